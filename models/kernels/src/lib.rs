@@ -1,0 +1,1 @@
+//! Quantized and float kernels with run-time dispatch.

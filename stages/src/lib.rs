@@ -1,0 +1,1 @@
+//! The messages, the turn, the probe and the stages.
