@@ -1,0 +1,332 @@
+//! Measurements on this machine. Each verifies the result that it times, prints the machine and the SIMD level, and
+//! gives medians of several runs.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use nearfield_models::flow::Flow;
+use nearfield_models::llm::{CacheType, Llm, LlmOptions, Session, SessionOptions, TokenId};
+use nearfield_stages::capture::{Pace, Source, StopSignal};
+use nearfield_stages::play::Outlet;
+use serde_json::{Value, json};
+
+use crate::cli::{BenchArgs, BenchWhat};
+use crate::commands::{read_speech, recordings};
+use crate::config::VoiceConfig;
+use crate::registry::Registry;
+use crate::turn_report::{TurnReport, ms};
+use crate::voice::{self, Assistant, Questions};
+
+/// Sentences for `bench tts`: short, middling, long.
+const SENTENCES: [&str; 3] = [
+    "It is 21.5 degrees.",
+    "The kitchen light is now on, and the front door is locked.",
+    "The living room is the warmest room with 23 degrees, while the bedroom is at 18.5 degrees and the hall at 17.",
+];
+
+/// Runs a measurement.
+///
+/// # Errors
+/// If something that it needs is missing, or a result is wrong.
+pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    if let Some(home) = &args.home {
+        config.home.file = home.clone();
+    }
+    let registry = Registry::open()?;
+    if !args.json {
+        writeln!(
+            out,
+            "{} cores, kernels: {}, median of {} runs",
+            std::thread::available_parallelism().map_or(1, |n| n.get()),
+            nearfield_models::llm::simd_level(),
+            args.runs
+        )?;
+    }
+    match args.what {
+        BenchWhat::Voice => voice_bench(args, &config, &registry, stop, out),
+        BenchWhat::Stt => stt_bench(args, &config, &registry, out),
+        BenchWhat::Llm => llm_bench(args, &config, &registry, out),
+        BenchWhat::Tts => tts_bench(args, &config, &registry, out),
+    }
+}
+
+fn inputs(args: &BenchArgs, registry: &Registry) -> anyhow::Result<Vec<PathBuf>> {
+    let path = match (&args.input, &registry.places().assets) {
+        (Some(path), _) => path.clone(),
+        (None, Some(assets)) => assets.join("speech"),
+        (None, None) => anyhow::bail!("no recordings: name some with --input (the bundled ones come with a clone)"),
+    };
+    recordings(&path)
+}
+
+/// The middle value; of an even number, the mean of the middle two.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let n = values.len();
+    match n {
+        0 => None,
+        _ if n % 2 == 1 => Some(values[n / 2]),
+        _ => Some((values[n / 2 - 1] + values[n / 2]) / 2.0),
+    }
+}
+
+fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
+    if args.json { writeln!(out, "{value}") } else { writeln!(out, "{text}") }
+}
+
+fn voice_bench(
+    args: &BenchArgs,
+    config: &VoiceConfig,
+    registry: &Registry,
+    stop: &StopSignal,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let files = inputs(args, registry)?;
+    // A home that the runs may change without changing the user's: each run gets a fresh copy.
+    let home = match config.home.file.as_os_str().is_empty() {
+        true => registry.places().assets.as_ref().map(|a| a.join("homes/demo.json")).filter(|p| p.is_file()),
+        false => Some(config.home.file.clone()),
+    };
+    let scratch = tempfile::tempdir().context("no temporary folder")?;
+    let fresh = || -> anyhow::Result<VoiceConfig> {
+        let mut config = config.clone();
+        if let Some(home) = &home {
+            config.home.file = scratch.path().join("home.json");
+            std::fs::copy(home, &config.home.file).with_context(|| home.display().to_string())?;
+        }
+        Ok(config)
+    };
+    let mut staged: Vec<Vec<TurnReport>> = Vec::new();
+    let mut sequential: Vec<Vec<TurnReport>> = Vec::new();
+    for run in 0..args.runs {
+        let config = fresh()?;
+        let mut reports = Vec::new();
+        let assistant = Assistant::load(&config, registry, true)?;
+        let source = Source::Files(files.clone(), Pace::Realtime);
+        voice::run(assistant, &config, Questions::Spoken(source), &Outlet::Null, stop, &mut |report| {
+            reports.push(report);
+            Ok(Flow::Continue)
+        })?;
+        ensure!(!crate::signals::is_stopped(stop), "stopped");
+        staged.push(reports);
+        let config = fresh()?;
+        let assistant = Assistant::load(&config, registry, true)?;
+        sequential.push(voice::run_one_after_the_other(assistant, &config, &files)?);
+        let replies = |reports: &[TurnReport]| reports.iter().map(|r| r.replied.reply.clone()).collect::<Vec<_>>();
+        let (a, b) = (replies(&staged[run as usize]), replies(&sequential[run as usize]));
+        ensure!(a == b, "the two ways answered differently: {a:?} and {b:?}");
+    }
+    let turns = staged[0].len();
+    ensure!(turns > 0 && sequential.iter().chain(&staged).all(|r| r.len() == turns), "the runs differ in their turns");
+    let over_runs = |runs: &[Vec<TurnReport>], i: usize, f: &dyn Fn(&TurnReport) -> Option<Duration>| {
+        median(runs.iter().filter_map(|r| f(&r[i])).map(ms).collect())
+    };
+    let (mut ratios, mut long_ratios, mut shares, mut firsts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for i in 0..turns {
+        let after = |r: &TurnReport| r.first_audio_after_close();
+        let (Some(s), Some(q)) = (over_runs(&staged, i, &after), over_runs(&sequential, i, &after)) else { continue };
+        let all = over_runs(&staged, i, &TurnReport::first_audio).unwrap_or_default();
+        let queued = over_runs(&staged, i, &|r| Some(r.queued())).unwrap_or_default();
+        let reply = &staged[0][i].replied.reply;
+        let sentences = reply.split_inclusive(". ").count();
+        ratios.push(s / q);
+        if sentences >= 2 {
+            long_ratios.push(s / q);
+        }
+        shares.push(queued / all.max(f64::MIN_POSITIVE));
+        firsts.push(all);
+        let line = json!({
+            "turn": i + 1, "heard": staged[0][i].heard, "reply": reply, "sentences": sentences,
+            "staged_first_audio_ms": s, "sequential_first_audio_ms": q, "ratio": s / q,
+            "end_of_speech_to_first_audio_ms": all, "queued_ms": queued,
+        });
+        let text = format!(
+            "{:>3}. staged {s:>7.1} ms, one after the other {q:>7.1} ms, ratio {:.2}; from the end of speech {all:.0} ms, of it queued {queued:.2} ms\n     {} -> {reply}",
+            i + 1, s / q, staged[0][i].heard
+        );
+        emit(args, out, &line, &text)?;
+    }
+    let ratio = median(ratios).context("no turn was answered aloud")?;
+    let (share, first) = (median(shares).unwrap_or_default(), median(firsts).unwrap_or_default());
+    let long = median(long_ratios);
+    let result = json!({
+        "bench": "voice", "turns": turns, "runs": args.runs, "first_audio_ratio": ratio,
+        "first_audio_ratio_two_sentences": long, "queued_share": share, "end_of_speech_to_first_audio_ms": first,
+        "level": nearfield_models::llm::simd_level().to_string(),
+    });
+    let text = format!(
+        "first audio after the end of the turn, staged / one after the other: {ratio:.3}{}\n\
+         end of speech to first audio: {first:.0} ms, of it queueing {:.2} %",
+        long.map(|l| format!(" (answers of two sentences or more: {l:.3})")).unwrap_or_default(),
+        share * 100.0
+    );
+    emit(args, out, &result, &text)?;
+    Ok(())
+}
+
+fn stt_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut stt = voice::load_stt(config, registry)?;
+    let (mut total_audio, mut total_time) = (0.0, 0.0);
+    for file in inputs(args, registry)? {
+        let samples = read_speech(&file)?;
+        let mut times = Vec::new();
+        let mut text = None;
+        for _ in 0..=args.runs {
+            let begun = Instant::now();
+            let heard = stt.transcribe(&samples, &mut || Flow::Continue)?;
+            times.push(ms(begun.elapsed()));
+            let first = text.get_or_insert_with(|| heard.text.clone());
+            ensure!(*first == heard.text, "{}: two runs heard {first:?} and {:?}", file.display(), heard.text);
+        }
+        let audio = samples.len() as f64 / 16.0; // 16 samples a millisecond
+        let time = median(times.split_off(1)).context("no run")?; // The first run warms up.
+        total_audio += audio;
+        total_time += time;
+        let text = text.unwrap_or_default();
+        let line = json!({"file": file.display().to_string(), "text": text, "audio_ms": audio, "latency_ms": time, "real_time_factor": time / audio});
+        emit(args, out, &line, &format!("{time:>8.1} ms for {audio:>7.0} ms of sound ({:.3})  {text}", time / audio))?;
+    }
+    let factor = total_time / total_audio;
+    let line = json!({"bench": "stt", "audio_ms": total_audio, "latency_ms": total_time, "real_time_factor": factor});
+    emit(args, out, &line, &format!("real-time factor {factor:.3} ({:.1} times faster than speech)", 1.0 / factor))?;
+    Ok(())
+}
+
+fn tts_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut voice = voice::load_voice(config, registry)?;
+    let rate = voice.sample_rate();
+    let mut firsts = Vec::new();
+    for sentence in SENTENCES {
+        let (mut first, mut whole, mut samples) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..args.runs {
+            let begun = Instant::now();
+            let mut heard = None;
+            samples = 0;
+            voice.speak(sentence, &mut |block| {
+                heard.get_or_insert_with(|| begun.elapsed());
+                samples += block.len();
+                Flow::Continue
+            })?;
+            whole.push(ms(begun.elapsed()));
+            first.push(ms(heard.context("the voice made no sound")?));
+        }
+        let (first, whole) = (median(first).unwrap_or_default(), median(whole).unwrap_or_default());
+        let audio = ms(rate.duration_of(samples));
+        firsts.push(first);
+        let line = json!({"text": sentence, "first_audio_ms": first, "total_ms": whole, "audio_ms": audio});
+        emit(args, out, &line, &format!("first audio {first:>6.1} ms, all {whole:>6.1} ms for {audio:>6.0} ms of sound  {sentence}"))?;
+    }
+    let first = median(firsts).unwrap_or_default();
+    let line = json!({"bench": "tts", "voice": voice.name(), "first_audio_ms": first});
+    emit(args, out, &line, &format!("{}: first audio after {first:.1} ms", voice.name()))?;
+    Ok(())
+}
+
+fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
+    let model = args.model.as_deref().unwrap_or(&config.llm.model);
+    let path = registry.resolve(model)?.path().to_owned();
+    let threads = args.threads.unwrap_or(config.llm.threads);
+    let llm = Llm::open(&path, &LlmOptions { threads })?;
+    let (prompt, generate) = (args.prompt as usize, args.generate as usize);
+    let cache = if args.cache == "q8_0" { CacheType::Q8_0 } else { CacheType::F16 };
+    let options = SessionOptions { context_tokens: prompt + generate + 8, cache };
+    // Any ids do: speed depends on shapes. A fixed stride visits the whole vocabulary.
+    let n_vocab = llm.info().n_vocab as u64;
+    let tokens: Vec<TokenId> = (0..prompt as u64).map(|i| TokenId(((i * 7919 + 13) % n_vocab) as u32)).collect();
+    let (mut prefill, mut decode, mut cold, mut warm) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut expected: Option<TokenId> = None;
+    for _ in 0..args.runs {
+        let mut session = Session::new(llm.clone(), &options)?;
+        let begun = Instant::now();
+        session.prompt(&tokens, &mut || Flow::Continue)?;
+        let took = begun.elapsed().as_secs_f64();
+        cold.push(took * 1000.0);
+        prefill.push(prompt as f64 / took);
+        let first = most_likely(session.logits());
+        ensure!(*expected.get_or_insert(first) == first, "two runs predict different tokens");
+        let begun = Instant::now();
+        let mut next = first;
+        for _ in 0..generate {
+            session.append(&[next])?;
+            next = most_likely(session.logits());
+        }
+        decode.push(generate as f64 / begun.elapsed().as_secs_f64());
+        // The same prompt again with another last token: what a warm prefix leaves to do.
+        let mut again = tokens.clone();
+        *again.last_mut().context("an empty prompt")? = TokenId(1);
+        let begun = Instant::now();
+        session.prompt(&again, &mut || Flow::Continue)?;
+        warm.push(ms(begun.elapsed()));
+    }
+    let m = |v: Vec<f64>| median(v).unwrap_or_default();
+    let (prefill, decode, cold, warm) = (m(prefill), m(decode), m(cold), m(warm));
+    let bytes = llm.info().bytes_per_token as f64;
+    let read = bytes * decode / 1e9;
+    let machine = read_bandwidth(threads);
+    let resident = resident_mb();
+    let line = json!({
+        "bench": "llm", "model": model, "threads": llm.threads(), "cache": args.cache, "prompt": prompt, "generate": generate,
+        "prefill_tok_s": prefill, "decode_tok_s": decode, "bytes_per_token": bytes, "read_gb_s": read,
+        "machine_gb_s": machine, "resident_mb": resident, "first_token_cold_ms": cold, "first_token_warm_ms": warm,
+        "level": nearfield_models::llm::simd_level().to_string(),
+    });
+    let text = format!(
+        "{model}, {} threads, cache {}\nprefill {prompt} tokens: {prefill:.1} tok/s; decode {generate}: {decode:.1} tok/s\n\
+         {:.1} MB read a token: {read:.1} GB/s, {:.0} % of this machine's {machine:.1} GB/s\n\
+         first token: cold {cold:.1} ms, warm {warm:.1} ms; peak memory {resident:.0} MB",
+        llm.threads(), args.cache, bytes / 1e6, 100.0 * read / machine
+    );
+    emit(args, out, &line, &text)?;
+    Ok(())
+}
+
+fn most_likely(logits: &[f32]) -> TokenId {
+    let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
+    TokenId(best as u32)
+}
+
+/// What the machine's memory gives when all threads only read: the best of several passes over 256 MiB, in GB/s.
+fn read_bandwidth(threads: usize) -> f64 {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = if threads == 0 { cores.min(4) } else { threads };
+    let data = vec![1u64; 32 << 20]; // 32 Mi * 8 bytes, far beyond any cache of a small board
+    let mut best: f64 = 0.0;
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let sum: u64 = std::thread::scope(|scope| {
+            let parts: Vec<_> = data
+                .chunks(data.len().div_ceil(threads))
+                .map(|part| scope.spawn(move || part.iter().fold(0u64, |a, &b| a.wrapping_add(b))))
+                .collect();
+            parts.into_iter().map(|p| p.join().unwrap_or(0)).sum()
+        });
+        let seconds = begun.elapsed().as_secs_f64();
+        if sum == data.len() as u64 {
+            best = best.max((data.len() * 8) as f64 / seconds / 1e9);
+        }
+    }
+    best
+}
+
+/// The process's peak resident memory, in MB; 0 where the system does not tell.
+pub(crate) fn resident_mb() -> f64 {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib: f64 = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0);
+    kib * 1024.0 / 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![]), None);
+    }
+}
