@@ -1,1 +1,8 @@
 //! Everything that computes.
+
+pub mod audio;
+pub mod flow;
+pub mod onnx;
+pub mod stt;
+pub mod tts;
+pub mod vad;
