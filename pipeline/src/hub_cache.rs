@@ -7,6 +7,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use crate::models_lock::LockedFile;
+
 /// The folder that holds `models--ORG--NAME` for every repository; it need not exist.
 #[derive(Clone, Debug)]
 pub struct HubCache {
@@ -94,6 +96,20 @@ impl HubCache {
             .collect();
         found.sort_by(|a, b| b.cmp(a));
         found.into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The file that the lock speaks of: at its commit, or at another one with the same content (a blob's name is its hash).
+    /// A file of that name with other content is none.
+    pub fn find_locked(&self, locked: &LockedFile) -> Option<PathBuf> {
+        self.find_at_commit(&locked.repository, &locked.commit, &locked.file)
+            .or_else(|| {
+                let hash = locked.sha256.to_string();
+                let mut elsewhere = self.find_all(&locked.repository, &locked.file).into_iter();
+                elsewhere.find(|path| {
+                    fs::canonicalize(path)
+                        .is_ok_and(|blob| blob.file_name().is_some_and(|n| *n == *hash))
+                })
+            })
     }
 
     /// Puts a finished, verified content in place: flushed to the disk, renamed to its blob, linked into the commit's tree, and

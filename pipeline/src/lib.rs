@@ -1,7 +1,9 @@
 //! Wiring, configuration, command line.
 
 pub mod content_hash;
+pub mod hub;
 pub mod hub_cache;
+mod hub_exchange;
 pub mod models_command;
 pub mod models_lock;
 pub mod registry;

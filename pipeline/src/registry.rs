@@ -385,6 +385,15 @@ impl Resolved {
     }
 }
 
+/// A file of a model on this disk.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What the lock says of it.
+    pub locked: Option<LockedFile>,
+}
+
 /// The list of models, and where their files may lie.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -556,58 +565,56 @@ impl Registry {
         model: &Model,
         file: &ModelFile,
     ) -> Result<Option<PathBuf>, RegistryError> {
-        let Some((repository, revision)) = model.origin(file) else {
-            let Some(path) = self
-                .places
-                .assets
-                .as_ref()
-                .map(|a| a.join("models").join(&file.path))
-            else {
-                return Ok(None);
-            };
-            if !path.is_file() {
-                return Ok(None);
-            }
-            return self
-                .of_right_size(model, path, file.bytes, &self.source.display().to_string())
-                .map(Some);
+        let Some(found) = self.find(model, file)? else {
+            return Ok(None);
         };
-        let lock = self.places.lock();
-        let Some(locked) = lock.find(repository, &file.path)? else {
-            return match self.places.cache.find(repository, revision, &file.path) {
-                Some(path) => self
-                    .of_right_size(model, path, file.bytes, &self.source.display().to_string())
-                    .map(Some),
-                None => Ok(None),
-            };
+        let (by, expected) = match &found.locked {
+            Some(locked) => (
+                self.places.lock().path().display().to_string(),
+                Some(locked.bytes),
+            ),
+            None => (self.source.display().to_string(), file.bytes),
         };
-        match self.find_locked(&locked) {
-            Some(path) => self
-                .of_right_size(
-                    model,
-                    path,
-                    Some(locked.bytes),
-                    &lock.path().display().to_string(),
-                )
-                .map(Some),
-            None => Ok(None),
+        let path = found.path;
+        let bytes = fs::metadata(&path)
+            .map_err(|source| RegistryError::NoSuchFile {
+                path: path.clone(),
+                source,
+            })?
+            .len();
+        match expected {
+            Some(expected) if expected != bytes => Err(RegistryError::WrongSize {
+                way_out: way_out(model, &path),
+                path,
+                found: bytes,
+                expected,
+                by,
+            }),
+            _ => Ok(Some(path)),
         }
     }
 
-    /// The cached file that the lock speaks of: at its commit, or at another one with the same content (the blob's name is its
-    /// hash). A file of that name with other content is none.
-    pub(crate) fn find_locked(&self, locked: &LockedFile) -> Option<PathBuf> {
-        let cache = &self.places.cache;
-        cache
-            .find_at_commit(&locked.repository, &locked.commit, &locked.file)
-            .or_else(|| {
-                let hash = locked.sha256.to_string();
-                let mut elsewhere = cache.find_all(&locked.repository, &locked.file).into_iter();
-                elsewhere.find(|path| {
-                    fs::canonicalize(path)
-                        .is_ok_and(|blob| blob.file_name().is_some_and(|n| *n == *hash))
-                })
-            })
+    /// As [`Registry::locate`], whatever its size.
+    ///
+    /// # Errors
+    /// [`RegistryError::Lock`].
+    pub fn find(&self, model: &Model, file: &ModelFile) -> Result<Option<Found>, RegistryError> {
+        let Some((repository, revision)) = model.origin(file) else {
+            let path = self
+                .places
+                .assets
+                .as_ref()
+                .map(|a| a.join("models").join(&file.path));
+            return Ok(path
+                .filter(|p| p.is_file())
+                .map(|path| Found { path, locked: None }));
+        };
+        let locked = self.places.lock().find(repository, &file.path)?;
+        let path = match &locked {
+            Some(locked) => self.places.cache.find_locked(locked),
+            None => self.places.cache.find(repository, revision, &file.path),
+        };
+        Ok(path.map(|path| Found { path, locked }))
     }
 
     /// Whether a model is here. A file of the wrong size, or a lock that cannot be read, count as incomplete.
@@ -654,31 +661,6 @@ impl Registry {
             }
         }
         size
-    }
-
-    fn of_right_size(
-        &self,
-        model: &Model,
-        path: PathBuf,
-        expected: Option<u64>,
-        by: &str,
-    ) -> Result<PathBuf, RegistryError> {
-        let found = fs::metadata(&path)
-            .map_err(|source| RegistryError::NoSuchFile {
-                path: path.clone(),
-                source,
-            })?
-            .len();
-        match expected {
-            Some(expected) if expected != found => Err(RegistryError::WrongSize {
-                way_out: way_out(model, &path),
-                path,
-                found,
-                expected,
-                by: by.to_string(),
-            }),
-            _ => Ok(path),
-        }
     }
 
     fn absent(&self, model: &Model, file: &ModelFile) -> RegistryError {
