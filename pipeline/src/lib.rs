@@ -13,6 +13,7 @@ pub mod content_hash;
 pub mod doctor;
 pub mod hub;
 pub mod hub_cache;
+mod hub_exchange;
 pub mod log;
 pub mod models_command;
 pub mod models_lock;
