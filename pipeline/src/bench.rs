@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use nearfield_models::flow::Flow;
-use nearfield_models::llm::{CacheType, Llm, LlmOptions, Session, SessionOptions, TokenId};
+use nearfield_models::llm::{CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, read_bandwidth};
 use nearfield_stages::capture::{Pace, Source, StopSignal};
 use nearfield_stages::play::Outlet;
 use serde_json::{Value, json};
@@ -18,6 +18,9 @@ use crate::config::VoiceConfig;
 use crate::registry::Registry;
 use crate::turn_report::{TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
+
+/// What is read to find the memory's bandwidth: far beyond the caches of small machines.
+const BANDWIDTH_BYTES: usize = 256 << 20;
 
 /// Sentences for `bench tts`: short, middling, long.
 const SENTENCES: [&str; 3] = [
@@ -230,85 +233,53 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     let path = registry.resolve(model)?.path().to_owned();
     let threads = args.threads.unwrap_or(config.llm.threads);
     let llm = Llm::open(&path, &LlmOptions { threads })?;
-    let (prompt, generate) = (args.prompt as usize, args.generate as usize);
     let cache = if args.cache == "q8_0" { CacheType::Q8_0 } else { CacheType::F16 };
-    let options = SessionOptions { context_tokens: prompt + generate + 8, cache };
-    // Any ids do: speed depends on shapes. A fixed stride visits the whole vocabulary.
-    let n_vocab = llm.info().n_vocab as u64;
-    let tokens: Vec<TokenId> = (0..prompt as u64).map(|i| TokenId(((i * 7919 + 13) % n_vocab) as u32)).collect();
-    let (mut prefill, mut decode, mut cold, mut warm) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut expected: Option<TokenId> = None;
-    for _ in 0..args.runs {
-        let mut session = Session::new(llm.clone(), &options)?;
-        let begun = Instant::now();
-        session.prompt(&tokens, &mut || Flow::Continue)?;
-        let took = begun.elapsed().as_secs_f64();
-        cold.push(took * 1000.0);
-        prefill.push(prompt as f64 / took);
-        let first = most_likely(session.logits());
-        ensure!(*expected.get_or_insert(first) == first, "two runs predict different tokens");
-        let begun = Instant::now();
-        let mut next = first;
-        for _ in 0..generate {
-            session.append(&[next])?;
-            next = most_likely(session.logits());
-        }
-        decode.push(generate as f64 / begun.elapsed().as_secs_f64());
-        // The same prompt again with another last token: what a warm prefix leaves to do.
-        let mut again = tokens.clone();
-        *again.last_mut().context("an empty prompt")? = TokenId(1);
-        let begun = Instant::now();
-        session.prompt(&again, &mut || Flow::Continue)?;
-        warm.push(ms(begun.elapsed()));
-    }
-    let m = |v: Vec<f64>| median(v).unwrap_or_default();
-    let (prefill, decode, cold, warm) = (m(prefill), m(decode), m(cold), m(warm));
-    let bytes = llm.info().bytes_per_token as f64;
-    let read = bytes * decode / 1e9;
-    let machine = read_bandwidth(threads);
+    let (prompt, generate) = (args.prompt as usize, args.generate as usize);
+    let session = SessionOptions { context_tokens: prompt + generate + 8, cache };
+    let start = Instant::now();
+    let now = || start.elapsed();
+    let measured = measure(&llm, &MeasureOptions { prompt, generate, repeats: args.runs as usize, session }, &now)?;
+    let machine = read_bandwidth(llm.threads(), BANDWIDTH_BYTES, &now);
     let resident = resident_mb();
-    let line = json!({
-        "bench": "llm", "model": model, "threads": llm.threads(), "cache": args.cache, "prompt": prompt, "generate": generate,
-        "prefill_tok_s": prefill, "decode_tok_s": decode, "bytes_per_token": bytes, "read_gb_s": read,
-        "machine_gb_s": machine, "resident_mb": resident, "first_token_cold_ms": cold, "first_token_warm_ms": warm,
-        "level": nearfield_models::llm::simd_level().to_string(),
-    });
+    let mut line = serde_json::to_value(measured)?;
+    let object = line.as_object_mut().context("a measurement is an object")?;
+    for (key, value) in [
+        ("bench", json!("llm")),
+        ("model", json!(model)),
+        ("architecture", json!(llm.info().architecture)),
+        ("quantization", json!(llm.info().quantization)),
+        ("threads", json!(llm.threads())),
+        ("cache", json!(args.cache)),
+        ("prompt", json!(prompt)),
+        ("generate", json!(generate)),
+        ("machine_gb_s", json!(machine)),
+        ("resident_mb", json!(resident)),
+        ("file_mb", json!(llm.info().file_bytes as f64 / 1e6)),
+        ("level", json!(llm.info().simd)),
+    ] {
+        object.insert(key.to_owned(), value);
+    }
+    let m = measured;
     let text = format!(
-        "{model}, {} threads, cache {}\nprefill {prompt} tokens: {prefill:.1} tok/s; decode {generate}: {decode:.1} tok/s\n\
-         {:.1} MB read a token: {read:.1} GB/s, {:.0} % of this machine's {machine:.1} GB/s\n\
-         first token: cold {cold:.1} ms, warm {warm:.1} ms; peak memory {resident:.0} MB",
-        llm.threads(), args.cache, bytes / 1e6, 100.0 * read / machine
+        "{model} ({}, {}), {} threads, cache {}\nprefill {prompt} tokens: {:.1} tok/s; decode {generate}: {:.1} tok/s\n\
+         {:.1} MB read a token: {:.1} GB/s, {:.0} % of this machine's {machine:.1} GB/s\n\
+         first token: cold {:.1} ms, warm {:.1} ms; peak memory {resident:.0} MB (file {:.0} MB, cache {:.0} MB)",
+        llm.info().architecture,
+        llm.info().quantization,
+        llm.threads(),
+        args.cache,
+        m.prefill_tok_s,
+        m.decode_tok_s,
+        m.bytes_per_token as f64 / 1e6,
+        m.read_gb_s,
+        100.0 * m.read_gb_s / machine,
+        m.first_token_cold_ms,
+        m.first_token_warm_ms,
+        llm.info().file_bytes as f64 / 1e6,
+        m.cache_bytes as f64 / 1e6,
     );
     emit(args, out, &line, &text)?;
     Ok(())
-}
-
-fn most_likely(logits: &[f32]) -> TokenId {
-    let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
-    TokenId(best as u32)
-}
-
-/// What the machine's memory gives when all threads only read: the best of several passes over 256 MiB, in GB/s.
-fn read_bandwidth(threads: usize) -> f64 {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let threads = if threads == 0 { cores.min(4) } else { threads };
-    let data = vec![1u64; 32 << 20]; // 32 Mi * 8 bytes, far beyond any cache of a small board
-    let mut best: f64 = 0.0;
-    for _ in 0..5 {
-        let begun = Instant::now();
-        let sum: u64 = std::thread::scope(|scope| {
-            let parts: Vec<_> = data
-                .chunks(data.len().div_ceil(threads))
-                .map(|part| scope.spawn(move || part.iter().fold(0u64, |a, &b| a.wrapping_add(b))))
-                .collect();
-            parts.into_iter().map(|p| p.join().unwrap_or(0)).sum()
-        });
-        let seconds = begun.elapsed().as_secs_f64();
-        if sum == data.len() as u64 {
-            best = best.max((data.len() * 8) as f64 / seconds / 1e9);
-        }
-    }
-    best
 }
 
 /// The process's peak resident memory, in MB; 0 where the system does not tell.

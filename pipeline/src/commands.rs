@@ -304,7 +304,7 @@ fn transcribe_file(
             "latency_ms": ms(latency),
         });
         if let Some(why) = heard.suppressed {
-            line["suppressed"] = json!(why);
+            line["suppressed"] = json!(why.as_str());
         }
         writeln!(out, "{line}")?;
     } else {

@@ -232,9 +232,18 @@ impl VoiceConfig {
         if llm.threads > 256 {
             return Err(format!("llm.threads is {} but must be from 0 to 256", llm.threads));
         }
-        llm.sampler.check().map_err(|e| format!("llm.sampler: {e}"))?;
-        self.listen.endpoint.check().map_err(|e| format!("listen.endpoint: {e}"))?;
-        Ok(())
+        let sampler = &llm.sampler;
+        for (key, value, range) in [
+            ("temperature", sampler.temperature, 0.0..=10.0),
+            ("top_p", sampler.top_p, 0.0..=1.0),
+            ("min_p", sampler.min_p, 0.0..=1.0),
+            ("repetition_penalty", sampler.repetition_penalty, 0.1..=10.0),
+        ] {
+            if !range.contains(&value) {
+                return Err(format!("llm.sampler.{key} is {value} but must be from {} to {}", range.start(), range.end()));
+            }
+        }
+        self.listen.endpoint.check().map_err(|e| format!("listen.endpoint: {e}"))
     }
 }
 

@@ -113,7 +113,7 @@ impl TurnReport {
         });
         let object = value.as_object_mut().expect("it was made as an object");
         if let Some(suppressed) = self.suppressed {
-            object.insert("suppressed".into(), json!(suppressed));
+            object.insert("suppressed".into(), json!(suppressed.as_str()));
         }
         if !self.errors.is_empty() {
             object.insert("errors".into(), json!(self.errors));
@@ -128,7 +128,7 @@ impl TurnReport {
     pub fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "turn {}", self.turn)?;
         match (&self.suppressed, self.heard.is_empty()) {
-            (Some(why), _) => writeln!(out, "  heard   (nothing: {})", why.reason())?,
+            (Some(why), _) => writeln!(out, "  heard   (nothing: {})", why)?,
             (None, true) => {}
             (None, false) => writeln!(out, "  heard   {}", self.heard)?,
         }

@@ -134,7 +134,7 @@ pub fn converse_options(config: &VoiceConfig) -> ConverseOptions {
     ConverseOptions {
         system: config.llm.system.clone(),
         session: SessionOptions { context_tokens: config.llm.context_tokens, cache: config.llm.cache },
-        sampler: config.llm.sampler.clone(),
+        sampler: config.llm.sampler,
         max_reply_tokens: config.llm.max_reply_tokens,
     }
 }

@@ -80,7 +80,7 @@ impl Converse {
         played: Receiver<(Turn, Played)>,
         notes: Sender<Note>,
     ) -> anyhow::Result<Self> {
-        let session = llm.open(Urgency::Voice, options.session.clone())?;
+        let session = llm.open(Urgency::Voice, options.session)?;
         let converse = Self { llm, session, options, toolbox, turns, history: Vec::new(), played, notes };
         converse.keep_warm()?;
         Ok(converse)
@@ -171,7 +171,7 @@ impl Converse {
             let events = self.llm.run(Job {
                 session: self.session,
                 prompt,
-                sampler: self.options.sampler.clone(),
+                sampler: self.options.sampler,
                 options: GenerateOptions { max_tokens: self.options.max_reply_tokens, stop: Vec::new() },
                 wanted: Box::new(move || turns.is_alive(turn)),
             });

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{
-    Finish, GenerateOptions, Generation, Llm, LlmError, Prefill, SamplerOptions, Session, SessionOptions, Step, TokenId,
+    Finish, GenerateOptions, Generation, Llm, LlmError, Prefill, Sampler, SamplerOptions, Session, SessionOptions, TokenId,
 };
 
 /// Jobs waiting at the thread; a flow has one or two under way.
@@ -137,7 +137,7 @@ struct Running {
     urgency: Urgency,
     /// Figures of the first prefill call; later calls after a suspension only finish it.
     prefill: Option<Prefill>,
-    generation: Option<Generation>,
+    writing: Option<(Generation, Sampler)>,
 }
 
 struct Scheduler {
@@ -188,54 +188,53 @@ impl Scheduler {
                     self.warm = None;
                 }
                 let urgency = self.sessions[&job.session].urgency;
-                self.jobs.push(Running { job, events, urgency, prefill: None, generation: None });
+                self.jobs.push(Running { job, events, urgency, prefill: None, writing: None });
             }
             Command::Warm { session, prompt } => self.warm = Some((session, prompt)),
         }
     }
 
-    /// One block of prefill or one token; answers whether the job is over. A job whose owner has gone is over too.
+    /// One stretch of prefill or one token; answers whether the job is over. A job whose owner has gone is over too.
     fn step(&mut self, i: usize) -> bool {
-        let Self { sessions, jobs, inbox, .. } = self;
-        let running = &mut jobs[i];
-        let session = &mut sessions.get_mut(&running.job.session).expect("a job names a session that was opened").session;
-        let wanted = || (running.job.wanted)();
-        let Some(generation) = &mut running.generation else {
+        let Self { llm, sessions, jobs, inbox, .. } = self;
+        let Running { job, events, prefill, writing, .. } = &mut jobs[i];
+        let session = &mut sessions.get_mut(&job.session).expect("a job names a session that was opened").session;
+        let wanted = || (job.wanted)();
+        let stopped = |generated| Event::Done { finish: Finish::Stopped, generated };
+        let Some((generation, sampler)) = writing else {
             let mut go_on = || if inbox.is_empty() && wanted() { Flow::Continue } else { Flow::Stop };
-            let step = match session.prompt(&running.job.prompt, &mut go_on) {
+            let step = match session.prompt(&job.prompt, &mut go_on) {
                 Ok(step) => step,
-                Err(error) => return running.events.send(Event::Failed(error)).is_ok() || true,
+                Err(error) => return over(events, Event::Failed(error)),
             };
-            let total = running.prefill.get_or_insert(Prefill { reused: step.reused, prefilled: 0 });
+            let total = prefill.get_or_insert(Prefill { reused: step.reused, prefilled: 0, stopped: false });
             total.prefilled += step.prefilled;
-            let total = *total;
             if !wanted() {
-                let _ = running.events.send(Event::Done { finish: Finish::Stopped, generated: 0 });
-                return true;
+                return over(events, stopped(0));
             }
-            if session.len() < running.job.prompt.len() {
+            if step.stopped {
                 return false; // Suspended for a newcomer.
             }
-            running.generation = Some(Generation::new(&running.job.sampler, &running.job.options));
-            return running.events.send(Event::Prefilled(total)).is_err();
-        };
-        let event = if !wanted() {
-            Event::Done { finish: Finish::Stopped, generated: generation.generated() }
-        } else {
-            match generation.step(session) {
-                Ok(Step::Text(text)) if text.is_empty() => return false,
-                Ok(Step::Text(text)) => return running.events.send(Event::Text(text)).is_err(),
-                Ok(Step::Finished { rest, finish }) => {
-                    if !rest.is_empty() {
-                        let _ = running.events.send(Event::Text(rest));
-                    }
-                    Event::Done { finish, generated: generation.generated() }
+            return match Generation::new(llm, &job.options) {
+                Ok(generation) => {
+                    *writing = Some((generation, Sampler::new(&job.sampler)));
+                    events.send(Event::Prefilled(*total)).is_err()
                 }
-                Err(error) => Event::Failed(error),
-            }
+                Err(error) => over(events, Event::Failed(error)),
+            };
         };
-        let _ = running.events.send(event);
-        true
+        if !wanted() {
+            return over(events, stopped(generation.tokens()));
+        }
+        let mut sink = |text: &str| match events.send(Event::Text(text.to_owned())) {
+            Ok(()) => Flow::Continue,
+            Err(_) => Flow::Stop,
+        };
+        match generation.advance(session, sampler, &mut sink) {
+            Ok(None) => false,
+            Ok(Some(finish)) => over(events, Event::Done { finish, generated: generation.tokens() }),
+            Err(error) => over(events, Event::Failed(error)),
+        }
     }
 
     fn keep_warm(&mut self, id: SessionId, prompt: Vec<TokenId>) {
@@ -243,9 +242,15 @@ impl Scheduler {
         let session = &mut sessions.get_mut(&id).expect("a session that was opened").session;
         let mut go_on = || if inbox.is_empty() { Flow::Continue } else { Flow::Stop };
         match session.prompt(&prompt, &mut go_on) {
-            Ok(_) if session.len() < prompt.len() => self.warm = Some((id, prompt)),
+            Ok(prefill) if prefill.stopped => self.warm = Some((id, prompt)),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the prompt could not be kept warm"),
         }
     }
+}
+
+/// Tells a job's owner, if there still is one, how it ended.
+fn over(events: &Sender<Event>, event: Event) -> bool {
+    let _ = events.send(event);
+    true
 }
