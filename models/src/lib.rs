@@ -1,1 +1,5 @@
 //! Everything that computes.
+
+pub mod flow;
+
+pub use flow::Flow;
