@@ -1,5 +1,6 @@
 //! Everything that computes.
 
 pub mod flow;
+pub mod llm;
 
 pub use flow::Flow;

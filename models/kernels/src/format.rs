@@ -117,9 +117,15 @@ impl fmt::Display for MatrixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MatrixError::Columns { format, columns } => {
-                write!(f, "rows of {columns} weights do not fill the {}-weight blocks of {format}", format.block_weights())
+                write!(
+                    f,
+                    "rows of {columns} weights do not fill the {}-weight blocks of {format}",
+                    format.block_weights()
+                )
             }
-            MatrixError::Length { expected, found } => write!(f, "expected {expected} bytes of weights, found {found}"),
+            MatrixError::Length { expected, found } => {
+                write!(f, "expected {expected} bytes of weights, found {found}")
+            }
         }
     }
 }
@@ -131,13 +137,32 @@ impl<'a> Matrix<'a> {
     ///
     /// # Errors
     /// The columns do not fill whole blocks, or the length is another.
-    pub fn new(format: Format, bytes: &'a [u8], rows: usize, columns: usize) -> Result<Matrix<'a>, MatrixError> {
-        let row_bytes = format.row_bytes(columns).ok_or(MatrixError::Columns { format, columns })?;
-        let expected = row_bytes.checked_mul(rows).ok_or(MatrixError::Length { expected: usize::MAX, found: bytes.len() })?;
+    pub fn new(
+        format: Format,
+        bytes: &'a [u8],
+        rows: usize,
+        columns: usize,
+    ) -> Result<Matrix<'a>, MatrixError> {
+        let row_bytes = format
+            .row_bytes(columns)
+            .ok_or(MatrixError::Columns { format, columns })?;
+        let expected = row_bytes.checked_mul(rows).ok_or(MatrixError::Length {
+            expected: usize::MAX,
+            found: bytes.len(),
+        })?;
         if expected != bytes.len() {
-            return Err(MatrixError::Length { expected, found: bytes.len() });
+            return Err(MatrixError::Length {
+                expected,
+                found: bytes.len(),
+            });
         }
-        Ok(Matrix { format, bytes, rows, columns, row_bytes })
+        Ok(Matrix {
+            format,
+            bytes,
+            rows,
+            columns,
+            row_bytes,
+        })
     }
 
     /// How many rows (outputs).

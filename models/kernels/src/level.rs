@@ -25,7 +25,12 @@ pub struct UnknownLevel {
 impl fmt::Display for UnknownLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let here: Vec<&str> = Level::present().iter().map(|level| level.name()).collect();
-        write!(f, "NEARFIELD_SIMD names {:?}, which this machine does not have; accepted here: {}", self.asked, here.join(", "))
+        write!(
+            f,
+            "NEARFIELD_SIMD names {:?}, which this machine does not have; accepted here: {}",
+            self.asked,
+            here.join(", ")
+        )
     }
 }
 
@@ -40,7 +45,10 @@ impl Level {
         #[allow(unused_mut)]
         let mut levels = vec![Level::SCALAR];
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
             levels.push(Level(Set::Avx2));
         }
         levels
@@ -70,7 +78,9 @@ impl Level {
         Level::present()
             .into_iter()
             .find(|level| level.name().eq_ignore_ascii_case(name))
-            .ok_or_else(|| UnknownLevel { asked: name.to_owned() })
+            .ok_or_else(|| UnknownLevel {
+                asked: name.to_owned(),
+            })
     }
 
     /// `scalar`, `avx2`, ...

@@ -22,8 +22,8 @@ mod vector;
 
 pub use activations::Activations;
 pub use attention::{Attention, KvStore, attend};
-pub use format::{Format, MatrixError, Matrix};
+pub use format::{Format, Matrix, MatrixError};
 pub use level::{Level, UnknownLevel};
 pub use pool::Pool;
-pub use product::{Product, multiply};
+pub use product::{Product, multiply, read_bandwidth};
 pub use vector::{add, rms_norm, rotate_halves, rotate_pairs, swiglu};

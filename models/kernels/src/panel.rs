@@ -31,9 +31,13 @@ pub(crate) fn multiply<'x>(
     x: &dyn Fn(usize) -> Row<'x>,
     write: &mut dyn FnMut(usize, &[f32]),
 ) {
-    assert!(!rows.is_empty() && rows.len() <= ROWS && rows.end <= weights.rows, "a panel holds one to {ROWS} rows");
+    assert!(
+        !rows.is_empty() && rows.len() <= ROWS && rows.end <= weights.rows,
+        "a panel holds one to {ROWS} rows"
+    );
     // The last panel may be short: its empty places repeat the last row and are not written.
-    let bytes: [&[u8]; ROWS] = std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1)));
+    let bytes: [&[u8]; ROWS] =
+        std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1)));
     let mut first = 0;
     while first < tokens {
         let count = (tokens - first).min(TOKENS);
@@ -43,7 +47,13 @@ pub(crate) fn multiply<'x>(
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
             Set::Avx2 => unsafe {
-                crate::avx2::multiply_panel(weights.format, &bytes, weights.columns, &|token| x(first + token), &mut sums[..count]);
+                crate::avx2::multiply_panel(
+                    weights.format,
+                    &bytes,
+                    weights.columns,
+                    &|token| x(first + token),
+                    &mut sums[..count],
+                );
             },
         }
         for (token, sums) in sums[..count].iter().enumerate() {
