@@ -241,7 +241,8 @@ impl Cleaner {
             '-' | '+' | '>' if self.line_start => self.held = Some(c),
             // The joiner of emoji; within words of some scripts it is a letter's shape and stays.
             '\u{200d}' if self.symbol => {}
-            c if is_symbol(c) => self.symbol = true,
+            // Letters and digits in circles or squares are read aloud, so they stay.
+            c if is_symbol(c) && !c.is_alphanumeric() => self.symbol = true,
             c if c.is_control() || is_invisible(c) => {}
             c => self.pass(c, &mut pass),
         }
