@@ -44,7 +44,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
             out,
             "{} cores, kernels: {}, median of {} runs",
             std::thread::available_parallelism().map_or(1, |n| n.get()),
-            nearfield_models::llm::simd_level(),
+            nearfield_models::simd_level(),
             args.runs
         )?;
     }
@@ -158,7 +158,7 @@ fn voice_bench(
     let result = json!({
         "bench": "voice", "turns": turns, "runs": args.runs, "first_audio_ratio": ratio,
         "first_audio_ratio_two_sentences": long, "queued_share": share, "end_of_speech_to_first_audio_ms": first,
-        "level": nearfield_models::llm::simd_level().to_string(),
+        "level": nearfield_models::simd_level(),
     });
     let text = format!(
         "first audio after the end of the turn, staged / one after the other: {ratio:.3}{}\n\

@@ -66,6 +66,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
+        #[allow(missing_docs)]
         config: ConfigArgs,
     },
     /// Measure speed on this machine.

@@ -115,7 +115,7 @@ fn man_page(out: &mut dyn Write) -> std::io::Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     for sub in command.get_subcommands() {
-        clap_mangen::Man::new(sub.clone().name(format!("nearfield-{}", sub.get_name()))).render(&mut page)?;
+        clap_mangen::Man::new(sub.clone()).render(&mut page)?;
     }
     out.write_all(&page)
 }

@@ -116,14 +116,14 @@ pub fn load_voice(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<B
 
 fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn VoiceActivity>> {
     Ok(match (config.listen.vad, registry.resolve("silero-vad")) {
-        (VadKind::Earshot, _) | (VadKind::Auto, Err(_)) => Box::new(Earshot::new()),
+        (VadKind::Earshot, _) | (VadKind::Auto, Err(_)) => Box::new(Earshot::default()),
         (VadKind::Silero, Err(error)) => return Err(error).context("listen.vad"),
-        (VadKind::Silero, Ok(path)) => Box::new(Silero::open(&path)?),
+        (VadKind::Silero, Ok(model)) => Box::new(Silero::open(model.path())?),
         (VadKind::Auto, Ok(model)) => match Silero::open(model.path()) {
             Ok(silero) => Box::new(silero),
             Err(error) => {
                 tracing::warn!(%error, "Silero can't be used; earshot takes its place");
-                Box::new(Earshot::new())
+                Box::new(Earshot::default())
             }
         },
     })
@@ -230,7 +230,7 @@ pub fn run(
     let budget = Duration::from_millis(config.latency.first_audio_ms);
     let mut collector = Collector::new(ledger, budget);
     let mut outcome = Ok(());
-    let mut note = |collector: &mut Collector, note: Note| {
+    let note = |collector: &mut Collector, note: Note| {
         if let Some(failure) = collector.note(note) {
             tracing::error!("{failure}");
         }
