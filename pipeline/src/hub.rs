@@ -95,9 +95,7 @@ pub enum HubError {
     #[error("HF_TOKEN holds a character that no token has; copy it again from the hub's settings")]
     Token,
     /// There is no way to the hub.
-    #[error(
-        "the hub cannot be reached ({0}): check the network, or HF_ENDPOINT; everything bundled works offline"
-    )]
+    #[error("the hub cannot be reached ({0}): check the network, or HF_ENDPOINT; everything bundled works offline")]
     Unreachable(String),
     /// The file is not there.
     #[error("there is no file {file} in {repository} at revision {revision} (HTTP {status}{})", code_shown(.code))]
@@ -215,9 +213,7 @@ pub enum HubError {
         found: u64,
     },
     /// The commit is not the one that was asked for.
-    #[error(
-        "{repository} is refused: the file is held to commit {expected}, the hub answers with commit {found}"
-    )]
+    #[error("{repository} is refused: the file is held to commit {expected}, the hub answers with commit {found}")]
     WrongCommit {
         /// Repository.
         repository: String,
@@ -273,8 +269,7 @@ pub enum HubError {
 }
 
 fn code_shown(code: &Option<String>) -> String {
-    code.as_ref()
-        .map_or_else(String::new, |code| format!(", {code}"))
+    code.as_ref().map_or_else(String::new, |code| format!(", {code}"))
 }
 
 /// What the hub states of a file before any of it is fetched.
@@ -311,12 +306,7 @@ impl Hub {
     /// # Errors
     /// [`HubError::Endpoint`] and [`HubError::Token`].
     pub fn from_env() -> Result<Self, HubError> {
-        let var = |name| {
-            std::env::var(name)
-                .ok()
-                .map(|v| v.trim().to_string())
-                .filter(|v| !v.is_empty())
-        };
+        let var = |name| std::env::var(name).ok().map(|v| v.trim().to_string()).filter(|v| !v.is_empty());
         let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_string());
         Self::new(&endpoint, var("HF_TOKEN").as_deref(), Patience::default())
     }
@@ -360,16 +350,8 @@ impl Hub {
         stop: &dyn Fn() -> bool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Pulled, HubError> {
-        let locked = if update {
-            None
-        } else {
-            lock.find(wanted.repository, wanted.file)?
-        };
-        let expected = Expected {
-            wanted,
-            locked: locked.as_ref(),
-            lock,
-        };
+        let locked = if update { None } else { lock.find(wanted.repository, wanted.file)? };
+        let expected = Expected { wanted, locked: locked.as_ref(), lock };
         expected.agree_with_each_other()?;
 
         // What the lock speaks of is here: no network is needed to say so.
@@ -377,20 +359,13 @@ impl Hub {
             && let Some(path) = cache.find_locked(locked)
         {
             let found = fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
-            if found == locked.bytes && hash_whole(&path, None, stop, on_event)?.0 == locked.sha256
-            {
-                return Ok(Pulled {
-                    path,
-                    locked: locked.clone(),
-                    was_here: true,
-                });
+            if found == locked.bytes && hash_whole(&path, None, stop, on_event)?.0 == locked.sha256 {
+                return Ok(Pulled { path, locked: locked.clone(), was_here: true });
             }
             on_event(Event::Damaged(&path));
         }
 
-        let revision = locked
-            .as_ref()
-            .map_or(wanted.revision, |l| l.commit.as_str());
+        let revision = locked.as_ref().map_or(wanted.revision, |l| l.commit.as_str());
         let stated = self.ask(wanted, revision, stop, on_event)?;
         expected.allow(&stated)?;
         if is_commit(revision) && stated.commit != revision {
@@ -401,11 +376,7 @@ impl Hub {
             });
         }
 
-        let _guard = self.lock_against_others(
-            &cache.pull_lock(wanted.repository, &stated.etag),
-            stop,
-            on_event,
-        )?;
+        let _guard = self.lock_against_others(&cache.pull_lock(wanted.repository, &stated.etag), stop, on_event)?;
         let blob = cache.blob(wanted.repository, &stated.etag);
         let blob_folder = blob.parent().unwrap_or(cache.root());
         fs::create_dir_all(blob_folder).map_err(disk(blob_folder))?;
@@ -417,41 +388,20 @@ impl Hub {
                 if expected.verify(&stated, sha256, git).is_ok() {
                     let entry = entry(wanted, &stated, sha256);
                     lock.record(entry.clone())?;
-                    let path = cache.link(
-                        wanted.repository,
-                        revision,
-                        &stated.commit,
-                        wanted.file,
-                        &stated.etag,
-                    );
-                    return Ok(Pulled {
-                        path: path.map_err(disk(&blob))?,
-                        locked: entry,
-                        was_here: true,
-                    });
+                    let path = cache.link(wanted.repository, revision, &stated.commit, wanted.file, &stated.etag);
+                    return Ok(Pulled { path: path.map_err(disk(&blob))?, locked: entry, was_here: true });
                 }
             }
             on_event(Event::Damaged(&blob));
         }
 
         let incomplete = cache.incomplete(wanted.repository, &stated.etag);
-        let sha256 =
-            self.fetch_verified(wanted, &stated, &expected, &incomplete, stop, on_event)?;
+        let sha256 = self.fetch_verified(wanted, &stated, &expected, &incomplete, stop, on_event)?;
         let entry = entry(wanted, &stated, sha256);
         // Recorded first: should this be the last thing that happens, the file under its name is still held to it.
         lock.record(entry.clone())?;
-        let path = cache.place(
-            wanted.repository,
-            revision,
-            &stated.commit,
-            wanted.file,
-            &stated.etag,
-        );
-        Ok(Pulled {
-            path: path.map_err(disk(&incomplete))?,
-            locked: entry,
-            was_here: false,
-        })
+        let path = cache.place(wanted.repository, revision, &stated.commit, wanted.file, &stated.etag);
+        Ok(Pulled { path: path.map_err(disk(&incomplete))?, locked: entry, was_here: false })
     }
 
     /// What the hub says the file is.
@@ -470,19 +420,11 @@ impl Hub {
             };
             failures += 1;
             // Without a network the second attempt ends as the first; the user should know at once.
-            let allowed = if passing.unreachable {
-                self.patience.attempts.min(2)
-            } else {
-                self.patience.attempts
-            };
+            let allowed = if passing.unreachable { self.patience.attempts.min(2) } else { self.patience.attempts };
             if failures >= allowed {
                 return Err(match passing.unreachable {
                     true => HubError::Unreachable(passing.why),
-                    false => HubError::HubFails {
-                        file: wanted.file.into(),
-                        attempts: failures,
-                        why: passing.why,
-                    },
+                    false => HubError::HubFails { file: wanted.file.into(), attempts: failures, why: passing.why },
                 });
             }
             self.wait(failures, &passing, stop, on_event)?;
@@ -522,31 +464,19 @@ impl Hub {
                 }
             }
             let own = |name| {
-                if answer.is_redirect() {
-                    None
-                } else {
-                    answer.header(name)
-                }
+                if answer.is_redirect() { None } else { answer.header(name) }
             };
             let bytes = linked_bytes.or_else(|| own("content-length")?.parse().ok());
             let etag = linked_etag.or_else(|| answer.header("etag").map(plain_etag));
-            let not_a_hub = |found: String| HubError::NotAHub {
-                host: host(&uri),
-                file: wanted.file.to_string(),
-                found,
-            };
-            if let Some(page) =
-                own("content-type").filter(|t| commit.is_none() && t.starts_with("text/html"))
-            {
+            let not_a_hub =
+                |found: String| HubError::NotAHub { host: host(&uri), file: wanted.file.to_string(), found };
+            if let Some(page) = own("content-type").filter(|t| commit.is_none() && t.starts_with("text/html")) {
                 return Err(not_a_hub(format!("with a web page ({})", shown(page))));
             }
-            let Some(commit) = commit
-                .filter(|c| is_commit(c))
-                .or_else(|| is_commit(revision).then(|| revision.to_string()))
+            let Some(commit) =
+                commit.filter(|c| is_commit(c)).or_else(|| is_commit(revision).then(|| revision.to_string()))
             else {
-                return Err(not_a_hub(
-                    "without naming the commit (X-Repo-Commit)".into(),
-                ));
+                return Err(not_a_hub("without naming the commit (X-Repo-Commit)".into()));
             };
             let Some(etag) = etag.filter(|e| is_etag_name(e)) else {
                 return Err(not_a_hub("without a usable ETag".into()));
@@ -554,18 +484,10 @@ impl Hub {
             let Some(bytes) = bytes else {
                 return Err(not_a_hub("without stating the size".into()));
             };
-            return Ok(Ok(Stated {
-                commit: commit.to_ascii_lowercase(),
-                etag,
-                bytes,
-            }));
+            return Ok(Ok(Stated { commit: commit.to_ascii_lowercase(), etag, bytes }));
         }
         let found = format!("with more than {MAX_HUB_REDIRECTS} redirects, one after the other");
-        Err(HubError::NotAHub {
-            host: host(&uri),
-            file: wanted.file.to_string(),
-            found,
-        })
+        Err(HubError::NotAHub { host: host(&uri), file: wanted.file.to_string(), found })
     }
 
     /// Fetches into `incomplete`, from where it ends, until all is there and is what it must be.
@@ -619,12 +541,7 @@ impl Hub {
             && need > room.f_bavail.saturating_mul(room.f_frsize)
         {
             let free = room.f_bavail.saturating_mul(room.f_frsize);
-            return Err(HubError::NoRoom {
-                file: wanted.file.into(),
-                folder: folder.to_path_buf(),
-                need,
-                free,
-            });
+            return Err(HubError::NoRoom { file: wanted.file.into(), folder: folder.to_path_buf(), need, free });
         }
         let mut failures = 0;
         while partial.len < stated.bytes {
@@ -632,11 +549,7 @@ impl Hub {
             let Err(passing) = self.fetch_once(wanted, stated, partial, stop, on_event)? else {
                 break;
             };
-            failures = if partial.len >= before + PROGRESS_BYTES {
-                1
-            } else {
-                failures + 1
-            };
+            failures = if partial.len >= before + PROGRESS_BYTES { 1 } else { failures + 1 };
             if failures >= self.patience.attempts {
                 return Err(HubError::CutShort {
                     file: wanted.file.to_string(),
@@ -676,25 +589,14 @@ impl Hub {
                 return Ok(Err(Passing::because("the answer ended before it began")));
             }
         };
-        let refused = |found: String| HubError::NotAHub {
-            host: host(&answer.uri),
-            file: wanted.file.to_string(),
-            found,
-        };
+        let refused =
+            |found: String| HubError::NotAHub { host: host(&answer.uri), file: wanted.file.to_string(), found };
         match answer.status {
             200 if partial.len > 0 => partial.start_again()?, // a server that knows no ranges, or has another file by now
             200 => {}
             206 => {
                 let range = answer.header("content-range").unwrap_or_default();
-                if range
-                    != format!(
-                        "bytes {}-{}/{}",
-                        partial.len,
-                        stated.bytes - 1,
-                        stated.bytes
-                    )
-                    || partial.len == 0
-                {
+                if range != format!("bytes {}-{}/{}", partial.len, stated.bytes - 1, stated.bytes) || partial.len == 0 {
                     let why = format!("a range that was not asked for ({:?})", shown(range));
                     partial.start_again()?;
                     return Ok(Err(Passing::because(&why)));
@@ -706,31 +608,19 @@ impl Hub {
             }
             _ => return self.refusal(wanted, &stated.commit, &answer).map(Err),
         }
-        if answer
-            .header("content-type")
-            .is_some_and(|t| t.starts_with("text/html"))
-            && !wanted.file.ends_with(".html")
+        if answer.header("content-type").is_some_and(|t| t.starts_with("text/html")) && !wanted.file.ends_with(".html")
         {
             return Err(refused("with a web page".into()));
         }
-        if let Some(encoding) = answer
-            .header("content-encoding")
-            .filter(|e| !e.eq_ignore_ascii_case("identity"))
-        {
+        if let Some(encoding) = answer.header("content-encoding").filter(|e| !e.eq_ignore_ascii_case("identity")) {
             return Err(refused(format!("with a {} encoding", shown(encoding))));
         }
         let missing = stated.bytes - partial.len;
-        if let Some(length) = answer
-            .number("content-length")
-            .filter(|length| *length != missing)
-        {
+        if let Some(length) = answer.number("content-length").filter(|length| *length != missing) {
             return Err(self.wrong_size(wanted, stated, "what arrives has", partial.len + length));
         }
 
-        on_event(Event::Fetching {
-            from: partial.len,
-            of: stated.bytes,
-        });
+        on_event(Event::Fetching { from: partial.len, of: stated.bytes });
         let mut told = Instant::now();
         loop {
             match parts.next(stop) {
@@ -738,12 +628,7 @@ impl Hub {
                     if partial.len + piece.len() as u64 > stated.bytes {
                         let found = partial.len + piece.len() as u64;
                         partial.start_again()?; // not kept: all of it is in doubt
-                        return Err(self.wrong_size(
-                            wanted,
-                            stated,
-                            "what arrives has at least",
-                            found,
-                        ));
+                        return Err(self.wrong_size(wanted, stated, "what arrives has at least", found));
                     }
                     partial.write(&piece)?;
                     if told.elapsed() >= ARRIVED_INTERVAL || partial.len == stated.bytes {
@@ -760,12 +645,7 @@ impl Hub {
     }
 
     /// What an answer other than success means.
-    fn refusal(
-        &self,
-        wanted: &Wanted<'_>,
-        revision: &str,
-        answer: &Answer,
-    ) -> Result<Passing, HubError> {
+    fn refusal(&self, wanted: &Wanted<'_>, revision: &str, answer: &Answer) -> Result<Passing, HubError> {
         let code = answer.header("x-error-code").map(shown);
         let of_the_hub = self.exchange.is_endpoint(&answer.uri);
         match answer.status {
@@ -797,19 +677,11 @@ impl Hub {
         }
     }
 
-    fn passing(
-        &self,
-        wanted: &Wanted<'_>,
-        uri: &Uri,
-        trouble: Trouble,
-    ) -> Result<Passing, HubError> {
+    fn passing(&self, wanted: &Wanted<'_>, uri: &Uri, trouble: Trouble) -> Result<Passing, HubError> {
         match trouble {
             Trouble::Stopped => Err(HubError::Stopped),
             Trouble::Passing(why) => Ok(Passing::because(&why)),
-            Trouble::Unreachable(why) => Ok(Passing {
-                unreachable: true,
-                ..Passing::because(&why)
-            }),
+            Trouble::Unreachable(why) => Ok(Passing { unreachable: true, ..Passing::because(&why) }),
             Trouble::Lasting(why) => Err(HubError::NotAHub {
                 host: host(uri),
                 file: wanted.file.to_string(),
@@ -826,39 +698,18 @@ impl Hub {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), HubError> {
         let backoff = self.patience.backoff * 2u32.saturating_pow((failures - 1).min(6));
-        let after = passing
-            .retry_after
-            .map_or(backoff, |asked| asked.min(MAX_RETRY_AFTER).max(backoff));
-        on_event(Event::Retrying {
-            why: &passing.why,
-            after,
-        });
-        if sleep(after, stop) {
-            Err(HubError::Stopped)
-        } else {
-            Ok(())
-        }
+        let after = passing.retry_after.map_or(backoff, |asked| asked.min(MAX_RETRY_AFTER).max(backoff));
+        on_event(Event::Retrying { why: &passing.why, after });
+        if sleep(after, stop) { Err(HubError::Stopped) } else { Ok(()) }
     }
 
     fn address(&self, wanted: &Wanted<'_>, revision: &str) -> Result<Uri, HubError> {
         let file: Vec<_> = wanted.file.split('/').map(percent).collect();
-        let text = format!(
-            "{}/{}/resolve/{}/{}",
-            self.endpoint,
-            wanted.repository,
-            percent(revision),
-            file.join("/")
-        );
+        let text = format!("{}/{}/resolve/{}/{}", self.endpoint, wanted.repository, percent(revision), file.join("/"));
         text.parse().map_err(|_| HubError::Endpoint(shown(&text)))
     }
 
-    fn wrong_size(
-        &self,
-        wanted: &Wanted<'_>,
-        stated: &Stated,
-        from: &'static str,
-        found: u64,
-    ) -> HubError {
+    fn wrong_size(&self, wanted: &Wanted<'_>, stated: &Stated, from: &'static str, found: u64) -> HubError {
         HubError::WrongSize {
             file: wanted.file.to_string(),
             repository: wanted.repository.to_string(),
@@ -877,20 +728,14 @@ impl Hub {
     ) -> Result<File, HubError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(disk(folder))?;
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(disk(path))?;
+        let file = File::options().create(true).append(true).open(path).map_err(disk(path))?;
         let since = Instant::now();
         let mut told = false;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) if since.elapsed() >= self.patience.other_pull => {
-                    return Err(HubError::Busy {
-                        path: path.to_path_buf(),
-                    });
+                    return Err(HubError::Busy { path: path.to_path_buf() });
                 }
                 Err(TryLockError::WouldBlock) => {
                     if !std::mem::replace(&mut told, true) {
@@ -901,10 +746,7 @@ impl Hub {
                     }
                 }
                 Err(TryLockError::Error(source)) => {
-                    return Err(HubError::Disk {
-                        path: path.to_path_buf(),
-                        source,
-                    });
+                    return Err(HubError::Disk { path: path.to_path_buf(), source });
                 }
             }
         }
@@ -920,11 +762,7 @@ struct Passing {
 
 impl Passing {
     fn because(why: &str) -> Self {
-        Self {
-            why: shown(why),
-            unreachable: false,
-            retry_after: None,
-        }
+        Self { why: shown(why), unreachable: false, retry_after: None }
     }
 }
 
@@ -939,40 +777,22 @@ impl Expected<'_> {
     /// The list and the lock must say the same.
     fn agree_with_each_other(&self) -> Result<(), HubError> {
         match (self.locked, self.wanted.sha256) {
-            (Some(locked), Some(listed)) if locked.sha256 != listed => Err(self.wrong_hash(
-                "models.toml",
-                &listed.to_string(),
-                "models.lock says",
-                &locked.sha256.to_string(),
-            )),
+            (Some(locked), Some(listed)) if locked.sha256 != listed => {
+                Err(self.wrong_hash("models.toml", &listed.to_string(), "models.lock says", &locked.sha256.to_string()))
+            }
             _ => Ok(()),
         }
     }
 
     /// What the hub states must not contradict what is known; nothing is fetched that would be refused anyway.
     fn allow(&self, stated: &Stated) -> Result<(), HubError> {
-        let listed = (
-            "models.toml".to_string(),
-            self.wanted.bytes,
-            self.wanted.sha256,
-        );
-        let locked = self.locked.map(|l| {
-            (
-                self.lock.path().display().to_string(),
-                Some(l.bytes),
-                Some(l.sha256),
-            )
-        });
+        let listed = ("models.toml".to_string(), self.wanted.bytes, self.wanted.sha256);
+        let locked = self.locked.map(|l| (self.lock.path().display().to_string(), Some(l.bytes), Some(l.sha256)));
         for (by, bytes, sha256) in std::iter::once(listed).chain(locked) {
             if let (Some(expected), Some(found)) = (sha256, stated.sha256())
                 && expected != found
             {
-                return Err(self.wrong_hash(
-                    &by,
-                    &expected.to_string(),
-                    "the hub states",
-                    &found.to_string(),
-                ));
+                return Err(self.wrong_hash(&by, &expected.to_string(), "the hub states", &found.to_string()));
             }
             if let Some(expected) = bytes.filter(|b| *b != stated.bytes) {
                 return Err(HubError::WrongSize {
@@ -992,31 +812,21 @@ impl Expected<'_> {
     fn verify(&self, stated: &Stated, sha256: Sha256, git: Option<String>) -> Result<(), HubError> {
         let says = [
             ("models.toml".to_string(), self.wanted.sha256),
-            (
-                self.lock.path().display().to_string(),
-                self.locked.map(|l| l.sha256),
-            ),
+            (self.lock.path().display().to_string(), self.locked.map(|l| l.sha256)),
             ("the hub".to_string(), stated.sha256()),
         ];
         for (by, expected) in says {
             if let Some(expected) = expected.filter(|e| *e != sha256) {
-                return Err(self.wrong_hash(
-                    &by,
-                    &expected.to_string(),
-                    "what arrived has",
-                    &sha256.to_string(),
-                ));
+                return Err(self.wrong_hash(&by, &expected.to_string(), "what arrived has", &sha256.to_string()));
             }
         }
         match git {
-            Some(found) if found != stated.etag.to_ascii_lowercase() => {
-                Err(HubError::WrongGitHash {
-                    file: self.wanted.file.to_string(),
-                    repository: self.wanted.repository.to_string(),
-                    expected: stated.etag.clone(),
-                    found,
-                })
-            }
+            Some(found) if found != stated.etag.to_ascii_lowercase() => Err(HubError::WrongGitHash {
+                file: self.wanted.file.to_string(),
+                repository: self.wanted.repository.to_string(),
+                expected: stated.etag.clone(),
+                found,
+            }),
             _ => Ok(()),
         }
     }
@@ -1060,13 +870,8 @@ impl Partial {
         stop: &dyn Fn() -> bool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Self, HubError> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(disk(path))?;
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(disk(path))?;
         let len = file.metadata().map_err(disk(path))?.len();
         let mut this = Self {
             path: path.to_path_buf(),
@@ -1092,13 +897,7 @@ impl Partial {
                 this.len += chunk.len() as u64;
                 !stop()
             });
-            read.map_err(|e| {
-                if stop() {
-                    HubError::Stopped
-                } else {
-                    disk(path)(e)
-                }
-            })?;
+            read.map_err(|e| if stop() { HubError::Stopped } else { disk(path)(e) })?;
         }
         Ok(this)
     }
@@ -1106,9 +905,7 @@ impl Partial {
     fn start_again(&mut self) -> Result<(), HubError> {
         if self.len > 0 {
             self.file.set_len(0).map_err(disk(&self.path))?;
-            self.file
-                .seek(SeekFrom::Start(0))
-                .map_err(disk(&self.path))?;
+            self.file.seek(SeekFrom::Start(0)).map_err(disk(&self.path))?;
         }
         self.len = 0;
         self.sha256 = sha2::Sha256::new();
@@ -1118,19 +915,12 @@ impl Partial {
 
     fn write(&mut self, piece: &[u8]) -> Result<(), HubError> {
         use io::ErrorKind as K;
-        self.file
-            .write_all(piece)
-            .map_err(|source| match source.kind() {
-                K::StorageFull | K::QuotaExceeded | K::FileTooLarge => HubError::DiskFull {
-                    path: self.path.clone(),
-                    have: self.len,
-                    source,
-                },
-                _ => HubError::Disk {
-                    path: self.path.clone(),
-                    source,
-                },
-            })?;
+        self.file.write_all(piece).map_err(|source| match source.kind() {
+            K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
+                HubError::DiskFull { path: self.path.clone(), have: self.len, source }
+            }
+            _ => HubError::Disk { path: self.path.clone(), source },
+        })?;
         self.sha256.update(piece);
         if let Some(git) = &mut self.git {
             git.update(piece);
@@ -1140,10 +930,7 @@ impl Partial {
     }
 
     fn hashes(&self) -> (Sha256, Option<String>) {
-        (
-            Sha256::from_hasher(self.sha256.clone()),
-            self.git.clone().map(hex_of),
-        )
+        (Sha256::from_hasher(self.sha256.clone()), self.git.clone().map(hex_of))
     }
 }
 
@@ -1165,13 +952,7 @@ fn hash_whole(
         }
         !stop()
     });
-    read.map_err(|e| {
-        if stop() {
-            HubError::Stopped
-        } else {
-            disk(path)(e)
-        }
-    })?;
+    read.map_err(|e| if stop() { HubError::Stopped } else { disk(path)(e) })?;
     Ok((Sha256::from_hasher(sha256), git.map(hex_of)))
 }
 
@@ -1183,11 +964,7 @@ fn git_blob(bytes: u64) -> sha1::Sha1 {
 }
 
 fn hex_of(hasher: sha1::Sha1) -> String {
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn entry(wanted: &Wanted<'_>, stated: &Stated, sha256: Sha256) -> LockedFile {
@@ -1198,10 +975,7 @@ fn entry(wanted: &Wanted<'_>, stated: &Stated, sha256: Sha256) -> LockedFile {
         commit: stated.commit.clone(),
         bytes: stated.bytes,
         sha256,
-        date: jiff::Timestamp::now()
-            .round(jiff::Unit::Second)
-            .unwrap_or_default()
-            .to_string(),
+        date: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
     }
 }
 
@@ -1221,16 +995,14 @@ fn host(uri: &Uri) -> String {
 
 /// A path's segment with everything but unreserved characters percent-encoded (RFC 3986, section 2.3).
 fn percent(segment: &str) -> String {
-    segment
-        .bytes()
-        .fold(String::with_capacity(segment.len()), |mut out, b| {
-            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-                out.push(char::from(b));
-            } else {
-                out.push_str(&format!("%{b:02X}"));
-            }
-            out
-        })
+    segment.bytes().fold(String::with_capacity(segment.len()), |mut out, b| {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+        out
+    })
 }
 
 #[cfg(test)]
@@ -1240,18 +1012,10 @@ mod tests {
     #[test]
     fn addresses_are_built_as_the_hub_has_them() {
         let hub = Hub::new("http://127.0.0.1:8000/", None, Patience::default()).unwrap();
-        let wanted = Wanted {
-            repository: "org/na.me",
-            revision: "main",
-            file: "a b/ü.onnx",
-            bytes: None,
-            sha256: None,
-        };
+        let wanted =
+            Wanted { repository: "org/na.me", revision: "main", file: "a b/ü.onnx", bytes: None, sha256: None };
         let uri = hub.address(&wanted, "refs/pr/1").unwrap().to_string();
-        assert_eq!(
-            uri,
-            "http://127.0.0.1:8000/org/na.me/resolve/refs%2Fpr%2F1/a%20b/%C3%BC.onnx"
-        );
+        assert_eq!(uri, "http://127.0.0.1:8000/org/na.me/resolve/refs%2Fpr%2F1/a%20b/%C3%BC.onnx");
     }
 
     #[test]
@@ -1264,21 +1028,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_or_token_that_cannot_be_used_is_refused() {
-        for endpoint in [
-            "",
-            "huggingface.co",
-            "ftp://x",
-            "http://",
-            "http://x?y",
-            "not an address",
-        ] {
-            assert!(
-                matches!(
-                    Hub::new(endpoint, None, Patience::default()),
-                    Err(HubError::Endpoint(_))
-                ),
-                "{endpoint}"
-            );
+        for endpoint in ["", "huggingface.co", "ftp://x", "http://", "http://x?y", "not an address"] {
+            assert!(matches!(Hub::new(endpoint, None, Patience::default()), Err(HubError::Endpoint(_))), "{endpoint}");
         }
         let token = Hub::new("http://x", Some("a\nb"), Patience::default());
         assert!(matches!(token, Err(HubError::Token)));
