@@ -7,19 +7,18 @@
 //! `Content-Length`); `GET` of the same address leads, often through redirects to other hosts, to the content.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sha2::Digest;
 use ureq::http::Uri;
 
-use crate::content_hash::{Sha256, for_each_chunk};
+use crate::content_hash::Sha256;
 use crate::hub_cache::{HubCache, is_commit, is_etag_name};
+pub use crate::hub_error::{HubError, WrongHash};
 pub use crate::hub_exchange::Patience;
 use crate::hub_exchange::{Answer, Exchange, Part, Trouble, shown, sleep};
-use crate::models_lock::{LockError, LockedFile, ModelsLock};
-use crate::registry::human_bytes;
+use crate::hub_partial::{Partial, disk, hash_whole};
+use crate::models_lock::{LockedFile, ModelsLock};
 
 /// Where models come from unless `HF_ENDPOINT` says otherwise.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -83,193 +82,6 @@ pub enum Event<'a> {
         /// When the next one is.
         after: Duration,
     },
-}
-
-/// Why a file could not be pulled.
-#[derive(Debug, thiserror::Error)]
-pub enum HubError {
-    /// `HF_ENDPOINT` is no address.
-    #[error("HF_ENDPOINT is {0:?}; an address such as https://huggingface.co is needed")]
-    Endpoint(String),
-    /// `HF_TOKEN` cannot be sent.
-    #[error("HF_TOKEN holds a character that no token has; copy it again from the hub's settings")]
-    Token,
-    /// There is no way to the hub.
-    #[error("the hub cannot be reached ({0}): check the network, or HF_ENDPOINT; everything bundled works offline")]
-    Unreachable(String),
-    /// The file is not there.
-    #[error("there is no file {file} in {repository} at revision {revision} (HTTP {status}{})", code_shown(.code))]
-    NoSuchFile {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// Revision.
-        revision: String,
-        /// 404 or 410.
-        status: u16,
-        /// What the hub calls it.
-        code: Option<String>,
-    },
-    /// The hub wants to know who asks.
-    #[error(
-        "{repository} is gated, private or not there (HTTP {status}{}): accept its licence at {page}, then set HF_TOKEN to a token of your account{}",
-        code_shown(.code), if *.had_token { " (the one that was sent was not accepted)" } else { "" }
-    )]
-    Gated {
-        /// Repository.
-        repository: String,
-        /// 401 or 403.
-        status: u16,
-        /// What the hub calls it.
-        code: Option<String>,
-        /// Where the licence is.
-        page: String,
-        /// Whether a token was sent.
-        had_token: bool,
-    },
-    /// An answer that a hub would not give.
-    #[error(
-        "{host} answered {found} for {file}, which is not how a Hugging Face hub answers; check HF_ENDPOINT, or whether a login page stands in between"
-    )]
-    NotAHub {
-        /// Who answered.
-        host: String,
-        /// The file asked for.
-        file: String,
-        /// What came.
-        found: String,
-    },
-    /// Attempts came to nothing.
-    #[error("{file}: gave up after {attempts} attempts in a row ({why}) with {} of {} here; what arrived is kept, the same command goes on from there", human_bytes(*.have), human_bytes(*.of))]
-    CutShort {
-        /// Path.
-        file: String,
-        /// How many failed in a row.
-        attempts: u32,
-        /// Why the last one failed.
-        why: String,
-        /// Bytes here.
-        have: u64,
-        /// Bytes in all.
-        of: u64,
-    },
-    /// The hub failed, several times.
-    #[error("{file}: the hub failed {attempts} times ({why}); try again later")]
-    HubFails {
-        /// Path.
-        file: String,
-        /// How many failed in a row.
-        attempts: u32,
-        /// Why the last one failed.
-        why: String,
-    },
-    /// What arrived, or is about to, is not what it must be.
-    #[error("{file} of {repository} is refused: {by} says sha256 {expected}, {from} {found}{}", .way_out)]
-    WrongHash {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// Who says what it must be.
-        by: String,
-        /// What it must be.
-        expected: String,
-        /// Where the other hash comes from.
-        from: &'static str,
-        /// What it is.
-        found: String,
-        /// What to do.
-        way_out: String,
-    },
-    /// As [`HubError::WrongHash`], for a small file, which the hub knows by its git hash.
-    #[error(
-        "{file} of {repository} is refused: the hub says git blob {expected}, what arrived is {found}; nothing of it was kept"
-    )]
-    WrongGitHash {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// What the hub says.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
-    /// The file is not as long as it must be.
-    #[error("{file} of {repository} is refused: {by} says {expected} bytes, {from} {found}")]
-    WrongSize {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// Who says what it must be.
-        by: String,
-        /// What it must be.
-        expected: u64,
-        /// Where the other size comes from.
-        from: &'static str,
-        /// What it is.
-        found: u64,
-    },
-    /// The commit is not the one that was asked for.
-    #[error("{repository} is refused: the file is held to commit {expected}, the hub answers with commit {found}")]
-    WrongCommit {
-        /// Repository.
-        repository: String,
-        /// What was asked for.
-        expected: String,
-        /// What came.
-        found: String,
-    },
-    /// It would not fit.
-    #[error("{file} needs {} more, but only {} are free in {folder}: make room, or set HF_HOME to a larger disk", human_bytes(*.need), human_bytes(*.free))]
-    NoRoom {
-        /// Path.
-        file: String,
-        /// The cache.
-        folder: PathBuf,
-        /// Bytes still to come.
-        need: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
-    /// It did not fit.
-    #[error("{path}: the disk is full after {} ({source}); what arrived is kept: make room, or set HF_HOME to a larger disk, and run the same command again", human_bytes(*.have))]
-    DiskFull {
-        /// The unfinished file.
-        path: PathBuf,
-        /// Bytes here.
-        have: u64,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The disk failed in another way.
-    #[error("{path}: {source}")]
-    Disk {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process is at it and does not come to an end.
-    #[error(
-        "{path} is locked by another process that has been fetching this file for too long; end it, or try again later"
-    )]
-    Busy {
-        /// The lock.
-        path: PathBuf,
-    },
-    /// The user said stop.
-    #[error("stopped; what arrived is kept, the same command goes on from there")]
-    Stopped,
-    /// The lock could not be used.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-}
-
-fn code_shown(code: &Option<String>) -> String {
-    code.as_ref().map_or_else(String::new, |code| format!(", {code}"))
 }
 
 /// What the hub states of a file before any of it is fetched.
@@ -500,7 +312,7 @@ impl Hub {
         stop: &dyn Fn() -> bool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Sha256, HubError> {
-        let mut partial = Partial::open(incomplete, stated, stop, on_event)?;
+        let mut partial = Partial::open(incomplete, stated.bytes, stated.is_git_hash(), stop, on_event)?;
         loop {
             let resumed = partial.len > 0;
             if let Err(error) = self.fetch(wanted, stated, &mut partial, stop, on_event) {
@@ -778,7 +590,7 @@ impl Expected<'_> {
     fn agree_with_each_other(&self) -> Result<(), HubError> {
         match (self.locked, self.wanted.sha256) {
             (Some(locked), Some(listed)) if locked.sha256 != listed => {
-                Err(self.wrong_hash("models.toml", &listed.to_string(), "models.lock says", &locked.sha256.to_string()))
+                Err(self.wrong_hash("models.toml", listed, "models.lock says", locked.sha256))
             }
             _ => Ok(()),
         }
@@ -792,7 +604,7 @@ impl Expected<'_> {
             if let (Some(expected), Some(found)) = (sha256, stated.sha256())
                 && expected != found
             {
-                return Err(self.wrong_hash(&by, &expected.to_string(), "the hub states", &found.to_string()));
+                return Err(self.wrong_hash(&by, expected, "the hub states", found));
             }
             if let Some(expected) = bytes.filter(|b| *b != stated.bytes) {
                 return Err(HubError::WrongSize {
@@ -817,7 +629,7 @@ impl Expected<'_> {
         ];
         for (by, expected) in says {
             if let Some(expected) = expected.filter(|e| *e != sha256) {
-                return Err(self.wrong_hash(&by, &expected.to_string(), "what arrived has", &sha256.to_string()));
+                return Err(self.wrong_hash(&by, expected, "what arrived has", sha256));
             }
         }
         match git {
@@ -831,140 +643,24 @@ impl Expected<'_> {
         }
     }
 
-    fn wrong_hash(&self, by: &str, expected: &str, from: &'static str, found: &str) -> HubError {
-        let way_out = if self.locked.is_some() {
-            format!(
-                "; if the new content is wanted and trusted, pull with --update, or remove its entry from {}",
+    fn wrong_hash(&self, by: &str, expected: Sha256, from: &'static str, found: Sha256) -> HubError {
+        let way_out = match self.locked {
+            Some(_) => format!(
+                "if the new content is wanted and trusted, pull with --update, or remove its entry from {}",
                 self.lock.path().display()
-            )
-        } else {
-            "; nothing of it was kept".to_string()
+            ),
+            None => "nothing of it was kept".to_string(),
         };
-        HubError::WrongHash {
+        HubError::WrongHash(Box::new(WrongHash {
             file: self.wanted.file.to_string(),
             repository: self.wanted.repository.to_string(),
             by: by.to_string(),
-            expected: expected.to_string(),
+            expected,
             from,
-            found: found.to_string(),
+            found,
             way_out,
-        }
+        }))
     }
-}
-
-/// The unfinished file, and the hashes of what is in it.
-struct Partial {
-    path: PathBuf,
-    file: File,
-    len: u64,
-    sha256: sha2::Sha256,
-    git: Option<sha1::Sha1>,
-    bytes: u64,
-}
-
-impl Partial {
-    /// Opens it, or begins it; what is there is read and hashed.
-    fn open(
-        path: &Path,
-        stated: &Stated,
-        stop: &dyn Fn() -> bool,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Self, HubError> {
-        let file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(disk(path))?;
-        let len = file.metadata().map_err(disk(path))?.len();
-        let mut this = Self {
-            path: path.to_path_buf(),
-            file,
-            len: 0,
-            sha256: sha2::Sha256::new(),
-            git: stated.is_git_hash().then(|| git_blob(stated.bytes)),
-            bytes: stated.bytes,
-        };
-        if len > stated.bytes {
-            this.len = len;
-            this.start_again()?;
-            return Ok(this);
-        }
-        if len > 0 {
-            on_event(Event::Hashing(len));
-            let mut here = (&this.file).take(len);
-            let read = for_each_chunk(&mut here, &mut |chunk| {
-                this.sha256.update(chunk);
-                if let Some(git) = &mut this.git {
-                    git.update(chunk);
-                }
-                this.len += chunk.len() as u64;
-                !stop()
-            });
-            read.map_err(|e| if stop() { HubError::Stopped } else { disk(path)(e) })?;
-        }
-        Ok(this)
-    }
-
-    fn start_again(&mut self) -> Result<(), HubError> {
-        if self.len > 0 {
-            self.file.set_len(0).map_err(disk(&self.path))?;
-            self.file.seek(SeekFrom::Start(0)).map_err(disk(&self.path))?;
-        }
-        self.len = 0;
-        self.sha256 = sha2::Sha256::new();
-        self.git = self.git.is_some().then(|| git_blob(self.bytes));
-        Ok(())
-    }
-
-    fn write(&mut self, piece: &[u8]) -> Result<(), HubError> {
-        use io::ErrorKind as K;
-        self.file.write_all(piece).map_err(|source| match source.kind() {
-            K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
-                HubError::DiskFull { path: self.path.clone(), have: self.len, source }
-            }
-            _ => HubError::Disk { path: self.path.clone(), source },
-        })?;
-        self.sha256.update(piece);
-        if let Some(git) = &mut self.git {
-            git.update(piece);
-        }
-        self.len += piece.len() as u64;
-        Ok(())
-    }
-
-    fn hashes(&self) -> (Sha256, Option<String>) {
-        (Sha256::from_hasher(self.sha256.clone()), self.git.clone().map(hex_of))
-    }
-}
-
-/// The SHA-256 of a whole file, and its hash as a git blob of this size where one is given.
-fn hash_whole(
-    path: &Path,
-    git: Option<u64>,
-    stop: &dyn Fn() -> bool,
-    on_event: &mut dyn FnMut(Event<'_>),
-) -> Result<(Sha256, Option<String>), HubError> {
-    let mut file = File::open(path).map_err(disk(path))?;
-    on_event(Event::Hashing(file.metadata().map_err(disk(path))?.len()));
-    let mut sha256 = sha2::Sha256::new();
-    let mut git = git.map(git_blob);
-    let read = for_each_chunk(&mut file, &mut |chunk| {
-        sha256.update(chunk);
-        if let Some(git) = &mut git {
-            git.update(chunk);
-        }
-        !stop()
-    });
-    read.map_err(|e| if stop() { HubError::Stopped } else { disk(path)(e) })?;
-    Ok((Sha256::from_hasher(sha256), git.map(hex_of)))
-}
-
-/// A git blob's hash is that of its content after `blob SIZE\0` (Pro Git, section 10.2).
-fn git_blob(bytes: u64) -> sha1::Sha1 {
-    let mut hasher = sha1::Sha1::new();
-    hasher.update(format!("blob {bytes}\0"));
-    hasher
-}
-
-fn hex_of(hasher: sha1::Sha1) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn entry(wanted: &Wanted<'_>, stated: &Stated, sha256: Sha256) -> LockedFile {
@@ -977,11 +673,6 @@ fn entry(wanted: &Wanted<'_>, stated: &Stated, sha256: Sha256) -> LockedFile {
         sha256,
         date: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
     }
-}
-
-fn disk(path: &Path) -> impl FnOnce(io::Error) -> HubError + use<> {
-    let path = path.to_path_buf();
-    move |source| HubError::Disk { path, source }
 }
 
 /// An ETag without its quotes and weakness mark.
@@ -1016,14 +707,6 @@ mod tests {
             Wanted { repository: "org/na.me", revision: "main", file: "a b/ü.onnx", bytes: None, sha256: None };
         let uri = hub.address(&wanted, "refs/pr/1").unwrap().to_string();
         assert_eq!(uri, "http://127.0.0.1:8000/org/na.me/resolve/refs%2Fpr%2F1/a%20b/%C3%BC.onnx");
-    }
-
-    #[test]
-    fn a_git_blob_s_hash_is_git_s() {
-        // $ printf 'test content\n' | git hash-object --stdin      (Pro Git, section 10.2)
-        let mut hasher = git_blob(13);
-        hasher.update(b"test content\n");
-        assert_eq!(hex_of(hasher), "d670460b4b4aece5915caf5c68d12f560a9fe3e4");
     }
 
     #[test]
