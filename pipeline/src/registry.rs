@@ -130,7 +130,7 @@ pub struct Model {
     #[serde(default)]
     pub languages: Vec<String>,
     /// Parameters, in millions.
-    pub parameters_m: Option<u32>,
+    pub parameters_m: Option<f64>,
     /// Tokens of context that it was trained for.
     pub context: Option<u32>,
     /// For which board and task, in a line.
