@@ -97,7 +97,7 @@ impl Voice for Espeak {
             }
         }
         process.finish()?;
-        trim.finish(sink);
+        let _ = trim.finish(sink);
         Ok(())
     }
 }
@@ -203,7 +203,7 @@ impl Voice for Flite {
             flow
         })?;
         if !flow.is_stop() {
-            trim.finish(sink);
+            let _ = trim.finish(sink);
         }
         Ok(())
     }
