@@ -37,10 +37,11 @@ struct Check {
 pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = VoiceConfig::load(args.config.as_deref(), &args.set)?;
     let registry = Registry::open()?;
-    let checks = [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
-        .into_iter()
-        .chain(audio())
-        .chain([models(&registry), home(&config)]);
+    let checks =
+        [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
+            .into_iter()
+            .chain(audio())
+            .chain([models(&registry), home(&config)]);
     let mut failed = 0;
     for check in checks {
         failed += usize::from(check.status == Health::Failed);

@@ -203,12 +203,7 @@ pub fn run(
                 manners,
             );
             threads.push(drive(listen, to_listen, utterances, flow.clone()));
-            threads.push(drive(
-                Transcribe::new(stt, turns.clone(), guesses),
-                to_transcribe,
-                transcripts,
-                flow.clone(),
-            ));
+            threads.push(drive(Transcribe::new(stt, turns.clone(), guesses), to_transcribe, transcripts, flow.clone()));
             let stop = stop.clone();
             threads.push(spawn("source", move || {
                 let _ = source_ended.send(source.run(&frames, &stop));
@@ -295,8 +290,7 @@ fn type_in(
     for text in texts {
         let turn = turns.begin();
         let now = Instant::now();
-        let transcript =
-            Transcript { text: text.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let transcript = Transcript { text: text.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
         if transcripts.send(Envelope::new(turn, transcript)).is_err() {
             return;
         }
@@ -389,8 +383,7 @@ pub fn run_one_after_the_other(
     let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
     let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), Manners::Interrupt);
     let mut transcribe = Transcribe::new(stt, turns.clone(), guesses);
-    let mut converse =
-        Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), never(), notes)?;
+    let mut converse = Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), never(), notes)?;
     let mut phrase = Phrase::default();
     let mut speak = Speak::new(assistant.voice);
     let mut play = Play::open(&Outlet::Null, turns)?;
