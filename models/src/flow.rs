@@ -1,16 +1,18 @@
-//! The answer of a sink: go on, or stop. It is how a model is cancelled without knowing who cancels it or why.
+//! The answer of whoever receives a stream: go on, or stop. A model asks it between two steps and obeys; that is the
+//! whole of cancellation at this level.
 
-/// What a sink answers to each piece it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a sink answers to each piece that it is handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a sink's answer decides whether the work goes on"]
 pub enum Flow {
-    /// Go on computing.
+    /// More is wanted.
     Continue,
-    /// Stop soon; what comes after is no longer wanted.
+    /// Nothing further is wanted: stop at the next safe point and keep what is complete.
     Stop,
 }
 
 impl Flow {
-    /// Whether the answer is [`Flow::Stop`].
+    /// True for [`Flow::Stop`].
     pub fn is_stop(self) -> bool {
         self == Flow::Stop
     }

@@ -173,6 +173,9 @@ pub struct EndpointOptions {
     pub min_speech_ms: u32,
     /// After this much silence the utterance is over. The answer cannot come earlier.
     pub end_silence_ms: u32,
+    /// After this much silence the utterance so far is given out as a guess, so that work on it can begin during the rest
+    /// of [`EndpointOptions::end_silence_ms`]; 0 for no guesses.
+    pub pause_ms: u32,
     /// So much sound before the first speech is kept: soft consonants come before the detector notices.
     pub pre_roll_ms: u32,
     /// So much of the silence after the last speech is kept.
@@ -188,6 +191,7 @@ impl Default for EndpointOptions {
             stop_threshold: 0.35,
             min_speech_ms: 100,
             end_silence_ms: 500,
+            pause_ms: 200,
             pre_roll_ms: 250,
             post_roll_ms: 200,
             max_utterance_ms: 28_000,
@@ -228,6 +232,9 @@ impl EndpointOptions {
                 self.end_silence_ms.to_string(),
                 "50 to 10000",
             );
+        }
+        if self.pause_ms >= self.end_silence_ms {
+            return wrong("pause_ms", self.pause_ms.to_string(), "less than end_silence_ms");
         }
         if self.min_speech_ms > 5_000 {
             return wrong("min_speech_ms", self.min_speech_ms.to_string(), "0 to 5000");
@@ -272,6 +279,17 @@ pub enum SpeechEvent {
         /// Where the utterance begins, pre-roll included.
         at_sample: SamplePosition,
     },
+    /// The speaker pauses: what was said so far, which is the whole utterance if they do not go on.
+    Paused {
+        /// The utterance so far: mono, 16 kHz, pre-roll and post-roll included.
+        samples: Vec<f32>,
+        /// Where `samples` ends.
+        end: SamplePosition,
+        /// Where speech ended, so far.
+        last_speech_sample: SamplePosition,
+    },
+    /// They do go on: what was said of the pause no longer holds.
+    Resumed,
     /// The utterance is over.
     Ended {
         /// The utterance: mono, 16 kHz, pre-roll and post-roll included.
@@ -310,6 +328,8 @@ enum State {
         start: u64,
         last_speech: u64,
         probabilities: Vec<f32>,
+        /// The guess has been given out.
+        paused: bool,
     },
 }
 
@@ -400,10 +420,14 @@ impl Endpointer {
             State::Speech {
                 last_speech,
                 probabilities,
+                paused,
                 ..
             } => {
                 probabilities.push(probability);
                 if goes_on {
+                    if std::mem::take(paused) {
+                        emit(SpeechEvent::Resumed);
+                    }
                     *last_speech = frame_end;
                 }
             }
@@ -421,6 +445,7 @@ impl Endpointer {
                         start,
                         last_speech: frame_end,
                         probabilities: Vec::new(),
+                        paused: false,
                     };
                     self.forget_before(start);
                     emit(SpeechEvent::Started {
@@ -429,7 +454,10 @@ impl Endpointer {
                 }
             }
             State::Speech {
-                start, last_speech, ..
+                start,
+                last_speech,
+                paused,
+                ..
             } => {
                 if frame_end - last_speech >= self.samples_in(self.options.end_silence_ms) {
                     let end =
@@ -444,6 +472,20 @@ impl Endpointer {
                     );
                 } else if frame_end - start >= self.samples_in(self.options.max_utterance_ms) {
                     self.cut(start, last_speech, frame_end, frame, emit);
+                } else if !paused
+                    && self.options.pause_ms > 0
+                    && frame_end - last_speech >= self.samples_in(self.options.pause_ms)
+                {
+                    let end =
+                        frame_end.min(last_speech + self.samples_in(self.options.post_roll_ms));
+                    if let State::Speech { paused, .. } = &mut self.state {
+                        *paused = true;
+                    }
+                    emit(SpeechEvent::Paused {
+                        samples: self.sound(start, end),
+                        end: SamplePosition(end),
+                        last_speech_sample: SamplePosition(last_speech),
+                    });
                 }
             }
         }
@@ -475,6 +517,7 @@ impl Endpointer {
             start: end,
             last_speech: last_speech.max(end),
             probabilities: kept,
+            paused: false,
         };
         self.forget_before(end);
         emit(SpeechEvent::Started {
@@ -482,11 +525,15 @@ impl Endpointer {
         });
     }
 
-    fn ended(&self, start: u64, end: u64, last_speech: u64, cut: bool) -> SpeechEvent {
+    fn sound(&self, start: u64, end: u64) -> Vec<f32> {
         let range: Range<usize> =
             (start - self.buffer_start) as usize..(end - self.buffer_start) as usize;
+        self.buffer[range].to_vec()
+    }
+
+    fn ended(&self, start: u64, end: u64, last_speech: u64, cut: bool) -> SpeechEvent {
         SpeechEvent::Ended {
-            samples: self.buffer[range].to_vec(),
+            samples: self.sound(start, end),
             start: SamplePosition(start),
             end: SamplePosition(end),
             last_speech_sample: SamplePosition(last_speech),

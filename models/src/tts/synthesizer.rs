@@ -98,7 +98,7 @@ impl Voice for Espeak {
             }
         }
         process.finish()?;
-        trim.finish(sink);
+        let _ = trim.finish(sink);
         Ok(())
     }
 }
@@ -206,7 +206,7 @@ impl Voice for Flite {
             flow
         })?;
         if !flow.is_stop() {
-            trim.finish(sink);
+            let _ = trim.finish(sink);
         }
         Ok(())
     }

@@ -1,0 +1,100 @@
+//! Which instructions the kernels may use: a value that can only be had by asking the processor.
+
+use std::fmt;
+
+/// Proof that this processor has the instructions of one kernel set. There is no way to make one but to detect it, which
+/// is what the `unsafe` calls behind the dispatch rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Level(pub(crate) Set);
+
+/// The kernel sets that exist in this build, from plainest to fastest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Set {
+    Scalar,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+/// The name of a kernel set that this processor (or this build) does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnknownLevel {
+    /// What was asked for.
+    pub asked: String,
+}
+
+impl fmt::Display for UnknownLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let here: Vec<&str> = Level::present().iter().map(|level| level.name()).collect();
+        write!(
+            f,
+            "NEARFIELD_SIMD names {:?}, which this machine does not have; accepted here: {}",
+            self.asked,
+            here.join(", ")
+        )
+    }
+}
+
+impl std::error::Error for UnknownLevel {}
+
+impl Level {
+    /// Plain Rust, for any processor: the definition of every kernel.
+    pub const SCALAR: Level = Level(Set::Scalar);
+
+    /// Every level that this processor has, plainest first.
+    pub fn present() -> Vec<Level> {
+        #[allow(unused_mut)]
+        let mut levels = vec![Level::SCALAR];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c")
+        {
+            levels.push(Level(Set::Avx2));
+        }
+        levels
+    }
+
+    /// The fastest level of this processor, or the one that the environment variable `NEARFIELD_SIMD` lowers it to.
+    ///
+    /// # Errors
+    /// The variable names a level that is not present.
+    pub fn detect() -> Result<Level, UnknownLevel> {
+        match std::env::var("NEARFIELD_SIMD") {
+            Ok(name) if !name.is_empty() => Level::named(&name),
+            _ => Ok(Level::best()),
+        }
+    }
+
+    /// The fastest level of this processor.
+    pub fn best() -> Level {
+        Level::present().last().copied().unwrap_or(Level::SCALAR)
+    }
+
+    /// The level of that name, if it is present.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn named(name: &str) -> Result<Level, UnknownLevel> {
+        Level::present()
+            .into_iter()
+            .find(|level| level.name().eq_ignore_ascii_case(name))
+            .ok_or_else(|| UnknownLevel {
+                asked: name.to_owned(),
+            })
+    }
+
+    /// `scalar`, `avx2`, ...
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Set::Scalar => "scalar",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => "avx2",
+        }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,369 @@
+//! The compute pool: a few threads that share one job at a time, for matrix products on a machine that has other work too.
+//!
+//! A job is a number of small tasks, claimed one by one from a counter, so that a thread which gets little CPU does little
+//! of the work instead of holding up the rest. The caller always takes part, and never waits for a task that nobody has
+//! begun. Waiting is a short spin, then sleep. There are no queues, and nothing is allocated for a job.
+
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+/// Checks of the counter before a thread goes to sleep: some 30 microseconds, more than the gap between two products of
+/// one token and far less than a scheduler's slice.
+const SPINS: u32 = 1_500;
+
+/// Never more threads than this: beyond a handful of cores a small model is limited by memory.
+const MOST_THREADS: usize = 64;
+
+/// Threads that compute one job at a time, the caller among them.
+pub struct Pool {
+    shared: Arc<Shared>,
+    /// Held for the length of a job; a second caller who finds it held computes alone.
+    turn: Mutex<()>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    /// Upper half: tasks in the current job. Lower half: the next one to claim. All tasks are claimed when they are equal.
+    tickets: AtomicU64,
+    /// The current job's closure: written by the caller while no task can be claimed, read only by who holds a claim.
+    job: UnsafeCell<Option<Job>>,
+    /// Tasks of the current job that are finished.
+    finished: AtomicU32,
+    /// Threads taking part, the caller included.
+    threads: AtomicUsize,
+    /// Workers asleep, and whether the caller is.
+    sleeping: AtomicUsize,
+    caller_sleeps: AtomicBool,
+    closing: AtomicBool,
+    bell: Mutex<()>,
+    work_comes: Condvar,
+    job_done: Condvar,
+    panicked: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+/// A borrowed closure whose lifetime has been erased; valid while the job that it belongs to has unfinished tasks.
+#[derive(Clone, Copy)]
+struct Job(*const (dyn Fn(usize) + Sync));
+
+// SAFETY: `job` is written only by the caller that holds `Pool::turn`, and only while every ticket of the last job is
+// claimed and finished; it is read only between a successful claim and the count in `finished` that ends that claim. The
+// claim (acquire) reads the ticket that was published (release) after the write. The closure behind it is `Sync`.
+unsafe impl Sync for Shared {}
+// SAFETY: as above; the raw pointer is never followed outside a claim.
+unsafe impl Send for Shared {}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("threads", &self.threads())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// A pool of that many threads, the caller of [`run`](Pool::run) being one of them. `None` takes one for each physical
+    /// core, at most four.
+    pub fn new(threads: Option<NonZeroUsize>) -> Pool {
+        let pool = Pool {
+            shared: Arc::new(Shared {
+                tickets: AtomicU64::new(0),
+                job: UnsafeCell::new(None),
+                finished: AtomicU32::new(0),
+                threads: AtomicUsize::new(1),
+                sleeping: AtomicUsize::new(0),
+                caller_sleeps: AtomicBool::new(false),
+                closing: AtomicBool::new(false),
+                bell: Mutex::new(()),
+                work_comes: Condvar::new(),
+                job_done: Condvar::new(),
+                panicked: Mutex::new(None),
+            }),
+            turn: Mutex::new(()),
+            workers: Mutex::new(Vec::new()),
+        };
+        pool.set_threads(threads.map_or_else(default_threads, NonZeroUsize::get));
+        pool
+    }
+
+    /// How many threads take part, the caller included.
+    pub fn threads(&self) -> usize {
+        self.shared.threads.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many threads take part (the caller included), from the next job on. Where the system gives no more
+    /// threads, the pool has fewer.
+    pub fn set_threads(&self, threads: usize) {
+        let wanted = threads.clamp(1, MOST_THREADS);
+        let mut workers = lock(&self.workers);
+        while workers.len() + 1 < wanted {
+            let shared = Arc::clone(&self.shared);
+            let index = workers.len() + 1;
+            match std::thread::Builder::new()
+                .name(format!("compute-{index}"))
+                .spawn(move || shared.work(index))
+            {
+                Ok(handle) => workers.push(handle),
+                Err(_) => break,
+            }
+        }
+        self.shared
+            .threads
+            .store(wanted.min(workers.len() + 1), Ordering::Relaxed);
+    }
+
+    /// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)`, each once, on any of the threads, and returns when all are done.
+    ///
+    /// # Panics
+    /// A task panicked: the panic goes on here once no task runs any more.
+    pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        let alone = tasks <= 1 || self.threads() == 1;
+        let turn = if alone {
+            None
+        } else {
+            self.turn.try_lock().ok()
+        };
+        let (Some(_turn), Ok(count)) = (turn, u32::try_from(tasks)) else {
+            (0..tasks).for_each(task);
+            return;
+        };
+        let shared = &*self.shared;
+        // SAFETY: only the lifetime is erased. No claim outlives this call: it returns, or unwinds, only after `finished`
+        // has counted all tasks.
+        let job = unsafe {
+            std::mem::transmute::<
+                *const (dyn Fn(usize) + Sync + '_),
+                *const (dyn Fn(usize) + Sync + 'static),
+            >(task)
+        };
+        // SAFETY: the turn is ours and all tickets of the last job are claimed and finished, so nobody reads `job`.
+        unsafe { *shared.job.get() = Some(Job(job)) };
+        shared.finished.store(0, Ordering::Relaxed);
+        shared
+            .tickets
+            .store(u64::from(count) << 32, Ordering::SeqCst);
+        if shared.sleeping.load(Ordering::SeqCst) > 0 {
+            let _bell = lock(&shared.bell);
+            shared.work_comes.notify_all();
+        }
+        while shared.claim_and_do() {}
+        shared.wait_for(count);
+        if let Some(panic) = lock(&shared.panicked).take() {
+            resume_unwind(panic);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::SeqCst);
+        {
+            let _bell = lock(&self.shared.bell);
+            self.shared.work_comes.notify_all();
+        }
+        for worker in lock(&self.workers).drain(..) {
+            let _ = worker.join(); // a worker catches the panics of its tasks, so there is nothing to hear here
+        }
+    }
+}
+
+impl Shared {
+    /// The life of a worker.
+    fn work(&self, index: usize) {
+        loop {
+            let mut spins = 0;
+            while spins < SPINS {
+                if self.closing.load(Ordering::Relaxed) {
+                    return;
+                }
+                if index < self.threads.load(Ordering::Relaxed) {
+                    if self.claim_and_do() {
+                        spins = 0;
+                        continue;
+                    }
+                } else {
+                    break;
+                }
+                spins += 1;
+                std::hint::spin_loop();
+            }
+            let mut bell = lock(&self.bell);
+            self.sleeping.fetch_add(1, Ordering::SeqCst);
+            while !self.closing.load(Ordering::SeqCst)
+                && !(self.has_tickets() && index < self.threads.load(Ordering::Relaxed))
+            {
+                bell = self
+                    .work_comes
+                    .wait(bell)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            self.sleeping.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn has_tickets(&self) -> bool {
+        let tickets = self.tickets.load(Ordering::SeqCst);
+        (tickets as u32) < (tickets >> 32) as u32
+    }
+
+    /// Claims one task and does it; false when there is none to claim.
+    fn claim_and_do(&self) -> bool {
+        let mut tickets = self.tickets.load(Ordering::Relaxed);
+        loop {
+            let (next, count) = (tickets as u32, (tickets >> 32) as u32);
+            if next >= count {
+                return false;
+            }
+            match self.tickets.compare_exchange_weak(
+                tickets,
+                tickets + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => {
+                    // SAFETY: we hold a claim, so the job stays as it is until we count it as finished.
+                    if let Some(Job(task)) = unsafe { *self.job.get() } {
+                        // SAFETY: the closure is borrowed by the caller, who waits for our count.
+                        let task = unsafe { &*task };
+                        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(next as usize))) {
+                            lock(&self.panicked).get_or_insert(panic);
+                        }
+                    }
+                    if self.finished.fetch_add(1, Ordering::SeqCst) + 1 == count
+                        && self.caller_sleeps.load(Ordering::SeqCst)
+                    {
+                        let _bell = lock(&self.bell);
+                        self.job_done.notify_all();
+                    }
+                    return true;
+                }
+                Err(now) => tickets = now,
+            }
+        }
+    }
+
+    /// Returns when all tasks have been counted: those still running belong to workers.
+    fn wait_for(&self, count: u32) {
+        for _ in 0..SPINS {
+            if self.finished.load(Ordering::Acquire) == count {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut bell = lock(&self.bell);
+        self.caller_sleeps.store(true, Ordering::SeqCst);
+        while self.finished.load(Ordering::SeqCst) != count {
+            bell = self
+                .job_done
+                .wait(bell)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        self.caller_sleeps.store(false, Ordering::SeqCst);
+    }
+}
+
+/// One thread for each physical core, at most four.
+fn default_threads() -> usize {
+    let logical = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    physical_cores()
+        .map_or(logical, |cores| cores.min(logical))
+        .clamp(1, 4)
+}
+
+/// Distinct (package, core) pairs as Linux lists them; `None` where it does not.
+fn physical_cores() -> Option<usize> {
+    let mut cores = std::collections::BTreeSet::new();
+    for cpu in 0..1024 {
+        let topology = format!("/sys/devices/system/cpu/cpu{cpu}/topology");
+        let Ok(core) = std::fs::read_to_string(format!("{topology}/core_id")) else {
+            break;
+        };
+        let package =
+            std::fs::read_to_string(format!("{topology}/physical_package_id")).unwrap_or_default();
+        cores.insert((package, core));
+    }
+    (!cores.is_empty()).then_some(cores.len())
+}
+
+/// The data behind these locks is a unit or an option: a panic elsewhere leaves nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_task_runs_once_in_many_jobs() {
+        let pool = Pool::new(NonZeroUsize::new(3));
+        for round in 0..2000 {
+            let tasks = round % 17;
+            let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
+            pool.run(tasks, &|task| {
+                counts[task].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(
+                counts
+                    .iter()
+                    .all(|count| count.load(Ordering::Relaxed) == 1),
+                "round {round}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_job_after_a_long_pause_wakes_the_workers() {
+        let pool = Pool::new(NonZeroUsize::new(2));
+        for _ in 0..5 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            let (here, elsewhere) = (std::thread::current().id(), AtomicUsize::new(0));
+            pool.run(40, &|_| {
+                std::thread::sleep(std::time::Duration::from_micros(500));
+                if std::thread::current().id() != here {
+                    elsewhere.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+            assert!(
+                elsewhere.load(Ordering::Relaxed) > 0,
+                "the worker took no part"
+            );
+        }
+    }
+
+    #[test]
+    fn a_panicking_task_is_heard_by_the_caller_and_the_pool_lives_on() {
+        let pool = Pool::new(NonZeroUsize::new(2));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            pool.run(8, &|task| assert_ne!(task, 5, "task five"))
+        }));
+        assert!(result.is_err());
+        let sum = AtomicUsize::new(0);
+        pool.run(4, &|task| {
+            sum.fetch_add(task, Ordering::Relaxed);
+        });
+        assert_eq!(sum.load(Ordering::Relaxed), 6);
+    }
+
+    #[test]
+    fn two_callers_at_once_both_finish() {
+        let pool = Pool::new(NonZeroUsize::new(2));
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        let sum = AtomicUsize::new(0);
+                        pool.run(9, &|task| {
+                            sum.fetch_add(task, Ordering::Relaxed);
+                        });
+                        assert_eq!(sum.load(Ordering::Relaxed), 36);
+                    }
+                });
+            }
+        });
+    }
+}

@@ -1,0 +1,227 @@
+//! Element-wise kernels: normalisation, the gated activation, rotation of positions. Each is written once, as plain Rust
+//! over eight lanes, and compiled again for each level.
+
+use crate::level::{Level, Set};
+
+/// Compiles a plain function once for each level and dispatches between them.
+macro_rules! for_each_level {
+    ($(#[$doc:meta])* $name:ident => $plain:ident ( $($arg:ident : $type:ty),* )) => {
+        $(#[$doc])*
+        pub fn $name(level: Level, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma,f16c")]
+            fn avx2($($arg: $type),*) {
+                $plain::<true>($($arg),*);
+            }
+            match level.0 {
+                Set::Scalar => $plain::<false>($($arg),*),
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the level is proof of AVX2, FMA and F16C.
+                Set::Avx2 => unsafe { avx2($($arg),*) },
+            }
+        }
+    };
+}
+
+for_each_level! {
+    /// Root-mean-square normalisation (Zhang and Sennrich, 2019) of each row:
+    /// `out = x / sqrt(mean(x^2) + epsilon) * weight`. x, out: `[n, width]`, weight: `[width]`.
+    rms_norm => rms_norm_plain(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32])
+}
+
+for_each_level! {
+    /// The gated activation of SwiGLU (Shazeer, 2020): `gate = silu(gate) * up`, element by element.
+    swiglu => swiglu_plain(gate: &mut [f32], up: &[f32])
+}
+
+for_each_level! {
+    /// `x += y`, element by element.
+    add => add_plain(x: &mut [f32], y: &[f32])
+}
+
+for_each_level! {
+    /// Rotary positions over neighbouring pairs (2i, 2i + 1), as the llama files of GGUF lay their heads out.
+    /// heads: `[n_heads, head_dim]` of one token; the first `2 * cos.len()` of each head turn. cos, sin: `[rotated / 2]`.
+    rotate_pairs => rotate_pairs_plain(heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32])
+}
+
+for_each_level! {
+    /// Rotary positions over halves (i, i + rotated / 2), the layout of GPT-NeoX, Qwen and Gemma. Shapes as in [`rotate_pairs`].
+    rotate_halves => rotate_halves_plain(heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32])
+}
+
+#[inline(always)]
+fn rms_norm_plain<const FUSED: bool>(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
+    let width = weight.len();
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        let mut squares = [0f32; 16];
+        let lanes = x.chunks_exact(16);
+        let rest: f32 = lanes.remainder().iter().map(|x| x * x).sum();
+        for lanes in lanes {
+            for (square, x) in squares.iter_mut().zip(lanes) {
+                *square = fma::<FUSED>(*x, *x, *square);
+            }
+        }
+        let mean = (squares.iter().sum::<f32>() + rest) / width as f32;
+        let scale = 1.0 / (mean + epsilon).sqrt();
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * scale * weight;
+        }
+    }
+}
+
+#[inline(always)]
+fn swiglu_plain<const FUSED: bool>(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = *gate / (1.0 + exp::<FUSED>(-*gate)) * up;
+    }
+}
+
+#[inline(always)]
+fn add_plain<const FUSED: bool>(x: &mut [f32], y: &[f32]) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x += y;
+    }
+}
+
+#[inline(always)]
+fn rotate_pairs_plain<const FUSED: bool>(
+    heads: &mut [f32],
+    head_dim: usize,
+    cos: &[f32],
+    sin: &[f32],
+) {
+    for head in heads.chunks_exact_mut(head_dim) {
+        for ((pair, cos), sin) in head.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
+            let [a, b] = *pair;
+            *pair = [a * cos - b * sin, a * sin + b * cos];
+        }
+    }
+}
+
+#[inline(always)]
+fn rotate_halves_plain<const FUSED: bool>(
+    heads: &mut [f32],
+    head_dim: usize,
+    cos: &[f32],
+    sin: &[f32],
+) {
+    let half = cos.len();
+    for head in heads.chunks_exact_mut(head_dim) {
+        let (low, high) = head[..2 * half].split_at_mut(half);
+        for (((a, b), cos), sin) in low.iter_mut().zip(high).zip(cos).zip(sin) {
+            (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
+        }
+    }
+}
+
+/// `a * b + c`, fused where the level has it (elsewhere the fused form is a slow library call).
+#[inline(always)]
+pub(crate) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// `e^x` to about 2e-7 relative: the power of two is put into the exponent, the rest is a polynomial of degree 6 on
+/// `[-ln2/2, ln2/2]` (its Taylor series: the next term is below 2e-8 there). Zero and infinity beyond the range of f32.
+#[inline(always)]
+pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
+    const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23
+    // Two steps, so that the extremes keep a normal exponent: e^x = 2^n e^r.
+    let x = if x > 88.7 {
+        88.7
+    } else if x < -87.3 {
+        -87.3
+    } else {
+        x
+    };
+    let shifted = fma::<FUSED>(x, std::f32::consts::LOG2_E, MAGIC);
+    let n = shifted - MAGIC;
+    // ln 2 in two parts: the first has few bits, so that n times it is exact.
+    let r = fma::<FUSED>(n, -0.693_359_4, x);
+    let r = fma::<FUSED>(n, 2.121_944_4e-4, r);
+    let mut p = 1.0 / 720.0;
+    p = fma::<FUSED>(p, r, 1.0 / 120.0);
+    p = fma::<FUSED>(p, r, 1.0 / 24.0);
+    p = fma::<FUSED>(p, r, 1.0 / 6.0);
+    p = fma::<FUSED>(p, r, 0.5);
+    p = fma::<FUSED>(p, r, 1.0);
+    p = fma::<FUSED>(p, r, 1.0);
+    let power = f32::from_bits(
+        ((shifted.to_bits() as i32)
+            .wrapping_sub(MAGIC.to_bits() as i32)
+            .wrapping_add(127)
+            << 23) as u32,
+    );
+    p * power
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponential_agrees_with_f64() {
+        for i in -8000..8800 {
+            let x = i as f32 * 0.01;
+            let exact = f64::from(x).exp();
+            for value in [exp::<false>(x), exp::<true>(x)] {
+                assert!(
+                    (f64::from(value) - exact).abs() <= 4e-7 * exact,
+                    "exp({x}) = {value}, not {exact}"
+                );
+            }
+        }
+        assert!(exp::<false>(-1000.0) < 1e-37 && exp::<false>(f32::NEG_INFINITY) < 1e-37);
+    }
+
+    #[test]
+    fn every_level_normalises_and_gates_as_the_plain_code_does() {
+        for width in [1, 7, 16, 33, 576] {
+            let x: Vec<f32> = (0..2 * width)
+                .map(|i| ((i * 37 % 101) as f32 - 50.0) / 17.0)
+                .collect();
+            let weight: Vec<f32> = (0..width).map(|i| 0.5 + (i % 5) as f32).collect();
+            let mut expected = vec![0.0; x.len()];
+            rms_norm(Level::SCALAR, &x, &weight, 1e-5, &mut expected);
+            let mut gated = x.clone();
+            swiglu(Level::SCALAR, &mut gated, &expected);
+            for level in Level::present() {
+                let mut out = vec![0.0; x.len()];
+                rms_norm(level, &x, &weight, 1e-5, &mut out);
+                let mut gate = x.clone();
+                swiglu(level, &mut gate, &out);
+                for (a, b) in expected.iter().chain(&gated).zip(out.iter().chain(&gate)) {
+                    assert!((a - b).abs() <= 1e-5 + 1e-5 * a.abs(), "{level}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_rotation_keeps_lengths_and_is_undone_by_its_opposite() {
+        let original: Vec<f32> = (0..3 * 16).map(|i| (i as f32).sin()).collect();
+        let (cos, sin): (Vec<f32>, Vec<f32>) =
+            (0..6).map(|i| ((i as f32).cos(), (i as f32).sin())).unzip();
+        let back: Vec<f32> = sin.iter().map(|x| -x).collect();
+        for level in Level::present() {
+            for rotate in [rotate_pairs, rotate_halves] {
+                let mut heads = original.clone();
+                rotate(level, &mut heads, 16, &cos, &sin);
+                assert_eq!(
+                    heads[12..16],
+                    original[12..16],
+                    "beyond the rotated part nothing changes"
+                );
+                assert!(heads[2] != original[2] || heads[8] != original[8]);
+                rotate(level, &mut heads, 16, &cos, &back);
+                assert!(
+                    heads
+                        .iter()
+                        .zip(&original)
+                        .all(|(a, b)| (a - b).abs() < 1e-5),
+                    "{level}"
+                );
+            }
+        }
+    }
+}

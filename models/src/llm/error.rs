@@ -1,0 +1,104 @@
+//! What can go wrong with a language model, by what the caller can do about it.
+
+use std::path::PathBuf;
+
+/// An error of the language model.
+#[derive(Debug, thiserror::Error)]
+pub enum LlmError {
+    /// The file cannot be opened or mapped.
+    #[error("{path}: cannot be read: {source}")]
+    Read {
+        /// The model file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is something else than a GGUF model.
+    #[error("{path}: expected a GGUF model, found {found}; get one with `nearfield models pull`")]
+    NotGguf {
+        /// The model file.
+        path: PathBuf,
+        /// What the file begins like.
+        found: String,
+    },
+    /// The file is cut short or contradicts itself.
+    #[error("{path}: broken GGUF file: {what} (at byte {offset}); fetch it again")]
+    Broken {
+        /// The model file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// A key of the metadata is missing or makes no sense.
+    #[error("{path}: metadata key {key}: {what}")]
+    Metadata {
+        /// The model file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// A tensor is missing, or has another shape or type than the model needs.
+    #[error("{path}: tensor {tensor}: {what}")]
+    Tensor {
+        /// The model file.
+        path: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// What was expected and what was found.
+        what: String,
+    },
+    /// The model belongs to a family that has no code here.
+    #[error("{path}: architecture {found:?} is not supported; supported are: {}", supported.join(", "))]
+    Architecture {
+        /// The model file.
+        path: PathBuf,
+        /// What the file says.
+        found: String,
+        /// What would have been accepted.
+        supported: Vec<&'static str>,
+    },
+    /// The file has no vocabulary, so text can go neither in nor out.
+    #[error(
+        "{path}: carries no vocabulary (tokenizer.ggml.tokens): it can be measured, but not talked to"
+    )]
+    NoVocabulary {
+        /// The model file.
+        path: PathBuf,
+    },
+    /// The chat template failed, or refused the messages.
+    #[error("{path}: chat template: {what}")]
+    Template {
+        /// The model file.
+        path: PathBuf,
+        /// What the template engine, or the template itself, said.
+        what: String,
+    },
+    /// More tokens than the session has room for.
+    #[error(
+        "the context is full: {needed} tokens are needed and {capacity} fit; raise the context size or shorten the prompt"
+    )]
+    ContextFull {
+        /// Tokens that the session would hold.
+        needed: usize,
+        /// Tokens that fit.
+        capacity: usize,
+    },
+    /// A session of that size cannot be made.
+    #[error("a context of {context_tokens} tokens cannot be had: {what}")]
+    Context {
+        /// What was asked for.
+        context_tokens: usize,
+        /// Why not.
+        what: String,
+    },
+    /// The input makes no sense to the model.
+    #[error("{0}")]
+    Input(String),
+    /// The environment asks for a kernel set that is not here.
+    #[error(transparent)]
+    Level(#[from] nearfield_kernels::UnknownLevel),
+}

@@ -1,0 +1,280 @@
+//! Writing text: token after token from a session, until the model ends, a stop string appears, or somebody says stop.
+
+use super::{Detokenizer, Llm, LlmError, Sampler, Session, TokenId};
+use crate::Flow;
+
+/// When writing ends at the latest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GenerateOptions {
+    /// No more tokens than this.
+    pub max_tokens: usize,
+    /// Strings that end the text and are not part of it.
+    pub stop: Vec<String>,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        GenerateOptions {
+            max_tokens: 512,
+            stop: Vec::new(),
+        }
+    }
+}
+
+/// Why writing ended.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The model said so.
+    EndOfText,
+    /// This stop string appeared.
+    StopString(String),
+    /// As many tokens as were allowed.
+    MaxTokens,
+    /// The session has no more room.
+    ContextFull,
+    /// The sink said stop.
+    Stopped,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Generated {
+    /// The whole text, as the sink heard it.
+    pub text: String,
+    /// Tokens that were chosen, an end token included.
+    pub tokens: usize,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// Writes text after what the session holds, and hands it to `sink` piece by piece as it becomes certain: whole characters,
+/// never a part of a stop string. The session must have logits (see [`Session::prompt`]).
+///
+/// # Errors
+/// The model carries no vocabulary, or the session has no logits.
+pub fn generate(
+    session: &mut Session,
+    sampler: &mut Sampler,
+    options: &GenerateOptions,
+    sink: &mut dyn FnMut(&str) -> Flow,
+) -> Result<Generated, LlmError> {
+    let mut generation = Generation::new(session.llm(), options)?;
+    loop {
+        if let Some(finish) = generation.advance(session, sampler, sink)? {
+            return Ok(Generated {
+                text: generation.text,
+                tokens: generation.tokens,
+                finish,
+            });
+        }
+    }
+}
+
+/// Writing one token at a time, for those who do something else in between.
+#[derive(Debug)]
+pub struct Generation {
+    detokenizer: Detokenizer,
+    stop: StopStrings,
+    max_tokens: usize,
+    /// What the sink has heard.
+    text: String,
+    tokens: usize,
+    /// Chosen and written, but not yet read by the model.
+    unread: Option<TokenId>,
+}
+
+impl Generation {
+    /// The beginning of a text.
+    ///
+    /// # Errors
+    /// The model carries no vocabulary.
+    pub fn new(llm: &Llm, options: &GenerateOptions) -> Result<Generation, LlmError> {
+        llm.tokenizer()?;
+        Ok(Generation {
+            detokenizer: Detokenizer::new(),
+            stop: StopStrings {
+                strings: options
+                    .stop
+                    .iter()
+                    .filter(|stop| !stop.is_empty())
+                    .cloned()
+                    .collect(),
+                held: String::new(),
+            },
+            max_tokens: options.max_tokens,
+            text: String::new(),
+            tokens: 0,
+            unread: None,
+        })
+    }
+
+    /// What the sink has heard so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Tokens chosen so far.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Lets the model read the last token and chooses the next; says why when this was the end. What is certain of the text
+    /// goes to `sink`. The last token of a text is chosen but never read, so that the session holds no more than it must.
+    ///
+    /// # Errors
+    /// The session has no logits.
+    pub fn advance(
+        &mut self,
+        session: &mut Session,
+        sampler: &mut Sampler,
+        sink: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Option<Finish>, LlmError> {
+        if self.tokens >= self.max_tokens {
+            return Ok(Some(self.finish(Finish::MaxTokens, sink)));
+        }
+        if let Some(token) = self.unread {
+            if session.len() >= session.capacity() {
+                return Ok(Some(self.finish(Finish::ContextFull, sink)));
+            }
+            session.step(token)?;
+            self.unread = None;
+        }
+        if session.logits().is_empty() {
+            return Err(LlmError::Input(
+                "there is nothing to continue: the session was given no prompt".to_owned(),
+            ));
+        }
+        let token = sampler.sample(session.logits(), session.tokens());
+        self.tokens += 1;
+        let llm = session.llm();
+        let tokenizer = llm.tokenizer()?;
+        if tokenizer.is_end(token) {
+            return Ok(Some(self.finish(Finish::EndOfText, sink)));
+        }
+        self.unread = Some(token);
+        let piece = self.detokenizer.push(tokenizer, token);
+        let (certain, stopped) = self.stop.push(&piece);
+        if !certain.is_empty() {
+            self.text.push_str(&certain);
+            if sink(&certain).is_stop() {
+                return Ok(Some(Finish::Stopped));
+            }
+        }
+        if let Some(stop) = stopped {
+            return Ok(Some(Finish::StopString(stop)));
+        }
+        if self.tokens >= self.max_tokens {
+            return Ok(Some(self.finish(Finish::MaxTokens, sink)));
+        }
+        Ok(None)
+    }
+
+    /// Lets go of what was held back.
+    fn finish(&mut self, finish: Finish, sink: &mut dyn FnMut(&str) -> Flow) -> Finish {
+        let rest = self.detokenizer.finish();
+        let (mut certain, stopped) = self.stop.push(&rest);
+        if stopped.is_none() {
+            certain.push_str(&std::mem::take(&mut self.stop.held));
+        }
+        if !certain.is_empty() {
+            self.text.push_str(&certain);
+            if sink(&certain).is_stop() {
+                return Finish::Stopped;
+            }
+        }
+        stopped.map_or(finish, Finish::StopString)
+    }
+}
+
+/// Watches a text for strings that end it.
+#[derive(Debug)]
+struct StopStrings {
+    strings: Vec<String>,
+    /// The end of the text, as far as it may be the beginning of a stop string.
+    held: String,
+}
+
+impl StopStrings {
+    /// Adds a piece; returns what is certain to be text, and the stop string that was found.
+    fn push(&mut self, piece: &str) -> (String, Option<String>) {
+        self.held.push_str(piece);
+        // The one that begins first ends the text; of two at the same place, the longer.
+        let found = self
+            .strings
+            .iter()
+            .filter_map(|stop| self.held.find(stop.as_str()).map(|at| (at, stop)));
+        if let Some((at, stop)) =
+            found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len())))
+        {
+            let stop = stop.clone();
+            self.held.truncate(at);
+            return (std::mem::take(&mut self.held), Some(stop));
+        }
+        let may_begin = |tail: &str| self.strings.iter().any(|stop| stop.starts_with(tail));
+        let certain = self
+            .held
+            .char_indices()
+            .map(|(at, _)| at)
+            .find(|at| may_begin(&self.held[*at..]))
+            .unwrap_or(self.held.len());
+        let rest = self.held.split_off(certain);
+        (std::mem::replace(&mut self.held, rest), None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stops(strings: &[&str]) -> StopStrings {
+        StopStrings {
+            strings: strings.iter().map(|s| (*s).to_owned()).collect(),
+            held: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_stop_string_is_found_however_the_text_is_cut() {
+        let text = "Käse and <en <end> more";
+        let cuts: Vec<usize> = (0..=text.len())
+            .filter(|at| text.is_char_boundary(*at))
+            .collect();
+        for &a in &cuts {
+            for &b in cuts.iter().filter(|b| **b >= a) {
+                let mut watch = stops(&["<end>", "<never>"]);
+                let mut heard = String::new();
+                let mut stopped = None;
+                for piece in [&text[..a], &text[a..b], &text[b..]] {
+                    if stopped.is_none() {
+                        let (certain, stop) = watch.push(piece);
+                        heard.push_str(&certain);
+                        stopped = stop;
+                    }
+                }
+                assert_eq!(
+                    (heard.as_str(), stopped.as_deref()),
+                    ("Käse and <en ", Some("<end>")),
+                    "cut at {a} and {b}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_may_begin_a_stop_string_is_held_back() {
+        let mut watch = stops(&["\n\n"]);
+        assert_eq!(watch.push("one\n"), ("one".to_owned(), None));
+        assert_eq!(watch.push("two"), ("\ntwo".to_owned(), None));
+        assert_eq!(watch.push("\n"), (String::new(), None));
+        assert_eq!(watch.push("\n"), (String::new(), Some("\n\n".to_owned())));
+    }
+
+    #[test]
+    fn of_overlapping_stop_strings_the_first_in_the_text_counts() {
+        assert_eq!(
+            stops(&["cd", "bcde"]).push("abcdef"),
+            ("a".to_owned(), Some("bcde".to_owned()))
+        );
+    }
+}

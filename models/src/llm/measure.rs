@@ -1,0 +1,112 @@
+//! Measuring a model: how fast it reads and writes, and how much of the memory's bandwidth that takes. The clock is the caller's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Llm, LlmError, Session, SessionOptions, TokenId};
+use crate::Flow;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MeasureOptions {
+    /// Tokens of the prompt.
+    pub prompt: usize,
+    /// Tokens to write.
+    pub generate: usize,
+    /// Times to repeat; the medians are reported.
+    pub repeats: usize,
+    /// The session's cache.
+    pub session: SessionOptions,
+}
+
+impl Default for MeasureOptions {
+    fn default() -> Self {
+        MeasureOptions {
+            prompt: 128,
+            generate: 64,
+            repeats: 5,
+            session: SessionOptions::default(),
+        }
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Measured {
+    /// Tokens of the prompt read in a second, from an empty cache.
+    pub prefill_tok_s: f64,
+    /// Tokens written in a second.
+    pub decode_tok_s: f64,
+    /// Time to the first token of a prompt that the cache does not hold.
+    pub first_token_cold_ms: f64,
+    /// Time to the first token of the same prompt with a different last token.
+    pub first_token_warm_ms: f64,
+    /// Bytes of weights read for a token that is written.
+    pub bytes_per_token: u64,
+    /// Bytes of weights read in a second of writing, in units of 10^9.
+    pub read_gb_s: f64,
+    /// Bytes reserved for keys and values.
+    pub cache_bytes: usize,
+}
+
+/// Reads a prompt and writes tokens, `repeats` times, and reports the medians. Works without a vocabulary: the prompt is made
+/// of token numbers. `now` is a clock that never goes back.
+///
+/// # Errors
+/// The session cannot be made, or the prompt and the tokens do not fit it.
+pub fn measure(
+    llm: &Arc<Llm>,
+    options: &MeasureOptions,
+    now: &dyn Fn() -> Duration,
+) -> Result<Measured, LlmError> {
+    let mut session = Session::new(Arc::clone(llm), &options.session)?;
+    let n_vocab = llm.info().vocab_size as u64;
+    // Numbers that are spread over the vocabulary, so that looking them up costs what it costs in life.
+    let token = |index: usize| TokenId(((index as u64 + 1) * 2_654_435_761 % n_vocab) as u32);
+    let prompt: Vec<TokenId> = (0..options.prompt.max(1)).map(token).collect();
+    let go_on = &mut || Flow::Continue;
+    let (mut cold, mut warm, mut decode) = (Vec::new(), Vec::new(), Vec::new());
+    session.prompt(&prompt, go_on)?; // touches every page of the weights once
+    for repeat in 0..options.repeats.max(1) {
+        session.truncate(0);
+        let start = now();
+        session.prompt(&prompt, go_on)?;
+        cold.push((now() - start).as_secs_f64());
+        let start = now();
+        for index in 0..options.generate.max(1) {
+            session.step(token(options.prompt + index))?;
+        }
+        decode.push((now() - start).as_secs_f64() / options.generate.max(1) as f64);
+        let mut again = prompt.clone();
+        if let Some(last) = again.last_mut() {
+            *last = token(repeat + 1_000_003);
+        }
+        let start = now();
+        session.prompt(&again, go_on)?;
+        warm.push((now() - start).as_secs_f64());
+    }
+    let (cold, warm, decode) = (median(cold), median(warm), median(decode));
+    let bytes_per_token = llm.info().bytes_per_token;
+    Ok(Measured {
+        prefill_tok_s: prompt.len() as f64 / cold,
+        decode_tok_s: 1.0 / decode,
+        first_token_cold_ms: cold * 1e3,
+        first_token_warm_ms: warm * 1e3,
+        bytes_per_token,
+        read_gb_s: bytes_per_token as f64 / decode / 1e9,
+        cache_bytes: session.cache_bytes(),
+    })
+}
+
+/// The bandwidth at which this machine's memory can be read with `threads` threads, in units of 10^9 bytes a second: the best
+/// of three sums over `bytes` bytes, which should be several times the caches.
+pub fn read_bandwidth(threads: usize, bytes: usize, now: &dyn Fn() -> Duration) -> f64 {
+    nearfield_kernels::read_bandwidth(threads, bytes, now)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2].max(1e-12)
+}

@@ -1,0 +1,582 @@
+//! A session: the tokens that a model has read, their keys and values, and the logits after the last of them. The forward
+//! pass stands here, top to bottom, as one function over buffers that are made once.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use nearfield_kernels::{
+    Activations, Attention, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm,
+    rotate_halves, rotate_pairs, swiglu,
+};
+
+use super::architecture::Rotation;
+use super::weights::Weight;
+use super::{Llm, LlmError, TokenId};
+use crate::Flow;
+
+/// Tokens that go through the model together when a prompt is read. Long enough that unpacking the weights costs little,
+/// short enough that a stop is obeyed soon and that the buffers stay in the cache.
+const BLOCK: usize = 64;
+
+/// How keys and values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheType {
+    /// Half floats.
+    #[default]
+    F16,
+    /// Bytes in blocks of 32 with a scale.
+    Q8_0,
+}
+
+/// What a session is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// How many tokens it can hold.
+    pub context_tokens: usize,
+    /// How their keys and values are stored.
+    pub cache: CacheType,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        SessionOptions {
+            context_tokens: 4096,
+            cache: CacheType::F16,
+        }
+    }
+}
+
+/// What reading a prompt cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Prefill {
+    /// Tokens that the cache already held.
+    pub reused: usize,
+    /// Tokens that were computed.
+    pub prefilled: usize,
+    /// True when the caller stopped it before the end: the session then holds a shorter prefix and has no logits.
+    pub stopped: bool,
+}
+
+/// The state of one conversation: everything that changes while a model is used.
+#[derive(Debug)]
+pub struct Session {
+    llm: Arc<Llm>,
+    tokens: Vec<TokenId>,
+    capacity: usize,
+    cache: CacheType,
+    store: KvStore,
+    /// Logits after the last token; stale unless `ready`.
+    logits: Vec<f32>, // [n_vocab]
+    ready: bool,
+    buffers: Buffers,
+}
+
+/// The buffers of a forward pass over up to `BLOCK` tokens.
+#[derive(Debug)]
+struct Buffers {
+    x: Vec<f32>,        // [n, d_model]: the residual stream
+    normed: Vec<f32>,   // [n, d_model]
+    q: Vec<f32>,        // [n, n_heads * head_dim]
+    k: Vec<f32>,        // [n, n_kv_heads * head_dim]
+    v: Vec<f32>,        // [n, n_kv_heads * head_dim]
+    attended: Vec<f32>, // [n, n_heads * head_dim]
+    gate: Vec<f32>,     // [n, d_ffn]
+    up: Vec<f32>,       // [n, d_ffn]
+    cos: Vec<f32>,      // [n, rotated / 2]
+    sin: Vec<f32>,      // [n, rotated / 2]
+    quantized: Activations,
+}
+
+impl Session {
+    /// An empty session.
+    ///
+    /// # Errors
+    /// There is no memory for a context of that size, or the cache type is not to be had.
+    pub fn new(llm: Arc<Llm>, options: &SessionOptions) -> Result<Session, LlmError> {
+        let refuse = |what: &str| LlmError::Context {
+            context_tokens: options.context_tokens,
+            what: what.to_owned(),
+        };
+        if options.context_tokens == 0 {
+            return Err(refuse("it must hold at least one token"));
+        }
+        if options.cache == CacheType::Q8_0 {
+            return Err(refuse("the cache type q8_0 is not available yet; use f16"));
+        }
+        let shape = &llm.shape;
+        let store = KvStore::new(
+            shape.n_layers,
+            shape.n_kv_heads,
+            shape.head_dim,
+            options.context_tokens,
+        )
+        .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
+        let (logits, buffers) = (vec![0.0; shape.n_vocab], Buffers::default());
+        Ok(Session {
+            tokens: Vec::new(),
+            capacity: options.context_tokens,
+            cache: options.cache,
+            store,
+            logits,
+            ready: false,
+            buffers,
+            llm,
+        })
+    }
+
+    /// The model.
+    pub fn llm(&self) -> &Arc<Llm> {
+        &self.llm
+    }
+
+    /// How many tokens the session holds.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// True when it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// How many tokens it can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The tokens that it holds; appended embeddings are [`TokenId::EMBEDDING`].
+    pub fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// Bytes reserved for keys and values.
+    pub fn cache_bytes(&self) -> usize {
+        self.store.bytes()
+    }
+
+    /// The logits after the last token: `[n_vocab]`; empty when nothing was computed since the session was last cut.
+    pub fn logits(&self) -> &[f32] {
+        if self.ready { &self.logits } else { &[] }
+    }
+
+    /// Makes the session hold exactly `tokens`, keeping the longest prefix that it already holds, and leaves the logits after
+    /// the last of them. `go_on` is asked between blocks of tokens.
+    ///
+    /// # Errors
+    /// The tokens are none, not the model's, or more than fit; the session is then as it was.
+    pub fn prompt(
+        &mut self,
+        tokens: &[TokenId],
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Prefill, LlmError> {
+        if tokens.is_empty() {
+            return Err(LlmError::Input(
+                "a prompt needs at least one token".to_owned(),
+            ));
+        }
+        self.check(tokens)?;
+        self.check_room(tokens.len())?;
+        let shared = self
+            .tokens
+            .iter()
+            .zip(tokens)
+            .take_while(|(held, wanted)| held == wanted)
+            .count();
+        // The logits after the last token are only to be had by computing it, unless nothing changes at all.
+        let reused = if shared == tokens.len() && shared == self.len() && self.ready {
+            shared
+        } else {
+            shared.min(tokens.len() - 1)
+        };
+        self.truncate(reused);
+        let mut prefilled = 0;
+        for block in tokens[reused..].chunks(BLOCK) {
+            if go_on().is_stop() {
+                return Ok(Prefill {
+                    reused,
+                    prefilled,
+                    stopped: true,
+                });
+            }
+            let last = self.len() + block.len() == tokens.len();
+            self.read(block, last);
+            prefilled += block.len();
+        }
+        Ok(Prefill {
+            reused,
+            prefilled,
+            stopped: false,
+        })
+    }
+
+    /// Appends tokens and leaves the logits after the last of them.
+    ///
+    /// # Errors
+    /// They are not the model's, or more than fit; the session is then as it was.
+    pub fn append(&mut self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        self.check(tokens)?;
+        self.check_room(self.len() + tokens.len())?;
+        let end = self.len() + tokens.len();
+        for block in tokens.chunks(BLOCK) {
+            let last = self.len() + block.len() == end;
+            self.read(block, last);
+        }
+        Ok(())
+    }
+
+    /// Appends one token: the step of a model that writes.
+    ///
+    /// # Errors
+    /// It is not the model's, or does not fit; the session is then as it was.
+    pub fn step(&mut self, token: TokenId) -> Result<&[f32], LlmError> {
+        self.append(&[token])?;
+        Ok(&self.logits)
+    }
+
+    /// Appends embeddings in the place of tokens and leaves the logits after the last of them. rows: `[n, d_model]`.
+    ///
+    /// # Errors
+    /// The rows are not whole, or more than fit; the session is then as it was.
+    pub fn append_embeddings(&mut self, rows: &[f32]) -> Result<(), LlmError> {
+        let width = self.llm.shape.d_model;
+        if !rows.len().is_multiple_of(width) {
+            return Err(LlmError::Input(format!(
+                "embeddings are rows of {width} numbers, but {} numbers were given",
+                rows.len()
+            )));
+        }
+        let n = rows.len() / width;
+        self.check_room(self.len() + n)?;
+        for (index, block) in rows.chunks(BLOCK * width).enumerate() {
+            let count = block.len() / width;
+            self.buffers.x.clear();
+            self.buffers.x.extend_from_slice(block);
+            self.forward(count, index * BLOCK + count == n);
+            self.tokens
+                .extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
+        }
+        Ok(())
+    }
+
+    /// Forgets all but the first `n` tokens. The logits are gone when anything was forgotten.
+    pub fn truncate(&mut self, n: usize) {
+        if n < self.len() {
+            self.tokens.truncate(n);
+            self.ready = false;
+        }
+    }
+
+    /// A second session with the same past, and a future of its own.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn fork(&self) -> Result<Session, LlmError> {
+        let store = self
+            .store
+            .fork(self.len())
+            .ok_or_else(|| LlmError::Context {
+                context_tokens: self.capacity,
+                what: "there is no memory for a fork".to_owned(),
+            })?;
+        Ok(Session {
+            llm: Arc::clone(&self.llm),
+            tokens: self.tokens.clone(),
+            capacity: self.capacity,
+            cache: self.cache,
+            store,
+            logits: self.logits.clone(),
+            ready: self.ready,
+            buffers: Buffers::default(),
+        })
+    }
+
+    /// Takes the tokens of `range` out of the middle: what follows moves down and its keys are turned to their new places.
+    /// What was computed while the removed tokens were visible stays as it was, which is the approximation that makes this
+    /// cheap. The logits are gone.
+    ///
+    /// # Panics
+    /// The range is not within the session.
+    pub fn remove(&mut self, range: Range<usize>) {
+        assert!(
+            range.start <= range.end && range.end <= self.len(),
+            "a range of the session"
+        );
+        if range.is_empty() {
+            return;
+        }
+        let shape = &self.llm.shape;
+        let back = -(range.len() as f64);
+        let (cos, sin): (Vec<f32>, Vec<f32>) = shape
+            .frequencies
+            .iter()
+            .map(|f| ((f * back).cos() as f32, (f * back).sin() as f32))
+            .unzip();
+        for from in range.end..self.tokens.len() {
+            self.store.shift(from, from - range.len(), &mut |keys| {
+                rotate(
+                    self.llm.level,
+                    shape.rotation,
+                    keys,
+                    shape.head_dim,
+                    &cos,
+                    &sin,
+                )
+            });
+        }
+        self.tokens.drain(range);
+        self.ready = false;
+    }
+
+    /// Refuses tokens that the model does not have.
+    fn check(&self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        let n_vocab = self.llm.shape.n_vocab;
+        match tokens.iter().find(|token| token.0 as usize >= n_vocab) {
+            None => Ok(()),
+            Some(token) => Err(LlmError::Input(format!(
+                "token {} is beyond the model's vocabulary of {n_vocab}",
+                token.0
+            ))),
+        }
+    }
+
+    fn check_room(&self, needed: usize) -> Result<(), LlmError> {
+        if needed > self.capacity {
+            return Err(LlmError::ContextFull {
+                needed,
+                capacity: self.capacity,
+            });
+        }
+        Ok(())
+    }
+
+    /// Looks up a block of tokens and computes it.
+    fn read(&mut self, tokens: &[TokenId], want_logits: bool) {
+        let llm = Arc::clone(&self.llm);
+        let width = llm.shape.d_model;
+        let table = llm.weights.token_embedding.matrix(&llm.gguf);
+        self.buffers.x.resize(tokens.len() * width, 0.0);
+        for (token, row) in tokens.iter().zip(self.buffers.x.chunks_exact_mut(width)) {
+            table.read_row(token.0 as usize, row);
+        }
+        self.forward(tokens.len(), want_logits);
+        self.tokens.extend_from_slice(tokens);
+    }
+
+    /// The forward pass over the `n` rows in `buffers.x`, which stand at the session's end.
+    fn forward(&mut self, n: usize, want_logits: bool) {
+        let llm = Arc::clone(&self.llm);
+        let (shape, weights) = (&llm.shape, &llm.weights);
+        let compute = Compute {
+            level: llm.level,
+            pool: &llm.pool,
+            llm: &llm,
+        };
+        let first = self.tokens.len();
+        self.ready = false;
+        let b = &mut self.buffers;
+        b.prepare(n, first, &llm);
+        let d = shape.d_model;
+        let attention = Attention {
+            n_heads: shape.n_heads,
+            first_position: first,
+            scale: 1.0 / (shape.head_dim as f32).sqrt(),
+            window: shape.window,
+        };
+        for (index, layer) in weights.layers.iter().enumerate() {
+            rms_norm(
+                llm.level,
+                &b.x,
+                &layer.attention_norm,
+                shape.norm_epsilon,
+                &mut b.normed,
+            );
+            compute.products(
+                &b.normed,
+                &mut b.quantized,
+                [
+                    (&layer.q, &mut b.q),
+                    (&layer.k, &mut b.k),
+                    (&layer.v, &mut b.v),
+                ],
+            );
+            for (rows, bias) in [
+                (&mut b.q, &layer.q_bias),
+                (&mut b.k, &layer.k_bias),
+                (&mut b.v, &layer.v_bias),
+            ] {
+                if let Some(bias) = bias {
+                    rows.chunks_exact_mut(bias.len())
+                        .for_each(|row| add(llm.level, row, bias));
+                }
+            }
+            for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
+                if let Some(norm) = norm {
+                    b.attended.resize(rows.len().max(b.attended.len()), 0.0);
+                    let normed = &mut b.attended[..rows.len()];
+                    rms_norm(llm.level, rows, norm, shape.norm_epsilon, normed);
+                    rows.copy_from_slice(normed);
+                }
+            }
+            let pairs = shape.frequencies.len();
+            let (q_width, kv_width) = (
+                shape.n_heads * shape.head_dim,
+                shape.n_kv_heads * shape.head_dim,
+            );
+            for token in 0..n {
+                let (cos, sin) = (
+                    &b.cos[token * pairs..][..pairs],
+                    &b.sin[token * pairs..][..pairs],
+                );
+                let k = &mut b.k[token * kv_width..][..kv_width];
+                rotate(
+                    llm.level,
+                    shape.rotation,
+                    &mut b.q[token * q_width..][..q_width],
+                    shape.head_dim,
+                    cos,
+                    sin,
+                );
+                rotate(llm.level, shape.rotation, k, shape.head_dim, cos, sin);
+                self.store.write(
+                    llm.level,
+                    index,
+                    first + token,
+                    k,
+                    &b.v[token * kv_width..][..kv_width],
+                );
+            }
+            let attended = &mut b.attended[..n * q_width];
+            attend(
+                llm.level,
+                &llm.pool,
+                &attention,
+                &b.q,
+                &self.store,
+                index,
+                attended,
+            );
+            compute.products(
+                attended,
+                &mut b.quantized,
+                [(&layer.attention_output, &mut b.normed)],
+            );
+            add(llm.level, &mut b.x, &b.normed);
+
+            rms_norm(
+                llm.level,
+                &b.x,
+                &layer.ffn_norm,
+                shape.norm_epsilon,
+                &mut b.normed,
+            );
+            compute.products(
+                &b.normed,
+                &mut b.quantized,
+                [(&layer.gate, &mut b.gate), (&layer.up, &mut b.up)],
+            );
+            swiglu(llm.level, &mut b.gate, &b.up);
+            compute.products(&b.gate, &mut b.quantized, [(&layer.down, &mut b.normed)]);
+            add(llm.level, &mut b.x, &b.normed);
+        }
+        if want_logits {
+            let last = &mut b.normed[..d];
+            rms_norm(
+                llm.level,
+                &b.x[(n - 1) * d..],
+                &weights.output_norm,
+                shape.norm_epsilon,
+                last,
+            );
+            compute.products(
+                last,
+                &mut b.quantized,
+                [(weights.output(), &mut self.logits)],
+            );
+            self.ready = true;
+        }
+    }
+}
+
+/// What every product needs.
+struct Compute<'a> {
+    level: Level,
+    pool: &'a Pool,
+    llm: &'a Llm,
+}
+
+impl Compute<'_> {
+    fn products<const N: usize>(
+        &self,
+        x: &[f32],
+        quantized: &mut Activations,
+        products: [(&Weight, &mut Vec<f32>); N],
+    ) {
+        let mut products = products.map(|(weight, out)| Product {
+            weights: weight.matrix(&self.llm.gguf),
+            out,
+        });
+        multiply(self.level, self.pool, x, quantized, &mut products);
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        let none = Vec::new;
+        Buffers {
+            x: none(),
+            normed: none(),
+            q: none(),
+            k: none(),
+            v: none(),
+            attended: none(),
+            gate: none(),
+            up: none(),
+            cos: none(),
+            sin: none(),
+            quantized: Activations::new(),
+        }
+    }
+}
+
+impl Buffers {
+    /// Sizes the buffers for `n` tokens (they grow to `BLOCK` once and are then reused) and computes the angles of their positions.
+    fn prepare(&mut self, n: usize, first: usize, llm: &Llm) {
+        let shape = &llm.shape;
+        self.x.resize(n * shape.d_model, 0.0);
+        self.normed.resize(n * shape.d_model, 0.0);
+        for rows in [&mut self.q, &mut self.attended] {
+            rows.resize(n * shape.n_heads * shape.head_dim, 0.0);
+        }
+        for rows in [&mut self.k, &mut self.v] {
+            rows.resize(n * shape.n_kv_heads * shape.head_dim, 0.0);
+        }
+        for rows in [&mut self.gate, &mut self.up] {
+            rows.resize(n * shape.d_ffn, 0.0);
+        }
+        self.cos.clear();
+        self.sin.clear();
+        for position in first..first + n {
+            for frequency in &shape.frequencies {
+                let (sin, cos) = (frequency * position as f64).sin_cos();
+                self.cos.push(cos as f32);
+                self.sin.push(sin as f32);
+            }
+        }
+    }
+}
+
+/// Turns the heads of one token.
+fn rotate(
+    level: Level,
+    rotation: Rotation,
+    heads: &mut [f32],
+    head_dim: usize,
+    cos: &[f32],
+    sin: &[f32],
+) {
+    match rotation {
+        Rotation::Pairs => rotate_pairs(level, heads, head_dim, cos, sin),
+        Rotation::Halves => rotate_halves(level, heads, head_dim, cos, sin),
+    }
+}

@@ -1,0 +1,181 @@
+//! Byte-level pair encoding (Sennrich et al., 2016; Radford et al., 2019): words are cut by the expression that the file names,
+//! their bytes are written in a printable alphabet, and pairs are merged in the file's order.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior, TokenizerImpl};
+
+use super::{Kind, TokenId};
+use crate::llm::LlmError;
+use crate::llm::gguf::{Gguf, Value};
+
+type Encoder = TokenizerImpl<
+    BPE,
+    tokenizers::NormalizerWrapper,
+    PreTokenizerWrapper,
+    tokenizers::PostProcessorWrapper,
+    tokenizers::DecoderWrapper,
+>;
+
+pub(super) struct BytePairs {
+    encoder: Encoder,
+    adds_bos: bool,
+}
+
+/// Words, runs of digits, runs of signs and spaces, as GPT-2 cuts them.
+const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// As Llama 3 cuts them: contractions in any case, digits in threes, line ends with the signs before them.
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// As Qwen 2 cuts them: as Llama 3, with single digits.
+const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+impl BytePairs {
+    pub(super) fn of(
+        gguf: &Gguf,
+        tokens: &[String],
+        kinds: &[Kind],
+    ) -> Result<BytePairs, LlmError> {
+        const KEY: &str = "tokenizer.ggml.pre";
+        let pre = gguf.text(KEY)?.unwrap_or("default");
+        // Names as the converters of the ggml project write them. `before` is cut off first.
+        let (before, pattern, whole_words, adds_bos): (Option<&str>, &str, bool, bool) = match pre {
+            "gpt-2" | "gpt2" | "phi-2" | "olmo" | "jais" | "mpt" | "gpt-4o-mini" => {
+                (None, GPT2, false, false)
+            }
+            "llama-bpe" | "llama3" | "llama-v3" | "falcon3" => (None, LLAMA3, true, true),
+            "qwen2" | "deepseek-r1-qwen" | "stablelm2" => (None, QWEN2, false, false),
+            "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
+                (Some(r"\p{N}"), GPT2, false, false)
+            }
+            "default" => (Some(r"[\p{P}\$\+<=>\^~\|]+|\p{N}{1,3}"), GPT2, false, false),
+            other => {
+                let supported = "gpt-2, phi-2, olmo, llama-bpe, qwen2, stablelm2, smollm, starcoder, refact, command-r, default";
+                return Err(gguf.bad(
+                    KEY,
+                    format!("{other:?} is not supported; supported are: {supported}"),
+                ));
+            }
+        };
+        let cut = |pattern: &str| {
+            Split::new(
+                SplitPattern::Regex(pattern.to_owned()),
+                SplitDelimiterBehavior::Isolated,
+                false,
+            )
+            .map(PreTokenizerWrapper::from)
+            .map_err(|error| gguf.bad(KEY, error.to_string()))
+        };
+        let mut steps: Vec<PreTokenizerWrapper> = Vec::new();
+        for pattern in before.into_iter().chain([pattern]) {
+            steps.push(cut(pattern)?);
+        }
+        steps.push(ByteLevel::new(false, false, false).into());
+        let (vocab, merges) = vocabulary(gguf, tokens, kinds)?;
+        let model = BPE::builder()
+            .vocab_and_merges(vocab, merges)
+            .ignore_merges(whole_words)
+            .build()
+            .map_err(|error| gguf.bad("tokenizer.ggml.merges", error.to_string()))?;
+        let mut encoder = Encoder::new(model);
+        encoder.with_pre_tokenizer(Some(PreTokenizerWrapper::from(Sequence::new(steps))));
+        Ok(BytePairs { encoder, adds_bos })
+    }
+
+    /// What the family does where the file does not say.
+    pub(super) fn adds_bos(&self) -> bool {
+        self.adds_bos
+    }
+
+    /// Appends the tokens of a text.
+    pub(super) fn encode(&self, text: &str, out: &mut Vec<TokenId>) {
+        // It can only fail for pieces without a token and for expressions that give up; neither leaves anything to say.
+        if let Ok(encoding) = self.encoder.encode_fast(text, false) {
+            out.extend(encoding.get_ids().iter().map(|id| TokenId(*id)));
+        }
+    }
+}
+
+/// The tokens by their text, and the merges whose parts and result are tokens.
+fn vocabulary(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<(Vocab, Merges), LlmError> {
+    const KEY: &str = "tokenizer.ggml.merges";
+    let Some(Value::Texts(lines)) = gguf.value(KEY) else {
+        return Err(gguf.bad(KEY, "expected an array of strings"));
+    };
+    let plain = tokens
+        .iter()
+        .zip(kinds)
+        .enumerate()
+        .filter(|(_, (_, kind))| matches!(kind, Kind::Normal | Kind::Byte | Kind::UserDefined));
+    let vocab: Vocab = plain
+        .map(|(index, (text, _))| (text.clone(), index as u32))
+        .collect();
+    let mut merges = Merges::with_capacity(lines.len());
+    let mut seen = HashSet::new();
+    for line in lines {
+        // A part may itself begin with a space only in broken files, so the first space after a sign divides.
+        let Some(at) = line
+            .char_indices()
+            .skip(1)
+            .find(|(_, c)| *c == ' ')
+            .map(|(at, _)| at)
+        else {
+            return Err(gguf.bad(
+                KEY,
+                format!("expected two parts and a space, found {line:?}"),
+            ));
+        };
+        let (left, right) = (&line[..at], &line[at + 1..]);
+        let result = format!("{left}{right}");
+        if let Some(missing) = [left, right, &result]
+            .into_iter()
+            .find(|part| !vocab.contains_key(*part))
+        {
+            return Err(gguf.bad(
+                KEY,
+                format!("the pair {line:?} needs {missing:?}, which is no token"),
+            ));
+        }
+        if seen.insert((left, right)) {
+            merges.push((left.to_owned(), right.to_owned()));
+        }
+    }
+    Ok((vocab, merges))
+}
+
+/// GPT-2's printable alphabet of the 256 bytes: bytes that print as Latin-1 stand for themselves, the others follow from U+0100.
+static ALPHABET: LazyLock<[char; 256]> = LazyLock::new(|| {
+    let mut others = '\u{100}'..;
+    std::array::from_fn(|byte| {
+        let byte = byte as u8;
+        let prints = matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+        if prints {
+            char::from(byte)
+        } else {
+            others.next().unwrap_or(char::REPLACEMENT_CHARACTER)
+        }
+    })
+});
+
+/// Appends the bytes that a token stands for: each sign of the alphabet is a byte, and any other sign stands for itself.
+pub(super) fn bytes_of(text: &str, out: &mut Vec<u8>) {
+    for c in text.chars() {
+        // The alphabet ends below U+0144, so the look-up is short.
+        match ALPHABET.iter().position(|sign| *sign == c) {
+            Some(byte) => out.push(byte as u8),
+            None => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+impl std::fmt::Debug for BytePairs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BytePairs")
+            .field("adds_bos", &self.adds_bos)
+            .finish_non_exhaustive()
+    }
+}
