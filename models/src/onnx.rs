@@ -530,3 +530,37 @@ fn list(folders: &[PathBuf]) -> String {
         .collect::<Vec<_>>()
         .join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_named_but_missing_or_broken_is_an_error_with_the_way_out() {
+        let missing = load(Some(PathBuf::from("/nowhere/libonnxruntime.so")), &[])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            missing.contains("ORT_DYLIB_PATH") && missing.contains("make setup"),
+            "{missing}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(LIBRARY), b"this is no library").unwrap();
+        let broken = load(None, &[folder.path().to_path_buf()]).err().unwrap();
+        assert!(matches!(broken, OnnxError::BadRuntime { .. }), "{broken}");
+        assert!(broken.to_string().contains("make setup"), "{broken}");
+    }
+
+    #[test]
+    fn the_version_is_read_from_the_build_information() {
+        assert_eq!(
+            version_of("ORT Build Info: git-branch=rel-1.19.2, git-commit-id=ffceed9"),
+            "1.19.2"
+        );
+        assert_eq!(
+            version_of("ORT Build Info: git-branch=main, git-commit-id=0"),
+            "unknown"
+        );
+    }
+}

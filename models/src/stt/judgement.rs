@@ -69,10 +69,20 @@ pub(super) fn judge(
     }
 }
 
+/// Unlikely or a loop, but not for want of speech.
+pub(super) fn deserves_another_try(segment: &Segment, options: &SttOptions) -> bool {
+    suppression(segment, options) != Some(Suppression::NoSpeech)
+        && (segment.average_log_probability < options.logprob_threshold
+            || repeats_itself(&segment.text))
+}
+
 fn suppression(segment: &Segment, options: &SttOptions) -> Option<Suppression> {
     let unlikely = segment.average_log_probability < options.logprob_threshold;
     if is_no_word(&segment.text)
-        || (segment.no_speech_probability > options.no_speech_threshold && unlikely)
+        || (segment
+            .no_speech_probability
+            .is_some_and(|p| p > options.no_speech_threshold)
+            && unlikely)
     {
         Some(Suppression::NoSpeech)
     } else if repeats_itself(&segment.text) {
@@ -128,12 +138,12 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn segment(text: &str, no_speech_probability: f32, average_log_probability: f32) -> Segment {
+    fn segment(text: &str, no_speech: f32, average_log_probability: f32) -> Segment {
         Segment {
             start: Duration::ZERO,
             end: Duration::from_secs(1),
             text: text.to_string(),
-            no_speech_probability,
+            no_speech_probability: Some(no_speech),
             average_log_probability,
         }
     }

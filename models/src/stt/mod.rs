@@ -38,8 +38,9 @@ pub struct SttOptions {
     /// full windows only, as OpenAI's are, begin to repeat themselves when given much less. Without a value: none for
     /// models that are smaller than OpenAI's smallest, else 512.
     pub audio_ctx_min: Option<u32>,
-    /// Steps by which the temperature rises while a result is unlikely or loops: 0, 0.2, 0.4 ... 1. With 0 there is one try.
-    pub temperature_increment: f32,
+    /// Steps by which the temperature rises while a result is unlikely or loops: 0, 0.2, 0.4 ... 1. With 0 there is one
+    /// try. Without a value: 0 for models that are smaller than OpenAI's smallest, which only guess then, else 0.2.
+    pub temperature_increment: Option<f32>,
     /// Above this probability of "no speech", a text that is also unlikely is dropped.
     pub no_speech_threshold: f32,
     /// Below this average log-probability a result is tried again at a higher temperature.
@@ -62,7 +63,7 @@ impl Default for SttOptions {
             threads: 0,
             language: None,
             audio_ctx_min: None,
-            temperature_increment: 0.2,
+            temperature_increment: None,
             no_speech_threshold: 0.6,
             logprob_threshold: -1.0,
             logprob_floor: -1.5,
@@ -98,8 +99,8 @@ pub struct Segment {
     pub end: Duration,
     /// Its text.
     pub text: String,
-    /// The model's probability that nobody speaks.
-    pub no_speech_probability: f32,
+    /// The model's probability that nobody speaks. It is asked only where the text is unlikely, because it costs time.
+    pub no_speech_probability: Option<f32>,
     /// The mean of the tokens' log-probabilities: 0 is certain.
     pub average_log_probability: f32,
 }
@@ -111,6 +112,7 @@ pub struct SpeechToText {
     /// Built once: whisper-rs leaks a string each time a language or a prompt is set.
     params: FullParams<'static, 'static>,
     options: SttOptions,
+    threads: usize,
     header: GgmlHeader,
     path: PathBuf,
 }
@@ -149,9 +151,10 @@ impl SpeechToText {
         if let Some(language) = language {
             params.set_language(Some(language));
         }
-        params.set_temperature(0.0);
-        params.set_temperature_inc(options.temperature_increment);
-        params.set_no_speech_thold(options.no_speech_threshold);
+        // Row 0 of the logits, from which whisper.cpp takes its own probability of no speech, is not computed for prompts
+        // of more than one token: it holds what the last utterance left there. So that test is switched off here, and
+        // made in `no_speech_probability`.
+        params.set_no_speech_thold(f32::INFINITY);
         params.set_logprob_thold(options.logprob_threshold);
         params.set_entropy_thold(options.entropy_threshold);
         if let Some(prompt) = &options.initial_prompt {
@@ -171,6 +174,7 @@ impl SpeechToText {
             context,
             params,
             options: options.clone(),
+            threads,
             header,
             path: path.to_path_buf(),
         })
@@ -225,14 +229,16 @@ impl SpeechToText {
                 result.suppressed = Some(Suppression::Silence);
                 continue;
             }
-            if !self.transcribe_piece(sound, go_on)? {
-                result.stopped = true;
-                break;
-            }
             let (start, end) = (rate.duration_of(piece.start), rate.duration_of(piece.end));
-            match judgement::judge(self.segments(start, end), &self.options) {
-                Ok(segments) => result.segments.extend(segments),
-                Err(suppression) => result.suppressed = Some(suppression),
+            match self.transcribe_piece(sound, start, end, go_on)? {
+                None => {
+                    result.stopped = true;
+                    break;
+                }
+                Some(segments) => match judgement::judge(segments, &self.options) {
+                    Ok(segments) => result.segments.extend(segments),
+                    Err(suppression) => result.suppressed = Some(suppression),
+                },
             }
         }
         result.text = result
@@ -244,10 +250,54 @@ impl SpeechToText {
         Ok(result)
     }
 
-    /// Runs whisper.cpp over one piece. `false` where it was stopped.
+    /// What was heard in one piece, which lies from `start` to `end`; `None` where it was stopped.
     fn transcribe_piece(
         &mut self,
         sound: &[f32],
+        start: Duration,
+        end: Duration,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Option<Vec<Segment>>, SttError> {
+        if !self.run(sound, 0.0, 0.0, go_on)? {
+            return Ok(None);
+        }
+        let mut segments = self.segments(start, end);
+        let threshold = self.options.logprob_threshold;
+        let unlikely = segments
+            .iter()
+            .any(|s| s.average_log_probability < threshold);
+        if unlikely {
+            let no_speech = self.no_speech_probability()?;
+            segments
+                .iter_mut()
+                .for_each(|s| s.no_speech_probability = Some(no_speech));
+        }
+        // As in OpenAI's implementation, noise gets no second try: it would only be put into other words.
+        let increment = self.temperature_increment();
+        if increment > 0.0
+            && segments
+                .iter()
+                .any(|s| judgement::deserves_another_try(s, &self.options))
+        {
+            if !self.run(sound, increment, increment, go_on)? {
+                return Ok(None);
+            }
+            let no_speech = segments.first().and_then(|s| s.no_speech_probability);
+            segments = self.segments(start, end);
+            segments
+                .iter_mut()
+                .for_each(|s| s.no_speech_probability = no_speech);
+        }
+        Ok(Some(segments))
+    }
+
+    /// Runs whisper.cpp over one piece at `temperature`, and at rising ones while the result is unlikely. `false` where
+    /// it was stopped.
+    fn run(
+        &mut self,
+        sound: &[f32],
+        temperature: f32,
+        increment: f32,
         go_on: &mut dyn FnMut() -> Flow,
     ) -> Result<bool, SttError> {
         // whisper.cpp ends where less than 0.1 s is left, so a short word gets some silence after it.
@@ -261,16 +311,51 @@ impl SpeechToText {
             sound
         };
         let mut params = self.params.clone();
+        params.set_temperature(temperature);
+        params.set_temperature_inc(increment);
         params.set_audio_ctx(self.audio_ctx(sound.len()) as i32);
         params.set_max_tokens(self.max_tokens(sound.len()) as i32);
         match abort::full(&mut self.state, params, input, go_on) {
             abort::Outcome::Done => Ok(true),
             abort::Outcome::Stopped => Ok(false),
-            abort::Outcome::Failed(e) => Err(SttError::Failed {
-                path: self.path.clone(),
-                reason: e.to_string(),
-            }),
+            abort::Outcome::Failed(e) => Err(self.failed(e)),
         }
+    }
+
+    /// The probability of `<|nospeech|>` right after `<|startoftranscript|>`, for the sound that was encoded last: one more
+    /// step of the decoder.
+    fn no_speech_probability(&mut self) -> Result<f32, SttError> {
+        let start = self.context.token_sot();
+        let no_speech = self.context.token_nosp();
+        self.state
+            .decode(&[start], 0, self.threads)
+            .map_err(|e| self.failed(e))?;
+        let logits = self.state.get_logits().map_err(|e| self.failed(e))?;
+        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = logits.iter().map(|&l| f64::from(l - max).exp()).sum();
+        Ok((f64::from(logits[no_speech as usize] - max).exp() / sum) as f32)
+    }
+
+    fn failed(&self, e: WhisperError) -> SttError {
+        SttError::Failed {
+            path: self.path.clone(),
+            reason: e.to_string(),
+        }
+    }
+
+    fn temperature_increment(&self) -> f32 {
+        self.options
+            .temperature_increment
+            .unwrap_or(if self.is_smaller_than_openai() {
+                0.0
+            } else {
+                0.2
+            })
+    }
+
+    /// OpenAI's smallest, `tiny`, is 384 wide.
+    fn is_smaller_than_openai(&self) -> bool {
+        self.header.n_audio_state < 384
     }
 
     /// The encoder frames for `n_samples`: the sound, 16 frames of margin, rounded up to 32, within what the model has.
@@ -315,7 +400,7 @@ impl SpeechToText {
                         .to_str_lossy()
                         .map(|text| text.trim().to_string())
                         .unwrap_or_default(),
-                    no_speech_probability: segment.no_speech_probability(),
+                    no_speech_probability: None,
                     average_log_probability: if n == 0 {
                         f32::NEG_INFINITY
                     } else {
@@ -339,12 +424,10 @@ impl SttOptions {
         if self.threads > 256 {
             return wrong("threads", self.threads.to_string(), "0 to 256");
         }
-        if !(0.0..=1.0).contains(&self.temperature_increment) {
-            return wrong(
-                "temperature_increment",
-                self.temperature_increment.to_string(),
-                "0 to 1",
-            );
+        if let Some(increment) = self.temperature_increment
+            && !(0.0..=1.0).contains(&increment)
+        {
+            return wrong("temperature_increment", increment.to_string(), "0 to 1");
         }
         if !(0.0..=1.0).contains(&self.no_speech_threshold) {
             return wrong(

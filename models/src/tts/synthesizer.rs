@@ -3,8 +3,8 @@
 //! A process for each clause was measured against one kept alive: espeak-ng starts and gives its first sound within
 //! 30 ms on a slow core, and its stream has no mark between two texts, so there is nothing to keep it for.
 //!
-//! This is the one place in the crate that looks at a clock (a hung child can be told in no other way). It spawns no
-//! thread: the child's pipes are socket pairs, which the standard library lets us read with a time limit, and write
+//! This is the one place in the crate that looks at a clock and sleeps for a millisecond (a hung child can be told in no
+//! other way). It spawns no thread: the child's pipes are socket pairs, which the standard library lets us read with a time limit, and write
 //! without a signal when the child is gone.
 
 use super::silence::Trim;
@@ -14,6 +14,7 @@ use crate::flow::Flow;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -160,18 +161,20 @@ impl Flite {
         text: &str,
         sink: &mut dyn FnMut(SampleRate, &[f32]) -> Flow,
     ) -> Result<(), TtsError> {
-        let file = TemporaryFile::new();
-        let mut arguments = self.arguments.clone();
-        arguments.extend(["-f", "/dev/stdin", "-o"].map(String::from));
-        arguments.push(file.path.display().to_string());
-        let mut process = Process::start(FLITE, &arguments, self.stall)?;
-        process.give(text)?;
-        process.finish()?;
         let failed = |e: &dyn std::fmt::Display| TtsError::Failed {
             program: FLITE,
             reason: e.to_string(),
         };
-        let opened = std::fs::File::open(&file.path).map_err(|e| failed(&e))?;
+        let folder = TemporaryFolder::new().map_err(|e| failed(&e))?;
+        let (text_file, sound_file) = (folder.path.join("text"), folder.path.join("sound.wav"));
+        std::fs::write(&text_file, text).map_err(|e| failed(&e))?;
+        let mut arguments = self.arguments.clone();
+        for (option, file) in [("-f", &text_file), ("-o", &sound_file)] {
+            arguments.extend([option.to_string(), file.display().to_string()]);
+        }
+        let process = Process::start(FLITE, &arguments, self.stall)?;
+        process.finish()?;
+        let opened = std::fs::File::open(&sound_file).map_err(|e| failed(&e))?;
         let mut wav = WavStream::open(opened, FLITE).map_err(|e| failed(&e))?;
         let rate = wav.rate();
         while let Some(block) = wav.next_block().map_err(|e| failed(&e))? {
@@ -362,25 +365,25 @@ impl Drop for Process {
     }
 }
 
-/// A name for flite's sound, gone when dropped.
-struct TemporaryFile {
+/// A folder for flite's text and sound that nobody else can look into, gone when dropped.
+struct TemporaryFolder {
     path: PathBuf,
 }
 
-impl TemporaryFile {
-    fn new() -> TemporaryFile {
+impl TemporaryFolder {
+    fn new() -> std::io::Result<TemporaryFolder> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let n = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("nearfield-flite-{}-{n}.wav", std::process::id());
-        TemporaryFile {
-            path: std::env::temp_dir().join(name),
-        }
+        let name = format!("nearfield-flite-{}-{n}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(TemporaryFolder { path })
     }
 }
 
-impl Drop for TemporaryFile {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 
@@ -403,4 +406,70 @@ fn process_error(program: &'static str, stall: Duration, e: &crate::audio::Audio
 
 fn is_timeout(e: &std::io::Error) -> bool {
     matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(program: &'static str, arguments: &[&str]) -> Result<Process, TtsError> {
+        let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        Process::start(program, &arguments, Duration::from_millis(200))
+    }
+
+    #[test]
+    fn a_missing_program_is_named_with_the_way_to_get_it() {
+        let error = start("no-such-synthesizer", &[]).err().unwrap().to_string();
+        assert!(
+            error.contains("no-such-synthesizer") && error.contains("apt install"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_ended() {
+        let started = Instant::now();
+        let mut process = start("sleep", &["60"]).unwrap();
+        let error = process.sound().err().unwrap();
+        assert!(matches!(error, TtsError::Hung { .. }), "{error}");
+        let closed_but_alive = start("sh", &["-c", "exec >&- 2>&-; sleep 60"]).unwrap();
+        let error = closed_but_alive.finish().err().unwrap();
+        assert!(matches!(error, TtsError::Hung { .. }), "{error}");
+        drop(process);
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_program_that_prints_rubbish_or_nothing_is_an_error() {
+        let mut process = start(
+            "sh",
+            &["-c", "echo this is no WAV file at all, but text; cat"],
+        )
+        .unwrap();
+        process.give("a").unwrap();
+        assert!(matches!(
+            process.sound().err(),
+            Some(TtsError::Failed { .. })
+        ));
+        let mut process = start("true", &[]).unwrap();
+        assert!(process.sound().unwrap().is_none());
+    }
+
+    #[test]
+    fn the_words_of_a_program_that_fails_are_passed_on() {
+        let error = start("sh", &["-c", "echo the voice is hoarse >&2; exit 3"])
+            .unwrap()
+            .finish()
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("the voice is hoarse"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_its_text_does_not_hold_us_up() {
+        let mut process = start("sleep", &["60"]).unwrap();
+        process
+            .give(&"word ".repeat(super::super::LONGEST_TEXT / 5))
+            .unwrap();
+    }
 }
