@@ -24,10 +24,7 @@ struct Noise(u64);
 
 impl Noise {
     fn next(&mut self) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         self.0 >> 33
     }
 
@@ -48,9 +45,7 @@ fn weights(format: Format, rows: usize, columns: usize, noise: &mut Noise) -> Ve
         match format {
             Format::F32 => block.copy_from_slice(&noise.float().to_le_bytes()),
             Format::F16 => half(0, 1.0),
-            Format::Bf16 => {
-                block.copy_from_slice(&half::bf16::from_f32(noise.float()).to_le_bytes())
-            }
+            Format::Bf16 => block.copy_from_slice(&half::bf16::from_f32(noise.float()).to_le_bytes()),
             Format::Q8_0 => half(0, 0.01),
             Format::Q4_0 | Format::Q5_0 => half(0, 0.1),
             Format::Q4K | Format::Q5K => {
@@ -63,25 +58,10 @@ fn weights(format: Format, rows: usize, columns: usize, noise: &mut Noise) -> Ve
     bytes
 }
 
-fn product(
-    level: Level,
-    pool: &Pool,
-    matrices: &[Matrix<'_>],
-    x: &[f32],
-    tokens: usize,
-) -> Vec<Vec<f32>> {
-    let mut outs: Vec<Vec<f32>> = matrices
-        .iter()
-        .map(|matrix| vec![f32::NAN; tokens * matrix.rows()])
-        .collect();
-    let mut products: Vec<Product<'_>> = matrices
-        .iter()
-        .zip(&mut outs)
-        .map(|(matrix, out)| Product {
-            weights: *matrix,
-            out,
-        })
-        .collect();
+fn product(level: Level, pool: &Pool, matrices: &[Matrix<'_>], x: &[f32], tokens: usize) -> Vec<Vec<f32>> {
+    let mut outs: Vec<Vec<f32>> = matrices.iter().map(|matrix| vec![f32::NAN; tokens * matrix.rows()]).collect();
+    let mut products: Vec<Product<'_>> =
+        matrices.iter().zip(&mut outs).map(|(matrix, out)| Product { weights: *matrix, out }).collect();
     multiply(level, pool, x, &mut Activations::new(), &mut products);
     outs
 }
@@ -93,10 +73,7 @@ fn exact(matrix: &Matrix<'_>, x: &[f32]) -> Vec<(f64, f64)> {
     for x in x.chunks_exact(matrix.columns()) {
         for r in 0..matrix.rows() {
             matrix.read_row(r, &mut row);
-            let terms = row
-                .iter()
-                .zip(x)
-                .map(|(w, x)| f64::from(*w) * f64::from(*x));
+            let terms = row.iter().zip(x).map(|(w, x)| f64::from(*w) * f64::from(*x));
             out.push((terms.clone().sum(), terms.map(f64::abs).sum()));
         }
     }
@@ -119,10 +96,7 @@ fn check(format: Format, rows: usize, columns: usize, tokens: usize, threads: us
         } else {
             1e-5 * magnitude
         };
-        assert!(
-            (f64::from(*value) - sum).abs() <= tolerance + 1e-6,
-            "{case}: {value}, exactly {sum} (of {magnitude})"
-        );
+        assert!((f64::from(*value) - sum).abs() <= tolerance + 1e-6, "{case}: {value}, exactly {sum} (of {magnitude})");
     }
     for level in Level::present() {
         let out = product(level, &pool, &[matrix], &x, tokens).remove(0);
@@ -138,19 +112,8 @@ fn check(format: Format, rows: usize, columns: usize, tokens: usize, threads: us
 #[test]
 fn every_format_and_level_multiplies_one_token_and_many() {
     for (index, format) in FORMATS.into_iter().enumerate() {
-        for (rows, blocks, tokens) in [
-            (1, 1, 1),
-            (13, 3, 1),
-            (8, 9, 6),
-            (9, 2, 17),
-            (33, 10, 131),
-            (5, 70, 8),
-        ] {
-            let columns = if format.is_quantized() {
-                blocks.min(12) * format.block_weights()
-            } else {
-                blocks * 37
-            };
+        for (rows, blocks, tokens) in [(1, 1, 1), (13, 3, 1), (8, 9, 6), (9, 2, 17), (33, 10, 131), (5, 70, 8)] {
+            let columns = if format.is_quantized() { blocks.min(12) * format.block_weights() } else { blocks * 37 };
             check(format, rows, columns, tokens, 2, 1 + index as u64);
         }
     }
@@ -195,8 +158,7 @@ fn extreme_bytes_do_not_overflow() {
                 let expected = exact(&matrix, &x);
                 for level in Level::present() {
                     for tokens in [1, 9] {
-                        let out = product(level, &pool, &[matrix], &x[..tokens * columns], tokens)
-                            .remove(0);
+                        let out = product(level, &pool, &[matrix], &x[..tokens * columns], tokens).remove(0);
                         for (value, (sum, magnitude)) in out.iter().zip(&expected) {
                             assert!(
                                 (f64::from(*value) - sum).abs() <= 1e-5 * magnitude + 1e-5,
@@ -213,15 +175,9 @@ fn extreme_bytes_do_not_overflow() {
 #[test]
 fn several_products_of_one_input_equal_each_alone() {
     let mut noise = Noise(9);
-    let (pool, x) = (
-        Pool::new(NonZeroUsize::new(3)),
-        (0..3 * 256).map(|i| (i as f32).sin()).collect::<Vec<_>>(),
-    );
+    let (pool, x) = (Pool::new(NonZeroUsize::new(3)), (0..3 * 256).map(|i| (i as f32).sin()).collect::<Vec<_>>());
     let formats = [(Format::Q4K, 20), (Format::F16, 7), (Format::Q8_0, 65)];
-    let bytes: Vec<Vec<u8>> = formats
-        .iter()
-        .map(|(format, rows)| weights(*format, *rows, 256, &mut noise))
-        .collect();
+    let bytes: Vec<Vec<u8>> = formats.iter().map(|(format, rows)| weights(*format, *rows, 256, &mut noise)).collect();
     let matrices: Vec<Matrix<'_>> = formats
         .iter()
         .zip(&bytes)
@@ -230,28 +186,14 @@ fn several_products_of_one_input_equal_each_alone() {
     for level in Level::present() {
         let together = product(level, &pool, &matrices, &x, 3);
         for (matrix, together) in matrices.iter().zip(&together) {
-            assert_eq!(
-                &product(level, &pool, &[*matrix], &x, 3)[0],
-                together,
-                "{level}"
-            );
+            assert_eq!(&product(level, &pool, &[*matrix], &x, 3)[0], together, "{level}");
         }
     }
 }
 
 #[test]
 fn bytes_of_another_length_are_no_matrix() {
-    assert!(
-        Matrix::new(Format::Q4_0, &[0; 18], 1, 31)
-            .unwrap_err()
-            .to_string()
-            .contains("31 weights do not fill")
-    );
-    assert!(
-        Matrix::new(Format::Q4_0, &[0; 17], 1, 32)
-            .unwrap_err()
-            .to_string()
-            .contains("expected 18 bytes")
-    );
+    assert!(Matrix::new(Format::Q4_0, &[0; 18], 1, 31).unwrap_err().to_string().contains("31 weights do not fill"));
+    assert!(Matrix::new(Format::Q4_0, &[0; 17], 1, 32).unwrap_err().to_string().contains("expected 18 bytes"));
     assert!(Matrix::new(Format::F32, &[0; 16], usize::MAX, 4).is_err());
 }

@@ -54,7 +54,8 @@ impl Oracle {
 
     /// Logits after the last of these embeddings.
     pub fn logits_of_rows(&self, rows: &[f32]) -> Vec<f32> {
-        let (d, heads, ffn) = (self.int("embedding_length"), self.int("attention.head_count"), self.int("feed_forward_length"));
+        let (d, heads, ffn) =
+            (self.int("embedding_length"), self.int("attention.head_count"), self.int("feed_forward_length"));
         let kv_heads = self.int("attention.head_count_kv");
         let head_dim = self.maybe("attention.key_length").map_or(d / heads, |v| v.to_u32().unwrap() as usize);
         let epsilon = self.maybe("attention.layer_norm_rms_epsilon").unwrap().to_f32().unwrap();
@@ -85,9 +86,12 @@ impl Oracle {
                             continue;
                         }
                         for i in 0..rotated / 2 {
-                            let frequency = f64::from(base).powf(-2.0 * i as f64 / rotated as f64) / f64::from(factors[i]) / f64::from(linear);
+                            let frequency = f64::from(base).powf(-2.0 * i as f64 / rotated as f64)
+                                / f64::from(factors[i])
+                                / f64::from(linear);
                             let (sin, cos) = (position as f64 * frequency).sin_cos();
-                            let (a, b) = if self.architecture == "llama" { (2 * i, 2 * i + 1) } else { (i, i + rotated / 2) };
+                            let (a, b) =
+                                if self.architecture == "llama" { (2 * i, 2 * i + 1) } else { (i, i + rotated / 2) };
                             let (p, q) = (f64::from(head[a]), f64::from(head[b]));
                             head[a] = (p * cos - q * sin) as f32;
                             head[b] = (p * sin + q * cos) as f32;
@@ -104,7 +108,9 @@ impl Oracle {
                 for head in 0..heads {
                     let from = head / (heads / kv_heads) * head_dim;
                     let q = &qs[position][head * head_dim..][..head_dim];
-                    let scores: Vec<f32> = (0..=position).map(|p| dot(q, &ks[p][from..from + head_dim]) / (head_dim as f32).sqrt()).collect();
+                    let scores: Vec<f32> = (0..=position)
+                        .map(|p| dot(q, &ks[p][from..from + head_dim]) / (head_dim as f32).sqrt())
+                        .collect();
                     let largest = scores.iter().copied().fold(f32::MIN, f32::max);
                     let weights: Vec<f32> = scores.iter().map(|s| (s - largest).exp()).collect();
                     let total: f32 = weights.iter().sum();
@@ -117,7 +123,10 @@ impl Oracle {
                 let out = times(self.get(&name("attn_output.weight")), &attended);
                 x[position].iter_mut().zip(out).for_each(|(x, o)| *x += o);
                 let normed = norm(&x[position], self.get(&name("ffn_norm.weight")), epsilon);
-                let (gate, up) = (times(self.get(&name("ffn_gate.weight")), &normed), times(self.get(&name("ffn_up.weight")), &normed));
+                let (gate, up) = (
+                    times(self.get(&name("ffn_gate.weight")), &normed),
+                    times(self.get(&name("ffn_up.weight")), &normed),
+                );
                 assert_eq!(gate.len(), ffn);
                 let hidden: Vec<f32> = gate.iter().zip(up).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
                 let out = times(self.get(&name("ffn_down.weight")), &hidden);

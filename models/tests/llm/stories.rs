@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use nearfield_models::Flow;
 use nearfield_models::llm::{
-    Detokenizer, Finish, GenerateOptions, Llm, LlmOptions, MeasureOptions, Prefill, Sampler, SamplerOptions, Session, SessionOptions, TokenId,
-    generate, measure,
+    Detokenizer, Finish, GenerateOptions, Llm, LlmOptions, MeasureOptions, Prefill, Sampler, SamplerOptions, Session,
+    SessionOptions, TokenId, generate, measure,
 };
 
 use crate::oracle::Oracle;
@@ -208,8 +208,13 @@ fn with_shared_data_a_stop_string_ends_the_text_and_never_shows() {
             heard.push_str(piece);
             Flow::Continue
         };
-        let generated =
-            generate(&mut session, &mut Sampler::new(&SamplerOptions::default()), &GenerateOptions { max_tokens: 60, stop }, sink).unwrap();
+        let generated = generate(
+            &mut session,
+            &mut Sampler::new(&SamplerOptions::default()),
+            &GenerateOptions { max_tokens: 60, stop },
+            sink,
+        )
+        .unwrap();
         assert_eq!(heard, generated.text);
         generated
     };
@@ -239,11 +244,13 @@ fn with_shared_data_the_same_seed_writes_the_same_text() {
 #[test]
 fn with_shared_data_a_full_context_is_an_end_and_too_long_a_prompt_an_error() {
     let Some((_, llm)) = stories() else { return };
-    let mut session = Session::new(Arc::clone(&llm), &SessionOptions { context_tokens: 30, ..SessionOptions::default() }).unwrap();
+    let mut session =
+        Session::new(Arc::clone(&llm), &SessionOptions { context_tokens: 30, ..SessionOptions::default() }).unwrap();
     let tokens = llm.tokenizer().unwrap().encode_prompt(ONCE);
     prompt(&mut session, &tokens);
     let o = GenerateOptions::default();
-    let generated = generate(&mut session, &mut Sampler::new(&SamplerOptions::default()), &o, &mut |_| Flow::Continue).unwrap();
+    let generated =
+        generate(&mut session, &mut Sampler::new(&SamplerOptions::default()), &o, &mut |_| Flow::Continue).unwrap();
     assert_eq!(generated.finish, Finish::ContextFull);
     assert_eq!((session.len(), tokens.len() + generated.tokens), (30, 31), "the last token is written but not read");
     let long = vec![TokenId(5); 31];
@@ -259,12 +266,25 @@ fn with_shared_data_text_survives_tokens_and_back() {
     let Some((_, llm)) = stories() else { return };
     let tokenizer = llm.tokenizer().unwrap();
     assert!(tokenizer.is_end(TokenId(2)) && !tokenizer.is_end(TokenId(1)));
-    for text in ["Once upon a time", "", " two  spaces ", "naïve 日本 👋🏽\n\ttab", "\u{0}nul", "مرحبا", &"a".repeat(3000), "<s> is text</s>"] {
+    for text in [
+        "Once upon a time",
+        "",
+        " two  spaces ",
+        "naïve 日本 👋🏽\n\ttab",
+        "\u{0}nul",
+        "مرحبا",
+        &"a".repeat(3000),
+        "<s> is text</s>",
+    ] {
         let tokens = tokenizer.encode(text, false);
         assert_eq!(tokenizer.decode(&tokens), text);
         let mut detokenizer = Detokenizer::new();
         let streamed: String = tokens.iter().map(|t| detokenizer.push(tokenizer, *t)).collect();
-        assert_eq!(streamed.strip_prefix(' ').unwrap_or(&streamed), text, "streaming keeps the space that encoding puts first");
+        assert_eq!(
+            streamed.strip_prefix(' ').unwrap_or(&streamed),
+            text,
+            "streaming keeps the space that encoding puts first"
+        );
     }
     assert_eq!(tokenizer.encode("<s>", true), [TokenId(1)]);
     assert!(tokenizer.encode("<s>", false).len() > 1);
@@ -278,7 +298,12 @@ fn with_shared_data_text_survives_tokens_and_back() {
 fn with_shared_data_a_model_can_be_measured() {
     let Some((_, llm)) = stories() else { return };
     let start = std::time::Instant::now();
-    let options = MeasureOptions { prompt: 64, generate: 16, repeats: 3, session: SessionOptions { context_tokens: 128, ..SessionOptions::default() } };
+    let options = MeasureOptions {
+        prompt: 64,
+        generate: 16,
+        repeats: 3,
+        session: SessionOptions { context_tokens: 128, ..SessionOptions::default() },
+    };
     let measured = measure(&llm, &options, &|| start.elapsed()).unwrap();
     assert!(measured.prefill_tok_s > measured.decode_tok_s && measured.decode_tok_s > 100.0, "{measured:?}");
     assert!(measured.first_token_warm_ms < measured.first_token_cold_ms, "{measured:?}");
