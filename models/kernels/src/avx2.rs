@@ -3,6 +3,10 @@
 //! Products with quantized weights multiply bytes: `maddubs` takes unsigned weights and signed activations and adds pairs.
 //! Weights with a minimum or an offset are unsigned as they are stored, and the offset is taken off through the sums that
 //! the activations carry. `Q8_0` weights are signed: their sign goes over to the activation.
+//!
+//! Loops here run over indices, and arrays are filled in loops: a closure handed to `map` or `from_fn` is compiled without
+//! these instructions unless it happens to be inlined, and is then slower by far.
+#![allow(clippy::needless_range_loop)]
 
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -499,7 +503,18 @@ unsafe fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
 #[inline(always)]
 unsafe fn transpose_floats(rows: [__m256; 8]) -> [__m256; 8] {
     // SAFETY: register operations, under the caller's promise of AVX2.
-    unsafe { transpose(rows.map(|row| _mm256_castps_si256(row))).map(|row| _mm256_castsi256_ps(row)) }
+    unsafe {
+        let mut bits = [_mm256_setzero_si256(); 8];
+        for r in 0..8 {
+            bits[r] = _mm256_castps_si256(rows[r]);
+        }
+        let bits = transpose(bits);
+        let mut columns = rows;
+        for c in 0..8 {
+            columns[c] = _mm256_castsi256_ps(bits[c]);
+        }
+        columns
+    }
 }
 
 /// # Safety
@@ -542,7 +557,8 @@ unsafe fn panel_blocks<'x, B: Blocks>(
 ///
 /// # Safety
 /// The rows hold these blocks, and the panel has room.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize, blocks: usize) {
     // SAFETY: the caller's promise; every index below is of a block in the rows and of a place in the panel.
     unsafe {
@@ -550,21 +566,26 @@ unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize,
         let (values, scales, minima) =
             (values.cast::<[__m256i; 8]>(), scales.cast::<[__m256; 2]>(), minima.cast::<[__m256; 2]>());
         for b in 0..blocks {
-            values.add(b).write(transpose(std::array::from_fn(|r| B::unpack(rows[r].as_ptr(), first + b))));
+            let mut unpacked = [_mm256_setzero_si256(); 8];
+            for r in 0..8 {
+                unpacked[r] = B::unpack(rows[r].as_ptr(), first + b);
+            }
+            values.add(b).write(transpose(unpacked));
         }
         for group in 0..blocks / 8 {
             if B::LARGEST == 63 {
                 // 16 scales of 8 bits and one f16 for each row: lanes are sub-blocks, until they are transposed.
-                let of = |half: usize| {
-                    transpose_floats(std::array::from_fn(|r| {
+                let mut both = [[_mm256_setzero_ps(); 8]; 2];
+                for half in 0..2 {
+                    for r in 0..8 {
                         let block = rows[r].as_ptr().add((first / 8 + group) * 210);
                         let scales = _mm256_cvtepi8_epi32(_mm_loadl_epi64(block.add(192 + 8 * half).cast()));
                         let d =
                             _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(block.add(208).cast::<u16>().read_unaligned())));
-                        _mm256_mul_ps(_mm256_broadcastss_ps(d), _mm256_cvtepi32_ps(scales))
-                    }))
-                };
-                let both = [of(0), of(1)];
+                        both[half][r] = _mm256_mul_ps(_mm256_broadcastss_ps(d), _mm256_cvtepi32_ps(scales));
+                    }
+                    both[half] = transpose_floats(both[half]);
+                }
                 for part in 0..16 {
                     let scale = both[part / 8][part % 8];
                     let b = group * 8 + part / 2;
@@ -572,14 +593,18 @@ unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize,
                     (*minima.add(b))[part % 2] = _mm256_mul_ps(scale, _mm256_set1_ps(32.0));
                 }
             } else {
-                let each: [(__m256, __m256); 8] =
-                    std::array::from_fn(|r| B::scales(rows[r].as_ptr(), first / 8 + group));
-                for (part, scale) in transpose_floats(each.map(|(scale, _)| scale)).into_iter().enumerate() {
-                    (*scales.add(group * 8 + part))[0] = scale;
+                let (mut of_scales, mut of_minima) = ([_mm256_setzero_ps(); 8], [_mm256_setzero_ps(); 8]);
+                for r in 0..8 {
+                    (of_scales[r], of_minima[r]) = B::scales(rows[r].as_ptr(), first / 8 + group);
+                }
+                of_scales = transpose_floats(of_scales);
+                for part in 0..8 {
+                    (*scales.add(group * 8 + part))[0] = of_scales[part];
                 }
                 if B::LARGEST != 0 {
-                    for (part, minimum) in transpose_floats(each.map(|(_, minimum)| minimum)).into_iter().enumerate() {
-                        (*minima.add(group * 8 + part))[0] = minimum;
+                    of_minima = transpose_floats(of_minima);
+                    for part in 0..8 {
+                        (*minima.add(group * 8 + part))[0] = of_minima[part];
                     }
                 }
             }
@@ -599,7 +624,8 @@ unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize,
 ///
 /// # Safety
 /// `blocks` blocks of the panel are filled, the activations have blocks `first..first + blocks`, and `sums` has `T` rows.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn pass<'x, B: Blocks, const T: usize>(
     panel: *const Panel,
     first: usize,
@@ -616,7 +642,10 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
             63 => row.sums_16.as_ptr().add(2 * first),
             _ => row.sums_32.as_ptr().add(first),
         });
-        let mut totals: [__m256; T] = std::array::from_fn(|t| _mm256_loadu_ps(sums[t].as_ptr()));
+        let mut totals = [_mm256_setzero_ps(); T];
+        for t in 0..T {
+            totals[t] = _mm256_loadu_ps(sums[t].as_ptr());
+        }
         let ones = _mm256_set1_epi16(1);
         let panel_values = (&raw const (*panel).values).cast::<[__m256i; 8]>();
         let panel_scales = (&raw const (*panel).scales).cast::<[__m256; 2]>();
@@ -708,7 +737,13 @@ unsafe fn panel_floats<'x, F: Floats>(
         let whole = width / 8 * 8;
         for column in (0..whole).step_by(8) {
             // SAFETY: the rows have eight columns from here.
-            let lanes = unsafe { transpose_floats(std::array::from_fn(|r| F::load(rows[r].as_ptr(), first + column))) };
+            let lanes = unsafe {
+                let mut lanes = [_mm256_setzero_ps(); 8];
+                for r in 0..8 {
+                    lanes[r] = F::load(rows[r].as_ptr(), first + column);
+                }
+                transpose_floats(lanes)
+            };
             for (place, lanes) in panel[column..].iter_mut().zip(lanes) {
                 place.write(lanes);
             }
@@ -745,7 +780,8 @@ unsafe fn panel_floats<'x, F: Floats>(
 
 /// # Safety
 /// Every place of the panel is written, the activations are as wide, and `sums` has `T` rows.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn pass_floats<'x, const T: usize>(
     panel: &[MaybeUninit<__m256>],
     x: impl Fn(usize) -> &'x [f32],
@@ -754,7 +790,10 @@ unsafe fn pass_floats<'x, const T: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         let x: [*const f32; T] = std::array::from_fn(|t| x(t).as_ptr());
-        let mut totals: [__m256; T] = std::array::from_fn(|t| _mm256_loadu_ps(sums[t].as_ptr()));
+        let mut totals = [_mm256_setzero_ps(); T];
+        for t in 0..T {
+            totals[t] = _mm256_loadu_ps(sums[t].as_ptr());
+        }
         for (column, weights) in panel.iter().enumerate() {
             let weights = weights.assume_init();
             for t in 0..T {
@@ -857,7 +896,8 @@ pub(crate) unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, que
 ///
 /// # Safety
 /// AVX2, FMA and F16C; `keys` has `P * 8 * width` numbers, each query has `width`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn score_panels<const R: usize, const P: usize>(
     queries: &[Query<'_>; R],
     keys: *const u16,
@@ -869,12 +909,14 @@ unsafe fn score_panels<const R: usize, const P: usize>(
     unsafe {
         let mut sums = [[_mm256_setzero_ps(); P]; R];
         for d in 0..width {
-            let keys: [__m256; P] =
-                std::array::from_fn(|p| _mm256_cvtph_ps(_mm_loadu_si128(keys.add((p * width + d) * LANES).cast())));
+            let mut eight = [_mm256_setzero_ps(); P];
+            for p in 0..P {
+                eight[p] = _mm256_cvtph_ps(_mm_loadu_si128(keys.add((p * width + d) * LANES).cast()));
+            }
             for r in 0..R {
                 let q = _mm256_broadcast_ss(queries[r].q.get_unchecked(d));
                 for p in 0..P {
-                    sums[r][p] = _mm256_fmadd_ps(q, keys[p], sums[r][p]);
+                    sums[r][p] = _mm256_fmadd_ps(q, eight[p], sums[r][p]);
                 }
             }
         }
@@ -890,7 +932,8 @@ unsafe fn score_panels<const R: usize, const P: usize>(
 ///
 /// # Safety
 /// AVX2, FMA and F16C; `values` has `count` rows of `width` numbers, from component `d`; `d + 8 N <= width`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn weigh_values<const R: usize, const N: usize>(
     weights: &[[f32; TILE]; R],
     values: *const u16,
@@ -901,15 +944,21 @@ unsafe fn weigh_values<const R: usize, const N: usize>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut totals: [[__m256; N]; R] =
-            std::array::from_fn(|r| std::array::from_fn(|n| _mm256_loadu_ps(sums[r][d + 8 * n..][..8].as_ptr())));
+        let mut totals = [[_mm256_setzero_ps(); N]; R];
+        for r in 0..R {
+            for n in 0..N {
+                totals[r][n] = _mm256_loadu_ps(sums[r][d + 8 * n..][..8].as_ptr());
+            }
+        }
         for position in 0..count {
-            let values: [__m256; N] =
-                std::array::from_fn(|n| _mm256_cvtph_ps(_mm_loadu_si128(values.add(position * width + 8 * n).cast())));
+            let mut eight = [_mm256_setzero_ps(); N];
+            for n in 0..N {
+                eight[n] = _mm256_cvtph_ps(_mm_loadu_si128(values.add(position * width + 8 * n).cast()));
+            }
             for r in 0..R {
                 let weight = _mm256_broadcast_ss(weights[r].get_unchecked(position));
                 for n in 0..N {
-                    totals[r][n] = _mm256_fmadd_ps(weight, values[n], totals[r][n]);
+                    totals[r][n] = _mm256_fmadd_ps(weight, eight[n], totals[r][n]);
                 }
             }
         }

@@ -5,3 +5,4 @@ mod hostile;
 mod oracle;
 mod stories;
 mod synthetic;
+mod talk;

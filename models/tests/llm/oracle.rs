@@ -70,7 +70,7 @@ impl Oracle {
             let (mut qs, mut ks, mut vs) = (Vec::new(), Vec::new(), Vec::new());
             for (position, row) in x.iter().enumerate() {
                 let normed = norm(row, self.get(&name("attn_norm.weight")), epsilon);
-                let mut project = |which: &str, n: usize| {
+                let project = |which: &str, n: usize| {
                     let mut out = times(self.get(&name(&format!("attn_{which}.weight"))), &normed);
                     if let Some(bias) = self.tensors.get(&name(&format!("attn_{which}.bias"))) {
                         out.iter_mut().zip(bias).for_each(|(o, b)| *o += b);

@@ -145,7 +145,8 @@ fn check(recipe: &Recipe<'_>, most: f32) {
         session.step(*token).unwrap();
     }
     let (_, difference) = agreement(session.logits(), &whole);
-    assert!(difference < 1e-2, "step by step differs from blocks by {difference}");
+    // Sums are taken in another order, and now and then an activation is rounded the other way.
+    assert!(difference < most, "step by step differs from blocks by {difference}");
 }
 
 #[test]
