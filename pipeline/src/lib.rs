@@ -25,6 +25,5 @@ pub mod turn_report;
 pub mod voice;
 
 /// What `--version` prints after the name: the version, and the SIMD level that the kernels found on this machine.
-pub static VERSION_LINES: LazyLock<String> = LazyLock::new(|| {
-    format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::simd_level())
-});
+pub static VERSION_LINES: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::simd_level()));

@@ -156,12 +156,7 @@ impl Converse {
         }
     }
 
-    fn reply(
-        &mut self,
-        turn: Turn,
-        question: String,
-        emit: &mut Emit<'_, TextDelta>,
-    ) -> anyhow::Result<Replied> {
+    fn reply(&mut self, turn: Turn, question: String, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<Replied> {
         let mut exchange = vec![Message { role: Role::User, content: question }];
         let mut replied = Replied::default();
         for round in 0..=MAX_TOOL_ROUNDS {

@@ -25,12 +25,7 @@ const TAIL: Duration = Duration::from_millis(40);
 
 impl Trim {
     pub(super) fn new(rate: SampleRate) -> Trim {
-        Trim {
-            quiet: Vec::new(),
-            begun: false,
-            lead_in: rate.samples_in(LEAD_IN),
-            tail: rate.samples_in(TAIL),
-        }
+        Trim { quiet: Vec::new(), begun: false, lead_in: rate.samples_in(LEAD_IN), tail: rate.samples_in(TAIL) }
     }
 
     /// Passes on what is known to lie between the first and the last sound.
@@ -63,11 +58,7 @@ impl Trim {
     /// Passes on the end of the last word.
     pub(super) fn finish(mut self, sink: &mut dyn FnMut(&[f32]) -> Flow) -> Flow {
         self.quiet.truncate(self.tail);
-        if self.begun && !self.quiet.is_empty() {
-            sink(&self.quiet)
-        } else {
-            Flow::Continue
-        }
+        if self.begun && !self.quiet.is_empty() { sink(&self.quiet) } else { Flow::Continue }
     }
 }
 
