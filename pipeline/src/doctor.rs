@@ -128,11 +128,9 @@ fn onnx() -> Check {
 
 fn audio() -> [Check; 2] {
     [("microphone", Direction::Input), ("loudspeaker", Direction::Output)].map(|(name, direction)| {
-        let found = devices::find(direction, None).map_err(anyhow::Error::from);
-        check(name, found, Health::Warning, |_| {
-            let default = devices::list().into_iter().find(|d| d.direction == direction && d.default);
-            default.map_or("there".to_owned(), |d| format!("{} ({} Hz)", d.name, d.sample_rate_hz))
-        })
+        let default = devices::list().into_iter().find(|d| d.direction == direction && d.default);
+        let found = default.ok_or_else(|| anyhow::anyhow!("none is usable; files serve instead (`nearfield devices`)"));
+        check(name, found, Health::Warning, |d| format!("{} ({} Hz)", d.name, d.sample_rate_hz))
     })
 }
 

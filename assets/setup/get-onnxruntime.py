@@ -63,7 +63,7 @@ def main() -> None:
     if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
         print(__doc__.strip())
         raise SystemExit(0 if len(sys.argv) == 2 else 2)
-    clone = Path(__file__).resolve().parent.parent
+    clone = Path(__file__).resolve().parent.parent.parent
     folder = Path(sys.argv[1]) if len(sys.argv) == 2 else clone / ".data" / "lib"
     target = folder / LIBRARY
     if usable(target):
