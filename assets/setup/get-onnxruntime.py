@@ -5,7 +5,7 @@ It is taken from the wheel that the project itself publishes on PyPI, through th
 download`, which picks the wheel that fits machine and Python), checked to be a shared library for this processor, and
 moved into place in one step. Does nothing when it is already there. Standard library only.
 
-    assets/get-onnxruntime.py [FOLDER]
+    assets/setup/get-onnxruntime.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -67,7 +67,6 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) == 2 else clone / ".data" / "lib"
     target = folder / LIBRARY
     if usable(target):
-        print(f"ONNX Runtime is at {target}")
         return
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:

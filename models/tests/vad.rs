@@ -34,6 +34,7 @@ fn options() -> EndpointOptions {
         stop_threshold: 0.3,
         min_speech_ms: 50,
         end_silence_ms: 200,
+        pause_ms: 0,
         pre_roll_ms: 100,
         post_roll_ms: 80,
         max_utterance_ms: 2_000,
@@ -82,6 +83,25 @@ fn the_end_is_announced_as_soon_as_the_silence_is_long_enough() {
     assert_eq!((n, endpointer.in_speech()), (1, true));
     endpointer.push(&sound(&[(0.0, 1)]), &mut |_| n += 1).unwrap();
     assert_eq!((n, endpointer.in_speech()), (2, false));
+}
+
+#[test]
+fn a_pause_gives_out_what_the_end_will_give_unless_speech_resumes() {
+    let guessing = EndpointOptions { pause_ms: 100, ..options() };
+    let sounds = sound(&[(0.0, 20), (0.9, 30), (0.0, 12), (0.9, 30), (0.0, 30)]);
+    let found = events(&sounds, guessing);
+    let [
+        SpeechEvent::Started { .. },
+        SpeechEvent::Paused { last_speech_sample: first, .. },
+        SpeechEvent::Resumed,
+        SpeechEvent::Paused { samples: guess, end: guess_end, last_speech_sample: guess_speech },
+        SpeechEvent::Ended { samples, end, last_speech_sample, .. },
+    ] = found.as_slice()
+    else {
+        panic!("{found:?}")
+    };
+    assert_eq!((guess, guess_end, guess_speech), (samples, end, last_speech_sample));
+    assert_eq!(*first, ms(500));
 }
 
 #[test]
