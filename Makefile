@@ -14,6 +14,7 @@ demo: build ## Run the applications on the bundled models and media.
 	@sh assets/setup/demo.sh $(BIN)
 
 test: setup-test ## Run all tests (set-up included).
+	@$(CARGO) build --release --quiet --workspace
 	@$(CARGO) test --release --workspace --quiet -- --quiet 2>&1 | sh assets/setup/test-summary.sh
 
 check: setup ## Formatting and lints, warnings denied.
@@ -22,7 +23,7 @@ check: setup ## Formatting and lints, warnings denied.
 	@echo "check: formatting and lints are clean"
 
 build: setup ## Build the program: target/release/nearfield.
-	@$(CARGO) build --release --quiet --package nearfield
+	@$(CARGO) build --release --quiet --workspace
 
 bench: build ## Measure this machine: the voice pipeline, its parts, and the overlap.
 	@for what in stt llm tts voice; do echo "== $$what"; $(BIN) bench $$what || exit 1; done

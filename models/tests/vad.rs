@@ -130,7 +130,7 @@ fn two_utterances_do_not_share_sound() {
         .iter()
         .filter_map(|e| match e {
             SpeechEvent::Ended { start, end, .. } => Some((*start, *end)),
-            SpeechEvent::Started { .. } => None,
+            _ => None,
         })
         .collect();
     assert_eq!(ranges.len(), 2);
