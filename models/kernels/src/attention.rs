@@ -182,7 +182,7 @@ pub fn attend(
 ) {
     let width = attention.n_heads * store.head_dim;
     assert!(
-        attention.n_heads % store.kv_heads == 0 && q.len() == out.len() && q.len() % width == 0,
+        attention.n_heads.is_multiple_of(store.kv_heads) && q.len() == out.len() && q.len().is_multiple_of(width),
         "whole rows of heads"
     );
     let tokens = q.len() / width;
@@ -223,7 +223,7 @@ fn attend_rows<const R: usize>(level: Level, scale: f32, head: Head<'_>, queries
     match level.0 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C; `attend` has checked the positions.
-        Set::Avx2 if head.head_dim % 8 == 0 => unsafe { crate::avx2::attend_rows(scale, head, queries) },
+        Set::Avx2 if head.head_dim.is_multiple_of(8) => unsafe { crate::avx2::attend_rows(scale, head, queries) },
         _ => queries.into_iter().for_each(|query| attend_plainly(scale, head, query)),
     }
 }

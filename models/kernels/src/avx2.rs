@@ -842,12 +842,17 @@ pub(crate) unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, que
         }
         for (r, query) in queries.iter().enumerate() {
             let scores = &mut scores[r];
+            let all_visible = query.first <= start && start + TILE <= query.end;
             let mut best = [f32::NEG_INFINITY; LANES];
             for (chunk, lanes) in scores.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
                 for (lane, (score, best)) in lanes.iter_mut().zip(&mut best).enumerate() {
-                    let position = start + chunk * LANES + lane;
-                    let visible = position >= query.first && position < query.end;
-                    *score = if visible { *score * scale } else { f32::NEG_INFINITY };
+                    *score *= scale;
+                    if !all_visible {
+                        let position = start + chunk * LANES + lane;
+                        if position < query.first || position >= query.end {
+                            *score = f32::NEG_INFINITY;
+                        }
+                    }
                     *best = if *score > *best { *score } else { *best };
                 }
             }

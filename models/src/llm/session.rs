@@ -18,6 +18,9 @@ use crate::Flow;
 /// short enough that a stop is obeyed soon and that the buffers stay in the cache.
 const BLOCK: usize = 64;
 
+/// Numbers in one task of element-wise work: less is not worth handing to another thread.
+const PIECE: usize = 8192;
+
 /// How keys and values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -329,7 +332,7 @@ impl Session {
             window: shape.window,
         };
         for (index, layer) in weights.layers.iter().enumerate() {
-            rms_norm(llm.level, &b.x, &layer.attention_norm, shape.norm_epsilon, &mut b.normed);
+            compute.norm(&b.x, &layer.attention_norm, &mut b.normed);
             compute.products(
                 &b.normed,
                 &mut b.quantized,
@@ -362,9 +365,11 @@ impl Session {
             compute.products(attended, &mut b.quantized, [(&layer.attention_output, &mut b.normed)]);
             add(llm.level, &mut b.x, &b.normed);
 
-            rms_norm(llm.level, &b.x, &layer.ffn_norm, shape.norm_epsilon, &mut b.normed);
+            compute.norm(&b.x, &layer.ffn_norm, &mut b.normed);
             compute.products(&b.normed, &mut b.quantized, [(&layer.gate, &mut b.gate), (&layer.up, &mut b.up)]);
-            swiglu(llm.level, &mut b.gate, &b.up);
+            llm.pool.split(&mut b.gate, PIECE, &|index, gate| {
+                swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()])
+            });
             compute.products(&b.gate, &mut b.quantized, [(&layer.down, &mut b.normed)]);
             add(llm.level, &mut b.x, &b.normed);
         }
@@ -385,6 +390,14 @@ struct Compute<'a> {
 }
 
 impl Compute<'_> {
+    /// Normalises rows as wide as the weight, a few rows a task.
+    fn norm(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+        let each = (PIECE / weight.len()).max(1) * weight.len();
+        self.pool.split(out, each, &|index, out| {
+            rms_norm(self.level, &x[index * each..][..out.len()], weight, self.llm.shape.norm_epsilon, out);
+        });
+    }
+
     fn products<const N: usize>(
         &self,
         x: &[f32],

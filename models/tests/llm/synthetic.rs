@@ -267,13 +267,8 @@ fn byte_pairs_are_merged_within_words_and_every_text_comes_back() {
         let pieces =
             |text: &str| tokenizer.encode(text, false).iter().map(|t| tokenizer.decode(&[*t])).collect::<Vec<_>>();
         assert_eq!(pieces("hello world"), ["hello", " world"], "{pre}");
-        let digits: &[&str] = if pre == "gpt-2" {
-            &["123"]
-        } else if matches!(pre, "llama-bpe" | "default") {
-            &["123"]
-        } else {
-            &["1", "2", "3"]
-        };
+        let digits: &[&str] =
+            if matches!(pre, "gpt-2" | "llama-bpe" | "default") { &["123"] } else { &["1", "2", "3"] };
         assert_eq!(pieces("123"), digits, "{pre}");
         for text in [
             "",
