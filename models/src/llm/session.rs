@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nearfield_kernels::{
-    Activations, Attention, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm, rotate_halves,
+    Activations, Attention, KvFormat, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm, rotate_halves,
     rotate_pairs, swiglu,
 };
 
@@ -64,7 +64,6 @@ pub struct Session {
     llm: Arc<Llm>,
     tokens: Vec<TokenId>,
     capacity: usize,
-    cache: CacheType,
     store: KvStore,
     /// Logits after the last token; stale unless `ready`.
     logits: Vec<f32>, // [n_vocab]
@@ -98,23 +97,18 @@ impl Session {
         if options.context_tokens == 0 {
             return Err(refuse("it must hold at least one token"));
         }
-        if options.cache == CacheType::Q8_0 {
-            return Err(refuse("the cache type q8_0 is not available yet; use f16"));
-        }
         let shape = &llm.shape;
-        let store = KvStore::new(shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
+        let format = match options.cache {
+            CacheType::F16 => KvFormat::F16,
+            CacheType::Q8_0 if shape.head_dim.is_multiple_of(32) => KvFormat::Q8_0,
+            CacheType::Q8_0 => {
+                return Err(refuse("the cache type q8_0 needs heads that are multiples of 32 wide; use f16"));
+            }
+        };
+        let store = KvStore::new(format, shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
             .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
         let (logits, buffers) = (vec![0.0; shape.n_vocab], Buffers::default());
-        Ok(Session {
-            tokens: Vec::new(),
-            capacity: options.context_tokens,
-            cache: options.cache,
-            store,
-            logits,
-            ready: false,
-            buffers,
-            llm,
-        })
+        Ok(Session { tokens: Vec::new(), capacity: options.context_tokens, store, logits, ready: false, buffers, llm })
     }
 
     /// The model.
@@ -252,7 +246,6 @@ impl Session {
             llm: Arc::clone(&self.llm),
             tokens: self.tokens.clone(),
             capacity: self.capacity,
-            cache: self.cache,
             store,
             logits: self.logits.clone(),
             ready: self.ready,

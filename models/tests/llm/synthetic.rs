@@ -8,7 +8,7 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use nearfield_models::Flow;
-use nearfield_models::llm::{Llm, LlmOptions, Message, Role, Session, SessionOptions, TokenId};
+use nearfield_models::llm::{CacheType, Llm, LlmOptions, Message, Role, Session, SessionOptions, TokenId};
 
 use crate::oracle::Oracle;
 
@@ -158,6 +158,22 @@ fn every_type_computes_what_its_weights_mean() {
     for kind in [GgmlDType::Q8_0, GgmlDType::Q4_0, GgmlDType::Q5_0, GgmlDType::Q4K, GgmlDType::Q5K, GgmlDType::Q6K] {
         check(&Recipe::plain(kind), 0.12);
     }
+}
+
+#[test]
+fn a_cache_of_bytes_takes_half_the_memory_and_changes_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let (llm, oracle) = open(&Recipe::plain(GgmlDType::F32), folder.path());
+    let tokens: Vec<u32> = (0..100).map(|i| (i * 37 + 5) % VOCAB as u32).collect();
+    let ids: Vec<TokenId> = tokens.iter().map(|t| TokenId(*t)).collect();
+    let session = |cache| Session::new(llm.clone(), &SessionOptions { context_tokens: 128, cache }).unwrap();
+    let (mut bytes, halves) = (session(CacheType::Q8_0), session(CacheType::F16));
+    assert_eq!(bytes.cache_bytes() * 32, halves.cache_bytes() * 17, "34 bytes in the place of 64");
+    bytes.prompt(&ids, &mut || Flow::Continue).unwrap();
+    let (_, difference) = agreement(bytes.logits(), &oracle.logits(&tokens));
+    assert!(difference < 3e-2 && difference > 0.0, "{difference}");
+    let mut fork = bytes.fork().unwrap();
+    assert_eq!(fork.step(ids[0]).unwrap(), bytes.step(ids[0]).unwrap());
 }
 
 #[test]
