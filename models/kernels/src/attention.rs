@@ -14,15 +14,44 @@ pub(crate) const LANES: usize = 8;
 /// Query rows that one task takes at a time.
 const ROWS_PER_TASK: usize = 16;
 
-/// Keys and values of every layer, f16. The memory is reserved at once and used up as positions are written.
+/// Numbers of a head that share a scale in the byte cache.
+pub(crate) const SCALED: usize = 32;
+
+/// How a store keeps its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KvFormat {
+    /// Half floats.
+    F16,
+    /// Signed bytes, with an f16 scale for each 32 numbers of a head: about half the memory. Heads are multiples of 32 wide.
+    Q8_0,
+}
+
+/// Keys and values of every layer. The memory is reserved at once and used up as positions are written.
 #[derive(Debug)]
 pub struct KvStore {
     layers: usize,
     kv_heads: usize,
     head_dim: usize,
     capacity: usize,
-    keys: Vec<u16>,   // [layers, kv_heads, capacity / 8, head_dim, 8]: eight positions side by side
-    values: Vec<u16>, // [layers, kv_heads, capacity, head_dim]
+    keys: Cells,   // [layers, kv_heads, capacity / 8, head_dim, 8]: eight positions side by side
+    values: Cells, // [layers, kv_heads, capacity, head_dim]
+}
+
+/// The numbers of a store, in its format.
+#[derive(Debug)]
+enum Cells {
+    F16(Vec<u16>),
+    Q8 {
+        bytes: Vec<i8>,
+        scales: Vec<u16>, // as the bytes, with head_dim / 32 in the place of head_dim
+    },
+}
+
+/// The numbers of one head.
+#[derive(Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    F16(&'a [u16]),
+    Q8 { bytes: &'a [i8], scales: &'a [u16] },
 }
 
 /// What the attention of one layer computes.
@@ -42,30 +71,31 @@ impl KvStore {
     /// The widest head that the kernels take.
     pub const MOST_HEAD_DIM: usize = 256;
 
-    /// A store for at least `capacity` positions; `None` when its size does not fit an address.
+    /// A store for at least `capacity` positions; `None` when its size does not fit an address or the memory is not there.
     ///
     /// # Panics
-    /// A dimension is zero, or the head is wider than [`MOST_HEAD_DIM`](Self::MOST_HEAD_DIM).
-    pub fn new(layers: usize, kv_heads: usize, head_dim: usize, capacity: usize) -> Option<KvStore> {
-        assert!(
-            layers > 0 && kv_heads > 0 && (1..=Self::MOST_HEAD_DIM).contains(&head_dim),
-            "a store has layers, heads and widths"
-        );
+    /// A dimension is zero, the head is wider than [`MOST_HEAD_DIM`](Self::MOST_HEAD_DIM), or no multiple of 32 for bytes.
+    pub fn new(format: KvFormat, layers: usize, kv_heads: usize, head_dim: usize, capacity: usize) -> Option<KvStore> {
+        assert!(layers > 0 && kv_heads > 0, "a store has layers and heads");
+        assert!((1..=Self::MOST_HEAD_DIM).contains(&head_dim), "a head is at most {} wide", Self::MOST_HEAD_DIM);
+        assert!(format == KvFormat::F16 || head_dim.is_multiple_of(SCALED), "bytes share a scale by {SCALED}");
         let capacity = capacity.max(1).checked_next_multiple_of(LANES)?;
         let len = layers.checked_mul(kv_heads)?.checked_mul(head_dim)?.checked_mul(capacity)?;
         len.checked_mul(4).filter(|bytes| *bytes <= isize::MAX as usize)?;
-        let reserve = || {
-            let mut numbers: Vec<u16> = Vec::new();
-            numbers.try_reserve_exact(len).ok()?;
-            drop(numbers);
-            Some(vec![0; len]) // zeroed pages come from the system untouched, so only written positions take memory
+        let cells = || match format {
+            KvFormat::F16 => Some(Cells::F16(zeroes(len)?)),
+            KvFormat::Q8_0 => Some(Cells::Q8 { bytes: zeroes(len)?, scales: zeroes(len / SCALED)? }),
         };
-        Some(KvStore { layers, kv_heads, head_dim, capacity, keys: reserve()?, values: reserve()? })
+        Some(KvStore { layers, kv_heads, head_dim, capacity, keys: cells()?, values: cells()? })
     }
 
     /// Bytes reserved.
     pub fn bytes(&self) -> usize {
-        2 * (self.keys.len() + self.values.len())
+        let of = |cells: &Cells| match cells {
+            Cells::F16(halves) => 2 * halves.len(),
+            Cells::Q8 { bytes, scales } => bytes.len() + 2 * scales.len(),
+        };
+        of(&self.keys) + of(&self.values)
     }
 
     /// Positions that fit.
@@ -73,14 +103,27 @@ impl KvStore {
         self.capacity
     }
 
+    /// How the numbers are kept.
+    pub fn format(&self) -> KvFormat {
+        match self.keys {
+            Cells::F16(_) => KvFormat::F16,
+            Cells::Q8 { .. } => KvFormat::Q8_0,
+        }
+    }
+
     /// A copy of the first `positions` positions, with room for as many as this one.
     pub fn fork(&self, positions: usize) -> Option<KvStore> {
-        let mut copy = KvStore::new(self.layers, self.kv_heads, self.head_dim, self.capacity)?;
-        let (each, used) =
-            (self.capacity * self.head_dim, positions.min(self.capacity).next_multiple_of(LANES) * self.head_dim);
-        for start in (0..self.keys.len()).step_by(each) {
-            copy.keys[start..start + used].copy_from_slice(&self.keys[start..start + used]);
-            copy.values[start..start + used].copy_from_slice(&self.values[start..start + used]);
+        let mut copy = KvStore::new(self.format(), self.layers, self.kv_heads, self.head_dim, self.capacity)?;
+        let used = positions.min(self.capacity).next_multiple_of(LANES);
+        for (from, to) in [(&self.keys, &mut copy.keys), (&self.values, &mut copy.values)] {
+            match (from, to) {
+                (Cells::F16(from), Cells::F16(to)) => copy_heads(from, to, self.capacity, used, self.head_dim),
+                (Cells::Q8 { bytes, scales }, Cells::Q8 { bytes: to_bytes, scales: to_scales }) => {
+                    copy_heads(bytes, to_bytes, self.capacity, used, self.head_dim);
+                    copy_heads(scales, to_scales, self.capacity, used, self.head_dim / SCALED);
+                }
+                _ => unreachable!("a copy has the format of its original"),
+            }
         }
         Some(copy)
     }
@@ -90,16 +133,12 @@ impl KvStore {
         let width = self.head_dim;
         assert!(layer < self.layers && position < self.capacity, "a position of the store");
         assert!(key.len() == self.kv_heads * width && value.len() == key.len(), "one key and value for each head");
-        let mut halves = [0u16; Self::MOST_HEAD_DIM];
         for head in 0..self.kv_heads {
-            to_halves(level, &key[head * width..][..width], &mut halves);
-            let start = self.key_start(layer, head, position);
-            for (place, half) in self.keys[start..].iter_mut().step_by(LANES).zip(&halves[..width]) {
-                *place = *half;
-            }
-            to_halves(level, &value[head * width..][..width], &mut halves);
-            let start = self.value_start(layer, head, position);
-            self.values[start..start + width].copy_from_slice(&halves[..width]);
+            let first = (layer * self.kv_heads + head) * self.capacity;
+            let numbers = head * width..(head + 1) * width;
+            let panel = (first + position / LANES * LANES, position % LANES);
+            self.keys.write(level, &key[numbers.clone()], panel.0, panel.1, LANES);
+            self.values.write(level, &value[numbers], first + position, 0, 1);
         }
     }
 
@@ -108,44 +147,83 @@ impl KvStore {
     pub fn shift(&mut self, from: usize, to: usize, turn: &mut dyn FnMut(&mut [f32])) {
         assert!(from < self.capacity && to < self.capacity, "positions of the store");
         let width = self.head_dim;
-        let mut key = vec![0f32; self.kv_heads * width];
+        let mut keys = vec![0f32; self.kv_heads * width];
+        let mut values = keys.clone();
         for layer in 0..self.layers {
             for head in 0..self.kv_heads {
-                let start = self.key_start(layer, head, from);
-                for (d, key) in key[head * width..][..width].iter_mut().enumerate() {
-                    *key = f16::from_bits(self.keys[start + d * LANES]).to_f32();
+                let source = self.head(layer, head);
+                for d in 0..width {
+                    keys[head * width + d] = source.key(from, d);
+                    values[head * width + d] = source.value(from, d);
                 }
             }
-            turn(&mut key);
-            for head in 0..self.kv_heads {
-                let start = self.key_start(layer, head, to);
-                for (d, key) in key[head * width..][..width].iter().enumerate() {
-                    self.keys[start + d * LANES] = f16::from_f32(*key).to_bits();
-                }
-                let source = self.value_start(layer, head, from);
-                let target = self.value_start(layer, head, to);
-                self.values.copy_within(source..source + width, target);
-            }
+            turn(&mut keys);
+            self.write(Level::SCALAR, layer, to, &keys, &values);
         }
-    }
-
-    /// Where the key of a position begins; its components are [`LANES`] apart.
-    fn key_start(&self, layer: usize, head: usize, position: usize) -> usize {
-        ((layer * self.kv_heads + head) * self.capacity + position / LANES * LANES) * self.head_dim + position % LANES
-    }
-
-    fn value_start(&self, layer: usize, head: usize, position: usize) -> usize {
-        ((layer * self.kv_heads + head) * self.capacity + position) * self.head_dim
     }
 
     /// Keys and values of one head of one layer.
     fn head(&self, layer: usize, head: usize) -> Head<'_> {
-        let each = self.capacity * self.head_dim;
-        let start = (layer * self.kv_heads + head) * each;
-        Head {
-            keys: &self.keys[start..start + each],
-            values: &self.values[start..start + each],
-            head_dim: self.head_dim,
+        let (index, len) = (layer * self.kv_heads + head, self.capacity * self.head_dim);
+        Head { keys: self.keys.part(index, len), values: self.values.part(index, len), head_dim: self.head_dim }
+    }
+}
+
+/// Zeroed pages come from the system untouched, so only written positions take memory; `None` where it has not that much.
+fn zeroes<T: Default + Copy>(len: usize) -> Option<Vec<T>> {
+    let mut reserved: Vec<T> = Vec::new();
+    reserved.try_reserve_exact(len).ok()?;
+    drop(reserved);
+    Some(vec![T::default(); len])
+}
+
+/// Piece `index` of pieces of `len` elements.
+fn part<T>(slice: &[T], index: usize, len: usize) -> &[T] {
+    &slice[index * len..][..len]
+}
+
+/// Copies the first `used` of `capacity` positions of every head; a position has `width` elements.
+fn copy_heads<T: Copy>(from: &[T], to: &mut [T], capacity: usize, used: usize, width: usize) {
+    for (from, to) in from.chunks_exact(capacity * width).zip(to.chunks_exact_mut(capacity * width)) {
+        to[..used * width].copy_from_slice(&from[..used * width]);
+    }
+}
+
+impl Cells {
+    /// Part `index` of parts of `len` numbers.
+    fn part(&self, index: usize, len: usize) -> Numbers<'_> {
+        match self {
+            Cells::F16(halves) => Numbers::F16(part(halves, index, len)),
+            Cells::Q8 { bytes, scales } => {
+                Numbers::Q8 { bytes: part(bytes, index, len), scales: part(scales, index, len / SCALED) }
+            }
+        }
+    }
+
+    /// Writes the numbers of one head. They begin `lane` after the place of position `position` (counted over all heads) and
+    /// are `stride` apart.
+    fn write(&mut self, level: Level, numbers: &[f32], position: usize, lane: usize, stride: usize) {
+        let width = numbers.len();
+        match self {
+            Cells::F16(halves) => {
+                let mut rounded = [0u16; KvStore::MOST_HEAD_DIM];
+                to_halves(level, numbers, &mut rounded);
+                let places = halves[position * width + lane..].iter_mut().step_by(stride);
+                places.zip(&rounded[..width]).for_each(|(place, half)| *place = *half);
+            }
+            Cells::Q8 { bytes, scales } => {
+                for (block, numbers) in numbers.chunks_exact(SCALED).enumerate() {
+                    let largest =
+                        numbers.iter().fold(0f32, |largest, x| if x.abs() > largest { x.abs() } else { largest });
+                    let scale = f16::from_f32(largest / 127.0);
+                    let inverse = if scale > f16::ZERO { 1.0 / scale.to_f32() } else { 0.0 };
+                    scales[position * (width / SCALED) + block * stride + lane] = scale.to_bits();
+                    let places = bytes[position * width + block * SCALED * stride + lane..].iter_mut().step_by(stride);
+                    for (place, x) in places.zip(numbers) {
+                        *place = (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
+                    }
+                }
+            }
         }
     }
 }
@@ -153,9 +231,38 @@ impl KvStore {
 /// The cache of one head.
 #[derive(Clone, Copy)]
 pub(crate) struct Head<'a> {
-    pub keys: &'a [u16],   // [capacity / 8, head_dim, 8]
-    pub values: &'a [u16], // [capacity, head_dim]
+    pub keys: Numbers<'a>,   // [capacity / 8, head_dim, 8]
+    pub values: Numbers<'a>, // [capacity, head_dim]
     pub head_dim: usize,
+}
+
+impl Head<'_> {
+    /// Component `d` of a key.
+    fn key(&self, position: usize, d: usize) -> f32 {
+        let panel = position / LANES * LANES;
+        match self.keys {
+            Numbers::F16(halves) => half_of(halves[panel * self.head_dim + d * LANES + position % LANES]),
+            Numbers::Q8 { bytes, scales } => {
+                let scale = scales[panel * (self.head_dim / SCALED) + d / SCALED * LANES + position % LANES];
+                half_of(scale) * f32::from(bytes[panel * self.head_dim + d * LANES + position % LANES])
+            }
+        }
+    }
+
+    /// Component `d` of a value.
+    fn value(&self, position: usize, d: usize) -> f32 {
+        match self.values {
+            Numbers::F16(halves) => half_of(halves[position * self.head_dim + d]),
+            Numbers::Q8 { bytes, scales } => {
+                half_of(scales[position * (self.head_dim / SCALED) + d / SCALED])
+                    * f32::from(bytes[position * self.head_dim + d])
+            }
+        }
+    }
+}
+
+fn half_of(bits: u16) -> f32 {
+    f16::from_bits(bits).to_f32()
 }
 
 /// One query, where its result goes, and the positions that it sees.
@@ -182,7 +289,7 @@ pub fn attend(
 ) {
     let width = attention.n_heads * store.head_dim;
     assert!(
-        attention.n_heads % store.kv_heads == 0 && q.len() == out.len() && q.len() % width == 0,
+        attention.n_heads.is_multiple_of(store.kv_heads) && q.len() == out.len() && q.len().is_multiple_of(width),
         "whole rows of heads"
     );
     let tokens = q.len() / width;
@@ -223,20 +330,17 @@ fn attend_rows<const R: usize>(level: Level, scale: f32, head: Head<'_>, queries
     match level.0 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C; `attend` has checked the positions.
-        Set::Avx2 if head.head_dim % 8 == 0 => unsafe { crate::avx2::attend_rows(scale, head, queries) },
+        Set::Avx2 if head.head_dim.is_multiple_of(8) => unsafe { crate::avx2::attend_rows(scale, head, queries) },
         _ => queries.into_iter().for_each(|query| attend_plainly(scale, head, query)),
     }
 }
 
 /// The definition: one position after the other.
 fn attend_plainly(scale: f32, head: Head<'_>, query: Query<'_>) {
-    let width = head.head_dim;
     let (mut largest, mut total) = (f32::NEG_INFINITY, 0f32);
     query.out.fill(0.0);
     for position in query.first..query.end {
-        let keys = &head.keys[position / LANES * LANES * width + position % LANES..];
-        let score: f32 =
-            query.q.iter().zip(keys.iter().step_by(LANES)).map(|(q, k)| q * f16::from_bits(*k).to_f32()).sum();
+        let score: f32 = query.q.iter().enumerate().map(|(d, q)| q * head.key(position, d)).sum();
         let score = score * scale;
         if score > largest {
             let shrink = exp::<false>(largest - score);
@@ -246,8 +350,8 @@ fn attend_plainly(scale: f32, head: Head<'_>, query: Query<'_>) {
         }
         let weight = exp::<false>(score - largest);
         total += weight;
-        for (out, v) in query.out.iter_mut().zip(&head.values[position * width..]) {
-            *out += weight * f16::from_bits(*v).to_f32();
+        for (d, out) in query.out.iter_mut().enumerate() {
+            *out += weight * head.value(position, d);
         }
     }
     query.out.iter_mut().for_each(|out| *out /= total);
@@ -281,38 +385,19 @@ mod tests {
         (0..len).map(|_| next()).collect()
     }
 
-    /// Softmax over all visible positions, in f64.
-    fn by_definition(
-        attention: &Attention,
-        q: &[f32],
-        keys: &[Vec<f32>],
-        values: &[Vec<f32>],
-        kv_heads: usize,
-        head_dim: usize,
-    ) -> Vec<f64> {
-        let group = attention.n_heads / kv_heads;
-        let rounded = |x: f32| f64::from(f16::from_f32(x).to_f32());
+    /// Softmax over all visible positions, in f64, of what layer 1 of the store holds.
+    fn by_definition(attention: &Attention, q: &[f32], store: &KvStore) -> Vec<f64> {
+        let (width, group) = (store.head_dim, attention.n_heads / store.kv_heads);
         let mut out = Vec::new();
-        for (row, q) in q.chunks_exact(head_dim).enumerate() {
-            let (position, head) =
-                (attention.first_position + row / attention.n_heads, row % attention.n_heads / group);
-            let first = attention.window.map_or(0, |window| (position + 1).saturating_sub(window));
-            let scores: Vec<f64> = (first..=position)
-                .map(|p| {
-                    q.iter().zip(&keys[p][head * head_dim..]).map(|(q, k)| f64::from(*q) * rounded(*k)).sum::<f64>()
-                })
-                .map(|score| (score * f64::from(attention.scale)).exp())
-                .collect();
+        for (row, q) in q.chunks_exact(width).enumerate() {
+            let position = attention.first_position + row / attention.n_heads;
+            let head = store.head(1, row % attention.n_heads / group);
+            let seen = attention.window.map_or(0, |window| (position + 1).saturating_sub(window))..position + 1;
+            let score = |p| (0..width).map(|d| f64::from(q[d]) * f64::from(head.key(p, d))).sum::<f64>();
+            let scores: Vec<f64> = seen.clone().map(|p| (score(p) * f64::from(attention.scale)).exp()).collect();
             let total: f64 = scores.iter().sum();
-            for d in 0..head_dim {
-                out.push(
-                    (first..=position)
-                        .zip(&scores)
-                        .map(|(p, s)| s * rounded(values[p][head * head_dim + d]))
-                        .sum::<f64>()
-                        / total,
-                );
-            }
+            let weighed = |d| seen.clone().zip(&scores).map(|(p, s)| s * f64::from(head.value(p, d))).sum::<f64>();
+            out.extend((0..width).map(|d| weighed(d) / total));
         }
         out
     }
@@ -320,28 +405,38 @@ mod tests {
     #[test]
     fn every_level_attends_as_the_definition_says() {
         let pool = Pool::new(NonZeroUsize::new(2));
-        for level in Level::present() {
+        for (level, format) in Level::present().into_iter().flat_map(|l| [(l, KvFormat::F16), (l, KvFormat::Q8_0)]) {
             for (n_heads, kv_heads, head_dim, before, tokens, window) in [
                 (4, 4, 8, 0, 1, None),
                 (9, 3, 64, 150, 1, None),
                 (9, 3, 32, 5, 13, None),
                 (14, 2, 24, 63, 70, Some(20)),
+                (14, 2, 96, 63, 70, Some(20)),
                 (3, 1, 12, 9, 9, None),
             ] {
+                if format == KvFormat::Q8_0 && head_dim % SCALED != 0 {
+                    continue;
+                }
                 let end = before + tokens;
-                let mut store = KvStore::new(2, kv_heads, head_dim, end).unwrap();
-                let keys: Vec<Vec<f32>> = (0..end).map(|p| noise(kv_heads * head_dim, p as u32)).collect();
-                let values: Vec<Vec<f32>> = (0..end).map(|p| noise(kv_heads * head_dim, 1000 + p as u32)).collect();
+                let mut store = KvStore::new(format, 2, kv_heads, head_dim, end).unwrap();
                 for position in 0..end {
-                    store.write(level, 1, position, &keys[position], &values[position]);
+                    let key = noise(kv_heads * head_dim, position as u32);
+                    let value = noise(kv_heads * head_dim, 1000 + position as u32);
+                    store.write(level, 1, position, &key, &value);
+                    let most = if format == KvFormat::F16 { 5e-4 } else { 1.001 / 254.0 };
+                    for (index, (key, value)) in key.iter().zip(&value).enumerate() {
+                        let (head, d) = (store.head(1, index / head_dim), index % head_dim);
+                        assert!((head.key(position, d) - key).abs() <= most, "{level} {format:?}");
+                        assert!((head.value(position, d) - value).abs() <= most, "{level} {format:?}");
+                    }
                 }
                 let q: Vec<f32> = noise(tokens * n_heads * head_dim, 7).iter().map(|x| x * 3.0).collect();
                 let attention = Attention { n_heads, first_position: before, scale: 0.4, window };
                 let mut out = vec![f32::NAN; q.len()];
                 attend(level, &pool, &attention, &q, &store, 1, &mut out);
-                let expected = by_definition(&attention, &q, &keys, &values, kv_heads, head_dim);
-                for (a, b) in out.iter().zip(expected) {
-                    assert!((f64::from(*a) - b).abs() < 2e-5, "{level} {n_heads}/{kv_heads}x{head_dim}: {a} {b}");
+                for (a, b) in out.iter().zip(by_definition(&attention, &q, &store)) {
+                    let case = format!("{level} {format:?} {n_heads}/{kv_heads}x{head_dim}");
+                    assert!((f64::from(*a) - b).abs() < 2e-5, "{case}: {a} {b}");
                 }
                 let copy = store.fork(end).unwrap();
                 let mut again = vec![f32::NAN; q.len()];
@@ -354,7 +449,7 @@ mod tests {
     #[test]
     fn a_shifted_position_is_found_at_its_new_place() {
         let pool = Pool::new(NonZeroUsize::new(1));
-        let mut store = KvStore::new(1, 1, 8, 16).unwrap();
+        let mut store = KvStore::new(KvFormat::F16, 1, 1, 8, 16).unwrap();
         let (level, attention) = (Level::best(), Attention { n_heads: 1, first_position: 0, scale: 1.0, window: None });
         store.write(level, 0, 9, &[1.0; 8], &[2.5; 8]);
         store.shift(9, 0, &mut |key| assert_eq!(key, [1.0; 8]));
@@ -365,7 +460,7 @@ mod tests {
 
     #[test]
     fn an_absurd_store_is_refused_without_taking_memory() {
-        assert!(KvStore::new(1000, 1000, 256, usize::MAX / 2).is_none());
-        assert!(KvStore::new(1000, 1000, 256, 1 << 40).is_none());
+        assert!(KvStore::new(KvFormat::F16, 1000, 1000, 256, usize::MAX / 2).is_none());
+        assert!(KvStore::new(KvFormat::F16, 1000, 1000, 256, 1 << 40).is_none());
     }
 }

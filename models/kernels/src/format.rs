@@ -56,7 +56,7 @@ impl Format {
 
     /// Bytes of a row of `columns` weights; `None` when they do not fill whole blocks or do not fit an address.
     pub const fn row_bytes(self, columns: usize) -> Option<usize> {
-        if columns % self.block_weights() != 0 {
+        if !columns.is_multiple_of(self.block_weights()) {
             return None;
         }
         (columns / self.block_weights()).checked_mul(self.block_bytes())

@@ -21,7 +21,7 @@ mod scalar;
 mod vector;
 
 pub use activations::Activations;
-pub use attention::{Attention, KvStore, attend};
+pub use attention::{Attention, KvFormat, KvStore, attend};
 pub use format::{Format, Matrix, MatrixError};
 pub use level::{Level, UnknownLevel};
 pub use pool::Pool;

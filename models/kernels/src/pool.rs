@@ -3,6 +3,10 @@
 //! A job is a number of small tasks, claimed one by one from a counter, so that a thread which gets little CPU does little
 //! of the work instead of holding up the rest. The caller always takes part, and never waits for a task that nobody has
 //! begun. Waiting is a short spin, then sleep. There are no queues, and nothing is allocated for a job.
+//!
+//! On a machine with more work than cores, the system may take the CPU from a thread in the middle of a task, and the caller
+//! then waits for a task that nobody computes. When that happens the caller works alone for some time, so that several
+//! threads are never slower than one by more than a small part.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -11,10 +15,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::product::SharedSlice;
 
 /// Checks of the counter before a thread goes to sleep: some 30 microseconds, more than the gap between two products of
 /// one token and far less than a scheduler's slice.
 const SPINS: u32 = 1_500;
+
+/// A wait for the others is a sign that a thread has lost its CPU when it is this much longer than the caller's own work.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// How long the caller then works alone, as a multiple of the wait, so that little time is spent on trying;
+/// and the bounds of that.
+const ALONE_FACTOR: u32 = 25;
+const ALONE_LEAST: Duration = Duration::from_millis(2);
+const ALONE_MOST: Duration = Duration::from_millis(500);
 
 /// Never more threads than this: beyond a handful of cores a small model is limited by memory.
 const MOST_THREADS: usize = 64;
@@ -22,8 +38,8 @@ const MOST_THREADS: usize = 64;
 /// Threads that compute one job at a time, the caller among them.
 pub struct Pool {
     shared: Arc<Shared>,
-    /// Held for the length of a job; a second caller who finds it held computes alone.
-    turn: Mutex<()>,
+    /// Held for the length of a job; a second caller who finds it held computes alone. Holds until when the caller works alone.
+    turn: Mutex<Option<Instant>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -81,7 +97,7 @@ impl Pool {
                 job_done: Condvar::new(),
                 panicked: Mutex::new(None),
             }),
-            turn: Mutex::new(()),
+            turn: Mutex::new(None),
             workers: Mutex::new(Vec::new()),
         };
         pool.set_threads(threads.map_or_else(default_threads, NonZeroUsize::get));
@@ -115,8 +131,13 @@ impl Pool {
     /// A task panicked: the panic goes on here once no task runs any more.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let alone = tasks <= 1 || self.threads() == 1;
-        let turn = if alone { None } else { self.turn.try_lock().ok() };
-        let (Some(_turn), Ok(count)) = (turn, u32::try_from(tasks)) else {
+        let begin = Instant::now();
+        let turn = if alone {
+            None
+        } else {
+            self.turn.try_lock().ok().filter(|until| until.is_none_or(|until| begin >= until))
+        };
+        let (Some(mut turn), Ok(count)) = (turn, u32::try_from(tasks)) else {
             (0..tasks).for_each(task);
             return;
         };
@@ -135,10 +156,28 @@ impl Pool {
             shared.work_comes.notify_all();
         }
         while shared.claim_and_do() {}
+        let own_end = Instant::now();
         shared.wait_for(count);
+        let waited = own_end.elapsed();
+        let lost_cpu = waited > (own_end - begin) + PATIENCE;
+        *turn = lost_cpu.then(|| Instant::now() + (waited * ALONE_FACTOR).clamp(ALONE_LEAST, ALONE_MOST));
+        drop(turn);
         if let Some(panic) = lock(&shared.panicked).take() {
             resume_unwind(panic);
         }
+    }
+}
+
+impl Pool {
+    /// Hands out `out` in pieces of `each` elements (the last may be shorter), with the number of each piece.
+    pub fn split<T: Send>(&self, out: &mut [T], each: usize, task: &(dyn Fn(usize, &mut [T]) + Sync)) {
+        let len = out.len();
+        let shared = SharedSlice::new(out);
+        self.run(len.div_ceil(each), &|index| {
+            let start = index * each;
+            // SAFETY: the pieces do not overlap, and each index is run once.
+            task(index, unsafe { shared.range(start, each.min(len - start)) });
+        });
     }
 }
 
@@ -177,13 +216,16 @@ impl Shared {
             }
             let mut bell = lock(&self.bell);
             self.sleeping.fetch_add(1, Ordering::SeqCst);
-            while !self.closing.load(Ordering::SeqCst)
-                && !(self.has_tickets() && index < self.threads.load(Ordering::Relaxed))
-            {
+            while !self.is_called(index) {
                 bell = self.work_comes.wait(bell).unwrap_or_else(PoisonError::into_inner);
             }
             self.sleeping.fetch_sub(1, Ordering::SeqCst);
         }
+    }
+
+    /// True when a sleeping worker has something to get up for.
+    fn is_called(&self, index: usize) -> bool {
+        self.closing.load(Ordering::SeqCst) || self.has_tickets() && index < self.threads.load(Ordering::Relaxed)
     }
 
     fn has_tickets(&self) -> bool {

@@ -32,7 +32,7 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     let Some(columns) = products.first().map(|product| product.weights.columns) else {
         return;
     };
-    assert!(columns > 0 && x.len() % columns == 0, "whole rows of activations");
+    assert!(columns > 0 && x.len().is_multiple_of(columns), "whole rows of activations");
     let tokens = x.len() / columns;
     if products.iter().any(|product| product.weights.format.is_quantized()) {
         scratch.quantize(level, pool, x, columns);

@@ -117,13 +117,7 @@ pub(crate) fn fma<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
 pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
     const MAGIC: f32 = 12_582_912.0; // 1.5 * 2^23
     // Two steps, so that the extremes keep a normal exponent: e^x = 2^n e^r.
-    let x = if x > 88.7 {
-        88.7
-    } else if x < -87.3 {
-        -87.3
-    } else {
-        x
-    };
+    let x = x.clamp(-87.3, 88.7);
     let shifted = fma::<FUSED>(x, std::f32::consts::LOG2_E, MAGIC);
     let n = shifted - MAGIC;
     // ln 2 in two parts: the first has few bits, so that n times it is exact.

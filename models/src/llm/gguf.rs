@@ -258,7 +258,7 @@ impl TensorType {
 
     /// Bytes of `weights` weights, if they fill whole blocks.
     pub(crate) fn bytes(self, weights: usize) -> Option<usize> {
-        if weights % self.block_weights != 0 {
+        if !weights.is_multiple_of(self.block_weights) {
             return None;
         }
         (weights / self.block_weights).checked_mul(self.block_bytes)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nearfield_kernels::{
-    Activations, Attention, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm, rotate_halves,
+    Activations, Attention, KvFormat, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm, rotate_halves,
     rotate_pairs, swiglu,
 };
 
@@ -17,6 +17,9 @@ use crate::Flow;
 /// Tokens that go through the model together when a prompt is read. Long enough that unpacking the weights costs little,
 /// short enough that a stop is obeyed soon and that the buffers stay in the cache.
 const BLOCK: usize = 64;
+
+/// Numbers in one task of element-wise work: less is not worth handing to another thread.
+const PIECE: usize = 8192;
 
 /// How keys and values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -61,7 +64,6 @@ pub struct Session {
     llm: Arc<Llm>,
     tokens: Vec<TokenId>,
     capacity: usize,
-    cache: CacheType,
     store: KvStore,
     /// Logits after the last token; stale unless `ready`.
     logits: Vec<f32>, // [n_vocab]
@@ -95,23 +97,18 @@ impl Session {
         if options.context_tokens == 0 {
             return Err(refuse("it must hold at least one token"));
         }
-        if options.cache == CacheType::Q8_0 {
-            return Err(refuse("the cache type q8_0 is not available yet; use f16"));
-        }
         let shape = &llm.shape;
-        let store = KvStore::new(shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
+        let format = match options.cache {
+            CacheType::F16 => KvFormat::F16,
+            CacheType::Q8_0 if shape.head_dim.is_multiple_of(32) => KvFormat::Q8_0,
+            CacheType::Q8_0 => {
+                return Err(refuse("the cache type q8_0 needs heads that are multiples of 32 wide; use f16"));
+            }
+        };
+        let store = KvStore::new(format, shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
             .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
         let (logits, buffers) = (vec![0.0; shape.n_vocab], Buffers::default());
-        Ok(Session {
-            tokens: Vec::new(),
-            capacity: options.context_tokens,
-            cache: options.cache,
-            store,
-            logits,
-            ready: false,
-            buffers,
-            llm,
-        })
+        Ok(Session { tokens: Vec::new(), capacity: options.context_tokens, store, logits, ready: false, buffers, llm })
     }
 
     /// The model.
@@ -249,7 +246,6 @@ impl Session {
             llm: Arc::clone(&self.llm),
             tokens: self.tokens.clone(),
             capacity: self.capacity,
-            cache: self.cache,
             store,
             logits: self.logits.clone(),
             ready: self.ready,
@@ -329,7 +325,7 @@ impl Session {
             window: shape.window,
         };
         for (index, layer) in weights.layers.iter().enumerate() {
-            rms_norm(llm.level, &b.x, &layer.attention_norm, shape.norm_epsilon, &mut b.normed);
+            compute.norm(&b.x, &layer.attention_norm, &mut b.normed);
             compute.products(
                 &b.normed,
                 &mut b.quantized,
@@ -362,9 +358,11 @@ impl Session {
             compute.products(attended, &mut b.quantized, [(&layer.attention_output, &mut b.normed)]);
             add(llm.level, &mut b.x, &b.normed);
 
-            rms_norm(llm.level, &b.x, &layer.ffn_norm, shape.norm_epsilon, &mut b.normed);
+            compute.norm(&b.x, &layer.ffn_norm, &mut b.normed);
             compute.products(&b.normed, &mut b.quantized, [(&layer.gate, &mut b.gate), (&layer.up, &mut b.up)]);
-            swiglu(llm.level, &mut b.gate, &b.up);
+            llm.pool.split(&mut b.gate, PIECE, &|index, gate| {
+                swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()])
+            });
             compute.products(&b.gate, &mut b.quantized, [(&layer.down, &mut b.normed)]);
             add(llm.level, &mut b.x, &b.normed);
         }
@@ -385,6 +383,14 @@ struct Compute<'a> {
 }
 
 impl Compute<'_> {
+    /// Normalises rows as wide as the weight, a few rows a task.
+    fn norm(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
+        let each = (PIECE / weight.len()).max(1) * weight.len();
+        self.pool.split(out, each, &|index, out| {
+            rms_norm(self.level, &x[index * each..][..out.len()], weight, self.llm.shape.norm_epsilon, out);
+        });
+    }
+
     fn products<const N: usize>(
         &self,
         x: &[f32],

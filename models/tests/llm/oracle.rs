@@ -85,9 +85,9 @@ impl Oracle {
                         if which == "v" {
                             continue;
                         }
-                        for i in 0..rotated / 2 {
+                        for (i, factor) in factors.iter().enumerate() {
                             let frequency = f64::from(base).powf(-2.0 * i as f64 / rotated as f64)
-                                / f64::from(factors[i])
+                                / f64::from(*factor)
                                 / f64::from(linear);
                             let (sin, cos) = (position as f64 * frequency).sin_cos();
                             let (a, b) =

@@ -180,7 +180,7 @@ fn with_shared_data_a_stop_is_obeyed_and_leaves_a_usable_session() {
         if asked > 2 { Flow::Stop } else { Flow::Continue }
     };
     let prefill = stopped.prompt(&tokens, go_on).unwrap();
-    assert!(prefill.stopped && prefill.prefilled == stopped.len() && stopped.len() < 200 && stopped.len() > 0);
+    assert!(prefill.stopped && prefill.prefilled == stopped.len() && stopped.len() < 200 && !stopped.is_empty());
     assert!(stopped.logits().is_empty());
     let (mut cold, held) = (session(&llm), stopped.len());
     assert_eq!(prompt(&mut stopped, &tokens).reused, held);

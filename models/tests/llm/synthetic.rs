@@ -8,7 +8,7 @@ use candle_core::quantized::gguf_file::{self, Value};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{Device, Tensor};
 use nearfield_models::Flow;
-use nearfield_models::llm::{Llm, LlmOptions, Message, Role, Session, SessionOptions, TokenId};
+use nearfield_models::llm::{CacheType, Llm, LlmOptions, Message, Role, Session, SessionOptions, TokenId};
 
 use crate::oracle::Oracle;
 
@@ -161,6 +161,22 @@ fn every_type_computes_what_its_weights_mean() {
 }
 
 #[test]
+fn a_cache_of_bytes_takes_half_the_memory_and_changes_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let (llm, oracle) = open(&Recipe::plain(GgmlDType::F32), folder.path());
+    let tokens: Vec<u32> = (0..100).map(|i| (i * 37 + 5) % VOCAB as u32).collect();
+    let ids: Vec<TokenId> = tokens.iter().map(|t| TokenId(*t)).collect();
+    let session = |cache| Session::new(llm.clone(), &SessionOptions { context_tokens: 128, cache }).unwrap();
+    let (mut bytes, halves) = (session(CacheType::Q8_0), session(CacheType::F16));
+    assert_eq!(bytes.cache_bytes() * 32, halves.cache_bytes() * 17, "34 bytes in the place of 64");
+    bytes.prompt(&ids, &mut || Flow::Continue).unwrap();
+    let (_, difference) = agreement(bytes.logits(), &oracle.logits(&tokens));
+    assert!(difference < 3e-2 && difference > 0.0, "{difference}");
+    let mut fork = bytes.fork().unwrap();
+    assert_eq!(fork.step(ids[0]).unwrap(), bytes.step(ids[0]).unwrap());
+}
+
+#[test]
 fn types_without_a_kernel_work_all_the_same() {
     for kind in [GgmlDType::Q4_1, GgmlDType::Q5_1, GgmlDType::Q2K, GgmlDType::Q3K] {
         check(&Recipe::plain(kind), 1e-2);
@@ -267,13 +283,8 @@ fn byte_pairs_are_merged_within_words_and_every_text_comes_back() {
         let pieces =
             |text: &str| tokenizer.encode(text, false).iter().map(|t| tokenizer.decode(&[*t])).collect::<Vec<_>>();
         assert_eq!(pieces("hello world"), ["hello", " world"], "{pre}");
-        let digits: &[&str] = if pre == "gpt-2" {
-            &["123"]
-        } else if matches!(pre, "llama-bpe" | "default") {
-            &["123"]
-        } else {
-            &["1", "2", "3"]
-        };
+        let digits: &[&str] =
+            if matches!(pre, "gpt-2" | "llama-bpe" | "default") { &["123"] } else { &["1", "2", "3"] };
         assert_eq!(pieces("123"), digits, "{pre}");
         for text in [
             "",
