@@ -34,16 +34,11 @@ pub struct Runtime {
 pub fn init() -> Result<&'static Runtime, OnnxError> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     static LOADING: Mutex<()> = Mutex::new(());
-    let _guard = LOADING
-        .lock()
-        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _guard = LOADING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
-    let runtime = load(
-        std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from),
-        &library_folders(),
-    )?;
+    let runtime = load(std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from), &library_folders())?;
     Ok(RUNTIME.get_or_init(|| runtime))
 }
 
@@ -55,32 +50,16 @@ pub fn library_folders() -> Vec<PathBuf> {
     }
     if let Ok(program) = std::env::current_exe() {
         // target/release/nearfield, target/release/deps/a_test: the clone is two to four folders up.
-        folders.extend(
-            program
-                .ancestors()
-                .skip(1)
-                .take(5)
-                .map(|folder| folder.join(".data/lib")),
-        );
+        folders.extend(program.ancestors().skip(1).take(5).map(|folder| folder.join(".data/lib")));
     }
-    let home = std::env::var_os("HOME")
-        .filter(|h| !h.is_empty())
-        .map(|h| PathBuf::from(h).join(".local/share"));
-    if let Some(data) = std::env::var_os("XDG_DATA_HOME")
-        .filter(|d| !d.is_empty())
-        .map(PathBuf::from)
-        .or(home)
-    {
+    let home = std::env::var_os("HOME").filter(|h| !h.is_empty()).map(|h| PathBuf::from(h).join(".local/share"));
+    if let Some(data) = std::env::var_os("XDG_DATA_HOME").filter(|d| !d.is_empty()).map(PathBuf::from).or(home) {
         folders.push(data.join("nearfield/lib"));
     }
     folders
 }
 
-const LIBRARY: &str = if cfg!(target_os = "macos") {
-    "libonnxruntime.dylib"
-} else {
-    "libonnxruntime.so"
-};
+const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
 
 fn load(named: Option<PathBuf>, folders: &[PathBuf]) -> Result<Runtime, OnnxError> {
     let present = match named.filter(|path| !path.as_os_str().is_empty()) {
@@ -91,58 +70,37 @@ fn load(named: Option<PathBuf>, folders: &[PathBuf]) -> Result<Runtime, OnnxErro
             });
         }
         Some(path) => Some(path),
-        None => folders
-            .iter()
-            .map(|folder| folder.join(LIBRARY))
-            .find(|path| path.is_file()),
+        None => folders.iter().map(|folder| folder.join(LIBRARY)).find(|path| path.is_file()),
     };
     let (path, builder) = match present {
         Some(path) => match ort::init_from(&path) {
             Ok(builder) => (path, builder),
             Err(e) => {
-                return Err(OnnxError::BadRuntime {
-                    path,
-                    reason: e.to_string(),
-                });
+                return Err(OnnxError::BadRuntime { path, reason: e.to_string() });
             }
         },
         // The second name is what distributions install without their -dev package.
         None => [LIBRARY, "libonnxruntime.so.1"]
             .iter()
-            .find_map(|name| {
-                ort::init_from(name)
-                    .ok()
-                    .map(|builder| (PathBuf::from(name), builder))
-            })
-            .ok_or_else(|| OnnxError::NoRuntime {
-                folders: folders.to_vec(),
-            })?,
+            .find_map(|name| ort::init_from(name).ok().map(|builder| (PathBuf::from(name), builder)))
+            .ok_or_else(|| OnnxError::NoRuntime { folders: folders.to_vec() })?,
     };
     // ONNX Runtime would write to stderr itself; its messages go where all others go.
     let environment = builder
         .with_name("nearfield")
         .with_telemetry(false)
-        .with_logger(std::sync::Arc::new(
-            |level, _category, _id, _location, message| match level {
-                ort::logging::LogLevel::Error | ort::logging::LogLevel::Fatal => {
-                    tracing::error!(target: "onnxruntime", "{message}")
-                }
-                ort::logging::LogLevel::Warning => {
-                    tracing::warn!(target: "onnxruntime", "{message}")
-                }
-                _ => tracing::trace!(target: "onnxruntime", "{message}"),
-            },
-        ))
+        .with_logger(std::sync::Arc::new(|level, _category, _id, _location, message| match level {
+            ort::logging::LogLevel::Error | ort::logging::LogLevel::Fatal => {
+                tracing::error!(target: "onnxruntime", "{message}")
+            }
+            ort::logging::LogLevel::Warning => {
+                tracing::warn!(target: "onnxruntime", "{message}")
+            }
+            _ => tracing::trace!(target: "onnxruntime", "{message}"),
+        }))
         .build()
-        .map_err(|e| OnnxError::BadRuntime {
-            path: path.clone(),
-            reason: e.to_string(),
-        })?;
-    Ok(Runtime {
-        path,
-        version: version_of(ort::info()),
-        environment,
-    })
+        .map_err(|e| OnnxError::BadRuntime { path: path.clone(), reason: e.to_string() })?;
+    Ok(Runtime { path, version: version_of(ort::info()), environment })
 }
 
 /// `... git-branch=rel-1.19.2, git-commit-id=...` is all that the library tells through its ordinary interface.
@@ -150,11 +108,7 @@ fn version_of(build_info: &str) -> String {
     build_info
         .split("git-branch=rel-")
         .nth(1)
-        .map(|rest| {
-            rest.chars()
-                .take_while(|c| c.is_ascii_digit() || *c == '.')
-                .collect::<String>()
-        })
+        .map(|rest| rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect::<String>())
         .filter(|version| !version.is_empty())
         .unwrap_or_else(|| "unknown".to_string())
 }
@@ -212,10 +166,7 @@ pub struct OnnxOptions {
 
 impl Default for OnnxOptions {
     fn default() -> Self {
-        OnnxOptions {
-            threads: 2,
-            providers: vec![Provider::Cpu],
-        }
+        OnnxOptions { threads: 2, providers: vec![Provider::Cpu] }
     }
 }
 
@@ -270,50 +221,23 @@ impl OnnxModel {
                 }
             }
         }
-        Err(OnnxError::NoProvider {
-            path: path.to_path_buf(),
-            reasons: refused.join("; "),
-        })
+        Err(OnnxError::NoProvider { path: path.to_path_buf(), reasons: refused.join("; ") })
     }
 
-    fn open_with(
-        path: &Path,
-        threads: usize,
-        provider: Provider,
-        runtime: &Runtime,
-    ) -> Result<OnnxModel, OnnxError> {
-        let refused = |e: &dyn fmt::Display| OnnxError::NoProvider {
-            path: path.to_path_buf(),
-            reasons: e.to_string(),
-        };
+    fn open_with(path: &Path, threads: usize, provider: Provider, runtime: &Runtime) -> Result<OnnxModel, OnnxError> {
+        let refused = |e: &dyn fmt::Display| OnnxError::NoProvider { path: path.to_path_buf(), reasons: e.to_string() };
         let mut builder = Session::builder(&runtime.environment)
             // `Level3` is unknown to older libraries; `All` is known to all.
-            .and_then(|b| {
-                b.with_optimization_level(GraphOptimizationLevel::All)
-                    .map_err(ort::Error::from)
-            })
-            .and_then(|b| {
-                b.with_intra_threads(threads.max(1))
-                    .map_err(ort::Error::from)
-            })
+            .and_then(|b| b.with_optimization_level(GraphOptimizationLevel::All).map_err(ort::Error::from))
+            .and_then(|b| b.with_intra_threads(threads.max(1)).map_err(ort::Error::from))
             // Spinning threads would take the cores from the language model.
             .and_then(|b| b.with_intra_op_spinning(false).map_err(ort::Error::from))
-            .and_then(|b| {
-                b.with_execution_providers([provider.dispatch()])
-                    .map_err(ort::Error::from)
-            })
+            .and_then(|b| b.with_execution_providers([provider.dispatch()]).map_err(ort::Error::from))
             .map_err(|e| refused(&e))?;
         let session = builder
             .commit_from_file(path)
-            .map_err(|e| OnnxError::Damaged {
-                path: path.to_path_buf(),
-                reason: first_line(&e.to_string()),
-            })?;
-        Ok(OnnxModel {
-            session,
-            path: path.to_path_buf(),
-            active: provider,
-        })
+            .map_err(|e| OnnxError::Damaged { path: path.to_path_buf(), reason: first_line(&e.to_string()) })?;
+        Ok(OnnxModel { session, path: path.to_path_buf(), active: provider })
     }
 
     /// What really computes this model.
@@ -342,15 +266,10 @@ impl OnnxModel {
     /// [`OnnxError::WrongKind`] with what was expected and found.
     pub fn expect(&self, inputs: &[&str], outputs: &[&str]) -> Result<(), OnnxError> {
         let (has_in, has_out) = (self.inputs(), self.outputs());
-        if inputs.iter().all(|i| has_in.contains(i)) && outputs.iter().all(|o| has_out.contains(o))
-        {
+        if inputs.iter().all(|i| has_in.contains(i)) && outputs.iter().all(|o| has_out.contains(o)) {
             return Ok(());
         }
-        Err(self.wrong_kind(&format!(
-            "inputs {} and outputs {}",
-            inputs.join(", "),
-            outputs.join(", ")
-        )))
+        Err(self.wrong_kind(&format!("inputs {} and outputs {}", inputs.join(", "), outputs.join(", "))))
     }
 
     /// The error of a model whose tensors are not what the caller needs.
@@ -358,11 +277,7 @@ impl OnnxModel {
         OnnxError::WrongKind {
             path: self.path.clone(),
             expected: expected.to_string(),
-            found: format!(
-                "inputs {} and outputs {}",
-                self.inputs().join(", "),
-                self.outputs().join(", ")
-            ),
+            found: format!("inputs {} and outputs {}", self.inputs().join(", "), self.outputs().join(", ")),
         }
     }
 
@@ -372,19 +287,16 @@ impl OnnxModel {
     /// [`OnnxError::Run`] where a shape does not fit or the runtime fails.
     pub fn run(&mut self, inputs: &[(&str, OnnxInput<'_>)]) -> Result<Vec<OnnxOutput>, OnnxError> {
         let path = &self.path;
-        let failed = |e: ort::Error| OnnxError::Run {
-            path: path.clone(),
-            reason: first_line(&e.to_string()),
-        };
+        let failed = |e: ort::Error| OnnxError::Run { path: path.clone(), reason: first_line(&e.to_string()) };
         let mut values = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {
             let value: ort::session::SessionInputValue<'_> = match *input {
-                OnnxInput::F32(shape, data) => TensorRef::from_array_view((shape.to_vec(), data))
-                    .map_err(failed)?
-                    .into(),
-                OnnxInput::I64(shape, data) => TensorRef::from_array_view((shape.to_vec(), data))
-                    .map_err(failed)?
-                    .into(),
+                OnnxInput::F32(shape, data) => {
+                    TensorRef::from_array_view((shape.to_vec(), data)).map_err(failed)?.into()
+                }
+                OnnxInput::I64(shape, data) => {
+                    TensorRef::from_array_view((shape.to_vec(), data)).map_err(failed)?.into()
+                }
             };
             values.push((*name, value));
         }
@@ -393,15 +305,8 @@ impl OnnxModel {
             .iter()
             .filter_map(|(name, value)| {
                 let (shape, data) = value.try_extract_tensor::<f32>().ok()?;
-                let shape = shape
-                    .iter()
-                    .map(|&n| usize::try_from(n).unwrap_or(0))
-                    .collect();
-                Some(OnnxOutput {
-                    name: name.to_string(),
-                    shape,
-                    data: data.to_vec(),
-                })
+                let shape = shape.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
+                Some(OnnxOutput { name: name.to_string(), shape, data: data.to_vec() })
             })
             .collect())
     }
@@ -410,20 +315,12 @@ impl OnnxModel {
 /// Looks at the file before the runtime does, so that the common mistakes get their own words.
 fn check_file(path: &Path) -> Result<(), OnnxError> {
     use std::io::Read;
-    let unreadable = |source| OnnxError::File {
-        path: path.to_path_buf(),
-        source,
-    };
+    let unreadable = |source| OnnxError::File { path: path.to_path_buf(), source };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     let mut head = Vec::new();
     file.take(16).read_to_end(&mut head).map_err(unreadable)?;
-    let damaged = |reason: String| {
-        Err(OnnxError::Damaged {
-            path: path.to_path_buf(),
-            reason,
-        })
-    };
+    let damaged = |reason: String| Err(OnnxError::Damaged { path: path.to_path_buf(), reason });
     if head.is_empty() {
         return damaged("it is empty".to_string());
     }
@@ -435,10 +332,7 @@ fn check_file(path: &Path) -> Result<(), OnnxError> {
         (b"lmgg", "a ggml model"),
         (b"RIFF", "a sound file"),
         (b"PK\x03\x04", "a ZIP archive"),
-        (
-            b"version https://",
-            "a Git LFS pointer, not the model itself",
-        ),
+        (b"version https://", "a Git LFS pointer, not the model itself"),
         (b"{", "JSON"),
         (b"<", "a web page"),
     ];
@@ -450,12 +344,7 @@ fn check_file(path: &Path) -> Result<(), OnnxError> {
 }
 
 fn first_line(message: &str) -> String {
-    message
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_string()
+    message.lines().next().unwrap_or_default().trim().to_string()
 }
 
 /// Why an ONNX model could not be loaded or run.
@@ -524,11 +413,7 @@ pub enum OnnxError {
 }
 
 fn list(folders: &[PathBuf]) -> String {
-    folders
-        .iter()
-        .map(|f| f.display().to_string())
-        .collect::<Vec<_>>()
-        .join(", ")
+    folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -537,14 +422,8 @@ mod tests {
 
     #[test]
     fn a_library_that_is_named_but_missing_or_broken_is_an_error_with_the_way_out() {
-        let missing = load(Some(PathBuf::from("/nowhere/libonnxruntime.so")), &[])
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            missing.contains("ORT_DYLIB_PATH") && missing.contains("make setup"),
-            "{missing}"
-        );
+        let missing = load(Some(PathBuf::from("/nowhere/libonnxruntime.so")), &[]).err().unwrap().to_string();
+        assert!(missing.contains("ORT_DYLIB_PATH") && missing.contains("make setup"), "{missing}");
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(LIBRARY), b"this is no library").unwrap();
         let broken = load(None, &[folder.path().to_path_buf()]).err().unwrap();
@@ -554,13 +433,7 @@ mod tests {
 
     #[test]
     fn the_version_is_read_from_the_build_information() {
-        assert_eq!(
-            version_of("ORT Build Info: git-branch=rel-1.19.2, git-commit-id=ffceed9"),
-            "1.19.2"
-        );
-        assert_eq!(
-            version_of("ORT Build Info: git-branch=main, git-commit-id=0"),
-            "unknown"
-        );
+        assert_eq!(version_of("ORT Build Info: git-branch=rel-1.19.2, git-commit-id=ffceed9"), "1.19.2");
+        assert_eq!(version_of("ORT Build Info: git-branch=main, git-commit-id=0"), "unknown");
     }
 }

@@ -81,17 +81,10 @@ impl Silero {
     /// [`VadError::Onnx`] where the runtime or the file is missing, or the file is not this model.
     pub fn open(path: &Path) -> Result<Silero, VadError> {
         // One thread: a frame costs a fraction of a millisecond, and the cores belong to the language model.
-        let options = OnnxOptions {
-            threads: 1,
-            ..OnnxOptions::default()
-        };
+        let options = OnnxOptions { threads: 1, ..OnnxOptions::default() };
         let model = OnnxModel::open(path, &options)?;
         model.expect(&["input", "state", "sr"], &["output", "stateN"])?;
-        let mut silero = Silero {
-            model,
-            state: vec![0.0; Self::STATE],
-            context: vec![0.0; Self::CONTEXT],
-        };
+        let mut silero = Silero { model, state: vec![0.0; Self::STATE], context: vec![0.0; Self::CONTEXT] };
         silero.probability(&[0.0; Self::FRAME])?;
         silero.reset();
         Ok(silero)
@@ -109,34 +102,19 @@ impl VoiceActivity for Silero {
         input.extend_from_slice(&self.context);
         input.extend_from_slice(frame);
         let outputs = self.model.run(&[
-            (
-                "input",
-                OnnxInput::F32(&[1, Self::CONTEXT + Self::FRAME], &input),
-            ),
+            ("input", OnnxInput::F32(&[1, Self::CONTEXT + Self::FRAME], &input)),
             ("state", OnnxInput::F32(&[2, 1, 128], &self.state)),
-            (
-                "sr",
-                OnnxInput::I64(&[], &[i64::from(SampleRate::SPEECH.0)]),
-            ),
+            ("sr", OnnxInput::I64(&[], &[i64::from(SampleRate::SPEECH.0)])),
         ])?;
-        let output = |name: &str| {
-            outputs
-                .iter()
-                .find(|o| o.name == name)
-                .map(|o| o.data.as_slice())
-                .unwrap_or_default()
-        };
+        let output =
+            |name: &str| outputs.iter().find(|o| o.name == name).map(|o| o.data.as_slice()).unwrap_or_default();
         let (probability, state) = (output("output"), output("stateN"));
         if probability.len() != 1 || state.len() != Self::STATE {
-            return Err(self
-                .model
-                .wrong_kind("a probability and a state of [2, 1, 128]")
-                .into());
+            return Err(self.model.wrong_kind("a probability and a state of [2, 1, 128]").into());
         }
         let probability = probability[0];
         self.state.copy_from_slice(state);
-        self.context
-            .copy_from_slice(&frame[Self::FRAME - Self::CONTEXT..]);
+        self.context.copy_from_slice(&frame[Self::FRAME - Self::CONTEXT..]);
         Ok(probability)
     }
 
@@ -151,21 +129,14 @@ impl VoiceActivity for Silero {
 }
 
 fn check_frame(frame: &[f32], expected: usize) -> Result<(), VadError> {
-    if frame.len() == expected {
-        Ok(())
-    } else {
-        Err(VadError::Frame {
-            expected,
-            found: frame.len(),
-        })
-    }
+    if frame.len() == expected { Ok(()) } else { Err(VadError::Frame { expected, found: frame.len() }) }
 }
 
 /// When an utterance begins and ends. The defaults suit a question asked across a room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EndpointOptions {
-    /// Speech may begin where the probability reaches this.
+    /// Speech may begin where the probability reaches this. The onset of loud noise reaches 0.58 with Earshot.
     pub start_threshold: f32,
     /// Speech goes on while the probability stays at or above this (hysteresis: not above `start_threshold`).
     pub stop_threshold: f32,
@@ -187,7 +158,7 @@ pub struct EndpointOptions {
 impl Default for EndpointOptions {
     fn default() -> Self {
         EndpointOptions {
-            start_threshold: 0.5,
+            start_threshold: 0.6,
             stop_threshold: 0.35,
             min_speech_ms: 100,
             end_silence_ms: 500,
@@ -205,33 +176,16 @@ impl EndpointOptions {
     /// # Errors
     /// [`VadError::Option`] naming the key, its value and what is accepted.
     pub fn check(&self) -> Result<(), VadError> {
-        let wrong = |key: &'static str, found: String, expected: &'static str| {
-            Err(VadError::Option {
-                key,
-                found,
-                expected,
-            })
-        };
+        let wrong =
+            |key: &'static str, found: String, expected: &'static str| Err(VadError::Option { key, found, expected });
         if !(self.start_threshold > 0.0 && self.start_threshold <= 1.0) {
-            return wrong(
-                "start_threshold",
-                self.start_threshold.to_string(),
-                "above 0 and at most 1",
-            );
+            return wrong("start_threshold", self.start_threshold.to_string(), "above 0 and at most 1");
         }
         if !(self.stop_threshold > 0.0 && self.stop_threshold <= self.start_threshold) {
-            return wrong(
-                "stop_threshold",
-                self.stop_threshold.to_string(),
-                "above 0 and at most start_threshold",
-            );
+            return wrong("stop_threshold", self.stop_threshold.to_string(), "above 0 and at most start_threshold");
         }
         if !(50..=10_000).contains(&self.end_silence_ms) {
-            return wrong(
-                "end_silence_ms",
-                self.end_silence_ms.to_string(),
-                "50 to 10000",
-            );
+            return wrong("end_silence_ms", self.end_silence_ms.to_string(), "50 to 10000");
         }
         if self.pause_ms >= self.end_silence_ms {
             return wrong("pause_ms", self.pause_ms.to_string(), "less than end_silence_ms");
@@ -243,18 +197,10 @@ impl EndpointOptions {
             return wrong("pre_roll_ms", self.pre_roll_ms.to_string(), "0 to 5000");
         }
         if self.post_roll_ms > self.end_silence_ms {
-            return wrong(
-                "post_roll_ms",
-                self.post_roll_ms.to_string(),
-                "at most end_silence_ms",
-            );
+            return wrong("post_roll_ms", self.post_roll_ms.to_string(), "at most end_silence_ms");
         }
         if !(1_000..=600_000).contains(&self.max_utterance_ms) {
-            return wrong(
-                "max_utterance_ms",
-                self.max_utterance_ms.to_string(),
-                "1000 to 600000",
-            );
+            return wrong("max_utterance_ms", self.max_utterance_ms.to_string(), "1000 to 600000");
         }
         Ok(())
     }
@@ -313,6 +259,8 @@ pub struct Endpointer {
     buffer: Vec<f32>,
     /// The position of `buffer[0]`.
     buffer_start: u64,
+    /// What lies before this position is not needed any more.
+    needed_from: u64,
     /// The position up to which frames have been judged.
     judged: u64,
     state: State,
@@ -338,16 +286,14 @@ impl Endpointer {
     ///
     /// # Errors
     /// [`VadError::Option`] for a value out of range.
-    pub fn new(
-        detector: Box<dyn VoiceActivity>,
-        options: EndpointOptions,
-    ) -> Result<Endpointer, VadError> {
+    pub fn new(detector: Box<dyn VoiceActivity>, options: EndpointOptions) -> Result<Endpointer, VadError> {
         options.check()?;
         Ok(Endpointer {
             detector,
             options,
             buffer: Vec::new(),
             buffer_start: 0,
+            needed_from: 0,
             judged: 0,
             state: State::Silence,
         })
@@ -362,11 +308,7 @@ impl Endpointer {
     ///
     /// # Errors
     /// [`VadError`] where the detector fails.
-    pub fn push(
-        &mut self,
-        samples: &[f32],
-        emit: &mut dyn FnMut(SpeechEvent),
-    ) -> Result<(), VadError> {
+    pub fn push(&mut self, samples: &[f32], emit: &mut dyn FnMut(SpeechEvent)) -> Result<(), VadError> {
         self.buffer.extend_from_slice(samples);
         let frame = self.detector.frame_samples();
         while self.buffer_end() - self.judged >= frame as u64 {
@@ -379,13 +321,8 @@ impl Endpointer {
 
     /// The stream is over: an utterance in progress ends here. The endpointer is then ready for a new stream.
     pub fn finish(&mut self, emit: &mut dyn FnMut(SpeechEvent)) {
-        if let State::Speech {
-            start, last_speech, ..
-        } = self.state
-        {
-            let end = self
-                .buffer_end()
-                .min(last_speech + self.samples_in(self.options.post_roll_ms));
+        if let State::Speech { start, last_speech, .. } = self.state {
+            let end = self.buffer_end().min(last_speech + self.samples_in(self.options.post_roll_ms));
             emit(self.ended(start, end, last_speech, false));
         }
         self.reset();
@@ -396,6 +333,7 @@ impl Endpointer {
         self.detector.reset();
         self.buffer.clear();
         self.buffer_start = 0;
+        self.needed_from = 0;
         self.judged = 0;
         self.state = State::Silence;
     }
@@ -412,17 +350,10 @@ impl Endpointer {
         let goes_on = probability >= self.options.stop_threshold;
         match &mut self.state {
             State::Silence if probability >= self.options.start_threshold => {
-                self.state = State::Maybe {
-                    first_speech: frame_start,
-                };
+                self.state = State::Maybe { first_speech: frame_start };
             }
             State::Maybe { .. } if !goes_on => self.state = State::Silence,
-            State::Speech {
-                last_speech,
-                probabilities,
-                paused,
-                ..
-            } => {
+            State::Speech { last_speech, probabilities, paused, .. } => {
                 probabilities.push(probability);
                 if goes_on {
                     if std::mem::take(paused) {
@@ -434,50 +365,31 @@ impl Endpointer {
             State::Silence | State::Maybe { .. } => {}
         }
         match self.state {
-            State::Silence => self
-                .forget_before(frame_end.saturating_sub(self.samples_in(self.options.pre_roll_ms))),
+            State::Silence => self.forget_before(frame_end.saturating_sub(self.samples_in(self.options.pre_roll_ms))),
             State::Maybe { first_speech } => {
                 if frame_end - first_speech >= self.samples_in(self.options.min_speech_ms) {
-                    let start = first_speech
-                        .saturating_sub(self.samples_in(self.options.pre_roll_ms))
-                        .max(self.buffer_start);
-                    self.state = State::Speech {
-                        start,
-                        last_speech: frame_end,
-                        probabilities: Vec::new(),
-                        paused: false,
-                    };
+                    let start =
+                        first_speech.saturating_sub(self.samples_in(self.options.pre_roll_ms)).max(self.needed_from);
+                    self.state =
+                        State::Speech { start, last_speech: frame_end, probabilities: Vec::new(), paused: false };
                     self.forget_before(start);
-                    emit(SpeechEvent::Started {
-                        at_sample: SamplePosition(start),
-                    });
+                    emit(SpeechEvent::Started { at_sample: SamplePosition(start) });
                 }
             }
-            State::Speech {
-                start,
-                last_speech,
-                paused,
-                ..
-            } => {
+            State::Speech { start, last_speech, paused, .. } => {
                 if frame_end - last_speech >= self.samples_in(self.options.end_silence_ms) {
-                    let end =
-                        frame_end.min(last_speech + self.samples_in(self.options.post_roll_ms));
+                    let end = frame_end.min(last_speech + self.samples_in(self.options.post_roll_ms));
                     emit(self.ended(start, end, last_speech, false));
                     self.state = State::Silence;
                     // The next pre-roll must not repeat what has just been given out.
-                    self.forget_before(
-                        end.max(
-                            frame_end.saturating_sub(self.samples_in(self.options.pre_roll_ms)),
-                        ),
-                    );
+                    self.forget_before(end.max(frame_end.saturating_sub(self.samples_in(self.options.pre_roll_ms))));
                 } else if frame_end - start >= self.samples_in(self.options.max_utterance_ms) {
                     self.cut(start, last_speech, frame_end, frame, emit);
                 } else if !paused
                     && self.options.pause_ms > 0
                     && frame_end - last_speech >= self.samples_in(self.options.pause_ms)
                 {
-                    let end =
-                        frame_end.min(last_speech + self.samples_in(self.options.post_roll_ms));
+                    let end = frame_end.min(last_speech + self.samples_in(self.options.post_roll_ms));
                     if let State::Speech { paused, .. } = &mut self.state {
                         *paused = true;
                     }
@@ -493,41 +405,25 @@ impl Endpointer {
 
     /// Ends an utterance that has become too long where it is least like speech within its last quarter, and begins
     /// the next one there.
-    fn cut(
-        &mut self,
-        start: u64,
-        last_speech: u64,
-        frame_end: u64,
-        frame: u64,
-        emit: &mut dyn FnMut(SpeechEvent),
-    ) {
+    fn cut(&mut self, start: u64, last_speech: u64, frame_end: u64, frame: u64, emit: &mut dyn FnMut(SpeechEvent)) {
         let State::Speech { probabilities, .. } = &mut self.state else {
             return;
         };
         let n = probabilities.len();
         let quarter = ((frame_end - start) / frame / 4) as usize;
         let first = n.saturating_sub(quarter.max(1));
-        let quietest = (first..n)
-            .min_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b]))
-            .unwrap_or(n);
+        let quietest = (first..n).min_by(|&a, &b| probabilities[a].total_cmp(&probabilities[b])).unwrap_or(n);
         let kept = probabilities.split_off(quietest.min(n));
         let end = frame_end - kept.len() as u64 * frame;
         emit(self.ended(start, end, last_speech.min(end), true));
-        self.state = State::Speech {
-            start: end,
-            last_speech: last_speech.max(end),
-            probabilities: kept,
-            paused: false,
-        };
+        self.state =
+            State::Speech { start: end, last_speech: last_speech.max(end), probabilities: kept, paused: false };
         self.forget_before(end);
-        emit(SpeechEvent::Started {
-            at_sample: SamplePosition(end),
-        });
+        emit(SpeechEvent::Started { at_sample: SamplePosition(end) });
     }
 
     fn sound(&self, start: u64, end: u64) -> Vec<f32> {
-        let range: Range<usize> =
-            (start - self.buffer_start) as usize..(end - self.buffer_start) as usize;
+        let range: Range<usize> = (start - self.buffer_start) as usize..(end - self.buffer_start) as usize;
         self.buffer[range].to_vec()
     }
 
@@ -545,10 +441,15 @@ impl Endpointer {
         self.buffer_start + self.buffer.len() as u64
     }
 
+    /// Gives up what lies before `position`. The buffer is moved only when half of it is free, so that a whole file given
+    /// at once costs no more than the same file in small chunks.
     fn forget_before(&mut self, position: u64) {
-        let n = (position.saturating_sub(self.buffer_start) as usize).min(self.buffer.len());
-        self.buffer.drain(..n);
-        self.buffer_start += n as u64;
+        self.needed_from = self.needed_from.max(position);
+        let free = (self.needed_from.saturating_sub(self.buffer_start) as usize).min(self.buffer.len());
+        if free >= 16_000 && free * 2 >= self.buffer.len() {
+            self.buffer.drain(..free);
+            self.buffer_start += free as u64;
+        }
     }
 
     fn samples_in(&self, ms: u32) -> u64 {

@@ -22,11 +22,7 @@ fn open(bytes: &[u8]) -> Result<OnnxModel, OnnxError> {
 fn the_runtime_says_where_it_came_from() {
     match onnx::init() {
         Ok(runtime) => {
-            eprintln!(
-                "ONNX Runtime {} at {}",
-                runtime.version,
-                runtime.path.display()
-            );
+            eprintln!("ONNX Runtime {} at {}", runtime.version, runtime.path.display());
             assert!(!runtime.version.is_empty());
             assert!(std::ptr::eq(runtime, onnx::init().unwrap()));
         }
@@ -46,18 +42,10 @@ fn other_kinds_of_files_are_called_by_name_even_without_the_runtime() {
         (b"version https://git-lfs.github.com/spec/v1", "LFS"),
     ] {
         let error = open(bytes).err().unwrap().to_string();
-        assert!(
-            error.contains(word) && error.contains("model.onnx"),
-            "{error}"
-        );
+        assert!(error.contains(word) && error.contains("model.onnx"), "{error}");
     }
-    let missing = OnnxModel::open(Path::new("/nowhere/none.onnx"), &OnnxOptions::default())
-        .err()
-        .unwrap();
-    assert!(
-        matches!(missing, OnnxError::File { .. }) && missing.to_string().contains("none.onnx"),
-        "{missing}"
-    );
+    let missing = OnnxModel::open(Path::new("/nowhere/none.onnx"), &OnnxOptions::default()).err().unwrap();
+    assert!(matches!(missing, OnnxError::File { .. }) && missing.to_string().contains("none.onnx"), "{missing}");
 }
 
 #[test]
@@ -115,32 +103,15 @@ fn a_provider_that_is_not_there_is_an_error_unless_the_cpu_was_allowed_too() {
         return;
     }
     let on = |providers: &[Provider]| {
-        OnnxModel::open(
-            &tiny(),
-            &OnnxOptions {
-                providers: providers.to_vec(),
-                ..OnnxOptions::default()
-            },
-        )
+        OnnxModel::open(&tiny(), &OnnxOptions { providers: providers.to_vec(), ..OnnxOptions::default() })
     };
-    assert_eq!(
-        on(&[Provider::Cpu]).unwrap().active_provider(),
-        Provider::Cpu
-    );
+    assert_eq!(on(&[Provider::Cpu]).unwrap().active_provider(), Provider::Cpu);
     match on(&[Provider::OpenVino]) {
         // The library at hand may have it.
         Ok(model) => assert_eq!(model.active_provider(), Provider::OpenVino),
         Err(e) => {
-            assert!(
-                matches!(e, OnnxError::NoProvider { .. }) && e.to_string().contains("OpenVINO"),
-                "{e}"
-            );
-            assert_eq!(
-                on(&[Provider::OpenVino, Provider::Cpu])
-                    .unwrap()
-                    .active_provider(),
-                Provider::Cpu
-            );
+            assert!(matches!(e, OnnxError::NoProvider { .. }) && e.to_string().contains("OpenVINO"), "{e}");
+            assert_eq!(on(&[Provider::OpenVino, Provider::Cpu]).unwrap().active_provider(), Provider::Cpu);
         }
     }
 }

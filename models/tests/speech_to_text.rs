@@ -10,13 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn open(path: &Path) -> Result<SpeechToText, SttError> {
-    SpeechToText::open(
-        path,
-        &SttOptions {
-            threads: 1,
-            ..SttOptions::default()
-        },
-    )
+    SpeechToText::open(path, &SttOptions { threads: 1, ..SttOptions::default() })
 }
 
 fn refusal(bytes: &[u8]) -> SttError {
@@ -36,9 +30,7 @@ fn babble(seconds: f32) -> Vec<f32> {
     (0..(seconds * 16_000.0) as usize)
         .map(|i| {
             let t = i as f32 / 16_000.0;
-            let voice: f32 = (1..20)
-                .map(|k| (std::f32::consts::TAU * 120.0 * k as f32 * t).sin() / k as f32)
-                .sum();
+            let voice: f32 = (1..20).map(|k| (std::f32::consts::TAU * 120.0 * k as f32 * t).sin() / k as f32).sum();
             0.1 * voice * (1.0 + (std::f32::consts::TAU * 4.0 * t).sin())
         })
         .collect()
@@ -47,26 +39,11 @@ fn babble(seconds: f32) -> Vec<f32> {
 #[test]
 fn a_file_cut_anywhere_is_refused_with_its_name_and_place() {
     let whole = model(TINY);
-    let lengths = [
-        5,
-        30,
-        50,
-        1_000,
-        whole.vocabulary_at + 2,
-        whole.tensors_at - 3,
-        whole.tensors_at + 1,
-    ];
+    let lengths = [5, 30, 50, 1_000, whole.vocabulary_at + 2, whole.tensors_at - 3, whole.tensors_at + 1];
     let spread = (1..40).map(|i| whole.bytes.len() * i / 40);
-    for length in lengths
-        .into_iter()
-        .chain(spread)
-        .chain([whole.bytes.len() - 1])
-    {
+    for length in lengths.into_iter().chain(spread).chain([whole.bytes.len() - 1]) {
         let error = refusal(&whole.bytes[..length]);
-        assert!(
-            matches!(error, SttError::Damaged { .. }),
-            "cut at {length}: {error}"
-        );
+        assert!(matches!(error, SttError::Damaged { .. }), "cut at {length}: {error}");
         assert!(error.to_string().contains("model.bin"), "{error}");
     }
 }
@@ -86,10 +63,7 @@ fn other_kinds_of_files_are_called_by_name() {
     ] {
         let error = refusal(bytes);
         assert!(matches!(error, SttError::WrongKind { .. }), "{error}");
-        assert!(
-            error.to_string().contains(name),
-            "expected {name} in: {error}"
-        );
+        assert!(error.to_string().contains(name), "expected {name} in: {error}");
     }
 }
 
@@ -117,10 +91,7 @@ fn every_lie_in_the_header_is_refused_before_anything_is_allocated() {
             let folder = tempfile::tempdir().unwrap();
             let opened = open(&write(folder.path(), "model.bin", &bytes));
             let harmless = field == 10 && (lie == 0 || lie == 7);
-            assert!(
-                harmless || opened.is_err(),
-                "field {field} = {lie} was accepted"
-            );
+            assert!(harmless || opened.is_err(), "field {field} = {lie} was accepted");
         }
     }
 }
@@ -152,10 +123,21 @@ fn lies_in_the_vocabulary_and_the_tensors_are_refused() {
         (16, 65_536, "data needs"),
     ] {
         let error = patch(whole.tensors_at + offset, value);
-        assert!(
-            error.to_string().contains(word),
-            "expected {word} in: {error}"
-        );
+        assert!(error.to_string().contains(word), "expected {word} in: {error}");
+    }
+}
+
+#[test]
+fn a_vocabulary_without_the_words_that_whisper_cpp_looks_up_is_refused() {
+    // It would abort the process in the first transcription.
+    let whole = model(TINY);
+    for (index, word) in ["\" \"", "\" -\"", "\" '\""].into_iter().enumerate() {
+        let mut bytes = whole.bytes.clone();
+        // The count, then for each word its length and itself; these have one, two and two bytes.
+        let at = whole.vocabulary_at + 4 + [4, 9, 15][index];
+        bytes[at] = b'x';
+        let error = refusal(&bytes);
+        assert!(error.to_string().contains(&format!("lacks the word {word}")), "{error}");
     }
 }
 
@@ -172,10 +154,7 @@ fn a_tensor_of_another_name_is_refused_by_the_loader_without_a_crash() {
 fn a_missing_file_and_a_folder_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let missing = open(&folder.path().join("none.bin")).err().unwrap();
-    assert!(
-        matches!(missing, SttError::File { .. }) && missing.to_string().contains("none.bin"),
-        "{missing}"
-    );
+    assert!(matches!(missing, SttError::File { .. }) && missing.to_string().contains("none.bin"), "{missing}");
     let error = open(folder.path()).err().unwrap();
     assert!(error.to_string().contains("folder"), "{error}");
 }
@@ -185,30 +164,13 @@ fn a_language_that_the_model_does_not_know_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let english = write(folder.path(), "en.bin", &model(TINY).bytes);
     let with = |path: &Path, language: &str| {
-        SpeechToText::open(
-            path,
-            &SttOptions {
-                language: Some(language.to_string()),
-                ..SttOptions::default()
-            },
-        )
+        SpeechToText::open(path, &SttOptions { language: Some(language.to_string()), ..SttOptions::default() })
     };
     assert!(with(&english, "en").is_ok());
     for language in ["de", "klingon", "", "d\0e", "../x"] {
-        assert!(
-            matches!(with(&english, language), Err(SttError::Language { .. })),
-            "{language:?}"
-        );
+        assert!(matches!(with(&english, language), Err(SttError::Language { .. })), "{language:?}");
     }
-    let multilingual = write(
-        folder.path(),
-        "all.bin",
-        &model(Shape {
-            n_vocab: 51_865,
-            ..TINY
-        })
-        .bytes,
-    );
+    let multilingual = write(folder.path(), "all.bin", &model(Shape { n_vocab: 51_865, ..TINY }).bytes);
     let mut model = with(&multilingual, "de").unwrap();
     assert!(model.is_multilingual());
     model.transcribe(&babble(1.0), &mut go_on).unwrap();
@@ -219,41 +181,11 @@ fn options_out_of_range_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "model.bin", &model(TINY).bytes);
     let wrong = [
-        (
-            "window_ms",
-            SttOptions {
-                window_ms: 40_000,
-                ..SttOptions::default()
-            },
-        ),
-        (
-            "logprob_threshold",
-            SttOptions {
-                logprob_threshold: f32::NAN,
-                ..SttOptions::default()
-            },
-        ),
-        (
-            "temperature_increment",
-            SttOptions {
-                temperature_increment: Some(-1.0),
-                ..SttOptions::default()
-            },
-        ),
-        (
-            "no_speech_threshold",
-            SttOptions {
-                no_speech_threshold: 2.0,
-                ..SttOptions::default()
-            },
-        ),
-        (
-            "initial_prompt",
-            SttOptions {
-                initial_prompt: Some("a\0b".to_string()),
-                ..SttOptions::default()
-            },
-        ),
+        ("window_ms", SttOptions { window_ms: 40_000, ..SttOptions::default() }),
+        ("logprob_threshold", SttOptions { logprob_threshold: f32::NAN, ..SttOptions::default() }),
+        ("temperature_increment", SttOptions { temperature_increment: Some(-1.0), ..SttOptions::default() }),
+        ("no_speech_threshold", SttOptions { no_speech_threshold: 2.0, ..SttOptions::default() }),
+        ("initial_prompt", SttOptions { initial_prompt: Some("a\0b".to_string()), ..SttOptions::default() }),
     ];
     for (key, options) in wrong {
         let error = SpeechToText::open(&path, &options).err().unwrap();
@@ -265,12 +197,7 @@ fn tiny() -> (tempfile::TempDir, SpeechToText) {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "model.bin", &model(TINY).bytes);
     // Random weights make unlikely text; here it shall come through.
-    let options = SttOptions {
-        threads: 1,
-        logprob_threshold: -99.0,
-        logprob_floor: -99.0,
-        ..SttOptions::default()
-    };
+    let options = SttOptions { threads: 1, logprob_threshold: -99.0, logprob_floor: -99.0, ..SttOptions::default() };
     let model = SpeechToText::open(&path, &options).unwrap();
     (folder, model)
 }
@@ -289,10 +216,7 @@ fn nothing_and_less_than_a_tenth_of_a_second_give_no_text() {
 fn silence_gives_no_text() {
     let (_folder, mut model) = tiny();
     let heard = model.transcribe(&vec![0.0; 32_000], &mut go_on).unwrap();
-    assert_eq!(
-        (heard.text.as_str(), heard.suppressed),
-        ("", Some(Suppression::Silence))
-    );
+    assert_eq!((heard.text.as_str(), heard.suppressed), ("", Some(Suppression::Silence)));
     assert_eq!(heard.audio, Duration::from_secs(2));
 }
 
@@ -300,20 +224,7 @@ fn silence_gives_no_text() {
 fn every_length_around_the_limits_is_taken() {
     let (_folder, mut model) = tiny();
     let sound = babble(31.0);
-    for n in [
-        1_600,
-        1_601,
-        1_760,
-        3_199,
-        7_999,
-        8_000,
-        8_001,
-        16_000,
-        447_999,
-        448_000,
-        448_001,
-        sound.len(),
-    ] {
+    for n in [1_600, 1_601, 1_760, 3_199, 7_999, 8_000, 8_001, 16_000, 447_999, 448_000, 448_001, sound.len()] {
         let heard = model.transcribe(&sound[..n], &mut go_on).unwrap();
         assert!(!heard.stopped, "{n} samples");
     }
@@ -375,17 +286,8 @@ fn a_panic_in_the_callers_question_does_not_cross_into_c() {
 fn long_sound_is_transcribed_piece_by_piece_in_order() {
     let (_folder, mut model) = tiny();
     let heard = model.transcribe(&babble(70.0), &mut go_on).unwrap();
-    assert!(
-        heard.segments.windows(2).all(|s| s[0].end <= s[1].start),
-        "{:?}",
-        heard.segments
-    );
-    assert!(
-        heard
-            .segments
-            .iter()
-            .all(|s| s.end - s.start <= Duration::from_secs(28))
-    );
+    assert!(heard.segments.windows(2).all(|s| s[0].end <= s[1].start), "{:?}", heard.segments);
+    assert!(heard.segments.iter().all(|s| s.end - s.start <= Duration::from_secs(28)));
     assert_eq!(heard.audio, Duration::from_secs(70));
 }
 
@@ -398,11 +300,7 @@ fn ten_minutes_stay_in_bounded_memory() {
     let started = Instant::now();
     let heard = model.transcribe(&sound, &mut go_on).unwrap();
     let grown = resident_kib().saturating_sub(before);
-    eprintln!(
-        "ten minutes: {:?}, {grown} KiB more, {} segments",
-        started.elapsed(),
-        heard.segments.len()
-    );
+    eprintln!("ten minutes: {:?}, {grown} KiB more, {} segments", started.elapsed(), heard.segments.len());
     assert!(grown < 8 * 1024, "{grown} KiB more");
     assert_eq!(heard.audio, Duration::from_secs(600));
 }
@@ -411,8 +309,7 @@ fn ten_minutes_stay_in_bounded_memory() {
 fn two_hundred_utterances_leave_memory_and_threads_flat() {
     let (_folder, mut model) = tiny();
     let sound = babble(2.0);
-    let mut run =
-        |n: usize| (0..n).for_each(|_| drop(model.transcribe(&sound, &mut go_on).unwrap()));
+    let mut run = |n: usize| (0..n).for_each(|_| drop(model.transcribe(&sound, &mut go_on).unwrap()));
     run(10);
     let before = resident_kib();
     run(200);
@@ -429,15 +326,10 @@ fn resident_kib() -> u64 {
 /// The bundled model, wherever a build has put it.
 fn hear_nano() -> Option<SpeechToText> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models");
-    let found = std::fs::read_dir(&folder)
-        .ok()?
-        .flatten()
-        .map(|e| e.path())
-        .find(|p| {
-            p.file_name()
-                .is_some_and(|n| n.to_string_lossy().starts_with("hear-nano"))
-                && p.extension().is_some_and(|e| e == "bin")
-        });
+    let found = std::fs::read_dir(&folder).ok()?.flatten().map(|e| e.path()).find(|p| {
+        p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("hear-nano"))
+            && p.extension().is_some_and(|e| e == "bin")
+    });
     if found.is_none() {
         eprintln!("skipped: no hear-nano*.bin in {}", folder.display());
     }
@@ -457,11 +349,7 @@ fn the_bundled_model_says_nothing_on_silence_noise_and_tones() {
             .collect()
     };
     let tone: Vec<f32> = (0..48_000).map(|i| 0.3 * (i as f32 * 0.17).sin()).collect();
-    for (name, sound) in [
-        ("quiet noise", noise(0.003)),
-        ("loud noise", noise(0.3)),
-        ("a tone", tone),
-    ] {
+    for (name, sound) in [("quiet noise", noise(0.003)), ("loud noise", noise(0.3)), ("a tone", tone)] {
         let heard: Transcription = model.transcribe(&sound, &mut go_on).unwrap();
         assert_eq!(heard.text, "", "{name}: {heard:?}");
         assert!(heard.suppressed.is_some(), "{name}");

@@ -30,18 +30,13 @@ impl ClipReader {
     /// [`AudioError`] where the file cannot be opened, is empty or is not sound.
     pub fn open(path: &Path) -> Result<ClipReader, AudioError> {
         let name = path.display().to_string();
-        let mut file = File::open(path).map_err(|source| AudioError::Open {
-            name: name.clone(),
-            source,
-        })?;
+        let mut file = File::open(path).map_err(|source| AudioError::Open { name: name.clone(), source })?;
         let head = read_head(&mut file, &name)?;
         if file.seek(SeekFrom::Start(0)).is_ok() {
             Self::begin(&head, name, file, |file| Box::new(file))
         } else {
             let chained = Cursor::new(head.clone()).chain(file);
-            Self::begin(&head, name, chained, |chained| {
-                Box::new(ReadOnlySource::new(chained))
-            })
+            Self::begin(&head, name, chained, |chained| Box::new(ReadOnlySource::new(chained)))
         }
     }
 
@@ -49,15 +44,10 @@ impl ClipReader {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn from_reader(
-        mut reader: impl Read + Send + Sync + 'static,
-        name: &str,
-    ) -> Result<ClipReader, AudioError> {
+    pub fn from_reader(mut reader: impl Read + Send + Sync + 'static, name: &str) -> Result<ClipReader, AudioError> {
         let head = read_head(&mut reader, name)?;
         let chained = Cursor::new(head.clone()).chain(reader);
-        Self::begin(&head, name.to_string(), chained, |chained| {
-            Box::new(ReadOnlySource::new(chained))
-        })
+        Self::begin(&head, name.to_string(), chained, |chained| Box::new(ReadOnlySource::new(chained)))
     }
 
     fn begin<R: Read + Send + Sync + 'static>(
@@ -110,17 +100,9 @@ impl ClipReader {
 /// The first bytes, enough to tell the kinds of files apart; fewer where there are fewer.
 fn read_head(reader: &mut impl Read, name: &str) -> Result<Vec<u8>, AudioError> {
     let mut head = Vec::new();
-    reader
-        .take(16)
-        .read_to_end(&mut head)
-        .map_err(|source| AudioError::Read {
-            name: name.to_string(),
-            source,
-        })?;
+    reader.take(16).read_to_end(&mut head).map_err(|source| AudioError::Read { name: name.to_string(), source })?;
     if head.is_empty() {
-        return Err(AudioError::Empty {
-            name: name.to_string(),
-        });
+        return Err(AudioError::Empty { name: name.to_string() });
     }
     Ok(head)
 }
@@ -141,67 +123,33 @@ struct Coded {
 
 impl Coded {
     fn open(media: Box<dyn MediaSource>, name: &str, head: &[u8]) -> Result<Coded, AudioError> {
-        let not_audio = || AudioError::NotAudio {
-            name: name.to_string(),
-            found: describe(head),
-        };
+        let not_audio = || AudioError::NotAudio { name: name.to_string(), found: describe(head) };
         let stream = MediaSourceStream::new(media, Default::default());
         let format = symphonia::default::get_probe()
-            .probe(
-                &Hint::new(),
-                stream,
-                FormatOptions::default(),
-                MetadataOptions::default(),
-            )
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|e| match e {
-                SymphoniaError::IoError(source)
-                    if source.kind() != std::io::ErrorKind::UnexpectedEof =>
-                {
-                    AudioError::Read {
-                        name: name.to_string(),
-                        source,
-                    }
+                SymphoniaError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+                    AudioError::Read { name: name.to_string(), source }
                 }
-                SymphoniaError::DecodeError(reason) => AudioError::Damaged {
-                    name: name.to_string(),
-                    reason: reason.to_string(),
-                },
+                SymphoniaError::DecodeError(reason) => {
+                    AudioError::Damaged { name: name.to_string(), reason: reason.to_string() }
+                }
                 _ => not_audio(),
             })?;
-        let track = format
-            .default_track(TrackType::Audio)
-            .ok_or_else(not_audio)?;
+        let track = format.default_track(TrackType::Audio).ok_or_else(not_audio)?;
         let track_id = track.id;
         let announced_frames = track.num_frames;
-        let parameters = track
-            .codec_params
-            .as_ref()
-            .and_then(|p| p.audio())
-            .ok_or_else(not_audio)?;
+        let parameters = track.codec_params.as_ref().and_then(|p| p.audio()).ok_or_else(not_audio)?;
         let rate = parameters.sample_rate.unwrap_or(0);
         if !SampleRate(rate).is_plausible() {
-            return Err(AudioError::Rate {
-                name: name.to_string(),
-                found: rate,
-            });
+            return Err(AudioError::Rate { name: name.to_string(), found: rate });
         }
-        if let Some(found) = parameters
-            .channels
-            .as_ref()
-            .map(|c| c.count())
-            .filter(|&c| c == 0 || c > MAX_CHANNELS)
-        {
-            return Err(AudioError::Channels {
-                name: name.to_string(),
-                found,
-            });
+        if let Some(found) = parameters.channels.as_ref().map(|c| c.count()).filter(|&c| c == 0 || c > MAX_CHANNELS) {
+            return Err(AudioError::Channels { name: name.to_string(), found });
         }
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(parameters, &AudioDecoderOptions::default())
-            .map_err(|e| AudioError::Unsupported {
-                name: name.to_string(),
-                what: e.to_string(),
-            })?;
+            .map_err(|e| AudioError::Unsupported { name: name.to_string(), what: e.to_string() })?;
         Ok(Coded {
             format,
             decoder,
@@ -222,23 +170,15 @@ impl Coded {
             let packet = match self.format.next_packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return self.end(name),
-                Err(SymphoniaError::IoError(e))
-                    if e.kind() == std::io::ErrorKind::UnexpectedEof =>
-                {
+                Err(SymphoniaError::IoError(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
                     self.truncated = true;
                     return self.end(name);
                 }
                 Err(SymphoniaError::IoError(source)) => {
-                    return Err(AudioError::Read {
-                        name: name.to_string(),
-                        source,
-                    });
+                    return Err(AudioError::Read { name: name.to_string(), source });
                 }
                 Err(e) => {
-                    return Err(AudioError::Damaged {
-                        name: name.to_string(),
-                        reason: e.to_string(),
-                    });
+                    return Err(AudioError::Damaged { name: name.to_string(), reason: e.to_string() });
                 }
             };
             if packet.track_id != self.track_id {
@@ -252,28 +192,16 @@ impl Coded {
                     continue;
                 }
                 Err(e) => {
-                    return Err(AudioError::Damaged {
-                        name: name.to_string(),
-                        reason: e.to_string(),
-                    });
+                    return Err(AudioError::Damaged { name: name.to_string(), reason: e.to_string() });
                 }
             };
             let (rate, n_channels) = (buffer.spec().rate(), buffer.spec().channels().count());
             if rate != self.rate.0 {
-                let reason = format!(
-                    "its rate changes from {} to {rate} Hz on the way",
-                    self.rate.0
-                );
-                return Err(AudioError::Damaged {
-                    name: name.to_string(),
-                    reason,
-                });
+                let reason = format!("its rate changes from {} to {rate} Hz on the way", self.rate.0);
+                return Err(AudioError::Damaged { name: name.to_string(), reason });
             }
             if n_channels == 0 || n_channels > MAX_CHANNELS {
-                return Err(AudioError::Channels {
-                    name: name.to_string(),
-                    found: n_channels,
-                });
+                return Err(AudioError::Channels { name: name.to_string(), found: n_channels });
             }
             buffer.copy_to_vec_interleaved(&mut self.interleaved);
             mix_down(&self.interleaved, n_channels, &mut self.mono);
@@ -284,19 +212,11 @@ impl Coded {
 
     fn end(&mut self, name: &str) -> Result<Option<&[f32]>, AudioError> {
         if self.n_frames == 0 && self.n_undecodable > 0 {
-            let reason = format!(
-                "none of its {} packets could be decoded",
-                self.n_undecodable
-            );
-            return Err(AudioError::Damaged {
-                name: name.to_string(),
-                reason,
-            });
+            let reason = format!("none of its {} packets could be decoded", self.n_undecodable);
+            return Err(AudioError::Damaged { name: name.to_string(), reason });
         }
         // Encoder padding is cut off at both ends, by less than four MP3 frames (4 * 1152).
-        self.truncated |= self
-            .announced_frames
-            .is_some_and(|announced| self.n_frames + 4608 < announced);
+        self.truncated |= self.announced_frames.is_some_and(|announced| self.n_frames + 4608 < announced);
         Ok(None)
     }
 }
@@ -320,10 +240,7 @@ fn describe(head: &[u8]) -> String {
     if head.get(4..8) == Some(b"ftyp") {
         return "it is an MP4 or M4A file".to_string();
     }
-    if head
-        .iter()
-        .all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace())
-    {
+    if head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
         return "it looks like text".to_string();
     }
     let bytes: Vec<String> = head.iter().take(4).map(|b| format!("{b:02x}")).collect();

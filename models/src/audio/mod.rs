@@ -68,11 +68,7 @@ pub struct Clip {
 impl Clip {
     /// A whole clip of `samples` (mono, [-1, 1]).
     pub fn new(rate: SampleRate, samples: Vec<f32>) -> Clip {
-        Clip {
-            rate,
-            samples,
-            truncated: false,
-        }
+        Clip { rate, samples, truncated: false }
     }
 
     /// How long it lasts.
@@ -99,10 +95,7 @@ pub fn read_clip(path: &Path) -> Result<Clip, AudioError> {
 ///
 /// # Errors
 /// As [`read_clip`].
-pub fn read_clip_from(
-    reader: impl Read + Send + Sync + 'static,
-    name: &str,
-) -> Result<Clip, AudioError> {
+pub fn read_clip_from(reader: impl Read + Send + Sync + 'static, name: &str) -> Result<Clip, AudioError> {
     read_whole(ClipReader::from_reader(reader, name)?)
 }
 
@@ -112,23 +105,14 @@ fn read_whole(mut reader: ClipReader) -> Result<Clip, AudioError> {
     let mut samples = Vec::new();
     while let Some(block) = reader.next_block()? {
         if samples.len() + block.len() > limit {
-            return Err(AudioError::TooLong {
-                name: reader.name().to_string(),
-                limit: LONGEST_CLIP,
-            });
+            return Err(AudioError::TooLong { name: reader.name().to_string(), limit: LONGEST_CLIP });
         }
         samples.extend_from_slice(block);
     }
     if samples.is_empty() {
-        return Err(AudioError::NoSamples {
-            name: reader.name().to_string(),
-        });
+        return Err(AudioError::NoSamples { name: reader.name().to_string() });
     }
-    Ok(Clip {
-        rate,
-        samples,
-        truncated: reader.truncated(),
-    })
+    Ok(Clip { rate, samples, truncated: reader.truncated() })
 }
 
 /// Why sound could not be read or written.
@@ -158,9 +142,7 @@ pub enum AudioError {
         name: String,
     },
     /// Another kind of file.
-    #[error(
-        "{name} is not a sound file that Nearfield reads ({found}); expected WAV, AIFF, FLAC, Ogg Vorbis or MP3"
-    )]
+    #[error("{name} is not a sound file that Nearfield reads ({found}); expected WAV, AIFF, FLAC, Ogg Vorbis or MP3")]
     NotAudio {
         /// The file.
         name: String,
@@ -176,9 +158,7 @@ pub enum AudioError {
         reason: String,
     },
     /// A sound file of an encoding that is not read.
-    #[error(
-        "{name} uses {what}, which Nearfield does not read; convert it to 16-bit PCM WAV first"
-    )]
+    #[error("{name} uses {what}, which Nearfield does not read; convert it to 16-bit PCM WAV first")]
     Unsupported {
         /// The file.
         name: String,
@@ -234,10 +214,6 @@ fn mix_down(interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
     let scale = 1.0 / n_channels as f32;
     mono.extend(interleaved.chunks_exact(n_channels).map(|frame| {
         let mean = frame.iter().sum::<f32>() * scale;
-        if mean.is_finite() {
-            mean.clamp(-1.0, 1.0)
-        } else {
-            0.0
-        }
+        if mean.is_finite() { mean.clamp(-1.0, 1.0) } else { 0.0 }
     }));
 }

@@ -30,15 +30,15 @@ impl Resampler {
     pub fn new(from: SampleRate, to: SampleRate) -> Result<Resampler, AudioError> {
         for rate in [from, to] {
             if !rate.is_plausible() {
-                return Err(AudioError::Rate {
-                    name: "the stream to resample".to_string(),
-                    found: rate.0,
-                });
+                return Err(AudioError::Rate { name: "the stream to resample".to_string(), found: rate.0 });
             }
         }
         let fft = (from != to).then(|| {
-            // Blocks of 20 ms (rounded up to what the ratio allows): long enough for a steep filter, short enough to speak live.
-            let block = from.0 as usize / 50;
+            // Blocks of some 20 ms: long enough for a steep filter, short enough to speak live. They are made of whole
+            // steps of the ratio, and even, because the filter's middle would otherwise lie half a sample off.
+            let step = from.0 as usize / greatest_common_divisor(from.0, to.0) as usize;
+            let steps = (from.0 as usize / 50).div_ceil(step);
+            let block = step * (steps + (step * steps) % 2);
             Fft::new_custom(
                 from.0 as usize,
                 to.0 as usize,
@@ -87,8 +87,7 @@ impl Resampler {
     /// Gives the rest to `sink`, so that the whole output has round(n * to / from) samples, and is ready for a new stream.
     pub fn finish(&mut self, sink: &mut dyn FnMut(&[f32])) {
         if self.fft.is_some() {
-            let expected = (u128::from(self.n_in) * u128::from(self.to.0) * 2
-                + u128::from(self.from.0))
+            let expected = (u128::from(self.n_in) * u128::from(self.to.0) * 2 + u128::from(self.from.0))
                 / (u128::from(self.from.0) * 2);
             let expected = expected as u64;
             while self.n_out < expected {
@@ -115,10 +114,7 @@ impl Resampler {
 
     /// Filters one block of `pending`, from `at`; a block shorter than the filter's is filled up with silence.
     fn process(&mut self, at: usize, n: usize) {
-        let fft = self
-            .fft
-            .as_mut()
-            .expect("called only where the rates differ");
+        let fft = self.fft.as_mut().expect("called only where the rates differ");
         let block = fft.input_frames_next();
         let mut padded;
         let input = if n == block {
@@ -131,8 +127,8 @@ impl Resampler {
         let n_out = fft.output_frames_next();
         self.block_out.resize(n_out, 0.0);
         let input = SequentialSlice::new(input, 1, block).expect("the slice has the length stated");
-        let mut output = SequentialSlice::new_mut(&mut self.block_out, 1, n_out)
-            .expect("the slice has the length stated");
+        let mut output =
+            SequentialSlice::new_mut(&mut self.block_out, 1, n_out).expect("the slice has the length stated");
         fft.process_into_buffer(&input, &mut output, None)
             .expect("both buffers have the size that the filter asked for");
     }
@@ -160,9 +156,9 @@ pub fn resample(clip: &Clip, to: SampleRate) -> Result<Clip, AudioError> {
     let mut samples = Vec::with_capacity(capacity as usize);
     resampler.push(&clip.samples, &mut |block| samples.extend_from_slice(block));
     resampler.finish(&mut |block| samples.extend_from_slice(block));
-    Ok(Clip {
-        rate: to,
-        samples,
-        truncated: clip.truncated,
-    })
+    Ok(Clip { rate: to, samples, truncated: clip.truncated })
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }

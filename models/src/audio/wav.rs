@@ -14,9 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Whether `head` (the first bytes of a file, 12 at least) begins a WAV file.
 pub(crate) fn is_wav(head: &[u8]) -> bool {
-    head.len() >= 12
-        && (head.starts_with(b"RIFF") || head.starts_with(b"RF64"))
-        && &head[8..12] == b"WAVE"
+    head.len() >= 12 && (head.starts_with(b"RIFF") || head.starts_with(b"RF64")) && &head[8..12] == b"WAVE"
 }
 
 /// A WAV file as it arrives.
@@ -60,37 +58,25 @@ impl Encoding {
 
     fn decode(self, bytes: &[u8], out: &mut Vec<f32>) {
         match self {
-            Encoding::Unsigned8 => {
-                out.extend(bytes.iter().map(|&b| (f32::from(b) - 128.0) / 128.0))
-            }
+            Encoding::Unsigned8 => out.extend(bytes.iter().map(|&b| (f32::from(b) - 128.0) / 128.0)),
             Encoding::Signed16 => {
-                out.extend(
-                    bytes
-                        .chunks_exact(2)
-                        .map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0),
-                );
+                out.extend(bytes.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0));
             }
             // The three bytes go to the top of an i32, so that the sign comes by itself.
             Encoding::Signed24 => out.extend(
-                bytes
-                    .chunks_exact(3)
-                    .map(|b| i32::from_le_bytes([0, b[0], b[1], b[2]]) as f32 / 2_147_483_648.0),
+                bytes.chunks_exact(3).map(|b| i32::from_le_bytes([0, b[0], b[1], b[2]]) as f32 / 2_147_483_648.0),
             ),
             Encoding::Signed32 => out.extend(
-                bytes
-                    .chunks_exact(4)
-                    .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32 / 2_147_483_648.0),
+                bytes.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32 / 2_147_483_648.0),
             ),
             Encoding::Float32 => {
-                out.extend(
-                    bytes
-                        .chunks_exact(4)
-                        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-                );
+                out.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
             }
-            Encoding::Float64 => out.extend(bytes.chunks_exact(8).map(|b| {
-                f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32
-            })),
+            Encoding::Float64 => out.extend(
+                bytes
+                    .chunks_exact(8)
+                    .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32),
+            ),
             Encoding::ALaw => out.extend(bytes.iter().map(|&b| a_law(b))),
             Encoding::MuLaw => out.extend(bytes.iter().map(|&b| mu_law(b))),
         }
@@ -102,16 +88,8 @@ fn a_law(byte: u8) -> f32 {
     let byte = byte ^ 0x55;
     let exponent = (byte >> 4) & 7;
     let mantissa = i32::from(byte & 0x0f);
-    let magnitude = if exponent == 0 {
-        (mantissa << 4) + 8
-    } else {
-        ((mantissa << 4) + 0x108) << (exponent - 1)
-    };
-    let value = if byte & 0x80 != 0 {
-        magnitude
-    } else {
-        -magnitude
-    };
+    let magnitude = if exponent == 0 { (mantissa << 4) + 8 } else { ((mantissa << 4) + 0x108) << (exponent - 1) };
+    let value = if byte & 0x80 != 0 { magnitude } else { -magnitude };
     value as f32 / 32_768.0
 }
 
@@ -121,11 +99,7 @@ fn mu_law(byte: u8) -> f32 {
     let exponent = (byte >> 4) & 7;
     let mantissa = i32::from(byte & 0x0f);
     let magnitude = (((mantissa << 3) + 0x84) << exponent) - 0x84;
-    let value = if byte & 0x80 != 0 {
-        -magnitude
-    } else {
-        magnitude
-    };
+    let value = if byte & 0x80 != 0 { -magnitude } else { magnitude };
     value as f32 / 32_768.0
 }
 
@@ -137,29 +111,18 @@ const UNKNOWN_LENGTH: u64 = 0x7fff_f000;
 impl<R: Read> WavStream<R> {
     /// Reads up to the first sample.
     pub(crate) fn open(mut reader: R, name: &str) -> Result<WavStream<R>, AudioError> {
-        let damaged = |reason: &str| AudioError::Damaged {
-            name: name.to_string(),
-            reason: reason.to_string(),
-        };
+        let damaged = |reason: &str| AudioError::Damaged { name: name.to_string(), reason: reason.to_string() };
         let mut head = [0u8; 12];
         read_exactly(&mut reader, &mut head, name, "the WAV header")?;
         if !is_wav(&head) {
-            return Err(AudioError::NotAudio {
-                name: name.to_string(),
-                found: "no RIFF/WAVE header".to_string(),
-            });
+            return Err(AudioError::NotAudio { name: name.to_string(), found: "no RIFF/WAVE header".to_string() });
         }
         let mut format = None;
         let mut data_length_64 = None;
         let mut skipped = 0u64;
         loop {
             let mut chunk = [0u8; 8];
-            read_exactly(
-                &mut reader,
-                &mut chunk,
-                name,
-                "a chunk header before the data chunk",
-            )?;
+            read_exactly(&mut reader, &mut chunk, name, "a chunk header before the data chunk")?;
             let id = [chunk[0], chunk[1], chunk[2], chunk[3]];
             let length = u64::from(u32::from_le_bytes([chunk[4], chunk[5], chunk[6], chunk[7]]));
             match &id {
@@ -167,11 +130,7 @@ impl<R: Read> WavStream<R> {
                     let Some((rate, n_channels, encoding)) = format else {
                         return Err(damaged("its data comes before its format"));
                     };
-                    let length = if length == 0xffff_ffff {
-                        data_length_64.unwrap_or(length)
-                    } else {
-                        length
-                    };
+                    let length = if length == 0xffff_ffff { data_length_64.unwrap_or(length) } else { length };
                     let outer = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
                     let unknown = (length >= UNKNOWN_LENGTH && data_length_64.is_none())
                         || (length == 0 && (outer == 0 || u64::from(outer) >= UNKNOWN_LENGTH));
@@ -191,9 +150,7 @@ impl<R: Read> WavStream<R> {
                 }
                 b"fmt " => {
                     if !(16..=4096).contains(&length) {
-                        return Err(damaged(&format!(
-                            "its format chunk has {length} bytes, expected 16 to 40"
-                        )));
+                        return Err(damaged(&format!("its format chunk has {length} bytes, expected 16 to 40")));
                     }
                     let mut bytes = vec![0u8; (length + (length & 1)) as usize];
                     read_exactly(&mut reader, &mut bytes, name, "the format chunk")?;
@@ -202,10 +159,7 @@ impl<R: Read> WavStream<R> {
                 b"ds64" if (28..=4096).contains(&length) => {
                     let mut bytes = vec![0u8; (length + (length & 1)) as usize];
                     read_exactly(&mut reader, &mut bytes, name, "the ds64 chunk")?;
-                    let field = [
-                        bytes[8], bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14],
-                        bytes[15],
-                    ];
+                    let field = [bytes[8], bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15]];
                     data_length_64 = Some(u64::from_le_bytes(field));
                 }
                 _ => {
@@ -215,10 +169,7 @@ impl<R: Read> WavStream<R> {
                         return Err(damaged("more than 64 MiB stand before its data"));
                     }
                     let got = std::io::copy(&mut (&mut reader).take(padded), &mut std::io::sink())
-                        .map_err(|source| AudioError::Read {
-                            name: name.to_string(),
-                            source,
-                        })?;
+                        .map_err(|source| AudioError::Read { name: name.to_string(), source })?;
                     if got < padded {
                         return Err(damaged("it ends before its data chunk"));
                     }
@@ -258,10 +209,7 @@ impl<R: Read> WavStream<R> {
                     result => break result,
                 }
             }
-            .map_err(|source| AudioError::Read {
-                name: self.name.clone(),
-                source,
-            })?;
+            .map_err(|source| AudioError::Read { name: self.name.clone(), source })?;
             self.bytes.truncate(pending + got);
             if got == 0 {
                 self.ended = true;
@@ -272,8 +220,7 @@ impl<R: Read> WavStream<R> {
             }
             let whole = self.bytes.len() / frame * frame;
             self.interleaved.clear();
-            self.encoding
-                .decode(&self.bytes[..whole], &mut self.interleaved);
+            self.encoding.decode(&self.bytes[..whole], &mut self.interleaved);
             mix_down(&self.interleaved, self.n_channels, &mut self.mono);
             self.bytes.drain(..whole);
         }
@@ -293,16 +240,10 @@ fn parse_format(bytes: &[u8], name: &str) -> Result<(SampleRate, usize, Encoding
         tag = u16_at(24);
     }
     if n_channels == 0 || n_channels > MAX_CHANNELS {
-        return Err(AudioError::Channels {
-            name: name.to_string(),
-            found: n_channels,
-        });
+        return Err(AudioError::Channels { name: name.to_string(), found: n_channels });
     }
     if !SampleRate(rate).is_plausible() {
-        return Err(AudioError::Rate {
-            name: name.to_string(),
-            found: rate,
-        });
+        return Err(AudioError::Rate { name: name.to_string(), found: rate });
     }
     let encoding = match (tag, bits) {
         (1, 8) => Encoding::Unsigned8,
@@ -316,16 +257,11 @@ fn parse_format(bytes: &[u8], name: &str) -> Result<(SampleRate, usize, Encoding
         (1 | 3, _) => {
             return Err(AudioError::Damaged {
                 name: name.to_string(),
-                reason: format!(
-                    "it says {bits} bits a sample; expected 8, 16, 24 or 32, or 64 for float"
-                ),
+                reason: format!("it says {bits} bits a sample; expected 8, 16, 24 or 32, or 64 for float"),
             });
         }
         _ => {
-            return Err(AudioError::Unsupported {
-                name: name.to_string(),
-                what: format!("WAV encoding 0x{tag:04x}"),
-            });
+            return Err(AudioError::Unsupported { name: name.to_string(), what: format!("WAV encoding 0x{tag:04x}") });
         }
     };
     if block_align != n_channels * encoding.bytes() {
@@ -340,24 +276,13 @@ fn parse_format(bytes: &[u8], name: &str) -> Result<(SampleRate, usize, Encoding
     Ok((SampleRate(rate), n_channels, encoding))
 }
 
-fn read_exactly(
-    reader: &mut impl Read,
-    buffer: &mut [u8],
-    name: &str,
-    what: &str,
-) -> Result<(), AudioError> {
-    reader
-        .read_exact(buffer)
-        .map_err(|source| match source.kind() {
-            std::io::ErrorKind::UnexpectedEof => AudioError::Damaged {
-                name: name.to_string(),
-                reason: format!("it ends inside {what}"),
-            },
-            _ => AudioError::Read {
-                name: name.to_string(),
-                source,
-            },
-        })
+fn read_exactly(reader: &mut impl Read, buffer: &mut [u8], name: &str, what: &str) -> Result<(), AudioError> {
+    reader.read_exact(buffer).map_err(|source| match source.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            AudioError::Damaged { name: name.to_string(), reason: format!("it ends inside {what}") }
+        }
+        _ => AudioError::Read { name: name.to_string(), source },
+    })
 }
 
 /// Writes mono 16-bit WAV as the sound comes.
@@ -403,17 +328,10 @@ impl WavWriter {
     /// [`AudioError::Write`].
     pub fn create(path: &Path, rate: SampleRate) -> Result<WavWriter, AudioError> {
         let name = path.display().to_string();
-        let file = File::create(path).map_err(|source| AudioError::Write {
-            name: name.clone(),
-            source,
-        })?;
+        let file = File::create(path).map_err(|source| AudioError::Write { name: name.clone(), source })?;
         // Pipes and terminals can be opened by name too; only a regular file gets its header rewritten.
         let regular = file.metadata().is_ok_and(|m| m.is_file());
-        let target = if regular {
-            Target::File(BufWriter::new(file))
-        } else {
-            Target::Stream(Box::new(file))
-        };
+        let target = if regular { Target::File(BufWriter::new(file)) } else { Target::Stream(Box::new(file)) };
         Self::begin(target, name, rate)
     }
 
@@ -421,28 +339,15 @@ impl WavWriter {
     ///
     /// # Errors
     /// [`AudioError::Write`].
-    pub fn to_stream(
-        stream: Box<dyn Write + Send>,
-        name: &str,
-        rate: SampleRate,
-    ) -> Result<WavWriter, AudioError> {
+    pub fn to_stream(stream: Box<dyn Write + Send>, name: &str, rate: SampleRate) -> Result<WavWriter, AudioError> {
         Self::begin(Target::Stream(stream), name.to_string(), rate)
     }
 
     fn begin(target: Target, name: String, rate: SampleRate) -> Result<WavWriter, AudioError> {
         let unknown = matches!(target, Target::Stream(_));
-        let mut writer = WavWriter {
-            target,
-            name,
-            n_samples: 0,
-            since_header: 0,
-            rate,
-        };
+        let mut writer = WavWriter { target, name, n_samples: 0, since_header: 0, rate };
         let length = if unknown { u32::MAX } else { 0 };
-        let result = writer
-            .target
-            .write_all(&header(rate, length))
-            .and_then(|()| writer.target.flush());
+        let result = writer.target.write_all(&header(rate, length)).and_then(|()| writer.target.flush());
         result.map_err(|source| writer.error(source))?;
         Ok(writer)
     }
@@ -452,19 +357,12 @@ impl WavWriter {
     /// # Errors
     /// [`AudioError::Write`], for instance when the disk is full or the file reaches 4 GiB.
     pub fn write(&mut self, samples: &[f32]) -> Result<(), AudioError> {
-        if matches!(self.target, Target::File(_))
-            && (self.n_samples + samples.len() as u64) * 2 > MAX_DATA_BYTES
-        {
-            return Err(self.error(std::io::Error::new(
-                std::io::ErrorKind::FileTooLarge,
-                "a WAV file ends at 4 GiB",
-            )));
+        if matches!(self.target, Target::File(_)) && (self.n_samples + samples.len() as u64) * 2 > MAX_DATA_BYTES {
+            return Err(self.error(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "a WAV file ends at 4 GiB")));
         }
         let mut bytes = Vec::with_capacity(samples.len() * 2);
         bytes.extend(samples.iter().flat_map(|&s| to_i16(s).to_le_bytes()));
-        self.target
-            .write_all(&bytes)
-            .map_err(|source| self.error(source))?;
+        self.target.write_all(&bytes).map_err(|source| self.error(source))?;
         self.n_samples += samples.len() as u64;
         self.since_header += samples.len();
         if self.since_header >= self.rate.0 as usize {
@@ -503,10 +401,7 @@ impl WavWriter {
     }
 
     fn error(&self, source: std::io::Error) -> AudioError {
-        AudioError::Write {
-            name: self.name.clone(),
-            source,
-        }
+        AudioError::Write { name: self.name.clone(), source }
     }
 }
 

@@ -28,10 +28,7 @@ pub(super) fn full(
     samples: &[f32],
     go_on: &mut dyn FnMut() -> Flow,
 ) -> Outcome {
-    let mut question = Question {
-        go_on,
-        stopped: false,
-    };
+    let mut question = Question { go_on, stopped: false };
     let user_data: *mut c_void = (&raw mut question).cast();
     // SAFETY: `ask` is called only within `state.full` below, with this very pointer; `question` outlives that call
     // and is not touched by anything else during it.

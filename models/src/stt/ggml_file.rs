@@ -72,69 +72,41 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn open(path: &Path) -> Result<Walk<'_>, SttError> {
-        let unreadable = |source| SttError::File {
-            path: path.to_path_buf(),
-            source,
-        };
+        let unreadable = |source| SttError::File { path: path.to_path_buf(), source };
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
-            return Err(SttError::WrongKind {
-                path: path.to_path_buf(),
-                found: "it is a folder".to_string(),
-            });
+            return Err(SttError::WrongKind { path: path.to_path_buf(), found: "it is a folder".to_string() });
         }
-        Ok(Walk {
-            file: BufReader::new(file),
-            path,
-            length: metadata.len(),
-            offset: 0,
-        })
+        Ok(Walk { file: BufReader::new(file), path, length: metadata.len(), offset: 0 })
     }
 
     fn check_magic(&mut self) -> Result<(), SttError> {
         let mut head = Vec::new();
-        (&mut self.file)
-            .take(4)
-            .read_to_end(&mut head)
-            .map_err(|source| self.unreadable(source))?;
+        (&mut self.file).take(4).read_to_end(&mut head).map_err(|source| self.unreadable(source))?;
         self.offset = head.len() as u64;
         let found = match head.as_slice() {
             _ if head == MAGIC.to_le_bytes() => return Ok(()),
             [] => "it is empty",
             b"GGUF" => "it is a GGUF file, which holds language models",
             b"RIFF" | b"fLaC" | b"OggS" => "it is a sound file",
-            b"PK\x03\x04" => {
-                "it is a ZIP archive (perhaps a PyTorch checkpoint); convert it to ggml first"
-            }
+            b"PK\x03\x04" => "it is a ZIP archive (perhaps a PyTorch checkpoint); convert it to ggml first",
             b"vers" => "it is a Git LFS pointer, not the model itself",
             [b'<', ..] => "it is a web page, not the model itself",
             [0x08, _, 0x12, _] | [0x08, _, 0x3a, _] => "it is an ONNX model",
             [_, _, _, _] => "its first four bytes are not `lmgg`",
             _ => "it is shorter than any model",
         };
-        Err(SttError::WrongKind {
-            path: self.path.to_path_buf(),
-            found: found.to_string(),
-        })
+        Err(SttError::WrongKind { path: self.path.to_path_buf(), found: found.to_string() })
     }
 
     fn hyperparameters(&mut self) -> Result<GgmlHeader, SttError> {
-        let mut next = |name: &'static str,
-                        accepted: std::ops::RangeInclusive<u32>|
-         -> Result<u32, SttError> {
+        let mut next = |name: &'static str, accepted: std::ops::RangeInclusive<u32>| -> Result<u32, SttError> {
             let value = self.u32(name)?;
             if accepted.contains(&value) {
                 return Ok(value);
             }
-            Err(self.damaged(
-                4,
-                format!(
-                    "{name} is {value}, expected {} to {}",
-                    accepted.start(),
-                    accepted.end()
-                ),
-            ))
+            Err(self.damaged(4, format!("{name} is {value}, expected {} to {}", accepted.start(), accepted.end())))
         };
         // The bounds are those of every Whisper so far (`tiny` to `large`), with room below for small ones.
         let header = GgmlHeader {
@@ -151,71 +123,59 @@ impl Walk<'_> {
             ftype: next("ftype", 0..=u32::MAX)?,
         };
         if header.n_audio_state != header.n_text_state {
-            let reason = format!(
-                "its encoder is {} wide and its decoder {}",
-                header.n_audio_state, header.n_text_state
-            );
+            let reason =
+                format!("its encoder is {} wide and its decoder {}", header.n_audio_state, header.n_text_state);
             return Err(self.damaged(0, reason));
         }
-        for (state, heads) in [
-            (header.n_audio_state, header.n_audio_head),
-            (header.n_text_state, header.n_text_head),
-        ] {
+        for (state, heads) in [(header.n_audio_state, header.n_audio_head), (header.n_text_state, header.n_text_head)] {
             if state % heads != 0 {
-                return Err(self.damaged(
-                    0,
-                    format!("its width {state} does not divide into {heads} heads"),
-                ));
+                return Err(self.damaged(0, format!("its width {state} does not divide into {heads} heads")));
             }
         }
         // Above 1000 the quantization's version is added in thousands.
         if TensorType::of_file(header.ftype % 1_000).is_none() || header.ftype / 1_000 > 4 {
-            return Err(self.damaged(
-                4,
-                format!("ftype is {}, which whisper.cpp does not know", header.ftype),
-            ));
+            return Err(self.damaged(4, format!("ftype is {}, which whisper.cpp does not know", header.ftype)));
         }
         Ok(header)
     }
 
     fn mel_filters(&mut self, header: &GgmlHeader) -> Result<(), SttError> {
-        let (n_mels, n_frequencies) = (
-            self.u32("the mel filters' rows")?,
-            self.u32("the mel filters' columns")?,
-        );
+        let (n_mels, n_frequencies) = (self.u32("the mel filters' rows")?, self.u32("the mel filters' columns")?);
         if n_mels != header.n_mels || n_frequencies != N_FREQUENCIES {
-            let reason = format!(
-                "its mel filters are {n_mels} x {n_frequencies}, expected {} x {N_FREQUENCIES}",
-                header.n_mels
-            );
+            let reason =
+                format!("its mel filters are {n_mels} x {n_frequencies}, expected {} x {N_FREQUENCIES}", header.n_mels);
             return Err(self.damaged(8, reason));
         }
-        self.skip(
-            u64::from(n_mels) * u64::from(n_frequencies) * 4,
-            "the mel filters",
-        )
+        self.skip(u64::from(n_mels) * u64::from(n_frequencies) * 4, "the mel filters")
     }
 
     fn vocabulary(&mut self, header: &GgmlHeader) -> Result<(), SttError> {
         let n = self.u32("the number of words")?;
         if n == 0 || n > header.n_vocab {
-            return Err(self.damaged(
-                4,
-                format!("it lists {n} words, expected at most {}", header.n_vocab),
-            ));
+            return Err(self.damaged(4, format!("it lists {n} words, expected at most {}", header.n_vocab)));
         }
+        // whisper.cpp looks these up without asking whether they are there, and aborts the process if not.
+        let mut missing = vec![&b" "[..], b" -", b" '"];
         for _ in 0..n {
             let length = self.u32("a word's length")?;
             // The longest token of the GPT-2 vocabulary has 128 bytes.
             if length > 1_024 {
-                return Err(self.damaged(
-                    4,
-                    format!("a word has {length} bytes, expected at most 1024"),
-                ));
+                return Err(self.damaged(4, format!("a word has {length} bytes, expected at most 1024")));
             }
-            self.skip(u64::from(length), "the vocabulary")?;
+            if length > 2 {
+                self.skip(u64::from(length), "the vocabulary")?;
+            } else {
+                let word = self.bytes(length as usize, "the vocabulary")?;
+                missing.retain(|wanted| *wanted != word);
+            }
         }
-        Ok(())
+        match missing.first() {
+            None => Ok(()),
+            Some(word) => {
+                let reason = format!("its vocabulary lacks the word {:?}", String::from_utf8_lossy(word));
+                Err(self.damaged(0, reason))
+            }
+        }
     }
 
     fn tensors(&mut self, header: &GgmlHeader) -> Result<(), SttError> {
@@ -225,22 +185,15 @@ impl Walk<'_> {
             let name_length = self.u32("a tensor's name length")?;
             let type_number = self.u32("a tensor's type")?;
             if !(1..=3).contains(&n_dims) {
-                return Err(self.damaged(
-                    12,
-                    format!("a tensor has {n_dims} dimensions, expected 1 to 3"),
-                ));
+                return Err(self.damaged(12, format!("a tensor has {n_dims} dimensions, expected 1 to 3")));
             }
             if !(1..=128).contains(&name_length) {
-                return Err(self.damaged(
-                    8,
-                    format!("a tensor's name has {name_length} bytes, expected 1 to 128"),
-                ));
+                return Err(self.damaged(8, format!("a tensor's name has {name_length} bytes, expected 1 to 128")));
             }
             let Some(kind) = TensorType::of_tensor(type_number) else {
-                return Err(self.damaged(
-                    4,
-                    format!("a tensor has type {type_number}, which whisper.cpp does not know"),
-                ));
+                return Err(
+                    self.damaged(4, format!("a tensor has type {type_number}, which whisper.cpp does not know"))
+                );
             };
             let mut n_elements = 1u64;
             let mut row = 0;
@@ -248,10 +201,7 @@ impl Walk<'_> {
                 let n = self.u32("a tensor's dimension")?;
                 // The largest is the vocabulary's 51866; a product of three such stays within 64 bits.
                 if n == 0 || n > 65_536 {
-                    return Err(self.damaged(
-                        4,
-                        format!("a tensor's dimension is {n}, expected 1 to 65536"),
-                    ));
+                    return Err(self.damaged(4, format!("a tensor's dimension is {n}, expected 1 to 65536")));
                 }
                 if i == 0 {
                     row = u64::from(n);
@@ -260,18 +210,11 @@ impl Walk<'_> {
             }
             self.skip(u64::from(name_length), "a tensor's name")?;
             if row % kind.block != 0 {
-                return Err(self.damaged(
-                    0,
-                    format!(
-                        "a tensor's rows of {row} do not divide into blocks of {}",
-                        kind.block
-                    ),
-                ));
+                return Err(
+                    self.damaged(0, format!("a tensor's rows of {row} do not divide into blocks of {}", kind.block))
+                );
             }
-            self.skip(
-                n_elements / kind.block * kind.block_bytes,
-                "a tensor's data",
-            )?;
+            self.skip(n_elements / kind.block * kind.block_bytes, "a tensor's data")?;
             found += 1;
         }
         let expected = header.n_tensors();
@@ -286,47 +229,39 @@ impl Walk<'_> {
     }
 
     fn u32(&mut self, what: &str) -> Result<u32, SttError> {
-        let mut bytes = [0u8; 4];
-        if self.length - self.offset < 4 {
+        let bytes = self.bytes(4, what)?;
+        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    /// The next `n` bytes; callers bound `n`.
+    fn bytes(&mut self, n: usize, what: &str) -> Result<Vec<u8>, SttError> {
+        if self.length - self.offset < n as u64 {
             return Err(self.damaged(0, format!("it ends inside {what}")));
         }
-        self.file
-            .read_exact(&mut bytes)
-            .map_err(|source| self.unreadable(source))?;
-        self.offset += 4;
-        Ok(u32::from_le_bytes(bytes))
+        let mut bytes = vec![0; n];
+        self.file.read_exact(&mut bytes).map_err(|source| self.unreadable(source))?;
+        self.offset += n as u64;
+        Ok(bytes)
     }
 
     fn skip(&mut self, n: u64, what: &str) -> Result<(), SttError> {
         if n > self.length - self.offset {
             let left = self.length - self.offset;
-            return Err(self.damaged(
-                0,
-                format!("{what} needs {n} bytes, but only {left} are left"),
-            ));
+            return Err(self.damaged(0, format!("{what} needs {n} bytes, but only {left} are left")));
         }
         self.offset += n;
         // Within the buffer this costs nothing; `seek` would throw the buffer away at each word.
         let distance = i64::try_from(n).unwrap_or(i64::MAX);
-        self.file
-            .seek_relative(distance)
-            .map_err(|source| self.unreadable(source))
+        self.file.seek_relative(distance).map_err(|source| self.unreadable(source))
     }
 
     /// An error about what was read `back` bytes before here.
     fn damaged(&self, back: u64, reason: String) -> SttError {
-        SttError::Damaged {
-            path: self.path.to_path_buf(),
-            offset: self.offset - back,
-            reason,
-        }
+        SttError::Damaged { path: self.path.to_path_buf(), offset: self.offset - back, reason }
     }
 
     fn unreadable(&self, source: std::io::Error) -> SttError {
-        SttError::File {
-            path: self.path.to_path_buf(),
-            source,
-        }
+        SttError::File { path: self.path.to_path_buf(), source }
     }
 }
 

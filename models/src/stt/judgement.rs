@@ -47,10 +47,7 @@ pub(super) fn is_silent(samples: &[f32]) -> bool {
 }
 
 /// Keeps the segments that were said.
-pub(super) fn judge(
-    segments: Vec<Segment>,
-    options: &SttOptions,
-) -> Result<Vec<Segment>, Suppression> {
+pub(super) fn judge(segments: Vec<Segment>, options: &SttOptions) -> Result<Vec<Segment>, Suppression> {
     let mut reason = Suppression::NoSpeech;
     let kept: Vec<Segment> = segments
         .into_iter()
@@ -62,27 +59,19 @@ pub(super) fn judge(
             }
         })
         .collect();
-    if kept.is_empty() {
-        Err(reason)
-    } else {
-        Ok(kept)
-    }
+    if kept.is_empty() { Err(reason) } else { Ok(kept) }
 }
 
 /// Unlikely or a loop, but not for want of speech.
 pub(super) fn deserves_another_try(segment: &Segment, options: &SttOptions) -> bool {
     suppression(segment, options) != Some(Suppression::NoSpeech)
-        && (segment.average_log_probability < options.logprob_threshold
-            || repeats_itself(&segment.text))
+        && (segment.average_log_probability < options.logprob_threshold || repeats_itself(&segment.text))
 }
 
 fn suppression(segment: &Segment, options: &SttOptions) -> Option<Suppression> {
     let unlikely = segment.average_log_probability < options.logprob_threshold;
     if is_no_word(&segment.text)
-        || (segment
-            .no_speech_probability
-            .is_some_and(|p| p > options.no_speech_threshold)
-            && unlikely)
+        || (segment.no_speech_probability.is_some_and(|p| p > options.no_speech_threshold) && unlikely)
     {
         Some(Suppression::NoSpeech)
     } else if repeats_itself(&segment.text) {
@@ -97,14 +86,9 @@ fn suppression(segment: &Segment, options: &SttOptions) -> Option<Suppression> {
 /// Nothing but punctuation, or a remark on the sound such as `[BLANK_AUDIO]`, `(music)` or `*sighs*`.
 fn is_no_word(text: &str) -> bool {
     let text = text.trim();
-    let remark = [('[', ']'), ('(', ')'), ('*', '*')]
-        .iter()
-        .any(|&(open, close)| {
-            text.len() > 1
-                && text.starts_with(open)
-                && text.ends_with(close)
-                && !text[1..text.len() - 1].contains(close)
-        });
+    let remark = [('[', ']'), ('(', ')'), ('*', '*')].iter().any(|&(open, close)| {
+        text.len() > 1 && text.starts_with(open) && text.ends_with(close) && !text[1..text.len() - 1].contains(close)
+    });
     remark || !text.chars().any(char::is_alphanumeric)
 }
 
@@ -113,12 +97,7 @@ fn is_no_word(text: &str) -> bool {
 fn repeats_itself(text: &str) -> bool {
     let words: Vec<String> = text
         .split_whitespace()
-        .map(|word| {
-            word.chars()
-                .filter(|c| c.is_alphanumeric())
-                .flat_map(char::to_lowercase)
-                .collect()
-        })
+        .map(|word| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
         .collect();
     if words.len() >= 12 {
         return few_distinct(words.windows(3));
@@ -149,11 +128,7 @@ mod tests {
     }
 
     fn verdict(text: &str, no_speech: f32, logprob: f32) -> Option<Suppression> {
-        judge(
-            vec![segment(text, no_speech, logprob)],
-            &SttOptions::default(),
-        )
-        .err()
+        judge(vec![segment(text, no_speech, logprob)], &SttOptions::default()).err()
     }
 
     #[test]
@@ -163,37 +138,21 @@ mod tests {
 
     #[test]
     fn unlikely_words_in_what_the_model_takes_for_no_speech_are_dropped() {
-        assert_eq!(
-            verdict("Thank you.", 0.7, -1.2),
-            Some(Suppression::NoSpeech)
-        );
+        assert_eq!(verdict("Thank you.", 0.7, -1.2), Some(Suppression::NoSpeech));
     }
 
     #[test]
     fn words_below_the_floor_are_dropped_as_a_guess() {
-        assert_eq!(
-            verdict("Purple monkey.", 0.1, -2.0),
-            Some(Suppression::LowConfidence)
-        );
+        assert_eq!(verdict("Purple monkey.", 0.1, -2.0), Some(Suppression::LowConfidence));
     }
 
     #[test]
     fn loops_are_dropped_but_emphasis_is_kept() {
-        assert_eq!(
-            verdict(&"the light ".repeat(12), 0.0, -0.1),
-            Some(Suppression::Repetition)
-        );
-        assert_eq!(
-            verdict(&"ha".repeat(40), 0.0, -0.1),
-            Some(Suppression::Repetition)
-        );
+        assert_eq!(verdict(&"the light ".repeat(12), 0.0, -0.1), Some(Suppression::Repetition));
+        assert_eq!(verdict(&"ha".repeat(40), 0.0, -0.1), Some(Suppression::Repetition));
         assert_eq!(verdict("No, no, no, no, not that one.", 0.0, -0.1), None);
         assert_eq!(
-            verdict(
-                "What is the temperature in the kitchen and what is the temperature in the hall?",
-                0.0,
-                -0.1
-            ),
+            verdict("What is the temperature in the kitchen and what is the temperature in the hall?", 0.0, -0.1),
             None
         );
     }
@@ -201,11 +160,7 @@ mod tests {
     #[test]
     fn remarks_on_the_sound_are_no_words() {
         for remark in ["[BLANK_AUDIO]", "(music)", "*sighs*", "...", "- ", ""] {
-            assert_eq!(
-                verdict(remark, 0.0, -0.1),
-                Some(Suppression::NoSpeech),
-                "{remark}"
-            );
+            assert_eq!(verdict(remark, 0.0, -0.1), Some(Suppression::NoSpeech), "{remark}");
         }
         assert_eq!(verdict("(two) and (three)", 0.0, -0.1), None);
     }

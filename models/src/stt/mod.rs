@@ -21,10 +21,7 @@ use crate::flow::Flow;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use whisper_rs::{
-    FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError,
-    WhisperState,
-};
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
 /// How speech is turned into text. The defaults suit questions and commands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,12 +131,8 @@ impl SpeechToText {
         check_processor()?;
         let header = GgmlHeader::read(path)?;
         let language = language_code(options, &header)?;
-        let load = |e: WhisperError| SttError::Load {
-            path: path.to_path_buf(),
-            reason: e.to_string(),
-        };
-        let context = WhisperContext::new_with_params(path, WhisperContextParameters::default())
-            .map_err(load)?;
+        let load = |e: WhisperError| SttError::Load { path: path.to_path_buf(), reason: e.to_string() };
+        let context = WhisperContext::new_with_params(path, WhisperContextParameters::default()).map_err(load)?;
         let state = context.create_state().map_err(load)?;
 
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
@@ -169,15 +162,7 @@ impl SpeechToText {
         params.set_print_progress(false);
         params.set_print_realtime(false);
         params.set_print_timestamps(false);
-        Ok(SpeechToText {
-            state,
-            context,
-            params,
-            options: options.clone(),
-            threads,
-            header,
-            path: path.to_path_buf(),
-        })
+        Ok(SpeechToText { state, context, params, options: options.clone(), threads, header, path: path.to_path_buf() })
     }
 
     /// What the model's file says of it.
@@ -202,24 +187,14 @@ impl SpeechToText {
     ///
     /// # Errors
     /// [`SttError::Failed`] where whisper.cpp fails for another reason than being stopped.
-    pub fn transcribe(
-        &mut self,
-        samples: &[f32],
-        go_on: &mut dyn FnMut() -> Flow,
-    ) -> Result<Transcription, SttError> {
+    pub fn transcribe(&mut self, samples: &[f32], go_on: &mut dyn FnMut() -> Flow) -> Result<Transcription, SttError> {
         let rate = SampleRate::SPEECH;
-        let mut result = Transcription {
-            audio: rate.duration_of(samples.len()),
-            ..Transcription::default()
-        };
+        let mut result = Transcription { audio: rate.duration_of(samples.len()), ..Transcription::default() };
         if result.audio < SHORTEST {
             result.suppressed = Some(Suppression::Silence);
             return Ok(result);
         }
-        for piece in pieces(
-            samples,
-            rate.samples_in(Duration::from_millis(self.options.window_ms.into())),
-        ) {
+        for piece in pieces(samples, rate.samples_in(Duration::from_millis(self.options.window_ms.into()))) {
             if go_on().is_stop() {
                 result.stopped = true;
                 break;
@@ -241,12 +216,7 @@ impl SpeechToText {
                 },
             }
         }
-        result.text = result
-            .segments
-            .iter()
-            .map(|s| s.text.as_str())
-            .collect::<Vec<_>>()
-            .join(" ");
+        result.text = result.segments.iter().map(|s| s.text.as_str()).collect::<Vec<_>>().join(" ");
         Ok(result)
     }
 
@@ -263,30 +233,20 @@ impl SpeechToText {
         }
         let mut segments = self.segments(start, end);
         let threshold = self.options.logprob_threshold;
-        let unlikely = segments
-            .iter()
-            .any(|s| s.average_log_probability < threshold);
+        let unlikely = segments.iter().any(|s| s.average_log_probability < threshold);
         if unlikely {
             let no_speech = self.no_speech_probability()?;
-            segments
-                .iter_mut()
-                .for_each(|s| s.no_speech_probability = Some(no_speech));
+            segments.iter_mut().for_each(|s| s.no_speech_probability = Some(no_speech));
         }
         // As in OpenAI's implementation, noise gets no second try: it would only be put into other words.
         let increment = self.temperature_increment();
-        if increment > 0.0
-            && segments
-                .iter()
-                .any(|s| judgement::deserves_another_try(s, &self.options))
-        {
+        if increment > 0.0 && segments.iter().any(|s| judgement::deserves_another_try(s, &self.options)) {
             if !self.run(sound, increment, increment, go_on)? {
                 return Ok(None);
             }
             let no_speech = segments.first().and_then(|s| s.no_speech_probability);
             segments = self.segments(start, end);
-            segments
-                .iter_mut()
-                .for_each(|s| s.no_speech_probability = no_speech);
+            segments.iter_mut().for_each(|s| s.no_speech_probability = no_speech);
         }
         Ok(Some(segments))
     }
@@ -327,9 +287,7 @@ impl SpeechToText {
     fn no_speech_probability(&mut self) -> Result<f32, SttError> {
         let start = self.context.token_sot();
         let no_speech = self.context.token_nosp();
-        self.state
-            .decode(&[start], 0, self.threads)
-            .map_err(|e| self.failed(e))?;
+        self.state.decode(&[start], 0, self.threads).map_err(|e| self.failed(e))?;
         let logits = self.state.get_logits().map_err(|e| self.failed(e))?;
         let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f64 = logits.iter().map(|&l| f64::from(l - max).exp()).sum();
@@ -337,20 +295,11 @@ impl SpeechToText {
     }
 
     fn failed(&self, e: WhisperError) -> SttError {
-        SttError::Failed {
-            path: self.path.clone(),
-            reason: e.to_string(),
-        }
+        SttError::Failed { path: self.path.clone(), reason: e.to_string() }
     }
 
     fn temperature_increment(&self) -> f32 {
-        self.options
-            .temperature_increment
-            .unwrap_or(if self.is_smaller_than_openai() {
-                0.0
-            } else {
-                0.2
-            })
+        self.options.temperature_increment.unwrap_or(if self.is_smaller_than_openai() { 0.0 } else { 0.2 })
     }
 
     /// OpenAI's smallest, `tiny`, is 384 wide.
@@ -362,11 +311,7 @@ impl SpeechToText {
     fn audio_ctx(&self, n_samples: usize) -> usize {
         let frames = (n_samples.div_ceil(SAMPLES_PER_ENCODER_FRAME) + 16).div_ceil(32) * 32;
         // OpenAI's smallest, `tiny`, is 384 wide.
-        let default_min = if self.header.n_audio_state < 384 {
-            0
-        } else {
-            512
-        };
+        let default_min = if self.header.n_audio_state < 384 { 0 } else { 512 };
         let least = self.options.audio_ctx_min.unwrap_or(default_min) as usize;
         frames.max(least).min(self.header.n_audio_ctx as usize)
     }
@@ -384,28 +329,17 @@ impl SpeechToText {
         self.state
             .as_iter()
             .map(|segment| {
-                let tokens = (0..segment.n_tokens())
-                    .filter_map(|i| segment.get_token(i))
-                    .map(|t| t.token_data());
+                let tokens = (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)).map(|t| t.token_data());
                 // The end token counts too, as in OpenAI's implementation: being sure that it ended is part of being sure.
                 let (sum, n) = tokens
                     .filter(|t| t.id <= eot)
-                    .fold((0.0, 0), |(sum, n), token| {
-                        (sum + f64::from(token.plog), n + 1)
-                    });
+                    .fold((0.0, 0), |(sum, n), token| (sum + f64::from(token.plog), n + 1));
                 Segment {
                     start,
                     end,
-                    text: segment
-                        .to_str_lossy()
-                        .map(|text| text.trim().to_string())
-                        .unwrap_or_default(),
+                    text: segment.to_str_lossy().map(|text| text.trim().to_string()).unwrap_or_default(),
                     no_speech_probability: None,
-                    average_log_probability: if n == 0 {
-                        f32::NEG_INFINITY
-                    } else {
-                        (sum / f64::from(n)) as f32
-                    },
+                    average_log_probability: if n == 0 { f32::NEG_INFINITY } else { (sum / f64::from(n)) as f32 },
                 }
             })
             .collect()
@@ -414,13 +348,8 @@ impl SpeechToText {
 
 impl SttOptions {
     fn check(&self) -> Result<(), SttError> {
-        let wrong = |key: &'static str, found: String, expected: &'static str| {
-            Err(SttError::Option {
-                key,
-                found,
-                expected,
-            })
-        };
+        let wrong =
+            |key: &'static str, found: String, expected: &'static str| Err(SttError::Option { key, found, expected });
         if self.threads > 256 {
             return wrong("threads", self.threads.to_string(), "0 to 256");
         }
@@ -430,18 +359,10 @@ impl SttOptions {
             return wrong("temperature_increment", increment.to_string(), "0 to 1");
         }
         if !(0.0..=1.0).contains(&self.no_speech_threshold) {
-            return wrong(
-                "no_speech_threshold",
-                self.no_speech_threshold.to_string(),
-                "0 to 1",
-            );
+            return wrong("no_speech_threshold", self.no_speech_threshold.to_string(), "0 to 1");
         }
         if self.logprob_threshold.is_nan() || self.logprob_threshold > 0.0 {
-            return wrong(
-                "logprob_threshold",
-                self.logprob_threshold.to_string(),
-                "at most 0",
-            );
+            return wrong("logprob_threshold", self.logprob_threshold.to_string(), "at most 0");
         }
         if self.logprob_floor.is_nan() || self.logprob_floor > 0.0 {
             return wrong("logprob_floor", self.logprob_floor.to_string(), "at most 0");
@@ -452,11 +373,7 @@ impl SttOptions {
         if self.max_tokens > 1_000 {
             return wrong("max_tokens", self.max_tokens.to_string(), "0 to 1000");
         }
-        if self
-            .initial_prompt
-            .as_ref()
-            .is_some_and(|p| p.contains('\0') || p.len() > 2_000)
-        {
+        if self.initial_prompt.as_ref().is_some_and(|p| p.contains('\0') || p.len() > 2_000) {
             return wrong(
                 "initial_prompt",
                 "a longer one, or one with a NUL".to_string(),
@@ -468,25 +385,14 @@ impl SttOptions {
 }
 
 /// The code to set, or none where whisper.cpp's default, English, is right.
-fn language_code(
-    options: &SttOptions,
-    header: &GgmlHeader,
-) -> Result<Option<&'static str>, SttError> {
+fn language_code(options: &SttOptions, header: &GgmlHeader) -> Result<Option<&'static str>, SttError> {
     match options.language.as_deref() {
         None if header.is_multilingual() => Ok(Some("auto")),
         None | Some("en") => Ok(None),
         Some(language) => {
             let plain = language.chars().all(|c| c.is_ascii_alphabetic());
-            let code = plain
-                .then(|| whisper_rs::get_lang_id(language))
-                .flatten()
-                .and_then(whisper_rs::get_lang_str);
-            let refused = |reason| {
-                Err(SttError::Language {
-                    found: language.to_string(),
-                    reason,
-                })
-            };
+            let code = plain.then(|| whisper_rs::get_lang_id(language)).flatten().and_then(whisper_rs::get_lang_str);
+            let refused = |reason| Err(SttError::Language { found: language.to_string(), reason });
             match code {
                 None => refused("Whisper has no such language"),
                 Some(_) if !header.is_multilingual() => refused("the model knows English only"),
@@ -500,31 +406,12 @@ fn language_code(
 fn check_processor() -> Result<(), SttError> {
     let compiled = whisper_rs::SystemInfo::default();
     let needs = [
-        (
-            compiled.avx,
-            std::arch::is_x86_feature_detected!("avx"),
-            "AVX",
-        ),
-        (
-            compiled.avx2,
-            std::arch::is_x86_feature_detected!("avx2"),
-            "AVX2",
-        ),
-        (
-            compiled.fma,
-            std::arch::is_x86_feature_detected!("fma"),
-            "FMA",
-        ),
-        (
-            compiled.f16c,
-            std::arch::is_x86_feature_detected!("f16c"),
-            "F16C",
-        ),
+        (compiled.avx, std::arch::is_x86_feature_detected!("avx"), "AVX"),
+        (compiled.avx2, std::arch::is_x86_feature_detected!("avx2"), "AVX2"),
+        (compiled.fma, std::arch::is_x86_feature_detected!("fma"), "FMA"),
+        (compiled.f16c, std::arch::is_x86_feature_detected!("f16c"), "F16C"),
     ];
-    match needs
-        .iter()
-        .find(|(compiled, present, _)| *compiled && !present)
-    {
+    match needs.iter().find(|(compiled, present, _)| *compiled && !present) {
         Some((_, _, feature)) => Err(SttError::Processor { feature }),
         None => Ok(()),
     }
@@ -543,12 +430,7 @@ fn pieces(samples: &[f32], window: usize) -> Vec<std::ops::Range<usize>> {
     let mut start = 0;
     while samples.len() - start > window {
         let earliest = start + window * 2 / 3;
-        let energy = |at: usize| {
-            samples[at..at + QUIET]
-                .iter()
-                .map(|s| f64::from(s * s))
-                .sum::<f64>()
-        };
+        let energy = |at: usize| samples[at..at + QUIET].iter().map(|s| f64::from(s * s)).sum::<f64>();
         let quietest = (earliest..=start + window - QUIET)
             .step_by(QUIET / 4)
             .min_by(|&a, &b| energy(a).total_cmp(&energy(b)))
@@ -642,20 +524,12 @@ mod tests {
     #[test]
     fn long_sound_is_cut_in_its_pauses_and_nothing_is_lost() {
         // Speech-like noise with a pause of 0.2 s at 22 s, in a window of 28 s.
-        let mut samples: Vec<f32> = (0..60 * 16_000)
-            .map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5)
-            .collect();
+        let mut samples: Vec<f32> = (0..60 * 16_000).map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5).collect();
         samples[22 * 16_000..22 * 16_000 + 3_200].fill(0.0);
         let pieces = pieces(&samples, 28 * 16_000);
         assert_eq!(pieces[0].start, 0);
-        assert!(
-            (22 * 16_000..22 * 16_000 + 3_200).contains(&pieces[0].end),
-            "{pieces:?}"
-        );
-        assert!(
-            pieces.windows(2).all(|p| p[0].end == p[1].start),
-            "{pieces:?}"
-        );
+        assert!((22 * 16_000..22 * 16_000 + 3_200).contains(&pieces[0].end), "{pieces:?}");
+        assert!(pieces.windows(2).all(|p| p[0].end == p[1].start), "{pieces:?}");
         assert!(pieces.iter().all(|p| p.len() <= 28 * 16_000), "{pieces:?}");
         assert_eq!(pieces.last().unwrap().end, samples.len());
     }

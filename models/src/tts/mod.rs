@@ -85,19 +85,10 @@ impl Default for TtsOptions {
 
 impl TtsOptions {
     fn check(&self) -> Result<(), TtsError> {
-        let wrong = |key: &'static str, found: String, expected: &'static str| {
-            Err(TtsError::Option {
-                key,
-                found,
-                expected,
-            })
-        };
+        let wrong =
+            |key: &'static str, found: String, expected: &'static str| Err(TtsError::Option { key, found, expected });
         if !(80..=450).contains(&self.words_per_minute) {
-            return wrong(
-                "words_per_minute",
-                self.words_per_minute.to_string(),
-                "80 to 450",
-            );
+            return wrong("words_per_minute", self.words_per_minute.to_string(), "80 to 450");
         }
         if self.pitch > 99 {
             return wrong("pitch", self.pitch.to_string(), "0 to 99");
@@ -108,16 +99,9 @@ impl TtsOptions {
         // The name becomes an argument of another program and, there, part of a path.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_+".contains(c);
         if let Some(voice) = &self.voice
-            && (voice.is_empty()
-                || voice.len() > 64
-                || voice.starts_with('-')
-                || !voice.chars().all(plain))
+            && (voice.is_empty() || voice.len() > 64 || voice.starts_with('-') || !voice.chars().all(plain))
         {
-            return wrong(
-                "voice",
-                format!("{voice:?}"),
-                "letters, digits, - _ +, not beginning with -",
-            );
+            return wrong("voice", format!("{voice:?}"), "letters, digits, - _ +, not beginning with -");
         }
         Ok(())
     }
@@ -139,10 +123,7 @@ pub fn open_voice(options: &TtsOptions) -> Result<Box<dyn Voice>, TtsError> {
         Engine::Auto => match Espeak::open(options) {
             Ok(voice) => Ok(Box::new(voice)),
             // flite's voices have other names, so the wish for one is dropped with espeak-ng.
-            Err(TtsError::MissingProgram { .. }) => match Flite::open(&TtsOptions {
-                voice: None,
-                ..options.clone()
-            }) {
+            Err(TtsError::MissingProgram { .. }) => match Flite::open(&TtsOptions { voice: None, ..options.clone() }) {
                 Ok(voice) => Ok(Box::new(voice)),
                 Err(TtsError::MissingProgram { .. }) => Err(TtsError::missing("espeak-ng")),
                 Err(e) => Err(e),
@@ -161,10 +142,7 @@ fn speakable(text: &str) -> Result<Option<String>, TtsError> {
     if text.len() > LONGEST_TEXT {
         return Err(TtsError::TooLong { found: text.len() });
     }
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let clean = clean.replace("[[", "[ [").trim().to_string();
     Ok(clean.chars().any(char::is_alphanumeric).then_some(clean))
 }
@@ -174,9 +152,7 @@ fn speakable(text: &str) -> Result<Option<String>, TtsError> {
 #[non_exhaustive]
 pub enum TtsError {
     /// The engine's program is not installed.
-    #[error(
-        "the program `{program}` is missing; install it with `sudo apt install {program}` (or run `make setup`)"
-    )]
+    #[error("the program `{program}` is missing; install it with `sudo apt install {program}` (or run `make setup`)")]
     MissingProgram {
         /// Its name.
         program: &'static str,

@@ -48,11 +48,7 @@ struct InferenceSection {
 impl Default for InferenceSection {
     fn default() -> Self {
         // The values that Piper itself falls back to.
-        InferenceSection {
-            noise_scale: 0.667,
-            length_scale: 1.0,
-            noise_w: 0.8,
-        }
+        InferenceSection { noise_scale: 0.667, length_scale: 1.0, noise_w: 0.8 }
     }
 }
 
@@ -74,10 +70,7 @@ impl PiperConfig {
     /// [`TtsError::VoiceConfig`].
     pub fn read(path: &Path) -> Result<PiperConfig, TtsError> {
         use std::io::Read;
-        let wrong = |reason: String| TtsError::VoiceConfig {
-            path: path.to_path_buf(),
-            reason,
-        };
+        let wrong = |reason: String| TtsError::VoiceConfig { path: path.to_path_buf(), reason };
         let mut text = String::new();
         std::fs::File::open(path)
             .and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text))
@@ -88,11 +81,7 @@ impl PiperConfig {
             return Err(wrong(format!("audio.sample_rate is {}", rate.0)));
         }
         for mark in [BEGIN, PAD, END] {
-            if config
-                .phoneme_id_map
-                .get(mark.encode_utf8(&mut [0; 4]) as &str)
-                .is_none_or(Vec::is_empty)
-            {
+            if config.phoneme_id_map.get(mark.encode_utf8(&mut [0; 4]) as &str).is_none_or(Vec::is_empty) {
                 return Err(wrong(format!("phoneme_id_map has no `{mark}`")));
             }
         }
@@ -102,13 +91,8 @@ impl PiperConfig {
             return Err(wrong(format!("espeak.voice is {voice:?}")));
         }
         let scales = &config.inference;
-        if ![scales.noise_scale, scales.length_scale, scales.noise_w]
-            .iter()
-            .all(|s| (0.0..=10.0).contains(s))
-        {
-            return Err(wrong(
-                "a scale under `inference` is not between 0 and 10".to_string(),
-            ));
+        if ![scales.noise_scale, scales.length_scale, scales.noise_w].iter().all(|s| (0.0..=10.0).contains(s)) {
+            return Err(wrong("a scale under `inference` is not between 0 and 10".to_string()));
         }
         Ok(config)
     }
@@ -165,13 +149,7 @@ impl Piper {
                 }
             },
         };
-        let model = OnnxModel::open(
-            path,
-            &OnnxOptions {
-                threads: options.threads,
-                ..OnnxOptions::default()
-            },
-        )?;
+        let model = OnnxModel::open(path, &OnnxOptions { threads: options.threads, ..OnnxOptions::default() })?;
         let inputs: &[&str] = match speaker {
             Some(_) => &["input", "input_lengths", "scales", "sid"],
             None => &["input", "input_lengths", "scales"],
@@ -182,14 +160,7 @@ impl Piper {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         // One word proves that espeak-ng is there and knows the voice's language.
         synthesizer::phonemes("a", &config.espeak.voice, options.stall())?;
-        Ok(Piper {
-            name: format!("piper {stem}"),
-            model,
-            config,
-            speaker,
-            length_scale,
-            stall: options.stall(),
-        })
+        Ok(Piper { name: format!("piper {stem}"), model, config, speaker, length_scale, stall: options.stall() })
     }
 
     /// Phonemes of a sentence. espeak-ng leaves punctuation out, but Piper voices were trained with it: it carries the
@@ -243,11 +214,7 @@ impl Voice for Piper {
         let rate = self.sample_rate();
         for sentence in sentences(&text) {
             let ids = self.config.ids(&self.phonemes(sentence)?);
-            let scales = [
-                self.config.inference.noise_scale,
-                self.length_scale,
-                self.config.inference.noise_w,
-            ];
+            let scales = [self.config.inference.noise_scale, self.length_scale, self.config.inference.noise_w];
             let lengths = [ids.len() as i64];
             let speaker = [self.speaker.unwrap_or(0)];
             let shape = [1, ids.len()];
@@ -263,16 +230,8 @@ impl Voice for Piper {
             let Some(output) = outputs.into_iter().find(|o| o.name == "output") else {
                 return Err(self.model.wrong_kind("a float output").into());
             };
-            let peak = output
-                .data
-                .iter()
-                .filter(|s| s.is_finite())
-                .fold(1.0f32, |peak, s| peak.max(s.abs()));
-            let samples: Vec<f32> = output
-                .data
-                .iter()
-                .map(|s| if s.is_finite() { s / peak } else { 0.0 })
-                .collect();
+            let peak = output.data.iter().filter(|s| s.is_finite()).fold(1.0f32, |peak, s| peak.max(s.abs()));
+            let samples: Vec<f32> = output.data.iter().map(|s| if s.is_finite() { s / peak } else { 0.0 }).collect();
             let mut trim = Trim::new(rate);
             // Blocks of a tenth of a second, so that the sink can stop it on the way.
             for block in samples.chunks(rate.0 as usize / 10) {
@@ -329,9 +288,6 @@ mod tests {
 
     #[test]
     fn language_marks_are_no_phonemes() {
-        assert_eq!(
-            without_language_marks("wˈɜːld (fr)ʒˈur(en)\n"),
-            "wˈɜːld ʒˈur"
-        );
+        assert_eq!(without_language_marks("wˈɜːld (fr)ʒˈur(en)\n"), "wˈɜːld ʒˈur");
     }
 }

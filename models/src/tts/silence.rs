@@ -25,12 +25,7 @@ const TAIL: Duration = Duration::from_millis(40);
 
 impl Trim {
     pub(super) fn new(rate: SampleRate) -> Trim {
-        Trim {
-            quiet: Vec::new(),
-            begun: false,
-            lead_in: rate.samples_in(LEAD_IN),
-            tail: rate.samples_in(TAIL),
-        }
+        Trim { quiet: Vec::new(), begun: false, lead_in: rate.samples_in(LEAD_IN), tail: rate.samples_in(TAIL) }
     }
 
     /// Passes on what is known to lie between the first and the last sound.
@@ -63,11 +58,7 @@ impl Trim {
     /// Passes on the end of the last word.
     pub(super) fn finish(mut self, sink: &mut dyn FnMut(&[f32]) -> Flow) -> Flow {
         self.quiet.truncate(self.tail);
-        if self.begun && !self.quiet.is_empty() {
-            sink(&self.quiet)
-        } else {
-            Flow::Continue
-        }
+        if self.begun && !self.quiet.is_empty() { sink(&self.quiet) } else { Flow::Continue }
     }
 }
 
@@ -92,9 +83,9 @@ mod tests {
                 Flow::Continue
             };
             for part in sound.chunks(chunk) {
-                trim.push(part, &mut sink);
+                let _ = trim.push(part, &mut sink);
             }
-            trim.finish(&mut sink);
+            let _ = trim.finish(&mut sink);
             assert_eq!(out.len(), expected, "in chunks of {chunk}");
             assert_eq!(&out[80..180], &[0.5; 100]);
         }
@@ -104,7 +95,7 @@ mod tests {
     fn nothing_but_silence_gives_nothing() {
         let mut trim = Trim::new(SampleRate::SPEECH);
         let mut sink = |_: &[f32]| panic!("silence was passed on");
-        trim.push(&[0.0; 10_000], &mut sink);
-        trim.finish(&mut sink);
+        let _ = trim.push(&[0.0; 10_000], &mut sink);
+        let _ = trim.finish(&mut sink);
     }
 }

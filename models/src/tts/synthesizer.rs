@@ -41,22 +41,14 @@ impl Espeak {
         options.check()?;
         let voice = options.voice.clone().unwrap_or_else(|| "en-us".to_string());
         // -b 1: UTF-8; -z: no pause after the last sentence. Without -m, markup in the text is spoken, not obeyed.
-        let mut arguments: Vec<String> = ["--stdout", "--stdin", "-b", "1", "-z"]
-            .map(String::from)
-            .to_vec();
-        for (option, value) in [
-            ("-v", voice.clone()),
-            ("-s", options.words_per_minute.to_string()),
-            ("-p", options.pitch.to_string()),
-        ] {
+        let mut arguments: Vec<String> = ["--stdout", "--stdin", "-b", "1", "-z"].map(String::from).to_vec();
+        for (option, value) in
+            [("-v", voice.clone()), ("-s", options.words_per_minute.to_string()), ("-p", options.pitch.to_string())]
+        {
             arguments.extend([option.to_string(), value]);
         }
-        let mut espeak = Espeak {
-            name: format!("{ESPEAK} {voice}"),
-            arguments,
-            rate: SampleRate(22_050),
-            stall: options.stall(),
-        };
+        let mut espeak =
+            Espeak { name: format!("{ESPEAK} {voice}"), arguments, rate: SampleRate(22_050), stall: options.stall() };
         let mut process = Process::start(ESPEAK, &espeak.arguments, espeak.stall)?;
         process.give("a")?;
         let rate = process.sound()?.map(|wav| wav.rate());
@@ -88,10 +80,7 @@ impl Voice for Espeak {
             let Some(mut wav) = process.sound()? else {
                 return Err(process.failure());
             };
-            while let Some(block) = wav
-                .next_block()
-                .map_err(|e| process_error(ESPEAK, self.stall, &e))?
-            {
+            while let Some(block) = wav.next_block().map_err(|e| process_error(ESPEAK, self.stall, &e))? {
                 if trim.push(block, sink).is_stop() {
                     return Ok(());
                 }
@@ -122,23 +111,13 @@ impl Flite {
         // 175 words a minute is what these voices speak by themselves.
         let stretch = 175.0 / f64::from(options.words_per_minute);
         let mut arguments = vec!["-voice".to_string(), voice.clone()];
-        arguments.extend([
-            "--setf".to_string(),
-            format!("duration_stretch={stretch:.3}"),
-        ]);
+        arguments.extend(["--setf".to_string(), format!("duration_stretch={stretch:.3}")]);
         if options.pitch != 50 {
             // From half to one and a half times the female voice's 200 Hz.
-            arguments.extend([
-                "--setf".to_string(),
-                format!("int_f0_target_mean={}", 100 + 2 * options.pitch),
-            ]);
+            arguments.extend(["--setf".to_string(), format!("int_f0_target_mean={}", 100 + 2 * options.pitch)]);
         }
-        let mut flite = Flite {
-            name: format!("{FLITE} {voice}"),
-            arguments,
-            rate: SampleRate(16_000),
-            stall: options.stall(),
-        };
+        let mut flite =
+            Flite { name: format!("{FLITE} {voice}"), arguments, rate: SampleRate(16_000), stall: options.stall() };
         let mut heard = false;
         let mut rate = flite.rate;
         flite.synthesize("a", &mut |wav_rate, _| {
@@ -147,24 +126,14 @@ impl Flite {
             Flow::Continue
         })?;
         if !heard {
-            return Err(TtsError::Failed {
-                program: FLITE,
-                reason: "it gave no sound".to_string(),
-            });
+            return Err(TtsError::Failed { program: FLITE, reason: "it gave no sound".to_string() });
         }
         flite.rate = rate;
         Ok(flite)
     }
 
-    fn synthesize(
-        &self,
-        text: &str,
-        sink: &mut dyn FnMut(SampleRate, &[f32]) -> Flow,
-    ) -> Result<(), TtsError> {
-        let failed = |e: &dyn std::fmt::Display| TtsError::Failed {
-            program: FLITE,
-            reason: e.to_string(),
-        };
+    fn synthesize(&self, text: &str, sink: &mut dyn FnMut(SampleRate, &[f32]) -> Flow) -> Result<(), TtsError> {
+        let failed = |e: &dyn std::fmt::Display| TtsError::Failed { program: FLITE, reason: e.to_string() };
         let folder = TemporaryFolder::new().map_err(|e| failed(&e))?;
         let (text_file, sound_file) = (folder.path.join("text"), folder.path.join("sound.wav"));
         std::fs::write(&text_file, text).map_err(|e| failed(&e))?;
@@ -219,19 +188,9 @@ pub(super) fn phonemes(text: &str, voice: &str, stall: Duration) -> Result<Strin
     process.give(text)?;
     let mut bytes = Vec::new();
     // A phoneme takes a few bytes; text is bounded, so this is far above what an honest answer needs.
-    (&mut process.output)
-        .take(64 * super::LONGEST_TEXT as u64)
-        .read_to_end(&mut bytes)
-        .map_err(|e| {
-            if is_timeout(&e) {
-                TtsError::Hung {
-                    program: ESPEAK,
-                    after: stall,
-                }
-            } else {
-                failed(ESPEAK, &e)
-            }
-        })?;
+    (&mut process.output).take(64 * super::LONGEST_TEXT as u64).read_to_end(&mut bytes).map_err(|e| {
+        if is_timeout(&e) { TtsError::Hung { program: ESPEAK, after: stall } } else { failed(ESPEAK, &e) }
+    })?;
     process.finish()?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -247,14 +206,9 @@ struct Process {
 }
 
 impl Process {
-    fn start(
-        program: &'static str,
-        arguments: &[String],
-        stall: Duration,
-    ) -> Result<Process, TtsError> {
+    fn start(program: &'static str, arguments: &[String], stall: Duration) -> Result<Process, TtsError> {
         let pair = || UnixStream::pair().map_err(|e| failed(program, &e));
-        let ((input, child_input), (output, child_output), (errors, child_errors)) =
-            (pair()?, pair()?, pair()?);
+        let ((input, child_input), (output, child_output), (errors, child_errors)) = (pair()?, pair()?, pair()?);
         output
             .set_read_timeout(Some(stall))
             .and_then(|()| errors.set_nonblocking(true))
@@ -270,14 +224,7 @@ impl Process {
                 ErrorKind::NotFound => TtsError::missing(program),
                 _ => failed(program, &e),
             })?;
-        Ok(Process {
-            program,
-            child,
-            input: Some(input),
-            output,
-            errors,
-            stall,
-        })
+        Ok(Process { program, child, input: Some(input), output, errors, stall })
     }
 
     /// Gives the child its text, and the end of it.
@@ -285,17 +232,12 @@ impl Process {
         let Some(mut input) = self.input.take() else {
             return Ok(());
         };
-        let written = input
-            .write_all(text.as_bytes())
-            .and_then(|()| input.write_all(b"\n"));
+        let written = input.write_all(text.as_bytes()).and_then(|()| input.write_all(b"\n"));
         match written {
             // A child that went away before it read has more to say about why than this error.
             Ok(()) => Ok(()),
             Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(()),
-            Err(e) if is_timeout(&e) => Err(TtsError::Hung {
-                program: self.program,
-                after: self.stall,
-            }),
+            Err(e) if is_timeout(&e) => Err(TtsError::Hung { program: self.program, after: self.stall }),
             Err(e) => Err(failed(self.program, &e)),
         }
         .inspect(|()| {
@@ -317,26 +259,15 @@ impl Process {
     fn finish(mut self) -> Result<(), TtsError> {
         let deadline = Instant::now() + self.stall;
         let status = loop {
-            match self
-                .child
-                .try_wait()
-                .map_err(|e| failed(self.program, &e))?
-            {
+            match self.child.try_wait().map_err(|e| failed(self.program, &e))? {
                 Some(status) => break status,
                 None if Instant::now() >= deadline => {
-                    return Err(TtsError::Hung {
-                        program: self.program,
-                        after: self.stall,
-                    });
+                    return Err(TtsError::Hung { program: self.program, after: self.stall });
                 }
                 None => std::thread::sleep(Duration::from_millis(1)),
             }
         };
-        if status.success() {
-            Ok(())
-        } else {
-            Err(self.failure())
-        }
+        if status.success() { Ok(()) } else { Err(self.failure()) }
     }
 
     /// The error of a child that gave nothing: its own words, if it left any.
@@ -345,15 +276,8 @@ impl Process {
         // It has ended or is about to; what it wrote by now is enough.
         let _ = (&mut self.errors).take(2_048).read_to_end(&mut said);
         let said = String::from_utf8_lossy(&said);
-        let said = said
-            .lines()
-            .map(str::trim)
-            .find(|line| !line.is_empty())
-            .unwrap_or("it gave no sound");
-        TtsError::Failed {
-            program: self.program,
-            reason: said.to_string(),
-        }
+        let said = said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it gave no sound");
+        TtsError::Failed { program: self.program, reason: said.to_string() }
     }
 }
 
@@ -388,18 +312,12 @@ impl Drop for TemporaryFolder {
 }
 
 fn failed(program: &'static str, e: &dyn std::fmt::Display) -> TtsError {
-    TtsError::Failed {
-        program,
-        reason: e.to_string(),
-    }
+    TtsError::Failed { program, reason: e.to_string() }
 }
 
 fn process_error(program: &'static str, stall: Duration, e: &crate::audio::AudioError) -> TtsError {
     match e {
-        crate::audio::AudioError::Read { source, .. } if is_timeout(source) => TtsError::Hung {
-            program,
-            after: stall,
-        },
+        crate::audio::AudioError::Read { source, .. } if is_timeout(source) => TtsError::Hung { program, after: stall },
         e => failed(program, e),
     }
 }
@@ -420,10 +338,7 @@ mod tests {
     #[test]
     fn a_missing_program_is_named_with_the_way_to_get_it() {
         let error = start("no-such-synthesizer", &[]).err().unwrap().to_string();
-        assert!(
-            error.contains("no-such-synthesizer") && error.contains("apt install"),
-            "{error}"
-        );
+        assert!(error.contains("no-such-synthesizer") && error.contains("apt install"), "{error}");
     }
 
     #[test]
@@ -441,35 +356,22 @@ mod tests {
 
     #[test]
     fn a_program_that_prints_rubbish_or_nothing_is_an_error() {
-        let mut process = start(
-            "sh",
-            &["-c", "echo this is no WAV file at all, but text; cat"],
-        )
-        .unwrap();
+        let mut process = start("sh", &["-c", "echo this is no WAV file at all, but text; cat"]).unwrap();
         process.give("a").unwrap();
-        assert!(matches!(
-            process.sound().err(),
-            Some(TtsError::Failed { .. })
-        ));
+        assert!(matches!(process.sound().err(), Some(TtsError::Failed { .. })));
         let mut process = start("true", &[]).unwrap();
         assert!(process.sound().unwrap().is_none());
     }
 
     #[test]
     fn the_words_of_a_program_that_fails_are_passed_on() {
-        let error = start("sh", &["-c", "echo the voice is hoarse >&2; exit 3"])
-            .unwrap()
-            .finish()
-            .err()
-            .unwrap();
+        let error = start("sh", &["-c", "echo the voice is hoarse >&2; exit 3"]).unwrap().finish().err().unwrap();
         assert!(error.to_string().contains("the voice is hoarse"), "{error}");
     }
 
     #[test]
     fn a_program_that_does_not_read_its_text_does_not_hold_us_up() {
         let mut process = start("sleep", &["60"]).unwrap();
-        process
-            .give(&"word ".repeat(super::super::LONGEST_TEXT / 5))
-            .unwrap();
+        process.give(&"word ".repeat(super::super::LONGEST_TEXT / 5)).unwrap();
     }
 }

@@ -16,15 +16,8 @@ pub struct Shape {
     pub n_mels: u32,
 }
 
-pub const TINY: Shape = Shape {
-    n_vocab: 51_864,
-    n_audio_ctx: 1_500,
-    n_state: 32,
-    n_head: 1,
-    n_layer: 1,
-    n_text_ctx: 448,
-    n_mels: 80,
-};
+pub const TINY: Shape =
+    Shape { n_vocab: 51_864, n_audio_ctx: 1_500, n_state: 32, n_head: 1, n_layer: 1, n_text_ctx: 448, n_mels: 80 };
 
 /// Where the parts of the file begin, for tests that damage them.
 pub struct Model {
@@ -34,33 +27,10 @@ pub struct Model {
 }
 
 pub fn model(shape: Shape) -> Model {
-    let mut file = Writer {
-        bytes: Vec::new(),
-        seed: 1,
-    };
+    let mut file = Writer { bytes: Vec::new(), seed: 1 };
     file.u32(0x6767_6d6c);
-    let Shape {
-        n_vocab,
-        n_audio_ctx,
-        n_state,
-        n_head,
-        n_layer,
-        n_text_ctx,
-        n_mels,
-    } = shape;
-    for value in [
-        n_vocab,
-        n_audio_ctx,
-        n_state,
-        n_head,
-        n_layer,
-        n_text_ctx,
-        n_state,
-        n_head,
-        n_layer,
-        n_mels,
-        1,
-    ] {
+    let Shape { n_vocab, n_audio_ctx, n_state, n_head, n_layer, n_text_ctx, n_mels } = shape;
+    for value in [n_vocab, n_audio_ctx, n_state, n_head, n_layer, n_text_ctx, n_state, n_head, n_layer, n_mels, 1] {
         file.u32(value);
     }
     file.u32(n_mels);
@@ -75,16 +45,13 @@ pub fn model(shape: Shape) -> Model {
     let n_words = 50_256;
     file.u32(n_words);
     for i in 0..n_words {
-        let word = format!(" w{i}");
+        // whisper.cpp looks the first three up.
+        let word = [" ", " -", " '"].get(i as usize).map_or_else(|| format!(" w{i}"), ToString::to_string);
         file.u32(word.len() as u32);
         file.bytes.extend(word.as_bytes());
     }
     let tensors_at = file.bytes.len();
-    file.tensor(
-        "encoder.positional_embedding",
-        &[n_state, n_audio_ctx],
-        false,
-    );
+    file.tensor("encoder.positional_embedding", &[n_state, n_audio_ctx], false);
     file.tensor("encoder.conv1.weight", &[3, n_mels, n_state], true);
     file.tensor("encoder.conv1.bias", &[1, n_state], false);
     file.tensor("encoder.conv2.weight", &[3, n_state, n_state], true);
@@ -93,21 +60,13 @@ pub fn model(shape: Shape) -> Model {
     for layer in 0..n_layer {
         file.block(&format!("encoder.blocks.{layer}"), n_state, false);
     }
-    file.tensor(
-        "decoder.positional_embedding",
-        &[n_state, n_text_ctx],
-        false,
-    );
+    file.tensor("decoder.positional_embedding", &[n_state, n_text_ctx], false);
     file.tensor("decoder.token_embedding.weight", &[n_state, n_vocab], true);
     file.norm("decoder.ln", n_state);
     for layer in 0..n_layer {
         file.block(&format!("decoder.blocks.{layer}"), n_state, true);
     }
-    Model {
-        bytes: file.bytes,
-        vocabulary_at,
-        tensors_at,
-    }
+    Model { bytes: file.bytes, vocabulary_at, tensors_at }
 }
 
 /// Writes bytes into a file of the folder, and gives its path.
@@ -137,10 +96,7 @@ impl Writer {
         self.bytes.extend(name.as_bytes());
         for _ in 0..shape.iter().product::<u32>() {
             // Knuth's MMIX generator; the upper bits make a value in [-0.25, 0.25).
-            self.seed = self
-                .seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let value = (self.seed >> 40) as f32 / (1u64 << 25) as f32 - 0.25;
             if half {
                 self.bytes.extend(f16::from_f32(value).to_le_bytes());
