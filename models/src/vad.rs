@@ -136,7 +136,7 @@ fn check_frame(frame: &[f32], expected: usize) -> Result<(), VadError> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EndpointOptions {
-    /// Speech may begin where the probability reaches this.
+    /// Speech may begin where the probability reaches this. The onset of loud noise reaches 0.58 with Earshot.
     pub start_threshold: f32,
     /// Speech goes on while the probability stays at or above this (hysteresis: not above `start_threshold`).
     pub stop_threshold: f32,
@@ -158,7 +158,7 @@ pub struct EndpointOptions {
 impl Default for EndpointOptions {
     fn default() -> Self {
         EndpointOptions {
-            start_threshold: 0.5,
+            start_threshold: 0.6,
             stop_threshold: 0.35,
             min_speech_ms: 100,
             end_silence_ms: 500,
@@ -259,6 +259,8 @@ pub struct Endpointer {
     buffer: Vec<f32>,
     /// The position of `buffer[0]`.
     buffer_start: u64,
+    /// What lies before this position is not needed any more.
+    needed_from: u64,
     /// The position up to which frames have been judged.
     judged: u64,
     state: State,
@@ -286,7 +288,15 @@ impl Endpointer {
     /// [`VadError::Option`] for a value out of range.
     pub fn new(detector: Box<dyn VoiceActivity>, options: EndpointOptions) -> Result<Endpointer, VadError> {
         options.check()?;
-        Ok(Endpointer { detector, options, buffer: Vec::new(), buffer_start: 0, judged: 0, state: State::Silence })
+        Ok(Endpointer {
+            detector,
+            options,
+            buffer: Vec::new(),
+            buffer_start: 0,
+            needed_from: 0,
+            judged: 0,
+            state: State::Silence,
+        })
     }
 
     /// The detector's name.
@@ -323,6 +333,7 @@ impl Endpointer {
         self.detector.reset();
         self.buffer.clear();
         self.buffer_start = 0;
+        self.needed_from = 0;
         self.judged = 0;
         self.state = State::Silence;
     }
@@ -358,7 +369,7 @@ impl Endpointer {
             State::Maybe { first_speech } => {
                 if frame_end - first_speech >= self.samples_in(self.options.min_speech_ms) {
                     let start =
-                        first_speech.saturating_sub(self.samples_in(self.options.pre_roll_ms)).max(self.buffer_start);
+                        first_speech.saturating_sub(self.samples_in(self.options.pre_roll_ms)).max(self.needed_from);
                     self.state =
                         State::Speech { start, last_speech: frame_end, probabilities: Vec::new(), paused: false };
                     self.forget_before(start);
@@ -430,10 +441,15 @@ impl Endpointer {
         self.buffer_start + self.buffer.len() as u64
     }
 
+    /// Gives up what lies before `position`. The buffer is moved only when half of it is free, so that a whole file given
+    /// at once costs no more than the same file in small chunks.
     fn forget_before(&mut self, position: u64) {
-        let n = (position.saturating_sub(self.buffer_start) as usize).min(self.buffer.len());
-        self.buffer.drain(..n);
-        self.buffer_start += n as u64;
+        self.needed_from = self.needed_from.max(position);
+        let free = (self.needed_from.saturating_sub(self.buffer_start) as usize).min(self.buffer.len());
+        if free >= 16_000 && free * 2 >= self.buffer.len() {
+            self.buffer.drain(..free);
+            self.buffer_start += free as u64;
+        }
     }
 
     fn samples_in(&self, ms: u32) -> u64 {

@@ -140,7 +140,7 @@ fn lying_headers_are_refused_before_anything_is_allocated() {
     let patched = |at: usize, value: &[u8]| {
         let mut bytes = whole.clone();
         bytes[at..at + value.len()].copy_from_slice(value);
-        read(bytes).unwrap_err()
+        read(bytes).map(|clip| clip.samples.len()).unwrap_err()
     };
     assert!(matches!(patched(22, &[0, 0]), AudioError::Channels { found: 0, .. }));
     assert!(matches!(patched(22, &[0xff, 0xff]), AudioError::Channels { found: 65_535, .. }));
@@ -148,10 +148,6 @@ fn lying_headers_are_refused_before_anything_is_allocated() {
         assert!(matches!(patched(24, &rate.to_le_bytes()), AudioError::Rate { .. }), "{rate}");
     }
     assert!(matches!(patched(32, &[0, 0]), AudioError::Damaged { .. }));
-    assert!(
-        matches!(patched(34, &[13, 0]), AudioError::Damaged { .. } | AudioError::Unsupported { .. })
-            || read(whole.clone()).is_ok()
-    );
     assert!(matches!(patched(34, &[0, 0]), AudioError::Damaged { .. }));
     assert!(matches!(patched(20, &[2, 0]), AudioError::Unsupported { .. }));
     assert!(matches!(patched(16, &[0xff, 0xff, 0xff, 0x7f]), AudioError::Damaged { .. }));
@@ -298,8 +294,8 @@ fn a_resampled_sine_is_the_sine_at_the_new_rate() {
         (11_025, 16_000),
     ] {
         for hertz in [100.0, 1_000.0, 3_000.0] {
-            let out = resampled(&sine(from, hertz, 0.5), from, to);
-            let expected = sine(to, hertz, 0.5);
+            let out = resampled(&sine(from, hertz, 0.4), from, to);
+            let expected = sine(to, hertz, 0.4);
             assert_eq!(out.len(), expected.len(), "{from} to {to}");
             // The ends lack half a filter's neighbourhood: 20 ms.
             let edge = to as usize / 40;

@@ -128,6 +128,20 @@ fn lies_in_the_vocabulary_and_the_tensors_are_refused() {
 }
 
 #[test]
+fn a_vocabulary_without_the_words_that_whisper_cpp_looks_up_is_refused() {
+    // It would abort the process in the first transcription.
+    let whole = model(TINY);
+    for (index, word) in ["\" \"", "\" -\"", "\" '\""].into_iter().enumerate() {
+        let mut bytes = whole.bytes.clone();
+        // The count, then for each word its length and itself; these have one, two and two bytes.
+        let at = whole.vocabulary_at + 4 + [4, 9, 15][index];
+        bytes[at] = b'x';
+        let error = refusal(&bytes);
+        assert!(error.to_string().contains(&format!("lacks the word {word}")), "{error}");
+    }
+}
+
+#[test]
 fn a_tensor_of_another_name_is_refused_by_the_loader_without_a_crash() {
     let mut whole = model(TINY);
     // 5 numbers stand before the first name.

@@ -195,11 +195,11 @@ mod tests {
         }
         fn step(&mut self, input: Envelope<u32>, emit: &mut Emit<'_, u32>) -> anyhow::Result<()> {
             anyhow::ensure!(input.body != 13, "thirteen");
-            emit(Envelope::new(input.turn, input.body * 2));
+            let _ = emit(Envelope::new(input.turn, input.body * 2));
             Ok(())
         }
         fn finish(&mut self, emit: &mut Emit<'_, u32>) -> anyhow::Result<()> {
-            emit(Envelope::new(Turn(99), 0));
+            let _ = emit(Envelope::new(Turn(99), 0));
             Ok(())
         }
     }

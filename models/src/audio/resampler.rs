@@ -34,8 +34,11 @@ impl Resampler {
             }
         }
         let fft = (from != to).then(|| {
-            // Blocks of 20 ms (rounded up to what the ratio allows): long enough for a steep filter, short enough to speak live.
-            let block = from.0 as usize / 50;
+            // Blocks of some 20 ms: long enough for a steep filter, short enough to speak live. They are made of whole
+            // steps of the ratio, and even, because the filter's middle would otherwise lie half a sample off.
+            let step = from.0 as usize / greatest_common_divisor(from.0, to.0) as usize;
+            let steps = (from.0 as usize / 50).div_ceil(step);
+            let block = step * (steps + (step * steps) % 2);
             Fft::new_custom(
                 from.0 as usize,
                 to.0 as usize,
@@ -154,4 +157,8 @@ pub fn resample(clip: &Clip, to: SampleRate) -> Result<Clip, AudioError> {
     resampler.push(&clip.samples, &mut |block| samples.extend_from_slice(block));
     resampler.finish(&mut |block| samples.extend_from_slice(block));
     Ok(Clip { rate: to, samples, truncated: clip.truncated })
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }

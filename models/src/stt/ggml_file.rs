@@ -154,15 +154,28 @@ impl Walk<'_> {
         if n == 0 || n > header.n_vocab {
             return Err(self.damaged(4, format!("it lists {n} words, expected at most {}", header.n_vocab)));
         }
+        // whisper.cpp looks these up without asking whether they are there, and aborts the process if not.
+        let mut missing = vec![&b" "[..], b" -", b" '"];
         for _ in 0..n {
             let length = self.u32("a word's length")?;
             // The longest token of the GPT-2 vocabulary has 128 bytes.
             if length > 1_024 {
                 return Err(self.damaged(4, format!("a word has {length} bytes, expected at most 1024")));
             }
-            self.skip(u64::from(length), "the vocabulary")?;
+            if length > 2 {
+                self.skip(u64::from(length), "the vocabulary")?;
+            } else {
+                let word = self.bytes(length as usize, "the vocabulary")?;
+                missing.retain(|wanted| *wanted != word);
+            }
         }
-        Ok(())
+        match missing.first() {
+            None => Ok(()),
+            Some(word) => {
+                let reason = format!("its vocabulary lacks the word {:?}", String::from_utf8_lossy(word));
+                Err(self.damaged(0, reason))
+            }
+        }
     }
 
     fn tensors(&mut self, header: &GgmlHeader) -> Result<(), SttError> {
@@ -216,13 +229,19 @@ impl Walk<'_> {
     }
 
     fn u32(&mut self, what: &str) -> Result<u32, SttError> {
-        let mut bytes = [0u8; 4];
-        if self.length - self.offset < 4 {
+        let bytes = self.bytes(4, what)?;
+        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    /// The next `n` bytes; callers bound `n`.
+    fn bytes(&mut self, n: usize, what: &str) -> Result<Vec<u8>, SttError> {
+        if self.length - self.offset < n as u64 {
             return Err(self.damaged(0, format!("it ends inside {what}")));
         }
+        let mut bytes = vec![0; n];
         self.file.read_exact(&mut bytes).map_err(|source| self.unreadable(source))?;
-        self.offset += 4;
-        Ok(u32::from_le_bytes(bytes))
+        self.offset += n as u64;
+        Ok(bytes)
     }
 
     fn skip(&mut self, n: u64, what: &str) -> Result<(), SttError> {

@@ -83,9 +83,9 @@ mod tests {
                 Flow::Continue
             };
             for part in sound.chunks(chunk) {
-                trim.push(part, &mut sink);
+                let _ = trim.push(part, &mut sink);
             }
-            trim.finish(&mut sink);
+            let _ = trim.finish(&mut sink);
             assert_eq!(out.len(), expected, "in chunks of {chunk}");
             assert_eq!(&out[80..180], &[0.5; 100]);
         }
@@ -95,7 +95,7 @@ mod tests {
     fn nothing_but_silence_gives_nothing() {
         let mut trim = Trim::new(SampleRate::SPEECH);
         let mut sink = |_: &[f32]| panic!("silence was passed on");
-        trim.push(&[0.0; 10_000], &mut sink);
-        trim.finish(&mut sink);
+        let _ = trim.push(&[0.0; 10_000], &mut sink);
+        let _ = trim.finish(&mut sink);
     }
 }

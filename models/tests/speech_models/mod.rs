@@ -45,7 +45,8 @@ pub fn model(shape: Shape) -> Model {
     let n_words = 50_256;
     file.u32(n_words);
     for i in 0..n_words {
-        let word = format!(" w{i}");
+        // whisper.cpp looks the first three up.
+        let word = [" ", " -", " '"].get(i as usize).map_or_else(|| format!(" w{i}"), ToString::to_string);
         file.u32(word.len() as u32);
         file.bytes.extend(word.as_bytes());
     }
