@@ -44,7 +44,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
             out,
             "{} cores, kernels: {}, median of {} runs",
             std::thread::available_parallelism().map_or(1, |n| n.get()),
-            nearfield_models::llm::simd_level(),
+            nearfield_models::simd_level(),
             args.runs
         )?;
     }
@@ -148,7 +148,9 @@ fn voice_bench(
         });
         let text = format!(
             "{:>3}. staged {s:>7.1} ms, one after the other {q:>7.1} ms, ratio {:.2}; from the end of speech {all:.0} ms, of it queued {queued:.2} ms\n     {} -> {reply}",
-            i + 1, s / q, staged[0][i].heard
+            i + 1,
+            s / q,
+            staged[0][i].heard
         );
         emit(args, out, &line, &text)?;
     }
@@ -158,7 +160,7 @@ fn voice_bench(
     let result = json!({
         "bench": "voice", "turns": turns, "runs": args.runs, "first_audio_ratio": ratio,
         "first_audio_ratio_two_sentences": long, "queued_share": share, "end_of_speech_to_first_audio_ms": first,
-        "level": nearfield_models::llm::simd_level().to_string(),
+        "level": nearfield_models::simd_level(),
     });
     let text = format!(
         "first audio after the end of the turn, staged / one after the other: {ratio:.3}{}\n\
@@ -220,7 +222,12 @@ fn tts_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
         let audio = ms(rate.duration_of(samples));
         firsts.push(first);
         let line = json!({"text": sentence, "first_audio_ms": first, "total_ms": whole, "audio_ms": audio});
-        emit(args, out, &line, &format!("first audio {first:>6.1} ms, all {whole:>6.1} ms for {audio:>6.0} ms of sound  {sentence}"))?;
+        emit(
+            args,
+            out,
+            &line,
+            &format!("first audio {first:>6.1} ms, all {whole:>6.1} ms for {audio:>6.0} ms of sound  {sentence}"),
+        )?;
     }
     let first = median(firsts).unwrap_or_default();
     let line = json!({"bench": "tts", "voice": voice.name(), "first_audio_ms": first});

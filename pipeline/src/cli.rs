@@ -32,32 +32,42 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Answer spoken (or typed) questions aloud.
-    #[command(after_help = "Examples:\n  nearfield voice                                   # microphone to loudspeaker\n  \
+    #[command(
+        after_help = "Examples:\n  nearfield voice                                   # microphone to loudspeaker\n  \
         nearfield voice --input question.wav --output answer.wav --home home.json\n  \
         nearfield voice --text 'Is the front door locked?' --home home.json --output null --json\n  \
-        nearfield voice --input questions/ --trace trace.json --set llm.model=qwen2.5-0.5b-instruct")]
+        nearfield voice --input questions/ --trace trace.json --set llm.model=qwen2.5-0.5b-instruct"
+    )]
     Voice(VoiceArgs),
     /// Write down what recordings say.
     #[command(after_help = "Examples:\n  nearfield transcribe meeting.wav\n  nearfield transcribe *.flac --json\n  \
         nearfield transcribe interview.ogg --set stt.model=whisper-base.en")]
     Transcribe(TranscribeArgs),
     /// Speak a text.
-    #[command(after_help = "Examples:\n  nearfield say 'The kettle boils.'\n  nearfield say 'Dinner is ready.' --output dinner.wav\n  \
-        echo 'From a pipe.' | nearfield say - --output pipe.wav")]
+    #[command(
+        after_help = "Examples:\n  nearfield say 'The kettle boils.'\n  nearfield say 'Dinner is ready.' --output dinner.wav\n  \
+        echo 'From a pipe.' | nearfield say - --output pipe.wav"
+    )]
     Say(SayArgs),
     /// Talk with the language model in text.
-    #[command(after_help = "Examples:\n  nearfield chat 'Which lights are on?' --home home.json\n  nearfield chat          # line by line\n  \
-        nearfield chat --set llm.model=./model.gguf --set llm.sampler.temperature=0.7")]
+    #[command(
+        after_help = "Examples:\n  nearfield chat 'Which lights are on?' --home home.json\n  nearfield chat          # line by line\n  \
+        nearfield chat --set llm.model=./model.gguf --set llm.sampler.temperature=0.7"
+    )]
     Chat(ChatArgs),
     /// List microphones and loudspeakers.
-    #[command(after_help = "Examples:\n  nearfield devices\n  nearfield voice --set listen.device=USB --set play.device=USB")]
+    #[command(
+        after_help = "Examples:\n  nearfield devices\n  nearfield voice --set listen.device=USB --set play.device=USB"
+    )]
     Devices {
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
     },
     /// List, fetch and check models.
-    #[command(after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify")]
+    #[command(
+        after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify"
+    )]
     Models(ModelsArgs),
     /// Check that everything that is needed is there and works.
     #[command(after_help = "Examples:\n  nearfield doctor\n  nearfield doctor --json | jq 'select(.status != \"ok\")'")]
@@ -66,14 +76,19 @@ pub enum Command {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
+        #[allow(missing_docs)]
         config: ConfigArgs,
     },
     /// Measure speed on this machine.
-    #[command(after_help = "Examples:\n  nearfield bench voice            # staged against one stage after the other\n  \
-        nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech")]
+    #[command(
+        after_help = "Examples:\n  nearfield bench voice            # staged against one stage after the other\n  \
+        nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech"
+    )]
     Bench(BenchArgs),
     /// Print a shell completion script.
-    #[command(after_help = "Example:\n  nearfield completions bash > ~/.local/share/bash-completion/completions/nearfield")]
+    #[command(
+        after_help = "Example:\n  nearfield completions bash > ~/.local/share/bash-completion/completions/nearfield"
+    )]
     Completions {
         /// For which shell.
         shell: Shell,

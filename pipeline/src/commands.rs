@@ -60,7 +60,9 @@ pub fn run(cli: Cli) -> Outcome {
                 return Outcome::Done;
             }
             let wrong = error.chain().any(|e| {
-                e.is::<ConfigError>() || e.is::<Usage>() || matches!(e.downcast_ref(), Some(RegistryError::Unknown { .. }))
+                e.is::<ConfigError>()
+                    || e.is::<Usage>()
+                    || matches!(e.downcast_ref(), Some(RegistryError::Unknown { .. }))
             });
             if wrong { Outcome::Wrong(error) } else { Outcome::Failed(error) }
         }
@@ -115,7 +117,7 @@ fn man_page(out: &mut dyn Write) -> std::io::Result<()> {
     let mut page = Vec::new();
     clap_mangen::Man::new(command.clone()).render(&mut page)?;
     for sub in command.get_subcommands() {
-        clap_mangen::Man::new(sub.clone().name(format!("nearfield-{}", sub.get_name()))).render(&mut page)?;
+        clap_mangen::Man::new(sub.clone()).render(&mut page)?;
     }
     out.write_all(&page)
 }
@@ -169,7 +171,9 @@ fn outlet(output: &str, device: &str) -> anyhow::Result<Outlet> {
         "speaker" => Outlet::Speaker(device),
         "null" => Outlet::Null,
         file if is_wav => Outlet::File(file.into()),
-        other => return Err(Usage(format!("--output {other}: write `speaker`, `null`, or a file that ends in .wav")).into()),
+        other => {
+            return Err(Usage(format!("--output {other}: write `speaker`, `null`, or a file that ends in .wav")).into());
+        }
     })
 }
 
@@ -396,7 +400,11 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
             eprint!("> ");
         }
         let mut line = String::new();
-        let n = std::io::stdin().lock().take(MAX_TEXT_BYTES).read_line(&mut line).context("standard input is no UTF-8 text")?;
+        let n = std::io::stdin()
+            .lock()
+            .take(MAX_TEXT_BYTES)
+            .read_line(&mut line)
+            .context("standard input is no UTF-8 text")?;
         if n == 0 || signals::is_stopped(stop) {
             return Ok(());
         }
@@ -409,7 +417,10 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
 fn list_devices(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let devices = devices::list();
     if devices.is_empty() && !json {
-        writeln!(out, "No microphone and no loudspeaker was found; files serve instead (--input FILE.wav --output FILE.wav).")?;
+        writeln!(
+            out,
+            "No microphone and no loudspeaker was found; files serve instead (--input FILE.wav --output FILE.wav)."
+        )?;
     }
     for device in devices {
         if json {
@@ -426,7 +437,6 @@ fn list_devices(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
 
 #[cfg(test)]
 mod tests {

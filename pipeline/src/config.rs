@@ -198,7 +198,8 @@ impl VoiceConfig {
     /// This configuration with `key.key=value` changed; a value that is no TOML is taken as a string.
     fn with(&self, set: &str) -> Result<Self, ConfigError> {
         let wrong = |reason: String| ConfigError::Wrong { place: format!("--set {set}"), reason };
-        let (key, value) = set.split_once('=').ok_or_else(|| wrong("write it as key=value, as in llm.threads=2".into()))?;
+        let (key, value) =
+            set.split_once('=').ok_or_else(|| wrong("write it as key=value, as in llm.threads=2".into()))?;
         let keys: Vec<&str> = key.trim().split('.').collect();
         let value = format!("v={value}").parse::<toml::Table>().map_or_else(
             |_| toml::Value::String(value.to_owned()),
@@ -240,7 +241,11 @@ impl VoiceConfig {
             ("repetition_penalty", sampler.repetition_penalty, 0.1..=10.0),
         ] {
             if !range.contains(&value) {
-                return Err(format!("llm.sampler.{key} is {value} but must be from {} to {}", range.start(), range.end()));
+                return Err(format!(
+                    "llm.sampler.{key} is {value} but must be from {} to {}",
+                    range.start(),
+                    range.end()
+                ));
             }
         }
         self.listen.endpoint.check().map_err(|e| format!("listen.endpoint: {e}"))

@@ -47,10 +47,7 @@ impl Sha256 {
 }
 
 /// Reads to the end in pieces of at most 256 KiB; `each` answers whether to go on.
-pub(crate) fn for_each_chunk(
-    reader: &mut impl Read,
-    each: &mut dyn FnMut(&[u8]) -> bool,
-) -> io::Result<()> {
+pub(crate) fn for_each_chunk(reader: &mut impl Read, each: &mut dyn FnMut(&[u8]) -> bool) -> io::Result<()> {
     let mut buffer = vec![0u8; 256 * 1024];
     loop {
         let n = match reader.read(&mut buffer) {
@@ -60,10 +57,7 @@ pub(crate) fn for_each_chunk(
             Err(e) => return Err(e),
         };
         if !each(&buffer[..n]) {
-            return Err(io::Error::new(
-                io::ErrorKind::Interrupted,
-                "stopped on request",
-            ));
+            return Err(io::Error::new(io::ErrorKind::Interrupted, "stopped on request"));
         }
     }
 }
@@ -130,10 +124,7 @@ mod tests {
         });
         assert_eq!(hash.unwrap().to_string(), abc);
         assert_eq!(seen, 3);
-        assert_eq!(
-            abc.to_uppercase().parse::<Sha256>().unwrap().to_string(),
-            abc
-        );
+        assert_eq!(abc.to_uppercase().parse::<Sha256>().unwrap().to_string(), abc);
     }
 
     #[test]

@@ -37,10 +37,11 @@ struct Check {
 pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = VoiceConfig::load(args.config.as_deref(), &args.set)?;
     let registry = Registry::open()?;
-    let checks = [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
-        .into_iter()
-        .chain(audio())
-        .chain([models(&registry), home(&config)]);
+    let checks =
+        [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
+            .into_iter()
+            .chain(audio())
+            .chain([models(&registry), home(&config)]);
     let mut failed = 0;
     for check in checks {
         failed += usize::from(check.status == Health::Failed);
@@ -71,7 +72,7 @@ fn check<T>(name: &'static str, result: anyhow::Result<T>, otherwise: Health, ok
 
 fn processor() -> Check {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let detail = format!("{}, {cores} cores, kernels: {}", std::env::consts::ARCH, nearfield_models::llm::simd_level());
+    let detail = format!("{}, {cores} cores, kernels: {}", std::env::consts::ARCH, nearfield_models::simd_level());
     Check { name: "processor", status: Health::Ok, detail }
 }
 
@@ -127,11 +128,9 @@ fn onnx() -> Check {
 
 fn audio() -> [Check; 2] {
     [("microphone", Direction::Input), ("loudspeaker", Direction::Output)].map(|(name, direction)| {
-        let found = devices::find(direction, None).map_err(anyhow::Error::from);
-        check(name, found, Health::Warning, |_| {
-            let default = devices::list().into_iter().find(|d| d.direction == direction && d.default);
-            default.map_or("there".to_owned(), |d| format!("{} ({} Hz)", d.name, d.sample_rate_hz))
-        })
+        let default = devices::list().into_iter().find(|d| d.direction == direction && d.default);
+        let found = default.ok_or_else(|| anyhow::anyhow!("none is usable; files serve instead (`nearfield devices`)"));
+        check(name, found, Health::Warning, |d| format!("{} ({} Hz)", d.name, d.sample_rate_hz))
     })
 }
 

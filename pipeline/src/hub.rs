@@ -7,19 +7,18 @@
 //! `Content-Length`); `GET` of the same address leads, often through redirects to other hosts, to the content.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sha2::Digest;
 use ureq::http::Uri;
 
-use crate::content_hash::{Sha256, for_each_chunk};
+use crate::content_hash::Sha256;
 use crate::hub_cache::{HubCache, is_commit, is_etag_name};
+pub use crate::hub_error::{HubError, WrongHash};
 pub use crate::hub_exchange::Patience;
 use crate::hub_exchange::{Answer, Exchange, Part, Trouble, shown, sleep};
-use crate::models_lock::{LockError, LockedFile, ModelsLock};
-use crate::registry::human_bytes;
+use crate::hub_partial::{Partial, disk, hash_whole};
+use crate::models_lock::{LockedFile, ModelsLock};
 
 /// Where models come from unless `HF_ENDPOINT` says otherwise.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
@@ -85,198 +84,6 @@ pub enum Event<'a> {
     },
 }
 
-/// Why a file could not be pulled.
-#[derive(Debug, thiserror::Error)]
-pub enum HubError {
-    /// `HF_ENDPOINT` is no address.
-    #[error("HF_ENDPOINT is {0:?}; an address such as https://huggingface.co is needed")]
-    Endpoint(String),
-    /// `HF_TOKEN` cannot be sent.
-    #[error("HF_TOKEN holds a character that no token has; copy it again from the hub's settings")]
-    Token,
-    /// There is no way to the hub.
-    #[error(
-        "the hub cannot be reached ({0}): check the network, or HF_ENDPOINT; everything bundled works offline"
-    )]
-    Unreachable(String),
-    /// The file is not there.
-    #[error("there is no file {file} in {repository} at revision {revision} (HTTP {status}{})", code_shown(.code))]
-    NoSuchFile {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// Revision.
-        revision: String,
-        /// 404 or 410.
-        status: u16,
-        /// What the hub calls it.
-        code: Option<String>,
-    },
-    /// The hub wants to know who asks.
-    #[error(
-        "{repository} is gated, private or not there (HTTP {status}{}): accept its licence at {page}, then set HF_TOKEN to a token of your account{}",
-        code_shown(.code), if *.had_token { " (the one that was sent was not accepted)" } else { "" }
-    )]
-    Gated {
-        /// Repository.
-        repository: String,
-        /// 401 or 403.
-        status: u16,
-        /// What the hub calls it.
-        code: Option<String>,
-        /// Where the licence is.
-        page: String,
-        /// Whether a token was sent.
-        had_token: bool,
-    },
-    /// An answer that a hub would not give.
-    #[error(
-        "{host} answered {found} for {file}, which is not how a Hugging Face hub answers; check HF_ENDPOINT, or whether a login page stands in between"
-    )]
-    NotAHub {
-        /// Who answered.
-        host: String,
-        /// The file asked for.
-        file: String,
-        /// What came.
-        found: String,
-    },
-    /// Attempts came to nothing.
-    #[error("{file}: gave up after {attempts} attempts in a row ({why}) with {} of {} here; what arrived is kept, the same command goes on from there", human_bytes(*.have), human_bytes(*.of))]
-    CutShort {
-        /// Path.
-        file: String,
-        /// How many failed in a row.
-        attempts: u32,
-        /// Why the last one failed.
-        why: String,
-        /// Bytes here.
-        have: u64,
-        /// Bytes in all.
-        of: u64,
-    },
-    /// The hub failed, several times.
-    #[error("{file}: the hub failed {attempts} times ({why}); try again later")]
-    HubFails {
-        /// Path.
-        file: String,
-        /// How many failed in a row.
-        attempts: u32,
-        /// Why the last one failed.
-        why: String,
-    },
-    /// What arrived, or is about to, is not what it must be.
-    #[error("{file} of {repository} is refused: {by} says sha256 {expected}, {from} {found}{}", .way_out)]
-    WrongHash {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// Who says what it must be.
-        by: String,
-        /// What it must be.
-        expected: String,
-        /// Where the other hash comes from.
-        from: &'static str,
-        /// What it is.
-        found: String,
-        /// What to do.
-        way_out: String,
-    },
-    /// As [`HubError::WrongHash`], for a small file, which the hub knows by its git hash.
-    #[error(
-        "{file} of {repository} is refused: the hub says git blob {expected}, what arrived is {found}; nothing of it was kept"
-    )]
-    WrongGitHash {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// What the hub says.
-        expected: String,
-        /// What it is.
-        found: String,
-    },
-    /// The file is not as long as it must be.
-    #[error("{file} of {repository} is refused: {by} says {expected} bytes, {from} {found}")]
-    WrongSize {
-        /// Path.
-        file: String,
-        /// Repository.
-        repository: String,
-        /// Who says what it must be.
-        by: String,
-        /// What it must be.
-        expected: u64,
-        /// Where the other size comes from.
-        from: &'static str,
-        /// What it is.
-        found: u64,
-    },
-    /// The commit is not the one that was asked for.
-    #[error(
-        "{repository} is refused: the file is held to commit {expected}, the hub answers with commit {found}"
-    )]
-    WrongCommit {
-        /// Repository.
-        repository: String,
-        /// What was asked for.
-        expected: String,
-        /// What came.
-        found: String,
-    },
-    /// It would not fit.
-    #[error("{file} needs {} more, but only {} are free in {folder}: make room, or set HF_HOME to a larger disk", human_bytes(*.need), human_bytes(*.free))]
-    NoRoom {
-        /// Path.
-        file: String,
-        /// The cache.
-        folder: PathBuf,
-        /// Bytes still to come.
-        need: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
-    /// It did not fit.
-    #[error("{path}: the disk is full after {} ({source}); what arrived is kept: make room, or set HF_HOME to a larger disk, and run the same command again", human_bytes(*.have))]
-    DiskFull {
-        /// The unfinished file.
-        path: PathBuf,
-        /// Bytes here.
-        have: u64,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The disk failed in another way.
-    #[error("{path}: {source}")]
-    Disk {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process is at it and does not come to an end.
-    #[error(
-        "{path} is locked by another process that has been fetching this file for too long; end it, or try again later"
-    )]
-    Busy {
-        /// The lock.
-        path: PathBuf,
-    },
-    /// The user said stop.
-    #[error("stopped; what arrived is kept, the same command goes on from there")]
-    Stopped,
-    /// The lock could not be used.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-}
-
-fn code_shown(code: &Option<String>) -> String {
-    code.as_ref()
-        .map_or_else(String::new, |code| format!(", {code}"))
-}
-
 /// What the hub states of a file before any of it is fetched.
 #[derive(Debug)]
 struct Stated {
@@ -311,12 +118,7 @@ impl Hub {
     /// # Errors
     /// [`HubError::Endpoint`] and [`HubError::Token`].
     pub fn from_env() -> Result<Self, HubError> {
-        let var = |name| {
-            std::env::var(name)
-                .ok()
-                .map(|v| v.trim().to_string())
-                .filter(|v| !v.is_empty())
-        };
+        let var = |name| std::env::var(name).ok().map(|v| v.trim().to_string()).filter(|v| !v.is_empty());
         let endpoint = var("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_string());
         Self::new(&endpoint, var("HF_TOKEN").as_deref(), Patience::default())
     }
@@ -360,16 +162,8 @@ impl Hub {
         stop: &dyn Fn() -> bool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Pulled, HubError> {
-        let locked = if update {
-            None
-        } else {
-            lock.find(wanted.repository, wanted.file)?
-        };
-        let expected = Expected {
-            wanted,
-            locked: locked.as_ref(),
-            lock,
-        };
+        let locked = if update { None } else { lock.find(wanted.repository, wanted.file)? };
+        let expected = Expected { wanted, locked: locked.as_ref(), lock };
         expected.agree_with_each_other()?;
 
         // What the lock speaks of is here: no network is needed to say so.
@@ -377,20 +171,13 @@ impl Hub {
             && let Some(path) = cache.find_locked(locked)
         {
             let found = fs::metadata(&path).map(|m| m.len()).unwrap_or(0);
-            if found == locked.bytes && hash_whole(&path, None, stop, on_event)?.0 == locked.sha256
-            {
-                return Ok(Pulled {
-                    path,
-                    locked: locked.clone(),
-                    was_here: true,
-                });
+            if found == locked.bytes && hash_whole(&path, None, stop, on_event)?.0 == locked.sha256 {
+                return Ok(Pulled { path, locked: locked.clone(), was_here: true });
             }
             on_event(Event::Damaged(&path));
         }
 
-        let revision = locked
-            .as_ref()
-            .map_or(wanted.revision, |l| l.commit.as_str());
+        let revision = locked.as_ref().map_or(wanted.revision, |l| l.commit.as_str());
         let stated = self.ask(wanted, revision, stop, on_event)?;
         expected.allow(&stated)?;
         if is_commit(revision) && stated.commit != revision {
@@ -401,11 +188,7 @@ impl Hub {
             });
         }
 
-        let _guard = self.lock_against_others(
-            &cache.pull_lock(wanted.repository, &stated.etag),
-            stop,
-            on_event,
-        )?;
+        let _guard = self.lock_against_others(&cache.pull_lock(wanted.repository, &stated.etag), stop, on_event)?;
         let blob = cache.blob(wanted.repository, &stated.etag);
         let blob_folder = blob.parent().unwrap_or(cache.root());
         fs::create_dir_all(blob_folder).map_err(disk(blob_folder))?;
@@ -417,41 +200,20 @@ impl Hub {
                 if expected.verify(&stated, sha256, git).is_ok() {
                     let entry = entry(wanted, &stated, sha256);
                     lock.record(entry.clone())?;
-                    let path = cache.link(
-                        wanted.repository,
-                        revision,
-                        &stated.commit,
-                        wanted.file,
-                        &stated.etag,
-                    );
-                    return Ok(Pulled {
-                        path: path.map_err(disk(&blob))?,
-                        locked: entry,
-                        was_here: true,
-                    });
+                    let path = cache.link(wanted.repository, revision, &stated.commit, wanted.file, &stated.etag);
+                    return Ok(Pulled { path: path.map_err(disk(&blob))?, locked: entry, was_here: true });
                 }
             }
             on_event(Event::Damaged(&blob));
         }
 
         let incomplete = cache.incomplete(wanted.repository, &stated.etag);
-        let sha256 =
-            self.fetch_verified(wanted, &stated, &expected, &incomplete, stop, on_event)?;
+        let sha256 = self.fetch_verified(wanted, &stated, &expected, &incomplete, stop, on_event)?;
         let entry = entry(wanted, &stated, sha256);
         // Recorded first: should this be the last thing that happens, the file under its name is still held to it.
         lock.record(entry.clone())?;
-        let path = cache.place(
-            wanted.repository,
-            revision,
-            &stated.commit,
-            wanted.file,
-            &stated.etag,
-        );
-        Ok(Pulled {
-            path: path.map_err(disk(&incomplete))?,
-            locked: entry,
-            was_here: false,
-        })
+        let path = cache.place(wanted.repository, revision, &stated.commit, wanted.file, &stated.etag);
+        Ok(Pulled { path: path.map_err(disk(&incomplete))?, locked: entry, was_here: false })
     }
 
     /// What the hub says the file is.
@@ -470,19 +232,11 @@ impl Hub {
             };
             failures += 1;
             // Without a network the second attempt ends as the first; the user should know at once.
-            let allowed = if passing.unreachable {
-                self.patience.attempts.min(2)
-            } else {
-                self.patience.attempts
-            };
+            let allowed = if passing.unreachable { self.patience.attempts.min(2) } else { self.patience.attempts };
             if failures >= allowed {
                 return Err(match passing.unreachable {
                     true => HubError::Unreachable(passing.why),
-                    false => HubError::HubFails {
-                        file: wanted.file.into(),
-                        attempts: failures,
-                        why: passing.why,
-                    },
+                    false => HubError::HubFails { file: wanted.file.into(), attempts: failures, why: passing.why },
                 });
             }
             self.wait(failures, &passing, stop, on_event)?;
@@ -522,31 +276,19 @@ impl Hub {
                 }
             }
             let own = |name| {
-                if answer.is_redirect() {
-                    None
-                } else {
-                    answer.header(name)
-                }
+                if answer.is_redirect() { None } else { answer.header(name) }
             };
             let bytes = linked_bytes.or_else(|| own("content-length")?.parse().ok());
             let etag = linked_etag.or_else(|| answer.header("etag").map(plain_etag));
-            let not_a_hub = |found: String| HubError::NotAHub {
-                host: host(&uri),
-                file: wanted.file.to_string(),
-                found,
-            };
-            if let Some(page) =
-                own("content-type").filter(|t| commit.is_none() && t.starts_with("text/html"))
-            {
+            let not_a_hub =
+                |found: String| HubError::NotAHub { host: host(&uri), file: wanted.file.to_string(), found };
+            if let Some(page) = own("content-type").filter(|t| commit.is_none() && t.starts_with("text/html")) {
                 return Err(not_a_hub(format!("with a web page ({})", shown(page))));
             }
-            let Some(commit) = commit
-                .filter(|c| is_commit(c))
-                .or_else(|| is_commit(revision).then(|| revision.to_string()))
+            let Some(commit) =
+                commit.filter(|c| is_commit(c)).or_else(|| is_commit(revision).then(|| revision.to_string()))
             else {
-                return Err(not_a_hub(
-                    "without naming the commit (X-Repo-Commit)".into(),
-                ));
+                return Err(not_a_hub("without naming the commit (X-Repo-Commit)".into()));
             };
             let Some(etag) = etag.filter(|e| is_etag_name(e)) else {
                 return Err(not_a_hub("without a usable ETag".into()));
@@ -554,18 +296,10 @@ impl Hub {
             let Some(bytes) = bytes else {
                 return Err(not_a_hub("without stating the size".into()));
             };
-            return Ok(Ok(Stated {
-                commit: commit.to_ascii_lowercase(),
-                etag,
-                bytes,
-            }));
+            return Ok(Ok(Stated { commit: commit.to_ascii_lowercase(), etag, bytes }));
         }
         let found = format!("with more than {MAX_HUB_REDIRECTS} redirects, one after the other");
-        Err(HubError::NotAHub {
-            host: host(&uri),
-            file: wanted.file.to_string(),
-            found,
-        })
+        Err(HubError::NotAHub { host: host(&uri), file: wanted.file.to_string(), found })
     }
 
     /// Fetches into `incomplete`, from where it ends, until all is there and is what it must be.
@@ -578,7 +312,7 @@ impl Hub {
         stop: &dyn Fn() -> bool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Sha256, HubError> {
-        let mut partial = Partial::open(incomplete, stated, stop, on_event)?;
+        let mut partial = Partial::open(incomplete, stated.bytes, stated.is_git_hash(), stop, on_event)?;
         loop {
             let resumed = partial.len > 0;
             if let Err(error) = self.fetch(wanted, stated, &mut partial, stop, on_event) {
@@ -619,12 +353,7 @@ impl Hub {
             && need > room.f_bavail.saturating_mul(room.f_frsize)
         {
             let free = room.f_bavail.saturating_mul(room.f_frsize);
-            return Err(HubError::NoRoom {
-                file: wanted.file.into(),
-                folder: folder.to_path_buf(),
-                need,
-                free,
-            });
+            return Err(HubError::NoRoom { file: wanted.file.into(), folder: folder.to_path_buf(), need, free });
         }
         let mut failures = 0;
         while partial.len < stated.bytes {
@@ -632,11 +361,7 @@ impl Hub {
             let Err(passing) = self.fetch_once(wanted, stated, partial, stop, on_event)? else {
                 break;
             };
-            failures = if partial.len >= before + PROGRESS_BYTES {
-                1
-            } else {
-                failures + 1
-            };
+            failures = if partial.len >= before + PROGRESS_BYTES { 1 } else { failures + 1 };
             if failures >= self.patience.attempts {
                 return Err(HubError::CutShort {
                     file: wanted.file.to_string(),
@@ -676,25 +401,14 @@ impl Hub {
                 return Ok(Err(Passing::because("the answer ended before it began")));
             }
         };
-        let refused = |found: String| HubError::NotAHub {
-            host: host(&answer.uri),
-            file: wanted.file.to_string(),
-            found,
-        };
+        let refused =
+            |found: String| HubError::NotAHub { host: host(&answer.uri), file: wanted.file.to_string(), found };
         match answer.status {
             200 if partial.len > 0 => partial.start_again()?, // a server that knows no ranges, or has another file by now
             200 => {}
             206 => {
                 let range = answer.header("content-range").unwrap_or_default();
-                if range
-                    != format!(
-                        "bytes {}-{}/{}",
-                        partial.len,
-                        stated.bytes - 1,
-                        stated.bytes
-                    )
-                    || partial.len == 0
-                {
+                if range != format!("bytes {}-{}/{}", partial.len, stated.bytes - 1, stated.bytes) || partial.len == 0 {
                     let why = format!("a range that was not asked for ({:?})", shown(range));
                     partial.start_again()?;
                     return Ok(Err(Passing::because(&why)));
@@ -706,31 +420,19 @@ impl Hub {
             }
             _ => return self.refusal(wanted, &stated.commit, &answer).map(Err),
         }
-        if answer
-            .header("content-type")
-            .is_some_and(|t| t.starts_with("text/html"))
-            && !wanted.file.ends_with(".html")
+        if answer.header("content-type").is_some_and(|t| t.starts_with("text/html")) && !wanted.file.ends_with(".html")
         {
             return Err(refused("with a web page".into()));
         }
-        if let Some(encoding) = answer
-            .header("content-encoding")
-            .filter(|e| !e.eq_ignore_ascii_case("identity"))
-        {
+        if let Some(encoding) = answer.header("content-encoding").filter(|e| !e.eq_ignore_ascii_case("identity")) {
             return Err(refused(format!("with a {} encoding", shown(encoding))));
         }
         let missing = stated.bytes - partial.len;
-        if let Some(length) = answer
-            .number("content-length")
-            .filter(|length| *length != missing)
-        {
+        if let Some(length) = answer.number("content-length").filter(|length| *length != missing) {
             return Err(self.wrong_size(wanted, stated, "what arrives has", partial.len + length));
         }
 
-        on_event(Event::Fetching {
-            from: partial.len,
-            of: stated.bytes,
-        });
+        on_event(Event::Fetching { from: partial.len, of: stated.bytes });
         let mut told = Instant::now();
         loop {
             match parts.next(stop) {
@@ -738,12 +440,7 @@ impl Hub {
                     if partial.len + piece.len() as u64 > stated.bytes {
                         let found = partial.len + piece.len() as u64;
                         partial.start_again()?; // not kept: all of it is in doubt
-                        return Err(self.wrong_size(
-                            wanted,
-                            stated,
-                            "what arrives has at least",
-                            found,
-                        ));
+                        return Err(self.wrong_size(wanted, stated, "what arrives has at least", found));
                     }
                     partial.write(&piece)?;
                     if told.elapsed() >= ARRIVED_INTERVAL || partial.len == stated.bytes {
@@ -760,12 +457,7 @@ impl Hub {
     }
 
     /// What an answer other than success means.
-    fn refusal(
-        &self,
-        wanted: &Wanted<'_>,
-        revision: &str,
-        answer: &Answer,
-    ) -> Result<Passing, HubError> {
+    fn refusal(&self, wanted: &Wanted<'_>, revision: &str, answer: &Answer) -> Result<Passing, HubError> {
         let code = answer.header("x-error-code").map(shown);
         let of_the_hub = self.exchange.is_endpoint(&answer.uri);
         match answer.status {
@@ -797,19 +489,11 @@ impl Hub {
         }
     }
 
-    fn passing(
-        &self,
-        wanted: &Wanted<'_>,
-        uri: &Uri,
-        trouble: Trouble,
-    ) -> Result<Passing, HubError> {
+    fn passing(&self, wanted: &Wanted<'_>, uri: &Uri, trouble: Trouble) -> Result<Passing, HubError> {
         match trouble {
             Trouble::Stopped => Err(HubError::Stopped),
             Trouble::Passing(why) => Ok(Passing::because(&why)),
-            Trouble::Unreachable(why) => Ok(Passing {
-                unreachable: true,
-                ..Passing::because(&why)
-            }),
+            Trouble::Unreachable(why) => Ok(Passing { unreachable: true, ..Passing::because(&why) }),
             Trouble::Lasting(why) => Err(HubError::NotAHub {
                 host: host(uri),
                 file: wanted.file.to_string(),
@@ -826,39 +510,18 @@ impl Hub {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), HubError> {
         let backoff = self.patience.backoff * 2u32.saturating_pow((failures - 1).min(6));
-        let after = passing
-            .retry_after
-            .map_or(backoff, |asked| asked.min(MAX_RETRY_AFTER).max(backoff));
-        on_event(Event::Retrying {
-            why: &passing.why,
-            after,
-        });
-        if sleep(after, stop) {
-            Err(HubError::Stopped)
-        } else {
-            Ok(())
-        }
+        let after = passing.retry_after.map_or(backoff, |asked| asked.min(MAX_RETRY_AFTER).max(backoff));
+        on_event(Event::Retrying { why: &passing.why, after });
+        if sleep(after, stop) { Err(HubError::Stopped) } else { Ok(()) }
     }
 
     fn address(&self, wanted: &Wanted<'_>, revision: &str) -> Result<Uri, HubError> {
         let file: Vec<_> = wanted.file.split('/').map(percent).collect();
-        let text = format!(
-            "{}/{}/resolve/{}/{}",
-            self.endpoint,
-            wanted.repository,
-            percent(revision),
-            file.join("/")
-        );
+        let text = format!("{}/{}/resolve/{}/{}", self.endpoint, wanted.repository, percent(revision), file.join("/"));
         text.parse().map_err(|_| HubError::Endpoint(shown(&text)))
     }
 
-    fn wrong_size(
-        &self,
-        wanted: &Wanted<'_>,
-        stated: &Stated,
-        from: &'static str,
-        found: u64,
-    ) -> HubError {
+    fn wrong_size(&self, wanted: &Wanted<'_>, stated: &Stated, from: &'static str, found: u64) -> HubError {
         HubError::WrongSize {
             file: wanted.file.to_string(),
             repository: wanted.repository.to_string(),
@@ -877,20 +540,14 @@ impl Hub {
     ) -> Result<File, HubError> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(disk(folder))?;
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(disk(path))?;
+        let file = File::options().create(true).append(true).open(path).map_err(disk(path))?;
         let since = Instant::now();
         let mut told = false;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(file),
                 Err(TryLockError::WouldBlock) if since.elapsed() >= self.patience.other_pull => {
-                    return Err(HubError::Busy {
-                        path: path.to_path_buf(),
-                    });
+                    return Err(HubError::Busy { path: path.to_path_buf() });
                 }
                 Err(TryLockError::WouldBlock) => {
                     if !std::mem::replace(&mut told, true) {
@@ -901,10 +558,7 @@ impl Hub {
                     }
                 }
                 Err(TryLockError::Error(source)) => {
-                    return Err(HubError::Disk {
-                        path: path.to_path_buf(),
-                        source,
-                    });
+                    return Err(HubError::Disk { path: path.to_path_buf(), source });
                 }
             }
         }
@@ -920,11 +574,7 @@ struct Passing {
 
 impl Passing {
     fn because(why: &str) -> Self {
-        Self {
-            why: shown(why),
-            unreachable: false,
-            retry_after: None,
-        }
+        Self { why: shown(why), unreachable: false, retry_after: None }
     }
 }
 
@@ -939,40 +589,22 @@ impl Expected<'_> {
     /// The list and the lock must say the same.
     fn agree_with_each_other(&self) -> Result<(), HubError> {
         match (self.locked, self.wanted.sha256) {
-            (Some(locked), Some(listed)) if locked.sha256 != listed => Err(self.wrong_hash(
-                "models.toml",
-                &listed.to_string(),
-                "models.lock says",
-                &locked.sha256.to_string(),
-            )),
+            (Some(locked), Some(listed)) if locked.sha256 != listed => {
+                Err(self.wrong_hash("models.toml", listed, "models.lock says", locked.sha256))
+            }
             _ => Ok(()),
         }
     }
 
     /// What the hub states must not contradict what is known; nothing is fetched that would be refused anyway.
     fn allow(&self, stated: &Stated) -> Result<(), HubError> {
-        let listed = (
-            "models.toml".to_string(),
-            self.wanted.bytes,
-            self.wanted.sha256,
-        );
-        let locked = self.locked.map(|l| {
-            (
-                self.lock.path().display().to_string(),
-                Some(l.bytes),
-                Some(l.sha256),
-            )
-        });
+        let listed = ("models.toml".to_string(), self.wanted.bytes, self.wanted.sha256);
+        let locked = self.locked.map(|l| (self.lock.path().display().to_string(), Some(l.bytes), Some(l.sha256)));
         for (by, bytes, sha256) in std::iter::once(listed).chain(locked) {
             if let (Some(expected), Some(found)) = (sha256, stated.sha256())
                 && expected != found
             {
-                return Err(self.wrong_hash(
-                    &by,
-                    &expected.to_string(),
-                    "the hub states",
-                    &found.to_string(),
-                ));
+                return Err(self.wrong_hash(&by, expected, "the hub states", found));
             }
             if let Some(expected) = bytes.filter(|b| *b != stated.bytes) {
                 return Err(HubError::WrongSize {
@@ -992,202 +624,43 @@ impl Expected<'_> {
     fn verify(&self, stated: &Stated, sha256: Sha256, git: Option<String>) -> Result<(), HubError> {
         let says = [
             ("models.toml".to_string(), self.wanted.sha256),
-            (
-                self.lock.path().display().to_string(),
-                self.locked.map(|l| l.sha256),
-            ),
+            (self.lock.path().display().to_string(), self.locked.map(|l| l.sha256)),
             ("the hub".to_string(), stated.sha256()),
         ];
         for (by, expected) in says {
             if let Some(expected) = expected.filter(|e| *e != sha256) {
-                return Err(self.wrong_hash(
-                    &by,
-                    &expected.to_string(),
-                    "what arrived has",
-                    &sha256.to_string(),
-                ));
+                return Err(self.wrong_hash(&by, expected, "what arrived has", sha256));
             }
         }
         match git {
-            Some(found) if found != stated.etag.to_ascii_lowercase() => {
-                Err(HubError::WrongGitHash {
-                    file: self.wanted.file.to_string(),
-                    repository: self.wanted.repository.to_string(),
-                    expected: stated.etag.clone(),
-                    found,
-                })
-            }
+            Some(found) if found != stated.etag.to_ascii_lowercase() => Err(HubError::WrongGitHash {
+                file: self.wanted.file.to_string(),
+                repository: self.wanted.repository.to_string(),
+                expected: stated.etag.clone(),
+                found,
+            }),
             _ => Ok(()),
         }
     }
 
-    fn wrong_hash(&self, by: &str, expected: &str, from: &'static str, found: &str) -> HubError {
-        let way_out = if self.locked.is_some() {
-            format!(
-                "; if the new content is wanted and trusted, pull with --update, or remove its entry from {}",
+    fn wrong_hash(&self, by: &str, expected: Sha256, from: &'static str, found: Sha256) -> HubError {
+        let way_out = match self.locked {
+            Some(_) => format!(
+                "if the new content is wanted and trusted, pull with --update, or remove its entry from {}",
                 self.lock.path().display()
-            )
-        } else {
-            "; nothing of it was kept".to_string()
+            ),
+            None => "nothing of it was kept".to_string(),
         };
-        HubError::WrongHash {
+        HubError::WrongHash(Box::new(WrongHash {
             file: self.wanted.file.to_string(),
             repository: self.wanted.repository.to_string(),
             by: by.to_string(),
-            expected: expected.to_string(),
+            expected,
             from,
-            found: found.to_string(),
+            found,
             way_out,
-        }
+        }))
     }
-}
-
-/// The unfinished file, and the hashes of what is in it.
-struct Partial {
-    path: PathBuf,
-    file: File,
-    len: u64,
-    sha256: sha2::Sha256,
-    git: Option<sha1::Sha1>,
-    bytes: u64,
-}
-
-impl Partial {
-    /// Opens it, or begins it; what is there is read and hashed.
-    fn open(
-        path: &Path,
-        stated: &Stated,
-        stop: &dyn Fn() -> bool,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Self, HubError> {
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(disk(path))?;
-        let len = file.metadata().map_err(disk(path))?.len();
-        let mut this = Self {
-            path: path.to_path_buf(),
-            file,
-            len: 0,
-            sha256: sha2::Sha256::new(),
-            git: stated.is_git_hash().then(|| git_blob(stated.bytes)),
-            bytes: stated.bytes,
-        };
-        if len > stated.bytes {
-            this.len = len;
-            this.start_again()?;
-            return Ok(this);
-        }
-        if len > 0 {
-            on_event(Event::Hashing(len));
-            let mut here = (&this.file).take(len);
-            let read = for_each_chunk(&mut here, &mut |chunk| {
-                this.sha256.update(chunk);
-                if let Some(git) = &mut this.git {
-                    git.update(chunk);
-                }
-                this.len += chunk.len() as u64;
-                !stop()
-            });
-            read.map_err(|e| {
-                if stop() {
-                    HubError::Stopped
-                } else {
-                    disk(path)(e)
-                }
-            })?;
-        }
-        Ok(this)
-    }
-
-    fn start_again(&mut self) -> Result<(), HubError> {
-        if self.len > 0 {
-            self.file.set_len(0).map_err(disk(&self.path))?;
-            self.file
-                .seek(SeekFrom::Start(0))
-                .map_err(disk(&self.path))?;
-        }
-        self.len = 0;
-        self.sha256 = sha2::Sha256::new();
-        self.git = self.git.is_some().then(|| git_blob(self.bytes));
-        Ok(())
-    }
-
-    fn write(&mut self, piece: &[u8]) -> Result<(), HubError> {
-        use io::ErrorKind as K;
-        self.file
-            .write_all(piece)
-            .map_err(|source| match source.kind() {
-                K::StorageFull | K::QuotaExceeded | K::FileTooLarge => HubError::DiskFull {
-                    path: self.path.clone(),
-                    have: self.len,
-                    source,
-                },
-                _ => HubError::Disk {
-                    path: self.path.clone(),
-                    source,
-                },
-            })?;
-        self.sha256.update(piece);
-        if let Some(git) = &mut self.git {
-            git.update(piece);
-        }
-        self.len += piece.len() as u64;
-        Ok(())
-    }
-
-    fn hashes(&self) -> (Sha256, Option<String>) {
-        (
-            Sha256::from_hasher(self.sha256.clone()),
-            self.git.clone().map(hex_of),
-        )
-    }
-}
-
-/// The SHA-256 of a whole file, and its hash as a git blob of this size where one is given.
-fn hash_whole(
-    path: &Path,
-    git: Option<u64>,
-    stop: &dyn Fn() -> bool,
-    on_event: &mut dyn FnMut(Event<'_>),
-) -> Result<(Sha256, Option<String>), HubError> {
-    let mut file = File::open(path).map_err(disk(path))?;
-    on_event(Event::Hashing(file.metadata().map_err(disk(path))?.len()));
-    let mut sha256 = sha2::Sha256::new();
-    let mut git = git.map(git_blob);
-    let read = for_each_chunk(&mut file, &mut |chunk| {
-        sha256.update(chunk);
-        if let Some(git) = &mut git {
-            git.update(chunk);
-        }
-        !stop()
-    });
-    read.map_err(|e| {
-        if stop() {
-            HubError::Stopped
-        } else {
-            disk(path)(e)
-        }
-    })?;
-    Ok((Sha256::from_hasher(sha256), git.map(hex_of)))
-}
-
-/// A git blob's hash is that of its content after `blob SIZE\0` (Pro Git, section 10.2).
-fn git_blob(bytes: u64) -> sha1::Sha1 {
-    let mut hasher = sha1::Sha1::new();
-    hasher.update(format!("blob {bytes}\0"));
-    hasher
-}
-
-fn hex_of(hasher: sha1::Sha1) -> String {
-    hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 fn entry(wanted: &Wanted<'_>, stated: &Stated, sha256: Sha256) -> LockedFile {
@@ -1198,16 +671,8 @@ fn entry(wanted: &Wanted<'_>, stated: &Stated, sha256: Sha256) -> LockedFile {
         commit: stated.commit.clone(),
         bytes: stated.bytes,
         sha256,
-        date: jiff::Timestamp::now()
-            .round(jiff::Unit::Second)
-            .unwrap_or_default()
-            .to_string(),
+        date: jiff::Timestamp::now().round(jiff::Unit::Second).unwrap_or_default().to_string(),
     }
-}
-
-fn disk(path: &Path) -> impl FnOnce(io::Error) -> HubError + use<> {
-    let path = path.to_path_buf();
-    move |source| HubError::Disk { path, source }
 }
 
 /// An ETag without its quotes and weakness mark.
@@ -1221,16 +686,14 @@ fn host(uri: &Uri) -> String {
 
 /// A path's segment with everything but unreserved characters percent-encoded (RFC 3986, section 2.3).
 fn percent(segment: &str) -> String {
-    segment
-        .bytes()
-        .fold(String::with_capacity(segment.len()), |mut out, b| {
-            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-                out.push(char::from(b));
-            } else {
-                out.push_str(&format!("%{b:02X}"));
-            }
-            out
-        })
+    segment.bytes().fold(String::with_capacity(segment.len()), |mut out, b| {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+            out.push(char::from(b));
+        } else {
+            out.push_str(&format!("%{b:02X}"));
+        }
+        out
+    })
 }
 
 #[cfg(test)]
@@ -1240,45 +703,16 @@ mod tests {
     #[test]
     fn addresses_are_built_as_the_hub_has_them() {
         let hub = Hub::new("http://127.0.0.1:8000/", None, Patience::default()).unwrap();
-        let wanted = Wanted {
-            repository: "org/na.me",
-            revision: "main",
-            file: "a b/ü.onnx",
-            bytes: None,
-            sha256: None,
-        };
+        let wanted =
+            Wanted { repository: "org/na.me", revision: "main", file: "a b/ü.onnx", bytes: None, sha256: None };
         let uri = hub.address(&wanted, "refs/pr/1").unwrap().to_string();
-        assert_eq!(
-            uri,
-            "http://127.0.0.1:8000/org/na.me/resolve/refs%2Fpr%2F1/a%20b/%C3%BC.onnx"
-        );
-    }
-
-    #[test]
-    fn a_git_blob_s_hash_is_git_s() {
-        // $ printf 'test content\n' | git hash-object --stdin      (Pro Git, section 10.2)
-        let mut hasher = git_blob(13);
-        hasher.update(b"test content\n");
-        assert_eq!(hex_of(hasher), "d670460b4b4aece5915caf5c68d12f560a9fe3e4");
+        assert_eq!(uri, "http://127.0.0.1:8000/org/na.me/resolve/refs%2Fpr%2F1/a%20b/%C3%BC.onnx");
     }
 
     #[test]
     fn an_endpoint_or_token_that_cannot_be_used_is_refused() {
-        for endpoint in [
-            "",
-            "huggingface.co",
-            "ftp://x",
-            "http://",
-            "http://x?y",
-            "not an address",
-        ] {
-            assert!(
-                matches!(
-                    Hub::new(endpoint, None, Patience::default()),
-                    Err(HubError::Endpoint(_))
-                ),
-                "{endpoint}"
-            );
+        for endpoint in ["", "huggingface.co", "ftp://x", "http://", "http://x?y", "not an address"] {
+            assert!(matches!(Hub::new(endpoint, None, Patience::default()), Err(HubError::Endpoint(_))), "{endpoint}");
         }
         let token = Hub::new("http://x", Some("a\nb"), Patience::default());
         assert!(matches!(token, Err(HubError::Token)));

@@ -28,8 +28,7 @@ impl HubCache {
 
     /// Where everything of one repository lies.
     pub fn repository(&self, repository: &str) -> PathBuf {
-        self.root
-            .join(format!("models--{}", repository.replace('/', "--")))
+        self.root.join(format!("models--{}", repository.replace('/', "--")))
     }
 
     /// The content with this ETag, whether or not it is there.
@@ -39,39 +38,28 @@ impl HubCache {
 
     /// The unfinished content with this ETag: what a pull writes to and resumes from.
     pub fn incomplete(&self, repository: &str, etag: &str) -> PathBuf {
-        self.repository(repository)
-            .join("blobs")
-            .join(format!("{etag}.incomplete"))
+        self.repository(repository).join("blobs").join(format!("{etag}.incomplete"))
     }
 
     /// The file whose lock says that someone is fetching this content; the same one as other tools take.
     pub fn pull_lock(&self, repository: &str, etag: &str) -> PathBuf {
-        self.root
-            .join(".locks")
-            .join(format!("models--{}", repository.replace('/', "--")))
-            .join(format!("{etag}.lock"))
+        self.root.join(".locks").join(format!("models--{}", repository.replace('/', "--"))).join(format!("{etag}.lock"))
     }
 
     /// Where a commit's file stands, whether or not it is there.
     pub fn snapshot_file(&self, repository: &str, commit: &str, file: &str) -> PathBuf {
-        self.repository(repository)
-            .join("snapshots")
-            .join(commit)
-            .join(file)
+        self.repository(repository).join("snapshots").join(commit).join(file)
     }
 
     /// The file as it was at this commit, if it is here whole.
     pub fn find_at_commit(&self, repository: &str, commit: &str, file: &str) -> Option<PathBuf> {
         let path = self.snapshot_file(repository, commit, file);
-        fs::metadata(&path)
-            .is_ok_and(|m| m.is_file())
-            .then_some(path)
+        fs::metadata(&path).is_ok_and(|m| m.is_file()).then_some(path)
     }
 
     /// The file at a branch, tag or commit, if it is here; else at any commit that is here, the newest first.
     pub fn find(&self, repository: &str, revision: &str, file: &str) -> Option<PathBuf> {
-        let named =
-            fs::read_to_string(self.repository(repository).join("refs").join(revision)).ok();
+        let named = fs::read_to_string(self.repository(repository).join("refs").join(revision)).ok();
         let commit = named.as_deref().map_or(revision, str::trim);
         if is_commit(commit)
             && let Some(path) = self.find_at_commit(repository, commit, file)
@@ -101,15 +89,12 @@ impl HubCache {
     /// The file that the lock speaks of: at its commit, or at another one with the same content (a blob's name is its hash).
     /// A file of that name with other content is none.
     pub fn find_locked(&self, locked: &LockedFile) -> Option<PathBuf> {
-        self.find_at_commit(&locked.repository, &locked.commit, &locked.file)
-            .or_else(|| {
-                let hash = locked.sha256.to_string();
-                let mut elsewhere = self.find_all(&locked.repository, &locked.file).into_iter();
-                elsewhere.find(|path| {
-                    fs::canonicalize(path)
-                        .is_ok_and(|blob| blob.file_name().is_some_and(|n| *n == *hash))
-                })
-            })
+        self.find_at_commit(&locked.repository, &locked.commit, &locked.file).or_else(|| {
+            let hash = locked.sha256.to_string();
+            let mut elsewhere = self.find_all(&locked.repository, &locked.file).into_iter();
+            elsewhere
+                .find(|path| fs::canonicalize(path).is_ok_and(|blob| blob.file_name().is_some_and(|n| *n == *hash)))
+        })
     }
 
     /// Puts a finished, verified content in place: flushed to the disk, renamed to its blob, linked into the commit's tree, and
@@ -117,14 +102,7 @@ impl HubCache {
     ///
     /// # Errors
     /// What the file system says; the unfinished file is then still there, or the blob already is.
-    pub fn place(
-        &self,
-        repository: &str,
-        revision: &str,
-        commit: &str,
-        file: &str,
-        etag: &str,
-    ) -> io::Result<PathBuf> {
+    pub fn place(&self, repository: &str, revision: &str, commit: &str, file: &str, etag: &str) -> io::Result<PathBuf> {
         let incomplete = self.incomplete(repository, etag);
         let blob = self.blob(repository, etag);
         File::open(&incomplete)?.sync_all()?;
@@ -137,24 +115,14 @@ impl HubCache {
     ///
     /// # Errors
     /// What the file system says.
-    pub fn link(
-        &self,
-        repository: &str,
-        revision: &str,
-        commit: &str,
-        file: &str,
-        etag: &str,
-    ) -> io::Result<PathBuf> {
+    pub fn link(&self, repository: &str, revision: &str, commit: &str, file: &str, etag: &str) -> io::Result<PathBuf> {
         let path = self.snapshot_file(repository, commit, file);
         let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
         let blob = self.blob(repository, etag);
         // snapshots/COMMIT/a/b.onnx is three folders below the repository: ../../../blobs/ETAG
         let up = 2 + Path::new(file).components().count() - 1;
-        let target: PathBuf = std::iter::repeat_n("..", up)
-            .collect::<PathBuf>()
-            .join("blobs")
-            .join(etag);
+        let target: PathBuf = std::iter::repeat_n("..", up).collect::<PathBuf>().join("blobs").join(etag);
         let temporary = folder.join(format!(".{etag}.{}.new", std::process::id()));
         let _ = fs::remove_file(&temporary); // left by a process of the same number that was killed here
         if std::os::unix::fs::symlink(&target, &temporary).is_err() {
@@ -186,8 +154,7 @@ pub fn is_commit(text: &str) -> bool {
 pub fn is_repository(text: &str) -> bool {
     let part = |p: &str| {
         p.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && p.bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            && p.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
             && !p.contains("--")
             && !p.contains("..")
             && p.len() <= 96
@@ -202,9 +169,7 @@ pub fn is_inner_path(text: &str) -> bool {
         && !text.contains(['\\', '\0', '\n', '\r'])
         && !text.contains("//")
         && !text.ends_with('/')
-        && Path::new(text)
-            .components()
-            .all(|c| matches!(c, Component::Normal(_)))
+        && Path::new(text).components().all(|c| matches!(c, Component::Normal(_)))
         && text.split('/').all(|name| name != ".")
 }
 
@@ -212,9 +177,7 @@ pub fn is_inner_path(text: &str) -> bool {
 pub fn is_etag_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && !text.starts_with('.')
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
@@ -234,25 +197,14 @@ mod tests {
         let incomplete = cache.incomplete("org/name", "etag1");
         fs::create_dir_all(incomplete.parent().unwrap()).unwrap();
         fs::write(&incomplete, b"content").unwrap();
-        let path = cache
-            .place("org/name", "main", COMMIT, "a/b/model.onnx", "etag1")
-            .unwrap();
+        let path = cache.place("org/name", "main", COMMIT, "a/b/model.onnx", "etag1").unwrap();
         assert!(!incomplete.exists());
         assert_eq!(fs::read(&path).unwrap(), b"content");
-        assert_eq!(
-            fs::read_link(&path).unwrap(),
-            Path::new("../../../../blobs/etag1")
-        );
-        assert_eq!(
-            cache.find("org/name", "main", "a/b/model.onnx"),
-            Some(path.clone())
-        );
+        assert_eq!(fs::read_link(&path).unwrap(), Path::new("../../../../blobs/etag1"));
+        assert_eq!(cache.find("org/name", "main", "a/b/model.onnx"), Some(path.clone()));
         assert_eq!(cache.find("org/name", COMMIT, "a/b/model.onnx"), Some(path));
         assert_eq!(cache.find("org/name", "main", "other.onnx"), None);
-        assert_eq!(
-            fs::read_to_string(folder.path().join("models--org--name/refs/main")).unwrap(),
-            COMMIT
-        );
+        assert_eq!(fs::read_to_string(folder.path().join("models--org--name/refs/main")).unwrap(), COMMIT);
     }
 
     #[test]
@@ -273,36 +225,13 @@ mod tests {
         for good in ["org/name", "name", "ggerganov/whisper.cpp"] {
             assert!(is_repository(good), "{good}");
         }
-        for bad in [
-            "",
-            "/",
-            "a/b/c",
-            "../x",
-            "a/..",
-            "a/.b",
-            "a b/c",
-            "a--b/c",
-            "org/na\nme",
-        ] {
+        for bad in ["", "/", "a/b/c", "../x", "a/..", "a/.b", "a b/c", "a--b/c", "org/na\nme"] {
             assert!(!is_repository(bad), "{bad}");
         }
-        for bad in [
-            "",
-            "/etc/passwd",
-            "../x",
-            "a/../b",
-            "a//b",
-            "a/./b",
-            "./a",
-            "a\\b",
-            "a/",
-            "a\0",
-        ] {
+        for bad in ["", "/etc/passwd", "../x", "a/../b", "a//b", "a/./b", "./a", "a\\b", "a/", "a\0"] {
             assert!(!is_inner_path(bad), "{bad:?}");
         }
-        assert!(is_inner_path(
-            "en/en_US/lessac/low/en_US-lessac-low.onnx.json"
-        ));
+        assert!(is_inner_path("en/en_US/lessac/low/en_US-lessac-low.onnx.json"));
         for bad in ["", "..", ".hidden", "a/b", "\"x\"", &"a".repeat(129)] {
             assert!(!is_etag_name(bad), "{bad}");
         }

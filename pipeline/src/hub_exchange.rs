@@ -74,10 +74,7 @@ impl Answer {
     pub fn target(&self) -> Result<Uri, Trouble> {
         let location = self.header("location").unwrap_or_default();
         join(&self.uri, location).ok_or_else(|| {
-            Trouble::Lasting(format!(
-                "a redirect leads to {:?}, which is no web address",
-                shown(location)
-            ))
+            Trouble::Lasting(format!("a redirect leads to {:?}, which is no web address", shown(location)))
         })
     }
 }
@@ -134,10 +131,7 @@ impl Exchange {
             .timeout_recv_response(Some(patience.read))
             .timeout_per_read(Some(patience.read))
             .user_agent(concat!("nearfield/", env!("CARGO_PKG_VERSION")));
-        if endpoint
-            .host()
-            .is_some_and(|h| h == "localhost" || h.starts_with("127.") || h == "[::1]")
-        {
+        if endpoint.host().is_some_and(|h| h == "localhost" || h.starts_with("127.") || h == "[::1]") {
             config = config.proxy(None); // a hub on this very machine is not behind the proxy
         }
         Self {
@@ -169,9 +163,7 @@ impl Exchange {
         let (sender, receiver) = mpsc::sync_channel(PIECES_WAITING);
         let (this, uri) = (self.clone(), uri.clone());
         thread::spawn(move || {
-            let last = this
-                .get_into(&uri, headers, &sender)
-                .map_or_else(Part::Trouble, |()| Part::End);
+            let last = this.get_into(&uri, headers, &sender).map_or_else(Part::Trouble, |()| Part::End);
             let _ = sender.send(last); // the receiver is gone only when nobody wants to know
         });
         Parts(receiver)
@@ -199,40 +191,22 @@ impl Exchange {
                 return Ok(());
             }
             let mut reader = body.into_reader();
-            let read = for_each_chunk(&mut reader, &mut |piece| {
-                sender.send(Part::Piece(piece.to_vec())).is_ok()
-            });
+            let read = for_each_chunk(&mut reader, &mut |piece| sender.send(Part::Piece(piece.to_vec())).is_ok());
             return read.map_err(|e| Trouble::from(ureq::Error::from(e)));
         }
-        Err(Trouble::Lasting(format!(
-            "more than {MAX_REDIRECTS} redirects, one after the other"
-        )))
+        Err(Trouble::Lasting(format!("more than {MAX_REDIRECTS} redirects, one after the other")))
     }
 
-    fn request(
-        &self,
-        method: &str,
-        uri: &Uri,
-        headers: &[(&str, &str)],
-    ) -> Result<(Answer, ureq::Body), Trouble> {
+    fn request(&self, method: &str, uri: &Uri, headers: &[(&str, &str)]) -> Result<(Answer, ureq::Body), Trouble> {
         // Identity: what is hashed must be the content, not a compressed form of it.
-        let mut request = Request::builder()
-            .method(method)
-            .uri(uri)
-            .header(header::ACCEPT_ENCODING, "identity");
+        let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT_ENCODING, "identity");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if let Some(authorization) = self
-            .authorization
-            .as_ref()
-            .filter(|_| self.is_endpoint(uri))
-        {
+        if let Some(authorization) = self.authorization.as_ref().filter(|_| self.is_endpoint(uri)) {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let request = request
-            .body(())
-            .map_err(|e| Trouble::Lasting(e.to_string()))?;
+        let request = request.body(()).map_err(|e| Trouble::Lasting(e.to_string()))?;
         let (parts, body) = self
             .agent
             .run(request)
@@ -243,11 +217,7 @@ impl Exchange {
                 other => other,
             })?
             .into_parts();
-        let answer = Answer {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            uri: uri.clone(),
-        };
+        let answer = Answer { status: parts.status.as_u16(), headers: parts.headers, uri: uri.clone() };
         Ok((answer, body))
     }
 }
@@ -259,15 +229,12 @@ impl From<ureq::Error> for Trouble {
         match error {
             E::HostNotFound => Trouble::Unreachable("no such host, or no name server".into()),
             E::ConnectionFailed => Trouble::Unreachable("no connection".into()),
-            E::Timeout(T::Resolve | T::Connect) => {
-                Trouble::Unreachable("no connection in time".into())
-            }
+            E::Timeout(T::Resolve | T::Connect) => Trouble::Unreachable("no connection in time".into()),
             E::Timeout(_) => Trouble::Passing("nothing arrived for too long".into()),
             E::Io(e) => match e.kind() {
-                K::ConnectionRefused
-                | K::NetworkUnreachable
-                | K::HostUnreachable
-                | K::AddrNotAvailable => Trouble::Unreachable(e.to_string()),
+                K::ConnectionRefused | K::NetworkUnreachable | K::HostUnreachable | K::AddrNotAvailable => {
+                    Trouble::Unreachable(e.to_string())
+                }
                 K::UnexpectedEof => Trouble::Passing("the connection was cut".into()),
                 // rustls and the certificate check come as InvalidData: the same at the next attempt.
                 K::InvalidData | K::InvalidInput => Trouble::Lasting(e.to_string()),
@@ -287,9 +254,7 @@ fn receive<T>(receiver: &mpsc::Receiver<T>, stop: &dyn Fn() -> bool) -> Result<T
             Ok(value) => return Ok(value),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Trouble::Passing(
-                    "the request ended without an answer".into(),
-                ));
+                return Err(Trouble::Passing("the request ended without an answer".into()));
             }
         }
     }
@@ -318,11 +283,7 @@ pub(crate) fn shown(text: &str) -> String {
 fn origin(uri: &Uri) -> (Option<&str>, Option<String>, Option<u16>) {
     let scheme = uri.scheme_str();
     let default = if scheme == Some("https") { 443 } else { 80 };
-    (
-        scheme,
-        uri.host().map(str::to_ascii_lowercase),
-        Some(uri.port_u16().unwrap_or(default)),
-    )
+    (scheme, uri.host().map(str::to_ascii_lowercase), Some(uri.port_u16().unwrap_or(default)))
 }
 
 /// The address that a `Location` means (RFC 3986, section 5.2, without `..` segments); `None` when it is none, or leaves https
@@ -334,12 +295,7 @@ fn join(base: &Uri, location: &str) -> Option<Uri> {
     let path = base.path();
     let absolute = if location.starts_with("http://") || location.starts_with("https://") {
         location.to_string()
-    } else if location.is_empty()
-        || location
-            .split(['/', '?'])
-            .next()
-            .is_some_and(|first| first.contains(':'))
-    {
+    } else if location.is_empty() || location.split(['/', '?']).next().is_some_and(|first| first.contains(':')) {
         return None; // nothing, or another scheme
     } else if location.starts_with("//") {
         format!("{scheme}:{location}")
@@ -362,23 +318,12 @@ mod tests {
 
     #[test]
     fn locations_are_joined_as_browsers_do_and_https_is_never_left() {
-        let base: Uri = "https://hub.example/org/name/resolve/main/a.bin?x=1"
-            .parse()
-            .unwrap();
+        let base: Uri = "https://hub.example/org/name/resolve/main/a.bin?x=1".parse().unwrap();
         for (location, joined) in [
-            (
-                "https://cdn.example/b?sig=%2F#part",
-                Some("https://cdn.example/b?sig=%2F"),
-            ),
+            ("https://cdn.example/b?sig=%2F#part", Some("https://cdn.example/b?sig=%2F")),
             ("/api/b", Some("https://hub.example/api/b")),
-            (
-                "b.bin",
-                Some("https://hub.example/org/name/resolve/main/b.bin"),
-            ),
-            (
-                "?y=2",
-                Some("https://hub.example/org/name/resolve/main/a.bin?y=2"),
-            ),
+            ("b.bin", Some("https://hub.example/org/name/resolve/main/b.bin")),
+            ("?y=2", Some("https://hub.example/org/name/resolve/main/a.bin?y=2")),
             ("//cdn.example:8443/b", Some("https://cdn.example:8443/b")),
             ("http://cdn.example/b", None),
             ("ftp://cdn.example/b", None),
@@ -386,21 +331,13 @@ mod tests {
             ("", None),
             ("/a b", None),
         ] {
-            assert_eq!(
-                join(&base, location).map(|u| u.to_string()).as_deref(),
-                joined,
-                "{location:?}"
-            );
+            assert_eq!(join(&base, location).map(|u| u.to_string()).as_deref(), joined, "{location:?}");
         }
     }
 
     #[test]
     fn the_hub_is_one_scheme_one_host_and_one_port() {
-        let hub = Exchange::new(
-            "https://hub.example".parse().unwrap(),
-            None,
-            &Patience::default(),
-        );
+        let hub = Exchange::new("https://hub.example".parse().unwrap(), None, &Patience::default());
         for (uri, same) in [
             ("https://HUB.example:443/x", true),
             ("http://hub.example/x", false),

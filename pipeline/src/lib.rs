@@ -13,7 +13,9 @@ pub mod content_hash;
 pub mod doctor;
 pub mod hub;
 pub mod hub_cache;
+mod hub_error;
 mod hub_exchange;
+mod hub_partial;
 pub mod log;
 pub mod models_command;
 pub mod models_lock;
@@ -23,6 +25,5 @@ pub mod turn_report;
 pub mod voice;
 
 /// What `--version` prints after the name: the version, and the SIMD level that the kernels found on this machine.
-pub static VERSION_LINES: LazyLock<String> = LazyLock::new(|| {
-    format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::llm::simd_level())
-});
+pub static VERSION_LINES: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::simd_level()));

@@ -45,8 +45,7 @@ pub fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> 
         }
         return Ok(());
     }
-    let mut rows =
-        vec![["NAME", "KIND", "SIZE", "LICENCE", "STATUS", "GOOD FOR"].map(String::from)];
+    let mut rows = vec![["NAME", "KIND", "SIZE", "LICENCE", "STATUS", "GOOD FOR"].map(String::from)];
     for model in registry.models() {
         rows.push([
             model.name.clone(),
@@ -57,8 +56,7 @@ pub fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> 
             model.good_for.clone(),
         ]);
     }
-    let widths: [usize; 6] =
-        std::array::from_fn(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0));
+    let widths: [usize; 6] = std::array::from_fn(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0));
     for row in rows {
         let mut line = String::new();
         for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
@@ -80,17 +78,12 @@ pub fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> 
 /// When there is no such model, the lock cannot be read, or `out` cannot be written.
 pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) -> Result<()> {
     let model = registry.model(name)?;
-    let found: Vec<_> = model
-        .files
-        .iter()
-        .map(|file| registry.find(model, file))
-        .collect::<Result<_, _>>()?;
+    let found: Vec<_> = model.files.iter().map(|file| registry.find(model, file)).collect::<Result<_, _>>()?;
     if json {
         let mut line = serde_json::to_value(model)?;
         line["status"] = json!(registry.status(model));
         for (i, found) in found.iter().enumerate() {
-            line["files"][i]["on_disk"] =
-                json!(found.as_ref().map(|f| f.path.display().to_string()));
+            line["files"][i]["on_disk"] = json!(found.as_ref().map(|f| f.path.display().to_string()));
             line["files"][i]["locked"] = json!(found.as_ref().and_then(|f| f.locked.as_ref()));
         }
         return Ok(writeln!(out, "{line}")?);
@@ -115,22 +108,14 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
         field("notes", notes)?;
     }
     let settings = serde_json::to_value(model.settings)?;
-    for (key, value) in settings
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(_, value)| !value.is_null())
-    {
+    for (key, value) in settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         field("setting", &format!("{key} = {value}"))?;
     }
     for (file, found) in model.files.iter().zip(&found) {
         field("", "")?;
         field("file", &file.path)?;
         if let Some((repository, revision)) = model.origin(file) {
-            field(
-                "  from",
-                &format!("https://huggingface.co/{repository} at {revision}"),
-            )?;
+            field("  from", &format!("https://huggingface.co/{repository} at {revision}"))?;
         }
         let locked = found.as_ref().and_then(|f| f.locked.as_ref());
         if let Some(bytes) = file.bytes.or(locked.map(|l| l.bytes)) {
@@ -144,17 +129,9 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
             (None, None) => field("  sha256", "recorded at the first pull")?,
         }
         if let Some(locked) = locked {
-            field(
-                "  locked",
-                &format!("commit {} on {}", locked.commit, locked.date),
-            )?;
+            field("  locked", &format!("commit {} on {}", locked.commit, locked.date))?;
         }
-        field(
-            "  on disk",
-            &found
-                .as_ref()
-                .map_or("not here".to_string(), |f| f.path.display().to_string()),
-        )?;
+        field("  on disk", &found.as_ref().map_or("not here".to_string(), |f| f.path.display().to_string()))?;
     }
     Ok(())
 }
@@ -187,44 +164,24 @@ pub fn pull_from(
     out: &mut dyn Write,
 ) -> Result<()> {
     // All names first: a slip of the pen in the last one should not be found an hour later.
-    let models = names
-        .iter()
-        .map(|name| registry.model(name))
-        .collect::<Result<Vec<_>, _>>()?;
+    let models = names.iter().map(|name| registry.model(name)).collect::<Result<Vec<_>, _>>()?;
     for model in models {
         for file in &model.files {
             let Some((repository, revision)) = model.origin(file) else {
                 registry.resolve(&model.name)?;
                 if settings.json {
-                    writeln!(
-                        out,
-                        "{}",
-                        json!({"name": model.name, "file": file.path, "status": Status::Bundled})
-                    )?;
+                    writeln!(out, "{}", json!({"name": model.name, "file": file.path, "status": Status::Bundled}))?;
                 } else {
                     writeln!(out, "{}: comes with Nearfield, nothing to pull", model.name)?;
                 }
                 continue;
             };
-            let wanted = Wanted {
-                repository,
-                revision,
-                file: &file.path,
-                bytes: file.bytes,
-                sha256: file.sha256,
-            };
+            let wanted = Wanted { repository, revision, file: &file.path, bytes: file.bytes, sha256: file.sha256 };
             let mut teller = Teller::new(&model.name, &file.path, settings.quiet);
             let places = registry.places();
-            let pulled = hub.pull(
-                &places.cache,
-                &places.lock(),
-                &wanted,
-                settings.update,
-                stop,
-                &mut |event| {
-                    teller.tell(&event);
-                },
-            );
+            let pulled = hub.pull(&places.cache, &places.lock(), &wanted, settings.update, stop, &mut |event| {
+                teller.tell(&event);
+            });
             teller.end();
             report_pulled(model, file, &pulled?, settings.json, out)?;
         }
@@ -232,13 +189,7 @@ pub fn pull_from(
     Ok(())
 }
 
-fn report_pulled(
-    model: &Model,
-    file: &ModelFile,
-    pulled: &Pulled,
-    json: bool,
-    out: &mut dyn Write,
-) -> Result<()> {
+fn report_pulled(model: &Model, file: &ModelFile, pulled: &Pulled, json: bool, out: &mut dyn Write) -> Result<()> {
     let locked = &pulled.locked;
     if json {
         let line = json!({
@@ -248,17 +199,9 @@ fn report_pulled(
         });
         return Ok(writeln!(out, "{line}")?);
     }
-    let how = if pulled.was_here {
-        "was here, verified"
-    } else {
-        "pulled, verified"
-    };
+    let how = if pulled.was_here { "was here, verified" } else { "pulled, verified" };
     let (size, path) = (human_bytes(locked.bytes), pulled.path.display());
-    Ok(writeln!(
-        out,
-        "{}: {how}: {size}, sha256 {}, {path}",
-        model.name, locked.sha256
-    )?)
+    Ok(writeln!(out, "{}: {how}: {size}, sha256 {}, {path}", model.name, locked.sha256)?)
 }
 
 /// Hashes the files of one model, or of every model that is here, and compares them with the list and the lock.
@@ -275,11 +218,7 @@ pub fn verify(
 ) -> Result<()> {
     let models: Vec<&Model> = match name {
         Some(name) => vec![registry.model(name)?],
-        None => registry
-            .models()
-            .iter()
-            .filter(|m| registry.status(m) != Status::Available)
-            .collect(),
+        None => registry.models().iter().filter(|m| registry.status(m) != Status::Available).collect(),
     };
     let (mut checked, mut wrong) = (0, Vec::new());
     for model in models {
@@ -317,23 +256,11 @@ pub fn verify(
                     way_out(model, &found.path)
                 ));
             }
-            print_verdict(
-                model,
-                file,
-                Some(&found.path),
-                verdict,
-                expected,
-                Some(hash),
-                json,
-                out,
-            )?;
+            print_verdict(model, file, Some(&found.path), verdict, expected, Some(hash), json, out)?;
         }
     }
     if checked == 0 && wrong.is_empty() && !json {
-        writeln!(
-            out,
-            "no model is here; `nearfield models list` shows what can be pulled"
-        )?;
+        writeln!(out, "no model is here; `nearfield models list` shows what can be pulled")?;
     }
     if !wrong.is_empty() {
         out.flush()?;
@@ -348,16 +275,10 @@ fn held_to(registry: &Registry, file: &ModelFile, found: &Found) -> (String, Opt
         return (registry.source().display().to_string(), Some(sha256));
     }
     if let Some(locked) = &found.locked {
-        return (
-            registry.places().lock().path().display().to_string(),
-            Some(locked.sha256),
-        );
+        return (registry.places().lock().path().display().to_string(), Some(locked.sha256));
     }
     let blob = std::fs::canonicalize(&found.path).ok();
-    let name = blob
-        .as_deref()
-        .and_then(Path::file_name)
-        .and_then(|n| n.to_str());
+    let name = blob.as_deref().and_then(Path::file_name).and_then(|n| n.to_str());
     ("the cache".to_string(), name.and_then(|n| n.parse().ok()))
 }
 
@@ -383,12 +304,7 @@ fn print_verdict(
         "unknown" => "unknown: no hash is recorded of it; `nearfield models pull` records one",
         other => other,
     };
-    Ok(writeln!(
-        out,
-        "{}: {}: {what}",
-        model.name,
-        path.as_deref().unwrap_or(&file.path)
-    )?)
+    Ok(writeln!(out, "{}: {}: {what}", model.name, path.as_deref().unwrap_or(&file.path))?)
 }
 
 /// Prints where a model's main file lies.
@@ -396,11 +312,7 @@ fn print_verdict(
 /// # Errors
 /// When the model is unknown or not here; the message says how to get it.
 pub fn path(registry: &Registry, name: &str, out: &mut dyn Write) -> Result<()> {
-    Ok(writeln!(
-        out,
-        "{}",
-        registry.resolve(name)?.path().display()
-    )?)
+    Ok(writeln!(out, "{}", registry.resolve(name)?.path().display())?)
 }
 
 /// Tells on stderr how a pull goes: a bar on a terminal, else a line now and then, else nothing.
@@ -422,13 +334,7 @@ impl Teller {
             let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.with_message(what.clone())
         });
-        Self {
-            what,
-            bar,
-            quiet,
-            of: 0,
-            last_line: Instant::now(),
-        }
+        Self { what, bar, quiet, of: 0, last_line: Instant::now() }
     }
 
     fn tell(&mut self, event: &Event<'_>) {
@@ -441,43 +347,25 @@ impl Teller {
                     bar.reset_eta();
                 }
                 let rest = human_bytes(of - from);
-                let resumed = if *from > 0 {
-                    format!(" (from {} on)", human_bytes(*from))
-                } else {
-                    String::new()
-                };
+                let resumed = if *from > 0 { format!(" (from {} on)", human_bytes(*from)) } else { String::new() };
                 self.line(&format!("fetching {rest}{resumed}"), false);
             }
             Event::Arrived(bytes) => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(*bytes);
                 } else if self.last_line.elapsed() >= PROGRESS_LINE_INTERVAL {
-                    self.line(
-                        &format!("{} of {}", human_bytes(*bytes), human_bytes(self.of)),
-                        false,
-                    );
+                    self.line(&format!("{} of {}", human_bytes(*bytes), human_bytes(self.of)), false);
                 }
             }
             // A small file is hashed before anyone could read that it is.
             Event::Hashing(bytes) if *bytes >= 50_000_000 => {
-                self.line(
-                    &format!("checking {} that are here", human_bytes(*bytes)),
-                    false,
-                );
+                self.line(&format!("checking {} that are here", human_bytes(*bytes)), false);
             }
             Event::Hashing(_) => {}
-            Event::Waiting => {
-                self.line("another process is fetching it; waiting for its end", true)
-            }
-            Event::Damaged(path) => self.line(
-                &format!("{} is damaged and is fetched again", path.display()),
-                true,
-            ),
+            Event::Waiting => self.line("another process is fetching it; waiting for its end", true),
+            Event::Damaged(path) => self.line(&format!("{} is damaged and is fetched again", path.display()), true),
             Event::Retrying { why, after } => {
-                self.line(
-                    &format!("{why}; trying again in {:.1} s", after.as_secs_f64()),
-                    true,
-                );
+                self.line(&format!("{why}; trying again in {:.1} s", after.as_secs_f64()), true);
             }
         }
     }

@@ -49,9 +49,7 @@ pub enum LockError {
         source: std::io::Error,
     },
     /// It is not what Nearfield writes.
-    #[error(
-        "{path} line {line}: {message}; put it right, or remove the file to have it written anew at the next pull"
-    )]
+    #[error("{path} line {line}: {message}; put it right, or remove the file to have it written anew at the next pull")]
     Malformed {
         /// The lock.
         path: PathBuf,
@@ -79,9 +77,7 @@ struct Document {
 impl ModelsLock {
     /// The lock in this data folder; it need not exist yet.
     pub fn in_data_folder(data: &Path) -> Self {
-        Self {
-            path: data.join("models.lock"),
-        }
+        Self { path: data.join("models.lock") }
     }
 
     /// Where it lies.
@@ -98,30 +94,16 @@ impl ModelsLock {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(self.io("reading", source)),
             Ok(meta) if meta.len() > MAX_LOCK_BYTES => {
-                return Err(self.malformed(
-                    1,
-                    format!(
-                        "it is {} bytes long, more than {MAX_LOCK_BYTES}",
-                        meta.len()
-                    ),
-                ));
+                return Err(self.malformed(1, format!("it is {} bytes long, more than {MAX_LOCK_BYTES}", meta.len())));
             }
             Ok(_) => fs::read_to_string(&self.path).map_err(|e| self.io("reading", e))?,
         };
         let document: Document = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |span| {
-                text[..span.start.min(text.len())].matches('\n').count() + 1
-            });
+            let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
             self.malformed(line, e.message().replace('\n', " "))
         })?;
         if document.version != 1 {
-            return Err(self.malformed(
-                1,
-                format!(
-                    "version is {}, this Nearfield knows version 1",
-                    document.version
-                ),
-            ));
+            return Err(self.malformed(1, format!("version is {}, this Nearfield knows version 1", document.version)));
         }
         Ok(document.files)
     }
@@ -131,10 +113,7 @@ impl ModelsLock {
     /// # Errors
     /// As [`ModelsLock::read`].
     pub fn find(&self, repository: &str, file: &str) -> Result<Option<LockedFile>, LockError> {
-        Ok(self
-            .read()?
-            .into_iter()
-            .find(|f| f.repository == repository && f.file == file))
+        Ok(self.read()?.into_iter().find(|f| f.repository == repository && f.file == file))
     }
 
     /// Records a file, in place of what was recorded of it before. The new lock replaces the old one in one step, and two
@@ -146,10 +125,7 @@ impl ModelsLock {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(|e| self.io("making its folder", e))?;
         // The guard is a file of its own: models.lock itself is replaced, and whoever waited for it would then hold a file that is gone.
-        let guard = File::options()
-            .create(true)
-            .append(true)
-            .open(folder.join(".models.lock.guard"));
+        let guard = File::options().create(true).append(true).open(folder.join(".models.lock.guard"));
         let guard = guard.map_err(|e| self.io("locking", e))?;
         guard.lock().map_err(|e| self.io("locking", e))?;
 
@@ -174,19 +150,11 @@ impl ModelsLock {
     }
 
     fn io(&self, doing: &'static str, source: std::io::Error) -> LockError {
-        LockError::Io {
-            path: self.path.clone(),
-            doing,
-            source,
-        }
+        LockError::Io { path: self.path.clone(), doing, source }
     }
 
     fn malformed(&self, line: usize, message: String) -> LockError {
-        LockError::Malformed {
-            path: self.path.clone(),
-            line,
-            message,
-        }
+        LockError::Malformed { path: self.path.clone(), line, message }
     }
 }
 
@@ -212,20 +180,10 @@ mod tests {
         let lock = ModelsLock::in_data_folder(&folder.path().join("new/data"));
         assert!(lock.read().unwrap().is_empty());
         lock.record(entry("b.gguf", b"one")).unwrap();
-        lock.record(entry("a \"quoted\" näme.gguf", b"two"))
-            .unwrap();
+        lock.record(entry("a \"quoted\" näme.gguf", b"two")).unwrap();
         lock.record(entry("b.gguf", b"three")).unwrap();
-        assert_eq!(
-            lock.read().unwrap(),
-            [
-                entry("a \"quoted\" näme.gguf", b"two"),
-                entry("b.gguf", b"three")
-            ]
-        );
-        assert_eq!(
-            lock.find("org/name", "b.gguf").unwrap(),
-            Some(entry("b.gguf", b"three"))
-        );
+        assert_eq!(lock.read().unwrap(), [entry("a \"quoted\" näme.gguf", b"two"), entry("b.gguf", b"three")]);
+        assert_eq!(lock.find("org/name", "b.gguf").unwrap(), Some(entry("b.gguf", b"three")));
         assert_eq!(lock.find("org/name", "c.gguf").unwrap(), None);
     }
 
@@ -240,10 +198,7 @@ mod tests {
             }
         });
         assert_eq!(lock.read().unwrap().len(), 16);
-        let left: Vec<_> = fs::read_dir(folder.path())
-            .unwrap()
-            .map(|e| e.unwrap().file_name())
-            .collect();
+        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "no temporary file is left behind: {left:?}");
     }
 
@@ -259,11 +214,7 @@ mod tests {
         ] {
             fs::write(lock.path(), text).unwrap();
             match lock.read().unwrap_err() {
-                LockError::Malformed {
-                    line: found,
-                    message,
-                    ..
-                } => {
+                LockError::Malformed { line: found, message, .. } => {
                     assert_eq!(found, line, "{text:?}: {message}");
                     assert!(message.contains(part), "{text:?}: {message}");
                 }

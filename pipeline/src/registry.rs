@@ -130,7 +130,7 @@ pub struct Model {
     #[serde(default)]
     pub languages: Vec<String>,
     /// Parameters, in millions.
-    pub parameters_m: Option<u32>,
+    pub parameters_m: Option<f64>,
     /// Tokens of context that it was trained for.
     pub context: Option<u32>,
     /// For which board and task, in a line.
@@ -146,13 +146,7 @@ impl Model {
     /// Repository and revision of one of its files; `None` when bundled.
     pub fn origin<'a>(&'a self, file: &'a ModelFile) -> Option<(&'a str, &'a str)> {
         let repository = file.repository.as_deref().or(self.repository.as_deref())?;
-        Some((
-            repository,
-            file.revision
-                .as_deref()
-                .or(self.revision.as_deref())
-                .unwrap_or("main"),
-        ))
+        Some((repository, file.revision.as_deref().or(self.revision.as_deref()).unwrap_or("main")))
     }
 }
 
@@ -183,17 +177,11 @@ impl Places {
         let cache = var("HF_HUB_CACHE").unwrap_or_else(|| {
             let home = var("HF_HOME");
             home.unwrap_or_else(|| {
-                var("XDG_CACHE_HOME")
-                    .unwrap_or_else(|| home_folder().join(".cache"))
-                    .join("huggingface")
+                var("XDG_CACHE_HOME").unwrap_or_else(|| home_folder().join(".cache")).join("huggingface")
             })
             .join("hub")
         });
-        Self {
-            assets: assets_folder(),
-            cache: HubCache::new(cache),
-            data: data_folder(),
-        }
+        Self { assets: assets_folder(), cache: HubCache::new(cache), data: data_folder() }
     }
 
     /// The lock of pulled files.
@@ -205,11 +193,8 @@ impl Places {
 /// Nearfield's own data folder: `NEARFIELD_DATA`, else `$XDG_DATA_HOME/nearfield`, else `~/.local/share/nearfield`. It need not
 /// exist.
 pub fn data_folder() -> PathBuf {
-    var("NEARFIELD_DATA").unwrap_or_else(|| {
-        var("XDG_DATA_HOME")
-            .unwrap_or_else(|| home_folder().join(".local/share"))
-            .join("nearfield")
-    })
+    var("NEARFIELD_DATA")
+        .unwrap_or_else(|| var("XDG_DATA_HOME").unwrap_or_else(|| home_folder().join(".local/share")).join("nearfield"))
 }
 
 fn assets_folder() -> Option<PathBuf> {
@@ -224,24 +209,18 @@ fn assets_folder() -> Option<PathBuf> {
 
 fn home_folder() -> PathBuf {
     // A service without a home (systemd's DynamicUser) has its state here.
-    env::home_dir()
-        .filter(|home| home.is_absolute())
-        .unwrap_or_else(|| PathBuf::from("/var/lib/nearfield"))
+    env::home_dir().filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("/var/lib/nearfield"))
 }
 
 fn var(name: &str) -> Option<PathBuf> {
-    env::var_os(name)
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from)
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
 /// What can be wrong with the list, with a name, or with what lies on the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The list could not be read.
-    #[error(
-        "{path}: cannot be read ({source}); NEARFIELD_ASSETS names the folder that holds models/models.toml"
-    )]
+    #[error("{path}: cannot be read ({source}); NEARFIELD_ASSETS names the folder that holds models/models.toml")]
     Unreadable {
         /// The list.
         path: PathBuf,
@@ -324,11 +303,7 @@ pub enum RegistryError {
 }
 
 fn did_you_mean(near: &[String]) -> String {
-    if near.is_empty() {
-        String::new()
-    } else {
-        format!(" (did you mean {}?)", near.join(", "))
-    }
+    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", near.join(", ")) }
 }
 
 /// Whether a model is here.
@@ -378,10 +353,7 @@ impl Resolved {
 
     /// The file with this role.
     pub fn file(&self, role: Role) -> Option<&Path> {
-        self.files
-            .iter()
-            .find(|(r, _)| *r == role)
-            .map(|(_, path)| path.as_path())
+        self.files.iter().find(|(r, _)| *r == role).map(|(_, path)| path.as_path())
     }
 }
 
@@ -420,14 +392,9 @@ impl Registry {
             return Self::from_text(COMPILED_IN, Path::new("models.toml (compiled in)"), places);
         };
         let path = assets.join("models/models.toml");
-        let unreadable = |source| RegistryError::Unreadable {
-            path: path.clone(),
-            source,
-        };
+        let unreadable = |source| RegistryError::Unreadable { path: path.clone(), source };
         if fs::metadata(&path).map_err(unreadable)?.len() > MAX_LIST_BYTES {
-            return Err(unreadable(std::io::Error::other(format!(
-                "longer than {MAX_LIST_BYTES} bytes"
-            ))));
+            return Err(unreadable(std::io::Error::other(format!("longer than {MAX_LIST_BYTES} bytes"))));
         }
         let text = fs::read_to_string(&path).map_err(unreadable)?;
         Self::from_text(&text, &path, places)
@@ -440,18 +407,12 @@ impl Registry {
     pub fn from_text(text: &str, source: &Path, places: Places) -> Result<Self, RegistryError> {
         let list: List = toml::from_str(text).map_err(|e| RegistryError::Malformed {
             path: source.to_path_buf(),
-            line: e.span().map_or(1, |span| {
-                text[..span.start.min(text.len())].matches('\n').count() + 1
-            }),
+            line: e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1),
             message: e.message().replace('\n', " "),
         })?;
         for (i, model) in list.models.iter().enumerate() {
             let twice = list.models[..i].iter().any(|m| m.name == model.name);
-            let wrong = if twice {
-                Some("name: is used twice".to_string())
-            } else {
-                contradiction(model)
-            };
+            let wrong = if twice { Some("name: is used twice".to_string()) } else { contradiction(model) };
             if let Some(message) = wrong {
                 return Err(RegistryError::Inconsistent {
                     path: source.to_path_buf(),
@@ -460,11 +421,7 @@ impl Registry {
                 });
             }
         }
-        Ok(Self {
-            models: list.models,
-            source: source.to_path_buf(),
-            places,
-        })
+        Ok(Self { models: list.models, source: source.to_path_buf(), places })
     }
 
     /// All models, in the list's order.
@@ -489,22 +446,12 @@ impl Registry {
     pub fn model(&self, name: &str) -> Result<&Model, RegistryError> {
         self.models.iter().find(|m| m.name == name).ok_or_else(|| {
             let lower = name.to_lowercase();
-            let mut near: Vec<(f64, &str)> = self
-                .models
-                .iter()
-                .map(|m| (likeness(&lower, &m.name), m.name.as_str()))
-                .collect();
+            let mut near: Vec<(f64, &str)> =
+                self.models.iter().map(|m| (likeness(&lower, &m.name), m.name.as_str())).collect();
             near.sort_by(|a, b| b.0.total_cmp(&a.0));
-            let near = near
-                .into_iter()
-                .filter(|(score, _)| *score >= 0.8)
-                .take(3)
-                .map(|(_, n)| n.to_string())
-                .collect();
-            RegistryError::Unknown {
-                name: name.to_string(),
-                near,
-            }
+            let near =
+                near.into_iter().filter(|(score, _)| *score >= 0.8).take(3).map(|(_, n)| n.to_string()).collect();
+            RegistryError::Unknown { name: name.to_string(), near }
         })
     }
 
@@ -517,27 +464,17 @@ impl Registry {
         if let Some(model) = self.models.iter().find(|m| m.name == name_or_path) {
             let mut files = Vec::with_capacity(model.files.len());
             for file in &model.files {
-                let path = self
-                    .locate(model, file)?
-                    .ok_or_else(|| self.absent(model, file))?;
+                let path = self.locate(model, file)?.ok_or_else(|| self.absent(model, file))?;
                 files.push((file.role, path));
             }
-            return Ok(Resolved {
-                name: model.name.clone(),
-                kind: Some(model.kind),
-                settings: model.settings,
-                files,
-            });
+            return Ok(Resolved { name: model.name.clone(), kind: Some(model.kind), settings: model.settings, files });
         }
         let path = PathBuf::from(name_or_path);
         let looks_like_a_path = name_or_path.contains('/') || path.is_file();
         if !looks_like_a_path {
             self.model(name_or_path)?;
         }
-        let meta = fs::metadata(&path).map_err(|source| RegistryError::NoSuchFile {
-            path: path.clone(),
-            source,
-        })?;
+        let meta = fs::metadata(&path).map_err(|source| RegistryError::NoSuchFile { path: path.clone(), source })?;
         if !meta.is_file() {
             let source = std::io::Error::other("it is not a regular file");
             return Err(RegistryError::NoSuchFile { path, source });
@@ -548,48 +485,28 @@ impl Registry {
         if Path::new(&beside).is_file() {
             files.push((Role::Config, beside.into()));
         }
-        Ok(Resolved {
-            name: name_or_path.to_string(),
-            kind: None,
-            settings: Settings::default(),
-            files,
-        })
+        Ok(Resolved { name: name_or_path.to_string(), kind: None, settings: Settings::default(), files })
     }
 
     /// Where one file of a model lies on this disk; `None` when it is not here.
     ///
     /// # Errors
     /// [`RegistryError::WrongSize`] when it is here and not what the list or the lock says; [`RegistryError::Lock`].
-    pub fn locate(
-        &self,
-        model: &Model,
-        file: &ModelFile,
-    ) -> Result<Option<PathBuf>, RegistryError> {
+    pub fn locate(&self, model: &Model, file: &ModelFile) -> Result<Option<PathBuf>, RegistryError> {
         let Some(found) = self.find(model, file)? else {
             return Ok(None);
         };
         let (by, expected) = match &found.locked {
-            Some(locked) => (
-                self.places.lock().path().display().to_string(),
-                Some(locked.bytes),
-            ),
+            Some(locked) => (self.places.lock().path().display().to_string(), Some(locked.bytes)),
             None => (self.source.display().to_string(), file.bytes),
         };
         let path = found.path;
-        let bytes = fs::metadata(&path)
-            .map_err(|source| RegistryError::NoSuchFile {
-                path: path.clone(),
-                source,
-            })?
-            .len();
+        let bytes =
+            fs::metadata(&path).map_err(|source| RegistryError::NoSuchFile { path: path.clone(), source })?.len();
         match expected {
-            Some(expected) if expected != bytes => Err(RegistryError::WrongSize {
-                way_out: way_out(model, &path),
-                path,
-                found: bytes,
-                expected,
-                by,
-            }),
+            Some(expected) if expected != bytes => {
+                Err(RegistryError::WrongSize { way_out: way_out(model, &path), path, found: bytes, expected, by })
+            }
             _ => Ok(Some(path)),
         }
     }
@@ -600,14 +517,8 @@ impl Registry {
     /// [`RegistryError::Lock`].
     pub fn find(&self, model: &Model, file: &ModelFile) -> Result<Option<Found>, RegistryError> {
         let Some((repository, revision)) = model.origin(file) else {
-            let path = self
-                .places
-                .assets
-                .as_ref()
-                .map(|a| a.join("models").join(&file.path));
-            return Ok(path
-                .filter(|p| p.is_file())
-                .map(|path| Found { path, locked: None }));
+            let path = self.places.assets.as_ref().map(|a| a.join("models").join(&file.path));
+            return Ok(path.filter(|p| p.is_file()).map(|path| Found { path, locked: None }));
         };
         let locked = self.places.lock().find(repository, &file.path)?;
         let path = match &locked {
@@ -619,17 +530,9 @@ impl Registry {
 
     /// Whether a model is here. A file of the wrong size, or a lock that cannot be read, count as incomplete.
     pub fn status(&self, model: &Model) -> Status {
-        let here: Vec<_> = model
-            .files
-            .iter()
-            .map(|file| self.locate(model, file))
-            .collect();
+        let here: Vec<_> = model.files.iter().map(|file| self.locate(model, file)).collect();
         if here.iter().all(|f| matches!(f, Ok(Some(_)))) {
-            if model.bundled {
-                Status::Bundled
-            } else {
-                Status::Pulled
-            }
+            if model.bundled { Status::Bundled } else { Status::Pulled }
         } else if !model.bundled && here.iter().all(|f| matches!(f, Ok(None))) {
             Status::Available
         } else {
@@ -648,9 +551,7 @@ impl Registry {
             };
             let locked = || {
                 let (repository, _) = model.origin(file)?;
-                lock.iter()
-                    .find(|l| l.repository == repository && l.file == file.path)
-                    .map(|l| l.bytes)
+                lock.iter().find(|l| l.repository == repository && l.file == file.path).map(|l| l.bytes)
             };
             match file.bytes.or_else(locked).or_else(on_disk) {
                 Some(bytes) => size.bytes += bytes,
@@ -665,31 +566,21 @@ impl Registry {
 
     fn absent(&self, model: &Model, file: &ModelFile) -> RegistryError {
         if model.bundled {
-            let folder = self
-                .places
-                .assets
-                .as_ref()
-                .map(|a| a.join("models").display().to_string());
+            let folder = self.places.assets.as_ref().map(|a| a.join("models").display().to_string());
             return RegistryError::BundledMissing {
                 name: model.name.clone(),
                 file: file.path.clone(),
                 folder: folder.unwrap_or_else(|| "an assets folder, which was not found".into()),
             };
         }
-        RegistryError::NotPulled {
-            name: model.name.clone(),
-            size: self.size(model).to_string(),
-        }
+        RegistryError::NotPulled { name: model.name.clone(), size: self.size(model).to_string() }
     }
 }
 
 /// What to do about a file of a model that is not what it must be.
 pub(crate) fn way_out(model: &Model, path: &Path) -> String {
     if model.bundled {
-        format!(
-            "restore it (`git checkout -- {}`, or `git lfs pull`)",
-            path.display()
-        )
+        format!("restore it (`git checkout -- {}`, or `git lfs pull`)", path.display())
     } else {
         format!("`nearfield models pull {}` fetches it again", model.name)
     }
@@ -706,10 +597,7 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self {
-            bytes: 0,
-            exact: true,
-        }
+        Self { bytes: 0, exact: true }
     }
 }
 
@@ -718,12 +606,7 @@ impl fmt::Display for Size {
         if self.bytes == 0 && !self.exact {
             return f.write_str("size unknown");
         }
-        write!(
-            f,
-            "{}{}",
-            if self.exact { "" } else { "about " },
-            human_bytes(self.bytes)
-        )
+        write!(f, "{}{}", if self.exact { "" } else { "about " }, human_bytes(self.bytes))
     }
 }
 
@@ -742,17 +625,12 @@ pub fn human_bytes(bytes: u64) -> String {
 
 /// How alike two names are, 0 to 1: 1 when one begins with the other, else Jaro-Winkler.
 fn likeness(asked: &str, name: &str) -> f64 {
-    if asked.len() >= 3 && name.starts_with(asked) {
-        1.0
-    } else {
-        strsim::jaro_winkler(asked, name)
-    }
+    if asked.len() >= 3 && name.starts_with(asked) { 1.0 } else { strsim::jaro_winkler(asked, name) }
 }
 
 fn contradiction(model: &Model) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if model.name.is_empty() || !model.name.chars().all(plain) || model.name.starts_with(['.', '-'])
-    {
+    if model.name.is_empty() || !model.name.chars().all(plain) || model.name.starts_with(['.', '-']) {
         return Some("name: letters, digits, '.', '_' and '-' are accepted, and the first is a letter or digit".into());
     }
     if model.files.is_empty() {
@@ -760,17 +638,11 @@ fn contradiction(model: &Model) -> Option<String> {
     }
     for file in &model.files {
         if !is_inner_path(&file.path) {
-            return Some(format!(
-                "files.path: {:?} is not a plain relative path",
-                file.path
-            ));
+            return Some(format!("files.path: {:?} is not a plain relative path", file.path));
         }
         if model.bundled {
             if file.sha256.is_none() || file.bytes.is_none() {
-                return Some(format!(
-                    "files: {} is bundled and must have both bytes and sha256",
-                    file.path
-                ));
+                return Some(format!("files: {} is bundled and must have both bytes and sha256", file.path));
             }
             if file.repository.is_some() || model.repository.is_some() {
                 return Some("repository: a bundled model has none".into());
@@ -778,20 +650,13 @@ fn contradiction(model: &Model) -> Option<String> {
             continue;
         }
         let Some((repository, revision)) = model.origin(file) else {
-            return Some(format!(
-                "repository: is missing for {} (or write bundled = true)",
-                file.path
-            ));
+            return Some(format!("repository: is missing for {} (or write bundled = true)", file.path));
         };
         if !is_repository(repository) {
-            return Some(format!(
-                "repository: {repository:?} is not of the form ORG/NAME"
-            ));
+            return Some(format!("repository: {repository:?} is not of the form ORG/NAME"));
         }
         if !is_commit(revision) && !is_inner_path(revision) {
-            return Some(format!(
-                "revision: {revision:?} is not a branch, tag or commit"
-            ));
+            return Some(format!("revision: {revision:?} is not a branch, tag or commit"));
         }
     }
     None
@@ -802,11 +667,7 @@ mod tests {
     use super::*;
 
     fn places(folder: &Path) -> Places {
-        Places {
-            assets: None,
-            cache: HubCache::new(folder.join("hub")),
-            data: folder.join("data"),
-        }
+        Places { assets: None, cache: HubCache::new(folder.join("hub")), data: folder.join("data") }
     }
 
     fn registry(text: &str, folder: &Path) -> Registry {
@@ -841,19 +702,8 @@ mod tests {
                 assert_eq!(registry.status(model), Status::Available, "{}", model.name);
             }
         }
-        for kind in [
-            Kind::Stt,
-            Kind::Llm,
-            Kind::Tts,
-            Kind::Vad,
-            Kind::Vision,
-            Kind::Multimodal,
-        ] {
-            assert!(
-                registry.models().iter().any(|m| m.kind == kind),
-                "{}",
-                kind.name()
-            );
+        for kind in [Kind::Stt, Kind::Llm, Kind::Tts, Kind::Vad, Kind::Vision, Kind::Multimodal] {
+            assert!(registry.models().iter().any(|m| m.kind == kind), "{}", kind.name());
         }
     }
 
@@ -863,39 +713,17 @@ mod tests {
         let wrong = |from: &str, to: &str| {
             let text = TINY.replace(from, to);
             assert_ne!(text, TINY, "{from}");
-            Registry::from_text(&text, Path::new("models.toml"), places(folder.path()))
-                .unwrap_err()
-                .to_string()
+            Registry::from_text(&text, Path::new("models.toml"), places(folder.path())).unwrap_err().to_string()
         };
         for (from, to, parts) in [
-            (
-                "good_for",
-                "good_fro",
-                &["models.toml line", "good_fro"][..],
-            ),
+            ("good_for", "good_fro", &["models.toml line", "good_fro"][..]),
             ("\"llm\"", "\"lmm\"", &["models.toml line 4", "lmm", "llm"]),
             ("about_mb = 12", "about_mb = \"x\"", &["models.toml line 7"]),
-            (
-                "\"org/name\"",
-                "\"../name\"",
-                &["models.toml", "tiny", "repository", "../name"],
-            ),
-            (
-                "\"tiny.gguf\"",
-                "\"../tiny.gguf\"",
-                &["files.path", "../tiny.gguf"],
-            ),
-            (
-                "repository = \"org/name\"",
-                "bundled = true",
-                &["bytes", "sha256"],
-            ),
+            ("\"org/name\"", "\"../name\"", &["models.toml", "tiny", "repository", "../name"]),
+            ("\"tiny.gguf\"", "\"../tiny.gguf\"", &["files.path", "../tiny.gguf"]),
+            ("repository = \"org/name\"", "bundled = true", &["bytes", "sha256"]),
             ("repository = \"org/name\"", "", &["repository", "missing"]),
-            (
-                "[{ path = \"tiny.gguf\", about_mb = 12 }]",
-                "[]",
-                &["files"],
-            ),
+            ("[{ path = \"tiny.gguf\", about_mb = 12 }]", "[]", &["files"]),
             ("\"tiny\"", "\"ti ny\"", &["name"]),
         ] {
             let message = wrong(from, to);
@@ -904,8 +732,7 @@ mod tests {
             }
         }
         let twice = format!("{TINY}{TINY}");
-        let error =
-            Registry::from_text(&twice, Path::new("m.toml"), places(folder.path())).unwrap_err();
+        let error = Registry::from_text(&twice, Path::new("m.toml"), places(folder.path())).unwrap_err();
         assert!(error.to_string().contains("twice"), "{error}");
     }
 
@@ -935,16 +762,11 @@ mod tests {
         fs::write(folder.path().join("voice.onnx.json"), b"{}").unwrap();
         let resolved = registry.resolve(voice.to_str().unwrap()).unwrap();
         assert_eq!(resolved.path(), voice);
-        assert_eq!(
-            resolved.file(Role::Config),
-            Some(folder.path().join("voice.onnx.json").as_path())
-        );
+        assert_eq!(resolved.file(Role::Config), Some(folder.path().join("voice.onnx.json").as_path()));
         let missing = folder.path().join("none.gguf");
         let error = registry.resolve(missing.to_str().unwrap()).unwrap_err();
         assert!(matches!(error, RegistryError::NoSuchFile { .. }), "{error}");
-        let error = registry
-            .resolve(folder.path().to_str().unwrap())
-            .unwrap_err();
+        let error = registry.resolve(folder.path().to_str().unwrap()).unwrap_err();
         assert!(error.to_string().contains("not a regular file"), "{error}");
     }
 
@@ -953,21 +775,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry(TINY, folder.path());
         let error = registry.resolve("tiny").unwrap_err().to_string();
-        assert!(
-            error.contains("`nearfield models pull tiny`") && error.contains("about 12.0 MB"),
-            "{error}"
-        );
-        let path = put(
-            folder.path(),
-            &"a".repeat(40),
-            "tiny.gguf",
-            b"by another tool",
-        );
+        assert!(error.contains("`nearfield models pull tiny`") && error.contains("about 12.0 MB"), "{error}");
+        let path = put(folder.path(), &"a".repeat(40), "tiny.gguf", b"by another tool");
         assert_eq!(registry.resolve("tiny").unwrap().path(), path);
-        assert_eq!(
-            registry.status(registry.model("tiny").unwrap()),
-            Status::Pulled
-        );
+        assert_eq!(registry.status(registry.model("tiny").unwrap()), Status::Pulled);
     }
 
     #[test]
@@ -985,25 +796,12 @@ mod tests {
         };
         registry.places().lock().record(locked).unwrap();
         put(folder.path(), &"a".repeat(40), "tiny.gguf", b"wrong");
-        assert!(matches!(
-            registry.resolve("tiny"),
-            Err(RegistryError::NotPulled { .. })
-        ));
+        assert!(matches!(registry.resolve("tiny"), Err(RegistryError::NotPulled { .. })));
         let path = put(folder.path(), &"b".repeat(40), "tiny.gguf", b"right");
         assert_eq!(registry.resolve("tiny").unwrap().path(), path);
         fs::write(&path, b"cut").unwrap();
         let error = registry.resolve("tiny").unwrap_err();
-        assert!(
-            matches!(
-                error,
-                RegistryError::WrongSize {
-                    found: 3,
-                    expected: 5,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, RegistryError::WrongSize { found: 3, expected: 5, .. }), "{error}");
         assert!(error.to_string().contains("pull tiny"), "{error}");
     }
 
@@ -1018,29 +816,14 @@ mod tests {
             &format!("bundled = true\nfiles = [{{ path = \"tiny.gguf\", bytes = 7, sha256 = \"{hash}\" }}]"),
         );
         fs::write(models.join("models.toml"), text).unwrap();
-        let places = Places {
-            assets: Some(folder.path().join("assets")),
-            ..places(folder.path())
-        };
+        let places = Places { assets: Some(folder.path().join("assets")), ..places(folder.path()) };
         let registry = Registry::in_places(places).unwrap();
-        assert!(matches!(
-            registry.resolve("tiny"),
-            Err(RegistryError::BundledMissing { .. })
-        ));
+        assert!(matches!(registry.resolve("tiny"), Err(RegistryError::BundledMissing { .. })));
         fs::write(models.join("tiny.gguf"), b"weights").unwrap();
-        assert_eq!(
-            registry.resolve("tiny").unwrap().path(),
-            models.join("tiny.gguf")
-        );
-        assert_eq!(
-            registry.status(registry.model("tiny").unwrap()),
-            Status::Bundled
-        );
+        assert_eq!(registry.resolve("tiny").unwrap().path(), models.join("tiny.gguf"));
+        assert_eq!(registry.status(registry.model("tiny").unwrap()), Status::Bundled);
         fs::write(models.join("tiny.gguf"), b"weight").unwrap();
-        assert!(matches!(
-            registry.resolve("tiny"),
-            Err(RegistryError::WrongSize { .. })
-        ));
+        assert!(matches!(registry.resolve("tiny"), Err(RegistryError::WrongSize { .. })));
     }
 
     #[test]

@@ -159,7 +159,11 @@ impl TurnReport {
             )?;
         }
         if !self.stages.is_empty() {
-            writeln!(out, "  {:<12}{:>10}{:>12}{:>10}{:>10}{:>10}", "stage / ms", "began", "first out", "ended", "worked", "waited")?;
+            writeln!(
+                out,
+                "  {:<12}{:>10}{:>12}{:>10}{:>10}{:>10}",
+                "stage / ms", "began", "first out", "ended", "worked", "waited"
+            )?;
         }
         for s in &self.stages {
             let since = |at: Instant| signed_ms(self.speech_ended, at);
@@ -273,7 +277,9 @@ impl<W: Write> TraceWriter<W> {
                 None => {
                     self.rows.push(stage.stage);
                     let row = self.rows.len() - 1;
-                    self.event(&json!({"name": "thread_name", "ph": "M", "pid": 1, "tid": row, "args": {"name": stage.stage}}))?;
+                    self.event(
+                        &json!({"name": "thread_name", "ph": "M", "pid": 1, "tid": row, "args": {"name": stage.stage}}),
+                    )?;
                     row
                 }
             };

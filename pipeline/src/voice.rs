@@ -116,14 +116,14 @@ pub fn load_voice(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<B
 
 fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn VoiceActivity>> {
     Ok(match (config.listen.vad, registry.resolve("silero-vad")) {
-        (VadKind::Earshot, _) | (VadKind::Auto, Err(_)) => Box::new(Earshot::new()),
+        (VadKind::Earshot, _) | (VadKind::Auto, Err(_)) => Box::new(Earshot::default()),
         (VadKind::Silero, Err(error)) => return Err(error).context("listen.vad"),
-        (VadKind::Silero, Ok(path)) => Box::new(Silero::open(&path)?),
+        (VadKind::Silero, Ok(model)) => Box::new(Silero::open(model.path())?),
         (VadKind::Auto, Ok(model)) => match Silero::open(model.path()) {
             Ok(silero) => Box::new(silero),
             Err(error) => {
                 tracing::warn!(%error, "Silero can't be used; earshot takes its place");
-                Box::new(Earshot::new())
+                Box::new(Earshot::default())
             }
         },
     })
@@ -203,12 +203,7 @@ pub fn run(
                 manners,
             );
             threads.push(drive(listen, to_listen, utterances, flow.clone()));
-            threads.push(drive(
-                Transcribe::new(stt, turns.clone(), guesses),
-                to_transcribe,
-                transcripts,
-                flow.clone(),
-            ));
+            threads.push(drive(Transcribe::new(stt, turns.clone(), guesses), to_transcribe, transcripts, flow.clone()));
             let stop = stop.clone();
             threads.push(spawn("source", move || {
                 let _ = source_ended.send(source.run(&frames, &stop));
@@ -230,7 +225,7 @@ pub fn run(
     let budget = Duration::from_millis(config.latency.first_audio_ms);
     let mut collector = Collector::new(ledger, budget);
     let mut outcome = Ok(());
-    let mut note = |collector: &mut Collector, note: Note| {
+    let note = |collector: &mut Collector, note: Note| {
         if let Some(failure) = collector.note(note) {
             tracing::error!("{failure}");
         }
@@ -295,8 +290,7 @@ fn type_in(
     for text in texts {
         let turn = turns.begin();
         let now = Instant::now();
-        let transcript =
-            Transcript { text: text.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let transcript = Transcript { text: text.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
         if transcripts.send(Envelope::new(turn, transcript)).is_err() {
             return;
         }
@@ -389,8 +383,7 @@ pub fn run_one_after_the_other(
     let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
     let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), Manners::Interrupt);
     let mut transcribe = Transcribe::new(stt, turns.clone(), guesses);
-    let mut converse =
-        Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), never(), notes)?;
+    let mut converse = Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), never(), notes)?;
     let mut phrase = Phrase::default();
     let mut speak = Speak::new(assistant.voice);
     let mut play = Play::open(&Outlet::Null, turns)?;

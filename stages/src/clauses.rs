@@ -198,7 +198,9 @@ fn ends_sentence(text: &str, next: char) -> bool {
         "oct", "nov",
     ];
     let stem = stem.to_lowercase();
-    !BEFORE_NAMES.contains(&stem.as_str()) && !(next.is_ascii_digit() && BEFORE_NUMBERS.contains(&stem.as_str()))
+    let names_follow = BEFORE_NAMES.contains(&stem.as_str());
+    let number_follows = next.is_ascii_digit() && BEFORE_NUMBERS.contains(&stem.as_str());
+    !(names_follow || number_follows)
 }
 
 /// Takes out what is not speech and folds white space; a state machine over characters.

@@ -16,8 +16,8 @@ use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::notes::{Note, Replied};
-use crate::tool_calls::ToolCallFilter;
-use crate::tools::{ToolCall, ToolResult, Toolbox};
+use crate::tool_calls::{FilteredReply, ToolCallFilter};
+use crate::tools::{ToolCall, ToolResult, Toolbox, spaced_json};
 use crate::turn::{Turn, Turns};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
@@ -156,12 +156,7 @@ impl Converse {
         }
     }
 
-    fn reply(
-        &mut self,
-        turn: Turn,
-        question: String,
-        emit: &mut Emit<'_, TextDelta>,
-    ) -> anyhow::Result<Replied> {
+    fn reply(&mut self, turn: Turn, question: String, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<Replied> {
         let mut exchange = vec![Message { role: Role::User, content: question }];
         let mut replied = Replied::default();
         for round in 0..=MAX_TOOL_ROUNDS {
@@ -202,23 +197,23 @@ impl Converse {
                     Event::Failed(error) => return Err(error).context("the language model stopped"),
                 }
             }
-            let (rest, calls, broken) = filter.finish();
+            let FilteredReply { rest, calls, broken } = filter.finish();
             say(rest, &mut replied);
             exchange.push(Message { role: Role::Assistant, content: raw.trim().to_owned() });
-            for text in &broken {
-                tracing::warn!(%turn, text, "the model wrote a tool call that can't be read");
+            for error in &broken {
+                tracing::warn!(%turn, error, "the model wrote a tool call that can't be read");
             }
             if (calls.is_empty() && broken.is_empty()) || round == MAX_TOOL_ROUNDS || !self.turns.is_alive(turn) {
                 break;
             }
             for call in &calls {
                 let result = self.call(turn, call);
-                exchange.push(Message { role: Role::Tool, content: python_json(&result.result) });
+                exchange.push(Message { role: Role::Tool, content: result.to_text() });
                 replied.tools.push(result);
             }
-            for _ in &broken {
-                let error = r#"{"ok": false, "error": "the tool call is no valid JSON"}"#;
-                exchange.push(Message { role: Role::Tool, content: error.to_owned() });
+            for error in &broken {
+                let result = serde_json::json!({"ok": false, "error": error});
+                exchange.push(Message { role: Role::Tool, content: spaced_json(&result) });
             }
         }
         replied.reply = replied.reply.trim().to_owned();
@@ -298,36 +293,5 @@ impl Stage for Converse {
             let _ = emit(Envelope::new(turn, TextDelta::End));
         }
         Ok(())
-    }
-}
-
-/// JSON with a space after each comma and colon, as chat templates (and so models) write it.
-fn python_json(value: &serde_json::Value) -> String {
-    struct Spaced;
-    impl serde_json::ser::Formatter for Spaced {
-        fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W, first: bool) -> std::io::Result<()> {
-            if first { Ok(()) } else { w.write_all(b", ") }
-        }
-        fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, w: &mut W, first: bool) -> std::io::Result<()> {
-            if first { Ok(()) } else { w.write_all(b", ") }
-        }
-        fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
-            w.write_all(b": ")
-        }
-    }
-    let mut out = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut out, Spaced);
-    value.serialize(&mut serializer).expect("a JSON value can be written as JSON");
-    String::from_utf8(out).expect("JSON is UTF-8")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tool_results_are_written_as_python_writes_json() {
-        let value = serde_json::json!({"ok": true, "list": [1, 2], "a, b": "c:d"});
-        assert_eq!(python_json(&value), r#"{"ok": true, "list": [1, 2], "a, b": "c:d"}"#);
     }
 }

@@ -37,7 +37,9 @@ pub struct DeviceInfo {
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// None is there.
-    #[error("no {what} was found: connect one, or use a file instead ({instead}); `nearfield devices` lists what there is")]
+    #[error(
+        "no {what} was found: connect one, or use a file instead ({instead}); `nearfield devices` lists what there is"
+    )]
     None {
         /// "microphone" or "loudspeaker".
         what: &'static str,

@@ -107,8 +107,7 @@ pub fn drive<S: Stage + 'static>(
                         let (turn, born, begun) = (envelope.turn, envelope.born, Instant::now());
                         let mut outlet = Outlet::new(&output, &flow.turns, stage.takes_silenced());
                         let dropped = !stage.takes_silenced() && !flow.turns.is_alive(turn);
-                        let result =
-                            if dropped { Ok(()) } else { stage.step(envelope, &mut |e| outlet.emit(e)) };
+                        let result = if dropped { Ok(()) } else { stage.step(envelope, &mut |e| outlet.emit(e)) };
                         probe.record(Step {
                             turn,
                             born,
@@ -210,7 +209,9 @@ mod tests {
         FlowContext {
             turns: Turns::default(),
             ledger: Ledger::default(),
-            on_failure: Arc::new(move |f| failures.lock().unwrap().push(format!("{} {:?} {}", f.stage, f.turn, f.error))),
+            on_failure: Arc::new(move |f| {
+                failures.lock().unwrap().push(format!("{} {:?} {}", f.stage, f.turn, f.error))
+            }),
         }
     }
 

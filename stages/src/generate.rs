@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{
-    Finish, GenerateOptions, Generation, Llm, LlmError, Prefill, Sampler, SamplerOptions, Session, SessionOptions, TokenId,
+    Finish, GenerateOptions, Generation, Llm, LlmError, Prefill, Sampler, SamplerOptions, Session, SessionOptions,
+    TokenId,
 };
 
 /// Jobs waiting at the thread; a flow has one or two under way.
@@ -89,7 +90,9 @@ impl LlmThread {
         let weights = llm.clone();
         let thread = std::thread::Builder::new()
             .name("llm".to_owned())
-            .spawn(move || Scheduler { llm: weights, inbox, sessions: HashMap::new(), jobs: Vec::new(), warm: None, next: 0 }.run())
+            .spawn(move || {
+                Scheduler { llm: weights, inbox, sessions: HashMap::new(), jobs: Vec::new(), warm: None, next: 0 }.run()
+            })
             .expect("the system can start a thread");
         (Self { commands, llm }, thread)
     }

@@ -42,12 +42,7 @@ pub struct Listen {
 
 impl Listen {
     /// A listener that begins `turns`, and numbers its guesses by `guesses`.
-    pub fn new(
-        endpointer: Endpointer,
-        turns: Turns,
-        guesses: Turns,
-        manners: Manners,
-    ) -> Self {
+    pub fn new(endpointer: Endpointer, turns: Turns, guesses: Turns, manners: Manners) -> Self {
         Self { endpointer, turns, guesses, manners, turn: None, position: 0, captured: Instant::now() }
     }
 

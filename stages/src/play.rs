@@ -65,7 +65,9 @@ impl Play {
         let sink = match outlet {
             Outlet::Null => Sink::Null { rate: None, taken: 0 },
             Outlet::File(path) => Sink::file(path)?,
-            Outlet::Speaker(name) => Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) },
+            Outlet::Speaker(name) => {
+                Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) }
+            }
         };
         Ok(Self { sink, turns, speaking: Arc::default(), reply: None })
     }
@@ -195,10 +197,20 @@ impl Stage for Play {
 }
 
 enum Sink {
-    Null { rate: Option<SampleRate>, taken: u64 },
-    File { path: PathBuf, writer: Option<(SampleRate, WavWriter)>, taken: u64 },
+    Null {
+        rate: Option<SampleRate>,
+        taken: u64,
+    },
+    File {
+        path: PathBuf,
+        writer: Option<(SampleRate, WavWriter)>,
+        taken: u64,
+    },
     /// `None` after the loudspeaker has failed, until the next reply finds it again.
-    Speaker { name: Option<String>, speaker: Option<Speaker> },
+    Speaker {
+        name: Option<String>,
+        speaker: Option<Speaker>,
+    },
 }
 
 impl Sink {
@@ -437,4 +449,3 @@ impl rodio::Source for Ring {
         None
     }
 }
-

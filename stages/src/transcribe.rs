@@ -3,8 +3,8 @@
 //! A guess (the speaker pauses, and may go on) is transcribed ahead and kept; when the utterance turns out to have ended
 //! there, its transcript is ready at once.
 
-use nearfield_models::flow::Flow;
 use nearfield_models::audio::SampleRate;
+use nearfield_models::flow::Flow;
 use nearfield_models::stt::{SpeechToText, Transcription};
 use std::time::Duration;
 

@@ -67,7 +67,17 @@ fn the_version_names_the_kernels_level() {
 fn results_go_to_stdout_and_logs_to_stderr() {
     let folder = tempfile::tempdir().unwrap();
     let home = home(folder.path());
-    let ran = run(&["-vv", "voice", "--text", "Is the front door locked?", "--home", arg(&home), "--output", "null", "--json"]);
+    let ran = run(&[
+        "-vv",
+        "voice",
+        "--text",
+        "Is the front door locked?",
+        "--home",
+        arg(&home),
+        "--output",
+        "null",
+        "--json",
+    ]);
     ran.assert_done();
     assert_eq!(ran.json().len(), 1, "stdout holds JSON and nothing else");
     assert!(!ran.stderr.is_empty());

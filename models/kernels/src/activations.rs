@@ -56,14 +56,7 @@ impl Activations {
                         sums_16.range(token * blocks * 2, blocks * 2),
                     )
                 };
-                quantize_row(
-                    level,
-                    &x[token * columns..][..columns],
-                    values,
-                    scales,
-                    sums_32,
-                    sums_16,
-                );
+                quantize_row(level, &x[token * columns..][..columns], values, scales, sums_32, sums_16);
             }
         });
     }
@@ -84,13 +77,7 @@ impl Activations {
 impl<'a> Row<'a> {
     /// A row for float formats alone.
     pub(crate) fn floats(floats: &'a [f32]) -> Row<'a> {
-        Row {
-            floats,
-            values: &[],
-            scales: &[],
-            sums_32: &[],
-            sums_16: &[],
-        }
+        Row { floats, values: &[], scales: &[], sums_32: &[], sums_16: &[] }
     }
 }
 
@@ -113,51 +100,29 @@ fn quantize_row(
 /// The same code with AVX2 at the compiler's disposal.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn quantize_blocks_avx2(
-    x: &[f32],
-    values: &mut [i8],
-    scales: &mut [f32],
-    sums_32: &mut [f32],
-    sums_16: &mut [f32],
-) {
+fn quantize_blocks_avx2(x: &[f32], values: &mut [i8], scales: &mut [f32], sums_32: &mut [f32], sums_16: &mut [f32]) {
     quantize_blocks(x, values, scales, sums_32, sums_16);
 }
 
 #[inline(always)]
-fn quantize_blocks(
-    x: &[f32],
-    values: &mut [i8],
-    scales: &mut [f32],
-    sums_32: &mut [f32],
-    sums_16: &mut [f32],
-) {
+fn quantize_blocks(x: &[f32], values: &mut [i8], scales: &mut [f32], sums_32: &mut [f32], sums_16: &mut [f32]) {
     let blocks = x.chunks_exact(32).zip(values.chunks_exact_mut(32));
-    let results = scales
-        .iter_mut()
-        .zip(sums_32)
-        .zip(sums_16.chunks_exact_mut(2));
+    let results = scales.iter_mut().zip(sums_32).zip(sums_16.chunks_exact_mut(2));
     for ((x, values), ((scale, sum_32), sums_16)) in blocks.zip(results) {
         let mut largest = [0f32; 8];
         for lanes in x.chunks_exact(8) {
             for (largest, x) in largest.iter_mut().zip(lanes) {
-                *largest = if x.abs() > *largest {
-                    x.abs()
-                } else {
-                    *largest
-                };
+                *largest = if x.abs() > *largest { x.abs() } else { *largest };
             }
         }
-        let largest = largest
-            .iter()
-            .fold(0f32, |a, b| if *b > a { *b } else { a });
+        let largest = largest.iter().fold(0f32, |a, b| if *b > a { *b } else { a });
         *scale = largest / 127.0;
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         let mut rounded = [0i32; 32];
         for (rounded, x) in rounded.iter_mut().zip(x) {
             // 1.5 * 2^23: adding it leaves a float whose last bits are the nearest integer.
             const MAGIC: f32 = 12_582_912.0;
-            *rounded =
-                ((x * inverse + MAGIC).to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
+            *rounded = ((x * inverse + MAGIC).to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32);
         }
         for (value, rounded) in values.iter_mut().zip(&rounded) {
             *value = *rounded as i8;

@@ -21,7 +21,7 @@ pub struct KvStore {
     kv_heads: usize,
     head_dim: usize,
     capacity: usize,
-    keys: Vec<u16>, // [layers, kv_heads, capacity / 8, head_dim, 8]: eight positions side by side
+    keys: Vec<u16>,   // [layers, kv_heads, capacity / 8, head_dim, 8]: eight positions side by side
     values: Vec<u16>, // [layers, kv_heads, capacity, head_dim]
 }
 
@@ -46,37 +46,21 @@ impl KvStore {
     ///
     /// # Panics
     /// A dimension is zero, or the head is wider than [`MOST_HEAD_DIM`](Self::MOST_HEAD_DIM).
-    pub fn new(
-        layers: usize,
-        kv_heads: usize,
-        head_dim: usize,
-        capacity: usize,
-    ) -> Option<KvStore> {
+    pub fn new(layers: usize, kv_heads: usize, head_dim: usize, capacity: usize) -> Option<KvStore> {
         assert!(
             layers > 0 && kv_heads > 0 && (1..=Self::MOST_HEAD_DIM).contains(&head_dim),
             "a store has layers, heads and widths"
         );
         let capacity = capacity.max(1).checked_next_multiple_of(LANES)?;
-        let len = layers
-            .checked_mul(kv_heads)?
-            .checked_mul(head_dim)?
-            .checked_mul(capacity)?;
-        len.checked_mul(4)
-            .filter(|bytes| *bytes <= isize::MAX as usize)?;
+        let len = layers.checked_mul(kv_heads)?.checked_mul(head_dim)?.checked_mul(capacity)?;
+        len.checked_mul(4).filter(|bytes| *bytes <= isize::MAX as usize)?;
         let reserve = || {
             let mut numbers: Vec<u16> = Vec::new();
             numbers.try_reserve_exact(len).ok()?;
             drop(numbers);
             Some(vec![0; len]) // zeroed pages come from the system untouched, so only written positions take memory
         };
-        Some(KvStore {
-            layers,
-            kv_heads,
-            head_dim,
-            capacity,
-            keys: reserve()?,
-            values: reserve()?,
-        })
+        Some(KvStore { layers, kv_heads, head_dim, capacity, keys: reserve()?, values: reserve()? })
     }
 
     /// Bytes reserved.
@@ -92,10 +76,8 @@ impl KvStore {
     /// A copy of the first `positions` positions, with room for as many as this one.
     pub fn fork(&self, positions: usize) -> Option<KvStore> {
         let mut copy = KvStore::new(self.layers, self.kv_heads, self.head_dim, self.capacity)?;
-        let (each, used) = (
-            self.capacity * self.head_dim,
-            positions.min(self.capacity).next_multiple_of(LANES) * self.head_dim,
-        );
+        let (each, used) =
+            (self.capacity * self.head_dim, positions.min(self.capacity).next_multiple_of(LANES) * self.head_dim);
         for start in (0..self.keys.len()).step_by(each) {
             copy.keys[start..start + used].copy_from_slice(&self.keys[start..start + used]);
             copy.values[start..start + used].copy_from_slice(&self.values[start..start + used]);
@@ -104,32 +86,15 @@ impl KvStore {
     }
 
     /// Stores one position of one layer. key, value: `[kv_heads, head_dim]`.
-    pub fn write(
-        &mut self,
-        level: Level,
-        layer: usize,
-        position: usize,
-        key: &[f32],
-        value: &[f32],
-    ) {
+    pub fn write(&mut self, level: Level, layer: usize, position: usize, key: &[f32], value: &[f32]) {
         let width = self.head_dim;
-        assert!(
-            layer < self.layers && position < self.capacity,
-            "a position of the store"
-        );
-        assert!(
-            key.len() == self.kv_heads * width && value.len() == key.len(),
-            "one key and value for each head"
-        );
+        assert!(layer < self.layers && position < self.capacity, "a position of the store");
+        assert!(key.len() == self.kv_heads * width && value.len() == key.len(), "one key and value for each head");
         let mut halves = [0u16; Self::MOST_HEAD_DIM];
         for head in 0..self.kv_heads {
             to_halves(level, &key[head * width..][..width], &mut halves);
             let start = self.key_start(layer, head, position);
-            for (place, half) in self.keys[start..]
-                .iter_mut()
-                .step_by(LANES)
-                .zip(&halves[..width])
-            {
+            for (place, half) in self.keys[start..].iter_mut().step_by(LANES).zip(&halves[..width]) {
                 *place = *half;
             }
             to_halves(level, &value[head * width..][..width], &mut halves);
@@ -141,10 +106,7 @@ impl KvStore {
     /// Moves what stands at `from` to `to` in every layer, and lets `turn` change the keys (`[kv_heads, head_dim]`) on the
     /// way, as a new place needs another rotation.
     pub fn shift(&mut self, from: usize, to: usize, turn: &mut dyn FnMut(&mut [f32])) {
-        assert!(
-            from < self.capacity && to < self.capacity,
-            "positions of the store"
-        );
+        assert!(from < self.capacity && to < self.capacity, "positions of the store");
         let width = self.head_dim;
         let mut key = vec![0f32; self.kv_heads * width];
         for layer in 0..self.layers {
@@ -169,8 +131,7 @@ impl KvStore {
 
     /// Where the key of a position begins; its components are [`LANES`] apart.
     fn key_start(&self, layer: usize, head: usize, position: usize) -> usize {
-        ((layer * self.kv_heads + head) * self.capacity + position / LANES * LANES) * self.head_dim
-            + position % LANES
+        ((layer * self.kv_heads + head) * self.capacity + position / LANES * LANES) * self.head_dim + position % LANES
     }
 
     fn value_start(&self, layer: usize, head: usize, position: usize) -> usize {
@@ -225,10 +186,7 @@ pub fn attend(
         "whole rows of heads"
     );
     let tokens = q.len() / width;
-    assert!(
-        layer < store.layers && attention.first_position + tokens <= store.capacity,
-        "positions of the store"
-    );
+    assert!(layer < store.layers && attention.first_position + tokens <= store.capacity, "positions of the store");
     let group = attention.n_heads / store.kv_heads;
     let tasks_each = (tokens * group).div_ceil(ROWS_PER_TASK);
     let head_dim = store.head_dim;
@@ -243,9 +201,7 @@ pub fn attend(
                 q: &q[start..start + head_dim],
                 // SAFETY: each row of the output belongs to one task, and is handed out once.
                 out: unsafe { out.range(start, head_dim) },
-                first: attention
-                    .window
-                    .map_or(0, |window| (position + 1).saturating_sub(window)),
+                first: attention.window.map_or(0, |window| (position + 1).saturating_sub(window)),
                 end: position + 1,
             }
         };
@@ -254,24 +210,9 @@ pub fn attend(
         while row < end {
             match end - row {
                 1 => attend_rows(level, attention.scale, head, [query(row)]),
-                2 => attend_rows(
-                    level,
-                    attention.scale,
-                    head,
-                    std::array::from_fn::<_, 2, _>(|i| query(row + i)),
-                ),
-                3 => attend_rows(
-                    level,
-                    attention.scale,
-                    head,
-                    std::array::from_fn::<_, 3, _>(|i| query(row + i)),
-                ),
-                _ => attend_rows(
-                    level,
-                    attention.scale,
-                    head,
-                    std::array::from_fn::<_, 4, _>(|i| query(row + i)),
-                ),
+                2 => attend_rows(level, attention.scale, head, std::array::from_fn::<_, 2, _>(|i| query(row + i))),
+                3 => attend_rows(level, attention.scale, head, std::array::from_fn::<_, 3, _>(|i| query(row + i))),
+                _ => attend_rows(level, attention.scale, head, std::array::from_fn::<_, 4, _>(|i| query(row + i))),
             }
             row += 4;
         }
@@ -282,12 +223,8 @@ fn attend_rows<const R: usize>(level: Level, scale: f32, head: Head<'_>, queries
     match level.0 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C; `attend` has checked the positions.
-        Set::Avx2 if head.head_dim % 8 == 0 => unsafe {
-            crate::avx2::attend_rows(scale, head, queries)
-        },
-        _ => queries
-            .into_iter()
-            .for_each(|query| attend_plainly(scale, head, query)),
+        Set::Avx2 if head.head_dim % 8 == 0 => unsafe { crate::avx2::attend_rows(scale, head, queries) },
+        _ => queries.into_iter().for_each(|query| attend_plainly(scale, head, query)),
     }
 }
 
@@ -298,12 +235,8 @@ fn attend_plainly(scale: f32, head: Head<'_>, query: Query<'_>) {
     query.out.fill(0.0);
     for position in query.first..query.end {
         let keys = &head.keys[position / LANES * LANES * width + position % LANES..];
-        let score: f32 = query
-            .q
-            .iter()
-            .zip(keys.iter().step_by(LANES))
-            .map(|(q, k)| q * f16::from_bits(*k).to_f32())
-            .sum();
+        let score: f32 =
+            query.q.iter().zip(keys.iter().step_by(LANES)).map(|(q, k)| q * f16::from_bits(*k).to_f32()).sum();
         let score = score * scale;
         if score > largest {
             let shrink = exp::<false>(largest - score);
@@ -361,19 +294,12 @@ mod tests {
         let rounded = |x: f32| f64::from(f16::from_f32(x).to_f32());
         let mut out = Vec::new();
         for (row, q) in q.chunks_exact(head_dim).enumerate() {
-            let (position, head) = (
-                attention.first_position + row / attention.n_heads,
-                row % attention.n_heads / group,
-            );
-            let first = attention
-                .window
-                .map_or(0, |window| (position + 1).saturating_sub(window));
+            let (position, head) =
+                (attention.first_position + row / attention.n_heads, row % attention.n_heads / group);
+            let first = attention.window.map_or(0, |window| (position + 1).saturating_sub(window));
             let scores: Vec<f64> = (first..=position)
                 .map(|p| {
-                    q.iter()
-                        .zip(&keys[p][head * head_dim..])
-                        .map(|(q, k)| f64::from(*q) * rounded(*k))
-                        .sum::<f64>()
+                    q.iter().zip(&keys[p][head * head_dim..]).map(|(q, k)| f64::from(*q) * rounded(*k)).sum::<f64>()
                 })
                 .map(|score| (score * f64::from(attention.scale)).exp())
                 .collect();
@@ -404,33 +330,18 @@ mod tests {
             ] {
                 let end = before + tokens;
                 let mut store = KvStore::new(2, kv_heads, head_dim, end).unwrap();
-                let keys: Vec<Vec<f32>> = (0..end)
-                    .map(|p| noise(kv_heads * head_dim, p as u32))
-                    .collect();
-                let values: Vec<Vec<f32>> = (0..end)
-                    .map(|p| noise(kv_heads * head_dim, 1000 + p as u32))
-                    .collect();
+                let keys: Vec<Vec<f32>> = (0..end).map(|p| noise(kv_heads * head_dim, p as u32)).collect();
+                let values: Vec<Vec<f32>> = (0..end).map(|p| noise(kv_heads * head_dim, 1000 + p as u32)).collect();
                 for position in 0..end {
                     store.write(level, 1, position, &keys[position], &values[position]);
                 }
-                let q: Vec<f32> = noise(tokens * n_heads * head_dim, 7)
-                    .iter()
-                    .map(|x| x * 3.0)
-                    .collect();
-                let attention = Attention {
-                    n_heads,
-                    first_position: before,
-                    scale: 0.4,
-                    window,
-                };
+                let q: Vec<f32> = noise(tokens * n_heads * head_dim, 7).iter().map(|x| x * 3.0).collect();
+                let attention = Attention { n_heads, first_position: before, scale: 0.4, window };
                 let mut out = vec![f32::NAN; q.len()];
                 attend(level, &pool, &attention, &q, &store, 1, &mut out);
                 let expected = by_definition(&attention, &q, &keys, &values, kv_heads, head_dim);
                 for (a, b) in out.iter().zip(expected) {
-                    assert!(
-                        (f64::from(*a) - b).abs() < 2e-5,
-                        "{level} {n_heads}/{kv_heads}x{head_dim}: {a} {b}"
-                    );
+                    assert!((f64::from(*a) - b).abs() < 2e-5, "{level} {n_heads}/{kv_heads}x{head_dim}: {a} {b}");
                 }
                 let copy = store.fork(end).unwrap();
                 let mut again = vec![f32::NAN; q.len()];
@@ -444,15 +355,7 @@ mod tests {
     fn a_shifted_position_is_found_at_its_new_place() {
         let pool = Pool::new(NonZeroUsize::new(1));
         let mut store = KvStore::new(1, 1, 8, 16).unwrap();
-        let (level, attention) = (
-            Level::best(),
-            Attention {
-                n_heads: 1,
-                first_position: 0,
-                scale: 1.0,
-                window: None,
-            },
-        );
+        let (level, attention) = (Level::best(), Attention { n_heads: 1, first_position: 0, scale: 1.0, window: None });
         store.write(level, 0, 9, &[1.0; 8], &[2.5; 8]);
         store.shift(9, 0, &mut |key| assert_eq!(key, [1.0; 8]));
         let mut out = [0.0; 8];

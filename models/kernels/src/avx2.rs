@@ -3,6 +3,10 @@
 //! Products with quantized weights multiply bytes: `maddubs` takes unsigned weights and signed activations and adds pairs.
 //! Weights with a minimum or an offset are unsigned as they are stored, and the offset is taken off through the sums that
 //! the activations carry. `Q8_0` weights are signed: their sign goes over to the activation.
+//!
+//! Loops here run over indices, and arrays are filled in loops: a closure handed to `map` or `from_fn` is compiled without
+//! these instructions unless it happens to be inlined, and is then slower by far.
+#![allow(clippy::needless_range_loop)]
 
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -91,16 +95,7 @@ unsafe fn eight_scales(first: *const u8, bytes: usize) -> __m256 {
     // SAFETY: the caller has eight blocks of `bytes` bytes from `first`.
     unsafe {
         let at = |i: usize| first.add(i * bytes).cast::<i16>().read_unaligned();
-        _mm256_cvtph_ps(_mm_setr_epi16(
-            at(0),
-            at(1),
-            at(2),
-            at(3),
-            at(4),
-            at(5),
-            at(6),
-            at(7),
-        ))
+        _mm256_cvtph_ps(_mm_setr_epi16(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)))
     }
 }
 
@@ -128,12 +123,7 @@ impl Blocks for Q8_0 {
     #[inline(always)]
     unsafe fn scales(row: *const u8, group: usize) -> (__m256, __m256) {
         // SAFETY: the eight blocks are in the row.
-        unsafe {
-            (
-                eight_scales(row.add(group * 8 * 34), 34),
-                _mm256_setzero_ps(),
-            )
-        }
+        unsafe { (eight_scales(row.add(group * 8 * 34), 34), _mm256_setzero_ps()) }
     }
 }
 
@@ -169,18 +159,11 @@ impl Blocks for Q5_0 {
             // Each byte gets the byte of fifth bits that holds its own, then keeps that bit alone.
             let fifths = _mm256_set1_epi32(block.add(2).cast::<i32>().read_unaligned());
             let spread = _mm256_setr_epi8(
-                0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3,
-                3, 3, 3, 3,
+                0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3,
             );
             let own = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
-            let set = _mm256_cmpeq_epi8(
-                _mm256_and_si256(_mm256_shuffle_epi8(fifths, spread), own),
-                own,
-            );
-            _mm256_or_si256(
-                nibbles(block.add(6)),
-                _mm256_and_si256(set, _mm256_set1_epi8(16)),
-            )
+            let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(fifths, spread), own), own);
+            _mm256_or_si256(nibbles(block.add(6)), _mm256_and_si256(set, _mm256_set1_epi8(16)))
         }
     }
 
@@ -201,20 +184,14 @@ unsafe fn k_scales(block: *const u8) -> (__m256, __m256) {
     unsafe {
         let word = |i: usize| block.add(4 + 4 * i).cast::<u32>().read_unaligned();
         let (a, b, c) = (word(0), word(1), word(2));
-        let upper = |low: u32, high: u32| {
-            u64::from(low & 0x0f0f_0f0f | (high >> 6 & 0x0303_0303) << 4) << 32
-        };
+        let upper = |low: u32, high: u32| u64::from(low & 0x0f0f_0f0f | (high >> 6 & 0x0303_0303) << 4) << 32;
         let scales = u64::from(a & 0x3f3f_3f3f) | upper(c, a);
         let minima = u64::from(b & 0x3f3f_3f3f) | upper(c >> 4, b);
-        let floats =
-            |bytes: u64| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bytes as i64)));
+        let floats = |bytes: u64| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(bytes as i64)));
         let factors = _mm_cvtph_ps(_mm_cvtsi32_si128(block.cast::<i32>().read_unaligned()));
         let d = _mm256_broadcastss_ps(factors);
         let m = _mm256_broadcastss_ps(_mm_movehdup_ps(factors));
-        (
-            _mm256_mul_ps(d, floats(scales)),
-            _mm256_mul_ps(m, floats(minima)),
-        )
+        (_mm256_mul_ps(d, floats(scales)), _mm256_mul_ps(m, floats(minima)))
     }
 }
 
@@ -228,11 +205,7 @@ impl Blocks for Q4K {
         unsafe {
             let part = b % 8;
             let packed = _mm256_loadu_si256(row.add(b / 8 * 144 + 16 + part / 2 * 32).cast());
-            let shifted = if part % 2 == 1 {
-                _mm256_srli_epi16::<4>(packed)
-            } else {
-                packed
-            };
+            let shifted = if part % 2 == 1 { _mm256_srli_epi16::<4>(packed) } else { packed };
             _mm256_and_si256(shifted, _mm256_set1_epi8(15))
         }
     }
@@ -254,16 +227,9 @@ impl Blocks for Q5K {
         unsafe {
             let (block, part) = (row.add(b / 8 * 176), b % 8);
             let packed = _mm256_loadu_si256(block.add(48 + part / 2 * 32).cast());
-            let shifted = if part % 2 == 1 {
-                _mm256_srli_epi16::<4>(packed)
-            } else {
-                packed
-            };
+            let shifted = if part % 2 == 1 { _mm256_srli_epi16::<4>(packed) } else { packed };
             let own = _mm256_set1_epi8(1_i8 << part);
-            let set = _mm256_cmpeq_epi8(
-                _mm256_and_si256(_mm256_loadu_si256(block.add(16).cast()), own),
-                own,
-            );
+            let set = _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_loadu_si256(block.add(16).cast()), own), own);
             let low = _mm256_and_si256(shifted, _mm256_set1_epi8(15));
             _mm256_or_si256(low, _mm256_and_si256(set, _mm256_set1_epi8(16)))
         }
@@ -286,11 +252,7 @@ impl Blocks for Q6K {
         unsafe {
             let (block, half, part) = (row.add(b / 8 * 210), b % 8 / 4, b % 4);
             let low = _mm256_loadu_si256(block.add(half * 64 + part % 2 * 32).cast());
-            let low = if part >= 2 {
-                _mm256_srli_epi16::<4>(low)
-            } else {
-                low
-            };
+            let low = if part >= 2 { _mm256_srli_epi16::<4>(low) } else { low };
             let high = _mm256_loadu_si256(block.add(128 + half * 32).cast());
             // The two bits of this part, moved to bits 4 and 5.
             let high = match part {
@@ -331,10 +293,7 @@ unsafe fn products<B: Blocks>(weights: __m256i, x: __m256i) -> __m256i {
 unsafe fn sum(lanes: __m256) -> f32 {
     // SAFETY: register operations, under the caller's promise of AVX2.
     unsafe {
-        let four = _mm_add_ps(
-            _mm256_castps256_ps128(lanes),
-            _mm256_extractf128_ps::<1>(lanes),
-        );
+        let four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes));
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
     }
@@ -345,10 +304,7 @@ unsafe fn sum(lanes: __m256) -> f32 {
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn dot_blocks<B: Blocks>(weights: &[u8], x: Row<'_>) -> f32 {
     let blocks = x.scales.len();
-    debug_assert!(
-        weights.len() == B::FORMAT.row_bytes(32 * blocks).unwrap_or(0)
-            && x.values.len() == 32 * blocks
-    );
+    debug_assert!(weights.len() == B::FORMAT.row_bytes(32 * blocks).unwrap_or(0) && x.values.len() == 32 * blocks);
     let (row, values) = (weights.as_ptr(), x.values.as_ptr());
     let mut sums = [_mm256_setzero_ps(); 2];
     let mut offset = _mm256_setzero_ps();
@@ -358,25 +314,15 @@ unsafe fn dot_blocks<B: Blocks>(weights: &[u8], x: Row<'_>) -> f32 {
             let (scales, minima) = B::scales(row, group);
             let scales = _mm256_mul_ps(scales, _mm256_loadu_ps(x.scales.as_ptr().add(8 * group)));
             if B::LARGEST != 0 {
-                offset = _mm256_fmadd_ps(
-                    minima,
-                    _mm256_loadu_ps(x.sums_32.as_ptr().add(8 * group)),
-                    offset,
-                );
+                offset = _mm256_fmadd_ps(minima, _mm256_loadu_ps(x.sums_32.as_ptr().add(8 * group)), offset);
             }
             let mut each = [0f32; 8];
             _mm256_storeu_ps(each.as_mut_ptr(), scales);
             for (part, scale) in each.iter().enumerate() {
                 let b = 8 * group + part;
-                let products = products::<B>(
-                    B::unpack(row, b),
-                    _mm256_loadu_si256(values.add(32 * b).cast()),
-                );
-                sums[part % 2] = _mm256_fmadd_ps(
-                    _mm256_cvtepi32_ps(products),
-                    _mm256_broadcast_ss(scale),
-                    sums[part % 2],
-                );
+                let products = products::<B>(B::unpack(row, b), _mm256_loadu_si256(values.add(32 * b).cast()));
+                sums[part % 2] =
+                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_broadcast_ss(scale), sums[part % 2]);
             }
         }
     }
@@ -386,15 +332,8 @@ unsafe fn dot_blocks<B: Blocks>(weights: &[u8], x: Row<'_>) -> f32 {
         let scale = scalar::half_at(weights, b * B::FORMAT.block_bytes());
         // SAFETY: the row and the activations hold block `b`.
         unsafe {
-            let products = products::<B>(
-                B::unpack(row, b),
-                _mm256_loadu_si256(values.add(32 * b).cast()),
-            );
-            sums[0] = _mm256_fmadd_ps(
-                _mm256_cvtepi32_ps(products),
-                _mm256_set1_ps(scale * x.scales[b]),
-                sums[0],
-            );
+            let products = products::<B>(B::unpack(row, b), _mm256_loadu_si256(values.add(32 * b).cast()));
+            sums[0] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_set1_ps(scale * x.scales[b]), sums[0]);
         }
         rest += scale * zero_point::<B>() * x.sums_32[b];
     }
@@ -422,19 +361,12 @@ unsafe fn dot_q6k(weights: &[u8], x: Row<'_>) -> f32 {
             let low = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(scales));
             let high = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128::<8>(scales)));
             let of_x = x.sums_16.as_ptr().add(16 * group);
-            let both = _mm256_fmadd_ps(
-                low,
-                _mm256_loadu_ps(of_x),
-                _mm256_mul_ps(high, _mm256_loadu_ps(of_x.add(8))),
-            );
+            let both = _mm256_fmadd_ps(low, _mm256_loadu_ps(of_x), _mm256_mul_ps(high, _mm256_loadu_ps(of_x.add(8))));
             offset = _mm256_fmadd_ps(both, _mm256_set1_ps(32.0 * d), offset);
             let mut each = [0f32; 8];
             _mm256_storeu_ps(
                 each.as_mut_ptr(),
-                _mm256_mul_ps(
-                    _mm256_set1_ps(d),
-                    _mm256_loadu_ps(x.scales.as_ptr().add(8 * group)),
-                ),
+                _mm256_mul_ps(_mm256_set1_ps(d), _mm256_loadu_ps(x.scales.as_ptr().add(8 * group))),
             );
             for (part, factor) in each.iter().enumerate() {
                 let b = 8 * group + part;
@@ -447,8 +379,7 @@ unsafe fn dot_q6k(weights: &[u8], x: Row<'_>) -> f32 {
                 let pick = _mm_add_epi8(first, _mm_set_epi64x(0x0101_0101_0101_0101, 0));
                 let scale = _mm256_cvtepi8_epi16(_mm_shuffle_epi8(scales, pick));
                 let products = _mm256_cvtepi32_ps(_mm256_madd_epi16(pairs, scale));
-                sums[part % 2] =
-                    _mm256_fmadd_ps(products, _mm256_broadcast_ss(factor), sums[part % 2]);
+                sums[part % 2] = _mm256_fmadd_ps(products, _mm256_broadcast_ss(factor), sums[part % 2]);
             }
         }
     }
@@ -515,12 +446,7 @@ unsafe fn dot_floats<F: Floats>(weights: &[u8], x: &[f32]) -> f32 {
     let mut sums = [_mm256_setzero_ps(); 4];
     let at = |i: usize| {
         // SAFETY: `i < whole`, so both have eight numbers from `8 * i`.
-        unsafe {
-            (
-                F::load(weights.as_ptr(), 8 * i),
-                _mm256_loadu_ps(x.as_ptr().add(8 * i)),
-            )
-        }
+        unsafe { (F::load(weights.as_ptr(), 8 * i), _mm256_loadu_ps(x.as_ptr().add(8 * i))) }
     };
     for i in 0..whole / 4 {
         for (lane, sum) in sums.iter_mut().enumerate() {
@@ -537,12 +463,7 @@ unsafe fn dot_floats<F: Floats>(weights: &[u8], x: &[f32]) -> f32 {
     float_tail(F::FORMAT, weights, whole * 8, &mut rest[..tail.len()]);
     let rest: f32 = rest.iter().zip(tail).map(|(w, x)| w * x).sum();
     // SAFETY: this function has AVX2.
-    unsafe {
-        sum(_mm256_add_ps(
-            _mm256_add_ps(sums[0], sums[1]),
-            _mm256_add_ps(sums[2], sums[3]),
-        )) + rest
-    }
+    unsafe { sum(_mm256_add_ps(_mm256_add_ps(sums[0], sums[1]), _mm256_add_ps(sums[2], sums[3]))) + rest }
 }
 
 /// Columns in a panel of bytes: with its scales, it fills most of a 32 KiB cache.
@@ -567,28 +488,15 @@ struct Panel {
 unsafe fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
     // SAFETY: register operations, under the caller's promise of AVX2.
     unsafe {
-        let pair = |i: usize| {
-            (
-                _mm256_unpacklo_epi32(rows[i], rows[i + 1]),
-                _mm256_unpackhi_epi32(rows[i], rows[i + 1]),
-            )
-        };
+        let pair =
+            |i: usize| (_mm256_unpacklo_epi32(rows[i], rows[i + 1]), _mm256_unpackhi_epi32(rows[i], rows[i + 1]));
         let ((a0, a1), (b0, b1), (c0, c1), (d0, d1)) = (pair(0), pair(2), pair(4), pair(6));
         let quad = |a, b| (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b));
         let ((e0, e1), (e2, e3)) = (quad(a0, b0), quad(a1, b1));
         let ((f0, f1), (f2, f3)) = (quad(c0, d0), quad(c1, d1));
         let low = |a, b| _mm256_permute2x128_si256::<0x20>(a, b);
         let high = |a, b| _mm256_permute2x128_si256::<0x31>(a, b);
-        [
-            low(e0, f0),
-            low(e1, f1),
-            low(e2, f2),
-            low(e3, f3),
-            high(e0, f0),
-            high(e1, f1),
-            high(e2, f2),
-            high(e3, f3),
-        ]
+        [low(e0, f0), low(e1, f1), low(e2, f2), low(e3, f3), high(e0, f0), high(e1, f1), high(e2, f2), high(e3, f3)]
     }
 }
 
@@ -596,7 +504,16 @@ unsafe fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
 unsafe fn transpose_floats(rows: [__m256; 8]) -> [__m256; 8] {
     // SAFETY: register operations, under the caller's promise of AVX2.
     unsafe {
-        transpose(rows.map(|row| _mm256_castps_si256(row))).map(|row| _mm256_castsi256_ps(row))
+        let mut bits = [_mm256_setzero_si256(); 8];
+        for r in 0..8 {
+            bits[r] = _mm256_castps_si256(rows[r]);
+        }
+        let bits = transpose(bits);
+        let mut columns = rows;
+        for c in 0..8 {
+            columns[c] = _mm256_castsi256_ps(bits[c]);
+        }
+        columns
     }
 }
 
@@ -628,13 +545,7 @@ unsafe fn panel_blocks<'x, B: Blocks>(
                 token += TOKENS_AT_ONCE;
             }
             while token < sums.len() {
-                pass::<B, 1>(
-                    panel.as_ptr(),
-                    column / 32,
-                    width / 32,
-                    |i| x(token + i),
-                    &mut sums[token..],
-                );
+                pass::<B, 1>(panel.as_ptr(), column / 32, width / 32, |i| x(token + i), &mut sums[token..]);
                 token += 1;
             }
         }
@@ -646,40 +557,35 @@ unsafe fn panel_blocks<'x, B: Blocks>(
 ///
 /// # Safety
 /// The rows hold these blocks, and the panel has room.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize, blocks: usize) {
     // SAFETY: the caller's promise; every index below is of a block in the rows and of a place in the panel.
     unsafe {
-        let (values, scales, minima) = (
-            &raw mut (*panel).values,
-            &raw mut (*panel).scales,
-            &raw mut (*panel).minima,
-        );
-        let (values, scales, minima) = (
-            values.cast::<[__m256i; 8]>(),
-            scales.cast::<[__m256; 2]>(),
-            minima.cast::<[__m256; 2]>(),
-        );
+        let (values, scales, minima) = (&raw mut (*panel).values, &raw mut (*panel).scales, &raw mut (*panel).minima);
+        let (values, scales, minima) =
+            (values.cast::<[__m256i; 8]>(), scales.cast::<[__m256; 2]>(), minima.cast::<[__m256; 2]>());
         for b in 0..blocks {
-            values.add(b).write(transpose(std::array::from_fn(|r| {
-                B::unpack(rows[r].as_ptr(), first + b)
-            })));
+            let mut unpacked = [_mm256_setzero_si256(); 8];
+            for r in 0..8 {
+                unpacked[r] = B::unpack(rows[r].as_ptr(), first + b);
+            }
+            values.add(b).write(transpose(unpacked));
         }
         for group in 0..blocks / 8 {
             if B::LARGEST == 63 {
                 // 16 scales of 8 bits and one f16 for each row: lanes are sub-blocks, until they are transposed.
-                let of = |half: usize| {
-                    transpose_floats(std::array::from_fn(|r| {
+                let mut both = [[_mm256_setzero_ps(); 8]; 2];
+                for half in 0..2 {
+                    for r in 0..8 {
                         let block = rows[r].as_ptr().add((first / 8 + group) * 210);
-                        let scales =
-                            _mm256_cvtepi8_epi32(_mm_loadl_epi64(block.add(192 + 8 * half).cast()));
-                        let d = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(
-                            block.add(208).cast::<u16>().read_unaligned(),
-                        )));
-                        _mm256_mul_ps(_mm256_broadcastss_ps(d), _mm256_cvtepi32_ps(scales))
-                    }))
-                };
-                let both = [of(0), of(1)];
+                        let scales = _mm256_cvtepi8_epi32(_mm_loadl_epi64(block.add(192 + 8 * half).cast()));
+                        let d =
+                            _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(block.add(208).cast::<u16>().read_unaligned())));
+                        both[half][r] = _mm256_mul_ps(_mm256_broadcastss_ps(d), _mm256_cvtepi32_ps(scales));
+                    }
+                    both[half] = transpose_floats(both[half]);
+                }
                 for part in 0..16 {
                     let scale = both[part / 8][part % 8];
                     let b = group * 8 + part / 2;
@@ -687,43 +593,27 @@ unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize,
                     (*minima.add(b))[part % 2] = _mm256_mul_ps(scale, _mm256_set1_ps(32.0));
                 }
             } else {
-                let each: [(__m256, __m256); 8] =
-                    std::array::from_fn(|r| B::scales(rows[r].as_ptr(), first / 8 + group));
-                for (part, scale) in transpose_floats(each.map(|(scale, _)| scale))
-                    .into_iter()
-                    .enumerate()
-                {
-                    (*scales.add(group * 8 + part))[0] = scale;
+                let (mut of_scales, mut of_minima) = ([_mm256_setzero_ps(); 8], [_mm256_setzero_ps(); 8]);
+                for r in 0..8 {
+                    (of_scales[r], of_minima[r]) = B::scales(rows[r].as_ptr(), first / 8 + group);
+                }
+                of_scales = transpose_floats(of_scales);
+                for part in 0..8 {
+                    (*scales.add(group * 8 + part))[0] = of_scales[part];
                 }
                 if B::LARGEST != 0 {
-                    for (part, minimum) in transpose_floats(each.map(|(_, minimum)| minimum))
-                        .into_iter()
-                        .enumerate()
-                    {
-                        (*minima.add(group * 8 + part))[0] = minimum;
+                    of_minima = transpose_floats(of_minima);
+                    for part in 0..8 {
+                        (*minima.add(group * 8 + part))[0] = of_minima[part];
                     }
                 }
             }
         }
         for b in blocks / 8 * 8..blocks {
             // Only formats with blocks of 32 come here; each begins with its f16 scale.
-            let at = |r: usize| {
-                rows[r]
-                    .as_ptr()
-                    .add((first + b) * B::FORMAT.block_bytes())
-                    .cast::<i16>()
-                    .read_unaligned()
-            };
-            let scale = _mm256_cvtph_ps(_mm_setr_epi16(
-                at(0),
-                at(1),
-                at(2),
-                at(3),
-                at(4),
-                at(5),
-                at(6),
-                at(7),
-            ));
+            let at =
+                |r: usize| rows[r].as_ptr().add((first + b) * B::FORMAT.block_bytes()).cast::<i16>().read_unaligned();
+            let scale = _mm256_cvtph_ps(_mm_setr_epi16(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
             (*scales.add(b))[0] = scale;
             (*minima.add(b))[0] = _mm256_mul_ps(scale, _mm256_set1_ps(zero_point::<B>()));
         }
@@ -734,7 +624,8 @@ unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize,
 ///
 /// # Safety
 /// `blocks` blocks of the panel are filled, the activations have blocks `first..first + blocks`, and `sums` has `T` rows.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn pass<'x, B: Blocks, const T: usize>(
     panel: *const Panel,
     first: usize,
@@ -751,7 +642,10 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
             63 => row.sums_16.as_ptr().add(2 * first),
             _ => row.sums_32.as_ptr().add(first),
         });
-        let mut totals: [__m256; T] = std::array::from_fn(|t| _mm256_loadu_ps(sums[t].as_ptr()));
+        let mut totals = [_mm256_setzero_ps(); T];
+        for t in 0..T {
+            totals[t] = _mm256_loadu_ps(sums[t].as_ptr());
+        }
         let ones = _mm256_set1_epi16(1);
         let panel_values = (&raw const (*panel).values).cast::<[__m256i; 8]>();
         let panel_scales = (&raw const (*panel).scales).cast::<[__m256; 2]>();
@@ -759,15 +653,9 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
         for b in 0..blocks {
             let weights = &*panel_values.add(b);
             let four = |t: usize, group: usize| {
-                _mm256_set1_epi32(
-                    values[t]
-                        .add(32 * b + 4 * group)
-                        .cast::<i32>()
-                        .read_unaligned(),
-                )
+                _mm256_set1_epi32(values[t].add(32 * b + 4 * group).cast::<i32>().read_unaligned())
             };
-            let pairs =
-                |t: usize, group: usize| _mm256_maddubs_epi16(weights[group], four(t, group));
+            let pairs = |t: usize, group: usize| _mm256_maddubs_epi16(weights[group], four(t, group));
             match B::LARGEST {
                 0 => {
                     let mut quads = [_mm256_setzero_si256(); T];
@@ -775,8 +663,7 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
                         let w = weights[group];
                         let positive = _mm256_abs_epi8(w);
                         for t in 0..T {
-                            let pairs =
-                                _mm256_maddubs_epi16(positive, _mm256_sign_epi8(four(t, group), w));
+                            let pairs = _mm256_maddubs_epi16(positive, _mm256_sign_epi8(four(t, group), w));
                             quads[t] = _mm256_add_epi32(quads[t], _mm256_madd_epi16(pairs, ones));
                         }
                     }
@@ -788,21 +675,14 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
                 }
                 63 => {
                     for half in 0..2 {
-                        let (scale, minimum) =
-                            ((*panel_scales.add(b))[half], (*panel_minima.add(b))[half]);
+                        let (scale, minimum) = ((*panel_scales.add(b))[half], (*panel_minima.add(b))[half]);
                         for t in 0..T {
                             // 2 * 2 * 63 * 127 = 32004 fits 16 bits: two groups at a time.
                             let low = _mm256_add_epi16(pairs(t, 4 * half), pairs(t, 4 * half + 1));
-                            let high =
-                                _mm256_add_epi16(pairs(t, 4 * half + 2), pairs(t, 4 * half + 3));
-                            let quads = _mm256_add_epi32(
-                                _mm256_madd_epi16(low, ones),
-                                _mm256_madd_epi16(high, ones),
-                            );
-                            let scale =
-                                _mm256_mul_ps(scale, _mm256_broadcast_ss(&*x_scales[t].add(b)));
-                            totals[t] =
-                                _mm256_fmadd_ps(_mm256_cvtepi32_ps(quads), scale, totals[t]);
+                            let high = _mm256_add_epi16(pairs(t, 4 * half + 2), pairs(t, 4 * half + 3));
+                            let quads = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+                            let scale = _mm256_mul_ps(scale, _mm256_broadcast_ss(&*x_scales[t].add(b)));
+                            totals[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(quads), scale, totals[t]);
                             totals[t] = _mm256_fnmadd_ps(
                                 minimum,
                                 _mm256_broadcast_ss(&*x_sums[t].add(2 * b + half)),
@@ -823,19 +703,14 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
                             }
                         }
                         for t in 0..T {
-                            quads[t] =
-                                _mm256_add_epi32(quads[t], _mm256_madd_epi16(lanes[t], ones));
+                            quads[t] = _mm256_add_epi32(quads[t], _mm256_madd_epi16(lanes[t], ones));
                         }
                     }
                     let (scale, minimum) = ((*panel_scales.add(b))[0], (*panel_minima.add(b))[0]);
                     for t in 0..T {
                         let scale = _mm256_mul_ps(scale, _mm256_broadcast_ss(&*x_scales[t].add(b)));
                         totals[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(quads[t]), scale, totals[t]);
-                        totals[t] = _mm256_fnmadd_ps(
-                            minimum,
-                            _mm256_broadcast_ss(&*x_sums[t].add(b)),
-                            totals[t],
-                        );
+                        totals[t] = _mm256_fnmadd_ps(minimum, _mm256_broadcast_ss(&*x_sums[t].add(b)), totals[t]);
                     }
                 }
             }
@@ -863,9 +738,11 @@ unsafe fn panel_floats<'x, F: Floats>(
         for column in (0..whole).step_by(8) {
             // SAFETY: the rows have eight columns from here.
             let lanes = unsafe {
-                transpose_floats(std::array::from_fn(|r| {
-                    F::load(rows[r].as_ptr(), first + column)
-                }))
+                let mut lanes = [_mm256_setzero_ps(); 8];
+                for r in 0..8 {
+                    lanes[r] = F::load(rows[r].as_ptr(), first + column);
+                }
+                transpose_floats(lanes)
             };
             for (place, lanes) in panel[column..].iter_mut().zip(lanes) {
                 place.write(lanes);
@@ -878,16 +755,7 @@ unsafe fn panel_floats<'x, F: Floats>(
             }
             for column in whole..width {
                 let at = |r: usize| tails[r][column - whole];
-                panel[column].write(_mm256_setr_ps(
-                    at(0),
-                    at(1),
-                    at(2),
-                    at(3),
-                    at(4),
-                    at(5),
-                    at(6),
-                    at(7),
-                ));
+                panel[column].write(_mm256_setr_ps(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
             }
         }
         let mut token = 0;
@@ -902,11 +770,7 @@ unsafe fn panel_floats<'x, F: Floats>(
                 token += FLOAT_TOKENS_AT_ONCE;
             }
             while token < sums.len() {
-                pass_floats::<1>(
-                    &panel[..width],
-                    |i| &x(token + i).floats[first..first + width],
-                    &mut sums[token..],
-                );
+                pass_floats::<1>(&panel[..width], |i| &x(token + i).floats[first..first + width], &mut sums[token..]);
                 token += 1;
             }
         }
@@ -916,7 +780,8 @@ unsafe fn panel_floats<'x, F: Floats>(
 
 /// # Safety
 /// Every place of the panel is written, the activations are as wide, and `sums` has `T` rows.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn pass_floats<'x, const T: usize>(
     panel: &[MaybeUninit<__m256>],
     x: impl Fn(usize) -> &'x [f32],
@@ -925,12 +790,14 @@ unsafe fn pass_floats<'x, const T: usize>(
     // SAFETY: the caller's promise.
     unsafe {
         let x: [*const f32; T] = std::array::from_fn(|t| x(t).as_ptr());
-        let mut totals: [__m256; T] = std::array::from_fn(|t| _mm256_loadu_ps(sums[t].as_ptr()));
+        let mut totals = [_mm256_setzero_ps(); T];
+        for t in 0..T {
+            totals[t] = _mm256_loadu_ps(sums[t].as_ptr());
+        }
         for (column, weights) in panel.iter().enumerate() {
             let weights = weights.assume_init();
             for t in 0..T {
-                totals[t] =
-                    _mm256_fmadd_ps(weights, _mm256_broadcast_ss(&*x[t].add(column)), totals[t]);
+                totals[t] = _mm256_fmadd_ps(weights, _mm256_broadcast_ss(&*x[t].add(column)), totals[t]);
             }
         }
         for t in 0..T {
@@ -948,11 +815,7 @@ const TILE: usize = 64;
 /// The processor has AVX2, FMA and F16C. The positions of each query are in the head's cache, at least one of them, and
 /// `head_dim` is a multiple of 8, at most 256.
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn attend_rows<const R: usize>(
-    scale: f32,
-    head: Head<'_>,
-    queries: [Query<'_>; R],
-) {
+pub(crate) unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, queries: [Query<'_>; R]) {
     let width = head.head_dim;
     let mut weighted = [[0f32; KvStore::MOST_HEAD_DIM]; R];
     let mut largest = [f32::NEG_INFINITY; R];
@@ -970,23 +833,11 @@ pub(crate) unsafe fn attend_rows<const R: usize>(
             let keys = head.keys.as_ptr().add(start * width);
             let mut panel = 0;
             while panel + 2 <= panels {
-                score_panels::<R, 2>(
-                    &queries,
-                    keys.add(panel * LANES * width),
-                    width,
-                    panel,
-                    &mut scores,
-                );
+                score_panels::<R, 2>(&queries, keys.add(panel * LANES * width), width, panel, &mut scores);
                 panel += 2;
             }
             if panel < panels {
-                score_panels::<R, 1>(
-                    &queries,
-                    keys.add(panel * LANES * width),
-                    width,
-                    panel,
-                    &mut scores,
-                );
+                score_panels::<R, 1>(&queries, keys.add(panel * LANES * width), width, panel, &mut scores);
             }
         }
         for (r, query) in queries.iter().enumerate() {
@@ -996,17 +847,11 @@ pub(crate) unsafe fn attend_rows<const R: usize>(
                 for (lane, (score, best)) in lanes.iter_mut().zip(&mut best).enumerate() {
                     let position = start + chunk * LANES + lane;
                     let visible = position >= query.first && position < query.end;
-                    *score = if visible {
-                        *score * scale
-                    } else {
-                        f32::NEG_INFINITY
-                    };
+                    *score = if visible { *score * scale } else { f32::NEG_INFINITY };
                     *best = if *score > *best { *score } else { *best };
                 }
             }
-            let best = best
-                .iter()
-                .fold(largest[r], |a, b| if *b > a { *b } else { a });
+            let best = best.iter().fold(largest[r], |a, b| if *b > a { *b } else { a });
             if best == f32::NEG_INFINITY {
                 scores.fill(0.0); // nothing visible in this tile
                 continue;
@@ -1017,19 +862,13 @@ pub(crate) unsafe fn attend_rows<const R: usize>(
             for lanes in scores.as_chunks_mut::<LANES>().0 {
                 for (score, sum) in lanes.iter_mut().zip(&mut sums) {
                     // The exponential of minus infinity is only nearly zero: what is not visible must have no weight at all.
-                    *score = if *score == f32::NEG_INFINITY {
-                        0.0
-                    } else {
-                        exp::<true>(*score - best)
-                    };
+                    *score = if *score == f32::NEG_INFINITY { 0.0 } else { exp::<true>(*score - best) };
                     *sum += *score;
                 }
             }
             total[r] = total[r] * shrink + sums.iter().sum::<f32>();
             if shrink != 1.0 {
-                weighted[r][..width]
-                    .iter_mut()
-                    .for_each(|sum| *sum *= shrink);
+                weighted[r][..width].iter_mut().for_each(|sum| *sum *= shrink);
             }
         }
         // SAFETY: the values from `start` to `start + count` are in the cache; `width` is a multiple of 8.
@@ -1057,7 +896,8 @@ pub(crate) unsafe fn attend_rows<const R: usize>(
 ///
 /// # Safety
 /// AVX2, FMA and F16C; `keys` has `P * 8 * width` numbers, each query has `width`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn score_panels<const R: usize, const P: usize>(
     queries: &[Query<'_>; R],
     keys: *const u16,
@@ -1069,22 +909,20 @@ unsafe fn score_panels<const R: usize, const P: usize>(
     unsafe {
         let mut sums = [[_mm256_setzero_ps(); P]; R];
         for d in 0..width {
-            let keys: [__m256; P] = std::array::from_fn(|p| {
-                _mm256_cvtph_ps(_mm_loadu_si128(keys.add((p * width + d) * LANES).cast()))
-            });
+            let mut eight = [_mm256_setzero_ps(); P];
+            for p in 0..P {
+                eight[p] = _mm256_cvtph_ps(_mm_loadu_si128(keys.add((p * width + d) * LANES).cast()));
+            }
             for r in 0..R {
                 let q = _mm256_broadcast_ss(queries[r].q.get_unchecked(d));
                 for p in 0..P {
-                    sums[r][p] = _mm256_fmadd_ps(q, keys[p], sums[r][p]);
+                    sums[r][p] = _mm256_fmadd_ps(q, eight[p], sums[r][p]);
                 }
             }
         }
         for r in 0..R {
             for p in 0..P {
-                _mm256_storeu_ps(
-                    scores[r][(panel + p) * LANES..][..LANES].as_mut_ptr(),
-                    sums[r][p],
-                );
+                _mm256_storeu_ps(scores[r][(panel + p) * LANES..][..LANES].as_mut_ptr(), sums[r][p]);
             }
         }
     }
@@ -1094,7 +932,8 @@ unsafe fn score_panels<const R: usize, const P: usize>(
 ///
 /// # Safety
 /// AVX2, FMA and F16C; `values` has `count` rows of `width` numbers, from component `d`; `d + 8 N <= width`.
-#[inline(always)]
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn weigh_values<const R: usize, const N: usize>(
     weights: &[[f32; TILE]; R],
     values: *const u16,
@@ -1105,17 +944,21 @@ unsafe fn weigh_values<const R: usize, const N: usize>(
 ) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut totals: [[__m256; N]; R] = std::array::from_fn(|r| {
-            std::array::from_fn(|n| _mm256_loadu_ps(sums[r][d + 8 * n..][..8].as_ptr()))
-        });
+        let mut totals = [[_mm256_setzero_ps(); N]; R];
+        for r in 0..R {
+            for n in 0..N {
+                totals[r][n] = _mm256_loadu_ps(sums[r][d + 8 * n..][..8].as_ptr());
+            }
+        }
         for position in 0..count {
-            let values: [__m256; N] = std::array::from_fn(|n| {
-                _mm256_cvtph_ps(_mm_loadu_si128(values.add(position * width + 8 * n).cast()))
-            });
+            let mut eight = [_mm256_setzero_ps(); N];
+            for n in 0..N {
+                eight[n] = _mm256_cvtph_ps(_mm_loadu_si128(values.add(position * width + 8 * n).cast()));
+            }
             for r in 0..R {
                 let weight = _mm256_broadcast_ss(weights[r].get_unchecked(position));
                 for n in 0..N {
-                    totals[r][n] = _mm256_fmadd_ps(weight, values[n], totals[r][n]);
+                    totals[r][n] = _mm256_fmadd_ps(weight, eight[n], totals[r][n]);
                 }
             }
         }
@@ -1139,8 +982,7 @@ pub(crate) unsafe fn to_halves(from: &[f32], to: &mut [u16]) {
     for (from, to) in chunks.iter().zip(to_chunks) {
         // SAFETY: both have room for eight numbers.
         unsafe {
-            let halves =
-                _mm256_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(_mm256_loadu_ps(from.as_ptr()));
+            let halves = _mm256_cvtps_ph::<{ _MM_FROUND_TO_NEAREST_INT }>(_mm256_loadu_ps(from.as_ptr()));
             _mm_storeu_si128(to.as_mut_ptr().cast(), halves);
         }
     }

@@ -137,32 +137,14 @@ impl<'a> Matrix<'a> {
     ///
     /// # Errors
     /// The columns do not fill whole blocks, or the length is another.
-    pub fn new(
-        format: Format,
-        bytes: &'a [u8],
-        rows: usize,
-        columns: usize,
-    ) -> Result<Matrix<'a>, MatrixError> {
-        let row_bytes = format
-            .row_bytes(columns)
-            .ok_or(MatrixError::Columns { format, columns })?;
-        let expected = row_bytes.checked_mul(rows).ok_or(MatrixError::Length {
-            expected: usize::MAX,
-            found: bytes.len(),
-        })?;
+    pub fn new(format: Format, bytes: &'a [u8], rows: usize, columns: usize) -> Result<Matrix<'a>, MatrixError> {
+        let row_bytes = format.row_bytes(columns).ok_or(MatrixError::Columns { format, columns })?;
+        let expected =
+            row_bytes.checked_mul(rows).ok_or(MatrixError::Length { expected: usize::MAX, found: bytes.len() })?;
         if expected != bytes.len() {
-            return Err(MatrixError::Length {
-                expected,
-                found: bytes.len(),
-            });
+            return Err(MatrixError::Length { expected, found: bytes.len() });
         }
-        Ok(Matrix {
-            format,
-            bytes,
-            rows,
-            columns,
-            row_bytes,
-        })
+        Ok(Matrix { format, bytes, rows, columns, row_bytes })
     }
 
     /// How many rows (outputs).

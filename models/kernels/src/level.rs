@@ -45,10 +45,7 @@ impl Level {
         #[allow(unused_mut)]
         let mut levels = vec![Level::SCALAR];
         #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("f16c")
-        {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
             levels.push(Level(Set::Avx2));
         }
         levels
@@ -78,9 +75,7 @@ impl Level {
         Level::present()
             .into_iter()
             .find(|level| level.name().eq_ignore_ascii_case(name))
-            .ok_or_else(|| UnknownLevel {
-                asked: name.to_owned(),
-            })
+            .ok_or_else(|| UnknownLevel { asked: name.to_owned() })
     }
 
     /// `scalar`, `avx2`, ...

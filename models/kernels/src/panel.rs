@@ -31,13 +31,9 @@ pub(crate) fn multiply<'x>(
     x: &dyn Fn(usize) -> Row<'x>,
     write: &mut dyn FnMut(usize, &[f32]),
 ) {
-    assert!(
-        !rows.is_empty() && rows.len() <= ROWS && rows.end <= weights.rows,
-        "a panel holds one to {ROWS} rows"
-    );
+    assert!(!rows.is_empty() && rows.len() <= ROWS && rows.end <= weights.rows, "a panel holds one to {ROWS} rows");
     // The last panel may be short: its empty places repeat the last row and are not written.
-    let bytes: [&[u8]; ROWS] =
-        std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1)));
+    let bytes: [&[u8]; ROWS] = std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1)));
     let mut first = 0;
     while first < tokens {
         let count = (tokens - first).min(TOKENS);

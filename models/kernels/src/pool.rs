@@ -59,9 +59,7 @@ unsafe impl Send for Shared {}
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool")
-            .field("threads", &self.threads())
-            .finish_non_exhaustive()
+        f.debug_struct("Pool").field("threads", &self.threads()).finish_non_exhaustive()
     }
 }
 
@@ -103,17 +101,12 @@ impl Pool {
         while workers.len() + 1 < wanted {
             let shared = Arc::clone(&self.shared);
             let index = workers.len() + 1;
-            match std::thread::Builder::new()
-                .name(format!("compute-{index}"))
-                .spawn(move || shared.work(index))
-            {
+            match std::thread::Builder::new().name(format!("compute-{index}")).spawn(move || shared.work(index)) {
                 Ok(handle) => workers.push(handle),
                 Err(_) => break,
             }
         }
-        self.shared
-            .threads
-            .store(wanted.min(workers.len() + 1), Ordering::Relaxed);
+        self.shared.threads.store(wanted.min(workers.len() + 1), Ordering::Relaxed);
     }
 
     /// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)`, each once, on any of the threads, and returns when all are done.
@@ -122,11 +115,7 @@ impl Pool {
     /// A task panicked: the panic goes on here once no task runs any more.
     pub fn run(&self, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
         let alone = tasks <= 1 || self.threads() == 1;
-        let turn = if alone {
-            None
-        } else {
-            self.turn.try_lock().ok()
-        };
+        let turn = if alone { None } else { self.turn.try_lock().ok() };
         let (Some(_turn), Ok(count)) = (turn, u32::try_from(tasks)) else {
             (0..tasks).for_each(task);
             return;
@@ -135,17 +124,12 @@ impl Pool {
         // SAFETY: only the lifetime is erased. No claim outlives this call: it returns, or unwinds, only after `finished`
         // has counted all tasks.
         let job = unsafe {
-            std::mem::transmute::<
-                *const (dyn Fn(usize) + Sync + '_),
-                *const (dyn Fn(usize) + Sync + 'static),
-            >(task)
+            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(task)
         };
         // SAFETY: the turn is ours and all tickets of the last job are claimed and finished, so nobody reads `job`.
         unsafe { *shared.job.get() = Some(Job(job)) };
         shared.finished.store(0, Ordering::Relaxed);
-        shared
-            .tickets
-            .store(u64::from(count) << 32, Ordering::SeqCst);
+        shared.tickets.store(u64::from(count) << 32, Ordering::SeqCst);
         if shared.sleeping.load(Ordering::SeqCst) > 0 {
             let _bell = lock(&shared.bell);
             shared.work_comes.notify_all();
@@ -196,10 +180,7 @@ impl Shared {
             while !self.closing.load(Ordering::SeqCst)
                 && !(self.has_tickets() && index < self.threads.load(Ordering::Relaxed))
             {
-                bell = self
-                    .work_comes
-                    .wait(bell)
-                    .unwrap_or_else(PoisonError::into_inner);
+                bell = self.work_comes.wait(bell).unwrap_or_else(PoisonError::into_inner);
             }
             self.sleeping.fetch_sub(1, Ordering::SeqCst);
         }
@@ -218,12 +199,7 @@ impl Shared {
             if next >= count {
                 return false;
             }
-            match self.tickets.compare_exchange_weak(
-                tickets,
-                tickets + 1,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            ) {
+            match self.tickets.compare_exchange_weak(tickets, tickets + 1, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => {
                     // SAFETY: we hold a claim, so the job stays as it is until we count it as finished.
                     if let Some(Job(task)) = unsafe { *self.job.get() } {
@@ -257,10 +233,7 @@ impl Shared {
         let mut bell = lock(&self.bell);
         self.caller_sleeps.store(true, Ordering::SeqCst);
         while self.finished.load(Ordering::SeqCst) != count {
-            bell = self
-                .job_done
-                .wait(bell)
-                .unwrap_or_else(PoisonError::into_inner);
+            bell = self.job_done.wait(bell).unwrap_or_else(PoisonError::into_inner);
         }
         self.caller_sleeps.store(false, Ordering::SeqCst);
     }
@@ -269,9 +242,7 @@ impl Shared {
 /// One thread for each physical core, at most four.
 fn default_threads() -> usize {
     let logical = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    physical_cores()
-        .map_or(logical, |cores| cores.min(logical))
-        .clamp(1, 4)
+    physical_cores().map_or(logical, |cores| cores.min(logical)).clamp(1, 4)
 }
 
 /// Distinct (package, core) pairs as Linux lists them; `None` where it does not.
@@ -282,8 +253,7 @@ fn physical_cores() -> Option<usize> {
         let Ok(core) = std::fs::read_to_string(format!("{topology}/core_id")) else {
             break;
         };
-        let package =
-            std::fs::read_to_string(format!("{topology}/physical_package_id")).unwrap_or_default();
+        let package = std::fs::read_to_string(format!("{topology}/physical_package_id")).unwrap_or_default();
         cores.insert((package, core));
     }
     (!cores.is_empty()).then_some(cores.len())
@@ -307,12 +277,7 @@ mod tests {
             pool.run(tasks, &|task| {
                 counts[task].fetch_add(1, Ordering::Relaxed);
             });
-            assert!(
-                counts
-                    .iter()
-                    .all(|count| count.load(Ordering::Relaxed) == 1),
-                "round {round}"
-            );
+            assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1), "round {round}");
         }
     }
 
@@ -328,19 +293,14 @@ mod tests {
                     elsewhere.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            assert!(
-                elsewhere.load(Ordering::Relaxed) > 0,
-                "the worker took no part"
-            );
+            assert!(elsewhere.load(Ordering::Relaxed) > 0, "the worker took no part");
         }
     }
 
     #[test]
     fn a_panicking_task_is_heard_by_the_caller_and_the_pool_lives_on() {
         let pool = Pool::new(NonZeroUsize::new(2));
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            pool.run(8, &|task| assert_ne!(task, 5, "task five"))
-        }));
+        let result = catch_unwind(AssertUnwindSafe(|| pool.run(8, &|task| assert_ne!(task, 5, "task five"))));
         assert!(result.is_err());
         let sum = AtomicUsize::new(0);
         pool.run(4, &|task| {

@@ -28,35 +28,19 @@ const TASK_BYTES: usize = 32 * 1024;
 ///
 /// # Panics
 /// The shapes do not fit each other.
-pub fn multiply(
-    level: Level,
-    pool: &Pool,
-    x: &[f32],
-    scratch: &mut Activations,
-    products: &mut [Product<'_>],
-) {
+pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations, products: &mut [Product<'_>]) {
     let Some(columns) = products.first().map(|product| product.weights.columns) else {
         return;
     };
-    assert!(
-        columns > 0 && x.len() % columns == 0,
-        "whole rows of activations"
-    );
+    assert!(columns > 0 && x.len() % columns == 0, "whole rows of activations");
     let tokens = x.len() / columns;
-    if products
-        .iter()
-        .any(|product| product.weights.format.is_quantized())
-    {
+    if products.iter().any(|product| product.weights.format.is_quantized()) {
         scratch.quantize(level, pool, x, columns);
     }
     let scratch = &*scratch;
     let row = |weights: &Matrix<'_>, token: usize| {
         let floats = &x[token * columns..][..columns];
-        if weights.format.is_quantized() {
-            scratch.row(floats, token)
-        } else {
-            Row::floats(floats)
-        }
+        if weights.format.is_quantized() { scratch.row(floats, token) } else { Row::floats(floats) }
     };
     let in_panels = tokens >= panel::FEWEST_TOKENS && panel::exists(level);
     // Splits a product into (rows of a task, tasks).
@@ -65,17 +49,11 @@ pub fn multiply(
             panel::ROWS
         } else {
             let by_bytes = TASK_BYTES / weights.row_bytes.max(1);
-            by_bytes
-                .min(weights.rows.div_ceil(4 * pool.threads()))
-                .max(4)
-                .next_multiple_of(4)
+            by_bytes.min(weights.rows.div_ceil(4 * pool.threads())).max(4).next_multiple_of(4)
         };
         (rows_each, weights.rows.div_ceil(rows_each))
     };
-    let outputs: usize = products
-        .iter()
-        .map(|product| split(&product.weights).1)
-        .sum();
+    let outputs: usize = products.iter().map(|product| split(&product.weights).1).sum();
     let shared = SharedProducts::new(products, tokens, columns);
     pool.run(outputs, &|mut task| {
         for index in 0..shared.len() {
@@ -95,10 +73,8 @@ pub fn multiply(
                     &|token| row(weights, token),
                     &mut |token, values| {
                         // SAFETY: these rows of the output belong to this task alone.
-                        unsafe {
-                            shared.out(index, token * weights.rows + rows.start, values.len())
-                        }
-                        .copy_from_slice(values);
+                        unsafe { shared.out(index, token * weights.rows + rows.start, values.len()) }
+                            .copy_from_slice(values);
                     },
                 );
             } else {
@@ -138,11 +114,7 @@ unsafe impl<T: Send> Sync for SharedSlice<'_, T> {}
 
 impl<'a, T> SharedSlice<'a, T> {
     pub(crate) fn new(slice: &'a mut [T]) -> SharedSlice<'a, T> {
-        SharedSlice {
-            start: slice.as_mut_ptr(),
-            len: slice.len(),
-            borrow: PhantomData,
-        }
+        SharedSlice { start: slice.as_mut_ptr(), len: slice.len(), borrow: PhantomData }
     }
 
     /// The `len` elements from `start`.
@@ -151,10 +123,7 @@ impl<'a, T> SharedSlice<'a, T> {
     /// No two ranges that are alive at the same time overlap.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn range(&self, start: usize, len: usize) -> &mut [T] {
-        assert!(
-            start.checked_add(len).is_some_and(|end| end <= self.len),
-            "a task stays within its output"
-        );
+        assert!(start.checked_add(len).is_some_and(|end| end <= self.len), "a task stays within its output");
         // SAFETY: within the slice (just checked), and disjoint from other ranges (the caller's promise).
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
     }
@@ -170,31 +139,13 @@ struct SharedProducts<'a> {
 }
 
 impl<'a> SharedProducts<'a> {
-    fn new<'b: 'a>(
-        products: &'a mut [Product<'b>],
-        tokens: usize,
-        columns: usize,
-    ) -> SharedProducts<'a> {
+    fn new<'b: 'a>(products: &'a mut [Product<'b>], tokens: usize, columns: usize) -> SharedProducts<'a> {
         let len = products.len();
-        assert!(
-            len <= MOST_PRODUCTS,
-            "at most {} products of one input",
-            MOST_PRODUCTS
-        );
-        let mut shared = SharedProducts {
-            products: [const { None }; MOST_PRODUCTS],
-            len,
-        };
+        assert!(len <= MOST_PRODUCTS, "at most {} products of one input", MOST_PRODUCTS);
+        let mut shared = SharedProducts { products: [const { None }; MOST_PRODUCTS], len };
         for (slot, product) in shared.products.iter_mut().zip(products) {
-            assert_eq!(
-                product.weights.columns, columns,
-                "products of one input have its width"
-            );
-            assert_eq!(
-                product.out.len(),
-                tokens * product.weights.rows,
-                "one output for each token and row"
-            );
+            assert_eq!(product.weights.columns, columns, "products of one input have its width");
+            assert_eq!(product.out.len(), tokens * product.weights.rows, "one output for each token and row");
             *slot = Some((product.weights, SharedSlice::new(product.out)));
         }
         shared
@@ -205,10 +156,7 @@ impl<'a> SharedProducts<'a> {
     }
 
     fn weights(&self, index: usize) -> &Matrix<'a> {
-        self.products[index]
-            .as_ref()
-            .map(|(weights, _)| weights)
-            .expect("filled by new")
+        self.products[index].as_ref().map(|(weights, _)| weights).expect("filled by new")
     }
 
     /// # Safety
@@ -238,10 +186,7 @@ pub fn read_bandwidth(threads: usize, bytes: usize, now: &dyn Fn() -> std::time:
                     *lane ^= number;
                 }
             }
-            total.fetch_xor(
-                lanes.iter().fold(0, |a, b| a ^ b),
-                std::sync::atomic::Ordering::Relaxed,
-            );
+            total.fetch_xor(lanes.iter().fold(0, |a, b| a ^ b), std::sync::atomic::Ordering::Relaxed);
         });
         let seconds = (now() - start).as_secs_f64().max(1e-9);
         std::hint::black_box(total.into_inner());

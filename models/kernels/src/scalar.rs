@@ -20,79 +20,42 @@ pub(crate) fn unpack(format: Format, row: &[u8], index: usize) -> Block {
         Format::Q8_0 => {
             let block = &row[index * bytes..][..bytes];
             let d = half_at(block, 0);
-            Block {
-                values: std::array::from_fn(|i| block[2 + i] as i8),
-                scales: [d; 2],
-                minima: [0.0; 2],
-            }
+            Block { values: std::array::from_fn(|i| block[2 + i] as i8), scales: [d; 2], minima: [0.0; 2] }
         }
         Format::Q4_0 => {
             let block = &row[index * bytes..][..bytes];
             let d = half_at(block, 0);
             let values = std::array::from_fn(|i| nibble(block[2 + i % 16], i >= 16));
-            Block {
-                values,
-                scales: [d; 2],
-                minima: [8.0 * d; 2],
-            }
+            Block { values, scales: [d; 2], minima: [8.0 * d; 2] }
         }
         Format::Q5_0 => {
             let block = &row[index * bytes..][..bytes];
             let d = half_at(block, 0);
             let fifth = u32::from_le_bytes([block[2], block[3], block[4], block[5]]);
-            let values = std::array::from_fn(|i| {
-                nibble(block[6 + i % 16], i >= 16) | ((fifth >> i & 1) << 4) as i8
-            });
-            Block {
-                values,
-                scales: [d; 2],
-                minima: [16.0 * d; 2],
-            }
+            let values = std::array::from_fn(|i| nibble(block[6 + i % 16], i >= 16) | ((fifth >> i & 1) << 4) as i8);
+            Block { values, scales: [d; 2], minima: [16.0 * d; 2] }
         }
         Format::Q4K | Format::Q5K => {
             let (block, part) = (&row[index / 8 * bytes..][..bytes], index % 8);
             let (scale, minimum) = scale_and_minimum(&block[4..16], part);
-            let (d, m) = (
-                half_at(block, 0) * f32::from(scale),
-                half_at(block, 2) * f32::from(minimum),
-            );
-            let (fifths, nibbles) =
-                block[16..].split_at(if format == Format::Q5K { 32 } else { 0 });
+            let (d, m) = (half_at(block, 0) * f32::from(scale), half_at(block, 2) * f32::from(minimum));
+            let (fifths, nibbles) = block[16..].split_at(if format == Format::Q5K { 32 } else { 0 });
             let values = std::array::from_fn(|i| {
-                let fifth = if fifths.is_empty() {
-                    0
-                } else {
-                    fifths[i] >> part & 1
-                };
+                let fifth = if fifths.is_empty() { 0 } else { fifths[i] >> part & 1 };
                 nibble(nibbles[part / 2 * 32 + i], part % 2 == 1) | (fifth << 4) as i8
             });
-            Block {
-                values,
-                scales: [d; 2],
-                minima: [m; 2],
-            }
+            Block { values, scales: [d; 2], minima: [m; 2] }
         }
         Format::Q6K => {
-            let (block, half, part) =
-                (&row[index / 8 * bytes..][..bytes], index % 8 / 4, index % 4);
-            let (low, high, scales) = (
-                &block[half * 64..],
-                &block[128 + half * 32..],
-                &block[192 + half * 8 + part * 2..],
-            );
+            let (block, half, part) = (&row[index / 8 * bytes..][..bytes], index % 8 / 4, index % 4);
+            let (low, high, scales) =
+                (&block[half * 64..], &block[128 + half * 32..], &block[192 + half * 8 + part * 2..]);
             let d = half_at(block, 208);
-            let scales = [
-                d * f32::from(scales[0] as i8),
-                d * f32::from(scales[1] as i8),
-            ];
+            let scales = [d * f32::from(scales[0] as i8), d * f32::from(scales[1] as i8)];
             let values = std::array::from_fn(|i| {
                 nibble(low[part % 2 * 32 + i], part >= 2) | ((high[i] >> (2 * part) & 3) << 4) as i8
             });
-            Block {
-                values,
-                scales,
-                minima: scales.map(|scale| 32.0 * scale),
-            }
+            Block { values, scales, minima: scales.map(|scale| 32.0 * scale) }
         }
         Format::F32 | Format::F16 | Format::Bf16 => unreachable!("float formats have no blocks"),
     }
@@ -103,8 +66,7 @@ pub(crate) fn scale_and_minimum(packed: &[u8], part: usize) -> (u8, u8) {
     if part < 4 {
         (packed[part] & 63, packed[part + 4] & 63)
     } else {
-        let (low, scale_high, minimum_high) =
-            (packed[part + 4], packed[part - 4] >> 6, packed[part] >> 6);
+        let (low, scale_high, minimum_high) = (packed[part + 4], packed[part - 4] >> 6, packed[part] >> 6);
         (low & 15 | scale_high << 4, low >> 4 | minimum_high << 4)
     }
 }
@@ -123,12 +85,7 @@ fn float_at(format: Format, row: &[u8], index: usize) -> f32 {
     match format {
         Format::F16 => half_at(row, 2 * index),
         Format::Bf16 => bf16::from_le_bytes([row[2 * index], row[2 * index + 1]]).to_f32(),
-        _ => f32::from_le_bytes([
-            row[4 * index],
-            row[4 * index + 1],
-            row[4 * index + 2],
-            row[4 * index + 3],
-        ]),
+        _ => f32::from_le_bytes([row[4 * index], row[4 * index + 1], row[4 * index + 2], row[4 * index + 3]]),
     }
 }
 
@@ -151,12 +108,7 @@ pub(crate) fn dequantize(format: Format, row: &[u8], out: &mut [f32]) {
 /// The dot product of one row of weights with one row of activations.
 pub(crate) fn dot(format: Format, weights: &[u8], x: Row<'_>) -> f32 {
     if !format.is_quantized() {
-        return x
-            .floats
-            .iter()
-            .enumerate()
-            .map(|(index, x)| x * float_at(format, weights, index))
-            .sum();
+        return x.floats.iter().enumerate().map(|(index, x)| x * float_at(format, weights, index)).sum();
     }
     let mut sum = 0.0;
     for (index, (x_values, x_scale)) in x.values.chunks_exact(32).zip(x.scales).enumerate() {
@@ -165,8 +117,7 @@ pub(crate) fn dot(format: Format, weights: &[u8], x: Row<'_>) -> f32 {
             let half = part * 16..part * 16 + 16;
             let products = block.values[half.clone()].iter().zip(&x_values[half]);
             let product: i32 = products.map(|(w, x)| i32::from(*w) * i32::from(*x)).sum();
-            sum += block.scales[part] * x_scale * product as f32
-                - block.minima[part] * x.sums_16[2 * index + part];
+            sum += block.scales[part] * x_scale * product as f32 - block.minima[part] * x.sums_16[2 * index + part];
         }
     }
     sum

@@ -85,12 +85,7 @@ fn add_plain<const FUSED: bool>(x: &mut [f32], y: &[f32]) {
 }
 
 #[inline(always)]
-fn rotate_pairs_plain<const FUSED: bool>(
-    heads: &mut [f32],
-    head_dim: usize,
-    cos: &[f32],
-    sin: &[f32],
-) {
+fn rotate_pairs_plain<const FUSED: bool>(heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
     for head in heads.chunks_exact_mut(head_dim) {
         for ((pair, cos), sin) in head.as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
             let [a, b] = *pair;
@@ -100,12 +95,7 @@ fn rotate_pairs_plain<const FUSED: bool>(
 }
 
 #[inline(always)]
-fn rotate_halves_plain<const FUSED: bool>(
-    heads: &mut [f32],
-    head_dim: usize,
-    cos: &[f32],
-    sin: &[f32],
-) {
+fn rotate_halves_plain<const FUSED: bool>(heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
     let half = cos.len();
     for head in heads.chunks_exact_mut(head_dim) {
         let (low, high) = head[..2 * half].split_at_mut(half);
@@ -147,10 +137,7 @@ pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
     p = fma::<FUSED>(p, r, 1.0);
     p = fma::<FUSED>(p, r, 1.0);
     let power = f32::from_bits(
-        ((shifted.to_bits() as i32)
-            .wrapping_sub(MAGIC.to_bits() as i32)
-            .wrapping_add(127)
-            << 23) as u32,
+        ((shifted.to_bits() as i32).wrapping_sub(MAGIC.to_bits() as i32).wrapping_add(127) << 23) as u32,
     );
     p * power
 }
@@ -165,10 +152,7 @@ mod tests {
             let x = i as f32 * 0.01;
             let exact = f64::from(x).exp();
             for value in [exp::<false>(x), exp::<true>(x)] {
-                assert!(
-                    (f64::from(value) - exact).abs() <= 4e-7 * exact,
-                    "exp({x}) = {value}, not {exact}"
-                );
+                assert!((f64::from(value) - exact).abs() <= 4e-7 * exact, "exp({x}) = {value}, not {exact}");
             }
         }
         assert!(exp::<false>(-1000.0) < 1e-37 && exp::<false>(f32::NEG_INFINITY) < 1e-37);
@@ -177,9 +161,7 @@ mod tests {
     #[test]
     fn every_level_normalises_and_gates_as_the_plain_code_does() {
         for width in [1, 7, 16, 33, 576] {
-            let x: Vec<f32> = (0..2 * width)
-                .map(|i| ((i * 37 % 101) as f32 - 50.0) / 17.0)
-                .collect();
+            let x: Vec<f32> = (0..2 * width).map(|i| ((i * 37 % 101) as f32 - 50.0) / 17.0).collect();
             let weight: Vec<f32> = (0..width).map(|i| 0.5 + (i % 5) as f32).collect();
             let mut expected = vec![0.0; x.len()];
             rms_norm(Level::SCALAR, &x, &weight, 1e-5, &mut expected);
@@ -200,27 +182,16 @@ mod tests {
     #[test]
     fn a_rotation_keeps_lengths_and_is_undone_by_its_opposite() {
         let original: Vec<f32> = (0..3 * 16).map(|i| (i as f32).sin()).collect();
-        let (cos, sin): (Vec<f32>, Vec<f32>) =
-            (0..6).map(|i| ((i as f32).cos(), (i as f32).sin())).unzip();
+        let (cos, sin): (Vec<f32>, Vec<f32>) = (0..6).map(|i| ((i as f32).cos(), (i as f32).sin())).unzip();
         let back: Vec<f32> = sin.iter().map(|x| -x).collect();
         for level in Level::present() {
             for rotate in [rotate_pairs, rotate_halves] {
                 let mut heads = original.clone();
                 rotate(level, &mut heads, 16, &cos, &sin);
-                assert_eq!(
-                    heads[12..16],
-                    original[12..16],
-                    "beyond the rotated part nothing changes"
-                );
+                assert_eq!(heads[12..16], original[12..16], "beyond the rotated part nothing changes");
                 assert!(heads[2] != original[2] || heads[8] != original[8]);
                 rotate(level, &mut heads, 16, &cos, &back);
-                assert!(
-                    heads
-                        .iter()
-                        .zip(&original)
-                        .all(|(a, b)| (a - b).abs() < 1e-5),
-                    "{level}"
-                );
+                assert!(heads.iter().zip(&original).all(|(a, b)| (a - b).abs() < 1e-5), "{level}");
             }
         }
     }

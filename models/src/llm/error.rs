@@ -62,9 +62,7 @@ pub enum LlmError {
         supported: Vec<&'static str>,
     },
     /// The file has no vocabulary, so text can go neither in nor out.
-    #[error(
-        "{path}: carries no vocabulary (tokenizer.ggml.tokens): it can be measured, but not talked to"
-    )]
+    #[error("{path}: carries no vocabulary (tokenizer.ggml.tokens): it can be measured, but not talked to")]
     NoVocabulary {
         /// The model file.
         path: PathBuf,

@@ -14,10 +14,7 @@ pub struct GenerateOptions {
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        GenerateOptions {
-            max_tokens: 512,
-            stop: Vec::new(),
-        }
+        GenerateOptions { max_tokens: 512, stop: Vec::new() }
     }
 }
 
@@ -62,11 +59,7 @@ pub fn generate(
     let mut generation = Generation::new(session.llm(), options)?;
     loop {
         if let Some(finish) = generation.advance(session, sampler, sink)? {
-            return Ok(Generated {
-                text: generation.text,
-                tokens: generation.tokens,
-                finish,
-            });
+            return Ok(Generated { text: generation.text, tokens: generation.tokens, finish });
         }
     }
 }
@@ -94,12 +87,7 @@ impl Generation {
         Ok(Generation {
             detokenizer: Detokenizer::new(),
             stop: StopStrings {
-                strings: options
-                    .stop
-                    .iter()
-                    .filter(|stop| !stop.is_empty())
-                    .cloned()
-                    .collect(),
+                strings: options.stop.iter().filter(|stop| !stop.is_empty()).cloned().collect(),
                 held: String::new(),
             },
             max_tokens: options.max_tokens,
@@ -141,9 +129,7 @@ impl Generation {
             self.unread = None;
         }
         if session.logits().is_empty() {
-            return Err(LlmError::Input(
-                "there is nothing to continue: the session was given no prompt".to_owned(),
-            ));
+            return Err(LlmError::Input("there is nothing to continue: the session was given no prompt".to_owned()));
         }
         let token = sampler.sample(session.logits(), session.tokens());
         self.tokens += 1;
@@ -200,13 +186,8 @@ impl StopStrings {
     fn push(&mut self, piece: &str) -> (String, Option<String>) {
         self.held.push_str(piece);
         // The one that begins first ends the text; of two at the same place, the longer.
-        let found = self
-            .strings
-            .iter()
-            .filter_map(|stop| self.held.find(stop.as_str()).map(|at| (at, stop)));
-        if let Some((at, stop)) =
-            found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len())))
-        {
+        let found = self.strings.iter().filter_map(|stop| self.held.find(stop.as_str()).map(|at| (at, stop)));
+        if let Some((at, stop)) = found.min_by_key(|(at, stop)| (*at, std::cmp::Reverse(stop.len()))) {
             let stop = stop.clone();
             self.held.truncate(at);
             return (std::mem::take(&mut self.held), Some(stop));
@@ -228,18 +209,13 @@ mod tests {
     use super::*;
 
     fn stops(strings: &[&str]) -> StopStrings {
-        StopStrings {
-            strings: strings.iter().map(|s| (*s).to_owned()).collect(),
-            held: String::new(),
-        }
+        StopStrings { strings: strings.iter().map(|s| (*s).to_owned()).collect(), held: String::new() }
     }
 
     #[test]
     fn a_stop_string_is_found_however_the_text_is_cut() {
         let text = "Käse and <en <end> more";
-        let cuts: Vec<usize> = (0..=text.len())
-            .filter(|at| text.is_char_boundary(*at))
-            .collect();
+        let cuts: Vec<usize> = (0..=text.len()).filter(|at| text.is_char_boundary(*at)).collect();
         for &a in &cuts {
             for &b in cuts.iter().filter(|b| **b >= a) {
                 let mut watch = stops(&["<end>", "<never>"]);
@@ -272,9 +248,6 @@ mod tests {
 
     #[test]
     fn of_overlapping_stop_strings_the_first_in_the_text_counts() {
-        assert_eq!(
-            stops(&["cd", "bcde"]).push("abcdef"),
-            ("a".to_owned(), Some("bcde".to_owned()))
-        );
+        assert_eq!(stops(&["cd", "bcde"]).push("abcdef"), ("a".to_owned(), Some("bcde".to_owned())));
     }
 }

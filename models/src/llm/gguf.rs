@@ -72,18 +72,8 @@ pub struct TensorType {
 
 /// Number, name, weights and bytes of a block, as the specification lists them.
 const TENSOR_TYPES: [TensorType; 36] = {
-    const fn t(
-        id: u32,
-        name: &'static str,
-        block_weights: usize,
-        block_bytes: usize,
-    ) -> TensorType {
-        TensorType {
-            id,
-            name,
-            block_weights,
-            block_bytes,
-        }
+    const fn t(id: u32, name: &'static str, block_weights: usize, block_bytes: usize) -> TensorType {
+        TensorType { id, name, block_weights, block_bytes }
     }
     [
         t(0, "F32", 1, 4),
@@ -131,10 +121,7 @@ impl Gguf {
     /// # Errors
     /// The file cannot be read, is another kind of file, or is broken.
     pub fn open(path: &Path) -> Result<Gguf, LlmError> {
-        let read = |source| LlmError::Read {
-            path: path.to_owned(),
-            source,
-        };
+        let read = |source| LlmError::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read)?;
         if !file.metadata().map_err(read)?.is_file() {
             return Err(LlmError::NotGguf {
@@ -143,27 +130,14 @@ impl Gguf {
             });
         }
         if file.metadata().map_err(read)?.len() == 0 {
-            return Err(LlmError::NotGguf {
-                path: path.to_owned(),
-                found: what_it_is(&[]).to_owned(),
-            });
+            return Err(LlmError::NotGguf { path: path.to_owned(), found: what_it_is(&[]).to_owned() });
         }
         // SAFETY: the map is read-only and private to us. That nobody shortens the file while it is mapped cannot be had
         // from the system; models are moved into place whole and never rewritten, and a shortened one ends the program.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let (metadata, tensors) = Reader {
-            path,
-            bytes: &map,
-            at: 0,
-        }
-        .read()?;
-        Ok(Gguf {
-            path: path.to_owned(),
-            map,
-            metadata,
-            tensors,
-        })
+        let (metadata, tensors) = Reader { path, bytes: &map, at: 0 }.read()?;
+        Ok(Gguf { path: path.to_owned(), map, metadata, tensors })
     }
 
     /// The file's path.
@@ -217,10 +191,7 @@ impl Gguf {
             None => Ok(None),
             Some(Value::Float(number)) if number.is_finite() => Ok(Some(*number as f32)),
             Some(Value::Integer(number)) => Ok(Some(*number as f32)),
-            Some(other) => Err(self.bad(
-                key,
-                format!("expected a finite number, found {}", other.kind()),
-            )),
+            Some(other) => Err(self.bad(key, format!("expected a finite number, found {}", other.kind()))),
         }
     }
 
@@ -232,10 +203,7 @@ impl Gguf {
         match self.value(key) {
             None => Ok(None),
             Some(Value::Bool(truth)) => Ok(Some(*truth)),
-            Some(other) => Err(self.bad(
-                key,
-                format!("expected true or false, found {}", other.kind()),
-            )),
+            Some(other) => Err(self.bad(key, format!("expected true or false, found {}", other.kind()))),
         }
     }
 
@@ -248,9 +216,7 @@ impl Gguf {
             None => return Ok(None),
             Some(Value::Integer(number)) => *number,
             Some(Value::Integers(numbers))
-                if numbers
-                    .first()
-                    .is_some_and(|first| numbers.iter().all(|n| n == first)) =>
+                if numbers.first().is_some_and(|first| numbers.iter().all(|n| n == first)) =>
             {
                 i128::from(numbers[0])
             }
@@ -266,11 +232,7 @@ impl Gguf {
 
     /// An error about a metadata key.
     pub(crate) fn bad(&self, key: &str, what: impl Into<String>) -> LlmError {
-        LlmError::Metadata {
-            path: self.path.clone(),
-            key: key.to_owned(),
-            what: what.into(),
-        }
+        LlmError::Metadata { path: self.path.clone(), key: key.to_owned(), what: what.into() }
     }
 }
 
@@ -316,10 +278,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn read(mut self) -> Result<Contents, LlmError> {
         if !self.bytes.starts_with(b"GGUF") {
-            return Err(LlmError::NotGguf {
-                path: self.path.to_owned(),
-                found: what_it_is(self.bytes).to_owned(),
-            });
+            return Err(LlmError::NotGguf { path: self.path.to_owned(), found: what_it_is(self.bytes).to_owned() });
         }
         self.at = 4;
         let version = self.u32("the version")?;
@@ -343,15 +302,11 @@ impl Reader<'_> {
         }
         let alignment = match metadata.get("general.alignment") {
             None => 32,
-            Some(Value::Integer(n))
-                if (1..=1 << 20).contains(n) && (*n as u64).is_power_of_two() =>
-            {
-                *n as usize
-            }
+            Some(Value::Integer(n)) if (1..=1 << 20).contains(n) && (*n as u64).is_power_of_two() => *n as usize,
             Some(other) => {
-                return Err(self.broken(format!(
-                    "general.alignment: expected a power of two up to 1048576, found {other:?}"
-                )));
+                return Err(
+                    self.broken(format!("general.alignment: expected a power of two up to 1048576, found {other:?}"))
+                );
             }
         };
         let mut listed = Vec::new();
@@ -361,31 +316,20 @@ impl Reader<'_> {
         let data = self.at.next_multiple_of(alignment);
         let mut tensors = HashMap::new();
         for (name, kind, dims, offset, bytes) in listed {
-            let start = usize::try_from(offset)
-                .ok()
-                .and_then(|offset| data.checked_add(offset));
+            let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
             let end = start.and_then(|start| start.checked_add(bytes));
-            let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.bytes.len()))
-            else {
+            let (Some(start), Some(end)) = (start, end.filter(|end| *end <= self.bytes.len())) else {
                 let found = self.bytes.len();
-                return Err(self.broken(format!("tensor {name} needs {bytes} bytes from {offset} of the data, but the file ends at {found}")));
+                return Err(self.broken(format!(
+                    "tensor {name} needs {bytes} bytes from {offset} of the data, but the file ends at {found}"
+                )));
             };
             if offset % alignment as u64 != 0 {
-                return Err(self.broken(format!(
-                    "tensor {name} begins at {offset}, which is no multiple of {alignment}"
-                )));
+                return Err(
+                    self.broken(format!("tensor {name} begins at {offset}, which is no multiple of {alignment}"))
+                );
             }
-            if tensors
-                .insert(
-                    name.clone(),
-                    TensorInfo {
-                        kind,
-                        dims,
-                        range: start..end,
-                    },
-                )
-                .is_some()
-            {
+            if tensors.insert(name.clone(), TensorInfo { kind, dims, range: start..end }).is_some() {
                 return Err(self.broken(format!("tensor {name} is there twice")));
             }
         }
@@ -404,9 +348,7 @@ impl Reader<'_> {
         let name = self.string("a tensor's name", LONGEST_NAME)?;
         let n_dims = self.u32("a tensor's number of dimensions")?;
         if !(1..=4).contains(&n_dims) {
-            return Err(self.broken(format!(
-                "tensor {name}: expected 1 to 4 dimensions, found {n_dims}"
-            )));
+            return Err(self.broken(format!("tensor {name}: expected 1 to 4 dimensions, found {n_dims}")));
         }
         let mut dims = Vec::new();
         for _ in 0..n_dims {
@@ -421,18 +363,11 @@ impl Reader<'_> {
             return Err(self.broken(format!("tensor {name}: unknown type {id}")));
         };
         let offset = self.u64("a tensor's offset")?;
-        let weights = dims
-            .iter()
-            .try_fold(1usize, |product, dim| product.checked_mul(*dim));
-        let bytes = weights
-            .filter(|_| dims[0] % kind.block_weights == 0)
-            .and_then(|weights| kind.bytes(weights));
+        let weights = dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim));
+        let bytes = weights.filter(|_| dims[0] % kind.block_weights == 0).and_then(|weights| kind.bytes(weights));
         match bytes {
             Some(bytes) => Ok((name, kind, dims, offset, bytes)),
-            None => Err(self.broken(format!(
-                "tensor {name}: {dims:?} numbers do not fit blocks of {}",
-                kind.name
-            ))),
+            None => Err(self.broken(format!("tensor {name}: {dims:?} numbers do not fit blocks of {}", kind.name))),
         }
     }
 
@@ -458,18 +393,14 @@ impl Reader<'_> {
                     4..=6 => 4,
                     8 | 10..=12 => 8,
                     9 => {
-                        return Err(
-                            self.broken(format!("{key}: arrays of arrays are not supported"))
-                        );
+                        return Err(self.broken(format!("{key}: arrays of arrays are not supported")));
                     }
                     other => return Err(self.broken(format!("{key}: unknown value type {other}"))),
                 };
                 let len = self.count("the length of an array", MOST_ELEMENTS)?;
                 let left = self.bytes.len() - self.at;
                 if len > left / least {
-                    return Err(self.broken(format!(
-                        "{key}: an array of {len} elements, but {left} bytes are left"
-                    )));
+                    return Err(self.broken(format!("{key}: an array of {len} elements, but {left} bytes are left")));
                 }
                 match kind {
                     8 => {
@@ -479,20 +410,14 @@ impl Reader<'_> {
                         }
                         Value::Texts(texts)
                     }
-                    6 => Value::Floats(
-                        (0..len)
-                            .map(|_| self.u32(what).map(f32::from_bits))
-                            .collect::<Result<_, _>>()?,
-                    ),
+                    6 => Value::Floats((0..len).map(|_| self.u32(what).map(f32::from_bits)).collect::<Result<_, _>>()?),
                     12 => Value::Floats(
                         (0..len)
                             .map(|_| self.u64(what).map(|bits| f64::from_bits(bits) as f32))
                             .collect::<Result<_, _>>()?,
                     ),
                     _ => Value::Integers(
-                        (0..len)
-                            .map(|_| self.integer(kind).map(|n| n as i64))
-                            .collect::<Result<_, _>>()?,
+                        (0..len).map(|_| self.integer(kind).map(|n| n as i64)).collect::<Result<_, _>>()?,
                     ),
                 }
             }
@@ -544,11 +469,7 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, what: &str, len: usize) -> Result<&[u8], LlmError> {
-        match self
-            .at
-            .checked_add(len)
-            .filter(|end| *end <= self.bytes.len())
-        {
+        match self.at.checked_add(len).filter(|end| *end <= self.bytes.len()) {
             Some(end) => {
                 let taken = &self.bytes[self.at..end];
                 self.at = end;
@@ -559,11 +480,7 @@ impl Reader<'_> {
     }
 
     fn broken(&self, what: impl Into<String>) -> LlmError {
-        LlmError::Broken {
-            path: self.path.to_owned(),
-            offset: self.at as u64,
-            what: what.into(),
-        }
+        LlmError::Broken { path: self.path.to_owned(), offset: self.at as u64, what: what.into() }
     }
 }
 
@@ -572,19 +489,13 @@ fn what_it_is(bytes: &[u8]) -> &'static str {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).to_lowercase();
     match bytes {
         [] => "an empty file",
-        [b'l', b'm', b'g', b'g', ..] | [b't', b'j', b'g', b'g', ..] => {
-            "an old GGML file, such as a Whisper model"
-        }
+        [b'l', b'm', b'g', b'g', ..] | [b't', b'j', b'g', b'g', ..] => "an old GGML file, such as a Whisper model",
         [b'R', b'I', b'F', b'F', ..] => "a RIFF file, such as a WAV recording",
         [b'P', b'K', 3, 4, ..] => "a ZIP archive, such as a PyTorch checkpoint",
         [8, _, 0x12, ..] | [8, _, 0x3a, ..] => "what looks like an ONNX model",
         [_, _, _, _, _, 0, 0, 0, b'{', ..] => "a safetensors file",
-        _ if text.starts_with("version https://git-lfs") => {
-            "a Git LFS pointer: the real file was not fetched"
-        }
-        _ if text.contains("<html") || text.contains("<!doctype") => {
-            "a web page: the download went wrong"
-        }
+        _ if text.starts_with("version https://git-lfs") => "a Git LFS pointer: the real file was not fetched",
+        _ if text.contains("<html") || text.contains("<!doctype") => "a web page: the download went wrong",
         _ => "another kind of file",
     }
 }

@@ -23,12 +23,7 @@ pub struct MeasureOptions {
 
 impl Default for MeasureOptions {
     fn default() -> Self {
-        MeasureOptions {
-            prompt: 128,
-            generate: 64,
-            repeats: 5,
-            session: SessionOptions::default(),
-        }
+        MeasureOptions { prompt: 128, generate: 64, repeats: 5, session: SessionOptions::default() }
     }
 }
 
@@ -56,11 +51,7 @@ pub struct Measured {
 ///
 /// # Errors
 /// The session cannot be made, or the prompt and the tokens do not fit it.
-pub fn measure(
-    llm: &Arc<Llm>,
-    options: &MeasureOptions,
-    now: &dyn Fn() -> Duration,
-) -> Result<Measured, LlmError> {
+pub fn measure(llm: &Arc<Llm>, options: &MeasureOptions, now: &dyn Fn() -> Duration) -> Result<Measured, LlmError> {
     let mut session = Session::new(Arc::clone(llm), &options.session)?;
     let n_vocab = llm.info().vocab_size as u64;
     // Numbers that are spread over the vocabulary, so that looking them up costs what it costs in life.

@@ -70,10 +70,7 @@ pub struct Message {
 impl Message {
     /// A message.
     pub fn new(role: Role, content: impl Into<String>) -> Message {
-        Message {
-            role,
-            content: content.into(),
-        }
+        Message { role, content: content.into() }
     }
 }
 
@@ -140,20 +137,11 @@ impl Llm {
         let shape = Shape::of(&gguf)?;
         let weights = Weights::of(&gguf, &shape)?;
         let tokenizer = Tokenizer::of(&gguf)?;
-        let template = tokenizer
-            .as_ref()
-            .map(|tokenizer| ChatTemplate::of(&gguf, tokenizer))
-            .transpose()?;
+        let template = tokenizer.as_ref().map(|tokenizer| ChatTemplate::of(&gguf, tokenizer)).transpose()?;
         let (_, architecture) = Architecture::of(&gguf)?;
-        let file_name = || {
-            path.file_stem()
-                .map(|stem| stem.to_string_lossy().into_owned())
-                .unwrap_or_default()
-        };
+        let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let info = LlmInfo {
-            name: gguf
-                .text("general.name")?
-                .map_or_else(file_name, str::to_owned),
+            name: gguf.text("general.name")?.map_or_else(file_name, str::to_owned),
             architecture: architecture.to_owned(),
             parameters: gguf
                 .tensors()
@@ -168,22 +156,11 @@ impl Llm {
             file_bytes: gguf.file_bytes(),
             bytes_per_token: weights.bytes_per_token() as u64,
             has_vocabulary: tokenizer.is_some(),
-            has_chat_template: template
-                .as_ref()
-                .is_some_and(|template| !template.is_assumed()),
+            has_chat_template: template.as_ref().is_some_and(|template| !template.is_assumed()),
             simd: level.name().to_owned(),
         };
         let pool = Pool::new(NonZeroUsize::new(options.threads));
-        Ok(Arc::new(Llm {
-            gguf,
-            shape,
-            weights,
-            tokenizer,
-            template,
-            info,
-            level,
-            pool,
-        }))
+        Ok(Arc::new(Llm { gguf, shape, weights, tokenizer, template, info, level, pool }))
     }
 
     /// What the model says about itself.
@@ -196,11 +173,7 @@ impl Llm {
     /// # Errors
     /// The file carries none.
     pub fn tokenizer(&self) -> Result<&Tokenizer, LlmError> {
-        self.tokenizer
-            .as_ref()
-            .ok_or_else(|| LlmError::NoVocabulary {
-                path: self.gguf.path().to_owned(),
-            })
+        self.tokenizer.as_ref().ok_or_else(|| LlmError::NoVocabulary { path: self.gguf.path().to_owned() })
     }
 
     /// The chat template.
@@ -208,11 +181,7 @@ impl Llm {
     /// # Errors
     /// The file carries no vocabulary, without which a template is of no use.
     pub fn template(&self) -> Result<&ChatTemplate, LlmError> {
-        self.template
-            .as_ref()
-            .ok_or_else(|| LlmError::NoVocabulary {
-                path: self.gguf.path().to_owned(),
-            })
+        self.template.as_ref().ok_or_else(|| LlmError::NoVocabulary { path: self.gguf.path().to_owned() })
     }
 
     /// Threads that compute.
@@ -237,10 +206,7 @@ impl Llm {
             )));
         }
         let mut row = vec![0.0; self.shape.d_model];
-        self.weights
-            .token_embedding
-            .matrix(&self.gguf)
-            .read_row(token.0 as usize, &mut row);
+        self.weights.token_embedding.matrix(&self.gguf).read_row(token.0 as usize, &mut row);
         Ok(row)
     }
 }
@@ -254,9 +220,5 @@ fn most_common_type(gguf: &Gguf) -> String {
             None => bytes.push((tensor.kind.name, tensor.range.len())),
         }
     }
-    bytes
-        .into_iter()
-        .max_by_key(|(_, sum)| *sum)
-        .map(|(name, _)| name.to_owned())
-        .unwrap_or_default()
+    bytes.into_iter().max_by_key(|(_, sum)| *sum).map(|(name, _)| name.to_owned()).unwrap_or_default()
 }

@@ -51,39 +51,25 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler at the start of its seed's sequence.
     pub fn new(options: &SamplerOptions) -> Sampler {
-        Sampler {
-            options: *options,
-            chance: ChaCha8Rng::seed_from_u64(options.seed),
-            candidates: Vec::new(),
-        }
+        Sampler { options: *options, chance: ChaCha8Rng::seed_from_u64(options.seed), candidates: Vec::new() }
     }
 
     /// Chooses from `logits: [n_vocab]`; `recent` are the tokens before, of which the last few are penalised. Numbers that
     /// are not numbers are never chosen; where there is nothing to choose it is token 0.
     pub fn sample(&mut self, logits: &[f32], recent: &[TokenId]) -> TokenId {
         let o = self.options;
-        let penalised =
-            o.repetition_penalty > 0.0 && o.repetition_penalty != 1.0 && o.repetition_window > 0;
+        let penalised = o.repetition_penalty > 0.0 && o.repetition_penalty != 1.0 && o.repetition_window > 0;
         if o.temperature <= 0.0 && !penalised {
-            return likeliest(
-                logits
-                    .iter()
-                    .enumerate()
-                    .map(|(index, logit)| (TokenId(index as u32), *logit)),
-            );
+            return likeliest(logits.iter().enumerate().map(|(index, logit)| (TokenId(index as u32), *logit)));
         }
         let candidates = &mut self.candidates;
         candidates.clear();
-        candidates.extend(logits.iter().enumerate().map(|(index, logit)| {
-            (
-                TokenId(index as u32),
-                if logit.is_nan() {
-                    f32::NEG_INFINITY
-                } else {
-                    *logit
-                },
-            )
-        }));
+        candidates.extend(
+            logits
+                .iter()
+                .enumerate()
+                .map(|(index, logit)| (TokenId(index as u32), if logit.is_nan() { f32::NEG_INFINITY } else { *logit })),
+        );
         if penalised {
             let recent = &recent[recent.len().saturating_sub(o.repetition_window)..];
             for (index, token) in recent.iter().enumerate() {
@@ -91,11 +77,7 @@ impl Sampler {
                     continue; // once is enough
                 }
                 if let Some((_, logit)) = candidates.get_mut(token.0 as usize) {
-                    *logit = if *logit > 0.0 {
-                        *logit / o.repetition_penalty
-                    } else {
-                        *logit * o.repetition_penalty
-                    };
+                    *logit = if *logit > 0.0 { *logit / o.repetition_penalty } else { *logit * o.repetition_penalty };
                 }
             }
         }
@@ -103,12 +85,8 @@ impl Sampler {
             return likeliest(candidates.iter().copied());
         }
         // Descending by logit, by number where equal, so that the order does not hang on the sorting.
-        let order =
-            |a: &(TokenId, f32), b: &(TokenId, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        let largest = candidates
-            .iter()
-            .map(|(_, logit)| *logit)
-            .fold(f32::NEG_INFINITY, f32::max);
+        let order = |a: &(TokenId, f32), b: &(TokenId, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        let largest = candidates.iter().map(|(_, logit)| *logit).fold(f32::NEG_INFINITY, f32::max);
         if largest == f32::NEG_INFINITY {
             return TokenId(0);
         }
@@ -162,13 +140,7 @@ mod tests {
     use super::*;
 
     fn options() -> SamplerOptions {
-        SamplerOptions {
-            temperature: 1.0,
-            top_k: 0,
-            top_p: 1.0,
-            min_p: 0.0,
-            ..SamplerOptions::default()
-        }
+        SamplerOptions { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..SamplerOptions::default() }
     }
 
     fn counts(options: &SamplerOptions, logits: &[f32]) -> Vec<usize> {
@@ -192,9 +164,7 @@ mod tests {
         let logits: Vec<f32> = (0..100).map(|i| (i as f32 * 0.7).sin()).collect();
         let draw = |seed| {
             let mut sampler = Sampler::new(&SamplerOptions { seed, ..options() });
-            (0..50)
-                .map(|_| sampler.sample(&logits, &[]))
-                .collect::<Vec<_>>()
+            (0..50).map(|_| sampler.sample(&logits, &[])).collect::<Vec<_>>()
         };
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
@@ -202,13 +172,7 @@ mod tests {
 
     #[test]
     fn chances_follow_the_softmax_at_the_temperature() {
-        let counts = counts(
-            &SamplerOptions {
-                temperature: 0.5,
-                ..options()
-            },
-            &[0.0, 0.5],
-        );
+        let counts = counts(&SamplerOptions { temperature: 0.5, ..options() }, &[0.0, 0.5]);
         let share = counts[1] as f64 / 4000.0;
         let expected = 1.0 / (1.0 + (-1.0f64).exp());
         assert!((share - expected).abs() < 0.03, "{share} {expected}");
@@ -217,78 +181,27 @@ mod tests {
     #[test]
     fn each_cut_leaves_only_what_it_says() {
         let logits = [0.0, 3.0, 1.0, 2.0];
-        assert_eq!(
-            counts(
-                &SamplerOptions {
-                    top_k: 2,
-                    ..options()
-                },
-                &logits
-            )
-            .iter()
-            .filter(|n| **n > 0)
-            .count(),
-            2
-        );
+        assert_eq!(counts(&SamplerOptions { top_k: 2, ..options() }, &logits).iter().filter(|n| **n > 0).count(), 2);
         // Probabilities are 0.032, 0.644, 0.087, 0.237.
-        let by_p = counts(
-            &SamplerOptions {
-                top_p: 0.7,
-                ..options()
-            },
-            &logits,
-        );
-        assert!(
-            by_p[1] > 0 && by_p[3] > 0 && by_p[0] + by_p[2] == 0,
-            "{by_p:?}"
-        );
-        let by_share = counts(
-            &SamplerOptions {
-                min_p: 0.3,
-                ..options()
-            },
-            &logits,
-        );
-        assert!(
-            by_share[1] > 0 && by_share[3] > 0 && by_share[0] + by_share[2] == 0,
-            "{by_share:?}"
-        );
-        assert_eq!(
-            counts(
-                &SamplerOptions {
-                    top_p: 0.0,
-                    ..options()
-                },
-                &logits
-            )[1],
-            4000
-        );
+        let by_p = counts(&SamplerOptions { top_p: 0.7, ..options() }, &logits);
+        assert!(by_p[1] > 0 && by_p[3] > 0 && by_p[0] + by_p[2] == 0, "{by_p:?}");
+        let by_share = counts(&SamplerOptions { min_p: 0.3, ..options() }, &logits);
+        assert!(by_share[1] > 0 && by_share[3] > 0 && by_share[0] + by_share[2] == 0, "{by_share:?}");
+        assert_eq!(counts(&SamplerOptions { top_p: 0.0, ..options() }, &logits)[1], 4000);
     }
 
     #[test]
     fn recent_tokens_are_penalised_within_the_window_alone() {
-        let o = SamplerOptions {
-            repetition_penalty: 2.0,
-            repetition_window: 2,
-            ..SamplerOptions::default()
-        };
+        let o = SamplerOptions { repetition_penalty: 2.0, repetition_window: 2, ..SamplerOptions::default() };
         let mut sampler = Sampler::new(&o);
-        assert_eq!(
-            sampler.sample(&[1.0, 1.5], &[TokenId(1), TokenId(1)]),
-            TokenId(0)
-        );
-        assert_eq!(
-            sampler.sample(&[1.0, 1.5], &[TokenId(1), TokenId(7), TokenId::EMBEDDING]),
-            TokenId(1)
-        );
+        assert_eq!(sampler.sample(&[1.0, 1.5], &[TokenId(1), TokenId(1)]), TokenId(0));
+        assert_eq!(sampler.sample(&[1.0, 1.5], &[TokenId(1), TokenId(7), TokenId::EMBEDDING]), TokenId(1));
         assert_eq!(sampler.sample(&[-1.0, -1.5], &[TokenId(0)]), TokenId(1));
     }
 
     #[test]
     fn an_unknown_option_is_refused() {
         assert!(serde_json::from_str::<SamplerOptions>(r#"{"temperture": 1.0}"#).is_err());
-        assert!(
-            serde_json::from_str::<SamplerOptions>(r#"{"temperature": 0.7, "seed": 3}"#).is_ok()
-        );
+        assert!(serde_json::from_str::<SamplerOptions>(r#"{"temperature": 0.7, "seed": 3}"#).is_ok());
     }
 }

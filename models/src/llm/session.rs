@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nearfield_kernels::{
-    Activations, Attention, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm,
-    rotate_halves, rotate_pairs, swiglu,
+    Activations, Attention, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm, rotate_halves,
+    rotate_pairs, swiglu,
 };
 
 use super::architecture::Rotation;
@@ -40,10 +40,7 @@ pub struct SessionOptions {
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        SessionOptions {
-            context_tokens: 4096,
-            cache: CacheType::F16,
-        }
+        SessionOptions { context_tokens: 4096, cache: CacheType::F16 }
     }
 }
 
@@ -94,10 +91,7 @@ impl Session {
     /// # Errors
     /// There is no memory for a context of that size, or the cache type is not to be had.
     pub fn new(llm: Arc<Llm>, options: &SessionOptions) -> Result<Session, LlmError> {
-        let refuse = |what: &str| LlmError::Context {
-            context_tokens: options.context_tokens,
-            what: what.to_owned(),
-        };
+        let refuse = |what: &str| LlmError::Context { context_tokens: options.context_tokens, what: what.to_owned() };
         if options.context_tokens == 0 {
             return Err(refuse("it must hold at least one token"));
         }
@@ -105,13 +99,8 @@ impl Session {
             return Err(refuse("the cache type q8_0 is not available yet; use f16"));
         }
         let shape = &llm.shape;
-        let store = KvStore::new(
-            shape.n_layers,
-            shape.n_kv_heads,
-            shape.head_dim,
-            options.context_tokens,
-        )
-        .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
+        let store = KvStore::new(shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
+            .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
         let (logits, buffers) = (vec![0.0; shape.n_vocab], Buffers::default());
         Ok(Session {
             tokens: Vec::new(),
@@ -165,24 +154,13 @@ impl Session {
     ///
     /// # Errors
     /// The tokens are none, not the model's, or more than fit; the session is then as it was.
-    pub fn prompt(
-        &mut self,
-        tokens: &[TokenId],
-        go_on: &mut dyn FnMut() -> Flow,
-    ) -> Result<Prefill, LlmError> {
+    pub fn prompt(&mut self, tokens: &[TokenId], go_on: &mut dyn FnMut() -> Flow) -> Result<Prefill, LlmError> {
         if tokens.is_empty() {
-            return Err(LlmError::Input(
-                "a prompt needs at least one token".to_owned(),
-            ));
+            return Err(LlmError::Input("a prompt needs at least one token".to_owned()));
         }
         self.check(tokens)?;
         self.check_room(tokens.len())?;
-        let shared = self
-            .tokens
-            .iter()
-            .zip(tokens)
-            .take_while(|(held, wanted)| held == wanted)
-            .count();
+        let shared = self.tokens.iter().zip(tokens).take_while(|(held, wanted)| held == wanted).count();
         // The logits after the last token are only to be had by computing it, unless nothing changes at all.
         let reused = if shared == tokens.len() && shared == self.len() && self.ready {
             shared
@@ -193,21 +171,13 @@ impl Session {
         let mut prefilled = 0;
         for block in tokens[reused..].chunks(BLOCK) {
             if go_on().is_stop() {
-                return Ok(Prefill {
-                    reused,
-                    prefilled,
-                    stopped: true,
-                });
+                return Ok(Prefill { reused, prefilled, stopped: true });
             }
             let last = self.len() + block.len() == tokens.len();
             self.read(block, last);
             prefilled += block.len();
         }
-        Ok(Prefill {
-            reused,
-            prefilled,
-            stopped: false,
-        })
+        Ok(Prefill { reused, prefilled, stopped: false })
     }
 
     /// Appends tokens and leaves the logits after the last of them.
@@ -253,8 +223,7 @@ impl Session {
             self.buffers.x.clear();
             self.buffers.x.extend_from_slice(block);
             self.forward(count, index * BLOCK + count == n);
-            self.tokens
-                .extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
+            self.tokens.extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
         }
         Ok(())
     }
@@ -272,13 +241,10 @@ impl Session {
     /// # Errors
     /// There is no memory for it.
     pub fn fork(&self) -> Result<Session, LlmError> {
-        let store = self
-            .store
-            .fork(self.len())
-            .ok_or_else(|| LlmError::Context {
-                context_tokens: self.capacity,
-                what: "there is no memory for a fork".to_owned(),
-            })?;
+        let store = self.store.fork(self.len()).ok_or_else(|| LlmError::Context {
+            context_tokens: self.capacity,
+            what: "there is no memory for a fork".to_owned(),
+        })?;
         Ok(Session {
             llm: Arc::clone(&self.llm),
             tokens: self.tokens.clone(),
@@ -298,30 +264,17 @@ impl Session {
     /// # Panics
     /// The range is not within the session.
     pub fn remove(&mut self, range: Range<usize>) {
-        assert!(
-            range.start <= range.end && range.end <= self.len(),
-            "a range of the session"
-        );
+        assert!(range.start <= range.end && range.end <= self.len(), "a range of the session");
         if range.is_empty() {
             return;
         }
         let shape = &self.llm.shape;
         let back = -(range.len() as f64);
-        let (cos, sin): (Vec<f32>, Vec<f32>) = shape
-            .frequencies
-            .iter()
-            .map(|f| ((f * back).cos() as f32, (f * back).sin() as f32))
-            .unzip();
+        let (cos, sin): (Vec<f32>, Vec<f32>) =
+            shape.frequencies.iter().map(|f| ((f * back).cos() as f32, (f * back).sin() as f32)).unzip();
         for from in range.end..self.tokens.len() {
             self.store.shift(from, from - range.len(), &mut |keys| {
-                rotate(
-                    self.llm.level,
-                    shape.rotation,
-                    keys,
-                    shape.head_dim,
-                    &cos,
-                    &sin,
-                )
+                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, &cos, &sin)
             });
         }
         self.tokens.drain(range);
@@ -333,19 +286,15 @@ impl Session {
         let n_vocab = self.llm.shape.n_vocab;
         match tokens.iter().find(|token| token.0 as usize >= n_vocab) {
             None => Ok(()),
-            Some(token) => Err(LlmError::Input(format!(
-                "token {} is beyond the model's vocabulary of {n_vocab}",
-                token.0
-            ))),
+            Some(token) => {
+                Err(LlmError::Input(format!("token {} is beyond the model's vocabulary of {n_vocab}", token.0)))
+            }
         }
     }
 
     fn check_room(&self, needed: usize) -> Result<(), LlmError> {
         if needed > self.capacity {
-            return Err(LlmError::ContextFull {
-                needed,
-                capacity: self.capacity,
-            });
+            return Err(LlmError::ContextFull { needed, capacity: self.capacity });
         }
         Ok(())
     }
@@ -367,11 +316,7 @@ impl Session {
     fn forward(&mut self, n: usize, want_logits: bool) {
         let llm = Arc::clone(&self.llm);
         let (shape, weights) = (&llm.shape, &llm.weights);
-        let compute = Compute {
-            level: llm.level,
-            pool: &llm.pool,
-            llm: &llm,
-        };
+        let compute = Compute { level: llm.level, pool: &llm.pool, llm: &llm };
         let first = self.tokens.len();
         self.ready = false;
         let b = &mut self.buffers;
@@ -384,30 +329,15 @@ impl Session {
             window: shape.window,
         };
         for (index, layer) in weights.layers.iter().enumerate() {
-            rms_norm(
-                llm.level,
-                &b.x,
-                &layer.attention_norm,
-                shape.norm_epsilon,
-                &mut b.normed,
-            );
+            rms_norm(llm.level, &b.x, &layer.attention_norm, shape.norm_epsilon, &mut b.normed);
             compute.products(
                 &b.normed,
                 &mut b.quantized,
-                [
-                    (&layer.q, &mut b.q),
-                    (&layer.k, &mut b.k),
-                    (&layer.v, &mut b.v),
-                ],
+                [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)],
             );
-            for (rows, bias) in [
-                (&mut b.q, &layer.q_bias),
-                (&mut b.k, &layer.k_bias),
-                (&mut b.v, &layer.v_bias),
-            ] {
+            for (rows, bias) in [(&mut b.q, &layer.q_bias), (&mut b.k, &layer.k_bias), (&mut b.v, &layer.v_bias)] {
                 if let Some(bias) = bias {
-                    rows.chunks_exact_mut(bias.len())
-                        .for_each(|row| add(llm.level, row, bias));
+                    rows.chunks_exact_mut(bias.len()).for_each(|row| add(llm.level, row, bias));
                 }
             }
             for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
@@ -419,80 +349,29 @@ impl Session {
                 }
             }
             let pairs = shape.frequencies.len();
-            let (q_width, kv_width) = (
-                shape.n_heads * shape.head_dim,
-                shape.n_kv_heads * shape.head_dim,
-            );
+            let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
             for token in 0..n {
-                let (cos, sin) = (
-                    &b.cos[token * pairs..][..pairs],
-                    &b.sin[token * pairs..][..pairs],
-                );
+                let (cos, sin) = (&b.cos[token * pairs..][..pairs], &b.sin[token * pairs..][..pairs]);
                 let k = &mut b.k[token * kv_width..][..kv_width];
-                rotate(
-                    llm.level,
-                    shape.rotation,
-                    &mut b.q[token * q_width..][..q_width],
-                    shape.head_dim,
-                    cos,
-                    sin,
-                );
+                rotate(llm.level, shape.rotation, &mut b.q[token * q_width..][..q_width], shape.head_dim, cos, sin);
                 rotate(llm.level, shape.rotation, k, shape.head_dim, cos, sin);
-                self.store.write(
-                    llm.level,
-                    index,
-                    first + token,
-                    k,
-                    &b.v[token * kv_width..][..kv_width],
-                );
+                self.store.write(llm.level, index, first + token, k, &b.v[token * kv_width..][..kv_width]);
             }
             let attended = &mut b.attended[..n * q_width];
-            attend(
-                llm.level,
-                &llm.pool,
-                &attention,
-                &b.q,
-                &self.store,
-                index,
-                attended,
-            );
-            compute.products(
-                attended,
-                &mut b.quantized,
-                [(&layer.attention_output, &mut b.normed)],
-            );
+            attend(llm.level, &llm.pool, &attention, &b.q, &self.store, index, attended);
+            compute.products(attended, &mut b.quantized, [(&layer.attention_output, &mut b.normed)]);
             add(llm.level, &mut b.x, &b.normed);
 
-            rms_norm(
-                llm.level,
-                &b.x,
-                &layer.ffn_norm,
-                shape.norm_epsilon,
-                &mut b.normed,
-            );
-            compute.products(
-                &b.normed,
-                &mut b.quantized,
-                [(&layer.gate, &mut b.gate), (&layer.up, &mut b.up)],
-            );
+            rms_norm(llm.level, &b.x, &layer.ffn_norm, shape.norm_epsilon, &mut b.normed);
+            compute.products(&b.normed, &mut b.quantized, [(&layer.gate, &mut b.gate), (&layer.up, &mut b.up)]);
             swiglu(llm.level, &mut b.gate, &b.up);
             compute.products(&b.gate, &mut b.quantized, [(&layer.down, &mut b.normed)]);
             add(llm.level, &mut b.x, &b.normed);
         }
         if want_logits {
             let last = &mut b.normed[..d];
-            rms_norm(
-                llm.level,
-                &b.x[(n - 1) * d..],
-                &weights.output_norm,
-                shape.norm_epsilon,
-                last,
-            );
-            compute.products(
-                last,
-                &mut b.quantized,
-                [(weights.output(), &mut self.logits)],
-            );
+            rms_norm(llm.level, &b.x[(n - 1) * d..], &weights.output_norm, shape.norm_epsilon, last);
+            compute.products(last, &mut b.quantized, [(weights.output(), &mut self.logits)]);
             self.ready = true;
         }
     }
@@ -512,10 +391,7 @@ impl Compute<'_> {
         quantized: &mut Activations,
         products: [(&Weight, &mut Vec<f32>); N],
     ) {
-        let mut products = products.map(|(weight, out)| Product {
-            weights: weight.matrix(&self.llm.gguf),
-            out,
-        });
+        let mut products = products.map(|(weight, out)| Product { weights: weight.matrix(&self.llm.gguf), out });
         multiply(self.level, self.pool, x, quantized, &mut products);
     }
 }
@@ -567,14 +443,7 @@ impl Buffers {
 }
 
 /// Turns the heads of one token.
-fn rotate(
-    level: Level,
-    rotation: Rotation,
-    heads: &mut [f32],
-    head_dim: usize,
-    cos: &[f32],
-    sin: &[f32],
-) {
+fn rotate(level: Level, rotation: Rotation, heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
     match rotation {
         Rotation::Pairs => rotate_pairs(level, heads, head_dim, cos, sin),
         Rotation::Halves => rotate_halves(level, heads, head_dim, cos, sin),

@@ -34,30 +34,17 @@ impl ChatTemplate {
         let carried = gguf.text("tokenizer.chat_template")?;
         let source = carried.unwrap_or(CHATML);
         let mut environment = Environment::new();
-        let refuse = |error: Error| LlmError::Template {
-            path: gguf.path().to_owned(),
-            what: describe(&error),
-        };
-        let syntax = SyntaxConfig::builder()
-            .trim_blocks(true)
-            .lstrip_blocks(true)
-            .keep_trailing_newline(true)
-            .build();
+        let refuse = |error: Error| LlmError::Template { path: gguf.path().to_owned(), what: describe(&error) };
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
         environment.set_syntax(syntax.map_err(refuse)?);
         environment.set_fuel(Some(MOST_STEPS));
-        environment
-            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function(
-            "raise_exception",
-            |message: String| -> Result<String, Error> {
-                Err(Error::new(ErrorKind::InvalidOperation, message))
-            },
-        );
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        });
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", tojson);
-        environment
-            .add_template_owned("chat", source.to_owned())
-            .map_err(refuse)?;
+        environment.add_template_owned("chat", source.to_owned()).map_err(refuse)?;
         Ok(ChatTemplate {
             environment,
             path: gguf.path().to_owned(),
@@ -80,10 +67,7 @@ impl ChatTemplate {
         tools: &[serde_json::Value],
         add_generation_prompt: bool,
     ) -> Result<String, LlmError> {
-        let refuse = |error: Error| LlmError::Template {
-            path: self.path.clone(),
-            what: describe(&error),
-        };
+        let refuse = |error: Error| LlmError::Template { path: self.path.clone(), what: describe(&error) };
         let template = self.environment.get_template("chat").map_err(refuse)?;
         let (bos_token, eos_token) = (&self.bos, &self.eos);
         let messages = Value::from(Serde(messages));
@@ -134,61 +118,32 @@ fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let _: Option<Value> = options.get("separators")?;
     let _: Option<Value> = options.get("sort_keys")?;
     options.assert_all_used()?;
-    let fail =
-        |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
+    let fail = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
     let mut bytes = Vec::new();
     match indent {
         Some(width) => {
             let spaces = " ".repeat(width.min(16));
             let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-            value
-                .serialize(&mut serde_json::Serializer::with_formatter(
-                    &mut bytes, formatter,
-                ))
-                .map_err(fail)?;
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(fail)?;
         }
-        None => value
-            .serialize(&mut serde_json::Serializer::with_formatter(
-                &mut bytes, Spaced,
-            ))
-            .map_err(fail)?,
+        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced)).map_err(fail)?,
     }
-    String::from_utf8(bytes)
-        .map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    String::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
 }
 
 /// JSON on one line, with a space after commas and colons.
 struct Spaced;
 
 impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+    fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 
-    fn begin_object_key<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first {
-            Ok(())
-        } else {
-            writer.write_all(b", ")
-        }
+    fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+        if first { Ok(()) } else { writer.write_all(b", ") }
     }
 
-    fn begin_object_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        writer: &mut W,
-    ) -> std::io::Result<()> {
+    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
         writer.write_all(b": ")
     }
 }

@@ -52,16 +52,8 @@ pub(super) enum Kind {
 }
 
 /// Texts of control tokens that end a turn in the families that forget to say so in the metadata.
-const END_TEXTS: [&str; 8] = [
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eom_id|>",
-    "</s>",
-];
+const END_TEXTS: [&str; 8] =
+    ["<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "</s>"];
 
 impl Tokenizer {
     /// The vocabulary of a file; `None` when it carries none.
@@ -72,17 +64,11 @@ impl Tokenizer {
             None if matches!(model, None | Some("no_vocab" | "none")) => return Ok(None),
             _ => return Err(gguf.bad("tokenizer.ggml.tokens", "expected an array of strings")),
         };
-        let n_vocab = gguf
-            .tensor("token_embd.weight")
-            .and_then(|tensor| tensor.dims.get(1).copied())
-            .unwrap_or(0);
+        let n_vocab = gguf.tensor("token_embd.weight").and_then(|tensor| tensor.dims.get(1).copied()).unwrap_or(0);
         if tokens.is_empty() || tokens.len() > n_vocab {
             return Err(gguf.bad(
                 "tokenizer.ggml.tokens",
-                format!(
-                    "{} tokens, but the model has {n_vocab} embeddings",
-                    tokens.len()
-                ),
+                format!("{} tokens, but the model has {n_vocab} embeddings", tokens.len()),
             ));
         }
         let kinds = kinds(gguf, tokens.len())?;
@@ -91,10 +77,9 @@ impl Tokenizer {
             Some("gpt2") => Model::BytePairs(Box::new(BytePairs::of(gguf, tokens, &kinds)?)),
             other => {
                 let found = other.unwrap_or("nothing");
-                return Err(gguf.bad(
-                    "tokenizer.ggml.model",
-                    format!("{found:?} is not supported; supported are: llama, gpt2"),
-                ));
+                return Err(
+                    gguf.bad("tokenizer.ggml.model", format!("{found:?} is not supported; supported are: llama, gpt2"))
+                );
             }
         };
         let (mut bytes, mut starts, mut special) = (Vec::new(), vec![0], Vec::new());
@@ -106,42 +91,29 @@ impl Tokenizer {
                 (_, Model::BytePairs(_)) => byte_pairs::bytes_of(text, &mut bytes),
             }
             starts.push(
-                u32::try_from(bytes.len())
-                    .map_err(|_| gguf.bad("tokenizer.ggml.tokens", "more than 4 GB of text"))?,
+                u32::try_from(bytes.len()).map_err(|_| gguf.bad("tokenizer.ggml.tokens", "more than 4 GB of text"))?,
             );
             if matches!(kind, Kind::Control | Kind::UserDefined) && !text.is_empty() {
                 let token = TokenId(index as u32);
-                special.push(Special {
-                    text: text.clone(),
-                    token,
-                    control: *kind == Kind::Control,
-                });
+                special.push(Special { text: text.clone(), token, control: *kind == Kind::Control });
             }
         }
         special.sort_by_key(|special| std::cmp::Reverse(special.text.len()));
         let id = |key: &str| -> Result<Option<TokenId>, LlmError> {
             // Some files write -1 for "none", and some that as an unsigned number.
             match gguf.value(key) {
-                Some(Value::Integer(number)) => Ok(u32::try_from(*number)
-                    .ok()
-                    .filter(|id| (*id as usize) < tokens.len())
-                    .map(TokenId)),
+                Some(Value::Integer(number)) => {
+                    Ok(u32::try_from(*number).ok().filter(|id| (*id as usize) < tokens.len()).map(TokenId))
+                }
                 Some(_) => Err(gguf.bad(key, "expected the number of a token")),
                 None => Ok(None),
             }
         };
-        let (bos, eos) = (
-            id("tokenizer.ggml.bos_token_id")?,
-            id("tokenizer.ggml.eos_token_id")?,
-        );
-        let mut ends: Vec<TokenId> = [
-            eos,
-            id("tokenizer.ggml.eot_token_id")?,
-            id("tokenizer.ggml.eom_token_id")?,
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let (bos, eos) = (id("tokenizer.ggml.bos_token_id")?, id("tokenizer.ggml.eos_token_id")?);
+        let mut ends: Vec<TokenId> = [eos, id("tokenizer.ggml.eot_token_id")?, id("tokenizer.ggml.eom_token_id")?]
+            .into_iter()
+            .flatten()
+            .collect();
         ends.extend(
             special
                 .iter()
@@ -150,17 +122,11 @@ impl Tokenizer {
         );
         ends.sort_unstable();
         ends.dedup();
-        let text_of = |token: Option<TokenId>| {
-            token
-                .map(|token| tokens[token.0 as usize].clone())
-                .unwrap_or_default()
-        };
-        let adds_bos = gguf
-            .bool("tokenizer.ggml.add_bos_token")?
-            .unwrap_or(match &model {
-                Model::SentencePieces(_) => true,
-                Model::BytePairs(pairs) => pairs.adds_bos(),
-            });
+        let text_of = |token: Option<TokenId>| token.map(|token| tokens[token.0 as usize].clone()).unwrap_or_default();
+        let adds_bos = gguf.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(match &model {
+            Model::SentencePieces(_) => true,
+            Model::BytePairs(pairs) => pairs.adds_bos(),
+        });
         Ok(Some(Tokenizer {
             model,
             bytes,
@@ -193,11 +159,7 @@ impl Tokenizer {
             Token(TokenId),
         }
         let mut parts = vec![Part::Text(text)];
-        for candidate in self
-            .special
-            .iter()
-            .filter(|candidate| special || !candidate.control)
-        {
+        for candidate in self.special.iter().filter(|candidate| special || !candidate.control) {
             if !text.contains(candidate.text.as_str()) {
                 continue;
             }
@@ -224,9 +186,7 @@ impl Tokenizer {
         for part in parts {
             match (part, &self.model) {
                 (Part::Token(token), _) => tokens.push(token),
-                (Part::Text(text), Model::SentencePieces(model)) => {
-                    model.encode(text, at_start, &mut tokens)
-                }
+                (Part::Text(text), Model::SentencePieces(model)) => model.encode(text, at_start, &mut tokens),
                 (Part::Text(text), Model::BytePairs(model)) => model.encode(text, &mut tokens),
             }
             at_start = matches!(tokens.last(), Some(last) if self.special.iter().any(|special| special.token == *last));
@@ -238,10 +198,7 @@ impl Tokenizer {
     /// wants one and the prompt (as a rendered template often does) does not begin with it.
     pub fn encode_prompt(&self, text: &str) -> Vec<TokenId> {
         let mut tokens = self.encode(text, true);
-        if let Some(bos) = self
-            .bos
-            .filter(|bos| self.adds_bos && tokens.first() != Some(bos))
-        {
+        if let Some(bos) = self.bos.filter(|bos| self.adds_bos && tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
         tokens
@@ -250,11 +207,7 @@ impl Tokenizer {
     /// The text of tokens: control tokens are silent, bytes that are not UTF-8 become the replacement character, and the space
     /// that encoding puts before a text is taken off again.
     pub fn decode(&self, tokens: &[TokenId]) -> String {
-        let bytes: Vec<u8> = tokens
-            .iter()
-            .flat_map(|token| self.bytes_of(*token))
-            .copied()
-            .collect();
+        let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.bytes_of(*token)).copied().collect();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         match &self.model {
             Model::SentencePieces(model) if model.adds_space() => {
@@ -279,10 +232,7 @@ impl Tokenizer {
 
     /// The special token that is written so, such as `<|user|>`.
     pub fn special(&self, text: &str) -> Option<TokenId> {
-        self.special
-            .iter()
-            .find(|special| special.text == text)
-            .map(|special| special.token)
+        self.special.iter().find(|special| special.text == text).map(|special| special.token)
     }
 
     /// The token that begins a text.
@@ -366,10 +316,7 @@ fn kinds(gguf: &Gguf, n_tokens: usize) -> Result<Vec<Kind>, LlmError> {
         None => return Ok(vec![Kind::Normal; n_tokens]),
         Some(Value::Integers(numbers)) if numbers.len() == n_tokens => numbers,
         Some(_) => {
-            return Err(gguf.bad(
-                KEY,
-                format!("expected {n_tokens} integers, one for each token"),
-            ));
+            return Err(gguf.bad(KEY, format!("expected {n_tokens} integers, one for each token")));
         }
     };
     let kind = |number: &i64| match number {

@@ -61,16 +61,10 @@ enum Place {
 impl Weights {
     /// Finds and checks every tensor that the shape needs.
     pub(crate) fn of(gguf: &Gguf, shape: &Shape) -> Result<Weights, LlmError> {
-        let (d, n_q, n_kv) = (
-            shape.d_model,
-            shape.n_heads * shape.head_dim,
-            shape.n_kv_heads * shape.head_dim,
-        );
+        let (d, n_q, n_kv) = (shape.d_model, shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
         let mut layers = Vec::new();
         for index in 0..shape.n_layers {
-            let matrix = |name: &str, rows, columns| {
-                matrix(gguf, &format!("blk.{index}.{name}.weight"), rows, columns)
-            };
+            let matrix = |name: &str, rows, columns| matrix(gguf, &format!("blk.{index}.{name}.weight"), rows, columns);
             let vector = |name: &str, len| vector(gguf, &format!("blk.{index}.{name}"), len);
             let optional = |name: &str, len| match gguf.tensor(&format!("blk.{index}.{name}")) {
                 Some(_) => vector(name, len).map(Some),
@@ -115,17 +109,7 @@ impl Weights {
 
     /// Bytes read for each token that is written: every matrix but the embedding, of which one row is read.
     pub(crate) fn bytes_per_token(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|l| {
-            [
-                &l.q,
-                &l.k,
-                &l.v,
-                &l.attention_output,
-                &l.gate,
-                &l.up,
-                &l.down,
-            ]
-        });
+        let layers = self.layers.iter().flat_map(|l| [&l.q, &l.k, &l.v, &l.attention_output, &l.gate, &l.up, &l.down]);
         layers.chain([self.output()]).map(Weight::bytes).sum()
     }
 }
@@ -146,24 +130,14 @@ impl Weight {
 }
 
 fn bad(gguf: &Gguf, name: &str, what: String) -> LlmError {
-    LlmError::Tensor {
-        path: gguf.path().to_owned(),
-        tensor: name.to_owned(),
-        what,
-    }
+    LlmError::Tensor { path: gguf.path().to_owned(), tensor: name.to_owned(), what }
 }
 
 /// Finds a tensor and holds it to its shape (columns first).
 fn find<'a>(gguf: &'a Gguf, name: &str, dims: &[usize]) -> Result<&'a TensorInfo, LlmError> {
-    let tensor = gguf
-        .tensor(name)
-        .ok_or_else(|| bad(gguf, name, "is missing".to_owned()))?;
+    let tensor = gguf.tensor(name).ok_or_else(|| bad(gguf, name, "is missing".to_owned()))?;
     if tensor.dims != dims {
-        return Err(bad(
-            gguf,
-            name,
-            format!("expected the dimensions {dims:?}, found {:?}", tensor.dims),
-        ));
+        return Err(bad(gguf, name, format!("expected the dimensions {dims:?}, found {:?}", tensor.dims)));
     }
     Ok(tensor)
 }
@@ -187,81 +161,39 @@ fn matrix(gguf: &Gguf, name: &str, rows: usize, columns: usize) -> Result<Weight
                     halves.extend(f16::from_f32(weight).to_le_bytes());
                 }
             }
-            return Ok(Weight {
-                format: Format::F16,
-                rows,
-                columns,
-                place: Place::Memory(halves.into()),
-            });
+            return Ok(Weight { format: Format::F16, rows, columns, place: Place::Memory(halves.into()) });
         }
     };
-    Ok(Weight {
-        format,
-        rows,
-        columns,
-        place: Place::File(tensor.range.clone()),
-    })
+    Ok(Weight { format, rows, columns, place: Place::File(tensor.range.clone()) })
 }
 
 fn vector(gguf: &Gguf, name: &str, len: usize) -> Result<Vec<f32>, LlmError> {
     let tensor = find(gguf, name, &[len])?;
     let bytes = &gguf.bytes()[tensor.range.clone()];
     Ok(match tensor.kind.name {
-        "F32" => bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect(),
-        "F16" => bytes
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
-            .collect(),
-        "BF16" => bytes
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|bytes| bf16::from_le_bytes(*bytes).to_f32())
-            .collect(),
+        "F32" => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
+        "F16" => bytes.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
+        "BF16" => bytes.as_chunks::<2>().0.iter().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect(),
         other => return Err(bad(gguf, name, format!("expected floats, found {other}"))),
     })
 }
 
 /// One row of a type that has no kernel, as floats.
-fn read_row(
-    gguf: &Gguf,
-    name: &str,
-    tensor: &TensorInfo,
-    row: usize,
-    columns: usize,
-) -> Result<Vec<f32>, LlmError> {
+fn read_row(gguf: &Gguf, name: &str, tensor: &TensorInfo, row: usize, columns: usize) -> Result<Vec<f32>, LlmError> {
     let kind = match tensor.kind.name {
         "Q4_1" => GgmlDType::Q4_1,
         "Q5_1" => GgmlDType::Q5_1,
         "Q2_K" => GgmlDType::Q2K,
         "Q3_K" => GgmlDType::Q3K,
         other => {
-            return Err(bad(
-                gguf,
-                name,
-                format!("the type {other} is not supported"),
-            ));
+            return Err(bad(gguf, name, format!("the type {other} is not supported")));
         }
     };
-    let bytes = tensor
-        .kind
-        .bytes(columns)
-        .ok_or_else(|| bad(gguf, name, "rows do not fill blocks".to_owned()))?;
+    let bytes = tensor.kind.bytes(columns).ok_or_else(|| bad(gguf, name, "rows do not fill blocks".to_owned()))?;
     let start = tensor.range.start + row * bytes;
     // A copy, as the rows of the file are not aligned for candle's blocks.
     let copy = gguf.bytes()[start..start + bytes].to_vec();
     qtensor_from_ggml(kind, &copy, vec![columns], &Device::Cpu)
-        .and_then(|row| {
-            row.dequantize(&Device::Cpu)?
-                .to_dtype(DType::F32)?
-                .to_vec1::<f32>()
-        })
+        .and_then(|row| row.dequantize(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>())
         .map_err(|error| bad(gguf, name, error.to_string()))
 }

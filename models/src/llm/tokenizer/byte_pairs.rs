@@ -32,21 +32,16 @@ const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]
 /// As Llama 3 cuts them: contractions in any case, digits in threes, line ends with the signs before them.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 /// As Qwen 2 cuts them: as Llama 3, with single digits.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
 impl BytePairs {
-    pub(super) fn of(
-        gguf: &Gguf,
-        tokens: &[String],
-        kinds: &[Kind],
-    ) -> Result<BytePairs, LlmError> {
+    pub(super) fn of(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<BytePairs, LlmError> {
         const KEY: &str = "tokenizer.ggml.pre";
         let pre = gguf.text(KEY)?.unwrap_or("default");
         // Names as the converters of the ggml project write them. `before` is cut off first.
         let (before, pattern, whole_words, adds_bos): (Option<&str>, &str, bool, bool) = match pre {
-            "gpt-2" | "gpt2" | "phi-2" | "olmo" | "jais" | "mpt" | "gpt-4o-mini" => {
-                (None, GPT2, false, false)
-            }
+            "gpt-2" | "gpt2" | "phi-2" | "olmo" | "jais" | "mpt" | "gpt-4o-mini" => (None, GPT2, false, false),
             "llama-bpe" | "llama3" | "llama-v3" | "falcon3" => (None, LLAMA3, true, true),
             "qwen2" | "deepseek-r1-qwen" | "stablelm2" => (None, QWEN2, false, false),
             "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
@@ -54,21 +49,15 @@ impl BytePairs {
             }
             "default" => (Some(r"[\p{P}\$\+<=>\^~\|]+|\p{N}{1,3}"), GPT2, false, false),
             other => {
-                let supported = "gpt-2, phi-2, olmo, llama-bpe, qwen2, stablelm2, smollm, starcoder, refact, command-r, default";
-                return Err(gguf.bad(
-                    KEY,
-                    format!("{other:?} is not supported; supported are: {supported}"),
-                ));
+                let supported =
+                    "gpt-2, phi-2, olmo, llama-bpe, qwen2, stablelm2, smollm, starcoder, refact, command-r, default";
+                return Err(gguf.bad(KEY, format!("{other:?} is not supported; supported are: {supported}")));
             }
         };
         let cut = |pattern: &str| {
-            Split::new(
-                SplitPattern::Regex(pattern.to_owned()),
-                SplitDelimiterBehavior::Isolated,
-                false,
-            )
-            .map(PreTokenizerWrapper::from)
-            .map_err(|error| gguf.bad(KEY, error.to_string()))
+            Split::new(SplitPattern::Regex(pattern.to_owned()), SplitDelimiterBehavior::Isolated, false)
+                .map(PreTokenizerWrapper::from)
+                .map_err(|error| gguf.bad(KEY, error.to_string()))
         };
         let mut steps: Vec<PreTokenizerWrapper> = Vec::new();
         for pattern in before.into_iter().chain([pattern]) {
@@ -111,34 +100,18 @@ fn vocabulary(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<(Vocab, 
         .zip(kinds)
         .enumerate()
         .filter(|(_, (_, kind))| matches!(kind, Kind::Normal | Kind::Byte | Kind::UserDefined));
-    let vocab: Vocab = plain
-        .map(|(index, (text, _))| (text.clone(), index as u32))
-        .collect();
+    let vocab: Vocab = plain.map(|(index, (text, _))| (text.clone(), index as u32)).collect();
     let mut merges = Merges::with_capacity(lines.len());
     let mut seen = HashSet::new();
     for line in lines {
         // A part may itself begin with a space only in broken files, so the first space after a sign divides.
-        let Some(at) = line
-            .char_indices()
-            .skip(1)
-            .find(|(_, c)| *c == ' ')
-            .map(|(at, _)| at)
-        else {
-            return Err(gguf.bad(
-                KEY,
-                format!("expected two parts and a space, found {line:?}"),
-            ));
+        let Some(at) = line.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at) else {
+            return Err(gguf.bad(KEY, format!("expected two parts and a space, found {line:?}")));
         };
         let (left, right) = (&line[..at], &line[at + 1..]);
         let result = format!("{left}{right}");
-        if let Some(missing) = [left, right, &result]
-            .into_iter()
-            .find(|part| !vocab.contains_key(*part))
-        {
-            return Err(gguf.bad(
-                KEY,
-                format!("the pair {line:?} needs {missing:?}, which is no token"),
-            ));
+        if let Some(missing) = [left, right, &result].into_iter().find(|part| !vocab.contains_key(*part)) {
+            return Err(gguf.bad(KEY, format!("the pair {line:?} needs {missing:?}, which is no token")));
         }
         if seen.insert((left, right)) {
             merges.push((left.to_owned(), right.to_owned()));
@@ -153,11 +126,7 @@ static ALPHABET: LazyLock<[char; 256]> = LazyLock::new(|| {
     std::array::from_fn(|byte| {
         let byte = byte as u8;
         let prints = matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-        if prints {
-            char::from(byte)
-        } else {
-            others.next().unwrap_or(char::REPLACEMENT_CHARACTER)
-        }
+        if prints { char::from(byte) } else { others.next().unwrap_or(char::REPLACEMENT_CHARACTER) }
     })
 });
 
@@ -174,8 +143,6 @@ pub(super) fn bytes_of(text: &str, out: &mut Vec<u8>) {
 
 impl std::fmt::Debug for BytePairs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BytePairs")
-            .field("adds_bos", &self.adds_bos)
-            .finish_non_exhaustive()
+        f.debug_struct("BytePairs").field("adds_bos", &self.adds_bos).finish_non_exhaustive()
     }
 }

@@ -37,19 +37,12 @@ struct Symbol<'t> {
 }
 
 impl SentencePieces {
-    pub(super) fn of(
-        gguf: &Gguf,
-        tokens: &[String],
-        kinds: &[Kind],
-    ) -> Result<SentencePieces, LlmError> {
+    pub(super) fn of(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<SentencePieces, LlmError> {
         const KEY: &str = "tokenizer.ggml.scores";
         let scores = match gguf.value(KEY) {
             Some(Value::Floats(scores)) if scores.len() == tokens.len() => scores,
             _ => {
-                return Err(gguf.bad(
-                    KEY,
-                    format!("expected {} floats, one for each token", tokens.len()),
-                ));
+                return Err(gguf.bad(KEY, format!("expected {} floats, one for each token", tokens.len())));
             }
         };
         let mut bytes = vec![None; 256];
@@ -65,16 +58,13 @@ impl SentencePieces {
             }
         }
         let unknown = gguf.integer("tokenizer.ggml.unknown_token_id", 0, u64::from(u32::MAX))?;
-        let unknown = unknown
-            .or_else(|| kinds.iter().position(|kind| *kind == Kind::Unknown))
-            .filter(|id| *id < tokens.len());
+        let unknown =
+            unknown.or_else(|| kinds.iter().position(|kind| *kind == Kind::Unknown)).filter(|id| *id < tokens.len());
         Ok(SentencePieces {
             tokens: pieces,
             bytes,
             unknown: unknown.map(|id| TokenId(id as u32)),
-            adds_space: gguf
-                .bool("tokenizer.ggml.add_space_prefix")?
-                .unwrap_or(true),
+            adds_space: gguf.bool("tokenizer.ggml.add_space_prefix")?.unwrap_or(true),
         })
     }
 
@@ -134,23 +124,10 @@ impl SentencePieces {
         }
     }
 
-    fn consider(
-        &self,
-        whole: &str,
-        symbols: &[Symbol<'_>],
-        left: usize,
-        right: usize,
-        pairs: &mut BinaryHeap<Pair>,
-    ) {
+    fn consider(&self, whole: &str, symbols: &[Symbol<'_>], left: usize, right: usize, pairs: &mut BinaryHeap<Pair>) {
         let text = joined(whole, symbols[left].text, symbols[right].text);
         if let Some((token, score)) = self.tokens.get(text) {
-            pairs.push(Pair {
-                score: *score,
-                left,
-                right,
-                len: text.len(),
-                token: *token,
-            });
+            pairs.push(Pair { score: *score, left, right, len: text.len(), token: *token });
         }
     }
 }
@@ -164,9 +141,7 @@ fn joined<'t>(whole: &'t str, left: &str, right: &str) -> &'t str {
 /// The byte that a token such as `<0x0A>` stands for.
 fn byte(text: &str) -> Option<u8> {
     let digits = text.strip_prefix("<0x")?.strip_suffix('>')?;
-    (digits.len() == 2)
-        .then(|| u8::from_str_radix(digits, 16).ok())
-        .flatten()
+    (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// Appends the bytes that a token stands for.
@@ -180,10 +155,7 @@ pub(super) fn bytes_of(text: &str, kind: Kind, out: &mut Vec<u8>) {
 impl Ord for Pair {
     /// The highest score first; of equal ones the leftmost.
     fn cmp(&self, other: &Pair) -> Ordering {
-        self.score
-            .total_cmp(&other.score)
-            .then(other.left.cmp(&self.left))
-            .then(self.token.cmp(&other.token))
+        self.score.total_cmp(&other.score).then(other.left.cmp(&self.left)).then(self.token.cmp(&other.token))
     }
 }
 

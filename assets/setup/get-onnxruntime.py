@@ -5,7 +5,7 @@ It is taken from the wheel that the project itself publishes on PyPI, through th
 download`, which picks the wheel that fits machine and Python), checked to be a shared library for this processor, and
 moved into place in one step. Does nothing when it is already there. Standard library only.
 
-    assets/get-onnxruntime.py [FOLDER]
+    assets/setup/get-onnxruntime.py [FOLDER]
 """
 
 from __future__ import annotations
@@ -63,11 +63,10 @@ def main() -> None:
     if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
         print(__doc__.strip())
         raise SystemExit(0 if len(sys.argv) == 2 else 2)
-    clone = Path(__file__).resolve().parent.parent
+    clone = Path(__file__).resolve().parent.parent.parent
     folder = Path(sys.argv[1]) if len(sys.argv) == 2 else clone / ".data" / "lib"
     target = folder / LIBRARY
     if usable(target):
-        print(f"ONNX Runtime is at {target}")
         return
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:

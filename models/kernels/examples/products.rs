@@ -1,0 +1,86 @@
+//! How fast the products are at each level, on one thread: `cargo run --release -p nearfield-kernels --example products`.
+//!
+//! One token is limited by memory and given as GB/s of weights; many are limited by arithmetic and given as G multiplications
+//! a second. The fastest of many short runs counts, so that a busy machine disturbs little. Each result is held to the scalar
+//! level's.
+
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use nearfield_kernels::{Activations, Attention, Format, KvStore, Level, Matrix, Pool, Product, attend, multiply};
+
+fn main() {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown").to_owned();
+    println!("{}; levels: {:?}", cpu.trim_start_matches([' ', '\t', ':']), Level::present());
+    let level = Level::best();
+    let pool = Pool::new(NonZeroUsize::new(1));
+    let formats =
+        [Format::Q4_0, Format::Q8_0, Format::Q5_0, Format::Q4K, Format::Q5K, Format::Q6K, Format::F16, Format::F32];
+    println!("{:8}{:>22}{:>16}{:>16}", "format", "1 token", "8 tokens", "64 tokens");
+    for format in formats {
+        let (rows, columns) = (1024, 2048);
+        let mut seed = 1u32;
+        let mut bytes: Vec<u8> = (0..rows * format.row_bytes(columns).unwrap_or(0))
+            .map(|_| {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (seed >> 24) as u8 & 0x3b // keeps every f16 and f32 in the bytes finite
+            })
+            .collect();
+        bytes.iter_mut().for_each(|byte| *byte &= 0x3b);
+        let Ok(weights) = Matrix::new(format, &bytes, rows, columns) else { continue };
+        let mut line = format!("{:8}", format.name());
+        for tokens in [1, 8, 64] {
+            let x: Vec<f32> = (0..tokens * columns).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();
+            let mut scratch = Activations::new();
+            let mut out = vec![0f32; tokens * rows];
+            let mut twin = out.clone();
+            multiply(
+                Level::SCALAR,
+                &pool,
+                &x[..columns],
+                &mut scratch,
+                &mut [Product { weights, out: &mut twin[..rows] }],
+            );
+            let seconds = best(&mut || {
+                multiply(level, &pool, black_box(&x), &mut scratch, &mut [Product { weights, out: &mut out }]);
+            });
+            for (value, twin) in out.iter().zip(&twin[..rows]) {
+                assert!((value - twin).abs() <= 1e-3 * twin.abs().max(1.0), "{format}: {value} is not {twin}");
+            }
+            let multiplications = (tokens * rows * columns) as f64 / seconds / 1e9;
+            line += &match tokens {
+                1 => format!("{:6.1} G/s {:5.1} GB/s", multiplications, bytes.len() as f64 / seconds / 1e9),
+                _ => format!("{multiplications:12.1} G/s"),
+            };
+        }
+        println!("{line}");
+    }
+    for (n_heads, kv_heads, head_dim) in [(9, 3, 64), (32, 4, 64), (16, 8, 128)] {
+        let held = 512;
+        let Some(mut store) = KvStore::new(1, kv_heads, head_dim, held) else { return };
+        let row: Vec<f32> = (0..kv_heads * head_dim).map(|i| (i as f32).sin()).collect();
+        (0..held).for_each(|position| store.write(level, 0, position, &row, &row));
+        let mut line = format!("attention {n_heads}/{kv_heads} x {head_dim}, {held} held:");
+        for tokens in [1, 64] {
+            let q: Vec<f32> = (0..tokens * n_heads * head_dim).map(|i| (i as f32).cos()).collect();
+            let mut out = vec![0f32; q.len()];
+            let attention = Attention { n_heads, first_position: held - tokens, scale: 0.1, window: None };
+            let seconds = best(&mut || attend(level, &pool, &attention, black_box(&q), &store, 0, &mut out));
+            line += &format!("  {tokens} tokens {:.0} us", seconds * 1e6);
+        }
+        println!("{line}");
+    }
+}
+
+/// Seconds of the fastest of many runs.
+fn best(run: &mut dyn FnMut()) -> f64 {
+    let (start, mut best) = (Instant::now(), f64::MAX);
+    while start.elapsed() < Duration::from_millis(400) {
+        let before = Instant::now();
+        run();
+        best = best.min(before.elapsed().as_secs_f64());
+    }
+    best
+}
