@@ -262,8 +262,11 @@ fn shared_data(path: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// Where a sentence begins and ends, in samples.
+type Place = (usize, usize);
+
 /// Two sentences with two seconds of silence before, between and after.
-fn two_sentences() -> Option<(Vec<f32>, [(usize, usize); 2])> {
+fn two_sentences() -> Option<(Vec<f32>, [Place; 2])> {
     let clip = read_clip(&shared_data("speech/ljspeech/LJ001-0002.wav")?).unwrap();
     let speech = resample(&clip, SampleRate::SPEECH).unwrap().samples;
     let silence = vec![0.0; 32_000];
