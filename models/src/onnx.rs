@@ -17,7 +17,7 @@ use std::sync::{Mutex, OnceLock};
 pub struct Runtime {
     /// The library's file, or its bare name where the system's search path found it.
     pub path: PathBuf,
-    /// Its version, such as `1.19.2`; `unknown` where the library does not say.
+    /// Its version, such as `1.19.2`; `unknown` where the library does not say, or the system found it by name.
     pub version: String,
     environment: Environment,
 }
@@ -100,10 +100,26 @@ fn load(named: Option<PathBuf>, folders: &[PathBuf]) -> Result<Runtime, OnnxErro
         }))
         .build()
         .map_err(|e| OnnxError::BadRuntime { path: path.clone(), reason: e.to_string() })?;
-    Ok(Runtime { path, version: version_of(ort::info()), environment })
+    let version = version_in_file(&path).unwrap_or_else(|| version_of(ort::info()));
+    Ok(Runtime { path, version, environment })
 }
 
-/// `... git-branch=rel-1.19.2, git-commit-id=...` is all that the library tells through its ordinary interface.
+/// Every symbol that the library exports carries its version, `VERS_1.19.2`; their names stand near the file's beginning.
+/// (The C interface has a function for this, but ort does not pass it on.)
+fn version_in_file(path: &Path) -> Option<String> {
+    use std::io::Read;
+    const MARK: &[u8] = b"VERS_";
+    const SEARCHED: u64 = 4 << 20;
+    let mut head = Vec::new();
+    std::fs::File::open(path).ok()?.take(SEARCHED).read_to_end(&mut head).ok()?;
+    head.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK).find_map(|(at, _)| {
+        let version = head[at + MARK.len()..].iter().map(|&b| char::from(b));
+        let version: String = version.take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+        version.contains('.').then_some(version)
+    })
+}
+
+/// Some builds say `... git-branch=rel-1.19.2, git-commit-id=...`.
 fn version_of(build_info: &str) -> String {
     build_info
         .split("git-branch=rel-")

@@ -483,3 +483,35 @@ pub enum VadError {
     #[error(transparent)]
     Onnx(#[from] OnnxError),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Never;
+
+    impl VoiceActivity for Never {
+        fn frame_samples(&self) -> usize {
+            256
+        }
+
+        fn probability(&mut self, _frame: &[f32]) -> Result<f32, VadError> {
+            Ok(0.0)
+        }
+
+        fn reset(&mut self) {}
+
+        fn name(&self) -> &str {
+            "never"
+        }
+    }
+
+    #[test]
+    fn hours_of_silence_take_no_memory() {
+        let mut endpointer = Endpointer::new(Box::new(Never), EndpointOptions::default()).unwrap();
+        for _ in 0..3 * 60 * 60 * 10 {
+            endpointer.push(&[0.0; 1_600], &mut |_| panic!("something in nothing")).unwrap();
+        }
+        assert!(endpointer.buffer.capacity() <= 65_536, "{} samples", endpointer.buffer.capacity());
+    }
+}

@@ -193,6 +193,27 @@ fn telephone_wav_is_decoded_as_the_standard_says() {
 }
 
 #[test]
+fn aiff_is_read_and_a_cut_one_keeps_its_beginning() {
+    let samples: Vec<i16> = (0..4_000).map(|i| (i * 37 % 30_000) as i16 - 15_000).collect();
+    let data: Vec<u8> = samples.iter().flat_map(|s| s.to_be_bytes()).collect();
+    let mut bytes = b"FORM".to_vec();
+    bytes.extend((4 + 26 + 16 + data.len() as u32).to_be_bytes());
+    bytes.extend(b"AIFFCOMM\0\0\0\x12\0\x01");
+    bytes.extend((samples.len() as u32).to_be_bytes());
+    // 16 bits; 16000 as an 80-bit float: 2^13 * 1.953125.
+    bytes.extend([0, 16, 0x40, 0x0c, 0xfa, 0, 0, 0, 0, 0, 0, 0]);
+    bytes.extend(b"SSND");
+    bytes.extend((8 + data.len() as u32).to_be_bytes());
+    bytes.extend([0; 8]);
+    bytes.extend(&data);
+    let whole = read(bytes.clone()).unwrap();
+    let expected: Vec<f32> = samples.iter().map(|&s| f32::from(s) / 32_768.0).collect();
+    assert!(whole.rate == SampleRate(16_000) && whole.samples == expected && !whole.truncated);
+    let cut = read(bytes[..bytes.len() - 1_001].to_vec()).unwrap();
+    assert!(cut.truncated && !cut.samples.is_empty() && cut.samples == expected[..cut.samples.len()]);
+}
+
+#[test]
 fn any_flipped_byte_gives_sound_or_an_error_but_no_panic() {
     let whole = wav(16_000, 2, 16, false);
     for at in 0..60 {

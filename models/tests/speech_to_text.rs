@@ -5,9 +5,9 @@ mod speech_models;
 
 use nearfield_models::flow::Flow;
 use nearfield_models::stt::{SpeechToText, SttError, SttOptions, Suppression, Transcription};
-use speech_models::{Shape, TINY, model, write};
+use speech_models::{Shape, TINY, babble, model, write};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn open(path: &Path) -> Result<SpeechToText, SttError> {
     SpeechToText::open(path, &SttOptions { threads: 1, ..SttOptions::default() })
@@ -23,17 +23,6 @@ fn refusal(bytes: &[u8]) -> SttError {
 
 fn go_on() -> Flow {
     Flow::Continue
-}
-
-/// A voice-like sound: a pitch of 120 Hz with harmonics, rising and falling four times a second.
-fn babble(seconds: f32) -> Vec<f32> {
-    (0..(seconds * 16_000.0) as usize)
-        .map(|i| {
-            let t = i as f32 / 16_000.0;
-            let voice: f32 = (1..20).map(|k| (std::f32::consts::TAU * 120.0 * k as f32 * t).sin() / k as f32).sum();
-            0.1 * voice * (1.0 + (std::f32::consts::TAU * 4.0 * t).sin())
-        })
-        .collect()
 }
 
 #[test]
@@ -197,7 +186,13 @@ fn tiny() -> (tempfile::TempDir, SpeechToText) {
     let folder = tempfile::tempdir().unwrap();
     let path = write(folder.path(), "model.bin", &model(TINY).bytes);
     // Random weights make unlikely text; here it shall come through.
-    let options = SttOptions { threads: 1, logprob_threshold: -99.0, logprob_floor: -99.0, ..SttOptions::default() };
+    let options = SttOptions {
+        threads: 1,
+        logprob_threshold: -99.0,
+        logprob_floor: -99.0,
+        max_tokens: 12,
+        ..SttOptions::default()
+    };
     let model = SpeechToText::open(&path, &options).unwrap();
     (folder, model)
 }
@@ -289,38 +284,6 @@ fn long_sound_is_transcribed_piece_by_piece_in_order() {
     assert!(heard.segments.windows(2).all(|s| s[0].end <= s[1].start), "{:?}", heard.segments);
     assert!(heard.segments.iter().all(|s| s.end - s.start <= Duration::from_secs(28)));
     assert_eq!(heard.audio, Duration::from_secs(70));
-}
-
-#[test]
-fn ten_minutes_stay_in_bounded_memory() {
-    let (_folder, mut model) = tiny();
-    let sound = babble(600.0);
-    model.transcribe(&sound[..16_000 * 60], &mut go_on).unwrap();
-    let before = resident_kib();
-    let started = Instant::now();
-    let heard = model.transcribe(&sound, &mut go_on).unwrap();
-    let grown = resident_kib().saturating_sub(before);
-    eprintln!("ten minutes: {:?}, {grown} KiB more, {} segments", started.elapsed(), heard.segments.len());
-    assert!(grown < 8 * 1024, "{grown} KiB more");
-    assert_eq!(heard.audio, Duration::from_secs(600));
-}
-
-#[test]
-fn two_hundred_utterances_leave_memory_and_threads_flat() {
-    let (_folder, mut model) = tiny();
-    let sound = babble(2.0);
-    let mut run = |n: usize| (0..n).for_each(|_| drop(model.transcribe(&sound, &mut go_on).unwrap()));
-    run(10);
-    let before = resident_kib();
-    run(200);
-    let grown = resident_kib().saturating_sub(before);
-    assert!(grown < 2 * 1024, "{grown} KiB more after 200 utterances");
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// The bundled model, wherever a build has put it.

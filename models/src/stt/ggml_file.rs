@@ -42,6 +42,11 @@ impl GgmlHeader {
         self.n_vocab > *VOCABULARIES.start()
     }
 
+    /// OpenAI's smallest, `tiny`, is 384 wide.
+    pub(super) fn is_smaller_than_openai(&self) -> bool {
+        self.n_audio_state < 384
+    }
+
     /// Reads the header, and walks through the rest of the file.
     ///
     /// # Errors

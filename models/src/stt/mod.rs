@@ -27,7 +27,9 @@ use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextPar
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SttOptions {
-    /// Threads; 0 takes one a core, at most 4.
+    /// Threads. 0 takes one for models that are smaller than OpenAI's smallest, else one less than there are cores, at
+    /// most 4: whisper.cpp's threads wait for each other by spinning, after each of some hundred steps, so one that has
+    /// to share its core slows all of them down by an order of magnitude.
     pub threads: usize,
     /// The language spoken, such as `en` or `de`. Without one, an English-only model takes English and any other listens first.
     pub language: Option<String>,
@@ -137,7 +139,8 @@ impl SpeechToText {
 
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
         let threads = match options.threads {
-            0 => std::thread::available_parallelism().map_or(1, |n| n.get().min(4)),
+            0 if header.is_smaller_than_openai() => 1,
+            0 => std::thread::available_parallelism().map_or(1, |n| (n.get() - 1).clamp(1, 4)),
             n => n,
         };
         params.set_n_threads(threads as i32);
@@ -299,12 +302,7 @@ impl SpeechToText {
     }
 
     fn temperature_increment(&self) -> f32 {
-        self.options.temperature_increment.unwrap_or(if self.is_smaller_than_openai() { 0.0 } else { 0.2 })
-    }
-
-    /// OpenAI's smallest, `tiny`, is 384 wide.
-    fn is_smaller_than_openai(&self) -> bool {
-        self.header.n_audio_state < 384
+        self.options.temperature_increment.unwrap_or(if self.header.is_smaller_than_openai() { 0.0 } else { 0.2 })
     }
 
     /// The encoder frames for `n_samples`: the sound, 16 frames of margin, rounded up to 32, within what the model has.

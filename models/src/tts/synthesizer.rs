@@ -108,6 +108,13 @@ impl Flite {
     pub fn open(options: &TtsOptions) -> Result<Flite, TtsError> {
         options.check()?;
         let voice = options.voice.clone().unwrap_or_else(|| "slt".to_string());
+        // flite speaks with another voice where it does not know the one asked for, so its list is asked first.
+        let list = Process::start(FLITE, &["-lv".to_string()], options.stall())?.text()?;
+        let known = list.split_once(':').map(|(_, names)| names.trim()).unwrap_or_default();
+        if !known.split_whitespace().any(|name| name == voice) {
+            let reason = format!("it has no voice `{voice}`; it has {known}");
+            return Err(TtsError::Failed { program: FLITE, reason });
+        }
         // 175 words a minute is what these voices speak by themselves.
         let stretch = 175.0 / f64::from(options.words_per_minute);
         let mut arguments = vec!["-voice".to_string(), voice.clone()];
@@ -186,13 +193,7 @@ pub(super) fn phonemes(text: &str, voice: &str, stall: Duration) -> Result<Strin
     let arguments = ["-q", "--ipa", "--stdin", "-b", "1", "-v", voice].map(String::from);
     let mut process = Process::start(ESPEAK, &arguments, stall)?;
     process.give(text)?;
-    let mut bytes = Vec::new();
-    // A phoneme takes a few bytes; text is bounded, so this is far above what an honest answer needs.
-    (&mut process.output).take(64 * super::LONGEST_TEXT as u64).read_to_end(&mut bytes).map_err(|e| {
-        if is_timeout(&e) { TtsError::Hung { program: ESPEAK, after: stall } } else { failed(ESPEAK, &e) }
-    })?;
-    process.finish()?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    process.text()
 }
 
 /// A running engine. Dropping it ends it.
@@ -253,6 +254,22 @@ impl Process {
             Err(crate::audio::AudioError::Damaged { .. }) => Ok(None),
             Err(e) => Err(process_error(program, stall, &e)),
         }
+    }
+
+    /// The text that the child writes.
+    fn text(mut self) -> Result<String, TtsError> {
+        let mut bytes = Vec::new();
+        // A phoneme takes a few bytes and the text given is bounded, so this is far above what an honest answer needs.
+        let longest = 64 * super::LONGEST_TEXT as u64;
+        (&mut self.output).take(longest).read_to_end(&mut bytes).map_err(|e| {
+            if is_timeout(&e) {
+                TtsError::Hung { program: self.program, after: self.stall }
+            } else {
+                failed(self.program, &e)
+            }
+        })?;
+        self.finish()?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Waits for the end, which the closed output announces; then looks at how it ended.

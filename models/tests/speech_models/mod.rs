@@ -1,6 +1,8 @@
 //! A writer of tiny Whisper models with random weights, in ggml format: real enough to load and run, small enough to
 //! make in a test, and easy to cut short and to make lie.
 
+#![allow(dead_code)] // Each test file takes what it needs.
+
 use half::f16;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +76,17 @@ pub fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, bytes).unwrap();
     path
+}
+
+/// A voice-like sound: a pitch of 120 Hz with harmonics, rising and falling four times a second.
+pub fn babble(seconds: f32) -> Vec<f32> {
+    (0..(seconds * 16_000.0) as usize)
+        .map(|i| {
+            let t = i as f32 / 16_000.0;
+            let voice: f32 = (1..20).map(|k| (std::f32::consts::TAU * 120.0 * k as f32 * t).sin() / k as f32).sum();
+            0.1 * voice * (1.0 + (std::f32::consts::TAU * 4.0 * t).sin())
+        })
+        .collect()
 }
 
 struct Writer {
