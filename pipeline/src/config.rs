@@ -102,7 +102,7 @@ pub struct LlmConfig {
     pub model: String,
     /// The system text; the home's state follows it.
     pub system: String,
-    /// Tokens that the cache has room for.
+    /// Tokens that the cache has room for; 0: what suits the model.
     pub context_tokens: usize,
     /// How keys and values are kept: "f16" or "q8_0".
     pub cache: CacheType,
@@ -155,7 +155,7 @@ impl Default for LlmConfig {
         Self {
             model: "talk-nano".to_owned(),
             system: "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.".to_owned(),
-            context_tokens: 2048,
+            context_tokens: 0,
             cache: CacheType::F16,
             threads: 0,
             max_reply_tokens: 160,
@@ -221,12 +221,15 @@ impl VoiceConfig {
 
     fn check(&self) -> Result<(), String> {
         let llm = &self.llm;
-        if !(64..=1 << 20).contains(&llm.context_tokens) {
-            return Err(format!("llm.context_tokens is {} but must be from 64 to 1048576", llm.context_tokens));
+        if llm.context_tokens != 0 && !(64..=1 << 20).contains(&llm.context_tokens) {
+            return Err(format!("llm.context_tokens is {} but must be 0 or from 64 to 1048576", llm.context_tokens));
         }
-        if llm.max_reply_tokens == 0 || llm.max_reply_tokens > 8192 || llm.max_reply_tokens * 2 > llm.context_tokens {
+        if !(1..=8192).contains(&llm.max_reply_tokens) {
+            return Err(format!("llm.max_reply_tokens is {} but must be from 1 to 8192", llm.max_reply_tokens));
+        }
+        if llm.context_tokens != 0 && llm.max_reply_tokens * 2 > llm.context_tokens {
             return Err(format!(
-                "llm.max_reply_tokens is {} but must be from 1 to 8192 and at most half of llm.context_tokens ({})",
+                "llm.max_reply_tokens is {} but must be at most half of llm.context_tokens ({})",
                 llm.max_reply_tokens, llm.context_tokens
             ));
         }

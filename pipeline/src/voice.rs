@@ -41,6 +41,9 @@ use crate::registry::Registry;
 use crate::signals::is_stopped;
 use crate::turn_report::{Collector, TurnReport};
 
+/// The context of a model that says nothing better of itself.
+const DEFAULT_CONTEXT_TOKENS: usize = 4096;
+
 /// What a question comes from.
 #[derive(Clone, Debug)]
 pub enum Questions {
@@ -62,6 +65,8 @@ pub struct Assistant {
     pub voice: Box<dyn Voice>,
     /// What the model may do.
     pub toolbox: Toolbox,
+    /// How it is asked.
+    pub converse: ConverseOptions,
 }
 
 impl Assistant {
@@ -73,11 +78,20 @@ impl Assistant {
         let toolbox = load_toolbox(config)?;
         let llm = load_llm(config, registry)?;
         llm.tokenizer()?;
+        let converse = converse_options(config, registry, &llm)?;
         let (stt, vad) = match hears {
             true => (Some(load_stt(config, registry)?), Some(load_vad(config, registry)?)),
             false => (None, None),
         };
-        Ok(Self { llm, stt, vad, voice: load_voice(config, registry)?, toolbox })
+        let voice = load_voice(config, registry)?;
+        tracing::info!(
+            llm = config.llm.model,
+            context_tokens = converse.session.context_tokens,
+            stt = if hears { config.stt.model.as_str() } else { "none" },
+            voice = voice.name(),
+            "loaded"
+        );
+        Ok(Self { llm, stt, vad, voice, toolbox, converse })
     }
 }
 
@@ -129,14 +143,22 @@ fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn
     })
 }
 
-/// How the assistant's model is asked.
-pub fn converse_options(config: &VoiceConfig) -> ConverseOptions {
-    ConverseOptions {
+/// How the assistant's model is asked; where the configuration leaves the context open, it is what suits the model.
+fn converse_options(config: &VoiceConfig, registry: &Registry, llm: &Llm) -> anyhow::Result<ConverseOptions> {
+    let context_tokens = match config.llm.context_tokens {
+        0 => match registry.resolve(&config.llm.model)?.settings.context_tokens {
+            Some(suits) => suits as usize,
+            None => llm.info().context_length.min(DEFAULT_CONTEXT_TOKENS),
+        },
+        set => set,
+    };
+    let max_reply_tokens = config.llm.max_reply_tokens.min(context_tokens / 2);
+    Ok(ConverseOptions {
         system: config.llm.system.clone(),
-        session: SessionOptions { context_tokens: config.llm.context_tokens, cache: config.llm.cache },
+        session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
-        max_reply_tokens: config.llm.max_reply_tokens,
-    }
+        max_reply_tokens,
+    })
 }
 
 /// Runs the assistant until its questions are at their end or `stop` is disconnected; hands each turn's report to
@@ -187,7 +209,7 @@ pub fn run(
     };
     let (llm, llm_thread) = LlmThread::start(assistant.llm);
     let converse =
-        Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), what_was_heard, notes.clone())?;
+        Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes.clone())?;
     drop(notes);
 
     let mut threads = vec![llm_thread];
@@ -332,8 +354,9 @@ impl Chat {
         llm.tokenizer()?;
         let turns = Turns::default();
         let (notes, notebook) = bounded(64);
-        let (llm, _ends_with_its_last_handle) = LlmThread::start(llm);
-        let converse = Converse::new(llm, converse_options(config), toolbox, turns.clone(), never(), notes)?;
+        let options = converse_options(config, registry, &llm)?;
+        let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
+        let converse = Converse::new(thread, options, toolbox, turns.clone(), never(), notes)?;
         Ok(Self { converse, turns, notebook })
     }
 
@@ -383,7 +406,7 @@ pub fn run_one_after_the_other(
     let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
     let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), Manners::Interrupt);
     let mut transcribe = Transcribe::new(stt, turns.clone(), guesses);
-    let mut converse = Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), never(), notes)?;
+    let mut converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), never(), notes)?;
     let mut phrase = Phrase::default();
     let mut speak = Speak::new(assistant.voice);
     let mut play = Play::open(&Outlet::Null, turns)?;

@@ -62,6 +62,8 @@ pub struct Converse {
     toolbox: Toolbox,
     turns: Turns,
     history: Vec<Exchange>,
+    /// Exchanges dropped from the history and not yet reported.
+    forgotten: usize,
     /// How earlier replies fared at the loudspeaker: what was not heard must not stand in the history.
     played: Receiver<(Turn, Played)>,
     notes: Sender<Note>,
@@ -81,8 +83,9 @@ impl Converse {
         notes: Sender<Note>,
     ) -> anyhow::Result<Self> {
         let session = llm.open(Urgency::Voice, options.session)?;
-        let converse = Self { llm, session, options, toolbox, turns, history: Vec::new(), played, notes };
-        converse.keep_warm()?;
+        let mut converse =
+            Self { llm, session, options, toolbox, turns, history: Vec::new(), forgotten: 0, played, notes };
+        converse.keep_warm();
         Ok(converse)
     }
 
@@ -101,18 +104,16 @@ impl Converse {
         Ok(llm.tokenizer()?.encode(&text, true))
     }
 
-    /// The prompt for `exchange` after as much of the history as the context has room for, and how many exchanges were
-    /// forgotten for that.
-    fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<(Vec<TokenId>, usize)> {
-        let room = self.options.session.context_tokens.saturating_sub(self.options.max_reply_tokens);
-        let mut forgotten = 0;
+    /// The prompt for `exchange` after as much of the history as the context has room for.
+    fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
+        let room = self.room();
         loop {
             let mut messages = vec![self.system()];
             messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
             messages.extend_from_slice(exchange);
             let tokens = self.tokens(&messages, true)?;
             if tokens.len() <= room {
-                return Ok((tokens, forgotten));
+                return Ok(tokens);
             }
             anyhow::ensure!(
                 !self.history.is_empty(),
@@ -121,26 +122,33 @@ impl Converse {
                 tokens.len()
             );
             self.history.remove(0);
-            forgotten += 1;
+            self.forgotten += 1;
         }
     }
 
-    fn keep_warm(&self) -> anyhow::Result<()> {
-        let mut messages = vec![self.system()];
-        messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
-        let tokens = match self.tokens(&messages, false) {
-            Ok(tokens) => tokens,
-            // Some templates insist on a question; then the first one pays for the prefill.
-            Err(error) => {
-                tracing::debug!(%error, "the chat template does not render without a question");
-                self.llm.llm().tokenizer()?;
-                return Ok(());
+    fn room(&self) -> usize {
+        self.options.session.context_tokens.saturating_sub(self.options.max_reply_tokens)
+    }
+
+    /// Has the beginning of the next prompt computed while nobody speaks. A history that is nearly too long is halved
+    /// here, all at once and ahead of time: each time a turn is dropped, everything after it has to be computed anew.
+    fn keep_warm(&mut self) {
+        let mut most = self.room() * 3 / 4;
+        loop {
+            let mut messages = vec![self.system()];
+            messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
+            match self.tokens(&messages, false) {
+                Ok(tokens) if tokens.len() > most && !self.history.is_empty() => {
+                    most = self.room() / 2;
+                    self.history.remove(0);
+                    self.forgotten += 1;
+                }
+                Ok(tokens) if tokens.is_empty() || tokens.len() > self.room() => return,
+                Ok(tokens) => return self.llm.warm(self.session, tokens),
+                // Some templates insist on a question; then the first one pays for the prefill.
+                Err(error) => return tracing::debug!(%error, "the chat template does not render without a question"),
             }
-        };
-        if !tokens.is_empty() && tokens.len() + self.options.max_reply_tokens <= self.options.session.context_tokens {
-            self.llm.warm(self.session, tokens);
         }
-        Ok(())
     }
 
     /// Corrects the history by what was really heard of interrupted replies.
@@ -160,8 +168,8 @@ impl Converse {
         let mut exchange = vec![Message { role: Role::User, content: question }];
         let mut replied = Replied::default();
         for round in 0..=MAX_TOOL_ROUNDS {
-            let (prompt, forgotten) = self.compose(&exchange)?;
-            replied.forgotten += forgotten;
+            let prompt = self.compose(&exchange)?;
+            replied.forgotten += std::mem::take(&mut self.forgotten);
             let turns = self.turns.clone();
             let events = self.llm.run(Job {
                 session: self.session,
@@ -259,7 +267,7 @@ impl Stage for Converse {
             }
         }
         let _ = emit(Envelope::new(turn, TextDelta::End));
-        self.keep_warm()?;
+        self.keep_warm();
         result
     }
 
