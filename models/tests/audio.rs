@@ -346,7 +346,7 @@ fn implausible_rates_are_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn streaming_resampling_equals_the_whole_and_loses_no_sample(

@@ -187,7 +187,7 @@ fn ten_minutes_given_at_once_take_no_longer_than_in_chunks() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn chunk_sizes_change_nothing(
