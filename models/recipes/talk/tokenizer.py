@@ -1,0 +1,135 @@
+"""The byte-level BPE of talk-nano: 2,560 entries trained on generated text. Writes build/tokenizer.json.
+
+Pre-tokenizer: exactly the regex that GGUF calls `qwen2` (single digits). One habit differs from the usual training:
+merges are learned on words WITHOUT their leading space, and afterwards a merge `space + word` is added for common
+words that are not parts of names. So a room is spelled with the same tokens at the start of a state line
+("zorvik: 21 °C"), in a question (" zorvik") and in JSON ('"zorvik"'), and copying a name never seen in training is
+plain copying. Any GPT-2 style BPE applies such merges correctly, since they only come later in rank.
+"""
+
+import collections
+import json
+import random
+import re
+import sys
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+import grammar
+
+VOCAB = 2560
+QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+CONTROL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|picture|>"]
+USER_DEFINED = ["<tool_call>", "</tool_call>"]
+PATH = "build/tokenizer.json"
+
+# Words of the skills still to come (pictures, sensor reports), so that they need no new vocabulary.
+LATER = """a picture shows two three four five six seven eight nine ten people person man woman child dog cat bird horse cow car bus truck
+bicycle boat train plane tree flower house chair table cup ball apple book bottle red green blue yellow orange purple black white brown
+grey day night dark bright left right middle top bottom large small near far empty nothing scene rain snow sensor reading readings average
+mean minimum maximum rose fell steady stable between from to at over last minutes hours window rising falling peak anomaly spike drop
+pressure vibration voltage current power humidity temperature level flow speed battery mostly slightly sharply normal unusual above below"""
+
+
+def splitter():
+    return pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(QWEN2), behavior="isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ])
+
+
+def texts(n_homes, seed):
+    rng = random.Random(seed)
+    for _ in range(n_homes):
+        talk = grammar.conversation(rng)
+        yield next(talk)[1]
+        for _ in range(20):
+            for _, text in next(talk)[0].messages():
+                yield text
+
+
+def train():
+    pieces = collections.Counter()
+    split = splitter()
+    for text in texts(3000, seed=11):
+        pieces.update(piece for piece, _ in split.pre_tokenize_str(text))
+    words, spaced = collections.Counter(), collections.Counter()
+    for piece, n in pieces.items():
+        if re.fullmatch("Ġ[A-Za-z]+", piece):
+            spaced[piece[1:]] += n
+            piece = piece[1:]
+        words[piece] += n
+    for word in LATER.split():
+        words[word] += 60
+    parts = {w for lists in (grammar.ROOMS, grammar.DOORS, grammar.DEVICES, grammar.PEOPLE, grammar.ADJECTIVES) for names in lists for n in names for w in n.split()}
+    parts = {w for w in parts | {p.capitalize() for p in parts}} - {"door", "light"}
+    common = [w for w, n in spaced.most_common() if w not in parts and n >= 120][:320]
+
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    specials = CONTROL + USER_DEFINED
+    trainer = trainers.BpeTrainer(vocab_size=VOCAB - len(common), special_tokens=specials, show_progress=False,
+                                  initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
+    byte_decoder = {c: b for b, c in byte_table().items()}
+    plain = lambda piece: bytes(byte_decoder[c] for c in piece).decode("utf-8")
+    # A tenth of the counts: the ranking is what matters.
+    tok.train_from_iterator((plain(w) for w, n in sorted(words.items()) for _ in range(-(-n // 10))), trainer)
+    spec = json.loads(tok.to_str())
+    vocab, merges = spec["model"]["vocab"], spec["model"]["merges"]
+    for word in common:
+        if word in vocab and len(vocab) < VOCAB and "Ġ" + word not in vocab:
+            vocab["Ġ" + word] = len(vocab)
+            merges.append(["Ġ", word])
+    full = Tokenizer(models.BPE(vocab=vocab, merges=[tuple(m) for m in merges]))
+    full.pre_tokenizer = splitter()
+    full.decoder = decoders.ByteLevel()
+    full.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in CONTROL])
+    full.add_tokens([AddedToken(t, special=False, normalized=False) for t in USER_DEFINED])
+    while full.get_vocab_size() < VOCAB:
+        full.add_special_tokens([AddedToken(f"<|spare_{full.get_vocab_size()}|>", special=True, normalized=False)])
+    full.save(PATH)
+    return full
+
+
+def byte_table():
+    """GPT-2's printable stand-ins for the 256 bytes."""
+    keep = list(range(33, 127)) + list(range(161, 173)) + list(range(174, 256))
+    table, extra = {b: chr(b) for b in keep}, 0
+    for b in range(256):
+        if b not in table:
+            table[b] = chr(256 + extra)
+            extra += 1
+    return table
+
+
+def load():
+    return Tokenizer.from_file(PATH)
+
+
+def chat(tok, system, turns):
+    """Token ids and the loss class of each: 0 context, 1 question, 2 answer. turns: [(Turn, supervised)]."""
+    sys_, user, assistant, tool, end = (tok.token_to_id(t) for t in ("<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"))
+    role = {"user": user, "assistant": assistant, "tool": tool}
+    messages = [(turn, sup, r, text) for turn, sup in turns for r, text in turn.messages()]
+    coded = tok.encode_batch([system] + [m[3] for m in messages], add_special_tokens=False)
+    ids = [sys_] + coded[0].ids + [end]
+    kind = [0] * len(ids)
+    for (turn, sup, r, _), code in zip(messages, coded[1:]):
+        ids += [role[r]] + code.ids + [end]
+        k = 1 if r == "user" else 2 if r == "assistant" and sup else 0
+        kind += [0] + [k] * (len(code.ids) + 1)
+    return ids, kind
+
+
+if __name__ == "__main__":
+    tok = train()
+    print("entries", tok.get_vocab_size())
+    for text in sys.argv[1:] or ["zorvik hall: 21.5 °C, humidity 40 %, light off\nguest bedroom: light on", "Is it warmer in the zorvik hall than in Zara's room?",
+                                 '<tool_call>{"name": "set_light", "arguments": {"room": "zorvik hall", "state": "on"}}</tool_call>', '{"ok": true, "zorvik hall light": "on"}']:
+        print(tok.encode(text).tokens)
+        assert tok.decode(tok.encode(text).ids, skip_special_tokens=False) == text
+    n = c = 0
+    for t in texts(50, 5):
+        n += len(tok.encode(t).ids)
+        c += len(t)
+    print(f"characters a token: {c / n:.2f}")
