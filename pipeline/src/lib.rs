@@ -1,1 +1,29 @@
-//! Wiring, configuration, command line.
+//! Nearfield's wiring, configuration and command line.
+//!
+//! [`voice`] is the one place where stages are joined; everything else here reads what the user wants and prints what came
+//! of it.
+
+use std::sync::LazyLock;
+
+pub mod bench;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod content_hash;
+pub mod doctor;
+pub mod hub;
+pub mod hub_cache;
+mod hub_error;
+mod hub_exchange;
+mod hub_partial;
+pub mod log;
+pub mod models_command;
+pub mod models_lock;
+pub mod registry;
+pub mod signals;
+pub mod turn_report;
+pub mod voice;
+
+/// What `--version` prints after the name: the version, and the SIMD level that the kernels found on this machine.
+pub static VERSION_LINES: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::simd_level()));

@@ -1,1 +1,25 @@
-//! The messages, the turn, the probe and the stages.
+//! The messages, the turn, the probe and the stages: one file a stage, none knowing its neighbours.
+//!
+//! What a stage is stands in [`drive`]; what flows between them in [`messages`]; in which order they are wired, with
+//! which queues between them, only the program knows.
+
+pub mod capture;
+pub mod clauses;
+pub mod converse;
+pub mod devices;
+pub mod drive;
+pub mod generate;
+pub mod home;
+pub mod listen;
+pub mod messages;
+pub mod notes;
+pub mod phrase;
+pub mod play;
+pub mod probe;
+pub mod speak;
+pub mod tool_calls;
+pub mod tools;
+pub mod transcribe;
+pub mod turn;
+
+pub use drive::Stage;

@@ -1,0 +1,39 @@
+# Nearfield: `make demo` shows what it does, `make test` proves it. Both do all the set-up that they need.
+# Nothing is written outside this folder but Debian packages and cargo's own registry cache.
+
+CARGO ?= cargo
+BIN := target/release/nearfield
+export NEARFIELD_DATA ?= $(CURDIR)/.data
+
+.PHONY: help demo test check build setup bench clean
+
+help: ## Show this help.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: build ## Run the applications on the bundled models and media.
+	@sh assets/setup/demo.sh $(BIN)
+
+test: setup-test ## Run all tests (set-up included).
+	@$(CARGO) build --release --quiet --workspace
+	@$(CARGO) test --release --workspace --quiet -- --quiet 2>&1 | sh assets/setup/test-summary.sh
+
+check: setup ## Formatting and lints, warnings denied.
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --release --workspace --all-targets --quiet -- -D warnings
+	@echo "check: formatting and lints are clean"
+
+build: setup ## Build the program: target/release/nearfield.
+	@$(CARGO) build --release --quiet --workspace
+
+bench: build ## Measure this machine: the voice pipeline, its parts, and the overlap.
+	@for what in stt llm tts voice; do echo "== $$what"; $(BIN) bench $$what || exit 1; done
+
+setup: ## Install what is missing: Debian packages, ONNX Runtime.
+	@sh assets/setup/setup.sh build
+
+.PHONY: setup-test
+setup-test:
+	@sh assets/setup/setup.sh test
+
+clean: ## Remove what was built and fetched.
+	@rm -rf target .data out

@@ -1,0 +1,18 @@
+#!/bin/sh
+# The demo: spoken questions in, spoken answers out, with the bundled models. Says where the answers and the trace are.
+set -eu
+cd "$(dirname "$0")/../.."
+bin=$1
+mkdir -p out
+cp assets/home.json out/home.json
+
+echo "== nearfield voice: spoken questions about a home, answered aloud (models: hear-nano, talk-nano; voice: espeak-ng)"
+"$bin" voice --input assets/speech --output out/answers.wav --home out/home.json --trace out/trace.json --pace realtime \
+    --set listen.interrupt=false
+echo
+echo "the answers:      out/answers.wav"
+echo "the home now:     out/home.json (changed by the command; assets/home.json is as it was)"
+echo "the trace:        out/trace.json (open it in ui.perfetto.dev or chrome://tracing)"
+echo
+echo "== nearfield transcribe: what the answers sound like to the recognizer"
+"$bin" transcribe out/answers.wav

@@ -1,0 +1,219 @@
+//! Sound as data: sample rates, clips, reading and writing of sound files, and resampling.
+//!
+//! Everything downstream of this module is mono `f32` in [-1, 1]. Files may hold anything from 8-bit mono to 32-bit 5.1;
+//! they are mixed down and scaled here, once. Devices are none of this module's business.
+
+mod clip_reader;
+mod resampler;
+mod wav;
+
+pub use clip_reader::ClipReader;
+pub use resampler::{Resampler, resample};
+pub(crate) use wav::{WavStream, is_wav};
+pub use wav::{WavWriter, write_wav};
+
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+/// Samples a second, of one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SampleRate(pub u32);
+
+impl SampleRate {
+    /// The rate at which voice activity and speech to text work.
+    pub const SPEECH: SampleRate = SampleRate(16_000);
+    /// The lowest rate that is accepted (telephone).
+    pub const LOWEST: SampleRate = SampleRate(8_000);
+    /// The highest rate that is accepted (studio).
+    pub const HIGHEST: SampleRate = SampleRate(192_000);
+
+    /// How long `n_samples` last at this rate.
+    pub fn duration_of(self, n_samples: usize) -> Duration {
+        let rate = u64::from(self.0.max(1));
+        let n = n_samples as u64;
+        // Whole seconds apart, so that the product stays within 64 bits for any length.
+        Duration::new(n / rate, ((n % rate) * 1_000_000_000 / rate) as u32)
+    }
+
+    /// How many samples last `duration` at this rate, rounded to the nearest.
+    pub fn samples_in(self, duration: Duration) -> usize {
+        let n = duration.as_nanos() * u128::from(self.0);
+        usize::try_from((n + 500_000_000) / 1_000_000_000).unwrap_or(usize::MAX)
+    }
+
+    fn is_plausible(self) -> bool {
+        (Self::LOWEST..=Self::HIGHEST).contains(&self)
+    }
+}
+
+impl fmt::Display for SampleRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} Hz", self.0)
+    }
+}
+
+/// A piece of mono sound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clip {
+    /// Samples a second.
+    pub rate: SampleRate,
+    /// Mono, [-1, 1].
+    pub samples: Vec<f32>,
+    /// The file announced more than it held; `samples` is what there was.
+    pub truncated: bool,
+}
+
+impl Clip {
+    /// A whole clip of `samples` (mono, [-1, 1]).
+    pub fn new(rate: SampleRate, samples: Vec<f32>) -> Clip {
+        Clip { rate, samples, truncated: false }
+    }
+
+    /// How long it lasts.
+    pub fn duration(&self) -> Duration {
+        self.rate.duration_of(self.samples.len())
+    }
+}
+
+/// The longest clip that is read into memory at once. Longer sound is read block by block, through [`ClipReader`].
+pub const LONGEST_CLIP: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Reads a sound file (WAV, AIFF, FLAC, Ogg Vorbis, MP3) whole, mixed down to mono, at the file's own rate.
+///
+/// A file that ends before its header says keeps what is complete and is marked [`Clip::truncated`].
+///
+/// # Errors
+/// [`AudioError`] where the file cannot be opened, is empty, is not sound, holds no samples, has an implausible rate or
+/// number of channels, or lasts longer than [`LONGEST_CLIP`].
+pub fn read_clip(path: &Path) -> Result<Clip, AudioError> {
+    read_whole(ClipReader::open(path)?)
+}
+
+/// As [`read_clip`], from a stream of bytes such as the standard input; `name` stands for it in errors.
+///
+/// # Errors
+/// As [`read_clip`].
+pub fn read_clip_from(reader: impl Read + Send + Sync + 'static, name: &str) -> Result<Clip, AudioError> {
+    read_whole(ClipReader::from_reader(reader, name)?)
+}
+
+fn read_whole(mut reader: ClipReader) -> Result<Clip, AudioError> {
+    let rate = reader.rate();
+    let limit = rate.samples_in(LONGEST_CLIP);
+    let mut samples = Vec::new();
+    while let Some(block) = reader.next_block()? {
+        if samples.len() + block.len() > limit {
+            return Err(AudioError::TooLong { name: reader.name().to_string(), limit: LONGEST_CLIP });
+        }
+        samples.extend_from_slice(block);
+    }
+    if samples.is_empty() {
+        return Err(AudioError::NoSamples { name: reader.name().to_string() });
+    }
+    Ok(Clip { rate, samples, truncated: reader.truncated() })
+}
+
+/// Why sound could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AudioError {
+    /// The file does not exist or may not be read.
+    #[error("cannot open {name}: {source}")]
+    Open {
+        /// The file.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Reading broke off.
+    #[error("cannot read {name}: {source}")]
+    Read {
+        /// The file.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not one byte.
+    #[error("{name} is empty; expected a WAV, AIFF, FLAC, Ogg or MP3 file")]
+    Empty {
+        /// The file.
+        name: String,
+    },
+    /// Another kind of file.
+    #[error("{name} is not a sound file that Nearfield reads ({found}); expected WAV, AIFF, FLAC, Ogg Vorbis or MP3")]
+    NotAudio {
+        /// The file.
+        name: String,
+        /// What it seems to be.
+        found: String,
+    },
+    /// A sound file that contradicts itself.
+    #[error("{name} is damaged: {reason}")]
+    Damaged {
+        /// The file.
+        name: String,
+        /// Where and how.
+        reason: String,
+    },
+    /// A sound file of an encoding that is not read.
+    #[error("{name} uses {what}, which Nearfield does not read; convert it to 16-bit PCM WAV first")]
+    Unsupported {
+        /// The file.
+        name: String,
+        /// The encoding.
+        what: String,
+    },
+    /// No channel, or too many.
+    #[error("{name} says it has {found} channels; expected 1 to {MAX_CHANNELS}")]
+    Channels {
+        /// The file.
+        name: String,
+        /// The number found.
+        found: usize,
+    },
+    /// A rate at which no speech is recorded.
+    #[error("{name} says it has {found} samples a second; expected {} to {}", SampleRate::LOWEST.0, SampleRate::HIGHEST.0)]
+    Rate {
+        /// The file.
+        name: String,
+        /// The rate found.
+        found: u32,
+    },
+    /// A header and nothing after it.
+    #[error("{name} holds no samples")]
+    NoSamples {
+        /// The file.
+        name: String,
+    },
+    /// Longer than what is read at once.
+    #[error("{name} is longer than {} minutes; split it", limit.as_secs() / 60)]
+    TooLong {
+        /// The file.
+        name: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The file could not be written: no such folder, no right, no space.
+    #[error("cannot write {name}: {source}")]
+    Write {
+        /// The file.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// More channels than any file of speech has; the bound keeps a lying header from asking for absurd buffers.
+pub const MAX_CHANNELS: usize = 64;
+
+/// Appends to `mono` the mean of the channels of `interleaved`. Values that are no numbers become silence, and what
+/// lies outside [-1, 1] (float files may) is clipped, because everything downstream relies on that range.
+fn mix_down(interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
+    let scale = 1.0 / n_channels as f32;
+    mono.extend(interleaved.chunks_exact(n_channels).map(|frame| {
+        let mean = frame.iter().sum::<f32>() * scale;
+        if mean.is_finite() { mean.clamp(-1.0, 1.0) } else { 0.0 }
+    }));
+}

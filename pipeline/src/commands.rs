@@ -1,0 +1,451 @@
+//! The commands: each reads what it needs, runs, and prints. What a command computes stands elsewhere.
+
+use std::fs::File;
+use std::io::{BufRead, BufWriter, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::CommandFactory;
+use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
+use nearfield_models::flow::Flow;
+use nearfield_models::stt::SpeechToText;
+use nearfield_stages::capture::{Pace, Source, StopSignal};
+use nearfield_stages::devices;
+use nearfield_stages::drive::Stage;
+use nearfield_stages::messages::{Envelope, Speech, TextDelta};
+use nearfield_stages::phrase::Phrase;
+use nearfield_stages::play::{Outlet, Play};
+use nearfield_stages::speak::Speak;
+use nearfield_stages::turn::Turns;
+use serde_json::json;
+
+use crate::cli::{ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, VoiceArgs};
+use crate::config::{ConfigError, VoiceConfig};
+use crate::models_command::{self, PullSettings};
+use crate::registry::{Registry, RegistryError};
+use crate::turn_report::{TraceWriter, TurnReport, ms};
+use crate::voice::{self, Assistant, Questions};
+use crate::{bench, doctor, signals};
+
+/// The longest text that `say` and `chat` take from stdin at once.
+const MAX_TEXT_BYTES: u64 = 1 << 20;
+
+/// How a command ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Exit status 0.
+    Done,
+    /// Exit status 1.
+    Failed(anyhow::Error),
+    /// Exit status 2: what the user wrote, here or in the configuration, can't be meant.
+    Wrong(anyhow::Error),
+}
+
+/// What the user wrote on the command line can't be meant.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Runs a command.
+pub fn run(cli: Cli) -> Outcome {
+    match dispatch(cli) {
+        Ok(()) => Outcome::Done,
+        Err(error) => {
+            // Whoever reads our results has seen enough.
+            let closed = |e: &(dyn std::error::Error + 'static)| {
+                e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
+            };
+            if error.chain().any(closed) {
+                return Outcome::Done;
+            }
+            let wrong = error.chain().any(|e| {
+                e.is::<ConfigError>()
+                    || e.is::<Usage>()
+                    || matches!(e.downcast_ref(), Some(RegistryError::Unknown { .. }))
+            });
+            if wrong { Outcome::Wrong(error) } else { Outcome::Failed(error) }
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match cli.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "nearfield", &mut script);
+            out.write_all(&script)?;
+            return Ok(());
+        }
+        Command::Man => {
+            return Ok(man_page(&mut out)?);
+        }
+        _ => {}
+    }
+    let stop = signals::stop_signal()?;
+    match cli.command {
+        Command::Voice(args) => voice(args, &stop, &mut out),
+        Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
+        Command::Say(args) => say(args, &stop),
+        Command::Chat(args) => chat(args, &stop, &mut out),
+        Command::Devices { json } => list_devices(json, &mut out),
+        Command::Models(args) => {
+            let registry = Registry::open()?;
+            let stopped = || signals::is_stopped(&stop);
+            match args.action {
+                ModelsAction::List { json } => models_command::list(&registry, json, &mut out),
+                ModelsAction::Show { name, json } => models_command::show(&registry, &name, json, &mut out),
+                ModelsAction::Pull { names } => {
+                    let settings = PullSettings { quiet: cli.quiet, ..PullSettings::default() };
+                    models_command::pull(&registry, &names, settings, &stopped, &mut out)
+                }
+                ModelsAction::Verify { name, json } => {
+                    models_command::verify(&registry, name.as_deref(), json, &stopped, &mut out)
+                }
+                ModelsAction::Path { name } => models_command::path(&registry, &name, &mut out),
+            }
+        }
+        Command::Doctor { json, config } => doctor::run(&config, json, &mut out),
+        Command::Bench(args) => bench::run(&args, &stop, &mut out),
+        Command::Completions { .. } | Command::Man => Ok(()),
+    }
+}
+
+fn man_page(out: &mut dyn Write) -> std::io::Result<()> {
+    let command = Cli::command();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for sub in command.get_subcommands() {
+        clap_mangen::Man::new(sub.clone()).render(&mut page)?;
+    }
+    out.write_all(&page)
+}
+
+/// The folder's recordings in natural order (2 before 10), or the file itself.
+///
+/// # Errors
+/// If there is no such file or folder, or no recording in it.
+pub fn recordings(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let metadata = std::fs::metadata(path).with_context(|| format!("the input {} can't be read", path.display()))?;
+    if !metadata.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let known = ["wav", "flac", "ogg", "oga", "mp3", "aiff", "aif"];
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(|| format!("the folder {} can't be read", path.display()))? {
+        let file = entry?.path();
+        let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+        if known.contains(&extension.as_str()) && file.is_file() {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        bail!("the folder {} holds no recording ({})", path.display(), known.join(", "));
+    }
+    files.sort_by_cached_key(|f| natural_key(&f.to_string_lossy()));
+    Ok(files)
+}
+
+/// Orders numbers within names by their value.
+fn natural_key(name: &str) -> Vec<(u64, String)> {
+    let mut key = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (head, tail) = rest.split_at(text);
+        let digits = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        key.push((0, head.to_lowercase()));
+        if digits > 0 {
+            key.push((tail[..digits].parse().unwrap_or(u64::MAX), String::new()));
+        }
+        rest = &tail[digits..];
+    }
+    key
+}
+
+fn outlet(output: &str, device: &str) -> anyhow::Result<Outlet> {
+    let device = Some(device.to_owned()).filter(|d| !d.is_empty());
+    let is_wav = Path::new(output).extension().is_some_and(|e| e.eq_ignore_ascii_case("wav"));
+    Ok(match output {
+        "speaker" => Outlet::Speaker(device),
+        "null" => Outlet::Null,
+        file if is_wav => Outlet::File(file.into()),
+        other => {
+            return Err(Usage(format!("--output {other}: write `speaker`, `null`, or a file that ends in .wav")).into());
+        }
+    })
+}
+
+fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    if let Some(home) = args.home {
+        config.home.file = home;
+    }
+    let pace = match args.pace {
+        PaceArg::Realtime => Pace::Realtime,
+        PaceArg::Fast => Pace::Fast,
+    };
+    let questions = if !args.text.is_empty() {
+        Questions::Typed(args.text)
+    } else {
+        Questions::Spoken(match args.input.as_str() {
+            "mic" => Source::Microphone(Some(config.listen.device.clone()).filter(|d| !d.is_empty())),
+            "-" => Source::Stdin(pace),
+            path => Source::Files(recordings(Path::new(path))?, pace),
+        })
+    };
+    let outlet = outlet(&args.output, &config.play.device)?;
+    let mut trace = args.trace.as_deref().map(open_trace).transpose()?;
+    let registry = Registry::open()?;
+    let assistant = Assistant::load(&config, &registry, matches!(questions, Questions::Spoken(_)))?;
+    if matches!(questions, Questions::Spoken(Source::Microphone(_))) && !args.json {
+        writeln!(out, "Listening. Speak; Ctrl-C ends.")?;
+    }
+    let mut report = |turn: TurnReport| -> anyhow::Result<Flow> {
+        if args.json {
+            writeln!(out, "{}", turn.json())?;
+        } else {
+            turn.print(out)?;
+        }
+        out.flush()?;
+        if let Some(trace) = &mut trace {
+            trace.turn(&turn).context("the trace can't be written")?;
+        }
+        for error in &turn.errors {
+            tracing::error!(turn = %turn.turn, "{error}");
+        }
+        Ok(Flow::Continue)
+    };
+    let failed = std::cell::Cell::new(None);
+    let result = voice::run(assistant, &config, questions, &outlet, stop, &mut |turn| {
+        if failed.take().is_none() {
+            failed.set(turn.errors.first().cloned());
+        }
+        report(turn)
+    });
+    if let Some(trace) = trace {
+        trace.end().context("the trace can't be written")?;
+    }
+    result?;
+    match failed.take() {
+        Some(error) => bail!("a turn failed: {error}"),
+        None => Ok(()),
+    }
+}
+
+fn open_trace(path: &Path) -> anyhow::Result<TraceWriter<BufWriter<File>>> {
+    let file = File::create(path).with_context(|| format!("the trace {} can't be written", path.display()))?;
+    Ok(TraceWriter::begin(BufWriter::new(file))?)
+}
+
+fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    let mut stt = voice::load_stt(&config, &Registry::open()?)?;
+    let mut failures = 0;
+    for file in &args.files {
+        if signals::is_stopped(stop) {
+            bail!("stopped before {}", file.display());
+        }
+        // One file that can't be read does not cost the others.
+        if let Err(error) = transcribe_file(&mut stt, file, args.json, stop, out) {
+            if error.chain().any(|e| e.is::<std::io::Error>()) && out.flush().is_err() {
+                return Err(error);
+            }
+            failures += 1;
+            eprintln!("nearfield: {error:#}");
+        }
+    }
+    if failures > 0 {
+        bail!("{failures} of {} files could not be transcribed", args.files.len());
+    }
+    Ok(())
+}
+
+/// A whole recording at 16 kHz, mono.
+///
+/// # Errors
+/// If it can't be read.
+pub fn read_speech(path: &Path) -> anyhow::Result<Vec<f32>> {
+    let mut reader = match path == Path::new("-") {
+        true => ClipReader::from_reader(std::io::stdin(), "standard input")?,
+        false => ClipReader::open(path)?,
+    };
+    let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
+    let mut samples = Vec::new();
+    while let Some(block) = reader.next_block()? {
+        resampler.push(block, &mut |s| samples.extend_from_slice(s));
+    }
+    resampler.finish(&mut |s| samples.extend_from_slice(s));
+    if reader.truncated() {
+        tracing::warn!(file = %path.display(), "the file ends before its header says; what is there is used");
+    }
+    Ok(samples)
+}
+
+fn transcribe_file(
+    stt: &mut SpeechToText,
+    path: &Path,
+    json: bool,
+    stop: &StopSignal,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let samples = read_speech(path)?;
+    let begun = Instant::now();
+    let mut go_on = || if signals::is_stopped(stop) { Flow::Stop } else { Flow::Continue };
+    let heard = stt.transcribe(&samples, &mut go_on).with_context(|| path.display().to_string())?;
+    let latency = begun.elapsed();
+    if json {
+        let mut line = json!({
+            "file": path.display().to_string(),
+            "text": heard.text,
+            "segments": heard.segments.iter().map(|s| json!({
+                "start_ms": ms(s.start), "end_ms": ms(s.end), "text": s.text,
+                "no_speech_probability": s.no_speech_probability,
+                "average_log_probability": s.average_log_probability,
+            })).collect::<Vec<_>>(),
+            "audio_ms": ms(heard.audio),
+            "latency_ms": ms(latency),
+        });
+        if let Some(why) = heard.suppressed {
+            line["suppressed"] = json!(why.as_str());
+        }
+        writeln!(out, "{line}")?;
+    } else {
+        writeln!(out, "{}", heard.text)?;
+    }
+    out.flush()?;
+    if heard.stopped {
+        bail!("stopped within {}: what was complete has been printed", path.display());
+    }
+    Ok(())
+}
+
+fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
+    let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    let text = if args.text == "-" { read_text()? } else { args.text };
+    let outlet = outlet(&args.output, &config.play.device)?;
+    let voice = voice::load_voice(&config, &Registry::open()?)?;
+    let turns = Turns::default();
+    let turn = turns.begin();
+    let mut play = Play::open(&outlet, turns.clone())?;
+    let mut speak = Speak::new(voice);
+    let mut clauses = Vec::new();
+    let delta = |body| Envelope::new(turn, body);
+    let mut phrase = Phrase::default();
+    for body in [TextDelta::Text(text), TextDelta::End] {
+        phrase.step(delta(body), &mut |clause| {
+            clauses.push(clause);
+            Flow::Continue
+        })?;
+    }
+    for clause in clauses {
+        let mut played = Ok(());
+        speak.step(clause, &mut |sound: Envelope<Speech>| {
+            if signals::is_stopped(stop) {
+                turns.silence_all();
+            }
+            played = play.step(sound, &mut |_| Flow::Continue);
+            if played.is_err() || !turns.is_alive(turn) { Flow::Stop } else { Flow::Continue }
+        })?;
+        played?;
+    }
+    play.finish(&mut |_| Flow::Continue)
+}
+
+fn read_text() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().take(MAX_TEXT_BYTES).read_to_string(&mut text).context("standard input is no UTF-8 text")?;
+    Ok(text)
+}
+
+fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    if let Some(home) = args.home {
+        config.home.file = home;
+    }
+    let mut chat = voice::Chat::open(&config, &Registry::open()?)?;
+    let mut ask = |question: &str, out: &mut dyn Write| -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let reply = chat.ask(question, stop, &mut |text| {
+            if !args.json {
+                let _ = write!(out, "{text}");
+                let _ = out.flush();
+            }
+        })?;
+        if args.json {
+            let line = json!({
+                "prompt": question,
+                "reply": reply.reply,
+                "tools": reply.tools,
+                "tokens": reply.tokens,
+                "latency_ms": {
+                    "llm_first_token": reply.first_token.map(|at| ms(at - begun)),
+                    "total": ms(begun.elapsed()),
+                },
+                "cut_off": reply.cut_off,
+            });
+            writeln!(out, "{line}")?;
+        } else {
+            writeln!(out)?;
+        }
+        Ok(out.flush()?)
+    };
+    if let Some(prompt) = args.prompt {
+        return ask(&prompt, out);
+    }
+    let interactive = std::io::IsTerminal::is_terminal(&std::io::stdin());
+    loop {
+        if interactive {
+            eprint!("> ");
+        }
+        let mut line = String::new();
+        let n = std::io::stdin()
+            .lock()
+            .take(MAX_TEXT_BYTES)
+            .read_line(&mut line)
+            .context("standard input is no UTF-8 text")?;
+        if n == 0 || signals::is_stopped(stop) {
+            return Ok(());
+        }
+        if !line.trim().is_empty() {
+            ask(line.trim(), out)?;
+        }
+    }
+}
+
+fn list_devices(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let devices = devices::list();
+    if devices.is_empty() && !json {
+        writeln!(
+            out,
+            "No microphone and no loudspeaker was found; files serve instead (--input FILE.wav --output FILE.wav)."
+        )?;
+    }
+    for device in devices {
+        if json {
+            writeln!(out, "{}", serde_json::to_string(&device)?)?;
+        } else {
+            let direction = match device.direction {
+                devices::Direction::Input => "microphone ",
+                devices::Direction::Output => "loudspeaker",
+            };
+            let default = if device.default { "default" } else { "" };
+            let rate = format!("{} Hz x {}", device.sample_rate_hz, device.channels);
+            writeln!(out, "{direction}  {default:<8}{rate:<14}{}  ({})", device.name, device.id)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_come_in_natural_order() {
+        let mut names = ["q10.wav", "q2.wav", "Q1.wav"];
+        names.sort_by_cached_key(|n| natural_key(n));
+        assert_eq!(names, ["Q1.wav", "q2.wav", "q10.wav"]);
+    }
+}

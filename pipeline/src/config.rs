@@ -1,0 +1,318 @@
+//! What a user writes into `voice.toml`, and on the command line with `--set`.
+//!
+//! A configuration is read once, refuses keys that it does not know, is checked once, and is plain data from then on.
+//! Every key has a default, so an empty file is complete; `configs/voice.toml` shows all of them.
+
+use std::path::{Path, PathBuf};
+
+use nearfield_models::llm::{CacheType, SamplerOptions};
+use nearfield_models::stt::SttOptions;
+use nearfield_models::tts::TtsOptions;
+use nearfield_models::vad::EndpointOptions;
+use nearfield_stages::tools::CommandTool;
+use serde::{Deserialize, Serialize};
+
+/// The largest configuration file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// A configuration that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("the configuration {path} can't be read: {reason}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        reason: String,
+    },
+    /// It says something wrong.
+    #[error("{place}: {reason}")]
+    Wrong {
+        /// File and line, or the `--set` that it came from.
+        place: String,
+        /// What is wrong, with what would be right.
+        reason: String,
+    },
+}
+
+/// The whole of `voice.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VoiceConfig {
+    /// The microphone and the ends of speech.
+    pub listen: ListenConfig,
+    /// Speech to text.
+    pub stt: SttConfig,
+    /// The language model.
+    pub llm: LlmConfig,
+    /// Text to speech.
+    pub tts: TtsOptions,
+    /// The loudspeaker.
+    pub play: PlayConfig,
+    /// The home.
+    pub home: HomeConfig,
+    /// The time that a reply may take.
+    pub latency: LatencyConfig,
+    /// Commands that the model may run.
+    pub tools: Vec<CommandTool>,
+}
+
+/// `[listen]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// The microphone's id or a part of its name; empty: the default one.
+    pub device: String,
+    /// Voice activity by "earshot", "silero", or "auto": Silero where its model is there, else earshot.
+    pub vad: VadKind,
+    /// Whether speech interrupts a reply. Needs a microphone that does not hear the loudspeaker.
+    pub interrupt: bool,
+    /// When speech begins and ends.
+    pub endpoint: EndpointOptions,
+}
+
+/// Which voice-activity model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VadKind {
+    /// Silero where its model has been pulled, else earshot.
+    Auto,
+    /// Earshot, whose weights are in the program.
+    Earshot,
+    /// Silero's ONNX model.
+    Silero,
+}
+
+/// `[stt]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SttConfig {
+    /// A model's name, or the path of a ggml Whisper file.
+    pub model: String,
+    /// How it is run.
+    pub options: SttOptions,
+}
+
+/// `[llm]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LlmConfig {
+    /// A model's name, or the path of a GGUF file.
+    pub model: String,
+    /// The system text; the home's state follows it.
+    pub system: String,
+    /// Tokens that the cache has room for.
+    pub context_tokens: usize,
+    /// How keys and values are kept: "f16" or "q8_0".
+    pub cache: CacheType,
+    /// Threads; 0: chosen from the cores.
+    pub threads: usize,
+    /// The longest reply.
+    pub max_reply_tokens: usize,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+}
+
+/// `[play]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PlayConfig {
+    /// The loudspeaker's id or a part of its name; empty: the default one.
+    pub device: String,
+}
+
+/// `[home]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HomeConfig {
+    /// The home's state, a JSON file; empty: no home. Relative paths start at the configuration file.
+    pub file: PathBuf,
+}
+
+/// `[latency]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LatencyConfig {
+    /// From the end of speech to the first audio; a turn that takes longer is marked.
+    pub first_audio_ms: u64,
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self { device: String::new(), vad: VadKind::Auto, interrupt: true, endpoint: EndpointOptions::default() }
+    }
+}
+
+impl Default for SttConfig {
+    fn default() -> Self {
+        Self { model: "hear-nano".to_owned(), options: SttOptions::default() }
+    }
+}
+
+impl Default for LlmConfig {
+    fn default() -> Self {
+        Self {
+            model: "talk-nano".to_owned(),
+            system: "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.".to_owned(),
+            context_tokens: 2048,
+            cache: CacheType::F16,
+            threads: 0,
+            max_reply_tokens: 160,
+            sampler: SamplerOptions::default(),
+        }
+    }
+}
+
+impl Default for LatencyConfig {
+    fn default() -> Self {
+        Self { first_audio_ms: 1500 }
+    }
+}
+
+impl VoiceConfig {
+    /// Reads `path` (or starts from the defaults), then applies each `key=value` of `sets`.
+    ///
+    /// # Errors
+    /// A file that can't be read, a key that is unknown, a value of the wrong type or out of range; each with its place.
+    pub fn load(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
+        let mut config = match path {
+            None => Self::default(),
+            Some(path) => {
+                let text = read(path)?;
+                let mut config: Self = toml::from_str(&text).map_err(|e| located(path, &text, &e))?;
+                if !config.home.file.as_os_str().is_empty() {
+                    config.home.file = path.parent().unwrap_or(Path::new("")).join(&config.home.file);
+                }
+                config
+            }
+        };
+        for set in sets {
+            config = config.with(set)?;
+        }
+        let place = path.map_or("the configuration".to_owned(), |p| p.display().to_string());
+        config.check().map_err(|reason| ConfigError::Wrong { place, reason })?;
+        Ok(config)
+    }
+
+    /// This configuration with `key.key=value` changed; a value that is no TOML is taken as a string.
+    fn with(&self, set: &str) -> Result<Self, ConfigError> {
+        let wrong = |reason: String| ConfigError::Wrong { place: format!("--set {set}"), reason };
+        let (key, value) =
+            set.split_once('=').ok_or_else(|| wrong("write it as key=value, as in llm.threads=2".into()))?;
+        let keys: Vec<&str> = key.trim().split('.').collect();
+        let value = format!("v={value}").parse::<toml::Table>().map_or_else(
+            |_| toml::Value::String(value.to_owned()),
+            |mut t| t.remove("v").expect("the table has just been parsed from this key"),
+        );
+        let mut table = toml::Table::try_from(self).map_err(|e| wrong(e.to_string()))?;
+        let (last, parents) = keys.split_last().expect("splitting gives at least one part");
+        let mut place = &mut table;
+        for parent in parents {
+            place = place
+                .entry(*parent)
+                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                .as_table_mut()
+                .ok_or_else(|| wrong(format!("{parent} is a value and has no keys")))?;
+        }
+        place.insert((*last).to_owned(), value);
+        table.try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let llm = &self.llm;
+        if !(64..=1 << 20).contains(&llm.context_tokens) {
+            return Err(format!("llm.context_tokens is {} but must be from 64 to 1048576", llm.context_tokens));
+        }
+        if llm.max_reply_tokens == 0 || llm.max_reply_tokens > 8192 || llm.max_reply_tokens * 2 > llm.context_tokens {
+            return Err(format!(
+                "llm.max_reply_tokens is {} but must be from 1 to 8192 and at most half of llm.context_tokens ({})",
+                llm.max_reply_tokens, llm.context_tokens
+            ));
+        }
+        if llm.threads > 256 {
+            return Err(format!("llm.threads is {} but must be from 0 to 256", llm.threads));
+        }
+        let sampler = &llm.sampler;
+        for (key, value, range) in [
+            ("temperature", sampler.temperature, 0.0..=10.0),
+            ("top_p", sampler.top_p, 0.0..=1.0),
+            ("min_p", sampler.min_p, 0.0..=1.0),
+            ("repetition_penalty", sampler.repetition_penalty, 0.1..=10.0),
+        ] {
+            if !range.contains(&value) {
+                return Err(format!(
+                    "llm.sampler.{key} is {value} but must be from {} to {}",
+                    range.start(),
+                    range.end()
+                ));
+            }
+        }
+        self.listen.endpoint.check().map_err(|e| format!("listen.endpoint: {e}"))
+    }
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
+    let metadata = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?;
+    if !metadata.is_file() || metadata.len() > MAX_BYTES {
+        return Err(unreadable("it is no file of at most 1 MiB".to_owned()));
+    }
+    std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))
+}
+
+fn located(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let place = match line {
+        Some(line) => format!("{}:{line}", path.display()),
+        None => path.display().to_string(),
+    };
+    ConfigError::Wrong { place, reason: error.message().replace('\n', " ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str, sets: &[&str]) -> String {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+        VoiceConfig::load(Some(file.path()), &sets).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_shipped_configuration_is_the_default() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/voice.toml");
+        let mut shipped = VoiceConfig::load(Some(&path), &[]).unwrap();
+        shipped.home.file = PathBuf::new();
+        assert_eq!(shipped, VoiceConfig { tools: shipped.tools.clone(), ..VoiceConfig::default() });
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_its_line_and_the_known_ones() {
+        let message = wrong("[llm]\nmodle = \"x\"\n", &[]);
+        assert!(message.contains(":2") && message.contains("modle") && message.contains("`model`"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_would_be_right() {
+        let message = wrong("[llm]\ncontext_tokens = \"many\"\n", &[]);
+        assert!(message.contains(":2") && message.contains("many"), "{message}");
+        let message = wrong("[llm]\ncontext_tokens = 3\n", &[]);
+        assert!(message.contains("llm.context_tokens is 3") && message.contains("64"), "{message}");
+        let message = wrong("", &["listen.vad=loud"]);
+        assert!(message.contains("--set listen.vad=loud") && message.contains("earshot"), "{message}");
+        let message = wrong("", &["llm.threads"]);
+        assert!(message.contains("key=value"), "{message}");
+        let message = wrong("", &["llm.threads.x=1"]);
+        assert!(message.contains("has no keys"), "{message}");
+    }
+
+    #[test]
+    fn a_set_value_wins_over_the_file() {
+        let sets = ["llm.threads=3", "llm.model=other", "llm.sampler.temperature=0.5"].map(str::to_owned);
+        let config = VoiceConfig::load(None, &sets).unwrap();
+        assert_eq!((config.llm.threads, config.llm.model.as_str()), (3, "other"));
+    }
+}

@@ -1,0 +1,167 @@
+//! `nearfield doctor`: is everything there that a voice assistant needs, and does it work? Each line says what was
+//! found, and where something is missing, what gets it.
+
+use std::io::Write;
+
+use anyhow::bail;
+use nearfield_stages::devices::{self, Direction};
+use serde::Serialize;
+
+use crate::cli::ConfigArgs;
+use crate::config::VoiceConfig;
+use crate::registry::{Registry, Status};
+use crate::voice;
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Health {
+    Ok,
+    /// Something works less well, or is not there and not needed for everything.
+    Warning,
+    /// The voice assistant can't run like this.
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    status: Health,
+    detail: String,
+}
+
+/// Runs all checks.
+///
+/// # Errors
+/// If a check has failed, or `out` can't be written.
+pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
+    let config = VoiceConfig::load(args.config.as_deref(), &args.set)?;
+    let registry = Registry::open()?;
+    let checks =
+        [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
+            .into_iter()
+            .chain(audio())
+            .chain([models(&registry), home(&config)]);
+    let mut failed = 0;
+    for check in checks {
+        failed += usize::from(check.status == Health::Failed);
+        if json {
+            writeln!(out, "{}", serde_json::to_string(&check)?)?;
+        } else {
+            let mark = match check.status {
+                Health::Ok => "ok    ",
+                Health::Warning => "warn  ",
+                Health::Failed => "FAILED",
+            };
+            writeln!(out, "{mark}  {:<16}{}", check.name, check.detail)?;
+        }
+        out.flush()?;
+    }
+    if failed > 0 {
+        bail!("{failed} checks failed; each says what helps");
+    }
+    Ok(())
+}
+
+fn check<T>(name: &'static str, result: anyhow::Result<T>, otherwise: Health, ok: impl FnOnce(T) -> String) -> Check {
+    match result {
+        Ok(value) => Check { name, status: Health::Ok, detail: ok(value) },
+        Err(error) => Check { name, status: otherwise, detail: format!("{error:#}") },
+    }
+}
+
+fn processor() -> Check {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let detail = format!("{}, {cores} cores, kernels: {}", std::env::consts::ARCH, nearfield_models::simd_level());
+    Check { name: "processor", status: Health::Ok, detail }
+}
+
+fn memory() -> Check {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let mb = |key: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(key))?;
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib * 1024 / 1_000_000)
+    };
+    match (mb("MemAvailable:"), mb("MemTotal:")) {
+        (Some(available), Some(total)) => {
+            let status = if available < 200 { Health::Warning } else { Health::Ok };
+            Check { name: "memory", status, detail: format!("{available} MB of {total} MB are free") }
+        }
+        _ => Check { name: "memory", status: Health::Warning, detail: "the system does not tell".to_owned() },
+    }
+}
+
+fn stt(config: &VoiceConfig, registry: &Registry) -> Check {
+    check("speech to text", voice::load_stt(config, registry), Health::Failed, |stt| {
+        format!("{} ({})", config.stt.model, stt.path().display())
+    })
+}
+
+fn llm(config: &VoiceConfig, registry: &Registry) -> Check {
+    let loaded = voice::load_llm(config, registry).and_then(|llm| {
+        llm.tokenizer()?;
+        Ok(llm)
+    });
+    check("language model", loaded, Health::Failed, |llm| {
+        let info = llm.info();
+        format!("{} ({}, {}, {} threads)", config.llm.model, info.architecture, info.quantization, llm.threads())
+    })
+}
+
+fn tts(config: &VoiceConfig, registry: &Registry) -> Check {
+    let spoken = voice::load_voice(config, registry).and_then(|mut voice| {
+        let mut samples = 0;
+        voice.speak("Test.", &mut |block| {
+            samples += block.len();
+            nearfield_models::flow::Flow::Continue
+        })?;
+        anyhow::ensure!(samples > 0, "{} made no sound", voice.name());
+        Ok(voice.name().to_owned())
+    });
+    check("text to speech", spoken, Health::Failed, |name| format!("{name} speaks"))
+}
+
+fn onnx() -> Check {
+    let runtime = nearfield_models::onnx::init().map_err(anyhow::Error::from);
+    check("ONNX Runtime", runtime, Health::Warning, |r| format!("{} ({})", r.version, r.path.display()))
+}
+
+fn audio() -> [Check; 2] {
+    [("microphone", Direction::Input), ("loudspeaker", Direction::Output)].map(|(name, direction)| {
+        let default = devices::list().into_iter().find(|d| d.direction == direction && d.default);
+        let found = default.ok_or_else(|| anyhow::anyhow!("none is usable; files serve instead (`nearfield devices`)"));
+        check(name, found, Health::Warning, |d| format!("{} ({} Hz)", d.name, d.sample_rate_hz))
+    })
+}
+
+fn models(registry: &Registry) -> Check {
+    let mut bundled = 0;
+    let mut pulled = 0;
+    let mut incomplete = Vec::new();
+    for model in registry.models() {
+        match registry.status(model) {
+            Status::Bundled => bundled += 1,
+            Status::Pulled => pulled += 1,
+            Status::Incomplete => incomplete.push(model.name.clone()),
+            Status::Available => {}
+        }
+    }
+    let mut detail = format!("{bundled} bundled, {pulled} pulled, {} known", registry.models().len());
+    let status = if incomplete.is_empty() {
+        Health::Ok
+    } else {
+        detail.push_str(&format!("; incomplete: {} (pull again)", incomplete.join(", ")));
+        Health::Warning
+    };
+    Check { name: "models", status, detail }
+}
+
+fn home(config: &VoiceConfig) -> Check {
+    let file = &config.home.file;
+    if file.as_os_str().is_empty() {
+        let detail = "none is configured: name one with --home or home.file".to_owned();
+        return Check { name: "home", status: Health::Warning, detail };
+    }
+    let loaded = nearfield_stages::home::Home::load(file).map_err(anyhow::Error::from);
+    check("home", loaded, Health::Failed, |_| file.display().to_string())
+}

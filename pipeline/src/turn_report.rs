@@ -1,0 +1,331 @@
+//! What one turn came to: the words, the tools, the tokens, and where the time went; as a table, as JSON, as a trace.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use nearfield_models::stt::Suppression;
+use nearfield_stages::messages::Played;
+use nearfield_stages::notes::{Note, Replied};
+use nearfield_stages::probe::{Ledger, StageTimes};
+use nearfield_stages::turn::Turn;
+use serde_json::{Value, json};
+
+/// Notes of turns that never come to their end are forgotten beyond this many.
+const MAX_OPEN_TURNS: usize = 64;
+
+/// Everything that is known of a turn when it is over.
+#[derive(Debug)]
+pub struct TurnReport {
+    /// Which.
+    pub turn: Turn,
+    /// What was understood.
+    pub heard: String,
+    /// Why nothing was understood.
+    pub suppressed: Option<Suppression>,
+    /// The reply, its tools and tokens.
+    pub replied: Replied,
+    /// What left the loudspeaker.
+    pub played: Played,
+    /// When the speaker ended, when that was certain, when the words were known, and when all was over.
+    pub speech_ended: Instant,
+    /// When it was certain that the speaker had ended.
+    pub closed: Instant,
+    /// When the words were known.
+    pub transcribed: Instant,
+    /// When all was over.
+    pub finished: Instant,
+    /// The stages, in the order in which they began.
+    pub stages: Vec<StageTimes>,
+    /// What failed.
+    pub errors: Vec<String>,
+    /// The time that the first audio may take.
+    pub budget: Duration,
+}
+
+impl TurnReport {
+    /// From the end of speech to the first audio: the figure that matters.
+    pub fn first_audio(&self) -> Option<Duration> {
+        self.played.first_audio.map(|at| at.saturating_duration_since(self.speech_ended))
+    }
+
+    /// From the certainty that the speaker had ended to the first audio: what the machine, not the silence, took.
+    pub fn first_audio_after_close(&self) -> Option<Duration> {
+        self.played.first_audio.map(|at| at.saturating_duration_since(self.closed))
+    }
+
+    /// Whether the first audio came too late.
+    pub fn over_budget(&self) -> bool {
+        self.first_audio().is_some_and(|d| d > self.budget)
+    }
+
+    /// The time until the first audio in which the turn's messages lay in queues, stage by stage: the wait of each
+    /// stage's first message, which is what held up the first sound.
+    pub fn queued(&self) -> Duration {
+        let until = self.played.first_audio;
+        self.stages
+            .iter()
+            .filter(|s| until.is_some_and(|at| s.started <= at) && s.first_input >= self.speech_ended)
+            .map(|s| s.started.saturating_duration_since(s.first_input))
+            .sum()
+    }
+
+    /// The machine-readable form; times in milliseconds, those of stages counted from the end of speech.
+    pub fn json(&self) -> Value {
+        let since = |at: Instant| signed_ms(self.speech_ended, at);
+        let stage = |name: &str| self.stages.iter().find(|s| s.stage == name);
+        let first_clause = stage("speak").map(|s| s.first_input);
+        let tts = self.played.first_audio.zip(first_clause).map(|(at, from)| signed_ms(from, at));
+        let llm = self.replied.first_token.map(|at| signed_ms(self.transcribed, at));
+        let mut value = json!({
+            "turn": self.turn,
+            "heard": self.heard,
+            "reply": self.replied.reply,
+            "tools": self.replied.tools,
+            "tokens": self.replied.tokens,
+            "latency_ms": {
+                "end_of_speech_to_first_audio": self.first_audio().map(ms),
+                "end_of_turn": signed_ms(self.speech_ended, self.closed),
+                "stt": signed_ms(self.closed, self.transcribed),
+                "llm_first_token": llm,
+                "tts_first_audio": tts,
+                "queued": ms(self.queued()),
+                "total": since(self.finished),
+            },
+            "stages": self.stages.iter().map(|s| json!({
+                "stage": s.stage,
+                "began": since(s.started),
+                "first_output": s.first_output.map(since),
+                "ended": since(s.ended),
+                "waited": ms(s.waited),
+                "worked": ms(s.worked),
+                "blocked": ms(s.blocked),
+                "inputs": s.inputs,
+                "outputs": s.outputs,
+                "dropped": s.dropped,
+            })).collect::<Vec<_>>(),
+            "audio_ms": ms(self.played.audio),
+            "interrupted": self.played.interrupted,
+            "spoken": self.played.heard.join(" "),
+            "forgotten": self.replied.forgotten,
+            "cut_off": self.replied.cut_off,
+            "over_budget": self.over_budget(),
+        });
+        let object = value.as_object_mut().expect("it was made as an object");
+        if let Some(suppressed) = self.suppressed {
+            object.insert("suppressed".into(), json!(suppressed.as_str()));
+        }
+        if !self.errors.is_empty() {
+            object.insert("errors".into(), json!(self.errors));
+        }
+        value
+    }
+
+    /// The form for people.
+    ///
+    /// # Errors
+    /// If `out` can't be written.
+    pub fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        writeln!(out, "turn {}", self.turn)?;
+        match (&self.suppressed, self.heard.is_empty()) {
+            (Some(why), _) => writeln!(out, "  heard   (nothing: {})", why)?,
+            (None, true) => {}
+            (None, false) => writeln!(out, "  heard   {}", self.heard)?,
+        }
+        for tool in &self.replied.tools {
+            writeln!(out, "  tool    {} {} -> {}", tool.name, tool.arguments, tool.result)?;
+        }
+        if !self.replied.reply.is_empty() {
+            writeln!(out, "  reply   {}", self.replied.reply)?;
+        }
+        if self.played.interrupted {
+            writeln!(out, "  heard of it before the interruption: {:?}", self.played.heard.join(" "))?;
+        }
+        for error in &self.errors {
+            writeln!(out, "  error   {error}")?;
+        }
+        if let Some(first) = self.first_audio() {
+            let mark = if self.over_budget() { "OVER" } else { "within" };
+            let tokens = &self.replied.tokens;
+            writeln!(
+                out,
+                "  first audio {:.0} ms after the end of speech ({mark} the budget of {} ms); tokens: {} reused, {} \
+                 prefilled, {} generated",
+                ms(first),
+                self.budget.as_millis(),
+                tokens.reused,
+                tokens.prefilled,
+                tokens.generated
+            )?;
+        }
+        if !self.stages.is_empty() {
+            writeln!(
+                out,
+                "  {:<12}{:>10}{:>12}{:>10}{:>10}{:>10}",
+                "stage / ms", "began", "first out", "ended", "worked", "waited"
+            )?;
+        }
+        for s in &self.stages {
+            let since = |at: Instant| signed_ms(self.speech_ended, at);
+            let first = s.first_output.map_or("-".to_owned(), |at| format!("{:.1}", since(at)));
+            writeln!(
+                out,
+                "  {:<12}{:>10.1}{first:>12}{:>10.1}{:>10.1}{:>10.1}",
+                s.stage,
+                since(s.started),
+                since(s.ended),
+                ms(s.worked),
+                ms(s.waited)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Gathers what is told of the turns under way until each is over.
+#[derive(Debug)]
+pub struct Collector {
+    ledger: Ledger,
+    budget: Duration,
+    open: BTreeMap<Turn, Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    heard: Option<(String, Option<Suppression>, Instant, Instant, Instant)>,
+    replied: Option<Replied>,
+    errors: Vec<String>,
+}
+
+impl Collector {
+    /// Takes the stages' times from `ledger`.
+    pub fn new(ledger: Ledger, budget: Duration) -> Self {
+        Self { ledger, budget, open: BTreeMap::new() }
+    }
+
+    /// Takes a note; answers a failure that belongs to no turn.
+    pub fn note(&mut self, note: Note) -> Option<String> {
+        while self.open.len() > MAX_OPEN_TURNS {
+            self.open.pop_first();
+        }
+        match note {
+            Note::Heard { turn, text, suppressed, speech_ended, closed, transcribed } => {
+                self.open.entry(turn).or_default().heard = Some((text, suppressed, speech_ended, closed, transcribed));
+            }
+            Note::Replied { turn, replied } => self.open.entry(turn).or_default().replied = Some(replied),
+            Note::Failed(failure) => {
+                let text = format!("{}: {:#}", failure.stage, failure.error);
+                match failure.turn.filter(|t| t.0 > 0) {
+                    Some(turn) => self.open.entry(turn).or_default().errors.push(text),
+                    None => return Some(text),
+                }
+            }
+        }
+        None
+    }
+
+    /// The turn is over: what was gathered of it. Forgets it and all earlier ones.
+    pub fn finish(&mut self, turn: Turn, played: Played) -> TurnReport {
+        let later = self.open.split_off(&Turn(turn.0 + 1));
+        let open = std::mem::replace(&mut self.open, later).remove(&turn).unwrap_or_default();
+        let now = Instant::now();
+        let (heard, suppressed, speech_ended, closed, transcribed) =
+            open.heard.unwrap_or_else(|| (String::new(), None, now, now, now));
+        TurnReport {
+            turn,
+            heard,
+            suppressed,
+            replied: open.replied.unwrap_or_default(),
+            played,
+            speech_ended,
+            closed,
+            transcribed,
+            finished: now,
+            stages: self.ledger.take(turn),
+            errors: open.errors,
+            budget: self.budget,
+        }
+    }
+}
+
+/// A Chrome trace (chrome://tracing, Perfetto): one row a stage, one box a step.
+pub struct TraceWriter<W: Write> {
+    out: W,
+    start: Instant,
+    rows: Vec<&'static str>,
+    first: bool,
+}
+
+impl<W: Write> TraceWriter<W> {
+    /// Begins a trace; times count from now.
+    ///
+    /// # Errors
+    /// If `out` can't be written.
+    pub fn begin(mut out: W) -> std::io::Result<Self> {
+        out.write_all(b"[")?;
+        Ok(Self { out, start: Instant::now(), rows: Vec::new(), first: true })
+    }
+
+    /// Adds a turn.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn turn(&mut self, report: &TurnReport) -> std::io::Result<()> {
+        for stage in &report.stages {
+            let row = match self.rows.iter().position(|r| *r == stage.stage) {
+                Some(row) => row,
+                None => {
+                    self.rows.push(stage.stage);
+                    let row = self.rows.len() - 1;
+                    self.event(
+                        &json!({"name": "thread_name", "ph": "M", "pid": 1, "tid": row, "args": {"name": stage.stage}}),
+                    )?;
+                    row
+                }
+            };
+            for (begun, ended) in &stage.steps {
+                self.event(&json!({
+                    "name": format!("{} {}", stage.stage, report.turn), "ph": "X", "pid": 1, "tid": row,
+                    "ts": self.us(*begun), "dur": (*ended - *begun).as_micros() as u64, "args": {"turn": report.turn},
+                }))?;
+            }
+        }
+        let marks = [("speech ended", Some(report.speech_ended)), ("first audio", report.played.first_audio)];
+        for (name, at) in marks {
+            if let Some(at) = at {
+                self.event(&json!({"name": name, "ph": "i", "s": "g", "pid": 1, "tid": 0, "ts": self.us(at), "args": {"turn": report.turn}}))?;
+            }
+        }
+        self.out.flush()
+    }
+
+    /// Closes the trace.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn end(mut self) -> std::io::Result<()> {
+        self.out.write_all(b"\n]\n")?;
+        self.out.flush()
+    }
+
+    fn us(&self, at: Instant) -> i64 {
+        let after = at.saturating_duration_since(self.start).as_micros() as i64;
+        after - self.start.saturating_duration_since(at).as_micros() as i64
+    }
+
+    fn event(&mut self, event: &Value) -> std::io::Result<()> {
+        self.out.write_all(if std::mem::take(&mut self.first) { b"\n" } else { b",\n" })?;
+        serde_json::to_writer(&mut self.out, event)?;
+        Ok(())
+    }
+}
+
+/// Milliseconds, to the microsecond.
+pub fn ms(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1000.0
+}
+
+/// Milliseconds from one instant to another, negative where it came before.
+fn signed_ms(from: Instant, to: Instant) -> f64 {
+    ms(to.saturating_duration_since(from)) - ms(from.saturating_duration_since(to))
+}

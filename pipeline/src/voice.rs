@@ -1,0 +1,429 @@
+//! The voice assistant: which stages there are, in what order, with which queues between them. The only place that
+//! knows.
+//!
+//! ```text
+//! source ─Frame─► listen ─Utterance─► transcribe ─Transcript─► converse ─TextDelta─► phrase ─Clause─► speak ─Speech─► play
+//!                                                                 ▲ │                                                  │
+//!                                                           Event │ ▼ Job                                       Played │
+//!                                                                 llm                                           reporter
+//! ```
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use nearfield_models::flow::Flow;
+use nearfield_models::llm::{Llm, LlmOptions, SessionOptions};
+use nearfield_models::stt::SpeechToText;
+use nearfield_models::tts::{Voice, open_voice};
+use nearfield_models::vad::{Earshot, Endpointer, Silero, VoiceActivity};
+use nearfield_stages::capture::{Pace, Source, StopSignal};
+use nearfield_stages::converse::{Converse, ConverseOptions};
+use nearfield_stages::drive::{FlowContext, Stage, drive};
+use nearfield_stages::generate::LlmThread;
+use nearfield_stages::home::Home;
+use nearfield_stages::listen::{Listen, Manners};
+use nearfield_stages::messages::{Envelope, Frame, TextDelta, Transcript};
+use nearfield_stages::notes::{Note, Replied};
+use nearfield_stages::phrase::Phrase;
+use nearfield_stages::play::{Outlet, Play};
+use nearfield_stages::probe::Ledger;
+use nearfield_stages::speak::Speak;
+use nearfield_stages::tools::Toolbox;
+use nearfield_stages::transcribe::Transcribe;
+use nearfield_stages::turn::{Turn, Turns};
+
+use crate::config::{VadKind, VoiceConfig};
+use crate::registry::Registry;
+use crate::signals::is_stopped;
+use crate::turn_report::{Collector, TurnReport};
+
+/// What a question comes from.
+#[derive(Clone, Debug)]
+pub enum Questions {
+    /// Somebody speaks.
+    Spoken(Source),
+    /// Somebody has typed.
+    Typed(Vec<String>),
+}
+
+/// The models and tools of a voice assistant, loaded and ready.
+pub struct Assistant {
+    /// The language model.
+    pub llm: Arc<Llm>,
+    /// Speech to text; absent when all questions are typed.
+    pub stt: Option<SpeechToText>,
+    /// Voice activity; absent likewise.
+    pub vad: Option<Box<dyn VoiceActivity>>,
+    /// Text to speech.
+    pub voice: Box<dyn Voice>,
+    /// What the model may do.
+    pub toolbox: Toolbox,
+}
+
+impl Assistant {
+    /// Loads everything that `config` names.
+    ///
+    /// # Errors
+    /// Whatever is missing or broken, with its name and the way out.
+    pub fn load(config: &VoiceConfig, registry: &Registry, hears: bool) -> anyhow::Result<Self> {
+        let toolbox = load_toolbox(config)?;
+        let llm = load_llm(config, registry)?;
+        llm.tokenizer()?;
+        let (stt, vad) = match hears {
+            true => (Some(load_stt(config, registry)?), Some(load_vad(config, registry)?)),
+            false => (None, None),
+        };
+        Ok(Self { llm, stt, vad, voice: load_voice(config, registry)?, toolbox })
+    }
+}
+
+/// The language model that `config` names.
+///
+/// # Errors
+/// If it is unknown, not there, or broken.
+pub fn load_llm(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Arc<Llm>> {
+    let model = registry.resolve(&config.llm.model).context("llm.model")?;
+    Ok(Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?)
+}
+
+/// The recognizer that `config` names.
+///
+/// # Errors
+/// If it is unknown, not there, or broken.
+pub fn load_stt(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<SpeechToText> {
+    let model = registry.resolve(&config.stt.model).context("stt.model")?;
+    let mut options = config.stt.options.clone();
+    options.audio_ctx_min = options.audio_ctx_min.or(model.settings.audio_ctx_min);
+    Ok(SpeechToText::open(model.path(), &options)?)
+}
+
+/// The voice that `config` names.
+///
+/// # Errors
+/// If it is unknown or not there.
+pub fn load_voice(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn Voice>> {
+    let mut options = config.tts.clone();
+    if let Some(model) = &options.model {
+        let resolved = registry.resolve(&model.to_string_lossy()).context("tts.model")?;
+        options.model = Some(resolved.path().to_owned());
+    }
+    Ok(open_voice(&options)?)
+}
+
+fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn VoiceActivity>> {
+    Ok(match (config.listen.vad, registry.resolve("silero-vad")) {
+        (VadKind::Earshot, _) | (VadKind::Auto, Err(_)) => Box::new(Earshot::default()),
+        (VadKind::Silero, Err(error)) => return Err(error).context("listen.vad"),
+        (VadKind::Silero, Ok(model)) => Box::new(Silero::open(model.path())?),
+        (VadKind::Auto, Ok(model)) => match Silero::open(model.path()) {
+            Ok(silero) => Box::new(silero),
+            Err(error) => {
+                tracing::warn!(%error, "Silero can't be used; earshot takes its place");
+                Box::new(Earshot::default())
+            }
+        },
+    })
+}
+
+/// How the assistant's model is asked.
+pub fn converse_options(config: &VoiceConfig) -> ConverseOptions {
+    ConverseOptions {
+        system: config.llm.system.clone(),
+        session: SessionOptions { context_tokens: config.llm.context_tokens, cache: config.llm.cache },
+        sampler: config.llm.sampler,
+        max_reply_tokens: config.llm.max_reply_tokens,
+    }
+}
+
+/// Runs the assistant until its questions are at their end or `stop` is disconnected; hands each turn's report to
+/// `report`, which may end it all.
+///
+/// # Errors
+/// If the source, the outlet or the report fails; what was complete by then has been reported.
+pub fn run(
+    assistant: Assistant,
+    config: &VoiceConfig,
+    questions: Questions,
+    outlet: &Outlet,
+    stop: &StopSignal,
+    report: &mut dyn FnMut(TurnReport) -> anyhow::Result<Flow>,
+) -> anyhow::Result<()> {
+    let turns = Turns::default();
+    let guesses = Turns::default();
+    let ledger = Ledger::default();
+    let (notes, notebook) = bounded(256);
+    let failures = notes.clone();
+    let flow = FlowContext {
+        turns: turns.clone(),
+        ledger: ledger.clone(),
+        on_failure: Arc::new(move |failure| {
+            let _ = failures.send(Note::Failed(failure));
+        }),
+    };
+
+    // Every queue of the flow. Speech blocks and is never dropped; a queue is as long as the work that may usefully be
+    // done ahead of the slower stage behind it.
+    let (frames, to_listen) = bounded(64); // 64 * 20 ms = 1.3 s: transcription never holds up the microphone's own 10 s.
+    let (utterances, to_transcribe) = bounded(4); // A guess, its correction, and two more questions.
+    let (transcripts, to_converse) = bounded(4);
+    let (deltas, to_phrase) = bounded(256); // The model may write ahead of the voice by a long reply.
+    let (clauses, to_speak) = bounded(4); // Clauses not yet spoken; an interruption throws them away.
+    let (speech, to_play) = bounded(64); // Blocks of about 20 to 100 ms: the voice may be seconds ahead of the loudspeaker.
+    let (played, to_report) = bounded(16);
+    let (heard, what_was_heard) = bounded(64);
+    let (answered, answers) = bounded(64);
+
+    let play = Play::open(outlet, turns.clone())?;
+    let manners = match &questions {
+        Questions::Typed(_) | Questions::Spoken(Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast)) => {
+            Manners::Wait(answers)
+        }
+        _ if config.listen.interrupt => Manners::Interrupt,
+        _ => Manners::DeafWhile(play.speaking()),
+    };
+    let (llm, llm_thread) = LlmThread::start(assistant.llm);
+    let converse =
+        Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), what_was_heard, notes.clone())?;
+    drop(notes);
+
+    let mut threads = vec![llm_thread];
+    let (source_ended, source_result) = mpsc::channel();
+    match questions {
+        Questions::Spoken(source) => {
+            let vad = assistant.vad.context("the assistant was loaded without ears")?;
+            let stt = assistant.stt.context("the assistant was loaded without ears")?;
+            let listen = Listen::new(
+                Endpointer::new(vad, config.listen.endpoint.clone())?,
+                turns.clone(),
+                guesses.clone(),
+                manners,
+            );
+            threads.push(drive(listen, to_listen, utterances, flow.clone()));
+            threads.push(drive(Transcribe::new(stt, turns.clone(), guesses), to_transcribe, transcripts, flow.clone()));
+            let stop = stop.clone();
+            threads.push(spawn("source", move || {
+                let _ = source_ended.send(source.run(&frames, &stop));
+            }));
+        }
+        Questions::Typed(texts) => {
+            let (turns, stop) = (turns.clone(), stop.clone());
+            threads.push(spawn("source", move || {
+                type_in(&texts, &turns, &transcripts, &answers_of(manners), &stop);
+                let _ = source_ended.send(Ok(()));
+            }));
+        }
+    }
+    threads.push(drive(converse, to_converse, deltas, flow.clone()));
+    threads.push(drive(Phrase::default(), to_phrase, clauses, flow.clone()));
+    threads.push(drive(Speak::new(assistant.voice), to_speak, speech, flow.clone()));
+    threads.push(drive(play, to_play, played, flow));
+
+    let budget = Duration::from_millis(config.latency.first_audio_ms);
+    let mut collector = Collector::new(ledger, budget);
+    let mut outcome = Ok(());
+    let note = |collector: &mut Collector, note: Note| {
+        if let Some(failure) = collector.note(note) {
+            tracing::error!("{failure}");
+        }
+    };
+    let mut stop = stop.clone();
+    loop {
+        select! {
+            recv(stop) -> _ => {
+                // The source has seen it too; what is under way is silenced, and the queues run dry.
+                turns.silence_all();
+                stop = never();
+            }
+            recv(notebook) -> received => if let Ok(received) = received {
+                note(&mut collector, received);
+            },
+            recv(to_report) -> received => {
+                let Ok(Envelope { turn, body: played, .. }) = received else { break };
+                // Whatever was noted of this turn was sent before its sound was.
+                notebook.try_iter().for_each(|n| note(&mut collector, n));
+                let _ = heard.try_send((turn, played.clone()));
+                let finished = collector.finish(turn, played);
+                if outcome.is_ok() {
+                    match report(finished) {
+                        Ok(Flow::Continue) => {}
+                        Ok(Flow::Stop) => turns.silence_all(),
+                        Err(error) => {
+                            turns.silence_all();
+                            outcome = Err(error);
+                        }
+                    }
+                }
+                let _ = answered.try_send(turn);
+            }
+        }
+        if outcome.is_err() {
+            break;
+        }
+    }
+    drop((to_report, answered));
+    if outcome.is_ok() {
+        notebook.try_iter().for_each(|n| note(&mut collector, n));
+        for thread in threads {
+            let _ = thread.join();
+        }
+        outcome = source_result.try_recv().unwrap_or(Ok(()));
+    }
+    outcome
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system can start a thread")
+}
+
+/// Typed questions come one after the other, each when the answer to the one before it is over.
+fn type_in(
+    texts: &[String],
+    turns: &Turns,
+    transcripts: &Sender<Envelope<Transcript>>,
+    answers: &Receiver<Turn>,
+    stop: &StopSignal,
+) {
+    for text in texts {
+        let turn = turns.begin();
+        let now = Instant::now();
+        let transcript = Transcript { text: text.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
+        if transcripts.send(Envelope::new(turn, transcript)).is_err() {
+            return;
+        }
+        loop {
+            select! {
+                recv(answers) -> answered => match answered {
+                    Ok(done) if done >= turn => break,
+                    Ok(_) => {}
+                    Err(_) => return,
+                },
+                recv(stop) -> _ => return,
+            }
+        }
+    }
+}
+
+fn answers_of(manners: Manners) -> Receiver<Turn> {
+    match manners {
+        Manners::Wait(answers) => answers,
+        Manners::Interrupt | Manners::DeafWhile(_) => never(),
+    }
+}
+
+/// The conversation without ears and mouth: for `chat`, and for scoring.
+pub struct Chat {
+    converse: Converse,
+    turns: Turns,
+    notebook: Receiver<Note>,
+}
+
+impl Chat {
+    /// Loads the language model and the tools that `config` names.
+    ///
+    /// # Errors
+    /// Whatever is missing or broken, with its name and the way out.
+    pub fn open(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Self> {
+        let toolbox = load_toolbox(config)?;
+        let llm = load_llm(config, registry)?;
+        llm.tokenizer()?;
+        let turns = Turns::default();
+        let (notes, notebook) = bounded(64);
+        let (llm, _ends_with_its_last_handle) = LlmThread::start(llm);
+        let converse = Converse::new(llm, converse_options(config), toolbox, turns.clone(), never(), notes)?;
+        Ok(Self { converse, turns, notebook })
+    }
+
+    /// Asks one question; `sink` gets the reply as it is written. When `stop` is disconnected, the reply ends there.
+    ///
+    /// # Errors
+    /// If the model fails.
+    pub fn ask(&mut self, question: &str, stop: &StopSignal, sink: &mut dyn FnMut(&str)) -> anyhow::Result<Replied> {
+        let turn = self.turns.begin();
+        let now = Instant::now();
+        let transcript =
+            Transcript { text: question.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let turns = &self.turns;
+        self.converse.step(Envelope::new(turn, transcript), &mut |delta| {
+            if is_stopped(stop) {
+                turns.silence_all();
+                return Flow::Stop;
+            }
+            if let TextDelta::Text(text) = &delta.body {
+                sink(text);
+            }
+            Flow::Continue
+        })?;
+        let replied = self.notebook.try_iter().find_map(|note| match note {
+            Note::Replied { replied, .. } => Some(replied),
+            _ => None,
+        });
+        Ok(replied.unwrap_or_default())
+    }
+}
+
+/// Runs the same stages over the same recordings strictly one after the other, each to its end before the next begins:
+/// what the overlap is measured against. Answers one report for each turn.
+///
+/// # Errors
+/// If a recording can't be read or a stage fails.
+pub fn run_one_after_the_other(
+    assistant: Assistant,
+    config: &VoiceConfig,
+    recordings: &[PathBuf],
+) -> anyhow::Result<Vec<TurnReport>> {
+    let (turns, guesses) = (Turns::default(), Turns::default());
+    let (notes, notebook) = bounded(256);
+    let (llm, llm_thread) = LlmThread::start(assistant.llm);
+    let vad = assistant.vad.context("the assistant was loaded without ears")?;
+    let stt = assistant.stt.context("the assistant was loaded without ears")?;
+    let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
+    let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), Manners::Interrupt);
+    let mut transcribe = Transcribe::new(stt, turns.clone(), guesses);
+    let mut converse = Converse::new(llm, converse_options(config), assistant.toolbox, turns.clone(), never(), notes)?;
+    let mut phrase = Phrase::default();
+    let mut speak = Speak::new(assistant.voice);
+    let mut play = Play::open(&Outlet::Null, turns)?;
+    let mut collector = Collector::new(Ledger::default(), Duration::from_millis(config.latency.first_audio_ms));
+    let mut reports = Vec::new();
+    for path in recordings {
+        let samples = crate::commands::read_speech(path)?;
+        let frame = Frame { samples, captured: Instant::now(), last: true };
+        let heard = step_all(&mut listen, vec![Envelope::new(Turn(0), frame)])?;
+        let heard = heard.into_iter().filter(|u| u.body.guess.is_none()).collect();
+        let transcripts = step_all(&mut transcribe, heard)?;
+        let deltas = step_all(&mut converse, transcripts)?;
+        let clauses = step_all(&mut phrase, deltas)?;
+        let speech = step_all(&mut speak, clauses)?;
+        for note in notebook.try_iter() {
+            collector.note(note);
+        }
+        for played in step_all(&mut play, speech)? {
+            reports.push(collector.finish(played.turn, played.body));
+        }
+    }
+    drop(converse);
+    let _ = llm_thread.join();
+    Ok(reports)
+}
+
+/// Everything that `stage` makes of `inputs`, before anybody sees any of it.
+fn step_all<S: Stage>(stage: &mut S, inputs: Vec<Envelope<S::In>>) -> anyhow::Result<Vec<Envelope<S::Out>>> {
+    let mut outputs = Vec::new();
+    for input in inputs {
+        stage.step(input, &mut |output| {
+            outputs.push(output);
+            Flow::Continue
+        })?;
+    }
+    Ok(outputs)
+}
+
+fn load_toolbox(config: &VoiceConfig) -> anyhow::Result<Toolbox> {
+    let file = &config.home.file;
+    let home = (!file.as_os_str().is_empty()).then(|| Home::load(file)).transpose()?;
+    Ok(Toolbox::new(home, config.tools.clone())?)
+}

@@ -1,0 +1,269 @@
+//! What a stage is, and how it is driven: one thread between two bounded channels.
+//!
+//! [`drive`] owns everything that the stages shall not know: threads, channels, clocks, probes, and the rule that a
+//! message of a silenced turn is dropped. A unit test calls [`Stage::step`] with a `Vec` instead.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use nearfield_models::flow::Flow;
+
+use crate::messages::Envelope;
+use crate::probe::{Ledger, Step};
+use crate::turn::{Turn, Turns};
+
+/// Where a stage sends what it makes. It answers [`Flow::Stop`] when the message's turn has been silenced or nobody
+/// listens any more; the stage then leaves off.
+pub type Emit<'a, Out> = dyn FnMut(Envelope<Out>) -> Flow + 'a;
+
+/// One step of the pipeline: typed messages in, typed messages out, its own state, no knowledge of its neighbours.
+pub trait Stage: Send {
+    /// What it takes.
+    type In: Send;
+    /// What it makes.
+    type Out: Send;
+
+    /// The name in reports, traces and thread lists; at most 15 characters.
+    fn name(&self) -> &'static str;
+
+    /// Works on one message.
+    ///
+    /// # Errors
+    /// What went wrong with this turn; the stage stays usable for the next.
+    fn step(&mut self, input: Envelope<Self::In>, emit: &mut Emit<'_, Self::Out>) -> anyhow::Result<()>;
+
+    /// Its input is closed: what is still held back goes out.
+    ///
+    /// # Errors
+    /// As [`Stage::step`].
+    fn finish(&mut self, _emit: &mut Emit<'_, Self::Out>) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// Whether messages of silenced turns still reach it (the player must learn that it is to fall silent).
+    fn takes_silenced(&self) -> bool {
+        false
+    }
+
+    /// When it wants to be called although no message has come (a timer that is due).
+    fn wake_at(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Called at [`Stage::wake_at`].
+    ///
+    /// # Errors
+    /// As [`Stage::step`].
+    fn wake(&mut self, _emit: &mut Emit<'_, Self::Out>) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// A step that failed: which stage, on which turn, why.
+#[derive(Debug)]
+pub struct Failure {
+    /// The stage's name.
+    pub stage: &'static str,
+    /// The turn it was working on; `None` outside any turn.
+    pub turn: Option<Turn>,
+    /// The cause.
+    pub error: anyhow::Error,
+}
+
+/// What the stages of one flow share: the turn counter, the ledger of times, and where failures are reported.
+#[derive(Clone)]
+pub struct FlowContext {
+    /// The flow's turns.
+    pub turns: Turns,
+    /// The flow's times.
+    pub ledger: Ledger,
+    /// Called with each failed step; must not block for long.
+    pub on_failure: std::sync::Arc<dyn Fn(Failure) + Send + Sync>,
+}
+
+/// Runs `stage` on a thread of its own until `input` is closed and drained.
+///
+/// # Panics
+/// If the system can't start a thread.
+pub fn drive<S: Stage + 'static>(
+    mut stage: S,
+    input: Receiver<Envelope<S::In>>,
+    output: Sender<Envelope<S::Out>>,
+    flow: FlowContext,
+) -> JoinHandle<()> {
+    let name = stage.name();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            let probe = flow.ledger.probe(name);
+            loop {
+                let received = match stage.wake_at() {
+                    None => input.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                    Some(at) => input.recv_deadline(at),
+                };
+                match received {
+                    Ok(envelope) => {
+                        let (turn, born, begun) = (envelope.turn, envelope.born, Instant::now());
+                        let mut outlet = Outlet::new(&output, &flow.turns, stage.takes_silenced());
+                        let dropped = !stage.takes_silenced() && !flow.turns.is_alive(turn);
+                        let result = if dropped { Ok(()) } else { stage.step(envelope, &mut |e| outlet.emit(e)) };
+                        probe.record(Step {
+                            turn,
+                            born,
+                            begun,
+                            first_output: outlet.first,
+                            ended: Instant::now(),
+                            blocked: outlet.blocked,
+                            outputs: outlet.sent,
+                            dropped,
+                        });
+                        if let Err(error) = result {
+                            (flow.on_failure)(Failure { stage: name, turn: Some(turn), error });
+                        }
+                    }
+                    Err(RecvTimeoutError::Timeout) => {
+                        let mut outlet = Outlet::new(&output, &flow.turns, stage.takes_silenced());
+                        if let Err(error) = stage.wake(&mut |e| outlet.emit(e)) {
+                            (flow.on_failure)(Failure { stage: name, turn: None, error });
+                        }
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
+            }
+            let mut outlet = Outlet::new(&output, &flow.turns, stage.takes_silenced());
+            if let Err(error) = stage.finish(&mut |e| outlet.emit(e)) {
+                (flow.on_failure)(Failure { stage: name, turn: None, error });
+            }
+        })
+        .expect("the system can start a thread")
+}
+
+/// Sends on behalf of one step, and keeps account of it.
+struct Outlet<'a, T> {
+    output: &'a Sender<Envelope<T>>,
+    /// `None` for a stage that speaks of silenced turns too.
+    turns: Option<&'a Turns>,
+    first: Option<Instant>,
+    blocked: Duration,
+    sent: u64,
+}
+
+impl<'a, T> Outlet<'a, T> {
+    fn new(output: &'a Sender<Envelope<T>>, turns: &'a Turns, takes_silenced: bool) -> Self {
+        let turns = (!takes_silenced).then_some(turns);
+        Self { output, turns, first: None, blocked: Duration::ZERO, sent: 0 }
+    }
+
+    /// Blocks while the queue is full, but not beyond the life of the turn.
+    fn emit(&mut self, envelope: Envelope<T>) -> Flow {
+        let turn = envelope.turn;
+        let begun = Instant::now();
+        let mut pending = envelope;
+        let flow = loop {
+            if self.turns.is_some_and(|turns| !turns.is_alive(turn)) {
+                break Flow::Stop;
+            }
+            match self.output.send_timeout(pending, Duration::from_millis(20)) {
+                Ok(()) => {
+                    self.sent += 1;
+                    break Flow::Continue;
+                }
+                Err(SendTimeoutError::Timeout(back)) => pending = back,
+                Err(SendTimeoutError::Disconnected(_)) => break Flow::Stop,
+            }
+        };
+        let now = Instant::now();
+        self.blocked += now - begun;
+        self.first.get_or_insert(now);
+        flow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+    use std::sync::{Arc, Mutex};
+
+    struct Double;
+    impl Stage for Double {
+        type In = u32;
+        type Out = u32;
+        fn name(&self) -> &'static str {
+            "double"
+        }
+        fn step(&mut self, input: Envelope<u32>, emit: &mut Emit<'_, u32>) -> anyhow::Result<()> {
+            anyhow::ensure!(input.body != 13, "thirteen");
+            let _ = emit(Envelope::new(input.turn, input.body * 2));
+            Ok(())
+        }
+        fn finish(&mut self, emit: &mut Emit<'_, u32>) -> anyhow::Result<()> {
+            let _ = emit(Envelope::new(Turn(99), 0));
+            Ok(())
+        }
+    }
+
+    fn flow(failures: &Arc<Mutex<Vec<String>>>) -> FlowContext {
+        let failures = failures.clone();
+        FlowContext {
+            turns: Turns::default(),
+            ledger: Ledger::default(),
+            on_failure: Arc::new(move |f| {
+                failures.lock().unwrap().push(format!("{} {:?} {}", f.stage, f.turn, f.error))
+            }),
+        }
+    }
+
+    #[test]
+    fn closing_the_input_drains_the_stage_and_ends_it() {
+        let failures = Arc::default();
+        let flow = flow(&failures);
+        let (tx, rx) = bounded(1);
+        let (out_tx, out) = bounded(16);
+        let thread = drive(Double, rx, out_tx, flow.clone());
+        for n in [1, 13, 3] {
+            tx.send(Envelope::new(Turn(1), n)).unwrap();
+        }
+        drop(tx);
+        thread.join().unwrap();
+        assert_eq!(out.iter().map(|e| e.body).collect::<Vec<_>>(), [2, 6, 0]);
+        assert_eq!(*failures.lock().unwrap(), ["double Some(Turn(1)) thirteen"]);
+        let times = flow.ledger.take(Turn(1));
+        assert_eq!((times[0].inputs, times[0].outputs), (3, 2));
+    }
+
+    #[test]
+    fn messages_of_a_silenced_turn_are_dropped_and_counted() {
+        let failures = Arc::default();
+        let flow = flow(&failures);
+        let (tx, rx) = bounded(8);
+        let (out_tx, out) = bounded(16);
+        flow.turns.silence_before(Turn(2));
+        tx.send(Envelope::new(Turn(1), 1)).unwrap();
+        tx.send(Envelope::new(Turn(2), 2)).unwrap();
+        drop(tx);
+        drive(Double, rx, out_tx, flow.clone()).join().unwrap();
+        assert_eq!(out.iter().map(|e| e.body).collect::<Vec<_>>(), [4, 0]);
+        assert_eq!(flow.ledger.take(Turn(1))[0].dropped, 1);
+    }
+
+    #[test]
+    fn a_full_queue_does_not_hold_a_stage_beyond_the_life_of_its_turn() {
+        let failures = Arc::default();
+        let flow = flow(&failures);
+        let (tx, rx) = bounded(8);
+        let (out_tx, out) = bounded(1);
+        for n in 0..4 {
+            tx.send(Envelope::new(Turn(1), n)).unwrap();
+        }
+        drop(tx);
+        let thread = drive(Double, rx, out_tx, flow.clone());
+        std::thread::sleep(Duration::from_millis(50));
+        flow.turns.silence_before(Turn(2));
+        std::thread::sleep(Duration::from_millis(50));
+        let received: Vec<u32> = out.iter().map(|e| e.body).collect();
+        thread.join().unwrap();
+        assert_eq!(received, [0, 0], "the queued message and the closing one");
+    }
+}

@@ -1,0 +1,112 @@
+//! Every message of the voice flow, in the order in which it flows from the microphone to the loudspeaker.
+//!
+//! A message says what it is and nothing of who sends or receives it. All of them travel in an [`Envelope`].
+
+use std::time::{Duration, Instant};
+
+use nearfield_models::audio::SampleRate;
+use nearfield_models::stt::Suppression;
+
+use crate::turn::Turn;
+
+/// A message on its way: which turn it belongs to and when it was made.
+#[derive(Clone, Debug)]
+pub struct Envelope<T> {
+    /// The turn that the message belongs to.
+    pub turn: Turn,
+    /// When the message was made; the time until a stage takes it up is queueing.
+    pub born: Instant,
+    /// The message itself.
+    pub body: T,
+}
+
+impl<T> Envelope<T> {
+    /// A message made now.
+    pub fn new(turn: Turn, body: T) -> Self {
+        Self { turn, born: Instant::now(), body }
+    }
+}
+
+/// A short run of sound as it was captured, 16 kHz mono.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// `[n_samples]`, in [-1, 1], at [`SampleRate::SPEECH`].
+    pub samples: Vec<f32>,
+    /// When the last of the samples was captured (or read, for a file).
+    pub captured: Instant,
+    /// Whether this is the end of one recording: speech under way ends here, without waiting for silence.
+    pub last: bool,
+}
+
+/// What somebody said, from the beginning to the end of it.
+#[derive(Clone, Debug)]
+pub struct Utterance {
+    /// `[n_samples]` with a little silence around, at [`SampleRate::SPEECH`].
+    pub samples: Vec<f32>,
+    /// How many of the samples, from the first, hold speech; the rest is silence.
+    pub speech_samples: usize,
+    /// When the last speech sample was captured: latency is counted from here.
+    pub speech_ended: Instant,
+    /// Set while the speaker only pauses: a guess worth transcribing ahead, which is withdrawn by silencing this number.
+    pub guess: Option<Turn>,
+}
+
+/// What was understood.
+#[derive(Clone, Debug)]
+pub struct Transcript {
+    /// The words; empty where nothing was understood.
+    pub text: String,
+    /// Why the text is empty although there was sound.
+    pub suppressed: Option<Suppression>,
+    /// When the speaker ended (for typed text: when it was entered).
+    pub speech_ended: Instant,
+    /// When it was certain that the speaker had ended.
+    pub closed: Instant,
+}
+
+/// A piece of the reply as the model writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextDelta {
+    /// More text; never half a character.
+    Text(String),
+    /// The reply is complete.
+    End,
+}
+
+/// A piece of the reply that can be spoken on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Clause {
+    /// A clause or a sentence.
+    Text(String),
+    /// The reply is complete.
+    End,
+}
+
+/// A piece of the reply as sound.
+#[derive(Clone, Debug)]
+pub enum Speech {
+    /// The samples that follow speak this clause.
+    Clause(String),
+    /// `[n_samples]`, mono, in [-1, 1].
+    Samples {
+        /// The voice's own rate.
+        rate: SampleRate,
+        /// The sound.
+        samples: Vec<f32>,
+    },
+    /// The reply is complete.
+    End,
+}
+
+/// What left the loudspeaker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Played {
+    /// The clauses that were heard to their end.
+    pub heard: Vec<String>,
+    /// Whether the reply was cut off by a newer turn.
+    pub interrupted: bool,
+    /// When the first sample was handed to the device.
+    pub first_audio: Option<Instant>,
+    /// How much sound was played.
+    pub audio: Duration,
+}

@@ -1,0 +1,234 @@
+//! Tools that the user adds in `voice.toml`: a program that gets the arguments as JSON on its standard input and
+//! prints its result as JSON. It is run without a shell, in a process group of its own, on the calling thread, and
+//! nothing that it does (hang, flood, die, ignore its input, leave a child behind) outlasts its time limit.
+//! A child that it leaves behind on purpose, such as a music player, goes on when the tool itself has ended in time.
+
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The most that a tool may print as its result, in bytes.
+pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
+
+/// The longest time limit that can be given to a tool.
+pub const MAX_TIMEOUT_MS: u64 = 600_000;
+
+/// How much of what a tool writes to its standard error is kept (the end of it), in bytes.
+const KEPT_COMPLAINT_BYTES: usize = 4096;
+
+/// How often the tool's end, the time limit and the caller's wish to stop are looked at while nothing is printed.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// A tool of the user's own: a `[[tools]]` entry of `voice.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandTool {
+    /// The name that the model calls it by: letters, digits, `_` and `-`.
+    pub name: String,
+    /// What it does and when to call it, for the model.
+    pub description: String,
+    /// The program and its arguments. No shell is involved.
+    pub command: Vec<String>,
+    /// The JSON schema of the arguments (`type`, `properties`, `required`); `{}` for none.
+    #[serde(default = "no_parameters")]
+    pub parameters: Value,
+    /// After this many milliseconds the program and all its children are killed.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u64,
+}
+
+fn no_parameters() -> Value {
+    Value::Object(Map::new())
+}
+
+fn default_timeout_ms() -> u64 {
+    5000
+}
+
+/// Runs the tool and answers what it printed, or one sentence about why that is not a result.
+pub(super) fn run(tool: &CommandTool, arguments: &Value, stop: &dyn Fn() -> bool) -> Result<Value, String> {
+    let name = &tool.name;
+    let started = Instant::now();
+    let limit = Duration::from_millis(tool.timeout_ms);
+    let Some((program, rest)) = tool.command.split_first() else {
+        return Err(format!("the tool {name} has no command"));
+    };
+    let child = Command::new(program)
+        .args(rest.iter().map(OsStr::new))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("the tool {name} cannot be started: there is no program {program}"),
+            _ => format!("the tool {name} cannot be started: {program}: {error}"),
+        })?;
+    let mut child = Group(child);
+    let mut pipes = Pipes::of(&mut child.0, arguments).map_err(|error| format!("the tool {name} failed: {error}"))?;
+    let ended = loop {
+        if stop() {
+            return Err(format!("the tool {name} was stopped"));
+        }
+        if started.elapsed() >= limit {
+            return Err(format!("the tool {name} did not answer within {} ms and was ended", tool.timeout_ms));
+        }
+        // Asked before reading, so that all that an ended program printed is in the pipe by then.
+        let ended = child.has_ended();
+        pipes.exchange();
+        if pipes.output.len() > MAX_OUTPUT_BYTES {
+            return Err(format!("the tool {name} printed more than {MAX_OUTPUT_BYTES} bytes"));
+        }
+        if ended {
+            break child.reap();
+        }
+        pipes.wait(LOOK.min(limit.saturating_sub(started.elapsed())));
+    };
+    let complaint = match last_line(&pipes.complaint) {
+        line if line.is_empty() => String::new(),
+        line => format!(": {line}"),
+    };
+    match ended {
+        Ok(status) if status.success() => {}
+        Ok(status) => return Err(format!("the tool {name} failed ({status}){complaint}")),
+        Err(error) => return Err(format!("the tool {name} failed: {error}")),
+    }
+    serde_json::from_slice(&pipes.output).map_err(|_| match last_line(&pipes.output) {
+        printed if printed.is_empty() => format!("the tool {name} printed no JSON but nothing at all{complaint}"),
+        printed => format!("the tool {name} printed no JSON but {printed:?}{complaint}"),
+    })
+}
+
+/// The program, with everything in its process group ended should it not have ended by itself.
+struct Group(Child);
+
+impl Group {
+    /// Whether the program has ended. It is not reaped, so that its number still stands for its group.
+    fn has_ended(&self) -> bool {
+        let id = WaitId::Pid(Pid::from_child(&self.0));
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        !matches!(waitid(id, options), Ok(None) | Err(rustix::io::Errno::INTR))
+    }
+
+    fn reap(mut self) -> io::Result<std::process::ExitStatus> {
+        self.0.wait()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // After `reap` the answer is remembered and nothing is killed.
+        if let Ok(None) = self.0.try_wait() {
+            let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+            let _ = self.0.kill(); // should it have left its group
+            let _ = self.0.wait();
+        }
+    }
+}
+
+/// The three standard streams, none of which is ever waited for.
+struct Pipes {
+    stdin: Option<(std::process::ChildStdin, Vec<u8>, usize)>,
+    stdout: Option<std::process::ChildStdout>,
+    stderr: Option<std::process::ChildStderr>,
+    output: Vec<u8>,
+    complaint: Vec<u8>,
+}
+
+impl Pipes {
+    fn of(child: &mut Child, arguments: &Value) -> io::Result<Self> {
+        let mut text = serde_json::to_vec(arguments)?;
+        text.push(b'\n');
+        let pipes = Self {
+            stdin: child.stdin.take().map(|pipe| (pipe, text, 0)),
+            stdout: child.stdout.take(),
+            stderr: child.stderr.take(),
+            output: Vec::new(),
+            complaint: Vec::new(),
+        };
+        for pipe in pipes.open() {
+            let flags = rustix::fs::fcntl_getfl(pipe.0)?;
+            rustix::fs::fcntl_setfl(pipe.0, flags | rustix::fs::OFlags::NONBLOCK)?;
+        }
+        Ok(pipes)
+    }
+
+    fn open(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let stdin = self.stdin.iter().map(|(pipe, ..)| (pipe.as_fd(), PollFlags::OUT));
+        let stdout = self.stdout.iter().map(|pipe| (pipe.as_fd(), PollFlags::IN));
+        let stderr = self.stderr.iter().map(|pipe| (pipe.as_fd(), PollFlags::IN));
+        stdin.chain(stdout).chain(stderr).collect()
+    }
+
+    /// Sleeps until a pipe is ready, at most for `time`.
+    fn wait(&self, time: Duration) {
+        let mut pipes: Vec<PollFd<'_>> =
+            self.open().into_iter().map(|(pipe, flags)| PollFd::from_borrowed_fd(pipe, flags)).collect();
+        let time = Timespec { tv_sec: 0, tv_nsec: i64::from(time.subsec_nanos()) };
+        if pipes.is_empty() {
+            std::thread::sleep(Duration::from_millis(1)); // all closed: only the end is awaited
+        }
+        let _ = poll(&mut pipes, Some(&time)); // interrupted or not, the caller looks again
+    }
+
+    /// Writes what the pipe takes and reads what is there.
+    fn exchange(&mut self) {
+        if let Some((pipe, text, sent)) = &mut self.stdin {
+            let done = loop {
+                match pipe.write(&text[*sent..]) {
+                    Ok(count) => {
+                        *sent += count;
+                        if *sent == text.len() {
+                            break true;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break false,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(_) => break true, // it does not want its arguments
+                }
+            };
+            if done {
+                self.stdin = None; // closed: the end of the input
+            }
+        }
+        read_ready(&mut self.stdout, &mut self.output, MAX_OUTPUT_BYTES);
+        // One turn is bounded too: who floods this pipe is still looked at for the time limit.
+        read_ready(&mut self.stderr, &mut self.complaint, 16 * KEPT_COMPLAINT_BYTES);
+        let excess = self.complaint.len().saturating_sub(KEPT_COMPLAINT_BYTES);
+        self.complaint.drain(..excess);
+    }
+}
+
+/// Reads until nothing is ready or `into` holds more than `limit` bytes.
+fn read_ready(pipe: &mut Option<impl Read>, into: &mut Vec<u8>, limit: usize) {
+    let mut piece = [0; 4096];
+    while into.len() <= limit {
+        let Some(reader) = pipe else { return };
+        match reader.read(&mut piece) {
+            Ok(0) => *pipe = None,
+            Ok(count) => into.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => *pipe = None,
+        }
+    }
+}
+
+/// The last line with something on it, shortened and printable.
+fn last_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("").trim();
+    let mut short: String = line.chars().filter(|c| !c.is_control()).take(160).collect();
+    if line.chars().count() > 160 {
+        short.push('…');
+    }
+    short
+}

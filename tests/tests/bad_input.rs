@@ -1,0 +1,247 @@
+//! The list of bad inputs, by name: each gets the right result or one clear sentence that names the thing and what to
+//! do, with exit status 1 or 2; no panic, no hang. What a single reader does with hostile bytes is tested beside it, in
+//! `models/tests`; here it is the program that must hold.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nearfield_tests::{arg, assets, finish, nearfield, noise, run, run_with_input, speech, write_wav};
+
+fn transcribe(bytes: &[u8]) -> nearfield_tests::Ran {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sound.wav");
+    fs::write(&path, bytes).unwrap();
+    run(&["transcribe", arg(&path), "--json"])
+}
+
+fn wav(channels: u16, rate: u32, bits: u16, format: hound::SampleFormat, seconds: f32) -> Vec<u8> {
+    let spec = hound::WavSpec { channels, sample_rate: rate, bits_per_sample: bits, sample_format: format };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+    for sample in noise((rate as f32 * seconds) as usize, 0.2) {
+        for _ in 0..channels {
+            match format {
+                hound::SampleFormat::Float => writer.write_sample(sample).unwrap(),
+                hound::SampleFormat::Int => {
+                    writer.write_sample((f64::from(sample) * f64::from((1u32 << (bits - 1)) - 1)) as i32).unwrap();
+                }
+            }
+        }
+    }
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn an_empty_file_is_named_and_refused() {
+    transcribe(b"").assert_fails(1, &["sound.wav"]);
+}
+
+#[test]
+fn a_file_that_is_no_sound_is_named_and_refused() {
+    transcribe(b"\x89PNG\r\n\x1a\n and no sound at all").assert_fails(1, &["sound.wav"]);
+    transcribe(&fs::read(nearfield_tests::root().join("Cargo.toml")).unwrap()).assert_fails(1, &["sound.wav"]);
+}
+
+#[test]
+fn a_truncated_wav_gives_what_is_complete() {
+    let mut bytes = wav(1, 16_000, 16, hound::SampleFormat::Int, 1.0);
+    bytes.truncate(bytes.len() / 2);
+    let ran = transcribe(&bytes);
+    let audio = ran.assert_done().json()[0]["audio_ms"].as_f64().unwrap();
+    assert!((400.0..600.0).contains(&audio), "{audio} ms");
+    bytes.truncate(20);
+    transcribe(&bytes).assert_fails(1, &["sound.wav"]);
+}
+
+#[test]
+fn every_width_channel_count_and_rate_of_wav_is_taken() {
+    use hound::SampleFormat::{Float, Int};
+    for (channels, rate, bits, format) in [
+        (1, 8_000, 8, Int),
+        (2, 16_000, 16, Int),
+        (6, 48_000, 24, Int),
+        (1, 96_000, 32, Int),
+        (2, 44_100, 32, Float),
+        (6, 22_050, 16, Int),
+    ] {
+        let ran = transcribe(&wav(channels, rate, bits, format, 0.5));
+        let audio = ran.assert_done().json()[0]["audio_ms"].as_f64().unwrap();
+        assert!((audio - 500.0).abs() < 1.0, "{channels} x {rate} Hz x {bits} bit: {audio} ms");
+    }
+}
+
+#[test]
+fn a_missing_recording_does_not_cost_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silence.wav");
+    write_wav(&path, 16_000, &vec![0.0; 16_000]);
+    let ran = run(&["transcribe", "/nowhere/missing.wav", arg(&path), "--json"]);
+    ran.assert_fails(1, &["/nowhere/missing.wav", "1 of 2"]);
+    assert_eq!(ran.json().len(), 1, "the other one was transcribed");
+}
+
+#[test]
+fn ten_minutes_of_speech_are_transcribed_in_bounded_memory() {
+    let Some(sentence) = speech("The kitchen light is on, and the front door is locked.") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.wav");
+    let mut long = Vec::new();
+    while long.len() < 600 * 16_000 {
+        long.extend_from_slice(&sentence);
+        long.extend(vec![0.0; 8_000]);
+    }
+    write_wav(&path, 16_000, &long);
+    let mut command = std::process::Command::new("sh");
+    // 1.5 GB of address space: whisper.cpp's own buffers and ten minutes of samples, and no more.
+    command
+        .args(["-c", "ulimit -v 1500000; exec \"$0\" transcribe \"$1\" --json"])
+        .arg(nearfield_tests::program())
+        .arg(&path);
+    let ran = finish(command, &[], Duration::from_secs(300));
+    let line = &ran.assert_done().json()[0];
+    assert!(line["audio_ms"].as_f64().unwrap() > 599_000.0);
+    assert!(line["segments"].as_array().unwrap().len() > 20, "{line:#}");
+}
+
+#[test]
+fn an_empty_folder_and_a_missing_one_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&["voice", "--input", arg(folder.path()), "--output", "null"]).assert_fails(1, &["holds no recording"]);
+    run(&["voice", "--input", "/nowhere", "--output", "null"]).assert_fails(1, &["/nowhere"]);
+}
+
+/// Copies of a bundled model that are broken in several ways, with the names of the ways.
+fn broken(model: &str, folder: &Path) -> Vec<(&'static str, PathBuf)> {
+    let whole = fs::read(assets().join("models").join(model)).unwrap();
+    let mut copies = Vec::new();
+    let mut add = |name: &'static str, bytes: &[u8]| {
+        let path = folder.join(format!("{name}-{model}"));
+        fs::write(&path, bytes).unwrap();
+        copies.push((name, path));
+    };
+    add("empty", b"");
+    add("cut short in the header", &whole[..100]);
+    add("cut short in the middle", &whole[..whole.len() / 2]);
+    add("cut short at the end", &whole[..whole.len() - 1]);
+    add(
+        "another kind",
+        b"\x89PNG\r\n\x1a\nnot a model, but long enough to be read as the head of one, one would think",
+    );
+    let mut lying = whole.clone();
+    lying[8..24].fill(0xff);
+    add("lying about its sizes", &lying);
+    copies
+}
+
+#[test]
+fn a_broken_ggml_file_is_named_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let sound = folder.path().join("sound.wav");
+    write_wav(&sound, 16_000, &noise(16_000, 0.1));
+    for (name, path) in broken("hear-nano.bin", folder.path()) {
+        let ran = run(&["transcribe", arg(&sound), "--set", &format!("stt.model={}", arg(&path))]);
+        assert_eq!(ran.code, 1, "{name}: {ran:#?}");
+        ran.assert_fails(1, &[path.file_name().unwrap().to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn a_broken_gguf_file_is_named_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, path) in broken("talk-nano.gguf", folder.path()) {
+        let ran = run(&["chat", "Hello.", "--set", &format!("llm.model={}", arg(&path))]);
+        assert_eq!(ran.code, 1, "{name}: {ran:#?}");
+        ran.assert_fails(1, &[path.file_name().unwrap().to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn one_kind_of_model_in_place_of_another_is_called_what_it_is() {
+    let models = assets().join("models");
+    let gguf = models.join("talk-nano.gguf");
+    let ggml = models.join("hear-nano.bin");
+    run(&["doctor", "--set", &format!("stt.model={}", arg(&gguf))]).assert_fails(1, &[]);
+    run(&["chat", "Hello.", "--set", &format!("llm.model={}", arg(&ggml))]).assert_fails(1, &["hear-nano.bin"]);
+    run(&[
+        "say",
+        "Hello.",
+        "--output",
+        "null",
+        "--set",
+        "tts.engine=piper",
+        "--set",
+        &format!("tts.model={}", arg(&gguf)),
+    ])
+    .assert_fails(1, &["talk-nano.gguf"]);
+}
+
+#[test]
+fn a_missing_model_file_is_named() {
+    run(&["chat", "Hello.", "--set", "llm.model=./missing.gguf"]).assert_fails(1, &["missing.gguf"]);
+    run(&["chat", "Hello.", "--set", "llm.model=qwen2.5-0.5b-instruct"]).assert_fails(1, &["nearfield models pull"]);
+}
+
+#[test]
+fn a_missing_synthesizer_is_named_with_what_installs_it() {
+    let mut command = nearfield(&["say", "Hello.", "--output", "null"]);
+    command.env("PATH", "/nowhere");
+    finish(command, &[], Duration::from_secs(30)).assert_fails(1, &["espeak-ng", "install"]);
+}
+
+#[test]
+fn a_missing_onnx_runtime_is_named_with_what_gets_it() {
+    let tiny = nearfield_tests::root().join("models/tests/data/tiny_piper.onnx");
+    if !tiny.is_file() {
+        eprintln!("skipped: {} is not there", tiny.display());
+        return;
+    }
+    let set = format!("tts.model={}", arg(&tiny));
+    let mut command = nearfield(&["say", "Hello.", "--output", "null", "--set", "tts.engine=piper", "--set", &set]);
+    command.env("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so");
+    finish(command, &[], Duration::from_secs(30)).assert_fails(1, &["/nowhere/libonnxruntime.so"]);
+}
+
+#[test]
+fn a_missing_device_is_named_with_what_does_without() {
+    run(&["voice", "--text", "Hello.", "--set", "play.device=no-such-loudspeaker"])
+        .assert_fails(1, &["no-such-loudspeaker", "nearfield devices"]);
+    run(&["voice", "--output", "null", "--set", "listen.device=no-such-microphone"])
+        .assert_fails(1, &["no-such-microphone", "nearfield devices"]);
+}
+
+#[test]
+fn a_broken_home_file_is_named_and_a_missing_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home.json");
+    for text in ["", "{", "[]", r#"{"rooms": 5}"#, r#"{"rooms": {"kitchen": 3}}"#, "\u{0}\u{1}"] {
+        fs::write(&home, text).unwrap();
+        run(&["chat", "Hello.", "--home", arg(&home)]).assert_fails(1, &["home.json"]);
+    }
+    run(&["chat", "Hello.", "--home", "/nowhere/home.json"]).assert_fails(1, &["/nowhere/home.json"]);
+}
+
+#[test]
+fn a_full_disk_is_reported_for_the_answer_and_for_stdout() {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "exec \"$0\" models list >/dev/full"]).arg(nearfield_tests::program());
+    finish(command, &[], Duration::from_secs(30)).assert_fails(1, &["No space left"]);
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("full.wav");
+    std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+    run(&["say", "Hello.", "--output", arg(&link)]).assert_fails(1, &["full.wav"]);
+    run(&["voice", "--text", "Hello.", "--output", arg(&link)]).assert_fails(1, &["full.wav"]);
+}
+
+#[test]
+fn text_that_is_no_text_is_refused_or_spoken_harmlessly() {
+    run_with_input(&["say", "-", "--output", "null"], &[0xff, 0xfe, 0x00, 0x41]).assert_fails(1, &["UTF-8"]);
+    for text in ["-h", "--help; rm -rf /", "<speak><break time=\"1h\"/></speak>", "\u{7}\u{1b}[2J", "🙂🙂🙂", "a\0b"]
+    {
+        if !text.contains('\0') {
+            run(&["say", "--output", "null", "--", text]).assert_done();
+        }
+        run_with_input(&["say", "-", "--output", "null"], text.as_bytes()).assert_done();
+    }
+}

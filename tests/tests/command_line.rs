@@ -1,0 +1,127 @@
+//! The command line as others rely on it: names, exit statuses, where results go and where errors go.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use nearfield_tests::{arg, home, nearfield, run, run_with_input, wait_for};
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    for command in ["voice", "transcribe", "say", "chat", "devices", "models", "doctor", "bench"] {
+        let ran = run(&[command, "--help"]);
+        ran.assert_done();
+        assert!(ran.stdout.contains("nearfield ") && ran.stdout.contains("Example"), "{command}: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
+    run(&[]).assert_fails(2, &["Usage"]);
+    run(&["voice", "--inptu", "x.wav"]).assert_fails(2, &["--inptu", "--input"]);
+    run(&["fly"]).assert_fails(2, &["fly"]);
+    run(&["voice", "--text", "hello", "--output", "answer.mp3"]).assert_fails(2, &["answer.mp3", ".wav"]);
+    run(&["bench", "dance"]).assert_fails(2, &["dance"]);
+}
+
+#[test]
+fn a_configuration_with_an_unknown_key_exits_with_2_naming_file_line_and_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("voice.toml");
+    std::fs::write(&file, "[llm]\nmodel = \"talk-nano\"\n\n[stt]\nmodle = \"x\"\n").unwrap();
+    run(&["voice", "--text", "hello", "--output", "null", "--config", arg(&file)])
+        .assert_fails(2, &["voice.toml:5", "modle", "model"]);
+    std::fs::write(&file, "[llm]\ncontext_tokens = -1\n").unwrap();
+    run(&["chat", "hello", "--config", arg(&file)]).assert_fails(2, &["voice.toml:2", "-1"]);
+    run(&["chat", "hello", "--config", "/nowhere/voice.toml"]).assert_fails(2, &["/nowhere/voice.toml"]);
+    run(&["chat", "hello", "--set", "llm.colour=red"]).assert_fails(2, &["llm.colour=red", "colour"]);
+}
+
+#[test]
+fn the_shipped_configurations_load() {
+    let config = nearfield_tests::root().join("configs/voice.toml");
+    let ran = run(&["chat", "Hello.", "--json", "--config", arg(&config)]);
+    ran.assert_done();
+    assert_eq!(ran.json().len(), 1);
+}
+
+#[test]
+fn completions_and_the_manual_page_are_generated() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(run(&["completions", shell]).assert_done().stdout.contains("transcribe"), "{shell}");
+    }
+    let man = run(&["man"]);
+    assert!(man.assert_done().stdout.contains(".TH") && man.stdout.contains("transcribe"));
+}
+
+#[test]
+fn the_version_names_the_kernels_level() {
+    let ran = run(&["--version"]);
+    assert!(ran.assert_done().stdout.contains("kernels: "), "{}", ran.stdout);
+    let mut scalar = nearfield(&["--version"]);
+    scalar.env("NEARFIELD_SIMD", "scalar");
+    let ran = nearfield_tests::finish(scalar, &[], Duration::from_secs(10));
+    assert!(ran.stdout.contains("scalar"), "{}", ran.stdout);
+}
+
+#[test]
+fn results_go_to_stdout_and_logs_to_stderr() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path());
+    let ran = run(&[
+        "-vv",
+        "voice",
+        "--text",
+        "Is the front door locked?",
+        "--home",
+        arg(&home),
+        "--output",
+        "null",
+        "--json",
+    ]);
+    ran.assert_done();
+    assert_eq!(ran.json().len(), 1, "stdout holds JSON and nothing else");
+    assert!(!ran.stderr.is_empty());
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
+    let mut child = nearfield(&["models", "list"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(wait_for(Duration::from_secs(20), || child.try_wait().unwrap().is_some()));
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+
+    let mut child = nearfield(&["voice", "--text", "Hello.", "--text", "Thank you.", "--output", "null"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(wait_for(Duration::from_secs(20), || child.try_wait().unwrap().is_some()));
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn chat_answers_line_by_line_from_stdin() {
+    let ran = run_with_input(&["chat", "--json"], b"Hello.\n\nThank you.\n");
+    ran.assert_done();
+    assert_eq!(ran.json().len(), 2);
+}
+
+#[test]
+fn an_unknown_model_exits_with_2_and_the_nearest_names() {
+    run(&["models", "show", "whisper-bse"]).assert_fails(2, &["whisper-bse", "whisper-base"]);
+    run(&["chat", "hello", "--set", "llm.model=talk-nan"]).assert_fails(2, &["talk-nan", "talk-nano"]);
+}
+
+#[test]
+fn doctor_checks_every_part_and_prints_one_object_a_line() {
+    let ran = run(&["doctor", "--json"]);
+    let checks = ran.json();
+    let status = |name: &str| checks.iter().find(|c| c["name"] == name).map(|c| c["status"].clone());
+    assert_eq!(status("language model"), Some("ok".into()), "{checks:#?}");
+    assert_eq!(status("speech to text"), Some("ok".into()), "{checks:#?}");
+    assert!(checks.len() >= 8);
+}
