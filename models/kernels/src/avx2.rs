@@ -19,26 +19,34 @@ use crate::panel::ROWS;
 use crate::scalar;
 use crate::vector::exp;
 
-/// One row of weights times one row of activations.
+/// `R` rows of weights times one row of activations. Rows that go together hide each other's waits.
 ///
 /// # Safety
-/// The processor has AVX2, FMA and F16C. `weights` is a whole row of `format`, as wide as `x`.
+/// The processor has AVX2, FMA and F16C. `weights` are whole rows of `format`, as wide as `x`.
 #[inline]
-pub(crate) unsafe fn dot(format: Format, weights: &[u8], x: Row<'_>) -> f32 {
+pub(crate) unsafe fn dots<const R: usize>(format: Format, weights: [&[u8]; R], x: Row<'_>) -> [f32; R] {
+    let mut sums = [0.0; R];
     // SAFETY: the caller's promises are those of each kernel.
     unsafe {
         match format {
-            Format::F32 => dot_floats::<F32>(weights, x.floats),
-            Format::F16 => dot_floats::<F16>(weights, x.floats),
-            Format::Bf16 => dot_floats::<Bf16>(weights, x.floats),
-            Format::Q8_0 => dot_blocks::<Q8_0>(weights, x),
-            Format::Q4_0 => dot_blocks::<Q4_0>(weights, x),
-            Format::Q5_0 => dot_blocks::<Q5_0>(weights, x),
-            Format::Q4K => dot_blocks::<Q4K>(weights, x),
-            Format::Q5K => dot_blocks::<Q5K>(weights, x),
-            Format::Q6K => dot_q6k(weights, x),
+            Format::Q4_0 => return dot_blocks::<Q4_0, R>(weights, x),
+            Format::Q4K => return dot_blocks::<Q4K, R>(weights, x),
+            _ => {} // the others do not gain by going together
+        }
+        for (sum, weights) in sums.iter_mut().zip(weights) {
+            *sum = match format {
+                Format::F32 => dot_floats::<F32>(weights, x.floats),
+                Format::F16 => dot_floats::<F16>(weights, x.floats),
+                Format::Bf16 => dot_floats::<Bf16>(weights, x.floats),
+                Format::Q8_0 => dot_blocks::<Q8_0, 1>([weights], x)[0],
+                Format::Q5_0 => dot_blocks::<Q5_0, 1>([weights], x)[0],
+                Format::Q5K => dot_blocks::<Q5K, 1>([weights], x)[0],
+                Format::Q6K => dot_q6k(weights, x),
+                Format::Q4_0 | Format::Q4K => unreachable!("returned above"),
+            };
         }
     }
+    sums
 }
 
 /// Adds eight rows of weights times each token's activations to `sums: [tokens][8]`.
@@ -105,9 +113,10 @@ unsafe fn eight_scales(first: *const u8, bytes: usize) -> __m256 {
 unsafe fn nibbles(from: *const u8) -> __m256i {
     // SAFETY: the caller has 16 bytes from `from`.
     unsafe {
-        let packed = _mm_loadu_si128(from.cast());
-        let both = _mm256_set_m128i(_mm_srli_epi16::<4>(packed), packed);
-        _mm256_and_si256(both, _mm256_set1_epi8(15))
+        // The load itself fills both halves; then only the upper one is shifted.
+        let packed = _mm256_broadcastsi128_si256(_mm_loadu_si128(from.cast()));
+        let shifted = _mm256_srlv_epi32(packed, _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
+        _mm256_and_si256(shifted, _mm256_set1_epi8(15))
     }
 }
 
@@ -301,45 +310,56 @@ unsafe fn sum(lanes: __m256) -> f32 {
 }
 
 /// # Safety
-/// As for [`dot`].
+/// As for [`dots`].
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn dot_blocks<B: Blocks>(weights: &[u8], x: Row<'_>) -> f32 {
+unsafe fn dot_blocks<B: Blocks, const R: usize>(weights: [&[u8]; R], x: Row<'_>) -> [f32; R] {
     let blocks = x.scales.len();
-    debug_assert!(weights.len() == B::FORMAT.row_bytes(32 * blocks).unwrap_or(0) && x.values.len() == 32 * blocks);
-    let (row, values) = (weights.as_ptr(), x.values.as_ptr());
-    let mut sums = [_mm256_setzero_ps(); 2];
-    let mut offset = _mm256_setzero_ps();
+    let values = x.values.as_ptr();
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    let mut offsets = [_mm256_setzero_ps(); R];
     for group in 0..blocks / 8 {
-        // SAFETY: the row and the activations hold eight blocks from `8 * group`.
+        // SAFETY: the rows and the activations hold eight blocks from `8 * group`.
         unsafe {
-            let (scales, minima) = B::scales(row, group);
-            let scales = _mm256_mul_ps(scales, _mm256_loadu_ps(x.scales.as_ptr().add(8 * group)));
-            if B::LARGEST != 0 {
-                offset = _mm256_fmadd_ps(minima, _mm256_loadu_ps(x.sums_32.as_ptr().add(8 * group)), offset);
+            let mut each = [[0f32; 8]; R];
+            for r in 0..R {
+                let (scales, minima) = B::scales(weights[r].as_ptr(), group);
+                let scales = _mm256_mul_ps(scales, _mm256_loadu_ps(x.scales.as_ptr().add(8 * group)));
+                if B::LARGEST != 0 {
+                    offsets[r] =
+                        _mm256_fmadd_ps(minima, _mm256_loadu_ps(x.sums_32.as_ptr().add(8 * group)), offsets[r]);
+                }
+                _mm256_storeu_ps(each[r].as_mut_ptr(), scales);
             }
-            let mut each = [0f32; 8];
-            _mm256_storeu_ps(each.as_mut_ptr(), scales);
-            for (part, scale) in each.iter().enumerate() {
+            for part in 0..8 {
                 let b = 8 * group + part;
-                let products = products::<B>(B::unpack(row, b), _mm256_loadu_si256(values.add(32 * b).cast()));
-                sums[part % 2] =
-                    _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_broadcast_ss(scale), sums[part % 2]);
+                let x = _mm256_loadu_si256(values.add(32 * b).cast());
+                for r in 0..R {
+                    let products = _mm256_cvtepi32_ps(products::<B>(B::unpack(weights[r].as_ptr(), b), x));
+                    sums[r][part % 2] =
+                        _mm256_fmadd_ps(products, _mm256_broadcast_ss(&each[r][part]), sums[r][part % 2]);
+                }
             }
         }
     }
-    let mut rest = 0.0;
+    let mut rests = [0f32; R];
     for b in blocks / 8 * 8..blocks {
-        // Only formats with blocks of 32 come here; each begins with its f16 scale.
-        let scale = scalar::half_at(weights, b * B::FORMAT.block_bytes());
-        // SAFETY: the row and the activations hold block `b`.
-        unsafe {
-            let products = products::<B>(B::unpack(row, b), _mm256_loadu_si256(values.add(32 * b).cast()));
-            sums[0] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(products), _mm256_set1_ps(scale * x.scales[b]), sums[0]);
+        for r in 0..R {
+            // Only formats with blocks of 32 come here; each begins with its f16 scale.
+            let scale = scalar::half_at(weights[r], b * B::FORMAT.block_bytes());
+            // SAFETY: the rows and the activations hold block `b`.
+            unsafe {
+                let x_values = _mm256_loadu_si256(values.add(32 * b).cast());
+                let products = _mm256_cvtepi32_ps(products::<B>(B::unpack(weights[r].as_ptr(), b), x_values));
+                sums[r][0] = _mm256_fmadd_ps(products, _mm256_set1_ps(scale * x.scales[b]), sums[r][0]);
+            }
+            rests[r] += scale * zero_point::<B>() * x.sums_32[b];
         }
-        rest += scale * zero_point::<B>() * x.sums_32[b];
     }
-    // SAFETY: this function has AVX2.
-    unsafe { sum(_mm256_sub_ps(_mm256_add_ps(sums[0], sums[1]), offset)) - rest }
+    for r in 0..R {
+        // SAFETY: this function has AVX2.
+        rests[r] = unsafe { sum(_mm256_sub_ps(_mm256_add_ps(sums[r][0], sums[r][1]), offsets[r])) } - rests[r];
+    }
+    rests
 }
 
 /// What the formats with blocks of 32 take off each value.
@@ -349,7 +369,7 @@ const fn zero_point<B: Blocks>() -> f32 {
 }
 
 /// # Safety
-/// As for [`dot`].
+/// As for [`dots`].
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn dot_q6k(weights: &[u8], x: Row<'_>) -> f32 {
     let mut sums = [_mm256_setzero_ps(); 2];
@@ -440,7 +460,7 @@ fn float_tail(format: Format, row: &[u8], from: usize, out: &mut [f32]) {
 }
 
 /// # Safety
-/// As for [`dot`].
+/// As for [`dots`].
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn dot_floats<F: Floats>(weights: &[u8], x: &[f32]) -> f32 {
     let whole = x.len() / 8;

@@ -78,12 +78,20 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
                     },
                 );
             } else {
-                for r in rows {
+                let mut r = rows.start;
+                while r < rows.end {
+                    let both = r + 1 < rows.end;
                     for token in 0..tokens {
-                        let value = dot(level, weights.format, weights.row(r), row(weights, token));
-                        // SAFETY: this row of the output belongs to this task alone.
-                        unsafe { shared.out(index, token * weights.rows + r, 1) }.fill(value);
+                        let (x, place) = (row(weights, token), token * weights.rows + r);
+                        // SAFETY: these rows of the output belong to this task alone.
+                        let out = unsafe { shared.out(index, place, 1 + usize::from(both)) };
+                        if both {
+                            out.copy_from_slice(&dots(level, weights.format, [weights.row(r), weights.row(r + 1)], x));
+                        } else {
+                            out.copy_from_slice(&dots(level, weights.format, [weights.row(r)], x));
+                        }
                     }
+                    r += 2;
                 }
             }
             return;
@@ -91,14 +99,14 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     });
 }
 
-/// One row of weights times one row of activations.
+/// `R` rows of weights times one row of activations.
 #[inline]
-pub(crate) fn dot(level: Level, format: Format, weights: &[u8], x: Row<'_>) -> f32 {
+fn dots<const R: usize>(level: Level, format: Format, weights: [&[u8]; R], x: Row<'_>) -> [f32; R] {
     match level.0 {
-        Set::Scalar => scalar::dot(format, weights, x),
+        Set::Scalar => weights.map(|weights| scalar::dot(format, weights, x)),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
-        Set::Avx2 => unsafe { crate::avx2::dot(format, weights, x) },
+        Set::Avx2 => unsafe { crate::avx2::dots(format, weights, x) },
     }
 }
 

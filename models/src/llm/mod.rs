@@ -211,6 +211,14 @@ impl Llm {
     }
 }
 
+/// The instructions that the kernels use here: `avx2`, `scalar`, ... (`NEARFIELD_SIMD` lowers them).
+///
+/// # Errors
+/// The environment asks for instructions that are not here.
+pub fn simd_level() -> Result<&'static str, LlmError> {
+    Ok(Level::detect()?.name())
+}
+
 /// The type that holds the most bytes.
 fn most_common_type(gguf: &Gguf) -> String {
     let mut bytes: Vec<(&str, usize)> = Vec::new();

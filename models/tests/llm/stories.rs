@@ -309,3 +309,12 @@ fn with_shared_data_a_model_can_be_measured() {
     assert!(measured.first_token_warm_ms < measured.first_token_cold_ms, "{measured:?}");
     eprintln!("{measured:?}\n{:?}", llm.info());
 }
+
+#[test]
+fn models_and_sessions_may_cross_threads() {
+    fn sent<T: Send>() {}
+    fn shared<T: Send + Sync>() {}
+    shared::<Llm>();
+    sent::<Session>();
+    sent::<Sampler>();
+}

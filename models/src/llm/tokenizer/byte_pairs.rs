@@ -130,12 +130,20 @@ static ALPHABET: LazyLock<[char; 256]> = LazyLock::new(|| {
     })
 });
 
+/// The byte of each sign of the alphabet, which ends below U+0144.
+static BYTES: LazyLock<[Option<u8>; 0x144]> = LazyLock::new(|| {
+    let mut bytes = [None; 0x144];
+    for (byte, sign) in (0..=255).zip(ALPHABET.iter()) {
+        bytes[*sign as usize] = Some(byte);
+    }
+    bytes
+});
+
 /// Appends the bytes that a token stands for: each sign of the alphabet is a byte, and any other sign stands for itself.
 pub(super) fn bytes_of(text: &str, out: &mut Vec<u8>) {
     for c in text.chars() {
-        // The alphabet ends below U+0144, so the look-up is short.
-        match ALPHABET.iter().position(|sign| *sign == c) {
-            Some(byte) => out.push(byte as u8),
+        match BYTES.get(c as usize).copied().flatten() {
+            Some(byte) => out.push(byte),
             None => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
