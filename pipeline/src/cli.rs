@@ -220,6 +220,12 @@ pub enum ModelsAction {
         /// Their names.
         #[arg(required = true)]
         names: Vec<String>,
+        /// Take what the hub has now and record it anew, instead of holding the file to models.lock.
+        #[arg(long)]
+        update: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
     },
     /// Compare model files with their recorded hashes.
     Verify {

@@ -96,8 +96,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             match args.action {
                 ModelsAction::List { json } => models_command::list(&registry, json, &mut out),
                 ModelsAction::Show { name, json } => models_command::show(&registry, &name, json, &mut out),
-                ModelsAction::Pull { names } => {
-                    let settings = PullSettings { quiet: cli.quiet, ..PullSettings::default() };
+                ModelsAction::Pull { names, update, json } => {
+                    let settings = PullSettings { quiet: cli.quiet, update, json };
                     models_command::pull(&registry, &names, settings, &stopped, &mut out)
                 }
                 ModelsAction::Verify { name, json } => {

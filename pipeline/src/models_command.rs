@@ -37,7 +37,7 @@ pub fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> 
         for model in registry.models() {
             let size = registry.size(model);
             let line = json!({
-                "name": model.name, "kind": model.kind, "status": registry.status(model), "licence": model.licence,
+                "name": model.name, "aliases": model.aliases, "kind": model.kind, "status": registry.status(model), "licence": model.licence,
                 "bytes": size.exact.then_some(size.bytes), "about_bytes": size.bytes, "languages": model.languages,
                 "parameters_m": model.parameters_m, "context": model.context, "good_for": model.good_for,
             });
@@ -90,6 +90,9 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
     }
     let mut field = |key: &str, value: &str| writeln!(out, "{key:<12} {value}");
     field("name", &model.name)?;
+    if !model.aliases.is_empty() {
+        field("also", &model.aliases.join(", "))?;
+    }
     field("kind", model.kind.name())?;
     field("status", registry.status(model).name())?;
     field("size", &registry.size(model).to_string())?;

@@ -113,6 +113,9 @@ pub struct Settings {
 pub struct Model {
     /// What the user types.
     pub name: String,
+    /// Shorter names for it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
     /// What it does.
     pub kind: Kind,
     /// Licence of the weights.
@@ -143,6 +146,15 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether it has this name, or this shorter one.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.names().any(|n| n == name)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.name.as_str()).chain(self.aliases.iter().map(String::as_str))
+    }
+
     /// Repository and revision of one of its files; `None` when bundled.
     pub fn origin<'a>(&'a self, file: &'a ModelFile) -> Option<(&'a str, &'a str)> {
         let repository = file.repository.as_deref().or(self.repository.as_deref())?;
@@ -411,8 +423,12 @@ impl Registry {
             message: e.message().replace('\n', " "),
         })?;
         for (i, model) in list.models.iter().enumerate() {
-            let twice = list.models[..i].iter().any(|m| m.name == model.name);
-            let wrong = if twice { Some("name: is used twice".to_string()) } else { contradiction(model) };
+            let twice = list.models[..i].iter().any(|m| model.names().any(|name| m.is_named(name)));
+            let wrong = if twice {
+                Some("name or aliases: one of them is used twice".to_string())
+            } else {
+                contradiction(model)
+            };
             if let Some(message) = wrong {
                 return Err(RegistryError::Inconsistent {
                     path: source.to_path_buf(),
@@ -444,7 +460,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError::Unknown`], with names that are close.
     pub fn model(&self, name: &str) -> Result<&Model, RegistryError> {
-        self.models.iter().find(|m| m.name == name).ok_or_else(|| {
+        self.models.iter().find(|m| m.is_named(name)).ok_or_else(|| {
             let lower = name.to_lowercase();
             let mut near: Vec<(f64, &str)> =
                 self.models.iter().map(|m| (likeness(&lower, &m.name), m.name.as_str())).collect();
@@ -461,7 +477,7 @@ impl Registry {
     /// # Errors
     /// [`RegistryError`]: unknown name, no such file, not pulled, missing, or not as long as the list or the lock says.
     pub fn resolve(&self, name_or_path: &str) -> Result<Resolved, RegistryError> {
-        if let Some(model) = self.models.iter().find(|m| m.name == name_or_path) {
+        if let Some(model) = self.models.iter().find(|m| m.is_named(name_or_path)) {
             let mut files = Vec::with_capacity(model.files.len());
             for file in &model.files {
                 let path = self.locate(model, file)?.ok_or_else(|| self.absent(model, file))?;
@@ -630,8 +646,10 @@ fn likeness(asked: &str, name: &str) -> f64 {
 
 fn contradiction(model: &Model) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if model.name.is_empty() || !model.name.chars().all(plain) || model.name.starts_with(['.', '-']) {
-        return Some("name: letters, digits, '.', '_' and '-' are accepted, and the first is a letter or digit".into());
+    if model.names().any(|name| name.is_empty() || !name.chars().all(plain) || name.starts_with(['.', '-'])) {
+        return Some(
+            "name, aliases: letters, digits, '.', '_' and '-' are accepted, and the first is a letter or digit".into(),
+        );
     }
     if model.files.is_empty() {
         return Some("files: names no file; at least one is needed".into());
@@ -743,6 +761,7 @@ mod tests {
         for (typed, meant) in [
             ("whisper-tinny.en", "whisper-tiny.en"),
             ("smollm2-360m", "smollm2-360m-instruct-q8_0"),
+            ("Phi-3-mini", "phi-3-mini-4k-instruct-q4"),
             ("Qwen3-0.6b", "qwen3-0.6b-q8_0"),
             ("piper-en_US-lesac-low", "piper-en_US-lessac-low"),
         ] {
@@ -751,6 +770,23 @@ mod tests {
         }
         let error = registry.resolve("zzzz").unwrap_err().to_string();
         assert!(!error.contains("did you mean"), "{error}");
+    }
+
+    #[test]
+    fn a_shorter_name_is_the_same_model_and_no_two_models_share_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::in_places(places(folder.path())).unwrap();
+        for (short, name) in [
+            ("qwen2.5-0.5b-instruct", "qwen2.5-0.5b-instruct-q4_k_m"),
+            ("qwen3-0.6b", "qwen3-0.6b-q8_0"),
+            ("phi-2", "phi-2-q4_k_m"),
+        ] {
+            assert_eq!(registry.model(short).unwrap().name, name);
+            assert!(matches!(registry.resolve(short), Err(RegistryError::NotPulled { .. })));
+        }
+        let other = TINY.replace("name = \"tiny\"", "name = \"other\"\naliases = [\"tiny\"]");
+        let both = Registry::from_text(&format!("{TINY}{other}"), Path::new("m.toml"), places(folder.path()));
+        assert!(both.unwrap_err().to_string().contains("aliases"));
     }
 
     #[test]
