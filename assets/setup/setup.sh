@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 need="cmake g++ pkg-config libasound2-dev espeak-ng"
-[ "${1:-build}" = test ] && need="$need pulseaudio flite"
+[ "${1:-build}" = test ] && need="$need pulseaudio pulseaudio-utils flite"
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "setup: cargo is missing: install Rust 1.92 or later from https://rustup.rs, then run this again" >&2

@@ -180,7 +180,8 @@ fn one_kind_of_model_in_place_of_another_is_called_what_it_is() {
 #[test]
 fn a_missing_model_file_is_named() {
     run(&["chat", "Hello.", "--set", "llm.model=./missing.gguf"]).assert_fails(1, &["missing.gguf"]);
-    run(&["chat", "Hello.", "--set", "llm.model=qwen2.5-0.5b-instruct-q8_0"]).assert_fails(1, &["nearfield models pull"]);
+    run(&["chat", "Hello.", "--set", "llm.model=qwen2.5-0.5b-instruct-q8_0"])
+        .assert_fails(1, &["nearfield models pull"]);
 }
 
 #[test]

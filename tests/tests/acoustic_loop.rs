@@ -1,0 +1,178 @@
+//! A true acoustic loop without a sound card: PulseAudio with two null sinks, one in place of the loudspeaker, one whose
+//! monitor is the microphone. PulseAudio's own tools stand on the other side of the air.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nearfield_tests::{arg, assets, home, nearfield, run, wait_for, write_wav};
+use serde_json::Value;
+
+/// A private sound server; it ends with the test.
+struct Server {
+    folder: tempfile::TempDir,
+    daemon: Child,
+}
+
+impl Server {
+    fn start() -> Option<Server> {
+        let folder = tempfile::tempdir().unwrap();
+        let daemon = Command::new("pulseaudio")
+            .args(["-n", "--daemonize=no", "--exit-idle-time=-1", "-L", "module-native-protocol-unix"])
+            .args(["-L", "module-null-sink sink_name=speaker rate=48000 sink_properties=device.description=speaker"])
+            .args(["-L", "module-null-sink sink_name=air rate=48000 sink_properties=device.description=air"])
+            .env("XDG_RUNTIME_DIR", folder.path())
+            .env("HOME", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let Ok(daemon) = daemon else {
+            eprintln!("skipped: pulseaudio is not installed (`make test` installs it)");
+            return None;
+        };
+        let server = Server { folder, daemon };
+        let up = wait_for(Duration::from_secs(20), || {
+            server
+                .tool("pactl", &["info"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|s| s.success())
+        });
+        assert!(up, "pulseaudio does not answer");
+        Some(server)
+    }
+
+    fn tool(&self, name: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(name);
+        command.args(args);
+        self.joined(&mut command);
+        command
+    }
+
+    fn joined(&self, command: &mut Command) {
+        command.env("XDG_RUNTIME_DIR", self.folder.path()).env("HOME", self.folder.path());
+        command.env("HF_HOME", nearfield_tests::root().join("target/test-hf-home"));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}
+
+fn words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_owned).collect()
+}
+
+/// Word error rate of `heard` against `said`: edits over words said.
+fn word_error_rate(said: &str, heard: &str) -> f64 {
+    let (said, heard) = (words(said), words(heard));
+    let mut row: Vec<usize> = (0..=heard.len()).collect();
+    for (i, s) in said.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, h) in heard.iter().enumerate() {
+            let substituted = diagonal + usize::from(s != h);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[heard.len()] as f64 / said.len().max(1) as f64
+}
+
+fn transcript(path: &Path) -> String {
+    run(&["transcribe", arg(path), "--json"]).assert_done().json()[0]["text"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_reply_played_to_a_loudspeaker_is_the_reply_that_was_made() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (home, direct) = (home(folder.path()), folder.path().join("direct.wav"));
+    let question = "What is the temperature in the kitchen?";
+    let ran = run(&["voice", "--text", question, "--home", arg(&home), "--output", arg(&direct), "--json"]);
+    let reply = ran.assert_done().json()[0]["reply"].as_str().unwrap().to_owned();
+
+    let mut recorder = server
+        .tool(
+            "parec",
+            &["-d", "speaker.monitor", "--rate=16000", "--channels=1", "--format=s16le", "--latency-msec=50"],
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("parec comes with pulseaudio-utils");
+    let mut sound = recorder.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = sound.read_to_end(&mut bytes);
+        bytes
+    });
+    std::thread::sleep(Duration::from_millis(500));
+    let mut command =
+        nearfield(&["voice", "--text", question, "--home", arg(&home), "--set", "play.device=speaker", "--json"]);
+    server.joined(&mut command);
+    let ran = nearfield_tests::finish(command, &[], Duration::from_secs(60));
+    let turn = &ran.assert_done().json()[0];
+    assert_eq!(turn["reply"], reply.as_str());
+    assert_eq!(turn["spoken"].as_str().map(words), Some(words(&reply)), "every clause was heard to its end");
+    std::thread::sleep(Duration::from_millis(500));
+    let _ = recorder.kill();
+    let _ = recorder.wait();
+    let bytes = reader.join().unwrap();
+    let samples: Vec<f32> =
+        bytes.chunks_exact(2).map(|b| f32::from(i16::from_le_bytes([b[0], b[1]])) / 32768.0).collect();
+    let recorded = folder.path().join("recorded.wav");
+    write_wav(&recorded, 16_000, &samples);
+
+    let energy = |samples: &[f32]| samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>();
+    let made = nearfield_models::audio::read_clip(&direct).unwrap();
+    let made = nearfield_models::audio::resample(&made, nearfield_models::audio::SampleRate::SPEECH).unwrap();
+    let ratio = energy(&samples) / energy(&made.samples);
+    assert!((0.93..1.07).contains(&ratio), "{ratio:.3} of the sound's energy was recorded");
+    let (through_air, through_file) = (transcript(&recorded), transcript(&direct));
+    eprintln!("said {reply:?}, heard {through_air:?} (from the file: {through_file:?})");
+    assert!(word_error_rate(&through_file, &through_air) <= 0.25, "{through_air:?} is not {through_file:?}");
+}
+
+#[test]
+fn a_question_played_into_a_microphone_is_answered() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path());
+    let question = assets().join("speech/1-temperature.wav");
+    let mut command = nearfield(&["voice", "--home", arg(&home), "--json"]);
+    command.args(["--set", "listen.device=air", "--set", "play.device=speaker"]);
+    server.joined(&mut command);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (line, turn) = std::sync::mpsc::channel();
+    let stdout = child.stdout.take().unwrap();
+    std::thread::spawn(move || {
+        for text in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = line.send(text);
+        }
+    });
+    std::thread::sleep(Duration::from_secs(2));
+    let played =
+        server.tool("paplay", &["-d", "air", arg(&question)]).status().expect("paplay comes with pulseaudio-utils");
+    assert!(played.success());
+    let text = turn.recv_timeout(Duration::from_secs(30)).expect("a turn is printed");
+    let turn: Value = serde_json::from_str(&text).unwrap();
+    let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(wait_for(Duration::from_secs(10), || child.try_wait().unwrap().is_some()), "Ctrl-C ends it");
+    let stderr = child.wait_with_output().unwrap().stderr;
+    assert!(!String::from_utf8_lossy(&stderr).contains("panicked"));
+
+    let heard = turn["heard"].as_str().unwrap();
+    let direct = transcript(&question);
+    eprintln!("heard {heard:?} (from the file: {direct:?}), replied {}", turn["reply"]);
+    assert!(word_error_rate(&direct, heard) <= 0.35, "{heard:?} is not {direct:?}");
+    assert!(!turn["reply"].as_str().unwrap().is_empty());
+    let first = turn["latency_ms"]["end_of_speech_to_first_audio"].as_f64().unwrap();
+    assert!((200.0..5000.0).contains(&first), "{first} ms");
+}
