@@ -166,6 +166,7 @@ impl Hub {
         let expected = Expected { wanted, locked: locked.as_ref(), lock };
         expected.agree_with_each_other()?;
 
+        let mut told_damaged = false;
         // What the lock speaks of is here: no network is needed to say so.
         if let Some(locked) = &locked
             && let Some(path) = cache.find_locked(locked)
@@ -175,6 +176,7 @@ impl Hub {
                 return Ok(Pulled { path, locked: locked.clone(), was_here: true });
             }
             on_event(Event::Damaged(&path));
+            told_damaged = true;
         }
 
         let revision = locked.as_ref().map_or(wanted.revision, |l| l.commit.as_str());
@@ -204,7 +206,9 @@ impl Hub {
                     return Ok(Pulled { path: path.map_err(disk(&blob))?, locked: entry, was_here: true });
                 }
             }
-            on_event(Event::Damaged(&blob));
+            if !told_damaged {
+                on_event(Event::Damaged(&blob));
+            }
         }
 
         let incomplete = cache.incomplete(wanted.repository, &stated.etag);

@@ -115,8 +115,7 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
         field("setting", &format!("{key} = {value}"))?;
     }
     for (file, found) in model.files.iter().zip(&found) {
-        field("", "")?;
-        field("file", &file.path)?;
+        field("\nfile        ", &file.path)?;
         if let Some((repository, revision)) = model.origin(file) {
             field("  from", &format!("https://huggingface.co/{repository} at {revision}"))?;
         }

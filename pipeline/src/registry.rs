@@ -622,7 +622,10 @@ impl fmt::Display for Size {
         if self.bytes == 0 && !self.exact {
             return f.write_str("size unknown");
         }
-        write!(f, "{}{}", if self.exact { "" } else { "about " }, human_bytes(self.bytes))
+        if self.exact {
+            return f.write_str(&human_bytes(self.bytes));
+        }
+        write!(f, "about {}", human_bytes(self.bytes).replace(".0 ", " ")) // an estimate has no tenths
     }
 }
 
@@ -811,7 +814,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry(TINY, folder.path());
         let error = registry.resolve("tiny").unwrap_err().to_string();
-        assert!(error.contains("`nearfield models pull tiny`") && error.contains("about 12.0 MB"), "{error}");
+        assert!(error.contains("`nearfield models pull tiny`") && error.contains("about 12 MB"), "{error}");
         let path = put(folder.path(), &"a".repeat(40), "tiny.gguf", b"by another tool");
         assert_eq!(registry.resolve("tiny").unwrap().path(), path);
         assert_eq!(registry.status(registry.model("tiny").unwrap()), Status::Pulled);
