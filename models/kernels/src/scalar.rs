@@ -150,9 +150,8 @@ fn dot_blocks(weights: &[u8], x: Row<'_>, unpack: impl Fn(&[u8], usize) -> Block
         {
             *product = w.iter().zip(x).map(|(w, x)| i32::from(i16::from(*w) * i16::from(*x))).sum();
         }
-        for part in 0..2 {
-            sum +=
-                block.scales[part] * scale * products[part] as f32 - block.minima[part] * x.sums_16[2 * index + part];
+        for (part, product) in products.into_iter().enumerate() {
+            sum += block.scales[part] * scale * product as f32 - block.minima[part] * x.sums_16[2 * index + part];
         }
     }
     sum
