@@ -6,7 +6,7 @@ use half::f16;
 use crate::level::{Level, Set};
 use crate::pool::Pool;
 use crate::product::SharedSlice;
-use crate::vector::exp;
+use crate::vector::{exp, half_to_float};
 
 /// Positions whose keys lie side by side, so that the lanes of a vector are positions.
 pub(crate) const LANES: usize = 8;
@@ -241,10 +241,10 @@ impl Head<'_> {
     fn key(&self, position: usize, d: usize) -> f32 {
         let panel = position / LANES * LANES;
         match self.keys {
-            Numbers::F16(halves) => half_of(halves[panel * self.head_dim + d * LANES + position % LANES]),
+            Numbers::F16(halves) => half_to_float(halves[panel * self.head_dim + d * LANES + position % LANES]),
             Numbers::Q8 { bytes, scales } => {
                 let scale = scales[panel * (self.head_dim / SCALED) + d / SCALED * LANES + position % LANES];
-                half_of(scale) * f32::from(bytes[panel * self.head_dim + d * LANES + position % LANES])
+                half_to_float(scale) * f32::from(bytes[panel * self.head_dim + d * LANES + position % LANES])
             }
         }
     }
@@ -252,17 +252,42 @@ impl Head<'_> {
     /// Component `d` of a value.
     fn value(&self, position: usize, d: usize) -> f32 {
         match self.values {
-            Numbers::F16(halves) => half_of(halves[position * self.head_dim + d]),
+            Numbers::F16(halves) => half_to_float(halves[position * self.head_dim + d]),
             Numbers::Q8 { bytes, scales } => {
-                half_of(scales[position * (self.head_dim / SCALED) + d / SCALED])
+                half_to_float(scales[position * (self.head_dim / SCALED) + d / SCALED])
                     * f32::from(bytes[position * self.head_dim + d])
             }
         }
     }
 }
 
-fn half_of(bits: u16) -> f32 {
-    f16::from_bits(bits).to_f32()
+impl Head<'_> {
+    /// A query times a key, before the attention's own scale.
+    fn score(&self, position: usize, q: &[f32]) -> f32 {
+        let at = position / LANES * LANES * self.head_dim + position % LANES;
+        match self.keys {
+            Numbers::F16(halves) => {
+                q.iter().zip(halves[at..].iter().step_by(LANES)).map(|(q, k)| q * half_to_float(*k)).sum()
+            }
+            Numbers::Q8 { .. } => q.iter().enumerate().map(|(d, q)| q * self.key(position, d)).sum(),
+        }
+    }
+
+    /// `out += weight * value`.
+    fn add_value(&self, position: usize, weight: f32, out: &mut [f32]) {
+        match self.values {
+            Numbers::F16(halves) => {
+                for (out, value) in out.iter_mut().zip(&halves[position * self.head_dim..]) {
+                    *out += weight * half_to_float(*value);
+                }
+            }
+            Numbers::Q8 { .. } => {
+                for (d, out) in out.iter_mut().enumerate() {
+                    *out += weight * self.value(position, d);
+                }
+            }
+        }
+    }
 }
 
 /// One query, where its result goes, and the positions that it sees.
@@ -340,7 +365,7 @@ fn attend_plainly(scale: f32, head: Head<'_>, query: Query<'_>) {
     let (mut largest, mut total) = (f32::NEG_INFINITY, 0f32);
     query.out.fill(0.0);
     for position in query.first..query.end {
-        let score: f32 = query.q.iter().enumerate().map(|(d, q)| q * head.key(position, d)).sum();
+        let score = head.score(position, query.q);
         let score = score * scale;
         if score > largest {
             let shrink = exp::<false>(largest - score);
@@ -350,9 +375,7 @@ fn attend_plainly(scale: f32, head: Head<'_>, query: Query<'_>) {
         }
         let weight = exp::<false>(score - largest);
         total += weight;
-        for (d, out) in query.out.iter_mut().enumerate() {
-            *out += weight * head.value(position, d);
-        }
+        head.add_value(position, weight, query.out);
     }
     query.out.iter_mut().for_each(|out| *out /= total);
 }

@@ -1,6 +1,7 @@
 //! The bundled talk-nano model against the goldens that its recipe writes: rendered prompts, token ids, logits in double
 //! precision, greedy replies. Until both files are in place the test says that it is skipped.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use nearfield_models::Flow;
@@ -17,7 +18,7 @@ fn files() -> Option<(PathBuf, Value)> {
     let golden =
         std::env::var_os("NEARFIELD_TALK_GOLDEN").map_or(root.join("models/tests/llm/talk-golden.json"), PathBuf::from);
     if !model.is_file() || !golden.is_file() {
-        eprintln!("SKIPPED: {} or {} is not there", model.display(), golden.display());
+        writeln!(std::io::stderr(), "SKIPPED: {} or {} is not there", model.display(), golden.display()).unwrap();
         return None;
     }
     Some((model, serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap()))
