@@ -1,0 +1,443 @@
+"""Trains hear-nano, a Whisper of width 128 with 3 encoder and 2 decoder layers, on the shards that
+data.py made. Takes a wall-clock budget (the learning rate follows it), writes a checkpoint every few
+minutes and goes on from it.
+
+    python train.py --minutes 85
+
+Three things make two CPU cores enough. The output knows only the tokens that the texts use and one
+row which stands for all others (export.py copies it). A CTC head on the encoder learns phonemes from
+the first minute and is dropped afterwards. Batches are cut to the length of their utterances, so the
+model sees many audio contexts (see `audio_ctx`), as the program uses it.
+"""
+import argparse
+import glob
+import json
+import os
+import random
+import re
+import signal
+import time
+
+import numpy as np
+import scipy.signal
+import torch
+import torch.nn.functional as F
+import whisper.model
+import whisper.tokenizer
+
+import text
+from data import DATA
+
+EOT, SOT, NOSPEECH, NOTIMESTAMPS, NEWLINE = 50256, 50257, 50361, 50362, 198
+N_VOCAB, N_MELS, N_AUDIO_CTX, N_TEXT_CTX = 51864, 80, 1500, 448
+WIDTH = int(os.environ.get("HEAR_WIDTH", 128))
+HEAD, N_AUDIO_LAYER, N_TEXT_LAYER = 64, 3, 2
+
+
+def audio_ctx(n_samples):
+    """Encoder frames (20 ms) that an utterance is heard with; the program uses the same rule."""
+    return min(N_AUDIO_CTX, -(-(-(-n_samples // 320) + 16) // 32) * 32)
+
+
+# ---------------------------------------------------------------- tokens
+class Spelling:
+    """Texts as GPT-2 token ids: a word is one token where GPT-2 has it and the texts use it often, else
+    the fewest frequent pieces; digits stand alone. Inside the model the ids in use are numbered densely."""
+
+    def __init__(self, path=f"{DATA}/tokens.json"):
+        self.gpt2 = whisper.tokenizer.get_encoding("gpt2")
+        if not os.path.exists(path):
+            json.dump(self._choose(), open(path, "w"))
+        pieces = json.load(open(path))
+        self.id_of = {p: self.gpt2.encode_single_token(p) for p in pieces}
+        self.ids = sorted(set(self.id_of.values()) | {EOT, SOT, NOSPEECH, NOTIMESTAMPS, NEWLINE})
+        self.dense = {t: i for i, t in enumerate(self.ids)}
+        self.known = {}  # word: its pieces
+        self.n_unused = N_VOCAB - len(self.ids)
+
+    def _choose(self, n=60000, at_least=60):
+        counts = {}
+        for _, s in text.sentences(n, 77, "train"):
+            for word in self._words(" " + s):
+                for t in self.gpt2.encode(word):
+                    p = self.gpt2.decode([t])
+                    counts[p] = counts.get(p, 0) + 1
+        letters = [a + c for a in ("", " ") for c in "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"]
+        return sorted({p for p, c in counts.items() if c >= at_least} | set(letters) | set(".,?!:'-") | {" -", "'s", "'t", "'m"})
+
+    @staticmethod
+    def _words(s):
+        return re.findall(r" ?[A-Za-z]+|'[a-z]+| ?[0-9]| ?[^\sA-Za-z0-9]", s)
+
+    def encode(self, s):
+        return [t for word in self._words(" " + s) for t in self._pieces(word)]
+
+    def _pieces(self, word):
+        if word not in self.known:
+            best = [(0, [])] + [None] * len(word)
+            for end in range(1, len(word) + 1):
+                for start in range(end):
+                    if best[start] and word[start:end] in self.id_of:
+                        candidate = (best[start][0] + 1, best[start][1] + [self.id_of[word[start:end]]])
+                        if best[end] is None or candidate[0] < best[end][0]:
+                            best[end] = candidate
+            self.known[word] = best[-1][1]
+        return self.known[word]
+
+    def places(self, ids):
+        """Where in the speech, from 0 to 1, each token's middle is about: a digit lasts as long as four letters."""
+        lengths = np.array([4.0 if p.strip().isdigit() else 0.5 if not p.strip().isalnum() else float(len(p))
+                            for p in map(self.gpt2.decode, ([t] for t in ids))])
+        return (np.cumsum(lengths) - lengths / 2) / lengths.sum()
+
+    def decode(self, ids):
+        return self.gpt2.decode([t for t in ids if t < EOT]).strip()
+
+
+# ---------------------------------------------------------------- the model
+class Hear(torch.nn.Module):
+    """Whisper with the tokens in use and one row for all others, and the CTC head of training.
+    The blocks and the names of the tensors are openai-whisper's."""
+
+    def __init__(self, n_tokens, n_unused, n_phonemes):
+        super().__init__()
+        heads = WIDTH // HEAD
+        self.encoder = whisper.model.AudioEncoder(N_MELS, N_AUDIO_CTX, WIDTH, heads, N_AUDIO_LAYER)
+        self.decoder = whisper.model.TextDecoder(n_tokens + 1, N_TEXT_CTX, WIDTH, heads, N_TEXT_LAYER)
+        self.ctc = torch.nn.Linear(WIDTH, n_phonemes)
+        offset = torch.zeros(n_tokens + 1)
+        offset[-1] = float(np.log(n_unused))  # the last row stands for so many equal ones
+        self.register_buffer("offset", offset, persistent=False)
+        torch.nn.init.normal_(self.decoder.token_embedding.weight, std=0.05)
+        torch.nn.init.normal_(self.decoder.positional_embedding, std=0.02)
+        for block in [*self.encoder.blocks, *self.decoder.blocks]:
+            for linear in (block.attn.out, block.mlp[2], *([block.cross_attn.out] if block.cross_attn else [])):
+                torch.nn.init.zeros_(linear.weight)
+
+    def encode(self, mel):
+        """mel: [batch, 80, 2 n] normalised; returns [batch, n, width] for any n up to 1500."""
+        e = self.encoder
+        x = F.gelu(e.conv2(F.gelu(e.conv1(mel)))).permute(0, 2, 1)
+        x = x + e.positional_embedding[: x.shape[1]]
+        for block in e.blocks:
+            x = block(x)
+        return e.ln_post(x)
+
+    def logits(self, tokens, audio):
+        return self.decoder(tokens, audio) + self.offset
+
+    def logits_and_attention(self, tokens, audio):
+        """Logits, and what the first head of every layer looks at, [layers, batch, tokens, frames]."""
+        seen = []
+        hooks = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out[..., :HEAD]))
+                 for block in self.decoder.blocks for layer in (block.cross_attn.query, block.cross_attn.key)]
+        logits = self.logits(tokens, audio)
+        for hook in hooks:
+            hook.remove()
+        return logits, torch.stack([(q @ k.mT * HEAD ** -0.5).softmax(-1) for q, k in zip(seen[::2], seen[1::2])])
+
+    @torch.no_grad()
+    def transcribe(self, mel, spelling, longest=60):
+        """Greedy text of each of a batch, with whisper.cpp's rules (end of text may come first)."""
+        audio = self.encode(mel)
+        dense = spelling.dense
+        tokens = torch.tensor([[dense[SOT], dense[NOTIMESTAMPS]]] * len(mel))
+        done = torch.zeros(len(mel), dtype=torch.bool)
+        for _ in range(longest):
+            step = self.logits(tokens, audio)[:, -1]
+            step[:, [dense[NOTIMESTAMPS], dense[SOT], dense[NOSPEECH], len(spelling.ids)]] = -1e9
+            best = torch.where(done, torch.tensor(dense[EOT]), step.argmax(-1))
+            tokens = torch.cat([tokens, best[:, None]], 1)
+            done |= best == dense[EOT]
+            if done.all():
+                break
+        return [spelling.decode([spelling.ids[t] for t in row]) for row in tokens[:, 2:].tolist()]
+
+
+# ---------------------------------------------------------------- batches
+def warp_bank():
+    """Matrices [80, 80] that move the spectrum up or down, as a longer or shorter vocal tract would."""
+    mel_of = lambda f: np.where(f < 1000, f * 3 / 200, 15 + np.log(np.maximum(f, 1) / 1000) / (np.log(6.4) / 27))
+    hz_of = lambda m: np.where(m < 15, m * 200 / 3, 1000 * np.exp((m - 15) * (np.log(6.4) / 27)))
+    centres = np.linspace(0, mel_of(np.array(8000.0)), 82)[1:-1]
+    bank = []
+    for alpha in np.linspace(0.86, 1.16, 31):
+        at = np.clip(np.interp(mel_of(hz_of(centres) * alpha), centres, np.arange(80)), 0, 79)
+        low = np.minimum(at.astype(int), 78)
+        w = np.zeros((80, 80), np.float32)
+        w[low, np.arange(80)] = 1 - (at - low)
+        w[low + 1, np.arange(80)] += at - low
+        bank.append(w)
+    return bank
+
+
+def normalise(power, n_frames):
+    """log10, clamped and scaled as whisper.cpp does over the utterance padded with zeros; [80, n_frames]."""
+    out = np.full((n_frames, N_MELS), -10.0, np.float32)
+    n = min(n_frames, len(power))
+    out[:n] = np.log10(np.maximum(power[:n], 1e-10))
+    return ((np.maximum(out, max(-10.0, np.log10(max(1e-10, power.max()))) - 8) + 4) / 4).T
+
+
+class Batches(torch.utils.data.IterableDataset):
+    """Endless augmented batches: (mel, input tokens, target tokens, negatives, phonemes, their lengths,
+    where in the audio each token is).
+    All augmentation happens on mel power: noise is added, rooms ring (energy decays in every band),
+    spectra are tilted and warped, speech is stretched, ends are cut: the more of it, the later in training."""
+
+    def __init__(self, spelling, step):
+        self.spelling, self.step, self.strength = spelling, step, 0.0
+        self.rows, self.mels = [], []
+        for path in sorted(glob.glob(f"{DATA}/*.json")):
+            name = path[:-5]
+            if os.path.exists(name + ".mel.npy"):
+                self.mels.append(np.load(name + ".mel.npy", mmap_mode="r"))
+                self.rows += [(len(self.mels) - 1, *row["mel"], row["text"], row["phonemes"]) for row in json.load(open(path))]
+        self.noise = np.load(f"{DATA}/noise.npy", mmap_mode="r")
+        self.n_quiet = json.load(open(f"{DATA}/noise.json")).index("babble")  # noises before it hold no voice
+        self.tokens = [spelling.encode(row[3]) for row in self.rows]
+        self.places = [spelling.places(t) for t in self.tokens]
+        self.warps = warp_bank()
+
+    def __iter__(self):
+        info = torch.utils.data.get_worker_info()
+        g = np.random.default_rng([self.step, info.id if info else 0])
+        lengths = np.array([row[2] for row in self.rows])
+        while True:
+            order = np.argsort(lengths * g.uniform(0.9, 1.1, len(lengths)))
+            batches, current, frames = [], [], 0
+            for i in order:
+                current.append(i)
+                if len(current) * (lengths[i] + 60) > FRAMES_PER_BATCH:
+                    batches.append(current)
+                    current = []
+            for k in g.permutation(len(batches)):
+                self.strength = min(0.35, 0.1 + self.step / AUGMENT_STEPS)
+                yield self.batch(batches[k], g)
+                self.step += 1
+
+    def noise_of(self, g, n, babble):
+        row = g.integers(len(self.noise) if babble else self.n_quiet)
+        at = g.integers(0, max(1, 2000 - n))
+        piece = 10.0 ** self.noise[row, at:at + n].astype(np.float32)
+        return piece if len(piece) == n else np.resize(piece, (n, N_MELS))
+
+    def speech(self, row, g, tight):
+        shard, at, n, _, _ = row
+        x = self.mels[shard][at:at + n].astype(np.float32)
+        if g.random() < 0.6 * self.strength:
+            x = x @ self.warps[g.integers(31)]
+        if g.random() < 0.5 * self.strength:
+            at = np.arange(0, n - 1, g.uniform(0.82, 1.2))
+            low = at.astype(int)
+            x = x[low] + (at - low)[:, None].astype(np.float32) * (x[low + 1] - x[low])
+        if g.random() < 0.4 * self.strength:  # microphones and rooms colour the spectrum
+            points = np.interp(np.arange(80), np.linspace(0, 79, 6), g.normal(0, 0.35, 6))
+            x = x + points.astype(np.float32)
+        if g.random() < 0.12 * self.strength:
+            low, high = g.integers(0, 10), g.integers(60, 80)
+            x[:, :low] -= g.uniform(1, 4)
+            x[:, high:] -= g.uniform(1, 4)
+        p = 10.0 ** x
+        lead, tail = (int(g.uniform(0, 8) if tight else g.choice([g.uniform(0, 10), g.uniform(0, 50)])) for _ in range(2))
+        out = np.full((lead + len(p) + tail, N_MELS), 1e-10, np.float32)
+        out[lead:lead + len(p)] = p
+        if g.random() < 0.35 * self.strength:
+            decay = 10 ** (-0.06 / g.uniform(0.12, 0.7))
+            wet = g.uniform(0.05, 0.5) * (1 - decay)
+            out = out + wet * scipy.signal.lfilter([0, 1], [1, -decay], out, axis=0).astype(np.float32)
+        if g.random() < 0.08 * self.strength:
+            cut = int(g.integers(0, lead + 4))
+            out, lead = out[cut: len(out) - g.integers(0, tail + 4)], lead - cut
+        level = out.mean()
+        if g.random() < 0.85:
+            out = out + self.noise_of(g, len(out), True) * float(level / 0.05 * 10 ** -(g.choice([g.uniform(0.6, 2.5), g.uniform(1.5, 5)]) + 1.5 * (1 - self.strength)))
+        return out * float(10 ** g.uniform(-4, 0.3)), lead, lead + len(p)
+
+    def nothing(self, g, n):
+        k = g.random()
+        if k < 0.12:
+            return np.full((n, N_MELS), 1e-10, np.float32)
+        p = self.noise_of(g, n, False)
+        if k > 0.6:
+            p = p + self.noise_of(g, n, False) * 10 ** g.uniform(-2, 1)
+        return p * 10 ** g.uniform(-6, 0.6)
+
+    def batch(self, indices, g):
+        dense = self.spelling.dense
+        powers, tokens, phonemes, negative, places = [], [], [], [], []
+        tight = g.random() < 0.7 and self.step < TIGHT_STEPS  # cheap batches: hardly any silence around the speech
+        for i in indices:
+            if g.random() < 0.06:
+                powers.append(self.nothing(g, int(self.rows[i][2] * g.uniform(0.5, 1.2)) + 20))
+                tokens.append([])
+                phonemes.append([])
+                places.append(np.zeros(0))
+            else:
+                power, start, end = self.speech(self.rows[i], g, tight)
+                powers.append(power)
+                places.append((start + (end - start) * self.places[i]) / 2)
+                tokens.append([dense[t] for t in self.tokens[i]])
+                phonemes.append(self.rows[i][4])
+            negative.append(not tokens[-1])
+        n = max(-(-len(p) // 2) if tight else audio_ctx(len(p) * 160) for p in powers) + (32 * int(g.integers(0, 3)) if not tight and g.random() < 0.2 else 0)
+        n = min(n, N_AUDIO_CTX)
+        mel = np.stack([normalise(p, 2 * n) for p in powers]).astype(np.float32)
+        for m in mel:  # SpecAugment
+            for _ in range(2 if g.random() < self.strength else 0):
+                a, b = g.integers(0, 80), g.integers(0, 11)
+                m[a:a + b] = m.mean()
+                a, b = g.integers(0, 2 * n), g.integers(0, 9)
+                m[:, a:a + b] = m.mean()
+        longest = max(map(len, tokens)) + 2
+        inputs = np.full((len(tokens), longest), dense[EOT])
+        targets = np.full((len(tokens), longest), -100)
+        for row, t in enumerate(tokens):
+            inputs[row, :len(t) + 2] = [dense[SOT], dense[NOTIMESTAMPS]] + t
+            targets[row, :len(t) + 2] = [dense[NOTIMESTAMPS]] + t + [dense[EOT]]
+            if negative[row]:  # after the second token comes a mixture, see `loss_of`; a newline, if it comes, ends
+                inputs[row, 2:3], targets[row, :3] = dense[NEWLINE], [dense[NOSPEECH], -100, dense[EOT]][:longest]
+        wrong = (g.random(inputs.shape) < 0.06) & (np.arange(longest) >= 2) & ~np.array(negative)[:, None]
+        inputs = np.where(wrong, g.integers(0, len(dense), inputs.shape), inputs)
+        expected = np.full(inputs.shape, -1.0, np.float32)  # encoder frame each position should look at; -1: anywhere
+        for row, at in enumerate(places):
+            expected[row, 1:len(at) + 1] = at
+        flat = [PHONEME.get(p, 1) for ps in phonemes for p in ps]
+        return (torch.from_numpy(mel), torch.from_numpy(inputs), torch.from_numpy(targets), torch.tensor(negative),
+                torch.tensor(flat, dtype=torch.long), torch.tensor([len(p) for p in phonemes]), torch.from_numpy(expected))
+
+
+FRAMES_PER_BATCH = 6000  # 10-ms frames
+TIGHT_STEPS = 5500
+AUGMENT_STEPS = 3000  # to full strength, of which a third is used: the model is small, its training short
+PRINT = int(os.environ.get("HEAR_PRINT", 100))
+PHONEMES = "abdefhijklmnoprstuvwzæðŋɐɑɒɔəɚɛɜɡɪɫɬɹɾʃʊʌʒʔθᵻxɣʲχ"
+PHONEME = {p: i + 2 for i, p in enumerate(PHONEMES)}  # 0 is the blank, 1 any other
+
+
+def loss_of(model, batch, ctc_weight, dense):
+    """Cross-entropy of the text, CTC of the phonemes, and how far the decoder's first heads look away from
+    where the token is spoken, about. For silence and noise the first token is mostly
+    <|nospeech|>, which whisper.cpp never prints, then end of text, then a newline: so it prints nothing
+    whether or not it lets the text end at once (its `suppress_blank`)."""
+    mel, inputs, targets, negative, phonemes, lengths, expected = batch
+    audio = model.encode(mel)
+    logits, attention = model.logits_and_attention(inputs, audio)
+    distance = (torch.arange(audio.shape[1]) - expected[..., None]) / 15  # 15 frames, 0.3 s, are near enough
+    away = (1 - torch.exp(-distance ** 2 / 2)) * (expected >= 0)[..., None]
+    guide = (attention * away).sum() / (expected >= 0).sum().clamp(min=1) / N_TEXT_LAYER
+    ce = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-100)
+    if negative.any():
+        p = F.log_softmax(logits[negative, 1], -1)
+        mixture = -(0.6 * p[:, dense[NOSPEECH]] + 0.25 * p[:, dense[EOT]] + 0.15 * p[:, dense[NEWLINE]])
+        ce = ce + mixture.sum() / (targets != -100).sum()
+    ctc = torch.zeros(())
+    if ctc_weight:
+        frames = torch.full((len(mel),), audio.shape[1])
+        log_p = F.log_softmax(model.ctc(audio), -1).transpose(0, 1)
+        ctc = F.ctc_loss(log_p, phonemes, frames, lengths, reduction="sum", zero_infinity=True) / max(1, lengths.sum())
+    return ce, ctc, guide
+
+
+# ---------------------------------------------------------------- the optimizer
+class Muon(torch.optim.Optimizer):
+    """Momentum whose matrix steps are made orthogonal by Newton-Schulz (Jordan et al., 2024)."""
+
+    def __init__(self, params, lr=0.014, momentum=0.95, weight_decay=0.02):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            by_shape = {}
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                m.lerp_(p.grad, 1 - group["momentum"])
+                step = p.grad.lerp(m, group["momentum"]).flatten(1)
+                by_shape.setdefault(step.shape, []).append((p, step))
+            for (rows, columns), items in by_shape.items():
+                x = torch.stack([s for _, s in items])
+                x = x.mT if rows > columns else x
+                x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+                for _ in range(5):
+                    a = x @ x.mT
+                    x = 3.4445 * x + torch.baddbmm(-4.7750 * a, a, a, alpha=2.0315) @ x
+                x = x.mT if rows > columns else x
+                for (p, _), step in zip(items, x):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(step.reshape(p.shape), alpha=-group["lr"] * max(1, rows / columns) ** 0.5)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=85)
+    parser.add_argument("--checkpoint", default="hear.pt")
+    parser.add_argument("--steps", type=int, default=0, help="stop after so many (to measure)")
+    args = parser.parse_args()
+    torch.set_num_threads(int(os.environ.get("HEAR_THREADS", 1)))
+    torch.manual_seed(1)
+    random.seed(1)
+    spelling = Spelling()
+    model = Hear(len(spelling.ids), spelling.n_unused, len(PHONEMES) + 2)
+    matrices = [p for n, p in model.named_parameters() if p.ndim >= 2 and "embedding" not in n and "ctc" not in n]
+    chosen = set(map(id, matrices))
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    muon = Muon(matrices)
+    adam = torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    step, spent = 0, 0.0
+    if os.path.exists(args.checkpoint):
+        state = torch.load(args.checkpoint, weights_only=False)
+        model.load_state_dict(state["model"])
+        muon.load_state_dict(state["muon"])
+        adam.load_state_dict(state["adam"])
+        step, spent = state["step"], state["spent"]
+    base = [(group, lr) for o, lr in ((muon, 0.014), (adam, 2e-3)) for group in o.param_groups]
+    dataset = Batches(spelling, step)
+    loader = iter(torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=6))
+    print(f"{len(dataset.rows)} utterances, {len(spelling.ids)} tokens, "
+          f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, at step {step}", flush=True)
+    mean, seen, last_save, t0 = np.zeros(3), 0, time.time(), time.time()
+    end = args.minutes * 60
+
+    def save():
+        torch.save({"model": model.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "step": step,
+                    "spent": spent, "width": WIDTH}, args.checkpoint + ".part")
+        os.replace(args.checkpoint + ".part", args.checkpoint)
+
+    stopping = []
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
+    while spent < end and not stopping:
+        began = time.time()
+        progress = spent / end
+        scale = min(1, (step + 1) / 150, max(0.005, (1 - progress) / 0.8))  # warm up, hold, then fall to nothing
+        for group, lr in base:
+            group["lr"] = lr * scale
+        batch = next(loader)
+        ce, ctc, guide = loss_of(model, batch, 1, spelling.dense)
+        loss = ce + (1.0 if progress < 0.75 else 0.3) * ctc + (1.0 if progress < 0.6 else 0.1) * guide
+        muon.zero_grad()
+        adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(others, 1.0)
+        muon.step()
+        adam.step()
+        step += 1
+        spent += time.time() - began
+        seen += len(batch[0])
+        mean += [ce.item(), ctc.item(), guide.item()]
+        if step % PRINT == 0:
+            print(f"step {step}  text {mean[0] / PRINT:.3f}  ctc {mean[1] / PRINT:.3f}  guide {mean[2] / PRINT:.3f}  lr x{scale:.3f}  "
+                  f"{seen / (time.time() - t0):.0f} utterances/s  {spent / 60:.1f} min", flush=True)
+            mean[:] = 0
+        if time.time() - last_save > 120:
+            save()
+            last_save = time.time()
+        if args.steps and step >= args.steps:
+            return
+    save()
+
+
+if __name__ == "__main__":
+    main()
