@@ -2,7 +2,7 @@
 # Reads what `cargo test` prints, shows failures and skips as they come, and ends with one line that counts:
 # "N passed, N failed, N skipped". Its exit status is that of the tests.
 exec awk '
-/^skipped: / || /skipped: / { skipped++; print; next }
+/skipped: |SKIPPED: / { skipped++; print; next }
 /^test result: / {
     for (i = 1; i < NF; i++) {
         if ($(i + 1) ~ /^passed/) passed += $i

@@ -5,6 +5,7 @@ use nearfield_models::audio::{
 };
 use proptest::prelude::*;
 use std::io::Cursor;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -273,7 +274,7 @@ fn a_file_whose_writer_was_killed_holds_what_was_written_before() {
 fn a_full_disk_is_an_error_and_not_a_panic() {
     let full = Path::new("/dev/full");
     if !full.exists() {
-        eprintln!("skipped: no /dev/full");
+        writeln!(std::io::stderr(), "skipped: no /dev/full").unwrap();
         return;
     }
     let error = write_wav(full, &Clip::new(SampleRate(16_000), vec![0.0; 100_000])).unwrap_err();
@@ -379,7 +380,7 @@ proptest! {
 fn shared_data(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
     if !path.exists() {
-        eprintln!("skipped: no {}", path.display());
+        writeln!(std::io::stderr(), "skipped: no {}", path.display()).unwrap();
         return None;
     }
     Some(path)

@@ -1,6 +1,7 @@
 //! ONNX models: broken files, models of another kind, and what really computes them.
 
 use nearfield_models::onnx::{self, OnnxError, OnnxInput, OnnxModel, OnnxOptions, Provider};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 fn tiny() -> PathBuf {
@@ -8,7 +9,7 @@ fn tiny() -> PathBuf {
 }
 
 fn runtime() -> bool {
-    onnx::init().map_err(|e| eprintln!("skipped: {e}")).is_ok()
+    onnx::init().map_err(|e| writeln!(std::io::stderr(), "skipped: {e}").unwrap()).is_ok()
 }
 
 fn open(bytes: &[u8]) -> Result<OnnxModel, OnnxError> {

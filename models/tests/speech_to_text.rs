@@ -6,6 +6,7 @@ mod speech_models;
 use nearfield_models::flow::Flow;
 use nearfield_models::stt::{SpeechToText, SttError, SttOptions, Suppression, Transcription};
 use speech_models::{Shape, TINY, babble, model, write};
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -294,7 +295,7 @@ fn hear_nano() -> Option<SpeechToText> {
             && p.extension().is_some_and(|e| e == "bin")
     });
     if found.is_none() {
-        eprintln!("skipped: no hear-nano*.bin in {}", folder.display());
+        writeln!(std::io::stderr(), "skipped: no hear-nano*.bin in {}", folder.display()).unwrap();
     }
     Some(open(&found?).unwrap())
 }

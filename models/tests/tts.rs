@@ -4,6 +4,7 @@
 use nearfield_models::flow::Flow;
 use nearfield_models::onnx;
 use nearfield_models::tts::{Engine, Piper, PiperConfig, TtsError, TtsOptions, Voice, open_voice};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ fn voice(options: TtsOptions) -> Option<Box<dyn Voice>> {
     match open_voice(&options) {
         Ok(voice) => Some(voice),
         Err(e @ TtsError::MissingProgram { .. }) => {
-            eprintln!("skipped: {e}");
+            writeln!(std::io::stderr(), "skipped: {e}").unwrap();
             None
         }
         Err(e) => panic!("{e}"),
@@ -202,7 +203,7 @@ fn piper_options(name: &str) -> TtsOptions {
 
 fn piper(options: TtsOptions) -> Option<Box<dyn Voice>> {
     if let Err(e) = onnx::init() {
-        eprintln!("skipped: {e}");
+        writeln!(std::io::stderr(), "skipped: {e}").unwrap();
         return None;
     }
     voice(options)

@@ -7,6 +7,7 @@ use nearfield_models::vad::{
     Earshot, EndpointOptions, Endpointer, SamplePosition, Silero, SpeechEvent, VadError, VoiceActivity,
 };
 use proptest::prelude::*;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Takes the first sample of each frame of 10 ms for the probability.
@@ -256,7 +257,7 @@ fn earshot_hears_nothing_in_silence_and_noise() {
 fn shared_data(path: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
     if !path.exists() {
-        eprintln!("skipped: no {}", path.display());
+        writeln!(std::io::stderr(), "skipped: no {}", path.display()).unwrap();
         return None;
     }
     Some(path)
@@ -312,7 +313,7 @@ fn silero_finds_both_sentences_of_shared_data() {
         return;
     };
     if let Err(e) = onnx::init() {
-        eprintln!("skipped: {e}");
+        writeln!(std::io::stderr(), "skipped: {e}").unwrap();
         return;
     }
     finds_both(Box::new(Silero::open(&path).unwrap()));
@@ -321,7 +322,7 @@ fn silero_finds_both_sentences_of_shared_data() {
 #[test]
 fn silero_refuses_a_model_of_another_kind() {
     if let Err(e) = onnx::init() {
-        eprintln!("skipped: {e}");
+        writeln!(std::io::stderr(), "skipped: {e}").unwrap();
         return;
     }
     let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-piper.onnx");

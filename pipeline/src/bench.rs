@@ -50,7 +50,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
     }
     match args.what {
         BenchWhat::Voice => voice_bench(args, &config, &registry, stop, out),
-        BenchWhat::Stt => stt_bench(args, &config, &registry, out),
+        BenchWhat::Stt => stt_bench(args, &config, &registry, stop, out),
         BenchWhat::Llm => llm_bench(args, &config, &registry, out),
         BenchWhat::Tts => tts_bench(args, &config, &registry, out),
     }
@@ -117,7 +117,7 @@ fn voice_bench(
         staged.push(reports);
         let config = fresh()?;
         let assistant = Assistant::load(&config, registry, true)?;
-        sequential.push(voice::run_one_after_the_other(assistant, &config, &files)?);
+        sequential.push(voice::run_one_after_the_other(assistant, &config, &files, stop)?);
         let replies = |reports: &[TurnReport]| reports.iter().map(|r| r.replied.reply.clone()).collect::<Vec<_>>();
         let (a, b) = (replies(&staged[run as usize]), replies(&sequential[run as usize]));
         ensure!(a == b, "the two ways answered differently: {a:?} and {b:?}");
@@ -172,11 +172,17 @@ fn voice_bench(
     Ok(())
 }
 
-fn stt_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
+fn stt_bench(
+    args: &BenchArgs,
+    config: &VoiceConfig,
+    registry: &Registry,
+    stop: &StopSignal,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let mut stt = voice::load_stt(config, registry)?;
     let (mut total_audio, mut total_time) = (0.0, 0.0);
     for file in inputs(args, registry)? {
-        let samples = read_speech(&file)?;
+        let samples = read_speech(&file, stop)?;
         let mut times = Vec::new();
         let mut text = None;
         for _ in 0..=args.runs {

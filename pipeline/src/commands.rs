@@ -1,7 +1,7 @@
 //! The commands: each reads what it needs, runs, and prints. What a command computes stands elsewhere.
 
 use std::fs::File;
-use std::io::{BufRead, BufWriter, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use clap::CommandFactory;
 use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
 use nearfield_models::flow::Flow;
 use nearfield_models::stt::SpeechToText;
-use nearfield_stages::capture::{Pace, Source, StopSignal};
+use nearfield_stages::capture::{Pace, Source, StopSignal, StoppableStdin};
 use nearfield_stages::devices;
 use nearfield_stages::drive::Stage;
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
@@ -20,7 +20,7 @@ use nearfield_stages::speak::Speak;
 use nearfield_stages::turn::Turns;
 use serde_json::json;
 
-use crate::cli::{ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, VoiceArgs};
+use crate::cli::{BenchWhat, ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, VoiceArgs};
 use crate::config::{ConfigError, VoiceConfig};
 use crate::models_command::{self, PullSettings};
 use crate::registry::{Registry, RegistryError};
@@ -83,7 +83,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    let stop = signals::stop_signal()?;
+    // What only looks or measures has nothing to put in order, and ends as any program does.
+    let stop = match &cli.command {
+        Command::Devices { .. } | Command::Doctor { .. } => crossbeam_channel::never(),
+        Command::Bench(args) if args.what != BenchWhat::Voice => crossbeam_channel::never(),
+        _ => signals::stop_signal()?,
+    };
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
         Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
@@ -202,6 +207,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     if matches!(questions, Questions::Spoken(Source::Microphone(_))) && !args.json {
         writeln!(out, "Listening. Speak; Ctrl-C ends.")?;
     }
+    let mut failed = None;
     let mut report = |turn: TurnReport| -> anyhow::Result<Flow> {
         if args.json {
             writeln!(out, "{}", turn.json())?;
@@ -212,23 +218,15 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         if let Some(trace) = &mut trace {
             trace.turn(&turn).context("the trace can't be written")?;
         }
-        for error in &turn.errors {
-            tracing::error!(turn = %turn.turn, "{error}");
-        }
+        failed = failed.take().or(turn.errors.into_iter().next());
         Ok(Flow::Continue)
     };
-    let failed = std::cell::Cell::new(None);
-    let result = voice::run(assistant, &config, questions, &outlet, stop, &mut |turn| {
-        if failed.take().is_none() {
-            failed.set(turn.errors.first().cloned());
-        }
-        report(turn)
-    });
+    let result = voice::run(assistant, &config, questions, &outlet, stop, &mut report);
     if let Some(trace) = trace {
         trace.end().context("the trace can't be written")?;
     }
     result?;
-    match failed.take() {
+    match failed {
         Some(error) => bail!("a turn failed: {error}"),
         None => Ok(()),
     }
@@ -266,9 +264,9 @@ fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> 
 ///
 /// # Errors
 /// If it can't be read.
-pub fn read_speech(path: &Path) -> anyhow::Result<Vec<f32>> {
+pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
     let mut reader = match path == Path::new("-") {
-        true => ClipReader::from_reader(std::io::stdin(), "standard input")?,
+        true => ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input")?,
         false => ClipReader::open(path)?,
     };
     let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
@@ -290,7 +288,7 @@ fn transcribe_file(
     stop: &StopSignal,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let samples = read_speech(path)?;
+    let samples = read_speech(path, stop)?;
     let begun = Instant::now();
     let mut go_on = || if signals::is_stopped(stop) { Flow::Stop } else { Flow::Continue };
     let heard = stt.transcribe(&samples, &mut go_on).with_context(|| path.display().to_string())?;
@@ -323,7 +321,7 @@ fn transcribe_file(
 
 fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
     let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
-    let text = if args.text == "-" { read_text()? } else { args.text };
+    let text = if args.text == "-" { read_text(stop)? } else { args.text };
     let outlet = outlet(&args.output, &config.play.device)?;
     let voice = voice::load_voice(&config, &Registry::open()?)?;
     let turns = Turns::default();
@@ -353,9 +351,12 @@ fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
     play.finish(&mut |_| Flow::Continue)
 }
 
-fn read_text() -> anyhow::Result<String> {
+fn read_text(stop: &StopSignal) -> anyhow::Result<String> {
     let mut text = String::new();
-    std::io::stdin().take(MAX_TEXT_BYTES).read_to_string(&mut text).context("standard input is no UTF-8 text")?;
+    StoppableStdin::new(stop.clone())?
+        .take(MAX_TEXT_BYTES)
+        .read_to_string(&mut text)
+        .context("standard input is no UTF-8 text")?;
     Ok(text)
 }
 
@@ -395,16 +396,13 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
         return ask(&prompt, out);
     }
     let interactive = std::io::IsTerminal::is_terminal(&std::io::stdin());
+    let mut lines = BufReader::new(StoppableStdin::new(stop.clone())?);
     loop {
         if interactive {
             eprint!("> ");
         }
         let mut line = String::new();
-        let n = std::io::stdin()
-            .lock()
-            .take(MAX_TEXT_BYTES)
-            .read_line(&mut line)
-            .context("standard input is no UTF-8 text")?;
+        let n = (&mut lines).take(MAX_TEXT_BYTES).read_line(&mut line).context("standard input is no UTF-8 text")?;
         if n == 0 || signals::is_stopped(stop) {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 //! A source is no [`crate::Stage`]: nothing flows into it. It runs on a thread of its own and sends [`Frame`]s until it
 //! is at its end, nobody listens any more, or it is told to stop.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,11 +24,62 @@ const FRAME_SAMPLES: usize = 320; // 16 kHz * 0.02 s
 const MIC_BUFFER: Duration = Duration::from_secs(10);
 /// How often the microphone's buffer is emptied.
 const MIC_POLL: Duration = Duration::from_millis(10);
+/// Bytes read from standard input at once.
+const STDIN_BLOCK: usize = 16 << 10;
 /// Frames come before any turn.
 const NO_TURN: Turn = Turn(0);
 
 /// Whether the source should end: the receiving end of a channel on which nothing is ever sent; dropping the other end stops.
 pub type StopSignal = Receiver<std::convert::Infallible>;
+
+/// Standard input that ends when `stop` is disconnected: a plain read would go on waiting for somebody to type.
+pub struct StoppableStdin {
+    blocks: Receiver<std::io::Result<Vec<u8>>>,
+    stop: StopSignal,
+    block: Vec<u8>,
+    taken: usize,
+}
+
+impl StoppableStdin {
+    /// Reads from now on, a few blocks ahead.
+    ///
+    /// # Errors
+    /// If the system can't start a thread.
+    pub fn new(stop: StopSignal) -> std::io::Result<Self> {
+        let (sender, blocks) = crossbeam_channel::bounded(4);
+        // The thread may stay in its read when the program ends; it holds nothing that has to be given back.
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+            loop {
+                let mut block = vec![0; STDIN_BLOCK];
+                let read = std::io::stdin().read(&mut block).map(|n| {
+                    block.truncate(n);
+                    block
+                });
+                let over = read.as_ref().map_or(true, Vec::is_empty);
+                if sender.send(read).is_err() || over {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { blocks, stop, block: Vec::new(), taken: 0 })
+    }
+}
+
+impl Read for StoppableStdin {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.taken == self.block.len() {
+            self.taken = 0;
+            self.block = crossbeam_channel::select! {
+                recv(self.blocks) -> block => block.unwrap_or_else(|_| Ok(Vec::new()))?,
+                recv(self.stop) -> _ => Vec::new(),
+            };
+        }
+        let n = out.len().min(self.block.len() - self.taken);
+        out[..n].copy_from_slice(&self.block[self.taken..self.taken + n]);
+        self.taken += n;
+        Ok(n)
+    }
+}
 
 /// How fast a recording is played.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -69,7 +121,7 @@ impl Source {
                 Ok(())
             }
             Self::Stdin(pace) => {
-                let reader = ClipReader::from_reader(std::io::stdin(), "standard input")?;
+                let reader = ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input")?;
                 recording(reader, *pace, &mut Clock::start(), frames, stop).map(|_| ())
             }
         }

@@ -101,7 +101,7 @@ impl Converse {
     fn tokens(&self, messages: &[Message], reply_follows: bool) -> anyhow::Result<Vec<TokenId>> {
         let llm = self.llm.llm();
         let text = llm.template()?.render(messages, &self.toolbox.schemas(), reply_follows)?;
-        Ok(llm.tokenizer()?.encode(&text, true))
+        Ok(llm.tokenizer()?.encode_prompt(&text))
     }
 
     /// The prompt for `exchange` after as much of the history as the context has room for.

@@ -257,3 +257,84 @@ fn over(events: &Sender<Event>, event: Event) -> bool {
     let _ = events.send(event);
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::{Duration, Instant};
+
+    use nearfield_models::llm::{CacheType, LlmOptions};
+
+    use super::*;
+
+    fn bundled() -> (LlmThread, JoinHandle<()>) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+        LlmThread::start(Llm::open(&path, &LlmOptions { threads: 1 }).unwrap())
+    }
+
+    fn job(llm: &LlmThread, session: SessionId, text: &str, max_tokens: usize) -> Job {
+        let prompt = llm.llm().tokenizer().unwrap().encode(text, true);
+        let options = GenerateOptions { max_tokens, stop: Vec::new() };
+        Job { session, prompt, sampler: SamplerOptions::default(), options, wanted: Box::new(|| true) }
+    }
+
+    fn open(llm: &LlmThread, urgency: Urgency) -> SessionId {
+        llm.open(urgency, SessionOptions { context_tokens: 1024, cache: CacheType::F16 }).unwrap()
+    }
+
+    /// The text of a job and when it was over.
+    fn outcome(events: &Receiver<Event>) -> (String, usize, Instant) {
+        let mut text = String::new();
+        for event in events {
+            match event {
+                Event::Text(piece) => text.push_str(&piece),
+                Event::Done { generated, .. } => return (text, generated, Instant::now()),
+                Event::Failed(error) => panic!("{error}"),
+                Event::Prefilled(_) => {}
+            }
+        }
+        panic!("the events ended without an end");
+    }
+
+    #[test]
+    fn a_caption_under_way_lets_a_voice_pass_and_is_what_it_would_have_been() {
+        let (llm, thread) = bundled();
+        let (caption, voice) = (open(&llm, Urgency::Caption), open(&llm, Urgency::Voice));
+        // No end token comes soon after this; the caption is long.
+        let (slow, quick) = ("<|user|>Hello<|end|><|assistant|>The", "<|user|>Hello.<|end|><|assistant|>");
+        let alone = outcome(&llm.run(job(&llm, caption, slow, 400)));
+        let long = llm.run(Job { session: open(&llm, Urgency::Caption), ..job(&llm, caption, slow, 400) });
+        let reply = outcome(&llm.run(job(&llm, voice, quick, 8)));
+        let disturbed = outcome(&long);
+        assert_eq!((disturbed.0, disturbed.1), (alone.0, alone.1));
+        assert!(reply.1 <= 8);
+        drop(llm);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_second_prompt_pays_only_for_what_is_new() {
+        let (llm, _thread) = bundled();
+        let session = open(&llm, Urgency::Voice);
+        let prefilled = |text: &str| match llm.run(job(&llm, session, text, 1)).recv().unwrap() {
+            Event::Prefilled(prefill) => prefill,
+            other => panic!("{other:?}"),
+        };
+        let first = prefilled("<|system|>You are Nearfield.<|end|><|user|>Hello.");
+        assert_eq!(first.reused, 0);
+        let second = prefilled("<|system|>You are Nearfield.<|end|><|user|>Hello. Is the door open?");
+        assert!(second.reused + 2 >= first.prefilled, "{first:?} {second:?}");
+    }
+
+    #[test]
+    fn an_unwanted_job_ends_at_the_next_token() {
+        let (llm, _thread) = bundled();
+        let session = open(&llm, Urgency::Voice);
+        let unwanted =
+            Job { wanted: Box::new(|| false), ..job(&llm, session, "<|user|>Hello.<|end|><|assistant|>", 400) };
+        let begun = Instant::now();
+        let (text, generated, at) = outcome(&llm.run(unwanted));
+        assert_eq!((text.as_str(), generated), ("", 0));
+        assert!(at - begun < Duration::from_secs(5));
+    }
+}

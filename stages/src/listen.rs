@@ -148,3 +148,92 @@ impl Stage for Listen {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nearfield_models::flow::Flow;
+    use nearfield_models::vad::{EndpointOptions, VadError, VoiceActivity};
+
+    /// Takes every loud frame for speech.
+    struct Loudness;
+
+    impl VoiceActivity for Loudness {
+        fn frame_samples(&self) -> usize {
+            160
+        }
+        fn probability(&mut self, frame: &[f32]) -> Result<f32, VadError> {
+            Ok(if frame.iter().any(|s| s.abs() > 0.1) { 1.0 } else { 0.0 })
+        }
+        fn reset(&mut self) {}
+        fn name(&self) -> &str {
+            "loudness"
+        }
+    }
+
+    fn listener(turns: &Turns, guesses: &Turns, manners: Manners) -> Listen {
+        let endpointer = Endpointer::new(Box::new(Loudness), EndpointOptions::default()).unwrap();
+        Listen::new(endpointer, turns.clone(), guesses.clone(), manners)
+    }
+
+    /// Feeds milliseconds of (loud?) sound in frames of 20 ms; answers what came out.
+    fn hear(listen: &mut Listen, parts: &[(bool, usize)]) -> Vec<Envelope<Utterance>> {
+        let mut out = Vec::new();
+        for &(loud, ms) in parts {
+            for _ in 0..ms / 20 {
+                let frame =
+                    Frame { samples: vec![if loud { 0.5 } else { 0.0 }; 320], captured: Instant::now(), last: false };
+                let emit = &mut |u| {
+                    out.push(u);
+                    Flow::Continue
+                };
+                listen.step(Envelope::new(Turn(0), frame), emit).unwrap();
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn a_new_turn_silences_the_previous_reply() {
+        let (turns, guesses) = (Turns::default(), Turns::default());
+        let mut listen = listener(&turns, &guesses, Manners::Interrupt);
+        let first = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap().turn;
+        assert!(turns.is_alive(first));
+        hear(&mut listen, &[(true, 300)]);
+        assert!(!turns.is_alive(first), "the reply goes on while somebody speaks");
+    }
+
+    #[test]
+    fn a_pause_gives_a_guess_that_going_on_withdraws() {
+        let (turns, guesses) = (Turns::default(), Turns::default());
+        let mut listen = listener(&turns, &guesses, Manners::Interrupt);
+        let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 300)]).pop().unwrap();
+        let number = guess.body.guess.expect("only a pause so far");
+        assert!(guesses.is_alive(number));
+        let rest = hear(&mut listen, &[(true, 400), (false, 800)]);
+        assert!(!guesses.is_alive(number), "the speaker went on");
+        let (last, before) = (rest.last().unwrap(), &rest[rest.len() - 2]);
+        assert_eq!((last.turn, last.body.guess), (guess.turn, None));
+        assert!(before.body.guess.is_some_and(|g| guesses.is_alive(g)));
+        assert_eq!(last.body.speech_samples, before.body.speech_samples, "the last guess was right");
+    }
+
+    #[test]
+    fn a_microphone_that_hears_the_loudspeaker_is_deaf_while_it_is_on() {
+        let (turns, guesses) = (Turns::default(), Turns::default());
+        let speaking = Arc::new(AtomicBool::new(true));
+        let mut listen = listener(&turns, &guesses, Manners::DeafWhile(speaking.clone()));
+        assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
+        speaking.store(false, Ordering::Release);
+        assert!(!hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
+    }
+
+    #[test]
+    fn speech_ended_when_its_last_sample_was_captured_not_when_the_silence_was_over() {
+        let (turns, guesses) = (Turns::default(), Turns::default());
+        let mut listen = listener(&turns, &guesses, Manners::Interrupt);
+        let utterance = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap();
+        let waited = utterance.born.saturating_duration_since(utterance.body.speech_ended);
+        assert!((480..560).contains(&waited.as_millis()), "{waited:?}");
+    }
+}

@@ -42,3 +42,38 @@ impl Stage for Phrase {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nearfield_models::flow::Flow;
+
+    fn phrase(stage: &mut Phrase, turn: u64, delta: TextDelta) -> Vec<Clause> {
+        let mut out = Vec::new();
+        let emit = &mut |c: Envelope<Clause>| {
+            out.push(c.body);
+            Flow::Continue
+        };
+        stage.step(Envelope::new(Turn(turn), delta), emit).unwrap();
+        out
+    }
+
+    #[test]
+    fn the_first_clause_leaves_before_the_reply_is_complete() {
+        let mut stage = Phrase::default();
+        let text = "It is 21.5 degrees in the kitchen. The hall";
+        assert_eq!(
+            phrase(&mut stage, 1, TextDelta::Text(text.to_owned())),
+            [Clause::Text("It is 21.5 degrees in the kitchen.".to_owned())]
+        );
+        assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text("The hall".to_owned()), Clause::End]);
+    }
+
+    #[test]
+    fn what_an_interrupted_reply_left_behind_is_not_spoken_with_the_next() {
+        let mut stage = Phrase::default();
+        assert!(phrase(&mut stage, 1, TextDelta::Text("The light in".to_owned())).is_empty());
+        assert!(phrase(&mut stage, 2, TextDelta::Text("Yes.".to_owned())).is_empty());
+        assert_eq!(phrase(&mut stage, 2, TextDelta::End), [Clause::Text("Yes.".to_owned()), Clause::End]);
+    }
+}

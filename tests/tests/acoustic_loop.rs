@@ -28,7 +28,7 @@ impl Server {
             .stderr(Stdio::null())
             .spawn();
         let Ok(daemon) = daemon else {
-            eprintln!("skipped: pulseaudio is not installed (`make test` installs it)");
+            nearfield_tests::skipped("pulseaudio is not installed (`make test` installs it)");
             return None;
         };
         let server = Server { folder, daemon };
@@ -140,33 +140,56 @@ fn the_reply_played_to_a_loudspeaker_is_the_reply_that_was_made() {
     assert!(word_error_rate(&through_file, &through_air) <= 0.25, "{through_air:?} is not {through_file:?}");
 }
 
+/// A voice assistant between the two sinks, whose turns arrive as lines.
+struct Listening {
+    child: Child,
+    lines: std::sync::mpsc::Receiver<String>,
+}
+
+impl Listening {
+    fn start(server: &Server, home: &Path) -> Self {
+        let mut command = nearfield(&["voice", "--home", arg(home), "--json"]);
+        command.args(["--set", "listen.device=air", "--set", "play.device=speaker"]);
+        server.joined(&mut command);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (line, lines) = std::sync::mpsc::channel();
+        let stdout = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            for text in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = line.send(text);
+            }
+        });
+        std::thread::sleep(Duration::from_secs(2));
+        Self { child, lines }
+    }
+
+    fn turn(&self) -> Value {
+        let text = self.lines.recv_timeout(Duration::from_secs(30)).expect("a turn is printed");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn end(mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(wait_for(Duration::from_secs(10), || self.child.try_wait().unwrap().is_some()), "Ctrl-C ends it");
+        let stderr = self.child.wait_with_output().unwrap().stderr;
+        assert!(!String::from_utf8_lossy(&stderr).contains("panicked"));
+    }
+}
+
+fn ask(server: &Server, question: &Path) {
+    let played = server.tool("paplay", &["-d", "air", arg(question)]).status();
+    assert!(played.expect("paplay comes with pulseaudio-utils").success());
+}
+
 #[test]
 fn a_question_played_into_a_microphone_is_answered() {
     let Some(server) = Server::start() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let home = home(folder.path());
     let question = assets().join("speech/1-temperature.wav");
-    let mut command = nearfield(&["voice", "--home", arg(&home), "--json"]);
-    command.args(["--set", "listen.device=air", "--set", "play.device=speaker"]);
-    server.joined(&mut command);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (line, turn) = std::sync::mpsc::channel();
-    let stdout = child.stdout.take().unwrap();
-    std::thread::spawn(move || {
-        for text in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let _ = line.send(text);
-        }
-    });
-    std::thread::sleep(Duration::from_secs(2));
-    let played =
-        server.tool("paplay", &["-d", "air", arg(&question)]).status().expect("paplay comes with pulseaudio-utils");
-    assert!(played.success());
-    let text = turn.recv_timeout(Duration::from_secs(30)).expect("a turn is printed");
-    let turn: Value = serde_json::from_str(&text).unwrap();
-    let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(wait_for(Duration::from_secs(10), || child.try_wait().unwrap().is_some()), "Ctrl-C ends it");
-    let stderr = child.wait_with_output().unwrap().stderr;
-    assert!(!String::from_utf8_lossy(&stderr).contains("panicked"));
+    let assistant = Listening::start(&server, &home(folder.path()));
+    ask(&server, &question);
+    let turn = assistant.turn();
+    assistant.end();
 
     let heard = turn["heard"].as_str().unwrap();
     let direct = transcript(&question);
@@ -175,4 +198,20 @@ fn a_question_played_into_a_microphone_is_answered() {
     assert!(!turn["reply"].as_str().unwrap().is_empty());
     let first = turn["latency_ms"]["end_of_speech_to_first_audio"].as_f64().unwrap();
     assert!((200.0..5000.0).contains(&first), "{first} ms");
+}
+
+#[test]
+fn speaking_again_silences_the_reply_and_what_was_not_heard_does_not_count() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let assistant = Listening::start(&server, &home(folder.path()));
+    // The recording ends when the reply begins; the next question then falls into it.
+    ask(&server, &assets().join("speech/1-temperature.wav"));
+    ask(&server, &assets().join("speech/5-door.wav"));
+    let (first, second) = (assistant.turn(), assistant.turn());
+    assistant.end();
+    assert_eq!(first["interrupted"], true, "{first:#}");
+    assert_ne!(first["spoken"], first["reply"], "{first:#}");
+    assert_eq!(second["interrupted"], false, "{second:#}");
+    assert!(!second["heard"].as_str().unwrap().is_empty(), "{second:#}");
 }

@@ -193,9 +193,9 @@ fn a_missing_synthesizer_is_named_with_what_installs_it() {
 
 #[test]
 fn a_missing_onnx_runtime_is_named_with_what_gets_it() {
-    let tiny = nearfield_tests::root().join("models/tests/data/tiny_piper.onnx");
+    let tiny = nearfield_tests::root().join("models/tests/data/tiny-piper.onnx");
     if !tiny.is_file() {
-        eprintln!("skipped: {} is not there", tiny.display());
+        nearfield_tests::skipped(&format!("{} is not there", tiny.display()));
         return;
     }
     let set = format!("tts.model={}", arg(&tiny));

@@ -214,6 +214,26 @@ fn ctrl_c_ends_it_in_any_state_and_what_was_complete_is_kept() {
 }
 
 #[test]
+fn ctrl_c_ends_a_program_that_waits_for_somebody_to_type_or_speak() {
+    for args in
+        [&["chat", "--json"][..], &["voice", "--input", "-", "--output", "null"], &["transcribe", "-"], &["say", "-"]]
+    {
+        let mut child = nearfield(args)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(1000));
+        let _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+        let ended = wait_for(Duration::from_secs(10), || child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        let ran = nearfield_tests::Ran::from(child.wait_with_output().unwrap());
+        assert!(ended && !ran.stderr.contains("panicked"), "{args:?}: {ran:#?}");
+    }
+}
+
+#[test]
 fn a_reply_that_can_not_be_written_is_reported_and_the_turn_is_still_printed() {
     let mut command = nearfield(&["voice", "--text", "Hello.", "--output", "/dev/full/answer.wav", "--json"]);
     command.env("NO_COLOR", "1");
