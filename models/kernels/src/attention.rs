@@ -323,7 +323,9 @@ pub fn attend(
     let tasks_each = (tokens * group).div_ceil(ROWS_PER_TASK);
     let head_dim = store.head_dim;
     let out = SharedSlice::new(out);
-    pool.run(store.kv_heads * tasks_each, &|task| {
+    // Each query meets each key and each value before it.
+    let multiplications = 2 * q.len() * (attention.first_position + tokens);
+    pool.run_sized(multiplications, store.kv_heads * tasks_each, &|task| {
         let (kv_head, part) = (task / tasks_each, task % tasks_each);
         let head = store.head(layer, kv_head);
         let query = |row: usize| {

@@ -24,13 +24,16 @@ use crate::product::SharedSlice;
 const SPINS: u32 = 1_500;
 
 /// A wait for the others is a sign that a thread has lost its CPU when it is this much longer than the caller's own work.
-const PATIENCE: Duration = Duration::from_micros(200);
+const PATIENCE: Duration = Duration::from_micros(60);
 
 /// How long the caller then works alone, as a multiple of the wait, so that little time is spent on trying;
 /// and the bounds of that.
 const ALONE_FACTOR: u32 = 25;
 const ALONE_LEAST: Duration = Duration::from_millis(2);
 const ALONE_MOST: Duration = Duration::from_millis(500);
+
+/// Multiplications in a job that is worth sharing: some ten microseconds of one core's work.
+const WORTH_SHARING: usize = 200_000;
 
 /// Never more threads than this: beyond a handful of cores a small model is limited by memory.
 const MOST_THREADS: usize = 64;
@@ -123,6 +126,12 @@ impl Pool {
             }
         }
         self.shared.threads.store(wanted.min(workers.len() + 1), Ordering::Relaxed);
+    }
+
+    /// As [`run`](Pool::run), for a job of about that many multiplications: a small one is done at once by the caller, as the
+    /// others would take longer to hear of it.
+    pub(crate) fn run_sized(&self, multiplications: usize, tasks: usize, task: &(dyn Fn(usize) + Sync)) {
+        if multiplications < WORTH_SHARING { (0..tasks).for_each(task) } else { self.run(tasks, task) }
     }
 
     /// Calls `task(0)`, `task(1)`, ... `task(tasks - 1)`, each once, on any of the threads, and returns when all are done.

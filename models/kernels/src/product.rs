@@ -54,8 +54,9 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
         (rows_each, weights.rows.div_ceil(rows_each))
     };
     let outputs: usize = products.iter().map(|product| split(&product.weights).1).sum();
+    let rows: usize = products.iter().map(|product| product.weights.rows).sum();
     let shared = SharedProducts::new(products, tokens, columns);
-    pool.run(outputs, &|mut task| {
+    pool.run_sized(tokens * rows * columns, outputs, &|mut task| {
         for index in 0..shared.len() {
             let weights = shared.weights(index);
             let (rows_each, tasks) = split(weights);
