@@ -90,7 +90,7 @@ fn voice_bench(
     let files = inputs(args, registry)?;
     // A home that the runs may change without changing the user's: each run gets a fresh copy.
     let home = match config.home.file.as_os_str().is_empty() {
-        true => registry.places().assets.as_ref().map(|a| a.join("homes/demo.json")).filter(|p| p.is_file()),
+        true => registry.places().assets.as_ref().map(|a| a.join("home.json")).filter(|p| p.is_file()),
         false => Some(config.home.file.clone()),
     };
     let scratch = tempfile::tempdir().context("no temporary folder")?;

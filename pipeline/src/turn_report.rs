@@ -224,10 +224,23 @@ impl Collector {
         None
     }
 
-    /// The turn is over: what was gathered of it. Forgets it and all earlier ones.
-    pub fn finish(&mut self, turn: Turn, played: Played) -> TurnReport {
+    /// The turn is over: its report, after those of earlier turns that were silenced before they had made any sound.
+    pub fn finish(&mut self, turn: Turn, played: Played) -> Vec<TurnReport> {
         let later = self.open.split_off(&Turn(turn.0 + 1));
-        let open = std::mem::replace(&mut self.open, later).remove(&turn).unwrap_or_default();
+        let mut over = std::mem::replace(&mut self.open, later);
+        over.entry(turn).or_default();
+        let mut played = Some(played);
+        over.into_iter()
+            .map(|(t, open)| {
+                let silenced =
+                    Played { heard: Vec::new(), interrupted: true, first_audio: None, audio: Duration::ZERO };
+                let played = if t == turn { played.take() } else { None };
+                self.report(t, open, played.unwrap_or(silenced))
+            })
+            .collect()
+    }
+
+    fn report(&self, turn: Turn, open: Open, played: Played) -> TurnReport {
         let now = Instant::now();
         let (heard, suppressed, speech_ended, closed, transcribed) =
             open.heard.unwrap_or_else(|| (String::new(), None, now, now, now));

@@ -268,8 +268,10 @@ pub fn run(
                 // Whatever was noted of this turn was sent before its sound was.
                 notebook.try_iter().for_each(|n| note(&mut collector, n));
                 let _ = heard.try_send((turn, played.clone()));
-                let finished = collector.finish(turn, played);
-                if outcome.is_ok() {
+                for finished in collector.finish(turn, played) {
+                    if outcome.is_err() {
+                        break;
+                    }
                     match report(finished) {
                         Ok(Flow::Continue) => {}
                         Ok(Flow::Stop) => turns.silence_all(),
@@ -426,7 +428,7 @@ pub fn run_one_after_the_other(
             collector.note(note);
         }
         for played in step_all(&mut play, speech)? {
-            reports.push(collector.finish(played.turn, played.body));
+            reports.extend(collector.finish(played.turn, played.body));
         }
     }
     drop(converse);

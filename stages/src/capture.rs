@@ -307,7 +307,9 @@ fn open_stream(
         )
     }
     let format = config.sample_format();
-    let config = config.config();
+    // Left to itself, a sound server hands over a second or more at a time, and the answer waits for it.
+    let config =
+        cpal::StreamConfig { buffer_size: cpal::BufferSize::Fixed(config.sample_rate() / 50), ..config.config() };
     match format {
         cpal::SampleFormat::I8 => build::<i8>(device, config, channels, producer, lost, failed),
         cpal::SampleFormat::I16 => build::<i16>(device, config, channels, producer, lost, failed),
