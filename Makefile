@@ -15,7 +15,7 @@ demo: build ## Run the applications on the bundled models and media.
 
 test: setup-test ## Run all tests (set-up included).
 	@$(CARGO) build --release --quiet --workspace
-	@$(CARGO) test --release --workspace --quiet -- --quiet 2>&1 | sh assets/setup/test-summary.sh
+	@$(CARGO) test --release --workspace --quiet 2>&1 | sh assets/setup/test-summary.sh
 
 check: setup ## Formatting and lints, warnings denied.
 	@$(CARGO) fmt --all --check
