@@ -10,6 +10,7 @@ pub mod devices;
 pub mod drive;
 pub mod generate;
 pub mod home;
+mod hush;
 pub mod listen;
 pub mod messages;
 pub mod notes;
