@@ -15,6 +15,7 @@ pub mod hub;
 pub mod log;
 pub mod models_command;
 pub mod models_lock;
+pub mod recordings;
 pub mod registry;
 pub mod signals;
 pub mod turn_report;
