@@ -13,8 +13,8 @@ use nearfield_stages::play::Outlet;
 use serde_json::{Value, json};
 
 use crate::cli::{BenchArgs, BenchWhat};
-use crate::commands::{read_speech, recordings};
 use crate::config::VoiceConfig;
+use crate::recordings::{read_speech, recordings};
 use crate::registry::Registry;
 use crate::turn_report::{TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};

@@ -2,12 +2,11 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::CommandFactory;
-use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
 use nearfield_models::flow::Flow;
 use nearfield_models::stt::SpeechToText;
 use nearfield_stages::capture::{Pace, Source, StopSignal, StoppableStdin};
@@ -23,6 +22,7 @@ use serde_json::json;
 use crate::cli::{BenchWhat, ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, VoiceArgs};
 use crate::config::{ConfigError, VoiceConfig};
 use crate::models_command::{self, PullSettings};
+use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
@@ -127,48 +127,6 @@ fn man_page(out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(&page)
 }
 
-/// The folder's recordings in natural order (2 before 10), or the file itself.
-///
-/// # Errors
-/// If there is no such file or folder, or no recording in it.
-pub fn recordings(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let metadata = std::fs::metadata(path).with_context(|| format!("the input {} can't be read", path.display()))?;
-    if !metadata.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let known = ["wav", "flac", "ogg", "oga", "mp3", "aiff", "aif"];
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).with_context(|| format!("the folder {} can't be read", path.display()))? {
-        let file = entry?.path();
-        let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-        if known.contains(&extension.as_str()) && file.is_file() {
-            files.push(file);
-        }
-    }
-    if files.is_empty() {
-        bail!("the folder {} holds no recording ({})", path.display(), known.join(", "));
-    }
-    files.sort_by_cached_key(|f| natural_key(&f.to_string_lossy()));
-    Ok(files)
-}
-
-/// Orders numbers within names by their value.
-fn natural_key(name: &str) -> Vec<(u64, String)> {
-    let mut key = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (head, tail) = rest.split_at(text);
-        let digits = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
-        key.push((0, head.to_lowercase()));
-        if digits > 0 {
-            key.push((tail[..digits].parse().unwrap_or(u64::MAX), String::new()));
-        }
-        rest = &tail[digits..];
-    }
-    key
-}
-
 fn outlet(output: &str, device: &str) -> anyhow::Result<Outlet> {
     let device = Some(device.to_owned()).filter(|d| !d.is_empty());
     let is_wav = Path::new(output).extension().is_some_and(|e| e.eq_ignore_ascii_case("wav"));
@@ -258,27 +216,6 @@ fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> 
         bail!("{failures} of {} files could not be transcribed", args.files.len());
     }
     Ok(())
-}
-
-/// A whole recording at 16 kHz, mono.
-///
-/// # Errors
-/// If it can't be read.
-pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
-    let mut reader = match path == Path::new("-") {
-        true => ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input")?,
-        false => ClipReader::open(path)?,
-    };
-    let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
-    let mut samples = Vec::new();
-    while let Some(block) = reader.next_block()? {
-        resampler.push(block, &mut |s| samples.extend_from_slice(s));
-    }
-    resampler.finish(&mut |s| samples.extend_from_slice(s));
-    if reader.truncated() {
-        tracing::warn!(file = %path.display(), "the file ends before its header says; what is there is used");
-    }
-    Ok(samples)
 }
 
 fn transcribe_file(
@@ -434,16 +371,4 @@ fn list_devices(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recordings_come_in_natural_order() {
-        let mut names = ["q10.wav", "q2.wav", "Q1.wav"];
-        names.sort_by_cached_key(|n| natural_key(n));
-        assert_eq!(names, ["Q1.wav", "q2.wav", "q10.wav"]);
-    }
 }

@@ -1,5 +1,5 @@
 //! What `nearfield models list|show|pull|verify|path` prints. Results go to the writer that is passed in, progress to stderr; the
-//! models themselves are `registry.rs`, fetching is `hub.rs`.
+//! models themselves are `registry.rs`, fetching is `hub/`.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};

@@ -1,6 +1,6 @@
 //! The models Nearfield knows (`assets/models/models.toml`), and the way from a name, or from a path of the user's own, to files
 //! on this disk: bundled beside that list, or pulled into the Hugging Face cache. It never uses the network: fetching is
-//! `hub.rs`, and what was fetched is held to by `models_lock.rs`.
+//! `hub/`, and what was fetched is held to by `models_lock.rs`.
 
 use std::env;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::content_hash::Sha256;
-use crate::hub_cache::{HubCache, is_commit, is_inner_path, is_repository};
+use crate::hub::cache::{HubCache, is_commit, is_inner_path, is_repository};
 use crate::models_lock::{LockError, LockedFile, ModelsLock};
 
 /// The list as it was when this program was built, so that it is known even where the clone is not.

@@ -416,7 +416,7 @@ pub fn run_one_after_the_other(
     let mut collector = Collector::new(Ledger::default(), Duration::from_millis(config.latency.first_audio_ms));
     let mut reports = Vec::new();
     for path in recordings {
-        let samples = crate::commands::read_speech(path, stop)?;
+        let samples = crate::recordings::read_speech(path, stop)?;
         let frame = Frame { samples, captured: Instant::now(), last: true };
         let heard = step_all(&mut listen, vec![Envelope::new(Turn(0), frame)])?;
         let heard = heard.into_iter().filter(|u| u.body.guess.is_none()).collect();

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError};
 use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
 
 use crate::devices::{self, DeviceError, Direction};
+use crate::hush::hush;
 use crate::messages::{Envelope, Frame};
 use crate::turn::Turn;
 
@@ -222,7 +223,7 @@ fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopS
         name: label.clone(),
         reason: e.to_string(),
     };
-    let config = device.default_input_config().map_err(unusable)?;
+    let config = hush(|| device.default_input_config()).map_err(unusable)?;
     let channels = usize::from(config.channels());
     let rate = SampleRate(config.sample_rate());
     let (producer, mut consumer) = rtrb::RingBuffer::new(rate.samples_in(MIC_BUFFER));
@@ -230,7 +231,7 @@ fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopS
     let failed = Arc::new(AtomicBool::new(false));
     let stream = {
         let (lost, failed) = (lost.clone(), failed.clone());
-        open_stream(&device, &config, channels, producer, lost, failed).map_err(unusable)?
+        hush(|| open_stream(&device, &config, channels, producer, lost, failed)).map_err(unusable)?
     };
     stream.play().map_err(unusable)?;
     tracing::info!(microphone = label, rate_hz = rate.0, channels, "listening");

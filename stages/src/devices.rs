@@ -6,6 +6,8 @@
 use cpal::traits::{DeviceTrait, HostTrait};
 use serde::Serialize;
 
+use crate::hush::hush;
+
 /// Which end of a device is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +79,10 @@ impl Direction {
 
 /// Every device that can be used now, microphones first.
 pub fn list() -> Vec<DeviceInfo> {
+    hush(list_all)
+}
+
+fn list_all() -> Vec<DeviceInfo> {
     let host = cpal::default_host();
     let mut devices = Vec::new();
     for direction in [Direction::Input, Direction::Output] {
@@ -105,6 +111,10 @@ pub fn list() -> Vec<DeviceInfo> {
 /// # Errors
 /// If there is none.
 pub fn find(direction: Direction, wanted: Option<&str>) -> Result<cpal::Device, DeviceError> {
+    hush(|| find_among_all(direction, wanted))
+}
+
+fn find_among_all(direction: Direction, wanted: Option<&str>) -> Result<cpal::Device, DeviceError> {
     let host = cpal::default_host();
     let Some(wanted) = wanted else {
         return default_device(&host, direction).ok_or(DeviceError::None {

@@ -13,6 +13,7 @@ pub mod devices;
 pub mod drive;
 pub mod generate;
 pub mod home;
+mod hush;
 pub mod listen;
 pub mod look;
 pub mod messages;

@@ -13,6 +13,7 @@ use nearfield_models::audio::{Resampler, SampleRate, WavWriter};
 
 use crate::devices::{self, DeviceError, Direction};
 use crate::drive::{Emit, Stage};
+use crate::hush::hush;
 use crate::messages::{Envelope, Played, Speech};
 use crate::turn::{Turn, Turns};
 
@@ -342,11 +343,12 @@ impl Speaker {
         };
         let shared = Arc::new(Shared::default());
         let on_error = shared.clone();
-        let mut sink = rodio::DeviceSinkBuilder::from_device(device)
-            .map_err(unusable)?
-            .with_error_callback(move |_| on_error.failed.store(true, Ordering::Release))
-            .open_stream()
-            .map_err(unusable)?;
+        let mut sink = hush(|| {
+            rodio::DeviceSinkBuilder::from_device(device)?
+                .with_error_callback(move |_| on_error.failed.store(true, Ordering::Release))
+                .open_stream()
+        })
+        .map_err(unusable)?;
         sink.log_on_drop(false);
         let rate = SampleRate(sink.config().sample_rate().get());
         let (producer, consumer) = rtrb::RingBuffer::new(rate.samples_in(DEVICE_BUFFER));

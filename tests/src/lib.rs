@@ -83,6 +83,13 @@ pub fn run(args: &[&str]) -> Ran {
     finish(nearfield(args), &[], Duration::from_secs(120))
 }
 
+/// Asks these questions about `home` in writing, to be answered aloud to nobody.
+pub fn ask(home: &Path, questions: &[&str]) -> Ran {
+    let mut args = vec!["voice", "--home", arg(home), "--output", "null", "--json"];
+    args.extend(questions.iter().flat_map(|q| ["--text", q]));
+    run(&args)
+}
+
 pub fn run_with_input(args: &[&str], input: &[u8]) -> Ran {
     finish(nearfield(args), input, Duration::from_secs(120))
 }

@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nearfield::content_hash::Sha256;
+use nearfield::hub::cache::HubCache;
 use nearfield::hub::{Event, Hub, HubError, Patience, Pulled, Wanted};
-use nearfield::hub_cache::HubCache;
 use nearfield::models_command::{self, PullSettings};
 use nearfield::models_lock::{LockedFile, ModelsLock};
 use nearfield::registry::{Places, Registry, RegistryError};

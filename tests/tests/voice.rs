@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use nearfield_tests::{arg, assets, finish, home, nearfield, noise, run, run_with_input, speech, wait_for, write_wav};
+use nearfield_tests::{
+    arg, ask, assets, finish, home, nearfield, noise, run, run_with_input, speech, wait_for, write_wav,
+};
 use serde_json::Value;
 
 fn state(home: &Path) -> Value {
@@ -14,16 +16,7 @@ fn state(home: &Path) -> Value {
 fn every_turn_prints_one_object_with_the_documented_keys() {
     let folder = tempfile::tempdir().unwrap();
     let home = home(folder.path());
-    let ran = run(&[
-        "voice",
-        "--text",
-        "What is the temperature in the kitchen?",
-        "--home",
-        arg(&home),
-        "--output",
-        "null",
-        "--json",
-    ]);
+    let ran = ask(&home, &["What is the temperature in the kitchen?"]);
     let turns = ran.assert_done().json();
     assert_eq!(turns.len(), 1);
     let turn = &turns[0];
@@ -54,18 +47,7 @@ fn the_first_audio_is_the_sum_of_what_led_to_it() {
 fn a_second_question_reuses_the_cache_of_the_first() {
     let folder = tempfile::tempdir().unwrap();
     let home = home(folder.path());
-    let ran = run(&[
-        "voice",
-        "--text",
-        "Is the front door locked?",
-        "--text",
-        "And the back door?",
-        "--home",
-        arg(&home),
-        "--output",
-        "null",
-        "--json",
-    ]);
+    let ran = ask(&home, &["Is the front door locked?", "And the back door?"]);
     let turns = ran.assert_done().json();
     let tokens = |i: usize, key: &str| turns[i]["tokens"][key].as_u64().unwrap();
     assert!(tokens(1, "reused") > 80, "{turns:#?}");

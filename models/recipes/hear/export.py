@@ -83,6 +83,38 @@ def write(path, tensors, kind):
             f.write(struct.pack("3i", x.ndim, len(name), t) + struct.pack(f"{x.ndim}i", *x.shape[::-1]) + name.encode() + raw)
 
 
+def read(path, spelling):
+    """The state of a file that `write` wrote in q5_1, for training to go on from it: the values as they were rounded,
+    the token table folded again, without the CTC head, which is not in the file."""
+    f = open(path, "rb")
+    head = struct.unpack("12i", f.read(48))
+    assert head[0] == 0x67676D6C and head[3] == train.WIDTH and head[11] % 1000 == 9, "not a q5_1 file of this width"
+    n_mel, n_fft = struct.unpack("2i", f.read(8))
+    f.seek(4 * n_mel * n_fft, 1)
+    for _ in range(struct.unpack("i", f.read(4))[0]):
+        f.seek(struct.unpack("i", f.read(4))[0], 1)
+    state = {}
+    while header := f.read(12):
+        n_dims, n_name, t = struct.unpack("3i", header)
+        shape = struct.unpack(f"{n_dims}i", f.read(4 * n_dims))[::-1]
+        name, n = f.read(n_name).decode(), int(np.prod(shape))
+        if t == 7:
+            b = np.frombuffer(f.read(n // 32 * 24), np.uint8).reshape(-1, 24)
+            d, low = (b[:, i:i + 2].copy().view(np.float16).astype(np.float32) for i in (0, 2))
+            fifth = b[:, 4:8].copy().view(np.uint32) >> np.arange(32, dtype=np.uint32) & 1
+            q = np.concatenate([b[:, 8:] & 15, b[:, 8:] >> 4], 1) | (fifth << 4)
+            x = q * d + low
+        else:
+            x = np.frombuffer(f.read(n * (2 if t else 4)), np.float16 if t else np.float32).astype(np.float32)
+        state[name] = torch.from_numpy(x.reshape(shape).astype(np.float32))
+    for name in ("encoder.conv1.bias", "encoder.conv2.bias"):
+        state[name] = state[name].flatten()
+    full = state["decoder.token_embedding.weight"]
+    unused = np.setdiff1d(np.arange(train.N_VOCAB), spelling.ids)[:1]
+    state["decoder.token_embedding.weight"] = torch.cat([full[spelling.ids], full[unused]])
+    return state
+
+
 def load(checkpoint):
     """The trained model and its spelling."""
     state = torch.load(checkpoint, weights_only=False, map_location="cpu")

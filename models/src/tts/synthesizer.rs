@@ -70,25 +70,21 @@ impl Voice for Espeak {
     }
 
     fn speak(&mut self, text: &str, sink: &mut dyn FnMut(&[f32]) -> Flow) -> Result<(), TtsError> {
-        let Some(text) = speakable(text)? else {
-            return Ok(());
-        };
-        let mut process = Process::start(ESPEAK, &self.arguments, self.stall)?;
-        process.give(&text)?;
-        let mut trim = Trim::new(self.rate);
-        {
-            let Some(mut wav) = process.sound()? else {
-                return Err(process.failure());
-            };
-            while let Some(block) = wav.next_block().map_err(|e| process_error(ESPEAK, self.stall, &e))? {
-                if trim.push(block, sink).is_stop() {
-                    return Ok(());
+        speak_trimmed(text, self.rate, sink, &mut |text, sink| {
+            let mut process = Process::start(ESPEAK, &self.arguments, self.stall)?;
+            process.give(text)?;
+            {
+                let Some(mut wav) = process.sound()? else {
+                    return Err(process.failure());
+                };
+                while let Some(block) = wav.next_block().map_err(|e| process_error(ESPEAK, self.stall, &e))? {
+                    if sink(block).is_stop() {
+                        return Ok(());
+                    }
                 }
             }
-        }
-        process.finish()?;
-        let _ = trim.finish(sink);
-        Ok(())
+            process.finish()
+        })
     }
 }
 
@@ -172,20 +168,33 @@ impl Voice for Flite {
     }
 
     fn speak(&mut self, text: &str, sink: &mut dyn FnMut(&[f32]) -> Flow) -> Result<(), TtsError> {
-        let Some(text) = speakable(text)? else {
-            return Ok(());
-        };
-        let mut trim = Trim::new(self.rate);
-        let mut flow = Flow::Continue;
-        self.synthesize(&text, &mut |_, block| {
-            flow = trim.push(block, sink);
-            flow
-        })?;
-        if !flow.is_stop() {
-            let _ = trim.finish(sink);
-        }
-        Ok(())
+        speak_trimmed(text, self.rate, sink, &mut |text, sink| self.synthesize(text, &mut |_, block| sink(block)))
     }
+}
+
+/// Whoever takes a block of samples and says whether more is wanted.
+type Sink<'a> = dyn FnMut(&[f32]) -> Flow + 'a;
+
+/// Says what is speakable of `text`, without the silence that engines put before and after it.
+fn speak_trimmed(
+    text: &str,
+    rate: SampleRate,
+    sink: &mut Sink<'_>,
+    say: &mut dyn FnMut(&str, &mut Sink<'_>) -> Result<(), TtsError>,
+) -> Result<(), TtsError> {
+    let Some(text) = speakable(text)? else {
+        return Ok(());
+    };
+    let mut trim = Trim::new(rate);
+    let mut flow = Flow::Continue;
+    say(&text, &mut |block| {
+        flow = trim.push(block, sink);
+        flow
+    })?;
+    if !flow.is_stop() {
+        let _ = trim.finish(sink);
+    }
+    Ok(())
 }
 
 /// The phonemes of `text` in the International Phonetic Alphabet, by espeak-ng's voice `voice`.

@@ -1,6 +1,6 @@
 //! The Hugging Face cache on disk, as every tool that uses the hub lays it out: for each repository the contents (`blobs`, named
 //! by their ETag), the trees of commits (`snapshots`, links into the blobs) and what branches and tags were (`refs`).
-//! Finding a file and putting a finished one in place; fetching is `hub.rs`.
+//! Finding a file and putting a finished one in place; fetching is `hub/`.
 //! Layout: <https://huggingface.co/docs/hub/local-cache>.
 
 use std::fs::{self, File};

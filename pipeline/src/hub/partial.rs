@@ -9,7 +9,7 @@ use sha2::Digest;
 
 use crate::content_hash::{Sha256, for_each_chunk};
 use crate::hub::Event;
-use crate::hub_error::HubError;
+use crate::hub::error::HubError;
 
 /// The unfinished file, and the hashes of what is in it.
 pub(crate) struct Partial {

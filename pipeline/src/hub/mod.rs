@@ -1,6 +1,6 @@
 //! Pulling one file from a Hugging Face hub into the cache: ask what it is, fetch or resume it, hold it to every hash that is
 //! known of it, record it in `models.lock`, and only then let it appear under its name. The terminal is not its affair: what
-//! happens is told as [`Event`]s. One request is `hub_exchange.rs`, the layout on disk `hub_cache.rs`.
+//! happens is told as [`Event`]s. One request is `exchange.rs`, the layout on disk `cache.rs`.
 //!
 //! The hub's protocol: `HEAD {endpoint}/{repository}/resolve/{revision}/{file}` states the commit (`X-Repo-Commit`), the
 //! content's hash (`X-Linked-Etag`, or the `ETag` of a small file: its git blob hash) and its size (`X-Linked-Size`, or
@@ -13,12 +13,18 @@ use std::time::{Duration, Instant};
 use ureq::http::Uri;
 
 use crate::content_hash::Sha256;
-use crate::hub_cache::{HubCache, is_commit, is_etag_name};
-pub use crate::hub_error::{HubError, WrongHash};
-pub use crate::hub_exchange::Patience;
-use crate::hub_exchange::{Answer, Exchange, Part, Trouble, shown, sleep};
-use crate::hub_partial::{Partial, disk, hash_whole};
 use crate::models_lock::{LockedFile, ModelsLock};
+
+pub mod cache;
+mod error;
+mod exchange;
+mod partial;
+
+use cache::{HubCache, is_commit, is_etag_name};
+pub use error::{HubError, WrongHash};
+pub use exchange::Patience;
+use exchange::{Answer, Exchange, Part, Trouble, shown, sleep};
+use partial::{Partial, disk, hash_whole};
 
 /// Where models come from unless `HF_ENDPOINT` says otherwise.
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";

@@ -1,0 +1,82 @@
+//! Recordings that are given as input: one file, a folder of them, or standard input.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
+use nearfield_stages::capture::{StopSignal, StoppableStdin};
+
+/// The folder's recordings in natural order (2 before 10), or the file itself.
+///
+/// # Errors
+/// If there is no such file or folder, or no recording in it.
+pub fn recordings(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let metadata = std::fs::metadata(path).with_context(|| format!("the input {} can't be read", path.display()))?;
+    if !metadata.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let known = ["wav", "flac", "ogg", "oga", "mp3", "aiff", "aif"];
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).with_context(|| format!("the folder {} can't be read", path.display()))? {
+        let file = entry?.path();
+        let extension = file.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+        if known.contains(&extension.as_str()) && file.is_file() {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        bail!("the folder {} holds no recording ({})", path.display(), known.join(", "));
+    }
+    files.sort_by_cached_key(|f| natural_key(&f.to_string_lossy()));
+    Ok(files)
+}
+
+/// A whole recording at 16 kHz, mono.
+///
+/// # Errors
+/// If it can't be read.
+pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
+    let mut reader = match path == Path::new("-") {
+        true => ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input")?,
+        false => ClipReader::open(path)?,
+    };
+    let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
+    let mut samples = Vec::new();
+    while let Some(block) = reader.next_block()? {
+        resampler.push(block, &mut |s| samples.extend_from_slice(s));
+    }
+    resampler.finish(&mut |s| samples.extend_from_slice(s));
+    if reader.truncated() {
+        tracing::warn!(file = %path.display(), "the file ends before its header says; what is there is used");
+    }
+    Ok(samples)
+}
+
+/// Orders numbers within names by their value.
+fn natural_key(name: &str) -> Vec<(u64, String)> {
+    let mut key = Vec::new();
+    let mut rest = name;
+    while !rest.is_empty() {
+        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        let (head, tail) = rest.split_at(text);
+        let digits = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
+        key.push((0, head.to_lowercase()));
+        if digits > 0 {
+            key.push((tail[..digits].parse().unwrap_or(u64::MAX), String::new()));
+        }
+        rest = &tail[digits..];
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_come_in_natural_order() {
+        let mut names = ["q10.wav", "q2.wav", "Q1.wav"];
+        names.sort_by_cached_key(|n| natural_key(n));
+        assert_eq!(names, ["Q1.wav", "q2.wav", "q10.wav"]);
+    }
+}
