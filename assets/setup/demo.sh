@@ -16,3 +16,11 @@ echo "the trace:        out/trace.json (open it in ui.perfetto.dev or chrome://t
 echo
 echo "== nearfield transcribe: what the answers sound like to the recognizer"
 "$bin" transcribe out/answers.wav
+
+echo
+echo "== nearfield caption: a street on which little happens, three pictures of each scene (models: see-nano, talk-nano)"
+echo "   * a new caption, = the same scene: no time at the language model"
+rm -f out/events.jsonl
+"$bin" caption --input assets/pictures --set output.all=true --snapshots out/snapshots --events out/events.jsonl
+echo "the snapshots:    out/snapshots"
+echo "the events:       out/events.jsonl"

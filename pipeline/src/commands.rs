@@ -26,7 +26,7 @@ use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, doctor, signals};
+use crate::{bench, caption_output, doctor, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -91,6 +91,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     };
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
+        Command::Caption(args) => caption_output::caption(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
         Command::Say(args) => say(args, &stop),
         Command::Chat(args) => chat(args, &stop, &mut out),
@@ -190,7 +191,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     }
 }
 
-fn open_trace(path: &Path) -> anyhow::Result<TraceWriter<BufWriter<File>>> {
+pub(crate) fn open_trace(path: &Path) -> anyhow::Result<TraceWriter<BufWriter<File>>> {
     let file = File::create(path).with_context(|| format!("the trace {} can't be written", path.display()))?;
     Ok(TraceWriter::begin(BufWriter::new(file))?)
 }

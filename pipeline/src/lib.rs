@@ -6,6 +6,10 @@
 use std::sync::LazyLock;
 
 pub mod bench;
+pub mod bench_caption;
+pub mod caption;
+pub mod caption_config;
+pub mod caption_output;
 pub mod cli;
 pub mod commands;
 pub mod config;

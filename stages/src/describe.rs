@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use nearfield_models::llm::{GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
 use nearfield_models::vision::{
-    Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words, names_what_was_seen,
-    plain_sentence,
+    Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words,
+    names_what_was_seen, plain_sentence,
 };
 
 use crate::alerts::Alerts;
@@ -45,6 +45,8 @@ pub struct DescribeOptions {
     pub by_rule: bool,
     /// A model's caption that does not name what was found gives way to the rule's.
     pub must_name: bool,
+    /// Nothing is known of a picture but how much it resembles others: that a scene has changed is all there is to say.
+    pub blind: bool,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -169,7 +171,7 @@ impl Describe {
 
     /// Has the part of the prompt computed that no picture changes.
     fn keep_warm(&self) {
-        if self.options.by_rule {
+        if self.options.by_rule || self.options.blind {
             return;
         }
         match self.rendered(&self.options.question, PICTURE_MARK) {
@@ -197,7 +199,8 @@ impl Describe {
     fn prompt(&self, question: &str, sight: &Sight) -> anyhow::Result<(Vec<TokenId>, Vec<f32>)> {
         let tokenizer = self.llm.llm().tokenizer()?;
         let d_model = self.llm.llm().info().d_model;
-        let soft = |n: usize| self.picture_token.into_iter().chain(std::iter::repeat_n(TokenId::EMBEDDING, n)).collect();
+        let soft =
+            |n: usize| self.picture_token.into_iter().chain(std::iter::repeat_n(TokenId::EMBEDDING, n)).collect();
         let (span, rows): (Vec<TokenId>, Vec<f32>) = match &self.form {
             PictureForm::MixedWords(words) => {
                 let slots = sight.slots.as_ref().context("the encoder gave no slots")?;
@@ -205,7 +208,8 @@ impl Describe {
                 for slot in slots.probabilities.chunks_exact(slots.n_words) {
                     let at = rows.len();
                     rows.resize(at + d_model, 0.0f32);
-                    for (probability, word) in slot.iter().zip(words.chunks_exact(d_model)).filter(|(p, _)| **p > 1e-4) {
+                    for (probability, word) in slot.iter().zip(words.chunks_exact(d_model)).filter(|(p, _)| **p > 1e-4)
+                    {
                         rows[at..].iter_mut().zip(word).for_each(|(row, v)| *row += probability * v);
                     }
                 }
@@ -251,7 +255,13 @@ impl Describe {
     }
 
     /// Asks the language model whether the caption in force fits this sight: by how much "yes" is above "no".
-    fn second_opinion(&self, turn: Turn, ask: &SecondOpinion, sight: &Sight, tokens: &mut Tokens) -> anyhow::Result<f32> {
+    fn second_opinion(
+        &self,
+        turn: Turn,
+        ask: &SecondOpinion,
+        sight: &Sight,
+        tokens: &mut Tokens,
+    ) -> anyhow::Result<f32> {
         let tokenizer = self.llm.llm().tokenizer()?;
         let first = |answer: &str| tokenizer.encode(answer, false).first().copied();
         let (yes, no) = first(&ask.yes).zip(first(&ask.no)).context("prompt.yes and prompt.no must not be empty")?;
@@ -310,6 +320,10 @@ impl Describe {
     /// A new caption and its author; on an error the rule's, and the error.
     fn caption_of(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> (String, Author, anyhow::Result<()>) {
         let by_rule = || plain_sentence(&sight.words, &sight.objects, &sight.labels);
+        if self.options.blind {
+            let text = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
+            return (text.to_owned(), Author::Rule, Ok(()));
+        }
         if self.options.by_rule {
             return (by_rule(), Author::Rule, Ok(()));
         }
@@ -356,6 +370,7 @@ impl Stage for Describe {
             }
             if let Some(ask) = &self.options.second_opinion
                 && verdict != Verdict::First
+                && !self.options.blind
                 && self.author != Author::Nominal
                 && self.options.reuse == Reuse::Scene
             {
@@ -370,12 +385,12 @@ impl Stage for Describe {
                 result = result.and(outcome);
                 if self.turns.is_alive(turn) {
                     // The same words for another picture are no news.
-                    changed = caption != self.caption || verdict == Verdict::First;
+                    changed = caption != self.caption || verdict == Verdict::First || self.options.blind;
                     (self.caption, author) = (caption, by);
                 }
             }
             self.gate.described(&sight.embedding, view.at, false);
-            if !self.options.by_rule {
+            if !self.options.by_rule && !self.options.blind {
                 language = begun.elapsed();
             }
         }

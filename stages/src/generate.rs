@@ -233,8 +233,7 @@ impl Scheduler {
     fn step(&mut self, i: usize) -> bool {
         let Self { llm, sessions, jobs, inbox, .. } = self;
         let Running { job, extras, events, prefill, writing, .. } = &mut jobs[i];
-        let Seat { session, rows, .. } =
-            sessions.get_mut(&job.session).expect("a job names a session that was opened");
+        let Seat { session, rows, .. } = sessions.get_mut(&job.session).expect("a job names a session that was opened");
         let wanted = || (job.wanted)();
         let stopped = |generated| Event::Done { finish: Finish::Stopped, generated };
         let Some((generation, sampler)) = writing else {
@@ -437,7 +436,8 @@ mod tests {
         tokens.extend([TokenId::EMBEDDING; 5]);
         tokens.extend(tokenizer.encode("What do you see?<|end|><|assistant|>", true));
         let word = |id: u32| llm.llm().embedding(TokenId(id)).unwrap();
-        let mean = |i: u32| word(300 + i).iter().zip(word(400 + i * seed)).map(|(a, b)| (a + b) / 2.0).collect::<Vec<_>>();
+        let mean =
+            |i: u32| word(300 + i).iter().zip(word(400 + i * seed)).map(|(a, b)| (a + b) / 2.0).collect::<Vec<_>>();
         (tokens, (0..5).flat_map(mean).collect())
     }
 

@@ -56,7 +56,14 @@ pub fn fastestdet(data: &[f32], n_labels: usize, rows: usize, columns: usize, th
 }
 
 /// Boxes `[n, 4]` with scores `[n, n_labels]`; `scale` turns the boxes' units into parts of the input.
-pub fn boxes(boxes: &[f32], scores: &[f32], n_labels: usize, corners: bool, scale: (f32, f32), threshold: f32) -> Vec<Found> {
+pub fn boxes(
+    boxes: &[f32],
+    scores: &[f32],
+    n_labels: usize,
+    corners: bool,
+    scale: (f32, f32),
+    threshold: f32,
+) -> Vec<Found> {
     let mut found = Vec::new();
     for (numbers, scores) in boxes.chunks_exact(4).zip(scores.chunks_exact(n_labels.max(1))) {
         let (class, score) = largest(scores.iter().copied());
@@ -151,7 +158,8 @@ mod tests {
     fn both_forms_of_yolo_give_the_same_box() {
         let v8: Vec<f32> = [[32.0, 5.0], [16.0, 5.0], [8.0, 1.0], [4.0, 1.0], [0.1, 0.0], [0.8, 0.1]].concat();
         let v5 = [[32.0, 16.0, 8.0, 4.0, 1.0, 0.1, 0.8], [5.0, 5.0, 1.0, 1.0, 0.2, 0.0, 0.1]].concat();
-        let (a, b) = (yolo(&v8, 2, false, (1.0 / 64.0, 1.0 / 64.0), 0.5), yolo(&v5, 2, true, (1.0 / 64.0, 1.0 / 64.0), 0.5));
+        let (a, b) =
+            (yolo(&v8, 2, false, (1.0 / 64.0, 1.0 / 64.0), 0.5), yolo(&v5, 2, true, (1.0 / 64.0, 1.0 / 64.0), 0.5));
         assert_eq!(a, b);
         assert_eq!((a[0].class, a[0].rect), (1, Rect { x: 0.4375, y: 0.21875, w: 0.125, h: 0.0625 }));
     }

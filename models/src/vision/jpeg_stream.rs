@@ -96,9 +96,10 @@ pub fn is_whole_jpeg(bytes: &[u8]) -> bool {
 fn walk(bytes: &[u8], walk: &mut Walk) -> Step {
     loop {
         if walk.in_scan {
-            let Some(found) = bytes[walk.at.min(bytes.len())..].windows(2).position(|w| {
-                w[0] == 0xFF && !(w[1] == 0x00 || (0xD0..=0xD7).contains(&w[1]) || w[1] == 0xFF)
-            }) else {
+            let Some(found) = bytes[walk.at.min(bytes.len())..]
+                .windows(2)
+                .position(|w| w[0] == 0xFF && !(w[1] == 0x00 || (0xD0..=0xD7).contains(&w[1]) || w[1] == 0xFF))
+            else {
                 walk.at = bytes.len().saturating_sub(1).max(walk.at);
                 return Step::More;
             };

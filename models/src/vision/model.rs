@@ -64,7 +64,7 @@ impl VisionModel {
         Self { looks: Looks::Descriptor }
     }
 
-    /// Opens a model; files that the manifest names are relative to `folder`.
+    /// Opens a model; files that the manifest names are looked for in `folder`, then beside the model.
     ///
     /// # Errors
     /// The model, its labels or its manifest can't be used, or do not fit together.
@@ -90,14 +90,16 @@ impl VisionModel {
             encoder.labels.clone()
         } else if let Some(classifier) = &manifest.classifier {
             outputs.extend(classifier.output.as_deref());
-            read_labels(&folder.join(&classifier.labels))?
+            read_labels(&beside(folder, path, &classifier.labels))?
         } else {
             let detector = manifest.detector.as_ref().expect("the manifest was checked");
             match &detector.head {
-                DetectorHead::FastestDet { output } | DetectorHead::Yolo { output, .. } => outputs.extend(output.as_deref()),
+                DetectorHead::FastestDet { output } | DetectorHead::Yolo { output, .. } => {
+                    outputs.extend(output.as_deref())
+                }
                 DetectorHead::Boxes { boxes, scores, .. } => outputs.extend([boxes.as_str(), scores.as_str()]),
             }
-            read_labels(&folder.join(&detector.labels))?
+            read_labels(&beside(folder, path, &detector.labels))?
         };
         onnx.expect(&[&input], &outputs)?;
         let mut model = Model { onnx, manifest, input, labels };
@@ -113,9 +115,7 @@ impl VisionModel {
     /// If the model fails.
     pub fn look(&mut self, picture: &Picture) -> Result<Sight, VisionError> {
         match &mut self.looks {
-            Looks::Descriptor => {
-                Ok(Sight { embedding: light_and_edges(picture), confidence: 1.0, ..Sight::default() })
-            }
+            Looks::Descriptor => Ok(Sight { embedding: light_and_edges(picture), confidence: 1.0, ..Sight::default() }),
             Looks::Model(model) => model.look(picture),
         }
     }
@@ -288,7 +288,9 @@ impl Model {
                 let width = n + if *objectness { 5 } else { 4 };
                 let side = if *objectness { output.shape.last() } else { output.shape.iter().rev().nth(1) };
                 if side != Some(&width) {
-                    return Err(self.wrong(format!("{n} labels need {width} numbers a box, but it has {:?}", output.shape)));
+                    return Err(
+                        self.wrong(format!("{n} labels need {width} numbers a box, but it has {:?}", output.shape))
+                    );
                 }
                 heads::yolo(&output.data, n, *objectness, (1.0 / columns, 1.0 / rows), floor)
             }
@@ -368,7 +370,8 @@ fn light_and_edges(picture: &Picture) -> Vec<f32> {
     const W: usize = 32;
     const H: usize = 24;
     let (pixels, _) = picture.resampled(W, H, super::Fit::Stretch);
-    let light: Vec<f32> = pixels.chunks_exact(3).map(|p| (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) / 255.0).collect();
+    let light: Vec<f32> =
+        pixels.chunks_exact(3).map(|p| (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) / 255.0).collect();
     let mut blocks = [vec![0.0f32; W * H / 4], vec![0.0f32; W * H / 4]];
     for y in 0..H {
         for x in 0..W {
@@ -394,6 +397,12 @@ fn light_and_edges(picture: &Picture) -> Vec<f32> {
     out
 }
 
+/// A file that the manifest names: beside the manifest, else beside the model.
+fn beside(folder: &Path, model: &Path, file: &Path) -> PathBuf {
+    let first = folder.join(file);
+    if first.exists() { first } else { model.parent().unwrap_or(Path::new("")).join(file) }
+}
+
 /// One label a line. `n01440764 tench, Tinca tinca` (ImageNet) becomes `tench`.
 fn read_labels(path: &Path) -> Result<Vec<String>, VisionError> {
     let wrong = |reason: String| VisionError::Labels { path: path.to_owned(), reason };
@@ -411,7 +420,8 @@ fn read_labels(path: &Path) -> Result<Vec<String>, VisionError> {
 
 fn label_of(line: &str) -> String {
     let line = line.trim();
-    let is_synset = |word: &str| word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|b| b.is_ascii_digit());
+    let is_synset =
+        |word: &str| word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|b| b.is_ascii_digit());
     let names = match line.split_once(' ') {
         Some((first, rest)) if is_synset(first) => rest,
         _ => line,

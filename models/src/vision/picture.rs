@@ -240,7 +240,8 @@ impl Picture {
         }
         let mut out = vec![0.0f32; width * height * 3];
         for (tap, out) in down.iter().zip(out.chunks_exact_mut(width * 3)) {
-            for (weight, line) in tap.weights.iter().zip(lines[(tap.first - first_row) * width * 3..].chunks_exact(width * 3))
+            for (weight, line) in
+                tap.weights.iter().zip(lines[(tap.first - first_row) * width * 3..].chunks_exact(width * 3))
             {
                 for (o, v) in out.iter_mut().zip(line) {
                     *o += weight * v;

@@ -6,10 +6,11 @@ use super::sight::{Label, Object, Sight};
 
 /// The vocabulary of the seventeen slots: light, then count, colour, object and place of up to four groups.
 pub const PICTURE_WORDS: [&str; 53] = [
-    "day", "night", "one", "two", "three", "four", "many", "red", "green", "blue", "yellow", "orange", "purple", "black",
-    "white", "brown", "pink", "grey", "plain", "person", "man", "woman", "child", "dog", "cat", "bird", "horse", "cow",
-    "sheep", "car", "bus", "truck", "bicycle", "boat", "train", "plane", "tree", "flower", "house", "chair", "table",
-    "cup", "ball", "apple", "book", "bottle", "umbrella", "clock", "key", "left", "middle", "right", "nothing",
+    "day", "night", "one", "two", "three", "four", "many", "red", "green", "blue", "yellow", "orange", "purple",
+    "black", "white", "brown", "pink", "grey", "plain", "person", "man", "woman", "child", "dog", "cat", "bird",
+    "horse", "cow", "sheep", "car", "bus", "truck", "bicycle", "boat", "train", "plane", "tree", "flower", "house",
+    "chair", "table", "cup", "ball", "apple", "book", "bottle", "umbrella", "clock", "key", "left", "middle", "right",
+    "nothing",
 ];
 
 const COUNTS: [&str; 5] = ["one", "two", "three", "four", "many"];
@@ -92,7 +93,9 @@ pub fn plain_sentence(words: &[String], objects: &[Object], labels: &[Label]) ->
             parts.push(format!("{} {}", counted(count, &slots[1], &slots[2]), preposition(&slots[3])));
         }
     } else if !objects.is_empty() {
-        parts.extend(groups(objects).iter().map(|g| format!("{} {}", counted(g.count, "plain", g.label), preposition(g.place))));
+        parts.extend(
+            groups(objects).iter().map(|g| format!("{} {}", counted(g.count, "plain", g.label), preposition(g.place))),
+        );
     } else if let Some(label) = labels.first() {
         parts.push(counted(1, "plain", &label.label));
     }
@@ -218,8 +221,7 @@ mod tests {
 
     #[test]
     fn a_caption_names_everything_that_was_found_and_nothing_else() {
-        let mut words: Vec<String> =
-            "day two red car left one plain dog right".split(' ').map(str::to_owned).collect();
+        let mut words: Vec<String> = "day two red car left one plain dog right".split(' ').map(str::to_owned).collect();
         words.resize(17, "nothing".to_owned());
         let sight = Sight { words, ..Sight::default() };
         for (caption, right) in [

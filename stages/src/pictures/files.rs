@@ -54,7 +54,9 @@ impl PictureFiles {
     /// The pictures that are there and were not given yet, in natural order.
     fn list(&self) -> anyhow::Result<Vec<PathBuf>> {
         let (folder, pattern) = match &self.place {
-            Place::File(file) => return Ok(vec![file.clone()].into_iter().filter(|f| !self.seen.contains(f)).collect()),
+            Place::File(file) => {
+                return Ok(vec![file.clone()].into_iter().filter(|f| !self.seen.contains(f)).collect());
+            }
             Place::Folder(folder) => (folder, None),
             Place::Pattern(folder, pattern) => (folder, Some(pattern)),
         };
@@ -156,8 +158,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Orders numbers within names by their value.
-fn natural_key(name: &str) -> Vec<(u64, String)> {
+/// A key that orders numbers within names by their value: `f2` before `f10`.
+pub fn natural_key(name: &str) -> Vec<(u64, String)> {
     let mut key = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {

@@ -278,7 +278,10 @@ mod tests {
         assert_eq!(watch(&url), (3, closed.to_owned()));
         let url = camera(vec![head("Content-Type: image/jpeg"), pictures.concat()], Duration::ZERO);
         assert_eq!(watch(&url), (3, closed.to_owned()));
-        let chunks = parts(&pictures).chunks(300).map(|c| [format!("{:x}\r\n", c.len()).as_bytes(), c, b"\r\n"].concat()).collect::<Vec<_>>();
+        let chunks = parts(&pictures)
+            .chunks(300)
+            .map(|c| [format!("{:x}\r\n", c.len()).as_bytes(), c, b"\r\n"].concat())
+            .collect::<Vec<_>>();
         let url = camera(vec![head("Transfer-Encoding: chunked"), chunks.concat()], Duration::ZERO);
         assert_eq!(watch(&url), (3, closed.to_owned()));
     }
