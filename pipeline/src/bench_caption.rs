@@ -140,6 +140,10 @@ fn pictures(args: &BenchArgs, registry: &Registry) -> anyhow::Result<Vec<PathBuf
         .filter(|p| p.extension().is_some_and(|e| e == "jpg" || e == "png"))
         .collect();
     files.sort_by_cached_key(|f| natural_key(&f.to_string_lossy()));
+    // Of several pictures of one scene (01-1.jpg, 01-2.jpg) the first.
+    let scene =
+        |f: &PathBuf| f.file_stem().map(|s| s.to_string_lossy().split('-').next().unwrap_or_default().to_owned());
+    files.dedup_by_key(|f| scene(f));
     Ok(files)
 }
 
