@@ -142,9 +142,9 @@ impl KvStore {
         }
     }
 
-    /// Moves what stands at `from` to `to` in every layer, and lets `turn` change the keys (`[kv_heads, head_dim]`) on the
-    /// way, as a new place needs another rotation.
-    pub fn shift(&mut self, from: usize, to: usize, turn: &mut dyn FnMut(&mut [f32])) {
+    /// Moves what stands at `from` to `to` in every layer, and lets `turn` change the keys (layer, `[kv_heads, head_dim]`) on
+    /// the way, as a new place needs another rotation.
+    pub fn shift(&mut self, from: usize, to: usize, turn: &mut dyn FnMut(usize, &mut [f32])) {
         assert!(from < self.capacity && to < self.capacity, "positions of the store");
         let width = self.head_dim;
         let mut keys = vec![0f32; self.kv_heads * width];
@@ -157,7 +157,7 @@ impl KvStore {
                     values[head * width + d] = source.value(from, d);
                 }
             }
-            turn(&mut keys);
+            turn(layer, &mut keys);
             self.write(Level::SCALAR, layer, to, &keys, &values);
         }
     }
@@ -477,7 +477,7 @@ mod tests {
         let mut store = KvStore::new(KvFormat::F16, 1, 1, 8, 16).unwrap();
         let (level, attention) = (Level::best(), Attention { n_heads: 1, first_position: 0, scale: 1.0, window: None });
         store.write(level, 0, 9, &[1.0; 8], &[2.5; 8]);
-        store.shift(9, 0, &mut |key| assert_eq!(key, [1.0; 8]));
+        store.shift(9, 0, &mut |_, key| assert_eq!(key, [1.0; 8]));
         let mut out = [0.0; 8];
         attend(level, &pool, &attention, &[1.0; 8], &store, 0, &mut out);
         assert_eq!(out, [2.5; 8]);

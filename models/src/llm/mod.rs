@@ -9,6 +9,7 @@ mod error;
 mod generate;
 pub mod gguf;
 mod measure;
+mod positions;
 mod sampler;
 mod session;
 mod template;
@@ -194,7 +195,7 @@ impl Llm {
         self.pool.set_threads(threads);
     }
 
-    /// The embedding of a token, for those who mix them with others: `[d_model]`.
+    /// The embedding of a token as [`Session::append_embeddings`] takes it, for those who mix them with others: `[d_model]`.
     ///
     /// # Errors
     /// The token is beyond the vocabulary.
@@ -207,6 +208,7 @@ impl Llm {
         }
         let mut row = vec![0.0; self.shape.d_model];
         self.weights.token_embedding.matrix(&self.gguf).read_row(token.0 as usize, &mut row);
+        row.iter_mut().for_each(|x| *x *= self.shape.embedding_scale);
         Ok(row)
     }
 }

@@ -5,12 +5,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nearfield_kernels::{
-    Activations, Attention, KvFormat, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm, rotate_halves,
-    rotate_pairs, swiglu,
+    Activations, Attention, KvFormat, KvStore, Level, Pool, Product, add, attend, geglu, gelu, layer_norm, multiply,
+    rms_norm, rotate_halves, rotate_pairs, swiglu,
 };
 
-use super::architecture::Rotation;
-use super::weights::Weight;
+use super::architecture::{Activation, Rotation, Shape};
+use super::positions::Positions;
+use super::weights::{Norm, Projection, Weight};
 use super::{Llm, LlmError, TokenId};
 use crate::Flow;
 
@@ -76,15 +77,23 @@ pub struct Session {
 struct Buffers {
     x: Vec<f32>,        // [n, d_model]: the residual stream
     normed: Vec<f32>,   // [n, d_model]
+    delta: Vec<f32>,    // [n, d_model]: what a half of a block adds to the stream
     q: Vec<f32>,        // [n, n_heads * head_dim]
     k: Vec<f32>,        // [n, n_kv_heads * head_dim]
     v: Vec<f32>,        // [n, n_kv_heads * head_dim]
     attended: Vec<f32>, // [n, n_heads * head_dim]
     gate: Vec<f32>,     // [n, d_ffn]
     up: Vec<f32>,       // [n, d_ffn]
-    cos: Vec<f32>,      // [n, rotated / 2]
-    sin: Vec<f32>,      // [n, rotated / 2]
+    angles: Angles,
+    windowed_angles: Option<Angles>, // of the layers that see a window, where theirs are others
     quantized: Activations,
+}
+
+/// Cosines and sines of the positions of a block, times the magnitude that the model gives them.
+#[derive(Debug, Default)]
+struct Angles {
+    cos: Vec<f32>, // [n, rotated / 2]
+    sin: Vec<f32>, // [n, rotated / 2]
 }
 
 impl Session {
@@ -266,11 +275,17 @@ impl Session {
         }
         let shape = &self.llm.shape;
         let back = -(range.len() as f64);
-        let (cos, sin): (Vec<f32>, Vec<f32>) =
-            shape.frequencies.iter().map(|f| ((f * back).cos() as f32, (f * back).sin() as f32)).unzip();
+        let turn = |positions: &Positions| {
+            let mut angles = Angles::default();
+            positions.angles(back, 1.0, &mut angles.cos, &mut angles.sin); // the keys have their magnitude
+            angles
+        };
+        let (all, windowed) = positions(shape, self.capacity);
+        let (all, windowed) = (turn(all), windowed.map(turn));
         for from in range.end..self.tokens.len() {
-            self.store.shift(from, from - range.len(), &mut |keys| {
-                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, &cos, &sin)
+            self.store.shift(from, from - range.len(), &mut |layer, keys| {
+                let Angles { cos, sin } = of_layer(shape, layer, &all, windowed.as_ref());
+                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, cos, sin)
             });
         }
         self.tokens.drain(range);
@@ -304,6 +319,9 @@ impl Session {
         for (token, row) in tokens.iter().zip(self.buffers.x.chunks_exact_mut(width)) {
             table.read_row(token.0 as usize, row);
         }
+        if llm.shape.embedding_scale != 1.0 {
+            self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
+        }
         self.forward(tokens.len(), want_logits);
         self.tokens.extend_from_slice(tokens);
     }
@@ -316,26 +334,16 @@ impl Session {
         let first = self.tokens.len();
         self.ready = false;
         let b = &mut self.buffers;
-        b.prepare(n, first, &llm);
+        b.prepare(n, first, self.capacity, &llm);
         let d = shape.d_model;
-        let attention = Attention {
-            n_heads: shape.n_heads,
-            first_position: first,
-            scale: 1.0 / (shape.head_dim as f32).sqrt(),
-            window: shape.window,
-        };
+        let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
         for (index, layer) in weights.layers.iter().enumerate() {
             compute.norm(&b.x, &layer.attention_norm, &mut b.normed);
-            compute.products(
+            compute.project(
                 &b.normed,
                 &mut b.quantized,
                 [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)],
             );
-            for (rows, bias) in [(&mut b.q, &layer.q_bias), (&mut b.k, &layer.k_bias), (&mut b.v, &layer.v_bias)] {
-                if let Some(bias) = bias {
-                    rows.chunks_exact_mut(bias.len()).for_each(|row| add(llm.level, row, bias));
-                }
-            }
             for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
                 if let Some(norm) = norm {
                     b.attended.resize(rows.len().max(b.attended.len()), 0.0);
@@ -344,32 +352,66 @@ impl Session {
                     rows.copy_from_slice(normed);
                 }
             }
-            let pairs = shape.frequencies.len();
-            let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
+            let angles = of_layer(shape, index, &b.angles, b.windowed_angles.as_ref());
+            let pairs = angles.cos.len() / n;
             for token in 0..n {
-                let (cos, sin) = (&b.cos[token * pairs..][..pairs], &b.sin[token * pairs..][..pairs]);
+                let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
                 let k = &mut b.k[token * kv_width..][..kv_width];
                 rotate(llm.level, shape.rotation, &mut b.q[token * q_width..][..q_width], shape.head_dim, cos, sin);
                 rotate(llm.level, shape.rotation, k, shape.head_dim, cos, sin);
                 self.store.write(llm.level, index, first + token, k, &b.v[token * kv_width..][..kv_width]);
             }
+            let attention = Attention {
+                n_heads: shape.n_heads,
+                first_position: first,
+                scale: shape.attention_scale,
+                window: shape.windows.as_ref().filter(|windows| windows.covers(index)).map(|windows| windows.size),
+            };
             let attended = &mut b.attended[..n * q_width];
             attend(llm.level, &llm.pool, &attention, &b.q, &self.store, index, attended);
-            compute.products(attended, &mut b.quantized, [(&layer.attention_output, &mut b.normed)]);
-            add(llm.level, &mut b.x, &b.normed);
+            compute.project(attended, &mut b.quantized, [(&layer.attention_output, &mut b.delta)]);
+            match &layer.post_attention_norm {
+                None => add(llm.level, &mut b.x, &b.delta),
+                Some(norm) => {
+                    compute.norm(&b.delta, norm, &mut b.normed);
+                    add(llm.level, &mut b.x, &b.normed);
+                }
+            }
 
-            compute.norm(&b.x, &layer.ffn_norm, &mut b.normed);
-            compute.products(&b.normed, &mut b.quantized, [(&layer.gate, &mut b.gate), (&layer.up, &mut b.up)]);
-            llm.pool.split(&mut b.gate, PIECE, &|index, gate| {
-                swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()])
+            // Without a norm of its own, the second half reads what the first one read.
+            if let Some(norm) = &layer.ffn_norm {
+                compute.norm(&b.x, norm, &mut b.normed);
+            }
+            match &layer.gate {
+                Some(gate) => {
+                    compute.project(&b.normed, &mut b.quantized, [(gate, &mut b.gate), (&layer.up, &mut b.up)]);
+                }
+                None => compute.project(&b.normed, &mut b.quantized, [(&layer.up, &mut b.gate)]),
+            }
+            llm.pool.split(&mut b.gate, PIECE, &|index, gate| match shape.activation {
+                Activation::Swiglu => swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
+                Activation::Geglu => geglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
+                Activation::Gelu => gelu(llm.level, gate),
             });
-            compute.products(&b.gate, &mut b.quantized, [(&layer.down, &mut b.normed)]);
-            add(llm.level, &mut b.x, &b.normed);
+            compute.project(&b.gate, &mut b.quantized, [(&layer.down, &mut b.delta)]);
+            match &layer.post_ffn_norm {
+                None => add(llm.level, &mut b.x, &b.delta),
+                Some(norm) => {
+                    compute.norm(&b.delta, norm, &mut b.normed);
+                    add(llm.level, &mut b.x, &b.normed);
+                }
+            }
         }
         if want_logits {
             let last = &mut b.normed[..d];
-            rms_norm(llm.level, &b.x[(n - 1) * d..], &weights.output_norm, shape.norm_epsilon, last);
+            compute.norm(&b.x[(n - 1) * d..], &weights.output_norm, last);
             compute.products(last, &mut b.quantized, [(weights.output(), &mut self.logits)]);
+            if let Some(bias) = &weights.output_bias {
+                add(llm.level, &mut self.logits, bias);
+            }
+            if let Some(cap) = shape.logit_cap {
+                self.logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
+            }
             self.ready = true;
         }
     }
@@ -384,11 +426,31 @@ struct Compute<'a> {
 
 impl Compute<'_> {
     /// Normalises rows as wide as the weight, a few rows a task.
-    fn norm(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
-        let each = (PIECE / weight.len()).max(1) * weight.len();
+    fn norm(&self, x: &[f32], norm: &Norm, out: &mut [f32]) {
+        let each = (PIECE / norm.weight.len()).max(1) * norm.weight.len();
+        let epsilon = self.llm.shape.norm_epsilon;
         self.pool.split(out, each, &|index, out| {
-            rms_norm(self.level, &x[index * each..][..out.len()], weight, self.llm.shape.norm_epsilon, out);
+            let x = &x[index * each..][..out.len()];
+            match &norm.bias {
+                None => rms_norm(self.level, x, &norm.weight, epsilon, out),
+                Some(bias) => layer_norm(self.level, x, &norm.weight, bias, epsilon, out),
+            }
         });
+    }
+
+    /// Products with their biases.
+    fn project<const N: usize>(
+        &self,
+        x: &[f32],
+        quantized: &mut Activations,
+        mut projections: [(&Projection, &mut Vec<f32>); N],
+    ) {
+        self.products(x, quantized, projections.each_mut().map(|(projection, out)| (&projection.weight, &mut **out)));
+        for (projection, out) in projections {
+            if let Some(bias) = &projection.bias {
+                out.chunks_exact_mut(bias.len()).for_each(|row| add(self.level, row, bias));
+            }
+        }
     }
 
     fn products<const N: usize>(
@@ -408,14 +470,15 @@ impl Default for Buffers {
         Buffers {
             x: none(),
             normed: none(),
+            delta: none(),
             q: none(),
             k: none(),
             v: none(),
             attended: none(),
             gate: none(),
             up: none(),
-            cos: none(),
-            sin: none(),
+            angles: Angles::default(),
+            windowed_angles: None,
             quantized: Activations::new(),
         }
     }
@@ -423,28 +486,50 @@ impl Default for Buffers {
 
 impl Buffers {
     /// Sizes the buffers for `n` tokens (they grow to `BLOCK` once and are then reused) and computes the angles of their positions.
-    fn prepare(&mut self, n: usize, first: usize, llm: &Llm) {
+    fn prepare(&mut self, n: usize, first: usize, capacity: usize, llm: &Llm) {
         let shape = &llm.shape;
-        self.x.resize(n * shape.d_model, 0.0);
-        self.normed.resize(n * shape.d_model, 0.0);
+        for rows in [&mut self.x, &mut self.normed, &mut self.delta] {
+            rows.resize(n * shape.d_model, 0.0);
+        }
         for rows in [&mut self.q, &mut self.attended] {
             rows.resize(n * shape.n_heads * shape.head_dim, 0.0);
         }
         for rows in [&mut self.k, &mut self.v] {
             rows.resize(n * shape.n_kv_heads * shape.head_dim, 0.0);
         }
-        for rows in [&mut self.gate, &mut self.up] {
-            rows.resize(n * shape.d_ffn, 0.0);
+        self.gate.resize(n * shape.d_ffn, 0.0);
+        if shape.activation != Activation::Gelu {
+            self.up.resize(n * shape.d_ffn, 0.0);
         }
+        let (all, windowed) = positions(shape, capacity);
+        self.angles.fill(all, first..first + n);
+        if let Some(windowed) = windowed {
+            self.windowed_angles.get_or_insert_default().fill(windowed, first..first + n);
+        }
+    }
+}
+
+impl Angles {
+    fn fill(&mut self, positions: &Positions, range: Range<usize>) {
         self.cos.clear();
         self.sin.clear();
-        for position in first..first + n {
-            for frequency in &shape.frequencies {
-                let (sin, cos) = (frequency * position as f64).sin_cos();
-                self.cos.push(cos as f32);
-                self.sin.push(sin as f32);
-            }
+        for at in range {
+            positions.angles(at as f64, positions.magnitude, &mut self.cos, &mut self.sin);
         }
+    }
+}
+
+/// The positions of a session of that many tokens, and those of the layers that see a window, where they are others.
+fn positions(shape: &Shape, capacity: usize) -> (&Positions, Option<&Positions>) {
+    let windowed = shape.windows.as_ref().and_then(|windows| windows.rope.as_ref());
+    (shape.rope.positions(capacity), windowed.map(|rope| rope.positions(capacity)))
+}
+
+/// Which of two kinds a layer needs.
+fn of_layer<'a>(shape: &Shape, layer: usize, all: &'a Angles, windowed: Option<&'a Angles>) -> &'a Angles {
+    match (&shape.windows, windowed) {
+        (Some(windows), Some(windowed)) if windows.covers(layer) => windowed,
+        _ => all,
     }
 }
 
