@@ -128,6 +128,87 @@ impl KvStore {
         Some(copy)
     }
 
+    /// Bytes that [`save`](Self::save) writes for this many positions.
+    pub fn saved_bytes(&self, positions: usize) -> usize {
+        let numbers =
+            self.layers * self.kv_heads * self.head_dim * positions.next_multiple_of(LANES).min(self.capacity);
+        2 * match self.format() {
+            KvFormat::F16 => 2 * numbers,
+            KvFormat::Q8_0 => numbers + 2 * (numbers / SCALED),
+        }
+    }
+
+    /// Writes the first `positions` positions, little-endian, in an order that does not hang on the capacity.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn save(&self, positions: usize, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let used = positions.next_multiple_of(LANES).min(self.capacity);
+        let mut halves = |halves: &[u16], width: usize| {
+            for head in halves.chunks_exact(self.capacity * width) {
+                let bytes: Vec<u8> = head[..used * width].iter().flat_map(|half| half.to_le_bytes()).collect();
+                out.write_all(&bytes)?;
+            }
+            Ok(())
+        };
+        match (&self.keys, &self.values) {
+            (Cells::F16(keys), Cells::F16(values)) => {
+                halves(keys, self.head_dim)?;
+                halves(values, self.head_dim)
+            }
+            (Cells::Q8 { bytes: keys, scales: key_scales }, Cells::Q8 { bytes: values, scales: value_scales }) => {
+                halves(key_scales, self.head_dim / SCALED)?;
+                halves(value_scales, self.head_dim / SCALED)?;
+                for head in
+                    [keys, values].into_iter().flat_map(|cells| cells.chunks_exact(self.capacity * self.head_dim))
+                {
+                    let bytes: Vec<u8> = head[..used * self.head_dim].iter().map(|byte| byte.cast_unsigned()).collect();
+                    out.write_all(&bytes)?;
+                }
+                Ok(())
+            }
+            _ => unreachable!("keys and values have one format"),
+        }
+    }
+
+    /// Reads what [`save`](Self::save) wrote for this many positions, which must fit.
+    ///
+    /// # Errors
+    /// What the reader says; the first positions are then no longer what they were.
+    pub fn load(&mut self, positions: usize, from: &mut dyn std::io::Read) -> std::io::Result<()> {
+        assert!(positions <= self.capacity, "positions of the store");
+        let (capacity, head_dim) = (self.capacity, self.head_dim);
+        let used = positions.next_multiple_of(LANES);
+        let mut buffer = vec![0u8; 2 * used * head_dim];
+        let mut halves = |halves: &mut [u16], width: usize, from: &mut dyn std::io::Read| {
+            for head in halves.chunks_exact_mut(capacity * width) {
+                let buffer = &mut buffer[..2 * used * width];
+                from.read_exact(buffer)?;
+                for (half, bytes) in head.iter_mut().zip(buffer.as_chunks::<2>().0) {
+                    *half = u16::from_le_bytes(*bytes);
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        match (&mut self.keys, &mut self.values) {
+            (Cells::F16(keys), Cells::F16(values)) => {
+                halves(keys, head_dim, from)?;
+                halves(values, head_dim, from)
+            }
+            (Cells::Q8 { bytes: keys, scales: key_scales }, Cells::Q8 { bytes: values, scales: value_scales }) => {
+                halves(key_scales, head_dim / SCALED, from)?;
+                halves(value_scales, head_dim / SCALED, from)?;
+                for head in [keys, values].into_iter().flat_map(|cells| cells.chunks_exact_mut(capacity * head_dim)) {
+                    let buffer = &mut buffer[..used * head_dim];
+                    from.read_exact(buffer)?;
+                    head.iter_mut().zip(buffer.iter()).for_each(|(cell, byte)| *cell = byte.cast_signed());
+                }
+                Ok(())
+            }
+            _ => unreachable!("keys and values have one format"),
+        }
+    }
+
     /// Stores one position of one layer. key, value: `[kv_heads, head_dim]`.
     pub fn write(&mut self, level: Level, layer: usize, position: usize, key: &[f32], value: &[f32]) {
         let width = self.head_dim;

@@ -100,6 +100,11 @@ impl Rope {
         Ok(Rope { short: Positions { frequencies: plain(base, rotated / 2 * 2), magnitude: 1.0 }, long: None })
     }
 
+    /// Whether a session that holds up to `context_tokens` takes the angles for long ones.
+    pub(crate) fn is_long(&self, context_tokens: usize) -> bool {
+        self.long.as_ref().is_some_and(|(original, _)| context_tokens > *original)
+    }
+
     /// The angles of a session that holds up to `context_tokens`.
     pub(crate) fn positions(&self, context_tokens: usize) -> &Positions {
         match &self.long {

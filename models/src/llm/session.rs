@@ -1,6 +1,7 @@
 //! A session: the tokens that a model has read, their keys and values, and the logits after the last of them. The forward
 //! pass stands here, top to bottom, as one function over buffers that are made once.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -53,6 +54,8 @@ impl Default for SessionOptions {
 pub struct Prefill {
     /// Tokens that the cache already held.
     pub reused: usize,
+    /// How many of these stood elsewhere in it and were moved (see [`Session::prompt_moving`]).
+    pub moved: usize,
     /// Tokens that were computed.
     pub prefilled: usize,
     /// True when the caller stopped it before the end: the session then holds a shorter prefix and has no logits.
@@ -161,6 +164,32 @@ impl Session {
     /// # Errors
     /// The tokens are none, not the model's, or more than fit; the session is then as it was.
     pub fn prompt(&mut self, tokens: &[TokenId], go_on: &mut dyn FnMut() -> Flow) -> Result<Prefill, LlmError> {
+        self.prompt_with(tokens, None, go_on)
+    }
+
+    /// As [`prompt`](Self::prompt), and where tokens stand in the cache at another place, at least `least` in a row, they are
+    /// moved to their new one instead of being computed again: what follows a dropped turn or a changed line of the system
+    /// message. Their keys are turned to the new positions, which is exact; what they had taken in of the text before them
+    /// stays as it was, which is the approximation that makes this cheap. When it is stopped early, what was to be moved is
+    /// lost.
+    ///
+    /// # Errors
+    /// As [`prompt`](Self::prompt).
+    pub fn prompt_moving(
+        &mut self,
+        tokens: &[TokenId],
+        least: usize,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Prefill, LlmError> {
+        self.prompt_with(tokens, Some(least.max(1)), go_on)
+    }
+
+    fn prompt_with(
+        &mut self,
+        tokens: &[TokenId],
+        least: Option<usize>,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Prefill, LlmError> {
         if tokens.is_empty() {
             return Err(LlmError::Input("a prompt needs at least one token".to_owned()));
         }
@@ -173,17 +202,41 @@ impl Session {
         } else {
             shared.min(tokens.len() - 1)
         };
-        self.truncate(reused);
-        let mut prefilled = 0;
-        for block in tokens[reused..].chunks(BLOCK) {
-            if go_on().is_stop() {
-                return Ok(Prefill { reused, prefilled, stopped: true });
+        let mut prefill = Prefill { reused, ..Prefill::default() };
+        let run = least.and_then(|least| longest_run(&self.tokens[reused..], &tokens[reused..tokens.len() - 1], least));
+        match run {
+            Some(Run { held, wanted, len }) => {
+                let (from, to) = (reused + held, reused + wanted);
+                self.move_tokens(from, to, len);
+                self.truncate(reused);
+                // What stands beyond the session's end is not looked at until the tokens between are there.
+                self.read_blocks(&tokens[reused..to], false, &mut prefill, go_on);
+                if !prefill.stopped {
+                    self.tokens.extend_from_slice(&tokens[to..to + len]);
+                    (prefill.reused, prefill.moved) = (reused + len, len);
+                    self.read_blocks(&tokens[to + len..], true, &mut prefill, go_on);
+                }
             }
-            let last = self.len() + block.len() == tokens.len();
-            self.read(block, last);
-            prefilled += block.len();
+            None => {
+                self.truncate(reused);
+                self.read_blocks(&tokens[reused..], true, &mut prefill, go_on);
+            }
         }
-        Ok(Prefill { reused, prefilled, stopped: false })
+        Ok(prefill)
+    }
+
+    /// Appends checked tokens block by block, and leaves the logits after the last if these are the prompt's last.
+    fn read_blocks(&mut self, tokens: &[TokenId], last: bool, prefill: &mut Prefill, go_on: &mut dyn FnMut() -> Flow) {
+        let mut left = tokens.len();
+        for block in tokens.chunks(BLOCK) {
+            if go_on().is_stop() {
+                prefill.stopped = true;
+                return;
+            }
+            left -= block.len();
+            self.read(block, last && left == 0);
+            prefill.prefilled += block.len();
+        }
     }
 
     /// Appends tokens and leaves the logits after the last of them.
@@ -273,22 +326,49 @@ impl Session {
         if range.is_empty() {
             return;
         }
+        self.move_tokens(range.end, range.start, self.len() - range.end);
+        self.tokens.drain(range);
+        self.ready = false;
+    }
+
+    /// Moves what the cache holds of `len` tokens from one place to another, and turns their keys accordingly. The list of
+    /// tokens is the caller's to mend.
+    fn move_tokens(&mut self, from: usize, to: usize, len: usize) {
+        if from == to {
+            return;
+        }
         let shape = &self.llm.shape;
-        let back = -(range.len() as f64);
         let turn = |positions: &Positions| {
             let mut angles = Angles::default();
-            positions.angles(back, 1.0, &mut angles.cos, &mut angles.sin); // the keys have their magnitude
+            // The keys have their magnitude already.
+            positions.angles(to as f64 - from as f64, 1.0, &mut angles.cos, &mut angles.sin);
             angles
         };
         let (all, windowed) = positions(shape, self.capacity);
         let (all, windowed) = (turn(all), windowed.map(turn));
-        for from in range.end..self.tokens.len() {
-            self.store.shift(from, from - range.len(), &mut |layer, keys| {
+        for index in 0..len {
+            // Away from where they go, so that none is overwritten before it was moved.
+            let index = if to < from { index } else { len - 1 - index };
+            self.store.shift(from + index, to + index, &mut |layer, keys| {
                 let Angles { cos, sin } = of_layer(shape, layer, &all, windowed.as_ref());
                 rotate(self.llm.level, shape.rotation, keys, shape.head_dim, cos, sin)
             });
         }
-        self.tokens.drain(range);
+    }
+
+    /// Keys and values.
+    pub(super) fn store(&self) -> &KvStore {
+        &self.store
+    }
+
+    /// Keys and values, to be filled anew.
+    pub(super) fn store_mut(&mut self) -> &mut KvStore {
+        &mut self.store
+    }
+
+    /// Says which tokens the keys and values of an empty session belong to.
+    pub(super) fn take_tokens(&mut self, tokens: Vec<TokenId>) {
+        self.tokens = tokens;
         self.ready = false;
     }
 
@@ -417,6 +497,40 @@ impl Session {
     }
 }
 
+/// A run of equal tokens: where it begins in what is held and in what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    held: usize,
+    wanted: usize,
+    len: usize,
+}
+
+/// The longest run of at least `least` tokens that `held` and `wanted` share; of equal ones the first in `wanted`.
+fn longest_run(held: &[TokenId], wanted: &[TokenId], least: usize) -> Option<Run> {
+    if held.len() < least || wanted.len() < least {
+        return None;
+    }
+    // Where each sequence of `least` tokens stands first.
+    let mut places: HashMap<&[TokenId], usize> = HashMap::with_capacity(held.len());
+    for (at, window) in held.windows(least).enumerate() {
+        places.entry(window).or_insert(at);
+    }
+    let mut best: Option<Run> = None;
+    let mut at = 0;
+    while at + least <= wanted.len() {
+        let Some(place) = places.get(&wanted[at..at + least]).copied() else {
+            at += 1;
+            continue;
+        };
+        let len = held[place..].iter().zip(&wanted[at..]).take_while(|(held, wanted)| held == wanted).count();
+        if best.is_none_or(|best| best.len < len) {
+            best = Some(Run { held: place, wanted: at, len });
+        }
+        at += len;
+    }
+    best
+}
+
 /// What every product needs.
 struct Compute<'a> {
     level: Level,
@@ -538,5 +652,21 @@ fn rotate(level: Level, rotation: Rotation, heads: &mut [f32], head_dim: usize, 
     match rotation {
         Rotation::Pairs => rotate_pairs(level, heads, head_dim, cos, sin),
         Rotation::Halves => rotate_halves(level, heads, head_dim, cos, sin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_shared_run_is_found_wherever_it_stands() {
+        let tokens = |numbers: &[u32]| numbers.iter().map(|n| TokenId(*n)).collect::<Vec<_>>();
+        let held = tokens(&[1, 2, 3, 9, 9, 4, 5, 6, 7, 8]);
+        let find = |wanted: &[u32], least| longest_run(&held, &tokens(wanted), least);
+        assert_eq!(find(&[0, 4, 5, 6, 7, 0], 2), Some(Run { held: 5, wanted: 1, len: 4 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5, 6], 2), Some(Run { held: 5, wanted: 3, len: 3 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5], 2), Some(Run { held: 0, wanted: 0, len: 2 }));
+        assert_eq!((find(&[4, 5, 6], 4), find(&[], 1), find(&[3, 4], 2)), (None, None, None));
     }
 }
