@@ -165,7 +165,7 @@ impl Tokenizer {
             Text(&'t str),
             Token(TokenId),
         }
-        let mut parts = vec![Part::Text(text)];
+        let mut parts = if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] };
         for candidate in self.special.iter().filter(|candidate| special || !candidate.control) {
             if !text.contains(candidate.text.as_str()) {
                 continue;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Asks llama.cpp what it makes of the files and strings of peer.rs, for maintainers.
 
-    pip install xllamacpp
+    pip install xllamacpp gguf
     NEARFIELD_PEER=FOLDER cargo test --release --workspace --test llm peer -- --ignored
     llama_cpp.py FOLDER STORIES.gguf
 
@@ -13,7 +13,10 @@ import ctypes as C
 import json
 import os
 import sys
+from collections import Counter
 
+import gguf
+import numpy as np
 import xllamacpp
 
 L = C.CDLL(os.path.join(os.path.dirname(xllamacpp.__file__), "xllamacpp.abi3.so"))
@@ -78,9 +81,66 @@ TEXTS = [
     ["a", 600], [" ", 301], ["\n", 150], ["ab ", 200], ["日", 100], ["👋", 60], ["1", 200], ["!?", 150], ["é", 200], ["A b", 99],
 ]
 
+PRES = ["qwen2", "llama-bpe", "gpt-2", "phi-2", "smollm", "gpt-4o", "dbrx", "tekken", "default"]
+N_VOCAB = 2560  # as many as the bundled model, whose weights peer.rs borrows
+
+
+def vocabulary():
+    """Byte pairs over whole texts, so that every place where a pre-tokenizer cuts shows in the tokens."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    alphabet = [chr(b) if b in printable else chr(next(others)) for b in range(256)]
+    words = [[alphabet[b] for b in (t if isinstance(t, str) else t[0] * min(t[1], 40)).encode()] for t in TEXTS] * 2
+    tokens, merges = list(alphabet), []
+    while len(tokens) < N_VOCAB - 1:
+        pairs = Counter(pair for word in words for pair in zip(word, word[1:]))
+        if not pairs:
+            break
+        (left, right), _ = max(pairs.items(), key=lambda item: (item[1], item[0]))
+        merges.append(f"{left} {right}")
+        if left + right not in tokens:
+            tokens.append(left + right)
+        for at, word in enumerate(words):
+            merged, i = [], 0
+            while i < len(word):
+                pair = word[i : i + 2] == [left, right]
+                merged.append(left + right if pair else word[i])
+                i += 1 + pair
+            words[at] = merged
+    return {"tokens": tokens + ["<|end|>"], "merges": merges}
+
+
+def file_with(pre, path, vocabulary):
+    """A model of nearly no weights with this vocabulary."""
+    w = gguf.GGUFWriter(path, "llama")
+    for add, value in [
+        (w.add_block_count, 1), (w.add_context_length, 64), (w.add_embedding_length, 32), (w.add_feed_forward_length, 32),
+        (w.add_head_count, 1), (w.add_layer_norm_rms_eps, 1e-5), (w.add_rope_dimension_count, 32),
+        (w.add_tokenizer_model, "gpt2"), (w.add_tokenizer_pre, pre), (w.add_token_list, vocabulary["tokens"]),
+        (w.add_token_merges, vocabulary["merges"]), (w.add_token_types, [1] * (len(vocabulary["tokens"]) - 1) + [3]),
+        (w.add_eos_token_id, len(vocabulary["tokens"]) - 1), (w.add_add_bos_token, False),
+    ]:
+        add(value)
+    zeros = lambda *shape: np.zeros(shape, np.float32)
+    w.add_tensor("token_embd.weight", zeros(len(vocabulary["tokens"]), 32))
+    w.add_tensor("output_norm.weight", zeros(32))
+    for name in ["attn_norm", "ffn_norm"]:
+        w.add_tensor(f"blk.0.{name}.weight", zeros(32))
+    for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]:
+        w.add_tensor(f"blk.0.{name}.weight", zeros(32, 32))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 folder, stories = sys.argv[1:3]
-golden = {"texts": TEXTS, "tokens": {}}
-files = {name[5:-5]: os.path.join(folder, name) for name in sorted(os.listdir(folder)) if name.startswith("talk-")}
+golden = {"texts": TEXTS, "vocabulary": vocabulary(), "tokens": {}}
+files = {}
+for pre in PRES:
+    files[pre] = os.path.join(folder, f"pre-{pre}.gguf")
+    file_with(pre, files[pre], golden["vocabulary"])
+files["talk"] = os.path.join(os.path.dirname(__file__), "../../../assets/models/talk-nano.gguf")
 for name, path in {**files, "stories": stories}.items():
     model = Model(path)
     golden["tokens"][name] = [model.tokenize(t if isinstance(t, str) else t[0] * t[1]) for t in TEXTS]

@@ -16,14 +16,28 @@ use crate::shared_data::shared_data;
 use crate::synthetic::{Recipe, VOCAB};
 
 /// The pre-tokenizers of the supported families.
-const PRES: [&str; 8] = ["qwen2", "llama-bpe", "gpt-2", "phi-2", "smollm", "gpt-4o", "tekken", "default"];
+const PRES: [&str; 9] = ["qwen2", "llama-bpe", "gpt-2", "phi-2", "smollm", "gpt-4o", "dbrx", "tekken", "default"];
 
-/// The bundled model's byte-level vocabulary under another pre-tokenizer.
-fn talk_with(pre: &str, path: &Path) {
-    let talk = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/models/talk-nano.gguf");
-    let mut file = std::fs::File::open(talk).unwrap();
+const TALK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/models/talk-nano.gguf");
+
+/// The bundled model under another vocabulary and pre-tokenizer.
+fn talk_with(pre: &str, vocabulary: &Value, path: &Path) {
+    let mut file = std::fs::File::open(TALK).unwrap();
     let mut content = Content::read(&mut file).unwrap();
-    content.metadata.insert("tokenizer.ggml.pre".to_owned(), Meta::String(pre.to_owned()));
+    let texts = |key: &str| {
+        let texts = vocabulary[key].as_array().unwrap().iter();
+        Meta::Array(texts.map(|text| Meta::String(text.as_str().unwrap().to_owned())).collect())
+    };
+    let n = vocabulary["tokens"].as_array().unwrap().len();
+    let kinds = (0..n).map(|index| Meta::I32(if index + 1 < n { 1 } else { 3 })).collect();
+    for (key, value) in [
+        ("pre", Meta::String(pre.to_owned())),
+        ("tokens", texts("tokens")),
+        ("merges", texts("merges")),
+        ("token_type", Meta::Array(kinds)),
+    ] {
+        content.metadata.insert(format!("tokenizer.ggml.{key}"), value);
+    }
     let metadata: Vec<(&str, &Meta)> = content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
     let names: Vec<String> = content.tensor_infos.keys().cloned().collect();
     let tensors: Vec<_> =
@@ -65,9 +79,10 @@ fn check_tokens(llm: &Llm, name: &str, golden: &Value) {
 #[test]
 fn hostile_strings_become_the_tokens_that_llama_cpp_makes_of_them() {
     let (folder, golden) = (tempfile::tempdir().unwrap(), golden());
+    check_tokens(&Llm::open(Path::new(TALK), &LlmOptions { threads: 1 }).unwrap(), "talk", &golden);
     for pre in PRES {
         let path = folder.path().join("talk.gguf");
-        talk_with(pre, &path);
+        talk_with(pre, &golden["vocabulary"], &path);
         check_tokens(&Llm::open(&path, &LlmOptions { threads: 1 }).unwrap(), pre, &golden);
     }
 }
@@ -102,9 +117,6 @@ fn with_shared_data_a_greedy_story_of_200_tokens_is_llama_cpp_s() {
 #[ignore = "writes files for llama_cpp.py"]
 fn files_and_logits_for_llama_cpp() {
     let folder = PathBuf::from(std::env::var_os("NEARFIELD_PEER").expect("NEARFIELD_PEER names a folder"));
-    for pre in PRES {
-        talk_with(pre, &folder.join(format!("talk-{pre}.gguf")));
-    }
     let mut all = Vec::new();
     let mut compare = |name: &str, recipe: &Recipe<'_>| {
         let path = folder.join(format!("{name}.gguf"));

@@ -424,6 +424,82 @@ fn templates_see_what_real_ones_use() {
 }
 
 #[test]
+fn templates_walk_backwards_keep_count_and_take_messages_apart_as_those_of_qwen3_gemma3_and_llama3_do() {
+    // Reversed slices, a namespace that outlives its loop, tests of types, a flag that may not be defined (Qwen 3).
+    let qwen3 = "{%- set ns = namespace(searching=true, last=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.searching and message.role == 'user' and message.content is string and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
+        {%- set ns.searching = false %}
+        {%- set ns.last = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- set content = message.content if message.content is string else '' %}
+    {%- if message.role == 'assistant' and '</think>' in content and loop.index0 < ns.last %}
+        {%- set content = content.split('</think>')[-1].lstrip('\n') %}
+    {%- endif %}
+    {%- if message.role == 'tool' %}
+        {%- if loop.first or (messages[loop.index0 - 1].role != 'tool') %}{{- '<|user|>' }}{%- endif %}
+        {{- '\n<tool_response>\n' ~ content ~ '\n</tool_response>' }}
+        {%- if loop.last or (messages[loop.index0 + 1].role != 'tool') %}{{- '<|end|>' }}{%- endif %}
+    {%- else %}{{- '<|' + message.role + '|>' + content + '<|end|>' }}{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|assistant|>' }}{%- if enable_thinking is defined and enable_thinking is false %}{{- 'no' }}{%- endif %}{%- endif %}";
+    let conversation = [
+        message(Role::User, "a"),
+        message(Role::Assistant, "<think>\nhm\n</think>\n\nb"),
+        message(Role::User, "c"),
+        message(Role::Tool, "1"),
+        message(Role::Tool, "2"),
+    ];
+    let (_folder, llm) = with_vocabulary("qwen2", Some(qwen3));
+    assert_eq!(
+        llm.template().unwrap().render(&conversation, &[], true).unwrap(),
+        "<|user|>a<|end|><|assistant|>b<|end|><|user|>c<|end|><|user|>\n<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n\
+         </tool_response><|end|><|assistant|>"
+    );
+    // The system message becomes a prefix of the first question, and roles must take turns (Gemma 3).
+    let gemma3 = "{{ bos_token }}
+{%- if messages[0]['role'] == 'system' -%}
+    {%- if messages[0]['content'] is string -%}{%- set prefix = messages[0]['content'] + '\n\n' -%}
+    {%- else -%}{%- set prefix = messages[0]['content'][0]['text'] + '\n\n' -%}{%- endif -%}
+    {%- set loop_messages = messages[1:] -%}
+{%- else -%}{%- set prefix = '' -%}{%- set loop_messages = messages -%}{%- endif -%}
+{%- for message in loop_messages -%}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) -%}{{ raise_exception('Conversation roles must alternate') }}{%- endif -%}
+    {%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}
+    {{ '<start_of_turn>' + role + '\n' + (prefix if loop.first else '') }}
+    {%- if message['content'] is string -%}{{ message['content'] | trim }}
+    {%- elif message['content'] is iterable -%}{%- for item in message['content'] -%}{{ item['text'] | trim }}{%- endfor -%}
+    {%- else -%}{{ raise_exception('Invalid content type') }}{%- endif -%}
+    {{ '<end_of_turn>\n' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<start_of_turn>model\n' }}{%- endif -%}";
+    let (_folder, llm) = with_vocabulary("qwen2", Some(gemma3));
+    let messages = [message(Role::System, "Be brief."), message(Role::User, " hi ")];
+    assert_eq!(
+        llm.template().unwrap().render(&messages, &[], true).unwrap(),
+        "<start_of_turn>user\nBe brief.\n\nhi<end_of_turn>\n<start_of_turn>model\n"
+    );
+    let error = llm.template().unwrap().render(&conversation, &[], true).unwrap_err().to_string();
+    assert!(error.contains("roles must alternate"), "{error}");
+    // Dates, tools over several lines, mappings that are walked through (Llama 3).
+    let llama3 = "{%- if not date_string is defined %}{%- if strftime_now is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- else %}{%- set date_string = '26 Jul 2024' %}{%- endif %}{%- endif %}
+{%- if not tools is defined %}{%- set tools = none %}{%- endif %}
+{{- 'Today: ' + date_string|length|string + '\n' }}
+{%- if tools is not none %}{%- for t in tools %}{{- t | tojson(indent=2) }}{{- '\n' }}{%- for key, value in t.items() %}{{- key ~ '=' ~ value ~ ';' }}{%- endfor %}{%- endfor %}{%- endif %}
+{%- for message in messages if message.role not in ['tool', 'ipython'] %}{{- message.content|trim|upper + '|' }}{%- endfor %}";
+    let (_folder, llm) = with_vocabulary("llama-bpe", Some(llama3));
+    let chat = llm.template().unwrap();
+    assert_eq!(chat.render(&conversation[2..], &[], false).unwrap(), "Today: 11\nC|");
+    assert_eq!(
+        chat.render(&conversation[2..], &[serde_json::json!({"name": "x", "n": 2})], false).unwrap(),
+        "Today: 11\n{\n  \"name\": \"x\",\n  \"n\": 2\n}\nname=x;n=2;C|"
+    );
+}
+
+#[test]
 fn a_template_that_is_broken_or_never_ends_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.gguf");
