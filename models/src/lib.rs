@@ -13,11 +13,3 @@ pub mod tts;
 pub mod vad;
 
 pub use flow::Flow;
-
-/// The SIMD level of the kernels on this machine, or why it can't be used (a wrong `NEARFIELD_SIMD`).
-pub fn simd_level() -> String {
-    match nearfield_kernels::Level::detect() {
-        Ok(level) => level.name().to_owned(),
-        Err(error) => error.to_string(),
-    }
-}

@@ -182,6 +182,9 @@ pub struct ChatArgs {
     /// The home's state, a JSON file.
     #[arg(long, value_name = "FILE.json")]
     pub home: Option<PathBuf>,
+    /// Go on with the conversation in this file, and write it back at the end; a new one where there is none.
+    #[arg(long, value_name = "FILE")]
+    pub session: Option<PathBuf>,
     /// One JSON object for each turn.
     #[arg(long)]
     pub json: bool,

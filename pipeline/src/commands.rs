@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::CommandFactory;
 use nearfield_models::flow::Flow;
+use nearfield_models::llm::LlmError;
 use nearfield_models::stt::SpeechToText;
 use nearfield_stages::capture::{Pace, Source, StopSignal, StoppableStdin};
 use nearfield_stages::devices;
@@ -299,10 +300,25 @@ fn read_text(stop: &StopSignal) -> anyhow::Result<String> {
 
 fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
-    if let Some(home) = args.home {
-        config.home.file = home;
+    if let Some(home) = &args.home {
+        config.home.file = home.clone();
     }
     let mut chat = voice::Chat::open(&config, &Registry::open()?)?;
+    if let Some(file) = args.session.as_deref().filter(|file| file.exists()) {
+        match chat.restore(file) {
+            Err(error @ LlmError::Session { .. }) => tracing::warn!("{error}; the conversation begins anew"),
+            restored => restored?,
+        }
+    }
+    let answered = converse(&mut chat, &args, stop, out);
+    if let Some(file) = &args.session {
+        chat.save(file)?;
+    }
+    answered
+}
+
+/// Asks the one question, or each line of standard input.
+fn converse(chat: &mut voice::Chat, args: &ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut ask = |question: &str, out: &mut dyn Write| -> anyhow::Result<()> {
         let begun = Instant::now();
         let reply = chat.ask(question, stop, &mut |text| {
@@ -329,8 +345,8 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
         }
         Ok(out.flush()?)
     };
-    if let Some(prompt) = args.prompt {
-        return ask(&prompt, out);
+    if let Some(prompt) = &args.prompt {
+        return ask(prompt, out);
     }
     let interactive = std::io::IsTerminal::is_terminal(&std::io::stdin());
     let mut lines = BufReader::new(StoppableStdin::new(stop.clone())?);

@@ -26,4 +26,4 @@ pub use format::{Format, Matrix, MatrixError};
 pub use level::{Level, UnknownLevel};
 pub use pool::Pool;
 pub use product::{Product, multiply, read_bandwidth};
-pub use vector::{add, rms_norm, rotate_halves, rotate_pairs, swiglu};
+pub use vector::{add, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};
