@@ -11,5 +11,6 @@ pub mod onnx;
 pub mod stt;
 pub mod tts;
 pub mod vad;
+pub mod vision;
 
 pub use flow::Flow;

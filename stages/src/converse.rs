@@ -292,6 +292,7 @@ impl Converse {
                         replied.tokens.moved += prefill.moved;
                         replied.tokens.prefilled += prefill.prefilled;
                     }
+                    Event::Logits(_) => {}
                     Event::Text(text) => {
                         replied.first_token.get_or_insert_with(Instant::now);
                         raw.push_str(&text);

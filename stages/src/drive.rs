@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use nearfield_models::flow::Flow;
 
 use crate::messages::Envelope;
+use crate::newest::NewestSender;
 use crate::probe::{Ledger, Step};
 use crate::turn::{Turn, Turns};
 
@@ -82,14 +83,35 @@ pub struct FlowContext {
     pub on_failure: std::sync::Arc<dyn Fn(Failure) + Send + Sync>,
 }
 
-/// Runs `stage` on a thread of its own until `input` is closed and drained.
+/// Where a stage's messages go, and what happens when the queue is full.
+pub enum Output<T> {
+    /// The stage waits.
+    Waits(Sender<Envelope<T>>),
+    /// The message that waits there is dropped, counted, and this one takes its place.
+    KeepsNewest(NewestSender<Envelope<T>>),
+}
+
+/// Runs `stage` on a thread of its own until `input` is closed and drained; a full output makes it wait.
 ///
 /// # Panics
 /// If the system can't start a thread.
 pub fn drive<S: Stage + 'static>(
-    mut stage: S,
+    stage: S,
     input: Receiver<Envelope<S::In>>,
     output: Sender<Envelope<S::Out>>,
+    flow: FlowContext,
+) -> JoinHandle<()> {
+    drive_into(stage, input, Output::Waits(output), flow)
+}
+
+/// Runs `stage` on a thread of its own until `input` is closed and drained.
+///
+/// # Panics
+/// If the system can't start a thread.
+pub fn drive_into<S: Stage + 'static>(
+    mut stage: S,
+    input: Receiver<Envelope<S::In>>,
+    output: Output<S::Out>,
     flow: FlowContext,
 ) -> JoinHandle<()> {
     let name = stage.name();
@@ -141,7 +163,7 @@ pub fn drive<S: Stage + 'static>(
 
 /// Sends on behalf of one step, and keeps account of it.
 struct Outlet<'a, T> {
-    output: &'a Sender<Envelope<T>>,
+    output: &'a Output<T>,
     /// `None` for a stage that speaks of silenced turns too.
     turns: Option<&'a Turns>,
     first: Option<Instant>,
@@ -150,7 +172,7 @@ struct Outlet<'a, T> {
 }
 
 impl<'a, T> Outlet<'a, T> {
-    fn new(output: &'a Sender<Envelope<T>>, turns: &'a Turns, takes_silenced: bool) -> Self {
+    fn new(output: &'a Output<T>, turns: &'a Turns, takes_silenced: bool) -> Self {
         let turns = (!takes_silenced).then_some(turns);
         Self { output, turns, first: None, blocked: Duration::ZERO, sent: 0 }
     }
@@ -159,12 +181,21 @@ impl<'a, T> Outlet<'a, T> {
     fn emit(&mut self, envelope: Envelope<T>) -> Flow {
         let turn = envelope.turn;
         let begun = Instant::now();
+        let output = match self.output {
+            Output::Waits(output) => output,
+            Output::KeepsNewest(output) => {
+                output.send(envelope);
+                self.sent += 1;
+                self.first.get_or_insert_with(Instant::now);
+                return Flow::Continue;
+            }
+        };
         let mut pending = envelope;
         let flow = loop {
             if self.turns.is_some_and(|turns| !turns.is_alive(turn)) {
                 break Flow::Stop;
             }
-            match self.output.send_timeout(pending, Duration::from_millis(20)) {
+            match output.send_timeout(pending, Duration::from_millis(20)) {
                 Ok(()) => {
                     self.sent += 1;
                     break Flow::Continue;

@@ -50,13 +50,26 @@ pub struct Job {
     pub wanted: Box<dyn Fn() -> bool + Send>,
 }
 
-/// What a job's owner hears of it, in this order: `Prefilled`, any number of `Text`, `Done`; or `Failed` at any point.
+/// What a prompt may bring besides its tokens.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// Soft tokens: `[n, d_model]`, one row for each [`TokenId::EMBEDDING`] in the prompt, in order. Rows that the cache holds at
+    /// the same place are reused like tokens.
+    pub rows: Vec<f32>,
+    /// Instead of writing, tell the logits of these tokens after the prompt.
+    pub choices: Vec<TokenId>,
+}
+
+/// What a job's owner hears of it, in this order: `Prefilled`, any number of `Text` (or one `Logits`), `Done`; or `Failed` at
+/// any point.
 #[derive(Debug)]
 pub enum Event {
     /// The prompt stands in the cache.
     Prefilled(Prefill),
     /// More text; never half a character.
     Text(String),
+    /// The logits that were asked for ([`Extras::choices`]).
+    Logits(Vec<f32>),
     /// The end.
     Done {
         /// Why it ended.
@@ -77,11 +90,15 @@ enum Command {
     },
     Run {
         job: Job,
+        extras: Extras,
         events: Sender<Event>,
     },
     Warm {
         session: SessionId,
         prompt: Vec<TokenId>,
+    },
+    Forget {
+        session: SessionId,
     },
     Save {
         session: SessionId,
@@ -166,14 +183,24 @@ impl LlmThread {
 
     /// Submits a job. The events never hold up the model: there is room for all of them.
     pub fn run(&self, job: Job) -> Receiver<Event> {
+        self.run_with(job, Extras::default())
+    }
+
+    /// Submits a job whose prompt has soft tokens, or that only asks for logits.
+    pub fn run_with(&self, job: Job, extras: Extras) -> Receiver<Event> {
         let (events, receiver) = bounded(job.options.max_tokens + EXTRA_EVENTS);
-        self.send(Command::Run { job, events });
+        self.send(Command::Run { job, extras, events });
         receiver
     }
 
     /// Asks that `prompt` stand in the session's cache when next there is time; a job in the same session takes its place.
     pub fn warm(&self, session: SessionId, prompt: Vec<TokenId>) {
         self.send(Command::Warm { session, prompt });
+    }
+
+    /// Empties a session's cache: for measuring what it is worth.
+    pub fn forget(&self, session: SessionId) {
+        self.send(Command::Forget { session });
     }
 
     fn send(&self, command: Command) {
@@ -186,11 +213,21 @@ struct Seat {
     session: Session,
     /// The shortest run of tokens that is moved within the cache; `None` where prompts are to be exact.
     moving: Option<usize>,
+    /// The soft tokens that the session holds, row after row: its own tokens only say that there are some.
+    rows: Vec<f32>,
 }
 
 impl Seat {
-    fn prompt(&mut self, tokens: &[TokenId], go_on: &mut dyn FnMut() -> Flow) -> Result<Prefill, LlmError> {
+    fn prompt(
+        &mut self,
+        tokens: &[TokenId],
+        rows: &[f32],
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Prefill, LlmError> {
         match self.moving {
+            _ if !(rows.is_empty() && self.rows.is_empty()) => {
+                read_soft_prompt(&mut self.session, &mut self.rows, tokens, rows, go_on)
+            }
             Some(least) => self.session.prompt_moving(tokens, least, go_on),
             None => self.session.prompt(tokens, go_on),
         }
@@ -199,6 +236,7 @@ impl Seat {
 
 struct Running {
     job: Job,
+    extras: Extras,
     events: Sender<Event>,
     urgency: Urgency,
     /// Figures of the first prefill call; later calls after a suspension only finish it.
@@ -244,17 +282,17 @@ impl Scheduler {
                 let opened = Session::new(self.llm.clone(), &options).map(|session| {
                     self.next += 1;
                     let id = SessionId(self.next);
-                    self.sessions.insert(id, Seat { urgency, session, moving });
+                    self.sessions.insert(id, Seat { urgency, session, moving, rows: Vec::new() });
                     id
                 });
                 let _ = reply.send(opened);
             }
-            Command::Run { job, events } => {
+            Command::Run { job, extras, events } => {
                 if self.warm.as_ref().is_some_and(|(id, _)| *id == job.session) {
                     self.warm = None;
                 }
                 let urgency = self.sessions[&job.session].urgency;
-                self.jobs.push(Running { job, events, urgency, prefill: None, writing: None });
+                self.jobs.push(Running { job, extras, events, urgency, prefill: None, writing: None });
             }
             Command::Warm { session, prompt } => self.warm = Some((session, prompt)),
             Command::Save { session, path, note, reply } => {
@@ -263,7 +301,13 @@ impl Scheduler {
             Command::Restore { session, path, reply } => {
                 self.warm = self.warm.take().filter(|(id, _)| *id != session);
                 let seat = self.sessions.get_mut(&session).expect("a session that was opened");
+                seat.rows.clear();
                 let _ = reply.send(seat.session.restore(&path));
+            }
+            Command::Forget { session } => {
+                let seat = self.sessions.get_mut(&session).expect("a session that was opened");
+                seat.session.truncate(0);
+                seat.rows.clear();
             }
         }
     }
@@ -271,13 +315,13 @@ impl Scheduler {
     /// One stretch of prefill or one token; answers whether the job is over. A job whose owner has gone is over too.
     fn step(&mut self, i: usize) -> bool {
         let Self { llm, sessions, jobs, inbox, .. } = self;
-        let Running { job, events, prefill, writing, .. } = &mut jobs[i];
+        let Running { job, extras, events, prefill, writing, .. } = &mut jobs[i];
         let seat = sessions.get_mut(&job.session).expect("a job names a session that was opened");
         let wanted = || (job.wanted)();
         let stopped = |generated| Event::Done { finish: Finish::Stopped, generated };
         let Some((generation, sampler)) = writing else {
             let mut go_on = || if inbox.is_empty() && wanted() { Flow::Continue } else { Flow::Stop };
-            let step = match seat.prompt(&job.prompt, &mut go_on) {
+            let step = match seat.prompt(&job.prompt, &extras.rows, &mut go_on) {
                 Ok(step) => step,
                 Err(error) => return over(events, Event::Failed(error)),
             };
@@ -288,6 +332,13 @@ impl Scheduler {
             }
             if step.stopped {
                 return false; // Suspended for a newcomer.
+            }
+            if !extras.choices.is_empty() {
+                let logits = seat.session.logits();
+                let of = |token: &TokenId| logits.get(token.0 as usize).copied().unwrap_or(f32::NEG_INFINITY);
+                let _ = events.send(Event::Prefilled(*total));
+                let _ = events.send(Event::Logits(extras.choices.iter().map(of).collect()));
+                return over(events, Event::Done { finish: Finish::EndOfText, generated: 0 });
             }
             return match Generation::new(llm, &job.options) {
                 Ok(generation) => {
@@ -315,12 +366,73 @@ impl Scheduler {
         let Self { sessions, inbox, .. } = self;
         let seat = sessions.get_mut(&id).expect("a session that was opened");
         let mut go_on = || if inbox.is_empty() { Flow::Continue } else { Flow::Stop };
-        match seat.prompt(&prompt, &mut go_on) {
+        match seat.prompt(&prompt, &[], &mut go_on) {
             Ok(prefill) if prefill.stopped => self.warm = Some((id, prompt)),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the prompt could not be kept warm"),
         }
     }
+}
+
+/// Tokens and rows that go through the model between two looks at what else is to do.
+const SOFT_BLOCK: usize = 64;
+
+/// Makes the session hold exactly `tokens`, of which each [`TokenId::EMBEDDING`] stands for the next of `wanted`'s rows. The longest
+/// prefix that is already there stays; a row counts as the same only if its numbers are. `held`: the rows of the session.
+fn read_soft_prompt(
+    session: &mut Session,
+    held: &mut Vec<f32>,
+    tokens: &[TokenId],
+    wanted: &[f32],
+    go_on: &mut dyn FnMut() -> Flow,
+) -> Result<Prefill, LlmError> {
+    let width = session.llm().info().d_model;
+    let soft = |tokens: &[TokenId]| tokens.iter().filter(|t| **t == TokenId::EMBEDDING).count();
+    if soft(tokens) * width != wanted.len() {
+        return Err(LlmError::Input(format!(
+            "the prompt has room for {} soft tokens of {width} numbers, but {} numbers were given",
+            soft(tokens),
+            wanted.len()
+        )));
+    }
+    let mut row = 0;
+    let shared = session
+        .tokens()
+        .iter()
+        .zip(tokens)
+        .take_while(|(held_token, token)| {
+            let same = held_token == token;
+            if same && **token == TokenId::EMBEDDING {
+                row += 1;
+                return held.get((row - 1) * width..row * width) == wanted.get((row - 1) * width..row * width);
+            }
+            same
+        })
+        .count();
+    let complete = shared == tokens.len() && shared == session.len() && !session.logits().is_empty();
+    let reused = if complete { shared } else { shared.min(tokens.len().saturating_sub(1)) };
+    session.truncate(reused);
+    held.truncate(soft(&tokens[..reused]) * width);
+    let mut prefill = Prefill { reused, ..Prefill::default() };
+    let mut rest = &tokens[reused..];
+    while let Some(first) = rest.first() {
+        if go_on().is_stop() {
+            prefill.stopped = true;
+            break;
+        }
+        let is_soft = *first == TokenId::EMBEDDING;
+        let run = rest.iter().take(SOFT_BLOCK).take_while(|t| (**t == TokenId::EMBEDDING) == is_soft).count();
+        if is_soft {
+            let rows = &wanted[held.len()..held.len() + run * width];
+            session.append_embeddings(rows)?;
+            held.extend_from_slice(rows);
+        } else {
+            session.append(&rest[..run])?;
+        }
+        prefill.prefilled += run;
+        rest = &rest[run..];
+    }
+    Ok(prefill)
 }
 
 /// Tells a job's owner, if there still is one, how it ended.
@@ -361,7 +473,7 @@ mod tests {
                 Event::Text(piece) => text.push_str(&piece),
                 Event::Done { generated, .. } => return (text, generated, Instant::now()),
                 Event::Failed(error) => panic!("{error}"),
-                Event::Prefilled(_) => {}
+                Event::Prefilled(_) | Event::Logits(_) => {}
             }
         }
         panic!("the events ended without an end");
@@ -395,6 +507,60 @@ mod tests {
         assert_eq!(first.reused, 0);
         let second = prefilled("<|system|>You are Nearfield.<|end|><|user|>Hello. Is the door open?");
         assert!(second.reused + 2 >= first.prefilled, "{first:?} {second:?}");
+    }
+
+    /// A picture between two texts: `<|user|>` + `n` soft tokens, each the mean of two words, + a question.
+    fn with_picture(llm: &LlmThread, seed: u32) -> (Vec<TokenId>, Vec<f32>) {
+        let tokenizer = llm.llm().tokenizer().unwrap();
+        let mut tokens = tokenizer.encode("<|system|>You describe pictures.<|end|><|user|>", true);
+        tokens.extend([TokenId::EMBEDDING; 5]);
+        tokens.extend(tokenizer.encode("What do you see?<|end|><|assistant|>", true));
+        let word = |id: u32| llm.llm().embedding(TokenId(id)).unwrap();
+        let mean =
+            |i: u32| word(300 + i).iter().zip(word(400 + i * seed)).map(|(a, b)| (a + b) / 2.0).collect::<Vec<_>>();
+        (tokens, (0..5).flat_map(mean).collect())
+    }
+
+    #[test]
+    fn another_picture_replaces_only_its_span_and_the_same_one_costs_nothing() {
+        let (llm, _thread) = bundled();
+        let session = open(&llm, Urgency::Caption);
+        let ask = |session: SessionId, seed: u32| {
+            let (prompt, rows) = with_picture(&llm, seed);
+            let extras = Extras { rows, choices: vec![TokenId(300), TokenId(301), TokenId(302)] };
+            let job = Job { prompt, ..job(&llm, session, "", 1) };
+            let mut events = llm.run_with(job, extras).into_iter();
+            match (events.next(), events.next()) {
+                (Some(Event::Prefilled(prefill)), Some(Event::Logits(logits))) => (prefill, logits),
+                other => panic!("{other:?}"),
+            }
+        };
+        let total = with_picture(&llm, 1).0.len();
+        let before_picture = with_picture(&llm, 1).0.iter().position(|t| *t == TokenId::EMBEDDING).unwrap();
+        let (first, logits) = ask(session, 1);
+        assert_eq!((first.reused, first.prefilled), (0, total));
+        let (again, same_logits) = ask(session, 1);
+        assert_eq!((again.reused, again.prefilled, &same_logits), (total, 0, &logits));
+        let (second, other_logits) = ask(session, 2);
+        // Row 0 mixes the same two words with either seed.
+        assert_eq!((second.reused, second.prefilled), (before_picture + 1, total - before_picture - 1));
+        assert_ne!(other_logits, logits);
+        // What a session without a past says, the warm one says too.
+        let (cold, cold_logits) = ask(open(&llm, Urgency::Caption), 2);
+        assert_eq!(cold.reused, 0);
+        for (warm, cold) in other_logits.iter().zip(&cold_logits) {
+            assert!((warm - cold).abs() < 1e-2 * (1.0 + cold.abs()), "{warm} {cold}");
+        }
+    }
+
+    #[test]
+    fn soft_tokens_that_do_not_fit_their_places_are_refused() {
+        let (llm, _thread) = bundled();
+        let (prompt, mut rows) = with_picture(&llm, 1);
+        rows.pop();
+        let job = Job { prompt, ..job(&llm, open(&llm, Urgency::Caption), "", 1) };
+        let events = llm.run_with(job, Extras { rows, choices: Vec::new() });
+        assert!(matches!(events.recv().unwrap(), Event::Failed(error) if error.to_string().contains("5 soft tokens")));
     }
 
     #[test]

@@ -3,18 +3,24 @@
 //! What a stage is stands in [`drive`]; what flows between them in [`messages`]; in which order they are wired, with
 //! which queues between them, only the program knows.
 
+pub mod alerts;
 pub mod capture;
 pub mod clauses;
 pub mod converse;
+pub mod decode;
+pub mod describe;
 pub mod devices;
 pub mod drive;
 pub mod generate;
 pub mod home;
 mod hush;
 pub mod listen;
+pub mod look;
 pub mod messages;
+pub mod newest;
 pub mod notes;
 pub mod phrase;
+pub mod pictures;
 pub mod play;
 pub mod probe;
 pub mod speak;

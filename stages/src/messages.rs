@@ -1,12 +1,17 @@
-//! Every message of the voice flow, in the order in which it flows from the microphone to the loudspeaker.
+//! Every message: of the voice flow, in the order in which it flows from the microphone to the loudspeaker, then of the
+//! caption flow, from the camera to the caption.
 //!
 //! A message says what it is and nothing of who sends or receives it. All of them travel in an [`Envelope`].
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use nearfield_models::audio::SampleRate;
 use nearfield_models::stt::Suppression;
+use nearfield_models::vision::{Movement, Picture, Sight, Verdict};
 
+use crate::alerts::Alert;
+use crate::converse::Tokens;
 use crate::turn::Turn;
 
 /// A message on its way: which turn it belongs to and when it was made.
@@ -109,4 +114,107 @@ pub struct Played {
     pub first_audio: Option<Instant>,
     /// How much sound was played.
     pub audio: Duration,
+}
+
+/// A picture as it comes from its source, not yet unpacked. The turn of its envelope is its number.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    /// What its source calls it: a file, or the source and a number.
+    pub name: String,
+    /// The time within the source.
+    pub at: Duration,
+    /// When it was taken, or read.
+    pub taken: Instant,
+    /// The same by the calendar.
+    pub time: SystemTime,
+    /// The picture.
+    pub content: ShotContent,
+}
+
+/// A picture before it is unpacked.
+#[derive(Clone)]
+pub enum ShotContent {
+    /// A file: JPEG, PNG, ...
+    File(Vec<u8>),
+    /// A picture that needs no unpacking.
+    Picture(Arc<Picture>),
+    /// What could not even be read, and why.
+    Unreadable(String),
+}
+
+impl std::fmt::Debug for ShotContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(bytes) => write!(f, "File({} bytes)", bytes.len()),
+            Self::Picture(picture) => write!(f, "{picture:?}"),
+            Self::Unreadable(reason) => write!(f, "Unreadable({reason})"),
+        }
+    }
+}
+
+/// A picture, unpacked.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// As in [`Shot`].
+    pub name: String,
+    /// As in [`Shot`].
+    pub at: Duration,
+    /// As in [`Shot`].
+    pub taken: Instant,
+    /// As in [`Shot`].
+    pub time: SystemTime,
+    /// Its pixels.
+    pub picture: Arc<Picture>,
+}
+
+/// A picture and what the vision model saw in it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The picture.
+    pub view: View,
+    /// What is in it.
+    pub sight: Sight,
+}
+
+/// Who wrote a caption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Author {
+    /// The language model, just now.
+    Model,
+    /// A rule, from what the vision model found: because that was asked for, or because the model's sentence did not name it.
+    Rule,
+    /// The configuration, for the nominal picture.
+    Nominal,
+    /// It is the earlier one: the scene is the same, or the language model said that it still holds.
+    Kept,
+}
+
+/// What became of one picture.
+#[derive(Clone, Debug)]
+pub struct Captioned {
+    /// The picture.
+    pub view: View,
+    /// What is in it.
+    pub sight: Sight,
+    /// What the gate said.
+    pub verdict: Verdict,
+    /// The cosine with what was described before.
+    pub similarity: f32,
+    /// The caption in force after this picture; empty before the first.
+    pub caption: String,
+    /// Who wrote it.
+    pub author: Author,
+    /// Whether this picture brought a new caption.
+    pub changed: bool,
+    /// How much likelier the language model held "yes, it still holds" than "no", in logits; `None` where it was not asked.
+    pub second_opinion: Option<f32>,
+    /// What became of the prompt's tokens; all 0 where the language model was not needed.
+    pub tokens: Tokens,
+    /// Time at the language model, its queue included.
+    pub language: Duration,
+    /// What came and went.
+    pub movements: Vec<Movement>,
+    /// Rules of the user's that hold.
+    pub alerts: Vec<Alert>,
 }

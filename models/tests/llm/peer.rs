@@ -40,8 +40,7 @@ fn talk_with(pre: &str, vocabulary: &Value, path: &Path) {
     }
     let metadata: Vec<(&str, &Meta)> = content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
     let names: Vec<String> = content.tensor_infos.keys().cloned().collect();
-    let tensors: Vec<_> =
-        names.iter().map(|name| content.tensor(&mut file, name, &Device::Cpu).unwrap()).collect();
+    let tensors: Vec<_> = names.iter().map(|name| content.tensor(&mut file, name, &Device::Cpu).unwrap()).collect();
     let tensors: Vec<_> = names.iter().map(String::as_str).zip(&tensors).collect();
     gguf_file::write(&mut std::fs::File::create(path).unwrap(), &metadata, &tensors).unwrap();
 }

@@ -1,0 +1,146 @@
+//! Draws a caption and boxes onto a picture, with an 8 x 8 bitmap font, and writes it as JPEG: for people who look later.
+
+use font8x8::UnicodeFonts;
+use image::codecs::jpeg::JpegEncoder;
+
+use super::picture::{Picture, PictureError};
+use super::sight::Object;
+
+const BOX_COLOUR: [u8; 3] = [255, 210, 0];
+
+/// The picture with boxes around the objects, their labels, and the caption below.
+pub fn annotate(picture: &Picture, objects: &[Object], caption: &str) -> Picture {
+    let (w, h) = (picture.width() as usize, picture.height() as usize);
+    let scale = (w / 320).clamp(1, 8);
+    let (glyph, line) = (8 * scale, 10 * scale);
+    let lines = wrap(caption, (w.saturating_sub(8) / glyph).max(1));
+    let strip = lines.len() * line + if lines.is_empty() { 0 } else { 6 * scale };
+    let mut rgb = picture.rgb().to_vec();
+    rgb.resize((h + strip) * w * 3, 16);
+    let mut canvas = Canvas { w, h: h + strip, rgb: &mut rgb };
+    for object in objects {
+        let r = object.rect.clipped();
+        let (x0, y0) = ((r.x * w as f32) as usize, (r.y * h as f32) as usize);
+        let (x1, y1) = (((r.x + r.w) * w as f32) as usize, ((r.y + r.h) * h as f32) as usize);
+        for k in 0..scale {
+            canvas.frame(x0 + k, y0 + k, x1.saturating_sub(k), y1.saturating_sub(k).min(h - 1));
+        }
+        let label = format!("{} {:.0}%", object.label, object.score * 100.0);
+        canvas.text(x0, y0.saturating_sub(line), scale, &label, BOX_COLOUR);
+    }
+    for (i, text) in lines.iter().enumerate() {
+        canvas.text(4, h + 4 * scale + i * line, scale, text, [255; 3]);
+    }
+    let mut drawn = picture.clone();
+    if strip > 0 {
+        // The sides fit by construction; only a picture of the largest size could grow beyond the bound.
+        if let Ok(taller) = Picture::from_rgb(w as u32, (h + strip) as u32, rgb, "the snapshot") {
+            return taller;
+        }
+        return drawn;
+    }
+    drawn.rgb_mut().copy_from_slice(&rgb);
+    drawn
+}
+
+/// A JPEG of the picture; quality from 1 to 100.
+///
+/// # Errors
+/// A side is longer than a JPEG can say (65535).
+pub fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, PictureError> {
+    let mut out = Vec::new();
+    JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100))
+        .encode(picture.rgb(), picture.width(), picture.height(), image::ExtendedColorType::Rgb8)
+        .map_err(|e| PictureError::Damaged { name: "the snapshot".to_owned(), reason: e.to_string() })?;
+    Ok(out)
+}
+
+/// Lines of at most `width` characters, broken at spaces where there are any.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let fits = lines.last().is_some_and(|l| l.chars().count() + 1 + word.chars().count() <= width);
+        match lines.last_mut() {
+            Some(line) if fits => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.truncate(8);
+    lines
+}
+
+struct Canvas<'a> {
+    w: usize,
+    h: usize,
+    rgb: &'a mut [u8],
+}
+
+impl Canvas<'_> {
+    fn dot(&mut self, x: usize, y: usize, colour: [u8; 3]) {
+        if x < self.w && y < self.h {
+            self.rgb[(y * self.w + x) * 3..][..3].copy_from_slice(&colour);
+        }
+    }
+
+    fn frame(&mut self, x0: usize, y0: usize, x1: usize, y1: usize) {
+        for x in x0..=x1.min(self.w) {
+            self.dot(x, y0, BOX_COLOUR);
+            self.dot(x, y1, BOX_COLOUR);
+        }
+        for y in y0..=y1.min(self.h) {
+            self.dot(x0, y, BOX_COLOUR);
+            self.dot(x1, y, BOX_COLOUR);
+        }
+    }
+
+    /// Characters of the font's blocks on a dark ground; what it lacks becomes a question mark.
+    fn text(&mut self, x: usize, y: usize, scale: usize, text: &str, colour: [u8; 3]) {
+        for (i, c) in text.chars().enumerate() {
+            let rows = font8x8::BASIC_FONTS
+                .get(c)
+                .or_else(|| font8x8::LATIN_FONTS.get(c))
+                .or_else(|| font8x8::BASIC_FONTS.get('?'))
+                .unwrap_or_default();
+            for (row, bits) in rows.iter().enumerate() {
+                for column in 0..8 {
+                    let on = bits >> column & 1 == 1;
+                    for k in 0..scale * scale {
+                        let (px, py) = (x + (i * 8 + column) * scale + k % scale, y + row * scale + k / scale);
+                        self.dot(px, py, if on { colour } else { [16; 3] });
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sight::Rect;
+    use super::*;
+
+    #[test]
+    fn the_caption_stands_below_and_the_box_around() {
+        let grey = Picture::from_rgb(320, 240, vec![100; 320 * 240 * 3], "grey").unwrap();
+        let object =
+            Object { label: "dog".to_owned(), score: 0.9, rect: Rect { x: 0.25, y: 0.5, w: 0.5, h: 0.25 }, class: 0 };
+        let drawn = annotate(&grey, &[object], "A dog in the middle, and a second line of text that is longer.");
+        assert!(drawn.height() > 250 && drawn.width() == 320);
+        let at = |x: usize, y: usize| drawn.rgb()[(y * 320 + x) * 3..][..3].to_vec();
+        assert_eq!((at(80, 150), at(240, 150)), (BOX_COLOUR.to_vec(), BOX_COLOUR.to_vec()), "the box's sides");
+        assert_eq!(at(160, 150), vec![100; 3], "inside it, the picture");
+        assert!((240..drawn.height() as usize).any(|y| (0..320).any(|x| at(x, y) == [255; 3])), "letters");
+        let jpeg = encode_jpeg(&drawn, 85).unwrap();
+        assert_eq!(Picture::decode(&jpeg, "back").unwrap().height(), drawn.height());
+    }
+
+    #[test]
+    fn objects_at_and_beyond_the_edges_of_the_smallest_picture_are_drawn_without_harm() {
+        let dot = Picture::from_rgb(1, 1, vec![0; 3], "dot").unwrap();
+        let object = |x, y, w, h| Object { label: "x".to_owned(), score: 1.0, rect: Rect { x, y, w, h }, class: 0 };
+        annotate(&dot, &[object(-3.0, -3.0, 9.0, 9.0), object(2.0, 2.0, 1.0, 1.0), object(0.9, 0.9, 0.1, 0.1)], "é ☃");
+    }
+}

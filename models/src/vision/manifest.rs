@@ -1,0 +1,262 @@
+//! What a vision model needs to be told about itself: how its input is made, and what its outputs mean. Read from a small
+//! file beside the model (`see-nano.toml` beside `see-nano.onnx`); plain data here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A vision model: its input and exactly one of the three kinds of head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VisionManifest {
+    /// How the picture becomes the model's input.
+    pub input: InputSpec,
+    /// An encoder: soft tokens for the language model, and an embedding for the gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<EncoderSpec>,
+    /// A classifier: labels with probabilities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<ClassifierSpec>,
+    /// A detector: boxes with labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detector: Option<DetectorSpec>,
+}
+
+impl VisionManifest {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        let heads = [self.encoder.is_some(), self.classifier.is_some(), self.detector.is_some()];
+        if heads.iter().filter(|present| **present).count() != 1 {
+            return Err("there must be exactly one of [encoder], [classifier] and [detector]".to_owned());
+        }
+        let input = &self.input;
+        for (key, value) in [("width", input.width), ("height", input.height)] {
+            if !(1..=4096).contains(&value) {
+                return Err(format!("input.{key} is {value} but must be from 1 to 4096"));
+            }
+        }
+        if input.std.iter().any(|s| !s.is_finite() || *s == 0.0) {
+            return Err("input.std must not be 0".to_owned());
+        }
+        if let Fit::Crop { part } = input.fit
+            && !(part > 0.0 && part <= 1.0)
+        {
+            return Err(format!("input.fit.crop.part is {part} but must be above 0 and at most 1"));
+        }
+        if let Some(encoder) = &self.encoder
+            && encoder.soft_tokens.is_none()
+            && encoder.slots.is_none()
+        {
+            return Err("[encoder] needs soft_tokens or slots, the output that goes to the language model".to_owned());
+        }
+        if let Some(encoder) = &self.encoder
+            && encoder.slots.is_some() == encoder.words.is_empty()
+        {
+            return Err("encoder.slots and encoder.words go together".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// `[input]`: the value of each channel is `(byte / 255 - mean) / std`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputSpec {
+    /// The input's name; the only one where it is left out.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Columns of the tensor.
+    pub width: usize,
+    /// Rows of the tensor.
+    pub height: usize,
+    /// How a picture of another shape is made to fit.
+    #[serde(default)]
+    pub fit: Fit,
+    /// Order of the tensor's dimensions.
+    #[serde(default)]
+    pub layout: Layout,
+    /// Order of the channels.
+    #[serde(default)]
+    pub channels: PixelOrder,
+    /// Subtracted, channel by channel in the order of `channels`.
+    #[serde(default)]
+    pub mean: [f32; 3],
+    /// Divided by.
+    #[serde(default = "ones")]
+    pub std: [f32; 3],
+}
+
+fn ones() -> [f32; 3] {
+    [1.0; 3]
+}
+
+/// How a picture is made to fit the input's shape.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fit {
+    /// Sides are scaled each for itself.
+    #[default]
+    Stretch,
+    /// The middle is taken: `part` of the largest rectangle of the right shape (0.875 for ImageNet's 224 out of 256).
+    Crop {
+        /// Above 0, at most 1.
+        part: f32,
+    },
+    /// The whole picture, with bars of this brightness (0 to 255).
+    Letterbox {
+        /// The bars.
+        pad: f32,
+    },
+}
+
+/// Order of the input's dimensions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layout {
+    /// `[1, 3, height, width]`
+    #[default]
+    Nchw,
+    /// `[1, height, width, 3]`
+    Nhwc,
+}
+
+/// Order of the channels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PixelOrder {
+    /// Red first.
+    #[default]
+    Rgb,
+    /// Blue first, as OpenCV has it.
+    Bgr,
+}
+
+/// `[encoder]`
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EncoderSpec {
+    /// Output `[n, d_model]` (or `[1, n, d_model]`): rows that stand in the prompt in the place of tokens.
+    pub soft_tokens: Option<String>,
+    /// Output `[n, n_words]`: for each soft token a distribution over `words`. The rows are then mixed from the language
+    /// model's own embeddings of those words, so that they fit whichever model is used; words that it spells with several
+    /// tokens go into the prompt as text.
+    pub slots: Option<String>,
+    /// The words of `slots`.
+    pub words: Vec<String>,
+    /// Output for the gate; any shape, it is flattened. Left out: the mean of the soft tokens.
+    pub embedding: Option<String>,
+    /// Output `[n, 4]`: boxes as centre x, centre y, width, height in parts of the input.
+    pub boxes: Option<String>,
+    /// Output `[n, n_labels]`: the score of each box for each label.
+    pub scores: Option<String>,
+    /// The labels of `scores`; empty: `words` can't be used for them and boxes are left out.
+    pub labels: Vec<String>,
+    /// Boxes below this score are left out.
+    pub threshold: f32,
+}
+
+/// `[classifier]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierSpec {
+    /// Output `[1, n]`; the only one where it is left out.
+    #[serde(default)]
+    pub output: Option<String>,
+    /// Whether the output still needs a softmax.
+    #[serde(default = "yes")]
+    pub softmax: bool,
+    /// A file with one label a line; beside the manifest where the path is relative. A first word such as `n01440764`
+    /// (ImageNet) is dropped, and of several names the first is kept.
+    pub labels: PathBuf,
+    /// At most so many labels.
+    #[serde(default = "three")]
+    pub top: usize,
+    /// Labels below this probability are left out.
+    #[serde(default = "a_fifth")]
+    pub threshold: f32,
+    /// Other words for labels: `"great grey owl" = "owl"`.
+    #[serde(default)]
+    pub words: BTreeMap<String, String>,
+}
+
+/// `[detector]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DetectorSpec {
+    /// What the outputs mean.
+    pub head: DetectorHead,
+    /// A file with one label a line; beside the manifest where the path is relative.
+    pub labels: PathBuf,
+    /// Boxes below this score are left out.
+    #[serde(default = "half")]
+    pub threshold: f32,
+    /// Of two boxes with the same label that overlap by more than this (intersection over union), the better one stays.
+    #[serde(default = "nms_overlap")]
+    pub overlap: f32,
+    /// At most so many boxes.
+    #[serde(default = "hundred")]
+    pub most: usize,
+    /// Only these labels count; empty: all.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Other words for labels.
+    #[serde(default)]
+    pub words: BTreeMap<String, String>,
+}
+
+/// What a detector's outputs mean.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum DetectorHead {
+    /// FastestDet: one output `[1, 5 + n_labels, rows, columns]`: objectness, four numbers for the box, class probabilities.
+    FastestDet {
+        /// The output; the only one where it is left out.
+        #[serde(default)]
+        output: Option<String>,
+    },
+    /// Two outputs: boxes `[n, 4]` and scores `[n, n_labels]` (leading ones are dropped).
+    Boxes {
+        /// The output with the boxes.
+        boxes: String,
+        /// The output with the scores.
+        scores: String,
+        /// Whether boxes are two corners (x, y, x, y) instead of centre and size.
+        #[serde(default)]
+        corners: bool,
+        /// Whether they are in pixels of the input instead of parts of it.
+        #[serde(default)]
+        pixels: bool,
+    },
+    /// YOLOv5 and later in one output: `[1, 4 + n_labels, n]` (v8) or, with `objectness`, `[1, n, 5 + n_labels]` (v5), in pixels.
+    Yolo {
+        /// The output; the only one where it is left out.
+        #[serde(default)]
+        output: Option<String>,
+        /// Whether each box has an objectness before its class scores.
+        #[serde(default)]
+        objectness: bool,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+fn three() -> usize {
+    3
+}
+fn a_fifth() -> f32 {
+    0.2
+}
+fn half() -> f32 {
+    0.5
+}
+fn nms_overlap() -> f32 {
+    0.45
+}
+fn hundred() -> usize {
+    100
+}

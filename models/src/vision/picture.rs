@@ -1,0 +1,331 @@
+//! A picture in memory: eight bits of red, green and blue a pixel; read from JPEG, PNG, GIF (its first frame), BMP, WebP or
+//! PNM with bounds on what is allocated, and turned into the tensor that a model wants.
+
+use std::io::Cursor;
+
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+
+use super::jpeg_stream::is_whole_jpeg;
+use super::manifest::{Fit, InputSpec, Layout, PixelOrder};
+
+/// The longest file that is taken for a picture.
+pub const MAX_PICTURE_BYTES: usize = 64 << 20;
+
+/// The most pixels of a picture; beyond what cameras make, and 150 MB when unpacked.
+pub const MAX_PIXELS: u64 = 50_000_000;
+
+/// Why a picture can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureError {
+    /// Nothing in it.
+    #[error("{name} is empty")]
+    Empty {
+        /// The file, or what the source calls it.
+        name: String,
+    },
+    /// Too much in it.
+    #[error("{name} has {width} x {height} pixels; pictures of up to {} million pixels are read", MAX_PIXELS / 1_000_000)]
+    TooLarge {
+        /// The file, or what the source calls it.
+        name: String,
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// No picture, or only a part of one.
+    #[error("{name} is not a whole picture: {reason}")]
+    Damaged {
+        /// The file, or what the source calls it.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Rows of pixels from the top, each red, green, blue.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>, // [height, width, 3]
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Picture({} x {})", self.width, self.height)
+    }
+}
+
+/// Where a picture lies within the tensor that was made of it; turns the tensor's coordinates back into the picture's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placement {
+    /// The picture's left, top, width and height in the tensor, as parts of the tensor's own width and height. Beyond
+    /// [0, 1] where the picture was cropped.
+    pub left: f32,
+    /// As above.
+    pub top: f32,
+    /// As above.
+    pub width: f32,
+    /// As above.
+    pub height: f32,
+}
+
+impl Picture {
+    /// A picture of raw pixels. rgb: `[height, width, 3]`.
+    ///
+    /// # Errors
+    /// The numbers do not fit together.
+    pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>, name: &str) -> Result<Self, PictureError> {
+        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+            return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
+        }
+        let wanted = width as usize * height as usize * 3;
+        if wanted == 0 || rgb.len() != wanted {
+            let reason = format!("{width} x {height} pixels need {wanted} bytes, but there are {}", rgb.len());
+            return Err(PictureError::Damaged { name: name.to_owned(), reason });
+        }
+        Ok(Self { width, height, rgb })
+    }
+
+    /// Reads a picture file. `name` is what errors call it.
+    ///
+    /// # Errors
+    /// It is empty, too large, no picture, or cut short.
+    pub fn decode(bytes: &[u8], name: &str) -> Result<Self, PictureError> {
+        let damaged = |reason: String| PictureError::Damaged { name: name.to_owned(), reason };
+        if bytes.is_empty() {
+            return Err(PictureError::Empty { name: name.to_owned() });
+        }
+        if bytes.len() > MAX_PICTURE_BYTES {
+            return Err(damaged(format!("it has {} bytes; a picture ends at {MAX_PICTURE_BYTES}", bytes.len())));
+        }
+        if bytes.starts_with(&[0xFF, 0xD8]) && !is_whole_jpeg(bytes) {
+            return Err(damaged("the JPEG breaks off before its end".to_owned()));
+        }
+        let mut reader =
+            ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| damaged(e.to_string()))?;
+        if reader.format().is_none() {
+            return Err(damaged("it is neither JPEG, PNG, GIF, BMP, WebP nor PNM".to_owned()));
+        }
+        // Eight bytes a pixel (16 bits, four channels) and as much again to work with.
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(MAX_PIXELS * 16);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+            return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
+        }
+        if width == 0 || height == 0 {
+            return Err(damaged("it has no pixels".to_owned()));
+        }
+        let orientation = decoder.orientation().ok();
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
+        if let Some(orientation) = orientation {
+            image.apply_orientation(orientation);
+        }
+        let rgb = image.into_rgb8();
+        let (width, height) = rgb.dimensions();
+        Ok(Self { width, height, rgb: rgb.into_raw() })
+    }
+
+    /// Pixels in a row.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// `[height, width, 3]`
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+
+    /// For drawing.
+    pub(crate) fn rgb_mut(&mut self) -> &mut [u8] {
+        &mut self.rgb
+    }
+
+    /// The part of the picture that `fit` shows, resampled to `width` x `height`: `[height, width, 3]`, 0 to 255, and where the
+    /// whole picture lies in it. The resampling is PIL's bilinear filter (a triangle as wide as a source pixel or a target
+    /// pixel, whichever is larger), since that is what most models were trained behind.
+    pub fn resampled(&self, width: usize, height: usize, fit: Fit) -> (Vec<f32>, Placement) {
+        let (w, h) = (f64::from(self.width), f64::from(self.height));
+        let (tw, th) = (width as f64, height as f64);
+        match fit {
+            Fit::Stretch => {
+                let whole = Placement { left: 0.0, top: 0.0, width: 1.0, height: 1.0 };
+                (self.resample((0.0, 0.0, w, h), width, height), whole)
+            }
+            Fit::Crop { part } => {
+                // The largest rectangle of the target's shape, in the middle, and of it the given part.
+                let scale = (w / tw).min(h / th) * f64::from(part);
+                let (cw, ch) = (tw * scale, th * scale);
+                let (left, top) = ((w - cw) / 2.0, (h - ch) / 2.0);
+                let place = Placement {
+                    left: (-left / cw) as f32,
+                    top: (-top / ch) as f32,
+                    width: (w / cw) as f32,
+                    height: (h / ch) as f32,
+                };
+                (self.resample((left, top, cw, ch), width, height), place)
+            }
+            Fit::Letterbox { pad } => {
+                let scale = (tw / w).min(th / h);
+                let inner = |side: f64, most: usize| ((side * scale).round() as usize).clamp(1, most);
+                let (iw, ih) = (inner(w, width), inner(h, height));
+                let small = self.resample((0.0, 0.0, w, h), iw, ih);
+                let (left, top) = ((width - iw) / 2, (height - ih) / 2);
+                let mut out = vec![pad; width * height * 3];
+                for (row, line) in small.chunks_exact(iw * 3).enumerate() {
+                    out[((top + row) * width + left) * 3..][..iw * 3].copy_from_slice(line);
+                }
+                let place = Placement {
+                    left: left as f32 / width as f32,
+                    top: top as f32 / height as f32,
+                    width: iw as f32 / width as f32,
+                    height: ih as f32 / height as f32,
+                };
+                (out, place)
+            }
+        }
+    }
+
+    /// The tensor that `spec` asks for, without its leading 1: `[3, height, width]` or `[height, width, 3]`.
+    pub fn tensor(&self, spec: &InputSpec) -> (Vec<f32>, Placement) {
+        let (pixels, place) = self.resampled(spec.width, spec.height, spec.fit);
+        let n = spec.width * spec.height;
+        let mut out = vec![0.0; n * 3];
+        for channel in 0..3 {
+            let from = match spec.channels {
+                PixelOrder::Rgb => channel,
+                PixelOrder::Bgr => 2 - channel,
+            };
+            let (scale, mean, std) = (1.0 / 255.0, spec.mean[channel], spec.std[channel]);
+            for i in 0..n {
+                let value = (pixels[i * 3 + from] * scale - mean) / std;
+                match spec.layout {
+                    Layout::Nchw => out[channel * n + i] = value,
+                    Layout::Nhwc => out[i * 3 + channel] = value,
+                }
+            }
+        }
+        (out, place)
+    }
+
+    /// Resamples a rectangle (left, top, width, height in pixels) of the picture.
+    fn resample(&self, from: (f64, f64, f64, f64), width: usize, height: usize) -> Vec<f32> {
+        let across = taps(from.0, from.2, self.width as usize, width);
+        let down = taps(from.1, from.3, self.height as usize, height);
+        let stride = self.width as usize * 3;
+        let first_row = down.iter().map(|t| t.first).min().unwrap_or(0);
+        let last_row = down.iter().map(|t| t.first + t.weights.len()).max().unwrap_or(0);
+        let mut lines = vec![0.0f32; (last_row - first_row) * width * 3];
+        for (row, line) in (first_row..last_row).zip(lines.chunks_exact_mut(width * 3)) {
+            let pixels = &self.rgb[row * stride..][..stride];
+            for (tap, out) in across.iter().zip(line.chunks_exact_mut(3)) {
+                let (mut r, mut g, mut b) = (0.0f32, 0.0f32, 0.0f32);
+                for (weight, pixel) in tap.weights.iter().zip(pixels[tap.first * 3..].chunks_exact(3)) {
+                    r += weight * f32::from(pixel[0]);
+                    g += weight * f32::from(pixel[1]);
+                    b += weight * f32::from(pixel[2]);
+                }
+                out.copy_from_slice(&[r, g, b]);
+            }
+        }
+        let mut out = vec![0.0f32; width * height * 3];
+        for (tap, out) in down.iter().zip(out.chunks_exact_mut(width * 3)) {
+            for (weight, line) in
+                tap.weights.iter().zip(lines[(tap.first - first_row) * width * 3..].chunks_exact(width * 3))
+            {
+                for (o, v) in out.iter_mut().zip(line) {
+                    *o += weight * v;
+                }
+            }
+        }
+        out
+    }
+}
+
+/// The source pixels of one target pixel.
+struct Tap {
+    first: usize,
+    weights: Vec<f32>,
+}
+
+/// A triangle around each target pixel's centre, cut at the picture's edges and made to sum to one.
+fn taps(start: f64, length: f64, source: usize, target: usize) -> Vec<Tap> {
+    let step = length / target as f64;
+    let reach = step.max(1.0);
+    (0..target)
+        .map(|i| {
+            let centre = start + (i as f64 + 0.5) * step;
+            let first = ((centre - reach).floor().max(0.0) as usize).min(source - 1);
+            let last = ((centre + reach).ceil().max(1.0) as usize).clamp(first + 1, source);
+            let mut weights: Vec<f32> = (first..last)
+                .map(|pixel| (1.0 - (pixel as f64 + 0.5 - centre).abs() / reach).max(0.0) as f32)
+                .collect();
+            let sum: f32 = weights.iter().sum();
+            if sum > 0.0 {
+                weights.iter_mut().for_each(|w| *w /= sum);
+            } else {
+                weights = vec![1.0];
+            }
+            Tap { first, weights }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(width: u32, height: u32) -> Picture {
+        let rgb = (0..height)
+            .flat_map(|y| (0..width).flat_map(move |x| [(x * 255 / width) as u8, (y * 255 / height) as u8, 128]))
+            .collect();
+        Picture::from_rgb(width, height, rgb, "gradient").unwrap()
+    }
+
+    #[test]
+    fn resampling_keeps_a_gradient_a_gradient_and_a_flat_colour_flat() {
+        let (small, place) = gradient(640, 480).resampled(16, 12, Fit::Stretch);
+        assert_eq!(place, Placement { left: 0.0, top: 0.0, width: 1.0, height: 1.0 });
+        for (i, pixel) in small.chunks_exact(3).enumerate() {
+            let (x, y) = ((i % 16) as f32 + 0.5, (i / 16) as f32 + 0.5);
+            assert!((pixel[0] - x / 16.0 * 255.0).abs() < 4.0, "{i}: {pixel:?}");
+            assert!((pixel[1] - y / 12.0 * 255.0).abs() < 5.0, "{i}: {pixel:?}");
+            assert!((pixel[2] - 128.0).abs() < 1e-3, "{i}: {pixel:?}");
+        }
+    }
+
+    #[test]
+    fn one_pixel_is_a_picture_too() {
+        let dot = Picture::from_rgb(1, 1, vec![10, 20, 30], "dot").unwrap();
+        for fit in [Fit::Stretch, Fit::Crop { part: 0.9 }, Fit::Letterbox { pad: 114.0 }] {
+            let (out, _) = dot.resampled(4, 4, fit);
+            assert!(out.chunks_exact(3).all(|p| (p[0] - 10.0).abs() < 1e-4 && (p[2] - 30.0).abs() < 1e-4), "{out:?}");
+        }
+    }
+
+    #[test]
+    fn a_letterbox_says_where_the_picture_lies_in_it() {
+        let (out, place) = gradient(200, 100).resampled(100, 100, Fit::Letterbox { pad: 7.0 });
+        assert_eq!(place, Placement { left: 0.0, top: 0.25, width: 1.0, height: 0.5 });
+        assert!(out[..25 * 100 * 3].iter().all(|&v| v == 7.0) && out[75 * 100 * 3..].iter().all(|&v| v == 7.0));
+        assert!((out[50 * 100 * 3 + 2] - 128.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn what_is_no_picture_is_named_with_the_reason() {
+        let error = |bytes: &[u8]| Picture::decode(bytes, "x.jpg").unwrap_err().to_string();
+        assert_eq!(error(b""), "x.jpg is empty");
+        assert!(error(b"hello").contains("neither JPEG"), "{}", error(b"hello"));
+        assert!(error(&[0xFF, 0xD8, 0xFF, 0xE0, 0, 16]).contains("breaks off"));
+    }
+}
