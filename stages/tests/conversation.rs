@@ -41,8 +41,7 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
 impl Conversation {
     fn ask(&mut self, question: &str) -> Replied {
         let now = std::time::Instant::now();
-        let transcript =
-            Transcript { text: question.to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let transcript = Transcript { text: question.to_owned(), suppressed: None, speech_ended: now, closed: now };
         self.converse.step(Envelope::new(self.turns.begin(), transcript), &mut |_| Flow::Continue).unwrap();
         let replied = self.notebook.try_iter().find_map(|note| match note {
             Note::Replied { replied, .. } => Some(replied),

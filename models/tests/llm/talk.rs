@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use nearfield_models::Flow;
 use nearfield_models::llm::{
-    GenerateOptions, Llm, LlmOptions, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, TokenId, generate,
+    GenerateOptions, Llm, LlmOptions, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, TokenId,
+    generate,
 };
 use serde_json::Value;
 
@@ -61,9 +62,8 @@ fn messages(kitchen: &str, hall: &str, door: &str, temperature: f32, exchanges: 
         "kitchen: {temperature} °C, humidity 40 %, light {kitchen}\nhall: 19 °C, light {hall}\nfront door: {door}\n\
          coffee machine: off\noutside: 4 °C, rain"
     );
-    let system = format!(
-        "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.\nHome:\n{home}"
-    );
+    let system =
+        format!("You are Nearfield, a voice assistant at home. Answer in one or two short sentences.\nHome:\n{home}");
     let mut messages = vec![Message::new(Role::System, system)];
     for (question, answer) in exchanges {
         messages.push(Message::new(Role::User, question));
