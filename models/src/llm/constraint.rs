@@ -23,8 +23,8 @@ const LONGEST: usize = 1 << 20;
 /// The longest token that constrained text may use, in bytes: long runs of spaces are shorter, and the trie has a limit.
 const LONGEST_TOKEN: usize = 256;
 
-/// The bytes of all tokens together: the trie has at most 2^22 nodes. The largest vocabularies in use have half as many.
-const MOST_BYTES: usize = 1 << 22;
+/// The bytes of all tokens together: the trie has fewer than 2^22 nodes. The largest vocabularies in use have half as many.
+const MOST_BYTES: usize = (1 << 22) - 1024;
 
 /// What a text must fit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,15 +80,15 @@ impl Grammars {
             // Under a mark that no text holds.
             words[token.0 as usize] = [b"\xff", text.as_bytes()].concat();
         }
-        let bytes: usize = words.iter().map(Vec::len).sum();
-        if bytes > MOST_BYTES {
-            return Err(format!("its tokens have {bytes} bytes, more than {MOST_BYTES}"));
-        }
         let mut ends: Vec<u32> = tokenizer.ends().iter().map(|end| end.0).collect();
         if ends.is_empty() {
             // The parser wants one; no model can choose this one, as it has no logit.
             ends.push(words.len() as u32);
             words.push(b"\xff<|end|>".to_vec());
+        }
+        let bytes: usize = words.iter().map(Vec::len).sum();
+        if bytes > MOST_BYTES {
+            return Err(format!("its tokens have {bytes} bytes, more than {MOST_BYTES}"));
         }
         let trie = TokTrie::from(&TokRxInfo::new(words.len() as u32, ends[0]), &words).with_eos_tokens(&ends);
         let environment: TokEnv = Arc::new(ApproximateTokEnv::new(trie));

@@ -93,6 +93,26 @@ fn a_changed_middle_is_computed_and_what_follows_is_moved() {
 }
 
 #[test]
+fn in_a_single_layer_moving_is_exact() {
+    // Keys and values of the first layer hang on a token and its place alone.
+    for architecture in ["llama", "qwen3", "phi2", "gemma3"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (llm, _) = open(&Recipe { layers: 1, ..Recipe::of_family(architecture) }, folder.path());
+        let (system, history) = (numbers(0..40, 37), numbers(0..150, 43));
+        let (mut moved, mut cold) = (session(&llm, 300, CacheType::F16), session(&llm, 300, CacheType::F16));
+        moved.prompt(&[&system[..], &numbers(0..20, 41), &history].concat(), &mut go_on).unwrap();
+        for other in [&numbers(0..31, 47)[..], &numbers(0..9, 53), &[]] {
+            let wanted = [&system[..], other, &history].concat();
+            assert_eq!(moved.prompt_moving(&wanted, 24, &mut go_on).unwrap().moved, 149);
+            cold.truncate(0);
+            cold.prompt(&wanted, &mut go_on).unwrap();
+            let (_, difference) = agreement(moved.logits(), cold.logits());
+            assert!(difference < 5e-3, "{architecture}, {} tokens: {difference}", other.len());
+        }
+    }
+}
+
+#[test]
 fn a_dropped_beginning_moves_all_that_follows_it() {
     let folder = tempfile::tempdir().unwrap();
     let (llm, _) = open(&Recipe::plain(GgmlDType::F32), folder.path());

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use candle_core::quantized::GgmlDType;
+use candle_core::quantized::gguf_file::Value as Meta;
 use nearfield_models::Flow;
 use nearfield_models::llm::{
     Constrained, Constraint, Finish, GenerateOptions, Generated, Llm, LlmOptions, Message, Role, Sampler,
@@ -11,7 +13,7 @@ use nearfield_models::llm::{
 use serde_json::{Value, json};
 
 use crate::shared_data::shared_data;
-use crate::synthetic::with_vocabulary;
+use crate::synthetic::{Recipe, byte_vocabulary, open, with_vocabulary};
 
 fn write(llm: &Arc<Llm>, prompt: &str, seed: u64, constrained: Constrained, max_tokens: usize) -> Generated {
     let options = SessionOptions { context_tokens: 1024, ..SessionOptions::default() };
@@ -177,4 +179,64 @@ fn talk_nano_can_be_made_to_call_another_tool_than_it_would() {
     let call: Value = serde_json::from_str(call).unwrap();
     assert_eq!(call["name"], "set_blind");
     assert!([10, 20].contains(&call["arguments"]["height"].as_i64().unwrap()), "{bent}");
+}
+
+/// What a constraint costs a token, over vocabularies of three sizes: run with `--ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn what_masks_cost() {
+    for n_vocab in [4096usize, 32_000, 151_936] {
+        let folder = tempfile::tempdir().unwrap();
+        let letters: Vec<char> = "etaoinshrdlucmfwypvbgkjqxz ETAOIN0123456789{}[]:,\"".chars().collect();
+        let mut extra = byte_vocabulary("qwen2", None);
+        for (key, value) in &mut extra {
+            if let Meta::Array(list) = value {
+                let tokens = *key == "tokenizer.ggml.tokens";
+                for index in list.len()..if *key == "tokenizer.ggml.merges" { 0 } else { n_vocab } {
+                    let mut rest = index * 7919;
+                    let word = (0..2 + index % 6).map(|_| {
+                        let letter = letters[rest % letters.len()];
+                        rest = rest / letters.len() + index;
+                        if letter == ' ' { 'Ġ' } else { letter }
+                    });
+                    let word = format!("{}{}", word.collect::<String>(), index % 977);
+                    list.push(if tokens { Meta::String(word) } else { Meta::I32(1) });
+                }
+            }
+        }
+        let recipe = Recipe { extra, vocab: n_vocab, layers: 1, ..Recipe::plain(GgmlDType::Q8_0) };
+        let (llm, _) = open(&recipe, folder.path());
+        let time = |f: &mut dyn FnMut()| {
+            let begun = std::time::Instant::now();
+            f();
+            begun.elapsed().as_secs_f64() * 1e3
+        };
+        let text =
+            json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 300}}, "required": ["a"]});
+        let trie = time(&mut || llm.check_constraint(&Constraint::Regex("a".to_owned())).unwrap());
+        let compile = time(&mut || llm.check_constraint(&Constraint::JsonSchema(text.clone())).unwrap());
+        let again = time(&mut || llm.check_constraint(&Constraint::JsonSchema(text.clone())).unwrap());
+        let mut session = Session::new(llm.clone(), &SessionOptions::default()).unwrap();
+        let mut run = |constraint: Option<Constrained>| {
+            session.truncate(0);
+            session.prompt(&llm.tokenizer().unwrap().encode("hello", false), &mut || Flow::Continue).unwrap();
+            let options = GenerateOptions { max_tokens: 100, stop: Vec::new(), constraint };
+            let sampler = SamplerOptions { temperature: 1.0, top_k: 40, ..SamplerOptions::default() };
+            let mut tokens = 0;
+            let all = time(&mut || {
+                let mut sampler = Sampler::new(&sampler);
+                tokens = generate(&mut session, &mut sampler, &options, &mut |_| Flow::Continue).unwrap().tokens;
+            });
+            all / tokens as f64
+        };
+        let (mut free, mut held) = (f64::INFINITY, f64::INFINITY);
+        for _ in 0..5 {
+            free = free.min(run(None));
+            held = held.min(run(Some(whole(Constraint::JsonSchema(text.clone())))));
+        }
+        eprintln!(
+            "{n_vocab} tokens: trie {trie:.1} ms, schema {compile:.2} ms, again {again:.2} ms; {:.3} ms a token more than {free:.3}",
+            held - free
+        );
+    }
 }

@@ -28,11 +28,20 @@ pub struct Recipe<'a> {
     /// Tensors of factors for the pairs of a head, by name.
     pub rope_factors: Vec<(&'a str, Vec<f32>)>,
     pub layers: usize,
+    pub vocab: usize,
 }
 
 impl Recipe<'_> {
     pub fn plain(kind: GgmlDType) -> Recipe<'static> {
-        Recipe { architecture: "llama", kind, tied: false, extra: Vec::new(), rope_factors: Vec::new(), layers: 2 }
+        Recipe {
+            architecture: "llama",
+            kind,
+            tied: false,
+            extra: Vec::new(),
+            rope_factors: Vec::new(),
+            layers: 2,
+            vocab: VOCAB,
+        }
     }
 
     /// A small model of a family, with what its files say besides the dimensions.
@@ -62,14 +71,14 @@ impl Recipe<'_> {
             tensors.push((name, QTensor::quantize(&tensor, kind).unwrap()));
         };
         let float = GgmlDType::F32;
-        put("token_embd.weight".into(), random(VOCAB * D, 0.0, 0.5), &[VOCAB, D], self.kind);
+        put("token_embd.weight".into(), random(self.vocab * D, 0.0, 0.5), &[self.vocab, D], self.kind);
         let phi2 = self.architecture == "phi2";
         let gemma = self.architecture == "gemma3";
         let mut norms = vec!["output_norm".to_owned()];
         if !self.tied {
-            put("output.weight".into(), random(VOCAB * D, 0.0, 0.05), &[VOCAB, D], self.kind);
+            put("output.weight".into(), random(self.vocab * D, 0.0, 0.05), &[self.vocab, D], self.kind);
             if phi2 {
-                put("output.bias".into(), random(VOCAB, 0.0, 0.3), &[VOCAB], float);
+                put("output.bias".into(), random(self.vocab, 0.0, 0.3), &[self.vocab], float);
             }
         }
         for (name, factors) in &self.rope_factors {
@@ -308,7 +317,7 @@ fn a_file_without_a_vocabulary_can_be_computed_but_not_talked_to() {
 }
 
 /// Metadata of a byte-level vocabulary: three special tokens, the 256 bytes, the letters and a few merges.
-fn byte_vocabulary(pre: &str, template: Option<&str>) -> Vec<(&'static str, Value)> {
+pub fn byte_vocabulary(pre: &str, template: Option<&str>) -> Vec<(&'static str, Value)> {
     let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let mut others = 0x100u32..;
     let alphabet: Vec<String> = (0..=255u8)
