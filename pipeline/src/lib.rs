@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod content_hash;
 pub mod doctor;
+pub mod eval;
 pub mod hub;
 pub mod hub_cache;
 mod hub_error;

@@ -195,7 +195,7 @@ def pack(tok, rng, n):
     kind = [0] * len(ids)
     while len(ids) < n + 1:
         left = n - len(ids)
-        text, report = table(rng, most=max(1, min(6, rng.randint(1, 6), (left - 60) // 85)))
+        text, report = table(rng, most=max(1, min(6, rng.randint(1, 6), (left - 60) // 80)))
         a, b = tok.encode_batch([text, report], add_special_tokens=False)
         ids += [special["user"], *a.ids, special["end"], special["assistant"], *b.ids, special["end"]]
         kind += [0] * (len(a.ids) + 3) + [2] * (len(b.ids) + 1)

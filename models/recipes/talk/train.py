@@ -26,9 +26,9 @@ from model import Llama, Shape
 
 SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=192, n_layers=7, n_heads=6, n_kv_heads=3, head_dim=32, d_ffn=512)
 # (until this share of the time, tokens a sequence, sequences a step, most rooms in a home, share of copying drills)
-STAGES = [(0.4, 320, 12, 5, 0.08), (0.7, 448, 9, 7, 0.03), (1.01, 640, 7, 8, 0.02)]
+STAGES = [(0.24, 320, 12, 5, 0.08), (0.55, 384, 10, 7, 0.14), (0.7, 384, 10, 7, 0.06), (1.01, 544, 7, 8, 0.03)]
 SKILLS = {"home": 0.62, "report": 0.26, "picture": 0.12}  # shares of the tokens
-DECAY_FROM, WARMUP_STEPS = 0.5, 30
+DECAY_FROM, WARMUP_STEPS = 0.25, 30
 MUON_RATE, ADAM_RATE = 0.02, 0.004
 # by loss class: context, question, answer about a home, drill, report, caption
 CLASSES = {"home": 2, "report": 4, "picture": 5}
@@ -182,7 +182,7 @@ def main():
         if at >= 1:
             break
         _, n, count, size, drills = next(s for s in STAGES if at < s[0])
-        rate = min(1, (step + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM)))
+        rate = min(1, (step + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM))) ** 1.5
         t = time.process_time()
         ids, kind, other, share = stream.batch(n, count, size, drills)
         making += time.process_time() - t
