@@ -2,11 +2,12 @@
 
 A sequence belongs to one skill: a home and as many turns as fit, or several tables with their reports, or many pictures
 with their captions. Every answer is supervised (weight 1), questions about a home a little (0.1), all else not at all;
-some sequences are copying drills. Products run in bfloat16, the weights and their sums stay in float32. Muon drives the matrices, Adam the embedding
-and the norms; the learning rate warms up, stays, and falls to zero over the last half of the time given, so that
-training ends on time on a machine that others use too. To go on from a finished run, resume with more minutes: the
-rate rises again by itself. While it runs it reads mix.json (kind -> share), if there is one, to give harder questions
-more room, and its key "skills" for the shares of the skills. It leaves out evaluation: that is evaluate.py, in another process.
+some sequences are copying drills. Products run in bfloat16, the weights and their sums stay in float32. Muon drives the
+matrices, Adam the embedding and the norms; the learning rate warms up, stays for a quarter of the time given, and then
+falls to zero, so that training ends on time on a machine that others use too. To go on from a finished run, resume with
+more minutes: the rate rises again by itself. While it runs it reads mix.json, if there is one: kind of question ->
+share, "skills" -> shares of the skills, "rate" -> factor on the learning rate. It leaves out evaluation: that is
+evaluate.py, in another process.
 """
 
 import argparse
@@ -69,6 +70,7 @@ class Stream:
     """Batches of packed conversations."""
 
     def __init__(self, seed):
+        self.rate = 1.0
         self.rng, self.tok, self.mix, self.skills = random.Random(seed), tokenizer.load(), dict(grammar.MIX), dict(SKILLS)
 
     def drill(self, n, size):
@@ -173,7 +175,7 @@ def main():
     begun = time.time() - spent
     total = (a.until - begun) if a.until else a.minutes * 60
     log = open(f"{a.dir}/train.log", "a")
-    saved = mixed = time.time()
+    saved, mixed = time.time(), 0.0
     sums, making = torch.zeros(10), 0.0
     t_log, s_log = time.time(), seen
     while True:
@@ -182,7 +184,7 @@ def main():
         if at >= 1:
             break
         _, n, count, size, drills = next(s for s in STAGES if at < s[0])
-        rate = min(1, (step + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM))) ** 1.5
+        rate = min(1, (step + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM))) ** 1.5 * stream.rate
         t = time.process_time()
         ids, kind, other, share = stream.batch(n, count, size, drills)
         making += time.process_time() - t
@@ -221,6 +223,7 @@ def main():
             mixed = time.time()
             try:
                 asked = json.load(open(f"{a.dir}/mix.json"))
+                stream.rate = asked.pop("rate", 1.0)
                 stream.skills = {**SKILLS, **asked.pop("skills", {})}
                 stream.mix = {**grammar.MIX, **asked}
             except ValueError:
