@@ -85,6 +85,12 @@ pub enum Command {
         nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech"
     )]
     Bench(BenchArgs),
+    /// Score models on what was held out from their training.
+    #[command(
+        after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
+        nearfield eval bundled --json --data ~/nearfield/models/recipes"
+    )]
+    Eval(EvalArgs),
     /// Print a shell completion script.
     #[command(
         after_help = "Example:\n  nearfield completions bash > ~/.local/share/bash-completion/completions/nearfield"
@@ -294,6 +300,30 @@ pub enum BenchWhat {
     Llm,
     /// Text to speech.
     Tts,
+}
+
+/// `nearfield eval`
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// Which models.
+    #[arg(value_enum)]
+    pub what: EvalWhat,
+    /// One JSON object for each set; the last tells how long it took.
+    #[arg(long)]
+    pub json: bool,
+    /// The folder with the held-out files: models/recipes of a clone.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Only so many rows of each set, for a quick look.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
+/// Which models are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EvalWhat {
+    /// Those that come with Nearfield.
+    Bundled,
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, doctor, signals};
+use crate::{bench, doctor, eval, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -114,6 +114,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Doctor { json, config } => doctor::run(&config, json, &mut out),
         Command::Bench(args) => bench::run(&args, &stop, &mut out),
+        Command::Eval(args) => eval::run(&args, cli.quiet, &stop, &mut out),
         Command::Completions { .. } | Command::Man => Ok(()),
     }
 }

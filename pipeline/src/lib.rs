@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod content_hash;
 pub mod doctor;
+pub mod eval;
 pub mod hub;
 pub mod log;
 pub mod models_command;
