@@ -31,8 +31,9 @@ impl Activations {
         Activations::default()
     }
 
-    /// Quantizes `x: [tokens, columns]`; `columns` is a multiple of 32.
-    pub(crate) fn quantize(&mut self, level: Level, pool: &Pool, x: &[f32], columns: usize) {
+    /// Quantizes `x: [tokens, columns]`; `columns` is a multiple of 32. For panels, the values are as the panels of the level
+    /// want them.
+    pub(crate) fn quantize(&mut self, level: Level, pool: &Pool, x: &[f32], columns: usize, for_panels: bool) {
         assert_eq!(columns % 32, 0, "quantized products work on blocks of 32");
         let (tokens, blocks) = (x.len() / columns, columns / 32);
         self.columns = columns;
@@ -57,6 +58,11 @@ impl Activations {
                     )
                 };
                 quantize_row(level, &x[token * columns..][..columns], values, scales, sums_32, sums_16);
+                #[cfg(target_arch = "x86_64")]
+                if for_panels && level.0 == Set::Avx512 {
+                    // Adding 128 to a byte turns its upper bit.
+                    values.iter_mut().for_each(|value| *value ^= -128);
+                }
             }
         });
     }
@@ -94,6 +100,9 @@ fn quantize_row(
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C.
         Set::Avx2 => unsafe { quantize_blocks_avx2(x, values, scales, sums_32, sums_16) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is proof of its instructions.
+        Set::Avx512 => unsafe { quantize_blocks_avx512(x, values, scales, sums_32, sums_16) },
     }
 }
 
@@ -101,6 +110,13 @@ fn quantize_row(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn quantize_blocks_avx2(x: &[f32], values: &mut [i8], scales: &mut [f32], sums_32: &mut [f32], sums_16: &mut [f32]) {
+    quantize_blocks(x, values, scales, sums_32, sums_16);
+}
+
+/// And with AVX-512.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+fn quantize_blocks_avx512(x: &[f32], values: &mut [i8], scales: &mut [f32], sums_32: &mut [f32], sums_16: &mut [f32]) {
     quantize_blocks(x, values, scales, sums_32, sums_16);
 }
 
