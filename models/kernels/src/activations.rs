@@ -57,12 +57,7 @@ impl Activations {
                         sums_16.range(token * blocks * 2, blocks * 2),
                     )
                 };
-                quantize_row(level, &x[token * columns..][..columns], values, scales, sums_32, sums_16);
-                #[cfg(target_arch = "x86_64")]
-                if for_panels && level.0 == Set::Avx512 {
-                    // Adding 128 to a byte turns its upper bit.
-                    values.iter_mut().for_each(|value| *value ^= -128);
-                }
+                quantize_row(level, &x[token * columns..][..columns], values, scales, sums_32, sums_16, for_panels);
             }
         });
     }
@@ -94,15 +89,17 @@ fn quantize_row(
     scales: &mut [f32],
     sums_32: &mut [f32],
     sums_16: &mut [f32],
+    for_panels: bool,
 ) {
+    let _ = for_panels; // some levels want their values the same for all
     match level.0 {
         Set::Scalar => quantize_blocks(x, values, scales, sums_32, sums_16),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C.
         Set::Avx2 => unsafe { quantize_blocks_avx2(x, values, scales, sums_32, sums_16) },
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is proof of its instructions.
-        Set::Avx512 => unsafe { quantize_blocks_avx512(x, values, scales, sums_32, sums_16) },
+        // SAFETY: the level is proof of its instructions; the lengths are those of whole blocks.
+        Set::Avx512 => unsafe { crate::avx512::quantize(x, values, scales, sums_32, sums_16, for_panels) },
     }
 }
 
@@ -110,13 +107,6 @@ fn quantize_row(
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn quantize_blocks_avx2(x: &[f32], values: &mut [i8], scales: &mut [f32], sums_32: &mut [f32], sums_16: &mut [f32]) {
-    quantize_blocks(x, values, scales, sums_32, sums_16);
-}
-
-/// And with AVX-512.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
-fn quantize_blocks_avx512(x: &[f32], values: &mut [i8], scales: &mut [f32], sums_32: &mut [f32], sums_16: &mut [f32]) {
     quantize_blocks(x, values, scales, sums_32, sums_16);
 }
 

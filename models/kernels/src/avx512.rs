@@ -31,8 +31,8 @@ pub(crate) unsafe fn dots<const R: usize>(format: Format, weights: [&[u8]; R], x
             Format::F32 => dot_floats::<F32, R>(weights, x.floats),
             Format::F16 => dot_floats::<F16, R>(weights, x.floats),
             Format::Bf16 => dot_floats::<Bf16, R>(weights, x.floats),
-            Format::Q8_0 => dot_groups::<Q8_0, R>(weights, x),
-            Format::Q4_0 => dot_groups::<Q4_0, R>(weights, x),
+            Format::Q8_0 => dot_halves::<34, R>(weights, x),
+            Format::Q4_0 => dot_halves::<18, R>(weights, x),
             Format::Q5_0 => dot_groups::<Q5_0, R>(weights, x),
             Format::Q4K => dot_groups::<Q4K, R>(weights, x),
             Format::Q5K => dot_groups::<Q5K, R>(weights, x),
@@ -110,18 +110,24 @@ unsafe fn nibbles(first: *const u8, second: *const u8) -> __m512i {
     }
 }
 
-/// 16-bit word number `word` of each of the first eight lanes out of two registers of 32 words.
-#[inline(always)]
+/// The words of these numbers out of two registers of 32 words each. The instruction itself, as the compiler takes the
+/// intrinsic with a constant apart into many shuffles.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx2")]
 unsafe fn pick_words(low: *const u8, high: *const u8, words: [i16; 8]) -> __m128i {
-    // SAFETY: the caller has 64 bytes from each.
+    // SAFETY: the caller has 64 bytes from each; the instruction is of AVX-512 BW, under the caller's promise of this level.
     unsafe {
         let [a, b, c, d, e, f, g, h] = words;
         let index = _mm512_castsi128_si512(_mm_setr_epi16(a, b, c, d, e, f, g, h));
-        _mm512_castsi512_si128(_mm512_permutex2var_epi16(
-            _mm512_loadu_si512(low.cast()),
-            index,
-            _mm512_loadu_si512(high.cast()),
-        ))
+        let mut picked = _mm512_loadu_si512(low.cast());
+        std::arch::asm!(
+            "vpermt2w {picked}, {index}, {high}",
+            picked = inout(zmm_reg) picked,
+            index = in(zmm_reg) index,
+            high = in(zmm_reg) _mm512_loadu_si512(high.cast()),
+            options(pure, nomem, nostack, preserves_flags)
+        );
+        _mm512_castsi512_si128(picked)
     }
 }
 
@@ -434,6 +440,127 @@ unsafe fn dot_groups<B: Groups, const R: usize>(weights: [&[u8]; R], x: Row<'_>)
     dots
 }
 
+/// One row of a format with blocks of 32, beside others: unpacks block `part` of eight, multiplies it with `x` and adds the
+/// result, scaled, to `sum`. Written as instructions, since the compiler takes apart the broadcast of sixteen bytes and the
+/// spreading of the scales into many more than these six.
+macro_rules! add_block {
+    ($unpack:literal, $block:expr, $how:expr, $x:expr, $scales:expr, $index:expr, $sum:expr) => {
+        std::arch::asm!(
+            $unpack,
+            "vpxord {products:x}, {products:x}, {products:x}",
+            "vpdpbusd {products}, {unpacked}, {x}",
+            "vcvtdq2ps {products}, {products}",
+            "vpermps {unpacked}, {index}, {scales}",
+            "vfmadd231ps {sum}, {products}, {unpacked}",
+            unpacked = out(ymm_reg) _,
+            products = out(ymm_reg) _,
+            block = in(reg) $block,
+            how = in(ymm_reg) $how,
+            x = in(ymm_reg) $x,
+            scales = in(ymm_reg) $scales,
+            index = in(ymm_reg) $index,
+            sum = inout(ymm_reg) $sum,
+            options(pure, readonly, nostack, preserves_flags)
+        )
+    };
+}
+
+/// The dot products of `Q4_0` (`BYTES` = 18) and `Q8_0` (`BYTES` = 34), a block in half a register: twice as many
+/// instructions as with whole ones, but none to bring blocks together.
+///
+/// # Safety
+/// As for [`dots`]; the rows are of the format with blocks of `BYTES` bytes.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,gfni,avx2,fma,f16c")]
+unsafe fn dot_halves<const BYTES: usize, const R: usize>(weights: [&[u8]; R], x: Row<'_>) -> [f32; R] {
+    let blocks = x.scales.len();
+    let values = x.values.as_ptr();
+    let mut sums = [[_mm256_setzero_ps(); 2]; R];
+    let mut offsets = [_mm256_setzero_ps(); R];
+    // Bit matrices: the lower four bits where they are, and the upper four moved down; or the bit that makes bytes unsigned.
+    let (low, high) = (0x0102_0408_0000_0000_u64 as i64, 0x1020_4080_0000_0000_u64 as i64);
+    let how = if BYTES == 18 { _mm256_setr_epi64x(low, low, high, high) } else { _mm256_set1_epi8(-128) };
+    let zero_point = if BYTES == 18 { 8.0 } else { 128.0 };
+    let mut index = [_mm256_setzero_si256(); 8];
+    for part in 0..8 {
+        index[part] = _mm256_set1_epi32(part as i32);
+    }
+    // SAFETY: the rows and the activations hold `blocks` blocks, and each index below is of one of them.
+    unsafe {
+        for group in 0..blocks / 8 {
+            let mut scales = [_mm256_setzero_ps(); R];
+            for r in 0..R {
+                let first = weights[r].as_ptr().add(group * 8 * BYTES);
+                let words = if BYTES == 18 {
+                    pick_words(first, first.add(64), [0, 9, 18, 27, 36, 45, 54, 63])
+                } else {
+                    let low = pick_words(first, first.add(64), [0, 17, 34, 51, 0, 0, 0, 0]);
+                    let high = pick_words(first.add(128), first.add(192), [4, 21, 38, 55, 0, 0, 0, 0]);
+                    _mm_unpacklo_epi64(low, high)
+                };
+                let of_weights = _mm256_cvtph_ps(words);
+                let of_x = x.sums_32.as_ptr().add(8 * group);
+                offsets[r] = _mm256_fmadd_ps(of_weights, _mm256_loadu_ps(of_x), offsets[r]);
+                scales[r] = _mm256_mul_ps(of_weights, _mm256_loadu_ps(x.scales.as_ptr().add(8 * group)));
+            }
+            for part in 0..8 {
+                let of_x = _mm256_loadu_si256(values.add(256 * group + 32 * part).cast());
+                for r in 0..R {
+                    let block = weights[r].as_ptr().add((group * 8 + part) * BYTES + 2);
+                    add_half::<BYTES>(block, how, of_x, scales[r], index[part], &mut sums[r][part % 2]);
+                }
+            }
+        }
+        for b in blocks / 8 * 8..blocks {
+            let of_x = _mm256_loadu_si256(values.add(32 * b).cast());
+            for r in 0..R {
+                let block = weights[r].as_ptr().add(b * BYTES);
+                let of_weights = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(block.cast::<u16>().read_unaligned())));
+                let scale = _mm256_castps128_ps256(_mm_mul_ss(of_weights, _mm_set_ss(x.scales[b])));
+                add_half::<BYTES>(block.add(2), how, of_x, scale, index[0], &mut sums[r][0]);
+                let offset = _mm_mul_ss(of_weights, _mm_set_ss(x.sums_32[b]));
+                offsets[r] = _mm256_add_ps(offsets[r], _mm256_zextps128_ps256(_mm_move_ss(_mm_setzero_ps(), offset)));
+            }
+        }
+    }
+    let mut dots = [0f32; R];
+    for r in 0..R {
+        let both = _mm256_add_ps(sums[r][0], sums[r][1]);
+        // SAFETY: this function has AVX2.
+        dots[r] = unsafe { avx2::sum(_mm256_fnmadd_ps(_mm256_set1_ps(zero_point), offsets[r], both)) };
+    }
+    dots
+}
+
+/// # Safety
+/// As for [`dot_halves`]; `block` has the bytes of a block's weights.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,gfni,avx2,fma,f16c")]
+unsafe fn add_half<const BYTES: usize>(
+    block: *const u8,
+    how: __m256i,
+    x: __m256i,
+    scales: __m256,
+    index: __m256i,
+    sum: &mut __m256,
+) {
+    // SAFETY: the caller's promise; the instructions are of this level.
+    unsafe {
+        if BYTES == 18 {
+            add_block!(
+                "vbroadcasti32x4 {unpacked}, xmmword ptr [{block}]\nvgf2p8affineqb {unpacked}, {unpacked}, {how}, 0",
+                block,
+                how,
+                x,
+                scales,
+                index,
+                *sum
+            );
+        } else {
+            add_block!("vpxord {unpacked}, {how}, ymmword ptr [{block}]", block, how, x, scales, index, *sum);
+        }
+    }
+}
+
 /// Sixteen weights as floats; eight are `Floats::load`.
 #[inline(always)]
 unsafe fn sixteen<F: Floats>(row: *const u8, index: usize) -> __m512 {
@@ -456,12 +583,21 @@ unsafe fn sixteen<F: Floats>(row: *const u8, index: usize) -> __m512 {
 unsafe fn dot_floats<F: Floats, const R: usize>(weights: [&[u8]; R], x: &[f32]) -> [f32; R] {
     let whole = x.len() / 16;
     let mut sums = [[_mm512_setzero_ps(); 4]; R];
-    for i in 0..whole {
-        // SAFETY: `i < whole`, so all have sixteen numbers from `16 * i`.
-        unsafe {
+    // SAFETY: all indices are below `whole`, so all have sixteen numbers from sixteen times them.
+    unsafe {
+        for four in 0..whole / 4 {
+            for lane in 0..4 {
+                let i = 16 * (4 * four + lane);
+                let of_x = _mm512_loadu_ps(x.as_ptr().add(i));
+                for r in 0..R {
+                    sums[r][lane] = _mm512_fmadd_ps(sixteen::<F>(weights[r].as_ptr(), i), of_x, sums[r][lane]);
+                }
+            }
+        }
+        for i in whole / 4 * 4..whole {
             let of_x = _mm512_loadu_ps(x.as_ptr().add(16 * i));
             for r in 0..R {
-                sums[r][i % 4] = _mm512_fmadd_ps(sixteen::<F>(weights[r].as_ptr(), 16 * i), of_x, sums[r][i % 4]);
+                sums[r][0] = _mm512_fmadd_ps(sixteen::<F>(weights[r].as_ptr(), 16 * i), of_x, sums[r][0]);
             }
         }
     }
@@ -784,6 +920,42 @@ unsafe fn pass_floats<'x, const T: usize>(
             for side in 0..2 {
                 _mm512_storeu_ps(sums[t][16 * side..].as_mut_ptr(), totals[t][side]);
             }
+        }
+    }
+}
+
+/// Quantizes rows of activations in blocks of 32, as `Activations` says; for panels, 128 is added to each value.
+///
+/// # Safety
+/// The processor has this level.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+pub(crate) unsafe fn quantize(
+    x: &[f32],
+    values: &mut [i8],
+    scales: &mut [f32],
+    sums_32: &mut [f32],
+    sums_16: &mut [f32],
+    for_panels: bool,
+) {
+    let offset = _mm_set1_epi8(if for_panels { -128 } else { 0 });
+    let blocks = x.as_chunks::<32>().0.iter().zip(values.as_chunks_mut::<32>().0);
+    let results = scales.iter_mut().zip(sums_32).zip(sums_16.as_chunks_mut::<2>().0);
+    for ((x, values), ((scale, sum_32), sums_16)) in blocks.zip(results) {
+        // SAFETY: a block has 32 numbers and 32 values.
+        unsafe {
+            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x[16..].as_ptr()));
+            let largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
+            *scale = largest / 127.0;
+            let inverse = _mm512_set1_ps(if largest > 0.0 { 127.0 / largest } else { 0.0 });
+            // To the nearest, ties to even: the rounding that the processor is in.
+            let low = _mm512_cvtps_epi32(_mm512_mul_ps(low, inverse));
+            let high = _mm512_cvtps_epi32(_mm512_mul_ps(high, inverse));
+            let to = values.as_mut_ptr();
+            _mm_storeu_si128(to.cast(), _mm_xor_si128(_mm512_cvtepi32_epi8(low), offset));
+            _mm_storeu_si128(to.add(16).cast(), _mm_xor_si128(_mm512_cvtepi32_epi8(high), offset));
+            let (low, high) = (_mm512_reduce_add_epi32(low), _mm512_reduce_add_epi32(high));
+            *sums_16 = [*scale * low as f32, *scale * high as f32];
+            *sum_32 = *scale * (low + high) as f32;
         }
     }
 }
