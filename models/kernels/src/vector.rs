@@ -13,11 +13,19 @@ macro_rules! for_each_level {
             fn avx2($($arg: $type),*) {
                 $plain::<true>($($arg),*);
             }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            fn avx512($($arg: $type),*) {
+                $plain::<true>($($arg),*);
+            }
             match level.0 {
                 Set::Scalar => $plain::<false>($($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the level is proof of AVX2, FMA and F16C.
                 Set::Avx2 => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the level is proof of its instructions.
+                Set::Avx512 => unsafe { avx512($($arg),*) },
             }
         }
     };
