@@ -12,6 +12,7 @@ use nearfield_stages::capture::{Pace, Source, StopSignal};
 use nearfield_stages::play::Outlet;
 use serde_json::{Value, json};
 
+use crate::bench_report;
 use crate::cli::{BenchArgs, BenchWhat};
 use crate::commands::{read_speech, recordings};
 use crate::config::VoiceConfig;
@@ -34,6 +35,9 @@ const SENTENCES: [&str; 3] = [
 /// # Errors
 /// If something that it needs is missing, or a result is wrong.
 pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.what == BenchWhat::Report {
+        return bench_report::run(args, out);
+    }
     let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
     if let Some(home) = &args.home {
         config.home.file = home.clone();
@@ -53,6 +57,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
         BenchWhat::Stt => stt_bench(args, &config, &registry, stop, out),
         BenchWhat::Llm => llm_bench(args, &config, &registry, out),
         BenchWhat::Tts => tts_bench(args, &config, &registry, out),
+        BenchWhat::Report => Ok(()),
     }
 }
 
@@ -76,7 +81,8 @@ pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     }
 }
 
-fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
+/// A result as the user wants it: an object, or a text.
+pub(crate) fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
     if args.json { writeln!(out, "{value}") } else { writeln!(out, "{text}") }
 }
 

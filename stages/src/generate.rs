@@ -71,6 +71,7 @@ enum Command {
     Open { urgency: Urgency, options: SessionOptions, reply: Sender<Result<SessionId, LlmError>> },
     Run { job: Job, events: Sender<Event> },
     Warm { session: SessionId, prompt: Vec<TokenId> },
+    Forget { session: SessionId },
 }
 
 /// A handle on the thread; the thread ends when the last handle is dropped.
@@ -122,6 +123,11 @@ impl LlmThread {
     /// Asks that `prompt` stand in the session's cache when next there is time; a job in the same session takes its place.
     pub fn warm(&self, session: SessionId, prompt: Vec<TokenId>) {
         self.send(Command::Warm { session, prompt });
+    }
+
+    /// Empties a session's cache: the next prompt is computed from its first token.
+    pub fn forget(&self, session: SessionId) {
+        self.send(Command::Forget { session });
     }
 
     fn send(&self, command: Command) {
@@ -194,6 +200,11 @@ impl Scheduler {
                 self.jobs.push(Running { job, events, urgency, prefill: None, writing: None });
             }
             Command::Warm { session, prompt } => self.warm = Some((session, prompt)),
+            Command::Forget { session } => {
+                if let Some(seat) = self.sessions.get_mut(&session) {
+                    seat.session.truncate(0);
+                }
+            }
         }
     }
 
