@@ -16,3 +16,9 @@ echo "the trace:        out/trace.json (open it in ui.perfetto.dev or chrome://t
 echo
 echo "== nearfield transcribe: what the answers sound like to the recognizer"
 "$bin" transcribe out/answers.wav
+
+echo
+echo "== nearfield report: a day of four sensors with a spike, a gap and a slow drift (assets/telemetry/day.csv)"
+"$bin" report --input assets/telemetry/day.csv --window 1d --set window.zone=UTC
+"$bin" report --input assets/telemetry/day.csv --window 1d --set window.zone=UTC --output out/report.html --plot out/report.png
+echo "the page:         out/report.html (with plots; the picture alone: out/report.png)"

@@ -1,4 +1,4 @@
-//! Everything that computes: sound, speech to text, voice activity, language, text to speech. No threads of its own (but
+//! Everything that computes: sound, speech to text, voice activity, language, text to speech, telemetry. No threads of its own (but
 //! for the kernels' pool), no channels, clocks or devices.
 //!
 //! Weights are loaded once and shared; everything that changes is a named state. What takes long takes a sink, and obeys
@@ -9,6 +9,7 @@ pub mod flow;
 pub mod llm;
 pub mod onnx;
 pub mod stt;
+pub mod telemetry;
 pub mod tts;
 pub mod vad;
 pub mod vision;

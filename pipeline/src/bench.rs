@@ -14,6 +14,7 @@ use nearfield_stages::capture::{Pace, Source, StopSignal};
 use nearfield_stages::play::Outlet;
 use serde_json::{Value, json};
 
+use crate::bench_report;
 use crate::cli::{BenchArgs, BenchWhat};
 use crate::config::VoiceConfig;
 use crate::recordings::{read_speech, recordings};
@@ -36,6 +37,9 @@ const SENTENCES: [&str; 3] = [
 /// # Errors
 /// If something that it needs is missing, or a result is wrong.
 pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.what == BenchWhat::Report {
+        return bench_report::run(args, out);
+    }
     let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
     if let Some(home) = &args.home {
         config.home.file = home.clone();
@@ -55,6 +59,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
         BenchWhat::Stt => stt_bench(args, &config, &registry, stop, out),
         BenchWhat::Llm => llm_bench(args, &config, &registry, out),
         BenchWhat::Tts => tts_bench(args, &config, &registry, out),
+        BenchWhat::Report => Ok(()),
     }
 }
 
@@ -67,7 +72,8 @@ fn inputs(args: &BenchArgs, registry: &Registry) -> anyhow::Result<Vec<PathBuf>>
     recordings(&path)
 }
 
-fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
+/// A result as the user wants it: an object, or a text.
+pub(crate) fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
     if args.json { writeln!(out, "{value}") } else { writeln!(out, "{text}") }
 }
 

@@ -39,6 +39,12 @@ pub enum Command {
         nearfield voice --input questions/ --trace trace.json --set llm.model=qwen2.5-0.5b-instruct"
     )]
     Voice(VoiceArgs),
+    /// Report on sensor readings, window by window, in words whose numbers are true.
+    #[command(after_help = "Examples:\n  nearfield report --input readings.csv --window 1d\n  \
+        nearfield report --input log.jsonl --follow --window 1h --json\n  \
+        nearfield report --input readings.csv --output report.html --plot report.svg\n  \
+        nearfield report --input mqtt://hub.local/home/# --window 1h --set 'window.schedule=daily at 07:00'")]
+    Report(ReportArgs),
     /// Write down what recordings say.
     #[command(after_help = "Examples:\n  nearfield transcribe meeting.wav\n  nearfield transcribe *.flac --json\n  \
         nearfield transcribe interview.ogg --set stt.model=whisper-base.en")]
@@ -82,7 +88,8 @@ pub enum Command {
     /// Measure speed on this machine.
     #[command(
         after_help = "Examples:\n  nearfield bench voice            # staged against one stage after the other\n  \
-        nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech"
+        nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech\n  \
+        nearfield bench report --runs 50 # a thousand random windows"
     )]
     Bench(BenchArgs),
     /// Score models on what was held out from their training.
@@ -151,6 +158,35 @@ pub enum PaceArg {
     Realtime,
     /// As fast as it is taken.
     Fast,
+}
+
+/// `nearfield report`
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub config: ConfigArgs,
+    /// Where readings come from: a CSV or JSON-lines file, `-` for stdin, or a broker.
+    #[arg(long, default_value = "-", value_name = "FILE|-|mqtt://host/topic/#")]
+    pub input: String,
+    /// How long a window is (90s, 15m, 1h, 1d, 1w); short for --set window.length=...
+    #[arg(long, value_name = "LENGTH")]
+    pub window: Option<String>,
+    /// Go on reading as the file grows, also when it is rotated.
+    #[arg(long)]
+    pub follow: bool,
+    /// One JSON object for each window.
+    #[arg(long)]
+    pub json: bool,
+    /// A file for the reports, instead of stdout: .md, .html or .jsonl.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// A plot of the last window: .svg or .png.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
+    #[arg(long, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
 }
 
 /// `nearfield transcribe`
@@ -300,6 +336,8 @@ pub enum BenchWhat {
     Llm,
     /// Text to speech.
     Tts,
+    /// Reports: readings into windows, words, and the check.
+    Report,
 }
 
 /// `nearfield eval`

@@ -10,6 +10,7 @@ use nearfield_models::stt::SttOptions;
 use nearfield_models::tts::TtsOptions;
 use nearfield_models::vad::EndpointOptions;
 use nearfield_stages::tools::CommandTool;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// The largest configuration file that is read.
@@ -188,35 +189,11 @@ impl VoiceConfig {
             }
         };
         for set in sets {
-            config = config.with(set)?;
+            config = with_key(&config, set)?;
         }
         let place = path.map_or("the configuration".to_owned(), |p| p.display().to_string());
         config.check().map_err(|reason| ConfigError::Wrong { place, reason })?;
         Ok(config)
-    }
-
-    /// This configuration with `key.key=value` changed; a value that is no TOML is taken as a string.
-    fn with(&self, set: &str) -> Result<Self, ConfigError> {
-        let wrong = |reason: String| ConfigError::Wrong { place: format!("--set {set}"), reason };
-        let (key, value) =
-            set.split_once('=').ok_or_else(|| wrong("write it as key=value, as in llm.threads=2".into()))?;
-        let keys: Vec<&str> = key.trim().split('.').collect();
-        let value = format!("v={value}").parse::<toml::Table>().map_or_else(
-            |_| toml::Value::String(value.to_owned()),
-            |mut t| t.remove("v").expect("the table has just been parsed from this key"),
-        );
-        let mut table = toml::Table::try_from(self).map_err(|e| wrong(e.to_string()))?;
-        let (last, parents) = keys.split_last().expect("splitting gives at least one part");
-        let mut place = &mut table;
-        for parent in parents {
-            place = place
-                .entry(*parent)
-                .or_insert_with(|| toml::Value::Table(toml::Table::new()))
-                .as_table_mut()
-                .ok_or_else(|| wrong(format!("{parent} is a value and has no keys")))?;
-        }
-        place.insert((*last).to_owned(), value);
-        table.try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))
     }
 
     fn check(&self) -> Result<(), String> {
@@ -255,7 +232,34 @@ impl VoiceConfig {
     }
 }
 
-fn read(path: &Path) -> Result<String, ConfigError> {
+/// A configuration with `key.key=value` changed; a value that is no TOML is taken as a string.
+///
+/// # Errors
+/// The key is unknown, or the value of the wrong type.
+pub(crate) fn with_key<T: Serialize + DeserializeOwned>(config: &T, set: &str) -> Result<T, ConfigError> {
+    let wrong = |reason: String| ConfigError::Wrong { place: format!("--set {set}"), reason };
+    let (key, value) = set.split_once('=').ok_or_else(|| wrong("write it as key=value, as in llm.threads=2".into()))?;
+    let keys: Vec<&str> = key.trim().split('.').collect();
+    let value = format!("v={value}").parse::<toml::Table>().map_or_else(
+        |_| toml::Value::String(value.to_owned()),
+        |mut t| t.remove("v").expect("the table has just been parsed from this key"),
+    );
+    let mut table = toml::Table::try_from(config).map_err(|e| wrong(e.to_string()))?;
+    let (last, parents) = keys.split_last().expect("splitting gives at least one part");
+    let mut place = &mut table;
+    for parent in parents {
+        place = place
+            .entry(*parent)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+            .as_table_mut()
+            .ok_or_else(|| wrong(format!("{parent} is a value and has no keys")))?;
+    }
+    place.insert((*last).to_owned(), value);
+    table.try_into().map_err(|e: toml::de::Error| wrong(e.message().to_owned()))
+}
+
+/// The text of a configuration file.
+pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
     let unreadable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
     let metadata = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?;
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
@@ -264,7 +268,8 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))
 }
 
-fn located(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+/// What the TOML parser says, with file and line.
+pub(crate) fn located(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let place = match line {
         Some(line) => format!("{}:{line}", path.display()),

@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 pub mod bench;
+pub mod bench_report;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -18,6 +19,11 @@ pub mod models_command;
 pub mod models_lock;
 pub mod recordings;
 pub mod registry;
+pub mod report;
+pub mod report_command;
+pub mod report_config;
+pub mod report_pages;
+pub mod report_plot;
 pub mod signals;
 pub mod turn_report;
 pub mod voice;

@@ -284,7 +284,22 @@ impl<W: Write> TraceWriter<W> {
     /// # Errors
     /// If the file can't be written.
     pub fn turn(&mut self, report: &TurnReport) -> std::io::Result<()> {
-        for stage in &report.stages {
+        self.stages(report.turn, &report.stages)?;
+        let marks = [("speech ended", Some(report.speech_ended)), ("first audio", report.played.first_audio)];
+        for (name, at) in marks {
+            if let Some(at) = at {
+                self.event(&json!({"name": name, "ph": "i", "s": "g", "pid": 1, "tid": 0, "ts": self.us(at), "args": {"turn": report.turn}}))?;
+            }
+        }
+        self.out.flush()
+    }
+
+    /// Adds the stages of a turn.
+    ///
+    /// # Errors
+    /// If the file can't be written.
+    pub fn stages(&mut self, turn: Turn, stages: &[StageTimes]) -> std::io::Result<()> {
+        for stage in stages {
             let row = match self.rows.iter().position(|r| *r == stage.stage) {
                 Some(row) => row,
                 None => {
@@ -298,18 +313,12 @@ impl<W: Write> TraceWriter<W> {
             };
             for (begun, ended) in &stage.steps {
                 self.event(&json!({
-                    "name": format!("{} {}", stage.stage, report.turn), "ph": "X", "pid": 1, "tid": row,
-                    "ts": self.us(*begun), "dur": (*ended - *begun).as_micros() as u64, "args": {"turn": report.turn},
+                    "name": format!("{} {turn}", stage.stage), "ph": "X", "pid": 1, "tid": row,
+                    "ts": self.us(*begun), "dur": (*ended - *begun).as_micros() as u64, "args": {"turn": turn},
                 }))?;
             }
         }
-        let marks = [("speech ended", Some(report.speech_ended)), ("first audio", report.played.first_audio)];
-        for (name, at) in marks {
-            if let Some(at) = at {
-                self.event(&json!({"name": name, "ph": "i", "s": "g", "pid": 1, "tid": 0, "ts": self.us(at), "args": {"turn": report.turn}}))?;
-            }
-        }
-        self.out.flush()
+        Ok(())
     }
 
     /// Closes the trace.

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Run, Score, Tally, WORST, percent};
-use crate::commands::read_speech;
 use crate::config::VoiceConfig;
+use crate::recordings::read_speech;
 use crate::registry::Registry;
 use crate::voice;
 

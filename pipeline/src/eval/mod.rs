@@ -217,9 +217,9 @@ pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write)
         true => writeln!(
             out,
             "{}",
-            json!({"eval": "bundled", "seconds": seconds, "level": nearfield_models::simd_level()})
+            json!({"eval": "bundled", "seconds": seconds, "level": nearfield_models::llm::simd_level()})
         )?,
-        false => writeln!(out, "{} on {}", lasted(begun.elapsed()), nearfield_models::simd_level())?,
+        false => writeln!(out, "{} on {}", lasted(begun.elapsed()), nearfield_models::llm::simd_level())?,
     }
     Ok(())
 }

@@ -109,7 +109,7 @@ impl Writer {
 
     fn write(&mut self) -> anyhow::Result<String> {
         let mut sampler = Sampler::new(&SamplerOptions::default());
-        let options = GenerateOptions { max_tokens: MAX_REPLY_TOKENS, stop: Vec::new() };
+        let options = GenerateOptions { max_tokens: MAX_REPLY_TOKENS, ..GenerateOptions::default() };
         Ok(generate(&mut self.session, &mut sampler, &options, &mut |_| Flow::Continue)?.text)
     }
 

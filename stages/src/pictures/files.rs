@@ -196,7 +196,7 @@ mod tests {
     fn a_folder_that_changes_meanwhile_loses_nothing_that_is_there() {
         let folder = tempfile::tempdir().unwrap();
         let put = |name: &str| std::fs::write(folder.path().join(name), b"x").unwrap();
-        ["f10.jpg", "f2.JPG", "f1.png", "notes.txt"].map(put);
+        ["f10.jpg", "f2.JPG", "f1.png", "notes.txt"].into_iter().for_each(put);
         let (_keep, stop) = crossbeam_channel::bounded(0);
         let mut source = PictureFiles::new(&folder.path().to_string_lossy(), Duration::from_millis(100), Pace::Fast);
         source.open(&stop).unwrap();
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_pattern_takes_what_fits_and_what_is_not_there_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        ["a1.jpg", "a2.jpg", "b1.jpg"].map(|n| std::fs::write(folder.path().join(n), b"x").unwrap());
+        ["a1.jpg", "a2.jpg", "b1.jpg"].iter().for_each(|n| std::fs::write(folder.path().join(n), b"x").unwrap());
         let (_keep, stop) = crossbeam_channel::bounded(0);
         let pattern = folder.path().join("a?.j*").to_string_lossy().into_owned();
         let mut source = PictureFiles::new(&pattern, Duration::ZERO, Pace::Fast);
