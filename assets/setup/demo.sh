@@ -24,3 +24,9 @@ rm -f out/events.jsonl
 "$bin" caption --input assets/pictures --set output.all=true --snapshots out/snapshots --events out/events.jsonl
 echo "the snapshots:    out/snapshots"
 echo "the events:       out/events.jsonl"
+
+echo
+echo "== nearfield report: a day of four sensors with a spike, a gap and a slow drift (assets/telemetry/day.csv)"
+"$bin" report --input assets/telemetry/day.csv --window 1d --set window.zone=UTC
+"$bin" report --input assets/telemetry/day.csv --window 1d --set window.zone=UTC --output out/report.html --plot out/report.png
+echo "the page:         out/report.html (with plots; the picture alone: out/report.png)"

@@ -1,4 +1,4 @@
-//! Everything that computes: sound, speech to text, voice activity, language, text to speech. No threads of its own (but
+//! Everything that computes: sound, speech to text, voice activity, language, text to speech, telemetry. No threads of its own (but
 //! for the kernels' pool), no channels, clocks or devices.
 //!
 //! Weights are loaded once and shared; everything that changes is a named state. What takes long takes a sink, and obeys
@@ -9,16 +9,9 @@ pub mod flow;
 pub mod llm;
 pub mod onnx;
 pub mod stt;
+pub mod telemetry;
 pub mod tts;
 pub mod vad;
 pub mod vision;
 
 pub use flow::Flow;
-
-/// The SIMD level of the kernels on this machine, or why it can't be used (a wrong `NEARFIELD_SIMD`).
-pub fn simd_level() -> String {
-    match nearfield_kernels::Level::detect() {
-        Ok(level) => level.name().to_owned(),
-        Err(error) => error.to_string(),
-    }
-}

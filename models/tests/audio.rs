@@ -1,12 +1,15 @@
 //! Sound files of every kind, whole and broken, and resampling against its definition.
 
+mod shared_data;
+
 use nearfield_models::audio::{
     AudioError, Clip, ClipReader, Resampler, SampleRate, WavWriter, read_clip, read_clip_from, resample, write_wav,
 };
 use proptest::prelude::*;
+use shared_data::shared_data;
 use std::io::Cursor;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 const TAU: f64 = std::f64::consts::TAU;
@@ -375,15 +378,6 @@ proptest! {
             prop_assert_eq!(&out, &whole);
         }
     }
-}
-
-fn shared_data(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
-    if !path.exists() {
-        writeln!(std::io::stderr(), "skipped: no {}", path.display()).unwrap();
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

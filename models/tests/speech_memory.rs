@@ -1,7 +1,9 @@
 //! Memory over time. One test in a file of its own, because it measures the whole process.
 
+mod memory;
 mod speech_models;
 
+use memory::status;
 use nearfield_models::flow::Flow;
 use nearfield_models::stt::{SpeechToText, SttOptions};
 use speech_models::{TINY, babble, model, write};
@@ -40,11 +42,4 @@ fn ten_minutes_and_two_hundred_utterances_leave_memory_and_threads_flat() {
     eprintln!("200 utterances: {grown} KiB more");
     assert!(grown < 1024, "{grown} KiB more after 200 utterances");
     assert_eq!(status("Threads:"), threads);
-}
-
-/// A number from /proc/self/status: KiB, or a count.
-fn status(key: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|l| l.starts_with(key)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -1,14 +1,17 @@
 //! Endpointing: its rules on a detector that is told what to say, its independence of chunk sizes, and the real
 //! detectors on real speech.
 
+mod shared_data;
+
 use nearfield_models::audio::{SampleRate, read_clip, resample};
 use nearfield_models::onnx;
 use nearfield_models::vad::{
     Earshot, EndpointOptions, Endpointer, SamplePosition, Silero, SpeechEvent, VadError, VoiceActivity,
 };
 use proptest::prelude::*;
+use shared_data::shared_data;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Takes the first sample of each frame of 10 ms for the probability.
 struct Told;
@@ -252,15 +255,6 @@ fn earshot_hears_nothing_in_silence_and_noise() {
         endpointer.finish(&mut |_| n += 1);
         assert_eq!(n, 0, "{name}");
     }
-}
-
-fn shared_data(path: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
-    if !path.exists() {
-        writeln!(std::io::stderr(), "skipped: no {}", path.display()).unwrap();
-        return None;
-    }
-    Some(path)
 }
 
 /// Where a sentence begins and ends, in samples.

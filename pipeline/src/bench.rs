@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use nearfield_models::flow::Flow;
-use nearfield_models::llm::{CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, read_bandwidth};
+use nearfield_models::llm::{
+    CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, median, read_bandwidth, simd_level,
+};
 use nearfield_stages::capture::{Pace, Source, StopSignal};
 use nearfield_stages::play::Outlet;
 use serde_json::{Value, json};
 
 use crate::bench_caption;
+use crate::bench_report;
 use crate::cli::{BenchArgs, BenchWhat};
 use crate::config::VoiceConfig;
 use crate::recordings::{read_speech, recordings};
@@ -38,6 +41,9 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
     if args.what == BenchWhat::Caption {
         return bench_caption::run(args, out);
     }
+    if args.what == BenchWhat::Report {
+        return bench_report::run(args, out);
+    }
     let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
     if let Some(home) = &args.home {
         config.home.file = home.clone();
@@ -48,7 +54,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
             out,
             "{} cores, kernels: {}, median of {} runs",
             std::thread::available_parallelism().map_or(1, |n| n.get()),
-            nearfield_models::simd_level(),
+            simd_level(),
             args.runs
         )?;
     }
@@ -58,6 +64,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
         BenchWhat::Llm => llm_bench(args, &config, &registry, out),
         BenchWhat::Caption => Ok(()),
         BenchWhat::Tts => tts_bench(args, &config, &registry, out),
+        BenchWhat::Report => Ok(()),
     }
 }
 
@@ -70,17 +77,7 @@ fn inputs(args: &BenchArgs, registry: &Registry) -> anyhow::Result<Vec<PathBuf>>
     recordings(&path)
 }
 
-/// The middle value; of an even number, the mean of the middle two.
-pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let n = values.len();
-    match n {
-        0 => None,
-        _ if n % 2 == 1 => Some(values[n / 2]),
-        _ => Some((values[n / 2 - 1] + values[n / 2]) / 2.0),
-    }
-}
-
+/// A result as the user wants it: an object, or a text.
 pub(crate) fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
     if args.json { writeln!(out, "{value}") } else { writeln!(out, "{text}") }
 }
@@ -165,7 +162,7 @@ fn voice_bench(
     let result = json!({
         "bench": "voice", "turns": turns, "runs": args.runs, "first_audio_ratio": ratio,
         "first_audio_ratio_two_sentences": long, "queued_share": share, "end_of_speech_to_first_audio_ms": first,
-        "level": nearfield_models::simd_level(),
+        "level": simd_level(),
     });
     let text = format!(
         "first audio after the end of the turn, staged / one after the other: {ratio:.3}{}\n\
@@ -271,6 +268,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
         ("prompt", json!(prompt)),
         ("generate", json!(generate)),
         ("machine_gb_s", json!(machine)),
+        ("bandwidth_share", json!(measured.read_gb_s / machine)),
         ("resident_mb", json!(resident)),
         ("file_mb", json!(llm.info().file_bytes as f64 / 1e6)),
         ("level", json!(llm.info().simd)),
@@ -306,16 +304,4 @@ pub(crate) fn resident_mb() -> f64 {
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     let kib: f64 = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0);
     kib * 1024.0 / 1e6
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
-        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![]), None);
-    }
 }

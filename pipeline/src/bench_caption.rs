@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, ensure};
 use crossbeam_channel::never;
 use nearfield_models::flow::Flow;
+use nearfield_models::llm::simd_level;
 use nearfield_models::vision::{Gate, Picture, encode_jpeg};
 use nearfield_stages::alerts::Alerts;
 use nearfield_stages::capture::{Pace, StopSignal};
@@ -48,7 +49,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let registry = Registry::open()?;
     if !args.json {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        writeln!(out, "{cores} cores, kernels: {}", nearfield_models::simd_level())?;
+        writeln!(out, "{cores} cores, kernels: {}", simd_level())?;
     }
     let files = pictures(args, &registry)?;
     let scenes = read_pictures(&files)?;
@@ -95,7 +96,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         "live_fps": FPS, "live_frames": LIVE_FRAMES, "live_gated": live.seen, "live_dropped": live.dropped,
         "live_captions": live.captions.len(), "picture_ms_p50": at(&live.all, 0.5), "picture_ms_p95": at(&live.all, 0.95),
         "caption_ms_p50": at(&live.captions, 0.5), "caption_ms_p95": at(&live.captions, 0.95),
-        "resident_mb_early": kept.early_mb, "resident_mb": resident_mb(), "level": nearfield_models::simd_level(),
+        "resident_mb_early": kept.early_mb, "resident_mb": resident_mb(), "level": simd_level(),
     });
     let text = format!(
         "{gated:.0} pictures a second through vision and gate, {captioned:.0} a second when each is described\n\

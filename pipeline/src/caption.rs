@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use crossbeam_channel::{bounded, never, select};
 use nearfield_models::flow::Flow;
-use nearfield_models::llm::{Llm, LlmOptions, SessionOptions};
+use nearfield_models::llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
 use nearfield_models::onnx::OnnxOptions;
 use nearfield_models::vision::{Gate, Picture, VisionManifest, VisionModel};
 use nearfield_stages::alerts::Alerts;
@@ -26,6 +26,7 @@ use nearfield_stages::generate::LlmThread;
 use nearfield_stages::look::Look;
 use nearfield_stages::messages::{Captioned, Envelope};
 use nearfield_stages::newest::{Dropped, newest};
+use nearfield_stages::outlets::{Delivery, Publish};
 use nearfield_stages::pictures::{
     Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, Revival, ShotSink, SourceNews,
     run as run_source,
@@ -34,9 +35,11 @@ use nearfield_stages::probe::{Ledger, StageTimes};
 use nearfield_stages::turn::{Turn, Turns};
 
 use crate::caption_config::CaptionConfig;
+use crate::caption_output::json_of;
 use crate::commands::Usage;
 use crate::config::{ConfigError, located, read};
 use crate::registry::{Registry, Role};
+use crate::report::outlets;
 
 /// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
 const DEFAULT_CONTEXT_TOKENS: usize = 512;
@@ -49,6 +52,10 @@ pub struct Captioner {
     pub vision: VisionModel,
     /// The embedding of the picture of nothing going on.
     pub nominal: Option<Vec<f32>>,
+    /// What captions must fit.
+    pub constraint: Option<Constrained>,
+    /// Those who deliver to other machines.
+    pub publishers: Vec<Publish>,
 }
 
 impl Captioner {
@@ -70,7 +77,20 @@ impl Captioner {
                 Some(vision.look(&picture)?.embedding)
             }
         };
-        Ok(Self { llm, vision, nominal })
+        let constraint = match config.output.schema.as_os_str().is_empty() {
+            true => None,
+            false => {
+                let path = &config.output.schema;
+                let text = read(path).context("output.schema")?;
+                let schema = serde_json::from_str(&text).map_err(|e| ConfigError::Wrong {
+                    place: path.display().to_string(),
+                    reason: format!("it is no JSON: {e}"),
+                })?;
+                Some(Constrained { constraint: Constraint::JsonSchema(schema), after: None })
+            }
+        };
+        let publishers = outlets(&config.outlets, &config.mqtt.connection(), "caption", registry)?;
+        Ok(Self { llm, vision, nominal, constraint, publishers })
     }
 }
 
@@ -197,6 +217,7 @@ pub fn describe_options(config: &CaptionConfig, llm: &Llm) -> DescribeOptions {
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_caption_tokens: config.llm.max_caption_tokens.min(context_tokens / 2),
+        constraint: None,
         presence: config.presence.clone(),
         reuse: Reuse::Scene,
     }
@@ -252,7 +273,8 @@ pub fn run(
     if input.stills {
         (gate.confirm_pictures, gate.min_interval_ms) = (1, 0);
     }
-    let options = describe_options(config, &captioner.llm);
+    let mut options = describe_options(config, &captioner.llm);
+    options.constraint = captioner.constraint;
     let (llm, llm_thread) = LlmThread::start(captioner.llm);
     let words = captioner.vision.words().to_vec();
     let soft = captioner.vision.has_soft_tokens();
@@ -284,7 +306,16 @@ pub fn run(
     );
     threads.push(drive_into(Decode, to_decode, views, flow.clone()));
     threads.push(drive_into(Look::new(captioner.vision), to_look, sights, flow.clone()));
-    threads.push(drive(describe, to_describe, captions, flow));
+    threads.push(drive(describe, to_describe, captions, flow.clone()));
+    let mut deliveries = Vec::new();
+    for publish in captioner.publishers {
+        // The spool is on disk; the queue only has to outlast a slow try.
+        let (sender, receiver) = bounded(256);
+        let (nothing, _) = bounded(1);
+        deliveries.push(sender);
+        threads.push(drive(publish, receiver, nothing, flow.clone()));
+    }
+    drop(flow);
 
     let mut outcome = Ok(());
     let mut stop = stop.clone();
@@ -319,6 +350,14 @@ pub fn run(
                 let Ok(Envelope { turn, body: captioned, .. }) = captioned else { break };
                 let latency = Instant::now().saturating_duration_since(captioned.view.taken);
                 let stages = ledger.take(turn);
+                if captioned.changed || !captioned.alerts.is_empty() {
+                    let delivery = delivery_of(turn, &captioned, &config.source.camera);
+                    for outlet in &deliveries {
+                        if outlet.try_send(Envelope::new(turn, delivery.clone())).is_err() {
+                            tracing::warn!("an outlet is so slow that a caption was not handed to it");
+                        }
+                    }
+                }
                 Told::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped: dropped.count() }))
             }
         };
@@ -336,7 +375,7 @@ pub fn run(
             }
         }
     }
-    drop(keep);
+    drop((keep, deliveries));
     drop(to_report);
     if outcome.is_err() {
         // What is still under way finds nobody who listens.
@@ -361,6 +400,16 @@ pub fn run(
     }
     rest(report)?;
     source_result.try_recv().unwrap_or(Ok(()))
+}
+
+/// What other machines get of a picture.
+fn delivery_of(turn: Turn, c: &Captioned, camera: &str) -> Delivery {
+    let body = json_of(turn, c, camera);
+    let text = match c.alerts.first() {
+        Some(alert) => format!("{}: {}", alert.name, c.caption),
+        None => c.caption.clone(),
+    };
+    Delivery { id: format!("{camera}-{}-{turn}", body["time"].as_str().unwrap_or_default()), text, body }
 }
 
 /// The pictures of a folder or pattern, unpacked, for measuring.

@@ -8,9 +8,11 @@ use nearfield_models::llm::{CacheType, SamplerOptions};
 use nearfield_models::vision::{GateOptions, PresenceOptions};
 use nearfield_stages::alerts::AlertRule;
 use nearfield_stages::describe::{CAPTION, PICTURE};
+use nearfield_stages::mqtt::{MqttUrl, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, located, read, with_key};
+use crate::report_config::{MqttConfig, OutletsConfig};
 
 /// The whole of `caption.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -34,8 +36,45 @@ pub struct CaptionConfig {
     pub caption: CaptionRules,
     /// What is printed.
     pub output: OutputConfig,
+    /// Other machines that get captions and alerts.
+    pub outlets: OutletsConfig,
+    /// How the broker is spoken to.
+    pub mqtt: BrokerConfig,
     /// Rules that raise an event of their own.
     pub alerts: Vec<AlertRule>,
+}
+
+/// `[mqtt]`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BrokerConfig {
+    /// "3.1.1" or "5".
+    pub version: Version,
+    /// Who we are to the broker.
+    pub client_id: String,
+    /// The user; empty: none.
+    pub user: String,
+    /// The file that holds the password.
+    pub password_file: PathBuf,
+    /// Authorities to trust for mqtts, a PEM file; empty: the well-known ones.
+    pub ca_file: PathBuf,
+    /// How often we say that we are there.
+    pub keep_alive_s: u64,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        let MqttConfig { version, user, password_file, ca_file, keep_alive_s, .. } = MqttConfig::default();
+        Self { version, client_id: "nearfield".to_owned(), user, password_file, ca_file, keep_alive_s }
+    }
+}
+
+impl BrokerConfig {
+    /// The same, for those who subscribe as well.
+    pub fn connection(&self) -> MqttConfig {
+        let Self { version, client_id, user, password_file, ca_file, keep_alive_s } = self.clone();
+        MqttConfig { version, client_id, user, password_file, ca_file, keep_alive_s, ..MqttConfig::default() }
+    }
 }
 
 /// `[source]`
@@ -198,6 +237,8 @@ pub struct OutputConfig {
     pub all: bool,
     /// As `--every`; 0: only changes.
     pub every_s: f64,
+    /// A JSON schema that the language model's captions must fit; empty: free text. Relative paths start at the configuration file.
+    pub schema: PathBuf,
 }
 
 impl SourceConfig {
@@ -219,7 +260,15 @@ impl CaptionConfig {
                 let text = read(path)?;
                 let mut config: Self = toml::from_str(&text).map_err(|e| located(path, &text, &e))?;
                 let folder = path.parent().unwrap_or(Path::new(""));
-                for file in [&mut config.nominal.picture, &mut config.vision.manifest] {
+                for file in [
+                    &mut config.nominal.picture,
+                    &mut config.vision.manifest,
+                    &mut config.output.schema,
+                    &mut config.mqtt.password_file,
+                    &mut config.mqtt.ca_file,
+                    &mut config.outlets.webhook_token_file,
+                    &mut config.outlets.spool,
+                ] {
                     if !file.as_os_str().is_empty() {
                         *file = folder.join(&file);
                     }
@@ -244,6 +293,8 @@ impl CaptionConfig {
             ("vision.threads", self.vision.threads as f64, 1.0, 256.0),
             ("llm.threads", self.llm.threads as f64, 0.0, 256.0),
             ("llm.max_caption_tokens", self.llm.max_caption_tokens as f64, 1.0, 4096.0),
+            ("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0),
+            ("outlets.spool_messages", self.outlets.spool_messages as f64, 1.0, 1e6),
             ("output.every_s", self.output.every_s, 0.0, 1e9),
         ];
         for (key, value, least, most) in numbers {
@@ -265,6 +316,9 @@ impl CaptionConfig {
         }
         if self.prompt.second_opinion && (self.prompt.yes.is_empty() || self.prompt.no.is_empty()) {
             return Err("prompt.yes and prompt.no must not be empty".to_owned());
+        }
+        if !self.outlets.mqtt.is_empty() {
+            self.outlets.mqtt.parse::<MqttUrl>().map_err(|e| format!("outlets.mqtt: {e}"))?;
         }
         self.gate.check().map_err(|e| format!("gate: {e}"))?;
         self.alerts.iter().try_for_each(AlertRule::check)

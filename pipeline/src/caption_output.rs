@@ -3,15 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use nearfield_models::flow::Flow;
 use nearfield_models::vision::{Verdict, annotate, encode_jpeg};
 use nearfield_stages::capture::StopSignal;
-use nearfield_stages::messages::Author;
+use nearfield_stages::messages::{Author, Captioned};
 use nearfield_stages::pictures::SourceNews;
+use nearfield_stages::turn::Turn;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -222,11 +223,19 @@ fn print(done: &Done, camera: &str, as_json: bool, out: &mut dyn Write) -> std::
 
 /// The machine-readable form of a picture's line.
 fn line(done: &Done, camera: &str) -> Value {
-    let c = &done.captioned;
+    let mut value = json_of(done.turn, &done.captioned, camera);
+    value["latency_ms"] = json!(ms(done.latency));
+    value["dropped"] = json!(done.dropped);
+    value
+}
+
+/// The machine-readable form of what became of a picture.
+pub(crate) fn json_of(turn: Turn, c: &Captioned, camera: &str) -> Value {
+    let latency = Instant::now().saturating_duration_since(c.view.taken);
     let round = |x: f32| (f64::from(x) * 1e4).round() / 1e4;
     let mut value = json!({
         "time": stamp(c.view.time),
-        "frame": done.turn,
+        "frame": turn,
         "camera": camera,
         "caption": c.caption,
         "changed": c.changed,
@@ -234,13 +243,12 @@ fn line(done: &Done, camera: &str) -> Value {
         "objects": c.sight.objects,
         "confidence": round(c.sight.confidence),
         "tokens": c.tokens,
-        "latency_ms": ms(done.latency),
+        "latency_ms": ms(latency),
         "language_ms": ms(c.language),
         "verdict": c.verdict,
         "written_by": c.author,
         "source": c.view.name,
         "at_ms": ms(c.view.at),
-        "dropped": done.dropped,
     });
     let object = value.as_object_mut().expect("it was made as an object");
     if !c.sight.labels.is_empty() {

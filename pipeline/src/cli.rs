@@ -44,6 +44,12 @@ pub enum Command {
         nearfield caption --input pictures/ --json\n  nearfield caption --input 'frames/*.jpg' --snapshots out/\n  \
         some-camera | nearfield caption --input - --every 60")]
     Caption(CaptionArgs),
+    /// Report on sensor readings, window by window, in words whose numbers are true.
+    #[command(after_help = "Examples:\n  nearfield report --input readings.csv --window 1d\n  \
+        nearfield report --input log.jsonl --follow --window 1h --json\n  \
+        nearfield report --input readings.csv --output report.html --plot report.svg\n  \
+        nearfield report --input mqtt://hub.local/home/# --window 1h --set 'window.schedule=daily at 07:00'")]
+    Report(ReportArgs),
     /// Write down what recordings say.
     #[command(after_help = "Examples:\n  nearfield transcribe meeting.wav\n  nearfield transcribe *.flac --json\n  \
         nearfield transcribe interview.ogg --set stt.model=whisper-base.en")]
@@ -87,9 +93,16 @@ pub enum Command {
     /// Measure speed on this machine.
     #[command(
         after_help = "Examples:\n  nearfield bench voice            # staged against one stage after the other\n  \
-        nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech"
+        nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech\n  \
+        nearfield bench report --runs 50 # a thousand random windows"
     )]
     Bench(BenchArgs),
+    /// Score models on what was held out from their training.
+    #[command(
+        after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
+        nearfield eval bundled --json --data ~/nearfield/models/recipes"
+    )]
+    Eval(EvalArgs),
     /// Print a shell completion script.
     #[command(
         after_help = "Example:\n  nearfield completions bash > ~/.local/share/bash-completion/completions/nearfield"
@@ -185,6 +198,35 @@ pub enum PaceArg {
     Fast,
 }
 
+/// `nearfield report`
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub config: ConfigArgs,
+    /// Where readings come from: a CSV or JSON-lines file, `-` for stdin, or a broker.
+    #[arg(long, default_value = "-", value_name = "FILE|-|mqtt://host/topic/#")]
+    pub input: String,
+    /// How long a window is (90s, 15m, 1h, 1d, 1w); short for --set window.length=...
+    #[arg(long, value_name = "LENGTH")]
+    pub window: Option<String>,
+    /// Go on reading as the file grows, also when it is rotated.
+    #[arg(long)]
+    pub follow: bool,
+    /// One JSON object for each window.
+    #[arg(long)]
+    pub json: bool,
+    /// A file for the reports, instead of stdout: .md, .html or .jsonl.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// A plot of the last window: .svg or .png.
+    #[arg(long, value_name = "FILE")]
+    pub plot: Option<PathBuf>,
+    /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
+    #[arg(long, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
+}
+
 /// `nearfield transcribe`
 #[derive(Args, Debug)]
 pub struct TranscribeArgs {
@@ -220,6 +262,9 @@ pub struct ChatArgs {
     /// The home's state, a JSON file.
     #[arg(long, value_name = "FILE.json")]
     pub home: Option<PathBuf>,
+    /// Go on with the conversation in this file, and write it back at the end; a new one where there is none.
+    #[arg(long, value_name = "FILE")]
+    pub session: Option<PathBuf>,
     /// One JSON object for each turn.
     #[arg(long)]
     pub json: bool,
@@ -334,6 +379,32 @@ pub enum BenchWhat {
     Tts,
     /// A camera before which little happens: what the gate and the cache save.
     Caption,
+    /// Reports: readings into windows, words, and the check.
+    Report,
+}
+
+/// `nearfield eval`
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// Which models.
+    #[arg(value_enum)]
+    pub what: EvalWhat,
+    /// One JSON object for each set; the last tells how long it took.
+    #[arg(long)]
+    pub json: bool,
+    /// The folder with the held-out files: models/recipes of a clone.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Only so many rows of each set, for a quick look.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
+/// Which models are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EvalWhat {
+    /// Those that come with Nearfield.
+    Bundled,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::CommandFactory;
 use nearfield_models::flow::Flow;
+use nearfield_models::llm::LlmError;
 use nearfield_models::stt::SpeechToText;
 use nearfield_stages::capture::{Pace, Source, StopSignal, StoppableStdin};
 use nearfield_stages::devices;
@@ -26,7 +27,7 @@ use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, caption_output, doctor, signals};
+use crate::{bench, caption_output, doctor, eval, report_command, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -92,6 +93,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
         Command::Caption(args) => caption_output::caption(&args, &stop, &mut out),
+        Command::Report(args) => report_command::run(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
         Command::Say(args) => say(args, &stop),
         Command::Chat(args) => chat(args, &stop, &mut out),
@@ -114,6 +116,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Doctor { json, config } => doctor::run(&config, json, &mut out),
         Command::Bench(args) => bench::run(&args, &stop, &mut out),
+        Command::Eval(args) => eval::run(&args, cli.quiet, &stop, &mut out),
         Command::Completions { .. } | Command::Man => Ok(()),
     }
 }
@@ -300,10 +303,25 @@ fn read_text(stop: &StopSignal) -> anyhow::Result<String> {
 
 fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
-    if let Some(home) = args.home {
-        config.home.file = home;
+    if let Some(home) = &args.home {
+        config.home.file = home.clone();
     }
     let mut chat = voice::Chat::open(&config, &Registry::open()?)?;
+    if let Some(file) = args.session.as_deref().filter(|file| file.exists()) {
+        match chat.restore(file) {
+            Err(error @ LlmError::Session { .. }) => tracing::warn!("{error}; the conversation begins anew"),
+            restored => restored?,
+        }
+    }
+    let answered = converse(&mut chat, &args, stop, out);
+    if let Some(file) = &args.session {
+        chat.save(file)?;
+    }
+    answered
+}
+
+/// Asks the one question, or each line of standard input.
+fn converse(chat: &mut voice::Chat, args: &ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut ask = |question: &str, out: &mut dyn Write| -> anyhow::Result<()> {
         let begun = Instant::now();
         let reply = chat.ask(question, stop, &mut |text| {
@@ -330,8 +348,8 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
         }
         Ok(out.flush()?)
     };
-    if let Some(prompt) = args.prompt {
-        return ask(&prompt, out);
+    if let Some(prompt) = &args.prompt {
+        return ask(prompt, out);
     }
     let interactive = std::io::IsTerminal::is_terminal(&std::io::stdin());
     let mut lines = BufReader::new(StoppableStdin::new(stop.clone())?);

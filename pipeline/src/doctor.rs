@@ -72,7 +72,7 @@ fn check<T>(name: &'static str, result: anyhow::Result<T>, otherwise: Health, ok
 
 fn processor() -> Check {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let detail = format!("{}, {cores} cores, kernels: {}", std::env::consts::ARCH, nearfield_models::simd_level());
+    let detail = format!("{}, {cores} cores, kernels: {}", std::env::consts::ARCH, nearfield_models::llm::simd_level());
     Check { name: "processor", status: Health::Ok, detail }
 }
 

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 pub mod bench;
 pub mod bench_caption;
+pub mod bench_report;
 pub mod caption;
 pub mod caption_config;
 pub mod caption_output;
@@ -15,16 +16,22 @@ pub mod commands;
 pub mod config;
 pub mod content_hash;
 pub mod doctor;
+pub mod eval;
 pub mod hub;
 pub mod log;
 pub mod models_command;
 pub mod models_lock;
 pub mod recordings;
 pub mod registry;
+pub mod report;
+pub mod report_command;
+pub mod report_config;
+pub mod report_pages;
+pub mod report_plot;
 pub mod signals;
 pub mod turn_report;
 pub mod voice;
 
 /// What `--version` prints after the name: the version, and the SIMD level that the kernels found on this machine.
 pub static VERSION_LINES: LazyLock<String> =
-    LazyLock::new(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::simd_level()));
+    LazyLock::new(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::llm::simd_level()));

@@ -8,7 +8,7 @@
 //!                                                                 llm                                           reporter
 //! ```
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use nearfield_models::flow::Flow;
-use nearfield_models::llm::{Llm, LlmOptions, SessionOptions};
+use nearfield_models::llm::{Llm, LlmError, LlmOptions, SessionOptions};
 use nearfield_models::stt::SpeechToText;
 use nearfield_models::tts::{Voice, open_voice};
 use nearfield_models::vad::{Earshot, Endpointer, Silero, VoiceActivity};
@@ -360,6 +360,22 @@ impl Chat {
         let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
         let converse = Converse::new(thread, options, toolbox, turns.clone(), never(), notes)?;
         Ok(Self { converse, turns, notebook })
+    }
+
+    /// Goes on with the conversation of a file.
+    ///
+    /// # Errors
+    /// The file is damaged or does not fit; the conversation then begins anew.
+    pub fn restore(&mut self, file: &Path) -> Result<(), LlmError> {
+        self.converse.restore(file)
+    }
+
+    /// Writes the conversation to a file.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save(&self, file: &Path) -> anyhow::Result<()> {
+        self.converse.save(file)
     }
 
     /// Asks one question; `sink` gets the reply as it is written. When `stop` is disconnected, the reply ends there.

@@ -3,25 +3,36 @@
 //!
 //! What stands in the prompt, in this order: the system text, the home's state, the history, the question. The first two
 //! change seldom, the history only grows; so a question costs its own tokens and little more. After each turn, and when
-//! the home changes, the new beginning is kept warm while nobody speaks.
+//! the home changes, the new beginning is kept warm while nobody speaks. What follows a changed home or a dropped turn is
+//! moved within the cache rather than computed anew.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender};
-use nearfield_models::llm::{Finish, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
-use serde::Serialize;
+use nearfield_models::llm::{
+    Constrained, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::notes::{Note, Replied};
-use crate::tool_calls::{FilteredReply, ToolCallFilter};
+use crate::tool_calls::{FilteredReply, ToolCallFilter, constraint};
 use crate::tools::{ToolCall, ToolResult, Toolbox, spaced_json};
 use crate::turn::{Turn, Turns};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
 const MAX_TOOL_ROUNDS: usize = 4;
+
+/// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
+const LEAST_MOVED_TOKENS: usize = 24;
+
+/// The most tokens of a tool's result that the model reads; a smaller context allows fewer.
+pub const MOST_RESULT_TOKENS: usize = 1024;
 
 /// How the model is asked.
 #[derive(Clone, Debug)]
@@ -41,6 +52,8 @@ pub struct ConverseOptions {
 pub struct Tokens {
     /// Prompt tokens that the cache already held.
     pub reused: usize,
+    /// How many of these stood elsewhere in the cache and were moved.
+    pub moved: usize,
     /// Prompt tokens that had to be computed.
     pub prefilled: usize,
     /// Tokens that the model wrote.
@@ -54,12 +67,20 @@ struct Exchange {
     messages: Vec<Message>,
 }
 
+/// What goes into a session's file besides the session.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    exchanges: Vec<Vec<Message>>,
+}
+
 /// The conversation of one flow.
 pub struct Converse {
     llm: LlmThread,
     session: SessionId,
     options: ConverseOptions,
     toolbox: Toolbox,
+    /// The tools' schemas, and what holds the model's calls to them.
+    calls: (Vec<Value>, Option<Constrained>),
     turns: Turns,
     history: Vec<Exchange>,
     /// Exchanges dropped from the history and not yet reported.
@@ -82,11 +103,85 @@ impl Converse {
         played: Receiver<(Turn, Played)>,
         notes: Sender<Note>,
     ) -> anyhow::Result<Self> {
-        let session = llm.open(Urgency::Voice, options.session)?;
-        let mut converse =
-            Self { llm, session, options, toolbox, turns, history: Vec::new(), forgotten: 0, played, notes };
+        let session = llm.open_moving(Urgency::Voice, options.session, LEAST_MOVED_TOKENS)?;
+        let mut converse = Self {
+            llm,
+            session,
+            options,
+            toolbox,
+            calls: (Vec::new(), None),
+            turns,
+            history: Vec::new(),
+            forgotten: 0,
+            played,
+            notes,
+        };
         converse.keep_warm();
         Ok(converse)
+    }
+
+    /// Writes the conversation to a file, with all that the model has read of it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let saved = Saved { exchanges: self.history.iter().map(|exchange| exchange.messages.clone()).collect() };
+        Ok(self.llm.save(self.session, path, serde_json::to_vec(&saved)?)?)
+    }
+
+    /// Goes on with the conversation of a file.
+    ///
+    /// # Errors
+    /// The file is damaged or does not fit ([`LlmError`]); the conversation then begins anew.
+    pub fn restore(&mut self, path: &Path) -> Result<(), LlmError> {
+        let note = self.llm.restore(self.session, path)?;
+        let saved: Saved = serde_json::from_slice(&note)
+            .map_err(|error| LlmError::Session { path: path.to_owned(), what: format!("its history: {error}") })?;
+        // Turns are counted from 1: what was said before this program was started cannot be interrupted any more.
+        self.history = saved.exchanges.into_iter().map(|messages| Exchange { turn: Turn(0), messages }).collect();
+        self.keep_warm();
+        Ok(())
+    }
+
+    /// What the model's tool calls must fit. Arguments whose schema cannot be followed may be any object.
+    fn constrain_calls(&mut self) -> Option<Constrained> {
+        let mut schemas = self.toolbox.schemas();
+        if schemas != self.calls.0 {
+            let llm = self.llm.llm();
+            let named = schemas.clone();
+            for schema in &mut schemas {
+                let Some(alone) = constraint(std::slice::from_ref(schema)) else { continue };
+                if let Err(error) = llm.check_constraint(&alone.constraint) {
+                    tracing::warn!(tool = %schema["function"]["name"], %error, "the tool's arguments are not held to its schema");
+                    schema["function"]["parameters"] = json!({"type": "object", "additionalProperties": true});
+                }
+            }
+            let all = constraint(&schemas).filter(|all| llm.check_constraint(&all.constraint).is_ok());
+            self.calls = (named, all);
+        }
+        self.calls.1.clone()
+    }
+
+    /// A tool's result as the model reads it: cut where it is too long, which it then says.
+    fn read_result(&self, result: &ToolResult) -> anyhow::Result<String> {
+        let tokenizer = self.llm.llm().tokenizer()?;
+        let most = MOST_RESULT_TOKENS.min(self.room() / 4);
+        let text = result.to_text();
+        let tokens = tokenizer.encode(&text, false);
+        let mut kept = most;
+        while tokens.len() > most {
+            let beginning = tokenizer.decode(&tokens[..kept]);
+            let cut = spaced_json(&json!({
+                "ok": result.ok,
+                "cut": format!("the result is too long: this is how its {} characters begin", text.chars().count()),
+                "beginning": beginning.trim_end_matches(char::REPLACEMENT_CHARACTER),
+            }));
+            if kept == 0 || tokenizer.encode(&cut, false).len() <= most {
+                return Ok(cut);
+            }
+            kept = kept * 3 / 4; // the quotation marks within were doubled
+        }
+        Ok(text)
     }
 
     fn system(&self) -> Message {
@@ -130,16 +225,15 @@ impl Converse {
         self.options.session.context_tokens.saturating_sub(self.options.max_reply_tokens)
     }
 
-    /// Has the beginning of the next prompt computed while nobody speaks. A history that is nearly too long is halved
-    /// here, all at once and ahead of time: each time a turn is dropped, everything after it has to be computed anew.
+    /// Has the beginning of the next prompt computed while nobody speaks. Where the history is nearly too long, its oldest
+    /// turns are dropped here, ahead of time; what follows them moves down in the cache.
     fn keep_warm(&mut self) {
-        let mut most = self.room() * 3 / 4;
+        let most = self.room() * 3 / 4;
         loop {
             let mut messages = vec![self.system()];
             messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
             match self.tokens(&messages, false) {
                 Ok(tokens) if tokens.len() > most && !self.history.is_empty() => {
-                    most = self.room() / 2;
                     self.history.remove(0);
                     self.forgotten += 1;
                 }
@@ -165,6 +259,7 @@ impl Converse {
     }
 
     fn reply(&mut self, turn: Turn, question: String, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<Replied> {
+        let calls = self.constrain_calls();
         let mut exchange = vec![Message { role: Role::User, content: question }];
         let mut replied = Replied::default();
         for round in 0..=MAX_TOOL_ROUNDS {
@@ -175,7 +270,11 @@ impl Converse {
                 session: self.session,
                 prompt,
                 sampler: self.options.sampler,
-                options: GenerateOptions { max_tokens: self.options.max_reply_tokens, stop: Vec::new() },
+                options: GenerateOptions {
+                    max_tokens: self.options.max_reply_tokens,
+                    stop: Vec::new(),
+                    constraint: calls.clone(),
+                },
                 wanted: Box::new(move || turns.is_alive(turn)),
             });
             let mut filter = ToolCallFilter::default();
@@ -190,6 +289,7 @@ impl Converse {
                 match event {
                     Event::Prefilled(prefill) => {
                         replied.tokens.reused += prefill.reused;
+                        replied.tokens.moved += prefill.moved;
                         replied.tokens.prefilled += prefill.prefilled;
                     }
                     Event::Logits(_) => {}
@@ -217,7 +317,7 @@ impl Converse {
             }
             for call in &calls {
                 let result = self.call(turn, call);
-                exchange.push(Message { role: Role::Tool, content: result.to_text() });
+                exchange.push(Message { role: Role::Tool, content: self.read_result(&result)? });
                 replied.tools.push(result);
             }
             for error in &broken {
@@ -302,5 +402,74 @@ impl Stage for Converse {
             let _ = emit(Envelope::new(turn, TextDelta::End));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossbeam_channel::{bounded, never};
+    use nearfield_models::llm::{CacheType, Llm, LlmOptions};
+
+    use super::*;
+    use crate::tools::CommandTool;
+
+    fn converse(context_tokens: usize, commands: Vec<CommandTool>) -> Converse {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+        let (llm, _) = LlmThread::start(Llm::open(&model, &LlmOptions { threads: 1 }).unwrap());
+        let options = ConverseOptions {
+            system: String::new(),
+            session: SessionOptions { context_tokens, cache: CacheType::F16 },
+            sampler: SamplerOptions::default(),
+            max_reply_tokens: 100,
+        };
+        let toolbox = Toolbox::new(None, commands).unwrap();
+        Converse::new(llm, options, toolbox, Turns::default(), never(), bounded(1).0).unwrap()
+    }
+
+    #[test]
+    fn a_long_result_is_cut_to_its_share_of_the_context_and_says_so() {
+        let result = |text: String| ToolResult {
+            name: "list".to_owned(),
+            arguments: json!({}),
+            result: json!({"ok": true, "lines": text}),
+            ok: true,
+            elapsed: Duration::ZERO,
+        };
+        for (context_tokens, most) in [(2048, 487), (9000, MOST_RESULT_TOKENS)] {
+            let converse = converse(context_tokens, Vec::new());
+            let tokens = |text: &str| converse.llm.llm().tokenizer().unwrap().encode(text, false).len();
+            let short = result("one line".to_owned());
+            assert_eq!(converse.read_result(&short).unwrap(), short.to_text());
+            for long in ["one \"line\"\n".repeat(5000), "\u{1f44b}".repeat(16_000)] {
+                let long = result(long);
+                let read = converse.read_result(&long).unwrap();
+                assert!(tokens(&read) <= most && tokens(&read) > most / 3, "{} of {most}", tokens(&read));
+                let value: Value = serde_json::from_str(&read).unwrap();
+                assert!(value["ok"] == true && value["cut"].as_str().unwrap().contains("characters begin"), "{value}");
+                let beginning = value["beginning"].as_str().unwrap();
+                assert!(long.to_text().starts_with(beginning) && beginning.len() > 100, "{beginning}");
+            }
+        }
+    }
+
+    #[test]
+    fn calls_are_held_to_the_tools_and_a_schema_that_cannot_be_followed_leaves_its_arguments_free() {
+        let command = |name: &str, parameters: Value| CommandTool {
+            name: name.to_owned(),
+            description: String::new(),
+            command: vec!["true".to_owned()],
+            parameters,
+            timeout_ms: 1000,
+        };
+        let level = json!({"type": "object", "properties": {"level": {"type": "integer"}}, "required": ["level"]});
+        let odd = json!({"type": "object", "properties": {"a": {"type": "strange"}}});
+        let mut converse = converse(1024, vec![command("dim", level), command("odd", odd)]);
+        let constrained = converse.constrain_calls().unwrap();
+        assert_eq!(constrained.after.as_deref(), Some("<tool_call>"));
+        assert_eq!(converse.constrain_calls(), Some(constrained.clone()), "compiled once");
+        let nearfield_models::llm::Constraint::Lark(grammar) = &constrained.constraint else { panic!("a grammar") };
+        assert!(grammar.contains("level") && grammar.contains("odd") && !grammar.contains("strange"), "{grammar}");
     }
 }

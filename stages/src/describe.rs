@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use nearfield_models::llm::{GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_models::llm::{Constrained, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
 use nearfield_models::vision::{
     Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words,
     names_what_was_seen, plain_sentence,
@@ -53,6 +53,8 @@ pub struct DescribeOptions {
     pub sampler: SamplerOptions,
     /// The longest caption.
     pub max_caption_tokens: usize,
+    /// What captions must fit; such a caption is taken as it is.
+    pub constraint: Option<Constrained>,
     /// When a thing has come or gone.
     pub presence: PresenceOptions,
     /// What is thrown away between two pictures: for measuring what the cache is worth.
@@ -284,7 +286,8 @@ impl Describe {
     /// Has the language model write a caption; `None` when it was stopped.
     fn write(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> anyhow::Result<String> {
         let (prompt, rows) = self.prompt(&self.options.question, sight)?;
-        let job = self.job(turn, prompt, self.options.max_caption_tokens);
+        let mut job = self.job(turn, prompt, self.options.max_caption_tokens);
+        job.options.constraint.clone_from(&self.options.constraint);
         let events = self.llm.run_with(job, Extras { rows, choices: Vec::new() });
         let mut caption = String::new();
         for event in events {
@@ -329,7 +332,11 @@ impl Describe {
         }
         match self.write(turn, sight, tokens) {
             Ok(text) if text.is_empty() => (by_rule(), Author::Rule, Ok(())),
-            Ok(text) if self.options.must_name && !names_what_was_seen(&text, sight) => {
+            Ok(text)
+                if self.options.must_name
+                    && self.options.constraint.is_none()
+                    && !names_what_was_seen(&text, sight) =>
+            {
                 tracing::debug!(%turn, caption = text, "the model's caption does not name what was found");
                 (by_rule(), Author::Rule, Ok(()))
             }

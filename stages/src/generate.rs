@@ -5,6 +5,7 @@
 //! cache. A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -81,10 +82,35 @@ pub enum Event {
 }
 
 enum Command {
-    Open { urgency: Urgency, options: SessionOptions, reply: Sender<Result<SessionId, LlmError>> },
-    Run { job: Job, extras: Extras, events: Sender<Event> },
-    Warm { session: SessionId, prompt: Vec<TokenId> },
-    Forget { session: SessionId },
+    Open {
+        urgency: Urgency,
+        options: SessionOptions,
+        moving: Option<usize>,
+        reply: Sender<Result<SessionId, LlmError>>,
+    },
+    Run {
+        job: Job,
+        extras: Extras,
+        events: Sender<Event>,
+    },
+    Warm {
+        session: SessionId,
+        prompt: Vec<TokenId>,
+    },
+    Forget {
+        session: SessionId,
+    },
+    Save {
+        session: SessionId,
+        path: PathBuf,
+        note: Vec<u8>,
+        reply: Sender<Result<(), LlmError>>,
+    },
+    Restore {
+        session: SessionId,
+        path: PathBuf,
+        reply: Sender<Result<Vec<u8>, LlmError>>,
+    },
 }
 
 /// A handle on the thread; the thread ends when the last handle is dropped.
@@ -121,8 +147,37 @@ impl LlmThread {
     /// # Errors
     /// If its cache can't be had.
     pub fn open(&self, urgency: Urgency, options: SessionOptions) -> Result<SessionId, LlmError> {
+        self.ask(|reply| Command::Open { urgency, options, moving: None, reply })
+    }
+
+    /// Opens a session whose prompts may move what the cache holds elsewhere, from `least` tokens in a row: see
+    /// [`Session::prompt_moving`].
+    ///
+    /// # Errors
+    /// If its cache can't be had.
+    pub fn open_moving(&self, urgency: Urgency, options: SessionOptions, least: usize) -> Result<SessionId, LlmError> {
+        self.ask(|reply| Command::Open { urgency, options, moving: Some(least), reply })
+    }
+
+    /// Writes a session to a file, with a note that [`restore`](Self::restore) gives back, between two jobs.
+    ///
+    /// # Errors
+    /// See [`Session::save`].
+    pub fn save(&self, session: SessionId, path: &Path, note: Vec<u8>) -> Result<(), LlmError> {
+        self.ask(|reply| Command::Save { session, path: path.to_owned(), note, reply })
+    }
+
+    /// Fills a session from a file and answers its note.
+    ///
+    /// # Errors
+    /// See [`Session::restore`]; the session is then empty.
+    pub fn restore(&self, session: SessionId, path: &Path) -> Result<Vec<u8>, LlmError> {
+        self.ask(|reply| Command::Restore { session, path: path.to_owned(), reply })
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> T {
         let (reply, answer) = bounded(1);
-        self.send(Command::Open { urgency, options, reply });
+        self.send(command(reply));
         answer.recv().expect("the model's thread answers")
     }
 
@@ -156,8 +211,27 @@ impl LlmThread {
 struct Seat {
     urgency: Urgency,
     session: Session,
+    /// The shortest run of tokens that is moved within the cache; `None` where prompts are to be exact.
+    moving: Option<usize>,
     /// The soft tokens that the session holds, row after row: its own tokens only say that there are some.
     rows: Vec<f32>,
+}
+
+impl Seat {
+    fn prompt(
+        &mut self,
+        tokens: &[TokenId],
+        rows: &[f32],
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Prefill, LlmError> {
+        match self.moving {
+            _ if !(rows.is_empty() && self.rows.is_empty()) => {
+                read_soft_prompt(&mut self.session, &mut self.rows, tokens, rows, go_on)
+            }
+            Some(least) => self.session.prompt_moving(tokens, least, go_on),
+            None => self.session.prompt(tokens, go_on),
+        }
+    }
 }
 
 struct Running {
@@ -204,11 +278,11 @@ impl Scheduler {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Open { urgency, options, reply } => {
+            Command::Open { urgency, options, moving, reply } => {
                 let opened = Session::new(self.llm.clone(), &options).map(|session| {
                     self.next += 1;
                     let id = SessionId(self.next);
-                    self.sessions.insert(id, Seat { urgency, session, rows: Vec::new() });
+                    self.sessions.insert(id, Seat { urgency, session, moving, rows: Vec::new() });
                     id
                 });
                 let _ = reply.send(opened);
@@ -221,6 +295,15 @@ impl Scheduler {
                 self.jobs.push(Running { job, extras, events, urgency, prefill: None, writing: None });
             }
             Command::Warm { session, prompt } => self.warm = Some((session, prompt)),
+            Command::Save { session, path, note, reply } => {
+                let _ = reply.send(self.sessions[&session].session.save(&path, &note));
+            }
+            Command::Restore { session, path, reply } => {
+                self.warm = self.warm.take().filter(|(id, _)| *id != session);
+                let seat = self.sessions.get_mut(&session).expect("a session that was opened");
+                seat.rows.clear();
+                let _ = reply.send(seat.session.restore(&path));
+            }
             Command::Forget { session } => {
                 let seat = self.sessions.get_mut(&session).expect("a session that was opened");
                 seat.session.truncate(0);
@@ -233,16 +316,16 @@ impl Scheduler {
     fn step(&mut self, i: usize) -> bool {
         let Self { llm, sessions, jobs, inbox, .. } = self;
         let Running { job, extras, events, prefill, writing, .. } = &mut jobs[i];
-        let Seat { session, rows, .. } = sessions.get_mut(&job.session).expect("a job names a session that was opened");
+        let seat = sessions.get_mut(&job.session).expect("a job names a session that was opened");
         let wanted = || (job.wanted)();
         let stopped = |generated| Event::Done { finish: Finish::Stopped, generated };
         let Some((generation, sampler)) = writing else {
             let mut go_on = || if inbox.is_empty() && wanted() { Flow::Continue } else { Flow::Stop };
-            let step = match read_prompt(session, rows, &job.prompt, &extras.rows, &mut go_on) {
+            let step = match seat.prompt(&job.prompt, &extras.rows, &mut go_on) {
                 Ok(step) => step,
                 Err(error) => return over(events, Event::Failed(error)),
             };
-            let total = prefill.get_or_insert(Prefill { reused: step.reused, prefilled: 0, stopped: false });
+            let total = prefill.get_or_insert(Prefill { reused: step.reused, moved: step.moved, ..Prefill::default() });
             total.prefilled += step.prefilled;
             if !wanted() {
                 return over(events, stopped(0));
@@ -251,7 +334,7 @@ impl Scheduler {
                 return false; // Suspended for a newcomer.
             }
             if !extras.choices.is_empty() {
-                let logits = session.logits();
+                let logits = seat.session.logits();
                 let of = |token: &TokenId| logits.get(token.0 as usize).copied().unwrap_or(f32::NEG_INFINITY);
                 let _ = events.send(Event::Prefilled(*total));
                 let _ = events.send(Event::Logits(extras.choices.iter().map(of).collect()));
@@ -272,7 +355,7 @@ impl Scheduler {
             Ok(()) => Flow::Continue,
             Err(_) => Flow::Stop,
         };
-        match generation.advance(session, sampler, &mut sink) {
+        match generation.advance(&mut seat.session, sampler, &mut sink) {
             Ok(None) => false,
             Ok(Some(finish)) => over(events, Event::Done { finish, generated: generation.tokens() }),
             Err(error) => over(events, Event::Failed(error)),
@@ -281,9 +364,9 @@ impl Scheduler {
 
     fn keep_warm(&mut self, id: SessionId, prompt: Vec<TokenId>) {
         let Self { sessions, inbox, .. } = self;
-        let Seat { session, rows, .. } = sessions.get_mut(&id).expect("a session that was opened");
+        let seat = sessions.get_mut(&id).expect("a session that was opened");
         let mut go_on = || if inbox.is_empty() { Flow::Continue } else { Flow::Stop };
-        match read_prompt(session, rows, &prompt, &[], &mut go_on) {
+        match seat.prompt(&prompt, &[], &mut go_on) {
             Ok(prefill) if prefill.stopped => self.warm = Some((id, prompt)),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the prompt could not be kept warm"),
@@ -296,7 +379,7 @@ const SOFT_BLOCK: usize = 64;
 
 /// Makes the session hold exactly `tokens`, of which each [`TokenId::EMBEDDING`] stands for the next of `wanted`'s rows. The longest
 /// prefix that is already there stays; a row counts as the same only if its numbers are. `held`: the rows of the session.
-fn read_prompt(
+fn read_soft_prompt(
     session: &mut Session,
     held: &mut Vec<f32>,
     tokens: &[TokenId],
@@ -305,9 +388,6 @@ fn read_prompt(
 ) -> Result<Prefill, LlmError> {
     let width = session.llm().info().d_model;
     let soft = |tokens: &[TokenId]| tokens.iter().filter(|t| **t == TokenId::EMBEDDING).count();
-    if held.is_empty() && wanted.is_empty() {
-        return session.prompt(tokens, go_on);
-    }
     if soft(tokens) * width != wanted.len() {
         return Err(LlmError::Input(format!(
             "the prompt has room for {} soft tokens of {width} numbers, but {} numbers were given",
@@ -377,7 +457,7 @@ mod tests {
 
     fn job(llm: &LlmThread, session: SessionId, text: &str, max_tokens: usize) -> Job {
         let prompt = llm.llm().tokenizer().unwrap().encode(text, true);
-        let options = GenerateOptions { max_tokens, stop: Vec::new() };
+        let options = GenerateOptions { max_tokens, ..GenerateOptions::default() };
         Job { session, prompt, sampler: SamplerOptions::default(), options, wanted: Box::new(|| true) }
     }
 

@@ -1,5 +1,5 @@
-//! Every message: of the voice flow, in the order in which it flows from the microphone to the loudspeaker, then of the
-//! caption flow, from the camera to the caption.
+//! Every message: those of the voice flow in the order in which they flow from the microphone to the loudspeaker, those of the
+//! caption flow from the camera to the caption, those of the report flow from the sensors to the reader.
 //!
 //! A message says what it is and nothing of who sends or receives it. All of them travel in an [`Envelope`].
 
@@ -8,11 +8,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nearfield_models::audio::SampleRate;
 use nearfield_models::stt::Suppression;
+use nearfield_models::telemetry::parse::Rejected;
+use nearfield_models::telemetry::table::Table;
+use nearfield_models::telemetry::windows::ClosedWindow;
+use nearfield_models::telemetry::{Reading, SensorTraits};
 use nearfield_models::vision::{Movement, Picture, Sight, Verdict};
 
 use crate::alerts::Alert;
 use crate::converse::Tokens;
 use crate::turn::Turn;
+use crate::word::Worded;
 
 /// A message on its way: which turn it belongs to and when it was made.
 #[derive(Clone, Debug)]
@@ -217,4 +222,67 @@ pub struct Captioned {
     pub movements: Vec<Movement>,
     /// Rules of the user's that hold.
     pub alerts: Vec<Alert>,
+}
+
+/// Readings as they came, many at once: a message for each would cost more than what is done with it.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Sensors that are new with this batch, in the order of their numbers: key and traits.
+    pub introduced: Vec<(String, SensorTraits)>,
+    /// The readings, in the order in which they came.
+    pub readings: Vec<Reading>,
+    /// What the source has passed over since the batch before.
+    pub rejected: Rejected,
+    /// To be given once the readings can't be lost any more.
+    pub receipt: Option<Receipt>,
+}
+
+/// The right to acknowledge what a batch was made of.
+#[derive(Debug)]
+pub struct Receipt {
+    /// Where the acknowledged numbers go.
+    pub to: crossbeam_channel::Sender<Vec<u16>>,
+    /// The numbers of the messages.
+    pub numbers: Vec<u16>,
+}
+
+impl Receipt {
+    /// The readings are safe.
+    pub fn give(self) {
+        // A connection that has gone in the meantime will hear of the messages again.
+        let _ = self.to.try_send(self.numbers);
+    }
+}
+
+/// A window that is over, with its table.
+#[derive(Debug)]
+pub struct WindowSummary {
+    /// What it holds.
+    pub window: ClosedWindow,
+    /// What is known of its sensors, by their numbers.
+    pub traits: std::sync::Arc<Vec<SensorTraits>>,
+    /// What may be said of it.
+    pub table: Table,
+    /// What the source passed over since the window before.
+    pub rejected: Rejected,
+    /// When it was closed.
+    pub closed: Instant,
+}
+
+/// A report as it comes to be.
+#[derive(Debug)]
+pub enum ReportPart {
+    /// A sentence that has passed the check.
+    Sentence(crate::word::Sentence),
+    /// The whole.
+    Done(Box<Report>),
+}
+
+/// A finished report.
+#[derive(Debug)]
+pub struct Report {
+    /// The window.
+    pub summary: WindowSummary,
+    /// Its words.
+    pub worded: Worded,
 }

@@ -1,9 +1,10 @@
 //! Takes tool calls and thoughts out of a reply while it is being written, for the generate stage: what is left may be
 //! spoken at once, the calls are handed over at the end. It reads the Hermes/Qwen form
 //! (`<tool_call>{"name": …, "arguments": …}</tool_call>`, `<think>…</think>`) with the liberties that small models
-//! take. Whether a tool exists and its arguments fit is the toolbox's business.
+//! take. Whether a tool exists and its arguments fit is the toolbox's business; [`constraint`] has the model write nothing else.
 
-use serde_json::{Map, Value};
+use nearfield_models::llm::{Constrained, Constraint};
+use serde_json::{Map, Value, json};
 
 use crate::tools::ToolCall;
 
@@ -17,6 +18,35 @@ const OPEN_CALL: &str = "<tool_call>";
 const CLOSE_CALL: &str = "</tool_call>";
 const OPEN_THOUGHT: &str = "<think>";
 const CLOSE_THOUGHT: &str = "</think>";
+
+/// What holds a model to the tools that there are: once it has written the opening tag, only a call of one of them with
+/// arguments that fit, and the closing tag, may follow. `schemas` are those of [`Toolbox::schemas`](crate::tools::Toolbox::schemas);
+/// `None` without any.
+pub fn constraint(schemas: &[Value]) -> Option<Constrained> {
+    let calls: Vec<Value> = schemas
+        .iter()
+        .filter_map(|schema| {
+            let function = schema.get("function")?;
+            let mut arguments = function.get("parameters")?.as_object()?.clone();
+            // The toolbox refuses names that no tool has, unless the schema allows them.
+            arguments.entry("additionalProperties").or_insert(Value::Bool(false));
+            Some(json!({
+                "type": "object",
+                "properties": {"name": {"const": function.get("name")?}, "arguments": arguments},
+                "required": ["name", "arguments"],
+                "additionalProperties": false,
+            }))
+        })
+        .collect();
+    if calls.is_empty() {
+        return None;
+    }
+    // White space is bounded, or a model that has lost its way would write nothing else.
+    let calls = json!({"x-guidance": {"whitespace_pattern": r"[ \n\t]{1,16}"}, "anyOf": calls});
+    let grammar =
+        format!("start: SPACE? call SPACE? {CLOSE_CALL:?}\ncall: %json {calls}\nSPACE: /[ \\n\\t]{{1,16}}/\n");
+    Some(Constrained { constraint: Constraint::Lark(grammar), after: Some(OPEN_CALL.to_owned()) })
+}
 
 /// The streaming filter of one reply: text deltas in, speakable text out.
 #[derive(Debug, Default)]

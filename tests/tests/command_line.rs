@@ -104,6 +104,31 @@ fn a_reader_that_has_seen_enough_ends_the_program_quietly() {
 }
 
 #[test]
+fn chat_goes_on_with_a_saved_session_and_never_overwrites_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, file) = (home(folder.path()), folder.path().join("talk.session"));
+    let chat = |question: &str| run(&["chat", question, "--json", "--home", arg(&home), "--session", arg(&file)]);
+    let first = chat("How warm is it in the kitchen?");
+    first.assert_done();
+    let tokens = |line: &serde_json::Value, key: &str| line["tokens"][key].as_u64().unwrap();
+    let read = tokens(&first.json()[0], "prefilled") + tokens(&first.json()[0], "reused");
+    let second = chat("Is the front door locked?");
+    second.assert_done();
+    let line = &second.json()[0];
+    assert!(tokens(line, "reused") >= read, "{line}: the first question's {read} tokens are there");
+    assert!(tokens(line, "prefilled") < 50, "{line}");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let third = chat("Hello.");
+    third.assert_done();
+    assert!(third.stderr.contains("talk.session") && third.stderr.contains("damaged"), "{}", third.stderr);
+    chat("Hello.").assert_done();
+    std::fs::write(&file, "Dear diary, ".repeat(20)).unwrap();
+    chat("Hello.").assert_fails(1, &["talk.session", "no saved session"]);
+    assert!(std::fs::read_to_string(&file).unwrap().starts_with("Dear diary"));
+}
+
+#[test]
 fn chat_answers_line_by_line_from_stdin() {
     let ran = run_with_input(&["chat", "--json"], b"Hello.\n\nThank you.\n");
     ran.assert_done();

@@ -21,9 +21,13 @@ fn main() {
     let pool = Pool::new(NonZeroUsize::new(1));
     let formats =
         [Format::Q4_0, Format::Q8_0, Format::Q5_0, Format::Q4K, Format::Q5K, Format::Q6K, Format::F16, Format::F32];
+    let only: Vec<String> = std::env::args().skip(1).collect(); // names of formats; without any, everything is measured
     println!("{:8}{:>22}{:>16}{:>16}", "format", "1 token", "8 tokens", "64 tokens");
     for format in formats {
-        let (rows, columns) = (1024, 2048);
+        if !only.is_empty() && !only.iter().any(|name| name == format.name()) {
+            continue;
+        }
+        let (rows, columns) = (std::env::var("ROWS").map_or(1024, |r| r.parse().unwrap()), 2048);
         let mut seed = 1u32;
         let mut bytes: Vec<u8> = (0..rows * format.row_bytes(columns).unwrap_or(0))
             .map(|_| {
@@ -59,6 +63,9 @@ fn main() {
             };
         }
         println!("{line}");
+    }
+    if !only.is_empty() && !only.iter().any(|name| name == "attention") {
+        return;
     }
     for (n_heads, kv_heads, head_dim) in [(9, 3, 64), (32, 4, 64), (16, 8, 128)] {
         let held = 512;

@@ -31,8 +31,9 @@ impl Activations {
         Activations::default()
     }
 
-    /// Quantizes `x: [tokens, columns]`; `columns` is a multiple of 32.
-    pub(crate) fn quantize(&mut self, level: Level, pool: &Pool, x: &[f32], columns: usize) {
+    /// Quantizes `x: [tokens, columns]`; `columns` is a multiple of 32. For panels, the values are as the panels of the level
+    /// want them.
+    pub(crate) fn quantize(&mut self, level: Level, pool: &Pool, x: &[f32], columns: usize, for_panels: bool) {
         assert_eq!(columns % 32, 0, "quantized products work on blocks of 32");
         let (tokens, blocks) = (x.len() / columns, columns / 32);
         self.columns = columns;
@@ -56,7 +57,7 @@ impl Activations {
                         sums_16.range(token * blocks * 2, blocks * 2),
                     )
                 };
-                quantize_row(level, &x[token * columns..][..columns], values, scales, sums_32, sums_16);
+                quantize_row(level, &x[token * columns..][..columns], values, scales, sums_32, sums_16, for_panels);
             }
         });
     }
@@ -88,12 +89,17 @@ fn quantize_row(
     scales: &mut [f32],
     sums_32: &mut [f32],
     sums_16: &mut [f32],
+    for_panels: bool,
 ) {
+    let _ = for_panels; // some levels want their values the same for all
     match level.0 {
         Set::Scalar => quantize_blocks(x, values, scales, sums_32, sums_16),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C.
         Set::Avx2 => unsafe { quantize_blocks_avx2(x, values, scales, sums_32, sums_16) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is proof of its instructions; the lengths are those of whole blocks.
+        Set::Avx512 => unsafe { crate::avx512::quantize(x, values, scales, sums_32, sums_16, for_panels) },
     }
 }
 

@@ -128,6 +128,87 @@ impl KvStore {
         Some(copy)
     }
 
+    /// Bytes that [`save`](Self::save) writes for this many positions.
+    pub fn saved_bytes(&self, positions: usize) -> usize {
+        let numbers =
+            self.layers * self.kv_heads * self.head_dim * positions.next_multiple_of(LANES).min(self.capacity);
+        2 * match self.format() {
+            KvFormat::F16 => 2 * numbers,
+            KvFormat::Q8_0 => numbers + 2 * (numbers / SCALED),
+        }
+    }
+
+    /// Writes the first `positions` positions, little-endian, in an order that does not hang on the capacity.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn save(&self, positions: usize, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let used = positions.next_multiple_of(LANES).min(self.capacity);
+        let mut halves = |halves: &[u16], width: usize| {
+            for head in halves.chunks_exact(self.capacity * width) {
+                let bytes: Vec<u8> = head[..used * width].iter().flat_map(|half| half.to_le_bytes()).collect();
+                out.write_all(&bytes)?;
+            }
+            Ok(())
+        };
+        match (&self.keys, &self.values) {
+            (Cells::F16(keys), Cells::F16(values)) => {
+                halves(keys, self.head_dim)?;
+                halves(values, self.head_dim)
+            }
+            (Cells::Q8 { bytes: keys, scales: key_scales }, Cells::Q8 { bytes: values, scales: value_scales }) => {
+                halves(key_scales, self.head_dim / SCALED)?;
+                halves(value_scales, self.head_dim / SCALED)?;
+                for head in
+                    [keys, values].into_iter().flat_map(|cells| cells.chunks_exact(self.capacity * self.head_dim))
+                {
+                    let bytes: Vec<u8> = head[..used * self.head_dim].iter().map(|byte| byte.cast_unsigned()).collect();
+                    out.write_all(&bytes)?;
+                }
+                Ok(())
+            }
+            _ => unreachable!("keys and values have one format"),
+        }
+    }
+
+    /// Reads what [`save`](Self::save) wrote for this many positions, which must fit.
+    ///
+    /// # Errors
+    /// What the reader says; the first positions are then no longer what they were.
+    pub fn load(&mut self, positions: usize, from: &mut dyn std::io::Read) -> std::io::Result<()> {
+        assert!(positions <= self.capacity, "positions of the store");
+        let (capacity, head_dim) = (self.capacity, self.head_dim);
+        let used = positions.next_multiple_of(LANES);
+        let mut buffer = vec![0u8; 2 * used * head_dim];
+        let mut halves = |halves: &mut [u16], width: usize, from: &mut dyn std::io::Read| {
+            for head in halves.chunks_exact_mut(capacity * width) {
+                let buffer = &mut buffer[..2 * used * width];
+                from.read_exact(buffer)?;
+                for (half, bytes) in head.iter_mut().zip(buffer.as_chunks::<2>().0) {
+                    *half = u16::from_le_bytes(*bytes);
+                }
+            }
+            std::io::Result::Ok(())
+        };
+        match (&mut self.keys, &mut self.values) {
+            (Cells::F16(keys), Cells::F16(values)) => {
+                halves(keys, head_dim, from)?;
+                halves(values, head_dim, from)
+            }
+            (Cells::Q8 { bytes: keys, scales: key_scales }, Cells::Q8 { bytes: values, scales: value_scales }) => {
+                halves(key_scales, head_dim / SCALED, from)?;
+                halves(value_scales, head_dim / SCALED, from)?;
+                for head in [keys, values].into_iter().flat_map(|cells| cells.chunks_exact_mut(capacity * head_dim)) {
+                    let buffer = &mut buffer[..used * head_dim];
+                    from.read_exact(buffer)?;
+                    head.iter_mut().zip(buffer.iter()).for_each(|(cell, byte)| *cell = byte.cast_signed());
+                }
+                Ok(())
+            }
+            _ => unreachable!("keys and values have one format"),
+        }
+    }
+
     /// Stores one position of one layer. key, value: `[kv_heads, head_dim]`.
     pub fn write(&mut self, level: Level, layer: usize, position: usize, key: &[f32], value: &[f32]) {
         let width = self.head_dim;
@@ -142,9 +223,9 @@ impl KvStore {
         }
     }
 
-    /// Moves what stands at `from` to `to` in every layer, and lets `turn` change the keys (`[kv_heads, head_dim]`) on the
-    /// way, as a new place needs another rotation.
-    pub fn shift(&mut self, from: usize, to: usize, turn: &mut dyn FnMut(&mut [f32])) {
+    /// Moves what stands at `from` to `to` in every layer, and lets `turn` change the keys (layer, `[kv_heads, head_dim]`) on
+    /// the way, as a new place needs another rotation.
+    pub fn shift(&mut self, from: usize, to: usize, turn: &mut dyn FnMut(usize, &mut [f32])) {
         assert!(from < self.capacity && to < self.capacity, "positions of the store");
         let width = self.head_dim;
         let mut keys = vec![0f32; self.kv_heads * width];
@@ -157,7 +238,7 @@ impl KvStore {
                     values[head * width + d] = source.value(from, d);
                 }
             }
-            turn(&mut keys);
+            turn(layer, &mut keys);
             self.write(Level::SCALAR, layer, to, &keys, &values);
         }
     }
@@ -356,8 +437,10 @@ pub fn attend(
 fn attend_rows<const R: usize>(level: Level, scale: f32, head: Head<'_>, queries: [Query<'_>; R]) {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is proof of AVX2, FMA and F16C; `attend` has checked the positions.
-        Set::Avx2 if head.head_dim.is_multiple_of(8) => unsafe { crate::avx2::attend_rows(scale, head, queries) },
+        // SAFETY: both levels are proof of AVX2, FMA and F16C; `attend` has checked the positions.
+        Set::Avx2 | Set::Avx512 if head.head_dim.is_multiple_of(8) => unsafe {
+            crate::avx2::attend_rows(scale, head, queries)
+        },
         _ => queries.into_iter().for_each(|query| attend_plainly(scale, head, query)),
     }
 }
@@ -385,8 +468,8 @@ fn attend_plainly(scale: f32, head: Head<'_>, query: Query<'_>) {
 fn to_halves(level: Level, from: &[f32], to: &mut [u16]) {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is proof of AVX2, FMA and F16C.
-        Set::Avx2 => unsafe { crate::avx2::to_halves(from, to) },
+        // SAFETY: both levels are proof of AVX2, FMA and F16C.
+        Set::Avx2 | Set::Avx512 => unsafe { crate::avx2::to_halves(from, to) },
         Set::Scalar => {
             for (to, from) in to.iter_mut().zip(from) {
                 *to = f16::from_f32(*from).to_bits();
@@ -477,7 +560,7 @@ mod tests {
         let mut store = KvStore::new(KvFormat::F16, 1, 1, 8, 16).unwrap();
         let (level, attention) = (Level::best(), Attention { n_heads: 1, first_position: 0, scale: 1.0, window: None });
         store.write(level, 0, 9, &[1.0; 8], &[2.5; 8]);
-        store.shift(9, 0, &mut |key| assert_eq!(key, [1.0; 8]));
+        store.shift(9, 0, &mut |_, key| assert_eq!(key, [1.0; 8]));
         let mut out = [0.0; 8];
         attend(level, &pool, &attention, &[1.0; 8], &store, 0, &mut out);
         assert_eq!(out, [2.5; 8]);

@@ -15,9 +15,11 @@ use std::ops::Range;
 use crate::activations::Row;
 use crate::attention::{Head, KvStore, LANES, Numbers, Query, SCALED};
 use crate::format::Format;
-use crate::panel::ROWS;
 use crate::scalar;
 use crate::vector::exp;
+
+/// Rows in a panel.
+pub(crate) const ROWS: usize = 8;
 
 /// `R` rows of weights times one row of activations. Rows that go together hide each other's waits.
 ///
@@ -79,7 +81,7 @@ pub(crate) unsafe fn multiply_panel<'x>(
 
 /// A quantized format: how 32 weights become bytes in a register, and what scales them. Every function needs AVX2, FMA and
 /// F16C, and a pointer to a whole row that has the block.
-trait Blocks {
+pub(crate) trait Blocks {
     const FORMAT: Format;
     /// The largest unpacked value; 0 for signed bytes.
     const LARGEST: i32;
@@ -91,12 +93,12 @@ trait Blocks {
     unsafe fn scales(row: *const u8, group: usize) -> (__m256, __m256);
 }
 
-struct Q8_0;
-struct Q4_0;
-struct Q5_0;
-struct Q4K;
-struct Q5K;
-struct Q6K;
+pub(crate) struct Q8_0;
+pub(crate) struct Q4_0;
+pub(crate) struct Q5_0;
+pub(crate) struct Q4K;
+pub(crate) struct Q5K;
+pub(crate) struct Q6K;
 
 /// The f16 scales at the head of eight neighbouring blocks.
 #[inline(always)]
@@ -300,7 +302,7 @@ unsafe fn products<B: Blocks>(weights: __m256i, x: __m256i) -> __m256i {
 
 /// The sum of eight lanes.
 #[inline(always)]
-unsafe fn sum(lanes: __m256) -> f32 {
+pub(crate) unsafe fn sum(lanes: __m256) -> f32 {
     // SAFETY: register operations, under the caller's promise of AVX2.
     unsafe {
         let four = _mm_add_ps(_mm256_castps256_ps128(lanes), _mm256_extractf128_ps::<1>(lanes));
@@ -409,16 +411,16 @@ unsafe fn dot_q6k(weights: &[u8], x: Row<'_>) -> f32 {
 }
 
 /// A float format: how eight weights become eight floats.
-trait Floats {
+pub(crate) trait Floats {
     const FORMAT: Format;
 
     /// Eight weights from number `index` of the row.
     unsafe fn load(row: *const u8, index: usize) -> __m256;
 }
 
-struct F32;
-struct F16;
-struct Bf16;
+pub(crate) struct F32;
+pub(crate) struct F16;
+pub(crate) struct Bf16;
 
 impl Floats for F32 {
     const FORMAT: Format = Format::F32;
@@ -454,7 +456,7 @@ impl Floats for Bf16 {
 }
 
 /// Reads the weights beyond the last eight.
-fn float_tail(format: Format, row: &[u8], from: usize, out: &mut [f32]) {
+pub(crate) fn float_tail(format: Format, row: &[u8], from: usize, out: &mut [f32]) {
     let bytes = format.block_bytes();
     scalar::dequantize(format, &row[from * bytes..][..out.len() * bytes], out);
 }
@@ -506,7 +508,7 @@ struct Panel {
 
 /// Eight registers of eight 32-bit lanes, rows and columns exchanged.
 #[inline(always)]
-unsafe fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
+pub(crate) unsafe fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
     // SAFETY: register operations, under the caller's promise of AVX2.
     unsafe {
         let pair =
@@ -522,7 +524,7 @@ unsafe fn transpose(rows: [__m256i; 8]) -> [__m256i; 8] {
 }
 
 #[inline(always)]
-unsafe fn transpose_floats(rows: [__m256; 8]) -> [__m256; 8] {
+pub(crate) unsafe fn transpose_floats(rows: [__m256; 8]) -> [__m256; 8] {
     // SAFETY: register operations, under the caller's promise of AVX2.
     unsafe {
         let mut bits = [_mm256_setzero_si256(); 8];

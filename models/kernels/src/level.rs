@@ -13,6 +13,9 @@ pub(crate) enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// AVX-512 with VNNI and GFNI (Ice Lake, Zen 4 and later); it has all of AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 /// The name of a kernel set that this processor (or this build) does not have.
@@ -47,6 +50,15 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
             levels.push(Level(Set::Avx2));
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512vnni")
+                && is_x86_feature_detected!("gfni")
+            {
+                levels.push(Level(Set::Avx512));
+            }
         }
         levels
     }
@@ -78,12 +90,14 @@ impl Level {
             .ok_or_else(|| UnknownLevel { asked: name.to_owned() })
     }
 
-    /// `scalar`, `avx2`, ...
+    /// `scalar`, `avx2`, `avx512`, ...
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => "avx512",
         }
     }
 }

@@ -12,6 +12,8 @@ mod activations;
 mod attention;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod format;
 mod level;
 mod panel;
@@ -26,4 +28,4 @@ pub use format::{Format, Matrix, MatrixError};
 pub use level::{Level, UnknownLevel};
 pub use pool::Pool;
 pub use product::{Product, multiply, read_bandwidth};
-pub use vector::{add, rms_norm, rotate_halves, rotate_pairs, swiglu};
+pub use vector::{add, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};

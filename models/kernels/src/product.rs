@@ -34,19 +34,19 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     };
     assert!(columns > 0 && x.len().is_multiple_of(columns), "whole rows of activations");
     let tokens = x.len() / columns;
+    let in_panels = tokens >= panel::FEWEST_TOKENS && panel::rows(level).is_some();
     if products.iter().any(|product| product.weights.format.is_quantized()) {
-        scratch.quantize(level, pool, x, columns);
+        scratch.quantize(level, pool, x, columns, in_panels);
     }
     let scratch = &*scratch;
     let row = |weights: &Matrix<'_>, token: usize| {
         let floats = &x[token * columns..][..columns];
         if weights.format.is_quantized() { scratch.row(floats, token) } else { Row::floats(floats) }
     };
-    let in_panels = tokens >= panel::FEWEST_TOKENS && panel::exists(level);
     // Splits a product into (rows of a task, tasks).
     let split = |weights: &Matrix<'_>| {
-        let rows_each = if in_panels {
-            panel::ROWS
+        let rows_each = if let Some(rows) = panel::rows(level).filter(|_| in_panels) {
+            rows
         } else {
             let by_bytes = TASK_BYTES / weights.row_bytes.max(1);
             by_bytes.min(weights.rows.div_ceil(4 * pool.threads())).max(4).next_multiple_of(4)
@@ -108,6 +108,9 @@ fn dots<const R: usize>(level: Level, format: Format, weights: [&[u8]; R], x: Ro
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
         Set::Avx2 => unsafe { crate::avx2::dots(format, weights, x) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::Avx512 => unsafe { crate::avx512::dots(format, weights, x) },
     }
 }
 

@@ -13,11 +13,19 @@ macro_rules! for_each_level {
             fn avx2($($arg: $type),*) {
                 $plain::<true>($($arg),*);
             }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+            fn avx512($($arg: $type),*) {
+                $plain::<true>($($arg),*);
+            }
             match level.0 {
                 Set::Scalar => $plain::<false>($($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the level is proof of AVX2, FMA and F16C.
                 Set::Avx2 => unsafe { avx2($($arg),*) },
+                #[cfg(target_arch = "x86_64")]
+                // SAFETY: the level is proof of its instructions.
+                Set::Avx512 => unsafe { avx512($($arg),*) },
             }
         }
     };
@@ -32,6 +40,22 @@ for_each_level! {
 for_each_level! {
     /// The gated activation of SwiGLU (Shazeer, 2020): `gate = silu(gate) * up`, element by element.
     swiglu => swiglu_plain(gate: &mut [f32], up: &[f32])
+}
+
+for_each_level! {
+    /// Layer normalisation (Ba et al., 2016) of each row: `out = (x - mean) / sqrt(variance + epsilon) * weight + bias`.
+    /// x, out: `[n, width]`, weight, bias: `[width]`.
+    layer_norm => layer_norm_plain(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32])
+}
+
+for_each_level! {
+    /// The activation of GPT-2 and Phi: `x = gelu(x)` with the hyperbolic tangent (Hendrycks and Gimpel, 2016), element by element.
+    gelu => gelu_plain(x: &mut [f32])
+}
+
+for_each_level! {
+    /// The gated activation of Gemma (GEGLU: Shazeer, 2020): `gate = gelu(gate) * up`, element by element.
+    geglu => geglu_plain(gate: &mut [f32], up: &[f32])
 }
 
 for_each_level! {
@@ -74,6 +98,49 @@ fn rms_norm_plain<const FUSED: bool>(x: &[f32], weight: &[f32], epsilon: f32, ou
 fn swiglu_plain<const FUSED: bool>(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate = *gate / (1.0 + exp::<FUSED>(-*gate)) * up;
+    }
+}
+
+#[inline(always)]
+fn layer_norm_plain<const FUSED: bool>(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+    let width = weight.len();
+    for (x, out) in x.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+        // In two steps and in double precision: the difference of two large sums would lose what matters.
+        let mean = (x.iter().map(|x| f64::from(*x)).sum::<f64>() / width as f64) as f32;
+        let mut squares = [0f32; 16];
+        let lanes = x.chunks_exact(16);
+        let rest: f32 = lanes.remainder().iter().map(|x| (x - mean) * (x - mean)).sum();
+        for lanes in lanes {
+            for (square, x) in squares.iter_mut().zip(lanes) {
+                *square = fma::<FUSED>(x - mean, x - mean, *square);
+            }
+        }
+        let variance = (squares.iter().sum::<f32>() + rest) / width as f32;
+        let scale = 1.0 / (variance + epsilon).sqrt();
+        for (((out, x), weight), bias) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+            *out = fma::<FUSED>((x - mean) * scale, *weight, *bias);
+        }
+    }
+}
+
+/// `x (1 + tanh u) / 2 = x / (1 + e^-2u)` with `u = sqrt(2 / pi) (x + 0.044715 x^3)`.
+#[inline(always)]
+fn gelu_of<const FUSED: bool>(x: f32) -> f32 {
+    const TWICE_ROOT: f32 = 1.595_769_2; // 2 sqrt(2 / pi)
+    x / (1.0 + exp::<FUSED>(-TWICE_ROOT * x * fma::<FUSED>(0.044_715 * x, x, 1.0)))
+}
+
+#[inline(always)]
+fn gelu_plain<const FUSED: bool>(x: &mut [f32]) {
+    for x in x {
+        *x = gelu_of::<FUSED>(*x);
+    }
+}
+
+#[inline(always)]
+fn geglu_plain<const FUSED: bool>(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        *gate = gelu_of::<FUSED>(*gate) * up;
     }
 }
 
@@ -189,6 +256,39 @@ mod tests {
                 swiglu(level, &mut gate, &out);
                 for (a, b) in expected.iter().chain(&gated).zip(out.iter().chain(&gate)) {
                     assert!((a - b).abs() <= 1e-5 + 1e-5 * a.abs(), "{level}: {a} {b}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_level_centres_rows_and_computes_gelu_as_f64_does() {
+        let gelu_exact = |x: f64| x * 0.5 * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044715 * x * x * x)).tanh());
+        for level in Level::present() {
+            let x: Vec<f32> = (-900..900).map(|i| i as f32 / 73.0).collect();
+            let (mut plain, mut gated, up) = (x.clone(), x.clone(), vec![1.5; x.len()]);
+            gelu(level, &mut plain);
+            geglu(level, &mut gated, &up);
+            for ((x, plain), gated) in x.iter().zip(&plain).zip(&gated) {
+                let exact = gelu_exact(f64::from(*x));
+                assert!((f64::from(*plain) - exact).abs() < 2e-6 * (1.0 + exact.abs()), "{level}: gelu({x}) = {plain}");
+                assert!((f64::from(*gated) - 1.5 * exact).abs() < 3e-6 * (1.0 + exact.abs()), "{level}: {x}");
+            }
+            for width in [1, 7, 16, 33, 576] {
+                // Far from zero, where a variance from sums of squares would be wrong.
+                let x: Vec<f32> = (0..2 * width).map(|i| 300.0 + ((i * 37 % 101) as f32 - 50.0) / 17.0).collect();
+                let weight: Vec<f32> = (0..width).map(|i| 0.5 + (i % 5) as f32).collect();
+                let bias: Vec<f32> = (0..width).map(|i| (i % 3) as f32).collect();
+                let mut out = vec![0.0; x.len()];
+                layer_norm(level, &x, &weight, &bias, 1e-5, &mut out);
+                for (x, out) in x.chunks(width).zip(out.chunks(width)) {
+                    let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / width as f64;
+                    let variance = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / width as f64;
+                    for i in 0..width {
+                        let exact = (f64::from(x[i]) - mean) / (variance + 1e-5).sqrt() * f64::from(weight[i])
+                            + f64::from(bias[i]);
+                        assert!((f64::from(out[i]) - exact).abs() < 1e-4 * (1.0 + exact.abs()), "{level} {width}: {i}");
+                    }
                 }
             }
         }

@@ -1,23 +1,29 @@
-"""Scores talk-nano on held-out phrasings, names and values; and writes the held-out set that the Rust program reads.
+"""Scores talk-nano on held-out phrasings, names and values; and writes the held-out sets that the Rust program reads.
 
-  python evaluate.py quick [checkpoint]      exactness by question type, teacher-forced (fast, for looking in while it trains)
-  python evaluate.py rows                    writes build/talk-heldout.jsonl
-  python evaluate.py llamacpp file.gguf      the first replies to every eighth row, PyTorch against llama.cpp (needs xllamacpp)
-  python evaluate.py score file.gguf         greedy replies on those rows from a GGUF file's own weights, by type, with the worst ten
+  python evaluate.py quick [checkpoint] [homes]   exactness by question type, teacher-forced (for looking in while it trains)
+  python evaluate.py rows                         writes talk-heldout-reports.jsonl and talk-heldout-pictures.jsonl
+  python evaluate.py rows home                    writes talk-heldout.jsonl
+  python evaluate.py llamacpp file.gguf           the first replies to every eighth row, PyTorch against llama.cpp (needs xllamacpp)
+  python evaluate.py score file.gguf              greedy replies on all rows from a GGUF file's own weights, by type, with the worst ten
 
-"Exact" means: every tool call (name and arguments) and the whole reply are the canonical ones, letter for letter. The
-teacher-forced figure equals the greedy one for a turn, since a greedy reply is exact only if every token of it is the
-most likely one after the right tokens before it. It leaves out speed and memory: those are the Rust program's figures.
+"Exact" means: every tool call (name and arguments) and the whole reply are the canonical ones, letter for letter; a
+report is exact if every name, number, unit, direction and time of every sentence is. The teacher-forced figure equals
+the greedy one for a turn, since a greedy reply is exact only if every token of it is the most likely one after the
+right tokens before it. It leaves out speed and memory: those are the Rust program's figures.
 """
 
 import collections
 import json
+import os
 import random
+import re
 import sys
 
 import torch
 
 import grammar
+import pictures
+import reports
 import tokenizer
 from model import Llama, Shape
 
@@ -78,6 +84,20 @@ def rows():
             }
 
 
+def report_rows(count=100):
+    rng = random.Random(ROWS_SEED + 3)
+    for i in range(count):
+        table, report = reports.table(rng, held=True, most=6 if i % 2 else 3)
+        yield {"kind": "report", "table": table, "report": report}
+
+
+def picture_rows(count=100):
+    rng = random.Random(ROWS_SEED + 2)
+    for _ in range(count):
+        words, ask, answer = pictures.question(rng, held=True)
+        yield {"kind": "caption" if ask == pictures.ASK else "second opinion", "words": words, "ask": ask, "answer": answer}
+
+
 def apply(home, turn):
     """What the commands of a turn changed."""
     for (name, args), result in zip(turn.calls, turn.results):
@@ -124,17 +144,45 @@ def quick(path, homes=60, turns=14, held=True):
             if not ok:
                 said = tok.decode([guess[i - 1] for i in range(a, b) if kind[i] == 2], skip_special_tokens=False)
                 wrong.append((turn.kind, turn.question, turn.reply, said, system))
+    skills = skill_scores(model, tok, 30 if held else 0)
     print(f"step {data['step']}, {data['seen'] / 1e6:.2f}M tokens, {'held-out' if held else 'training'} phrasings: {sum(good.values())} of {sum(all_.values())} = {100 * sum(good.values()) / sum(all_.values()):.1f} %")
+    print(f"  reports {skills[0]}, captions and second opinions {skills[1]}")
     for k in sorted(all_, key=lambda k: good[k] / all_[k]):
         print(f"  {100 * good[k] / all_[k]:5.1f} %  {good[k]:3d} of {all_[k]:3d}  {k}")
     return wrong
 
 
+def picture_prompt(tok, row):
+    """Token ids of the prompt of one picture; its 17 words are one token each."""
+    before = f"<|system|>{pictures.SYSTEM}<|end|><|user|><|picture|>"
+    return tok.encode(before, add_special_tokens=False).ids + [tok.token_to_id(w) for w in row["words"]] + tok.encode(f"{row['ask']}<|end|><|assistant|>", add_special_tokens=False).ids
+
+
+def report_prompt(row):
+    return f"<|system|>{reports.SYSTEM}<|end|><|user|>{row['table']}<|end|><|assistant|>"
+
+
+@torch.no_grad()
+def skill_scores(model, tok, count):
+    """["right of all" for the first `count` held-out reports and pictures], teacher-forced."""
+    out = []
+    for rows_, prompt_of, key in ((report_rows(count), lambda r: tok.encode(report_prompt(r), add_special_tokens=False).ids, "report"), (picture_rows(count), lambda r: picture_prompt(tok, r), "answer")):
+        good = n = 0
+        for row in rows_:
+            ids, due = prompt_of(row), tok.encode(row[key], add_special_tokens=False).ids + [tok.token_to_id("<|end|>")]
+            hidden = model.hidden(torch.tensor([ids + due[:-1]]))[0, len(ids) - 1 :]
+            good += model.logits(hidden).argmax(-1).tolist() == due
+            n += 1
+        out.append(f"{good} of {n}")
+    return out
+
+
 @torch.no_grad()
 def greedy(model, tok, text, most=160):
-    """The text of the reply to a rendered prompt, without its <|end|>."""
+    """The text of the reply to a rendered prompt (or its token ids), without its <|end|>."""
     end = tok.token_to_id("<|end|>")
-    ids, past, out = tok.encode(text, add_special_tokens=False).ids, [[] for _ in model.blocks], []
+    ids = tok.encode(text, add_special_tokens=False).ids if isinstance(text, str) else text
+    past, out = [[] for _ in model.blocks], []
     feed = torch.tensor([ids])
     while len(out) < most:
         best = int(model.logits(model.hidden(feed, past)[:, -1]).argmax())
@@ -168,7 +216,33 @@ def answer(model, tok, row):
     return calls, said
 
 
-def score(path, rows_path="build/talk-heldout.jsonl", show=10):
+def score_skills(model, tok, folder, show=5):
+    """Prints the figures of reports and pictures."""
+    numbers = lambda text: re.findall(r"-?[0-9][0-9.:]*", text.replace(". ", " ").rstrip("."))
+    good = right_numbers = n = 0
+    wrong = []
+    for line in open(f"{folder}/talk-heldout-reports.jsonl"):
+        row = json.loads(line)
+        said = greedy(model, tok, report_prompt(row), most=360)
+        good, right_numbers, n = good + (said == row["report"]), right_numbers + (numbers(said) == numbers(row["report"])), n + 1
+        if said != row["report"]:
+            wrong.append({"table": row["table"], "expected": row["report"], "said": said})
+    print(f"reports exactly right: {good} of {n} = {100 * good / n:.1f} %; every number right: {right_numbers} of {n}")
+    good, all_ = collections.Counter(), collections.Counter()
+    for line in open(f"{folder}/talk-heldout-pictures.jsonl"):
+        row = json.loads(line)
+        said = greedy(model, tok, picture_prompt(tok, row))
+        all_[row["kind"]] += 1
+        good[row["kind"]] += said == row["answer"]
+        if said != row["answer"]:
+            wrong.append({"words": " ".join(row["words"]), "ask": row["ask"], "expected": row["answer"], "said": said})
+    for k in sorted(all_):
+        print(f"{k} of a picture exactly right: {good[k]} of {all_[k]} = {100 * good[k] / all_[k]:.1f} %")
+    for w in [w for w in wrong if "table" in w][:show] + [w for w in wrong if "words" in w][:show]:
+        print(json.dumps(w, ensure_ascii=False))
+
+
+def score(path, rows_path="talk-heldout.jsonl", show=10):
     import export
     tok = tokenizer.load()
     model = export.model_of_gguf(path).eval()
@@ -195,10 +269,11 @@ def score(path, rows_path="build/talk-heldout.jsonl", show=10):
     worst = [w for w in wrong if not (w[0]["kind"] in seen or seen.add(w[0]["kind"]))]
     for row, calls, said in (worst + wrong)[:show]:
         print(json.dumps({"kind": row["kind"], "question": row["question"], "expected": row["expect"]["tools"] + [row["expect"]["reply"]], "said": said}, ensure_ascii=False))
+    score_skills(model, tok, os.path.dirname(rows_path) or ".")
     return wrong
 
 
-def llamacpp(path, rows_path="build/talk-heldout.jsonl"):
+def llamacpp(path, rows_path="talk-heldout.jsonl"):
     import export
     import xllamacpp
 
@@ -206,11 +281,11 @@ def llamacpp(path, rows_path="build/talk-heldout.jsonl"):
     params.model.path, params.n_ctx, params.cpuparams.n_threads, params.warmup, params.n_gpu_layers = path, 2048, 1, False, 0
     server = xllamacpp.Server(params)
     tok, model, same, n, counts = tokenizer.load(), export.model_of_gguf(path).eval(), 0, 0, 0
-    for line in list(open(rows_path))[::8]:
-        row = json.loads(line)
-        text = prompt(row)
-        theirs = server.handle_completions({"prompt": text, "temperature": 0, "max_tokens": 160, "special": True})
-        same += theirs["choices"][0]["text"] == greedy(model, tok, text)
+    texts = [prompt(json.loads(line)) for line in list(open(rows_path))[::8]]
+    texts += [report_prompt(json.loads(line)) for line in list(open(os.path.join(os.path.dirname(rows_path), "talk-heldout-reports.jsonl")))[::10]]
+    for text in texts:
+        theirs = server.handle_completions({"prompt": text, "temperature": 0, "max_tokens": 360, "special": True})
+        same += theirs["choices"][0]["text"] == greedy(model, tok, text, most=360)
         counts += theirs["usage"]["prompt_tokens"] == len(tok.encode(text, add_special_tokens=False).ids)
         n += 1
     print(f"llama.cpp and PyTorch: {same} of {n} greedy replies equal, {counts} of {n} prompts of equal token count")
@@ -220,9 +295,10 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     what = sys.argv[1]
     if what == "rows":
-        with open("build/talk-heldout.jsonl", "w") as f:
-            for row in rows():
-                f.write(json.dumps(row, ensure_ascii=False) + "\n")
+        files = {"talk-heldout.jsonl": rows} if sys.argv[2:] == ["home"] else {"talk-heldout-reports.jsonl": report_rows, "talk-heldout-pictures.jsonl": picture_rows}
+        for name, make in files.items():
+            with open(name, "w") as f:
+                f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in make())
     elif what == "score":
         score(sys.argv[2])
     elif what == "llamacpp":

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import grammar
+import reports
 import tokenizer
 from evaluate import load_checkpoint
 from model import Llama, Shape
@@ -46,7 +47,7 @@ def write(path, model, tok, kind):
     w = gguf.GGUFWriter(path, "llama")
     w.add_type("model")
     w.add_name("talk-nano")
-    w.add_description("The voice assistant's bundled language model of Nearfield: answers about a home's state, tools, short talk. English.")
+    w.add_description("The voice assistant's bundled language model of Nearfield: answers about a home's state, tools, short talk, sensor reports, captions. English.")
     w.add_license("MIT OR Apache-2.0")
     w.add_languages(["en"])
     w.add_tags(["nearfield", "home-assistant", "tool-calling", "tiny"])
@@ -157,14 +158,19 @@ GOLDEN = [
     ("a command, typed", GOLDEN_HOME, ["turn on the coffee machine"]),
     ("no home", {}, ["Hello."]),
 ]
+GOLDEN_TABLE = """Window: 20 November 2026, 00:00 to 24:00
+kitchen temperature: mean 21.3 °C, lowest 19.8 at 05:10, highest 24.9 at 14:20, rose by 0.6
+hall humidity: mean 45 %, lowest 38 at 03:00, highest 52 at 14:20, fell by 2
+Anomalies: none"""
 
 
 def golden(path, tok):
     template = jinja2.Environment().from_string(TEMPLATE)
     model, out = model_of_gguf(path).eval(), []
-    for name, home, asked in GOLDEN:
-        home = {p: home.get(p, {}) for p in ("rooms", "doors", "devices", "outside")}
-        messages = [{"role": "system", "content": grammar.render(home, grammar.SYSTEMS[0])}] + [{"role": "user", "content": q} for q in asked]
+    whole = lambda home: {p: home.get(p, {}) for p in ("rooms", "doors", "devices", "outside")}
+    talks = [(name, [grammar.render(whole(home), grammar.SYSTEMS[0]), *asked]) for name, home, asked in GOLDEN]
+    for name, (system, *asked) in talks + [("a report", [reports.SYSTEM, GOLDEN_TABLE])]:
+        messages = [{"role": "system", "content": system}] + [{"role": "user", "content": q} for q in asked]
         text = template.render(messages=messages, tools=None, add_generation_prompt=True)
         ids = tok.encode(text, add_special_tokens=False).ids
         with torch.no_grad():
@@ -174,7 +180,7 @@ def golden(path, tok):
         assert difference < 1e-2, difference
         from evaluate import greedy
         best = np.argsort(-plain)[:20]
-        out.append({"name": name, "messages": messages, "text": text, "ids": ids, "greedy_reply": greedy(model, tok, text),
+        out.append({"name": name, "messages": messages, "text": text, "ids": ids, "greedy_reply": greedy(model, tok, text, most=300),
                     "logits_first_step": [round(float(v), 4) for v in plain], "top20": [[int(i), round(float(plain[i]), 4)] for i in best]})
         print(f"{name}: torch and numpy differ by at most {difference:.2e}; first reply {out[-1]['greedy_reply']!r}")
     return out

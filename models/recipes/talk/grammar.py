@@ -6,7 +6,7 @@ whose text begins with `~` is HELD OUT: training never draws it, the held-out se
 out the same way: words after `HELD:` in the lists below, and made-up names whose first syllable is in HELD_ONSETS,
 occur only in the held-out set. Nothing is scraped; every line was written for this file.
 
-A further skill is one more function that yields Turns over its own system message; see `SKILLS` at the end.
+The other skills are in reports.py and pictures.py.
 """
 
 import json
@@ -1307,9 +1307,6 @@ def conversation(rng, held=False, size=8, mix=MIX):
                 break
             # A repeated sentence from an older state is right as a repetition, so it may be supervised too.
             yield turn, True
-
-
-SKILLS = {"home": conversation}  # "picture" and "report" will stand here
 
 
 if __name__ == "__main__":

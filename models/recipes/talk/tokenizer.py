@@ -1,4 +1,4 @@
-"""The byte-level BPE of talk-nano: 2,560 entries trained on generated text. Writes build/tokenizer.json.
+"""The byte-level BPE of talk-nano: 2,560 entries trained on generated text of all skills. Writes build/tokenizer.json.
 
 Pre-tokenizer: exactly the regex that GGUF calls `qwen2` (single digits). One habit differs from the usual training:
 merges are learned on words WITHOUT their leading space, and afterwards a merge `space + word` is added for common
@@ -16,20 +16,14 @@ import sys
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import grammar
+import pictures
+import reports
 
 VOCAB = 2560
 QWEN2 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CONTROL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|picture|>"]
 USER_DEFINED = ["<tool_call>", "</tool_call>"]
 PATH = "build/tokenizer.json"
-
-# Words of the skills still to come (pictures, sensor reports), so that they need no new vocabulary.
-LATER = """a picture shows two three four five six seven eight nine ten people person man woman child dog cat bird horse cow car bus truck
-bicycle boat train plane tree flower house chair table cup ball apple book bottle red green blue yellow orange purple black white brown
-grey day night dark bright left right middle top bottom large small near far empty nothing scene rain snow sensor reading readings average
-mean minimum maximum rose fell steady stable between from to at over last minutes hours window rising falling peak anomaly spike drop
-pressure vibration voltage current power humidity temperature level flow speed battery mostly slightly sharply normal unusual above below"""
-
 
 def splitter():
     return pre_tokenizers.Sequence([
@@ -46,6 +40,11 @@ def texts(n_homes, seed):
         for _ in range(20):
             for _, text in next(talk)[0].messages():
                 yield text
+    for _ in range(n_homes):
+        yield from reports.table(rng)
+        _, ask, answer = pictures.question(rng)
+        yield ask
+        yield answer
 
 
 def train():
@@ -59,9 +58,9 @@ def train():
             spaced[piece[1:]] += n
             piece = piece[1:]
         words[piece] += n
-    for word in LATER.split():
-        words[word] += 60
-    parts = {w for lists in (grammar.ROOMS, grammar.DOORS, grammar.DEVICES, grammar.PEOPLE, grammar.ADJECTIVES) for names in lists for n in names for w in n.split()}
+    for word in pictures.WORDS:  # a picture is 17 of these, each of which must be one token
+        words[word] += 5000
+    parts = {w for lists in (grammar.ROOMS, grammar.DOORS, grammar.DEVICES, grammar.PEOPLE, grammar.ADJECTIVES, reports.PLACES, reports.MACHINES) for names in lists for n in names for w in n.split()}
     parts = {w for w in parts | {p.capitalize() for p in parts}} - {"door", "light"}
     common = [w for w, n in spaced.most_common() if w not in parts and n >= 120][:320]
 
@@ -87,6 +86,7 @@ def train():
     full.add_tokens([AddedToken(t, special=False, normalized=False) for t in USER_DEFINED])
     while full.get_vocab_size() < VOCAB:
         full.add_special_tokens([AddedToken(f"<|spare_{full.get_vocab_size()}|>", special=True, normalized=False)])
+    assert all(len(full.encode(w).ids) == 1 for w in pictures.WORDS)
     full.save(PATH)
     return full
 

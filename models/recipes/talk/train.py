@@ -1,11 +1,13 @@
-"""Trains talk-nano on the CPU from conversations generated on the fly; resumable, and timed by the clock.
+"""Trains talk-nano on the CPU from text generated on the fly; resumable, and timed by the clock.
 
-A sequence is one home and as many turns as fit: every answer is supervised (weight 1), questions a little (0.1),
-the home and tool results not at all; some sequences are copying drills. Muon drives the matrices, Adam the embedding
-and the norms; the learning rate warms up, stays, and falls to zero over the last half of the time given, so that
-training ends on time on a machine that others use too. To go on from a finished run, resume with more minutes: the
-rate rises again by itself. While it runs it reads mix.json (kind -> share), if there is one, to give harder questions
-more room. It leaves out evaluation: that is evaluate.py, in another process.
+A sequence belongs to one skill: a home and as many turns as fit, or several tables with their reports, or many pictures
+with their captions. Every answer is supervised (weight 1), questions about a home a little (0.1), all else not at all;
+some sequences are copying drills. Products run in bfloat16, the weights and their sums stay in float32. Muon drives the
+matrices, Adam the embedding and the norms; the learning rate warms up, stays for a quarter of the time given, and then
+falls to zero, so that training ends on time on a machine that others use too. To go on from a finished run, resume with
+more minutes: the rate rises again by itself. While it runs it reads mix.json, if there is one: kind of question ->
+share, "skills" -> shares of the skills, "rate" -> factor on the learning rate. It leaves out evaluation: that is
+evaluate.py, in another process.
 """
 
 import argparse
@@ -18,28 +20,32 @@ import torch
 import torch.nn.functional as F
 
 import grammar
+import pictures
+import reports
 import tokenizer
 from model import Llama, Shape
 
-SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=128, n_layers=6, n_heads=4, n_kv_heads=2, head_dim=32, d_ffn=384)
+SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=192, n_layers=7, n_heads=6, n_kv_heads=3, head_dim=32, d_ffn=512)
 # (until this share of the time, tokens a sequence, sequences a step, most rooms in a home, share of copying drills)
-STAGES = [(0.72, 320, 7, 5, 0.08), (1.01, 512, 5, 8, 0.03)]
-DECAY_FROM, WARMUP_STEPS = 0.5, 20
+STAGES = [(0.24, 320, 12, 5, 0.08), (0.55, 384, 10, 7, 0.14), (0.7, 384, 10, 7, 0.06), (1.01, 544, 7, 8, 0.03)]
+SKILLS = {"home": 0.62, "report": 0.26, "picture": 0.12}  # shares of the tokens
+DECAY_FROM, WARMUP_STEPS = 0.25, 30
 MUON_RATE, ADAM_RATE = 0.02, 0.004
-# by loss class: context, question, answer, drill
-WEIGHTS = torch.tensor([0.0, 0.1, 1.0, 0.5])
+# by loss class: context, question, answer about a home, drill, report, caption
+CLASSES = {"home": 2, "report": 4, "picture": 5}
+WEIGHTS = torch.tensor([0.0, 0.1, 1.0, 0.5, 1.0, 1.0])
 
 
 def newton_schulz(g, steps=5):
     """Nearest (about) orthogonal matrix of each g in [n, rows, columns]; Keller Jordan's coefficients."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = g / (g.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    x = (g / (g.norm(dim=(-2, -1), keepdim=True) + 1e-7)).bfloat16()
     flip = x.shape[-2] > x.shape[-1]
     x = x.mT if flip else x
     for _ in range(steps):
         y = x @ x.mT
         x = a * x + (b * y + c * y @ y) @ x
-    return x.mT if flip else x
+    return (x.mT if flip else x).float()
 
 
 class Muon:
@@ -64,7 +70,8 @@ class Stream:
     """Batches of packed conversations."""
 
     def __init__(self, seed):
-        self.rng, self.tok, self.mix = random.Random(seed), tokenizer.load(), dict(grammar.MIX)
+        self.rate = 1.0
+        self.rng, self.tok, self.mix, self.skills = random.Random(seed), tokenizer.load(), dict(grammar.MIX), dict(SKILLS)
 
     def drill(self, n, size):
         """A home whose lines come again in other orders, as a user's text: looking up a line by its name and copying it
@@ -85,9 +92,7 @@ class Stream:
                 kind += [0] + [3] * (len(new) - 1)
         return ids[: n + 1], kind[: n + 1]
 
-    def sequence(self, n, size, drills=0.0):
-        if self.rng.random() < drills:
-            return self.drill(n, size)
+    def talk(self, n, size):
         while True:
             talk = grammar.conversation(self.rng, size=self.rng.randint(1, size) if self.rng.random() < 0.5 else size, mix=self.mix)
             _, system = next(talk)
@@ -99,11 +104,31 @@ class Stream:
             while len(ids) < n + 1:
                 turns += [next(talk) for _ in range(4)]
                 ids, kind = tokenizer.chat(self.tok, system, turns)
-            return ids[: n + 1], kind[: n + 1]
+            return ids, kind
+
+    def sequence(self, n, size, drills=0.0):
+        skill, mixed = self.rng.choices(list(self.skills), list(self.skills.values()))[0], {}
+        if skill == "report":
+            ids, kind = reports.pack(self.tok, self.rng, n)
+        elif skill == "picture":
+            ids, kind, mixed = pictures.pack(self.tok, self.rng, n)
+        elif self.rng.random() < drills:
+            ids, kind = self.drill(n, size)
+        else:
+            ids, kind = self.talk(n, size)
+        kind = [CLASSES[skill] if k == 2 else k for k in kind[: n + 1]]
+        return ids[: n + 1], kind, {at: what for at, what in mixed.items() if at < n}
 
     def batch(self, n, count, size, drills=0.0):
-        pairs = [self.sequence(n, size, drills) for _ in range(count)]
-        return torch.tensor([p[0] for p in pairs]), torch.tensor([p[1] for p in pairs])
+        """Token ids and loss classes [count, n + 1], and what is mixed into which embeddings, [count, n] and [count, n, 1]."""
+        rows = [self.sequence(n, size, drills) for _ in range(count)]
+        other, share = torch.zeros(count, n, dtype=torch.long), torch.zeros(count, n, 1)
+        for i, (_, _, mixed) in enumerate(rows):
+            if mixed:
+                at = torch.tensor(list(mixed))
+                other[i, at] = torch.tensor([w for w, _ in mixed.values()])
+                share[i, at, 0] = torch.tensor([s for _, s in mixed.values()])
+        return torch.tensor([r[0] for r in rows]), torch.tensor([r[1] for r in rows]), other, share
 
 
 def save(path, **what):
@@ -136,12 +161,22 @@ def main():
         step, seen, spent = old["step"], old["seen"], old["spent"]
         print(f"resumed at step {step}, {spent / 60:.1f} minutes", flush=True)
     stream = Stream(a.seed * 1000003 + step)
-    hidden = torch.compile(model.hidden, dynamic=True)
+
+    def forward(tokens, other, share):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return model.train_hidden(tokens, other, share)
+
+    def losses(hidden, targets):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = model.logits(hidden)
+        return F.cross_entropy(logits.float(), targets, reduction="none")
+
+    hidden, losses = torch.compile(forward, dynamic=False), torch.compile(losses, dynamic=True)
     begun = time.time() - spent
     total = (a.until - begun) if a.until else a.minutes * 60
     log = open(f"{a.dir}/train.log", "a")
-    saved = mixed = time.time()
-    sums = torch.zeros(6)
+    saved, mixed = time.time(), 0.0
+    sums, making = torch.zeros(10), 0.0
     t_log, s_log = time.time(), seen
     while True:
         spent = time.time() - begun
@@ -149,13 +184,15 @@ def main():
         if at >= 1:
             break
         _, n, count, size, drills = next(s for s in STAGES if at < s[0])
-        rate = min(1, (step + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM)))
-        ids, kind = stream.batch(n, count, size, drills)
+        rate = min(1, (step + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM))) ** 1.5 * stream.rate
+        t = time.process_time()
+        ids, kind, other, share = stream.batch(n, count, size, drills)
+        making += time.process_time() - t
         x, y, k = ids[:, :-1], ids[:, 1:].flatten(), kind[:, 1:].flatten()
         keep = k.nonzero()[:, 0]
         y, k = y[keep], k[keep]
-        h = hidden(x).flatten(0, 1)[keep]
-        each = F.cross_entropy(model.logits(h), y, reduction="none")
+        h = hidden(x, other, share).flatten(0, 1)[keep]
+        each = losses(h, y)
         weight = WEIGHTS[k]
         loss = (each * weight).sum() / weight.sum()
         loss.backward()
@@ -167,13 +204,16 @@ def main():
         model.zero_grad(set_to_none=True)
         step, seen = step + 1, seen + x.numel()
         with torch.no_grad():
-            sums += torch.stack([torch.stack((each[k == c].sum(), (k == c).sum())) for c in (2, 1, 3)]).flatten()
+            sums += torch.stack([torch.stack((each[k == c].sum(), (k == c).sum())) for c in (2, 4, 5, 1, 3)]).flatten()
         if step % 20 == 0:
-            line = f"{time.strftime('%H:%M:%S')} step {step} at {at:.3f} n {n} answer {sums[0] / sums[1]:.4f} question {sums[2] / sums[3]:.3f} drill {sums[4] / sums[5].clamp(min=1):.3f} rate {rate:.3f} tokens {seen / 1e6:.2f}M {(seen - s_log) / (time.time() - t_log):.0f}/s"
+            answer, report, caption, question, drill = (sums[0::2] / sums[1::2].clamp(min=1)).tolist()
+            wall = time.time() - t_log
+            line = (f"{time.strftime('%H:%M:%S')} step {step} at {at:.3f} n {n} answer {answer:.4f} report {report:.4f} caption {caption:.4f} question {question:.3f} "
+                    f"drill {drill:.3f} rate {rate:.3f} tokens {seen / 1e6:.2f}M {(seen - s_log) / wall:.0f}/s data {100 * making / wall:.0f}%")
             print(line, flush=True)
             print(line, file=log, flush=True)
             sums.zero_()
-            t_log, s_log = time.time(), seen
+            t_log, s_log, making = time.time(), seen, 0.0
         if time.time() - saved > 150 or os.path.exists(f"{a.dir}/save"):
             if os.path.exists(f"{a.dir}/save"):
                 os.remove(f"{a.dir}/save")
@@ -182,7 +222,10 @@ def main():
         if time.time() - mixed > 20 and os.path.exists(f"{a.dir}/mix.json"):
             mixed = time.time()
             try:
-                stream.mix = {**grammar.MIX, **json.load(open(f"{a.dir}/mix.json"))}
+                asked = json.load(open(f"{a.dir}/mix.json"))
+                stream.rate = asked.pop("rate", 1.0)
+                stream.skills = {**SKILLS, **asked.pop("skills", {})}
+                stream.mix = {**grammar.MIX, **asked}
             except ValueError:
                 pass
     save(path, model=model.state_dict(), adam=adam.state_dict(), muon=muon.buffers, step=step, seen=seen, spent=spent, shape=SHAPE.as_dict())

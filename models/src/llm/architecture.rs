@@ -2,9 +2,10 @@
 
 use super::LlmError;
 use super::gguf::Gguf;
+use super::positions::Rope;
 
-/// The model families with code here. They share one forward pass; the differences are read off this and off which tensors
-/// are present.
+/// The model families with code here. They share one forward pass; the differences are read off the [`Shape`] and off which
+/// tensors are present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Architecture {
     /// Llama 2, 3, 3.2, Mistral, TinyLlama, SmolLM2: rotated neighbouring pairs.
@@ -13,10 +14,42 @@ pub(crate) enum Architecture {
     Qwen2,
     /// Qwen 3: rotated halves, normalised queries and keys.
     Qwen3,
+    /// Phi-2: layer normalisation, attention and the other half of a block side by side, a part of each head rotated.
+    Phi2,
+    /// Phi-3, 3.5 and 4: queries, keys and values in one tensor, gate and up in another.
+    Phi3,
+    /// Gemma 3 (text): normalised after each half of a block too, most layers see a window only.
+    Gemma3,
 }
 
-const SUPPORTED: [(&str, Architecture); 3] =
-    [("llama", Architecture::Llama), ("qwen2", Architecture::Qwen2), ("qwen3", Architecture::Qwen3)];
+const SUPPORTED: [(&str, Architecture); 6] = [
+    ("llama", Architecture::Llama),
+    ("qwen2", Architecture::Qwen2),
+    ("qwen3", Architecture::Qwen3),
+    ("phi2", Architecture::Phi2),
+    ("phi3", Architecture::Phi3),
+    ("gemma3", Architecture::Gemma3),
+];
+
+/// How rows are normalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Normalisation {
+    /// By the root of the mean square.
+    RootMeanSquare,
+    /// To mean 0 and deviation 1, with a bias.
+    Layer,
+}
+
+/// What stands between the two matrices of a feed-forward network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Activation {
+    /// `silu(gate) * up`
+    Swiglu,
+    /// `gelu(gate) * up`
+    Geglu,
+    /// `gelu(up)`: there is no gate.
+    Gelu,
+}
 
 /// Which numbers of a head turn together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +72,37 @@ pub(crate) struct Shape {
     pub d_ffn: usize,
     pub n_vocab: usize,
     pub context_length: usize,
+    pub normalisation: Normalisation,
     pub norm_epsilon: f32,
+    pub activation: Activation,
     pub rotation: Rotation,
-    /// Radians by which each pair of a head turns from one position to the next: `[rotated / 2]`.
-    pub frequencies: Vec<f64>,
-    /// How many positions a token sees; `None` for all before it.
-    pub window: Option<usize>,
+    pub rope: Rope,
+    /// What a look-up of an embedding is multiplied by.
+    pub embedding_scale: f32,
+    /// What the product of a query and a key is multiplied by.
+    pub attention_scale: f32,
+    /// `cap * tanh(logit / cap)`, where the file asks for it.
+    pub logit_cap: Option<f32>,
+    /// Which layers see a window, and how they count positions.
+    pub windows: Option<Windows>,
+}
+
+/// The layers that see the last few positions only.
+#[derive(Debug, Clone)]
+pub(crate) struct Windows {
+    /// How many positions such a layer sees, the token's own included.
+    pub size: usize,
+    /// Every so many layers one sees all; 0 when none does.
+    pub period: usize,
+    /// Their own angles, where they differ from the others'.
+    pub rope: Option<Rope>,
+}
+
+impl Windows {
+    /// Whether this layer sees a window only.
+    pub(crate) fn covers(&self, layer: usize) -> bool {
+        self.period == 0 || layer % self.period < self.period - 1
+    }
 }
 
 impl Architecture {
@@ -93,7 +151,14 @@ impl Shape {
         if gguf.integer(&key("attention.value_length"), 1, widest)?.is_some_and(|values| values != head_dim) {
             return Err(gguf.bad(&key("attention.value_length"), "values of another width than keys are not supported"));
         }
-        let epsilon_key = key("attention.layer_norm_rms_epsilon");
+        let normalisation = match architecture {
+            Architecture::Phi2 => Normalisation::Layer,
+            _ => Normalisation::RootMeanSquare,
+        };
+        let epsilon_key = key(match normalisation {
+            Normalisation::Layer => "attention.layer_norm_epsilon",
+            Normalisation::RootMeanSquare => "attention.layer_norm_rms_epsilon",
+        });
         let norm_epsilon = gguf.float(&epsilon_key)?.ok_or_else(|| gguf.bad(&epsilon_key, "is missing"))?;
         if !(0.0..1.0).contains(&norm_epsilon) {
             return Err(gguf.bad(&epsilon_key, format!("expected a small positive number, found {norm_epsilon}")));
@@ -105,6 +170,22 @@ impl Shape {
                 what: "is missing, or not a matrix".to_owned(),
             });
         };
+        let window = gguf.integer(&key("attention.sliding_window"), 0, 1 << 32)?.filter(|window| *window > 0);
+        let windows = match (window, architecture) {
+            (None, _) => None,
+            (Some(size), Architecture::Gemma3) => Some(Windows {
+                size,
+                period: gguf.integer(&key("attention.sliding_window_pattern"), 1, 1024)?.unwrap_or(6),
+                rope: Some(Rope::local(gguf, name, head_dim)?),
+            }),
+            (Some(size), _) => Some(Windows { size, period: 0, rope: None }),
+        };
+        let attention_scale = match gguf.float(&key("attention.scale"))? {
+            Some(scale) if scale > 0.0 => scale,
+            // The 27B model scales by the width that its heads would have if they shared d_model.
+            _ if architecture == Architecture::Gemma3 && n_layers == 62 => ((d_model / n_heads) as f32).powf(-0.5),
+            _ => 1.0 / (head_dim as f32).sqrt(),
+        };
         Ok(Shape {
             architecture,
             n_layers,
@@ -115,68 +196,19 @@ impl Shape {
             d_ffn,
             n_vocab,
             context_length,
+            normalisation,
             norm_epsilon,
+            activation: match architecture {
+                Architecture::Phi2 => Activation::Gelu,
+                Architecture::Gemma3 => Activation::Geglu,
+                _ => Activation::Swiglu,
+            },
             rotation: if architecture == Architecture::Llama { Rotation::Pairs } else { Rotation::Halves },
-            frequencies: frequencies(gguf, name, head_dim)?,
-            window: gguf.integer(&key("attention.sliding_window"), 0, 1 << 32)?.filter(|window| *window > 0),
+            rope: Rope::of(gguf, name, head_dim, context_length)?,
+            embedding_scale: if architecture == Architecture::Gemma3 { (d_model as f32).sqrt() } else { 1.0 },
+            attention_scale,
+            logit_cap: gguf.float(&key("final_logit_softcapping"))?.filter(|cap| *cap > 0.0),
+            windows,
         })
     }
-}
-
-/// Radians a position of each rotated pair (Su et al., 2021): `base^(-2i / rotated)`, slowed down as the file says.
-fn frequencies(gguf: &Gguf, name: &str, head_dim: usize) -> Result<Vec<f64>, LlmError> {
-    let key = |suffix: &str| format!("{name}.{suffix}");
-    let rotated = gguf.integer(&key("rope.dimension_count"), 2, head_dim as u64)?.unwrap_or(head_dim) / 2 * 2;
-    let base = f64::from(gguf.float(&key("rope.freq_base"))?.unwrap_or(10_000.0));
-    if base <= 1.0 {
-        return Err(gguf.bad(&key("rope.freq_base"), format!("expected more than 1, found {base}")));
-    }
-    let linear = match gguf.text(&key("rope.scaling.type"))? {
-        None | Some("none") => gguf.float(&key("rope.scale_linear"))?,
-        Some("linear") => gguf.float(&key("rope.scaling.factor"))?,
-        Some(other) => {
-            return Err(
-                gguf.bad(&key("rope.scaling.type"), format!("{other:?} is not supported; supported are: none, linear"))
-            );
-        }
-    };
-    let linear = linear.unwrap_or(1.0);
-    if linear < 1e-3 {
-        return Err(gguf.bad(&key("rope.scaling.factor"), format!("expected a positive factor, found {linear}")));
-    }
-    // Llama 3 writes its scaling as one factor for each pair.
-    let factors: Vec<f32> = match gguf.tensor("rope_freqs.weight") {
-        None => vec![1.0; rotated / 2],
-        Some(tensor) if tensor.kind.name == "F32" && tensor.dims == [rotated / 2] => gguf.bytes()[tensor.range.clone()]
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect(),
-        Some(tensor) => {
-            return Err(LlmError::Tensor {
-                path: gguf.path().to_owned(),
-                tensor: "rope_freqs.weight".to_owned(),
-                what: format!(
-                    "expected {} numbers of F32, found {:?} of {}",
-                    rotated / 2,
-                    tensor.dims,
-                    tensor.kind.name
-                ),
-            });
-        }
-    };
-    if factors.iter().any(|factor| !factor.is_finite() || *factor < 1e-6) {
-        return Err(LlmError::Tensor {
-            path: gguf.path().to_owned(),
-            tensor: "rope_freqs.weight".to_owned(),
-            what: "expected positive factors".to_owned(),
-        });
-    }
-    let exponent = |i: usize| -2.0 * i as f64 / rotated as f64;
-    Ok(factors
-        .iter()
-        .enumerate()
-        .map(|(i, factor)| base.powf(exponent(i)) / f64::from(*factor) / f64::from(linear))
-        .collect())
 }

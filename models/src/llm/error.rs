@@ -93,6 +93,36 @@ pub enum LlmError {
         /// Why not.
         what: String,
     },
+    /// A session's file cannot be written.
+    #[error("{path}: cannot be written: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A session's file is damaged, or does not fit; a new one can take its place.
+    #[error("{path}: the saved session cannot be used: {what}")]
+    Session {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+    },
+    /// The file that was named for a session is something else, and is not to be overwritten.
+    #[error("{path}: is no saved session; name a file of its own for it")]
+    NotSession {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A schema, grammar or expression that cannot be followed.
+    #[error("the {kind} for the model's output cannot be used: {what}")]
+    Constraint {
+        /// Which of the three.
+        kind: &'static str,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The input makes no sense to the model.
     #[error("{0}")]
     Input(String),

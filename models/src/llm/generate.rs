@@ -1,6 +1,7 @@
 //! Writing text: token after token from a session, until the model ends, a stop string appears, or somebody says stop.
 
-use super::{Detokenizer, Llm, LlmError, Sampler, Session, TokenId};
+use super::constraint::Guide;
+use super::{Constrained, Detokenizer, Llm, LlmError, Sampler, Session, TokenId};
 use crate::Flow;
 
 /// When writing ends at the latest.
@@ -10,11 +11,13 @@ pub struct GenerateOptions {
     pub max_tokens: usize,
     /// Strings that end the text and are not part of it.
     pub stop: Vec<String>,
+    /// What the text, or a part of it, must fit.
+    pub constraint: Option<Constrained>,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        GenerateOptions { max_tokens: 512, stop: Vec::new() }
+        GenerateOptions { max_tokens: 512, stop: Vec::new(), constraint: None }
     }
 }
 
@@ -22,7 +25,7 @@ impl Default for GenerateOptions {
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// The model said so.
+    /// The model said so, or its text is all that a constraint allows.
     EndOfText,
     /// This stop string appeared.
     StopString(String),
@@ -49,7 +52,7 @@ pub struct Generated {
 /// never a part of a stop string. The session must have logits (see [`Session::prompt`]).
 ///
 /// # Errors
-/// The model carries no vocabulary, or the session has no logits.
+/// The model carries no vocabulary, the session has no logits, or the constraint makes no sense.
 pub fn generate(
     session: &mut Session,
     sampler: &mut Sampler,
@@ -69,6 +72,7 @@ pub fn generate(
 pub struct Generation {
     detokenizer: Detokenizer,
     stop: StopStrings,
+    guide: Option<Guide>,
     max_tokens: usize,
     /// What the sink has heard.
     text: String,
@@ -81,7 +85,7 @@ impl Generation {
     /// The beginning of a text.
     ///
     /// # Errors
-    /// The model carries no vocabulary.
+    /// The model carries no vocabulary, or the constraint makes no sense.
     pub fn new(llm: &Llm, options: &GenerateOptions) -> Result<Generation, LlmError> {
         llm.tokenizer()?;
         Ok(Generation {
@@ -90,6 +94,7 @@ impl Generation {
                 strings: options.stop.iter().filter(|stop| !stop.is_empty()).cloned().collect(),
                 held: String::new(),
             },
+            guide: options.constraint.as_ref().map(|constrained| Guide::new(llm, constrained)).transpose()?,
             max_tokens: options.max_tokens,
             text: String::new(),
             tokens: 0,
@@ -111,7 +116,7 @@ impl Generation {
     /// goes to `sink`. The last token of a text is chosen but never read, so that the session holds no more than it must.
     ///
     /// # Errors
-    /// The session has no logits.
+    /// The session has no logits, or a constraint leaves nothing to choose.
     pub fn advance(
         &mut self,
         session: &mut Session,
@@ -131,7 +136,10 @@ impl Generation {
         if session.logits().is_empty() {
             return Err(LlmError::Input("there is nothing to continue: the session was given no prompt".to_owned()));
         }
-        let token = sampler.sample(session.logits(), session.tokens());
+        let token = match &mut self.guide {
+            None => sampler.sample(session.logits(), session.tokens()),
+            Some(guide) => guide.choose(session.llm(), sampler, session.logits(), session.tokens())?,
+        };
         self.tokens += 1;
         let llm = session.llm();
         let tokenizer = llm.tokenizer()?;
@@ -149,6 +157,9 @@ impl Generation {
         }
         if let Some(stop) = stopped {
             return Ok(Some(Finish::StopString(stop)));
+        }
+        if self.guide.as_ref().is_some_and(Guide::is_complete) {
+            return Ok(Some(self.finish(Finish::EndOfText, sink)));
         }
         if self.tokens >= self.max_tokens {
             return Ok(Some(self.finish(Finish::MaxTokens, sink)));

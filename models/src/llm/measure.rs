@@ -78,7 +78,9 @@ pub fn measure(llm: &Arc<Llm>, options: &MeasureOptions, now: &dyn Fn() -> Durat
         session.prompt(&again, go_on)?;
         warm.push((now() - start).as_secs_f64());
     }
-    let (cold, warm, decode) = (median(cold), median(warm), median(decode));
+    // A clock that stood still must not make a speed infinite.
+    let middle = |times| median(times).unwrap_or_default().max(1e-12);
+    let (cold, warm, decode) = (middle(cold), middle(warm), middle(decode));
     let bytes_per_token = llm.info().bytes_per_token;
     Ok(Measured {
         prefill_tok_s: prompt.len() as f64 / cold,
@@ -97,7 +99,25 @@ pub fn read_bandwidth(threads: usize, bytes: usize, now: &dyn Fn() -> Duration) 
     nearfield_kernels::read_bandwidth(threads, bytes, now)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+/// The middle value; of an even number, the mean of the middle two; `None` of nothing.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
-    values[values.len() / 2].max(1e-12)
+    let n = values.len();
+    match n {
+        0 => None,
+        _ if n % 2 == 1 => Some(values[n / 2]),
+        _ => Some((values[n / 2 - 1] + values[n / 2]) / 2.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
+        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(vec![]), None);
+    }
 }

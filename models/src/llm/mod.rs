@@ -5,32 +5,37 @@
 //! made here because it belongs to the weights and is shared by their sessions.
 
 mod architecture;
+mod constraint;
 mod error;
 mod generate;
 pub mod gguf;
 mod measure;
+mod positions;
 mod sampler;
 mod session;
+mod session_file;
 mod template;
 mod tokenizer;
 mod weights;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use nearfield_kernels::{Level, Pool};
 use serde::{Deserialize, Serialize};
 
+pub use constraint::{Constrained, Constraint};
 pub use error::LlmError;
 pub use generate::{Finish, GenerateOptions, Generated, Generation, generate};
-pub use measure::{MeasureOptions, Measured, measure, read_bandwidth};
+pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};
 pub use template::ChatTemplate;
 pub use tokenizer::{Detokenizer, Tokenizer};
 
 use architecture::{Architecture, Shape};
+use constraint::Grammars;
 use gguf::Gguf;
 use weights::Weights;
 
@@ -120,6 +125,9 @@ pub struct Llm {
     weights: Weights,
     tokenizer: Option<Tokenizer>,
     template: Option<ChatTemplate>,
+    /// Made when the first constraint comes.
+    grammars: Mutex<Option<Grammars>>,
+    identity: OnceLock<[u8; 32]>,
     info: LlmInfo,
     level: Level,
     pool: Pool,
@@ -160,7 +168,8 @@ impl Llm {
             simd: level.name().to_owned(),
         };
         let pool = Pool::new(NonZeroUsize::new(options.threads));
-        Ok(Arc::new(Llm { gguf, shape, weights, tokenizer, template, info, level, pool }))
+        let (grammars, identity) = (Mutex::new(None), OnceLock::new());
+        Ok(Arc::new(Llm { gguf, shape, weights, tokenizer, template, grammars, identity, info, level, pool }))
     }
 
     /// What the model says about itself.
@@ -184,6 +193,35 @@ impl Llm {
         self.template.as_ref().ok_or_else(|| LlmError::NoVocabulary { path: self.gguf.path().to_owned() })
     }
 
+    /// Checks that a constraint can be followed, and compiles it, which a later text then need not do.
+    ///
+    /// # Errors
+    /// It makes no sense, or the model carries no vocabulary.
+    pub fn check_constraint(&self, constraint: &Constraint) -> Result<(), LlmError> {
+        let constrained = Constrained { constraint: constraint.clone(), after: None };
+        constraint::Guide::new(self, &constrained).map(|_| ())
+    }
+
+    /// What tells this model from others.
+    fn identity(&self) -> [u8; 32] {
+        *self.identity.get_or_init(|| session_file::identity(&self.gguf))
+    }
+
+    /// Lends out the compiled grammars.
+    fn with_grammars<T>(&self, f: impl FnOnce(&mut Grammars) -> Result<T, LlmError>) -> Result<T, LlmError> {
+        let tokenizer = self.tokenizer()?;
+        // Whoever panicked in here left at most a forgotten grammar behind.
+        let mut grammars = self.grammars.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *grammars {
+            Some(grammars) => f(grammars),
+            none => {
+                let made = Grammars::of(tokenizer)
+                    .map_err(|what| LlmError::Input(format!("the vocabulary cannot be constrained: {what}")))?;
+                f(none.insert(made))
+            }
+        }
+    }
+
     /// Threads that compute.
     pub fn threads(&self) -> usize {
         self.pool.threads()
@@ -194,7 +232,7 @@ impl Llm {
         self.pool.set_threads(threads);
     }
 
-    /// The embedding of a token, for those who mix them with others: `[d_model]`.
+    /// The embedding of a token as [`Session::append_embeddings`] takes it, for those who mix them with others: `[d_model]`.
     ///
     /// # Errors
     /// The token is beyond the vocabulary.
@@ -207,16 +245,14 @@ impl Llm {
         }
         let mut row = vec![0.0; self.shape.d_model];
         self.weights.token_embedding.matrix(&self.gguf).read_row(token.0 as usize, &mut row);
+        row.iter_mut().for_each(|x| *x *= self.shape.embedding_scale);
         Ok(row)
     }
 }
 
-/// The instructions that the kernels use here: `avx2`, `scalar`, ... (`NEARFIELD_SIMD` lowers them).
-///
-/// # Errors
-/// The environment asks for instructions that are not here.
-pub fn simd_level() -> Result<&'static str, LlmError> {
-    Ok(Level::detect()?.name())
+/// The instructions that the kernels use here: `avx2`, `scalar`, ... (`NEARFIELD_SIMD` lowers them), or why they cannot be used.
+pub fn simd_level() -> String {
+    Level::detect().map_or_else(|error| error.to_string(), |level| level.name().to_owned())
 }
 
 /// The type that holds the most bytes.

@@ -1,16 +1,18 @@
 //! A session: the tokens that a model has read, their keys and values, and the logits after the last of them. The forward
 //! pass stands here, top to bottom, as one function over buffers that are made once.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use nearfield_kernels::{
-    Activations, Attention, KvFormat, KvStore, Level, Pool, Product, add, attend, multiply, rms_norm, rotate_halves,
-    rotate_pairs, swiglu,
+    Activations, Attention, KvFormat, KvStore, Level, Pool, Product, add, attend, geglu, gelu, layer_norm, multiply,
+    rms_norm, rotate_halves, rotate_pairs, swiglu,
 };
 
-use super::architecture::Rotation;
-use super::weights::Weight;
+use super::architecture::{Activation, Rotation, Shape};
+use super::positions::Positions;
+use super::weights::{Norm, Projection, Weight};
 use super::{Llm, LlmError, TokenId};
 use crate::Flow;
 
@@ -52,6 +54,8 @@ impl Default for SessionOptions {
 pub struct Prefill {
     /// Tokens that the cache already held.
     pub reused: usize,
+    /// How many of these stood elsewhere in it and were moved (see [`Session::prompt_moving`]).
+    pub moved: usize,
     /// Tokens that were computed.
     pub prefilled: usize,
     /// True when the caller stopped it before the end: the session then holds a shorter prefix and has no logits.
@@ -76,15 +80,23 @@ pub struct Session {
 struct Buffers {
     x: Vec<f32>,        // [n, d_model]: the residual stream
     normed: Vec<f32>,   // [n, d_model]
+    delta: Vec<f32>,    // [n, d_model]: what a half of a block adds to the stream
     q: Vec<f32>,        // [n, n_heads * head_dim]
     k: Vec<f32>,        // [n, n_kv_heads * head_dim]
     v: Vec<f32>,        // [n, n_kv_heads * head_dim]
     attended: Vec<f32>, // [n, n_heads * head_dim]
     gate: Vec<f32>,     // [n, d_ffn]
     up: Vec<f32>,       // [n, d_ffn]
-    cos: Vec<f32>,      // [n, rotated / 2]
-    sin: Vec<f32>,      // [n, rotated / 2]
+    angles: Angles,
+    windowed_angles: Option<Angles>, // of the layers that see a window, where theirs are others
     quantized: Activations,
+}
+
+/// Cosines and sines of the positions of a block, times the magnitude that the model gives them.
+#[derive(Debug, Default)]
+struct Angles {
+    cos: Vec<f32>, // [n, rotated / 2]
+    sin: Vec<f32>, // [n, rotated / 2]
 }
 
 impl Session {
@@ -152,6 +164,32 @@ impl Session {
     /// # Errors
     /// The tokens are none, not the model's, or more than fit; the session is then as it was.
     pub fn prompt(&mut self, tokens: &[TokenId], go_on: &mut dyn FnMut() -> Flow) -> Result<Prefill, LlmError> {
+        self.prompt_with(tokens, None, go_on)
+    }
+
+    /// As [`prompt`](Self::prompt), and where tokens stand in the cache at another place, at least `least` in a row, they are
+    /// moved to their new one instead of being computed again: what follows a dropped turn or a changed line of the system
+    /// message. Their keys are turned to the new positions, which is exact; what they had taken in of the text before them
+    /// stays as it was, which is the approximation that makes this cheap. When it is stopped early, what was to be moved is
+    /// lost.
+    ///
+    /// # Errors
+    /// As [`prompt`](Self::prompt).
+    pub fn prompt_moving(
+        &mut self,
+        tokens: &[TokenId],
+        least: usize,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Prefill, LlmError> {
+        self.prompt_with(tokens, Some(least.max(1)), go_on)
+    }
+
+    fn prompt_with(
+        &mut self,
+        tokens: &[TokenId],
+        least: Option<usize>,
+        go_on: &mut dyn FnMut() -> Flow,
+    ) -> Result<Prefill, LlmError> {
         if tokens.is_empty() {
             return Err(LlmError::Input("a prompt needs at least one token".to_owned()));
         }
@@ -164,17 +202,41 @@ impl Session {
         } else {
             shared.min(tokens.len() - 1)
         };
-        self.truncate(reused);
-        let mut prefilled = 0;
-        for block in tokens[reused..].chunks(BLOCK) {
-            if go_on().is_stop() {
-                return Ok(Prefill { reused, prefilled, stopped: true });
+        let mut prefill = Prefill { reused, ..Prefill::default() };
+        let run = least.and_then(|least| longest_run(&self.tokens[reused..], &tokens[reused..tokens.len() - 1], least));
+        match run {
+            Some(Run { held, wanted, len }) => {
+                let (from, to) = (reused + held, reused + wanted);
+                self.move_tokens(from, to, len);
+                self.truncate(reused);
+                // What stands beyond the session's end is not looked at until the tokens between are there.
+                self.read_blocks(&tokens[reused..to], false, &mut prefill, go_on);
+                if !prefill.stopped {
+                    self.tokens.extend_from_slice(&tokens[to..to + len]);
+                    (prefill.reused, prefill.moved) = (reused + len, len);
+                    self.read_blocks(&tokens[to + len..], true, &mut prefill, go_on);
+                }
             }
-            let last = self.len() + block.len() == tokens.len();
-            self.read(block, last);
-            prefilled += block.len();
+            None => {
+                self.truncate(reused);
+                self.read_blocks(&tokens[reused..], true, &mut prefill, go_on);
+            }
         }
-        Ok(Prefill { reused, prefilled, stopped: false })
+        Ok(prefill)
+    }
+
+    /// Appends checked tokens block by block, and leaves the logits after the last if these are the prompt's last.
+    fn read_blocks(&mut self, tokens: &[TokenId], last: bool, prefill: &mut Prefill, go_on: &mut dyn FnMut() -> Flow) {
+        let mut left = tokens.len();
+        for block in tokens.chunks(BLOCK) {
+            if go_on().is_stop() {
+                prefill.stopped = true;
+                return;
+            }
+            left -= block.len();
+            self.read(block, last && left == 0);
+            prefill.prefilled += block.len();
+        }
     }
 
     /// Appends tokens and leaves the logits after the last of them.
@@ -264,16 +326,49 @@ impl Session {
         if range.is_empty() {
             return;
         }
+        self.move_tokens(range.end, range.start, self.len() - range.end);
+        self.tokens.drain(range);
+        self.ready = false;
+    }
+
+    /// Moves what the cache holds of `len` tokens from one place to another, and turns their keys accordingly. The list of
+    /// tokens is the caller's to mend.
+    fn move_tokens(&mut self, from: usize, to: usize, len: usize) {
+        if from == to {
+            return;
+        }
         let shape = &self.llm.shape;
-        let back = -(range.len() as f64);
-        let (cos, sin): (Vec<f32>, Vec<f32>) =
-            shape.frequencies.iter().map(|f| ((f * back).cos() as f32, (f * back).sin() as f32)).unzip();
-        for from in range.end..self.tokens.len() {
-            self.store.shift(from, from - range.len(), &mut |keys| {
-                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, &cos, &sin)
+        let turn = |positions: &Positions| {
+            let mut angles = Angles::default();
+            // The keys have their magnitude already.
+            positions.angles(to as f64 - from as f64, 1.0, &mut angles.cos, &mut angles.sin);
+            angles
+        };
+        let (all, windowed) = positions(shape, self.capacity);
+        let (all, windowed) = (turn(all), windowed.map(turn));
+        for index in 0..len {
+            // Away from where they go, so that none is overwritten before it was moved.
+            let index = if to < from { index } else { len - 1 - index };
+            self.store.shift(from + index, to + index, &mut |layer, keys| {
+                let Angles { cos, sin } = of_layer(shape, layer, &all, windowed.as_ref());
+                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, cos, sin)
             });
         }
-        self.tokens.drain(range);
+    }
+
+    /// Keys and values.
+    pub(super) fn store(&self) -> &KvStore {
+        &self.store
+    }
+
+    /// Keys and values, to be filled anew.
+    pub(super) fn store_mut(&mut self) -> &mut KvStore {
+        &mut self.store
+    }
+
+    /// Says which tokens the keys and values of an empty session belong to.
+    pub(super) fn take_tokens(&mut self, tokens: Vec<TokenId>) {
+        self.tokens = tokens;
         self.ready = false;
     }
 
@@ -304,6 +399,9 @@ impl Session {
         for (token, row) in tokens.iter().zip(self.buffers.x.chunks_exact_mut(width)) {
             table.read_row(token.0 as usize, row);
         }
+        if llm.shape.embedding_scale != 1.0 {
+            self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
+        }
         self.forward(tokens.len(), want_logits);
         self.tokens.extend_from_slice(tokens);
     }
@@ -316,26 +414,16 @@ impl Session {
         let first = self.tokens.len();
         self.ready = false;
         let b = &mut self.buffers;
-        b.prepare(n, first, &llm);
+        b.prepare(n, first, self.capacity, &llm);
         let d = shape.d_model;
-        let attention = Attention {
-            n_heads: shape.n_heads,
-            first_position: first,
-            scale: 1.0 / (shape.head_dim as f32).sqrt(),
-            window: shape.window,
-        };
+        let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
         for (index, layer) in weights.layers.iter().enumerate() {
             compute.norm(&b.x, &layer.attention_norm, &mut b.normed);
-            compute.products(
+            compute.project(
                 &b.normed,
                 &mut b.quantized,
                 [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)],
             );
-            for (rows, bias) in [(&mut b.q, &layer.q_bias), (&mut b.k, &layer.k_bias), (&mut b.v, &layer.v_bias)] {
-                if let Some(bias) = bias {
-                    rows.chunks_exact_mut(bias.len()).for_each(|row| add(llm.level, row, bias));
-                }
-            }
             for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
                 if let Some(norm) = norm {
                     b.attended.resize(rows.len().max(b.attended.len()), 0.0);
@@ -344,35 +432,103 @@ impl Session {
                     rows.copy_from_slice(normed);
                 }
             }
-            let pairs = shape.frequencies.len();
-            let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
+            let angles = of_layer(shape, index, &b.angles, b.windowed_angles.as_ref());
+            let pairs = angles.cos.len() / n;
             for token in 0..n {
-                let (cos, sin) = (&b.cos[token * pairs..][..pairs], &b.sin[token * pairs..][..pairs]);
+                let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
                 let k = &mut b.k[token * kv_width..][..kv_width];
                 rotate(llm.level, shape.rotation, &mut b.q[token * q_width..][..q_width], shape.head_dim, cos, sin);
                 rotate(llm.level, shape.rotation, k, shape.head_dim, cos, sin);
                 self.store.write(llm.level, index, first + token, k, &b.v[token * kv_width..][..kv_width]);
             }
+            let attention = Attention {
+                n_heads: shape.n_heads,
+                first_position: first,
+                scale: shape.attention_scale,
+                window: shape.windows.as_ref().filter(|windows| windows.covers(index)).map(|windows| windows.size),
+            };
             let attended = &mut b.attended[..n * q_width];
             attend(llm.level, &llm.pool, &attention, &b.q, &self.store, index, attended);
-            compute.products(attended, &mut b.quantized, [(&layer.attention_output, &mut b.normed)]);
-            add(llm.level, &mut b.x, &b.normed);
+            compute.project(attended, &mut b.quantized, [(&layer.attention_output, &mut b.delta)]);
+            match &layer.post_attention_norm {
+                None => add(llm.level, &mut b.x, &b.delta),
+                Some(norm) => {
+                    compute.norm(&b.delta, norm, &mut b.normed);
+                    add(llm.level, &mut b.x, &b.normed);
+                }
+            }
 
-            compute.norm(&b.x, &layer.ffn_norm, &mut b.normed);
-            compute.products(&b.normed, &mut b.quantized, [(&layer.gate, &mut b.gate), (&layer.up, &mut b.up)]);
-            llm.pool.split(&mut b.gate, PIECE, &|index, gate| {
-                swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()])
+            // Without a norm of its own, the second half reads what the first one read.
+            if let Some(norm) = &layer.ffn_norm {
+                compute.norm(&b.x, norm, &mut b.normed);
+            }
+            match &layer.gate {
+                Some(gate) => {
+                    compute.project(&b.normed, &mut b.quantized, [(gate, &mut b.gate), (&layer.up, &mut b.up)]);
+                }
+                None => compute.project(&b.normed, &mut b.quantized, [(&layer.up, &mut b.gate)]),
+            }
+            llm.pool.split(&mut b.gate, PIECE, &|index, gate| match shape.activation {
+                Activation::Swiglu => swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
+                Activation::Geglu => geglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
+                Activation::Gelu => gelu(llm.level, gate),
             });
-            compute.products(&b.gate, &mut b.quantized, [(&layer.down, &mut b.normed)]);
-            add(llm.level, &mut b.x, &b.normed);
+            compute.project(&b.gate, &mut b.quantized, [(&layer.down, &mut b.delta)]);
+            match &layer.post_ffn_norm {
+                None => add(llm.level, &mut b.x, &b.delta),
+                Some(norm) => {
+                    compute.norm(&b.delta, norm, &mut b.normed);
+                    add(llm.level, &mut b.x, &b.normed);
+                }
+            }
         }
         if want_logits {
             let last = &mut b.normed[..d];
-            rms_norm(llm.level, &b.x[(n - 1) * d..], &weights.output_norm, shape.norm_epsilon, last);
+            compute.norm(&b.x[(n - 1) * d..], &weights.output_norm, last);
             compute.products(last, &mut b.quantized, [(weights.output(), &mut self.logits)]);
+            if let Some(bias) = &weights.output_bias {
+                add(llm.level, &mut self.logits, bias);
+            }
+            if let Some(cap) = shape.logit_cap {
+                self.logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
+            }
             self.ready = true;
         }
     }
+}
+
+/// A run of equal tokens: where it begins in what is held and in what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    held: usize,
+    wanted: usize,
+    len: usize,
+}
+
+/// The longest run of at least `least` tokens that `held` and `wanted` share; of equal ones the first in `wanted`.
+fn longest_run(held: &[TokenId], wanted: &[TokenId], least: usize) -> Option<Run> {
+    if held.len() < least || wanted.len() < least {
+        return None;
+    }
+    // Where each sequence of `least` tokens stands first.
+    let mut places: HashMap<&[TokenId], usize> = HashMap::with_capacity(held.len());
+    for (at, window) in held.windows(least).enumerate() {
+        places.entry(window).or_insert(at);
+    }
+    let mut best: Option<Run> = None;
+    let mut at = 0;
+    while at + least <= wanted.len() {
+        let Some(place) = places.get(&wanted[at..at + least]).copied() else {
+            at += 1;
+            continue;
+        };
+        let len = held[place..].iter().zip(&wanted[at..]).take_while(|(held, wanted)| held == wanted).count();
+        if best.is_none_or(|best| best.len < len) {
+            best = Some(Run { held: place, wanted: at, len });
+        }
+        at += len;
+    }
+    best
 }
 
 /// What every product needs.
@@ -384,11 +540,31 @@ struct Compute<'a> {
 
 impl Compute<'_> {
     /// Normalises rows as wide as the weight, a few rows a task.
-    fn norm(&self, x: &[f32], weight: &[f32], out: &mut [f32]) {
-        let each = (PIECE / weight.len()).max(1) * weight.len();
+    fn norm(&self, x: &[f32], norm: &Norm, out: &mut [f32]) {
+        let each = (PIECE / norm.weight.len()).max(1) * norm.weight.len();
+        let epsilon = self.llm.shape.norm_epsilon;
         self.pool.split(out, each, &|index, out| {
-            rms_norm(self.level, &x[index * each..][..out.len()], weight, self.llm.shape.norm_epsilon, out);
+            let x = &x[index * each..][..out.len()];
+            match &norm.bias {
+                None => rms_norm(self.level, x, &norm.weight, epsilon, out),
+                Some(bias) => layer_norm(self.level, x, &norm.weight, bias, epsilon, out),
+            }
         });
+    }
+
+    /// Products with their biases.
+    fn project<const N: usize>(
+        &self,
+        x: &[f32],
+        quantized: &mut Activations,
+        mut projections: [(&Projection, &mut Vec<f32>); N],
+    ) {
+        self.products(x, quantized, projections.each_mut().map(|(projection, out)| (&projection.weight, &mut **out)));
+        for (projection, out) in projections {
+            if let Some(bias) = &projection.bias {
+                out.chunks_exact_mut(bias.len()).for_each(|row| add(self.level, row, bias));
+            }
+        }
     }
 
     fn products<const N: usize>(
@@ -408,14 +584,15 @@ impl Default for Buffers {
         Buffers {
             x: none(),
             normed: none(),
+            delta: none(),
             q: none(),
             k: none(),
             v: none(),
             attended: none(),
             gate: none(),
             up: none(),
-            cos: none(),
-            sin: none(),
+            angles: Angles::default(),
+            windowed_angles: None,
             quantized: Activations::new(),
         }
     }
@@ -423,28 +600,50 @@ impl Default for Buffers {
 
 impl Buffers {
     /// Sizes the buffers for `n` tokens (they grow to `BLOCK` once and are then reused) and computes the angles of their positions.
-    fn prepare(&mut self, n: usize, first: usize, llm: &Llm) {
+    fn prepare(&mut self, n: usize, first: usize, capacity: usize, llm: &Llm) {
         let shape = &llm.shape;
-        self.x.resize(n * shape.d_model, 0.0);
-        self.normed.resize(n * shape.d_model, 0.0);
+        for rows in [&mut self.x, &mut self.normed, &mut self.delta] {
+            rows.resize(n * shape.d_model, 0.0);
+        }
         for rows in [&mut self.q, &mut self.attended] {
             rows.resize(n * shape.n_heads * shape.head_dim, 0.0);
         }
         for rows in [&mut self.k, &mut self.v] {
             rows.resize(n * shape.n_kv_heads * shape.head_dim, 0.0);
         }
-        for rows in [&mut self.gate, &mut self.up] {
-            rows.resize(n * shape.d_ffn, 0.0);
+        self.gate.resize(n * shape.d_ffn, 0.0);
+        if shape.activation != Activation::Gelu {
+            self.up.resize(n * shape.d_ffn, 0.0);
         }
+        let (all, windowed) = positions(shape, capacity);
+        self.angles.fill(all, first..first + n);
+        if let Some(windowed) = windowed {
+            self.windowed_angles.get_or_insert_default().fill(windowed, first..first + n);
+        }
+    }
+}
+
+impl Angles {
+    fn fill(&mut self, positions: &Positions, range: Range<usize>) {
         self.cos.clear();
         self.sin.clear();
-        for position in first..first + n {
-            for frequency in &shape.frequencies {
-                let (sin, cos) = (frequency * position as f64).sin_cos();
-                self.cos.push(cos as f32);
-                self.sin.push(sin as f32);
-            }
+        for at in range {
+            positions.angles(at as f64, positions.magnitude, &mut self.cos, &mut self.sin);
         }
+    }
+}
+
+/// The positions of a session of that many tokens, and those of the layers that see a window, where they are others.
+fn positions(shape: &Shape, capacity: usize) -> (&Positions, Option<&Positions>) {
+    let windowed = shape.windows.as_ref().and_then(|windows| windows.rope.as_ref());
+    (shape.rope.positions(capacity), windowed.map(|rope| rope.positions(capacity)))
+}
+
+/// Which of two kinds a layer needs.
+fn of_layer<'a>(shape: &Shape, layer: usize, all: &'a Angles, windowed: Option<&'a Angles>) -> &'a Angles {
+    match (&shape.windows, windowed) {
+        (Some(windows), Some(windowed)) if windows.covers(layer) => windowed,
+        _ => all,
     }
 }
 
@@ -453,5 +652,21 @@ fn rotate(level: Level, rotation: Rotation, heads: &mut [f32], head_dim: usize, 
     match rotation {
         Rotation::Pairs => rotate_pairs(level, heads, head_dim, cos, sin),
         Rotation::Halves => rotate_halves(level, heads, head_dim, cos, sin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_shared_run_is_found_wherever_it_stands() {
+        let tokens = |numbers: &[u32]| numbers.iter().map(|n| TokenId(*n)).collect::<Vec<_>>();
+        let held = tokens(&[1, 2, 3, 9, 9, 4, 5, 6, 7, 8]);
+        let find = |wanted: &[u32], least| longest_run(&held, &tokens(wanted), least);
+        assert_eq!(find(&[0, 4, 5, 6, 7, 0], 2), Some(Run { held: 5, wanted: 1, len: 4 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5, 6], 2), Some(Run { held: 5, wanted: 3, len: 3 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5], 2), Some(Run { held: 0, wanted: 0, len: 2 }));
+        assert_eq!((find(&[4, 5, 6], 4), find(&[], 1), find(&[3, 4], 2)), (None, None, None));
     }
 }

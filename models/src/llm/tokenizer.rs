@@ -38,6 +38,8 @@ struct Special {
     token: TokenId,
     /// Control tokens are only recognised on request; user-defined ones always.
     control: bool,
+    /// White space after it belongs to it and is dropped.
+    strips: bool,
 }
 
 /// What a token is, as `tokenizer.ggml.token_type` numbers it.
@@ -82,6 +84,10 @@ impl Tokenizer {
                 );
             }
         };
+        // Phi-3's own tokenizer drops the white space after its marks; GGUF has no place to say so.
+        let phi3 = matches!(model, Model::SentencePieces(_))
+            && gguf.text("general.architecture")?.is_some_and(|it| it == "phi3");
+        let strips = |text: &str| phi3 && !["<unk>", "<s>", "<|endoftext|>"].contains(&text);
         let (mut bytes, mut starts, mut special) = (Vec::new(), vec![0], Vec::new());
         for (index, (text, kind)) in tokens.iter().zip(&kinds).enumerate() {
             match (kind, &model) {
@@ -95,7 +101,8 @@ impl Tokenizer {
             );
             if matches!(kind, Kind::Control | Kind::UserDefined) && !text.is_empty() {
                 let token = TokenId(index as u32);
-                special.push(Special { text: text.clone(), token, control: *kind == Kind::Control });
+                let control = *kind == Kind::Control;
+                special.push(Special { text: text.clone(), token, control, strips: strips(text) });
             }
         }
         special.sort_by_key(|special| std::cmp::Reverse(special.text.len()));
@@ -158,7 +165,7 @@ impl Tokenizer {
             Text(&'t str),
             Token(TokenId),
         }
-        let mut parts = vec![Part::Text(text)];
+        let mut parts = if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] };
         for candidate in self.special.iter().filter(|candidate| special || !candidate.control) {
             if !text.contains(candidate.text.as_str()) {
                 continue;
@@ -168,6 +175,7 @@ impl Tokenizer {
                 match part {
                     Part::Text(text) => {
                         for (index, piece) in text.split(candidate.text.as_str()).enumerate() {
+                            let piece = if index > 0 && candidate.strips { piece.trim_start() } else { piece };
                             if index > 0 {
                                 split.push(Part::Token(candidate.token));
                             }
@@ -228,6 +236,17 @@ impl Tokenizer {
     /// True for a token that ends a text or a turn.
     pub fn is_end(&self, token: TokenId) -> bool {
         self.ends.contains(&token)
+    }
+
+    /// The tokens that end a text or a turn.
+    pub(super) fn ends(&self) -> &[TokenId] {
+        &self.ends
+    }
+
+    /// The control tokens with their texts.
+    pub(super) fn control_tokens(&self) -> impl Iterator<Item = (TokenId, &str)> {
+        let control = self.special.iter().filter(|special| special.control);
+        control.map(|special| (special.token, special.text.as_str()))
     }
 
     /// The special token that is written so, such as `<|user|>`.

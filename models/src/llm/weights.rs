@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use nearfield_kernels::{Format, Matrix};
 
 use super::LlmError;
-use super::architecture::{Architecture, Shape};
+use super::architecture::{Architecture, Normalisation, Shape};
 use super::gguf::{Gguf, TensorInfo};
 
 /// All weights, in the order of use.
@@ -17,28 +17,43 @@ use super::gguf::{Gguf, TensorInfo};
 pub(crate) struct Weights {
     pub token_embedding: Weight, // [n_vocab, d_model] token_embd.weight
     pub layers: Vec<Layer>,
-    pub output_norm: Vec<f32>, // [d_model] output_norm.weight
+    pub output_norm: Norm, // [d_model] output_norm
     /// `[n_vocab, d_model]` output.weight; `None` where the embedding serves both ways.
     pub output: Option<Weight>,
+    pub output_bias: Option<Vec<f32>>, // [n_vocab] output.bias
 }
 
-/// One transformer block. n_q = n_heads * head_dim, n_kv = n_kv_heads * head_dim.
+/// One transformer block. n_q = n_heads * head_dim, n_kv = n_kv_heads * head_dim. Biases are there where the file has them.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub attention_norm: Vec<f32>, // [d_model] attn_norm.weight
-    pub q: Weight,                // [n_q, d_model] attn_q.weight
-    pub k: Weight,                // [n_kv, d_model] attn_k.weight
-    pub v: Weight,                // [n_kv, d_model] attn_v.weight
-    pub q_bias: Option<Vec<f32>>, // [n_q] attn_q.bias
-    pub k_bias: Option<Vec<f32>>, // [n_kv] attn_k.bias
-    pub v_bias: Option<Vec<f32>>, // [n_kv] attn_v.bias
-    pub q_norm: Option<Vec<f32>>, // [head_dim] attn_q_norm.weight
-    pub k_norm: Option<Vec<f32>>, // [head_dim] attn_k_norm.weight
-    pub attention_output: Weight, // [d_model, n_q] attn_output.weight
-    pub ffn_norm: Vec<f32>,       // [d_model] ffn_norm.weight
-    pub gate: Weight,             // [d_ffn, d_model] ffn_gate.weight
-    pub up: Weight,               // [d_ffn, d_model] ffn_up.weight
-    pub down: Weight,             // [d_model, d_ffn] ffn_down.weight
+    pub attention_norm: Norm,              // [d_model] attn_norm
+    pub q: Projection,                     // [n_q, d_model] attn_q, or the first rows of attn_qkv
+    pub k: Projection,                     // [n_kv, d_model] attn_k, or the next rows of attn_qkv
+    pub v: Projection,                     // [n_kv, d_model] attn_v, or the last rows of attn_qkv
+    pub q_norm: Option<Vec<f32>>,          // [head_dim] attn_q_norm.weight
+    pub k_norm: Option<Vec<f32>>,          // [head_dim] attn_k_norm.weight
+    pub attention_output: Projection,      // [d_model, n_q] attn_output
+    pub post_attention_norm: Option<Norm>, // [d_model] post_attention_norm
+    /// `[d_model]` ffn_norm; `None` where both halves of a block read the same normalised rows.
+    pub ffn_norm: Option<Norm>,
+    pub gate: Option<Projection>, // [d_ffn, d_model] ffn_gate, or the first rows of ffn_up
+    pub up: Projection,           // [d_ffn, d_model] ffn_up, or its last rows
+    pub down: Projection,         // [d_model, d_ffn] ffn_down
+    pub post_ffn_norm: Option<Norm>, // [d_model] post_ffw_norm
+}
+
+/// What rows are normalised with.
+#[derive(Debug)]
+pub(crate) struct Norm {
+    pub weight: Vec<f32>,
+    pub bias: Option<Vec<f32>>,
+}
+
+/// A matrix, and what is added to its product.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    pub weight: Weight,         // [rows, columns]
+    pub bias: Option<Vec<f32>>, // [rows]
 }
 
 /// One matrix.
@@ -62,42 +77,75 @@ impl Weights {
     /// Finds and checks every tensor that the shape needs.
     pub(crate) fn of(gguf: &Gguf, shape: &Shape) -> Result<Weights, LlmError> {
         let (d, n_q, n_kv) = (shape.d_model, shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
+        let norm = |name: String, len: usize| -> Result<Norm, LlmError> {
+            let bias = match shape.normalisation {
+                Normalisation::Layer => Some(vector(gguf, &format!("{name}.bias"), len)?),
+                Normalisation::RootMeanSquare => None,
+            };
+            Ok(Norm { weight: vector(gguf, &format!("{name}.weight"), len)?, bias })
+        };
         let mut layers = Vec::new();
         for index in 0..shape.n_layers {
-            let matrix = |name: &str, rows, columns| matrix(gguf, &format!("blk.{index}.{name}.weight"), rows, columns);
-            let vector = |name: &str, len| vector(gguf, &format!("blk.{index}.{name}"), len);
-            let optional = |name: &str, len| match gguf.tensor(&format!("blk.{index}.{name}")) {
-                Some(_) => vector(name, len).map(Some),
-                None => Ok(None),
-            };
-            let of_qwen3 = |name: &str| match shape.architecture {
-                Architecture::Qwen3 => vector(name, shape.head_dim).map(Some),
+            let name = |name: &str| format!("blk.{index}.{name}");
+            let has = |which: &str| gguf.tensor(&name(&format!("{which}.weight"))).is_some();
+            let whole = |which: &str, rows, columns| projection(gguf, &name(which), rows, 0..rows, columns);
+            let head_norm = |which: &str| match shape.architecture {
+                Architecture::Qwen3 | Architecture::Gemma3 => vector(gguf, &name(which), shape.head_dim).map(Some),
                 _ => Ok(None),
             };
+            let attention_norm = norm(name("attn_norm"), d)?;
+            let (q, k, v) = if has("attn_qkv") {
+                let of = |rows| projection(gguf, &name("attn_qkv"), n_q + 2 * n_kv, rows, d);
+                (of(0..n_q)?, of(n_q..n_q + n_kv)?, of(n_q + n_kv..n_q + 2 * n_kv)?)
+            } else {
+                (whole("attn_q", n_q, d)?, whole("attn_k", n_kv, d)?, whole("attn_v", n_kv, d)?)
+            };
+            let n = shape.d_ffn;
+            let (gate, up) = match shape.architecture {
+                Architecture::Phi2 => (None, whole("ffn_up", n, d)?),
+                Architecture::Phi3 if !has("ffn_gate") => {
+                    let of = |rows| projection(gguf, &name("ffn_up"), 2 * n, rows, d);
+                    (Some(of(0..n)?), of(n..2 * n)?)
+                }
+                _ => (Some(whole("ffn_gate", n, d)?), whole("ffn_up", n, d)?),
+            };
+            let (ffn_norm, post_attention_norm, post_ffn_norm) = match shape.architecture {
+                Architecture::Phi2 => (None, None, None),
+                Architecture::Gemma3 => (
+                    Some(norm(name("ffn_norm"), d)?),
+                    Some(norm(name("post_attention_norm"), d)?),
+                    Some(norm(name("post_ffw_norm"), d)?),
+                ),
+                _ => (Some(norm(name("ffn_norm"), d)?), None, None),
+            };
             layers.push(Layer {
-                attention_norm: vector("attn_norm.weight", d)?,
-                q: matrix("attn_q", n_q, d)?,
-                k: matrix("attn_k", n_kv, d)?,
-                v: matrix("attn_v", n_kv, d)?,
-                q_bias: optional("attn_q.bias", n_q)?,
-                k_bias: optional("attn_k.bias", n_kv)?,
-                v_bias: optional("attn_v.bias", n_kv)?,
-                q_norm: of_qwen3("attn_q_norm.weight")?,
-                k_norm: of_qwen3("attn_k_norm.weight")?,
-                attention_output: matrix("attn_output", d, n_q)?,
-                ffn_norm: vector("ffn_norm.weight", d)?,
-                gate: matrix("ffn_gate", shape.d_ffn, d)?,
-                up: matrix("ffn_up", shape.d_ffn, d)?,
-                down: matrix("ffn_down", d, shape.d_ffn)?,
+                attention_norm,
+                q,
+                k,
+                v,
+                q_norm: head_norm("attn_q_norm.weight")?,
+                k_norm: head_norm("attn_k_norm.weight")?,
+                attention_output: whole("attn_output", d, n_q)?,
+                post_attention_norm,
+                ffn_norm,
+                gate,
+                up,
+                down: whole("ffn_down", d, n)?,
+                post_ffn_norm,
             });
         }
+        let optional = |name: &str| gguf.tensor(name).is_some();
         Ok(Weights {
-            token_embedding: matrix(gguf, "token_embd.weight", shape.n_vocab, d)?,
+            token_embedding: matrix(gguf, "token_embd.weight", shape.n_vocab, 0..shape.n_vocab, d)?,
             layers,
-            output_norm: vector(gguf, "output_norm.weight", d)?,
-            output: match gguf.tensor("output.weight") {
-                Some(_) => Some(matrix(gguf, "output.weight", shape.n_vocab, d)?),
-                None => None,
+            output_norm: norm("output_norm".to_owned(), d)?,
+            output: match optional("output.weight") {
+                true => Some(matrix(gguf, "output.weight", shape.n_vocab, 0..shape.n_vocab, d)?),
+                false => None,
+            },
+            output_bias: match optional("output.bias") {
+                true => Some(vector(gguf, "output.bias", shape.n_vocab)?),
+                false => None,
             },
         })
     }
@@ -109,8 +157,10 @@ impl Weights {
 
     /// Bytes read for each token that is written: every matrix but the embedding, of which one row is read.
     pub(crate) fn bytes_per_token(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|l| [&l.q, &l.k, &l.v, &l.attention_output, &l.gate, &l.up, &l.down]);
-        layers.chain([self.output()]).map(Weight::bytes).sum()
+        let layers = self.layers.iter().flat_map(|l| {
+            [Some(&l.q), Some(&l.k), Some(&l.v), Some(&l.attention_output), l.gate.as_ref(), Some(&l.up), Some(&l.down)]
+        });
+        layers.flatten().map(|projection| &projection.weight).chain([self.output()]).map(Weight::bytes).sum()
     }
 }
 
@@ -142,7 +192,24 @@ fn find<'a>(gguf: &'a Gguf, name: &str, dims: &[usize]) -> Result<&'a TensorInfo
     Ok(tensor)
 }
 
-fn matrix(gguf: &Gguf, name: &str, rows: usize, columns: usize) -> Result<Weight, LlmError> {
+/// The rows `part` of a matrix of `rows` rows, with its bias if there is one. `name` is without `.weight`.
+fn projection(
+    gguf: &Gguf,
+    name: &str,
+    rows: usize,
+    part: Range<usize>,
+    columns: usize,
+) -> Result<Projection, LlmError> {
+    let bias = format!("{name}.bias");
+    let bias = match gguf.tensor(&bias) {
+        Some(_) => Some(vector(gguf, &bias, rows)?[part.clone()].to_vec()),
+        None => None,
+    };
+    Ok(Projection { weight: matrix(gguf, &format!("{name}.weight"), rows, part, columns)?, bias })
+}
+
+/// The rows `part` of a matrix of `rows` rows.
+fn matrix(gguf: &Gguf, name: &str, rows: usize, part: Range<usize>, columns: usize) -> Result<Weight, LlmError> {
     let tensor = find(gguf, name, &[columns, rows])?;
     let format = match tensor.kind.name {
         "F32" => Format::F32,
@@ -155,16 +222,18 @@ fn matrix(gguf: &Gguf, name: &str, rows: usize, columns: usize) -> Result<Weight
         "Q5_K" => Format::Q5K,
         "Q6_K" => Format::Q6K,
         _ => {
-            let mut halves = Vec::with_capacity(2 * rows * columns);
-            for row in 0..rows {
+            let mut halves = Vec::with_capacity(2 * part.len() * columns);
+            for row in part.clone() {
                 for weight in read_row(gguf, name, tensor, row, columns)? {
                     halves.extend(f16::from_f32(weight).to_le_bytes());
                 }
             }
-            return Ok(Weight { format: Format::F16, rows, columns, place: Place::Memory(halves.into()) });
+            return Ok(Weight { format: Format::F16, rows: part.len(), columns, place: Place::Memory(halves.into()) });
         }
     };
-    Ok(Weight { format, rows, columns, place: Place::File(tensor.range.clone()) })
+    let row_bytes = tensor.range.len() / rows;
+    let range = tensor.range.start + part.start * row_bytes..tensor.range.start + part.end * row_bytes;
+    Ok(Weight { format, rows: part.len(), columns, place: Place::File(range) })
 }
 
 fn vector(gguf: &Gguf, name: &str, len: usize) -> Result<Vec<f32>, LlmError> {

@@ -1,8 +1,14 @@
 //! The language model against plain arithmetic, against the public stories260K model where it is there, and against files
 //! that are broken on purpose.
 
+#[path = "../shared_data/mod.rs"]
+mod shared_data;
+
+mod cache;
+mod constrained;
 mod hostile;
 mod oracle;
+mod peer;
 mod stories;
 mod synthetic;
 mod talk;

@@ -1,7 +1,6 @@
 //! The public stories260K model (f32, SentencePiece) from the shared data: real weights that really tell a story. Where the
 //! folder is absent each test says that it is skipped.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,13 +11,10 @@ use nearfield_models::llm::{
 };
 
 use crate::oracle::Oracle;
+use crate::shared_data::shared_data;
 
 fn stories() -> Option<(PathBuf, Arc<Llm>)> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/llm/stories260Ktok512.gguf"));
-    if !path.is_file() {
-        writeln!(std::io::stderr(), "SKIPPED: {} is not there", path.display()).unwrap();
-        return None;
-    }
+    let path = shared_data("llm/stories260Ktok512.gguf")?;
     let llm = Llm::open(&path, &LlmOptions { threads: 2 }).unwrap();
     Some((path, llm))
 }
@@ -61,7 +57,7 @@ fn with_shared_data_a_greedy_story_is_coherent() {
     let mut session = session(&llm);
     prompt(&mut session, &llm.tokenizer().unwrap().encode_prompt(ONCE));
     let mut heard = String::new();
-    let options = GenerateOptions { max_tokens: 60, stop: Vec::new() };
+    let options = GenerateOptions { max_tokens: 60, ..GenerateOptions::default() };
     let sink = &mut |piece: &str| {
         heard.push_str(piece);
         Flow::Continue
@@ -82,7 +78,7 @@ fn with_shared_data_step_by_step_equals_in_blocks() {
     let Some((_, llm)) = stories() else { return };
     let tokens: Vec<TokenId> = (0..200).map(|i| TokenId(3 + i * 7 % 500)).collect();
     let (mut whole, mut steps) = (session(&llm), session(&llm));
-    assert_eq!(prompt(&mut whole, &tokens), Prefill { reused: 0, prefilled: 200, stopped: false });
+    assert_eq!(prompt(&mut whole, &tokens), Prefill { reused: 0, prefilled: 200, ..Prefill::default() });
     for token in &tokens {
         steps.step(*token).unwrap();
     }
@@ -99,14 +95,14 @@ fn with_shared_data_a_reused_prefix_gives_what_a_cold_run_gives() {
     let mut warm = session(&llm);
     prompt(&mut warm, &tokens);
     let first = warm.logits().to_vec();
-    assert_eq!(prompt(&mut warm, &tokens), Prefill { reused: 180, prefilled: 0, stopped: false });
+    assert_eq!(prompt(&mut warm, &tokens), Prefill { reused: 180, prefilled: 0, ..Prefill::default() });
     assert_eq!(warm.logits(), first, "an equal prompt costs nothing");
-    assert_eq!(prompt(&mut warm, &other), Prefill { reused: 150, prefilled: 30, stopped: false });
+    assert_eq!(prompt(&mut warm, &other), Prefill { reused: 150, prefilled: 30, ..Prefill::default() });
     let mut cold = session(&llm);
     prompt(&mut cold, &other);
     assert!(difference(warm.logits(), cold.logits()) < 1e-3);
     // A prefix of what is held needs its last token again, for the logits.
-    assert_eq!(prompt(&mut warm, &other[..100]), Prefill { reused: 99, prefilled: 1, stopped: false });
+    assert_eq!(prompt(&mut warm, &other[..100]), Prefill { reused: 99, prefilled: 1, ..Prefill::default() });
     assert_eq!(warm.len(), 100);
     let mut short = session(&llm);
     prompt(&mut short, &other[..100]);
@@ -212,7 +208,7 @@ fn with_shared_data_a_stop_string_ends_the_text_and_never_shows() {
         let generated = generate(
             &mut session,
             &mut Sampler::new(&SamplerOptions::default()),
-            &GenerateOptions { max_tokens: 60, stop },
+            &GenerateOptions { max_tokens: 60, stop, constraint: None },
             sink,
         )
         .unwrap();
@@ -235,7 +231,7 @@ fn with_shared_data_the_same_seed_writes_the_same_text() {
         let mut session = session(&llm);
         prompt(&mut session, &llm.tokenizer().unwrap().encode_prompt(ONCE));
         let options = SamplerOptions { temperature: 1.0, seed, repetition_penalty: 1.1, ..SamplerOptions::default() };
-        let o = GenerateOptions { max_tokens: 40, stop: Vec::new() };
+        let o = GenerateOptions { max_tokens: 40, ..GenerateOptions::default() };
         generate(&mut session, &mut Sampler::new(&options), &o, &mut |_| Flow::Continue).unwrap().text
     };
     assert_eq!(write(5), write(5));

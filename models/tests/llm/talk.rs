@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use nearfield_models::Flow;
 use nearfield_models::llm::{
-    GenerateOptions, Llm, LlmOptions, Message, Sampler, SamplerOptions, Session, SessionOptions, TokenId, generate,
+    GenerateOptions, Llm, LlmOptions, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, TokenId,
+    generate,
 };
 use serde_json::Value;
 
@@ -53,4 +54,87 @@ fn talk_nano_says_what_its_recipe_says() {
             generate(&mut session, &mut sampler, &GenerateOptions::default(), &mut |_| Flow::Continue).unwrap();
         assert_eq!(generated.text, case["greedy_reply"].as_str().unwrap(), "{name}: the reply");
     }
+}
+
+/// Home, questions about it and the system text, as the assistant composes them.
+fn messages(kitchen: &str, hall: &str, door: &str, temperature: f32, exchanges: &[(String, String)]) -> Vec<Message> {
+    let home = format!(
+        "kitchen: {temperature} °C, humidity 40 %, light {kitchen}\nhall: 19 °C, light {hall}\nfront door: {door}\n\
+         coffee machine: off\noutside: 4 °C, rain"
+    );
+    let system =
+        format!("You are Nearfield, a voice assistant at home. Answer in one or two short sentences.\nHome:\n{home}");
+    let mut messages = vec![Message::new(Role::System, system)];
+    for (question, answer) in exchanges {
+        messages.push(Message::new(Role::User, question));
+        messages.push(Message::new(Role::Assistant, answer));
+    }
+    messages
+}
+
+#[test]
+fn a_history_that_was_moved_is_answered_as_one_that_was_read_again() {
+    let Some((path, _)) = files() else { return };
+    let llm = Llm::open(&path, &LlmOptions { threads: 2 }).unwrap();
+    let session = || {
+        let options = SessionOptions { context_tokens: 1024, ..SessionOptions::default() };
+        Session::new(llm.clone(), &options).unwrap()
+    };
+    let tokens = |messages: &[Message], reply: bool| {
+        let text = llm.template().unwrap().render(messages, &[], reply).unwrap();
+        llm.tokenizer().unwrap().encode_prompt(&text)
+    };
+    let answer = |session: &mut Session| {
+        let options = GenerateOptions { max_tokens: 40, ..GenerateOptions::default() };
+        let mut sampler = Sampler::new(&SamplerOptions::default());
+        generate(session, &mut sampler, &options, &mut |_| Flow::Continue).unwrap().text
+    };
+    let questions = [
+        "Is the light in the kitchen on?",
+        "How warm is it in the kitchen?",
+        "Is the front door locked?",
+        "Is the hall light on?",
+        "What is the weather like?",
+        "Is the coffee machine on?",
+    ];
+    let (mut asked, mut same, mut prefilled, mut spared) = (0, 0, 0, 0);
+    for round in 0..12usize {
+        let (kitchen, hall) = (["on", "off"][round % 2], ["on", "off"][round / 2 % 2]);
+        let (door, temperature) = (["locked", "unlocked"][round / 3 % 2], 18.0 + round as f32 / 2.0);
+        let mut moved = session();
+        let mut exchanges: Vec<(String, String)> = Vec::new();
+        for turn in 0..5 {
+            let question = questions[(round + turn) % questions.len()].to_owned();
+            let mut prompt = messages(kitchen, hall, door, temperature, &exchanges);
+            prompt.push(Message::new(Role::User, &question));
+            moved.prompt(&tokens(&prompt, true), &mut || Flow::Continue).unwrap();
+            let reply = answer(&mut moved);
+            exchanges.push((question, reply));
+        }
+        // The home becomes another, and in half of the rounds the oldest exchanges are dropped as well.
+        let (kitchen, hall) = (["off", "on"][round % 2], ["on", "off"][round / 3 % 2]);
+        let (door, temperature) = (["unlocked", "locked"][round / 2 % 2], 23.5 - round as f32 / 2.0);
+        let kept = &exchanges[if round % 2 == 0 { 0 } else { 2 }..];
+        for question in questions {
+            let mut prompt = messages(kitchen, hall, door, temperature, kept);
+            prompt.push(Message::new(Role::User, question));
+            let prompt = tokens(&prompt, true);
+            let mut here = moved.fork().unwrap();
+            let prefill = here.prompt_moving(&prompt, 24, &mut || Flow::Continue).unwrap();
+            let mut cold = session();
+            cold.prompt(&prompt, &mut || Flow::Continue).unwrap();
+            asked += 1;
+            prefilled += prefill.prefilled;
+            spared += prefill.moved;
+            let (moved, read) = (answer(&mut here), answer(&mut cold));
+            if moved == read {
+                same += 1;
+            } else {
+                eprintln!("{question}: moved {moved:?}, read again {read:?}");
+            }
+        }
+    }
+    eprintln!("{same} of {asked} answers are equal; {prefilled} tokens computed, {spared} moved");
+    assert!(same * 100 >= asked * 90, "{same} of {asked} answers are equal");
+    assert!(spared > prefilled, "{spared} tokens moved, {prefilled} computed");
 }

@@ -34,25 +34,60 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 /// As Qwen 2 cuts them: as Llama 3, with single digits.
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// As GPT-4o cuts them: words also where capitals begin, contractions with their word.
+const GPT4O: &str = concat!(
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+    r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
+/// As Mistral's Tekken cuts them: as GPT-4o, with single digits and no contractions.
+const TEKKEN: &str = concat!(
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|",
+    r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
+
+/// One way to cut a text into words: expressions that are applied one after the other, and two habits of its family.
+struct Cutting {
+    /// Names that the converters of the ggml project give it.
+    names: &'static [&'static str],
+    patterns: &'static [&'static str],
+    /// A word that is a token is not put together from its parts.
+    whole_words: bool,
+    adds_bos: bool,
+}
+
+const CUTTINGS: [Cutting; 8] = {
+    const fn cutting(names: &'static [&'static str], patterns: &'static [&'static str]) -> Cutting {
+        Cutting { names, patterns, whole_words: false, adds_bos: false }
+    }
+    [
+        Cutting {
+            names: &["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
+            patterns: &[LLAMA3],
+            whole_words: true,
+            adds_bos: true,
+        },
+        cutting(&["qwen2", "deepseek-r1-qwen", "stablelm2", "megrez"], &[QWEN2]),
+        cutting(&["gpt-2", "gpt2", "phi-2", "olmo", "jais", "mpt", "exaone4", "trillion"], &[GPT2]),
+        cutting(
+            &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
+            &[r"\p{N}", GPT2],
+        ),
+        cutting(&["dbrx", "smaug-bpe", "glm4", "chatglm-bpe"], &[LLAMA3]),
+        cutting(&["gpt-4o", "llama4"], &[GPT4O]),
+        Cutting { names: &["tekken"], patterns: &[TEKKEN], whole_words: true, adds_bos: true },
+        cutting(&["default"], &[r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"]),
+    ]
+};
 
 impl BytePairs {
     pub(super) fn of(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<BytePairs, LlmError> {
         const KEY: &str = "tokenizer.ggml.pre";
         let pre = gguf.text(KEY)?.unwrap_or("default");
-        // Names as the converters of the ggml project write them. `before` is cut off first.
-        let (before, pattern, whole_words, adds_bos): (Option<&str>, &str, bool, bool) = match pre {
-            "gpt-2" | "gpt2" | "phi-2" | "olmo" | "jais" | "mpt" | "gpt-4o-mini" => (None, GPT2, false, false),
-            "llama-bpe" | "llama3" | "llama-v3" | "falcon3" => (None, LLAMA3, true, true),
-            "qwen2" | "deepseek-r1-qwen" | "stablelm2" => (None, QWEN2, false, false),
-            "smollm" | "starcoder" | "refact" | "command-r" | "codeshell" | "exaone" => {
-                (Some(r"\p{N}"), GPT2, false, false)
-            }
-            "default" => (Some(r"[\p{P}\$\+<=>\^~\|]+|\p{N}{1,3}"), GPT2, false, false),
-            other => {
-                let supported =
-                    "gpt-2, phi-2, olmo, llama-bpe, qwen2, stablelm2, smollm, starcoder, refact, command-r, default";
-                return Err(gguf.bad(KEY, format!("{other:?} is not supported; supported are: {supported}")));
-            }
+        let Some(cutting) = CUTTINGS.iter().find(|cutting| cutting.names.contains(&pre)) else {
+            let supported: Vec<&str> = CUTTINGS.iter().flat_map(|cutting| cutting.names).copied().collect();
+            return Err(gguf.bad(KEY, format!("{pre:?} is not supported; supported are: {}", supported.join(", "))));
         };
         let cut = |pattern: &str| {
             Split::new(SplitPattern::Regex(pattern.to_owned()), SplitDelimiterBehavior::Isolated, false)
@@ -60,19 +95,19 @@ impl BytePairs {
                 .map_err(|error| gguf.bad(KEY, error.to_string()))
         };
         let mut steps: Vec<PreTokenizerWrapper> = Vec::new();
-        for pattern in before.into_iter().chain([pattern]) {
+        for pattern in cutting.patterns {
             steps.push(cut(pattern)?);
         }
         steps.push(ByteLevel::new(false, false, false).into());
         let (vocab, merges) = vocabulary(gguf, tokens, kinds)?;
         let model = BPE::builder()
             .vocab_and_merges(vocab, merges)
-            .ignore_merges(whole_words)
+            .ignore_merges(cutting.whole_words)
             .build()
             .map_err(|error| gguf.bad("tokenizer.ggml.merges", error.to_string()))?;
         let mut encoder = Encoder::new(model);
         encoder.with_pre_tokenizer(Some(PreTokenizerWrapper::from(Sequence::new(steps))));
-        Ok(BytePairs { encoder, adds_bos })
+        Ok(BytePairs { encoder, adds_bos: cutting.adds_bos })
     }
 
     /// What the family does where the file does not say.

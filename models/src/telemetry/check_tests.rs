@@ -1,0 +1,322 @@
+//! The check against what it is for: sentences that hold pass, and whatever is changed in them is caught.
+
+use jiff::civil::date;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::super::sentence::{Topic, compute, topics};
+use super::super::table::{ClockTime, Extreme};
+use super::*;
+
+fn figure(text: &str) -> Figure {
+    Figure::parse(text).unwrap()
+}
+
+fn time(text: &str) -> ClockTime {
+    let (h, m) = text.split_once(':').unwrap();
+    ClockTime(h.parse::<u16>().unwrap() * 60 + m.parse::<u16>().unwrap())
+}
+
+fn extreme(value: &str, at: &str) -> Extreme {
+    Extreme { value: figure(value), at: Some(time(at)) }
+}
+
+/// The table of the recipe's contract.
+fn table() -> Table {
+    let figures = |mean: &str, low: (&str, &str), high: (&str, &str), change| {
+        Some(Figures { mean: figure(mean), low: extreme(low.0, low.1), high: extreme(high.0, high.1), change })
+    };
+    let rows = vec![
+        Row::test(
+            "kitchen temperature",
+            "°C",
+            figures("21.3", ("19.8", "05:10"), ("24.9", "14:20"), Some(Change::Rose(figure("0.6")))),
+        ),
+        Row::test(
+            "hall humidity",
+            "%",
+            figures("45", ("38", "03:00"), ("91", "14:20"), Some(Change::Fell(figure("2")))),
+        ),
+        Row::test("boiler flow", "l/min", figures("4.2", ("4.2", "00:00"), ("4.2", "00:00"), Some(Change::Steady))),
+        Row::test("attic temperature", "°C", figures("11", ("8.4", "06:00"), ("15.2", "15:00"), None)),
+        Row::test("cellar pressure", "hPa", figures("1013", ("1009", "23:50"), ("1015", "07:00"), None)),
+        Row::test("garage light", "", None),
+    ];
+    let times = |from: &str, to: &str| Some((time(from), time(to)));
+    let notes = vec![
+        Note { row: 1, kind: NoteKind::Spike(extreme("91", "14:20")) },
+        Note { row: 3, kind: NoteKind::Gap(times("02:10", "03:45")) },
+        Note { row: 4, kind: NoteKind::Drift { up: false, by: figure("3.1"), from: Some(time("08:00")) } },
+        Note { row: 2, kind: NoteKind::Stuck(figure("4.2"), times("10:00", "13:30")) },
+        Note { row: 3, kind: NoteKind::Above(figure("15"), times("14:40", "15:20")) },
+    ];
+    let day = date(2026, 11, 20);
+    Table::of("20 November 2026, 00:00 to 24:00".to_owned(), [day, day], rows, notes)
+}
+
+#[test]
+fn the_contract_s_own_sentences_pass() {
+    let table = table();
+    for sentence in [
+        "The hall humidity spiked to 91 % at 14:20.",
+        "The attic temperature has no readings from 02:10 to 03:45.",
+        "The cellar pressure drifted down by 3.1 hPa from 08:00.",
+        "The boiler flow was stuck at 4.2 l/min from 10:00 to 13:30.",
+        "The attic temperature was above 15 °C from 14:40 to 15:20.",
+        "The kitchen temperature averaged 21.3 °C and rose by 0.6 °C, between 19.8 °C at 05:10 and 24.9 °C at 14:20.",
+        "The boiler flow stayed steady at 4.2 l/min.",
+        "The garage light gave no readings.",
+    ] {
+        assert_eq!(check(&table, sentence).map(drop), Ok(()), "{sentence}");
+    }
+    let quiet = Table::of(table.title().to_owned(), table.dates(), table.rows().to_vec(), Vec::new());
+    assert!(check(&quiet, "Nothing unusual was seen.").unwrap().nothing_unusual);
+    assert_eq!(check(&table, "Nothing unusual was seen."), Err(Violation::Claim("nothing unusual")));
+}
+
+#[test]
+fn other_words_for_the_same_facts_pass() {
+    let table = table();
+    for sentence in [
+        "At 14:20 the hall humidity had a spike to 91%.",
+        "On 20 November 2026 the kitchen temperature ranged from 19.8 to 24.9 °C.",
+        "The kitchen temperature peaked at 25 °C at 14:20.",
+        "The lowest kitchen temperature was 19.8 degrees Celsius at 05:10.",
+        "The mean of the kitchen temperature was 70.3 °F.",
+        "The kitchen temperature rose by 1.08 °F.",
+        "The kitchen temperature rose by 0.6 °C, while the hall humidity fell by 2 percent.",
+        "The attic temperature had a gap between 02:10 and 03:45.",
+        "The cellar pressure averaged 1013 hPa, and it drifted downwards by 3.1 hPa since 08:00.",
+        "the HALL HUMIDITY averaged 45 %",
+    ] {
+        assert_eq!(check(&table, sentence).map(drop), Ok(()), "{sentence}");
+    }
+}
+
+#[test]
+fn what_the_table_does_not_say_is_refused() {
+    let table = table();
+    for sentence in [
+        "",
+        "The.",
+        "The kitchen temperature.",
+        "The kitchen temperature was 21.3 °C.",      // which figure?
+        "The kitchen temperature averaged 21.4 °C.", // altered digit
+        "The kitchen temperature averaged 24.9 °C.", // the figure of something else
+        "The kitchen temperature averaged 20 °C.",   // rounded too far
+        "The kitchen temperature averaged 21.30001 °C.",
+        "The kitchen temperature averaged -21.3 °C.",
+        "The kitchen temperature averaged 21.3 %.",      // another's unit
+        "The kitchen temperature averaged 21.3 °F.",     // not turned
+        "The kitchen temperature averaged 21.3 blorps.", // invented unit
+        "The kitchen temperature averaged 21.3 K.",
+        "The kitchen temperature averaged 21.3 °C at 14:20.", // a mean has no time
+        "The hall humidity averaged 21.3 %.",                 // swapped sensors
+        "The hall temperature averaged 21.3 °C.",             // no such sensor
+        "The garage averaged 21.3 °C.",
+        "The kitchen temperature fell by 0.6 °C.", // wrong direction
+        "The kitchen temperature fell.",
+        "The hall humidity rose by 2 %.",
+        "The cellar pressure drifted up by 3.1 hPa from 08:00.",
+        "The cellar pressure drifted down to 3.1 hPa from 08:00.",
+        "The cellar pressure fell by 3.1 hPa.",
+        "The kitchen temperature spiked to 24.9 °C at 14:20.", // no such anomaly
+        "The hall humidity spiked to 91 % at 14:21.",          // wrong time
+        "The hall humidity spiked to 91 % at 2:20 pm.",
+        "The hall humidity spiked by 91 %.",
+        "The attic temperature has no readings.", // it has some
+        "The attic temperature has no readings from 02:10.",
+        "The attic temperature has no readings from 03:45 to 02:10.",
+        "The attic temperature has no readings from 02:10 to 03:40.",
+        "The boiler flow was stuck at 4.2 l/min from 10:00 to 10:00.",
+        "The boiler flow was stuck at 4.2 l/h from 10:00 to 13:30.",
+        "The attic temperature was below 15 °C from 14:40 to 15:20.", // the other side
+        "The kitchen temperature did not rise by 0.6 °C.",
+        "The kitchen temperature rose by 0.6 °C, the hall humidity too.",
+        "The kitchen temperature and the hall humidity rose.",
+        "The kitchen temperature rose by three degrees.",
+        "The kitchen temperature rose by 0.6 °C, which may be dangerous.",
+        "On 21 November 2026 the kitchen temperature averaged 21.3 °C.",
+        "In 2026 the kitchen temperature averaged 21.3 °C.",
+        "The kitchen temperature averaged 21.3 °C over 288 readings.",
+        "The kitchen temperature averaged 21,3 °C.",
+        "The kitchen temperature averaged ２１.３ °C.",
+        "The kitchen temperature averaged 2e1 °C.",
+        "The kitchen temperature averaged 21 3 °C.",
+        "The kitchen temperature averaged 21½ °C.",
+        "The kitchen temperature was between 24.9 °C and 19.8 °C.",
+        "The kitchen temperature was between 19.8 °C at 14:20 and 24.9 °C at 05:10.",
+        "The kitchen temperature was at its lowest and averaged 21.3 °C.",
+        "21.3 °C.",
+        "It averaged 21.3 °C.",
+        "The kitchen temperature averaged 21.3 °C <b>and</b> rose.",
+    ] {
+        assert!(check(&table, sentence).is_err(), "{sentence}");
+    }
+    assert_eq!(check(&table, &"the ".repeat(200)), Err(Violation::TooLong));
+}
+
+#[test]
+fn names_are_made_readable() {
+    for (key, name) in [
+        ("home/kitchen:temp_1", "home kitchen temp 1"),
+        ("  ", "sensor"),
+        ("42", "sensor 42"),
+        ("a\nAnomalies: none", "a Anomalies none"),
+    ] {
+        assert_eq!(readable_name(key), name);
+    }
+}
+
+/// A table of any figures; values of different sensors and different figures are told apart by construction.
+fn any_table() -> impl Strategy<Value = Table> {
+    let row = (-4000i32..9000, 10i32..900, 10i32..900, 1i32..500, 0u8..4, 0u16..1439, 0u16..1439);
+    let kind = (0u8..6, 0u16..700, 1u16..700, any::<bool>(), 1i32..400);
+    (prop::collection::vec(row, 2..6), prop::collection::vec((0usize..6, kind), 0..4)).prop_map(|(rows, kinds)| {
+        let names = ["kitchen temperature", "hall humidity", "pump 3 pressure", "zorvik flow", "boiler", "attic light"];
+        let units = ["°C", "%", "hPa", "l/min", "", "lx"];
+        let clock = |m: u16| Some(ClockTime(m));
+        let n = rows.len();
+        let rows: Vec<Row> = rows
+            .into_iter()
+            .enumerate()
+            .map(|(i, (mean, below, above, change, how, low_at, high_at))| {
+                let at = |tenths: i32| Figure::new(f64::from(tenths) / 10.0, 1);
+                let figures = Figures {
+                    mean: at(mean),
+                    low: Extreme { value: at(mean - below), at: clock(low_at) },
+                    high: Extreme { value: at(mean + above), at: clock(high_at) },
+                    change: match how {
+                        0 => None,
+                        1 => Some(Change::Steady),
+                        2 => Some(Change::Rose(at(change))),
+                        _ => Some(Change::Fell(at(change))),
+                    },
+                };
+                Row::test(names[i], units[i], Some(figures))
+            })
+            .collect();
+        let notes = kinds
+            .into_iter()
+            .map(|(row, (kind, from, length, up, by))| {
+                let times = Some((ClockTime(from), ClockTime(from + length)));
+                let value = Figure::new(f64::from(by) / 10.0, 1);
+                let kind = match kind {
+                    0 => NoteKind::Spike(Extreme { value, at: clock(from) }),
+                    1 => NoteKind::Gap(times),
+                    2 => NoteKind::Drift { up, by: value, from: clock(from) },
+                    3 => NoteKind::Stuck(value, times),
+                    4 => NoteKind::Above(value, times),
+                    _ => NoteKind::Below(value, times),
+                };
+                Note { row: row % n, kind }
+            })
+            .collect();
+        let day = date(2026, 11, 20);
+        Table::of("20 November 2026, 00:00 to 24:00".to_owned(), [day, day], rows, notes)
+    })
+}
+
+/// Everything that the table could say, each in its plain sentence.
+fn all_true(table: &Table) -> Vec<String> {
+    let notes = (0..table.notes().len()).map(Topic::Note);
+    let rows = (0..table.rows().len()).map(Topic::Row);
+    notes.chain(rows).map(|topic| compute(table, topic)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_computed_sentence_passes(table in any_table()) {
+        for topic in topics(&table) {
+            let sentence = compute(&table, topic);
+            let told = check(&table, &sentence);
+            prop_assert!(told.is_ok(), "{}: {:?}\n{}", sentence, told, table);
+            let told = told.unwrap();
+            match topic {
+                Topic::NothingUnusual => prop_assert!(told.nothing_unusual),
+                // Of two anomalies in the same words either will do.
+                Topic::Note(n) => prop_assert!(told.notes.iter().any(|t| compute(&table, Topic::Note(*t)) == compute(&table, Topic::Note(n)))),
+                Topic::Row(r) => prop_assert_eq!(told.rows, vec![r]),
+            }
+        }
+    }
+
+    #[test]
+    fn an_altered_digit_is_caught(table in any_table(), which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), digit in 0u8..10) {
+        let truth = all_true(&table);
+        let sentence = &truth[which.index(truth.len())];
+        // The digits of names are left as they are: a changed name is another test.
+        let name_digit = sentence.find("pump 3").map(|i| i + 5);
+        let digits: Vec<usize> = sentence.char_indices().filter(|(i, c)| c.is_ascii_digit() && Some(*i) != name_digit).map(|(i, _)| i).collect();
+        prop_assume!(!digits.is_empty());
+        let at = digits[place.index(digits.len())];
+        let mut altered = sentence.clone();
+        altered.replace_range(at..=at, &digit.to_string());
+        prop_assume!(altered != *sentence && !truth.contains(&altered));
+        // 08:00 and 8:00, 021.3 and 21.3, are the same number.
+        let same = |text: &str| text.replace(" 0", " ");
+        prop_assume!(same(&altered) != same(sentence));
+        let told = check(&table, &altered);
+        prop_assert!(told.is_err(), "{} passed as {}\n{}", sentence, altered, table);
+    }
+
+    #[test]
+    fn a_swapped_sensor_is_caught(table in any_table(), which in any::<prop::sample::Index>(), other in any::<prop::sample::Index>()) {
+        let truth = all_true(&table);
+        let sentence = &truth[which.index(truth.len())];
+        let rows = table.rows();
+        let from = rows.iter().find(|r| sentence.contains(&format!("The {} ", r.name))).unwrap();
+        let to = &rows[other.index(rows.len())];
+        prop_assume!(from.name != to.name);
+        let altered = sentence.replace(&from.name, &to.name);
+        // By chance the other sensor may have done the same.
+        let numbers_of = |s: &str| s.chars().any(|c| c.is_ascii_digit());
+        prop_assume!(numbers_of(&altered) && !truth.contains(&altered));
+        prop_assert!(check(&table, &altered).is_err(), "{} passed as {}\n{}", sentence, altered, table);
+        let unknown = sentence.replace(&from.name, "cellar pressure");
+        prop_assert!(check(&table, &unknown).is_err(), "{}", unknown);
+        let halved = sentence.replace(&from.name, from.name.split(' ').next().unwrap());
+        prop_assume!(halved != *sentence && !halved.contains("boiler"));
+        prop_assert!(check(&table, &halved).is_err(), "{}", halved);
+    }
+
+    #[test]
+    fn a_wrong_direction_is_caught(table in any_table()) {
+        let turned = [("rose", "fell"), ("fell", "rose"), (" up ", " down "), (" down ", " up "), ("above", "below"),
+            ("below", "above"), ("steady", "stuck"), ("lowest", "highest"), ("spiked to", "averaged"), ("averaged", "peaked at")];
+        let truth = all_true(&table);
+        for sentence in &truth {
+            for (word, other) in turned {
+                let altered = sentence.replace(word, other);
+                if altered != *sentence && !truth.contains(&altered) {
+                    prop_assert!(check(&table, &altered).is_err(), "{} passed as {}\n{}", sentence, altered, table);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_invented_unit_is_caught(table in any_table(), invented in select(vec!["°F", "kPa", "blorps", "W", "mm", "kg/h", "x", "ppm", "°Cs", "‰"])) {
+        for row in table.rows() {
+            for sentence in all_true(&table).iter().filter(|s| s.contains(&format!("The {} ", row.name))) {
+                let altered = match row.unit.as_str() {
+                    "" => sentence.replacen("averaged ", "averaged 1 ", 0).replace(" at ", &format!(" {invented} at ")),
+                    unit => sentence.replace(&format!(" {unit}"), &format!(" {invented}")),
+                };
+                if altered != *sentence {
+                    prop_assert!(check(&table, &altered).is_err(), "{} passed as {}\n{}", sentence, altered, table);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_whatever_makes_the_check_panic(text in "\\PC{0,80}") {
+        let table = table();
+        let _ = check(&table, &text);
+        let _ = check(&table, &format!("The kitchen temperature averaged 21.3{text}"));
+        let _ = named(&table, &text);
+    }
+}

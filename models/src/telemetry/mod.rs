@@ -1,0 +1,113 @@
+//! Sensor readings in numbers: windows in event time, streaming statistics in bounded memory, anomalies by named methods, the
+//! table that a language model words, the sentences that are computed from it, and the check that holds every text to it.
+//!
+//! Everything here is pure: readings come with their times, nothing looks at a clock. Sources, the store and the model stand
+//! elsewhere.
+
+pub mod anomaly;
+pub mod check;
+pub mod figure;
+pub mod parse;
+pub mod quantile;
+pub mod sentence;
+pub mod statistics;
+pub mod table;
+pub mod track;
+pub mod unit;
+pub mod window;
+pub mod windows;
+
+use serde::{Deserialize, Serialize};
+
+/// Microseconds in a second.
+const MICROS: i64 = 1_000_000;
+/// Values beyond this are no reading of any sensor; the square of it, summed a million times, is still a number.
+pub const LARGEST_VALUE: f64 = 1e15;
+/// Times before this are no time at which a reading was taken: 1990-01-01.
+const EARLIEST: i64 = 631_152_000 * MICROS;
+/// Nor after this: 2200-01-01.
+const LATEST: i64 = 7_258_118_400 * MICROS;
+
+/// A point in time: microseconds since 1970 in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Moment(pub i64);
+
+impl Moment {
+    /// Seconds from `earlier` to this, negative where it comes before.
+    pub fn seconds_since(self, earlier: Moment) -> f64 {
+        self.0.saturating_sub(earlier.0) as f64 / MICROS as f64
+    }
+
+    /// This moment and `seconds` more.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: f64) -> Moment {
+        Moment(self.0.saturating_add((seconds * MICROS as f64) as i64))
+    }
+
+    /// Whether a reading can have been taken then.
+    pub fn is_plausible(self) -> bool {
+        (EARLIEST..LATEST).contains(&self.0)
+    }
+
+    /// As jiff knows it.
+    pub fn timestamp(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.0.clamp(EARLIEST, LATEST)).expect("the range lies within jiff's")
+    }
+}
+
+impl From<jiff::Timestamp> for Moment {
+    fn from(timestamp: jiff::Timestamp) -> Self {
+        Moment(timestamp.as_microsecond())
+    }
+}
+
+/// The number of a sensor in the roster of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SensorId(pub u32);
+
+/// One value of one sensor at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// When it was taken.
+    pub at: Moment,
+    /// By which sensor.
+    pub sensor: SensorId,
+    /// Finite, and no larger than [`LARGEST_VALUE`] either way.
+    pub value: f64,
+}
+
+/// From one moment to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Its beginning.
+    pub from: Moment,
+    /// Its end.
+    pub to: Moment,
+}
+
+impl Span {
+    /// How long it is.
+    pub fn seconds(self) -> f64 {
+        self.to.seconds_since(self.from)
+    }
+}
+
+/// What is known of a sensor beside its readings.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SensorTraits {
+    /// What people call it; empty: its key, made readable.
+    pub name: String,
+    /// Its unit; empty: none.
+    pub unit: String,
+    /// Readings below this are an anomaly.
+    pub low: Option<f64>,
+    /// Readings above this are an anomaly.
+    pub high: Option<f64>,
+    /// How often it reports, in seconds; without it, the median of what was seen.
+    pub every_seconds: Option<f64>,
+    /// Digits after the point in tables and texts; without it, what its size asks for.
+    pub decimals: Option<u8>,
+}

@@ -1,0 +1,139 @@
+//! Units of measurement: how they are written, and which can be turned into which.
+
+/// What a unit measures, and how it is turned into the first unit of its kind: `value * scale + offset`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Conversion {
+    kind: Kind,
+    scale: f64,
+    offset: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Temperature,
+    Share,
+    Pressure,
+    Power,
+    Energy,
+    Voltage,
+    Current,
+    Length,
+    Speed,
+    Flow,
+    Volume,
+    Mass,
+    Frequency,
+    Illuminance,
+    Concentration,
+    Loudness,
+    Turns,
+    Time,
+}
+
+/// Every spelling: (spelling, kind, scale, offset). Scales of a kind are relative to its first line. SI brochure, 9th edition; a
+/// bar is 10^5 Pa, a mmHg 133.322 Pa, a mile 1609.344 m, a US gallon 3.785412 l.
+const UNITS: &[(&str, Kind, f64, f64)] = &[
+    ("°C", Kind::Temperature, 1.0, 0.0),
+    ("degrees Celsius", Kind::Temperature, 1.0, 0.0),
+    ("degrees", Kind::Temperature, 1.0, 0.0),
+    ("C", Kind::Temperature, 1.0, 0.0),
+    ("°F", Kind::Temperature, 5.0 / 9.0, -160.0 / 9.0),
+    ("degrees Fahrenheit", Kind::Temperature, 5.0 / 9.0, -160.0 / 9.0),
+    ("K", Kind::Temperature, 1.0, -273.15),
+    ("%", Kind::Share, 1.0, 0.0),
+    ("percent", Kind::Share, 1.0, 0.0),
+    ("hPa", Kind::Pressure, 1.0, 0.0),
+    ("mbar", Kind::Pressure, 1.0, 0.0),
+    ("kPa", Kind::Pressure, 10.0, 0.0),
+    ("Pa", Kind::Pressure, 0.01, 0.0),
+    ("bar", Kind::Pressure, 1000.0, 0.0),
+    ("mmHg", Kind::Pressure, 1.333_22, 0.0),
+    ("W", Kind::Power, 1.0, 0.0),
+    ("watts", Kind::Power, 1.0, 0.0),
+    ("kW", Kind::Power, 1e3, 0.0),
+    ("mW", Kind::Power, 1e-3, 0.0),
+    ("MW", Kind::Power, 1e6, 0.0),
+    ("Wh", Kind::Energy, 1.0, 0.0),
+    ("kWh", Kind::Energy, 1e3, 0.0),
+    ("MWh", Kind::Energy, 1e6, 0.0),
+    ("V", Kind::Voltage, 1.0, 0.0),
+    ("mV", Kind::Voltage, 1e-3, 0.0),
+    ("kV", Kind::Voltage, 1e3, 0.0),
+    ("volts", Kind::Voltage, 1.0, 0.0),
+    ("A", Kind::Current, 1.0, 0.0),
+    ("mA", Kind::Current, 1e-3, 0.0),
+    ("amps", Kind::Current, 1.0, 0.0),
+    ("m", Kind::Length, 1.0, 0.0),
+    ("mm", Kind::Length, 1e-3, 0.0),
+    ("cm", Kind::Length, 1e-2, 0.0),
+    ("km", Kind::Length, 1e3, 0.0),
+    ("m/s", Kind::Speed, 1.0, 0.0),
+    ("km/h", Kind::Speed, 1.0 / 3.6, 0.0),
+    ("mph", Kind::Speed, 0.447_04, 0.0),
+    ("l/min", Kind::Flow, 1.0, 0.0),
+    ("l/h", Kind::Flow, 1.0 / 60.0, 0.0),
+    ("m³/h", Kind::Flow, 1000.0 / 60.0, 0.0),
+    ("l", Kind::Volume, 1.0, 0.0),
+    ("litres", Kind::Volume, 1.0, 0.0),
+    ("m³", Kind::Volume, 1e3, 0.0),
+    ("kg", Kind::Mass, 1.0, 0.0),
+    ("g", Kind::Mass, 1e-3, 0.0),
+    ("Hz", Kind::Frequency, 1.0, 0.0),
+    ("kHz", Kind::Frequency, 1e3, 0.0),
+    ("lx", Kind::Illuminance, 1.0, 0.0),
+    ("lux", Kind::Illuminance, 1.0, 0.0),
+    ("ppm", Kind::Concentration, 1.0, 0.0),
+    ("ppb", Kind::Concentration, 1e-3, 0.0),
+    ("dB", Kind::Loudness, 1.0, 0.0),
+    ("rpm", Kind::Turns, 1.0, 0.0),
+    ("s", Kind::Time, 1.0, 0.0),
+    ("ms", Kind::Time, 1e-3, 0.0),
+];
+
+fn conversion(unit: &str) -> Option<Conversion> {
+    let found = UNITS.iter().find(|(spelling, ..)| *spelling == unit)?;
+    Some(Conversion { kind: found.1, scale: found.2, offset: found.3 })
+}
+
+/// Every spelling that is known.
+pub fn spellings() -> impl Iterator<Item = &'static str> {
+    UNITS.iter().map(|(spelling, ..)| *spelling)
+}
+
+/// `value` in the unit `from`, told in the unit `to`; a difference of two values has no offset. `None` where the one can't be
+/// turned into the other.
+pub fn convert(value: f64, from: &str, to: &str, is_difference: bool) -> Option<f64> {
+    if from == to {
+        return Some(value);
+    }
+    let (from, to) = (conversion(from)?, conversion(to)?);
+    if from.kind != to.kind {
+        return None;
+    }
+    let offset = |c: Conversion| if is_difference { 0.0 } else { c.offset };
+    Some((value * from.scale + offset(from) - offset(to)) / to.scale)
+}
+
+/// Whether the two are the same unit in different spellings.
+pub fn is_same(a: &str, b: &str) -> bool {
+    a == b || (conversion(a).is_some() && conversion(a) == conversion(b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_turn_into_their_own_kind_only() {
+        let near = |a: Option<f64>, b: f64| assert!((a.unwrap() - b).abs() < 1e-9, "{a:?} {b}");
+        near(convert(100.0, "°C", "°F", false), 212.0);
+        near(convert(10.0, "°C", "°F", true), 18.0);
+        near(convert(0.0, "°C", "K", false), 273.15);
+        near(convert(1.5, "kW", "W", false), 1500.0);
+        near(convert(1013.0, "hPa", "bar", false), 1.013);
+        assert_eq!(convert(1.0, "°C", "%", false), None);
+        assert_eq!(convert(1.0, "blorps", "%", false), None);
+        assert_eq!(convert(1.0, "blorps", "blorps", false), Some(1.0));
+        assert!(is_same("percent", "%") && !is_same("mW", "MW") && !is_same("blorps", "glorps"));
+    }
+}

@@ -1,0 +1,702 @@
+//! MQTT 3.1.1 and 5 over TCP or TLS, as much of it as a source and an outlet need: connect, subscribe, receive at QoS 0 and 1
+//! with acknowledgements sent when we say so, publish at QoS 1, keep alive. One blocking connection, no threads of its own.
+//!
+//! Written here because the crates bring an async runtime, or are codecs without the connection. Packets from the broker are
+//! bounded in length before anything is allocated. Sources: OASIS MQTT 3.1.1 and MQTT 5.0.
+
+use std::fmt;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// A packet from the broker is at most this long.
+const MAX_PACKET: usize = 1 << 20;
+/// Bytes read at once.
+const BLOCK: usize = 64 << 10;
+/// Messages that the broker may leave unacknowledged; MQTT 5 tells it so.
+const RECEIVE_MAXIMUM: u16 = 10_000;
+
+/// Which protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Version {
+    /// 3.1.1.
+    #[serde(rename = "3.1.1")]
+    V3,
+    /// 5.0.
+    #[serde(rename = "5")]
+    V5,
+}
+
+/// A broker's address: `mqtt://host:1883/topic/filter` or `mqtts://host:8883/topic/filter`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MqttUrl {
+    /// Whether TLS is spoken.
+    pub tls: bool,
+    /// The host.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// What stands behind the host; empty: `#`.
+    pub topic: String,
+}
+
+impl FromStr for MqttUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("{text:?} is no broker: {what}; write it as mqtt://host:1883/home/#");
+        let (tls, rest) = match text.split_once("://") {
+            Some(("mqtt", rest)) => (false, rest),
+            Some(("mqtts", rest)) => (true, rest),
+            _ => return Err(wrong("it begins with neither mqtt:// nor mqtts://")),
+        };
+        let (authority, topic) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('@') {
+            return Err(wrong("user and password belong into mqtt.user and mqtt.password_file"));
+        }
+        let port_of = |p: &str| p.parse::<u16>().map_err(|_| wrong("the port is no number"));
+        let default = if tls { 8883 } else { 1883 };
+        let (host, port) = match authority.strip_prefix('[').and_then(|a| a.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':').map_or(Ok(default), port_of)?),
+            None => match authority.rsplit_once(':') {
+                Some((host, port)) => (host, port_of(port)?),
+                None => (authority, default),
+            },
+        };
+        if host.is_empty() {
+            return Err(wrong("the host is missing"));
+        }
+        Ok(MqttUrl { tls, host: host.to_owned(), port, topic: topic.to_owned() })
+    }
+}
+
+impl fmt::Display for MqttUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", if self.tls { "mqtts" } else { "mqtt" }, self.host, self.port)
+    }
+}
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// Where.
+    pub url: MqttUrl,
+    /// Which protocol.
+    pub version: Version,
+    /// Who we are; the broker keeps what it has for us under this name.
+    pub client_id: String,
+    /// User and password.
+    pub login: Option<(String, String)>,
+    /// Authorities to trust instead of the well-known ones, a PEM file.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the broker shall keep messages for us while we are away.
+    pub keep_session: bool,
+    /// How often we say that we are still there.
+    pub keep_alive: Duration,
+}
+
+/// What went wrong between us and a broker.
+#[derive(Debug, Error)]
+pub enum MqttError {
+    /// Nobody there, or the line broke.
+    #[error("the broker {broker} can't be reached: {reason}")]
+    Unreachable {
+        /// The broker.
+        broker: String,
+        /// The system's word.
+        reason: String,
+    },
+    /// The broker does not want us.
+    #[error("the broker {broker} refuses the connection: {reason}")]
+    Refused {
+        /// The broker.
+        broker: String,
+        /// Its reason.
+        reason: String,
+    },
+    /// What it says is no MQTT.
+    #[error("the broker {broker} says what is no MQTT: {reason}")]
+    Protocol {
+        /// The broker.
+        broker: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Our side of TLS can't be set up.
+    #[error("TLS can't be used: {0}")]
+    Tls(String),
+}
+
+/// A message from the broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its topic.
+    pub topic: String,
+    /// What it says.
+    pub payload: Vec<u8>,
+    /// Its number, to be acknowledged; `None` at QoS 0.
+    pub number: Option<u16>,
+}
+
+/// What the broker sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Packet {
+    Publish(Message),
+    /// (number, whether it was taken)
+    Puback(u16, bool),
+    Suback(Vec<u8>),
+    Connack(u8),
+    Pingresp,
+    Disconnect(u8),
+    Other,
+}
+
+trait Line: Read + Write + Send {}
+impl<T: Read + Write + Send> Line for T {}
+
+/// An open connection.
+pub struct Connection {
+    line: Box<dyn Line>,
+    socket: TcpStream,
+    broker: String,
+    version: Version,
+    keep_alive: Duration,
+    inbox: Vec<u8>,
+    taken: usize,
+    outbox: Vec<u8>,
+    last_sent: Instant,
+    last_heard: Instant,
+    next_number: u16,
+}
+
+impl Connection {
+    /// Connects and says who we are.
+    ///
+    /// # Errors
+    /// The broker can't be reached, refuses, or is none.
+    pub fn open(options: &ConnectOptions) -> Result<Connection, MqttError> {
+        let broker = options.url.to_string();
+        let unreachable = |reason: String| MqttError::Unreachable { broker: broker.clone(), reason };
+        let addresses = (options.url.host.as_str(), options.url.port).to_socket_addrs();
+        let mut last = "its name has no address".to_owned();
+        let mut socket = None;
+        for address in addresses.map_err(|e| unreachable(e.to_string()))? {
+            match TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
+                Ok(connected) => {
+                    socket = Some(connected);
+                    break;
+                }
+                Err(error) => last = error.to_string(),
+            }
+        }
+        let socket = socket.ok_or_else(|| unreachable(last))?;
+        let prepare = |socket: &TcpStream| -> std::io::Result<TcpStream> {
+            socket.set_nodelay(true)?;
+            socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+            socket.set_write_timeout(Some(Duration::from_secs(30)))?;
+            socket.try_clone()
+        };
+        let handle = prepare(&socket).map_err(|e| unreachable(e.to_string()))?;
+        let line: Box<dyn Line> = if options.url.tls { Box::new(tls(options, socket)?) } else { Box::new(socket) };
+        let now = Instant::now();
+        let mut connection = Connection {
+            line,
+            socket: handle,
+            broker: broker.clone(),
+            version: options.version,
+            keep_alive: options.keep_alive,
+            inbox: Vec::new(),
+            taken: 0,
+            outbox: connect_packet(options),
+            last_sent: now,
+            last_heard: now,
+            next_number: 0,
+        };
+        connection.flush()?;
+        let begun = Instant::now();
+        loop {
+            match connection.packet()? {
+                Some(Packet::Connack(0)) => return Ok(connection),
+                Some(Packet::Connack(code)) => {
+                    return Err(MqttError::Refused { broker, reason: refusal(options.version, code) });
+                }
+                Some(_) => return Err(connection.protocol("it answers with something else than CONNACK")),
+                None if begun.elapsed() > Duration::from_secs(10) => {
+                    return Err(unreachable("it does not answer".to_owned()));
+                }
+                None => {
+                    connection.receive()?;
+                }
+            }
+        }
+    }
+
+    /// How long [`Connection::receive`] waits for the broker to say something.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn set_patience(&mut self, patience: Duration) -> Result<(), MqttError> {
+        self.socket.set_read_timeout(Some(patience)).map_err(|e| self.broken(&e))
+    }
+
+    /// Subscribes at QoS 1 and waits until the broker agrees.
+    ///
+    /// # Errors
+    /// The broker refuses a filter, or the line breaks. Messages that come in between are handed to `take`.
+    pub fn subscribe(&mut self, filters: &[String], take: &mut dyn FnMut(Message)) -> Result<(), MqttError> {
+        let number = self.number();
+        let mut body = number.to_be_bytes().to_vec();
+        if self.version == Version::V5 {
+            body.push(0);
+        }
+        for filter in filters {
+            text(&mut body, filter);
+            body.push(1);
+        }
+        packet(&mut self.outbox, 0x82, &body);
+        self.flush()?;
+        let begun = Instant::now();
+        loop {
+            match self.packet()? {
+                Some(Packet::Suback(codes)) => {
+                    return match codes.iter().position(|c| *c >= 0x80) {
+                        Some(i) => Err(MqttError::Refused {
+                            broker: self.broker.clone(),
+                            reason: format!(
+                                "it does not let us read {}",
+                                filters.get(i).map_or("that", String::as_str)
+                            ),
+                        }),
+                        None => Ok(()),
+                    };
+                }
+                Some(Packet::Publish(message)) => take(message),
+                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(_) => {}
+                None if begun.elapsed() > Duration::from_secs(10) => {
+                    return Err(self.protocol("it does not answer a subscription"));
+                }
+                None => {
+                    self.receive()?;
+                }
+            }
+        }
+    }
+
+    /// The next message that has arrived, if one has; without waiting.
+    ///
+    /// # Errors
+    /// The broker says what is no MQTT, or ends the connection.
+    pub fn message(&mut self) -> Result<Option<Message>, MqttError> {
+        loop {
+            match self.packet()? {
+                None => return Ok(None),
+                Some(Packet::Publish(message)) => return Ok(Some(message)),
+                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Acknowledges messages; they leave with the next flush.
+    pub fn acknowledge(&mut self, numbers: &[u16]) {
+        for number in numbers {
+            packet(&mut self.outbox, 0x40, &number.to_be_bytes());
+        }
+    }
+
+    /// Publishes at QoS 1 and waits until the broker has it.
+    ///
+    /// # Errors
+    /// It does not take it, or the line breaks.
+    pub fn publish(&mut self, topic: &str, payload: &[u8], retain: bool) -> Result<(), MqttError> {
+        let number = self.publish_ahead(topic, payload, retain);
+        self.flush()?;
+        let begun = Instant::now();
+        loop {
+            match self.packet()? {
+                Some(Packet::Puback(n, taken)) if n == number => {
+                    return if taken { Ok(()) } else { Err(self.protocol("it does not take our message")) };
+                }
+                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(_) => {}
+                None if begun.elapsed() > Duration::from_secs(10) => {
+                    return Err(self.protocol("it does not acknowledge our message"));
+                }
+                None => {
+                    self.receive()?;
+                }
+            }
+        }
+    }
+
+    /// Writes a message at QoS 1 without waiting; answers its number (see [`Connection::acknowledged`]).
+    pub fn publish_ahead(&mut self, topic: &str, payload: &[u8], retain: bool) -> u16 {
+        let number = self.number();
+        let mut body = Vec::with_capacity(topic.len() + payload.len() + 8);
+        text(&mut body, topic);
+        body.extend_from_slice(&number.to_be_bytes());
+        if self.version == Version::V5 {
+            body.push(0);
+        }
+        body.extend_from_slice(payload);
+        packet(&mut self.outbox, 0x32 | u8::from(retain), &body);
+        number
+    }
+
+    /// The number of our next message that the broker has acknowledged, if one has arrived.
+    ///
+    /// # Errors
+    /// As [`Connection::message`].
+    pub fn acknowledged(&mut self) -> Result<Option<u16>, MqttError> {
+        loop {
+            match self.packet()? {
+                None => return Ok(None),
+                Some(Packet::Puback(number, true)) => return Ok(Some(number)),
+                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Waits for bytes, as long as the patience lasts; keeps the connection alive. Answers whether any came.
+    ///
+    /// # Errors
+    /// The line broke, or the broker has been silent for too long.
+    pub fn receive(&mut self) -> Result<bool, MqttError> {
+        if self.last_sent.elapsed() > self.keep_alive / 2 {
+            packet(&mut self.outbox, 0xc0, &[]);
+            self.flush()?;
+        }
+        if self.last_heard.elapsed() > self.keep_alive * 2 {
+            let reason = "it has fallen silent".to_owned();
+            return Err(MqttError::Unreachable { broker: self.broker.clone(), reason });
+        }
+        if self.taken > 0 {
+            self.inbox.drain(..self.taken);
+            self.taken = 0;
+        }
+        let held = self.inbox.len();
+        self.inbox.resize(held + BLOCK, 0);
+        let read = self.line.read(&mut self.inbox[held..]);
+        self.inbox.truncate(held + read.as_ref().map_or(0, |n| *n));
+        match read {
+            Ok(0) => {
+                let reason = "it closed the connection".to_owned();
+                Err(MqttError::Unreachable { broker: self.broker.clone(), reason })
+            }
+            Ok(_) => {
+                self.last_heard = Instant::now();
+                Ok(true)
+            }
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(self.broken(&error)),
+        }
+    }
+
+    /// Sends what was written.
+    ///
+    /// # Errors
+    /// The line broke.
+    pub fn flush(&mut self) -> Result<(), MqttError> {
+        if self.outbox.is_empty() {
+            return Ok(());
+        }
+        let outbox = std::mem::take(&mut self.outbox);
+        let sent = self.line.write_all(&outbox).and_then(|()| self.line.flush());
+        self.last_sent = Instant::now();
+        sent.map_err(|e| self.broken(&e))
+    }
+
+    /// Takes leave.
+    pub fn close(mut self) {
+        packet(&mut self.outbox, 0xe0, &[]);
+        let _ = self.flush();
+    }
+
+    fn number(&mut self) -> u16 {
+        self.next_number = self.next_number.checked_add(1).unwrap_or(1);
+        self.next_number
+    }
+
+    fn broken(&self, error: &std::io::Error) -> MqttError {
+        MqttError::Unreachable { broker: self.broker.clone(), reason: error.to_string() }
+    }
+
+    fn protocol(&self, reason: &str) -> MqttError {
+        MqttError::Protocol { broker: self.broker.clone(), reason: reason.to_owned() }
+    }
+
+    fn ended(&self, code: u8) -> MqttError {
+        MqttError::Refused {
+            broker: self.broker.clone(),
+            reason: format!("it ended the connection with code {code:#04x}"),
+        }
+    }
+
+    /// The next whole packet, if one has arrived.
+    fn packet(&mut self) -> Result<Option<Packet>, MqttError> {
+        match decode(&self.inbox[self.taken..], self.version) {
+            Ok(None) => Ok(None),
+            Ok(Some((packet, length))) => {
+                self.taken += length;
+                Ok(Some(packet))
+            }
+            Err(reason) => Err(self.protocol(reason)),
+        }
+    }
+}
+
+fn tls(options: &ConnectOptions, socket: TcpStream) -> Result<StreamOwned<ClientConnection, TcpStream>, MqttError> {
+    let wrong = |what: String| MqttError::Tls(what);
+    let mut roots = RootCertStore::empty();
+    match &options.ca_file {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(path) => {
+            let unreadable =
+                |e: &dyn fmt::Display| wrong(format!("the authorities in {} can't be read: {e}", path.display()));
+            for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(&e))? {
+                roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
+            }
+            if roots.is_empty() {
+                return Err(unreadable(&"there are none"));
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| wrong(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(options.url.host.clone()).map_err(|e| wrong(e.to_string()))?;
+    let client = ClientConnection::new(Arc::new(config), name).map_err(|e| wrong(e.to_string()))?;
+    Ok(StreamOwned::new(client, socket))
+}
+
+fn connect_packet(options: &ConnectOptions) -> Vec<u8> {
+    let mut body = Vec::new();
+    text(&mut body, "MQTT");
+    body.push(if options.version == Version::V5 { 5 } else { 4 });
+    let mut flags = if options.keep_session { 0 } else { 0x02 };
+    if let Some((_, password)) = &options.login {
+        flags |= 0x80 | if password.is_empty() { 0 } else { 0x40 };
+    }
+    body.push(flags);
+    body.extend_from_slice(&(options.keep_alive.as_secs().clamp(1, 65_535) as u16).to_be_bytes());
+    if options.version == Version::V5 {
+        let mut properties = vec![0x21];
+        properties.extend_from_slice(&RECEIVE_MAXIMUM.to_be_bytes());
+        properties.push(0x27);
+        properties.extend_from_slice(&(MAX_PACKET as u32).to_be_bytes());
+        if options.keep_session {
+            properties.push(0x11); // Session expiry: a week.
+            properties.extend_from_slice(&604_800u32.to_be_bytes());
+        }
+        length(&mut body, properties.len());
+        body.extend(properties);
+    }
+    text(&mut body, &options.client_id);
+    if let Some((user, password)) = &options.login {
+        text(&mut body, user);
+        if !password.is_empty() {
+            text(&mut body, password);
+        }
+    }
+    let mut out = Vec::new();
+    packet(&mut out, 0x10, &body);
+    out
+}
+
+fn refusal(version: Version, code: u8) -> String {
+    let reason = match (version, code) {
+        (Version::V3, 1) | (Version::V5, 0x84) => "it does not speak this version of MQTT: set mqtt.version",
+        (Version::V3, 2) | (Version::V5, 0x85) => "it does not like our name: set mqtt.client_id",
+        (Version::V3, 3) | (Version::V5, 0x88 | 0x89) => "it is not available",
+        (Version::V3, 4) | (Version::V5, 0x86) => "wrong user or password: set mqtt.user and mqtt.password_file",
+        (Version::V3, 5) | (Version::V5, 0x87) => "not authorized: set mqtt.user and mqtt.password_file",
+        _ => return format!("code {code:#04x}"),
+    };
+    reason.to_owned()
+}
+
+fn text(out: &mut Vec<u8>, text: &str) {
+    let bytes = &text.as_bytes()[..text.len().min(usize::from(u16::MAX))];
+    out.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
+    out.extend_from_slice(bytes);
+}
+
+fn length(out: &mut Vec<u8>, mut n: usize) {
+    loop {
+        let byte = (n % 128) as u8;
+        n /= 128;
+        out.push(if n > 0 { byte | 0x80 } else { byte });
+        if n == 0 {
+            return;
+        }
+    }
+}
+
+fn packet(out: &mut Vec<u8>, head: u8, body: &[u8]) {
+    out.push(head);
+    length(out, body.len());
+    out.extend_from_slice(body);
+}
+
+/// A variable byte integer: its value and its length; `None` where it is not all there.
+fn read_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, &'static str> {
+    let mut value = 0;
+    for (i, byte) in bytes.iter().enumerate().take(4) {
+        value |= usize::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            return Ok(Some((value, i + 1)));
+        }
+    }
+    if bytes.len() >= 4 { Err("a length of more than four bytes") } else { Ok(None) }
+}
+
+fn read_u16(bytes: &[u8], at: usize) -> Result<u16, &'static str> {
+    match bytes.get(at..at + 2) {
+        Some(&[high, low]) => Ok(u16::from_be_bytes([high, low])),
+        _ => Err("a packet that is shorter than it should be"),
+    }
+}
+
+/// A packet at the beginning of `bytes` and its length; `None` where it is not all there.
+fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'static str> {
+    let Some(&head) = bytes.first() else { return Ok(None) };
+    let Some((body_length, length_bytes)) = read_length(&bytes[1..])? else { return Ok(None) };
+    if body_length > MAX_PACKET {
+        return Err("a packet of more than a mebibyte");
+    }
+    let start = 1 + length_bytes;
+    let Some(body) = bytes.get(start..start + body_length) else { return Ok(None) };
+    let v5 = version == Version::V5;
+    let code_at = |at: usize| body.get(at).copied().unwrap_or(0);
+    let packet = match head >> 4 {
+        2 => Packet::Connack(body.get(1).copied().ok_or("a CONNACK without a code")?),
+        3 => {
+            let topic_length = usize::from(read_u16(body, 0)?);
+            let topic = body.get(2..2 + topic_length).ok_or("a topic that is longer than its packet")?;
+            let topic = std::str::from_utf8(topic).map_err(|_| "a topic that is no UTF-8")?.to_owned();
+            let mut at = 2 + topic_length;
+            let number = match (head >> 1) & 3 {
+                0 => None,
+                1 | 2 => {
+                    at += 2;
+                    Some(read_u16(body, at - 2)?)
+                }
+                _ => return Err("a quality of service of 3"),
+            };
+            if v5 {
+                let rest = body.get(at..).ok_or("a packet that is shorter than it should be")?;
+                let (properties, n) = read_length(rest)?.ok_or("properties without a length")?;
+                at += n + properties;
+            }
+            let payload = body.get(at..).ok_or("properties that are longer than their packet")?.to_vec();
+            Packet::Publish(Message { topic, payload, number })
+        }
+        4 => Packet::Puback(read_u16(body, 0)?, code_at(2) < 0x80),
+        9 => {
+            let mut at = 2;
+            if v5 {
+                let (properties, n) =
+                    read_length(body.get(2..).unwrap_or(&[]))?.ok_or("properties without a length")?;
+                at += n + properties;
+            }
+            Packet::Suback(body.get(at..).unwrap_or(&[]).to_vec())
+        }
+        13 => Packet::Pingresp,
+        14 => Packet::Disconnect(code_at(0)),
+        _ => Packet::Other,
+    };
+    Ok(Some((packet, start + body_length)))
+}
+
+/// Whether `topic` is one that `filter` asks for.
+pub fn matches(filter: &str, topic: &str) -> bool {
+    let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
+    loop {
+        match (filter.next(), topic.next()) {
+            (Some("#"), _) => return true,
+            (Some("+"), Some(_)) => {}
+            (Some(f), Some(t)) if f == t => {}
+            (None, None) => return true,
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_are_read_and_refused_with_the_reason() {
+        let url: MqttUrl = "mqtts://hub.local/home/+/temperature".parse().unwrap();
+        assert_eq!((url.tls, url.port, url.topic.as_str()), (true, 8883, "home/+/temperature"));
+        let url: MqttUrl = "mqtt://[::1]:2883".parse().unwrap();
+        assert_eq!((url.host.as_str(), url.port, url.topic.as_str()), ("::1", 2883, ""));
+        for wrong in ["http://x", "mqtt://", "mqtt://host:many", "mqtt://user:pw@host/x"] {
+            assert!(wrong.parse::<MqttUrl>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn filters_match_as_the_standard_says() {
+        for (filter, topic, fits) in [
+            ("home/#", "home/a/b", true),
+            ("home/#", "home", true),
+            ("#", "a/b", true),
+            ("home/+/t", "home/a/t", true),
+            ("home/+", "home/a/t", false),
+            ("home/a", "home/b", false),
+            ("+", "a", true),
+        ] {
+            assert_eq!(matches(filter, topic), fits, "{filter} {topic}");
+        }
+    }
+
+    #[test]
+    fn what_we_write_is_what_we_would_read() {
+        for version in [Version::V3, Version::V5] {
+            let mut body = Vec::new();
+            text(&mut body, "home/a");
+            body.extend_from_slice(&7u16.to_be_bytes());
+            if version == Version::V5 {
+                body.push(0);
+            }
+            body.extend_from_slice(&[b'x'; 300]);
+            let mut bytes = Vec::new();
+            packet(&mut bytes, 0x32, &body);
+            bytes.push(0xd0);
+            let (found, n) = decode(&bytes, version).unwrap().unwrap();
+            let message = Message { topic: "home/a".to_owned(), payload: vec![b'x'; 300], number: Some(7) };
+            assert_eq!((found, n), (Packet::Publish(message), bytes.len() - 1));
+            assert!((0..n).all(|cut| decode(&bytes[..cut], version).unwrap().is_none()));
+        }
+        assert!(decode(&[0x30, 0xff, 0xff, 0xff, 0x7f], Version::V3).is_err());
+        assert!(decode(&[0x30, 0xff, 0xff, 0xff, 0xff, 0x01], Version::V3).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_whatever_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), five in any::<bool>()) {
+            let _ = decode(&bytes, if five { Version::V5 } else { Version::V3 });
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The sensors of a run: each key gets a number when it is first heard of, a readable name that no other has, and what the
+//! configuration knows of it. Their number is bounded.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use nearfield_models::telemetry::check::readable_name;
+use nearfield_models::telemetry::{SensorId, SensorTraits};
+
+/// The sensors.
+#[derive(Debug)]
+pub struct Roster {
+    known: BTreeMap<String, SensorTraits>,
+    only_known: bool,
+    most: usize,
+    ids: HashMap<String, SensorId>,
+    names: HashSet<String>,
+    introduced: Vec<(String, SensorTraits)>,
+}
+
+impl Roster {
+    /// At most `most` sensors. `known` is what the configuration says of some; with `only_known` all others are passed over.
+    pub fn new(known: BTreeMap<String, SensorTraits>, only_known: bool, most: usize) -> Roster {
+        Roster { known, only_known, most, ids: HashMap::new(), names: HashSet::new(), introduced: Vec::new() }
+    }
+
+    /// The number of a sensor; `None` when there is no room for it or it is not wanted. `unit` is what the input says.
+    pub fn id(&mut self, key: &str, unit: &str) -> Option<SensorId> {
+        if let Some(id) = self.ids.get(key) {
+            return Some(*id);
+        }
+        if self.ids.len() >= self.most || (self.only_known && !self.known.contains_key(key)) {
+            return None;
+        }
+        let mut traits = self.known.get(key).cloned().unwrap_or_default();
+        let name = if traits.name.is_empty() { friendly_name(key) } else { readable_name(&traits.name) };
+        traits.name = self.unique(name);
+        if traits.unit.is_empty() {
+            traits.unit = unit.chars().filter(|c| !c.is_control()).take(12).collect::<String>().trim().to_owned();
+        }
+        let id = SensorId(self.ids.len() as u32);
+        self.ids.insert(key.to_owned(), id);
+        self.introduced.push((key.to_owned(), traits));
+        Some(id)
+    }
+
+    /// Whether the configuration passes this sensor over, so that leaving it out is no loss.
+    pub fn is_unwanted(&self, key: &str) -> bool {
+        self.only_known && !self.known.contains_key(key)
+    }
+
+    /// The sensors that were introduced since this was last asked.
+    pub fn take_introduced(&mut self) -> Vec<(String, SensorTraits)> {
+        std::mem::take(&mut self.introduced)
+    }
+
+    fn unique(&mut self, name: String) -> String {
+        let mut candidate = name.clone();
+        let mut n = 1;
+        while !self.names.insert(candidate.to_lowercase()) {
+            n += 1;
+            candidate = format!("{name} no {n}");
+        }
+        candidate
+    }
+}
+
+/// `home/kitchen/temperature` and `sensor.kitchen_temperature` become `kitchen temperature`; abbreviations keep their capitals.
+fn friendly_name(key: &str) -> String {
+    let parts: Vec<&str> = key.split('/').filter(|p| !p.is_empty()).collect();
+    let last = match parts.as_slice() {
+        [.., place, what] => format!("{place} {what}"),
+        _ => key.trim_start_matches("sensor.").to_owned(),
+    };
+    let name = readable_name(&last);
+    let words = name.split(' ').map(|word| {
+        let is_plain = word.chars().skip(1).all(|c| c.is_lowercase());
+        if is_plain { word.to_lowercase() } else { word.to_owned() }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_become_names_that_people_read_and_that_differ() {
+        let mut roster = Roster::new(BTreeMap::new(), false, 10);
+        for key in ["home/kitchen/temperature", "sensor.kitchen_temperature", "CO2", "Temperature", "a\nb: c"] {
+            roster.id(key, "").unwrap();
+        }
+        let names: Vec<String> = roster.take_introduced().into_iter().map(|(_, t)| t.name).collect();
+        assert_eq!(names, ["kitchen temperature", "kitchen temperature no 2", "CO2", "temperature", "a b c"]);
+        assert!(roster.take_introduced().is_empty());
+    }
+
+    #[test]
+    fn the_number_of_sensors_is_bounded() {
+        let mut roster = Roster::new(BTreeMap::new(), false, 2);
+        assert_eq!(roster.id("a", "").map(|i| i.0), Some(0));
+        assert_eq!(roster.id("b", "").map(|i| i.0), Some(1));
+        assert_eq!(roster.id("c", ""), None);
+        assert_eq!(roster.id("a", "").map(|i| i.0), Some(0));
+    }
+}
