@@ -305,6 +305,9 @@ impl Describe {
                 Event::Logits(_) => {}
             }
         }
+        if self.options.constraint.is_some() {
+            return Ok(caption);
+        }
         // One line: a caption is a line of the output.
         Ok(caption.split_whitespace().collect::<Vec<_>>().join(" "))
     }

@@ -554,6 +554,25 @@ mod tests {
     }
 
     #[test]
+    fn a_caption_of_a_picture_that_a_voice_passed_is_what_it_would_have_been() {
+        let (llm, thread) = bundled();
+        let describe = |session: SessionId| {
+            let (prompt, rows) = with_picture(&llm, 3);
+            llm.run_with(Job { prompt, ..job(&llm, session, "", 60) }, Extras { rows, choices: Vec::new() })
+        };
+        let alone = outcome(&describe(open(&llm, Urgency::Caption)));
+        let under_way = describe(open(&llm, Urgency::Caption));
+        let voice = open(&llm, Urgency::Voice);
+        for _ in 0..3 {
+            outcome(&llm.run(job(&llm, voice, "<|user|>Hello.<|end|><|assistant|>", 2)));
+        }
+        let disturbed = outcome(&under_way);
+        assert_eq!((disturbed.0, disturbed.1), (alone.0, alone.1));
+        drop(llm);
+        thread.join().unwrap();
+    }
+
+    #[test]
     fn soft_tokens_that_do_not_fit_their_places_are_refused() {
         let (llm, _thread) = bundled();
         let (prompt, mut rows) = with_picture(&llm, 1);

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use nearfield_models::vision::{Picture, encode_jpeg};
-use nearfield_tests::{Ran, arg, finish, nearfield, root, run, run_with_input, skipped, wait_for};
+use nearfield_tests::{Ran, arg, assets, finish, nearfield, root, run, run_with_input, skipped, wait_for};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -190,6 +190,83 @@ fn what_was_complete_is_in_the_file_when_the_program_is_ended() {
     child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
     assert!(text.contains("2 captions"), "{text}");
     assert_eq!(events(&file).len(), 2);
+}
+
+#[test]
+fn a_webhook_that_refuses_gets_the_captions_from_the_spool_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = format!("outlets.spool={}", folder.path().display());
+    let run_with = |url: &str| {
+        let hook = format!("outlets.webhook={url}");
+        let args = [&["caption", "--input", "-", "--json", "--set", &spool, "--set", &hook], &BLIND[..]].concat();
+        lines(&run_with_input(&args, &sequence(&[0, 1]).concat())).1
+    };
+    // Nobody there: the captions are made all the same, and wait.
+    assert_eq!(run_with("http://127.0.0.1:1/hook")["captions"], 2);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut bodies = Vec::new();
+        while bodies.len() < 4 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let (mut text, mut block) = (String::new(), [0; 4096]);
+            let body = loop {
+                let n = stream.read(&mut block).unwrap();
+                text.push_str(&String::from_utf8_lossy(&block[..n]));
+                let body = text.split_once("\r\n\r\n").and_then(|(_, b)| serde_json::from_str::<Value>(b).ok());
+                if let Some(body) = body {
+                    break body;
+                }
+            };
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
+            bodies.push(body["frame"].as_u64().unwrap());
+        }
+        bodies
+    });
+    assert_eq!(run_with(&url)["captions"], 2);
+    assert_eq!(server.join().unwrap(), [1, 12, 1, 12], "those of the first run, then those of the second");
+}
+
+/// The words of each bundled picture, as they were drawn.
+fn drawn() -> Vec<(String, String)> {
+    let text = std::fs::read_to_string(assets().join("pictures/scenes.json")).unwrap();
+    let told: serde_json::Map<String, Value> = serde_json::from_str(&text).unwrap();
+    told.into_iter().map(|(file, words)| (file, words.as_str().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn the_bundled_sequence_is_read_as_it_was_drawn_and_a_scene_that_stays_is_free() {
+    let input = assets().join("pictures");
+    let args =
+        ["caption", "--input", arg(&input), "--json", "--set", "output.all=true", "--set", "gate.min_interval_ms=0"];
+    let (found, summary) = lines(&run(&args));
+    let drawn = drawn();
+    assert_eq!(found.len(), drawn.len());
+    for (line, (file, words)) in found.iter().zip(&drawn) {
+        assert!(line["source"].as_str().unwrap().ends_with(file.as_str()));
+        assert_eq!(line["words"].as_str().unwrap(), words, "{file}");
+        // Three pictures of each scene: the first is described, the others cost nothing.
+        let first = file.ends_with("-1.jpg");
+        assert_eq!(line["changed"], first, "{file}: {line}");
+        assert_eq!(line["tokens"]["prefilled"].as_u64().unwrap() > 0, first, "{file}: {line}");
+    }
+    assert_eq!((summary["captions"].as_u64(), summary["language_model"].as_u64()), (Some(7), Some(7)), "{summary}");
+    let caption = |i: usize| found[i]["caption"].as_str().unwrap();
+    assert_eq!(caption(3), "A red car on the left and a house on the right.");
+    assert_eq!(caption(15), "A house on the right, at night.");
+}
+
+#[test]
+fn a_caption_fits_the_schema_that_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let schema = folder.path().join("schema.json");
+    let text = r#"{"type": "object", "properties": {"things": {"enum": ["none", "some"]}}, "required": ["things"], "additionalProperties": false}"#;
+    std::fs::write(&schema, text).unwrap();
+    let (input, set) = (assets().join("pictures/02-1.jpg"), format!("output.schema={}", schema.display()));
+    let (found, _) = lines(&run(&["caption", "--input", arg(&input), "--json", "--set", &set]));
+    let caption: Value = serde_json::from_str(found[0]["caption"].as_str().unwrap()).unwrap();
+    assert!(["none", "some"].contains(&caption["things"].as_str().unwrap()), "{caption}");
+    assert_eq!(found[0]["written_by"], "model");
 }
 
 #[test]
