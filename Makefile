@@ -26,7 +26,7 @@ build: setup ## Build the program: target/release/nearfield.
 	@$(CARGO) build --release --quiet --workspace
 
 bench: build ## Measure this machine: the voice pipeline, its parts, and the overlap.
-	@for what in stt llm tts voice report; do echo "== $$what"; $(BIN) bench $$what || exit 1; done
+	@for what in stt llm tts voice caption report; do echo "== $$what"; $(BIN) bench $$what || exit 1; done
 
 setup: ## Install what is missing: Debian packages, ONNX Runtime.
 	@sh assets/setup/setup.sh build

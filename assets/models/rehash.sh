@@ -2,7 +2,7 @@
 # Writes the size and the SHA-256 of every bundled model into models.toml, after a training has put new files here.
 set -eu
 cd "$(dirname "$0")"
-for file in *.bin *.gguf *.onnx; do
+for file in *.bin *.gguf *.onnx see-nano.toml; do
     [ -f "$file" ] || continue
     bytes=$(wc -c <"$file")
     hash=$(sha256sum "$file" | cut -d' ' -f1)

@@ -18,6 +18,14 @@ echo "== nearfield transcribe: what the answers sound like to the recognizer"
 "$bin" transcribe out/answers.wav
 
 echo
+echo "== nearfield caption: a street on which little happens, three pictures of each scene (models: see-nano, talk-nano)"
+echo "   * a new caption, = the same scene: no time at the language model"
+rm -f out/events.jsonl
+"$bin" caption --input assets/pictures --set output.all=true --snapshots out/snapshots --events out/events.jsonl
+echo "the snapshots:    out/snapshots"
+echo "the events:       out/events.jsonl"
+
+echo
 echo "== nearfield report: a day of four sensors with a spike, a gap and a slow drift (assets/telemetry/day.csv)"
 "$bin" report --input assets/telemetry/day.csv --window 1d --set window.zone=UTC
 "$bin" report --input assets/telemetry/day.csv --window 1d --set window.zone=UTC --output out/report.html --plot out/report.png

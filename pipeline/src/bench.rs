@@ -14,6 +14,7 @@ use nearfield_stages::capture::{Pace, Source, StopSignal};
 use nearfield_stages::play::Outlet;
 use serde_json::{Value, json};
 
+use crate::bench_caption;
 use crate::bench_report;
 use crate::cli::{BenchArgs, BenchWhat};
 use crate::config::VoiceConfig;
@@ -37,6 +38,9 @@ const SENTENCES: [&str; 3] = [
 /// # Errors
 /// If something that it needs is missing, or a result is wrong.
 pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.what == BenchWhat::Caption {
+        return bench_caption::run(args, out);
+    }
     if args.what == BenchWhat::Report {
         return bench_report::run(args, out);
     }
@@ -58,6 +62,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
         BenchWhat::Voice => voice_bench(args, &config, &registry, stop, out),
         BenchWhat::Stt => stt_bench(args, &config, &registry, stop, out),
         BenchWhat::Llm => llm_bench(args, &config, &registry, out),
+        BenchWhat::Caption => Ok(()),
         BenchWhat::Tts => tts_bench(args, &config, &registry, out),
         BenchWhat::Report => Ok(()),
     }

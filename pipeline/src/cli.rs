@@ -39,6 +39,11 @@ pub enum Command {
         nearfield voice --input questions/ --trace trace.json --set llm.model=qwen2.5-0.5b-instruct"
     )]
     Voice(VoiceArgs),
+    /// Watch a camera (or pictures, or a video) and write one line for each change of scene.
+    #[command(after_help = "Examples:\n  nearfield caption --input rtsp://camera.local/stream --events day.jsonl\n  \
+        nearfield caption --input pictures/ --json\n  nearfield caption --input 'frames/*.jpg' --snapshots out/\n  \
+        some-camera | nearfield caption --input - --every 60")]
+    Caption(CaptionArgs),
     /// Report on sensor readings, window by window, in words whose numbers are true.
     #[command(after_help = "Examples:\n  nearfield report --input readings.csv --window 1d\n  \
         nearfield report --input log.jsonl --follow --window 1h --json\n  \
@@ -146,6 +151,39 @@ pub struct VoiceArgs {
     /// One JSON object for each turn.
     #[arg(long)]
     pub json: bool,
+    /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
+    #[arg(long, value_name = "FILE.json")]
+    pub trace: Option<PathBuf>,
+}
+
+/// `nearfield caption`
+#[derive(Args, Debug)]
+pub struct CaptionArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub config: ConfigArgs,
+    /// Where pictures come from: a folder, a pattern in quotes, a picture, a video, rtsp://, http:// (MJPEG), /dev/video0, or `-`
+    /// for JPEGs on stdin; else the configuration's source.input.
+    #[arg(long, value_name = "DIR|'GLOB'|FILE|URL|/dev/videoN|-")]
+    pub input: Option<String>,
+    /// One JSON object for each line; the last one is a summary.
+    #[arg(long)]
+    pub json: bool,
+    /// Append what happens (captions, who comes and goes, alerts, the source's deaths) to this file, one JSON object a line.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub events: Option<PathBuf>,
+    /// Write each described picture there, with its caption and boxes drawn on it.
+    #[arg(long, value_name = "DIR")]
+    pub snapshots: Option<PathBuf>,
+    /// A line at least this often, in seconds, also when nothing changes.
+    #[arg(long, value_name = "SECONDS")]
+    pub every: Option<f64>,
+    /// End after so many pictures.
+    #[arg(long, value_name = "N")]
+    pub max_frames: Option<u64>,
+    /// Play files at their own pace, as a camera would: what comes too fast is dropped.
+    #[arg(long)]
+    pub realtime: bool,
     /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
@@ -296,7 +334,7 @@ pub struct BenchArgs {
     /// One JSON object a line; the last holds the result.
     #[arg(long)]
     pub json: bool,
-    /// Recordings to use (voice, stt).
+    /// Recordings (voice, stt) or pictures (caption) to use.
     #[arg(long, value_name = "FILE|DIR")]
     pub input: Option<PathBuf>,
     /// The home's state (voice).
@@ -317,6 +355,9 @@ pub struct BenchArgs {
     /// Tokens to generate (llm).
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=8192))]
     pub generate: u32,
+    /// Pictures (caption).
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    pub frames: u32,
     /// The cache's type (llm).
     #[arg(long, value_parser = ["f16", "q8_0"], default_value = "f16")]
     pub cache: String,
@@ -336,6 +377,8 @@ pub enum BenchWhat {
     Llm,
     /// Text to speech.
     Tts,
+    /// A camera before which little happens: what the gate and the cache save.
+    Caption,
     /// Reports: readings into windows, words, and the check.
     Report,
 }

@@ -27,7 +27,7 @@ use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, doctor, eval, report_command, signals};
+use crate::{bench, caption_output, doctor, eval, report_command, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -92,6 +92,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     };
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
+        Command::Caption(args) => caption_output::caption(&args, &stop, &mut out),
         Command::Report(args) => report_command::run(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
         Command::Say(args) => say(args, &stop),
@@ -193,7 +194,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     }
 }
 
-fn open_trace(path: &Path) -> anyhow::Result<TraceWriter<BufWriter<File>>> {
+pub(crate) fn open_trace(path: &Path) -> anyhow::Result<TraceWriter<BufWriter<File>>> {
     let file = File::create(path).with_context(|| format!("the trace {} can't be written", path.display()))?;
     Ok(TraceWriter::begin(BufWriter::new(file))?)
 }

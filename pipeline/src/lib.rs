@@ -6,7 +6,11 @@
 use std::sync::LazyLock;
 
 pub mod bench;
+pub mod bench_caption;
 pub mod bench_report;
+pub mod caption;
+pub mod caption_config;
+pub mod caption_output;
 pub mod cli;
 pub mod commands;
 pub mod config;

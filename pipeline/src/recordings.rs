@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
 use nearfield_stages::capture::{StopSignal, StoppableStdin};
+use nearfield_stages::pictures::natural_key;
 
 /// The folder's recordings in natural order (2 before 10), or the file itself.
 ///
@@ -50,23 +51,6 @@ pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
         tracing::warn!(file = %path.display(), "the file ends before its header says; what is there is used");
     }
     Ok(samples)
-}
-
-/// Orders numbers within names by their value.
-fn natural_key(name: &str) -> Vec<(u64, String)> {
-    let mut key = Vec::new();
-    let mut rest = name;
-    while !rest.is_empty() {
-        let text = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        let (head, tail) = rest.split_at(text);
-        let digits = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
-        key.push((0, head.to_lowercase()));
-        if digits > 0 {
-            key.push((tail[..digits].parse().unwrap_or(u64::MAX), String::new()));
-        }
-        rest = &tail[digits..];
-    }
-    key
 }
 
 #[cfg(test)]

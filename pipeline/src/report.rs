@@ -38,7 +38,7 @@ use nearfield_stages::word::{ModelWriter, Sentence, Word, WordOptions, Writer};
 
 use crate::config::ConfigError;
 use crate::registry::Registry;
-use crate::report_config::{MqttConfig, ReportConfig};
+use crate::report_config::{MqttConfig, OutletsConfig, ReportConfig};
 use crate::report_pages;
 
 /// A password or token is at most this long.
@@ -143,26 +143,35 @@ fn store_path(config: &ReportConfig, registry: &Registry, from: &ReadingsFrom) -
     }
 }
 
-fn outlets(config: &ReportConfig, registry: &Registry) -> anyhow::Result<Vec<Publish>> {
-    let spool = match config.outlets.spool.as_os_str().is_empty() {
+/// The stages that deliver to other machines; `object` is what Home Assistant calls what is delivered: `report`, `caption`.
+///
+/// # Errors
+/// An address, a secret or the spool can't be used.
+pub(crate) fn outlets(
+    outlets: &OutletsConfig,
+    mqtt: &MqttConfig,
+    object: &str,
+    registry: &Registry,
+) -> anyhow::Result<Vec<Publish>> {
+    let spool = match outlets.spool.as_os_str().is_empty() {
         true => registry.places().data.join("spool"),
-        false => config.outlets.spool.clone(),
+        false => outlets.spool.clone(),
     };
-    let most = config.outlets.spool_messages;
+    let most = outlets.spool_messages;
     let mut publishers = Vec::new();
-    if !config.outlets.webhook.is_empty() {
-        let file = &config.outlets.webhook_token_file;
+    if !outlets.webhook.is_empty() {
+        let file = &outlets.webhook_token_file;
         let token = (!file.as_os_str().is_empty()).then(|| secret(file)).transpose()?;
-        let webhook = Webhook::new(&config.outlets.webhook, token)
+        let webhook = Webhook::new(&outlets.webhook, token)
             .map_err(|reason| ConfigError::Wrong { place: "outlets.webhook".to_owned(), reason })?;
         let outlet: Box<dyn Outlet> = Box::new(webhook);
-        publishers.push(Publish::new(outlet, spool.join("report-webhook"), most)?);
+        publishers.push(Publish::new(outlet, spool.join(format!("{object}-webhook")), most)?);
     }
-    if !config.outlets.mqtt.is_empty() {
-        let url = config.outlets.mqtt.parse().map_err(anyhow::Error::msg)?;
-        let connect = connect_options(&config.mqtt, url, format!("{}-out", config.mqtt.client_id), false)?;
-        let outlet: Box<dyn Outlet> = Box::new(HomeAssistant::new(connect, "report", &config.outlets.discovery_prefix));
-        publishers.push(Publish::new(outlet, spool.join("report-mqtt"), most)?);
+    if !outlets.mqtt.is_empty() {
+        let url = outlets.mqtt.parse().map_err(anyhow::Error::msg)?;
+        let connect = connect_options(mqtt, url, format!("{}-{object}-out", mqtt.client_id), false)?;
+        let outlet: Box<dyn Outlet> = Box::new(HomeAssistant::new(connect, object, &outlets.discovery_prefix));
+        publishers.push(Publish::new(outlet, spool.join(format!("{object}-mqtt")), most)?);
     }
     Ok(publishers)
 }
@@ -242,7 +251,7 @@ pub fn run(
     };
     threads.push(drive(Word::new(writer, config.llm.max_report_tokens), to_word, parts, flow.clone()));
     let mut deliveries: Vec<Sender<Envelope<Delivery>>> = Vec::new();
-    for publish in outlets(config, registry)? {
+    for publish in outlets(&config.outlets, &config.mqtt, "report", registry)? {
         // The spool is on disk; the queue only has to outlast a slow try.
         let (sender, receiver) = bounded(256);
         let (nothing, _) = bounded(1);

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use nearfield_models::llm::{GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_models::llm::{Constrained, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
 use nearfield_models::vision::{
     Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words,
     names_what_was_seen, plain_sentence,
@@ -45,12 +45,16 @@ pub struct DescribeOptions {
     pub by_rule: bool,
     /// A model's caption that does not name what was found gives way to the rule's.
     pub must_name: bool,
+    /// Nothing is known of a picture but how much it resembles others: that a scene has changed is all there is to say.
+    pub blind: bool,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
     pub sampler: SamplerOptions,
     /// The longest caption.
     pub max_caption_tokens: usize,
+    /// What captions must fit; such a caption is taken as it is.
+    pub constraint: Option<Constrained>,
     /// When a thing has come or gone.
     pub presence: PresenceOptions,
     /// What is thrown away between two pictures: for measuring what the cache is worth.
@@ -169,7 +173,7 @@ impl Describe {
 
     /// Has the part of the prompt computed that no picture changes.
     fn keep_warm(&self) {
-        if self.options.by_rule {
+        if self.options.by_rule || self.options.blind {
             return;
         }
         match self.rendered(&self.options.question, PICTURE_MARK) {
@@ -282,7 +286,8 @@ impl Describe {
     /// Has the language model write a caption; `None` when it was stopped.
     fn write(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> anyhow::Result<String> {
         let (prompt, rows) = self.prompt(&self.options.question, sight)?;
-        let job = self.job(turn, prompt, self.options.max_caption_tokens);
+        let mut job = self.job(turn, prompt, self.options.max_caption_tokens);
+        job.options.constraint.clone_from(&self.options.constraint);
         let events = self.llm.run_with(job, Extras { rows, choices: Vec::new() });
         let mut caption = String::new();
         for event in events {
@@ -318,12 +323,20 @@ impl Describe {
     /// A new caption and its author; on an error the rule's, and the error.
     fn caption_of(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> (String, Author, anyhow::Result<()>) {
         let by_rule = || plain_sentence(&sight.words, &sight.objects, &sight.labels);
+        if self.options.blind {
+            let text = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
+            return (text.to_owned(), Author::Rule, Ok(()));
+        }
         if self.options.by_rule {
             return (by_rule(), Author::Rule, Ok(()));
         }
         match self.write(turn, sight, tokens) {
             Ok(text) if text.is_empty() => (by_rule(), Author::Rule, Ok(())),
-            Ok(text) if self.options.must_name && !names_what_was_seen(&text, sight) => {
+            Ok(text)
+                if self.options.must_name
+                    && self.options.constraint.is_none()
+                    && !names_what_was_seen(&text, sight) =>
+            {
                 tracing::debug!(%turn, caption = text, "the model's caption does not name what was found");
                 (by_rule(), Author::Rule, Ok(()))
             }
@@ -364,6 +377,7 @@ impl Stage for Describe {
             }
             if let Some(ask) = &self.options.second_opinion
                 && verdict != Verdict::First
+                && !self.options.blind
                 && self.author != Author::Nominal
                 && self.options.reuse == Reuse::Scene
             {
@@ -378,12 +392,12 @@ impl Stage for Describe {
                 result = result.and(outcome);
                 if self.turns.is_alive(turn) {
                     // The same words for another picture are no news.
-                    changed = caption != self.caption || verdict == Verdict::First;
+                    changed = caption != self.caption || verdict == Verdict::First || self.options.blind;
                     (self.caption, author) = (caption, by);
                 }
             }
             self.gate.described(&sight.embedding, view.at, false);
-            if !self.options.by_rule {
+            if !self.options.by_rule && !self.options.blind {
                 language = begun.elapsed();
             }
         }

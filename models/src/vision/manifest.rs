@@ -169,7 +169,7 @@ pub struct ClassifierSpec {
     /// Whether the output still needs a softmax.
     #[serde(default = "yes")]
     pub softmax: bool,
-    /// A file with one label a line; beside the manifest where the path is relative. A first word such as `n01440764`
+    /// A file with one label a line; beside the manifest or the model where the path is relative. A first word such as `n01440764`
     /// (ImageNet) is dropped, and of several names the first is kept.
     pub labels: PathBuf,
     /// At most so many labels.
@@ -189,7 +189,7 @@ pub struct ClassifierSpec {
 pub struct DetectorSpec {
     /// What the outputs mean.
     pub head: DetectorHead,
-    /// A file with one label a line; beside the manifest where the path is relative.
+    /// A file with one label a line; beside the manifest or the model where the path is relative.
     pub labels: PathBuf,
     /// Boxes below this score are left out.
     #[serde(default = "half")]

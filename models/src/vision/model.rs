@@ -64,7 +64,7 @@ impl VisionModel {
         Self { looks: Looks::Descriptor }
     }
 
-    /// Opens a model; files that the manifest names are relative to `folder`.
+    /// Opens a model; files that the manifest names are looked for in `folder`, then beside the model.
     ///
     /// # Errors
     /// The model, its labels or its manifest can't be used, or do not fit together.
@@ -90,7 +90,7 @@ impl VisionModel {
             encoder.labels.clone()
         } else if let Some(classifier) = &manifest.classifier {
             outputs.extend(classifier.output.as_deref());
-            read_labels(&folder.join(&classifier.labels))?
+            read_labels(&beside(folder, path, &classifier.labels))?
         } else {
             let detector = manifest.detector.as_ref().expect("the manifest was checked");
             match &detector.head {
@@ -99,7 +99,7 @@ impl VisionModel {
                 }
                 DetectorHead::Boxes { boxes, scores, .. } => outputs.extend([boxes.as_str(), scores.as_str()]),
             }
-            read_labels(&folder.join(&detector.labels))?
+            read_labels(&beside(folder, path, &detector.labels))?
         };
         onnx.expect(&[&input], &outputs)?;
         let mut model = Model { onnx, manifest, input, labels };
@@ -395,6 +395,12 @@ fn light_and_edges(picture: &Picture) -> Vec<f32> {
     let length = out.iter().map(|v| v * v).sum::<f32>().sqrt();
     out.iter_mut().for_each(|v| *v /= length);
     out
+}
+
+/// A file that the manifest names: beside the manifest, else beside the model.
+fn beside(folder: &Path, model: &Path, file: &Path) -> PathBuf {
+    let first = folder.join(file);
+    if first.exists() { first } else { model.parent().unwrap_or(Path::new("")).join(file) }
 }
 
 /// One label a line. `n01440764 tench, Tinca tinca` (ImageNet) becomes `tench`.

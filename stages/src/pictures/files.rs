@@ -158,8 +158,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Orders numbers within names by their value.
-fn natural_key(name: &str) -> Vec<(u64, String)> {
+/// A key that orders numbers within names by their value: `f2` before `f10`.
+pub fn natural_key(name: &str) -> Vec<(u64, String)> {
     let mut key = Vec::new();
     let mut rest = name;
     while !rest.is_empty() {

@@ -13,7 +13,7 @@ use anyhow::Context;
 use crossbeam_channel::Sender;
 
 pub use ffmpeg::{Ffmpeg, FfmpegOptions};
-pub use files::PictureFiles;
+pub use files::{PictureFiles, natural_key};
 pub use jpegs::JpegStream;
 pub use mjpeg::MjpegStream;
 pub use paced::Clock;

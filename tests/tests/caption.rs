@@ -1,0 +1,286 @@
+//! `nearfield caption` as a whole, from outside: sources, events, alerts, snapshots, the cost of a scene that stays, and what
+//! can go wrong with pictures.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use nearfield_models::vision::{Picture, encode_jpeg};
+use nearfield_tests::{Ran, arg, finish, nearfield, root, run, run_with_input, skipped, wait_for};
+use serde_json::Value;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A picture of a bright thing at one of three places, with noise of its own.
+fn scene(place: u32, seed: u32) -> Vec<u8> {
+    let (w, h) = (96u32, 72u32);
+    let rgb = (0..w * h)
+        .flat_map(|i| {
+            let (x, y) = (i % w, i / w);
+            let thing = (place * 32 + 6..place * 32 + 26).contains(&x) && (20..55).contains(&y);
+            let noise = (i.wrapping_mul(7919).wrapping_add(seed * 104_729) >> 3) % 9;
+            [(if thing { 220 } else { 50 } + noise) as u8; 3]
+        })
+        .collect();
+    encode_jpeg(&Picture::from_rgb(w, h, rgb, "a scene").unwrap(), 90).unwrap()
+}
+
+/// Ten pictures of each of these places.
+fn sequence(places: &[u32]) -> Vec<Vec<u8>> {
+    places.iter().flat_map(|&p| (0..10).map(move |i| scene(p, i + 1))).collect()
+}
+
+fn shared(path: &str) -> Option<PathBuf> {
+    let path = root().join("../shared/data").join(path);
+    if path.exists() {
+        return Some(path);
+    }
+    skipped(&format!("{} is not here", path.display()));
+    None
+}
+
+fn has_ffmpeg() -> bool {
+    let there = std::process::Command::new("ffmpeg").arg("-version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        skipped("ffmpeg is not installed");
+    }
+    there
+}
+
+/// The lines of a run with `--json`, without the summary; and the summary.
+fn lines(ran: &Ran) -> (Vec<Value>, Value) {
+    let mut lines = ran.assert_done().json();
+    let summary = lines.pop().expect("a summary")["summary"].clone();
+    assert!(summary.is_object(), "{ran:#?}");
+    (lines, summary)
+}
+
+fn events(path: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line is whole");
+    text.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+}
+
+/// Without a vision model: what is tested does not depend on one.
+const BLIND: [&str; 4] = ["--set", "vision.model=none", "--set", "gate.min_interval_ms=0"];
+
+#[test]
+fn each_change_of_scene_is_one_line_and_the_rest_is_free() {
+    let stream = sequence(&[0, 1, 2, 0]).concat();
+    let (found, summary) =
+        lines(&run_with_input(&[&["caption", "--input", "-", "--json"], &BLIND[..]].concat(), &stream));
+    let frames: Vec<_> = found.iter().map(|l| l["frame"].as_u64().unwrap()).collect();
+    // Each change counts from its second picture on.
+    assert_eq!(frames, [1, 12, 22, 32]);
+    assert_eq!((summary["pictures"].as_u64(), summary["language_model"].as_u64()), (Some(40), Some(0)), "{summary}");
+    assert!(found[1]["similarity"].as_f64().unwrap() < 0.9 && found[1]["changed"] == true, "{}", found[1]);
+    for key in ["time", "camera", "caption", "objects", "confidence", "tokens", "latency_ms"] {
+        assert!(!found[0][key].is_null(), "{key}: {}", found[0]);
+    }
+}
+
+#[test]
+fn pictures_of_a_folder_come_in_natural_order_and_every_so_often_there_is_a_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (i, picture) in sequence(&[0, 1]).into_iter().enumerate() {
+        std::fs::write(folder.path().join(format!("f{i}.jpg")), picture).unwrap();
+    }
+    let input = folder.path().to_string_lossy().into_owned();
+    let args = [&["caption", "--input", &input, "--every", "0.5", "--json"], &BLIND[..]].concat();
+    let (found, _) = lines(&run(&args));
+    let at: Vec<_> = found.iter().map(|l| (l["frame"].as_u64().unwrap(), l["changed"].as_bool().unwrap())).collect();
+    // Pictures are 0.1 s apart; the eleventh (f10.jpg) is the first of the other scene, and one is enough for stills.
+    assert_eq!(at, [(1, true), (6, false), (11, true), (16, false)]);
+    assert!(found[2]["source"].as_str().unwrap().ends_with("f10.jpg"), "{}", found[2]);
+}
+
+#[test]
+fn pictures_that_can_not_be_used_are_named_and_counted_and_cost_only_themselves() {
+    let folder = root().join("tests/data/pictures");
+    let input = folder.to_string_lossy().into_owned();
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("events.jsonl");
+    let args = [&["caption", "--input", &input, "--json", "--events", arg(&file)], &BLIND[..]].concat();
+    let (_, summary) = lines(&run(&args));
+    // Used: 1x1.png, 16-bit.png, animated.gif, cmyk.jpg, plain.jpg.
+    assert_eq!((summary["pictures"].as_u64(), summary["unusable"].as_u64()), (Some(5), Some(3)), "{summary}");
+    let unusable: Vec<String> = events(&file)
+        .iter()
+        .filter(|e| e["event"] == "unusable")
+        .map(|e| e["reason"].as_str().unwrap().replace(&format!("{input}/"), ""))
+        .collect();
+    assert!(unusable.contains(&"empty.jpg is empty".to_owned()), "{unusable:?}");
+    assert!(unusable.iter().any(|r| r.starts_with("20000x20000.png has 20000 x 20000 pixels")), "{unusable:?}");
+    assert!(unusable.iter().any(|r| r.starts_with("truncated.jpg") && r.contains("breaks off")), "{unusable:?}");
+    // A folder of nothing but rubbish is a failure.
+    let file = folder.join("empty.jpg").to_string_lossy().into_owned();
+    run(&[&["caption", "--input", &file], &BLIND[..]].concat()).assert_fails(1, &["none of the 1 pictures"]);
+}
+
+#[test]
+fn an_input_that_is_not_there_and_an_ffmpeg_that_is_missing_are_named() {
+    let base = [&["caption"], &BLIND[..]].concat();
+    let fails = |input: &str, more: &[&str], words: &[&str]| {
+        run(&[&base[..], &["--input", input], more].concat()).assert_fails(1, words);
+    };
+    fails("/nowhere/x.jpg", &[], &["/nowhere/x.jpg", "can't be read"]);
+    fails("/nowhere/*.jpg", &[], &["/nowhere/*.jpg", "can't be read"]);
+    fails("/nowhere/x.mp4", &[], &["/nowhere/x.mp4", "can't be read"]);
+    fails("rtsp://127.0.0.1:1/x", &["--set", "source.ffmpeg=/nowhere/ffmpeg"], &["/nowhere/ffmpeg is not installed"]);
+    run(&base).assert_fails(2, &["--input"]);
+    run(&["caption", "--input", "x", "--set", "gate.change_below=7"]).assert_fails(2, &["cosines"]);
+}
+
+/// A camera over HTTP that answers each connection with some pictures and then disappears.
+fn camera(pictures: Vec<Vec<Vec<u8>>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for connection in pictures {
+            let Ok((mut stream, _)) = listener.accept() else { return };
+            let _ = stream.read(&mut [0; 1024]);
+            let _ =
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=lie\r\n\r\n");
+            for picture in connection {
+                let _ = stream.write_all(b"--truth\r\n\r\n");
+                let _ = stream.write_all(&picture);
+                // Slower than it is taken, so that none is dropped.
+                std::thread::sleep(Duration::from_millis(30));
+            }
+        }
+        std::thread::sleep(Duration::from_secs(20));
+    });
+    url
+}
+
+#[test]
+fn a_camera_that_disappears_is_told_and_taken_up_again() {
+    let url = camera(vec![sequence(&[0])[..4].to_vec(), vec![], sequence(&[2])]);
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("events.jsonl");
+    let retry = ["--set", "source.retry_ms=20", "--max-frames", "12", "--events", &file.to_string_lossy(), "--json"];
+    let (found, summary) = lines(&run(&[&["caption", "--input", &url], &BLIND[..], &retry].concat()));
+    assert_eq!(summary["source_deaths"], 2, "{summary}");
+    assert_eq!(found.len(), 2, "the scene before and the one after: {found:#?}");
+    let told: Vec<String> = events(&file).iter().map(|e| e["event"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, ["caption", "source_died", "source_died", "source_back", "caption"], "{told:?}");
+}
+
+#[test]
+fn what_was_complete_is_in_the_file_when_the_program_is_ended() {
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("events.jsonl");
+    let args = [&["caption", "--input", "-", "--events", arg(&file)], &BLIND[..]].concat();
+    let mut child = nearfield(&args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&sequence(&[0, 1]).concat()).unwrap();
+    stdin.flush().unwrap();
+    assert!(wait_for(LIMIT, || file.exists() && events(&file).len() >= 2));
+    // The pipe stays open: only the signal ends it.
+    let _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let mut ended = None;
+    assert!(wait_for(LIMIT, || {
+        ended = child.try_wait().unwrap();
+        ended.is_some()
+    }));
+    assert!(ended.unwrap().success(), "{ended:?}");
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(text.contains("2 captions"), "{text}");
+    assert_eq!(events(&file).len(), 2);
+}
+
+#[test]
+fn a_configuration_with_a_nominal_picture_and_alerts_is_obeyed() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    put("nominal.jpg", &scene(1, 99));
+    put(
+        "caption.toml",
+        b"[vision]\nmodel = \"none\"\n[nominal]\npicture = \"nominal.jpg\"\ncaption = \"All is quiet.\"\n[gate]\nmin_interval_ms = 0\n\
+          [[alerts]]\nname = \"something\"\nwords = [\"changed\"]\ncooldown_s = 2.0\n",
+    );
+    let config = folder.path().join("caption.toml").to_string_lossy().into_owned();
+    let shots = folder.path().join("shots").to_string_lossy().into_owned();
+    let args = ["caption", "--config", &config, "--input", "-", "--json", "--snapshots", &shots];
+    let (found, _) = lines(&run_with_input(&args, &sequence(&[1, 0, 1, 2]).concat()));
+    let captions: Vec<_> =
+        found.iter().map(|l| (l["caption"].as_str().unwrap(), l["written_by"].as_str().unwrap())).collect();
+    let (quiet, changed) = (("All is quiet.", "nominal"), ("The scene has changed.", "rule"));
+    assert_eq!(captions, [quiet, changed, quiet, changed]);
+    let alerts: Vec<_> = found.iter().map(|l| l["alerts"].as_array().map_or(0, Vec::len)).collect();
+    assert_eq!(alerts, [0, 1, 0, 0], "the second change comes within the cool-down");
+    let drawn = std::fs::read_dir(&shots).unwrap().count();
+    assert_eq!(drawn, 4);
+    for entry in std::fs::read_dir(&shots).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        let picture = Picture::decode(&bytes, "a snapshot").unwrap();
+        assert!(picture.height() > 72, "the caption stands below the picture");
+    }
+}
+
+/// On the owl (a burrowing owl in grass) this classifier errs whatever reads the picture: PIL and ONNX Runtime in Python give
+/// "prairie chicken" as well, at 0.53 to its 0.60 here, and "great grey owl" in no place above the third.
+#[test]
+fn the_photographs_of_shared_data_are_named_as_the_classifier_sees_them() {
+    let Some(folder) = shared("vision/cat_720p.jpg").and_then(|p| Some(p.parent()?.to_owned())) else { return };
+    let model = format!("vision.model={}", folder.join("shufflenet-v2-12-int8.onnx").display());
+    let manifest = format!("vision.manifest={}", root().join("configs/vision/imagenet.toml").display());
+    let input = folder.join("*.jpg").to_string_lossy().into_owned();
+    let ran = run(&["caption", "--input", &input, "--json", "--set", &model, "--set", &manifest]);
+    let (found, _) = lines(&ran);
+    for (file, label) in [("cat_720p", "cat"), ("hot_dog", "hotdog"), ("owl", "prairie chicken"), ("parrot", "macaw")] {
+        let line = found.iter().find(|l| l["source"].as_str().unwrap().contains(file)).expect(file);
+        let first = line["labels"][0]["label"].as_str().unwrap();
+        assert!(first.contains(label), "{file}: {line}");
+        assert!(line["caption"].as_str().unwrap().contains(label), "{file}: {line}");
+    }
+}
+
+#[test]
+fn each_person_who_comes_and_goes_in_the_video_of_shared_data_is_told() {
+    let Some(video) = shared("video/one-by-one-person-detection.mp4") else { return };
+    let Some(model) = shared("vision/FastestDet.onnx") else { return };
+    if !has_ffmpeg() {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("events.jsonl");
+    let (model, manifest) = (
+        format!("vision.model={}", model.display()),
+        format!("vision.manifest={}", root().join("configs/vision/fastestdet.toml").display()),
+    );
+    let (video, events_file) = (video.to_string_lossy().into_owned(), file.to_string_lossy().into_owned());
+    let args = [
+        "caption",
+        "--input",
+        &video,
+        "--json",
+        "--events",
+        &events_file,
+        "--set",
+        &model,
+        "--set",
+        &manifest,
+        "--set",
+        "caption.by_rule=true",
+        "--set",
+        "source.fps=5",
+    ];
+    finish(nearfield(&args), &[], LIMIT).assert_done();
+    let told: Vec<(bool, f64)> = events(&file)
+        .iter()
+        .filter(|e| e["object"] == "person")
+        .map(|e| (e["event"] == "entered", e["at_ms"].as_f64().unwrap() / 1000.0))
+        .collect();
+    // Read off the frames, twice a second: when a part of a person is first seen, and when the last part is gone.
+    let truth = [6.0, 19.5, 22.5, 44.5, 50.0, 69.5, 74.5, 86.5, 92.0, 119.5, 123.5, 136.0];
+    let found = truth
+        .iter()
+        .enumerate()
+        .filter(|(i, at)| told.iter().any(|(entered, t)| *entered == (i % 2 == 0) && (t - **at).abs() <= 2.0));
+    assert_eq!(found.count(), truth.len(), "{told:?}");
+    assert_eq!(told.len(), truth.len(), "nothing else is told: {told:?}");
+}
