@@ -2,12 +2,12 @@
 # Installs what building and running Nearfield needs and this machine lacks: Debian packages (through apt, with sudo where
 # not root) and the ONNX Runtime library. Quiet and quick when nothing is missing.
 #   setup.sh build   what building and running needs
-#   setup.sh test    and a sound server without a sound card, and ffmpeg, for the tests
+#   setup.sh test    and what the tests talk to: a sound server without a sound card, an MQTT broker, ffmpeg
 set -eu
 cd "$(dirname "$0")/../.."
 
 need="cmake g++ pkg-config libasound2-dev espeak-ng"
-[ "${1:-build}" = test ] && need="$need pulseaudio pulseaudio-utils flite ffmpeg"
+[ "${1:-build}" = test ] && need="$need pulseaudio pulseaudio-utils flite mosquitto ffmpeg"
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "setup: cargo is missing: install Rust 1.92 or later from https://rustup.rs, then run this again" >&2

@@ -62,6 +62,8 @@ impl ReadingsFrom {
 
 /// What whoever runs a flow of reports hears of it.
 pub enum Heard<'a> {
+    /// A report begins: its window in words.
+    Title(&'a str),
     /// A sentence of the report to come is certain.
     Sentence(Turn, &'a Sentence),
     /// A report is finished; where its time went.
@@ -281,6 +283,7 @@ pub fn run(
     let mut outcome = Ok(());
     for Envelope { turn, body, .. } in &to_tell {
         let told = match &body {
+            ReportPart::Title(title) => hear(Heard::Title(title)),
             ReportPart::Sentence(sentence) => hear(Heard::Sentence(turn, sentence)),
             ReportPart::Done(report) => {
                 let told = hear(Heard::Done(report, &ledger.take(turn)));

@@ -142,6 +142,12 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     let mut reports = 0u64;
     let mut hear = |heard: Heard<'_>| -> anyhow::Result<Flow> {
         match heard {
+            Heard::Title(title) => {
+                if shows {
+                    write!(out, "{}", report_pages::heading(title))?;
+                    out.flush()?;
+                }
+            }
             Heard::Sentence(turn, sentence) => {
                 if shows {
                     let space = if speaking.replace(turn) == Some(turn) { " " } else { "" };
@@ -154,8 +160,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
                 if args.json {
                     writeln!(out, "{}", report_pages::json(report, &zone))?;
                 } else if shows {
-                    let title = report.summary.table.title();
-                    writeln!(out, "\n({title}){}", report_pages::details(report, &zone))?;
+                    writeln!(out, "{}", report_pages::details(report, &zone))?;
                 }
                 out.flush()?;
                 if let Some(output) = &mut output {

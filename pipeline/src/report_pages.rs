@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 use nearfield_models::telemetry::Moment;
 use nearfield_models::telemetry::anomaly::Anomaly;
 use nearfield_models::telemetry::figure::{Figure, decimals_for};
-use nearfield_stages::messages::{Report, WindowSummary};
+use nearfield_stages::messages::Report;
 use serde_json::{Value, json};
 
 use crate::report_plot;
@@ -98,8 +98,8 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
 }
 
 /// What stands above a report's sentences.
-pub fn heading(summary: &WindowSummary) -> String {
-    format!("## {}\n\n", summary.table.title())
+pub fn heading(title: &str) -> String {
+    format!("## {title}\n\n")
 }
 
 /// What stands below them: the table, the anomalies, what was not used.
@@ -204,7 +204,7 @@ fn described(anomaly: &Anomaly, zone: &TimeZone) -> String {
 /// A report as Markdown.
 pub fn markdown(report: &Report, zone: &TimeZone) -> String {
     let texts: Vec<&str> = report.worded.sentences.iter().map(|s| s.text.as_str()).collect();
-    format!("{}{}{}", heading(&report.summary), texts.join(" "), details(report, zone))
+    format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
 }
 
 /// A page that grows by a section a report.

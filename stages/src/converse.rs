@@ -117,6 +117,7 @@ impl Converse {
             notes,
         };
         converse.keep_warm();
+        converse.constrain_calls(); // Now, while the prompt is being read, and not when the first question waits.
         Ok(converse)
     }
 

@@ -272,6 +272,8 @@ pub struct WindowSummary {
 /// A report as it comes to be.
 #[derive(Debug)]
 pub enum ReportPart {
+    /// A report begins: its window in words.
+    Title(String),
     /// A sentence that has passed the check.
     Sentence(crate::word::Sentence),
     /// The whole.

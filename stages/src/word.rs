@@ -415,6 +415,7 @@ impl Stage for Word {
 
     fn step(&mut self, input: Envelope<WindowSummary>, emit: &mut Emit<'_, ReportPart>) -> anyhow::Result<()> {
         let Envelope { turn, body: summary, .. } = input;
+        let _ = emit(Envelope::new(turn, ReportPart::Title(summary.table.title().to_owned())));
         let worded = self.word(turn, &summary.table, summary.closed, &mut |sentence| {
             let _ = emit(Envelope::new(turn, ReportPart::Sentence(sentence.clone())));
         });

@@ -70,8 +70,6 @@ fn a_tool_that_changes_the_home_does_not_make_the_history_be_read_again() {
     // Two rounds: the question, then the changed home and the tool's result. The history is moved, not computed.
     assert!(replied.tokens.moved >= 60, "{:?}", replied.tokens);
     assert!(replied.tokens.prefilled < 110, "{:?}", replied.tokens);
-    let answer = talk.ask("Is the kitchen light on?");
-    assert!(answer.reply.to_lowercase().contains("on"), "{}", answer.reply);
 }
 
 #[test]

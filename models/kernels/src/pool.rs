@@ -5,8 +5,9 @@
 //! begun. Waiting is a short spin, then sleep. There are no queues, and nothing is allocated for a job.
 //!
 //! On a machine with more work than cores, the system may take the CPU from a thread in the middle of a task, and the caller
-//! then waits for a task that nobody computes. When that happens the caller works alone for some time, so that several
-//! threads are never slower than one by more than a small part.
+//! then waits for a task that nobody computes. The pool keeps an account of what the others saved and what waiting for them
+//! cost; when that is overdrawn, the caller works alone for some time. So several threads are never slower than one by more
+//! than a small part, and a disturbance now and then does not cost the others' help.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -26,6 +27,9 @@ const SPINS: u32 = 1_500;
 /// A wait for the others is a sign that a thread has lost its CPU when it is this much longer than the caller's own work.
 const PATIENCE: Duration = Duration::from_micros(60);
 
+/// The most that the account of saved time holds: so much may be lost, once, before the caller works alone.
+const MOST_CREDIT_NS: i64 = 20_000_000;
+
 /// How long the caller then works alone, as a multiple of the wait, so that little time is spent on trying;
 /// and the bounds of that.
 const ALONE_FACTOR: u32 = 25;
@@ -41,9 +45,18 @@ const MOST_THREADS: usize = 64;
 /// Threads that compute one job at a time, the caller among them.
 pub struct Pool {
     shared: Arc<Shared>,
-    /// Held for the length of a job; a second caller who finds it held computes alone. Holds until when the caller works alone.
-    turn: Mutex<Option<Instant>>,
+    /// Held for the length of a job; a second caller who finds it held computes alone.
+    turn: Mutex<Turn>,
     workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the caller remembers from job to job.
+#[derive(Default)]
+struct Turn {
+    /// Until when it works alone.
+    alone_until: Option<Instant>,
+    /// What the others saved, less what waiting for them cost.
+    credit_ns: i64,
 }
 
 struct Shared {
@@ -100,7 +113,7 @@ impl Pool {
                 job_done: Condvar::new(),
                 panicked: Mutex::new(None),
             }),
-            turn: Mutex::new(None),
+            turn: Mutex::new(Turn::default()),
             workers: Mutex::new(Vec::new()),
         };
         pool.set_threads(threads.map_or_else(default_threads, NonZeroUsize::get));
@@ -144,7 +157,7 @@ impl Pool {
         let turn = if alone {
             None
         } else {
-            self.turn.try_lock().ok().filter(|until| until.is_none_or(|until| begin >= until))
+            self.turn.try_lock().ok().filter(|turn| turn.alone_until.is_none_or(|until| begin >= until))
         };
         let (Some(mut turn), Ok(count)) = (turn, u32::try_from(tasks)) else {
             (0..tasks).for_each(task);
@@ -164,15 +177,32 @@ impl Pool {
             let _bell = lock(&shared.bell);
             shared.work_comes.notify_all();
         }
-        while shared.claim_and_do() {}
+        let mut own = 0;
+        while shared.claim_and_do() {
+            own += 1;
+        }
         let own_end = Instant::now();
         shared.wait_for(count);
         let waited = own_end.elapsed();
-        let lost_cpu = waited > (own_end - begin) + PATIENCE;
-        *turn = lost_cpu.then(|| Instant::now() + (waited * ALONE_FACTOR).clamp(ALONE_LEAST, ALONE_MOST));
+        turn.settle(own_end - begin, waited, own, count, own_end + waited);
         drop(turn);
         if let Some(panic) = lock(&shared.panicked).take() {
             resume_unwind(panic);
+        }
+    }
+}
+
+impl Turn {
+    /// Books a job of `count` tasks, `own` of which took the caller `worked`, before it `waited` for the others.
+    fn settle(&mut self, worked: Duration, waited: Duration, own: u32, count: u32, now: Instant) {
+        let nanos = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        let saved = nanos(worked).saturating_mul(i64::from(count - own)) / i64::from(own.max(1));
+        let credit = self.credit_ns.saturating_add(saved).saturating_sub(nanos(waited));
+        self.credit_ns = credit.min(MOST_CREDIT_NS);
+        self.alone_until = None;
+        if waited > worked + PATIENCE && credit < 0 {
+            self.alone_until = Some(now + (waited * ALONE_FACTOR).clamp(ALONE_LEAST, ALONE_MOST));
+            self.credit_ns = 0;
         }
     }
 }
@@ -330,6 +360,23 @@ mod tests {
             });
             assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1), "round {round}");
         }
+    }
+
+    #[test]
+    fn the_caller_works_alone_only_while_waiting_costs_more_than_the_others_save() {
+        let (ms, now) = (Duration::from_millis, Instant::now());
+        let mut turn = Turn::default();
+        turn.settle(ms(1), ms(5), 5, 10, now);
+        assert!(turn.alone_until.is_some_and(|until| until > now + ms(100)), "a loss from the start");
+        (0..100).for_each(|_| turn.settle(ms(1), ms(0), 5, 10, now));
+        assert!(turn.alone_until.is_none());
+        turn.settle(ms(1), ms(5), 5, 10, now);
+        assert!(turn.alone_until.is_none(), "a hundred good jobs are worth one disturbed one");
+        let disturbed = (0..10).find(|_| {
+            turn.settle(ms(1), ms(5), 5, 10, now);
+            turn.alone_until.is_some()
+        });
+        assert!(disturbed.is_some_and(|after| (2..8).contains(&after)), "but not many: {disturbed:?}");
     }
 
     #[test]

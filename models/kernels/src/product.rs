@@ -110,7 +110,7 @@ fn dots<const R: usize>(level: Level, format: Format, weights: [&[u8]; R], x: Ro
         Set::Avx2 => unsafe { crate::avx2::dots(format, weights, x) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-        Set::Avx512 => unsafe { crate::avx512::dots(format, weights, x) },
+        Set::Avx512 => weights.map(|weights| unsafe { crate::avx512::dot(format, weights, x) }),
     }
 }
 

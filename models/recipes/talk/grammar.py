@@ -308,6 +308,93 @@ def _split(text):
 
 
 TEMPLATES = {k: _split(v) for k, v in T.items()}
+
+# Frames around clauses give training many more phrasings; those that would be a held-out template are left out.
+FRAMES_IF = """Could you tell me if {C}?|Please check whether {C}.|Would you check if {C}?|I want to know if {C}.|Let me know if {C}.|I'd like to know whether {C}.|Can you tell whether {C}?|Please tell me whether {C}.|Find out if {C}.|Can you find out whether {C}?|Could you say if {C}?|Do you happen to know if {C}?|Could you see if {C}?|I am not sure if {C}.|Would you know whether {C}?""".split("|")
+FRAMES_WH = """Could you tell me {C}?|Let me know {C}.|I'd like to know {C}.|I want to know {C}.|Please tell me {C}.|Can you say {C}?|Would you tell me {C}?|Do you know {C}?|Could you find out {C}?|Please say {C}.|I need to know {C}.|Can you see {C}?|I wonder {C}.|Could you check {C}?""".split("|")
+FRAMES_DO = """Will you {C}?|Could you please {C}?|I'd like you to {C}.|I need you to {C}.|Go ahead and {C}.|Do me a favour and {C}.|Would you please {C}?|It would be nice if you could {C}.|Could you go and {C}?|I'd be glad if you would {C}.|Quickly {C}.|Could you just {C}?""".split("|")
+CLAUSES = {
+    "light_yn": (FRAMES_IF, "the {R0} light is {s}|the light in {R} is {s}|the lights in {R} are {s}|we left the {R0} light {s}|the {R0} lamp is {s}"),
+    "door_yn": (FRAMES_IF, "{D} is {s}|{D} is still {s}|somebody left {D} {s}|we left {D} {s}"),
+    "dev_yn": (FRAMES_IF, "{V} is {s}|{V} is still {s}|somebody left {V} {s}|we left {V} {s}"),
+    "weather_yn": (FRAMES_IF, "it is {w}|it's {w} outside|it is {w} out there|it is still {w}"),
+    "umbrella": (FRAMES_IF, "I need an umbrella|I should take an umbrella|there is rain"),
+    "cmp_yn": (FRAMES_IF, "it is {c} in {A} than {B}|it's {c} in {A} than it is {B}|{A0} is {c} than {B0}"),
+    "cmp_hum": (FRAMES_IF, "it is {c} in {A} than in {B}|{A} is {c} than {B}|the air in {A} is {c} than in {B}"),
+    "cmp_than": (FRAMES_IF, "it is {c} than {n} degrees in {R}|{R} is {c} than {n} degrees"),
+    "any": (FRAMES_IF, "any {k} are {s}|there are {k} that are {s}|one of the {k} is {s}|some {k} are {s}"),
+    "all": (FRAMES_IF, "all {k} are {s}|all the {k} are {s}|every {k1} is {s}"),
+    "exists": (FRAMES_IF, "there is a {n}|there is a {n} here|we have a {n}|the house has a {n}"),
+    "temp": (FRAMES_WH, "how warm it is in {R}|how cold it is in {R}|what the temperature in {R} is|how many degrees it is in {R}|how warm {R} is"),
+    "temp_out": (FRAMES_WH, "how warm it is outside|how cold it is outside|what the temperature outside is"),
+    "humidity": (FRAMES_WH, "how humid it is in {R}|what the humidity in {R} is|how damp {R} is"),
+    "light_what": (FRAMES_WH, "whether the light in {R} is on or off|what the {R0} light is doing"),
+    "door_what": (FRAMES_WH, "whether {D} is open or closed|what state {D} is in"),
+    "dev_what": (FRAMES_WH, "whether {V} is on or off|what {V} is doing"),
+    "weather": (FRAMES_WH, "how the weather is|what the weather is like|what it is like outside"),
+    "cmp_which": (FRAMES_WH, "which is {c}, {A} or {B}|where it is {c}, in {A} or in {B}"),
+    "max": (FRAMES_WH, "which room is {m}|which room is the {m}|where it is {m}|what the {m} room is"),
+    "max_hilo": (FRAMES_WH, "which room has the {x} {q}|where the {q} is {x}"),
+    "list": (FRAMES_WH, "which {k} are {s}|what {k} are {s}|which of the {k} are {s}|which {k} I left {s}"),
+    "list_where": (FRAMES_WH, "where the light is {s}|in which rooms the light is {s}"),
+    "count": (FRAMES_WH, "how many {k} are {s}|how many of the {k} are {s}"),
+    "things": (FRAMES_WH, "which {k} there are|what {k} we have"),
+    "things_n": (FRAMES_WH, "how many {k} there are|how many {k} we have"),
+    "time": (FRAMES_WH, "what time it is|how late it is|what the time is"),
+    "date": (FRAMES_WH, "what the date is|what date it is today"),
+    "day": (FRAMES_WH, "what day it is|which weekday it is"),
+    "light_cmd": (FRAMES_DO, "turn {s} the {R0} light|turn the {R0} light {s}|switch the light in {R} {s}|switch {s} the lights in {R}|put the light {s} in {R}|put the {R0} light {s}"),
+    "dev_cmd": (FRAMES_DO, "turn {s} {V}|turn {V} {s}|switch {V} {s}|switch {s} {V}|put {V} {s}"),
+    "door_cmd": (FRAMES_DO, "{vb} {D}|{vb} {D} for me|{vb} {D} now"),
+    "all_light": (FRAMES_DO, "turn {s} all the lights|switch all lights {s}|turn all the lights {s}"),
+    "all_dev": (FRAMES_DO, "turn {s} all the devices|switch all devices {s}"),
+    "all_door": (FRAMES_DO, "{vb} all the doors|{vb} every door"),
+    "two": (FRAMES_DO, "{x} and {y}|{x} and then {y}"),
+    "two_light": (FRAMES_DO, "turn {s} the lights in {A} and {B}|switch the lights in {A} and {B} {s}"),
+    "timer": (FRAMES_DO, "set a timer for {t}|start a timer for {t}|remind me in {t}|start a {t1} timer"),
+}
+
+MORE = {  # further phrasings for training
+    "f_room": "Then {R}?|And over in {R}?|And {R} too?|What of {R}?|And {R}, please?|So what about {R}?|Good, and {R}?|Thanks, and {R}?|Right, and in {R}?|Now what about {R}?|And {R}, what about it?|And next {R}?|So, in {R}?|And what of {R}?|Alright, and in {R}?|How is {R}?",
+    "f_thing": "And also {D}?|So what about {D}?|Good, and {D}?|Thanks, and {D}?|What of {D}?|And {D}, please?|And next {D}?|Right, and {D}?|Then {D}?|And {D} too?|And then what about {D}?|Alright, and {D}?",
+    "f_cmd_room": "And in {R}, please.|Now in {R}.|{R} too.|And {R} as well.|In {R} as well, please.|Then in {R}.|And for {R} as well.|And do {R} too.|Same thing in {R}.|And please in {R} too.",
+    "f_cmd_thing": "And {D}, please.|Now {D}.|Then {D}.|And do {D} as well.|{D} as well, please.|And for {D} too.|Same thing for {D}.|And please {D} too.|And do that with {D}.",
+    "f_again": "Then turn it {s}.|Turn that {s} again.|Turn it {s} once more.|Put it {s} again.|Put it back {s}.|I want it {s} again.|Could you turn it {s}?|Please turn it back {s}.|Switch that {s}.|And switch it {s} again.|Would you switch it {s}?|Just turn it {s} again.",
+    "f_again_door": "And {vb} it again.|{Vb} it now.|Please {vb} it.|I want you to {vb} it.|Could you {vb} it?|{Vb} it once more.|{Vb} that again.|Would you {vb} it again?|Then please {vb} it.",
+    "f_humid": "And how damp is it?|And humidity?|And what about humidity?|What is the humidity there?|Tell me the humidity too.|And how humid?",
+    "f_temp": "And how hot is it?|And temperature?|What is the temperature there?|Tell me the temperature too.|And how many degrees?|And how warm?",
+    "f_light": "And the lamp?|Is the light on in there?#on|What about the lights?|And is the light on there?#on|And the light in that room?",
+    "f_ismax": "And what is the {m}?|And where is it the {m}?|Then the {m}?|What of the {m}?|And the {m} one?|And the {m} room?",
+    "f_which": "I meant {R}.|For {R}.|That is {R}.|Well, {R}.|It's {R}.|In {R}, I mean.",
+    "f_off_listed": "And turn {them} {s}.|Could you switch {them} {s}?|Put {them} {s}.|I want {them} {s}.|Now switch {them} {s}.",
+    "repeat": "Come again?|I missed that.|Say that once more.|What was that again?|Tell me again.|Could you say it again?|One more time.|Repeat that, please.|Would you repeat that?",
+    "which_ask": "How hot is it?|How warm is it now?|Tell me the temperature.|What temperature is it?|Could you tell me how warm it is?",
+    "door_ask": "Check the door.|Is the door closed now?|Could you lock the door?|Please open the door.|Close the door, please.|Open up the door.|Would you close the door?",
+    "light_which": "Could you switch the light {s}?|I want the light {s}.|Lamp {s}.|The light {s}, please.|Make the light go {s}.|Would you turn the light {s}?",
+    "month": "Tell me which month it is.|Do you know the month?|The month, please.|What month do we have?|Could you tell me the month?",
+    "year": "Tell me which year it is.|Do you know the year?|The year, please.|What year do we have?|Could you tell me the year?",
+    "everything": "Could you switch everything {s}?|Make sure everything is {s}.|I want everything {s}.|Would you turn everything {s}?",
+    "timer_none": "I want a timer.|Would you set a timer?|Make a timer.|Put on a timer.",
+    "dark_yn": "Is it dark over in {R}?|Tell me if it is dark in {R}.|Is it dark now in {R}?",
+    "dev_run": "Is {V} on right now?|Is {V} still working?|Does {V} run now?",
+}
+
+
+def expansions(text):
+    """Every reading of a template's [a|b|]."""
+    if "[" not in text:
+        return {" ".join(text.lower().split())}
+    end = text.index("]")
+    start = text.rindex("[", 0, end)
+    return set().union(*(expansions(text[:start] + one + text[end + 1 :]) for one in text[start + 1 : end].split("|")))
+
+
+for _kind, (_frames, _clauses) in CLAUSES.items():
+    _held = set().union(*(expansions(t.partition("#")[0]) for t in TEMPLATES[_kind][1]))
+    TEMPLATES[_kind][0].extend(t for f in _frames for c in _clauses.split("|") if (t := f.replace("{C}", c)).lower() not in _held)
+for _kind, _text in MORE.items():
+    _held = set().union(*(expansions(t.partition("#")[0]) for t in TEMPLATES[_kind][1]))
+    TEMPLATES[_kind][0].extend(t for t in _text.split("|") if t.partition("#")[0].lower() not in _held)
 SOCIAL = [(k, _split(v), r) for k, v, r in SOCIAL]
 DECLINE, CANT = _split(DECLINE), _split(CANT)
 
@@ -354,6 +441,9 @@ def render(home, system) -> str:
     return f"{system}\nHome:\n" + "\n".join(lines) if system else "Home:\n" + "\n".join(lines)
 
 
+PARTS = sorted({w for lists in (ROOMS, DOORS, DEVICES, PEOPLE, ADJECTIVES) for name in lists[0] for w in name.split() if w.isalpha()} | {w for words in SLOTS.values() for w in " ".join(words).lower().split() if w.isalpha()})
+
+
 class World:
     """Draws names, values and whole homes. `held` chooses the held-out names about a third of the time."""
 
@@ -364,8 +454,25 @@ class World:
         train, held = lists
         return self.rng.choice(held if self.held and self.rng.random() < 0.4 else train)
 
+    def strange(self):
+        """A word of pieces of other words, or of any letters: training needs every token to be copied now and then."""
+        rng = self.rng
+        while True:
+            if rng.random() < 0.5:
+                word = "".join(rng.choice(("bcdfghjklmnpqrstvwxyz", "aeiou", "abcdefghijklmnopqrstuvwxyz")[i % 3]) for i in range(rng.randint(3, 8)))
+            else:
+                word = ""
+                for _ in range(rng.randint(2, 3)):
+                    whole = rng.choice(PARTS)
+                    at = rng.randrange(max(1, len(whole) - 2))
+                    word += whole[at : at + rng.randint(2, 5)]
+            if not word.startswith(tuple(HELD_ONSETS)):
+                return word
+
     def invented(self):
         rng = self.rng
+        if not self.held and rng.random() < 0.5:
+            return self.strange()
         onsets = HELD_ONSETS if self.held and rng.random() < 0.7 else ONSETS
         word = rng.choice(onsets) + rng.choice(VOWELS)
         for _ in range(rng.choice((0, 1, 1, 2))):
@@ -729,7 +836,10 @@ class Talker:
         rng = self.rng
         x = rng.random()
         text = cap(text)
-        if x < 0.08:
+        if not self.held and rng.random() < 0.05:
+            lead = rng.choice(("I wonder, ", "Could you check, ", "Let me know, ", "Could you tell me, ", "I'd like to know, ", "Say, ", "Quick question, ", "Listen, ", "One moment, ", "Please, could you, ", "I need this, ", "My dear, "))
+            text = lead + (text if text.startswith("I ") or text.startswith("I'") else text[0].lower() + text[1:])
+        elif x < 0.08:
             lead = rng.choice(("Nearfield, ", "Hey Nearfield, ", "Okay, ", "Um, ", "Please, ", "So, ", "Hello, ", "Well, ", "And "))
             text = lead + (text if text.startswith("I ") or text.startswith("I'") else text[0].lower() + text[1:])
         x = rng.random()

@@ -52,6 +52,8 @@ def number(value, decimals):
         text = f"{value:.{max(0, decimals - (digits - 4))}f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
+    elif len(text.lstrip("-")) > 4:  # 12345 is printed as 12340
+        text = f"{round(value, 4 - len(text.lstrip('-'))):.0f}"
     return "0" if text in ("-0", "") else text
 
 
@@ -126,31 +128,33 @@ class Sensor:
         self.low, self.high, self.mean = low, high, mean
         tail = {"": "", "steady": ", steady"}.get(change, f", {change} by {by}")
         self.line = f"{self.name}: mean {mean}{unit}, lowest {low}{t_low}, highest {high}{t_high}{tail}"
-        if low == high:
+        if change == "steady":
             self.sentence = f"The {self.name} stayed steady at {mean}{unit}."
         else:
-            did = {"": "", "steady": " and stayed steady"}.get(change, f" and {change} by {by}{unit}")
+            did = f" and {change} by {by}{unit}" if change else ""
             self.sentence = f"The {self.name} averaged {mean}{unit}{did}, between {low}{unit}{t_low} and {high}{unit}{t_high}."
         self.kind = change
 
-    def anomaly(self, first, last):
+    def anomaly(self, times, first, last):
         """(line, sentence) of something unusual about this sensor."""
         rng, name, unit = self.rng, self.name, self.unit
         a, b = sorted((clock(rng, first, last), clock(rng, first, last)))
         a, b = (b, a) if rng.random() < 0.1 else (a, b)
+        at, since, span = (f" at {a}", f" from {a}", f" from {a} to {b}") if times else ("", "", "")
         some = self.say(rng.gauss(self.middle, 2 * self.spread))
         what = "gap" if self.kind == "none" else rng.choice(("spike", "spike", "gap", "drift", "stuck", "above", "below"))
         if what == "spike":
             v = rng.choice((self.high, self.high, self.low, some))
-            return f"{name}: spike to {v}{unit} at {a}", f"The {name} spiked to {v}{unit} at {a}."
+            return f"{name}: spike to {v}{unit}{at}", f"The {name} spiked to {v}{unit}{at}."
         if what == "gap":
-            return f"{name}: gap from {a} to {b}", f"The {name} has no readings from {a} to {b}."
+            return f"{name}: gap{span}", f"The {name} has no readings{span}." if times else f"The {name} has a gap in its readings."
         if what == "drift":
             way, by = rng.choice(("up", "down")), self.say(abs(rng.gauss(0, self.spread)) + 10.0 ** -self.decimals)
-            return f"{name}: drift {way} by {by}{unit} from {a}", f"The {name} drifted {way} by {by}{unit} from {a}."
+            return f"{name}: drift {way} by {by}{unit}{since}", f"The {name} drifted {way} by {by}{unit}{since}."
         if what == "stuck":
-            return f"{name}: stuck at {self.mean}{unit} from {a} to {b}", f"The {name} was stuck at {self.mean}{unit} from {a} to {b}."
-        return f"{name}: {what} {some}{unit} from {a} to {b}", f"The {name} was {what} {some}{unit} from {a} to {b}."
+            v = rng.choice((self.mean, self.mean, self.low, some))
+            return f"{name}: stuck at {v}{unit}{span}", f"The {name} was stuck at {v}{unit}{span}."
+        return f"{name}: {what} {some}{unit}{span}", f"The {name} was {what} {some}{unit}{span}."
 
 
 def table(rng, held=False, most=6, world=None):
@@ -166,25 +170,27 @@ def table(rng, held=False, most=6, world=None):
         last = min(24 * 60, first + rng.choice((60, 60, 120, 180, 360, 720, rng.randint(10, 700))))
         window = f"{date}, {first // 60:02d}:{first % 60:02d} to {last // 60:02d}:{last % 60:02d}"
     else:
-        a, b = rng.randint(0, 23), rng.randint(0, 23)
+        a, b = rng.randint(0, 23), rng.randint(0, 24)
         later = 1 if rng.random() < 0.5 else rng.randint(1, max(1, min(13, DAYS_IN[month] - day)))
         window = f"{date}, {a:02d}:00 to {day + later} {MONTHS[month]} {year}, {b:02d}:00"
         times = later == 1 and b <= a
-    n = rng.randint(1, most)
+    alone = rng.random() < 0.12  # as the program asks for one sentence anew
+    n = 1 if alone else rng.randint(1, most)
     sensors = {}
     while len(sensors) < n:
         s = Sensor(rng, world, held)
         s.draw(times, first, last)
         sensors.setdefault(s.name, s)
     sensors = list(sensors.values())
-    unusual = rng.choices((0, 1, 2, 3, 4), (30, 30, 20, 12, 8))[0]
+    unusual = rng.choices((0, 1, 2, 3, 4), (30, 70, 0, 0, 0) if alone else (26, 28, 22, 14, 10))[0]
     anomalies, i = [], 0
     while len(anomalies) < unusual:
-        anomalies.append(sensors[min(i, n - 1)].anomaly(first, last))
+        anomalies.append(sensors[min(i, n - 1)].anomaly(times, first, last))
         i += rng.random() < 0.75  # sensors with anomalies stand first
+    rng.shuffle(anomalies)
     lines = [f"Window: {window}"] + [s.line for s in sensors] + (["Anomalies:"] + [a[0] for a in anomalies] if anomalies else ["Anomalies: none"])
     said = [a[1] for a in anomalies[:3]] or ["Nothing unusual was seen."]
-    said += [s.sentence for s in sensors[: 3 if unusual < 2 else 2]]
+    said += [s.sentence for s in sensors[:2]]
     return "\n".join(lines), " ".join(said)
 
 

@@ -82,6 +82,8 @@ class Stream:
             lines = grammar.render(world.home(size), "").split("\n")[1:]
             if lines:
                 break
+        if rng.random() < 0.6:  # under other names, so that every token is copied
+            lines = [f"{rng.choice((world.strange(), world.strange() + ' ' + world.strange(), world.invented() + ' ' + world.strange()))}:{rest}" for _, _, rest in (line.partition(":") for line in lines)]
         ids = [tok.token_to_id("<|system|>")] + tok.encode("Home:\n" + "\n".join(lines)).ids + [tok.token_to_id("<|end|>"), tok.token_to_id("<|user|>")]
         kind = [0] * len(ids)
         while len(ids) < n + 1:

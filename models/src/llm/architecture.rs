@@ -112,7 +112,7 @@ impl Architecture {
             Some((name, architecture)) => Ok((*architecture, name)),
             None => Err(LlmError::Architecture {
                 path: gguf.path().to_owned(),
-                found: found.to_owned(),
+                found: found.chars().take(64).collect(),
                 supported: SUPPORTED.iter().map(|(name, _)| *name).collect(),
             }),
         }

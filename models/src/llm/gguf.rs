@@ -293,7 +293,7 @@ impl Reader<'_> {
         let n_entries = self.count("the number of metadata entries", MOST_ENTRIES)?;
         let mut metadata = HashMap::new();
         for _ in 0..n_entries {
-            let key = self.string("a metadata key", LONGEST_NAME)?;
+            let key = self.name("a metadata key")?;
             let kind = self.u32("the type of a metadata value")?;
             let value = self.value(&key, kind)?;
             if metadata.insert(key.clone(), value).is_some() {
@@ -304,8 +304,12 @@ impl Reader<'_> {
             None => 32,
             Some(Value::Integer(n)) if (1..=1 << 20).contains(n) && (*n as u64).is_power_of_two() => *n as usize,
             Some(other) => {
+                let found = match other {
+                    Value::Integer(n) => n.to_string(),
+                    other => other.kind().to_owned(),
+                };
                 return Err(
-                    self.broken(format!("general.alignment: expected a power of two up to 1048576, found {other:?}"))
+                    self.broken(format!("general.alignment: expected a power of two up to 1048576, found {found}"))
                 );
             }
         };
@@ -345,7 +349,7 @@ impl Reader<'_> {
 
     /// Name, type, dimensions, offset in the data, bytes.
     fn tensor(&mut self) -> Result<(String, TensorType, Vec<usize>, u64, usize), LlmError> {
-        let name = self.string("a tensor's name", LONGEST_NAME)?;
+        let name = self.name("a tensor's name")?;
         let n_dims = self.u32("a tensor's number of dimensions")?;
         if !(1..=4).contains(&n_dims) {
             return Err(self.broken(format!("tensor {name}: expected 1 to 4 dimensions, found {n_dims}")));
@@ -447,6 +451,15 @@ impl Reader<'_> {
         }
     }
 
+    /// A name, which errors will repeat: one that would spoil them is none.
+    fn name(&mut self, what: &str) -> Result<String, LlmError> {
+        let name = self.string(what, LONGEST_NAME)?;
+        if name.chars().any(char::is_control) {
+            return Err(self.broken(format!("{what} holds control characters: {name:?}")));
+        }
+        Ok(name)
+    }
+
     /// A string; bytes that are not UTF-8 become the replacement character.
     fn string(&mut self, what: &str, most: u64) -> Result<String, LlmError> {
         let len = self.count(what, most)?;
@@ -482,6 +495,15 @@ impl Reader<'_> {
     fn broken(&self, what: impl Into<String>) -> LlmError {
         LlmError::Broken { path: self.path.to_owned(), offset: self.at as u64, what: what.into() }
     }
+}
+
+/// The beginning of a text of the file, as errors quote it.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut short: String = text.chars().take(64).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
 }
 
 /// A guess at what a file is instead, from how it begins.

@@ -5,7 +5,7 @@
 use std::f64::consts::PI;
 
 use super::LlmError;
-use super::gguf::Gguf;
+use super::gguf::{Gguf, quoted};
 
 /// The angles of one kind of layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +67,7 @@ impl Rope {
             Some(other) => {
                 return Err(gguf.bad(
                     &key("rope.scaling.type"),
-                    format!("{other:?} is not supported; supported are: none, linear, yarn, longrope"),
+                    format!("{} is not supported; supported are: none, linear, yarn, longrope", quoted(other)),
                 ));
             }
         };

@@ -95,16 +95,21 @@ impl Session {
         let found = metadata.len();
         let mut from = Summing { inner: BufReader::new(file), sum: Sha256::new() };
         let mut head = [0; HEAD_BYTES];
-        if found < (HEAD_BYTES + SUM_BYTES) as u64 {
-            return Err(bad(format!("it has {found} bytes, fewer than any session")));
+        let known = head.len().min(found as usize);
+        from.read_exact(&mut head[..known]).map_err(read)?;
+        // An empty file, or the beginning of one of ours, is a damaged session; all else is somebody's, and is left alone.
+        let named = MAGIC.len() - 1;
+        if head[..known.min(named)] != MAGIC[..known.min(named)] {
+            return Err(LlmError::NotSession { path: path.to_owned() });
         }
-        from.read_exact(&mut head).map_err(read)?;
-        match &head[..8] {
-            magic if magic == MAGIC => {}
-            magic if magic[..7] == MAGIC[..7] => {
-                return Err(bad(format!("its version is {}, and this program reads version {}", magic[7], MAGIC[7])));
-            }
-            _ => return Err(LlmError::NotSession { path: path.to_owned() }),
+        if found < (HEAD_BYTES + SUM_BYTES) as u64 {
+            return Err(bad(format!("it is damaged: it has {found} bytes, fewer than any session")));
+        }
+        if head[named] != MAGIC[named] {
+            return Err(bad(format!(
+                "its version is {}, and this program reads version {}",
+                head[named], MAGIC[named]
+            )));
         }
         if head[8..40] != self.llm().identity() {
             return Err(bad(format!("it was made with another model than {}", self.llm().info().name)));

@@ -4,7 +4,7 @@
 mod byte_pairs;
 mod sentence_pieces;
 
-use super::gguf::{Gguf, Value};
+use super::gguf::{Gguf, Value, quoted};
 use super::{LlmError, TokenId};
 use byte_pairs::BytePairs;
 use sentence_pieces::SentencePieces;
@@ -78,9 +78,9 @@ impl Tokenizer {
             Some("llama") => Model::SentencePieces(SentencePieces::of(gguf, tokens, &kinds)?),
             Some("gpt2") => Model::BytePairs(Box::new(BytePairs::of(gguf, tokens, &kinds)?)),
             other => {
-                let found = other.unwrap_or("nothing");
+                let found = quoted(other.unwrap_or("nothing"));
                 return Err(
-                    gguf.bad("tokenizer.ggml.model", format!("{found:?} is not supported; supported are: llama, gpt2"))
+                    gguf.bad("tokenizer.ggml.model", format!("{found} is not supported; supported are: llama, gpt2"))
                 );
             }
         };

@@ -190,6 +190,9 @@ fn every_lie_is_an_error_that_says_what_is_wrong() {
             changed("blk.0.ffn_up.weight", &|t| t.1 = vec![16, 8]),
             "expected the dimensions [8, 16], found [16, 8]",
         ),
+        ("a key that moves the cursor", model().number("x\u{1b}[2J\n", 1), "a metadata key holds control characters"),
+        ("a tensor of two lines", changed("output_norm.weight", &|t| t.0 = "a\nb".to_owned()), "a tensor's name holds"),
+        ("an endless architecture", File::new().text("general.architecture", &"x".repeat(9999)), "is not supported"),
         ("no architecture", File::new(), "architecture \"\" is not supported"),
         ("an architecture that is a number", File::new().number("general.architecture", 1), "expected a string"),
         ("no layers", with_layers(0), "llama.block_count: expected 1 to 1024, found 0"),
@@ -208,7 +211,8 @@ fn every_lie_is_an_error_that_says_what_is_wrong() {
             Err(error) => {
                 let error = error.to_string();
                 assert!(error.contains(expected), "{what}: expected {expected:?} in {error:?}");
-                assert!(error.contains("hostile.gguf") && !error.contains('\n'), "{what}: {error}");
+                assert!(error.contains("hostile.gguf") && !error.contains(char::is_control), "{what}: {error}");
+                assert!(error.len() < 1000, "{what}: {error}");
             }
         }
     }

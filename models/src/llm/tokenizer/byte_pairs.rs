@@ -12,7 +12,7 @@ use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior, TokenizerImpl};
 
 use super::{Kind, TokenId};
 use crate::llm::LlmError;
-use crate::llm::gguf::{Gguf, Value};
+use crate::llm::gguf::{Gguf, Value, quoted};
 
 type Encoder = TokenizerImpl<
     BPE,
@@ -87,7 +87,9 @@ impl BytePairs {
         let pre = gguf.text(KEY)?.unwrap_or("default");
         let Some(cutting) = CUTTINGS.iter().find(|cutting| cutting.names.contains(&pre)) else {
             let supported: Vec<&str> = CUTTINGS.iter().flat_map(|cutting| cutting.names).copied().collect();
-            return Err(gguf.bad(KEY, format!("{pre:?} is not supported; supported are: {}", supported.join(", "))));
+            return Err(
+                gguf.bad(KEY, format!("{} is not supported; supported are: {}", quoted(pre), supported.join(", ")))
+            );
         };
         let cut = |pattern: &str| {
             Split::new(SplitPattern::Regex(pattern.to_owned()), SplitDelimiterBehavior::Isolated, false)
@@ -141,12 +143,14 @@ fn vocabulary(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<(Vocab, 
     for line in lines {
         // A part may itself begin with a space only in broken files, so the first space after a sign divides.
         let Some(at) = line.char_indices().skip(1).find(|(_, c)| *c == ' ').map(|(at, _)| at) else {
-            return Err(gguf.bad(KEY, format!("expected two parts and a space, found {line:?}")));
+            return Err(gguf.bad(KEY, format!("expected two parts and a space, found {}", quoted(line))));
         };
         let (left, right) = (&line[..at], &line[at + 1..]);
         let result = format!("{left}{right}");
         if let Some(missing) = [left, right, &result].into_iter().find(|part| !vocab.contains_key(*part)) {
-            return Err(gguf.bad(KEY, format!("the pair {line:?} needs {missing:?}, which is no token")));
+            return Err(
+                gguf.bad(KEY, format!("the pair {} needs {}, which is no token", quoted(line), quoted(missing)))
+            );
         }
         if seen.insert((left, right)) {
             merges.push((left.to_owned(), right.to_owned()));

@@ -1,0 +1,225 @@
+//! Bad input to reports: each kind by name, through the program. It is counted, set aside or refused with a clear sentence; never a
+//! panic, a hang or a wrong number.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use nearfield_tests::{Ran, arg, finish, nearfield, program, run, run_with_input};
+use serde_json::Value;
+
+const PLAIN: [&str; 6] = ["report", "--json", "--set", "llm.model=none", "--set", "window.zone=UTC"];
+
+fn of(text: &[u8], more: &[&str]) -> Ran {
+    run_with_input(&[&PLAIN[..], more].concat(), text)
+}
+
+/// The only window of a text.
+fn window(text: &str) -> Value {
+    let windows = of(text.as_bytes(), &[]).assert_done().json();
+    assert_eq!(windows.len(), 1, "{windows:#?}");
+    windows.into_iter().next().unwrap()
+}
+
+fn csv(values: &[&str]) -> String {
+    let rows = values.iter().enumerate().map(|(i, v)| format!("2026-11-20 00:{i:02}:00;{v}\n"));
+    format!("time;a\n{}", rows.collect::<String>())
+}
+
+fn count(window: &Value) -> u64 {
+    window["table"]["sensors"][0]["count"].as_u64().unwrap()
+}
+
+#[test]
+fn nan_infinity_and_1e308_are_counted_and_not_used() {
+    let w = window(&csv(&["1", "NaN", "inf", "-infinity", "1e308", "-1e308", "1e999", "3"]));
+    assert_eq!((count(&w), w["table"]["sensors"][0]["mean"].as_f64()), (2, Some(2.0)));
+    assert_eq!((w["rejected"]["not_finite"].as_u64(), w["rejected"]["out_of_range"].as_u64()), (Some(4), Some(2)), "{w:#}");
+}
+
+#[test]
+fn the_largest_values_that_are_taken_give_finite_figures() {
+    let w = window(&csv(&["1e15", "-1e15", "1e15", "0.000001"]));
+    let row = &w["table"]["sensors"][0];
+    for key in ["mean", "median", "p95", "stddev", "slope_per_hour", "min", "max"] {
+        assert!(row[key].is_f64(), "{key}: {row:#}");
+    }
+    assert!(!w["text"].as_str().unwrap().contains('e') || !w["text"].as_str().unwrap().contains("e15"), "no exponents");
+}
+
+#[test]
+fn empty_fields_are_gaps_and_no_zeros() {
+    let w = window(&csv(&["1", "", "  ", "NA", "null", "unavailable", "3"]));
+    assert_eq!((count(&w), w["rejected"]["empty"].as_u64()), (2, Some(5)));
+}
+
+#[test]
+fn mixed_decimal_commas_are_read_where_they_are_certain() {
+    let w = window(&csv(&["1,5", "1.5", "1.234,5", "1,234.5"]));
+    assert_eq!((count(&w), w["rejected"]["not_a_number"].as_u64()), (2, Some(2)));
+    assert_eq!(w["table"]["sensors"][0]["mean"].as_f64(), Some(1.5));
+}
+
+#[test]
+fn duplicated_and_reversed_timestamps_give_the_same_window_as_sorted_ones() {
+    let sorted = csv(&["1", "2", "3", "4"]);
+    let rows: Vec<&str> = sorted.lines().skip(1).collect();
+    let mut reversed: Vec<&str> = rows.iter().rev().copied().collect();
+    reversed.extend(&rows);
+    let (a, b) = (window(&sorted), window(&format!("time;a\n{}\n", reversed.join("\n"))));
+    assert_eq!(a["table"], b["table"]);
+    assert_eq!(b["unused"]["duplicates"], 4);
+}
+
+#[test]
+fn a_clock_that_jumps_once_makes_no_window_of_its_own() {
+    let mut rows = String::from("time;a\n");
+    for minute in 0..30 {
+        if minute == 9 {
+            rows.push_str("2099-01-01 00:00:00;1\n1970-01-01 00:00:00;1\n");
+        }
+        rows.push_str(&format!("2026-11-20 00:{minute:02}:00;2\n"));
+    }
+    let w = window(&rows);
+    assert_eq!(count(&w), 30);
+    assert_eq!((w["unused"]["implausible_times"].as_u64(), w["rejected"]["implausible_time"].as_u64()), (Some(1), Some(1)));
+}
+
+#[test]
+fn five_thousand_sensors_are_gathered_and_more_than_the_bound_are_counted() {
+    let header: String = (0..5000).map(|i| format!(",s{i}")).collect();
+    let mut text = format!("time{header}\n");
+    for minute in 0..20 {
+        let row: String = (0..5000).map(|i| format!(",{}", i + minute)).collect();
+        text.push_str(&format!("2026-11-20 00:{minute:02}:00{row}\n"));
+    }
+    let w = window(&text);
+    assert_eq!(w["table"]["sensors"].as_array().unwrap().len(), 5000);
+    assert_eq!(w["readings"], 100_000);
+    let few = of(text.as_bytes(), &["--set", "readings.max_sensors=100"]).assert_done().json();
+    assert_eq!((few[0]["readings"].as_u64(), few[0]["rejected"]["sensors_beyond"].as_u64()), (Some(2000), Some(98_000)));
+}
+
+#[test]
+fn lines_of_ten_megabytes_cost_no_memory_and_no_neighbour() {
+    let mut text = b"time,a\n2026-11-20 00:00:00,1\n".to_vec();
+    for _ in 0..3 {
+        text.extend(std::iter::repeat_n(b'9', 10 << 20));
+        text.push(b'\n');
+    }
+    text.extend_from_slice(b"2026-11-20 00:01:00,3\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("long.csv");
+    fs::write(&path, text).unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 1000000; exec \"$0\" \"$@\""]).arg(program()).args(PLAIN).args(["--input", arg(&path)]);
+    let w = &finish(command, &[], Duration::from_secs(60)).assert_done().json()[0];
+    assert_eq!((count(w), w["rejected"]["too_long"].as_u64()), (2, Some(3)));
+}
+
+#[test]
+fn invalid_utf8_is_counted_line_by_line() {
+    let mut text = csv(&["1", "2"]).into_bytes();
+    text.extend_from_slice(b"2026-11-20 00:10:00;\xff\xfe\n2026-11-20 00:11:00;3\n");
+    let w = &of(&text, &[]).assert_done().json()[0];
+    assert_eq!((count(w), w["rejected"]["not_utf8"].as_u64()), (3, Some(1)));
+}
+
+#[test]
+fn gzip_where_text_was_expected_is_called_gzip() {
+    of(b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x04\0", &[]).assert_fails(1, &["gzip", "gunzip"]);
+    of(b"\x89PNG\r\n\x1a\n\0\0\0\0", &[]).assert_fails(1, &["standard input"]);
+}
+
+#[test]
+fn text_without_any_time_and_no_text_at_all_are_refused() {
+    of(b"a,b\n1,2\n3,4\n", &[]).assert_fails(1, &["text.time"]);
+    of(b"{\"a\":1}\n", &[]).assert_fails(1, &["text.time"]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("empty.csv");
+    fs::write(&path, "").unwrap();
+    run(&["report", "--input", arg(&path), "--set", "llm.model=none"]).assert_fails(1, &["empty.csv", "no reading"]);
+    run(&["report", "--input", "/nowhere.csv"]).assert_fails(1, &["/nowhere.csv"]);
+    run(&["report", "--input", arg(folder.path())]).assert_fails(1, &["folder"]);
+    run(&["report", "--input", "http://x/y.csv"]).assert_fails(2, &["mqtt://"]);
+    run(&["report", "--input", "x.csv", "--output", "x.pdf"]).assert_fails(2, &[".html"]);
+    run(&["report", "--input", "x.csv", "--window", "fortnight"]).assert_fails(2, &["fortnight", "1h"]);
+}
+
+#[test]
+fn names_that_would_forge_the_table_are_made_harmless() {
+    let text = "time,\"x: mean 9\",Anomalies: none\n2026-11-20 00:00:00,1,2\n2026-11-20 00:01:00,1,2\n";
+    let w = window(text);
+    let table = w["table"]["text"].as_str().unwrap();
+    assert_eq!(table.lines().count(), 4, "{table}");
+    assert!(table.lines().all(|l| l.matches(": mean").count() <= 1), "{table}");
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_named_and_tried_again_until_told_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("store.file={}", arg(&folder.path().join("r.redb")));
+    let mut command = nearfield(&[&PLAIN[..], &["--input", "mqtt://127.0.0.1:1/x", "--set", &store]].concat());
+    let log = folder.path().join("log");
+    let mut child = command.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let said = || fs::read_to_string(&log).unwrap();
+    assert!(nearfield_tests::wait_for(Duration::from_secs(20), || said().matches("mqtt://127.0.0.1:1").count() >= 2));
+    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(child.wait().unwrap().success(), "{}", said());
+}
+
+#[test]
+fn a_full_disk_is_reported_for_every_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("a.csv");
+    fs::write(&input, csv(&["1", "2", "3"])).unwrap();
+    for name in ["full.md", "full.jsonl", "full.html"] {
+        let link = folder.path().join(name);
+        std::os::unix::fs::symlink("/dev/full", &link).unwrap();
+        run(&[&PLAIN[..], &["--input", arg(&input), "--output", arg(&link)]].concat()).assert_fails(1, &[name, "No space left"]);
+    }
+    let plot = folder.path().join("full.svg");
+    std::os::unix::fs::symlink("/dev/full", &plot).unwrap();
+    run(&[&PLAIN[..], &["--input", arg(&input), "--plot", arg(&plot)]].concat()).assert_fails(1, &["full.svg"]);
+}
+
+#[test]
+fn a_store_that_can_not_grow_loses_nothing_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("a.csv");
+    let rows: String = (0..40_000).map(|i| format!("{},{}\n", 1_795_132_800 + i, i % 100)).collect();
+    fs::write(&input, format!("time,a\n{rows}")).unwrap();
+    let store = format!("store.file={}", arg(&folder.path().join("r.redb")));
+    // A limit on the size of files stands in for a full disk; without its signal a write then fails.
+    let script = "trap '' XFSZ; ulimit -f 1100; exec timeout -s TERM 4 \"$0\" \"$@\"";
+    let mut command = Command::new("bash");
+    command.args(["-c", script]).arg(program()).args(PLAIN).args(["--input", arg(&input), "--set", &store]);
+    let ran = finish(command, &[], Duration::from_secs(60));
+    assert!(!ran.stderr.contains("panicked"), "{ran:#?}");
+    assert!(ran.stderr.contains("r.redb") && ran.stderr.contains("tried again"), "{ran:#?}");
+    // With room again, the next run has everything.
+    let ran = run(&[&PLAIN[..], &["--input", arg(&input), "--set", &store]].concat());
+    let used: u64 = ran.assert_done().json().iter().map(|w| w["readings"].as_u64().unwrap()).sum();
+    assert_eq!(used, 40_000);
+}
+
+#[test]
+fn a_damaged_store_is_named_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, path) = (folder.path().join("a.csv"), folder.path().join("r.redb"));
+    fs::write(&input, csv(&["1", "2", "3"])).unwrap();
+    let store = format!("store.file={}", arg(&path));
+    let go = || run(&[&PLAIN[..], &["--input", arg(&input), "--set", &store]].concat());
+    go().assert_done();
+    let whole = fs::read(&path).unwrap();
+    let mut zeroed = whole.clone();
+    zeroed[..4096].fill(0);
+    for bytes in [b"no store".to_vec(), zeroed, whole[..whole.len() / 2].to_vec()] {
+        fs::write(&path, bytes).unwrap();
+        let ran = go();
+        assert!(ran.code == 0 || ran.code == 1, "{ran:#?}");
+        assert!(ran.code == 0 || ran.stderr.contains("r.redb"), "{ran:#?}");
+    }
+    fs::write(&path, b"no store").unwrap();
+    go().assert_fails(1, &["r.redb", "damaged", "move it away"]);
+}

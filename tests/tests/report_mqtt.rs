@@ -1,0 +1,360 @@
+//! Reports over MQTT against a real mosquitto on loopback: throughput, and what is left after the program and the broker were killed
+//! at random moments. Skipped, visibly, where mosquitto is not installed (`apt-get install mosquitto`).
+//!
+//! `NEARFIELD_KILLS=50` makes the killing as long as issue 6 asks for; `NEARFIELD_MESSAGES=200000` the throughput.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nearfield_stages::mqtt::{ConnectOptions, Connection, MqttUrl, Version};
+use nearfield_tests::{arg, nearfield, run, skipped, wait_for};
+use serde_json::Value;
+
+/// 2026-11-20 in milliseconds.
+const START_MS: i64 = 1_795_132_800_000;
+/// Event time between two messages.
+const STEP_MS: i64 = 50;
+/// Messages in a window of a minute.
+const PER_WINDOW: i64 = 60_000 / STEP_MS;
+
+fn number_from(name: &str, otherwise: i64) -> i64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(otherwise)
+}
+
+struct Broker {
+    child: Child,
+    config: PathBuf,
+    program: PathBuf,
+    port: u16,
+}
+
+impl Broker {
+    fn start(folder: &Path, extra: &str) -> Option<Broker> {
+        let places = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"];
+        let Some(program) = places.iter().map(PathBuf::from).find(|p| p.is_file()) else {
+            skipped("mosquitto is not installed");
+            return None;
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = folder.join("mosquitto.conf");
+        let text = format!(
+            "listener {port} 127.0.0.1\npersistence true\npersistence_location {}/\nautosave_interval 1\n\
+             autosave_on_changes false\nmax_inflight_messages 0\nmax_queued_messages 0\nmax_queued_bytes 0\nuser root\n{extra}\n",
+            folder.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let child = Self::spawn(&program, &config, port);
+        Some(Broker { child, config, program, port })
+    }
+
+    fn spawn(program: &Path, config: &Path, port: u16) -> Child {
+        let mut command = Command::new(program);
+        command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let up = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        assert!(wait_for(Duration::from_secs(20), up), "mosquitto does not listen on {port}");
+        child
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::spawn(&self.program, &self.config, self.port);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program, reporting minutes; its lines are appended to one file through all restarts.
+struct Reporter {
+    child: Child,
+    args: Vec<String>,
+    out: PathBuf,
+}
+
+impl Reporter {
+    fn start(folder: &Path, port: u16, version: &str) -> Reporter {
+        let store = format!("store.file={}", arg(&folder.join("report.redb")));
+        let input = format!("mqtt://127.0.0.1:{port}/test/#");
+        let version = format!("mqtt.version={version}");
+        let args = ["report", "--input", &input, "--json", "--window", "1m", "--set", "llm.model=none", "--set", &store];
+        let more = ["--set", "window.zone=UTC", "--set", "window.lateness_s=600", "--set", &version];
+        let args: Vec<String> = args.iter().chain(&more).map(|a| (*a).to_owned()).collect();
+        let out = folder.join("out.jsonl");
+        let child = Self::spawn(&args, &out);
+        Reporter { child, args, out }
+    }
+
+    fn spawn(args: &[String], out: &Path) -> Child {
+        let stdout = OpenOptions::new().create(true).append(true).open(out).unwrap();
+        let stderr = OpenOptions::new().create(true).append(true).open(out.with_extension("log")).unwrap();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        nearfield(&args).stdout(stdout).stderr(stderr).spawn().unwrap()
+    }
+
+    fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::spawn(&self.args, &self.out);
+    }
+
+    /// What was reported: start of the window in milliseconds to (readings, sum). A window that was told twice must have been
+    /// told alike.
+    fn windows(&self) -> BTreeMap<i64, (u64, f64)> {
+        let mut found = BTreeMap::new();
+        for line in std::fs::read_to_string(&self.out).unwrap().lines() {
+            // A kill may have cut a line off; its window is told again.
+            let Ok(window) = serde_json::from_str::<Value>(line) else { continue };
+            let start: jiff_free::Ms = jiff_free::parse(window["window"]["start"].as_str().unwrap());
+            let row = &window["table"]["sensors"][0];
+            let count = row["count"].as_u64().unwrap_or(0);
+            let sum = row["mean"].as_f64().unwrap_or(0.0) * count as f64;
+            let before = found.insert(start, (count, sum));
+            assert!(before.is_none_or(|b: (u64, f64)| b.0 == count), "{start} was told as {before:?} and as {count}");
+        }
+        found
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Times as the program prints them, without a calendar of our own: all lie on the first days after the start.
+mod jiff_free {
+    pub type Ms = i64;
+
+    pub fn parse(text: &str) -> Ms {
+        let number = |range: std::ops::Range<usize>| text[range].parse::<i64>().unwrap();
+        assert!(text.starts_with("2026-11-2") && text.ends_with("+00:00"), "{text}");
+        let seconds = ((number(8..10) - 20) * 24 + number(11..13)) * 3600 + number(14..16) * 60 + number(17..19);
+        super::START_MS + seconds * 1000
+    }
+}
+
+/// Sends messages; after the broker was killed, it can't know which of the last ones the broker had passed on, and sends them again.
+struct Sender {
+    connection: Option<Connection>,
+    port: u16,
+    next: i64,
+    unacknowledged: usize,
+}
+
+impl Sender {
+    fn connect(&mut self) -> bool {
+        let options = ConnectOptions {
+            url: format!("mqtt://127.0.0.1:{}", self.port).parse::<MqttUrl>().unwrap(),
+            version: Version::V3,
+            client_id: "test-sender".to_owned(),
+            login: None,
+            ca_file: None,
+            keep_session: false,
+            keep_alive: Duration::from_secs(60),
+        };
+        self.unacknowledged = 0;
+        self.connection = Connection::open(&options).ok();
+        if let Some(connection) = &mut self.connection {
+            connection.set_patience(Duration::from_millis(2)).unwrap();
+        }
+        self.connection.is_some()
+    }
+
+    /// Sends up to `until`, some hundred under way at once; answers whether the line held.
+    fn send(&mut self, until: i64) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        while self.next < until || self.unacknowledged > 0 {
+            while self.next < until && self.unacknowledged < 500 {
+                let payload = format!("{{\"ts\":{},\"value\":{}}}", START_MS + self.next * STEP_MS, value(self.next));
+                connection.publish_ahead("test/a", payload.as_bytes(), false);
+                self.next += 1;
+                self.unacknowledged += 1;
+            }
+            if connection.flush().is_err() || connection.receive().is_err() {
+                return false;
+            }
+            loop {
+                match connection.acknowledged() {
+                    Ok(Some(_)) => self.unacknowledged -= 1,
+                    Ok(None) => break,
+                    Err(_) => return false,
+                }
+            }
+        }
+        true
+    }
+}
+
+fn value(n: i64) -> i64 {
+    n * 7 % 1000
+}
+
+fn expected(messages: i64) -> BTreeMap<i64, (u64, f64)> {
+    let mut windows = BTreeMap::new();
+    for n in 0..messages {
+        let start = START_MS + n / PER_WINDOW * 60_000;
+        let window = windows.entry(start).or_insert((0, 0.0));
+        window.0 += 1;
+        window.1 += value(n) as f64;
+    }
+    windows
+}
+
+/// Messages far ahead, which close everything before them.
+fn closing(messages: i64) -> std::ops::Range<i64> {
+    let first = (messages / PER_WINDOW + 12) * PER_WINDOW;
+    first..first + 2
+}
+
+fn assert_whole(reporter: &Reporter, messages: i64, limit: Duration) {
+    let wanted = expected(messages);
+    let done = || wanted.keys().all(|start| reporter.windows().contains_key(start));
+    let all = wait_for(limit, done);
+    let found = reporter.windows();
+    let log = std::fs::read_to_string(reporter.out.with_extension("log")).unwrap_or_default();
+    let tail = &log[log.len().saturating_sub(2000)..];
+    assert!(all, "{} of {} windows were told\n{tail}", found.len(), wanted.len());
+    for (start, (count, sum)) in &wanted {
+        let (n, s) = found[start];
+        assert_eq!(n, *count, "the window at {start} has {n} readings of {count}");
+        assert!((s - sum).abs() < 0.5, "the window at {start} sums to {s}, not {sum}");
+    }
+}
+
+#[test]
+fn kills_of_the_program_and_the_broker_lose_nothing_and_double_nothing() {
+    let kills = number_from("NEARFIELD_KILLS", 4);
+    let folder = tempfile::tempdir().unwrap();
+    let Some(mut broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
+    let mut reporter = Reporter::start(folder.path(), broker.port, "5");
+    // The broker keeps messages for us from the first subscription on.
+    let subscribed = || std::fs::metadata(folder.path().join("report.redb")).is_ok();
+    assert!(wait_for(Duration::from_secs(20), subscribed));
+    std::thread::sleep(Duration::from_millis(1500));
+    let mut sender = Sender { connection: None, port: broker.port, next: 0, unacknowledged: 0 };
+    assert!(sender.connect());
+    let mut state = 0x1234_5678_9abc_def1_u64;
+    let mut random = move |n: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % n
+    };
+    let mut killed = [0, 0];
+    for _ in 0..kills {
+        let until = sender.next + 2000 + random(3000) as i64;
+        assert!(sender.send(until));
+        std::thread::sleep(Duration::from_millis(random(400)));
+        if random(2) == 0 {
+            killed[0] += 1;
+            reporter.kill_and_restart();
+        } else {
+            killed[1] += 1;
+            broker.kill_and_restart();
+            // What the broker had not passed on is gone with it: a sender that must be sure sends it again.
+            sender.next = (sender.next - 8000).max(0);
+            assert!(wait_for(Duration::from_secs(20), || sender.connect()));
+            // The program must have come back before: a broker forgets whom it kept messages for, too.
+            std::thread::sleep(Duration::from_millis(1200));
+        }
+    }
+    let messages = sender.next + 3000;
+    assert!(sender.send(messages));
+    sender.next = closing(messages).start;
+    assert!(sender.send(closing(messages).end));
+    assert_whole(&reporter, messages, Duration::from_secs(120));
+    let _ = writeln!(
+        std::io::stderr(),
+        "{messages} messages, the program killed {} times and the broker {} times: none missing, none twice",
+        killed[0],
+        killed[1]
+    );
+}
+
+#[test]
+fn messages_are_taken_acknowledged_and_stored_as_fast_as_they_come() {
+    let messages = number_from("NEARFIELD_MESSAGES", 20_000);
+    for version in ["3.1.1", "5"] {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
+        let reporter = Reporter::start(folder.path(), broker.port, version);
+        let log = folder.path().join("out.log");
+        std::thread::sleep(Duration::from_millis(1500));
+        let mut sender = Sender { connection: None, port: broker.port, next: 0, unacknowledged: 0 };
+        assert!(sender.connect());
+        let begun = Instant::now();
+        assert!(sender.send(messages));
+        let sent = begun.elapsed();
+        sender.next = closing(messages).start;
+        assert!(sender.send(closing(messages).end));
+        assert_whole(&reporter, messages, Duration::from_secs(60));
+        let all = begun.elapsed();
+        let rate = |t: Duration| messages as f64 / t.as_secs_f64();
+        let _ = writeln!(
+            std::io::stderr(),
+            "MQTT {version}: {messages} messages at QoS 1, sent at {:.0} a second, stored, acknowledged and reported at {:.0}",
+            rate(sent),
+            rate(all)
+        );
+        drop(File::open(log));
+    }
+}
+
+#[test]
+fn a_broker_that_refuses_is_named_with_the_reason_and_the_way_out() {
+    run(&["report", "--input", "mqtt://user:pw@localhost/x"]).assert_fails(2, &["mqtt.user"]);
+    let folder = tempfile::tempdir().unwrap();
+    let Some(broker) = Broker::start(folder.path(), "allow_anonymous false") else { return };
+    let store = format!("store.file={}", arg(&folder.path().join("r.redb")));
+    let input = format!("mqtt://127.0.0.1:{}/x", broker.port);
+    for version in ["mqtt.version=3.1.1", "mqtt.version=5"] {
+        run(&["report", "--input", &input, "--set", "llm.model=none", "--set", &store, "--set", version])
+            .assert_fails(1, &["refuses", "mqtt.user"]);
+    }
+}
+
+#[test]
+fn home_assistant_learns_of_the_report_and_gets_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
+    let outlet = format!("outlets.mqtt=mqtt://127.0.0.1:{}", broker.port);
+    let spool = format!("outlets.spool={}", arg(folder.path()));
+    let day = nearfield_tests::assets().join("telemetry/day.csv");
+    let set = ["--set", "llm.model=none", "--set", "window.zone=UTC", "--set", &outlet, "--set", &spool];
+    run(&[&["report", "--input", arg(&day), "--json"], &set[..]].concat()).assert_done();
+    let options = ConnectOptions {
+        url: format!("mqtt://127.0.0.1:{}", broker.port).parse().unwrap(),
+        version: Version::V5,
+        client_id: "test-reader".to_owned(),
+        login: None,
+        ca_file: None,
+        keep_session: false,
+        keep_alive: Duration::from_secs(60),
+    };
+    let mut connection = Connection::open(&options).unwrap();
+    let mut found = BTreeMap::new();
+    connection.subscribe(&["#".to_owned()], &mut |m| _ = found.insert(m.topic, m.payload)).unwrap();
+    connection.set_patience(Duration::from_millis(50)).unwrap();
+    let begun = Instant::now();
+    while found.len() < 2 && begun.elapsed() < Duration::from_secs(10) {
+        while let Some(m) = connection.message().unwrap() {
+            found.insert(m.topic, m.payload);
+        }
+        connection.receive().unwrap();
+    }
+    let parse = |topic: &str| -> Value { serde_json::from_slice(&found[topic]).unwrap() };
+    let config = parse("homeassistant/sensor/nearfield/report/config");
+    let state = parse(config["state_topic"].as_str().unwrap());
+    assert!(state["text"].as_str().unwrap().starts_with("The hall humidity spiked"), "{state:#}");
+}
