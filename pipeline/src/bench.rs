@@ -10,8 +10,8 @@ use nearfield_models::flow::Flow;
 use nearfield_models::llm::{
     CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, median, read_bandwidth, simd_level,
 };
-use nearfield_stages::capture::{Pace, Source, StopSignal};
-use nearfield_stages::play::Outlet;
+use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
+use nearfield_stages::voice::play::Outlet;
 use serde_json::{Value, json};
 
 use crate::bench_caption;

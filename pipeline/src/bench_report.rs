@@ -13,9 +13,9 @@ use nearfield_models::telemetry::window::WindowPlan;
 use nearfield_models::telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
 use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use nearfield_stages::generate::LlmThread;
-use nearfield_stages::store::{Retention, Store};
+use nearfield_stages::report::store::{Retention, Store};
+use nearfield_stages::report::word::{ModelWriter, Origin, Word, Worded, Writer};
 use nearfield_stages::turn::{Turn, Turns};
-use nearfield_stages::word::{ModelWriter, Origin, Word, Worded, Writer};
 use serde_json::json;
 
 use crate::bench::emit;
@@ -136,7 +136,7 @@ fn time_text(csv: &[u8]) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let mut parser = LineParser::new(&TextOptions::default(), TimeZone::UTC, "value")?;
     let mut cutter = LineCutter::default();
-    let mut roster = nearfield_stages::roster::Roster::new(Default::default(), false, 100);
+    let mut roster = nearfield_stages::report::roster::Roster::new(Default::default(), false, 100);
     cutter.push(csv, &mut |line| {
         parser.line(line, &mut |key, unit, at, value| {
             let Some(sensor) = roster.id(key, unit) else { return };

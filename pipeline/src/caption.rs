@@ -17,22 +17,22 @@ use nearfield_models::flow::Flow;
 use nearfield_models::llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
 use nearfield_models::onnx::OnnxOptions;
 use nearfield_models::vision::{Gate, Picture, VisionManifest, VisionModel};
-use nearfield_stages::alerts::Alerts;
-use nearfield_stages::capture::{Pace, StopSignal};
-use nearfield_stages::decode::Decode;
-use nearfield_stages::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
-use nearfield_stages::drive::{FlowContext, Output, drive, drive_into};
-use nearfield_stages::generate::LlmThread;
-use nearfield_stages::look::Look;
-use nearfield_stages::messages::{Captioned, Envelope};
-use nearfield_stages::newest::{Dropped, newest};
-use nearfield_stages::outlets::{Delivery, Publish};
-use nearfield_stages::pictures::{
+use nearfield_stages::caption::alerts::Alerts;
+use nearfield_stages::caption::decode::Decode;
+use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
+use nearfield_stages::caption::look::Look;
+use nearfield_stages::caption::newest::{Dropped, newest};
+use nearfield_stages::caption::pictures::{
     Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, Revival, ShotSink, SourceNews,
     run as run_source,
 };
+use nearfield_stages::drive::{FlowContext, Output, drive, drive_into};
+use nearfield_stages::generate::LlmThread;
+use nearfield_stages::messages::{Captioned, Envelope};
+use nearfield_stages::outlets::{Delivery, Publish};
 use nearfield_stages::probe::{Ledger, StageTimes};
 use nearfield_stages::turn::{Turn, Turns};
+use nearfield_stages::voice::capture::{Pace, StopSignal};
 
 use crate::caption_config::CaptionConfig;
 use crate::caption_output::json_of;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use nearfield_models::llm::{CacheType, SamplerOptions};
 use nearfield_models::vision::{GateOptions, PresenceOptions};
-use nearfield_stages::alerts::AlertRule;
-use nearfield_stages::describe::{CAPTION, PICTURE};
+use nearfield_stages::caption::alerts::AlertRule;
+use nearfield_stages::caption::describe::{CAPTION, PICTURE};
 use nearfield_stages::mqtt::{MqttUrl, Version};
 use serde::{Deserialize, Serialize};
 

@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use nearfield_models::flow::Flow;
 use nearfield_models::vision::{Verdict, annotate, encode_jpeg};
-use nearfield_stages::capture::StopSignal;
+use nearfield_stages::caption::pictures::SourceNews;
 use nearfield_stages::messages::{Author, Captioned};
-use nearfield_stages::pictures::SourceNews;
 use nearfield_stages::turn::Turn;
+use nearfield_stages::voice::capture::StopSignal;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ struct Summary {
     /// Times that the source died.
     source_deaths: u64,
     /// What became of the prompts' tokens.
-    tokens: nearfield_stages::converse::Tokens,
+    tokens: nearfield_stages::voice::converse::Tokens,
 }
 
 impl Summary {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use nearfield_models::flow::Flow;
-use nearfield_stages::capture::StopSignal;
 use nearfield_stages::messages::Report;
-use nearfield_stages::read_text::TextSource;
+use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::turn::Turn;
+use nearfield_stages::voice::capture::StopSignal;
 
 use crate::cli::ReportArgs;
 use crate::commands::Usage;

@@ -14,9 +14,9 @@ use nearfield_models::telemetry::anomaly::AnomalyOptions;
 use nearfield_models::telemetry::parse::TextOptions;
 use nearfield_models::telemetry::window::{Length, WindowPlan};
 use nearfield_stages::mqtt::{MqttUrl, Version};
-use nearfield_stages::read_mqtt::TopicMapping;
-use nearfield_stages::schedule::Schedule;
-use nearfield_stages::store::Retention;
+use nearfield_stages::report::read_mqtt::TopicMapping;
+use nearfield_stages::report::schedule::Schedule;
+use nearfield_stages::report::store::Retention;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, located, read, with_key};

@@ -86,7 +86,8 @@ impl Reporter {
         let store = format!("store.file={}", arg(&folder.join("report.redb")));
         let input = format!("mqtt://127.0.0.1:{port}/test/#");
         let version = format!("mqtt.version={version}");
-        let args = ["report", "--input", &input, "--json", "--window", "1m", "--set", "llm.model=none", "--set", &store];
+        let args =
+            ["report", "--input", &input, "--json", "--window", "1m", "--set", "llm.model=none", "--set", &store];
         let more = ["--set", "window.zone=UTC", "--set", "window.lateness_s=600", "--set", &version];
         let args: Vec<String> = args.iter().chain(&more).map(|a| (*a).to_owned()).collect();
         let out = folder.join("out.jsonl");

@@ -14,10 +14,10 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError};
 use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
 
-use crate::devices::{self, DeviceError, Direction};
-use crate::hush::hush;
 use crate::messages::{Envelope, Frame};
 use crate::turn::Turn;
+use crate::voice::devices::{self, DeviceError, Direction};
+use crate::voice::hush::hush;
 
 /// Samples in a frame: 20 ms.
 const FRAME_SAMPLES: usize = 320; // 16 kHz * 0.02 s

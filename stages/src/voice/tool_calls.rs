@@ -6,7 +6,7 @@
 use nearfield_models::llm::{Constrained, Constraint};
 use serde_json::{Map, Value, json};
 
-use crate::tools::ToolCall;
+use crate::voice::tools::ToolCall;
 
 /// The longest text inside one `<tool_call>`, in bytes; the rest of a longer one is dropped and the call is broken.
 pub const MAX_CALL_BYTES: usize = 16 * 1024;
@@ -20,7 +20,7 @@ const OPEN_THOUGHT: &str = "<think>";
 const CLOSE_THOUGHT: &str = "</think>";
 
 /// What holds a model to the tools that there are: once it has written the opening tag, only a call of one of them with
-/// arguments that fit, and the closing tag, may follow. `schemas` are those of [`Toolbox::schemas`](crate::tools::Toolbox::schemas);
+/// arguments that fit, and the closing tag, may follow. `schemas` are those of [`Toolbox::schemas`](crate::voice::tools::Toolbox::schemas);
 /// `None` without any.
 pub fn constraint(schemas: &[Value]) -> Option<Constrained> {
     let calls: Vec<Value> = schemas

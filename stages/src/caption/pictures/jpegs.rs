@@ -8,8 +8,8 @@ use anyhow::Context;
 use nearfield_models::vision::JpegSplitter;
 
 use super::{PictureSource, live_shot};
-use crate::capture::{StopSignal, StoppableStdin};
 use crate::messages::{Shot, ShotContent};
+use crate::voice::capture::{StopSignal, StoppableStdin};
 
 const BLOCK: usize = 64 << 10;
 

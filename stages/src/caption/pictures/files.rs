@@ -9,8 +9,8 @@ use anyhow::Context;
 use nearfield_models::vision::MAX_PICTURE_BYTES;
 
 use super::{Clock, Hopeless, PictureSource};
-use crate::capture::{Pace, StopSignal};
 use crate::messages::{Shot, ShotContent};
+use crate::voice::capture::{Pace, StopSignal};
 
 /// What is taken for a picture in a folder.
 const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "gif", "bmp", "webp", "ppm", "pgm", "pnm"];

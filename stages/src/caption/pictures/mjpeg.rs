@@ -11,8 +11,8 @@ use anyhow::{Context, bail, ensure};
 use nearfield_models::vision::JpegSplitter;
 
 use super::{PictureSource, live_shot};
-use crate::capture::StopSignal;
 use crate::messages::{Shot, ShotContent};
+use crate::voice::capture::StopSignal;
 
 /// The longest answer before the first picture.
 const MAX_HEAD: usize = 64 << 10;

@@ -6,7 +6,7 @@
 use cpal::traits::{DeviceTrait, HostTrait};
 use serde::Serialize;
 
-use crate::hush::hush;
+use crate::voice::hush::hush;
 
 /// Which end of a device is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -13,12 +13,12 @@ use nearfield_models::vision::{
     names_what_was_seen, plain_sentence,
 };
 
-use crate::alerts::Alerts;
-use crate::converse::Tokens;
+use crate::caption::alerts::Alerts;
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Extras, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Author, Captioned, Envelope, Seen};
 use crate::turn::{Turn, Turns};
+use crate::voice::converse::Tokens;
 
 /// Where the picture goes in a question.
 pub const PICTURE: &str = "{picture}";

@@ -18,10 +18,10 @@ pub use jpegs::JpegStream;
 pub use mjpeg::MjpegStream;
 pub use paced::Clock;
 
-use crate::capture::StopSignal;
+use crate::caption::newest::NewestSender;
 use crate::messages::{Envelope, Shot};
-use crate::newest::NewestSender;
 use crate::turn::Turns;
+use crate::voice::capture::StopSignal;
 
 /// Anything that gives pictures one after the other. Waiting ends soon after the stop signal.
 pub trait PictureSource: Send {

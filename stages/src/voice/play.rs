@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use nearfield_models::audio::{Resampler, SampleRate, WavWriter};
 
-use crate::devices::{self, DeviceError, Direction};
 use crate::drive::{Emit, Stage};
-use crate::hush::hush;
 use crate::messages::{Envelope, Played, Speech};
 use crate::turn::{Turn, Turns};
+use crate::voice::devices::{self, DeviceError, Direction};
+use crate::voice::hush::hush;
 
 /// Sound queued at the loudspeaker; an interruption is heard at the latest after this.
 const DEVICE_BUFFER: Duration = Duration::from_millis(300);

@@ -20,10 +20,10 @@ use serde_json::{Value, json};
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
-use crate::notes::{Note, Replied};
-use crate::tool_calls::{FilteredReply, ToolCallFilter, constraint};
-use crate::tools::{ToolCall, ToolResult, Toolbox, spaced_json};
 use crate::turn::{Turn, Turns};
+use crate::voice::notes::{Note, Replied};
+use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
+use crate::voice::tools::{ToolCall, ToolResult, Toolbox, spaced_json};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
 const MAX_TOOL_ROUNDS: usize = 4;
@@ -414,7 +414,7 @@ mod tests {
     use nearfield_models::llm::{CacheType, Llm, LlmOptions};
 
     use super::*;
-    use crate::tools::CommandTool;
+    use crate::voice::tools::CommandTool;
 
     fn converse(context_tokens: usize, commands: Vec<CommandTool>) -> Converse {
         let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");

@@ -16,11 +16,11 @@ use nearfield_models::telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic
 use nearfield_models::telemetry::table::{SYSTEM, Table};
 use serde::Serialize;
 
-use crate::converse::Tokens;
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Report, ReportPart, WindowSummary};
 use crate::turn::{Turn, Turns};
+use crate::voice::converse::Tokens;
 
 /// Fewest sentences of a report.
 const FEWEST_SENTENCES: usize = 2;

@@ -12,8 +12,8 @@ use nearfield_models::vision::{MAX_PIXELS, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Hopeless, PictureSource};
-use crate::capture::{Pace, StopSignal};
 use crate::messages::{Shot, ShotContent};
+use crate::voice::capture::{Pace, StopSignal};
 
 /// How often a wait looks at the stop signal.
 const TICK: Duration = Duration::from_millis(100);

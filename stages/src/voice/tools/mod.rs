@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
-use crate::home::{Change, DoorState, Home, HomeError};
+use crate::voice::home::{Change, DoorState, Home, HomeError};
 
 /// The names that a command tool cannot have.
 pub const BUILT_IN: [&str; 5] = ["clock", "timer", "set_light", "set_door", "set_device"];

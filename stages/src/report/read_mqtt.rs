@@ -12,12 +12,12 @@ use nearfield_models::telemetry::{LARGEST_VALUE, Moment, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::capture::StopSignal;
-use crate::gather::now;
 use crate::messages::{Batch, Envelope, Receipt};
 use crate::mqtt::{ConnectOptions, Connection, Message, MqttError, matches};
-use crate::roster::Roster;
+use crate::report::gather::now;
+use crate::report::roster::Roster;
 use crate::turn::Turn;
+use crate::voice::capture::StopSignal;
 
 /// Messages sent on together, at most: one commit of the store.
 const BATCH: usize = 4096;

@@ -15,10 +15,10 @@ use jiff::tz::TimeZone;
 use nearfield_models::telemetry::Reading;
 use nearfield_models::telemetry::parse::{LineCutter, LineParser, Rejected, TextOptions};
 
-use crate::capture::{StopSignal, StoppableStdin};
 use crate::messages::{Batch, Envelope};
-use crate::roster::Roster;
+use crate::report::roster::Roster;
 use crate::turn::Turn;
+use crate::voice::capture::{StopSignal, StoppableStdin};
 
 /// Readings sent on together.
 const BATCH: usize = 4096;

@@ -1,9 +1,9 @@
 //! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken.
 
-use crate::clauses::ClauseSplitter;
 use crate::drive::{Emit, Stage};
 use crate::messages::{Clause, Envelope, TextDelta};
 use crate::turn::Turn;
+use crate::voice::clauses::ClauseSplitter;
 
 /// Cuts the reply into clauses.
 #[derive(Default)]

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use nearfield_models::stt::Suppression;
 
-use crate::converse::Tokens;
 use crate::drive::Failure;
-use crate::tools::ToolResult;
 use crate::turn::Turn;
+use crate::voice::converse::Tokens;
+use crate::voice::tools::ToolResult;
 
 /// A fact about a turn, for the one who reports on it.
 #[derive(Debug)]

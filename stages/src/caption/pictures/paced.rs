@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::capture::{Pace, StopSignal};
+use crate::voice::capture::{Pace, StopSignal};
 
 /// Tells when the picture with a given time is due.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use std::time::Duration;
 use crossbeam_channel::RecvTimeoutError;
 use nearfield_models::telemetry::{Moment, SensorId};
 
-use crate::capture::StopSignal;
 use crate::drive::{Emit, Stage};
 use crate::messages::{Batch, Envelope};
-use crate::store::{Retention, Store};
+use crate::report::store::{Retention, Store};
+use crate::voice::capture::StopSignal;
 
 /// Between two tries at a disk that refuses.
 const RETRY: Duration = Duration::from_secs(2);
