@@ -27,7 +27,7 @@ use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, caption_output, doctor, eval, report_command, signals};
+use crate::{bench, caption, doctor, eval, report, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -92,8 +92,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     };
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
-        Command::Caption(args) => caption_output::caption(&args, &stop, &mut out),
-        Command::Report(args) => report_command::run(&args, &stop, &mut out),
+        Command::Caption(args) => caption::output::caption(&args, &stop, &mut out),
+        Command::Report(args) => report::command::run(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
         Command::Say(args) => say(args, &stop),
         Command::Chat(args) => chat(args, &stop, &mut out),

@@ -7,7 +7,7 @@ use nearfield_models::telemetry::figure::{Figure, decimals_for};
 use nearfield_stages::messages::Report;
 use serde_json::{Value, json};
 
-use crate::report_plot;
+use crate::report::plot;
 use crate::turn_report::ms;
 
 /// Sensors in a Markdown table; all of them are in the JSON.
@@ -228,7 +228,7 @@ impl Page {
             section.push_str(&format!("{space}<span title=\"{origin}\">{}</span>", escaped(&sentence.text)));
         }
         section.push_str("</p>\n");
-        section.push_str(&report_plot::svg(summary, zone)?);
+        section.push_str(&plot::svg(summary, zone)?);
         section.push_str(&format!(
             "\n<details><summary>Figures</summary><pre>{}</pre></details>\n</section>\n",
             escaped(details(report, zone).trim())

@@ -15,10 +15,10 @@ use nearfield_stages::voice::capture::StopSignal;
 use crate::cli::ReportArgs;
 use crate::commands::Usage;
 use crate::registry::Registry;
+use crate::report::config::ReportConfig;
+use crate::report::pages::{self, Page};
+use crate::report::plot;
 use crate::report::{self, Heard, ReadingsFrom};
-use crate::report_config::ReportConfig;
-use crate::report_pages::{self, Page};
-use crate::report_plot;
 use crate::turn_report::TraceWriter;
 
 /// A file that gets every report.
@@ -49,11 +49,11 @@ impl Output {
     fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
         let (path, written) = match self {
             Output::Markdown(file, path) => {
-                let text = report_pages::markdown(report, zone);
+                let text = pages::markdown(report, zone);
                 (path, writeln!(file, "{text}").and_then(|()| file.flush()))
             }
             Output::Lines(file, path) => {
-                let line = report_pages::json(report, zone);
+                let line = pages::json(report, zone);
                 (path, writeln!(file, "{line}").and_then(|()| file.flush()))
             }
             Output::Page(page, path) => {
@@ -144,7 +144,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         match heard {
             Heard::Title(title) => {
                 if shows {
-                    write!(out, "{}", report_pages::heading(title))?;
+                    write!(out, "{}", pages::heading(title))?;
                     out.flush()?;
                 }
             }
@@ -158,9 +158,9 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
             Heard::Done(report, stages) => {
                 reports += 1;
                 if args.json {
-                    writeln!(out, "{}", report_pages::json(report, &zone))?;
+                    writeln!(out, "{}", pages::json(report, &zone))?;
                 } else if shows {
-                    writeln!(out, "{}", report_pages::details(report, &zone))?;
+                    writeln!(out, "{}", pages::details(report, &zone))?;
                 }
                 out.flush()?;
                 if let Some(output) = &mut output {
@@ -168,8 +168,8 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
                 }
                 if let (Some(path), Some(is_png)) = (&args.plot, plot_is_png) {
                     let bytes = match is_png {
-                        true => report_plot::png(&report.summary, &zone)?,
-                        false => report_plot::svg(&report.summary, &zone)?.into_bytes(),
+                        true => plot::png(&report.summary, &zone)?,
+                        false => plot::svg(&report.summary, &zone)?.into_bytes(),
                     };
                     replace(path, &bytes).with_context(|| format!("the plot {} can't be written", path.display()))?;
                 }

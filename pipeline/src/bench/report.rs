@@ -21,8 +21,8 @@ use serde_json::json;
 use crate::bench::emit;
 use crate::cli::BenchArgs;
 use crate::registry::Registry;
+use crate::report::config::ReportConfig;
 use crate::report::{load_llm, windows_options, word_options};
-use crate::report_config::ReportConfig;
 use crate::turn_report::ms;
 
 /// Readings for the throughput of windows: a hundred sensors, each second.

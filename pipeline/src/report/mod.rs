@@ -7,6 +7,11 @@
 //!                                                                                 llm
 //! ```
 
+pub mod command;
+pub mod config;
+pub mod pages;
+pub mod plot;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -38,8 +43,7 @@ use nearfield_stages::voice::capture::StopSignal;
 
 use crate::config::ConfigError;
 use crate::registry::Registry;
-use crate::report_config::{MqttConfig, OutletsConfig, ReportConfig};
-use crate::report_pages;
+use crate::report::config::{MqttConfig, OutletsConfig, ReportConfig};
 
 /// A password or token is at most this long.
 const MAX_SECRET_BYTES: u64 = 4096;
@@ -289,7 +293,7 @@ pub fn run(
                 let told = hear(Heard::Done(report, &ledger.take(turn)));
                 if told.is_ok() {
                     let window = &report.summary.window;
-                    let body = report_pages::json(report, &zone);
+                    let body = pages::json(report, &zone);
                     let id = format!("report-{}", body["window"]["start"].as_str().unwrap_or_default());
                     let text = body["text"].as_str().unwrap_or_default().to_owned();
                     for outlet in &deliveries {

@@ -7,6 +7,9 @@
 //!                                              llm
 //! ```
 
+pub mod config;
+pub mod output;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,8 +37,8 @@ use nearfield_stages::probe::{Ledger, StageTimes};
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
 
-use crate::caption_config::CaptionConfig;
-use crate::caption_output::json_of;
+use crate::caption::config::CaptionConfig;
+use crate::caption::output::json_of;
 use crate::commands::Usage;
 use crate::config::{ConfigError, located, read};
 use crate::registry::{Registry, Role};

@@ -12,7 +12,7 @@ use nearfield_stages::mqtt::{MqttUrl, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, located, read, with_key};
-use crate::report_config::{MqttConfig, OutletsConfig};
+use crate::report::config::{MqttConfig, OutletsConfig};
 
 /// The whole of `caption.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

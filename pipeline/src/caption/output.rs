@@ -16,8 +16,8 @@ use nearfield_stages::voice::capture::StopSignal;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::caption::config::CaptionConfig;
 use crate::caption::{self, Captioner, Done, Told, open_input};
-use crate::caption_config::CaptionConfig;
 use crate::cli::CaptionArgs;
 use crate::registry::Registry;
 use crate::turn_report::ms;

@@ -1,6 +1,9 @@
 //! Measurements on this machine. Each verifies the result that it times, prints the machine and the SIMD level, and
 //! gives medians of several runs.
 
+mod caption;
+mod report;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,8 +17,6 @@ use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
 use nearfield_stages::voice::play::Outlet;
 use serde_json::{Value, json};
 
-use crate::bench_caption;
-use crate::bench_report;
 use crate::cli::{BenchArgs, BenchWhat};
 use crate::config::VoiceConfig;
 use crate::recordings::{read_speech, recordings};
@@ -39,10 +40,10 @@ const SENTENCES: [&str; 3] = [
 /// If something that it needs is missing, or a result is wrong.
 pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     if args.what == BenchWhat::Caption {
-        return bench_caption::run(args, out);
+        return caption::run(args, out);
     }
     if args.what == BenchWhat::Report {
-        return bench_report::run(args, out);
+        return report::run(args, out);
     }
     let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
     if let Some(home) = &args.home {

@@ -23,8 +23,8 @@ use nearfield_stages::voice::converse::Tokens;
 use serde_json::json;
 
 use crate::bench::{emit, resident_mb};
+use crate::caption::config::CaptionConfig;
 use crate::caption::{Captioner, Input, Told, describe_options, read_pictures, run as run_captioner};
-use crate::caption_config::CaptionConfig;
 use crate::cli::BenchArgs;
 use crate::registry::Registry;
 use crate::turn_report::ms;
