@@ -255,9 +255,7 @@ pub fn run(
     let text = config.text.clone();
     let source_zone = zone.clone();
     let source: Box<dyn FnOnce() -> anyhow::Result<()> + Send> = match from {
-        ReadingsFrom::Text(source) => {
-            Box::new(move || source.run(&text, source_zone, roster, &batches, &source_stop))
-        }
+        ReadingsFrom::Text(source) => Box::new(move || source.run(&text, source_zone, roster, &batches, &source_stop)),
         ReadingsFrom::Mqtt(url) => {
             let topic = if url.topic.is_empty() && config.mqtt.topics.is_empty() { "#" } else { url.topic.as_str() };
             let mut filters: Vec<String> = config.mqtt.topics.clone();
@@ -269,11 +267,9 @@ pub fn run(
             Box::new(move || source.run(roster, &batches, &source_stop))
         }
     };
-    threads.push(
-        std::thread::Builder::new().name("source".to_owned()).spawn(move || {
-            let _ = source_ended.send(source());
-        })?,
-    );
+    threads.push(std::thread::Builder::new().name("source".to_owned()).spawn(move || {
+        let _ = source_ended.send(source());
+    })?);
 
     let mut outcome = Ok(());
     for Envelope { turn, body, .. } in &to_tell {

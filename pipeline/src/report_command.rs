@@ -103,7 +103,9 @@ fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
             ReadingsFrom::Mqtt(url.parse().map_err(Usage)?)
         }
         path if path.contains("://") => {
-            return Err(Usage(format!("--input {path}: name a file, `-`, or a broker as in mqtt://host/topic/#")).into());
+            return Err(
+                Usage(format!("--input {path}: name a file, `-`, or a broker as in mqtt://host/topic/#")).into()
+            );
         }
         path if args.follow => ReadingsFrom::Text(TextSource::Follow(path.into())),
         path => ReadingsFrom::Text(TextSource::File(path.into())),

@@ -298,8 +298,9 @@ impl ReportConfig {
     pub fn zone(&self) -> Result<TimeZone, String> {
         match self.window.zone.as_str() {
             "" => Ok(TimeZone::system()),
-            name => TimeZone::get(name)
-                .map_err(|_| format!("window.zone is {name:?} but must be a time zone, as in \"Europe/Berlin\" or \"UTC\"")),
+            name => TimeZone::get(name).map_err(|_| {
+                format!("window.zone is {name:?} but must be a time zone, as in \"Europe/Berlin\" or \"UTC\"")
+            }),
         }
     }
 

@@ -188,7 +188,9 @@ fn described(anomaly: &Anomaly, zone: &TimeZone) -> String {
             let direction = if by > 0.0 { "up" } else { "down" };
             format!("drift {direction} by {} from {}", number(by.abs()), at(from))
         }
-        Anomaly::Stuck { value, span } => format!("stuck at {} from {} to {}", number(value), at(span.from), at(span.to)),
+        Anomaly::Stuck { value, span } => {
+            format!("stuck at {} from {} to {}", number(value), at(span.from), at(span.to))
+        }
         Anomaly::Gap { span } => format!("no readings from {} to {}", at(span.from), at(span.to)),
         Anomaly::Above { limit, extreme, span } => {
             format!("above {} from {} to {}, up to {}", number(limit), at(span.from), at(span.to), number(extreme))
@@ -227,7 +229,10 @@ impl Page {
         }
         section.push_str("</p>\n");
         section.push_str(&report_plot::svg(summary, zone)?);
-        section.push_str(&format!("\n<details><summary>Figures</summary><pre>{}</pre></details>\n</section>\n", escaped(details(report, zone).trim())));
+        section.push_str(&format!(
+            "\n<details><summary>Figures</summary><pre>{}</pre></details>\n</section>\n",
+            escaped(details(report, zone).trim())
+        ));
         self.sections.push_front(section);
         if self.sections.len() > MAX_SECTIONS {
             self.sections.pop_back();
