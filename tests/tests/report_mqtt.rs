@@ -4,7 +4,7 @@
 //! `NEARFIELD_KILLS=50` makes the killing as long as issue 6 asks for; `NEARFIELD_MESSAGES=200000` the throughput.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -290,7 +290,6 @@ fn messages_are_taken_acknowledged_and_stored_as_fast_as_they_come() {
         let folder = tempfile::tempdir().unwrap();
         let Some(broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
         let reporter = Reporter::start(folder.path(), broker.port, version);
-        let log = folder.path().join("out.log");
         std::thread::sleep(Duration::from_millis(1500));
         let mut sender = Sender { connection: None, port: broker.port, next: 0, unacknowledged: 0 };
         assert!(sender.connect());
@@ -308,7 +307,6 @@ fn messages_are_taken_acknowledged_and_stored_as_fast_as_they_come() {
             rate(sent),
             rate(all)
         );
-        drop(File::open(log));
     }
 }
 
@@ -357,5 +355,5 @@ fn home_assistant_learns_of_the_report_and_gets_it() {
     let parse = |topic: &str| -> Value { serde_json::from_slice(&found[topic]).unwrap() };
     let config = parse("homeassistant/sensor/nearfield/report/config");
     let state = parse(config["state_topic"].as_str().unwrap());
-    assert!(state["text"].as_str().unwrap().starts_with("The hall humidity spiked"), "{state:#}");
+    assert!(state["text"].as_str().unwrap().contains("The hall humidity spiked to 91 %"), "{state:#}");
 }

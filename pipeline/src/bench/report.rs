@@ -71,7 +71,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let rate = |n: u64, times: Vec<f64>| median(times).filter(|t| *t > 0.0).map_or(0.0, |t| n as f64 / t);
     let (mut windows_s, mut text_s, mut store_s) = (Vec::new(), Vec::new(), Vec::new());
     let csv = csv();
-    for _ in 0..args.runs {
+    for _ in 0..args.runs.min(5) {
         windows_s.push(time_windows()?);
         text_s.push(time_text(&csv)?);
         store_s.push(time_store()?);

@@ -94,7 +94,13 @@ fn draw_panel<B: DrawingBackend>(
     let Some(figures) = &sensor.statistics else { return Ok(()) };
     let traits = &summary.traits[sensor.sensor.0 as usize];
     let span = summary.window.span;
-    let x = |at: Moment| at.seconds_since(span.from);
+    // In units in which round steps make round labels.
+    let unit_seconds = match span.seconds() {
+        s if s <= 2.0 * 3600.0 => 60.0,
+        s if s <= 2.0 * 86_400.0 => 3600.0,
+        _ => 86_400.0,
+    };
+    let x = |at: Moment| at.seconds_since(span.from) / unit_seconds;
     let room = ((figures.high.0 - figures.low.0) * 0.08).max(figures.high.0.abs() * 1e-3).max(1e-6);
     let (low, high) = (figures.low.0 - room, figures.high.0 + room);
     let unit = if traits.unit.is_empty() { String::new() } else { format!(" ({})", traits.unit) };
@@ -103,17 +109,17 @@ fn draw_panel<B: DrawingBackend>(
         .margin(8)
         .x_label_area_size(22)
         .y_label_area_size(60)
-        .build_cartesian_2d(0.0..span.seconds(), low..high)?;
+        .build_cartesian_2d(0.0..span.seconds() / unit_seconds, low..high)?;
     let long = span.seconds() > 2.0 * 86_400.0;
-    let label = |seconds: &f64| {
-        let at = span.from.plus_seconds(*seconds).timestamp().to_zoned(zone.clone());
+    let label = |units: &f64| {
+        let at = span.from.plus_seconds(*units * unit_seconds).timestamp().to_zoned(zone.clone());
         at.strftime(if long { "%d.%m." } else { "%H:%M" }).to_string()
     };
     chart
         .configure_mesh()
         .disable_x_mesh()
         .light_line_style(WHITE)
-        .x_labels(9)
+        .x_labels(13)
         .y_labels(5)
         .x_label_formatter(&label)
         .y_label_formatter(&|v| plain(*v, high - low))
