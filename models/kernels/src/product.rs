@@ -111,6 +111,15 @@ fn dots<const R: usize>(level: Level, format: Format, weights: [&[u8]; R], x: Ro
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of its instructions; the lengths agree, as above.
         Set::Avx512 => weights.map(|weights| unsafe { crate::avx512::dot(format, weights, x) }),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every such processor has NEON; the lengths agree, as above.
+        Set::Neon => weights.map(|weights| unsafe { crate::neon::plain::dot(format, weights, x) }),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::NeonDotprod => weights.map(|weights| unsafe { crate::neon::dotprod::dot(format, weights, x) }),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::NeonI8mm => weights.map(|weights| unsafe { crate::neon::i8mm::dot(format, weights, x) }),
     }
 }
 
