@@ -45,6 +45,9 @@ pub struct Gather {
     resumed: Vec<ClosedWindow>,
 }
 
+/// Hands over the readings from a moment on, in the order of time.
+pub type ReadFrom<'a> = dyn FnMut(Moment, &mut dyn FnMut(Reading)) -> anyhow::Result<()> + 'a;
+
 impl Gather {
     /// Without any reading yet. `live` when readings come as they are taken.
     pub fn new(options: WindowsOptions, turns: Turns, live: bool, at_end: AtEnd) -> Gather {
@@ -72,7 +75,7 @@ impl Gather {
         &mut self,
         sensors: Vec<SensorTraits>,
         reported: Option<Moment>,
-        read: &mut dyn FnMut(Moment, &mut dyn FnMut(Reading)) -> anyhow::Result<()>,
+        read: &mut ReadFrom<'_>,
     ) -> anyhow::Result<()> {
         for traits in sensors {
             self.windows.add_sensor(traits.clone());
