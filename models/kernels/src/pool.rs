@@ -445,4 +445,36 @@ mod tests {
             }
         });
     }
+
+    /// Jobs of 32 tasks, some 20 microseconds each, that this many threads finish in 150 ms.
+    fn jobs_done(threads: usize) -> usize {
+        let pool = Pool::new(NonZeroUsize::new(threads));
+        let (start, mut jobs) = (Instant::now(), 0);
+        while start.elapsed() < Duration::from_millis(150) {
+            pool.run(32, &|task| {
+                let mut x = task as f64;
+                (0..10_000).for_each(|_| x = std::hint::black_box(x * 0.999 + 1.0));
+            });
+            jobs += 1;
+        }
+        jobs
+    }
+
+    #[test]
+    fn with_every_core_spinning_two_threads_do_not_fall_behind_one() {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            // The best of some attempts: whatever else the machine does at the moment falls on one side only.
+            let ratios: Vec<f64> = (0..6).map(|_| jobs_done(2) as f64 / jobs_done(1) as f64).collect();
+            over.store(true, Ordering::Relaxed);
+            assert!(ratios.iter().any(|ratio| *ratio >= 0.9), "two threads did {ratios:?} of one thread's work");
+        });
+    }
 }

@@ -370,13 +370,16 @@ impl<'a> Draft<'a> {
 
     /// No anomaly is passed over, and a report has two sentences at least.
     fn want_what_is_missing(&mut self) {
-        for topic in self.topics.clone() {
+        // "Nothing unusual" stands at the beginning, or, where there is too little else to say, at the end.
+        let (calm, others): (Vec<Topic>, Vec<Topic>) =
+            self.topics.iter().copied().partition(|t| *t == Topic::NothingUnusual);
+        let order = if self.said == 0 { [calm, others] } else { [others, calm] };
+        for topic in order.into_iter().flatten() {
             let must = !matches!(topic, Topic::Row(_)) || self.places.len() < FEWEST_SENTENCES;
             if must && self.covered.insert(topic) {
                 match topic {
-                    // It stands at the beginning or not at all.
-                    Topic::NothingUnusual if self.said > 0 => {}
-                    Topic::NothingUnusual => self.places.insert(0, Err(topic)),
+                    Topic::NothingUnusual if self.said == 0 => self.places.insert(0, Err(topic)),
+                    Topic::NothingUnusual if self.places.len() >= FEWEST_SENTENCES => {}
                     _ => self.places.push(Err(topic)),
                 }
             }
