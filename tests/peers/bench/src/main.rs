@@ -67,7 +67,12 @@ fn main() -> Result<(), Error> {
             let mut figures = [const { (Vec::new(), Vec::new()) }; 3];
             for _ in 0..runs {
                 for (peer, figures) in peers.iter().zip(&mut figures) {
-                    let said = run(peer, &["speed", text(&path), threads, prompt, "32"], &[("RAYON_NUM_THREADS", threads)], b"")?;
+                    let said = run(
+                        peer,
+                        &["speed", text(&path), threads, prompt, "32"],
+                        &[("RAYON_NUM_THREADS", threads)],
+                        b"",
+                    )?;
                     let said: Value = serde_json::from_slice(&said)?;
                     figures.0.push(said["prefill_tok_s"].as_f64().ok_or("no prefill_tok_s")?);
                     figures.1.push(said["decode_tok_s"].as_f64().ok_or("no decode_tok_s")?);
@@ -126,7 +131,8 @@ fn main() -> Result<(), Error> {
                 corpus.iter().zip(a.iter().zip(&b)).filter(|(_, (a, b))| a != b).map(|(line, _)| line).collect();
             println!("tokens: {} of {} hostile strings are split the same", corpus.len() - others.len(), corpus.len());
             others.iter().for_each(|line| println!("  not {line:?}"));
-            words = json!({"greedy_same": same, "greedy_of": b.len(), "strings": corpus.len(), "split_otherwise": others});
+            words =
+                json!({"greedy_same": same, "greedy_of": b.len(), "strings": corpus.len(), "split_otherwise": others});
         }
         _ => println!("greedy text and tokens: not compared, as the stories model is not there"),
     }
@@ -140,11 +146,53 @@ fn main() -> Result<(), Error> {
 fn hostile() -> Vec<String> {
     let broken = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned(); // what ours is given in their place
     let mut strings: Vec<String> = [
-        "", " ", "  ", "\n", "\r\n\t", "a", " a", "a ", "Hello, world!", "It's 3.14159; isn't it?", "don't DON'T",
-        "naïve café", "e\u{301}", "日本語のテキスト", "中文字符", "한국어", "שלום עולם", "مرحبا بالعالم", "नमस्ते", "🙂🙃", "👨‍👩‍👧‍👦", "🇩🇪",
-        "\0", "a\0b", "\u{feff}bom", "\u{200b}zero", "\u{202e}rtl", "<s>", "</s>", "<unk>", "<|im_start|>", "<0x0A>", "▁", "a▁b",
-        "{\"json\": [1, 2, 3]}", "fn main() { println!(\"{}\", 1 + 1); }", "http://example.invalid/?q=1&r=2#x",
-        "....", "-----", "''''", "1234567890", "12 345 678", "ＦＵＬＬ", "ﬁ", "\u{1d54f}", "\u{10ffff}", "Once upon a time",
+        "",
+        " ",
+        "  ",
+        "\n",
+        "\r\n\t",
+        "a",
+        " a",
+        "a ",
+        "Hello, world!",
+        "It's 3.14159; isn't it?",
+        "don't DON'T",
+        "naïve café",
+        "e\u{301}",
+        "日本語のテキスト",
+        "中文字符",
+        "한국어",
+        "שלום עולם",
+        "مرحبا بالعالم",
+        "नमस्ते",
+        "🙂🙃",
+        "👨‍👩‍👧‍👦",
+        "🇩🇪",
+        "\0",
+        "a\0b",
+        "\u{feff}bom",
+        "\u{200b}zero",
+        "\u{202e}rtl",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "<|im_start|>",
+        "<0x0A>",
+        "▁",
+        "a▁b",
+        "{\"json\": [1, 2, 3]}",
+        "fn main() { println!(\"{}\", 1 + 1); }",
+        "http://example.invalid/?q=1&r=2#x",
+        "....",
+        "-----",
+        "''''",
+        "1234567890",
+        "12 345 678",
+        "ＦＵＬＬ",
+        "ﬁ",
+        "\u{1d54f}",
+        "\u{10ffff}",
+        "Once upon a time",
     ]
     .map(str::to_owned)
     .to_vec();
