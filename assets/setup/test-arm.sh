@@ -12,8 +12,8 @@ if ! [ -e "$sysroot/done" ]; then
     : >"$root/status"
     apt="-oAPT::Architecture=amd64 -oAPT::Architectures=amd64,arm64 -oDir::State::Lists=$root/lists -oDir::State::status=$root/status"
     apt-get $apt -qq update
-    library=$(apt-cache $apt depends libstd-rust-web-dev:amd64 | grep -o 'libstd-rust-web-[0-9.]*' | head -n 1)
-    llvm=$(apt-cache $apt depends "$library:amd64" | grep -o 'libllvm[0-9]*' | head -n 1)
+    library=$(apt-cache $apt depends libstd-rust-web-dev:amd64 | grep -o 'libstd-rust-web-[0-9][0-9.]*' | head -n 1)
+    llvm=$(apt-cache $apt depends "$library:amd64" | grep -o 'libllvm[0-9][0-9]*' | head -n 1)
     (cd "$root/debs" && apt-get $apt -qq download rustc-web "$library" "$llvm" libz3-4 \
         libstd-rust-web-dev:amd64 libstd-rust-web-dev:arm64 2>/dev/null)
     for package in "$root"/debs/*.deb; do dpkg -x "$package" "$sysroot"; done
