@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build setup bench clean
+.PHONY: help demo test check build setup bench bench-peers test-arm clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,15 @@ build: setup ## Build the program: target/release/nearfield.
 
 bench: build ## Measure this machine: the voice pipeline, its parts, and the overlap.
 	@for what in stt llm tts voice caption report; do echo "== $$what"; $(BIN) bench $$what || exit 1; done
+
+bench-peers: ## Compare with llama.cpp and candle on the same files (for maintainers; compiles llama.cpp).
+	@dpkg -s cmake libclang-dev >/dev/null 2>&1 || apt-get install -y cmake libclang-dev >/dev/null
+	@$(CARGO) build --release --quiet --workspace --example peer
+	@cd tests/peers && $(CARGO) build --release --quiet
+	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(PEERS) ../shared/data/llm/stories260Ktok512.gguf
+
+test-arm: ## Run the kernels' tests as Cortex-A72, Cortex-A76 and `max`, under QEMU (for maintainers).
+	@sh assets/setup/test-arm.sh
 
 setup: ## Install what is missing: Debian packages, ONNX Runtime.
 	@sh assets/setup/setup.sh build

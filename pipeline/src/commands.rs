@@ -10,14 +10,14 @@ use clap::CommandFactory;
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::LlmError;
 use nearfield_models::stt::SpeechToText;
-use nearfield_stages::capture::{Pace, Source, StopSignal, StoppableStdin};
-use nearfield_stages::devices;
 use nearfield_stages::drive::Stage;
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
-use nearfield_stages::phrase::Phrase;
-use nearfield_stages::play::{Outlet, Play};
-use nearfield_stages::speak::Speak;
 use nearfield_stages::turn::Turns;
+use nearfield_stages::voice::capture::{Pace, Source, StopSignal, StoppableStdin};
+use nearfield_stages::voice::devices;
+use nearfield_stages::voice::phrase::Phrase;
+use nearfield_stages::voice::play::{Outlet, Play};
+use nearfield_stages::voice::speak::Speak;
 use serde_json::json;
 
 use crate::cli::{BenchWhat, ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, VoiceArgs};
@@ -27,7 +27,7 @@ use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, caption_output, doctor, eval, report_command, signals};
+use crate::{bench, caption, doctor, eval, report, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -92,8 +92,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     };
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
-        Command::Caption(args) => caption_output::caption(&args, &stop, &mut out),
-        Command::Report(args) => report_command::run(&args, &stop, &mut out),
+        Command::Caption(args) => caption::output::caption(&args, &stop, &mut out),
+        Command::Report(args) => report::command::run(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
         Command::Say(args) => say(args, &stop),
         Command::Chat(args) => chat(args, &stop, &mut out),

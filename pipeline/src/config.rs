@@ -9,7 +9,7 @@ use nearfield_models::llm::{CacheType, SamplerOptions};
 use nearfield_models::stt::SttOptions;
 use nearfield_models::tts::TtsOptions;
 use nearfield_models::vad::EndpointOptions;
-use nearfield_stages::tools::CommandTool;
+use nearfield_stages::voice::tools::CommandTool;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

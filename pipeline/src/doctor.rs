@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use anyhow::bail;
-use nearfield_stages::devices::{self, Direction};
+use nearfield_stages::voice::devices::{self, Direction};
 use serde::Serialize;
 
 use crate::cli::ConfigArgs;
@@ -162,6 +162,6 @@ fn home(config: &VoiceConfig) -> Check {
         let detail = "none is configured: name one with --home or home.file".to_owned();
         return Check { name: "home", status: Health::Warning, detail };
     }
-    let loaded = nearfield_stages::home::Home::load(file).map_err(anyhow::Error::from);
+    let loaded = nearfield_stages::voice::home::Home::load(file).map_err(anyhow::Error::from);
     check("home", loaded, Health::Failed, |_| file.display().to_string())
 }

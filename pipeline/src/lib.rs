@@ -1,16 +1,12 @@
 //! Nearfield's wiring, configuration and command line.
 //!
-//! [`voice`] is the one place where stages are joined; everything else here reads what the user wants and prints what came
-//! of it.
+//! [`voice`], [`caption`] and [`report`] are where stages are joined, one for each flow; everything else here reads what the user
+//! wants and prints what came of it.
 
 use std::sync::LazyLock;
 
 pub mod bench;
-pub mod bench_caption;
-pub mod bench_report;
 pub mod caption;
-pub mod caption_config;
-pub mod caption_output;
 pub mod cli;
 pub mod commands;
 pub mod config;
@@ -24,10 +20,6 @@ pub mod models_lock;
 pub mod recordings;
 pub mod registry;
 pub mod report;
-pub mod report_command;
-pub mod report_config;
-pub mod report_pages;
-pub mod report_plot;
 pub mod signals;
 pub mod turn_report;
 pub mod voice;

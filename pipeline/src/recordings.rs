@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
-use nearfield_stages::capture::{StopSignal, StoppableStdin};
-use nearfield_stages::pictures::natural_key;
+use nearfield_stages::caption::pictures::natural_key;
+use nearfield_stages::voice::capture::{StopSignal, StoppableStdin};
 
 /// The folder's recordings in natural order (2 before 10), or the file itself.
 ///

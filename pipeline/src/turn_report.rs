@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use nearfield_models::stt::Suppression;
 use nearfield_stages::messages::Played;
-use nearfield_stages::notes::{Note, Replied};
 use nearfield_stages::probe::{Ledger, StageTimes};
 use nearfield_stages::turn::Turn;
+use nearfield_stages::voice::notes::{Note, Replied};
 use serde_json::{Value, json};
 
 /// Notes of turns that never come to their end are forgotten beyond this many.

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use nearfield_models::flow::Flow;
 
+use crate::caption::newest::NewestSender;
 use crate::messages::Envelope;
-use crate::newest::NewestSender;
 use crate::probe::{Ledger, Step};
 use crate::turn::{Turn, Turns};
 

@@ -89,7 +89,7 @@ enum Command {
         reply: Sender<Result<SessionId, LlmError>>,
     },
     Run {
-        job: Job,
+        job: Box<Job>,
         extras: Extras,
         events: Sender<Event>,
     },
@@ -189,7 +189,7 @@ impl LlmThread {
     /// Submits a job whose prompt has soft tokens, or that only asks for logits.
     pub fn run_with(&self, job: Job, extras: Extras) -> Receiver<Event> {
         let (events, receiver) = bounded(job.options.max_tokens + EXTRA_EVENTS);
-        self.send(Command::Run { job, extras, events });
+        self.send(Command::Run { job: Box::new(job), extras, events });
         receiver
     }
 
@@ -292,7 +292,7 @@ impl Scheduler {
                     self.warm = None;
                 }
                 let urgency = self.sessions[&job.session].urgency;
-                self.jobs.push(Running { job, extras, events, urgency, prefill: None, writing: None });
+                self.jobs.push(Running { job: *job, extras, events, urgency, prefill: None, writing: None });
             }
             Command::Warm { session, prompt } => self.warm = Some((session, prompt)),
             Command::Save { session, path, note, reply } => {

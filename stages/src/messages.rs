@@ -14,10 +14,10 @@ use nearfield_models::telemetry::windows::ClosedWindow;
 use nearfield_models::telemetry::{Reading, SensorTraits};
 use nearfield_models::vision::{Movement, Picture, Sight, Verdict};
 
-use crate::alerts::Alert;
-use crate::converse::Tokens;
+use crate::caption::alerts::Alert;
+use crate::report::word::Worded;
 use crate::turn::Turn;
-use crate::word::Worded;
+use crate::voice::converse::Tokens;
 
 /// A message on its way: which turn it belongs to and when it was made.
 #[derive(Clone, Debug)]
@@ -275,7 +275,7 @@ pub enum ReportPart {
     /// A report begins: its window in words.
     Title(String),
     /// A sentence that has passed the check.
-    Sentence(crate::word::Sentence),
+    Sentence(crate::report::word::Sentence),
     /// The whole.
     Done(Box<Report>),
 }

@@ -27,6 +27,7 @@ const RECEIVE_MAXIMUM: u16 = 10_000;
 
 /// Which protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenVersion")]
 pub enum Version {
     /// 3.1.1.
     #[serde(rename = "3.1.1")]
@@ -34,6 +35,30 @@ pub enum Version {
     /// 5.0.
     #[serde(rename = "5")]
     V5,
+}
+
+/// A version as people write it: with quotation marks or without.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenVersion {
+    Number(i64),
+    Text(String),
+}
+
+impl TryFrom<WrittenVersion> for Version {
+    type Error = String;
+
+    fn try_from(written: WrittenVersion) -> Result<Version, String> {
+        let text = match written {
+            WrittenVersion::Number(number) => number.to_string(),
+            WrittenVersion::Text(text) => text,
+        };
+        match text.as_str() {
+            "3.1.1" => Ok(Version::V3),
+            "5" | "5.0" => Ok(Version::V5),
+            _ => Err(format!("unknown MQTT version {text:?}; \"3.1.1\" and \"5\" are spoken")),
+        }
+    }
 }
 
 /// A broker's address: `mqtt://host:1883/topic/filter` or `mqtts://host:8883/topic/filter`.

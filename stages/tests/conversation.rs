@@ -5,14 +5,14 @@ use std::path::Path;
 use crossbeam_channel::{Receiver, bounded, never};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{CacheType, Llm, LlmOptions, SamplerOptions, SessionOptions};
-use nearfield_stages::converse::{Converse, ConverseOptions};
 use nearfield_stages::drive::Stage;
 use nearfield_stages::generate::LlmThread;
-use nearfield_stages::home::Home;
 use nearfield_stages::messages::{Envelope, Transcript};
-use nearfield_stages::notes::{Note, Replied};
-use nearfield_stages::tools::{CommandTool, Toolbox};
 use nearfield_stages::turn::Turns;
+use nearfield_stages::voice::converse::{Converse, ConverseOptions};
+use nearfield_stages::voice::home::Home;
+use nearfield_stages::voice::notes::{Note, Replied};
+use nearfield_stages::voice::tools::{CommandTool, Toolbox};
 
 const SYSTEM: &str = "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.";
 

@@ -34,7 +34,11 @@ fn count(window: &Value) -> u64 {
 fn nan_infinity_and_1e308_are_counted_and_not_used() {
     let w = window(&csv(&["1", "NaN", "inf", "-infinity", "1e308", "-1e308", "1e999", "3"]));
     assert_eq!((count(&w), w["table"]["sensors"][0]["mean"].as_f64()), (2, Some(2.0)));
-    assert_eq!((w["rejected"]["not_finite"].as_u64(), w["rejected"]["out_of_range"].as_u64()), (Some(4), Some(2)), "{w:#}");
+    assert_eq!(
+        (w["rejected"]["not_finite"].as_u64(), w["rejected"]["out_of_range"].as_u64()),
+        (Some(4), Some(2)),
+        "{w:#}"
+    );
 }
 
 #[test]
@@ -82,7 +86,10 @@ fn a_clock_that_jumps_once_makes_no_window_of_its_own() {
     }
     let w = window(&rows);
     assert_eq!(count(&w), 30);
-    assert_eq!((w["unused"]["implausible_times"].as_u64(), w["rejected"]["implausible_time"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(
+        (w["unused"]["implausible_times"].as_u64(), w["rejected"]["implausible_time"].as_u64()),
+        (Some(1), Some(1))
+    );
 }
 
 #[test]
@@ -97,7 +104,10 @@ fn five_thousand_sensors_are_gathered_and_more_than_the_bound_are_counted() {
     assert_eq!(w["table"]["sensors"].as_array().unwrap().len(), 5000);
     assert_eq!(w["readings"], 100_000);
     let few = of(text.as_bytes(), &["--set", "readings.max_sensors=100"]).assert_done().json();
-    assert_eq!((few[0]["readings"].as_u64(), few[0]["rejected"]["sensors_beyond"].as_u64()), (Some(2000), Some(98_000)));
+    assert_eq!(
+        (few[0]["readings"].as_u64(), few[0]["rejected"]["sensors_beyond"].as_u64()),
+        (Some(2000), Some(98_000))
+    );
 }
 
 #[test]
@@ -112,7 +122,11 @@ fn lines_of_ten_megabytes_cost_no_memory_and_no_neighbour() {
     let path = folder.path().join("long.csv");
     fs::write(&path, text).unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -v 1000000; exec \"$0\" \"$@\""]).arg(program()).args(PLAIN).args(["--input", arg(&path)]);
+    command
+        .args(["-c", "ulimit -v 1000000; exec \"$0\" \"$@\""])
+        .arg(program())
+        .args(PLAIN)
+        .args(["--input", arg(&path)]);
     let w = &finish(command, &[], Duration::from_secs(60)).assert_done().json()[0];
     assert_eq!((count(w), w["rejected"]["too_long"].as_u64()), (2, Some(3)));
 }
@@ -176,7 +190,8 @@ fn a_full_disk_is_reported_for_every_output() {
     for name in ["full.md", "full.jsonl", "full.html"] {
         let link = folder.path().join(name);
         std::os::unix::fs::symlink("/dev/full", &link).unwrap();
-        run(&[&PLAIN[..], &["--input", arg(&input), "--output", arg(&link)]].concat()).assert_fails(1, &[name, "No space left"]);
+        run(&[&PLAIN[..], &["--input", arg(&input), "--output", arg(&link)]].concat())
+            .assert_fails(1, &[name, "No space left"]);
     }
     let plot = folder.path().join("full.svg");
     std::os::unix::fs::symlink("/dev/full", &plot).unwrap();

@@ -4,7 +4,7 @@
 //! `NEARFIELD_KILLS=50` makes the killing as long as issue 6 asks for; `NEARFIELD_MESSAGES=200000` the throughput.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -86,7 +86,8 @@ impl Reporter {
         let store = format!("store.file={}", arg(&folder.join("report.redb")));
         let input = format!("mqtt://127.0.0.1:{port}/test/#");
         let version = format!("mqtt.version={version}");
-        let args = ["report", "--input", &input, "--json", "--window", "1m", "--set", "llm.model=none", "--set", &store];
+        let args =
+            ["report", "--input", &input, "--json", "--window", "1m", "--set", "llm.model=none", "--set", &store];
         let more = ["--set", "window.zone=UTC", "--set", "window.lateness_s=600", "--set", &version];
         let args: Vec<String> = args.iter().chain(&more).map(|a| (*a).to_owned()).collect();
         let out = folder.join("out.jsonl");
@@ -289,7 +290,6 @@ fn messages_are_taken_acknowledged_and_stored_as_fast_as_they_come() {
         let folder = tempfile::tempdir().unwrap();
         let Some(broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
         let reporter = Reporter::start(folder.path(), broker.port, version);
-        let log = folder.path().join("out.log");
         std::thread::sleep(Duration::from_millis(1500));
         let mut sender = Sender { connection: None, port: broker.port, next: 0, unacknowledged: 0 };
         assert!(sender.connect());
@@ -307,7 +307,6 @@ fn messages_are_taken_acknowledged_and_stored_as_fast_as_they_come() {
             rate(sent),
             rate(all)
         );
-        drop(File::open(log));
     }
 }
 
@@ -356,5 +355,5 @@ fn home_assistant_learns_of_the_report_and_gets_it() {
     let parse = |topic: &str| -> Value { serde_json::from_slice(&found[topic]).unwrap() };
     let config = parse("homeassistant/sensor/nearfield/report/config");
     let state = parse(config["state_topic"].as_str().unwrap());
-    assert!(state["text"].as_str().unwrap().starts_with("The hall humidity spiked"), "{state:#}");
+    assert!(state["text"].as_str().unwrap().contains("The hall humidity spiked to 91 %"), "{state:#}");
 }

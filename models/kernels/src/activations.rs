@@ -93,6 +93,8 @@ fn quantize_row(
 ) {
     let _ = for_panels; // some levels want their values the same for all
     match level.0 {
+        #[cfg(target_arch = "aarch64")]
+        Set::Neon | Set::NeonDotprod | Set::NeonI8mm => quantize_blocks(x, values, scales, sums_32, sums_16),
         Set::Scalar => quantize_blocks(x, values, scales, sums_32, sums_16),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C.

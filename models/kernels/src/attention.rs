@@ -3,7 +3,9 @@
 
 use half::f16;
 
-use crate::level::{Level, Set};
+use crate::level::Level;
+#[cfg(target_arch = "x86_64")]
+use crate::level::Set;
 use crate::pool::Pool;
 use crate::product::SharedSlice;
 use crate::vector::{exp, half_to_float};
@@ -470,7 +472,7 @@ fn to_halves(level: Level, from: &[f32], to: &mut [u16]) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: both levels are proof of AVX2, FMA and F16C.
         Set::Avx2 | Set::Avx512 => unsafe { crate::avx2::to_halves(from, to) },
-        Set::Scalar => {
+        _ => {
             for (to, from) in to.iter_mut().zip(from) {
                 *to = f16::from_f32(*from).to_bits();
             }

@@ -16,6 +16,14 @@ pub(crate) enum Set {
     /// AVX-512 with VNNI and GFNI (Ice Lake, Zen 4 and later); it has all of AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// NEON with byte products.
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod,
+    /// NEON with byte products and byte matrices.
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
 }
 
 /// The name of a kernel set that this processor (or this build) does not have.
@@ -60,6 +68,16 @@ impl Level {
                 levels.push(Level(Set::Avx512));
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            levels.push(Level(Set::Neon));
+            if std::arch::is_aarch64_feature_detected!("dotprod") {
+                levels.push(Level(Set::NeonDotprod));
+                if std::arch::is_aarch64_feature_detected!("i8mm") {
+                    levels.push(Level(Set::NeonI8mm));
+                }
+            }
+        }
         levels
     }
 
@@ -90,7 +108,7 @@ impl Level {
             .ok_or_else(|| UnknownLevel { asked: name.to_owned() })
     }
 
-    /// `scalar`, `avx2`, `avx512`, ...
+    /// `scalar`, `avx2`, `avx512`, `neon`, `neon-dotprod`, `neon-i8mm`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Scalar => "scalar",
@@ -98,6 +116,12 @@ impl Level {
             Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Set::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonDotprod => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Set::NeonI8mm => "neon-i8mm",
         }
     }
 }

@@ -16,6 +16,8 @@ mod avx2;
 mod avx512;
 mod format;
 mod level;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod panel;
 mod pool;
 mod product;

@@ -22,6 +22,8 @@ pub(crate) fn rows(level: Level) -> Option<usize> {
         Set::Avx2 => Some(crate::avx2::ROWS),
         #[cfg(target_arch = "x86_64")]
         Set::Avx512 => Some(crate::avx512::ROWS),
+        #[cfg(target_arch = "aarch64")]
+        Set::Neon | Set::NeonDotprod | Set::NeonI8mm => Some(crate::neon::ROWS),
     }
 }
 
@@ -49,6 +51,24 @@ pub(crate) fn multiply<'x>(
             // SAFETY: the level is proof of its instructions; the lengths agree, as above, and the activations were
             // quantized for panels of this level.
             unsafe { crate::avx512::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
+        }),
+        #[cfg(target_arch = "aarch64")]
+        Set::Neon => by_tokens::<{ crate::neon::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
+            let x = |token| x(first + token);
+            // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+            unsafe { crate::neon::plain::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
+        }),
+        #[cfg(target_arch = "aarch64")]
+        Set::NeonDotprod => by_tokens::<{ crate::neon::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
+            let x = |token| x(first + token);
+            // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+            unsafe { crate::neon::dotprod::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
+        }),
+        #[cfg(target_arch = "aarch64")]
+        Set::NeonI8mm => by_tokens::<{ crate::neon::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
+            let x = |token| x(first + token);
+            // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+            unsafe { crate::neon::i8mm::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
         }),
     }
 }

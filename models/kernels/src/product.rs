@@ -20,8 +20,8 @@ pub struct Product<'a> {
     pub out: &'a mut [f32],
 }
 
-/// Weights in one task of a product with few tokens.
-const TASK_BYTES: usize = 32 * 1024;
+/// The most bytes of weights in one task of a product with few tokens: some five microseconds of reading.
+const TASK_BYTES: usize = 64 * 1024;
 
 /// Computes several products of the same `x: [tokens, columns]` in one go. `scratch` is kept by the caller so that nothing
 /// is allocated once it has grown.
@@ -111,6 +111,15 @@ fn dots<const R: usize>(level: Level, format: Format, weights: [&[u8]; R], x: Ro
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of its instructions; the lengths agree, as above.
         Set::Avx512 => weights.map(|weights| unsafe { crate::avx512::dot(format, weights, x) }),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every such processor has NEON; the lengths agree, as above.
+        Set::Neon => weights.map(|weights| unsafe { crate::neon::plain::dot(format, weights, x) }),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::NeonDotprod => weights.map(|weights| unsafe { crate::neon::dotprod::dot(format, weights, x) }),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::NeonI8mm => weights.map(|weights| unsafe { crate::neon::i8mm::dot(format, weights, x) }),
     }
 }
 

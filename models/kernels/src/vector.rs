@@ -20,6 +20,8 @@ macro_rules! for_each_level {
             }
             match level.0 {
                 Set::Scalar => $plain::<false>($($arg),*),
+                #[cfg(target_arch = "aarch64")]
+                Set::Neon | Set::NeonDotprod | Set::NeonI8mm => $plain::<true>($($arg),*),
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the level is proof of AVX2, FMA and F16C.
                 Set::Avx2 => unsafe { avx2($($arg),*) },

@@ -739,10 +739,10 @@ pub fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 mod tests {
     use super::*;
 
-    fn read_with(
-        text: &[u8],
-        options: &TextOptions,
-    ) -> Result<(Vec<(String, String, i64, f64)>, Rejected), InputError> {
+    /// Key, unit, second and value of a reading.
+    type Found = (String, String, i64, f64);
+
+    fn read_with(text: &[u8], options: &TextOptions) -> Result<(Vec<Found>, Rejected), InputError> {
         let mut parser = LineParser::new(options, TimeZone::get("Europe/Berlin").unwrap(), "cellar")?;
         let mut cutter = LineCutter::default();
         let mut found = Vec::new();

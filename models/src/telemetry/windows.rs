@@ -268,6 +268,10 @@ impl Windows {
         }
         let known_until = self.newest;
         while let Some(window) = self.open.pop_front() {
+            // Where no further reading was due in the window, it is whole although no later one proves it.
+            let usual = window.tallies.values().filter_map(Tally::usual_pause).fold(f64::INFINITY, f64::min);
+            let missing = known_until.map_or(0.0, |k| window.span.to.seconds_since(k));
+            let cut_short = cut_short && !(usual.is_finite() && missing <= usual * 1.5);
             let end = known_until.filter(|_| cut_short).map_or(window.span.to, |k| k.min(window.span.to));
             self.tell(window, end, cut_short, closed);
         }

@@ -9,9 +9,9 @@ use nearfield_models::flow::Flow;
 use nearfield_models::llm::{
     CacheType, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, generate,
 };
-use nearfield_stages::home::Home;
-use nearfield_stages::tool_calls::ToolCallFilter;
-use nearfield_stages::tools::{ToolCall, Toolbox, spaced_json};
+use nearfield_stages::voice::home::Home;
+use nearfield_stages::voice::tool_calls::ToolCallFilter;
+use nearfield_stages::voice::tools::{ToolCall, Toolbox, spaced_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,1 +1,264 @@
-fn main(){}
+//! `make bench-peers`: Nearfield beside llama.cpp and candle-transformers on the same files, on this machine, in this hour.
+//! Each run is a process of its own, and the programs take turns, so that whatever disturbs the machine disturbs all of them;
+//! medians over the runs are compared. Then what they compute is compared: logits by type, greedy text, tokens.
+//!
+//! Every peer is a program with the same command line:
+//! `speed FILE THREADS PROMPT GENERATE` prints `{"prefill_tok_s": .., "decode_tok_s": ..}`;
+//! `logits FILE THREADS COUNT` writes the logits after each of COUNT made-up tokens, as f32;
+//! `greedy FILE TEXT COUNT` prints the numbers of COUNT tokens; `tokens FILE` does so for each line of hex on its input.
+//!
+//! Usage: `peers-bench NEARFIELD-PEER FOLDER [--runs N] [--quick] [STORIES.gguf]`; FOLDER keeps the files and `peers.json`.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+type Error = Box<dyn std::error::Error>;
+
+/// A program that is measured.
+struct Peer {
+    name: &'static str,
+    path: PathBuf,
+}
+
+fn main() -> Result<(), Error> {
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quick = take(&mut arguments, "--quick", 1).is_some();
+    let runs: usize = take(&mut arguments, "--runs", 2).map_or(Ok(5), |runs| runs.parse())?;
+    let [ours, folder, stories @ ..] = &arguments[..] else {
+        return Err("usage: peers-bench NEARFIELD-PEER FOLDER [--runs N] [--quick] [STORIES.gguf]".into());
+    };
+    let here = std::env::current_exe()?;
+    let beside = |name: &str| here.with_file_name(name);
+    let folder = Path::new(folder);
+    std::fs::create_dir_all(folder)?;
+    let ours = Peer { name: "nearfield", path: PathBuf::from(ours) };
+    let llama = Peer { name: "llama.cpp", path: beside("peer-llama") };
+    let candle = Peer { name: "candle", path: beside("peer-candle") };
+    let file = |shape: &str, kind: &str| -> Result<PathBuf, Error> {
+        let path = folder.join(format!("llama-{shape}-{kind}.gguf"));
+        if !path.is_file() {
+            eprintln!("writing {}", path.display());
+            run(&candle, &["write", text(&path), shape, kind], &[], b"")?;
+        }
+        Ok(path)
+    };
+    println!("{}, {} cores; medians of {runs} runs", processor(), std::thread::available_parallelism()?);
+    let mut rows = Vec::new();
+    let models: &[(&str, &str)] = if quick {
+        &[("135m", "Q4_0"), ("1.1b", "Q4_0")]
+    } else {
+        &[("135m", "Q4_0"), ("135m", "Q8_0"), ("1.1b", "Q4_0"), ("1.1b", "Q8_0"), ("1.1b", "Q4_K"), ("1.1b", "Q6_K")]
+    };
+    println!(
+        "{:12}{:>8}{:>7}{:>8}{:>25}{:>25}{:>25}",
+        "model", "threads", "prompt", "", "nearfield", "llama.cpp (ratio)", "candle (ratio)"
+    );
+    for (shape, kind) in models {
+        let path = file(shape, kind)?;
+        for (threads, prompt) in [("1", "128"), ("2", "128"), ("2", "512")] {
+            if quick && threads == "1" {
+                continue;
+            }
+            let peers = [&ours, &llama, &candle];
+            let mut figures = [const { (Vec::new(), Vec::new()) }; 3];
+            for _ in 0..runs {
+                for (peer, figures) in peers.iter().zip(&mut figures) {
+                    let said = run(
+                        peer,
+                        &["speed", text(&path), threads, prompt, "32"],
+                        &[("RAYON_NUM_THREADS", threads)],
+                        b"",
+                    )?;
+                    let said: Value = serde_json::from_slice(&said)?;
+                    figures.0.push(said["prefill_tok_s"].as_f64().ok_or("no prefill_tok_s")?);
+                    figures.1.push(said["decode_tok_s"].as_f64().ok_or("no decode_tok_s")?);
+                }
+            }
+            let prefill = figures.each_ref().map(|figures| median(&figures.0));
+            let decode = figures.each_ref().map(|figures| median(&figures.1));
+            for (what, [ours, llama, candle]) in [("prefill", prefill), ("decode", decode)] {
+                println!(
+                    "{:12}{threads:>8}{prompt:>7}{what:>8}{:>19.1} tok/s{:>18} tok/s{:>18} tok/s",
+                    format!("{shape} {kind}"),
+                    ours,
+                    format!("{llama:.1} ({:.2})", ours / llama),
+                    format!("{candle:.1} ({:.2})", ours / candle),
+                );
+                rows.push(json!({
+                    "model": shape, "type": kind, "threads": threads, "prompt": prompt, "what": what, "runs": runs,
+                    "nearfield_tok_s": ours, "llama_cpp_tok_s": llama, "candle_tok_s": candle,
+                    "ratio_llama_cpp": ours / llama, "ratio_candle": ours / candle,
+                }));
+            }
+        }
+    }
+    let mut logits = Vec::new();
+    for kind in ["F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"] {
+        let path = file("tiny", kind)?;
+        let all = |peer: &Peer| run(peer, &["logits", text(&path), "1", "64"], &[("RAYON_NUM_THREADS", "1")], b"");
+        let (a, b) = (floats(&all(&ours)?), floats(&all(&llama)?));
+        let (difference, spread, agreement) = compare(&a, &b, 1000)?;
+        println!(
+            "logits, {kind}: nearfield and {}: largest difference {difference:.4} (deviation {spread:.3}), same best token in {:.0} %",
+            llama.name,
+            100.0 * agreement
+        );
+        logits.push(json!({"type": kind, "largest_difference": difference, "deviation": spread, "top1": agreement}));
+    }
+    let mut words = Value::Null;
+    match stories {
+        [stories] if Path::new(stories).is_file() => {
+            let say = |peer: &Peer| run(peer, &["greedy", stories, "Once upon a time", "200"], &[], b"");
+            let (a, b) = (numbers(&say(&ours)?), numbers(&say(&llama)?));
+            let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
+            println!("greedy text: {same} of {} tokens are the same before the first other one", b.len());
+            let mut lines = String::new();
+            let corpus = hostile();
+            for line in &corpus {
+                line.bytes().for_each(|byte| write!(lines, "{byte:02x}").expect("a string takes everything"));
+                lines.push('\n');
+            }
+            let split = |peer: &Peer| -> Result<Vec<Vec<u32>>, Error> {
+                let said = run(peer, &["tokens", stories], &[], lines.as_bytes())?;
+                Ok(String::from_utf8(said)?.lines().map(|line| numbers(line.as_bytes())).collect())
+            };
+            let (a, b) = (split(&ours)?, split(&llama)?);
+            let others: Vec<&String> =
+                corpus.iter().zip(a.iter().zip(&b)).filter(|(_, (a, b))| a != b).map(|(line, _)| line).collect();
+            println!("tokens: {} of {} hostile strings are split the same", corpus.len() - others.len(), corpus.len());
+            others.iter().for_each(|line| println!("  not {line:?}"));
+            words =
+                json!({"greedy_same": same, "greedy_of": b.len(), "strings": corpus.len(), "split_otherwise": others});
+        }
+        _ => println!("greedy text and tokens: not compared, as the stories model is not there"),
+    }
+    let all = json!({"processor": processor(), "speed": rows, "logits": logits, "text": words});
+    std::fs::write(folder.join("peers.json"), serde_json::to_string_pretty(&all)?)?;
+    println!("written: {}", folder.join("peers.json").display());
+    Ok(())
+}
+
+/// Strings that tokenizers go wrong on.
+fn hostile() -> Vec<String> {
+    let broken = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned(); // what ours is given in their place
+    let mut strings: Vec<String> = [
+        "",
+        " ",
+        "  ",
+        "\n",
+        "\r\n\t",
+        "a",
+        " a",
+        "a ",
+        "Hello, world!",
+        "It's 3.14159; isn't it?",
+        "don't DON'T",
+        "naïve café",
+        "e\u{301}",
+        "日本語のテキスト",
+        "中文字符",
+        "한국어",
+        "שלום עולם",
+        "مرحبا بالعالم",
+        "नमस्ते",
+        "🙂🙃",
+        "👨‍👩‍👧‍👦",
+        "🇩🇪",
+        "\0",
+        "a\0b",
+        "\u{feff}bom",
+        "\u{200b}zero",
+        "\u{202e}rtl",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "<|im_start|>",
+        "<0x0A>",
+        "▁",
+        "a▁b",
+        "{\"json\": [1, 2, 3]}",
+        "fn main() { println!(\"{}\", 1 + 1); }",
+        "http://example.invalid/?q=1&r=2#x",
+        "....",
+        "-----",
+        "''''",
+        "1234567890",
+        "12 345 678",
+        "ＦＵＬＬ",
+        "ﬁ",
+        "\u{1d54f}",
+        "\u{10ffff}",
+        "Once upon a time",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    strings.extend([broken(b"\xff\xfe"), broken(b"ab\xc3"), broken(b"\xed\xa0\x80x")]);
+    strings.extend(["a", " ", "ab ", "é", "🙂", "the "].map(|piece| piece.repeat(300)));
+    strings
+}
+
+/// Runs a peer, gives it `input`, and returns what it says.
+fn run(peer: &Peer, arguments: &[&str], environment: &[(&str, &str)], input: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut child = Command::new(&peer.path)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start {}: {error}", peer.path.display()))?;
+    let mut pipe = child.stdin.take().ok_or("no pipe")?;
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || pipe.write_all(&input));
+    let output = child.wait_with_output()?;
+    let _ = writer.join(); // a peer that reads nothing is none the worse
+    if !output.status.success() {
+        return Err(format!("{} {arguments:?} ended with {}", peer.name, output.status).into());
+    }
+    Ok(output.stdout)
+}
+
+/// The largest difference of two series of rows, the deviation of the second, and how often their best columns agree.
+fn compare(a: &[f32], b: &[f32], width: usize) -> Result<(f32, f32, f64), Error> {
+    if a.len() != b.len() || a.is_empty() || !a.len().is_multiple_of(width) {
+        return Err(format!("{} and {} logits cannot be compared", a.len(), b.len()).into());
+    }
+    let difference = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let mean = b.iter().sum::<f32>() / b.len() as f32;
+    let deviation = (b.iter().map(|b| (b - mean).powi(2)).sum::<f32>() / b.len() as f32).sqrt();
+    let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index);
+    let same = a.chunks_exact(width).zip(b.chunks_exact(width)).filter(|(a, b)| best(a) == best(b)).count();
+    Ok((difference, deviation, same as f64 / (a.len() / width) as f64))
+}
+
+fn take(arguments: &mut Vec<String>, name: &str, len: usize) -> Option<String> {
+    let at = arguments.iter().position(|argument| argument == name).filter(|at| at + len <= arguments.len())?;
+    arguments.drain(at..at + len).next_back()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+fn numbers(text: &[u8]) -> Vec<u32> {
+    String::from_utf8_lossy(text).split_whitespace().filter_map(|number| number.parse().ok()).collect()
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn processor() -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = cpu.lines().find_map(|line| line.strip_prefix("model name"));
+    name.unwrap_or("unknown").trim_start_matches([' ', '\t', ':']).to_owned()
+}

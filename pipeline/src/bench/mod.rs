@@ -1,0 +1,308 @@
+//! Measurements on this machine. Each verifies the result that it times, prints the machine and the SIMD level, and
+//! gives medians of several runs.
+
+mod caption;
+mod report;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use nearfield_models::flow::Flow;
+use nearfield_models::llm::{
+    CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, median, read_bandwidth, simd_level,
+};
+use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
+use nearfield_stages::voice::play::Outlet;
+use serde_json::{Value, json};
+
+use crate::cli::{BenchArgs, BenchWhat};
+use crate::config::VoiceConfig;
+use crate::recordings::{read_speech, recordings};
+use crate::registry::Registry;
+use crate::turn_report::{TurnReport, ms};
+use crate::voice::{self, Assistant, Questions};
+
+/// What is read to find the memory's bandwidth: far beyond the caches of small machines.
+const BANDWIDTH_BYTES: usize = 256 << 20;
+
+/// Sentences for `bench tts`: short, middling, long.
+const SENTENCES: [&str; 3] = [
+    "It is 21.5 degrees.",
+    "The kitchen light is now on, and the front door is locked.",
+    "The living room is the warmest room with 23 degrees, while the bedroom is at 18.5 degrees and the hall at 17.",
+];
+
+/// Runs a measurement.
+///
+/// # Errors
+/// If something that it needs is missing, or a result is wrong.
+pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    if args.what == BenchWhat::Caption {
+        return caption::run(args, out);
+    }
+    if args.what == BenchWhat::Report {
+        return report::run(args, out);
+    }
+    let mut config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    if let Some(home) = &args.home {
+        config.home.file = home.clone();
+    }
+    let registry = Registry::open()?;
+    if !args.json {
+        writeln!(
+            out,
+            "{} cores, kernels: {}, median of {} runs",
+            std::thread::available_parallelism().map_or(1, |n| n.get()),
+            simd_level(),
+            args.runs
+        )?;
+    }
+    match args.what {
+        BenchWhat::Voice => voice_bench(args, &config, &registry, stop, out),
+        BenchWhat::Stt => stt_bench(args, &config, &registry, stop, out),
+        BenchWhat::Llm => llm_bench(args, &config, &registry, out),
+        BenchWhat::Caption => Ok(()),
+        BenchWhat::Tts => tts_bench(args, &config, &registry, out),
+        BenchWhat::Report => Ok(()),
+    }
+}
+
+fn inputs(args: &BenchArgs, registry: &Registry) -> anyhow::Result<Vec<PathBuf>> {
+    let path = match (&args.input, &registry.places().assets) {
+        (Some(path), _) => path.clone(),
+        (None, Some(assets)) => assets.join("speech"),
+        (None, None) => anyhow::bail!("no recordings: name some with --input (the bundled ones come with a clone)"),
+    };
+    recordings(&path)
+}
+
+/// A result as the user wants it: an object, or a text.
+pub(crate) fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
+    if args.json { writeln!(out, "{value}") } else { writeln!(out, "{text}") }
+}
+
+fn voice_bench(
+    args: &BenchArgs,
+    config: &VoiceConfig,
+    registry: &Registry,
+    stop: &StopSignal,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let files = inputs(args, registry)?;
+    // A home that the runs may change without changing the user's: each run gets a fresh copy.
+    let home = match config.home.file.as_os_str().is_empty() {
+        true => registry.places().assets.as_ref().map(|a| a.join("home.json")).filter(|p| p.is_file()),
+        false => Some(config.home.file.clone()),
+    };
+    let scratch = tempfile::tempdir().context("no temporary folder")?;
+    let fresh = || -> anyhow::Result<VoiceConfig> {
+        let mut config = config.clone();
+        if let Some(home) = &home {
+            config.home.file = scratch.path().join("home.json");
+            std::fs::copy(home, &config.home.file).with_context(|| home.display().to_string())?;
+        }
+        Ok(config)
+    };
+    let mut staged: Vec<Vec<TurnReport>> = Vec::new();
+    let mut sequential: Vec<Vec<TurnReport>> = Vec::new();
+    for run in 0..args.runs {
+        let config = fresh()?;
+        let mut reports = Vec::new();
+        let assistant = Assistant::load(&config, registry, true)?;
+        let source = Source::Files(files.clone(), Pace::Realtime);
+        voice::run(assistant, &config, Questions::Spoken(source), &Outlet::Null, stop, &mut |report| {
+            reports.push(report);
+            Ok(Flow::Continue)
+        })?;
+        ensure!(!crate::signals::is_stopped(stop), "stopped");
+        staged.push(reports);
+        let config = fresh()?;
+        let assistant = Assistant::load(&config, registry, true)?;
+        sequential.push(voice::run_one_after_the_other(assistant, &config, &files, stop)?);
+        let replies = |reports: &[TurnReport]| reports.iter().map(|r| r.replied.reply.clone()).collect::<Vec<_>>();
+        let (a, b) = (replies(&staged[run as usize]), replies(&sequential[run as usize]));
+        ensure!(a == b, "the two ways answered differently: {a:?} and {b:?}");
+    }
+    let turns = staged[0].len();
+    ensure!(turns > 0 && sequential.iter().chain(&staged).all(|r| r.len() == turns), "the runs differ in their turns");
+    let over_runs = |runs: &[Vec<TurnReport>], i: usize, f: &dyn Fn(&TurnReport) -> Option<Duration>| {
+        median(runs.iter().filter_map(|r| f(&r[i])).map(ms).collect())
+    };
+    let (mut ratios, mut long_ratios, mut shares, mut firsts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for i in 0..turns {
+        let after = |r: &TurnReport| r.first_audio_after_close();
+        let (Some(s), Some(q)) = (over_runs(&staged, i, &after), over_runs(&sequential, i, &after)) else { continue };
+        let all = over_runs(&staged, i, &TurnReport::first_audio).unwrap_or_default();
+        let queued = over_runs(&staged, i, &|r| Some(r.queued())).unwrap_or_default();
+        let reply = &staged[0][i].replied.reply;
+        let sentences = reply.split_inclusive(". ").count();
+        ratios.push(s / q);
+        if sentences >= 2 {
+            long_ratios.push(s / q);
+        }
+        shares.push(queued / all.max(f64::MIN_POSITIVE));
+        firsts.push(all);
+        let line = json!({
+            "turn": i + 1, "heard": staged[0][i].heard, "reply": reply, "sentences": sentences,
+            "staged_first_audio_ms": s, "sequential_first_audio_ms": q, "ratio": s / q,
+            "end_of_speech_to_first_audio_ms": all, "queued_ms": queued,
+        });
+        let text = format!(
+            "{:>3}. staged {s:>7.1} ms, one after the other {q:>7.1} ms, ratio {:.2}; from the end of speech {all:.0} ms, of it queued {queued:.2} ms\n     {} -> {reply}",
+            i + 1,
+            s / q,
+            staged[0][i].heard
+        );
+        emit(args, out, &line, &text)?;
+    }
+    let ratio = median(ratios).context("no turn was answered aloud")?;
+    let (share, first) = (median(shares).unwrap_or_default(), median(firsts).unwrap_or_default());
+    let long = median(long_ratios);
+    let result = json!({
+        "bench": "voice", "turns": turns, "runs": args.runs, "first_audio_ratio": ratio,
+        "first_audio_ratio_two_sentences": long, "queued_share": share, "end_of_speech_to_first_audio_ms": first,
+        "level": simd_level(),
+    });
+    let text = format!(
+        "first audio after the end of the turn, staged / one after the other: {ratio:.3}{}\n\
+         end of speech to first audio: {first:.0} ms, of it queueing {:.2} %",
+        long.map(|l| format!(" (answers of two sentences or more: {l:.3})")).unwrap_or_default(),
+        share * 100.0
+    );
+    emit(args, out, &result, &text)?;
+    Ok(())
+}
+
+fn stt_bench(
+    args: &BenchArgs,
+    config: &VoiceConfig,
+    registry: &Registry,
+    stop: &StopSignal,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let mut stt = voice::load_stt(config, registry)?;
+    let (mut total_audio, mut total_time) = (0.0, 0.0);
+    for file in inputs(args, registry)? {
+        let samples = read_speech(&file, stop)?;
+        let mut times = Vec::new();
+        let mut text = None;
+        for _ in 0..=args.runs {
+            let begun = Instant::now();
+            let heard = stt.transcribe(&samples, &mut || Flow::Continue)?;
+            times.push(ms(begun.elapsed()));
+            let first = text.get_or_insert_with(|| heard.text.clone());
+            ensure!(*first == heard.text, "{}: two runs heard {first:?} and {:?}", file.display(), heard.text);
+        }
+        let audio = samples.len() as f64 / 16.0; // 16 samples a millisecond
+        let time = median(times.split_off(1)).context("no run")?; // The first run warms up.
+        total_audio += audio;
+        total_time += time;
+        let text = text.unwrap_or_default();
+        let line = json!({"file": file.display().to_string(), "text": text, "audio_ms": audio, "latency_ms": time, "real_time_factor": time / audio});
+        emit(args, out, &line, &format!("{time:>8.1} ms for {audio:>7.0} ms of sound ({:.3})  {text}", time / audio))?;
+    }
+    let factor = total_time / total_audio;
+    let line = json!({"bench": "stt", "audio_ms": total_audio, "latency_ms": total_time, "real_time_factor": factor});
+    emit(args, out, &line, &format!("real-time factor {factor:.3} ({:.1} times faster than speech)", 1.0 / factor))?;
+    Ok(())
+}
+
+fn tts_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut voice = voice::load_voice(config, registry)?;
+    let rate = voice.sample_rate();
+    let mut firsts = Vec::new();
+    for sentence in SENTENCES {
+        let (mut first, mut whole, mut samples) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..args.runs {
+            let begun = Instant::now();
+            let mut heard = None;
+            samples = 0;
+            voice.speak(sentence, &mut |block| {
+                heard.get_or_insert_with(|| begun.elapsed());
+                samples += block.len();
+                Flow::Continue
+            })?;
+            whole.push(ms(begun.elapsed()));
+            first.push(ms(heard.context("the voice made no sound")?));
+        }
+        let (first, whole) = (median(first).unwrap_or_default(), median(whole).unwrap_or_default());
+        let audio = ms(rate.duration_of(samples));
+        firsts.push(first);
+        let line = json!({"text": sentence, "first_audio_ms": first, "total_ms": whole, "audio_ms": audio});
+        emit(
+            args,
+            out,
+            &line,
+            &format!("first audio {first:>6.1} ms, all {whole:>6.1} ms for {audio:>6.0} ms of sound  {sentence}"),
+        )?;
+    }
+    let first = median(firsts).unwrap_or_default();
+    let line = json!({"bench": "tts", "voice": voice.name(), "first_audio_ms": first});
+    emit(args, out, &line, &format!("{}: first audio after {first:.1} ms", voice.name()))?;
+    Ok(())
+}
+
+fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
+    let model = args.model.as_deref().unwrap_or(&config.llm.model);
+    let path = registry.resolve(model)?.path().to_owned();
+    let threads = args.threads.unwrap_or(config.llm.threads);
+    let llm = Llm::open(&path, &LlmOptions { threads })?;
+    let cache = if args.cache == "q8_0" { CacheType::Q8_0 } else { CacheType::F16 };
+    let (prompt, generate) = (args.prompt as usize, args.generate as usize);
+    let session = SessionOptions { context_tokens: prompt + generate + 8, cache };
+    let start = Instant::now();
+    let now = || start.elapsed();
+    let measured = measure(&llm, &MeasureOptions { prompt, generate, repeats: args.runs as usize, session }, &now)?;
+    let resident = resident_mb();
+    let machine = read_bandwidth(llm.threads(), BANDWIDTH_BYTES, &now);
+    let mut line = serde_json::to_value(measured)?;
+    let object = line.as_object_mut().context("a measurement is an object")?;
+    for (key, value) in [
+        ("bench", json!("llm")),
+        ("model", json!(model)),
+        ("architecture", json!(llm.info().architecture)),
+        ("quantization", json!(llm.info().quantization)),
+        ("threads", json!(llm.threads())),
+        ("cache", json!(args.cache)),
+        ("prompt", json!(prompt)),
+        ("generate", json!(generate)),
+        ("machine_gb_s", json!(machine)),
+        ("bandwidth_share", json!(measured.read_gb_s / machine)),
+        ("resident_mb", json!(resident)),
+        ("file_mb", json!(llm.info().file_bytes as f64 / 1e6)),
+        ("level", json!(llm.info().simd)),
+    ] {
+        object.insert(key.to_owned(), value);
+    }
+    let m = measured;
+    let text = format!(
+        "{model} ({}, {}), {} threads, cache {}\nprefill {prompt} tokens: {:.1} tok/s; decode {generate}: {:.1} tok/s\n\
+         {:.1} MB read a token: {:.1} GB/s, {:.0} % of this machine's {machine:.1} GB/s\n\
+         first token: cold {:.1} ms, warm {:.1} ms; peak memory {resident:.0} MB (file {:.0} MB, cache {:.0} MB)",
+        llm.info().architecture,
+        llm.info().quantization,
+        llm.threads(),
+        args.cache,
+        m.prefill_tok_s,
+        m.decode_tok_s,
+        m.bytes_per_token as f64 / 1e6,
+        m.read_gb_s,
+        100.0 * m.read_gb_s / machine,
+        m.first_token_cold_ms,
+        m.first_token_warm_ms,
+        llm.info().file_bytes as f64 / 1e6,
+        m.cache_bytes as f64 / 1e6,
+    );
+    emit(args, out, &line, &text)?;
+    Ok(())
+}
+
+/// The process's peak resident memory, in MB; 0 where the system does not tell.
+pub(crate) fn resident_mb() -> f64 {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib: f64 = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0);
+    kib * 1024.0 / 1e6
+}

@@ -1,0 +1,432 @@
+//! The captioner: which stages there are, in what order, with which queues between them. The only place that knows.
+//!
+//! ```text
+//! source ─Shot─► decode ─View─► look ─Seen─► describe ─Captioned─► reporter
+//!                                              ▲ │
+//!                                        Event │ ▼ Job
+//!                                              llm
+//! ```
+
+pub mod config;
+pub mod output;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use crossbeam_channel::{bounded, never, select};
+use nearfield_models::flow::Flow;
+use nearfield_models::llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
+use nearfield_models::onnx::OnnxOptions;
+use nearfield_models::vision::{Gate, Picture, VisionManifest, VisionModel};
+use nearfield_stages::caption::alerts::Alerts;
+use nearfield_stages::caption::decode::Decode;
+use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
+use nearfield_stages::caption::look::Look;
+use nearfield_stages::caption::newest::{Dropped, newest};
+use nearfield_stages::caption::pictures::{
+    Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, Revival, ShotSink, SourceNews,
+    run as run_source,
+};
+use nearfield_stages::drive::{FlowContext, Output, drive, drive_into};
+use nearfield_stages::generate::LlmThread;
+use nearfield_stages::messages::{Captioned, Envelope};
+use nearfield_stages::outlets::{Delivery, Publish};
+use nearfield_stages::probe::{Ledger, StageTimes};
+use nearfield_stages::turn::{Turn, Turns};
+use nearfield_stages::voice::capture::{Pace, StopSignal};
+
+use crate::caption::config::CaptionConfig;
+use crate::caption::output::json_of;
+use crate::commands::Usage;
+use crate::config::{ConfigError, located, read};
+use crate::registry::{Registry, Role};
+use crate::report::outlets;
+
+/// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
+const DEFAULT_CONTEXT_TOKENS: usize = 512;
+
+/// The models of a captioner, loaded and ready.
+pub struct Captioner {
+    /// The language model.
+    pub llm: Arc<Llm>,
+    /// The vision model.
+    pub vision: VisionModel,
+    /// The embedding of the picture of nothing going on.
+    pub nominal: Option<Vec<f32>>,
+    /// What captions must fit.
+    pub constraint: Option<Constrained>,
+    /// Those who deliver to other machines.
+    pub publishers: Vec<Publish>,
+}
+
+impl Captioner {
+    /// Loads everything that `config` names.
+    ///
+    /// # Errors
+    /// Whatever is missing or broken, with its name and the way out.
+    pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
+        let model = registry.resolve(&config.llm.model).context("llm.model")?;
+        let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
+        llm.tokenizer()?;
+        let mut vision = load_vision(config, registry)?;
+        let nominal = match config.nominal.picture.as_os_str().is_empty() {
+            true => None,
+            false => {
+                let path = &config.nominal.picture;
+                let bytes = std::fs::read(path).with_context(|| format!("nominal.picture: {}", path.display()))?;
+                let picture = Picture::decode(&bytes, &path.display().to_string()).context("nominal.picture")?;
+                Some(vision.look(&picture)?.embedding)
+            }
+        };
+        let constraint = match config.output.schema.as_os_str().is_empty() {
+            true => None,
+            false => {
+                let path = &config.output.schema;
+                let text = read(path).context("output.schema")?;
+                let mut schema: serde_json::Value = serde_json::from_str(&text).map_err(|e| ConfigError::Wrong {
+                    place: path.display().to_string(),
+                    reason: format!("it is no JSON: {e}"),
+                })?;
+                // A caption is one line, and a small model can go on with white space for ever.
+                if let Some(object) = schema.as_object_mut() {
+                    object.entry("x-guidance").or_insert_with(|| serde_json::json!({"whitespace_flexible": false}));
+                }
+                Some(Constrained { constraint: Constraint::JsonSchema(schema), after: None })
+            }
+        };
+        let publishers = outlets(&config.outlets, &config.mqtt.connection(), "caption", registry)?;
+        Ok(Self { llm, vision, nominal, constraint, publishers })
+    }
+}
+
+/// The vision model that `config` names, with its manifest.
+///
+/// # Errors
+/// If it is unknown, not there, or broken.
+pub fn load_vision(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<VisionModel> {
+    if config.vision.model == "none" {
+        return Ok(VisionModel::none());
+    }
+    let model = registry.resolve(&config.vision.model).context("vision.model")?;
+    let path = if !config.vision.manifest.as_os_str().is_empty() {
+        config.vision.manifest.clone()
+    } else if let Some(listed) = model.file(Role::Config) {
+        listed.to_owned()
+    } else {
+        model.path().with_extension("toml")
+    };
+    let text = read(&path).with_context(|| {
+        format!("vision.manifest: {} needs a manifest that describes its input and outputs", config.vision.model)
+    })?;
+    let manifest: VisionManifest = toml::from_str(&text).map_err(|e| located(&path, &text, &e))?;
+    manifest.check().map_err(|reason| ConfigError::Wrong { place: path.display().to_string(), reason })?;
+    let options = OnnxOptions { threads: config.vision.threads, ..OnnxOptions::default() };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(VisionModel::open(model.path(), manifest, folder, &options)?)
+}
+
+/// A source, and how it is to be treated.
+pub struct Input {
+    /// The source.
+    pub source: Box<dyn PictureSource>,
+    /// Whether its pictures come whether we are ready or not: then only the newest waits, and it is taken up again when it dies.
+    pub live: bool,
+    /// Whether its pictures were chosen one by one: then each is worth a look.
+    pub stills: bool,
+}
+
+/// The source that `input` means.
+///
+/// # Errors
+/// If there is none.
+pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow::Result<Input> {
+    const VIDEO: [&str; 9] = ["mp4", "mkv", "webm", "avi", "mov", "m4v", "mpg", "ts", "m3u8"];
+    let source = &config.source;
+    let pace = if realtime { Pace::Realtime } else { Pace::Fast };
+    let stall = Duration::from_millis(source.stall_ms);
+    let extension = Path::new(input).extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let is_video = VIDEO.contains(&extension.as_str());
+    let ffmpeg = || {
+        let (program, fps, max_width) = (source.ffmpeg.clone(), source.fps, source.max_width);
+        Box::new(Ffmpeg::new(input, FfmpegOptions { program, fps, max_width, pace, stall }))
+    };
+    Ok(if input.is_empty() {
+        return Err(
+            Usage("where do the pictures come from? Name a source with --input, or as source.input".into()).into()
+        );
+    } else if input == "-" {
+        Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false }
+    } else if input.starts_with("http://") && !is_video {
+        Input { source: Box::new(MjpegStream::new(input, stall)), live: true, stills: false }
+    } else if input.contains("://") || input.starts_with("/dev/video") {
+        Input { source: ffmpeg(), live: true, stills: false }
+    } else if is_video {
+        Input { source: ffmpeg(), live: realtime, stills: false }
+    } else {
+        let files = PictureFiles::new(input, source.interval(), pace);
+        Input { source: Box::new(files), live: realtime, stills: !realtime }
+    })
+}
+
+/// What is told while captions are made.
+pub enum Told {
+    /// A picture has gone through.
+    Captioned(Box<Done>),
+    /// A picture could not be used, or a stage failed on it.
+    Failed {
+        /// The picture's number, if it belongs to one.
+        turn: Option<Turn>,
+        /// The stage.
+        stage: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// The source has died, or lives again.
+    Source(SourceNews),
+}
+
+/// A picture that has gone through.
+pub struct Done {
+    /// Its number.
+    pub turn: Turn,
+    /// What became of it.
+    pub captioned: Captioned,
+    /// From the picture to its caption.
+    pub latency: Duration,
+    /// The stages' times.
+    pub stages: Vec<StageTimes>,
+    /// Pictures dropped until now because a newer one had come.
+    pub dropped: u64,
+}
+
+/// How the captioner is asked, as `config` says.
+pub fn describe_options(config: &CaptionConfig, llm: &Llm) -> DescribeOptions {
+    let context_tokens = match config.llm.context_tokens {
+        0 => llm.info().context_length.clamp(64, DEFAULT_CONTEXT_TOKENS.max(config.llm.max_caption_tokens * 4)),
+        set => set,
+    };
+    let prompt = &config.prompt;
+    DescribeOptions {
+        system: prompt.system.clone(),
+        question: prompt.question.clone(),
+        second_opinion: prompt.second_opinion.then(|| SecondOpinion {
+            question: prompt.second_question.clone(),
+            yes: prompt.yes.clone(),
+            no: prompt.no.clone(),
+            margin: prompt.margin,
+        }),
+        nominal_caption: config.nominal.caption.clone(),
+        by_rule: config.caption.by_rule,
+        must_name: config.caption.must_name,
+        blind: config.vision.model == "none",
+        session: SessionOptions { context_tokens, cache: config.llm.cache },
+        sampler: config.llm.sampler,
+        max_caption_tokens: config.llm.max_caption_tokens.min(context_tokens / 2),
+        constraint: None,
+        presence: config.presence.clone(),
+        reuse: Reuse::Scene,
+    }
+}
+
+/// Runs the captioner until its source is at its end or `stop` is disconnected; tells `report`, which may end it all.
+///
+/// # Errors
+/// If the source or the report fails; what was complete by then has been reported.
+pub fn run(
+    captioner: Captioner,
+    config: &CaptionConfig,
+    input: Input,
+    max_frames: Option<u64>,
+    stop: &StopSignal,
+    report: &mut dyn FnMut(Told) -> anyhow::Result<Flow>,
+) -> anyhow::Result<()> {
+    let turns = Turns::default();
+    let ledger = Ledger::default();
+    let dropped = Dropped::default();
+    let (failures, to_reporter) = bounded(256); // A source of nothing but corrupt pictures waits for the reporter.
+    let flow = FlowContext {
+        turns: turns.clone(),
+        ledger: ledger.clone(),
+        on_failure: Arc::new(move |failure| {
+            let _ = failures.send(failure);
+        }),
+    };
+    let (news, to_newspaper) = bounded(16);
+
+    // Every queue of the flow. Of a live source only the newest picture waits, before each stage; of files nothing is lost,
+    // and a queue is as long as makes the stages overlap. Captions wait for the reporter and are never dropped.
+    let (shots, views, sights);
+    let (to_decode, to_look, to_describe);
+    if input.live {
+        let (sender, receiver) = newest(dropped.clone());
+        (shots, to_decode) = (ShotSink::KeepsNewest(sender), receiver);
+        let (sender, receiver) = newest(dropped.clone());
+        (views, to_look) = (Output::KeepsNewest(sender), receiver);
+        let (sender, receiver) = newest(dropped.clone());
+        (sights, to_describe) = (Output::KeepsNewest(sender), receiver);
+    } else {
+        let (sender, receiver) = bounded(2);
+        (shots, to_decode) = (ShotSink::Waits(sender), receiver);
+        let (sender, receiver) = bounded(2);
+        (views, to_look) = (Output::Waits(sender), receiver);
+        let (sender, receiver) = bounded(2);
+        (sights, to_describe) = (Output::Waits(sender), receiver);
+    }
+    let (captions, to_report) = bounded(16);
+
+    let mut gate = config.gate.clone();
+    if input.stills {
+        (gate.confirm_pictures, gate.min_interval_ms) = (1, 0);
+    }
+    let mut options = describe_options(config, &captioner.llm);
+    options.constraint = captioner.constraint;
+    let (llm, llm_thread) = LlmThread::start(captioner.llm);
+    let words = captioner.vision.words().to_vec();
+    let soft = captioner.vision.has_soft_tokens();
+    let gate = Gate::new(gate, captioner.nominal);
+    let alerts = Alerts::new(config.alerts.clone());
+    let describe = Describe::new(llm, options, &words, soft, gate, alerts, turns.clone())?;
+
+    // The source's own stop signal: the user's, or ours when the report fails.
+    let (keep, source_stop) = bounded(0);
+    let mut keep = Some(keep);
+    let revival = Revival {
+        again: input.live && !input.stills,
+        first: Duration::from_millis(config.source.retry_ms),
+        longest: Duration::from_millis(config.source.retry_max_ms),
+    };
+    let (source_ended, source_result) = bounded(1);
+    let (source_turns, mut source) = (turns.clone(), input.source);
+    let mut threads = vec![llm_thread];
+    threads.push(
+        std::thread::Builder::new()
+            .name("source".to_owned())
+            .spawn(move || {
+                let mut tell = |n| drop(news.send(n));
+                let result =
+                    run_source(&mut *source, &shots, &source_turns, max_frames, revival, &source_stop, &mut tell);
+                let _ = source_ended.send(result);
+            })
+            .expect("the system can start a thread"),
+    );
+    threads.push(drive_into(Decode, to_decode, views, flow.clone()));
+    threads.push(drive_into(Look::new(captioner.vision), to_look, sights, flow.clone()));
+    threads.push(drive(describe, to_describe, captions, flow.clone()));
+    let mut deliveries = Vec::new();
+    for publish in captioner.publishers {
+        // The spool is on disk; the queue only has to outlast a slow try.
+        let (sender, receiver) = bounded(256);
+        let (nothing, _) = bounded(1);
+        deliveries.push(sender);
+        threads.push(drive(publish, receiver, nothing, flow.clone()));
+    }
+    drop(flow);
+
+    let mut outcome = Ok(());
+    let mut stop = stop.clone();
+    let (mut failed, mut told) = (to_reporter, to_newspaper);
+    loop {
+        let event = select! {
+            recv(stop) -> _ => {
+                // The source ends; a caption under way is given up, and the queues run dry.
+                keep = None;
+                turns.silence_all();
+                stop = never();
+                continue;
+            }
+            recv(failed) -> failure => match failure {
+                Ok(failure) => {
+                    let reason = format!("{:#}", failure.error);
+                    Told::Failed { turn: failure.turn, stage: failure.stage, reason }
+                }
+                Err(_) => {
+                    failed = never();
+                    continue;
+                }
+            },
+            recv(told) -> news => match news {
+                Ok(news) => Told::Source(news),
+                Err(_) => {
+                    told = never();
+                    continue;
+                }
+            },
+            recv(to_report) -> captioned => {
+                let Ok(Envelope { turn, body: captioned, .. }) = captioned else { break };
+                let latency = Instant::now().saturating_duration_since(captioned.view.taken);
+                let stages = ledger.take(turn);
+                if captioned.changed || !captioned.alerts.is_empty() {
+                    let delivery = delivery_of(turn, &captioned, &config.source.camera);
+                    for outlet in &deliveries {
+                        if outlet.try_send(Envelope::new(turn, delivery.clone())).is_err() {
+                            tracing::warn!("an outlet is so slow that a caption was not handed to it");
+                        }
+                    }
+                }
+                Told::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped: dropped.count() }))
+            }
+        };
+        match report(event) {
+            Ok(Flow::Continue) => {}
+            Ok(Flow::Stop) => {
+                keep = None;
+                turns.silence_all();
+            }
+            Err(error) => {
+                keep = None;
+                turns.silence_all();
+                outcome = Err(error);
+                break;
+            }
+        }
+    }
+    drop((keep, deliveries));
+    drop(to_report);
+    if outcome.is_err() {
+        // What is still under way finds nobody who listens.
+        drop((failed, told));
+        return outcome;
+    }
+    let rest = |report: &mut dyn FnMut(Told) -> anyhow::Result<Flow>| -> anyhow::Result<()> {
+        for failure in failed.try_iter() {
+            let reason = format!("{:#}", failure.error);
+            let _ = report(Told::Failed { turn: failure.turn, stage: failure.stage, reason })?;
+        }
+        for news in told.try_iter() {
+            let _ = report(Told::Source(news))?;
+        }
+        Ok(())
+    };
+    rest(report)?;
+    for thread in threads {
+        if thread.join().is_err() {
+            bail!("a stage has panicked: that is a bug of Nearfield's");
+        }
+    }
+    rest(report)?;
+    source_result.try_recv().unwrap_or(Ok(()))
+}
+
+/// What other machines get of a picture.
+fn delivery_of(turn: Turn, c: &Captioned, camera: &str) -> Delivery {
+    let body = json_of(turn, c, camera);
+    let text = match c.alerts.first() {
+        Some(alert) => format!("{}: {}", alert.name, c.caption),
+        None => c.caption.clone(),
+    };
+    Delivery { id: format!("{camera}-{}-{turn}", body["time"].as_str().unwrap_or_default()), text, body }
+}
+
+/// The pictures of a folder or pattern, unpacked, for measuring.
+///
+/// # Errors
+/// If one can't be read.
+pub fn read_pictures(files: &[PathBuf]) -> anyhow::Result<Vec<Picture>> {
+    let read = |path: &PathBuf| -> anyhow::Result<Picture> {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        Ok(Picture::decode(&bytes, &path.display().to_string())?)
+    };
+    files.iter().map(read).collect()
+}

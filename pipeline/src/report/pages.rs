@@ -1,0 +1,263 @@
+//! Reports as people and programs read them: Markdown, JSON, one page of HTML.
+
+use jiff::tz::TimeZone;
+use nearfield_models::telemetry::Moment;
+use nearfield_models::telemetry::anomaly::Anomaly;
+use nearfield_models::telemetry::figure::{Figure, decimals_for};
+use nearfield_stages::messages::Report;
+use serde_json::{Value, json};
+
+use crate::report::plot;
+use crate::turn_report::ms;
+
+/// Sensors in a Markdown table; all of them are in the JSON.
+const MAX_ROWS: usize = 40;
+/// Windows on one page of HTML: the newest.
+const MAX_SECTIONS: usize = 400;
+
+fn time(at: Moment, zone: &TimeZone) -> String {
+    at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+fn anomaly_json(sensor: &str, anomaly: &Anomaly, zone: &TimeZone) -> Value {
+    let mut line = json!({"sensor": sensor, "method": anomaly.method()});
+    let rounded = |v: f64| (v * 100.0).round() / 100.0;
+    let more = match *anomaly {
+        Anomaly::Spike { value, at, score } => {
+            json!({"kind": "spike", "value": value, "at": time(at, zone), "score": rounded(score)})
+        }
+        Anomaly::Drift { by, from, score } => {
+            json!({"kind": "drift", "by": by, "from": time(from, zone), "score": rounded(score)})
+        }
+        Anomaly::Stuck { value, span } => {
+            json!({"kind": "stuck", "value": value, "from": time(span.from, zone), "to": time(span.to, zone)})
+        }
+        Anomaly::Gap { span } => json!({"kind": "gap", "from": time(span.from, zone), "to": time(span.to, zone)}),
+        Anomaly::Above { limit, extreme, span } => {
+            json!({"kind": "above", "limit": limit, "extreme": extreme, "from": time(span.from, zone), "to": time(span.to, zone)})
+        }
+        Anomaly::Below { limit, extreme, span } => {
+            json!({"kind": "below", "limit": limit, "extreme": extreme, "from": time(span.from, zone), "to": time(span.to, zone)})
+        }
+    };
+    if let (Value::Object(line), Value::Object(more)) = (&mut line, more) {
+        line.extend(more);
+    }
+    line
+}
+
+/// The object that `--json` prints.
+pub fn json(report: &Report, zone: &TimeZone) -> Value {
+    let Report { summary, worded } = report;
+    let window = &summary.window;
+    let sensors: Vec<Value> = window
+        .sensors
+        .iter()
+        .map(|s| {
+            let traits = &summary.traits[s.sensor.0 as usize];
+            let mut row = json!({"sensor": traits.name, "unit": traits.unit, "count": 0});
+            if let Some(f) = &s.statistics {
+                row = json!({
+                    "sensor": traits.name, "unit": traits.unit, "count": f.count, "per_hour": f.per_hour,
+                    "min": f.low.0, "min_at": time(f.low.1, zone), "max": f.high.0, "max_at": time(f.high.1, zone),
+                    "mean": f.mean, "median": f.median, "p95": f.p95, "stddev": f.deviation,
+                    "slope_per_hour": f.slope_per_hour, "change": s.change, "change_from_day_before": s.change_from_day_before,
+                    "first": f.first.0, "last": f.last.0, "usual_pause_s": s.usual_pause,
+                });
+            }
+            row
+        })
+        .collect();
+    let anomalies: Vec<Value> = window
+        .sensors
+        .iter()
+        .flat_map(|s| {
+            let name = &summary.traits[s.sensor.0 as usize].name;
+            s.anomalies.iter().map(move |a| anomaly_json(name, a, zone))
+        })
+        .collect();
+    let texts: Vec<&str> = worded.sentences.iter().map(|s| s.text.as_str()).collect();
+    let refused: Vec<Value> =
+        worded.refused.iter().map(|(text, reason)| json!({"text": text, "reason": reason})).collect();
+    json!({
+        "window": {"start": time(window.span.from, zone), "end": time(window.span.to, zone)},
+        "text": texts.join(" "),
+        "sentences": worded.sentences,
+        "table": {"text": summary.table.to_string(), "sensors": sensors},
+        "anomalies": anomalies,
+        "tokens": worded.tokens,
+        "latency_ms": {"first_word": worded.first_word.map(ms), "checked": ms(worded.checked)},
+        "refused": refused,
+        "readings": window.readings(),
+        "unused": window.unused,
+        "rejected": summary.rejected,
+        "cut_short": window.cut_short,
+        "empty_windows_skipped": window.skipped,
+        "model_failure": worded.failure,
+    })
+}
+
+/// What stands above a report's sentences.
+pub fn heading(title: &str) -> String {
+    format!("## {title}\n\n")
+}
+
+/// What stands below them: the table, the anomalies, what was not used.
+pub fn details(report: &Report, zone: &TimeZone) -> String {
+    let summary = &report.summary;
+    let window = &summary.window;
+    let mut out = String::from("\n\n");
+    if window.readings() == 0 {
+        out.push_str("No readings in this window.\n\n");
+    } else {
+        out.push_str("| sensor | readings | mean | median | p95 | lowest | highest | std dev | per hour | change |\n");
+        out.push_str("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
+        for s in window.sensors.iter().take(MAX_ROWS) {
+            let traits = &summary.traits[s.sensor.0 as usize];
+            let unit = if traits.unit.is_empty() { String::new() } else { format!(" ({})", traits.unit) };
+            let name = traits.name.replace('|', "/");
+            let Some(f) = &s.statistics else {
+                out.push_str(&format!("| {name}{unit} | 0 | | | | | | | | |\n"));
+                continue;
+            };
+            let digits = traits.decimals.unwrap_or_else(|| decimals_for(f.low.0.abs().max(f.high.0.abs())));
+            let number = |v: f64| Figure::new(v, digits).to_string();
+            let small = |v: f64| Figure::new(v, decimals_for(v).min(digits + 1)).to_string();
+            let change = s.change.map_or(String::new(), |c| if c > 0.0 { format!("+{}", small(c)) } else { small(c) });
+            out.push_str(&format!(
+                "| {name}{unit} | {} | {} | {} | {} | {} | {} | {} | {} | {change} |\n",
+                f.count,
+                number(f.mean),
+                number(f.median),
+                number(f.p95),
+                number(f.low.0),
+                number(f.high.0),
+                small(f.deviation),
+                small(f.slope_per_hour),
+            ));
+        }
+        if window.sensors.len() > MAX_ROWS {
+            out.push_str(&format!("\nand {} more sensors.\n", window.sensors.len() - MAX_ROWS));
+        }
+        out.push('\n');
+    }
+    for s in &window.sensors {
+        let name = &summary.traits[s.sensor.0 as usize].name;
+        for a in &s.anomalies {
+            out.push_str(&format!("- {name}: {} ({})\n", described(a, zone), a.method()));
+        }
+        if s.more_out_of_limits > 0 {
+            out.push_str(&format!("- {name}: {} more readings out of limits\n", s.more_out_of_limits));
+        }
+    }
+    let mut notes = Vec::new();
+    let mut count = |n: u64, what: &str| {
+        if n > 0 {
+            notes.push(format!("{n} {what}"));
+        }
+    };
+    count(window.unused.late, "readings came too late");
+    count(window.unused.duplicates, "readings came twice");
+    count(window.unused.implausible_times, "readings had a time that no other agreed with");
+    count(window.skipped, "empty windows before this one are not told");
+    let r = &summary.rejected;
+    count(r.not_utf8, "lines are no UTF-8");
+    count(r.too_long, "lines are too long");
+    count(r.malformed, "lines are malformed");
+    count(r.without_time, "lines have no readable time");
+    count(r.implausible_time, "lines have a time before 1990 or after 2200");
+    count(r.not_a_number, "values are no numbers");
+    count(r.not_finite, "values are not finite");
+    count(r.out_of_range, "values are beyond any sensor");
+    count(r.sensors_beyond, "readings are of sensors beyond the number that is taken");
+    if window.cut_short {
+        notes.push("the readings end before the window does".to_owned());
+    }
+    if !notes.is_empty() {
+        out.push_str(&format!("\nNot used or not whole: {}.\n", notes.join("; ")));
+    }
+    out
+}
+
+fn described(anomaly: &Anomaly, zone: &TimeZone) -> String {
+    let at = |m: Moment| m.timestamp().to_zoned(zone.clone()).strftime("%-d %b %H:%M").to_string();
+    let number = |v: f64| Figure::new(v, decimals_for(v)).to_string();
+    match *anomaly {
+        Anomaly::Spike { value, at: when, .. } => format!("spike to {} at {}", number(value), at(when)),
+        Anomaly::Drift { by, from, .. } => {
+            let direction = if by > 0.0 { "up" } else { "down" };
+            format!("drift {direction} by {} from {}", number(by.abs()), at(from))
+        }
+        Anomaly::Stuck { value, span } => {
+            format!("stuck at {} from {} to {}", number(value), at(span.from), at(span.to))
+        }
+        Anomaly::Gap { span } => format!("no readings from {} to {}", at(span.from), at(span.to)),
+        Anomaly::Above { limit, extreme, span } => {
+            format!("above {} from {} to {}, up to {}", number(limit), at(span.from), at(span.to), number(extreme))
+        }
+        Anomaly::Below { limit, extreme, span } => {
+            format!("below {} from {} to {}, down to {}", number(limit), at(span.from), at(span.to), number(extreme))
+        }
+    }
+}
+
+/// A report as Markdown.
+pub fn markdown(report: &Report, zone: &TimeZone) -> String {
+    let texts: Vec<&str> = report.worded.sentences.iter().map(|s| s.text.as_str()).collect();
+    format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
+}
+
+/// A page that grows by a section a report.
+#[derive(Debug, Default)]
+pub struct Page {
+    sections: std::collections::VecDeque<String>,
+    left_out: usize,
+}
+
+impl Page {
+    /// Adds a report.
+    ///
+    /// # Errors
+    /// If its plots can't be drawn.
+    pub fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
+        let Report { summary, worded } = report;
+        let mut section = format!("<section>\n<h2>{}</h2>\n<p>", escaped(summary.table.title()));
+        for (i, sentence) in worded.sentences.iter().enumerate() {
+            let origin = format!("{:?}", sentence.origin).to_lowercase();
+            let space = if i > 0 { " " } else { "" };
+            section.push_str(&format!("{space}<span title=\"{origin}\">{}</span>", escaped(&sentence.text)));
+        }
+        section.push_str("</p>\n");
+        section.push_str(&plot::svg(summary, zone)?);
+        section.push_str(&format!(
+            "\n<details><summary>Figures</summary><pre>{}</pre></details>\n</section>\n",
+            escaped(details(report, zone).trim())
+        ));
+        self.sections.push_front(section);
+        if self.sections.len() > MAX_SECTIONS {
+            self.sections.pop_back();
+            self.left_out += 1;
+        }
+        Ok(())
+    }
+
+    /// The whole page; it needs nothing but itself.
+    pub fn html(&self) -> String {
+        let mut page = String::from(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+             <title>Nearfield report</title>\n<style>\nbody { font: 16px/1.5 sans-serif; max-width: 920px; margin: 2em auto; padding: 0 1em }\n\
+             h2 { font-size: 1.1em; margin: 2em 0 .3em }\nsvg { max-width: 100%; height: auto }\npre { overflow-x: auto; font-size: 13px }\n\
+             </style>\n<h1>Nearfield report</h1>\n",
+        );
+        self.sections.iter().for_each(|s| page.push_str(s));
+        if self.left_out > 0 {
+            page.push_str(&format!("<p>{} older windows are left out.</p>\n", self.left_out));
+        }
+        page.push_str("</html>\n");
+        page
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

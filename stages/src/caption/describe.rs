@@ -1,0 +1,428 @@
+//! Decides whether a picture needs a new caption, and has it written: what was seen comes in, what became of it goes out.
+//!
+//! One session is kept for the camera. The system text stands in its cache for good; a picture replaces only its own span and
+//! the question behind it. A scene that has not changed costs no time at the language model at all; where it may have, a
+//! second opinion asks for one token's logits whether the caption still holds, on the same cache, before anything is written.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use nearfield_models::llm::{Constrained, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_models::vision::{
+    Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words,
+    names_what_was_seen, plain_sentence,
+};
+
+use crate::caption::alerts::Alerts;
+use crate::drive::{Emit, Stage};
+use crate::generate::{Event, Extras, Job, LlmThread, SessionId, Urgency};
+use crate::messages::{Author, Captioned, Envelope, Seen};
+use crate::turn::{Turn, Turns};
+use crate::voice::converse::Tokens;
+
+/// Where the picture goes in a question.
+pub const PICTURE: &str = "{picture}";
+/// Where the earlier caption goes in the second opinion's question.
+pub const CAPTION: &str = "{caption}";
+
+/// The control token that announces a picture, in models that know it.
+const PICTURE_TOKEN: &str = "<|picture|>";
+/// Stands for the picture while the template is rendered; a character of the private use area, which no template touches.
+const PICTURE_MARK: &str = "\u{F8FF}";
+
+/// How captions are asked for.
+#[derive(Clone, Debug)]
+pub struct DescribeOptions {
+    /// The system text.
+    pub system: String,
+    /// The question, with [`PICTURE`] in it.
+    pub question: String,
+    /// Whether the language model is asked first if the earlier caption still holds.
+    pub second_opinion: Option<SecondOpinion>,
+    /// The caption of the nominal picture.
+    pub nominal_caption: String,
+    /// Captions are written by a rule instead of the language model.
+    pub by_rule: bool,
+    /// A model's caption that does not name what was found gives way to the rule's.
+    pub must_name: bool,
+    /// Nothing is known of a picture but how much it resembles others: that a scene has changed is all there is to say.
+    pub blind: bool,
+    /// The session's context and cache.
+    pub session: SessionOptions,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+    /// The longest caption.
+    pub max_caption_tokens: usize,
+    /// What captions must fit; such a caption is taken as it is.
+    pub constraint: Option<Constrained>,
+    /// When a thing has come or gone.
+    pub presence: PresenceOptions,
+    /// What is thrown away between two pictures: for measuring what the cache is worth.
+    pub reuse: Reuse,
+}
+
+/// What is kept from one picture to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reuse {
+    /// Everything; pictures that have not changed are not described at all.
+    #[default]
+    Scene,
+    /// Only the cache: every picture is described.
+    Prefix,
+    /// Nothing: every picture is described, from an empty cache.
+    Nothing,
+}
+
+/// The question whether a caption still holds.
+#[derive(Clone, Debug)]
+pub struct SecondOpinion {
+    /// With [`PICTURE`] and [`CAPTION`] in it.
+    pub question: String,
+    /// How the answer begins if it does.
+    pub yes: String,
+    /// And if it does not.
+    pub no: String,
+    /// By how much the logit of `yes` must be above that of `no`.
+    pub margin: f32,
+}
+
+/// How a picture gets into the prompt.
+enum PictureForm {
+    /// As soft tokens mixed from the embeddings of the encoder's words: `[n_words, d_model]`.
+    MixedWords(Vec<f32>),
+    /// As the encoder's own soft tokens.
+    SoftTokens,
+    /// As words, each one token of the language model; what has no word goes as text.
+    Words(Vec<(&'static str, TokenId)>),
+    /// As text.
+    Text,
+}
+
+/// The describing stage.
+pub struct Describe {
+    llm: LlmThread,
+    session: SessionId,
+    options: DescribeOptions,
+    form: PictureForm,
+    picture_token: Option<TokenId>,
+    turns: Turns,
+    gate: Gate,
+    presence: Presence,
+    alerts: Alerts,
+    caption: String,
+    author: Author,
+}
+
+impl Describe {
+    /// Opens a session and has the system text computed before the first picture. `encoder_words`: the words of the vision
+    /// model's slots, empty for other kinds; `soft_tokens`: whether it makes soft tokens of its own.
+    ///
+    /// # Errors
+    /// If the session can't be opened or the language model carries no vocabulary.
+    pub fn new(
+        llm: LlmThread,
+        options: DescribeOptions,
+        encoder_words: &[String],
+        soft_tokens: bool,
+        gate: Gate,
+        alerts: Alerts,
+        turns: Turns,
+    ) -> anyhow::Result<Self> {
+        let session = llm.open(Urgency::Caption, options.session)?;
+        let tokenizer = llm.llm().tokenizer()?;
+        let picture_token = tokenizer.special(PICTURE_TOKEN);
+        let one_token = |word: &str| match tokenizer.encode(word, false)[..] {
+            [token] => Some(token),
+            _ => None,
+        };
+        let form = if !encoder_words.is_empty() {
+            let tokens: Option<Vec<TokenId>> = encoder_words.iter().map(|w| one_token(w)).collect();
+            match tokens {
+                Some(tokens) if picture_token.is_some() => {
+                    let mut rows = Vec::new();
+                    for token in tokens {
+                        rows.extend(llm.llm().embedding(token)?);
+                    }
+                    PictureForm::MixedWords(rows)
+                }
+                _ => PictureForm::Text,
+            }
+        } else if soft_tokens {
+            PictureForm::SoftTokens
+        } else {
+            let words: Option<Vec<_>> = PICTURE_WORDS.iter().map(|w| Some((*w, one_token(w)?))).collect();
+            words.filter(|_| picture_token.is_some()).map_or(PictureForm::Text, PictureForm::Words)
+        };
+        let presence = Presence::new(options.presence.clone());
+        let describe = Self {
+            llm,
+            session,
+            options,
+            form,
+            picture_token,
+            turns,
+            gate,
+            presence,
+            alerts,
+            caption: String::new(),
+            author: Author::Kept,
+        };
+        describe.keep_warm();
+        Ok(describe)
+    }
+
+    /// Has the part of the prompt computed that no picture changes.
+    fn keep_warm(&self) {
+        if self.options.by_rule || self.options.blind {
+            return;
+        }
+        match self.rendered(&self.options.question, PICTURE_MARK) {
+            Ok(text) => {
+                let head = text.split(PICTURE_MARK).next().unwrap_or_default();
+                if let Ok(tokenizer) = self.llm.llm().tokenizer()
+                    && !head.is_empty()
+                {
+                    self.llm.warm(self.session, tokenizer.encode_prompt(head));
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the chat template does not render"),
+        }
+    }
+
+    fn rendered(&self, question: &str, picture: &str) -> anyhow::Result<String> {
+        let messages = [
+            Message::new(Role::System, self.options.system.clone()),
+            Message::new(Role::User, question.replace(PICTURE, picture)),
+        ];
+        Ok(self.llm.llm().template()?.render(&messages, &[], true)?)
+    }
+
+    /// The prompt of a question about a picture, and the rows of its soft tokens.
+    fn prompt(&self, question: &str, sight: &Sight) -> anyhow::Result<(Vec<TokenId>, Vec<f32>)> {
+        let tokenizer = self.llm.llm().tokenizer()?;
+        let d_model = self.llm.llm().info().d_model;
+        let soft =
+            |n: usize| self.picture_token.into_iter().chain(std::iter::repeat_n(TokenId::EMBEDDING, n)).collect();
+        let (span, rows): (Vec<TokenId>, Vec<f32>) = match &self.form {
+            PictureForm::MixedWords(words) => {
+                let slots = sight.slots.as_ref().context("the encoder gave no slots")?;
+                let mut rows = Vec::with_capacity(17 * d_model);
+                for slot in slots.probabilities.chunks_exact(slots.n_words) {
+                    let at = rows.len();
+                    rows.resize(at + d_model, 0.0f32);
+                    for (probability, word) in slot.iter().zip(words.chunks_exact(d_model)).filter(|(p, _)| **p > 1e-4)
+                    {
+                        rows[at..].iter_mut().zip(word).for_each(|(row, v)| *row += probability * v);
+                    }
+                }
+                (soft(rows.len() / d_model), rows)
+            }
+            PictureForm::SoftTokens => {
+                let (rows, width) = sight.soft_tokens.as_ref().context("the encoder gave no soft tokens")?;
+                ensure!(
+                    *width == d_model,
+                    "the encoder's soft tokens have {width} numbers, but the language model's embeddings {d_model}: they do \
+                     not belong together"
+                );
+                (soft(rows.len() / width), rows.clone())
+            }
+            PictureForm::Words(vocabulary) => match describe_in_words(&sight.objects, &sight.labels) {
+                Some(words) => {
+                    let token = |word: &&str| vocabulary.iter().find(|(w, _)| w == word).map(|(_, token)| *token);
+                    (self.picture_token.into_iter().chain(words.iter().filter_map(token)).collect(), Vec::new())
+                }
+                None => (tokenizer.encode(&describe_in_text(&sight.objects, &sight.labels), false), Vec::new()),
+            },
+            PictureForm::Text => {
+                let text = match sight.words.is_empty() {
+                    true => describe_in_text(&sight.objects, &sight.labels),
+                    false => plain_sentence(&sight.words, &[], &[]),
+                };
+                // As text it is one text with what surrounds it.
+                return Ok((tokenizer.encode_prompt(&self.rendered(question, &text)?), Vec::new()));
+            }
+        };
+        let text = self.rendered(question, PICTURE_MARK)?;
+        let (head, tail) = text.split_once(PICTURE_MARK).context("the question has no {picture} in it")?;
+        let mut tokens = if head.is_empty() { Vec::new() } else { tokenizer.encode_prompt(head) };
+        tokens.extend(span);
+        tokens.extend(tokenizer.encode(tail, true));
+        let room = self.options.session.context_tokens.saturating_sub(self.options.max_caption_tokens);
+        ensure!(
+            tokens.len() <= room,
+            "the prompt has {} tokens but the context has room for {room}: raise llm.context_tokens",
+            tokens.len()
+        );
+        Ok((tokens, rows))
+    }
+
+    /// Asks the language model whether the caption in force fits this sight: by how much "yes" is above "no".
+    fn second_opinion(
+        &self,
+        turn: Turn,
+        ask: &SecondOpinion,
+        sight: &Sight,
+        tokens: &mut Tokens,
+    ) -> anyhow::Result<f32> {
+        let tokenizer = self.llm.llm().tokenizer()?;
+        let first = |answer: &str| tokenizer.encode(answer, false).first().copied();
+        let (yes, no) = first(&ask.yes).zip(first(&ask.no)).context("prompt.yes and prompt.no must not be empty")?;
+        let (prompt, rows) = self.prompt(&ask.question.replace(CAPTION, &self.caption), sight)?;
+        let events = self.llm.run_with(self.job(turn, prompt, 1), Extras { rows, choices: vec![yes, no] });
+        for event in events {
+            match event {
+                Event::Prefilled(prefill) => {
+                    tokens.reused += prefill.reused;
+                    tokens.prefilled += prefill.prefilled;
+                }
+                Event::Logits(logits) => return Ok(logits[0] - logits[1]),
+                Event::Failed(error) => return Err(error).context("the language model stopped"),
+                Event::Text(_) | Event::Done { .. } => {}
+            }
+        }
+        Ok(f32::NEG_INFINITY)
+    }
+
+    /// Has the language model write a caption; `None` when it was stopped.
+    fn write(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> anyhow::Result<String> {
+        let (prompt, rows) = self.prompt(&self.options.question, sight)?;
+        let mut job = self.job(turn, prompt, self.options.max_caption_tokens);
+        job.options.constraint.clone_from(&self.options.constraint);
+        let events = self.llm.run_with(job, Extras { rows, choices: Vec::new() });
+        let mut caption = String::new();
+        for event in events {
+            match event {
+                Event::Prefilled(prefill) => {
+                    tokens.reused += prefill.reused;
+                    tokens.prefilled += prefill.prefilled;
+                }
+                Event::Text(text) => caption.push_str(&text),
+                Event::Done { generated, .. } => {
+                    tokens.generated += generated;
+                    break;
+                }
+                Event::Failed(error) => return Err(error).context("the language model stopped"),
+                Event::Logits(_) => {}
+            }
+        }
+        if self.options.constraint.is_some() {
+            return Ok(caption);
+        }
+        // One line: a caption is a line of the output.
+        Ok(caption.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn job(&self, turn: Turn, prompt: Vec<TokenId>, max_tokens: usize) -> Job {
+        let turns = self.turns.clone();
+        Job {
+            session: self.session,
+            prompt,
+            sampler: self.options.sampler,
+            options: GenerateOptions { max_tokens, ..GenerateOptions::default() },
+            wanted: Box::new(move || turns.is_alive(turn)),
+        }
+    }
+
+    /// A new caption and its author; on an error the rule's, and the error.
+    fn caption_of(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> (String, Author, anyhow::Result<()>) {
+        let by_rule = || plain_sentence(&sight.words, &sight.objects, &sight.labels);
+        if self.options.blind {
+            let text = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
+            return (text.to_owned(), Author::Rule, Ok(()));
+        }
+        if self.options.by_rule {
+            return (by_rule(), Author::Rule, Ok(()));
+        }
+        match self.write(turn, sight, tokens) {
+            Ok(text) if text.is_empty() => (by_rule(), Author::Rule, Ok(())),
+            Ok(text)
+                if self.options.must_name
+                    && self.options.constraint.is_none()
+                    && !names_what_was_seen(&text, sight) =>
+            {
+                tracing::debug!(%turn, caption = text, "the model's caption does not name what was found");
+                (by_rule(), Author::Rule, Ok(()))
+            }
+            Ok(text) => (text, Author::Model, Ok(())),
+            Err(error) => (by_rule(), Author::Rule, Err(error)),
+        }
+    }
+}
+
+impl Stage for Describe {
+    type In = Seen;
+    type Out = Captioned;
+
+    fn name(&self) -> &'static str {
+        "describe"
+    }
+
+    fn step(&mut self, input: Envelope<Seen>, emit: &mut Emit<'_, Captioned>) -> anyhow::Result<()> {
+        let turn = input.turn;
+        let Seen { view, sight } = input.body;
+        let movements = self.presence.see(&sight.objects, view.at);
+        let (mut verdict, similarity) = self.gate.judge(&sight.embedding, view.at);
+        if self.options.reuse != Reuse::Scene && !verdict.wants_description() {
+            verdict = Verdict::Changed;
+        }
+        let mut tokens = Tokens::default();
+        let (mut changed, mut author, mut opinion, mut result) = (false, Author::Kept, None, Ok(()));
+        let begun = Instant::now();
+        let mut language = Duration::ZERO;
+        if verdict == Verdict::Nominal {
+            self.gate.described(&sight.embedding, view.at, true);
+            changed = self.caption != self.options.nominal_caption;
+            author = Author::Nominal;
+            self.caption.clone_from(&self.options.nominal_caption);
+        } else if verdict.wants_description() {
+            if self.options.reuse == Reuse::Nothing {
+                self.llm.forget(self.session);
+            }
+            if let Some(ask) = &self.options.second_opinion
+                && verdict != Verdict::First
+                && !self.options.blind
+                && self.author != Author::Nominal
+                && self.options.reuse == Reuse::Scene
+            {
+                match self.second_opinion(turn, ask, &sight, &mut tokens) {
+                    Ok(difference) => opinion = Some(difference),
+                    Err(error) => result = Err(error),
+                }
+            }
+            let holds = self.options.second_opinion.as_ref().zip(opinion).is_some_and(|(ask, d)| d >= ask.margin);
+            if !holds {
+                let (caption, by, outcome) = self.caption_of(turn, &sight, &mut tokens);
+                result = result.and(outcome);
+                if self.turns.is_alive(turn) {
+                    // The same words for another picture are no news.
+                    changed = caption != self.caption || verdict == Verdict::First || self.options.blind;
+                    (self.caption, author) = (caption, by);
+                }
+            }
+            self.gate.described(&sight.embedding, view.at, false);
+            if !self.options.by_rule && !self.options.blind {
+                language = begun.elapsed();
+            }
+        }
+        if author != Author::Kept {
+            self.author = author;
+        }
+        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &sight.objects, view.at);
+        let captioned = Captioned {
+            view,
+            sight,
+            verdict,
+            similarity,
+            caption: self.caption.clone(),
+            author,
+            changed,
+            second_opinion: opinion,
+            tokens,
+            language,
+            movements,
+            alerts,
+        };
+        let _ = emit(Envelope::new(turn, captioned));
+        result
+    }
+}

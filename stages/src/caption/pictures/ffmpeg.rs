@@ -1,0 +1,301 @@
+//! Whatever ffmpeg opens: video files, RTSP and encrypted streams, cameras. ffmpeg runs as a child and hands over raw frames
+//! through a pipe, each with its size before it (PPM); what it says goes into the log, and its last words into the error.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, ensure};
+use nearfield_models::vision::{MAX_PIXELS, Picture};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::{Hopeless, PictureSource};
+use crate::messages::{Shot, ShotContent};
+use crate::voice::capture::{Pace, StopSignal};
+
+/// How often a wait looks at the stop signal.
+const TICK: Duration = Duration::from_millis(100);
+/// Lines of ffmpeg's that an error repeats.
+const LAST_WORDS: usize = 3;
+
+/// How ffmpeg is run.
+#[derive(Clone, Debug)]
+pub struct FfmpegOptions {
+    /// The program.
+    pub program: String,
+    /// Frames a second; others are dropped or repeated. 0: as they come.
+    pub fps: f64,
+    /// Wider pictures are scaled down to this; 0: never.
+    pub max_width: u32,
+    /// Whether a file is played as fast as it was recorded.
+    pub pace: Pace,
+    /// Without a frame for so long, it has died.
+    pub stall: Duration,
+}
+
+/// A source behind an ffmpeg process.
+pub struct Ffmpeg {
+    input: String,
+    options: FfmpegOptions,
+    child: Option<Running>,
+    begun: Instant,
+    given: u64,
+}
+
+struct Running {
+    child: Child,
+    frames: ChildStdout,
+    last_words: Arc<Mutex<VecDeque<String>>>,
+    held: Vec<u8>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ffmpeg {
+    /// `input`: a file, an address, or a camera (`/dev/video0`).
+    pub fn new(input: &str, options: FfmpegOptions) -> Self {
+        Self { input: input.to_owned(), options, child: None, begun: Instant::now(), given: 0 }
+    }
+
+    fn is_file(&self) -> bool {
+        !self.input.contains("://") && !self.is_camera()
+    }
+
+    fn is_camera(&self) -> bool {
+        self.input.starts_with("/dev/video")
+    }
+
+    fn command(&self) -> Command {
+        let FfmpegOptions { program, fps, max_width, pace, .. } = &self.options;
+        let mut command = Command::new(program);
+        command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
+        if self.is_file() && *pace == Pace::Realtime {
+            command.arg("-re");
+        }
+        if self.is_camera() {
+            command.args(["-f", "v4l2"]);
+        }
+        if self.input.starts_with("rtsp://") {
+            command.args(["-rtsp_transport", "tcp"]);
+        }
+        command.arg("-i").arg(&self.input);
+        let mut filters = Vec::new();
+        if *fps > 0.0 {
+            filters.push(format!("fps={fps}"));
+        }
+        if *max_width > 0 {
+            filters.push(format!("scale='min({max_width},iw)':-2"));
+        }
+        if !filters.is_empty() {
+            command.args(["-vf", &filters.join(",")]);
+        }
+        command.args(["-an", "-f", "image2pipe", "-c:v", "ppm", "-"]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+}
+
+impl PictureSource for Ffmpeg {
+    fn name(&self) -> String {
+        self.input.clone()
+    }
+
+    fn open(&mut self, _stop: &StopSignal) -> anyhow::Result<()> {
+        self.child = None;
+        if self.is_file() {
+            std::fs::metadata(&self.input).map_err(|e| Hopeless(format!("the input can't be read: {e}")))?;
+        }
+        let program = &self.options.program;
+        let mut child = self.command().spawn().map_err(|e| match e.kind() {
+            ErrorKind::NotFound => anyhow::Error::new(Hopeless(format!(
+                "{program} is not installed: get it with `apt-get install ffmpeg`, or name one as source.ffmpeg"
+            ))),
+            _ => anyhow::Error::new(e).context(format!("{program} does not start")),
+        })?;
+        let frames = child.stdout.take().context("ffmpeg has no output")?;
+        let words = child.stderr.take().context("ffmpeg has no error output")?;
+        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let held = last_words.clone();
+        // It ends with ffmpeg, whose pipe would fill up if nobody read it.
+        std::thread::Builder::new().name("ffmpeg-words".to_owned()).spawn(move || {
+            let mut reader = BufReader::new(words);
+            loop {
+                let mut line = Vec::new();
+                match (&mut reader).take(4096).read_until(b'\n', &mut line) {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                }
+                let line = String::from_utf8_lossy(&line).trim().to_owned();
+                tracing::debug!(target: "ffmpeg", "{line}");
+                if let Ok(mut held) = held.lock()
+                    && !line.is_empty()
+                {
+                    held.push_back(line);
+                    while held.len() > LAST_WORDS {
+                        held.pop_front();
+                    }
+                }
+            }
+        })?;
+        self.child = Some(Running { child, frames, last_words, held: Vec::new() });
+        Ok(())
+    }
+
+    fn next(&mut self, stop: &StopSignal) -> anyhow::Result<Option<Shot>> {
+        let stall = self.options.stall;
+        let is_file = self.is_file();
+        let running = self.child.as_mut().context("ffmpeg was not started")?;
+        let picture = match running.frame(stall, stop) {
+            Ok(Some(picture)) => picture,
+            Ok(None) if super::is_stopped(stop) => return Ok(None),
+            Ok(None) => {
+                let status = running.child.wait().context("ffmpeg can't be waited for")?;
+                // Its last words may still be on their way through the pipe.
+                std::thread::sleep(Duration::from_millis(20));
+                let words = running.last_words.lock().map(|w| Vec::from(w.clone()).join("; ")).unwrap_or_default();
+                self.child = None;
+                if status.success() && is_file && self.given > 0 {
+                    return Ok(None);
+                }
+                let given = self.given;
+                let how = if status.success() { "ended".to_owned() } else { format!("died ({status})") };
+                let said = if words.is_empty() { String::new() } else { format!(": {words}") };
+                let error = anyhow::anyhow!("ffmpeg {how} after {given} pictures{said}");
+                // A file does not get better; a camera may come back.
+                return Err(if is_file { Hopeless(error.to_string()).into() } else { error });
+            }
+            Err(error) => return Err(error),
+        };
+        let (given, taken) = (self.given, Instant::now());
+        self.given += 1;
+        let at = match (is_file, self.options.fps) {
+            (true, fps) if fps > 0.0 => Duration::from_secs_f64(given as f64 / fps),
+            _ => taken - self.begun,
+        };
+        let name = format!("{} #{}", self.input, self.given);
+        let content = ShotContent::Picture(Arc::new(picture));
+        Ok(Some(Shot { name, at, taken, time: SystemTime::now(), content }))
+    }
+}
+
+impl Running {
+    /// The next frame; `None` at the end of the pipe or when `stop` says so.
+    fn frame(&mut self, stall: Duration, stop: &StopSignal) -> anyhow::Result<Option<Picture>> {
+        let begun = Instant::now();
+        loop {
+            if let Some((width, height, start)) = header(&self.held)? {
+                let end = start + width as usize * height as usize * 3;
+                if self.held.len() >= end {
+                    let rest = self.held.split_off(end);
+                    let mut frame = std::mem::replace(&mut self.held, rest);
+                    frame.drain(..start);
+                    return Ok(Some(Picture::from_rgb(width, height, frame, "the frame")?));
+                }
+                self.held.reserve(end - self.held.len());
+            }
+            if super::is_stopped(stop) {
+                return Ok(None);
+            }
+            ensure!(begun.elapsed() < stall, "ffmpeg has brought no picture for {} s", stall.as_secs_f32());
+            let mut ready = [PollFd::new(&self.frames, PollFlags::IN)];
+            let tick = Timespec { tv_sec: 0, tv_nsec: TICK.as_nanos() as i64 };
+            match poll(&mut ready, Some(&tick)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return Err(error).context("ffmpeg's pipe can't be waited for"),
+            }
+            let at = self.held.len();
+            self.held.resize(at + (256 << 10), 0);
+            let n = self.frames.read(&mut self.held[at..]);
+            self.held.truncate(at + *n.as_ref().unwrap_or(&0));
+            match n {
+                Ok(0) => return Ok(None),
+                Err(e) if e.kind() != ErrorKind::Interrupted => return Err(e).context("ffmpeg's pipe can't be read"),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Width, height and the place of the first pixel of `P6 640 360 255 ...`; `None` while it is incomplete.
+fn header(bytes: &[u8]) -> anyhow::Result<Option<(u32, u32, usize)>> {
+    const LONGEST: usize = 64;
+    let mut fields = Vec::new();
+    let mut at = 0;
+    while fields.len() < 4 {
+        let Some(length) = bytes[at..].iter().take(LONGEST).position(u8::is_ascii_whitespace) else {
+            ensure!(bytes.len() < at + LONGEST, "ffmpeg's output is no PPM picture");
+            return Ok(None);
+        };
+        fields.push(std::str::from_utf8(&bytes[at..at + length]).unwrap_or("?"));
+        at += length + 1;
+    }
+    let number = |i: usize| fields[i].parse::<u32>().ok();
+    match (fields[0], number(1), number(2), fields[3]) {
+        ("P6", Some(width), Some(height), "255") if u64::from(width) * u64::from(height) <= MAX_PIXELS => {
+            Ok(Some((width, height, at)))
+        }
+        _ => anyhow::bail!("ffmpeg's output is no PPM picture of up to {MAX_PIXELS} pixels: {:?}", fields.join(" ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn options(program: &str) -> FfmpegOptions {
+        let stall = Duration::from_millis(500);
+        FfmpegOptions { program: program.to_owned(), fps: 10.0, max_width: 64, pace: Pace::Fast, stall }
+    }
+
+    /// A program that takes ffmpeg's place; answers the pictures that came and how it ended.
+    fn with_script(script: &str, input: &str) -> (Vec<(u32, u32)>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("ffmpeg");
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (_keep, stop) = crossbeam_channel::bounded(0);
+        let mut source = Ffmpeg::new(input, options(&program.to_string_lossy()));
+        let mut sizes = Vec::new();
+        let end = source.open(&stop).and_then(|()| {
+            while let Some(shot) = source.next(&stop)? {
+                let ShotContent::Picture(picture) = shot.content else { panic!("a picture") };
+                sizes.push((picture.width(), picture.height()));
+            }
+            Ok(())
+        });
+        (sizes, end.map_or_else(|e| format!("{e:#}"), |()| "over".to_owned()))
+    }
+
+    #[test]
+    fn frames_carry_their_own_size_and_the_end_is_told_with_ffmpegs_last_words() {
+        let two = "printf 'P6\\n2 1\\n255\\nabcdef'; printf 'P6\\n1 1\\n255\\nxyz'";
+        assert_eq!(with_script(two, "/dev/null"), (vec![(2, 1), (1, 1)], "over".to_owned()));
+        let (sizes, end) = with_script(&format!("{two}; echo 'no route to camera' >&2; exit 1"), "rtsp://camera/1");
+        assert_eq!(sizes.len(), 2);
+        assert!(end.contains("died") && end.contains("after 2 pictures: no route to camera"), "{end}");
+    }
+
+    #[test]
+    fn an_ffmpeg_that_stalls_lies_or_is_missing_is_told() {
+        let (_, end) = with_script("sleep 3", "rtsp://camera/1");
+        assert!(end.contains("no picture for 0.5 s"), "{end}");
+        let (_, end) = with_script("printf 'P6 99999 99999 255 '; sleep 1", "rtsp://camera/1");
+        assert!(end.contains("no PPM picture"), "{end}");
+        let (_, end) = with_script("yes", "rtsp://camera/1");
+        assert!(end.contains("no PPM picture"), "{end}");
+        let mut missing = Ffmpeg::new("rtsp://camera/1", options("/nowhere/ffmpeg"));
+        let (_keep, stop) = crossbeam_channel::bounded(0);
+        let error = missing.open(&stop).unwrap_err();
+        assert!(error.chain().any(|e| e.is::<Hopeless>()) && error.to_string().contains("apt-get"), "{error}");
+    }
+}

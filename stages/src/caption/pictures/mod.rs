@@ -1,0 +1,144 @@
+//! Where pictures come from: files, a stream of JPEGs, a camera on the network, anything that ffmpeg opens. All behind one
+//! trait; [`run`] drives a source on the thread that it is called on, numbers its pictures, and takes it up again when it dies.
+
+mod ffmpeg;
+mod files;
+mod jpegs;
+mod mjpeg;
+mod paced;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::Sender;
+
+pub use ffmpeg::{Ffmpeg, FfmpegOptions};
+pub use files::{PictureFiles, natural_key};
+pub use jpegs::JpegStream;
+pub use mjpeg::MjpegStream;
+pub use paced::Clock;
+
+use crate::caption::newest::NewestSender;
+use crate::messages::{Envelope, Shot};
+use crate::turn::Turns;
+use crate::voice::capture::StopSignal;
+
+/// Anything that gives pictures one after the other. Waiting ends soon after the stop signal.
+pub trait PictureSource: Send {
+    /// For messages and for the pictures' names.
+    fn name(&self) -> String;
+
+    /// Connects, starts or lists. Called before the first picture, and again after each failure.
+    ///
+    /// # Errors
+    /// Why there are no pictures; a [`Hopeless`] in the chain says that trying again is of no use.
+    fn open(&mut self, stop: &StopSignal) -> anyhow::Result<()>;
+
+    /// The next picture; `None` at the source's end, and when `stop` says so.
+    ///
+    /// # Errors
+    /// The source has died.
+    fn next(&mut self, stop: &StopSignal) -> anyhow::Result<Option<Shot>>;
+}
+
+/// Why trying again is of no use: a file that is not there, a program that is not installed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Hopeless(pub String);
+
+/// Where a source's pictures go.
+pub enum ShotSink {
+    /// Each one is taken, and the source waits meanwhile: nothing is lost.
+    Waits(Sender<Envelope<Shot>>),
+    /// Only the newest waits.
+    KeepsNewest(NewestSender<Envelope<Shot>>),
+}
+
+/// What happens when a source dies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Revival {
+    /// Whether it is taken up again; else its death is the end.
+    pub again: bool,
+    /// The first wait before that; it doubles each time,
+    pub first: Duration,
+    /// up to this, and begins anew after a picture.
+    pub longest: Duration,
+}
+
+/// What is told about a source.
+#[derive(Clone, Debug)]
+pub enum SourceNews {
+    /// It has died; the next attempt comes after so long.
+    Died {
+        /// Why.
+        reason: String,
+        /// Until the next attempt.
+        retry_in: Duration,
+    },
+    /// It gives pictures again.
+    Revived,
+}
+
+/// Drives a source until it ends, `stop` says so, or `max_frames` pictures were given.
+///
+/// # Errors
+/// If it dies and is not to be taken up again, or that would be of no use.
+pub fn run(
+    source: &mut dyn PictureSource,
+    sink: &ShotSink,
+    turns: &Turns,
+    max_frames: Option<u64>,
+    revival: Revival,
+    stop: &StopSignal,
+    tell: &mut dyn FnMut(SourceNews),
+) -> anyhow::Result<()> {
+    let (mut given, mut wait, mut dead) = (0u64, revival.first, false);
+    loop {
+        let mut play = || -> anyhow::Result<bool> {
+            source.open(stop)?;
+            while max_frames.is_none_or(|most| given < most) {
+                let Some(shot) = source.next(stop)? else { return Ok(false) };
+                if std::mem::take(&mut dead) {
+                    tell(SourceNews::Revived);
+                }
+                (given, wait) = (given + 1, revival.first);
+                let envelope = Envelope::new(turns.begin(), shot);
+                match sink {
+                    ShotSink::Waits(sender) => {
+                        if sender.send(envelope).is_err() {
+                            return Ok(false);
+                        }
+                    }
+                    ShotSink::KeepsNewest(sender) => sender.send(envelope),
+                }
+            }
+            Ok(false)
+        };
+        match play() {
+            Ok(_) => return Ok(()),
+            Err(error) if !revival.again || error.chain().any(|e| e.is::<Hopeless>()) => {
+                return Err(error).with_context(|| source.name());
+            }
+            Err(error) => {
+                dead = true;
+                tell(SourceNews::Died { reason: format!("{}: {error:#}", source.name()), retry_in: wait });
+                // Nothing is ever sent on `stop`: it either times out or is disconnected.
+                if stop.recv_timeout(wait).is_err_and(|e| e.is_disconnected()) {
+                    return Ok(());
+                }
+                wait = (wait * 2).min(revival.longest);
+            }
+        }
+    }
+}
+
+/// Whether `stop` has been disconnected.
+fn is_stopped(stop: &StopSignal) -> bool {
+    stop.try_recv().is_err_and(|e| e.is_disconnected())
+}
+
+/// A picture from a live source, taken now.
+fn live_shot(name: String, begun: Instant, content: crate::messages::ShotContent) -> Shot {
+    let taken = Instant::now();
+    Shot { name, at: taken - begun, taken, time: std::time::SystemTime::now(), content }
+}

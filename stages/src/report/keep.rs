@@ -1,0 +1,105 @@
+//! Readings are put into the store before anybody else sees them, and only then is their source told that they are safe. When
+//! the disk refuses, the stage waits and tries again; behind it the source waits too, and nothing is lost.
+
+use std::time::Duration;
+
+use crossbeam_channel::RecvTimeoutError;
+use nearfield_models::telemetry::{Moment, SensorId};
+
+use crate::drive::{Emit, Stage};
+use crate::messages::{Batch, Envelope};
+use crate::report::store::{Retention, Store};
+use crate::voice::capture::StopSignal;
+
+/// Between two tries at a disk that refuses.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// The stage.
+pub struct Keep {
+    store: std::sync::Arc<std::sync::Mutex<Store>>,
+    path: std::path::PathBuf,
+    retention: Retention,
+    sensors: u32,
+    dropped: u64,
+    stop: StopSignal,
+}
+
+impl Keep {
+    /// Into `store`, which holds `sensors` sensors already.
+    pub fn new(
+        store: std::sync::Arc<std::sync::Mutex<Store>>,
+        path: std::path::PathBuf,
+        retention: Retention,
+        sensors: u32,
+        stop: StopSignal,
+    ) -> Keep {
+        Keep { store, path, retention, sensors, dropped: 0, stop }
+    }
+}
+
+impl Stage for Keep {
+    type In = Batch;
+    type Out = Batch;
+
+    fn name(&self) -> &'static str {
+        "keep"
+    }
+
+    fn step(&mut self, input: Envelope<Batch>, emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
+        let Envelope { turn, body: mut batch, .. } = input;
+        let first = self.sensors;
+        let sensors: Vec<_> =
+            (first..).zip(&batch.introduced).map(|(id, (key, traits))| (SensorId(id), key.as_str(), traits)).collect();
+        let mut told = false;
+        let committed = loop {
+            let mut store = self.store.lock().expect("nobody panics while holding the store");
+            let error = match store.commit(&sensors, &batch.readings) {
+                Ok(committed) => break committed,
+                Err(error) => error,
+            };
+            if !std::mem::replace(&mut told, true) {
+                tracing::error!("{error}; nothing is lost, it is tried again until it succeeds");
+            }
+            drop(store);
+            if self.stop.recv_timeout(RETRY) != Err(RecvTimeoutError::Timeout) {
+                // Never acknowledged, so it will come again.
+                return Err(error.into());
+            }
+            // After an error of the disk redb wants to be opened anew.
+            let mut store = self.store.lock().expect("nobody panics while holding the store");
+            match Store::open(&self.path, self.retention) {
+                Ok(opened) => *store = opened,
+                Err(error) => tracing::debug!(%error, "the store could not be opened again"),
+            }
+        };
+        self.sensors += batch.introduced.len() as u32;
+        let dropped = committed.dropped_by_age + committed.dropped_by_size;
+        if committed.dropped_by_size > 0 && self.dropped == 0 {
+            tracing::warn!(
+                readings = committed.dropped_by_size,
+                "the store is full: its oldest readings are dropped from now on; raise store.max_bytes to keep more"
+            );
+        }
+        if dropped > 0 {
+            self.dropped += dropped;
+            tracing::info!(
+                by_age = committed.dropped_by_age,
+                by_size = committed.dropped_by_size,
+                in_all = self.dropped,
+                "readings dropped from the store"
+            );
+        }
+        if let Some(receipt) = batch.receipt.take() {
+            receipt.give();
+        }
+        let _ = emit(Envelope::new(turn, batch));
+        Ok(())
+    }
+}
+
+/// Notes in the store that everything up to `end` has been reported; a failure costs a repeated report, no more.
+pub fn note_reported(store: &std::sync::Mutex<Store>, end: Moment) {
+    if let Err(error) = store.lock().expect("nobody panics while holding the store").set_reported(end) {
+        tracing::error!("{error}; the last window may be reported again after a restart");
+    }
+}

@@ -1,0 +1,338 @@
+//! Readings from an MQTT broker: subscribes, turns payloads into readings, and acknowledges a message only when the store has its
+//! readings. Comes back by itself when the broker goes away; what was not acknowledged is then sent again.
+//!
+//! A source is no stage: it runs on a thread of its own until it is told to stop or nobody listens any more.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
+use jiff::tz::TimeZone;
+use nearfield_models::telemetry::parse::{Rejected, json_number, json_time, lookup};
+use nearfield_models::telemetry::{LARGEST_VALUE, Moment, Reading};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::messages::{Batch, Envelope, Receipt};
+use crate::mqtt::{ConnectOptions, Connection, Message, MqttError, matches};
+use crate::report::gather::now;
+use crate::report::roster::Roster;
+use crate::turn::Turn;
+use crate::voice::capture::StopSignal;
+
+/// Messages sent on together, at most: one commit of the store.
+const BATCH: usize = 4096;
+/// A batch is sent on when nothing more comes for so long.
+const PATIENCE: Duration = Duration::from_millis(5);
+/// Receipts on their way back; one for each batch under way.
+const RECEIPTS: usize = 64;
+/// Waits between two tries to connect.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Readings come before any turn.
+const NO_TURN: Turn = Turn(0);
+
+/// Which topics hold what.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicMapping {
+    /// The topics, with MQTT's wildcards.
+    pub topic: String,
+    /// The sensor's key; `{1}` is what stands where the first wildcard is, `{topic}` the whole topic. Empty: the topic, with the
+    /// key of the value where a message holds several.
+    pub sensor: String,
+    /// Where in a JSON message the value is, as in `temperature` or `values[0].t`; empty: the whole message, or every number in it.
+    pub value: String,
+    /// Where in a JSON message the time is; empty: `timestamp`, `time` or `ts` if there is one, else when the message came.
+    pub time: String,
+    /// The unit.
+    pub unit: String,
+}
+
+/// The source.
+pub struct MqttSource {
+    /// How to connect.
+    pub connect: ConnectOptions,
+    /// What to subscribe to.
+    pub filters: Vec<String>,
+    /// What messages mean; the first mapping that fits counts.
+    pub mappings: Vec<TopicMapping>,
+    /// The zone of times without an offset.
+    pub zone: TimeZone,
+}
+
+/// Why a connection was left.
+enum Left {
+    /// Nobody listens, or a stop was asked.
+    Done,
+    /// It broke.
+    Broken(MqttError),
+}
+
+impl MqttSource {
+    /// Sends batches until a stop.
+    ///
+    /// # Errors
+    /// The very first connection is refused: a wrong password does not get better by waiting.
+    pub fn run(&self, mut roster: Roster, batches: &Sender<Envelope<Batch>>, stop: &StopSignal) -> anyhow::Result<()> {
+        let mut wait = FIRST_WAIT;
+        let mut ever = false;
+        loop {
+            let mut now_connected = false;
+            let left = self.connected(&mut roster, batches, stop, &mut now_connected);
+            ever |= now_connected;
+            match left {
+                Left::Done => return Ok(()),
+                Left::Broken(error @ (MqttError::Refused { .. } | MqttError::Tls(_))) if !ever => {
+                    return Err(error.into());
+                }
+                Left::Broken(error) => tracing::warn!("{error}; it is tried again"),
+            }
+            if now_connected {
+                wait = FIRST_WAIT;
+            }
+            if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+                return Ok(());
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    fn connected(
+        &self,
+        roster: &mut Roster,
+        batches: &Sender<Envelope<Batch>>,
+        stop: &StopSignal,
+        now_connected: &mut bool,
+    ) -> Left {
+        // Receipts of an earlier connection have no meaning in this one: each has its own channel.
+        let (receipts, returned) = bounded(RECEIPTS);
+        let mut gathered = Gathered::default();
+        let outcome = (|| -> Result<(), MqttError> {
+            let mut connection = Connection::open(&self.connect)?;
+            connection.subscribe(&self.filters, &mut |message| self.take(message, roster, &mut gathered))?;
+            connection.set_patience(PATIENCE)?;
+            *now_connected = true;
+            tracing::info!(broker = %self.connect.url, "connected");
+            loop {
+                let came = connection.receive()?;
+                while gathered.messages < BATCH
+                    && let Some(message) = connection.message()?
+                {
+                    self.take(message, roster, &mut gathered);
+                }
+                acknowledge(&mut connection, &returned)?;
+                if gathered.messages >= BATCH || (!came && gathered.messages > 0) || gathered.is_due() {
+                    let batch = gathered.batch(roster, &receipts);
+                    if !send(&mut connection, batches, batch, &returned, stop)? {
+                        break;
+                    }
+                }
+                if matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected)) {
+                    break;
+                }
+            }
+            // What is under way may still become safe; then the broker should know.
+            let deadline = Instant::now() + Duration::from_millis(500);
+            while let Ok(numbers) = returned.recv_deadline(deadline) {
+                connection.acknowledge(&numbers);
+                connection.flush()?;
+            }
+            connection.close();
+            Ok(())
+        })();
+        match outcome {
+            Ok(()) => Left::Done,
+            Err(error) => Left::Broken(error),
+        }
+    }
+
+    /// Turns a message into readings.
+    fn take(&self, message: Message, roster: &mut Roster, gathered: &mut Gathered) {
+        gathered.messages += 1;
+        gathered.since.get_or_insert_with(Instant::now);
+        if let Some(number) = message.number {
+            gathered.numbers.push(number);
+        }
+        let arrived = now();
+        let fallback = TopicMapping::default();
+        let mapping = self.mappings.iter().find(|m| matches(&m.topic, &message.topic)).unwrap_or(&fallback);
+        let key = key_of(mapping, &message.topic);
+        let Ok(text) = std::str::from_utf8(&message.payload) else {
+            gathered.rejected.not_utf8 += 1;
+            return;
+        };
+        let mut add = |key: &str, at: Moment, value: Option<f64>, gathered: &mut Gathered| match value {
+            None => gathered.rejected.not_a_number += 1,
+            Some(v) if !v.is_finite() => gathered.rejected.not_finite += 1,
+            Some(v) if v.abs() > LARGEST_VALUE => gathered.rejected.out_of_range += 1,
+            Some(_) if !at.is_plausible() => gathered.rejected.implausible_time += 1,
+            Some(value) => match roster.id(key, &mapping.unit) {
+                Some(sensor) => gathered.readings.push(Reading { at, sensor, value }),
+                None if roster.is_unwanted(key) => {}
+                None => gathered.rejected.sensors_beyond += 1,
+            },
+        };
+        if mapping.value.is_empty()
+            && let Ok(value) = text.trim().parse::<f64>()
+        {
+            return add(&key, arrived, Some(value), gathered);
+        }
+        let Ok(json) = serde_json::from_str::<Value>(text) else {
+            gathered.rejected.malformed += 1;
+            return;
+        };
+        let time = match mapping.time.as_str() {
+            "" => ["timestamp", "time", "ts"].iter().find_map(|k| json.get(k)),
+            path => lookup(&json, path),
+        };
+        let at = match time {
+            None if !mapping.time.is_empty() => {
+                gathered.rejected.without_time += 1;
+                return;
+            }
+            None => arrived,
+            Some(time) => match json_time(time, "", &self.zone) {
+                Some(at) => at,
+                None => {
+                    gathered.rejected.without_time += 1;
+                    return;
+                }
+            },
+        };
+        if !mapping.value.is_empty() {
+            return add(&key, at, lookup(&json, &mapping.value).and_then(json_number), gathered);
+        }
+        let Some(object) = json.as_object() else {
+            return add(&key, at, json_number(&json), gathered);
+        };
+        for (name, value) in object.iter().filter(|(_, v)| v.is_number()) {
+            if !matches!(name.as_str(), "timestamp" | "time" | "ts") {
+                let key = if name == "value" { key.clone() } else { format!("{key}/{name}") };
+                add(&key, at, json_number(value), gathered);
+            }
+        }
+    }
+}
+
+/// What has come and was not sent on yet.
+#[derive(Default)]
+struct Gathered {
+    readings: Vec<Reading>,
+    numbers: Vec<u16>,
+    rejected: Rejected,
+    messages: usize,
+    since: Option<Instant>,
+}
+
+impl Gathered {
+    /// A steady trickle does not hold a batch open for ever.
+    fn is_due(&self) -> bool {
+        self.since.is_some_and(|since| since.elapsed() > PATIENCE * 10)
+    }
+
+    fn batch(&mut self, roster: &mut Roster, receipts: &Sender<Vec<u16>>) -> Batch {
+        let taken = std::mem::take(self);
+        let receipt = (!taken.numbers.is_empty()).then(|| Receipt { to: receipts.clone(), numbers: taken.numbers });
+        Batch { introduced: roster.take_introduced(), readings: taken.readings, rejected: taken.rejected, receipt }
+    }
+}
+
+fn acknowledge(connection: &mut Connection, returned: &Receiver<Vec<u16>>) -> Result<(), MqttError> {
+    for numbers in returned.try_iter() {
+        connection.acknowledge(&numbers);
+    }
+    connection.flush()
+}
+
+/// Hands a batch on; while the flow is busy the connection is kept alive and receipts are passed back. Answers whether anybody
+/// still listens.
+fn send(
+    connection: &mut Connection,
+    batches: &Sender<Envelope<Batch>>,
+    batch: Batch,
+    returned: &Receiver<Vec<u16>>,
+    stop: &StopSignal,
+) -> Result<bool, MqttError> {
+    let mut pending = Envelope::new(NO_TURN, batch);
+    loop {
+        match batches.send_timeout(pending, Duration::from_millis(20)) {
+            Ok(()) => return Ok(true),
+            Err(SendTimeoutError::Disconnected(_)) => return Ok(false),
+            Err(SendTimeoutError::Timeout(back)) => pending = back,
+        }
+        acknowledge(connection, returned)?;
+        if matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected)) {
+            return Ok(false);
+        }
+    }
+}
+
+/// The sensor's key by the mapping.
+fn key_of(mapping: &TopicMapping, topic: &str) -> String {
+    if mapping.sensor.is_empty() {
+        return topic.to_owned();
+    }
+    let mut key = mapping.sensor.replace("{topic}", topic);
+    let wild = mapping.topic.split('/').zip(topic.split('/')).filter(|(f, _)| *f == "+" || *f == "#");
+    for (n, (_, part)) in wild.enumerate() {
+        key = key.replace(&format!("{{{}}}", n + 1), part);
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::mqtt::Version;
+
+    fn source(mappings: Vec<TopicMapping>) -> MqttSource {
+        MqttSource {
+            connect: ConnectOptions {
+                url: "mqtt://localhost".parse().unwrap(),
+                version: Version::V3,
+                client_id: "t".to_owned(),
+                login: None,
+                ca_file: None,
+                keep_session: true,
+                keep_alive: Duration::from_secs(30),
+            },
+            filters: vec!["#".to_owned()],
+            mappings,
+            zone: TimeZone::UTC,
+        }
+    }
+
+    fn taken(source: &MqttSource, topic: &str, payload: &[u8]) -> (Vec<(String, f64)>, Rejected) {
+        let mut roster = Roster::new(BTreeMap::new(), false, 10);
+        let mut gathered = Gathered::default();
+        let message = Message { topic: topic.to_owned(), payload: payload.to_vec(), number: Some(1) };
+        source.take(message, &mut roster, &mut gathered);
+        assert_eq!(gathered.numbers, [1], "whatever a message says, it is acknowledged");
+        let keys = roster.take_introduced();
+        let found = gathered.readings.iter().map(|r| (keys[r.sensor.0 as usize].0.clone(), r.value)).collect();
+        (found, gathered.rejected)
+    }
+
+    #[test]
+    fn payloads_are_read_by_their_mapping_and_broken_ones_set_aside() {
+        let mapping = |topic: &str, sensor: &str, value: &str| TopicMapping {
+            topic: topic.to_owned(),
+            sensor: sensor.to_owned(),
+            value: value.to_owned(),
+            ..TopicMapping::default()
+        };
+        let s = source(vec![mapping("z2m/+/+", "{1} {2}", "data.t"), mapping("home/#", "", "")]);
+        let one = |key: &str, value: f64| (vec![(key.to_owned(), value)], Rejected::default());
+        assert_eq!(taken(&s, "home/hall", b"21.5"), one("home/hall", 21.5));
+        assert_eq!(taken(&s, "z2m/hall/temp", br#"{"data":{"t":"21,5"}}"#), one("hall temp", 21.5));
+        assert_eq!(taken(&s, "home/hall", br#"{"value":5,"ts":1795172400}"#), one("home/hall", 5.0));
+        assert_eq!(taken(&s, "home/hall", br#"{"t":5,"h":6}"#).0.len(), 2);
+        assert_eq!(taken(&s, "home/hall", b"{\"t\":").1.malformed, 1);
+        assert_eq!(taken(&s, "home/hall", b"\xff\xfe").1.not_utf8, 1);
+        assert_eq!(taken(&s, "home/hall", b"NaN").1.not_finite, 1);
+        assert_eq!(taken(&s, "home/hall", b"1e308").1.out_of_range, 1);
+        assert_eq!(taken(&s, "home/hall", br#"{"value":1,"ts":5}"#).1.without_time, 1);
+    }
+}

@@ -1,0 +1,281 @@
+//! Readings from files and standard input: read once, or followed as they grow, also when they are rotated away.
+//!
+//! A source is no stage: nothing flows into it. It runs on a thread of its own until it is at its end, nobody listens any more,
+//! or it is told to stop.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use crossbeam_channel::{RecvTimeoutError, Sender};
+use jiff::tz::TimeZone;
+use nearfield_models::telemetry::Reading;
+use nearfield_models::telemetry::parse::{LineCutter, LineParser, Rejected, TextOptions};
+
+use crate::messages::{Batch, Envelope};
+use crate::report::roster::Roster;
+use crate::turn::Turn;
+use crate::voice::capture::{StopSignal, StoppableStdin};
+
+/// Readings sent on together.
+const BATCH: usize = 4096;
+/// Bytes read at once.
+const BLOCK: usize = 64 << 10;
+/// How often a file is looked at for more.
+const POLL: Duration = Duration::from_millis(200);
+/// Readings come before any turn.
+const NO_TURN: Turn = Turn(0);
+
+/// Where the text comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TextSource {
+    /// A file, to its end.
+    File(PathBuf),
+    /// A file that grows.
+    Follow(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl TextSource {
+    /// What a lone column of values is called.
+    fn lone_name(&self) -> String {
+        match self {
+            TextSource::File(path) | TextSource::Follow(path) => {
+                path.file_stem().map_or_else(|| "value".to_owned(), |s| s.to_string_lossy().into_owned())
+            }
+            TextSource::Stdin => "value".to_owned(),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            TextSource::File(path) | TextSource::Follow(path) => path.display().to_string(),
+            TextSource::Stdin => "standard input".to_owned(),
+        }
+    }
+
+    /// Sends batches until the end, a stop, or the last listener has gone.
+    ///
+    /// # Errors
+    /// If the input can't be read, or is not what it is taken for; what was read before has been sent.
+    pub fn run(
+        &self,
+        options: &TextOptions,
+        zone: TimeZone,
+        roster: Roster,
+        batches: &Sender<Envelope<Batch>>,
+        stop: &StopSignal,
+    ) -> anyhow::Result<()> {
+        let parser = LineParser::new(options, zone, &self.lone_name())?;
+        let mut reading = Reader {
+            parser,
+            cutter: LineCutter::default(),
+            roster,
+            batch: Vec::with_capacity(BATCH),
+            rejected_before: Rejected::default(),
+            beyond: 0,
+            batches,
+        };
+        let name = self.name();
+        let outcome = match self {
+            TextSource::Stdin => {
+                let mut stdin = StoppableStdin::new(stop.clone())?;
+                reading.drain(&mut stdin, stop).map(|_| ())
+            }
+            TextSource::File(path) => {
+                let mut file = open(path)?;
+                reading.drain(&mut file, stop).map(|_| ())
+            }
+            TextSource::Follow(path) => reading.follow(path, stop),
+        };
+        outcome.and_then(|()| reading.end()).with_context(|| name)
+    }
+}
+
+fn open(path: &Path) -> anyhow::Result<File> {
+    let file = File::open(path).with_context(|| format!("the input {} can't be read", path.display()))?;
+    anyhow::ensure!(!file.metadata()?.is_dir(), "the input {} is a folder: name a file", path.display());
+    Ok(file)
+}
+
+struct Reader<'a> {
+    parser: LineParser,
+    cutter: LineCutter,
+    roster: Roster,
+    batch: Vec<Reading>,
+    rejected_before: Rejected,
+    beyond: u64,
+    batches: &'a Sender<Envelope<Batch>>,
+}
+
+impl Reader<'_> {
+    /// Reads to the end of what is there; answers how much that was. `None` when nobody listens any more or a stop is asked.
+    fn drain(&mut self, from: &mut dyn Read, stop: &StopSignal) -> anyhow::Result<Option<u64>> {
+        let mut block = vec![0; BLOCK];
+        let mut total = 0;
+        loop {
+            let n = match from.read(&mut block) {
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error).context("it can't be read"),
+            };
+            if n == 0 {
+                return Ok(if self.send()? { Some(total) } else { None });
+            }
+            total += n as u64;
+            if !self.take(&block[..n])? || stopped(stop) {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<bool> {
+        let Self { parser, cutter, roster, batch, beyond, .. } = self;
+        cutter.push(bytes, &mut |line| {
+            parser.line(line, &mut |key, unit, at, value| match roster.id(key, unit) {
+                Some(sensor) => batch.push(Reading { at, sensor, value }),
+                None if roster.is_unwanted(key) => {}
+                None => *beyond += 1,
+            })
+        })?;
+        Ok(if self.batch.len() >= BATCH { self.send()? } else { true })
+    }
+
+    fn send(&mut self) -> anyhow::Result<bool> {
+        let mut rejected = self.parser.rejected();
+        rejected.too_long = self.cutter.too_long();
+        rejected.sensors_beyond = self.beyond;
+        let news = since(rejected, self.rejected_before);
+        self.rejected_before = rejected;
+        let introduced = self.roster.take_introduced();
+        if self.batch.is_empty() && introduced.is_empty() && news == Rejected::default() {
+            return Ok(true);
+        }
+        let readings = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        let batch = Batch { introduced, readings, rejected: news, receipt: None };
+        Ok(self.batches.send(Envelope::new(NO_TURN, batch)).is_ok())
+    }
+
+    fn end(&mut self) -> anyhow::Result<()> {
+        let Self { parser, cutter, roster, batch, beyond, .. } = self;
+        cutter.end(&mut |line| {
+            parser.line(line, &mut |key, unit, at, value| match roster.id(key, unit) {
+                Some(sensor) => batch.push(Reading { at, sensor, value }),
+                None if roster.is_unwanted(key) => {}
+                None => *beyond += 1,
+            })
+        })?;
+        self.send()?;
+        Ok(self.parser.finish()?)
+    }
+
+    /// Reads what is there, and then what is added. A file that was rotated away is read to its end before the new one is
+    /// opened; one that was cut is read from its beginning.
+    fn follow(&mut self, path: &Path, stop: &StopSignal) -> anyhow::Result<()> {
+        let mut file = open(path)?;
+        let mut position = 0;
+        loop {
+            match self.drain(&mut file, stop)? {
+                Some(read) => position += read,
+                None => return Ok(()),
+            }
+            if stop.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout) {
+                return Ok(());
+            }
+            let here = file.metadata()?;
+            if here.len() < position {
+                tracing::info!(file = %path.display(), "the file was cut; it is read from its beginning");
+                file.seek(SeekFrom::Start(0))?;
+                position = 0;
+                continue;
+            }
+            // The name may be gone for a moment between two files.
+            let Ok(there) = std::fs::metadata(path) else { continue };
+            if (there.dev(), there.ino()) != (here.dev(), here.ino()) {
+                // What was written to the old file after the last look belongs to it.
+                if self.drain(&mut file, stop)?.is_none() {
+                    return Ok(());
+                }
+                let Ok(new) = File::open(path) else { continue };
+                tracing::info!(file = %path.display(), "the file was rotated; the new one is followed");
+                (file, position) = (new, 0);
+            }
+        }
+    }
+}
+
+fn stopped(stop: &StopSignal) -> bool {
+    matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
+}
+
+/// What was passed over since `before`.
+fn since(now: Rejected, before: Rejected) -> Rejected {
+    Rejected {
+        not_utf8: now.not_utf8 - before.not_utf8,
+        too_long: now.too_long - before.too_long,
+        malformed: now.malformed - before.malformed,
+        without_time: now.without_time - before.without_time,
+        implausible_time: now.implausible_time - before.implausible_time,
+        empty: now.empty - before.empty,
+        not_a_number: now.not_a_number - before.not_a_number,
+        not_finite: now.not_finite - before.not_finite,
+        out_of_range: now.out_of_range - before.out_of_range,
+        sensors_beyond: now.sensors_beyond - before.sensors_beyond,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::io::Write;
+
+    use crossbeam_channel::{Receiver, bounded};
+
+    use super::*;
+
+    fn values(batches: &Receiver<Envelope<Batch>>, wanted: usize) -> Vec<f64> {
+        let mut found = Vec::new();
+        while found.len() < wanted {
+            let batch = batches.recv_timeout(Duration::from_secs(20)).expect("readings come");
+            found.extend(batch.body.readings.iter().map(|r| r.value));
+        }
+        found
+    }
+
+    #[test]
+    fn a_followed_file_survives_growth_rotation_and_cutting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.csv");
+        std::fs::write(&path, "time,a\n2026-11-20 12:00:00,1\n").unwrap();
+        let (sender, batches) = bounded(64);
+        let (keep, stop) = bounded(0);
+        let source = TextSource::Follow(path.clone());
+        let thread = std::thread::spawn(move || {
+            let roster = Roster::new(BTreeMap::new(), false, 10);
+            source.run(&TextOptions::default(), TimeZone::UTC, roster, &sender, &stop)
+        });
+        assert_eq!(values(&batches, 1), [1.0]);
+        let append = |path: &Path, text: &str| {
+            let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        append(&path, "2026-11-20 12:01:00,2\n2026-11-20 12:0");
+        assert_eq!(values(&batches, 1), [2.0]);
+        append(&path, "2:00,3\n");
+        assert_eq!(values(&batches, 1), [3.0]);
+        std::fs::rename(&path, folder.path().join("log.csv.1")).unwrap();
+        append(&folder.path().join("log.csv.1"), "2026-11-20 12:03:00,4\n");
+        append(&path, "2026-11-20 12:04:00,5\n");
+        assert_eq!(values(&batches, 2), [4.0, 5.0]);
+        std::fs::write(&path, "").unwrap();
+        std::thread::sleep(POLL * 2);
+        append(&path, "2026-11-20 12:05:00,6\n");
+        assert_eq!(values(&batches, 1), [6.0]);
+        drop(keep);
+        thread.join().unwrap().unwrap();
+    }
+}

@@ -1,0 +1,438 @@
+//! A window's table is put into words: the model writes, each sentence is held to the table, and what does not hold is written
+//! once more from the facts of that one sentence alone, then replaced by the plain sentence that is computed from them.
+//!
+//! What leaves this stage has passed the check, whoever wrote it. Sentences leave as they are found true; one that has to be
+//! written again holds up those behind it, so that their order stays.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::civil::Date;
+use nearfield_models::flow::Flow;
+use nearfield_models::llm::{GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_models::telemetry::check::{self, Told};
+use nearfield_models::telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
+use nearfield_models::telemetry::table::{SYSTEM, Table};
+use serde::Serialize;
+
+use crate::drive::{Emit, Stage};
+use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
+use crate::messages::{Envelope, Report, ReportPart, WindowSummary};
+use crate::turn::{Turn, Turns};
+use crate::voice::converse::Tokens;
+
+/// Fewest sentences of a report.
+const FEWEST_SENTENCES: usize = 2;
+/// Refused sentences that are kept for whoever wants to know why.
+const MAX_REFUSED: usize = 8;
+
+/// Who wrote a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The model, at once.
+    Written,
+    /// The model, at the second try, from the facts of this sentence alone.
+    Regenerated,
+    /// Nobody: it was computed.
+    Computed,
+}
+
+/// A sentence that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sentence {
+    /// The sentence.
+    pub text: String,
+    /// Who wrote it.
+    pub origin: Origin,
+}
+
+/// The words of a report, and what they took.
+#[derive(Clone, Debug, Default)]
+pub struct Worded {
+    /// The sentences.
+    pub sentences: Vec<Sentence>,
+    /// What the model wrote and the check refused, with the reason.
+    pub refused: Vec<(String, String)>,
+    /// What became of the tokens, all tries together.
+    pub tokens: Tokens,
+    /// From the close of the window to the model's first text.
+    pub first_word: Option<Duration>,
+    /// From the close of the window to the checked report.
+    pub checked: Duration,
+    /// Why the model wrote nothing, where it failed: the sentences are computed then.
+    pub failure: Option<String>,
+}
+
+/// Whoever writes: the language model, or a test's idea of one.
+pub trait Writer: Send {
+    /// Writes about a table; what is written goes to `sink`, whose answer ends it.
+    ///
+    /// # Errors
+    /// If the model fails.
+    fn write(
+        &mut self,
+        turn: Turn,
+        table: &str,
+        most_tokens: usize,
+        sink: &mut dyn FnMut(&str) -> Flow,
+    ) -> anyhow::Result<Tokens>;
+
+    /// A report is finished; the next is about a window that ended on `day`.
+    fn rest(&mut self, _day: Date) {}
+}
+
+/// How the model is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct WordOptions {
+    /// The session's context and cache.
+    pub session: SessionOptions,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+    /// The longest report in tokens.
+    pub max_tokens: usize,
+}
+
+/// The language model as a writer: one session, cut back to the system message after each window, emptied once a day.
+pub struct ModelWriter {
+    llm: LlmThread,
+    session: SessionId,
+    options: WordOptions,
+    turns: Turns,
+    day: Option<Date>,
+    flushes: u64,
+}
+
+impl ModelWriter {
+    /// Opens a session and prefills the system message.
+    ///
+    /// # Errors
+    /// If the session can't be opened or the model carries no vocabulary.
+    pub fn new(llm: LlmThread, options: WordOptions, turns: Turns) -> anyhow::Result<ModelWriter> {
+        let session = llm.open(Urgency::Report, options.session)?;
+        llm.llm().tokenizer()?;
+        let writer = ModelWriter { llm, session, options, turns, day: None, flushes: 0 };
+        writer.cut_back();
+        Ok(writer)
+    }
+
+    fn tokens(&self, table: Option<&str>) -> anyhow::Result<Vec<TokenId>> {
+        let llm = self.llm.llm();
+        let mut messages = vec![Message::new(Role::System, SYSTEM)];
+        messages.extend(table.map(|t| Message::new(Role::User, t)));
+        let text = llm.template()?.render(&messages, &[], table.is_some())?;
+        Ok(llm.tokenizer()?.encode_prompt(&text))
+    }
+
+    /// Leaves nothing but the shared prefix in the cache.
+    fn cut_back(&self) {
+        match self.tokens(None) {
+            Ok(prefix) if !prefix.is_empty() => self.llm.warm(self.session, prefix),
+            Ok(_) => {}
+            // Some templates insist on a question; then the prefix is what two prompts have in common.
+            Err(error) => tracing::debug!(%error, "the chat template does not render without a question"),
+        }
+    }
+}
+
+impl Writer for ModelWriter {
+    fn write(
+        &mut self,
+        turn: Turn,
+        table: &str,
+        most_tokens: usize,
+        sink: &mut dyn FnMut(&str) -> Flow,
+    ) -> anyhow::Result<Tokens> {
+        let prompt = self.tokens(Some(table))?;
+        let room = self.options.session.context_tokens.saturating_sub(most_tokens);
+        anyhow::ensure!(
+            prompt.len() <= room,
+            "the table has {} tokens but the context has room for {room}: raise llm.context_tokens",
+            prompt.len()
+        );
+        let turns = self.turns.clone();
+        let events = self.llm.run(Job {
+            session: self.session,
+            prompt,
+            sampler: self.options.sampler,
+            options: GenerateOptions { max_tokens: most_tokens, ..GenerateOptions::default() },
+            wanted: Box::new(move || turns.is_alive(turn)),
+        });
+        let mut tokens = Tokens::default();
+        for event in events {
+            match event {
+                Event::Prefilled(prefill) => {
+                    tokens.reused += prefill.reused;
+                    tokens.prefilled += prefill.prefilled;
+                }
+                Event::Text(text) => {
+                    tokens.generated += 1;
+                    if sink(&text).is_stop() {
+                        return Ok(tokens);
+                    }
+                }
+                Event::Done { generated, .. } => {
+                    tokens.generated = generated;
+                    return Ok(tokens);
+                }
+                Event::Logits(_) => {}
+                Event::Failed(error) => return Err(error).context("the language model stopped"),
+            }
+        }
+        Ok(tokens)
+    }
+
+    fn rest(&mut self, day: Date) {
+        if self.day.replace(day).is_some_and(|before| before != day) {
+            // Whatever a long run may have left in the cache does not outlive the day.
+            self.llm.forget(self.session);
+            self.flushes += 1;
+            tracing::debug!(flushes = self.flushes, "the session was emptied");
+        }
+        self.cut_back();
+    }
+}
+
+/// The stage.
+pub struct Word {
+    writer: Option<Box<dyn Writer>>,
+    max_tokens: usize,
+}
+
+impl Word {
+    /// With a writer; without one every sentence is computed.
+    pub fn new(writer: Option<Box<dyn Writer>>, max_tokens: usize) -> Word {
+        Word { writer, max_tokens }
+    }
+
+    /// Puts a table into words; each sentence goes to `said` as soon as it is certain.
+    pub fn word(&mut self, turn: Turn, table: &Table, closed: Instant, said: &mut dyn FnMut(&Sentence)) -> Worded {
+        let mut draft = Draft::new(table, closed);
+        if let Some(writer) = &mut self.writer {
+            let mut cutter = SentenceCutter::default();
+            let mut sink = |text: &str| {
+                draft.worded.first_word.get_or_insert_with(|| closed.elapsed());
+                for sentence in cutter.push(text) {
+                    draft.consider(&sentence, said);
+                }
+                if draft.is_full() { Flow::Stop } else { Flow::Continue }
+            };
+            match writer.write(turn, &table.to_string(), self.max_tokens, &mut sink) {
+                Ok(tokens) => draft.count(tokens),
+                Err(error) => draft.worded.failure = Some(format!("{error:#}")),
+            }
+            if !draft.is_full()
+                && let Some(rest) = cutter.finish()
+            {
+                draft.consider(&rest, said);
+            }
+        }
+        draft.want_what_is_missing();
+        while let Some((place, topic)) = draft.next_gap() {
+            let sentence = self.second_try(turn, &mut draft, topic);
+            draft.fill(place, sentence, said);
+        }
+        draft.worded.checked = closed.elapsed();
+        if let Some(writer) = &mut self.writer {
+            writer.rest(table.dates()[1]);
+        }
+        draft.finish()
+    }
+
+    /// Once more from the facts of one sentence, then by computation.
+    fn second_try(&mut self, turn: Turn, draft: &mut Draft<'_>, topic: Topic) -> Sentence {
+        let table = draft.table;
+        if let (Some(writer), None, true) = (&mut self.writer, &draft.worded.failure, topic != Topic::NothingUnusual) {
+            let narrow = facts(table, topic);
+            let mut cutter = SentenceCutter::default();
+            let mut first = None;
+            let mut sink = |text: &str| {
+                for sentence in cutter.push(text) {
+                    first.get_or_insert(sentence);
+                }
+                if first.is_some() { Flow::Stop } else { Flow::Continue }
+            };
+            match writer.write(turn, &narrow.to_string(), self.max_tokens / 2, &mut sink) {
+                Ok(tokens) => draft.count(tokens),
+                Err(error) => draft.worded.failure = Some(format!("{error:#}")),
+            }
+            if let Some(sentence) = first.or_else(|| cutter.finish()) {
+                // Held to the narrow table: it must be about this sensor, and tell this anomaly.
+                match check::check(&narrow, &sentence) {
+                    Ok(told) if !told.nothing_unusual && (!told.notes.is_empty() || matches!(topic, Topic::Row(_))) => {
+                        return Sentence { text: sentence, origin: Origin::Regenerated };
+                    }
+                    Ok(_) => draft.refuse(sentence, "it does not tell what it should".to_owned()),
+                    Err(violation) => draft.refuse(sentence, violation.to_string()),
+                }
+            }
+        }
+        Sentence { text: compute(table, topic), origin: Origin::Computed }
+    }
+}
+
+/// A report while it is written.
+struct Draft<'a> {
+    table: &'a Table,
+    topics: Vec<Topic>,
+    covered: HashSet<Topic>,
+    texts: HashSet<String>,
+    /// In order; `Err` is a gap that waits for its sentence.
+    places: Vec<Result<Sentence, Topic>>,
+    /// How many of the places have been said.
+    said: usize,
+    worded: Worded,
+}
+
+impl<'a> Draft<'a> {
+    fn new(table: &'a Table, _closed: Instant) -> Draft<'a> {
+        Draft {
+            table,
+            topics: topics(table),
+            covered: HashSet::new(),
+            texts: HashSet::new(),
+            places: Vec::new(),
+            said: 0,
+            worded: Worded::default(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.places.len() >= MAX_SENTENCES
+    }
+
+    fn count(&mut self, tokens: Tokens) {
+        self.worded.tokens.reused += tokens.reused;
+        self.worded.tokens.prefilled += tokens.prefilled;
+        self.worded.tokens.generated += tokens.generated;
+    }
+
+    fn refuse(&mut self, sentence: String, reason: String) {
+        if self.worded.refused.len() < MAX_REFUSED {
+            self.worded.refused.push((sentence.chars().take(300).collect(), reason));
+        }
+    }
+
+    /// Holds a sentence to the table; a false one leaves a gap where the truth will stand.
+    fn consider(&mut self, sentence: &str, said: &mut dyn FnMut(&Sentence)) {
+        if self.is_full() {
+            return;
+        }
+        match check::check(self.table, sentence) {
+            Ok(told) => {
+                // The last places are kept for anomalies that have not been told yet.
+                let untold = (0..self.topics.len())
+                    .filter(|i| matches!(self.topics[*i], Topic::Note(_)) && !self.covered.contains(&self.topics[*i]));
+                let tells_none = told.notes.is_empty() && !told.nothing_unusual;
+                if tells_none && untold.count() >= MAX_SENTENCES - self.places.len() {
+                    return;
+                }
+                let news = self.cover(&told);
+                if news && self.texts.insert(sentence.to_owned()) {
+                    self.places.push(Ok(Sentence { text: sentence.to_owned(), origin: Origin::Written }));
+                    self.say(said);
+                }
+            }
+            Err(violation) => {
+                self.refuse(sentence.to_owned(), violation.to_string());
+                let named = check::named(self.table, sentence);
+                let about = |topic: &Topic| match topic {
+                    Topic::NothingUnusual => false,
+                    Topic::Note(n) => named.contains(&self.table.notes()[*n].row),
+                    Topic::Row(r) => named.contains(r),
+                };
+                let open = || self.topics.iter().filter(|t| !self.covered.contains(t)).copied();
+                if let Some(topic) = open().find(about).or_else(|| open().next()) {
+                    self.covered.insert(topic);
+                    self.places.push(Err(topic));
+                }
+            }
+        }
+    }
+
+    /// Notes what a sentence has told; answers whether any of it was new.
+    fn cover(&mut self, told: &Told) -> bool {
+        let mut news = false;
+        if told.nothing_unusual {
+            news |= self.covered.insert(Topic::NothingUnusual);
+        }
+        for note in &told.notes {
+            news |= self.covered.insert(Topic::Note(*note));
+        }
+        if told.notes.is_empty() {
+            for row in &told.rows {
+                news |= self.covered.insert(Topic::Row(*row));
+            }
+        }
+        news
+    }
+
+    /// No anomaly is passed over, and a report has two sentences at least.
+    fn want_what_is_missing(&mut self) {
+        // "Nothing unusual" stands at the beginning, or, where there is too little else to say, at the end.
+        let (calm, others): (Vec<Topic>, Vec<Topic>) =
+            self.topics.iter().copied().partition(|t| *t == Topic::NothingUnusual);
+        let order = if self.said == 0 { [calm, others] } else { [others, calm] };
+        for topic in order.into_iter().flatten() {
+            let must = !matches!(topic, Topic::Row(_)) || self.places.len() < FEWEST_SENTENCES;
+            if must && self.covered.insert(topic) {
+                match topic {
+                    Topic::NothingUnusual if self.said == 0 => self.places.insert(0, Err(topic)),
+                    Topic::NothingUnusual if self.places.len() >= FEWEST_SENTENCES => {}
+                    _ => self.places.push(Err(topic)),
+                }
+            }
+        }
+    }
+
+    fn next_gap(&self) -> Option<(usize, Topic)> {
+        self.places.iter().enumerate().find_map(|(i, place)| place.as_ref().err().map(|topic| (i, *topic)))
+    }
+
+    fn fill(&mut self, place: usize, sentence: Sentence, said: &mut dyn FnMut(&Sentence)) {
+        self.places[place] = Ok(sentence);
+        self.say(said);
+    }
+
+    fn say(&mut self, said: &mut dyn FnMut(&Sentence)) {
+        while let Some(Ok(sentence)) = self.places.get(self.said) {
+            said(sentence);
+            self.said += 1;
+        }
+    }
+
+    fn finish(mut self) -> Worded {
+        self.worded.sentences = self.places.into_iter().filter_map(Result::ok).collect();
+        self.worded
+    }
+}
+
+impl Stage for Word {
+    type In = WindowSummary;
+    type Out = ReportPart;
+
+    fn name(&self) -> &'static str {
+        "word"
+    }
+
+    fn step(&mut self, input: Envelope<WindowSummary>, emit: &mut Emit<'_, ReportPart>) -> anyhow::Result<()> {
+        let Envelope { turn, body: summary, .. } = input;
+        let _ = emit(Envelope::new(turn, ReportPart::Title(summary.table.title().to_owned())));
+        let worded = self.word(turn, &summary.table, summary.closed, &mut |sentence| {
+            let _ = emit(Envelope::new(turn, ReportPart::Sentence(sentence.clone())));
+        });
+        if let Some(failure) = &worded.failure {
+            tracing::warn!(%turn, failure, "the model could not write; the report is computed");
+        }
+        for (sentence, reason) in &worded.refused {
+            tracing::debug!(%turn, sentence, reason, "refused");
+        }
+        let _ = emit(Envelope::new(turn, ReportPart::Done(Box::new(Report { summary, worded }))));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "word_tests.rs"]
+mod tests;

@@ -1,0 +1,322 @@
+//! Where sound comes from: a microphone, or recordings played at their own pace or as fast as they can be taken.
+//!
+//! A source is no [`crate::Stage`]: nothing flows into it. It runs on a thread of its own and sends [`Frame`]s until it
+//! is at its end, nobody listens any more, or it is told to stop.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use cpal::traits::{DeviceTrait, StreamTrait};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError};
+use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
+
+use crate::messages::{Envelope, Frame};
+use crate::turn::Turn;
+use crate::voice::devices::{self, DeviceError, Direction};
+use crate::voice::hush::hush;
+
+/// Samples in a frame: 20 ms.
+const FRAME_SAMPLES: usize = 320; // 16 kHz * 0.02 s
+/// Sound that the microphone may be ahead of the pipeline before any is lost.
+const MIC_BUFFER: Duration = Duration::from_secs(10);
+/// How often the microphone's buffer is emptied.
+const MIC_POLL: Duration = Duration::from_millis(10);
+/// Bytes read from standard input at once.
+const STDIN_BLOCK: usize = 16 << 10;
+/// Frames come before any turn.
+const NO_TURN: Turn = Turn(0);
+
+/// Whether the source should end: the receiving end of a channel on which nothing is ever sent; dropping the other end stops.
+pub type StopSignal = Receiver<std::convert::Infallible>;
+
+/// Standard input that ends when `stop` is disconnected: a plain read would go on waiting for somebody to type.
+pub struct StoppableStdin {
+    blocks: Receiver<std::io::Result<Vec<u8>>>,
+    stop: StopSignal,
+    block: Vec<u8>,
+    taken: usize,
+}
+
+impl StoppableStdin {
+    /// Reads from now on, a few blocks ahead.
+    ///
+    /// # Errors
+    /// If the system can't start a thread.
+    pub fn new(stop: StopSignal) -> std::io::Result<Self> {
+        let (sender, blocks) = crossbeam_channel::bounded(4);
+        // The thread may stay in its read when the program ends; it holds nothing that has to be given back.
+        std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+            loop {
+                let mut block = vec![0; STDIN_BLOCK];
+                let read = std::io::stdin().read(&mut block).map(|n| {
+                    block.truncate(n);
+                    block
+                });
+                let over = read.as_ref().map_or(true, Vec::is_empty);
+                if sender.send(read).is_err() || over {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { blocks, stop, block: Vec::new(), taken: 0 })
+    }
+}
+
+impl Read for StoppableStdin {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        if self.taken == self.block.len() {
+            self.taken = 0;
+            self.block = crossbeam_channel::select! {
+                recv(self.blocks) -> block => block.unwrap_or_else(|_| Ok(Vec::new()))?,
+                recv(self.stop) -> _ => Vec::new(),
+            };
+        }
+        let n = out.len().min(self.block.len() - self.taken);
+        out[..n].copy_from_slice(&self.block[self.taken..self.taken + n]);
+        self.taken += n;
+        Ok(n)
+    }
+}
+
+/// How fast a recording is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pace {
+    /// As it was recorded, as if somebody spoke now.
+    Realtime,
+    /// As fast as it is taken.
+    Fast,
+}
+
+/// A source of sound.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A microphone, by id or name; `None` is the default one.
+    Microphone(Option<String>),
+    /// Recordings, one after the other.
+    Files(Vec<PathBuf>, Pace),
+    /// A recording that arrives on standard input.
+    Stdin(Pace),
+}
+
+impl Source {
+    /// Sends frames until the end, a stop, or the last listener has gone.
+    ///
+    /// # Errors
+    /// If the microphone can't be opened or dies, or a recording can't be read; the frames before it have been sent.
+    pub fn run(&self, frames: &Sender<Envelope<Frame>>, stop: &StopSignal) -> anyhow::Result<()> {
+        match self {
+            Self::Microphone(name) => microphone(name.as_deref(), frames, stop),
+            Self::Files(paths, pace) => {
+                let mut clock = Clock::start();
+                for path in paths {
+                    let reader = ClipReader::open(path)?;
+                    if recording(reader, *pace, &mut clock, frames, stop)? == Over::Stopped {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+            Self::Stdin(pace) => {
+                let reader = ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input")?;
+                recording(reader, *pace, &mut Clock::start(), frames, stop).map(|_| ())
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Over {
+    Ended,
+    Stopped,
+}
+
+/// When the samples sent so far would have been captured, had somebody spoken them.
+struct Clock {
+    start: Instant,
+    samples: u64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { start: Instant::now(), samples: 0 }
+    }
+
+    fn advance(&mut self, n: usize, pace: Pace, stop: &StopSignal) -> Over {
+        self.samples += n as u64;
+        if pace == Pace::Fast {
+            return if stopped(stop) { Over::Stopped } else { Over::Ended };
+        }
+        let due = self.start + SampleRate::SPEECH.duration_of(self.samples as usize);
+        // Nothing is ever sent on `stop`: receiving only ends early when the other end is dropped.
+        match stop.recv_deadline(due) {
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Over::Stopped,
+            _ => Over::Ended,
+        }
+    }
+}
+
+fn stopped(stop: &StopSignal) -> bool {
+    matches!(stop.try_recv(), Err(TryRecvError::Disconnected))
+}
+
+/// Waits while the queue is full, but not beyond a stop.
+fn send(frames: &Sender<Envelope<Frame>>, stop: &StopSignal, frame: Frame) -> Over {
+    let mut envelope = Envelope::new(NO_TURN, frame);
+    loop {
+        if stopped(stop) {
+            return Over::Stopped;
+        }
+        match frames.send_timeout(envelope, Duration::from_millis(50)) {
+            Ok(()) => return Over::Ended,
+            Err(SendTimeoutError::Timeout(back)) => envelope = back,
+            Err(SendTimeoutError::Disconnected(_)) => return Over::Stopped,
+        }
+    }
+}
+
+fn recording(
+    mut reader: ClipReader,
+    pace: Pace,
+    clock: &mut Clock,
+    frames: &Sender<Envelope<Frame>>,
+    stop: &StopSignal,
+) -> anyhow::Result<Over> {
+    let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
+    let mut pending: Vec<f32> = Vec::new();
+    let mut ended = false;
+    while !ended {
+        match reader.next_block()? {
+            Some(block) => resampler.push(block, &mut |s| pending.extend_from_slice(s)),
+            None => {
+                resampler.finish(&mut |s| pending.extend_from_slice(s));
+                ended = true;
+            }
+        }
+        let mut rest = pending.as_slice();
+        while rest.len() > FRAME_SAMPLES || (ended && !rest.is_empty()) {
+            let (samples, after) = rest.split_at(rest.len().min(FRAME_SAMPLES));
+            rest = after;
+            if clock.advance(samples.len(), pace, stop) == Over::Stopped {
+                return Ok(Over::Stopped);
+            }
+            let last = ended && rest.is_empty();
+            let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last };
+            if send(frames, stop, frame) == Over::Stopped {
+                return Ok(Over::Stopped);
+            }
+        }
+        pending = rest.to_vec();
+    }
+    Ok(Over::Ended)
+}
+
+fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopSignal) -> anyhow::Result<()> {
+    let device = devices::find(Direction::Input, name)?;
+    let label = devices::name(&device);
+    let unusable = |e: cpal::Error| DeviceError::Unusable {
+        what: Direction::Input.what(),
+        name: label.clone(),
+        reason: e.to_string(),
+    };
+    let config = hush(|| device.default_input_config()).map_err(unusable)?;
+    let channels = usize::from(config.channels());
+    let rate = SampleRate(config.sample_rate());
+    let (producer, mut consumer) = rtrb::RingBuffer::new(rate.samples_in(MIC_BUFFER));
+    let lost = Arc::new(AtomicU64::new(0));
+    let failed = Arc::new(AtomicBool::new(false));
+    let stream = {
+        let (lost, failed) = (lost.clone(), failed.clone());
+        hush(|| open_stream(&device, &config, channels, producer, lost, failed)).map_err(unusable)?
+    };
+    stream.play().map_err(unusable)?;
+    tracing::info!(microphone = label, rate_hz = rate.0, channels, "listening");
+
+    let mut resampler = Resampler::new(rate, SampleRate::SPEECH)?;
+    let mut pending: Vec<f32> = Vec::new();
+    let mut reported = 0;
+    while !stopped(stop) {
+        anyhow::ensure!(
+            !failed.load(Ordering::Acquire),
+            "the microphone {label:?} stopped delivering sound: is it still connected?"
+        );
+        if consumer.is_empty() {
+            std::thread::sleep(MIC_POLL);
+            continue;
+        }
+        let captured = Instant::now();
+        let chunk = consumer.read_chunk(consumer.slots()).context("the microphone's buffer")?;
+        let (a, b) = chunk.as_slices();
+        for part in [a, b] {
+            resampler.push(part, &mut |s| pending.extend_from_slice(s));
+        }
+        chunk.commit_all();
+        let whole = pending.len() - pending.len() % FRAME_SAMPLES;
+        for (i, samples) in pending[..whole].chunks_exact(FRAME_SAMPLES).enumerate() {
+            let behind = SampleRate::SPEECH.duration_of(pending.len() - (i + 1) * FRAME_SAMPLES);
+            let captured = captured.checked_sub(behind).unwrap_or(captured);
+            if send(frames, stop, Frame { samples: samples.to_vec(), captured, last: false }) == Over::Stopped {
+                return Ok(());
+            }
+        }
+        pending.drain(..whole);
+        let total = lost.load(Ordering::Relaxed);
+        if total > reported {
+            tracing::warn!(samples = total - reported, "sound was lost: the machine did not keep up");
+            reported = total;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the device's stream; its callback mixes down to mono and writes into the ring, and does nothing else.
+fn open_stream(
+    device: &cpal::Device,
+    config: &cpal::SupportedStreamConfig,
+    channels: usize,
+    producer: rtrb::Producer<f32>,
+    lost: Arc<AtomicU64>,
+    failed: Arc<AtomicBool>,
+) -> Result<cpal::Stream, cpal::Error> {
+    fn build<T: cpal::SizedSample>(
+        device: &cpal::Device,
+        config: cpal::StreamConfig,
+        channels: usize,
+        mut producer: rtrb::Producer<f32>,
+        lost: Arc<AtomicU64>,
+        failed: Arc<AtomicBool>,
+    ) -> Result<cpal::Stream, cpal::Error>
+    where
+        f32: cpal::FromSample<T>,
+    {
+        device.build_input_stream(
+            config,
+            move |data: &[T], _: &cpal::InputCallbackInfo| {
+                for frame in data.chunks_exact(channels) {
+                    let sum: f32 = frame.iter().map(|&s| <f32 as cpal::FromSample<T>>::from_sample_(s)).sum();
+                    if producer.push(sum / channels as f32).is_err() {
+                        lost.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            },
+            move |_| failed.store(true, Ordering::Release),
+            None,
+        )
+    }
+    let format = config.sample_format();
+    // Left to itself, a sound server hands over a second or more at a time, and the answer waits for it.
+    let config =
+        cpal::StreamConfig { buffer_size: cpal::BufferSize::Fixed(config.sample_rate() / 50), ..config.config() };
+    match format {
+        cpal::SampleFormat::I8 => build::<i8>(device, config, channels, producer, lost, failed),
+        cpal::SampleFormat::I16 => build::<i16>(device, config, channels, producer, lost, failed),
+        cpal::SampleFormat::I32 => build::<i32>(device, config, channels, producer, lost, failed),
+        cpal::SampleFormat::U8 => build::<u8>(device, config, channels, producer, lost, failed),
+        cpal::SampleFormat::U16 => build::<u16>(device, config, channels, producer, lost, failed),
+        _ => build::<f32>(device, config, channels, producer, lost, failed),
+    }
+}

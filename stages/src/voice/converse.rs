@@ -1,0 +1,476 @@
+//! The conversation: transcripts in, the reply's text out. Composes the prompt, has the model continue it, lets it use
+//! tools, and keeps the history in one session whose cache is reused from turn to turn.
+//!
+//! What stands in the prompt, in this order: the system text, the home's state, the history, the question. The first two
+//! change seldom, the history only grows; so a question costs its own tokens and little more. After each turn, and when
+//! the home changes, the new beginning is kept warm while nobody speaks. What follows a changed home or a dropped turn is
+//! moved within the cache rather than computed anew.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, Sender};
+use nearfield_models::llm::{
+    Constrained, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::drive::{Emit, Stage};
+use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
+use crate::messages::{Envelope, Played, TextDelta, Transcript};
+use crate::turn::{Turn, Turns};
+use crate::voice::notes::{Note, Replied};
+use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
+use crate::voice::tools::{ToolCall, ToolResult, Toolbox, spaced_json};
+
+/// Rounds of tool calls in one turn; a model that wants more is going in circles.
+const MAX_TOOL_ROUNDS: usize = 4;
+
+/// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
+const LEAST_MOVED_TOKENS: usize = 24;
+
+/// The most tokens of a tool's result that the model reads; a smaller context allows fewer.
+pub const MOST_RESULT_TOKENS: usize = 1024;
+
+/// How the model is asked.
+#[derive(Clone, Debug)]
+pub struct ConverseOptions {
+    /// The system text, before the home's state.
+    pub system: String,
+    /// The session's context and cache.
+    pub session: SessionOptions,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+    /// The longest reply.
+    pub max_reply_tokens: usize,
+}
+
+/// What became of the tokens of a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// Prompt tokens that the cache already held.
+    pub reused: usize,
+    /// How many of these stood elsewhere in the cache and were moved.
+    pub moved: usize,
+    /// Prompt tokens that had to be computed.
+    pub prefilled: usize,
+    /// Tokens that the model wrote.
+    pub generated: usize,
+}
+
+/// One question and what followed it; dropped from the history only as a whole.
+#[derive(Clone, Debug)]
+struct Exchange {
+    turn: Turn,
+    messages: Vec<Message>,
+}
+
+/// What goes into a session's file besides the session.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    exchanges: Vec<Vec<Message>>,
+}
+
+/// The conversation of one flow.
+pub struct Converse {
+    llm: LlmThread,
+    session: SessionId,
+    options: ConverseOptions,
+    toolbox: Toolbox,
+    /// The tools' schemas, and what holds the model's calls to them.
+    calls: (Vec<Value>, Option<Constrained>),
+    turns: Turns,
+    history: Vec<Exchange>,
+    /// Exchanges dropped from the history and not yet reported.
+    forgotten: usize,
+    /// How earlier replies fared at the loudspeaker: what was not heard must not stand in the history.
+    played: Receiver<(Turn, Played)>,
+    notes: Sender<Note>,
+}
+
+impl Converse {
+    /// Opens a session and prefills the system prompt before the first question.
+    ///
+    /// # Errors
+    /// If the session can't be opened or the model carries no vocabulary.
+    pub fn new(
+        llm: LlmThread,
+        options: ConverseOptions,
+        toolbox: Toolbox,
+        turns: Turns,
+        played: Receiver<(Turn, Played)>,
+        notes: Sender<Note>,
+    ) -> anyhow::Result<Self> {
+        let session = llm.open_moving(Urgency::Voice, options.session, LEAST_MOVED_TOKENS)?;
+        let mut converse = Self {
+            llm,
+            session,
+            options,
+            toolbox,
+            calls: (Vec::new(), None),
+            turns,
+            history: Vec::new(),
+            forgotten: 0,
+            played,
+            notes,
+        };
+        converse.keep_warm();
+        converse.constrain_calls(); // Now, while the prompt is being read, and not when the first question waits.
+        Ok(converse)
+    }
+
+    /// Writes the conversation to a file, with all that the model has read of it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let saved = Saved { exchanges: self.history.iter().map(|exchange| exchange.messages.clone()).collect() };
+        Ok(self.llm.save(self.session, path, serde_json::to_vec(&saved)?)?)
+    }
+
+    /// Goes on with the conversation of a file.
+    ///
+    /// # Errors
+    /// The file is damaged or does not fit ([`LlmError`]); the conversation then begins anew.
+    pub fn restore(&mut self, path: &Path) -> Result<(), LlmError> {
+        let note = self.llm.restore(self.session, path)?;
+        let saved: Saved = serde_json::from_slice(&note)
+            .map_err(|error| LlmError::Session { path: path.to_owned(), what: format!("its history: {error}") })?;
+        // Turns are counted from 1: what was said before this program was started cannot be interrupted any more.
+        self.history = saved.exchanges.into_iter().map(|messages| Exchange { turn: Turn(0), messages }).collect();
+        self.keep_warm();
+        Ok(())
+    }
+
+    /// What the model's tool calls must fit. Arguments whose schema cannot be followed may be any object.
+    fn constrain_calls(&mut self) -> Option<Constrained> {
+        let mut schemas = self.toolbox.schemas();
+        if schemas != self.calls.0 {
+            let llm = self.llm.llm();
+            let named = schemas.clone();
+            for schema in &mut schemas {
+                let Some(alone) = constraint(std::slice::from_ref(schema)) else { continue };
+                if let Err(error) = llm.check_constraint(&alone.constraint) {
+                    tracing::warn!(tool = %schema["function"]["name"], %error, "the tool's arguments are not held to its schema");
+                    schema["function"]["parameters"] = json!({"type": "object", "additionalProperties": true});
+                }
+            }
+            let all = constraint(&schemas).filter(|all| llm.check_constraint(&all.constraint).is_ok());
+            self.calls = (named, all);
+        }
+        self.calls.1.clone()
+    }
+
+    /// A tool's result as the model reads it: cut where it is too long, which it then says.
+    fn read_result(&self, result: &ToolResult) -> anyhow::Result<String> {
+        let tokenizer = self.llm.llm().tokenizer()?;
+        let most = MOST_RESULT_TOKENS.min(self.room() / 4);
+        let text = result.to_text();
+        let tokens = tokenizer.encode(&text, false);
+        let mut kept = most;
+        while tokens.len() > most {
+            let beginning = tokenizer.decode(&tokens[..kept]);
+            let cut = spaced_json(&json!({
+                "ok": result.ok,
+                "cut": format!("the result is too long: this is how its {} characters begin", text.chars().count()),
+                "beginning": beginning.trim_end_matches(char::REPLACEMENT_CHARACTER),
+            }));
+            if kept == 0 || tokenizer.encode(&cut, false).len() <= most {
+                return Ok(cut);
+            }
+            kept = kept * 3 / 4; // the quotation marks within were doubled
+        }
+        Ok(text)
+    }
+
+    fn system(&self) -> Message {
+        let home = self.toolbox.home_text();
+        let content = match home.is_empty() {
+            true => self.options.system.clone(),
+            false => format!("{}\nHome:\n{home}", self.options.system),
+        };
+        Message { role: Role::System, content }
+    }
+
+    fn tokens(&self, messages: &[Message], reply_follows: bool) -> anyhow::Result<Vec<TokenId>> {
+        let llm = self.llm.llm();
+        let text = llm.template()?.render(messages, &self.toolbox.schemas(), reply_follows)?;
+        Ok(llm.tokenizer()?.encode_prompt(&text))
+    }
+
+    /// The prompt for `exchange` after as much of the history as the context has room for.
+    fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
+        let room = self.room();
+        loop {
+            let mut messages = vec![self.system()];
+            messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
+            messages.extend_from_slice(exchange);
+            let tokens = self.tokens(&messages, true)?;
+            if tokens.len() <= room {
+                return Ok(tokens);
+            }
+            anyhow::ensure!(
+                !self.history.is_empty(),
+                "the prompt has {} tokens but the context has room for {room}: raise llm.context_tokens or shorten \
+                 the question, the home or llm.system",
+                tokens.len()
+            );
+            self.history.remove(0);
+            self.forgotten += 1;
+        }
+    }
+
+    fn room(&self) -> usize {
+        self.options.session.context_tokens.saturating_sub(self.options.max_reply_tokens)
+    }
+
+    /// Has the beginning of the next prompt computed while nobody speaks. Where the history is nearly too long, its oldest
+    /// turns are dropped here, ahead of time; what follows them moves down in the cache.
+    fn keep_warm(&mut self) {
+        let most = self.room() * 3 / 4;
+        loop {
+            let mut messages = vec![self.system()];
+            messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
+            match self.tokens(&messages, false) {
+                Ok(tokens) if tokens.len() > most && !self.history.is_empty() => {
+                    self.history.remove(0);
+                    self.forgotten += 1;
+                }
+                Ok(tokens) if tokens.is_empty() || tokens.len() > self.room() => return,
+                Ok(tokens) => return self.llm.warm(self.session, tokens),
+                // Some templates insist on a question; then the first one pays for the prefill.
+                Err(error) => return tracing::debug!(%error, "the chat template does not render without a question"),
+            }
+        }
+    }
+
+    /// Corrects the history by what was really heard of interrupted replies.
+    fn learn_what_was_heard(&mut self) {
+        for (turn, played) in self.played.try_iter() {
+            if !played.interrupted {
+                continue;
+            }
+            let Some(exchange) = self.history.iter_mut().find(|e| e.turn == turn) else { continue };
+            if let Some(reply) = exchange.messages.iter_mut().rev().find(|m| m.role == Role::Assistant) {
+                reply.content = played.heard.join(" ");
+            }
+        }
+    }
+
+    fn reply(&mut self, turn: Turn, question: String, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<Replied> {
+        let calls = self.constrain_calls();
+        let mut exchange = vec![Message { role: Role::User, content: question }];
+        let mut replied = Replied::default();
+        for round in 0..=MAX_TOOL_ROUNDS {
+            let prompt = self.compose(&exchange)?;
+            replied.forgotten += std::mem::take(&mut self.forgotten);
+            let turns = self.turns.clone();
+            let events = self.llm.run(Job {
+                session: self.session,
+                prompt,
+                sampler: self.options.sampler,
+                options: GenerateOptions {
+                    max_tokens: self.options.max_reply_tokens,
+                    stop: Vec::new(),
+                    constraint: calls.clone(),
+                },
+                wanted: Box::new(move || turns.is_alive(turn)),
+            });
+            let mut filter = ToolCallFilter::default();
+            let mut raw = String::new();
+            let mut say = |text: String, replied: &mut Replied| {
+                if !text.is_empty() {
+                    replied.reply.push_str(&text);
+                    let _ = emit(Envelope::new(turn, TextDelta::Text(text)));
+                }
+            };
+            for event in events {
+                match event {
+                    Event::Prefilled(prefill) => {
+                        replied.tokens.reused += prefill.reused;
+                        replied.tokens.moved += prefill.moved;
+                        replied.tokens.prefilled += prefill.prefilled;
+                    }
+                    Event::Logits(_) => {}
+                    Event::Text(text) => {
+                        replied.first_token.get_or_insert_with(Instant::now);
+                        raw.push_str(&text);
+                        say(filter.push(&text), &mut replied);
+                    }
+                    Event::Done { finish, generated } => {
+                        replied.tokens.generated += generated;
+                        replied.cut_off |= matches!(finish, Finish::MaxTokens | Finish::ContextFull);
+                        break;
+                    }
+                    Event::Failed(error) => return Err(error).context("the language model stopped"),
+                }
+            }
+            let FilteredReply { rest, calls, broken } = filter.finish();
+            say(rest, &mut replied);
+            exchange.push(Message { role: Role::Assistant, content: raw.trim().to_owned() });
+            for error in &broken {
+                tracing::warn!(%turn, error, "the model wrote a tool call that can't be read");
+            }
+            if (calls.is_empty() && broken.is_empty()) || round == MAX_TOOL_ROUNDS || !self.turns.is_alive(turn) {
+                break;
+            }
+            for call in &calls {
+                let result = self.call(turn, call);
+                exchange.push(Message { role: Role::Tool, content: self.read_result(&result)? });
+                replied.tools.push(result);
+            }
+            for error in &broken {
+                let result = serde_json::json!({"ok": false, "error": error});
+                exchange.push(Message { role: Role::Tool, content: spaced_json(&result) });
+            }
+        }
+        replied.reply = replied.reply.trim().to_owned();
+        self.history.push(Exchange { turn, messages: exchange });
+        Ok(replied)
+    }
+
+    fn call(&mut self, turn: Turn, call: &ToolCall) -> ToolResult {
+        let turns = self.turns.clone();
+        let result = self.toolbox.call(call, &move || !turns.is_alive(turn));
+        tracing::debug!(%turn, tool = call.name, arguments = %call.arguments, result = %result.result, "tool");
+        result
+    }
+}
+
+impl Stage for Converse {
+    type In = Transcript;
+    type Out = TextDelta;
+
+    fn name(&self) -> &'static str {
+        "converse"
+    }
+
+    fn step(&mut self, input: Envelope<Transcript>, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
+        let Envelope { turn, body: transcript, born } = input;
+        self.learn_what_was_heard();
+        self.toolbox.home_changed_outside();
+        let _ = self.notes.send(Note::Heard {
+            turn,
+            text: transcript.text.clone(),
+            suppressed: transcript.suppressed,
+            speech_ended: transcript.speech_ended,
+            closed: transcript.closed,
+            transcribed: born,
+        });
+        let mut result = Ok(());
+        if !transcript.text.is_empty() {
+            match self.reply(turn, transcript.text, emit) {
+                Ok(replied) => {
+                    let _ = self.notes.send(Note::Replied { turn, replied });
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        let _ = emit(Envelope::new(turn, TextDelta::End));
+        self.keep_warm();
+        result
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.toolbox.next_timer()
+    }
+
+    fn finish(&mut self, _emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
+        if self.toolbox.next_timer().is_some() {
+            tracing::warn!("a timer was still running and will not ring");
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
+        for timer in self.toolbox.due_timers(Instant::now()) {
+            let turn = self.turns.begin();
+            let text = format!("The timer of {} is over.", timer.label);
+            let now = Instant::now();
+            let _ = self.notes.send(Note::Heard {
+                turn,
+                text: String::new(),
+                suppressed: None,
+                speech_ended: now,
+                closed: now,
+                transcribed: now,
+            });
+            let replied = Replied { reply: text.clone(), ..Replied::default() };
+            let _ = self.notes.send(Note::Replied { turn, replied });
+            let _ = emit(Envelope::new(turn, TextDelta::Text(text)));
+            let _ = emit(Envelope::new(turn, TextDelta::End));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossbeam_channel::{bounded, never};
+    use nearfield_models::llm::{CacheType, Llm, LlmOptions};
+
+    use super::*;
+    use crate::voice::tools::CommandTool;
+
+    fn converse(context_tokens: usize, commands: Vec<CommandTool>) -> Converse {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+        let (llm, _) = LlmThread::start(Llm::open(&model, &LlmOptions { threads: 1 }).unwrap());
+        let options = ConverseOptions {
+            system: String::new(),
+            session: SessionOptions { context_tokens, cache: CacheType::F16 },
+            sampler: SamplerOptions::default(),
+            max_reply_tokens: 100,
+        };
+        let toolbox = Toolbox::new(None, commands).unwrap();
+        Converse::new(llm, options, toolbox, Turns::default(), never(), bounded(1).0).unwrap()
+    }
+
+    #[test]
+    fn a_long_result_is_cut_to_its_share_of_the_context_and_says_so() {
+        let result = |text: String| ToolResult {
+            name: "list".to_owned(),
+            arguments: json!({}),
+            result: json!({"ok": true, "lines": text}),
+            ok: true,
+            elapsed: Duration::ZERO,
+        };
+        for (context_tokens, most) in [(2048, 487), (9000, MOST_RESULT_TOKENS)] {
+            let converse = converse(context_tokens, Vec::new());
+            let tokens = |text: &str| converse.llm.llm().tokenizer().unwrap().encode(text, false).len();
+            let short = result("one line".to_owned());
+            assert_eq!(converse.read_result(&short).unwrap(), short.to_text());
+            for long in ["one \"line\"\n".repeat(5000), "\u{1f44b}".repeat(16_000)] {
+                let long = result(long);
+                let read = converse.read_result(&long).unwrap();
+                assert!(tokens(&read) <= most && tokens(&read) > most / 3, "{} of {most}", tokens(&read));
+                let value: Value = serde_json::from_str(&read).unwrap();
+                assert!(value["ok"] == true && value["cut"].as_str().unwrap().contains("characters begin"), "{value}");
+                let beginning = value["beginning"].as_str().unwrap();
+                assert!(long.to_text().starts_with(beginning) && beginning.len() > 100, "{beginning}");
+            }
+        }
+    }
+
+    #[test]
+    fn calls_are_held_to_the_tools_and_a_schema_that_cannot_be_followed_leaves_its_arguments_free() {
+        let command = |name: &str, parameters: Value| CommandTool {
+            name: name.to_owned(),
+            description: String::new(),
+            command: vec!["true".to_owned()],
+            parameters,
+            timeout_ms: 1000,
+        };
+        let level = json!({"type": "object", "properties": {"level": {"type": "integer"}}, "required": ["level"]});
+        let odd = json!({"type": "object", "properties": {"a": {"type": "strange"}}});
+        let mut converse = converse(1024, vec![command("dim", level), command("odd", odd)]);
+        let constrained = converse.constrain_calls().unwrap();
+        assert_eq!(constrained.after.as_deref(), Some("<tool_call>"));
+        assert_eq!(converse.constrain_calls(), Some(constrained.clone()), "compiled once");
+        let nearfield_models::llm::Constraint::Lark(grammar) = &constrained.constraint else { panic!("a grammar") };
+        assert!(grammar.contains("level") && grammar.contains("odd") && !grammar.contains("strange"), "{grammar}");
+    }
+}

@@ -1,0 +1,16 @@
+//! The voice flow: from the microphone to the loudspeaker, in the order of [`crate::messages`].
+
+pub mod capture;
+pub mod clauses;
+pub mod converse;
+pub mod devices;
+pub mod home;
+mod hush;
+pub mod listen;
+pub mod notes;
+pub mod phrase;
+pub mod play;
+pub mod speak;
+pub mod tool_calls;
+pub mod tools;
+pub mod transcribe;

@@ -1,0 +1,56 @@
+//! What a flow tells its reporter besides sound: what was heard, what was replied, what failed.
+
+use std::time::Instant;
+
+use nearfield_models::stt::Suppression;
+
+use crate::drive::Failure;
+use crate::turn::Turn;
+use crate::voice::converse::Tokens;
+use crate::voice::tools::ToolResult;
+
+/// A fact about a turn, for the one who reports on it.
+#[derive(Debug)]
+pub enum Note {
+    /// The question is known.
+    Heard {
+        /// Whose.
+        turn: Turn,
+        /// The words, empty where nothing was understood.
+        text: String,
+        /// Why nothing was understood.
+        suppressed: Option<Suppression>,
+        /// When the speaker ended.
+        speech_ended: Instant,
+        /// When it was certain that the speaker had ended.
+        closed: Instant,
+        /// When the transcript was there.
+        transcribed: Instant,
+    },
+    /// The reply is complete as text.
+    Replied {
+        /// Whose.
+        turn: Turn,
+        /// The reply and its figures.
+        replied: Replied,
+    },
+    /// A stage failed on a turn.
+    Failed(Failure),
+}
+
+/// A reply as text, and what it took.
+#[derive(Debug, Default)]
+pub struct Replied {
+    /// What is spoken.
+    pub reply: String,
+    /// The tools used, in order.
+    pub tools: Vec<ToolResult>,
+    /// What became of the tokens.
+    pub tokens: Tokens,
+    /// When the model's first text came.
+    pub first_token: Option<Instant>,
+    /// Exchanges dropped from the history to make room.
+    pub forgotten: usize,
+    /// Whether the reply ended at a limit instead of its own end.
+    pub cut_off: bool,
+}

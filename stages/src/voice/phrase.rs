@@ -1,0 +1,79 @@
+//! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken.
+
+use crate::drive::{Emit, Stage};
+use crate::messages::{Clause, Envelope, TextDelta};
+use crate::turn::Turn;
+use crate::voice::clauses::ClauseSplitter;
+
+/// Cuts the reply into clauses.
+#[derive(Default)]
+pub struct Phrase {
+    splitter: ClauseSplitter,
+    turn: Option<Turn>,
+}
+
+impl Stage for Phrase {
+    type In = TextDelta;
+    type Out = Clause;
+
+    fn name(&self) -> &'static str {
+        "phrase"
+    }
+
+    fn step(&mut self, input: Envelope<TextDelta>, emit: &mut Emit<'_, Clause>) -> anyhow::Result<()> {
+        let turn = input.turn;
+        if self.turn != Some(turn) {
+            // What an interrupted reply left behind is not part of this one.
+            self.splitter = ClauseSplitter::default();
+            self.turn = Some(turn);
+        }
+        let mut send = |clause| {
+            let _ = emit(Envelope::new(turn, Clause::Text(clause)));
+        };
+        match input.body {
+            TextDelta::Text(text) => self.splitter.push(&text, &mut send),
+            TextDelta::End => {
+                self.splitter.finish(&mut send);
+                let _ = emit(Envelope::new(turn, Clause::End));
+                self.turn = None;
+                self.splitter = ClauseSplitter::default();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nearfield_models::flow::Flow;
+
+    fn phrase(stage: &mut Phrase, turn: u64, delta: TextDelta) -> Vec<Clause> {
+        let mut out = Vec::new();
+        let emit = &mut |c: Envelope<Clause>| {
+            out.push(c.body);
+            Flow::Continue
+        };
+        stage.step(Envelope::new(Turn(turn), delta), emit).unwrap();
+        out
+    }
+
+    #[test]
+    fn the_first_clause_leaves_before_the_reply_is_complete() {
+        let mut stage = Phrase::default();
+        let text = "It is 21.5 degrees in the kitchen. The hall";
+        assert_eq!(
+            phrase(&mut stage, 1, TextDelta::Text(text.to_owned())),
+            [Clause::Text("It is 21.5 degrees in the kitchen.".to_owned())]
+        );
+        assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text("The hall".to_owned()), Clause::End]);
+    }
+
+    #[test]
+    fn what_an_interrupted_reply_left_behind_is_not_spoken_with_the_next() {
+        let mut stage = Phrase::default();
+        assert!(phrase(&mut stage, 1, TextDelta::Text("The light in".to_owned())).is_empty());
+        assert!(phrase(&mut stage, 2, TextDelta::Text("Yes.".to_owned())).is_empty());
+        assert_eq!(phrase(&mut stage, 2, TextDelta::End), [Clause::Text("Yes.".to_owned()), Clause::End]);
+    }
+}

@@ -1,0 +1,453 @@
+//! Playing: the reply's sound in; to a loudspeaker, into a WAV file, or nowhere. Knows what was really heard.
+//!
+//! When the turn is silenced, the loudspeaker falls silent within one buffer, and what comes out says which clauses had
+//! been heard to their end; what had only been queued does not count.
+
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use nearfield_models::audio::{Resampler, SampleRate, WavWriter};
+
+use crate::drive::{Emit, Stage};
+use crate::messages::{Envelope, Played, Speech};
+use crate::turn::{Turn, Turns};
+use crate::voice::devices::{self, DeviceError, Direction};
+use crate::voice::hush::hush;
+
+/// Sound queued at the loudspeaker; an interruption is heard at the latest after this.
+const DEVICE_BUFFER: Duration = Duration::from_millis(300);
+/// How often a full loudspeaker, or a silenced turn, is looked at.
+const POLL: Duration = Duration::from_millis(5);
+/// A loudspeaker that takes nothing for this long is gone.
+const DEVICE_STALL: Duration = Duration::from_secs(5);
+/// Silence between two replies in a file.
+const GAP: Duration = Duration::from_millis(300);
+
+/// Where the reply goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outlet {
+    /// A loudspeaker, by id or name; `None` is the default one.
+    Speaker(Option<String>),
+    /// A WAV file, 16 bit, at the voice's rate; all replies one after the other.
+    File(PathBuf),
+    /// Nowhere.
+    Null,
+}
+
+/// Plays replies.
+pub struct Play {
+    sink: Sink,
+    turns: Turns,
+    /// Whether sound is being played, for a microphone that must not hear it.
+    speaking: Arc<AtomicBool>,
+    reply: Option<Reply>,
+}
+
+struct Reply {
+    turn: Turn,
+    /// Each clause with the sample, counted in the reply, at which it ends.
+    clauses: Vec<(String, u64)>,
+    /// Samples handed over, at the sink's rate, and what the sink had consumed before this reply.
+    handed: u64,
+    consumed_before: u64,
+    first_audio: Option<Instant>,
+    resampler: Option<(SampleRate, Resampler)>,
+}
+
+impl Play {
+    /// Opens the outlet.
+    ///
+    /// # Errors
+    /// If there is no such loudspeaker, or the file can't be created.
+    pub fn open(outlet: &Outlet, turns: Turns) -> anyhow::Result<Self> {
+        let sink = match outlet {
+            Outlet::Null => Sink::Null { rate: None, taken: 0 },
+            Outlet::File(path) => Sink::file(path)?,
+            Outlet::Speaker(name) => {
+                Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) }
+            }
+        };
+        Ok(Self { sink, turns, speaking: Arc::default(), reply: None })
+    }
+
+    /// Whether sound is being played just now.
+    pub fn speaking(&self) -> Arc<AtomicBool> {
+        self.speaking.clone()
+    }
+
+    fn reply(&mut self, turn: Turn) -> &mut Reply {
+        self.reply.get_or_insert_with(|| Reply {
+            turn,
+            clauses: Vec::new(),
+            handed: 0,
+            consumed_before: self.sink.consumed(),
+            first_audio: None,
+            resampler: None,
+        })
+    }
+
+    /// Waits until the reply has been heard or silenced, and tells how it went.
+    fn end(&mut self, emit: &mut Emit<'_, Played>) -> anyhow::Result<()> {
+        let Some(mut reply) = self.reply.take() else { return Ok(()) };
+        let mut result = Ok(());
+        if self.turns.is_alive(reply.turn) {
+            if let Some((_, resampler)) = &mut reply.resampler {
+                let mut rest = Vec::new();
+                resampler.finish(&mut |s| rest.extend_from_slice(s));
+                reply.handed += rest.len() as u64;
+                result = self.sink.write(&rest, &|| self.turns.is_alive(reply.turn));
+            }
+            if let Some((_, end)) = reply.clauses.last_mut() {
+                *end = reply.handed;
+            }
+            let due = reply.consumed_before + reply.handed;
+            result = result.and_then(|()| self.sink.drain(due, &|| self.turns.is_alive(reply.turn)));
+        }
+        let interrupted = !self.turns.is_alive(reply.turn);
+        if interrupted {
+            self.sink.silence();
+        }
+        self.speaking.store(false, Ordering::Release);
+        let consumed = self.sink.consumed().saturating_sub(reply.consumed_before);
+        let audio = self.sink.rate().map_or(Duration::ZERO, |r| r.duration_of(consumed.min(reply.handed) as usize));
+        let heard = reply.clauses.into_iter().filter(|(_, end)| *end <= consumed).map(|(text, _)| text).collect();
+        let played = Played { heard, interrupted, first_audio: reply.first_audio, audio };
+        let _ = emit(Envelope::new(reply.turn, played));
+        result
+    }
+}
+
+impl Stage for Play {
+    type In = Speech;
+    type Out = Played;
+
+    fn name(&self) -> &'static str {
+        "play"
+    }
+
+    /// It has to learn that a turn was silenced, to fall silent and to say so.
+    fn takes_silenced(&self) -> bool {
+        true
+    }
+
+    fn step(&mut self, input: Envelope<Speech>, emit: &mut Emit<'_, Played>) -> anyhow::Result<()> {
+        let turn = input.turn;
+        if self.reply.as_ref().is_some_and(|r| r.turn != turn) {
+            self.end(emit)?;
+        }
+        match input.body {
+            Speech::Clause(text) => {
+                let reply = self.reply(turn);
+                let handed = reply.handed;
+                if let Some((_, end)) = reply.clauses.last_mut() {
+                    *end = handed;
+                }
+                reply.clauses.push((text, u64::MAX));
+            }
+            Speech::Samples { rate, samples } => {
+                if !self.turns.is_alive(turn) {
+                    return self.end(emit);
+                }
+                let to = self.sink.open(rate)?;
+                self.speaking.store(true, Ordering::Release);
+                let reply = self.reply(turn);
+                reply.first_audio.get_or_insert_with(Instant::now);
+                let samples = if rate == to {
+                    samples
+                } else {
+                    let resampler = match &mut reply.resampler {
+                        Some((from, resampler)) if *from == rate => resampler,
+                        slot => &mut slot.insert((rate, Resampler::new(rate, to)?)).1,
+                    };
+                    let mut out = Vec::new();
+                    resampler.push(&samples, &mut |s| out.extend_from_slice(s));
+                    out
+                };
+                reply.handed += samples.len() as u64;
+                let turns = &self.turns;
+                self.sink.write(&samples, &|| turns.is_alive(turn))?;
+            }
+            Speech::End => {
+                self.reply(turn);
+                self.end(emit)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, emit: &mut Emit<'_, Played>) -> anyhow::Result<()> {
+        let ended = self.end(emit);
+        self.sink.close()?;
+        ended
+    }
+
+    /// While a reply is under way, looks whether it has been silenced, though no message comes.
+    fn wake_at(&self) -> Option<Instant> {
+        self.reply.as_ref().map(|_| Instant::now() + 4 * POLL)
+    }
+
+    fn wake(&mut self, emit: &mut Emit<'_, Played>) -> anyhow::Result<()> {
+        match &self.reply {
+            Some(reply) if !self.turns.is_alive(reply.turn) => self.end(emit),
+            _ => Ok(()),
+        }
+    }
+}
+
+enum Sink {
+    Null {
+        rate: Option<SampleRate>,
+        taken: u64,
+    },
+    File {
+        path: PathBuf,
+        writer: Option<(SampleRate, WavWriter)>,
+        taken: u64,
+    },
+    /// `None` after the loudspeaker has failed, until the next reply finds it again.
+    Speaker {
+        name: Option<String>,
+        speaker: Option<Speaker>,
+    },
+}
+
+impl Sink {
+    /// A file that has been seen to be writable, before anybody speaks.
+    fn file(path: &Path) -> anyhow::Result<Self> {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        anyhow::ensure!(
+            folder.is_dir() && !path.is_dir(),
+            "the output {} can't be written: {} is no folder, or the name is one",
+            path.display(),
+            folder.display()
+        );
+        Ok(Self::File { path: path.to_owned(), writer: None, taken: 0 })
+    }
+
+    /// Makes it ready for sound of `rate`; answers the rate that it takes.
+    fn open(&mut self, rate: SampleRate) -> anyhow::Result<SampleRate> {
+        match self {
+            Self::Null { rate: known, .. } => Ok(*known.insert(rate)),
+            Self::File { path, writer, .. } => match writer {
+                Some((rate, _)) => Ok(*rate),
+                None => Ok(writer.insert((rate, WavWriter::create(path, rate)?)).0),
+            },
+            Self::Speaker { name, speaker } => match speaker {
+                Some(speaker) => Ok(speaker.rate),
+                None => Ok(speaker.insert(Speaker::open(name.as_deref())?).rate),
+            },
+        }
+    }
+
+    fn rate(&self) -> Option<SampleRate> {
+        match self {
+            Self::Null { rate, .. } => *rate,
+            Self::File { writer, .. } => writer.as_ref().map(|(rate, _)| *rate),
+            Self::Speaker { speaker, .. } => speaker.as_ref().map(|s| s.rate),
+        }
+    }
+
+    /// Samples heard since it was opened.
+    fn consumed(&self) -> u64 {
+        match self {
+            Self::Null { taken, .. } | Self::File { taken, .. } => *taken,
+            Self::Speaker { speaker, .. } => speaker.as_ref().map_or(0, |s| s.shared.consumed.load(Ordering::Acquire)),
+        }
+    }
+
+    fn write(&mut self, samples: &[f32], wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+        match self {
+            Self::Null { taken, .. } => *taken += samples.len() as u64,
+            Self::File { writer, taken, .. } => {
+                if let Some((_, writer)) = writer {
+                    writer.write(samples)?;
+                    *taken += samples.len() as u64;
+                }
+            }
+            Self::Speaker { speaker, .. } => {
+                let result = speaker.as_mut().map_or(Ok(()), |s| s.write(samples, wanted));
+                if result.is_err() {
+                    *speaker = None;
+                }
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until everything up to the sample `due` has been heard; in a file, a pause follows.
+    fn drain(&mut self, due: u64, wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+        match self {
+            Self::Null { .. } => {}
+            Self::File { writer, .. } => {
+                if let Some((rate, writer)) = writer {
+                    writer.write(&vec![0.0; rate.samples_in(GAP)])?;
+                }
+            }
+            Self::Speaker { speaker, .. } => {
+                let result = speaker.as_ref().map_or(Ok(()), |s| s.drain(due, wanted));
+                if result.is_err() {
+                    *speaker = None;
+                }
+                return result;
+            }
+        }
+        Ok(())
+    }
+
+    fn silence(&mut self) {
+        if let Self::Speaker { speaker: Some(speaker), .. } = self {
+            speaker.silence();
+        }
+    }
+
+    fn close(&mut self) -> anyhow::Result<()> {
+        if let Self::File { writer, path, .. } = self {
+            match writer.take() {
+                Some((_, writer)) => writer.finish()?,
+                None => tracing::warn!(file = %path.display(), "nothing was said: no file was written"),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the audio callback and the stage share: counters only.
+#[derive(Default)]
+struct Shared {
+    consumed: AtomicU64,
+    silence: AtomicBool,
+    failed: AtomicBool,
+}
+
+/// A loudspeaker, fed at its own rate through a ring that the audio callback empties without a lock.
+struct Speaker {
+    name: String,
+    rate: SampleRate,
+    producer: rtrb::Producer<f32>,
+    shared: Arc<Shared>,
+    _device: rodio::MixerDeviceSink,
+}
+
+impl Speaker {
+    fn open(wanted: Option<&str>) -> Result<Self, DeviceError> {
+        let device = devices::find(Direction::Output, wanted)?;
+        let name = devices::name(&device);
+        let unusable = |e: rodio::DeviceSinkError| DeviceError::Unusable {
+            what: Direction::Output.what(),
+            name: name.clone(),
+            reason: e.to_string(),
+        };
+        let shared = Arc::new(Shared::default());
+        let on_error = shared.clone();
+        let mut sink = hush(|| {
+            rodio::DeviceSinkBuilder::from_device(device)?
+                .with_error_callback(move |_| on_error.failed.store(true, Ordering::Release))
+                .open_stream()
+        })
+        .map_err(unusable)?;
+        sink.log_on_drop(false);
+        let rate = SampleRate(sink.config().sample_rate().get());
+        let (producer, consumer) = rtrb::RingBuffer::new(rate.samples_in(DEVICE_BUFFER));
+        sink.mixer().add(Ring { consumer, rate: sink.config().sample_rate(), shared: shared.clone() });
+        Ok(Self { name, rate, producer, shared, _device: sink })
+    }
+
+    fn write(&mut self, mut samples: &[f32], wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+        let mut moved = Instant::now();
+        while !samples.is_empty() && wanted() {
+            let n = self.producer.slots().min(samples.len());
+            if n == 0 {
+                self.check(moved)?;
+                std::thread::sleep(POLL);
+                continue;
+            }
+            for &sample in &samples[..n] {
+                let _ = self.producer.push(sample);
+            }
+            samples = &samples[n..];
+            moved = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn drain(&self, due: u64, wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+        let (mut consumed, mut moved) = (0, Instant::now());
+        while wanted() {
+            let now = self.shared.consumed.load(Ordering::Acquire);
+            if now >= due {
+                break;
+            }
+            if now != consumed {
+                (consumed, moved) = (now, Instant::now());
+            }
+            self.check(moved)?;
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn check(&self, moved: Instant) -> anyhow::Result<()> {
+        let failed = self.shared.failed.load(Ordering::Acquire);
+        anyhow::ensure!(
+            !failed && moved.elapsed() < DEVICE_STALL,
+            "the loudspeaker {:?} stopped taking sound: is it still connected?",
+            self.name
+        );
+        Ok(())
+    }
+
+    /// Has the callback throw away what is queued, and waits until it has.
+    fn silence(&mut self) {
+        self.shared.silence.store(true, Ordering::Release);
+        let asked = Instant::now();
+        while self.shared.silence.load(Ordering::Acquire) && asked.elapsed() < DEVICE_BUFFER {
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// The ring's other end, as rodio wants it: an endless mono source that is silent while nothing is queued.
+struct Ring {
+    consumer: rtrb::Consumer<f32>,
+    rate: NonZero<u32>,
+    shared: Arc<Shared>,
+}
+
+impl Iterator for Ring {
+    type Item = f32;
+
+    fn next(&mut self) -> Option<f32> {
+        if self.shared.silence.load(Ordering::Acquire) {
+            if let Ok(queued) = self.consumer.read_chunk(self.consumer.slots()) {
+                queued.commit_all();
+            }
+            self.shared.silence.store(false, Ordering::Release);
+        }
+        match self.consumer.pop() {
+            Ok(sample) => {
+                self.shared.consumed.fetch_add(1, Ordering::Release);
+                Some(sample)
+            }
+            Err(_) => Some(0.0),
+        }
+    }
+}
+
+impl rodio::Source for Ring {
+    fn current_span_len(&self) -> Option<usize> {
+        None
+    }
+    fn channels(&self) -> NonZero<u16> {
+        NonZero::<u16>::MIN
+    }
+    fn sample_rate(&self) -> NonZero<u32> {
+        self.rate
+    }
+    fn total_duration(&self) -> Option<Duration> {
+        None
+    }
+}

@@ -1,0 +1,377 @@
+//! The tools with which the model acts: a clock, timers, the home, and the user's own commands. The toolbox says which
+//! there are, checks each call, runs it on the calling thread and always answers with JSON that can go back into the
+//! session; a failed call is an answer too. It leaves out when to call and how to word the result.
+
+mod clock;
+mod command;
+mod timer;
+
+use std::time::{Duration, Instant};
+
+use jiff::Zoned;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value, json};
+
+pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
+pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
+
+use crate::voice::home::{Change, DoorState, Home, HomeError};
+
+/// The names that a command tool cannot have.
+pub const BUILT_IN: [&str; 5] = ["clock", "timer", "set_light", "set_door", "set_device"];
+
+/// A call as the model wrote it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// The tool's name; it may not exist.
+    pub name: String,
+    /// The arguments; they may not fit.
+    pub arguments: Value,
+}
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToolResult {
+    /// The tool that was called.
+    pub name: String,
+    /// The arguments of the call.
+    pub arguments: Value,
+    /// What goes back to the model; `{"ok": false, "error": "…"}` when it failed.
+    pub result: Value,
+    /// Whether it did what was asked.
+    pub ok: bool,
+    /// How long it took. Serialized as `elapsed_ms`.
+    #[serde(rename = "elapsed_ms", serialize_with = "as_milliseconds")]
+    pub elapsed: Duration,
+}
+
+impl ToolResult {
+    /// The result as the model reads it in the session: JSON with a space after each colon and comma.
+    pub fn to_text(&self) -> String {
+        spaced_json(&self.result)
+    }
+}
+
+/// Why a toolbox cannot be built from the configuration.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ToolboxError {
+    /// A name that the model could not call.
+    #[error("`tools.name` must be 1 to 64 letters, digits, `_` or `-`, but one is {name:?}")]
+    Name {
+        /// The name as configured.
+        name: String,
+    },
+    /// A name used twice, or one of [`BUILT_IN`].
+    #[error("there are two tools called {name:?}; give the one in `tools` another name ({built_in} are built in)", built_in = BUILT_IN.join(", "))]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// No program to run.
+    #[error("the tool {name:?} has an empty `tools.command`; it must be a list that starts with a program")]
+    NoCommand {
+        /// The tool.
+        name: String,
+    },
+    /// A time limit of nothing or of more than ten minutes.
+    #[error("the tool {name:?} has `tools.timeout_ms` = {timeout_ms}; it must be 1 to {MAX_TIMEOUT_MS}")]
+    Timeout {
+        /// The tool.
+        name: String,
+        /// The value as configured.
+        timeout_ms: u64,
+    },
+    /// `parameters` is not the schema of an object.
+    #[error("the tool {name:?} has `tools.parameters` that are no JSON schema of an object: {reason}")]
+    Parameters {
+        /// The tool.
+        name: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+/// The tools of one assistant, with the home that they change and the timers that they start.
+#[derive(Debug)]
+pub struct Toolbox {
+    home: Option<Home>,
+    timers: timer::Timers,
+    commands: Vec<CommandTool>,
+    clock: fn() -> Zoned,
+}
+
+impl Toolbox {
+    /// The built-in tools, a home if there is one, and the user's own commands.
+    ///
+    /// # Errors
+    /// [`ToolboxError`] for a command whose name, program, time limit or schema cannot be used.
+    pub fn new(home: Option<Home>, commands: Vec<CommandTool>) -> Result<Self, ToolboxError> {
+        for (index, tool) in commands.iter().enumerate() {
+            let name = tool.name.clone();
+            let callable = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || name.len() > 64 || !name.chars().all(callable) {
+                return Err(ToolboxError::Name { name });
+            }
+            if BUILT_IN.contains(&name.as_str()) || commands[..index].iter().any(|other| other.name == name) {
+                return Err(ToolboxError::Duplicate { name });
+            }
+            if tool.command.first().is_none_or(String::is_empty) || tool.command.iter().any(|part| part.contains('\0'))
+            {
+                return Err(ToolboxError::NoCommand { name });
+            }
+            if !(1..=MAX_TIMEOUT_MS).contains(&tool.timeout_ms) {
+                return Err(ToolboxError::Timeout { name, timeout_ms: tool.timeout_ms });
+            }
+            check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
+        }
+        Ok(Self { home, timers: timer::Timers::default(), commands, clock: Zoned::now })
+    }
+
+    /// The same with another clock, for tests.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> Zoned) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// The tools that make sense here, each as `{"type": "function", "function": {name, description, parameters}}`:
+    /// no doors, no `set_door`.
+    pub fn schemas(&self) -> Vec<Value> {
+        let mut schemas = vec![
+            function("clock", "Tells the time and the date.", schema_of("clock")),
+            function("timer", "Starts a timer.", schema_of("timer")),
+        ];
+        if let Some(home) = &self.home {
+            for (there, name, description) in [
+                (home.has_lights(), "set_light", "Turns the light of a room, or of \"all\", on or off."),
+                (home.has_doors(), "set_door", "Locks, unlocks, opens or closes a door, or \"all\"."),
+                (home.has_devices(), "set_device", "Turns a device, or \"all\", on or off."),
+            ] {
+                if there {
+                    schemas.push(function(name, description, schema_of(name)));
+                }
+            }
+        }
+        schemas.extend(
+            self.commands.iter().map(|tool| function(&tool.name, &tool.description, full_schema(&tool.parameters))),
+        );
+        schemas
+    }
+
+    /// The home as it stands in the system message; empty without one. See [`Home::render`].
+    pub fn home_text(&self) -> String {
+        self.home.as_ref().map(Home::render).unwrap_or_default()
+    }
+
+    /// Reads the home's file again if someone else wrote it; answers whether the home is another one now. A broken
+    /// file is logged once and the last good state kept.
+    pub fn home_changed_outside(&mut self) -> bool {
+        match self.home.as_mut().map(Home::reload_if_changed) {
+            None => false,
+            Some(Ok(changed)) => changed,
+            Some(Err(error)) => {
+                tracing::warn!("{error}; the last good state is kept");
+                false
+            }
+        }
+    }
+
+    /// Runs one call on this thread. A command ends early when `stop` says so; whatever happens is a result.
+    pub fn call(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> ToolResult {
+        let started = Instant::now();
+        let result = if stop() { Err(format!("the tool {} was stopped", call.name)) } else { self.run(call, stop) };
+        let result = result.unwrap_or_else(|error| json!({"ok": false, "error": error}));
+        ToolResult {
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+            ok: result.get("ok") != Some(&Value::Bool(false)),
+            result,
+            elapsed: started.elapsed(),
+        }
+    }
+
+    /// When the next timer runs out.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Takes the timers that have run out by `now`, the earliest first.
+    pub fn due_timers(&mut self, now: Instant) -> Vec<TimerDone> {
+        self.timers.due(now)
+    }
+
+    fn run(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> Result<Value, String> {
+        let name = call.name.as_str();
+        if let Some(tool) = self.commands.iter().find(|tool| tool.name == name) {
+            check_arguments(name, &tool.parameters, &call.arguments)?;
+            return command::run(tool, &call.arguments, stop);
+        }
+        if !BUILT_IN.contains(&name) {
+            let short: String = name.chars().take(64).collect();
+            return Err(format!("there is no tool called {short}"));
+        }
+        let arguments = check_arguments(name, &schema_of(name), &call.arguments)?;
+        match name {
+            "clock" => return Ok(clock::read(&(self.clock)())),
+            "timer" => {
+                let label = self.timers.start(arguments, Instant::now())?;
+                return Ok(json!({"ok": true, "timer": label}));
+            }
+            _ => {}
+        }
+        let Some(home) = &mut self.home else { return Err("there is no home to control".to_owned()) };
+        let text = |key: &str| arguments.get(key).and_then(Value::as_str).unwrap_or_default();
+        let on = text("state") == "on";
+        let change = match name {
+            "set_light" => home.set_light(text("room"), on),
+            "set_device" => home.set_device(text("device"), on),
+            _ => home.set_door(text("door"), DoorState::from_word(text("state")).unwrap_or(DoorState::Closed)),
+        };
+        match change {
+            Ok(Change { what, state }) => {
+                let mut result = Map::new();
+                result.insert("ok".to_owned(), Value::Bool(true));
+                result.insert(what, Value::from(state));
+                Ok(Value::Object(result))
+            }
+            Err(HomeError::Unknown(words)) => Err(words),
+            Err(error) => {
+                // The log gets the path and the reason; the voice a sentence.
+                tracing::warn!("{error}");
+                Err("the state of the home cannot be changed now".to_owned())
+            }
+        }
+    }
+}
+
+fn function(name: &str, description: &str, parameters: Value) -> Value {
+    json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
+}
+
+/// The arguments of a built-in tool.
+fn schema_of(name: &str) -> Value {
+    let two = |key: &str, states: &[&str]| {
+        json!({"type": "object", "properties": {key: {"type": "string"}, "state": {"type": "string", "enum": states}},
+               "required": [key, "state"]})
+    };
+    match name {
+        "timer" => json!({"type": "object", "properties":
+            {"hours": {"type": "number"}, "minutes": {"type": "number"}, "seconds": {"type": "number"}}}),
+        "set_light" => two("room", &["on", "off"]),
+        "set_door" => two("door", &DoorState::WORDS),
+        "set_device" => two("device", &["on", "off"]),
+        _ => json!({"type": "object", "properties": {}}),
+    }
+}
+
+/// A user's schema, with the parts that chat templates rely on.
+fn full_schema(parameters: &Value) -> Value {
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), Value::from("object"));
+    schema.insert("properties".to_owned(), Value::Object(Map::new()));
+    for (key, value) in parameters.as_object().into_iter().flatten() {
+        schema.insert(key.clone(), value.clone());
+    }
+    Value::Object(schema)
+}
+
+fn check_schema(parameters: &Value) -> Result<(), &'static str> {
+    let Some(schema) = parameters.as_object() else { return Err("it must be an object") };
+    if schema.get("type").is_some_and(|kind| kind != "object") {
+        return Err("its `type` must be \"object\"");
+    }
+    if schema.get("properties").is_some_and(|it| !it.as_object().is_some_and(|it| it.values().all(Value::is_object))) {
+        return Err("its `properties` must be an object of objects");
+    }
+    let texts = |list: &Value| list.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    if schema.get("required").is_some_and(|list| !texts(list)) {
+        return Err("its `required` must be a list of names");
+    }
+    Ok(())
+}
+
+/// Holds arguments to the top level of a schema: `required`, unknown names, `type` and `enum`. What lies deeper is
+/// the tool's own business.
+fn check_arguments<'a>(tool: &str, schema: &Value, arguments: &'a Value) -> Result<&'a Map<String, Value>, String> {
+    let Some(arguments) = arguments.as_object() else {
+        return Err(format!("the arguments of {tool} must be an object"));
+    };
+    let none = Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        if !arguments.contains_key(name) {
+            return Err(format!("{tool} needs the argument {name}"));
+        }
+    }
+    let open = matches!(schema.get("additionalProperties"), Some(Value::Bool(true) | Value::Object(_)));
+    for (name, value) in arguments {
+        let Some(property) = properties.get(name) else {
+            if open {
+                continue;
+            }
+            let short: String = name.chars().take(64).collect();
+            return Err(format!("{tool} has no argument {short}"));
+        };
+        let kinds: Vec<&str> = match property.get("type") {
+            Some(Value::String(kind)) => vec![kind.as_str()],
+            Some(Value::Array(kinds)) => kinds.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        if !kinds.is_empty() && !kinds.iter().any(|kind| is_kind(value, kind)) {
+            return Err(format!("the argument {name} of {tool} must be of type {}", kinds.join(" or ")));
+        }
+        if let Some(accepted) = property.get("enum").and_then(Value::as_array)
+            && !accepted.contains(value)
+        {
+            let words: Vec<String> =
+                accepted.iter().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned)).collect();
+            return Err(format!("the argument {name} of {tool} must be one of {}", words.join(", ")));
+        }
+    }
+    Ok(arguments)
+}
+
+fn is_kind(value: &Value, kind: &str) -> bool {
+    match kind {
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|real| real.fract() == 0.0),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "null" => value.is_null(),
+        _ => true, // a kind that is not ours to judge
+    }
+}
+
+fn as_milliseconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64((elapsed.as_secs_f64() * 1e6).round() / 1e3)
+}
+
+/// JSON as the bundled models were trained to read and write it: `{"a": 1, "b": [2, 3]}`.
+pub fn spaced_json(value: &Value) -> String {
+    struct Spaced;
+    impl serde_json::ser::Formatter for Spaced {
+        fn begin_array_value<W: ?Sized + std::io::Write>(
+            &mut self,
+            writer: &mut W,
+            first: bool,
+        ) -> std::io::Result<()> {
+            writer.write_all(if first { b"" } else { b", " })
+        }
+        fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
+            writer.write_all(if first { b"" } else { b", " })
+        }
+        fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
+            writer.write_all(b": ")
+        }
+    }
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);
+    match value.serialize(&mut serializer) {
+        Ok(()) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(_) => value.to_string(), // writing a value to memory cannot fail
+    }
+}
+
+#[cfg(test)]
+mod tests;
