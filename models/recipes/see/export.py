@@ -7,7 +7,7 @@ Outputs: `slots` [17, 53] (a distribution over `scenes.WORDS` for each of the co
 tokens from `slots` with the embeddings of whatever language model it runs, so the file need not be made anew when talk-nano
 is. `--talk` adds the output `soft_tokens` [17, d_model], mixed from that model's embeddings here, for programs that cannot.
 
-What is counted: a cell holds a thing if its centre score is above 0.3 and the highest of its 3 x 3 neighbourhood. Things of one
+What is counted: a cell holds a thing if its centre score is above 0.45 and the highest of its 5 x 5 neighbourhood. Things of one
 kind in one third of the picture are a group; the first four in the order of the contract fill the slots.
 
 The embedding: for each third and kind, how many there are, as three soft steps (at least one, two, three); for each third and
@@ -28,7 +28,7 @@ from model import GRID, HEADS, See
 
 GH, GW = GRID
 CELLS = GH * GW
-THRESHOLD = 0.3
+THRESHOLD = 0.45
 
 
 class Graph:
@@ -97,7 +97,7 @@ def counting(g, heads, light, rows=None):
     n_objects, n_colours = len(scenes.OBJECTS), len(scenes.COLOURS)
     score = g("Sigmoid", heads["centre"])  # [1, CELLS]
     field = g.reshape(score, 1, 1, GH, GW)
-    best = g.reshape(g("MaxPool", field, kernel_shape=[3, 3], pads=[1] * 4, strides=[1, 1]), 1, CELLS)
+    best = g.reshape(g("MaxPool", field, kernel_shape=[5, 5], pads=[2] * 4, strides=[1, 1]), 1, CELLS)
     as_float = lambda t: g("Cast", t, to=TensorProto.FLOAT)
     peak = as_float(g("Not", g("Less", score, best)))
     hard = g("Mul", peak, as_float(g("Greater", score, g.constant(THRESHOLD))))  # [1, CELLS]
