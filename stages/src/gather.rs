@@ -27,6 +27,9 @@ pub enum AtEnd {
     Leave,
 }
 
+/// Hands over stored readings from a moment on, in the order of time.
+pub type ReadBack<'a> = dyn FnMut(Moment, &mut dyn FnMut(Reading)) -> anyhow::Result<()> + 'a;
+
 /// The stage.
 pub struct Gather {
     windows: Windows,
@@ -72,7 +75,7 @@ impl Gather {
         &mut self,
         sensors: Vec<SensorTraits>,
         reported: Option<Moment>,
-        read: &mut dyn FnMut(Moment, &mut dyn FnMut(Reading)) -> anyhow::Result<()>,
+        read: &mut ReadBack<'_>,
     ) -> anyhow::Result<()> {
         for traits in sensors {
             self.windows.add_sensor(traits.clone());

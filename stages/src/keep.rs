@@ -48,10 +48,8 @@ impl Stage for Keep {
     fn step(&mut self, input: Envelope<Batch>, emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
         let Envelope { turn, body: mut batch, .. } = input;
         let first = self.sensors;
-        let sensors: Vec<_> = (first..)
-            .zip(&batch.introduced)
-            .map(|(id, (key, traits))| (SensorId(id), key.as_str(), traits))
-            .collect();
+        let sensors: Vec<_> =
+            (first..).zip(&batch.introduced).map(|(id, (key, traits))| (SensorId(id), key.as_str(), traits)).collect();
         let mut told = false;
         let committed = loop {
             let mut store = self.store.lock().expect("nobody panics while holding the store");

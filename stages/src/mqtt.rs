@@ -26,7 +26,7 @@ const BLOCK: usize = 64 << 10;
 const RECEIVE_MAXIMUM: u16 = 10_000;
 
 /// Which protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Version {
     /// 3.1.1.
     #[serde(rename = "3.1.1")]
@@ -34,6 +34,24 @@ pub enum Version {
     /// 5.0.
     #[serde(rename = "5")]
     V5,
+}
+
+impl<'de> Deserialize<'de> for Version {
+    /// "3.1.1", "5", or the number 5, as people write it.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer) {
+            Ok(Written::Number(5)) => Ok(Version::V5),
+            Ok(Written::Text(text)) if text == "5" => Ok(Version::V5),
+            Ok(Written::Text(text)) if text == "3.1.1" => Ok(Version::V3),
+            _ => Err(serde::de::Error::custom("the version of MQTT must be \"3.1.1\" or \"5\"")),
+        }
+    }
 }
 
 /// A broker's address: `mqtt://host:1883/topic/filter` or `mqtts://host:8883/topic/filter`.
@@ -271,7 +289,10 @@ impl Connection {
                     return match codes.iter().position(|c| *c >= 0x80) {
                         Some(i) => Err(MqttError::Refused {
                             broker: self.broker.clone(),
-                            reason: format!("it does not let us read {}", filters.get(i).map_or("that", String::as_str)),
+                            reason: format!(
+                                "it does not let us read {}",
+                                filters.get(i).map_or("that", String::as_str)
+                            ),
                         }),
                         None => Ok(()),
                     };
@@ -395,7 +416,9 @@ impl Connection {
                 self.last_heard = Instant::now();
                 Ok(true)
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) =>
+            {
                 Ok(false)
             }
             Err(error) => Err(self.broken(&error)),
@@ -436,7 +459,10 @@ impl Connection {
     }
 
     fn ended(&self, code: u8) -> MqttError {
-        MqttError::Refused { broker: self.broker.clone(), reason: format!("it ended the connection with code {code:#04x}") }
+        MqttError::Refused {
+            broker: self.broker.clone(),
+            reason: format!("it ended the connection with code {code:#04x}"),
+        }
     }
 
     /// The next whole packet, if one has arrived.
@@ -458,7 +484,8 @@ fn tls(options: &ConnectOptions, socket: TcpStream) -> Result<StreamOwned<Client
     match &options.ca_file {
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
         Some(path) => {
-            let unreadable = |e: &dyn fmt::Display| wrong(format!("the authorities in {} can't be read: {e}", path.display()));
+            let unreadable =
+                |e: &dyn fmt::Display| wrong(format!("the authorities in {} can't be read: {e}", path.display()));
             for certificate in CertificateDer::pem_file_iter(path).map_err(|e| unreadable(&e))? {
                 roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
             }
@@ -604,7 +631,8 @@ fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'s
         9 => {
             let mut at = 2;
             if v5 {
-                let (properties, n) = read_length(body.get(2..).unwrap_or(&[]))?.ok_or("properties without a length")?;
+                let (properties, n) =
+                    read_length(body.get(2..).unwrap_or(&[]))?.ok_or("properties without a length")?;
                 at += n + properties;
             }
             Packet::Suback(body.get(at..).unwrap_or(&[]).to_vec())

@@ -36,8 +36,7 @@ impl FromStr for Schedule {
         }
         if let Some(time) = text.strip_prefix("daily at ") {
             let (hour, minute) = time.trim().split_once(':').ok_or_else(wrong)?;
-            let (hour, minute): (i8, i8) =
-                (hour.parse().map_err(|_| wrong())?, minute.parse().map_err(|_| wrong())?);
+            let (hour, minute): (i8, i8) = (hour.parse().map_err(|_| wrong())?, minute.parse().map_err(|_| wrong())?);
             if !(0..24).contains(&hour) || !(0..60).contains(&minute) {
                 return Err(wrong());
             }
@@ -58,9 +57,7 @@ impl Schedule {
                 let today = on(now.date())?;
                 if today > *now { Some(today) } else { on(now.date().tomorrow().ok()?) }
             }
-            Schedule::Every(Length::Days(days)) => {
-                now.start_of_day().ok()?.checked_add(i64::from(days).days()).ok()
-            }
+            Schedule::Every(Length::Days(days)) => now.start_of_day().ok()?.checked_add(i64::from(days).days()).ok(),
             Schedule::Every(Length::Seconds(step)) => {
                 let midnight = now.start_of_day().ok()?;
                 let since = now.timestamp().as_second() - midnight.timestamp().as_second();

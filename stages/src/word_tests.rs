@@ -109,7 +109,10 @@ impl<F: FnMut(&str) -> anyhow::Result<String> + Send> Writer for Says<F> {
     }
 }
 
-fn worded(writer: impl FnMut(&str) -> anyhow::Result<String> + Send + 'static, table: &Table) -> (Worded, Vec<Sentence>) {
+fn worded(
+    writer: impl FnMut(&str) -> anyhow::Result<String> + Send + 'static,
+    table: &Table,
+) -> (Worded, Vec<Sentence>) {
     let mut said = Vec::new();
     let mut word = Word::new(Some(Box::new(Says(writer))), 200);
     let worded = word.word(Turn(1), table, Instant::now(), &mut |s| said.push(s.clone()));
@@ -146,7 +149,12 @@ fn of_a_thousand_random_windows_nothing_wrong_comes_out_of_a_lying_model() {
             move |prompt| {
                 let facts: Vec<&String> = script
                     .iter()
-                    .filter(|s| prompt.lines().skip(1).any(|l| l.split(':').next().is_some_and(|n| !n.is_empty() && s.contains(n))))
+                    .filter(|s| {
+                        prompt
+                            .lines()
+                            .skip(1)
+                            .any(|l| l.split(':').next().is_some_and(|n| !n.is_empty() && s.contains(n)))
+                    })
                     .collect();
                 let mut text = Vec::new();
                 for sentence in facts {

@@ -231,9 +231,7 @@ pub fn find(
     if slots.len() >= FEWEST_SLOTS {
         let spikes = spikes(slots, options);
         // What is out of limits is told as that, not as a spike too.
-        let out_of_limits = |at: Moment| {
-            tally.excursions().0.iter().any(|e| e.span.from <= at && at <= e.span.to)
-        };
+        let out_of_limits = |at: Moment| tally.excursions().0.iter().any(|e| e.span.from <= at && at <= e.span.to);
         let drift = drift(slots, &spikes, profile, options);
         found.extend(spikes.into_iter().filter(|s| !out_of_limits(s.begins())));
         found.extend(drift);

@@ -24,15 +24,25 @@ const MAX_CHARS: usize = 500;
 
 /// Words that say nothing of their own.
 const PLAIN_WORDS: &[&str] = &[
-    "the", "a", "an", "of", "was", "were", "is", "are", "has", "had", "have", "been", "be", "being", "with", "and", "but",
-    "while", "whereas", "at", "to", "from", "for", "in", "on", "by", "until", "till", "since", "its", "it", "that", "this",
-    "which", "also", "then", "there", "during", "reading", "readings", "value", "values", "level", "sensor", "sensors",
-    "window", "report", "stayed", "stay", "remained", "held", "showed", "shows", "recorded", "gave", "saw", "went",
-    "came", "as", "overall", "day", "period", "limit",
+    "the", "a", "an", "of", "was", "were", "is", "are", "has", "had", "have", "been", "be", "being", "with", "and",
+    "but", "while", "whereas", "at", "to", "from", "for", "in", "on", "by", "until", "till", "since", "its", "it",
+    "that", "this", "which", "also", "then", "there", "during", "reading", "readings", "value", "values", "level",
+    "sensor", "sensors", "window", "report", "stayed", "stay", "remained", "held", "showed", "shows", "recorded",
+    "gave", "saw", "went", "came", "as", "overall", "day", "period", "limit",
 ];
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -522,7 +532,8 @@ impl Reader<'_> {
         let before = std::mem::replace(&mut self.clause.previous_word, word.to_owned());
         match word {
             "nothing" if next_word == "unusual" => {
-                if !self.table.notes().is_empty() {
+                let has_readings = self.table.rows().iter().any(|r| r.figures.is_some());
+                if !self.table.notes().is_empty() || !has_readings {
                     return Err(Violation::Claim("nothing unusual"));
                 }
                 self.told.nothing_unusual = true;
@@ -546,9 +557,8 @@ impl Reader<'_> {
             "rose" | "risen" | "rising" | "climbed" | "increased" | "gained" | "up" | "upwards" | "upward" => {
                 self.direct(true)
             }
-            "fell" | "fallen" | "falling" | "dropped" | "decreased" | "declined" | "down" | "downwards" | "downward" => {
-                self.direct(false)
-            }
+            "fell" | "fallen" | "falling" | "dropped" | "decreased" | "declined" | "down" | "downwards"
+            | "downward" => self.direct(false),
             "steady" | "stable" | "constant" | "unchanged" => self.open(Cue::Steady),
             "spike" | "spiked" => self.open(Cue::Spike),
             "gap" => self.open(Cue::Gap(false)),
@@ -665,7 +675,13 @@ impl Reader<'_> {
             (Cue::Low, Some(f)) => f.low,
             (Cue::High, Some(f)) => f.high,
             // After the first number of a range its cue is that of the second: the time still belongs to the first.
-            (Cue::RangeHigh, Some(f)) => if self.clause.numbers == 1 { f.low } else { f.high },
+            (Cue::RangeHigh, Some(f)) => {
+                if self.clause.numbers == 1 {
+                    f.low
+                } else {
+                    f.high
+                }
+            }
             _ => return Err(wrong()),
         };
         let once = match cue {

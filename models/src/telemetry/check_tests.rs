@@ -32,7 +32,11 @@ fn table() -> Table {
             "°C",
             figures("21.3", ("19.8", "05:10"), ("24.9", "14:20"), Some(Change::Rose(figure("0.6")))),
         ),
-        Row::test("hall humidity", "%", figures("45", ("38", "03:00"), ("91", "14:20"), Some(Change::Fell(figure("2"))))),
+        Row::test(
+            "hall humidity",
+            "%",
+            figures("45", ("38", "03:00"), ("91", "14:20"), Some(Change::Fell(figure("2")))),
+        ),
         Row::test("boiler flow", "l/min", figures("4.2", ("4.2", "00:00"), ("4.2", "00:00"), Some(Change::Steady))),
         Row::test("attic temperature", "°C", figures("11", ("8.4", "06:00"), ("15.2", "15:00"), None)),
         Row::test("cellar pressure", "hPa", figures("1013", ("1009", "23:50"), ("1015", "07:00"), None)),
@@ -96,31 +100,31 @@ fn what_the_table_does_not_say_is_refused() {
         "",
         "The.",
         "The kitchen temperature.",
-        "The kitchen temperature was 21.3 °C.",                       // which figure?
-        "The kitchen temperature averaged 21.4 °C.",                  // altered digit
-        "The kitchen temperature averaged 24.9 °C.",                  // the figure of something else
-        "The kitchen temperature averaged 20 °C.",                    // rounded too far
+        "The kitchen temperature was 21.3 °C.",      // which figure?
+        "The kitchen temperature averaged 21.4 °C.", // altered digit
+        "The kitchen temperature averaged 24.9 °C.", // the figure of something else
+        "The kitchen temperature averaged 20 °C.",   // rounded too far
         "The kitchen temperature averaged 21.30001 °C.",
         "The kitchen temperature averaged -21.3 °C.",
-        "The kitchen temperature averaged 21.3 %.",                   // another's unit
-        "The kitchen temperature averaged 21.3 °F.",                  // not turned
-        "The kitchen temperature averaged 21.3 blorps.",              // invented unit
+        "The kitchen temperature averaged 21.3 %.",      // another's unit
+        "The kitchen temperature averaged 21.3 °F.",     // not turned
+        "The kitchen temperature averaged 21.3 blorps.", // invented unit
         "The kitchen temperature averaged 21.3 K.",
-        "The kitchen temperature averaged 21.3 °C at 14:20.",         // a mean has no time
-        "The hall humidity averaged 21.3 %.",                         // swapped sensors
-        "The hall temperature averaged 21.3 °C.",                     // no such sensor
+        "The kitchen temperature averaged 21.3 °C at 14:20.", // a mean has no time
+        "The hall humidity averaged 21.3 %.",                 // swapped sensors
+        "The hall temperature averaged 21.3 °C.",             // no such sensor
         "The garage averaged 21.3 °C.",
-        "The kitchen temperature fell by 0.6 °C.",                    // wrong direction
+        "The kitchen temperature fell by 0.6 °C.", // wrong direction
         "The kitchen temperature fell.",
         "The hall humidity rose by 2 %.",
         "The cellar pressure drifted up by 3.1 hPa from 08:00.",
         "The cellar pressure drifted down to 3.1 hPa from 08:00.",
         "The cellar pressure fell by 3.1 hPa.",
-        "The kitchen temperature spiked to 24.9 °C at 14:20.",        // no such anomaly
-        "The hall humidity spiked to 91 % at 14:21.",                 // wrong time
+        "The kitchen temperature spiked to 24.9 °C at 14:20.", // no such anomaly
+        "The hall humidity spiked to 91 % at 14:21.",          // wrong time
         "The hall humidity spiked to 91 % at 2:20 pm.",
         "The hall humidity spiked by 91 %.",
-        "The attic temperature has no readings.",                     // it has some
+        "The attic temperature has no readings.", // it has some
         "The attic temperature has no readings from 02:10.",
         "The attic temperature has no readings from 03:45 to 02:10.",
         "The attic temperature has no readings from 02:10 to 03:40.",
@@ -154,9 +158,12 @@ fn what_the_table_does_not_say_is_refused() {
 
 #[test]
 fn names_are_made_readable() {
-    for (key, name) in
-        [("home/kitchen:temp_1", "home kitchen temp 1"), ("  ", "sensor"), ("42", "sensor 42"), ("a\nAnomalies: none", "a Anomalies none")]
-    {
+    for (key, name) in [
+        ("home/kitchen:temp_1", "home kitchen temp 1"),
+        ("  ", "sensor"),
+        ("42", "sensor 42"),
+        ("a\nAnomalies: none", "a Anomalies none"),
+    ] {
         assert_eq!(readable_name(key), name);
     }
 }

@@ -18,10 +18,22 @@ const MAX_FIELDS: usize = 16_384;
 const MAX_DEPTH: usize = 16;
 
 const TIME_NAMES: &[&str] = &[
-    "timestamp", "time", "datetime", "date_time", "date", "ts", "t", "at", "when", "last_updated", "last_changed", "zeit",
+    "timestamp",
+    "time",
+    "datetime",
+    "date_time",
+    "date",
+    "ts",
+    "t",
+    "at",
+    "when",
+    "last_updated",
+    "last_changed",
+    "zeit",
     "_time",
 ];
-const SENSOR_NAMES: &[&str] = &["sensor", "sensor_id", "entity_id", "name", "id", "topic", "key", "device", "metric", "_field"];
+const SENSOR_NAMES: &[&str] =
+    &["sensor", "sensor_id", "entity_id", "name", "id", "topic", "key", "device", "metric", "_field"];
 const VALUE_NAMES: &[&str] = &["value", "state", "reading", "val", "_value"];
 const UNIT_NAMES: &[&str] = &["unit", "unit_of_measurement", "units"];
 
@@ -109,7 +121,9 @@ pub enum InputError {
     #[error("it is no UTF-8 text ({0})")]
     NotText(&'static str),
     /// No column or key holds a time.
-    #[error("no {0} holds a time that can be read: name it with --set text.time=NAME, and its form with text.time_format")]
+    #[error(
+        "no {0} holds a time that can be read: name it with --set text.time=NAME, and its form with text.time_format"
+    )]
     NoTime(&'static str),
     /// A column that was asked for is not there.
     #[error("there is no column {wanted:?}; there are: {found}")]
@@ -285,7 +299,8 @@ impl LineParser {
         if text.trim().is_empty() || text.starts_with('#') {
             return Ok(());
         }
-        let format = *self.format.get_or_insert(if text.trim_start().starts_with('{') { Format::Json } else { Format::Csv });
+        let format =
+            *self.format.get_or_insert(if text.trim_start().starts_with('{') { Format::Json } else { Format::Csv });
         match format {
             Format::Json => {
                 self.lines += 1;
@@ -429,9 +444,8 @@ impl LineParser {
             return Ok((Layout { delimiter, header, time, single: None, shift: Some(0) }, false));
         }
         let mut header: Vec<Column> = fields.iter().take(MAX_FIELDS).map(|f| column(f)).collect();
-        let place = |names: &[&str]| {
-            names.iter().find_map(|n| header.iter().position(|c| c.key.eq_ignore_ascii_case(n)))
-        };
+        let place =
+            |names: &[&str]| names.iter().find_map(|n| header.iter().position(|c| c.key.eq_ignore_ascii_case(n)));
         let given = |wanted: &str| {
             header.iter().position(|c| c.key == wanted).ok_or_else(|| InputError::NoColumn {
                 wanted: wanted.to_owned(),
@@ -656,7 +670,8 @@ pub fn parse_time(text: &str, format: &str, zone: &TimeZone) -> Option<Moment> {
     if bytes.len() >= 10 && bytes[4] == b'-' {
         // With an offset or a Z it is a point in time, without it is local.
         if bytes.len() > 16
-            && (bytes[bytes.len() - 1].eq_ignore_ascii_case(&b'z') || bytes[16..].iter().any(|b| matches!(b, b'+' | b'-')))
+            && (bytes[bytes.len() - 1].eq_ignore_ascii_case(&b'z')
+                || bytes[16..].iter().any(|b| matches!(b, b'+' | b'-')))
         {
             return text.parse::<jiff::Timestamp>().ok().map(Moment::from);
         }
@@ -724,12 +739,16 @@ pub fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 mod tests {
     use super::*;
 
-    fn read_with(text: &[u8], options: &TextOptions) -> Result<(Vec<(String, String, i64, f64)>, Rejected), InputError> {
+    /// Key, unit, seconds since 1970, value.
+    type Found = (String, String, i64, f64);
+
+    fn read_with(text: &[u8], options: &TextOptions) -> Result<(Vec<Found>, Rejected), InputError> {
         let mut parser = LineParser::new(options, TimeZone::get("Europe/Berlin").unwrap(), "cellar")?;
         let mut cutter = LineCutter::default();
         let mut found = Vec::new();
         let mut line = |line: &[u8]| {
-            parser.line(line, &mut |key, unit, at, v| found.push((key.to_owned(), unit.to_owned(), at.0 / 1_000_000, v)))
+            parser
+                .line(line, &mut |key, unit, at, v| found.push((key.to_owned(), unit.to_owned(), at.0 / 1_000_000, v)))
         };
         cutter.push(text, &mut line)?;
         cutter.end(&mut line)?;
@@ -739,7 +758,7 @@ mod tests {
         Ok((found, rejected))
     }
 
-    fn read(text: &str) -> Vec<(String, String, i64, f64)> {
+    fn read(text: &str) -> Vec<Found> {
         read_with(text.as_bytes(), &TextOptions::default()).unwrap().0
     }
 
@@ -750,7 +769,7 @@ mod tests {
     /// 2026-11-20 12:00 in Berlin.
     const NOON: i64 = 1_795_172_400;
 
-    fn is(found: &[(String, String, i64, f64)], wanted: &[(&str, &str, i64, f64)]) {
+    fn is(found: &[Found], wanted: &[(&str, &str, i64, f64)]) {
         let found: Vec<_> = found.iter().map(|(k, u, t, v)| (k.as_str(), u.as_str(), *t, *v)).collect();
         assert_eq!(found, wanted);
     }
@@ -761,17 +780,11 @@ mod tests {
             &read("time,kitchen (°C),hall [%]\n2026-11-20 12:00:00,21.5,45\n"),
             &[("kitchen", "°C", NOON, 21.5), ("hall", "%", NOON, 45.0)],
         );
-        is(
-            &read("sensor;value;unit;timestamp\nhall;21,5;°C;2026-11-20T11:00:00Z\n"),
-            &[("hall", "°C", NOON, 21.5)],
-        );
+        is(&read("sensor;value;unit;timestamp\nhall;21,5;°C;2026-11-20T11:00:00Z\n"), &[("hall", "°C", NOON, 21.5)]);
         is(&read("timestamp,value\n2026-11-20 12:00,4\n"), &[("cellar", "", NOON, 4.0)]);
         is(&read("1795172400\t4\n1795172401\t5"), &[("cellar", "", NOON, 4.0), ("cellar", "", NOON + 1, 5.0)]);
         // As R writes it: the rows have a name that the header lacks.
-        is(
-            &read("\"date\",\"Temp\"\n\"1\",\"2026-11-20 12:00:00\",23.7\n"),
-            &[("Temp", "", NOON, 23.7)],
-        );
+        is(&read("\"date\",\"Temp\"\n\"1\",\"2026-11-20 12:00:00\",23.7\n"), &[("Temp", "", NOON, 23.7)]);
     }
 
     #[test]
@@ -881,7 +894,8 @@ mod tests {
     #[test]
     fn paths_into_json_are_followed() {
         let value: Value = serde_json::from_str(r#"{"a":{"b":[{"c":5}]},"x.y":7}"#).unwrap();
-        for (path, found) in [("a.b[0].c", Some(5)), ("$.a.b[0].c", Some(5)), ("x.y", Some(7)), ("a.b[1].c", None), ("a.[", None)]
+        for (path, found) in
+            [("a.b[0].c", Some(5)), ("$.a.b[0].c", Some(5)), ("x.y", Some(7)), ("a.b[1].c", None), ("a.[", None)]
         {
             assert_eq!(lookup(&value, path).and_then(Value::as_i64), found, "{path}");
         }

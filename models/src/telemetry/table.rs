@@ -334,7 +334,9 @@ impl Clock<'_> {
 
     fn note(&self, anomaly: &Anomaly, digits: &Digits) -> Option<NoteKind> {
         Some(match *anomaly {
-            Anomaly::Spike { value, at, .. } => NoteKind::Spike(Extreme { value: digits.value(value), at: self.time(at) }),
+            Anomaly::Spike { value, at, .. } => {
+                NoteKind::Spike(Extreme { value: digits.value(value), at: self.time(at) })
+            }
             Anomaly::Gap { span } => NoteKind::Gap(self.times(span)),
             Anomaly::Drift { by, from, .. } => {
                 let figure = digits.difference(by.abs());

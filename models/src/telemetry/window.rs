@@ -100,7 +100,9 @@ impl WindowPlan {
     /// If windows would leave time out between them, or more than 96 would be open at once.
     pub fn new(length: Length, every: Length, zone: TimeZone) -> Result<WindowPlan, String> {
         if every.seconds() > length.seconds() {
-            return Err(format!("windows of {length} each {every} leave readings out: make them as long as that at least"));
+            return Err(format!(
+                "windows of {length} each {every} leave readings out: make them as long as that at least"
+            ));
         }
         if length.seconds() / every.seconds() > 96.0 {
             return Err(format!("windows of {length} each {every}: more than 96 would be open at once"));
@@ -207,7 +209,8 @@ mod tests {
     #[test]
     fn a_day_has_23_or_25_hours_when_the_clocks_change() {
         let days = plan("1d", "1d", "Europe/Berlin");
-        for (noon, hours) in [("2026-03-29T10:00:00Z", 23.0), ("2026-10-25T10:00:00Z", 25.0), ("2026-11-20T10:00:00Z", 24.0)]
+        for (noon, hours) in
+            [("2026-03-29T10:00:00Z", 23.0), ("2026-10-25T10:00:00Z", 25.0), ("2026-11-20T10:00:00Z", 24.0)]
         {
             let [day] = days.windows_at(at(noon))[..] else { panic!() };
             assert_eq!(day.seconds() / 3600.0, hours, "{noon}");
@@ -248,9 +251,12 @@ mod tests {
 
     #[test]
     fn lengths_are_read_as_people_write_them_and_others_refused() {
-        for (text, length) in
-            [("90s", Length::Seconds(90)), ("15m", Length::Seconds(900)), ("24h", Length::Days(1)), ("2w", Length::Days(14))]
-        {
+        for (text, length) in [
+            ("90s", Length::Seconds(90)),
+            ("15m", Length::Seconds(900)),
+            ("24h", Length::Days(1)),
+            ("2w", Length::Days(14)),
+        ] {
             assert_eq!(text.parse::<Length>().unwrap(), length);
         }
         for text in ["", "1", "h", "0h", "-1h", "36h", "1y", "99999999999h", "400d", "1.5h"] {

@@ -354,9 +354,8 @@ impl Windows {
         let span = window.span;
         let day_before = plan.day_before(span.from);
         let midnight_part = part_of_day(&plan, span.from);
-        let part = move |at: Moment| {
-            (midnight_part + (at.seconds_since(span.from) / 900.0).max(0.0) as usize) % DAY_PARTS
-        };
+        let part =
+            move |at: Moment| (midnight_part + (at.seconds_since(span.from) / 900.0).max(0.0) as usize) % DAY_PARTS;
         let tumbling = plan.length() == plan.every();
         let mut sensors = Vec::with_capacity(self.memories.len());
         for (i, memory) in self.memories.iter_mut().enumerate() {
@@ -378,7 +377,8 @@ impl Windows {
             let usual_pause = memory.traits.every_seconds.or_else(|| tally.usual_pause()).or(memory.usual_pause);
             let profile: Option<(&DayProfile, &dyn Fn(Moment) -> usize)> = Some((&memory.profile, &part));
             let anomalies = anomaly::find(&tally, end, usual_pause, profile, &self.options.anomalies);
-            let mean_of = |wanted: &dyn Fn(&PastMean) -> bool| memory.past.iter().rev().find(|p| wanted(p)).map(|p| p.mean);
+            let mean_of =
+                |wanted: &dyn Fn(&PastMean) -> bool| memory.past.iter().rev().find(|p| wanted(p)).map(|p| p.mean);
             let change = mean_of(&|p| p.span.to == span.from).map(|m| statistics.mean - m);
             let change_from_day_before = mean_of(&|p| p.span.from == day_before).map(|m| statistics.mean - m);
             if !cut_short {
