@@ -304,10 +304,8 @@ pub fn run(
         }
     }
     drop((to_tell, deliveries));
-    if outcome.is_err() {
-        // The source may wait for readings that nobody will hear of any more; the process ends with it.
-        return outcome;
-    }
+    // The source may wait for readings that nobody will hear of any more; the process ends with it.
+    outcome?;
     let ended = source_result.recv_timeout(Duration::from_secs(5)).unwrap_or(Ok(()));
     for thread in threads {
         let _ = thread.join();
