@@ -26,8 +26,7 @@ const BLOCK: usize = 64 << 10;
 const RECEIVE_MAXIMUM: u16 = 10_000;
 
 /// Which protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "WrittenVersion")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Version {
     /// 3.1.1.
     #[serde(rename = "3.1.1")]
@@ -37,26 +36,20 @@ pub enum Version {
     V5,
 }
 
-/// A version as people write it: with quotation marks or without.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WrittenVersion {
-    Number(i64),
-    Text(String),
-}
-
-impl TryFrom<WrittenVersion> for Version {
-    type Error = String;
-
-    fn try_from(written: WrittenVersion) -> Result<Version, String> {
-        let text = match written {
-            WrittenVersion::Number(number) => number.to_string(),
-            WrittenVersion::Text(text) => text,
-        };
-        match text.as_str() {
-            "3.1.1" => Ok(Version::V3),
-            "5" | "5.0" => Ok(Version::V5),
-            _ => Err(format!("unknown MQTT version {text:?}; \"3.1.1\" and \"5\" are spoken")),
+impl<'de> Deserialize<'de> for Version {
+    /// "3.1.1", "5", or the number 5, as people write it.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(i64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer) {
+            Ok(Written::Number(5)) => Ok(Version::V5),
+            Ok(Written::Text(text)) if text == "5" => Ok(Version::V5),
+            Ok(Written::Text(text)) if text == "3.1.1" => Ok(Version::V3),
+            _ => Err(serde::de::Error::custom("the version of MQTT must be \"3.1.1\" or \"5\"")),
         }
     }
 }

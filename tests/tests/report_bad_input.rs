@@ -156,7 +156,7 @@ fn text_without_any_time_and_no_text_at_all_are_refused() {
     run(&["report", "--input", "/nowhere.csv"]).assert_fails(1, &["/nowhere.csv"]);
     run(&["report", "--input", arg(folder.path())]).assert_fails(1, &["folder"]);
     run(&["report", "--input", "http://x/y.csv"]).assert_fails(2, &["mqtt://"]);
-    run(&["report", "--input", "x.csv", "--output", "x.pdf"]).assert_fails(2, &[".html"]);
+    run(&["report", "--input", "-", "--output", "x.pdf"]).assert_fails(2, &[".html"]);
     run(&["report", "--input", "x.csv", "--window", "fortnight"]).assert_fails(2, &["fortnight", "1h"]);
 }
 

@@ -532,7 +532,8 @@ impl Reader<'_> {
         let before = std::mem::replace(&mut self.clause.previous_word, word.to_owned());
         match word {
             "nothing" if next_word == "unusual" => {
-                if !self.table.notes().is_empty() {
+                let has_readings = self.table.rows().iter().any(|r| r.figures.is_some());
+                if !self.table.notes().is_empty() || !has_readings {
                     return Err(Violation::Claim("nothing unusual"));
                 }
                 self.told.nothing_unusual = true;

@@ -739,7 +739,7 @@ pub fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
 mod tests {
     use super::*;
 
-    /// Key, unit, second and value of a reading.
+    /// Key, unit, seconds since 1970, value.
     type Found = (String, String, i64, f64);
 
     fn read_with(text: &[u8], options: &TextOptions) -> Result<(Vec<Found>, Rejected), InputError> {
@@ -758,7 +758,7 @@ mod tests {
         Ok((found, rejected))
     }
 
-    fn read(text: &str) -> Vec<(String, String, i64, f64)> {
+    fn read(text: &str) -> Vec<Found> {
         read_with(text.as_bytes(), &TextOptions::default()).unwrap().0
     }
 
@@ -769,7 +769,7 @@ mod tests {
     /// 2026-11-20 12:00 in Berlin.
     const NOON: i64 = 1_795_172_400;
 
-    fn is(found: &[(String, String, i64, f64)], wanted: &[(&str, &str, i64, f64)]) {
+    fn is(found: &[Found], wanted: &[(&str, &str, i64, f64)]) {
         let found: Vec<_> = found.iter().map(|(k, u, t, v)| (k.as_str(), u.as_str(), *t, *v)).collect();
         assert_eq!(found, wanted);
     }

@@ -24,7 +24,8 @@ pub enum Topic {
 /// What a report of this table has to tell, in order: its first anomalies, then its first sensors; two to five sentences.
 pub fn topics(table: &Table) -> Vec<Topic> {
     let mut topics: Vec<Topic> = (0..table.notes().len().min(MAX_ANOMALY_SENTENCES)).map(Topic::Note).collect();
-    if topics.is_empty() {
+    // Of a window without any reading nobody can say that it was as usual.
+    if topics.is_empty() && table.rows().iter().any(|r| r.figures.is_some()) {
         topics.push(Topic::NothingUnusual);
     }
     topics.extend((0..table.rows().len().min(SENSOR_SENTENCES)).map(Topic::Row));

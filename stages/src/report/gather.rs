@@ -27,6 +27,9 @@ pub enum AtEnd {
     Leave,
 }
 
+/// Hands over stored readings from a moment on, in the order of time.
+pub type ReadBack<'a> = dyn FnMut(Moment, &mut dyn FnMut(Reading)) -> anyhow::Result<()> + 'a;
+
 /// The stage.
 pub struct Gather {
     windows: Windows,
@@ -44,9 +47,6 @@ pub struct Gather {
     /// Windows that the readings of an earlier run have closed.
     resumed: Vec<ClosedWindow>,
 }
-
-/// Hands over the readings from a moment on, in the order of time.
-pub type ReadFrom<'a> = dyn FnMut(Moment, &mut dyn FnMut(Reading)) -> anyhow::Result<()> + 'a;
 
 impl Gather {
     /// Without any reading yet. `live` when readings come as they are taken.
@@ -75,7 +75,7 @@ impl Gather {
         &mut self,
         sensors: Vec<SensorTraits>,
         reported: Option<Moment>,
-        read: &mut ReadFrom<'_>,
+        read: &mut ReadBack<'_>,
     ) -> anyhow::Result<()> {
         for traits in sensors {
             self.windows.add_sensor(traits.clone());
