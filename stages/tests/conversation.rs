@@ -55,7 +55,7 @@ const HOME: &str = r#"{"rooms": {"kitchen": {"temperature_c": 21.5, "light": "of
   "doors": {"front door": "locked"}, "devices": {"coffee machine": "off"}}"#;
 
 #[test]
-fn a_tool_that_changes_the_home_does_not_make_the_history_be_read_again() {
+fn what_follows_a_home_that_a_tool_has_changed_is_read_again() {
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home.json");
     std::fs::write(&home, HOME).unwrap();
@@ -67,9 +67,10 @@ fn a_tool_that_changes_the_home_does_not_make_the_history_be_read_again() {
     eprintln!("{:?} {:?}", replied.reply, replied.tokens);
     assert_eq!(replied.tools.len(), 1, "{:?}", replied.reply);
     assert!(std::fs::read_to_string(&home).unwrap().contains("on"));
-    // Two rounds: the question, then the changed home and the tool's result. The history is moved, not computed.
-    assert!(replied.tokens.moved >= 60, "{:?}", replied.tokens);
-    assert!(replied.tokens.prefilled < 110, "{:?}", replied.tokens);
+    // Two rounds: the question, then the changed home, with all that follows it, and the tool's result. Nothing that was read
+    // beside the old home is moved: it would remember it.
+    assert_eq!(replied.tokens.moved, 0, "{:?}", replied.tokens);
+    assert!((60..250).contains(&replied.tokens.prefilled), "{:?}", replied.tokens);
 }
 
 #[test]

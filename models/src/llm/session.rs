@@ -167,11 +167,11 @@ impl Session {
         self.prompt_with(tokens, None, go_on)
     }
 
-    /// As [`prompt`](Self::prompt), and where tokens stand in the cache at another place, at least `least` in a row, they are
-    /// moved to their new one instead of being computed again: what follows a dropped turn or a changed line of the system
-    /// message. Their keys are turned to the new positions, which is exact; what they had taken in of the text before them
-    /// stays as it was, which is the approximation that makes this cheap. When it is stopped early, what was to be moved is
-    /// lost.
+    /// As [`prompt`](Self::prompt), and where something has been dropped from the middle, what followed it, at least `least`
+    /// tokens in a row, is moved to its new place instead of being computed again. The keys are turned to the new positions,
+    /// which is exact; what the tokens had taken in of the text before them stays as it was, which is the approximation that
+    /// makes this cheap. What follows a *changed* text is computed: it must not remember what no longer holds. When it is
+    /// stopped early, what was to be moved is lost.
     ///
     /// # Errors
     /// As [`prompt`](Self::prompt).
@@ -203,7 +203,9 @@ impl Session {
             shared.min(tokens.len() - 1)
         };
         let mut prefill = Prefill { reused, ..Prefill::default() };
-        let run = least.and_then(|least| longest_run(&self.tokens[reused..], &tokens[reused..tokens.len() - 1], least));
+        let run = least
+            .and_then(|least| longest_run(&self.tokens[reused..], &tokens[reused..tokens.len() - 1], least))
+            .filter(|run| run.wanted == 0);
         match run {
             Some(Run { held, wanted, len }) => {
                 let (from, to) = (reused + held, reused + wanted);

@@ -233,7 +233,12 @@ mod tests {
         let url = format!("http://{}/mjpeg", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 1024]);
+            // All of the request: what is left unread when a socket closes breaks the connection for the reader.
+            let mut request = Vec::new();
+            let mut byte = [0];
+            while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n == 1) {
+                request.extend(byte);
+            }
             for piece in pieces {
                 let _ = stream.write_all(&piece);
                 let _ = stream.flush();
