@@ -9,7 +9,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use nearfield_kernels::{
-    Activations, Attention, Format, KvFormat, KvStore, Level, Matrix, Pool, Product, attend, multiply,
+    Activations, Attention, Format, KvFormat, KvStore, Level, Matrix, Pool, Product, attend, multiply, strip_bytes,
+    to_strips,
 };
 
 fn main() {
@@ -37,6 +38,16 @@ fn main() {
             .collect();
         bytes.iter_mut().for_each(|byte| *byte &= 0x3b);
         let Ok(weights) = Matrix::new(format, &bytes, rows, columns) else { continue };
+        let mut in_strips = vec![0; strip_bytes(format, rows, columns).unwrap_or(0)];
+        let in_rows = std::env::var_os("ROW_BY_ROW").is_some();
+        let before = Instant::now();
+        let weights = if in_strips.is_empty() || in_rows || !level.prefers_strips(format) {
+            weights
+        } else {
+            to_strips(&pool, &weights, &mut in_strips);
+            println!("{format}: {:.2} GB/s into strips", bytes.len() as f64 / before.elapsed().as_secs_f64() / 1e9);
+            Matrix::of_strips(format, &in_strips, rows, columns).expect("just laid out")
+        };
         let mut line = format!("{:8}", format.name());
         for tokens in [1, 8, 64] {
             let x: Vec<f32> = (0..tokens * columns).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0).collect();

@@ -9,12 +9,15 @@
 //! As in the AVX2 kernels, loops run over indices, since closures would be compiled without these instructions.
 #![allow(clippy::needless_range_loop)]
 
+pub(crate) mod strips;
+
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use crate::activations::Row;
 use crate::avx2::{self, Bf16, Blocks, F16, F32, Floats, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0};
 use crate::format::Format;
+use crate::strips::STRIP_ROWS;
 
 /// Rows in a panel: two registers of lanes.
 pub(crate) const ROWS: usize = 32;
@@ -61,12 +64,51 @@ pub(crate) unsafe fn multiply_panel<'x>(
             Format::F32 => panel_floats::<F32>(rows, columns, x, sums),
             Format::F16 => panel_floats::<F16>(rows, columns, x, sums),
             Format::Bf16 => panel_floats::<Bf16>(rows, columns, x, sums),
-            Format::Q8_0 => panel_blocks::<Q8_0>(rows, columns, x, sums),
-            Format::Q4_0 => panel_blocks::<Q4_0>(rows, columns, x, sums),
-            Format::Q5_0 => panel_blocks::<Q5_0>(rows, columns, x, sums),
-            Format::Q4K => panel_blocks::<Q4K>(rows, columns, x, sums),
-            Format::Q5K => panel_blocks::<Q5K>(rows, columns, x, sums),
-            Format::Q6K => panel_blocks::<Q6K>(rows, columns, x, sums),
+            Format::Q8_0 => {
+                panel_blocks::<Q8_0>(&|to, first, blocks| fill::<Q8_0>(to, rows, first, blocks), columns, x, sums)
+            }
+            Format::Q4_0 => {
+                panel_blocks::<Q4_0>(&|to, first, blocks| fill::<Q4_0>(to, rows, first, blocks), columns, x, sums)
+            }
+            Format::Q5_0 => {
+                panel_blocks::<Q5_0>(&|to, first, blocks| fill::<Q5_0>(to, rows, first, blocks), columns, x, sums)
+            }
+            Format::Q4K => {
+                panel_blocks::<Q4K>(&|to, first, blocks| fill::<Q4K>(to, rows, first, blocks), columns, x, sums)
+            }
+            Format::Q5K => {
+                panel_blocks::<Q5K>(&|to, first, blocks| fill::<Q5K>(to, rows, first, blocks), columns, x, sums)
+            }
+            Format::Q6K => {
+                panel_blocks::<Q6K>(&|to, first, blocks| fill::<Q6K>(to, rows, first, blocks), columns, x, sums)
+            }
+        }
+    }
+}
+
+/// As [`multiply_panel`], with 32 rows in two strips.
+///
+/// # Safety
+/// The processor has this level. Each of `strips` is a whole strip of `format` with `columns` weights a row, and `x` gives rows
+/// of activations as wide, whose quantized values have had 128 added.
+pub(crate) unsafe fn multiply_strips<'x>(
+    format: Format,
+    strips: [&[u8]; ROWS / STRIP_ROWS],
+    columns: usize,
+    x: &dyn Fn(usize) -> Row<'x>,
+    sums: &mut [[f32; ROWS]],
+) {
+    // SAFETY: the caller's promises are those of each kernel.
+    unsafe {
+        let fill =
+            |panel: *mut PanelBlock, first: usize, blocks: usize| strips::fill(format, panel, strips, first, blocks);
+        match format {
+            Format::Q8_0 => panel_blocks::<Q8_0>(&fill, columns, x, sums),
+            Format::Q4_0 => panel_blocks::<Q4_0>(&fill, columns, x, sums),
+            Format::Q4K => panel_blocks::<Q4K>(&fill, columns, x, sums),
+            Format::Q5K => panel_blocks::<Q5K>(&fill, columns, x, sums),
+            Format::Q6K => panel_blocks::<Q6K>(&fill, columns, x, sums),
+            _ => unreachable!("this format has no strips"),
         }
     }
 }
@@ -661,7 +703,7 @@ struct PanelBlock {
 /// As for [`multiply_panel`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn panel_blocks<'x, B: Groups>(
-    rows: &[&[u8]; ROWS],
+    fill: &dyn Fn(*mut PanelBlock, usize, usize),
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -673,7 +715,7 @@ unsafe fn panel_blocks<'x, B: Groups>(
         // SAFETY: the rows hold the blocks of these columns; what `fill` writes of the panel is what the kernel reads.
         unsafe {
             let blocks = (&raw mut (*panel.as_mut_ptr()).blocks).cast::<PanelBlock>();
-            fill::<B>(blocks, rows, column / 32, width / 32);
+            fill(blocks, column / 32, width / 32);
             let mut token = 0;
             while token + TOKENS_AT_ONCE <= sums.len() {
                 let x = |i| x(token + i);

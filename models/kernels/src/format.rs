@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::strips::{STRIP_ROWS, strip_bytes};
+
 /// A storage format with kernels. The layouts are those of the GGUF specification's tensor types of the same names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -84,14 +86,16 @@ impl fmt::Display for Format {
     }
 }
 
-/// A matrix of weights, row-major, in one of the formats; its length is checked when it is made, so kernels need not.
+/// A matrix of weights in one of the formats, row by row as in a file or in strips of rows; its length is checked when it is
+/// made, so kernels need not.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a> {
     pub(crate) format: Format,
-    pub(crate) bytes: &'a [u8], // [rows, row_bytes]
+    pub(crate) bytes: &'a [u8], // [rows, row_bytes], or strips
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    pub(crate) row_bytes: usize,
+    pub(crate) row_bytes: usize, // of the file's layout
+    pub(crate) in_strips: bool,
 }
 
 /// Bytes that cannot be a matrix of the stated shape.
@@ -144,7 +148,20 @@ impl<'a> Matrix<'a> {
         if expected != bytes.len() {
             return Err(MatrixError::Length { expected, found: bytes.len() });
         }
-        Ok(Matrix { format, bytes, rows, columns, row_bytes })
+        Ok(Matrix { format, bytes, rows, columns, row_bytes, in_strips: false })
+    }
+
+    /// A view of `bytes` as `rows` rows of `columns` weights that [`to_strips`](crate::to_strips) has laid out.
+    ///
+    /// # Errors
+    /// The format has no strips, the columns do not fill whole blocks, or the length is another.
+    pub fn of_strips(format: Format, bytes: &'a [u8], rows: usize, columns: usize) -> Result<Matrix<'a>, MatrixError> {
+        let expected = strip_bytes(format, rows, columns).ok_or(MatrixError::Columns { format, columns })?;
+        let row_bytes = format.row_bytes(columns).ok_or(MatrixError::Columns { format, columns })?;
+        if expected != bytes.len() {
+            return Err(MatrixError::Length { expected, found: bytes.len() });
+        }
+        Ok(Matrix { format, bytes, rows, columns, row_bytes, in_strips: true })
     }
 
     /// How many rows (outputs).
@@ -162,7 +179,13 @@ impl<'a> Matrix<'a> {
         self.format
     }
 
-    /// The bytes of one row.
+    /// The bytes of one strip.
+    pub(crate) fn strip(&self, index: usize) -> &'a [u8] {
+        let each = self.bytes.len() / self.rows.div_ceil(STRIP_ROWS);
+        &self.bytes[index * each..][..each]
+    }
+
+    /// The bytes of one row, where rows stand by themselves.
     pub(crate) fn row(&self, index: usize) -> &'a [u8] {
         &self.bytes[index * self.row_bytes..][..self.row_bytes]
     }
@@ -173,6 +196,11 @@ impl<'a> Matrix<'a> {
     /// `index` is not a row, or `out` has another length.
     pub fn read_row(&self, index: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.columns, "one float for each column");
-        crate::scalar::dequantize(self.format, self.row(index), out);
+        if self.in_strips {
+            let strip = self.strip(index / STRIP_ROWS);
+            crate::scalar::dequantize_blocks(out, |b| crate::strips::unpack(self.format, strip, index % STRIP_ROWS, b));
+        } else {
+            crate::scalar::dequantize(self.format, self.row(index), out);
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::format::Format;
+
 /// Proof that this processor has the instructions of one kernel set. There is no way to make one but to detect it, which
 /// is what the `unsafe` calls behind the dispatch rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +108,15 @@ impl Level {
             .into_iter()
             .find(|level| level.name().eq_ignore_ascii_case(name))
             .ok_or_else(|| UnknownLevel { asked: name.to_owned() })
+    }
+
+    /// True where products with one token run faster on a matrix of this format in strips than row by row.
+    pub fn prefers_strips(self, format: Format) -> bool {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => matches!(format, Format::Q4_0 | Format::Q8_0 | Format::Q4K | Format::Q5K | Format::Q6K),
+            _ => false,
+        }
     }
 
     /// `scalar`, `avx2`, `avx512`, `neon`, `neon-dotprod`, `neon-i8mm`.

@@ -22,6 +22,7 @@ mod panel;
 mod pool;
 mod product;
 mod scalar;
+mod strips;
 mod vector;
 
 pub use activations::Activations;
@@ -30,4 +31,5 @@ pub use format::{Format, Matrix, MatrixError};
 pub use level::{Level, UnknownLevel};
 pub use pool::Pool;
 pub use product::{Product, multiply, read_bandwidth};
+pub use strips::{STRIP_ROWS, strip_bytes, to_strips};
 pub use vector::{add, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};

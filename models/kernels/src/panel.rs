@@ -7,6 +7,8 @@ use std::ops::Range;
 use crate::activations::Row;
 use crate::format::Matrix;
 use crate::level::{Level, Set};
+#[cfg(target_arch = "x86_64")]
+use crate::strips::STRIP_ROWS;
 
 /// With fewer tokens than this, unpacking costs more than it saves.
 pub(crate) const FEWEST_TOKENS: usize = 6;
@@ -14,14 +16,15 @@ pub(crate) const FEWEST_TOKENS: usize = 6;
 /// Tokens whose sums are kept at a time.
 const TOKENS: usize = 128;
 
-/// Rows in a panel of this level; `None` where it has no panels.
-pub(crate) fn rows(level: Level) -> Option<usize> {
+/// Rows in a panel of this level; `None` where it has no panels for this layout.
+pub(crate) fn rows(level: Level, in_strips: bool) -> Option<usize> {
     match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => Some(crate::avx512::ROWS),
+        _ if in_strips => None,
         Set::Scalar => None,
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => Some(crate::avx2::ROWS),
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => Some(crate::avx512::ROWS),
         #[cfg(target_arch = "aarch64")]
         Set::Neon | Set::NeonDotprod | Set::NeonI8mm => Some(crate::neon::ROWS),
     }
@@ -40,58 +43,85 @@ pub(crate) fn multiply<'x>(
     match level.0 {
         Set::Scalar => unreachable!("the scalar level has no panels"),
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => by_tokens::<{ crate::avx2::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
-            let x = |token| x(first + token);
-            // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
-            unsafe { crate::avx2::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
-        }),
+        Set::Avx2 => {
+            let bytes = rows_of::<{ crate::avx2::ROWS }>(weights, &rows);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
+                unsafe { crate::avx2::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
+            })
+        }
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => by_tokens::<{ crate::avx512::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
-            let x = |token| x(first + token);
-            // SAFETY: the level is proof of its instructions; the lengths agree, as above, and the activations were
-            // quantized for panels of this level.
-            unsafe { crate::avx512::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
-        }),
+        Set::Avx512 if weights.in_strips => {
+            let last = weights.rows.div_ceil(STRIP_ROWS) - 1;
+            let strips = std::array::from_fn(|i| weights.strip((rows.start / STRIP_ROWS + i).min(last)));
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: as below.
+                unsafe { crate::avx512::multiply_strips(weights.format, strips, weights.columns, &x, sums) }
+            })
+        }
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => {
+            let bytes = rows_of::<{ crate::avx512::ROWS }>(weights, &rows);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: the level is proof of its instructions; the lengths agree, as above, and the activations were
+                // quantized for panels of this level.
+                unsafe { crate::avx512::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
+            })
+        }
         #[cfg(target_arch = "aarch64")]
-        Set::Neon => by_tokens::<{ crate::neon::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
-            let x = |token| x(first + token);
-            // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-            unsafe { crate::neon::plain::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
-        }),
+        Set::Neon => {
+            let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+                unsafe { crate::neon::plain::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
+            })
+        }
         #[cfg(target_arch = "aarch64")]
-        Set::NeonDotprod => by_tokens::<{ crate::neon::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
-            let x = |token| x(first + token);
-            // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-            unsafe { crate::neon::dotprod::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
-        }),
+        Set::NeonDotprod => {
+            let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+                unsafe { crate::neon::dotprod::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
+            })
+        }
         #[cfg(target_arch = "aarch64")]
-        Set::NeonI8mm => by_tokens::<{ crate::neon::ROWS }>(weights, rows, tokens, write, &|first, bytes, sums| {
-            let x = |token| x(first + token);
-            // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-            unsafe { crate::neon::i8mm::multiply_panel(weights.format, bytes, weights.columns, &x, sums) }
-        }),
+        Set::NeonI8mm => {
+            let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+                unsafe { crate::neon::i8mm::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
+            })
+        }
     }
 }
 
-/// What a level does with the first token of a run, the bytes of a panel's rows, and the sums of each token.
-type Kernel<'k, const ROWS: usize> = &'k dyn Fn(usize, &[&[u8]; ROWS], &mut [[f32; ROWS]]);
+/// The bytes of a panel's rows. The last panel may be short: its empty places repeat the last row and are not written.
+fn rows_of<'w, const ROWS: usize>(weights: &Matrix<'w>, rows: &Range<usize>) -> [&'w [u8]; ROWS] {
+    std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1)))
+}
+
+/// What a level does with the first token of a run, and the sums of each token.
+type Kernel<'k, const ROWS: usize> = &'k dyn Fn(usize, &mut [[f32; ROWS]]);
 
 /// Runs a panel of `ROWS` rows over all tokens, some at a time.
 fn by_tokens<const ROWS: usize>(
-    weights: &Matrix<'_>,
-    rows: Range<usize>,
+    rows: &Range<usize>,
     tokens: usize,
     write: &mut dyn FnMut(usize, &[f32]),
     kernel: Kernel<'_, ROWS>,
 ) {
-    assert!(!rows.is_empty() && rows.len() <= ROWS && rows.end <= weights.rows, "a panel holds one to {ROWS} rows");
-    // The last panel may be short: its empty places repeat the last row and are not written.
-    let bytes: [&[u8]; ROWS] = std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1)));
+    assert!(!rows.is_empty() && rows.len() <= ROWS, "a panel holds one to {ROWS} rows");
     let mut first = 0;
     while first < tokens {
         let count = (tokens - first).min(TOKENS);
         let mut sums = [[0f32; ROWS]; TOKENS];
-        kernel(first, &bytes, &mut sums[..count]);
+        kernel(first, &mut sums[..count]);
         for (token, sums) in sums[..count].iter().enumerate() {
             write(first + token, &sums[..rows.len()]);
         }

@@ -9,6 +9,7 @@ use crate::activations::{Activations, Row};
 use crate::format::{Format, Matrix};
 use crate::level::{Level, Set};
 use crate::pool::Pool;
+use crate::strips::STRIP_ROWS;
 use crate::{panel, scalar};
 
 /// One product to compute: `out[t, r] = sum over c of x[t, c] * weights[r, c]`.
@@ -34,7 +35,8 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     };
     assert!(columns > 0 && x.len().is_multiple_of(columns), "whole rows of activations");
     let tokens = x.len() / columns;
-    let in_panels = tokens >= panel::FEWEST_TOKENS && panel::rows(level).is_some();
+    let with_panels = |product: &Product<'_>| panel::rows(level, product.weights.in_strips).is_some();
+    let in_panels = tokens >= panel::FEWEST_TOKENS && products.iter().all(with_panels);
     if products.iter().any(|product| product.weights.format.is_quantized()) {
         scratch.quantize(level, pool, x, columns, in_panels);
     }
@@ -45,11 +47,12 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     };
     // Splits a product into (rows of a task, tasks).
     let split = |weights: &Matrix<'_>| {
-        let rows_each = if let Some(rows) = panel::rows(level).filter(|_| in_panels) {
+        let rows_each = if let Some(rows) = panel::rows(level, weights.in_strips).filter(|_| in_panels) {
             rows
         } else {
             let by_bytes = TASK_BYTES / weights.row_bytes.max(1);
-            by_bytes.min(weights.rows.div_ceil(4 * pool.threads())).max(4).next_multiple_of(4)
+            let whole = if weights.in_strips { STRIP_ROWS } else { 4 };
+            by_bytes.min(weights.rows.div_ceil(4 * pool.threads())).max(1).next_multiple_of(whole)
         };
         (rows_each, weights.rows.div_ceil(rows_each))
     };
@@ -78,6 +81,16 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
                             .copy_from_slice(values);
                     },
                 );
+            } else if weights.in_strips {
+                for strip in rows.start / STRIP_ROWS..rows.end.div_ceil(STRIP_ROWS) {
+                    let count = STRIP_ROWS.min(rows.end - strip * STRIP_ROWS);
+                    for token in 0..tokens {
+                        let dots = strip_dots(level, weights.format, weights.strip(strip), row(weights, token));
+                        let place = token * weights.rows + strip * STRIP_ROWS;
+                        // SAFETY: these rows of the output belong to this task alone.
+                        unsafe { shared.out(index, place, count) }.copy_from_slice(&dots[..count]);
+                    }
+                }
             } else {
                 let mut r = rows.start;
                 while r < rows.end {
@@ -120,6 +133,17 @@ fn dots<const R: usize>(level: Level, format: Format, weights: [&[u8]; R], x: Ro
         #[cfg(target_arch = "aarch64")]
         // SAFETY: the level is proof of its instructions; the lengths agree, as above.
         Set::NeonI8mm => weights.map(|weights| unsafe { crate::neon::i8mm::dot(format, weights, x) }),
+    }
+}
+
+/// A strip of rows of weights times one row of activations.
+#[inline]
+fn strip_dots(level: Level, format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
+    match level.0 {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is proof of its instructions; `Matrix` and `Activations` have made the lengths agree.
+        Set::Avx512 => unsafe { crate::avx512::strips::dot(format, strip, x) },
+        _ => scalar::dot_strip(format, strip, x),
     }
 }
 

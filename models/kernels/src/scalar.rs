@@ -5,6 +5,7 @@ use half::{bf16, f16};
 
 use crate::activations::Row;
 use crate::format::Format;
+use crate::strips::{self, STRIP_ROWS};
 use crate::vector::half_to_float;
 
 /// 32 consecutive weights: `w[i] = scales[i / 16] * values[i] - minima[i / 16]`.
@@ -113,8 +114,13 @@ pub(crate) fn dequantize(format: Format, row: &[u8], out: &mut [f32]) {
         }
         return;
     }
+    dequantize_blocks(out, |index| unpack(format, row, index));
+}
+
+/// Writes a row as floats that has its blocks of 32 from `block`.
+pub(crate) fn dequantize_blocks(out: &mut [f32], block: impl Fn(usize) -> Block) {
     for (index, out) in out.chunks_exact_mut(32).enumerate() {
-        let block = unpack(format, row, index);
+        let block = block(index);
         for (i, value) in out.iter_mut().enumerate() {
             *value = block.scales[i / 16] * f32::from(block.values[i]) - block.minima[i / 16];
         }
@@ -130,20 +136,25 @@ pub(crate) fn dot(format: Format, weights: &[u8], x: Row<'_>) -> f32 {
             dot_floats(weights.as_chunks::<2>().0, x.floats, |bytes| half_to_float(u16::from_le_bytes(bytes)))
         }
         Format::Bf16 => dot_floats(weights.as_chunks::<2>().0, x.floats, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        Format::Q8_0 => dot_blocks(weights, x, |row, index| unpack(Format::Q8_0, row, index)),
-        Format::Q4_0 => dot_blocks(weights, x, |row, index| unpack(Format::Q4_0, row, index)),
-        Format::Q5_0 => dot_blocks(weights, x, |row, index| unpack(Format::Q5_0, row, index)),
-        Format::Q4K => dot_blocks(weights, x, |row, index| unpack(Format::Q4K, row, index)),
-        Format::Q5K => dot_blocks(weights, x, |row, index| unpack(Format::Q5K, row, index)),
-        Format::Q6K => dot_blocks(weights, x, |row, index| unpack(Format::Q6K, row, index)),
+        Format::Q8_0 => dot_blocks(x, |index| unpack(Format::Q8_0, weights, index)),
+        Format::Q4_0 => dot_blocks(x, |index| unpack(Format::Q4_0, weights, index)),
+        Format::Q5_0 => dot_blocks(x, |index| unpack(Format::Q5_0, weights, index)),
+        Format::Q4K => dot_blocks(x, |index| unpack(Format::Q4K, weights, index)),
+        Format::Q5K => dot_blocks(x, |index| unpack(Format::Q5K, weights, index)),
+        Format::Q6K => dot_blocks(x, |index| unpack(Format::Q6K, weights, index)),
     }
 }
 
+/// The dot products of the rows of a strip with one row of activations.
+pub(crate) fn dot_strip(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
+    std::array::from_fn(|lane| dot_blocks(x, |index| strips::unpack(format, strip, lane, index)))
+}
+
 #[inline(always)]
-fn dot_blocks(weights: &[u8], x: Row<'_>, unpack: impl Fn(&[u8], usize) -> Block) -> f32 {
+fn dot_blocks(x: Row<'_>, block: impl Fn(usize) -> Block) -> f32 {
     let mut sum = 0.0;
     for (index, (values, scale)) in x.values.as_chunks::<32>().0.iter().zip(x.scales).enumerate() {
-        let block = unpack(weights, index);
+        let block = block(index);
         let mut products = [0i32; 2];
         for ((product, w), x) in
             products.iter_mut().zip(block.values.as_chunks::<16>().0).zip(values.as_chunks::<16>().0)

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 
 use half::f16;
-use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, multiply};
+use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, multiply, strip_bytes, to_strips};
 use proptest::prelude::*;
 
 const FORMATS: [Format; 9] = [
@@ -98,13 +98,27 @@ fn check(format: Format, rows: usize, columns: usize, tokens: usize, threads: us
         };
         assert!((f64::from(*value) - sum).abs() <= tolerance + 1e-6, "{case}: {value}, exactly {sum} (of {magnitude})");
     }
-    for level in Level::present() {
-        let out = product(level, &pool, &[matrix], &x, tokens).remove(0);
-        for ((value, twin), (_, magnitude)) in out.iter().zip(&scalar).zip(&expected) {
-            assert!(
-                f64::from((value - twin).abs()) <= 2e-6 * magnitude + 1e-6,
-                "{case}, {level}: {value}, scalar {twin}"
-            );
+    let mut in_strips = vec![0xa5; strip_bytes(format, rows, columns).unwrap_or(0)];
+    let mut layouts = vec![("rows", matrix)];
+    if !in_strips.is_empty() {
+        to_strips(&pool, &matrix, &mut in_strips);
+        layouts.push(("strips", Matrix::of_strips(format, &in_strips, rows, columns).unwrap()));
+    }
+    for (layout, matrix) in layouts {
+        let (mut row, mut again) = (vec![0f32; columns], vec![0f32; columns]);
+        for r in 0..rows {
+            matrix.read_row(r, &mut row);
+            Matrix::new(format, &bytes, rows, columns).unwrap().read_row(r, &mut again);
+            assert_eq!(row, again, "{case}: row {r} reads the same in {layout}");
+        }
+        for level in Level::present() {
+            let out = product(level, &pool, &[matrix], &x, tokens).remove(0);
+            for ((value, twin), (_, magnitude)) in out.iter().zip(&scalar).zip(&expected) {
+                assert!(
+                    f64::from((value - twin).abs()) <= 2e-6 * magnitude + 1e-6,
+                    "{case}, {level}, {layout}: {value}, scalar {twin}"
+                );
+            }
         }
     }
 }

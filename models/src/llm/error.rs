@@ -13,6 +13,18 @@ pub enum LlmError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// There is no memory for the weights.
+    #[error(
+        "{path}: no memory for {bytes} bytes of weights ({source}); take a smaller model, or one with fewer bits a weight"
+    )]
+    Memory {
+        /// The model file.
+        path: PathBuf,
+        /// How much was asked for.
+        bytes: usize,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The file is something else than a GGUF model.
     #[error("{path}: expected a GGUF model, found {found}; get one with `nearfield models pull`")]
     NotGguf {

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -24,6 +25,7 @@ const LONGEST_NAME: u64 = 256;
 #[derive(Debug)]
 pub struct Gguf {
     path: PathBuf,
+    file: File,
     map: Mmap,
     metadata: HashMap<String, Value>,
     tensors: HashMap<String, TensorInfo>,
@@ -137,7 +139,7 @@ impl Gguf {
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
         let (metadata, tensors) = Reader { path, bytes: &map, at: 0 }.read()?;
-        Ok(Gguf { path: path.to_owned(), map, metadata, tensors })
+        Ok(Gguf { path: path.to_owned(), file, map, metadata, tensors })
     }
 
     /// The file's path.
@@ -153,6 +155,14 @@ impl Gguf {
     /// The file's bytes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
+    }
+
+    /// Copies the file's bytes from `offset` into `to`, without touching the map: what is read so does not stay in our memory.
+    ///
+    /// # Errors
+    /// The file cannot be read, or has become shorter.
+    pub(crate) fn read(&self, offset: usize, to: &mut [u8]) -> Result<(), LlmError> {
+        self.file.read_exact_at(to, offset as u64).map_err(|source| LlmError::Read { path: self.path.clone(), source })
     }
 
     /// All tensors by name.

@@ -134,7 +134,8 @@ pub struct Llm {
 }
 
 impl Llm {
-    /// Opens a model. Its weights stay in the file, mapped into memory.
+    /// Opens a model. Its weights stay in the file, mapped into memory, but for those that the kernels of this processor want
+    /// laid out otherwise: they are copied, once.
     ///
     /// # Errors
     /// The file cannot be read, is broken or another kind of file, or its architecture, a tensor's type, its tokenizer or its
@@ -143,7 +144,9 @@ impl Llm {
         let level = Level::detect()?;
         let gguf = Gguf::open(path)?;
         let shape = Shape::of(&gguf)?;
-        let weights = Weights::of(&gguf, &shape)?;
+        let pool = Pool::new(NonZeroUsize::new(options.threads));
+        let mut weights = Weights::of(&gguf, &shape)?;
+        weights.lay_out(&gguf, level, &pool)?;
         let tokenizer = Tokenizer::of(&gguf)?;
         let template = tokenizer.as_ref().map(|tokenizer| ChatTemplate::of(&gguf, tokenizer)).transpose()?;
         let (_, architecture) = Architecture::of(&gguf)?;
@@ -167,7 +170,6 @@ impl Llm {
             has_chat_template: template.as_ref().is_some_and(|template| !template.is_assumed()),
             simd: level.name().to_owned(),
         };
-        let pool = Pool::new(NonZeroUsize::new(options.threads));
         let (grammars, identity) = (Mutex::new(None), OnceLock::new());
         Ok(Arc::new(Llm { gguf, shape, weights, tokenizer, template, grammars, identity, info, level, pool }))
     }

@@ -1,12 +1,15 @@
 //! The weights of a model: every matrix as a checked view of the mapped file, every vector as floats. A matrix whose type has
-//! no kernel is converted once, row by row, to half floats.
+//! no kernel is converted once, row by row, to half floats. Matrices that the kernels want in strips of rows are copied out of
+//! the file so, once, and are then no longer touched there: there is one copy of them in memory.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::quantized::{GgmlDType, ggml_file::qtensor_from_ggml};
 use candle_core::{DType, Device};
 use half::{bf16, f16};
-use nearfield_kernels::{Format, Matrix};
+use memmap2::{Mmap, MmapMut};
+use nearfield_kernels::{Format, Level, Matrix, Pool, STRIP_ROWS, strip_bytes, to_strips};
 
 use super::LlmError;
 use super::architecture::{Architecture, Normalisation, Shape};
@@ -71,7 +74,15 @@ enum Place {
     File(Range<usize>),
     /// Converted.
     Memory(Box<[u8]>),
+    /// In strips of rows, in memory that all matrices so laid out share.
+    Strips(Arc<Mmap>, Range<usize>),
 }
+
+/// Bytes read from the file at a time while matrices are laid out.
+const READ_BYTES: usize = 1 << 20;
+/// From this size on, memory is asked for in large pages, which are quicker to walk through.
+#[cfg(target_os = "linux")]
+const LARGE_BYTES: usize = 64 << 20;
 
 impl Weights {
     /// Finds and checks every tensor that the shape needs.
@@ -150,6 +161,62 @@ impl Weights {
         })
     }
 
+    /// Copies the matrices that this level multiplies faster in strips into memory, unless they would take most of what the
+    /// machine has left: then they stay mapped, where the system may drop and read them again at need.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the system gives no memory.
+    pub(crate) fn lay_out(&mut self, gguf: &Gguf, level: Level, pool: &Pool) -> Result<(), LlmError> {
+        let mut all: Vec<&mut Weight> = Vec::new();
+        for l in &mut self.layers {
+            let projections = [&mut l.q, &mut l.k, &mut l.v, &mut l.attention_output, &mut l.up, &mut l.down];
+            all.extend(projections.into_iter().chain(&mut l.gate).map(|projection| &mut projection.weight));
+        }
+        // An embedding that only looks up rows stays in the file.
+        all.push(self.output.as_mut().unwrap_or(&mut self.token_embedding));
+        all.retain(|weight| level.prefers_strips(weight.format) && matches!(weight.place, Place::File(_)));
+        let sizes: Option<Vec<usize>> =
+            all.iter().map(|weight| strip_bytes(weight.format, weight.rows, weight.columns)).collect();
+        let sizes = sizes.unwrap_or_default(); // `matrix` has seen to it that blocks are whole
+        let total: usize = sizes.iter().map(|size| size.next_multiple_of(64)).sum();
+        if total == 0 || available_memory().is_some_and(|available| total > available / 5 * 4) {
+            return Ok(());
+        }
+        let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, source };
+        let mut map = MmapMut::map_anon(total).map_err(no_memory)?;
+        #[cfg(target_os = "linux")]
+        if total >= LARGE_BYTES {
+            // A wish; a system without large pages goes on with small ones.
+            map.advise(memmap2::Advice::HugePage).ok();
+        }
+        let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
+        // Memory of its own, which the system gets back at once.
+        let mut buffer = MmapMut::map_anon(READ_BYTES + STRIP_ROWS * widest).map_err(no_memory)?;
+        let (mut places, mut at) = (Vec::with_capacity(all.len()), 0);
+        for (weight, size) in all.iter().zip(&sizes) {
+            let Place::File(range) = &weight.place else { continue };
+            let row_bytes = range.len() / weight.rows.max(1);
+            let rows_each = (READ_BYTES / row_bytes.max(1)).max(1).next_multiple_of(STRIP_ROWS);
+            let mut to = at;
+            for first in (0..weight.rows).step_by(rows_each) {
+                let count = rows_each.min(weight.rows - first);
+                let rows = &mut buffer[..count * row_bytes];
+                gguf.read(range.start + first * row_bytes, rows)?;
+                let part = Matrix::new(weight.format, rows, count, weight.columns).expect("checked when it was found");
+                let bytes = strip_bytes(weight.format, count, weight.columns).unwrap_or(0);
+                to_strips(pool, &part, &mut map[to..to + bytes]);
+                to += bytes;
+            }
+            places.push(at..at + size);
+            at += size.next_multiple_of(64);
+        }
+        let map = Arc::new(map.make_read_only().map_err(no_memory)?);
+        for (weight, range) in all.into_iter().zip(places) {
+            weight.place = Place::Strips(map.clone(), range);
+        }
+        Ok(())
+    }
+
     /// The matrix that turns a state into logits.
     pub(crate) fn output(&self) -> &Weight {
         self.output.as_ref().unwrap_or(&self.token_embedding)
@@ -170,6 +237,10 @@ impl Weight {
         let bytes = match &self.place {
             Place::File(range) => &gguf.bytes()[range.clone()],
             Place::Memory(bytes) => bytes,
+            Place::Strips(map, range) => {
+                let matrix = Matrix::of_strips(self.format, &map[range.clone()], self.rows, self.columns);
+                return matrix.expect("checked when it was laid out");
+            }
         };
         Matrix::new(self.format, bytes, self.rows, self.columns).expect("checked when it was found")
     }
@@ -177,6 +248,13 @@ impl Weight {
     fn bytes(&self) -> usize {
         self.format.row_bytes(self.columns).unwrap_or(0) * self.rows
     }
+}
+
+/// What the system says it can give without dropping other programs' memory; `None` where it does not say.
+fn available_memory() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kb = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kb.trim().trim_end_matches(" kB").parse::<usize>().ok()?.checked_mul(1024)
 }
 
 fn bad(gguf: &Gguf, name: &str, what: String) -> LlmError {
@@ -238,7 +316,8 @@ fn matrix(gguf: &Gguf, name: &str, rows: usize, part: Range<usize>, columns: usi
 
 fn vector(gguf: &Gguf, name: &str, len: usize) -> Result<Vec<f32>, LlmError> {
     let tensor = find(gguf, name, &[len])?;
-    let bytes = &gguf.bytes()[tensor.range.clone()];
+    let mut bytes = vec![0; tensor.range.len()];
+    gguf.read(tensor.range.start, &mut bytes)?;
     Ok(match tensor.kind.name {
         "F32" => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
         "F16" => bytes.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
