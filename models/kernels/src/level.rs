@@ -114,7 +114,9 @@ impl Level {
     pub fn prefers_strips(self, format: Format) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => matches!(format, Format::Q4_0 | Format::Q8_0 | Format::Q4K | Format::Q5K | Format::Q6K),
+            Set::Avx2 | Set::Avx512 => {
+                matches!(format, Format::Q4_0 | Format::Q8_0 | Format::Q4K | Format::Q5K | Format::Q6K)
+            }
             _ => false,
         }
     }

@@ -10,8 +10,13 @@ use crate::level::{Level, Set};
 #[cfg(target_arch = "x86_64")]
 use crate::strips::STRIP_ROWS;
 
+/// True where so many tokens are better multiplied with panels than one by one.
+pub(crate) fn pays(level: Level, in_strips: bool, tokens: usize) -> bool {
+    tokens >= FEWEST_TOKENS && rows(level, in_strips).is_some()
+}
+
 /// With fewer tokens than this, unpacking costs more than it saves.
-pub(crate) const FEWEST_TOKENS: usize = 6;
+const FEWEST_TOKENS: usize = 6;
 
 /// Tokens whose sums are kept at a time.
 const TOKENS: usize = 128;
@@ -21,10 +26,10 @@ pub(crate) fn rows(level: Level, in_strips: bool) -> Option<usize> {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
         Set::Avx512 => Some(crate::avx512::ROWS),
-        _ if in_strips => None,
-        Set::Scalar => None,
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => Some(crate::avx2::ROWS),
+        _ if in_strips => None,
+        Set::Scalar => None,
         #[cfg(target_arch = "aarch64")]
         Set::Neon | Set::NeonDotprod | Set::NeonI8mm => Some(crate::neon::ROWS),
     }
@@ -42,6 +47,15 @@ pub(crate) fn multiply<'x>(
 ) {
     match level.0 {
         Set::Scalar => unreachable!("the scalar level has no panels"),
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 if weights.in_strips => {
+            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::avx2::ROWS);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: as below.
+                unsafe { crate::avx2::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
+            })
+        }
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => {
             let bytes = rows_of::<{ crate::avx2::ROWS }>(weights, &rows);

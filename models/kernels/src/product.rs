@@ -35,10 +35,11 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     };
     assert!(columns > 0 && x.len().is_multiple_of(columns), "whole rows of activations");
     let tokens = x.len() / columns;
-    let with_panels = |product: &Product<'_>| panel::rows(level, product.weights.in_strips).is_some();
-    let in_panels = tokens >= panel::FEWEST_TOKENS && products.iter().all(with_panels);
+    let in_panels = |weights: &Matrix<'_>| panel::pays(level, weights.in_strips, tokens);
     if products.iter().any(|product| product.weights.format.is_quantized()) {
-        scratch.quantize(level, pool, x, columns, in_panels);
+        // Where panels want values of their own, they pay for either layout or for none.
+        let for_panels = products.iter().all(|product| in_panels(&product.weights));
+        scratch.quantize(level, pool, x, columns, for_panels);
     }
     let scratch = &*scratch;
     let row = |weights: &Matrix<'_>, token: usize| {
@@ -47,7 +48,7 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     };
     // Splits a product into (rows of a task, tasks).
     let split = |weights: &Matrix<'_>| {
-        let rows_each = if let Some(rows) = panel::rows(level, weights.in_strips).filter(|_| in_panels) {
+        let rows_each = if let Some(rows) = panel::rows(level, weights.in_strips).filter(|_| in_panels(weights)) {
             rows
         } else {
             let by_bytes = TASK_BYTES / weights.row_bytes.max(1);
@@ -68,7 +69,7 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
                 continue;
             }
             let rows = task * rows_each..weights.rows.min((task + 1) * rows_each);
-            if in_panels {
+            if in_panels(weights) {
                 panel::multiply(
                     level,
                     weights,
@@ -143,6 +144,9 @@ fn strip_dots(level: Level, format: Format, strip: &[u8], x: Row<'_>) -> [f32; S
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of its instructions; `Matrix` and `Activations` have made the lengths agree.
         Set::Avx512 => unsafe { crate::avx512::strips::dot(format, strip, x) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is proof of AVX2, FMA and F16C; the lengths agree, as above.
+        Set::Avx2 => unsafe { crate::avx2::strips::dot(format, strip, x) },
         _ => scalar::dot_strip(format, strip, x),
     }
 }
