@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::format::Format;
+use crate::strips::unit_columns;
 
 /// Proof that this processor has the instructions of one kernel set. There is no way to make one but to detect it, which
 /// is what the `unsafe` calls behind the dispatch rely on.
@@ -112,13 +113,7 @@ impl Level {
 
     /// True where products with one token run faster on a matrix of this format in strips than row by row.
     pub fn prefers_strips(self, format: Format) -> bool {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            Set::Avx2 | Set::Avx512 => {
-                matches!(format, Format::Q4_0 | Format::Q8_0 | Format::Q4K | Format::Q5K | Format::Q6K)
-            }
-            _ => false,
-        }
+        self.0 != Set::Scalar && unit_columns(format).is_some()
     }
 
     /// `scalar`, `avx2`, `avx512`, `neon`, `neon-dotprod`, `neon-i8mm`.

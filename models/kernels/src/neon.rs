@@ -5,6 +5,8 @@
 //! Unlike on x86, both sides are signed bytes: weights are unpacked with their zero point taken off.
 #![allow(clippy::needless_range_loop)]
 
+mod strips;
+
 use std::arch::aarch64::*;
 use std::arch::asm;
 use std::mem::MaybeUninit;
@@ -12,6 +14,7 @@ use std::mem::MaybeUninit;
 use crate::activations::Row;
 use crate::format::Format;
 use crate::scalar::{half_at, scale_and_minimum};
+use crate::strips::{STRIP_ROWS, unit_bytes, unit_columns};
 
 /// Rows in a panel.
 pub(crate) const ROWS: usize = 4;
@@ -60,11 +63,38 @@ macro_rules! kernels {
                 // SAFETY: the caller's promise.
                 unsafe {
                     if format.is_quantized() {
-                        panel_blocks::<{ $kind }>(format, rows, columns, x, sums);
+                        panel_blocks::<{ $kind }>(format, FourRows::Apart(rows), columns, x, sums);
                     } else {
                         panel_floats(format, rows, columns, x, sums);
                     }
                 }
+            }
+
+            /// The dot products of sixteen rows of weights with one row of activations.
+            ///
+            /// # Safety
+            /// The processor has these instructions. `strip` is a whole strip of `format`, as wide as `x`.
+            #[target_feature(enable = $features)]
+            pub(crate) unsafe fn dot_strip(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
+                // SAFETY: the caller's promise.
+                unsafe { strips::dot_strip::<{ $kind }>(format, strip, x) }
+            }
+
+            /// As `multiply_panel`, with the four rows of a quarter of a strip.
+            ///
+            /// # Safety
+            /// The processor has these instructions. `strip` is a whole strip of `format` with `columns` weights a row, and `x`
+            /// gives rows of activations as wide.
+            #[target_feature(enable = $features)]
+            pub(crate) unsafe fn multiply_strip<'x>(
+                format: Format,
+                (strip, quarter): (&[u8], usize),
+                columns: usize,
+                x: &dyn Fn(usize) -> Row<'x>,
+                sums: &mut [[f32; ROWS]],
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { panel_blocks::<{ $kind }>(format, FourRows::InStrip(strip, quarter), columns, x, sums) }
             }
         }
     };
@@ -269,10 +299,18 @@ struct Panel {
     minima: [float32x4_t; BLOCKS],
 }
 
+/// The rows of a panel.
+#[derive(Clone, Copy)]
+enum FourRows<'w> {
+    Apart(&'w [&'w [u8]; ROWS]),
+    /// A strip, and which quarter of it.
+    InStrip(&'w [u8], usize),
+}
+
 #[inline(always)]
 unsafe fn panel_blocks<'x, const KIND: u8>(
     format: Format,
-    rows: &[&[u8]; ROWS],
+    rows: FourRows<'_>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -303,16 +341,32 @@ unsafe fn panel_blocks<'x, const KIND: u8>(
 
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn fill<const KIND: u8>(format: Format, panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize, blocks: usize) {
+unsafe fn fill<const KIND: u8>(format: Format, panel: *mut Panel, rows: FourRows<'_>, first: usize, blocks: usize) {
     for b in 0..blocks {
-        let (mut halves, mut of_scales, mut of_minima) = ([[vdupq_n_s8(0); ROWS]; 2], [[0f32; ROWS]; 2], [0f32; ROWS]);
         // SAFETY: the caller has these blocks in the rows, and room for them in the panel.
         unsafe {
-            for r in 0..ROWS {
-                let [low, high] = unpack(format, rows[r].as_ptr(), first + b);
-                (halves[0][r], halves[1][r]) = (low, high);
-                let (scales, minimum) = scales(format, rows[r], first + b);
-                (of_scales[0][r], of_scales[1][r], of_minima[r]) = (scales[0], scales[1], minimum);
+            let (mut halves, mut of_scales) = ([[vdupq_n_s8(0); ROWS]; 2], [vdupq_n_f32(0.0); 2]);
+            let of_minima;
+            match rows {
+                FourRows::Apart(rows) => {
+                    let (mut scales_of, mut minima) = ([[0f32; ROWS]; 2], [0f32; ROWS]);
+                    for r in 0..ROWS {
+                        let [low, high] = unpack(format, rows[r].as_ptr(), first + b);
+                        (halves[0][r], halves[1][r]) = (low, high);
+                        let (scales, minimum) = scales(format, rows[r], first + b);
+                        (scales_of[0][r], scales_of[1][r], minima[r]) = (scales[0], scales[1], minimum);
+                    }
+                    for half in 0..2 {
+                        of_scales[half] = vld1q_f32(scales_of[half].as_ptr());
+                    }
+                    of_minima = vld1q_f32(minima.as_ptr());
+                }
+                FourRows::InStrip(strip, quarter) => {
+                    let per_unit = unit_columns(format).unwrap_or(32) / 32;
+                    let unit = strip.as_ptr().add((first + b) / per_unit * unit_bytes(format));
+                    halves = strips::rows_of_block(format, unit, (first + b) % per_unit, quarter);
+                    (of_scales, of_minima) = strips::scales(format, unit, (first + b) % per_unit, quarter);
+                }
             }
             for half in 0..2 {
                 let [a, b_, c, d] = halves[half];
@@ -326,9 +380,9 @@ unsafe fn fill<const KIND: u8>(format: Format, panel: *mut Panel, rows: &[&[u8];
                 } else {
                     [a, b_, c, d]
                 };
-                (*panel).scales[b][half] = vld1q_f32(of_scales[half].as_ptr());
+                (*panel).scales[b][half] = of_scales[half];
             }
-            (*panel).minima[b] = vld1q_f32(of_minima.as_ptr());
+            (*panel).minima[b] = of_minima;
         }
     }
 }

@@ -7,29 +7,22 @@ use std::ops::Range;
 use crate::activations::Row;
 use crate::format::Matrix;
 use crate::level::{Level, Set};
-#[cfg(target_arch = "x86_64")]
 use crate::strips::STRIP_ROWS;
 
-/// True where so many tokens are better multiplied with panels than one by one.
-pub(crate) fn pays(level: Level, in_strips: bool, tokens: usize) -> bool {
-    tokens >= FEWEST_TOKENS && rows(level, in_strips).is_some()
-}
-
 /// With fewer tokens than this, unpacking costs more than it saves.
-const FEWEST_TOKENS: usize = 6;
+pub(crate) const FEWEST_TOKENS: usize = 6;
 
 /// Tokens whose sums are kept at a time.
 const TOKENS: usize = 128;
 
-/// Rows in a panel of this level; `None` where it has no panels for this layout.
-pub(crate) fn rows(level: Level, in_strips: bool) -> Option<usize> {
+/// Rows in a panel of this level; `None` where it has no panels.
+pub(crate) fn rows(level: Level) -> Option<usize> {
     match level.0 {
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => Some(crate::avx512::ROWS),
+        Set::Scalar => None,
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => Some(crate::avx2::ROWS),
-        _ if in_strips => None,
-        Set::Scalar => None,
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => Some(crate::avx512::ROWS),
         #[cfg(target_arch = "aarch64")]
         Set::Neon | Set::NeonDotprod | Set::NeonI8mm => Some(crate::neon::ROWS),
     }
@@ -86,6 +79,15 @@ pub(crate) fn multiply<'x>(
             })
         }
         #[cfg(target_arch = "aarch64")]
+        Set::Neon if weights.in_strips => {
+            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::neon::ROWS);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: as below.
+                unsafe { crate::neon::plain::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
+            })
+        }
+        #[cfg(target_arch = "aarch64")]
         Set::Neon => {
             let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
             by_tokens(&rows, tokens, write, &|first, sums| {
@@ -95,12 +97,30 @@ pub(crate) fn multiply<'x>(
             })
         }
         #[cfg(target_arch = "aarch64")]
+        Set::NeonDotprod if weights.in_strips => {
+            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::neon::ROWS);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: as below.
+                unsafe { crate::neon::dotprod::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
+            })
+        }
+        #[cfg(target_arch = "aarch64")]
         Set::NeonDotprod => {
             let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
             by_tokens(&rows, tokens, write, &|first, sums| {
                 let x = |token| x(first + token);
                 // SAFETY: the level is proof of its instructions; the lengths agree, as above.
                 unsafe { crate::neon::dotprod::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
+            })
+        }
+        #[cfg(target_arch = "aarch64")]
+        Set::NeonI8mm if weights.in_strips => {
+            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::neon::ROWS);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: as below.
+                unsafe { crate::neon::i8mm::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
             })
         }
         #[cfg(target_arch = "aarch64")]

@@ -35,11 +35,9 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     };
     assert!(columns > 0 && x.len().is_multiple_of(columns), "whole rows of activations");
     let tokens = x.len() / columns;
-    let in_panels = |weights: &Matrix<'_>| panel::pays(level, weights.in_strips, tokens);
+    let in_panels = tokens >= panel::FEWEST_TOKENS && panel::rows(level).is_some();
     if products.iter().any(|product| product.weights.format.is_quantized()) {
-        // Where panels want values of their own, they pay for either layout or for none.
-        let for_panels = products.iter().all(|product| in_panels(&product.weights));
-        scratch.quantize(level, pool, x, columns, for_panels);
+        scratch.quantize(level, pool, x, columns, in_panels);
     }
     let scratch = &*scratch;
     let row = |weights: &Matrix<'_>, token: usize| {
@@ -48,7 +46,7 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
     };
     // Splits a product into (rows of a task, tasks).
     let split = |weights: &Matrix<'_>| {
-        let rows_each = if let Some(rows) = panel::rows(level, weights.in_strips).filter(|_| in_panels(weights)) {
+        let rows_each = if let Some(rows) = panel::rows(level).filter(|_| in_panels) {
             rows
         } else {
             let by_bytes = TASK_BYTES / weights.row_bytes.max(1);
@@ -69,7 +67,7 @@ pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations,
                 continue;
             }
             let rows = task * rows_each..weights.rows.min((task + 1) * rows_each);
-            if in_panels(weights) {
+            if in_panels {
                 panel::multiply(
                     level,
                     weights,
@@ -147,7 +145,16 @@ fn strip_dots(level: Level, format: Format, strip: &[u8], x: Row<'_>) -> [f32; S
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C; the lengths agree, as above.
         Set::Avx2 => unsafe { crate::avx2::strips::dot(format, strip, x) },
-        _ => scalar::dot_strip(format, strip, x),
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: every such processor has NEON; the lengths agree, as above.
+        Set::Neon => unsafe { crate::neon::plain::dot_strip(format, strip, x) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::NeonDotprod => unsafe { crate::neon::dotprod::dot_strip(format, strip, x) },
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::NeonI8mm => unsafe { crate::neon::i8mm::dot_strip(format, strip, x) },
+        Set::Scalar => scalar::dot_strip(format, strip, x),
     }
 }
 
