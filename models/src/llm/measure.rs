@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Llm, LlmError, Session, SessionOptions, TokenId};
+use super::{Llm, LlmError, Session, SessionOptions, TokenId, weights};
 use crate::Flow;
 
 /// What is measured.
@@ -94,9 +94,14 @@ pub fn measure(llm: &Arc<Llm>, options: &MeasureOptions, now: &dyn Fn() -> Durat
 }
 
 /// The bandwidth at which this machine's memory can be read with `threads` threads, in units of 10^9 bytes a second: the best
-/// of three sums over `bytes` bytes, which should be several times the caches.
-pub fn read_bandwidth(threads: usize, bytes: usize, now: &dyn Fn() -> Duration) -> f64 {
-    nearfield_kernels::read_bandwidth(threads, bytes, now)
+/// of fifty sums over `bytes` bytes, which should be several times the caches. They are allocated as weights are.
+///
+/// # Errors
+/// There is no memory for so many bytes.
+pub fn read_bandwidth(threads: usize, bytes: usize, now: &dyn Fn() -> Duration) -> std::io::Result<f64> {
+    let mut buffer = weights::memory(bytes)?;
+    buffer.fill(0x5a);
+    Ok(nearfield_kernels::read_bandwidth(threads, &buffer, now))
 }
 
 /// The middle value; of an even number, the mean of the middle two; `None` of nothing.

@@ -183,12 +183,7 @@ impl Weights {
             return Ok(());
         }
         let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, source };
-        let mut map = MmapMut::map_anon(total).map_err(no_memory)?;
-        #[cfg(target_os = "linux")]
-        if total >= LARGE_BYTES {
-            // A wish; a system without large pages goes on with small ones.
-            map.advise(memmap2::Advice::HugePage).ok();
-        }
+        let mut map = memory(total).map_err(no_memory)?;
         let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
         // Memory of its own, which the system gets back at once.
         let mut buffer = MmapMut::map_anon(READ_BYTES + STRIP_ROWS * widest).map_err(no_memory)?;
@@ -248,6 +243,17 @@ impl Weight {
     fn bytes(&self) -> usize {
         self.format.row_bytes(self.columns).unwrap_or(0) * self.rows
     }
+}
+
+/// Memory for weights: whole pages, large ones where that pays and the system has them.
+pub(crate) fn memory(bytes: usize) -> std::io::Result<MmapMut> {
+    let map = MmapMut::map_anon(bytes)?;
+    #[cfg(target_os = "linux")]
+    if bytes >= LARGE_BYTES {
+        // A wish; a system without large pages goes on with small ones.
+        map.advise(memmap2::Advice::HugePage).ok();
+    }
+    Ok(map)
 }
 
 /// What the system says it can give without dropping other programs' memory; `None` where it does not say.

@@ -256,7 +256,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     let now = || start.elapsed();
     let measured = measure(&llm, &MeasureOptions { prompt, generate, repeats: args.runs as usize, session }, &now)?;
     let resident = resident_mb();
-    let machine = read_bandwidth(llm.threads(), BANDWIDTH_BYTES, &now);
+    let machine = read_bandwidth(llm.threads(), BANDWIDTH_BYTES, &now)?;
     let mut line = serde_json::to_value(measured)?;
     let object = line.as_object_mut().context("a measurement is an object")?;
     for (key, value) in [

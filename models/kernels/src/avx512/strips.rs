@@ -217,7 +217,6 @@ unsafe fn dot_units<U: Unit>(strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
     unsafe {
         for index in 0..x.scales.len() / blocks {
             let unit = strip.as_ptr().add(index * bytes);
-            super::prefetch(unit, bytes);
             for group in 0..U::GROUPS {
                 for part in 0..U::PARTS {
                     let block = group * U::PARTS + part;
