@@ -35,8 +35,8 @@ pub(crate) unsafe fn dot(format: Format, weights: &[u8], x: Row<'_>) -> f32 {
             Format::F32 => dot_floats::<F32, 1>([weights], x.floats),
             Format::F16 => dot_floats::<F16, 1>([weights], x.floats),
             Format::Bf16 => dot_floats::<Bf16, 1>([weights], x.floats),
-            Format::Q8_0 => dot_halves::<34, 1>([weights], x),
-            Format::Q4_0 => dot_halves::<18, 1>([weights], x),
+            Format::Q8_0 => dot_groups::<Q8_0, 1>([weights], x),
+            Format::Q4_0 => dot_groups::<Q4_0, 1>([weights], x),
             Format::Q5_0 => dot_groups::<Q5_0, 1>([weights], x),
             Format::Q4K => dot_groups::<Q4K, 1>([weights], x),
             Format::Q5K => dot_groups::<Q5K, 1>([weights], x),
@@ -497,128 +497,6 @@ unsafe fn prefetch(from: *const u8, bytes: usize) {
     for line in (0..bytes).step_by(64) {
         // SAFETY: a prefetch touches nothing, whatever the address.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(AHEAD + line).cast()) };
-    }
-}
-
-/// One row of a format with blocks of 32, beside others: unpacks block `part` of eight, multiplies it with `x` and adds the
-/// result, scaled, to `sum`. Written as instructions, since the compiler takes apart the broadcast of sixteen bytes and the
-/// spreading of the scales into many more than these six.
-macro_rules! add_block {
-    ($unpack:literal, $block:expr, $how:expr, $x:expr, $scales:expr, $index:expr, $sum:expr) => {
-        std::arch::asm!(
-            $unpack,
-            "vpxord {products:x}, {products:x}, {products:x}",
-            "vpdpbusd {products}, {unpacked}, {x}",
-            "vcvtdq2ps {products}, {products}",
-            "vpermps {unpacked}, {index}, {scales}",
-            "vfmadd231ps {sum}, {products}, {unpacked}",
-            unpacked = out(ymm_reg) _,
-            products = out(ymm_reg) _,
-            block = in(reg) $block,
-            how = in(ymm_reg) $how,
-            x = in(ymm_reg) $x,
-            scales = in(ymm_reg) $scales,
-            index = in(ymm_reg) $index,
-            sum = inout(ymm_reg) $sum,
-            options(pure, readonly, nostack, preserves_flags)
-        )
-    };
-}
-
-/// The dot products of `Q4_0` (`BYTES` = 18) and `Q8_0` (`BYTES` = 34), a block in half a register: twice as many
-/// instructions as with whole ones, but none to bring blocks together.
-///
-/// # Safety
-/// As for [`dot`]; the rows are of the format with blocks of `BYTES` bytes.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,gfni,avx2,fma,f16c")]
-unsafe fn dot_halves<const BYTES: usize, const R: usize>(weights: [&[u8]; R], x: Row<'_>) -> [f32; R] {
-    let blocks = x.scales.len();
-    let values = x.values.as_ptr();
-    let mut sums = [[_mm256_setzero_ps(); 2]; R];
-    let mut offsets = [_mm256_setzero_ps(); R];
-    // Bit matrices: the lower four bits where they are, and the upper four moved down; or the bit that makes bytes unsigned.
-    let (low, high) = (0x0102_0408_0000_0000_u64 as i64, 0x1020_4080_0000_0000_u64 as i64);
-    let how = if BYTES == 18 { _mm256_setr_epi64x(low, low, high, high) } else { _mm256_set1_epi8(-128) };
-    let zero_point = if BYTES == 18 { 8.0 } else { 128.0 };
-    let mut index = [_mm256_setzero_si256(); 8];
-    for part in 0..8 {
-        index[part] = _mm256_set1_epi32(part as i32);
-    }
-    // SAFETY: the rows and the activations hold `blocks` blocks, and each index below is of one of them.
-    unsafe {
-        for group in 0..blocks / 8 {
-            let mut scales = [_mm256_setzero_ps(); R];
-            for r in 0..R {
-                prefetch(weights[r].as_ptr().wrapping_add(group * 8 * BYTES), 8 * BYTES);
-                let first = weights[r].as_ptr().add(group * 8 * BYTES);
-                let words = if BYTES == 18 {
-                    pick_words(first, first.add(64), [0, 9, 18, 27, 36, 45, 54, 63])
-                } else {
-                    let low = pick_words(first, first.add(64), [0, 17, 34, 51, 0, 0, 0, 0]);
-                    let high = pick_words(first.add(128), first.add(192), [4, 21, 38, 55, 0, 0, 0, 0]);
-                    _mm_unpacklo_epi64(low, high)
-                };
-                let of_weights = _mm256_cvtph_ps(words);
-                let of_x = x.sums_32.as_ptr().add(8 * group);
-                offsets[r] = _mm256_fmadd_ps(of_weights, _mm256_loadu_ps(of_x), offsets[r]);
-                scales[r] = _mm256_mul_ps(of_weights, _mm256_loadu_ps(x.scales.as_ptr().add(8 * group)));
-            }
-            for part in 0..8 {
-                let of_x = _mm256_loadu_si256(values.add(256 * group + 32 * part).cast());
-                for r in 0..R {
-                    let block = weights[r].as_ptr().add((group * 8 + part) * BYTES + 2);
-                    add_half::<BYTES>(block, how, of_x, scales[r], index[part], &mut sums[r][part % 2]);
-                }
-            }
-        }
-        for b in blocks / 8 * 8..blocks {
-            let of_x = _mm256_loadu_si256(values.add(32 * b).cast());
-            for r in 0..R {
-                let block = weights[r].as_ptr().add(b * BYTES);
-                let of_weights = _mm_cvtph_ps(_mm_cvtsi32_si128(i32::from(block.cast::<u16>().read_unaligned())));
-                let scale = _mm256_castps128_ps256(_mm_mul_ss(of_weights, _mm_set_ss(x.scales[b])));
-                add_half::<BYTES>(block.add(2), how, of_x, scale, index[0], &mut sums[r][0]);
-                let offset = _mm_mul_ss(of_weights, _mm_set_ss(x.sums_32[b]));
-                offsets[r] = _mm256_add_ps(offsets[r], _mm256_zextps128_ps256(_mm_move_ss(_mm_setzero_ps(), offset)));
-            }
-        }
-    }
-    let mut dots = [0f32; R];
-    for r in 0..R {
-        let both = _mm256_add_ps(sums[r][0], sums[r][1]);
-        // SAFETY: this function has AVX2.
-        dots[r] = unsafe { avx2::sum(_mm256_fnmadd_ps(_mm256_set1_ps(zero_point), offsets[r], both)) };
-    }
-    dots
-}
-
-/// # Safety
-/// As for [`dot_halves`]; `block` has the bytes of a block's weights.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,gfni,avx2,fma,f16c")]
-unsafe fn add_half<const BYTES: usize>(
-    block: *const u8,
-    how: __m256i,
-    x: __m256i,
-    scales: __m256,
-    index: __m256i,
-    sum: &mut __m256,
-) {
-    // SAFETY: the caller's promise; the instructions are of this level.
-    unsafe {
-        if BYTES == 18 {
-            add_block!(
-                "vbroadcasti32x4 {unpacked}, xmmword ptr [{block}]\nvgf2p8affineqb {unpacked}, {unpacked}, {how}, 0",
-                block,
-                how,
-                x,
-                scales,
-                index,
-                *sum
-            );
-        } else {
-            add_block!("vpxord {unpacked}, {how}, ymmword ptr [{block}]", block, how, x, scales, index, *sum);
-        }
     }
 }
 

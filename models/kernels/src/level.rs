@@ -16,7 +16,7 @@ pub(crate) enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 with VNNI and GFNI (Ice Lake, Zen 4 and later); it has all of AVX2.
+    /// AVX-512 with VNNI (Cascade Lake, Zen 4 and later); it has all of AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx512,
     #[cfg(target_arch = "aarch64")]
@@ -66,7 +66,6 @@ impl Level {
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vnni")
-                && is_x86_feature_detected!("gfni")
             {
                 levels.push(Level(Set::Avx512));
             }

@@ -7,7 +7,7 @@ use crate::activations::Row;
 use crate::format::Format;
 use crate::strips::{K_HEAD, STRIP_ROWS, unit_bytes};
 
-/// How the weights of a format lie in a unit. Every function needs AVX-512 (F, BW, DQ, VL, VNNI) and GFNI, and a pointer to a
+/// How the weights of a format lie in a unit. Every function needs AVX-512 (F, BW, DQ, VL, VNNI), and a pointer to a
 /// whole unit.
 trait Unit {
     const FORMAT: Format;
@@ -207,7 +207,7 @@ pub(crate) unsafe fn dot(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRI
 
 /// # Safety
 /// As for [`dot`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,gfni,avx2,fma,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn dot_units<U: Unit>(strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
     let bytes = const { unit_bytes(U::FORMAT) };
     let blocks = U::PARTS * U::GROUPS;
@@ -285,7 +285,7 @@ pub(super) unsafe fn fill(
 
 /// # Safety
 /// As for [`fill`].
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,gfni,avx2,fma,f16c")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn fill_units<U: Unit>(panel: *mut PanelBlock, strips: [&[u8]; 2], first: usize, blocks: usize) {
     let per_unit = U::PARTS * U::GROUPS;
     // SAFETY: every index is of a block in the strips and of a place in the panel.
