@@ -14,6 +14,7 @@ mod attention;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod cores;
 mod format;
 mod level;
 #[cfg(target_arch = "aarch64")]

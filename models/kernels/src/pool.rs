@@ -19,6 +19,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::cores::Cores;
 use crate::product::SharedSlice;
 
 /// Checks of the counter before a thread goes to sleep: some 30 microseconds, more than the gap between two products of
@@ -49,6 +50,8 @@ pub struct Pool {
     /// Held for the length of a job; a second caller who finds it held computes alone.
     turn: Mutex<Turn>,
     workers: Mutex<Vec<JoinHandle<()>>>,
+    cores: Option<Arc<Cores>>,
+    pin: bool,
 }
 
 /// What the caller remembers from job to job.
@@ -103,8 +106,9 @@ impl std::fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of that many threads, the caller of [`run`](Pool::run) being one of them. `None` takes one for each physical
-    /// core, at most four.
+    /// A pool of that many threads, the caller of [`run`](Pool::run) being one of them. `None` takes one for each big physical
+    /// core, at most four. Its own threads keep to the big cores, and with the environment variable `NEARFIELD_PIN` set to
+    /// anything but `0`, each to one core of its own; the caller's thread stays as it is.
     pub fn new(threads: Option<NonZeroUsize>) -> Pool {
         let pool = Pool {
             shared: Arc::new(Shared {
@@ -122,8 +126,10 @@ impl Pool {
             }),
             turn: Mutex::new(Turn::default()),
             workers: Mutex::new(Vec::new()),
+            cores: Cores::here().map(Arc::new),
+            pin: std::env::var_os("NEARFIELD_PIN").is_some_and(|value| !value.is_empty() && value != "0"),
         };
-        pool.set_threads(threads.map_or_else(default_threads, NonZeroUsize::get));
+        pool.set_threads(threads.map_or_else(|| default_threads(pool.cores.as_deref()), NonZeroUsize::get));
         pool
     }
 
@@ -140,7 +146,14 @@ impl Pool {
         while workers.len() + 1 < wanted {
             let shared = Arc::clone(&self.shared);
             let index = workers.len() + 1;
-            match std::thread::Builder::new().name(format!("compute-{index}")).spawn(move || shared.work(index)) {
+            let (cores, pin) = (self.cores.clone(), self.pin);
+            let work = move || {
+                if let Some(cores) = cores {
+                    cores.settle(index, wanted, pin);
+                }
+                shared.work(index);
+            };
+            match std::thread::Builder::new().name(format!("compute-{index}")).spawn(work) {
                 Ok(handle) => workers.push(handle),
                 Err(_) => break,
             }
@@ -341,24 +354,10 @@ impl Shared {
     }
 }
 
-/// One thread for each physical core, at most four.
-fn default_threads() -> usize {
+/// One thread for each big physical core, at most four.
+fn default_threads(cores: Option<&Cores>) -> usize {
     let logical = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    physical_cores().map_or(logical, |cores| cores.min(logical)).clamp(1, 4)
-}
-
-/// Distinct (package, core) pairs as Linux lists them; `None` where it does not.
-fn physical_cores() -> Option<usize> {
-    let mut cores = std::collections::BTreeSet::new();
-    for cpu in 0..1024 {
-        let topology = format!("/sys/devices/system/cpu/cpu{cpu}/topology");
-        let Ok(core) = std::fs::read_to_string(format!("{topology}/core_id")) else {
-            break;
-        };
-        let package = std::fs::read_to_string(format!("{topology}/physical_package_id")).unwrap_or_default();
-        cores.insert((package, core));
-    }
-    (!cores.is_empty()).then_some(cores.len())
+    cores.map_or(logical, |cores| cores.physical().min(logical)).clamp(1, 4)
 }
 
 /// The data behind these locks is a unit or an option: a panic elsewhere leaves nothing half done.
