@@ -1,6 +1,7 @@
 """How often see-nano (the ONNX file) says what was drawn, and how far the gate's embedding keeps noise from change.
 
     python evaluate.py see-nano.onnx [--scenes 300]
+    python evaluate.py --write                     the held-out set for the program: see-heldout.jsonl and see-heldout.mjpeg
 
 Scenes are drawn from seeds that training does not use. The artwork and the vocabulary are the same as in training: the figures
 say how well new arrangements are read, nothing about photographs.
@@ -8,10 +9,13 @@ say how well new arrangements are read, nothing about photographs.
 
 import argparse
 import copy
+import io
+import json
 import random
 
 import numpy as np
 import onnxruntime
+from PIL import Image
 
 import scenes
 
@@ -49,11 +53,28 @@ def changed(rng, scene):
     return changed(rng, scene) if other.words() == scene.words() else (kind, other)
 
 
+def write(rows=64):
+    """Each row: the 17 words of a scene and what changed; three pictures: the scene, it again in other weather, it changed."""
+    rng = random.Random(2_000_000_063)
+    with open("see-heldout.jsonl", "w") as lines, open("see-heldout.mjpeg", "wb") as pictures:
+        for _ in range(rows):
+            scene = scenes.random_scene(rng)
+            kind, other = changed(rng, scene)
+            lines.write(json.dumps({"words": scene.words(), "change": kind}) + "\n")
+            for drawn in (scene, scene, other):
+                jpeg = io.BytesIO()
+                Image.fromarray(scenes.render(drawn, rng)[0]).save(jpeg, "JPEG", quality=90)
+                pictures.write(jpeg.getvalue())
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("model")
+    args.add_argument("model", nargs="?", default="see-nano.onnx")
+    args.add_argument("--write", action="store_true")
     args.add_argument("--scenes", type=int, default=300)
     a = args.parse_args()
+    if a.write:
+        return write()
     session = onnxruntime.InferenceSession(a.model, providers=["CPUExecutionProvider"])
     rng = random.Random(2_000_000_011)
     right, slots, whole = np.zeros(17), 0, 0

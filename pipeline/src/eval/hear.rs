@@ -1,6 +1,5 @@
 //! `hear-nano` on its held-out rows: each sentence is spoken anew by the synthesizer that the row names, gets its silence
-//! and noise, and is transcribed. A voice that is not installed is reported, and its rows are left out. Of the sounds
-//! without speech only those are made that need no NumPy generator: silence, dither and white noise.
+//! and noise, and is transcribed. A voice that is not installed is reported, and its rows are left out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use nearfield_models::flow::Flow;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::noise::{noise, splitmix};
 use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
 use crate::recordings::read_speech;
@@ -18,7 +18,6 @@ use crate::registry::Registry;
 use crate::voice;
 
 const MODEL: &str = "hear-nano";
-const RATE: f64 = 16_000.0; // Hz
 /// Bounds on what a row may ask for.
 const MAX_SECONDS: f64 = 30.0;
 const MAX_SILENCE_MS: u32 = 10_000;
@@ -155,7 +154,8 @@ fn without_speech(heard: &[Heard<'_>]) -> Score {
 /// The sound of a row, 16 kHz; or what is missing to make it.
 fn sound(row: &Row, festival: Option<&Path>, folder: &Path) -> anyhow::Result<Result<Vec<f32>, String>> {
     if row.set == "nospeech" {
-        return Ok(noise(row));
+        let made = noise(&row.kind, row.seconds.clamp(0.0, MAX_SECONDS), row.gain_db.clamp(-90.0, 0.0), row.seed);
+        return Ok(made.ok_or_else(|| format!("the sound {} is not known", row.kind)));
     }
     let file = folder.join("said.wav");
     let spoken = match row.synthesizer.as_str() {
@@ -235,27 +235,6 @@ fn speak_with_festival(rows: &[&Row], folder: &Path) -> anyhow::Result<BTreeMap<
     Ok(files)
 }
 
-/// A sound without speech, or why it can't be made here.
-fn noise(row: &Row) -> Result<Vec<f32>, String> {
-    let n = (row.seconds.clamp(0.0, MAX_SECONDS) * RATE) as u64;
-    let gain = match row.kind.as_str() {
-        "silence" => 0.0,
-        "dither" => 1.0 / 32768.0,
-        "white" => 0.1 * 3f64.sqrt() * 10f64.powf(row.gain_db / 20.0), // RMS 0.1, then the gain
-        _ => return Err("coloured noises are only made by the recipe's own evaluation (NumPy's generator)".to_owned()),
-    };
-    Ok((0..n).map(|i| (splitmix(row.seed, i) * gain) as f32).collect())
-}
-
-/// The number `i` of the generator SplitMix64 from `seed`, uniform in [-1, 1): as in the recipe.
-fn splitmix(seed: u64, i: u64) -> f64 {
-    let mut z = seed.wrapping_add((i + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^= z >> 31;
-    (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
-}
-
 /// Lower case, without punctuation; points, colons and signs inside numbers stay.
 fn words(text: &str) -> Vec<String> {
     let text: Vec<char> = text.to_lowercase().chars().collect();
@@ -313,15 +292,4 @@ mod tests {
         assert_eq!(edits(&list("the light is on"), &list("a light on now")), 3);
         assert_eq!(edits(&list("one two"), &[]), 2);
     }
-
-    #[test]
-    fn the_noise_is_the_one_of_the_recipe() {
-        // data.splitmix(1, 3) of the recipe
-        let made: Vec<f64> = (0..3).map(|i| splitmix(1, i)).collect();
-        for (a, b) in made.iter().zip(NOISE_OF_SEED_1) {
-            assert!((a - b).abs() < 1e-15, "{made:?}");
-        }
-    }
-
-    const NOISE_OF_SEED_1: [f64; 3] = [0.1331231503445618, 0.49156351452540226, 0.9420055071735924];
 }

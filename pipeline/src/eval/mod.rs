@@ -1,8 +1,10 @@
 //! The bundled models' figures on what was held out from their training, computed on the path that ships: our engine for
-//! `talk-nano`, whisper.cpp for `hear-nano`. The held-out files are committed beside the recipes that wrote them. Left
+//! `talk-nano`, ONNX Runtime for `see-nano`, whisper.cpp for `hear-nano`. The held-out files are committed beside the recipes that wrote them. Left
 //! out: speed (that is `bench`) and models that were pulled.
 
 mod hear;
+mod noise;
+mod see;
 mod talk;
 
 use std::fs::File;
@@ -210,6 +212,7 @@ pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write)
         Ok(out.flush()?)
     };
     talk::score(&run, &registry, &mut show)?;
+    see::score(&run, &registry, &mut show)?;
     hear::score(&run, &registry, &mut show)?;
     run.bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs();
