@@ -301,8 +301,13 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
 
 /// The process's peak resident memory, in MB; 0 where the system does not tell.
 pub(crate) fn resident_mb() -> f64 {
+    memory_mb("VmHWM:")
+}
+
+/// What Linux says of the process's memory under that name, in MB; 0 where it does not tell.
+pub(crate) fn memory_mb(name: &str) -> f64 {
     let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|l| l.strip_prefix(name));
     let kib: f64 = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0);
     kib * 1024.0 / 1e6
 }

@@ -1,11 +1,12 @@
 //! The bundled models' figures on what was held out from their training, computed on the path that ships: our engine for
-//! `talk-nano`, ONNX Runtime for `see-nano`, whisper.cpp for `hear-nano`. The held-out files are committed beside the recipes that wrote them. Left
-//! out: speed (that is `bench`) and models that were pulled.
+//! `talk-nano`, ONNX Runtime for `see-nano`, whisper.cpp for `hear-nano`. The held-out files are committed beside the recipes that wrote them. Then
+//! what the three cost together. Left out: models that were pulled.
 
 mod hear;
 mod noise;
 mod see;
 mod talk;
+mod together;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -203,6 +204,7 @@ pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write)
     let run =
         Run { data: data_folder(args, &registry)?, limit: args.limit.map_or(usize::MAX, |n| n as usize), stop, bar };
     let begun = Instant::now();
+    together::measure_all(&run, &registry, args.json, out)?; // first, while nothing else is in memory
     let mut show = |score: Score| -> anyhow::Result<()> {
         if args.json {
             writeln!(out, "{}", score.json())?
