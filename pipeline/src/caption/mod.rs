@@ -160,6 +160,8 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
         Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false }
     } else if input.starts_with("http://") && !is_video {
         Input { source: Box::new(MjpegStream::new(input, stall)), live: true, stills: false }
+    } else if let Some(camera) = camera(input, config) {
+        Input { source: Box::new(camera), live: true, stills: false }
     } else if input.contains("://") || input.starts_with("/dev/video") {
         Input { source: ffmpeg(), live: true, stills: false }
     } else if is_video {
@@ -168,6 +170,23 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
         let files = PictureFiles::new(input, source.interval(), pace);
         Input { source: Box::new(files), live: realtime, stills: !realtime }
     })
+}
+
+/// A camera of the system, where this program can open one itself.
+#[cfg(feature = "camera")]
+fn camera(input: &str, config: &CaptionConfig) -> Option<nearfield_stages::caption::pictures::Camera> {
+    use nearfield_stages::caption::pictures::{Camera, V4l2Camera};
+    let source = &config.source;
+    let device = V4l2Camera::new(input, source.fps, source.max_width);
+    input
+        .starts_with("/dev/video")
+        .then(|| Camera::new(Box::new(device), source.interval(), Duration::from_millis(source.stall_ms)))
+}
+
+/// Without the feature `camera`, ffmpeg opens cameras.
+#[cfg(not(feature = "camera"))]
+fn camera(_input: &str, _config: &CaptionConfig) -> Option<nearfield_stages::caption::pictures::Camera> {
+    None
 }
 
 /// What is told while captions are made.
