@@ -297,7 +297,8 @@ pub fn run(
 
     let mut gate = config.gate.clone();
     if input.stills {
-        (gate.confirm_pictures, gate.min_interval_ms) = (1, 0);
+        // Nothing follows that could confirm a picture, or what it reads.
+        (gate.confirm_pictures, gate.min_interval_ms, gate.words) = (1, 0, false);
     }
     let mut options = describe_options(config, &captioner.llm);
     options.constraint = captioner.constraint;

@@ -83,7 +83,8 @@ impl Ffmpeg {
             command.args(["-f", "v4l2"]);
         }
         if self.input.starts_with("rtsp://") {
-            command.args(["-rtsp_transport", "tcp"]);
+            // Over TCP nothing is lost on the way; a server that only knows UDP is asked again.
+            command.args(["-rtsp_flags", "prefer_tcp"]);
         }
         command.arg("-i").arg(&self.input);
         let mut filters = Vec::new();
