@@ -32,7 +32,14 @@ pub struct GateOptions {
 
 impl Default for GateOptions {
     fn default() -> Self {
-        Self { change_below: 0.90, calm_above: 0.95, confirm_pictures: 2, words: true, min_interval_ms: 500, max_interval_ms: 0 }
+        Self {
+            change_below: 0.90,
+            calm_above: 0.95,
+            confirm_pictures: 2,
+            words: true,
+            min_interval_ms: 500,
+            max_interval_ms: 0,
+        }
     }
 }
 
@@ -236,7 +243,8 @@ mod tests {
     fn a_single_odd_picture_is_no_change_and_a_lasting_one_is() {
         let mut gate = Gate::new(GateOptions { confirm_pictures: 3, ..options() }, None);
         gate.described(&direction(1.0), &[], at(0), false);
-        let verdicts: Vec<_> = [0.5, 1.0, 0.5, 0.5, 0.5].iter().map(|&c| gate.judge(&direction(c), &[], at(1)).0).collect();
+        let verdicts: Vec<_> =
+            [0.5, 1.0, 0.5, 0.5, 0.5].iter().map(|&c| gate.judge(&direction(c), &[], at(1)).0).collect();
         use Verdict::{Changed, Same, Waiting};
         assert_eq!(verdicts, [Waiting, Same, Waiting, Waiting, Changed]);
     }
@@ -284,9 +292,8 @@ mod tests {
     fn words_that_never_settle_are_a_change_in_the_end() {
         let mut gate = Gate::new(GateOptions { confirm_pictures: 2, ..options() }, None);
         gate.described(&direction(1.0), &["cat".to_owned()], at(0), false);
-        let verdicts: Vec<_> = (0..MOST_UNCLEAR)
-            .map(|i| gate.judge(&direction(0.5), &[format!("{i}")], at(1)).0)
-            .collect();
+        let verdicts: Vec<_> =
+            (0..MOST_UNCLEAR).map(|i| gate.judge(&direction(0.5), &[format!("{i}")], at(1)).0).collect();
         assert_eq!(verdicts.iter().filter(|v| **v == Verdict::Waiting).count(), MOST_UNCLEAR as usize - 1);
         assert_eq!(verdicts.last(), Some(&Verdict::Changed));
         let mut plain = Gate::new(GateOptions { words: false, ..options() }, None);

@@ -34,10 +34,11 @@ use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Captioned, Envelope};
 use nearfield_stages::outlets::{Delivery, Publish};
 use nearfield_stages::probe::{Ledger, StageTimes};
+use nearfield_stages::right_of_way::RightOfWay;
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
 
-use crate::caption::config::CaptionConfig;
+use crate::caption::config::{CaptionConfig, SourceConfig};
 use crate::caption::output::json_of;
 use crate::commands::Usage;
 use crate::config::{ConfigError, located, read};
@@ -59,6 +60,8 @@ pub struct Captioner {
     pub constraint: Option<Constrained>,
     /// Those who deliver to other machines.
     pub publishers: Vec<Publish>,
+    /// Voices in other programs go first.
+    pub way: Option<RightOfWay>,
 }
 
 impl Captioner {
@@ -96,8 +99,10 @@ impl Captioner {
                 Some(Constrained { constraint: Constraint::JsonSchema(schema), after: None })
             }
         };
-        let publishers = outlets(&config.outlets, &config.mqtt.connection(), "caption", registry)?;
-        Ok(Self { llm, vision, nominal, constraint, publishers })
+        let object = outlet_name(&config.source.camera);
+        let publishers = outlets(&config.outlets, &config.mqtt.connection(), &object, registry)?;
+        let way = RightOfWay::of(&registry.places().data);
+        Ok(Self { llm, vision, nominal, constraint, publishers, way })
     }
 }
 
@@ -302,7 +307,7 @@ pub fn run(
     }
     let mut options = describe_options(config, &captioner.llm);
     options.constraint = captioner.constraint;
-    let (llm, llm_thread) = LlmThread::start(captioner.llm);
+    let (llm, llm_thread) = LlmThread::start_beside_others(captioner.llm, captioner.way);
     let words = captioner.vision.words().to_vec();
     let soft = captioner.vision.has_soft_tokens();
     let gate = Gate::new(gate, captioner.nominal);
@@ -427,6 +432,15 @@ pub fn run(
     }
     rest(report)?;
     source_result.try_recv().unwrap_or(Ok(()))
+}
+
+/// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its own.
+fn outlet_name(camera: &str) -> String {
+    if camera == SourceConfig::default().camera {
+        return "caption".to_owned();
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    format!("caption_{}", camera.chars().map(plain).collect::<String>())
 }
 
 /// What other machines get of a picture.

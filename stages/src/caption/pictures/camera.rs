@@ -71,7 +71,7 @@ pub struct Camera {
     interval: Duration,
     stall: Duration,
     format: Option<CameraFormat>,
-    begun: Instant,
+    begun: Option<Instant>,
     due: Option<Instant>,
     given: u64,
 }
@@ -79,7 +79,7 @@ pub struct Camera {
 impl Camera {
     /// At most one picture an `interval`, whatever the camera sends; one that brings none for `stall` has died.
     pub fn new(device: Box<dyn CameraDevice>, interval: Duration, stall: Duration) -> Self {
-        Self { device, interval, stall, format: None, begun: Instant::now(), due: None, given: 0 }
+        Self { device, interval, stall, format: None, begun: None, due: None, given: 0 }
     }
 
     /// Whether a picture that comes now is wanted. Cameras know few rates, and the nearest may be a multiple of ours.
@@ -142,7 +142,7 @@ impl PictureSource for Camera {
                     }
                 }
             };
-            return Ok(Some(live_shot(name, self.begun, content)));
+            return Ok(Some(live_shot(name, &mut self.begun, content)));
         }
     }
 }

@@ -143,8 +143,9 @@ fn is_stopped(stop: &StopSignal) -> bool {
     stop.try_recv().is_err_and(|e| e.is_disconnected())
 }
 
-/// A picture from a live source, taken now.
-fn live_shot(name: String, begun: Instant, content: crate::messages::ShotContent) -> Shot {
+/// A picture from a live source, taken now; a source's time begins with its first one, `begun`.
+fn live_shot(name: String, begun: &mut Option<Instant>, content: crate::messages::ShotContent) -> Shot {
     let taken = Instant::now();
-    Shot { name, at: taken - begun, taken, time: std::time::SystemTime::now(), content }
+    let at = taken - *begun.get_or_insert(taken);
+    Shot { name, at, taken, time: std::time::SystemTime::now(), content }
 }
