@@ -1,7 +1,6 @@
 //! Captions on their way to other machines: a real mosquitto with Home Assistant's announcements, and webhooks that refuse or
 //! say nothing. Without a vision model, since none of this depends on one.
 
-use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -111,10 +110,11 @@ fn a_webhook_that_answers_500_costs_no_caption_and_the_spool_keeps_the_newest() 
     let (hook, refused) = server(answer("500 Internal Server Error"));
     let (summary, _) = caption(5, &[&hook, &spool, "outlets.spool_messages=3"]);
     assert_eq!((summary["captions"].as_u64(), waiting(&folder.path().join("caption-webhook"))), (Some(5), 3));
-    // It was asked at once, and once more at the end: not for each caption.
-    assert_eq!(refused.try_iter().collect::<BTreeSet<_>>(), BTreeSet::from([1, 10]));
+    // It was asked at once, and again after a while and at the end: not for each caption.
+    let tries: Vec<u64> = refused.try_iter().collect();
+    assert!(tries[0] == 1 && tries.len() < 5, "{tries:?}");
     let (hook, accepted) = server(answer("204 No Content"));
-    caption(1, &[&hook, &spool, "outlets.spool_messages=3"]);
+    caption(1, &[&hook, &spool]);
     // Scenes begin at 1, 5, 9, 13, 17 and count from their second picture; the oldest two had made room.
     assert_eq!(accepted.try_iter().collect::<Vec<_>>(), [10, 14, 18, 1]);
     assert_eq!(waiting(&folder.path().join("caption-webhook")), 0);
