@@ -102,7 +102,7 @@ pub fn with_huffman_tables(jpeg: &[u8]) -> Cow<'_, [u8]> {
         match kind {
             0xFF => at += 1,
             // Its own tables, or another way of coding altogether (progressive, arithmetic): left as it is.
-            0xC4 | 0xC2 | 0xC3 | 0xC5..=0xCF => break,
+            0xC2..=0xCF => break,
             0xDA => return Cow::Owned([&jpeg[..at], &standard_huffman_tables(), &jpeg[at..]].concat()),
             0x01 | 0xD0..=0xD9 => break,
             _ => at += 2 + (usize::from(high) << 8 | usize::from(low)),

@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_camera_that_is_unplugged_or_stalls_is_told_and_taken_up_again_in_whatever_format_it_then_has() {
-        let grey = || Act::Sends(vec![126, 128, 126, 128, 0, 0, 0, 0].repeat(2));
+        let grey = || Act::Sends([126, 128, 126, 128, 0, 0, 0, 0].repeat(2));
         let acts = vec![
             Act::Starts(YUYV),
             grey(),
@@ -264,7 +264,7 @@ mod tests {
             Act::Starts(YUYV),
             Act::SendsDamaged,
             Act::Sends(vec![1, 2, 3]),
-            Act::Sends(vec![235, 128, 235, 128, 0, 0, 0, 0].repeat(2)),
+            Act::Sends([235, 128, 235, 128, 0, 0, 0, 0].repeat(2)),
         ];
         let (shots, news, _) = watch(acts, 3);
         assert!(shots[0].contains("damaged") && shots[1].contains("break off after 3 bytes"), "{shots:?}");
