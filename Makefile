@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build setup bench bench-peers test-arm clean
+.PHONY: help demo test check build setup bench bench-peers test-arm test-camera clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,7 @@ test: setup-test ## Run all tests (set-up included).
 check: setup ## Formatting and lints, warnings denied.
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --release --workspace --all-targets --quiet -- -D warnings
+	@$(CARGO) check --release --workspace --features nearfield/camera --quiet
 	@echo "check: formatting and lints are clean"
 
 build: setup ## Build the program: target/release/nearfield.
@@ -36,6 +37,10 @@ bench-peers: ## Compare with llama.cpp and candle on the same files (for maintai
 
 test-arm: ## Run the kernels' tests as Cortex-A72, Cortex-A76 and `max`, under QEMU (for maintainers).
 	@sh assets/setup/test-arm.sh
+
+test-camera: ## Build with the feature `camera` and test it against a made-up camera (for maintainers; needs no camera).
+	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/camera
+	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/camera --test camera
 
 setup: ## Install what is missing: Debian packages, ONNX Runtime.
 	@sh assets/setup/setup.sh build

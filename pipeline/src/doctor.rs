@@ -1,4 +1,4 @@
-//! `nearfield doctor`: is everything there that a voice assistant needs, and does it work? Each line says what was
+//! `nearfield doctor`: is everything there that the applications need, the voice assistant above all, and does it work? Each line says what was
 //! found, and where something is missing, what gets it.
 
 use std::io::Write;
@@ -41,7 +41,7 @@ pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
             .into_iter()
             .chain(audio())
-            .chain([models(&registry), home(&config)]);
+            .chain([ffmpeg(), models(&registry), home(&config)]);
     let mut failed = 0;
     for check in checks {
         failed += usize::from(check.status == Health::Failed);
@@ -132,6 +132,26 @@ fn audio() -> [Check; 2] {
         let found = default.ok_or_else(|| anyhow::anyhow!("none is usable; files serve instead (`nearfield devices`)"));
         check(name, found, Health::Warning, |d| format!("{} ({} Hz)", d.name, d.sample_rate_hz))
     })
+}
+
+/// The program that opens what `nearfield caption` can't open itself.
+fn ffmpeg() -> Check {
+    const OPENS: &str =
+        if cfg!(feature = "camera") { "videos and RTSP" } else { "videos, RTSP and cameras (/dev/video0)" };
+    let found = match std::process::Command::new("ffmpeg").arg("-version").output() {
+        Ok(output) if output.status.success() => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            // "ffmpeg version 5.1.6-0+deb12u1 Copyright (c) ..."
+            Ok(text.split_whitespace().nth(2).unwrap_or("of an unknown version").to_owned())
+        }
+        Ok(output) => {
+            Err(anyhow::anyhow!("it does not run ({}); `nearfield caption` needs it for {OPENS}", output.status))
+        }
+        Err(_) => Err(anyhow::anyhow!(
+            "not installed; `nearfield caption` needs it for {OPENS}, not for pictures or MJPEG: `apt-get install ffmpeg`"
+        )),
+    };
+    check("ffmpeg", found, Health::Warning, |version| format!("{version}: `nearfield caption` opens {OPENS} with it"))
 }
 
 fn models(registry: &Registry) -> Check {

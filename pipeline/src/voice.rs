@@ -24,6 +24,7 @@ use nearfield_stages::drive::{FlowContext, Stage, drive};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Envelope, Frame, TextDelta, Transcript};
 use nearfield_stages::probe::Ledger;
+use nearfield_stages::right_of_way::RightOfWay;
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
@@ -67,6 +68,8 @@ pub struct Assistant {
     pub toolbox: Toolbox,
     /// How it is asked.
     pub converse: ConverseOptions,
+    /// Captions and reports in other programs let it pass.
+    pub way: Option<RightOfWay>,
 }
 
 impl Assistant {
@@ -91,7 +94,8 @@ impl Assistant {
             voice = voice.name(),
             "loaded"
         );
-        Ok(Self { llm, stt, vad, voice, toolbox, converse })
+        let way = RightOfWay::of(&registry.places().data);
+        Ok(Self { llm, stt, vad, voice, toolbox, converse, way })
     }
 }
 
@@ -207,7 +211,7 @@ pub fn run(
         _ if config.listen.interrupt => Manners::Interrupt,
         _ => Manners::DeafWhile(play.speaking()),
     };
-    let (llm, llm_thread) = LlmThread::start(assistant.llm);
+    let (llm, llm_thread) = LlmThread::start_beside_others(assistant.llm, assistant.way);
     let converse =
         Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes.clone())?;
     drop(notes);
@@ -357,7 +361,8 @@ impl Chat {
         let turns = Turns::default();
         let (notes, notebook) = bounded(64);
         let options = converse_options(config, registry, &llm)?;
-        let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
+        let way = RightOfWay::of(&registry.places().data);
+        let (thread, _ends_with_its_last_handle) = LlmThread::start_beside_others(llm, way);
         let converse = Converse::new(thread, options, toolbox, turns.clone(), never(), notes)?;
         Ok(Self { converse, turns, notebook })
     }
@@ -419,7 +424,7 @@ pub fn run_one_after_the_other(
 ) -> anyhow::Result<Vec<TurnReport>> {
     let (turns, guesses) = (Turns::default(), Turns::default());
     let (notes, notebook) = bounded(256);
-    let (llm, llm_thread) = LlmThread::start(assistant.llm);
+    let (llm, llm_thread) = LlmThread::start_beside_others(assistant.llm, assistant.way);
     let vad = assistant.vad.context("the assistant was loaded without ears")?;
     let stt = assistant.stt.context("the assistant was loaded without ears")?;
     let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;

@@ -2,12 +2,13 @@
 //!
 //! A flow submits a [`Job`] (a prompt to be continued) and reads [`Event`]s. Between two tokens, and between two blocks of
 //! a prefill, the thread looks whether a more urgent job has come; the lower one waits and later goes on from its own
-//! cache. A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
+//! cache. Voices in other programs of ours go before as well ([`RightOfWay`]). A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nearfield_models::flow::Flow;
@@ -16,6 +17,10 @@ use nearfield_models::llm::{
     TokenId,
 };
 
+use crate::right_of_way::RightOfWay;
+
+/// How often one who lets a voice in another program pass looks whether it has passed.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Jobs waiting at the thread; a flow has one or two under way.
 const QUEUE: usize = 16;
 /// Events beyond one a token: prefilled, done and a spare.
@@ -126,12 +131,21 @@ impl LlmThread {
     /// # Panics
     /// If the system can't start a thread.
     pub fn start(llm: Arc<Llm>) -> (Self, JoinHandle<()>) {
+        Self::start_beside_others(llm, None)
+    }
+
+    /// Starts the thread over `llm`, which lets voices in other programs pass, or has others let its own pass.
+    ///
+    /// # Panics
+    /// If the system can't start a thread.
+    pub fn start_beside_others(llm: Arc<Llm>, way: Option<RightOfWay>) -> (Self, JoinHandle<()>) {
         let (commands, inbox) = bounded(QUEUE);
         let weights = llm.clone();
         let thread = std::thread::Builder::new()
             .name("llm".to_owned())
             .spawn(move || {
-                Scheduler { llm: weights, inbox, sessions: HashMap::new(), jobs: Vec::new(), warm: None, next: 0 }.run()
+                let (sessions, jobs) = (HashMap::new(), Vec::new());
+                Scheduler { llm: weights, inbox, way, sessions, jobs, warm: None, next: 0 }.run()
             })
             .expect("the system can start a thread");
         (Self { commands, llm }, thread)
@@ -247,6 +261,7 @@ struct Running {
 struct Scheduler {
     llm: Arc<Llm>,
     inbox: Receiver<Command>,
+    way: Option<RightOfWay>,
     sessions: HashMap<SessionId, Seat>,
     /// In order of arrival.
     jobs: Vec<Running>,
@@ -261,6 +276,14 @@ impl Scheduler {
                 self.obey(command);
             }
             let urgent = (0..self.jobs.len()).max_by_key(|&i| (self.jobs[i].urgency, std::cmp::Reverse(i)));
+            let is_voice = urgent.is_some_and(|i| self.jobs[i].urgency == Urgency::Voice);
+            if let Some(way) = &mut self.way {
+                way.hold(is_voice);
+                if urgent.is_some() && !is_voice && way.is_taken() {
+                    self.let_pass();
+                    continue;
+                }
+            }
             if let Some(i) = urgent {
                 if self.step(i) {
                     self.jobs.remove(i);
@@ -274,6 +297,23 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Waits a little, but not longer than until there is something to obey; gives up jobs that nobody wants any more.
+    fn let_pass(&mut self) {
+        match self.inbox.recv_timeout(LOOK_AGAIN) {
+            Ok(command) => self.obey(command),
+            // Without handles the jobs at hand still end: their owners listen.
+            Err(_) => std::thread::sleep(LOOK_AGAIN),
+        }
+        self.jobs.retain(|running| {
+            let wanted = (running.job.wanted)();
+            if !wanted {
+                let generated = running.writing.as_ref().map_or(0, |(generation, _)| generation.tokens());
+                over(&running.events, Event::Done { finish: Finish::Stopped, generated });
+            }
+            wanted
+        });
     }
 
     fn obey(&mut self, command: Command) {

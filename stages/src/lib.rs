@@ -11,6 +11,7 @@ pub mod mqtt;
 pub mod outlets;
 pub mod probe;
 pub mod report;
+pub mod right_of_way;
 pub mod turn;
 pub mod voice;
 

@@ -2,6 +2,8 @@
 
 #![allow(missing_docs)] // Names say it; nobody but the tests beside this file reads them.
 
+pub mod broker;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

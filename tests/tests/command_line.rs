@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use nearfield_tests::{arg, home, nearfield, run, run_with_input, wait_for};
+use nearfield_tests::{arg, finish, home, nearfield, run, run_with_input, wait_for};
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
@@ -148,5 +148,16 @@ fn doctor_checks_every_part_and_prints_one_object_a_line() {
     let status = |name: &str| checks.iter().find(|c| c["name"] == name).map(|c| c["status"].clone());
     assert_eq!(status("language model"), Some("ok".into()), "{checks:#?}");
     assert_eq!(status("speech to text"), Some("ok".into()), "{checks:#?}");
-    assert!(checks.len() >= 8);
+    assert!(checks.len() >= 9);
+}
+
+#[test]
+fn doctor_says_what_a_missing_ffmpeg_is_needed_for() {
+    let mut command = nearfield(&["doctor", "--json"]);
+    command.env("PATH", "/nowhere");
+    let ran = finish(command, &[], Duration::from_secs(60));
+    let ffmpeg = ran.json().into_iter().find(|c| c["name"] == "ffmpeg").unwrap();
+    let detail = ffmpeg["detail"].as_str().unwrap();
+    assert_eq!(ffmpeg["status"], "warning");
+    assert!(["not installed", "RTSP", "apt-get install ffmpeg"].iter().all(|w| detail.contains(w)), "{detail}");
 }

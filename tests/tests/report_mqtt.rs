@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use nearfield_stages::mqtt::{ConnectOptions, Connection, MqttUrl, Version};
-use nearfield_tests::{arg, nearfield, run, skipped, wait_for};
+use nearfield_tests::broker::Broker;
+use nearfield_tests::{arg, nearfield, run, wait_for};
 use serde_json::Value;
 
 /// 2026-11-20 in milliseconds.
@@ -23,55 +24,6 @@ const PER_WINDOW: i64 = 60_000 / STEP_MS;
 
 fn number_from(name: &str, otherwise: i64) -> i64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(otherwise)
-}
-
-struct Broker {
-    child: Child,
-    config: PathBuf,
-    program: PathBuf,
-    port: u16,
-}
-
-impl Broker {
-    fn start(folder: &Path, extra: &str) -> Option<Broker> {
-        let places = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"];
-        let Some(program) = places.iter().map(PathBuf::from).find(|p| p.is_file()) else {
-            skipped("mosquitto is not installed");
-            return None;
-        };
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config = folder.join("mosquitto.conf");
-        let text = format!(
-            "listener {port} 127.0.0.1\npersistence true\npersistence_location {}/\nautosave_interval 1\n\
-             autosave_on_changes false\nmax_inflight_messages 0\nmax_queued_messages 0\nmax_queued_bytes 0\nuser root\n{extra}\n",
-            folder.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        let child = Self::spawn(&program, &config, port);
-        Some(Broker { child, config, program, port })
-    }
-
-    fn spawn(program: &Path, config: &Path, port: u16) -> Child {
-        let mut command = Command::new(program);
-        command.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().unwrap();
-        let up = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
-        assert!(wait_for(Duration::from_secs(20), up), "mosquitto does not listen on {port}");
-        child
-    }
-
-    fn kill_and_restart(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.child = Self::spawn(&self.program, &self.config, self.port);
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// The program, reporting minutes; its lines are appended to one file through all restarts.
@@ -332,27 +284,8 @@ fn home_assistant_learns_of_the_report_and_gets_it() {
     let day = nearfield_tests::assets().join("telemetry/day.csv");
     let set = ["--set", "llm.model=none", "--set", "window.zone=UTC", "--set", &outlet, "--set", &spool];
     run(&[&["report", "--input", arg(&day), "--json"], &set[..]].concat()).assert_done();
-    let options = ConnectOptions {
-        url: format!("mqtt://127.0.0.1:{}", broker.port).parse().unwrap(),
-        version: Version::V5,
-        client_id: "test-reader".to_owned(),
-        login: None,
-        ca_file: None,
-        keep_session: false,
-        keep_alive: Duration::from_secs(60),
-    };
-    let mut connection = Connection::open(&options).unwrap();
-    let mut found = BTreeMap::new();
-    connection.subscribe(&["#".to_owned()], &mut |m| _ = found.insert(m.topic, m.payload)).unwrap();
-    connection.set_patience(Duration::from_millis(50)).unwrap();
-    let begun = Instant::now();
-    while found.len() < 2 && begun.elapsed() < Duration::from_secs(10) {
-        while let Some(m) = connection.message().unwrap() {
-            found.insert(m.topic, m.payload);
-        }
-        connection.receive().unwrap();
-    }
-    let parse = |topic: &str| -> Value { serde_json::from_slice(&found[topic]).unwrap() };
+    let found = broker.retained(2);
+    let parse = |topic: &str| -> Value { found[topic].clone() };
     let config = parse("homeassistant/sensor/nearfield/report/config");
     let state = parse(config["state_topic"].as_str().unwrap());
     assert!(state["text"].as_str().unwrap().contains("The hall humidity spiked to 91 %"), "{state:#}");

@@ -14,7 +14,7 @@ mod sight;
 mod words;
 
 pub use annotate::{annotate, encode_jpeg};
-pub use gate::{Gate, GateOptions, Verdict, cosine};
+pub use gate::{Gate, GateOptions, MOST_UNCLEAR, Verdict, cosine};
 pub use jpeg_stream::{JpegSplitter, is_whole_jpeg};
 pub use manifest::{
     ClassifierSpec, DetectorHead, DetectorSpec, EncoderSpec, Fit, InputSpec, Layout, PixelOrder, VisionManifest,

@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
-use super::jpeg_stream::is_whole_jpeg;
+use super::jpeg_stream::{is_whole_jpeg, with_huffman_tables};
 use super::manifest::{Fit, InputSpec, Layout, PixelOrder};
 
 /// The longest file that is taken for a picture.
@@ -89,6 +89,54 @@ impl Picture {
         Ok(Self { width, height, rgb })
     }
 
+    /// A camera's picture as YUYV (4:2:2, also called YUY2): two pixels in four bytes, brightness, blue, brightness, red. Rows are
+    /// `row_bytes` apart; of `bytes` what goes beyond the last row is left alone. Colours are those of ITU-R BT.601 with a range from 16
+    /// to 235, which is what cameras send unless they say otherwise.
+    ///
+    /// # Errors
+    /// The numbers do not fit together.
+    pub fn from_yuyv(
+        width: u32,
+        height: u32,
+        row_bytes: usize,
+        bytes: &[u8],
+        name: &str,
+    ) -> Result<Self, PictureError> {
+        let damaged = |reason: String| PictureError::Damaged { name: name.to_owned(), reason };
+        if u64::from(width) * u64::from(height) > MAX_PIXELS {
+            return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
+        }
+        let (columns, rows) = (width as usize, height as usize);
+        let row_used = columns.div_ceil(2) * 4;
+        if columns == 0 || rows == 0 || row_bytes < row_used {
+            return Err(damaged(format!(
+                "{width} x {height} pixels of YUYV do not fit into rows of {row_bytes} bytes"
+            )));
+        }
+        let wanted = row_bytes.checked_mul(rows - 1).and_then(|n| n.checked_add(row_used));
+        if wanted.is_none_or(|n| bytes.len() < n) {
+            let there = bytes.len();
+            return Err(damaged(format!("{width} x {height} pixels of YUYV break off after {there} bytes")));
+        }
+        let mut rgb = Vec::with_capacity(columns * rows * 3);
+        for row in bytes.chunks(row_bytes).take(rows) {
+            for pair in row[..row_used].chunks_exact(4) {
+                let [y0, u, y1, v] = [pair[0], pair[1], pair[2], pair[3]].map(i32::from);
+                let (u, v) = (u - 128, v - 128);
+                for y in [y0, y1] {
+                    // 255 / 219 = 1.164 for brightness, 255 / 224 of 1.402, 0.344, 0.714, 1.772 for colour; in 256ths, rounded.
+                    let y = (y - 16) * 298 + 128;
+                    let channels = [y + 409 * v, y - 100 * u - 208 * v, y + 516 * u];
+                    rgb.extend(channels.map(|c| (c >> 8).clamp(0, 255) as u8));
+                }
+            }
+            if columns % 2 == 1 {
+                rgb.truncate(rgb.len() - 3);
+            }
+        }
+        Self::from_rgb(width, height, rgb, name)
+    }
+
     /// Reads a picture file. `name` is what errors call it.
     ///
     /// # Errors
@@ -104,6 +152,7 @@ impl Picture {
         if bytes.starts_with(&[0xFF, 0xD8]) && !is_whole_jpeg(bytes) {
             return Err(damaged("the JPEG breaks off before its end".to_owned()));
         }
+        let bytes = if bytes.starts_with(&[0xFF, 0xD8]) { with_huffman_tables(bytes) } else { bytes.into() };
         let mut reader =
             ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| damaged(e.to_string()))?;
         if reader.format().is_none() {
@@ -327,5 +376,40 @@ mod tests {
         assert_eq!(error(b""), "x.jpg is empty");
         assert!(error(b"hello").contains("neither JPEG"), "{}", error(b"hello"));
         assert!(error(&[0xFF, 0xD8, 0xFF, 0xE0, 0, 16]).contains("breaks off"));
+    }
+
+    #[test]
+    fn yuyv_becomes_the_colours_that_bt_601_says() {
+        // Brightness and colour of white, black, grey, red, green and blue, by the definition in f64.
+        let yuv = |rgb: [f64; 3]| {
+            let [r, g, b] = rgb;
+            let y = 0.299 * r + 0.587 * g + 0.114 * b;
+            let (u, v) = ((b - y) / 1.772, (r - y) / 1.402);
+            [16.0 + 219.0 * y, 128.0 + 224.0 * u, 128.0 + 224.0 * v].map(|x: f64| x.round() as u8)
+        };
+        for rgb in [[1.0; 3], [0.0; 3], [0.5; 3], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.8, 0.4, 0.1]] {
+            let [y, u, v] = yuv(rgb);
+            let dark = yuv([0.0; 3])[0];
+            let picture = Picture::from_yuyv(2, 1, 4, &[y, u, dark, v], "x").unwrap();
+            for (found, wanted) in picture.rgb().iter().zip(rgb) {
+                assert!((f64::from(*found) - wanted * 255.0).abs() <= 3.0, "{rgb:?}: {:?}", picture.rgb());
+            }
+        }
+    }
+
+    #[test]
+    fn yuyv_with_padded_rows_an_odd_width_or_missing_bytes_is_taken_or_refused() {
+        // Three pixels in a row of 12 bytes, of which 8 count; the last row may lack its padding.
+        let row = [235, 128, 16, 128, 126, 128, 99, 128];
+        let bytes = [&row[..], &[7; 4], &row[..]].concat();
+        let picture = Picture::from_yuyv(3, 2, 12, &bytes, "x").unwrap();
+        let grey: Vec<u8> = picture.rgb().chunks(3).map(|p| p[0]).collect();
+        assert_eq!(grey, [255, 0, 128, 255, 0, 128]);
+        let error = |w, h, row, n: usize| Picture::from_yuyv(w, h, row, &bytes[..n], "x").unwrap_err().to_string();
+        assert!(error(3, 2, 12, 19).contains("break off after 19 bytes"));
+        assert!(error(3, 2, 6, 20).contains("rows of 6 bytes"));
+        assert!(error(0, 2, 12, 20).contains("0 x 2"));
+        assert!(error(u32::MAX, u32::MAX, usize::MAX, 20).contains("million pixels"));
+        assert!(error(2, 3, usize::MAX, 20).contains("break off"));
     }
 }

@@ -295,6 +295,7 @@ impl CaptionConfig {
             ("llm.max_caption_tokens", self.llm.max_caption_tokens as f64, 1.0, 4096.0),
             ("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0),
             ("outlets.spool_messages", self.outlets.spool_messages as f64, 1.0, 1e6),
+            ("outlets.webhook_timeout_s", self.outlets.webhook_timeout_s, 0.1, 3600.0),
             ("output.every_s", self.output.every_s, 0.0, 1e9),
         ];
         for (key, value, least, most) in numbers {

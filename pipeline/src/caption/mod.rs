@@ -34,10 +34,11 @@ use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Captioned, Envelope};
 use nearfield_stages::outlets::{Delivery, Publish};
 use nearfield_stages::probe::{Ledger, StageTimes};
+use nearfield_stages::right_of_way::RightOfWay;
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
 
-use crate::caption::config::CaptionConfig;
+use crate::caption::config::{CaptionConfig, SourceConfig};
 use crate::caption::output::json_of;
 use crate::commands::Usage;
 use crate::config::{ConfigError, located, read};
@@ -59,6 +60,8 @@ pub struct Captioner {
     pub constraint: Option<Constrained>,
     /// Those who deliver to other machines.
     pub publishers: Vec<Publish>,
+    /// Voices in other programs go first.
+    pub way: Option<RightOfWay>,
 }
 
 impl Captioner {
@@ -96,8 +99,10 @@ impl Captioner {
                 Some(Constrained { constraint: Constraint::JsonSchema(schema), after: None })
             }
         };
-        let publishers = outlets(&config.outlets, &config.mqtt.connection(), "caption", registry)?;
-        Ok(Self { llm, vision, nominal, constraint, publishers })
+        let object = outlet_name(&config.source.camera);
+        let publishers = outlets(&config.outlets, &config.mqtt.connection(), &object, registry)?;
+        let way = RightOfWay::of(&registry.places().data);
+        Ok(Self { llm, vision, nominal, constraint, publishers, way })
     }
 }
 
@@ -160,6 +165,8 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
         Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false }
     } else if input.starts_with("http://") && !is_video {
         Input { source: Box::new(MjpegStream::new(input, stall)), live: true, stills: false }
+    } else if let Some(camera) = camera(input, config) {
+        Input { source: Box::new(camera), live: true, stills: false }
     } else if input.contains("://") || input.starts_with("/dev/video") {
         Input { source: ffmpeg(), live: true, stills: false }
     } else if is_video {
@@ -168,6 +175,23 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
         let files = PictureFiles::new(input, source.interval(), pace);
         Input { source: Box::new(files), live: realtime, stills: !realtime }
     })
+}
+
+/// A camera of the system, where this program can open one itself.
+#[cfg(feature = "camera")]
+fn camera(input: &str, config: &CaptionConfig) -> Option<nearfield_stages::caption::pictures::Camera> {
+    use nearfield_stages::caption::pictures::{Camera, V4l2Camera};
+    let source = &config.source;
+    let device = V4l2Camera::new(input, source.fps, source.max_width);
+    input
+        .starts_with("/dev/video")
+        .then(|| Camera::new(Box::new(device), source.interval(), Duration::from_millis(source.stall_ms)))
+}
+
+/// Without the feature `camera`, ffmpeg opens cameras.
+#[cfg(not(feature = "camera"))]
+fn camera(_input: &str, _config: &CaptionConfig) -> Option<nearfield_stages::caption::pictures::Camera> {
+    None
 }
 
 /// What is told while captions are made.
@@ -278,11 +302,12 @@ pub fn run(
 
     let mut gate = config.gate.clone();
     if input.stills {
-        (gate.confirm_pictures, gate.min_interval_ms) = (1, 0);
+        // Nothing follows that could confirm a picture, or what it reads.
+        (gate.confirm_pictures, gate.min_interval_ms, gate.words) = (1, 0, false);
     }
     let mut options = describe_options(config, &captioner.llm);
     options.constraint = captioner.constraint;
-    let (llm, llm_thread) = LlmThread::start(captioner.llm);
+    let (llm, llm_thread) = LlmThread::start_beside_others(captioner.llm, captioner.way);
     let words = captioner.vision.words().to_vec();
     let soft = captioner.vision.has_soft_tokens();
     let gate = Gate::new(gate, captioner.nominal);
@@ -407,6 +432,15 @@ pub fn run(
     }
     rest(report)?;
     source_result.try_recv().unwrap_or(Ok(()))
+}
+
+/// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its own.
+fn outlet_name(camera: &str) -> String {
+    if camera == SourceConfig::default().camera {
+        return "caption".to_owned();
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    format!("caption_{}", camera.chars().map(plain).collect::<String>())
 }
 
 /// What other machines get of a picture.

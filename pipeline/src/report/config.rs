@@ -135,6 +135,8 @@ pub struct OutletsConfig {
     pub webhook: String,
     /// The file that holds its bearer token; empty: none.
     pub webhook_token_file: PathBuf,
+    /// A server that takes longer than this is tried again later.
+    pub webhook_timeout_s: f64,
     /// A broker that gets each report; empty: none.
     pub mqtt: String,
     /// Where Home Assistant looks for announcements; empty: it is not told.
@@ -204,6 +206,7 @@ impl Default for OutletsConfig {
         Self {
             webhook: String::new(),
             webhook_token_file: PathBuf::new(),
+            webhook_timeout_s: 10.0,
             mqtt: String::new(),
             discovery_prefix: "homeassistant".to_owned(),
             spool: PathBuf::new(),
@@ -264,6 +267,7 @@ impl ReportConfig {
         range("readings.max_sensors", self.readings.max_sensors as f64, 1.0, 100_000.0)?;
         range("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0)?;
         range("store.max_bytes", self.store.max_bytes as f64, 1e6, 1e13)?;
+        range("outlets.webhook_timeout_s", self.outlets.webhook_timeout_s, 0.1, 3600.0)?;
         range("outlets.spool_messages", self.outlets.spool_messages as f64, 1.0, 1e6)?;
         range("llm.context_tokens", self.llm.context_tokens as f64, 256.0, 1e6)?;
         range("llm.max_report_tokens", self.llm.max_report_tokens as f64, 16.0, self.llm.context_tokens as f64 / 2.0)?;

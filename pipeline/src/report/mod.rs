@@ -38,6 +38,7 @@ use nearfield_stages::report::roster::Roster;
 use nearfield_stages::report::schedule::Hold;
 use nearfield_stages::report::store::Store;
 use nearfield_stages::report::word::{ModelWriter, Sentence, Word, WordOptions, Writer};
+use nearfield_stages::right_of_way::RightOfWay;
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::StopSignal;
 
@@ -166,7 +167,7 @@ pub(crate) fn outlets(
     if !outlets.webhook.is_empty() {
         let file = &outlets.webhook_token_file;
         let token = (!file.as_os_str().is_empty()).then(|| secret(file)).transpose()?;
-        let webhook = Webhook::new(&outlets.webhook, token)
+        let webhook = Webhook::new(&outlets.webhook, token, Duration::from_secs_f64(outlets.webhook_timeout_s))
             .map_err(|reason| ConfigError::Wrong { place: "outlets.webhook".to_owned(), reason })?;
         let outlet: Box<dyn Outlet> = Box::new(webhook);
         publishers.push(Publish::new(outlet, spool.join(format!("{object}-webhook")), most)?);
@@ -247,7 +248,7 @@ pub fn run(
     let writer = match llm {
         None => None,
         Some(llm) => {
-            let (thread, handle) = LlmThread::start(llm);
+            let (thread, handle) = LlmThread::start_beside_others(llm, RightOfWay::of(&registry.places().data));
             threads.push(handle);
             let writer: Box<dyn Writer> = Box::new(ModelWriter::new(thread, word_options(config), turns.clone())?);
             Some(writer)

@@ -361,7 +361,7 @@ impl Stage for Describe {
         let turn = input.turn;
         let Seen { view, sight } = input.body;
         let movements = self.presence.see(&sight.objects, view.at);
-        let (mut verdict, similarity) = self.gate.judge(&sight.embedding, view.at);
+        let (mut verdict, similarity) = self.gate.judge(&sight.embedding, &sight.words, view.at);
         if self.options.reuse != Reuse::Scene && !verdict.wants_description() {
             verdict = Verdict::Changed;
         }
@@ -370,7 +370,7 @@ impl Stage for Describe {
         let begun = Instant::now();
         let mut language = Duration::ZERO;
         if verdict == Verdict::Nominal {
-            self.gate.described(&sight.embedding, view.at, true);
+            self.gate.described(&sight.embedding, &sight.words, view.at, true);
             changed = self.caption != self.options.nominal_caption;
             author = Author::Nominal;
             self.caption.clone_from(&self.options.nominal_caption);
@@ -399,7 +399,7 @@ impl Stage for Describe {
                     (self.caption, author) = (caption, by);
                 }
             }
-            self.gate.described(&sight.embedding, view.at, false);
+            self.gate.described(&sight.embedding, &sight.words, view.at, false);
             if !self.options.by_rule && !self.options.blind {
                 language = begun.elapsed();
             }

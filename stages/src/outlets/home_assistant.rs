@@ -61,7 +61,12 @@ impl HomeAssistant {
             self.connection = Some(connection);
         }
         let connection = self.connection.as_mut().expect("it has just been made");
-        connection.publish(&state_topic, delivery.body.to_string().as_bytes(), true)
+        let mut body = delivery.body.clone();
+        if let Some(body) = body.as_object_mut() {
+            // What the announcement calls the state.
+            body.entry("text").or_insert_with(|| json!(delivery.text));
+        }
+        connection.publish(&state_topic, body.to_string().as_bytes(), true)
     }
 }
 

@@ -19,6 +19,8 @@ pub use spool::{Spool, SpoolError};
 /// Waits between tries.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// Who took longer than this to fail is not waited for once more when the program ends.
+const QUICK: Duration = Duration::from_secs(1);
 
 /// Something that the outside shall have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub struct Publish {
     spool: Spool,
     wait: Duration,
     next_try: Option<Instant>,
+    /// The last try took long and came to nothing.
+    is_stuck: bool,
 }
 
 impl Publish {
@@ -68,13 +72,16 @@ impl Publish {
     pub fn new(outlet: Box<dyn Outlet>, folder: PathBuf, most: usize) -> Result<Publish, SpoolError> {
         let spool = Spool::open(folder, most)?;
         let next_try = (!spool.is_empty()).then(Instant::now);
-        Ok(Publish { outlet, spool, wait: FIRST_WAIT, next_try })
+        Ok(Publish { outlet, spool, wait: FIRST_WAIT, next_try, is_stuck: false })
     }
 
     fn drain(&mut self) -> anyhow::Result<()> {
         self.next_try = None;
         while let Some((file, delivery)) = self.spool.first()? {
-            match self.outlet.deliver(&delivery) {
+            let begun = Instant::now();
+            let outcome = self.outlet.deliver(&delivery);
+            self.is_stuck = outcome.is_err() && begun.elapsed() > QUICK;
+            match outcome {
                 Ok(()) => self.wait = FIRST_WAIT,
                 Err(Failed::ForGood(error)) => {
                     tracing::error!("{}: {error:#}; {} is given up", self.outlet.name(), delivery.id);
@@ -117,7 +124,9 @@ impl Stage for Publish {
     }
 
     fn finish(&mut self, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
-        self.drain()?;
+        if !self.is_stuck {
+            self.drain()?;
+        }
         let left = self.spool.len();
         if left > 0 {
             tracing::warn!("{}: {left} messages are undelivered; the next start tries again", self.outlet.name());

@@ -6,9 +6,6 @@ use anyhow::anyhow;
 
 use super::{Delivery, Failed, Outlet};
 
-/// A server that takes longer than this is tried again later.
-const TIMEOUT: Duration = Duration::from_secs(20);
-
 /// A URL that takes POST requests.
 pub struct Webhook {
     url: String,
@@ -17,16 +14,16 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// For `url`; `token` goes into the `Authorization` header.
+    /// For `url`; `token` goes into the `Authorization` header. A server that takes longer than `patience` is tried again later.
     ///
     /// # Errors
     /// If it is no HTTP URL.
-    pub fn new(url: &str, token: Option<String>) -> Result<Webhook, String> {
+    pub fn new(url: &str, token: Option<String>, patience: Duration) -> Result<Webhook, String> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(format!("{url:?} is no webhook: it begins with neither http:// nor https://"));
         }
         let config = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
+            .timeout_global(Some(patience))
             .http_status_as_error(false)
             .max_redirects(0)
             .build();
@@ -84,7 +81,7 @@ mod tests {
             }
             requests
         });
-        let mut webhook = Webhook::new(&url, Some("t0ken".to_owned())).unwrap();
+        let mut webhook = Webhook::new(&url, Some("t0ken".to_owned()), Duration::from_secs(20)).unwrap();
         assert!(!webhook.name().contains("secret"));
         let delivery = Delivery { id: "x1".into(), text: String::new(), body: serde_json::json!({"a": 1}) };
         assert!(matches!(webhook.deliver(&delivery), Err(Failed::ForNow(_))));
@@ -95,6 +92,6 @@ mod tests {
             assert!(lower.contains("idempotency-key: x1") && lower.contains("bearer t0ken"), "{request}");
         }
         assert!(matches!(webhook.deliver(&delivery), Err(Failed::ForNow(_))), "nobody listens any more");
-        assert!(Webhook::new("ftp://x", None).is_err());
+        assert!(Webhook::new("ftp://x", None, Duration::MAX).is_err());
     }
 }

@@ -40,7 +40,7 @@ pub struct Ffmpeg {
     input: String,
     options: FfmpegOptions,
     child: Option<Running>,
-    begun: Instant,
+    begun: Option<Instant>,
     given: u64,
 }
 
@@ -61,7 +61,7 @@ impl Drop for Running {
 impl Ffmpeg {
     /// `input`: a file, an address, or a camera (`/dev/video0`).
     pub fn new(input: &str, options: FfmpegOptions) -> Self {
-        Self { input: input.to_owned(), options, child: None, begun: Instant::now(), given: 0 }
+        Self { input: input.to_owned(), options, child: None, begun: None, given: 0 }
     }
 
     fn is_file(&self) -> bool {
@@ -83,7 +83,12 @@ impl Ffmpeg {
             command.args(["-f", "v4l2"]);
         }
         if self.input.starts_with("rtsp://") {
-            command.args(["-rtsp_transport", "tcp"]);
+            // Over TCP nothing is lost on the way; a server that only knows UDP is asked again.
+            command.args(["-rtsp_flags", "prefer_tcp"]);
+        }
+        if self.input.contains("://") {
+            // How ffmpeg finds out what a stream holds: a second of it, not five.
+            command.args(["-analyzeduration", "1000000"]);
         }
         command.arg("-i").arg(&self.input);
         let mut filters = Vec::new();
@@ -177,7 +182,7 @@ impl PictureSource for Ffmpeg {
         self.given += 1;
         let at = match (is_file, self.options.fps) {
             (true, fps) if fps > 0.0 => Duration::from_secs_f64(given as f64 / fps),
-            _ => taken - self.begun,
+            _ => taken - *self.begun.get_or_insert(taken),
         };
         let name = format!("{} #{}", self.input, self.given);
         let content = ShotContent::Picture(Arc::new(picture));

@@ -36,13 +36,13 @@ enum Place {
 }
 
 impl PictureFiles {
-    /// `input`: a file, a folder, or a pattern whose last part holds `*` or `?`. Pictures are `interval` apart.
+    /// `input`: a file, a folder, or a pattern whose last part holds `*`, `?` or `[...]`. Pictures are `interval` apart.
     pub fn new(input: &str, interval: Duration, pace: Pace) -> Self {
         let path = Path::new(input);
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let place = if path.is_dir() {
             Place::Folder(path.to_owned())
-        } else if name.contains(['*', '?']) && !path.exists() {
+        } else if name.contains(['*', '?', '[']) && !path.exists() {
             let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             Place::Pattern(parent.to_owned(), name)
         } else {
@@ -96,7 +96,13 @@ impl PictureSource for PictureFiles {
             std::fs::metadata(file).map_err(|e| Hopeless(format!("the input can't be read: {e}")))?;
         }
         if list.is_empty() && self.given == 0 {
-            return Err(Hopeless(format!("there is no picture ({})", EXTENSIONS.join(", "))).into());
+            let what = match &self.place {
+                Place::Pattern(..) => {
+                    "no file's name fits; patterns know *, ? and [...], in the last part of the path".to_owned()
+                }
+                _ => format!("there is no picture ({})", EXTENSIONS.join(", ")),
+            };
+            return Err(Hopeless(what).into());
         }
         self.list = list.into_iter();
         Ok(())
@@ -135,17 +141,69 @@ fn read(path: &Path) -> ShotContent {
     }
 }
 
-/// Whether `name` fits a pattern of `*` (anything) and `?` (one character).
+/// One place of a pattern.
+enum Glob {
+    Anything,
+    AnyOne,
+    /// One of these characters (from, to), or none of them.
+    OneOf(Vec<(char, char)>, bool),
+}
+
+impl Glob {
+    fn fits(&self, c: char) -> bool {
+        match self {
+            Self::Anything | Self::AnyOne => true,
+            Self::OneOf(ranges, is_in) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&c)) == *is_in,
+        }
+    }
+}
+
+/// The places of a pattern: `*`, `?`, `[abc]`, `[a-z]`, `[!a-z]`; a bracket that is never closed is a character.
+fn globs(pattern: &str) -> Vec<Glob> {
+    let chars: Vec<char> = pattern.chars().collect();
+    let (mut globs, mut at) = (Vec::new(), 0);
+    while let Some(&c) = chars.get(at) {
+        at += 1;
+        globs.push(match c {
+            '*' => Glob::Anything,
+            '?' => Glob::AnyOne,
+            '[' => {
+                let is_in = !matches!(chars.get(at), Some('!' | '^'));
+                let first = at + usize::from(!is_in);
+                // A bracket that stands first is one of the characters.
+                let close = chars.iter().enumerate().skip(first + 1).find(|(_, c)| **c == ']').map(|(i, _)| i);
+                match close {
+                    Some(close) => {
+                        at = close + 1;
+                        let (mut ranges, mut rest) = (Vec::new(), &chars[first..close]);
+                        while let Some(from) = rest.first() {
+                            let is_range = rest.len() > 2 && rest[1] == '-';
+                            let used = if is_range { 3 } else { 1 };
+                            ranges.push((*from, rest[used - 1]));
+                            rest = &rest[used..];
+                        }
+                        Glob::OneOf(ranges, is_in)
+                    }
+                    None => Glob::OneOf(vec![('[', '[')], true),
+                }
+            }
+            c => Glob::OneOf(vec![(c, c)], true),
+        });
+    }
+    globs
+}
+
+/// Whether `name` fits a pattern.
 fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<Glob>, Vec<char>) = (globs(pattern), name.chars().collect());
     let (mut p, mut n, mut star) = (0, 0, None);
     while n < name.len() {
         match pattern.get(p) {
-            Some('*') => {
+            Some(Glob::Anything) => {
                 star = Some((p, n));
                 p += 1;
             }
-            Some(c) if *c == '?' || *c == name[n] => (p, n) = (p + 1, n + 1),
+            Some(glob) if glob.fits(name[n]) => (p, n) = (p + 1, n + 1),
             _ => match star {
                 Some((at, from)) => {
                     (p, n) = (at + 1, from + 1);
@@ -155,7 +213,7 @@ fn matches(pattern: &str, name: &str) -> bool {
             },
         }
     }
-    pattern[p..].iter().all(|c| *c == '*')
+    pattern[p..].iter().all(|glob| matches!(glob, Glob::Anything))
 }
 
 /// A key that orders numbers within names by their value: `f2` before `f10`.
@@ -217,7 +275,20 @@ mod tests {
         source.open(&stop).unwrap();
         assert_eq!(names(&mut source), ["a1.jpg", "a2.jpg"]);
         let mut none = PictureFiles::new(&folder.path().join("c*").to_string_lossy(), Duration::ZERO, Pace::Fast);
-        assert!(none.open(&stop).unwrap_err().to_string().contains("no picture"));
+        assert!(none.open(&stop).unwrap_err().to_string().contains("no file's name fits"));
+        for (pattern, name, fits) in [
+            ("[ab]1*", "b1.jpg", true),
+            ("[!ab]1*", "b1.jpg", false),
+            ("x[0-3].j", "x4.j", false),
+            ("x[0-35]*", "x5.j", true),
+            ("[]x]", "]", true),
+            ("a[1", "a[1", true),
+            ("*[", "ab", false),
+            ("[a-", "[a-", true),
+            ("[!]*", "[!]z", true),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
         let mut gone = PictureFiles::new("/nowhere/x.jpg", Duration::ZERO, Pace::Fast);
         assert!(gone.open(&stop).unwrap_err().chain().any(|e| e.is::<Hopeless>()));
     }

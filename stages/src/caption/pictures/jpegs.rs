@@ -19,7 +19,7 @@ pub struct JpegStream {
     reader: Option<Box<dyn Read + Send>>,
     splitter: JpegSplitter,
     ready: VecDeque<Vec<u8>>,
-    begun: Instant,
+    begun: Option<Instant>,
     given: u64,
 }
 
@@ -32,7 +32,7 @@ impl JpegStream {
     /// Any stream; for standard input it is opened later.
     pub fn over(name: &str, reader: Option<Box<dyn Read + Send>>) -> Self {
         let (splitter, ready) = (JpegSplitter::default(), VecDeque::new());
-        Self { name: name.to_owned(), reader, splitter, ready, begun: Instant::now(), given: 0 }
+        Self { name: name.to_owned(), reader, splitter, ready, begun: None, given: 0 }
     }
 }
 
@@ -67,7 +67,7 @@ impl PictureSource for JpegStream {
                     self.given += 1;
                     let name = format!("{} #{}", self.name, self.given);
                     let content = ShotContent::Unreadable("the JPEG breaks off before its end".to_owned());
-                    return Ok(Some(live_shot(name, self.begun, content)));
+                    return Ok(Some(live_shot(name, &mut self.begun, content)));
                 }
                 return Ok(None);
             }
@@ -76,6 +76,6 @@ impl PictureSource for JpegStream {
         }
         self.given += 1;
         let name = format!("{} #{}", self.name, self.given);
-        Ok(self.ready.pop_front().map(|jpeg| live_shot(name, self.begun, ShotContent::File(jpeg))))
+        Ok(self.ready.pop_front().map(|jpeg| live_shot(name, &mut self.begun, ShotContent::File(jpeg))))
     }
 }

@@ -27,7 +27,7 @@ pub struct MjpegStream {
     stream: Option<Body>,
     splitter: JpegSplitter,
     ready: VecDeque<Vec<u8>>,
-    begun: Instant,
+    begun: Option<Instant>,
     given: u64,
 }
 
@@ -42,7 +42,7 @@ impl MjpegStream {
     /// `url` begins with `http://`. A stream that brings no whole picture for `stall` has died.
     pub fn new(url: &str, stall: Duration) -> Self {
         let (splitter, ready) = (JpegSplitter::default(), VecDeque::new());
-        Self { url: url.to_owned(), stall, stream: None, splitter, ready, begun: Instant::now(), given: 0 }
+        Self { url: url.to_owned(), stall, stream: None, splitter, ready, begun: None, given: 0 }
     }
 
     fn connect(&self, stop: &StopSignal) -> anyhow::Result<Body> {
@@ -172,7 +172,7 @@ impl PictureSource for MjpegStream {
         }
         self.given += 1;
         let name = format!("{} #{}", self.url, self.given);
-        Ok(self.ready.pop_front().map(|jpeg| live_shot(name, self.begun, ShotContent::File(jpeg))))
+        Ok(self.ready.pop_front().map(|jpeg| live_shot(name, &mut self.begun, ShotContent::File(jpeg))))
     }
 }
 

@@ -1,22 +1,28 @@
 //! Where pictures come from: files, a stream of JPEGs, a camera on the network, anything that ffmpeg opens. All behind one
 //! trait; [`run`] drives a source on the thread that it is called on, numbers its pictures, and takes it up again when it dies.
 
+mod camera;
 mod ffmpeg;
 mod files;
 mod jpegs;
 mod mjpeg;
 mod paced;
+#[cfg(feature = "camera")]
+mod v4l2;
 
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::Sender;
 
+pub use camera::{Camera, CameraDevice, CameraFormat, CameraFrame, CameraPixels};
 pub use ffmpeg::{Ffmpeg, FfmpegOptions};
 pub use files::{PictureFiles, natural_key};
 pub use jpegs::JpegStream;
 pub use mjpeg::MjpegStream;
 pub use paced::Clock;
+#[cfg(feature = "camera")]
+pub use v4l2::V4l2Camera;
 
 use crate::caption::newest::NewestSender;
 use crate::messages::{Envelope, Shot};
@@ -137,8 +143,9 @@ fn is_stopped(stop: &StopSignal) -> bool {
     stop.try_recv().is_err_and(|e| e.is_disconnected())
 }
 
-/// A picture from a live source, taken now.
-fn live_shot(name: String, begun: Instant, content: crate::messages::ShotContent) -> Shot {
+/// A picture from a live source, taken now; a source's time begins with its first one, `begun`.
+fn live_shot(name: String, begun: &mut Option<Instant>, content: crate::messages::ShotContent) -> Shot {
     let taken = Instant::now();
-    Shot { name, at: taken - begun, taken, time: std::time::SystemTime::now(), content }
+    let at = taken - *begun.get_or_insert(taken);
+    Shot { name, at, taken, time: std::time::SystemTime::now(), content }
 }
