@@ -11,6 +11,8 @@ use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use thiserror::Error;
 
+use crate::report::gather::now;
+
 /// (microseconds since 1970, sensor) to value: a window is a range, and a reading that comes again falls on itself.
 const READINGS: TableDefinition<(i64, u32), f64> = TableDefinition::new("readings");
 /// Number to (key, traits as JSON).
@@ -21,6 +23,10 @@ const STATE: TableDefinition<&str, i64> = TableDefinition::new("state");
 const REPORTED: &str = "reported_until";
 /// Memory for pages.
 const CACHE_BYTES: usize = 16 << 20;
+/// Clocks may differ by so much.
+const AHEAD_SECONDS: f64 = 86_400.0;
+/// What was reported lies so far ahead only if the clock has been set back since.
+const SET_BACK_MICROS: i64 = 7 * 86_400 * 1_000_000;
 /// A reading with its key and its share of the tree.
 const BYTES_PER_READING: u64 = 40;
 
@@ -51,7 +57,7 @@ pub enum StoreError {
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Readings older than the newest by more than this are dropped.
+    /// Readings older than the newest, or than now where that is earlier, by more than this are dropped.
     pub age: Duration,
     /// The oldest are dropped when there are more bytes of them than this.
     pub bytes: u64,
@@ -157,6 +163,8 @@ impl Store {
                     done.new += 1;
                 }
             }
+            // One reading with the date of another century does not make all others old.
+            let newest = newest.min(now().plus_seconds(AHEAD_SECONDS));
             let too_old = newest.0.saturating_sub(self.retention.age.as_micros().min(i64::MAX as u128) as i64);
             while table.first()?.is_some_and(|(key, _)| key.value().0 < too_old) {
                 table.pop_first()?;
@@ -218,7 +226,8 @@ impl Store {
         read().map_err(|e| self.io(e))
     }
 
-    /// A window that ends at `end` has been reported.
+    /// A window that ends at `end` has been reported. Of two the later counts, unless the clock has been set back by more than a
+    /// week in between.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -228,7 +237,8 @@ impl Store {
             {
                 let mut table = transaction.open_table(STATE)?;
                 let before = table.get(REPORTED)?.map_or(i64::MIN, |v| v.value());
-                table.insert(REPORTED, end.0.max(before))?;
+                let was_set_back = before.saturating_sub(end.0) > SET_BACK_MICROS;
+                table.insert(REPORTED, if was_set_back { end.0 } else { end.0.max(before) })?;
             }
             Ok(transaction.commit()?)
         };
@@ -306,6 +316,25 @@ mod tests {
         let mut store = Store::open(&folder.path().join("b"), retention).unwrap();
         let done = store.commit(&[], &readings(0..100)).unwrap();
         assert_eq!((done.dropped_by_size, all(&store)), (90, (90..100).collect()));
+    }
+
+    #[test]
+    fn a_reading_from_another_century_drops_nothing_and_a_clock_set_back_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention { age: Duration::from_secs(86_400), ..KEEP_ALL };
+        let mut store = Store::open(&folder.path().join("a"), retention).unwrap();
+        let reading = |at: Moment| Reading { at, sensor: SensorId(0), value: 1.0 };
+        store.commit(&[], &[reading(now())]).unwrap();
+        let jumped = now().plus_seconds(86_400.0 * 365.0 * 70.0);
+        assert_eq!(store.commit(&[], &[reading(jumped)]).unwrap().dropped_by_age, 0);
+        assert_eq!(store.commit(&[], &[reading(now())]).unwrap().dropped_by_age, 0);
+        assert_eq!(store.len().unwrap(), 3);
+        store.set_reported(jumped).unwrap();
+        let hour_ago = now().plus_seconds(-3600.0);
+        for (end, reported) in [(now(), now()), (hour_ago, now())] {
+            store.set_reported(end).unwrap();
+            assert!(store.reported().unwrap().unwrap().seconds_since(reported).abs() < 60.0);
+        }
     }
 
     #[test]
