@@ -460,10 +460,10 @@ impl LineParser {
             let others = || (0..fields.len()).filter(|i| *i != time);
             let is_number = |i: &usize| matches!(parse_value(&fields[*i], delimiter), Field::Number(_));
             let is_word = |i: &usize| fields[*i].chars().any(char::is_alphabetic) && !is_number(i);
-            let single = match (others().find(is_word), others().filter(is_number).collect::<Vec<_>>()[..]) {
+            let numbers: Vec<usize> = others().filter(is_number).collect();
+            let single = match (others().find(is_word), numbers.as_slice()) {
                 (Some(sensor), [value]) => {
-                    let unit = others().find(|i| *i != sensor && unit::is_known(&fields[*i]));
-                    Some((sensor, value, unit))
+                    Some((sensor, *value, others().find(|i| *i != sensor && unit::is_known(&fields[*i]))))
                 }
                 _ => None,
             };

@@ -157,6 +157,7 @@ fn draw_panel<B: DrawingBackend>(
     for stretch in stretches {
         chart.draw_series([PathElement::new(stretch, COURSE)])?;
     }
+    let mut words: Vec<(f64, f64)> = Vec::new();
     let letters = |color: &RGBColor| {
         ("sans-serif", 11).into_font().color(color).pos(plotters::style::text_anchor::Pos::new(HPos::Center, VPos::Top))
     };
@@ -169,9 +170,14 @@ fn draw_panel<B: DrawingBackend>(
             Anomaly::Below { span, .. } => ("below limit", span.from, span.to),
             Anomaly::Gap { span } => ("no readings", span.from, span.to),
         };
-        // What stands at the rim is moved into the picture.
+        // What stands at the rim is moved into the picture; a word that would stand on another is left out.
         let (x, width) = ((x(from) + x(to)) / 2.0, span.seconds() / unit_seconds);
-        let at = x.clamp(width * 0.05, width * 0.95);
+        let half = (word.len() as f64 * 4.0 + 3.0) / f64::from(WIDTH - 95) * width;
+        let at = x.clamp(half, width - half);
+        if words.iter().any(|(other, room)| (at - other).abs() < half + room) {
+            continue;
+        }
+        words.push((at, half));
         let color = if matches!(anomaly, Anomaly::Gap { .. }) { &GAP_WORD } else { &MARK };
         chart.draw_series([Text::new(word, (at, high), letters(color))])?;
     }
