@@ -2,7 +2,7 @@
 //! written for the second time. A model then chooses among sentences that are all true, by the order and the words it likes;
 //! the numbers, names, units and times are the table's. The check judges the result like any other.
 //!
-//! A fact has some dozens of forms, so that all of them can be listed too: tests hold each one to the check.
+//! A fact has a few to some hundreds of forms, so that all of them can be listed too: tests hold them to the check.
 
 use super::figure::Figure;
 use super::sentence::Topic;

