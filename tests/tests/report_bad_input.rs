@@ -250,7 +250,7 @@ fn a_full_disk_is_waited_for_and_gone_on_from_when_there_is_room_again() {
     let rows: String = (0..40_000).map(|i| format!("{},{}\n", 1_795_132_800 + i, i % 100)).collect();
     fs::write(place("a.csv"), format!("time,a\n{rows}")).unwrap();
     let ballast = disk.0.join("ballast");
-    fs::write(&ballast, vec![0; (8 << 20) - (1100 << 10)]).unwrap();
+    fs::write(&ballast, vec![0; (8 << 20) - (512 << 10)]).unwrap();
     let store = format!("store.file={}", arg(&disk.0.join("r.redb")));
     let mut command = nearfield(&[&PLAIN[..], &["--input", arg(&place("a.csv")), "--set", &store]].concat());
     let (out, log) = (place("out"), place("log"));

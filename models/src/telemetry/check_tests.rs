@@ -270,15 +270,15 @@ proptest! {
     }
 
     #[test]
-    fn every_form_that_a_second_try_is_held_to_passes_and_tells_its_fact(table in any_table(), without_times in any::<bool>(), every in 1usize..12) {
+    fn every_form_that_a_second_try_is_held_to_passes_and_tells_its_fact(table in any_table(), without_times in any::<bool>()) {
         let table = if without_times { timeless(&table) } else { table };
         let all = (0..table.notes().len()).map(Topic::Note).chain((0..table.rows().len()).map(Topic::Row));
         for topic in all {
             let narrow = facts(&table, topic);
             let sentences = forms(&table, topic).all();
             prop_assert!(sentences.contains(&compute(&table, topic)), "{} is no form of itself", compute(&table, topic));
-            prop_assert!((2..=1000).contains(&sentences.len()), "{} forms", sentences.len());
-            for sentence in sentences.into_iter().step_by(every) {
+            prop_assert!((2..=100).contains(&sentences.len()), "{} forms", sentences.len());
+            for sentence in sentences {
                 let told = check(&narrow, &sentence);
                 prop_assert!(told.is_ok(), "{}: {:?}\n{}", sentence, told, table);
                 let told = told.unwrap();

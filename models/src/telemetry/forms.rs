@@ -2,11 +2,11 @@
 //! written for the second time. A model then chooses among sentences that are all true, by the order and the words it likes;
 //! the numbers, names, units and times are the table's. The check judges the result like any other.
 //!
-//! A fact has a few to some hundreds of forms, so that all of them can be listed too: tests hold them to the check.
+//! A fact has some dozens of forms at most, so that all of them can be listed too: tests hold each one to the check.
 
 use super::figure::Figure;
 use super::sentence::Topic;
-use super::table::{Change, Extreme, Figures, NoteKind, Row, Table};
+use super::table::{Change, Extreme, Figures, NoteKind, Row, Spaced, Table};
 
 /// Sentences in a few words: text, or one of several, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,13 +177,9 @@ fn text(text: &str) -> Forms {
     Forms::Text(text.to_owned())
 }
 
-/// A number and its unit; a sign such as % or °C may also follow without a space.
+/// A number and its unit.
 fn with_unit(figure: &Figure, unit: &str) -> Forms {
-    match unit.chars().next() {
-        None => text(&figure.to_string()),
-        Some(first) if first.is_alphanumeric() => text(&format!("{figure} {unit}")),
-        Some(_) => Forms::Row(vec![text(&figure.to_string()), Forms::OneOf(vec![text(" "), text("")]), text(unit)]),
-    }
+    Forms::Text(format!("{figure}{}", Spaced(unit)))
 }
 
 /// Forms as they are written above: `[a|b|]` is one of those, `{name}` what `slots` holds under that name.

@@ -65,7 +65,8 @@ pub struct Retention {
 
 /// An open store.
 pub struct Store {
-    database: Database,
+    /// `None` after an error of the disk, until it could be opened again.
+    database: Option<Database>,
     path: PathBuf,
     retention: Retention,
     newest: Moment,
@@ -92,23 +93,44 @@ impl Store {
             let io = |e: std::io::Error| StoreError::Io { path: path.to_owned(), reason: e.to_string() };
             std::fs::create_dir_all(folder).map_err(io)?;
         }
+        let (database, newest) = Self::open_database(path)?;
+        Ok(Store { database: Some(database), path: path.to_owned(), retention, newest })
+    }
+
+    /// Opens the file anew, as redb wants it after an error of the disk.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; the store is closed then, and the next commit opens it.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        // First let go of it: the file is locked as long as it is open.
+        self.database = None;
+        let (database, newest) = Self::open_database(&self.path)?;
+        (self.database, self.newest) = (Some(database), newest);
+        Ok(())
+    }
+
+    fn open_database(path: &Path) -> Result<(Database, Moment), StoreError> {
         // redb asserts what it believes of its own pages; in a file that somebody has damaged those beliefs are the file's word.
         let opened = std::panic::catch_unwind(|| Self::open_tables(path));
         let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason };
-        let (database, newest) = match opened {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(redb::Error::DatabaseAlreadyOpen)) => return Err(StoreError::InUse(path.to_owned())),
+        match opened {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(redb::Error::DatabaseAlreadyOpen)) => Err(StoreError::InUse(path.to_owned())),
             Ok(Err(redb::Error::Io(error))) if error.kind() != std::io::ErrorKind::InvalidData => {
                 // A file that is shorter than it says reads to its end too early.
-                return Err(match error.kind() {
+                Err(match error.kind() {
                     std::io::ErrorKind::UnexpectedEof => damaged(error.to_string()),
                     _ => StoreError::Io { path: path.to_owned(), reason: error.to_string() },
-                });
+                })
             }
-            Ok(Err(error)) => return Err(damaged(error.to_string())),
-            Err(_) => return Err(damaged("its pages contradict each other".to_owned())),
-        };
-        Ok(Store { database, path: path.to_owned(), retention, newest })
+            Ok(Err(error)) => Err(damaged(error.to_string())),
+            Err(_) => Err(damaged("its pages contradict each other".to_owned())),
+        }
+    }
+
+    fn database(&self) -> Result<&Database, redb::Error> {
+        let closed = || redb::Error::Io(std::io::Error::other("it is closed after an error of the disk"));
+        self.database.as_ref().ok_or_else(closed)
     }
 
     fn open_tables(path: &Path) -> Result<(Database, Moment), redb::Error> {
@@ -134,6 +156,9 @@ impl Store {
         sensors: &[(SensorId, &str, &SensorTraits)],
         readings: &[Reading],
     ) -> Result<Committed, StoreError> {
+        if self.database.is_none() {
+            self.reopen()?;
+        }
         let newest = readings.iter().map(|r| r.at).fold(self.newest, Moment::max);
         let done = self.write(sensors, readings, newest).map_err(|e| self.io(e))?;
         self.newest = newest;
@@ -147,7 +172,7 @@ impl Store {
         newest: Moment,
     ) -> Result<Committed, redb::Error> {
         let mut done = Committed::default();
-        let transaction = self.database.begin_write()?;
+        let transaction = self.database()?.begin_write()?;
         {
             let mut table = transaction.open_table(SENSORS)?;
             for (id, key, traits) in sensors {
@@ -185,7 +210,7 @@ impl Store {
     /// If the file can't be read.
     pub fn sensors(&self) -> Result<Vec<(String, SensorTraits)>, StoreError> {
         let read = || -> Result<Vec<_>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(SENSORS)?;
+            let table = self.database()?.begin_read()?.open_table(SENSORS)?;
             let mut sensors = Vec::new();
             for row in table.iter()? {
                 let (_, value) = row?;
@@ -203,7 +228,7 @@ impl Store {
     /// If the file can't be read.
     pub fn read_from(&self, from: Moment, take: &mut dyn FnMut(Reading)) -> Result<(), StoreError> {
         let read = |take: &mut dyn FnMut(Reading)| -> Result<(), redb::Error> {
-            let table = self.database.begin_read()?.open_table(READINGS)?;
+            let table = self.database()?.begin_read()?.open_table(READINGS)?;
             for row in table.range((from.0, 0)..)? {
                 let (key, value) = row?;
                 let (at, sensor) = key.value();
@@ -220,7 +245,7 @@ impl Store {
     /// If the file can't be read.
     pub fn reported(&self) -> Result<Option<Moment>, StoreError> {
         let read = || -> Result<Option<Moment>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(STATE)?;
+            let table = self.database()?.begin_read()?.open_table(STATE)?;
             Ok(table.get(REPORTED)?.map(|v| Moment(v.value())))
         };
         read().map_err(|e| self.io(e))
@@ -233,7 +258,7 @@ impl Store {
     /// If the disk refuses.
     pub fn set_reported(&self, end: Moment) -> Result<(), StoreError> {
         let write = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+            let transaction = self.database()?.begin_write()?;
             {
                 let mut table = transaction.open_table(STATE)?;
                 let before = table.get(REPORTED)?.map_or(i64::MIN, |v| v.value());
@@ -250,7 +275,7 @@ impl Store {
     /// # Errors
     /// If the file can't be read.
     pub fn len(&self) -> Result<u64, StoreError> {
-        let read = || -> Result<u64, redb::Error> { Ok(self.database.begin_read()?.open_table(READINGS)?.len()?) };
+        let read = || -> Result<u64, redb::Error> { Ok(self.database()?.begin_read()?.open_table(READINGS)?.len()?) };
         read().map_err(|e| self.io(e))
     }
 
