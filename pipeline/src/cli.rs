@@ -119,7 +119,7 @@ pub enum Command {
 /// The configuration and its changes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
-    /// The configuration file; without it, the defaults hold (those in configs show them).
+    /// The configuration file; without it, the defaults hold (the files in configs show them).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Change one key of the configuration, as in --set llm.threads=2; may be given several times.

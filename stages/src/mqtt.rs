@@ -18,8 +18,10 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A packet from the broker is at most this long.
+/// A packet from the broker is read up to this length; the payload of a longer message is passed over.
 const MAX_PACKET: usize = 1 << 20;
+/// The longest topic with its length, and a message's number.
+const TOPIC_AND_NUMBER: usize = 2 + 65_535 + 2;
 /// Bytes read at once.
 const BLOCK: usize = 64 << 10;
 /// Messages that the broker may leave unacknowledged; MQTT 5 tells it so.
@@ -163,6 +165,8 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// Its number, to be acknowledged; `None` at QoS 0.
     pub number: Option<u16>,
+    /// Whether its payload was read; one of more than a mebibyte was not.
+    pub whole: bool,
 }
 
 /// What the broker sends.
@@ -190,6 +194,8 @@ pub struct Connection {
     keep_alive: Duration,
     inbox: Vec<u8>,
     taken: usize,
+    /// Bytes of a message that is too long, still to come.
+    skip: usize,
     outbox: Vec<u8>,
     last_sent: Instant,
     last_heard: Instant,
@@ -234,6 +240,7 @@ impl Connection {
             keep_alive: options.keep_alive,
             inbox: Vec::new(),
             taken: 0,
+            skip: 0,
             outbox: connect_packet(options),
             last_sent: now,
             last_heard: now,
@@ -412,7 +419,10 @@ impl Connection {
                 let reason = "it closed the connection".to_owned();
                 Err(MqttError::Unreachable { broker: self.broker.clone(), reason })
             }
-            Ok(_) => {
+            Ok(read) => {
+                let skipped = self.skip.min(read);
+                self.inbox.drain(held..held + skipped);
+                self.skip -= skipped;
                 self.last_heard = Instant::now();
                 Ok(true)
             }
@@ -470,7 +480,9 @@ impl Connection {
         match decode(&self.inbox[self.taken..], self.version) {
             Ok(None) => Ok(None),
             Ok(Some((packet, length))) => {
-                self.taken += length;
+                let here = length.min(self.inbox.len() - self.taken);
+                self.taken += here;
+                self.skip = length - here;
                 Ok(Some(packet))
             }
             Err(reason) => Err(self.protocol(reason)),
@@ -593,15 +605,20 @@ fn read_u16(bytes: &[u8], at: usize) -> Result<u16, &'static str> {
     }
 }
 
-/// A packet at the beginning of `bytes` and its length; `None` where it is not all there.
+/// A packet at the beginning of `bytes` and its length; `None` where it is not all there. Of a message that is too long only the
+/// beginning has to be there.
 fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'static str> {
     let Some(&head) = bytes.first() else { return Ok(None) };
     let Some((body_length, length_bytes)) = read_length(&bytes[1..])? else { return Ok(None) };
-    if body_length > MAX_PACKET {
-        return Err("a packet of more than a mebibyte");
-    }
     let start = 1 + length_bytes;
-    let Some(body) = bytes.get(start..start + body_length) else { return Ok(None) };
+    let whole = body_length <= MAX_PACKET;
+    let body = match whole {
+        true => bytes.get(start..start + body_length),
+        // A broker may send what it likes; answered with an error, it would send the same again after the next connect.
+        false if head >> 4 == 3 => bytes.get(start..).filter(|begun| begun.len() > TOPIC_AND_NUMBER),
+        false => return Err("a packet of more than a mebibyte"),
+    };
+    let Some(body) = body else { return Ok(None) };
     let v5 = version == Version::V5;
     let code_at = |at: usize| body.get(at).copied().unwrap_or(0);
     let packet = match head >> 4 {
@@ -619,13 +636,17 @@ fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'s
                 }
                 _ => return Err("a quality of service of 3"),
             };
+            if !whole {
+                let message = Message { topic, payload: Vec::new(), number, whole };
+                return Ok(Some((Packet::Publish(message), start + body_length)));
+            }
             if v5 {
                 let rest = body.get(at..).ok_or("a packet that is shorter than it should be")?;
                 let (properties, n) = read_length(rest)?.ok_or("properties without a length")?;
                 at += n + properties;
             }
             let payload = body.get(at..).ok_or("properties that are longer than their packet")?.to_vec();
-            Packet::Publish(Message { topic, payload, number })
+            Packet::Publish(Message { topic, payload, number, whole })
         }
         4 => Packet::Puback(read_u16(body, 0)?, code_at(2) < 0x80),
         9 => {
@@ -703,12 +724,24 @@ mod tests {
             packet(&mut bytes, 0x32, &body);
             bytes.push(0xd0);
             let (found, n) = decode(&bytes, version).unwrap().unwrap();
-            let message = Message { topic: "home/a".to_owned(), payload: vec![b'x'; 300], number: Some(7) };
+            let message =
+                Message { topic: "home/a".to_owned(), payload: vec![b'x'; 300], number: Some(7), whole: true };
             assert_eq!((found, n), (Packet::Publish(message), bytes.len() - 1));
             assert!((0..n).all(|cut| decode(&bytes[..cut], version).unwrap().is_none()));
         }
-        assert!(decode(&[0x30, 0xff, 0xff, 0xff, 0x7f], Version::V3).is_err());
+        assert!(decode(&[0x20, 0xff, 0xff, 0xff, 0x7f], Version::V3).is_err());
         assert!(decode(&[0x30, 0xff, 0xff, 0xff, 0xff, 0x01], Version::V3).is_err());
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_told_by_its_beginning_and_its_length() {
+        let mut bytes = vec![0x32, 0xff, 0xff, 0xff, 0x7f];
+        text(&mut bytes, "home/a");
+        bytes.extend_from_slice(&7u16.to_be_bytes());
+        assert_eq!(decode(&bytes, Version::V5).unwrap(), None);
+        bytes.resize(100_000, b'x');
+        let message = Message { topic: "home/a".to_owned(), payload: Vec::new(), number: Some(7), whole: false };
+        assert_eq!(decode(&bytes, Version::V5).unwrap(), Some((Packet::Publish(message), 5 + 268_435_455)));
     }
 
     proptest! {

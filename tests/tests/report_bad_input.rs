@@ -2,10 +2,11 @@
 //! panic, a hang or a wrong number.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use nearfield_tests::{Ran, arg, finish, nearfield, program, run, run_with_input};
+use nearfield_tests::{Ran, arg, finish, nearfield, program, run, run_with_input, skipped};
 use serde_json::Value;
 
 const PLAIN: [&str; 6] = ["report", "--json", "--set", "llm.model=none", "--set", "window.zone=UTC"];
@@ -216,6 +217,55 @@ fn a_store_that_can_not_grow_loses_nothing_and_says_so() {
     let ran = run(&[&PLAIN[..], &["--input", arg(&input), "--set", &store]].concat());
     let used: u64 = ran.assert_done().json().iter().map(|w| w["readings"].as_u64().unwrap()).sum();
     assert_eq!(used, 40_000);
+}
+
+/// A disk of a few megabytes; `None`, with the reason told, where we may not mount one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path) -> Option<SmallDisk> {
+        fs::create_dir(at).unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=8m", "tmpfs", arg(at)]).output();
+        match mounted {
+            Ok(ran) if ran.status.success() => Some(SmallDisk(at.to_owned())),
+            _ => {
+                skipped("only root may mount a small disk");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", arg(&self.0)]).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_waited_for_and_gone_on_from_when_there_is_room_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk")) else { return };
+    let place = |name: &str| folder.path().join(name);
+    let rows: String = (0..40_000).map(|i| format!("{},{}\n", 1_795_132_800 + i, i % 100)).collect();
+    fs::write(place("a.csv"), format!("time,a\n{rows}")).unwrap();
+    let ballast = disk.0.join("ballast");
+    fs::write(&ballast, vec![0; (8 << 20) - (512 << 10)]).unwrap();
+    let store = format!("store.file={}", arg(&disk.0.join("r.redb")));
+    let mut command = nearfield(&[&PLAIN[..], &["--input", arg(&place("a.csv")), "--set", &store]].concat());
+    let (out, log) = (place("out"), place("log"));
+    let mut child =
+        command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let said = || fs::read_to_string(&log).unwrap();
+    let full = nearfield_tests::wait_for(Duration::from_secs(30), || said().contains("No space left"));
+    assert!(full && said().contains("r.redb") && said().contains("tried again"), "{}", said());
+    assert!(child.try_wait().unwrap().is_none(), "it waits: {}", said());
+    fs::remove_file(&ballast).unwrap();
+    let over = nearfield_tests::wait_for(Duration::from_secs(30), || child.try_wait().unwrap().is_some());
+    assert!(over && child.wait().unwrap().success(), "{}", said());
+    let told = fs::read_to_string(&out).unwrap();
+    let windows = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    assert_eq!(windows.map(|w| w["readings"].as_u64().unwrap()).sum::<u64>(), 40_000, "none missing, none twice");
 }
 
 #[test]

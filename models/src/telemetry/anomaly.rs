@@ -226,9 +226,12 @@ pub fn find(
         let longest = (pause * options.gap_pauses).max(options.gap_seconds);
         found.extend(tally.pauses_beyond(longest, end).into_iter().map(|span| Anomaly::Gap { span }));
     }
-    found.extend(stuck(tally, options));
     let slots = tally.track().slots();
-    if slots.len() >= FEWEST_SLOTS {
+    let is_switch = is_switch(slots);
+    if !is_switch {
+        found.extend(stuck(tally, options));
+    }
+    if slots.len() >= FEWEST_SLOTS && !is_switch {
         let spikes = spikes(slots, options);
         // What is out of limits is told as that, not as a spike too.
         let out_of_limits = |at: Moment| tally.excursions().0.iter().any(|e| e.span.from <= at && at <= e.span.to);
@@ -238,6 +241,19 @@ pub fn find(
     }
     found.sort_by_key(|a| (a.begins(), a.rank()));
     found
+}
+
+/// A door, a lamp, a presence: where a value is only ever one of two, and both of them in one slot of twenty, there is no level
+/// that it could leave.
+fn is_switch(slots: &[Slot]) -> bool {
+    let low = slots.iter().map(|s| s.low.0).fold(f64::INFINITY, f64::min);
+    let high = slots.iter().map(|s| s.high.0).fold(f64::NEG_INFINITY, f64::max);
+    let is_one = |v: f64| v == low || v == high;
+    let often = |n: usize| n * 20 >= slots.len();
+    low < high
+        && slots.iter().all(|s| is_one(s.low.0) && is_one(s.high.0))
+        && often(slots.iter().filter(|s| s.low.0 == low).count())
+        && often(slots.iter().filter(|s| s.high.0 == high).count())
 }
 
 /// A robust standard deviation of distances; by the mean where more than half of them are equal.
@@ -438,6 +454,12 @@ mod tests {
             }
             ref other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_switch_that_is_on_and_off_is_not_out_of_the_ordinary() {
+        let on = |m: usize| (460..1050).contains(&m) && !(720..780).contains(&m) && m != 900;
+        assert_eq!(found(&day(|m, _| Some(f64::from(u8::from(on(m)))))), []);
     }
 
     #[test]

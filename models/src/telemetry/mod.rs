@@ -1,5 +1,6 @@
 //! Sensor readings in numbers: windows in event time, streaming statistics in bounded memory, anomalies by named methods, the
-//! table that a language model words, the sentences that are computed from it, and the check that holds every text to it.
+//! table that a language model words, the sentences that are computed from it, the forms that a second try is held to, and the
+//! check that holds every text to the table.
 //!
 //! Everything here is pure: readings come with their times, nothing looks at a clock. Sources, the store and the model stand
 //! elsewhere.
@@ -7,6 +8,7 @@
 pub mod anomaly;
 pub mod check;
 pub mod figure;
+pub mod forms;
 pub mod parse;
 pub mod quantile;
 pub mod sentence;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{LARGEST_VALUE, Moment};
+use super::{LARGEST_VALUE, Moment, unit};
 
 /// Longer lines are passed over unread; five thousand columns fit.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
@@ -32,9 +32,24 @@ const TIME_NAMES: &[&str] = &[
     "zeit",
     "_time",
 ];
-const SENSOR_NAMES: &[&str] =
-    &["sensor", "sensor_id", "entity_id", "name", "id", "topic", "key", "device", "metric", "_field"];
-const VALUE_NAMES: &[&str] = &["value", "state", "reading", "val", "_value"];
+const SENSOR_NAMES: &[&str] = &[
+    "sensor",
+    "sensor_id",
+    "entity_id",
+    "name",
+    "id",
+    "topic",
+    "key",
+    "device",
+    "metric",
+    "_field",
+    "channel",
+    "tag",
+    "parameter",
+    "variable",
+    "location",
+];
+const VALUE_NAMES: &[&str] = &["value", "state", "reading", "val", "_value", "measurement"];
 const UNIT_NAMES: &[&str] = &["unit", "unit_of_measurement", "units"];
 
 /// How text is to be read; what is empty is found out.
@@ -441,7 +456,18 @@ impl LineParser {
                 Column { key: if lone { self.lone_name.clone() } else { format!("column {n}") }, unit: String::new() }
             });
             let header = names.collect();
-            return Ok((Layout { delimiter, header, time, single: None, shift: Some(0) }, false));
+            // A word and a number beside the time: each line is one reading, and the word is its sensor.
+            let others = || (0..fields.len()).filter(|i| *i != time);
+            let is_number = |i: &usize| matches!(parse_value(&fields[*i], delimiter), Field::Number(_));
+            let is_word = |i: &usize| fields[*i].chars().any(char::is_alphabetic) && !is_number(i);
+            let numbers: Vec<usize> = others().filter(is_number).collect();
+            let single = match (others().find(is_word), numbers.as_slice()) {
+                (Some(sensor), [value]) => {
+                    Some((sensor, *value, others().find(|i| *i != sensor && unit::is_known(&fields[*i]))))
+                }
+                _ => None,
+            };
+            return Ok((Layout { delimiter, header, time, single, shift: Some(0) }, false));
         }
         let mut header: Vec<Column> = fields.iter().take(MAX_FIELDS).map(|f| column(f)).collect();
         let place =
@@ -783,6 +809,11 @@ mod tests {
         is(&read("sensor;value;unit;timestamp\nhall;21,5;°C;2026-11-20T11:00:00Z\n"), &[("hall", "°C", NOON, 21.5)]);
         is(&read("timestamp,value\n2026-11-20 12:00,4\n"), &[("cellar", "", NOON, 4.0)]);
         is(&read("1795172400\t4\n1795172401\t5"), &[("cellar", "", NOON, 4.0), ("cellar", "", NOON + 1, 5.0)]);
+        // Without a header, too.
+        is(
+            &read("2026-11-20 12:00:00,hall,21.5,°C\n2026-11-20 12:00:00,attic,45,%\n"),
+            &[("hall", "°C", NOON, 21.5), ("attic", "%", NOON, 45.0)],
+        );
         // As R writes it: the rows have a name that the header lacks.
         is(&read("\"date\",\"Temp\"\n\"1\",\"2026-11-20 12:00:00\",23.7\n"), &[("Temp", "", NOON, 23.7)]);
     }

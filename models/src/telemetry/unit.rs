@@ -95,6 +95,11 @@ fn conversion(unit: &str) -> Option<Conversion> {
     Some(Conversion { kind: found.1, scale: found.2, offset: found.3 })
 }
 
+/// Whether `unit` is one that is known.
+pub fn is_known(unit: &str) -> bool {
+    conversion(unit).is_some()
+}
+
 /// Every spelling that is known.
 pub fn spellings() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|(spelling, ..)| *spelling)

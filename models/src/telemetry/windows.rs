@@ -205,7 +205,8 @@ impl Windows {
 
     fn admit(&mut self, reading: Reading, closed: &mut dyn FnMut(ClosedWindow)) {
         if self.complete.is_some_and(|complete| reading.at <= complete) {
-            let far = self.newest.is_some_and(|n| n.seconds_since(reading.at) > self.options.clock_jump_seconds);
+            let known = self.newest.or(self.complete);
+            let far = known.is_some_and(|k| k.seconds_since(reading.at) > self.options.clock_jump_seconds);
             self.behind = if far { self.behind + 1 } else { 0 };
             if self.behind < AGREEING * 8 || self.options.lateness_seconds.is_none() {
                 self.unused.late += 1;
@@ -214,6 +215,8 @@ impl Windows {
             // The clock has been set back for good: what is open ends here, and time begins anew.
             self.close_all(false, closed);
             (self.newest, self.complete, self.next_start, self.behind) = (None, None, None, 0);
+            // What was reported was of a time that never was.
+            self.reported = None;
         }
         self.behind = 0;
         match self.waiting.entry((reading.at, reading.sensor)) {
@@ -542,6 +545,17 @@ mod tests {
         let readings: Vec<Reading> = (0..200).map(|m| reading(m + if m < 3 { year } else { 0 }, 0, 1.0)).collect();
         let closed = run(&mut w, &readings);
         let used: u64 = closed.iter().map(ClosedWindow::readings).sum();
+        assert!(used > 130, "{used}");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_while_the_program_is_away_is_followed() {
+        let mut w = windows("1h", "1h", Some(0.0));
+        w.add_sensor(SensorTraits::default());
+        let year = 365 * 24 * 60;
+        w.resume_after(reading(year, 0, 1.0).at);
+        let readings: Vec<Reading> = (0..200).map(|m| reading(m, 0, 1.0)).collect();
+        let used: u64 = run(&mut w, &readings).iter().map(ClosedWindow::readings).sum();
         assert!(used > 130, "{used}");
     }
 

@@ -10,6 +10,10 @@ use nearfield_models::llm::{
     Constrained, Constraint, Finish, GenerateOptions, Generated, Llm, LlmOptions, Message, Role, Sampler,
     SamplerOptions, Session, SessionOptions, generate,
 };
+use nearfield_models::telemetry::figure::Figure;
+use nearfield_models::telemetry::forms::{Forms, forms};
+use nearfield_models::telemetry::sentence::Topic;
+use nearfield_models::telemetry::table::{Change, ClockTime, Extreme, Figures, Row, Table};
 use serde_json::{Value, json};
 
 use crate::shared_data::shared_data;
@@ -181,6 +185,21 @@ fn talk_nano_can_be_made_to_call_another_tool_than_it_would() {
     assert!([10, 20].contains(&call["arguments"]["height"].as_i64().unwrap()), "{bent}");
 }
 
+/// A sentence about a sensor in all its forms.
+fn report_forms() -> Forms {
+    let figure = |text: &str| Figure::parse(text).unwrap();
+    let extreme = |value: &str, at: u16| Extreme { value: figure(value), at: Some(ClockTime(at)) };
+    let figures = Figures {
+        mean: figure("21.3"),
+        low: extreme("19.8", 310),
+        high: extreme("24.9", 860),
+        change: Some(Change::Rose(figure("0.6"))),
+    };
+    let row = Row { name: "kitchen temperature".to_owned(), unit: "°C".to_owned(), figures: Some(figures) };
+    let day = jiff::civil::date(2026, 11, 20);
+    forms(&Table::of("20 November 2026".to_owned(), [day, day], vec![row], Vec::new()), Topic::Row(0))
+}
+
 /// What a constraint costs a token, over vocabularies of three sizes: run with `--ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
@@ -239,6 +258,14 @@ fn what_masks_cost() {
             free = free.min(run(None));
             held = held.min(run(Some(whole(Constraint::JsonSchema(text.clone())))));
         }
+        // What a report's sentence is held to at its second try: another expression each time.
+        let sentence = report_forms();
+        let sentence_compiled = time(&mut || llm.check_constraint(&Constraint::Regex(sentence.expression())).unwrap());
+        let sentence_held = run(Some(whole(Constraint::Regex(sentence.expression()))));
+        eprintln!(
+            "{n_vocab} tokens: a sentence of a report compiled in {sentence_compiled:.2} ms, {:.3} ms a token more than {free:.3}",
+            sentence_held - free
+        );
         eprintln!(
             "{n_vocab} tokens: trie {trie:.1} ms, schema {compile:.2} ms, again {again:.2} ms; {:.3} ms a token more than {free:.3}",
             held - free

@@ -189,7 +189,8 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         anyhow::bail!("{}: there was no reading in it", args.input);
     }
     if let (Some(path), false) = (&args.output, args.json) {
-        writeln!(out, "{reports} windows reported in {}", path.display())?;
+        let windows = if reports == 1 { "window" } else { "windows" };
+        writeln!(out, "{reports} {windows} reported in {}", path.display())?;
     }
     Ok(())
 }

@@ -232,7 +232,7 @@ pub fn run(
             let readings = |from: Moment, take: &mut dyn FnMut(_)| Ok(store.read_from(from, take)?);
             gather.resume(known, store.reported()?, &mut { readings })?;
             let store = Arc::new(Mutex::new(store));
-            let keep = Keep::new(store.clone(), path.clone(), config.retention(), sensors.len() as u32, stop.clone());
+            let keep = Keep::new(store.clone(), sensors.len() as u32, stop.clone());
             threads.push(drive(keep, to_keep.clone(), kept, flow.clone()));
             Some((store, to_gather))
         }

@@ -102,86 +102,157 @@ pub fn heading(title: &str) -> String {
     format!("## {title}\n\n")
 }
 
-/// What stands below them: the table, the anomalies, what was not used.
-pub fn details(report: &Report, zone: &TimeZone) -> String {
+/// The figures of a window as a table for people: the head, and a row a sensor.
+fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let summary = &report.summary;
     let window = &summary.window;
+    let mut head =
+        vec!["sensor", "readings", "mean", "median", "p95", "lowest", "highest", "std dev", "per hour", "change"];
+    let compares = window.sensors.iter().any(|s| s.change_from_day_before.is_some());
+    if compares {
+        head.push("since day before");
+    }
+    let rows = window.sensors.iter().take(MAX_ROWS).map(|s| {
+        let traits = &summary.traits[s.sensor.0 as usize];
+        let unit = if traits.unit.is_empty() { String::new() } else { format!(" ({})", traits.unit) };
+        let mut row = vec![format!("{}{unit}", traits.name)];
+        let Some(f) = &s.statistics else {
+            row.push("0".to_owned());
+            row.resize(head.len(), String::new());
+            return row;
+        };
+        let digits = traits.decimals.unwrap_or_else(|| decimals_for(f.low.0.abs().max(f.high.0.abs())));
+        let number = |v: f64| Figure::new(v, digits).to_string();
+        let small = |v: f64| Figure::new(v, decimals_for(v).min(digits + 1)).to_string();
+        let signed = |v: Option<f64>| {
+            v.map_or(String::new(), |v| {
+                let text = small(v);
+                if v > 0.0 && text != "0" { format!("+{text}") } else { text }
+            })
+        };
+        row.push(f.count.to_string());
+        row.extend([f.mean, f.median, f.p95, f.low.0, f.high.0].map(number));
+        row.extend([small(f.deviation), signed(Some(f.slope_per_hour)), signed(s.change)]);
+        if compares {
+            row.push(signed(s.change_from_day_before));
+        }
+        row
+    });
+    let rows = rows.collect();
+    (head, rows)
+}
+
+/// The anomalies of a window, a line each.
+fn anomalies(report: &Report, zone: &TimeZone) -> Vec<String> {
+    let summary = &report.summary;
+    let mut lines = Vec::new();
+    for s in &summary.window.sensors {
+        let traits = &summary.traits[s.sensor.0 as usize];
+        let name = &traits.name;
+        lines.extend(
+            s.anomalies.iter().map(|a| format!("{name}: {} ({})", described(a, &traits.unit, zone), a.method())),
+        );
+        if s.more_out_of_limits > 0 {
+            lines.push(format!("{name}: {} more readings out of limits", s.more_out_of_limits));
+        }
+    }
+    lines
+}
+
+/// What was not used, or is not whole.
+fn remarks(report: &Report) -> Vec<String> {
+    let summary = &report.summary;
+    let window = &summary.window;
+    let mut notes = Vec::new();
+    let mut count = |n: u64, one: &str, several: &str| match n {
+        0 => {}
+        1 => notes.push(format!("1 {one}")),
+        n => notes.push(format!("{n} {several}")),
+    };
+    count(window.unused.late, "reading came too late", "readings came too late");
+    count(window.unused.duplicates, "reading came twice", "readings came twice");
+    let far = ["reading had a time that no other agreed with", "readings had a time that no other agreed with"];
+    count(window.unused.implausible_times, far[0], far[1]);
+    count(window.skipped, "empty window before this one is not told", "empty windows before this one are not told");
+    let r = &summary.rejected;
+    count(r.not_utf8, "line is no UTF-8", "lines are no UTF-8");
+    count(r.too_long, "line is too long", "lines are too long");
+    count(r.malformed, "line is malformed", "lines are malformed");
+    count(r.without_time, "line has no readable time", "lines have no readable time");
+    let outside = ["line has a time before 1990 or after 2200", "lines have a time before 1990 or after 2200"];
+    count(r.implausible_time, outside[0], outside[1]);
+    count(r.not_a_number, "value is no number", "values are no numbers");
+    count(r.not_finite, "value is not finite", "values are not finite");
+    count(r.out_of_range, "value is beyond any sensor", "values are beyond any sensor");
+    let beyond = "of sensors beyond the number that is taken";
+    count(r.sensors_beyond, &format!("reading is {beyond}"), &format!("readings are {beyond}"));
+    if window.cut_short {
+        notes.push("the readings end before the window does".to_owned());
+    }
+    notes
+}
+
+/// What stands below them: the table, the anomalies, what was not used.
+pub fn details(report: &Report, zone: &TimeZone) -> String {
+    let window = &report.summary.window;
     let mut out = String::from("\n\n");
     if window.readings() == 0 {
         out.push_str("No readings in this window.\n\n");
     } else {
-        out.push_str("| sensor | readings | mean | median | p95 | lowest | highest | std dev | per hour | change |\n");
-        out.push_str("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n");
-        for s in window.sensors.iter().take(MAX_ROWS) {
-            let traits = &summary.traits[s.sensor.0 as usize];
-            let unit = if traits.unit.is_empty() { String::new() } else { format!(" ({})", traits.unit) };
-            let name = traits.name.replace('|', "/");
-            let Some(f) = &s.statistics else {
-                out.push_str(&format!("| {name}{unit} | 0 | | | | | | | | |\n"));
-                continue;
-            };
-            let digits = traits.decimals.unwrap_or_else(|| decimals_for(f.low.0.abs().max(f.high.0.abs())));
-            let number = |v: f64| Figure::new(v, digits).to_string();
-            let small = |v: f64| Figure::new(v, decimals_for(v).min(digits + 1)).to_string();
-            let change = s.change.map_or(String::new(), |c| if c > 0.0 { format!("+{}", small(c)) } else { small(c) });
-            out.push_str(&format!(
-                "| {name}{unit} | {} | {} | {} | {} | {} | {} | {} | {} | {change} |\n",
-                f.count,
-                number(f.mean),
-                number(f.median),
-                number(f.p95),
-                number(f.low.0),
-                number(f.high.0),
-                small(f.deviation),
-                small(f.slope_per_hour),
-            ));
+        let (head, rows) = figures(report);
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        out.push_str(&format!("| {} |\n|---|{}\n", head.join(" | "), "---:|".repeat(head.len() - 1)));
+        for mut row in rows {
+            row[0] = row[0].replace('|', "/");
+            out.push_str(&line(&row));
         }
         if window.sensors.len() > MAX_ROWS {
             out.push_str(&format!("\nand {} more sensors.\n", window.sensors.len() - MAX_ROWS));
         }
         out.push('\n');
     }
-    for s in &window.sensors {
-        let name = &summary.traits[s.sensor.0 as usize].name;
-        for a in &s.anomalies {
-            out.push_str(&format!("- {name}: {} ({})\n", described(a, zone), a.method()));
-        }
-        if s.more_out_of_limits > 0 {
-            out.push_str(&format!("- {name}: {} more readings out of limits\n", s.more_out_of_limits));
-        }
-    }
-    let mut notes = Vec::new();
-    let mut count = |n: u64, what: &str| {
-        if n > 0 {
-            notes.push(format!("{n} {what}"));
-        }
-    };
-    count(window.unused.late, "readings came too late");
-    count(window.unused.duplicates, "readings came twice");
-    count(window.unused.implausible_times, "readings had a time that no other agreed with");
-    count(window.skipped, "empty windows before this one are not told");
-    let r = &summary.rejected;
-    count(r.not_utf8, "lines are no UTF-8");
-    count(r.too_long, "lines are too long");
-    count(r.malformed, "lines are malformed");
-    count(r.without_time, "lines have no readable time");
-    count(r.implausible_time, "lines have a time before 1990 or after 2200");
-    count(r.not_a_number, "values are no numbers");
-    count(r.not_finite, "values are not finite");
-    count(r.out_of_range, "values are beyond any sensor");
-    count(r.sensors_beyond, "readings are of sensors beyond the number that is taken");
-    if window.cut_short {
-        notes.push("the readings end before the window does".to_owned());
-    }
+    anomalies(report, zone).iter().for_each(|line| out.push_str(&format!("- {line}\n")));
+    let notes = remarks(report);
     if !notes.is_empty() {
         out.push_str(&format!("\nNot used or not whole: {}.\n", notes.join("; ")));
     }
     out
 }
 
-fn described(anomaly: &Anomaly, zone: &TimeZone) -> String {
+/// The same as HTML.
+fn html_details(report: &Report, zone: &TimeZone) -> String {
+    let window = &report.summary.window;
+    let mut out = String::new();
+    let lines = anomalies(report, zone);
+    if !lines.is_empty() {
+        let items: String = lines.iter().map(|line| format!("<li>{}</li>\n", escaped(line))).collect();
+        out.push_str(&format!("<ul>\n{items}</ul>\n"));
+    }
+    if window.readings() > 0 {
+        let (head, rows) = figures(report);
+        let cells = |name: &str, cells: Vec<String>| -> String {
+            let cells: String = cells.iter().map(|c| format!("<{name}>{}</{name}>", escaped(c))).collect();
+            format!("<tr>{cells}</tr>\n")
+        };
+        out.push_str("<details open><summary>Figures</summary><div class=\"wide\"><table>\n");
+        out.push_str(&cells("th", head.into_iter().map(str::to_owned).collect()));
+        rows.into_iter().for_each(|row| out.push_str(&cells("td", row)));
+        out.push_str("</table></div></details>\n");
+        if window.sensors.len() > MAX_ROWS {
+            out.push_str(&format!("<p>and {} more sensors.</p>\n", window.sensors.len() - MAX_ROWS));
+        }
+    }
+    let notes = remarks(report);
+    if !notes.is_empty() {
+        out.push_str(&format!("<p class=\"notes\">Not used or not whole: {}.</p>\n", escaped(&notes.join("; "))));
+    }
+    out
+}
+
+fn described(anomaly: &Anomaly, unit: &str, zone: &TimeZone) -> String {
     let at = |m: Moment| m.timestamp().to_zoned(zone.clone()).strftime("%-d %b %H:%M").to_string();
-    let number = |v: f64| Figure::new(v, decimals_for(v)).to_string();
+    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+    let number = |v: f64| format!("{}{unit}", Figure::new(v, decimals_for(v)));
     match *anomaly {
         Anomaly::Spike { value, at: when, .. } => format!("spike to {} at {}", number(value), at(when)),
         Anomaly::Drift { by, from, .. } => {
@@ -229,10 +300,7 @@ impl Page {
         }
         section.push_str("</p>\n");
         section.push_str(&plot::svg(summary, zone)?);
-        section.push_str(&format!(
-            "\n<details><summary>Figures</summary><pre>{}</pre></details>\n</section>\n",
-            escaped(details(report, zone).trim())
-        ));
+        section.push_str(&format!("\n{}</section>\n", html_details(report, zone)));
         self.sections.push_front(section);
         if self.sections.len() > MAX_SECTIONS {
             self.sections.pop_back();
@@ -246,7 +314,9 @@ impl Page {
         let mut page = String::from(
             "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
              <title>Nearfield report</title>\n<style>\nbody { font: 16px/1.5 sans-serif; max-width: 920px; margin: 2em auto; padding: 0 1em }\n\
-             h2 { font-size: 1.1em; margin: 2em 0 .3em }\nsvg { max-width: 100%; height: auto }\npre { overflow-x: auto; font-size: 13px }\n\
+             h2 { font-size: 1.1em; margin: 2em 0 .3em }\nsvg { max-width: 100%; height: auto }\n.wide { overflow-x: auto }\ntable { border-collapse: collapse; font-size: 13px }\n\
+             th, td { padding: .15em .7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }\n\
+             th:first-child, td:first-child { text-align: left }\n.notes { color: #666; font-size: 14px }\n\
              </style>\n<h1>Nearfield report</h1>\n",
         );
         self.sections.iter().for_each(|s| page.push_str(s));

@@ -23,6 +23,7 @@ const MAX_PANELS: usize = 8;
 const COURSE: RGBColor = RGBColor(31, 90, 140);
 const BAND: RGBColor = RGBColor(170, 200, 225);
 const GAP: RGBColor = RGBColor(225, 225, 225);
+const GAP_WORD: RGBColor = RGBColor(110, 110, 110);
 const MARK: RGBColor = RGBColor(200, 40, 40);
 
 fn thick(width: u32) -> ShapeStyle {
@@ -102,18 +103,23 @@ fn draw_panel<B: DrawingBackend>(
     };
     let x = |at: Moment| at.seconds_since(span.from) / unit_seconds;
     let room = ((figures.high.0 - figures.low.0) * 0.08).max(figures.high.0.abs() * 1e-3).max(1e-6);
-    let (low, high) = (figures.low.0 - room, figures.high.0 + room);
+    // Above the course a line stays free for what is marked.
+    let line = if sensor.anomalies.is_empty() { 0.0 } else { room * 1.6 };
+    let (low, high) = (figures.low.0 - room, figures.high.0 + room + line);
     let unit = if traits.unit.is_empty() { String::new() } else { format!(" ({})", traits.unit) };
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{}{unit}", traits.name), ("sans-serif", 16))
         .margin(8)
+        .margin_right(26)
         .x_label_area_size(22)
         .y_label_area_size(60)
         .build_cartesian_2d(0.0..span.seconds() / unit_seconds, low..high)?;
     let long = span.seconds() > 2.0 * 86_400.0;
     let label = |units: &f64| {
-        let at = span.from.plus_seconds(*units * unit_seconds).timestamp().to_zoned(zone.clone());
-        at.strftime(if long { "%d.%m." } else { "%H:%M" }).to_string()
+        let at = span.from.plus_seconds(*units * unit_seconds);
+        let text = at.timestamp().to_zoned(zone.clone()).strftime(if long { "%d.%m." } else { "%H:%M" }).to_string();
+        // As in the sentences: the end of a day is 24:00 of that day.
+        if text == "00:00" && at == span.to { "24:00".to_owned() } else { text }
     };
     chart
         .configure_mesh()
@@ -151,13 +157,37 @@ fn draw_panel<B: DrawingBackend>(
     for stretch in stretches {
         chart.draw_series([PathElement::new(stretch, COURSE)])?;
     }
+    let mut words: Vec<(f64, f64)> = Vec::new();
+    let letters = |color: &RGBColor| {
+        ("sans-serif", 11).into_font().color(color).pos(plotters::style::text_anchor::Pos::new(HPos::Center, VPos::Top))
+    };
+    for anomaly in &sensor.anomalies {
+        let (word, from, to) = match *anomaly {
+            Anomaly::Spike { at, .. } => ("spike", at, at),
+            Anomaly::Drift { from, .. } => ("drift", from, from),
+            Anomaly::Stuck { span, .. } => ("stuck", span.from, span.to),
+            Anomaly::Above { span, .. } => ("above limit", span.from, span.to),
+            Anomaly::Below { span, .. } => ("below limit", span.from, span.to),
+            Anomaly::Gap { span } => ("no readings", span.from, span.to),
+        };
+        // What stands at the rim is moved into the picture; a word that would stand on another is left out.
+        let (x, width) = ((x(from) + x(to)) / 2.0, span.seconds() / unit_seconds);
+        let half = (word.len() as f64 * 4.0 + 3.0) / f64::from(WIDTH - 95) * width;
+        let at = x.clamp(half, width - half);
+        if words.iter().any(|(other, room)| (at - other).abs() < half + room) {
+            continue;
+        }
+        words.push((at, half));
+        let color = if matches!(anomaly, Anomaly::Gap { .. }) { &GAP_WORD } else { &MARK };
+        chart.draw_series([Text::new(word, (at, high), letters(color))])?;
+    }
     for anomaly in &sensor.anomalies {
         match *anomaly {
             Anomaly::Spike { value, at, .. } => {
                 chart.draw_series([Circle::new((x(at), value), 5, thick(2))])?;
             }
             Anomaly::Drift { from, .. } => {
-                chart.draw_series([PathElement::new([(x(from), low), (x(from), high)], MARK)])?;
+                chart.draw_series([PathElement::new([(x(from), low), (x(from), high - line)], MARK)])?;
             }
             Anomaly::Stuck { value, span } => {
                 let line = [(x(span.from), value), (x(span.to), value)];
@@ -175,20 +205,22 @@ fn draw_panel<B: DrawingBackend>(
 
 /// A label's number: as many decimals as tell neighbouring labels apart.
 fn plain(value: f64, range: f64) -> String {
-    let decimals = (1.0 - (range / 5.0).max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
+    let decimals = (-(range / 5.0).max(1e-9).log10().floor()).clamp(0.0, 6.0) as usize;
     format!("{value:.decimals$}")
 }
 
-/// A bitmap that draws letters from a built-in font of 8 by 8 pixels; plotters would look for one on the machine.
+/// A bitmap that draws letters from a built-in font of 8 by 8 pixels, captions twice as high; plotters would look for a font on
+/// the machine.
 struct Lettered<'a>(BitMapBackend<'a>);
 
 impl Lettered<'_> {
-    fn scale(size: f64) -> u32 {
+    /// How often each row of a letter is drawn.
+    fn rows(size: f64) -> u32 {
         if size >= 15.0 { 2 } else { 1 }
     }
 
-    fn width(text: &str, size: f64) -> u32 {
-        text.chars().count() as u32 * 8 * Self::scale(size)
+    fn width(text: &str) -> u32 {
+        text.chars().count() as u32 * 8
     }
 }
 
@@ -235,7 +267,7 @@ impl<'a> DrawingBackend for Lettered<'a> {
         text: &str,
         style: &T,
     ) -> Result<(u32, u32), DrawingErrorKind<Self::ErrorType>> {
-        Ok((Self::width(text, style.size()), 8 * Self::scale(style.size())))
+        Ok((Self::width(text), 8 * Self::rows(style.size())))
     }
 
     fn draw_text<T: BackendTextStyle>(
@@ -244,8 +276,8 @@ impl<'a> DrawingBackend for Lettered<'a> {
         style: &T,
         (x, y): (i32, i32),
     ) -> Result<(), DrawingErrorKind<Self::ErrorType>> {
-        let scale = Self::scale(style.size()) as i32;
-        let width = Self::width(text, style.size()) as i32;
+        let rows = Self::rows(style.size()) as i32;
+        let width = Self::width(text) as i32;
         let anchor = style.anchor();
         let mut left = match anchor.h_pos {
             HPos::Left => x,
@@ -254,20 +286,19 @@ impl<'a> DrawingBackend for Lettered<'a> {
         };
         let top = match anchor.v_pos {
             VPos::Top => y,
-            VPos::Center => y - 4 * scale,
-            VPos::Bottom => y - 8 * scale,
+            VPos::Center => y - 4 * rows,
+            VPos::Bottom => y - 8 * rows,
         };
         for c in text.chars() {
             let basic = font8x8::BASIC_FONTS.get(c).or_else(|| font8x8::LATIN_FONTS.get(c));
             for (row, bits) in basic.unwrap_or([0x7e, 0x42, 0x42, 0x42, 0x42, 0x42, 0x7e, 0]).into_iter().enumerate() {
                 for column in (0..8).filter(|column| bits & (1 << column) != 0) {
-                    for (dx, dy) in (0..scale).flat_map(|dx| (0..scale).map(move |dy| (dx, dy))) {
-                        let point = (left + column * scale + dx, top + row as i32 * scale + dy);
-                        self.0.draw_pixel(point, style.color())?;
+                    for dy in 0..rows {
+                        self.0.draw_pixel((left + column, top + row as i32 * rows + dy), style.color())?;
                     }
                 }
             }
-            left += 8 * scale;
+            left += 8;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use nearfield_models::telemetry::{Moment, SensorId};
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Batch, Envelope};
-use crate::report::store::{Retention, Store};
+use crate::report::store::Store;
 use crate::voice::capture::StopSignal;
 
 /// Between two tries at a disk that refuses.
@@ -17,8 +17,6 @@ const RETRY: Duration = Duration::from_secs(2);
 /// The stage.
 pub struct Keep {
     store: std::sync::Arc<std::sync::Mutex<Store>>,
-    path: std::path::PathBuf,
-    retention: Retention,
     sensors: u32,
     dropped: u64,
     stop: StopSignal,
@@ -26,14 +24,8 @@ pub struct Keep {
 
 impl Keep {
     /// Into `store`, which holds `sensors` sensors already.
-    pub fn new(
-        store: std::sync::Arc<std::sync::Mutex<Store>>,
-        path: std::path::PathBuf,
-        retention: Retention,
-        sensors: u32,
-        stop: StopSignal,
-    ) -> Keep {
-        Keep { store, path, retention, sensors, dropped: 0, stop }
+    pub fn new(store: std::sync::Arc<std::sync::Mutex<Store>>, sensors: u32, stop: StopSignal) -> Keep {
+        Keep { store, sensors, dropped: 0, stop }
     }
 }
 
@@ -67,9 +59,8 @@ impl Stage for Keep {
             }
             // After an error of the disk redb wants to be opened anew.
             let mut store = self.store.lock().expect("nobody panics while holding the store");
-            match Store::open(&self.path, self.retention) {
-                Ok(opened) => *store = opened,
-                Err(error) => tracing::debug!(%error, "the store could not be opened again"),
+            if let Err(error) = store.reopen() {
+                tracing::debug!(%error, "the store could not be opened again");
             }
         };
         self.sensors += batch.introduced.len() as u32;

@@ -153,6 +153,10 @@ impl MqttSource {
         if let Some(number) = message.number {
             gathered.numbers.push(number);
         }
+        if !message.whole {
+            gathered.rejected.too_long += 1;
+            return;
+        }
         let arrived = now();
         let fallback = TopicMapping::default();
         let mapping = self.mappings.iter().find(|m| matches(&m.topic, &message.topic)).unwrap_or(&fallback);
@@ -307,7 +311,7 @@ mod tests {
     fn taken(source: &MqttSource, topic: &str, payload: &[u8]) -> (Vec<(String, f64)>, Rejected) {
         let mut roster = Roster::new(BTreeMap::new(), false, 10);
         let mut gathered = Gathered::default();
-        let message = Message { topic: topic.to_owned(), payload: payload.to_vec(), number: Some(1) };
+        let message = Message { topic: topic.to_owned(), payload: payload.to_vec(), number: Some(1), whole: true };
         source.take(message, &mut roster, &mut gathered);
         assert_eq!(gathered.numbers, [1], "whatever a message says, it is acknowledged");
         let keys = roster.take_introduced();

@@ -11,6 +11,8 @@ use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use thiserror::Error;
 
+use crate::report::gather::now;
+
 /// (microseconds since 1970, sensor) to value: a window is a range, and a reading that comes again falls on itself.
 const READINGS: TableDefinition<(i64, u32), f64> = TableDefinition::new("readings");
 /// Number to (key, traits as JSON).
@@ -21,6 +23,10 @@ const STATE: TableDefinition<&str, i64> = TableDefinition::new("state");
 const REPORTED: &str = "reported_until";
 /// Memory for pages.
 const CACHE_BYTES: usize = 16 << 20;
+/// Clocks may differ by so much.
+const AHEAD_SECONDS: f64 = 86_400.0;
+/// What was reported lies so far ahead only if the clock has been set back since.
+const SET_BACK_MICROS: i64 = 7 * 86_400 * 1_000_000;
 /// A reading with its key and its share of the tree.
 const BYTES_PER_READING: u64 = 40;
 
@@ -51,7 +57,7 @@ pub enum StoreError {
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// Readings older than the newest by more than this are dropped.
+    /// Readings older than the newest, or than now where that is earlier, by more than this are dropped.
     pub age: Duration,
     /// The oldest are dropped when there are more bytes of them than this.
     pub bytes: u64,
@@ -59,7 +65,8 @@ pub struct Retention {
 
 /// An open store.
 pub struct Store {
-    database: Database,
+    /// `None` after an error of the disk, until it could be opened again.
+    database: Option<Database>,
     path: PathBuf,
     retention: Retention,
     newest: Moment,
@@ -86,23 +93,44 @@ impl Store {
             let io = |e: std::io::Error| StoreError::Io { path: path.to_owned(), reason: e.to_string() };
             std::fs::create_dir_all(folder).map_err(io)?;
         }
+        let (database, newest) = Self::open_database(path)?;
+        Ok(Store { database: Some(database), path: path.to_owned(), retention, newest })
+    }
+
+    /// Opens the file anew, as redb wants it after an error of the disk.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; the store is closed then, and the next commit opens it.
+    pub fn reopen(&mut self) -> Result<(), StoreError> {
+        // First let go of it: the file is locked as long as it is open.
+        self.database = None;
+        let (database, newest) = Self::open_database(&self.path)?;
+        (self.database, self.newest) = (Some(database), newest);
+        Ok(())
+    }
+
+    fn open_database(path: &Path) -> Result<(Database, Moment), StoreError> {
         // redb asserts what it believes of its own pages; in a file that somebody has damaged those beliefs are the file's word.
         let opened = std::panic::catch_unwind(|| Self::open_tables(path));
         let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason };
-        let (database, newest) = match opened {
-            Ok(Ok(opened)) => opened,
-            Ok(Err(redb::Error::DatabaseAlreadyOpen)) => return Err(StoreError::InUse(path.to_owned())),
+        match opened {
+            Ok(Ok(opened)) => Ok(opened),
+            Ok(Err(redb::Error::DatabaseAlreadyOpen)) => Err(StoreError::InUse(path.to_owned())),
             Ok(Err(redb::Error::Io(error))) if error.kind() != std::io::ErrorKind::InvalidData => {
                 // A file that is shorter than it says reads to its end too early.
-                return Err(match error.kind() {
+                Err(match error.kind() {
                     std::io::ErrorKind::UnexpectedEof => damaged(error.to_string()),
                     _ => StoreError::Io { path: path.to_owned(), reason: error.to_string() },
-                });
+                })
             }
-            Ok(Err(error)) => return Err(damaged(error.to_string())),
-            Err(_) => return Err(damaged("its pages contradict each other".to_owned())),
-        };
-        Ok(Store { database, path: path.to_owned(), retention, newest })
+            Ok(Err(error)) => Err(damaged(error.to_string())),
+            Err(_) => Err(damaged("its pages contradict each other".to_owned())),
+        }
+    }
+
+    fn database(&self) -> Result<&Database, redb::Error> {
+        let closed = || redb::Error::Io(std::io::Error::other("it is closed after an error of the disk"));
+        self.database.as_ref().ok_or_else(closed)
     }
 
     fn open_tables(path: &Path) -> Result<(Database, Moment), redb::Error> {
@@ -128,6 +156,9 @@ impl Store {
         sensors: &[(SensorId, &str, &SensorTraits)],
         readings: &[Reading],
     ) -> Result<Committed, StoreError> {
+        if self.database.is_none() {
+            self.reopen()?;
+        }
         let newest = readings.iter().map(|r| r.at).fold(self.newest, Moment::max);
         let done = self.write(sensors, readings, newest).map_err(|e| self.io(e))?;
         self.newest = newest;
@@ -141,7 +172,7 @@ impl Store {
         newest: Moment,
     ) -> Result<Committed, redb::Error> {
         let mut done = Committed::default();
-        let transaction = self.database.begin_write()?;
+        let transaction = self.database()?.begin_write()?;
         {
             let mut table = transaction.open_table(SENSORS)?;
             for (id, key, traits) in sensors {
@@ -157,6 +188,8 @@ impl Store {
                     done.new += 1;
                 }
             }
+            // One reading with the date of another century does not make all others old.
+            let newest = newest.min(now().plus_seconds(AHEAD_SECONDS));
             let too_old = newest.0.saturating_sub(self.retention.age.as_micros().min(i64::MAX as u128) as i64);
             while table.first()?.is_some_and(|(key, _)| key.value().0 < too_old) {
                 table.pop_first()?;
@@ -177,7 +210,7 @@ impl Store {
     /// If the file can't be read.
     pub fn sensors(&self) -> Result<Vec<(String, SensorTraits)>, StoreError> {
         let read = || -> Result<Vec<_>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(SENSORS)?;
+            let table = self.database()?.begin_read()?.open_table(SENSORS)?;
             let mut sensors = Vec::new();
             for row in table.iter()? {
                 let (_, value) = row?;
@@ -195,7 +228,7 @@ impl Store {
     /// If the file can't be read.
     pub fn read_from(&self, from: Moment, take: &mut dyn FnMut(Reading)) -> Result<(), StoreError> {
         let read = |take: &mut dyn FnMut(Reading)| -> Result<(), redb::Error> {
-            let table = self.database.begin_read()?.open_table(READINGS)?;
+            let table = self.database()?.begin_read()?.open_table(READINGS)?;
             for row in table.range((from.0, 0)..)? {
                 let (key, value) = row?;
                 let (at, sensor) = key.value();
@@ -212,23 +245,25 @@ impl Store {
     /// If the file can't be read.
     pub fn reported(&self) -> Result<Option<Moment>, StoreError> {
         let read = || -> Result<Option<Moment>, redb::Error> {
-            let table = self.database.begin_read()?.open_table(STATE)?;
+            let table = self.database()?.begin_read()?.open_table(STATE)?;
             Ok(table.get(REPORTED)?.map(|v| Moment(v.value())))
         };
         read().map_err(|e| self.io(e))
     }
 
-    /// A window that ends at `end` has been reported.
+    /// A window that ends at `end` has been reported. Of two the later counts, unless the clock has been set back by more than a
+    /// week in between.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn set_reported(&self, end: Moment) -> Result<(), StoreError> {
         let write = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
+            let transaction = self.database()?.begin_write()?;
             {
                 let mut table = transaction.open_table(STATE)?;
                 let before = table.get(REPORTED)?.map_or(i64::MIN, |v| v.value());
-                table.insert(REPORTED, end.0.max(before))?;
+                let was_set_back = before.saturating_sub(end.0) > SET_BACK_MICROS;
+                table.insert(REPORTED, if was_set_back { end.0 } else { end.0.max(before) })?;
             }
             Ok(transaction.commit()?)
         };
@@ -240,7 +275,7 @@ impl Store {
     /// # Errors
     /// If the file can't be read.
     pub fn len(&self) -> Result<u64, StoreError> {
-        let read = || -> Result<u64, redb::Error> { Ok(self.database.begin_read()?.open_table(READINGS)?.len()?) };
+        let read = || -> Result<u64, redb::Error> { Ok(self.database()?.begin_read()?.open_table(READINGS)?.len()?) };
         read().map_err(|e| self.io(e))
     }
 
@@ -306,6 +341,25 @@ mod tests {
         let mut store = Store::open(&folder.path().join("b"), retention).unwrap();
         let done = store.commit(&[], &readings(0..100)).unwrap();
         assert_eq!((done.dropped_by_size, all(&store)), (90, (90..100).collect()));
+    }
+
+    #[test]
+    fn a_reading_from_another_century_drops_nothing_and_a_clock_set_back_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let retention = Retention { age: Duration::from_secs(3 * 86_400), ..KEEP_ALL };
+        let mut store = Store::open(&folder.path().join("a"), retention).unwrap();
+        let reading = |at: Moment| Reading { at, sensor: SensorId(0), value: 1.0 };
+        store.commit(&[], &[reading(now())]).unwrap();
+        let jumped = now().plus_seconds(86_400.0 * 365.0 * 70.0);
+        assert_eq!(store.commit(&[], &[reading(jumped)]).unwrap().dropped_by_age, 0);
+        assert_eq!(store.commit(&[], &[reading(now())]).unwrap().dropped_by_age, 0);
+        assert_eq!(store.len().unwrap(), 3);
+        store.set_reported(jumped).unwrap();
+        let hour_ago = now().plus_seconds(-3600.0);
+        for (end, reported) in [(now(), now()), (hour_ago, now())] {
+            store.set_reported(end).unwrap();
+            assert!(store.reported().unwrap().unwrap().seconds_since(reported).abs() < 60.0);
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! A window's table is put into words: the model writes, each sentence is held to the table, and what does not hold is written
-//! once more from the facts of that one sentence alone, then replaced by the plain sentence that is computed from them.
+//! once more by a sampler that is held to the true forms of that one fact, then replaced by the plain sentence computed from it.
+//!
+//! The second try goes on from the same prompt, which stands in the cache: it costs its own tokens and no more. A model that
+//! only ever lies chooses among true sentences then.
 //!
 //! What leaves this stage has passed the check, whoever wrote it. Sentences leave as they are found true; one that has to be
 //! written again holds up those behind it, so that their order stays.
@@ -10,8 +13,11 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use jiff::civil::Date;
 use nearfield_models::flow::Flow;
-use nearfield_models::llm::{GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_models::llm::{
+    Constrained, Constraint, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
+};
 use nearfield_models::telemetry::check::{self, Told};
+use nearfield_models::telemetry::forms::{Forms, forms};
 use nearfield_models::telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
 use nearfield_models::telemetry::table::{SYSTEM, Table};
 use serde::Serialize;
@@ -33,7 +39,7 @@ const MAX_REFUSED: usize = 8;
 pub enum Origin {
     /// The model, at once.
     Written,
-    /// The model, at the second try, from the facts of this sentence alone.
+    /// The model, at the second try, which can only be a true form of the fact.
     Regenerated,
     /// Nobody: it was computed.
     Computed,
@@ -67,14 +73,15 @@ pub struct Worded {
 
 /// Whoever writes: the language model, or a test's idea of one.
 pub trait Writer: Send {
-    /// Writes about a table; what is written goes to `sink`, whose answer ends it.
+    /// Writes about a table, one of `held_to` where that is given; what is written goes to `sink`, whose answer ends it.
     ///
     /// # Errors
-    /// If the model fails.
+    /// If the model fails. [`LlmError::Constraint`]: it can't write any of `held_to`, but may well write other things.
     fn write(
         &mut self,
         turn: Turn,
         table: &str,
+        held_to: Option<&Forms>,
         most_tokens: usize,
         sink: &mut dyn FnMut(&str) -> Flow,
     ) -> anyhow::Result<Tokens>;
@@ -134,13 +141,12 @@ impl ModelWriter {
             Err(error) => tracing::debug!(%error, "the chat template does not render without a question"),
         }
     }
-}
 
-impl Writer for ModelWriter {
-    fn write(
+    fn generate(
         &mut self,
         turn: Turn,
         table: &str,
+        constraint: Option<Constrained>,
         most_tokens: usize,
         sink: &mut dyn FnMut(&str) -> Flow,
     ) -> anyhow::Result<Tokens> {
@@ -156,7 +162,7 @@ impl Writer for ModelWriter {
             session: self.session,
             prompt,
             sampler: self.options.sampler,
-            options: GenerateOptions { max_tokens: most_tokens, ..GenerateOptions::default() },
+            options: GenerateOptions { max_tokens: most_tokens, constraint, ..GenerateOptions::default() },
             wanted: Box::new(move || turns.is_alive(turn)),
         });
         let mut tokens = Tokens::default();
@@ -181,6 +187,20 @@ impl Writer for ModelWriter {
             }
         }
         Ok(tokens)
+    }
+}
+
+impl Writer for ModelWriter {
+    fn write(
+        &mut self,
+        turn: Turn,
+        table: &str,
+        held_to: Option<&Forms>,
+        most_tokens: usize,
+        sink: &mut dyn FnMut(&str) -> Flow,
+    ) -> anyhow::Result<Tokens> {
+        let whole = |forms: &Forms| Constrained { constraint: Constraint::Regex(forms.expression()), after: None };
+        self.generate(turn, table, held_to.map(whole), most_tokens, sink)
     }
 
     fn rest(&mut self, day: Date) {
@@ -218,7 +238,7 @@ impl Word {
                 }
                 if draft.is_full() { Flow::Stop } else { Flow::Continue }
             };
-            match writer.write(turn, &table.to_string(), self.max_tokens, &mut sink) {
+            match writer.write(turn, &table.to_string(), None, self.max_tokens, &mut sink) {
                 Ok(tokens) => draft.count(tokens),
                 Err(error) => draft.worded.failure = Some(format!("{error:#}")),
             }
@@ -240,35 +260,47 @@ impl Word {
         draft.finish()
     }
 
-    /// Once more from the facts of one sentence, then by computation.
+    /// Once more, held to the true forms of one fact, then by computation.
     fn second_try(&mut self, turn: Turn, draft: &mut Draft<'_>, topic: Topic) -> Sentence {
         let table = draft.table;
-        if let (Some(writer), None, true) = (&mut self.writer, &draft.worded.failure, topic != Topic::NothingUnusual) {
-            let narrow = facts(table, topic);
-            let mut cutter = SentenceCutter::default();
-            let mut first = None;
-            let mut sink = |text: &str| {
-                for sentence in cutter.push(text) {
-                    first.get_or_insert(sentence);
-                }
-                if first.is_some() { Flow::Stop } else { Flow::Continue }
+        if let (Some(writer), None) = (&mut self.writer, &draft.worded.failure) {
+            let mut text = String::new();
+            let mut sink = |piece: &str| {
+                text.push_str(piece);
+                Flow::Continue
             };
-            match writer.write(turn, &narrow.to_string(), self.max_tokens / 2, &mut sink) {
-                Ok(tokens) => draft.count(tokens),
-                Err(error) => draft.worded.failure = Some(format!("{error:#}")),
-            }
-            if let Some(sentence) = first.or_else(|| cutter.finish()) {
-                // Held to the narrow table: it must be about this sensor, and tell this anomaly.
-                match check::check(&narrow, &sentence) {
-                    Ok(told) if !told.nothing_unusual && (!told.notes.is_empty() || matches!(topic, Topic::Row(_))) => {
-                        return Sentence { text: sentence, origin: Origin::Regenerated };
+            let written =
+                writer.write(turn, &table.to_string(), Some(&forms(table, topic)), self.max_tokens, &mut sink);
+            let sentence = text.trim().to_owned();
+            match written {
+                Ok(tokens) => {
+                    draft.count(tokens);
+                    // The check stays the judge: of the fact's own table, so that it must be told of this sensor.
+                    match check::check(&facts(table, topic), &sentence) {
+                        Ok(told) if tells(&told, topic) => {
+                            return Sentence { text: sentence, origin: Origin::Regenerated };
+                        }
+                        Ok(_) => draft.refuse(sentence, "it does not tell what it should".to_owned()),
+                        Err(violation) => draft.refuse(sentence, violation.to_string()),
                     }
-                    Ok(_) => draft.refuse(sentence, "it does not tell what it should".to_owned()),
-                    Err(violation) => draft.refuse(sentence, violation.to_string()),
                 }
+                // A vocabulary without the letters of a name can't write it; other sentences it can.
+                Err(error) if matches!(error.downcast_ref(), Some(LlmError::Constraint { .. })) => {
+                    draft.refuse(sentence, format!("{error:#}"));
+                }
+                Err(error) => draft.worded.failure = Some(format!("{error:#}")),
             }
         }
         Sentence { text: compute(table, topic), origin: Origin::Computed }
+    }
+}
+
+/// Whether a sentence that holds of a topic's facts tells that topic.
+fn tells(told: &Told, topic: Topic) -> bool {
+    match topic {
+        Topic::NothingUnusual => told.nothing_unusual,
+        Topic::Note(_) => !told.notes.is_empty(),
+        Topic::Row(_) => !told.nothing_unusual,
     }
 }
 

@@ -1,4 +1,5 @@
-//! Wording with writers of every kind: one that is right, one that lies, one that babbles, one that fails, one that says nothing.
+//! Wording with writers of every kind: one that is right, one that lies, one that babbles, one that fails, one that says nothing;
+//! and with the bundled model.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -78,28 +79,25 @@ fn random_table(dice: &mut Dice) -> Table {
     Table::new(last, &|s| traits[s.sensor.0 as usize].clone(), &TimeZone::UTC)
 }
 
-/// Every plain sentence that is true of the table.
-fn truths(table: &Table) -> Vec<String> {
+/// Everything that a report of the table may tell.
+fn all_topics(table: &Table) -> Vec<Topic> {
     let all = (0..table.notes().len()).map(Topic::Note).chain((0..table.rows().len()).map(Topic::Row));
-    let mut truths: Vec<String> = all.map(|t| compute(table, t)).collect();
-    if table.notes().is_empty() {
-        truths.push(compute(table, Topic::NothingUnusual));
-    }
-    truths
+    all.chain(table.notes().is_empty().then_some(Topic::NothingUnusual)).collect()
 }
 
-/// What a writer says about a prompt; it is called with the prompt's text.
+/// A writer in one closure, which is called with the prompt's text and what it is held to.
 struct Says<F>(F);
 
-impl<F: FnMut(&str) -> anyhow::Result<String> + Send> Writer for Says<F> {
+impl<F: FnMut(&str, Option<&Forms>) -> anyhow::Result<String> + Send> Writer for Says<F> {
     fn write(
         &mut self,
         _turn: Turn,
         table: &str,
+        held_to: Option<&Forms>,
         _most: usize,
         sink: &mut dyn FnMut(&str) -> Flow,
     ) -> anyhow::Result<Tokens> {
-        let text = (self.0)(table)?;
+        let text = (self.0)(table, held_to)?;
         for piece in text.split_inclusive(' ') {
             if sink(piece).is_stop() {
                 break;
@@ -110,13 +108,39 @@ impl<F: FnMut(&str) -> anyhow::Result<String> + Send> Writer for Says<F> {
 }
 
 fn worded(
-    writer: impl FnMut(&str) -> anyhow::Result<String> + Send + 'static,
+    writer: impl FnMut(&str, Option<&Forms>) -> anyhow::Result<String> + Send + 'static,
     table: &Table,
 ) -> (Worded, Vec<Sentence>) {
     let mut said = Vec::new();
     let mut word = Word::new(Some(Box::new(Says(writer))), 200);
     let worded = word.word(Turn(1), table, Instant::now(), &mut |s| said.push(s.clone()));
     (worded, said)
+}
+
+/// A sentence with one digit changed.
+fn lie(sentence: &str, dice: &mut Dice) -> String {
+    let mut lie = sentence.to_owned();
+    let digits: Vec<usize> = lie.char_indices().filter(|(_, c)| c.is_ascii_digit()).map(|(i, _)| i).collect();
+    if !digits.is_empty() {
+        let at = digits[dice.roll(digits.len() as u64) as usize];
+        let new = (lie.as_bytes()[at] - b'0' + 1 + dice.roll(9) as u8) % 10;
+        lie.replace_range(at..=at, &new.to_string());
+    }
+    lie
+}
+
+/// What comes of a wish under a mask: letter by letter what is wished where that is allowed, and anything that is where not.
+fn masked(held_to: &Forms, wish: &str, dice: &mut Dice) -> String {
+    let wish: Vec<char> = wish.chars().collect();
+    let mut open: Vec<Vec<char>> = held_to.all().iter().map(|s| s.chars().collect()).collect();
+    let mut text = String::new();
+    for at in 0.. {
+        let wished = wish.get(at).filter(|w| open.iter().any(|o| o.get(at) == Some(w)));
+        let Some(next) = wished.or(open[dice.roll(open.len() as u64) as usize].get(at)).copied() else { break };
+        text.push(next);
+        open.retain(|o| o.get(at) == Some(&next));
+    }
+    text
 }
 
 #[test]
@@ -126,7 +150,7 @@ fn a_right_writer_is_left_alone_and_heard_at_once() {
         let table = random_table(&mut dice);
         let text = topics(&table).into_iter().map(|t| compute(&table, t)).collect::<Vec<_>>().join(" ");
         let expected = text.clone();
-        let (worded, said) = worded(move |_| Ok(text.clone()), &table);
+        let (worded, said) = worded(move |_, _| Ok(text.clone()), &table);
         assert_eq!(worded.sentences, said);
         let joined: Vec<&str> = said.iter().map(|s| s.text.as_str()).collect();
         assert_eq!(joined.join(" "), expected);
@@ -134,68 +158,80 @@ fn a_right_writer_is_left_alone_and_heard_at_once() {
     }
 }
 
-#[test]
-fn of_a_thousand_random_windows_nothing_wrong_comes_out_of_a_lying_model() {
+/// A thousand windows by a model that changes a digit in two sentences of three, at the second try too; `obeys`: its sampler is
+/// held to the forms. How many sentences came out by whom.
+fn thousand_windows_of_lies(obeys: bool) -> [usize; 3] {
     let mut dice = Dice(77);
     let mut origins: HashMap<Origin, usize> = HashMap::new();
-    let mut told_anomalies = 0;
     for round in 0..1000 {
         let table = random_table(&mut dice);
-        let truth: HashSet<String> = truths(&table).into_iter().collect();
+        let topics_of = |sentence: &str| {
+            let names = |t: &Topic| match t {
+                Topic::NothingUnusual => true,
+                Topic::Note(n) => sentence.contains(&table.rows()[table.notes()[*n].row].name),
+                Topic::Row(r) => sentence.contains(&table.rows()[*r].name),
+            };
+            let tells = |t: &Topic| names(t) && forms(&table, *t).all().iter().any(|form| form == sentence);
+            all_topics(&table).into_iter().filter(tells).collect::<Vec<_>>()
+        };
         let script: Vec<String> = topics(&table).into_iter().map(|t| compute(&table, t)).collect();
-        let mut lies = Dice(1000 + round);
-        // Changes a digit in two sentences of three, at the second try too.
+        let mut dice = Dice(1000 + round);
         let (worded, said) = worded(
-            move |prompt| {
-                let facts: Vec<&String> = script
-                    .iter()
-                    .filter(|s| {
-                        prompt
-                            .lines()
-                            .skip(1)
-                            .any(|l| l.split(':').next().is_some_and(|n| !n.is_empty() && s.contains(n)))
-                    })
-                    .collect();
-                let mut text = Vec::new();
-                for sentence in facts {
-                    let mut sentence = sentence.clone();
-                    let digits: Vec<usize> =
-                        sentence.char_indices().filter(|(_, c)| c.is_ascii_digit()).map(|(i, _)| i).collect();
-                    if lies.roll(3) > 0 && !digits.is_empty() {
-                        let at = digits[lies.roll(digits.len() as u64) as usize];
-                        let old = sentence.as_bytes()[at] - b'0';
-                        let new = (old + 1 + lies.roll(9) as u8) % 10;
-                        sentence.replace_range(at..=at, &new.to_string());
+            move |_, held_to| {
+                let mut perhaps = |sentence: &str| match dice.roll(3) {
+                    0 => sentence.to_owned(),
+                    _ => lie(sentence, &mut dice),
+                };
+                Ok(match held_to {
+                    None => script.iter().map(|s| perhaps(s)).collect::<Vec<_>>().join(" "),
+                    Some(forms) => {
+                        let forms_of = forms.all();
+                        let wish = perhaps(script.iter().find(|s| forms_of.contains(s)).unwrap_or(&forms_of[0]));
+                        if obeys { masked(forms, &wish, &mut dice) } else { wish }
                     }
-                    text.push(sentence);
-                }
-                Ok(text.join(" "))
+                })
             },
             &table,
         );
         assert_eq!(worded.sentences, said);
         assert!((2..=5).contains(&said.len()), "{said:?}\n{table}");
+        let mut told = HashSet::new();
         for sentence in &said {
             *origins.entry(sentence.origin).or_default() += 1;
-            // Letter for letter, so that the check is not its own judge.
-            assert!(truth.contains(&sentence.text), "{sentence:?} is not true of\n{table}");
+            // Letter for letter one of the forms of a fact, so that the check is not its own judge.
+            let of = topics_of(&sentence.text);
+            assert!(!of.is_empty(), "{sentence:?} is not true of\n{table}");
+            told.extend(of);
         }
         for n in 0..table.notes().len().min(3) {
-            told_anomalies += 1;
-            let sentence = compute(&table, Topic::Note(n));
-            assert!(said.iter().any(|s| s.text == sentence), "{sentence} is missing: {said:?}\n{table}");
+            assert!(told.contains(&Topic::Note(n)), "{} is missing: {said:?}", compute(&table, Topic::Note(n)));
         }
     }
-    let count = |origin| origins.get(&origin).copied().unwrap_or_default();
+    let counts = [Origin::Written, Origin::Regenerated, Origin::Computed];
+    let counts = counts.map(|origin| origins.get(&origin).copied().unwrap_or_default());
     writeln!(
         std::io::stderr(),
-        "1000 windows, a lying model: {} sentences as written, {} regenerated, {} computed; {told_anomalies} anomalies told",
-        count(Origin::Written),
-        count(Origin::Regenerated),
-        count(Origin::Computed)
+        "1000 windows, a model that lies, {}: {} sentences as written, {} regenerated, {} computed",
+        if obeys { "held at the second try" } else { "not held" },
+        counts[0],
+        counts[1],
+        counts[2]
     )
     .unwrap();
-    assert!(count(Origin::Written) > 300 && count(Origin::Regenerated) > 100 && count(Origin::Computed) > 100);
+    counts
+}
+
+#[test]
+fn of_a_thousand_random_windows_nothing_wrong_comes_out_of_a_lying_model() {
+    let [written, regenerated, computed] = thousand_windows_of_lies(true);
+    // Whatever is written for the second time is true: nothing is left to compute.
+    assert!(written > 300 && regenerated > 1000 && computed == 0, "{written} {regenerated} {computed}");
+}
+
+#[test]
+fn a_model_that_nothing_holds_is_still_held_by_the_check() {
+    let [written, regenerated, computed] = thousand_windows_of_lies(false);
+    assert!(written > 300 && regenerated > 100 && computed > 100, "{written} {regenerated} {computed}");
 }
 
 use std::io::Write;
@@ -209,56 +245,129 @@ fn a_writer_that_babbles_fails_or_is_silent_costs_the_words_and_not_the_report()
     let endless = "kitchen ".repeat(4000);
     for text in [babble.as_str(), endless.as_str(), "", ".", "\n\n\n", "¿½⅓"] {
         let text = text.to_owned();
-        let (worded, said) = worded(move |_| Ok(text.clone()), &table);
+        let (worded, said) = worded(move |_, _| Ok(text.clone()), &table);
         assert!((2..=5).contains(&said.len()));
         assert!(said.iter().all(|s| s.origin == Origin::Computed && plain.contains(&s.text)), "{said:?}");
         assert!(worded.refused.len() <= MAX_REFUSED && worded.failure.is_none());
     }
-    let (worded, said) = worded(|_| anyhow::bail!("no memory"), &table);
+    let (worded, said) = worded(|_, _| anyhow::bail!("no memory"), &table);
     assert!(said.len() >= 2 && worded.failure.is_some_and(|f| f.contains("no memory")));
 }
 
-#[test]
-fn the_second_try_sees_nothing_but_the_facts_of_its_sentence() {
+/// A table with several sensors and anomalies.
+fn rich_table() -> Table {
     let mut dice = Dice(3);
-    let table = loop {
+    loop {
         let table = random_table(&mut dice);
         if table.rows().len() > 3 && table.notes().len() > 1 {
-            break table;
+            return table;
         }
-    };
-    let prompts: Arc<Mutex<Vec<String>>> = Arc::default();
-    let seen = prompts.clone();
-    let (_, said) = worded(
-        move |prompt| {
-            seen.lock().unwrap().push(prompt.to_owned());
+    }
+}
+
+#[test]
+fn the_second_try_goes_on_from_the_same_prompt_and_is_held_to_one_fact() {
+    let table = rich_table();
+    let asked: Arc<Mutex<Vec<(String, Option<Forms>)>>> = Arc::default();
+    let seen = asked.clone();
+    let (worded, said) = worded(
+        move |prompt, held_to| {
+            seen.lock().unwrap().push((prompt.to_owned(), held_to.cloned()));
             Ok("Something else.".to_owned())
         },
         &table,
     );
-    let prompts = prompts.lock().unwrap();
-    assert_eq!(prompts[0], table.to_string());
-    assert!(prompts.len() > 1 && prompts[1..].iter().all(|p| p.lines().count() <= 4), "{prompts:#?}");
+    let asked = asked.lock().unwrap();
+    assert!(asked.len() > 1 && asked.iter().all(|(prompt, _)| *prompt == table.to_string()));
+    assert!(asked[0].1.is_none(), "the first try is free");
+    let held: Vec<&Forms> = asked[1..].iter().map(|(_, forms)| forms.as_ref().unwrap()).collect();
+    // Each is asked for once, and in the order of the report.
+    let [first, second, ..] = held.as_slice() else { panic!("{held:?}") };
+    assert_eq!((*first, *second), (&forms(&table, Topic::Note(0)), &forms(&table, Topic::Note(1))));
+    assert_eq!(held.len(), said.len());
+    // A writer that does not keep to it is refused once more, and the reason is kept.
     assert!(said.iter().all(|s| s.origin == Origin::Computed));
+    assert!(worded.refused.len() > 1 && worded.failure.is_none());
+}
+
+#[test]
+fn forms_that_can_not_be_written_cost_their_own_sentence_only() {
+    let table = rich_table();
+    let impossible = forms(&table, Topic::Note(0));
+    let (worded, said) = worded(
+        move |_, held_to| match held_to {
+            None => Ok("Nothing is true. Nothing at all.".to_owned()),
+            Some(forms) if *forms == impossible => {
+                let what = "no token of the model's vocabulary may follow".to_owned();
+                Err(LlmError::Constraint { kind: "regular expression", what }).context("the language model stopped")
+            }
+            Some(forms) => Ok(forms.all().pop().unwrap()),
+        },
+        &table,
+    );
+    assert_eq!(said[0], Sentence { text: compute(&table, Topic::Note(0)), origin: Origin::Computed });
+    assert!(said.len() > 1 && said[1..].iter().all(|s| s.origin == Origin::Regenerated), "{said:?}");
+    assert!(worded.failure.is_none() && worded.refused.iter().any(|(_, reason)| reason.contains("vocabulary")));
+}
+
+/// The bundled model as a writer.
+fn bundled(sampler: SamplerOptions, max_tokens: usize) -> ModelWriter {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+    let llm = nearfield_models::llm::Llm::open(&path, &nearfield_models::llm::LlmOptions { threads: 1 }).unwrap();
+    let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
+    let session = SessionOptions { context_tokens: 1024, ..SessionOptions::default() };
+    ModelWriter::new(thread, WordOptions { session, sampler, max_tokens }, Turns::default()).unwrap()
+}
+
+#[test]
+fn a_real_model_that_babbles_says_only_true_sentences_at_the_second_try() {
+    // So hot that any token is about as likely as any other.
+    let hot = SamplerOptions { temperature: 30.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..SamplerOptions::default() };
+    let mut word = Word::new(Some(Box::new(bundled(hot, 120))), 120);
+    let mut dice = Dice(41);
+    let mut chosen = HashSet::new();
+    let (mut sentences, mut second_tries) = (0, Tokens::default());
+    for turn in 0..12 {
+        let table = random_table(&mut dice);
+        let worded = word.word(Turn(turn), &table, Instant::now(), &mut |_| {});
+        assert!(worded.failure.is_none(), "{worded:?}");
+        for sentence in &worded.sentences {
+            assert_eq!(sentence.origin, Origin::Regenerated, "{worded:?}");
+            let topic = all_topics(&table).into_iter().find(|t| forms(&table, *t).all().contains(&sentence.text));
+            let topic = topic.unwrap_or_else(|| panic!("{sentence:?} is no form of\n{table}"));
+            sentences += 1;
+            chosen.extend((sentence.text != compute(&table, topic)).then_some(sentence.text.clone()));
+        }
+        second_tries.reused += worded.tokens.reused;
+        second_tries.prefilled += worded.tokens.prefilled;
+    }
+    // It is the model that chooses the form: not always the plain one.
+    assert!(sentences >= 24 && chosen.len() > sentences / 2, "{} of {sentences}", chosen.len());
+    // And the prompt is read once a window, not once a sentence.
+    assert!(second_tries.reused > second_tries.prefilled, "{second_tries:?}");
+}
+
+#[test]
+fn forms_that_no_token_can_begin_are_an_error_of_their_own_kind() {
+    let mut writer = bundled(SamplerOptions::default(), 20);
+    // Neither has a text: the one is no expression, the other allows nothing.
+    for impossible in ["(", "[^\\x00-\u{10ffff}]"] {
+        let constraint = Some(Constrained { constraint: Constraint::Regex(impossible.to_owned()), after: None });
+        let error = writer.generate(Turn(1), "Kitchen", constraint, 20, &mut |_| Flow::Continue).unwrap_err();
+        assert!(matches!(error.downcast_ref(), Some(LlmError::Constraint { .. })), "{impossible}: {error:#}");
+    }
+    assert!(writer.write(Turn(1), "Kitchen", None, 20, &mut |_| Flow::Continue).unwrap().generated > 0);
 }
 
 #[test]
 fn the_bundled_model_s_session_is_cut_back_and_reuses_the_shared_prefix() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
-    let llm = nearfield_models::llm::Llm::open(&path, &nearfield_models::llm::LlmOptions { threads: 1 }).unwrap();
-    let (thread, _ends) = LlmThread::start(llm);
-    let options = WordOptions {
-        session: SessionOptions { context_tokens: 1024, ..SessionOptions::default() },
-        sampler: SamplerOptions::default(),
-        max_tokens: 40,
-    };
-    let mut writer = ModelWriter::new(thread, options, Turns::default()).unwrap();
+    let mut writer = bundled(SamplerOptions::default(), 40);
     let prefix = writer.tokens(None).unwrap().len();
     let mut dice = Dice(21);
     let day = jiff::civil::date(2026, 11, 20);
     for round in 0..3 {
         let table = random_table(&mut dice).to_string();
-        let tokens = writer.write(Turn(1), &table, 40, &mut |_| Flow::Continue).unwrap();
+        let tokens = writer.write(Turn(1), &table, None, 40, &mut |_| Flow::Continue).unwrap();
         // The first may come before there was time to keep the prefix warm.
         let warm = round == 0 || tokens.reused >= prefix.saturating_sub(1);
         assert!(tokens.generated > 0 && warm, "{round}: {tokens:?} {prefix}");
@@ -267,6 +376,6 @@ fn the_bundled_model_s_session_is_cut_back_and_reuses_the_shared_prefix() {
     // The day is over: the cache is emptied, and then holds the prefix again, computed anew.
     writer.rest(jiff::civil::date(2026, 11, 21));
     assert_eq!(writer.flushes, 1);
-    let tokens = writer.write(Turn(2), &random_table(&mut dice).to_string(), 4, &mut |_| Flow::Continue).unwrap();
+    let tokens = writer.write(Turn(2), &random_table(&mut dice).to_string(), None, 4, &mut |_| Flow::Continue).unwrap();
     assert!(tokens.reused + 1 >= prefix || tokens.reused == 0, "{tokens:?}");
 }
