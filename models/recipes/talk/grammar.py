@@ -61,13 +61,13 @@ ADJECTIVES = _names("""small, big, upper, lower, left, right, old, new, blue, re
 west, main, second, first, third, front, back, little, inner, outer, black, grey, warm, cold
 HELD: violet, rear, middle, orange, tiny""")
 
-WEATHER = {  # what `weather` may say -> (class for yes/no questions, True where the word is a noun)
-    "rain": ("rain", True), "light rain": ("rain", True), "heavy rain": ("rain", True), "drizzle": ("rain", True),
-    "rainy": ("rain", False), "snow": ("snow", True), "light snow": ("snow", True), "heavy snow": ("snow", True),
-    "snowy": ("snow", False), "sunny": ("sun", False), "sunshine": ("sun", True), "clear": ("clear", False),
-    "cloudy": ("cloud", False), "overcast": ("cloud", False), "partly cloudy": ("cloud", False), "fog": ("fog", True),
-    "foggy": ("fog", False), "mist": ("fog", True), "windy": ("wind", False), "wind": ("wind", True),
-    "stormy": ("storm", False), "thunder": ("storm", True), "hail": ("hail", True), "dry": ("dry", False),
+WEATHER = {  # what `weather` may say -> True where the word is a noun ("there is rain", but "it is rainy")
+    "rain": True, "light rain": True, "heavy rain": True, "drizzle": True,
+    "rainy": False, "snow": True, "light snow": True, "heavy snow": True,
+    "snowy": False, "sunny": False, "sunshine": True, "clear": False,
+    "cloudy": False, "overcast": False, "partly cloudy": False, "fog": True,
+    "foggy": False, "mist": True, "windy": False, "wind": True,
+    "stormy": False, "thunder": True, "hail": True, "dry": False,
 }
 
 ONSETS = "b c d f g h k l m n p r s t v w z br dr gl kr pl st tr sk fl th sh ch".split()
@@ -613,46 +613,28 @@ def say_humidity(home, room):
     return f"There is no humidity reading for {the(room)}." if h is None else f"The humidity in {the(room)} is {number(h)} percent."
 
 
-def say_light(home, room, asked=None):
+def say_light(home, room):
     if room not in home["rooms"]:
         return no_such(room)
     s = home["rooms"][room].get("light")
     if s is None:
         return f"There is no light in {the(room)}."
-    lead = "" if asked is None else "Yes, " if asked == s else "No, "
-    return cap(f"{lead}{light_of(room)} is {s}.")
+    return cap(f"{light_of(room)} is {s}.")
 
 
-DOOR_YES = {("locked", "locked"), ("unlocked", "unlocked"), ("unlocked", "open"), ("open", "open"), ("closed", "closed"), ("closed", "locked"), ("closed", "unlocked")}
+def say_door(home, door):
+    return f"The {door} is {home['doors'][door]}." if door in home["doors"] else no_such(door)
 
 
-def say_door(home, door, asked=None):
-    if door not in home["doors"]:
-        return no_such(door)
-    s = home["doors"][door]
-    if asked is None:
-        return f"The {door} is {s}."
-    if s == "closed" and asked in ("locked", "unlocked"):
-        return f"I only know that the {door} is closed."
-    return f"{'Yes' if (asked, s) in DOOR_YES else 'No'}, the {door} is {s}."
+def say_device(home, device):
+    return f"The {device} is {home['devices'][device]}." if device in home["devices"] else no_such(device)
 
 
-def say_device(home, device, asked=None):
-    if device not in home["devices"]:
-        return no_such(device)
-    s = home["devices"][device]
-    lead = "The" if asked is None else "Yes, the" if asked == s else "No, the"
-    return f"{lead} {device} is {s}."
-
-
-def say_weather(home, lead=""):
+def say_weather(home):
     w, t = home["outside"].get("weather"), home["outside"].get("temperature_c")
     if w is None:
-        return "I don't know the weather outside." if t is None or lead else f"It is {number(t)} degrees outside."
-    text = f"{'there is' if WEATHER[w][1] else 'it is'} {w} outside"
-    if lead:
-        return f"{lead}, {text}."
-    return cap(text) + ("." if t is None else f", at {number(t)} degrees.")
+        return "I don't know the weather outside." if t is None else f"It is {number(t)} degrees outside."
+    return f"{'There is' if WEATHER[w] else 'It is'} {w} outside" + ("." if t is None else f", at {number(t)} degrees.")
 
 
 LIGHT_STATES, DOOR_STATES = ("on", "off"), ("locked", "unlocked", "open", "closed")
@@ -680,31 +662,21 @@ def say_list(home, kind, state):
     return "The " + say_group(home, kind, hit, state) if hit else f"No {kind} are {state}."
 
 
-def say_any(home, kind, state):
-    all_ = things(home, kind)
-    hit = [n for n, s in all_.items() if s == state]
-    if not all_:
-        return f"There are no {kind} here."
-    return "Yes, the " + say_group(home, kind, hit, state) if hit else f"No, no {kind} are {state}."
-
-
 def say_all(home, kind, state):
+    """Those that are otherwise, which answers whether all are so."""
     all_ = things(home, kind)
     miss = [n for n, s in all_.items() if s != state]
     if not all_:
         return f"There are no {kind} here."
     if not miss:
-        return f"Yes, all the {kind} are {state}."
-    other = f"not {state}" if kind == "doors" else "off" if state == "on" else "on"
-    return "No, the " + say_group(home, kind, miss, other)
+        return f"All the {kind} are {state}."
+    return "The " + say_group(home, kind, miss, f"not {state}" if kind == "doors" else "off" if state == "on" else "on")
 
 
 def say_count(home, kind, state):
-    all_ = things(home, kind)
-    n = sum(s == state for s in all_.values())
-    if not all_:
-        return f"There are no {kind} here."
-    return f"No {kind} are {state}." if n == 0 else f"1 {kind[:-1]} is {state}." if n == 1 else f"{n} {kind} are {state}."
+    """Names them first: the number then follows from what was just said."""
+    n = sum(s == state for s in things(home, kind).values())
+    return say_list(home, kind, state) if n == 0 else say_list(home, kind, state)[:-1] + f", {n} in all."
 
 
 def say_things(home, kind):
@@ -720,7 +692,12 @@ def say_things(home, kind):
 
 def say_things_count(home, kind):
     n = len(things(home, kind))
-    return f"There are no {kind} here." if n == 0 else f"There is 1 {kind[:-1]}." if n == 1 else f"There are {n} {kind}."
+    return say_things(home, kind) if n == 0 else say_things(home, kind)[:-1] + f", {n} in all."
+
+
+def so(yes):
+    """The end of an answer that first names what it follows from: a small model reads what it has just said."""
+    return ", so yes." if yes else ", so no."
 
 
 def say_compare(home, a, b, warm):
@@ -732,7 +709,7 @@ def say_compare(home, a, b, warm):
         if degrees(home, r) is None:
             return say_temp(home, r)
     x, y = degrees(home, a), degrees(home, b)
-    return f"{'Yes' if (x > y if warm else x < y) else 'No'}, it is {number(x)} degrees {where(a)} and {number(y)} degrees {where(b)}."
+    return f"It is {number(x)} degrees {where(a)} and {number(y)} degrees {where(b)}" + so(x > y if warm else x < y)
 
 
 def say_compare_humidity(home, a, b, more):
@@ -743,7 +720,7 @@ def say_compare_humidity(home, a, b, more):
         if "humidity_pct" not in home["rooms"][r]:
             return say_humidity(home, r)
     x, y = (home["rooms"][r]["humidity_pct"] for r in (a, b))
-    return f"{'Yes' if (x > y if more else x < y) else 'No'}, the humidity is {number(x)} percent in {the(a)} and {number(y)} percent in {the(b)}."
+    return f"The humidity is {number(x)} percent in {the(a)} and {number(y)} percent in {the(b)}" + so(x > y if more else x < y)
 
 
 def say_which(home, a, b, warm):
@@ -754,10 +731,8 @@ def say_which(home, a, b, warm):
         if degrees(home, r) is None:
             return say_temp(home, r)
     x, y = degrees(home, a), degrees(home, b)
-    if x == y:
-        return f"It is {number(x)} degrees in both."
-    best = a if (x > y) == warm else b
-    return f"It is {'warmer' if warm else 'colder'} in {the(best)}, at {number(degrees(home, best))} degrees."
+    end = "the same" if x == y else f"so it is {'warmer' if warm else 'colder'} in {the(a if (x > y) == warm else b)}"
+    return f"It is {number(x)} degrees {where(a)} and {number(y)} degrees {where(b)}, {end}."
 
 
 def say_extreme(home, key, most):
@@ -775,7 +750,7 @@ def say_threshold(home, room, n, warm):
     t = degrees(home, room)
     if room not in home["rooms"] or t is None:
         return say_temp(home, room)
-    return f"{'Yes' if (t > n if warm else t < n) else 'No'}, it is {number(t)} degrees in {the(room)}."
+    return f"It is {number(t)} degrees in {the(room)}" + so(t > n if warm else t < n)
 
 
 # ---------------------------------------------------------------------------------------------------------- turns
@@ -916,7 +891,7 @@ class Talker:
             s = "off"
         else:
             q, _ = self.phrase("light_yn", s=s, **self.slots(room, "R"))
-        return Turn("light yes/no", q, say_light(self.home, room, s), topic=("light_yn", room, s))
+        return Turn("light yes/no", q, say_light(self.home, room), topic=("light_yn", room, s))
 
     def door_what(self):
         door = self.some("doors")
@@ -926,7 +901,7 @@ class Talker:
     def door_yn(self):
         door, s = self.some("doors"), self.rng.choice(DOOR_STATES)
         q, _ = self.phrase("door_yn", D=f"the {door}", s=s)
-        return Turn("door yes/no", q, say_door(self.home, door, s), topic=("door_yn", door, s))
+        return Turn("door yes/no", q, say_door(self.home, door), topic=("door_yn", door, s))
 
     def dev_what(self):
         dev = self.some("devices")
@@ -940,7 +915,7 @@ class Talker:
             s = "on"
         else:
             q, _ = self.phrase("dev_yn", V=f"the {dev}", s=s)
-        return Turn("device yes/no", q, say_device(self.home, dev, s), topic=("device_yn", dev, s))
+        return Turn("device yes/no", q, say_device(self.home, dev), topic=("device_yn", dev, s))
 
     def weather(self):
         q, _ = self.phrase("weather")
@@ -948,18 +923,10 @@ class Talker:
 
     def weather_yn(self):
         if self.rng.random() < 0.3:
-            (q, _), kinds = self.phrase("umbrella"), ("rain",)
+            q, _ = self.phrase("umbrella")
         else:
-            w, kinds = self.rng.choice((("raining", ("rain",)), ("snowing", ("snow",)), ("sunny", ("sun", "clear")), ("cloudy", ("cloud",)), ("foggy", ("fog",)), ("windy", ("wind", "storm")), ("raining", ("rain",))))
-            now = self.home["outside"].get("weather")
-            if now and self.rng.random() < 0.35:  # enough of the yes answers
-                word = {"rain": "raining", "snow": "snowing", "sun": "sunny", "clear": "sunny", "cloud": "cloudy", "fog": "foggy", "wind": "windy"}.get(WEATHER[now][0])
-                if word:
-                    w, kinds = word, {"sunny": ("sun", "clear"), "windy": ("wind", "storm")}.get(word, (WEATHER[now][0],))
-            q, _ = self.phrase("weather_yn", w=w)
-        now = self.home["outside"].get("weather")
-        lead = "" if now is None else "Yes" if WEATHER[now][0] in kinds else "No"
-        return Turn("weather yes/no", q, say_weather(self.home, lead or "No"))
+            q, _ = self.phrase("weather_yn", w=self.rng.choice(("raining", "snowing", "sunny", "cloudy", "foggy", "windy", "raining")))
+        return Turn("weather yes/no", q, say_weather(self.home))
 
     # -- comparisons
     def compare(self):
@@ -1032,7 +999,7 @@ class Talker:
     def any_(self):
         kind, s = self._group()
         q, _ = self.phrase("any", k=kind, k1=kind[:-1], s=s)
-        return Turn("any/all", q, say_any(self.home, kind, s))
+        return Turn("any/all", q, say_list(self.home, kind, s))
 
     def all_(self):
         kind, s = self._group()
@@ -1130,9 +1097,6 @@ class Talker:
         now = self.home[part][name].get("light") if kind == "light" else self.home[part][name]
         if now is None:
             return Turn(label, q, f"There is no light in {the(name)}.", topic=topic)
-        if now == state:
-            thing = light_of(name) if kind == "light" else f"the {name}"
-            return Turn(label, q, cap(f"{thing} is already {state}."), topic=topic)
         call, result, reply = self._act(kind, name, state)
         return Turn(label, q, reply, [call], [result], topic)
 
@@ -1261,7 +1225,7 @@ class Talker:
                 to = rng.choice([t for t in ("humidity", "temp", "light") if t != what.removesuffix("_yn")])
                 q, tag = self.phrase({"humidity": "f_humid", "temp": "f_temp", "light": "f_light"}[to])
                 if tag == "on":
-                    return Turn("follow-up", q, say_light(home, old, "on"), topic=("light_yn", old, "on"))
+                    return Turn("follow-up", q, say_light(home, old), topic=("light_yn", old, "on"))
                 return Turn("follow-up", q, {"humidity": say_humidity, "temp": say_temp, "light": say_light}[to](home, old), topic=(to, old))
             if x < 0.32 and what == "temp" and old != "outside":
                 q, _ = self.phrase("f_out")
@@ -1274,8 +1238,7 @@ class Talker:
             if room == old:
                 return None
             q, _ = self.phrase("f_room", **self.slots(room, "R"))
-            reply = {"temp": say_temp, "humidity": say_humidity, "light": say_light}.get(what)
-            text = reply(home, room) if reply else say_light(home, room, topic[2])
+            text = {"temp": say_temp, "humidity": say_humidity}.get(what, say_light)(home, room)
             return Turn("follow-up", q, text, topic=(what, room, *topic[2:]))
         if what in ("door", "door_yn", "device", "device_yn"):
             part = "doors" if what.startswith("door") else "devices"
@@ -1292,7 +1255,7 @@ class Talker:
             if name == old:
                 return None
             q, _ = self.phrase("f_thing", D=f"the {name}")
-            text = (say_door if part == "doors" else say_device)(home, name, topic[2] if len(topic) > 2 else None)
+            text = (say_door if part == "doors" else say_device)(home, name)
             return Turn("follow-up", q, text, topic=(what, name, *topic[2:]))
         if what == "extreme":
             _, key, most = topic

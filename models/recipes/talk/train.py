@@ -28,12 +28,13 @@ from model import Llama, Shape
 SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=192, n_layers=7, n_heads=6, n_kv_heads=3, head_dim=32, d_ffn=512)
 # (until this share of the time, tokens a sequence, sequences a step, most rooms in a home, share of copying drills)
 STAGES = [(0.24, 320, 12, 5, 0.08), (0.55, 384, 10, 7, 0.14), (0.7, 384, 10, 7, 0.06), (1.01, 544, 7, 8, 0.03)]
+REASONING = 0.25  # share of the home's sequences that are nothing but conclusions
 SKILLS = {"home": 0.62, "report": 0.26, "picture": 0.12}  # shares of the tokens
 DECAY_FROM, WARMUP_STEPS = 0.25, 30
 MUON_RATE, ADAM_RATE = 0.02, 0.004
-# by loss class: context, question, answer about a home, drill, report, caption
+# by loss class: context, question, answer about a home, drill, report, caption, conclusion
 CLASSES = {"home": 2, "report": 4, "picture": 5}
-WEIGHTS = torch.tensor([0.0, 0.1, 1.0, 0.5, 1.0, 1.0])
+WEIGHTS = torch.tensor([0.0, 0.1, 1.0, 0.5, 1.0, 1.0, 3.0])
 
 
 def newton_schulz(g, steps=5):
@@ -94,6 +95,36 @@ class Stream:
                 kind += [0] + [3] * (len(new) - 1)
         return ids[: n + 1], kind[: n + 1]
 
+    def reasoning(self, n):
+        """Short talks whose conclusions alone count: which number is larger, how many names were said, where it is warmest. In
+        an ordinary talk they are one token in a hundred, too few to be learned in the time."""
+        rng, tok = self.rng, self.tok
+        system, user, assistant, end = (tok.token_to_id(t) for t in ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>"))
+        ids, kind = [], []
+        while len(ids) < n + 1:
+            world = grammar.World(rng)
+            home = world.home(rng.randint(2, 6))
+            talker = grammar.Talker(rng, home, world)
+            extreme = rng.random() < 0.4
+            if extreme:  # the readings must stand somewhere; elsewhere the answer says them
+                state = tok.encode(grammar.render(home, "")).ids
+                ids += [system, *state, end]
+                kind += [0] * (len(state) + 2)
+            for _ in range(4):
+                turn = talker.extreme() if extreme else rng.choice((talker.compare, talker.compare, talker.threshold, talker.count))()
+                if turn is None:
+                    continue
+                reply = turn.reply
+                at = reply.find(" in the ") if extreme else reply.rfind(", ")
+                at = reply.find(" in ") if extreme and at < 0 else at
+                if at < 0 or reply.startswith("There"):
+                    continue
+                said, whole = (tok.encode(t).ids for t in (reply[: at + (3 if extreme else 1)], reply))
+                asked = tok.encode(turn.question).ids
+                ids += [user, *asked, end, assistant, *whole, end]
+                kind += [0] * (len(asked) + 3 + len(said)) + [6] * (len(whole) - len(said)) + [0]
+        return ids[: n + 1], kind[: n + 1]
+
     def talk(self, n, size):
         while True:
             talk = grammar.conversation(self.rng, size=self.rng.randint(1, size) if self.rng.random() < 0.5 else size, mix=self.mix)
@@ -114,6 +145,8 @@ class Stream:
             ids, kind = reports.pack(self.tok, self.rng, n)
         elif skill == "picture":
             ids, kind, mixed = pictures.pack(self.tok, self.rng, n)
+        elif self.rng.random() < REASONING:
+            ids, kind = self.reasoning(n)
         elif self.rng.random() < drills:
             ids, kind = self.drill(n, size)
         else:
@@ -178,7 +211,7 @@ def main():
     total = (a.until - begun) if a.until else a.minutes * 60
     log = open(f"{a.dir}/train.log", "a")
     saved, mixed = time.time(), 0.0
-    sums, making = torch.zeros(10), 0.0
+    sums, making = torch.zeros(12), 0.0
     t_log, s_log = time.time(), seen
     while True:
         spent = time.time() - begun
@@ -206,12 +239,12 @@ def main():
         model.zero_grad(set_to_none=True)
         step, seen = step + 1, seen + x.numel()
         with torch.no_grad():
-            sums += torch.stack([torch.stack((each[k == c].sum(), (k == c).sum())) for c in (2, 4, 5, 1, 3)]).flatten()
+            sums += torch.stack([torch.stack((each[k == c].sum(), (k == c).sum())) for c in (2, 4, 5, 1, 3, 6)]).flatten()
         if step % 20 == 0:
-            answer, report, caption, question, drill = (sums[0::2] / sums[1::2].clamp(min=1)).tolist()
+            answer, report, caption, question, drill, conclusion = (sums[0::2] / sums[1::2].clamp(min=1)).tolist()
             wall = time.time() - t_log
             line = (f"{time.strftime('%H:%M:%S')} step {step} at {at:.3f} n {n} answer {answer:.4f} report {report:.4f} caption {caption:.4f} question {question:.3f} "
-                    f"drill {drill:.3f} rate {rate:.3f} tokens {seen / 1e6:.2f}M {(seen - s_log) / wall:.0f}/s data {100 * making / wall:.0f}%")
+                    f"drill {drill:.3f} conclusion {conclusion:.3f} rate {rate:.3f} tokens {seen / 1e6:.2f}M {(seen - s_log) / wall:.0f}/s data {100 * making / wall:.0f}%")
             print(line, flush=True)
             print(line, file=log, flush=True)
             sums.zero_()

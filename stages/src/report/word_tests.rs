@@ -268,7 +268,8 @@ fn rich_table() -> Table {
 #[test]
 fn the_second_try_goes_on_from_the_same_prompt_and_is_held_to_one_fact() {
     let table = rich_table();
-    let asked: Arc<Mutex<Vec<(String, Option<Forms>)>>> = Arc::default();
+    type Asked = Vec<(String, Option<Forms>)>;
+    let asked: Arc<Mutex<Asked>> = Arc::default();
     let seen = asked.clone();
     let (worded, said) = worded(
         move |prompt, held_to| {
