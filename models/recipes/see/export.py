@@ -7,7 +7,7 @@ Outputs: `slots` [17, 53] (a distribution over `scenes.WORDS` for each of the co
 tokens from `slots` with the embeddings of whatever language model it runs, so the file need not be made anew when talk-nano
 is. `--talk` adds the output `soft_tokens` [17, d_model], mixed from that model's embeddings here, for programs that cannot.
 
-What is counted: a cell holds a thing if its centre score is above 0.45 and the highest of its 5 x 5 neighbourhood. Things of one
+What is counted: a cell holds a thing if its centre score is above 0.4 and the highest of its 5 x 5 neighbourhood. Things of one
 kind in one third of the picture are a group; the first four in the order of the contract fill the slots.
 
 The embedding: for each third and kind, how many there are, as three soft steps (at least one, two, three); for each third and
@@ -28,7 +28,7 @@ from model import GRID, HEADS, See
 
 GH, GW = GRID
 CELLS = GH * GW
-THRESHOLD = 0.45
+THRESHOLD = 0.4
 
 
 class Graph:
@@ -190,7 +190,7 @@ slots = "slots"
 embedding = "embedding"
 boxes = "boxes"
 scores = "scores"
-threshold = {threshold}
+threshold = {threshold:.2f}
 words = [{words}]
 labels = [{labels}]
 """
