@@ -177,23 +177,12 @@ impl VoiceConfig {
     /// # Errors
     /// A file that can't be read, a key that is unknown, a value of the wrong type or out of range; each with its place.
     pub fn load(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
-        let mut config = match path {
-            None => Self::default(),
-            Some(path) => {
-                let text = read(path)?;
-                let mut config: Self = toml::from_str(&text).map_err(|e| located(path, &text, &e))?;
-                if !config.home.file.as_os_str().is_empty() {
-                    config.home.file = path.parent().unwrap_or(Path::new("")).join(&config.home.file);
-                }
-                config
+        let resolve = |config: &mut Self, folder: &Path| {
+            if !config.home.file.as_os_str().is_empty() {
+                config.home.file = folder.join(&config.home.file);
             }
         };
-        for set in sets {
-            config = with_key(&config, set)?;
-        }
-        let place = path.map_or("the configuration".to_owned(), |p| p.display().to_string());
-        config.check().map_err(|reason| ConfigError::Wrong { place, reason })?;
-        Ok(config)
+        load(path, sets, resolve, Self::check)
     }
 
     fn check(&self) -> Result<(), String> {
@@ -232,11 +221,33 @@ impl VoiceConfig {
     }
 }
 
+/// A configuration from `path` (or its defaults), whose relative paths `resolve` has start at the file's folder, with each
+/// `key=value` of `sets` changed, and checked.
+pub(crate) fn load<T: Default + Serialize + DeserializeOwned>(
+    path: Option<&Path>,
+    sets: &[String],
+    resolve: impl FnOnce(&mut T, &Path),
+    check: impl FnOnce(&T) -> Result<(), String>,
+) -> Result<T, ConfigError> {
+    let mut config = T::default();
+    if let Some(path) = path {
+        let text = read(path)?;
+        config = toml::from_str(&text).map_err(|e| located(path, &text, &e))?;
+        resolve(&mut config, path.parent().unwrap_or(Path::new("")));
+    }
+    for set in sets {
+        config = with_key(&config, set)?;
+    }
+    let place = path.map_or("the configuration".to_owned(), |p| p.display().to_string());
+    check(&config).map_err(|reason| ConfigError::Wrong { place, reason })?;
+    Ok(config)
+}
+
 /// A configuration with `key.key=value` changed; a value that is no TOML is taken as a string.
 ///
 /// # Errors
 /// The key is unknown, or the value of the wrong type.
-pub(crate) fn with_key<T: Serialize + DeserializeOwned>(config: &T, set: &str) -> Result<T, ConfigError> {
+fn with_key<T: Serialize + DeserializeOwned>(config: &T, set: &str) -> Result<T, ConfigError> {
     let wrong = |reason: String| ConfigError::Wrong { place: format!("--set {set}"), reason };
     let (key, value) = set.split_once('=').ok_or_else(|| wrong("write it as key=value, as in llm.threads=2".into()))?;
     let keys: Vec<&str> = key.trim().split('.').collect();

@@ -11,7 +11,7 @@ use nearfield_stages::caption::describe::{CAPTION, PICTURE};
 use nearfield_stages::mqtt::{MqttUrl, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, located, read, with_key};
+use crate::config::{ConfigError, load};
 use crate::report::config::{MqttConfig, OutletsConfig};
 
 /// The whole of `caption.toml`.
@@ -254,34 +254,24 @@ impl CaptionConfig {
     /// # Errors
     /// A file that can't be read, a key that is unknown, a value of the wrong type or out of range; each with its place.
     pub fn load(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
-        let mut config = match path {
-            None => Self::default(),
-            Some(path) => {
-                let text = read(path)?;
-                let mut config: Self = toml::from_str(&text).map_err(|e| located(path, &text, &e))?;
-                let folder = path.parent().unwrap_or(Path::new(""));
-                for file in [
-                    &mut config.nominal.picture,
-                    &mut config.vision.manifest,
-                    &mut config.output.schema,
-                    &mut config.mqtt.password_file,
-                    &mut config.mqtt.ca_file,
-                    &mut config.outlets.webhook_token_file,
-                    &mut config.outlets.spool,
-                ] {
-                    if !file.as_os_str().is_empty() {
-                        *file = folder.join(&file);
-                    }
-                }
-                config
+        load(path, sets, Self::resolve, Self::check)
+    }
+
+    /// Relative paths in a file start at the file.
+    fn resolve(&mut self, folder: &Path) {
+        for file in [
+            &mut self.nominal.picture,
+            &mut self.vision.manifest,
+            &mut self.output.schema,
+            &mut self.mqtt.password_file,
+            &mut self.mqtt.ca_file,
+            &mut self.outlets.webhook_token_file,
+            &mut self.outlets.spool,
+        ] {
+            if !file.as_os_str().is_empty() {
+                *file = folder.join(&file);
             }
-        };
-        for set in sets {
-            config = with_key(&config, set)?;
         }
-        let place = path.map_or("the configuration".to_owned(), |p| p.display().to_string());
-        config.check().map_err(|reason| ConfigError::Wrong { place, reason })?;
-        Ok(config)
     }
 
     fn check(&self) -> Result<(), String> {

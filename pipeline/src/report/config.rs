@@ -19,7 +19,7 @@ use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::Retention;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, located, read, with_key};
+use crate::config::{ConfigError, load};
 
 /// The whole of `report.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -221,21 +221,7 @@ impl ReportConfig {
     /// # Errors
     /// A file that can't be read, a key that is unknown, a value of the wrong type or out of range; each with its place.
     pub fn load(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
-        let mut config = match path {
-            None => Self::default(),
-            Some(path) => {
-                let text = read(path)?;
-                let mut config: Self = toml::from_str(&text).map_err(|e| located(path, &text, &e))?;
-                config.resolve(path.parent().unwrap_or(Path::new("")));
-                config
-            }
-        };
-        for set in sets {
-            config = with_key(&config, set)?;
-        }
-        let place = path.map_or("the configuration".to_owned(), |p| p.display().to_string());
-        config.check().map_err(|reason| ConfigError::Wrong { place, reason })?;
-        Ok(config)
+        load(path, sets, Self::resolve, Self::check)
     }
 
     /// Relative paths in a file start at the file.
