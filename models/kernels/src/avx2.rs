@@ -17,6 +17,7 @@ use std::ops::Range;
 use crate::activations::Row;
 use crate::attention::{Head, KvStore, LANES, Numbers, Query, SCALED};
 use crate::format::Format;
+use crate::panel::PanelRows;
 use crate::scalar;
 use crate::vector::exp;
 
@@ -56,11 +57,11 @@ pub(crate) unsafe fn dots<const R: usize>(format: Format, weights: [&[u8]; R], x
 /// Adds eight rows of weights times each token's activations to `sums: [tokens][8]`.
 ///
 /// # Safety
-/// The processor has AVX2, FMA and F16C. Each of `rows` is a whole row of `format` with `columns` weights, and `x` gives
+/// The processor has AVX2, FMA and F16C. `rows` are whole rows or strips of `format` with `columns` weights a row, and `x` gives
 /// rows of activations as wide.
 pub(crate) unsafe fn multiply_panel<'x>(
     format: Format,
-    rows: &[&[u8]; ROWS],
+    rows: &PanelRows<'_, ROWS>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -68,53 +69,15 @@ pub(crate) unsafe fn multiply_panel<'x>(
     // SAFETY: the caller's promises are those of each kernel.
     unsafe {
         match format {
-            Format::F32 => panel_floats::<F32>(rows, columns, x, sums),
-            Format::F16 => panel_floats::<F16>(rows, columns, x, sums),
-            Format::Bf16 => panel_floats::<Bf16>(rows, columns, x, sums),
-            Format::Q8_0 => {
-                panel_blocks::<Q8_0>(&|to, first, blocks| fill::<Q8_0>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q4_0 => {
-                panel_blocks::<Q4_0>(&|to, first, blocks| fill::<Q4_0>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q5_0 => {
-                panel_blocks::<Q5_0>(&|to, first, blocks| fill::<Q5_0>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q4K => {
-                panel_blocks::<Q4K>(&|to, first, blocks| fill::<Q4K>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q5K => {
-                panel_blocks::<Q5K>(&|to, first, blocks| fill::<Q5K>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q6K => {
-                panel_blocks::<Q6K>(&|to, first, blocks| fill::<Q6K>(to, rows, first, blocks), columns, x, sums)
-            }
-        }
-    }
-}
-
-/// As [`multiply_panel`], with the eight rows of half a strip.
-///
-/// # Safety
-/// The processor has AVX2, FMA and F16C. `strip` is a whole strip of `format` with `columns` weights a row, and `x` gives rows
-/// of activations as wide.
-pub(crate) unsafe fn multiply_strip<'x>(
-    format: Format,
-    strip: (&[u8], usize),
-    columns: usize,
-    x: &dyn Fn(usize) -> Row<'x>,
-    sums: &mut [[f32; ROWS]],
-) {
-    // SAFETY: the caller's promises are those of each kernel.
-    unsafe {
-        let fill = |panel: *mut Panel, first: usize, blocks: usize| strips::fill(format, panel, strip, first, blocks);
-        match format {
-            Format::Q8_0 => panel_blocks::<Q8_0>(&fill, columns, x, sums),
-            Format::Q4_0 => panel_blocks::<Q4_0>(&fill, columns, x, sums),
-            Format::Q4K => panel_blocks::<Q4K>(&fill, columns, x, sums),
-            Format::Q5K => panel_blocks::<Q5K>(&fill, columns, x, sums),
-            Format::Q6K => panel_blocks::<Q6K>(&fill, columns, x, sums),
-            _ => unreachable!("this format has no strips"),
+            Format::F32 => panel_floats::<F32>(rows.apart(), columns, x, sums),
+            Format::F16 => panel_floats::<F16>(rows.apart(), columns, x, sums),
+            Format::Bf16 => panel_floats::<Bf16>(rows.apart(), columns, x, sums),
+            Format::Q8_0 => panel_blocks::<Q8_0>(rows, columns, x, sums),
+            Format::Q4_0 => panel_blocks::<Q4_0>(rows, columns, x, sums),
+            Format::Q5_0 => panel_blocks::<Q5_0>(rows, columns, x, sums),
+            Format::Q4K => panel_blocks::<Q4K>(rows, columns, x, sums),
+            Format::Q5K => panel_blocks::<Q5K>(rows, columns, x, sums),
+            Format::Q6K => panel_blocks::<Q6K>(rows, columns, x, sums),
         }
     }
 }
@@ -584,7 +547,7 @@ pub(crate) unsafe fn transpose_floats(rows: [__m256; 8]) -> [__m256; 8] {
 /// As for [`multiply_panel`].
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn panel_blocks<'x, B: Blocks>(
-    fill: &dyn Fn(*mut Panel, usize, usize),
+    rows: &PanelRows<'_, ROWS>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -595,7 +558,11 @@ unsafe fn panel_blocks<'x, B: Blocks>(
         let width = (columns - column).min(PANEL_COLUMNS);
         // SAFETY: the rows hold the blocks of these columns; what `fill` writes of the panel is what the kernel reads.
         unsafe {
-            fill(panel.as_mut_ptr(), column / 32, width / 32);
+            let (to, first, blocks) = (panel.as_mut_ptr(), column / 32, width / 32);
+            match rows {
+                PanelRows::Apart(rows) => fill::<B>(to, rows, first, blocks),
+                PanelRows::InStrips([strip, _], half) => strips::fill(B::FORMAT, to, (strip, *half), first, blocks),
+            }
             let mut token = 0;
             while token + TOKENS_AT_ONCE <= sums.len() {
                 pass::<B, TOKENS_AT_ONCE>(

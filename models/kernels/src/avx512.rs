@@ -17,7 +17,7 @@ use std::mem::MaybeUninit;
 use crate::activations::Row;
 use crate::avx2::{self, Bf16, Blocks, F16, F32, Floats, Q4_0, Q4K, Q5_0, Q5K, Q6K, Q8_0};
 use crate::format::Format;
-use crate::strips::STRIP_ROWS;
+use crate::panel::PanelRows;
 
 /// Rows in a panel: two registers of lanes.
 pub(crate) const ROWS: usize = 32;
@@ -49,11 +49,11 @@ pub(crate) unsafe fn dot(format: Format, weights: &[u8], x: Row<'_>) -> f32 {
 /// Adds 32 rows of weights times each token's activations to `sums: [tokens][32]`.
 ///
 /// # Safety
-/// The processor has this level. Each of `rows` is a whole row of `format` with `columns` weights, and `x` gives rows of
+/// The processor has this level. `rows` are whole rows or strips of `format` with `columns` weights a row, and `x` gives rows of
 /// activations as wide, whose quantized values have had 128 added.
 pub(crate) unsafe fn multiply_panel<'x>(
     format: Format,
-    rows: &[&[u8]; ROWS],
+    rows: &PanelRows<'_, ROWS>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -61,54 +61,15 @@ pub(crate) unsafe fn multiply_panel<'x>(
     // SAFETY: the caller's promises are those of each kernel.
     unsafe {
         match format {
-            Format::F32 => panel_floats::<F32>(rows, columns, x, sums),
-            Format::F16 => panel_floats::<F16>(rows, columns, x, sums),
-            Format::Bf16 => panel_floats::<Bf16>(rows, columns, x, sums),
-            Format::Q8_0 => {
-                panel_blocks::<Q8_0>(&|to, first, blocks| fill::<Q8_0>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q4_0 => {
-                panel_blocks::<Q4_0>(&|to, first, blocks| fill::<Q4_0>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q5_0 => {
-                panel_blocks::<Q5_0>(&|to, first, blocks| fill::<Q5_0>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q4K => {
-                panel_blocks::<Q4K>(&|to, first, blocks| fill::<Q4K>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q5K => {
-                panel_blocks::<Q5K>(&|to, first, blocks| fill::<Q5K>(to, rows, first, blocks), columns, x, sums)
-            }
-            Format::Q6K => {
-                panel_blocks::<Q6K>(&|to, first, blocks| fill::<Q6K>(to, rows, first, blocks), columns, x, sums)
-            }
-        }
-    }
-}
-
-/// As [`multiply_panel`], with 32 rows in two strips.
-///
-/// # Safety
-/// The processor has this level. Each of `strips` is a whole strip of `format` with `columns` weights a row, and `x` gives rows
-/// of activations as wide, whose quantized values have had 128 added.
-pub(crate) unsafe fn multiply_strips<'x>(
-    format: Format,
-    strips: [&[u8]; ROWS / STRIP_ROWS],
-    columns: usize,
-    x: &dyn Fn(usize) -> Row<'x>,
-    sums: &mut [[f32; ROWS]],
-) {
-    // SAFETY: the caller's promises are those of each kernel.
-    unsafe {
-        let fill =
-            |panel: *mut PanelBlock, first: usize, blocks: usize| strips::fill(format, panel, strips, first, blocks);
-        match format {
-            Format::Q8_0 => panel_blocks::<Q8_0>(&fill, columns, x, sums),
-            Format::Q4_0 => panel_blocks::<Q4_0>(&fill, columns, x, sums),
-            Format::Q4K => panel_blocks::<Q4K>(&fill, columns, x, sums),
-            Format::Q5K => panel_blocks::<Q5K>(&fill, columns, x, sums),
-            Format::Q6K => panel_blocks::<Q6K>(&fill, columns, x, sums),
-            _ => unreachable!("this format has no strips"),
+            Format::F32 => panel_floats::<F32>(rows.apart(), columns, x, sums),
+            Format::F16 => panel_floats::<F16>(rows.apart(), columns, x, sums),
+            Format::Bf16 => panel_floats::<Bf16>(rows.apart(), columns, x, sums),
+            Format::Q8_0 => panel_blocks::<Q8_0>(rows, columns, x, sums),
+            Format::Q4_0 => panel_blocks::<Q4_0>(rows, columns, x, sums),
+            Format::Q5_0 => panel_blocks::<Q5_0>(rows, columns, x, sums),
+            Format::Q4K => panel_blocks::<Q4K>(rows, columns, x, sums),
+            Format::Q5K => panel_blocks::<Q5K>(rows, columns, x, sums),
+            Format::Q6K => panel_blocks::<Q6K>(rows, columns, x, sums),
         }
     }
 }
@@ -581,7 +542,7 @@ struct PanelBlock {
 /// As for [`multiply_panel`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn panel_blocks<'x, B: Groups>(
-    fill: &dyn Fn(*mut PanelBlock, usize, usize),
+    rows: &PanelRows<'_, ROWS>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -593,7 +554,10 @@ unsafe fn panel_blocks<'x, B: Groups>(
         // SAFETY: the rows hold the blocks of these columns; what `fill` writes of the panel is what the kernel reads.
         unsafe {
             let blocks = (&raw mut (*panel.as_mut_ptr()).blocks).cast::<PanelBlock>();
-            fill(blocks, column / 32, width / 32);
+            match rows {
+                PanelRows::Apart(rows) => fill::<B>(blocks, rows, column / 32, width / 32),
+                PanelRows::InStrips(strips, _) => strips::fill(B::FORMAT, blocks, *strips, column / 32, width / 32),
+            }
             let mut token = 0;
             while token + TOKENS_AT_ONCE <= sums.len() {
                 let x = |i| x(token + i);

@@ -13,6 +13,7 @@ use std::mem::MaybeUninit;
 
 use crate::activations::Row;
 use crate::format::Format;
+use crate::panel::PanelRows;
 use crate::scalar::{half_at, scale_and_minimum};
 use crate::strips::{STRIP_ROWS, unit_bytes, unit_columns};
 
@@ -50,12 +51,12 @@ macro_rules! kernels {
             /// Adds four rows of weights times each token's activations to `sums: [tokens][4]`.
             ///
             /// # Safety
-            /// The processor has these instructions. Each of `rows` is a whole row of `format` with `columns` weights, and
+            /// The processor has these instructions. `rows` are whole rows or a strip of `format` with `columns` weights a row, and
             /// `x` gives rows of activations as wide.
             #[target_feature(enable = $features)]
             pub(crate) unsafe fn multiply_panel<'x>(
                 format: Format,
-                rows: &[&[u8]; ROWS],
+                rows: &PanelRows<'_, ROWS>,
                 columns: usize,
                 x: &dyn Fn(usize) -> Row<'x>,
                 sums: &mut [[f32; ROWS]],
@@ -63,9 +64,9 @@ macro_rules! kernels {
                 // SAFETY: the caller's promise.
                 unsafe {
                     if format.is_quantized() {
-                        panel_blocks::<{ $kind }>(format, FourRows::Apart(rows), columns, x, sums);
+                        panel_blocks::<{ $kind }>(format, rows, columns, x, sums);
                     } else {
-                        panel_floats(format, rows, columns, x, sums);
+                        panel_floats(format, rows.apart(), columns, x, sums);
                     }
                 }
             }
@@ -78,23 +79,6 @@ macro_rules! kernels {
             pub(crate) unsafe fn dot_strip(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
                 // SAFETY: the caller's promise.
                 unsafe { strips::dot_strip::<{ $kind }>(format, strip, x) }
-            }
-
-            /// As `multiply_panel`, with the four rows of a quarter of a strip.
-            ///
-            /// # Safety
-            /// The processor has these instructions. `strip` is a whole strip of `format` with `columns` weights a row, and `x`
-            /// gives rows of activations as wide.
-            #[target_feature(enable = $features)]
-            pub(crate) unsafe fn multiply_strip<'x>(
-                format: Format,
-                (strip, quarter): (&[u8], usize),
-                columns: usize,
-                x: &dyn Fn(usize) -> Row<'x>,
-                sums: &mut [[f32; ROWS]],
-            ) {
-                // SAFETY: the caller's promise.
-                unsafe { panel_blocks::<{ $kind }>(format, FourRows::InStrip(strip, quarter), columns, x, sums) }
             }
         }
     };
@@ -299,18 +283,10 @@ struct Panel {
     minima: [float32x4_t; BLOCKS],
 }
 
-/// The rows of a panel.
-#[derive(Clone, Copy)]
-enum FourRows<'w> {
-    Apart(&'w [&'w [u8]; ROWS]),
-    /// A strip, and which quarter of it.
-    InStrip(&'w [u8], usize),
-}
-
 #[inline(always)]
 unsafe fn panel_blocks<'x, const KIND: u8>(
     format: Format,
-    rows: FourRows<'_>,
+    rows: &PanelRows<'_, ROWS>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -341,14 +317,20 @@ unsafe fn panel_blocks<'x, const KIND: u8>(
 
 #[inline]
 #[target_feature(enable = "neon")]
-unsafe fn fill<const KIND: u8>(format: Format, panel: *mut Panel, rows: FourRows<'_>, first: usize, blocks: usize) {
+unsafe fn fill<const KIND: u8>(
+    format: Format,
+    panel: *mut Panel,
+    rows: &PanelRows<'_, ROWS>,
+    first: usize,
+    blocks: usize,
+) {
     for b in 0..blocks {
         // SAFETY: the caller has these blocks in the rows, and room for them in the panel.
         unsafe {
             let (mut halves, mut of_scales) = ([[vdupq_n_s8(0); ROWS]; 2], [vdupq_n_f32(0.0); 2]);
             let of_minima;
             match rows {
-                FourRows::Apart(rows) => {
+                PanelRows::Apart(rows) => {
                     let (mut scales_of, mut minima) = ([[0f32; ROWS]; 2], [0f32; ROWS]);
                     for r in 0..ROWS {
                         let [low, high] = unpack(format, rows[r].as_ptr(), first + b);
@@ -361,11 +343,11 @@ unsafe fn fill<const KIND: u8>(format: Format, panel: *mut Panel, rows: FourRows
                     }
                     of_minima = vld1q_f32(minima.as_ptr());
                 }
-                FourRows::InStrip(strip, quarter) => {
+                PanelRows::InStrips([strip, _], quarter) => {
                     let per_unit = unit_columns(format).unwrap_or(32) / 32;
                     let unit = strip.as_ptr().add((first + b) / per_unit * unit_bytes(format));
-                    halves = strips::rows_of_block(format, unit, (first + b) % per_unit, quarter);
-                    (of_scales, of_minima) = strips::scales(format, unit, (first + b) % per_unit, quarter);
+                    halves = strips::rows_of_block(format, unit, (first + b) % per_unit, *quarter);
+                    (of_scales, of_minima) = strips::scales(format, unit, (first + b) % per_unit, *quarter);
                 }
             }
             for half in 0..2 {

@@ -41,103 +41,79 @@ pub(crate) fn multiply<'x>(
     match level.0 {
         Set::Scalar => unreachable!("the scalar level has no panels"),
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 if weights.in_strips => {
-            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::avx2::ROWS);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: as below.
-                unsafe { crate::avx2::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
-            })
-        }
-        #[cfg(target_arch = "x86_64")]
         Set::Avx2 => {
-            let bytes = rows_of::<{ crate::avx2::ROWS }>(weights, &rows);
+            let source = PanelRows::of(weights, &rows);
             by_tokens(&rows, tokens, write, &|first, sums| {
                 let x = |token| x(first + token);
                 // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
-                unsafe { crate::avx2::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
-            })
-        }
-        #[cfg(target_arch = "x86_64")]
-        Set::Avx512 if weights.in_strips => {
-            let last = weights.rows.div_ceil(STRIP_ROWS) - 1;
-            let strips = std::array::from_fn(|i| weights.strip((rows.start / STRIP_ROWS + i).min(last)));
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: as below.
-                unsafe { crate::avx512::multiply_strips(weights.format, strips, weights.columns, &x, sums) }
+                unsafe { crate::avx2::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
             })
         }
         #[cfg(target_arch = "x86_64")]
         Set::Avx512 => {
-            let bytes = rows_of::<{ crate::avx512::ROWS }>(weights, &rows);
+            let source = PanelRows::of(weights, &rows);
             by_tokens(&rows, tokens, write, &|first, sums| {
                 let x = |token| x(first + token);
                 // SAFETY: the level is proof of its instructions; the lengths agree, as above, and the activations were
                 // quantized for panels of this level.
-                unsafe { crate::avx512::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
-            })
-        }
-        #[cfg(target_arch = "aarch64")]
-        Set::Neon if weights.in_strips => {
-            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::neon::ROWS);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: as below.
-                unsafe { crate::neon::plain::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
+                unsafe { crate::avx512::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
             })
         }
         #[cfg(target_arch = "aarch64")]
         Set::Neon => {
-            let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
+            let source = PanelRows::of(weights, &rows);
             by_tokens(&rows, tokens, write, &|first, sums| {
                 let x = |token| x(first + token);
                 // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-                unsafe { crate::neon::plain::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
-            })
-        }
-        #[cfg(target_arch = "aarch64")]
-        Set::NeonDotprod if weights.in_strips => {
-            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::neon::ROWS);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: as below.
-                unsafe { crate::neon::dotprod::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
+                unsafe { crate::neon::plain::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
             })
         }
         #[cfg(target_arch = "aarch64")]
         Set::NeonDotprod => {
-            let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
+            let source = PanelRows::of(weights, &rows);
             by_tokens(&rows, tokens, write, &|first, sums| {
                 let x = |token| x(first + token);
                 // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-                unsafe { crate::neon::dotprod::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
-            })
-        }
-        #[cfg(target_arch = "aarch64")]
-        Set::NeonI8mm if weights.in_strips => {
-            let strip = (weights.strip(rows.start / STRIP_ROWS), rows.start % STRIP_ROWS / crate::neon::ROWS);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: as below.
-                unsafe { crate::neon::i8mm::multiply_strip(weights.format, strip, weights.columns, &x, sums) }
+                unsafe { crate::neon::dotprod::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
             })
         }
         #[cfg(target_arch = "aarch64")]
         Set::NeonI8mm => {
-            let bytes = rows_of::<{ crate::neon::ROWS }>(weights, &rows);
+            let source = PanelRows::of(weights, &rows);
             by_tokens(&rows, tokens, write, &|first, sums| {
                 let x = |token| x(first + token);
                 // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-                unsafe { crate::neon::i8mm::multiply_panel(weights.format, &bytes, weights.columns, &x, sums) }
+                unsafe { crate::neon::i8mm::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
             })
         }
     }
 }
 
-/// The bytes of a panel's rows. The last panel may be short: its empty places repeat the last row and are not written.
-fn rows_of<'w, const ROWS: usize>(weights: &Matrix<'w>, rows: &Range<usize>) -> [&'w [u8]; ROWS] {
-    std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1)))
+/// The rows of a panel, as they lie in memory.
+pub(crate) enum PanelRows<'w, const ROWS: usize> {
+    /// Each by itself. The last panel may be short: its empty places repeat the last row and are not written.
+    Apart([&'w [u8]; ROWS]),
+    /// In strips: part `part` of the first one, or the whole of both where a panel has more rows than a strip. The last panel may
+    /// be short: the second then repeats the first, and is not written.
+    InStrips([&'w [u8]; 2], usize),
+}
+
+impl<'w, const ROWS: usize> PanelRows<'w, ROWS> {
+    fn of(weights: &Matrix<'w>, rows: &Range<usize>) -> PanelRows<'w, ROWS> {
+        if !weights.in_strips {
+            return PanelRows::Apart(std::array::from_fn(|i| weights.row((rows.start + i).min(rows.end - 1))));
+        }
+        let (first, last) = (rows.start / STRIP_ROWS, (rows.end - 1) / STRIP_ROWS);
+        PanelRows::InStrips([weights.strip(first), weights.strip(last)], rows.start % STRIP_ROWS / ROWS)
+    }
+
+    /// The rows of a format that has no strips.
+    pub(crate) fn apart(&self) -> &[&'w [u8]; ROWS] {
+        match self {
+            PanelRows::Apart(rows) => rows,
+            PanelRows::InStrips(..) => unreachable!("floats have no strips"),
+        }
+    }
 }
 
 /// What a level does with the first token of a run, and the sums of each token.
