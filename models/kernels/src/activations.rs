@@ -97,8 +97,10 @@ fn quantize_row(
         Set::Neon | Set::NeonDotprod | Set::NeonI8mm => quantize_blocks(x, values, scales, sums_32, sums_16),
         Set::Scalar => quantize_blocks(x, values, scales, sums_32, sums_16),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is proof of AVX2, FMA and F16C.
-        Set::Avx2 => unsafe { quantize_blocks_avx2(x, values, scales, sums_32, sums_16) },
+        // SAFETY: these levels are proof of AVX2, FMA and F16C.
+        Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex => unsafe {
+            quantize_blocks_avx2(x, values, scales, sums_32, sums_16)
+        },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of its instructions; the lengths are those of whole blocks.
         Set::Avx512 => unsafe { crate::avx512::quantize(x, values, scales, sums_32, sums_16, for_panels) },

@@ -1,6 +1,7 @@
-//! The kernels for x86-64 with AVX2, FMA and F16C.
+//! The kernels for x86-64 with AVX2, FMA and F16C, and with AVX-VNNI beside them.
 //!
-//! Products with quantized weights multiply bytes: `maddubs` takes unsigned weights and signed activations and adds pairs.
+//! Products with quantized weights multiply bytes: `maddubs` takes unsigned weights and signed activations and adds pairs;
+//! VNNI's `dpbusd` adds four at once ([`Bytes`]); products of single rows, which only mapped weights need, do without it.
 //! Weights with a minimum or an offset are unsigned as they are stored, and the offset is taken off through the sums that
 //! the activations carry. `Q8_0` weights are signed: their sign goes over to the activation.
 //!
@@ -57,9 +58,9 @@ pub(crate) unsafe fn dots<const R: usize>(format: Format, weights: [&[u8]; R], x
 /// Adds eight rows of weights times each token's activations to `sums: [tokens][8]`.
 ///
 /// # Safety
-/// The processor has AVX2, FMA and F16C. `rows` are whole rows or strips of `format` with `columns` weights a row, and `x` gives
+/// The processor has AVX2, FMA, F16C and the instructions of `M`. `rows` are whole rows or strips of `format` with `columns` weights a row, and `x` gives
 /// rows of activations as wide.
-pub(crate) unsafe fn multiply_panel<'x>(
+pub(crate) unsafe fn multiply_panel<'x, M: PanelPass>(
     format: Format,
     rows: &PanelRows<'_, ROWS>,
     columns: usize,
@@ -72,12 +73,12 @@ pub(crate) unsafe fn multiply_panel<'x>(
             Format::F32 => panel_floats::<F32>(rows.apart(), columns, x, sums),
             Format::F16 => panel_floats::<F16>(rows.apart(), columns, x, sums),
             Format::Bf16 => panel_floats::<Bf16>(rows.apart(), columns, x, sums),
-            Format::Q8_0 => panel_blocks::<Q8_0>(rows, columns, x, sums),
-            Format::Q4_0 => panel_blocks::<Q4_0>(rows, columns, x, sums),
-            Format::Q5_0 => panel_blocks::<Q5_0>(rows, columns, x, sums),
-            Format::Q4K => panel_blocks::<Q4K>(rows, columns, x, sums),
-            Format::Q5K => panel_blocks::<Q5K>(rows, columns, x, sums),
-            Format::Q6K => panel_blocks::<Q6K>(rows, columns, x, sums),
+            Format::Q8_0 => panel_blocks::<Q8_0, M>(rows, columns, x, sums),
+            Format::Q4_0 => panel_blocks::<Q4_0, M>(rows, columns, x, sums),
+            Format::Q5_0 => panel_blocks::<Q5_0, M>(rows, columns, x, sums),
+            Format::Q4K => panel_blocks::<Q4K, M>(rows, columns, x, sums),
+            Format::Q5K => panel_blocks::<Q5K, M>(rows, columns, x, sums),
+            Format::Q6K => panel_blocks::<Q6K, M>(rows, columns, x, sums),
         }
     }
 }
@@ -286,6 +287,55 @@ impl Blocks for Q6K {
     unsafe fn scales(_: *const u8, _: usize) -> (__m256, __m256) {
         // SAFETY: register operations, under the caller's promise of AVX2.
         unsafe { (_mm256_setzero_ps(), _mm256_setzero_ps()) }
+    }
+}
+
+/// How unsigned weights and signed activations are multiplied. Every function needs the instructions of its kind.
+pub(crate) trait Bytes {
+    /// Whether [`Bytes::add_quads`] is one instruction; where it is not, sums of pairs are gathered in 16 bits first.
+    const QUADS: bool;
+
+    /// Adds sums of four products each to eight lanes.
+    unsafe fn add_quads(sums: __m256i, weights: __m256i, x: __m256i) -> __m256i;
+}
+
+/// AVX2 alone.
+pub(crate) struct Pairs;
+/// AVX-VNNI, as processors without AVX-512 have it (Alder Lake and its like, the N100, Zen 5).
+pub(crate) struct Vex;
+/// The same instruction as AVX-512 encodes it, on 256 bits.
+pub(crate) struct Evex;
+
+impl Bytes for Pairs {
+    const QUADS: bool = false;
+
+    #[inline(always)]
+    unsafe fn add_quads(sums: __m256i, weights: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: register operations, under the caller's promise of AVX2.
+        unsafe {
+            let pairs = _mm256_maddubs_epi16(weights, x);
+            _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    }
+}
+
+impl Bytes for Vex {
+    const QUADS: bool = true;
+
+    #[inline(always)]
+    unsafe fn add_quads(sums: __m256i, weights: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: register operations, under the caller's promise of AVX-VNNI.
+        unsafe { _mm256_dpbusd_avx_epi32(sums, weights, x) }
+    }
+}
+
+impl Bytes for Evex {
+    const QUADS: bool = true;
+
+    #[inline(always)]
+    unsafe fn add_quads(sums: __m256i, weights: __m256i, x: __m256i) -> __m256i {
+        // SAFETY: register operations, under the caller's promise of AVX-512 with VNNI and VL.
+        unsafe { _mm256_dpbusd_epi32(sums, weights, x) }
     }
 }
 
@@ -503,7 +553,7 @@ const FLOAT_TOKENS_AT_ONCE: usize = 8;
 
 /// Eight rows, column-interleaved.
 #[repr(C, align(32))]
-struct Panel {
+pub(crate) struct Panel {
     values: [[__m256i; 8]; PANEL_COLUMNS / 32], // [block][group of 4 columns]: 4 bytes of each of 8 rows
     scales: [[__m256; 2]; PANEL_COLUMNS / 32], // [block][16 columns]: one lane a row; the second only where they differ
     minima: [[__m256; 2]; PANEL_COLUMNS / 32],
@@ -546,7 +596,7 @@ pub(crate) unsafe fn transpose_floats(rows: [__m256; 8]) -> [__m256; 8] {
 /// # Safety
 /// As for [`multiply_panel`].
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn panel_blocks<'x, B: Blocks>(
+unsafe fn panel_blocks<'x, B: Blocks, M: PanelPass>(
     rows: &PanelRows<'_, ROWS>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
@@ -565,17 +615,12 @@ unsafe fn panel_blocks<'x, B: Blocks>(
             }
             let mut token = 0;
             while token + TOKENS_AT_ONCE <= sums.len() {
-                pass::<B, TOKENS_AT_ONCE>(
-                    panel.as_ptr(),
-                    column / 32,
-                    width / 32,
-                    |i| x(token + i),
-                    &mut sums[token..],
-                );
+                let rows: [Row<'_>; TOKENS_AT_ONCE] = std::array::from_fn(|i| x(token + i));
+                M::pass::<B, TOKENS_AT_ONCE>(panel.as_ptr(), first, blocks, rows, &mut sums[token..]);
                 token += TOKENS_AT_ONCE;
             }
             while token < sums.len() {
-                pass::<B, 1>(panel.as_ptr(), column / 32, width / 32, |i| x(token + i), &mut sums[token..]);
+                M::pass::<B, 1>(panel.as_ptr(), first, blocks, [x(token)], &mut sums[token..]);
                 token += 1;
             }
         }
@@ -650,22 +695,57 @@ unsafe fn fill<B: Blocks>(panel: *mut Panel, rows: &[&[u8]; ROWS], first: usize,
     }
 }
 
+/// [`pass`], compiled with the instructions of one kind of [`Bytes`].
+pub(crate) trait PanelPass {
+    /// # Safety
+    /// As for [`pass`], and the processor has these instructions.
+    unsafe fn pass<B: Blocks, const T: usize>(
+        panel: *const Panel,
+        first: usize,
+        blocks: usize,
+        rows: [Row<'_>; T],
+        sums: &mut [[f32; ROWS]],
+    );
+}
+
+macro_rules! panel_pass {
+    ($($bytes:ident with $features:literal),*) => {$(
+        impl PanelPass for $bytes {
+            #[target_feature(enable = $features)]
+            unsafe fn pass<B: Blocks, const T: usize>(
+                panel: *const Panel,
+                first: usize,
+                blocks: usize,
+                rows: [Row<'_>; T],
+                sums: &mut [[f32; ROWS]],
+            ) {
+                // SAFETY: the caller's promise.
+                unsafe { pass::<B, $bytes, T>(panel, first, blocks, rows, sums) }
+            }
+        }
+    )*};
+}
+
+panel_pass! {
+    Pairs with "avx2,fma,f16c",
+    Vex with "avx2,fma,f16c,avxvnni",
+    Evex with "avx2,fma,f16c,avx512f,avx512vl,avx512vnni"
+}
+
 /// Passes `T` tokens over a filled panel whose first block is block `first` of the row.
 ///
 /// # Safety
 /// `blocks` blocks of the panel are filled, the activations have blocks `first..first + blocks`, and `sums` has `T` rows.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn pass<'x, B: Blocks, const T: usize>(
+#[inline(always)]
+unsafe fn pass<B: Blocks, M: Bytes, const T: usize>(
     panel: *const Panel,
     first: usize,
     blocks: usize,
-    x: impl Fn(usize) -> Row<'x>,
+    rows: [Row<'_>; T],
     sums: &mut [[f32; ROWS]],
 ) {
     // SAFETY: the caller's promise; all indices stay below `blocks`.
     unsafe {
-        let rows: [Row<'_>; T] = std::array::from_fn(x);
         let values: [*const i8; T] = rows.map(|row| row.values.as_ptr().add(32 * first));
         let x_scales: [*const f32; T] = rows.map(|row| row.scales.as_ptr().add(first));
         let x_sums: [*const f32; T] = rows.map(|row| match B::LARGEST {
@@ -693,8 +773,7 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
                         let w = weights[group];
                         let positive = _mm256_abs_epi8(w);
                         for t in 0..T {
-                            let pairs = _mm256_maddubs_epi16(positive, _mm256_sign_epi8(four(t, group), w));
-                            quads[t] = _mm256_add_epi32(quads[t], _mm256_madd_epi16(pairs, ones));
+                            quads[t] = M::add_quads(quads[t], positive, _mm256_sign_epi8(four(t, group), w));
                         }
                     }
                     let scale = (*panel_scales.add(b))[0];
@@ -707,10 +786,18 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
                     for half in 0..2 {
                         let (scale, minimum) = ((*panel_scales.add(b))[half], (*panel_minima.add(b))[half]);
                         for t in 0..T {
-                            // 2 * 2 * 63 * 127 = 32004 fits 16 bits: two groups at a time.
-                            let low = _mm256_add_epi16(pairs(t, 4 * half), pairs(t, 4 * half + 1));
-                            let high = _mm256_add_epi16(pairs(t, 4 * half + 2), pairs(t, 4 * half + 3));
-                            let quads = _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones));
+                            let quads = if M::QUADS {
+                                let mut quads = _mm256_setzero_si256();
+                                for group in 4 * half..4 * half + 4 {
+                                    quads = M::add_quads(quads, weights[group], four(t, group));
+                                }
+                                quads
+                            } else {
+                                // 2 * 2 * 63 * 127 = 32004 fits 16 bits: two groups at a time.
+                                let low = _mm256_add_epi16(pairs(t, 4 * half), pairs(t, 4 * half + 1));
+                                let high = _mm256_add_epi16(pairs(t, 4 * half + 2), pairs(t, 4 * half + 3));
+                                _mm256_add_epi32(_mm256_madd_epi16(low, ones), _mm256_madd_epi16(high, ones))
+                            };
                             let scale = _mm256_mul_ps(scale, _mm256_broadcast_ss(&*x_scales[t].add(b)));
                             totals[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(quads), scale, totals[t]);
                             totals[t] = _mm256_fnmadd_ps(
@@ -725,7 +812,20 @@ unsafe fn pass<'x, B: Blocks, const T: usize>(
                     // 8 * 2 * 15 * 127 = 30480 and 4 * 2 * 31 * 127 = 31496 fit 16 bits.
                     let mut quads = [_mm256_setzero_si256(); T];
                     let together = if largest == 15 { 8 } else { 4 };
-                    for half in 0..8 / together {
+                    if M::QUADS {
+                        // Two sums for each token: the instruction takes several times as long as the next one has to wait.
+                        let mut others = [_mm256_setzero_si256(); T];
+                        for group in (0..8).step_by(2) {
+                            for t in 0..T {
+                                quads[t] = M::add_quads(quads[t], weights[group], four(t, group));
+                                others[t] = M::add_quads(others[t], weights[group + 1], four(t, group + 1));
+                            }
+                        }
+                        for t in 0..T {
+                            quads[t] = _mm256_add_epi32(quads[t], others[t]);
+                        }
+                    }
+                    for half in 0..if M::QUADS { 0 } else { 8 / together } {
                         let mut lanes = [_mm256_setzero_si256(); T];
                         for group in half * together..(half + 1) * together {
                             for t in 0..T {

@@ -16,6 +16,12 @@ pub(crate) enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// AVX2 with VNNI, as it is encoded without AVX-512 (Alder Lake, the N100, Zen 5); it has all of AVX2.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    /// The same instructions as AVX-512 encodes them: for testing them where the other encoding is missing.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnniEvex,
     /// AVX-512 with VNNI (Cascade Lake, Zen 4 and later); it has all of AVX2.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -61,12 +67,15 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c") {
             levels.push(Level(Set::Avx2));
-            if is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
+            let wide_vnni = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512vnni")
-            {
+                && is_x86_feature_detected!("avx512vnni");
+            if is_x86_feature_detected!("avxvnni") {
+                levels.push(Level(Set::AvxVnni));
+            } else if wide_vnni {
+                levels.push(Level(Set::AvxVnniEvex));
+            }
+            if wide_vnni && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq") {
                 levels.push(Level(Set::Avx512));
             }
         }
@@ -115,12 +124,14 @@ impl Level {
         self.0 != Set::Scalar && unit_columns(format).is_some()
     }
 
-    /// `scalar`, `avx2`, `avx512`, `neon`, `neon-dotprod`, `neon-i8mm`.
+    /// `scalar`, `avx2`, `avx-vnni`, `avx512`, `neon`, `neon-dotprod`, `neon-i8mm`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Scalar => "scalar",
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Set::AvxVnni | Set::AvxVnniEvex => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]

@@ -7,7 +7,11 @@ use std::ops::Range;
 use crate::activations::Row;
 use crate::format::Matrix;
 use crate::level::{Level, Set};
+#[cfg(target_arch = "aarch64")]
+use crate::neon;
 use crate::strips::STRIP_ROWS;
+#[cfg(target_arch = "x86_64")]
+use crate::{avx2, avx512};
 
 /// With fewer tokens than this, unpacking costs more than it saves.
 pub(crate) const FEWEST_TOKENS: usize = 6;
@@ -20,11 +24,11 @@ pub(crate) fn rows(level: Level) -> Option<usize> {
     match level.0 {
         Set::Scalar => None,
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => Some(crate::avx2::ROWS),
+        Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex => Some(avx2::ROWS),
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => Some(crate::avx512::ROWS),
+        Set::Avx512 => Some(avx512::ROWS),
         #[cfg(target_arch = "aarch64")]
-        Set::Neon | Set::NeonDotprod | Set::NeonI8mm => Some(crate::neon::ROWS),
+        Set::Neon | Set::NeonDotprod | Set::NeonI8mm => Some(neon::ROWS),
     }
 }
 
@@ -38,54 +42,33 @@ pub(crate) fn multiply<'x>(
     x: &dyn Fn(usize) -> Row<'x>,
     write: &mut dyn FnMut(usize, &[f32]),
 ) {
+    macro_rules! with {
+        ($kernel:path) => {{
+            let source = PanelRows::of(weights, &rows);
+            by_tokens(&rows, tokens, write, &|first, sums| {
+                let x = |token| x(first + token);
+                // SAFETY: the level is proof of the instructions of its kernel; `Matrix` and `Activations` have made the lengths
+                // agree, and the activations were quantized for panels of this level.
+                unsafe { $kernel(weights.format, &source, weights.columns, &x, sums) }
+            })
+        }};
+    }
     match level.0 {
         Set::Scalar => unreachable!("the scalar level has no panels"),
         #[cfg(target_arch = "x86_64")]
-        Set::Avx2 => {
-            let source = PanelRows::of(weights, &rows);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
-                unsafe { crate::avx2::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
-            })
-        }
+        Set::Avx2 => with!(avx2::multiply_panel::<avx2::Pairs>),
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => {
-            let source = PanelRows::of(weights, &rows);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: the level is proof of its instructions; the lengths agree, as above, and the activations were
-                // quantized for panels of this level.
-                unsafe { crate::avx512::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
-            })
-        }
+        Set::AvxVnni => with!(avx2::multiply_panel::<avx2::Vex>),
+        #[cfg(target_arch = "x86_64")]
+        Set::AvxVnniEvex => with!(avx2::multiply_panel::<avx2::Evex>),
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => with!(avx512::multiply_panel),
         #[cfg(target_arch = "aarch64")]
-        Set::Neon => {
-            let source = PanelRows::of(weights, &rows);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-                unsafe { crate::neon::plain::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
-            })
-        }
+        Set::Neon => with!(neon::plain::multiply_panel),
         #[cfg(target_arch = "aarch64")]
-        Set::NeonDotprod => {
-            let source = PanelRows::of(weights, &rows);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-                unsafe { crate::neon::dotprod::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
-            })
-        }
+        Set::NeonDotprod => with!(neon::dotprod::multiply_panel),
         #[cfg(target_arch = "aarch64")]
-        Set::NeonI8mm => {
-            let source = PanelRows::of(weights, &rows);
-            by_tokens(&rows, tokens, write, &|first, sums| {
-                let x = |token| x(first + token);
-                // SAFETY: the level is proof of its instructions; the lengths agree, as above.
-                unsafe { crate::neon::i8mm::multiply_panel(weights.format, &source, weights.columns, &x, sums) }
-            })
-        }
+        Set::NeonI8mm => with!(neon::i8mm::multiply_panel),
     }
 }
 

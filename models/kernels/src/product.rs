@@ -118,8 +118,8 @@ fn dots<const R: usize>(level: Level, format: Format, weights: [&[u8]; R], x: Ro
     match level.0 {
         Set::Scalar => weights.map(|weights| scalar::dot(format, weights, x)),
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
-        Set::Avx2 => unsafe { crate::avx2::dots(format, weights, x) },
+        // SAFETY: these levels are proof of AVX2, FMA and F16C; `Matrix` and `Activations` have made the lengths agree.
+        Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex => unsafe { crate::avx2::dots(format, weights, x) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of its instructions; the lengths agree, as above.
         Set::Avx512 => weights.map(|weights| unsafe { crate::avx512::dot(format, weights, x) }),
@@ -145,6 +145,12 @@ fn strip_dots(level: Level, format: Format, strip: &[u8], x: Row<'_>) -> [f32; S
         #[cfg(target_arch = "x86_64")]
         // SAFETY: the level is proof of AVX2, FMA and F16C; the lengths agree, as above.
         Set::Avx2 => unsafe { crate::avx2::strips::dot(format, strip, x) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::AvxVnni => unsafe { crate::avx2::strips::dot_vex(format, strip, x) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: the level is proof of its instructions; the lengths agree, as above.
+        Set::AvxVnniEvex => unsafe { crate::avx2::strips::dot_evex(format, strip, x) },
         #[cfg(target_arch = "aarch64")]
         // SAFETY: every such processor has NEON; the lengths agree, as above.
         Set::Neon => unsafe { crate::neon::plain::dot_strip(format, strip, x) },

@@ -23,8 +23,8 @@ macro_rules! for_each_level {
                 #[cfg(target_arch = "aarch64")]
                 Set::Neon | Set::NeonDotprod | Set::NeonI8mm => $plain::<true>($($arg),*),
                 #[cfg(target_arch = "x86_64")]
-                // SAFETY: the level is proof of AVX2, FMA and F16C.
-                Set::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: these levels are proof of AVX2, FMA and F16C.
+                Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 // SAFETY: the level is proof of its instructions.
                 Set::Avx512 => unsafe { avx512($($arg),*) },

@@ -7,8 +7,10 @@ Outputs: `slots` [17, 53] (a distribution over `scenes.WORDS` for each of the co
 tokens from `slots` with the embeddings of whatever language model it runs, so the file need not be made anew when talk-nano
 is. `--talk` adds the output `soft_tokens` [17, d_model], mixed from that model's embeddings here, for programs that cannot.
 
-What is counted: a cell holds a thing if its centre score is above 0.4 and the highest of its 5 x 5 neighbourhood. Things of one
-kind in one third of the picture are a group; the first four in the order of the contract fill the slots.
+What is counted: a cell holds a thing if its centre score is above 0.38 and the highest of its 5 x 5 neighbourhood. Things of one
+kind in one third of the picture are a group; the first four in the order of the contract fill the slots. What a thing is, is decided
+with the others of its third in view, since things come in groups: the probability of a kind is multiplied by the square of 0.1 + how
+much of that kind the others are. A thing that stands alone is what it looks like.
 
 The embedding: for each third and kind, how many there are, as three soft steps (at least one, two, three); for each third and
 colour, whether it is there; day and night. Centre scores count softly, and things between two thirds count in both, so that noise
@@ -28,7 +30,8 @@ from model import GRID, HEADS, See
 
 GH, GW = GRID
 CELLS = GH * GW
-THRESHOLD = 0.4
+THRESHOLD = 0.38
+ALONE = 0.1  # what the others of a third count against: the smaller, the more a group is of one kind
 
 
 class Graph:
@@ -103,12 +106,18 @@ def counting(g, heads, light, rows=None):
     hard = g("Mul", peak, as_float(g("Greater", score, g.constant(THRESHOLD))))  # [1, CELLS]
     kind = g("Softmax", g("Mul", heads["object"], g.constant(1.5)), axis=0)  # [n_objects, CELLS]
     colour = g("Softmax", g("Mul", heads["colour"], g.constant(1.5)), axis=0)
+    columns = (np.arange(CELLS) % GW + 0.5) / GW
+    third = np.stack([(columns >= p / 3) & (columns < (p + 1) / 3) for p in range(3)]).astype(np.float32)  # [3, CELLS]
+    each = g("Mul", kind, hard)
+    together = g("MatMul", g("MatMul", each, g.constant(third.T)), g.constant(third))  # [n_objects, CELLS]: what a cell's third holds
+    others = g("Add", g("Sub", together, each), g.constant(ALONE))
+    weighed = g("Mul", kind, g("Mul", others, others))
+    alone = kind  # the gate's embedding is made of these: what one thing looks like is to move it, not the others too
+    kind = g("Div", weighed, g("ReduceSum", weighed, g.constant([0], np.int64), keepdims=1))
     kind_one = as_float(g("Not", g("Less", kind, g("ReduceMax", kind, axes=[0], keepdims=1))))
 
     # Groups: rows by place and then by name, so that their number is the contract's order.
     order = sorted(range(n_objects), key=lambda i: scenes.OBJECTS[i])
-    columns = (np.arange(CELLS) % GW + 0.5) / GW
-    third = np.stack([(columns >= p / 3) & (columns < (p + 1) / 3) for p in range(3)]).astype(np.float32)  # [3, CELLS]
     member = g("Mul", g("Gather", kind_one, g.constant(order, np.int64), axis=0), hard)  # [n_objects, CELLS]
     member = g("Concat", *[g("Mul", member, g.constant(third[p : p + 1])) for p in range(3)], axis=0)  # [3 * n_objects, CELLS]
     count = g("ReduceSum", member, g.constant([1], np.int64), keepdims=1)  # [3 * n_objects, 1]
@@ -159,7 +168,7 @@ def counting(g, heads, light, rows=None):
     blend = np.stack([np.clip((0.5 - np.abs(columns * 3 - 0.5 - p)) / 0.3 + 0.5, 0, 1) for p in range(3)])
     blend[0, columns < 1 / 6], blend[2, columns > 5 / 6] = 1, 1
     seen = g("Mul", soft, g.constant(blend))  # [3, CELLS]
-    amounts = g("MatMul", seen, g("Transpose", kind, perm=[1, 0]))  # [3, n_objects]
+    amounts = g("MatMul", seen, g("Transpose", alone, perm=[1, 0]))  # [3, n_objects]
     stairs = [g.clip(g("Sub", amounts, g.constant(float(k))), 0.0, 1.0) for k in range(3)]
     dyes = g.clip(g("MatMul", seen, g("Transpose", colour, perm=[1, 0])), 0.0, 1.0)
     flat = [g.reshape(t, 1, -1) for t in stairs] + [g("Mul", g.reshape(dyes, 1, -1), g.constant(0.7)), g("Mul", daylight, g.constant(0.7))]

@@ -1,8 +1,8 @@
-//! Strips (see `crate::strips`) with AVX2: a register holds four columns of eight rows, half a strip.
+//! Strips (see `crate::strips`) with AVX2 and AVX-VNNI: a register holds four columns of eight rows, half a strip.
 
 use std::arch::x86_64::*;
 
-use super::{Panel, ROWS};
+use super::{Bytes, Evex, Pairs, Panel, ROWS, Vex};
 use crate::activations::Row;
 use crate::format::Format;
 use crate::strips::{K_HEAD, STRIP_ROWS, unit_bytes, unit_columns};
@@ -81,23 +81,33 @@ unsafe fn scales(format: Format, unit: *const u8, block: usize, half: usize) -> 
     }
 }
 
-/// The dot products of sixteen rows of weights with one row of activations.
-///
-/// # Safety
-/// The processor has AVX2, FMA and F16C. `strip` is a whole strip of `format`, as wide as `x`.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) unsafe fn dot(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
-    // SAFETY: the caller's promises are those of the kernel.
-    unsafe {
-        match format {
-            Format::Q4_0 => dot_units(Format::Q4_0, strip, x),
-            Format::Q8_0 => dot_units(Format::Q8_0, strip, x),
-            Format::Q4K => dot_units(Format::Q4K, strip, x),
-            Format::Q5K => dot_units(Format::Q5K, strip, x),
-            Format::Q6K => dot_units(Format::Q6K, strip, x),
-            _ => unreachable!("this format has no strips"),
+macro_rules! dot {
+    ($($name:ident: $bytes:ident with $features:literal),*) => {$(
+        /// The dot products of sixteen rows of weights with one row of activations.
+        ///
+        /// # Safety
+        /// The processor has these instructions. `strip` is a whole strip of `format`, as wide as `x`.
+        #[target_feature(enable = $features)]
+        pub(crate) unsafe fn $name(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
+            // SAFETY: the caller's promises are those of the kernel.
+            unsafe {
+                match format {
+                    Format::Q4_0 => dot_units::<$bytes>(Format::Q4_0, strip, x),
+                    Format::Q8_0 => dot_units::<$bytes>(Format::Q8_0, strip, x),
+                    Format::Q4K => dot_units::<$bytes>(Format::Q4K, strip, x),
+                    Format::Q5K => dot_units::<$bytes>(Format::Q5K, strip, x),
+                    Format::Q6K => dot_units::<$bytes>(Format::Q6K, strip, x),
+                    _ => unreachable!("this format has no strips"),
+                }
+            }
         }
-    }
+    )*};
+}
+
+dot! {
+    dot: Pairs with "avx2,fma,f16c",
+    dot_vex: Vex with "avx2,fma,f16c,avxvnni",
+    dot_evex: Evex with "avx2,fma,f16c,avx512f,avx512vl,avx512vnni"
 }
 
 /// One body for all formats, compiled for each into [`dot`].
@@ -105,7 +115,7 @@ pub(crate) unsafe fn dot(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRI
 /// # Safety
 /// As for [`dot`].
 #[inline(always)]
-unsafe fn dot_units(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
+unsafe fn dot_units<M: Bytes>(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROWS] {
     let blocks = unit_columns(format).unwrap_or(32) / 32;
     let parts = parts(format);
     // SAFETY: the strip holds a unit for each `blocks` blocks of the activations.
@@ -128,8 +138,12 @@ unsafe fn dot_units(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROW
                                 let of_x = _mm256_set1_epi32(values.add(4 * four).cast::<i32>().read_unaligned());
                                 let w = weights(format, unit, group, part, four, half);
                                 if format == Format::Q8_0 {
-                                    let pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(of_x, w));
-                                    sums[side] = _mm256_add_epi32(sums[side], _mm256_madd_epi16(pairs, ones));
+                                    let of_x = _mm256_sign_epi8(of_x, w);
+                                    sums[side] = M::add_quads(sums[side], _mm256_abs_epi8(w), of_x);
+                                    continue;
+                                }
+                                if M::QUADS {
+                                    sums[side] = M::add_quads(sums[side], w, of_x);
                                     continue;
                                 }
                                 // 4 * 2 * 31 * 127 = 31496 and 2 * 2 * 63 * 127 = 32004 fit 16 bits.
@@ -139,7 +153,7 @@ unsafe fn dot_units(format: Format, strip: &[u8], x: Row<'_>) -> [f32; STRIP_ROW
                                     lanes = _mm256_setzero_si256();
                                 }
                             }
-                            if matches!(format, Format::Q4_0 | Format::Q4K | Format::Q5K) {
+                            if !M::QUADS && matches!(format, Format::Q4_0 | Format::Q4K | Format::Q5K) {
                                 sums[side] = _mm256_madd_epi16(lanes, ones);
                             }
                         }
