@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build setup bench bench-peers test-arm test-camera clean
+.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,7 +35,10 @@ bench-peers: ## Compare with llama.cpp and candle on the same files (for maintai
 	@cd tests/peers && $(CARGO) build --release --quiet
 	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(PEERS) ../shared/data/llm/stories260Ktok512.gguf
 
-test-arm: ## Run the kernels' tests as Cortex-A72, Cortex-A76 and `max`, under QEMU (for maintainers).
+build-arm: ## Build the program for 64-bit ARM boards, on a PC with Debian or Ubuntu.
+	@sh assets/setup/test-arm.sh build
+
+test-arm: build ## Build for ARM and test as Cortex-A72, Cortex-A76 and `max`, under QEMU (for maintainers).
 	@sh assets/setup/test-arm.sh
 
 test-camera: ## Build with the feature `camera` and test it against a made-up camera (for maintainers; needs no camera).

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Fetches the ONNX Runtime shared library for this machine into a folder (default: .data/lib of the clone).
+"""Fetches the ONNX Runtime shared library for this machine, or another, into a folder (default: .data/lib of the clone).
 
 It is taken from the wheel that the project itself publishes on PyPI, through the ordinary client (`python3 -m pip
-download`, which picks the wheel that fits machine and Python), checked to be a shared library for this processor, and
+download`, which picks the wheel that fits machine and Python), checked to be a shared library for that processor, and
 moved into place in one step. Does nothing when it is already there. Standard library only.
 
-    assets/setup/get-onnxruntime.py [FOLDER]
+    assets/setup/get-onnxruntime.py [FOLDER [aarch64 [onnxruntime==VERSION]]]
 """
 
 from __future__ import annotations
@@ -27,30 +27,33 @@ ELF_MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183}
 LARGEST = 512 << 20
 
 
-def elf_problem(head: bytes) -> str | None:
+def elf_problem(head: bytes, processor: str) -> str | None:
     """Says why these first bytes are no shared library for this processor; None where they are one."""
     if len(head) < 20 or head[:4] != b"\x7fELF":
         return "it is not an ELF file"
     kind, machine = struct.unpack_from("<HH", head, 16)
     if kind != 3:
         return "it is not a shared library"
-    wanted = ELF_MACHINES.get(platform.machine().lower())
+    wanted = ELF_MACHINES.get(processor)
     if wanted is not None and machine != wanted:
-        return f"it is for another processor (ELF machine {machine}, this one is {wanted})"
+        return f"it is for another processor (ELF machine {machine}, {processor} is {wanted})"
     return None
 
 
-def usable(path: Path) -> bool:
+def usable(path: Path, processor: str) -> bool:
     try:
         with path.open("rb") as file:
-            return elf_problem(file.read(64)) is None
+            return elf_problem(file.read(64), processor) is None
     except OSError:
         return False
 
 
-def download(into: Path) -> Path:
+def download(into: Path, processor: str, package: str) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest", str(into), PACKAGE]
+    command += ["--no-deps", "--only-binary=:all:", "--dest", str(into), package]
+    if processor != platform.machine().lower():
+        for glibc in range(17, 37):
+            command += ["--platform", f"manylinux_2_{glibc}_{processor}"]
     result = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     wheels = sorted(into.glob("onnxruntime-*.whl"))
     if result.returncode != 0 or not wheels:
@@ -60,17 +63,19 @@ def download(into: Path) -> Path:
 
 
 def main() -> None:
-    if len(sys.argv) > 2 or sys.argv[1:] in (["-h"], ["--help"]):
+    if len(sys.argv) > 4 or sys.argv[1:] in (["-h"], ["--help"]):
         print(__doc__.strip())
         raise SystemExit(0 if len(sys.argv) == 2 else 2)
     clone = Path(__file__).resolve().parent.parent.parent
-    folder = Path(sys.argv[1]) if len(sys.argv) == 2 else clone / ".data" / "lib"
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else clone / ".data" / "lib"
+    processor = sys.argv[2] if len(sys.argv) > 2 else platform.machine().lower()
+    package = sys.argv[3] if len(sys.argv) > 3 else PACKAGE
     target = folder / LIBRARY
-    if usable(target):
+    if usable(target, processor):
         return
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        wheel = download(Path(temporary))
+        wheel = download(Path(temporary), processor, package)
         with zipfile.ZipFile(wheel) as archive:
             pattern = re.compile(r"onnxruntime/capi/libonnxruntime\.so(\.\d+)*")
             members = [m for m in archive.infolist() if pattern.fullmatch(m.filename)]
@@ -88,7 +93,7 @@ def main() -> None:
                     part.flush()
                     os.fsync(part.fileno())
                     with open(part.name, "rb") as written:
-                        problem = elf_problem(written.read(64))
+                        problem = elf_problem(written.read(64), processor)
                     if problem:
                         raise SystemExit(f"get-onnxruntime: {member.filename} cannot be used: {problem}")
                     os.chmod(part.name, 0o644)

@@ -30,20 +30,19 @@ pub(crate) const ROWS: usize = 32;
 #[inline]
 pub(crate) unsafe fn dot(format: Format, weights: &[u8], x: Row<'_>) -> f32 {
     // SAFETY: the caller's promises are those of each kernel.
-    let [dot] = unsafe {
+    unsafe {
         match format {
-            Format::F32 => dot_floats::<F32, 1>([weights], x.floats),
-            Format::F16 => dot_floats::<F16, 1>([weights], x.floats),
-            Format::Bf16 => dot_floats::<Bf16, 1>([weights], x.floats),
-            Format::Q8_0 => dot_groups::<Q8_0, 1>([weights], x),
-            Format::Q4_0 => dot_groups::<Q4_0, 1>([weights], x),
-            Format::Q5_0 => dot_groups::<Q5_0, 1>([weights], x),
-            Format::Q4K => dot_groups::<Q4K, 1>([weights], x),
-            Format::Q5K => dot_groups::<Q5K, 1>([weights], x),
-            Format::Q6K => dot_groups::<Q6K, 1>([weights], x),
+            Format::F32 => dot_floats::<F32>(weights, x.floats),
+            Format::F16 => dot_floats::<F16>(weights, x.floats),
+            Format::Bf16 => dot_floats::<Bf16>(weights, x.floats),
+            Format::Q8_0 => dot_groups::<Q8_0>(weights, x),
+            Format::Q4_0 => dot_groups::<Q4_0>(weights, x),
+            Format::Q5_0 => dot_groups::<Q5_0>(weights, x),
+            Format::Q4K => dot_groups::<Q4K>(weights, x),
+            Format::Q5K => dot_groups::<Q5K>(weights, x),
+            Format::Q6K => dot_groups::<Q6K>(weights, x),
         }
-    };
-    dot
+    }
 }
 
 /// Adds 32 rows of weights times each token's activations to `sums: [tokens][32]`.
@@ -365,15 +364,16 @@ const fn scale_lanes(shared: usize, crossed: bool) -> [[i32; 16]; 4] {
 /// # Safety
 /// As for [`dot`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn dot_groups<B: Groups, const R: usize>(weights: [&[u8]; R], x: Row<'_>) -> [f32; R] {
+unsafe fn dot_groups<B: Groups>(weights: &[u8], x: Row<'_>) -> f32 {
     let blocks = x.scales.len();
+    let row = weights.as_ptr();
     let values = x.values.as_ptr();
     let zero = _mm512_setzero_si512();
     let zero_point = _mm512_set1_epi8(B::ZERO_POINT);
     let lanes = const { scale_lanes(B::SHARED, B::CROSSED) };
-    let mut sums = [[_mm512_setzero_ps(); 2]; R];
-    let mut offsets = [_mm256_setzero_ps(); R];
-    // SAFETY: the rows and the activations hold `blocks` blocks, and `lanes` has four times sixteen numbers.
+    let mut sums = [_mm512_setzero_ps(); 2];
+    let mut offset = _mm256_setzero_ps();
+    // SAFETY: the row and the activations hold `blocks` blocks, and `lanes` has four times sixteen numbers.
     unsafe {
         let mut spread = [zero; 4];
         for q in 0..4 {
@@ -397,21 +397,17 @@ unsafe fn dot_groups<B: Groups, const R: usize>(weights: [&[u8]; R], x: Row<'_>)
             }
             let x_scales = _mm512_castps256_ps512(_mm256_loadu_ps(x.scales.as_ptr().add(8 * group)));
             let x_scales = if B::SHARED == 16 { _mm512_permutexvar_ps(twice, x_scales) } else { x_scales };
-            for r in 0..R {
-                let bytes = 256 / B::FORMAT.block_weights() * B::FORMAT.block_bytes();
-                prefetch(weights[r].as_ptr().wrapping_add(group * bytes), bytes);
-                let (scales, minima) = B::all_scales(weights[r].as_ptr(), group);
-                let scales = _mm512_mul_ps(scales, x_scales);
-                if B::ZERO_POINT == 0 {
-                    offsets[r] =
-                        _mm256_fmadd_ps(minima, _mm256_loadu_ps(x.sums_32.as_ptr().add(8 * group)), offsets[r]);
-                }
-                let quarters = B::quarters(weights[r].as_ptr(), group);
-                for q in 0..4 {
-                    let products = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(begin[q], quarters[q], of_x[q]));
-                    sums[r][q % 2] =
-                        _mm512_fmadd_ps(products, _mm512_permutexvar_ps(spread[q], scales), sums[r][q % 2]);
-                }
+            let bytes = 256 / B::FORMAT.block_weights() * B::FORMAT.block_bytes();
+            prefetch(row.wrapping_add(group * bytes), bytes);
+            let (scales, minima) = B::all_scales(row, group);
+            let scales = _mm512_mul_ps(scales, x_scales);
+            if B::ZERO_POINT == 0 {
+                offset = _mm256_fmadd_ps(minima, _mm256_loadu_ps(x.sums_32.as_ptr().add(8 * group)), offset);
+            }
+            let quarters = B::quarters(row, group);
+            for q in 0..4 {
+                let products = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(begin[q], quarters[q], of_x[q]));
+                sums[q % 2] = _mm512_fmadd_ps(products, _mm512_permutexvar_ps(spread[q], scales), sums[q % 2]);
             }
         }
         // Only formats with blocks of 32 come here; each begins with its f16 scale.
@@ -421,30 +417,23 @@ unsafe fn dot_groups<B: Groups, const R: usize>(weights: [&[u8]; R], x: Row<'_>)
             let of_x = _mm512_maskz_loadu_epi8(there, values.add(32 * b));
             let begin = _mm512_sub_epi32(zero, _mm512_dpbusd_epi32(zero, zero_point, of_x));
             let x_scale = |i: usize| if last { x.scales[b] } else { x.scales[b + i] };
-            for r in 0..R {
-                let row = weights[r].as_ptr();
-                let at = |i: usize| {
-                    let i = if last { 0 } else { i };
-                    i32::from(row.add((b + i) * B::FORMAT.block_bytes()).cast::<u16>().read_unaligned())
-                };
-                let halves = _mm_cvtph_ps(_mm_cvtsi32_si128(at(0) | at(1) << 16));
-                let scales = _mm_mul_ps(halves, _mm_setr_ps(x_scale(0), x_scale(1), 0.0, 0.0));
-                let scales = _mm512_permutexvar_ps(spread[0], _mm512_castps128_ps512(scales));
-                let products = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(begin, B::pair(row, b, last), of_x));
-                sums[r][0] = _mm512_fmadd_ps(products, scales, sums[r][0]);
-            }
+            let at = |i: usize| {
+                let i = if last { 0 } else { i };
+                i32::from(row.add((b + i) * B::FORMAT.block_bytes()).cast::<u16>().read_unaligned())
+            };
+            let halves = _mm_cvtph_ps(_mm_cvtsi32_si128(at(0) | at(1) << 16));
+            let scales = _mm_mul_ps(halves, _mm_setr_ps(x_scale(0), x_scale(1), 0.0, 0.0));
+            let scales = _mm512_permutexvar_ps(spread[0], _mm512_castps128_ps512(scales));
+            let products = _mm512_cvtepi32_ps(_mm512_dpbusd_epi32(begin, B::pair(row, b, last), of_x));
+            sums[0] = _mm512_fmadd_ps(products, scales, sums[0]);
         }
     }
-    let mut dots = [0f32; R];
-    for r in 0..R {
-        let both = _mm512_add_ps(sums[r][0], sums[r][1]);
-        // SAFETY: this function has AVX2.
-        dots[r] = unsafe {
-            let halves = _mm256_add_ps(_mm512_castps512_ps256(both), _mm512_extractf32x8_ps::<1>(both));
-            avx2::sum(_mm256_sub_ps(halves, offsets[r]))
-        };
+    let both = _mm512_add_ps(sums[0], sums[1]);
+    // SAFETY: this function has AVX2.
+    unsafe {
+        let halves = _mm256_add_ps(_mm512_castps512_ps256(both), _mm512_extractf32x8_ps::<1>(both));
+        avx2::sum(_mm256_sub_ps(halves, offset))
     }
-    dots
 }
 
 /// Bytes that are asked for ahead of their use: the best of four distances that were tried on a Zen 4.
@@ -480,41 +469,30 @@ unsafe fn sixteen<F: Floats>(row: *const u8, index: usize) -> __m512 {
 /// # Safety
 /// As for [`dot`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn dot_floats<F: Floats, const R: usize>(weights: [&[u8]; R], x: &[f32]) -> [f32; R] {
-    let whole = x.len() / 16;
-    let mut sums = [[_mm512_setzero_ps(); 4]; R];
+unsafe fn dot_floats<F: Floats>(weights: &[u8], x: &[f32]) -> f32 {
+    let (row, whole) = (weights.as_ptr(), x.len() / 16);
+    let mut sums = [_mm512_setzero_ps(); 4];
     // SAFETY: all indices are below `whole`, so all have sixteen numbers from sixteen times them.
     unsafe {
         for four in 0..whole / 4 {
-            for r in 0..R {
-                let bytes = 64 * F::FORMAT.block_bytes();
-                prefetch(weights[r].as_ptr().wrapping_add(four * bytes), bytes);
-            }
+            let bytes = 64 * F::FORMAT.block_bytes();
+            prefetch(row.wrapping_add(four * bytes), bytes);
             for lane in 0..4 {
                 let i = 16 * (4 * four + lane);
-                let of_x = _mm512_loadu_ps(x.as_ptr().add(i));
-                for r in 0..R {
-                    sums[r][lane] = _mm512_fmadd_ps(sixteen::<F>(weights[r].as_ptr(), i), of_x, sums[r][lane]);
-                }
+                sums[lane] = _mm512_fmadd_ps(sixteen::<F>(row, i), _mm512_loadu_ps(x.as_ptr().add(i)), sums[lane]);
             }
         }
         for i in whole / 4 * 4..whole {
             let of_x = _mm512_loadu_ps(x.as_ptr().add(16 * i));
-            for r in 0..R {
-                sums[r][0] = _mm512_fmadd_ps(sixteen::<F>(weights[r].as_ptr(), 16 * i), of_x, sums[r][0]);
-            }
+            sums[0] = _mm512_fmadd_ps(sixteen::<F>(row, 16 * i), of_x, sums[0]);
         }
     }
     let tail = &x[whole * 16..];
-    let mut dots = [0f32; R];
-    for r in 0..R {
-        let mut rest = [0f32; 16];
-        avx2::float_tail(F::FORMAT, weights[r], whole * 16, &mut rest[..tail.len()]);
-        let rest: f32 = rest.iter().zip(tail).map(|(w, x)| w * x).sum();
-        let [a, b, c, d] = sums[r];
-        dots[r] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d))) + rest;
-    }
-    dots
+    let mut rest = [0f32; 16];
+    avx2::float_tail(F::FORMAT, weights, whole * 16, &mut rest[..tail.len()]);
+    let rest: f32 = rest.iter().zip(tail).map(|(w, x)| w * x).sum();
+    let [a, b, c, d] = sums;
+    _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d))) + rest
 }
 
 /// Columns in a panel of bytes: with its scales, it fills most of a 32 KiB cache.

@@ -410,8 +410,9 @@ pub fn run(
     drop((keep, deliveries));
     drop(to_report);
     if outcome.is_err() {
-        // What is still under way finds nobody who listens.
+        // What is still under way finds nobody who listens; but ONNX Runtime must not be taken down while a stage is in it.
         drop((failed, told));
+        threads.into_iter().for_each(|thread| drop(thread.join()));
         return outcome;
     }
     let rest = |report: &mut dyn FnMut(Told) -> anyhow::Result<Flow>| -> anyhow::Result<()> {
