@@ -441,7 +441,7 @@ fn attend_rows<const R: usize>(level: Level, scale: f32, head: Head<'_>, queries
         #[cfg(target_arch = "x86_64")]
         // SAFETY: these levels are proof of AVX2, FMA and F16C; `attend` has checked the positions.
         Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex | Set::Avx512 if head.head_dim.is_multiple_of(8) => unsafe {
-            crate::avx2::attend_rows(scale, head, queries)
+            crate::avx2::attention::attend_rows(scale, head, queries)
         },
         _ => queries.into_iter().for_each(|query| attend_plainly(scale, head, query)),
     }
@@ -471,7 +471,9 @@ fn to_halves(level: Level, from: &[f32], to: &mut [u16]) {
     match level.0 {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: these levels are proof of AVX2, FMA and F16C.
-        Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex | Set::Avx512 => unsafe { crate::avx2::to_halves(from, to) },
+        Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex | Set::Avx512 => unsafe {
+            crate::avx2::attention::to_halves(from, to)
+        },
         _ => {
             for (to, from) in to.iter_mut().zip(from) {
                 *to = f16::from_f32(*from).to_bits();

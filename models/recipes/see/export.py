@@ -7,7 +7,7 @@ Outputs: `slots` [17, 53] (a distribution over `scenes.WORDS` for each of the co
 tokens from `slots` with the embeddings of whatever language model it runs, so the file need not be made anew when talk-nano
 is. `--talk` adds the output `soft_tokens` [17, d_model], mixed from that model's embeddings here, for programs that cannot.
 
-What is counted: a cell holds a thing if its centre score is above 0.38 and the highest of its 5 x 5 neighbourhood. Things of one
+What is counted: a cell holds a thing if its centre score is above 0.35 and the highest of its 5 x 5 neighbourhood. Things of one
 kind in one third of the picture are a group; the first four in the order of the contract fill the slots. What a thing is, is decided
 with the others of its third in view, since things come in groups: the probability of a kind is multiplied by the square of 0.1 + how
 much of that kind the others are. A thing that stands alone is what it looks like.
@@ -30,7 +30,7 @@ from model import GRID, HEADS, See
 
 GH, GW = GRID
 CELLS = GH * GW
-THRESHOLD = 0.38
+THRESHOLD = 0.35
 ALONE = 0.1  # what the others of a third count against: the smaller, the more a group is of one kind
 
 
