@@ -50,6 +50,12 @@ SHARDS = {
     "espeak-default-2": ("espeak", "default", 2500, 11),
     "espeak-variants-2": ("espeak", "variants", 5000, 12),
     "espeak-variants-3": ("espeak", "variants", 6000, 18),
+    "flite-slt-2": ("flite", "slt", 4000, 24),
+    "flite-awb-2": ("flite", "awb", 4000, 25),
+    "flite-kal16-2": ("flite", "kal16", 3000, 26),
+    "festival-ked-2": ("festival", "voice_ked_diphone", 3000, 27),
+    "festival-slt-hts-2": ("festival", "voice_cmu_us_slt_arctic_hts", 3000, 28),
+    "espeak-variants-4": ("espeak", "variants", 6000, 29),
 }
 
 

@@ -194,8 +194,7 @@ class Batches(torch.utils.data.IterableDataset):
             if os.path.exists(name + ".mel.npy"):
                 self.mels.append(np.load(name + ".mel.npy", mmap_mode="r"))
                 rows = [(len(self.mels) - 1, *row["mel"], row["text"], row["phonemes"]) for row in json.load(open(path))]
-                # three in four utterances are espeak-ng's: the other synthesizers are heard twice as often, to learn them too
-                self.rows += rows if os.path.basename(name).startswith("espeak") else 2 * rows
+                self.rows += rows
         self.noise = np.load(f"{DATA}/noise.npy", mmap_mode="r")
         self.n_quiet = json.load(open(f"{DATA}/noise.json")).index("babble")  # noises before it hold no voice
         self.tokens = [spelling.encode(row[3]) for row in self.rows]
@@ -310,7 +309,7 @@ class Batches(torch.utils.data.IterableDataset):
                 torch.tensor(flat, dtype=torch.long), torch.tensor([len(p) for p in phonemes]), torch.from_numpy(expected))
 
 
-FRAMES_PER_BATCH = 9000  # 10-ms frames
+FRAMES_PER_BATCH = 4200  # 10-ms frames
 TIGHT_STEPS = 5500
 AUGMENT_STEPS = 3000  # to full strength, of which a half is used: the model is small, its training short
 PRINT = int(os.environ.get("HEAR_PRINT", 100))
@@ -346,7 +345,7 @@ def loss_of(model, batch, ctc_weight, dense):
 class Muon(torch.optim.Optimizer):
     """Momentum whose matrix steps are made orthogonal by Newton-Schulz (Jordan et al., 2024)."""
 
-    def __init__(self, params, lr=0.014, momentum=0.95, weight_decay=0.02):
+    def __init__(self, params, lr=0.0105, momentum=0.95, weight_decay=0.02):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
 
     @torch.no_grad()
@@ -389,7 +388,7 @@ def main():
     chosen = set(map(id, matrices))
     others = [p for p in model.parameters() if id(p) not in chosen]
     muon = Muon(matrices)
-    adam = torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    adam = torch.optim.AdamW(others, lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     step, spent = 0, 0.0
     if os.path.exists(args.checkpoint):
         state = torch.load(args.checkpoint, weights_only=False)
@@ -401,7 +400,7 @@ def main():
         import export
         missing, unexpected = model.load_state_dict(export.read(args.go_on_from, spelling), strict=False)
         assert not unexpected and all(n.startswith("ctc.") or n == "decoder.mask" for n in missing), (missing, unexpected)
-    base = [(group, lr) for o, lr in ((muon, 0.014), (adam, 2e-3)) for group in o.param_groups]
+    base = [(group, lr) for o, lr in ((muon, 0.0105), (adam, 1.5e-3)) for group in o.param_groups]
     dataset = Batches(spelling, step or (AUGMENT_STEPS if args.go_on_from else 0))
     loader = iter(torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=1, prefetch_factor=6))
     print(f"{len(dataset.rows)} utterances, {len(spelling.ids)} tokens, "

@@ -479,7 +479,25 @@ class World:
             word += rng.choice(ONSETS) + rng.choice(VOWELS)
         return word + rng.choice(CODAS)
 
+    def _mixed(self, name):
+        """In training, one word of a name in five is a strange one: names are to be copied, not known by heart."""
+        if self.held or self.rng.random() >= 0.2:
+            return name
+        words = name.split(" ")
+        at = self.rng.randrange(len(words) - (len(words) > 1))
+        words[at] = self.strange() + ("'s" if words[at].endswith("'s") else "")
+        return " ".join(words)
+
     def room(self):
+        return self._mixed(self._room())
+
+    def door(self):
+        return self._mixed(self._door())
+
+    def device(self):
+        return self._mixed(self._device())
+
+    def _room(self):
         rng, x = self.rng, self.rng.random()
         if x < 0.55:
             return self._word(ROOMS)
@@ -493,7 +511,7 @@ class World:
             return self.invented()
         return f"{self.invented()} {rng.choice(('room', 'hall', 'room', 'corner', 'suite'))}"
 
-    def door(self):
+    def _door(self):
         rng, x = self.rng, self.rng.random()
         if x < 0.6:
             return self._word(DOORS)
@@ -503,7 +521,7 @@ class World:
             return f"{self._word(ROOMS)} {rng.choice(('door', 'window', 'door'))}"
         return f"{self.invented()} {rng.choice(('door', 'gate', 'hatch'))}"
 
-    def device(self):
+    def _device(self):
         rng, x = self.rng, self.rng.random()
         if x < 0.65:
             return self._word(DEVICES)
@@ -543,7 +561,7 @@ class World:
         full = rng.random() < 0.6
         p_t, p_h, p_l = (0.93, 0.85, 0.93) if full else (rng.choice((0, 0.6, 0.9)), rng.choice((0, 0.5, 0.8)), rng.choice((0, 0.6, 0.9)))
         n_rooms = 0 if rng.random() < 0.04 else rng.randint(1, size)
-        case = str.title if rng.random() < 0.05 else str
+        case = str.title if rng.random() < 0.05 or not self.held and rng.random() < 0.06 else str
         while len(home["rooms"]) < n_rooms:
             r = {k: None for k, p in (("temperature_c", p_t), ("humidity_pct", p_h), ("light", p_l)) if rng.random() < p}
             if r:

@@ -83,10 +83,10 @@ def altered(rng, night, groups, held=False):
             return night, g
 
 
-def question(rng, held=False):
-    """(17 words, what the user asks, answer)."""
+def question(rng, held=False, captions=0.75):
+    """(17 words, what the user asks, answer); captions: share of the questions that ask for one."""
     night, groups = draw(rng, held)
-    if rng.random() < 0.75:
+    if rng.random() < captions:
         return words(night, groups), ASK, caption(night, groups)
     right = rng.random() < 0.5
     said = (night, groups) if right else altered(rng, night, groups, held)
@@ -107,7 +107,7 @@ def pack(tok, rng, n):
     special = {t: tok.token_to_id(f"<|{t}|>") for t in ("system", "user", "assistant", "end", "picture")}
     ids = [special["system"], *tok.encode(SYSTEM, add_special_tokens=False).ids, special["end"]]
     kind = [0] * len(ids)
-    many = [question(rng) for _ in range(n // 40 + 3)]
+    many = [question(rng, captions=0.5) for _ in range(n // 40 + 3)]
     coded = tok.encode_batch([t for _, ask, answer in many for t in (ask, answer)], add_special_tokens=False)
     mixed = {}
     for (soft, _, _), ask, answer in zip(many, coded[0::2], coded[1::2]):

@@ -40,6 +40,7 @@ QUANTITIES = {
 }
 HELD_QUANTITIES = {"salinity": (("g/l", 34, 3, 1),), "strain": (("", 220, 60, 0),), "ozone": (("ppb", 31, 9, 0),), "weight": (("kg", 41, 12, 1),),
                    "radiation": (("nSv/h", 96, 14, 0),), "thrust": (("N", 62, 20, 1),)}
+HELD_UNITS = {unit for choices in HELD_QUANTITIES.values() for unit, *_ in choices if unit}
 MONTHS = grammar.MONTHS
 DAYS_IN = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
@@ -64,6 +65,15 @@ def clock(rng, first=0, last=24 * 60):
     return f"{t // 60:02d}:{t % 60:02d}"
 
 
+def strange_unit(rng):
+    """Letters that may be a unit, for training: units are to be copied, not known by heart."""
+    letters = lambda: "".join(rng.choice("abcdefghijklmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWZ") for _ in range(rng.choice((1, 2, 2, 3, 4))))
+    while True:
+        unit = letters() + rng.choice(("", "", "", "²", "³")) + (f"/{rng.choice((letters(), 'h', 's', 'm', 'min', 'l', 'm³', 'm²'))}" if rng.random() < 0.35 else "")
+        if unit not in HELD_UNITS:
+            return unit
+
+
 class Sensor:
     def __init__(self, rng, world, held):
         self.rng = rng
@@ -72,7 +82,9 @@ class Sensor:
         if rng.random() < 0.25 and not held:
             quantity = rng.choice(("temperature", "humidity", "pressure", "power"))
         unit, middle, spread, self.decimals = rng.choice(QUANTITIES.get(quantity) or quantities[quantity])
-        if rng.random() < 0.07:  # any unit at all
+        if not held and rng.random() < 0.3:
+            unit = strange_unit(rng)
+        elif rng.random() < 0.07:  # any unit at all
             unit = rng.choice(("°C", "%", "hPa", "W", "kWh", "l/min", "V", "A", "ppm", "lx", "m/s", "bar", "mm", "dB", "rpm", "", "", "units", "m", "g"))
         self.unit = f" {unit}" if unit else ""
         self.middle, self.spread = middle, spread

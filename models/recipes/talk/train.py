@@ -27,7 +27,7 @@ from model import Llama, Shape
 
 SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=192, n_layers=7, n_heads=6, n_kv_heads=3, head_dim=32, d_ffn=512)
 # (until this share of the time, tokens a sequence, sequences a step, most rooms in a home, share of copying drills)
-STAGES = [(0.24, 320, 12, 5, 0.08), (0.55, 384, 10, 7, 0.14), (0.7, 384, 10, 7, 0.06), (1.01, 544, 7, 8, 0.03)]
+STAGES = [(0.24, 320, 12, 5, 0.08), (0.55, 384, 10, 7, 0.14), (0.85, 384, 10, 7, 0.06), (1.01, 544, 7, 8, 0.03)]
 REASONING = 0.25  # share of the home's sequences that are nothing but conclusions
 SKILLS = {"home": 0.62, "report": 0.26, "picture": 0.12}  # shares of the tokens
 DECAY_FROM, WARMUP_STEPS = 0.25, 30
