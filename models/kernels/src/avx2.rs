@@ -299,7 +299,7 @@ pub(crate) trait Bytes {
 
 /// AVX2 alone.
 pub(crate) struct Pairs;
-/// AVX-VNNI, as processors without AVX-512 have it (Alder Lake and its like, the N100, Zen 5).
+/// AVX-VNNI, as processors without AVX-512 have it (Alder Lake and its like, the N100).
 pub(crate) struct Vex;
 /// The same instruction as AVX-512 encodes it, on 256 bits.
 pub(crate) struct Evex;
@@ -823,7 +823,8 @@ unsafe fn pass<B: Blocks, M: Bytes, const T: usize>(
                             quads[t] = _mm256_add_epi32(quads[t], others[t]);
                         }
                     }
-                    for half in 0..if M::QUADS { 0 } else { 8 / together } {
+                    let halves = if M::QUADS { 0 } else { 8 / together };
+                    for half in 0..halves {
                         let mut lanes = [_mm256_setzero_si256(); T];
                         for group in half * together..(half + 1) * together {
                             for t in 0..T {

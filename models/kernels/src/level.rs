@@ -16,7 +16,7 @@ pub(crate) enum Set {
     Scalar,
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX2 with VNNI, as it is encoded without AVX-512 (Alder Lake, the N100, Zen 5); it has all of AVX2.
+    /// AVX2 with VNNI, as it is encoded without AVX-512 (Alder Lake, the N100); it has all of AVX2.
     #[cfg(target_arch = "x86_64")]
     AvxVnni,
     /// The same instructions as AVX-512 encodes them: for testing them where the other encoding is missing.
