@@ -27,7 +27,7 @@ if ! [ -e "$sysroot/done-2" ]; then
     for package in "$root"/debs/*.deb; do dpkg -x "$package" "$sysroot"; done
     touch "$sysroot/done-2"
 fi
-# Later ones crash in QEMU 7.2 while they ask which processor this is.
+# 1.31.1 crashes under QEMU 7.2; this one and 1.27 do not.
 python3 assets/setup/get-onnxruntime.py "$root/lib" aarch64 onnxruntime==1.22.1
 
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
