@@ -35,7 +35,7 @@ bench-peers: ## Compare with llama.cpp and candle on the same files (for maintai
 	@cd tests/peers && $(CARGO) build --release --quiet
 	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(PEERS) ../shared/data/llm/stories260Ktok512.gguf
 
-build-arm: ## Build the program for 64-bit ARM boards, on a PC with Debian or Ubuntu.
+build-arm: ## Build the program for 64-bit ARM boards, on a PC with Debian.
 	@sh assets/setup/test-arm.sh build
 
 test-arm: build ## Build for ARM and test as Cortex-A72, Cortex-A76 and `max`, under QEMU (for maintainers).

@@ -3,11 +3,13 @@
 # not root) and the ONNX Runtime library. Quiet and quick when nothing is missing.
 #   setup.sh build   what building and running needs
 #   setup.sh test    and what the tests talk to: a sound server without a sound card, an MQTT broker, ffmpeg
+#   setup.sh arm     and what building for ARM boards, and running that build here, needs
 set -eu
 cd "$(dirname "$0")/../.."
 
 need="cmake g++ pkg-config libasound2-dev espeak-ng"
 [ "${1:-build}" = test ] && need="$need pulseaudio pulseaudio-utils flite mosquitto ffmpeg"
+[ "${1:-build}" = arm ] && need="$need g++-aarch64-linux-gnu qemu-user-static"
 
 if ! command -v cargo >/dev/null 2>&1; then
     echo "setup: cargo is missing: install Rust 1.92 or later from https://rustup.rs, then run this again" >&2

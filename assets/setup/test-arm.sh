@@ -10,9 +10,7 @@ set -eu
 here=$PWD
 root=${NEARFIELD_DATA:-$here/.data}/arm
 sysroot=$root/debian
-for package in qemu-user-static g++-aarch64-linux-gnu; do
-    dpkg -s "$package" >/dev/null 2>&1 || apt-get install -y "$package" >/dev/null
-done
+sh assets/setup/setup.sh arm
 if ! [ -e "$sysroot/done-2" ]; then
     rm -rf "$root/debs" "$sysroot"
     mkdir -p "$root/lists/partial" "$root/debs" "$sysroot"

@@ -56,8 +56,8 @@ pub(crate) unsafe fn dots<const R: usize>(format: Format, weights: [&[u8]; R], x
 /// Adds eight rows of weights times each token's activations to `sums: [tokens][8]`.
 ///
 /// # Safety
-/// The processor has AVX2, FMA, F16C and the instructions of `M`. `rows` are whole rows or strips of `format` with `columns` weights a row, and `x` gives
-/// rows of activations as wide.
+/// The processor has AVX2, FMA, F16C and the instructions of `M`. `rows` are whole rows or strips of `format` with `columns`
+/// weights a row, and `x` gives rows of activations as wide.
 pub(crate) unsafe fn multiply_panel<'x, M: PanelPass>(
     format: Format,
     rows: &PanelRows<'_, ROWS>,
@@ -342,12 +342,9 @@ impl Bytes for Evex {
 unsafe fn products<B: Blocks>(weights: __m256i, x: __m256i) -> __m256i {
     // SAFETY: register operations, under the caller's promise of AVX2.
     unsafe {
-        let pairs = if B::LARGEST == 0 {
-            _mm256_maddubs_epi16(_mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights))
-        } else {
-            _mm256_maddubs_epi16(weights, x)
-        };
-        _mm256_madd_epi16(pairs, _mm256_set1_epi16(1))
+        let (weights, x) =
+            if B::LARGEST == 0 { (_mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights)) } else { (weights, x) };
+        Pairs::add_quads(_mm256_setzero_si256(), weights, x)
     }
 }
 
