@@ -36,10 +36,10 @@ bench-peers: ## Compare with llama.cpp and candle on the same files (for maintai
 	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(PEERS) ../shared/data/llm/stories260Ktok512.gguf
 
 build-arm: ## Build the program for 64-bit ARM boards, on a PC with Debian.
-	@sh assets/setup/test-arm.sh build
+	@sh assets/setup/arm.sh build
 
 test-arm: build ## Build for ARM and test as Cortex-A72, Cortex-A76 and `max`, under QEMU (for maintainers).
-	@sh assets/setup/test-arm.sh
+	@sh assets/setup/arm.sh
 
 test-camera: ## Build with the feature `camera` and test it against a made-up camera (for maintainers; needs no camera).
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/camera

@@ -23,7 +23,7 @@ fn main() -> Result<(), LlmError> {
     println!("opened in {:?}: {:?}, {} threads", start.elapsed(), llm.info(), llm.threads());
     let session = SessionOptions { context_tokens: prompt + generated, ..SessionOptions::default() };
     let options = MeasureOptions { prompt, generate: generated, repeats, session };
-    let measured = measure(&llm, &options, &|| start.elapsed())?;
+    let measured = measure(&llm, &options, &|| start.elapsed(), &mut |_| {})?;
     println!("{measured:#?}");
     println!(
         "the memory reads {:.1} GB/s with these threads",

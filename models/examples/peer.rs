@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use nearfield_models::Flow;
-use nearfield_models::llm::{Llm, LlmOptions, Session, SessionOptions, TokenId};
+use nearfield_models::llm::{Llm, LlmOptions, Session, SessionOptions, TokenId, read_bandwidth};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -39,7 +39,12 @@ fn main() -> Result<(), Error> {
                 }
             }
             let (prefill, decode) = (1.0 / median(prefill), 1.0 / median(decode));
-            println!("{{\"prefill_tok_s\": {prefill}, \"decode_tok_s\": {decode}}}");
+            let bytes = session.llm().info().bytes_per_token;
+            println!("{{\"prefill_tok_s\": {prefill}, \"decode_tok_s\": {decode}, \"bytes_per_token\": {bytes}}}");
+        }
+        ["memory", threads] => {
+            let start = Instant::now();
+            println!("{}", read_bandwidth(threads.parse()?, 256 << 20, &|| start.elapsed())?);
         }
         ["logits", path, threads, count] => {
             let llm = Llm::open(Path::new(path), &LlmOptions { threads: threads.parse()? })?;

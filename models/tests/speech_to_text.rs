@@ -3,6 +3,7 @@
 
 mod speech_models;
 
+use nearfield_models::audio::{SampleRate, read_clip};
 use nearfield_models::flow::Flow;
 use nearfield_models::stt::{SpeechToText, SttError, SttOptions, Suppression, Transcription};
 use speech_models::{Shape, TINY, babble, model, write};
@@ -318,4 +319,24 @@ fn the_bundled_model_says_nothing_on_silence_noise_and_tones() {
         assert_eq!(heard.text, "", "{name}: {heard:?}");
         assert!(heard.suppressed.is_some(), "{name}");
     }
+}
+
+#[test]
+fn sentences_in_one_recording_are_heard_one_by_one() {
+    let Some(mut model) = hear_nano() else { return };
+    let speech = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/speech");
+    let mut together = Vec::new();
+    for name in ["1-temperature.wav", "2-light.wav", "5-door.wav"] {
+        let clip = read_clip(&speech.join(name)).unwrap();
+        assert_eq!(clip.rate, SampleRate::SPEECH, "{name}");
+        together.extend_from_slice(&clip.samples);
+        together.resize(together.len() + 12_800, 0.0); // 0.8 s of silence
+    }
+    let heard = model.transcribe(&together, &mut go_on).unwrap();
+    assert_eq!(heard.segments.len(), 3, "{heard:?}");
+    let ends = ["in the kitchen?", "the living room light.", "the front door locked?"];
+    for (segment, end) in heard.segments.iter().zip(ends) {
+        assert!(segment.text.ends_with(end), "{heard:?}");
+    }
+    assert!(heard.segments.windows(2).all(|pair| pair[0].end == pair[1].start), "{:?}", heard.segments);
 }

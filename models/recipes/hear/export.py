@@ -84,11 +84,11 @@ def write(path, tensors, kind):
 
 
 def read(path, spelling):
-    """The state of a file that `write` wrote in q5_1, for training to go on from it: the values as they were rounded,
+    """The state of a file that `write` wrote in q8_0, for training to go on from it: the values as they were rounded,
     the token table folded again, without the CTC head, which is not in the file."""
     f = open(path, "rb")
     head = struct.unpack("12i", f.read(48))
-    assert head[0] == 0x67676D6C and head[3] == train.WIDTH and head[11] % 1000 == 9, "not a q5_1 file of this width"
+    assert head[0] == 0x67676D6C and head[3] == train.WIDTH and head[11] % 1000 == 7, "not a q8_0 file of this width"
     n_mel, n_fft = struct.unpack("2i", f.read(8))
     f.seek(4 * n_mel * n_fft, 1)
     for _ in range(struct.unpack("i", f.read(4))[0]):
@@ -98,12 +98,9 @@ def read(path, spelling):
         n_dims, n_name, t = struct.unpack("3i", header)
         shape = struct.unpack(f"{n_dims}i", f.read(4 * n_dims))[::-1]
         name, n = f.read(n_name).decode(), int(np.prod(shape))
-        if t == 7:
-            b = np.frombuffer(f.read(n // 32 * 24), np.uint8).reshape(-1, 24)
-            d, low = (b[:, i:i + 2].copy().view(np.float16).astype(np.float32) for i in (0, 2))
-            fifth = b[:, 4:8].copy().view(np.uint32) >> np.arange(32, dtype=np.uint32) & 1
-            q = np.concatenate([b[:, 8:] & 15, b[:, 8:] >> 4], 1) | (fifth << 4)
-            x = q * d + low
+        if t == 8:
+            b = np.frombuffer(f.read(n // 32 * 34), np.uint8).reshape(-1, 34)
+            x = b[:, :2].copy().view(np.float16).astype(np.float32) * b[:, 2:].view(np.int8)
         else:
             x = np.frombuffer(f.read(n * (2 if t else 4)), np.float16 if t else np.float32).astype(np.float32)
         state[name] = torch.from_numpy(x.reshape(shape).astype(np.float32))
@@ -156,7 +153,7 @@ def check(path, model, spelling, kind):
     """Largest difference of the first step's logits, over a sentence and its prefixes."""
     tolerance = {"f16": 0.05, "q8_0": 0.6, "q5_1": 2.0, "q5_0": 2.5}[kind]
     wave = data.Espeak().say("Is the light on in the kitchen?", "en-us", 175, 50)
-    mel = torch.from_numpy(train.normalise(data.mel_power(wave), 2 * train.N_AUDIO_CTX).copy())[None]
+    mel = torch.from_numpy(train.normalise(data.mel_power(wave), 2 * train.N_AUDIO_CTX).T.copy())[None]
     text = spelling.encode("Is the light on in the kitchen?")
     worst = 0.0
     with torch.no_grad():

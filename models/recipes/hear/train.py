@@ -4,6 +4,7 @@ minutes and goes on from it.
 
     python train.py --minutes 85
     python train.py --minutes 85 --go-on-from hear-nano.bin
+    python train.py --stretch 90            from the checkpoint, with the learning rate raised again
 
 Three things make two CPU cores enough. The output knows only the tokens that the texts use and one
 row which stands for all others (export.py copies it). A CTC head on the encoder learns phonemes from
@@ -20,14 +21,13 @@ import signal
 import time
 
 import numpy as np
-import scipy.signal
 import torch
 import torch.nn.functional as F
 import whisper.model
 import whisper.tokenizer
 
 import text
-from data import DATA
+from data import DATA, WIDE
 
 EOT, SOT, NOSPEECH, NOTIMESTAMPS, NEWLINE = 50256, 50257, 50361, 50362, 198
 N_VOCAB, N_MELS, N_AUDIO_CTX, N_TEXT_CTX = 51864, 80, 1500, 448
@@ -96,6 +96,20 @@ class Spelling:
 
 
 # ---------------------------------------------------------------- the model
+def attend(self, q, k, v, mask=None):
+    """Whisper's attention, plainly: for so few and short heads PyTorch's fused one is slower on a processor,
+    above all backwards (a whole step takes 1.35 times as long). Returns the weights, too."""
+    q, k, v = (x.view(*x.shape[:2], self.n_head, -1).transpose(1, 2) for x in (q, k, v))
+    a = (q * q.shape[-1] ** -0.5) @ k.mT
+    if mask is not None:
+        a = a + mask[:a.shape[-2], :a.shape[-1]]
+    a = a.softmax(-1)
+    return (a.to(v.dtype) @ v).transpose(1, 2).flatten(2), a
+
+
+whisper.model.MultiHeadAttention.qkv_attention = attend
+
+
 class Hear(torch.nn.Module):
     """Whisper with the tokens in use and one row for all others, and the CTC head of training.
     The blocks and the names of the tensors are openai-whisper's."""
@@ -130,12 +144,11 @@ class Hear(torch.nn.Module):
     def logits_and_attention(self, tokens, audio):
         """Logits, and what the first head of every layer looks at, [layers, batch, tokens, frames]."""
         seen = []
-        hooks = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out[..., :HEAD]))
-                 for block in self.decoder.blocks for layer in (block.cross_attn.query, block.cross_attn.key)]
+        hooks = [block.cross_attn.register_forward_hook(lambda _m, _i, out: seen.append(out[1][:, 0])) for block in self.decoder.blocks]
         logits = self.logits(tokens, audio)
         for hook in hooks:
             hook.remove()
-        return logits, torch.stack([(q @ k.mT * HEAD ** -0.5).softmax(-1) for q, k in zip(seen[::2], seen[1::2])])
+        return logits, torch.stack(seen)
 
     @torch.no_grad()
     def transcribe(self, mel, spelling, longest=60):
@@ -172,30 +185,58 @@ def warp_bank():
     return bank
 
 
+def ten_to(x):
+    """10 ** x of float32; NumPy's exp is three times as fast as its power."""
+    return np.exp(x * np.float32(np.log(10)))
+
+
 def normalise(power, n_frames):
-    """log10, clamped and scaled as whisper.cpp does over the utterance padded with zeros; [80, n_frames]."""
-    out = np.full((n_frames, N_MELS), -10.0, np.float32)
+    """log10, clamped and scaled as whisper.cpp does over the utterance padded with zeros; [n_frames, 80]."""
+    floor = max(-10.0, float(np.log10(max(1e-10, power.max())))) - 8
+    out = np.full((n_frames, N_MELS), (max(-10.0, floor) + 4) / 4, np.float32)
     n = min(n_frames, len(power))
-    out[:n] = np.log10(np.maximum(power[:n], 1e-10))
-    return ((np.maximum(out, max(-10.0, np.log10(max(1e-10, power.max()))) - 8) + 4) / 4).T
+    x = np.maximum(power[:n], np.float32(10 ** max(-10.0, floor)))
+    np.log10(x, out=x)
+    x += 4
+    np.multiply(x, 0.25, out=out[:n])
+    return out
+
+
+def ring(power, wet, decay):
+    """Adds what a room returns later: wet times the energy of all earlier frames, each fading by decay a frame.
+    The running sum doubles its reach until the rest is too weak to matter."""
+    late = np.zeros_like(power)
+    late[1:] = power[:-1]
+    late *= np.float32(wet)
+    reach = 1
+    while reach < len(late) and decay ** reach > 1e-9:
+        late[reach:] += late[:-reach] * np.float32(decay ** reach)
+        reach *= 2
+    return power + late
 
 
 class Batches(torch.utils.data.IterableDataset):
     """Endless augmented batches: (mel, input tokens, target tokens, negatives, phonemes, their lengths,
     where in the audio each token is).
     All augmentation happens on mel power: noise is added, rooms ring (energy decays in every band),
-    spectra are tilted and warped, speech is stretched, ends are cut: the more of it, the later in training."""
+    spectra are tilted and warped, speech is stretched, ends are cut: the more of it, the later in training.
+    Of each shard a share of the rows comes in a pass. Everything lies in memory: 3 GB."""
 
     def __init__(self, spelling, step):
         self.spelling, self.step, self.strength = spelling, step, 0.0
-        self.rows, self.mels = [], []
+        self.rows, self.mels, share = [], [], []
+        apart = text.heldout_pattern()  # the narrower grammar of the older shards could fit one by chance
         for path in sorted(glob.glob(f"{DATA}/*.json")):
             name = path[:-5]
             if os.path.exists(name + ".mel.npy"):
-                self.mels.append(np.load(name + ".mel.npy", mmap_mode="r"))
-                rows = [(len(self.mels) - 1, *row["mel"], row["text"], row["phonemes"]) for row in json.load(open(path))]
+                self.mels.append(np.load(name + ".mel.npy"))
+                rows = [(len(self.mels) - 1, *row["mel"], row["text"], row["phonemes"]) for row in json.load(open(path))
+                        if not apart.fullmatch(text.bare(row["text"]))]
                 self.rows += rows
-        self.noise = np.load(f"{DATA}/noise.npy", mmap_mode="r")
+                name = os.path.basename(name)
+                share += [SHARES[name in WIDE, name.startswith("espeak")]] * len(rows)
+        self.share = np.array(share)
+        self.noise = ten_to(np.load(f"{DATA}/noise.npy").astype(np.float32))
         self.n_quiet = json.load(open(f"{DATA}/noise.json")).index("babble")  # noises before it hold no voice
         self.tokens = [spelling.encode(row[3]) for row in self.rows]
         self.places = [spelling.places(t) for t in self.tokens]
@@ -206,7 +247,8 @@ class Batches(torch.utils.data.IterableDataset):
         g = np.random.default_rng([self.step, info.id if info else 0])
         lengths = np.array([row[2] for row in self.rows])
         while True:
-            order = np.argsort(lengths * g.uniform(0.9, 1.1, len(lengths)))
+            drawn = np.flatnonzero(g.random(len(lengths)) < self.share)
+            order = drawn[np.argsort(lengths[drawn] * g.uniform(0.9, 1.1, len(drawn)))]
             batches, current, frames = [], [], 0
             for i in order:
                 current.append(i)
@@ -221,40 +263,42 @@ class Batches(torch.utils.data.IterableDataset):
     def noise_of(self, g, n, babble):
         row = g.integers(len(self.noise) if babble else self.n_quiet)
         at = g.integers(0, max(1, 2000 - n))
-        piece = 10.0 ** self.noise[row, at:at + n].astype(np.float32)
+        piece = self.noise[row, at:at + n]
         return piece if len(piece) == n else np.resize(piece, (n, N_MELS))
 
     def speech(self, row, g, tight):
         shard, at, n, _, _ = row
-        x = self.mels[shard][at:at + n].astype(np.float32)
+        x = self.mels[shard][at:at + n].astype(np.float32)  # a copy: what follows may write into it
         if g.random() < 0.9 * self.strength:
             x = x @ self.warps[g.integers(31)]
         if g.random() < 0.5 * self.strength:
             at = np.arange(0, n - 1, g.uniform(0.82, 1.2))
             low = at.astype(int)
-            x = x[low] + (at - low)[:, None].astype(np.float32) * (x[low + 1] - x[low])
+            part = (at - low).astype(np.float32)[:, None]
+            x = x[low] * (1 - part) + x[low + 1] * part
         if g.random() < 0.4 * self.strength:  # microphones and rooms colour the spectrum
             points = np.interp(np.arange(80), np.linspace(0, 79, 6), g.normal(0, 0.35, 6))
-            x = x + points.astype(np.float32)
+            x += points.astype(np.float32)
         if g.random() < 0.12 * self.strength:
             low, high = g.integers(0, 10), g.integers(60, 80)
             x[:, :low] -= g.uniform(1, 4)
             x[:, high:] -= g.uniform(1, 4)
-        p = 10.0 ** x
+        p = ten_to(x)
         lead, tail = (int(g.uniform(0, 8) if tight else g.choice([g.uniform(0, 10), g.uniform(0, 50)])) for _ in range(2))
         out = np.full((lead + len(p) + tail, N_MELS), 1e-10, np.float32)
         out[lead:lead + len(p)] = p
         if g.random() < 0.35 * self.strength:
             decay = 10 ** (-0.06 / g.uniform(0.12, 0.7))
-            wet = g.uniform(0.05, 0.5) * (1 - decay)
-            out = out + wet * scipy.signal.lfilter([0, 1], [1, -decay], out, axis=0).astype(np.float32)
+            out = ring(out, g.uniform(0.05, 0.5) * (1 - decay), decay)
         if g.random() < 0.08 * self.strength:
             cut = int(g.integers(0, lead + 4))
             out, lead = out[cut: len(out) - g.integers(0, tail + 4)], lead - cut
-        level = out.mean()
         if g.random() < 0.85:
-            out = out + self.noise_of(g, len(out), True) * float(level / 0.05 * 10 ** -(g.choice([g.uniform(0.6, 2.5), g.uniform(1.5, 5)]) + 1.5 * (1 - self.strength)))
-        return out * float(10 ** g.uniform(-4, 0.3)), lead, lead + len(p)
+            level = float(out.mean())
+            weaker = g.choice([g.uniform(0.6, 2.5), g.uniform(1.5, 5)]) + 1.5 * (1 - self.strength)
+            out += self.noise_of(g, len(out), True) * np.float32(level / 0.05 * 10 ** -weaker)
+        out *= np.float32(10 ** g.uniform(-4, 0.3))
+        return out, lead, lead + len(p)
 
     def nothing(self, g, n):
         k = g.random()
@@ -284,13 +328,17 @@ class Batches(torch.utils.data.IterableDataset):
             negative.append(not tokens[-1])
         n = max(-(-len(p) // 2) if tight else audio_ctx(len(p) * 160) for p in powers) + (32 * int(g.integers(0, 3)) if not tight and g.random() < 0.2 else 0)
         n = min(n, N_AUDIO_CTX)
-        mel = np.stack([normalise(p, 2 * n) for p in powers]).astype(np.float32)
-        for m in mel:  # SpecAugment
-            for _ in range(2 if g.random() < self.strength else 0):
-                a, b = g.integers(0, 80), g.integers(0, 11)
-                m[a:a + b] = m.mean()
-                a, b = g.integers(0, 2 * n), g.integers(0, 9)
-                m[:, a:a + b] = m.mean()
+        mel = np.empty((len(powers), N_MELS, 2 * n), np.float32)
+        for power, out in zip(powers, mel):
+            m = normalise(power, 2 * n)
+            if g.random() < self.strength:  # SpecAugment
+                mean = m.mean()
+                for _ in range(2):
+                    a, b = g.integers(0, 80), g.integers(0, 11)
+                    m[:, a:a + b] = mean
+                    a, b = g.integers(0, 2 * n), g.integers(0, 9)
+                    m[a:a + b] = mean
+            out[:] = m.T
         longest = max(map(len, tokens)) + 2
         inputs = np.full((len(tokens), longest), dense[EOT])
         targets = np.full((len(tokens), longest), -100)
@@ -299,7 +347,8 @@ class Batches(torch.utils.data.IterableDataset):
             targets[row, :len(t) + 2] = [dense[NOTIMESTAMPS]] + t + [dense[EOT]]
             if negative[row]:  # after the second token comes a mixture, see `loss_of`; a newline, if it comes, ends
                 inputs[row, 2:3], targets[row, :3] = dense[NEWLINE], [dense[NOSPEECH], -100, dense[EOT]][:longest]
-        wrong = (g.random(inputs.shape) < 0.06) & (np.arange(longest) >= 2) & ~np.array(negative)[:, None]
+        # so that the decoder cannot guess from what was said before, and has to listen
+        wrong = (g.random(inputs.shape) < WRONG) & (np.arange(longest) >= 2) & ~np.array(negative)[:, None]
         inputs = np.where(wrong, g.integers(0, len(dense), inputs.shape), inputs)
         expected = np.full(inputs.shape, -1.0, np.float32)  # encoder frame each position should look at; -1: anywhere
         for row, at in enumerate(places):
@@ -311,6 +360,9 @@ class Batches(torch.utils.data.IterableDataset):
 
 FRAMES_PER_BATCH = 4200  # 10-ms frames
 TIGHT_STEPS = 5500
+# share of a shard's rows in a pass, by (wider grammar, espeak): its many variants are the easiest to hear
+SHARES = {(True, False): 1, (True, True): 0.6, (False, False): 0.6, (False, True): 0.2}
+WRONG = 0.15  # the share of input tokens that are replaced by any other
 AUGMENT_STEPS = 3000  # to full strength, of which a half is used: the model is small, its training short
 PRINT = int(os.environ.get("HEAR_PRINT", 100))
 PHONEMES = "abdefhijklmnoprstuvwzæðŋɐɑɒɔəɚɛɜɡɪɫɬɹɾʃʊʌʒʔθᵻxɣʲχ"
@@ -343,7 +395,8 @@ def loss_of(model, batch, ctc_weight, dense):
 
 # ---------------------------------------------------------------- the optimizer
 class Muon(torch.optim.Optimizer):
-    """Momentum whose matrix steps are made orthogonal by Newton-Schulz (Jordan et al., 2024)."""
+    """Momentum whose matrix steps are made orthogonal by Newton-Schulz (Jordan et al., 2024), in bfloat16: half
+    the time, and near enough, for the iteration only brings the singular values near one."""
 
     def __init__(self, params, lr=0.0105, momentum=0.95, weight_decay=0.02):
         super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
@@ -362,11 +415,11 @@ class Muon(torch.optim.Optimizer):
             for (rows, columns), items in by_shape.items():
                 x = torch.stack([s for _, s in items])
                 x = x.mT if rows > columns else x
-                x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+                x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
                 for _ in range(5):
                     a = x @ x.mT
                     x = 3.4445 * x + torch.baddbmm(-4.7750 * a, a, a, alpha=2.0315) @ x
-                x = x.mT if rows > columns else x
+                x = (x.mT if rows > columns else x).float()
                 for (p, _), step in zip(items, x):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(step.reshape(p.shape), alpha=-group["lr"] * max(1, rows / columns) ** 0.5)
@@ -375,9 +428,12 @@ class Muon(torch.optim.Optimizer):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=85)
+    parser.add_argument("--stretch", type=float, metavar="MINUTES", help="go on from the checkpoint for so long, instead of --minutes: the "
+                        "learning rate begins anew at --rate of the full one and falls to nothing; goes on where it was stopped")
+    parser.add_argument("--rate", type=float, default=0.55)
     parser.add_argument("--checkpoint", default="hear.pt")
     parser.add_argument("--steps", type=int, default=0, help="stop after so many (to measure)")
-    parser.add_argument("--go-on-from", metavar="FILE.bin", help="begin with the weights of an exported q5_1 file")
+    parser.add_argument("--go-on-from", metavar="FILE.bin", help="begin with the weights of an exported q8_0 file")
     args = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("HEAR_THREADS", 1)))
     torch.manual_seed(1)
@@ -389,13 +445,13 @@ def main():
     others = [p for p in model.parameters() if id(p) not in chosen]
     muon = Muon(matrices)
     adam = torch.optim.AdamW(others, lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    step, spent = 0, 0.0
+    step, spent, stretch = 0, 0.0, (0.0, 0.0)  # stretch: when, in seconds spent, it began and shall end
     if os.path.exists(args.checkpoint):
         state = torch.load(args.checkpoint, weights_only=False)
         model.load_state_dict(state["model"])
         muon.load_state_dict(state["muon"])
         adam.load_state_dict(state["adam"])
-        step, spent = state["step"], state["spent"]
+        step, spent, stretch = state["step"], state["spent"], state.get("stretch", stretch)
     elif args.go_on_from:
         import export
         missing, unexpected = model.load_state_dict(export.read(args.go_on_from, spelling), strict=False)
@@ -407,10 +463,14 @@ def main():
           f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, at step {step}", flush=True)
     mean, seen, last_save, t0 = np.zeros(3), 0, time.time(), time.time()
     end = args.minutes * 60
+    if args.stretch:
+        start = stretch[0] if spent < stretch[1] else spent
+        stretch = start, start + args.stretch * 60
+        end = stretch[1]
 
     def save():
         torch.save({"model": model.state_dict(), "muon": muon.state_dict(), "adam": adam.state_dict(), "step": step,
-                    "spent": spent, "width": WIDTH}, args.checkpoint + ".part")
+                    "spent": spent, "stretch": stretch, "width": WIDTH}, args.checkpoint + ".part")
         os.replace(args.checkpoint + ".part", args.checkpoint)
 
     stopping = []
@@ -419,6 +479,9 @@ def main():
         began = time.time()
         progress = spent / end
         scale = min(0.6 if args.go_on_from else 1, (step + 1) / 150, max(0.005, (1 - progress) / 0.8))  # warm up, hold, then fall to nothing
+        if args.stretch:
+            left = (end - spent) / (end - stretch[0])
+            progress, scale = 1 - left / 2, args.rate * left
         for group, lr in base:
             group["lr"] = lr * scale
         batch = next(loader)

@@ -47,13 +47,20 @@ pub struct Measured {
 }
 
 /// Reads a prompt and writes tokens, `repeats` times, and reports the medians. Works without a vocabulary: the prompt is made
-/// of token numbers. `now` is a clock that never goes back.
+/// of token numbers. `now` is a clock that never goes back. `after_each` hears after each repeat how much was read in a second
+/// of writing (10^9 bytes), so that it can measure beside it what changes from minute to minute, as memory shared with
+/// others does.
 ///
 /// # Errors
 /// The session cannot be made, or the prompt and the tokens do not fit it.
-pub fn measure(llm: &Arc<Llm>, options: &MeasureOptions, now: &dyn Fn() -> Duration) -> Result<Measured, LlmError> {
+pub fn measure(
+    llm: &Arc<Llm>,
+    options: &MeasureOptions,
+    now: &dyn Fn() -> Duration,
+    after_each: &mut dyn FnMut(f64),
+) -> Result<Measured, LlmError> {
     let mut session = Session::new(Arc::clone(llm), &options.session)?;
-    let n_vocab = llm.info().vocab_size as u64;
+    let (n_vocab, bytes_per_token) = (llm.info().vocab_size as u64, llm.info().bytes_per_token);
     // Numbers that are spread over the vocabulary, so that looking them up costs what it costs in life.
     let token = |index: usize| TokenId(((index as u64 + 1) * 2_654_435_761 % n_vocab) as u32);
     let prompt: Vec<TokenId> = (0..options.prompt.max(1)).map(token).collect();
@@ -77,11 +84,11 @@ pub fn measure(llm: &Arc<Llm>, options: &MeasureOptions, now: &dyn Fn() -> Durat
         let start = now();
         session.prompt(&again, go_on)?;
         warm.push((now() - start).as_secs_f64());
+        after_each(bytes_per_token as f64 / decode[repeat].max(1e-12) / 1e9);
     }
     // A clock that stood still must not make a speed infinite.
     let middle = |times| median(times).unwrap_or_default().max(1e-12);
     let (cold, warm, decode) = (middle(cold), middle(warm), middle(decode));
-    let bytes_per_token = llm.info().bytes_per_token;
     Ok(Measured {
         prefill_tok_s: prompt.len() as f64 / cold,
         decode_tok_s: 1.0 / decode,

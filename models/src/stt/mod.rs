@@ -18,7 +18,9 @@ pub use judgement::Suppression;
 
 use crate::audio::SampleRate;
 use crate::flow::Flow;
+use crate::vad::{Earshot, EndpointOptions, Endpointer, SpeechEvent, VadError};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
@@ -54,6 +56,9 @@ pub struct SttOptions {
     pub max_tokens: u32,
     /// Longer sound is cut into pieces of at most this, at its quietest places.
     pub window_ms: u32,
+    /// Whether sound of more than three seconds is first cut wherever nobody speaks for half a second, as models need that
+    /// have only learned single sentences. Without a value: for models that are smaller than OpenAI's smallest.
+    pub cut_at_pauses: Option<bool>,
 }
 
 impl Default for SttOptions {
@@ -70,6 +75,7 @@ impl Default for SttOptions {
             initial_prompt: None,
             max_tokens: 0,
             window_ms: 28_000,
+            cut_at_pauses: None,
         }
     }
 }
@@ -197,7 +203,10 @@ impl SpeechToText {
             result.suppressed = Some(Suppression::Silence);
             return Ok(result);
         }
-        for piece in pieces(samples, rate.samples_in(Duration::from_millis(self.options.window_ms.into()))) {
+        let cut_at_pauses = self.options.cut_at_pauses.unwrap_or(self.header.is_smaller_than_openai());
+        let edges = if cut_at_pauses { pauses(samples)? } else { vec![0, samples.len()] };
+        let window = rate.samples_in(Duration::from_millis(self.options.window_ms.into()));
+        for piece in edges.windows(2).flat_map(|edge| pieces(samples, edge[0]..edge[1], window)) {
             if go_on().is_stop() {
                 result.stopped = true;
                 break;
@@ -421,12 +430,34 @@ fn check_processor() -> Result<(), SttError> {
     Ok(())
 }
 
-/// Cuts sound into pieces of at most `window` samples, each cut in the quietest tenth of a second of the window's last third.
-fn pieces(samples: &[f32], window: usize) -> Vec<std::ops::Range<usize>> {
+/// Where to cut sound of more than a few seconds: its beginning, the middle of each pause between utterances, its end.
+fn pauses(samples: &[f32]) -> Result<Vec<usize>, VadError> {
+    const LONG: usize = 48_000; // 16 kHz * 3 s
+    if samples.len() <= LONG {
+        return Ok(vec![0, samples.len()]);
+    }
+    let mut spoken = Vec::new();
+    let mut note = |event| {
+        if let SpeechEvent::Ended { start, last_speech_sample, .. } = event {
+            spoken.push(start.0 as usize..last_speech_sample.0 as usize);
+        }
+    };
+    let mut endpointer = Endpointer::new(Box::new(Earshot::default()), EndpointOptions::default())?;
+    for second in samples.chunks(SampleRate::SPEECH.0 as usize) {
+        endpointer.push(second, &mut note)?; // which keeps what it is given until it is judged
+    }
+    endpointer.finish(&mut note);
+    let cuts = spoken.windows(2).map(|pair| usize::midpoint(pair[0].end, pair[1].start).min(samples.len()));
+    Ok(std::iter::once(0).chain(cuts).chain([samples.len()]).collect())
+}
+
+/// Cuts a part of the sound into pieces of at most `window` samples, each in the quietest tenth of a second of the window's
+/// last third.
+fn pieces(samples: &[f32], part: Range<usize>, window: usize) -> Vec<Range<usize>> {
     const QUIET: usize = 1_600; // 16 kHz * 0.1 s
     let mut pieces = Vec::new();
-    let mut start = 0;
-    while samples.len() - start > window {
+    let mut start = part.start;
+    while part.end - start > window {
         let earliest = start + window * 2 / 3;
         let energy = |at: usize| samples[at..at + QUIET].iter().map(|s| f64::from(s * s)).sum::<f64>();
         let quietest = (earliest..=start + window - QUIET)
@@ -437,7 +468,7 @@ fn pieces(samples: &[f32], window: usize) -> Vec<std::ops::Range<usize>> {
         pieces.push(start..cut);
         start = cut;
     }
-    pieces.push(start..samples.len());
+    pieces.push(start..part.end);
     pieces
 }
 
@@ -471,6 +502,9 @@ pub enum SttError {
         /// What is wrong there.
         reason: String,
     },
+    /// The pauses could not be found.
+    #[error("cannot find the pauses in the sound: {0}")]
+    Pauses(#[from] VadError),
     /// whisper.cpp refused a file that looked right.
     #[error("whisper.cpp cannot load {}: {reason}", path.display())]
     Load {
@@ -524,7 +558,7 @@ mod tests {
         // Speech-like noise with a pause of 0.2 s at 22 s, in a window of 28 s.
         let mut samples: Vec<f32> = (0..60 * 16_000).map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5).collect();
         samples[22 * 16_000..22 * 16_000 + 3_200].fill(0.0);
-        let pieces = pieces(&samples, 28 * 16_000);
+        let pieces = pieces(&samples, 0..samples.len(), 28 * 16_000);
         assert_eq!(pieces[0].start, 0);
         assert!((22 * 16_000..22 * 16_000 + 3_200).contains(&pieces[0].end), "{pieces:?}");
         assert!(pieces.windows(2).all(|p| p[0].end == p[1].start), "{pieces:?}");
@@ -534,6 +568,6 @@ mod tests {
 
     #[test]
     fn sound_within_the_window_stays_whole() {
-        assert_eq!(pieces(&[0.0; 1000], 1000), vec![0..1000]);
+        assert_eq!(pieces(&[0.0; 1000], 0..1000, 1000), vec![0..1000]);
     }
 }

@@ -302,7 +302,7 @@ fn with_shared_data_a_model_can_be_measured() {
     };
     let session = SessionOptions { context_tokens: 128, ..SessionOptions::default() };
     let options = MeasureOptions { prompt: 64, generate: 16, repeats: 3, session };
-    let measured = measure(&llm, &options, &now).unwrap();
+    let measured = measure(&llm, &options, &now, &mut |_| {}).unwrap();
     assert_eq!((measured.prefill_tok_s, measured.decode_tok_s), (64.0, 16.0));
     assert_eq!((measured.first_token_cold_ms, measured.first_token_warm_ms), (1e3, 1e3));
     assert_eq!(measured.bytes_per_token, llm.info().bytes_per_token);

@@ -254,9 +254,20 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     let session = SessionOptions { context_tokens: prompt + generate + 8, cache };
     let start = Instant::now();
     let now = || start.elapsed();
-    let measured = measure(&llm, &MeasureOptions { prompt, generate, repeats: args.runs as usize, session }, &now)?;
-    let resident = resident_mb();
-    let machine = read_bandwidth(llm.threads(), BANDWIDTH_BYTES, &now)?;
+    let (mut resident, mut bandwidths, mut shares) = (0.0, Vec::new(), Vec::new());
+    let mut beside = |read_gb_s: f64| {
+        if bandwidths.is_empty() {
+            resident = resident_mb(); // before the memory is read, which takes a buffer
+        }
+        if let Ok(bandwidth) = read_bandwidth(llm.threads(), BANDWIDTH_BYTES, &now) {
+            bandwidths.push(bandwidth);
+            shares.push(read_gb_s / bandwidth);
+        }
+    };
+    let options = MeasureOptions { prompt, generate, repeats: args.runs as usize, session };
+    let measured = measure(&llm, &options, &now, &mut beside)?;
+    let no_memory = "there is no memory to measure the memory's speed in";
+    let (machine, share) = (median(bandwidths).context(no_memory)?, median(shares).context(no_memory)?);
     let mut line = serde_json::to_value(measured)?;
     let object = line.as_object_mut().context("a measurement is an object")?;
     for (key, value) in [
@@ -269,7 +280,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
         ("prompt", json!(prompt)),
         ("generate", json!(generate)),
         ("machine_gb_s", json!(machine)),
-        ("bandwidth_share", json!(measured.read_gb_s / machine)),
+        ("bandwidth_share", json!(share)),
         ("resident_mb", json!(resident)),
         ("file_mb", json!(llm.info().file_bytes as f64 / 1e6)),
         ("level", json!(llm.info().simd)),
@@ -279,7 +290,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     let m = measured;
     let text = format!(
         "{model} ({}, {}), {} threads, cache {}\nprefill {prompt} tokens: {:.1} tok/s; decode {generate}: {:.1} tok/s\n\
-         {:.1} MB read a token: {:.1} GB/s, {:.0} % of this machine's {machine:.1} GB/s\n\
+         {:.1} MB read a token: {:.1} GB/s, {:.0} % of the {machine:.1} GB/s that this machine gave in the same seconds\n\
          first token: cold {:.1} ms, warm {:.1} ms; peak memory {resident:.0} MB (file {:.0} MB, cache {:.0} MB)",
         llm.info().architecture,
         llm.info().quantization,
@@ -289,7 +300,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
         m.decode_tok_s,
         m.bytes_per_token as f64 / 1e6,
         m.read_gb_s,
-        100.0 * m.read_gb_s / machine,
+        100.0 * share,
         m.first_token_cold_ms,
         m.first_token_warm_ms,
         llm.info().file_bytes as f64 / 1e6,

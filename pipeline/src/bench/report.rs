@@ -14,7 +14,7 @@ use nearfield_models::telemetry::windows::{ClosedWindow, Windows, WindowsOptions
 use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::report::store::{Retention, Store};
-use nearfield_stages::report::word::{ModelWriter, Origin, Word, Worded, Writer};
+use nearfield_stages::report::word::{ModelWriter, Origin, Word, Writer};
 use nearfield_stages::turn::{Turn, Turns};
 use serde_json::json;
 
@@ -22,6 +22,7 @@ use crate::bench::emit;
 use crate::cli::BenchArgs;
 use crate::registry::Registry;
 use crate::report::config::ReportConfig;
+use crate::report::judge::holds;
 use crate::report::{load_llm, windows_options, word_options};
 use crate::turn_report::ms;
 
@@ -206,35 +207,6 @@ fn random_day(dice: &mut Dice) -> anyhow::Result<Table> {
     Ok(Table::new(&window, &|s| traits[s.sensor.0 as usize].clone(), &TimeZone::UTC))
 }
 
-/// The numbers and times in a text, cut out by eye rather than by the check's reader.
-fn numerals(text: &str) -> Vec<String> {
-    let inside = |c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':' | '-'));
-    let found = text.split(inside).map(|n| n.trim_matches(['.', ':']).to_owned());
-    found.filter(|n| n.chars().any(|c| c.is_ascii_digit())).collect()
-}
-
-/// Whether every number of a report stands in its table, in a line about a sensor that its sentence names.
-fn holds(table: &Table, worded: &Worded) -> Result<(), String> {
-    let text = table.to_string();
-    for sentence in &worded.sentences {
-        let lower = sentence.text.to_lowercase();
-        let lines = text.lines().skip(1).filter(|line| line.split(':').next().is_some_and(|name| lower.contains(name)));
-        let known: Vec<String> = lines.flat_map(numerals).collect();
-        for number in numerals(&sentence.text) {
-            // A model may round; then a rounding of the table's number is looked for.
-            let fits = |k: &String| {
-                let decimals = number.split_once('.').map_or(0, |(_, d)| d.len());
-                *k == number
-                    || k.parse::<f64>().is_ok_and(|v| format!("{:.decimals$}", v + v.signum() * 1e-9) == number)
-            };
-            if !known.iter().any(fits) {
-                return Err(format!("{number} in {:?} is not in\n{text}", sentence.text));
-            }
-        }
-    }
-    Ok(())
-}
-
 fn word_windows(
     args: &BenchArgs,
     config: &ReportConfig,
@@ -260,7 +232,7 @@ fn word_windows(
         if let Some(failure) = &worded.failure {
             anyhow::bail!("the model could not write: {failure}");
         }
-        holds(&table, &worded).map_err(anyhow::Error::msg)?;
+        holds(&table, &worded.sentences).map_err(anyhow::Error::msg)?;
         firsts.extend(worded.first_word.map(ms));
         checked.push(ms(worded.checked));
         let t = worded.tokens;

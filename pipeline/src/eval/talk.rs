@@ -3,12 +3,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{
     CacheType, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, generate,
 };
+use nearfield_models::telemetry::table;
+use nearfield_stages::generate::LlmThread;
+use nearfield_stages::report::word::{ModelWriter, Word};
+use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::tool_calls::ToolCallFilter;
 use nearfield_stages::voice::tools::{ToolCall, Toolbox, spaced_json};
@@ -18,13 +23,15 @@ use serde_json::{Value, json};
 use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
 use crate::registry::Registry;
+use crate::report::config::ReportConfig;
+use crate::report::judge::holds;
+use crate::report::word_options;
 use crate::voice;
 
 const MODEL: &str = "talk-nano";
 /// Longer than any answer of the held-out sets.
 const MAX_REPLY_TOKENS: usize = 400;
-/// The system messages on which the skills were trained; the prompts of `report` and `caption` begin with the same.
-const REPORT_SYSTEM: &str = "You write short reports on sensor readings. Use only the numbers in the table.";
+/// The system message on which the skill was trained; the prompts of `caption` begin with the same.
 const PICTURE_SYSTEM: &str = "You describe pictures in one sentence.";
 /// Where a picture's embeddings stand.
 const PICTURE: &str = "<|picture|>";
@@ -75,6 +82,7 @@ pub(super) fn score(
     let mut writer = Writer { session: Session::new(Arc::clone(&llm), &options)?, llm };
     show(home(run, &mut writer, &config.llm.system)?)?;
     show(reports(run, &mut writer)?)?;
+    show(checked_reports(run, &writer.llm)?)?;
     show(pictures(run, &mut writer)?)
 }
 
@@ -226,7 +234,7 @@ fn reports(run: &Run<'_>, writer: &mut Writer) -> anyhow::Result<Score> {
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     let (mut right_numbers, mut sentences, mut right_sentences) = (0, 0, 0);
     for row in &rows {
-        let messages = [Message::new(Role::System, REPORT_SYSTEM), Message::new(Role::User, &row.table)];
+        let messages = [Message::new(Role::System, table::SYSTEM), Message::new(Role::User, &row.table)];
         let said = writer.reply(&messages, &[])?;
         let kind = if row.table.ends_with("Anomalies: none") { "nothing unusual" } else { "with anomalies" };
         tally.count(kind, said == row.report);
@@ -245,6 +253,38 @@ fn reports(run: &Run<'_>, writer: &mut Writer) -> anyhow::Result<Score> {
         ("sentences_right_percent", json!(percent(right_sentences, sentences))),
     ];
     Ok(sheet("reports", "exactly right (every name, number, unit, direction, anomaly)", tally, figures, wrong))
+}
+
+/// The reports as they leave the program: each sentence held to the table, and written again where it does not hold.
+fn checked_reports(run: &Run<'_>, llm: &Arc<Llm>) -> anyhow::Result<Score> {
+    let mut rows: Vec<ReportRow> = run.rows("talk/talk-heldout-reports.jsonl")?;
+    rows.truncate(run.limit);
+    run.begin("talk-nano: checked reports", rows.len());
+    let config = ReportConfig::default();
+    let (thread, _ends_with_its_last_handle) = LlmThread::start(Arc::clone(llm));
+    let writer = ModelWriter::new(thread, word_options(&config), Turns::default())?;
+    let mut word = Word::new(Some(Box::new(writer)), config.llm.max_report_tokens);
+    let (mut tally, mut wrong, mut origins) = (Tally::default(), Vec::new(), [0usize; 3]);
+    for (index, row) in rows.iter().enumerate() {
+        let table = super::table::read(&row.table).with_context(|| format!("this is no table:\n{}", row.table))?;
+        let worded = word.word(Turn(index as u64 + 1), &table, Instant::now(), &mut |_| {});
+        ensure!(worded.failure.is_none(), "the model failed: {}", worded.failure.unwrap_or_default());
+        worded.sentences.iter().for_each(|sentence| origins[sentence.origin as usize] += 1);
+        let kind = if table.notes().is_empty() { "nothing unusual" } else { "with anomalies" };
+        let held = holds(&table, &worded.sentences);
+        tally.count(kind, held.is_ok());
+        if let Err(why) = held {
+            wrong.push((kind.to_owned(), json!({"table": row.table, "wrong": why, "refused": worded.refused})));
+        }
+        run.row_done()?;
+    }
+    let [written, regenerated, computed] = origins;
+    let figures = vec![
+        ("sentences_written", json!(written)),
+        ("sentences_regenerated", json!(regenerated)),
+        ("sentences_computed", json!(computed)),
+    ];
+    Ok(sheet("checked-reports", "every number and claim right as the program gives them out", tally, figures, wrong))
 }
 
 fn pictures(run: &Run<'_>, writer: &mut Writer) -> anyhow::Result<Score> {

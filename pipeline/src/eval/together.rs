@@ -48,7 +48,7 @@ pub(super) fn measure_all(
     let hear_ms = times(&mut || Ok(stt.transcribe(&speech, &mut || Flow::Continue).map(drop)?))?;
     run.row_done()?;
     let options = MeasureOptions { prompt: 128, generate: 64, repeats: REPEATS, session: SessionOptions::default() };
-    let talk = measure(&llm, &options, &|| start.elapsed())?;
+    let talk = measure(&llm, &options, &|| start.elapsed(), &mut |_| {})?;
     run.row_done()?;
     let see_ms = times(&mut || Ok(vision.look(&picture).map(drop)?))?;
     run.row_done()?;

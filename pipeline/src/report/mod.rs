@@ -9,6 +9,7 @@
 
 pub mod command;
 pub mod config;
+pub mod judge;
 pub mod pages;
 pub mod plot;
 

@@ -1,13 +1,17 @@
 //! `make bench-peers`: Nearfield beside llama.cpp and candle-transformers on the same files, on this machine, in this hour.
 //! Each run is a process of its own, and the programs take turns, so that whatever disturbs the machine disturbs all of them;
-//! medians over the runs are compared. Then what they compute is compared: logits by type, greedy text, tokens.
+//! medians over the runs are compared. In each round the memory is read too, as fast as it goes: writing text is reading the
+//! weights, and what the memory gives on a rented machine changes from minute to minute, so a ratio means little without it.
+//! Then what they compute is compared: logits by type, greedy text, tokens.
 //!
 //! Every peer is a program with the same command line:
 //! `speed FILE THREADS PROMPT GENERATE` prints `{"prefill_tok_s": .., "decode_tok_s": ..}`;
 //! `logits FILE THREADS COUNT` writes the logits after each of COUNT made-up tokens, as f32;
 //! `greedy FILE TEXT COUNT` prints the numbers of COUNT tokens; `tokens FILE` does so for each line of hex on its input.
+//! Nearfield's also says `bytes_per_token`, and with `memory THREADS` the memory's GB/s.
 //!
 //! Usage: `peers-bench NEARFIELD-PEER FOLDER [--runs N] [--quick] [STORIES.gguf]`; FOLDER keeps the files and `peers.json`.
+//! `--quick` leaves out candle's speed (it reads 512 tokens of 1.1B for half a minute in each run), one thread, and two types.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -47,52 +51,22 @@ fn main() -> Result<(), Error> {
         Ok(path)
     };
     println!("{}, {} cores; medians of {runs} runs", processor(), std::thread::available_parallelism()?);
-    let mut rows = Vec::new();
     let models: &[(&str, &str)] = if quick {
-        &[("135m", "Q4_0"), ("1.1b", "Q4_0")]
+        &[("135m", "Q4_0"), ("1.1b", "Q4_0"), ("1.1b", "Q4_K")]
     } else {
         &[("135m", "Q4_0"), ("135m", "Q8_0"), ("1.1b", "Q4_0"), ("1.1b", "Q8_0"), ("1.1b", "Q4_K"), ("1.1b", "Q6_K")]
     };
+    let peers = if quick { vec![&ours, &llama] } else { vec![&ours, &llama, &candle] };
     println!(
-        "{:12}{:>8}{:>7}{:>8}{:>25}{:>25}{:>25}",
+        "{:12}{:>8}{:>7}{:>9}{:>16}{:>24}{:>24}",
         "model", "threads", "prompt", "", "nearfield", "llama.cpp (ratio)", "candle (ratio)"
     );
+    let mut rows = Vec::new();
     for (shape, kind) in models {
         let path = file(shape, kind)?;
         for (threads, prompt) in [("1", "128"), ("2", "128"), ("2", "512")] {
-            if quick && threads == "1" {
-                continue;
-            }
-            let peers = [&ours, &llama, &candle];
-            let mut figures = [const { (Vec::new(), Vec::new()) }; 3];
-            for _ in 0..runs {
-                for (peer, figures) in peers.iter().zip(&mut figures) {
-                    let said = run(
-                        peer,
-                        &["speed", text(&path), threads, prompt, "32"],
-                        &[("RAYON_NUM_THREADS", threads)],
-                        b"",
-                    )?;
-                    let said: Value = serde_json::from_slice(&said)?;
-                    figures.0.push(said["prefill_tok_s"].as_f64().ok_or("no prefill_tok_s")?);
-                    figures.1.push(said["decode_tok_s"].as_f64().ok_or("no decode_tok_s")?);
-                }
-            }
-            let prefill = figures.each_ref().map(|figures| median(&figures.0));
-            let decode = figures.each_ref().map(|figures| median(&figures.1));
-            for (what, [ours, llama, candle]) in [("prefill", prefill), ("decode", decode)] {
-                println!(
-                    "{:12}{threads:>8}{prompt:>7}{what:>8}{:>19.1} tok/s{:>18} tok/s{:>18} tok/s",
-                    format!("{shape} {kind}"),
-                    ours,
-                    format!("{llama:.1} ({:.2})", ours / llama),
-                    format!("{candle:.1} ({:.2})", ours / candle),
-                );
-                rows.push(json!({
-                    "model": shape, "type": kind, "threads": threads, "prompt": prompt, "what": what, "runs": runs,
-                    "nearfield_tok_s": ours, "llama_cpp_tok_s": llama, "candle_tok_s": candle,
-                    "ratio_llama_cpp": ours / llama, "ratio_candle": ours / candle,
-                }));
+            if !(quick && threads == "1") {
+                rows.extend(speeds(&peers, &path, &format!("{shape} {kind}"), threads, prompt, runs)?);
             }
         }
     }
@@ -140,6 +114,56 @@ fn main() -> Result<(), Error> {
     std::fs::write(folder.join("peers.json"), serde_json::to_string_pretty(&all)?)?;
     println!("written: {}", folder.join("peers.json").display());
     Ok(())
+}
+
+/// Measures the peers in turn, the first one being ours; prints what came of it, and returns it: reading the prompt, writing.
+fn speeds(
+    peers: &[&Peer],
+    path: &Path,
+    model: &str,
+    threads: &str,
+    prompt: &str,
+    runs: usize,
+) -> Result<[Value; 2], Error> {
+    let (mut prefill, mut decode) = (vec![Vec::new(); peers.len()], vec![Vec::new(); peers.len()]);
+    let (mut memory, mut bytes) = (Vec::new(), 0.0);
+    for _ in 0..runs {
+        for (index, peer) in peers.iter().enumerate() {
+            let asked = ["speed", text(path), threads, prompt, "32"];
+            let said: Value = serde_json::from_slice(&run(peer, &asked, &[("RAYON_NUM_THREADS", threads)], b"")?)?;
+            prefill[index].push(said["prefill_tok_s"].as_f64().ok_or("no prefill_tok_s")?);
+            decode[index].push(said["decode_tok_s"].as_f64().ok_or("no decode_tok_s")?);
+            if index == 0 {
+                bytes = said["bytes_per_token"].as_f64().ok_or("no bytes_per_token")?;
+                memory.push(String::from_utf8(run(peer, &["memory", threads], &[], b"")?)?.trim().parse()?);
+            }
+        }
+    }
+    let row = |what: &str, runs_of_each: &[Vec<f64>]| {
+        let figures: Vec<f64> = runs_of_each.iter().map(|runs| median(runs)).collect();
+        let mut row = json!({"model": model, "threads": threads, "prompt": prompt, "what": what, "runs": runs});
+        let mut line = format!("{model:12}{threads:>8}{prompt:>7}{what:>9}{:>16}", format!("{:.1} tok/s", figures[0]));
+        for (peer, tok_s) in peers.iter().zip(&figures) {
+            row[format!("{}_tok_s", peer.name)] = json!(tok_s);
+        }
+        for (peer, tok_s) in peers.iter().zip(&figures).skip(1) {
+            let ratio = figures[0] / tok_s;
+            row[format!("ratio_{}", peer.name)] = json!(ratio);
+            line += &format!("{:>24}", format!("{tok_s:.1} ({ratio:.2}) tok/s"));
+        }
+        println!("{line}");
+        (figures, row)
+    };
+    let (_, prefill) = row("prefill", &prefill);
+    let (figures, mut decode) = row("decode", &decode);
+    let memory = median(&memory);
+    let shares: Vec<f64> = figures.iter().map(|tok_s| tok_s * bytes / 1e9 / memory).collect();
+    let mut line = format!("{:>36}{:>16}", format!("of {memory:.1} GB/s"), format!("{:.0} %", 100.0 * shares[0]));
+    shares[1..].iter().for_each(|share| line += &format!("{:>24}", format!("{:.0} %", 100.0 * share)));
+    println!("{line}");
+    decode["machine_gb_s"] = json!(memory);
+    decode["shares_of_it"] = json!(shares);
+    Ok([prefill, decode])
 }
 
 /// Strings that tokenizers go wrong on.
