@@ -442,7 +442,8 @@ fn pauses(samples: &[f32]) -> Result<Vec<usize>, VadError> {
             spoken.push(start.0 as usize..last_speech_sample.0 as usize);
         }
     };
-    let mut endpointer = Endpointer::new(Box::new(Earshot::default()), EndpointOptions::default())?;
+    let options = EndpointOptions { pause_ms: 0, ..EndpointOptions::default() }; // no guesses, which are copies of the sound
+    let mut endpointer = Endpointer::new(Box::new(Earshot::default()), options)?;
     for second in samples.chunks(SampleRate::SPEECH.0 as usize) {
         endpointer.push(second, &mut note)?; // which keeps what it is given until it is judged
     }

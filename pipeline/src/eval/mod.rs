@@ -5,12 +5,9 @@
 mod hear;
 mod noise;
 mod see;
-mod table;
+pub(crate) mod table;
 mod talk;
 mod together;
-
-#[cfg(test)]
-pub(crate) use table::read as read_table;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -59,9 +59,7 @@ fn note(line: &str, rows: &[Row]) -> Option<Note> {
     };
     let value = |text: &str| Figure::parse(with_unit(text).0);
     let kind = if let Some(spike) = what.strip_prefix("spike to ") {
-        let (spike, at) = spike.split_once(" at ").map_or((spike, None), |(spike, at)| (spike, Some(at)));
-        let at = at.map(clock).map_or(Some(None), |at| at.map(Some))?;
-        NoteKind::Spike(Extreme { value: value(spike)?, at })
+        NoteKind::Spike(extreme(spike)?)
     } else if what == "gap" {
         NoteKind::Gap(span?)
     } else if let Some(drift) = what.strip_prefix("drift ") {
@@ -82,12 +80,13 @@ fn with_unit(text: &str) -> (&str, &str) {
     text.split_once(' ').unwrap_or((text, ""))
 }
 
-/// `19.8 at 05:10`, or without the time.
+/// `19.8 at 05:10` or `19.8 °C at 05:10`, or without the time.
 fn extreme(text: &str) -> Option<Extreme> {
-    match text.split_once(" at ") {
-        Some((value, at)) => Some(Extreme { value: Figure::parse(value)?, at: Some(clock(at)?) }),
-        None => Some(Extreme { value: Figure::parse(text)?, at: None }),
-    }
+    let (value, at) = match text.split_once(" at ") {
+        Some((value, at)) => (value, Some(clock(at)?)),
+        None => (text, None),
+    };
+    Some(Extreme { value: Figure::parse(with_unit(value).0)?, at })
 }
 
 fn clock(text: &str) -> Option<ClockTime> {

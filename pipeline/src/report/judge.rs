@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_number_or_a_claim_of_another_sensor_does_not_hold() {
-        let table = crate::eval::read_table(
+        let table = crate::eval::table::read(
             "Window: 2 March 2024, 04:42 to 07:42\nHall 2 heat: mean 21.34 °C, lowest 18 at 05:00, highest 24 at 05:47, fell by 4\n\
              mill: mean 7, lowest 1 at 06:00, highest 17 at 05:10, rose by 3\nAnomalies:\nmill: spike to 17 at 05:10",
         )
