@@ -175,6 +175,7 @@ fn options_out_of_range_are_named() {
         ("window_ms", SttOptions { window_ms: 40_000, ..SttOptions::default() }),
         ("logprob_threshold", SttOptions { logprob_threshold: f32::NAN, ..SttOptions::default() }),
         ("temperature_increment", SttOptions { temperature_increment: Some(-1.0), ..SttOptions::default() }),
+        ("beam_size", SttOptions { beam_size: 9, ..SttOptions::default() }),
         ("no_speech_threshold", SttOptions { no_speech_threshold: 2.0, ..SttOptions::default() }),
         ("initial_prompt", SttOptions { initial_prompt: Some("a\0b".to_string()), ..SttOptions::default() }),
     ];
@@ -290,6 +291,10 @@ fn long_sound_is_transcribed_piece_by_piece_in_order() {
 
 /// The bundled model, wherever a build has put it.
 fn hear_nano() -> Option<SpeechToText> {
+    hear_nano_with(&SttOptions::default())
+}
+
+fn hear_nano_with(options: &SttOptions) -> Option<SpeechToText> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models");
     let found = std::fs::read_dir(&folder).ok()?.flatten().map(|e| e.path()).find(|p| {
         p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("hear-nano"))
@@ -298,7 +303,29 @@ fn hear_nano() -> Option<SpeechToText> {
     if found.is_none() {
         writeln!(std::io::stderr(), "skipped: no hear-nano*.bin in {}", folder.display()).unwrap();
     }
-    Some(open(&found?).unwrap())
+    Some(SpeechToText::open(&found?, options).unwrap())
+}
+
+#[test]
+fn several_hypotheses_at_once_hear_a_clear_question_and_can_be_stopped() {
+    let Some(mut model) = hear_nano_with(&SttOptions { beam_size: 4, ..SttOptions::default() }) else { return };
+    let speech = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/speech");
+    let sound = read_clip(&speech.join("1-temperature.wav")).unwrap().samples;
+    let mut asked = 0;
+    let heard = model
+        .transcribe(&sound, &mut || {
+            asked += 1;
+            Flow::Continue
+        })
+        .unwrap();
+    assert!(heard.text.ends_with("in the kitchen?"), "{heard:?}");
+    let mut left = asked / 2;
+    let stopped = model.transcribe(&sound, &mut || {
+        left -= 1;
+        if left == 0 { Flow::Stop } else { Flow::Continue }
+    });
+    assert!(stopped.unwrap().stopped);
+    assert_eq!(model.transcribe(&sound, &mut go_on).unwrap(), heard);
 }
 
 #[test]

@@ -67,8 +67,12 @@ SHARDS = {
     "espeak-default-3": ("espeak", "default", 3000, 31),
     "espeak-accents-3": ("espeak", "accents", 3000, 32),
     "festival-kal-3": ("festival", "voice_kal_diphone", 500, 33),
+    # slt and awb at any pitch, down to a man's and up to a child's
+    "flite-slt-4": ("flite", "slt", 4000, 44),
+    "flite-awb-4": ("flite", "awb", 4000, 45),
 }
 WIDE = set(list(SHARDS)[list(SHARDS).index("flite-slt-3"):])
+SHIFTED = {"flite-slt-4", "flite-awb-4"}
 
 
 # ---------------------------------------------------------------- the synthesizers
@@ -126,11 +130,12 @@ def read_wave(path):
     return wave.astype(np.float32)
 
 
-def say_flite(words, voice, stretch, pitch_hz):
+def say_flite(words, voice, stretch, pitch):
+    """pitch: a factor, which slt and awb know, or, for kal16, the mean in Hz; 0: the voice's own."""
     path = tempfile.mktemp(suffix=".wav")
     command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}"]
-    if pitch_hz:
-        command += ["--setf", f"int_f0_target_mean={pitch_hz}"]
+    if pitch:
+        command += ["--setf", f"{'int_f0_target_mean' if pitch > 10 else 'f0_shift'}={pitch}"]
     subprocess.run(command + ["-t", words, "-o", path], check=True, capture_output=True)
     wave = read_wave(path)
     os.unlink(path)
@@ -176,7 +181,7 @@ def trim(wave, margin_s=0.1):
 
 
 # ---------------------------------------------------------------- shards
-def waves_of(synthesizer, voice, sentences, r, espeak):
+def waves_of(shard, synthesizer, voice, sentences, r, espeak):
     """Yields (voice's full name, words, wave) for every sentence."""
     for start in range(0, len(sentences), 100):
         batch = sentences[start:start + 100]
@@ -188,7 +193,12 @@ def waves_of(synthesizer, voice, sentences, r, espeak):
         for _, s in batch:
             words = text.spoken(s, r)
             if synthesizer == "flite":
-                pitch = {"slt": 0, "awb": 0, "kal16": r.choice([90, 105, 120, 140])}[voice]
+                if voice == "kal16":
+                    pitch = r.choice([90, 105, 120, 140])
+                elif shard in SHIFTED:
+                    pitch = round(2 ** r.uniform(*{"slt": (-1.1, 0.3), "awb": (-0.6, 0.6)}[voice]), 2)
+                else:
+                    pitch = 0
                 yield "flite/" + voice, words, say_flite(words, voice, round(r.uniform(0.8, 1.25), 2), pitch)
                 continue
             if voice == "default":
@@ -209,9 +219,9 @@ def make_shard(name):
     r, espeak = random.Random(f"{name}:{seed}"), Espeak()
     sentences = text.sentences(n, seed, "train")
     rows, waves, mels, at, at_mel = [], [], [], 0, 0
-    for (kind, s), (who, words, wave) in zip(sentences, waves_of(synthesizer, voice, sentences, r, espeak)):
+    for (kind, s), (who, words, wave) in zip(sentences, waves_of(name, synthesizer, voice, sentences, r, espeak)):
         wave = trim(wave)
-        if not 0.2 * RATE < len(wave) < 12 * RATE:
+        if not 0.2 * RATE < len(wave) < 12 * RATE or " '" in s:  # mixed words can leave an apostrophe alone
             continue
         wave = wave * (0.7 / max(1e-3, np.abs(wave).max()))
         mel = np.log10(np.maximum(mel_power(wave), 1e-10)).astype(np.float16)
@@ -301,7 +311,7 @@ def make_noise():
     rows = json.load(open(f"{DATA}/espeak-accents.json"))
     flat = np.load(f"{DATA}/espeak-accents.wave.npy", mmap_mode="r")
     speech = [flat[a:a + n].astype(np.float32) / 32768 for a, n in (row["wave"] for row in rows)]
-    kinds = [k for k in NOISES for _ in range(14)] + ["babble"] * 20
+    kinds = [k for k in NOISES for _ in range({"beeps": 42, "music": 28}.get(k, 14))] + ["babble"] * 20  # those two are nearest to voices
     bank = [np.log10(np.maximum(mel_power(noise_wave(k, 20, g, speech)), 1e-10))[:2000].astype(np.float16) for k in kinds]
     np.save(f"{DATA}/noise.npy", np.stack(bank))
     json.dump(kinds, open(f"{DATA}/noise.json", "w"))

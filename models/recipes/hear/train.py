@@ -1,4 +1,4 @@
-"""Trains hear-nano, a Whisper of width 128 with 3 encoder and 2 decoder layers, on the shards that
+"""Trains hear-nano, a Whisper of width 128 with 5 encoder and 2 decoder layers, on the shards that
 data.py made. Takes a wall-clock budget (the learning rate follows it), writes a checkpoint every few
 minutes and goes on from it.
 
@@ -32,7 +32,7 @@ from data import DATA, WIDE
 EOT, SOT, NOSPEECH, NOTIMESTAMPS, NEWLINE = 50256, 50257, 50361, 50362, 198
 N_VOCAB, N_MELS, N_AUDIO_CTX, N_TEXT_CTX = 51864, 80, 1500, 448
 WIDTH = int(os.environ.get("HEAR_WIDTH", 128))
-HEAD, N_AUDIO_LAYER, N_TEXT_LAYER = 64, 3, 2
+HEAD, N_AUDIO_LAYER, N_TEXT_LAYER = 64, 5, 2
 
 
 def audio_ctx(n_samples):
@@ -166,6 +166,18 @@ class Hear(torch.nn.Module):
             if done.all():
                 break
         return [spelling.decode([spelling.ids[t] for t in row]) for row in tokens[:, 2:].tolist()]
+
+
+def grow(tensors):
+    """Adds what the encoder of a checkpoint lacks in layers: copies of its last one that add nothing at first, so
+    that the grown model hears as before. Returns whether any were lacking."""
+    has = len({name.split(".")[2] for name in tensors if name.startswith("encoder.blocks.")})
+    last = f"encoder.blocks.{has - 1}."
+    for name in [name for name in tensors if name.startswith(last)]:
+        for layer in range(has, N_AUDIO_LAYER):
+            silent = ".attn.out." in name or ".mlp.2." in name
+            tensors[name.replace(last, f"encoder.blocks.{layer}.")] = torch.zeros_like(tensors[name]) if silent else tensors[name].clone()
+    return has < N_AUDIO_LAYER
 
 
 # ---------------------------------------------------------------- batches
@@ -448,13 +460,18 @@ def main():
     step, spent, stretch = 0, 0.0, (0.0, 0.0)  # stretch: when, in seconds spent, it began and shall end
     if os.path.exists(args.checkpoint):
         state = torch.load(args.checkpoint, weights_only=False)
+        if grow(state["model"]):
+            print(f"grown to {N_AUDIO_LAYER} layers of the encoder", flush=True)
+        else:
+            muon.load_state_dict(state["muon"])
+            adam.load_state_dict(state["adam"])
         model.load_state_dict(state["model"])
-        muon.load_state_dict(state["muon"])
-        adam.load_state_dict(state["adam"])
         step, spent, stretch = state["step"], state["spent"], state.get("stretch", stretch)
     elif args.go_on_from:
         import export
-        missing, unexpected = model.load_state_dict(export.read(args.go_on_from, spelling), strict=False)
+        tensors = export.read(args.go_on_from, spelling)
+        grow(tensors)
+        missing, unexpected = model.load_state_dict(tensors, strict=False)
         assert not unexpected and all(n.startswith("ctc.") or n == "decoder.mask" for n in missing), (missing, unexpected)
     base = [(group, lr) for o, lr in ((muon, 0.0105), (adam, 1.5e-3)) for group in o.param_groups]
     dataset = Batches(spelling, step or (AUGMENT_STEPS if args.go_on_from else 0))

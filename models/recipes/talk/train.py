@@ -25,7 +25,7 @@ import reports
 import tokenizer
 from model import Llama, Shape
 
-SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=192, n_layers=7, n_heads=6, n_kv_heads=3, head_dim=32, d_ffn=512)
+SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=192, n_layers=9, n_heads=6, n_kv_heads=3, head_dim=32, d_ffn=512)
 # (until this share of the time, tokens a sequence, sequences a step, most rooms in a home, share of copying drills)
 STAGES = [(0.24, 320, 12, 5, 0.08), (0.55, 384, 10, 7, 0.14), (0.85, 384, 10, 7, 0.06), (1.01, 544, 7, 8, 0.03)]
 REASONING = 0.25  # share of the home's sequences that are nothing but conclusions
@@ -73,18 +73,17 @@ class Stream:
     def __init__(self, seed):
         self.rate = 1.0
         self.rng, self.tok, self.mix, self.skills = random.Random(seed), tokenizer.load(), dict(grammar.MIX), dict(SKILLS)
+        grammar.TOKENS = sorted(t for t in self.tok.get_vocab() if t.isascii() and t.isalpha() and t.islower() and len(t) > 1)
 
     def drill(self, n, size):
-        """A home whose lines come again in other orders, as a user's text: looking up a line by its name and copying it
-        is what most answers need, and this teaches it several times sooner than questions alone."""
+        """A home whose lines come again in other orders, as a user's text: copying is what most answers need, and this
+        teaches it several times sooner than questions alone."""
         rng, tok = self.rng, self.tok
         world = grammar.World(rng)
         while True:
             lines = grammar.render(world.home(size), "").split("\n")[1:]
             if lines:
                 break
-        if rng.random() < 0.6:  # under other names, so that every token is copied
-            lines = [f"{rng.choice((world.strange(), world.strange() + ' ' + world.strange(), world.invented() + ' ' + world.strange()))}:{rest}" for _, _, rest in (line.partition(":") for line in lines)]
         ids = [tok.token_to_id("<|system|>")] + tok.encode("Home:\n" + "\n".join(lines)).ids + [tok.token_to_id("<|end|>"), tok.token_to_id("<|user|>")]
         kind = [0] * len(ids)
         while len(ids) < n + 1:
@@ -166,6 +165,22 @@ class Stream:
         return torch.tensor([r[0] for r in rows]), torch.tensor([r[1] for r in rows]), other, share
 
 
+def grow(tensors, layers):
+    """Deepens the weights of a shallower checkpoint, after every third or fourth of its layers by a copy that adds nothing
+    at first, so that the grown model says what it said. Returns whether they were shallower."""
+    old = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("blocks.")})
+    new = layers - len(old)
+    order = sorted(old + [old[(i + 1) * len(old) // new - 1] for i in range(new)])
+    grown = {name: t for name, t in tensors.items() if not name.startswith("blocks.")}
+    for at, of in enumerate(order):
+        for name in [name for name in tensors if name.startswith(f"blocks.{of}.")]:
+            copy = at > 0 and order[at - 1] == of
+            grown[name.replace(f"blocks.{of}.", f"blocks.{at}.")] = tensors[name] * (0 if copy and (".wo." in name or ".down." in name) else 1)
+    tensors.clear()
+    tensors.update(grown)
+    return new > 0
+
+
 def save(path, **what):
     torch.save(what, path + ".part")
     os.replace(path + ".part", path)
@@ -186,14 +201,18 @@ def main():
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
     others = [p for n, p in model.named_parameters() if p.ndim == 1 or "embed" in n]
     muon, adam = Muon(matrices), torch.optim.AdamW(others, lr=ADAM_RATE, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
-    step, seen, spent = 0, 0, 0.0
+    step, seen, spent, warm_from = 0, 0, 0.0, 0
     if os.path.exists(path):
         old = torch.load(path, weights_only=False)
-        model.load_state_dict(old["model"])
-        adam.load_state_dict(old["adam"])
-        for s, b in old["muon"].items():
-            muon.buffers[s].copy_(b)
         step, seen, spent = old["step"], old["seen"], old["spent"]
+        if grow(old["model"], SHAPE.n_layers):
+            warm_from = step
+            print(f"grown to {SHAPE.n_layers} layers", flush=True)
+        else:
+            adam.load_state_dict(old["adam"])
+            for s, b in old["muon"].items():
+                muon.buffers[s].copy_(b)
+        model.load_state_dict(old["model"])
         print(f"resumed at step {step}, {spent / 60:.1f} minutes", flush=True)
     stream = Stream(a.seed * 1000003 + step)
 
@@ -219,7 +238,7 @@ def main():
         if at >= 1:
             break
         _, n, count, size, drills = next(s for s in STAGES if at < s[0])
-        rate = min(1, (step + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM))) ** 1.5 * stream.rate
+        rate = min(1, (step - warm_from + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM))) ** 1.5 * stream.rate
         t = time.process_time()
         ids, kind, other, share = stream.batch(n, count, size, drills)
         making += time.process_time() - t

@@ -42,6 +42,9 @@ pub struct SttOptions {
     /// Steps by which the temperature rises while a result is unlikely or loops: 0, 0.2, 0.4 ... 1. With 0 there is one
     /// try. Without a value: 0 for models that are smaller than OpenAI's smallest, which only guess then, else 0.2.
     pub temperature_increment: Option<f32>,
+    /// Hypotheses that are followed at once, 1 to 8; with 1 the likeliest token is taken each time. More hear somewhat better
+    /// and take longer.
+    pub beam_size: u32,
     /// Above this probability of "no speech", a text that is also unlikely is dropped.
     pub no_speech_threshold: f32,
     /// Below this average log-probability a result is tried again at a higher temperature.
@@ -68,6 +71,7 @@ impl Default for SttOptions {
             language: None,
             audio_ctx_min: None,
             temperature_increment: None,
+            beam_size: 1,
             no_speech_threshold: 0.6,
             logprob_threshold: -1.0,
             logprob_floor: -1.5,
@@ -143,7 +147,10 @@ impl SpeechToText {
         let context = WhisperContext::new_with_params(path, WhisperContextParameters::default()).map_err(load)?;
         let state = context.create_state().map_err(load)?;
 
-        let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
+        let mut params = FullParams::new(match options.beam_size {
+            1 => SamplingStrategy::Greedy { best_of: 1 },
+            n => SamplingStrategy::BeamSearch { beam_size: n as i32, patience: -1.0 },
+        });
         let threads = match options.threads {
             0 if header.is_smaller_than_openai() => 1,
             0 => std::thread::available_parallelism().map_or(1, |n| (n.get() - 1).clamp(1, 4)),
@@ -364,6 +371,9 @@ impl SttOptions {
             && !(0.0..=1.0).contains(&increment)
         {
             return wrong("temperature_increment", increment.to_string(), "0 to 1");
+        }
+        if !(1..=8).contains(&self.beam_size) {
+            return wrong("beam_size", self.beam_size.to_string(), "1 to 8");
         }
         if !(0.0..=1.0).contains(&self.no_speech_threshold) {
             return wrong("no_speech_threshold", self.no_speech_threshold.to_string(), "0 to 1");

@@ -165,7 +165,7 @@ fn talk_nano_can_be_made_to_call_another_tool_than_it_would() {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/models/talk-nano.gguf"));
     let llm = Llm::open(&path, &LlmOptions::default()).unwrap();
     let messages = [
-        Message::new(Role::System, "You are Nearfield.\nHome:\nkitchen: light off"),
+        Message::new(Role::System, "You are Nearfield.\nHome:\nlights off: kitchen=off"),
         Message::new(Role::User, "Turn on the kitchen light."),
     ];
     let prompt = llm.template().unwrap().render(&messages, &[], true).unwrap();

@@ -58,9 +58,17 @@ fn talk_nano_says_what_its_recipe_says() {
 
 /// Home, questions about it and the system text, as the assistant composes them.
 fn messages(kitchen: &str, hall: &str, door: &str, temperature: f32, exchanges: &[(String, String)]) -> Vec<Message> {
+    let lights = if kitchen == hall {
+        format!("lights {kitchen}: kitchen={kitchen} and hall={kitchen}")
+    } else {
+        let (on, off) = if kitchen == "on" { ("kitchen", "hall") } else { ("hall", "kitchen") };
+        format!("lights on: {on}=on\nlights off: {off}=off")
+    };
+    let (kitchen, hall) = (format!("kitchen={temperature}"), "hall=19".to_owned());
+    let ranked = if temperature < 19.0 { [hall, kitchen] } else { [kitchen, hall] }.join(", ");
     let home = format!(
-        "kitchen: {temperature} °C, humidity 40 %, light {kitchen}\nhall: 19 °C, light {hall}\nfront door: {door}\n\
-         coffee machine: off\noutside: 4 °C, rain"
+        "{lights}\ndoors {door}: front door={door}\ndevices off: coffee machine=off\nno humidity: hall=none\n\
+         humidity %, highest first: kitchen=40\ntemperature °C, warmest first: {ranked}\noutside: 4 °C, rain"
     );
     let system =
         format!("You are Nearfield, a voice assistant at home. Answer in one or two short sentences.\nHome:\n{home}");

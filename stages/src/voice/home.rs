@@ -147,22 +147,41 @@ impl Home {
         Ok(Self { state: parse(text.as_bytes(), "text")?, path: None, seen: None })
     }
 
-    /// The home as it stands in the system message: one line for each room, door and device, then the outside, without
-    /// a final newline; empty when there is nothing to say.
+    /// The home as it stands in the system message, without a final newline; empty when there is nothing to say.
+    ///
+    /// It is grouped by what people ask for, so that also a small model reads off which lights are on and where it is warmest,
+    /// and has each thing's state behind its name, so that one thing is looked up as easily; what changes most often comes
+    /// last, so that a cache keeps what is before it. A room without a light or a reading that others have is named as such.
+    ///
+    /// ```text
+    /// lights on: hall=on
+    /// lights off: kitchen=off, bath=off and den=off
+    /// no light: attic=none
+    /// doors locked: front door=locked
+    /// devices on: heater=on
+    /// no humidity: attic=none
+    /// humidity %, highest first: hall=45, kitchen=40
+    /// temperature °C, warmest first: kitchen=21.5, hall=19, attic=-3.2
+    /// attic: window open
+    /// outside: 4 °C, rain
+    /// ```
     pub fn render(&self) -> String {
-        let mut lines: Vec<String> = Vec::new();
-        for (name, room) in self.part("rooms") {
-            let facts = room.as_object().map(room_facts).unwrap_or_default();
-            if !facts.is_empty() {
-                lines.push(format!("{}: {}", plain(name), facts.join(", ")));
+        let named = |key| self.part(key).map(|(name, value)| (plain(name), value)).collect::<Vec<_>>();
+        let rooms = named("rooms");
+        let mut lines = Vec::new();
+        by_state(&mut lines, "lights", &["on", "off"], &rooms, |room| &room["light"]);
+        lacking(&mut lines, "light", &rooms, |room| room["light"].is_string());
+        by_state(&mut lines, "doors", &DoorState::WORDS, &named("doors"), |door| door);
+        by_state(&mut lines, "devices", &["on", "off"], &named("devices"), |device| device);
+        ranked(&mut lines, ("humidity", "humidity_pct"), "humidity %, highest first", &rooms);
+        ranked(&mut lines, ("temperature", "temperature_c"), "temperature °C, warmest first", &rooms);
+        for (name, room) in &rooms {
+            let facts = room.as_object().map(|room| extras(room, &["temperature_c", "humidity_pct", "light"]));
+            if let Some(facts) = facts.filter(|facts| !facts.is_empty()) {
+                lines.push(format!("{name}: {}", facts.join(", ")));
             }
         }
-        for (name, state) in self.part("doors").chain(self.part("devices")) {
-            if let Some(state) = state.as_str() {
-                lines.push(format!("{}: {}", plain(name), plain(state)));
-            }
-        }
-        let outside: Vec<String> = outside_facts(self.state.get("outside"));
+        let outside = outside_facts(self.state.get("outside"));
         if !outside.is_empty() {
             lines.push(format!("outside: {}", outside.join(", ")));
         }
@@ -406,33 +425,70 @@ fn parse(bytes: &[u8], place: &str) -> Result<Map<String, Value>, HomeError> {
     Ok(state)
 }
 
-fn room_facts(room: &Map<String, Value>) -> Vec<String> {
-    let mut facts = climate(room);
-    if let Some(light) = room.get("light").and_then(Value::as_str) {
-        facts.push(format!("light {light}"));
+/// Adds a line for each state that something is in: `doors open: gate=open and hatch=open`.
+fn by_state(
+    lines: &mut Vec<String>,
+    what: &str,
+    words: &[&str],
+    things: &[(String, &Value)],
+    state: impl Fn(&Value) -> &Value,
+) {
+    for word in words {
+        let within = things.iter().filter(|(_, thing)| state(thing).as_str() == Some(word));
+        let named: Vec<String> = within.map(|(name, _)| format!("{name}={word}")).collect();
+        if !named.is_empty() {
+            lines.push(format!("{what} {word}: {}", joined(&named)));
+        }
     }
-    facts.extend(extras(room, &["temperature_c", "humidity_pct", "light"]));
-    facts
+}
+
+/// Adds a line with the rooms that do not have what others have.
+fn lacking(lines: &mut Vec<String>, what: &str, rooms: &[(String, &Value)], has: impl Fn(&Value) -> bool) {
+    let without: Vec<String> =
+        rooms.iter().filter(|(_, room)| !has(room)).map(|(name, _)| format!("{name}=none")).collect();
+    if !without.is_empty() && without.len() < rooms.len() {
+        lines.push(format!("no {what}: {}", joined(&without)));
+    }
+}
+
+/// `a, b and c`, as it is said.
+fn joined(items: &[String]) -> String {
+    match items {
+        [most @ .., before, last] => [most, &[format!("{before} and {last}")]].concat().join(", "),
+        _ => items.concat(),
+    }
+}
+
+/// Adds a line with the readings of the rooms, the highest first and equal ones in the file's order.
+fn ranked(lines: &mut Vec<String>, (what, key): (&str, &str), title: &str, rooms: &[(String, &Value)]) {
+    lacking(lines, what, rooms, |room| room[key].is_number());
+    let mut readings: Vec<(f64, String)> = rooms
+        .iter()
+        .filter_map(|(name, room)| match &room[key] {
+            Value::Number(number) => Some((number.as_f64()?, format!("{name}={}", shortest(number)))),
+            _ => None,
+        })
+        .collect();
+    readings.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    if !readings.is_empty() {
+        let shown: Vec<String> = readings.into_iter().map(|(_, shown)| shown).collect();
+        lines.push(format!("{title}: {}", shown.join(", ")));
+    }
 }
 
 fn outside_facts(outside: Option<&Value>) -> Vec<String> {
     let Some(outside) = outside.and_then(Value::as_object) else { return Vec::new() };
-    let mut facts = climate(outside);
+    let mut facts = Vec::new();
+    if let Some(Value::Number(celsius)) = outside.get("temperature_c") {
+        facts.push(format!("{} °C", shortest(celsius)));
+    }
+    if let Some(Value::Number(percent)) = outside.get("humidity_pct") {
+        facts.push(format!("humidity {} %", shortest(percent)));
+    }
     if let Some(weather) = outside.get("weather").and_then(Value::as_str).map(plain).filter(|it| !it.is_empty()) {
         facts.push(weather);
     }
     facts.extend(extras(outside, &["temperature_c", "humidity_pct", "weather"]));
-    facts
-}
-
-fn climate(of: &Map<String, Value>) -> Vec<String> {
-    let mut facts = Vec::new();
-    if let Some(Value::Number(celsius)) = of.get("temperature_c") {
-        facts.push(format!("{} °C", shortest(celsius)));
-    }
-    if let Some(Value::Number(percent)) = of.get("humidity_pct") {
-        facts.push(format!("humidity {} %", shortest(percent)));
-    }
     facts
 }
 
@@ -561,12 +617,28 @@ mod tests {
     }
 
     #[test]
-    fn a_home_is_rendered_in_the_order_rooms_doors_devices_outside() {
+    fn a_home_is_rendered_by_state_and_by_reading() {
         let home = Home::from_json(HOME).unwrap();
         assert_eq!(
             home.render(),
-            "kitchen: 21.5 °C, humidity 40 %, light off\nhall: light on\nattic: -3.2 °C\nfront door: locked\n\
-             coffee machine: off\noutside: 4 °C, rain"
+            "lights on: hall=on\nlights off: kitchen=off\nno light: cellar=none and attic=none\n\
+             doors locked: front door=locked\ndevices off: coffee machine=off\n\
+             no humidity: hall=none, cellar=none and attic=none\nhumidity %, highest first: kitchen=40\n\
+             no temperature: hall=none and cellar=none\ntemperature °C, warmest first: kitchen=21.5, attic=-3.2\n\
+             outside: 4 °C, rain"
+        );
+    }
+
+    #[test]
+    fn states_have_an_order_of_their_own_and_equal_readings_keep_the_files() {
+        let home = Home::from_json(
+            r#"{"rooms": {"a": {"temperature_c": 20}, "b": {"temperature_c": 21.0}, "c": {"temperature_c": 20.0}, "d": {"temperature_c": 21}},
+                "doors": {"w": "open", "x": "locked", "y": "open", "z": null}, "devices": {"fan": "off", "tv": "on"}}"#,
+        );
+        assert_eq!(
+            home.unwrap().render(),
+            "doors locked: x=locked\ndoors open: w=open and y=open\ndevices on: tv=on\ndevices off: fan=off\n\
+             temperature °C, warmest first: b=21, d=21, a=20, c=20"
         );
     }
 
@@ -582,7 +654,7 @@ mod tests {
         let home = Home::from_json(
             r#"{"rooms": {"den": {"co2_ppm": 600.0, "light": "on", "window": "open", "x": null, "log": [1]}}}"#,
         );
-        assert_eq!(home.unwrap().render(), "den: light on, co2_ppm 600, window open");
+        assert_eq!(home.unwrap().render(), "lights on: den=on\nden: co2_ppm 600, window open");
     }
 
     #[test]
@@ -598,7 +670,7 @@ mod tests {
     #[test]
     fn a_name_with_line_breaks_cannot_forge_a_line_of_the_prompt() {
         let home = Home::from_json(r#"{"devices": {"a\nfront door": "on"}, "outside": {"weather": "x\ny"}}"#).unwrap();
-        assert_eq!(home.render(), "a front door: on\noutside: x y");
+        assert_eq!(home.render(), "devices on: a front door=on\noutside: x y");
     }
 
     #[test]
@@ -647,7 +719,11 @@ mod tests {
         assert_eq!(home.set_door("the Front", DoorState::Open).unwrap().what, "front door");
         assert_eq!(home.set_device("Coffee Machine", true).unwrap().what, "coffee machine");
         let shown = home.render();
-        assert!(shown.contains("light on\nhall") && shown.contains("front door: open\ncoffee machine: on"), "{shown}");
+        assert!(
+            shown.starts_with("lights on: kitchen=on and hall=on\n")
+                && shown.contains("doors open: front door=open\ndevices on: coffee machine=on"),
+            "{shown}"
+        );
     }
 
     #[test]
@@ -655,7 +731,7 @@ mod tests {
         for name in ["all", "ALL", "all the lights", "everything", "every light", "the lights", "all lights"] {
             let mut home = Home::from_json(HOME).unwrap();
             assert_eq!(home.set_light(name, true).unwrap(), Change { what: "lights".into(), state: "on" }, "{name}");
-            assert_eq!(home.render().matches("light on").count(), 2);
+            assert_eq!(home.render().lines().next(), Some("lights on: kitchen=on and hall=on"));
         }
         let mut home = Home::from_json(HOME).unwrap();
         assert_eq!(home.set_door("all", DoorState::Unlocked).unwrap().what, "doors");
@@ -706,7 +782,11 @@ mod tests {
         let mut home = Home::load(&path).unwrap();
         fs::write(&path, HOME.replace("21.5", "23.5")).unwrap(); // same length, perhaps the same clock tick
         home.set_light("kitchen", true).unwrap();
-        assert!(home.render().starts_with("kitchen: 23.5 °C, humidity 40 %, light on"), "{}", home.render());
+        assert!(
+            home.render().contains("lights on: kitchen=on and hall=on") && home.render().contains("kitchen=23.5"),
+            "{}",
+            home.render()
+        );
         assert!(fs::read_to_string(&path).unwrap().contains("23.5"));
     }
 
@@ -730,7 +810,7 @@ mod tests {
         fs::write(&path, &HOME[..40]).unwrap();
         assert!(matches!(home.reload_if_changed(), Err(HomeError::Json { .. })));
         assert!(!home.reload_if_changed().unwrap());
-        assert!(home.render().starts_with("kitchen: 21.5"));
+        assert!(home.render().contains("kitchen=21.5"));
         assert!(home.set_light("hall", false).is_err(), "a file being written is not overwritten");
         assert_eq!(fs::read_to_string(&path).unwrap(), &HOME[..40]);
         fs::remove_file(&path).unwrap();
