@@ -84,7 +84,7 @@ fn spoken_questions_are_heard_and_answered_aloud_in_order() {
     let wav = hound::WavReader::open(&answer).unwrap();
     let seconds = f64::from(wav.duration()) / f64::from(wav.spec().sample_rate);
     let spoken: f64 = turns.iter().map(|t| t["audio_ms"].as_f64().unwrap() / 1000.0).sum();
-    let gaps = 0.3 * turns.len() as f64;
+    let gaps = 0.7 * turns.len() as f64;
     assert!(
         (seconds - spoken - gaps).abs() < 0.1,
         "{seconds} s in the file, {spoken} s of speech and {gaps} s of gaps"

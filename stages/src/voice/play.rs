@@ -23,8 +23,8 @@ const DEVICE_BUFFER: Duration = Duration::from_millis(300);
 const POLL: Duration = Duration::from_millis(5);
 /// A loudspeaker that takes nothing for this long is gone.
 const DEVICE_STALL: Duration = Duration::from_secs(5);
-/// Silence between two replies in a file.
-const GAP: Duration = Duration::from_millis(300);
+/// Silence between two replies in a file: `nearfield transcribe` takes half a second for the end of one.
+const GAP: Duration = Duration::from_millis(700);
 
 /// Where the reply goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use nearfield_models::vision::{MAX_PIXELS, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -48,6 +49,8 @@ struct Running {
     child: Child,
     frames: ChildStdout,
     last_words: Arc<Mutex<VecDeque<String>>>,
+    /// Nothing ever comes; it ends when all words have been read.
+    all_read: Receiver<()>,
     held: Vec<u8>,
 }
 
@@ -128,8 +131,10 @@ impl PictureSource for Ffmpeg {
         let words = child.stderr.take().context("ffmpeg has no error output")?;
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let held = last_words.clone();
+        let (reading, all_read) = bounded(0);
         // It ends with ffmpeg, whose pipe would fill up if nobody read it.
         std::thread::Builder::new().name("ffmpeg-words".to_owned()).spawn(move || {
+            let _reading: Sender<()> = reading;
             let mut reader = BufReader::new(words);
             loop {
                 let mut line = Vec::new();
@@ -149,7 +154,7 @@ impl PictureSource for Ffmpeg {
                 }
             }
         })?;
-        self.child = Some(Running { child, frames, last_words, held: Vec::new() });
+        self.child = Some(Running { child, frames, last_words, all_read, held: Vec::new() });
         Ok(())
     }
 
@@ -162,8 +167,8 @@ impl PictureSource for Ffmpeg {
             Ok(None) if super::is_stopped(stop) => return Ok(None),
             Ok(None) => {
                 let status = running.child.wait().context("ffmpeg can't be waited for")?;
-                // Its last words may still be on their way through the pipe.
-                std::thread::sleep(Duration::from_millis(20));
+                // Its last words may still be on their way through the pipe, which a child of its own could hold open.
+                let _ = running.all_read.recv_timeout(Duration::from_secs(1));
                 let words = running.last_words.lock().map(|w| Vec::from(w.clone()).join("; ")).unwrap_or_default();
                 self.child = None;
                 if status.success() && is_file && self.given > 0 {
