@@ -13,5 +13,6 @@ pub mod telemetry;
 pub mod tts;
 pub mod vad;
 pub mod vision;
+pub mod wording;
 
 pub use flow::Flow;

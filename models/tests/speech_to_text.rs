@@ -237,31 +237,38 @@ fn the_same_sound_gives_the_same_text_whatever_came_before() {
     assert_eq!(model.transcribe(&short, &mut go_on).unwrap(), first);
 }
 
+/// What is heard, and how often the caller was asked whether to go on.
+fn counting(model: &mut SpeechToText, sound: &[f32]) -> (Transcription, usize) {
+    let mut asked = 0;
+    let heard = model.transcribe(sound, &mut || {
+        asked += 1;
+        Flow::Continue
+    });
+    (heard.unwrap(), asked)
+}
+
+/// What is heard where the caller says stop after so many questions.
+fn stopped_after(model: &mut SpeechToText, sound: &[f32], mut left: usize) -> Transcription {
+    let heard = model.transcribe(sound, &mut || {
+        if left == 0 {
+            return Flow::Stop;
+        }
+        left -= 1;
+        Flow::Continue
+    });
+    heard.unwrap()
+}
+
 #[test]
 fn a_stop_ends_it_between_two_tokens() {
     let (_folder, mut model) = tiny();
     let sound = babble(5.0);
-    let mut asked = 0;
-    let whole = model
-        .transcribe(&sound, &mut || {
-            asked += 1;
-            Flow::Continue
-        })
-        .unwrap();
+    let (whole, asked) = counting(&mut model, &sound);
     assert!(!whole.stopped);
     // Before the piece, after the encoder, after each token.
     assert!(asked > 3, "asked {asked} times");
     for limit in [0, 1, asked / 2] {
-        let mut left = limit;
-        let stopped = model
-            .transcribe(&sound, &mut || {
-                if left == 0 {
-                    return Flow::Stop;
-                }
-                left -= 1;
-                Flow::Continue
-            })
-            .unwrap();
+        let stopped = stopped_after(&mut model, &sound, limit);
         assert!(stopped.stopped, "after {limit}");
     }
     // And the model works on.
@@ -311,20 +318,9 @@ fn several_hypotheses_at_once_hear_a_clear_question_and_can_be_stopped() {
     let Some(mut model) = hear_nano_with(&SttOptions { beam_size: 4, ..SttOptions::default() }) else { return };
     let speech = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/speech");
     let sound = read_clip(&speech.join("1-temperature.wav")).unwrap().samples;
-    let mut asked = 0;
-    let heard = model
-        .transcribe(&sound, &mut || {
-            asked += 1;
-            Flow::Continue
-        })
-        .unwrap();
+    let (heard, asked) = counting(&mut model, &sound);
     assert!(heard.text.ends_with("in the kitchen?"), "{heard:?}");
-    let mut left = asked / 2;
-    let stopped = model.transcribe(&sound, &mut || {
-        left -= 1;
-        if left == 0 { Flow::Stop } else { Flow::Continue }
-    });
-    assert!(stopped.unwrap().stopped);
+    assert!(stopped_after(&mut model, &sound, asked / 2).stopped);
     assert_eq!(model.transcribe(&sound, &mut go_on).unwrap(), heard);
 }
 

@@ -72,7 +72,7 @@ SHARDS = {
     "flite-awb-4": ("flite", "awb", 4000, 45),
 }
 WIDE = set(list(SHARDS)[list(SHARDS).index("flite-slt-3"):])
-SHIFTED = {"flite-slt-4", "flite-awb-4"}
+SHIFTED = {"flite-slt-4": (-1.1, 0.3), "flite-awb-4": (-0.6, 0.6)}  # octaves from the voice's own pitch
 
 
 # ---------------------------------------------------------------- the synthesizers
@@ -130,13 +130,11 @@ def read_wave(path):
     return wave.astype(np.float32)
 
 
-def say_flite(words, voice, stretch, pitch):
-    """pitch: a factor, which slt and awb know, or, for kal16, the mean in Hz; 0: the voice's own."""
+def say_flite(words, voice, stretch, *settings):
+    """settings: further features of flite's, as `f0_shift=0.8` (slt, awb) or `int_f0_target_mean=105` (kal16, in Hz)."""
     path = tempfile.mktemp(suffix=".wav")
-    command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}"]
-    if pitch:
-        command += ["--setf", f"{'int_f0_target_mean' if pitch > 10 else 'f0_shift'}={pitch}"]
-    subprocess.run(command + ["-t", words, "-o", path], check=True, capture_output=True)
+    features = [word for setting in (f"duration_stretch={stretch}", *settings) for word in ("--setf", setting)]
+    subprocess.run(["flite", "-voice", voice, *features, "-t", words, "-o", path], check=True, capture_output=True)
     wave = read_wave(path)
     os.unlink(path)
     return wave
@@ -193,13 +191,12 @@ def waves_of(shard, synthesizer, voice, sentences, r, espeak):
         for _, s in batch:
             words = text.spoken(s, r)
             if synthesizer == "flite":
+                pitch = []
                 if voice == "kal16":
-                    pitch = r.choice([90, 105, 120, 140])
+                    pitch = [f"int_f0_target_mean={r.choice([90, 105, 120, 140])}"]
                 elif shard in SHIFTED:
-                    pitch = round(2 ** r.uniform(*{"slt": (-1.1, 0.3), "awb": (-0.6, 0.6)}[voice]), 2)
-                else:
-                    pitch = 0
-                yield "flite/" + voice, words, say_flite(words, voice, round(r.uniform(0.8, 1.25), 2), pitch)
+                    pitch = [f"f0_shift={round(2 ** r.uniform(*SHIFTED[shard]), 2)}"]
+                yield "flite/" + voice, words, say_flite(words, voice, round(r.uniform(0.8, 1.25), 2), *pitch)
                 continue
             if voice == "default":
                 name, speed, pitch = "en-us", r.choice([175, 175, 175, r.randint(140, 200)]), r.choice([50, 50, r.randint(30, 70)])
@@ -368,7 +365,7 @@ def heldout_wave(row):
         wave = read_wave(path)
         os.unlink(path)
     elif row["synthesizer"] == "flite":
-        wave = say_flite(row["say"], row["voice"], row["stretch"], 0)
+        wave = say_flite(row["say"], row["voice"], row["stretch"])
     else:
         wave = say_festival([(row["say"], row["voice"], row["stretch"])])[0]
     lead, tail = (np.zeros(int(row[k] * 16), np.float32) for k in ("lead_ms", "tail_ms"))

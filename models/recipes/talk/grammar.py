@@ -450,19 +450,26 @@ def expansions(text):
     return set().union(*(expansions(text[:start] + one + text[end + 1 :]) for one in text[start + 1 : end].split("|")))
 
 
+def widen(lists, more):
+    """Adds phrasings to those for training, but none that a held-out one could be read as."""
+    held = set().union(*(expansions(t.partition("#")[0]) for t in lists[1]))
+    lists[0].extend(t for t in more if not expansions(t.partition("#")[0]) & held)
+
+
+def framed(frames, clauses):
+    return [f.replace("{C}", c) for f in frames for c in clauses.split("|")]
+
+
 for _kind, (_frames, _clauses) in CLAUSES.items():
-    _held = set().union(*(expansions(t.partition("#")[0]) for t in TEMPLATES[_kind][1]))
-    TEMPLATES[_kind][0].extend(t for f in _frames for c in _clauses.split("|") if (t := f.replace("{C}", c)).lower() not in _held)
+    widen(TEMPLATES[_kind], framed(_frames, _clauses))
 for _kind, _text in MORE.items():
-    _held = set().union(*(expansions(t.partition("#")[0]) for t in TEMPLATES[_kind][1]))
-    TEMPLATES[_kind][0].extend(t for t in _split(_text)[0] if not expansions(t.partition("#")[0]) & _held)
+    widen(TEMPLATES[_kind], _split(_text)[0])
 SOCIAL = [(k, _split(v), r) for k, v, r in SOCIAL]
 DECLINE, CANT = _split(DECLINE), _split(CANT)
-for _lists, _texts, _frames, _clauses in ((DECLINE, MORE_DECLINE, FRAMES_WH, CLAUSES_KNOW), (CANT, MORE_CANT, FRAMES_DO, CLAUSES_CANT),
-                                          *((lists, MORE_SOCIAL[kind], (), "") for kind, lists, _ in SOCIAL)):
-    _held = set().union(*(expansions(t) for t in _lists[1]))
-    _texts = _texts.replace("\n", "|").split("|") + [f.replace("{C}", c) for f in _frames for c in _clauses.split("|")]
-    _lists[0].extend(t for t in _texts if t.lower() not in _held)
+for _kind, _lists, _ in SOCIAL:
+    widen(_lists, _split(MORE_SOCIAL[_kind])[0])
+widen(DECLINE, _split(MORE_DECLINE)[0] + framed(FRAMES_WH, CLAUSES_KNOW))
+widen(CANT, _split(MORE_CANT)[0] + framed(FRAMES_DO, CLAUSES_CANT))
 
 
 def alternatives(rng, text):

@@ -3,6 +3,7 @@
 //! when a model's own can't be believed.
 
 use super::sight::{Label, Object, Sight};
+use crate::wording::joined;
 
 /// The vocabulary of the seventeen slots: light, then count, colour, object and place of up to four groups.
 pub const PICTURE_WORDS: [&str; 53] = [
@@ -99,11 +100,7 @@ pub fn plain_sentence(words: &[String], objects: &[Object], labels: &[Label]) ->
     } else if let Some(label) = labels.first() {
         parts.push(counted(1, "plain", &label.label));
     }
-    let mut text = match parts.as_slice() {
-        [] => "nothing to see".to_owned(),
-        [one] => one.clone(),
-        [head @ .., last] => format!("{} and {last}", head.join(", ")),
-    };
+    let mut text = if parts.is_empty() { "nothing to see".to_owned() } else { joined(&parts) };
     if night {
         text.push_str(", at night");
     }

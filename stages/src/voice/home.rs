@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nearfield_models::wording::joined;
 use serde_json::{Map, Value};
 
 /// The largest state file that is read, in bytes. A home of a thousand rooms needs less than a tenth of this.
@@ -448,14 +449,6 @@ fn lacking(lines: &mut Vec<String>, what: &str, rooms: &[(String, &Value)], has:
         rooms.iter().filter(|(_, room)| !has(room)).map(|(name, _)| format!("{name}=none")).collect();
     if !without.is_empty() && without.len() < rooms.len() {
         lines.push(format!("no {what}: {}", joined(&without)));
-    }
-}
-
-/// `a, b and c`, as it is said.
-fn joined(items: &[String]) -> String {
-    match items {
-        [most @ .., before, last] => [most, &[format!("{before} and {last}")]].concat().join(", "),
-        _ => items.concat(),
     }
 }
 
