@@ -7,6 +7,7 @@
 pub mod audio;
 pub mod flow;
 pub mod llm;
+pub mod memory;
 pub mod onnx;
 pub mod stt;
 pub mod telemetry;

@@ -1,13 +1,11 @@
 //! Memory of the language model. One test in a file of its own, because it measures the whole process.
 
-mod memory;
-
 use std::io::Write;
 use std::path::Path;
 
-use memory::status;
 use nearfield_models::Flow;
 use nearfield_models::llm::{Llm, LlmOptions, Session, SessionOptions, TokenId};
+use nearfield_models::memory::of_process;
 
 const D: u64 = 512;
 const FFN: u64 = 2048;
@@ -100,7 +98,7 @@ fn resident_memory_is_file_and_cache_and_little_more_for_every_fast_type() {
         ("F16", 1, 1, 2),
     ];
     // Once for all: what the allocator keeps of an earlier model counts against the next one.
-    let before = status("VmRSS:") * 1024;
+    let before = of_process("VmRSS").unwrap();
     for (name, kind, block_weights, block_bytes) in kinds {
         let path = folder.path().join(format!("{name}.gguf"));
         write(&path, kind, block_weights, block_bytes);
@@ -117,8 +115,8 @@ fn resident_memory_is_file_and_cache_and_little_more_for_every_fast_type() {
         for token in 0..VOCAB as u32 {
             llm.embedding(TokenId(token)).unwrap();
         }
-        let resident = (status("VmRSS:") * 1024).saturating_sub(before);
-        let needed = llm.info().file_bytes + session.cache_bytes() as u64;
+        let resident = of_process("VmRSS").unwrap().saturating_sub(before);
+        let needed = llm.info().file_bytes as usize + session.cache_bytes();
         let ratio = resident as f64 / needed as f64;
         eprintln!("{name}: {resident} bytes resident for {needed} of file and cache: {ratio:.3}");
         assert!(ratio <= 1.15, "{name}: {resident} bytes resident for {needed} of file and cache: {ratio:.3}");

@@ -1,13 +1,16 @@
 //! Memory over time. One test in a file of its own, because it measures the whole process.
 
-mod memory;
 mod speech_models;
 
-use memory::status;
 use nearfield_models::flow::Flow;
+use nearfield_models::memory::{of_process, threads};
 use nearfield_models::stt::{SpeechToText, SttOptions};
 use speech_models::{TINY, babble, model, write};
 use std::time::{Duration, Instant};
+
+fn resident_kib() -> usize {
+    of_process("VmRSS").unwrap() / 1024
+}
 
 #[test]
 fn ten_minutes_and_two_hundred_utterances_leave_memory_and_threads_flat() {
@@ -26,20 +29,20 @@ fn ten_minutes_and_two_hundred_utterances_leave_memory_and_threads_flat() {
 
     let long = babble(600.0);
     transcribe(&long[..16_000 * 60]);
-    let before = status("VmRSS:");
+    let before = resident_kib();
     let started = Instant::now();
     let heard = transcribe(&long);
-    let grown = status("VmRSS:").saturating_sub(before);
+    let grown = resident_kib().saturating_sub(before);
     eprintln!("ten minutes: {:?}, {grown} KiB more, {} pieces", started.elapsed(), heard.segments.len());
     assert_eq!(heard.audio, Duration::from_secs(600));
     assert!(grown < 8 * 1024, "{grown} KiB more after ten minutes of sound");
 
     let short = babble(2.0);
     (0..10).for_each(|_| drop(transcribe(&short)));
-    let (before, threads) = (status("VmRSS:"), status("Threads:"));
+    let (before, threads_before) = (resident_kib(), threads());
     (0..200).for_each(|_| drop(transcribe(&short)));
-    let grown = status("VmRSS:").saturating_sub(before);
+    let grown = resident_kib().saturating_sub(before);
     eprintln!("200 utterances: {grown} KiB more");
     assert!(grown < 1024, "{grown} KiB more after 200 utterances");
-    assert_eq!(status("Threads:"), threads);
+    assert_eq!(threads(), threads_before);
 }

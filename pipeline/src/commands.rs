@@ -1,7 +1,6 @@
 //! The commands: each reads what it needs, runs, and prints. What a command computes stands elsewhere.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -20,7 +19,7 @@ use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use serde_json::json;
 
-use crate::cli::{BenchWhat, ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, VoiceArgs};
+use crate::cli::{BenchWhat, ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, Usage, VoiceArgs};
 use crate::config::{ConfigError, VoiceConfig};
 use crate::models_command::{self, PullSettings};
 use crate::recordings::{read_speech, recordings};
@@ -42,11 +41,6 @@ pub enum Outcome {
     /// Exit status 2: what the user wrote, here or in the configuration, can't be meant.
     Wrong(anyhow::Error),
 }
-
-/// What the user wrote on the command line can't be meant.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Usage(pub String);
 
 /// Runs a command.
 pub fn run(cli: Cli) -> Outcome {
@@ -163,7 +157,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         })
     };
     let outlet = outlet(&args.output, &config.play.device)?;
-    let mut trace = args.trace.as_deref().map(open_trace).transpose()?;
+    let mut trace = args.trace.as_deref().map(TraceWriter::create).transpose()?;
     let registry = Registry::open()?;
     let assistant = Assistant::load(&config, &registry, matches!(questions, Questions::Spoken(_)))?;
     if matches!(questions, Questions::Spoken(Source::Microphone(_))) && !args.json {
@@ -192,11 +186,6 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         Some(error) => bail!("a turn failed: {error}"),
         None => Ok(()),
     }
-}
-
-pub(crate) fn open_trace(path: &Path) -> anyhow::Result<TraceWriter<BufWriter<File>>> {
-    let file = File::create(path).with_context(|| format!("the trace {} can't be written", path.display()))?;
-    Ok(TraceWriter::begin(BufWriter::new(file))?)
 }
 
 fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {

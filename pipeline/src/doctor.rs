@@ -77,12 +77,8 @@ fn processor() -> Check {
 }
 
 fn memory() -> Check {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let mb = |key: &str| {
-        let line = text.lines().find_map(|l| l.strip_prefix(key))?;
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().ok().map(|kib| kib * 1024 / 1_000_000)
-    };
-    match (mb("MemAvailable:"), mb("MemTotal:")) {
+    let mb = |key| nearfield_models::memory::of_system(key).map(|bytes| bytes / 1_000_000);
+    match (mb("MemAvailable"), mb("MemTotal")) {
         (Some(available), Some(total)) => {
             let status = if available < 200 { Health::Warning } else { Health::Ok };
             Check { name: "memory", status, detail: format!("{available} MB of {total} MB are free") }

@@ -1,9 +1,12 @@
 //! What one turn came to: the words, the tools, the tokens, and where the time went; as a table, as JSON, as a trace.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use nearfield_models::stt::Suppression;
 use nearfield_stages::messages::Played;
 use nearfield_stages::probe::{Ledger, StageTimes};
@@ -146,16 +149,12 @@ impl TurnReport {
         }
         if let Some(first) = self.first_audio() {
             let mark = if self.over_budget() { "OVER" } else { "within" };
-            let tokens = &self.replied.tokens;
             writeln!(
                 out,
-                "  first audio {:.0} ms after the end of speech ({mark} the budget of {} ms); tokens: {} reused, {} \
-                 prefilled, {} generated",
+                "  first audio {:.0} ms after the end of speech ({mark} the budget of {} ms); tokens: {}",
                 ms(first),
                 self.budget.as_millis(),
-                tokens.reused,
-                tokens.prefilled,
-                tokens.generated
+                self.replied.tokens
             )?;
         }
         if !self.stages.is_empty() {
@@ -267,6 +266,17 @@ pub struct TraceWriter<W: Write> {
     start: Instant,
     rows: Vec<&'static str>,
     first: bool,
+}
+
+impl TraceWriter<BufWriter<File>> {
+    /// Begins a trace in a file.
+    ///
+    /// # Errors
+    /// If the file can't be written; it is named.
+    pub fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path).with_context(|| format!("the trace {} can't be written", path.display()))?;
+        Ok(Self::begin(BufWriter::new(file))?)
+    }
 }
 
 impl<W: Write> TraceWriter<W> {

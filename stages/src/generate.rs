@@ -81,6 +81,8 @@ pub enum Event {
         finish: Finish,
         /// How many tokens were generated.
         generated: usize,
+        /// How many of these had been guessed from the prompt and cost no pass of their own.
+        looked_up: usize,
     },
     /// The end, for a bad reason.
     Failed(LlmError),
@@ -309,8 +311,8 @@ impl Scheduler {
         self.jobs.retain(|running| {
             let wanted = (running.job.wanted)();
             if !wanted {
-                let generated = running.writing.as_ref().map_or(0, |(generation, _)| generation.tokens());
-                over(&running.events, Event::Done { finish: Finish::Stopped, generated });
+                let generation = running.writing.as_ref().map(|(generation, _)| generation);
+                over(&running.events, done(Finish::Stopped, generation));
             }
             wanted
         });
@@ -352,13 +354,12 @@ impl Scheduler {
         }
     }
 
-    /// One stretch of prefill or one token; answers whether the job is over. A job whose owner has gone is over too.
+    /// One stretch of prefill, or one token with those that were guessed behind it; answers whether the job is over. A job whose owner has gone is over too.
     fn step(&mut self, i: usize) -> bool {
         let Self { llm, sessions, jobs, inbox, .. } = self;
         let Running { job, extras, events, prefill, writing, .. } = &mut jobs[i];
         let seat = sessions.get_mut(&job.session).expect("a job names a session that was opened");
         let wanted = || (job.wanted)();
-        let stopped = |generated| Event::Done { finish: Finish::Stopped, generated };
         let Some((generation, sampler)) = writing else {
             let mut go_on = || if inbox.is_empty() && wanted() { Flow::Continue } else { Flow::Stop };
             let step = match seat.prompt(&job.prompt, &extras.rows, &mut go_on) {
@@ -368,7 +369,7 @@ impl Scheduler {
             let total = prefill.get_or_insert(Prefill { reused: step.reused, moved: step.moved, ..Prefill::default() });
             total.prefilled += step.prefilled;
             if !wanted() {
-                return over(events, stopped(0));
+                return over(events, done(Finish::Stopped, None));
             }
             if step.stopped {
                 return false; // Suspended for a newcomer.
@@ -378,7 +379,7 @@ impl Scheduler {
                 let of = |token: &TokenId| logits.get(token.0 as usize).copied().unwrap_or(f32::NEG_INFINITY);
                 let _ = events.send(Event::Prefilled(*total));
                 let _ = events.send(Event::Logits(extras.choices.iter().map(of).collect()));
-                return over(events, Event::Done { finish: Finish::EndOfText, generated: 0 });
+                return over(events, done(Finish::EndOfText, None));
             }
             return match Generation::new(llm, &job.options) {
                 Ok(generation) => {
@@ -389,7 +390,7 @@ impl Scheduler {
             };
         };
         if !wanted() {
-            return over(events, stopped(generation.tokens()));
+            return over(events, done(Finish::Stopped, Some(generation)));
         }
         let mut sink = |text: &str| match events.send(Event::Text(text.to_owned())) {
             Ok(()) => Flow::Continue,
@@ -397,7 +398,7 @@ impl Scheduler {
         };
         match generation.advance(&mut seat.session, sampler, &mut sink) {
             Ok(None) => false,
-            Ok(Some(finish)) => over(events, Event::Done { finish, generated: generation.tokens() }),
+            Ok(Some(finish)) => over(events, done(finish, Some(generation))),
             Err(error) => over(events, Event::Failed(error)),
         }
     }
@@ -412,6 +413,12 @@ impl Scheduler {
             Err(error) => tracing::debug!(%error, "the prompt could not be kept warm"),
         }
     }
+}
+
+/// The end of a job that may not have begun to write.
+fn done(finish: Finish, generation: Option<&Generation>) -> Event {
+    let (generated, looked_up) = generation.map_or((0, 0), |generation| (generation.tokens(), generation.looked_up()));
+    Event::Done { finish, generated, looked_up }
 }
 
 /// Tokens and rows that go through the model between two looks at what else is to do.

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use nearfield_models::audio::SampleRate;
+use nearfield_models::llm::Prefill;
 use nearfield_models::stt::Suppression;
 use nearfield_models::telemetry::parse::Rejected;
 use nearfield_models::telemetry::table::Table;
 use nearfield_models::telemetry::windows::ClosedWindow;
 use nearfield_models::telemetry::{Reading, SensorTraits};
 use nearfield_models::vision::{Movement, Picture, Sight, Verdict};
+use serde::Serialize;
 
 use crate::caption::alerts::Alert;
-use crate::report::word::Worded;
 use crate::turn::Turn;
-use crate::voice::converse::Tokens;
 
 /// A message on its way: which turn it belongs to and when it was made.
 #[derive(Clone, Debug)]
@@ -121,6 +121,48 @@ pub struct Played {
     pub audio: Duration,
 }
 
+/// What became of the tokens of a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// Prompt tokens that the cache already held.
+    pub reused: usize,
+    /// How many of these stood elsewhere in the cache and were moved.
+    pub moved: usize,
+    /// Prompt tokens that had to be computed.
+    pub prefilled: usize,
+    /// Tokens that the model wrote.
+    pub generated: usize,
+    /// How many of these had been guessed from the prompt and cost no pass of their own.
+    pub looked_up: usize,
+}
+
+impl From<Prefill> for Tokens {
+    fn from(prefill: Prefill) -> Self {
+        let Prefill { reused, moved, prefilled, .. } = prefill;
+        Self { reused, moved, prefilled, ..Self::default() }
+    }
+}
+
+impl std::ops::AddAssign for Tokens {
+    fn add_assign(&mut self, more: Self) {
+        self.reused += more.reused;
+        self.moved += more.moved;
+        self.prefilled += more.prefilled;
+        self.generated += more.generated;
+        self.looked_up += more.looked_up;
+    }
+}
+
+impl std::fmt::Display for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} reused, {} prefilled, {} generated", self.reused, self.prefilled, self.generated)?;
+        match self.looked_up {
+            0 => Ok(()),
+            n => write!(f, " ({n} looked up)"),
+        }
+    }
+}
+
 /// A picture as it comes from its source, not yet unpacked. The turn of its envelope is its number.
 #[derive(Clone, Debug)]
 pub struct Shot {
@@ -182,7 +224,7 @@ pub struct Seen {
 }
 
 /// Who wrote a caption.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Author {
     /// The language model, just now.
@@ -269,13 +311,51 @@ pub struct WindowSummary {
     pub closed: Instant,
 }
 
+/// Who wrote a sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The model, at once.
+    Written,
+    /// The model, at the second try, which can only be a true form of the fact.
+    Regenerated,
+    /// Nobody: it was computed.
+    Computed,
+}
+
+/// A sentence that holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sentence {
+    /// The sentence.
+    pub text: String,
+    /// Who wrote it.
+    pub origin: Origin,
+}
+
+/// The words of a report, and what they took.
+#[derive(Clone, Debug, Default)]
+pub struct Worded {
+    /// The sentences.
+    pub sentences: Vec<Sentence>,
+    /// What the model wrote and the check refused, with the reason.
+    pub refused: Vec<(String, String)>,
+    /// What became of the tokens, all tries together.
+    pub tokens: Tokens,
+    /// From the close of the window to the model's first text.
+    pub first_word: Option<Duration>,
+    /// From the close of the window to the checked report.
+    pub checked: Duration,
+    /// Why the model wrote nothing, where it failed: the sentences are computed then.
+    pub failure: Option<String>,
+}
+
 /// A report as it comes to be.
 #[derive(Debug)]
 pub enum ReportPart {
     /// A report begins: its window in words.
     Title(String),
     /// A sentence that has passed the check.
-    Sentence(crate::report::word::Sentence),
+    Sentence(Sentence),
     /// The whole.
     Done(Box<Report>),
 }

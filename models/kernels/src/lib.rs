@@ -30,6 +30,7 @@ pub use activations::Activations;
 pub use attention::{Attention, KvFormat, KvStore, attend};
 pub use format::{Format, Matrix, MatrixError};
 pub use level::{Level, UnknownLevel};
+pub use panel::FEW_TOKENS;
 pub use pool::Pool;
 pub use product::{Product, multiply, read_bandwidth};
 pub use strips::{STRIP_ROWS, strip_bytes, to_strips};

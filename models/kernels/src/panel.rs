@@ -16,6 +16,9 @@ use crate::{avx2, avx512};
 /// With fewer tokens than this, unpacking costs more than it saves.
 pub(crate) const FEWEST_TOKENS: usize = 6;
 
+/// Up to so many tokens in one product are each multiplied as they would be alone, with the same result to the last bit.
+pub const FEW_TOKENS: usize = FEWEST_TOKENS - 1;
+
 /// Tokens whose sums are kept at a time.
 const TOKENS: usize = 128;
 

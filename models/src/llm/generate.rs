@@ -1,6 +1,8 @@
-//! Writing text: token after token from a session, until the model ends, a stop string appears, or somebody says stop.
+//! Writing text: token after token from a session, until the model ends, a stop string appears, or somebody says stop. Tokens that
+//! the session has seen follow each other before are guessed and checked in one pass, which changes nothing of the text.
 
 use super::constraint::Guide;
+use super::lookup::Lookup;
 use super::{Constrained, Detokenizer, Llm, LlmError, Sampler, Session, TokenId};
 use crate::Flow;
 
@@ -13,11 +15,14 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// What the text, or a part of it, must fit.
     pub constraint: Option<Constrained>,
+    /// How many tokens may be guessed from the session and checked in one pass, at most [`Session::MOST_EACH`] less one; 0 for
+    /// none. The text is the same; only its speed is not.
+    pub lookahead: usize,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        GenerateOptions { max_tokens: 512, stop: Vec::new(), constraint: None }
+        GenerateOptions { max_tokens: 512, stop: Vec::new(), constraint: None, lookahead: Session::MOST_EACH - 1 }
     }
 }
 
@@ -44,6 +49,8 @@ pub struct Generated {
     pub text: String,
     /// Tokens that were chosen, an end token included.
     pub tokens: usize,
+    /// How many of these had been guessed and cost no pass of their own.
+    pub looked_up: usize,
     /// Why it ended.
     pub finish: Finish,
 }
@@ -62,12 +69,13 @@ pub fn generate(
     let mut generation = Generation::new(session.llm(), options)?;
     loop {
         if let Some(finish) = generation.advance(session, sampler, sink)? {
-            return Ok(Generated { text: generation.text, tokens: generation.tokens, finish });
+            let Generation { text, tokens, looked_up, .. } = generation;
+            return Ok(Generated { text, tokens, looked_up, finish });
         }
     }
 }
 
-/// Writing one token at a time, for those who do something else in between.
+/// Writing a token, or a few that were guessed, at a time, for those who do something else in between.
 #[derive(Debug)]
 pub struct Generation {
     detokenizer: Detokenizer,
@@ -77,6 +85,8 @@ pub struct Generation {
     /// What the sink has heard.
     text: String,
     tokens: usize,
+    looked_up: usize,
+    lookup: Lookup,
     /// Chosen and written, but not yet read by the model.
     unread: Option<TokenId>,
 }
@@ -98,6 +108,8 @@ impl Generation {
             max_tokens: options.max_tokens,
             text: String::new(),
             tokens: 0,
+            looked_up: 0,
+            lookup: Lookup::new(options.lookahead.min(Session::MOST_EACH - 1)),
             unread: None,
         })
     }
@@ -112,8 +124,14 @@ impl Generation {
         self.tokens
     }
 
-    /// Lets the model read the last token and chooses the next; says why when this was the end. What is certain of the text
-    /// goes to `sink`. The last token of a text is chosen but never read, so that the session holds no more than it must.
+    /// How many of the tokens had been guessed and cost no pass of their own.
+    pub fn looked_up(&self) -> usize {
+        self.looked_up
+    }
+
+    /// Lets the model read the last token, with guesses at what follows it, and chooses the next tokens: as many as were guessed
+    /// right, and one more. Says why when this was the end. What is certain of the text goes to `sink`. The last token of a
+    /// text is chosen but never kept, so that the session holds no more than it must.
     ///
     /// # Errors
     /// The session has no logits, or a constraint leaves nothing to choose.
@@ -126,22 +144,57 @@ impl Generation {
         if self.tokens >= self.max_tokens {
             return Ok(Some(self.finish(Finish::MaxTokens, sink)));
         }
+        let mut guesses = Vec::new();
         if let Some(token) = self.unread {
-            if session.len() >= session.capacity() {
+            let room = session.capacity() - session.len();
+            if room == 0 {
                 return Ok(Some(self.finish(Finish::ContextFull, sink)));
             }
-            session.step(token)?;
+            let said = [session.tokens(), &[token]].concat();
+            guesses = self.lookup.guess(&said, (room - 1).min(self.max_tokens - self.tokens - 1));
+            session.append_each(&[&[token], &guesses[..]].concat())?;
             self.unread = None;
         }
-        if session.logits().is_empty() {
-            return Err(LlmError::Input("there is nothing to continue: the session was given no prompt".to_owned()));
-        }
-        let token = match &mut self.guide {
-            None => sampler.sample(session.logits(), session.tokens()),
-            Some(guide) => guide.choose(session.llm(), sampler, session.logits(), session.tokens())?,
+        let certain = session.len() - guesses.len();
+        let mut right = 0;
+        let end = loop {
+            let held = certain + right;
+            let (logits, recent) = (session.logits_after(held), &session.tokens()[..held]);
+            if logits.is_empty() {
+                return Err(LlmError::Input(
+                    "there is nothing to continue: the session was given no prompt".to_owned(),
+                ));
+            }
+            let token = match &mut self.guide {
+                None => sampler.sample(logits, recent),
+                Some(guide) => match guide.choose(session.llm(), sampler, logits, recent) {
+                    Ok(token) => token,
+                    Err(error) => {
+                        session.truncate(held);
+                        return Err(error);
+                    }
+                },
+            };
+            let end = self.take(token, session.llm(), sink)?;
+            if end.is_some() || guesses.get(right) != Some(&token) {
+                break end;
+            }
+            right += 1;
         };
+        session.truncate(certain + right);
+        self.looked_up += right;
+        self.lookup.learn(right, guesses.len());
+        Ok(end)
+    }
+
+    /// Adds a chosen token to the text; says why when this is the end.
+    fn take(
+        &mut self,
+        token: TokenId,
+        llm: &Llm,
+        sink: &mut dyn FnMut(&str) -> Flow,
+    ) -> Result<Option<Finish>, LlmError> {
         self.tokens += 1;
-        let llm = session.llm();
         let tokenizer = llm.tokenizer()?;
         if tokenizer.is_end(token) {
             return Ok(Some(self.finish(Finish::EndOfText, sink)));

@@ -9,6 +9,7 @@ mod constraint;
 mod error;
 mod generate;
 pub mod gguf;
+mod lookup;
 mod measure;
 mod positions;
 mod sampler;

@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use nearfield_kernels::{
-    Activations, Attention, KvFormat, KvStore, Level, Pool, Product, add, attend, geglu, gelu, layer_norm, multiply,
-    rms_norm, rotate_halves, rotate_pairs, swiglu,
+    Activations, Attention, FEW_TOKENS, KvFormat, KvStore, Level, Pool, Product, add, attend, geglu, gelu, layer_norm,
+    multiply, rms_norm, rotate_halves, rotate_pairs, swiglu,
 };
 
 use super::architecture::{Activation, Rotation, Shape};
@@ -69,9 +69,9 @@ pub struct Session {
     tokens: Vec<TokenId>,
     capacity: usize,
     store: KvStore,
-    /// Logits after the last token; stale unless `ready`.
-    logits: Vec<f32>, // [n_vocab]
-    ready: bool,
+    /// Logits after each of the last `known` tokens.
+    logits: Vec<f32>, // [known, n_vocab]; more while some of these were forgotten
+    known: usize,
     buffers: Buffers,
 }
 
@@ -100,6 +100,9 @@ struct Angles {
 }
 
 impl Session {
+    /// The most tokens that [`append_each`](Self::append_each) takes.
+    pub const MOST_EACH: usize = FEW_TOKENS;
+
     /// An empty session.
     ///
     /// # Errors
@@ -119,8 +122,16 @@ impl Session {
         };
         let store = KvStore::new(format, shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
             .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
-        let (logits, buffers) = (vec![0.0; shape.n_vocab], Buffers::default());
-        Ok(Session { tokens: Vec::new(), capacity: options.context_tokens, store, logits, ready: false, buffers, llm })
+        let buffers = Buffers::default();
+        Ok(Session {
+            tokens: Vec::new(),
+            capacity: options.context_tokens,
+            store,
+            logits: Vec::new(),
+            known: 0,
+            buffers,
+            llm,
+        })
     }
 
     /// The model.
@@ -155,7 +166,15 @@ impl Session {
 
     /// The logits after the last token: `[n_vocab]`; empty when nothing was computed since the session was last cut.
     pub fn logits(&self) -> &[f32] {
-        if self.ready { &self.logits } else { &[] }
+        self.logits_after(self.len())
+    }
+
+    /// `[n_vocab]`: the logits after the first `n` tokens, where the session still has them: after the last token, and after each of
+    /// those that [`append_each`](Self::append_each) appended. Empty elsewhere.
+    pub fn logits_after(&self, n: usize) -> &[f32] {
+        let width = self.llm.shape.n_vocab;
+        let row = (self.known + n).checked_sub(self.len() + 1).filter(|row| *row < self.known);
+        row.map_or(&[], |row| &self.logits[row * width..][..width])
     }
 
     /// Makes the session hold exactly `tokens`, keeping the longest prefix that it already holds, and leaves the logits after
@@ -197,7 +216,7 @@ impl Session {
         self.check_room(tokens.len())?;
         let shared = self.tokens.iter().zip(tokens).take_while(|(held, wanted)| held == wanted).count();
         // The logits after the last token are only to be had by computing it, unless nothing changes at all.
-        let reused = if shared == tokens.len() && shared == self.len() && self.ready {
+        let reused = if shared == tokens.len() && shared == self.len() && self.known > 0 {
             shared
         } else {
             shared.min(tokens.len() - 1)
@@ -236,7 +255,7 @@ impl Session {
                 return;
             }
             left -= block.len();
-            self.read(block, last && left == 0);
+            self.read(block, usize::from(last && left == 0));
             prefill.prefilled += block.len();
         }
     }
@@ -251,7 +270,7 @@ impl Session {
         let end = self.len() + tokens.len();
         for block in tokens.chunks(BLOCK) {
             let last = self.len() + block.len() == end;
-            self.read(block, last);
+            self.read(block, usize::from(last));
         }
         Ok(())
     }
@@ -262,7 +281,25 @@ impl Session {
     /// It is not the model's, or does not fit; the session is then as it was.
     pub fn step(&mut self, token: TokenId) -> Result<&[f32], LlmError> {
         self.append(&[token])?;
-        Ok(&self.logits)
+        Ok(self.logits())
+    }
+
+    /// Appends a few tokens in one pass and leaves the logits after each of them ([`logits_after`](Self::logits_after)): what appending
+    /// them one by one would have left, to the last bit.
+    ///
+    /// # Errors
+    /// They are not the model's, or more than fit; the session is then as it was.
+    ///
+    /// # Panics
+    /// They are more than [`MOST_EACH`](Self::MOST_EACH).
+    pub fn append_each(&mut self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        assert!(tokens.len() <= Self::MOST_EACH, "at most {} tokens with logits after each", Self::MOST_EACH);
+        self.check(tokens)?;
+        self.check_room(self.len() + tokens.len())?;
+        if !tokens.is_empty() {
+            self.read(tokens, tokens.len());
+        }
+        Ok(())
     }
 
     /// Appends embeddings in the place of tokens and leaves the logits after the last of them. rows: `[n, d_model]`.
@@ -283,18 +320,16 @@ impl Session {
             let count = block.len() / width;
             self.buffers.x.clear();
             self.buffers.x.extend_from_slice(block);
-            self.forward(count, index * BLOCK + count == n);
+            self.forward(count, usize::from(index * BLOCK + count == n));
             self.tokens.extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
         }
         Ok(())
     }
 
-    /// Forgets all but the first `n` tokens. The logits are gone when anything was forgotten.
+    /// Forgets all but the first `n` tokens, and the logits after those that are forgotten.
     pub fn truncate(&mut self, n: usize) {
-        if n < self.len() {
-            self.tokens.truncate(n);
-            self.ready = false;
-        }
+        self.known = self.known.saturating_sub(self.len().saturating_sub(n));
+        self.tokens.truncate(n);
     }
 
     /// A second session with the same past, and a future of its own.
@@ -312,7 +347,7 @@ impl Session {
             capacity: self.capacity,
             store,
             logits: self.logits.clone(),
-            ready: self.ready,
+            known: self.known,
             buffers: Buffers::default(),
         })
     }
@@ -330,7 +365,7 @@ impl Session {
         }
         self.move_tokens(range.end, range.start, self.len() - range.end);
         self.tokens.drain(range);
-        self.ready = false;
+        self.known = 0;
     }
 
     /// Moves what the cache holds of `len` tokens from one place to another, and turns their keys accordingly. The list of
@@ -371,7 +406,7 @@ impl Session {
     /// Says which tokens the keys and values of an empty session belong to.
     pub(super) fn take_tokens(&mut self, tokens: Vec<TokenId>) {
         self.tokens = tokens;
-        self.ready = false;
+        self.known = 0;
     }
 
     /// Refuses tokens that the model does not have.
@@ -392,8 +427,8 @@ impl Session {
         Ok(())
     }
 
-    /// Looks up a block of tokens and computes it.
-    fn read(&mut self, tokens: &[TokenId], want_logits: bool) {
+    /// Looks up a block of tokens and computes it, with the logits after the last `wanted`.
+    fn read(&mut self, tokens: &[TokenId], wanted: usize) {
         let llm = Arc::clone(&self.llm);
         let width = llm.shape.d_model;
         let table = llm.weights.token_embedding.matrix(&llm.gguf);
@@ -404,17 +439,17 @@ impl Session {
         if llm.shape.embedding_scale != 1.0 {
             self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
         }
-        self.forward(tokens.len(), want_logits);
+        self.forward(tokens.len(), wanted);
         self.tokens.extend_from_slice(tokens);
     }
 
-    /// The forward pass over the `n` rows in `buffers.x`, which stand at the session's end.
-    fn forward(&mut self, n: usize, want_logits: bool) {
+    /// The forward pass over the `n` rows in `buffers.x`, which stand at the session's end; with the logits after the last `wanted`.
+    fn forward(&mut self, n: usize, wanted: usize) {
         let llm = Arc::clone(&self.llm);
         let (shape, weights) = (&llm.shape, &llm.weights);
         let compute = Compute { level: llm.level, pool: &llm.pool, llm: &llm };
         let first = self.tokens.len();
-        self.ready = false;
+        self.known = 0;
         let b = &mut self.buffers;
         b.prepare(n, first, self.capacity, &llm);
         let d = shape.d_model;
@@ -484,17 +519,18 @@ impl Session {
                 }
             }
         }
-        if want_logits {
-            let last = &mut b.normed[..d];
-            compute.norm(&b.x[(n - 1) * d..], &weights.output_norm, last);
+        if wanted > 0 {
+            let last = &mut b.normed[..wanted * d];
+            compute.norm(&b.x[(n - wanted) * d..], &weights.output_norm, last);
+            self.logits.resize(wanted * shape.n_vocab, 0.0);
             compute.products(last, &mut b.quantized, [(weights.output(), &mut self.logits)]);
             if let Some(bias) = &weights.output_bias {
-                add(llm.level, &mut self.logits, bias);
+                self.logits.chunks_exact_mut(bias.len()).for_each(|row| add(llm.level, row, bias));
             }
             if let Some(cap) = shape.logit_cap {
                 self.logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
             }
-            self.ready = true;
+            self.known = wanted;
         }
     }
 }

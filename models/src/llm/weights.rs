@@ -179,7 +179,7 @@ impl Weights {
             all.iter().map(|weight| strip_bytes(weight.format, weight.rows, weight.columns)).collect();
         let sizes = sizes.unwrap_or_default(); // `matrix` has seen to it that blocks are whole
         let total: usize = sizes.iter().map(|size| size.next_multiple_of(64)).sum();
-        if total == 0 || available_memory().is_some_and(|available| total > available / 5 * 4) {
+        if total == 0 || crate::memory::of_system("MemAvailable").is_some_and(|available| total > available / 5 * 4) {
             return Ok(());
         }
         let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, source };
@@ -254,13 +254,6 @@ pub(crate) fn memory(bytes: usize) -> std::io::Result<MmapMut> {
         map.advise(memmap2::Advice::HugePage).ok();
     }
     Ok(map)
-}
-
-/// What the system says it can give without dropping other programs' memory; `None` where it does not say.
-fn available_memory() -> Option<usize> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let kb = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    kb.trim().trim_end_matches(" kB").parse::<usize>().ok()?.checked_mul(1024)
 }
 
 fn bad(gguf: &Gguf, name: &str, what: String) -> LlmError {

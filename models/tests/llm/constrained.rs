@@ -30,7 +30,7 @@ fn write(llm: &Arc<Llm>, prompt: &str, seed: u64, constrained: Constrained, max_
             SamplerOptions { temperature: 1.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed, ..SamplerOptions::default() }
         }
     };
-    let options = GenerateOptions { max_tokens, stop: Vec::new(), constraint: Some(constrained) };
+    let options = GenerateOptions { max_tokens, constraint: Some(constrained), ..GenerateOptions::default() };
     let mut heard = String::new();
     let sink = &mut |piece: &str| {
         heard.push_str(piece);
@@ -244,7 +244,7 @@ fn what_masks_cost() {
         let mut run = |constraint: Option<Constrained>| {
             session.truncate(0);
             session.prompt(&llm.tokenizer().unwrap().encode("hello", false), &mut || Flow::Continue).unwrap();
-            let options = GenerateOptions { max_tokens: 100, stop: Vec::new(), constraint };
+            let options = GenerateOptions { max_tokens: 100, constraint, ..GenerateOptions::default() };
             let sampler = SamplerOptions { temperature: 1.0, top_k: 40, ..SamplerOptions::default() };
             let mut tokens = 0;
             let all = time(&mut || {

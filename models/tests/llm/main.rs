@@ -7,6 +7,7 @@ mod shared_data;
 mod cache;
 mod constrained;
 mod hostile;
+mod lookahead;
 mod oracle;
 mod peer;
 mod stories;

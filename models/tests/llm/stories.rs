@@ -208,7 +208,7 @@ fn with_shared_data_a_stop_string_ends_the_text_and_never_shows() {
         let generated = generate(
             &mut session,
             &mut Sampler::new(&SamplerOptions::default()),
-            &GenerateOptions { max_tokens: 60, stop, constraint: None },
+            &GenerateOptions { max_tokens: 60, stop, ..GenerateOptions::default() },
             sink,
         )
         .unwrap();

@@ -16,13 +16,12 @@ use nearfield_stages::caption::describe::{Describe, Reuse};
 use nearfield_stages::caption::pictures::{Clock, PictureSource, natural_key};
 use nearfield_stages::drive::Stage;
 use nearfield_stages::generate::LlmThread;
-use nearfield_stages::messages::{Captioned, Envelope, Seen, Shot, ShotContent, View};
+use nearfield_stages::messages::{Captioned, Envelope, Seen, Shot, ShotContent, Tokens, View};
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
-use nearfield_stages::voice::converse::Tokens;
 use serde_json::json;
 
-use crate::bench::{emit, resident_mb};
+use crate::bench::{emit, peak_mb};
 use crate::caption::config::CaptionConfig;
 use crate::caption::{Captioner, Input, Told, describe_options, read_pictures, run as run_captioner};
 use crate::cli::BenchArgs;
@@ -76,13 +75,10 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
             "language_ms": ms(run.language), "look_ms_a_frame": ms(run.look) / run.frames as f64,
         });
         let text = format!(
-            "{name:<26}{:>6} pictures, {:>4} described: {:>8.1} ms at the language model; tokens {} reused, {} prefilled, {} generated",
+            "{name:<26}{:>6} pictures, {:>4} described: {:>8.1} ms at the language model; tokens {t}",
             run.frames,
             run.described,
             ms(run.language),
-            t.reused,
-            t.prefilled,
-            t.generated
         );
         emit(args, out, &value, &text)?;
     }
@@ -96,7 +92,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         "live_fps": FPS, "live_frames": LIVE_FRAMES, "live_gated": live.seen, "live_dropped": live.dropped,
         "live_captions": live.captions.len(), "picture_ms_p50": at(&live.all, 0.5), "picture_ms_p95": at(&live.all, 0.95),
         "caption_ms_p50": at(&live.captions, 0.5), "caption_ms_p95": at(&live.captions, 0.95),
-        "resident_mb_early": kept.early_mb, "resident_mb": resident_mb(), "level": simd_level(),
+        "resident_mb_early": kept.early_mb, "resident_mb": peak_mb(), "level": simd_level(),
     });
     let text = format!(
         "{gated:.0} pictures a second through vision and gate, {captioned:.0} a second when each is described\n\
@@ -117,7 +113,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         at(&live.captions, 0.95),
         live.captions.len(),
         kept.early_mb,
-        resident_mb()
+        peak_mb()
     );
     emit(args, out, &value, &text)?;
     ensure!(missed == 0, "{missed} of {} changes of scene were missed", kept.changes.len());
@@ -207,9 +203,7 @@ fn describe_all(
         run.judging += begun.elapsed().saturating_sub(c.language);
         run.language += c.language;
         run.described += usize::from(c.tokens.prefilled + c.tokens.generated > 0);
-        run.tokens.reused += c.tokens.reused;
-        run.tokens.prefilled += c.tokens.prefilled;
-        run.tokens.generated += c.tokens.generated;
+        run.tokens += c.tokens;
         if c.changed {
             run.captions += 1;
             let scene = scene_of(i, frames);
@@ -221,7 +215,7 @@ fn describe_all(
             }
         }
         if i == frames / 10 {
-            run.early_mb = resident_mb();
+            run.early_mb = peak_mb();
         }
     }
     drop(describe);

@@ -5,7 +5,7 @@ mod caption;
 mod report;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -257,7 +257,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     let (mut resident, mut bandwidths, mut shares) = (0.0, Vec::new(), Vec::new());
     let mut beside = |read_gb_s: f64| {
         if bandwidths.is_empty() {
-            resident = resident_mb(); // before the memory is read, which takes a buffer
+            resident = peak_mb(); // before the memory is read, which takes a buffer
         }
         if let Ok(bandwidth) = read_bandwidth(llm.threads(), BANDWIDTH_BYTES, &now) {
             bandwidths.push(bandwidth);
@@ -289,7 +289,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     }
     let m = measured;
     let text = format!(
-        "{model} ({}, {}), {} threads, cache {}\nprefill {prompt} tokens: {:.1} tok/s; decode {generate}: {:.1} tok/s\n\
+        "{model} ({}, {}), {} threads, cache {}\nprefill {prompt} tokens: {:.1} tok/s; decode {generate}: {:.1} tok/s, {:.1} where all guesses are right\n\
          {:.1} MB read a token: {:.1} GB/s, {:.0} % of the {machine:.1} GB/s that this machine gave in the same seconds\n\
          first token: cold {:.1} ms, warm {:.1} ms; peak memory {resident:.0} MB (file {:.0} MB, cache {:.0} MB)",
         llm.info().architecture,
@@ -298,6 +298,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
         args.cache,
         m.prefill_tok_s,
         m.decode_tok_s,
+        m.looked_up_tok_s,
         m.bytes_per_token as f64 / 1e6,
         m.read_gb_s,
         100.0 * share,
@@ -311,14 +312,6 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
 }
 
 /// The process's peak resident memory, in MB; 0 where the system does not tell.
-pub(crate) fn resident_mb() -> f64 {
-    memory_mb("VmHWM:")
-}
-
-/// What Linux says of the process's memory under that name, in MB; 0 where it does not tell.
-pub(crate) fn memory_mb(name: &str) -> f64 {
-    let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix(name));
-    let kib: f64 = line.and_then(|l| l.trim().trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0);
-    kib * 1024.0 / 1e6
+pub(crate) fn peak_mb() -> f64 {
+    nearfield_models::memory::of_process("VmHWM").unwrap_or(0) as f64 / 1e6
 }

@@ -13,8 +13,9 @@ use nearfield_models::telemetry::window::WindowPlan;
 use nearfield_models::telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
 use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use nearfield_stages::generate::LlmThread;
+use nearfield_stages::messages::{Origin, Tokens};
 use nearfield_stages::report::store::{Retention, Store};
-use nearfield_stages::report::word::{ModelWriter, Origin, Word, Writer};
+use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
 use nearfield_stages::turn::{Turn, Turns};
 use serde_json::json;
 
@@ -213,30 +214,48 @@ fn word_windows(
     registry: &Registry,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let llm = load_llm(config, registry)?;
-    let writer = match llm {
-        None => None,
-        Some(llm) => {
-            let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
-            let writer: Box<dyn Writer> = Box::new(ModelWriter::new(thread, word_options(config), Turns::default())?);
-            Some(writer)
-        }
+    let thread = load_llm(config, registry)?.map(|llm| LlmThread::start(llm).0);
+    let word = |options: WordOptions| -> anyhow::Result<Word> {
+        let writer = match &thread {
+            None => None,
+            Some(thread) => {
+                let writer = ModelWriter::new(thread.clone(), options, Turns::default())?;
+                Some(Box::new(writer) as Box<dyn Writer>)
+            }
+        };
+        Ok(Word::new(writer, config.llm.max_report_tokens))
     };
-    let mut word = Word::new(writer, config.llm.max_report_tokens);
+    // The same days with and without guesses from the prompt, in turn.
+    let (mut word, mut without) =
+        (word(word_options(config))?, word(WordOptions { lookahead: 0, ..word_options(config) })?);
     let mut dice = Dice(3);
-    let (mut firsts, mut checked, mut tokens, mut origins) = (Vec::new(), Vec::new(), [0usize; 3], [0usize; 3]);
+    let (mut firsts, mut checked, mut tokens, mut origins) = (Vec::new(), Vec::new(), Tokens::default(), [0usize; 3]);
+    let mut slower = Vec::new();
     let windows = WINDOWS * u64::from(args.runs);
     for n in 0..windows {
         let table = random_day(&mut dice)?;
-        let worded = word.word(Turn(n + 1), &table, Instant::now(), &mut |_| {});
-        if let Some(failure) = &worded.failure {
+        let time = |word: &mut Word| word.word(Turn(n + 1), &table, Instant::now(), &mut |_| {});
+        let (worded, other) = if n % 2 == 0 {
+            let worded = time(&mut word);
+            (worded, time(&mut without))
+        } else {
+            let other = time(&mut without);
+            (time(&mut word), other)
+        };
+        if let Some(failure) = worded.failure.as_ref().or(other.failure.as_ref()) {
             anyhow::bail!("the model could not write: {failure}");
         }
+        ensure!(
+            worded.sentences == other.sentences,
+            "guesses changed a report: {:?}, {:?}",
+            worded.sentences,
+            other.sentences
+        );
         holds(&table, &worded.sentences).map_err(anyhow::Error::msg)?;
         firsts.extend(worded.first_word.map(ms));
         checked.push(ms(worded.checked));
-        let t = worded.tokens;
-        tokens.iter_mut().zip([t.reused, t.prefilled, t.generated]).for_each(|(sum, n)| *sum += n);
+        slower.push(ms(other.checked));
+        tokens += worded.tokens;
         for sentence in &worded.sentences {
             origins[match sentence.origin {
                 Origin::Written => 0,
@@ -246,19 +265,21 @@ fn word_windows(
         }
     }
     let (first, checked) = (median(firsts), median(checked).unwrap_or_default());
+    let slower = median(slower).unwrap_or_default();
     let line = json!({
         "bench": "report", "model": config.llm.model, "windows": windows,
-        "first_word_ms": first, "checked_ms": checked,
-        "tokens": {"reused": tokens[0], "prefilled": tokens[1], "generated": tokens[2]},
+        "first_word_ms": first, "checked_ms": checked, "checked_without_lookahead_ms": slower,
+        "tokens": tokens,
         "sentences": {"written": origins[0], "regenerated": origins[1], "computed": origins[2]},
         "wrong_numbers": 0,
     });
     let first = first.map_or("no word".to_owned(), |f| format!("{f:.1} ms to the first word"));
     let text = format!(
-        "{windows} random days, {}: {first}, {checked:.1} ms to the checked report (medians)\n\
-         tokens: {} reused, {} prefilled, {} generated\n\
+        "{windows} random days, {}: {first}, {checked:.1} ms to the checked report, {slower:.1} ms without guesses from \
+         the prompt (medians)\n\
+         tokens: {tokens}\n\
          sentences: {} as written, {} regenerated, {} computed; wrong numbers: 0",
-        config.llm.model, tokens[0], tokens[1], tokens[2], origins[0], origins[1], origins[2]
+        config.llm.model, origins[0], origins[1], origins[2]
     );
     emit(args, out, &line, &text)?;
     Ok(())

@@ -40,7 +40,7 @@ use nearfield_stages::voice::capture::{Pace, StopSignal};
 
 use crate::caption::config::{CaptionConfig, SourceConfig};
 use crate::caption::output::json_of;
-use crate::commands::Usage;
+use crate::cli::Usage;
 use crate::config::{ConfigError, located, read};
 use crate::registry::{Registry, Role};
 use crate::report::outlets;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use nearfield_models::flow::Flow;
 use nearfield_models::vision::{Verdict, annotate, encode_jpeg};
 use nearfield_stages::caption::pictures::SourceNews;
-use nearfield_stages::messages::{Author, Captioned};
+use nearfield_stages::messages::{Author, Captioned, Tokens};
 use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::StopSignal;
 use serde::Serialize;
@@ -20,7 +20,7 @@ use crate::caption::config::CaptionConfig;
 use crate::caption::{self, Captioner, Done, Told, open_input};
 use crate::cli::CaptionArgs;
 use crate::registry::Registry;
-use crate::turn_report::ms;
+use crate::turn_report::{TraceWriter, ms};
 
 /// Runs the command.
 ///
@@ -36,7 +36,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     let registry = Registry::open()?;
     let mut events = args.events.as_deref().map(Events::open).transpose()?;
     let snapshots = args.snapshots.as_deref().map(Snapshots::open).transpose()?;
-    let mut trace = args.trace.as_deref().map(crate::commands::open_trace).transpose()?;
+    let mut trace = args.trace.as_deref().map(TraceWriter::create).transpose()?;
     let captioner = Captioner::load(&config, &registry)?;
     let mut summary = Summary::default();
     let mut printed: Option<Duration> = None;
@@ -139,7 +139,7 @@ struct Summary {
     /// Times that the source died.
     source_deaths: u64,
     /// What became of the prompts' tokens.
-    tokens: nearfield_stages::voice::converse::Tokens,
+    tokens: Tokens,
 }
 
 impl Summary {
@@ -154,9 +154,7 @@ impl Summary {
                 self.by_rule += u64::from(c.author == Author::Rule);
                 self.upheld += u64::from(c.second_opinion.is_some() && c.author == Author::Kept);
                 self.dropped = done.dropped;
-                self.tokens.reused += c.tokens.reused;
-                self.tokens.prefilled += c.tokens.prefilled;
-                self.tokens.generated += c.tokens.generated;
+                self.tokens += c.tokens;
             }
             Told::Failed { stage: "decode", .. } => self.unusable += 1,
             Told::Failed { .. } => {}
@@ -166,18 +164,15 @@ impl Summary {
     }
 
     fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
-        let t = &self.tokens;
         writeln!(
             out,
-            "{} pictures, {} captions; the language model was needed for {} pictures ({:.0} ms; tokens: {} reused, {} prefilled, \
-             {} generated), the other {} cost it nothing",
+            "{} pictures, {} captions; the language model was needed for {} pictures ({:.0} ms; tokens: {}), the other {} cost \
+             it nothing",
             self.pictures,
             self.captions,
             self.language_model,
             self.language_ms,
-            t.reused,
-            t.prefilled,
-            t.generated,
+            self.tokens,
             self.pictures - self.language_model
         )?;
         let more = [
@@ -204,8 +199,7 @@ fn print(done: &Done, camera: &str, as_json: bool, out: &mut dyn Write) -> std::
     let clock = format!("{:02}:{:02}:{:04.1}", at.as_secs() / 3600, at.as_secs() / 60 % 60, at.as_secs_f64() % 60.0);
     let caption = if c.caption.is_empty() { "(nothing described yet)" } else { &c.caption };
     let cost = if c.tokens.prefilled + c.tokens.generated > 0 {
-        let t = &c.tokens;
-        format!("{:.0} ms; {} reused, {} prefilled, {} generated", ms(done.latency), t.reused, t.prefilled, t.generated)
+        format!("{:.0} ms; {}", ms(done.latency), c.tokens)
     } else {
         "no language model".to_owned()
     };

@@ -11,7 +11,6 @@ use nearfield_models::vision::Picture;
 use serde_json::json;
 
 use super::Run;
-use crate::bench::memory_mb;
 use crate::caption::config::CaptionConfig;
 use crate::caption::load_vision;
 use crate::config::VoiceConfig;
@@ -52,7 +51,7 @@ pub(super) fn measure_all(
     run.row_done()?;
     let see_ms = times(&mut || Ok(vision.look(&picture).map(drop)?))?;
     run.row_done()?;
-    let resident_mb = memory_mb("VmRSS:");
+    let resident_mb = nearfield_models::memory::of_process("VmRSS").unwrap_or(0) as f64 / 1e6;
     if as_json {
         let line = json!({
             "eval": "bundled", "set": "speeds", "threads": 1, "hear_nano_2_s_ms": hear_ms,

@@ -12,8 +12,7 @@ use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::StopSignal;
 
-use crate::cli::ReportArgs;
-use crate::commands::Usage;
+use crate::cli::{ReportArgs, Usage};
 use crate::registry::Registry;
 use crate::report::config::ReportConfig;
 use crate::report::pages::{self, Page};

@@ -2,7 +2,7 @@
 //! rules that share no code with it.
 
 use nearfield_models::telemetry::table::Table;
-use nearfield_stages::report::word::Sentence;
+use nearfield_stages::messages::Sentence;
 
 /// What a sentence may say only where a line about its sensor says the other.
 const CLAIMS: &[(&[&str], &str)] = &[
@@ -64,7 +64,7 @@ fn numerals(text: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearfield_stages::report::word::Origin;
+    use nearfield_stages::messages::Origin;
 
     #[test]
     fn a_number_or_a_claim_of_another_sensor_does_not_hold() {

@@ -20,12 +20,12 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{Sender, bounded};
 use nearfield_models::flow::Flow;
-use nearfield_models::llm::{Llm, LlmOptions, SessionOptions};
+use nearfield_models::llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
 use nearfield_models::telemetry::Moment;
 use nearfield_models::telemetry::windows::WindowsOptions;
 use nearfield_stages::drive::{FlowContext, drive};
 use nearfield_stages::generate::LlmThread;
-use nearfield_stages::messages::{Envelope, Report, ReportPart};
+use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
 use nearfield_stages::mqtt::{ConnectOptions, MqttUrl};
 use nearfield_stages::outlets::home_assistant::HomeAssistant;
 use nearfield_stages::outlets::webhook::Webhook;
@@ -38,7 +38,7 @@ use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::report::roster::Roster;
 use nearfield_stages::report::schedule::Hold;
 use nearfield_stages::report::store::Store;
-use nearfield_stages::report::word::{ModelWriter, Sentence, Word, WordOptions, Writer};
+use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
 use nearfield_stages::right_of_way::RightOfWay;
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::StopSignal;
@@ -96,6 +96,7 @@ pub fn word_options(config: &ReportConfig) -> WordOptions {
         session: SessionOptions { context_tokens: config.llm.context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_tokens: config.llm.max_report_tokens,
+        lookahead: GenerateOptions::default().lookahead,
     }
 }
 

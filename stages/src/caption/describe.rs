@@ -16,9 +16,8 @@ use nearfield_models::vision::{
 use crate::caption::alerts::Alerts;
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Extras, Job, LlmThread, SessionId, Urgency};
-use crate::messages::{Author, Captioned, Envelope, Seen};
+use crate::messages::{Author, Captioned, Envelope, Seen, Tokens};
 use crate::turn::{Turn, Turns};
-use crate::voice::converse::Tokens;
 
 /// Where the picture goes in a question.
 pub const PICTURE: &str = "{picture}";
@@ -272,8 +271,7 @@ impl Describe {
         for event in events {
             match event {
                 Event::Prefilled(prefill) => {
-                    tokens.reused += prefill.reused;
-                    tokens.prefilled += prefill.prefilled;
+                    *tokens += Tokens::from(prefill);
                 }
                 Event::Logits(logits) => return Ok(logits[0] - logits[1]),
                 Event::Failed(error) => return Err(error).context("the language model stopped"),
@@ -293,12 +291,11 @@ impl Describe {
         for event in events {
             match event {
                 Event::Prefilled(prefill) => {
-                    tokens.reused += prefill.reused;
-                    tokens.prefilled += prefill.prefilled;
+                    *tokens += Tokens::from(prefill);
                 }
                 Event::Text(text) => caption.push_str(&text),
-                Event::Done { generated, .. } => {
-                    tokens.generated += generated;
+                Event::Done { generated, looked_up, .. } => {
+                    *tokens += Tokens { generated, looked_up, ..Tokens::default() };
                     break;
                 }
                 Event::Failed(error) => return Err(error).context("the language model stopped"),

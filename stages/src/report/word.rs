@@ -8,7 +8,7 @@
 //! written again holds up those behind it, so that their order stays.
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 use jiff::civil::Date;
@@ -20,56 +20,16 @@ use nearfield_models::telemetry::check::{self, Told};
 use nearfield_models::telemetry::forms::{Forms, forms};
 use nearfield_models::telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
 use nearfield_models::telemetry::table::{SYSTEM, Table};
-use serde::Serialize;
 
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
-use crate::messages::{Envelope, Report, ReportPart, WindowSummary};
+use crate::messages::{Envelope, Origin, Report, ReportPart, Sentence, Tokens, WindowSummary, Worded};
 use crate::turn::{Turn, Turns};
-use crate::voice::converse::Tokens;
 
 /// Fewest sentences of a report.
 const FEWEST_SENTENCES: usize = 2;
 /// Refused sentences that are kept for whoever wants to know why.
 const MAX_REFUSED: usize = 8;
-
-/// Who wrote a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    /// The model, at once.
-    Written,
-    /// The model, at the second try, which can only be a true form of the fact.
-    Regenerated,
-    /// Nobody: it was computed.
-    Computed,
-}
-
-/// A sentence that holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sentence {
-    /// The sentence.
-    pub text: String,
-    /// Who wrote it.
-    pub origin: Origin,
-}
-
-/// The words of a report, and what they took.
-#[derive(Clone, Debug, Default)]
-pub struct Worded {
-    /// The sentences.
-    pub sentences: Vec<Sentence>,
-    /// What the model wrote and the check refused, with the reason.
-    pub refused: Vec<(String, String)>,
-    /// What became of the tokens, all tries together.
-    pub tokens: Tokens,
-    /// From the close of the window to the model's first text.
-    pub first_word: Option<Duration>,
-    /// From the close of the window to the checked report.
-    pub checked: Duration,
-    /// Why the model wrote nothing, where it failed: the sentences are computed then.
-    pub failure: Option<String>,
-}
 
 /// Whoever writes: the language model, or a test's idea of one.
 pub trait Writer: Send {
@@ -99,6 +59,8 @@ pub struct WordOptions {
     pub sampler: SamplerOptions,
     /// The longest report in tokens.
     pub max_tokens: usize,
+    /// How many tokens may be guessed from the prompt at a time: see [`GenerateOptions::lookahead`].
+    pub lookahead: usize,
 }
 
 /// The language model as a writer: one session, cut back to the system message after each window, emptied once a day.
@@ -162,15 +124,19 @@ impl ModelWriter {
             session: self.session,
             prompt,
             sampler: self.options.sampler,
-            options: GenerateOptions { max_tokens: most_tokens, constraint, ..GenerateOptions::default() },
+            options: GenerateOptions {
+                max_tokens: most_tokens,
+                constraint,
+                lookahead: self.options.lookahead,
+                ..GenerateOptions::default()
+            },
             wanted: Box::new(move || turns.is_alive(turn)),
         });
         let mut tokens = Tokens::default();
         for event in events {
             match event {
                 Event::Prefilled(prefill) => {
-                    tokens.reused += prefill.reused;
-                    tokens.prefilled += prefill.prefilled;
+                    tokens += Tokens::from(prefill);
                 }
                 Event::Text(text) => {
                     tokens.generated += 1;
@@ -178,8 +144,8 @@ impl ModelWriter {
                         return Ok(tokens);
                     }
                 }
-                Event::Done { generated, .. } => {
-                    tokens.generated = generated;
+                Event::Done { generated, looked_up, .. } => {
+                    (tokens.generated, tokens.looked_up) = (generated, looked_up);
                     return Ok(tokens);
                 }
                 Event::Logits(_) => {}
@@ -335,9 +301,7 @@ impl<'a> Draft<'a> {
     }
 
     fn count(&mut self, tokens: Tokens) {
-        self.worded.tokens.reused += tokens.reused;
-        self.worded.tokens.prefilled += tokens.prefilled;
-        self.worded.tokens.generated += tokens.generated;
+        self.worded.tokens += tokens;
     }
 
     fn refuse(&mut self, sentence: String, reason: String) {

@@ -317,7 +317,8 @@ fn bundled(sampler: SamplerOptions, max_tokens: usize) -> ModelWriter {
     let llm = nearfield_models::llm::Llm::open(&path, &nearfield_models::llm::LlmOptions { threads: 1 }).unwrap();
     let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
     let session = SessionOptions { context_tokens: 1024, ..SessionOptions::default() };
-    ModelWriter::new(thread, WordOptions { session, sampler, max_tokens }, Turns::default()).unwrap()
+    let lookahead = GenerateOptions::default().lookahead;
+    ModelWriter::new(thread, WordOptions { session, sampler, max_tokens, lookahead }, Turns::default()).unwrap()
 }
 
 #[test]

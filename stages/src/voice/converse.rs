@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
-use crate::messages::{Envelope, Played, TextDelta, Transcript};
+use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
 use crate::turn::{Turn, Turns};
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
@@ -45,19 +45,6 @@ pub struct ConverseOptions {
     pub sampler: SamplerOptions,
     /// The longest reply.
     pub max_reply_tokens: usize,
-}
-
-/// What became of the tokens of a turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tokens {
-    /// Prompt tokens that the cache already held.
-    pub reused: usize,
-    /// How many of these stood elsewhere in the cache and were moved.
-    pub moved: usize,
-    /// Prompt tokens that had to be computed.
-    pub prefilled: usize,
-    /// Tokens that the model wrote.
-    pub generated: usize,
 }
 
 /// One question and what followed it; dropped from the history only as a whole.
@@ -273,8 +260,8 @@ impl Converse {
                 sampler: self.options.sampler,
                 options: GenerateOptions {
                     max_tokens: self.options.max_reply_tokens,
-                    stop: Vec::new(),
                     constraint: calls.clone(),
+                    ..GenerateOptions::default()
                 },
                 wanted: Box::new(move || turns.is_alive(turn)),
             });
@@ -289,9 +276,7 @@ impl Converse {
             for event in events {
                 match event {
                     Event::Prefilled(prefill) => {
-                        replied.tokens.reused += prefill.reused;
-                        replied.tokens.moved += prefill.moved;
-                        replied.tokens.prefilled += prefill.prefilled;
+                        replied.tokens += Tokens::from(prefill);
                     }
                     Event::Logits(_) => {}
                     Event::Text(text) => {
@@ -299,8 +284,8 @@ impl Converse {
                         raw.push_str(&text);
                         say(filter.push(&text), &mut replied);
                     }
-                    Event::Done { finish, generated } => {
-                        replied.tokens.generated += generated;
+                    Event::Done { finish, generated, looked_up } => {
+                        replied.tokens += Tokens { generated, looked_up, ..Tokens::default() };
                         replied.cut_off |= matches!(finish, Finish::MaxTokens | Finish::ContextFull);
                         break;
                     }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use nearfield_models::stt::Suppression;
 
 use crate::drive::Failure;
+use crate::messages::Tokens;
 use crate::turn::Turn;
-use crate::voice::converse::Tokens;
 use crate::voice::tools::ToolResult;
 
 /// A fact about a turn, for the one who reports on it.

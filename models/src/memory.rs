@@ -1,0 +1,40 @@
+//! What Linux says about memory and threads, of the system and of this process, for whoever has to fit into it or reports on it. Elsewhere it
+//! says nothing.
+
+/// Bytes under `key` (as `MemAvailable`) in /proc/meminfo; `None` where the system does not tell.
+pub fn of_system(key: &str) -> Option<usize> {
+    value("/proc/meminfo", key)?.checked_mul(1024)
+}
+
+/// Bytes under `key` (as `VmRSS`, what is resident now, or `VmHWM`, the most that ever was) in /proc/self/status; `None` where the
+/// system does not tell.
+pub fn of_process(key: &str) -> Option<usize> {
+    value("/proc/self/status", key)?.checked_mul(1024)
+}
+
+/// How many threads this process has; `None` where the system does not tell.
+pub fn threads() -> Option<usize> {
+    value("/proc/self/status", "Threads")
+}
+
+/// The number behind `key` in a file of lines such as `VmRSS:     1234 kB`.
+fn value(file: &str, key: &str) -> Option<usize> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let rest = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    rest.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_holds_less_than_the_system_has() {
+        let resident = of_process("VmRSS").unwrap();
+        assert!(resident > 100_000 && resident <= of_process("VmHWM").unwrap());
+        assert!(resident < of_system("MemTotal").unwrap());
+        assert!(threads().unwrap() >= 1);
+        assert_eq!(of_process("VmR"), None, "a key is a whole word");
+    }
+}
