@@ -25,7 +25,7 @@ import grammar
 import pictures
 import reports
 import tokenizer
-from model import Llama, Shape
+from files import load_checkpoint, model_of_gguf
 
 ROWS_SEED, QUICK_SEED = 20261121, 777
 # kind in grammar.MIX (or "follow") -> rows of the held-out set
@@ -111,13 +111,6 @@ def apply(home, turn):
                     home[part][n] = args["state"]
                 elif "light" in home[part][n]:
                     home[part][n]["light"] = args["state"]
-
-
-def load_checkpoint(path):
-    data = torch.load(path, weights_only=False)
-    model = Llama(Shape(**data["shape"]))
-    model.load_state_dict(data["model"])
-    return model.eval(), data
 
 
 @torch.no_grad()
@@ -243,9 +236,8 @@ def score_skills(model, tok, folder, show=5):
 
 
 def score(path, rows_path="talk-heldout.jsonl", show=10):
-    import export
     tok = tokenizer.load()
-    model = export.model_of_gguf(path).eval()
+    model = model_of_gguf(path).eval()
     good, all_, wrong, tool_good, tool_all = collections.Counter(), collections.Counter(), [], 0, 0
     for line in open(rows_path):
         row = json.loads(line)
@@ -274,13 +266,12 @@ def score(path, rows_path="talk-heldout.jsonl", show=10):
 
 
 def llamacpp(path, rows_path="talk-heldout.jsonl"):
-    import export
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path, params.n_ctx, params.cpuparams.n_threads, params.warmup, params.n_gpu_layers = path, 2048, 1, False, 0
     server = xllamacpp.Server(params)
-    tok, model, same, n, counts = tokenizer.load(), export.model_of_gguf(path).eval(), 0, 0, 0
+    tok, model, same, n, counts = tokenizer.load(), model_of_gguf(path).eval(), 0, 0, 0
     texts = [prompt(json.loads(line)) for line in list(open(rows_path))[::8]]
     texts += [report_prompt(json.loads(line)) for line in list(open(os.path.join(os.path.dirname(rows_path), "talk-heldout-reports.jsonl")))[::10]]
     for text in texts:

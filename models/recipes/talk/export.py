@@ -19,8 +19,8 @@ import torch
 import grammar
 import reports
 import tokenizer
-from evaluate import load_checkpoint
-from model import Llama, Shape
+from evaluate import greedy
+from files import MATRICES, load_checkpoint, model_of_gguf, read
 
 TEMPLATE = (
     "{%- for message in messages -%}"
@@ -28,7 +28,6 @@ TEMPLATE = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"
 )
-MATRICES = dict(wq="attn_q", wk="attn_k", wv="attn_v", wo="attn_output", gate="ffn_gate", up="ffn_up", down="ffn_down")
 
 
 def tensors(model):
@@ -95,29 +94,6 @@ def write(path, model, tok, kind):
     w.close()
 
 
-def read(path):
-    """(shape, name -> float32 array) of a GGUF file."""
-    r = gguf.GGUFReader(path)
-    get = lambda key: r.fields["llama." + key].contents()
-    shape = Shape(get("vocab_size"), get("embedding_length"), get("block_count"), get("attention.head_count"), get("attention.head_count_kv"),
-                  get("attention.key_length"), get("feed_forward_length"), get("rope.freq_base"), get("attention.layer_norm_rms_epsilon"), get("context_length"))
-    return shape, {t.name: gguf.quants.dequantize(t.data, t.tensor_type).astype(np.float32).copy() for t in r.tensors}
-
-
-def model_of_gguf(path):
-    shape, t = read(path)
-    model = Llama(shape)
-    with torch.no_grad():
-        model.embed.weight.copy_(torch.from_numpy(t["token_embd.weight"]))
-        model.norm.weight.copy_(torch.from_numpy(t["output_norm.weight"]))
-        for i, b in enumerate(model.blocks):
-            b.attn_norm.weight.copy_(torch.from_numpy(t[f"blk.{i}.attn_norm.weight"]))
-            b.ffn_norm.weight.copy_(torch.from_numpy(t[f"blk.{i}.ffn_norm.weight"]))
-            for ours, theirs in MATRICES.items():
-                getattr(b, ours).weight.copy_(torch.from_numpy(t[f"blk.{i}.{theirs}.weight"]))
-    return model
-
-
 def plain_forward(path, ids):
     """The last position's logits in float64 numpy, written from the definition of the architecture alone."""
     s, t = read(path)
@@ -178,7 +154,6 @@ def golden(path, tok):
         plain = plain_forward(path, ids)
         difference = float(np.abs(ours - plain).max())
         assert difference < 1e-2, difference
-        from evaluate import greedy
         best = np.argsort(-plain)[:20]
         out.append({"name": name, "messages": messages, "text": text, "ids": ids, "greedy_reply": greedy(model, tok, text, most=300),
                     "logits_first_step": [round(float(v), 4) for v in plain], "top20": [[int(i), round(float(plain[i]), 4)] for i in best]})

@@ -14,6 +14,8 @@ import json
 import random
 from dataclasses import dataclass, field
 
+import words
+
 # ---------------------------------------------------------------------------------------------------------- words
 
 def _names(text):
@@ -538,7 +540,11 @@ def render(home, system) -> str:
 
 
 TOKENS = []  # the vocabulary's entries of letters, where there is one already: train.py fills it
+HELD_WORDS = {w.removesuffix("'s") for lists in (ROOMS, DOORS, DEVICES, PEOPLE, ADJECTIVES) for name in lists[1] for w in name.split()}  # reports.py adds its own
 PARTS = sorted({w for lists in (ROOMS, DOORS, DEVICES, PEOPLE, ADJECTIVES) for name in lists[0] for w in name.split() if w.isalpha()} | {w for words in SLOTS.values() for w in " ".join(words).lower().split() if w.isalpha()})
+
+
+COMMON_ENDS = ("s", "y", "er", "ing", "é", "ö", "ña", "let", "ett", "ella", "ia", "ium", "ov", "sson", "ä")
 
 
 class World:
@@ -552,9 +558,13 @@ class World:
         return self.rng.choice(held if self.held and self.rng.random() < 0.4 else train)
 
     def strange(self):
-        """A word of pieces of other words, of tokens, or of any letters: training needs every token to be copied now and then."""
+        """A common word, or one of pieces of other words, of tokens, or of any letters: training needs every token to be copied now and then."""
         rng = self.rng
-        if rng.random() < 0.5:
+        if rng.random() < 0.45:
+            while (word := rng.choice(words.COMMON)) in HELD_WORDS:
+                pass
+            return word + (rng.choice(COMMON_ENDS) if rng.random() < 0.1 else "")
+        if rng.random() < 0.4:
             return "".join(rng.choice(("bcdfghjklmnpqrstvwxyz", "aeiou", "abcdefghijklmnopqrstuvwxyz")[i % 3]) for i in range(rng.randint(3, 8)))
         if rng.random() < 0.3:
             return rng.choice(HELD_ONSETS) + "".join(rng.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(rng.randint(2, 6)))
@@ -578,8 +588,8 @@ class World:
         return word + rng.choice(CODAS)
 
     def _mixed(self, name):
-        """In training, one word of a name in five is a strange one: names are to be copied, not known by heart."""
-        if self.held or self.rng.random() >= 0.2:
+        """In training, one word of a name in four is a strange one: names are to be copied, not known by heart."""
+        if self.held or self.rng.random() >= 0.25:
             return name
         words = name.split(" ")
         at = self.rng.randrange(len(words) - (len(words) > 1))
@@ -659,7 +669,7 @@ class World:
         full = rng.random() < 0.6
         p_t, p_h, p_l = (0.93, 0.85, 0.93) if full else (rng.choice((0, 0.6, 0.9)), rng.choice((0, 0.5, 0.8)), rng.choice((0, 0.6, 0.9)))
         n_rooms = 0 if rng.random() < 0.04 else rng.randint(1, size)
-        case = str.title if rng.random() < 0.05 or not self.held and rng.random() < 0.06 else str
+        case = str.title if rng.random() < 0.05 or not self.held and rng.random() < 0.1 else str
         while len(home["rooms"]) < n_rooms:
             r = {k: None for k, p in (("temperature_c", p_t), ("humidity_pct", p_h), ("light", p_l)) if rng.random() < p}
             if r:
@@ -963,7 +973,7 @@ class Talker:
     def some(self, part, p_unknown=0.08, need=None):
         """A name from the home (with the value `need` where given, mostly), now and then one that is not there."""
         rng, have = self.rng, list(self.home[part])
-        if not have or rng.random() < p_unknown:
+        if not have or rng.random() < p_unknown * (1 if self.held else 1.6):  # what is not there is harder to see
             draw = {"rooms": self.world.room, "doors": self.world.door, "devices": self.world.device}[part]
             name = draw()
             return name

@@ -40,6 +40,7 @@ QUANTITIES = {
 }
 HELD_QUANTITIES = {"salinity": (("g/l", 34, 3, 1),), "strain": (("", 220, 60, 0),), "ozone": (("ppb", 31, 9, 0),), "weight": (("kg", 41, 12, 1),),
                    "radiation": (("nSv/h", 96, 14, 0),), "thrust": (("N", 62, 20, 1),)}
+grammar.HELD_WORDS |= {w for names in (PLACES[1], MACHINES[1], HELD_QUANTITIES) for name in names for w in name.split()}
 HELD_UNITS = {unit for choices in HELD_QUANTITIES.values() for unit, *_ in choices if unit}
 MONTHS = grammar.MONTHS
 DAYS_IN = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

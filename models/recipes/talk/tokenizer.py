@@ -79,16 +79,42 @@ def train():
         if word in vocab and len(vocab) < VOCAB and "Ġ" + word not in vocab:
             vocab["Ġ" + word] = len(vocab)
             merges.append(["Ġ", word])
-    full = Tokenizer(models.BPE(vocab=vocab, merges=[tuple(m) for m in merges]))
-    full.pre_tokenizer = splitter()
-    full.decoder = decoders.ByteLevel()
-    full.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in CONTROL])
-    full.add_tokens([AddedToken(t, special=False, normalized=False) for t in USER_DEFINED])
-    while full.get_vocab_size() < VOCAB:
-        full.add_special_tokens([AddedToken(f"<|spare_{full.get_vocab_size()}|>", special=True, normalized=False)])
+    while len(vocab) < VOCAB:
+        vocab[f"<|spare_{len(vocab)}|>"] = len(vocab)
+    full = assemble(vocab, merges)
     assert all(len(full.encode(w).ids) == 1 for w in pictures.WORDS)
     full.save(PATH)
     return full
+
+
+def assemble(vocab, merges):
+    """The tokenizer of a vocabulary (entry -> id, control tokens among them) and its merges."""
+    tok = Tokenizer(models.BPE(vocab=vocab, merges=[tuple(m) for m in merges]))
+    tok.pre_tokenizer = splitter()
+    tok.decoder = decoders.ByteLevel()
+    tok.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in vocab if t.startswith("<|") and t.endswith("|>")])
+    tok.add_tokens([AddedToken(t, special=False, normalized=False) for t in USER_DEFINED])
+    return tok
+
+
+def variants(tok, rng, count):
+    """Tokenizers that lack some of the merges of `tok`, each others, so that words fall into other pieces. Half of the entries
+    hardly ever occur in the text as it is, being only steps on the way to longer ones; a name that does need one would
+    be copied wrong. Within a sequence one variant spells everything: a name and its copy stay the same tokens."""
+    spec = json.loads(tok.to_str())["model"]
+    merges = [tuple(m) for m in spec["merges"]]
+    parts, common = {a + b: (a, b) for a, b in merges}, set()
+    todo = [entry for entry in parts if entry.startswith("Ġ")]
+    while todo:  # the merges that the most common words need; these are left out less often
+        entry = todo.pop()
+        if entry in parts and entry not in common:
+            common.add(entry)
+            todo += parts[entry]
+    out = []
+    for _ in range(count):
+        share = rng.uniform(0.02, 0.2)
+        out.append(assemble(spec["vocab"], [m for m in merges if rng.random() >= share * (0.1 if m[0] + m[1] in common else 1)]))
+    return out
 
 
 def byte_table():

@@ -25,11 +25,13 @@ import reports
 import tokenizer
 from model import Llama, Shape
 
-SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=192, n_layers=9, n_heads=6, n_kv_heads=3, head_dim=32, d_ffn=512)
+SHAPE = Shape(vocab=tokenizer.VOCAB, d_model=256, n_layers=9, n_heads=8, n_kv_heads=4, head_dim=32, d_ffn=768)
 # (until this share of the time, tokens a sequence, sequences a step, most rooms in a home, share of copying drills)
-STAGES = [(0.24, 320, 12, 5, 0.08), (0.55, 384, 10, 7, 0.14), (0.85, 384, 10, 7, 0.06), (1.01, 544, 7, 8, 0.03)]
-REASONING = 0.25  # share of the home's sequences that are nothing but conclusions
-SKILLS = {"home": 0.62, "report": 0.26, "picture": 0.12}  # shares of the tokens
+STAGES = [(0.3, 352, 12, 7, 0.12), (0.85, 384, 16, 8, 0.06), (1.01, 512, 12, 8, 0.03)]
+REASONING = 0.15  # share of the home's sequences that are nothing but conclusions
+VARIED = 0.4  # share of the sequences that a variant of the tokenizer spells, at first; falls to none in the end
+SKILLS = {"home": 0.66, "report": 0.26, "picture": 0.08}  # shares of the tokens
+MIX = {**grammar.MIX, "compare": 12, "list_": 11, "any_": 5, "all_": 5, "count": 8, "things": 6, "temp": 9, "humidity": 6, "light_cmd": 9, "turn_back": 6}  # the harder kinds more often
 DECAY_FROM, WARMUP_STEPS = 0.25, 30
 MUON_RATE, ADAM_RATE = 0.02, 0.004
 # by loss class: context, question, answer about a home, drill, report, caption, conclusion
@@ -70,9 +72,10 @@ class Muon:
 class Stream:
     """Batches of packed conversations."""
 
-    def __init__(self, seed):
-        self.rate = 1.0
-        self.rng, self.tok, self.mix, self.skills = random.Random(seed), tokenizer.load(), dict(grammar.MIX), dict(SKILLS)
+    def __init__(self, seed, rate=1.0):
+        self.rate, self.varied = rate, VARIED
+        self.rng, self.whole, self.mix, self.skills = random.Random(seed), tokenizer.load(), dict(MIX), dict(SKILLS)
+        self.tok, self.variants = self.whole, tokenizer.variants(self.whole, self.rng, 200)
         grammar.TOKENS = sorted(t for t in self.tok.get_vocab() if t.isascii() and t.isalpha() and t.islower() and len(t) > 1)
 
     def drill(self, n, size):
@@ -140,6 +143,7 @@ class Stream:
 
     def sequence(self, n, size, drills=0.0):
         skill, mixed = self.rng.choices(list(self.skills), list(self.skills.values()))[0], {}
+        self.tok = self.rng.choice(self.variants) if skill != "picture" and self.rng.random() < self.varied else self.whole  # a picture's words must stay one token each
         if skill == "report":
             ids, kind = reports.pack(self.tok, self.rng, n)
         elif skill == "picture":
@@ -165,20 +169,28 @@ class Stream:
         return torch.tensor([r[0] for r in rows]), torch.tensor([r[1] for r in rows]), other, share
 
 
-def grow(tensors, layers):
-    """Deepens the weights of a shallower checkpoint, after every third or fourth of its layers by a copy that adds nothing
-    at first, so that the grown model says what it said. Returns whether they were shallower."""
-    old = sorted({int(name.split(".")[1]) for name in tensors if name.startswith("blocks.")})
-    new = layers - len(old)
-    order = sorted(old + [old[(i + 1) * len(old) // new - 1] for i in range(new)])
-    grown = {name: t for name, t in tensors.items() if not name.startswith("blocks.")}
-    for at, of in enumerate(order):
-        for name in [name for name in tensors if name.startswith(f"blocks.{of}.")]:
-            copy = at > 0 and order[at - 1] == of
-            grown[name.replace(f"blocks.{of}.", f"blocks.{at}.")] = tensors[name] * (0 if copy and (".wo." in name or ".down." in name) else 1)
-    tensors.clear()
-    tensors.update(grown)
-    return new > 0
+@torch.no_grad()
+def grow(model, tensors, old):
+    """Puts the weights of a smaller shape into `model` so that it says what the small one said: what is new in it is heard by
+    nothing at first (zero columns in `wo` and `down`, zero dimensions in the embedding), but can be learned from. The
+    layers that are new are copies that add nothing, after every third or fourth of the old."""
+    new, olds = model.shape, range(old["n_layers"])
+    extra = new.n_layers - len(olds)
+    order = sorted([*olds] + [(i + 1) * len(olds) // extra - 1 for i in range(extra)])
+    thinner = (old["d_model"] / new.d_model) ** 0.5  # zero dimensions make a norm divide by less
+    for name, whole in model.named_parameters():
+        copy, of = False, name
+        if name.startswith("blocks."):
+            _, at, rest = name.split(".", 2)
+            copy, of = int(at) > 0 and order[int(at) - 1] == order[int(at)], f"blocks.{order[int(at)]}.{rest}"
+        small = tensors[of] * (thinner if "norm" in name else 0 if copy and (".wo." in name or ".down." in name) else 1)
+        if "norm" in name:
+            whole.fill_(float(small.mean()))
+        elif "embed" in name or ".wo." in name or ".down." in name:
+            whole.zero_()
+        else:
+            torch.nn.init.normal_(whole, std=0.5 * new.d_model**-0.5)
+        whole[tuple(slice(n) for n in small.shape)] = small
 
 
 def save(path, **what):
@@ -192,6 +204,7 @@ def main():
     args.add_argument("--seed", type=int, default=1)
     args.add_argument("--threads", type=int, default=1)
     args.add_argument("--dir", default="build")
+    args.add_argument("--rate", type=float, default=1, help="factor on the learning rate: less than 1 to go on from a trained model")
     args.add_argument("--until", type=float, default=0, help="end of training as Unix time (instead of --minutes)")
     a = args.parse_args()
     torch.set_num_threads(a.threads)
@@ -205,16 +218,17 @@ def main():
     if os.path.exists(path):
         old = torch.load(path, weights_only=False)
         step, seen, spent = old["step"], old["seen"], old["spent"]
-        if grow(old["model"], SHAPE.n_layers):
-            warm_from = step
-            print(f"grown to {SHAPE.n_layers} layers", flush=True)
-        else:
+        if "adam" in old and old["shape"] == SHAPE.as_dict():
+            model.load_state_dict(old["model"])
             adam.load_state_dict(old["adam"])
             for s, b in old["muon"].items():
                 muon.buffers[s].copy_(b)
-        model.load_state_dict(old["model"])
+        else:
+            warm_from = step
+            grow(model, old["model"], old["shape"])
+            print(f"grown from {old['shape']}", flush=True)
         print(f"resumed at step {step}, {spent / 60:.1f} minutes", flush=True)
-    stream = Stream(a.seed * 1000003 + step)
+    stream = Stream(a.seed * 1000003 + step, a.rate)
 
     def forward(tokens, other, share):
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -239,6 +253,7 @@ def main():
             break
         _, n, count, size, drills = next(s for s in STAGES if at < s[0])
         rate = min(1, (step - warm_from + 1) / WARMUP_STEPS) * min(1, max(0.0, (1 - at) / (1 - DECAY_FROM))) ** 1.5 * stream.rate
+        stream.varied = VARIED * (1 - at) ** 2
         t = time.process_time()
         ids, kind, other, share = stream.batch(n, count, size, drills)
         making += time.process_time() - t
@@ -277,9 +292,9 @@ def main():
             mixed = time.time()
             try:
                 asked = json.load(open(f"{a.dir}/mix.json"))
-                stream.rate = asked.pop("rate", 1.0)
+                stream.rate = asked.pop("rate", a.rate)
                 stream.skills = {**SKILLS, **asked.pop("skills", {})}
-                stream.mix = {**grammar.MIX, **asked}
+                stream.mix = {**MIX, **asked}
             except ValueError:
                 pass
     save(path, model=model.state_dict(), adam=adam.state_dict(), muon=muon.buffers, step=step, seen=seen, spent=spent, shape=SHAPE.as_dict())
