@@ -1,6 +1,6 @@
 //! Prompt lookup (Saxena, 2023): guesses at what a model will write next, from what followed the same tokens earlier in the session.
 //! Much of what is written for us stands in the prompt already (a reading, a sensor's name, a tool call's form), and several guesses
-//! cost hardly more than one token where memory is the limit. A guess that is wrong costs its time and changes nothing.
+//! cost little more than one token where memory is the limit. A guess that is wrong costs its time and changes nothing.
 
 use super::TokenId;
 
