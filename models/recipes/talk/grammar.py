@@ -558,12 +558,16 @@ class World:
         return self.rng.choice(held if self.held and self.rng.random() < 0.4 else train)
 
     def strange(self):
+        """A strange word for a name in training, none that is held out."""
+        while (word := self._strange()) in HELD_WORDS:
+            pass
+        return word
+
+    def _strange(self):
         """A common word, or one of pieces of other words, of tokens, or of any letters: training needs every token to be copied now and then."""
         rng = self.rng
         if rng.random() < 0.45:
-            while (word := rng.choice(words.COMMON)) in HELD_WORDS:
-                pass
-            return word + (rng.choice(COMMON_ENDS) if rng.random() < 0.1 else "")
+            return rng.choice(words.COMMON) + (rng.choice(COMMON_ENDS) if rng.random() < 0.1 else "")
         if rng.random() < 0.4:
             return "".join(rng.choice(("bcdfghjklmnpqrstvwxyz", "aeiou", "abcdefghijklmnopqrstuvwxyz")[i % 3]) for i in range(rng.randint(3, 8)))
         if rng.random() < 0.3:
