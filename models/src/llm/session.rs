@@ -222,6 +222,10 @@ impl Session {
             shared.min(tokens.len() - 1)
         };
         let mut prefill = Prefill { reused, ..Prefill::default() };
+        if reused == tokens.len() {
+            // Everything is there, the logits too.
+            return Ok(prefill);
+        }
         let run = least
             .and_then(|least| longest_run(&self.tokens[reused..], &tokens[reused..tokens.len() - 1], least))
             .filter(|run| run.wanted == 0);
@@ -234,6 +238,7 @@ impl Session {
                 self.read_blocks(&tokens[reused..to], false, &mut prefill, go_on);
                 if !prefill.stopped {
                     self.tokens.extend_from_slice(&tokens[to..to + len]);
+                    self.known = 0; // Logits of what stood here before.
                     (prefill.reused, prefill.moved) = (reused + len, len);
                     self.read_blocks(&tokens[to + len..], true, &mut prefill, go_on);
                 }

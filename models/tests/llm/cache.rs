@@ -1,12 +1,13 @@
 //! What the cache spares: shared prefixes, moved runs, sessions on disk.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use candle_core::quantized::GgmlDType;
 use nearfield_models::Flow;
 use nearfield_models::llm::{CacheType, Llm, LlmError, LlmOptions, Prefill, Session, SessionOptions, TokenId};
+use proptest::prelude::*;
 
 use crate::synthetic::{Recipe, VOCAB, agreement, open};
 
@@ -231,4 +232,134 @@ fn a_session_file_that_is_damaged_or_does_not_fit_is_a_clear_error_and_a_cold_st
     assert!(
         session.save(&folder.path().join("no/such/folder"), b"").unwrap_err().to_string().contains("cannot be written")
     );
+}
+
+/// What a prompt is made of the one before it.
+#[derive(Clone, Debug)]
+enum Change {
+    Same,
+    Shorter(usize),
+    Longer(Vec<u8>),
+    Edited(usize, u8),
+    WithoutMiddle(usize, usize),
+    WithMore(usize, Vec<u8>),
+    Another(Vec<u8>),
+    /// An appended token, as a model that writes appends it.
+    Step(u8),
+    /// A few tokens with logits after each, as guessed ones are appended, of which the last are taken back.
+    Guesses(Vec<u8>, usize),
+}
+
+fn changes() -> impl Strategy<Value = Vec<(Change, Option<usize>, usize)>> {
+    // Few different tokens, so that runs are found everywhere.
+    let tokens = |most| prop::collection::vec(0..6u8, 1..most);
+    let at = || 0..160usize;
+    let change = prop_oneof![
+        3 => Just(Change::Same),
+        2 => at().prop_map(Change::Shorter),
+        2 => tokens(80).prop_map(Change::Longer),
+        1 => (at(), 0..6u8).prop_map(|(at, token)| Change::Edited(at, token)),
+        2 => (at(), at()).prop_map(|(from, len)| Change::WithoutMiddle(from, len)),
+        1 => (at(), tokens(40)).prop_map(|(at, more)| Change::WithMore(at, more)),
+        1 => tokens(190).prop_map(Change::Another),
+        1 => (0..6u8).prop_map(Change::Step),
+        1 => (tokens(6), 0..6usize).prop_map(|(guesses, kept)| Change::Guesses(guesses, kept)),
+    ];
+    let least = prop_oneof![Just(None), Just(Some(1)), Just(Some(3)), Just(Some(24))];
+    // After how many blocks somebody stops it; most are not stopped.
+    let stop = prop_oneof![4 => Just(usize::MAX), 1 => 0..4usize];
+    prop::collection::vec((change, least, stop), 1..14)
+}
+
+fn changed(prompt: &[TokenId], change: &Change) -> Vec<TokenId> {
+    let tokens = |bytes: &[u8]| bytes.iter().map(|b| TokenId(u32::from(*b) * 5 + 1)).collect::<Vec<_>>();
+    let place = |at: usize| at % (prompt.len() + 1);
+    match change {
+        Change::Same => prompt.to_vec(),
+        Change::Shorter(n) => prompt[..place(*n)].to_vec(),
+        Change::Longer(more) => [prompt, &tokens(more)].concat(),
+        Change::Edited(at, token) => {
+            let mut prompt = prompt.to_vec();
+            let at = place(*at);
+            prompt.splice(at..(at + 1).min(prompt.len()), tokens(&[*token]));
+            prompt
+        }
+        Change::WithoutMiddle(from, len) => {
+            let from = place(*from);
+            [&prompt[..from], &prompt[(from + len).min(prompt.len())..]].concat()
+        }
+        Change::WithMore(at, more) => [&prompt[..place(*at)], &tokens(more), &prompt[place(*at)..]].concat(),
+        Change::Another(other) => tokens(other),
+        Change::Step(token) => [prompt, &tokens(&[*token])].concat(),
+        Change::Guesses(guesses, kept) => [prompt, &tokens(&guesses[..(*kept).min(guesses.len())])].concat(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_prompt_follows_whatever_other_the_session_holds_it_and_its_logits_are_a_fresh_session_s(
+        changes in changes()
+    ) {
+        static MODELS: LazyLock<[(tempfile::TempDir, Arc<Llm>); 2]> = LazyLock::new(|| {
+            [1, 3].map(|layers| {
+                let folder = tempfile::tempdir().unwrap();
+                let (llm, _) = open(&Recipe { layers, ..Recipe::plain(GgmlDType::F32) }, folder.path());
+                (folder, llm)
+            })
+        });
+        // Keys and values of a single layer hang on a token and its place alone, so that moving is exact there.
+        follow(&MODELS[0].1, &changes, true)?;
+        follow(&MODELS[1].1, &changes, false)?;
+    }
+}
+
+fn follow(llm: &Arc<Llm>, changes: &[(Change, Option<usize>, usize)], moving: bool) -> Result<(), TestCaseError> {
+    const CAPACITY: usize = 200;
+    let mut used = session(llm, CAPACITY, CacheType::F16);
+    let mut prompt = numbers(0..70, 37);
+    for (change, least, stop) in changes {
+        let least = least.filter(|_| moving);
+        let before = used.tokens().to_vec();
+        prompt = changed(&prompt, change);
+        let mut blocks = 0;
+        let mut go_on = || {
+            blocks += 1;
+            if blocks > *stop { Flow::Stop } else { Flow::Continue }
+        };
+        let follows = prompt.starts_with(&before);
+        let outcome = match change {
+            Change::Step(_) if follows && before.len() + 1 == prompt.len() => {
+                used.append(&prompt[before.len()..]).map(|()| Prefill::default())
+            }
+            Change::Guesses(guesses, _) if follows && before.len() + guesses.len() <= CAPACITY => {
+                let guesses = changed(&[], &Change::Another(guesses.clone()));
+                used.append_each(&guesses[..guesses.len().min(Session::MOST_EACH)]).unwrap();
+                used.truncate(prompt.len().min(used.len()));
+                used.prompt(&prompt, &mut self::go_on)
+            }
+            _ => match least {
+                None => used.prompt(&prompt, &mut go_on),
+                Some(least) => used.prompt_moving(&prompt, least, &mut go_on),
+            },
+        };
+        let fits = !prompt.is_empty() && prompt.len() <= CAPACITY;
+        prop_assert_eq!(outcome.is_ok(), fits, "{:?}: {:?}", change, &outcome);
+        let Ok(prefill) = outcome else {
+            prop_assert_eq!(used.tokens(), &before[..], "a refused prompt leaves the session as it was");
+            prompt = numbers(0..70, 37);
+            continue;
+        };
+        prop_assert!(prompt.starts_with(used.tokens()));
+        prop_assert_eq!(prefill.stopped, used.len() < prompt.len());
+        prop_assert!(prefill.stopped || !used.logits().is_empty(), "{:?}", change);
+        if !used.logits().is_empty() {
+            let mut fresh = session(llm, CAPACITY, CacheType::F16);
+            fresh.prompt(used.tokens(), &mut self::go_on).unwrap();
+            let (_, difference) = agreement(used.logits(), fresh.logits());
+            prop_assert!(difference < 5e-3, "{:?} {:?}: {}", change, least, difference);
+        }
+    }
+    Ok(())
 }
