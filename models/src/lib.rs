@@ -5,6 +5,7 @@
 //! its answer ([`flow::Flow`]).
 
 pub mod audio;
+pub mod files;
 pub mod flow;
 pub mod llm;
 pub mod memory;

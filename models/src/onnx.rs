@@ -332,7 +332,7 @@ impl OnnxModel {
 fn check_file(path: &Path) -> Result<(), OnnxError> {
     use std::io::Read;
     let unreadable = |source| OnnxError::File { path: path.to_path_buf(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = crate::files::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     let mut head = Vec::new();
     file.take(16).read_to_end(&mut head).map_err(unreadable)?;

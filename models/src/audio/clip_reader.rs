@@ -1,7 +1,7 @@
 //! Sound files of any kind as blocks of mono samples, for files too long for memory and for live pipes.
 
-use super::{AudioError, MAX_CHANNELS, SampleRate, WavStream, is_wav, mix_down};
-use std::fs::File;
+use super::{AudioError, MAX_CHANNELS, MixDown, SampleRate, WavStream, is_wav};
+use crate::files;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
@@ -30,7 +30,7 @@ impl ClipReader {
     /// [`AudioError`] where the file cannot be opened, is empty or is not sound.
     pub fn open(path: &Path) -> Result<ClipReader, AudioError> {
         let name = path.display().to_string();
-        let mut file = File::open(path).map_err(|source| AudioError::Open { name: name.clone(), source })?;
+        let mut file = files::open(path).map_err(|source| AudioError::Open { name: name.clone(), source })?;
         let head = read_head(&mut file, &name)?;
         if file.seek(SeekFrom::Start(0)).is_ok() {
             Self::begin(&head, name, file, |file| Box::new(file))
@@ -85,6 +85,14 @@ impl ClipReader {
         }
     }
 
+    /// Samples until now that were no numbers (NaN, infinite) and stand as silence. A file of nothing else is an error at its end.
+    pub fn not_numbers(&self) -> u64 {
+        match &self.source {
+            Source::Wav(wav) => wav.not_numbers(),
+            Source::Coded(coded) => coded.mix_down.not_numbers,
+        }
+    }
+
     /// The next block: mono, [-1, 1], at [`rate`](Self::rate), of any length above 0. `None` at the end.
     ///
     /// # Errors
@@ -114,7 +122,7 @@ struct Coded {
     track_id: u32,
     rate: SampleRate,
     announced_frames: Option<u64>,
-    n_frames: u64,
+    mix_down: MixDown,
     n_undecodable: u64,
     truncated: bool,
     interleaved: Vec<f32>,
@@ -156,7 +164,7 @@ impl Coded {
             track_id,
             rate: SampleRate(rate),
             announced_frames,
-            n_frames: 0,
+            mix_down: MixDown::default(),
             n_undecodable: 0,
             truncated: false,
             interleaved: Vec::new(),
@@ -204,19 +212,19 @@ impl Coded {
                 return Err(AudioError::Channels { name: name.to_string(), found: n_channels });
             }
             buffer.copy_to_vec_interleaved(&mut self.interleaved);
-            mix_down(&self.interleaved, n_channels, &mut self.mono);
+            self.mix_down.push(&self.interleaved, n_channels, &mut self.mono);
         }
-        self.n_frames += self.mono.len() as u64;
         Ok(Some(&self.mono))
     }
 
     fn end(&mut self, name: &str) -> Result<Option<&[f32]>, AudioError> {
-        if self.n_frames == 0 && self.n_undecodable > 0 {
+        self.mix_down.check(name)?;
+        if self.mix_down.samples == 0 && self.n_undecodable > 0 {
             let reason = format!("none of its {} packets could be decoded", self.n_undecodable);
             return Err(AudioError::Damaged { name: name.to_string(), reason });
         }
         // Encoder padding is cut off at both ends, by less than four MP3 frames (4 * 1152).
-        self.truncated |= self.announced_frames.is_some_and(|announced| self.n_frames + 4608 < announced);
+        self.truncated |= self.announced_frames.is_some_and(|announced| self.mix_down.samples + 4608 < announced);
         Ok(None)
     }
 }

@@ -208,12 +208,33 @@ pub enum AudioError {
 /// More channels than any file of speech has; the bound keeps a lying header from asking for absurd buffers.
 pub const MAX_CHANNELS: usize = 64;
 
-/// Appends to `mono` the mean of the channels of `interleaved`. Values that are no numbers become silence, and what
-/// lies outside [-1, 1] (float files may) is clipped, because everything downstream relies on that range.
-fn mix_down(interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
-    let scale = 1.0 / n_channels as f32;
-    mono.extend(interleaved.chunks_exact(n_channels).map(|frame| {
-        let mean = frame.iter().sum::<f32>() * scale;
-        if mean.is_finite() { mean.clamp(-1.0, 1.0) } else { 0.0 }
-    }));
+/// The samples of a file on their way to mono, and how many of them were no numbers.
+#[derive(Debug, Default)]
+struct MixDown {
+    samples: u64,
+    not_numbers: u64,
+}
+
+impl MixDown {
+    /// Appends to `mono` the mean of the channels of `interleaved`. Values that are no numbers (NaN, infinite) become silence, and
+    /// what lies outside [-1, 1] (float files may) is clipped, because everything downstream relies on that range.
+    fn push(&mut self, interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
+        let scale = 1.0 / n_channels as f32;
+        let before = mono.len();
+        mono.extend(interleaved.chunks_exact(n_channels).map(|frame| {
+            let mean = frame.iter().sum::<f32>() * scale;
+            self.not_numbers += u64::from(!mean.is_finite());
+            if mean.is_finite() { mean.clamp(-1.0, 1.0) } else { 0.0 }
+        }));
+        self.samples += (mono.len() - before) as u64;
+    }
+
+    /// The file is at its end: one without any number is damaged, and not silent.
+    fn check(&self, name: &str) -> Result<(), AudioError> {
+        if self.samples == 0 || self.not_numbers < self.samples {
+            return Ok(());
+        }
+        let reason = format!("none of its {} samples is a number (all are NaN or infinite)", self.samples);
+        Err(AudioError::Damaged { name: name.to_string(), reason })
+    }
 }

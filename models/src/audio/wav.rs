@@ -7,7 +7,7 @@
 //!
 //! Written files carry a header that is right every second, so that what was written survives an interruption.
 
-use super::{AudioError, Clip, MAX_CHANNELS, SampleRate, mix_down};
+use super::{AudioError, Clip, MAX_CHANNELS, MixDown, SampleRate};
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ pub(crate) struct WavStream<R> {
     bytes: Vec<u8>,
     interleaved: Vec<f32>,
     mono: Vec<f32>,
+    mix_down: MixDown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -146,6 +147,7 @@ impl<R: Read> WavStream<R> {
                         bytes: Vec::new(),
                         interleaved: Vec::new(),
                         mono: Vec::new(),
+                        mix_down: MixDown::default(),
                     });
                 }
                 b"fmt " => {
@@ -221,10 +223,18 @@ impl<R: Read> WavStream<R> {
             let whole = self.bytes.len() / frame * frame;
             self.interleaved.clear();
             self.encoding.decode(&self.bytes[..whole], &mut self.interleaved);
-            mix_down(&self.interleaved, self.n_channels, &mut self.mono);
+            self.mix_down.push(&self.interleaved, self.n_channels, &mut self.mono);
             self.bytes.drain(..whole);
         }
+        if self.mono.is_empty() {
+            self.mix_down.check(&self.name)?;
+        }
         Ok((!self.mono.is_empty()).then_some(self.mono.as_slice()))
+    }
+
+    /// Samples until now that were no numbers.
+    pub(crate) fn not_numbers(&self) -> u64 {
+        self.mix_down.not_numbers
     }
 }
 

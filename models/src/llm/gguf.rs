@@ -124,13 +124,14 @@ impl Gguf {
     /// The file cannot be read, is another kind of file, or is broken.
     pub fn open(path: &Path) -> Result<Gguf, LlmError> {
         let read = |source| LlmError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read)?;
-        if !file.metadata().map_err(read)?.is_file() {
+        // Asked before opening: to open a pipe would wait for its writer.
+        if !std::fs::metadata(path).map_err(read)?.is_file() {
             return Err(LlmError::NotGguf {
                 path: path.to_owned(),
                 found: "something that is not a regular file".to_owned(),
             });
         }
+        let file = File::open(path).map_err(read)?;
         if file.metadata().map_err(read)?.len() == 0 {
             return Err(LlmError::NotGguf { path: path.to_owned(), found: what_it_is(&[]).to_owned() });
         }

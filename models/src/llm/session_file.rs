@@ -87,7 +87,7 @@ impl Session {
         self.truncate(0);
         let read = |source| LlmError::Read { path: path.to_owned(), source };
         let bad = |what: String| LlmError::Session { path: path.to_owned(), what };
-        let file = File::open(path).map_err(read)?;
+        let file = crate::files::open(path).map_err(read)?;
         let metadata = file.metadata().map_err(read)?;
         if !metadata.is_file() {
             return Err(bad("it is not a regular file".to_owned()));

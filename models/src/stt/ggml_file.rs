@@ -78,7 +78,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn open(path: &Path) -> Result<Walk<'_>, SttError> {
         let unreadable = |source| SttError::File { path: path.to_path_buf(), source };
-        let file = File::open(path).map_err(unreadable)?;
+        let file = crate::files::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(SttError::WrongKind { path: path.to_path_buf(), found: "it is a folder".to_string() });

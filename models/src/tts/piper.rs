@@ -72,7 +72,7 @@ impl PiperConfig {
         use std::io::Read;
         let wrong = |reason: String| TtsError::VoiceConfig { path: path.to_path_buf(), reason };
         let mut text = String::new();
-        std::fs::File::open(path)
+        crate::files::open(path)
             .and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text))
             .map_err(|e| wrong(e.to_string()))?;
         let config: PiperConfig = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;

@@ -406,11 +406,7 @@ fn beside(folder: &Path, model: &Path, file: &Path) -> PathBuf {
 /// One label a line. `n01440764 tench, Tinca tinca` (ImageNet) becomes `tench`.
 fn read_labels(path: &Path) -> Result<Vec<String>, VisionError> {
     let wrong = |reason: String| VisionError::Labels { path: path.to_owned(), reason };
-    let length = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-    if length > MAX_LABELS_BYTES {
-        return Err(wrong(format!("it has {length} bytes; a list of labels ends at {MAX_LABELS_BYTES}")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    let text = crate::files::read_text(path, MAX_LABELS_BYTES).map_err(|e| wrong(e.to_string()))?;
     let labels: Vec<String> = text.lines().map(label_of).collect();
     if labels.is_empty() {
         return Err(wrong("it is empty".to_owned()));
