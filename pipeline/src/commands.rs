@@ -12,11 +12,12 @@ use nearfield_models::stt::SpeechToText;
 use nearfield_stages::drive::Stage;
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
 use nearfield_stages::turn::Turns;
-use nearfield_stages::voice::capture::{Pace, Source, StopSignal, StoppableStdin};
+use nearfield_stages::voice::capture::{Pace, Source, StopSignal, StoppableStdin, check_microphone};
 use nearfield_stages::voice::devices;
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
+use nearfield_stages::writes;
 use serde_json::json;
 
 use crate::cli::{BenchWhat, ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, Usage, VoiceArgs};
@@ -157,6 +158,11 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         })
     };
     let outlet = outlet(&args.output, &config.play.device)?;
+    // A missing device is named before models are loaded, and before anybody is told to speak.
+    if let Questions::Spoken(Source::Microphone(name)) = &questions {
+        check_microphone(name.as_deref())?;
+    }
+    Play::check(&outlet)?;
     let mut trace = args.trace.as_deref().map(TraceWriter::create).transpose()?;
     let registry = Registry::open()?;
     let assistant = Assistant::load(&config, &registry, matches!(questions, Questions::Spoken(_)))?;
@@ -304,6 +310,7 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
     }
     let answered = converse(&mut chat, &args, stop, out);
     if let Some(file) = &args.session {
+        let _write = writes::begin();
         chat.save(file)?;
     }
     answered

@@ -12,6 +12,7 @@ pub mod commands;
 pub mod config;
 pub mod content_hash;
 pub mod doctor;
+pub mod ending;
 pub mod eval;
 pub mod hub;
 pub mod log;

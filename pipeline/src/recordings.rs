@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
 use nearfield_stages::caption::pictures::natural_key;
-use nearfield_stages::voice::capture::{StopSignal, StoppableStdin};
+use nearfield_stages::voice::capture::{StopSignal, StoppableStdin, open_recording, warn_of_not_numbers};
+
+use crate::signals::is_stopped;
 
 /// The folder's recordings in natural order (2 before 10), or the file itself.
 ///
@@ -37,9 +39,13 @@ pub fn recordings(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 /// If it can't be read.
 pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
-    let mut reader = match path == Path::new("-") {
-        true => ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input")?,
-        false => ClipReader::open(path)?,
+    let opened = match path == Path::new("-") {
+        true => ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input").map_err(Into::into),
+        false => open_recording(path, stop),
+    };
+    let mut reader = match opened {
+        Err(_) if is_stopped(stop) => bail!("stopped before {}", path.display()),
+        opened => opened?,
     };
     let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
     let mut samples = Vec::new();
@@ -50,6 +56,7 @@ pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
     if reader.truncated() {
         tracing::warn!(file = %path.display(), "the file ends before its header says; what is there is used");
     }
+    warn_of_not_numbers(&reader);
     Ok(samples)
 }
 

@@ -1,28 +1,66 @@
-//! Ctrl-C and SIGTERM: the first ends the program in good order, the second at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first ends the program in good order, the second at once. Good order has two seconds: what does
+//! not look at the signal (a read that waits for nobody, a model that is being loaded) is ended by force then. Writes that would
+//! lose data with the program ([`writes`]) are waited for a little longer.
 
 use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+use nearfield_stages::writes;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+
+/// So long after the first signal the program ends by force. With the time that this takes, it is over within two seconds.
+const GRACE: Duration = Duration::from_millis(1900);
+/// So long after it even writes that keep data are not waited for. Service managers wait longer (systemd: 90 s).
+pub const LONGEST_WRITES: Duration = Duration::from_secs(10);
+/// How often writes are looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A channel that is disconnected when the user asks the program to end. Nothing is ever sent on it.
 ///
 /// # Errors
-/// If the system does not let signals be handled.
+/// If the system does not let signals be handled, or can't start a thread.
 pub fn stop_signal() -> std::io::Result<Receiver<Infallible>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (keep, stop): (Sender<Infallible>, _) = bounded(0);
+    // The watchdog exists before there is anything to watch: at a signal the system may be short of threads.
+    let (ring, bell) = bounded::<i32>(1);
+    std::thread::Builder::new().name("watchdog".to_owned()).spawn(move || {
+        if let Ok(signal) = bell.recv() {
+            watch(signal, Instant::now());
+        }
+    })?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut keep = Some(keep);
         for signal in &mut signals {
             if keep.take().is_none() {
-                // As a shell reports a program that a signal has killed.
-                std::process::exit(128 + signal);
+                end_now(status_of(signal));
             }
+            let _ = ring.try_send(signal);
         }
     })?;
     Ok(stop)
+}
+
+/// Waits for the program to end, and ends it when it takes too long.
+fn watch(signal: i32, begun: Instant) {
+    std::thread::sleep(GRACE);
+    while writes::are_under_way() && begun.elapsed() < LONGEST_WRITES {
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    tracing::debug!(signal, "the program did not end in time and is ended by force");
+    end_now(status_of(signal));
+}
+
+/// As a shell reports a program that a signal has killed.
+fn status_of(signal: i32) -> i32 {
+    128 + signal
+}
+
+/// Ends the program as it is: threads that are still in a library do not see it taken down around them.
+pub fn end_now(status: i32) -> ! {
+    signal_hook::low_level::exit(status)
 }
 
 /// Whether `stop` has been disconnected.

@@ -231,12 +231,16 @@ impl Collector {
         let mut played = Some(played);
         over.into_iter()
             .map(|(t, open)| {
-                let silenced =
-                    Played { heard: Vec::new(), interrupted: true, first_audio: None, audio: Duration::ZERO };
                 let played = if t == turn { played.take() } else { None };
-                self.report(t, open, played.unwrap_or(silenced))
+                self.report(t, open, played.unwrap_or_else(silenced))
             })
             .collect()
+    }
+
+    /// The flow ends before its turns do: what is known of those that somebody began.
+    pub fn abandon(&mut self) -> Vec<TurnReport> {
+        let open = std::mem::take(&mut self.open);
+        open.into_iter().map(|(turn, open)| self.report(turn, open, silenced())).collect()
     }
 
     fn report(&self, turn: Turn, open: Open, played: Played) -> TurnReport {
@@ -258,6 +262,11 @@ impl Collector {
             budget: self.budget,
         }
     }
+}
+
+/// A reply of which nothing was heard.
+fn silenced() -> Played {
+    Played { heard: Vec::new(), interrupted: true, first_audio: None, audio: Duration::ZERO }
 }
 
 /// A Chrome trace (chrome://tracing, Perfetto): one row a stage, one box a step.

@@ -20,7 +20,7 @@ use nearfield_models::llm::{Llm, LlmError, LlmOptions, SessionOptions};
 use nearfield_models::stt::SpeechToText;
 use nearfield_models::tts::{Voice, open_voice};
 use nearfield_models::vad::{Earshot, Endpointer, Silero, VoiceActivity};
-use nearfield_stages::drive::{FlowContext, Stage, drive};
+use nearfield_stages::drive::{Failure, FlowContext, Stage, drive, spawn};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Envelope, Frame, TextDelta, Transcript};
 use nearfield_stages::probe::Ledger;
@@ -38,6 +38,7 @@ use nearfield_stages::voice::tools::Toolbox;
 use nearfield_stages::voice::transcribe::Transcribe;
 
 use crate::config::{VadKind, VoiceConfig};
+use crate::ending::{Due, Ending};
 use crate::registry::Registry;
 use crate::signals::is_stopped;
 use crate::turn_report::{Collector, TurnReport};
@@ -169,7 +170,7 @@ fn converse_options(config: &VoiceConfig, registry: &Registry, llm: &Llm) -> any
 /// `report`, which may end it all.
 ///
 /// # Errors
-/// If the source, the outlet or the report fails; what was complete by then has been reported.
+/// If the source, the outlet or the report fails, or a thread of the flow panics; what was complete by then has been reported.
 pub fn run(
     assistant: Assistant,
     config: &VoiceConfig,
@@ -181,7 +182,7 @@ pub fn run(
     let turns = Turns::default();
     let guesses = Turns::default();
     let ledger = Ledger::default();
-    let (notes, notebook) = bounded(256);
+    let (notes, mut notebook) = bounded(256);
     let failures = notes.clone();
     let flow = FlowContext {
         turns: turns.clone(),
@@ -211,13 +212,14 @@ pub fn run(
         _ if config.listen.interrupt => Manners::Interrupt,
         _ => Manners::DeafWhile(play.speaking()),
     };
-    let (llm, llm_thread) = LlmThread::start_beside_others(assistant.llm, assistant.way);
+    let (llm, llm_thread) = LlmThread::start_in(&flow, assistant.llm, assistant.way);
     let converse =
         Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes.clone())?;
     drop(notes);
 
     let mut threads = vec![llm_thread];
     let (source_ended, source_result) = mpsc::channel();
+    let (mut ending, source_stop) = Ending::new(stop.clone());
     match questions {
         Questions::Spoken(source) => {
             let vad = assistant.vad.context("the assistant was loaded without ears")?;
@@ -230,15 +232,14 @@ pub fn run(
             );
             threads.push(drive(listen, to_listen, utterances, flow.clone()));
             threads.push(drive(Transcribe::new(stt, turns.clone(), guesses), to_transcribe, transcripts, flow.clone()));
-            let stop = stop.clone();
-            threads.push(spawn("source", move || {
-                let _ = source_ended.send(source.run(&frames, &stop));
+            threads.push(spawn("source", flow.clone(), move || {
+                let _ = source_ended.send(source.run(&frames, &source_stop));
             }));
         }
         Questions::Typed(texts) => {
-            let (turns, stop) = (turns.clone(), stop.clone());
-            threads.push(spawn("source", move || {
-                type_in(&texts, &turns, &transcripts, &answers_of(manners), &stop);
+            let turns = turns.clone();
+            threads.push(spawn("source", flow.clone(), move || {
+                type_in(&texts, &turns, &transcripts, &answers_of(manners), &source_stop);
                 let _ = source_ended.send(Ok(()));
             }));
         }
@@ -251,26 +252,47 @@ pub fn run(
     let budget = Duration::from_millis(config.latency.first_audio_ms);
     let mut collector = Collector::new(ledger, budget);
     let mut outcome = Ok(());
-    let note = |collector: &mut Collector, note: Note| {
-        if let Some(failure) = collector.note(note) {
-            tracing::error!("{failure}");
-        }
-    };
-    let mut stop = stop.clone();
-    loop {
-        select! {
-            recv(stop) -> _ => {
-                // The source has seen it too; what is under way is silenced, and the queues run dry.
-                turns.silence_all();
-                stop = never();
+    let note = |collector: &mut Collector, ending: &mut Ending, note: Note| {
+        if let Note::Failed(failure) = note {
+            let (stage, turn, is_fatal) = (failure.stage, failure.turn, failure.is_fatal);
+            if is_fatal {
+                let error = anyhow::anyhow!("{:#}", failure.error);
+                ending.note(failure);
+                // The turn's report tells it too; what belongs to no turn is told once, as the flow's error.
+                if turn.is_some() {
+                    collector.note(Note::Failed(Failure { stage, turn, error, is_fatal }));
+                }
+                return;
             }
-            recv(notebook) -> received => if let Ok(received) = received {
-                note(&mut collector, received);
+            if let Some(failure) = collector.note(Note::Failed(failure)) {
+                tracing::error!("{failure}");
+            }
+            return;
+        }
+        collector.note(note);
+    };
+    loop {
+        let (user, timer) = (ending.user(), ending.timer());
+        select! {
+            recv(user) -> _ => {
+                // What is under way is silenced, and the queues run dry.
+                ending.begin();
+                turns.silence_all();
+            }
+            recv(timer) -> _ => match ending.due() {
+                Some(Due::Hurry) => turns.silence_all(),
+                Some(Due::GiveUp) => break,
+                None => {}
+            },
+            recv(notebook) -> received => match received {
+                Ok(received) => note(&mut collector, &mut ending, received),
+                // All have ended; their last sound is still to be taken.
+                Err(_) => notebook = never(),
             },
             recv(to_report) -> received => {
                 let Ok(Envelope { turn, body: played, .. }) = received else { break };
                 // Whatever was noted of this turn was sent before its sound was.
-                notebook.try_iter().for_each(|n| note(&mut collector, n));
+                notebook.try_iter().for_each(|n| note(&mut collector, &mut ending, n));
                 let _ = heard.try_send((turn, played.clone()));
                 for finished in collector.finish(turn, played) {
                     if outcome.is_err() {
@@ -293,18 +315,17 @@ pub fn run(
         }
     }
     drop((to_report, answered));
-    if outcome.is_ok() {
-        notebook.try_iter().for_each(|n| note(&mut collector, n));
-        for thread in threads {
-            let _ = thread.join();
+    outcome?;
+    notebook.try_iter().for_each(|n| note(&mut collector, &mut ending, n));
+    if ending.has_panicked() {
+        for unfinished in collector.abandon() {
+            let _ = report(unfinished)?;
         }
-        outcome = source_result.try_recv().unwrap_or(Ok(()));
     }
-    outcome
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::thread::JoinHandle<()> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("the system can start a thread")
+    ending.join(threads, &|| turns.silence_all(), &mut |ending| {
+        notebook.try_iter().for_each(|n| note(&mut collector, ending, n));
+    })?;
+    source_result.try_recv().unwrap_or(Ok(()))
 }
 
 /// Typed questions come one after the other, each when the answer to the one before it is over.

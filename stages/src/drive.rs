@@ -1,7 +1,8 @@
 //! What a stage is, and how it is driven: one thread between two bounded channels.
 //!
 //! [`drive`] owns everything that the stages shall not know: threads, channels, clocks, probes, and the rule that a
-//! message of a silenced turn is dropped. A unit test calls [`Stage::step`] with a `Vec` instead.
+//! message of a silenced turn is dropped. A panic in a stage is a [`Failure`] that ends its flow. A unit test calls [`Stage::step`]
+//! with a `Vec` instead.
 
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,8 +11,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use nearfield_models::flow::Flow;
 
 use crate::caption::newest::NewestSender;
+use crate::fault::Fault;
 use crate::messages::Envelope;
-use crate::probe::{Ledger, Step};
+use crate::panics;
+use crate::probe::{Ledger, Probe, Step};
 use crate::turn::{Turn, Turns};
 
 /// Where a stage sends what it makes. It answers [`Flow::Stop`] when the message's turn has been silenced or nobody
@@ -70,6 +73,8 @@ pub struct Failure {
     pub turn: Option<Turn>,
     /// The cause.
     pub error: anyhow::Error,
+    /// The thread has panicked: nothing more will come from it, and its flow has to end.
+    pub is_fatal: bool,
 }
 
 /// What the stages of one flow share: the turn counter, the ledger of times, and where failures are reported.
@@ -109,56 +114,109 @@ pub fn drive<S: Stage + 'static>(
 /// # Panics
 /// If the system can't start a thread.
 pub fn drive_into<S: Stage + 'static>(
-    mut stage: S,
+    stage: S,
     input: Receiver<Envelope<S::In>>,
     output: Output<S::Out>,
     flow: FlowContext,
 ) -> JoinHandle<()> {
     let name = stage.name();
+    let mut driver = Driver { fault: Fault::of(name), probe: flow.ledger.probe(name), turn: None, flow, stage };
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
-            let probe = flow.ledger.probe(name);
-            loop {
-                let received = match stage.wake_at() {
-                    None => input.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                    Some(at) => input.recv_deadline(at),
-                };
-                match received {
-                    Ok(envelope) => {
-                        let (turn, born, begun) = (envelope.turn, envelope.born, Instant::now());
-                        let mut outlet = Outlet::new(&output, &flow.turns, stage.takes_silenced());
-                        let dropped = !stage.takes_silenced() && !flow.turns.is_alive(turn);
-                        let result = if dropped { Ok(()) } else { stage.step(envelope, &mut |e| outlet.emit(e)) };
-                        probe.record(Step {
-                            turn,
-                            born,
-                            begun,
-                            first_output: outlet.first,
-                            ended: Instant::now(),
-                            blocked: outlet.blocked,
-                            outputs: outlet.sent,
-                            dropped,
-                        });
-                        if let Err(error) = result {
-                            (flow.on_failure)(Failure { stage: name, turn: Some(turn), error });
-                        }
-                    }
-                    Err(RecvTimeoutError::Timeout) => {
-                        let mut outlet = Outlet::new(&output, &flow.turns, stage.takes_silenced());
-                        if let Err(error) = stage.wake(&mut |e| outlet.emit(e)) {
-                            (flow.on_failure)(Failure { stage: name, turn: None, error });
-                        }
-                    }
-                    Err(RecvTimeoutError::Disconnected) => break,
-                }
-            }
-            let mut outlet = Outlet::new(&output, &flow.turns, stage.takes_silenced());
-            if let Err(error) = stage.finish(&mut |e| outlet.emit(e)) {
-                (flow.on_failure)(Failure { stage: name, turn: None, error });
+            // The queues are still open when the failure is reported: whoever finds them closed already knows why.
+            if let Err(panicked) = panics::catch(name, || driver.run(&input, &output)) {
+                driver.report(panicked.into(), true);
             }
         })
         .expect("the system can start a thread")
+}
+
+/// Runs `work`, which is no stage but belongs to the flow, on a thread of its own; a panic in it is reported as a stage's is.
+///
+/// # Panics
+/// If the system can't start a thread.
+pub fn spawn(name: &'static str, flow: FlowContext, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let mut fault = Fault::of(name);
+    let guarded = move || {
+        let run = || {
+            if let Err(error) = fault.step() {
+                (flow.on_failure)(Failure { stage: name, turn: None, error, is_fatal: false });
+            }
+            work();
+        };
+        if let Err(panicked) = panics::catch(name, run) {
+            (flow.on_failure)(Failure { stage: name, turn: None, error: panicked.into(), is_fatal: true });
+        }
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(guarded).expect("the system can start a thread")
+}
+
+/// A stage on its thread.
+struct Driver<S> {
+    stage: S,
+    flow: FlowContext,
+    probe: Probe,
+    fault: Fault,
+    /// What it is working on.
+    turn: Option<Turn>,
+}
+
+impl<S: Stage> Driver<S> {
+    fn run(&mut self, input: &Receiver<Envelope<S::In>>, output: &Output<S::Out>) {
+        loop {
+            let received = match self.stage.wake_at() {
+                None => input.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(at) => input.recv_deadline(at),
+            };
+            match received {
+                Ok(envelope) => self.step(envelope, output),
+                Err(RecvTimeoutError::Timeout) => {
+                    let mut outlet = Outlet::new(output, &self.flow.turns, self.stage.takes_silenced());
+                    if let Err(error) = self.stage.wake(&mut |e| outlet.emit(e)) {
+                        self.report(error, false);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let mut outlet = Outlet::new(output, &self.flow.turns, self.stage.takes_silenced());
+        if let Err(error) = self.stage.finish(&mut |e| outlet.emit(e)) {
+            self.report(error, false);
+        }
+    }
+
+    fn step(&mut self, envelope: Envelope<S::In>, output: &Output<S::Out>) {
+        let (turn, born, begun) = (envelope.turn, envelope.born, Instant::now());
+        let takes_silenced = self.stage.takes_silenced();
+        let mut outlet = Outlet::new(output, &self.flow.turns, takes_silenced);
+        let dropped = !takes_silenced && !self.flow.turns.is_alive(turn);
+        self.turn = Some(turn);
+        let result = if dropped {
+            Ok(())
+        } else {
+            let injected = self.fault.step();
+            self.stage.step(envelope, &mut |e| outlet.emit(e)).and(injected)
+        };
+        self.probe.record(Step {
+            turn,
+            born,
+            begun,
+            first_output: outlet.first,
+            ended: Instant::now(),
+            blocked: outlet.blocked,
+            outputs: outlet.sent,
+            dropped,
+        });
+        if let Err(error) = result {
+            self.report(error, false);
+        }
+        self.turn = None;
+    }
+
+    fn report(&self, error: anyhow::Error, is_fatal: bool) {
+        (self.flow.on_failure)(Failure { stage: self.stage.name(), turn: self.turn, error, is_fatal });
+    }
 }
 
 /// Sends on behalf of one step, and keeps account of it.
@@ -235,13 +293,29 @@ mod tests {
         }
     }
 
+    /// Panics at a message of 13.
+    struct Fragile;
+    impl Stage for Fragile {
+        type In = u32;
+        type Out = u32;
+        fn name(&self) -> &'static str {
+            "fragile"
+        }
+        fn step(&mut self, input: Envelope<u32>, emit: &mut Emit<'_, u32>) -> anyhow::Result<()> {
+            assert_ne!(input.body, 13, "bad luck");
+            let _ = emit(input);
+            Ok(())
+        }
+    }
+
     fn flow(failures: &Arc<Mutex<Vec<String>>>) -> FlowContext {
         let failures = failures.clone();
         FlowContext {
             turns: Turns::default(),
             ledger: Ledger::default(),
             on_failure: Arc::new(move |f| {
-                failures.lock().unwrap().push(format!("{} {:?} {}", f.stage, f.turn, f.error))
+                let fatal = if f.is_fatal { " fatal" } else { "" };
+                failures.lock().unwrap().push(format!("{} {:?} {}{fatal}", f.stage, f.turn, f.error))
             }),
         }
     }
@@ -296,5 +370,28 @@ mod tests {
         let received: Vec<u32> = out.iter().map(|e| e.body).collect();
         thread.join().unwrap();
         assert_eq!(received, [0, 0], "the queued message and the closing one");
+    }
+
+    #[test]
+    fn a_panic_in_a_stage_or_a_source_is_a_fatal_failure_that_names_it_and_what_was_complete_has_gone_on() {
+        let failures: Arc<Mutex<Vec<String>>> = Arc::default();
+        let flow = flow(&failures);
+        let (tx, rx) = bounded(8);
+        let (out_tx, out) = bounded(16);
+        for n in [1, 2, 13, 3] {
+            tx.send(Envelope::new(Turn(7), n)).unwrap();
+        }
+        let thread = drive(Fragile, rx, out_tx, flow.clone());
+        assert_eq!(out.iter().map(|e| e.body).collect::<Vec<_>>(), [1, 2]);
+        thread.join().unwrap();
+        assert!(tx.send(Envelope::new(Turn(7), 4)).is_err(), "whoever still sends notices");
+        spawn("source", flow, || panic!("no sound")).join().unwrap();
+        let failures = failures.lock().unwrap();
+        let starts =
+            ["fragile Some(Turn(7)) fragile panicked: assertion", "source None source panicked: no sound (at "];
+        for (failure, start) in failures.iter().zip(starts) {
+            assert!(failure.starts_with(start) && failure.ends_with(" fatal"), "{failure}");
+        }
+        assert!(failures[0].contains("bad luck") && failures.len() == 2, "{failures:?}");
     }
 }

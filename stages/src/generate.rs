@@ -3,6 +3,9 @@
 //! A flow submits a [`Job`] (a prompt to be continued) and reads [`Event`]s. Between two tokens, and between two blocks of
 //! a prefill, the thread looks whether a more urgent job has come; the lower one waits and later goes on from its own
 //! cache. Voices in other programs of ours go before as well ([`RightOfWay`]). A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
+//!
+//! A panic on the thread ends no caller: every job and question gets [`LlmError::Crashed`], now and later, and a flow that has
+//! started the thread ([`LlmThread::start_in`]) ends as if a stage had panicked.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +20,9 @@ use nearfield_models::llm::{
     TokenId,
 };
 
+use crate::drive::{Failure, FlowContext};
+use crate::fault::Fault;
+use crate::panics;
 use crate::right_of_way::RightOfWay;
 
 /// How often one who lets a voice in another program pass looks whether it has passed.
@@ -25,6 +31,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const QUEUE: usize = 16;
 /// Events beyond one a token: prefilled, done and a spare.
 const EXTRA_EVENTS: usize = 4;
+/// The thread's name, also in failures.
+const NAME: &str = "llm";
 
 /// How urgent a flow is: somebody waits for a voice, somebody may look at a caption, nobody watches a report being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,13 +149,38 @@ impl LlmThread {
     /// # Panics
     /// If the system can't start a thread.
     pub fn start_beside_others(llm: Arc<Llm>, way: Option<RightOfWay>) -> (Self, JoinHandle<()>) {
+        Self::begin(llm, way, |_| {})
+    }
+
+    /// As [`start_beside_others`](Self::start_beside_others), for a flow, which has to end when the thread panics.
+    ///
+    /// # Panics
+    /// If the system can't start a thread.
+    pub fn start_in(flow: &FlowContext, llm: Arc<Llm>, way: Option<RightOfWay>) -> (Self, JoinHandle<()>) {
+        let on_failure = flow.on_failure.clone();
+        Self::begin(llm, way, move |panicked| {
+            on_failure(Failure { stage: NAME, turn: None, error: panicked.into(), is_fatal: true });
+        })
+    }
+
+    fn begin(
+        llm: Arc<Llm>,
+        way: Option<RightOfWay>,
+        on_panic: impl FnOnce(panics::Panicked) + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
         let (commands, inbox) = bounded(QUEUE);
         let weights = llm.clone();
         let thread = std::thread::Builder::new()
-            .name("llm".to_owned())
+            .name(NAME.to_owned())
             .spawn(move || {
-                let (sessions, jobs) = (HashMap::new(), Vec::new());
-                Scheduler { llm: weights, inbox, way, sessions, jobs, warm: None, next: 0 }.run()
+                let (sessions, jobs, fault) = (HashMap::new(), Vec::new(), Fault::of(NAME));
+                let mut scheduler = Scheduler { llm: weights, inbox, way, sessions, jobs, warm: None, next: 0, fault };
+                if let Err(panicked) = panics::catch(NAME, || scheduler.run()) {
+                    let what = panicked.to_string();
+                    // The flow hears of it before the job's owner does, who reports an error of one turn.
+                    on_panic(panicked);
+                    scheduler.refuse_all(&what);
+                }
             })
             .expect("the system can start a thread");
         (Self { commands, llm }, thread)
@@ -191,10 +224,10 @@ impl LlmThread {
         self.ask(|reply| Command::Restore { session, path: path.to_owned(), reply })
     }
 
-    fn ask<T>(&self, command: impl FnOnce(Sender<T>) -> Command) -> T {
+    fn ask<T>(&self, command: impl FnOnce(Sender<Result<T, LlmError>>) -> Command) -> Result<T, LlmError> {
         let (reply, answer) = bounded(1);
-        self.send(command(reply));
-        answer.recv().expect("the model's thread answers")
+        let _ = self.send(command(reply));
+        answer.recv().unwrap_or_else(|_| Err(gone()))
     }
 
     /// Submits a job. The events never hold up the model: there is room for all of them.
@@ -205,23 +238,31 @@ impl LlmThread {
     /// Submits a job whose prompt has soft tokens, or that only asks for logits.
     pub fn run_with(&self, job: Job, extras: Extras) -> Receiver<Event> {
         let (events, receiver) = bounded(job.options.max_tokens + EXTRA_EVENTS);
-        self.send(Command::Run { job: Box::new(job), extras, events });
+        if !self.send(Command::Run { job: Box::new(job), extras, events: events.clone() }) {
+            let _ = events.try_send(Event::Failed(gone()));
+        }
         receiver
     }
 
     /// Asks that `prompt` stand in the session's cache when next there is time; a job in the same session takes its place.
     pub fn warm(&self, session: SessionId, prompt: Vec<TokenId>) {
-        self.send(Command::Warm { session, prompt });
+        let _ = self.send(Command::Warm { session, prompt });
     }
 
     /// Empties a session's cache: for measuring what it is worth.
     pub fn forget(&self, session: SessionId) {
-        self.send(Command::Forget { session });
+        let _ = self.send(Command::Forget { session });
     }
 
-    fn send(&self, command: Command) {
-        self.commands.send(command).expect("the model's thread lives as long as its handles");
+    /// Answers whether there is a thread that takes it.
+    fn send(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok()
     }
+}
+
+/// The thread has ended though a handle is left, which nothing in it does.
+fn gone() -> LlmError {
+    LlmError::Crashed { what: "its thread has ended".to_owned() }
 }
 
 struct Seat {
@@ -269,10 +310,11 @@ struct Scheduler {
     jobs: Vec<Running>,
     warm: Option<(SessionId, Vec<TokenId>)>,
     next: u64,
+    fault: Fault,
 }
 
 impl Scheduler {
-    fn run(mut self) {
+    fn run(&mut self) {
         loop {
             while let Ok(command) = self.inbox.try_recv() {
                 self.obey(command);
@@ -297,6 +339,22 @@ impl Scheduler {
                     Ok(command) => self.obey(command),
                     Err(_) => return,
                 }
+            }
+        }
+    }
+
+    /// After a panic: the jobs at hand and all that comes fail, until the last handle is dropped.
+    fn refuse_all(&mut self, what: &str) {
+        let crashed = || LlmError::Crashed { what: what.to_owned() };
+        // There is room for an event of every kind; but whoever is in this state shall not wait for anybody.
+        self.jobs.drain(..).for_each(|running| drop(running.events.try_send(Event::Failed(crashed()))));
+        for command in &self.inbox {
+            match command {
+                Command::Open { reply, .. } => drop(reply.try_send(Err(crashed()))),
+                Command::Run { events, .. } => drop(events.try_send(Event::Failed(crashed()))),
+                Command::Save { reply, .. } => drop(reply.try_send(Err(crashed()))),
+                Command::Restore { reply, .. } => drop(reply.try_send(Err(crashed()))),
+                Command::Warm { .. } | Command::Forget { .. } => {}
             }
         }
     }
@@ -356,8 +414,11 @@ impl Scheduler {
 
     /// One stretch of prefill, or one token with those that were guessed behind it; answers whether the job is over. A job whose owner has gone is over too.
     fn step(&mut self, i: usize) -> bool {
-        let Self { llm, sessions, jobs, inbox, .. } = self;
+        let Self { llm, sessions, jobs, inbox, fault, .. } = self;
         let Running { job, extras, events, prefill, writing, .. } = &mut jobs[i];
+        if let Err(injected) = fault.step() {
+            return over(events, Event::Failed(LlmError::Input(injected.to_string())));
+        }
         let seat = sessions.get_mut(&job.session).expect("a job names a session that was opened");
         let wanted = || (job.wanted)();
         let Some((generation, sampler)) = writing else {
@@ -538,6 +599,39 @@ mod tests {
         let disturbed = outcome(&long);
         assert_eq!((disturbed.0, disturbed.1), (alone.0, alone.1));
         assert!(reply.1 <= 8);
+        drop(llm);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn after_a_panic_on_the_thread_the_flow_is_told_and_every_caller_gets_an_error_now_and_later() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+        let llm = Llm::open(&path, &LlmOptions { threads: 1 }).unwrap();
+        let (told, failures) = bounded(4);
+        let flow = FlowContext {
+            turns: crate::turn::Turns::default(),
+            ledger: crate::probe::Ledger::default(),
+            on_failure: Arc::new(move |failure| drop(told.send(failure))),
+        };
+        let (llm, thread) = LlmThread::start_in(&flow, llm, None);
+        let session = open(&llm, Urgency::Voice);
+        let failed = |events: Receiver<Event>| match events.recv_timeout(Duration::from_secs(10)).unwrap() {
+            Event::Failed(error @ LlmError::Crashed { .. }) => error.to_string(),
+            other => panic!("{other:?}"),
+        };
+        // What the owner of a job hands over runs on the thread too.
+        let wanted: Box<dyn Fn() -> bool + Send> = Box::new(|| panic!("a bug on the thread"));
+        let error = failed(llm.run(Job { wanted, ..job(&llm, session, "Hello.", 4) }));
+        assert!(error.contains("llm panicked: a bug on the thread"), "{error}");
+        let failure = failures.try_recv().unwrap();
+        assert!(failure.is_fatal && failure.stage == "llm", "{failure:?}");
+        failed(llm.run(job(&llm, session, "Hello.", 4)));
+        llm.warm(session, vec![TokenId(1)]);
+        llm.forget(session);
+        let options = SessionOptions { context_tokens: 64, cache: CacheType::F16 };
+        assert!(matches!(llm.open(Urgency::Voice, options), Err(LlmError::Crashed { .. })));
+        assert!(matches!(llm.save(session, Path::new("/nowhere/x"), vec![]), Err(LlmError::Crashed { .. })));
+        assert!(matches!(llm.restore(session, Path::new("/nowhere/x")), Err(LlmError::Crashed { .. })));
         drop(llm);
         thread.join().unwrap();
     }

@@ -5,14 +5,18 @@
 
 pub mod caption;
 pub mod drive;
+pub mod fault;
 pub mod generate;
 pub mod messages;
 pub mod mqtt;
 pub mod outlets;
+pub mod panics;
+pub mod pipes;
 pub mod probe;
 pub mod report;
 pub mod right_of_way;
 pub mod turn;
 pub mod voice;
+pub mod writes;
 
 pub use drive::Stage;

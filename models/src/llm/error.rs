@@ -135,6 +135,12 @@ pub enum LlmError {
         /// What is wrong with it.
         what: String,
     },
+    /// The thread that runs the model has panicked: nothing more comes from it.
+    #[error("the language model can't be used any more: {what}")]
+    Crashed {
+        /// The panic, as an error says it.
+        what: String,
+    },
     /// The input makes no sense to the model.
     #[error("{0}")]
     Input(String),

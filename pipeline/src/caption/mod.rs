@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use crossbeam_channel::{bounded, never, select};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
 use nearfield_models::onnx::OnnxOptions;
-use nearfield_models::vision::{Gate, Picture, VisionManifest, VisionModel};
+use nearfield_models::vision::{Gate, MAX_PICTURE_BYTES, Picture, VisionManifest, VisionModel};
 use nearfield_stages::caption::alerts::Alerts;
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
@@ -29,7 +29,7 @@ use nearfield_stages::caption::pictures::{
     Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, Revival, ShotSink, SourceNews,
     run as run_source,
 };
-use nearfield_stages::drive::{FlowContext, Output, drive, drive_into};
+use nearfield_stages::drive::{Failure, FlowContext, Output, drive, drive_into, spawn};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Captioned, Envelope};
 use nearfield_stages::outlets::{Delivery, Publish};
@@ -42,6 +42,7 @@ use crate::caption::config::{CaptionConfig, SourceConfig};
 use crate::caption::output::json_of;
 use crate::cli::Usage;
 use crate::config::{ConfigError, located, read};
+use crate::ending::{Due, Ending};
 use crate::registry::{Registry, Role};
 use crate::report::outlets;
 
@@ -78,7 +79,8 @@ impl Captioner {
             true => None,
             false => {
                 let path = &config.nominal.picture;
-                let bytes = std::fs::read(path).with_context(|| format!("nominal.picture: {}", path.display()))?;
+                let bytes = nearfield_models::files::read(path, MAX_PICTURE_BYTES as u64)
+                    .with_context(|| format!("nominal.picture: {}", path.display()))?;
                 let picture = Picture::decode(&bytes, &path.display().to_string()).context("nominal.picture")?;
                 Some(vision.look(&picture)?.embedding)
             }
@@ -257,7 +259,7 @@ pub fn describe_options(config: &CaptionConfig, llm: &Llm) -> DescribeOptions {
 /// Runs the captioner until its source is at its end or `stop` is disconnected; tells `report`, which may end it all.
 ///
 /// # Errors
-/// If the source or the report fails; what was complete by then has been reported.
+/// If the source or the report fails, or a thread of the flow panics; what was complete by then has been reported.
 pub fn run(
     captioner: Captioner,
     config: &CaptionConfig,
@@ -307,16 +309,14 @@ pub fn run(
     }
     let mut options = describe_options(config, &captioner.llm);
     options.constraint = captioner.constraint;
-    let (llm, llm_thread) = LlmThread::start_beside_others(captioner.llm, captioner.way);
+    let (llm, llm_thread) = LlmThread::start_in(&flow, captioner.llm, captioner.way);
     let words = captioner.vision.words().to_vec();
     let soft = captioner.vision.has_soft_tokens();
     let gate = Gate::new(gate, captioner.nominal);
     let alerts = Alerts::new(config.alerts.clone());
     let describe = Describe::new(llm, options, &words, soft, gate, alerts, turns.clone())?;
 
-    // The source's own stop signal: the user's, or ours when the report fails.
-    let (keep, source_stop) = bounded(0);
-    let mut keep = Some(keep);
+    let (mut ending, source_stop) = Ending::new(stop.clone());
     let revival = Revival {
         again: input.live && !input.stills,
         first: Duration::from_millis(config.source.retry_ms),
@@ -325,17 +325,11 @@ pub fn run(
     let (source_ended, source_result) = bounded(1);
     let (source_turns, mut source) = (turns.clone(), input.source);
     let mut threads = vec![llm_thread];
-    threads.push(
-        std::thread::Builder::new()
-            .name("source".to_owned())
-            .spawn(move || {
-                let mut tell = |n| drop(news.send(n));
-                let result =
-                    run_source(&mut *source, &shots, &source_turns, max_frames, revival, &source_stop, &mut tell);
-                let _ = source_ended.send(result);
-            })
-            .expect("the system can start a thread"),
-    );
+    threads.push(spawn("source", flow.clone(), move || {
+        let mut tell = |n| drop(news.send(n));
+        let result = run_source(&mut *source, &shots, &source_turns, max_frames, revival, &source_stop, &mut tell);
+        let _ = source_ended.send(result);
+    }));
     threads.push(drive_into(Decode, to_decode, views, flow.clone()));
     threads.push(drive_into(Look::new(captioner.vision), to_look, sights, flow.clone()));
     threads.push(drive(describe, to_describe, captions, flow.clone()));
@@ -350,22 +344,29 @@ pub fn run(
     drop(flow);
 
     let mut outcome = Ok(());
-    let mut stop = stop.clone();
     let (mut failed, mut told) = (to_reporter, to_newspaper);
     loop {
+        let (user, timer) = (ending.user(), ending.timer());
         let event = select! {
-            recv(stop) -> _ => {
+            recv(user) -> _ => {
                 // The source ends; a caption under way is given up, and the queues run dry.
-                keep = None;
+                ending.begin();
                 turns.silence_all();
-                stop = never();
                 continue;
             }
-            recv(failed) -> failure => match failure {
-                Ok(failure) => {
-                    let reason = format!("{:#}", failure.error);
-                    Told::Failed { turn: failure.turn, stage: failure.stage, reason }
+            recv(timer) -> _ => match ending.due() {
+                Some(Due::Hurry) => {
+                    turns.silence_all();
+                    continue;
                 }
+                Some(Due::GiveUp) => break,
+                None => continue,
+            },
+            recv(failed) -> failure => match failure {
+                Ok(failure) => match told_of(failure, &mut ending) {
+                    Some(told) => told,
+                    None => continue,
+                },
                 Err(_) => {
                     failed = never();
                     continue;
@@ -396,43 +397,42 @@ pub fn run(
         match report(event) {
             Ok(Flow::Continue) => {}
             Ok(Flow::Stop) => {
-                keep = None;
+                ending.end_source();
                 turns.silence_all();
             }
             Err(error) => {
-                keep = None;
                 turns.silence_all();
                 outcome = Err(error);
                 break;
             }
         }
     }
-    drop((keep, deliveries));
+    drop(deliveries);
     drop(to_report);
     if outcome.is_err() {
-        // What is still under way finds nobody who listens; but ONNX Runtime must not be taken down while a stage is in it.
+        // What is still under way finds nobody who listens, and has no more time than after a request to end.
         drop((failed, told));
-        threads.into_iter().for_each(|thread| drop(thread.join()));
+        ending.begin();
+        let _ = ending.join(threads, &|| turns.silence_all(), &mut |_| {});
         return outcome;
     }
-    let rest = |report: &mut dyn FnMut(Told) -> anyhow::Result<Flow>| -> anyhow::Result<()> {
-        for failure in failed.try_iter() {
-            let reason = format!("{:#}", failure.error);
-            let _ = report(Told::Failed { turn: failure.turn, stage: failure.stage, reason })?;
+    let mut unreported = Ok(());
+    let mut rest = |ending: &mut Ending| {
+        let failures = failed.try_iter().filter_map(|failure| told_of(failure, ending)).collect::<Vec<_>>();
+        for told in failures.into_iter().chain(told.try_iter().map(Told::Source)) {
+            let reported = report(told).map(|_| ());
+            unreported = std::mem::replace(&mut unreported, Ok(())).and(reported);
         }
-        for news in told.try_iter() {
-            let _ = report(Told::Source(news))?;
-        }
-        Ok(())
     };
-    rest(report)?;
-    for thread in threads {
-        if thread.join().is_err() {
-            bail!("a stage has panicked: that is a bug of Nearfield's");
-        }
-    }
-    rest(report)?;
+    let joined = ending.join(threads, &|| turns.silence_all(), &mut rest);
+    joined.and(unreported)?;
     source_result.try_recv().unwrap_or(Ok(()))
+}
+
+/// What is told of a failure; `None` when it is the flow's own end.
+fn told_of(failure: Failure, ending: &mut Ending) -> Option<Told> {
+    let failure = ending.note(failure)?;
+    Some(Told::Failed { turn: failure.turn, stage: failure.stage, reason: format!("{:#}", failure.error) })
 }
 
 /// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its own.

@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, bounded, never, select};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
 use nearfield_models::telemetry::Moment;
 use nearfield_models::telemetry::windows::WindowsOptions;
-use nearfield_stages::drive::{FlowContext, drive};
+use nearfield_stages::drive::{FlowContext, drive, spawn};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
 use nearfield_stages::mqtt::{ConnectOptions, MqttUrl};
@@ -44,6 +44,7 @@ use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::StopSignal;
 
 use crate::config::ConfigError;
+use crate::ending::{Due, Ending};
 use crate::registry::Registry;
 use crate::report::config::{MqttConfig, OutletsConfig, ReportConfig};
 
@@ -116,7 +117,7 @@ pub fn windows_options(config: &ReportConfig, live: bool) -> Result<WindowsOptio
 fn secret(path: &Path) -> anyhow::Result<String> {
     use std::io::Read;
     let mut text = String::new();
-    let file = std::fs::File::open(path).with_context(|| format!("{} can't be read", path.display()))?;
+    let file = nearfield_models::files::open(path).with_context(|| format!("{} can't be read", path.display()))?;
     file.take(MAX_SECRET_BYTES).read_to_string(&mut text).with_context(|| path.display().to_string())?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -186,7 +187,8 @@ pub(crate) fn outlets(
 /// Runs the flow until its source is at its end or `stop` is disconnected.
 ///
 /// # Errors
-/// If the source, the store, or whoever hears the reports fails; what was complete by then has been told.
+/// If the source, the store, or whoever hears the reports fails, or a thread of the flow panics; what was complete by then has been
+/// told.
 pub fn run(
     config: &ReportConfig,
     registry: &Registry,
@@ -198,11 +200,19 @@ pub fn run(
     let turns = Turns::default();
     let ledger = Ledger::default();
     let zone = config.zone().map_err(anyhow::Error::msg)?;
+    let (fatal, mut failures) = bounded(8); // The first one ends the flow.
     let flow = FlowContext {
         turns: turns.clone(),
         ledger: ledger.clone(),
-        on_failure: Arc::new(|failure| tracing::error!("{}: {:#}", failure.stage, failure.error)),
+        on_failure: Arc::new(move |failure| match failure.is_fatal {
+            true => drop(fatal.try_send(failure)),
+            false => tracing::error!("{}: {:#}", failure.stage, failure.error),
+        }),
     };
+    let (mut ending, source_stop) = Ending::new(stop.clone());
+    // Until when the model may write. Windows themselves are never silenced: what the model has no time for is computed.
+    let writing = Turns::default();
+    let hurry = || writing.silence_before(Turn(u64::MAX));
 
     // Every queue of the flow. Readings block and are never dropped: a file waits, a broker is not acknowledged.
     let (batches, to_keep) = bounded(8); // 8 * 4,096 readings: the source reads while the store syncs.
@@ -234,7 +244,7 @@ pub fn run(
             let readings = |from: Moment, take: &mut dyn FnMut(_)| Ok(store.read_from(from, take)?);
             gather.resume(known, store.reported()?, &mut { readings })?;
             let store = Arc::new(Mutex::new(store));
-            let keep = Keep::new(store.clone(), sensors.len() as u32, stop.clone());
+            let keep = Keep::new(store.clone(), sensors.len() as u32, source_stop.clone());
             threads.push(drive(keep, to_keep.clone(), kept, flow.clone()));
             Some((store, to_gather))
         }
@@ -250,9 +260,9 @@ pub fn run(
     let writer = match llm {
         None => None,
         Some(llm) => {
-            let (thread, handle) = LlmThread::start_beside_others(llm, RightOfWay::of(&registry.places().data));
+            let (thread, handle) = LlmThread::start_in(&flow, llm, RightOfWay::of(&registry.places().data));
             threads.push(handle);
-            let writer: Box<dyn Writer> = Box::new(ModelWriter::new(thread, word_options(config), turns.clone())?);
+            let writer: Box<dyn Writer> = Box::new(ModelWriter::new(thread, word_options(config), writing.clone())?);
             Some(writer)
         }
     };
@@ -267,7 +277,6 @@ pub fn run(
     }
 
     let (source_ended, source_result) = mpsc::channel();
-    let source_stop = stop.clone();
     let text = config.text.clone();
     let source_zone = zone.clone();
     let source: Box<dyn FnOnce() -> anyhow::Result<()> + Send> = match from {
@@ -283,48 +292,64 @@ pub fn run(
             Box::new(move || source.run(roster, &batches, &source_stop))
         }
     };
-    threads.push(std::thread::Builder::new().name("source".to_owned()).spawn(move || {
+    threads.push(spawn("source", flow.clone(), move || {
         let _ = source_ended.send(source());
-    })?);
+    }));
+    drop(flow);
 
+    let mut tell = |turn: Turn, part: &ReportPart| -> anyhow::Result<Flow> {
+        let report = match part {
+            ReportPart::Title(title) => return hear(Heard::Title(title)),
+            ReportPart::Sentence(sentence) => return hear(Heard::Sentence(turn, sentence)),
+            ReportPart::Done(report) => report,
+        };
+        let told = hear(Heard::Done(report, &ledger.take(turn)))?;
+        let window = &report.summary.window;
+        let body = pages::json(report, &zone);
+        let id = format!("report-{}", body["window"]["start"].as_str().unwrap_or_default());
+        let text = body["text"].as_str().unwrap_or_default().to_owned();
+        for outlet in &deliveries {
+            let delivery = Delivery { id: id.clone(), text: text.clone(), body: body.clone() };
+            let _ = outlet.send(Envelope::new(turn, delivery));
+        }
+        if let Some(store) = store.as_ref().filter(|_| !window.cut_short) {
+            note_reported(store, window.span.to);
+        }
+        Ok(told)
+    };
     let mut outcome = Ok(());
-    for Envelope { turn, body, .. } in &to_tell {
-        let told = match &body {
-            ReportPart::Title(title) => hear(Heard::Title(title)),
-            ReportPart::Sentence(sentence) => hear(Heard::Sentence(turn, sentence)),
-            ReportPart::Done(report) => {
-                let told = hear(Heard::Done(report, &ledger.take(turn)));
-                if told.is_ok() {
-                    let window = &report.summary.window;
-                    let body = pages::json(report, &zone);
-                    let id = format!("report-{}", body["window"]["start"].as_str().unwrap_or_default());
-                    let text = body["text"].as_str().unwrap_or_default().to_owned();
-                    for outlet in &deliveries {
-                        let delivery = Delivery { id: id.clone(), text: text.clone(), body: body.clone() };
-                        let _ = outlet.send(Envelope::new(turn, delivery));
+    loop {
+        let (user, timer) = (ending.user(), ending.timer());
+        select! {
+            recv(user) -> _ => ending.begin(),
+            recv(timer) -> _ => match ending.due() {
+                Some(Due::Hurry) => hurry(),
+                Some(Due::GiveUp) => break,
+                None => {}
+            },
+            recv(failures) -> failure => match failure {
+                Ok(failure) => drop(ending.note(failure)),
+                Err(_) => failures = never(),
+            },
+            recv(to_tell) -> part => {
+                let Ok(Envelope { turn, body, .. }) = part else { break };
+                match tell(turn, &body) {
+                    Ok(Flow::Continue) => {}
+                    Ok(Flow::Stop) => {
+                        ending.begin();
+                        break;
                     }
-                    if let Some(store) = store.as_ref().filter(|_| !window.cut_short) {
-                        note_reported(store, window.span.to);
+                    Err(error) => {
+                        outcome = Err(error);
+                        break;
                     }
                 }
-                told
-            }
-        };
-        match told {
-            Ok(Flow::Continue) => {}
-            Ok(Flow::Stop) => break,
-            Err(error) => {
-                outcome = Err(error);
-                break;
             }
         }
     }
     drop((to_tell, deliveries));
     // After a failure the source may wait for readings that nobody will hear of any more; the process ends with it.
     outcome?;
-    let ended = source_result.recv_timeout(Duration::from_secs(5)).unwrap_or(Ok(()));
-    for thread in threads {
-        let _ = thread.join();
-    }
-    ended
+    ending.join(threads, &hurry, &mut |ending| failures.try_iter().for_each(|failure| drop(ending.note(failure))))?;
+    source_result.try_recv().unwrap_or(Ok(()))
 }

@@ -107,8 +107,15 @@ impl Stage for Publish {
         "publish"
     }
 
+    /// What was handed over is delivered, whatever became of its turn since.
+    fn takes_silenced(&self) -> bool {
+        true
+    }
+
     fn step(&mut self, input: Envelope<Delivery>, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
+        let write = crate::writes::begin();
         let dropped = self.spool.add(&input.body)?;
+        drop(write);
         if dropped > 0 {
             tracing::warn!("{}: the spool is full; {dropped} undelivered messages are dropped", self.outlet.name());
         }

@@ -45,10 +45,12 @@ impl Stage for Keep {
         let mut told = false;
         let committed = loop {
             let mut store = self.store.lock().expect("nobody panics while holding the store");
+            let write = crate::writes::begin();
             let error = match store.commit(&sensors, &batch.readings) {
                 Ok(committed) => break committed,
                 Err(error) => error,
             };
+            drop(write);
             if !std::mem::replace(&mut told, true) {
                 tracing::error!("{error}; nothing is lost, it is tried again until it succeeds");
             }
@@ -90,7 +92,10 @@ impl Stage for Keep {
 
 /// Notes in the store that everything up to `end` has been reported; a failure costs a repeated report, no more.
 pub fn note_reported(store: &std::sync::Mutex<Store>, end: Moment) {
-    if let Err(error) = store.lock().expect("nobody panics while holding the store").set_reported(end) {
+    // Whoever panicked while holding the store has ended the flow; its next start finds the store as it was last committed.
+    let Ok(store) = store.lock() else { return };
+    let _write = crate::writes::begin();
+    if let Err(error) = store.set_reported(end) {
         tracing::error!("{error}; the last window may be reported again after a restart");
     }
 }

@@ -12,10 +12,12 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use jiff::tz::TimeZone;
+use nearfield_models::files;
 use nearfield_models::telemetry::Reading;
 use nearfield_models::telemetry::parse::{LineCutter, LineParser, Rejected, TextOptions};
 
 use crate::messages::{Batch, Envelope};
+use crate::pipes::Pipe;
 use crate::report::roster::Roster;
 use crate::turn::Turn;
 use crate::voice::capture::{StopSignal, StoppableStdin};
@@ -87,8 +89,8 @@ impl TextSource {
                 reading.drain(&mut stdin, stop).map(|_| ())
             }
             TextSource::File(path) => {
-                let mut file = open(path)?;
-                reading.drain(&mut file, stop).map(|_| ())
+                let mut input = open(path, stop)?;
+                reading.drain(&mut *input, stop).map(|_| ())
             }
             TextSource::Follow(path) => reading.follow(path, stop),
         };
@@ -96,8 +98,17 @@ impl TextSource {
     }
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
-    let file = File::open(path).with_context(|| format!("the input {} can't be read", path.display()))?;
+/// A file, or a pipe.
+fn open(path: &Path, stop: &StopSignal) -> anyhow::Result<Box<dyn Read>> {
+    let pipe = Pipe::open(path, stop).with_context(|| format!("the input {} can't be read", path.display()))?;
+    Ok(match pipe {
+        Some(pipe) => Box::new(pipe),
+        None => Box::new(open_file(path)?),
+    })
+}
+
+fn open_file(path: &Path) -> anyhow::Result<File> {
+    let file = files::open(path).with_context(|| format!("the input {} can't be read", path.display()))?;
     anyhow::ensure!(!file.metadata()?.is_dir(), "the input {} is a folder: name a file", path.display());
     Ok(file)
 }
@@ -176,7 +187,11 @@ impl Reader<'_> {
     /// Reads what is there, and then what is added. A file that was rotated away is read to its end before the new one is
     /// opened; one that was cut is read from its beginning.
     fn follow(&mut self, path: &Path, stop: &StopSignal) -> anyhow::Result<()> {
-        let mut file = open(path)?;
+        anyhow::ensure!(
+            !files::is_pipe(path),
+            "it is a pipe (FIFO), which is read to its end anyway: leave out --follow"
+        );
+        let mut file = open_file(path)?;
         let mut position = 0;
         loop {
             match self.drain(&mut file, stop)? {
@@ -200,7 +215,7 @@ impl Reader<'_> {
                 if self.drain(&mut file, stop)?.is_none() {
                     return Ok(());
                 }
-                let Ok(new) = File::open(path) else { continue };
+                let Ok(new) = files::open(path) else { continue };
                 tracing::info!(file = %path.display(), "the file was rotated; the new one is followed");
                 (file, position) = (new, 0);
             }

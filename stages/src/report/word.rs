@@ -14,7 +14,7 @@ use anyhow::Context;
 use jiff::civil::Date;
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{
-    Constrained, Constraint, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
+    Constrained, Constraint, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
 };
 use nearfield_models::telemetry::check::{self, Told};
 use nearfield_models::telemetry::forms::{Forms, forms};
@@ -144,8 +144,9 @@ impl ModelWriter {
                         return Ok(tokens);
                     }
                 }
-                Event::Done { generated, looked_up, .. } => {
+                Event::Done { finish, generated, looked_up } => {
                     (tokens.generated, tokens.looked_up) = (generated, looked_up);
+                    anyhow::ensure!(finish != Finish::Stopped, "the program ends: the model had no more time");
                     return Ok(tokens);
                 }
                 Event::Logits(_) => {}

@@ -4,7 +4,7 @@
 //! is at its end, nobody listens any more, or it is told to stop.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +14,10 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError};
 use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
 
+use crate::fault::Fault;
 use crate::messages::{Envelope, Frame};
+use crate::panics;
+use crate::pipes::Pipe;
 use crate::turn::Turn;
 use crate::voice::devices::{self, DeviceError, Direction};
 use crate::voice::hush::hush;
@@ -35,7 +38,9 @@ pub type StopSignal = Receiver<std::convert::Infallible>;
 
 /// Standard input that ends when `stop` is disconnected: a plain read would go on waiting for somebody to type.
 pub struct StoppableStdin {
+    /// The last one is empty, or an error.
     blocks: Receiver<std::io::Result<Vec<u8>>>,
+    ended: bool,
     stop: StopSignal,
     block: Vec<u8>,
     taken: usize,
@@ -50,30 +55,42 @@ impl StoppableStdin {
         let (sender, blocks) = crossbeam_channel::bounded(4);
         // The thread may stay in its read when the program ends; it holds nothing that has to be given back.
         std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-            loop {
-                let mut block = vec![0; STDIN_BLOCK];
-                let read = std::io::stdin().read(&mut block).map(|n| {
-                    block.truncate(n);
-                    block
-                });
-                let over = read.as_ref().map_or(true, Vec::is_empty);
-                if sender.send(read).is_err() || over {
-                    return;
+            let mut fault = Fault::of("stdin");
+            let read_all = || {
+                loop {
+                    let mut block = vec![0; STDIN_BLOCK];
+                    let read = std::io::stdin().read(&mut block).map(|n| {
+                        block.truncate(n);
+                        block
+                    });
+                    let _ = fault.step();
+                    let over = read.as_ref().map_or(true, Vec::is_empty);
+                    if sender.send(read).is_err() || over {
+                        return;
+                    }
                 }
+            };
+            if let Err(panicked) = panics::catch("stdin", read_all) {
+                let _ = sender.send(Err(std::io::Error::other(panicked)));
             }
         })?;
-        Ok(Self { blocks, stop, block: Vec::new(), taken: 0 })
+        Ok(Self { blocks, ended: false, stop, block: Vec::new(), taken: 0 })
     }
 }
 
 impl Read for StoppableStdin {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if self.taken == self.block.len() {
+        if self.taken == self.block.len() && !self.ended {
             self.taken = 0;
+            self.block.clear();
             self.block = crossbeam_channel::select! {
-                recv(self.blocks) -> block => block.unwrap_or_else(|_| Ok(Vec::new()))?,
+                recv(self.blocks) -> block => match block {
+                    Ok(block) => block?,
+                    Err(_) => return Err(std::io::Error::other("whoever reads it has ended")),
+                },
                 recv(self.stop) -> _ => Vec::new(),
             };
+            self.ended = self.block.is_empty();
         }
         let n = out.len().min(self.block.len() - self.taken);
         out[..n].copy_from_slice(&self.block[self.taken..self.taken + n]);
@@ -114,7 +131,10 @@ impl Source {
             Self::Files(paths, pace) => {
                 let mut clock = Clock::start();
                 for path in paths {
-                    let reader = ClipReader::open(path)?;
+                    let reader = match open_recording(path, stop) {
+                        Err(_) if stopped(stop) => break,
+                        opened => opened?,
+                    };
                     if recording(reader, *pace, &mut clock, frames, stop)? == Over::Stopped {
                         break;
                     }
@@ -212,29 +232,72 @@ fn recording(
         }
         pending = rest.to_vec();
     }
+    warn_of_not_numbers(&reader);
     Ok(Over::Ended)
 }
 
+/// A recording; one that comes through a pipe is read as it comes, until `stop` is disconnected.
+///
+/// # Errors
+/// It can't be opened, or is no sound.
+pub fn open_recording(path: &Path, stop: &StopSignal) -> anyhow::Result<ClipReader> {
+    let name = path.display().to_string();
+    Ok(match Pipe::open(path, stop).with_context(|| format!("cannot open {name}"))? {
+        Some(pipe) => ClipReader::from_reader(pipe, &name)?,
+        None => ClipReader::open(path)?,
+    })
+}
+
+/// Says that a recording that has been read held samples that are no numbers.
+pub fn warn_of_not_numbers(reader: &ClipReader) {
+    let n = reader.not_numbers();
+    if n > 0 {
+        tracing::warn!("{}: {n} samples are no numbers (NaN or infinite) and are taken for silence", reader.name());
+    }
+}
+
+/// A microphone that sends sound into a ring.
+struct Microphone {
+    label: String,
+    rate: SampleRate,
+    consumer: rtrb::Consumer<f32>,
+    lost: Arc<AtomicU64>,
+    failed: Arc<AtomicBool>,
+    _stream: cpal::Stream,
+}
+
+impl Microphone {
+    fn open(name: Option<&str>) -> Result<Self, DeviceError> {
+        let device = devices::find(Direction::Input, name)?;
+        let label = devices::name(&device);
+        let unusable = |e: cpal::Error| Direction::Input.unusable(&label, &e);
+        let config = hush(|| device.default_input_config()).map_err(unusable)?;
+        let channels = usize::from(config.channels());
+        let rate = SampleRate(config.sample_rate());
+        let (producer, consumer) = rtrb::RingBuffer::new(rate.samples_in(MIC_BUFFER));
+        let lost = Arc::new(AtomicU64::new(0));
+        let failed = Arc::new(AtomicBool::new(false));
+        let stream = {
+            let (lost, failed) = (lost.clone(), failed.clone());
+            hush(|| open_stream(&device, &config, channels, producer, lost, failed)).map_err(unusable)?
+        };
+        stream.play().map_err(unusable)?;
+        tracing::debug!(microphone = label, rate_hz = rate.0, channels, "opened");
+        Ok(Self { label, rate, consumer, lost, failed, _stream: stream })
+    }
+}
+
+/// Whether there is such a microphone and sound comes from it; asked before anybody is told to speak.
+///
+/// # Errors
+/// There is none, or it can't be opened.
+pub fn check_microphone(name: Option<&str>) -> Result<(), DeviceError> {
+    Microphone::open(name).map(drop)
+}
+
 fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopSignal) -> anyhow::Result<()> {
-    let device = devices::find(Direction::Input, name)?;
-    let label = devices::name(&device);
-    let unusable = |e: cpal::Error| DeviceError::Unusable {
-        what: Direction::Input.what(),
-        name: label.clone(),
-        reason: e.to_string(),
-    };
-    let config = hush(|| device.default_input_config()).map_err(unusable)?;
-    let channels = usize::from(config.channels());
-    let rate = SampleRate(config.sample_rate());
-    let (producer, mut consumer) = rtrb::RingBuffer::new(rate.samples_in(MIC_BUFFER));
-    let lost = Arc::new(AtomicU64::new(0));
-    let failed = Arc::new(AtomicBool::new(false));
-    let stream = {
-        let (lost, failed) = (lost.clone(), failed.clone());
-        hush(|| open_stream(&device, &config, channels, producer, lost, failed)).map_err(unusable)?
-    };
-    stream.play().map_err(unusable)?;
-    tracing::info!(microphone = label, rate_hz = rate.0, channels, "listening");
+    let Microphone { label, rate, mut consumer, lost, failed, _stream } = Microphone::open(name)?;
+    tracing::info!(microphone = label, rate_hz = rate.0, "listening");
 
     let mut resampler = Resampler::new(rate, SampleRate::SPEECH)?;
     let mut pending: Vec<f32> = Vec::new();
@@ -298,7 +361,9 @@ fn open_stream(
             move |data: &[T], _: &cpal::InputCallbackInfo| {
                 for frame in data.chunks_exact(channels) {
                     let sum: f32 = frame.iter().map(|&s| <f32 as cpal::FromSample<T>>::from_sample_(s)).sum();
-                    if producer.push(sum / channels as f32).is_err() {
+                    // One value that is no number would stay in the filters behind.
+                    let mean = if sum.is_finite() { sum / channels as f32 } else { 0.0 };
+                    if producer.push(mean).is_err() {
                         lost.fetch_add(1, Ordering::Relaxed);
                     }
                 }

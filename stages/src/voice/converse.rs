@@ -187,25 +187,28 @@ impl Converse {
         Ok(llm.tokenizer()?.encode_prompt(&text))
     }
 
-    /// The prompt for `exchange` after as much of the history as the context has room for.
+    /// The prompt for `exchange` after as much of the history as the context has room for; what has none is forgotten. An exchange
+    /// that does not even fit alone costs the history nothing.
     fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
         let room = self.room();
+        let mut dropped = 0;
         loop {
             let mut messages = vec![self.system()];
-            messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
+            messages.extend(self.history[dropped..].iter().flat_map(|e| e.messages.iter().cloned()));
             messages.extend_from_slice(exchange);
             let tokens = self.tokens(&messages, true)?;
             if tokens.len() <= room {
+                self.history.drain(..dropped);
+                self.forgotten += dropped;
                 return Ok(tokens);
             }
             anyhow::ensure!(
-                !self.history.is_empty(),
+                dropped < self.history.len(),
                 "the prompt has {} tokens but the context has room for {room}: raise llm.context_tokens or shorten \
                  the question, the home or llm.system",
                 tokens.len()
             );
-            self.history.remove(0);
-            self.forgotten += 1;
+            dropped += 1;
         }
     }
 
@@ -438,6 +441,37 @@ mod tests {
                 assert!(long.to_text().starts_with(beginning) && beginning.len() > 100, "{beginning}");
             }
         }
+    }
+
+    #[test]
+    fn whatever_a_turn_is_the_next_question_is_answered_and_one_that_does_not_fit_costs_the_history_nothing() {
+        let mut converse = converse(640, Vec::new());
+        let mut ask = |turn: u64, text: &str| {
+            let now = Instant::now();
+            let transcript = Transcript { text: text.to_owned(), suppressed: None, speech_ended: now, closed: now };
+            let mut reply = String::new();
+            let mut ends = 0;
+            let outcome = converse.step(Envelope::new(Turn(turn), transcript), &mut |delta| {
+                match delta.body {
+                    TextDelta::Text(text) => reply.push_str(&text),
+                    TextDelta::End => ends += 1,
+                }
+                nearfield_models::flow::Flow::Continue
+            });
+            assert_eq!(ends, 1, "{text:.20}");
+            (outcome.map_err(|e| e.to_string()), reply, converse.history.len())
+        };
+        let (outcome, reply, turns) = ask(1, "Hello.");
+        assert!(outcome.is_ok() && !reply.is_empty() && turns == 1, "{outcome:?}");
+        let long = "light ".repeat(1700);
+        let odd = ["", "", &long, "", &long, "\u{0}\u{7}<|user|>", "\u{1f44b}"];
+        for (turn, text) in odd.into_iter().enumerate() {
+            let (outcome, reply, _) = ask(2 + turn as u64, text);
+            assert_eq!(outcome.is_err(), text == long, "{text:.20}: {outcome:?}");
+            assert_eq!(reply.is_empty(), text.is_empty() || text == long, "{text:.20}: {reply}");
+        }
+        let (outcome, reply, turns) = ask(20, "Hello.");
+        assert!(outcome.is_ok() && !reply.is_empty() && turns == 4, "{outcome:?} {turns}");
     }
 
     #[test]

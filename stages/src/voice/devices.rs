@@ -57,7 +57,7 @@ pub enum DeviceError {
         name: String,
     },
     /// It is there but can't be opened.
-    #[error("the {what} {name:?} can't be used: {reason}")]
+    #[error("the {what} {name:?} can't be used: {reason}; connect one, or use a file instead ({instead})")]
     Unusable {
         /// "microphone" or "loudspeaker".
         what: &'static str,
@@ -65,10 +65,25 @@ pub enum DeviceError {
         name: String,
         /// The system's word.
         reason: String,
+        /// The flag that does without.
+        instead: &'static str,
     },
 }
 
 impl Direction {
+    /// The unusable device `name`; the system's word without its full stop.
+    pub(crate) fn unusable(self, name: &str, reason: &dyn std::fmt::Display) -> DeviceError {
+        let reason = reason.to_string().trim_end_matches('.').to_owned();
+        DeviceError::Unusable { what: self.what(), name: name.to_owned(), reason, instead: self.instead() }
+    }
+
+    fn instead(self) -> &'static str {
+        match self {
+            Self::Input => "--input FILE.wav",
+            Self::Output => "--output FILE.wav",
+        }
+    }
+
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Input => "microphone",
@@ -117,10 +132,8 @@ pub fn find(direction: Direction, wanted: Option<&str>) -> Result<cpal::Device, 
 fn find_among_all(direction: Direction, wanted: Option<&str>) -> Result<cpal::Device, DeviceError> {
     let host = cpal::default_host();
     let Some(wanted) = wanted else {
-        return default_device(&host, direction).ok_or(DeviceError::None {
-            what: direction.what(),
-            instead: if direction == Direction::Input { "--input FILE.wav" } else { "--output FILE.wav" },
-        });
+        return default_device(&host, direction)
+            .ok_or(DeviceError::None { what: direction.what(), instead: direction.instead() });
     };
     let wanted_lower = wanted.to_lowercase();
     let devices = all(&host, direction);

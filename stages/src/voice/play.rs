@@ -73,6 +73,14 @@ impl Play {
         Ok(Self { sink, turns, speaking: Arc::default(), reply: None })
     }
 
+    /// Whether `outlet` can be opened; asked before anybody waits for an answer.
+    ///
+    /// # Errors
+    /// As [`Play::open`].
+    pub fn check(outlet: &Outlet) -> anyhow::Result<()> {
+        Self::open(outlet, Turns::default()).map(drop)
+    }
+
     /// Whether sound is being played just now.
     pub fn speaking(&self) -> Arc<AtomicBool> {
         self.speaking.clone()
@@ -336,11 +344,7 @@ impl Speaker {
     fn open(wanted: Option<&str>) -> Result<Self, DeviceError> {
         let device = devices::find(Direction::Output, wanted)?;
         let name = devices::name(&device);
-        let unusable = |e: rodio::DeviceSinkError| DeviceError::Unusable {
-            what: Direction::Output.what(),
-            name: name.clone(),
-            reason: e.to_string(),
-        };
+        let unusable = |e: rodio::DeviceSinkError| Direction::Output.unusable(&name, &e);
         let shared = Arc::new(Shared::default());
         let on_error = shared.clone();
         let mut sink = hush(|| {

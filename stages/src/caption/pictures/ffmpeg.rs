@@ -3,17 +3,19 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use nearfield_models::vision::{MAX_PIXELS, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Hopeless, PictureSource};
+use crate::fault::Fault;
 use crate::messages::{Shot, ShotContent};
+use crate::panics::{self, Panicked};
 use crate::voice::capture::{Pace, StopSignal};
 
 /// How often a wait looks at the stop signal.
@@ -49,8 +51,8 @@ struct Running {
     child: Child,
     frames: ChildStdout,
     last_words: Arc<Mutex<VecDeque<String>>>,
-    /// Nothing ever comes; it ends when all words have been read.
-    all_read: Receiver<()>,
+    /// It ends when all words have been read; what comes before is a panic of their reader.
+    all_read: Receiver<Panicked>,
     held: Vec<u8>,
 }
 
@@ -131,27 +133,11 @@ impl PictureSource for Ffmpeg {
         let words = child.stderr.take().context("ffmpeg has no error output")?;
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
         let held = last_words.clone();
-        let (reading, all_read) = bounded(0);
+        let (reading, all_read) = bounded(1);
         // It ends with ffmpeg, whose pipe would fill up if nobody read it.
         std::thread::Builder::new().name("ffmpeg-words".to_owned()).spawn(move || {
-            let _reading: Sender<()> = reading;
-            let mut reader = BufReader::new(words);
-            loop {
-                let mut line = Vec::new();
-                match (&mut reader).take(4096).read_until(b'\n', &mut line) {
-                    Ok(0) | Err(_) => return,
-                    Ok(_) => {}
-                }
-                let line = String::from_utf8_lossy(&line).trim().to_owned();
-                tracing::debug!(target: "ffmpeg", "{line}");
-                if let Ok(mut held) = held.lock()
-                    && !line.is_empty()
-                {
-                    held.push_back(line);
-                    while held.len() > LAST_WORDS {
-                        held.pop_front();
-                    }
-                }
+            if let Err(panicked) = panics::catch("ffmpeg-words", || read_words(words, &held)) {
+                let _ = reading.try_send(panicked);
             }
         })?;
         self.child = Some(Running { child, frames, last_words, all_read, held: Vec::new() });
@@ -168,7 +154,9 @@ impl PictureSource for Ffmpeg {
             Ok(None) => {
                 let status = running.child.wait().context("ffmpeg can't be waited for")?;
                 // Its last words may still be on their way through the pipe, which a child of its own could hold open.
-                let _ = running.all_read.recv_timeout(Duration::from_secs(1));
+                if let Ok(panicked) = running.all_read.recv_timeout(Duration::from_secs(1)) {
+                    return Err(Hopeless(panicked.to_string()).into());
+                }
                 let words = running.last_words.lock().map(|w| Vec::from(w.clone()).join("; ")).unwrap_or_default();
                 self.child = None;
                 if status.success() && is_file && self.given > 0 {
@@ -195,6 +183,30 @@ impl PictureSource for Ffmpeg {
     }
 }
 
+/// Takes whatever ffmpeg says, and keeps the last of it.
+fn read_words(words: ChildStderr, held: &Mutex<VecDeque<String>>) {
+    let mut fault = Fault::of("ffmpeg-words");
+    let mut reader = BufReader::new(words);
+    loop {
+        let mut line = Vec::new();
+        match (&mut reader).take(4096).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let _ = fault.step();
+        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        tracing::debug!(target: "ffmpeg", "{line}");
+        if let Ok(mut held) = held.lock()
+            && !line.is_empty()
+        {
+            held.push_back(line);
+            while held.len() > LAST_WORDS {
+                held.pop_front();
+            }
+        }
+    }
+}
+
 impl Running {
     /// The next frame; `None` at the end of the pipe or when `stop` says so.
     fn frame(&mut self, stall: Duration, stop: &StopSignal) -> anyhow::Result<Option<Picture>> {
@@ -212,6 +224,9 @@ impl Running {
             }
             if super::is_stopped(stop) {
                 return Ok(None);
+            }
+            if let Ok(panicked) = self.all_read.try_recv() {
+                return Err(Hopeless(panicked.to_string()).into());
             }
             ensure!(begun.elapsed() < stall, "ffmpeg has brought no picture for {} s", stall.as_secs_f32());
             let mut ready = [PollFd::new(&self.frames, PollFlags::IN)];

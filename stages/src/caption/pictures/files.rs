@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
+use nearfield_models::files;
 use nearfield_models::vision::MAX_PICTURE_BYTES;
 
 use super::{Clock, Hopeless, PictureSource};
@@ -94,6 +95,10 @@ impl PictureSource for PictureFiles {
         let list = self.list().map_err(|e| Hopeless(format!("{e:#}")))?;
         if let Place::File(file) = &self.place {
             std::fs::metadata(file).map_err(|e| Hopeless(format!("the input can't be read: {e}")))?;
+            if files::is_pipe(file) {
+                let what = "the input is a pipe (FIFO); pictures from a pipe are read as a stream of JPEGs, with `--input - <PIPE`";
+                return Err(Hopeless(what.to_owned()).into());
+            }
         }
         if list.is_empty() && self.given == 0 {
             let what = match &self.place {
@@ -130,14 +135,9 @@ impl PictureSource for PictureFiles {
 }
 
 fn read(path: &Path) -> ShotContent {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_PICTURE_BYTES as u64 => {
-            ShotContent::Unreadable(format!("it has {} bytes; a picture ends at {MAX_PICTURE_BYTES}", metadata.len()))
-        }
-        _ => match std::fs::read(path) {
-            Ok(bytes) => ShotContent::File(bytes),
-            Err(error) => ShotContent::Unreadable(error.to_string()),
-        },
+    match files::read(path, MAX_PICTURE_BYTES as u64) {
+        Ok(bytes) => ShotContent::File(bytes),
+        Err(error) => ShotContent::Unreadable(error.to_string()),
     }
 }
 
