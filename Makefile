@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera clean
+.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,11 @@ test-arm: build ## Build for ARM and test as Cortex-A72, Cortex-A76 and `max`, u
 test-camera: ## Build with the feature `camera` and test it against a made-up camera (for maintainers; needs no camera).
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/camera
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/camera --test camera
+
+test-faults: setup-test ## Build with faults on request and test what each flow does when a part of it fails (for maintainers).
+	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection
+	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/fault-injection --test faults
+	@$(CARGO) build --release --quiet --workspace
 
 setup: ## Install what is missing: Debian packages, ONNX Runtime.
 	@sh assets/setup/setup.sh build

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nearfield_tests::{arg, assets, finish, nearfield, noise, run, run_with_input, speech, write_wav};
+use nearfield_tests::{arg, assets, finish, nearfield, noise, run, run_with_input, speech, wait_for, write_wav};
 
 fn transcribe(bytes: &[u8]) -> nearfield_tests::Ran {
     let folder = tempfile::tempdir().unwrap();
@@ -53,6 +53,99 @@ fn a_truncated_wav_gives_what_is_complete() {
     assert!((400.0..600.0).contains(&audio), "{audio} ms");
     bytes.truncate(20);
     transcribe(&bytes).assert_fails(1, &["sound.wav"]);
+}
+
+/// A recording of floats.
+fn floats(samples: &[f32]) -> Vec<u8> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 16_000,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut writer = hound::WavWriter::new(&mut bytes, spec).unwrap();
+    samples.iter().for_each(|&sample| writer.write_sample(sample).unwrap());
+    writer.finalize().unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn samples_that_are_no_numbers_are_counted_and_a_recording_of_nothing_else_is_refused() {
+    for bad in [f32::NAN, f32::INFINITY] {
+        let ran = transcribe(&floats(&[bad; 16_000]));
+        ran.assert_fails(1, &["sound.wav", "none of its 16000 samples is a number"]);
+        let Some(mut question) = speech("Is the front door locked?") else { return };
+        let plain = transcribe(&floats(&question));
+        assert!(!plain.stderr.contains("numbers"), "{plain:#?}");
+        question.iter_mut().step_by(2000).for_each(|sample| *sample = bad);
+        let ran = transcribe(&floats(&question));
+        let n = question.len().div_ceil(2000);
+        assert!(ran.stderr.contains(&format!("{n} samples are no numbers")), "{ran:#?}");
+        assert_eq!(ran.assert_done().json()[0]["text"], plain.json()[0]["text"]);
+    }
+}
+
+fn pipe(folder: &Path, name: &str) -> PathBuf {
+    let pipe = folder.join(name);
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    pipe
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = |name: &str| pipe(folder.path(), name);
+    let (picture, gguf, ggml, onnx) = (pipe("p.jpg"), pipe("m.gguf"), pipe("m.bin"), pipe("m.onnx"));
+    let (home, config, session) = (pipe("home.json"), pipe("config.toml"), pipe("session"));
+    let set = |key: &str, path: &Path| format!("{key}={}", arg(path));
+    let wav = folder.path().join("sound.wav");
+    fs::write(&wav, floats(&[0.0; 16_000])).unwrap();
+    for (args, status, named) in [
+        (vec!["caption", "--input", arg(&picture)], 1, "p.jpg"),
+        (vec!["caption", "--input", arg(&wav), "--set", &set("nominal.picture", &picture)], 1, "p.jpg"),
+        (vec!["chat", "Hello.", "--set", &set("llm.model", &gguf)], 1, "m.gguf"),
+        (vec!["transcribe", arg(&wav), "--set", &set("stt.model", &ggml)], 1, "m.bin"),
+        (vec!["caption", "--input", arg(&wav), "--set", &set("vision.model", &onnx)], 1, "m.onnx"),
+        (vec!["voice", "--text", "Hello.", "--output", "null", "--home", arg(&home)], 1, "home.json"),
+        (vec!["chat", "Hello.", "--config", arg(&config)], 2, "config.toml"),
+        (vec!["chat", "Hello.", "--session", arg(&session)], 0, "session"),
+        (vec!["report", "--input", arg(&picture), "--follow", "--set", "llm.model=none"], 1, "p.jpg"),
+    ] {
+        let ran = finish(nearfield(&args), &[], Duration::from_secs(20));
+        assert!(ran.code == status || status == 0 && ran.code == 1, "{args:?}: {ran:#?}");
+        assert!(ran.stderr.contains(named), "{args:?}: {ran:#?}");
+    }
+}
+
+#[test]
+fn a_pipe_is_read_where_it_can_be_as_it_comes_and_a_signal_ends_the_wait_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (readings, sound) = (pipe(folder.path(), "readings.csv"), pipe(folder.path(), "sound.wav"));
+    let day = fs::read(assets().join("telemetry/day.csv")).unwrap();
+    let spoken = fs::read(assets().join("speech/1-temperature.wav")).unwrap();
+    let report = ["report", "--input", arg(&readings), "--json", "--set", "llm.model=none"];
+    let transcribe = ["transcribe", arg(&sound), "--json"];
+    let voice = ["voice", "--input", arg(&sound), "--output", "null", "--json"];
+    for (args, pipe, bytes) in
+        [(&report[..], &readings, &day), (&transcribe, &sound, &spoken), (&voice, &sound, &spoken)]
+    {
+        let writer = {
+            let (pipe, bytes) = (pipe.clone(), bytes.clone());
+            std::thread::spawn(move || fs::write(pipe, bytes).unwrap())
+        };
+        assert!(!run(args).assert_done().json().is_empty(), "{args:?}");
+        writer.join().unwrap();
+        let mut child =
+            nearfield(args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1000));
+        assert!(child.try_wait().unwrap().is_none(), "{args:?}: it does not wait for a writer");
+        let _ = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+        let ended = wait_for(Duration::from_millis(2300), || child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        let ran = nearfield_tests::Ran::from(child.wait_with_output().unwrap());
+        assert!(ended && !ran.stderr.contains("panicked"), "{args:?}: {ran:#?}");
+    }
 }
 
 #[test]
@@ -208,8 +301,15 @@ fn a_missing_onnx_runtime_is_named_with_what_gets_it() {
 fn a_missing_device_is_named_with_what_does_without() {
     run(&["voice", "--text", "Hello.", "--set", "play.device=no-such-loudspeaker"])
         .assert_fails(1, &["no-such-loudspeaker", "nearfield devices"]);
-    run(&["voice", "--output", "null", "--set", "listen.device=no-such-microphone"])
-        .assert_fails(1, &["no-such-microphone", "nearfield devices"]);
+    let ran = run(&["voice", "--output", "null", "--set", "listen.device=no-such-microphone"]);
+    ran.assert_fails(1, &["no-such-microphone", "nearfield devices"]);
+    assert_eq!(ran.stdout, "", "nobody is told to speak");
+    // No sound server and no card at all.
+    let mut command = nearfield(&["voice", "--output", "null"]);
+    command.env("PULSE_SERVER", "unix:/nonexistent").env("ALSA_CONFIG_PATH", "/dev/null").env("HOME", "/nonexistent");
+    let ran = finish(command, &[], Duration::from_secs(60));
+    ran.assert_fails(1, &["microphone", "--input FILE.wav"]);
+    assert_eq!(ran.stdout, "", "nobody is told to speak");
 }
 
 #[test]

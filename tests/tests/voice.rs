@@ -124,6 +124,81 @@ fn silence_and_noise_get_no_answer() {
     }
 }
 
+/// Ten notes with overtones, each with a beginning and an end as syllables have them.
+fn music(seed: u32) -> Vec<f32> {
+    let mut samples = vec![0.0; 4000];
+    for note in 0..10 {
+        let pitch = [220.0, 247.0, 262.0, 294.0, 330.0, 392.0, 440.0][((seed + note * 5) % 7) as usize];
+        let length = [2500, 4000, 6000][((seed + note) % 3) as usize];
+        samples.extend((0..length).map(|i| {
+            let (at, phase) = (i as f32 / length as f32, pitch * i as f32 / 16_000.0 * std::f32::consts::TAU);
+            let overtones = [(1.0, 1.0), (2.0, 0.5), (3.0, 0.4), (5.0, 0.3)];
+            let sum: f32 = overtones.iter().map(|(n, strength)| strength * (n * phase).sin()).sum();
+            0.25 * (i as f32 / 400.0).min(1.0) * (1.0 - at) * sum
+        }));
+    }
+    samples.extend(vec![0.0; 16_000]);
+    samples
+}
+
+#[test]
+fn a_sound_without_words_leaves_the_next_question_answered() {
+    let Some(mut question) = speech("Is the front door locked?") else { return };
+    question.extend(vec![0.0; 16_000]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut empty = 0;
+    for seed in 0..4 {
+        write_wav(&folder.path().join(format!("{seed}-a.wav")), 16_000, &music(seed));
+        write_wav(&folder.path().join(format!("{seed}-b.wav")), 16_000, &question);
+        let ran = run(&["voice", "--input", arg(folder.path()), "--output", "null", "--json"]);
+        let turns = ran.assert_done().json();
+        let last = turns.last().unwrap();
+        assert!(last["heard"].as_str().unwrap().contains("door") && last["reply"] != "", "{seed}: {ran:#?}");
+        empty += turns.iter().filter(|turn| turn["heard"] == "").count();
+    }
+    assert!(empty > 0, "no sound passed for speech and had no words: this proves nothing");
+}
+
+#[test]
+fn a_turn_that_is_empty_or_far_too_long_leaves_the_next_question_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = "light ".repeat(1700);
+    let ran = ask(&home(folder.path()), &["", "Hello.", &long, "Is the front door locked?", "", "", "Hello."]);
+    ran.assert_fails(1, &["a turn failed", "context", "shorten the question"]);
+    let turns = ran.json();
+    let answered: Vec<bool> = turns.iter().map(|turn| turn["reply"] != "").collect();
+    assert_eq!(answered, [false, true, false, true, false, false, true], "{ran:#?}");
+    assert!(turns[2]["errors"][0].as_str().unwrap().contains("context"), "{ran:#?}");
+}
+
+#[test]
+fn a_program_that_blocks_where_it_does_not_look_at_signals_is_over_within_two_seconds_of_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("trace.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for signal in ["TERM", "INT", "HUP"] {
+        // Nobody reads the pipe, so that opening it for writing blocks.
+        let mut child = nearfield(&["voice", "--text", "Hello.", "--output", "null", "--trace", arg(&pipe)])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(1000));
+        assert!(child.try_wait().unwrap().is_none(), "it does not block: this proves nothing");
+        let _ = std::process::Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status();
+        let ended = wait_for(Duration::from_millis(2300), || child.try_wait().unwrap().is_some());
+        let _ = child.kill();
+        let ran = nearfield_tests::Ran::from(child.wait_with_output().unwrap());
+        let status = 128
+            + match signal {
+                "TERM" => 15,
+                "INT" => 2,
+                _ => 1,
+            };
+        assert!(ended && ran.code == status, "{signal}: {ran:#?}");
+    }
+}
+
 fn hum(n: usize) -> Vec<f32> {
     (0..n).map(|i| 0.1 * (i as f32 * 50.0 * std::f32::consts::TAU / 16_000.0).sin()).collect()
 }
