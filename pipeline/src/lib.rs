@@ -13,6 +13,7 @@ pub mod config;
 pub mod content_hash;
 pub mod doctor;
 pub mod eval;
+pub mod files;
 pub mod hub;
 pub mod log;
 pub mod models_command;
