@@ -10,6 +10,7 @@ pub mod flow;
 pub mod llm;
 pub mod memory;
 pub mod onnx;
+pub mod persist;
 pub mod stt;
 pub mod telemetry;
 pub mod tts;

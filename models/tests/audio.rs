@@ -5,6 +5,7 @@ mod shared_data;
 use nearfield_models::audio::{
     AudioError, Clip, ClipReader, Resampler, SampleRate, WavWriter, read_clip, read_clip_from, resample, write_wav,
 };
+use nearfield_models::persist::Existing;
 use proptest::prelude::*;
 use shared_data::shared_data;
 use std::io::Cursor;
@@ -262,7 +263,7 @@ fn what_is_written_reads_back_here_and_elsewhere() {
 fn a_file_whose_writer_was_killed_holds_what_was_written_before() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.wav");
-    let mut writer = WavWriter::create(&path, SampleRate(16_000)).unwrap();
+    let mut writer = WavWriter::create(&path, SampleRate(16_000), Existing::Keep).unwrap();
     for _ in 0..25 {
         writer.write(&[0.25; 1_600]).unwrap();
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use nearfield_models::persist::Existing;
 
 /// What the user wrote on the command line can't be meant.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +18,7 @@ pub struct Usage(pub String);
     version,
     long_version = crate::VERSION_LINES.as_str(),
     about = "Hears, sees, measures, thinks and speaks on the device itself, offline.",
-    after_help = "Results go to stdout, logs to stderr (-v, RUST_LOG). Exit status: 0 done, 1 failed, 2 wrong usage or \
+    after_help = "Results go to stdout, logs to stderr (-v, RUST_LOG). No output may be an input. Exit status: 0 done, 1 failed, 2 wrong usage or \
                   configuration.\n\nExamples:\n  nearfield voice --input question.wav --output answer.wav --home home.json\n  \
                   nearfield doctor"
 )]
@@ -141,9 +142,13 @@ pub struct VoiceArgs {
     /// Where questions come from: `mic`, a recording, a folder of recordings, or `-` for a recording on stdin.
     #[arg(long, default_value = "mic", value_name = "mic|FILE|DIR|-")]
     pub input: String,
-    /// Where answers go: `speaker`, a WAV file, or `null`.
+    /// Where answers go: `speaker`, a WAV file that is not there yet (see --overwrite), or `null`.
     #[arg(long, default_value = "speaker", value_name = "speaker|FILE.wav|null")]
     pub output: String,
+    /// Replace existing files of --output and --trace, as soon as the first answer is complete; without it they are kept and the
+    /// command fails.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Ask this in writing instead; may be given several times.
     #[arg(long, conflicts_with = "input")]
     pub text: Vec<String>,
@@ -177,9 +182,14 @@ pub struct CaptionArgs {
     /// Append what happens (captions, who comes and goes, alerts, the source's deaths) to this file, one JSON object a line.
     #[arg(long, value_name = "FILE.jsonl")]
     pub events: Option<PathBuf>,
-    /// Write each described picture there, with its caption and boxes drawn on it.
+    /// Write each described picture there, with its caption and boxes drawn on it, named by camera and time (UTC); none is ever
+    /// overwritten.
     #[arg(long, value_name = "DIR")]
     pub snapshots: Option<PathBuf>,
+    /// Begin --events and --trace anew in place of existing files; without it events are appended, and an existing trace is kept
+    /// and the command fails.
+    #[arg(long)]
+    pub overwrite: bool,
     /// A line at least this often, in seconds, also when nothing changes.
     #[arg(long, value_name = "SECONDS")]
     pub every: Option<f64>,
@@ -192,6 +202,11 @@ pub struct CaptionArgs {
     /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
+}
+
+/// What `--overwrite` says of existing files.
+pub fn existing(overwrite: bool) -> Existing {
+    if overwrite { Existing::Replace } else { Existing::Keep }
 }
 
 /// How fast a recording is played.
@@ -221,12 +236,15 @@ pub struct ReportArgs {
     /// One JSON object for each window.
     #[arg(long)]
     pub json: bool,
-    /// A file for the reports, instead of stdout: .md, .html or .jsonl.
+    /// A file for the reports, instead of stdout: .md, .html or .jsonl. Reports are added to what is in it (see --overwrite).
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// A plot of the last window: .svg or .png.
+    /// A plot of the last window: .svg or .png. It takes the place of the plot before it; of another picture only with --overwrite.
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
+    /// Replace existing files of --output, --plot and --trace, as soon as the first report is complete.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
     #[arg(long, value_name = "FILE.json")]
     pub trace: Option<PathBuf>,
@@ -251,9 +269,12 @@ pub struct TranscribeArgs {
 pub struct SayArgs {
     /// What to say; `-` reads it from stdin.
     pub text: String,
-    /// Where it goes: `speaker`, a WAV file, or `null`.
+    /// Where it goes: `speaker`, a WAV file that is not there yet (see --overwrite), or `null`.
     #[arg(long, default_value = "speaker", value_name = "speaker|FILE.wav|null")]
     pub output: String,
+    /// Replace an existing file of --output; without it the file is kept and the command fails.
+    #[arg(long)]
+    pub overwrite: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,

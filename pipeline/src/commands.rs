@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use clap::CommandFactory;
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::LlmError;
+use nearfield_models::persist::Existing;
 use nearfield_models::stt::SpeechToText;
 use nearfield_stages::drive::Stage;
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
@@ -20,8 +21,12 @@ use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::writes;
 use serde_json::json;
 
-use crate::cli::{BenchWhat, ChatArgs, Cli, Command, ModelsAction, PaceArg, SayArgs, TranscribeArgs, Usage, VoiceArgs};
+use crate::cli::{
+    self, BenchWhat, ChatArgs, Cli, Command, ConfigArgs, ModelsAction, PaceArg, SayArgs, TranscribeArgs, Usage,
+    VoiceArgs,
+};
 use crate::config::{ConfigError, VoiceConfig};
+use crate::files::Files;
 use crate::models_command::{self, PullSettings};
 use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
@@ -126,13 +131,13 @@ fn man_page(out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(&page)
 }
 
-fn outlet(output: &str, device: &str) -> anyhow::Result<Outlet> {
+fn outlet(output: &str, existing: Existing, device: &str) -> anyhow::Result<Outlet> {
     let device = Some(device.to_owned()).filter(|d| !d.is_empty());
     let is_wav = Path::new(output).extension().is_some_and(|e| e.eq_ignore_ascii_case("wav"));
     Ok(match output {
         "speaker" => Outlet::Speaker(device),
         "null" => Outlet::Null,
-        file if is_wav => Outlet::File(file.into()),
+        file if is_wav => Outlet::File(file.into(), existing),
         other => {
             return Err(Usage(format!("--output {other}: write `speaker`, `null`, or a file that ends in .wav")).into());
         }
@@ -157,15 +162,29 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
             path => Source::Files(recordings(Path::new(path))?, pace),
         })
     };
-    let outlet = outlet(&args.output, &config.play.device)?;
+    let existing = cli::existing(args.overwrite);
+    let outlet = outlet(&args.output, existing, &config.play.device)?;
     // A missing device is named before models are loaded, and before anybody is told to speak.
     if let Questions::Spoken(Source::Microphone(name)) = &questions {
         check_microphone(name.as_deref())?;
     }
     Play::check(&outlet)?;
-    let mut trace = args.trace.as_deref().map(TraceWriter::create).transpose()?;
     let registry = Registry::open()?;
+    let mut files = voice_files(&config, &args.config, &registry);
+    match &questions {
+        Questions::Spoken(Source::Stdin(_)) => files.reads_stdin(),
+        Questions::Spoken(Source::Files(recordings, _)) => recordings.iter().for_each(|f| files.reads("--input", f)),
+        Questions::Spoken(Source::Microphone(_)) | Questions::Typed(_) => {}
+    }
+    if let Outlet::File(path, _) = &outlet {
+        files.creates("--output", path, existing);
+    }
+    if let Some(path) = &args.trace {
+        files.creates("--trace", path, existing);
+    }
+    files.check()?;
     let assistant = Assistant::load(&config, &registry, matches!(questions, Questions::Spoken(_)))?;
+    let mut trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
     if matches!(questions, Questions::Spoken(Source::Microphone(_))) && !args.json {
         writeln!(out, "Listening. Speak; Ctrl-C ends.")?;
     }
@@ -178,14 +197,14 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         }
         out.flush()?;
         if let Some(trace) = &mut trace {
-            trace.turn(&turn).context("the trace can't be written")?;
+            trace.turn(&turn)?;
         }
         failed = failed.take().or(turn.errors.into_iter().next());
         Ok(Flow::Continue)
     };
     let result = voice::run(assistant, &config, questions, &outlet, stop, &mut report);
     if let Some(trace) = trace {
-        trace.end().context("the trace can't be written")?;
+        trace.end()?;
     }
     result?;
     match failed {
@@ -194,9 +213,30 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     }
 }
 
+/// The files that the models, the home and the configuration of a voice are in. A model that can't be found is told when it is loaded.
+fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> Files {
+    let mut files = Files::new();
+    files.reads("--config", args.config.as_deref().unwrap_or(Path::new("")));
+    let voice = config.tts.model.as_ref().map(|m| m.to_string_lossy().into_owned());
+    let models = [("llm.model", &config.llm.model), ("stt.model", &config.stt.model)];
+    for (role, name) in models.into_iter().chain(voice.as_ref().map(|name| ("tts.model", name))) {
+        if let Ok(model) = registry.resolve(name) {
+            files.reads_model(role, &model);
+        }
+    }
+    files.writes("the home", &config.home.file);
+    files
+}
+
 fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
-    let mut stt = voice::load_stt(&config, &Registry::open()?)?;
+    let registry = Registry::open()?;
+    let mut files = voice_files(&config, &args.config, &registry);
+    args.files
+        .iter()
+        .for_each(|file| if file == Path::new("-") { files.reads_stdin() } else { files.reads("the recording", file) });
+    files.check()?;
+    let mut stt = voice::load_stt(&config, &registry)?;
     let mut failures = 0;
     for file in &args.files {
         if signals::is_stopped(stop) {
@@ -257,9 +297,19 @@ fn transcribe_file(
 
 fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
     let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    let existing = cli::existing(args.overwrite);
+    let outlet = outlet(&args.output, existing, &config.play.device)?;
+    let registry = Registry::open()?;
+    let mut files = voice_files(&config, &args.config, &registry);
+    if args.text == "-" {
+        files.reads_stdin();
+    }
+    if let Outlet::File(path, _) = &outlet {
+        files.creates("--output", path, existing);
+    }
+    files.check()?;
+    let voice = voice::load_voice(&config, &registry)?;
     let text = if args.text == "-" { read_text(stop)? } else { args.text };
-    let outlet = outlet(&args.output, &config.play.device)?;
-    let voice = voice::load_voice(&config, &Registry::open()?)?;
     let turns = Turns::default();
     let turn = turns.begin();
     let mut play = Play::open(&outlet, turns.clone())?;
@@ -301,7 +351,16 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
     if let Some(home) = &args.home {
         config.home.file = home.clone();
     }
-    let mut chat = voice::Chat::open(&config, &Registry::open()?)?;
+    let registry = Registry::open()?;
+    let mut files = voice_files(&config, &args.config, &registry);
+    if args.prompt.is_none() {
+        files.reads_stdin();
+    }
+    if let Some(session) = &args.session {
+        files.writes("--session", session);
+    }
+    files.check()?;
+    let mut chat = voice::Chat::open(&config, &registry)?;
     if let Some(file) = args.session.as_deref().filter(|file| file.exists()) {
         match chat.restore(file) {
             Err(error @ LlmError::Session { .. }) => tracing::warn!("{error}; the conversation begins anew"),

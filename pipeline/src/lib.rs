@@ -14,6 +14,7 @@ pub mod content_hash;
 pub mod doctor;
 pub mod ending;
 pub mod eval;
+pub mod files;
 pub mod hub;
 pub mod log;
 pub mod models_command;

@@ -5,9 +5,9 @@
 //! not beside the cache: a cache may be thrown away at any time, and what was pulled afterwards must still be the same.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use nearfield_models::persist;
 use serde::{Deserialize, Serialize};
 
 use crate::content_hash::Sha256;
@@ -137,16 +137,7 @@ impl ModelsLock {
             self.io("writing", std::io::Error::other(e)) // only for a value that TOML cannot hold: there is none
         })?;
         let header = "# Written by `nearfield models pull`: what every pulled file was when it first arrived.\n";
-        let new_path = folder.join(".models.lock.new"); // ours alone, under the guard
-        let replaced = (|| {
-            let mut new = File::create(&new_path)?;
-            new.write_all(header.as_bytes())?;
-            new.write_all(text.as_bytes())?;
-            new.sync_all()?;
-            fs::rename(&new_path, &self.path)?;
-            File::open(folder)?.sync_all()
-        })();
-        replaced.map_err(|e| self.io("writing", e))
+        persist::replace(&self.path, format!("{header}{text}").as_bytes()).map_err(|e| self.io("writing", e))
     }
 
     fn io(&self, doing: &'static str, source: std::io::Error) -> LockError {

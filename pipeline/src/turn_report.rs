@@ -1,12 +1,12 @@
 //! What one turn came to: the words, the tools, the tokens, and where the time went; as a table, as JSON, as a trace.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nearfield_models::persist::{Existing, NewFile};
 use nearfield_models::stt::Suppression;
 use nearfield_stages::messages::Played;
 use nearfield_stages::probe::{Ledger, StageTimes};
@@ -270,54 +270,62 @@ fn silenced() -> Played {
 }
 
 /// A Chrome trace (chrome://tracing, Perfetto): one row a stage, one box a step.
-pub struct TraceWriter<W: Write> {
-    out: W,
+pub struct TraceWriter {
+    out: BufWriter<NewFile>,
+    path: PathBuf,
     start: Instant,
     rows: Vec<&'static str>,
     first: bool,
 }
 
-impl TraceWriter<BufWriter<File>> {
-    /// Begins a trace in a file.
+impl TraceWriter {
+    /// Begins a trace in a file, which appears with the first turn; times count from now.
     ///
     /// # Errors
-    /// If the file can't be written; it is named.
-    pub fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("the trace {} can't be written", path.display()))?;
-        Ok(Self::begin(BufWriter::new(file))?)
-    }
-}
-
-impl<W: Write> TraceWriter<W> {
-    /// Begins a trace; times count from now.
-    ///
-    /// # Errors
-    /// If `out` can't be written.
-    pub fn begin(mut out: W) -> std::io::Result<Self> {
-        out.write_all(b"[")?;
-        Ok(Self { out, start: Instant::now(), rows: Vec::new(), first: true })
+    /// If the file can't be written, or there is one that is to be kept; it is named.
+    pub fn create(path: &Path, existing: Existing) -> anyhow::Result<Self> {
+        let begin = || -> std::io::Result<Self> {
+            let mut out = BufWriter::new(NewFile::begin(path, existing)?);
+            out.write_all(b"[")?;
+            Ok(Self { out, path: path.to_owned(), start: Instant::now(), rows: Vec::new(), first: true })
+        };
+        begin().with_context(|| cant_be_written(path))
     }
 
     /// Adds a turn.
     ///
     /// # Errors
-    /// If the file can't be written.
-    pub fn turn(&mut self, report: &TurnReport) -> std::io::Result<()> {
-        self.stages(report.turn, &report.stages)?;
+    /// If the file can't be written; it is named.
+    pub fn turn(&mut self, report: &TurnReport) -> anyhow::Result<()> {
+        self.add_turn(report).with_context(|| cant_be_written(&self.path))
+    }
+
+    /// Adds the stages of a turn.
+    ///
+    /// # Errors
+    /// If the file can't be written; it is named.
+    pub fn stages(&mut self, turn: Turn, stages: &[StageTimes]) -> anyhow::Result<()> {
+        let added = self.add_stages(turn, stages).and_then(|()| self.settle());
+        added.with_context(|| cant_be_written(&self.path))
+    }
+
+    fn settle(&mut self) -> std::io::Result<()> {
+        self.out.flush()?;
+        self.out.get_mut().settle()
+    }
+
+    fn add_turn(&mut self, report: &TurnReport) -> std::io::Result<()> {
+        self.add_stages(report.turn, &report.stages)?;
         let marks = [("speech ended", Some(report.speech_ended)), ("first audio", report.played.first_audio)];
         for (name, at) in marks {
             if let Some(at) = at {
                 self.event(&json!({"name": name, "ph": "i", "s": "g", "pid": 1, "tid": 0, "ts": self.us(at), "args": {"turn": report.turn}}))?;
             }
         }
-        self.out.flush()
+        self.settle()
     }
 
-    /// Adds the stages of a turn.
-    ///
-    /// # Errors
-    /// If the file can't be written.
-    pub fn stages(&mut self, turn: Turn, stages: &[StageTimes]) -> std::io::Result<()> {
+    fn add_stages(&mut self, turn: Turn, stages: &[StageTimes]) -> std::io::Result<()> {
         for stage in stages {
             let row = match self.rows.iter().position(|r| *r == stage.stage) {
                 Some(row) => row,
@@ -343,10 +351,10 @@ impl<W: Write> TraceWriter<W> {
     /// Closes the trace.
     ///
     /// # Errors
-    /// If the file can't be written.
-    pub fn end(mut self) -> std::io::Result<()> {
-        self.out.write_all(b"\n]\n")?;
-        self.out.flush()
+    /// If the file can't be written; it is named.
+    pub fn end(mut self) -> anyhow::Result<()> {
+        let ended = self.out.write_all(b"\n]\n").and_then(|()| self.settle());
+        ended.with_context(|| cant_be_written(&self.path))
     }
 
     fn us(&self, at: Instant) -> i64 {
@@ -359,6 +367,10 @@ impl<W: Write> TraceWriter<W> {
         serde_json::to_writer(&mut self.out, event)?;
         Ok(())
     }
+}
+
+fn cant_be_written(path: &Path) -> String {
+    format!("the trace {} can't be written", path.display())
 }
 
 /// Milliseconds, to the microsecond.

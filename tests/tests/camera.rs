@@ -77,7 +77,7 @@ fn a_camera_s_changes_of_scene_are_told_in_both_formats_and_a_damaged_picture_is
         );
         assert_eq!(lines[1]["source"], "/dev/video7 #12", "{format}: {lines:?}");
         // The picture is what the camera saw, not only the same each time.
-        let shot = std::fs::read(folder.path().join("shots/camera-000012.jpg")).unwrap();
+        let shot = std::fs::read(lines[1]["snapshot"].as_str().unwrap()).unwrap();
         let shot = Picture::decode(&shot, "the snapshot").unwrap();
         for (x, y, wanted) in [(48u8, 40u8, 200i32), (8, 40, 60), (80, 10, 60)] {
             let at = (usize::from(y) * 96 + usize::from(x)) * 3;

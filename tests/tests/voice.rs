@@ -250,11 +250,21 @@ fn ctrl_c_ends_it_in_any_state_and_what_was_complete_is_kept() {
     }
     write_wav(&wav, 16_000, &long);
     for (after_ms, pace) in [(30, "fast"), (150, "fast"), (400, "fast"), (900, "realtime"), (3000, "realtime")] {
-        let mut child = nearfield(&["voice", "--input", arg(&wav), "--pace", pace, "--output", arg(&answer), "--json"])
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = nearfield(&[
+            "voice",
+            "--input",
+            arg(&wav),
+            "--pace",
+            pace,
+            "--output",
+            arg(&answer),
+            "--overwrite",
+            "--json",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
         std::thread::sleep(Duration::from_millis(after_ms));
         let _ = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
         assert!(

@@ -8,9 +8,10 @@
 //! Written files carry a header that is right every second, so that what was written survives an interruption.
 
 use super::{AudioError, Clip, MAX_CHANNELS, MixDown, SampleRate};
+use crate::persist::{Existing, NewFile};
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Whether `head` (the first bytes of a file, 12 at least) begins a WAV file.
 pub(crate) fn is_wav(head: &[u8]) -> bool {
@@ -297,8 +298,8 @@ fn read_exactly(reader: &mut impl Read, buffer: &mut [u8], name: &str, what: &st
 
 /// Writes mono 16-bit WAV as the sound comes.
 ///
-/// The header is brought up to date once a second of sound and at [`finish`](WavWriter::finish), so that a process that
-/// is killed leaves a file that plays. Where the target cannot seek (a pipe, a terminal) the header says "unknown".
+/// The file appears with the first second of sound, or at [`finish`](WavWriter::finish); the header is brought up to date then,
+/// and each second afterwards, so that a process that is killed leaves a file that plays. Where the target cannot seek (a pipe, a terminal) the header says "unknown".
 pub struct WavWriter {
     target: Target,
     name: String,
@@ -308,7 +309,7 @@ pub struct WavWriter {
 }
 
 enum Target {
-    File(BufWriter<File>),
+    File(BufWriter<NewFile>),
     Stream(Box<dyn Write + Send>),
 }
 
@@ -332,16 +333,19 @@ impl Target {
 const MAX_DATA_BYTES: u64 = 0xffff_ffff - 36;
 
 impl WavWriter {
-    /// Creates or replaces the file at `path`.
+    /// Creates the file at `path`, or replaces an existing one, where that is asked for.
     ///
     /// # Errors
-    /// [`AudioError::Write`].
-    pub fn create(path: &Path, rate: SampleRate) -> Result<WavWriter, AudioError> {
+    /// [`AudioError::Write`], also when there is a file that is to be kept.
+    pub fn create(path: &Path, rate: SampleRate, existing: Existing) -> Result<WavWriter, AudioError> {
         let name = path.display().to_string();
-        let file = File::create(path).map_err(|source| AudioError::Write { name: name.clone(), source })?;
+        let fail = |source| AudioError::Write { name: name.clone(), source };
         // Pipes and terminals can be opened by name too; only a regular file gets its header rewritten.
-        let regular = file.metadata().is_ok_and(|m| m.is_file());
-        let target = if regular { Target::File(BufWriter::new(file)) } else { Target::Stream(Box::new(file)) };
+        let is_stream = path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir());
+        let target = match is_stream {
+            true => Target::Stream(Box::new(File::options().write(true).open(path).map_err(fail)?)),
+            false => Target::File(BufWriter::new(NewFile::begin(path, existing).map_err(fail)?)),
+        };
         Self::begin(target, name, rate)
     }
 
@@ -391,21 +395,29 @@ impl WavWriter {
     /// # Errors
     /// [`AudioError::Write`].
     pub fn finish(mut self) -> Result<(), AudioError> {
-        self.update_header()
+        self.update_header()?;
+        match &mut self.target {
+            Target::File(file) => file.get_mut().settle().map_err(|source| self.error(source)),
+            Target::Stream(_) => Ok(()),
+        }
     }
 
     fn update_header(&mut self) -> Result<(), AudioError> {
         self.since_header = 0;
         let length = (self.n_samples * 2) as u32;
         let rate = self.rate;
+        let update = |file: &mut BufWriter<NewFile>| -> std::io::Result<()> {
+            // The samples go first: a header that promises more than there is would be worse than one that is late.
+            file.flush()?;
+            let mut raw = file.get_ref().file()?;
+            raw.seek(SeekFrom::Start(0))?;
+            raw.write_all(&header(rate, length))?;
+            raw.seek(SeekFrom::End(0))?;
+            if length > 0 { file.get_mut().settle() } else { Ok(()) }
+        };
         let result = match &mut self.target {
             Target::Stream(stream) => stream.flush(),
-            // The samples go first: a header that promises more than there is would be worse than one that is late.
-            Target::File(file) => file
-                .flush()
-                .and_then(|()| file.seek(SeekFrom::Start(0)).map(drop))
-                .and_then(|()| file.write_all(&header(rate, length)))
-                .and_then(|()| file.seek(SeekFrom::End(0)).map(drop)),
+            Target::File(file) => update(file),
         };
         result.map_err(|source| self.error(source))
     }
@@ -449,27 +461,7 @@ fn header(rate: SampleRate, data_bytes: u32) -> [u8; 44] {
 /// # Errors
 /// [`AudioError::Write`]; the existing file is then untouched.
 pub fn write_wav(path: &Path, clip: &Clip) -> Result<(), AudioError> {
-    // What is no regular file (`/dev/null`, a pipe) must be written to, not replaced.
-    if path.metadata().is_ok_and(|m| !m.is_file()) {
-        let mut writer = WavWriter::create(path, clip.rate)?;
-        writer.write(&clip.samples)?;
-        return writer.finish();
-    }
-    let part = part_name(path);
-    let written = WavWriter::create(&part, clip.rate)
-        .and_then(|mut writer| writer.write(&clip.samples).and_then(|()| writer.finish()))
-        .and_then(|()| {
-            let name = path.display().to_string();
-            std::fs::rename(&part, path).map_err(|source| AudioError::Write { name, source })
-        });
-    if written.is_err() {
-        let _ = std::fs::remove_file(&part);
-    }
-    written
-}
-
-fn part_name(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
+    let mut writer = WavWriter::create(path, clip.rate, Existing::Replace)?;
+    writer.write(&clip.samples)?;
+    writer.finish()
 }

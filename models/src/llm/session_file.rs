@@ -4,13 +4,14 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nearfield_kernels::KvFormat;
 use sha2::{Digest, Sha256};
 
 use super::gguf::Gguf;
 use super::{LlmError, Session, TokenId};
+use crate::persist::Replacement;
 
 /// The format's name and version.
 const MAGIC: &[u8; 8] = b"NFSESS\x00\x01";
@@ -38,7 +39,7 @@ pub(super) fn identity(gguf: &Gguf) -> [u8; 32] {
 }
 
 impl Session {
-    /// Writes the session, with a note that [`restore`](Self::restore) gives back: first beside `path`, then in its place.
+    /// Writes the session, with a note that [`restore`](Self::restore) gives back. The file is replaced whole.
     ///
     /// # Errors
     /// The note is longer than 16 MiB, or the file cannot be written.
@@ -49,12 +50,8 @@ impl Session {
                 note.len()
             )));
         }
-        let mut partial = path.as_os_str().to_owned();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let fail = |source| LlmError::Write { path: path.to_owned(), source };
         let write = || -> io::Result<()> {
-            let mut out = Summing { inner: BufWriter::new(File::create(&partial)?), sum: Sha256::new() };
+            let mut out = Summing { inner: BufWriter::new(Replacement::begin(path)?), sum: Sha256::new() };
             out.write_all(MAGIC)?;
             out.write_all(&self.llm().identity())?;
             for number in self.head(self.len(), note.len()) {
@@ -68,13 +65,9 @@ impl Session {
             let sum = out.sum.clone().finalize();
             out.inner.write_all(&sum)?;
             let file = out.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
-            std::fs::rename(&partial, path)
+            file.commit().map(drop)
         };
-        write().map_err(|error| {
-            let _ = std::fs::remove_file(&partial);
-            fail(error)
-        })
+        write().map_err(|source| LlmError::Write { path: path.to_owned(), source })
     }
 
     /// Takes the place of what the session holds by what a file holds, and answers the note. There are no logits until the

@@ -1,24 +1,25 @@
 //! `nearfield caption`: what is printed, and what is written into the file of events and the folder of snapshots.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use nearfield_models::flow::Flow;
+use nearfield_models::persist::{self, Folder, Journal, Records};
 use nearfield_models::vision::{Verdict, annotate, encode_jpeg};
-use nearfield_stages::caption::pictures::SourceNews;
+use nearfield_stages::caption::pictures::{PictureFiles, SourceNews};
 use nearfield_stages::messages::{Author, Captioned, Tokens};
 use nearfield_stages::turn::Turn;
-use nearfield_stages::voice::capture::StopSignal;
+use nearfield_stages::voice::capture::{Pace, StopSignal};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::caption::config::CaptionConfig;
 use crate::caption::{self, Captioner, Done, Told, open_input};
-use crate::cli::CaptionArgs;
+use crate::cli::{self, CaptionArgs};
+use crate::files::Files;
 use crate::registry::Registry;
 use crate::turn_report::{TraceWriter, ms};
 
@@ -34,10 +35,13 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     let name = args.input.as_deref().unwrap_or(&config.source.input).to_owned();
     let input = open_input(&name, args.realtime, &config)?;
     let registry = Registry::open()?;
-    let mut events = args.events.as_deref().map(Events::open).transpose()?;
-    let snapshots = args.snapshots.as_deref().map(Snapshots::open).transpose()?;
-    let mut trace = args.trace.as_deref().map(TraceWriter::create).transpose()?;
+    files_of(args, &name, &config, &registry).check()?;
     let captioner = Captioner::load(&config, &registry)?;
+    // From here on everything is known to be good but the source, and outputs are opened.
+    let mut events = args.events.as_deref().map(|path| Events::open(path, args.overwrite)).transpose()?;
+    let snapshots = args.snapshots.as_deref().map(Snapshots::open).transpose()?;
+    let existing = cli::existing(args.overwrite);
+    let mut trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
     let mut summary = Summary::default();
     let mut printed: Option<Duration> = None;
     let every = Duration::from_secs_f64(config.output.every_s);
@@ -46,22 +50,25 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
             summary.count(&told);
             match told {
                 Told::Captioned(done) => {
+                    // First the picture, then what names it.
+                    let snapshot = match &snapshots {
+                        Some(snapshots) if done.captioned.changed || !done.captioned.alerts.is_empty() => {
+                            Some(snapshots.write(&done, &config.source.camera)?)
+                        }
+                        _ => None,
+                    };
+                    let snapshot = snapshot.as_deref();
                     let due = printed.is_none_or(|at| done.captioned.view.at.saturating_sub(at) >= every);
                     let due = due && !every.is_zero() && !done.captioned.caption.is_empty();
                     if done.captioned.changed || config.output.all || due {
                         printed = Some(done.captioned.view.at);
-                        print(&done, &config.source.camera, args.json, out)?;
+                        print(&done, &config.source.camera, snapshot, args.json, out)?;
                     }
                     if let Some(trace) = &mut trace {
-                        trace.stages(done.turn, &done.stages).context("the trace can't be written")?;
+                        trace.stages(done.turn, &done.stages)?;
                     }
                     if let Some(events) = &mut events {
-                        events.of(&done, &config.source.camera)?;
-                    }
-                    if let Some(snapshots) = &snapshots
-                        && (done.captioned.changed || !done.captioned.alerts.is_empty())
-                    {
-                        snapshots.write(&done, &config.source.camera)?;
+                        events.of(&done, &config.source.camera, snapshot)?;
                     }
                 }
                 Told::Failed { turn, stage, reason } => {
@@ -102,7 +109,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
         events.end()?;
     }
     if let Some(trace) = trace {
-        trace.end().context("the trace can't be written")?;
+        trace.end()?;
     }
     result?;
     if args.json {
@@ -189,10 +196,16 @@ impl Summary {
     }
 }
 
-fn print(done: &Done, camera: &str, as_json: bool, out: &mut dyn Write) -> std::io::Result<()> {
+fn print(
+    done: &Done,
+    camera: &str,
+    snapshot: Option<&Path>,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
     let c = &done.captioned;
     if as_json {
-        writeln!(out, "{}", line(done, camera))?;
+        writeln!(out, "{}", line(done, camera, snapshot))?;
         return out.flush();
     }
     let at = c.view.at;
@@ -216,10 +229,13 @@ fn print(done: &Done, camera: &str, as_json: bool, out: &mut dyn Write) -> std::
 }
 
 /// The machine-readable form of a picture's line.
-fn line(done: &Done, camera: &str) -> Value {
+fn line(done: &Done, camera: &str, snapshot: Option<&Path>) -> Value {
     let mut value = json_of(done.turn, &done.captioned, camera);
     value["latency_ms"] = json!(ms(done.latency));
     value["dropped"] = json!(done.dropped);
+    if let Some(path) = snapshot {
+        value["snapshot"] = json!(path.display().to_string());
+    }
     value
 }
 
@@ -264,16 +280,23 @@ fn stamp(time: SystemTime) -> String {
     Timestamp::try_from(time).map(|t| format!("{t:.3}")).unwrap_or_default()
 }
 
-/// The file of events: each is one whole line, handed to the system at once.
+/// How an event begins, by which one that was cut off is told from another program's line.
+const EVENTS: Records = Records::Lines("{\"time\":\"");
+
+/// The file of events: each is one whole line, handed to the system at once, after those of earlier runs.
 struct Events {
-    file: File,
+    file: Journal,
     path: PathBuf,
 }
 
 impl Events {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).open(path);
+    fn open(path: &Path, anew: bool) -> anyhow::Result<Self> {
+        let file = if anew { Journal::begin_anew(path, EVENTS) } else { Journal::open(path, EVENTS) };
         let file = file.with_context(|| format!("the events {} can't be written", path.display()))?;
+        if file.removed_bytes() > 0 {
+            let bytes = file.removed_bytes();
+            tracing::warn!(file = %path.display(), bytes, "an earlier run ended within an event: the unfinished line was removed");
+        }
         Ok(Self { file, path: path.to_owned() })
     }
 
@@ -283,10 +306,12 @@ impl Events {
             event.extend(body.clone());
         }
         let text = format!("{event}\n");
-        self.file.write_all(text.as_bytes()).with_context(|| format!("the events {}", self.path.display()))
+        self.file
+            .append(text.as_bytes())
+            .with_context(|| format!("the events {} can't be written", self.path.display()))
     }
 
-    fn of(&mut self, done: &Done, camera: &str) -> anyhow::Result<()> {
+    fn of(&mut self, done: &Done, camera: &str, snapshot: Option<&Path>) -> anyhow::Result<()> {
         let c = &done.captioned;
         let time = c.view.time;
         let at = |at: Duration| json!(ms(at));
@@ -297,47 +322,111 @@ impl Events {
             let body = json!({"object": movement.label, "score": movement.score, "frame": done.turn, "at_ms": at(movement.at)});
             self.write(camera, happened, kind, &body)?;
         }
+        let with_snapshot = |mut body: Value| {
+            if let Some(path) = snapshot {
+                body["snapshot"] = json!(path.display().to_string());
+            }
+            body
+        };
         if c.changed {
-            let body = json!({
+            let body = with_snapshot(json!({
                 "caption": c.caption, "frame": done.turn, "at_ms": at(c.view.at), "similarity": c.similarity, "written_by": c.author,
-            });
+            }));
             self.write(camera, time, "caption", &body)?;
         }
         for alert in &c.alerts {
-            let body = json!({
+            let body = with_snapshot(json!({
                 "alert": alert.name, "because": alert.because, "caption": c.caption, "frame": done.turn, "at_ms": at(c.view.at),
-            });
+            }));
             self.write(camera, time, "alert", &body)?;
         }
         Ok(())
     }
 
     fn end(self) -> anyhow::Result<()> {
-        self.file.sync_all().or_else(|e| match e.kind() {
-            // A pipe or a terminal has no disk behind it.
-            std::io::ErrorKind::InvalidInput => Ok(()),
-            _ => Err(e).with_context(|| format!("the events {}", self.path.display())),
-        })
+        self.file.sync().with_context(|| format!("the events {} can't be written", self.path.display()))
     }
 }
 
-/// The folder of snapshots.
+/// Pictures of one camera with the same time, to the millisecond, at most.
+const MAX_SAME_TIME: u32 = 999;
+
+/// The folder of snapshots. Their names are those of the camera and the time, in UTC: in the order of names they are in the order
+/// of time, and no later run has the names of an earlier one. Where a clock was set back, a number follows.
 struct Snapshots {
-    folder: PathBuf,
+    path: PathBuf,
+    folder: Folder,
 }
 
 impl Snapshots {
-    fn open(folder: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("the snapshots {} can't be written", folder.display()))?;
-        Ok(Self { folder: folder.to_owned() })
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let folder =
+            Folder::open(path).with_context(|| format!("the snapshots {} can't be written", path.display()))?;
+        Ok(Self { path: path.to_owned(), folder })
     }
 
-    fn write(&self, done: &Done, camera: &str) -> anyhow::Result<()> {
+    /// Writes a picture; answers its path.
+    fn write(&self, done: &Done, camera: &str) -> anyhow::Result<PathBuf> {
         let c = &done.captioned;
         let jpeg = encode_jpeg(&annotate(&c.view.picture, &c.sight.objects, &c.caption), 85)?;
-        let safe: String = camera.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let path = self.folder.join(format!("{safe}-{:06}.jpg", done.turn.0));
-        std::fs::write(&path, jpeg).with_context(|| format!("the snapshot {} can't be written", path.display()))
+        let camera: String = camera.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+        let time = Timestamp::try_from(c.view.time).unwrap_or_default().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
+        for n in 1..=MAX_SAME_TIME {
+            let name = match n {
+                1 => format!("{camera}-{time}.jpg"),
+                n => format!("{camera}-{time}_{n:03}.jpg"),
+            };
+            match self.folder.add(&name, &jpeg) {
+                Ok(()) => return Ok(self.path.join(name)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    let path = self.path.join(name);
+                    return Err(error).with_context(|| format!("the snapshot {} can't be written", path.display()));
+                }
+            }
+        }
+        bail!("the snapshots {}: there are {MAX_SAME_TIME} pictures of {time} already", self.path.display())
     }
+}
+
+/// All files of the command.
+fn files_of(args: &CaptionArgs, input: &str, config: &CaptionConfig, registry: &Registry) -> Files {
+    let none = Path::new("");
+    let mut files = Files::new();
+    files.reads("--config", args.config.config.as_deref().unwrap_or(none));
+    match input {
+        "-" => files.reads_stdin(),
+        _ if input.contains("://") => {}
+        path => {
+            let path = Path::new(path);
+            let is_pattern = path.file_name().is_some_and(|n| n.to_string_lossy().contains(['*', '?', '[']));
+            // Snapshots in the folder of a pattern would be the next run's input.
+            let read = if is_pattern && !path.exists() { persist::folder_of(path) } else { path };
+            files.reads("--input", read);
+            // Stating each picture of a large folder takes time; a file that is not there yet is none of them.
+            if [&args.events, &args.trace].into_iter().flatten().any(|output| output.is_file()) {
+                let pictures = PictureFiles::new(input, config.source.interval(), Pace::Fast).list();
+                pictures.unwrap_or_default().iter().for_each(|picture| files.reads("--input", picture));
+            }
+        }
+    }
+    for (role, name) in [("llm.model", &config.llm.model), ("vision.model", &config.vision.model)] {
+        // One that can't be found is told when it is loaded.
+        if let Ok(model) = registry.resolve(name) {
+            files.reads_model(role, &model);
+        }
+    }
+    files.reads("vision.manifest", &config.vision.manifest);
+    files.reads("nominal.picture", &config.nominal.picture);
+    files.reads("output.schema", &config.output.schema);
+    files.reads("mqtt.password_file", &config.mqtt.password_file);
+    files.reads("mqtt.ca_file", &config.mqtt.ca_file);
+    files.reads("outlets.webhook_token_file", &config.outlets.webhook_token_file);
+    files.writes("outlets.spool", &config.outlets.spool);
+    files.writes("--events", args.events.as_deref().unwrap_or(none));
+    files.writes("--snapshots", args.snapshots.as_deref().unwrap_or(none));
+    if let Some(path) = &args.trace {
+        files.creates("--trace", path, cli::existing(args.overwrite));
+    }
+    files
 }

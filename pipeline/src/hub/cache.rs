@@ -3,9 +3,11 @@
 //! Finding a file and putting a finished one in place; fetching is `hub/`.
 //! Layout: <https://huggingface.co/docs/hub/local-cache>.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+
+use nearfield_models::persist;
 
 use crate::models_lock::LockedFile;
 
@@ -105,9 +107,7 @@ impl HubCache {
     pub fn place(&self, repository: &str, revision: &str, commit: &str, file: &str, etag: &str) -> io::Result<PathBuf> {
         let incomplete = self.incomplete(repository, etag);
         let blob = self.blob(repository, etag);
-        File::open(&incomplete)?.sync_all()?;
-        fs::rename(&incomplete, &blob)?;
-        sync_folder_of(&blob)?;
+        persist::rename(&incomplete, &blob)?;
         self.link(repository, revision, commit, file, etag)
     }
 
@@ -128,18 +128,14 @@ impl HubCache {
         if std::os::unix::fs::symlink(&target, &temporary).is_err() {
             // A file system without links (an exFAT card): a second copy, as other tools do.
             fs::copy(&blob, &temporary)?;
-            File::open(&temporary)?.sync_all()?;
         }
-        fs::rename(&temporary, &path)?;
-        sync_folder_of(&path)?;
+        persist::rename(&temporary, &path)?;
 
         if revision != commit {
             let name = self.repository(repository).join("refs").join(revision);
             let folder = name.parent().unwrap_or(&self.root);
             fs::create_dir_all(folder)?;
-            let new = folder.join(format!(".{}.new", std::process::id()));
-            fs::write(&new, commit)?;
-            fs::rename(&new, &name)?;
+            persist::replace(&name, commit.as_bytes())?;
         }
         Ok(path)
     }
@@ -178,10 +174,6 @@ pub fn is_etag_name(text: &str) -> bool {
     (1..=128).contains(&text.len())
         && !text.starts_with('.')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-}
-
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(test)]

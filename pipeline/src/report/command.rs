@@ -1,18 +1,19 @@
 //! `nearfield report`: reads what is wanted, runs the flow, and puts reports where they belong.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use nearfield_models::flow::Flow;
+use nearfield_models::persist::{self, Existing, Journal, NewFile};
 use nearfield_stages::messages::Report;
 use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::StopSignal;
 
-use crate::cli::{ReportArgs, Usage};
+use crate::cli::{self, ReportArgs, Usage};
+use crate::files::Files;
 use crate::registry::Registry;
 use crate::report::config::ReportConfig;
 use crate::report::pages::{self, Page};
@@ -20,66 +21,125 @@ use crate::report::plot;
 use crate::report::{self, Heard, ReadingsFrom};
 use crate::turn_report::TraceWriter;
 
-/// A file that gets every report.
-enum Output {
-    Markdown(BufWriter<File>, PathBuf),
-    Lines(BufWriter<File>, PathBuf),
-    Page(Page, PathBuf),
+/// The longest page of reports that is read back to be continued.
+const MAX_PAGE_BYTES: u64 = 256 << 20;
+
+/// What a file of reports is, by its name.
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Markdown,
+    Lines,
+    Page,
+}
+
+impl Format {
+    fn of(path: &Path) -> anyhow::Result<Format> {
+        match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase().as_str() {
+            "md" => Ok(Format::Markdown),
+            "jsonl" => Ok(Format::Lines),
+            "html" => Ok(Format::Page),
+            _ => {
+                let text = format!("--output {}: name a file that ends in .md, .html or .jsonl", path.display());
+                Err(Usage(text).into())
+            }
+        }
+    }
+}
+
+/// A file that gets every report, after those of earlier runs.
+struct Output {
+    path: PathBuf,
+    format: Format,
+    content: Content,
+    /// The window at whose report an earlier run may have been killed: the report is in the file, but the store does not know.
+    perhaps_told: Option<String>,
+}
+
+enum Content {
+    Journal(Journal),
+    Page(Page),
 }
 
 impl Output {
-    fn open(path: &Path) -> anyhow::Result<Output> {
-        let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-        let create = || -> anyhow::Result<BufWriter<File>> {
-            let file = File::create(path).with_context(|| format!("the output {} can't be written", path.display()))?;
-            Ok(BufWriter::new(file))
+    /// Opens the file; with `anew` it is begun anew when the first report is complete.
+    fn open(path: &Path, format: Format, anew: bool) -> anyhow::Result<Output> {
+        let journal = |records| if anew { Journal::begin_anew(path, records) } else { Journal::open(path, records) };
+        let content = match format {
+            Format::Markdown => journal(pages::MARKDOWN_RECORDS).map(Content::Journal),
+            Format::Lines => journal(pages::JSON_RECORDS).map(Content::Journal),
+            Format::Page if anew => Ok(Content::Page(Page::default())),
+            Format::Page => continued_page(path).map(Content::Page),
         };
-        Ok(match extension.as_str() {
-            "md" => Output::Markdown(create()?, path.to_owned()),
-            "jsonl" => Output::Lines(create()?, path.to_owned()),
-            "html" => Output::Page(Page::default(), path.to_owned()),
-            _ => {
-                let text = format!("--output {}: name a file that ends in .md, .html or .jsonl", path.display());
-                return Err(Usage(text).into());
+        let content = content.with_context(|| cant_be_written("output", path))?;
+        if let Content::Journal(journal) = &content
+            && journal.removed_bytes() > 0
+        {
+            tracing::warn!(
+                file = %path.display(),
+                bytes = journal.removed_bytes(),
+                "an earlier run ended within a report: the unfinished text was removed"
+            );
+        }
+        Ok(Output { path: path.to_owned(), format, content, perhaps_told: None })
+    }
+
+    /// A store remembers which windows have been reported, but is told so after the file: the last report here may be the
+    /// first one to come.
+    fn resume(&mut self) -> anyhow::Result<()> {
+        self.perhaps_told = match &mut self.content {
+            Content::Page(page) => page.newest_window().map(str::to_owned),
+            Content::Journal(journal) => {
+                let last = journal.last_record().with_context(|| cant_be_written("output", &self.path))?;
+                last.and_then(|record| match self.format {
+                    Format::Lines => pages::window_of_json(&record),
+                    Format::Markdown | Format::Page => pages::window_of_markdown(&record),
+                })
             }
-        })
+        };
+        Ok(())
     }
 
     fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
-        let (path, written) = match self {
-            Output::Markdown(file, path) => {
-                let text = pages::markdown(report, zone);
-                (path, writeln!(file, "{text}").and_then(|()| file.flush()))
+        if self.perhaps_told.take().is_some_and(|told| told == pages::window_name(report, zone)) {
+            tracing::info!(file = %self.path.display(), "the last report of the earlier run is complete and not added again");
+            return Ok(());
+        }
+        let written = match &mut self.content {
+            Content::Journal(journal) => {
+                let record = match self.format {
+                    Format::Lines => format!("{}\n", pages::json(report, zone)),
+                    Format::Markdown | Format::Page => pages::markdown_record(report, zone),
+                };
+                journal.append(record.as_bytes()).and_then(|()| journal.sync())
             }
-            Output::Lines(file, path) => {
-                let line = pages::json(report, zone);
-                (path, writeln!(file, "{line}").and_then(|()| file.flush()))
-            }
-            Output::Page(page, path) => {
+            Content::Page(page) => {
                 page.add(report, zone)?;
-                let written = replace(path, page.html().as_bytes());
-                (path, written)
+                persist::replace(&self.path, page.html().as_bytes())
             }
         };
-        written.with_context(|| format!("the output {} can't be written", path.display()))
+        written.with_context(|| cant_be_written("output", &self.path))
     }
 }
 
-/// Writes a file whole or not at all.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let is_special = std::fs::metadata(path).is_ok_and(|m| !m.is_file());
-    if is_special {
-        return std::fs::write(path, bytes);
+fn cant_be_written(what: &str, path: &Path) -> String {
+    format!("the {what} {} can't be written", path.display())
+}
+
+/// The page that is there, so that sections can be added to it.
+fn continued_page(path: &Path) -> std::io::Result<Page> {
+    use std::io::{Error, ErrorKind, Read};
+    NewFile::probe(path, Existing::Replace)?;
+    if std::fs::metadata(path).map_or(true, |m| !m.is_file() || m.len() == 0) {
+        return Ok(Page::default());
     }
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    file.persist(path)?;
-    Ok(())
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_PAGE_BYTES + 1).read_to_string(&mut text)?;
+    let page = if text.len() as u64 > MAX_PAGE_BYTES { None } else { Page::read(&text) };
+    page.ok_or_else(|| {
+        let text =
+            "it is no page of reports that could be continued: name another file, or add --overwrite to replace it";
+        Error::new(ErrorKind::AlreadyExists, text)
+    })
 }
 
 /// What a plot file is to be.
@@ -89,6 +149,58 @@ fn is_png(path: &Path) -> anyhow::Result<bool> {
         "png" => Ok(true),
         _ => Err(Usage(format!("--plot {}: name a file that ends in .svg or .png", path.display())).into()),
     }
+}
+
+/// The plot's file, if what is there is a plot, or nothing.
+fn plot_to_replace(path: &Path, overwrite: bool) -> anyhow::Result<&Path> {
+    use std::io::Read;
+    NewFile::probe(path, Existing::Replace).with_context(|| cant_be_written("plot", path))?;
+    if !overwrite && std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() > 0) {
+        let mut head = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(64).read_to_end(&mut head))
+            .with_context(|| cant_be_written("plot", path))?;
+        if !plot::is_plot(&head) {
+            let text = format!(
+                "--plot {} is another picture: name another file, or add --overwrite to replace it",
+                path.display()
+            );
+            return Err(Usage(text).into());
+        }
+    }
+    Ok(path)
+}
+
+/// All files of the command.
+fn files_of(
+    args: &ReportArgs,
+    config: &ReportConfig,
+    registry: &Registry,
+    from: &ReadingsFrom,
+    store: Option<&Path>,
+) -> anyhow::Result<Files> {
+    let none = Path::new("");
+    let mut files = Files::new();
+    files.reads("--config", args.config.config.as_deref().unwrap_or(none));
+    match from {
+        ReadingsFrom::Text(TextSource::Stdin) => files.reads_stdin(),
+        ReadingsFrom::Text(TextSource::File(path) | TextSource::Follow(path)) => files.reads("--input", path),
+        ReadingsFrom::Mqtt(_) => {}
+    }
+    if config.llm.model != "none" {
+        files.reads_model("llm.model", &registry.resolve(&config.llm.model).context("llm.model")?);
+    }
+    files.reads("mqtt.password_file", &config.mqtt.password_file);
+    files.reads("mqtt.ca_file", &config.mqtt.ca_file);
+    files.reads("outlets.webhook_token_file", &config.outlets.webhook_token_file);
+    files.writes("outlets.spool", &config.outlets.spool);
+    files.writes("the store", store.unwrap_or(none));
+    files.writes("--output", args.output.as_deref().unwrap_or(none));
+    files.writes("--plot", args.plot.as_deref().unwrap_or(none));
+    if let Some(path) = &args.trace {
+        files.creates("--trace", path, cli::existing(args.overwrite));
+    }
+    Ok(files)
 }
 
 fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
@@ -124,16 +236,27 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     if let ReadingsFrom::Text(TextSource::File(path) | TextSource::Follow(path)) = &from {
         std::fs::metadata(path).with_context(|| format!("the input {} can't be read", path.display()))?;
     }
-    let mut output = args.output.as_deref().map(Output::open).transpose()?;
-    let mut trace = match &args.trace {
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("the trace {} can't be written", path.display()))?;
-            Some(TraceWriter::begin(BufWriter::new(file))?)
-        }
-        None => None,
-    };
+    let format = args.output.as_deref().map(Format::of).transpose()?;
     let registry = Registry::open()?;
+    let store = report::store_path(&config, &registry, &from);
+    files_of(args, &config, &registry, &from, store.as_deref())?.check()?;
+    let plot = match (&args.plot, plot_is_png) {
+        (Some(path), Some(is_png)) => Some((plot_to_replace(path, args.overwrite)?, is_png)),
+        _ => None,
+    };
     let llm = report::load_llm(&config, &registry)?;
+    // From here on everything is known to be good but the store and the broker, and outputs are opened.
+    let mut output = match (&args.output, format) {
+        (Some(path), Some(format)) => Some(Output::open(path, format, args.overwrite)?),
+        _ => None,
+    };
+    if let Some(output) = &mut output
+        && store.is_some_and(|store| std::fs::metadata(store).is_ok_and(|m| m.len() > 0))
+    {
+        output.resume()?;
+    }
+    let existing = cli::existing(args.overwrite);
+    let mut trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
     let zone = config.zone().map_err(anyhow::Error::msg)?;
     // Sentences are shown as they become certain, unless they only go into a file.
     let shows = !args.json && output.is_none();
@@ -165,15 +288,15 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
                 if let Some(output) = &mut output {
                     output.add(report, &zone)?;
                 }
-                if let (Some(path), Some(is_png)) = (&args.plot, plot_is_png) {
+                if let Some((path, is_png)) = plot {
                     let bytes = match is_png {
                         true => plot::png(&report.summary, &zone)?,
                         false => plot::svg(&report.summary, &zone)?.into_bytes(),
                     };
-                    replace(path, &bytes).with_context(|| format!("the plot {} can't be written", path.display()))?;
+                    persist::replace(path, &bytes).with_context(|| cant_be_written("plot", path))?;
                 }
                 if let Some(trace) = &mut trace {
-                    trace.stages(Turn(reports), stages).context("the trace can't be written")?;
+                    trace.stages(Turn(reports), stages)?;
                 }
             }
         }
@@ -181,7 +304,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     };
     let ran = report::run(&config, &registry, llm, from, stop, &mut hear);
     if let Some(trace) = trace {
-        trace.end().context("the trace can't be written")?;
+        trace.end()?;
     }
     ran?;
     if reports == 0 && !crate::signals::is_stopped(stop) && !args.json && !args.follow {

@@ -143,7 +143,7 @@ fn connect_options(config: &MqttConfig, url: MqttUrl, client_id: String, keep: b
 }
 
 /// Where the store is; `None` when there is to be none.
-fn store_path(config: &ReportConfig, registry: &Registry, from: &ReadingsFrom) -> Option<PathBuf> {
+pub(crate) fn store_path(config: &ReportConfig, registry: &Registry, from: &ReadingsFrom) -> Option<PathBuf> {
     match (config.store.file.as_str(), from) {
         ("none", _) | ("", ReadingsFrom::Text(_)) => None,
         ("", ReadingsFrom::Mqtt(_)) => Some(registry.places().data.join("report.redb")),

@@ -1,6 +1,7 @@
 //! Reports as people and programs read them: Markdown, JSON, one page of HTML.
 
 use jiff::tz::TimeZone;
+use nearfield_models::persist::Records;
 use nearfield_models::telemetry::Moment;
 use nearfield_models::telemetry::anomaly::Anomaly;
 use nearfield_models::telemetry::figure::{Figure, decimals_for};
@@ -278,6 +279,48 @@ pub fn markdown(report: &Report, zone: &TimeZone) -> String {
     format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
 }
 
+/// How records of [`json`] are told apart in a file.
+pub const JSON_RECORDS: Records = Records::Lines("{\"window\":{\"start\":");
+const BEGIN: &str = "<!-- report ";
+const END: &str = "<!-- end of report -->";
+/// How those of [`markdown_record`] are.
+pub const MARKDOWN_RECORDS: Records = Records::Blocks { begin: BEGIN, end: END };
+
+/// What a report is called where only one of each may be: its window.
+pub fn window_name(report: &Report, zone: &TimeZone) -> String {
+    let window = &report.summary.window;
+    named(&time(window.span.from, zone), &time(window.span.to, zone), window.cut_short)
+}
+
+fn named(from: &str, to: &str, cut_short: bool) -> String {
+    // What is told of a window before it is over does not stand for the whole.
+    format!("{from}/{to}{}", if cut_short { ", not over yet" } else { "" })
+}
+
+/// The [`window_name`] of a line of [`json`].
+pub fn window_of_json(line: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let (from, to) = (value["window"]["start"].as_str()?, value["window"]["end"].as_str()?);
+    Some(named(from, to, value["cut_short"].as_bool()?))
+}
+
+/// The [`window_name`] of a [`markdown_record`].
+pub fn window_of_markdown(record: &str) -> Option<String> {
+    Some(record.strip_prefix(BEGIN)?.split_once(" -->")?.0.to_owned())
+}
+
+/// A report as Markdown between two comments, by which one that was cut off is told from a whole one.
+pub fn markdown_record(report: &Report, zone: &TimeZone) -> String {
+    format!("{BEGIN}{} -->\n{}\n{END}\n\n", window_name(report, zone), markdown(report, zone))
+}
+
+/// How a page begins, up to what may change from one version to the next.
+const PAGE_BEGIN: &str = "<!doctype html>\n<html lang=\"en\">\n";
+const PAGE_TITLE: &str = "<title>Nearfield report</title>";
+const SECTION_BEGIN: &str = "<section";
+const SECTION_END: &str = "</section>\n";
+const LEFT_OUT: &str = " older windows are left out.</p>";
+
 /// A page that grows by a section a report.
 #[derive(Debug, Default)]
 pub struct Page {
@@ -292,7 +335,11 @@ impl Page {
     /// If its plots can't be drawn.
     pub fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
         let Report { summary, worded } = report;
-        let mut section = format!("<section>\n<h2>{}</h2>\n<p>", escaped(summary.table.title()));
+        let mut section = format!(
+            "<section data-window=\"{}\">\n<h2>{}</h2>\n<p>",
+            window_name(report, zone),
+            escaped(summary.table.title())
+        );
         for (i, sentence) in worded.sentences.iter().enumerate() {
             let origin = format!("{:?}", sentence.origin).to_lowercase();
             let space = if i > 0 { " " } else { "" };
@@ -309,19 +356,43 @@ impl Page {
         Ok(())
     }
 
+    /// Reads a page back; `None` if it is none of [`html`](Self::html).
+    pub fn read(text: &str) -> Option<Page> {
+        let head = &text[..text.find(SECTION_BEGIN).unwrap_or(text.len())];
+        if !(head.starts_with(PAGE_BEGIN) && head.contains(PAGE_TITLE) && text.trim_end().ends_with("</html>")) {
+            return None;
+        }
+        let mut page = Page::default();
+        let mut rest = &text[head.len()..];
+        while rest.starts_with(SECTION_BEGIN) {
+            let (section, after) = rest.split_once(SECTION_END)?;
+            page.sections.push_back(format!("{section}{SECTION_END}"));
+            rest = after;
+        }
+        let left_out = rest.split_once(LEFT_OUT).and_then(|(before, _)| before.strip_prefix("<p>"));
+        page.left_out = left_out.map_or(Some(0), |n| n.parse().ok())?;
+        Some(page)
+    }
+
+    /// The [`window_name`] of the newest section.
+    pub fn newest_window(&self) -> Option<&str> {
+        let (_, rest) = self.sections.front()?.split_once("data-window=\"")?;
+        Some(rest.split_once('"')?.0)
+    }
+
     /// The whole page; it needs nothing but itself.
     pub fn html(&self) -> String {
-        let mut page = String::from(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-             <title>Nearfield report</title>\n<style>\nbody { font: 16px/1.5 sans-serif; max-width: 920px; margin: 2em auto; padding: 0 1em }\n\
-             h2 { font-size: 1.1em; margin: 2em 0 .3em }\nsvg { max-width: 100%; height: auto }\n.wide { overflow-x: auto }\ntable { border-collapse: collapse; font-size: 13px }\n\
-             th, td { padding: .15em .7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }\n\
-             th:first-child, td:first-child { text-align: left }\n.notes { color: #666; font-size: 14px }\n\
+        let mut page = format!(
+            "{PAGE_BEGIN}<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
+             {PAGE_TITLE}\n<style>\nbody {{ font: 16px/1.5 sans-serif; max-width: 920px; margin: 2em auto; padding: 0 1em }}\n\
+             h2 {{ font-size: 1.1em; margin: 2em 0 .3em }}\nsvg {{ max-width: 100%; height: auto }}\n.wide {{ overflow-x: auto }}\ntable {{ border-collapse: collapse; font-size: 13px }}\n\
+             th, td {{ padding: .15em .7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}\n\
+             th:first-child, td:first-child {{ text-align: left }}\n.notes {{ color: #666; font-size: 14px }}\n\
              </style>\n<h1>Nearfield report</h1>\n",
         );
         self.sections.iter().for_each(|s| page.push_str(s));
         if self.left_out > 0 {
-            page.push_str(&format!("<p>{} older windows are left out.</p>\n", self.left_out));
+            page.push_str(&format!("<p>{}{LEFT_OUT}\n", self.left_out));
         }
         page.push_str("</html>\n");
         page

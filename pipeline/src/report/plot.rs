@@ -59,6 +59,15 @@ pub fn png(summary: &WindowSummary, zone: &TimeZone) -> anyhow::Result<Vec<u8>> 
     Ok(png.into_inner())
 }
 
+/// Whether a file that begins like this (24 bytes at least) can be a plot of this program's: a picture of its size.
+pub fn is_plot(head: &[u8]) -> bool {
+    let svg = format!("<svg width=\"{WIDTH}\" height=\"");
+    // PNG: 8 bytes of signature, 8 of the first chunk's head, then width and height.
+    let number = |at: usize| head.get(at..at + 4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+    let is_png = head.starts_with(b"\x89PNG\r\n\x1a\n") && number(16) == Some(WIDTH);
+    head.starts_with(svg.as_bytes()) || is_png && number(20).is_some_and(|height| height % HEIGHT == 0)
+}
+
 fn panels(summary: &WindowSummary) -> Vec<&SensorSummary> {
     let mut panels: Vec<&SensorSummary> = summary.window.sensors.iter().filter(|s| s.statistics.is_some()).collect();
     panels.sort_by_key(|s| s.anomalies.is_empty());

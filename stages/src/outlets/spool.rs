@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use nearfield_models::persist;
 use thiserror::Error;
 
 use super::Delivery;
@@ -62,13 +63,8 @@ impl Spool {
     /// If the disk refuses.
     pub fn add(&mut self, delivery: &Delivery) -> Result<usize, SpoolError> {
         let name = format!("{:020}.json", self.next);
-        let write = || -> std::io::Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            serde_json::to_writer(&mut file, delivery)?;
-            file.as_file().sync_data()?;
-            file.persist(self.folder.join(&name))?;
-            Ok(())
-        };
+        let write =
+            || -> std::io::Result<()> { persist::replace(&self.folder.join(&name), &serde_json::to_vec(delivery)?) };
         write().map_err(|e| self.wrong(&self.folder, &e))?;
         self.files.insert(name);
         self.next += 1;

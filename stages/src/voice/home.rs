@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nearfield_models::persist::Replacement;
 use nearfield_models::wording::joined;
 use serde_json::{Map, Value};
 
@@ -349,23 +350,14 @@ fn read(path: &Path) -> Result<(Map<String, Value>, Stamp), HomeError> {
     Ok((parse(&bytes, &format!("file {}", path.display()))?, stamp))
 }
 
-/// Writes beside the file and renames over it, so that a reader sees the old text or the new one and never half of it.
+/// Replaces the file whole, so that a reader sees the old text or the new one and never half of it.
 fn write(path: &Path, state: &Map<String, Value>) -> io::Result<Stamp> {
-    let path = path.canonicalize()?; // through a link, so that the link stays one
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let before = fs::metadata(&path)?;
     let mut text = serde_json::to_vec_pretty(state)?;
     text.push(b'\n');
-    let mut file = tempfile::Builder::new().prefix(".home-").suffix(".tmp").tempfile_in(folder)?;
+    let mut file = Replacement::begin(path)?;
     file.write_all(&text)?;
-    // Only root may give a file away; for everyone else the owner is already the right one.
-    let _ = std::os::unix::fs::fchown(file.as_file(), Some(before.uid()), Some(before.gid()));
-    file.as_file().set_permissions(before.permissions())?;
-    file.as_file().sync_all()?;
-    let stamp = Stamp::of(&file.as_file().metadata()?);
-    file.persist(&path).map_err(|error| error.error)?;
-    // The rename itself is made durable; where a file system cannot sync a folder, the content is still whole.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    let stamp = Stamp::of(&file.metadata()?);
+    file.commit()?;
     Ok(stamp)
 }
 

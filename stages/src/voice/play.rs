@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use nearfield_models::audio::{Resampler, SampleRate, WavWriter};
+use nearfield_models::persist::{Existing, NewFile};
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Envelope, Played, Speech};
@@ -31,8 +33,8 @@ const GAP: Duration = Duration::from_millis(700);
 pub enum Outlet {
     /// A loudspeaker, by id or name; `None` is the default one.
     Speaker(Option<String>),
-    /// A WAV file, 16 bit, at the voice's rate; all replies one after the other.
-    File(PathBuf),
+    /// A WAV file, 16 bit, at the voice's rate; all replies one after the other. What becomes of an existing one.
+    File(PathBuf, Existing),
     /// Nowhere.
     Null,
 }
@@ -65,7 +67,7 @@ impl Play {
     pub fn open(outlet: &Outlet, turns: Turns) -> anyhow::Result<Self> {
         let sink = match outlet {
             Outlet::Null => Sink::Null { rate: None, taken: 0 },
-            Outlet::File(path) => Sink::file(path)?,
+            Outlet::File(path, existing) => Sink::file(path, *existing)?,
             Outlet::Speaker(name) => {
                 Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) }
             }
@@ -212,6 +214,7 @@ enum Sink {
     },
     File {
         path: PathBuf,
+        existing: Existing,
         writer: Option<(SampleRate, WavWriter)>,
         taken: u64,
     },
@@ -224,24 +227,18 @@ enum Sink {
 
 impl Sink {
     /// A file that has been seen to be writable, before anybody speaks.
-    fn file(path: &Path) -> anyhow::Result<Self> {
-        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        anyhow::ensure!(
-            folder.is_dir() && !path.is_dir(),
-            "the output {} can't be written: {} is no folder, or the name is one",
-            path.display(),
-            folder.display()
-        );
-        Ok(Self::File { path: path.to_owned(), writer: None, taken: 0 })
+    fn file(path: &Path, existing: Existing) -> anyhow::Result<Self> {
+        NewFile::probe(path, existing).with_context(|| format!("the output {} can't be written", path.display()))?;
+        Ok(Self::File { path: path.to_owned(), existing, writer: None, taken: 0 })
     }
 
     /// Makes it ready for sound of `rate`; answers the rate that it takes.
     fn open(&mut self, rate: SampleRate) -> anyhow::Result<SampleRate> {
         match self {
             Self::Null { rate: known, .. } => Ok(*known.insert(rate)),
-            Self::File { path, writer, .. } => match writer {
+            Self::File { path, existing, writer, .. } => match writer {
                 Some((rate, _)) => Ok(*rate),
-                None => Ok(writer.insert((rate, WavWriter::create(path, rate)?)).0),
+                None => Ok(writer.insert((rate, WavWriter::create(path, rate, *existing)?)).0),
             },
             Self::Speaker { name, speaker } => match speaker {
                 Some(speaker) => Ok(speaker.rate),

@@ -53,7 +53,10 @@ impl PictureFiles {
     }
 
     /// The pictures that are there and were not given yet, in natural order.
-    fn list(&self) -> anyhow::Result<Vec<PathBuf>> {
+    ///
+    /// # Errors
+    /// If the folder can't be read.
+    pub fn list(&self) -> anyhow::Result<Vec<PathBuf>> {
         let (folder, pattern) = match &self.place {
             Place::File(file) => {
                 return Ok(vec![file.clone()].into_iter().filter(|f| !self.seen.contains(f)).collect());

@@ -1,0 +1,196 @@
+//! A file that grows by whole records: reports, events. What an earlier run wrote is continued; the record that a killed run left
+//! unfinished is removed first.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{Replacement, explained, lock};
+
+/// The end of a file that is searched for an unfinished record; a longer record than this is none of ours.
+const MAX_TAIL_BYTES: u64 = 16 << 20;
+
+/// How records are told apart, and an unfinished one from a foreign text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// One JSON object a line; the text is how each of ours begins.
+    Lines(&'static str),
+    /// Blocks between two marks, each at the beginning of a line.
+    Blocks {
+        /// How a block's first line begins.
+        begin: &'static str,
+        /// A block's last line.
+        end: &'static str,
+    },
+}
+
+/// The file.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    records: Records,
+    state: State,
+    removed_bytes: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A regular file that holds whole records only, and is ours alone.
+    Open(File),
+    /// A terminal, a pipe, a device.
+    Stream(File),
+    /// It takes the place of what is there with its first record.
+    Anew(Option<Replacement>),
+}
+
+impl Journal {
+    /// Opens a file to be continued, or creates it. An unfinished record at its end is removed; of a text whose last line has
+    /// no end nothing is removed.
+    ///
+    /// # Errors
+    /// It can't be written, or another process is writing it.
+    pub fn open(path: &Path, records: Records) -> io::Result<Journal> {
+        let (state, removed_bytes) = open(path, records).map_err(|error| explained(path, error))?;
+        Ok(Journal { path: path.to_owned(), records, state, removed_bytes })
+    }
+
+    /// How long the unfinished record was that was found at the end of the file, and removed; 0 when there was none.
+    pub fn removed_bytes(&self) -> u64 {
+        self.removed_bytes
+    }
+
+    /// Begins a new file that takes the place of an existing one when the first record is complete.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub fn begin_anew(path: &Path, records: Records) -> io::Result<Journal> {
+        let state = match fs::metadata(path) {
+            Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => return Self::open(path, records),
+            Ok(metadata) if metadata.is_file() => {
+                // Another program's file is not taken away from under it.
+                File::open(path).and_then(|file| lock(&file)).map_err(|error| explained(path, error))?;
+                State::Anew(Some(Replacement::begin(path)?))
+            }
+            _ => State::Anew(Some(Replacement::begin(path)?)),
+        };
+        Ok(Journal { path: path.to_owned(), records, state, removed_bytes: 0 })
+    }
+
+    /// Adds a record (with its line end): whole, or not at all. When the file has been moved away meanwhile (log rotation), a
+    /// new one of the same name is begun.
+    ///
+    /// # Errors
+    /// The disk is full, or the file system refuses; the file is then as it was.
+    pub fn append(&mut self, record: &[u8]) -> io::Result<()> {
+        self.write(record).map_err(|error| explained(&self.path, error))
+    }
+
+    fn write(&mut self, record: &[u8]) -> io::Result<()> {
+        match &mut self.state {
+            State::Stream(file) => file.write_all(record),
+            State::Anew(replacement) => {
+                let mut replacement = match replacement.take() {
+                    Some(begun) => begun,
+                    None => Replacement::begin(&self.path)?,
+                };
+                replacement.write_all(record)?;
+                // The writer's lock on the temporary file goes on as the journal's.
+                self.state = State::Open(replacement.commit()?);
+                Ok(())
+            }
+            State::Open(file) => {
+                let here = file.metadata()?;
+                let moved = fs::metadata(&self.path).map_or(true, |m| (m.dev(), m.ino()) != (here.dev(), here.ino()));
+                if moved {
+                    self.state = open(&self.path, self.records)?.0;
+                    return self.write(record);
+                }
+                let length = here.len();
+                file.seek(SeekFrom::Start(length))?;
+                file.write_all(record).inspect_err(|_| {
+                    let _ = file.set_len(length);
+                })
+            }
+        }
+    }
+
+    /// Makes what was added durable.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn sync(&self) -> io::Result<()> {
+        match &self.state {
+            State::Open(file) => file.sync_data().map_err(|error| explained(&self.path, error)),
+            State::Stream(_) | State::Anew(_) => Ok(()),
+        }
+    }
+
+    /// The last record, if there is one in the last 16 MiB: a line, or a block with its marks.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn last_record(&mut self) -> io::Result<Option<String>> {
+        let State::Open(file) = &mut self.state else { return Ok(None) };
+        let (tail, _) = read_tail(file)?;
+        let text = String::from_utf8_lossy(&tail);
+        Ok(match self.records {
+            Records::Lines(_) => text.lines().next_back().map(str::to_owned),
+            Records::Blocks { begin, .. } => last_line_that_begins(&tail, begin).map(|at| text[at..].to_owned()),
+        })
+    }
+}
+
+fn open(path: &Path, records: Records) -> io::Result<(State, u64)> {
+    if fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        return Ok((State::Stream(OpenOptions::new().write(true).open(path)?), 0));
+    }
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+    lock(&file)?;
+    let (tail, start) = read_tail(&mut file)?;
+    let mut removed = 0;
+    if let Some(unfinished) = unfinished(&tail, records) {
+        file.set_len(start + unfinished as u64)?;
+        removed = (tail.len() - unfinished) as u64;
+    } else if tail.last().is_some_and(|byte| *byte != b'\n') {
+        file.seek(SeekFrom::End(0))?;
+        file.write_all(b"\n")?;
+    }
+    Ok((State::Open(file), removed))
+}
+
+/// The file's end, and where it begins.
+fn read_tail(file: &mut File) -> io::Result<(Vec<u8>, u64)> {
+    let start = file.metadata()?.len().saturating_sub(MAX_TAIL_BYTES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut tail = Vec::new();
+    file.take(MAX_TAIL_BYTES).read_to_end(&mut tail)?;
+    Ok((tail, start))
+}
+
+/// Where an unfinished record of ours begins.
+fn unfinished(tail: &[u8], records: Records) -> Option<usize> {
+    let line = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let is_cut = |begin: &str| line < tail.len() && begin.as_bytes().starts_with(&tail[line..]);
+    match records {
+        Records::Lines(begin) => {
+            let last = &tail[line..];
+            let is_ours = is_cut(begin) || last.starts_with(begin.as_bytes());
+            // A whole record whose line end an editor took away is no unfinished one.
+            let is_whole = || serde_json::from_slice::<serde::de::IgnoredAny>(last).is_ok();
+            (is_ours && !is_whole()).then_some(line)
+        }
+        Records::Blocks { begin, end } => {
+            // Of the last mark, whichever it is, there may be a part only.
+            let whole = if is_cut(begin) { &tail[..line] } else { tail };
+            let open =
+                last_line_that_begins(whole, begin).filter(|at| last_line_that_begins(&whole[*at..], end).is_none());
+            open.or_else(|| is_cut(begin).then_some(line))
+        }
+    }
+}
+
+fn last_line_that_begins(text: &[u8], with: &str) -> Option<usize> {
+    let with = with.as_bytes();
+    (0..text.len()).rev().find(|at| text[*at..].starts_with(with) && (*at == 0 || text[at - 1] == b'\n'))
+}
