@@ -14,6 +14,7 @@ pub mod content_hash;
 pub mod doctor;
 pub mod eval;
 pub mod hub;
+pub mod installation;
 pub mod log;
 pub mod models_command;
 pub mod models_lock;

@@ -10,6 +10,7 @@ pub mod messages;
 pub mod mqtt;
 pub mod outlets;
 pub mod probe;
+pub mod reconnect;
 pub mod report;
 pub mod right_of_way;
 pub mod turn;
