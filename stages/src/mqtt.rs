@@ -1073,7 +1073,7 @@ mod tests {
         // 3.1.1 knows no reasons.
         assert!(matches!(decode(&bytes, Version::V3), Ok(Some((Packet::Puback(7, 0, _), _)))));
         // Cut off or nonsense: what was read until there holds.
-        assert_eq!(read_properties(&[200, 0x27, 0, 0, 1, 0, 0x7f, 1]).maximum_packet, Some(256));
+        assert_eq!(read_properties(&[100, 0x27, 0, 0, 1, 0, 0x7f, 1]).maximum_packet, Some(256));
         assert_eq!(read_properties(&[5, 0x1f, 0xff, 0xff, b'x', b'y']), Properties::default());
     }
 

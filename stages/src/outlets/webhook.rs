@@ -155,10 +155,11 @@ fn judge(status: u16, asked: Option<Duration>, answer: &[u8], url: &Uri, with_to
 /// What kept a request from being answered, and what to do.
 fn explained(error: &ureq::Error, url: &Uri) -> anyhow::Error {
     let host = url.host().unwrap_or_default();
+    let no_address = anyhow!("no address is known for the host {host:?}: check outlets.webhook and this machine's DNS");
     match error {
-        ureq::Error::HostNotFound => {
-            anyhow!("no address is known for the host {host:?}: check outlets.webhook and this machine's DNS")
-        }
+        ureq::Error::HostNotFound => no_address,
+        // The standard library has no kind of its own for it.
+        ureq::Error::Io(io) if io.to_string().starts_with("failed to lookup address") => no_address,
         ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused => {
             anyhow!("nothing listens at {}: check that the server runs, and the port in outlets.webhook", origin(url))
         }
