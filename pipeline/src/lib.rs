@@ -16,6 +16,7 @@ pub mod ending;
 pub mod eval;
 pub mod files;
 pub mod hub;
+pub mod installation;
 pub mod log;
 pub mod models_command;
 pub mod models_lock;

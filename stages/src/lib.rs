@@ -13,6 +13,7 @@ pub mod outlets;
 pub mod panics;
 pub mod pipes;
 pub mod probe;
+pub mod reconnect;
 pub mod report;
 pub mod right_of_way;
 pub mod turn;

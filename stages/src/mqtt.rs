@@ -142,6 +142,34 @@ pub enum MqttError {
         broker: String,
         /// Its reason.
         reason: String,
+        /// Whether it will be the same until somebody changes the configuration.
+        permanent: bool,
+    },
+    /// The broker has ended the connection, and said why (MQTT 5).
+    #[error("the broker {broker} ended the connection: {reason}")]
+    Ended {
+        /// The broker.
+        broker: String,
+        /// Its reason code.
+        code: u8,
+        /// The code in words.
+        reason: String,
+    },
+    /// The connection has ended without a word.
+    #[error("the broker {broker} closed the connection without a reason")]
+    Closed {
+        /// The broker.
+        broker: String,
+    },
+    /// The broker does not take this one message.
+    #[error("the broker {broker} refuses the message: {reason}")]
+    MessageRefused {
+        /// The broker.
+        broker: String,
+        /// Its reason code.
+        code: u8,
+        /// The code in words.
+        reason: String,
     },
     /// What it says is no MQTT.
     #[error("the broker {broker} says what is no MQTT: {reason}")]
@@ -173,13 +201,44 @@ pub struct Message {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Packet {
     Publish(Message),
-    /// (number, whether it was taken)
-    Puback(u16, bool),
+    /// (number, reason code, what the broker adds)
+    Puback(u16, u8, Properties),
     Suback(Vec<u8>),
-    Connack(u8),
+    Connack(u8, Properties),
     Pingresp,
-    Disconnect(u8),
+    Disconnect(u8, Properties),
     Other,
+}
+
+/// What a broker says of itself and its reasons in MQTT 5's properties; everything is empty with 3.1.1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Properties {
+    maximum_packet: Option<u32>,
+    maximum_qos: Option<u8>,
+    retain_available: Option<u8>,
+    server_keep_alive: Option<u16>,
+    reason: Option<String>,
+    other_server: Option<String>,
+}
+
+/// Reason codes of MQTT 5 that decide what is done.
+pub mod code {
+    /// Unspecified error.
+    pub const UNSPECIFIED: u8 = 0x80;
+    /// Implementation specific error.
+    pub const IMPLEMENTATION: u8 = 0x83;
+    /// Not authorized.
+    pub const NOT_AUTHORIZED: u8 = 0x87;
+    /// Session taken over.
+    pub const TAKEN_OVER: u8 = 0x8e;
+    /// Topic name invalid.
+    pub const TOPIC_INVALID: u8 = 0x90;
+    /// Packet too large.
+    pub const PACKET_TOO_LARGE: u8 = 0x95;
+    /// Quota exceeded.
+    pub const QUOTA_EXCEEDED: u8 = 0x97;
+    /// Payload format invalid.
+    pub const PAYLOAD_FORMAT: u8 = 0x99;
 }
 
 trait Line: Read + Write + Send {}
@@ -190,8 +249,11 @@ pub struct Connection {
     line: Box<dyn Line>,
     socket: TcpStream,
     broker: String,
+    client_id: String,
     version: Version,
     keep_alive: Duration,
+    /// What the broker takes.
+    limits: Properties,
     inbox: Vec<u8>,
     taken: usize,
     /// Bytes of a message that is too long, still to come.
@@ -213,13 +275,19 @@ impl Connection {
         let addresses = (options.url.host.as_str(), options.url.port).to_socket_addrs();
         let mut last = "its name has no address".to_owned();
         let mut socket = None;
-        for address in addresses.map_err(|e| unreachable(e.to_string()))? {
+        let no_address = |e: std::io::Error| {
+            let host = &options.url.host;
+            unreachable(format!(
+                "no address is known for the host {host:?} ({e}): check the name and this machine's DNS"
+            ))
+        };
+        for address in addresses.map_err(no_address)? {
             match TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
                 Ok(connected) => {
                     socket = Some(connected);
                     break;
                 }
-                Err(error) => last = error.to_string(),
+                Err(error) => last = connect_failure(&error, options.url.port),
             }
         }
         let socket = socket.ok_or_else(|| unreachable(last))?;
@@ -236,8 +304,10 @@ impl Connection {
             line,
             socket: handle,
             broker: broker.clone(),
+            client_id: options.client_id.clone(),
             version: options.version,
             keep_alive: options.keep_alive,
+            limits: Properties::default(),
             inbox: Vec::new(),
             taken: 0,
             skip: 0,
@@ -250,16 +320,36 @@ impl Connection {
         let begun = Instant::now();
         loop {
             match connection.packet()? {
-                Some(Packet::Connack(0)) => return Ok(connection),
-                Some(Packet::Connack(code)) => {
-                    return Err(MqttError::Refused { broker, reason: refusal(options.version, code) });
+                Some(Packet::Connack(0, limits)) => {
+                    if limits.maximum_qos == Some(0) {
+                        let reason = "it takes messages at QoS 0 only, which are never acknowledged".to_owned();
+                        return Err(MqttError::Refused { broker, reason, permanent: true });
+                    }
+                    if let Some(seconds) = limits.server_keep_alive {
+                        connection.keep_alive = Duration::from_secs(u64::from(seconds.max(1)));
+                    }
+                    connection.limits = limits;
+                    return Ok(connection);
                 }
+                Some(Packet::Connack(code, said)) => {
+                    let (reason, permanent) = refusal(options.version, code, &said);
+                    return Err(MqttError::Refused { broker, reason, permanent });
+                }
+                Some(Packet::Disconnect(code, said)) => return Err(connection.ended(code, &said)),
                 Some(_) => return Err(connection.protocol("it answers with something else than CONNACK")),
                 None if begun.elapsed() > Duration::from_secs(10) => {
                     return Err(unreachable("it does not answer".to_owned()));
                 }
                 None => {
-                    connection.receive()?;
+                    connection.receive().map_err(|error| match error {
+                        MqttError::Closed { .. } => unreachable(format!(
+                            "it closed the connection instead of answering: check that a broker listens on port {}, \
+                             and whether it wants {}",
+                            options.url.port,
+                            if options.url.tls { "mqtt://, without TLS" } else { "mqtts://, with TLS" }
+                        )),
+                        error => error,
+                    })?;
                 }
             }
         }
@@ -278,6 +368,19 @@ impl Connection {
     /// # Errors
     /// The broker refuses a filter, or the line breaks. Messages that come in between are handed to `take`.
     pub fn subscribe(&mut self, filters: &[String], take: &mut dyn FnMut(Message)) -> Result<(), MqttError> {
+        self.subscribe_at(filters, 1, take)
+    }
+
+    /// As [`Connection::subscribe`], at this quality of service.
+    ///
+    /// # Errors
+    /// As [`Connection::subscribe`].
+    pub fn subscribe_at(
+        &mut self,
+        filters: &[String],
+        qos: u8,
+        take: &mut dyn FnMut(Message),
+    ) -> Result<(), MqttError> {
         let number = self.number();
         let mut body = number.to_be_bytes().to_vec();
         if self.version == Version::V5 {
@@ -285,7 +388,7 @@ impl Connection {
         }
         for filter in filters {
             text(&mut body, filter);
-            body.push(1);
+            body.push(qos);
         }
         packet(&mut self.outbox, 0x82, &body);
         self.flush()?;
@@ -300,12 +403,13 @@ impl Connection {
                                 "it does not let us read {}",
                                 filters.get(i).map_or("that", String::as_str)
                             ),
+                            permanent: true,
                         }),
                         None => Ok(()),
                     };
                 }
                 Some(Packet::Publish(message)) => take(message),
-                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(Packet::Disconnect(code, said)) => return Err(self.ended(code, &said)),
                 Some(_) => {}
                 None if begun.elapsed() > Duration::from_secs(10) => {
                     return Err(self.protocol("it does not answer a subscription"));
@@ -326,7 +430,7 @@ impl Connection {
             match self.packet()? {
                 None => return Ok(None),
                 Some(Packet::Publish(message)) => return Ok(Some(message)),
-                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(Packet::Disconnect(code, said)) => return Err(self.ended(code, &said)),
                 Some(_) => {}
             }
         }
@@ -339,20 +443,49 @@ impl Connection {
         }
     }
 
-    /// Publishes at QoS 1 and waits until the broker has it.
+    /// Publishes at QoS 1 and waits until the broker has it. Messages that come in between are handed to `take`.
     ///
     /// # Errors
     /// It does not take it, or the line breaks.
-    pub fn publish(&mut self, topic: &str, payload: &[u8], retain: bool) -> Result<(), MqttError> {
+    pub fn publish(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        retain: bool,
+        take: &mut dyn FnMut(Message),
+    ) -> Result<(), MqttError> {
+        // The body's length takes at most four bytes, topic and number and properties five more.
+        let packet_bytes = payload.len() + topic.len() + 1 + 4 + 5;
+        if let Some(most) = self.limits.maximum_packet.filter(|most| packet_bytes > *most as usize) {
+            let reason = format!("{} bytes are more than the {most} that it takes in one packet", payload.len());
+            return Err(MqttError::MessageRefused {
+                broker: self.broker.clone(),
+                code: code::PACKET_TOO_LARGE,
+                reason,
+            });
+        }
+        let retain = retain && self.limits.retain_available != Some(0);
         let number = self.publish_ahead(topic, payload, retain);
-        self.flush()?;
+        if let Err(error) = self.flush() {
+            // Its reason may have arrived before the line broke.
+            let _ = self.receive();
+            return Err(match self.packet() {
+                Ok(Some(Packet::Disconnect(code, said))) => self.ended(code, &said),
+                _ => error,
+            });
+        }
         let begun = Instant::now();
         loop {
             match self.packet()? {
-                Some(Packet::Puback(n, taken)) if n == number => {
-                    return if taken { Ok(()) } else { Err(self.protocol("it does not take our message")) };
+                Some(Packet::Puback(n, code, said)) if n == number => {
+                    if code < 0x80 {
+                        return Ok(());
+                    }
+                    let reason = in_words(code, &said);
+                    return Err(MqttError::MessageRefused { broker: self.broker.clone(), code, reason });
                 }
-                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(Packet::Publish(message)) => take(message),
+                Some(Packet::Disconnect(code, said)) => return Err(self.ended(code, &said)),
                 Some(_) => {}
                 None if begun.elapsed() > Duration::from_secs(10) => {
                     return Err(self.protocol("it does not acknowledge our message"));
@@ -386,8 +519,8 @@ impl Connection {
         loop {
             match self.packet()? {
                 None => return Ok(None),
-                Some(Packet::Puback(number, true)) => return Ok(Some(number)),
-                Some(Packet::Disconnect(code)) => return Err(self.ended(code)),
+                Some(Packet::Puback(number, ..0x80, _)) => return Ok(Some(number)),
+                Some(Packet::Disconnect(code, said)) => return Err(self.ended(code, &said)),
                 Some(_) => {}
             }
         }
@@ -415,10 +548,7 @@ impl Connection {
         let read = self.line.read(&mut self.inbox[held..]);
         self.inbox.truncate(held + read.as_ref().map_or(0, |n| *n));
         match read {
-            Ok(0) => {
-                let reason = "it closed the connection".to_owned();
-                Err(MqttError::Unreachable { broker: self.broker.clone(), reason })
-            }
+            Ok(0) => Err(MqttError::Closed { broker: self.broker.clone() }),
             Ok(read) => {
                 let skipped = self.skip.min(read);
                 self.inbox.drain(held..held + skipped);
@@ -460,19 +590,53 @@ impl Connection {
         self.next_number
     }
 
+    /// Asks whether the broker is still there, and waits for its answer.
+    ///
+    /// # Errors
+    /// It is not, or ends the connection meanwhile.
+    pub fn ping(&mut self) -> Result<(), MqttError> {
+        packet(&mut self.outbox, 0xc0, &[]);
+        self.flush()?;
+        let begun = Instant::now();
+        loop {
+            match self.packet()? {
+                Some(Packet::Pingresp) => return Ok(()),
+                Some(Packet::Disconnect(code, said)) => return Err(self.ended(code, &said)),
+                Some(_) => {}
+                None if begun.elapsed() > Duration::from_secs(10) => {
+                    return Err(self.protocol("it does not answer a ping"));
+                }
+                None => {
+                    self.receive()?;
+                }
+            }
+        }
+    }
+
     fn broken(&self, error: &std::io::Error) -> MqttError {
-        MqttError::Unreachable { broker: self.broker.clone(), reason: error.to_string() }
+        let broker = self.broker.clone();
+        match error.kind() {
+            ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof => MqttError::Closed { broker },
+            _ => MqttError::Unreachable { broker, reason: tls_failure(error).unwrap_or_else(|| error.to_string()) },
+        }
     }
 
     fn protocol(&self, reason: &str) -> MqttError {
         MqttError::Protocol { broker: self.broker.clone(), reason: reason.to_owned() }
     }
 
-    fn ended(&self, code: u8) -> MqttError {
-        MqttError::Refused {
-            broker: self.broker.clone(),
-            reason: format!("it ended the connection with code {code:#04x}"),
-        }
+    fn ended(&self, code: u8, said: &Properties) -> MqttError {
+        let reason = match code {
+            code::TAKEN_OVER => format!(
+                "session taken over: another client uses the client id {:?}; set a different mqtt.client_id in each program",
+                self.client_id
+            ),
+            code => in_words(code, said),
+        };
+        MqttError::Ended { broker: self.broker.clone(), code, reason }
     }
 
     /// The next whole packet, if one has arrived.
@@ -551,16 +715,121 @@ fn connect_packet(options: &ConnectOptions) -> Vec<u8> {
     out
 }
 
-fn refusal(version: Version, code: u8) -> String {
+/// Why a broker refuses to connect, and whether that stays so until the configuration changes.
+fn refusal(version: Version, code: u8, said: &Properties) -> (String, bool) {
     let reason = match (version, code) {
         (Version::V3, 1) | (Version::V5, 0x84) => "it does not speak this version of MQTT: set mqtt.version",
         (Version::V3, 2) | (Version::V5, 0x85) => "it does not like our name: set mqtt.client_id",
-        (Version::V3, 3) | (Version::V5, 0x88 | 0x89) => "it is not available",
+        (Version::V3, 3) | (Version::V5, 0x88 | 0x89) => return ("it is not available".to_owned(), false),
         (Version::V3, 4) | (Version::V5, 0x86) => "wrong user or password: set mqtt.user and mqtt.password_file",
         (Version::V3, 5) | (Version::V5, 0x87) => "not authorized: set mqtt.user and mqtt.password_file",
-        _ => return format!("code {code:#04x}"),
+        (Version::V5, 0x8a) => "this client is banned",
+        (Version::V5, 0x8c) => "it wants a method of authentication that Nearfield does not have",
+        (Version::V3, _) => return (format!("code {code:#04x}"), false),
+        (Version::V5, _) => return (in_words(code, said), false),
     };
-    reason.to_owned()
+    (reason.to_owned(), true)
+}
+
+/// A reason code of MQTT 5 (section 2.4) in words, with what the broker adds.
+fn in_words(code: u8, said: &Properties) -> String {
+    let words = match code {
+        0x00 => "it says goodbye",
+        0x80 => "unspecified error",
+        0x81 => "malformed packet",
+        0x82 => "protocol error",
+        0x83 => "an error of its implementation",
+        0x87 => "not authorized: its access list must allow this user and topic",
+        0x88 => "it is not available",
+        0x89 => "it is busy",
+        0x8b => "it is shutting down",
+        0x8d => "it has not heard from us within the keep-alive time",
+        0x8e => "session taken over",
+        0x8f => "invalid topic filter",
+        0x90 => "invalid topic",
+        0x93 => "more messages at once than it takes",
+        0x95 => "the packet is too large: raise its message_size_limit or max_packet_size",
+        0x96 => "too many messages in a short time",
+        0x97 => "quota exceeded",
+        0x98 => "an administrator ended it",
+        0x99 => "the payload's format is invalid",
+        0x9a => "it does not retain messages",
+        0x9b => "it does not support this quality of service",
+        0x9c | 0x9d => "use another server",
+        0x9f => "too many connections in a short time",
+        0xa0 => "the connection has lasted as long as it allows",
+        _ => "an unknown reason",
+    };
+    let mut text = format!("{words} (code {code:#04x})");
+    for said in [&said.reason, &said.other_server].into_iter().flatten() {
+        text.push_str(&format!(", {said:?}"));
+    }
+    text
+}
+
+/// What the system says to a connection that could not be made, and what to do.
+fn connect_failure(error: &std::io::Error, port: u16) -> String {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => {
+            format!("nothing listens on port {port}: check that the broker runs, and the port in its address")
+        }
+        ErrorKind::TimedOut => "no answer within 10 s: check the network and firewalls between".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// What is wrong with the broker's side of TLS, and what to do.
+fn tls_failure(error: &std::io::Error) -> Option<String> {
+    use rustls::CertificateError as Certificate;
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let hint = match error {
+        rustls::Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "its certificate is not signed by a known authority: set mqtt.ca_file"
+        }
+        rustls::Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            "its certificate is not valid yet: check this machine's clock"
+        }
+        rustls::Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "its certificate has expired: renew it, or check this machine's clock"
+        }
+        rustls::Error::InvalidCertificate(
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. },
+        ) => "its certificate is for another name: use a name that the certificate holds",
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS on this port: use mqtt:// or another port",
+        _ => return Some(format!("TLS failed: {error}")),
+    };
+    Some(hint.to_owned())
+}
+
+/// Connections that a broker closed without a reason, soon after it had accepted them: with 3.1.1 the one sign of two clients
+/// with the same client id.
+#[derive(Debug, Default)]
+pub struct CloseStreak {
+    closed: u32,
+}
+
+impl CloseStreak {
+    /// Closed within this time, it counts.
+    const SOON: Duration = Duration::from_secs(10);
+    /// So many in a row are no coincidence.
+    const MANY: u32 = 3;
+
+    /// `error` ended a connection that had held for `held` (`None`: it was never accepted); the text for people.
+    pub fn explain(&mut self, error: &MqttError, held: Option<Duration>, client_id: &str) -> String {
+        match (error, held) {
+            (MqttError::Closed { .. }, Some(held)) if held < Self::SOON => self.closed += 1,
+            // While the other client is let in we may not even get an answer.
+            (_, None) => {}
+            _ => self.closed = 0,
+        }
+        match self.closed >= Self::MANY && matches!(error, MqttError::Closed { .. }) {
+            true => format!(
+                "{error}, soon after accepting it and several times in a row: probably another client uses the client id \
+                 {client_id:?}; set a different mqtt.client_id in each program"
+            ),
+            false => error.to_string(),
+        }
+    }
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {
@@ -605,6 +874,43 @@ fn read_u16(bytes: &[u8], at: usize) -> Result<u16, &'static str> {
     }
 }
 
+/// The properties that matter to us at the beginning of `bytes`, their length first (MQTT 5, section 2.2.2). Whatever follows
+/// something unknown or cut off is passed over: what they hold is advice.
+fn read_properties(bytes: &[u8]) -> Properties {
+    let mut found = Properties::default();
+    let Ok(Some((length, n))) = read_length(bytes) else { return found };
+    let mut rest = &bytes[n..bytes.len().min(n + length)];
+    while let Some((&id, value)) = rest.split_first() {
+        let of_text = |at: usize| value.get(at..at + 2).map(|b| 2 + usize::from(u16::from_be_bytes([b[0], b[1]])));
+        let length = match id {
+            0x01 | 0x17 | 0x19 | 0x24 | 0x25 | 0x28 | 0x29 | 0x2a => Some(1),
+            0x13 | 0x21 | 0x22 | 0x23 => Some(2),
+            0x02 | 0x11 | 0x18 | 0x27 => Some(4),
+            0x0b => read_length(value).ok().flatten().map(|(_, n)| n),
+            0x03 | 0x08 | 0x09 | 0x12 | 0x15 | 0x16 | 0x1a | 0x1c | 0x1f => of_text(0),
+            0x26 => of_text(0).and_then(|key| Some(key + of_text(key)?)),
+            _ => None,
+        };
+        let Some(value) = length.and_then(|length| value.get(..length)) else { return found };
+        match id {
+            0x27 => found.maximum_packet = value.try_into().ok().map(u32::from_be_bytes),
+            0x13 => found.server_keep_alive = value.try_into().ok().map(u16::from_be_bytes),
+            0x24 => found.maximum_qos = value.first().copied(),
+            0x25 => found.retain_available = value.first().copied(),
+            0x1f => found.reason = Some(readable(&value[2..])),
+            0x1c => found.other_server = Some(readable(&value[2..])),
+            _ => {}
+        }
+        rest = &rest[1 + value.len()..];
+    }
+    found
+}
+
+/// A broker's text for messages: bounded, and without control characters.
+fn readable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
 /// A packet at the beginning of `bytes` and its length; `None` where it is not all there. Of a message that is too long only the
 /// beginning has to be there.
 fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'static str> {
@@ -621,8 +927,9 @@ fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'s
     let Some(body) = body else { return Ok(None) };
     let v5 = version == Version::V5;
     let code_at = |at: usize| body.get(at).copied().unwrap_or(0);
+    let said_at = |at: usize| if v5 { read_properties(body.get(at..).unwrap_or(&[])) } else { Properties::default() };
     let packet = match head >> 4 {
-        2 => Packet::Connack(body.get(1).copied().ok_or("a CONNACK without a code")?),
+        2 => Packet::Connack(body.get(1).copied().ok_or("a CONNACK without a code")?, said_at(2)),
         3 => {
             let topic_length = usize::from(read_u16(body, 0)?);
             let topic = body.get(2..2 + topic_length).ok_or("a topic that is longer than its packet")?;
@@ -648,7 +955,7 @@ fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'s
             let payload = body.get(at..).ok_or("properties that are longer than their packet")?.to_vec();
             Packet::Publish(Message { topic, payload, number, whole })
         }
-        4 => Packet::Puback(read_u16(body, 0)?, code_at(2) < 0x80),
+        4 => Packet::Puback(read_u16(body, 0)?, if v5 { code_at(2) } else { 0 }, said_at(3)),
         9 => {
             let mut at = 2;
             if v5 {
@@ -659,7 +966,7 @@ fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, usize)>, &'s
             Packet::Suback(body.get(at..).unwrap_or(&[]).to_vec())
         }
         13 => Packet::Pingresp,
-        14 => Packet::Disconnect(code_at(0)),
+        14 => Packet::Disconnect(code_at(0), said_at(1)),
         _ => Packet::Other,
     };
     Ok(Some((packet, start + body_length)))
@@ -742,6 +1049,44 @@ mod tests {
         bytes.resize(100_000, b'x');
         let message = Message { topic: "home/a".to_owned(), payload: Vec::new(), number: Some(7), whole: false };
         assert_eq!(decode(&bytes, Version::V5).unwrap(), Some((Packet::Publish(message), 5 + 268_435_455)));
+    }
+
+    #[test]
+    fn a_broker_s_limits_and_reasons_are_read_from_its_properties() {
+        // CONNACK: maximum packet 10,000, keep-alive 20 s, no retained messages, a user property between.
+        let mut properties = vec![0x27, 0, 0, 0x27, 0x10, 0x26, 0, 1, b'k', 0, 1, b'v', 0x13, 0, 20, 0x25, 0];
+        let mut body = vec![0, 0, properties.len() as u8];
+        body.append(&mut properties);
+        let mut bytes = Vec::new();
+        packet(&mut bytes, 0x20, &body);
+        let Some((Packet::Connack(0, limits), _)) = decode(&bytes, Version::V5).unwrap() else { panic!("{bytes:?}") };
+        assert_eq!((limits.maximum_packet, limits.server_keep_alive), (Some(10_000), Some(20)));
+        assert_eq!((limits.retain_available, limits.maximum_qos), (Some(0), None));
+        // PUBACK: refused with a reason that would ring the terminal's bell.
+        let mut bytes = Vec::new();
+        packet(&mut bytes, 0x40, &[0, 7, 0x87, 7, 0x1f, 0, 4, b'n', b'o', 7, b'!']);
+        let Some((Packet::Puback(7, 0x87, said), _)) = decode(&bytes, Version::V5).unwrap() else {
+            panic!("{bytes:?}")
+        };
+        let words = in_words(0x87, &said);
+        assert!(words.contains("not authorized") && words.ends_with(", \"no!\""), "{words}");
+        // 3.1.1 knows no reasons.
+        assert!(matches!(decode(&bytes, Version::V3), Ok(Some((Packet::Puback(7, 0, _), _)))));
+        // Cut off or nonsense: what was read until there holds.
+        assert_eq!(read_properties(&[100, 0x27, 0, 0, 1, 0, 0x7f, 1]).maximum_packet, Some(256));
+        assert_eq!(read_properties(&[5, 0x1f, 0xff, 0xff, b'x', b'y']), Properties::default());
+    }
+
+    #[test]
+    fn connections_closed_again_and_again_soon_after_they_were_accepted_are_explained() {
+        let closed = MqttError::Closed { broker: "mqtt://b:1883".to_owned() };
+        let mut streak = CloseStreak::default();
+        let soon = Some(Duration::from_millis(200));
+        assert!(!streak.explain(&closed, soon, "me").contains("client id"));
+        assert!(!streak.explain(&closed, soon, "me").contains("client id"));
+        let text = streak.explain(&closed, soon, "me");
+        assert!(text.contains("another client uses the client id \"me\""), "{text}");
+        assert!(!streak.explain(&closed, Some(Duration::from_secs(600)), "me").contains("client id"));
     }
 
     proptest! {

@@ -39,12 +39,13 @@ fn home_assistant_learns_of_each_camera_and_has_its_latest_caption() {
     let Some(broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
     let mqtt = format!("outlets.mqtt=mqtt://127.0.0.1:{}", broker.port);
     let spool = format!("outlets.spool={}", arg(folder.path()));
-    assert_eq!(caption(2, &[&mqtt, &spool]).0["captions"], 2);
-    caption(3, &[&mqtt, &spool, "source.camera=Front Door", "mqtt.version=3.1.1"]);
+    assert_eq!(caption(2, &[&mqtt, &spool, "outlets.name=hut"]).0["captions"], 2);
+    caption(3, &[&mqtt, &spool, "outlets.name=hut", "source.camera=Front Door", "mqtt.version=3.1.1"]);
     let found = broker.retained(4);
     let topics: Vec<&str> = found.keys().map(String::as_str).collect();
-    let (config, state) = ("homeassistant/sensor/nearfield/caption/config", "nearfield/caption/state");
-    let door = ["homeassistant/sensor/nearfield/caption_front_door/config", "nearfield/caption_front_door/state"];
+    let (config, state) = ("homeassistant/sensor/nearfield_hut/caption/config", "nearfield/hut/caption/state");
+    let door =
+        ["homeassistant/sensor/nearfield_hut/caption_front_door/config", "nearfield/hut/caption_front_door/state"];
     assert_eq!(topics, [config, door[0], state, door[1]]);
     assert_eq!(found[config]["state_topic"], state);
     assert!(found[config]["value_template"].as_str().unwrap().contains("value_json.text"), "{}", found[config]);
@@ -63,9 +64,9 @@ fn a_broker_that_is_away_gets_the_captions_at_the_next_start() {
     let mqtt = format!("outlets.mqtt=mqtt://127.0.0.1:{}", broker.port);
     assert_eq!(caption(2, &["outlets.mqtt=mqtt://127.0.0.1:1", &spool]).0["captions"], 2);
     assert_eq!(waiting(&folder.path().join("caption-mqtt")), 2);
-    caption(1, &[&mqtt, &spool]);
+    caption(1, &[&mqtt, &spool, "outlets.name=hut"]);
     assert_eq!(waiting(&folder.path().join("caption-mqtt")), 0);
-    assert_eq!(broker.retained(2)["nearfield/caption/state"]["text"], "A first look at the scene.");
+    assert_eq!(broker.retained(2)["nearfield/hut/caption/state"]["text"], "A first look at the scene.");
 }
 
 fn waiting(folder: &Path) -> usize {

@@ -389,7 +389,7 @@ fn tls_a_password_wildcards_paths_and_broken_messages_are_what_a_house_has() {
         };
         let mut connection = Connection::open(&options).unwrap();
         let mut send = |room: &str, text: &str| {
-            connection.publish(&format!("z2m/{room}/climate"), text.as_bytes(), false).unwrap();
+            connection.publish(&format!("z2m/{room}/climate"), text.as_bytes(), false, &mut |_| {}).unwrap();
         };
         let at = |time: &str, t: &str| format!("{{\"data\":[{{\"t\":{t}}}],\"last_seen\":\"2026-11-20T{time}Z\"}}");
         send("kitchen", &at("00:00:10", "21.5"));
@@ -434,8 +434,9 @@ fn home_assistant_learns_of_the_report_and_gets_it() {
     let set = ["--set", "llm.model=none", "--set", "window.zone=UTC", "--set", &outlet, "--set", &spool];
     run(&[&["report", "--input", arg(&day), "--json"], &set[..]].concat()).assert_done();
     let found = broker.retained(2);
-    let parse = |topic: &str| -> Value { found[topic].clone() };
-    let config = parse("homeassistant/sensor/nearfield/report/config");
-    let state = parse(config["state_topic"].as_str().unwrap());
+    let is_config =
+        |topic: &&String| topic.starts_with("homeassistant/sensor/nearfield_") && topic.ends_with("/report/config");
+    let config = &found[found.keys().find(is_config).unwrap_or_else(|| panic!("{found:#?}"))];
+    let state = &found[config["state_topic"].as_str().unwrap()];
     assert!(state["text"].as_str().unwrap().contains("The hall humidity spiked to 91 %"), "{state:#}");
 }

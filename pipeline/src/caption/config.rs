@@ -8,7 +8,7 @@ use nearfield_models::llm::{CacheType, SamplerOptions};
 use nearfield_models::vision::{GateOptions, PresenceOptions};
 use nearfield_stages::caption::alerts::AlertRule;
 use nearfield_stages::caption::describe::{CAPTION, PICTURE};
-use nearfield_stages::mqtt::{MqttUrl, Version};
+use nearfield_stages::mqtt::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, load};
@@ -50,7 +50,7 @@ pub struct CaptionConfig {
 pub struct BrokerConfig {
     /// "3.1.1" or "5".
     pub version: Version,
-    /// Who we are to the broker.
+    /// The client id; empty: made from the machine and the spool, the same after each restart.
     pub client_id: String,
     /// The user; empty: none.
     pub user: String,
@@ -65,7 +65,7 @@ pub struct BrokerConfig {
 impl Default for BrokerConfig {
     fn default() -> Self {
         let MqttConfig { version, user, password_file, ca_file, keep_alive_s, .. } = MqttConfig::default();
-        Self { version, client_id: "nearfield".to_owned(), user, password_file, ca_file, keep_alive_s }
+        Self { version, client_id: String::new(), user, password_file, ca_file, keep_alive_s }
     }
 }
 
@@ -284,8 +284,6 @@ impl CaptionConfig {
             ("llm.threads", self.llm.threads as f64, 0.0, 256.0),
             ("llm.max_caption_tokens", self.llm.max_caption_tokens as f64, 1.0, 4096.0),
             ("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0),
-            ("outlets.spool_messages", self.outlets.spool_messages as f64, 1.0, 1e6),
-            ("outlets.webhook_timeout_s", self.outlets.webhook_timeout_s, 0.1, 3600.0),
             ("output.every_s", self.output.every_s, 0.0, 1e9),
         ];
         for (key, value, least, most) in numbers {
@@ -308,9 +306,7 @@ impl CaptionConfig {
         if self.prompt.second_opinion && (self.prompt.yes.is_empty() || self.prompt.no.is_empty()) {
             return Err("prompt.yes and prompt.no must not be empty".to_owned());
         }
-        if !self.outlets.mqtt.is_empty() {
-            self.outlets.mqtt.parse::<MqttUrl>().map_err(|e| format!("outlets.mqtt: {e}"))?;
-        }
+        self.outlets.check()?;
         self.gate.check().map_err(|e| format!("gate: {e}"))?;
         self.alerts.iter().try_for_each(AlertRule::check)
     }

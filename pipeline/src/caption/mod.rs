@@ -333,13 +333,13 @@ pub fn run(
     threads.push(drive_into(Decode, to_decode, views, flow.clone()));
     threads.push(drive_into(Look::new(captioner.vision), to_look, sights, flow.clone()));
     threads.push(drive(describe, to_describe, captions, flow.clone()));
-    let mut deliveries = Vec::new();
+    let mut mailboxes = Vec::new();
     for publish in captioner.publishers {
-        // The spool is on disk; the queue only has to outlast a slow try.
-        let (sender, receiver) = bounded(256);
+        // Deliveries wait on disk; the queue only holds the news that there are some.
+        let (arrived, receiver) = bounded(1);
         let (nothing, _) = bounded(1);
-        deliveries.push(sender);
-        threads.push(drive(publish, receiver, nothing, flow.clone()));
+        mailboxes.push(publish.mailbox(arrived));
+        threads.push(drive(publish.with_stop(stop.clone()), receiver, nothing, flow.clone()));
     }
     drop(flow);
 
@@ -385,11 +385,7 @@ pub fn run(
                 let stages = ledger.take(turn);
                 if captioned.changed || !captioned.alerts.is_empty() {
                     let delivery = delivery_of(turn, &captioned, &config.source.camera);
-                    for outlet in &deliveries {
-                        if outlet.try_send(Envelope::new(turn, delivery.clone())).is_err() {
-                            tracing::warn!("an outlet is so slow that a caption was not handed to it");
-                        }
-                    }
+                    mailboxes.iter_mut().for_each(|mailbox| mailbox.accept_or_log(&delivery));
                 }
                 Told::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped: dropped.count() }))
             }
@@ -407,7 +403,7 @@ pub fn run(
             }
         }
     }
-    drop(deliveries);
+    drop(mailboxes);
     drop(to_report);
     if outcome.is_err() {
         // What is still under way finds nobody who listens, and has no more time than after a request to end.

@@ -11,6 +11,7 @@ use nearfield_models::persist::{self, Folder, Journal, Records};
 use nearfield_models::vision::{Verdict, annotate, encode_jpeg};
 use nearfield_stages::caption::pictures::{PictureFiles, SourceNews};
 use nearfield_stages::messages::{Author, Captioned, Tokens};
+use nearfield_stages::reconnect::Attempts;
 use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::{Pace, StopSignal};
 use serde::Serialize;
@@ -22,6 +23,9 @@ use crate::cli::{self, CaptionArgs};
 use crate::files::Files;
 use crate::registry::Registry;
 use crate::turn_report::{TraceWriter, ms};
+
+/// A source that has been back for so long starts its messages anew.
+const SOURCE_IS_STABLE: Duration = Duration::from_secs(600);
 
 /// Runs the command.
 ///
@@ -43,6 +47,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     let existing = cli::existing(args.overwrite);
     let mut trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
     let mut summary = Summary::default();
+    let (mut source_attempts, mut source_message, mut source_back) = (Attempts::to_print(), None, None);
     let mut printed: Option<Duration> = None;
     let every = Duration::from_secs_f64(config.output.every_s);
     let result = {
@@ -87,11 +92,21 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                 Told::Source(news) => {
                     let (kind, body) = match news {
                         SourceNews::Died { reason, retry_in } => {
-                            tracing::warn!("{reason}; it is taken up again in {} s", retry_in.as_secs_f32());
+                            if source_back.take().is_some_and(|at: Instant| at.elapsed() > SOURCE_IS_STABLE) {
+                                let _ = source_attempts.succeeded();
+                            }
+                            source_message = source_attempts.failed_with(&reason, retry_in).message;
+                            if let Some(message) = &source_message {
+                                tracing::warn!("{message}");
+                            }
                             ("source_died", json!({"reason": reason, "retry_in_ms": ms(retry_in)}))
                         }
                         SourceNews::Revived => {
-                            tracing::warn!("the source is back");
+                            source_back = Some(Instant::now());
+                            // Of a source that comes and goes, only what was printed of its going.
+                            if source_message.is_some() {
+                                tracing::warn!("the source is back");
+                            }
                             ("source_back", json!({}))
                         }
                     };

@@ -14,6 +14,7 @@ use nearfield_models::telemetry::anomaly::AnomalyOptions;
 use nearfield_models::telemetry::parse::TextOptions;
 use nearfield_models::telemetry::window::{Length, WindowPlan};
 use nearfield_stages::mqtt::{MqttUrl, Version};
+use nearfield_stages::outlets::SpoolLimits;
 use nearfield_stages::report::read_mqtt::TopicMapping;
 use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::Retention;
@@ -71,7 +72,7 @@ pub struct WindowConfig {
 pub struct MqttConfig {
     /// "3.1.1" or "5".
     pub version: Version,
-    /// Who we are to the broker.
+    /// The client id; empty: made from the machine and the store, the same after each restart.
     pub client_id: String,
     /// The user; empty: none.
     pub user: String,
@@ -139,12 +140,20 @@ pub struct OutletsConfig {
     pub webhook_timeout_s: f64,
     /// A broker that gets each report; empty: none.
     pub mqtt: String,
+    /// What this installation is called in topics and by Home Assistant; empty: an id made from the machine and the data folder.
+    pub name: String,
+    /// With MQTT 3.1.1: a message counts as delivered only when the broker sends it back.
+    pub mqtt_confirm: bool,
     /// Where Home Assistant looks for announcements; empty: it is not told.
     pub discovery_prefix: String,
     /// The folder for what could not be delivered yet; empty: `spool` in Nearfield's data folder.
     pub spool: PathBuf,
-    /// Undelivered reports at most.
+    /// Undelivered reports at most, and refused ones at most.
     pub spool_messages: usize,
+    /// Their bytes at most.
+    pub spool_max_bytes: u64,
+    /// Their age at most; empty: any.
+    pub spool_max_age: String,
 }
 
 impl Default for WindowConfig {
@@ -165,7 +174,7 @@ impl Default for MqttConfig {
     fn default() -> Self {
         Self {
             version: Version::V5,
-            client_id: "nearfield-report".to_owned(),
+            client_id: String::new(),
             user: String::new(),
             password_file: PathBuf::new(),
             ca_file: PathBuf::new(),
@@ -208,10 +217,54 @@ impl Default for OutletsConfig {
             webhook_token_file: PathBuf::new(),
             webhook_timeout_s: 10.0,
             mqtt: String::new(),
+            name: String::new(),
+            mqtt_confirm: true,
             discovery_prefix: "homeassistant".to_owned(),
             spool: PathBuf::new(),
             spool_messages: 1000,
+            spool_max_bytes: 256 << 20,
+            spool_max_age: String::new(),
         }
+    }
+}
+
+impl OutletsConfig {
+    /// What each type checks of itself.
+    ///
+    /// # Errors
+    /// The key and what would be right.
+    pub fn check(&self) -> Result<(), String> {
+        let range = |key: &str, value: f64, from: f64, to: f64| match (from..=to).contains(&value) {
+            true => Ok(()),
+            false => Err(format!("{key} is {value} but must be from {from} to {to}")),
+        };
+        range("outlets.webhook_timeout_s", self.webhook_timeout_s, 0.1, 3600.0)?;
+        range("outlets.spool_messages", self.spool_messages as f64, 1.0, 1e6)?;
+        range("outlets.spool_max_bytes", self.spool_max_bytes as f64, 1e5, 1e13)?;
+        self.limits()?;
+        if !self.mqtt.is_empty() {
+            self.mqtt.parse::<MqttUrl>().map_err(|e| format!("outlets.mqtt: {e}"))?;
+        }
+        if self.name.len() > 64 || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
+            let name = &self.name;
+            return Err(format!("outlets.name is {name:?} but must be at most 64 letters, digits, \"_\" and \"-\""));
+        }
+        Ok(())
+    }
+
+    /// What the spool holds.
+    ///
+    /// # Errors
+    /// The age is no duration.
+    pub fn limits(&self) -> Result<SpoolLimits, String> {
+        let age = match self.spool_max_age.as_str() {
+            "" => None,
+            text => {
+                let age: Length = text.parse().map_err(|e| format!("outlets.spool_max_age: {e}"))?;
+                Some(Duration::from_secs_f64(age.seconds()))
+            }
+        };
+        Ok(SpoolLimits { messages: self.spool_messages, bytes: self.spool_max_bytes, age })
     }
 }
 
@@ -253,8 +306,7 @@ impl ReportConfig {
         range("readings.max_sensors", self.readings.max_sensors as f64, 1.0, 100_000.0)?;
         range("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0)?;
         range("store.max_bytes", self.store.max_bytes as f64, 1e6, 1e13)?;
-        range("outlets.webhook_timeout_s", self.outlets.webhook_timeout_s, 0.1, 3600.0)?;
-        range("outlets.spool_messages", self.outlets.spool_messages as f64, 1.0, 1e6)?;
+        self.outlets.check()?;
         range("llm.context_tokens", self.llm.context_tokens as f64, 256.0, 1e6)?;
         range("llm.max_report_tokens", self.llm.max_report_tokens as f64, 16.0, self.llm.context_tokens as f64 / 2.0)?;
         range("llm.threads", self.llm.threads as f64, 0.0, 256.0)?;
@@ -274,9 +326,6 @@ impl ReportConfig {
             if [sensor.low, sensor.high, sensor.every_seconds].into_iter().flatten().any(|v| !v.is_finite()) {
                 return Err(format!("sensors.{key}: limits must be numbers"));
             }
-        }
-        if !self.outlets.mqtt.is_empty() {
-            self.outlets.mqtt.parse::<MqttUrl>().map_err(|e| format!("outlets.mqtt: {e}"))?;
         }
         Ok(())
     }
@@ -341,6 +390,8 @@ mod tests {
             ("mqtt.version=6", ["3.1.1", "5"]),
             ("anomalies.spikes=3", ["spikes", "spike_z"]),
             ("outlets.mqtt=localhost", ["outlets.mqtt", "mqtt://"]),
+            ("outlets.name=my/house", ["outlets.name", "letters"]),
+            ("outlets.spool_max_age=long", ["outlets.spool_max_age", "long"]),
             ("llm.context_tokens=9", ["llm.context_tokens", "256"]),
         ] {
             let message = ReportConfig::load(None, &[set.to_owned()]).unwrap_err().to_string();

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{Sender, bounded, never, select};
+use crossbeam_channel::{bounded, never, select};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
 use nearfield_models::telemetry::Moment;
@@ -27,9 +27,9 @@ use nearfield_stages::drive::{FlowContext, drive, spawn};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
 use nearfield_stages::mqtt::{ConnectOptions, MqttUrl};
-use nearfield_stages::outlets::home_assistant::HomeAssistant;
-use nearfield_stages::outlets::webhook::Webhook;
-use nearfield_stages::outlets::{Delivery, Outlet, Publish};
+use nearfield_stages::outlets::home_assistant::{HomeAssistant, HomeAssistantOptions};
+use nearfield_stages::outlets::webhook::{TokenSource, Webhook};
+use nearfield_stages::outlets::{Delivery, Mailbox, Outlet, Publish};
 use nearfield_stages::probe::{Ledger, StageTimes};
 use nearfield_stages::report::gather::{AtEnd, Gather};
 use nearfield_stages::report::keep::{Keep, note_reported};
@@ -45,6 +45,7 @@ use nearfield_stages::voice::capture::StopSignal;
 
 use crate::config::ConfigError;
 use crate::ending::{Due, Ending};
+use crate::installation::{ClientId, Installation};
 use crate::registry::Registry;
 use crate::report::config::{MqttConfig, OutletsConfig, ReportConfig};
 
@@ -151,6 +152,26 @@ pub(crate) fn store_path(config: &ReportConfig, registry: &Registry, from: &Read
     }
 }
 
+/// A path as it is known from everywhere.
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+}
+
+/// The client id of the source. The broker keeps messages for it, and they are acknowledged when the store has them: so it goes
+/// with the store, or where there is none with the address.
+fn source_client_id(config: &ReportConfig, registry: &Registry, store: Option<&Path>, url: &MqttUrl) -> ClientId {
+    if !config.mqtt.client_id.is_empty() {
+        return ClientId::fixed(&config.mqtt.client_id);
+    }
+    let data = &registry.places().data;
+    let installation = Installation::of(data);
+    let id = match store {
+        Some(store) => installation.id_for(&["report", "store", &absolute(store)]),
+        None => installation.id_for(&["report", "address", &url.to_string(), &url.topic]),
+    };
+    ClientId::claim(&format!("nearfield-report-{id}"), data)
+}
+
 /// The stages that deliver to other machines; `object` is what Home Assistant calls what is delivered: `report`, `caption`.
 ///
 /// # Errors
@@ -165,21 +186,48 @@ pub(crate) fn outlets(
         true => registry.places().data.join("spool"),
         false => outlets.spool.clone(),
     };
-    let most = outlets.spool_messages;
+    let limits = outlets.limits().map_err(anyhow::Error::msg)?;
     let mut publishers = Vec::new();
     if !outlets.webhook.is_empty() {
-        let file = &outlets.webhook_token_file;
-        let token = (!file.as_os_str().is_empty()).then(|| secret(file)).transpose()?;
+        let token: Option<TokenSource> = match outlets.webhook_token_file.as_os_str().is_empty() {
+            true => None,
+            false => {
+                let file = outlets.webhook_token_file.clone();
+                // A file that is not there is a mistake at the start, and may be one that comes back later.
+                secret(&file).context("outlets.webhook_token_file")?;
+                Some(Box::new(move || secret(&file).context("outlets.webhook_token_file")))
+            }
+        };
         let webhook = Webhook::new(&outlets.webhook, token, Duration::from_secs_f64(outlets.webhook_timeout_s))
             .map_err(|reason| ConfigError::Wrong { place: "outlets.webhook".to_owned(), reason })?;
         let outlet: Box<dyn Outlet> = Box::new(webhook);
-        publishers.push(Publish::new(outlet, spool.join(format!("{object}-webhook")), most)?);
+        publishers.push(Publish::new(outlet, spool.join(format!("{object}-webhook")), limits)?);
     }
     if !outlets.mqtt.is_empty() {
         let url = outlets.mqtt.parse().map_err(anyhow::Error::msg)?;
-        let connect = connect_options(mqtt, url, format!("{}-{object}-out", mqtt.client_id), false)?;
-        let outlet: Box<dyn Outlet> = Box::new(HomeAssistant::new(connect, object, &outlets.discovery_prefix));
-        publishers.push(Publish::new(outlet, spool.join(format!("{object}-mqtt")), most)?);
+        let installation = Installation::of(&registry.places().data);
+        let folder = spool.join(format!("{object}-mqtt"));
+        let client_id = match mqtt.client_id.as_str() {
+            // One program at a time delivers from a spool, so one at a time has its client id.
+            "" => format!("nearfield-{object}-out-{}", installation.id_for(&["out", &absolute(&folder)])),
+            set => format!("{set}-{object}-out"),
+        };
+        let options = HomeAssistantOptions {
+            connect: connect_options(mqtt, url, client_id, false)?,
+            object: object.to_owned(),
+            installation: match outlets.name.as_str() {
+                "" => installation.id().to_owned(),
+                name => name.to_owned(),
+            },
+            device: match outlets.name.as_str() {
+                "" => installation.device(),
+                name => format!("Nearfield ({name})"),
+            },
+            discovery_prefix: outlets.discovery_prefix.clone(),
+            confirm: outlets.mqtt_confirm,
+        };
+        let outlet: Box<dyn Outlet> = Box::new(HomeAssistant::new(options));
+        publishers.push(Publish::new(outlet, folder, limits)?);
     }
     Ok(publishers)
 }
@@ -267,13 +315,13 @@ pub fn run(
         }
     };
     threads.push(drive(Word::new(writer, config.llm.max_report_tokens), to_word, parts, flow.clone()));
-    let mut deliveries: Vec<Sender<Envelope<Delivery>>> = Vec::new();
+    let mut mailboxes: Vec<Mailbox> = Vec::new();
     for publish in outlets(&config.outlets, &config.mqtt, "report", registry)? {
-        // The spool is on disk; the queue only has to outlast a slow try.
-        let (sender, receiver) = bounded(256);
+        // Deliveries wait on disk; the queue only holds the news that there are some.
+        let (arrived, receiver) = bounded(1);
         let (nothing, _) = bounded(1);
-        deliveries.push(sender);
-        threads.push(drive(publish, receiver, nothing, flow.clone()));
+        mailboxes.push(publish.mailbox(arrived));
+        threads.push(drive(publish.with_stop(stop.clone()), receiver, nothing, flow.clone()));
     }
 
     let (source_ended, source_result) = mpsc::channel();
@@ -287,9 +335,13 @@ pub fn run(
             if !topic.is_empty() {
                 filters.insert(0, topic.to_owned());
             }
-            let connect = connect_options(&config.mqtt, url, config.mqtt.client_id.clone(), true)?;
+            let client = source_client_id(config, registry, store_path.as_deref(), &url);
+            let connect = connect_options(&config.mqtt, url, client.id.clone(), true)?;
             let source = MqttSource { connect, filters, mappings: config.mqtt.mappings.clone(), zone: source_zone };
-            Box::new(move || source.run(roster, &batches, &source_stop))
+            Box::new(move || {
+                let _client = client;
+                source.run(roster, &batches, &source_stop)
+            })
         }
     };
     threads.push(spawn("source", flow.clone(), move || {
@@ -308,10 +360,13 @@ pub fn run(
         let body = pages::json(report, &zone);
         let id = format!("report-{}", body["window"]["start"].as_str().unwrap_or_default());
         let text = body["text"].as_str().unwrap_or_default().to_owned();
-        for outlet in &deliveries {
-            let delivery = Delivery { id: id.clone(), text: text.clone(), body: body.clone() };
-            let _ = outlet.send(Envelope::new(turn, delivery));
-        }
+        let delivery = Delivery { id, text, body };
+        // On the disk of each outlet before the window counts as reported. A live flow waits for a full disk to be emptied, and
+        // its source with it; a file can be reported again.
+        mailboxes.iter_mut().try_for_each(|mailbox| match live {
+            true => mailbox.accept_until(&delivery, stop),
+            false => mailbox.accept(&delivery),
+        })?;
         if let Some(store) = store.as_ref().filter(|_| !window.cut_short) {
             note_reported(store, window.span.to);
         }
@@ -347,7 +402,7 @@ pub fn run(
             }
         }
     }
-    drop((to_tell, deliveries));
+    drop((to_tell, mailboxes));
     // After a failure the source may wait for readings that nobody will hear of any more; the process ends with it.
     outcome?;
     ending.join(threads, &hurry, &mut |ending| failures.try_iter().for_each(|failure| drop(ending.note(failure))))?;

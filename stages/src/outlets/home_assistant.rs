@@ -1,94 +1,297 @@
 //! Deliveries over MQTT, announced to Home Assistant by its discovery protocol: a sensor whose state is the text and whose
 //! attributes are the whole.
+//!
+//! A broker may refuse a single message (its size, an access list). With MQTT 5 it says so; with 3.1.1 it either closes the
+//! connection, or acknowledges the message and drops it. The first is recognised by its repetition with this one message, the
+//! second by subscribing to our own topic: a message that does not come back has not arrived.
 
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
 use serde_json::{Value, json};
 
-use super::{Delivery, Failed, Outlet};
-use crate::mqtt::{ConnectOptions, Connection, MqttError};
+use super::{Delivery, DeliveryError, Outlet, Pause};
+use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, Version, code};
 
 /// Home Assistant takes no longer state than 255 characters.
 const STATE_CHARS: usize = 250;
+/// A message is set aside after so many refusals that don't say that they are final,
+const STRIKES: u32 = 3;
+/// so long apart,
+const STRIKE_PAUSE: Duration = Duration::from_millis(300);
+/// or so many where the broker may only be full at the moment.
+const QUOTA_STRIKES: u32 = 8;
+/// With 3.1.1 a message that was acknowledged comes back within this time.
+const ECHO: Duration = Duration::from_secs(2);
+
+/// How deliveries are published.
+pub struct HomeAssistantOptions {
+    /// The broker.
+    pub connect: ConnectOptions,
+    /// What the sensor is called, there and in topics: `report`, `caption`.
+    pub object: String,
+    /// What this installation is called there: letters, digits, `_` and `-`.
+    pub installation: String,
+    /// What Home Assistant shows as the device's name.
+    pub device: String,
+    /// Where discovery messages go, usually `homeassistant`; empty: none are sent.
+    pub discovery_prefix: String,
+    /// Whether, with MQTT 3.1.1, a message must come back to count as delivered.
+    pub confirm: bool,
+}
 
 /// A broker to which deliveries go.
 pub struct HomeAssistant {
-    connect: ConnectOptions,
+    options: HomeAssistantOptions,
     connection: Option<Connection>,
-    /// What the sensor is called, there and in topics: `report`, `caption`.
-    object: String,
-    /// Where discovery messages go, usually `homeassistant`; empty: none are sent.
-    discovery_prefix: String,
+    opened: Instant,
+    last_used: Instant,
+    streak: CloseStreak,
+    /// The message that exceeded a quota, and how often.
+    over_quota: Option<(String, u32)>,
+    announcement_refused: bool,
+}
+
+/// How one attempt failed.
+enum Failed {
+    /// The connection, or the broker as a whole.
+    Connection(MqttError),
+    /// The message had been sent when this happened.
+    Sent(MqttError),
+    /// It was acknowledged, and did not come back.
+    Unconfirmed,
 }
 
 impl HomeAssistant {
-    /// Deliveries of the kind `object` go to `nearfield/OBJECT/state` at the broker.
-    pub fn new(connect: ConnectOptions, object: &str, discovery_prefix: &str) -> HomeAssistant {
+    /// Deliveries go to `nearfield/INSTALLATION/OBJECT/state` at the broker.
+    pub fn new(mut options: HomeAssistantOptions) -> HomeAssistant {
+        options.discovery_prefix = options.discovery_prefix.trim_matches('/').to_owned();
+        let now = Instant::now();
         HomeAssistant {
-            connect,
+            options,
             connection: None,
-            object: object.to_owned(),
-            discovery_prefix: discovery_prefix.trim_matches('/').to_owned(),
+            opened: now,
+            last_used: now,
+            streak: CloseStreak::default(),
+            over_quota: None,
+            announcement_refused: false,
         }
     }
 
     fn state_topic(&self) -> String {
-        format!("nearfield/{}/state", self.object)
+        format!("nearfield/{}/{}/state", self.options.installation, self.options.object)
     }
 
     /// The message by which Home Assistant learns of the sensor.
     fn announcement(&self) -> (String, Value) {
-        let object = &self.object;
-        let topic = format!("{}/sensor/nearfield/{object}/config", self.discovery_prefix);
+        let HomeAssistantOptions { object, installation, device, discovery_prefix, .. } = &self.options;
+        let topic = format!("{discovery_prefix}/sensor/nearfield_{installation}/{object}/config");
         let body = json!({
             "name": object,
-            "unique_id": format!("nearfield_{object}"),
+            "unique_id": format!("nearfield_{installation}_{object}"),
             "state_topic": self.state_topic(),
             "value_template": format!("{{{{ value_json.text[:{STATE_CHARS}] }}}}"),
             "json_attributes_topic": self.state_topic(),
             "icon": "mdi:text-box-outline",
-            "device": {"identifiers": ["nearfield"], "name": "Nearfield"},
+            "device": {"identifiers": [format!("nearfield_{installation}")], "name": device},
         });
         (topic, body)
     }
 
-    fn publish(&mut self, delivery: &Delivery) -> Result<(), MqttError> {
-        let state_topic = self.state_topic();
-        if self.connection.is_none() {
-            let mut connection = Connection::open(&self.connect)?;
-            if !self.discovery_prefix.is_empty() {
-                let (topic, body) = self.announcement();
-                connection.publish(&topic, body.to_string().as_bytes(), true)?;
+    fn is_confirmed_by_echo(&self) -> bool {
+        self.options.confirm && self.options.connect.version == Version::V3
+    }
+
+    fn open(&mut self, announce: bool) -> Result<Connection, MqttError> {
+        let mut connection = Connection::open(&self.options.connect)?;
+        self.opened = Instant::now();
+        if self.is_confirmed_by_echo() {
+            match connection.subscribe_at(&[self.state_topic()], 0, &mut |_| {}) {
+                Err(MqttError::Refused { .. }) => {
+                    self.options.confirm = false;
+                    tracing::warn!(
+                        "{}: MQTT 3.1.1 does not tell whether a message was dropped, and this user may not read {} to find \
+                         out: allow it, or set mqtt.version = \"5\"",
+                        self.name(),
+                        self.state_topic()
+                    );
+                }
+                done => done?,
             }
+        }
+        if announce && !self.options.discovery_prefix.is_empty() && !self.announcement_refused {
+            let (topic, body) = self.announcement();
+            match connection.publish(&topic, body.to_string().as_bytes(), true, &mut |_| {}) {
+                Err(error @ MqttError::MessageRefused { .. }) => {
+                    // The deliveries themselves may be allowed. On another connection, since some brokers close one on which
+                    // they have refused a message (mosquitto 2.0.11 without a limit of its queues).
+                    self.announcement_refused = true;
+                    let hint = "allow this user to write the topic, or set outlets.discovery_prefix = \"\"";
+                    tracing::warn!("{}: {error}; Home Assistant is not told at {topic}: {hint}", self.name());
+                    connection.close();
+                    return self.open(false);
+                }
+                done => done?,
+            }
+        }
+        Ok(connection)
+    }
+
+    fn publish(&mut self, topic: &str, payload: &[u8], announce: bool) -> Result<(), Failed> {
+        if self.connection.is_none() {
+            self.connection = Some(self.open(announce).map_err(Failed::Connection)?);
+        }
+        let by_echo = self.is_confirmed_by_echo();
+        let connection = self.connection.as_mut().expect("it has just been made");
+        let mut came_back = false;
+        let mut take = |message: Message| {
+            came_back |= message.topic == topic && (!message.whole || message.payload == payload);
+        };
+        connection.publish(topic, payload, true, &mut take).map_err(Failed::Sent)?;
+        if by_echo {
+            connection.set_patience(Duration::from_millis(100)).map_err(Failed::Sent)?;
+            let begun = Instant::now();
+            while !came_back {
+                match connection.message().map_err(Failed::Sent)? {
+                    Some(message) => {
+                        came_back |= message.topic == topic && (!message.whole || message.payload == payload)
+                    }
+                    None if begun.elapsed() > ECHO => return Err(Failed::Unconfirmed),
+                    None => _ = connection.receive().map_err(Failed::Sent)?,
+                }
+            }
+            connection.set_patience(Duration::from_secs(10)).map_err(Failed::Sent)?;
+        }
+        self.last_used = Instant::now();
+        Ok(())
+    }
+
+    /// What a failure means, after `tries` attempts at this delivery.
+    fn judge(&mut self, delivery: &Delivery, failed: Failed, tries: u32) -> DeliveryError {
+        let held = match &failed {
+            Failed::Connection(_) => None,
+            _ => Some(self.opened.elapsed()),
+        };
+        match failed {
+            Failed::Connection(error) => {
+                let permanent = matches!(error, MqttError::Refused { permanent: true, .. } | MqttError::Tls(_));
+                let reason = self.streak.explain(&error, held, &self.options.connect.client_id);
+                DeliveryError::Retry(anyhow!(reason), if permanent { Pause::Long } else { Pause::Short })
+            }
+            Failed::Unconfirmed => DeliveryError::Refused(anyhow!(
+                "the broker acknowledged the message and did not pass it on to its own topic, {}, {tries} times: its size or an \
+                 access list forbids it; mqtt.version = \"5\" tells which (if this user may write but not read that topic, set \
+                 outlets.mqtt_confirm = false)",
+                self.state_topic()
+            )),
+            Failed::Sent(error @ MqttError::MessageRefused { code: code::QUOTA_EXCEEDED, .. }) => {
+                let so_far = self.over_quota.take().filter(|(id, _)| *id == delivery.id).map_or(0, |(_, n)| n) + 1;
+                if so_far >= QUOTA_STRIKES {
+                    return DeliveryError::Refused(anyhow!("{error}, {so_far} times"));
+                }
+                self.over_quota = Some((delivery.id.clone(), so_far));
+                DeliveryError::Retry(error.into(), Pause::Short)
+            }
+            Failed::Sent(error) => {
+                let strikes = strikes(&error);
+                // It is this message only if the broker leaves a connection alone on which we don't send it.
+                if tries >= strikes && (strikes == 1 || self.is_at_ease()) {
+                    let times = if tries > 1 {
+                        format!(", {tries} times, each time it gets this message")
+                    } else {
+                        String::new()
+                    };
+                    return DeliveryError::Refused(anyhow!("{error}{times}"));
+                }
+                let reason = self.streak.explain(&error, held, &self.options.connect.client_id);
+                DeliveryError::Retry(anyhow!(reason), Pause::Short)
+            }
+        }
+    }
+
+    /// Whether a connection without the message is left alone.
+    fn is_at_ease(&mut self) -> bool {
+        let Ok(mut connection) = self.open(false) else { return false };
+        let calm = connection.ping().is_ok() && {
+            std::thread::sleep(Duration::from_millis(500));
+            connection.ping().is_ok()
+        };
+        if calm {
+            self.last_used = Instant::now();
             self.connection = Some(connection);
         }
-        let connection = self.connection.as_mut().expect("it has just been made");
-        let mut body = delivery.body.clone();
-        if let Some(body) = body.as_object_mut() {
-            // What the announcement calls the state.
-            body.entry("text").or_insert_with(|| json!(delivery.text));
-        }
-        connection.publish(&state_topic, body.to_string().as_bytes(), true)
+        calm
     }
 }
 
 impl Outlet for HomeAssistant {
     fn name(&self) -> String {
-        format!("outlet {}", self.connect.url)
+        format!("outlet {}", self.options.connect.url)
     }
 
-    fn deliver(&mut self, delivery: &Delivery) -> Result<(), Failed> {
-        // Between two reports the broker may well have closed an idle connection: a second try gets a new one.
-        let was_open = self.connection.is_some();
-        let mut outcome = self.publish(delivery);
-        if outcome.is_err() {
-            self.connection = None;
-            if was_open {
-                outcome = self.publish(delivery);
+    fn deliver(&mut self, delivery: &Delivery) -> Result<(), DeliveryError> {
+        let topic = self.state_topic();
+        let mut body = delivery.body.clone();
+        if let Some(body) = body.as_object_mut() {
+            // What the announcement calls the state.
+            body.entry("text").or_insert_with(|| json!(delivery.text));
+        }
+        let payload = body.to_string().into_bytes();
+        if self.last_used.elapsed() > self.options.connect.keep_alive {
+            // Nobody has kept it alive since the last delivery.
+            if let Some(connection) = self.connection.take() {
+                connection.close();
             }
         }
-        outcome.map_err(|error| {
+        let was_open = self.connection.is_some();
+        let mut outcome = self.publish(&topic, &payload, true);
+        if was_open && matches!(outcome, Err(Failed::Sent(MqttError::Closed { .. } | MqttError::Unreachable { .. }))) {
+            // The broker may have closed an idle connection: that tells nothing of the message.
             self.connection = None;
-            Failed::ForNow(error.into())
-        })
+            outcome = self.publish(&topic, &payload, true);
+        }
+        let mut tries = 1;
+        loop {
+            let failed = match outcome {
+                Ok(()) => {
+                    self.over_quota = None;
+                    return Ok(());
+                }
+                Err(failed) => failed,
+            };
+            // Also after a message that is refused by itself: see `open`.
+            self.connection = None;
+            let strikes = match &failed {
+                Failed::Sent(error) => strikes(error),
+                Failed::Unconfirmed => STRIKES,
+                Failed::Connection(_) => u32::MAX,
+            };
+            if tries >= strikes || strikes == u32::MAX {
+                return Err(self.judge(delivery, failed, tries));
+            }
+            std::thread::sleep(STRIKE_PAUSE);
+            tries += 1;
+            // With 3.1.1 it may have been the announcement that the broker did not like.
+            outcome = self.publish(&topic, &payload, false);
+        }
+    }
+}
+
+/// After how many attempts at one message this refusal means the message itself; never: `u32::MAX`.
+fn strikes(error: &MqttError) -> u32 {
+    match error {
+        MqttError::MessageRefused { code: code::QUOTA_EXCEEDED, .. } => u32::MAX,
+        MqttError::MessageRefused { code: code::UNSPECIFIED | code::IMPLEMENTATION, .. } | MqttError::Closed { .. } => {
+            STRIKES
+        }
+        MqttError::MessageRefused { .. } | MqttError::Ended { code: code::PACKET_TOO_LARGE, .. } => 1,
+        // Malformed packet up to implementation specific, not authorized, topic, payload, no retained messages, no such quality
+        // of service. The others are about a broker that ends or is busy, or about another client.
+        MqttError::Ended {
+            code: 0x80..=0x83 | code::NOT_AUTHORIZED | code::TOPIC_INVALID | code::PAYLOAD_FORMAT | 0x9a | 0x9b,
+            ..
+        } => STRIKES,
+        _ => u32::MAX,
     }
 }
 

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::messages::{Batch, Envelope, Receipt};
-use crate::mqtt::{ConnectOptions, Connection, Message, MqttError, matches};
+use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, matches};
+use crate::reconnect::{Attempts, ReconnectPolicy};
 use crate::report::gather::now;
 use crate::report::roster::Roster;
 use crate::turn::Turn;
@@ -25,9 +26,13 @@ const BATCH: usize = 4096;
 const PATIENCE: Duration = Duration::from_millis(5);
 /// Receipts on their way back; one for each batch under way.
 const RECEIPTS: usize = 64;
-/// Waits between two tries to connect.
-const FIRST_WAIT: Duration = Duration::from_millis(200);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Between two attempts to connect. Two clients that take each other's session see each connection held for as long as the
+/// other's pause: that is never stable.
+const RECONNECT: ReconnectPolicy = ReconnectPolicy {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(60),
+    stable_after: Duration::from_secs(120),
+};
 /// Readings come before any turn.
 const NO_TURN: Turn = Turn(0);
 
@@ -74,26 +79,29 @@ impl MqttSource {
     /// # Errors
     /// The very first connection is refused: a wrong password does not get better by waiting.
     pub fn run(&self, mut roster: Roster, batches: &Sender<Envelope<Batch>>, stop: &StopSignal) -> anyhow::Result<()> {
-        let mut wait = FIRST_WAIT;
+        let mut attempts = Attempts::new(RECONNECT);
+        let mut streak = CloseStreak::default();
         let mut ever = false;
         loop {
-            let mut now_connected = false;
-            let left = self.connected(&mut roster, batches, stop, &mut now_connected);
-            ever |= now_connected;
-            match left {
+            let mut since = None;
+            let left = self.connected(&mut roster, batches, stop, &mut since);
+            ever |= since.is_some();
+            let error = match left {
                 Left::Done => return Ok(()),
-                Left::Broken(error @ (MqttError::Refused { .. } | MqttError::Tls(_))) if !ever => {
+                Left::Broken(error @ (MqttError::Refused { permanent: true, .. } | MqttError::Tls(_))) if !ever => {
                     return Err(error.into());
                 }
-                Left::Broken(error) => tracing::warn!("{error}; it is tried again"),
+                Left::Broken(error) => error,
+            };
+            let held = since.map(|since: Instant| since.elapsed());
+            let reason = streak.explain(&error, held, &self.connect.client_id);
+            let next = attempts.lost(held.unwrap_or_default(), &reason);
+            if let Some(message) = next.message {
+                tracing::warn!("{message}");
             }
-            if now_connected {
-                wait = FIRST_WAIT;
-            }
-            if stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
+            if stop.recv_timeout(next.retry_in) != Err(RecvTimeoutError::Timeout) {
                 return Ok(());
             }
-            wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
@@ -102,7 +110,7 @@ impl MqttSource {
         roster: &mut Roster,
         batches: &Sender<Envelope<Batch>>,
         stop: &StopSignal,
-        now_connected: &mut bool,
+        since: &mut Option<Instant>,
     ) -> Left {
         // Receipts of an earlier connection have no meaning in this one: each has its own channel.
         let (receipts, returned) = bounded(RECEIPTS);
@@ -111,7 +119,7 @@ impl MqttSource {
             let mut connection = Connection::open(&self.connect)?;
             connection.subscribe(&self.filters, &mut |message| self.take(message, roster, &mut gathered))?;
             connection.set_patience(PATIENCE)?;
-            *now_connected = true;
+            *since = Some(Instant::now());
             tracing::info!(broker = %self.connect.url, "connected");
             loop {
                 let came = connection.receive()?;
