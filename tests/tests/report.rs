@@ -198,7 +198,7 @@ fn a_followed_file_is_reported_window_by_window_while_it_grows() {
 fn a_store_lets_a_followed_file_s_open_window_be_completed_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.csv");
-    let store = format!("store.file={}", arg(&folder.path().join("r.redb")));
+    let store = format!("store.file={}", arg(&folder.path().join("r.sqlite")));
     let session = |text: &str, windows: usize| -> Vec<Value> {
         std::fs::write(&log, text).unwrap();
         let out = folder.path().join("out.jsonl");

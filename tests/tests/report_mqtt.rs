@@ -44,7 +44,7 @@ impl Reporter {
     }
 
     fn start_with(folder: &Path, input: &str, version: &str, more: &[&str]) -> Reporter {
-        let store = format!("store.file={}", arg(&folder.join("report.redb")));
+        let store = format!("store.file={}", arg(&folder.join("report.sqlite")));
         let version = format!("mqtt.version={version}");
         let args = ["report", "--input", input, "--json", "--window", "1m", "--set", "llm.model=none", "--set", &store];
         let set = ["--set", "window.zone=UTC", "--set", "window.lateness_s=600", "--set", &version];
@@ -250,7 +250,7 @@ fn kills_of_the_program_and_the_broker_lose_nothing_and_double_nothing() {
     let Some(mut broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
     let mut reporter = Reporter::start(folder.path(), broker.port, "5");
     // The broker keeps messages for us from the first subscription on, once it has written down that it should.
-    let subscribed = || std::fs::metadata(folder.path().join("report.redb")).is_ok();
+    let subscribed = || std::fs::metadata(folder.path().join("report.sqlite")).is_ok();
     assert!(wait_for(Duration::from_secs(20), subscribed));
     std::thread::sleep(Duration::from_millis(3000));
     let stream = Stream::start(broker.port, number_from("NEARFIELD_RATE", 4000));
@@ -323,7 +323,7 @@ fn a_broker_that_refuses_is_named_with_the_reason_and_the_way_out() {
     run(&["report", "--input", "mqtt://user:pw@localhost/x"]).assert_fails(2, &["mqtt.user"]);
     let folder = tempfile::tempdir().unwrap();
     let Some(broker) = Broker::start(folder.path(), "allow_anonymous false") else { return };
-    let store = format!("store.file={}", arg(&folder.path().join("r.redb")));
+    let store = format!("store.file={}", arg(&folder.path().join("r.sqlite")));
     let input = format!("mqtt://127.0.0.1:{}/x", broker.port);
     for version in ["mqtt.version=3.1.1", "mqtt.version=5"] {
         run(&["report", "--input", &input, "--set", "llm.model=none", "--set", &store, "--set", version])

@@ -157,11 +157,15 @@ fn time_text(csv: &[u8]) -> anyhow::Result<f64> {
 fn time_store() -> anyhow::Result<f64> {
     let folder = tempfile::tempdir().context("no temporary folder")?;
     let keep_all = Retention { age: Duration::from_secs(86_400 * 365), bytes: 1 << 40 };
-    let mut store = Store::open(&folder.path().join("bench.redb"), keep_all)?;
+    let mut store = Store::open(&folder.path().join("bench.sqlite"), keep_all)?;
     let readings: Vec<Reading> = (0..FEWER)
         .map(|i| Reading { at: Moment(START + i as i64 * 50), sensor: SensorId((i % 50) as u32), value: i as f64 })
         .collect();
+    let names: Vec<String> = (0..50).map(|i| format!("sensor {i}")).collect();
+    let traits = SensorTraits::default();
+    let sensors: Vec<_> = (0..).zip(&names).map(|(i, name)| (SensorId(i), name.as_str(), &traits)).collect();
     let begun = Instant::now();
+    store.commit(&sensors, &[])?;
     for batch in readings.chunks(4096) {
         store.commit(&[], batch)?;
     }

@@ -17,7 +17,7 @@ use nearfield_stages::mqtt::{MqttUrl, Version};
 use nearfield_stages::outlets::SpoolLimits;
 use nearfield_stages::report::read_mqtt::TopicMapping;
 use nearfield_stages::report::schedule::Schedule;
-use nearfield_stages::report::store::Retention;
+use nearfield_stages::report::store::{BackupPlan, Retention};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, load};
@@ -102,12 +102,18 @@ pub struct ReadingsConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
-    /// The file; empty: for MQTT `report.redb` in Nearfield's data folder, for files none; "none": none.
+    /// The file; empty: for MQTT `report.sqlite` in Nearfield's data folder, for files none; "none": none.
     pub file: String,
     /// Readings older than this are dropped.
     pub max_age: Length,
     /// The oldest readings are dropped when they take more than this.
     pub max_bytes: u64,
+    /// The folder for copies of the store; empty: none are made.
+    pub backup: PathBuf,
+    /// How often a copy is made.
+    pub backup_every: Length,
+    /// Copies at most; the oldest make room.
+    pub backups_kept: usize,
 }
 
 /// `[llm]`
@@ -193,7 +199,14 @@ impl Default for ReadingsConfig {
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { file: String::new(), max_age: Length::Days(35), max_bytes: 1 << 30 }
+        Self {
+            file: String::new(),
+            max_age: Length::Days(35),
+            max_bytes: 1 << 30,
+            backup: PathBuf::new(),
+            backup_every: Length::Days(1),
+            backups_kept: 3,
+        }
     }
 }
 
@@ -284,6 +297,7 @@ impl ReportConfig {
             &mut self.mqtt.ca_file,
             &mut self.outlets.webhook_token_file,
             &mut self.outlets.spool,
+            &mut self.store.backup,
         ] {
             if !path.as_os_str().is_empty() {
                 *path = folder.join(&*path);
@@ -306,6 +320,7 @@ impl ReportConfig {
         range("readings.max_sensors", self.readings.max_sensors as f64, 1.0, 100_000.0)?;
         range("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0)?;
         range("store.max_bytes", self.store.max_bytes as f64, 1e6, 1e13)?;
+        range("store.backups_kept", self.store.backups_kept as f64, 1.0, 1000.0)?;
         self.outlets.check()?;
         range("llm.context_tokens", self.llm.context_tokens as f64, 256.0, 1e6)?;
         range("llm.max_report_tokens", self.llm.max_report_tokens as f64, 16.0, self.llm.context_tokens as f64 / 2.0)?;
@@ -361,6 +376,15 @@ impl ReportConfig {
     /// It is no schedule.
     pub fn schedule(&self) -> Result<Schedule, String> {
         self.window.schedule.parse().map_err(|e| format!("window.schedule: {e}"))
+    }
+
+    /// Where copies of the store go; `None` when none are to be made.
+    pub fn backups(&self) -> Option<BackupPlan> {
+        (!self.store.backup.as_os_str().is_empty()).then(|| BackupPlan {
+            folder: self.store.backup.clone(),
+            every: Duration::from_secs_f64(self.store.backup_every.seconds()),
+            keep: self.store.backups_kept,
+        })
     }
 
     /// How much the store keeps.

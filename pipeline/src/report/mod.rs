@@ -147,7 +147,7 @@ fn connect_options(config: &MqttConfig, url: MqttUrl, client_id: String, keep: b
 pub(crate) fn store_path(config: &ReportConfig, registry: &Registry, from: &ReadingsFrom) -> Option<PathBuf> {
     match (config.store.file.as_str(), from) {
         ("none", _) | ("", ReadingsFrom::Text(_)) => None,
-        ("", ReadingsFrom::Mqtt(_)) => Some(registry.places().data.join("report.redb")),
+        ("", ReadingsFrom::Mqtt(_)) => Some(registry.places().data.join("report.sqlite")),
         (path, _) => Some(PathBuf::from(path)),
     }
 }
@@ -282,17 +282,20 @@ pub fn run(
             None
         }
         Some(path) => {
-            let store = Store::open(path, config.retention())?;
-            let sensors = store.sensors()?;
-            for (key, traits) in &sensors {
-                roster.id(key, &traits.unit);
+            let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
+            for (key, traits) in &store.sensors()? {
+                // Sensors that are no longer wanted stay in the store and have no number in this run.
+                if let Some(id) = roster.id(key, &traits.unit) {
+                    store.bind(key, id);
+                }
             }
             // The configuration may have changed what is known of them.
-            let known = roster.take_introduced().into_iter().map(|(_, traits)| traits).collect();
+            let known: Vec<_> = roster.take_introduced().into_iter().map(|(_, traits)| traits).collect();
+            let sensors = known.len() as u32;
             let readings = |from: Moment, take: &mut dyn FnMut(_)| Ok(store.read_from(from, take)?);
             gather.resume(known, store.reported()?, &mut { readings })?;
             let store = Arc::new(Mutex::new(store));
-            let keep = Keep::new(store.clone(), sensors.len() as u32, source_stop.clone());
+            let keep = Keep::new(store.clone(), sensors, source_stop.clone());
             threads.push(drive(keep, to_keep.clone(), kept, flow.clone()));
             Some((store, to_gather))
         }

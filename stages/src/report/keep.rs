@@ -1,14 +1,14 @@
 //! Readings are put into the store before anybody else sees them, and only then is their source told that they are safe. When
 //! the disk refuses, the stage waits and tries again; behind it the source waits too, and nothing is lost.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
 use nearfield_models::telemetry::{Moment, SensorId};
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Batch, Envelope};
-use crate::report::store::Store;
+use crate::report::store::{Store, StoreError};
 use crate::voice::capture::StopSignal;
 
 /// Between two tries at a disk that refuses.
@@ -59,10 +59,11 @@ impl Stage for Keep {
                 // Never acknowledged, so it will come again.
                 return Err(error.into());
             }
-            // After an error of the disk redb wants to be opened anew.
-            let mut store = self.store.lock().expect("nobody panics while holding the store");
-            if let Err(error) = store.reopen() {
-                tracing::debug!(%error, "the store could not be opened again");
+            if matches!(error, StoreError::Damaged { .. }) {
+                let mut store = self.store.lock().expect("nobody panics while holding the store");
+                if let Err(error) = store.reopen() {
+                    tracing::error!("{error}");
+                }
             }
         };
         self.sensors += batch.introduced.len() as u32;
@@ -86,6 +87,28 @@ impl Stage for Keep {
             receipt.give();
         }
         let _ = emit(Envelope::new(turn, batch));
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        Some(self.store.lock().expect("nobody panics while holding the store").tend_at())
+    }
+
+    fn wake(&mut self, _emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
+        // A failed check or backup is no reason to end; both are tried again.
+        if let Err(error) = self.store.lock().expect("nobody panics while holding the store").tend() {
+            tracing::error!("{error}");
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
+        let mut store = self.store.lock().expect("nobody panics while holding the store");
+        if store.is_backup_due()
+            && let Err(error) = store.tend()
+        {
+            tracing::error!("{error}");
+        }
         Ok(())
     }
 }
