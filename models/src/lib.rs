@@ -6,6 +6,7 @@
 
 pub mod audio;
 pub mod flow;
+pub mod json;
 pub mod llm;
 pub mod memory;
 pub mod onnx;

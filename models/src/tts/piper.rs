@@ -75,7 +75,7 @@ impl PiperConfig {
         std::fs::File::open(path)
             .and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text))
             .map_err(|e| wrong(e.to_string()))?;
-        let config: PiperConfig = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let config: PiperConfig = crate::json::from_slice(text.as_bytes()).map_err(|e| wrong(e.to_string()))?;
         let rate = SampleRate(config.audio.sample_rate);
         if !(SampleRate::LOWEST..=SampleRate::HIGHEST).contains(&rate) {
             return Err(wrong(format!("audio.sample_rate is {}", rate.0)));
