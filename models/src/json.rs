@@ -96,7 +96,10 @@ mod tests {
     fn a_key_that_stands_twice_is_named_with_its_place() {
         for (text, says) in [
             (r#"{"a": 1, "a": 2}"#, "the key `a` stands there twice at line 1 column 12"),
-            ("{\"rooms\": {\n \"hall\": {},\n \"hall\": {}}}", "the key `rooms.hall` stands there twice at line 3 column 7"),
+            (
+                "{\"rooms\": {\n \"hall\": {},\n \"hall\": {}}}",
+                "the key `rooms.hall` stands there twice at line 3 column 7",
+            ),
             (r#"[{"a": [{"b": null, "c": 1.5, "b": "x"}]}]"#, "the key `a.b` stands there twice"),
             ("{\"\\u0061\": 1, \"a\": 2}", "the key `a` stands there twice"),
             ("{\"\\u001b[31m\": 1, \"\\u001b[31m\": 2}", "the key `\\u{1b}[31m` stands there twice"),

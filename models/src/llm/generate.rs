@@ -58,7 +58,8 @@ impl Finish {
         let sentence_ends = |(at, c): (usize, char)| {
             let end = at + c.len_utf8();
             let followed = text[end..].chars().next().is_none_or(char::is_whitespace);
-            (c == '\n' || followed && matches!(c, '.' | '!' | '?' | '…') || matches!(c, '。' | '！' | '？')).then_some(end)
+            (c == '\n' || followed && matches!(c, '.' | '!' | '?' | '…') || matches!(c, '。' | '！' | '？'))
+                .then_some(end)
         };
         text[..trimmed.char_indices().rev().find_map(sentence_ends).unwrap_or(0)].trim_end()
     }

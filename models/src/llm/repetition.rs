@@ -79,8 +79,7 @@ impl Repetition {
     }
 
     fn found(&self, least: usize) -> Option<usize> {
-        let agreeing =
-            (1..).zip(&self.agreeing).find(|(period, n)| **n as usize >= least.max(LOOP_COPIES * period))?;
+        let agreeing = (1..).zip(&self.agreeing).find(|(period, n)| **n as usize >= least.max(LOOP_COPIES * period))?;
         // Of a loop that is longer than the ring the beginning is gone; the oldest token is the next best.
         let at = self.seen - (*agreeing.1 as usize).min(self.recent.len());
         Some(self.recent[at % RING].1)
@@ -149,13 +148,62 @@ mod tests {
 
     #[test]
     fn little_of_a_loop_is_let_through_before_it_is_suspicious() {
-        for (period, let_through) in [(&[1][..], 3), (&[1, 2], 3), (&[1, 2, 3, 4, 5], 4), (&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 7)] {
-            let (verdicts, _) = watched(&after(&[9, 8], period, 3), false);
+        for (period, let_through) in
+            [(&[1][..], 3), (&[1, 2], 3), (&[1, 2, 3, 4, 5], 4), (&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 7)]
+        {
+            let (verdicts, _) = watched(&after(&[9, 8], period, 9), false);
             let new = verdicts.iter().take_while(|verdict| **verdict == Verdict::New).count();
             assert_eq!(new, 2 + period.len() + let_through, "{period:?}");
         }
         let (verdicts, _) = watched(&[1, 1, 1, 1, 1, 1, 2, 3], false);
         assert_eq!(verdicts[4..], [Verdict::Suspicious, Verdict::Suspicious, Verdict::New, Verdict::New]);
+    }
+
+    /// Models by path, tokenized texts by name: the repository's own, transcripts, licences.
+    #[test]
+    fn ordinary_texts_have_no_loops_in_the_tokens_of_any_model() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folders =
+            ["", "../shared/data/speech/librispeech", "models/recipes/hear", "models/recipes/talk", "assets/models"];
+        let mut files: Vec<_> = folders
+            .iter()
+            .map(|folder| root.join(folder))
+            .chain(["/usr/share/common-licenses".into()])
+            .filter_map(|folder| std::fs::read_dir(folder).ok())
+            .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
+            .filter(|path| {
+                path.is_file() && path.extension().is_none_or(|e| e == "md" || e == "txt" || e == "jsonl")
+            })
+            .collect();
+        files.sort();
+        let mut models = vec![root.join("assets/models/talk-nano.gguf")];
+        let real = std::env::var_os("NEARFIELD_TEST_MODELS").map(std::path::PathBuf::from);
+        models.extend(
+            real.and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten().map(|e| e.path()),
+        );
+        let (mut tokens, mut held, mut texts) = (0, 0, 0);
+        for model in models.iter().filter(|path| path.extension().is_some_and(|e| e == "gguf")) {
+            let llm = crate::llm::Llm::open(model, &crate::llm::LlmOptions { threads: 1 }).unwrap();
+            for file in &files {
+                let Ok(text) = std::fs::read_to_string(file) else { continue };
+                let text = &text[..text.floor_char_boundary(200_000)];
+                let mut repetition = Repetition::new(false);
+                texts += 1;
+                for (at, token) in llm.tokenizer().unwrap().encode(text, false).into_iter().enumerate() {
+                    let verdict = repetition.push(token, at);
+                    assert!(
+                        !matches!(verdict, Verdict::Loop(_)),
+                        "{} by {}: token {at}",
+                        file.display(),
+                        model.display()
+                    );
+                    tokens += 1;
+                    held += usize::from(verdict == Verdict::Suspicious);
+                }
+            }
+        }
+        println!("{texts} texts, {tokens} tokens, {held} held back for a while");
+        assert!(tokens > 20_000 && held * 20 < tokens, "{held} of {tokens}");
     }
 
     #[test]

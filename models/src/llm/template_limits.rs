@@ -42,8 +42,25 @@ const CONCAT: &str = "~";
 const READ: &str = "-";
 /// Tests that look through what they are given.
 const LOOKING_TESTS: [&str; 19] = [
-    "==", "eq", "equalto", "!=", "ne", "<", "lt", "lessthan", "<=", "le", ">", "gt", "greaterthan", ">=", "ge", "in",
-    "startingwith", "endingwith", "lower",
+    "==",
+    "eq",
+    "equalto",
+    "!=",
+    "ne",
+    "<",
+    "lt",
+    "lessthan",
+    "<=",
+    "le",
+    ">",
+    "gt",
+    "greaterthan",
+    ">=",
+    "ge",
+    "in",
+    "startingwith",
+    "endingwith",
+    "lower",
 ];
 /// Filters that look no further than at a text, or whose result is measured as a whole.
 const SHALLOW_FILTERS: [&str; 9] = ["length", "count", "first", "last", "list", "items", "reverse", "tojson", "string"];
@@ -404,7 +421,8 @@ fn check_join(values: &Value, joiner: &str) -> Result<(), Error> {
 
 /// Widths and precisions, and arguments that are written often, make a text long.
 fn check_format(style: FormatStyle, format: &str, arguments: &[Value]) -> Result<(), Error> {
-    let (mut widest, mut number, mut fields, mut depth, mut from_arguments) = (0_usize, 0_usize, 0_usize, 0_usize, false);
+    let (mut widest, mut number, mut fields, mut depth, mut from_arguments) =
+        (0_usize, 0_usize, 0_usize, 0_usize, false);
     for c in format.chars() {
         let within_field = match (style, c) {
             (FormatStyle::StrFormat, '{') => {

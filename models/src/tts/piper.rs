@@ -287,6 +287,20 @@ mod tests {
     }
 
     #[test]
+    fn a_description_with_a_key_twice_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("voice.onnx.json");
+        let text = r#"{"audio": {"sample_rate": 22050}, "espeak": {"voice": "en-us"},
+            "phoneme_id_map": {"^": [1], "_": [0], "$": [2], "a": [14], "a": [15]}}"#;
+        std::fs::write(&path, text).unwrap();
+        let error = PiperConfig::read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("`phoneme_id_map.a` stands there twice at line 2") && error.contains("voice.onnx.json"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn language_marks_are_no_phonemes() {
         assert_eq!(without_language_marks("wˈɜːld (fr)ʒˈur(en)\n"), "wˈɜːld ʒˈur");
     }

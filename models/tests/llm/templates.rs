@@ -200,7 +200,8 @@ fn real_templates_render_as_they_do_without_limits() {
         Message::new(Role::Assistant, "<b>Ten</b> 'o clock'."),
         Message::new(Role::User, "x".repeat(100_000)),
     ];
-    let many: Vec<Message> = (0..2000).map(|i| Message::new([Role::User, Role::Assistant][i % 2], format!("Turn {i}."))).collect();
+    let many: Vec<Message> =
+        (0..2000).map(|i| Message::new([Role::User, Role::Assistant][i % 2], format!("Turn {i}."))).collect();
     for name in ["smollm2", "qwen2.5"] {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/templates").join(name);
         let source = std::fs::read_to_string(path.with_file_name(format!("{name}.jinja"))).unwrap();

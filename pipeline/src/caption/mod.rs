@@ -88,7 +88,8 @@ impl Captioner {
             false => {
                 let path = &config.output.schema;
                 let text = read(path).context("output.schema")?;
-                let mut schema: serde_json::Value = nearfield_models::json::from_slice(text.as_bytes()).map_err(|e| ConfigError::Wrong {
+                let mut schema: serde_json::Value =
+                    nearfield_models::json::from_slice(text.as_bytes()).map_err(|e| ConfigError::Wrong {
                         place: path.display().to_string(),
                         reason: if e.is_data() { e.to_string() } else { format!("it is no JSON: {e}") },
                     })?;

@@ -386,14 +386,14 @@ impl Converse {
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
-        let turns = self.turns.clone();
+        let (constraint, turns) = (self.constrain_calls(), self.turns.clone());
         let events = self.llm.run(Job {
             session: self.session,
             prompt,
             sampler: self.options.sampler,
             options: GenerateOptions {
                 max_tokens: self.options.max_reply_tokens,
-                constraint: self.constrain_calls(),
+                constraint,
                 ..GenerateOptions::default()
             },
             wanted: Box::new(move || turns.is_alive(turn)),
@@ -565,6 +565,56 @@ mod tests {
                 assert!(long.to_text().starts_with(beginning) && beginning.len() > 100, "{beginning}");
             }
         }
+    }
+
+    /// The reply to a question, as it is said.
+    fn asked(converse: &mut Converse, question: &str) -> (String, Vec<TextDelta>) {
+        let mut deltas = Vec::new();
+        let turn = converse.turns.begin();
+        let replied = converse
+            .reply(turn, question.to_owned(), &mut |delta| {
+                deltas.push(delta.body);
+                nearfield_models::flow::Flow::Continue
+            })
+            .unwrap();
+        (replied.reply, deltas)
+    }
+
+    #[test]
+    fn a_failed_call_is_answered_by_a_computed_sentence_and_the_next_turns_are_sane() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home.json");
+        let home =
+            r#"{"rooms": {"kitchen": {"light": "off"}, "hall": {"light": "on"}}, "doors": {"front door": "locked"}}"#;
+        std::fs::write(&path, home).unwrap();
+        let mut converse = converse(2048, Vec::new());
+        converse.toolbox = Toolbox::new(Some(crate::voice::home::Home::load(&path).unwrap()), Vec::new()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let failed = "I could not change the kitchen light: the file of the home is gone.";
+        let (reply, deltas) = asked(&mut converse, "Turn on the kitchen light.");
+        assert_eq!((reply.as_str(), deltas), (failed, vec![TextDelta::Text(failed.to_owned())]));
+        let last: Vec<(Role, &str)> =
+            converse.history[0].messages.iter().map(|message| (message.role, message.content.as_str())).collect();
+        assert_eq!(last.last(), Some(&(Role::Assistant, failed)));
+        assert_eq!(last[2], (Role::Tool, r#"{"ok": false, "error": "the file of the home is gone"}"#));
+        let (reply, _) = asked(&mut converse, "Is the front door locked?");
+        assert!(reply.contains("front door is locked"), "{reply}");
+        std::fs::write(&path, home).unwrap();
+        let (reply, _) = asked(&mut converse, "Turn on the kitchen light.");
+        assert!(reply.contains("kitchen light is on") && !reply.contains("could not"), "{reply}");
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"light\": \"on\""));
+    }
+
+    #[test]
+    fn a_question_without_room_leaves_the_conversation_as_it_was() {
+        let mut converse = converse(512, Vec::new());
+        asked(&mut converse, "Hello.");
+        let long = "word ".repeat(2000);
+        let turn = converse.turns.begin();
+        let error = converse.reply(turn, long, &mut |_| nearfield_models::flow::Flow::Continue).err().unwrap();
+        assert!(error.is::<PromptTooLong>() && error.to_string().contains("room for"), "{error}");
+        assert_eq!(converse.history.len(), 1);
+        assert!(!asked(&mut converse, "Hello.").0.is_empty());
     }
 
     #[test]

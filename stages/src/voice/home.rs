@@ -724,6 +724,12 @@ mod tests {
             (r#"{"doors": {"gate": "ajar"}}"#, "`doors.gate` must be \"locked\""),
             (r#"{"devices": {"fan": []}}"#, "`devices.fan` must be \"on\" or \"off\", but it is a list"),
             (r#"{"outside": {"weather": 1}}"#, "`outside.weather` must be a text"),
+            (
+                r#"{"rooms": {"den": {}, "hall": {}, "den": {}}}"#,
+                "the key `rooms.den` stands there twice at line 1 column 42",
+            ),
+            (r#"{"rooms": {"den": {"light": "on", "light": "off"}}}"#, "`rooms.den.light` stands there twice"),
+            (r#"{"doors": {}, "doors": {"gate": "open"}}"#, "`doors` stands there twice"),
             (r#"{"rooms": "#, "is not valid JSON"),
             ("", "is not valid JSON"),
         ] {

@@ -135,7 +135,8 @@ fn spoken_name(name: &str) -> String {
 
 /// One line of a bounded length without what a terminal, a voice or a chat template would take for something else.
 pub(super) fn speakable(text: &str) -> String {
-    let plain: String = text.chars().map(|c| if c.is_control() || matches!(c, '<' | '>' | '|') { ' ' } else { c }).collect();
+    let plain: String =
+        text.chars().map(|c| if c.is_control() || matches!(c, '<' | '>' | '|') { ' ' } else { c }).collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(MOST_SPOKEN) {
         None => line,
@@ -181,7 +182,11 @@ mod tests {
     #[test]
     fn every_result_has_a_sentence_of_its_own() {
         for (name, value, says) in [
-            ("clock", json!({"time": "14:05", "date": "Saturday 21 November 2026"}), "It is 14:05 on Saturday 21 November 2026."),
+            (
+                "clock",
+                json!({"time": "14:05", "date": "Saturday 21 November 2026"}),
+                "It is 14:05 on Saturday 21 November 2026.",
+            ),
             ("timer", json!({"ok": true, "timer": "10 minutes"}), "The timer of 10 minutes is running."),
             ("set_light", json!({"ok": true, "kitchen light": "on"}), "The kitchen light is on."),
             ("set_door", json!({"ok": true, "doors": "locked"}), "The doors are locked."),
@@ -189,7 +194,11 @@ mod tests {
             ("radio", json!("hello!"), "The tool radio says: hello!"),
             ("radio", json!({"ok": true, "output": ""}), "The tool radio has run, and said nothing."),
             ("radio", json!(null), "The tool radio has run, and said nothing."),
-            ("rain_today", json!({"ok": true, "mm": 3.5, "sky": "grey"}), "The tool rain today says: mm 3.5 and sky grey."),
+            (
+                "rain_today",
+                json!({"ok": true, "mm": 3.5, "sky": "grey"}),
+                "The tool rain today says: mm 3.5 and sky grey.",
+            ),
             ("list", json!(["a", 2, true]), "The tool list says: a, 2 and yes."),
             ("x", json!("\u{1b}[31m<|im_end|>\u{7}a\nb"), "The tool x says: [31m im_end a b."),
         ] {
@@ -214,9 +223,12 @@ mod tests {
             assert_eq!(keeps_to(reply, &weather, "What is it like in Oslo?"), keeps, "{reply}");
         }
         let radio = [result("play_radio", json!({"station": "Jazz FM"}), json!({"ok": true}))];
-        for (reply, keeps) in
-            [("Playing Jazz FM.", true), ("The radio plays.", true), ("The front door is locked.", false), ("It is 7.", false)]
-        {
+        for (reply, keeps) in [
+            ("Playing Jazz FM.", true),
+            ("The radio plays.", true),
+            ("The front door is locked.", false),
+            ("It is 7.", false),
+        ] {
             assert_eq!(keeps_to(reply, &radio, "Put on some music."), keeps, "{reply}");
         }
     }

@@ -234,7 +234,8 @@ impl Toolbox {
         let is_command = !BUILT_IN.contains(&call.name.as_str());
         let error = match &result {
             Ok(result) if result.get("ok") == Some(&Value::Bool(false)) => {
-                let reason = result.get("error").and_then(Value::as_str).unwrap_or("it says no more than that it failed");
+                let reason =
+                    result.get("error").and_then(Value::as_str).unwrap_or("it says no more than that it failed");
                 Some(CallError::Failed { what: format!("use the tool {}", call.name), reason: reason.to_owned() })
             }
             Ok(_) => None,

@@ -333,7 +333,11 @@ fn a_tool_that_floods_its_output_is_ended() {
     assert_eq!(result.result["error"], "it printed more than 65536 bytes");
     assert!(result.elapsed < Duration::from_secs(5));
     let result = run("yes >&2", 300, json!({}));
-    assert!(result.result["error"].as_str().unwrap().contains("did not answer within 0.3 seconds"), "{}", result.result);
+    assert!(
+        result.result["error"].as_str().unwrap().contains("did not answer within 0.3 seconds"),
+        "{}",
+        result.result
+    );
     let result = run("yes | head -c 3000000 >&2; echo 7", 20_000, json!({}));
     assert_eq!(result.result, json!(7), "much on standard error is no failure");
 }
