@@ -7,6 +7,7 @@
 pub mod audio;
 pub mod files;
 pub mod flow;
+pub mod json;
 pub mod llm;
 pub mod memory;
 pub mod onnx;

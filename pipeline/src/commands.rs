@@ -1,6 +1,6 @@
 //! The commands: each reads what it needs, runs, and prints. What a command computes stands elsewhere.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use nearfield_stages::drive::Stage;
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
 use nearfield_stages::turn::Turns;
 use nearfield_stages::voice::capture::{Pace, Source, StopSignal, StoppableStdin, check_microphone};
+use nearfield_stages::voice::converse::PromptTooLong;
 use nearfield_stages::voice::devices;
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
@@ -31,11 +32,12 @@ use crate::models_command::{self, PullSettings};
 use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
+use crate::typed_lines::{TypedLine, next_line};
 use crate::voice::{self, Assistant, Questions};
 use crate::{bench, caption, doctor, eval, report, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
-const MAX_TEXT_BYTES: u64 = 1 << 20;
+const MAX_TEXT_BYTES: usize = 1 << 20;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -340,9 +342,12 @@ fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
 fn read_text(stop: &StopSignal) -> anyhow::Result<String> {
     let mut text = String::new();
     StoppableStdin::new(stop.clone())?
-        .take(MAX_TEXT_BYTES)
+        .take(MAX_TEXT_BYTES as u64 + 1)
         .read_to_string(&mut text)
         .context("standard input is no UTF-8 text")?;
+    if text.len() > MAX_TEXT_BYTES {
+        bail!("the text on standard input has more than {MAX_TEXT_BYTES} bytes: say it in parts");
+    }
     Ok(text)
 }
 
@@ -396,6 +401,7 @@ fn converse(chat: &mut voice::Chat, args: &ChatArgs, stop: &StopSignal, out: &mu
                     "total": ms(begun.elapsed()),
                 },
                 "cut_off": reply.cut_off,
+                "repeated": reply.repeated,
             });
             writeln!(out, "{line}")?;
         } else {
@@ -408,18 +414,34 @@ fn converse(chat: &mut voice::Chat, args: &ChatArgs, stop: &StopSignal, out: &mu
     }
     let interactive = std::io::IsTerminal::is_terminal(&std::io::stdin());
     let mut lines = BufReader::new(StoppableStdin::new(stop.clone())?);
-    loop {
+    let mut refused = 0;
+    for number in 1.. {
         if interactive {
             eprint!("> ");
         }
-        let mut line = String::new();
-        let n = (&mut lines).take(MAX_TEXT_BYTES).read_line(&mut line).context("standard input is no UTF-8 text")?;
-        if n == 0 || signals::is_stopped(stop) {
-            return Ok(());
+        let Some(line) = next_line(&mut lines, MAX_TEXT_BYTES).context("standard input can't be read")? else { break };
+        if signals::is_stopped(stop) {
+            break;
         }
-        if !line.trim().is_empty() {
-            ask(line.trim(), out)?;
-        }
+        let reason = match line {
+            TypedLine::Text(text) if text.is_empty() => continue,
+            TypedLine::Text(text) => match ask(&text, out) {
+                Ok(()) => continue,
+                // Every other question may have room.
+                Err(error) if error.is::<PromptTooLong>() => format!("{error}"),
+                Err(error) => return Err(error),
+            },
+            TypedLine::TooLong(bytes) => format!("it has {bytes} bytes, and at most {MAX_TEXT_BYTES} are taken"),
+            TypedLine::NotText => "it is no UTF-8 text".to_owned(),
+        };
+        refused += 1;
+        tracing::error!("line {number} is not answered: {reason}");
+    }
+    match refused {
+        0 => Ok(()),
+        _ if interactive => Ok(()),
+        1 => bail!("1 line of standard input was not answered; the log says why"),
+        n => bail!("{n} lines of standard input were not answered; the log says why"),
     }
 }
 

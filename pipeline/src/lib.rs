@@ -25,6 +25,7 @@ pub mod registry;
 pub mod report;
 pub mod signals;
 pub mod turn_report;
+pub mod typed_lines;
 pub mod voice;
 
 /// What `--version` prints after the name: the version, and the SIMD level that the kernels found on this machine.

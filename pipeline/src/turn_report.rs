@@ -112,6 +112,7 @@ impl TurnReport {
             "spoken": self.played.heard.join(" "),
             "forgotten": self.replied.forgotten,
             "cut_off": self.replied.cut_off,
+            "repeated": self.replied.repeated,
             "over_budget": self.over_budget(),
         });
         let object = value.as_object_mut().expect("it was made as an object");

@@ -419,8 +419,10 @@ impl Chat {
                 turns.silence_all();
                 return Flow::Stop;
             }
-            if let TextDelta::Text(text) = &delta.body {
-                sink(text);
+            match &delta.body {
+                TextDelta::Text(text) => sink(text),
+                TextDelta::Cut => sink("…"),
+                TextDelta::End => {}
             }
             Flow::Continue
         })?;

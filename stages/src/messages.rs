@@ -79,6 +79,8 @@ pub struct Transcript {
 pub enum TextDelta {
     /// More text; never half a character.
     Text(String),
+    /// What is not yet a whole clause is taken back: the model repeats itself.
+    Cut,
     /// The reply is complete.
     End,
 }

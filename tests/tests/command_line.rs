@@ -129,6 +129,25 @@ fn chat_goes_on_with_a_saved_session_and_never_overwrites_another_file() {
 }
 
 #[test]
+fn a_line_that_cannot_be_answered_is_refused_and_the_lines_behind_it_are_answered() {
+    let mut input = b"Hello.\n".to_vec();
+    input.extend(std::iter::repeat_n(b'x', 3 << 20));
+    input.extend(b"\nHello.\n\xff\xfe\n");
+    input.extend("word ".repeat(20_000).bytes());
+    input.extend(b"\nHello.\n");
+    let ran = run_with_input(&["chat", "--json"], &input);
+    assert_eq!(ran.json().len(), 3, "{ran:#?}");
+    assert!(ran.json().iter().all(|line| line["prompt"] == "Hello." && line["reply"] != ""), "{ran:#?}");
+    let says = [
+        "line 2 is not answered: it has 3145728 bytes, and at most 1048576",
+        "line 4 is not answered: it is no UTF-8",
+        "line 5 is not answered: the prompt has",
+        "3 lines of standard input were not answered",
+    ];
+    ran.assert_fails(1, &says);
+}
+
+#[test]
 fn chat_answers_line_by_line_from_stdin() {
     let ran = run_with_input(&["chat", "--json"], b"Hello.\n\nThank you.\n");
     ran.assert_done();

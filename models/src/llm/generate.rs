@@ -3,6 +3,7 @@
 
 use super::constraint::Guide;
 use super::lookup::Lookup;
+use super::repetition::{Repetition, Verdict};
 use super::{Constrained, Detokenizer, Llm, LlmError, Sampler, Session, TokenId};
 use crate::Flow;
 
@@ -40,6 +41,28 @@ pub enum Finish {
     ContextFull,
     /// The sink said stop.
     Stopped,
+    /// The model wrote the same again and again.
+    Repetition {
+        /// The byte of the text where the second copy begins; a little of it has been written.
+        begins: usize,
+    },
+}
+
+impl Finish {
+    /// What a text that ended so is good for: all of it, or, where it ended in a loop, the whole sentences before the second
+    /// copy. Empty where there is none.
+    pub fn sound_part<'a>(&self, text: &'a str) -> &'a str {
+        let Finish::Repetition { begins } = self else { return text };
+        let text = &text[..text.floor_char_boundary(*begins)];
+        let trimmed = text.trim_end();
+        let sentence_ends = |(at, c): (usize, char)| {
+            let end = at + c.len_utf8();
+            let followed = text[end..].chars().next().is_none_or(char::is_whitespace);
+            (c == '\n' || followed && matches!(c, '.' | '!' | '?' | '…') || matches!(c, '。' | '！' | '？'))
+                .then_some(end)
+        };
+        text[..trimmed.char_indices().rev().find_map(sentence_ends).unwrap_or(0)].trim_end()
+    }
 }
 
 /// What was written.
@@ -89,6 +112,9 @@ pub struct Generation {
     lookup: Lookup,
     /// Chosen and written, but not yet read by the model.
     unread: Option<TokenId>,
+    repetition: Repetition,
+    /// Text that may belong to a loop, and is not told until it does not.
+    suspicious: String,
 }
 
 impl Generation {
@@ -111,6 +137,8 @@ impl Generation {
             looked_up: 0,
             lookup: Lookup::new(options.lookahead.min(Session::MOST_EACH - 1)),
             unread: None,
+            repetition: Repetition::new(options.constraint.is_some()),
+            suspicious: String::new(),
         })
     }
 
@@ -200,13 +228,16 @@ impl Generation {
             return Ok(Some(self.finish(Finish::EndOfText, sink)));
         }
         self.unread = Some(token);
+        let begins = self.text.len() + self.suspicious.len() + self.stop.held.len();
+        let verdict = self.repetition.push(token, begins);
         let piece = self.detokenizer.push(tokenizer, token);
         let (certain, stopped) = self.stop.push(&piece);
-        if !certain.is_empty() {
-            self.text.push_str(&certain);
-            if sink(&certain).is_stop() {
-                return Ok(Some(Finish::Stopped));
-            }
+        self.suspicious.push_str(&certain);
+        if let Verdict::Loop(begins) = verdict {
+            return Ok(Some(self.cut(begins, sink)));
+        }
+        if (verdict == Verdict::New || stopped.is_some()) && self.tell(sink).is_stop() {
+            return Ok(Some(Finish::Stopped));
         }
         if let Some(stop) = stopped {
             return Ok(Some(Finish::StopString(stop)));
@@ -220,18 +251,41 @@ impl Generation {
         Ok(None)
     }
 
-    /// Lets go of what was held back.
+    /// Tells what is certain to be text.
+    fn tell(&mut self, sink: &mut dyn FnMut(&str) -> Flow) -> Flow {
+        let certain = std::mem::take(&mut self.suspicious);
+        if certain.is_empty() {
+            return Flow::Continue;
+        }
+        self.text.push_str(&certain);
+        sink(&certain)
+    }
+
+    /// Tells what stands before the second copy of a loop, and drops the rest.
+    fn cut(&mut self, begins: usize, sink: &mut dyn FnMut(&str) -> Flow) -> Finish {
+        let before = self.suspicious.floor_char_boundary(begins.saturating_sub(self.text.len()));
+        self.suspicious.truncate(before);
+        match self.tell(sink) {
+            Flow::Continue => Finish::Repetition { begins },
+            Flow::Stop => Finish::Stopped,
+        }
+    }
+
+    /// Lets go of what was held back, unless it is a loop that a limit has cut off.
     fn finish(&mut self, finish: Finish, sink: &mut dyn FnMut(&str) -> Flow) -> Finish {
+        if matches!(finish, Finish::MaxTokens | Finish::ContextFull)
+            && let Some(begins) = self.repetition.cut_off()
+        {
+            return self.cut(begins, sink);
+        }
         let rest = self.detokenizer.finish();
         let (mut certain, stopped) = self.stop.push(&rest);
         if stopped.is_none() {
             certain.push_str(&std::mem::take(&mut self.stop.held));
         }
-        if !certain.is_empty() {
-            self.text.push_str(&certain);
-            if sink(&certain).is_stop() {
-                return Finish::Stopped;
-            }
+        self.suspicious.push_str(&certain);
+        if self.tell(sink).is_stop() {
+            return Finish::Stopped;
         }
         stopped.map_or(finish, Finish::StopString)
     }
@@ -274,6 +328,23 @@ mod tests {
 
     fn stops(strings: &[&str]) -> StopStrings {
         StopStrings { strings: strings.iter().map(|s| (*s).to_owned()).collect(), held: String::new() }
+    }
+
+    #[test]
+    fn of_a_text_that_ended_in_a_loop_the_whole_sentences_before_it_are_sound() {
+        for (text, begins, sound) in [
+            ("It is warm. It is is is is", 17, "It is warm."),
+            ("The state of the home can is is is", 28, ""),
+            ("Yes! The hall is 21.5 degrees 21.5 degrees", 29, "Yes!"),
+            ("I am well. I am well. I am", 10, "I am well."),
+            ("I am well. I am well. I am", 11, "I am well."),
+            ("one\ntwo two two two", 7, "one"),
+            ("Es ist 3 Uhr… und und und", 18, "Es ist 3 Uhr…"),
+            ("", 0, ""),
+        ] {
+            assert_eq!(Finish::Repetition { begins }.sound_part(text), sound);
+            assert_eq!(Finish::MaxTokens.sound_part(text), text);
+        }
     }
 
     #[test]

@@ -12,10 +12,12 @@ pub mod gguf;
 mod lookup;
 mod measure;
 mod positions;
+mod repetition;
 mod sampler;
 mod session;
 mod session_file;
 mod template;
+mod template_limits;
 mod tokenizer;
 mod weights;
 

@@ -8,14 +8,15 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 
 use super::gguf::Gguf;
+use super::template_limits::{self, Bounded};
 use super::{LlmError, Message, Tokenizer};
 
 /// ChatML, which is assumed where a file carries no template.
 const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}\
 {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
-/// Steps that a template may take: far more than a long conversation needs, and few enough that one that never ends is refused.
-const MOST_STEPS: u64 = 20_000_000;
+/// What errors call the template, before the line.
+const NAME: &str = "chat";
 
 /// A compiled chat template.
 #[derive(Debug)]
@@ -36,15 +37,17 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         let refuse = |error: Error| LlmError::Template { path: gguf.path().to_owned(), what: describe(&error) };
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
-        environment.set_syntax(syntax.map_err(refuse)?);
-        environment.set_fuel(Some(MOST_STEPS));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        let syntax = syntax.map_err(refuse)?;
+        let prepared = template_limits::prepared(source, &syntax).map_err(refuse)?;
+        environment.set_syntax(syntax);
+        template_limits::install(&mut environment);
         environment.add_function("raise_exception", |message: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, message))
         });
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", tojson);
-        environment.add_template_owned("chat", source.to_owned()).map_err(refuse)?;
+        environment.add_template_owned(NAME, prepared).map_err(refuse)?;
+        template_limits::check(&environment, NAME).map_err(refuse)?;
         Ok(ChatTemplate {
             environment,
             path: gguf.path().to_owned(),
@@ -68,7 +71,6 @@ impl ChatTemplate {
         add_generation_prompt: bool,
     ) -> Result<String, LlmError> {
         let refuse = |error: Error| LlmError::Template { path: self.path.clone(), what: describe(&error) };
-        let template = self.environment.get_template("chat").map_err(refuse)?;
         let (bos_token, eos_token) = (&self.bos, &self.eos);
         let messages = Value::from(Serde(messages));
         let context = match tools {
@@ -77,7 +79,7 @@ impl ChatTemplate {
                 context! { messages, tools => Value::from(Serde(tools)), bos_token, eos_token, add_generation_prompt }
             }
         };
-        template.render(context).map_err(refuse)
+        template_limits::render(&self.environment, NAME, context).map_err(refuse)
     }
 
     /// The template's text.
@@ -105,9 +107,11 @@ fn describe(error: &Error) -> String {
 
 /// Today, as templates ask for it. The one place where a model looks at the calendar, because the template says so.
 fn strftime_now(format: String) -> Result<String, Error> {
-    let now = jiff::Zoned::now();
-    jiff::fmt::strtime::format(&format, &now)
-        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
+    let now = jiff::fmt::strtime::BrokenDownTime::from(&jiff::Zoned::now());
+    let mut text = Bounded::default();
+    now.format(&format, jiff::fmt::StdFmtWrite(&mut text))
+        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    Ok(text.into_text())
 }
 
 /// JSON as Python's `json.dumps` writes it (`", "` and `": "`), which is what models were trained on, unlike the escaping for
@@ -119,16 +123,16 @@ fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let _: Option<Value> = options.get("sort_keys")?;
     options.assert_all_used()?;
     let fail = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
-    let mut bytes = Vec::new();
+    let mut text = Bounded::default();
     match indent {
         Some(width) => {
             let spaces = " ".repeat(width.min(16));
             let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(fail)?;
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
         }
-        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Spaced)).map_err(fail)?,
+        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, Spaced)).map_err(fail)?,
     }
-    String::from_utf8(bytes).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    Ok(text.into_text())
 }
 
 /// JSON on one line, with a space after commas and colons.

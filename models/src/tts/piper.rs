@@ -75,7 +75,7 @@ impl PiperConfig {
         crate::files::open(path)
             .and_then(|file| file.take(MAX_CONFIG).read_to_string(&mut text))
             .map_err(|e| wrong(e.to_string()))?;
-        let config: PiperConfig = serde_json::from_str(&text).map_err(|e| wrong(e.to_string()))?;
+        let config: PiperConfig = crate::json::from_slice(text.as_bytes()).map_err(|e| wrong(e.to_string()))?;
         let rate = SampleRate(config.audio.sample_rate);
         if !(SampleRate::LOWEST..=SampleRate::HIGHEST).contains(&rate) {
             return Err(wrong(format!("audio.sample_rate is {}", rate.0)));
@@ -284,6 +284,20 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.ids("ˈa x"), [1, 0, 120, 0, 14, 0, 3, 0, 2]);
+    }
+
+    #[test]
+    fn a_description_with_a_key_twice_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("voice.onnx.json");
+        let text = r#"{"audio": {"sample_rate": 22050}, "espeak": {"voice": "en-us"},
+            "phoneme_id_map": {"^": [1], "_": [0], "$": [2], "a": [14], "a": [15]}}"#;
+        std::fs::write(&path, text).unwrap();
+        let error = PiperConfig::read(&path).unwrap_err().to_string();
+        assert!(
+            error.contains("`phoneme_id_map.a` stands there twice at line 2") && error.contains("voice.onnx.json"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -13,3 +13,4 @@ mod peer;
 mod stories;
 mod synthetic;
 mod talk;
+mod templates;

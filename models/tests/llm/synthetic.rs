@@ -353,9 +353,18 @@ pub fn byte_vocabulary(pre: &str, template: Option<&str>) -> Vec<(&'static str, 
 }
 
 pub fn with_vocabulary(pre: &str, template: Option<&str>) -> (tempfile::TempDir, Arc<Llm>) {
+    let (folder, llm) = try_with_vocabulary(pre, template);
+    (folder, llm.unwrap())
+}
+
+pub fn try_with_vocabulary(
+    pre: &str,
+    template: Option<&str>,
+) -> (tempfile::TempDir, Result<Arc<Llm>, nearfield_models::llm::LlmError>) {
     let folder = tempfile::tempdir().unwrap();
-    let (llm, _) =
-        open(&Recipe { extra: byte_vocabulary(pre, template), ..Recipe::plain(GgmlDType::F32) }, folder.path());
+    let path = folder.path().join("model.gguf");
+    Recipe { extra: byte_vocabulary(pre, template), ..Recipe::plain(GgmlDType::F32) }.write(&path);
+    let llm = Llm::open(&path, &LlmOptions { threads: 1 });
     (folder, llm)
 }
 

@@ -90,10 +90,11 @@ impl Captioner {
             false => {
                 let path = &config.output.schema;
                 let text = read(path).context("output.schema")?;
-                let mut schema: serde_json::Value = serde_json::from_str(&text).map_err(|e| ConfigError::Wrong {
-                    place: path.display().to_string(),
-                    reason: format!("it is no JSON: {e}"),
-                })?;
+                let mut schema: serde_json::Value =
+                    nearfield_models::json::from_slice(text.as_bytes()).map_err(|e| ConfigError::Wrong {
+                        place: path.display().to_string(),
+                        reason: if e.is_data() { e.to_string() } else { format!("it is no JSON: {e}") },
+                    })?;
                 // A caption is one line, and a small model can go on with white space for ever.
                 if let Some(object) = schema.as_object_mut() {
                     object.entry("x-guidance").or_insert_with(|| serde_json::json!({"whitespace_flexible": false}));

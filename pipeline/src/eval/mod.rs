@@ -151,7 +151,8 @@ impl Run<'_> {
         let mut rows = Vec::new();
         for (i, line) in BufReader::new(open.take(MAX_FILE_BYTES)).lines().enumerate() {
             let line = line.with_context(|| path.display().to_string())?;
-            rows.push(serde_json::from_str(&line).with_context(|| format!("{}, line {}", path.display(), i + 1))?);
+            let row = nearfield_models::json::from_slice(line.as_bytes());
+            rows.push(row.with_context(|| format!("{}, line {}", path.display(), i + 1))?);
         }
         ensure!(!rows.is_empty(), "the held-out file {} is empty", path.display());
         Ok(rows)

@@ -7,7 +7,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use nearfield_models::llm::{Constrained, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_models::llm::{
+    Constrained, Finish, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId,
+};
 use nearfield_models::vision::{
     Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words,
     names_what_was_seen, plain_sentence,
@@ -294,8 +296,14 @@ impl Describe {
                     *tokens += Tokens::from(prefill);
                 }
                 Event::Text(text) => caption.push_str(&text),
-                Event::Done { generated, looked_up, .. } => {
+                Event::Done { finish, generated, looked_up } => {
                     *tokens += Tokens { generated, looked_up, ..Tokens::default() };
+                    if matches!(finish, Finish::Repetition { .. }) {
+                        tracing::warn!(%turn, "the model repeated itself and was stopped");
+                        // Of data nothing is sound without its end.
+                        let sound = if self.options.constraint.is_some() { "" } else { finish.sound_part(&caption) };
+                        caption = sound.to_owned();
+                    }
                     break;
                 }
                 Event::Failed(error) => return Err(error).context("the language model stopped"),

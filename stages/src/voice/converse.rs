@@ -23,10 +23,19 @@ use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
 use crate::turn::{Turn, Turns};
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
-use crate::voice::tools::{ToolCall, ToolResult, Toolbox, spaced_json};
+use crate::voice::tools::{self, ToolCall, ToolResult, Toolbox, spaced_json};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
 const MAX_TOOL_ROUNDS: usize = 4;
+
+/// What is said where the model has nothing to say but the same again.
+const LOST: &str = "I could not finish the answer, because the model repeated itself.";
+
+/// What is said where the model does not get a call right.
+const MISUSED: &str = "I could not do that: the call of the tool could not be read.";
+
+/// What is said where the model calls one tool after another and comes to no end.
+const CIRCLES: &str = "I could not finish that, because the model called one tool after another.";
 
 /// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
 const LEAST_MOVED_TOKENS: usize = 24;
@@ -52,6 +61,48 @@ pub struct ConverseOptions {
 struct Exchange {
     turn: Turn,
     messages: Vec<Message>,
+}
+
+/// A question that leaves no room for an answer. The conversation goes on without it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the prompt has {tokens} tokens but the context has room for {room}: raise llm.context_tokens or shorten the question, \
+     the home or llm.system"
+)]
+pub struct PromptTooLong {
+    /// Tokens of the prompt without any history.
+    pub tokens: usize,
+    /// Tokens that it may have.
+    pub room: usize,
+}
+
+/// What the model wrote at a time.
+struct Round {
+    /// All of it, but for a loop.
+    raw: String,
+    /// What of it is to be said.
+    said: String,
+    calls: Vec<ToolCall>,
+    broken: Vec<String>,
+    /// Whether it ended in a loop.
+    repeated: bool,
+}
+
+/// What calls came to, one sentence after the other.
+fn answers(results: &[ToolResult]) -> String {
+    match results {
+        [] => MISUSED.to_owned(),
+        results => results.iter().map(tools::answer).collect::<Vec<_>>().join(" "),
+    }
+}
+
+impl Replied {
+    /// Adds what was not written by the model, or was looked over.
+    fn say(&mut self, text: &str, send: &mut dyn FnMut(TextDelta)) {
+        let text = format!("{}{text}", if self.reply.trim().is_empty() { "" } else { " " });
+        self.reply.push_str(&text);
+        send(TextDelta::Text(text));
+    }
 }
 
 /// What goes into a session's file besides the session.
@@ -202,12 +253,9 @@ impl Converse {
                 self.forgotten += dropped;
                 return Ok(tokens);
             }
-            anyhow::ensure!(
-                dropped < self.history.len(),
-                "the prompt has {} tokens but the context has room for {room}: raise llm.context_tokens or shorten \
-                 the question, the home or llm.system",
-                tokens.len()
-            );
+            if dropped == self.history.len() {
+                return Err(PromptTooLong { tokens: tokens.len(), room }.into());
+            }
             dropped += 1;
         }
     }
@@ -250,73 +298,143 @@ impl Converse {
     }
 
     fn reply(&mut self, turn: Turn, question: String, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<Replied> {
-        let calls = self.constrain_calls();
-        let mut exchange = vec![Message { role: Role::User, content: question }];
+        let mut send = |delta| {
+            let _ = emit(Envelope::new(turn, delta));
+        };
+        let mut exchange = vec![Message { role: Role::User, content: question.clone() }];
         let mut replied = Replied::default();
+        // What the last round's calls came to. Of these the model is to say something, if they went well.
+        let mut results: Vec<ToolResult> = Vec::new();
+        let mut is_second_try = false;
         for round in 0..=MAX_TOOL_ROUNDS {
             let prompt = self.compose(&exchange)?;
             replied.forgotten += std::mem::take(&mut self.forgotten);
-            let turns = self.turns.clone();
-            let events = self.llm.run(Job {
-                session: self.session,
-                prompt,
-                sampler: self.options.sampler,
-                options: GenerateOptions {
-                    max_tokens: self.options.max_reply_tokens,
-                    constraint: calls.clone(),
-                    ..GenerateOptions::default()
-                },
-                wanted: Box::new(move || turns.is_alive(turn)),
-            });
-            let mut filter = ToolCallFilter::default();
-            let mut raw = String::new();
-            let mut say = |text: String, replied: &mut Replied| {
-                if !text.is_empty() {
-                    replied.reply.push_str(&text);
-                    let _ = emit(Envelope::new(turn, TextDelta::Text(text)));
-                }
+            // What is to be looked over is not said while it is written.
+            let is_checked = is_second_try || results.iter().any(ToolResult::is_of_command);
+            let written = match is_checked {
+                true => self.write(turn, prompt, &mut replied, &mut |_| {})?,
+                false => self.write(turn, prompt, &mut replied, &mut send)?,
             };
-            for event in events {
-                match event {
-                    Event::Prefilled(prefill) => {
-                        replied.tokens += Tokens::from(prefill);
-                    }
-                    Event::Logits(_) => {}
-                    Event::Text(text) => {
-                        replied.first_token.get_or_insert_with(Instant::now);
-                        raw.push_str(&text);
-                        say(filter.push(&text), &mut replied);
-                    }
-                    Event::Done { finish, generated, looked_up } => {
-                        replied.tokens += Tokens { generated, looked_up, ..Tokens::default() };
-                        replied.cut_off |= matches!(finish, Finish::MaxTokens | Finish::ContextFull);
-                        break;
-                    }
-                    Event::Failed(error) => return Err(error).context("the language model stopped"),
+            let Round { raw, said, calls, broken, repeated } = written;
+            if repeated {
+                tracing::warn!(%turn, "the model repeated itself and was stopped");
+                replied.repeated = true;
+                if !is_checked {
+                    send(TextDelta::Cut);
                 }
             }
-            let FilteredReply { rest, calls, broken } = filter.finish();
-            say(rest, &mut replied);
-            exchange.push(Message { role: Role::Assistant, content: raw.trim().to_owned() });
-            for error in &broken {
-                tracing::warn!(%turn, error, "the model wrote a tool call that can't be read");
+            if !is_checked {
+                replied.reply.push_str(&said);
             }
-            if (calls.is_empty() && broken.is_empty()) || round == MAX_TOOL_ROUNDS || !self.turns.is_alive(turn) {
+            let is_alive = self.turns.is_alive(turn);
+            if (calls.is_empty() && broken.is_empty()) || round == MAX_TOOL_ROUNDS || !is_alive {
+                let said = said.trim();
+                let says_nothing = said.is_empty() && (repeated || !results.is_empty());
+                let instead = if !is_alive {
+                    None
+                } else if !calls.is_empty() || !broken.is_empty() {
+                    Some(CIRCLES.to_owned())
+                } else if is_second_try || says_nothing || (is_checked && !tools::keeps_to(said, &results, &question)) {
+                    Some(if repeated && results.is_empty() { LOST.to_owned() } else { answers(&results) })
+                } else {
+                    None
+                };
+                match &instead {
+                    Some(sentence) => replied.say(sentence, &mut send),
+                    None if is_checked => replied.say(said, &mut send),
+                    None => {}
+                }
+                exchange.push(Message { role: Role::Assistant, content: instead.unwrap_or(raw) });
                 break;
             }
+            exchange.push(Message { role: Role::Assistant, content: raw });
+            results.clear();
             for call in &calls {
                 let result = self.call(turn, call);
                 exchange.push(Message { role: Role::Tool, content: self.read_result(&result)? });
-                replied.tools.push(result);
+                replied.tools.push(result.clone());
+                results.push(result);
             }
             for error in &broken {
-                let result = serde_json::json!({"ok": false, "error": error});
+                tracing::warn!(%turn, error, "the model wrote a tool call that can't be read");
+                let result = json!({"ok": false, "error": error});
                 exchange.push(Message { role: Role::Tool, content: spaced_json(&result) });
             }
+            let is_mistaken = !broken.is_empty() || results.iter().any(|result| result.mistake);
+            let is_settled = results.iter().any(|result| result.own_words || (!result.ok && !result.mistake));
+            if is_settled || (is_mistaken && is_second_try) {
+                let sentence = answers(&results);
+                replied.say(&sentence, &mut send);
+                exchange.push(Message { role: Role::Assistant, content: sentence });
+                break;
+            }
+            is_second_try = is_mistaken;
         }
         replied.reply = replied.reply.trim().to_owned();
         self.history.push(Exchange { turn, messages: exchange });
         Ok(replied)
+    }
+
+    /// Has the model continue a prompt; what may be said at once goes to `send`.
+    fn write(
+        &mut self,
+        turn: Turn,
+        prompt: Vec<TokenId>,
+        replied: &mut Replied,
+        send: &mut dyn FnMut(TextDelta),
+    ) -> anyhow::Result<Round> {
+        let (constraint, turns) = (self.constrain_calls(), self.turns.clone());
+        let events = self.llm.run(Job {
+            session: self.session,
+            prompt,
+            sampler: self.options.sampler,
+            options: GenerateOptions {
+                max_tokens: self.options.max_reply_tokens,
+                constraint,
+                ..GenerateOptions::default()
+            },
+            wanted: Box::new(move || turns.is_alive(turn)),
+        });
+        let mut filter = ToolCallFilter::default();
+        let (mut raw, mut said) = (String::new(), String::new());
+        let mut ended = Finish::Stopped;
+        for event in events {
+            match event {
+                Event::Prefilled(prefill) => {
+                    replied.tokens += Tokens::from(prefill);
+                }
+                Event::Logits(_) => {}
+                Event::Text(text) => {
+                    replied.first_token.get_or_insert_with(Instant::now);
+                    raw.push_str(&text);
+                    let text = filter.push(&text);
+                    said.push_str(&text);
+                    if !text.is_empty() {
+                        send(TextDelta::Text(text));
+                    }
+                }
+                Event::Done { finish, generated, looked_up } => {
+                    replied.tokens += Tokens { generated, looked_up, ..Tokens::default() };
+                    replied.cut_off |= matches!(finish, Finish::MaxTokens | Finish::ContextFull);
+                    ended = finish;
+                    break;
+                }
+                Event::Failed(error) => return Err(error).context("the language model stopped"),
+            }
+        }
+        let FilteredReply { rest, calls, broken } = filter.finish();
+        let repeated = matches!(ended, Finish::Repetition { .. });
+        if repeated {
+            let sound = ended.sound_part(&raw).to_owned();
+            let mut filter = ToolCallFilter::default();
+            said = filter.push(&sound) + &filter.finish().rest;
+            // A call that is whole stays, whatever followed it.
+            raw = if calls.is_empty() { sound } else { raw };
+        } else if !rest.is_empty() {
+            said.push_str(&rest);
+            send(TextDelta::Text(rest));
+        }
+        Ok(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated })
     }
 
     fn call(&mut self, turn: Turn, call: &ToolCall) -> ToolResult {
@@ -425,6 +543,9 @@ mod tests {
             result: json!({"ok": true, "lines": text}),
             ok: true,
             elapsed: Duration::ZERO,
+            failure: None,
+            mistake: false,
+            own_words: false,
         };
         for (context_tokens, most) in [(2048, 487), (9000, MOST_RESULT_TOKENS)] {
             let converse = converse(context_tokens, Vec::new());
@@ -441,6 +562,56 @@ mod tests {
                 assert!(long.to_text().starts_with(beginning) && beginning.len() > 100, "{beginning}");
             }
         }
+    }
+
+    /// The reply to a question, as it is said.
+    fn asked(converse: &mut Converse, question: &str) -> (String, Vec<TextDelta>) {
+        let mut deltas = Vec::new();
+        let turn = converse.turns.begin();
+        let replied = converse
+            .reply(turn, question.to_owned(), &mut |delta| {
+                deltas.push(delta.body);
+                nearfield_models::flow::Flow::Continue
+            })
+            .unwrap();
+        (replied.reply, deltas)
+    }
+
+    #[test]
+    fn a_failed_call_is_answered_by_a_computed_sentence_and_the_next_turns_are_sane() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("home.json");
+        let home =
+            r#"{"rooms": {"kitchen": {"light": "off"}, "hall": {"light": "on"}}, "doors": {"front door": "locked"}}"#;
+        std::fs::write(&path, home).unwrap();
+        let mut converse = converse(2048, Vec::new());
+        converse.toolbox = Toolbox::new(Some(crate::voice::home::Home::load(&path).unwrap()), Vec::new()).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let failed = "I could not change the kitchen light: the file of the home is gone.";
+        let (reply, deltas) = asked(&mut converse, "Turn on the kitchen light.");
+        assert_eq!((reply.as_str(), deltas), (failed, vec![TextDelta::Text(failed.to_owned())]));
+        let last: Vec<(Role, &str)> =
+            converse.history[0].messages.iter().map(|message| (message.role, message.content.as_str())).collect();
+        assert_eq!(last.last(), Some(&(Role::Assistant, failed)));
+        assert_eq!(last[2], (Role::Tool, r#"{"ok": false, "error": "the file of the home is gone"}"#));
+        let (reply, _) = asked(&mut converse, "Is the front door locked?");
+        assert!(reply.contains("front door is locked"), "{reply}");
+        std::fs::write(&path, home).unwrap();
+        let (reply, _) = asked(&mut converse, "Turn on the kitchen light.");
+        assert!(reply.contains("kitchen light is on") && !reply.contains("could not"), "{reply}");
+        assert!(std::fs::read_to_string(&path).unwrap().contains("\"light\": \"on\""));
+    }
+
+    #[test]
+    fn a_question_without_room_leaves_the_conversation_as_it_was() {
+        let mut converse = converse(512, Vec::new());
+        asked(&mut converse, "Hello.");
+        let long = "word ".repeat(2000);
+        let turn = converse.turns.begin();
+        let error = converse.reply(turn, long, &mut |_| nearfield_models::flow::Flow::Continue).err().unwrap();
+        assert!(error.is::<PromptTooLong>() && error.to_string().contains("room for"), "{error}");
+        assert_eq!(converse.history.len(), 1);
+        assert!(!asked(&mut converse, "Hello.").0.is_empty());
     }
 
     #[test]

@@ -105,6 +105,14 @@ pub enum HomeError {
         /// Line and column, from the parser.
         reason: String,
     },
+    /// A room, a door, a device or a field stands there twice.
+    #[error("the home's state {place}: {reason}; keep one of them")]
+    Duplicate {
+        /// "file PATH" or "text".
+        place: String,
+        /// The key, line and column.
+        reason: String,
+    },
     /// A value has another kind than the form asks for.
     #[error("the home's state {place}: `{key}` must be {expected}, but it is {found}")]
     Kind {
@@ -128,6 +136,40 @@ pub enum HomeError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl HomeError {
+    /// The cause alone, worded to be spoken: "the disk is full".
+    pub fn cause(&self) -> String {
+        match self {
+            Self::Read { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => "the file of the home is gone".to_owned(),
+                io::ErrorKind::PermissionDenied => "the file of the home may not be read".to_owned(),
+                io::ErrorKind::InvalidInput => "the file of the home is no file any more".to_owned(),
+                _ => format!("the file of the home cannot be read, {}", words_of(source)),
+            },
+            Self::TooLarge { .. } => "the file of the home is too large".to_owned(),
+            Self::Json { .. } | Self::Duplicate { .. } | Self::Kind { .. } => {
+                "the file of the home has an error in it".to_owned()
+            }
+            Self::Unknown(words) => words.clone(),
+            Self::Write { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull => "the disk is full".to_owned(),
+                io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+                io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),
+                io::ErrorKind::PermissionDenied => "the folder of the home's file may not be written".to_owned(),
+                io::ErrorKind::NotFound => "the file of the home is gone".to_owned(),
+                _ => format!("the file of the home cannot be written, {}", words_of(source)),
+            },
+        }
+    }
+}
+
+/// What the system says, without its number.
+fn words_of(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    text.split(": ").last().unwrap_or_default().to_lowercase()
 }
 
 impl Home {
@@ -363,8 +405,10 @@ fn write(path: &Path, state: &Map<String, Value>) -> io::Result<Stamp> {
 
 fn parse(bytes: &[u8], place: &str) -> Result<Map<String, Value>, HomeError> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let value: Value = serde_json::from_slice(bytes)
-        .map_err(|error| HomeError::Json { place: place.to_owned(), reason: error.to_string() })?;
+    let value: Value = nearfield_models::json::from_slice(bytes).map_err(|error| {
+        let (place, reason) = (place.to_owned(), error.to_string());
+        if error.is_data() { HomeError::Duplicate { place, reason } } else { HomeError::Json { place, reason } }
+    })?;
     let kind = |key: &str, expected: &'static str, found: &Value| HomeError::Kind {
         place: place.to_owned(),
         key: plain(key),
@@ -672,6 +716,12 @@ mod tests {
             (r#"{"doors": {"gate": "ajar"}}"#, "`doors.gate` must be \"locked\""),
             (r#"{"devices": {"fan": []}}"#, "`devices.fan` must be \"on\" or \"off\", but it is a list"),
             (r#"{"outside": {"weather": 1}}"#, "`outside.weather` must be a text"),
+            (
+                r#"{"rooms": {"den": {}, "hall": {}, "den": {}}}"#,
+                "the key `rooms.den` stands there twice at line 1 column 42",
+            ),
+            (r#"{"rooms": {"den": {"light": "on", "light": "off"}}}"#, "`rooms.den.light` stands there twice"),
+            (r#"{"doors": {}, "doors": {"gate": "open"}}"#, "`doors` stands there twice"),
             (r#"{"rooms": "#, "is not valid JSON"),
             ("", "is not valid JSON"),
         ] {

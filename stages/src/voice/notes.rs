@@ -53,4 +53,6 @@ pub struct Replied {
     pub forgotten: usize,
     /// Whether the reply ended at a limit instead of its own end.
     pub cut_off: bool,
+    /// Whether the model repeated itself and was stopped; the reply is what was sound of it.
+    pub repeated: bool,
 }

@@ -32,6 +32,7 @@ impl Stage for Phrase {
         };
         match input.body {
             TextDelta::Text(text) => self.splitter.push(&text, &mut send),
+            TextDelta::Cut => self.splitter = ClauseSplitter::default(),
             TextDelta::End => {
                 self.splitter.finish(&mut send);
                 let _ = emit(Envelope::new(turn, Clause::End));
@@ -67,6 +68,16 @@ mod tests {
             [Clause::Text("It is 21.5 degrees in the kitchen.".to_owned())]
         );
         assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text("The hall".to_owned()), Clause::End]);
+    }
+
+    #[test]
+    fn a_clause_that_is_taken_back_is_not_spoken() {
+        let mut stage = Phrase::default();
+        let text = "It is warm. The state of the home can is is".to_owned();
+        assert_eq!(phrase(&mut stage, 1, TextDelta::Text(text)), [Clause::Text("It is warm.".to_owned())]);
+        assert!(phrase(&mut stage, 1, TextDelta::Cut).is_empty());
+        assert!(phrase(&mut stage, 1, TextDelta::Text(" So much.".to_owned())).is_empty());
+        assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text("So much.".to_owned()), Clause::End]);
     }
 
     #[test]

@@ -6,14 +6,16 @@
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+
+use super::CallError;
 
 /// The most that a tool may print as its result, in bytes.
 pub const MAX_OUTPUT_BYTES: usize = 64 * 1024;
@@ -53,13 +55,15 @@ fn default_timeout_ms() -> u64 {
     5000
 }
 
-/// Runs the tool and answers what it printed, or one sentence about why that is not a result.
-pub(super) fn run(tool: &CommandTool, arguments: &Value, stop: &dyn Fn() -> bool) -> Result<Value, String> {
+/// Runs the tool and answers what it printed, or why it has no result. What is not JSON is `{"ok": true, "output": "…"}`:
+/// the program says by its status whether it did what was asked, and its text is its own.
+pub(super) fn run(tool: &CommandTool, arguments: &Value, stop: &dyn Fn() -> bool) -> Result<Value, CallError> {
     let name = &tool.name;
     let started = Instant::now();
     let limit = Duration::from_millis(tool.timeout_ms);
+    let failed = |reason: String| CallError::Failed { what: format!("use the tool {name}"), reason };
     let Some((program, rest)) = tool.command.split_first() else {
-        return Err(format!("the tool {name} has no command"));
+        return Err(failed("it has no command".to_owned()));
     };
     let child = Command::new(program)
         .args(rest.iter().map(OsStr::new))
@@ -69,23 +73,24 @@ pub(super) fn run(tool: &CommandTool, arguments: &Value, stop: &dyn Fn() -> bool
         .process_group(0)
         .spawn()
         .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("the tool {name} cannot be started: there is no program {program}"),
-            _ => format!("the tool {name} cannot be started: {program}: {error}"),
+            io::ErrorKind::NotFound => failed(format!("there is no program {program}")),
+            io::ErrorKind::PermissionDenied => failed(format!("the program {program} may not be run")),
+            _ => failed(format!("the program {program} cannot be started: {error}")),
         })?;
     let mut child = Group(child);
-    let mut pipes = Pipes::of(&mut child.0, arguments).map_err(|error| format!("the tool {name} failed: {error}"))?;
+    let mut pipes = Pipes::of(&mut child.0, arguments).map_err(|error| failed(error.to_string()))?;
     let ended = loop {
         if stop() {
-            return Err(format!("the tool {name} was stopped"));
+            return Err(stopped(name));
         }
         if started.elapsed() >= limit {
-            return Err(format!("the tool {name} did not answer within {} ms and was ended", tool.timeout_ms));
+            return Err(failed(format!("it did not answer within {}", seconds(tool.timeout_ms))));
         }
         // Asked before reading, so that all that an ended program printed is in the pipe by then.
         let ended = child.has_ended();
         pipes.exchange();
         if pipes.output.len() > MAX_OUTPUT_BYTES {
-            return Err(format!("the tool {name} printed more than {MAX_OUTPUT_BYTES} bytes"));
+            return Err(failed(format!("it printed more than {MAX_OUTPUT_BYTES} bytes")));
         }
         if ended {
             break child.reap();
@@ -96,15 +101,33 @@ pub(super) fn run(tool: &CommandTool, arguments: &Value, stop: &dyn Fn() -> bool
         line if line.is_empty() => String::new(),
         line => format!(": {line}"),
     };
-    match ended {
-        Ok(status) if status.success() => {}
-        Ok(status) => return Err(format!("the tool {name} failed ({status}){complaint}")),
-        Err(error) => return Err(format!("the tool {name} failed: {error}")),
+    let status = ended.map_err(|error| failed(error.to_string()))?;
+    match (status.code(), status.signal()) {
+        (Some(0), _) => {}
+        (Some(code), _) => return Err(failed(format!("it ended with status {code}{complaint}"))),
+        (None, signal) => {
+            let signal = signal.map_or_else(String::new, |signal| format!(" by signal {signal}"));
+            return Err(failed(format!("it was killed{signal}{complaint}")));
+        }
     }
-    serde_json::from_slice(&pipes.output).map_err(|_| match last_line(&pipes.output) {
-        printed if printed.is_empty() => format!("the tool {name} printed no JSON but nothing at all{complaint}"),
-        printed => format!("the tool {name} printed no JSON but {printed:?}{complaint}"),
-    })
+    Ok(serde_json::from_slice(&pipes.output).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(&pipes.output);
+        let plain: String = text.chars().filter(|c| !c.is_control() || *c == '\n').collect();
+        json!({"ok": true, "output": plain.trim()})
+    }))
+}
+
+/// The caller has lost interest.
+pub(super) fn stopped(name: &str) -> CallError {
+    CallError::Failed { what: format!("use the tool {name}"), reason: "it was stopped".to_owned() }
+}
+
+fn seconds(timeout_ms: u64) -> String {
+    match timeout_ms {
+        1000 => "1 second".to_owned(),
+        ms if ms % 1000 == 0 => format!("{} seconds", ms / 1000),
+        ms => format!("{} seconds", ms as f64 / 1000.0),
+    }
 }
 
 /// The program, with everything in its process group ended should it not have ended by itself.

@@ -2,6 +2,7 @@
 //! there are, checks each call, runs it on the calling thread and always answers with JSON that can go back into the
 //! session; a failed call is an answer too. It leaves out when to call and how to word the result.
 
+mod answers;
 mod clock;
 mod command;
 mod timer;
@@ -12,6 +13,7 @@ use jiff::Zoned;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+pub use answers::{answer, keeps_to};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
@@ -43,12 +45,62 @@ pub struct ToolResult {
     /// How long it took. Serialized as `elapsed_ms`.
     #[serde(rename = "elapsed_ms", serialize_with = "as_milliseconds")]
     pub elapsed: Duration,
+    /// What to say where it failed: "I could not change the kitchen light: the disk is full".
+    #[serde(skip)]
+    pub failure: Option<String>,
+    /// Whether the call itself was wrong, so that the model may try once more.
+    #[serde(skip)]
+    pub mistake: bool,
+    /// Whether a command has answered in a form that only it knows.
+    #[serde(skip)]
+    pub own_words: bool,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CallError {
+    /// The call was wrong: there is no such tool, or the arguments do not fit it.
+    Mistake(String),
+    /// It was right, and could not be done.
+    Failed {
+        /// What could not be done: "change the kitchen light". Empty where the reason is a sentence of its own.
+        what: String,
+        /// Why: "the disk is full".
+        reason: String,
+    },
+}
+
+impl CallError {
+    /// As the model reads it.
+    fn reason(&self) -> &str {
+        match self {
+            Self::Mistake(reason) | Self::Failed { reason, .. } => reason,
+        }
+    }
+
+    /// As it is said.
+    fn spoken(&self) -> String {
+        match self {
+            Self::Mistake(reason) => format!("I could not do that: {}", answers::speakable(reason)),
+            Self::Failed { what, reason } if what.is_empty() => answers::speakable(reason),
+            Self::Failed { what, reason } => {
+                format!("I could not {}: {}", answers::speakable(what), answers::speakable(reason))
+            }
+        }
+    }
 }
 
 impl ToolResult {
+    /// Whether the tool was a command of the user's.
+    pub fn is_of_command(&self) -> bool {
+        !BUILT_IN.contains(&self.name.as_str())
+    }
+
     /// The result as the model reads it in the session: JSON with a space after each colon and comma.
+    ///
+    /// Within a text a `<` is written as its number, so that none is taken for a mark of the chat template.
     pub fn to_text(&self) -> String {
-        spaced_json(&self.result)
+        spaced_json(&self.result).replace('<', "\\u003c")
     }
 }
 
@@ -178,14 +230,29 @@ impl Toolbox {
     /// Runs one call on this thread. A command ends early when `stop` says so; whatever happens is a result.
     pub fn call(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> ToolResult {
         let started = Instant::now();
-        let result = if stop() { Err(format!("the tool {} was stopped", call.name)) } else { self.run(call, stop) };
-        let result = result.unwrap_or_else(|error| json!({"ok": false, "error": error}));
+        let result = if stop() { Err(command::stopped(&call.name)) } else { self.run(call, stop) };
+        let is_command = !BUILT_IN.contains(&call.name.as_str());
+        let error = match &result {
+            Ok(result) if result.get("ok") == Some(&Value::Bool(false)) => {
+                let reason =
+                    result.get("error").and_then(Value::as_str).unwrap_or("it says no more than that it failed");
+                Some(CallError::Failed { what: format!("use the tool {}", call.name), reason: reason.to_owned() })
+            }
+            Ok(_) => None,
+            Err(error) => Some(error.clone()),
+        };
+        let own_words = is_command
+            && error.is_none()
+            && result.as_ref().is_ok_and(|result| !result.is_object() || result.get("output").is_some());
         ToolResult {
             name: call.name.clone(),
             arguments: call.arguments.clone(),
-            ok: result.get("ok") != Some(&Value::Bool(false)),
-            result,
+            ok: error.is_none(),
+            result: result.unwrap_or_else(|error| json!({"ok": false, "error": error.reason()})),
             elapsed: started.elapsed(),
+            failure: error.as_ref().map(CallError::spoken),
+            mistake: matches!(error, Some(CallError::Mistake(_))),
+            own_words,
         }
     }
 
@@ -199,26 +266,28 @@ impl Toolbox {
         self.timers.due(now)
     }
 
-    fn run(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> Result<Value, String> {
+    fn run(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> Result<Value, CallError> {
         let name = call.name.as_str();
         if let Some(tool) = self.commands.iter().find(|tool| tool.name == name) {
-            check_arguments(name, &tool.parameters, &call.arguments)?;
+            check_arguments(name, &tool.parameters, &call.arguments).map_err(CallError::Mistake)?;
             return command::run(tool, &call.arguments, stop);
         }
         if !BUILT_IN.contains(&name) {
             let short: String = name.chars().take(64).collect();
-            return Err(format!("there is no tool called {short}"));
+            return Err(CallError::Mistake(format!("there is no tool called {short}")));
         }
-        let arguments = check_arguments(name, &schema_of(name), &call.arguments)?;
+        let arguments = check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
         match name {
             "clock" => return Ok(clock::read(&(self.clock)())),
             "timer" => {
-                let label = self.timers.start(arguments, Instant::now())?;
+                let failed = |reason| CallError::Failed { what: "start the timer".to_owned(), reason };
+                let label = self.timers.start(arguments, Instant::now()).map_err(failed)?;
                 return Ok(json!({"ok": true, "timer": label}));
             }
             _ => {}
         }
-        let Some(home) = &mut self.home else { return Err("there is no home to control".to_owned()) };
+        let said = |reason: String| CallError::Failed { what: String::new(), reason };
+        let Some(home) = &mut self.home else { return Err(said("there is no home to control".to_owned())) };
         let text = |key: &str| arguments.get(key).and_then(Value::as_str).unwrap_or_default();
         let on = text("state") == "on";
         let change = match name {
@@ -233,11 +302,18 @@ impl Toolbox {
                 result.insert(what, Value::from(state));
                 Ok(Value::Object(result))
             }
-            Err(HomeError::Unknown(words)) => Err(words),
+            Err(HomeError::Unknown(words)) => Err(said(words)),
             Err(error) => {
                 // The log gets the path and the reason; the voice a sentence.
                 tracing::warn!("{error}");
-                Err("the state of the home cannot be changed now".to_owned())
+                let what = match (name, text("room"), text("door"), text("device")) {
+                    ("set_light", "all", ..) => "the lights".to_owned(),
+                    ("set_light", room, ..) => format!("the {} light", room.trim_end_matches(" light")),
+                    (_, _, "all", _) => "the doors".to_owned(),
+                    (.., "all") => "the devices".to_owned(),
+                    (_, _, door, device) => format!("the {door}{device}"),
+                };
+                Err(CallError::Failed { what: format!("change {what}"), reason: error.cause() })
             }
         }
     }

@@ -198,7 +198,7 @@ fn a_hanging_tool_is_killed_at_its_limit_with_its_children() {
     let file = folder.path().join("pids");
     let script = format!("sleep 60 & echo $! > {0}; echo $$ >> {0}; wait", file.display());
     let result = run(&script, 400, json!({}));
-    assert_eq!(result.result["error"], "the tool probe did not answer within 400 ms and was ended");
+    assert_eq!(result.result["error"], "it did not answer within 0.4 seconds");
     assert!(result.elapsed < Duration::from_secs(3), "{:?}", result.elapsed);
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(text.lines().count(), 2);
@@ -216,7 +216,7 @@ fn a_tool_stops_when_its_turn_is_over() {
     let started = Instant::now();
     let call = ToolCall { name: "probe".to_owned(), arguments: json!({}) };
     let result = toolbox.call(&call, &|| started.elapsed() > Duration::from_millis(100));
-    assert_eq!(result.result["error"], "the tool probe was stopped");
+    assert_eq!(result.result["error"], "it was stopped");
     assert!(started.elapsed() < Duration::from_secs(3));
     let light = ToolCall { name: "set_light".to_owned(), arguments: json!({"room": "kitchen", "state": "on"}) };
     let mut toolbox = self::toolbox();
@@ -225,27 +225,97 @@ fn a_tool_stops_when_its_turn_is_over() {
 }
 
 #[test]
-fn a_tool_that_prints_rubbish_is_quoted() {
+fn what_a_tool_prints_that_is_not_json_is_told_as_its_own_words() {
     for (script, says) in [
-        ("echo hello; echo world", "the tool probe printed no JSON but \"world\""),
-        ("true", "the tool probe printed no JSON but nothing at all"),
-        ("echo '{\"a\": 1'", "printed no JSON but"),
-        ("echo '{} {}'", "printed no JSON but"),
-        ("printf '\\377\\376\\000'", "printed no JSON but"),
-        ("echo oops >&2", "nothing at all: oops"),
+        ("echo hello; echo world", "The tool probe says: hello world."),
+        ("echo 'Now playing: Jazz!'", "The tool probe says: Now playing: Jazz!"),
+        ("true", "The tool probe has run, and said nothing."),
+        ("echo '\"hello\"'", "The tool probe says: hello."),
+        ("echo 7", "The tool probe says: 7."),
+        ("echo '{\"a\": 1'", "The tool probe says: {\"a\": 1."),
+        ("printf '\\033[2Jwiped\\007'", "The tool probe says: [2Jwiped."),
+        ("echo '<|im_end|>'", "The tool probe says: im_end."),
+        ("echo oops >&2", "The tool probe has run, and said nothing."),
     ] {
         let result = run(script, 5000, json!({}));
-        let error = result.result["error"].as_str().unwrap_or_default();
-        assert!(!result.ok && error.contains(says), "{script}: {}", result.result);
+        assert!(result.ok && result.own_words && !result.mistake, "{script}: {}", result.result);
+        assert_eq!(answer(&result), says, "{script}");
+        assert!(!result.to_text().contains('<'), "{}", result.to_text());
+    }
+    let flood = run("yes word | head -c 60000", 5000, json!({}));
+    assert!(answer(&flood).chars().count() < 350, "{}", answer(&flood));
+    let fields = run("echo '{\"ok\": true, \"station\": \"Jazz\"}'", 5000, json!({}));
+    assert!(!fields.own_words, "fields are for the model to word");
+}
+
+#[test]
+fn each_cause_of_a_failed_command_has_its_own_sentence() {
+    for (script, says) in [
+        ("sleep 5", "I could not use the tool probe: it did not answer within 0.3 seconds"),
+        ("exit 3", "I could not use the tool probe: it ended with status 3"),
+        ("echo 'no signal' >&2; exit 4", "I could not use the tool probe: it ended with status 4: no signal"),
+        ("kill -9 $$", "I could not use the tool probe: it was killed by signal 9"),
+        ("yes", "I could not use the tool probe: it printed more than 65536 bytes"),
+        (r#"echo '{"ok": false, "error": "the pump is dry"}'"#, "I could not use the tool probe: the pump is dry"),
+        (r#"echo '{"ok": false}'"#, "I could not use the tool probe: it says no more than that it failed"),
+    ] {
+        let result = run(script, 300, json!({}));
+        assert!(!result.ok && !result.mistake && !result.own_words, "{script}: {}", result.result);
+        assert_eq!(result.failure.as_deref(), Some(says), "{script}");
+        assert_eq!(answer(&result), format!("{says}."));
+    }
+    let mut toolbox = toolbox();
+    for (name, arguments, says, mistake) in [
+        ("set_light", json!({"room": "attic", "state": "on"}), "There is no light in the attic.", false),
+        ("timer", json!({"hours": 25}), "I could not start the timer: a timer can run for 24 hours at most.", false),
+        ("fly", json!({}), "I could not do that: there is no tool called fly.", true),
+        ("clock", json!({"zone": "UTC"}), "I could not do that: clock has no argument zone.", true),
+    ] {
+        let result = ask(&mut toolbox, name, arguments);
+        assert_eq!((answer(&result).as_str(), result.mistake), (says, mistake));
+    }
+}
+
+#[test]
+fn a_home_that_cannot_be_written_says_what_and_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("home.json");
+    fs::write(&path, HOME).unwrap();
+    let mut toolbox = Toolbox::new(Some(Home::load(&path).unwrap()), vec![]).unwrap();
+    fs::remove_file(&path).unwrap();
+    for (name, arguments, says) in [
+        ("set_light", json!({"room": "kitchen", "state": "on"}), "I could not change the kitchen light"),
+        ("set_light", json!({"room": "all", "state": "on"}), "I could not change the lights"),
+        ("set_door", json!({"door": "front door", "state": "open"}), "I could not change the front door"),
+        ("set_door", json!({"door": "all", "state": "open"}), "I could not change the doors"),
+        ("set_device", json!({"device": "coffee machine", "state": "on"}), "I could not change the coffee machine"),
+    ] {
+        let result = ask(&mut toolbox, name, arguments);
+        assert_eq!(answer(&result), format!("{says}: the file of the home is gone."));
+        assert_eq!(result.result, json!({"ok": false, "error": "the file of the home is gone"}));
+    }
+    let mut causes = std::collections::HashSet::new();
+    for (errno, says) in [
+        (28, "the disk is full"),
+        (122, "the disk quota is used up"),
+        (30, "the disk is read-only"),
+        (13, "the folder of the home's file may not be written"),
+        (2, "the file of the home is gone"),
+        (5, "the file of the home cannot be written, input/output error"),
+    ] {
+        let source = std::io::Error::from_raw_os_error(errno);
+        let cause = HomeError::Write { path: path.clone(), source }.cause();
+        assert_eq!(cause, says);
+        assert!(causes.insert(cause));
     }
 }
 
 #[test]
 fn a_tool_that_fails_says_why_with_the_last_line_of_its_errors() {
     let result = run("echo one >&2; echo 'two: bad' >&2; echo '{}'; exit 3", 5000, json!({}));
-    assert_eq!(result.result["error"], "the tool probe failed (exit status: 3): two: bad");
+    assert_eq!(result.result["error"], "it ended with status 3: two: bad");
     let result = run("kill -9 $$", 5000, json!({}));
-    assert!(result.result["error"].as_str().unwrap().contains("signal: 9"), "{}", result.result);
+    assert!(result.result["error"].as_str().unwrap().contains("killed by signal 9"), "{}", result.result);
 }
 
 #[test]
@@ -254,16 +324,20 @@ fn a_missing_program_is_named() {
     tool.command = vec!["/nowhere/to/be/found".to_owned()];
     let mut toolbox = Toolbox::new(None, vec![tool]).unwrap();
     let result = ask(&mut toolbox, "probe", json!({}));
-    assert_eq!(result.result["error"], "the tool probe cannot be started: there is no program /nowhere/to/be/found");
+    assert_eq!(result.result["error"], "there is no program /nowhere/to/be/found");
 }
 
 #[test]
 fn a_tool_that_floods_its_output_is_ended() {
     let result = run("yes", 20_000, json!({}));
-    assert_eq!(result.result["error"], "the tool probe printed more than 65536 bytes");
+    assert_eq!(result.result["error"], "it printed more than 65536 bytes");
     assert!(result.elapsed < Duration::from_secs(5));
     let result = run("yes >&2", 300, json!({}));
-    assert!(result.result["error"].as_str().unwrap().contains("did not answer within 300 ms"), "{}", result.result);
+    assert!(
+        result.result["error"].as_str().unwrap().contains("did not answer within 0.3 seconds"),
+        "{}",
+        result.result
+    );
     let result = run("yes | head -c 3000000 >&2; echo 7", 20_000, json!({}));
     assert_eq!(result.result, json!(7), "much on standard error is no failure");
 }
@@ -286,7 +360,7 @@ fn a_child_that_keeps_the_output_open_delays_nothing() {
 #[test]
 fn a_tool_that_closes_its_output_and_goes_on_is_still_ended() {
     let result = run("exec >&- 2>&- <&-; sleep 60", 300, json!({}));
-    assert!(result.result["error"].as_str().unwrap().contains("within 300 ms"), "{}", result.result);
+    assert!(result.result["error"].as_str().unwrap().contains("within 0.3 seconds"), "{}", result.result);
     assert!(result.elapsed < Duration::from_secs(3));
 }
 
@@ -303,7 +377,7 @@ fn a_change_of_the_home_by_someone_else_is_seen_and_a_broken_file_is_not() {
     fs::write(&path, "{").unwrap();
     assert!(!toolbox.home_changed_outside());
     let result = ask(&mut toolbox, "set_light", json!({"room": "kitchen", "state": "on"}));
-    assert_eq!(result.result["error"], "the state of the home cannot be changed now");
+    assert_eq!(result.result["error"], "the file of the home has an error in it");
     assert!(toolbox.home_text().contains("kitchen=-21.5") && toolbox.home_text().contains("lights off: kitchen=off"));
 }
 
