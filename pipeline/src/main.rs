@@ -18,7 +18,13 @@ fn main() -> ExitCode {
                 return ExitCode::SUCCESS;
             }
             // It quotes arguments.
-            let _ = write!(std::io::stderr(), "{}", escape(&error.render().to_string()));
+            let mut text = error.render().to_string();
+            for argument in std::env::args_os() {
+                for line in argument.to_string_lossy().split('\n').skip(1).filter(|line| !line.is_empty()) {
+                    text = text.replace(&format!("\n{line}"), &format!("\\n{line}"));
+                }
+            }
+            let _ = write!(std::io::stderr(), "{}", escape(&text));
             return ExitCode::from(2);
         }
     };

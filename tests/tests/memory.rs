@@ -213,14 +213,14 @@ fn streams_of_pictures_without_end_are_read_in_bounded_memory() {
 }
 
 #[test]
-fn half_a_million_broken_pictures_are_counted_not_repeated() {
+fn many_broken_pictures_are_counted_not_repeated() {
     let broken = jpeg(16, 16, false);
     let end = broken.len() - 2;
     // Without its tables it comes to its end, and is no picture.
     let frame = broken.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     let bare = [&[0xff, 0xd8][..], &broken[frame..frame + 19], &broken[end..]].concat();
-    let ran = bounded(&["caption", "--input", "-", "--set", "vision.model=none"], &bare.repeat(500_000));
-    ran.assert_fails(1, &["none of the 500000 pictures could be used"]);
+    let ran = bounded(&["caption", "--input", "-", "--set", "vision.model=none"], &bare.repeat(10_000));
+    ran.assert_fails(1, &["none of the 10000 pictures could be used"]);
     assert!(ran.stderr.len() < 20_000, "{} bytes: {}", ran.stderr.len(), &ran.stderr[..2000]);
     assert!(ran.stderr.contains("more times"), "{}", ran.stderr);
 }

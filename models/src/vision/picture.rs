@@ -177,6 +177,9 @@ impl Picture {
         if bytes.starts_with(&[0xFF, 0xD8]) && !is_whole_jpeg(bytes) {
             return Err(damaged("the JPEG breaks off before its end".to_owned()));
         }
+        if let Some(reason) = chunk_beyond_end(bytes) {
+            return Err(damaged(reason));
+        }
         let bytes = if bytes.starts_with(&[0xFF, 0xD8]) { with_huffman_tables(bytes) } else { bytes.into() };
         let mut reader =
             ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| damaged(e.to_string()))?;
@@ -396,6 +399,24 @@ pub fn read_picture_file(path: &Path) -> Result<Vec<u8>, PictureError> {
     Ok(bytes)
 }
 
+/// What is wrong with the chunks of a WebP, whose reader allocates what they say they hold.
+fn chunk_beyond_end(bytes: &[u8]) -> Option<String> {
+    if !bytes.starts_with(b"RIFF") || bytes.get(8..12) != Some(b"WEBP") {
+        return None;
+    }
+    let mut rest = &bytes[12..];
+    while let [a, b, c, d, l0, l1, l2, l3, body @ ..] = rest {
+        let length = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
+        if length > body.len() {
+            let name = String::from_utf8_lossy(&[*a, *b, *c, *d]).into_owned();
+            return Some(format!("its chunk {name:?} says {length} bytes, but {} are left", body.len()));
+        }
+        // Chunks are padded to an even length.
+        rest = body.get(length.next_multiple_of(2)..).unwrap_or_default();
+    }
+    None
+}
+
 fn check_size(width: u32, height: u32, name: &str) -> Result<(), PictureError> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS || width.max(height) > MAX_SIDE {
         return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
@@ -487,6 +508,15 @@ mod tests {
                 assert!(out.len() == 64 * 64 * 3 && out.iter().all(|v| (v - 9.0).abs() < 1e-3));
             }
         }
+    }
+
+    #[test]
+    fn a_webp_whose_metadata_says_it_has_gigabytes_is_refused_before_anything_is_allocated() {
+        let chunk = |name: &[u8; 4], length: u32, body: &[u8]| [&name[..], &length.to_le_bytes(), body].concat();
+        let canvas = chunk(b"VP8X", 10, &[8, 0, 0, 0, 63, 0, 0, 63, 0, 0]);
+        let webp = [b"RIFF\x40\0\0\0WEBP".to_vec(), canvas, chunk(b"EXIF", 0xffff_fff0, &[0; 64])].concat();
+        let error = Picture::decode(&webp, "x.webp").unwrap_err().to_string();
+        assert!(error.contains("\"EXIF\" says 4294967280 bytes, but 64 are left"), "{error}");
     }
 
     #[test]

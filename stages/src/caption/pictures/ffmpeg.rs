@@ -178,7 +178,7 @@ impl PictureSource for Ffmpeg {
                 if status.success() && is_file && self.given > 0 {
                     return Ok(None);
                 }
-                return Err(ended(is_file, self.given, status, &words));
+                return Err(ended(&self.input, is_file, self.given, status, &words));
             }
             Err(error) => return Err(error),
         };
@@ -195,15 +195,19 @@ impl PictureSource for Ffmpeg {
 }
 
 /// Why there are no more pictures, in a sentence.
-fn ended(is_file: bool, given: u64, status: ExitStatus, words: &[String]) -> anyhow::Error {
+fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[String]) -> anyhow::Error {
     // What can't get better: the input has no pictures, or this ffmpeg can't open its kind.
     const NONE: &str = "does not contain any stream";
     const NEVER: [&str; 4] = ["Protocol not found", "Unknown input format", "Unrecognized option", "Option not found"];
     let has = |what: &str| words.iter().any(|line| line.contains(what));
     // "[mov,mp4 @ 0x5581c0] moov atom not found"; the two lines about the output only repeat that there is none.
-    let plain = |line: &String| match line.split_once("] ") {
-        Some((head, rest)) if head.starts_with('[') && head.contains(" @ 0x") => rest.to_owned(),
-        _ => line.clone(),
+    let plain = |line: &String| {
+        let line = match line.split_once("] ") {
+            Some((head, rest)) if head.starts_with('[') && head.contains(" @ 0x") => rest,
+            _ => line.as_str(),
+        };
+        // The error names the input already.
+        line.strip_prefix(input).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line).to_owned()
     };
     let mut said: Vec<String> =
         words.iter().map(plain).filter(|line| !line.starts_with("Error opening output file")).collect();
