@@ -34,7 +34,7 @@ use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::typed_lines::{TypedLine, next_line};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, caption, doctor, eval, report, signals};
+use crate::{bench, caption, doctor, eval, report, signals, terminal};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -73,7 +73,7 @@ pub fn run(cli: Cli) -> Outcome {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::Escaped::new(std::io::stdout().lock());
     match cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -250,7 +250,7 @@ fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> 
                 return Err(error);
             }
             failures += 1;
-            eprintln!("nearfield: {error:#}");
+            terminal::print_error(&error);
         }
     }
     if failures > 0 {

@@ -172,7 +172,7 @@ impl<R: Read> WavStream<R> {
                         return Err(damaged("more than 64 MiB stand before its data"));
                     }
                     let got = std::io::copy(&mut (&mut reader).take(padded), &mut std::io::sink())
-                        .map_err(|source| AudioError::Read { name: name.to_string(), source })?;
+                        .map_err(|source| AudioError::Read { name: name.to_string(), cause: source })?;
                     if got < padded {
                         return Err(damaged("it ends before its data chunk"));
                     }
@@ -212,7 +212,7 @@ impl<R: Read> WavStream<R> {
                     result => break result,
                 }
             }
-            .map_err(|source| AudioError::Read { name: self.name.clone(), source })?;
+            .map_err(|source| AudioError::Read { name: self.name.clone(), cause: source })?;
             self.bytes.truncate(pending + got);
             if got == 0 {
                 self.ended = true;
@@ -292,7 +292,7 @@ fn read_exactly(reader: &mut impl Read, buffer: &mut [u8], name: &str, what: &st
         std::io::ErrorKind::UnexpectedEof => {
             AudioError::Damaged { name: name.to_string(), reason: format!("it ends inside {what}") }
         }
-        _ => AudioError::Read { name: name.to_string(), source },
+        _ => AudioError::Read { name: name.to_string(), cause: source },
     })
 }
 
@@ -339,7 +339,7 @@ impl WavWriter {
     /// [`AudioError::Write`], also when there is a file that is to be kept.
     pub fn create(path: &Path, rate: SampleRate, existing: Existing) -> Result<WavWriter, AudioError> {
         let name = path.display().to_string();
-        let fail = |source| AudioError::Write { name: name.clone(), source };
+        let fail = |source| AudioError::Write { name: name.clone(), cause: source };
         // Pipes and terminals can be opened by name too; only a regular file gets its header rewritten.
         let is_stream = path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir());
         let target = match is_stream {
@@ -423,7 +423,7 @@ impl WavWriter {
     }
 
     fn error(&self, source: std::io::Error) -> AudioError {
-        AudioError::Write { name: self.name.clone(), source }
+        AudioError::Write { name: self.name.clone(), cause: source }
     }
 }
 

@@ -78,7 +78,7 @@ impl Session {
     /// session is then empty.
     pub fn restore(&mut self, path: &Path) -> Result<Vec<u8>, LlmError> {
         self.truncate(0);
-        let read = |source| LlmError::Read { path: path.to_owned(), source };
+        let read = |source| LlmError::Read { path: path.to_owned(), cause: source };
         let bad = |what: String| LlmError::Session { path: path.to_owned(), what };
         let file = crate::files::open(path).map_err(read)?;
         let metadata = file.metadata().map_err(read)?;

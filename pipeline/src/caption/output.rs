@@ -22,6 +22,7 @@ use crate::caption::{self, Captioner, Done, Told, open_input};
 use crate::cli::{self, CaptionArgs};
 use crate::files::Files;
 use crate::registry::Registry;
+use crate::terminal::{escape, one_line};
 use crate::turn_report::{TraceWriter, ms};
 
 /// A source that has been back for so long starts its messages anew.
@@ -91,7 +92,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                 }
                 Told::Source(news) => {
                     let (kind, body) = match news {
-                        SourceNews::Died { reason, retry_in } => {
+                        SourceNews::Died { reason, retry_in, attempts } => {
                             if source_back.take().is_some_and(|at: Instant| at.elapsed() > SOURCE_IS_STABLE) {
                                 let _ = source_attempts.succeeded();
                             }
@@ -99,7 +100,10 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                             if let Some(message) = &source_message {
                                 tracing::warn!("{message}");
                             }
-                            ("source_died", json!({"reason": reason, "retry_in_ms": ms(retry_in)}))
+                            (
+                                "source_died",
+                                json!({"reason": reason, "retry_in_ms": ms(retry_in), "attempts": attempts}),
+                            )
                         }
                         SourceNews::Revived => {
                             source_back = Some(Instant::now());
@@ -236,9 +240,9 @@ fn print(
         (false, Verdict::Waiting) => "?",
         (false, _) => "=",
     };
-    writeln!(out, "{clock} {mark} {caption}  [{cost}]")?;
+    writeln!(out, "{clock} {mark} {}  [{cost}]", one_line(caption))?;
     for alert in &c.alerts {
-        writeln!(out, "{clock} ! {} ({})", alert.name, alert.because)?;
+        writeln!(out, "{clock} ! {} ({})", one_line(&alert.name), one_line(&alert.because))?;
     }
     out.flush()
 }
@@ -320,7 +324,7 @@ impl Events {
         if let (Some(event), Some(body)) = (event.as_object_mut(), body.as_object()) {
             event.extend(body.clone());
         }
-        let text = format!("{event}\n");
+        let text = format!("{}\n", escape(&event.to_string()));
         self.file
             .append(text.as_bytes())
             .with_context(|| format!("the events {} can't be written", self.path.display()))

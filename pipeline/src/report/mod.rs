@@ -48,6 +48,7 @@ use crate::ending::{Due, Ending};
 use crate::installation::{ClientId, Installation};
 use crate::registry::Registry;
 use crate::report::config::{MqttConfig, OutletsConfig, ReportConfig};
+use crate::terminal::chain;
 
 /// A password or token is at most this long.
 const MAX_SECRET_BYTES: u64 = 4096;
@@ -254,7 +255,7 @@ pub fn run(
         ledger: ledger.clone(),
         on_failure: Arc::new(move |failure| match failure.is_fatal {
             true => drop(fatal.try_send(failure)),
-            false => tracing::error!("{}: {:#}", failure.stage, failure.error),
+            false => tracing::error!("{}: {}", failure.stage, chain(&failure.error)),
         }),
     };
     let (mut ending, source_stop) = Ending::new(stop.clone());
