@@ -9,6 +9,7 @@ pub mod flow;
 pub mod llm;
 pub mod memory;
 pub mod onnx;
+pub mod range;
 pub mod stt;
 pub mod telemetry;
 pub mod tts;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use nearfield_models::llm::{CacheType, SamplerOptions};
-use nearfield_models::telemetry::SensorTraits;
+use nearfield_models::range::in_range;
+use nearfield_models::telemetry::{LARGEST_VALUE, SensorTraits};
 use nearfield_models::telemetry::anomaly::AnomalyOptions;
 use nearfield_models::telemetry::parse::TextOptions;
 use nearfield_models::telemetry::window::{Length, WindowPlan};
@@ -57,6 +58,8 @@ pub struct WindowConfig {
     pub zone: String,
     /// How much later than the newest a reading may come, where readings come live.
     pub lateness_s: f64,
+    /// A live reading whose time is farther ahead of its arrival than this has a wrong clock.
+    pub clock_tolerance_s: f64,
     /// Readings that may wait for older ones.
     pub waiting: usize,
     /// A reading so much ahead of all others is not believed before others agree.
@@ -154,6 +157,7 @@ impl Default for WindowConfig {
             every: String::new(),
             zone: String::new(),
             lateness_s: 30.0,
+            clock_tolerance_s: 30.0,
             waiting: 200_000,
             clock_jump: Length::Days(30),
             schedule: String::new(),
@@ -215,6 +219,21 @@ impl Default for OutletsConfig {
     }
 }
 
+impl OutletsConfig {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        in_range("webhook_timeout_s", self.webhook_timeout_s, 0.1..=3600.0)?;
+        in_range("spool_messages", self.spool_messages, 1..=1_000_000)?;
+        match self.mqtt.as_str() {
+            "" => Ok(()),
+            url => url.parse::<MqttUrl>().map(|_| ()).map_err(|e| format!("mqtt: {e}")),
+        }
+    }
+}
+
 impl ReportConfig {
     /// Reads `path` (or starts from the defaults), then applies each `key=value` of `sets`.
     ///
@@ -244,39 +263,30 @@ impl ReportConfig {
     fn check(&self) -> Result<(), String> {
         self.plan()?;
         self.schedule()?;
-        let range = |key: &str, value: f64, from: f64, to: f64| match (from..=to).contains(&value) {
-            true => Ok(()),
-            false => Err(format!("{key} is {value} but must be from {from} to {to}")),
-        };
-        range("window.lateness_s", self.window.lateness_s, 0.0, 86_400.0)?;
-        range("window.waiting", self.window.waiting as f64, 1000.0, 1e7)?;
-        range("readings.max_sensors", self.readings.max_sensors as f64, 1.0, 100_000.0)?;
-        range("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0)?;
-        range("store.max_bytes", self.store.max_bytes as f64, 1e6, 1e13)?;
-        range("outlets.webhook_timeout_s", self.outlets.webhook_timeout_s, 0.1, 3600.0)?;
-        range("outlets.spool_messages", self.outlets.spool_messages as f64, 1.0, 1e6)?;
-        range("llm.context_tokens", self.llm.context_tokens as f64, 256.0, 1e6)?;
-        range("llm.max_report_tokens", self.llm.max_report_tokens as f64, 16.0, self.llm.context_tokens as f64 / 2.0)?;
-        range("llm.threads", self.llm.threads as f64, 0.0, 256.0)?;
-        range("llm.sampler.temperature", f64::from(self.llm.sampler.temperature), 0.0, 10.0)?;
-        let a = &self.anomalies;
-        range("anomalies.spike_z", a.spike_z, 2.0, 1000.0)?;
-        range("anomalies.cusum_k", a.cusum_k, 0.0, 100.0)?;
-        range("anomalies.cusum_h", a.cusum_h, 1.0, 1000.0)?;
-        range("anomalies.drift_sigmas", a.drift_sigmas, 1.0, 1000.0)?;
-        range("anomalies.gap_pauses", a.gap_pauses, 1.5, 1e6)?;
+        in_range("window.lateness_s", self.window.lateness_s, 0.0..=86_400.0)?;
+        in_range("window.clock_tolerance_s", self.window.clock_tolerance_s, 1.0..=86_400.0)?;
+        in_range("window.waiting", self.window.waiting, 1000..=10_000_000)?;
+        in_range("readings.max_sensors", self.readings.max_sensors, 1..=100_000)?;
+        in_range("mqtt.keep_alive_s", self.mqtt.keep_alive_s, 1..=3600)?;
+        in_range("store.max_bytes", self.store.max_bytes, 1_000_000..=10_000_000_000_000)?;
+        self.outlets.check().map_err(|e| format!("outlets.{e}"))?;
+        in_range("llm.context_tokens", self.llm.context_tokens, 256..=1_000_000)?;
+        in_range("llm.max_report_tokens", self.llm.max_report_tokens, 16..=self.llm.context_tokens / 2)?;
+        in_range("llm.threads", self.llm.threads, 0..=256)?;
+        self.llm.sampler.check().map_err(|e| format!("llm.sampler.{e}"))?;
+        self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
         for (key, sensor) in &self.sensors {
+            let named = |e: String| format!("sensors.{key}.{e}");
             if let (Some(low), Some(high)) = (sensor.low, sensor.high)
                 && low >= high
             {
                 return Err(format!("sensors.{key}: low is {low} and high is {high}, but low must be below high"));
             }
-            if [sensor.low, sensor.high, sensor.every_seconds].into_iter().flatten().any(|v| !v.is_finite()) {
-                return Err(format!("sensors.{key}: limits must be numbers"));
+            for (limit, value) in [("low", sensor.low), ("high", sensor.high)] {
+                value.map_or(Ok(()), |v| in_range(limit, v, -LARGEST_VALUE..=LARGEST_VALUE)).map_err(named)?;
             }
-        }
-        if !self.outlets.mqtt.is_empty() {
-            self.outlets.mqtt.parse::<MqttUrl>().map_err(|e| format!("outlets.mqtt: {e}"))?;
+            sensor.every_seconds.map_or(Ok(()), |s| in_range("every_seconds", s, 0.001..=1e9)).map_err(named)?;
+            sensor.decimals.map_or(Ok(()), |d| in_range("decimals", d, 0..=9)).map_err(named)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nearfield_models::telemetry::clock::CLOCK_IS_SET;
 use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use thiserror::Error;
@@ -21,6 +22,8 @@ const SENSORS: TableDefinition<u32, (&str, &str)> = TableDefinition::new("sensor
 const STATE: TableDefinition<&str, i64> = TableDefinition::new("state");
 /// The end of the last window that was reported.
 const REPORTED: &str = "reported_until";
+/// The offset of a sensor's clock: the sensor's number follows.
+const CLOCK: &str = "clock/";
 /// Memory for pages.
 const CACHE_BYTES: usize = 16 << 20;
 /// Clocks may differ by so much.
@@ -73,10 +76,12 @@ pub struct Store {
 }
 
 /// What one commit did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Readings that were not there yet.
     pub new: u64,
+    /// Which of the readings were there already, by their places.
+    pub known: Vec<usize>,
     /// Readings dropped for their age.
     pub dropped_by_age: u64,
     /// Readings dropped for want of room.
@@ -180,12 +185,14 @@ impl Store {
                 table.insert(id.0, (*key, traits.as_str()))?;
             }
             let mut table = transaction.open_table(READINGS)?;
-            for reading in readings {
+            for (place, reading) in readings.iter().enumerate() {
                 // The first one counts, as in a window.
                 let key = (reading.at.0, reading.sensor.0);
                 if table.get(key)?.is_none() {
                     table.insert(key, reading.value)?;
                     done.new += 1;
+                } else {
+                    done.known.push(place);
                 }
             }
             // One reading with the date of another century does not make all others old.
@@ -262,12 +269,56 @@ impl Store {
             {
                 let mut table = transaction.open_table(STATE)?;
                 let before = table.get(REPORTED)?.map_or(i64::MIN, |v| v.value());
-                let was_set_back = before.saturating_sub(end.0) > SET_BACK_MICROS;
+                // A clock that nobody has set yet says nothing of when reports were made.
+                let now = now();
+                let was_set_back =
+                    before.saturating_sub(end.0) > SET_BACK_MICROS && before > now.0 && now >= CLOCK_IS_SET;
                 table.insert(REPORTED, if was_set_back { end.0 } else { end.0.max(before) })?;
             }
             Ok(transaction.commit()?)
         };
         write().map_err(|e| self.io(e))
+    }
+
+    /// The time of the newest reading.
+    pub fn newest(&self) -> Moment {
+        self.newest
+    }
+
+    /// Offsets of sensors' clocks, in microseconds.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn set_clocks(&self, offsets: &[(SensorId, i64)]) -> Result<(), StoreError> {
+        let write = || -> Result<(), redb::Error> {
+            let transaction = self.database()?.begin_write()?;
+            {
+                let mut table = transaction.open_table(STATE)?;
+                for (sensor, offset) in offsets {
+                    table.insert(format!("{CLOCK}{}", sensor.0).as_str(), *offset)?;
+                }
+            }
+            Ok(transaction.commit()?)
+        };
+        write().map_err(|e| self.io(e))
+    }
+
+    /// The offsets that were put in by [`Store::set_clocks`].
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn clocks(&self) -> Result<Vec<(SensorId, i64)>, StoreError> {
+        let read = || -> Result<Vec<_>, redb::Error> {
+            let table = self.database()?.begin_read()?.open_table(STATE)?;
+            let mut clocks = Vec::new();
+            for row in table.range(CLOCK..)? {
+                let (key, offset) = row?;
+                let Some(id) = key.value().strip_prefix(CLOCK) else { break };
+                clocks.extend(id.parse().ok().map(|id| (SensorId(id), offset.value())));
+            }
+            Ok(clocks)
+        };
+        read().map_err(|e| self.io(e))
     }
 
     /// How many readings there are.
