@@ -131,18 +131,21 @@ impl Gather {
         Ok(())
     }
 
-    /// Closes what is over by the clock, where time passes by it.
-    fn pass_time(&mut self, closed: &mut Vec<ClosedWindow>) {
-        if !self.live {
-            return;
-        }
-        if let Some((before, now)) = self.own_clock.was_set() {
+    /// Looks whether somebody has set this machine's clock; before the readings that come by the new time.
+    fn watch_clock(&mut self, closed: &mut Vec<ClosedWindow>) {
+        if self.live
+            && let Some((before, now)) = self.own_clock.was_set()
+        {
             tracing::warn!("this machine's clock was set from {} to {}", before.timestamp(), now.timestamp());
             if self.current {
                 self.windows.clock_was_set(before, now, &mut |w| closed.push(w));
             }
         }
-        if self.current && self.held_up.is_none_or(|at| at.elapsed() > CATCHING_UP) {
+    }
+
+    /// Closes what is over by the clock, where time passes by it.
+    fn pass_time(&mut self, closed: &mut Vec<ClosedWindow>) {
+        if self.live && self.current && self.held_up.is_none_or(|at| at.elapsed() > CATCHING_UP) {
             self.windows.complete_up_to(now().plus_seconds(-self.lateness), &mut |w| closed.push(w));
         }
     }
@@ -213,6 +216,7 @@ impl Stage for Gather {
         }
         self.rejected = self.rejected.plus(batch.rejected);
         let mut closed = std::mem::take(&mut self.resumed);
+        self.watch_clock(&mut closed);
         self.clocks.append(batch.clocks);
         self.windows.count_duplicates(batch.repeated);
         if batch.pace.held_up {
@@ -239,6 +243,7 @@ impl Stage for Gather {
     fn wake(&mut self, emit: &mut Emit<'_, WindowSummary>) -> anyhow::Result<()> {
         self.wake = Some(Instant::now() + LOOK_AFTER);
         let mut closed = std::mem::take(&mut self.resumed);
+        self.watch_clock(&mut closed);
         self.pass_time(&mut closed);
         self.send(closed, emit);
         Ok(())
@@ -251,5 +256,71 @@ impl Stage for Gather {
         }
         self.send(closed, emit);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use nearfield_models::telemetry::SensorId;
+    use nearfield_models::telemetry::anomaly::AnomalyOptions;
+
+    use super::*;
+    use crate::messages::Pace;
+    use crate::turn::Turn;
+
+    /// A machine that is started in 1970 and told the time later, and one whose clock is set back.
+    #[test]
+    fn a_clock_that_is_set_while_readings_come_costs_none_and_makes_up_no_window() {
+        for jump in [56.0 * 365.0 * 86_400.0, 3000.0, -3000.0] {
+            let length = "10m".parse().unwrap();
+            let plan = WindowPlan::new(length, length, TimeZone::UTC).unwrap();
+            let options = WindowsOptions {
+                plan,
+                lateness_seconds: Some(30.0),
+                waiting: 1000,
+                clock_jump_seconds: 86_400.0 * 30.0,
+                latest: None,
+                distinct: false,
+                rereads: false,
+                anomalies: AnomalyOptions::default(),
+            };
+            let mut gather = Gather::new(options, Turns::default(), true, AtEnd::Tell);
+            let mut told = Vec::new();
+            let mut emit = |summary: Envelope<WindowSummary>| {
+                told.push((summary.body.window.readings(), summary.body.window.span.seconds()));
+                Flow::Continue
+            };
+            let batch = |at: Moment, first: bool| Batch {
+                introduced: first.then(|| ("a".to_owned(), SensorTraits::default())).into_iter().collect(),
+                readings: vec![Reading { at, sensor: SensorId(0), value: 1.0 }],
+                pace: Pace { current: true, held_up: false },
+                ..Batch::default()
+            };
+            // What the clock said until now lay `jump` before what it says.
+            let before = now().plus_seconds(-jump);
+            for i in 0..5 {
+                gather.own_clock.before = Some((now().plus_seconds(-jump), uptime().unwrap()));
+                gather.windows.follow_clock(true);
+                gather.windows_for_test(batch(before.plus_seconds(f64::from(i)), i == 0));
+            }
+            gather.current = true;
+            gather.step(Envelope::new(Turn(0), batch(now(), false)), &mut emit).unwrap();
+            gather.wake(&mut emit).unwrap();
+            gather.finish(&mut emit).unwrap();
+            assert_eq!(told.iter().map(|w| w.0).sum::<u64>(), 6, "{jump}: {told:?}");
+            assert!(told.len() <= 3 && told.iter().all(|w| w.0 > 0 && w.1 == 600.0), "{jump}: {told:?}");
+        }
+    }
+
+    impl Gather {
+        /// As a batch does, at a time when nothing has happened to the clock.
+        fn windows_for_test(&mut self, batch: Batch) {
+            for (_, traits) in batch.introduced {
+                self.windows.add_sensor(traits.clone());
+                Arc::make_mut(&mut self.traits).push(traits);
+            }
+            batch.readings.into_iter().for_each(|r| self.windows.push(r, &mut |_| {}));
+        }
     }
 }
