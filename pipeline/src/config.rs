@@ -205,7 +205,8 @@ impl VoiceConfig {
         self.tts.check().map_err(|e| format!("tts.{e}"))?;
         in_range("latency.first_audio_ms", self.latency.first_audio_ms, 1..=3_600_000)?;
         for tool in &self.tools {
-            in_range("timeout_ms", tool.timeout_ms, 1..=86_400_000).map_err(|e| format!("the tool {}: {e}", tool.name))?;
+            in_range("timeout_ms", tool.timeout_ms, 1..=86_400_000)
+                .map_err(|e| format!("the tool {}: {e}", tool.name))?;
         }
         self.listen.endpoint.check().map_err(|e| format!("listen.endpoint: {e}"))
     }

@@ -114,7 +114,10 @@ fn a_line_that_is_refused_is_counted_with_its_number_and_the_rest_is_read() {
     text.extend(std::iter::repeat_n(b'9', 2 << 20));
     text.extend_from_slice(b"\n2026-11-20 00:01:00,3\nnoon,4\n2026-11-20 00:02:00,5\n");
     let w = &of(&text, &[]).assert_done().json()[0];
-    assert_eq!((count(w), w["rejected"]["too_long"].as_u64(), w["rejected"]["without_time"].as_u64()), (3, Some(1), Some(1)));
+    assert_eq!(
+        (count(w), w["rejected"]["too_long"].as_u64(), w["rejected"]["without_time"].as_u64()),
+        (3, Some(1), Some(1))
+    );
     assert_eq!(w["rejected"]["first_line"], 3);
     let told = run_with_input(&["report", "--set", "llm.model=none"], &text);
     assert!(told.assert_done().stdout.contains("the first such line is line 3"), "{}", told.stdout);
@@ -158,9 +161,21 @@ fn usual_mistakes_are_named_with_their_cause_and_the_fix() {
         ("report", "llm.sampler.temperature=-5", ["llm.sampler.temperature is -5", "from 0 to 10"]),
         ("caption", "llm.sampler.top_p=7", ["llm.sampler.top_p is 7", "from 0 to 1"]),
         ("caption", "llm.sampler.temperature=-5", ["llm.sampler.temperature is -5", "from 0 to 10"]),
-        ("caption", "vision.model=talk-nano", ["vision.model: talk-nano is a language model", "a vision model is wanted"]),
-        ("report", "llm.model=mobilenet-v2", ["llm.model: mobilenet-v2 is a vision model", "a language model is wanted"]),
-        ("caption", "llm.model=hear-nano", ["llm.model: hear-nano is a speech-to-text model", "a language model is wanted"]),
+        (
+            "caption",
+            "vision.model=talk-nano",
+            ["vision.model: talk-nano is a language model", "a vision model is wanted"],
+        ),
+        (
+            "report",
+            "llm.model=mobilenet-v2",
+            ["llm.model: mobilenet-v2 is a vision model", "a language model is wanted"],
+        ),
+        (
+            "caption",
+            "llm.model=hear-nano",
+            ["llm.model: hear-nano is a speech-to-text model", "a language model is wanted"],
+        ),
     ] {
         let code = if set.contains(".model=") { 1 } else { 2 };
         run(&[command, "--input", arg(&empty), "--set", set]).assert_fails(code, &words);

@@ -738,8 +738,16 @@ pub fn spoken_name(name: &str) -> String {
     };
     let words: Vec<String> = bare.split(' ').map(str::to_lowercase).collect();
     let is_letter = words[0].chars().nth(1).is_none();
-    let is_said = |word: &String| word.bytes().all(|b| b.is_ascii_digit()) || HALVES.contains(&word.as_str()) || (is_vocabulary(word) && !NOUNS.contains(&word.as_str()));
-    if is_article(&words[0]) || is_letter || words.iter().all(is_said) { format!("sensor {bare}") } else { bare.to_owned() }
+    let is_said = |word: &String| {
+        word.bytes().all(|b| b.is_ascii_digit())
+            || HALVES.contains(&word.as_str())
+            || (is_vocabulary(word) && !NOUNS.contains(&word.as_str()))
+    };
+    if is_article(&words[0]) || is_letter || words.iter().all(is_said) {
+        format!("sensor {bare}")
+    } else {
+        bare.to_owned()
+    }
 }
 
 fn is_article(word: &str) -> bool {

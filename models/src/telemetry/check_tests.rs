@@ -176,9 +176,40 @@ fn names_are_made_readable() {
 fn whatever_a_sensor_is_called_its_sentences_read_well_and_hold() {
     let long = "very ".repeat(40);
     let names = [
-        "a b", "the pump", "The Pump", "the a", "the", "A1", "an", "a", "7", "", "mean", "low", "no", "nothing", "data", "rose by",
-        "between", "readings", "value", "2nd floor", "an engine", "température Küche", "温度", "Größe", "İzmir", "B", "spike", "gap",
-        "November", "x/y: z", "sensor", "at 5", "and", &long,
+        "a b",
+        "the pump",
+        "The Pump",
+        "the a",
+        "the",
+        "A1",
+        "an",
+        "a",
+        "7",
+        "",
+        "mean",
+        "low",
+        "no",
+        "nothing",
+        "data",
+        "rose by",
+        "between",
+        "readings",
+        "value",
+        "2nd floor",
+        "an engine",
+        "température Küche",
+        "温度",
+        "Größe",
+        "İzmir",
+        "B",
+        "spike",
+        "gap",
+        "November",
+        "x/y: z",
+        "sensor",
+        "at 5",
+        "and",
+        &long,
     ];
     for name in names {
         let spoken = spoken_name(&readable_name(name));
@@ -206,7 +237,11 @@ fn whatever_a_sensor_is_called_its_sentences_read_well_and_hold() {
                 let told = check(&facts, &compute(&table, topic));
                 assert!(told.is_ok(), "{name:?}: {told:?} of {:?}", compute(&table, topic));
                 for sentence in forms(&table, topic).all() {
-                    assert!(check(&facts, &sentence).is_ok(), "{name:?}: {:?} of {sentence:?}", check(&facts, &sentence));
+                    assert!(
+                        check(&facts, &sentence).is_ok(),
+                        "{name:?}: {:?} of {sentence:?}",
+                        check(&facts, &sentence)
+                    );
                     let lower = sentence.to_lowercase();
                     let doubled = ["the a ", "the an ", "the the ", "a a "].iter().any(|d| lower.contains(d));
                     assert!(!doubled, "{sentence}");
@@ -214,7 +249,9 @@ fn whatever_a_sensor_is_called_its_sentences_read_well_and_hold() {
             }
         }
     }
-    for (name, spoken) in [("a b", "sensor a b"), ("the pump", "pump"), ("A1", "A1"), ("an", "sensor an"), ("value", "value")] {
+    for (name, spoken) in
+        [("a b", "sensor a b"), ("the pump", "pump"), ("A1", "A1"), ("an", "sensor an"), ("value", "value")]
+    {
         assert_eq!(spoken_name(name), spoken);
     }
     let refused = check(&table(), "The the kitchen temperature averaged 21.3 °C.");

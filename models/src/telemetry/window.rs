@@ -273,7 +273,10 @@ mod tests {
         }
         for text in ["", "1", "h", "0h", "-1h", "36h", "1y", "99999999999h", "400d", "9600h", "1.5h", "60", "-5"] {
             let error = text.parse::<Length>().unwrap_err();
-            assert!(error.contains(text) && (error.contains("90s") || error.contains("366 days") || text == "36h"), "{error}");
+            assert!(
+                error.contains(text) && (error.contains("90s") || error.contains("366 days") || text == "36h"),
+                "{error}"
+            );
         }
         let utc = || TimeZone::UTC;
         assert!(WindowPlan::new(Length::Seconds(60), Length::Seconds(120), utc()).is_err());

@@ -22,6 +22,8 @@ use super::{Moment, Reading, SensorId, SensorTraits, Span};
 const MAX_EMPTY_WINDOWS: usize = 3;
 /// The readings whose sensors must agree on what time it is.
 const RECENT: usize = 16;
+/// A sensor is silent when another gives so many readings after its last.
+const SILENT: usize = 3;
 /// Readings in a row that must agree on a far time before it is believed.
 const AGREEING: usize = 8;
 /// Windows kept of a sensor for comparison: a day of sliding windows and one.
@@ -230,7 +232,9 @@ impl Windows {
     /// This machine's clock has been set: it said `before` and says `now`. What was gathered keeps its time. Windows that end in
     /// between, or that begin after `now`, close as they are; none is made up for a time that has not passed.
     pub fn clock_was_set(&mut self, before: Moment, now: Moment, closed: &mut dyn FnMut(ClosedWindow)) {
-        self.complete_up_to(before, closed);
+        // Whatever waits was taken by the old time.
+        let newest = self.waiting.last_key_value().map_or(before, |((at, _), _)| before.max(*at));
+        self.complete_up_to(newest, closed);
         let (mut stay, mut close) = (VecDeque::new(), Vec::new());
         for window in self.open.drain(..) {
             let stays = window.span.from <= now && now < window.span.to;
@@ -348,15 +352,18 @@ impl Windows {
 
     /// The time that half of the sensors heard last have reached.
     fn agreed_time(&self) -> Moment {
-        let mut newest: Vec<(SensorId, Moment)> = Vec::with_capacity(RECENT);
-        for &(sensor, at) in &self.recent {
-            match newest.iter_mut().find(|(s, _)| *s == sensor) {
-                Some((_, before)) => *before = at.max(*before),
-                None => newest.push((sensor, at)),
+        let mut newest: Vec<(SensorId, Moment, usize)> = Vec::with_capacity(RECENT);
+        for &(sensor, at) in self.recent.iter().rev() {
+            // Who has been silent while another spoke so often has no say.
+            let is_silent = newest.iter().any(|(.., n)| *n >= SILENT);
+            match newest.iter_mut().find(|(s, ..)| *s == sensor) {
+                Some((_, before, n)) => (*before, *n) = (at.max(*before), *n + 1),
+                None if is_silent => {}
+                None => newest.push((sensor, at, 1)),
             }
         }
-        newest.sort_unstable_by_key(|(_, at)| std::cmp::Reverse(*at));
-        newest.get(newest.len() / 2).map_or(Moment(i64::MIN), |(_, at)| *at)
+        newest.sort_unstable_by_key(|(_, at, _)| std::cmp::Reverse(*at));
+        newest.get(newest.len() / 2).map_or(Moment(i64::MIN), |(_, at, _)| *at)
     }
 
     fn believe_those_ahead(&mut self, closed: &mut dyn FnMut(ClosedWindow)) {
@@ -789,7 +796,8 @@ mod tests {
             let mut w = windows("1h", "1h", Some(0.0));
             w.options.distinct = distinct;
             w.add_sensor(SensorTraits::default());
-            let readings = [reading(1, 0, 2.0), reading(9, 0, 4.0), reading(5, 0, 9.0), reading(5, 0, 9.0), reading(9, 0, 4.0)];
+            let readings =
+                [reading(1, 0, 2.0), reading(9, 0, 4.0), reading(5, 0, 9.0), reading(5, 0, 9.0), reading(9, 0, 4.0)];
             let closed = run(&mut w, &readings);
             let unused = closed[0].unused;
             let expected = if distinct { (3, 0, 2) } else { (2, 2, 1) };
@@ -808,6 +816,20 @@ mod tests {
         assert_eq!(used, [20; 6]);
         assert_eq!(closed.iter().map(|w| w.unused.late).sum::<u64>(), 0);
         assert!(closed.len() <= 6 + 3 + 1, "{}", closed.len());
+    }
+
+    #[test]
+    fn a_sensor_that_falls_silent_keeps_no_window_open() {
+        let mut w = windows("10m", "10m", Some(60.0));
+        (0..2).for_each(|_| _ = w.add_sensor(SensorTraits::default()));
+        let mut closed = Vec::new();
+        for m in 0..30 {
+            w.push(reading(m, 0, 1.0), &mut |c| closed.push(c));
+            if m < 5 {
+                w.push(reading(m, 1, 1.0), &mut |c| closed.push(c));
+            }
+        }
+        assert_eq!(told(&closed), [(0, 15, Some(1.0)), (10, 10, Some(1.0))]);
     }
 
     #[test]
@@ -833,7 +855,9 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_makes_up_no_windows_and_loses_nothing() {
-        for (every, jump) in [("10m", 56 * 365 * 24 * 60), ("10m", 37), ("10m", -37), ("1d", -37), ("1d", 37), ("1h", -7 * 24 * 60)] {
+        for (every, jump) in
+            [("10m", 56 * 365 * 24 * 60), ("10m", 37), ("10m", -37), ("1d", -37), ("1d", 37), ("1h", -7 * 24 * 60)]
+        {
             let mut w = windows(every, every, Some(30.0));
             w.add_sensor(SensorTraits::default());
             w.follow_clock(true);

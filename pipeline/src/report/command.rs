@@ -202,7 +202,8 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     }
     ran?;
     if reports == 0 && !crate::signals::is_stopped(stop) && !args.follow {
-        let is_empty = matches!(&input, Some(path) if std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0));
+        let is_empty =
+            matches!(&input, Some(path) if std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0));
         let name = input.map_or("standard input".to_owned(), |path| path.display().to_string());
         if is_empty {
             anyhow::bail!("{name} is empty: there is no reading in it");

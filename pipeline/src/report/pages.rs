@@ -1,11 +1,11 @@
 //! Reports as people and programs read them: Markdown, JSON, one page of HTML.
 
 use jiff::tz::TimeZone;
-use nearfield_models::telemetry::{Moment, SensorId};
 use nearfield_models::telemetry::anomaly::Anomaly;
-use nearfield_models::telemetry::figure::{Figure, decimals_for};
 use nearfield_models::telemetry::clock::{ClockFault, spoken};
+use nearfield_models::telemetry::figure::{Figure, decimals_for};
 use nearfield_models::telemetry::windows::UnusedOf;
+use nearfield_models::telemetry::{Moment, SensorId};
 use nearfield_stages::messages::{Report, WindowSummary};
 use serde_json::{Value, json};
 
@@ -89,9 +89,9 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
     let unused_of: Vec<Value> = window
         .unused_of
         .iter()
-        .map(|(sensor, of)| {
-            json!({"sensor": name(*sensor), "late": of.late, "implausible_times": of.implausible_times})
-        })
+        .map(
+            |(sensor, of)| json!({"sensor": name(*sensor), "late": of.late, "implausible_times": of.implausible_times}),
+        )
         .collect();
     let texts: Vec<&str> = worded.sentences.iter().map(|s| s.text.as_str()).collect();
     let refused: Vec<Value> =
