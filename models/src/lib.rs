@@ -12,6 +12,7 @@ pub mod llm;
 pub mod memory;
 pub mod onnx;
 pub mod persist;
+pub mod range;
 pub mod stt;
 pub mod telemetry;
 pub mod tts;

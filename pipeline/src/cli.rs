@@ -224,11 +224,11 @@ pub struct ReportArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
-    /// Where readings come from: a CSV or JSON-lines file, `-` for stdin, or a broker.
-    #[arg(long, default_value = "-", value_name = "FILE|-|mqtt://host/topic/#")]
-    pub input: String,
+    /// Where readings come from: a CSV or JSON-lines file, `-` for stdin, or a broker [default: stdin, unless that is a terminal].
+    #[arg(long, value_name = "FILE|-|mqtt://host/topic/#")]
+    pub input: Option<String>,
     /// How long a window is (90s, 15m, 1h, 1d, 1w); short for --set window.length=...
-    #[arg(long, value_name = "LENGTH")]
+    #[arg(long, value_name = "LENGTH", allow_hyphen_values = true)]
     pub window: Option<String>,
     /// Go on reading as the file grows, also when it is rotated.
     #[arg(long)]

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use nearfield_models::llm::{CacheType, SamplerOptions};
+use nearfield_models::range::in_range;
 use nearfield_models::stt::SttOptions;
 use nearfield_models::tts::TtsOptions;
 use nearfield_models::vad::EndpointOptions;
@@ -187,35 +188,25 @@ impl VoiceConfig {
 
     fn check(&self) -> Result<(), String> {
         let llm = &self.llm;
-        if llm.context_tokens != 0 && !(64..=1 << 20).contains(&llm.context_tokens) {
-            return Err(format!("llm.context_tokens is {} but must be 0 or from 64 to 1048576", llm.context_tokens));
+        if llm.context_tokens != 0 {
+            in_range("llm.context_tokens", llm.context_tokens, 64..=1 << 20)
+                .map_err(|e| e.replace("must be", "must be 0 or"))?;
         }
-        if !(1..=8192).contains(&llm.max_reply_tokens) {
-            return Err(format!("llm.max_reply_tokens is {} but must be from 1 to 8192", llm.max_reply_tokens));
-        }
+        in_range("llm.max_reply_tokens", llm.max_reply_tokens, 1..=8192)?;
         if llm.context_tokens != 0 && llm.max_reply_tokens * 2 > llm.context_tokens {
             return Err(format!(
                 "llm.max_reply_tokens is {} but must be at most half of llm.context_tokens ({})",
                 llm.max_reply_tokens, llm.context_tokens
             ));
         }
-        if llm.threads > 256 {
-            return Err(format!("llm.threads is {} but must be from 0 to 256", llm.threads));
-        }
-        let sampler = &llm.sampler;
-        for (key, value, range) in [
-            ("temperature", sampler.temperature, 0.0..=10.0),
-            ("top_p", sampler.top_p, 0.0..=1.0),
-            ("min_p", sampler.min_p, 0.0..=1.0),
-            ("repetition_penalty", sampler.repetition_penalty, 0.1..=10.0),
-        ] {
-            if !range.contains(&value) {
-                return Err(format!(
-                    "llm.sampler.{key} is {value} but must be from {} to {}",
-                    range.start(),
-                    range.end()
-                ));
-            }
+        in_range("llm.threads", llm.threads, 0..=256)?;
+        llm.sampler.check().map_err(|e| format!("llm.sampler.{e}"))?;
+        self.stt.options.check().map_err(|e| format!("stt.options.{e}"))?;
+        self.tts.check().map_err(|e| format!("tts.{e}"))?;
+        in_range("latency.first_audio_ms", self.latency.first_audio_ms, 1..=3_600_000)?;
+        for tool in &self.tools {
+            in_range("timeout_ms", tool.timeout_ms, 1..=86_400_000)
+                .map_err(|e| format!("the tool {}: {e}", tool.name))?;
         }
         self.listen.endpoint.check().map_err(|e| format!("listen.endpoint: {e}"))
     }
@@ -238,8 +229,16 @@ pub(crate) fn load<T: Default + Serialize + DeserializeOwned>(
     for set in sets {
         config = with_key(&config, set)?;
     }
-    let place = path.map_or("the configuration".to_owned(), |p| p.display().to_string());
-    check(&config).map_err(|reason| ConfigError::Wrong { place, reason })?;
+    check(&config).map_err(|reason| {
+        // The last one given is the one that counts.
+        let is_named = |set: &&String| set.split_once('=').is_some_and(|(key, _)| reason.contains(key.trim()));
+        let place = match (sets.iter().rev().find(is_named), path) {
+            (Some(set), _) => format!("--set {set}"),
+            (None, Some(path)) => path.display().to_string(),
+            (None, None) => "the configuration".to_owned(),
+        };
+        ConfigError::Wrong { place, reason }
+    })?;
     Ok(config)
 }
 

@@ -72,6 +72,20 @@ pub enum Role {
     Tokenizer,
 }
 
+impl Kind {
+    /// As people call it.
+    pub fn spoken(self) -> &'static str {
+        match self {
+            Kind::Stt => "a speech-to-text model",
+            Kind::Llm => "a language model",
+            Kind::Tts => "a text-to-speech voice",
+            Kind::Vad => "a voice-activity model",
+            Kind::Vision => "a vision model",
+            Kind::Multimodal => "a multimodal model",
+        }
+    }
+}
+
 /// One file of a model, as the list has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -267,6 +281,16 @@ pub enum RegistryError {
         /// Names that are close to it.
         near: Vec<String>,
     },
+    /// The model does something else than what is wanted.
+    #[error("{name} is {is}, but {wanted} is wanted here; `nearfield models list` shows what each model does")]
+    WrongKind {
+        /// Its name or path.
+        name: String,
+        /// What it is.
+        is: &'static str,
+        /// What is wanted.
+        wanted: &'static str,
+    },
     /// A path was given and nothing is there.
     #[error("there is no model file at {path}: {cause}")]
     NoSuchFile {
@@ -340,6 +364,47 @@ impl Status {
             Status::Pulled => "pulled",
             Status::Available => "available",
             Status::Incomplete => "incomplete",
+        }
+    }
+}
+
+/// The formats of model files that can be told by how they begin or, for want of that, by how they are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Gguf,
+    Ggml,
+    Onnx,
+}
+
+impl Format {
+    fn of(path: &Path) -> Option<Format> {
+        use std::io::Read;
+        // Opening a pipe would wait for its other end.
+        if !fs::metadata(path).ok()?.is_file() {
+            return None;
+        }
+        let mut begin = [0; 4];
+        fs::File::open(path).ok()?.read_exact(&mut begin).ok()?;
+        match &begin {
+            b"GGUF" => Some(Format::Gguf),
+            b"lmgg" => Some(Format::Ggml),
+            _ => (path.extension()? == "onnx").then_some(Format::Onnx),
+        }
+    }
+
+    fn fits(self, kind: Kind) -> bool {
+        match self {
+            Format::Gguf => matches!(kind, Kind::Llm | Kind::Multimodal),
+            Format::Ggml => kind == Kind::Stt,
+            Format::Onnx => matches!(kind, Kind::Tts | Kind::Vad | Kind::Vision | Kind::Multimodal),
+        }
+    }
+
+    fn spoken(self) -> &'static str {
+        match self {
+            Format::Gguf => "a language model (GGUF)",
+            Format::Ggml => "a speech-to-text model (ggml)",
+            Format::Onnx => "an ONNX model",
         }
     }
 }
@@ -503,6 +568,27 @@ impl Registry {
             files.push((Role::Config, beside.into()));
         }
         Ok(Resolved { name: name_or_path.to_string(), kind: None, settings: Settings::default(), files })
+    }
+
+    /// As [`Registry::resolve`], for one of `kinds`, the first of which is the one that is usual.
+    ///
+    /// # Errors
+    /// [`RegistryError::WrongKind`] for a model that does something else, whether or not it is here.
+    pub fn resolve_as(&self, name_or_path: &str, kinds: &[Kind]) -> Result<Resolved, RegistryError> {
+        let wrong = |is: &'static str| {
+            let wanted = kinds.first().map_or("another model", |kind| kind.spoken());
+            Err(RegistryError::WrongKind { name: name_or_path.to_owned(), is, wanted })
+        };
+        if let Some(model) = self.models.iter().find(|m| m.is_named(name_or_path)) {
+            if !kinds.contains(&model.kind) {
+                return wrong(model.kind.spoken());
+            }
+        } else if let Some(format) = Format::of(Path::new(name_or_path))
+            && !kinds.iter().any(|kind| format.fits(*kind))
+        {
+            return wrong(format.spoken());
+        }
+        self.resolve(name_or_path)
     }
 
     /// Where one file of a model lies on this disk; `None` when it is not here.

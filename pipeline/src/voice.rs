@@ -39,7 +39,7 @@ use nearfield_stages::voice::transcribe::Transcribe;
 
 use crate::config::{VadKind, VoiceConfig};
 use crate::ending::{Due, Ending};
-use crate::registry::Registry;
+use crate::registry::{Kind, Registry};
 use crate::signals::is_stopped;
 use crate::turn_report::{Collector, TurnReport};
 
@@ -105,7 +105,7 @@ impl Assistant {
 /// # Errors
 /// If it is unknown, not there, or broken.
 pub fn load_llm(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Arc<Llm>> {
-    let model = registry.resolve(&config.llm.model).context("llm.model")?;
+    let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
     Ok(Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?)
 }
 
@@ -114,7 +114,7 @@ pub fn load_llm(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Arc
 /// # Errors
 /// If it is unknown, not there, or broken.
 pub fn load_stt(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<SpeechToText> {
-    let model = registry.resolve(&config.stt.model).context("stt.model")?;
+    let model = registry.resolve_as(&config.stt.model, &[Kind::Stt]).context("stt.model")?;
     let mut options = config.stt.options.clone();
     options.audio_ctx_min = options.audio_ctx_min.or(model.settings.audio_ctx_min);
     Ok(SpeechToText::open(model.path(), &options)?)
@@ -127,7 +127,7 @@ pub fn load_stt(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Spe
 pub fn load_voice(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn Voice>> {
     let mut options = config.tts.clone();
     if let Some(model) = &options.model {
-        let resolved = registry.resolve(&model.to_string_lossy()).context("tts.model")?;
+        let resolved = registry.resolve_as(&model.to_string_lossy(), &[Kind::Tts]).context("tts.model")?;
         options.model = Some(resolved.path().to_owned());
     }
     Ok(open_voice(&options)?)

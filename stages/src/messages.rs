@@ -9,10 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 use nearfield_models::audio::SampleRate;
 use nearfield_models::llm::Prefill;
 use nearfield_models::stt::Suppression;
+use nearfield_models::telemetry::clock::ClockFindings;
 use nearfield_models::telemetry::parse::Rejected;
 use nearfield_models::telemetry::table::Table;
 use nearfield_models::telemetry::windows::ClosedWindow;
-use nearfield_models::telemetry::{Reading, SensorTraits};
+use nearfield_models::telemetry::{Reading, SensorId, SensorTraits};
 use nearfield_models::vision::{Movement, Picture, Sight, Verdict};
 use serde::Serialize;
 
@@ -279,6 +280,23 @@ pub struct Batch {
     pub rejected: Rejected,
     /// To be given once the readings can't be lost any more.
     pub receipt: Option<Receipt>,
+    /// Where readings come as they are taken: what they show of the time.
+    pub pace: Pace,
+    /// Clocks that were found wrong; the readings have other times already.
+    pub clocks: ClockFindings,
+    /// Offsets of clocks, in microseconds, that have changed with this batch.
+    pub offsets: Vec<(SensorId, i64)>,
+    /// Readings that the store had already; they are not among the others any more.
+    pub repeated: u64,
+}
+
+/// What the readings of a batch show of the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// One of them came as it was taken.
+    pub current: bool,
+    /// One of them was held up, and more of that kind may follow.
+    pub held_up: bool,
 }
 
 /// The right to acknowledge what a batch was made of.
@@ -309,6 +327,8 @@ pub struct WindowSummary {
     pub table: Table,
     /// What the source passed over since the window before.
     pub rejected: Rejected,
+    /// Clocks that were found wrong since the window before.
+    pub clocks: ClockFindings,
     /// When it was closed.
     pub closed: Instant,
 }

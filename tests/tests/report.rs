@@ -133,7 +133,7 @@ fn windows_slide_follow_the_local_calendar_and_tell_when_they_are_empty() {
     .map(|(s, n)| (s.to_owned(), n))
     .to_vec();
     assert_eq!(starts(&hours), expected);
-    assert_eq!(hours[4]["text"], "The a gave no readings.");
+    assert_eq!(hours[4]["text"], "The sensor a gave no readings.");
     let sliding = windows(&["window.length=2h", "window.every=1h", "window.zone=UTC"]);
     assert_eq!(starts(&sliding).iter().map(|s| s.1).collect::<Vec<_>>(), [1, 2, 2, 2, 1, 0, 1, 1]);
     let days = windows(&["window.length=1d", "window.zone=Europe/Berlin"]);
@@ -220,6 +220,62 @@ fn a_store_lets_a_followed_file_s_open_window_be_completed_after_the_restart() {
     let row = &second[0]["table"]["sensors"][0];
     assert_eq!((row["count"].as_u64(), row["mean"].as_f64()), (Some(3), Some(7.0)), "{row:#}");
     assert_eq!(row["change"].as_f64(), Some(6.0), "the window before is remembered");
+}
+
+#[test]
+fn rows_of_a_followed_file_that_the_store_has_are_not_late_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, out) = (folder.path().join("log.csv"), folder.path().join("out.jsonl"));
+    let store = format!("store.file={}", arg(&folder.path().join("r.redb")));
+    let row = |i: i64| format!("{},{}\n", 1_795_132_800 + i, i % 7);
+    std::fs::write(&log, format!("time,a\n{}", (0..1000).map(row).collect::<String>())).unwrap();
+    let start = || {
+        let stdout = std::fs::OpenOptions::new().append(true).create(true).open(&out).unwrap();
+        let mut command = nearfield(&["report", "--input", arg(&log), "--follow", "--json", "--window", "1m"]);
+        command.args(PLAIN).args(["--set", "window.lateness_s=5", "--set", &store]).stdout(stdout).spawn().unwrap()
+    };
+    let windows = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&out).unwrap();
+        text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    };
+    let mut child = start();
+    assert!(wait_for(Duration::from_secs(30), || windows().len() >= 16), "{}", windows().len());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+    // The last line is still being written when the next look is taken.
+    write!(file, "{}1795134400,9", (1000..1600).map(row).collect::<String>()).unwrap();
+    let mut child = start();
+    assert!(wait_for(Duration::from_secs(30), || windows().len() >= 26), "{}", windows().len());
+    std::thread::sleep(Duration::from_millis(600));
+    writeln!(file, "9\n{}", (1601..1700).map(row).collect::<String>()).unwrap();
+    assert!(wait_for(Duration::from_secs(30), || windows().len() >= 28), "{}", windows().len());
+    let _ = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    child.wait().unwrap();
+    let all = windows();
+    let sum = |what: &dyn Fn(&Value) -> u64| all.iter().map(what).sum::<u64>();
+    assert_eq!(sum(&|w| w["unused"]["late"].as_u64().unwrap()), 0, "{all:#?}");
+    assert_eq!(sum(&|w| w["unused"]["duplicates"].as_u64().unwrap()), 1000, "the rows of the first run came again");
+    assert_eq!(sum(&|w| w["rejected"]["malformed"].as_u64().unwrap()), 0);
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for w in all.iter().filter(|w| w["cut_short"] == false) {
+        counts.insert(w["window"]["start"].to_string(), w["readings"].as_u64().unwrap());
+    }
+    assert!(counts.len() >= 28 && counts.values().all(|n| *n == 60), "{counts:?}");
+}
+
+#[test]
+fn a_heading_tells_the_seconds_of_a_short_window() {
+    let text = "time,a b\n2026-11-20 23:59:58,1\n2026-11-20 23:59:59,2\n2026-11-21 00:00:00,3\n";
+    let ran = run_with_input(&[&["report", "--window", "1s"], &PLAIN[..]].concat(), text.as_bytes());
+    let headings: Vec<&str> = ran.assert_done().stdout.lines().filter(|l| l.starts_with("##")).collect();
+    let expected = [
+        "## 20 November 2026, 23:59:58 to 23:59:59",
+        "## 20 November 2026, 23:59:59 to 24:00:00",
+        "## 21 November 2026, 00:00:00 to 00:00:01",
+    ];
+    assert_eq!(headings, expected);
+    assert!(ran.stdout.contains("The sensor a b averaged") && !ran.stdout.contains("The a b"), "{}", ran.stdout);
 }
 
 #[test]

@@ -94,6 +94,114 @@ fn a_clock_that_jumps_once_makes_no_window_of_its_own() {
 }
 
 #[test]
+fn far_stamps_at_either_end_of_a_file_make_no_windows() {
+    let mut rows = String::from("time,a\n2001-01-01 00:00:00,1\n");
+    for minute in 0..30 {
+        rows.push_str(&format!("2026-11-20 00:{minute:02}:00,2\n"));
+    }
+    rows.push_str("2099-01-01 00:00:00,1\n");
+    let windows = of(rows.as_bytes(), &["--window", "10m"]).assert_done().json();
+    let counts: Vec<u64> = windows.iter().map(|w| w["readings"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [10, 10, 10], "{windows:#?}");
+    let aside = windows.iter().flat_map(|w| w["unused_by_sensor"].as_array().unwrap().clone());
+    let aside: u64 = aside.filter(|s| s["sensor"] == "a").map(|s| s["implausible_times"].as_u64().unwrap()).sum();
+    assert_eq!(aside, 2);
+}
+
+#[test]
+fn a_line_that_is_refused_is_counted_with_its_number_and_the_rest_is_read() {
+    let mut text = b"time,a\n2026-11-20 00:00:00,1\n".to_vec();
+    text.extend(std::iter::repeat_n(b'9', 2 << 20));
+    text.extend_from_slice(b"\n2026-11-20 00:01:00,3\nnoon,4\n2026-11-20 00:02:00,5\n");
+    let w = &of(&text, &[]).assert_done().json()[0];
+    assert_eq!(
+        (count(w), w["rejected"]["too_long"].as_u64(), w["rejected"]["without_time"].as_u64()),
+        (3, Some(1), Some(1))
+    );
+    assert_eq!(w["rejected"]["first_line"], 3);
+    let told = run_with_input(&["report", "--set", "llm.model=none"], &text);
+    assert!(told.assert_done().stdout.contains("the first such line is line 3"), "{}", told.stdout);
+}
+
+#[test]
+fn half_a_million_bad_lines_are_a_number_and_no_flood() {
+    let mut text = String::from("time,a\n2026-11-20 00:00:00,1\n");
+    text.push_str(&"nonsense\n".repeat(500_000));
+    text.push_str("2026-11-20 00:01:00,3\n");
+    let ran = of(text.as_bytes(), &[]);
+    let w = &ran.assert_done().json()[0];
+    let refused = w["rejected"]["malformed"].as_u64().unwrap() + w["rejected"]["without_time"].as_u64().unwrap();
+    assert_eq!((count(w), refused), (2, 500_000));
+    assert!(ran.stdout.len() + ran.stderr.len() < 10_000, "{} bytes", ran.stdout.len() + ran.stderr.len());
+}
+
+#[test]
+fn usual_mistakes_are_named_with_their_cause_and_the_fix() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.csv");
+    fs::write(&empty, "").unwrap();
+    for json in [&[][..], &["--json"]] {
+        run(&[&["report", "--input", arg(&empty), "--set", "llm.model=none"], json].concat())
+            .assert_fails(1, &["empty.csv is empty"]);
+    }
+    for (window, words) in [
+        ("0", ["--window", "90s"]),
+        ("0s", ["--window", "from 1 second to 366 days"]),
+        ("-5", ["--window", "\"-5\""]),
+        ("-5s", ["--window", "from 1 second to 366 days"]),
+        ("99999999999999h", ["--window", "from 1 second to 366 days"]),
+        ("9600h", ["--window", "from 1 second to 366 days"]),
+        ("5 parsecs", ["--window", "\"5 parsecs\" is no length"]),
+        ("60", ["--window", "lacks its unit"]),
+    ] {
+        run(&["report", "--input", arg(&empty), "--window", window]).assert_fails(2, &words);
+    }
+    for (command, set, words) in [
+        ("report", "llm.sampler.top_p=7", ["llm.sampler.top_p is 7", "from 0 to 1"]),
+        ("report", "llm.sampler.temperature=-5", ["llm.sampler.temperature is -5", "from 0 to 10"]),
+        ("caption", "llm.sampler.top_p=7", ["llm.sampler.top_p is 7", "from 0 to 1"]),
+        ("caption", "llm.sampler.temperature=-5", ["llm.sampler.temperature is -5", "from 0 to 10"]),
+        (
+            "caption",
+            "vision.model=talk-nano",
+            ["vision.model: talk-nano is a language model", "a vision model is wanted"],
+        ),
+        (
+            "report",
+            "llm.model=mobilenet-v2",
+            ["llm.model: mobilenet-v2 is a vision model", "a language model is wanted"],
+        ),
+        (
+            "caption",
+            "llm.model=hear-nano",
+            ["llm.model: hear-nano is a speech-to-text model", "a language model is wanted"],
+        ),
+    ] {
+        let code = if set.contains(".model=") { 1 } else { 2 };
+        run(&[command, "--input", arg(&empty), "--set", set]).assert_fails(code, &words);
+    }
+    let wav = nearfield_tests::assets().join("speech");
+    run(&["transcribe", arg(&wav), "--set", "stt.model=talk-nano"])
+        .assert_fails(1, &["stt.model: talk-nano is a language model", "a speech-to-text model is wanted"]);
+    // A file of one's own is told by how it begins.
+    let gguf = folder.path().join("own.bin");
+    fs::write(&gguf, b"GGUF and more").unwrap();
+    let set = format!("stt.model={}", arg(&gguf));
+    run(&["transcribe", arg(&wav), "--set", &set]).assert_fails(1, &["own.bin is a language model (GGUF)"]);
+}
+
+#[test]
+fn without_an_input_on_a_terminal_the_usage_is_told_instead_of_waiting() {
+    let command = format!("{} report --set llm.model=none", arg(&program()));
+    let Ok(ran) = Command::new("timeout").args(["20", "script", "-qec", &command, "/dev/null"]).output() else {
+        return skipped("script is not installed");
+    };
+    let told = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(told.contains("--input") && told.contains("Ctrl-D"), "{told}");
+    assert_eq!(ran.status.code(), Some(2), "{told}");
+}
+
+#[test]
 fn five_thousand_sensors_are_gathered_and_more_than_the_bound_are_counted() {
     let header: String = (0..5000).map(|i| format!(",s{i}")).collect();
     let mut text = format!("time{header}\n");

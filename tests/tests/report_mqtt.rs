@@ -318,6 +318,97 @@ fn messages_are_taken_acknowledged_and_stored_as_fast_as_they_come() {
     }
 }
 
+/// Now, in seconds since 1970.
+fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64()
+}
+
+/// Issue 15, fault 2: clocks an hour ahead, a minute behind and none at all beside a good one, and a kill in between.
+#[test]
+fn no_sensor_s_clock_costs_another_sensor_or_itself_a_reading_and_each_wrong_one_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
+    let input = format!("mqtt://127.0.0.1:{}/f/#", broker.port);
+    let store = format!("store.file={}", arg(&folder.path().join("report.redb")));
+    let set = ["llm.model=none", "window.zone=UTC", "window.lateness_s=3", &store];
+    let mut args = vec!["report", "--input", &input, "--json", "--window", "5s"];
+    set.iter().for_each(|s| args.extend(["--set", s]));
+    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+    let out = folder.path().join("out.jsonl");
+    let mut reporter = Reporter { child: Reporter::spawn(&args, &out), args, out };
+    std::thread::sleep(Duration::from_millis(2500));
+    let options = ConnectOptions {
+        url: format!("mqtt://127.0.0.1:{}", broker.port).parse::<MqttUrl>().unwrap(),
+        version: Version::V5,
+        client_id: "test-clocks".to_owned(),
+        login: None,
+        ca_file: None,
+        keep_session: false,
+        keep_alive: Duration::from_secs(60),
+    };
+    let mut connection = Connection::open(&options).unwrap();
+    let mut sent: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut send = |sensor: &'static str, stamp: f64, value: u64| {
+        let payload = format!("{{\"temperature\":{value},\"timestamp\":{stamp:.3}}}");
+        connection.publish(&format!("f/{sensor}"), payload.as_bytes(), false).unwrap();
+        *sent.entry(sensor).or_default() += 1;
+    };
+    let begun = Instant::now();
+    for step in 0..110u64 {
+        std::thread::sleep(Duration::from_millis(250).saturating_mul(step as u32 + 1).saturating_sub(begun.elapsed()));
+        send("good", now(), step);
+        if step % 2 == 0 {
+            send("slow", now() - 60.0, step);
+        }
+        if step % 20 == 5 {
+            send("fast", now() + 3600.0, step);
+        }
+        if step % 20 == 10 {
+            send("bare", 12.0 + step as f64, step);
+        }
+        if step == 70 {
+            reporter.kill_and_restart();
+        }
+    }
+    let last = now();
+    let windows = || -> BTreeMap<String, Value> {
+        let text = std::fs::read_to_string(&reporter.out).unwrap();
+        let told = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        told.map(|w| (w["window"]["start"].as_str().unwrap().to_owned(), w)).collect()
+    };
+    let over = |w: &Value| w["window"]["end"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second() as f64;
+    let log = || std::fs::read_to_string(reporter.out.with_extension("log")).unwrap_or_default();
+    assert!(wait_for(Duration::from_secs(20), || windows().values().any(|w| over(w) > last)), "{}", log());
+    let windows: Vec<Value> = windows().into_values().filter(|w| over(w) - 5.0 <= last).collect();
+    let count = |w: &Value, sensor: &str| -> u64 {
+        let rows = w["table"]["sensors"].as_array().unwrap();
+        let name = format!("{sensor} temperature");
+        rows.iter().filter(|r| r["sensor"] == name.as_str()).map(|r| r["count"].as_u64().unwrap()).sum()
+    };
+    assert!(windows.len() <= 8, "{} windows in 28 seconds", windows.len());
+    assert!(windows.iter().all(|w| count(w, "good") > 0), "a window without the good sensor is false");
+    for (sensor, n) in &sent {
+        let used: u64 = windows.iter().map(|w| count(w, sensor)).sum();
+        // What has no time of its own may count twice when it comes twice.
+        let right = if *sensor == "bare" { used >= *n } else { used == *n };
+        assert!(right, "{used} of {n} readings of {sensor}: {windows:#?}\n{}", log());
+    }
+    let named = |sensor: &str, fault: &str| -> u64 {
+        let clocks = windows.iter().flat_map(|w| w["clocks"].as_array().unwrap().clone());
+        let name = format!("{sensor} temperature");
+        clocks
+            .filter(|c| c["sensor"] == name.as_str() && c["fault"] == fault)
+            .map(|c| c["readings"].as_u64().unwrap())
+            .sum()
+    };
+    // What was found since the last window is not known any more after a kill; the readings are.
+    for (sensor, fault) in [("fast", "ahead"), ("bare", "no_clock"), ("slow", "behind")] {
+        assert!(named(sensor, fault) > sent[sensor] / 2, "{sensor}: {} of {}", named(sensor, fault), sent[sensor]);
+    }
+    assert_eq!(named("good", "ahead") + named("good", "behind"), 0);
+    assert_eq!(windows.iter().map(|w| w["unused"]["late"].as_u64().unwrap()).sum::<u64>(), 0);
+}
+
 #[test]
 fn a_broker_that_refuses_is_named_with_the_reason_and_the_way_out() {
     run(&["report", "--input", "mqtt://user:pw@localhost/x"]).assert_fails(2, &["mqtt.user"]);

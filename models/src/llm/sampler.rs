@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::TokenId;
+use crate::range::in_range;
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,21 @@ impl Default for SamplerOptions {
             repetition_window: 64,
             seed: 0,
         }
+    }
+}
+
+impl SamplerOptions {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        in_range("temperature", self.temperature, 0.0..=10.0)?;
+        in_range("top_k", self.top_k, 0..=1 << 20)?;
+        in_range("top_p", self.top_p, 0.0..=1.0)?;
+        in_range("min_p", self.min_p, 0.0..=1.0)?;
+        in_range("repetition_penalty", self.repetition_penalty, 0.1..=10.0)?;
+        in_range("repetition_window", self.repetition_window, 0..=1 << 20)
     }
 }
 

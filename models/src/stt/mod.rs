@@ -361,7 +361,11 @@ impl SpeechToText {
 }
 
 impl SttOptions {
-    fn check(&self) -> Result<(), SttError> {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// [`SttError::Option`] naming the key, its value and what is accepted.
+    pub fn check(&self) -> Result<(), SttError> {
         let wrong =
             |key: &'static str, found: String, expected: &'static str| Err(SttError::Option { key, found, expected });
         if self.threads > 256 {
@@ -383,6 +387,14 @@ impl SttOptions {
         }
         if self.logprob_floor.is_nan() || self.logprob_floor > 0.0 {
             return wrong("logprob_floor", self.logprob_floor.to_string(), "at most 0");
+        }
+        if self.entropy_threshold.is_nan() || self.entropy_threshold.abs() > 100.0 {
+            return wrong("entropy_threshold", self.entropy_threshold.to_string(), "-100 to 100");
+        }
+        if let Some(frames) = self.audio_ctx_min
+            && frames > 1500
+        {
+            return wrong("audio_ctx_min", frames.to_string(), "0 to 1500");
         }
         if !(1_000..=29_000).contains(&self.window_ms) {
             return wrong("window_ms", self.window_ms.to_string(), "1000 to 29000");

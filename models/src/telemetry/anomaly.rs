@@ -14,6 +14,7 @@ use super::quantile::median;
 use super::statistics::Tally;
 use super::track::Slot;
 use super::{Moment, Span};
+use crate::range::in_range;
 
 /// From a median absolute deviation to a standard deviation of normal values: 1 / Phi^-1(3/4).
 const MAD_TO_SIGMA: f64 = 1.482_6;
@@ -69,6 +70,23 @@ impl Default for AnomalyOptions {
             gap_pauses: 5.0,
             gap_seconds: 60.0,
         }
+    }
+}
+
+impl AnomalyOptions {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        in_range("spike_z", self.spike_z, 2.0..=1000.0)?;
+        in_range("cusum_k", self.cusum_k, 0.0..=100.0)?;
+        in_range("cusum_h", self.cusum_h, 1.0..=1000.0)?;
+        in_range("drift_sigmas", self.drift_sigmas, 1.0..=1000.0)?;
+        in_range("stuck_seconds", self.stuck_seconds, 0.0..=1e9)?;
+        in_range("stuck_readings", self.stuck_readings, 2..=1_000_000_000)?;
+        in_range("gap_pauses", self.gap_pauses, 1.5..=1e6)?;
+        in_range("gap_seconds", self.gap_seconds, 0.0..=1e9)
     }
 }
 

@@ -566,6 +566,7 @@ impl Reader<'_> {
             "stuck" | "frozen" | "froze" => self.open(Cue::Stuck),
             "above" | "exceeded" => self.open(Cue::Above),
             "below" => self.open(Cue::Below),
+            article if is_article(article) && is_article(&before) => Err(Violation::Word(article.to_owned())),
             plain if PLAIN_WORDS.contains(&plain) => Ok(()),
             other => Err(Violation::Word(other.to_owned())),
         }
@@ -721,6 +722,43 @@ pub fn readable_name(text: &str) -> String {
     }
     let name = name.trim();
     if name.chars().any(char::is_alphabetic) { name.to_owned() } else { format!("sensor {name}").trim().to_owned() }
+}
+
+/// Words that mean nothing to the check and sound well after *the*.
+const NOUNS: &[&str] = &["value", "values", "level", "sensor", "window", "report", "day", "period", "limit"];
+/// Words that mean something beside others only.
+const HALVES: &[&str] = &["nothing", "unusual", "seen", "no", "data", "between"];
+
+/// A readable name as it stands in sentences, behind *the*: without an article of its own, and with *sensor* before it where it
+/// would be read as something else, as in `a b`, `mean` and `an`.
+pub fn spoken_name(name: &str) -> String {
+    let bare = match name.split_once(' ') {
+        Some((first, rest)) if first.eq_ignore_ascii_case("the") => rest,
+        _ => name,
+    };
+    let words: Vec<String> = bare.split(' ').map(str::to_lowercase).collect();
+    let is_letter = words[0].chars().nth(1).is_none();
+    let is_said = |word: &String| {
+        word.bytes().all(|b| b.is_ascii_digit())
+            || HALVES.contains(&word.as_str())
+            || (is_vocabulary(word) && !NOUNS.contains(&word.as_str()))
+    };
+    if is_article(&words[0]) || is_letter || words.iter().all(is_said) {
+        format!("sensor {bare}")
+    } else {
+        bare.to_owned()
+    }
+}
+
+fn is_article(word: &str) -> bool {
+    matches!(word, "a" | "an" | "the")
+}
+
+/// Whether the check knows a word by itself.
+fn is_vocabulary(word: &str) -> bool {
+    let table = Table::of(String::new(), [Date::ZERO; 2], Vec::new(), Vec::new());
+    let mut reader = Reader { table: &table, told: Told::default(), clause: Clause::default(), claims: 0 };
+    !matches!(reader.word(word, None), Err(Violation::Word(_)))
 }
 
 #[cfg(test)]

@@ -172,6 +172,92 @@ fn names_are_made_readable() {
     }
 }
 
+#[test]
+fn whatever_a_sensor_is_called_its_sentences_read_well_and_hold() {
+    let long = "very ".repeat(40);
+    let names = [
+        "a b",
+        "the pump",
+        "The Pump",
+        "the a",
+        "the",
+        "A1",
+        "an",
+        "a",
+        "7",
+        "",
+        "mean",
+        "low",
+        "no",
+        "nothing",
+        "data",
+        "rose by",
+        "between",
+        "readings",
+        "value",
+        "2nd floor",
+        "an engine",
+        "température Küche",
+        "温度",
+        "Größe",
+        "İzmir",
+        "B",
+        "spike",
+        "gap",
+        "November",
+        "x/y: z",
+        "sensor",
+        "at 5",
+        "and",
+        &long,
+    ];
+    for name in names {
+        let spoken = spoken_name(&readable_name(name));
+        let row = |figures| Row::test(&spoken, "°C", figures);
+        let figures = |change| {
+            Some(Figures { mean: figure("5"), low: extreme("1", "05:10"), high: extreme("9", "14:20"), change })
+        };
+        let times = Some((time("02:10"), time("03:45")));
+        let kinds = [
+            NoteKind::Spike(extreme("9", "14:20")),
+            NoteKind::Gap(times),
+            NoteKind::Drift { up: false, by: figure("3"), from: Some(time("08:00")) },
+            NoteKind::Stuck(figure("4"), times),
+            NoteKind::Above(figure("8"), times),
+            NoteKind::Below(figure("2"), times),
+        ];
+        let day = date(2026, 11, 20);
+        let rows = [None, figures(None), figures(Some(Change::Rose(figure("2")))), figures(Some(Change::Steady))];
+        let tables = rows.into_iter().map(|r| (row(r), vec![]));
+        let noted = kinds.into_iter().map(|kind| (row(figures(None)), vec![Note { row: 0, kind }]));
+        for (row, notes) in tables.chain(noted) {
+            let table = Table::of("20 November 2026, 00:00 to 24:00".to_owned(), [day, day], vec![row], notes);
+            for topic in topics(&table) {
+                let facts = facts(&table, topic);
+                let told = check(&facts, &compute(&table, topic));
+                assert!(told.is_ok(), "{name:?}: {told:?} of {:?}", compute(&table, topic));
+                for sentence in forms(&table, topic).all() {
+                    assert!(
+                        check(&facts, &sentence).is_ok(),
+                        "{name:?}: {:?} of {sentence:?}",
+                        check(&facts, &sentence)
+                    );
+                    let lower = sentence.to_lowercase();
+                    let doubled = ["the a ", "the an ", "the the ", "a a "].iter().any(|d| lower.contains(d));
+                    assert!(!doubled, "{sentence}");
+                }
+            }
+        }
+    }
+    for (name, spoken) in
+        [("a b", "sensor a b"), ("the pump", "pump"), ("A1", "A1"), ("an", "sensor an"), ("value", "value")]
+    {
+        assert_eq!(spoken_name(name), spoken);
+    }
+    let refused = check(&table(), "The the kitchen temperature averaged 21.3 °C.");
+    assert_eq!(refused, Err(Violation::Word("the".to_owned())));
+}
+
 /// A table of any figures; values of different sensors and different figures are told apart by construction.
 fn any_table() -> impl Strategy<Value = Table> {
     let row = (-4000i32..9000, 10i32..900, 10i32..900, 1i32..500, 0u8..4, 0u16..1439, 0u16..1439);

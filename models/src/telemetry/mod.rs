@@ -7,6 +7,7 @@
 
 pub mod anomaly;
 pub mod check;
+pub mod clock;
 pub mod figure;
 pub mod forms;
 pub mod parse;
@@ -54,7 +55,8 @@ impl Moment {
 
     /// As jiff knows it.
     pub fn timestamp(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(self.0.clamp(EARLIEST, LATEST)).expect("the range lies within jiff's")
+        // A machine without a clock begins in 1970, and a window may begin before.
+        jiff::Timestamp::from_microsecond(self.0.clamp(-EARLIEST, LATEST)).expect("the range lies within jiff's")
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::clock::Stamp;
 use super::{LARGEST_VALUE, Moment, unit};
 
 /// Longer lines are passed over unread; five thousand columns fit.
@@ -93,6 +94,8 @@ pub struct Rejected {
     pub out_of_range: u64,
     /// Readings of sensors beyond the number that is taken.
     pub sensors_beyond: u64,
+    /// The number of the first line of a text in which something was passed over.
+    pub first_line: Option<u64>,
 }
 
 impl Rejected {
@@ -122,6 +125,7 @@ impl Rejected {
         self.not_finite += other.not_finite;
         self.out_of_range += other.out_of_range;
         self.sensors_beyond += other.sensors_beyond;
+        self.first_line = self.first_line.or(other.first_line);
         self
     }
 }
@@ -153,28 +157,34 @@ pub enum InputError {
     Options(String),
 }
 
+/// Where lines go, each with its number, counted from 1.
+pub type OnLine<'a, E> = dyn FnMut(u64, &[u8]) -> Result<(), E> + 'a;
+
 /// Cuts bytes into lines of bounded length.
 #[derive(Debug, Default)]
 pub struct LineCutter {
     pending: Vec<u8>,
     overlong: bool,
     too_long: u64,
+    first_too_long: Option<u64>,
+    lines: u64,
 }
 
 impl LineCutter {
-    /// Adds bytes; hands each complete line to `line`, without its end.
+    /// Adds bytes; hands each complete line to `line`, with its number and without its end.
     ///
     /// # Errors
     /// The first error of `line`.
-    pub fn push<E>(&mut self, mut bytes: &[u8], line: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn push<E>(&mut self, mut bytes: &[u8], line: &mut OnLine<'_, E>) -> Result<(), E> {
         while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
             let (head, tail) = bytes.split_at(end);
             bytes = &tail[1..];
             if self.pending.is_empty() && !self.overlong && head.len() <= MAX_LINE_BYTES {
-                line(trimmed(head))?;
+                self.lines += 1;
+                line(self.lines, trimmed(head))?;
             } else {
                 self.keep(head);
-                self.end(line)?;
+                self.finish_line(line)?;
             }
         }
         self.keep(bytes);
@@ -185,13 +195,31 @@ impl LineCutter {
     ///
     /// # Errors
     /// The error of `line`.
-    pub fn end<E>(&mut self, line: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn end<E>(&mut self, line: &mut OnLine<'_, E>) -> Result<(), E> {
+        if self.pending.is_empty() && !self.overlong { Ok(()) } else { self.finish_line(line) }
+    }
+
+    fn finish_line<E>(&mut self, line: &mut OnLine<'_, E>) -> Result<(), E> {
         let pending = std::mem::take(&mut self.pending);
+        self.lines += 1;
         if std::mem::take(&mut self.overlong) {
             self.too_long += 1;
+            self.first_too_long.get_or_insert(self.lines);
             return Ok(());
         }
-        if pending.is_empty() { Ok(()) } else { line(trimmed(&pending)) }
+        if pending.is_empty() { Ok(()) } else { line(self.lines, trimmed(&pending)) }
+    }
+
+    /// The number of the first line that was too long since this was last asked.
+    pub fn take_first_too_long(&mut self) -> Option<u64> {
+        self.first_too_long.take()
+    }
+
+    /// Another input begins: what is left of a line of the old one is passed over. Answers whether there was any.
+    pub fn begin(&mut self) -> bool {
+        self.lines = 0;
+        self.overlong = false;
+        !std::mem::take(&mut self.pending).is_empty()
     }
 
     /// Lines that were too long, so far.
@@ -231,6 +259,8 @@ pub struct LineParser {
     rejected: Rejected,
     lines: u64,
     times: u64,
+    /// Times that only a device without a clock tells are handed on.
+    live: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -284,7 +314,16 @@ impl LineParser {
             rejected: Rejected::default(),
             lines: 0,
             times: 0,
+            live: false,
         })
+    }
+
+    /// For readings that come as they are taken: a time before 1990 is handed on as it is, since it says no more than that the
+    /// device has no clock.
+    #[must_use]
+    pub fn live(mut self) -> LineParser {
+        self.live = true;
+        self
     }
 
     /// What was passed over so far.
@@ -338,7 +377,13 @@ impl LineParser {
     }
 
     fn time(&self, text: &str) -> Option<Moment> {
-        parse_time(text, &self.options.time_format, &self.zone)
+        let since_1970 = || text.trim().parse().ok().and_then(|n| self.small(n));
+        parse_time(text, &self.options.time_format, &self.zone).or_else(since_1970)
+    }
+
+    /// Seconds since a device without a clock was started.
+    fn small(&self, number: f64) -> Option<Moment> {
+        (self.live && (0.0..1e8).contains(&number)).then_some(Moment((number * 1e6) as i64))
     }
 
     /// Counts a time; `None` where it can't be used.
@@ -348,7 +393,7 @@ impl LineParser {
                 self.rejected.without_time += 1;
                 None
             }
-            Some(at) if !at.is_plausible() => {
+            Some(at) if !at.is_plausible() && !self.live => {
                 self.rejected.implausible_time += 1;
                 self.times += 1;
                 None
@@ -567,7 +612,8 @@ impl LineParser {
     }
 
     fn json_time(&self, value: &Value) -> Option<Moment> {
-        json_time(value, &self.options.time_format, &self.zone)
+        let since_1970 = || value.as_f64().and_then(|n| self.small(n));
+        json_time(value, &self.options.time_format, &self.zone).or_else(since_1970)
     }
 
     fn json_value(&mut self, value: &Value) -> Option<f64> {
@@ -732,6 +778,15 @@ pub fn json_time(value: &Value, format: &str, zone: &TimeZone) -> Option<Moment>
     }
 }
 
+/// The time that a live reading brings, as in [`json_time`]: small numbers and times before 1990 are those of a device without a
+/// clock. `None` where it is no time at all.
+pub fn json_stamp(value: &Value, zone: &TimeZone) -> Option<Stamp> {
+    match json_time(value, "", zone) {
+        Some(at) => Some(Stamp::from(at)),
+        None => value.as_f64().filter(|n| (0.0..1e8).contains(n)).map(|_| Stamp::NoClock),
+    }
+}
+
 /// A number in JSON, or in a text within it.
 pub fn json_number(value: &Value) -> Option<f64> {
     let number = match value {
@@ -772,7 +827,7 @@ mod tests {
         let mut parser = LineParser::new(options, TimeZone::get("Europe/Berlin").unwrap(), "cellar")?;
         let mut cutter = LineCutter::default();
         let mut found = Vec::new();
-        let mut line = |line: &[u8]| {
+        let mut line = |_, line: &[u8]| {
             parser
                 .line(line, &mut |key, unit, at, v| found.push((key.to_owned(), unit.to_owned(), at.0 / 1_000_000, v)))
         };
@@ -908,7 +963,7 @@ mod tests {
         let cut = |size: usize| {
             let mut cutter = LineCutter::default();
             let mut found = Vec::new();
-            let mut line = |l: &[u8]| -> Result<(), ()> {
+            let mut line = |_, l: &[u8]| -> Result<(), ()> {
                 found.push(l.to_vec());
                 Ok(())
             };

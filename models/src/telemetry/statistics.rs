@@ -99,18 +99,24 @@ impl Tally {
         tally
     }
 
-    /// Adds a reading, which must not be older than the one before.
+    /// Adds a reading. One that is older than the one before counts in every figure; in the sequence (pauses, runs of one value,
+    /// times out of limits) it is not sought.
     pub fn push(&mut self, at: Moment, value: f64) {
+        let in_order = self.count == 0 || at >= self.last.1;
         if self.count == 0 {
             self.first = (value, at);
             if let Some(pause) = self.pauses.first_mut() {
                 pause.to = at;
             }
-        } else {
+        } else if in_order {
             self.note_pause(Span { from: self.last.1, to: at });
         }
         self.count += 1;
-        self.last = (value, at);
+        if in_order {
+            self.last = (value, at);
+        } else if at < self.first.1 {
+            self.first = (value, at);
+        }
         if value < self.low.0 {
             self.low = (value, at);
         }
@@ -126,8 +132,10 @@ impl Tally {
         self.squares += from_mean * (value - self.mean);
         self.time_squares += from_time * (seconds - self.time_mean);
         self.products += from_time * (value - self.mean);
-        self.note_run(at, value);
-        self.note_limits(at, value);
+        if in_order {
+            self.note_run(at, value);
+            self.note_limits(at, value);
+        }
         if self.digest.is_none() && self.track.is_exact() && self.track.slots().len() == MAX_SLOTS {
             let mut digest = TDigest::default();
             self.track.slots().iter().for_each(|slot| digest.push(slot.sum));

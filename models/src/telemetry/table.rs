@@ -1,12 +1,14 @@
 //! The table of a window: what a language model gets to see, and what every text is held to. Its figures are kept as they are
 //! printed; what is not in it, nobody may say.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::anomaly::Anomaly;
+use super::check::spoken_name;
 use super::figure::{Figure, decimals_for};
 use super::windows::{ClosedWindow, SensorSummary};
 use super::{Moment, SensorTraits, Span};
@@ -127,11 +129,12 @@ impl Table {
         order.truncate(MAX_ROWS);
         let mut rows = Vec::with_capacity(order.len());
         let mut candidates: Vec<(u8, usize, Moment, Note)> = Vec::new();
+        let mut names = HashSet::new();
         for (row, summary) in order.iter().enumerate() {
             let traits = traits_of(summary);
             let digits = Digits::of(summary, &traits);
             rows.push(Row {
-                name: traits.name.clone(),
+                name: unique(spoken_name(&traits.name), &mut names),
                 unit: traits.unit.clone(),
                 figures: summary.statistics.map(|s| Figures {
                     mean: digits.value(s.mean),
@@ -249,6 +252,17 @@ impl fmt::Display for Table {
     }
 }
 
+/// `name`, or what tells it from a row before that is called the same.
+fn unique(name: String, names: &mut HashSet<String>) -> String {
+    let mut candidate = name.clone();
+    let mut n = 1;
+    while !names.insert(candidate.to_lowercase()) {
+        n += 1;
+        candidate = format!("{name} no {n}");
+    }
+    candidate
+}
+
 /// A unit after its number: with a space before it, or nothing.
 pub(super) struct Spaced<'a>(pub &'a str);
 
@@ -318,10 +332,16 @@ impl Clock<'_> {
     }
 
     fn minute(&self, at: Moment) -> ClockTime {
-        let time = at.timestamp().to_zoned(self.zone.clone()).time();
-        let minutes = time.hour() as u16 * 60 + time.minute() as u16;
-        // The end of a day is 24:00 of that day, not 00:00 of the next.
-        ClockTime(if minutes == 0 && at == self.span.to { 1440 } else { minutes })
+        let zoned = self.zoned(at);
+        // The end of a day is 24:00 of that day, not 00:00 (or what its first instant is called) of the next.
+        if at == self.span.to && zoned.date() != self.dates[1] {
+            return ClockTime(1440);
+        }
+        ClockTime(zoned.hour() as u16 * 60 + zoned.minute() as u16)
+    }
+
+    fn zoned(&self, at: Moment) -> jiff::Zoned {
+        at.timestamp().to_zoned(self.zone.clone())
     }
 
     fn time(&self, at: Moment) -> Option<ClockTime> {
@@ -353,11 +373,69 @@ impl Clock<'_> {
 
     fn title(&self) -> String {
         let date = |d: Date| d.strftime("%-d %B %Y").to_string();
-        let (from, to) = (self.minute(self.span.from), self.minute(self.span.to));
+        let ends = [self.span.from, self.span.to].map(|at| self.zoned(at));
+        let has_seconds = ends.iter().any(|z| z.second() != 0);
+        // Where the clocks change, an hour has no name of its own without the zone's.
+        let is_twofold = |z: &jiff::Zoned| self.zone.to_ambiguous_zoned(z.datetime()).is_ambiguous();
+        let has_zone = self.span.seconds() < 86_400.0 * 0.9
+            && (ends[0].offset() != ends[1].offset() || ends.iter().any(is_twofold));
+        let [from, to] = [0, 1].map(|end: usize| {
+            let (at, zoned) = ([self.span.from, self.span.to][end], &ends[end]);
+            let mut text = self.minute(at).to_string();
+            if has_seconds {
+                text.push_str(&format!(":{:02}", zoned.second()));
+            }
+            if has_zone {
+                text.push_str(&zoned.strftime(" %Z").to_string());
+            }
+            text
+        });
         if self.dates[0] == self.dates[1] {
             format!("{}, {from} to {to}", date(self.dates[0]))
         } else {
             format!("{}, {from} to {}, {to}", date(self.dates[0]), date(self.dates[1]))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::window::WindowPlan;
+
+    #[test]
+    fn the_heading_tells_the_span_of_every_window() {
+        let heading = |length: &str, every: &str, zone: &str, at: &str| {
+            let zone = TimeZone::get(zone).unwrap();
+            let plan = WindowPlan::new(length.parse().unwrap(), every.parse().unwrap(), zone.clone()).unwrap();
+            let at: jiff::Timestamp = at.parse().unwrap();
+            Clock::new(plan.windows_at(at.into())[0], &zone).title()
+        };
+        let (utc, berlin) = ("UTC", "Europe/Berlin");
+        for (length, zone, at, title) in [
+            ("1s", utc, "2026-11-20T00:00:00Z", "20 November 2026, 00:00:00 to 00:00:01"),
+            ("1s", utc, "2026-11-20T23:59:59Z", "20 November 2026, 23:59:59 to 24:00:00"),
+            ("10s", utc, "2026-11-20T14:05:37Z", "20 November 2026, 14:05:30 to 14:05:40"),
+            ("59s", utc, "2026-11-20T00:00:07Z", "20 November 2026, 00:00:00 to 00:00:59"),
+            ("90s", utc, "2026-11-20T00:01:07Z", "20 November 2026, 00:00:00 to 00:01:30"),
+            ("1m", utc, "2026-11-20T00:00:07Z", "20 November 2026, 00:00 to 00:01"),
+            ("15m", utc, "2026-11-20T23:50:00Z", "20 November 2026, 23:45 to 24:00"),
+            ("1h", "Asia/Kolkata", "2026-11-20T10:40:00Z", "20 November 2026, 16:00 to 17:00"),
+            ("1d", utc, "2026-11-20T10:40:00Z", "20 November 2026, 00:00 to 24:00"),
+            ("2d", utc, "2026-11-20T10:40:00Z", "19 November 2026, 00:00 to 20 November 2026, 24:00"),
+            ("1d", berlin, "2026-10-25T10:00:00Z", "25 October 2026, 00:00 to 24:00"),
+            ("1d", berlin, "2026-03-29T10:00:00Z", "29 March 2026, 00:00 to 24:00"),
+            ("1h", berlin, "2026-10-25T00:30:00Z", "25 October 2026, 02:00 CEST to 02:00 CET"),
+            ("1h", berlin, "2026-10-25T01:30:00Z", "25 October 2026, 02:00 CET to 03:00 CET"),
+            ("1h", berlin, "2026-03-29T00:30:00Z", "29 March 2026, 01:00 CET to 03:00 CEST"),
+            // Where midnight is skipped, the day before ends all the same.
+            ("1d", "Asia/Beirut", "2026-03-28T10:00:00Z", "28 March 2026, 00:00 to 24:00"),
+            ("1d", "Asia/Beirut", "2026-03-29T10:00:00Z", "29 March 2026, 01:00 to 24:00"),
+            ("1h", "Asia/Beirut", "2026-03-28T21:30:00Z", "28 March 2026, 23:00 EET to 24:00 EEST"),
+        ] {
+            assert_eq!(heading(length, length, zone, at), title, "{length} at {at} in {zone}");
+        }
+        let sliding = heading("2h", "1h", utc, "2026-11-21T00:30:00Z");
+        assert_eq!(sliding, "20 November 2026, 23:00 to 21 November 2026, 01:00");
     }
 }

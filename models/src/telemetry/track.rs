@@ -61,9 +61,12 @@ impl Default for Track {
 }
 
 impl Track {
-    /// Adds a reading, which must not be older than the one before.
+    /// Adds a reading; one that is older than the one before finds its place among the others.
     pub fn push(&mut self, at: Moment, value: f64) {
         let reading = Slot::of(at, value);
+        if self.slots.last().is_some_and(|last| at < last.last) {
+            return self.insert(reading);
+        }
         match self.slots.last_mut() {
             Some(last) if last.count < self.readings_per_slot => last.absorb(&reading),
             _ => {
@@ -85,6 +88,27 @@ impl Track {
         self.readings_per_slot == 1
     }
 
+    fn insert(&mut self, reading: Slot) {
+        if self.is_exact() && self.slots.len() < MAX_SLOTS {
+            let place = self.slots.partition_point(|slot| slot.first <= reading.first);
+            return self.slots.insert(place, reading);
+        }
+        if self.is_exact() {
+            self.halve();
+        }
+        let place = self.slots.partition_point(|slot| slot.first <= reading.first).saturating_sub(1);
+        let slot = &mut self.slots[place];
+        let (first, last) = (slot.first.min(reading.first), slot.last.max(reading.last));
+        slot.absorb(&reading);
+        (slot.first, slot.last) = (first, last);
+    }
+
+    /// Whether a reading of this very time is known to be in it.
+    pub fn holds(&self, at: Moment) -> bool {
+        let place = self.slots.partition_point(|slot| slot.last < at);
+        self.slots.get(place).is_some_and(|slot| slot.first == at || slot.last == at)
+    }
+
     fn halve(&mut self) {
         let half = self.slots.len() / 2;
         for i in 0..half {
@@ -100,6 +124,20 @@ impl Track {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reading_that_comes_late_finds_its_place() {
+        for n in [10i64, 5000] {
+            let mut track = Track::default();
+            (0..n).filter(|i| i % 3 != 1).for_each(|i| track.push(Moment(i), i as f64));
+            (0..n).rev().filter(|i| i % 3 == 1).for_each(|i| track.push(Moment(i), i as f64));
+            let count: u32 = track.slots().iter().map(|s| s.count).sum();
+            let sum: f64 = track.slots().iter().map(|s| s.sum).sum();
+            assert_eq!((i64::from(count), sum), (n, (0..n).sum::<i64>() as f64));
+            assert!(track.slots().windows(2).all(|w| w[0].last < w[1].first) && track.slots().len() <= MAX_SLOTS);
+            assert!(track.holds(Moment(0)) && !track.holds(Moment(n)));
+        }
+    }
 
     #[test]
     fn a_long_course_keeps_its_extremes_its_sum_and_its_bound() {

@@ -34,10 +34,21 @@ impl FromStr for Length {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no length of time: write 90s, 15m, 1h, 1d or 1w");
+        let outside = || format!("{text:?} is out of range: a length of time is from 1 second to 366 days");
         let text = text.trim();
-        let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let number: u32 = text[..at].parse().map_err(|_| wrong())?;
-        let seconds = |unit: u32| number.checked_mul(unit).filter(|s| *s > 0).ok_or_else(wrong);
+        let is_number = text.strip_prefix('-').is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
+        if is_number {
+            return Err(outside());
+        }
+        let Some(at) = text.find(|c: char| !c.is_ascii_digit()) else {
+            let what = if text.is_empty() { "" } else { "; it lacks its unit" };
+            return Err(format!("{}{what}", wrong()));
+        };
+        let number: u32 = match &text[..at] {
+            "" => return Err(wrong()),
+            digits => digits.parse().map_err(|_| outside())?,
+        };
+        let seconds = |unit: u32| number.checked_mul(unit).filter(|s| *s > 0).ok_or_else(outside);
         let length = match text[at..].trim() {
             "s" => Length::Seconds(seconds(1)?),
             "m" | "min" => Length::Seconds(seconds(60)?),
@@ -46,13 +57,14 @@ impl FromStr for Length {
                 let days = number.checked_mul(if text.ends_with('w') { 7 } else { 1 });
                 match days {
                     Some(days @ 1..=366) => Length::Days(days as u16),
-                    _ => return Err(format!("{text:?} is no window: a window has from 1 second to 366 days")),
+                    _ => return Err(outside()),
                 }
             }
             _ => return Err(wrong()),
         };
         Ok(match length {
-            Length::Seconds(s) if s % 86_400 == 0 => Length::Days((s / 86_400).min(366) as u16),
+            Length::Seconds(s) if s > 366 * 86_400 => return Err(outside()),
+            Length::Seconds(s) if s % 86_400 == 0 => Length::Days((s / 86_400) as u16),
             Length::Seconds(s) if s > 86_400 => {
                 return Err(format!("{text:?} is no window: one longer than a day has whole days, as in 2d"));
             }
@@ -259,8 +271,12 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Length>().unwrap(), length);
         }
-        for text in ["", "1", "h", "0h", "-1h", "36h", "1y", "99999999999h", "400d", "1.5h"] {
-            assert!(text.parse::<Length>().is_err(), "{text}");
+        for text in ["", "1", "h", "0h", "-1h", "36h", "1y", "99999999999h", "400d", "9600h", "1.5h", "60", "-5"] {
+            let error = text.parse::<Length>().unwrap_err();
+            assert!(
+                error.contains(text) && (error.contains("90s") || error.contains("366 days") || text == "36h"),
+                "{error}"
+            );
         }
         let utc = || TimeZone::UTC;
         assert!(WindowPlan::new(Length::Seconds(60), Length::Seconds(120), utc()).is_err());

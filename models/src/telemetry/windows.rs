@@ -1,9 +1,11 @@
 //! From readings in any order to closed windows: put in the order of time, told apart from repetitions, gathered for each
 //! window and sensor, compared with what was before. In bounded memory, without a clock.
 //!
-//! The watermark, the time up to which readings are complete, follows the newest reading at the distance of the allowed
-//! lateness. Readings behind it are too late: they are counted and not used. One reading that lies far ahead of all others (a
-//! clock that jumped) does not move it; several in a row do.
+//! The watermark, the time up to which readings are complete, closes windows. Where readings come as they are taken, whoever calls
+//! moves it by the clock ([`Windows::follow_clock`]), and no reading does. Else it follows the readings at the distance of the
+//! allowed lateness: not the newest of them, but the time that the sensors heard last agree on, so that one sensor that is ahead
+//! of the others does not close their windows. A reading counts as long as its window is open; later it is counted as late. A
+//! few readings that lie far away from all others (a clock that jumped) are set aside; several in a row are believed.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -17,7 +19,11 @@ use super::window::WindowPlan;
 use super::{Moment, Reading, SensorId, SensorTraits, Span};
 
 /// Windows without any reading that are told one by one; a longer absence is told in one line.
-const MAX_EMPTY_WINDOWS: usize = 48;
+const MAX_EMPTY_WINDOWS: usize = 3;
+/// The readings whose sensors must agree on what time it is.
+const RECENT: usize = 16;
+/// A sensor is silent when another gives so many readings after its last.
+const SILENT: usize = 3;
 /// Readings in a row that must agree on a far time before it is believed.
 const AGREEING: usize = 8;
 /// Windows kept of a sensor for comparison: a day of sliding windows and one.
@@ -33,8 +39,14 @@ pub struct WindowsOptions {
     pub lateness_seconds: Option<f64>,
     /// Readings that may wait for older ones; when there are more, the oldest is taken as complete.
     pub waiting: usize,
-    /// A reading farther ahead than this, in seconds, is not believed before others agree.
+    /// A reading farther away than this, in seconds, is not believed before others agree.
     pub clock_jump_seconds: f64,
+    /// A few readings after this, at the end of the input, are not believed; `None`: nobody knows what time it is.
+    pub latest: Option<Moment>,
+    /// Readings come once: a store has passed over repetitions. Then one that is late but whose window is open is certainly new.
+    pub distinct: bool,
+    /// What an earlier run has reported may come again, as from a file that is read from its beginning.
+    pub rereads: bool,
     /// When something is out of the ordinary.
     pub anomalies: AnomalyOptions,
 }
@@ -46,7 +58,16 @@ pub struct Unused {
     pub late: u64,
     /// Same sensor, same time as another: the first one counts.
     pub duplicates: u64,
-    /// A time far ahead that no other reading agreed with.
+    /// A time far away that no other reading agreed with.
+    pub implausible_times: u64,
+}
+
+/// What was not used of one sensor, where its time was the reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnusedOf {
+    /// Came after their window was closed.
+    pub late: u64,
+    /// A time far away that no other reading agreed with.
     pub implausible_times: u64,
 }
 
@@ -80,6 +101,8 @@ pub struct ClosedWindow {
     pub sensors: Vec<SensorSummary>,
     /// What was not used since the last window was closed.
     pub unused: Unused,
+    /// The same by sensor, where its time was the reason.
+    pub unused_of: BTreeMap<SensorId, UnusedOf>,
     /// Empty windows before this one that are not told one by one.
     pub skipped: u64,
     /// Whether the input ended before the window did.
@@ -124,16 +147,25 @@ pub struct Windows {
     next_start: Option<Moment>,
     waiting: BTreeMap<(Moment, SensorId), f64>,
     newest: Option<Moment>,
+    /// The sensors heard last, and their times.
+    recent: VecDeque<(SensorId, Moment)>,
+    /// Whoever calls moves the watermark.
+    by_clock: bool,
     /// All readings up to here have been handed on.
     complete: Option<Moment>,
+    /// The last reading that was gathered, and how many in a row lie close together.
+    gathered: Option<(Moment, usize)>,
     /// Readings far ahead, in a row.
     ahead: Vec<Reading>,
     /// Readings far behind, in a row.
     behind: usize,
     unused: Unused,
+    unused_of: BTreeMap<SensorId, UnusedOf>,
     skipped: u64,
     /// Windows up to here are not told.
     reported: Option<Moment>,
+    /// An earlier run has reported up to here.
+    resumed: Option<Moment>,
 }
 
 impl Windows {
@@ -146,12 +178,17 @@ impl Windows {
             next_start: None,
             waiting: BTreeMap::new(),
             newest: None,
+            recent: VecDeque::new(),
+            by_clock: false,
             complete: None,
+            gathered: None,
             ahead: Vec::new(),
             behind: 0,
             unused: Unused::default(),
+            unused_of: BTreeMap::new(),
             skipped: 0,
             reported: None,
+            resumed: None,
         }
     }
 
@@ -172,7 +209,7 @@ impl Windows {
         let plan = &self.options.plan;
         let day_before = plan.day_before(plan.windows_at(end).first().map_or(end, |w| w.from));
         let of_use = plan.windows_at(Moment(day_before.0 - 1)).first().map_or(day_before, |w| w.from);
-        self.reported = Some(end);
+        (self.reported, self.resumed) = (Some(end), Some(end));
         self.complete = Some(Moment(of_use.0 - 1));
         of_use
     }
@@ -182,6 +219,52 @@ impl Windows {
         self.open.front().map(|w| w.span.to)
     }
 
+    /// Whether the watermark is moved by the clock, with [`Windows::complete_up_to`], and not by the readings.
+    pub fn follow_clock(&mut self, by_clock: bool) {
+        self.by_clock = by_clock;
+    }
+
+    /// Counts readings that came again.
+    pub fn count_duplicates(&mut self, n: u64) {
+        self.unused.duplicates += n;
+    }
+
+    /// This machine's clock has been set: it said `before` and says `now`. What was gathered keeps its time. Windows that end in
+    /// between, or that begin after `now`, close as they are; none is made up for a time that has not passed.
+    pub fn clock_was_set(&mut self, before: Moment, now: Moment, closed: &mut dyn FnMut(ClosedWindow)) {
+        // Whatever waits was taken by the old time.
+        let newest = self.waiting.last_key_value().map_or(before, |((at, _), _)| before.max(*at));
+        self.complete_up_to(newest, closed);
+        let (mut stay, mut close) = (VecDeque::new(), Vec::new());
+        for window in self.open.drain(..) {
+            let stays = window.span.from <= now && now < window.span.to;
+            if stays { stay.push_back(window) } else { close.push(window) }
+        }
+        self.open = stay;
+        for window in close {
+            let end = window.span.to.min(before);
+            let cut_short = end < window.span.to;
+            self.tell(window, end, cut_short, closed);
+        }
+        let plan = &self.options.plan;
+        let first = plan.windows_at(now).first().map(|w| w.from);
+        if self.next_start.is_some() {
+            self.next_start = match self.open.back() {
+                Some(last) => Some(plan.next_start(last.span.from)),
+                None => first,
+            };
+        }
+        if now < before {
+            self.complete = None;
+            self.newest = Some(now);
+            if let (Some(reported), Some(first)) = (self.reported, first) {
+                self.reported = Some(reported.min(first));
+            }
+        }
+        self.recent.clear();
+        self.gathered = None;
+    }
+
     /// Takes a reading; windows that it completes go to `closed`.
     ///
     /// # Panics
@@ -189,7 +272,7 @@ impl Windows {
     pub fn push(&mut self, reading: Reading, closed: &mut dyn FnMut(ClosedWindow)) {
         assert!((reading.sensor.0 as usize) < self.memories.len(), "a reading's sensor has been introduced");
         let jump = self.options.clock_jump_seconds;
-        if let Some(newest) = self.newest
+        if let Some(newest) = self.newest.filter(|_| !self.by_clock)
             && reading.at.seconds_since(newest) > jump
         {
             self.ahead.push(reading);
@@ -198,39 +281,89 @@ impl Windows {
             }
             return;
         }
-        self.unused.implausible_times += self.ahead.len() as u64;
-        self.ahead.clear();
+        for alone in std::mem::take(&mut self.ahead) {
+            self.set_aside(alone.sensor);
+        }
         self.admit(reading, closed);
     }
 
+    fn set_aside(&mut self, sensor: SensorId) {
+        self.unused.implausible_times += 1;
+        self.unused_of.entry(sensor).or_default().implausible_times += 1;
+    }
+
+    /// Readings before this are of windows that are closed.
+    fn floor(&self) -> Option<Moment> {
+        let begins = self.open.front().map(|w| w.span.from).or(self.next_start);
+        begins.or_else(|| self.complete.map(|complete| Moment(complete.0 + 1)))
+    }
+
     fn admit(&mut self, reading: Reading, closed: &mut dyn FnMut(ClosedWindow)) {
-        if self.complete.is_some_and(|complete| reading.at <= complete) {
+        let Reading { at, sensor, value } = reading;
+        let is_complete = self.complete.is_some_and(|complete| at <= complete);
+        if is_complete || self.floor().is_some_and(|floor| at < floor) {
+            let last = self.memories[sensor.0 as usize].last;
+            let is_open = self.floor().is_some_and(|floor| at >= floor);
+            let tally = self.open.iter().find_map(|w| w.tallies.get(&sensor));
+            if is_open && tally.is_some_and(|t| t.track().holds(at)) {
+                self.unused.duplicates += 1;
+                return;
+            }
+            if is_open && (self.options.distinct || last.is_none_or(|last| at > last)) {
+                // The window is open still, and the reading has not been in it.
+                self.gather(reading, closed);
+                return;
+            }
             let known = self.newest.or(self.complete);
-            let far = known.is_some_and(|k| k.seconds_since(reading.at) > self.options.clock_jump_seconds);
+            let far = known.is_some_and(|k| k.seconds_since(at) > self.options.clock_jump_seconds);
             self.behind = if far { self.behind + 1 } else { 0 };
-            if self.behind < AGREEING * 8 || self.options.lateness_seconds.is_none() {
-                self.unused.late += 1;
+            if self.behind < AGREEING * 8 || self.options.lateness_seconds.is_none() || self.by_clock {
+                if self.options.rereads && self.resumed.is_some_and(|resumed| at < resumed) {
+                    self.unused.duplicates += 1;
+                } else {
+                    self.unused.late += 1;
+                    self.unused_of.entry(sensor).or_default().late += 1;
+                }
                 return;
             }
             // The clock has been set back for good: what is open ends here, and time begins anew.
             self.close_all(false, closed);
             (self.newest, self.complete, self.next_start, self.behind) = (None, None, None, 0);
+            (self.gathered, self.recent) = (None, VecDeque::new());
             // What was reported was of a time that never was.
             self.reported = None;
         }
         self.behind = 0;
-        match self.waiting.entry((reading.at, reading.sensor)) {
-            Entry::Vacant(place) => _ = place.insert(reading.value),
+        match self.waiting.entry((at, sensor)) {
+            Entry::Vacant(place) => _ = place.insert(value),
             Entry::Occupied(_) => self.unused.duplicates += 1,
         }
-        self.newest = Some(self.newest.map_or(reading.at, |newest| newest.max(reading.at)));
-        if let (Some(lateness), Some(newest)) = (self.options.lateness_seconds, self.newest) {
-            self.complete_up_to(newest.plus_seconds(-lateness), closed);
+        self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
+        if let Some(lateness) = self.options.lateness_seconds.filter(|_| !self.by_clock) {
+            self.recent.push_back((sensor, at));
+            self.recent.keep_last(RECENT);
+            self.complete_up_to(self.agreed_time().plus_seconds(-lateness), closed);
         }
         while self.waiting.len() > self.options.waiting {
             let oldest = self.waiting.first_key_value().expect("it holds more than none").0.0;
             self.complete_up_to(oldest, closed);
         }
+    }
+
+    /// The time that half of the sensors heard last have reached.
+    fn agreed_time(&self) -> Moment {
+        let mut newest: Vec<(SensorId, Moment, usize)> = Vec::with_capacity(RECENT);
+        for &(sensor, at) in self.recent.iter().rev() {
+            // Who has been silent while another spoke so often has no say.
+            let is_silent = newest.iter().any(|(.., n)| *n >= SILENT);
+            match newest.iter_mut().find(|(s, ..)| *s == sensor) {
+                Some((_, before, n)) => (*before, *n) = (at.max(*before), *n + 1),
+                None if is_silent => {}
+                None => newest.push((sensor, at, 1)),
+            }
+        }
+        newest.sort_unstable_by_key(|(_, at, _)| std::cmp::Reverse(*at));
+        newest.get(newest.len() / 2).map_or(Moment(i64::MIN), |(_, at, _)| *at)
     }
 
     fn believe_those_ahead(&mut self, closed: &mut dyn FnMut(ClosedWindow)) {
@@ -247,15 +380,59 @@ impl Windows {
             return;
         }
         self.complete = Some(moment);
-        while let Some(entry) = self.waiting.first_entry() {
-            let (at, sensor) = *entry.key();
+        let until = self.gather_up_to(moment, closed);
+        self.close_up_to(until, closed);
+    }
+
+    /// Gathers what waits up to `moment`; answers up to when windows are over, which a time that nobody believes does not decide.
+    fn gather_up_to(&mut self, moment: Moment, closed: &mut dyn FnMut(ClosedWindow)) -> Moment {
+        let mut until = moment;
+        while let Some((&(at, sensor), _)) = self.waiting.first_key_value() {
             if at > moment {
                 break;
             }
-            let value = entry.remove();
-            self.gather(Reading { at, sensor, value }, closed);
+            let alone = self.alone(at, moment);
+            for _ in 0..alone {
+                let ((at, sensor), _) = self.waiting.pop_first().expect("those alone wait");
+                self.set_aside(sensor);
+                if let Some((last, _)) = self.gathered.filter(|(last, _)| !self.by_clock && *last < at) {
+                    until = last;
+                }
+            }
+            if alone == 0 {
+                let (_, value) = self.waiting.pop_first().expect("its first has just been seen");
+                self.gather(Reading { at, sensor, value }, closed);
+                until = moment;
+            }
         }
-        self.close_up_to(moment, closed);
+        until
+    }
+
+    /// How many readings from `at`, the first that waits, lie far from those before and from all that is known after, and are
+    /// too few to be believed.
+    fn alone(&self, at: Moment, moment: Moment) -> usize {
+        let jump = self.options.clock_jump_seconds;
+        let before = self.gathered;
+        if before.is_some_and(|(last, _)| at.seconds_since(last) <= jump) {
+            return 0;
+        }
+        let (mut few, mut last, mut others) = (0, at, 0);
+        for &(next, _) in self.waiting.keys().take(2 * AGREEING) {
+            if others == 0 && next.seconds_since(last) <= jump {
+                few += 1;
+                last = next;
+            } else if others == 0 || next.seconds_since(last) <= jump {
+                others += 1;
+                last = next;
+            } else {
+                break;
+            }
+        }
+        let far_behind = self.by_clock && moment.seconds_since(last) > jump;
+        let far_ahead = others < AGREEING
+            && self.options.latest.is_some_and(|latest| at > latest)
+            && before.is_some_and(|(_, row)| row >= AGREEING);
+        if few < AGREEING && (others >= AGREEING || far_behind || far_ahead) { few } else { 0 }
     }
 
     /// The input has ended: what waits is gathered, and the windows that are open close where they are.
@@ -269,7 +446,7 @@ impl Windows {
         if let Some(&(last, _)) = self.waiting.last_key_value().map(|(key, _)| key) {
             self.complete_up_to(last, closed);
         }
-        let known_until = self.newest;
+        let known_until = self.gathered.map(|(last, _)| last);
         while let Some(window) = self.open.pop_front() {
             // Where no further reading was due in the window, it is whole although no later one proves it.
             let usual = window.tallies.values().filter_map(Tally::usual_pause).fold(f64::INFINITY, f64::min);
@@ -301,19 +478,21 @@ impl Windows {
     fn open_up_to(&mut self, moment: Moment, closed: &mut dyn FnMut(ClosedWindow)) {
         let Some(mut start) = self.next_start else { return };
         let mut empty = 0;
+        // Of a time that far away nobody knows whether it has passed.
+        let is_far = moment.seconds_since(start) > self.options.clock_jump_seconds;
         while start <= moment {
             let span = Span { from: start, to: self.options.plan.end_of(start) };
             while self.open.front().is_some_and(|w| w.span.to <= start) {
                 let window = self.open.pop_front().expect("its front has just been seen");
                 let end = window.span.to;
                 empty = if window.tallies.is_empty() { empty + 1 } else { 0 };
-                if empty > MAX_EMPTY_WINDOWS {
+                if empty > MAX_EMPTY_WINDOWS || (is_far && empty > 0) {
                     self.skipped += 1;
                 } else {
                     self.tell(window, end, false, closed);
                 }
             }
-            if empty > MAX_EMPTY_WINDOWS && span.to.seconds_since(start) > 0.0 {
+            if (empty > MAX_EMPTY_WINDOWS || is_far) && span.to.seconds_since(start) > 0.0 {
                 // A long absence is stepped over at once.
                 let target = self.options.plan.windows_at(moment).first().map_or(moment, |w| w.from);
                 if start < target {
@@ -339,6 +518,11 @@ impl Windows {
         {
             self.close_up_to(reading.at, closed);
         }
+        let near = |last: Moment| reading.at.seconds_since(last) <= self.options.clock_jump_seconds;
+        self.gathered = Some(match self.gathered {
+            Some((last, row)) if near(last) => (last.max(reading.at), row.saturating_add(1)),
+            _ => (reading.at, 1),
+        });
         let memory = &mut self.memories[reading.sensor.0 as usize];
         for window in &mut self.open {
             if window.span.from <= reading.at && reading.at < window.span.to {
@@ -349,7 +533,7 @@ impl Windows {
                 tally.push(reading.at, reading.value);
             }
         }
-        memory.last = Some(reading.at);
+        memory.last = Some(memory.last.map_or(reading.at, |last| last.max(reading.at)));
     }
 
     fn close(&mut self, mut window: OpenWindow, end: Moment, cut_short: bool) -> ClosedWindow {
@@ -407,8 +591,9 @@ impl Windows {
             });
         }
         let unused = std::mem::take(&mut self.unused);
+        let unused_of = std::mem::take(&mut self.unused_of);
         let skipped = std::mem::take(&mut self.skipped);
-        ClosedWindow { span, sensors, unused, skipped, cut_short }
+        ClosedWindow { span, sensors, unused, unused_of, skipped, cut_short }
     }
 }
 
@@ -445,6 +630,9 @@ mod tests {
             lateness_seconds: lateness,
             waiting: 10_000,
             clock_jump_seconds: 86_400.0,
+            latest: None,
+            distinct: false,
+            rereads: false,
             anomalies: AnomalyOptions::default(),
         })
     }
@@ -576,6 +764,120 @@ mod tests {
             closed.iter().map(|w| (w.sensors[0].change, w.sensors[0].change_from_day_before)).collect()
         };
         assert_eq!(changes(&resumed), changes(&expected[51..]));
+    }
+
+    #[test]
+    fn by_the_clock_a_reading_counts_until_its_window_closes_and_no_reading_closes_one() {
+        let mut w = windows("1h", "1h", Some(30.0));
+        w.add_sensor(SensorTraits::default());
+        w.add_sensor(SensorTraits::default());
+        w.follow_clock(true);
+        let mut closed = Vec::new();
+        // A sensor whose readings are all a minute late in a window of an hour, beside one that is on time.
+        for m in 0..59 {
+            w.push(reading(m, 0, 1.0), &mut |c| closed.push(c));
+            w.complete_up_to(Moment(START + m * MINUTE - 30_000_000), &mut |c| closed.push(c));
+            if m > 2 {
+                w.push(reading(m - 2, 1, 5.0), &mut |c| closed.push(c));
+            }
+        }
+        // A reading of tomorrow moves nothing.
+        w.push(reading(1440, 1, 5.0), &mut |c| closed.push(c));
+        assert!(closed.is_empty());
+        w.complete_up_to(Moment(START + 61 * MINUTE), &mut |c| closed.push(c));
+        w.push(reading(50, 1, 5.0), &mut |c| closed.push(c));
+        assert_eq!(closed[0].readings(), 59 + 56);
+        assert_eq!((w.unused.late, w.unused_of[&SensorId(1)].late), (1, 1));
+    }
+
+    #[test]
+    fn a_reading_out_of_order_counts_once_as_long_as_its_window_is_open() {
+        for distinct in [true, false] {
+            let mut w = windows("1h", "1h", Some(0.0));
+            w.options.distinct = distinct;
+            w.add_sensor(SensorTraits::default());
+            let readings =
+                [reading(1, 0, 2.0), reading(9, 0, 4.0), reading(5, 0, 9.0), reading(5, 0, 9.0), reading(9, 0, 4.0)];
+            let closed = run(&mut w, &readings);
+            let unused = closed[0].unused;
+            let expected = if distinct { (3, 0, 2) } else { (2, 2, 1) };
+            assert_eq!((closed[0].readings(), unused.late, unused.duplicates), expected);
+        }
+    }
+
+    #[test]
+    fn one_sensor_ahead_of_the_others_closes_none_of_their_windows() {
+        let mut w = windows("10m", "10m", Some(30.0));
+        (0..3).for_each(|_| _ = w.add_sensor(SensorTraits::default()));
+        let mut readings: Vec<Reading> = (0..60).flat_map(|m| [reading(m, 0, 1.0), reading(m, 1, 1.0)]).collect();
+        readings.insert(21, reading(600, 2, 5.0));
+        let closed = run(&mut w, &readings);
+        let used: Vec<u64> = closed.iter().take(6).map(ClosedWindow::readings).collect();
+        assert_eq!(used, [20; 6]);
+        assert_eq!(closed.iter().map(|w| w.unused.late).sum::<u64>(), 0);
+        assert!(closed.len() <= 6 + 3 + 1, "{}", closed.len());
+    }
+
+    #[test]
+    fn a_sensor_that_falls_silent_keeps_no_window_open() {
+        let mut w = windows("10m", "10m", Some(60.0));
+        (0..2).for_each(|_| _ = w.add_sensor(SensorTraits::default()));
+        let mut closed = Vec::new();
+        for m in 0..30 {
+            w.push(reading(m, 0, 1.0), &mut |c| closed.push(c));
+            if m < 5 {
+                w.push(reading(m, 1, 1.0), &mut |c| closed.push(c));
+            }
+        }
+        assert_eq!(told(&closed), [(0, 15, Some(1.0)), (10, 10, Some(1.0))]);
+    }
+
+    #[test]
+    fn a_few_far_stamps_in_a_file_make_no_windows_wherever_they_stand() {
+        let year = 365 * 24 * 60;
+        let far = [reading(-20 * year, 0, 9.0), reading(70 * year, 0, 9.0), reading(3 * year, 0, 9.0)];
+        for place in [0, 30, 60] {
+            let mut w = windows("10m", "10m", None);
+            w.options.latest = Some(reading(year / 2, 0, 0.0).at);
+            w.add_sensor(SensorTraits::default());
+            let mut readings: Vec<Reading> = (0..60).map(|m| reading(m, 0, 1.0)).collect();
+            readings.splice(place..place, far);
+            let closed = run(&mut w, &readings);
+            assert_eq!(told(&closed), (0..6).map(|i| (i * 10, 10, Some(1.0))).collect::<Vec<_>>(), "at {place}");
+            assert_eq!(closed.iter().map(|w| w.unused.implausible_times).sum::<u64>() + w.unused.implausible_times, 3);
+        }
+        // Readings once a month are no mistake.
+        let mut w = windows("1d", "1d", None);
+        w.add_sensor(SensorTraits::default());
+        let closed = run(&mut w, &(0..6).map(|m| reading(m * 31 * 24 * 60, 0, 1.0)).collect::<Vec<_>>());
+        assert_eq!(closed.iter().map(ClosedWindow::readings).sum::<u64>(), 6);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_makes_up_no_windows_and_loses_nothing() {
+        for (every, jump) in
+            [("10m", 56 * 365 * 24 * 60), ("10m", 37), ("10m", -37), ("1d", -37), ("1d", 37), ("1h", -7 * 24 * 60)]
+        {
+            let mut w = windows(every, every, Some(30.0));
+            w.add_sensor(SensorTraits::default());
+            w.follow_clock(true);
+            let mut closed = Vec::new();
+            let mut shift = 0;
+            for m in 0..120 {
+                if m == 65 {
+                    let (before, now) = (reading(600 + m, 0, 0.0).at, reading(600 + m + jump, 0, 0.0).at);
+                    w.clock_was_set(before, now, &mut |c| closed.push(c));
+                    shift = jump;
+                }
+                let at = reading(600 + m + shift, 0, 1.0);
+                w.push(at, &mut |c| closed.push(c));
+                w.complete_up_to(at.at.plus_seconds(-30.0), &mut |c| closed.push(c));
+            }
+            w.finish(&mut |c| closed.push(c));
+            assert_eq!(closed.iter().map(ClosedWindow::readings).sum::<u64>(), 120, "{every}, {jump} minutes");
+            assert!(closed.iter().all(|w| w.readings() > 0 && w.span.seconds() > 0.0), "{every}, {jump} minutes");
+            assert_eq!(w.unused.late, 0);
+        }
     }
 
     #[test]

@@ -84,7 +84,11 @@ impl Default for TtsOptions {
 }
 
 impl TtsOptions {
-    fn check(&self) -> Result<(), TtsError> {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// [`TtsError::Option`] naming the key, its value and what is accepted.
+    pub fn check(&self) -> Result<(), TtsError> {
         let wrong =
             |key: &'static str, found: String, expected: &'static str| Err(TtsError::Option { key, found, expected });
         if !(80..=450).contains(&self.words_per_minute) {
@@ -92,6 +96,9 @@ impl TtsOptions {
         }
         if self.pitch > 99 {
             return wrong("pitch", self.pitch.to_string(), "0 to 99");
+        }
+        if self.threads > 256 {
+            return wrong("threads", self.threads.to_string(), "0 to 256");
         }
         if !(100..=600_000).contains(&self.stall_ms) {
             return wrong("stall_ms", self.stall_ms.to_string(), "100 to 600000");

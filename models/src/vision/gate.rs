@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::range::in_range;
+
 /// When a scene counts as changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -47,6 +49,9 @@ impl Default for GateOptions {
 /// did not bring back what the weather costs.
 pub const MOST_UNCLEAR: u32 = 5;
 
+/// A year.
+const MOST_MS: u64 = 366 * 86_400_000;
+
 impl GateOptions {
     /// Checks what types can't say.
     ///
@@ -62,10 +67,9 @@ impl GateOptions {
                 self.calm_above, self.change_below
             ));
         }
-        if !(1..=1000).contains(&self.confirm_pictures) {
-            return Err(format!("confirm_pictures is {} but must be from 1 to 1000", self.confirm_pictures));
-        }
-        Ok(())
+        in_range("confirm_pictures", self.confirm_pictures, 1..=1000)?;
+        in_range("min_interval_ms", self.min_interval_ms, 0..=MOST_MS)?;
+        in_range("max_interval_ms", self.max_interval_ms, 0..=MOST_MS)
     }
 }
 

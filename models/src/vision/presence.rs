@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::sight::Object;
+use crate::range::in_range;
 
 /// How much flicker is borne.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,17 @@ pub struct PresenceOptions {
 impl Default for PresenceOptions {
     fn default() -> Self {
         Self { enter_pictures: 3, leave_ms: 1000 }
+    }
+}
+
+impl PresenceOptions {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        in_range("enter_pictures", self.enter_pictures, 1..=1000)?;
+        in_range("leave_ms", self.leave_ms, 0..=86_400_000)
     }
 }
 

@@ -139,7 +139,7 @@ fn time_text(csv: &[u8]) -> anyhow::Result<f64> {
     let mut parser = LineParser::new(&TextOptions::default(), TimeZone::UTC, "value")?;
     let mut cutter = LineCutter::default();
     let mut roster = nearfield_stages::report::roster::Roster::new(Default::default(), false, 100);
-    cutter.push(csv, &mut |line| {
+    cutter.push(csv, &mut |_, line| {
         parser.line(line, &mut |key, unit, at, value| {
             let Some(sensor) = roster.id(key, unit) else { return };
             for (_, traits) in roster.take_introduced() {

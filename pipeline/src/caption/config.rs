@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nearfield_models::llm::{CacheType, SamplerOptions};
+use nearfield_models::range::in_range;
 use nearfield_models::vision::{GateOptions, PresenceOptions};
 use nearfield_stages::caption::alerts::AlertRule;
 use nearfield_stages::caption::describe::{CAPTION, PICTURE};
@@ -275,22 +276,19 @@ impl CaptionConfig {
     }
 
     fn check(&self) -> Result<(), String> {
-        let numbers = [
-            ("source.fps", self.source.fps, 0.001, 1000.0),
-            ("source.stall_ms", self.source.stall_ms as f64, 10.0, 86_400_000.0),
-            ("source.retry_ms", self.source.retry_ms as f64, 1.0, 86_400_000.0),
-            ("source.retry_max_ms", self.source.retry_max_ms as f64, 1.0, 86_400_000.0),
-            ("vision.threads", self.vision.threads as f64, 1.0, 256.0),
-            ("llm.threads", self.llm.threads as f64, 0.0, 256.0),
-            ("llm.max_caption_tokens", self.llm.max_caption_tokens as f64, 1.0, 4096.0),
-            ("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0),
-            ("output.every_s", self.output.every_s, 0.0, 1e9),
-        ];
-        for (key, value, least, most) in numbers {
-            if !(least..=most).contains(&value) {
-                return Err(format!("{key} is {value} but must be from {least} to {most}"));
-            }
-        }
+        in_range("source.fps", self.source.fps, 0.001..=1000.0)?;
+        in_range("source.max_width", self.source.max_width, 0..=16_384)?;
+        in_range("source.stall_ms", self.source.stall_ms, 10..=86_400_000)?;
+        in_range("source.retry_ms", self.source.retry_ms, 1..=86_400_000)?;
+        in_range("source.retry_max_ms", self.source.retry_max_ms, 1..=86_400_000)?;
+        in_range("vision.threads", self.vision.threads, 1..=256)?;
+        in_range("llm.threads", self.llm.threads, 0..=256)?;
+        in_range("llm.max_caption_tokens", self.llm.max_caption_tokens, 1..=4096)?;
+        self.llm.sampler.check().map_err(|e| format!("llm.sampler.{e}"))?;
+        in_range("prompt.margin", self.prompt.margin, -1000.0..=1000.0)?;
+        in_range("mqtt.keep_alive_s", self.mqtt.keep_alive_s, 1..=3600)?;
+        self.outlets.check().map_err(|e| format!("outlets.{e}"))?;
+        in_range("output.every_s", self.output.every_s, 0.0..=1e9)?;
         let context = self.llm.context_tokens;
         if context != 0 && !(64..=1 << 20).contains(&context) {
             return Err(format!("llm.context_tokens is {context} but must be 0 or from 64 to 1048576"));
@@ -306,8 +304,8 @@ impl CaptionConfig {
         if self.prompt.second_opinion && (self.prompt.yes.is_empty() || self.prompt.no.is_empty()) {
             return Err("prompt.yes and prompt.no must not be empty".to_owned());
         }
-        self.outlets.check()?;
-        self.gate.check().map_err(|e| format!("gate: {e}"))?;
+        self.gate.check().map_err(|e| format!("gate.{e}"))?;
+        self.presence.check().map_err(|e| format!("presence.{e}"))?;
         self.alerts.iter().try_for_each(AlertRule::check)
     }
 }

@@ -43,7 +43,7 @@ use crate::caption::output::json_of;
 use crate::cli::Usage;
 use crate::config::{ConfigError, located, read};
 use crate::ending::{Due, Ending};
-use crate::registry::{Registry, Role};
+use crate::registry::{Kind, Registry, Role};
 use crate::report::outlets;
 use crate::terminal::chain;
 
@@ -72,7 +72,7 @@ impl Captioner {
     /// # Errors
     /// Whatever is missing or broken, with its name and the way out.
     pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
-        let model = registry.resolve(&config.llm.model).context("llm.model")?;
+        let model = registry.resolve_as(&config.llm.model, &[Kind::Llm, Kind::Multimodal]).context("llm.model")?;
         let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
         llm.tokenizer()?;
         let mut vision = load_vision(config, registry)?;
@@ -140,7 +140,7 @@ pub fn load_vision(config: &CaptionConfig, registry: &Registry) -> anyhow::Resul
     if config.vision.model == "none" {
         return Ok(VisionModel::none());
     }
-    let model = registry.resolve(&config.vision.model).context("vision.model")?;
+    let model = registry.resolve_as(&config.vision.model, &[Kind::Vision, Kind::Multimodal]).context("vision.model")?;
     let path = if !config.vision.manifest.as_os_str().is_empty() {
         config.vision.manifest.clone()
     } else if let Some(listed) = model.file(Role::Config) {

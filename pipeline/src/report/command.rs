@@ -1,12 +1,13 @@
 //! `nearfield report`: reads what is wanted, runs the flow, and puts reports where they belong.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use nearfield_models::flow::Flow;
 use nearfield_models::persist::{self, Existing, Journal, NewFile};
+use nearfield_models::telemetry::window::Length;
 use nearfield_stages::messages::Report;
 use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::turn::Turn;
@@ -204,7 +205,16 @@ fn files_of(
 }
 
 fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
-    let input = args.input.as_str();
+    let input = match args.input.as_deref() {
+        Some(input) => input,
+        None if std::io::stdin().is_terminal() => {
+            let text = "there is nothing to report on: name a file or a broker with --input, as in \
+                        `nearfield report --input readings.csv`, or pipe readings into it; \
+                        with `--input -` they can be typed, up to Ctrl-D";
+            return Err(Usage(text.to_owned()).into());
+        }
+        None => "-",
+    };
     Ok(match input {
         "-" if args.follow => {
             return Err(Usage("--follow needs a file: standard input is followed to its end anyway".to_owned()).into());
@@ -229,9 +239,16 @@ fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
 /// Whatever is missing or broken, with its name and the way out.
 pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut sets = args.config.set.clone();
-    sets.extend(args.window.iter().map(|w| format!("window.length={w}")));
+    if let Some(window) = &args.window {
+        window.parse::<Length>().map_err(|e| Usage(format!("--window: {e}")))?;
+        sets.push(format!("window.length={window:?}"));
+    }
     let config = ReportConfig::load(args.config.config.as_deref(), &sets)?;
     let from = readings_from(args)?;
+    let input = match &from {
+        ReadingsFrom::Text(TextSource::File(path) | TextSource::Follow(path)) => Some(path.clone()),
+        _ => None,
+    };
     let plot_is_png = args.plot.as_deref().map(is_png).transpose()?;
     if let ReadingsFrom::Text(TextSource::File(path) | TextSource::Follow(path)) = &from {
         std::fs::metadata(path).with_context(|| format!("the input {} can't be read", path.display()))?;
@@ -307,8 +324,14 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         trace.end()?;
     }
     ran?;
-    if reports == 0 && !crate::signals::is_stopped(stop) && !args.json && !args.follow {
-        anyhow::bail!("{}: there was no reading in it", args.input);
+    if reports == 0 && !crate::signals::is_stopped(stop) && !args.follow {
+        let is_empty =
+            matches!(&input, Some(path) if std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0));
+        let name = input.map_or("standard input".to_owned(), |path| path.display().to_string());
+        if is_empty {
+            anyhow::bail!("{name} is empty: there is no reading in it");
+        }
+        anyhow::bail!("{name}: there is no reading in it that can be used");
     }
     if let (Some(path), false) = (&args.output, args.json) {
         let windows = if reports == 1 { "window" } else { "windows" };

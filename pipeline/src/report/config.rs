@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use nearfield_models::llm::{CacheType, SamplerOptions};
-use nearfield_models::telemetry::SensorTraits;
+use nearfield_models::range::in_range;
 use nearfield_models::telemetry::anomaly::AnomalyOptions;
 use nearfield_models::telemetry::parse::TextOptions;
 use nearfield_models::telemetry::window::{Length, WindowPlan};
+use nearfield_models::telemetry::{LARGEST_VALUE, SensorTraits};
 use nearfield_stages::mqtt::{MqttUrl, Version};
 use nearfield_stages::outlets::SpoolLimits;
 use nearfield_stages::report::read_mqtt::TopicMapping;
@@ -58,6 +59,8 @@ pub struct WindowConfig {
     pub zone: String,
     /// How much later than the newest a reading may come, where readings come live.
     pub lateness_s: f64,
+    /// A live reading whose time is farther ahead of its arrival than this has a wrong clock.
+    pub clock_tolerance_s: f64,
     /// Readings that may wait for older ones.
     pub waiting: usize,
     /// A reading so much ahead of all others is not believed before others agree.
@@ -169,6 +172,7 @@ impl Default for WindowConfig {
             every: String::new(),
             zone: String::new(),
             lateness_s: 30.0,
+            clock_tolerance_s: 30.0,
             waiting: 200_000,
             clock_jump: Length::Days(30),
             schedule: String::new(),
@@ -242,25 +246,21 @@ impl Default for OutletsConfig {
 }
 
 impl OutletsConfig {
-    /// What each type checks of itself.
+    /// Checks what types can't say.
     ///
     /// # Errors
-    /// The key and what would be right.
+    /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
-        let range = |key: &str, value: f64, from: f64, to: f64| match (from..=to).contains(&value) {
-            true => Ok(()),
-            false => Err(format!("{key} is {value} but must be from {from} to {to}")),
-        };
-        range("outlets.webhook_timeout_s", self.webhook_timeout_s, 0.1, 3600.0)?;
-        range("outlets.spool_messages", self.spool_messages as f64, 1.0, 1e6)?;
-        range("outlets.spool_max_bytes", self.spool_max_bytes as f64, 1e5, 1e13)?;
+        in_range("webhook_timeout_s", self.webhook_timeout_s, 0.1..=3600.0)?;
+        in_range("spool_messages", self.spool_messages, 1..=1_000_000)?;
+        in_range("spool_max_bytes", self.spool_max_bytes, 100_000..=10_000_000_000_000)?;
         self.limits()?;
         if !self.mqtt.is_empty() {
-            self.mqtt.parse::<MqttUrl>().map_err(|e| format!("outlets.mqtt: {e}"))?;
+            self.mqtt.parse::<MqttUrl>().map_err(|e| format!("mqtt: {e}"))?;
         }
         if self.name.len() > 64 || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
             let name = &self.name;
-            return Err(format!("outlets.name is {name:?} but must be at most 64 letters, digits, \"_\" and \"-\""));
+            return Err(format!("name is {name:?} but must be at most 64 letters, digits, \"_\" and \"-\""));
         }
         Ok(())
     }
@@ -273,7 +273,7 @@ impl OutletsConfig {
         let age = match self.spool_max_age.as_str() {
             "" => None,
             text => {
-                let age: Length = text.parse().map_err(|e| format!("outlets.spool_max_age: {e}"))?;
+                let age: Length = text.parse().map_err(|e| format!("spool_max_age: {e}"))?;
                 Some(Duration::from_secs_f64(age.seconds()))
             }
         };
@@ -311,36 +311,31 @@ impl ReportConfig {
     fn check(&self) -> Result<(), String> {
         self.plan()?;
         self.schedule()?;
-        let range = |key: &str, value: f64, from: f64, to: f64| match (from..=to).contains(&value) {
-            true => Ok(()),
-            false => Err(format!("{key} is {value} but must be from {from} to {to}")),
-        };
-        range("window.lateness_s", self.window.lateness_s, 0.0, 86_400.0)?;
-        range("window.waiting", self.window.waiting as f64, 1000.0, 1e7)?;
-        range("readings.max_sensors", self.readings.max_sensors as f64, 1.0, 100_000.0)?;
-        range("mqtt.keep_alive_s", self.mqtt.keep_alive_s as f64, 1.0, 3600.0)?;
-        range("store.max_bytes", self.store.max_bytes as f64, 1e6, 1e13)?;
-        range("store.backups_kept", self.store.backups_kept as f64, 1.0, 1000.0)?;
-        self.outlets.check()?;
-        range("llm.context_tokens", self.llm.context_tokens as f64, 256.0, 1e6)?;
-        range("llm.max_report_tokens", self.llm.max_report_tokens as f64, 16.0, self.llm.context_tokens as f64 / 2.0)?;
-        range("llm.threads", self.llm.threads as f64, 0.0, 256.0)?;
-        range("llm.sampler.temperature", f64::from(self.llm.sampler.temperature), 0.0, 10.0)?;
-        let a = &self.anomalies;
-        range("anomalies.spike_z", a.spike_z, 2.0, 1000.0)?;
-        range("anomalies.cusum_k", a.cusum_k, 0.0, 100.0)?;
-        range("anomalies.cusum_h", a.cusum_h, 1.0, 1000.0)?;
-        range("anomalies.drift_sigmas", a.drift_sigmas, 1.0, 1000.0)?;
-        range("anomalies.gap_pauses", a.gap_pauses, 1.5, 1e6)?;
+        in_range("window.lateness_s", self.window.lateness_s, 0.0..=86_400.0)?;
+        in_range("window.clock_tolerance_s", self.window.clock_tolerance_s, 1.0..=86_400.0)?;
+        in_range("window.waiting", self.window.waiting, 1000..=10_000_000)?;
+        in_range("readings.max_sensors", self.readings.max_sensors, 1..=100_000)?;
+        in_range("mqtt.keep_alive_s", self.mqtt.keep_alive_s, 1..=3600)?;
+        in_range("store.max_bytes", self.store.max_bytes, 1_000_000..=10_000_000_000_000)?;
+        in_range("store.backups_kept", self.store.backups_kept, 1..=1000)?;
+        self.outlets.check().map_err(|e| format!("outlets.{e}"))?;
+        in_range("llm.context_tokens", self.llm.context_tokens, 256..=1_000_000)?;
+        in_range("llm.max_report_tokens", self.llm.max_report_tokens, 16..=self.llm.context_tokens / 2)?;
+        in_range("llm.threads", self.llm.threads, 0..=256)?;
+        self.llm.sampler.check().map_err(|e| format!("llm.sampler.{e}"))?;
+        self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
         for (key, sensor) in &self.sensors {
+            let named = |e: String| format!("sensors.{key}.{e}");
             if let (Some(low), Some(high)) = (sensor.low, sensor.high)
                 && low >= high
             {
                 return Err(format!("sensors.{key}: low is {low} and high is {high}, but low must be below high"));
             }
-            if [sensor.low, sensor.high, sensor.every_seconds].into_iter().flatten().any(|v| !v.is_finite()) {
-                return Err(format!("sensors.{key}: limits must be numbers"));
+            for (limit, value) in [("low", sensor.low), ("high", sensor.high)] {
+                value.map_or(Ok(()), |v| in_range(limit, v, -LARGEST_VALUE..=LARGEST_VALUE)).map_err(named)?;
             }
+            sensor.every_seconds.map_or(Ok(()), |s| in_range("every_seconds", s, 0.001..=1e9)).map_err(named)?;
+            sensor.decimals.map_or(Ok(()), |d| in_range("decimals", d, 0..=9)).map_err(named)?;
         }
         Ok(())
     }

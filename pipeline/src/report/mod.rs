@@ -22,6 +22,7 @@ use crossbeam_channel::{bounded, never, select};
 use nearfield_models::flow::Flow;
 use nearfield_models::llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
 use nearfield_models::telemetry::Moment;
+use nearfield_models::telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
 use nearfield_models::telemetry::windows::WindowsOptions;
 use nearfield_stages::drive::{FlowContext, drive, spawn};
 use nearfield_stages::generate::LlmThread;
@@ -31,7 +32,7 @@ use nearfield_stages::outlets::home_assistant::{HomeAssistant, HomeAssistantOpti
 use nearfield_stages::outlets::webhook::{TokenSource, Webhook};
 use nearfield_stages::outlets::{Delivery, Mailbox, Outlet, Publish};
 use nearfield_stages::probe::{Ledger, StageTimes};
-use nearfield_stages::report::gather::{AtEnd, Gather};
+use nearfield_stages::report::gather::{AtEnd, Gather, now};
 use nearfield_stages::report::keep::{Keep, note_reported};
 use nearfield_stages::report::read_mqtt::MqttSource;
 use nearfield_stages::report::read_text::TextSource;
@@ -46,7 +47,7 @@ use nearfield_stages::voice::capture::StopSignal;
 use crate::config::ConfigError;
 use crate::ending::{Due, Ending};
 use crate::installation::{ClientId, Installation};
-use crate::registry::Registry;
+use crate::registry::{Kind, Registry};
 use crate::report::config::{MqttConfig, OutletsConfig, ReportConfig};
 use crate::terminal::chain;
 
@@ -87,7 +88,7 @@ pub fn load_llm(config: &ReportConfig, registry: &Registry) -> anyhow::Result<Op
     if config.llm.model == "none" {
         return Ok(None);
     }
-    let model = registry.resolve(&config.llm.model).context("llm.model")?;
+    let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
     let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
     llm.tokenizer()?;
     Ok(Some(llm))
@@ -112,6 +113,9 @@ pub fn windows_options(config: &ReportConfig, live: bool) -> Result<WindowsOptio
         lateness_seconds: live.then_some(config.window.lateness_s),
         waiting: config.window.waiting,
         clock_jump_seconds: config.window.clock_jump.seconds(),
+        latest: (now() >= CLOCK_IS_SET).then(|| now().plus_seconds(86_400.0)),
+        distinct: false,
+        rereads: false,
         anomalies: config.anomalies,
     })
 }
@@ -274,7 +278,15 @@ pub fn run(
     let mut roster = Roster::new(config.sensors.clone(), config.readings.only_known, config.readings.max_sensors);
     let store_path = store_path(config, registry, &from);
     let at_end = if live && store_path.is_some() { AtEnd::Leave } else { AtEnd::Tell };
-    let mut gather = Gather::new(windows_options(config, live)?, turns.clone(), live, at_end);
+    let mut windows = windows_options(config, live)?;
+    windows.distinct = store_path.is_some();
+    windows.rereads = matches!(from, ReadingsFrom::Text(_));
+    let mut clocks = Clocks::new(ClockOptions {
+        ahead_seconds: config.window.clock_tolerance_s,
+        lateness_seconds: config.window.lateness_s,
+        plan: windows.plan.clone(),
+    });
+    let mut gather = Gather::new(windows, turns.clone(), live, at_end);
     let mut threads = Vec::new();
     let store = match &store_path {
         None => {
@@ -294,6 +306,7 @@ pub fn run(
             let known: Vec<_> = roster.take_introduced().into_iter().map(|(_, traits)| traits).collect();
             let sensors = known.len() as u32;
             let readings = |from: Moment, take: &mut dyn FnMut(_)| Ok(store.read_from(from, take)?);
+            clocks.resume(&store.clocks()?, store.reported()?.max(store.newest()), now());
             gather.resume(known, store.reported()?, &mut { readings })?;
             let store = Arc::new(Mutex::new(store));
             let keep = Keep::new(store.clone(), sensors, source_stop.clone());
@@ -332,7 +345,10 @@ pub fn run(
     let text = config.text.clone();
     let source_zone = zone.clone();
     let source: Box<dyn FnOnce() -> anyhow::Result<()> + Send> = match from {
-        ReadingsFrom::Text(source) => Box::new(move || source.run(&text, source_zone, roster, &batches, &source_stop)),
+        ReadingsFrom::Text(source) => {
+            let clocks = live.then_some(clocks);
+            Box::new(move || source.run(&text, source_zone, roster, clocks, &batches, &source_stop))
+        }
         ReadingsFrom::Mqtt(url) => {
             let topic = if url.topic.is_empty() && config.mqtt.topics.is_empty() { "#" } else { url.topic.as_str() };
             let mut filters: Vec<String> = config.mqtt.topics.clone();
@@ -344,7 +360,7 @@ pub fn run(
             let source = MqttSource { connect, filters, mappings: config.mqtt.mappings.clone(), zone: source_zone };
             Box::new(move || {
                 let _client = client;
-                source.run(roster, &batches, &source_stop)
+                source.run(roster, clocks, &batches, &source_stop)
             })
         }
     };

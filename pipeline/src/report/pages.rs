@@ -2,10 +2,12 @@
 
 use jiff::tz::TimeZone;
 use nearfield_models::persist::Records;
-use nearfield_models::telemetry::Moment;
 use nearfield_models::telemetry::anomaly::Anomaly;
+use nearfield_models::telemetry::clock::{ClockFault, spoken};
 use nearfield_models::telemetry::figure::{Figure, decimals_for};
-use nearfield_stages::messages::Report;
+use nearfield_models::telemetry::windows::UnusedOf;
+use nearfield_models::telemetry::{Moment, SensorId};
+use nearfield_stages::messages::{Report, WindowSummary};
 use serde_json::{Value, json};
 
 use crate::report::plot;
@@ -77,6 +79,21 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
             s.anomalies.iter().map(move |a| anomaly_json(name, a, zone))
         })
         .collect();
+    let name = |sensor: SensorId| summary.traits[sensor.0 as usize].name.as_str();
+    let clocks: Vec<Value> = summary
+        .clocks
+        .iter()
+        .map(|(sensor, fault, seconds, readings)| {
+            json!({"sensor": name(sensor), "fault": fault, "seconds": seconds, "readings": readings})
+        })
+        .collect();
+    let unused_of: Vec<Value> = window
+        .unused_of
+        .iter()
+        .map(
+            |(sensor, of)| json!({"sensor": name(*sensor), "late": of.late, "implausible_times": of.implausible_times}),
+        )
+        .collect();
     let texts: Vec<&str> = worded.sentences.iter().map(|s| s.text.as_str()).collect();
     let refused: Vec<Value> =
         worded.refused.iter().map(|(text, reason)| json!({"text": text, "reason": reason})).collect();
@@ -91,6 +108,8 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
         "refused": refused,
         "readings": window.readings(),
         "unused": window.unused,
+        "unused_by_sensor": unused_of,
+        "clocks": clocks,
         "rejected": summary.rejected,
         "cut_short": window.cut_short,
         "empty_windows_skipped": window.skipped,
@@ -160,6 +179,53 @@ fn anomalies(report: &Report, zone: &TimeZone) -> Vec<String> {
     lines
 }
 
+/// Sensors that are named one by one.
+const MAX_NAMED: usize = 5;
+
+/// Of which sensors something was not used, as in ` of the hall temperature`; nothing where nobody knows.
+fn of_sensors(summary: &WindowSummary, count: &dyn Fn(&UnusedOf) -> u64) -> String {
+    let mut sensors: Vec<(u64, &str)> = summary
+        .window
+        .unused_of
+        .iter()
+        .filter(|(_, of)| count(of) > 0)
+        .map(|(sensor, of)| (count(of), summary.traits[sensor.0 as usize].name.as_str()))
+        .collect();
+    sensors.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
+    match sensors.len() {
+        0 => String::new(),
+        n => {
+            let names: Vec<&str> = sensors.iter().take(MAX_NAMED).map(|(_, name)| *name).collect();
+            let more = if n > MAX_NAMED { format!(" and {} more", n - MAX_NAMED) } else { String::new() };
+            format!(" of {}{more}", names.join(", "))
+        }
+    }
+}
+
+/// What was found of sensors' clocks, a clause each.
+fn wrong_clocks(summary: &WindowSummary) -> Vec<String> {
+    let found: Vec<_> = summary.clocks.iter().collect();
+    let clause = |&(sensor, fault, seconds, readings): &(SensorId, ClockFault, f64, u64)| {
+        let name = &summary.traits[sensor.0 as usize].name;
+        let what = match fault {
+            ClockFault::Ahead => format!("clock of {name} is {} ahead", spoken(seconds)),
+            ClockFault::Behind => format!("clock of {name} is {} behind", spoken(seconds)),
+            ClockFault::NoClock => format!("{name} has no clock that runs"),
+        };
+        let readings = if readings == 1 { "1 reading".to_owned() } else { format!("{readings} readings") };
+        format!("{what}: arrival time used for {readings}")
+    };
+    let mut notes: Vec<String> = found.iter().take(MAX_NAMED).map(clause).collect();
+    if found.len() > MAX_NAMED {
+        let readings: u64 = found.iter().skip(MAX_NAMED).map(|f| f.3).sum();
+        notes.push(format!(
+            "{} more clocks are wrong: arrival time used for {readings} readings",
+            found.len() - MAX_NAMED
+        ));
+    }
+    notes
+}
+
 /// What was not used, or is not whole.
 fn remarks(report: &Report) -> Vec<String> {
     let summary = &report.summary;
@@ -170,10 +236,13 @@ fn remarks(report: &Report) -> Vec<String> {
         1 => notes.push(format!("1 {one}")),
         n => notes.push(format!("{n} {several}")),
     };
-    count(window.unused.late, "reading came too late", "readings came too late");
+    let late = |of: &UnusedOf| of.late;
+    let of = of_sensors(summary, &late);
+    count(window.unused.late, &format!("reading{of} came too late"), &format!("readings{of} came too late"));
     count(window.unused.duplicates, "reading came twice", "readings came twice");
-    let far = ["reading had a time that no other agreed with", "readings had a time that no other agreed with"];
-    count(window.unused.implausible_times, far[0], far[1]);
+    let far = |of: &UnusedOf| of.implausible_times;
+    let (of, far) = (of_sensors(summary, &far), "had a time that no other agreed with");
+    count(window.unused.implausible_times, &format!("reading{of} {far}"), &format!("readings{of} {far}"));
     count(window.skipped, "empty window before this one is not told", "empty windows before this one are not told");
     let r = &summary.rejected;
     count(r.not_utf8, "line is no UTF-8", "lines are no UTF-8");
@@ -187,6 +256,10 @@ fn remarks(report: &Report) -> Vec<String> {
     count(r.out_of_range, "value is beyond any sensor", "values are beyond any sensor");
     let beyond = "of sensors beyond the number that is taken";
     count(r.sensors_beyond, &format!("reading is {beyond}"), &format!("readings are {beyond}"));
+    if let Some(line) = r.first_line {
+        notes.push(format!("the first such line is line {line}"));
+    }
+    notes.extend(wrong_clocks(summary));
     if window.cut_short {
         notes.push("the readings end before the window does".to_owned());
     }

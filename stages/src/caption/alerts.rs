@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nearfield_models::range::in_range;
 use nearfield_models::vision::{Object, Rect};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,7 @@ impl AlertRule {
         if !self.zone.is_empty() && (self.zone.len() != 4 || self.zone.iter().any(|v| !(0.0..=1.0).contains(v))) {
             return Err(named("zone is x, y, width, height, each from 0 to 1".to_owned()));
         }
+        in_range("min_score", self.min_score, 0.0..=1.0).map_err(named)?;
         if !(0.0..=1e9).contains(&self.cooldown_s) {
             return Err(named(format!("cooldown_s is {} but must be from 0 to 1e9", self.cooldown_s)));
         }

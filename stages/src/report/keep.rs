@@ -47,7 +47,14 @@ impl Stage for Keep {
             let mut store = self.store.lock().expect("nobody panics while holding the store");
             let write = crate::writes::begin();
             let error = match store.commit(&sensors, &batch.readings) {
-                Ok(committed) => break committed,
+                Ok(committed) => {
+                    if !batch.offsets.is_empty()
+                        && let Err(error) = store.set_clocks(&batch.offsets)
+                    {
+                        tracing::warn!("{error}; the sensors' clocks are compared anew after a restart");
+                    }
+                    break committed;
+                }
                 Err(error) => error,
             };
             drop(write);
@@ -66,6 +73,22 @@ impl Stage for Keep {
                 }
             }
         };
+        // What the store had already is no news, from wherever it comes again.
+        // (After a failed try nobody can tell whether the store has them by that very try: then all go on.)
+        if !told && !committed.known.is_empty() {
+            let mut places = committed.known.iter();
+            let mut next = places.next();
+            let mut place = 0;
+            batch.readings.retain(|_| {
+                let is_known = next.is_some_and(|n| *n == place);
+                if is_known {
+                    next = places.next();
+                }
+                place += 1;
+                !is_known
+            });
+            batch.repeated += committed.known.len() as u64;
+        }
         self.sensors += batch.introduced.len() as u32;
         let dropped = committed.dropped_by_age + committed.dropped_by_size;
         if committed.dropped_by_size > 0 && self.dropped == 0 {

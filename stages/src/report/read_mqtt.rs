@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use jiff::tz::TimeZone;
-use nearfield_models::telemetry::parse::{Rejected, json_number, json_time, lookup};
-use nearfield_models::telemetry::{LARGEST_VALUE, Moment, Reading};
+use nearfield_models::telemetry::clock::{ClockFindings, Clocks, Stamp};
+use nearfield_models::telemetry::parse::{Rejected, json_number, json_stamp, lookup};
+use nearfield_models::telemetry::{LARGEST_VALUE, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::messages::{Batch, Envelope, Receipt};
+use crate::messages::{Batch, Envelope, Pace, Receipt};
 use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, matches};
 use crate::reconnect::{Attempts, ReconnectPolicy};
 use crate::report::gather::now;
@@ -78,13 +79,19 @@ impl MqttSource {
     ///
     /// # Errors
     /// The very first connection is refused: a wrong password does not get better by waiting.
-    pub fn run(&self, mut roster: Roster, batches: &Sender<Envelope<Batch>>, stop: &StopSignal) -> anyhow::Result<()> {
+    pub fn run(
+        &self,
+        mut roster: Roster,
+        mut clocks: Clocks,
+        batches: &Sender<Envelope<Batch>>,
+        stop: &StopSignal,
+    ) -> anyhow::Result<()> {
         let mut attempts = Attempts::new(RECONNECT);
         let mut streak = CloseStreak::default();
         let mut ever = false;
         loop {
             let mut since = None;
-            let left = self.connected(&mut roster, batches, stop, &mut since);
+            let left = self.connected(&mut roster, &mut clocks, batches, stop, &mut since);
             ever |= since.is_some();
             let error = match left {
                 Left::Done => return Ok(()),
@@ -108,6 +115,7 @@ impl MqttSource {
     fn connected(
         &self,
         roster: &mut Roster,
+        clocks: &mut Clocks,
         batches: &Sender<Envelope<Batch>>,
         stop: &StopSignal,
         since: &mut Option<Instant>,
@@ -117,7 +125,9 @@ impl MqttSource {
         let mut gathered = Gathered::default();
         let outcome = (|| -> Result<(), MqttError> {
             let mut connection = Connection::open(&self.connect)?;
-            connection.subscribe(&self.filters, &mut |message| self.take(message, roster, &mut gathered))?;
+            // What the broker has kept for us comes first.
+            clocks.begin(now());
+            connection.subscribe(&self.filters, &mut |message| self.take(message, roster, clocks, &mut gathered))?;
             connection.set_patience(PATIENCE)?;
             *since = Some(Instant::now());
             tracing::info!(broker = %self.connect.url, "connected");
@@ -126,11 +136,11 @@ impl MqttSource {
                 while gathered.messages < BATCH
                     && let Some(message) = connection.message()?
                 {
-                    self.take(message, roster, &mut gathered);
+                    self.take(message, roster, clocks, &mut gathered);
                 }
                 acknowledge(&mut connection, &returned)?;
                 if gathered.messages >= BATCH || (!came && gathered.messages > 0) || gathered.is_due() {
-                    let batch = gathered.batch(roster, &receipts);
+                    let batch = gathered.batch(roster, clocks, &receipts);
                     if !send(&mut connection, batches, batch, &returned, stop)? {
                         break;
                     }
@@ -155,7 +165,7 @@ impl MqttSource {
     }
 
     /// Turns a message into readings.
-    fn take(&self, message: Message, roster: &mut Roster, gathered: &mut Gathered) {
+    fn take(&self, message: Message, roster: &mut Roster, clocks: &mut Clocks, gathered: &mut Gathered) {
         gathered.messages += 1;
         gathered.since.get_or_insert_with(Instant::now);
         if let Some(number) = message.number {
@@ -173,13 +183,18 @@ impl MqttSource {
             gathered.rejected.not_utf8 += 1;
             return;
         };
-        let mut add = |key: &str, at: Moment, value: Option<f64>, gathered: &mut Gathered| match value {
+        let mut add = |key: &str, stamp: Stamp, value: Option<f64>, gathered: &mut Gathered| match value {
             None => gathered.rejected.not_a_number += 1,
             Some(v) if !v.is_finite() => gathered.rejected.not_finite += 1,
             Some(v) if v.abs() > LARGEST_VALUE => gathered.rejected.out_of_range += 1,
-            Some(_) if !at.is_plausible() => gathered.rejected.implausible_time += 1,
             Some(value) => match roster.id(key, &mapping.unit) {
-                Some(sensor) => gathered.readings.push(Reading { at, sensor, value }),
+                Some(sensor) => {
+                    let judged = clocks.judge(sensor, stamp, value, arrived);
+                    gathered.pace.current |= judged.current;
+                    gathered.pace.held_up |= judged.held_up;
+                    judged.note.into_iter().for_each(|note| gathered.clocks.add(note));
+                    gathered.readings.push(Reading { at: judged.at, sensor, value });
+                }
                 None if roster.is_unwanted(key) => {}
                 None => gathered.rejected.sensors_beyond += 1,
             },
@@ -187,7 +202,7 @@ impl MqttSource {
         if mapping.value.is_empty()
             && let Ok(value) = text.trim().parse::<f64>()
         {
-            return add(&key, arrived, Some(value), gathered);
+            return add(&key, Stamp::None, Some(value), gathered);
         }
         let Ok(json) = serde_json::from_str::<Value>(text) else {
             gathered.rejected.malformed += 1;
@@ -202,8 +217,8 @@ impl MqttSource {
                 gathered.rejected.without_time += 1;
                 return;
             }
-            None => arrived,
-            Some(time) => match json_time(time, "", &self.zone) {
+            None => Stamp::None,
+            Some(time) => match json_stamp(time, &self.zone) {
                 Some(at) => at,
                 None => {
                     gathered.rejected.without_time += 1;
@@ -232,6 +247,8 @@ struct Gathered {
     readings: Vec<Reading>,
     numbers: Vec<u16>,
     rejected: Rejected,
+    pace: Pace,
+    clocks: ClockFindings,
     messages: usize,
     since: Option<Instant>,
 }
@@ -242,10 +259,19 @@ impl Gathered {
         self.since.is_some_and(|since| since.elapsed() > PATIENCE * 10)
     }
 
-    fn batch(&mut self, roster: &mut Roster, receipts: &Sender<Vec<u16>>) -> Batch {
+    fn batch(&mut self, roster: &mut Roster, clocks: &mut Clocks, receipts: &Sender<Vec<u16>>) -> Batch {
         let taken = std::mem::take(self);
         let receipt = (!taken.numbers.is_empty()).then(|| Receipt { to: receipts.clone(), numbers: taken.numbers });
-        Batch { introduced: roster.take_introduced(), readings: taken.readings, rejected: taken.rejected, receipt }
+        Batch {
+            introduced: roster.take_introduced(),
+            readings: taken.readings,
+            rejected: taken.rejected,
+            receipt,
+            pace: taken.pace,
+            clocks: taken.clocks,
+            offsets: clocks.take_changed(),
+            repeated: 0,
+        }
     }
 }
 
@@ -296,6 +322,9 @@ fn key_of(mapping: &TopicMapping, topic: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use nearfield_models::telemetry::clock::ClockOptions;
+    use nearfield_models::telemetry::window::WindowPlan;
+
     use super::*;
     use crate::mqtt::Version;
 
@@ -319,8 +348,12 @@ mod tests {
     fn taken(source: &MqttSource, topic: &str, payload: &[u8]) -> (Vec<(String, f64)>, Rejected) {
         let mut roster = Roster::new(BTreeMap::new(), false, 10);
         let mut gathered = Gathered::default();
+        let day = "1d".parse().unwrap();
+        let plan = WindowPlan::new(day, day, TimeZone::UTC).unwrap();
+        let mut clocks = Clocks::new(ClockOptions { ahead_seconds: 30.0, lateness_seconds: 30.0, plan });
         let message = Message { topic: topic.to_owned(), payload: payload.to_vec(), number: Some(1), whole: true };
-        source.take(message, &mut roster, &mut gathered);
+        source.take(message, &mut roster, &mut clocks, &mut gathered);
+        assert!(gathered.readings.iter().all(|r| r.at.is_plausible()), "an arrival is a time");
         assert_eq!(gathered.numbers, [1], "whatever a message says, it is acknowledged");
         let keys = roster.take_introduced();
         let found = gathered.readings.iter().map(|r| (keys[r.sensor.0 as usize].0.clone(), r.value)).collect();
@@ -345,6 +378,9 @@ mod tests {
         assert_eq!(taken(&s, "home/hall", b"\xff\xfe").1.not_utf8, 1);
         assert_eq!(taken(&s, "home/hall", b"NaN").1.not_finite, 1);
         assert_eq!(taken(&s, "home/hall", b"1e308").1.out_of_range, 1);
-        assert_eq!(taken(&s, "home/hall", br#"{"value":1,"ts":5}"#).1.without_time, 1);
+        assert_eq!(taken(&s, "home/hall", br#"{"value":1,"ts":"noon"}"#).1.without_time, 1);
+        // A device that has not been told the time counts from 1970: then it is the time of arrival.
+        assert_eq!(taken(&s, "home/hall", br#"{"value":1,"ts":5}"#), one("home/hall", 1.0));
+        assert_eq!(taken(&s, "home/hall", br#"{"value":1,"ts":"1970-01-01T00:00:05Z"}"#), one("home/hall", 1.0));
     }
 }

@@ -14,10 +14,12 @@ use crossbeam_channel::{RecvTimeoutError, Sender};
 use jiff::tz::TimeZone;
 use nearfield_models::files;
 use nearfield_models::telemetry::Reading;
-use nearfield_models::telemetry::parse::{LineCutter, LineParser, Rejected, TextOptions};
+use nearfield_models::telemetry::clock::{ClockFindings, Clocks, Stamp};
+use nearfield_models::telemetry::parse::{InputError, LineCutter, LineParser, OnLine, Rejected, TextOptions};
 
-use crate::messages::{Batch, Envelope};
+use crate::messages::{Batch, Envelope, Pace};
 use crate::pipes::Pipe;
+use crate::report::gather::now;
 use crate::report::roster::Roster;
 use crate::turn::Turn;
 use crate::voice::capture::{StopSignal, StoppableStdin};
@@ -60,7 +62,8 @@ impl TextSource {
         }
     }
 
-    /// Sends batches until the end, a stop, or the last listener has gone.
+    /// Sends batches until the end, a stop, or the last listener has gone. With `clocks`, lines are told by their arrival where the
+    /// times in them can't be right.
     ///
     /// # Errors
     /// If the input can't be read, or is not what it is taken for; what was read before has been sent.
@@ -69,14 +72,21 @@ impl TextSource {
         options: &TextOptions,
         zone: TimeZone,
         roster: Roster,
+        clocks: Option<Clocks>,
         batches: &Sender<Envelope<Batch>>,
         stop: &StopSignal,
     ) -> anyhow::Result<()> {
         let parser = LineParser::new(options, zone, &self.lone_name())?;
+        let parser = if clocks.is_some() { parser.live() } else { parser };
         let mut reading = Reader {
             parser,
             cutter: LineCutter::default(),
             roster,
+            clocks,
+            pace: Pace::default(),
+            findings: ClockFindings::default(),
+            first_fault: None,
+            cut_off: 0,
             batch: Vec::with_capacity(BATCH),
             rejected_before: Rejected::default(),
             beyond: 0,
@@ -94,7 +104,9 @@ impl TextSource {
             }
             TextSource::Follow(path) => reading.follow(path, stop),
         };
-        outcome.and_then(|()| reading.end()).with_context(|| name)
+        // A line that was being written when a stop was asked, or to a file that grows, is not whole.
+        let whole = !matches!(self, TextSource::Follow(_)) && !stopped(stop);
+        outcome.and_then(|()| reading.end(whole)).with_context(|| name)
     }
 }
 
@@ -117,6 +129,13 @@ struct Reader<'a> {
     parser: LineParser,
     cutter: LineCutter,
     roster: Roster,
+    clocks: Option<Clocks>,
+    pace: Pace,
+    findings: ClockFindings,
+    /// The first line in which something was passed over since the last batch.
+    first_fault: Option<u64>,
+    /// Lines that end with their file in the midst.
+    cut_off: u64,
     batch: Vec<Reading>,
     rejected_before: Rejected,
     beyond: u64,
@@ -145,41 +164,69 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> anyhow::Result<bool> {
-        let Self { parser, cutter, roster, batch, beyond, .. } = self;
-        cutter.push(bytes, &mut |line| {
+        self.lines(|cutter, line| cutter.push(bytes, line))?;
+        Ok(if self.batch.len() >= BATCH { self.send()? } else { true })
+    }
+
+    /// Has `cut` hand lines on, each of which gives its readings.
+    fn lines(
+        &mut self,
+        cut: impl FnOnce(&mut LineCutter, &mut OnLine<'_, InputError>) -> Result<(), InputError>,
+    ) -> anyhow::Result<()> {
+        let Self { parser, cutter, roster, clocks, pace, findings, first_fault, batch, beyond, .. } = self;
+        let mut line = |number: u64, line: &[u8]| {
+            let faults = parser.rejected().faults();
             parser.line(line, &mut |key, unit, at, value| match roster.id(key, unit) {
-                Some(sensor) => batch.push(Reading { at, sensor, value }),
+                Some(sensor) => {
+                    let judged = clocks.as_mut().map(|c| c.judge(sensor, Stamp::from(at), value, now()));
+                    if let Some(judged) = &judged {
+                        pace.current |= judged.current;
+                        pace.held_up |= judged.held_up;
+                        judged.note.into_iter().for_each(|note| findings.add(note));
+                    }
+                    batch.push(Reading { at: judged.map_or(at, |j| j.at), sensor, value });
+                }
                 None if roster.is_unwanted(key) => {}
                 None => *beyond += 1,
-            })
-        })?;
-        Ok(if self.batch.len() >= BATCH { self.send()? } else { true })
+            })?;
+            if parser.rejected().faults() > faults {
+                first_fault.get_or_insert(number);
+            }
+            Ok(())
+        };
+        Ok(cut(cutter, &mut line)?)
     }
 
     fn send(&mut self) -> anyhow::Result<bool> {
         let mut rejected = self.parser.rejected();
         rejected.too_long = self.cutter.too_long();
         rejected.sensors_beyond = self.beyond;
-        let news = since(rejected, self.rejected_before);
+        rejected.malformed += self.cut_off;
+        let mut news = since(rejected, self.rejected_before);
         self.rejected_before = rejected;
+        let too_long = self.cutter.take_first_too_long();
+        news.first_line = [self.first_fault.take(), too_long].into_iter().flatten().min();
         let introduced = self.roster.take_introduced();
         if self.batch.is_empty() && introduced.is_empty() && news == Rejected::default() {
             return Ok(true);
         }
         let readings = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
-        let batch = Batch { introduced, readings, rejected: news, receipt: None };
+        let batch = Batch {
+            introduced,
+            readings,
+            rejected: news,
+            pace: std::mem::take(&mut self.pace),
+            clocks: std::mem::take(&mut self.findings),
+            offsets: self.clocks.as_mut().map(Clocks::take_changed).unwrap_or_default(),
+            ..Batch::default()
+        };
         Ok(self.batches.send(Envelope::new(NO_TURN, batch)).is_ok())
     }
 
-    fn end(&mut self) -> anyhow::Result<()> {
-        let Self { parser, cutter, roster, batch, beyond, .. } = self;
-        cutter.end(&mut |line| {
-            parser.line(line, &mut |key, unit, at, value| match roster.id(key, unit) {
-                Some(sensor) => batch.push(Reading { at, sensor, value }),
-                None if roster.is_unwanted(key) => {}
-                None => *beyond += 1,
-            })
-        })?;
+    fn end(&mut self, whole: bool) -> anyhow::Result<()> {
+        if whole {
+            self.lines(|cutter, line| cutter.end(line))?;
+        }
         self.send()?;
         Ok(self.parser.finish()?)
     }
@@ -193,6 +240,8 @@ impl Reader<'_> {
         );
         let mut file = open_file(path)?;
         let mut position = 0;
+        // What was written before is there at once.
+        self.clocks.iter_mut().for_each(|clocks| clocks.begin(now()));
         loop {
             match self.drain(&mut file, stop)? {
                 Some(read) => position += read,
@@ -206,6 +255,8 @@ impl Reader<'_> {
                 tracing::info!(file = %path.display(), "the file was cut; it is read from its beginning");
                 file.seek(SeekFrom::Start(0))?;
                 position = 0;
+                // Whatever its last line was to become is gone.
+                self.cut_off += u64::from(self.cutter.begin());
                 continue;
             }
             // The name may be gone for a moment between two files.
@@ -216,6 +267,9 @@ impl Reader<'_> {
                     return Ok(());
                 }
                 let Ok(new) = files::open(path) else { continue };
+                // The last line of the old file may lack its newline; it is not the beginning of the new one's first.
+                self.lines(|cutter, line| cutter.end(line))?;
+                self.cutter.begin();
                 tracing::info!(file = %path.display(), "the file was rotated; the new one is followed");
                 (file, position) = (new, 0);
             }
@@ -240,6 +294,7 @@ fn since(now: Rejected, before: Rejected) -> Rejected {
         not_finite: now.not_finite - before.not_finite,
         out_of_range: now.out_of_range - before.out_of_range,
         sensors_beyond: now.sensors_beyond - before.sensors_beyond,
+        first_line: None,
     }
 }
 
@@ -271,7 +326,7 @@ mod tests {
         let source = TextSource::Follow(path.clone());
         let thread = std::thread::spawn(move || {
             let roster = Roster::new(BTreeMap::new(), false, 10);
-            source.run(&TextOptions::default(), TimeZone::UTC, roster, &sender, &stop)
+            source.run(&TextOptions::default(), TimeZone::UTC, roster, None, &sender, &stop)
         });
         assert_eq!(values(&batches, 1), [1.0]);
         let append = |path: &Path, text: &str| {

@@ -18,8 +18,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nearfield_models::telemetry::clock::CLOCK_IS_SET;
 use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use thiserror::Error;
+
+use crate::report::gather::now;
 
 pub use self::backup::BackupPlan;
 use self::file::{LeftOver, OpenFile};
@@ -30,6 +33,8 @@ use self::schema::Trouble;
 
 /// The state's key for the end of the last window that was reported.
 const REPORTED: &str = "reported_until";
+/// The state's key for the offset of a sensor's clock: the store's number of the sensor follows.
+const CLOCK: &str = "clock/";
 /// What was reported lies so far ahead only if the clock has been set back since.
 const SET_BACK_MICROS: i64 = 7 * 86_400 * 1_000_000;
 /// Between two checks of the whole store while it is open.
@@ -87,10 +92,12 @@ pub struct Retention {
 }
 
 /// What one commit did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Readings that were not there yet.
     pub new: u64,
+    /// Which of the readings were there already, by their places.
+    pub known: Vec<usize>,
     /// Readings dropped for their age.
     pub dropped_by_age: u64,
     /// Readings dropped for want of room.
@@ -501,13 +508,50 @@ impl Store {
     /// If the disk refuses.
     pub fn set_reported(&mut self, end: Moment) -> Result<(), StoreError> {
         let before = self.open_mut()?.content.state.get(REPORTED).copied().unwrap_or(i64::MIN);
-        let was_set_back = before.saturating_sub(end.0) > SET_BACK_MICROS;
+        // A clock that nobody has set yet says nothing of when reports were made.
+        let now = now();
+        let was_set_back = before.saturating_sub(end.0) > SET_BACK_MICROS && before > now.0 && now >= CLOCK_IS_SET;
         let end = if was_set_back { end.0 } else { end.0.max(before) };
         let written = self.open_mut()?.write(|_, change| {
             change.set(REPORTED, end);
             Ok(())
         });
         written.map_err(|trouble| self.error(trouble))
+    }
+
+    /// The time of the newest reading; `None` while there is none.
+    pub fn newest(&self) -> Option<Moment> {
+        self.open.as_ref().and_then(|open| open.content.newest)
+    }
+
+    /// Notes the offsets of the clocks of the run's sensors, in microseconds.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn set_clocks(&mut self, offsets: &[(SensorId, i64)]) -> Result<(), StoreError> {
+        let bound = self.bound.clone();
+        let written = self.open_mut()?.write(|_, change| {
+            for (sensor, offset) in offsets {
+                if let Some(place) = bound.get(sensor.0 as usize).copied().flatten() {
+                    change.set(&format!("{CLOCK}{place}"), *offset);
+                }
+            }
+            Ok(())
+        });
+        written.map_err(|trouble| self.error(trouble))
+    }
+
+    /// The offsets that were put in by [`Store::set_clocks`], for the run's sensors.
+    ///
+    /// # Errors
+    /// If the store is closed after an error.
+    pub fn clocks(&self) -> Result<Vec<(SensorId, i64)>, StoreError> {
+        let state = &self.get()?.content.state;
+        let of = |(id, place): (u32, &Option<u32>)| {
+            let offset = state.get(&format!("{CLOCK}{}", (*place)?))?;
+            Some((SensorId(id), *offset))
+        };
+        Ok((0..).zip(&self.bound).filter_map(of).collect())
     }
 
     /// How many readings there are.

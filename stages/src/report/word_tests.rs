@@ -41,6 +41,9 @@ fn random_table(dice: &mut Dice) -> Table {
         lateness_seconds: None,
         waiting: 100_000,
         clock_jump_seconds: 1e9,
+        latest: None,
+        distinct: false,
+        rereads: false,
         anomalies: AnomalyOptions::default(),
     });
     let sensors = 1 + dice.roll(6) as usize;

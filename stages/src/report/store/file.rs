@@ -41,7 +41,7 @@ pub(super) struct OpenFile {
 pub(super) struct Change {
     commit: i64,
     sensors: Vec<(String, SensorTraits)>,
-    state: Vec<(&'static str, i64)>,
+    state: Vec<(String, i64)>,
     /// Readings more, or less, by day and sensor.
     readings: HashMap<(i64, u32), i64>,
     newest: Option<Moment>,
@@ -50,9 +50,9 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn set(&mut self, key: &'static str, value: i64) {
-        self.state.retain(|(k, _)| *k != key);
-        self.state.push((key, value));
+    pub(super) fn set(&mut self, key: &str, value: i64) {
+        self.state.retain(|(k, _)| k != key);
+        self.state.push((key.to_owned(), value));
     }
 
     fn is_none(&self) -> bool {
@@ -129,7 +129,7 @@ impl OpenFile {
         let content = &mut self.content;
         content.sensors.append(&mut change.sensors);
         for (key, value) in change.state {
-            content.state.insert(key.to_owned(), value);
+            content.state.insert(key, value);
         }
         for (place, delta) in change.readings {
             *content.tallies.entry(place).or_default() += delta;
@@ -189,7 +189,7 @@ impl OpenFile {
         }
         let mut done = Committed::default();
         let mut dropped_before = self.state(DROPPED).unwrap_or(i64::MIN);
-        for reading in readings.iter().filter(|r| r.value.is_finite()) {
+        for (nth, reading) in readings.iter().enumerate().filter(|(_, r)| r.value.is_finite()) {
             let place = bound.get(reading.sensor.0 as usize).copied().flatten();
             let place = place.expect("a sensor is committed no later than its readings");
             // The first one counts, as in a window.
@@ -198,6 +198,8 @@ impl OpenFile {
                 *change.readings.entry((day_of(reading.at.0), place)).or_default() += 1;
                 done.new += 1;
                 dropped_before = dropped_before.min(reading.at.0);
+            } else {
+                done.known.push(nth);
             }
             change.newest = change.newest.max(Some(reading.at));
         }
