@@ -330,8 +330,9 @@ impl Stage for Publish {
 
     fn finish(&mut self, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while !self.is_stuck && !(self.is_stopped() && begun.elapsed() > LAST_DELIVERIES) {
-            if !self.deliver_first()? {
+        loop {
+            let is_late = self.is_stopped() && begun.elapsed() > LAST_DELIVERIES;
+            if self.is_stuck || is_late || !self.deliver_first()? {
                 break;
             }
         }
