@@ -171,9 +171,7 @@ mod tests {
             .chain(["/usr/share/common-licenses".into()])
             .filter_map(|folder| std::fs::read_dir(folder).ok())
             .flat_map(|entries| entries.flatten().map(|entry| entry.path()))
-            .filter(|path| {
-                path.is_file() && path.extension().is_none_or(|e| e == "md" || e == "txt" || e == "jsonl")
-            })
+            .filter(|path| path.is_file() && path.extension().is_none_or(|e| e == "md" || e == "txt" || e == "jsonl"))
             .collect();
         files.sort();
         let mut models = vec![root.join("assets/models/talk-nano.gguf")];

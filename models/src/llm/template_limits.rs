@@ -20,8 +20,10 @@ use minijinja_contrib::pycompat;
 const MOST_SOURCE_BYTES: usize = 256 << 10;
 /// The most tokens between `{{` and `}}` or `{%` and `%}`: the parser recurses over them.
 const MOST_BLOCK_TOKENS: usize = 2048;
-/// The most `elif`s and blocks in a template: each `elif` nests in the one before it.
+/// The most blocks in a template.
 const MOST_BLOCKS: usize = 4096;
+/// The most `elif`s: the compiler recurses over them, since each nests in the one before it.
+const MOST_ELIFS: usize = 256;
 /// Steps that a template may take: a conversation of ten thousand messages needs fewer.
 const MOST_STEPS: u64 = 2_000_000;
 /// The largest value, all that it holds included: eight times the text of the longest contexts (128,000 tokens).
@@ -92,12 +94,13 @@ pub(super) fn prepared(source: &str, syntax: &SyntaxConfig) -> Result<String, Er
         return Err(refused(format!("it has {} bytes; at most {MOST_SOURCE_BYTES} are read", source.len())));
     }
     let (mut text, mut copied) = (String::with_capacity(source.len()), 0);
-    let (mut tokens, mut blocks) = (0, 0);
+    let (mut tokens, mut blocks, mut elifs) = (0, 0, 0);
     for token in machinery::tokenize(source, false, syntax.clone()) {
         let (token, span) = token?;
         tokens += 1;
         match token {
             Token::VariableStart | Token::BlockStart => (tokens, blocks) = (0, blocks + 1),
+            Token::Ident("elif") => elifs += 1,
             Token::Mul => {
                 let end = span.end_offset as usize;
                 text.push_str(source.get(copied..end).unwrap_or_default());
@@ -110,8 +113,8 @@ pub(super) fn prepared(source: &str, syntax: &SyntaxConfig) -> Result<String, Er
         if tokens > MOST_BLOCK_TOKENS {
             return Err(refused(format!("line {} has more than {MOST_BLOCK_TOKENS} tokens", span.start_line)));
         }
-        if blocks > MOST_BLOCKS {
-            return Err(refused(format!("it has more than {MOST_BLOCKS} blocks")));
+        if blocks > MOST_BLOCKS || elifs > MOST_ELIFS {
+            return Err(refused(format!("it has more than {MOST_BLOCKS} blocks or {MOST_ELIFS} `elif`s")));
         }
     }
     text.push_str(source.get(copied..).unwrap_or_default());

