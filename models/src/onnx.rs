@@ -215,6 +215,8 @@ pub struct OnnxOutput {
 
 /// The largest file that is taken for a model of the kind that runs here.
 const MAX_FILE: u64 = 2 << 30;
+/// What the outputs of one run may hold; a minute of speech has 5 MB, the boxes of a detector some MB.
+const MAX_OUTPUT_BYTES: usize = 256 << 20;
 
 impl OnnxModel {
     /// Loads a model, optimised for what will compute it.
@@ -317,21 +319,25 @@ impl OnnxModel {
             values.push((*name, value));
         }
         let outputs = self.session.run(values).map_err(failed)?;
-        Ok(outputs
-            .iter()
-            .filter_map(|(name, value)| {
-                let (shape, data) = value.try_extract_tensor::<f32>().ok()?;
-                let shape = shape.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
-                Some(OnnxOutput { name: name.to_string(), shape, data: data.to_vec() })
-            })
-            .collect())
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for (name, value) in outputs.iter() {
+            let Ok((shape, data)) = value.try_extract_tensor::<f32>() else { continue };
+            bytes += std::mem::size_of_val(data);
+            if bytes > MAX_OUTPUT_BYTES {
+                let reason = format!("its outputs have more than {MAX_OUTPUT_BYTES} bytes ({name} is {shape:?})");
+                return Err(OnnxError::Run { path: path.clone(), reason });
+            }
+            let shape = shape.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
+            found.push(OnnxOutput { name: name.to_string(), shape, data: data.to_vec() });
+        }
+        Ok(found)
     }
 }
 
 /// Looks at the file before the runtime does, so that the common mistakes get their own words.
 fn check_file(path: &Path) -> Result<(), OnnxError> {
     use std::io::Read;
-    let unreadable = |source| OnnxError::File { path: path.to_path_buf(), source };
+    let unreadable = |source| OnnxError::File { path: path.to_path_buf(), cause: source };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
     let mut head = Vec::new();
@@ -385,12 +391,12 @@ pub enum OnnxError {
         reason: String,
     },
     /// The model's file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {cause}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is not an ONNX model, or only half of one.
     #[error("{} is not a usable ONNX model: {reason}", path.display())]

@@ -26,7 +26,7 @@ use crate::recordings::{read_speech, recordings};
 use crate::registry::{Registry, RegistryError};
 use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::voice::{self, Assistant, Questions};
-use crate::{bench, caption, doctor, eval, report, signals};
+use crate::{bench, caption, doctor, eval, report, signals, terminal};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: u64 = 1 << 20;
@@ -65,7 +65,7 @@ pub fn run(cli: Cli) -> Outcome {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+    let mut out = terminal::Escaped::new(std::io::stdout().lock());
     match cli.command {
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -202,7 +202,7 @@ fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> 
                 return Err(error);
             }
             failures += 1;
-            eprintln!("nearfield: {error:#}");
+            terminal::print_error(&error);
         }
     }
     if failures > 0 {

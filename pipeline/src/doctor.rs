@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cli::ConfigArgs;
 use crate::config::VoiceConfig;
 use crate::registry::{Registry, Status};
+use crate::terminal::chain;
 use crate::voice;
 
 /// How a check came out.
@@ -66,7 +67,7 @@ pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
 fn check<T>(name: &'static str, result: anyhow::Result<T>, otherwise: Health, ok: impl FnOnce(T) -> String) -> Check {
     match result {
         Ok(value) => Check { name, status: Health::Ok, detail: ok(value) },
-        Err(error) => Check { name, status: otherwise, detail: format!("{error:#}") },
+        Err(error) => Check { name, status: otherwise, detail: chain(&error) },
     }
 }
 

@@ -21,6 +21,7 @@ pub mod recordings;
 pub mod registry;
 pub mod report;
 pub mod signals;
+pub mod terminal;
 pub mod turn_report;
 pub mod voice;
 

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::content_hash::Sha256;
 use crate::hub::{Event, Hub, Pulled, Wanted};
 use crate::registry::{Found, Model, ModelFile, Registry, Status, human_bytes, way_out};
+use crate::terminal::one_line;
 
 /// Between two lines of progress where stderr is no terminal.
 const PROGRESS_LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -328,7 +329,7 @@ struct Teller {
 
 impl Teller {
     fn new(name: &str, file: &str, quiet: bool) -> Self {
-        let what = format!("{name}: {}", file.rsplit('/').next().unwrap_or(file));
+        let what = one_line(&format!("{name}: {}", file.rsplit('/').next().unwrap_or(file))).into_owned();
         let bar = (!quiet && io::stderr().is_terminal()).then(|| {
             let style = ProgressStyle::with_template(
                 "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
@@ -375,6 +376,7 @@ impl Teller {
     /// A line on stderr; beside a bar only what the bar does not show.
     fn line(&mut self, text: &str, beside_a_bar: bool) {
         self.last_line = Instant::now();
+        let text = one_line(text);
         match &self.bar {
             _ if self.quiet => {}
             Some(bar) if beside_a_bar => bar.println(format!("{}: {text}", self.what)),

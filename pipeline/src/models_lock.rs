@@ -39,14 +39,14 @@ pub struct LockedFile {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// It could not be read or written.
-    #[error("{path}: {doing} failed: {source}")]
+    #[error("{path}: {doing} failed: {cause}")]
     Io {
         /// The lock, or the folder it lies in.
         path: PathBuf,
         /// Reading or writing.
         doing: &'static str,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// It is not what Nearfield writes.
     #[error("{path} line {line}: {message}; put it right, or remove the file to have it written anew at the next pull")]
@@ -150,7 +150,7 @@ impl ModelsLock {
     }
 
     fn io(&self, doing: &'static str, source: std::io::Error) -> LockError {
-        LockError::Io { path: self.path.clone(), doing, source }
+        LockError::Io { path: self.path.clone(), doing, cause: source }
     }
 
     fn malformed(&self, line: usize, message: String) -> LockError {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
+use nearfield_models::audio::{ClipReader, Resampler, SampleRate, append};
 use nearfield_stages::caption::pictures::natural_key;
 use nearfield_stages::voice::capture::{StopSignal, StoppableStdin};
 
@@ -42,11 +42,17 @@ pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
         false => ClipReader::open(path)?,
     };
     let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
-    let mut samples = Vec::new();
+    let (name, mut samples, mut taken) = (reader.name().to_owned(), Vec::new(), Ok(()));
     while let Some(block) = reader.next_block()? {
-        resampler.push(block, &mut |s| samples.extend_from_slice(s));
+        resampler.push(block, &mut |s| {
+            if taken.is_ok() {
+                taken = append(&mut samples, s, SampleRate::SPEECH, &name);
+            }
+        });
+        std::mem::replace(&mut taken, Ok(()))?;
     }
-    resampler.finish(&mut |s| samples.extend_from_slice(s));
+    resampler.finish(&mut |s| taken = append(&mut samples, s, SampleRate::SPEECH, &name));
+    taken?;
     if reader.truncated() {
         tracing::warn!(file = %path.display(), "the file ends before its header says; what is there is used");
     }

@@ -232,12 +232,12 @@ fn var(name: &str) -> Option<PathBuf> {
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The list could not be read.
-    #[error("{path}: cannot be read ({source}); NEARFIELD_ASSETS names the folder that holds models/models.toml")]
+    #[error("{path}: cannot be read ({cause}); NEARFIELD_ASSETS names the folder that holds models/models.toml")]
     Unreadable {
         /// The list.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The list is not TOML of the right form.
     #[error("{path} line {line}: {message}")]
@@ -268,12 +268,12 @@ pub enum RegistryError {
         near: Vec<String>,
     },
     /// A path was given and nothing is there.
-    #[error("there is no model file at {path}: {source}")]
+    #[error("there is no model file at {path}: {cause}")]
     NoSuchFile {
         /// What was asked for.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The model is known, and is not on this disk.
     #[error("{name} is not on this machine; `nearfield models pull {name}` fetches it ({size})")]
@@ -404,7 +404,7 @@ impl Registry {
             return Self::from_text(COMPILED_IN, Path::new("models.toml (compiled in)"), places);
         };
         let path = assets.join("models/models.toml");
-        let unreadable = |source| RegistryError::Unreadable { path: path.clone(), source };
+        let unreadable = |source| RegistryError::Unreadable { path: path.clone(), cause: source };
         if fs::metadata(&path).map_err(unreadable)?.len() > MAX_LIST_BYTES {
             return Err(unreadable(std::io::Error::other(format!("longer than {MAX_LIST_BYTES} bytes"))));
         }
@@ -490,10 +490,11 @@ impl Registry {
         if !looks_like_a_path {
             self.model(name_or_path)?;
         }
-        let meta = fs::metadata(&path).map_err(|source| RegistryError::NoSuchFile { path: path.clone(), source })?;
+        let meta =
+            fs::metadata(&path).map_err(|source| RegistryError::NoSuchFile { path: path.clone(), cause: source })?;
         if !meta.is_file() {
             let source = std::io::Error::other("it is not a regular file");
-            return Err(RegistryError::NoSuchFile { path, source });
+            return Err(RegistryError::NoSuchFile { path, cause: source });
         }
         let mut beside = path.clone().into_os_string();
         beside.push(".json");
@@ -517,8 +518,9 @@ impl Registry {
             None => (self.source.display().to_string(), file.bytes),
         };
         let path = found.path;
-        let bytes =
-            fs::metadata(&path).map_err(|source| RegistryError::NoSuchFile { path: path.clone(), source })?.len();
+        let bytes = fs::metadata(&path)
+            .map_err(|source| RegistryError::NoSuchFile { path: path.clone(), cause: source })?
+            .len();
         match expected {
             Some(expected) if expected != bytes => {
                 Err(RegistryError::WrongSize { way_out: way_out(model, &path), path, found: bytes, expected, by })

@@ -14,6 +14,8 @@ use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::notes::{Note, Replied};
 use serde_json::{Value, json};
 
+use crate::terminal::{chain, indented, one_line};
+
 /// Notes of turns that never come to their end are forgotten beyond this many.
 const MAX_OPEN_TURNS: usize = 64;
 
@@ -129,23 +131,25 @@ impl TurnReport {
     /// # Errors
     /// If `out` can't be written.
     pub fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        const INDENT: &str = "          "; // As wide as what stands before each value.
         writeln!(out, "turn {}", self.turn)?;
         match (&self.suppressed, self.heard.is_empty()) {
             (Some(why), _) => writeln!(out, "  heard   (nothing: {})", why)?,
             (None, true) => {}
-            (None, false) => writeln!(out, "  heard   {}", self.heard)?,
+            (None, false) => writeln!(out, "  heard   {}", indented(&self.heard, INDENT))?,
         }
         for tool in &self.replied.tools {
-            writeln!(out, "  tool    {} {} -> {}", tool.name, tool.arguments, tool.result)?;
+            let call = format!("{} {} -> {}", tool.name, tool.arguments, tool.result);
+            writeln!(out, "  tool    {}", indented(&call, INDENT))?;
         }
         if !self.replied.reply.is_empty() {
-            writeln!(out, "  reply   {}", self.replied.reply)?;
+            writeln!(out, "  reply   {}", indented(&self.replied.reply, INDENT))?;
         }
         if self.played.interrupted {
             writeln!(out, "  heard of it before the interruption: {:?}", self.played.heard.join(" "))?;
         }
         for error in &self.errors {
-            writeln!(out, "  error   {error}")?;
+            writeln!(out, "  error   {}", one_line(error))?;
         }
         if let Some(first) = self.first_audio() {
             let mark = if self.over_budget() { "OVER" } else { "within" };
@@ -213,7 +217,7 @@ impl Collector {
             }
             Note::Replied { turn, replied } => self.open.entry(turn).or_default().replied = Some(replied),
             Note::Failed(failure) => {
-                let text = format!("{}: {:#}", failure.stage, failure.error);
+                let text = format!("{}: {}", failure.stage, chain(&failure.error));
                 match failure.turn.filter(|t| t.0 > 0) {
                     Some(turn) => self.open.entry(turn).or_default().errors.push(text),
                     None => return Some(text),

@@ -120,10 +120,10 @@ fn a_camera_that_is_not_there_is_named() {
     let fails = |input: &str, words: &[&str]| {
         run(&[&["caption", "--input", input], &BLIND[..]].concat()).assert_fails(1, words)
     };
-    fails("/dev/video99", &["/dev/video99", "No such file or directory"]);
+    fails("/dev/video99", &["/dev/video99", "there is no such camera"]);
     let folder = tempfile::tempdir().unwrap();
     let args: [&str; 0] = [];
     let mut command = with_camera(folder.path(), "YUYV", &args);
     command.env("FAKE_CAMERA_UNPLUGGED", folder.path());
-    finish(command, &[], LIMIT).assert_fails(1, &["/dev/video7: No such file or directory"]);
+    finish(command, &[], LIMIT).assert_fails(1, &["/dev/video7: there is no such camera"]);
 }

@@ -133,6 +133,80 @@ fn an_input_that_is_not_there_and_an_ffmpeg_that_is_missing_are_named() {
     run(&["caption", "--input", "x", "--set", "gate.change_below=7"]).assert_fails(2, &["cosines"]);
 }
 
+#[test]
+fn an_alert_that_waits_for_a_label_that_never_comes_is_refused_with_the_nearest_label() {
+    let alert = |model: &str, object: &str| {
+        let alerts = format!("alerts=[{{name=\"door\", objects=[\"{object}\"]}}]");
+        let model = format!("vision.model={model}");
+        run(&["caption", "--input", "/nowhere/x.jpg", "--set", &alerts, "--set", &model])
+    };
+    alert("see-nano", "persn").assert_fails(2, &["the alert door", "no object \"persn\"", "did you mean \"person\"?"]);
+    alert("see-nano", "Person").assert_fails(2, &["did you mean \"person\"?"]);
+    alert("see-nano", "zeppelin").assert_fails(2, &["it finds apple, ball"]);
+    alert("none", "person").assert_fails(2, &["it finds no objects", "use words"]);
+    // A right one gets as far as the picture.
+    alert("see-nano", "person").assert_fails(1, &["/nowhere/x.jpg"]);
+}
+
+#[test]
+fn inputs_that_cannot_have_pictures_end_at_once_with_a_sentence() {
+    run(&[&["caption", "--input", "/dev/video987"], &BLIND[..]].concat())
+        .assert_fails(1, &["/dev/video987: there is no such camera", "/dev/video"]);
+    if !has_ffmpeg() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sound = folder.path().join("sound.mp4");
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-f", "lavfi", "-i", "sine=d=1", "-c:a", "aac", arg(&sound)])
+        .status();
+    assert!(made.unwrap().success(), "ffmpeg makes sound");
+    let rubbish = folder.path().join("rubbish.mp4");
+    std::fs::write(&rubbish, [7; 4096]).unwrap();
+    for more in [&[][..], &["--realtime"]] {
+        let fails = |input: &Path, words: &[&str]| {
+            let ran = run(&[&["caption", "--input", arg(input)], more, &BLIND[..]].concat());
+            ran.assert_fails(1, words);
+            assert!(
+                !ran.stderr.contains("0x") && ran.stderr.lines().count() == 1,
+                "ffmpeg's own words: {}",
+                ran.stderr
+            );
+        };
+        fails(&sound, &["sound.mp4: it holds no pictures (perhaps only sound)"]);
+        fails(&rubbish, &["rubbish.mp4: ffmpeg finds no pictures in it"]);
+    }
+}
+
+#[test]
+fn a_camera_that_goes_away_is_tried_with_growing_pauses_in_counted_messages() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    drop(listener); // Nobody listens there any more.
+    let retries = ["--set", "source.retry_ms=1", "--set", "source.retry_max_ms=8"];
+    let mut command = nearfield(&[&["caption", "--input", &url], &retries[..], &BLIND[..]].concat());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let _ = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    child.wait().unwrap();
+    let pauses: Vec<&str> =
+        said.lines().filter_map(|l| Some(l.split_once("reconnecting in ")?.1.split_once(" s")?.0)).collect();
+    assert!(pauses.starts_with(&["0.001", "0.002", "0.004", "0.008"]), "{said}");
+    assert!(said.lines().count() < 12 && said.contains("more times") && said.contains("Connection refused"), "{said}");
+}
+
+#[test]
+fn a_covered_lens_is_told_once() {
+    let black = encode_jpeg(&Picture::from_rgb(96, 72, vec![3; 96 * 72 * 3], "black").unwrap(), 90).unwrap();
+    let stream = [black.repeat(60), sequence(&[0]).concat()].concat();
+    let ran = run_with_input(&[&["caption", "--input", "-"], &BLIND[..]].concat(), &stream);
+    ran.assert_done();
+    assert_eq!(ran.stderr.matches("is the lens covered").count(), 1, "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("something to see again").count(), 1, "{}", ran.stderr);
+}
+
 /// A camera over HTTP that answers each connection with some pictures and then disappears.
 fn camera(pictures: Vec<Vec<Vec<u8>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -30,7 +30,7 @@ impl ClipReader {
     /// [`AudioError`] where the file cannot be opened, is empty or is not sound.
     pub fn open(path: &Path) -> Result<ClipReader, AudioError> {
         let name = path.display().to_string();
-        let mut file = File::open(path).map_err(|source| AudioError::Open { name: name.clone(), source })?;
+        let mut file = File::open(path).map_err(|source| AudioError::Open { name: name.clone(), cause: source })?;
         let head = read_head(&mut file, &name)?;
         if file.seek(SeekFrom::Start(0)).is_ok() {
             Self::begin(&head, name, file, |file| Box::new(file))
@@ -100,7 +100,10 @@ impl ClipReader {
 /// The first bytes, enough to tell the kinds of files apart; fewer where there are fewer.
 fn read_head(reader: &mut impl Read, name: &str) -> Result<Vec<u8>, AudioError> {
     let mut head = Vec::new();
-    reader.take(16).read_to_end(&mut head).map_err(|source| AudioError::Read { name: name.to_string(), source })?;
+    reader
+        .take(16)
+        .read_to_end(&mut head)
+        .map_err(|source| AudioError::Read { name: name.to_string(), cause: source })?;
     if head.is_empty() {
         return Err(AudioError::Empty { name: name.to_string() });
     }
@@ -129,7 +132,7 @@ impl Coded {
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(|e| match e {
                 SymphoniaError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
-                    AudioError::Read { name: name.to_string(), source }
+                    AudioError::Read { name: name.to_string(), cause: source }
                 }
                 SymphoniaError::DecodeError(reason) => {
                     AudioError::Damaged { name: name.to_string(), reason: reason.to_string() }
@@ -175,7 +178,7 @@ impl Coded {
                     return self.end(name);
                 }
                 Err(SymphoniaError::IoError(source)) => {
-                    return Err(AudioError::Read { name: name.to_string(), source });
+                    return Err(AudioError::Read { name: name.to_string(), cause: source });
                 }
                 Err(e) => {
                     return Err(AudioError::Damaged { name: name.to_string(), reason: e.to_string() });

@@ -80,13 +80,34 @@ impl Clip {
 /// The longest clip that is read into memory at once. Longer sound is read block by block, through [`ClipReader`].
 pub const LONGEST_CLIP: Duration = Duration::from_secs(2 * 60 * 60);
 
+/// The most samples that are read into memory at once: [`LONGEST_CLIP`] at 16 kHz, 461 MB.
+pub const MOST_SAMPLES: usize = 16_000 * 2 * 60 * 60;
+
+/// Appends a block without asking for twice the memory, as vectors do by themselves.
+///
+/// # Errors
+/// [`AudioError::TooLong`] beyond [`MOST_SAMPLES`]; `name` and `rate` are those of the sound.
+pub fn append(samples: &mut Vec<f32>, block: &[f32], rate: SampleRate, name: &str) -> Result<(), AudioError> {
+    /// A quarter of a minute of speech, so that small blocks do not each move what is there.
+    const STEP: usize = 16_000 * 15;
+    let wanted = samples.len() + block.len();
+    if wanted > MOST_SAMPLES {
+        return Err(AudioError::TooLong { name: name.to_string(), limit: rate.duration_of(MOST_SAMPLES) });
+    }
+    if wanted > samples.capacity() {
+        samples.reserve_exact(block.len().max(samples.len() / 8).max(STEP));
+    }
+    samples.extend_from_slice(block);
+    Ok(())
+}
+
 /// Reads a sound file (WAV, AIFF, FLAC, Ogg Vorbis, MP3) whole, mixed down to mono, at the file's own rate.
 ///
 /// A file that ends before its header says keeps what is complete and is marked [`Clip::truncated`].
 ///
 /// # Errors
 /// [`AudioError`] where the file cannot be opened, is empty, is not sound, holds no samples, has an implausible rate or
-/// number of channels, or lasts longer than [`LONGEST_CLIP`].
+/// number of channels, or has more than [`MOST_SAMPLES`].
 pub fn read_clip(path: &Path) -> Result<Clip, AudioError> {
     read_whole(ClipReader::open(path)?)
 }
@@ -101,13 +122,9 @@ pub fn read_clip_from(reader: impl Read + Send + Sync + 'static, name: &str) -> 
 
 fn read_whole(mut reader: ClipReader) -> Result<Clip, AudioError> {
     let rate = reader.rate();
-    let limit = rate.samples_in(LONGEST_CLIP);
-    let mut samples = Vec::new();
+    let (name, mut samples) = (reader.name().to_string(), Vec::new());
     while let Some(block) = reader.next_block()? {
-        if samples.len() + block.len() > limit {
-            return Err(AudioError::TooLong { name: reader.name().to_string(), limit: LONGEST_CLIP });
-        }
-        samples.extend_from_slice(block);
+        append(&mut samples, block, rate, &name)?;
     }
     if samples.is_empty() {
         return Err(AudioError::NoSamples { name: reader.name().to_string() });
@@ -120,20 +137,20 @@ fn read_whole(mut reader: ClipReader) -> Result<Clip, AudioError> {
 #[non_exhaustive]
 pub enum AudioError {
     /// The file does not exist or may not be read.
-    #[error("cannot open {name}: {source}")]
+    #[error("cannot open {name}: {cause}")]
     Open {
         /// The file.
         name: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Reading broke off.
-    #[error("cannot read {name}: {source}")]
+    #[error("cannot read {name}: {cause}")]
     Read {
         /// The file.
         name: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Not one byte.
     #[error("{name} is empty; expected a WAV, AIFF, FLAC, Ogg or MP3 file")]
@@ -196,12 +213,12 @@ pub enum AudioError {
         limit: Duration,
     },
     /// The file could not be written: no such folder, no right, no space.
-    #[error("cannot write {name}: {source}")]
+    #[error("cannot write {name}: {cause}")]
     Write {
         /// The file.
         name: String,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
 }
 

@@ -169,7 +169,7 @@ impl<R: Read> WavStream<R> {
                         return Err(damaged("more than 64 MiB stand before its data"));
                     }
                     let got = std::io::copy(&mut (&mut reader).take(padded), &mut std::io::sink())
-                        .map_err(|source| AudioError::Read { name: name.to_string(), source })?;
+                        .map_err(|source| AudioError::Read { name: name.to_string(), cause: source })?;
                     if got < padded {
                         return Err(damaged("it ends before its data chunk"));
                     }
@@ -209,7 +209,7 @@ impl<R: Read> WavStream<R> {
                     result => break result,
                 }
             }
-            .map_err(|source| AudioError::Read { name: self.name.clone(), source })?;
+            .map_err(|source| AudioError::Read { name: self.name.clone(), cause: source })?;
             self.bytes.truncate(pending + got);
             if got == 0 {
                 self.ended = true;
@@ -281,7 +281,7 @@ fn read_exactly(reader: &mut impl Read, buffer: &mut [u8], name: &str, what: &st
         std::io::ErrorKind::UnexpectedEof => {
             AudioError::Damaged { name: name.to_string(), reason: format!("it ends inside {what}") }
         }
-        _ => AudioError::Read { name: name.to_string(), source },
+        _ => AudioError::Read { name: name.to_string(), cause: source },
     })
 }
 
@@ -328,7 +328,7 @@ impl WavWriter {
     /// [`AudioError::Write`].
     pub fn create(path: &Path, rate: SampleRate) -> Result<WavWriter, AudioError> {
         let name = path.display().to_string();
-        let file = File::create(path).map_err(|source| AudioError::Write { name: name.clone(), source })?;
+        let file = File::create(path).map_err(|source| AudioError::Write { name: name.clone(), cause: source })?;
         // Pipes and terminals can be opened by name too; only a regular file gets its header rewritten.
         let regular = file.metadata().is_ok_and(|m| m.is_file());
         let target = if regular { Target::File(BufWriter::new(file)) } else { Target::Stream(Box::new(file)) };
@@ -401,7 +401,7 @@ impl WavWriter {
     }
 
     fn error(&self, source: std::io::Error) -> AudioError {
-        AudioError::Write { name: self.name.clone(), source }
+        AudioError::Write { name: self.name.clone(), cause: source }
     }
 }
 
@@ -450,7 +450,7 @@ pub fn write_wav(path: &Path, clip: &Clip) -> Result<(), AudioError> {
         .and_then(|mut writer| writer.write(&clip.samples).and_then(|()| writer.finish()))
         .and_then(|()| {
             let name = path.display().to_string();
-            std::fs::rename(&part, path).map_err(|source| AudioError::Write { name, source })
+            std::fs::rename(&part, path).map_err(|source| AudioError::Write { name, cause: source })
         });
     if written.is_err() {
         let _ = std::fs::remove_file(&part);

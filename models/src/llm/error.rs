@@ -6,16 +6,16 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The file cannot be opened or mapped.
-    #[error("{path}: cannot be read: {source}")]
+    #[error("{path}: cannot be read: {cause}")]
     Read {
         /// The model file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// There is no memory for the weights.
     #[error(
-        "{path}: no memory for {bytes} bytes of weights ({source}); take a smaller model, or one with fewer bits a weight"
+        "{path}: no memory for {bytes} bytes of weights ({cause}); take a smaller model, or one with fewer bits a weight"
     )]
     Memory {
         /// The model file.
@@ -23,7 +23,7 @@ pub enum LlmError {
         /// How much was asked for.
         bytes: usize,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The file is something else than a GGUF model.
     #[error("{path}: expected a GGUF model, found {found}; get one with `nearfield models pull`")]
@@ -106,12 +106,12 @@ pub enum LlmError {
         what: String,
     },
     /// A session's file cannot be written.
-    #[error("{path}: cannot be written: {source}")]
+    #[error("{path}: cannot be written: {cause}")]
     Write {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A session's file is damaged, or does not fit; a new one can take its place.
     #[error("{path}: the saved session cannot be used: {what}")]

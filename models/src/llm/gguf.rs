@@ -16,6 +16,10 @@ use super::LlmError;
 const MOST_ENTRIES: u64 = 65_536;
 /// The most elements of a metadata array: no vocabulary is nearly as large.
 const MOST_ELEMENTS: u64 = 1 << 22;
+/// Of all arrays together: an element of a byte in the file takes eight in memory, an empty string three times as many.
+const MOST_IN_ALL: u64 = 1 << 23;
+/// Of all texts together; the largest vocabularies have some megabytes.
+const MOST_TEXT_BYTES: u64 = 1 << 28;
 /// The longest string, which a chat template may be.
 const LONGEST_STRING: u64 = 1 << 20;
 /// The longest name of a key or a tensor.
@@ -123,7 +127,7 @@ impl Gguf {
     /// # Errors
     /// The file cannot be read, is another kind of file, or is broken.
     pub fn open(path: &Path) -> Result<Gguf, LlmError> {
-        let read = |source| LlmError::Read { path: path.to_owned(), source };
+        let read = |source| LlmError::Read { path: path.to_owned(), cause: source };
         let file = File::open(path).map_err(read)?;
         if !file.metadata().map_err(read)?.is_file() {
             return Err(LlmError::NotGguf {
@@ -138,7 +142,7 @@ impl Gguf {
         // from the system; models are moved into place whole and never rewritten, and a shortened one ends the program.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let (metadata, tensors) = Reader { path, bytes: &map, at: 0 }.read()?;
+        let (metadata, tensors) = Reader { path, bytes: &map, at: 0, elements: 0, text_bytes: 0 }.read()?;
         Ok(Gguf { path: path.to_owned(), file, map, metadata, tensors })
     }
 
@@ -162,7 +166,9 @@ impl Gguf {
     /// # Errors
     /// The file cannot be read, or has become shorter.
     pub(crate) fn read(&self, offset: usize, to: &mut [u8]) -> Result<(), LlmError> {
-        self.file.read_exact_at(to, offset as u64).map_err(|source| LlmError::Read { path: self.path.clone(), source })
+        self.file
+            .read_exact_at(to, offset as u64)
+            .map_err(|source| LlmError::Read { path: self.path.clone(), cause: source })
     }
 
     /// All tensors by name.
@@ -283,6 +289,10 @@ struct Reader<'a> {
     path: &'a Path,
     bytes: &'a [u8],
     at: usize,
+    /// What all arrays of the metadata together have so far.
+    elements: u64,
+    /// What all texts together have so far.
+    text_bytes: u64,
 }
 
 impl Reader<'_> {
@@ -412,6 +422,12 @@ impl Reader<'_> {
                     other => return Err(self.broken(format!("{key}: unknown value type {other}"))),
                 };
                 let len = self.count("the length of an array", MOST_ELEMENTS)?;
+                self.elements += len as u64;
+                if self.elements > MOST_IN_ALL {
+                    return Err(
+                        self.broken(format!("{key}: the arrays have more than {MOST_IN_ALL} elements together"))
+                    );
+                }
                 let left = self.bytes.len() - self.at;
                 if len > left / least {
                     return Err(self.broken(format!("{key}: an array of {len} elements, but {left} bytes are left")));
@@ -473,6 +489,10 @@ impl Reader<'_> {
     /// A string; bytes that are not UTF-8 become the replacement character.
     fn string(&mut self, what: &str, most: u64) -> Result<String, LlmError> {
         let len = self.count(what, most)?;
+        self.text_bytes += len as u64;
+        if self.text_bytes > MOST_TEXT_BYTES {
+            return Err(self.broken(format!("its texts have more than {MOST_TEXT_BYTES} bytes together")));
+        }
         let bytes = self.take(what, len)?;
         Ok(String::from_utf8_lossy(bytes).into_owned())
     }

@@ -52,7 +52,7 @@ impl Session {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let fail = |source| LlmError::Write { path: path.to_owned(), source };
+        let fail = |source| LlmError::Write { path: path.to_owned(), cause: source };
         let write = || -> io::Result<()> {
             let mut out = Summing { inner: BufWriter::new(File::create(&partial)?), sum: Sha256::new() };
             out.write_all(MAGIC)?;
@@ -85,7 +85,7 @@ impl Session {
     /// session is then empty.
     pub fn restore(&mut self, path: &Path) -> Result<Vec<u8>, LlmError> {
         self.truncate(0);
-        let read = |source| LlmError::Read { path: path.to_owned(), source };
+        let read = |source| LlmError::Read { path: path.to_owned(), cause: source };
         let bad = |what: String| LlmError::Session { path: path.to_owned(), what };
         let file = File::open(path).map_err(read)?;
         let metadata = file.metadata().map_err(read)?;

@@ -182,7 +182,7 @@ impl Weights {
         if total == 0 || crate::memory::of_system("MemAvailable").is_some_and(|available| total > available / 5 * 4) {
             return Ok(());
         }
-        let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, source };
+        let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, cause: source };
         let mut map = memory(total).map_err(no_memory)?;
         let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
         // Memory of its own, which the system gets back at once.

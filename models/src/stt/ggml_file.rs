@@ -77,7 +77,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn open(path: &Path) -> Result<Walk<'_>, SttError> {
-        let unreadable = |source| SttError::File { path: path.to_path_buf(), source };
+        let unreadable = |source| SttError::File { path: path.to_path_buf(), cause: source };
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
@@ -266,7 +266,7 @@ impl Walk<'_> {
     }
 
     fn unreadable(&self, source: std::io::Error) -> SttError {
-        SttError::File { path: self.path.to_path_buf(), source }
+        SttError::File { path: self.path.to_path_buf(), cause: source }
     }
 }
 

@@ -211,7 +211,7 @@ impl SpeechToText {
             return Ok(result);
         }
         let cut_at_pauses = self.options.cut_at_pauses.unwrap_or(self.header.is_smaller_than_openai());
-        let edges = if cut_at_pauses { pauses(samples)? } else { vec![0, samples.len()] };
+        let edges = if cut_at_pauses { pauses(samples).map_err(SttError::Pauses)? } else { vec![0, samples.len()] };
         let window = rate.samples_in(Duration::from_millis(self.options.window_ms.into()));
         for piece in edges.windows(2).flat_map(|edge| pieces(samples, edge[0]..edge[1], window)) {
             if go_on().is_stop() {
@@ -488,12 +488,12 @@ fn pieces(samples: &[f32], part: Range<usize>, window: usize) -> Vec<Range<usize
 #[non_exhaustive]
 pub enum SttError {
     /// The model's file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {cause}", path.display())]
     File {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Another kind of file.
     #[error("{} is not a Whisper model in ggml format: {found}", path.display())]
@@ -515,7 +515,7 @@ pub enum SttError {
     },
     /// The pauses could not be found.
     #[error("cannot find the pauses in the sound: {0}")]
-    Pauses(#[from] VadError),
+    Pauses(VadError),
     /// whisper.cpp refused a file that looked right.
     #[error("whisper.cpp cannot load {}: {reason}", path.display())]
     Load {

@@ -343,7 +343,7 @@ fn failed(program: &'static str, e: &dyn std::fmt::Display) -> TtsError {
 
 fn process_error(program: &'static str, stall: Duration, e: &crate::audio::AudioError) -> TtsError {
     match e {
-        crate::audio::AudioError::Read { source, .. } if is_timeout(source) => TtsError::Hung { program, after: stall },
+        crate::audio::AudioError::Read { cause, .. } if is_timeout(cause) => TtsError::Hung { program, after: stall },
         e => failed(program, e),
     }
 }

@@ -3,13 +3,24 @@
 use font8x8::UnicodeFonts;
 use image::codecs::jpeg::JpegEncoder;
 
-use super::picture::{Picture, PictureError};
+use super::picture::{KEPT_PIXELS, MAX_SIDE, Picture, PictureError};
 use super::sight::Object;
 
+/// Eight lines of ten pixels and a margin, eight times as large: what a caption needs at most.
+const CAPTION_ROOM: u32 = 1024;
 const BOX_COLOUR: [u8; 3] = [255, 210, 0];
 
 /// The picture with boxes around the objects, their labels, and the caption below.
+///
+/// One that leaves no room for the caption within the sides of a JPEG is drawn at half its size.
 pub fn annotate(picture: &Picture, objects: &[Object], caption: &str) -> Picture {
+    let smaller;
+    let picture = if picture.width().max(picture.height()) > MAX_SIDE - CAPTION_ROOM {
+        smaller = picture.clone().within(KEPT_PIXELS, MAX_SIDE - CAPTION_ROOM);
+        &smaller
+    } else {
+        picture
+    };
     let (w, h) = (picture.width() as usize, picture.height() as usize);
     let scale = (w / 320).clamp(1, 8);
     let (glyph, line) = (8 * scale, 10 * scale);
@@ -135,6 +146,16 @@ mod tests {
         assert!((240..drawn.height() as usize).any(|y| (0..320).any(|x| at(x, y) == [255; 3])), "letters");
         let jpeg = encode_jpeg(&drawn, 85).unwrap();
         assert_eq!(Picture::decode(&jpeg, "back").unwrap().height(), drawn.height());
+    }
+
+    #[test]
+    fn a_picture_as_long_as_a_jpeg_can_be_still_gets_its_caption() {
+        for (w, h) in [(1, MAX_SIDE), (MAX_SIDE, 1)] {
+            let long = Picture::from_rgb(w, h, vec![50; (w * h * 3) as usize], "long").unwrap();
+            let drawn = annotate(&long, &[], "A long thing.");
+            assert!(drawn.height() > h / 2 + 1, "there is room for the caption");
+            assert!(Picture::decode(&encode_jpeg(&drawn, 80).unwrap(), "back").is_ok());
+        }
     }
 
     #[test]

@@ -20,7 +20,9 @@ pub use manifest::{
     ClassifierSpec, DetectorHead, DetectorSpec, EncoderSpec, Fit, InputSpec, Layout, PixelOrder, VisionManifest,
 };
 pub use model::{VisionError, VisionModel};
-pub use picture::{MAX_PICTURE_BYTES, MAX_PIXELS, Picture, PictureError, Placement};
+pub use picture::{
+    KEPT_PIXELS, MAX_PICTURE_BYTES, MAX_PIXELS, MAX_SIDE, Picture, PictureError, Placement, read_picture_file,
+};
 pub use presence::{Movement, Presence, PresenceOptions};
 pub use sight::{Label, Object, Rect, Sight, Slots};
 pub use words::{PICTURE_WORDS, describe_in_text, describe_in_words, names_what_was_seen, place_of, plain_sentence};

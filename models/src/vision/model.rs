@@ -5,6 +5,8 @@
 //! two is then the Bhattacharyya coefficient); of a detector, for each label and each third of the picture how many there
 //! are, as three soft steps (at least one, two, three), beside a constant that stands for the empty scene.
 
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::heads::{self, Found};
@@ -125,6 +127,22 @@ impl VisionModel {
         match &self.looks {
             Looks::Model(model) => model.manifest.encoder.as_ref().is_some_and(|e| e.soft_tokens.is_some()),
             Looks::Descriptor => false,
+        }
+    }
+
+    /// The labels that objects may get; empty where the model finds none.
+    pub fn object_labels(&self) -> BTreeSet<&str> {
+        let Looks::Model(model) = &self.looks else { return BTreeSet::new() };
+        let labels = model.labels.iter().map(String::as_str);
+        match &model.manifest {
+            VisionManifest { detector: Some(detector), .. } => labels
+                .filter(|label| detector.only.is_empty() || detector.only.iter().any(|only| only == label))
+                .map(|label| detector.words.get(label).map_or(label, String::as_str))
+                .collect(),
+            VisionManifest { encoder: Some(encoder), .. } if encoder.boxes.is_some() && encoder.scores.is_some() => {
+                labels.collect()
+            }
+            _ => BTreeSet::new(),
         }
     }
 
@@ -406,11 +424,13 @@ fn beside(folder: &Path, model: &Path, file: &Path) -> PathBuf {
 /// One label a line. `n01440764 tench, Tinca tinca` (ImageNet) becomes `tench`.
 fn read_labels(path: &Path) -> Result<Vec<String>, VisionError> {
     let wrong = |reason: String| VisionError::Labels { path: path.to_owned(), reason };
-    let length = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?.len();
-    if length > MAX_LABELS_BYTES {
-        return Err(wrong(format!("it has {length} bytes; a list of labels ends at {MAX_LABELS_BYTES}")));
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_LABELS_BYTES + 1).read_to_string(&mut text))
+        .map_err(|e| wrong(e.to_string()))?;
+    if text.len() as u64 > MAX_LABELS_BYTES {
+        return Err(wrong(format!("it has more than {MAX_LABELS_BYTES} bytes, which no list of labels has")));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
     let labels: Vec<String> = text.lines().map(label_of).collect();
     if labels.is_empty() {
         return Err(wrong("it is empty".to_owned()));

@@ -1,7 +1,8 @@
 //! A picture in memory: eight bits of red, green and blue a pixel; read from JPEG, PNG, GIF (its first frame), BMP, WebP or
 //! PNM with bounds on what is allocated, and turned into the tensor that a model wants.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
+use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
@@ -14,10 +15,27 @@ pub const MAX_PICTURE_BYTES: usize = 64 << 20;
 /// The most pixels of a picture; beyond what cameras make, and 150 MB when unpacked.
 pub const MAX_PIXELS: u64 = 50_000_000;
 
+/// The longest side of a picture; longer ones can't be written as JPEG either.
+pub const MAX_SIDE: u32 = 65_535;
+
+/// What a picture may need while it is unpacked: the most pixels with red, green, blue and opacity, a byte each.
+pub const MAX_UNPACKED_BYTES: u64 = MAX_PIXELS * 4;
+
+/// Larger pictures are kept at half their size, or a quarter: several wait between the stages at once. 48 MB.
+pub const KEPT_PIXELS: u64 = 16_000_000;
+
 /// Why a picture can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
+    /// The file is missing, may not be read, or breaks off.
+    #[error("{name} can't be read: {reason}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// What the system said.
+        reason: String,
+    },
     /// Nothing in it.
     #[error("{name} is empty")]
     Empty {
@@ -25,7 +43,10 @@ pub enum PictureError {
         name: String,
     },
     /// Too much in it.
-    #[error("{name} has {width} x {height} pixels; pictures of up to {} million pixels are read", MAX_PIXELS / 1_000_000)]
+    #[error(
+        "{name} has {width} x {height} pixels; pictures of up to {} million pixels are read, with sides of up to {MAX_SIDE}",
+        MAX_PIXELS / 1_000_000
+    )]
     TooLarge {
         /// The file, or what the source calls it.
         name: String,
@@ -78,9 +99,7 @@ impl Picture {
     /// # Errors
     /// The numbers do not fit together.
     pub fn from_rgb(width: u32, height: u32, rgb: Vec<u8>, name: &str) -> Result<Self, PictureError> {
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
-        }
+        check_size(width, height, name)?;
         let wanted = width as usize * height as usize * 3;
         if wanted == 0 || rgb.len() != wanted {
             let reason = format!("{width} x {height} pixels need {wanted} bytes, but there are {}", rgb.len());
@@ -103,9 +122,7 @@ impl Picture {
         name: &str,
     ) -> Result<Self, PictureError> {
         let damaged = |reason: String| PictureError::Damaged { name: name.to_owned(), reason };
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
-        }
+        check_size(width, height, name)?;
         let (columns, rows) = (width as usize, height as usize);
         let row_used = columns.div_ceil(2) * 4;
         if columns == 0 || rows == 0 || row_bytes < row_used {
@@ -137,7 +154,15 @@ impl Picture {
         Self::from_rgb(width, height, rgb, name)
     }
 
-    /// Reads a picture file. `name` is what errors call it.
+    /// Reads a picture file.
+    ///
+    /// # Errors
+    /// It can't be read, and as [`decode`](Self::decode).
+    pub fn read(path: &Path) -> Result<Self, PictureError> {
+        Self::decode(&read_picture_file(path)?, &path.display().to_string())
+    }
+
+    /// Decodes a picture file's bytes. `name` is what errors call it.
     ///
     /// # Errors
     /// It is empty, too large, no picture, or cut short.
@@ -147,10 +172,13 @@ impl Picture {
             return Err(PictureError::Empty { name: name.to_owned() });
         }
         if bytes.len() > MAX_PICTURE_BYTES {
-            return Err(damaged(format!("it has {} bytes; a picture ends at {MAX_PICTURE_BYTES}", bytes.len())));
+            return Err(damaged(format!("it has more than {MAX_PICTURE_BYTES} bytes")));
         }
         if bytes.starts_with(&[0xFF, 0xD8]) && !is_whole_jpeg(bytes) {
             return Err(damaged("the JPEG breaks off before its end".to_owned()));
+        }
+        if let Some(reason) = chunk_beyond_end(bytes) {
+            return Err(damaged(reason));
         }
         let bytes = if bytes.starts_with(&[0xFF, 0xD8]) { with_huffman_tables(bytes) } else { bytes.into() };
         let mut reader =
@@ -158,17 +186,21 @@ impl Picture {
         if reader.format().is_none() {
             return Err(damaged("it is neither JPEG, PNG, GIF, BMP, WebP nor PNM".to_owned()));
         }
-        // Eight bytes a pixel (16 bits, four channels) and as much again to work with.
+        // The picture itself is bounded below; this is what a decoder may work with beside it.
         let mut limits = Limits::default();
-        limits.max_alloc = Some(MAX_PIXELS * 16);
+        limits.max_alloc = Some(MAX_UNPACKED_BYTES * 2);
         reader.limits(limits);
         let mut decoder = reader.into_decoder().map_err(|e| damaged(e.to_string()))?;
         let (width, height) = decoder.dimensions();
-        if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
-        }
+        check_size(width, height, name)?;
         if width == 0 || height == 0 {
             return Err(damaged("it has no pixels".to_owned()));
+        }
+        if decoder.total_bytes() > MAX_UNPACKED_BYTES {
+            let (bits, bytes) = (decoder.color_type().bits_per_pixel(), decoder.total_bytes());
+            return Err(damaged(format!(
+                "its {width} x {height} pixels of {bits} bits need {bytes} bytes; up to {MAX_UNPACKED_BYTES} are unpacked"
+            )));
         }
         let orientation = decoder.orientation().ok();
         let mut image = DynamicImage::from_decoder(decoder).map_err(|e| damaged(e.to_string()))?;
@@ -177,7 +209,57 @@ impl Picture {
         }
         let rgb = image.into_rgb8();
         let (width, height) = rgb.dimensions();
-        Ok(Self { width, height, rgb: rgb.into_raw() })
+        Ok(Self { width, height, rgb: rgb.into_raw() }.within(KEPT_PIXELS, MAX_SIDE))
+    }
+
+    /// The same picture, halved until it has at most so many pixels and no longer side.
+    #[must_use]
+    pub fn within(self, pixels: u64, side: u32) -> Self {
+        let mut picture = self;
+        while u64::from(picture.width) * u64::from(picture.height) > pixels || picture.width.max(picture.height) > side
+        {
+            if picture.width.max(picture.height) == 1 {
+                break;
+            }
+            picture = picture.halved();
+        }
+        picture
+    }
+
+    /// Half as wide and half as high, each pixel the mean of four; an odd last row or column is left out, a single one stays.
+    fn halved(&self) -> Self {
+        let (w, h) = (self.width as usize, self.height as usize);
+        let (half_w, half_h) = ((w / 2).max(1), (h / 2).max(1));
+        let mut rgb = Vec::with_capacity(half_w * half_h * 3);
+        for y in 0..half_h {
+            let rows = [y * 2, (y * 2 + 1).min(h - 1)].map(|row| &self.rgb[row * w * 3..][..w * 3]);
+            for x in 0..half_w {
+                let columns = [x * 2, (x * 2 + 1).min(w - 1)];
+                for channel in 0..3 {
+                    let sum: u16 = rows.iter().flat_map(|row| columns.map(|c| u16::from(row[c * 3 + channel]))).sum();
+                    rgb.push(((sum + 2) / 4) as u8);
+                }
+            }
+        }
+        Self { width: half_w as u32, height: half_h as u32, rgb }
+    }
+
+    /// Whether all of it is one colour, but for noise: what a covered lens or a broken camera gives. Looks at a grid of pixels.
+    pub fn is_flat(&self) -> bool {
+        /// The noise of a cheap sensor in the dark, and a JPEG's.
+        const NOISE: u8 = 12;
+        const POINTS: usize = 4096;
+        let pixels = self.rgb.len() / 3;
+        // An odd step, so that it does not walk down a single column.
+        let step = (pixels / POINTS).max(1) | 1;
+        let (mut low, mut high) = ([u8::MAX; 3], [0u8; 3]);
+        for pixel in self.rgb.chunks_exact(3).step_by(step) {
+            for channel in 0..3 {
+                low[channel] = low[channel].min(pixel[channel]);
+                high[channel] = high[channel].max(pixel[channel]);
+            }
+        }
+        (0..3).all(|channel| high[channel] - low[channel] <= NOISE)
     }
 
     /// Pixels in a row.
@@ -267,15 +349,19 @@ impl Picture {
         (out, place)
     }
 
-    /// Resamples a rectangle (left, top, width, height in pixels) of the picture.
+    /// Resamples a rectangle (left, top, width, height in pixels) of the picture. Of the source only one row at a time is held as
+    /// floats: what this allocates grows with the target alone, and with the source's sides.
     fn resample(&self, from: (f64, f64, f64, f64), width: usize, height: usize) -> Vec<f32> {
         let across = taps(from.0, from.2, self.width as usize, width);
         let down = taps(from.1, from.3, self.height as usize, height);
         let stride = self.width as usize * 3;
         let first_row = down.iter().map(|t| t.first).min().unwrap_or(0);
         let last_row = down.iter().map(|t| t.first + t.weights.len()).max().unwrap_or(0);
-        let mut lines = vec![0.0f32; (last_row - first_row) * width * 3];
-        for (row, line) in (first_row..last_row).zip(lines.chunks_exact_mut(width * 3)) {
+        let mut line = vec![0.0f32; width * 3];
+        let mut out = vec![0.0f32; width * height * 3];
+        // Both ends of the taps only move down: those of a row stand side by side.
+        let mut oldest = 0;
+        for row in first_row..last_row {
             let pixels = &self.rgb[row * stride..][..stride];
             for (tap, out) in across.iter().zip(line.chunks_exact_mut(3)) {
                 let (mut r, mut g, mut b) = (0.0f32, 0.0f32, 0.0f32);
@@ -286,19 +372,56 @@ impl Picture {
                 }
                 out.copy_from_slice(&[r, g, b]);
             }
-        }
-        let mut out = vec![0.0f32; width * height * 3];
-        for (tap, out) in down.iter().zip(out.chunks_exact_mut(width * 3)) {
-            for (weight, line) in
-                tap.weights.iter().zip(lines[(tap.first - first_row) * width * 3..].chunks_exact(width * 3))
-            {
-                for (o, v) in out.iter_mut().zip(line) {
+            while down.get(oldest).is_some_and(|tap| tap.first + tap.weights.len() <= row) {
+                oldest += 1;
+            }
+            let targets = out.chunks_exact_mut(width * 3).skip(oldest);
+            for (tap, out) in down[oldest..].iter().zip(targets).take_while(|(tap, _)| tap.first <= row) {
+                let Some(weight) = tap.weights.get(row - tap.first) else { continue };
+                for (o, v) in out.iter_mut().zip(&line) {
                     *o += weight * v;
                 }
             }
         }
         out
     }
+}
+
+/// The bytes of a picture file, up to one more than [`MAX_PICTURE_BYTES`], whatever length the system says it has.
+///
+/// # Errors
+/// [`PictureError::Unreadable`].
+pub fn read_picture_file(path: &Path) -> Result<Vec<u8>, PictureError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_PICTURE_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|e| PictureError::Unreadable { name: path.display().to_string(), reason: e.to_string() })?;
+    Ok(bytes)
+}
+
+/// What is wrong with the chunks of a WebP, whose reader allocates what they say they hold.
+fn chunk_beyond_end(bytes: &[u8]) -> Option<String> {
+    if !bytes.starts_with(b"RIFF") || bytes.get(8..12) != Some(b"WEBP") {
+        return None;
+    }
+    let mut rest = &bytes[12..];
+    while let [a, b, c, d, l0, l1, l2, l3, body @ ..] = rest {
+        let length = u32::from_le_bytes([*l0, *l1, *l2, *l3]) as usize;
+        if length > body.len() {
+            let name = String::from_utf8_lossy(&[*a, *b, *c, *d]).into_owned();
+            return Some(format!("its chunk {name:?} says {length} bytes, but {} are left", body.len()));
+        }
+        // Chunks are padded to an even length.
+        rest = body.get(length.next_multiple_of(2)..).unwrap_or_default();
+    }
+    None
+}
+
+fn check_size(width: u32, height: u32, name: &str) -> Result<(), PictureError> {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || width.max(height) > MAX_SIDE {
+        return Err(PictureError::TooLarge { name: name.to_owned(), width, height });
+    }
+    Ok(())
 }
 
 /// The source pixels of one target pixel.
@@ -351,6 +474,67 @@ mod tests {
             assert!((pixel[1] - y / 12.0 * 255.0).abs() < 5.0, "{i}: {pixel:?}");
             assert!((pixel[2] - 128.0).abs() < 1e-3, "{i}: {pixel:?}");
         }
+    }
+
+    #[test]
+    fn resampling_row_by_row_is_the_sum_over_all_pixels_by_definition() {
+        let picture = gradient(37, 23);
+        let windows = [(0.0, 0.0, 37.0, 23.0), (3.3, 2.7, 20.0, 11.0), (-4.0, -3.0, 50.0, 40.0)];
+        for (from, (w, h)) in windows.into_iter().zip([(5, 40), (60, 7), (9, 9)]) {
+            let out = picture.resample(from, w, h);
+            let (across, down) = (taps(from.0, from.2, 37, w), taps(from.1, from.3, 23, h));
+            for (i, found) in out.iter().enumerate() {
+                let (x, y, channel) = (i / 3 % w, i / 3 / w, i % 3);
+                let mut wanted = 0.0f64;
+                for (j, wy) in down[y].weights.iter().enumerate() {
+                    for (k, wx) in across[x].weights.iter().enumerate() {
+                        let at = ((down[y].first + j) * 37 + across[x].first + k) * 3 + channel;
+                        wanted += f64::from(wy * wx) * f64::from(picture.rgb[at]);
+                    }
+                }
+                assert!((f64::from(*found) - wanted).abs() < 1e-2, "{from:?} {x},{y}: {found} {wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_of_absurd_sides_is_refused_and_a_long_one_costs_what_its_target_costs() {
+        let long = |w, h| Picture::from_rgb(w, h, vec![9; (w * h * 3) as usize], "long");
+        let error = long(1, 5_000_000).unwrap_err().to_string();
+        assert!(error.contains("1 x 5000000") && error.contains("65535"), "{error}");
+        for picture in [long(1, MAX_SIDE).unwrap(), long(MAX_SIDE, 1).unwrap()] {
+            for fit in [Fit::Stretch, Fit::Crop { part: 1.0 }, Fit::Letterbox { pad: 9.0 }] {
+                let (out, _) = picture.resampled(64, 64, fit);
+                assert!(out.len() == 64 * 64 * 3 && out.iter().all(|v| (v - 9.0).abs() < 1e-3));
+            }
+        }
+    }
+
+    #[test]
+    fn a_webp_whose_metadata_says_it_has_gigabytes_is_refused_before_anything_is_allocated() {
+        let chunk = |name: &[u8; 4], length: u32, body: &[u8]| [&name[..], &length.to_le_bytes(), body].concat();
+        let canvas = chunk(b"VP8X", 10, &[8, 0, 0, 0, 63, 0, 0, 63, 0, 0]);
+        let webp = [b"RIFF\x40\0\0\0WEBP".to_vec(), canvas, chunk(b"EXIF", 0xffff_fff0, &[0; 64])].concat();
+        let error = Picture::decode(&webp, "x.webp").unwrap_err().to_string();
+        assert!(error.contains("\"EXIF\" says 4294967280 bytes, but 64 are left"), "{error}");
+    }
+
+    #[test]
+    fn large_pictures_are_halved_and_single_rows_stay() {
+        let picture = gradient(400, 300).within(40_000, MAX_SIDE);
+        assert_eq!((picture.width, picture.height), (200, 150));
+        assert!((i32::from(picture.rgb[100 * 3]) - 127).abs() < 3, "the middle column");
+        let row = Picture::from_rgb(1000, 1, vec![7; 3000], "row").unwrap().within(u64::MAX, 300);
+        assert_eq!((row.width, row.height, row.rgb.iter().all(|v| *v == 7)), (250, 1, true));
+    }
+
+    #[test]
+    fn a_covered_lens_is_flat_and_a_gradient_is_not() {
+        let dark = |noise: u32| {
+            let rgb = (0..640 * 480 * 3u32).map(|i| 8 + (i * 7919 % (noise + 1)) as u8).collect();
+            Picture::from_rgb(640, 480, rgb, "dark").unwrap().is_flat()
+        };
+        assert!(dark(0) && dark(10) && !dark(60) && !gradient(640, 480).is_flat());
     }
 
     #[test]

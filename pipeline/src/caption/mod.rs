@@ -20,7 +20,7 @@ use nearfield_models::flow::Flow;
 use nearfield_models::llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
 use nearfield_models::onnx::OnnxOptions;
 use nearfield_models::vision::{Gate, Picture, VisionManifest, VisionModel};
-use nearfield_stages::caption::alerts::Alerts;
+use nearfield_stages::caption::alerts::{AlertRule, Alerts};
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
 use nearfield_stages::caption::look::Look;
@@ -44,6 +44,7 @@ use crate::cli::Usage;
 use crate::config::{ConfigError, located, read};
 use crate::registry::{Registry, Role};
 use crate::report::outlets;
+use crate::terminal::chain;
 
 /// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
 const DEFAULT_CONTEXT_TOKENS: usize = 512;
@@ -74,12 +75,11 @@ impl Captioner {
         let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
         llm.tokenizer()?;
         let mut vision = load_vision(config, registry)?;
+        check_alert_objects(&config.alerts, &vision, &config.vision.model)?;
         let nominal = match config.nominal.picture.as_os_str().is_empty() {
             true => None,
             false => {
-                let path = &config.nominal.picture;
-                let bytes = std::fs::read(path).with_context(|| format!("nominal.picture: {}", path.display()))?;
-                let picture = Picture::decode(&bytes, &path.display().to_string()).context("nominal.picture")?;
+                let picture = Picture::read(&config.nominal.picture).context("nominal.picture")?;
                 Some(vision.look(&picture)?.embedding)
             }
         };
@@ -104,6 +104,30 @@ impl Captioner {
         let way = RightOfWay::of(&registry.places().data);
         Ok(Self { llm, vision, nominal, constraint, publishers, way })
     }
+}
+
+/// Holds the objects that alerts wait for to the labels that the vision model can give: one that never comes is a mistake.
+fn check_alert_objects(alerts: &[AlertRule], vision: &VisionModel, model: &str) -> Result<(), ConfigError> {
+    const LISTED: usize = 12;
+    let labels = vision.object_labels();
+    for rule in alerts {
+        let Some(unknown) = rule.objects.iter().find(|object| !labels.contains(object.as_str())) else { continue };
+        let distance = |label: &str| strsim::jaro_winkler(&label.to_lowercase(), &unknown.to_lowercase());
+        let nearest = labels.iter().copied().max_by(|a, b| distance(a).total_cmp(&distance(b)));
+        let hint = match nearest.filter(|label| distance(label) >= 0.8) {
+            Some(nearest) => format!("did you mean {nearest:?}?"),
+            None if labels.is_empty() => {
+                "it finds no objects: use words, or a model with objects as vision.model".to_owned()
+            }
+            None => {
+                let more = if labels.len() > LISTED { ", ..." } else { "" };
+                format!("it finds {}{more}", labels.iter().take(LISTED).copied().collect::<Vec<_>>().join(", "))
+            }
+        };
+        let reason = format!("the vision model {model} finds no object {unknown:?}; {hint}");
+        return Err(ConfigError::Wrong { place: format!("the alert {}", rule.name), reason });
+    }
+    Ok(())
 }
 
 /// The vision model that `config` names, with its manifest.
@@ -336,7 +360,7 @@ pub fn run(
             })
             .expect("the system can start a thread"),
     );
-    threads.push(drive_into(Decode, to_decode, views, flow.clone()));
+    threads.push(drive_into(Decode::default(), to_decode, views, flow.clone()));
     threads.push(drive_into(Look::new(captioner.vision), to_look, sights, flow.clone()));
     threads.push(drive(describe, to_describe, captions, flow.clone()));
     let mut deliveries = Vec::new();
@@ -363,7 +387,7 @@ pub fn run(
             }
             recv(failed) -> failure => match failure {
                 Ok(failure) => {
-                    let reason = format!("{:#}", failure.error);
+                    let reason = chain(&failure.error);
                     Told::Failed { turn: failure.turn, stage: failure.stage, reason }
                 }
                 Err(_) => {
@@ -417,7 +441,7 @@ pub fn run(
     }
     let rest = |report: &mut dyn FnMut(Told) -> anyhow::Result<Flow>| -> anyhow::Result<()> {
         for failure in failed.try_iter() {
-            let reason = format!("{:#}", failure.error);
+            let reason = chain(&failure.error);
             let _ = report(Told::Failed { turn: failure.turn, stage: failure.stage, reason })?;
         }
         for news in told.try_iter() {
@@ -459,9 +483,5 @@ fn delivery_of(turn: Turn, c: &Captioned, camera: &str) -> Delivery {
 /// # Errors
 /// If one can't be read.
 pub fn read_pictures(files: &[PathBuf]) -> anyhow::Result<Vec<Picture>> {
-    let read = |path: &PathBuf| -> anyhow::Result<Picture> {
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        Ok(Picture::decode(&bytes, &path.display().to_string())?)
-    };
-    files.iter().map(read).collect()
+    files.iter().map(|path| Ok(Picture::read(path)?)).collect()
 }

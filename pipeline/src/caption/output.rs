@@ -20,6 +20,7 @@ use crate::caption::config::CaptionConfig;
 use crate::caption::{self, Captioner, Done, Told, open_input};
 use crate::cli::CaptionArgs;
 use crate::registry::Registry;
+use crate::terminal::{escape, one_line};
 use crate::turn_report::{TraceWriter, ms};
 
 /// Runs the command.
@@ -79,9 +80,13 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                 }
                 Told::Source(news) => {
                     let (kind, body) = match news {
-                        SourceNews::Died { reason, retry_in } => {
-                            tracing::warn!("{reason}; it is taken up again in {} s", retry_in.as_secs_f32());
-                            ("source_died", json!({"reason": reason, "retry_in_ms": ms(retry_in)}))
+                        SourceNews::Died { reason, retry_in, attempts } => {
+                            let wait = retry_in.as_secs_f32();
+                            tracing::warn!("{reason}; reconnecting in {wait} s (attempt {attempts})");
+                            (
+                                "source_died",
+                                json!({"reason": reason, "retry_in_ms": ms(retry_in), "attempts": attempts}),
+                            )
                         }
                         SourceNews::Revived => {
                             tracing::warn!("the source is back");
@@ -208,9 +213,9 @@ fn print(done: &Done, camera: &str, as_json: bool, out: &mut dyn Write) -> std::
         (false, Verdict::Waiting) => "?",
         (false, _) => "=",
     };
-    writeln!(out, "{clock} {mark} {caption}  [{cost}]")?;
+    writeln!(out, "{clock} {mark} {}  [{cost}]", one_line(caption))?;
     for alert in &c.alerts {
-        writeln!(out, "{clock} ! {} ({})", alert.name, alert.because)?;
+        writeln!(out, "{clock} ! {} ({})", one_line(&alert.name), one_line(&alert.because))?;
     }
     out.flush()
 }
@@ -282,7 +287,7 @@ impl Events {
         if let (Some(event), Some(body)) = (event.as_object_mut(), body.as_object()) {
             event.extend(body.clone());
         }
-        let text = format!("{event}\n");
+        let text = format!("{}\n", escape(&event.to_string()));
         self.file.write_all(text.as_bytes()).with_context(|| format!("the events {}", self.path.display()))
     }
 

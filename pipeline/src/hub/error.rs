@@ -142,22 +142,22 @@ pub enum HubError {
         free: u64,
     },
     /// It did not fit.
-    #[error("{path}: the disk is full after {} ({source}); what arrived is kept: make room, or set HF_HOME to a larger disk, and run the same command again", human_bytes(*.have))]
+    #[error("{path}: the disk is full after {} ({cause}); what arrived is kept: make room, or set HF_HOME to a larger disk, and run the same command again", human_bytes(*.have))]
     DiskFull {
         /// The unfinished file.
         path: PathBuf,
         /// Bytes here.
         have: u64,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The disk failed in another way.
-    #[error("{path}: {source}")]
+    #[error("{path}: {cause}")]
     Disk {
         /// Which file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Another process is at it and does not come to an end.
     #[error(

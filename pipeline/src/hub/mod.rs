@@ -568,7 +568,7 @@ impl Hub {
                     }
                 }
                 Err(TryLockError::Error(source)) => {
-                    return Err(HubError::Disk { path: path.to_path_buf(), source });
+                    return Err(HubError::Disk { path: path.to_path_buf(), cause: source });
                 }
             }
         }

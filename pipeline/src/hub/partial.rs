@@ -77,9 +77,9 @@ impl Partial {
         use io::ErrorKind as K;
         self.file.write_all(piece).map_err(|source| match source.kind() {
             K::StorageFull | K::QuotaExceeded | K::FileTooLarge => {
-                HubError::DiskFull { path: self.path.clone(), have: self.len, source }
+                HubError::DiskFull { path: self.path.clone(), have: self.len, cause: source }
             }
-            _ => HubError::Disk { path: self.path.clone(), source },
+            _ => HubError::Disk { path: self.path.clone(), cause: source },
         })?;
         self.sha256.update(piece);
         if let Some(git) = &mut self.git {
@@ -130,7 +130,7 @@ fn hex_of(hasher: sha1::Sha1) -> String {
 /// The error of a disk operation on this path.
 pub(crate) fn disk(path: &Path) -> impl FnOnce(io::Error) -> HubError + use<> {
     let path = path.to_path_buf();
-    move |source| HubError::Disk { path, source }
+    move |source| HubError::Disk { path, cause: source }
 }
 
 #[cfg(test)]

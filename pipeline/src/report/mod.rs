@@ -46,6 +46,7 @@ use nearfield_stages::voice::capture::StopSignal;
 use crate::config::ConfigError;
 use crate::registry::Registry;
 use crate::report::config::{MqttConfig, OutletsConfig, ReportConfig};
+use crate::terminal::chain;
 
 /// A password or token is at most this long.
 const MAX_SECRET_BYTES: u64 = 4096;
@@ -201,7 +202,7 @@ pub fn run(
     let flow = FlowContext {
         turns: turns.clone(),
         ledger: ledger.clone(),
-        on_failure: Arc::new(|failure| tracing::error!("{}: {:#}", failure.stage, failure.error)),
+        on_failure: Arc::new(|failure| tracing::error!("{}: {}", failure.stage, chain(&failure.error))),
     };
 
     // Every queue of the flow. Readings block and are never dropped: a file waits, a broker is not acknowledged.

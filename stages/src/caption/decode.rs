@@ -8,9 +8,38 @@ use nearfield_models::vision::Picture;
 use crate::drive::{Emit, Stage};
 use crate::messages::{Envelope, Shot, ShotContent, View};
 
-/// The unpacking stage; it keeps nothing.
+/// So many pictures of one colour in a row are told.
+const FLAT_PICTURES: u32 = 25;
+
+/// The unpacking stage.
 #[derive(Debug, Default)]
-pub struct Decode;
+pub struct Decode {
+    /// Pictures of one colour in a row.
+    flat: u32,
+}
+
+impl Decode {
+    /// Says once, until there is something to see again, that there is nothing.
+    fn note(&mut self, picture: &Picture, name: &str) {
+        if !picture.is_flat() {
+            if self.flat >= FLAT_PICTURES {
+                tracing::warn!("{name}: there is something to see again");
+            }
+            self.flat = 0;
+            return;
+        }
+        self.flat = self.flat.saturating_add(1);
+        if self.flat == FLAT_PICTURES {
+            let [r, g, b] = [0, 1, 2].map(|channel| picture.rgb()[channel]);
+            let colour =
+                if r.max(g).max(b) < 48 { "black".to_owned() } else { format!("one colour (#{r:02x}{g:02x}{b:02x})") };
+            tracing::warn!(
+                "{name}: this and the {} pictures before it are all {colour}; is the lens covered, or the camera broken?",
+                FLAT_PICTURES - 1
+            );
+        }
+    }
+}
 
 impl Stage for Decode {
     type In = Shot;
@@ -27,6 +56,7 @@ impl Stage for Decode {
             ShotContent::Picture(picture) => picture,
             ShotContent::Unreadable(reason) => bail!("{name}: {reason}"),
         };
+        self.note(&picture, &name);
         let _ = emit(Envelope::new(input.turn, View { name, at, taken, time, picture }));
         Ok(())
     }

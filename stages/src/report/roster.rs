@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use nearfield_models::telemetry::check::readable_name;
 use nearfield_models::telemetry::{SensorId, SensorTraits};
 
+/// Longer keys are no sensor's: ten thousand of them would not fit into memory.
+const MAX_KEY_BYTES: usize = 1024;
+
 /// The sensors.
 #[derive(Debug)]
 pub struct Roster {
@@ -28,14 +31,17 @@ impl Roster {
         if let Some(id) = self.ids.get(key) {
             return Some(*id);
         }
-        if self.ids.len() >= self.most || (self.only_known && !self.known.contains_key(key)) {
+        if self.ids.len() >= self.most
+            || key.len() > MAX_KEY_BYTES
+            || (self.only_known && !self.known.contains_key(key))
+        {
             return None;
         }
         let mut traits = self.known.get(key).cloned().unwrap_or_default();
         let name = if traits.name.is_empty() { friendly_name(key) } else { readable_name(&traits.name) };
         traits.name = self.unique(name);
         if traits.unit.is_empty() {
-            traits.unit = unit.chars().filter(|c| !c.is_control()).take(12).collect::<String>().trim().to_owned();
+            traits.unit = unit.chars().filter(|c| is_of_units(*c)).take(12).collect::<String>().trim().to_owned();
         }
         let id = SensorId(self.ids.len() as u32);
         self.ids.insert(key.to_owned(), id);
@@ -62,6 +68,14 @@ impl Roster {
         }
         candidate
     }
+}
+
+/// Whether `c` may stand in a unit. A unit goes into sentences, pages of HTML and Markdown, and plots: what would be a command
+/// there, or turn the direction of writing, is left out.
+fn is_of_units(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '<' | '>' | '&' | '|' | '`' | '*' | '_' | '[' | ']' | '\\')
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// `home/kitchen/temperature` and `sensor.kitchen_temperature` become `kitchen temperature`; abbreviations keep their capitals.
@@ -92,6 +106,17 @@ mod tests {
         let names: Vec<String> = roster.take_introduced().into_iter().map(|(_, t)| t.name).collect();
         assert_eq!(names, ["kitchen temperature", "kitchen temperature no 2", "CO2", "temperature", "a b c"]);
         assert!(roster.take_introduced().is_empty());
+    }
+
+    #[test]
+    fn keys_and_units_are_bounded_and_cannot_be_commands_in_a_page() {
+        let mut roster = Roster::new(BTreeMap::new(), false, 10);
+        assert_eq!(roster.id(&"k".repeat(1 << 20), ""), None);
+        for unit in ["<b onload=x>", "a|b`*_", "\u{202e}C\u{1b}[2J", "µg/m³", "°C", "m·s⁻¹", "%"] {
+            roster.id(unit, unit).unwrap();
+        }
+        let units: Vec<String> = roster.take_introduced().into_iter().map(|(_, t)| t.unit).collect();
+        assert_eq!(units, ["b onload=x", "ab", "C2J", "µg/m³", "°C", "m·s⁻¹", "%"]);
     }
 
     #[test]

@@ -83,12 +83,12 @@ pub struct Change {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// The file is missing or unreadable.
-    #[error("cannot read the home's state file {path}: {source}; name an existing JSON file with --home")]
+    #[error("cannot read the home's state file {path}: {cause}; name an existing JSON file with --home")]
     Read {
         /// The state file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is longer than [`MAX_HOME_BYTES`].
     #[error("the home's state file {path} is larger than {MAX_HOME_BYTES} bytes; is it the right file?")]
@@ -120,12 +120,12 @@ pub enum HomeError {
     #[error("{0}")]
     Unknown(String),
     /// The changed state could not be written; the file and the state in memory are as before.
-    #[error("cannot write the home's state file {path}: {source}; the change was not made")]
+    #[error("cannot write the home's state file {path}: {cause}; the change was not made")]
     Write {
         /// The state file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -295,7 +295,7 @@ impl Home {
         };
         let change = edit(&mut state)?;
         if let Some(path) = &self.path {
-            let stamp = write(path, &state).map_err(|source| HomeError::Write { path: path.clone(), source })?;
+            let stamp = write(path, &state).map_err(|source| HomeError::Write { path: path.clone(), cause: source })?;
             self.seen = Some(stamp);
         }
         self.state = state;
@@ -334,7 +334,7 @@ fn read_patiently(path: &Path) -> Result<(Map<String, Value>, Stamp), HomeError>
 }
 
 fn read(path: &Path) -> Result<(Map<String, Value>, Stamp), HomeError> {
-    let failed = |source| HomeError::Read { path: path.to_owned(), source };
+    let failed = |source| HomeError::Read { path: path.to_owned(), cause: source };
     // Asked before opening: to open a named pipe would wait for its writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));

@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, Sender, bounded};
-use nearfield_models::vision::{MAX_PIXELS, Picture};
+use nearfield_models::vision::{KEPT_PIXELS, MAX_PIXELS, MAX_SIDE, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Hopeless, PictureSource};
@@ -43,6 +43,7 @@ pub struct Ffmpeg {
     child: Option<Running>,
     begun: Option<Instant>,
     given: u64,
+    was_there: bool,
 }
 
 struct Running {
@@ -64,7 +65,7 @@ impl Drop for Running {
 impl Ffmpeg {
     /// `input`: a file, an address, or a camera (`/dev/video0`).
     pub fn new(input: &str, options: FfmpegOptions) -> Self {
-        Self { input: input.to_owned(), options, child: None, begun: None, given: 0 }
+        Self { input: input.to_owned(), options, child: None, begun: None, given: 0, was_there: false }
     }
 
     fn is_file(&self) -> bool {
@@ -120,6 +121,9 @@ impl PictureSource for Ffmpeg {
         if self.is_file() {
             std::fs::metadata(&self.input).map_err(|e| Hopeless(format!("the input can't be read: {e}")))?;
         }
+        if self.is_camera() {
+            super::check_camera(&self.input, &mut self.was_there)?;
+        }
         let program = &self.options.program;
         let mut child = self.command().spawn().map_err(|e| match e.kind() {
             ErrorKind::NotFound => anyhow::Error::new(Hopeless(format!(
@@ -169,17 +173,12 @@ impl PictureSource for Ffmpeg {
                 let status = running.child.wait().context("ffmpeg can't be waited for")?;
                 // Its last words may still be on their way through the pipe, which a child of its own could hold open.
                 let _ = running.all_read.recv_timeout(Duration::from_secs(1));
-                let words = running.last_words.lock().map(|w| Vec::from(w.clone()).join("; ")).unwrap_or_default();
+                let words = running.last_words.lock().map(|w| Vec::from(w.clone())).unwrap_or_default();
                 self.child = None;
                 if status.success() && is_file && self.given > 0 {
                     return Ok(None);
                 }
-                let given = self.given;
-                let how = if status.success() { "ended".to_owned() } else { format!("died ({status})") };
-                let said = if words.is_empty() { String::new() } else { format!(": {words}") };
-                let error = anyhow::anyhow!("ffmpeg {how} after {given} pictures{said}");
-                // A file does not get better; a camera may come back.
-                return Err(if is_file { Hopeless(error.to_string()).into() } else { error });
+                return Err(ended(&self.input, is_file, self.given, status, &words));
             }
             Err(error) => return Err(error),
         };
@@ -190,9 +189,41 @@ impl PictureSource for Ffmpeg {
             _ => taken - *self.begun.get_or_insert(taken),
         };
         let name = format!("{} #{}", self.input, self.given);
-        let content = ShotContent::Picture(Arc::new(picture));
+        let content = ShotContent::Picture(Arc::new(picture.within(KEPT_PIXELS, MAX_SIDE)));
         Ok(Some(Shot { name, at, taken, time: SystemTime::now(), content }))
     }
+}
+
+/// Why there are no more pictures, in a sentence.
+fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[String]) -> anyhow::Error {
+    // What can't get better: the input has no pictures, or this ffmpeg can't open its kind.
+    const NONE: &str = "does not contain any stream";
+    const NEVER: [&str; 4] = ["Protocol not found", "Unknown input format", "Unrecognized option", "Option not found"];
+    let has = |what: &str| words.iter().any(|line| line.contains(what));
+    // "[mov,mp4 @ 0x5581c0] moov atom not found"; the two lines about the output only repeat that there is none.
+    let plain = |line: &String| {
+        let line = match line.split_once("] ") {
+            Some((head, rest)) if head.starts_with('[') && head.contains(" @ 0x") => rest,
+            _ => line.as_str(),
+        };
+        // The error names the input already.
+        line.strip_prefix(input).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line).to_owned()
+    };
+    let mut said: Vec<String> =
+        words.iter().map(plain).filter(|line| !line.starts_with("Error opening output file")).collect();
+    said.dedup();
+    let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
+    let error = if given == 0 && has(NONE) {
+        return Hopeless("it holds no pictures (perhaps only sound)".to_owned()).into();
+    } else if given == 0 && is_file {
+        format!("ffmpeg finds no pictures in it ({status}){said}")
+    } else {
+        let how = if status.success() { "ended".to_owned() } else { format!("died ({status})") };
+        format!("ffmpeg {how} after {given} pictures{said}")
+    };
+    // A file does not get better; a camera may come back.
+    let is_hopeless = is_file || (given == 0 && NEVER.iter().any(|never| has(never)));
+    if is_hopeless { Hopeless(error).into() } else { anyhow::Error::msg(error) }
 }
 
 impl Running {
@@ -208,7 +239,7 @@ impl Running {
                     frame.drain(..start);
                     return Ok(Some(Picture::from_rgb(width, height, frame, "the frame")?));
                 }
-                self.held.reserve(end - self.held.len());
+                self.held.reserve_exact(end - self.held.len());
             }
             if super::is_stopped(stop) {
                 return Ok(None);
@@ -293,6 +324,42 @@ mod tests {
         let (sizes, end) = with_script(&format!("{two}; echo 'no route to camera' >&2; exit 1"), "rtsp://camera/1");
         assert_eq!(sizes.len(), 2);
         assert!(end.contains("died") && end.contains("after 2 pictures: no route to camera"), "{end}");
+    }
+
+    #[test]
+    fn an_input_without_pictures_is_an_error_at_once_and_a_stream_that_breaks_is_not() {
+        let hopeless = |script: &str, input: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let program = folder.path().join("ffmpeg");
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let (_keep, stop) = crossbeam_channel::bounded(0);
+            let mut source = Ffmpeg::new(input, options(&program.to_string_lossy()));
+            let error = source.open(&stop).and_then(|()| source.next(&stop)).unwrap_err();
+            (error.chain().any(|e| e.is::<Hopeless>()), error.to_string())
+        };
+        let none = "echo '[out#0/image2pipe @ 0x55d0] Output file does not contain any stream' >&2; exit 234";
+        for input in ["/dev/null", "rtsp://camera/1"] {
+            assert_eq!(hopeless(none, input), (true, "it holds no pictures (perhaps only sound)".to_owned()));
+        }
+        let (is_hopeless, said) = hopeless("echo '[mov,mp4 @ 0x5581c0] moov atom not found' >&2; exit 1", "/dev/null");
+        assert!(is_hopeless && said.ends_with("(exit status: 1): moov atom not found"), "{said}");
+        let (is_hopeless, said) = hopeless("echo 'Connection refused' >&2; exit 1", "rtsp://camera/1");
+        assert!(!is_hopeless && said.ends_with("after 0 pictures: Connection refused"), "{said}");
+        assert!(hopeless("echo 'rtmpx://a: Protocol not found' >&2; exit 1", "rtmpx://a").0);
+    }
+
+    #[test]
+    fn a_camera_that_never_was_there_is_an_error_that_names_those_that_are() {
+        let mut source = Ffmpeg::new("/dev/video987", options("true"));
+        let (_keep, stop) = crossbeam_channel::bounded(0);
+        let error = source.open(&stop).unwrap_err();
+        assert!(error.chain().any(|e| e.is::<Hopeless>()), "{error}");
+        let said = error.to_string();
+        assert!(said.contains("no such camera") && said.contains("/dev/video"), "{said}");
+        source.was_there = true;
+        let error = source.open(&stop).unwrap_err();
+        assert!(!error.chain().any(|e| e.is::<Hopeless>()) && error.to_string().contains("unplugged"), "{error}");
     }
 
     #[test]

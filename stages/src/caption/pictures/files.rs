@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
-use nearfield_models::vision::MAX_PICTURE_BYTES;
+use nearfield_models::vision::{MAX_PICTURE_BYTES, PictureError, read_picture_file};
 
 use super::{Clock, Hopeless, PictureSource};
 use crate::messages::{Shot, ShotContent};
@@ -134,8 +134,9 @@ fn read(path: &Path) -> ShotContent {
         Ok(metadata) if metadata.len() > MAX_PICTURE_BYTES as u64 => {
             ShotContent::Unreadable(format!("it has {} bytes; a picture ends at {MAX_PICTURE_BYTES}", metadata.len()))
         }
-        _ => match std::fs::read(path) {
+        _ => match read_picture_file(path) {
             Ok(bytes) => ShotContent::File(bytes),
+            Err(PictureError::Unreadable { reason, .. }) => ShotContent::Unreadable(reason),
             Err(error) => ShotContent::Unreadable(error.to_string()),
         },
     }

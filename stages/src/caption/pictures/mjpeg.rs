@@ -54,14 +54,14 @@ impl MjpegStream {
             ensure!(!authority.is_empty() && !url.contains(['\r', '\n', ' ']), "{url} is no address");
             let place = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
             let addresses = place.to_socket_addrs().with_context(|| format!("{authority} is not known"))?;
-            let mut stream = None;
+            let mut stream = Err(ErrorKind::AddrNotAvailable.into());
             for address in addresses {
-                stream = TcpStream::connect_timeout(&address, self.stall.min(Duration::from_secs(10))).ok();
-                if stream.is_some() {
+                stream = TcpStream::connect_timeout(&address, self.stall.min(Duration::from_secs(10)));
+                if stream.is_ok() {
                     break;
                 }
             }
-            let mut stream = stream.with_context(|| format!("{authority} does not answer"))?;
+            let mut stream = stream.with_context(|| format!("{authority} can't be reached"))?;
             stream.set_read_timeout(Some(TICK))?;
             stream.set_write_timeout(Some(self.stall))?;
             write!(
@@ -304,6 +304,6 @@ mod tests {
         let (_, end) = watch(&camera(vec![b"SSH-2.0-OpenSSH\r\n\r\n".to_vec()], Duration::ZERO));
         assert!(end.contains("does not answer in HTTP"), "{end}");
         let (_, end) = watch("http://127.0.0.1:1/mjpeg");
-        assert!(end.contains("does not answer"), "{end}");
+        assert!(end.contains("can't be reached"), "{end}");
     }
 }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::Sender;
+use rustix::fs::Access;
+use rustix::io::Errno;
 
 pub use camera::{Camera, CameraDevice, CameraFormat, CameraFrame, CameraPixels};
 pub use ffmpeg::{Ffmpeg, FfmpegOptions};
@@ -80,6 +82,8 @@ pub enum SourceNews {
         reason: String,
         /// Until the next attempt.
         retry_in: Duration,
+        /// How many have failed since the last picture.
+        attempts: u32,
     },
     /// It gives pictures again.
     Revived,
@@ -98,7 +102,7 @@ pub fn run(
     stop: &StopSignal,
     tell: &mut dyn FnMut(SourceNews),
 ) -> anyhow::Result<()> {
-    let (mut given, mut wait, mut dead) = (0u64, revival.first, false);
+    let (mut given, mut wait, mut dead, mut attempts) = (0u64, revival.first, false, 0);
     loop {
         let mut play = || -> anyhow::Result<bool> {
             source.open(stop)?;
@@ -107,7 +111,7 @@ pub fn run(
                 if std::mem::take(&mut dead) {
                     tell(SourceNews::Revived);
                 }
-                (given, wait) = (given + 1, revival.first);
+                (given, wait, attempts) = (given + 1, revival.first, 0);
                 let envelope = Envelope::new(turns.begin(), shot);
                 match sink {
                     ShotSink::Waits(sender) => {
@@ -126,8 +130,8 @@ pub fn run(
                 return Err(error).with_context(|| source.name());
             }
             Err(error) => {
-                dead = true;
-                tell(SourceNews::Died { reason: format!("{}: {error:#}", source.name()), retry_in: wait });
+                (dead, attempts) = (true, attempts + 1);
+                tell(SourceNews::Died { reason: format!("{}: {error:#}", source.name()), retry_in: wait, attempts });
                 // Nothing is ever sent on `stop`: it either times out or is disconnected.
                 if stop.recv_timeout(wait).is_err_and(|e| e.is_disconnected()) {
                     return Ok(());
@@ -135,6 +139,42 @@ pub fn run(
                 wait = (wait * 2).min(revival.longest);
             }
         }
+    }
+}
+
+/// Whether the camera at `path` can be opened. `was_there` is kept between attempts: one that never was there is a mistake, one that
+/// was may come back.
+///
+/// # Errors
+/// Why not; a [`Hopeless`] where trying again is of no use.
+fn check_camera(path: &str, was_there: &mut bool) -> anyhow::Result<()> {
+    match rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) {
+        Ok(()) => {
+            *was_there = true;
+            Ok(())
+        }
+        Err(Errno::NOENT) if !*was_there => Err(Hopeless(format!("there is no such camera; {}", cameras())).into()),
+        Err(Errno::NOENT) => anyhow::bail!("it is no longer there (unplugged?)"),
+        Err(error @ (Errno::ACCESS | Errno::PERM)) => {
+            let error = std::io::Error::from(error);
+            Err(Hopeless(format!("{error}: add this user to the group that owns it (`ls -l {path}`)")).into())
+        }
+        Err(error) => Err(std::io::Error::from(error).into()),
+    }
+}
+
+/// What could have been meant.
+fn cameras() -> String {
+    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+    let mut found: Vec<String> = entries
+        .map(|e| e.path().display().to_string())
+        .filter(|path| path.strip_prefix("/dev/video").is_some_and(|n| n.parse::<u32>().is_ok()))
+        .collect();
+    found.sort_by_cached_key(|path| natural_key(path));
+    match found.as_slice() {
+        [] => "this machine has none (no /dev/video*): is it plugged in?".to_owned(),
+        [one] => format!("there is {one}"),
+        _ => format!("there are {}", found.join(", ")),
     }
 }
 

@@ -12,8 +12,8 @@ use linuxvideo::stream::ReadStream;
 use linuxvideo::{BufType, CapabilityFlags, Device, Fract};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Hopeless;
 use super::camera::{CameraDevice, CameraFormat, CameraFrame, CameraPixels};
+use super::{Hopeless, cameras};
 
 /// Up to this width plain pixels are taken where there are any: they cost less than a JPEG, and USB still carries enough of them.
 const WIDEST_YUYV: u32 = 640;
@@ -44,7 +44,7 @@ impl V4l2Camera {
                     ErrorKind::PermissionDenied => {
                         format!("{error}: add yourself to the group that owns it (`ls -l {}`)", self.path)
                     }
-                    ErrorKind::NotFound if !self.was_there => format!("{error}; {}", cameras()),
+                    ErrorKind::NotFound if !self.was_there => format!("there is no such camera; {}", cameras()),
                     _ if error.raw_os_error() == Some(rustix::io::Errno::NOTTY.raw_os_error()) => {
                         format!("it is no video device; {}", cameras())
                     }
@@ -60,17 +60,6 @@ impl V4l2Camera {
         }
         Ok(device)
     }
-}
-
-/// What could have been meant.
-fn cameras() -> String {
-    let entries = std::fs::read_dir("/dev").into_iter().flatten().flatten();
-    let mut found: Vec<String> = entries
-        .map(|e| e.path().display().to_string())
-        .filter(|path| path.strip_prefix("/dev/video").is_some_and(|n| n.parse::<u32>().is_ok()))
-        .collect();
-    found.sort();
-    if found.is_empty() { "there is no camera".to_owned() } else { format!("there are {}", found.join(", ")) }
 }
 
 impl CameraDevice for V4l2Camera {
