@@ -2,7 +2,6 @@
 //! and values, and a note of the caller's. The file is written whole or not at all, holds a sum over itself, and names the
 //! model that it belongs to; whatever does not fit is a clear error, and nothing is allocated on the word of a length.
 
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
@@ -67,7 +66,7 @@ impl Session {
             let file = out.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.commit().map(drop)
         };
-        write().map_err(|source| LlmError::Write { path: path.to_owned(), source })
+        write().map_err(|source| LlmError::Write { path: path.to_owned(), cause: source })
     }
 
     /// Takes the place of what the session holds by what a file holds, and answers the note. There are no logits until the

@@ -6,7 +6,6 @@
 //! are, as three soft steps (at least one, two, three), beside a constant that stands for the empty scene.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::heads::{self, Found};

@@ -139,7 +139,7 @@ impl Stage for Keep {
 /// Notes in the store that everything up to `end` has been reported; a failure costs a repeated report, no more.
 pub fn note_reported(store: &std::sync::Mutex<Store>, end: Moment) {
     // Whoever panicked while holding the store has ended the flow; its next start finds the store as it was last committed.
-    let Ok(store) = store.lock() else { return };
+    let Ok(mut store) = store.lock() else { return };
     let _write = crate::writes::begin();
     if let Err(error) = store.set_reported(end) {
         tracing::error!("{error}; the last window may be reported again after a restart");

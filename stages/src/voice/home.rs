@@ -142,7 +142,7 @@ impl HomeError {
     /// The cause alone, worded to be spoken: "the disk is full".
     pub fn cause(&self) -> String {
         match self {
-            Self::Read { source, .. } => match source.kind() {
+            Self::Read { cause: source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "the file of the home is gone".to_owned(),
                 io::ErrorKind::PermissionDenied => "the file of the home may not be read".to_owned(),
                 io::ErrorKind::InvalidInput => "the file of the home is no file any more".to_owned(),
@@ -153,7 +153,7 @@ impl HomeError {
                 "the file of the home has an error in it".to_owned()
             }
             Self::Unknown(words) => words.clone(),
-            Self::Write { source, .. } => match source.kind() {
+            Self::Write { cause: source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => "the disk is full".to_owned(),
                 io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
                 io::ErrorKind::ReadOnlyFilesystem => "the disk is read-only".to_owned(),

@@ -204,6 +204,8 @@ fn read_words(words: ChildStderr, held: &Mutex<VecDeque<String>>) {
             }
         }
     }
+}
+
 /// Why there are no more pictures, in a sentence.
 fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[String]) -> anyhow::Error {
     // What can't get better: the input has no pictures, or this ffmpeg can't open its kind.
