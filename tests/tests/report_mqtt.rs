@@ -350,7 +350,7 @@ fn no_sensor_s_clock_costs_another_sensor_or_itself_a_reading_and_each_wrong_one
     let mut sent: BTreeMap<&str, u64> = BTreeMap::new();
     let mut send = |sensor: &'static str, stamp: f64, value: u64| {
         let payload = format!("{{\"temperature\":{value},\"timestamp\":{stamp:.3}}}");
-        connection.publish(&format!("f/{sensor}"), payload.as_bytes(), false).unwrap();
+        connection.publish(&format!("f/{sensor}"), payload.as_bytes(), false, &mut |_| {}).unwrap();
         *sent.entry(sensor).or_default() += 1;
     };
     let begun = Instant::now();
