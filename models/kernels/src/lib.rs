@@ -10,28 +10,30 @@
 
 mod activations;
 mod attention;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
-mod cores;
-mod format;
+mod bandwidth;
+mod dispatch;
+mod float;
+mod formats;
+mod isa;
+mod kv_cache;
 mod level;
-#[cfg(target_arch = "aarch64")]
-mod neon;
+mod matmul;
+mod matrix;
 mod panel;
 mod pool;
-mod product;
-mod scalar;
+mod shared_slice;
 mod strips;
 mod vector;
 
 pub use activations::Activations;
-pub use attention::{Attention, KvFormat, KvStore, attend};
-pub use format::{Format, Matrix, MatrixError};
+pub use attention::{Attention, attend};
+pub use bandwidth::read_bandwidth;
+pub use formats::{Format, STRIP_ROWS};
+pub use kv_cache::{KvFormat, KvStore};
 pub use level::{Level, UnknownLevel};
+pub use matmul::{Product, multiply};
+pub use matrix::{Matrix, MatrixError, strip_bytes};
 pub use panel::FEW_TOKENS;
 pub use pool::Pool;
-pub use product::{Product, multiply, read_bandwidth};
-pub use strips::{STRIP_ROWS, strip_bytes, to_strips};
+pub use strips::to_strips;
 pub use vector::{add, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};
