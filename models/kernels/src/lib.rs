@@ -4,6 +4,18 @@
 //! A [`Level`] is the proof that the processor has a set of instructions; it is detected once and handed to every kernel.
 //! Each kernel has a scalar twin, which is the definition that the tests hold the others to.
 //!
+//! Modules import each other in one direction (a test holds them to it). From the bottom:
+//!
+//! | module | what |
+//! |---|---|
+//! | `float`, `shared_slice`, `pool`, `level` | arithmetic on single floats; the compute pool; which instructions there are |
+//! | `formats` | one file a format: layout in a file and in a strip, how both are read |
+//! | `matrix`, `strips` | a checked view of weights; rows interleaved for products with one token |
+//! | `activations`, `panel`, `kv_cache` | what kernels work on beside weights |
+//! | `isa` | the kernels of each instruction set, and the scalar ones |
+//! | `dispatch` | the table: which kernels at which level |
+//! | `matmul`, `attention`, `vector`, `bandwidth` | what callers use |
+//!
 //! What is deliberately absent: model structure, files, clocks. The [`Pool`] is the one place in the computing crates that
 //! has threads: a matrix product cannot use several cores otherwise, and a caller who wants none asks for one thread.
 #![allow(unsafe_code)] // SIMD intrinsics, and disjoint writes of one output by several threads; each block says why it is sound.
