@@ -1,8 +1,18 @@
 //! Activations as 8-bit blocks: the right-hand side of every product with quantized weights.
 
-use crate::level::{Level, Set};
 use crate::pool::Pool;
-use crate::product::SharedSlice;
+use crate::shared_slice::SharedSlice;
+
+/// Quantizes one row in blocks of 32; the last argument is whether it is meant for a panel.
+pub(crate) type QuantizeRow = unsafe fn(&[f32], Parts<'_>, bool);
+
+/// Where the quantized parts of one row go.
+pub(crate) struct Parts<'a> {
+    pub values: &'a mut [i8],
+    pub scales: &'a mut [f32],
+    pub sums_32: &'a mut [f32],
+    pub sums_16: &'a mut [f32],
+}
 
 /// Rows of activations quantized in blocks of 32: `x[i] = scales[i / 32] * values[i]`, with the sums that weights with a
 /// minimum (or an offset) need. The buffers grow to the largest input seen and are then reused.
@@ -33,7 +43,17 @@ impl Activations {
 
     /// Quantizes `x: [tokens, columns]`; `columns` is a multiple of 32. For panels, the values are as the panels of the level
     /// want them.
-    pub(crate) fn quantize(&mut self, level: Level, pool: &Pool, x: &[f32], columns: usize, for_panels: bool) {
+    ///
+    /// # Safety
+    /// The processor has the instructions of `quantize_row`.
+    pub(crate) unsafe fn quantize(
+        &mut self,
+        quantize_row: QuantizeRow,
+        pool: &Pool,
+        x: &[f32],
+        columns: usize,
+        for_panels: bool,
+    ) {
         assert_eq!(columns % 32, 0, "quantized products work on blocks of 32");
         let (tokens, blocks) = (x.len() / columns, columns / 32);
         self.columns = columns;
@@ -48,16 +68,16 @@ impl Activations {
         let tokens_each = tokens.div_ceil(4 * pool.threads()).max(4);
         pool.run(tokens.div_ceil(tokens_each), &|task| {
             for token in task * tokens_each..tokens.min((task + 1) * tokens_each) {
-                // SAFETY: each token's range is written by one task alone.
-                let (values, scales, sums_32, sums_16) = unsafe {
-                    (
-                        values.range(token * columns, columns),
-                        scales.range(token * blocks, blocks),
-                        sums_32.range(token * blocks, blocks),
-                        sums_16.range(token * blocks * 2, blocks * 2),
-                    )
-                };
-                quantize_row(level, &x[token * columns..][..columns], values, scales, sums_32, sums_16, for_panels);
+                // SAFETY: each token's range is written by one task alone; the instructions are the caller's promise.
+                unsafe {
+                    let parts = Parts {
+                        values: values.range(token * columns, columns),
+                        scales: scales.range(token * blocks, blocks),
+                        sums_32: sums_32.range(token * blocks, blocks),
+                        sums_16: sums_16.range(token * blocks * 2, blocks * 2),
+                    };
+                    quantize_row(&x[token * columns..][..columns], parts, for_panels);
+                }
             }
         });
     }
@@ -82,36 +102,11 @@ impl<'a> Row<'a> {
     }
 }
 
-fn quantize_row(
-    level: Level,
-    x: &[f32],
-    values: &mut [i8],
-    scales: &mut [f32],
-    sums_32: &mut [f32],
-    sums_16: &mut [f32],
-    for_panels: bool,
-) {
-    let _ = for_panels; // some levels want their values the same for all
-    match level.0 {
-        #[cfg(target_arch = "aarch64")]
-        Set::Neon | Set::NeonDotprod | Set::NeonI8mm => quantize_blocks(x, values, scales, sums_32, sums_16),
-        Set::Scalar => quantize_blocks(x, values, scales, sums_32, sums_16),
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: these levels are proof of AVX2, FMA and F16C.
-        Set::Avx2 | Set::AvxVnni | Set::AvxVnniEvex => unsafe {
-            quantize_blocks_avx2(x, values, scales, sums_32, sums_16)
-        },
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: the level is proof of its instructions; the lengths are those of whole blocks.
-        Set::Avx512 => unsafe { crate::avx512::quantize(x, values, scales, sums_32, sums_16, for_panels) },
-    }
-}
-
-/// The same code with AVX2 at the compiler's disposal.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn quantize_blocks_avx2(x: &[f32], values: &mut [i8], scales: &mut [f32], sums_32: &mut [f32], sums_16: &mut [f32]) {
-    quantize_blocks(x, values, scales, sums_32, sums_16);
+/// The plain form, which levels compile for themselves.
+#[inline(always)]
+pub(crate) fn quantize_row(x: &[f32], parts: Parts<'_>) {
+    // As arguments, the compiler knows that these do not overlap.
+    quantize_blocks(x, parts.values, parts.scales, parts.sums_32, parts.sums_16);
 }
 
 #[inline(always)]

@@ -2,9 +2,6 @@
 
 use std::fmt;
 
-use crate::format::Format;
-use crate::strips::unit_columns;
-
 /// Proof that this processor has the instructions of one kernel set. There is no way to make one but to detect it, which
 /// is what the `unsafe` calls behind the dispatch rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,11 +114,6 @@ impl Level {
             .into_iter()
             .find(|level| level.name().eq_ignore_ascii_case(name))
             .ok_or_else(|| UnknownLevel { asked: name.to_owned() })
-    }
-
-    /// True where products with one token run faster on a matrix of this format in strips than row by row.
-    pub fn prefers_strips(self, format: Format) -> bool {
-        self.0 != Set::Scalar && unit_columns(format).is_some()
     }
 
     /// `scalar`, `avx2`, `avx-vnni`, `avx512`, `neon`, `neon-dotprod`, `neon-i8mm`.

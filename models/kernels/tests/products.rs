@@ -7,17 +7,7 @@ use half::f16;
 use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, multiply, strip_bytes, to_strips};
 use proptest::prelude::*;
 
-const FORMATS: [Format; 9] = [
-    Format::F32,
-    Format::F16,
-    Format::Bf16,
-    Format::Q8_0,
-    Format::Q4_0,
-    Format::Q5_0,
-    Format::Q4K,
-    Format::Q5K,
-    Format::Q6K,
-];
+const FORMATS: [Format; 16] = Format::ALL;
 
 /// A small generator, so that a failure can be repeated from its seed.
 struct Noise(u64);
@@ -48,11 +38,23 @@ fn weights(format: Format, rows: usize, columns: usize, noise: &mut Noise) -> Ve
             Format::Bf16 => block.copy_from_slice(&half::bf16::from_f32(noise.float()).to_le_bytes()),
             Format::Q8_0 => half(0, 0.01),
             Format::Q4_0 | Format::Q5_0 => half(0, 0.1),
+            Format::Q4_1 | Format::Q5_1 => {
+                half(0, 0.1);
+                half(2, 1.0);
+            }
+            Format::Q2K => {
+                half(80, 0.1);
+                half(82, 0.1);
+            }
+            Format::Q3K => half(108, 0.01),
             Format::Q4K | Format::Q5K => {
                 half(0, 0.01);
                 half(2, 0.01);
             }
             Format::Q6K => half(208, 0.001),
+            Format::Iq4Nl => half(0, 0.01),
+            Format::Iq4Xs => half(0, 0.001),
+            Format::Mxfp4 => block[0] = 120 + block[0] % 8,
         }
     }
     bytes
@@ -160,10 +162,20 @@ fn extreme_bytes_do_not_overflow() {
             let columns = 512;
             let mut bytes = vec![fill; 8 * format.row_bytes(columns).unwrap()];
             for block in bytes.chunks_exact_mut(format.block_bytes()) {
-                let at = if format == Format::Q6K { 208 } else { 0 };
-                block[at..at + 2].copy_from_slice(&f16::from_f32(0.01).to_le_bytes());
-                if matches!(format, Format::Q4K | Format::Q5K) {
-                    block[2..4].copy_from_slice(&f16::from_f32(0.02).to_le_bytes());
+                let (scale, minimum) = match format {
+                    Format::Q6K => (208, None),
+                    Format::Q3K => (108, None),
+                    Format::Q2K => (80, Some(82)),
+                    Format::Q4K | Format::Q5K | Format::Q4_1 | Format::Q5_1 => (0, Some(2)),
+                    Format::Mxfp4 => {
+                        block[0] = 120;
+                        continue;
+                    }
+                    _ => (0, None),
+                };
+                block[scale..scale + 2].copy_from_slice(&f16::from_f32(0.01).to_le_bytes());
+                if let Some(at) = minimum {
+                    block[at..at + 2].copy_from_slice(&f16::from_f32(0.02).to_le_bytes());
                 }
             }
             let matrix = Matrix::new(format, &bytes, 8, columns).unwrap();

@@ -1,12 +1,10 @@
-//! The weights of a model: every matrix as a checked view of the mapped file, every vector as floats. A matrix whose type has
-//! no kernel is converted once, row by row, to half floats. Matrices that the kernels want in strips of rows are copied out of
-//! the file so, once, and are then no longer touched there: there is one copy of them in memory.
+//! The weights of a model: every matrix as a checked view of the mapped file, every vector as floats. Matrices that the kernels
+//! want in strips of rows are copied out of the file so, once, and are then no longer touched there: there is one copy of
+//! them in memory.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, ggml_file::qtensor_from_ggml};
-use candle_core::{DType, Device};
 use half::{bf16, f16};
 use memmap2::{Mmap, MmapMut};
 use nearfield_kernels::{Format, Level, Matrix, Pool, STRIP_ROWS, strip_bytes, to_strips};
@@ -72,8 +70,6 @@ pub(crate) struct Weight {
 enum Place {
     /// In the mapped file.
     File(Range<usize>),
-    /// Converted.
-    Memory(Box<[u8]>),
     /// In strips of rows, in memory that all matrices so laid out share.
     Strips(Arc<Mmap>, Range<usize>),
 }
@@ -231,7 +227,6 @@ impl Weight {
     pub(crate) fn matrix<'a>(&'a self, gguf: &'a Gguf) -> Matrix<'a> {
         let bytes = match &self.place {
             Place::File(range) => &gguf.bytes()[range.clone()],
-            Place::Memory(bytes) => bytes,
             Place::Strips(map, range) => {
                 let matrix = Matrix::of_strips(self.format, &map[range.clone()], self.rows, self.columns);
                 return matrix.expect("checked when it was laid out");
@@ -288,25 +283,10 @@ fn projection(
 /// The rows `part` of a matrix of `rows` rows.
 fn matrix(gguf: &Gguf, name: &str, rows: usize, part: Range<usize>, columns: usize) -> Result<Weight, LlmError> {
     let tensor = find(gguf, name, &[columns, rows])?;
-    let format = match tensor.kind.name {
-        "F32" => Format::F32,
-        "F16" => Format::F16,
-        "BF16" => Format::Bf16,
-        "Q8_0" => Format::Q8_0,
-        "Q4_0" => Format::Q4_0,
-        "Q5_0" => Format::Q5_0,
-        "Q4_K" => Format::Q4K,
-        "Q5_K" => Format::Q5K,
-        "Q6_K" => Format::Q6K,
-        _ => {
-            let mut halves = Vec::with_capacity(2 * part.len() * columns);
-            for row in part.clone() {
-                for weight in read_row(gguf, name, tensor, row, columns)? {
-                    halves.extend(f16::from_f32(weight).to_le_bytes());
-                }
-            }
-            return Ok(Weight { format: Format::F16, rows: part.len(), columns, place: Place::Memory(halves.into()) });
-        }
+    let Some(format) = Format::named(tensor.kind.name) else {
+        let known: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
+        let what = format!("the type {} is not supported; supported are {}", tensor.kind.name, known.join(", "));
+        return Err(bad(gguf, name, what));
     };
     let row_bytes = tensor.range.len() / rows;
     let range = tensor.range.start + part.start * row_bytes..tensor.range.start + part.end * row_bytes;
@@ -323,24 +303,4 @@ fn vector(gguf: &Gguf, name: &str, len: usize) -> Result<Vec<f32>, LlmError> {
         "BF16" => bytes.as_chunks::<2>().0.iter().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect(),
         other => return Err(bad(gguf, name, format!("expected floats, found {other}"))),
     })
-}
-
-/// One row of a type that has no kernel, as floats.
-fn read_row(gguf: &Gguf, name: &str, tensor: &TensorInfo, row: usize, columns: usize) -> Result<Vec<f32>, LlmError> {
-    let kind = match tensor.kind.name {
-        "Q4_1" => GgmlDType::Q4_1,
-        "Q5_1" => GgmlDType::Q5_1,
-        "Q2_K" => GgmlDType::Q2K,
-        "Q3_K" => GgmlDType::Q3K,
-        other => {
-            return Err(bad(gguf, name, format!("the type {other} is not supported")));
-        }
-    };
-    let bytes = tensor.kind.bytes(columns).ok_or_else(|| bad(gguf, name, "rows do not fill blocks".to_owned()))?;
-    let start = tensor.range.start + row * bytes;
-    // A copy, as the rows of the file are not aligned for candle's blocks.
-    let copy = gguf.bytes()[start..start + bytes].to_vec();
-    qtensor_from_ggml(kind, &copy, vec![columns], &Device::Cpu)
-        .and_then(|row| row.dequantize(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec1::<f32>())
-        .map_err(|error| bad(gguf, name, error.to_string()))
 }

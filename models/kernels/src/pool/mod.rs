@@ -10,6 +10,8 @@
 //! cost; when that is overdrawn, the caller works alone for some time. So several threads are never slower than one by more
 //! than a small part, and a disturbance now and then does not cost the others' help.
 
+mod cores;
+
 use std::any::Any;
 use std::cell::UnsafeCell;
 use std::num::NonZeroUsize;
@@ -19,8 +21,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::cores::Cores;
-use crate::product::SharedSlice;
+use self::cores::Cores;
+use crate::shared_slice::SharedSlice;
 
 /// Checks of the counter before a thread goes to sleep: some 30 microseconds, more than the gap between two products of
 /// one token and far less than a scheduler's slice.

@@ -4,8 +4,8 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use crate::attention::{Head, KvStore, LANES, Numbers, Query, SCALED};
-use crate::vector::exp;
+use crate::float::exp;
+use crate::kv_cache::{Head, KvStore, LANES, Numbers, Query, SCALED};
 
 /// Positions in a tile of scores.
 const TILE: usize = 64;
@@ -42,13 +42,30 @@ unsafe fn eight_numbers<const BYTES: bool>(place: Place, index: usize) -> __m256
     }
 }
 
-/// Attention of `R` queries to one head.
+/// Attention of one to four queries to one head.
 ///
 /// # Safety
-/// The processor has AVX2, FMA and F16C. The positions of each query are in the head's cache, at least one of them, and
-/// `head_dim` is a multiple of 8, at most 256.
+/// The processor has AVX2, FMA and F16C. The positions of each query are in the head's cache, at least one of them.
+pub(crate) unsafe fn attend(scale: f32, head: Head<'_>, queries: &mut [Query<'_>]) {
+    if !head.head_dim.is_multiple_of(8) {
+        return crate::isa::scalar::attend(scale, head, queries);
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        match queries {
+            [a] => attend_rows(scale, head, std::array::from_mut(a)),
+            [_, _] => attend_rows(scale, head, <&mut [_; 2]>::try_from(queries).expect("two")),
+            [_, _, _] => attend_rows(scale, head, <&mut [_; 3]>::try_from(queries).expect("three")),
+            [_, _, _, _] => attend_rows(scale, head, <&mut [_; 4]>::try_from(queries).expect("four")),
+            _ => unreachable!("one to four queries at a time"),
+        }
+    }
+}
+
+/// # Safety
+/// As for [`attend`], and `head_dim` is a multiple of 8, at most 256.
 #[inline]
-pub(crate) unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, queries: [Query<'_>; R]) {
+unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, queries: &mut [Query<'_>; R]) {
     // SAFETY: the caller's promise.
     unsafe {
         match head.keys {
@@ -61,7 +78,7 @@ pub(crate) unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, que
 /// # Safety
 /// As for [`attend_rows`]; `BYTES` says how the head is kept.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head<'_>, queries: [Query<'_>; R]) {
+unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head<'_>, queries: &mut [Query<'_>; R]) {
     let width = head.head_dim;
     let mut weighted = [[0f32; KvStore::MOST_HEAD_DIM]; R];
     let mut largest = [f32::NEG_INFINITY; R];
@@ -79,11 +96,11 @@ unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head
             let keys = Place::of(head.keys);
             let mut panel = 0;
             while panel + 2 <= panels {
-                score_panels::<R, 2, BYTES>(&queries, keys, width, start, panel, &mut scores);
+                score_panels::<R, 2, BYTES>(queries, keys, width, start, panel, &mut scores);
                 panel += 2;
             }
             if panel < panels {
-                score_panels::<R, 1, BYTES>(&queries, keys, width, start, panel, &mut scores);
+                score_panels::<R, 1, BYTES>(queries, keys, width, start, panel, &mut scores);
             }
         }
         for (r, query) in queries.iter().enumerate() {
@@ -136,7 +153,7 @@ unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head
         }
         start += count;
     }
-    for ((query, weighted), total) in queries.into_iter().zip(&weighted).zip(total) {
+    for ((query, weighted), total) in queries.iter_mut().zip(&weighted).zip(total) {
         for (out, sum) in query.out.iter_mut().zip(weighted) {
             *out = sum / total;
         }

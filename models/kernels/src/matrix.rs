@@ -1,89 +1,24 @@
-//! How a matrix of weights lies in memory: the block formats of GGML that have kernels here, and a checked view of one matrix.
+//! A checked view of one matrix of weights: rows as they stand in a file, or strips of interleaved rows.
 
 use std::fmt;
 
-use crate::strips::{STRIP_ROWS, strip_bytes};
+use crate::formats::{Format, STRIP_ROWS, dequantize, dequantize_blocks, read_strip, with_blocks};
 
-/// A storage format with kernels. The layouts are those of the GGUF specification's tensor types of the same names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// 32-bit floats.
-    F32,
-    /// IEEE half floats.
-    F16,
-    /// Brain floats: the upper half of a 32-bit float.
-    Bf16,
-    /// 32 weights: an f16 scale and 32 signed bytes.
-    Q8_0,
-    /// 32 weights: an f16 scale and 32 nibbles, `w = d (q - 8)`.
-    Q4_0,
-    /// 32 weights: an f16 scale, a word of fifth bits and 32 nibbles, `w = d (q - 16)`.
-    Q5_0,
-    /// 256 weights: f16 scale and minimum, eight 6-bit pairs of them, nibbles, `w = d s q - m t`.
-    Q4K,
-    /// 256 weights: as `Q4K` with a fifth bit each.
-    Q5K,
-    /// 256 weights: 6-bit values, sixteen 8-bit scales, an f16 scale, `w = d s (q - 32)`.
-    Q6K,
-}
-
-impl Format {
-    /// Weights in one block.
-    pub const fn block_weights(self) -> usize {
-        match self {
-            Format::F32 | Format::F16 | Format::Bf16 => 1,
-            Format::Q8_0 | Format::Q4_0 | Format::Q5_0 => 32,
-            Format::Q4K | Format::Q5K | Format::Q6K => 256,
-        }
-    }
-
-    /// Bytes in one block.
-    pub const fn block_bytes(self) -> usize {
-        match self {
-            Format::F32 => 4,
-            Format::F16 | Format::Bf16 => 2,
-            Format::Q8_0 => 2 + 32,
-            Format::Q4_0 => 2 + 16,
-            Format::Q5_0 => 2 + 4 + 16,
-            Format::Q4K => 2 + 2 + 12 + 128,
-            Format::Q5K => 2 + 2 + 12 + 32 + 128,
-            Format::Q6K => 128 + 64 + 16 + 2,
-        }
-    }
-
-    /// True where products run on 8-bit activations.
-    pub const fn is_quantized(self) -> bool {
-        self.block_weights() > 1
-    }
-
-    /// Bytes of a row of `columns` weights; `None` when they do not fill whole blocks or do not fit an address.
-    pub const fn row_bytes(self, columns: usize) -> Option<usize> {
-        if !columns.is_multiple_of(self.block_weights()) {
-            return None;
-        }
-        (columns / self.block_weights()).checked_mul(self.block_bytes())
-    }
-
-    /// The name as GGUF tools print it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Format::F32 => "F32",
-            Format::F16 => "F16",
-            Format::Bf16 => "BF16",
-            Format::Q8_0 => "Q8_0",
-            Format::Q4_0 => "Q4_0",
-            Format::Q5_0 => "Q5_0",
-            Format::Q4K => "Q4_K",
-            Format::Q5K => "Q5_K",
-            Format::Q6K => "Q6_K",
-        }
+/// Columns in a unit of a strip and its bytes; `None` for formats that are not laid out in strips.
+const fn unit(format: Format) -> Option<(usize, usize)> {
+    match format {
+        Format::F32 | Format::F16 | Format::Bf16 => None,
+        _ => with_blocks!(format, F => Some((F::WEIGHTS, F::UNIT_BYTES))),
     }
 }
 
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+/// Bytes of a matrix in strips; `None` where the format has no such layout, or the columns do not fill units.
+pub fn strip_bytes(format: Format, rows: usize, columns: usize) -> Option<usize> {
+    let (unit_columns, unit_bytes) = unit(format)?;
+    if !columns.is_multiple_of(unit_columns) {
+        return None;
     }
+    (columns / unit_columns).checked_mul(unit_bytes)?.checked_mul(rows.div_ceil(STRIP_ROWS))
 }
 
 /// A matrix of weights in one of the formats, row by row as in a file or in strips of rows; its length is checked when it is
@@ -198,9 +133,11 @@ impl<'a> Matrix<'a> {
         assert_eq!(out.len(), self.columns, "one float for each column");
         if self.in_strips {
             let strip = self.strip(index / STRIP_ROWS);
-            crate::scalar::dequantize_blocks(out, |b| crate::strips::unpack(self.format, strip, index % STRIP_ROWS, b));
+            with_blocks!(self.format, F => {
+                dequantize_blocks(out, |block| read_strip::<F>(strip, index % STRIP_ROWS, block));
+            });
         } else {
-            crate::scalar::dequantize(self.format, self.row(index), out);
+            dequantize(self.format, self.row(index), out);
         }
     }
 }
