@@ -452,7 +452,7 @@ pub fn run(
 /// What is told of a failure; `None` when it is the flow's own end.
 fn told_of(failure: Failure, ending: &mut Ending) -> Option<Told> {
     let failure = ending.note(failure)?;
-    Some(Told::Failed { turn: failure.turn, stage: failure.stage, reason: format!("{:#}", failure.error) })
+    Some(Told::Failed { turn: failure.turn, stage: failure.stage, reason: chain(&failure.error) })
 }
 
 /// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its own.
