@@ -59,7 +59,7 @@ for cpu in cortex-a72 cortex-a76 max; do
     # Names the levels that are present, then measures a format that does not exist.
     cross run -p nearfield-kernels --example products -- none | grep levels
     cross test -p nearfield-kernels --lib --tests
-    cross test --workspace --test llm -- llama_cpp_s talk:: hostile_strings --skip a_history_that_was_moved
+    cross test -p nearfield-llm --test llm -- llama_cpp_s talk:: hostile_strings --skip a_history_that_was_moved
     ORT_DYLIB_PATH="$root/lib/libonnxruntime.so" makes $runner "$program" >"$root/there.txt"
     diff "$root/here.txt" "$root/there.txt"
     echo "the program says the same as here: $(wc -w <"$root/there.txt") words"

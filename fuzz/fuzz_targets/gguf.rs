@@ -1,6 +1,6 @@
 //! Any bytes as a GGUF file: the reader and the checks of a model's dimensions and positions must answer with a value or an
-//! error, quickly and without much memory. The modules are taken from the models crate by path, so that neither whisper.cpp
-//! nor candle has to be built with the fuzzer's instrumentation.
+//! error, quickly and without much memory. The modules of `nearfield-llm` are taken by path, so that neither the tokenizer nor
+//! the template engine has to be built with the fuzzer's instrumentation.
 //!
 //! ```text
 //! RUSTC_BOOTSTRAP=1 cargo fuzz run gguf -s none -- -max_len=4096 -rss_limit_mb=512
@@ -20,13 +20,11 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../models/src/llm/architecture.rs"]
+#[path = "../../models/llm/src/architecture.rs"]
 mod architecture;
-#[path = "../../models/src/llm/error.rs"]
+#[path = "../../models/llm/src/error.rs"]
 mod error;
-#[path = "../../models/src/llm/gguf.rs"]
-mod gguf;
-#[path = "../../models/src/llm/positions.rs"]
+#[path = "../../models/llm/src/positions.rs"]
 mod positions;
 
 use error::LlmError;
@@ -37,8 +35,8 @@ static FILE: LazyLock<PathBuf> =
 
 fuzz_target!(|bytes: &[u8]| {
     std::fs::write(&*FILE, bytes).expect("/dev/shm takes a file");
-    let error = match gguf::Gguf::open(&FILE) {
-        Err(error) => error,
+    let error = match nearfield_gguf::Gguf::open(&FILE) {
+        Err(error) => LlmError::from(error),
         Ok(file) => match architecture::Shape::of(&file) {
             Err(error) => error,
             Ok(shape) => {

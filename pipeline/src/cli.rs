@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use nearfield_models::persist::Existing;
+use nearfield_base::persist::Existing;
 
 /// What the user wrote on the command line can't be meant.
 #[derive(Debug, thiserror::Error)]

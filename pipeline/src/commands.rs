@@ -6,10 +6,9 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::CommandFactory;
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::LlmError;
-use nearfield_models::persist::Existing;
-use nearfield_models::stt::SpeechToText;
+use nearfield_base::persist::Existing;
+use nearfield_llm::LlmError;
+use nearfield_speech::stt::SpeechToText;
 use nearfield_stages::drive::Stage;
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
 use nearfield_stages::turn::Turns;
@@ -21,6 +20,7 @@ use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::writes;
 use serde_json::json;
+use std::ops::ControlFlow;
 
 use crate::cli::{
     self, BenchWhat, ChatArgs, Cli, Command, ConfigArgs, ModelsAction, PaceArg, SayArgs, TranscribeArgs, Usage,
@@ -191,7 +191,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         writeln!(out, "Listening. Speak; Ctrl-C ends.")?;
     }
     let mut failed = None;
-    let mut report = |turn: TurnReport| -> anyhow::Result<Flow> {
+    let mut report = |turn: TurnReport| -> anyhow::Result<ControlFlow<()>> {
         if args.json {
             writeln!(out, "{}", turn.json())?;
         } else {
@@ -202,7 +202,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
             trace.turn(&turn)?;
         }
         failed = failed.take().or(turn.errors.into_iter().next());
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     };
     let result = voice::run(assistant, &config, questions, &outlet, stop, &mut report);
     if let Some(trace) = trace {
@@ -268,7 +268,7 @@ fn transcribe_file(
 ) -> anyhow::Result<()> {
     let samples = read_speech(path, stop)?;
     let begun = Instant::now();
-    let mut go_on = || if signals::is_stopped(stop) { Flow::Stop } else { Flow::Continue };
+    let mut go_on = || if signals::is_stopped(stop) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let heard = stt.transcribe(&samples, &mut go_on).with_context(|| path.display().to_string())?;
     let latency = begun.elapsed();
     if json {
@@ -322,7 +322,7 @@ fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
     for body in [TextDelta::Text(text), TextDelta::End] {
         phrase.step(delta(body), &mut |clause| {
             clauses.push(clause);
-            Flow::Continue
+            ControlFlow::Continue(())
         })?;
     }
     for clause in clauses {
@@ -331,12 +331,12 @@ fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
             if signals::is_stopped(stop) {
                 turns.silence_all();
             }
-            played = play.step(sound, &mut |_| Flow::Continue);
-            if played.is_err() || !turns.is_alive(turn) { Flow::Stop } else { Flow::Continue }
+            played = play.step(sound, &mut |_| ControlFlow::Continue(()));
+            if played.is_err() || !turns.is_alive(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         played?;
     }
-    play.finish(&mut |_| Flow::Continue)
+    play.finish(&mut |_| ControlFlow::Continue(()))
 }
 
 fn read_text(stop: &StopSignal) -> anyhow::Result<String> {

@@ -5,11 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use nearfield_models::llm::{CacheType, SamplerOptions};
-use nearfield_models::range::in_range;
-use nearfield_models::stt::SttOptions;
-use nearfield_models::tts::TtsOptions;
-use nearfield_models::vad::EndpointOptions;
+use nearfield_base::range::in_range;
+use nearfield_llm::{CacheType, SamplerOptions};
+use nearfield_speech::stt::SttOptions;
+use nearfield_speech::tts::TtsOptions;
+use nearfield_speech::vad::EndpointOptions;
 use nearfield_stages::voice::tools::CommandTool;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

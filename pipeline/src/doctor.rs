@@ -73,12 +73,12 @@ fn check<T>(name: &'static str, result: anyhow::Result<T>, otherwise: Health, ok
 
 fn processor() -> Check {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let detail = format!("{}, {cores} cores, kernels: {}", std::env::consts::ARCH, nearfield_models::llm::simd_level());
+    let detail = format!("{}, {cores} cores, kernels: {}", std::env::consts::ARCH, nearfield_llm::simd_level());
     Check { name: "processor", status: Health::Ok, detail }
 }
 
 fn memory() -> Check {
-    let mb = |key| nearfield_models::memory::of_system(key).map(|bytes| bytes / 1_000_000);
+    let mb = |key| nearfield_base::memory::of_system(key).map(|bytes| bytes / 1_000_000);
     match (mb("MemAvailable"), mb("MemTotal")) {
         (Some(available), Some(total)) => {
             let status = if available < 200 { Health::Warning } else { Health::Ok };
@@ -110,7 +110,7 @@ fn tts(config: &VoiceConfig, registry: &Registry) -> Check {
         let mut samples = 0;
         voice.speak("Test.", &mut |block| {
             samples += block.len();
-            nearfield_models::flow::Flow::Continue
+            std::ops::ControlFlow::Continue(())
         })?;
         anyhow::ensure!(samples > 0, "{} made no sound", voice.name());
         Ok(voice.name().to_owned())
@@ -119,7 +119,7 @@ fn tts(config: &VoiceConfig, registry: &Registry) -> Check {
 }
 
 fn onnx() -> Check {
-    let runtime = nearfield_models::onnx::init().map_err(anyhow::Error::from);
+    let runtime = nearfield_onnx::init().map_err(anyhow::Error::from);
     check("ONNX Runtime", runtime, Health::Warning, |r| format!("{} ({})", r.version, r.path.display()))
 }
 

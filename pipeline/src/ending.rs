@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
-use nearfield_models::llm::LlmError;
+use nearfield_llm::LlmError;
 use nearfield_stages::drive::Failure;
 use nearfield_stages::voice::capture::StopSignal;
 use nearfield_stages::writes;

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nearfield_models::persist::{self, Existing, NewFile};
+use nearfield_base::persist::{self, Existing, NewFile};
 
 use crate::cli::Usage;
 use crate::registry::Resolved;

@@ -31,4 +31,4 @@ pub mod voice;
 
 /// What `--version` prints after the name: the version, and the SIMD level that the kernels found on this machine.
 pub static VERSION_LINES: LazyLock<String> =
-    LazyLock::new(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_models::llm::simd_level()));
+    LazyLock::new(|| format!("{}\nkernels: {}", env!("CARGO_PKG_VERSION"), nearfield_llm::simd_level()));

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use nearfield_models::persist;
+use nearfield_base::persist;
 use serde::{Deserialize, Serialize};
 
 use crate::content_hash::Sha256;

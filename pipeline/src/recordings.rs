@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use nearfield_models::audio::{ClipReader, Resampler, SampleRate, append};
+use nearfield_speech::audio::{ClipReader, Resampler, SampleRate, append};
 use nearfield_stages::caption::pictures::natural_key;
 use nearfield_stages::voice::capture::{StopSignal, StoppableStdin, open_recording, warn_of_not_numbers};
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nearfield_models::persist::{Existing, NewFile};
-use nearfield_models::stt::Suppression;
+use nearfield_base::persist::{Existing, NewFile};
+use nearfield_speech::stt::Suppression;
 use nearfield_stages::messages::Played;
 use nearfield_stages::probe::{Ledger, StageTimes};
 use nearfield_stages::turn::Turn;

@@ -15,11 +15,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{Llm, LlmError, LlmOptions, SessionOptions};
-use nearfield_models::stt::SpeechToText;
-use nearfield_models::tts::{Voice, open_voice};
-use nearfield_models::vad::{Earshot, Endpointer, Silero, VoiceActivity};
+use nearfield_llm::{Llm, LlmError, LlmOptions, SessionOptions};
+use nearfield_speech::stt::SpeechToText;
+use nearfield_speech::tts::{Voice, open_voice};
+use nearfield_speech::vad::{Earshot, Endpointer, Silero, VoiceActivity};
 use nearfield_stages::drive::{Failure, FlowContext, Stage, drive, spawn};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Envelope, Frame, TextDelta, Transcript};
@@ -36,6 +35,7 @@ use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::voice::tools::Toolbox;
 use nearfield_stages::voice::transcribe::Transcribe;
+use std::ops::ControlFlow;
 
 use crate::config::{VadKind, VoiceConfig};
 use crate::ending::{Due, Ending};
@@ -177,7 +177,7 @@ pub fn run(
     questions: Questions,
     outlet: &Outlet,
     stop: &StopSignal,
-    report: &mut dyn FnMut(TurnReport) -> anyhow::Result<Flow>,
+    report: &mut dyn FnMut(TurnReport) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let turns = Turns::default();
     let guesses = Turns::default();
@@ -299,8 +299,8 @@ pub fn run(
                         break;
                     }
                     match report(finished) {
-                        Ok(Flow::Continue) => {}
-                        Ok(Flow::Stop) => turns.silence_all(),
+                        Ok(ControlFlow::Continue(())) => {}
+                        Ok(ControlFlow::Break(())) => turns.silence_all(),
                         Err(error) => {
                             turns.silence_all();
                             outcome = Err(error);
@@ -417,14 +417,14 @@ impl Chat {
         self.converse.step(Envelope::new(turn, transcript), &mut |delta| {
             if is_stopped(stop) {
                 turns.silence_all();
-                return Flow::Stop;
+                return ControlFlow::Break(());
             }
             match &delta.body {
                 TextDelta::Text(text) => sink(text),
                 TextDelta::Cut => sink("…"),
                 TextDelta::End => {}
             }
-            Flow::Continue
+            ControlFlow::Continue(())
         })?;
         let replied = self.notebook.try_iter().find_map(|note| match note {
             Note::Replied { replied, .. } => Some(replied),
@@ -486,7 +486,7 @@ fn step_all<S: Stage>(stage: &mut S, inputs: Vec<Envelope<S::In>>) -> anyhow::Re
     for input in inputs {
         stage.step(input, &mut |output| {
             outputs.push(output);
-            Flow::Continue
+            ControlFlow::Continue(())
         })?;
     }
     Ok(outputs)

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
-use nearfield_models::flow::Flow;
+use std::ops::ControlFlow;
 
 use crate::caption::newest::NewestSender;
 use crate::fault::Fault;
@@ -17,9 +17,9 @@ use crate::panics;
 use crate::probe::{Ledger, Probe, Step};
 use crate::turn::{Turn, Turns};
 
-/// Where a stage sends what it makes. It answers [`Flow::Stop`] when the message's turn has been silenced or nobody
+/// Where a stage sends what it makes. It answers [`ControlFlow::Break`] when the message's turn has been silenced or nobody
 /// listens any more; the stage then leaves off.
-pub type Emit<'a, Out> = dyn FnMut(Envelope<Out>) -> Flow + 'a;
+pub type Emit<'a, Out> = dyn FnMut(Envelope<Out>) -> ControlFlow<()> + 'a;
 
 /// One step of the pipeline: typed messages in, typed messages out, its own state, no knowledge of its neighbours.
 pub trait Stage: Send {
@@ -236,7 +236,7 @@ impl<'a, T> Outlet<'a, T> {
     }
 
     /// Blocks while the queue is full, but not beyond the life of the turn.
-    fn emit(&mut self, envelope: Envelope<T>) -> Flow {
+    fn emit(&mut self, envelope: Envelope<T>) -> ControlFlow<()> {
         let turn = envelope.turn;
         let begun = Instant::now();
         let output = match self.output {
@@ -245,21 +245,21 @@ impl<'a, T> Outlet<'a, T> {
                 output.send(envelope);
                 self.sent += 1;
                 self.first.get_or_insert_with(Instant::now);
-                return Flow::Continue;
+                return ControlFlow::Continue(());
             }
         };
         let mut pending = envelope;
         let flow = loop {
             if self.turns.is_some_and(|turns| !turns.is_alive(turn)) {
-                break Flow::Stop;
+                break ControlFlow::Break(());
             }
             match output.send_timeout(pending, Duration::from_millis(20)) {
                 Ok(()) => {
                     self.sent += 1;
-                    break Flow::Continue;
+                    break ControlFlow::Continue(());
                 }
                 Err(SendTimeoutError::Timeout(back)) => pending = back,
-                Err(SendTimeoutError::Disconnected(_)) => break Flow::Stop,
+                Err(SendTimeoutError::Disconnected(_)) => break ControlFlow::Break(()),
             }
         };
         let now = Instant::now();

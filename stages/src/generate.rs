@@ -14,11 +14,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{
+use nearfield_llm::{
     Finish, GenerateOptions, Generation, Llm, LlmError, Prefill, Sampler, SamplerOptions, Session, SessionOptions,
     TokenId,
 };
+use std::ops::ControlFlow;
 
 use crate::drive::{Failure, FlowContext};
 use crate::fault::Fault;
@@ -279,7 +279,7 @@ impl Seat {
         &mut self,
         tokens: &[TokenId],
         rows: &[f32],
-        go_on: &mut dyn FnMut() -> Flow,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Prefill, LlmError> {
         match self.moving {
             _ if !(rows.is_empty() && self.rows.is_empty()) => {
@@ -422,7 +422,8 @@ impl Scheduler {
         let seat = sessions.get_mut(&job.session).expect("a job names a session that was opened");
         let wanted = || (job.wanted)();
         let Some((generation, sampler)) = writing else {
-            let mut go_on = || if inbox.is_empty() && wanted() { Flow::Continue } else { Flow::Stop };
+            let mut go_on =
+                || if inbox.is_empty() && wanted() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
             let step = match seat.prompt(&job.prompt, &extras.rows, &mut go_on) {
                 Ok(step) => step,
                 Err(error) => return over(events, Event::Failed(error)),
@@ -454,8 +455,8 @@ impl Scheduler {
             return over(events, done(Finish::Stopped, Some(generation)));
         }
         let mut sink = |text: &str| match events.send(Event::Text(text.to_owned())) {
-            Ok(()) => Flow::Continue,
-            Err(_) => Flow::Stop,
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         };
         match generation.advance(&mut seat.session, sampler, &mut sink) {
             Ok(None) => false,
@@ -467,7 +468,7 @@ impl Scheduler {
     fn keep_warm(&mut self, id: SessionId, prompt: Vec<TokenId>) {
         let Self { sessions, inbox, .. } = self;
         let seat = sessions.get_mut(&id).expect("a session that was opened");
-        let mut go_on = || if inbox.is_empty() { Flow::Continue } else { Flow::Stop };
+        let mut go_on = || if inbox.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         match seat.prompt(&prompt, &[], &mut go_on) {
             Ok(prefill) if prefill.stopped => self.warm = Some((id, prompt)),
             Ok(_) => {}
@@ -492,7 +493,7 @@ fn read_soft_prompt(
     held: &mut Vec<f32>,
     tokens: &[TokenId],
     wanted: &[f32],
-    go_on: &mut dyn FnMut() -> Flow,
+    go_on: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Prefill, LlmError> {
     let width = session.llm().info().d_model;
     let soft = |tokens: &[TokenId]| tokens.iter().filter(|t| **t == TokenId::EMBEDDING).count();
@@ -524,7 +525,7 @@ fn read_soft_prompt(
     let mut prefill = Prefill { reused, ..Prefill::default() };
     let mut rest = &tokens[reused..];
     while let Some(first) = rest.first() {
-        if go_on().is_stop() {
+        if go_on().is_break() {
             prefill.stopped = true;
             break;
         }
@@ -554,7 +555,7 @@ mod tests {
     use std::path::Path;
     use std::time::{Duration, Instant};
 
-    use nearfield_models::llm::{CacheType, LlmOptions};
+    use nearfield_llm::{CacheType, LlmOptions};
 
     use super::*;
 

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use nearfield_models::audio::SampleRate;
-use nearfield_models::llm::Prefill;
-use nearfield_models::stt::Suppression;
-use nearfield_models::telemetry::clock::ClockFindings;
-use nearfield_models::telemetry::parse::Rejected;
-use nearfield_models::telemetry::table::Table;
-use nearfield_models::telemetry::windows::ClosedWindow;
-use nearfield_models::telemetry::{Reading, SensorId, SensorTraits};
-use nearfield_models::vision::{Movement, Picture, Sight, Verdict};
+use nearfield_llm::Prefill;
+use nearfield_speech::audio::SampleRate;
+use nearfield_speech::stt::Suppression;
+use nearfield_telemetry::clock::ClockFindings;
+use nearfield_telemetry::parse::Rejected;
+use nearfield_telemetry::table::Table;
+use nearfield_telemetry::windows::ClosedWindow;
+use nearfield_telemetry::{Reading, SensorId, SensorTraits};
+use nearfield_vision::{Movement, Picture, Sight, Verdict};
 use serde::Serialize;
 
 use crate::caption::alerts::Alert;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use nearfield_models::files;
+use nearfield_base::files;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::voice::capture::StopSignal;

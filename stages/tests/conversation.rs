@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use crossbeam_channel::{Receiver, bounded, never};
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{CacheType, Llm, LlmOptions, SamplerOptions, SessionOptions};
+use nearfield_llm::{CacheType, Llm, LlmOptions, SamplerOptions, SessionOptions};
 use nearfield_stages::drive::Stage;
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Envelope, Transcript};
@@ -13,6 +12,7 @@ use nearfield_stages::voice::converse::{Converse, ConverseOptions};
 use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::notes::{Note, Replied};
 use nearfield_stages::voice::tools::{CommandTool, Toolbox};
+use std::ops::ControlFlow;
 
 const SYSTEM: &str = "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.";
 
@@ -42,7 +42,7 @@ impl Conversation {
     fn ask(&mut self, question: &str) -> Replied {
         let now = std::time::Instant::now();
         let transcript = Transcript { text: question.to_owned(), suppressed: None, speech_ended: now, closed: now };
-        self.converse.step(Envelope::new(self.turns.begin(), transcript), &mut |_| Flow::Continue).unwrap();
+        self.converse.step(Envelope::new(self.turns.begin(), transcript), &mut |_| ControlFlow::Continue(())).unwrap();
         let replied = self.notebook.try_iter().find_map(|note| match note {
             Note::Replied { replied, .. } => Some(replied),
             _ => None,

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
 use nearfield_stages::report::store::{Retention, Store};
+use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use rand::rngs::SmallRng;
 use rand::{Rng, RngCore, SeedableRng};
 

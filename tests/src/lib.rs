@@ -175,8 +175,8 @@ pub fn speech(text: &str) -> Option<Vec<f32>> {
     let reader = hound::WavReader::new(std::io::Cursor::new(bytes)).unwrap();
     let rate = reader.spec().sample_rate;
     let samples: Vec<f32> = reader.into_samples::<i16>().map(|s| f32::from(s.unwrap()) / 32768.0).collect();
-    let clip = nearfield_models::audio::Clip::new(nearfield_models::audio::SampleRate(rate), samples);
-    Some(nearfield_models::audio::resample(&clip, nearfield_models::audio::SampleRate::SPEECH).unwrap().samples)
+    let clip = nearfield_speech::audio::Clip::new(nearfield_speech::audio::SampleRate(rate), samples);
+    Some(nearfield_speech::audio::resample(&clip, nearfield_speech::audio::SampleRate::SPEECH).unwrap().samples)
 }
 
 /// Says that a test has proved nothing, where everybody sees it (the test harness hides what `eprintln!` says).

@@ -131,8 +131,8 @@ fn the_reply_played_to_a_loudspeaker_is_the_reply_that_was_made() {
     write_wav(&recorded, 16_000, &samples);
 
     let energy = |samples: &[f32]| samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>();
-    let made = nearfield_models::audio::read_clip(&direct).unwrap();
-    let made = nearfield_models::audio::resample(&made, nearfield_models::audio::SampleRate::SPEECH).unwrap();
+    let made = nearfield_speech::audio::read_clip(&direct).unwrap();
+    let made = nearfield_speech::audio::resample(&made, nearfield_speech::audio::SampleRate::SPEECH).unwrap();
     let ratio = energy(&samples) / energy(&made.samples);
     assert!((0.93..1.07).contains(&ratio), "{ratio:.3} of the sound's energy was recorded");
     let (through_air, through_file) = (transcript(&recorded), transcript(&direct));
@@ -214,7 +214,7 @@ fn speaking_again_silences_the_reply_and_what_was_not_heard_does_not_count() {
     // The second question begins 1.2 s after the end of the first: in the midst of the reply to it.
     let mut both = Vec::new();
     for name in ["speech/1-temperature.wav", "speech/5-door.wav"] {
-        both.extend(nearfield_models::audio::read_clip(&assets().join(name)).unwrap().samples);
+        both.extend(nearfield_speech::audio::read_clip(&assets().join(name)).unwrap().samples);
     }
     let questions = folder.path().join("questions.wav");
     write_wav(&questions, 16_000, &both);

@@ -286,7 +286,7 @@ fn a_missing_synthesizer_is_named_with_what_installs_it() {
 
 #[test]
 fn a_missing_onnx_runtime_is_named_with_what_gets_it() {
-    let tiny = nearfield_tests::root().join("models/tests/data/tiny-piper.onnx");
+    let tiny = nearfield_tests::root().join("models/speech/tests/data/tiny-piper.onnx");
     if !tiny.is_file() {
         nearfield_tests::skipped(&format!("{} is not there", tiny.display()));
         return;

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nearfield_models::vision::{Picture, encode_jpeg};
 use nearfield_tests::{Ran, arg, finish, nearfield, root, run, wait_for};
+use nearfield_vision::{Picture, encode_jpeg};
 use serde_json::Value;
 
 const CAMERA: &str = "/dev/video7";

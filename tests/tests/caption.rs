@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use nearfield_models::vision::{Picture, encode_jpeg};
+use nearfield_testdata::test_data;
 use nearfield_tests::{Ran, arg, assets, finish, nearfield, root, run, run_with_input, skipped, wait_for};
+use nearfield_vision::{Picture, encode_jpeg};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(120);
@@ -30,15 +31,6 @@ fn scene(place: u32, seed: u32) -> Vec<u8> {
 /// Ten pictures of each of these places.
 fn sequence(places: &[u32]) -> Vec<Vec<u8>> {
     places.iter().flat_map(|&p| (0..10).map(move |i| scene(p, i + 1))).collect()
-}
-
-fn shared(path: &str) -> Option<PathBuf> {
-    let path = root().join("../shared/data").join(path);
-    if path.exists() {
-        return Some(path);
-    }
-    skipped(&format!("{} is not here", path.display()));
-    None
 }
 
 fn has_ffmpeg() -> bool {
@@ -465,7 +457,7 @@ fn a_configuration_with_a_nominal_picture_and_alerts_is_obeyed() {
 /// "prairie chicken" as well, at 0.53 to its 0.60 here, and "great grey owl" in no place above the third.
 #[test]
 fn the_photographs_of_shared_data_are_named_as_the_classifier_sees_them() {
-    let Some(folder) = shared("vision/cat_720p.jpg").and_then(|p| Some(p.parent()?.to_owned())) else { return };
+    let Some(folder) = test_data("vision/cat_720p.jpg").and_then(|p| Some(p.parent()?.to_owned())) else { return };
     let model = format!("vision.model={}", folder.join("shufflenet-v2-12-int8.onnx").display());
     let manifest = format!("vision.manifest={}", root().join("configs/vision/imagenet.toml").display());
     let input = folder.join("*.jpg").to_string_lossy().into_owned();
@@ -481,8 +473,8 @@ fn the_photographs_of_shared_data_are_named_as_the_classifier_sees_them() {
 
 #[test]
 fn each_person_who_comes_and_goes_in_the_video_of_shared_data_is_told() {
-    let Some(video) = shared("video/one-by-one-person-detection.mp4") else { return };
-    let Some(model) = shared("vision/FastestDet.onnx") else { return };
+    let Some(video) = test_data("video/one-by-one-person-detection.mp4") else { return };
+    let Some(model) = test_data("vision/FastestDet.onnx") else { return };
     if !has_ffmpeg() {
         return;
     }

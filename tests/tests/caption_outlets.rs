@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use nearfield_models::vision::{Picture, encode_jpeg};
 use nearfield_tests::broker::Broker;
 use nearfield_tests::{arg, run_with_input};
+use nearfield_vision::{Picture, encode_jpeg};
 use serde_json::Value;
 
 /// Four pictures of each of so many scenes: a bright bar that moves.

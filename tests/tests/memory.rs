@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use nearfield_models::vision::{Picture, encode_jpeg};
 use nearfield_tests::{Ran, arg, assets, finish, root};
+use nearfield_vision::{Picture, encode_jpeg};
 
 /// As `ulimit -v` has it.
 const ADDRESS_SPACE_KIB: u64 = 2 << 20;

@@ -363,7 +363,7 @@ fn snapshots_are_named_by_time_and_every_line_and_event_names_its_own() {
             let time = line["time"].as_str().unwrap().replace(['-', ':'], "");
             let name = line["snapshot"].as_str().unwrap();
             assert!(name.contains(&format!("back-door-{time}")), "{name}: {time}");
-            nearfield_models::vision::Picture::decode(&fs::read(name).unwrap(), name).unwrap();
+            nearfield_vision::Picture::decode(&fs::read(name).unwrap(), name).unwrap();
         }
         runs.push(snapshots.len());
         named.extend(snapshots);
@@ -489,7 +489,7 @@ fn recordings_homes_and_snapshots_of_killed_runs_are_whole_or_absent() {
     for entry in fs::read_dir(&shots).unwrap() {
         let file = entry.unwrap().path();
         assert!(file.extension().is_some_and(|e| e == "jpg"), "{} is left behind", file.display());
-        nearfield_models::vision::Picture::decode(&fs::read(&file).unwrap(), arg(&file)).unwrap();
+        nearfield_vision::Picture::decode(&fs::read(&file).unwrap(), arg(&file)).unwrap();
     }
     for line in fs::read_to_string(&events).unwrap().lines() {
         serde_json::from_str::<Value>(line).unwrap_or_else(|e| panic!("{e}: {line:?}"));

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nearfield_tests::{Ran, arg, assets, finish, nearfield, root, run, run_with_input, skipped, wait_for};
+use nearfield_tests::{Ran, arg, assets, finish, nearfield, run, run_with_input, wait_for};
 use serde_json::Value;
 
 const PLAIN: [&str; 4] = ["--set", "llm.model=none", "--set", "window.zone=UTC"];
@@ -20,12 +20,7 @@ fn day() -> PathBuf {
 
 /// The data of the benchmark, or `None`, said aloud.
 fn telemetry(name: &str) -> Option<PathBuf> {
-    let path = root().join("../shared/data/telemetry").join(name);
-    if !path.is_file() {
-        skipped(&format!("{} is not there", path.display()));
-        return None;
-    }
-    Some(path)
+    nearfield_testdata::test_data(&format!("telemetry/{name}"))
 }
 
 /// Numbers and times of a text, by other means than the program's.

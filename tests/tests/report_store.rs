@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nearfield_tests::{Ran, arg, nearfield, root, run, wait_for};
+use nearfield_tests::{Ran, arg, nearfield, run, wait_for};
 
 const PLAIN: [&str; 7] = ["report", "--json", "--set", "llm.model=none", "--set", "window.zone=UTC", "--window=1h"];
 
@@ -75,11 +75,10 @@ fn a_damaged_store_is_salvaged_and_the_report_is_made() {
 
 #[test]
 fn the_stores_that_once_ended_the_program_do_so_no_more() {
-    let faults = root().join("../shared/data/faults");
-    let Ok(entries) = fs::read_dir(&faults) else {
-        return nearfield_tests::skipped("there are no damaged stores in shared/data/faults");
-    };
-    for path in entries.map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "redb")) {
+    let Some(faults) = nearfield_testdata::test_data("faults") else { return };
+    for path in
+        fs::read_dir(&faults).unwrap().map(|e| e.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "redb"))
+    {
         let place = Place::new();
         fs::write(place.store(), fs::read(&path).unwrap()).unwrap();
         let ran = place.report(20, &[]);

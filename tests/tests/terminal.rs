@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use nearfield_models::vision::{Picture, encode_jpeg};
 use nearfield_tests::{Ran, arg, run};
+use nearfield_vision::{Picture, encode_jpeg};
 
 /// A name that sets the window's title, rings, clears the screen, writes backwards, and fakes a line.
 const NAME: &str = "a\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{202e}\r\n2026-01-01T00:00:00Z ERROR all is lost.jpg";

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::never;
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::simd_level;
-use nearfield_models::vision::{Gate, Picture, encode_jpeg};
+use nearfield_llm::simd_level;
 use nearfield_stages::caption::alerts::Alerts;
 use nearfield_stages::caption::describe::{Describe, Reuse};
 use nearfield_stages::caption::pictures::{Clock, PictureSource, natural_key};
@@ -19,7 +17,9 @@ use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Captioned, Envelope, Seen, Shot, ShotContent, Tokens, View};
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
+use nearfield_vision::{Gate, Picture, encode_jpeg};
 use serde_json::json;
+use std::ops::ControlFlow;
 
 use crate::bench::{emit, peak_mb};
 use crate::caption::config::CaptionConfig;
@@ -197,7 +197,7 @@ fn describe_all(
         let begun = Instant::now();
         describe.step(Envelope::new(Turn(i as u64 + 1), Seen { view, sight }), &mut |c| {
             done = Some(c.body);
-            Flow::Continue
+            ControlFlow::Continue(())
         })?;
         let c = done.context("the stage gave nothing")?;
         run.judging += begun.elapsed().saturating_sub(c.language);
@@ -309,7 +309,7 @@ fn live_run(captioner: Captioner, config: &CaptionConfig, scenes: &[Picture]) ->
                 false => live.all.push(ms(done.latency)),
             }
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     })?;
     live.dropped = live.dropped.max(LIVE_FRAMES - live.seen as u64);
     live.all.sort_by(f64::total_cmp);

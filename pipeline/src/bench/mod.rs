@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{
+use nearfield_llm::{
     CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, median, read_bandwidth, simd_level,
 };
 use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
 use nearfield_stages::voice::play::Outlet;
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 
 use crate::cli::{BenchArgs, BenchWhat};
 use crate::config::VoiceConfig;
@@ -114,7 +114,7 @@ fn voice_bench(
         let source = Source::Files(files.clone(), Pace::Realtime);
         voice::run(assistant, &config, Questions::Spoken(source), &Outlet::Null, stop, &mut |report| {
             reports.push(report);
-            Ok(Flow::Continue)
+            Ok(ControlFlow::Continue(()))
         })?;
         ensure!(!crate::signals::is_stopped(stop), "stopped");
         staged.push(reports);
@@ -190,7 +190,7 @@ fn stt_bench(
         let mut text = None;
         for _ in 0..=args.runs {
             let begun = Instant::now();
-            let heard = stt.transcribe(&samples, &mut || Flow::Continue)?;
+            let heard = stt.transcribe(&samples, &mut || ControlFlow::Continue(()))?;
             times.push(ms(begun.elapsed()));
             let first = text.get_or_insert_with(|| heard.text.clone());
             ensure!(*first == heard.text, "{}: two runs heard {first:?} and {:?}", file.display(), heard.text);
@@ -222,7 +222,7 @@ fn tts_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
             voice.speak(sentence, &mut |block| {
                 heard.get_or_insert_with(|| begun.elapsed());
                 samples += block.len();
-                Flow::Continue
+                ControlFlow::Continue(())
             })?;
             whole.push(ms(begun.elapsed()));
             first.push(ms(heard.context("the voice made no sound")?));
@@ -313,5 +313,5 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
 
 /// The process's peak resident memory, in MB; 0 where the system does not tell.
 pub(crate) fn peak_mb() -> f64 {
-    nearfield_models::memory::of_process("VmHWM").unwrap_or(0) as f64 / 1e6
+    nearfield_base::memory::of_process("VmHWM").unwrap_or(0) as f64 / 1e6
 }

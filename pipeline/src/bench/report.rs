@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use jiff::tz::TimeZone;
-use nearfield_models::llm::median;
-use nearfield_models::telemetry::parse::{LineCutter, LineParser, TextOptions};
-use nearfield_models::telemetry::table::Table;
-use nearfield_models::telemetry::window::WindowPlan;
-use nearfield_models::telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
-use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
+use nearfield_llm::median;
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Origin, Tokens};
 use nearfield_stages::report::store::{Retention, Store};
 use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
 use nearfield_stages::turn::{Turn, Turns};
+use nearfield_telemetry::parse::{LineCutter, LineParser, TextOptions};
+use nearfield_telemetry::table::Table;
+use nearfield_telemetry::window::WindowPlan;
+use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
+use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use serde_json::json;
 
 use crate::bench::emit;
@@ -68,7 +68,7 @@ pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let registry = Registry::open()?;
     if !args.json {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        writeln!(out, "{cores} cores, kernels: {}, median of {} runs", nearfield_models::llm::simd_level(), args.runs)?;
+        writeln!(out, "{cores} cores, kernels: {}, median of {} runs", nearfield_llm::simd_level(), args.runs)?;
     }
     let rate = |n: u64, times: Vec<f64>| median(times).filter(|t| *t > 0.0).map_or(0.0, |t| n as f64 / t);
     let (mut windows_s, mut text_s, mut store_s) = (Vec::new(), Vec::new(), Vec::new());

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nearfield_models::llm::{CacheType, SamplerOptions};
-use nearfield_models::range::in_range;
-use nearfield_models::vision::{GateOptions, PresenceOptions};
+use nearfield_base::range::in_range;
+use nearfield_llm::{CacheType, SamplerOptions};
 use nearfield_stages::caption::alerts::AlertRule;
 use nearfield_stages::caption::describe::{CAPTION, PICTURE};
 use nearfield_stages::mqtt::Version;
+use nearfield_vision::{GateOptions, PresenceOptions};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, load};

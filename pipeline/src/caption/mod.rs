@@ -16,10 +16,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{bounded, never, select};
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
-use nearfield_models::onnx::OnnxOptions;
-use nearfield_models::vision::{Gate, Picture, VisionManifest, VisionModel};
+use nearfield_llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
+use nearfield_onnx::OnnxOptions;
 use nearfield_stages::caption::alerts::{AlertRule, Alerts};
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
@@ -37,6 +35,8 @@ use nearfield_stages::probe::{Ledger, StageTimes};
 use nearfield_stages::right_of_way::RightOfWay;
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
+use nearfield_vision::{Gate, Picture, VisionManifest, VisionModel};
+use std::ops::ControlFlow;
 
 use crate::caption::config::{CaptionConfig, SourceConfig};
 use crate::caption::output::json_of;
@@ -90,7 +90,7 @@ impl Captioner {
                 let path = &config.output.schema;
                 let text = read(path).context("output.schema")?;
                 let mut schema: serde_json::Value =
-                    nearfield_models::json::from_slice(text.as_bytes()).map_err(|e| ConfigError::Wrong {
+                    nearfield_base::json::from_slice(text.as_bytes()).map_err(|e| ConfigError::Wrong {
                         place: path.display().to_string(),
                         reason: if e.is_data() { e.to_string() } else { format!("it is no JSON: {e}") },
                     })?;
@@ -290,7 +290,7 @@ pub fn run(
     input: Input,
     max_frames: Option<u64>,
     stop: &StopSignal,
-    report: &mut dyn FnMut(Told) -> anyhow::Result<Flow>,
+    report: &mut dyn FnMut(Told) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let turns = Turns::default();
     let ledger = Ledger::default();
@@ -415,8 +415,8 @@ pub fn run(
             }
         };
         match report(event) {
-            Ok(Flow::Continue) => {}
-            Ok(Flow::Stop) => {
+            Ok(ControlFlow::Continue(())) => {}
+            Ok(ControlFlow::Break(())) => {
                 ending.end_source();
                 turns.silence_all();
             }

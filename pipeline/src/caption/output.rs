@@ -6,16 +6,16 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
-use nearfield_models::flow::Flow;
-use nearfield_models::persist::{self, Folder, Journal, Records};
-use nearfield_models::vision::{Verdict, annotate, encode_jpeg};
+use nearfield_base::persist::{self, Folder, Journal, Records};
 use nearfield_stages::caption::pictures::{PictureFiles, SourceNews};
 use nearfield_stages::messages::{Author, Captioned, Tokens};
 use nearfield_stages::reconnect::Attempts;
 use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::{Pace, StopSignal};
+use nearfield_vision::{Verdict, annotate, encode_jpeg};
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 
 use crate::caption::config::CaptionConfig;
 use crate::caption::{self, Captioner, Done, Told, open_input};
@@ -52,7 +52,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     let mut printed: Option<Duration> = None;
     let every = Duration::from_secs_f64(config.output.every_s);
     let result = {
-        let mut report = |told: Told| -> anyhow::Result<Flow> {
+        let mut report = |told: Told| -> anyhow::Result<ControlFlow<()>> {
             summary.count(&told);
             match told {
                 Told::Captioned(done) => {
@@ -119,7 +119,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                     }
                 }
             }
-            Ok(Flow::Continue)
+            Ok(ControlFlow::Continue(()))
         };
         caption::run(captioner, &config, input, args.max_frames, stop, &mut report)
     };

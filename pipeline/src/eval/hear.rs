@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
-use nearfield_models::flow::Flow;
 use serde::Deserialize;
 use serde_json::json;
+use std::ops::ControlFlow;
 
 use super::noise::{noise, splitmix};
 use super::{Run, Score, Tally, WORST, percent};
@@ -87,7 +87,7 @@ pub(super) fn score(
         for (i, row) in rows.iter().enumerate() {
             match sound(row, festival.get(&i).map(PathBuf::as_path), folder.path())? {
                 Ok(samples) => {
-                    let text = stt.transcribe(&samples, &mut || Flow::Continue)?.text;
+                    let text = stt.transcribe(&samples, &mut || ControlFlow::Continue(()))?.text;
                     let (said, due) = (words(&text), words(&row.text));
                     heard.push(Heard { row, text, errors: edits(&due, &said), words: due.len() });
                 }

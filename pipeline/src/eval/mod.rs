@@ -151,7 +151,7 @@ impl Run<'_> {
         let mut rows = Vec::new();
         for (i, line) in BufReader::new(open.take(MAX_FILE_BYTES)).lines().enumerate() {
             let line = line.with_context(|| path.display().to_string())?;
-            let row = nearfield_models::json::from_slice(line.as_bytes());
+            let row = nearfield_base::json::from_slice(line.as_bytes());
             rows.push(row.with_context(|| format!("{}, line {}", path.display(), i + 1))?);
         }
         ensure!(!rows.is_empty(), "the held-out file {} is empty", path.display());
@@ -221,12 +221,10 @@ pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write)
     run.bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs();
     match args.json {
-        true => writeln!(
-            out,
-            "{}",
-            json!({"eval": "bundled", "seconds": seconds, "level": nearfield_models::llm::simd_level()})
-        )?,
-        false => writeln!(out, "{} on {}", lasted(begun.elapsed()), nearfield_models::llm::simd_level())?,
+        true => {
+            writeln!(out, "{}", json!({"eval": "bundled", "seconds": seconds, "level": nearfield_llm::simd_level()}))?
+        }
+        false => writeln!(out, "{} on {}", lasted(begun.elapsed()), nearfield_llm::simd_level())?,
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use anyhow::{Context, ensure};
-use nearfield_models::vision::{JpegSplitter, Picture, Sight, VisionModel, cosine};
+use nearfield_vision::{JpegSplitter, Picture, Sight, VisionModel, cosine};
 use serde::Deserialize;
 use serde_json::json;
 

@@ -2,8 +2,8 @@
 //! be worded as the program words it.
 
 use jiff::civil::Date;
-use nearfield_models::telemetry::figure::Figure;
-use nearfield_models::telemetry::table::{Change, ClockTime, Extreme, Figures, Note, NoteKind, Row, Table, Times};
+use nearfield_telemetry::figure::Figure;
+use nearfield_telemetry::table::{Change, ClockTime, Extreme, Figures, Note, NoteKind, Row, Table, Times};
 
 /// The table that prints as `text`; `None` where none does.
 pub(crate) fn read(text: &str) -> Option<Table> {

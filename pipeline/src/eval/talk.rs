@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{
+use nearfield_llm::{
     CacheType, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, generate,
 };
-use nearfield_models::telemetry::table;
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::report::word::{ModelWriter, Word};
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::tool_calls::ToolCallFilter;
 use nearfield_stages::voice::tools::{ToolCall, Toolbox, spaced_json};
+use nearfield_telemetry::table;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::ops::ControlFlow;
 
 use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
@@ -97,7 +97,7 @@ impl Writer {
     fn reply(&mut self, messages: &[Message], tools: &[Value]) -> anyhow::Result<String> {
         let text = self.llm.template()?.render(messages, tools, true)?;
         let tokens = self.llm.tokenizer()?.encode_prompt(&text);
-        self.session.prompt(&tokens, &mut || Flow::Continue)?;
+        self.session.prompt(&tokens, &mut || ControlFlow::Continue(()))?;
         self.write()
     }
 
@@ -109,7 +109,7 @@ impl Writer {
         let at = text.find(PICTURE).context("the chat template lost the picture's place")? + PICTURE.len();
         let tokenizer = self.llm.tokenizer()?;
         let (before, after) = (tokenizer.encode_prompt(&text[..at]), tokenizer.encode(&text[at..], true));
-        self.session.prompt(&before, &mut || Flow::Continue)?;
+        self.session.prompt(&before, &mut || ControlFlow::Continue(()))?;
         self.session.append_embeddings(rows)?;
         self.session.append(&after)?;
         self.write()
@@ -118,7 +118,7 @@ impl Writer {
     fn write(&mut self) -> anyhow::Result<String> {
         let mut sampler = Sampler::new(&SamplerOptions::default());
         let options = GenerateOptions { max_tokens: MAX_REPLY_TOKENS, ..GenerateOptions::default() };
-        Ok(generate(&mut self.session, &mut sampler, &options, &mut |_| Flow::Continue)?.text)
+        Ok(generate(&mut self.session, &mut sampler, &options, &mut |_| ControlFlow::Continue(()))?.text)
     }
 
     /// The embeddings of words that are one token each: `[words, d_model]`.

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::time::Instant;
 
 use anyhow::Context;
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{MeasureOptions, SessionOptions, measure, median};
-use nearfield_models::vision::Picture;
+use nearfield_llm::{MeasureOptions, SessionOptions, measure, median};
+use nearfield_vision::Picture;
 use serde_json::json;
+use std::ops::ControlFlow;
 
 use super::Run;
 use crate::caption::config::CaptionConfig;
@@ -44,14 +44,14 @@ pub(super) fn measure_all(
     speech.resize(UTTERANCE, 0.0);
     let picture = Picture::decode(&std::fs::read(assets.join("pictures/01-1.jpg"))?, "a bundled picture")?;
     let start = Instant::now();
-    let hear_ms = times(&mut || Ok(stt.transcribe(&speech, &mut || Flow::Continue).map(drop)?))?;
+    let hear_ms = times(&mut || Ok(stt.transcribe(&speech, &mut || ControlFlow::Continue(())).map(drop)?))?;
     run.row_done()?;
     let options = MeasureOptions { prompt: 128, generate: 64, repeats: REPEATS, session: SessionOptions::default() };
     let talk = measure(&llm, &options, &|| start.elapsed(), &mut |_| {})?;
     run.row_done()?;
     let see_ms = times(&mut || Ok(vision.look(&picture).map(drop)?))?;
     run.row_done()?;
-    let resident_mb = nearfield_models::memory::of_process("VmRSS").unwrap_or(0) as f64 / 1e6;
+    let resident_mb = nearfield_base::memory::of_process("VmRSS").unwrap_or(0) as f64 / 1e6;
     if as_json {
         let line = json!({
             "eval": "bundled", "set": "speeds", "threads": 1, "hear_nano_2_s_ms": hear_ms,

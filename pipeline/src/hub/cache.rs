@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use nearfield_models::persist;
+use nearfield_base::persist;
 
 use crate::models_lock::LockedFile;
 

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
-use nearfield_models::flow::Flow;
-use nearfield_models::persist::{self, Existing, Journal, NewFile};
-use nearfield_models::telemetry::window::Length;
+use nearfield_base::persist::{self, Existing, Journal, NewFile};
 use nearfield_stages::messages::Report;
 use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::StopSignal;
+use nearfield_telemetry::window::Length;
+use std::ops::ControlFlow;
 
 use crate::cli::{self, ReportArgs, Usage};
 use crate::files::Files;
@@ -279,7 +279,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     let shows = !args.json && output.is_none();
     let mut speaking: Option<Turn> = None;
     let mut reports = 0u64;
-    let mut hear = |heard: Heard<'_>| -> anyhow::Result<Flow> {
+    let mut hear = |heard: Heard<'_>| -> anyhow::Result<ControlFlow<()>> {
         match heard {
             Heard::Title(title) => {
                 if shows {
@@ -317,7 +317,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
                 }
             }
         }
-        Ok(Flow::Continue)
+        Ok(ControlFlow::Continue(()))
     };
     let ran = report::run(&config, &registry, llm, from, stop, &mut hear);
     if let Some(trace) = trace {

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use nearfield_models::llm::{CacheType, SamplerOptions};
-use nearfield_models::range::in_range;
-use nearfield_models::telemetry::anomaly::AnomalyOptions;
-use nearfield_models::telemetry::parse::TextOptions;
-use nearfield_models::telemetry::window::{Length, WindowPlan};
-use nearfield_models::telemetry::{LARGEST_VALUE, SensorTraits};
+use nearfield_base::range::in_range;
+use nearfield_llm::{CacheType, SamplerOptions};
 use nearfield_stages::mqtt::{MqttUrl, Version};
 use nearfield_stages::outlets::SpoolLimits;
 use nearfield_stages::report::read_mqtt::TopicMapping;
 use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::{BackupPlan, Retention};
+use nearfield_telemetry::anomaly::AnomalyOptions;
+use nearfield_telemetry::parse::TextOptions;
+use nearfield_telemetry::window::{Length, WindowPlan};
+use nearfield_telemetry::{LARGEST_VALUE, SensorTraits};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ConfigError, load};

@@ -1,8 +1,8 @@
 //! A second opinion on finished reports, for `bench report` and `eval`: what the check let through is read once more, by simpler
 //! rules that share no code with it.
 
-use nearfield_models::telemetry::table::Table;
 use nearfield_stages::messages::Sentence;
+use nearfield_telemetry::table::Table;
 
 /// What a sentence may say only where a line about its sensor says the other.
 const CLAIMS: &[(&[&str], &str)] = &[

@@ -19,11 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crossbeam_channel::{bounded, never, select};
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
-use nearfield_models::telemetry::Moment;
-use nearfield_models::telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
-use nearfield_models::telemetry::windows::WindowsOptions;
+use nearfield_llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
 use nearfield_stages::drive::{FlowContext, drive, spawn};
 use nearfield_stages::generate::LlmThread;
 use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
@@ -43,6 +39,10 @@ use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
 use nearfield_stages::right_of_way::RightOfWay;
 use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::StopSignal;
+use nearfield_telemetry::Moment;
+use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
+use nearfield_telemetry::windows::WindowsOptions;
+use std::ops::ControlFlow;
 
 use crate::config::ConfigError;
 use crate::ending::{Due, Ending};
@@ -123,7 +123,7 @@ pub fn windows_options(config: &ReportConfig, live: bool) -> Result<WindowsOptio
 fn secret(path: &Path) -> anyhow::Result<String> {
     use std::io::Read;
     let mut text = String::new();
-    let file = nearfield_models::files::open(path).with_context(|| format!("{} can't be read", path.display()))?;
+    let file = nearfield_base::files::open(path).with_context(|| format!("{} can't be read", path.display()))?;
     file.take(MAX_SECRET_BYTES).read_to_string(&mut text).with_context(|| path.display().to_string())?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
@@ -248,7 +248,7 @@ pub fn run(
     llm: Option<Arc<Llm>>,
     from: ReadingsFrom,
     stop: &StopSignal,
-    hear: &mut dyn FnMut(Heard<'_>) -> anyhow::Result<Flow>,
+    hear: &mut dyn FnMut(Heard<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let turns = Turns::default();
     let ledger = Ledger::default();
@@ -369,7 +369,7 @@ pub fn run(
     }));
     drop(flow);
 
-    let mut tell = |turn: Turn, part: &ReportPart| -> anyhow::Result<Flow> {
+    let mut tell = |turn: Turn, part: &ReportPart| -> anyhow::Result<ControlFlow<()>> {
         let report = match part {
             ReportPart::Title(title) => return hear(Heard::Title(title)),
             ReportPart::Sentence(sentence) => return hear(Heard::Sentence(turn, sentence)),
@@ -409,8 +409,8 @@ pub fn run(
             recv(to_tell) -> part => {
                 let Ok(Envelope { turn, body, .. }) = part else { break };
                 match tell(turn, &body) {
-                    Ok(Flow::Continue) => {}
-                    Ok(Flow::Stop) => {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => {
                         ending.begin();
                         break;
                     }

@@ -1,13 +1,13 @@
 //! Reports as people and programs read them: Markdown, JSON, one page of HTML.
 
 use jiff::tz::TimeZone;
-use nearfield_models::persist::Records;
-use nearfield_models::telemetry::anomaly::Anomaly;
-use nearfield_models::telemetry::clock::{ClockFault, spoken};
-use nearfield_models::telemetry::figure::{Figure, decimals_for};
-use nearfield_models::telemetry::windows::UnusedOf;
-use nearfield_models::telemetry::{Moment, SensorId};
+use nearfield_base::persist::Records;
 use nearfield_stages::messages::{Report, WindowSummary};
+use nearfield_telemetry::anomaly::Anomaly;
+use nearfield_telemetry::clock::{ClockFault, spoken};
+use nearfield_telemetry::figure::{Figure, decimals_for};
+use nearfield_telemetry::windows::UnusedOf;
+use nearfield_telemetry::{Moment, SensorId};
 use serde_json::{Value, json};
 
 use crate::report::plot;

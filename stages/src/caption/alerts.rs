@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use nearfield_models::range::in_range;
-use nearfield_models::vision::{Object, Rect};
+use nearfield_base::range::in_range;
+use nearfield_vision::{Object, Rect};
 use serde::{Deserialize, Serialize};
 
 /// One `[[alerts]]`.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use nearfield_models::vision::Picture;
+use nearfield_vision::Picture;
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Envelope, Shot, ShotContent, View};

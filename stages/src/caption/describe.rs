@@ -7,10 +7,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use nearfield_models::llm::{
-    Constrained, Finish, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId,
-};
-use nearfield_models::vision::{
+use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_vision::{
     Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words,
     names_what_was_seen, plain_sentence,
 };

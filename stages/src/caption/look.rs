@@ -1,6 +1,6 @@
 //! Looks at pictures: views in, what the vision model saw in them out.
 
-use nearfield_models::vision::VisionModel;
+use nearfield_vision::VisionModel;
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Envelope, Seen, View};

@@ -401,7 +401,7 @@ mod tests {
     }
 
     fn wake(publish: &mut Publish) {
-        publish.wake(&mut |_| nearfield_models::Flow::Continue).unwrap();
+        publish.wake(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use nearfield_models::persist;
+use nearfield_base::persist;
 use serde::Serialize;
 use thiserror::Error;
 

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use nearfield_models::flow::Flow;
-use nearfield_models::telemetry::clock::{CLOCK_IS_SET, ClockFindings};
-use nearfield_models::telemetry::parse::Rejected;
-use nearfield_models::telemetry::table::Table;
-use nearfield_models::telemetry::window::WindowPlan;
-use nearfield_models::telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
-use nearfield_models::telemetry::{Moment, Reading, SensorTraits};
+use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockFindings};
+use nearfield_telemetry::parse::Rejected;
+use nearfield_telemetry::table::Table;
+use nearfield_telemetry::window::WindowPlan;
+use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
+use nearfield_telemetry::{Moment, Reading, SensorTraits};
+use std::ops::ControlFlow;
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Batch, Envelope, WindowSummary};
@@ -162,7 +162,7 @@ impl Gather {
     fn send(&mut self, closed: Vec<ClosedWindow>, emit: &mut Emit<'_, WindowSummary>) {
         for window in closed {
             let summary = self.summary(window);
-            if emit(summary) == Flow::Stop {
+            if emit(summary) == ControlFlow::Break(()) {
                 return;
             }
         }
@@ -262,8 +262,8 @@ impl Stage for Gather {
 #[cfg(test)]
 mod tests {
     use jiff::tz::TimeZone;
-    use nearfield_models::telemetry::SensorId;
-    use nearfield_models::telemetry::anomaly::AnomalyOptions;
+    use nearfield_telemetry::SensorId;
+    use nearfield_telemetry::anomaly::AnomalyOptions;
 
     use super::*;
     use crate::messages::Pace;
@@ -289,7 +289,7 @@ mod tests {
             let mut told = Vec::new();
             let mut emit = |summary: Envelope<WindowSummary>| {
                 told.push((summary.body.window.readings(), summary.body.window.span.seconds()));
-                Flow::Continue
+                ControlFlow::Continue(())
             };
             let batch = |at: Moment, first: bool| Batch {
                 introduced: first.then(|| ("a".to_owned(), SensorTraits::default())).into_iter().collect(),

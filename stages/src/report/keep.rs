@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::RecvTimeoutError;
-use nearfield_models::telemetry::{Moment, SensorId};
+use nearfield_telemetry::{Moment, SensorId};
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Batch, Envelope};

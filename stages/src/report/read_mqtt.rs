@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use jiff::tz::TimeZone;
-use nearfield_models::telemetry::clock::{ClockFindings, Clocks, Stamp};
-use nearfield_models::telemetry::parse::{Rejected, json_number, json_stamp, lookup};
-use nearfield_models::telemetry::{LARGEST_VALUE, Reading};
+use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
+use nearfield_telemetry::parse::{Rejected, json_number, json_stamp, lookup};
+use nearfield_telemetry::{LARGEST_VALUE, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -322,8 +322,8 @@ fn key_of(mapping: &TopicMapping, topic: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use nearfield_models::telemetry::clock::ClockOptions;
-    use nearfield_models::telemetry::window::WindowPlan;
+    use nearfield_telemetry::clock::ClockOptions;
+    use nearfield_telemetry::window::WindowPlan;
 
     use super::*;
     use crate::mqtt::Version;

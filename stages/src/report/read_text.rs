@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use jiff::tz::TimeZone;
-use nearfield_models::files;
-use nearfield_models::telemetry::Reading;
-use nearfield_models::telemetry::clock::{ClockFindings, Clocks, Stamp};
-use nearfield_models::telemetry::parse::{InputError, LineCutter, LineParser, OnLine, Rejected, TextOptions};
+use nearfield_base::files;
+use nearfield_telemetry::Reading;
+use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
+use nearfield_telemetry::parse::{InputError, LineCutter, LineParser, OnLine, Rejected, TextOptions};
 
 use crate::messages::{Batch, Envelope, Pace};
 use crate::pipes::Pipe;

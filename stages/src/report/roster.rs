@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use nearfield_models::telemetry::check::readable_name;
-use nearfield_models::telemetry::{SensorId, SensorTraits};
+use nearfield_telemetry::check::readable_name;
+use nearfield_telemetry::{SensorId, SensorTraits};
 
 /// Longer keys are no sensor's: ten thousand of them would not fit into memory.
 const MAX_KEY_BYTES: usize = 1024;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
-use nearfield_models::telemetry::window::Length;
+use nearfield_telemetry::window::Length;
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Envelope, WindowSummary};
@@ -95,7 +95,7 @@ impl Hold {
 
     fn release(&mut self, emit: &mut Emit<'_, WindowSummary>) {
         for summary in self.waiting.drain(..) {
-            if emit(summary).is_stop() {
+            if emit(summary).is_break() {
                 return;
             }
         }

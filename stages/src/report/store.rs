@@ -18,8 +18,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nearfield_models::telemetry::clock::CLOCK_IS_SET;
-use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
+use nearfield_telemetry::clock::CLOCK_IS_SET;
+use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use thiserror::Error;
 
 use crate::report::gather::now;

@@ -12,14 +12,14 @@ use std::time::Instant;
 
 use anyhow::Context;
 use jiff::civil::Date;
-use nearfield_models::flow::Flow;
-use nearfield_models::llm::{
+use nearfield_llm::{
     Constrained, Constraint, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
 };
-use nearfield_models::telemetry::check::{self, Told};
-use nearfield_models::telemetry::forms::{Forms, forms};
-use nearfield_models::telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
-use nearfield_models::telemetry::table::{SYSTEM, Table};
+use nearfield_telemetry::check::{self, Told};
+use nearfield_telemetry::forms::{Forms, forms};
+use nearfield_telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
+use nearfield_telemetry::table::{SYSTEM, Table};
+use std::ops::ControlFlow;
 
 use crate::drive::{Emit, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
@@ -43,7 +43,7 @@ pub trait Writer: Send {
         table: &str,
         held_to: Option<&Forms>,
         most_tokens: usize,
-        sink: &mut dyn FnMut(&str) -> Flow,
+        sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> anyhow::Result<Tokens>;
 
     /// A report is finished; the next is about a window that ended on `day`.
@@ -110,7 +110,7 @@ impl ModelWriter {
         table: &str,
         constraint: Option<Constrained>,
         most_tokens: usize,
-        sink: &mut dyn FnMut(&str) -> Flow,
+        sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> anyhow::Result<Tokens> {
         let prompt = self.tokens(Some(table))?;
         let room = self.options.session.context_tokens.saturating_sub(most_tokens);
@@ -140,7 +140,7 @@ impl ModelWriter {
                 }
                 Event::Text(text) => {
                     tokens.generated += 1;
-                    if sink(&text).is_stop() {
+                    if sink(&text).is_break() {
                         return Ok(tokens);
                     }
                 }
@@ -164,7 +164,7 @@ impl Writer for ModelWriter {
         table: &str,
         held_to: Option<&Forms>,
         most_tokens: usize,
-        sink: &mut dyn FnMut(&str) -> Flow,
+        sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> anyhow::Result<Tokens> {
         let whole = |forms: &Forms| Constrained { constraint: Constraint::Regex(forms.expression()), after: None };
         self.generate(turn, table, held_to.map(whole), most_tokens, sink)
@@ -203,7 +203,7 @@ impl Word {
                 for sentence in cutter.push(text) {
                     draft.consider(&sentence, said);
                 }
-                if draft.is_full() { Flow::Stop } else { Flow::Continue }
+                if draft.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             match writer.write(turn, &table.to_string(), None, self.max_tokens, &mut sink) {
                 Ok(tokens) => draft.count(tokens),
@@ -234,7 +234,7 @@ impl Word {
             let mut text = String::new();
             let mut sink = |piece: &str| {
                 text.push_str(piece);
-                Flow::Continue
+                ControlFlow::Continue(())
             };
             let written =
                 writer.write(turn, &table.to_string(), Some(&forms(table, topic)), self.max_tokens, &mut sink);

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 use jiff::tz::TimeZone;
-use nearfield_models::telemetry::anomaly::AnomalyOptions;
-use nearfield_models::telemetry::window::WindowPlan;
-use nearfield_models::telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
-use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
+use nearfield_telemetry::anomaly::AnomalyOptions;
+use nearfield_telemetry::window::WindowPlan;
+use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
+use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 
 use super::*;
 
@@ -98,11 +98,11 @@ impl<F: FnMut(&str, Option<&Forms>) -> anyhow::Result<String> + Send> Writer for
         table: &str,
         held_to: Option<&Forms>,
         _most: usize,
-        sink: &mut dyn FnMut(&str) -> Flow,
+        sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> anyhow::Result<Tokens> {
         let text = (self.0)(table, held_to)?;
         for piece in text.split_inclusive(' ') {
-            if sink(piece).is_stop() {
+            if sink(piece).is_break() {
                 break;
             }
         }
@@ -317,7 +317,7 @@ fn forms_that_can_not_be_written_cost_their_own_sentence_only() {
 /// The bundled model as a writer.
 fn bundled(sampler: SamplerOptions, max_tokens: usize) -> ModelWriter {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
-    let llm = nearfield_models::llm::Llm::open(&path, &nearfield_models::llm::LlmOptions { threads: 1 }).unwrap();
+    let llm = nearfield_llm::Llm::open(&path, &nearfield_llm::LlmOptions { threads: 1 }).unwrap();
     let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
     let session = SessionOptions { context_tokens: 1024, ..SessionOptions::default() };
     let lookahead = GenerateOptions::default().lookahead;
@@ -358,10 +358,11 @@ fn forms_that_no_token_can_begin_are_an_error_of_their_own_kind() {
     // Neither has a text: the one is no expression, the other allows nothing.
     for impossible in ["(", "[^\\x00-\u{10ffff}]"] {
         let constraint = Some(Constrained { constraint: Constraint::Regex(impossible.to_owned()), after: None });
-        let error = writer.generate(Turn(1), "Kitchen", constraint, 20, &mut |_| Flow::Continue).unwrap_err();
+        let error =
+            writer.generate(Turn(1), "Kitchen", constraint, 20, &mut |_| ControlFlow::Continue(())).unwrap_err();
         assert!(matches!(error.downcast_ref(), Some(LlmError::Constraint { .. })), "{impossible}: {error:#}");
     }
-    assert!(writer.write(Turn(1), "Kitchen", None, 20, &mut |_| Flow::Continue).unwrap().generated > 0);
+    assert!(writer.write(Turn(1), "Kitchen", None, 20, &mut |_| ControlFlow::Continue(())).unwrap().generated > 0);
 }
 
 #[test]
@@ -372,7 +373,7 @@ fn the_bundled_model_s_session_is_cut_back_and_reuses_the_shared_prefix() {
     let day = jiff::civil::date(2026, 11, 20);
     for round in 0..3 {
         let table = random_table(&mut dice).to_string();
-        let tokens = writer.write(Turn(1), &table, None, 40, &mut |_| Flow::Continue).unwrap();
+        let tokens = writer.write(Turn(1), &table, None, 40, &mut |_| ControlFlow::Continue(())).unwrap();
         // The first may come before there was time to keep the prefix warm.
         let warm = round == 0 || tokens.reused >= prefix.saturating_sub(1);
         assert!(tokens.generated > 0 && warm, "{round}: {tokens:?} {prefix}");
@@ -381,6 +382,8 @@ fn the_bundled_model_s_session_is_cut_back_and_reuses_the_shared_prefix() {
     // The day is over: the cache is emptied, and then holds the prefix again, computed anew.
     writer.rest(jiff::civil::date(2026, 11, 21));
     assert_eq!(writer.flushes, 1);
-    let tokens = writer.write(Turn(2), &random_table(&mut dice).to_string(), None, 4, &mut |_| Flow::Continue).unwrap();
+    let tokens = writer
+        .write(Turn(2), &random_table(&mut dice).to_string(), None, 4, &mut |_| ControlFlow::Continue(()))
+        .unwrap();
     assert!(tokens.reused + 1 >= prefix || tokens.reused == 0, "{tokens:?}");
 }

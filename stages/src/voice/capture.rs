@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cpal::traits::{DeviceTrait, StreamTrait};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError};
-use nearfield_models::audio::{ClipReader, Resampler, SampleRate};
+use nearfield_speech::audio::{ClipReader, Resampler, SampleRate};
 
 use crate::fault::Fault;
 use crate::messages::{Envelope, Frame};

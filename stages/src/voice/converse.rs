@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender};
-use nearfield_models::llm::{
+use nearfield_llm::{
     Constrained, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
 };
 use serde::{Deserialize, Serialize};
@@ -517,7 +517,7 @@ mod tests {
     use std::time::Duration;
 
     use crossbeam_channel::{bounded, never};
-    use nearfield_models::llm::{CacheType, Llm, LlmOptions};
+    use nearfield_llm::{CacheType, Llm, LlmOptions};
 
     use super::*;
     use crate::voice::tools::CommandTool;
@@ -571,7 +571,7 @@ mod tests {
         let replied = converse
             .reply(turn, question.to_owned(), &mut |delta| {
                 deltas.push(delta.body);
-                nearfield_models::flow::Flow::Continue
+                std::ops::ControlFlow::Continue
             })
             .unwrap();
         (replied.reply, deltas)
@@ -608,7 +608,7 @@ mod tests {
         asked(&mut converse, "Hello.");
         let long = "word ".repeat(2000);
         let turn = converse.turns.begin();
-        let error = converse.reply(turn, long, &mut |_| nearfield_models::flow::Flow::Continue).err().unwrap();
+        let error = converse.reply(turn, long, &mut |_| std::ops::ControlFlow::Continue).err().unwrap();
         assert!(error.is::<PromptTooLong>() && error.to_string().contains("room for"), "{error}");
         assert_eq!(converse.history.len(), 1);
         assert!(!asked(&mut converse, "Hello.").0.is_empty());
@@ -627,7 +627,7 @@ mod tests {
                     TextDelta::Text(text) => reply.push_str(&text),
                     TextDelta::End => ends += 1,
                 }
-                nearfield_models::flow::Flow::Continue
+                std::ops::ControlFlow::Continue
             });
             assert_eq!(ends, 1, "{text:.20}");
             (outcome.map_err(|e| e.to_string()), reply, converse.history.len())
@@ -660,7 +660,7 @@ mod tests {
         let constrained = converse.constrain_calls().unwrap();
         assert_eq!(constrained.after.as_deref(), Some("<tool_call>"));
         assert_eq!(converse.constrain_calls(), Some(constrained.clone()), "compiled once");
-        let nearfield_models::llm::Constraint::Lark(grammar) = &constrained.constraint else { panic!("a grammar") };
+        let nearfield_llm::Constraint::Lark(grammar) = &constrained.constraint else { panic!("a grammar") };
         assert!(grammar.contains("level") && grammar.contains("odd") && !grammar.contains("strange"), "{grammar}");
     }
 }

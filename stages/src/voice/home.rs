@@ -11,8 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nearfield_models::persist::Replacement;
-use nearfield_models::wording::joined;
+use nearfield_base::lists::joined;
+use nearfield_base::persist::Replacement;
 use serde_json::{Map, Value};
 
 /// The largest state file that is read, in bytes. A home of a thousand rooms needs less than a tenth of this.
@@ -405,7 +405,7 @@ fn write(path: &Path, state: &Map<String, Value>) -> io::Result<Stamp> {
 
 fn parse(bytes: &[u8], place: &str) -> Result<Map<String, Value>, HomeError> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    let value: Value = nearfield_models::json::from_slice(bytes).map_err(|error| {
+    let value: Value = nearfield_base::json::from_slice(bytes).map_err(|error| {
         let (place, reason) = (place.to_owned(), error.to_string());
         if error.is_data() { HomeError::Duplicate { place, reason } } else { HomeError::Json { place, reason } }
     })?;

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use nearfield_models::audio::SampleRate;
-use nearfield_models::vad::{Endpointer, SamplePosition, SpeechEvent};
+use nearfield_speech::audio::SampleRate;
+use nearfield_speech::vad::{Endpointer, SamplePosition, SpeechEvent};
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Envelope, Frame, Utterance};
@@ -152,8 +152,8 @@ impl Stage for Listen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearfield_models::flow::Flow;
-    use nearfield_models::vad::{EndpointOptions, VadError, VoiceActivity};
+    use nearfield_speech::vad::{EndpointOptions, VadError, VoiceActivity};
+    use std::ops::ControlFlow;
 
     /// Takes every loud frame for speech.
     struct Loudness;
@@ -185,7 +185,7 @@ mod tests {
                     Frame { samples: vec![if loud { 0.5 } else { 0.0 }; 320], captured: Instant::now(), last: false };
                 let emit = &mut |u| {
                     out.push(u);
-                    Flow::Continue
+                    ControlFlow::Continue(())
                 };
                 listen.step(Envelope::new(Turn(0), frame), emit).unwrap();
             }

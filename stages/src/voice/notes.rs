@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use nearfield_models::stt::Suppression;
+use nearfield_speech::stt::Suppression;
 
 use crate::drive::Failure;
 use crate::messages::Tokens;

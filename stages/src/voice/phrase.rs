@@ -47,13 +47,13 @@ impl Stage for Phrase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nearfield_models::flow::Flow;
+    use std::ops::ControlFlow;
 
     fn phrase(stage: &mut Phrase, turn: u64, delta: TextDelta) -> Vec<Clause> {
         let mut out = Vec::new();
         let emit = &mut |c: Envelope<Clause>| {
             out.push(c.body);
-            Flow::Continue
+            ControlFlow::Continue(())
         };
         stage.step(Envelope::new(Turn(turn), delta), emit).unwrap();
         out

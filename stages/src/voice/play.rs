@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use nearfield_models::audio::{Resampler, SampleRate, WavWriter};
-use nearfield_models::persist::{Existing, NewFile};
+use nearfield_base::persist::{Existing, NewFile};
+use nearfield_speech::audio::{Resampler, SampleRate, WavWriter};
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Envelope, Played, Speech};

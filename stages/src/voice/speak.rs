@@ -1,6 +1,6 @@
 //! Text to speech: clauses in, sound out, block by block as the voice makes it.
 
-use nearfield_models::tts::Voice;
+use nearfield_speech::tts::Voice;
 
 use crate::drive::{Emit, Stage};
 use crate::messages::{Clause, Envelope, Speech};

@@ -3,7 +3,7 @@
 //! (`<tool_call>{"name": …, "arguments": …}</tool_call>`, `<think>…</think>`) with the liberties that small models
 //! take. Whether a tool exists and its arguments fit is the toolbox's business; [`constraint`] has the model write nothing else.
 
-use nearfield_models::llm::{Constrained, Constraint};
+use nearfield_llm::{Constrained, Constraint};
 use serde_json::{Map, Value, json};
 
 use crate::voice::tools::ToolCall;

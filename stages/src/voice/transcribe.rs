@@ -3,9 +3,9 @@
 //! A guess (the speaker pauses, and may go on) is transcribed ahead and kept; when the utterance turns out to have ended
 //! there, its transcript is ready at once.
 
-use nearfield_models::audio::SampleRate;
-use nearfield_models::flow::Flow;
-use nearfield_models::stt::{SpeechToText, Transcription};
+use nearfield_speech::audio::SampleRate;
+use nearfield_speech::stt::{SpeechToText, Transcription};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use crate::drive::{Emit, Stage};
@@ -48,7 +48,7 @@ impl Stage for Transcribe {
                 let (turns, guesses) = (&self.turns, &self.guesses);
                 self.stt.transcribe(&utterance.samples[..n], &mut || {
                     let wanted = turns.is_alive(turn) && utterance.guess.is_none_or(|g| guesses.is_alive(g));
-                    if wanted { Flow::Continue } else { Flow::Stop }
+                    if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })
             }
         };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use nearfield_models::vision::Picture;
+use nearfield_vision::Picture;
 
 use super::{PictureSource, live_shot};
 use crate::messages::{Shot, ShotContent};

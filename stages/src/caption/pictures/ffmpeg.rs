@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, bounded};
-use nearfield_models::vision::{KEPT_PIXELS, MAX_PIXELS, MAX_SIDE, Picture};
+use nearfield_vision::{KEPT_PIXELS, MAX_PIXELS, MAX_SIDE, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Hopeless, PictureSource};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
-use nearfield_models::files;
-use nearfield_models::vision::MAX_PICTURE_BYTES;
+use nearfield_base::files;
+use nearfield_vision::MAX_PICTURE_BYTES;
 
 use super::{Clock, Hopeless, PictureSource};
 use crate::messages::{Shot, ShotContent};

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::time::Instant;
 
 use anyhow::Context;
-use nearfield_models::vision::JpegSplitter;
+use nearfield_vision::JpegSplitter;
 
 use super::{PictureSource, live_shot};
 use crate::messages::{Shot, ShotContent};

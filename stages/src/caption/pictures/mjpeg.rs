@@ -8,7 +8,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use nearfield_models::vision::JpegSplitter;
+use nearfield_vision::JpegSplitter;
 
 use super::{PictureSource, live_shot};
 use crate::messages::{Shot, ShotContent};
@@ -219,7 +219,7 @@ impl Chunks {
 mod tests {
     use std::net::TcpListener;
 
-    use nearfield_models::vision::{Picture, encode_jpeg};
+    use nearfield_vision::{Picture, encode_jpeg};
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
+use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use rusqlite::Connection;
 
 use super::rows::{Row, day_of};

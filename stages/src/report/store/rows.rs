@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use nearfield_models::telemetry::{Moment, Reading, SensorId};
+use nearfield_telemetry::{Moment, Reading, SensorId};
 
 /// SQLite's page: a row that the scan can find is not longer.
 pub(super) const PAGE_BYTES: usize = 4096;

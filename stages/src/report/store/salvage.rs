@@ -10,7 +10,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use nearfield_models::telemetry::{Reading, SensorId, SensorTraits};
+use nearfield_telemetry::{Reading, SensorId, SensorTraits};
 
 use super::rows::{Row, day_of, scan};
 use super::schema::{self, COMMIT, DROPPED, MAX_SENSORS, MAX_TALLIES, Trouble};

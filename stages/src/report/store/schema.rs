@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use nearfield_models::telemetry::{Moment, Reading, SensorId, SensorTraits};
+use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags};

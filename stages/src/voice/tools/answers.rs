@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use nearfield_models::wording::joined;
+use nearfield_base::lists::joined;
 
 use super::ToolResult;
 

@@ -1,0 +1,272 @@
+//! The language model: weights from a GGUF file ([`Llm`]), state apart from them ([`Session`]), the tokenizer and the chat
+//! template that the file carries, sampling, and writing text. Everything the model needs is read from the file alone.
+//!
+//! What is deliberately absent: conversations, tools, clocks, and threads but for the compute pool of the kernels, which is
+//! made here because it belongs to the weights and is shared by their sessions.
+
+mod architecture;
+mod constraint;
+mod error;
+mod generate;
+mod lookup;
+mod measure;
+mod positions;
+mod repetition;
+mod sampler;
+mod session;
+mod session_file;
+mod template;
+mod template_limits;
+mod tokenizer;
+mod weights;
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use nearfield_kernels::{Level, Pool};
+use serde::{Deserialize, Serialize};
+
+pub use constraint::{Constrained, Constraint};
+pub use error::LlmError;
+pub use generate::{Finish, GenerateOptions, Generated, Generation, generate};
+pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
+pub use sampler::{Sampler, SamplerOptions};
+pub use session::{CacheType, Prefill, Session, SessionOptions};
+pub use template::ChatTemplate;
+pub use tokenizer::{Detokenizer, Tokenizer};
+
+use architecture::{Architecture, Shape};
+use constraint::Grammars;
+use nearfield_gguf::Gguf;
+use weights::Weights;
+
+/// The number of a token in its model's vocabulary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenId(pub u32);
+
+impl TokenId {
+    /// Stands in a session's tokens for an appended embedding, which is no token. No prompt can match it.
+    pub const EMBEDDING: TokenId = TokenId(u32::MAX);
+}
+
+/// Who says a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The frame of the conversation.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+    /// The result of a tool.
+    Tool,
+}
+
+/// One message of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it.
+    pub role: Role,
+    /// What is said; a tool call is part of the text, in the form that the model was trained on.
+    pub content: String,
+}
+
+impl Message {
+    /// A message.
+    pub fn new(role: Role, content: impl Into<String>) -> Message {
+        Message { role, content: content.into() }
+    }
+}
+
+/// How a model is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LlmOptions {
+    /// Threads that compute; 0 takes one for each physical core, at most four.
+    pub threads: usize,
+}
+
+/// What a model says about itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LlmInfo {
+    /// `general.name`, or the file's name.
+    pub name: String,
+    /// `llama`, `qwen2`, ...
+    pub architecture: String,
+    /// How many weights.
+    pub parameters: u64,
+    /// Tokens that it was trained to see at once.
+    pub context_length: usize,
+    /// The type of most of its weights.
+    pub quantization: String,
+    /// Tokens in its vocabulary.
+    pub vocab_size: usize,
+    /// Numbers in an embedding.
+    pub d_model: usize,
+    /// Transformer blocks.
+    pub layers: usize,
+    /// The file's length.
+    pub file_bytes: u64,
+    /// Bytes of weights read for each token that is written.
+    pub bytes_per_token: u64,
+    /// True when the file carries a vocabulary.
+    pub has_vocabulary: bool,
+    /// True when the file carries a chat template; otherwise ChatML is assumed.
+    pub has_chat_template: bool,
+    /// The instructions that the kernels use.
+    pub simd: String,
+}
+
+/// A model: weights, vocabulary, template. Loaded once, never changed, shared by its sessions.
+#[derive(Debug)]
+pub struct Llm {
+    gguf: Gguf,
+    shape: Shape,
+    weights: Weights,
+    tokenizer: Option<Tokenizer>,
+    template: Option<ChatTemplate>,
+    /// Made when the first constraint comes.
+    grammars: Mutex<Option<Grammars>>,
+    identity: OnceLock<[u8; 32]>,
+    info: LlmInfo,
+    level: Level,
+    pool: Pool,
+}
+
+impl Llm {
+    /// Opens a model. Its weights stay in the file, mapped into memory, but for those that the kernels of this processor want
+    /// laid out otherwise: they are copied, once.
+    ///
+    /// # Errors
+    /// The file cannot be read, is broken or another kind of file, or its architecture, a tensor's type, its tokenizer or its
+    /// template is not supported.
+    pub fn open(path: &Path, options: &LlmOptions) -> Result<Arc<Llm>, LlmError> {
+        let level = Level::detect()?;
+        let gguf = Gguf::open(path)?;
+        let shape = Shape::of(&gguf)?;
+        let pool = Pool::new(NonZeroUsize::new(options.threads));
+        let mut weights = Weights::of(&gguf, &shape)?;
+        weights.lay_out(&gguf, level, &pool)?;
+        let tokenizer = Tokenizer::of(&gguf)?;
+        let template = tokenizer.as_ref().map(|tokenizer| ChatTemplate::of(&gguf, tokenizer)).transpose()?;
+        let (_, architecture) = Architecture::of(&gguf)?;
+        let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let info = LlmInfo {
+            name: gguf.text("general.name")?.map_or_else(file_name, str::to_owned),
+            architecture: architecture.to_owned(),
+            parameters: gguf
+                .tensors()
+                .values()
+                .map(|tensor| tensor.dims.iter().map(|dim| *dim as u64).product::<u64>())
+                .sum(),
+            context_length: shape.context_length,
+            quantization: most_common_type(&gguf),
+            vocab_size: shape.n_vocab,
+            d_model: shape.d_model,
+            layers: shape.n_layers,
+            file_bytes: gguf.file_bytes(),
+            bytes_per_token: weights.bytes_per_token() as u64,
+            has_vocabulary: tokenizer.is_some(),
+            has_chat_template: template.as_ref().is_some_and(|template| !template.is_assumed()),
+            simd: level.name().to_owned(),
+        };
+        let (grammars, identity) = (Mutex::new(None), OnceLock::new());
+        Ok(Arc::new(Llm { gguf, shape, weights, tokenizer, template, grammars, identity, info, level, pool }))
+    }
+
+    /// What the model says about itself.
+    pub fn info(&self) -> &LlmInfo {
+        &self.info
+    }
+
+    /// The vocabulary.
+    ///
+    /// # Errors
+    /// The file carries none.
+    pub fn tokenizer(&self) -> Result<&Tokenizer, LlmError> {
+        self.tokenizer.as_ref().ok_or_else(|| LlmError::NoVocabulary { path: self.gguf.path().to_owned() })
+    }
+
+    /// The chat template.
+    ///
+    /// # Errors
+    /// The file carries no vocabulary, without which a template is of no use.
+    pub fn template(&self) -> Result<&ChatTemplate, LlmError> {
+        self.template.as_ref().ok_or_else(|| LlmError::NoVocabulary { path: self.gguf.path().to_owned() })
+    }
+
+    /// Checks that a constraint can be followed, and compiles it, which a later text then need not do.
+    ///
+    /// # Errors
+    /// It makes no sense, or the model carries no vocabulary.
+    pub fn check_constraint(&self, constraint: &Constraint) -> Result<(), LlmError> {
+        let constrained = Constrained { constraint: constraint.clone(), after: None };
+        constraint::Guide::new(self, &constrained).map(|_| ())
+    }
+
+    /// What tells this model from others.
+    fn identity(&self) -> [u8; 32] {
+        *self.identity.get_or_init(|| session_file::identity(&self.gguf))
+    }
+
+    /// Lends out the compiled grammars.
+    fn with_grammars<T>(&self, f: impl FnOnce(&mut Grammars) -> Result<T, LlmError>) -> Result<T, LlmError> {
+        let tokenizer = self.tokenizer()?;
+        // Whoever panicked in here left at most a forgotten grammar behind.
+        let mut grammars = self.grammars.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *grammars {
+            Some(grammars) => f(grammars),
+            none => {
+                let made = Grammars::of(tokenizer)
+                    .map_err(|what| LlmError::Input(format!("the vocabulary cannot be constrained: {what}")))?;
+                f(none.insert(made))
+            }
+        }
+    }
+
+    /// Threads that compute.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// Changes how many threads compute, from the next product on.
+    pub fn set_threads(&self, threads: usize) {
+        self.pool.set_threads(threads);
+    }
+
+    /// The embedding of a token as [`Session::append_embeddings`] takes it, for those who mix them with others: `[d_model]`.
+    ///
+    /// # Errors
+    /// The token is beyond the vocabulary.
+    pub fn embedding(&self, token: TokenId) -> Result<Vec<f32>, LlmError> {
+        if token.0 as usize >= self.shape.n_vocab {
+            return Err(LlmError::Input(format!(
+                "token {} is beyond the model's vocabulary of {}",
+                token.0, self.shape.n_vocab
+            )));
+        }
+        let mut row = vec![0.0; self.shape.d_model];
+        self.weights.token_embedding.matrix(&self.gguf).read_row(token.0 as usize, &mut row);
+        row.iter_mut().for_each(|x| *x *= self.shape.embedding_scale);
+        Ok(row)
+    }
+}
+
+/// The instructions that the kernels use here: `avx2`, `scalar`, ... (`NEARFIELD_SIMD` lowers them), or why they cannot be used.
+pub fn simd_level() -> String {
+    Level::detect().map_or_else(|error| error.to_string(), |level| level.name().to_owned())
+}
+
+/// The type that holds the most bytes.
+fn most_common_type(gguf: &Gguf) -> String {
+    let mut bytes: Vec<(&str, usize)> = Vec::new();
+    for tensor in gguf.tensors().values() {
+        match bytes.iter_mut().find(|(name, _)| *name == tensor.kind.name) {
+            Some((_, sum)) => *sum += tensor.range.len(),
+            None => bytes.push((tensor.kind.name, tensor.range.len())),
+        }
+    }
+    bytes.into_iter().max_by_key(|(_, sum)| *sum).map(|(name, _)| name.to_owned()).unwrap_or_default()
+}

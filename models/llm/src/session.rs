@@ -1,0 +1,725 @@
+//! A session: the tokens that a model has read, their keys and values, and the logits after the last of them. The forward
+//! pass stands here, top to bottom, as one function over buffers that are made once.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use nearfield_kernels::{
+    Activations, Attention, FEW_TOKENS, KvFormat, KvStore, Level, Pool, Product, add, attend, geglu, gelu, layer_norm,
+    multiply, rms_norm, rotate_halves, rotate_pairs, swiglu,
+};
+
+use super::architecture::{Activation, Rotation, Shape};
+use super::positions::Positions;
+use super::weights::{Norm, Projection, Weight};
+use super::{Llm, LlmError, TokenId};
+use std::ops::ControlFlow;
+
+/// Tokens that go through the model together when a prompt is read. Long enough that unpacking the weights costs little,
+/// short enough that a stop is obeyed soon and that the buffers stay in the cache.
+const BLOCK: usize = 64;
+
+/// Numbers in one task of element-wise work: less is not worth handing to another thread.
+const PIECE: usize = 8192;
+
+/// How keys and values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheType {
+    /// Half floats.
+    #[default]
+    F16,
+    /// Bytes in blocks of 32 with a scale.
+    Q8_0,
+}
+
+/// What a session is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionOptions {
+    /// How many tokens it can hold.
+    pub context_tokens: usize,
+    /// How their keys and values are stored.
+    pub cache: CacheType,
+}
+
+impl Default for SessionOptions {
+    fn default() -> Self {
+        SessionOptions { context_tokens: 4096, cache: CacheType::F16 }
+    }
+}
+
+/// What reading a prompt cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+pub struct Prefill {
+    /// Tokens that the cache already held.
+    pub reused: usize,
+    /// How many of these stood elsewhere in it and were moved (see [`Session::prompt_moving`]).
+    pub moved: usize,
+    /// Tokens that were computed.
+    pub prefilled: usize,
+    /// True when the caller stopped it before the end: the session then holds a shorter prefix and has no logits.
+    pub stopped: bool,
+}
+
+/// The state of one conversation: everything that changes while a model is used.
+#[derive(Debug)]
+pub struct Session {
+    llm: Arc<Llm>,
+    tokens: Vec<TokenId>,
+    capacity: usize,
+    store: KvStore,
+    /// Logits after each of the last `known` tokens.
+    logits: Vec<f32>, // [known, n_vocab]; more while some of these were forgotten
+    known: usize,
+    buffers: Buffers,
+}
+
+/// The buffers of a forward pass over up to `BLOCK` tokens.
+#[derive(Debug)]
+struct Buffers {
+    x: Vec<f32>,        // [n, d_model]: the residual stream
+    normed: Vec<f32>,   // [n, d_model]
+    delta: Vec<f32>,    // [n, d_model]: what a half of a block adds to the stream
+    q: Vec<f32>,        // [n, n_heads * head_dim]
+    k: Vec<f32>,        // [n, n_kv_heads * head_dim]
+    v: Vec<f32>,        // [n, n_kv_heads * head_dim]
+    attended: Vec<f32>, // [n, n_heads * head_dim]
+    gate: Vec<f32>,     // [n, d_ffn]
+    up: Vec<f32>,       // [n, d_ffn]
+    angles: Angles,
+    windowed_angles: Option<Angles>, // of the layers that see a window, where theirs are others
+    quantized: Activations,
+}
+
+/// Cosines and sines of the positions of a block, times the magnitude that the model gives them.
+#[derive(Debug, Default)]
+struct Angles {
+    cos: Vec<f32>, // [n, rotated / 2]
+    sin: Vec<f32>, // [n, rotated / 2]
+}
+
+impl Session {
+    /// The most tokens that [`append_each`](Self::append_each) takes.
+    pub const MOST_EACH: usize = FEW_TOKENS;
+
+    /// An empty session.
+    ///
+    /// # Errors
+    /// There is no memory for a context of that size, or the cache type is not to be had.
+    pub fn new(llm: Arc<Llm>, options: &SessionOptions) -> Result<Session, LlmError> {
+        let refuse = |what: &str| LlmError::Context { context_tokens: options.context_tokens, what: what.to_owned() };
+        if options.context_tokens == 0 {
+            return Err(refuse("it must hold at least one token"));
+        }
+        let shape = &llm.shape;
+        let format = match options.cache {
+            CacheType::F16 => KvFormat::F16,
+            CacheType::Q8_0 if shape.head_dim.is_multiple_of(32) => KvFormat::Q8_0,
+            CacheType::Q8_0 => {
+                return Err(refuse("the cache type q8_0 needs heads that are multiples of 32 wide; use f16"));
+            }
+        };
+        let store = KvStore::new(format, shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
+            .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
+        let buffers = Buffers::default();
+        Ok(Session {
+            tokens: Vec::new(),
+            capacity: options.context_tokens,
+            store,
+            logits: Vec::new(),
+            known: 0,
+            buffers,
+            llm,
+        })
+    }
+
+    /// The model.
+    pub fn llm(&self) -> &Arc<Llm> {
+        &self.llm
+    }
+
+    /// How many tokens the session holds.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// True when it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
+    /// How many tokens it can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The tokens that it holds; appended embeddings are [`TokenId::EMBEDDING`].
+    pub fn tokens(&self) -> &[TokenId] {
+        &self.tokens
+    }
+
+    /// Bytes reserved for keys and values.
+    pub fn cache_bytes(&self) -> usize {
+        self.store.bytes()
+    }
+
+    /// The logits after the last token: `[n_vocab]`; empty when nothing was computed since the session was last cut.
+    pub fn logits(&self) -> &[f32] {
+        self.logits_after(self.len())
+    }
+
+    /// `[n_vocab]`: the logits after the first `n` tokens, where the session still has them: after the last token, and after each of
+    /// those that [`append_each`](Self::append_each) appended. Empty elsewhere.
+    pub fn logits_after(&self, n: usize) -> &[f32] {
+        let width = self.llm.shape.n_vocab;
+        let row = (self.known + n).checked_sub(self.len() + 1).filter(|row| *row < self.known);
+        row.map_or(&[], |row| &self.logits[row * width..][..width])
+    }
+
+    /// Makes the session hold exactly `tokens`, keeping the longest prefix that it already holds, and leaves the logits after
+    /// the last of them. `go_on` is asked between blocks of tokens.
+    ///
+    /// # Errors
+    /// The tokens are none, not the model's, or more than fit; the session is then as it was.
+    pub fn prompt(
+        &mut self,
+        tokens: &[TokenId],
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Prefill, LlmError> {
+        self.prompt_with(tokens, None, go_on)
+    }
+
+    /// As [`prompt`](Self::prompt), and where something has been dropped from the middle, what followed it, at least `least`
+    /// tokens in a row, is moved to its new place instead of being computed again. The keys are turned to the new positions,
+    /// which is exact; what the tokens had taken in of the text before them stays as it was, which is the approximation that
+    /// makes this cheap. What follows a *changed* text is computed: it must not remember what no longer holds. When it is
+    /// stopped early, what was to be moved is lost.
+    ///
+    /// # Errors
+    /// As [`prompt`](Self::prompt).
+    pub fn prompt_moving(
+        &mut self,
+        tokens: &[TokenId],
+        least: usize,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Prefill, LlmError> {
+        self.prompt_with(tokens, Some(least.max(1)), go_on)
+    }
+
+    fn prompt_with(
+        &mut self,
+        tokens: &[TokenId],
+        least: Option<usize>,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) -> Result<Prefill, LlmError> {
+        if tokens.is_empty() {
+            return Err(LlmError::Input("a prompt needs at least one token".to_owned()));
+        }
+        self.check(tokens)?;
+        self.check_room(tokens.len())?;
+        let shared = self.tokens.iter().zip(tokens).take_while(|(held, wanted)| held == wanted).count();
+        // The logits after the last token are only to be had by computing it, unless nothing changes at all.
+        let reused = if shared == tokens.len() && shared == self.len() && self.known > 0 {
+            shared
+        } else {
+            shared.min(tokens.len() - 1)
+        };
+        let mut prefill = Prefill { reused, ..Prefill::default() };
+        if reused == tokens.len() {
+            // Everything is there, the logits too.
+            return Ok(prefill);
+        }
+        let run = least
+            .and_then(|least| longest_run(&self.tokens[reused..], &tokens[reused..tokens.len() - 1], least))
+            .filter(|run| run.wanted == 0);
+        match run {
+            Some(Run { held, wanted, len }) => {
+                let (from, to) = (reused + held, reused + wanted);
+                self.move_tokens(from, to, len);
+                self.truncate(reused);
+                // What stands beyond the session's end is not looked at until the tokens between are there.
+                self.read_blocks(&tokens[reused..to], false, &mut prefill, go_on);
+                if !prefill.stopped {
+                    self.tokens.extend_from_slice(&tokens[to..to + len]);
+                    self.known = 0; // Logits of what stood here before.
+                    (prefill.reused, prefill.moved) = (reused + len, len);
+                    self.read_blocks(&tokens[to + len..], true, &mut prefill, go_on);
+                }
+            }
+            None => {
+                self.truncate(reused);
+                self.read_blocks(&tokens[reused..], true, &mut prefill, go_on);
+            }
+        }
+        Ok(prefill)
+    }
+
+    /// Appends checked tokens block by block, and leaves the logits after the last if these are the prompt's last.
+    fn read_blocks(
+        &mut self,
+        tokens: &[TokenId],
+        last: bool,
+        prefill: &mut Prefill,
+        go_on: &mut dyn FnMut() -> ControlFlow<()>,
+    ) {
+        let mut left = tokens.len();
+        for block in tokens.chunks(BLOCK) {
+            if go_on().is_break() {
+                prefill.stopped = true;
+                return;
+            }
+            left -= block.len();
+            self.read(block, usize::from(last && left == 0));
+            prefill.prefilled += block.len();
+        }
+    }
+
+    /// Appends tokens and leaves the logits after the last of them.
+    ///
+    /// # Errors
+    /// They are not the model's, or more than fit; the session is then as it was.
+    pub fn append(&mut self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        self.check(tokens)?;
+        self.check_room(self.len() + tokens.len())?;
+        let end = self.len() + tokens.len();
+        for block in tokens.chunks(BLOCK) {
+            let last = self.len() + block.len() == end;
+            self.read(block, usize::from(last));
+        }
+        Ok(())
+    }
+
+    /// Appends one token: the step of a model that writes.
+    ///
+    /// # Errors
+    /// It is not the model's, or does not fit; the session is then as it was.
+    pub fn step(&mut self, token: TokenId) -> Result<&[f32], LlmError> {
+        self.append(&[token])?;
+        Ok(self.logits())
+    }
+
+    /// Appends a few tokens in one pass and leaves the logits after each of them ([`logits_after`](Self::logits_after)): what appending
+    /// them one by one would have left, to the last bit.
+    ///
+    /// # Errors
+    /// They are not the model's, or more than fit; the session is then as it was.
+    ///
+    /// # Panics
+    /// They are more than [`MOST_EACH`](Self::MOST_EACH).
+    pub fn append_each(&mut self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        assert!(tokens.len() <= Self::MOST_EACH, "at most {} tokens with logits after each", Self::MOST_EACH);
+        self.check(tokens)?;
+        self.check_room(self.len() + tokens.len())?;
+        if !tokens.is_empty() {
+            self.read(tokens, tokens.len());
+        }
+        Ok(())
+    }
+
+    /// Appends embeddings in the place of tokens and leaves the logits after the last of them. rows: `[n, d_model]`.
+    ///
+    /// # Errors
+    /// The rows are not whole, or more than fit; the session is then as it was.
+    pub fn append_embeddings(&mut self, rows: &[f32]) -> Result<(), LlmError> {
+        let width = self.llm.shape.d_model;
+        if !rows.len().is_multiple_of(width) {
+            return Err(LlmError::Input(format!(
+                "embeddings are rows of {width} numbers, but {} numbers were given",
+                rows.len()
+            )));
+        }
+        let n = rows.len() / width;
+        self.check_room(self.len() + n)?;
+        for (index, block) in rows.chunks(BLOCK * width).enumerate() {
+            let count = block.len() / width;
+            self.buffers.x.clear();
+            self.buffers.x.extend_from_slice(block);
+            self.forward(count, usize::from(index * BLOCK + count == n));
+            self.tokens.extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
+        }
+        Ok(())
+    }
+
+    /// Forgets all but the first `n` tokens, and the logits after those that are forgotten.
+    pub fn truncate(&mut self, n: usize) {
+        self.known = self.known.saturating_sub(self.len().saturating_sub(n));
+        self.tokens.truncate(n);
+    }
+
+    /// A second session with the same past, and a future of its own.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn fork(&self) -> Result<Session, LlmError> {
+        let store = self.store.fork(self.len()).ok_or_else(|| LlmError::Context {
+            context_tokens: self.capacity,
+            what: "there is no memory for a fork".to_owned(),
+        })?;
+        Ok(Session {
+            llm: Arc::clone(&self.llm),
+            tokens: self.tokens.clone(),
+            capacity: self.capacity,
+            store,
+            logits: self.logits.clone(),
+            known: self.known,
+            buffers: Buffers::default(),
+        })
+    }
+
+    /// Takes the tokens of `range` out of the middle: what follows moves down and its keys are turned to their new places.
+    /// What was computed while the removed tokens were visible stays as it was, which is the approximation that makes this
+    /// cheap. The logits are gone.
+    ///
+    /// # Panics
+    /// The range is not within the session.
+    pub fn remove(&mut self, range: Range<usize>) {
+        assert!(range.start <= range.end && range.end <= self.len(), "a range of the session");
+        if range.is_empty() {
+            return;
+        }
+        self.move_tokens(range.end, range.start, self.len() - range.end);
+        self.tokens.drain(range);
+        self.known = 0;
+    }
+
+    /// Moves what the cache holds of `len` tokens from one place to another, and turns their keys accordingly. The list of
+    /// tokens is the caller's to mend.
+    fn move_tokens(&mut self, from: usize, to: usize, len: usize) {
+        if from == to {
+            return;
+        }
+        let shape = &self.llm.shape;
+        let turn = |positions: &Positions| {
+            let mut angles = Angles::default();
+            // The keys have their magnitude already.
+            positions.angles(to as f64 - from as f64, 1.0, &mut angles.cos, &mut angles.sin);
+            angles
+        };
+        let (all, windowed) = positions(shape, self.capacity);
+        let (all, windowed) = (turn(all), windowed.map(turn));
+        for index in 0..len {
+            // Away from where they go, so that none is overwritten before it was moved.
+            let index = if to < from { index } else { len - 1 - index };
+            self.store.shift(from + index, to + index, &mut |layer, keys| {
+                let Angles { cos, sin } = of_layer(shape, layer, &all, windowed.as_ref());
+                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, cos, sin)
+            });
+        }
+    }
+
+    /// Keys and values.
+    pub(super) fn store(&self) -> &KvStore {
+        &self.store
+    }
+
+    /// Keys and values, to be filled anew.
+    pub(super) fn store_mut(&mut self) -> &mut KvStore {
+        &mut self.store
+    }
+
+    /// Says which tokens the keys and values of an empty session belong to.
+    pub(super) fn take_tokens(&mut self, tokens: Vec<TokenId>) {
+        self.tokens = tokens;
+        self.known = 0;
+    }
+
+    /// Refuses tokens that the model does not have.
+    fn check(&self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        let n_vocab = self.llm.shape.n_vocab;
+        match tokens.iter().find(|token| token.0 as usize >= n_vocab) {
+            None => Ok(()),
+            Some(token) => {
+                Err(LlmError::Input(format!("token {} is beyond the model's vocabulary of {n_vocab}", token.0)))
+            }
+        }
+    }
+
+    fn check_room(&self, needed: usize) -> Result<(), LlmError> {
+        if needed > self.capacity {
+            return Err(LlmError::ContextFull { needed, capacity: self.capacity });
+        }
+        Ok(())
+    }
+
+    /// Looks up a block of tokens and computes it, with the logits after the last `wanted`.
+    fn read(&mut self, tokens: &[TokenId], wanted: usize) {
+        let llm = Arc::clone(&self.llm);
+        let width = llm.shape.d_model;
+        let table = llm.weights.token_embedding.matrix(&llm.gguf);
+        self.buffers.x.resize(tokens.len() * width, 0.0);
+        for (token, row) in tokens.iter().zip(self.buffers.x.chunks_exact_mut(width)) {
+            table.read_row(token.0 as usize, row);
+        }
+        if llm.shape.embedding_scale != 1.0 {
+            self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
+        }
+        self.forward(tokens.len(), wanted);
+        self.tokens.extend_from_slice(tokens);
+    }
+
+    /// The forward pass over the `n` rows in `buffers.x`, which stand at the session's end; with the logits after the last `wanted`.
+    fn forward(&mut self, n: usize, wanted: usize) {
+        let llm = Arc::clone(&self.llm);
+        let (shape, weights) = (&llm.shape, &llm.weights);
+        let compute = Compute { level: llm.level, pool: &llm.pool, llm: &llm };
+        let first = self.tokens.len();
+        self.known = 0;
+        let b = &mut self.buffers;
+        b.prepare(n, first, self.capacity, &llm);
+        let d = shape.d_model;
+        let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
+        for (index, layer) in weights.layers.iter().enumerate() {
+            compute.norm(&b.x, &layer.attention_norm, &mut b.normed);
+            compute.project(
+                &b.normed,
+                &mut b.quantized,
+                [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)],
+            );
+            for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
+                if let Some(norm) = norm {
+                    b.attended.resize(rows.len().max(b.attended.len()), 0.0);
+                    let normed = &mut b.attended[..rows.len()];
+                    rms_norm(llm.level, rows, norm, shape.norm_epsilon, normed);
+                    rows.copy_from_slice(normed);
+                }
+            }
+            let angles = of_layer(shape, index, &b.angles, b.windowed_angles.as_ref());
+            let pairs = angles.cos.len() / n;
+            for token in 0..n {
+                let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
+                let k = &mut b.k[token * kv_width..][..kv_width];
+                rotate(llm.level, shape.rotation, &mut b.q[token * q_width..][..q_width], shape.head_dim, cos, sin);
+                rotate(llm.level, shape.rotation, k, shape.head_dim, cos, sin);
+                self.store.write(llm.level, index, first + token, k, &b.v[token * kv_width..][..kv_width]);
+            }
+            let attention = Attention {
+                n_heads: shape.n_heads,
+                first_position: first,
+                scale: shape.attention_scale,
+                window: shape.windows.as_ref().filter(|windows| windows.covers(index)).map(|windows| windows.size),
+            };
+            let attended = &mut b.attended[..n * q_width];
+            attend(llm.level, &llm.pool, &attention, &b.q, &self.store, index, attended);
+            compute.project(attended, &mut b.quantized, [(&layer.attention_output, &mut b.delta)]);
+            match &layer.post_attention_norm {
+                None => add(llm.level, &mut b.x, &b.delta),
+                Some(norm) => {
+                    compute.norm(&b.delta, norm, &mut b.normed);
+                    add(llm.level, &mut b.x, &b.normed);
+                }
+            }
+
+            // Without a norm of its own, the second half reads what the first one read.
+            if let Some(norm) = &layer.ffn_norm {
+                compute.norm(&b.x, norm, &mut b.normed);
+            }
+            match &layer.gate {
+                Some(gate) => {
+                    compute.project(&b.normed, &mut b.quantized, [(gate, &mut b.gate), (&layer.up, &mut b.up)]);
+                }
+                None => compute.project(&b.normed, &mut b.quantized, [(&layer.up, &mut b.gate)]),
+            }
+            llm.pool.split(&mut b.gate, PIECE, &|index, gate| match shape.activation {
+                Activation::Swiglu => swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
+                Activation::Geglu => geglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
+                Activation::Gelu => gelu(llm.level, gate),
+            });
+            compute.project(&b.gate, &mut b.quantized, [(&layer.down, &mut b.delta)]);
+            match &layer.post_ffn_norm {
+                None => add(llm.level, &mut b.x, &b.delta),
+                Some(norm) => {
+                    compute.norm(&b.delta, norm, &mut b.normed);
+                    add(llm.level, &mut b.x, &b.normed);
+                }
+            }
+        }
+        if wanted > 0 {
+            let last = &mut b.normed[..wanted * d];
+            compute.norm(&b.x[(n - wanted) * d..], &weights.output_norm, last);
+            self.logits.resize(wanted * shape.n_vocab, 0.0);
+            compute.products(last, &mut b.quantized, [(weights.output(), &mut self.logits)]);
+            if let Some(bias) = &weights.output_bias {
+                self.logits.chunks_exact_mut(bias.len()).for_each(|row| add(llm.level, row, bias));
+            }
+            if let Some(cap) = shape.logit_cap {
+                self.logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
+            }
+            self.known = wanted;
+        }
+    }
+}
+
+/// A run of equal tokens: where it begins in what is held and in what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    held: usize,
+    wanted: usize,
+    len: usize,
+}
+
+/// The longest run of at least `least` tokens that `held` and `wanted` share; of equal ones the first in `wanted`.
+fn longest_run(held: &[TokenId], wanted: &[TokenId], least: usize) -> Option<Run> {
+    if held.len() < least || wanted.len() < least {
+        return None;
+    }
+    // Where each sequence of `least` tokens stands first.
+    let mut places: HashMap<&[TokenId], usize> = HashMap::with_capacity(held.len());
+    for (at, window) in held.windows(least).enumerate() {
+        places.entry(window).or_insert(at);
+    }
+    let mut best: Option<Run> = None;
+    let mut at = 0;
+    while at + least <= wanted.len() {
+        let Some(place) = places.get(&wanted[at..at + least]).copied() else {
+            at += 1;
+            continue;
+        };
+        let len = held[place..].iter().zip(&wanted[at..]).take_while(|(held, wanted)| held == wanted).count();
+        if best.is_none_or(|best| best.len < len) {
+            best = Some(Run { held: place, wanted: at, len });
+        }
+        at += len;
+    }
+    best
+}
+
+/// What every product needs.
+struct Compute<'a> {
+    level: Level,
+    pool: &'a Pool,
+    llm: &'a Llm,
+}
+
+impl Compute<'_> {
+    /// Normalises rows as wide as the weight, a few rows a task.
+    fn norm(&self, x: &[f32], norm: &Norm, out: &mut [f32]) {
+        let each = (PIECE / norm.weight.len()).max(1) * norm.weight.len();
+        let epsilon = self.llm.shape.norm_epsilon;
+        self.pool.split(out, each, &|index, out| {
+            let x = &x[index * each..][..out.len()];
+            match &norm.bias {
+                None => rms_norm(self.level, x, &norm.weight, epsilon, out),
+                Some(bias) => layer_norm(self.level, x, &norm.weight, bias, epsilon, out),
+            }
+        });
+    }
+
+    /// Products with their biases.
+    fn project<const N: usize>(
+        &self,
+        x: &[f32],
+        quantized: &mut Activations,
+        mut projections: [(&Projection, &mut Vec<f32>); N],
+    ) {
+        self.products(x, quantized, projections.each_mut().map(|(projection, out)| (&projection.weight, &mut **out)));
+        for (projection, out) in projections {
+            if let Some(bias) = &projection.bias {
+                out.chunks_exact_mut(bias.len()).for_each(|row| add(self.level, row, bias));
+            }
+        }
+    }
+
+    fn products<const N: usize>(
+        &self,
+        x: &[f32],
+        quantized: &mut Activations,
+        products: [(&Weight, &mut Vec<f32>); N],
+    ) {
+        let mut products = products.map(|(weight, out)| Product { weights: weight.matrix(&self.llm.gguf), out });
+        multiply(self.level, self.pool, x, quantized, &mut products);
+    }
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        let none = Vec::new;
+        Buffers {
+            x: none(),
+            normed: none(),
+            delta: none(),
+            q: none(),
+            k: none(),
+            v: none(),
+            attended: none(),
+            gate: none(),
+            up: none(),
+            angles: Angles::default(),
+            windowed_angles: None,
+            quantized: Activations::new(),
+        }
+    }
+}
+
+impl Buffers {
+    /// Sizes the buffers for `n` tokens (they grow to `BLOCK` once and are then reused) and computes the angles of their positions.
+    fn prepare(&mut self, n: usize, first: usize, capacity: usize, llm: &Llm) {
+        let shape = &llm.shape;
+        for rows in [&mut self.x, &mut self.normed, &mut self.delta] {
+            rows.resize(n * shape.d_model, 0.0);
+        }
+        for rows in [&mut self.q, &mut self.attended] {
+            rows.resize(n * shape.n_heads * shape.head_dim, 0.0);
+        }
+        for rows in [&mut self.k, &mut self.v] {
+            rows.resize(n * shape.n_kv_heads * shape.head_dim, 0.0);
+        }
+        self.gate.resize(n * shape.d_ffn, 0.0);
+        if shape.activation != Activation::Gelu {
+            self.up.resize(n * shape.d_ffn, 0.0);
+        }
+        let (all, windowed) = positions(shape, capacity);
+        self.angles.fill(all, first..first + n);
+        if let Some(windowed) = windowed {
+            self.windowed_angles.get_or_insert_default().fill(windowed, first..first + n);
+        }
+    }
+}
+
+impl Angles {
+    fn fill(&mut self, positions: &Positions, range: Range<usize>) {
+        self.cos.clear();
+        self.sin.clear();
+        for at in range {
+            positions.angles(at as f64, positions.magnitude, &mut self.cos, &mut self.sin);
+        }
+    }
+}
+
+/// The positions of a session of that many tokens, and those of the layers that see a window, where they are others.
+fn positions(shape: &Shape, capacity: usize) -> (&Positions, Option<&Positions>) {
+    let windowed = shape.windows.as_ref().and_then(|windows| windows.rope.as_ref());
+    (shape.rope.positions(capacity), windowed.map(|rope| rope.positions(capacity)))
+}
+
+/// Which of two kinds a layer needs.
+fn of_layer<'a>(shape: &Shape, layer: usize, all: &'a Angles, windowed: Option<&'a Angles>) -> &'a Angles {
+    match (&shape.windows, windowed) {
+        (Some(windows), Some(windowed)) if windows.covers(layer) => windowed,
+        _ => all,
+    }
+}
+
+/// Turns the heads of one token.
+fn rotate(level: Level, rotation: Rotation, heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
+    match rotation {
+        Rotation::Pairs => rotate_pairs(level, heads, head_dim, cos, sin),
+        Rotation::Halves => rotate_halves(level, heads, head_dim, cos, sin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_shared_run_is_found_wherever_it_stands() {
+        let tokens = |numbers: &[u32]| numbers.iter().map(|n| TokenId(*n)).collect::<Vec<_>>();
+        let held = tokens(&[1, 2, 3, 9, 9, 4, 5, 6, 7, 8]);
+        let find = |wanted: &[u32], least| longest_run(&held, &tokens(wanted), least);
+        assert_eq!(find(&[0, 4, 5, 6, 7, 0], 2), Some(Run { held: 5, wanted: 1, len: 4 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5, 6], 2), Some(Run { held: 5, wanted: 3, len: 3 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5], 2), Some(Run { held: 0, wanted: 0, len: 2 }));
+        assert_eq!((find(&[4, 5, 6], 4), find(&[], 1), find(&[3, 4], 2)), (None, None, None));
+    }
+}

@@ -1,0 +1,383 @@
+//! Text to tokens and back, from the vocabulary that a GGUF file carries. Special tokens are split off first; what lies
+//! between them goes to one of two models: SentencePiece's merging by score ("llama"), or byte-level pair encoding ("gpt2").
+
+mod byte_pairs;
+mod sentence_pieces;
+
+use super::{LlmError, TokenId};
+use byte_pairs::BytePairs;
+use nearfield_gguf::{Gguf, Value, quoted};
+use sentence_pieces::SentencePieces;
+
+/// A vocabulary with its rules.
+#[derive(Debug)]
+pub struct Tokenizer {
+    model: Model,
+    /// The bytes that each token stands for in a text; none for control tokens.
+    bytes: Vec<u8>,
+    starts: Vec<u32>, // [n_vocab + 1]
+    /// Special tokens with their texts, longest first.
+    special: Vec<Special>,
+    ends: Vec<TokenId>,
+    bos: Option<TokenId>,
+    eos: Option<TokenId>,
+    bos_text: String,
+    eos_text: String,
+    adds_bos: bool,
+}
+
+#[derive(Debug)]
+enum Model {
+    SentencePieces(SentencePieces),
+    BytePairs(Box<BytePairs>),
+}
+
+#[derive(Debug)]
+struct Special {
+    text: String,
+    token: TokenId,
+    /// Control tokens are only recognised on request; user-defined ones always.
+    control: bool,
+    /// White space after it belongs to it and is dropped.
+    strips: bool,
+}
+
+/// What a token is, as `tokenizer.ggml.token_type` numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Normal,
+    Unknown,
+    Control,
+    UserDefined,
+    Unused,
+    Byte,
+}
+
+/// Texts of control tokens that end a turn in the families that forget to say so in the metadata.
+const END_TEXTS: [&str; 8] =
+    ["<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "</s>"];
+
+impl Tokenizer {
+    /// The vocabulary of a file; `None` when it carries none.
+    pub(super) fn of(gguf: &Gguf) -> Result<Option<Tokenizer>, LlmError> {
+        let model = gguf.text("tokenizer.ggml.model")?;
+        let tokens = match gguf.value("tokenizer.ggml.tokens") {
+            Some(Value::Texts(tokens)) => tokens,
+            None if matches!(model, None | Some("no_vocab" | "none")) => return Ok(None),
+            _ => return Err(LlmError::metadata(gguf, "tokenizer.ggml.tokens", "expected an array of strings")),
+        };
+        let n_vocab = gguf.tensor("token_embd.weight").and_then(|tensor| tensor.dims.get(1).copied()).unwrap_or(0);
+        if tokens.is_empty() || tokens.len() > n_vocab {
+            return Err(LlmError::metadata(
+                gguf,
+                "tokenizer.ggml.tokens",
+                format!("{} tokens, but the model has {n_vocab} embeddings", tokens.len()),
+            ));
+        }
+        let kinds = kinds(gguf, tokens.len())?;
+        let model = match model {
+            Some("llama") => Model::SentencePieces(SentencePieces::of(gguf, tokens, &kinds)?),
+            Some("gpt2") => Model::BytePairs(Box::new(BytePairs::of(gguf, tokens, &kinds)?)),
+            other => {
+                let found = quoted(other.unwrap_or("nothing"));
+                return Err(LlmError::metadata(
+                    gguf,
+                    "tokenizer.ggml.model",
+                    format!("{found} is not supported; supported are: llama, gpt2"),
+                ));
+            }
+        };
+        // Phi-3's own tokenizer drops the white space after its marks; GGUF has no place to say so.
+        let phi3 = matches!(model, Model::SentencePieces(_))
+            && gguf.text("general.architecture")?.is_some_and(|it| it == "phi3");
+        let strips = |text: &str| phi3 && !["<unk>", "<s>", "<|endoftext|>"].contains(&text);
+        let (mut bytes, mut starts, mut special) = (Vec::new(), vec![0], Vec::new());
+        for (index, (text, kind)) in tokens.iter().zip(&kinds).enumerate() {
+            match (kind, &model) {
+                (Kind::Control | Kind::Unknown | Kind::Unused, _) => {}
+                (Kind::UserDefined, _) => bytes.extend_from_slice(text.as_bytes()),
+                (_, Model::SentencePieces(_)) => sentence_pieces::bytes_of(text, *kind, &mut bytes),
+                (_, Model::BytePairs(_)) => byte_pairs::bytes_of(text, &mut bytes),
+            }
+            starts.push(
+                u32::try_from(bytes.len())
+                    .map_err(|_| LlmError::metadata(gguf, "tokenizer.ggml.tokens", "more than 4 GB of text"))?,
+            );
+            if matches!(kind, Kind::Control | Kind::UserDefined) && !text.is_empty() {
+                let token = TokenId(index as u32);
+                let control = *kind == Kind::Control;
+                special.push(Special { text: text.clone(), token, control, strips: strips(text) });
+            }
+        }
+        special.sort_by_key(|special| std::cmp::Reverse(special.text.len()));
+        let id = |key: &str| -> Result<Option<TokenId>, LlmError> {
+            // Some files write -1 for "none", and some that as an unsigned number.
+            match gguf.value(key) {
+                Some(Value::Integer(number)) => {
+                    Ok(u32::try_from(*number).ok().filter(|id| (*id as usize) < tokens.len()).map(TokenId))
+                }
+                Some(_) => Err(LlmError::metadata(gguf, key, "expected the number of a token")),
+                None => Ok(None),
+            }
+        };
+        let (bos, eos) = (id("tokenizer.ggml.bos_token_id")?, id("tokenizer.ggml.eos_token_id")?);
+        let mut ends: Vec<TokenId> = [eos, id("tokenizer.ggml.eot_token_id")?, id("tokenizer.ggml.eom_token_id")?]
+            .into_iter()
+            .flatten()
+            .collect();
+        ends.extend(
+            special
+                .iter()
+                .filter(|special| special.control && END_TEXTS.contains(&special.text.as_str()))
+                .map(|special| special.token),
+        );
+        ends.sort_unstable();
+        ends.dedup();
+        let text_of = |token: Option<TokenId>| token.map(|token| tokens[token.0 as usize].clone()).unwrap_or_default();
+        let adds_bos = gguf.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(match &model {
+            Model::SentencePieces(_) => true,
+            Model::BytePairs(pairs) => pairs.adds_bos(),
+        });
+        Ok(Some(Tokenizer {
+            model,
+            bytes,
+            starts,
+            special,
+            ends,
+            bos,
+            eos,
+            bos_text: text_of(bos),
+            eos_text: text_of(eos),
+            adds_bos: adds_bos && bos.is_some(),
+        }))
+    }
+
+    /// How many tokens there are.
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// False: a vocabulary without tokens is refused.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The tokens of a text, and nothing more. With `special`, control tokens that stand in the text are taken as such (for
+    /// rendered templates); without, they are plain text (for what people say). User-defined tokens are always recognised.
+    pub fn encode(&self, text: &str, special: bool) -> Vec<TokenId> {
+        enum Part<'t> {
+            Text(&'t str),
+            Token(TokenId),
+        }
+        let mut parts = if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] };
+        for candidate in self.special.iter().filter(|candidate| special || !candidate.control) {
+            if !text.contains(candidate.text.as_str()) {
+                continue;
+            }
+            let mut split = Vec::with_capacity(parts.len());
+            for part in parts {
+                match part {
+                    Part::Text(text) => {
+                        for (index, piece) in text.split(candidate.text.as_str()).enumerate() {
+                            let piece = if index > 0 && candidate.strips { piece.trim_start() } else { piece };
+                            if index > 0 {
+                                split.push(Part::Token(candidate.token));
+                            }
+                            if !piece.is_empty() {
+                                split.push(Part::Text(piece));
+                            }
+                        }
+                    }
+                    token => split.push(token),
+                }
+            }
+            parts = split;
+        }
+        let mut tokens = Vec::new();
+        let mut at_start = true; // of the text, or right after a special token
+        for part in parts {
+            match (part, &self.model) {
+                (Part::Token(token), _) => tokens.push(token),
+                (Part::Text(text), Model::SentencePieces(model)) => model.encode(text, at_start, &mut tokens),
+                (Part::Text(text), Model::BytePairs(model)) => model.encode(text, &mut tokens),
+            }
+            at_start = matches!(tokens.last(), Some(last) if self.special.iter().any(|special| special.token == *last));
+        }
+        tokens
+    }
+
+    /// The tokens of a whole prompt: special tokens are recognised, and the token that begins a text stands first if the model
+    /// wants one and the prompt (as a rendered template often does) does not begin with it.
+    pub fn encode_prompt(&self, text: &str) -> Vec<TokenId> {
+        let mut tokens = self.encode(text, true);
+        if let Some(bos) = self.bos.filter(|bos| self.adds_bos && tokens.first() != Some(bos)) {
+            tokens.insert(0, bos);
+        }
+        tokens
+    }
+
+    /// The text of tokens: control tokens are silent, bytes that are not UTF-8 become the replacement character, and the space
+    /// that encoding puts before a text is taken off again.
+    pub fn decode(&self, tokens: &[TokenId]) -> String {
+        let bytes: Vec<u8> = tokens.iter().flat_map(|token| self.bytes_of(*token)).copied().collect();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        match &self.model {
+            Model::SentencePieces(model) if model.adds_space() => {
+                text.strip_prefix(' ').map_or(text.clone(), str::to_owned)
+            }
+            _ => text,
+        }
+    }
+
+    /// The bytes that a token adds to a text; none for control tokens and numbers beyond the vocabulary.
+    pub fn bytes_of(&self, token: TokenId) -> &[u8] {
+        match self.starts.get(token.0 as usize..).unwrap_or_default() {
+            [start, end, ..] => &self.bytes[*start as usize..*end as usize],
+            _ => &[],
+        }
+    }
+
+    /// True for a token that ends a text or a turn.
+    pub fn is_end(&self, token: TokenId) -> bool {
+        self.ends.contains(&token)
+    }
+
+    /// The tokens that end a text or a turn.
+    pub(super) fn ends(&self) -> &[TokenId] {
+        &self.ends
+    }
+
+    /// The control tokens with their texts.
+    pub(super) fn control_tokens(&self) -> impl Iterator<Item = (TokenId, &str)> {
+        let control = self.special.iter().filter(|special| special.control);
+        control.map(|special| (special.token, special.text.as_str()))
+    }
+
+    /// The special token that is written so, such as `<|user|>`.
+    pub fn special(&self, text: &str) -> Option<TokenId> {
+        self.special.iter().find(|special| special.text == text).map(|special| special.token)
+    }
+
+    /// The token that begins a text.
+    pub fn bos(&self) -> Option<TokenId> {
+        self.bos
+    }
+
+    /// The token that ends a text.
+    pub fn eos(&self) -> Option<TokenId> {
+        self.eos
+    }
+
+    pub(super) fn bos_text(&self) -> &str {
+        &self.bos_text
+    }
+
+    pub(super) fn eos_text(&self) -> &str {
+        &self.eos_text
+    }
+}
+
+/// Turns tokens into text as they come. Only whole characters come out: the bytes of an unfinished one are kept back until
+/// it is complete, or is seen never to become one.
+#[derive(Debug, Clone, Default)]
+pub struct Detokenizer {
+    pending: Vec<u8>,
+}
+
+impl Detokenizer {
+    /// The beginning of a text.
+    pub fn new() -> Detokenizer {
+        Detokenizer::default()
+    }
+
+    /// Adds a token and returns the text that is now certain.
+    pub fn push(&mut self, tokenizer: &Tokenizer, token: TokenId) -> String {
+        self.push_bytes(tokenizer.bytes_of(token))
+    }
+
+    /// What was kept back, as the replacement character, at the end of a text.
+    pub fn finish(&mut self) -> String {
+        let rest = String::from_utf8_lossy(&self.pending).into_owned();
+        self.pending.clear();
+        rest
+    }
+
+    fn push_bytes(&mut self, bytes: &[u8]) -> String {
+        self.pending.extend_from_slice(bytes);
+        let mut text = String::new();
+        let mut done = 0;
+        loop {
+            match std::str::from_utf8(&self.pending[done..]) {
+                Ok(valid) => {
+                    text.push_str(valid);
+                    done = self.pending.len();
+                    break;
+                }
+                Err(error) => {
+                    let valid = done + error.valid_up_to();
+                    text.push_str(&String::from_utf8_lossy(&self.pending[done..valid]));
+                    done = valid;
+                    match error.error_len() {
+                        None => break, // unfinished
+                        Some(bad) => {
+                            text.push(char::REPLACEMENT_CHARACTER);
+                            done += bad;
+                        }
+                    }
+                }
+            }
+        }
+        self.pending.drain(..done);
+        text
+    }
+}
+
+/// The kinds of all tokens; all are normal where the file does not say.
+fn kinds(gguf: &Gguf, n_tokens: usize) -> Result<Vec<Kind>, LlmError> {
+    const KEY: &str = "tokenizer.ggml.token_type";
+    let numbers = match gguf.value(KEY) {
+        None => return Ok(vec![Kind::Normal; n_tokens]),
+        Some(Value::Integers(numbers)) if numbers.len() == n_tokens => numbers,
+        Some(_) => {
+            return Err(LlmError::metadata(gguf, KEY, format!("expected {n_tokens} integers, one for each token")));
+        }
+    };
+    let kind = |number: &i64| match number {
+        2 => Kind::Unknown,
+        3 => Kind::Control,
+        4 => Kind::UserDefined,
+        5 => Kind::Unused,
+        6 => Kind::Byte,
+        _ => Kind::Normal,
+    };
+    Ok(numbers.iter().map(kind).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_come_out_whole_however_their_bytes_are_cut() {
+        let text = "Grüße 👋🏽 日本 \u{0} é";
+        for size in 1..8 {
+            let mut detokenizer = Detokenizer::new();
+            let mut heard = String::new();
+            for bytes in text.as_bytes().chunks(size) {
+                let piece = detokenizer.push_bytes(bytes);
+                assert!(!piece.contains(char::REPLACEMENT_CHARACTER), "{piece:?}");
+                heard.push_str(&piece);
+            }
+            assert_eq!(heard + &detokenizer.finish(), text);
+        }
+    }
+
+    #[test]
+    fn broken_bytes_become_one_mark_each_and_do_not_swallow_what_follows() {
+        let mut detokenizer = Detokenizer::new();
+        assert_eq!(detokenizer.push_bytes(b"a\xffb\xe2\x82"), "a\u{fffd}b");
+        assert_eq!(detokenizer.push_bytes(b"c\xe2"), "\u{fffd}c");
+        assert_eq!(detokenizer.finish(), "\u{fffd}");
+        assert_eq!(detokenizer.finish(), "");
+    }
+}

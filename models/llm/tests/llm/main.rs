@@ -1,0 +1,13 @@
+//! The language model against plain arithmetic, against the public stories260K model where it is there, and against files
+//! that are broken on purpose.
+
+mod cache;
+mod constrained;
+mod hostile;
+mod lookahead;
+mod oracle;
+mod peer;
+mod stories;
+mod synthetic;
+mod talk;
+mod templates;

@@ -1,0 +1,441 @@
+//! The table of a window: what a language model gets to see, and what every text is held to. Its figures are kept as they are
+//! printed; what is not in it, nobody may say.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::anomaly::Anomaly;
+use super::check::spoken_name;
+use super::figure::{Figure, decimals_for};
+use super::windows::{ClosedWindow, SensorSummary};
+use super::{Moment, SensorTraits, Span};
+
+/// What the model is told before any table; the part of the prompt that never changes.
+pub const SYSTEM: &str = "You write short reports on sensor readings. Use only the numbers in the table.";
+/// Sensors in a table.
+pub const MAX_ROWS: usize = 6;
+/// Anomalies in a table.
+pub const MAX_NOTES: usize = 4;
+
+/// A time of day to the minute, `24:00` included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ClockTime(pub u16);
+
+impl fmt::Display for ClockTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
+/// A value, and when, where times are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Extreme {
+    /// The value.
+    pub value: Figure,
+    /// Its time.
+    pub at: Option<ClockTime>,
+}
+
+/// How a mean compares with the one before.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    /// Higher by so much.
+    Rose(Figure),
+    /// Lower by so much.
+    Fell(Figure),
+    /// The same as far as can be told.
+    Steady,
+}
+
+/// The figures of a sensor.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// The mean.
+    pub mean: Figure,
+    /// The lowest.
+    pub low: Extreme,
+    /// The highest.
+    pub high: Extreme,
+    /// Against the window before, where there was one.
+    pub change: Option<Change>,
+}
+
+/// A sensor's line.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What people call it; unique in the table.
+    pub name: String,
+    /// Its unit; empty: none.
+    pub unit: String,
+    /// Its figures; `None`: no readings.
+    pub figures: Option<Figures>,
+}
+
+/// From a time to another, where times are told.
+pub type Times = Option<(ClockTime, ClockTime)>;
+
+/// What kind of anomaly, in the figures that are printed.
+#[derive(Clone, Copy, Debug)]
+pub enum NoteKind {
+    /// A single value far off.
+    Spike(Extreme),
+    /// No readings.
+    Gap(Times),
+    /// The level moved.
+    Drift {
+        /// Upwards.
+        up: bool,
+        /// By so much.
+        by: Figure,
+        /// Since.
+        from: Option<ClockTime>,
+    },
+    /// The same value over and over.
+    Stuck(Figure, Times),
+    /// Above this limit.
+    Above(Figure, Times),
+    /// Below this limit.
+    Below(Figure, Times),
+}
+
+/// An anomaly's line.
+#[derive(Clone, Copy, Debug)]
+pub struct Note {
+    /// Whose: an index into the rows.
+    pub row: usize,
+    /// What.
+    pub kind: NoteKind,
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Table {
+    title: String,
+    dates: [Date; 2],
+    rows: Vec<Row>,
+    notes: Vec<Note>,
+}
+
+impl Table {
+    /// The table of a closed window; `traits_of` tells what is known of each sensor. At most [`MAX_ROWS`] sensors, those with
+    /// anomalies first, and [`MAX_NOTES`] anomalies.
+    pub fn new(window: &ClosedWindow, traits_of: &dyn Fn(&SensorSummary) -> SensorTraits, zone: &TimeZone) -> Table {
+        let clock = Clock::new(window.span, zone);
+        let mut order: Vec<&SensorSummary> = window.sensors.iter().collect();
+        order.sort_by_key(|s| s.anomalies.is_empty());
+        order.truncate(MAX_ROWS);
+        let mut rows = Vec::with_capacity(order.len());
+        let mut candidates: Vec<(u8, usize, Moment, Note)> = Vec::new();
+        let mut names = HashSet::new();
+        for (row, summary) in order.iter().enumerate() {
+            let traits = traits_of(summary);
+            let digits = Digits::of(summary, &traits);
+            rows.push(Row {
+                name: unique(spoken_name(&traits.name), &mut names),
+                unit: traits.unit.clone(),
+                figures: summary.statistics.map(|s| Figures {
+                    mean: digits.value(s.mean),
+                    low: Extreme { value: digits.value(s.low.0), at: clock.time(s.low.1) },
+                    high: Extreme { value: digits.value(s.high.0), at: clock.time(s.high.1) },
+                    change: summary.change.map(|c| digits.change(c, s.deviation)),
+                }),
+            });
+            let mut seen: Vec<(u8, usize)> = Vec::new();
+            for anomaly in &summary.anomalies {
+                let rank = anomaly.rank();
+                // The first of its kind of each sensor comes before the second of any.
+                let nth = match seen.iter_mut().find(|(kind, _)| *kind == rank) {
+                    Some((_, n)) => {
+                        *n += 1;
+                        *n
+                    }
+                    None => {
+                        seen.push((rank, 0));
+                        0
+                    }
+                };
+                if let Some(kind) = clock.note(anomaly, &digits) {
+                    candidates.push((rank, nth, anomaly.begins(), Note { row, kind }));
+                }
+            }
+        }
+        candidates.sort_by_key(|(rank, nth, begins, _)| (*nth, *rank, *begins));
+        candidates.truncate(MAX_NOTES);
+        candidates.sort_by_key(|(.., begins, _)| *begins);
+        let notes = candidates.into_iter().map(|c| c.3).collect();
+        Table { title: clock.title(), dates: clock.dates, rows, notes }
+    }
+
+    /// A table of given lines, for tests and for parts of a table.
+    pub fn of(title: String, dates: [Date; 2], rows: Vec<Row>, notes: Vec<Note>) -> Table {
+        Table { title, dates, rows, notes }
+    }
+
+    /// The window in words.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// The first and the last day.
+    pub fn dates(&self) -> [Date; 2] {
+        self.dates
+    }
+
+    /// The sensors.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The anomalies.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// The table that holds nothing but one anomaly or one sensor's line: the facts of one sentence.
+    #[must_use]
+    pub fn narrowed(&self, row: usize, note: Option<usize>) -> Table {
+        let notes = note.map(|n| Note { row: 0, ..self.notes[n] }).into_iter().collect();
+        Table { rows: vec![self.rows[row].clone()], notes, ..self.clone() }
+    }
+}
+
+/// As the model reads it; no newline at the end.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Window: {}", self.title)?;
+        for Row { name, unit, figures } in &self.rows {
+            let Some(Figures { mean, low, high, change }) = figures else {
+                write!(f, "\n{name}: no readings")?;
+                continue;
+            };
+            write!(f, "\n{name}: mean {mean}{}", Spaced(unit))?;
+            for (word, extreme) in [("lowest", low), ("highest", high)] {
+                write!(f, ", {word} {}", extreme.value)?;
+                if let Some(at) = extreme.at {
+                    write!(f, " at {at}")?;
+                }
+            }
+            match change {
+                Some(Change::Rose(by)) => write!(f, ", rose by {by}")?,
+                Some(Change::Fell(by)) => write!(f, ", fell by {by}")?,
+                Some(Change::Steady) => write!(f, ", steady")?,
+                None => {}
+            }
+        }
+        if self.notes.is_empty() {
+            return write!(f, "\nAnomalies: none");
+        }
+        write!(f, "\nAnomalies:")?;
+        for Note { row, kind } in &self.notes {
+            let Row { name, unit, .. } = &self.rows[*row];
+            let unit = Spaced(unit);
+            write!(f, "\n{name}: ")?;
+            match kind {
+                NoteKind::Spike(Extreme { value, at: Some(at) }) => write!(f, "spike to {value}{unit} at {at}")?,
+                NoteKind::Spike(Extreme { value, at: None }) => write!(f, "spike to {value}{unit}")?,
+                NoteKind::Gap(times) => write!(f, "gap{}", FromTo(times))?,
+                NoteKind::Drift { up, by, from } => {
+                    write!(f, "drift {} by {by}{unit}", if *up { "up" } else { "down" })?;
+                    if let Some(from) = from {
+                        write!(f, " from {from}")?;
+                    }
+                }
+                NoteKind::Stuck(value, times) => write!(f, "stuck at {value}{unit}{}", FromTo(times))?,
+                NoteKind::Above(limit, times) => write!(f, "above {limit}{unit}{}", FromTo(times))?,
+                NoteKind::Below(limit, times) => write!(f, "below {limit}{unit}{}", FromTo(times))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `name`, or what tells it from a row before that is called the same.
+fn unique(name: String, names: &mut HashSet<String>) -> String {
+    let mut candidate = name.clone();
+    let mut n = 1;
+    while !names.insert(candidate.to_lowercase()) {
+        n += 1;
+        candidate = format!("{name} no {n}");
+    }
+    candidate
+}
+
+/// A unit after its number: with a space before it, or nothing.
+pub(super) struct Spaced<'a>(pub &'a str);
+
+impl fmt::Display for Spaced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, " {}", self.0) }
+    }
+}
+
+/// ` from 02:10 to 03:45`, or nothing.
+pub(super) struct FromTo<'a>(pub &'a Times);
+
+impl fmt::Display for FromTo<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((from, to)) => write!(f, " from {from} to {to}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// With how many digits a sensor's values are printed.
+struct Digits(u8);
+
+impl Digits {
+    fn of(summary: &SensorSummary, traits: &SensorTraits) -> Digits {
+        let largest = summary.statistics.map_or(0.0, |s| s.low.0.abs().max(s.high.0.abs()));
+        Digits(traits.decimals.unwrap_or_else(|| decimals_for(largest)))
+    }
+
+    fn value(&self, value: f64) -> Figure {
+        Figure::new(value, self.0)
+    }
+
+    /// A difference may need a digit more than the values themselves: 1013 hPa may rise by 3.1.
+    fn difference(&self, value: f64) -> Figure {
+        Figure::new(value, decimals_for(value).min(self.0 + 1))
+    }
+
+    fn change(&self, change: f64, deviation: f64) -> Change {
+        let by = self.difference(change.abs());
+        if by.is_zero() || change.abs() < deviation * 0.1 {
+            Change::Steady
+        } else if change > 0.0 {
+            Change::Rose(by)
+        } else {
+            Change::Fell(by)
+        }
+    }
+}
+
+/// Tells the times of a window.
+struct Clock<'a> {
+    span: Span,
+    zone: &'a TimeZone,
+    dates: [Date; 2],
+}
+
+impl Clock<'_> {
+    fn new(span: Span, zone: &TimeZone) -> Clock<'_> {
+        let date = |at: Moment| at.timestamp().to_zoned(zone.clone()).date();
+        Clock { span, zone, dates: [date(span.from), date(Moment(span.to.0 - 1))] }
+    }
+
+    fn tells_times(&self) -> bool {
+        self.dates[0] == self.dates[1] || self.span.seconds() <= 86_400.0
+    }
+
+    fn minute(&self, at: Moment) -> ClockTime {
+        let zoned = self.zoned(at);
+        // The end of a day is 24:00 of that day, not 00:00 (or what its first instant is called) of the next.
+        if at == self.span.to && zoned.date() != self.dates[1] {
+            return ClockTime(1440);
+        }
+        ClockTime(zoned.hour() as u16 * 60 + zoned.minute() as u16)
+    }
+
+    fn zoned(&self, at: Moment) -> jiff::Zoned {
+        at.timestamp().to_zoned(self.zone.clone())
+    }
+
+    fn time(&self, at: Moment) -> Option<ClockTime> {
+        self.tells_times().then(|| self.minute(at))
+    }
+
+    fn times(&self, span: Span) -> Times {
+        Some((self.time(span.from)?, self.time(span.to)?))
+    }
+
+    fn note(&self, anomaly: &Anomaly, digits: &Digits) -> Option<NoteKind> {
+        Some(match *anomaly {
+            Anomaly::Spike { value, at, .. } => {
+                NoteKind::Spike(Extreme { value: digits.value(value), at: self.time(at) })
+            }
+            Anomaly::Gap { span } => NoteKind::Gap(self.times(span)),
+            Anomaly::Drift { by, from, .. } => {
+                let figure = digits.difference(by.abs());
+                if figure.is_zero() {
+                    return None;
+                }
+                NoteKind::Drift { up: by > 0.0, by: figure, from: self.time(from) }
+            }
+            Anomaly::Stuck { value, span } => NoteKind::Stuck(digits.value(value), self.times(span)),
+            Anomaly::Above { limit, span, .. } => NoteKind::Above(Figure::new(limit, 3), self.times(span)),
+            Anomaly::Below { limit, span, .. } => NoteKind::Below(Figure::new(limit, 3), self.times(span)),
+        })
+    }
+
+    fn title(&self) -> String {
+        let date = |d: Date| d.strftime("%-d %B %Y").to_string();
+        let ends = [self.span.from, self.span.to].map(|at| self.zoned(at));
+        let has_seconds = ends.iter().any(|z| z.second() != 0);
+        // Where the clocks change, an hour has no name of its own without the zone's.
+        let is_twofold = |z: &jiff::Zoned| self.zone.to_ambiguous_zoned(z.datetime()).is_ambiguous();
+        let has_zone = self.span.seconds() < 86_400.0 * 0.9
+            && (ends[0].offset() != ends[1].offset() || ends.iter().any(is_twofold));
+        let [from, to] = [0, 1].map(|end: usize| {
+            let (at, zoned) = ([self.span.from, self.span.to][end], &ends[end]);
+            let mut text = self.minute(at).to_string();
+            if has_seconds {
+                text.push_str(&format!(":{:02}", zoned.second()));
+            }
+            if has_zone {
+                text.push_str(&zoned.strftime(" %Z").to_string());
+            }
+            text
+        });
+        if self.dates[0] == self.dates[1] {
+            format!("{}, {from} to {to}", date(self.dates[0]))
+        } else {
+            format!("{}, {from} to {}, {to}", date(self.dates[0]), date(self.dates[1]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::WindowPlan;
+
+    #[test]
+    fn the_heading_tells_the_span_of_every_window() {
+        let heading = |length: &str, every: &str, zone: &str, at: &str| {
+            let zone = TimeZone::get(zone).unwrap();
+            let plan = WindowPlan::new(length.parse().unwrap(), every.parse().unwrap(), zone.clone()).unwrap();
+            let at: jiff::Timestamp = at.parse().unwrap();
+            Clock::new(plan.windows_at(at.into())[0], &zone).title()
+        };
+        let (utc, berlin) = ("UTC", "Europe/Berlin");
+        for (length, zone, at, title) in [
+            ("1s", utc, "2026-11-20T00:00:00Z", "20 November 2026, 00:00:00 to 00:00:01"),
+            ("1s", utc, "2026-11-20T23:59:59Z", "20 November 2026, 23:59:59 to 24:00:00"),
+            ("10s", utc, "2026-11-20T14:05:37Z", "20 November 2026, 14:05:30 to 14:05:40"),
+            ("59s", utc, "2026-11-20T00:00:07Z", "20 November 2026, 00:00:00 to 00:00:59"),
+            ("90s", utc, "2026-11-20T00:01:07Z", "20 November 2026, 00:00:00 to 00:01:30"),
+            ("1m", utc, "2026-11-20T00:00:07Z", "20 November 2026, 00:00 to 00:01"),
+            ("15m", utc, "2026-11-20T23:50:00Z", "20 November 2026, 23:45 to 24:00"),
+            ("1h", "Asia/Kolkata", "2026-11-20T10:40:00Z", "20 November 2026, 16:00 to 17:00"),
+            ("1d", utc, "2026-11-20T10:40:00Z", "20 November 2026, 00:00 to 24:00"),
+            ("2d", utc, "2026-11-20T10:40:00Z", "19 November 2026, 00:00 to 20 November 2026, 24:00"),
+            ("1d", berlin, "2026-10-25T10:00:00Z", "25 October 2026, 00:00 to 24:00"),
+            ("1d", berlin, "2026-03-29T10:00:00Z", "29 March 2026, 00:00 to 24:00"),
+            ("1h", berlin, "2026-10-25T00:30:00Z", "25 October 2026, 02:00 CEST to 02:00 CET"),
+            ("1h", berlin, "2026-10-25T01:30:00Z", "25 October 2026, 02:00 CET to 03:00 CET"),
+            ("1h", berlin, "2026-03-29T00:30:00Z", "29 March 2026, 01:00 CET to 03:00 CEST"),
+            // Where midnight is skipped, the day before ends all the same.
+            ("1d", "Asia/Beirut", "2026-03-28T10:00:00Z", "28 March 2026, 00:00 to 24:00"),
+            ("1d", "Asia/Beirut", "2026-03-29T10:00:00Z", "29 March 2026, 01:00 to 24:00"),
+            ("1h", "Asia/Beirut", "2026-03-28T21:30:00Z", "28 March 2026, 23:00 EET to 24:00 EEST"),
+        ] {
+            assert_eq!(heading(length, length, zone, at), title, "{length} at {at} in {zone}");
+        }
+        let sliding = heading("2h", "1h", utc, "2026-11-21T00:30:00Z");
+        assert_eq!(sliding, "20 November 2026, 23:00 to 21 November 2026, 01:00");
+    }
+}

@@ -1,0 +1,259 @@
+//! The picture in words. For a language model that was trained on the bundled encoder's vocabulary: seventeen words, one a
+//! slot. For any other: a line of text. For nobody's mistake: a plain sentence that is computed from what was found, for
+//! when a model's own can't be believed.
+
+use super::sight::{Label, Object, Sight};
+use nearfield_base::lists::joined;
+
+/// The vocabulary of the seventeen slots: light, then count, colour, object and place of up to four groups.
+pub const PICTURE_WORDS: [&str; 53] = [
+    "day", "night", "one", "two", "three", "four", "many", "red", "green", "blue", "yellow", "orange", "purple",
+    "black", "white", "brown", "pink", "grey", "plain", "person", "man", "woman", "child", "dog", "cat", "bird",
+    "horse", "cow", "sheep", "car", "bus", "truck", "bicycle", "boat", "train", "plane", "tree", "flower", "house",
+    "chair", "table", "cup", "ball", "apple", "book", "bottle", "umbrella", "clock", "key", "left", "middle", "right",
+    "nothing",
+];
+
+const COUNTS: [&str; 5] = ["one", "two", "three", "four", "many"];
+const OBJECTS: std::ops::Range<usize> = 19..49;
+const GROUPS: usize = 4;
+
+/// The third of the picture in which `x` (0 to 1) lies: `left`, `middle`, `right`.
+pub fn place_of(x: f32) -> &'static str {
+    match x {
+        x if x < 1.0 / 3.0 => "left",
+        x if x < 2.0 / 3.0 => "middle",
+        _ => "right",
+    }
+}
+
+/// Things of one label in one third of the picture.
+#[derive(Clone, Debug, PartialEq)]
+struct Group<'a> {
+    place: &'static str,
+    label: &'a str,
+    count: usize,
+    score: f32,
+}
+
+/// Groups from left to right, then by label.
+fn groups(objects: &[Object]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for object in objects {
+        let place = place_of(object.rect.centre().0);
+        match groups.iter_mut().find(|g| g.place == place && g.label == object.label) {
+            Some(group) => {
+                group.count += 1;
+                group.score = group.score.max(object.score);
+            }
+            None => groups.push(Group { place, label: &object.label, count: 1, score: object.score }),
+        }
+    }
+    groups.sort_by(|a, b| (a.place, a.label).cmp(&(b.place, b.label))); // left < middle < right
+    groups
+}
+
+/// The seventeen words of what was found; `None` where a label has no word there. `objects` come first; without any, the
+/// first of `labels` stands in the middle. Labels say nothing of the light: it is taken for day.
+pub fn describe_in_words(objects: &[Object], labels: &[Label]) -> Option<Vec<&'static str>> {
+    let known = |label: &str| PICTURE_WORDS[OBJECTS].iter().copied().find(|word| *word == label);
+    let mut words = vec!["day"];
+    if objects.is_empty() {
+        if let Some(first) = labels.first() {
+            words.extend(["one", "plain", known(&first.label)?, "middle"]);
+        }
+    } else {
+        for group in groups(objects).iter().take(GROUPS) {
+            words.extend([COUNTS[group.count.min(5) - 1], "plain", known(group.label)?, group.place]);
+        }
+    }
+    words.resize(1 + GROUPS * 4, "nothing");
+    Some(words)
+}
+
+/// A line of text for a language model: `2 person on the left (91 %), 1 dog in the middle (64 %)`, or the labels of the whole picture
+/// with their probabilities, or `nothing`.
+pub fn describe_in_text(objects: &[Object], labels: &[Label]) -> String {
+    let percent = |score: f32| (score * 100.0).round() as i32;
+    let found: Vec<String> = groups(objects)
+        .iter()
+        .map(|g| format!("{} {} {} ({} %)", g.count, g.label, preposition(g.place), percent(g.score)))
+        .chain(labels.iter().map(|l| format!("{} ({} %)", l.label, percent(l.score))))
+        .collect();
+    if found.is_empty() { "nothing".to_owned() } else { found.join(", ") }
+}
+
+/// A sentence that says what was found, in the form that the bundled model was trained to write. `words`: the seventeen words where
+/// there are any, else objects, else the first label.
+pub fn plain_sentence(words: &[String], objects: &[Object], labels: &[Label]) -> String {
+    let night = words.first().is_some_and(|w| w == "night");
+    let mut parts: Vec<String> = Vec::new();
+    if words.len() > 4 {
+        for slots in words[1..].chunks_exact(4).filter(|s| s[2] != "nothing") {
+            let count = COUNTS.iter().position(|c| *c == slots[0]).map_or(1, |i| i + 1);
+            parts.push(format!("{} {}", counted(count, &slots[1], &slots[2]), preposition(&slots[3])));
+        }
+    } else if !objects.is_empty() {
+        parts.extend(
+            groups(objects).iter().map(|g| format!("{} {}", counted(g.count, "plain", g.label), preposition(g.place))),
+        );
+    } else if let Some(label) = labels.first() {
+        parts.push(counted(1, "plain", &label.label));
+    }
+    let mut text = if parts.is_empty() { "nothing to see".to_owned() } else { joined(&parts) };
+    if night {
+        text.push_str(", at night");
+    }
+    let first = text.remove(0).to_uppercase().to_string();
+    format!("{first}{text}.")
+}
+
+/// Whether a caption names what was found, and no thing that was not: each group's thing (in the singular or the plural), its
+/// colour, its place if it has one, and its number if that is above one. At most four groups are expected to be told.
+pub fn names_what_was_seen(caption: &str, sight: &Sight) -> bool {
+    let spoken = words_of(caption);
+    let says = |word: &str| spoken.contains(&words_of(word));
+    let mut things: Vec<&str> = Vec::new();
+    if sight.words.len() > 4 {
+        for slots in sight.words[1..].chunks_exact(4).filter(|s| s[2] != "nothing") {
+            let several = slots[0] != "one";
+            let noun = if several { says(&plural(&slots[2])) && says(&slots[0]) } else { says(&slots[2]) };
+            if !noun || (slots[1] != "plain" && !says(&slots[1])) || !says(&slots[3]) {
+                return false;
+            }
+            things.push(&slots[2]);
+        }
+        if (sight.words[0] == "night") != says("night") {
+            return false;
+        }
+    } else {
+        let groups = groups(&sight.objects);
+        for group in groups.iter().take(GROUPS) {
+            let noun = if group.count > 1 { says(&plural(group.label)) } else { says(group.label) };
+            if !noun || !says(group.place) {
+                return false;
+            }
+        }
+        things.extend(groups.iter().map(|g| g.label));
+        if things.is_empty()
+            && let Some(first) = sight.labels.first()
+        {
+            if !says(&first.label) {
+                return false;
+            }
+            things.extend(sight.labels.iter().map(|l| l.label.as_str()));
+        }
+    }
+    let told = |word: &str| says(word) || says(&plural(word));
+    PICTURE_WORDS[OBJECTS].iter().all(|word| things.contains(word) || !told(word))
+}
+
+/// A text as lower-case words with one space before, between and after them.
+fn words_of(text: &str) -> String {
+    let lower = text.to_lowercase();
+    let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    words.fold(" ".to_owned(), |all, word| all + word + " ")
+}
+
+fn preposition(place: &str) -> String {
+    if place == "middle" { "in the middle".to_owned() } else { format!("on the {place}") }
+}
+
+fn counted(count: usize, colour: &str, name: &str) -> String {
+    let colour = if colour == "plain" || colour == "nothing" { String::new() } else { format!("{colour} ") };
+    match count {
+        1 => {
+            let noun = format!("{colour}{name}");
+            let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+            format!("{article} {noun}")
+        }
+        n => format!("{} {colour}{}", COUNTS[n.min(5) - 1], plural(name)),
+    }
+}
+
+fn plural(name: &str) -> String {
+    match name {
+        "person" => "people".to_owned(),
+        "child" => "children".to_owned(),
+        "sheep" => "sheep".to_owned(),
+        _ if name.ends_with("man") => format!("{}men", &name[..name.len() - 3]),
+        _ if name.ends_with(['s', 'x', 'z']) || name.ends_with("ch") || name.ends_with("sh") => format!("{name}es"),
+        _ if name.ends_with('y') && !name.ends_with(['a', 'e', 'o']) && !name.ends_with("ey") => {
+            format!("{}ies", &name[..name.len() - 1])
+        }
+        _ => format!("{name}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sight::Rect;
+    use super::*;
+
+    fn object(label: &str, x: f32) -> Object {
+        Object { label: label.to_owned(), score: 0.9, rect: Rect::around(x, 0.5, 0.1, 0.1), class: 0 }
+    }
+
+    #[test]
+    fn groups_stand_from_left_to_right_then_by_name() {
+        let objects = [object("dog", 0.9), object("person", 0.1), object("car", 0.2), object("person", 0.3)];
+        let words = describe_in_words(&objects, &[]).unwrap();
+        assert_eq!(words.len(), 17);
+        assert_eq!(words[..5], ["day", "one", "plain", "car", "left"]);
+        assert_eq!(words[5..13], ["two", "plain", "person", "left", "one", "plain", "dog", "right"]);
+        assert!(words[13..].iter().all(|w| *w == "nothing"));
+        assert_eq!(
+            plain_sentence(&[], &objects, &[]),
+            "A car on the left, two people on the left and a dog on the right."
+        );
+    }
+
+    #[test]
+    fn a_label_without_a_word_is_left_to_text() {
+        let labels = [Label { label: "hotdog".to_owned(), score: 0.984 }];
+        assert_eq!(describe_in_words(&[], &labels), None);
+        assert_eq!(describe_in_text(&[], &labels), "hotdog (98 %)");
+        assert_eq!(plain_sentence(&[], &[], &labels), "A hotdog.");
+    }
+
+    #[test]
+    fn a_caption_names_everything_that_was_found_and_nothing_else() {
+        let mut words: Vec<String> = "day two red car left one plain dog right".split(' ').map(str::to_owned).collect();
+        words.resize(17, "nothing".to_owned());
+        let sight = Sight { words, ..Sight::default() };
+        for (caption, right) in [
+            ("Two red cars on the left and a dog on the right.", true),
+            ("A dog on the right; on the left, two red cars.", true),
+            ("Two cars on the left and a dog on the right.", false),
+            ("Two red cars on the left.", false),
+            ("Two red cars on the left and a dog on the right, at night.", false),
+            ("Two red cars on the left, a dog on the right and a cat.", false),
+            ("A red car on the left and a dog on the right.", false),
+        ] {
+            assert_eq!(names_what_was_seen(caption, &sight), right, "{caption}");
+        }
+        let labels = vec![Label { label: "hotdog".to_owned(), score: 0.9 }];
+        let sight = Sight { labels, ..Sight::default() };
+        assert!(names_what_was_seen("It shows a hotdog.", &sight) && !names_what_was_seen("It shows a dog.", &sight));
+    }
+
+    #[test]
+    fn the_plain_sentence_has_the_form_of_the_contract() {
+        let words = |text: &str| {
+            let mut words: Vec<String> = text.split(' ').map(str::to_owned).collect();
+            words.resize(17, "nothing".to_owned());
+            words
+        };
+        let say = |text: &str| plain_sentence(&words(text), &[], &[]);
+        assert_eq!(
+            say("night two red car left one plain dog right"),
+            "Two red cars on the left and a dog on the right, at night."
+        );
+        assert_eq!(say("day one plain cat middle"), "A cat in the middle.");
+        assert_eq!((say("day"), say("night")), ("Nothing to see.".to_owned(), "Nothing to see, at night.".to_owned()));
+        assert_eq!(
+            say("day many plain woman left one orange umbrella left three grey sheep middle"),
+            "Many women on the left, an orange umbrella on the left and three grey sheep in the middle."
+        );
+    }
+}
