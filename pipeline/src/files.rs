@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use nearfield_base::persist::{self, Existing, NewFile};
 
 use crate::cli::Usage;
-use crate::registry::Resolved;
+use crate::hub::registry::Resolved;
 
 /// The files of a command.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
-use crate::terminal::{has_colours, one_line};
+use crate::output::terminal::{has_colours, one_line};
 
 /// A longer message is cut.
 const LONGEST_BYTES: usize = 4096;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use nearfield::cli::Cli;
 use nearfield::commands::{self, Outcome};
+use nearfield::output::terminal::{escape, print_error};
 use nearfield::signals;
-use nearfield::terminal::{escape, print_error};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

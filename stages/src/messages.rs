@@ -18,7 +18,7 @@ use nearfield_vision::{Movement, Picture, Sight, Verdict};
 use serde::Serialize;
 
 use crate::caption::alerts::Alert;
-use crate::turn::Turn;
+use crate::flow::Turn;
 
 /// A message on its way: which turn it belongs to and when it was made.
 #[derive(Clone, Debug)]

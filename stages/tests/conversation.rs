@@ -4,10 +4,10 @@ use std::path::Path;
 
 use crossbeam_channel::{Receiver, bounded, never};
 use nearfield_llm::{CacheType, Llm, LlmOptions, SamplerOptions, SessionOptions};
-use nearfield_stages::drive::Stage;
-use nearfield_stages::generate::LlmThread;
+use nearfield_stages::flow::Stage;
+use nearfield_stages::flow::Turns;
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Transcript};
-use nearfield_stages::turn::Turns;
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
 use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::notes::{Note, Replied};

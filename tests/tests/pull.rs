@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nearfield::content_hash::Sha256;
+use nearfield::commands::models::{self, PullSettings};
 use nearfield::hub::cache::HubCache;
+use nearfield::hub::content_hash::Sha256;
+use nearfield::hub::models_lock::{LockedFile, ModelsLock};
+use nearfield::hub::registry::{Places, Registry, RegistryError};
 use nearfield::hub::{Event, Hub, HubError, Patience, Pulled, Wanted};
-use nearfield::models_command::{self, PullSettings};
-use nearfield::models_lock::{LockedFile, ModelsLock};
-use nearfield::registry::{Places, Registry, RegistryError};
 
 const REPOSITORY: &str = "org/name";
 const FILE: &str = "sub/model.gguf";
@@ -543,30 +543,30 @@ fn the_commands_list_pull_show_verify_and_path_tell_one_story() {
         (String::from_utf8(out).unwrap(), result)
     };
     let listed = |status: &str| {
-        let (text, _) = run(&|out| models_command::list(&registry, false, out));
+        let (text, _) = run(&|out| models::list(&registry, false, out));
         let row = text.lines().find(|l| l.starts_with("tiny ")).unwrap().to_string();
         assert!(row.contains(status), "{row}");
-        let (json, _) = run(&|out| models_command::list(&registry, true, out));
+        let (json, _) = run(&|out| models::list(&registry, true, out));
         let line: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
         assert_eq!(line["status"], status);
     };
     listed("available");
-    let (_, path) = run(&|out| models_command::path(&registry, "tiny", out));
+    let (_, path) = run(&|out| models::path(&registry, "tiny", out));
     assert!(path.unwrap_err().contains("`nearfield models pull tiny`"));
-    let (_, verified) = run(&|out| models_command::verify(&registry, Some("tiny"), false, &|| false, out));
+    let (_, verified) = run(&|out| models::verify(&registry, Some("tiny"), false, &|| false, out));
     assert!(verified.unwrap_err().contains("`nearfield models pull tiny`"));
 
     let settings = PullSettings { quiet: true, ..PullSettings::default() };
     let (text, pulled) =
-        run(&|out| models_command::pull_from(&world.hub(), &registry, &["tiny".into()], settings, &|| false, out));
+        run(&|out| models::pull_from(&world.hub(), &registry, &["tiny".into()], settings, &|| false, out));
     pulled.unwrap();
     assert!(text.contains("pulled, verified") && text.contains(&world.hash()), "{text}");
     listed("pulled");
-    let (shown, _) = run(&|out| models_command::show(&registry, "tiny", false, out));
+    let (shown, _) = run(&|out| models::show(&registry, "tiny", false, out));
     assert!(shown.contains(&world.hash()) && shown.contains(COMMIT) && shown.contains("100000"), "{shown}");
-    let (path, _) = run(&|out| models_command::path(&registry, "tiny", out));
+    let (path, _) = run(&|out| models::path(&registry, "tiny", out));
     assert_eq!(fs::read(path.trim_end()).unwrap(), world.content);
-    let (verified, right) = run(&|out| models_command::verify(&registry, None, false, &|| false, out));
+    let (verified, right) = run(&|out| models::verify(&registry, None, false, &|| false, out));
     right.unwrap();
     assert!(verified.contains("tiny") && verified.contains("right"), "{verified}");
 }
@@ -579,7 +579,7 @@ fn verify_finds_a_flipped_byte_and_names_the_file_and_the_way_out() {
     flip_a_byte(&path);
     for name in [None, Some("tiny")] {
         let mut out = Vec::new();
-        let error = models_command::verify(&registry, name, false, &|| false, &mut out).unwrap_err().to_string();
+        let error = models::verify(&registry, name, false, &|| false, &mut out).unwrap_err().to_string();
         for part in [path.to_str().unwrap(), &world.hash(), "`nearfield models pull tiny`"] {
             assert!(error.contains(part), "{part:?} is not in {error:?}");
         }
@@ -592,8 +592,7 @@ fn a_slip_in_the_last_name_is_found_before_the_first_is_pulled() {
     let world = World::new(content(1000));
     let names = ["tiny".to_string(), "tinny".to_string()];
     let settings = PullSettings { quiet: true, ..PullSettings::default() };
-    let error =
-        models_command::pull_from(&world.hub(), &world.registry(), &names, settings, &|| false, &mut Vec::new());
+    let error = models::pull_from(&world.hub(), &world.registry(), &names, settings, &|| false, &mut Vec::new());
     let error = error.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(RegistryError::Unknown { .. })), "{error}");
     assert!(error.to_string().contains("did you mean tiny?"), "{error}");

@@ -12,21 +12,21 @@ use nearfield_llm::simd_level;
 use nearfield_stages::caption::alerts::Alerts;
 use nearfield_stages::caption::describe::{Describe, Reuse};
 use nearfield_stages::caption::pictures::{Clock, PictureSource, natural_key};
-use nearfield_stages::drive::Stage;
-use nearfield_stages::generate::LlmThread;
+use nearfield_stages::flow::Stage;
+use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Captioned, Envelope, Seen, Shot, ShotContent, Tokens, View};
-use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
 use nearfield_vision::{Gate, Picture, encode_jpeg};
 use serde_json::json;
 use std::ops::ControlFlow;
 
 use crate::bench::{emit, peak_mb};
-use crate::caption::config::CaptionConfig;
-use crate::caption::{Captioner, Input, Told, describe_options, read_pictures, run as run_captioner};
 use crate::cli::BenchArgs;
-use crate::registry::Registry;
-use crate::turn_report::ms;
+use crate::config::caption::CaptionConfig;
+use crate::flows::caption::{Captioner, Input, Told, describe_options, read_pictures, run as run_captioner};
+use crate::hub::registry::Registry;
+use crate::output::turn_report::ms;
 
 /// Changes of scene in the sequence.
 const CHANGES: usize = 6;

@@ -19,10 +19,10 @@ use std::ops::ControlFlow;
 
 use crate::cli::{BenchArgs, BenchWhat};
 use crate::config::VoiceConfig;
+use crate::flows::voice::{self, Assistant, Questions};
+use crate::hub::registry::Registry;
+use crate::output::turn_report::{TurnReport, ms};
 use crate::recordings::{read_speech, recordings};
-use crate::registry::Registry;
-use crate::turn_report::{TurnReport, ms};
-use crate::voice::{self, Assistant, Questions};
 
 /// What is read to find the memory's bandwidth: far beyond the caches of small machines.
 const BANDWIDTH_BYTES: usize = 256 << 20;

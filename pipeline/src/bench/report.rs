@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use jiff::tz::TimeZone;
 use nearfield_llm::median;
-use nearfield_stages::generate::LlmThread;
+use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Origin, Tokens};
 use nearfield_stages::report::store::{Retention, Store};
 use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
-use nearfield_stages::turn::{Turn, Turns};
 use nearfield_telemetry::parse::{LineCutter, LineParser, TextOptions};
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::window::WindowPlan;
@@ -21,11 +21,11 @@ use serde_json::json;
 
 use crate::bench::emit;
 use crate::cli::BenchArgs;
-use crate::registry::Registry;
-use crate::report::config::ReportConfig;
-use crate::report::judge::holds;
-use crate::report::{load_llm, windows_options, word_options};
-use crate::turn_report::ms;
+use crate::config::report::ReportConfig;
+use crate::eval::judge::holds;
+use crate::flows::report::{load_llm, windows_options, word_options};
+use crate::hub::registry::Registry;
+use crate::output::turn_report::ms;
 
 /// Readings for the throughput of windows: a hundred sensors, each second.
 const READINGS: u64 = 1_000_000;
@@ -138,11 +138,11 @@ fn time_text(csv: &[u8]) -> anyhow::Result<f64> {
     let begun = Instant::now();
     let mut parser = LineParser::new(&TextOptions::default(), TimeZone::UTC, "value")?;
     let mut cutter = LineCutter::default();
-    let mut roster = nearfield_stages::report::roster::Roster::new(Default::default(), false, 100);
+    let mut sensor_registry = nearfield_stages::report::sensors::SensorRegistry::new(Default::default(), false, 100);
     cutter.push(csv, &mut |_, line| {
         parser.line(line, &mut |key, unit, at, value| {
-            let Some(sensor) = roster.id(key, unit) else { return };
-            for (_, traits) in roster.take_introduced() {
+            let Some(sensor) = sensor_registry.id(key, unit) else { return };
+            for (_, traits) in sensor_registry.take_introduced() {
                 windows.add_sensor(traits);
             }
             windows.push(Reading { at, sensor, value }, &mut |w| seen += w.readings());

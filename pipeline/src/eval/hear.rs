@@ -13,9 +13,9 @@ use std::ops::ControlFlow;
 use super::noise::{noise, splitmix};
 use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
+use crate::flows::voice;
+use crate::hub::registry::Registry;
 use crate::recordings::read_speech;
-use crate::registry::Registry;
-use crate::voice;
 
 const MODEL: &str = "hear-nano";
 /// Bounds on what a row may ask for.

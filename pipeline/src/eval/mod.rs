@@ -3,6 +3,7 @@
 //! what the three cost together. Left out: models that were pulled.
 
 mod hear;
+pub mod judge;
 mod noise;
 mod see;
 pub(crate) mod table;
@@ -21,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::cli::EvalArgs;
-use crate::registry::Registry;
+use crate::hub::registry::Registry;
 use crate::signals;
 
 /// The longest held-out file, and the longest line in it, that is read.

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{MAX_FILE_BYTES, Run, Score, Tally, WORST};
-use crate::caption::config::CaptionConfig;
-use crate::caption::load_vision;
-use crate::registry::Registry;
+use crate::config::caption::CaptionConfig;
+use crate::flows::caption::load_vision;
+use crate::hub::registry::Registry;
 
 const MODEL: &str = "see-nano";
 /// The pictures of a row: the scene, the same in other weather, and changed.

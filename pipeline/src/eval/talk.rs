@@ -9,9 +9,9 @@ use anyhow::{Context, ensure};
 use nearfield_llm::{
     CacheType, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, generate,
 };
-use nearfield_stages::generate::LlmThread;
+use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::report::word::{ModelWriter, Word};
-use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::tool_calls::ToolCallFilter;
 use nearfield_stages::voice::tools::{ToolCall, Toolbox, spaced_json};
@@ -22,11 +22,11 @@ use std::ops::ControlFlow;
 
 use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
-use crate::registry::Registry;
-use crate::report::config::ReportConfig;
-use crate::report::judge::holds;
-use crate::report::word_options;
-use crate::voice;
+use crate::config::report::ReportConfig;
+use crate::eval::judge::holds;
+use crate::flows::report::word_options;
+use crate::flows::voice;
+use crate::hub::registry::Registry;
 
 const MODEL: &str = "talk-nano";
 /// Longer than any answer of the held-out sets.

@@ -11,12 +11,12 @@ use serde_json::json;
 use std::ops::ControlFlow;
 
 use super::Run;
-use crate::caption::config::CaptionConfig;
-use crate::caption::load_vision;
 use crate::config::VoiceConfig;
+use crate::config::caption::CaptionConfig;
+use crate::flows::caption::load_vision;
+use crate::flows::voice::{load_llm, load_stt};
+use crate::hub::registry::Registry;
 use crate::recordings::read_speech;
-use crate::registry::Registry;
-use crate::voice::{load_llm, load_stt};
 
 /// Samples of the utterance: two seconds at 16 kHz.
 const UTTERANCE: usize = 32_000;

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use nearfield_base::persist;
 
-use crate::models_lock::LockedFile;
+use crate::hub::models_lock::LockedFile;
 
 /// The folder that holds `models--ORG--NAME` for every repository; it need not exist.
 #[derive(Clone, Debug)]

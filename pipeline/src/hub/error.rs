@@ -3,9 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::content_hash::Sha256;
-use crate::models_lock::LockError;
-use crate::registry::human_bytes;
+use crate::hub::content_hash::Sha256;
+use crate::hub::models_lock::LockError;
+use crate::hub::registry::human_bytes;
 
 /// Why a file could not be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -177,7 +177,7 @@ pub enum HubError {
 
 /// A content that is not what it must be.
 #[derive(Debug, thiserror::Error)]
-#[error("{file} of {repository} is refused: {by} says sha256 {expected}, {from} {found}; {way_out}")]
+#[error("{file} of {repository} is refused: {by} says sha256 {expected}, {from} {found}; {hint}")]
 pub struct WrongHash {
     /// Path.
     pub file: String,
@@ -192,7 +192,7 @@ pub struct WrongHash {
     /// What it is.
     pub found: Sha256,
     /// What to do.
-    pub way_out: String,
+    pub hint: String,
 }
 
 fn code_shown(code: &Option<String>) -> String {

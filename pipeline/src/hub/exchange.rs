@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ureq::http::{HeaderMap, Request, Uri, header};
 
-use crate::content_hash::for_each_chunk;
+use crate::hub::content_hash::for_each_chunk;
 
 /// Redirects that are followed before it counts as a loop.
 const MAX_REDIRECTS: usize = 10;

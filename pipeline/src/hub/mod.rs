@@ -12,13 +12,16 @@ use std::time::{Duration, Instant};
 
 use ureq::http::Uri;
 
-use crate::content_hash::Sha256;
-use crate::models_lock::{LockedFile, ModelsLock};
+use crate::hub::content_hash::Sha256;
+use crate::hub::models_lock::{LockedFile, ModelsLock};
 
 pub mod cache;
+pub mod content_hash;
 mod error;
 mod exchange;
+pub mod models_lock;
 mod partial;
+pub mod registry;
 
 use cache::{HubCache, is_commit, is_etag_name};
 pub use error::{HubError, WrongHash};
@@ -654,7 +657,7 @@ impl Expected<'_> {
     }
 
     fn wrong_hash(&self, by: &str, expected: Sha256, from: &'static str, found: Sha256) -> HubError {
-        let way_out = match self.locked {
+        let hint = match self.locked {
             Some(_) => format!(
                 "if the new content is wanted and trusted, pull with --update, or remove its entry from {}",
                 self.lock.path().display()
@@ -668,7 +671,7 @@ impl Expected<'_> {
             expected,
             from,
             found,
-            way_out,
+            hint,
         }))
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 
-use crate::content_hash::{Sha256, for_each_chunk};
 use crate::hub::Event;
+use crate::hub::content_hash::{Sha256, for_each_chunk};
 use crate::hub::error::HubError;
 
 /// The unfinished file, and the hashes of what is in it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::bail;
 use nearfield_vision::Picture;
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
 use crate::messages::{Envelope, Shot, ShotContent, View};
 
 /// So many pictures of one colour in a row are told.

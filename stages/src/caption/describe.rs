@@ -14,10 +14,10 @@ use nearfield_vision::{
 };
 
 use crate::caption::alerts::Alerts;
-use crate::drive::{Emit, Stage};
-use crate::generate::{Event, Extras, Job, LlmThread, SessionId, Urgency};
+use crate::flow::{Emit, Stage};
+use crate::flow::{Turn, Turns};
+use crate::llm_thread::{Event, Extras, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Author, Captioned, Envelope, Seen, Tokens};
-use crate::turn::{Turn, Turns};
 
 /// Where the picture goes in a question.
 pub const PICTURE: &str = "{picture}";

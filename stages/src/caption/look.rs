@@ -2,7 +2,7 @@
 
 use nearfield_vision::VisionModel;
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
 use crate::messages::{Envelope, Seen, View};
 
 /// The looking stage.

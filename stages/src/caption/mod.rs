@@ -4,5 +4,4 @@ pub mod alerts;
 pub mod decode;
 pub mod describe;
 pub mod look;
-pub mod newest;
 pub mod pictures;

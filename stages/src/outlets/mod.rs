@@ -14,10 +14,10 @@ use crossbeam_channel::{Sender, TryRecvError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::drive::{Emit, Stage};
+use crate::flow::Turn;
+use crate::flow::{Emit, Stage};
 use crate::messages::Envelope;
 use crate::reconnect::{Attempts, ReconnectPolicy, Reminder, count};
-use crate::turn::Turn;
 use crate::voice::capture::StopSignal;
 
 pub use spool::{Discarded, Spool, SpoolError, SpoolLimits};
@@ -105,7 +105,7 @@ impl Mailbox {
     /// # Errors
     /// If the disk refuses.
     pub fn accept(&mut self, delivery: &Delivery) -> Result<(), SpoolError> {
-        let write = crate::writes::begin();
+        let write = crate::flow::writes::begin();
         let discarded = locked(&self.spool).add(delivery)?;
         drop(write);
         if let Some(oldest) = discarded.first() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 use nearfield_telemetry::{Moment, SensorId};
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
 use crate::messages::{Batch, Envelope};
 use crate::report::store::{Store, StoreError};
 use crate::voice::capture::StopSignal;
@@ -45,7 +45,7 @@ impl Stage for Keep {
         let mut told = false;
         let committed = loop {
             let mut store = self.store.lock().expect("nobody panics while holding the store");
-            let write = crate::writes::begin();
+            let write = crate::flow::writes::begin();
             let error = match store.commit(&sensors, &batch.readings) {
                 Ok(committed) => {
                     if !batch.offsets.is_empty()
@@ -140,7 +140,7 @@ impl Stage for Keep {
 pub fn note_reported(store: &std::sync::Mutex<Store>, end: Moment) {
     // Whoever panicked while holding the store has ended the flow; its next start finds the store as it was last committed.
     let Ok(mut store) = store.lock() else { return };
-    let _write = crate::writes::begin();
+    let _write = crate::flow::writes::begin();
     if let Err(error) = store.set_reported(end) {
         tracing::error!("{error}; the last window may be reported again after a restart");
     }

@@ -13,12 +13,12 @@ use nearfield_telemetry::{LARGEST_VALUE, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flow::Turn;
 use crate::messages::{Batch, Envelope, Pace, Receipt};
 use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, matches};
 use crate::reconnect::{Attempts, ReconnectPolicy};
-use crate::report::gather::now;
-use crate::report::roster::Roster;
-use crate::turn::Turn;
+use crate::report::sensors::SensorRegistry;
+use crate::report::windower::now;
 use crate::voice::capture::StopSignal;
 
 /// Messages sent on together, at most: one commit of the store.
@@ -81,7 +81,7 @@ impl MqttSource {
     /// The very first connection is refused: a wrong password does not get better by waiting.
     pub fn run(
         &self,
-        mut roster: Roster,
+        mut sensor_registry: SensorRegistry,
         mut clocks: Clocks,
         batches: &Sender<Envelope<Batch>>,
         stop: &StopSignal,
@@ -91,7 +91,7 @@ impl MqttSource {
         let mut ever = false;
         loop {
             let mut since = None;
-            let left = self.connected(&mut roster, &mut clocks, batches, stop, &mut since);
+            let left = self.connected(&mut sensor_registry, &mut clocks, batches, stop, &mut since);
             ever |= since.is_some();
             let error = match left {
                 Left::Done => return Ok(()),
@@ -114,7 +114,7 @@ impl MqttSource {
 
     fn connected(
         &self,
-        roster: &mut Roster,
+        sensor_registry: &mut SensorRegistry,
         clocks: &mut Clocks,
         batches: &Sender<Envelope<Batch>>,
         stop: &StopSignal,
@@ -127,7 +127,8 @@ impl MqttSource {
             let mut connection = Connection::open(&self.connect)?;
             // What the broker has kept for us comes first.
             clocks.begin(now());
-            connection.subscribe(&self.filters, &mut |message| self.take(message, roster, clocks, &mut gathered))?;
+            connection
+                .subscribe(&self.filters, &mut |message| self.take(message, sensor_registry, clocks, &mut gathered))?;
             connection.set_patience(PATIENCE)?;
             *since = Some(Instant::now());
             tracing::info!(broker = %self.connect.url, "connected");
@@ -136,11 +137,11 @@ impl MqttSource {
                 while gathered.messages < BATCH
                     && let Some(message) = connection.message()?
                 {
-                    self.take(message, roster, clocks, &mut gathered);
+                    self.take(message, sensor_registry, clocks, &mut gathered);
                 }
                 acknowledge(&mut connection, &returned)?;
                 if gathered.messages >= BATCH || (!came && gathered.messages > 0) || gathered.is_due() {
-                    let batch = gathered.batch(roster, clocks, &receipts);
+                    let batch = gathered.batch(sensor_registry, clocks, &receipts);
                     if !send(&mut connection, batches, batch, &returned, stop)? {
                         break;
                     }
@@ -165,7 +166,13 @@ impl MqttSource {
     }
 
     /// Turns a message into readings.
-    fn take(&self, message: Message, roster: &mut Roster, clocks: &mut Clocks, gathered: &mut Gathered) {
+    fn take(
+        &self,
+        message: Message,
+        sensor_registry: &mut SensorRegistry,
+        clocks: &mut Clocks,
+        gathered: &mut Gathered,
+    ) {
         gathered.messages += 1;
         gathered.since.get_or_insert_with(Instant::now);
         if let Some(number) = message.number {
@@ -187,7 +194,7 @@ impl MqttSource {
             None => gathered.rejected.not_a_number += 1,
             Some(v) if !v.is_finite() => gathered.rejected.not_finite += 1,
             Some(v) if v.abs() > LARGEST_VALUE => gathered.rejected.out_of_range += 1,
-            Some(value) => match roster.id(key, &mapping.unit) {
+            Some(value) => match sensor_registry.id(key, &mapping.unit) {
                 Some(sensor) => {
                     let judged = clocks.judge(sensor, stamp, value, arrived);
                     gathered.pace.current |= judged.current;
@@ -195,7 +202,7 @@ impl MqttSource {
                     judged.note.into_iter().for_each(|note| gathered.clocks.add(note));
                     gathered.readings.push(Reading { at: judged.at, sensor, value });
                 }
-                None if roster.is_unwanted(key) => {}
+                None if sensor_registry.is_unwanted(key) => {}
                 None => gathered.rejected.sensors_beyond += 1,
             },
         };
@@ -259,11 +266,16 @@ impl Gathered {
         self.since.is_some_and(|since| since.elapsed() > PATIENCE * 10)
     }
 
-    fn batch(&mut self, roster: &mut Roster, clocks: &mut Clocks, receipts: &Sender<Vec<u16>>) -> Batch {
+    fn batch(
+        &mut self,
+        sensor_registry: &mut SensorRegistry,
+        clocks: &mut Clocks,
+        receipts: &Sender<Vec<u16>>,
+    ) -> Batch {
         let taken = std::mem::take(self);
         let receipt = (!taken.numbers.is_empty()).then(|| Receipt { to: receipts.clone(), numbers: taken.numbers });
         Batch {
-            introduced: roster.take_introduced(),
+            introduced: sensor_registry.take_introduced(),
             readings: taken.readings,
             rejected: taken.rejected,
             receipt,
@@ -346,16 +358,16 @@ mod tests {
     }
 
     fn taken(source: &MqttSource, topic: &str, payload: &[u8]) -> (Vec<(String, f64)>, Rejected) {
-        let mut roster = Roster::new(BTreeMap::new(), false, 10);
+        let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
         let mut gathered = Gathered::default();
         let day = "1d".parse().unwrap();
         let plan = WindowPlan::new(day, day, TimeZone::UTC).unwrap();
         let mut clocks = Clocks::new(ClockOptions { ahead_seconds: 30.0, lateness_seconds: 30.0, plan });
         let message = Message { topic: topic.to_owned(), payload: payload.to_vec(), number: Some(1), whole: true };
-        source.take(message, &mut roster, &mut clocks, &mut gathered);
+        source.take(message, &mut sensor_registry, &mut clocks, &mut gathered);
         assert!(gathered.readings.iter().all(|r| r.at.is_plausible()), "an arrival is a time");
         assert_eq!(gathered.numbers, [1], "whatever a message says, it is acknowledged");
-        let keys = roster.take_introduced();
+        let keys = sensor_registry.take_introduced();
         let found = gathered.readings.iter().map(|r| (keys[r.sensor.0 as usize].0.clone(), r.value)).collect();
         (found, gathered.rejected)
     }

@@ -17,11 +17,11 @@ use nearfield_telemetry::Reading;
 use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
 use nearfield_telemetry::parse::{InputError, LineCutter, LineParser, OnLine, Rejected, TextOptions};
 
+use crate::flow::Turn;
 use crate::messages::{Batch, Envelope, Pace};
 use crate::pipes::Pipe;
-use crate::report::gather::now;
-use crate::report::roster::Roster;
-use crate::turn::Turn;
+use crate::report::sensors::SensorRegistry;
+use crate::report::windower::now;
 use crate::voice::capture::{StopSignal, StoppableStdin};
 
 /// Readings sent on together.
@@ -71,7 +71,7 @@ impl TextSource {
         &self,
         options: &TextOptions,
         zone: TimeZone,
-        roster: Roster,
+        sensor_registry: SensorRegistry,
         clocks: Option<Clocks>,
         batches: &Sender<Envelope<Batch>>,
         stop: &StopSignal,
@@ -81,7 +81,7 @@ impl TextSource {
         let mut reading = Reader {
             parser,
             cutter: LineCutter::default(),
-            roster,
+            sensor_registry,
             clocks,
             pace: Pace::default(),
             findings: ClockFindings::default(),
@@ -128,7 +128,7 @@ fn open_file(path: &Path) -> anyhow::Result<File> {
 struct Reader<'a> {
     parser: LineParser,
     cutter: LineCutter,
-    roster: Roster,
+    sensor_registry: SensorRegistry,
     clocks: Option<Clocks>,
     pace: Pace,
     findings: ClockFindings,
@@ -173,10 +173,10 @@ impl Reader<'_> {
         &mut self,
         cut: impl FnOnce(&mut LineCutter, &mut OnLine<'_, InputError>) -> Result<(), InputError>,
     ) -> anyhow::Result<()> {
-        let Self { parser, cutter, roster, clocks, pace, findings, first_fault, batch, beyond, .. } = self;
+        let Self { parser, cutter, sensor_registry, clocks, pace, findings, first_fault, batch, beyond, .. } = self;
         let mut line = |number: u64, line: &[u8]| {
             let faults = parser.rejected().faults();
-            parser.line(line, &mut |key, unit, at, value| match roster.id(key, unit) {
+            parser.line(line, &mut |key, unit, at, value| match sensor_registry.id(key, unit) {
                 Some(sensor) => {
                     let judged = clocks.as_mut().map(|c| c.judge(sensor, Stamp::from(at), value, now()));
                     if let Some(judged) = &judged {
@@ -186,7 +186,7 @@ impl Reader<'_> {
                     }
                     batch.push(Reading { at: judged.map_or(at, |j| j.at), sensor, value });
                 }
-                None if roster.is_unwanted(key) => {}
+                None if sensor_registry.is_unwanted(key) => {}
                 None => *beyond += 1,
             })?;
             if parser.rejected().faults() > faults {
@@ -206,7 +206,7 @@ impl Reader<'_> {
         self.rejected_before = rejected;
         let too_long = self.cutter.take_first_too_long();
         news.first_line = [self.first_fault.take(), too_long].into_iter().flatten().min();
-        let introduced = self.roster.take_introduced();
+        let introduced = self.sensor_registry.take_introduced();
         if self.batch.is_empty() && introduced.is_empty() && news == Rejected::default() {
             return Ok(true);
         }
@@ -325,8 +325,8 @@ mod tests {
         let (keep, stop) = bounded(0);
         let source = TextSource::Follow(path.clone());
         let thread = std::thread::spawn(move || {
-            let roster = Roster::new(BTreeMap::new(), false, 10);
-            source.run(&TextOptions::default(), TimeZone::UTC, roster, None, &sender, &stop)
+            let sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
+            source.run(&TextOptions::default(), TimeZone::UTC, sensor_registry, None, &sender, &stop)
         });
         assert_eq!(values(&batches, 1), [1.0]);
         let append = |path: &Path, text: &str| {

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, Zoned};
 use nearfield_telemetry::window::Length;
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
 use crate::messages::{Envelope, WindowSummary};
 
 /// Windows that wait at most; the oldest is told early when there are more, never dropped.
@@ -70,17 +70,17 @@ impl Schedule {
 }
 
 /// The stage.
-pub struct Hold {
+pub struct Scheduler {
     schedule: Schedule,
     zone: TimeZone,
     waiting: VecDeque<Envelope<WindowSummary>>,
     due: Option<Instant>,
 }
 
-impl Hold {
+impl Scheduler {
     /// By `schedule`, in the time of `zone`.
-    pub fn new(schedule: Schedule, zone: TimeZone) -> Hold {
-        let mut hold = Hold { schedule, zone, waiting: VecDeque::new(), due: None };
+    pub fn new(schedule: Schedule, zone: TimeZone) -> Scheduler {
+        let mut hold = Scheduler { schedule, zone, waiting: VecDeque::new(), due: None };
         hold.plan();
         hold
     }
@@ -102,7 +102,7 @@ impl Hold {
     }
 }
 
-impl Stage for Hold {
+impl Stage for Scheduler {
     type In = WindowSummary;
     type Out = WindowSummary;
 

@@ -22,7 +22,7 @@ use nearfield_telemetry::clock::CLOCK_IS_SET;
 use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use thiserror::Error;
 
-use crate::report::gather::now;
+use crate::report::windower::now;
 
 pub use self::backup::BackupPlan;
 use self::file::{LeftOver, OpenFile};
@@ -667,7 +667,7 @@ fn rand_number() -> u32 {
 mod tests {
     use super::file::BYTES_PER_READING;
     use super::*;
-    use crate::report::gather::now;
+    use crate::report::windower::now;
 
     const KEEP_ALL: Retention = Retention { age: Duration::from_secs(86_400 * 365), bytes: 1 << 40 };
 

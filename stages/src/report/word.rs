@@ -21,10 +21,10 @@ use nearfield_telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, comput
 use nearfield_telemetry::table::{SYSTEM, Table};
 use std::ops::ControlFlow;
 
-use crate::drive::{Emit, Stage};
-use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
+use crate::flow::{Emit, Stage};
+use crate::flow::{Turn, Turns};
+use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Origin, Report, ReportPart, Sentence, Tokens, WindowSummary, Worded};
-use crate::turn::{Turn, Turns};
 
 /// Fewest sentences of a report.
 const FEWEST_SENTENCES: usize = 2;

@@ -14,13 +14,13 @@ use cpal::traits::{DeviceTrait, StreamTrait};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError};
 use nearfield_speech::audio::{ClipReader, Resampler, SampleRate};
 
-use crate::fault::Fault;
+use crate::flow::Turn;
+use crate::flow::fault::Fault;
+use crate::flow::panics;
 use crate::messages::{Envelope, Frame};
-use crate::panics;
 use crate::pipes::Pipe;
-use crate::turn::Turn;
 use crate::voice::devices::{self, DeviceError, Direction};
-use crate::voice::hush::hush;
+use crate::voice::stderr::silence_stderr;
 
 /// Samples in a frame: 20 ms.
 const FRAME_SAMPLES: usize = 320; // 16 kHz * 0.02 s
@@ -271,7 +271,7 @@ impl Microphone {
         let device = devices::find(Direction::Input, name)?;
         let label = devices::name(&device);
         let unusable = |e: cpal::Error| Direction::Input.unusable(&label, &e);
-        let config = hush(|| device.default_input_config()).map_err(unusable)?;
+        let config = silence_stderr(|| device.default_input_config()).map_err(unusable)?;
         let channels = usize::from(config.channels());
         let rate = SampleRate(config.sample_rate());
         let (producer, consumer) = rtrb::RingBuffer::new(rate.samples_in(MIC_BUFFER));
@@ -279,7 +279,7 @@ impl Microphone {
         let failed = Arc::new(AtomicBool::new(false));
         let stream = {
             let (lost, failed) = (lost.clone(), failed.clone());
-            hush(|| open_stream(&device, &config, channels, producer, lost, failed)).map_err(unusable)?
+            silence_stderr(|| open_stream(&device, &config, channels, producer, lost, failed)).map_err(unusable)?
         };
         stream.play().map_err(unusable)?;
         tracing::debug!(microphone = label, rate_hz = rate.0, channels, "opened");

@@ -17,10 +17,10 @@ use nearfield_llm::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::drive::{Emit, Stage};
-use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
+use crate::flow::{Emit, Stage};
+use crate::flow::{Turn, Turns};
+use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
-use crate::turn::{Turn, Turns};
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
 use crate::voice::tools::{self, ToolCall, ToolResult, Toolbox, spaced_json};

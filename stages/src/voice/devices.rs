@@ -6,7 +6,7 @@
 use cpal::traits::{DeviceTrait, HostTrait};
 use serde::Serialize;
 
-use crate::voice::hush::hush;
+use crate::voice::stderr::silence_stderr;
 
 /// Which end of a device is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -94,7 +94,7 @@ impl Direction {
 
 /// Every device that can be used now, microphones first.
 pub fn list() -> Vec<DeviceInfo> {
-    hush(list_all)
+    silence_stderr(list_all)
 }
 
 fn list_all() -> Vec<DeviceInfo> {
@@ -126,7 +126,7 @@ fn list_all() -> Vec<DeviceInfo> {
 /// # Errors
 /// If there is none.
 pub fn find(direction: Direction, wanted: Option<&str>) -> Result<cpal::Device, DeviceError> {
-    hush(|| find_among_all(direction, wanted))
+    silence_stderr(|| find_among_all(direction, wanted))
 }
 
 fn find_among_all(direction: Direction, wanted: Option<&str>) -> Result<cpal::Device, DeviceError> {

@@ -12,12 +12,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nearfield_speech::audio::SampleRate;
 use nearfield_speech::vad::{Endpointer, SamplePosition, SpeechEvent};
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
+use crate::flow::{Turn, Turns};
 use crate::messages::{Envelope, Frame, Utterance};
-use crate::turn::{Turn, Turns};
 
 /// What happens when somebody speaks while a reply is under way.
-pub enum Manners {
+pub enum TurnTaking {
     /// The reply falls silent: somebody speaks to a machine that can tell them from itself.
     Interrupt,
     /// Nothing is heard while the loudspeaker is on, which the microphone would take for somebody.
@@ -32,7 +32,7 @@ pub struct Listen {
     endpointer: Endpointer,
     turns: Turns,
     guesses: Turns,
-    manners: Manners,
+    turn_taking: TurnTaking,
     /// The turn of the speech under way.
     turn: Option<Turn>,
     /// Samples taken since the endpointer began, and when the last of them was captured.
@@ -42,13 +42,13 @@ pub struct Listen {
 
 impl Listen {
     /// A listener that begins `turns`, and numbers its guesses by `guesses`.
-    pub fn new(endpointer: Endpointer, turns: Turns, guesses: Turns, manners: Manners) -> Self {
-        Self { endpointer, turns, guesses, manners, turn: None, position: 0, captured: Instant::now() }
+    pub fn new(endpointer: Endpointer, turns: Turns, guesses: Turns, turn_taking: TurnTaking) -> Self {
+        Self { endpointer, turns, guesses, turn_taking, turn: None, position: 0, captured: Instant::now() }
     }
 
     fn begin(&mut self) -> Turn {
         let turn = self.turns.begin();
-        if matches!(self.manners, Manners::Interrupt) {
+        if matches!(self.turn_taking, TurnTaking::Interrupt) {
             self.turns.silence_before(turn);
         }
         self.turn = Some(turn);
@@ -82,7 +82,7 @@ impl Listen {
     }
 
     fn wait_for_the_answer(&self, turn: Turn) {
-        let Manners::Wait(answered) = &self.manners else { return };
+        let TurnTaking::Wait(answered) = &self.turn_taking else { return };
         while self.turns.is_alive(turn) {
             match answered.recv_timeout(Duration::from_millis(50)) {
                 Ok(done) if done >= turn => return,
@@ -122,7 +122,7 @@ impl Stage for Listen {
     fn step(&mut self, input: Envelope<Frame>, emit: &mut Emit<'_, Utterance>) -> anyhow::Result<()> {
         let frame = input.body;
         self.captured = frame.captured;
-        let deaf = matches!(&self.manners, Manners::DeafWhile(speaking) if speaking.load(Ordering::Acquire));
+        let deaf = matches!(&self.turn_taking, TurnTaking::DeafWhile(speaking) if speaking.load(Ordering::Acquire));
         if deaf && self.turn.is_none() {
             self.endpointer.reset();
             self.position = 0;
@@ -171,9 +171,9 @@ mod tests {
         }
     }
 
-    fn listener(turns: &Turns, guesses: &Turns, manners: Manners) -> Listen {
+    fn listener(turns: &Turns, guesses: &Turns, turn_taking: TurnTaking) -> Listen {
         let endpointer = Endpointer::new(Box::new(Loudness), EndpointOptions::default()).unwrap();
-        Listen::new(endpointer, turns.clone(), guesses.clone(), manners)
+        Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking)
     }
 
     /// Feeds milliseconds of (loud?) sound in frames of 20 ms; answers what came out.
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_new_turn_silences_the_previous_reply() {
         let (turns, guesses) = (Turns::default(), Turns::default());
-        let mut listen = listener(&turns, &guesses, Manners::Interrupt);
+        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
         let first = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap().turn;
         assert!(turns.is_alive(first));
         hear(&mut listen, &[(true, 300)]);
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_pause_gives_a_guess_that_going_on_withdraws() {
         let (turns, guesses) = (Turns::default(), Turns::default());
-        let mut listen = listener(&turns, &guesses, Manners::Interrupt);
+        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
         let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 300)]).pop().unwrap();
         let number = guess.body.guess.expect("only a pause so far");
         assert!(guesses.is_alive(number));
@@ -222,7 +222,7 @@ mod tests {
     fn a_microphone_that_hears_the_loudspeaker_is_deaf_while_it_is_on() {
         let (turns, guesses) = (Turns::default(), Turns::default());
         let speaking = Arc::new(AtomicBool::new(true));
-        let mut listen = listener(&turns, &guesses, Manners::DeafWhile(speaking.clone()));
+        let mut listen = listener(&turns, &guesses, TurnTaking::DeafWhile(speaking.clone()));
         assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
         speaking.store(false, Ordering::Release);
         assert!(!hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn speech_ended_when_its_last_sample_was_captured_not_when_the_silence_was_over() {
         let (turns, guesses) = (Turns::default(), Turns::default());
-        let mut listen = listener(&turns, &guesses, Manners::Interrupt);
+        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
         let utterance = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap();
         let waited = utterance.born.saturating_duration_since(utterance.body.speech_ended);
         assert!((480..560).contains(&waited.as_millis()), "{waited:?}");

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use nearfield_speech::stt::Suppression;
 
-use crate::drive::Failure;
+use crate::flow::Failure;
+use crate::flow::Turn;
 use crate::messages::Tokens;
-use crate::turn::Turn;
 use crate::voice::tools::ToolResult;
 
 /// A fact about a turn, for the one who reports on it.

@@ -1,8 +1,8 @@
 //! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken.
 
-use crate::drive::{Emit, Stage};
+use crate::flow::Turn;
+use crate::flow::{Emit, Stage};
 use crate::messages::{Clause, Envelope, TextDelta};
-use crate::turn::Turn;
 use crate::voice::clauses::ClauseSplitter;
 
 /// Cuts the reply into clauses.

@@ -13,11 +13,11 @@ use anyhow::Context;
 use nearfield_base::persist::{Existing, NewFile};
 use nearfield_speech::audio::{Resampler, SampleRate, WavWriter};
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
+use crate::flow::{Turn, Turns};
 use crate::messages::{Envelope, Played, Speech};
-use crate::turn::{Turn, Turns};
 use crate::voice::devices::{self, DeviceError, Direction};
-use crate::voice::hush::hush;
+use crate::voice::stderr::silence_stderr;
 
 /// Sound queued at the loudspeaker; an interruption is heard at the latest after this.
 const DEVICE_BUFFER: Duration = Duration::from_millis(300);
@@ -344,7 +344,7 @@ impl Speaker {
         let unusable = |e: rodio::DeviceSinkError| Direction::Output.unusable(&name, &e);
         let shared = Arc::new(Shared::default());
         let on_error = shared.clone();
-        let mut sink = hush(|| {
+        let mut sink = silence_stderr(|| {
             rodio::DeviceSinkBuilder::from_device(device)?
                 .with_error_callback(move |_| on_error.failed.store(true, Ordering::Release))
                 .open_stream()

@@ -2,7 +2,7 @@
 
 use nearfield_speech::tts::Voice;
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
 use crate::messages::{Clause, Envelope, Speech};
 
 /// Speaks clauses.

@@ -8,9 +8,9 @@ use nearfield_speech::stt::{SpeechToText, Transcription};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::drive::{Emit, Stage};
+use crate::flow::{Emit, Stage};
+use crate::flow::{Turn, Turns};
 use crate::messages::{Envelope, Transcript, Utterance};
-use crate::turn::{Turn, Turns};
 
 /// Silence left behind the last word: recognizers trained on whole recordings expect a little.
 const TAIL: Duration = Duration::from_millis(200);

@@ -55,7 +55,7 @@ pub trait CameraDevice: Send {
     /// Opens it and lets it begin; whatever was open before is closed.
     ///
     /// # Errors
-    /// Why it can't be used; a [`super::Hopeless`] in the chain where trying again is of no use.
+    /// Why it can't be used; a [`super::Unrecoverable`] in the chain where trying again is of no use.
     fn start(&mut self) -> anyhow::Result<CameraFormat>;
 
     /// The next picture; `None` when none came within `wait`.
@@ -151,9 +151,9 @@ impl PictureSource for Camera {
 mod tests {
     use std::collections::VecDeque;
 
-    use super::super::{Hopeless, Revival, ShotSink, SourceNews, run};
+    use super::super::{ReconnectPauses, ShotSink, SourceNews, Unrecoverable, run};
     use super::*;
-    use crate::turn::Turns;
+    use crate::flow::Turns;
 
     const YUYV: CameraFormat = CameraFormat { pixels: CameraPixels::Yuyv { row_bytes: 8 }, width: 2, height: 2 };
     const MJPG: CameraFormat = CameraFormat { pixels: CameraPixels::Mjpg, width: 2, height: 2 };
@@ -183,7 +183,7 @@ mod tests {
             match self.acts.pop_front() {
                 Some(Act::Starts(format)) => Ok(format),
                 Some(Act::IsNotThere) => anyhow::bail!("no such device"),
-                Some(Act::IsForbidden) => Err(Hopeless("not in the group video".to_owned()).into()),
+                Some(Act::IsForbidden) => Err(Unrecoverable("not in the group video".to_owned()).into()),
                 _ => panic!("the script does not start here"),
             }
         }
@@ -214,7 +214,7 @@ mod tests {
         let (_keep, stop) = crossbeam_channel::bounded(0);
         let (sender, receiver) = crossbeam_channel::bounded(100);
         let wait = Duration::from_millis(1);
-        let revival = Revival { again: true, first: wait, longest: wait };
+        let pauses = ReconnectPauses { again: true, first: wait, longest: wait };
         let mut news = Vec::new();
         let mut tell = |n| {
             news.push(match n {
@@ -222,7 +222,7 @@ mod tests {
                 SourceNews::Revived => "back".to_owned(),
             });
         };
-        let end = run(&mut camera, &ShotSink::Waits(sender), &Turns::default(), Some(most), revival, &stop, &mut tell);
+        let end = run(&mut camera, &ShotSink::Waits(sender), &Turns::default(), Some(most), pauses, &stop, &mut tell);
         let told = |shot: Shot| match shot.content {
             ShotContent::File(bytes) => format!("{} bytes", bytes.len()),
             ShotContent::Picture(picture) => format!("{:?}", picture.rgb().first()),

@@ -12,10 +12,10 @@ use crossbeam_channel::{Receiver, bounded};
 use nearfield_vision::{KEPT_PIXELS, MAX_PIXELS, MAX_SIDE, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::{Hopeless, PictureSource};
-use crate::fault::Fault;
+use super::{PictureSource, Unrecoverable};
+use crate::flow::fault::Fault;
+use crate::flow::panics::{self, Panicked};
 use crate::messages::{Shot, ShotContent};
-use crate::panics::{self, Panicked};
 use crate::voice::capture::{Pace, StopSignal};
 
 /// How often a wait looks at the stop signal.
@@ -121,14 +121,14 @@ impl PictureSource for Ffmpeg {
     fn open(&mut self, _stop: &StopSignal) -> anyhow::Result<()> {
         self.child = None;
         if self.is_file() {
-            std::fs::metadata(&self.input).map_err(|e| Hopeless(format!("the input can't be read: {e}")))?;
+            std::fs::metadata(&self.input).map_err(|e| Unrecoverable(format!("the input can't be read: {e}")))?;
         }
         if self.is_camera() {
             super::check_camera(&self.input, &mut self.was_there)?;
         }
         let program = &self.options.program;
         let mut child = self.command().spawn().map_err(|e| match e.kind() {
-            ErrorKind::NotFound => anyhow::Error::new(Hopeless(format!(
+            ErrorKind::NotFound => anyhow::Error::new(Unrecoverable(format!(
                 "{program} is not installed: get it with `apt-get install ffmpeg`, or name one as source.ffmpeg"
             ))),
             _ => anyhow::Error::new(e).context(format!("{program} does not start")),
@@ -159,7 +159,7 @@ impl PictureSource for Ffmpeg {
                 let status = running.child.wait().context("ffmpeg can't be waited for")?;
                 // Its last words may still be on their way through the pipe, which a child of its own could hold open.
                 if let Ok(panicked) = running.all_read.recv_timeout(Duration::from_secs(1)) {
-                    return Err(Hopeless(panicked.to_string()).into());
+                    return Err(Unrecoverable(panicked.to_string()).into());
                 }
                 let words = running.last_words.lock().map(|w| Vec::from(w.clone())).unwrap_or_default();
                 self.child = None;
@@ -226,7 +226,7 @@ fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[St
     said.dedup();
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
     let error = if given == 0 && has(NONE) {
-        return Hopeless("it holds no pictures (perhaps only sound)".to_owned()).into();
+        return Unrecoverable("it holds no pictures (perhaps only sound)".to_owned()).into();
     } else if given == 0 && is_file {
         format!("ffmpeg finds no pictures in it ({status}){said}")
     } else {
@@ -234,8 +234,8 @@ fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[St
         format!("ffmpeg {how} after {given} pictures{said}")
     };
     // A file does not get better; a camera may come back.
-    let is_hopeless = is_file || (given == 0 && NEVER.iter().any(|never| has(never)));
-    if is_hopeless { Hopeless(error).into() } else { anyhow::Error::msg(error) }
+    let is_unrecoverable = is_file || (given == 0 && NEVER.iter().any(|never| has(never)));
+    if is_unrecoverable { Unrecoverable(error).into() } else { anyhow::Error::msg(error) }
 }
 
 impl Running {
@@ -257,7 +257,7 @@ impl Running {
                 return Ok(None);
             }
             if let Ok(panicked) = self.all_read.try_recv() {
-                return Err(Hopeless(panicked.to_string()).into());
+                return Err(Unrecoverable(panicked.to_string()).into());
             }
             ensure!(begun.elapsed() < stall, "ffmpeg has brought no picture for {} s", stall.as_secs_f32());
             let mut ready = [PollFd::new(&self.frames, PollFlags::IN)];
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn an_input_without_pictures_is_an_error_at_once_and_a_stream_that_breaks_is_not() {
-        let hopeless = |script: &str, input: &str| {
+        let unrecoverable = |script: &str, input: &str| {
             let folder = tempfile::tempdir().unwrap();
             let program = folder.path().join("ffmpeg");
             std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -351,17 +351,18 @@ mod tests {
             let (_keep, stop) = crossbeam_channel::bounded(0);
             let mut source = Ffmpeg::new(input, options(&program.to_string_lossy()));
             let error = source.open(&stop).and_then(|()| source.next(&stop)).unwrap_err();
-            (error.chain().any(|e| e.is::<Hopeless>()), error.to_string())
+            (error.chain().any(|e| e.is::<Unrecoverable>()), error.to_string())
         };
         let none = "echo '[out#0/image2pipe @ 0x55d0] Output file does not contain any stream' >&2; exit 234";
         for input in ["/dev/null", "rtsp://camera/1"] {
-            assert_eq!(hopeless(none, input), (true, "it holds no pictures (perhaps only sound)".to_owned()));
+            assert_eq!(unrecoverable(none, input), (true, "it holds no pictures (perhaps only sound)".to_owned()));
         }
-        let (is_hopeless, said) = hopeless("echo '[mov,mp4 @ 0x5581c0] moov atom not found' >&2; exit 1", "/dev/null");
-        assert!(is_hopeless && said.ends_with("(exit status: 1): moov atom not found"), "{said}");
-        let (is_hopeless, said) = hopeless("echo 'Connection refused' >&2; exit 1", "rtsp://camera/1");
-        assert!(!is_hopeless && said.ends_with("after 0 pictures: Connection refused"), "{said}");
-        assert!(hopeless("echo 'rtmpx://a: Protocol not found' >&2; exit 1", "rtmpx://a").0);
+        let (is_unrecoverable, said) =
+            unrecoverable("echo '[mov,mp4 @ 0x5581c0] moov atom not found' >&2; exit 1", "/dev/null");
+        assert!(is_unrecoverable && said.ends_with("(exit status: 1): moov atom not found"), "{said}");
+        let (is_unrecoverable, said) = unrecoverable("echo 'Connection refused' >&2; exit 1", "rtsp://camera/1");
+        assert!(!is_unrecoverable && said.ends_with("after 0 pictures: Connection refused"), "{said}");
+        assert!(unrecoverable("echo 'rtmpx://a: Protocol not found' >&2; exit 1", "rtmpx://a").0);
     }
 
     #[test]
@@ -369,12 +370,12 @@ mod tests {
         let mut source = Ffmpeg::new("/dev/video987", options("true"));
         let (_keep, stop) = crossbeam_channel::bounded(0);
         let error = source.open(&stop).unwrap_err();
-        assert!(error.chain().any(|e| e.is::<Hopeless>()), "{error}");
+        assert!(error.chain().any(|e| e.is::<Unrecoverable>()), "{error}");
         let said = error.to_string();
         assert!(said.contains("no such camera") && said.contains("/dev/video"), "{said}");
         source.was_there = true;
         let error = source.open(&stop).unwrap_err();
-        assert!(!error.chain().any(|e| e.is::<Hopeless>()) && error.to_string().contains("unplugged"), "{error}");
+        assert!(!error.chain().any(|e| e.is::<Unrecoverable>()) && error.to_string().contains("unplugged"), "{error}");
     }
 
     #[test]
@@ -388,6 +389,6 @@ mod tests {
         let mut missing = Ffmpeg::new("rtsp://camera/1", options("/nowhere/ffmpeg"));
         let (_keep, stop) = crossbeam_channel::bounded(0);
         let error = missing.open(&stop).unwrap_err();
-        assert!(error.chain().any(|e| e.is::<Hopeless>()) && error.to_string().contains("apt-get"), "{error}");
+        assert!(error.chain().any(|e| e.is::<Unrecoverable>()) && error.to_string().contains("apt-get"), "{error}");
     }
 }

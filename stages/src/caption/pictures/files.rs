@@ -9,7 +9,7 @@ use anyhow::Context;
 use nearfield_base::files;
 use nearfield_vision::MAX_PICTURE_BYTES;
 
-use super::{Clock, Hopeless, PictureSource};
+use super::{Clock, PictureSource, Unrecoverable};
 use crate::messages::{Shot, ShotContent};
 use crate::voice::capture::{Pace, StopSignal};
 
@@ -95,12 +95,12 @@ impl PictureSource for PictureFiles {
     }
 
     fn open(&mut self, _stop: &StopSignal) -> anyhow::Result<()> {
-        let list = self.list().map_err(|e| Hopeless(format!("{e:#}")))?;
+        let list = self.list().map_err(|e| Unrecoverable(format!("{e:#}")))?;
         if let Place::File(file) = &self.place {
-            std::fs::metadata(file).map_err(|e| Hopeless(format!("the input can't be read: {e}")))?;
+            std::fs::metadata(file).map_err(|e| Unrecoverable(format!("the input can't be read: {e}")))?;
             if files::is_pipe(file) {
                 let what = "the input is a pipe (FIFO); pictures from a pipe are read as a stream of JPEGs, with `--input - <PIPE`";
-                return Err(Hopeless(what.to_owned()).into());
+                return Err(Unrecoverable(what.to_owned()).into());
             }
         }
         if list.is_empty() && self.given == 0 {
@@ -110,7 +110,7 @@ impl PictureSource for PictureFiles {
                 }
                 _ => format!("there is no picture ({})", EXTENSIONS.join(", ")),
             };
-            return Err(Hopeless(what).into());
+            return Err(Unrecoverable(what).into());
         }
         self.list = list.into_iter();
         Ok(())
@@ -293,6 +293,6 @@ mod tests {
             assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
         }
         let mut gone = PictureFiles::new("/nowhere/x.jpg", Duration::ZERO, Pace::Fast);
-        assert!(gone.open(&stop).unwrap_err().chain().any(|e| e.is::<Hopeless>()));
+        assert!(gone.open(&stop).unwrap_err().chain().any(|e| e.is::<Unrecoverable>()));
     }
 }

@@ -61,7 +61,7 @@ impl PictureSource for JpegStream {
                     // What is left of a picture is told, as a corrupt one; an input without any picture is an error.
                     anyhow::ensure!(
                         self.splitter.is_within_picture(),
-                        super::Hopeless("it ended without a JPEG".to_owned())
+                        super::Unrecoverable("it ended without a JPEG".to_owned())
                     );
                     self.splitter = JpegSplitter::default();
                     self.given += 1;

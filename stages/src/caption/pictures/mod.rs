@@ -26,9 +26,9 @@ pub use paced::Clock;
 #[cfg(feature = "camera")]
 pub use v4l2::V4l2Camera;
 
-use crate::caption::newest::NewestSender;
+use crate::flow::NewestSender;
+use crate::flow::Turns;
 use crate::messages::{Envelope, Shot};
-use crate::turn::Turns;
 use crate::voice::capture::StopSignal;
 
 /// Anything that gives pictures one after the other. Waiting ends soon after the stop signal.
@@ -39,7 +39,7 @@ pub trait PictureSource: Send {
     /// Connects, starts or lists. Called before the first picture, and again after each failure.
     ///
     /// # Errors
-    /// Why there are no pictures; a [`Hopeless`] in the chain says that trying again is of no use.
+    /// Why there are no pictures; a [`Unrecoverable`] in the chain says that trying again is of no use.
     fn open(&mut self, stop: &StopSignal) -> anyhow::Result<()>;
 
     /// The next picture; `None` at the source's end, and when `stop` says so.
@@ -52,7 +52,7 @@ pub trait PictureSource: Send {
 /// Why trying again is of no use: a file that is not there, a program that is not installed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Hopeless(pub String);
+pub struct Unrecoverable(pub String);
 
 /// Where a source's pictures go.
 pub enum ShotSink {
@@ -64,7 +64,7 @@ pub enum ShotSink {
 
 /// What happens when a source dies.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Revival {
+pub struct ReconnectPauses {
     /// Whether it is taken up again; else its death is the end.
     pub again: bool,
     /// The first wait before that; it doubles each time,
@@ -98,11 +98,11 @@ pub fn run(
     sink: &ShotSink,
     turns: &Turns,
     max_frames: Option<u64>,
-    revival: Revival,
+    pauses: ReconnectPauses,
     stop: &StopSignal,
     tell: &mut dyn FnMut(SourceNews),
 ) -> anyhow::Result<()> {
-    let (mut given, mut wait, mut dead, mut attempts) = (0u64, revival.first, false, 0);
+    let (mut given, mut wait, mut dead, mut attempts) = (0u64, pauses.first, false, 0);
     loop {
         let mut play = || -> anyhow::Result<bool> {
             source.open(stop)?;
@@ -111,7 +111,7 @@ pub fn run(
                 if std::mem::take(&mut dead) {
                     tell(SourceNews::Revived);
                 }
-                (given, wait, attempts) = (given + 1, revival.first, 0);
+                (given, wait, attempts) = (given + 1, pauses.first, 0);
                 let envelope = Envelope::new(turns.begin(), shot);
                 match sink {
                     ShotSink::Waits(sender) => {
@@ -126,7 +126,7 @@ pub fn run(
         };
         match play() {
             Ok(_) => return Ok(()),
-            Err(error) if !revival.again || error.chain().any(|e| e.is::<Hopeless>()) => {
+            Err(error) if !pauses.again || error.chain().any(|e| e.is::<Unrecoverable>()) => {
                 return Err(error).with_context(|| source.name());
             }
             Err(error) => {
@@ -136,7 +136,7 @@ pub fn run(
                 if stop.recv_timeout(wait).is_err_and(|e| e.is_disconnected()) {
                     return Ok(());
                 }
-                wait = (wait * 2).min(revival.longest);
+                wait = (wait * 2).min(pauses.longest);
             }
         }
     }
@@ -146,18 +146,20 @@ pub fn run(
 /// was may come back.
 ///
 /// # Errors
-/// Why not; a [`Hopeless`] where trying again is of no use.
+/// Why not; a [`Unrecoverable`] where trying again is of no use.
 fn check_camera(path: &str, was_there: &mut bool) -> anyhow::Result<()> {
     match rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK) {
         Ok(()) => {
             *was_there = true;
             Ok(())
         }
-        Err(Errno::NOENT) if !*was_there => Err(Hopeless(format!("there is no such camera; {}", cameras())).into()),
+        Err(Errno::NOENT) if !*was_there => {
+            Err(Unrecoverable(format!("there is no such camera; {}", cameras())).into())
+        }
         Err(Errno::NOENT) => anyhow::bail!("it is no longer there (unplugged?)"),
         Err(error @ (Errno::ACCESS | Errno::PERM)) => {
             let error = std::io::Error::from(error);
-            Err(Hopeless(format!("{error}: add this user to the group that owns it (`ls -l {path}`)")).into())
+            Err(Unrecoverable(format!("{error}: add this user to the group that owns it (`ls -l {path}`)")).into())
         }
         Err(error) => Err(std::io::Error::from(error).into()),
     }

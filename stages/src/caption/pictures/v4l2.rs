@@ -13,7 +13,7 @@ use linuxvideo::{BufType, CapabilityFlags, Device, Fract};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::camera::{CameraDevice, CameraFormat, CameraFrame, CameraPixels};
-use super::{Hopeless, cameras};
+use super::{Unrecoverable, cameras};
 
 /// Up to this width plain pixels are taken where there are any: they cost less than a JPEG, and USB still carries enough of them.
 const WIDEST_YUYV: u32 = 640;
@@ -51,12 +51,12 @@ impl V4l2Camera {
                     // It was there, and may come back.
                     _ => return Err(error.into()),
                 };
-                return Err(Hopeless(reason).into());
+                return Err(Unrecoverable(reason).into());
             }
         };
         let able = device.capabilities().context("it does not tell what it can do")?.device_capabilities();
         if !able.contains(CapabilityFlags::VIDEO_CAPTURE | CapabilityFlags::STREAMING) {
-            return Err(Hopeless(format!("it takes no pictures itself; {}", cameras())).into());
+            return Err(Unrecoverable(format!("it takes no pictures itself; {}", cameras())).into());
         }
         Ok(device)
     }
@@ -80,7 +80,7 @@ impl CameraDevice for V4l2Camera {
         let Some(wanted) = order.into_iter().find(|f| formats.contains(f)) else {
             let has: Vec<_> = formats.iter().map(|f| String::from_utf8_lossy(&f.as_fourcc()).into_owned()).collect();
             let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
-            return Err(Hopeless(format!("it has none of the formats MJPG and YUYV (it has: {has})")).into());
+            return Err(Unrecoverable(format!("it has none of the formats MJPG and YUYV (it has: {has})")).into());
         };
         let capture = device
             .video_capture(PixFormat::new(width, width * 3 / 4, wanted))

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::rows::{Row, day_of};
 use super::schema::{self, COMMIT, Content, DROPPED, Trouble};
 use super::{Committed, Retention, beside};
-use crate::report::gather::now;
+use crate::report::windower::now;
 
 /// Clocks may differ by so much.
 const AHEAD_SECONDS: f64 = 86_400.0;

@@ -1,5 +1,9 @@
 //! The commands: each reads what it needs, runs, and prints. What a command computes stands elsewhere.
 
+pub mod doctor;
+pub mod models;
+pub mod report;
+
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Instant;
@@ -9,16 +13,16 @@ use clap::CommandFactory;
 use nearfield_base::persist::Existing;
 use nearfield_llm::LlmError;
 use nearfield_speech::stt::SpeechToText;
-use nearfield_stages::drive::Stage;
+use nearfield_stages::flow::Stage;
+use nearfield_stages::flow::Turns;
+use nearfield_stages::flow::writes;
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
-use nearfield_stages::turn::Turns;
 use nearfield_stages::voice::capture::{Pace, Source, StopSignal, StoppableStdin, check_microphone};
 use nearfield_stages::voice::converse::PromptTooLong;
 use nearfield_stages::voice::devices;
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
-use nearfield_stages::writes;
 use serde_json::json;
 use std::ops::ControlFlow;
 
@@ -26,15 +30,16 @@ use crate::cli::{
     self, BenchWhat, ChatArgs, Cli, Command, ConfigArgs, ModelsAction, PaceArg, SayArgs, TranscribeArgs, Usage,
     VoiceArgs,
 };
+use crate::commands::models::PullSettings;
 use crate::config::{ConfigError, VoiceConfig};
 use crate::files::Files;
-use crate::models_command::{self, PullSettings};
+use crate::flows::voice::{self, Assistant, Questions};
+use crate::hub::registry::{Registry, RegistryError};
+use crate::output::turn_report::{TraceWriter, TurnReport, ms};
+use crate::output::{captions, terminal};
 use crate::recordings::{read_speech, recordings};
-use crate::registry::{Registry, RegistryError};
-use crate::turn_report::{TraceWriter, TurnReport, ms};
 use crate::typed_lines::{TypedLine, next_line};
-use crate::voice::{self, Assistant, Questions};
-use crate::{bench, caption, doctor, eval, report, signals, terminal};
+use crate::{bench, eval, signals};
 
 /// The longest text that `say` and `chat` take from stdin at once.
 const MAX_TEXT_BYTES: usize = 1 << 20;
@@ -94,8 +99,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     };
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
-        Command::Caption(args) => caption::output::caption(&args, &stop, &mut out),
-        Command::Report(args) => report::command::run(&args, &stop, &mut out),
+        Command::Caption(args) => captions::caption(&args, &stop, &mut out),
+        Command::Report(args) => report::run(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
         Command::Say(args) => say(args, &stop),
         Command::Chat(args) => chat(args, &stop, &mut out),
@@ -104,16 +109,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
             let registry = Registry::open()?;
             let stopped = || signals::is_stopped(&stop);
             match args.action {
-                ModelsAction::List { json } => models_command::list(&registry, json, &mut out),
-                ModelsAction::Show { name, json } => models_command::show(&registry, &name, json, &mut out),
+                ModelsAction::List { json } => models::list(&registry, json, &mut out),
+                ModelsAction::Show { name, json } => models::show(&registry, &name, json, &mut out),
                 ModelsAction::Pull { names, update, json } => {
                     let settings = PullSettings { quiet: cli.quiet, update, json };
-                    models_command::pull(&registry, &names, settings, &stopped, &mut out)
+                    models::pull(&registry, &names, settings, &stopped, &mut out)
                 }
                 ModelsAction::Verify { name, json } => {
-                    models_command::verify(&registry, name.as_deref(), json, &stopped, &mut out)
+                    models::verify(&registry, name.as_deref(), json, &stopped, &mut out)
                 }
-                ModelsAction::Path { name } => models_command::path(&registry, &name, &mut out),
+                ModelsAction::Path { name } => models::path(&registry, &name, &mut out),
             }
         }
         Command::Doctor { json, config } => doctor::run(&config, json, &mut out),

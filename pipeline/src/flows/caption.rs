@@ -7,9 +7,6 @@
 //!                                              llm
 //! ```
 
-pub mod config;
-pub mod output;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,30 +19,30 @@ use nearfield_stages::caption::alerts::{AlertRule, Alerts};
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
 use nearfield_stages::caption::look::Look;
-use nearfield_stages::caption::newest::{Dropped, newest};
 use nearfield_stages::caption::pictures::{
-    Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, Revival, ShotSink, SourceNews,
+    Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, ReconnectPauses, ShotSink, SourceNews,
     run as run_source,
 };
-use nearfield_stages::drive::{Failure, FlowContext, Output, drive, drive_into, spawn};
-use nearfield_stages::generate::LlmThread;
+use nearfield_stages::flow::{Dropped, newest};
+use nearfield_stages::flow::{Failure, FlowContext, Output, drive, drive_into, spawn};
+use nearfield_stages::flow::{Ledger, StageTimes};
+use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Captioned, Envelope};
 use nearfield_stages::outlets::{Delivery, Publish};
-use nearfield_stages::probe::{Ledger, StageTimes};
-use nearfield_stages::right_of_way::RightOfWay;
-use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, StopSignal};
+use nearfield_stages::voice_priority::VoicePriority;
 use nearfield_vision::{Gate, Picture, VisionManifest, VisionModel};
 use std::ops::ControlFlow;
 
-use crate::caption::config::{CaptionConfig, SourceConfig};
-use crate::caption::output::json_of;
 use crate::cli::Usage;
+use crate::config::caption::{CaptionConfig, SourceConfig};
 use crate::config::{ConfigError, located, read};
-use crate::ending::{Due, Ending};
-use crate::registry::{Kind, Registry, Role};
-use crate::report::outlets;
-use crate::terminal::chain;
+use crate::flows::ending::{Due, Ending};
+use crate::flows::report::outlets;
+use crate::hub::registry::{Kind, Registry, Role};
+use crate::output::captions::json_of;
+use crate::output::terminal::chain;
 
 /// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
 const DEFAULT_CONTEXT_TOKENS: usize = 512;
@@ -63,7 +60,7 @@ pub struct Captioner {
     /// Those who deliver to other machines.
     pub publishers: Vec<Publish>,
     /// Voices in other programs go first.
-    pub way: Option<RightOfWay>,
+    pub way: Option<VoicePriority>,
 }
 
 impl Captioner {
@@ -103,7 +100,7 @@ impl Captioner {
         };
         let object = outlet_name(&config.source.camera);
         let publishers = outlets(&config.outlets, &config.mqtt.connection(), &object, registry)?;
-        let way = RightOfWay::of(&registry.places().data);
+        let way = VoicePriority::of(&registry.places().data);
         Ok(Self { llm, vision, nominal, constraint, publishers, way })
     }
 }
@@ -341,7 +338,7 @@ pub fn run(
     let describe = Describe::new(llm, options, &words, soft, gate, alerts, turns.clone())?;
 
     let (mut ending, source_stop) = Ending::new(stop.clone());
-    let revival = Revival {
+    let pauses = ReconnectPauses {
         again: input.live && !input.stills,
         first: Duration::from_millis(config.source.retry_ms),
         longest: Duration::from_millis(config.source.retry_max_ms),
@@ -351,7 +348,7 @@ pub fn run(
     let mut threads = vec![llm_thread];
     threads.push(spawn("source", flow.clone(), move || {
         let mut tell = |n| drop(news.send(n));
-        let result = run_source(&mut *source, &shots, &source_turns, max_frames, revival, &source_stop, &mut tell);
+        let result = run_source(&mut *source, &shots, &source_turns, max_frames, pauses, &source_stop, &mut tell);
         let _ = source_ended.send(result);
     }));
     threads.push(drive_into(Decode::default(), to_decode, views, flow.clone()));

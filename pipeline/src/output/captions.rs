@@ -8,22 +8,22 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use nearfield_base::persist::{self, Folder, Journal, Records};
 use nearfield_stages::caption::pictures::{PictureFiles, SourceNews};
+use nearfield_stages::flow::Turn;
 use nearfield_stages::messages::{Author, Captioned, Tokens};
 use nearfield_stages::reconnect::Attempts;
-use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::{Pace, StopSignal};
 use nearfield_vision::{Verdict, annotate, encode_jpeg};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-use crate::caption::config::CaptionConfig;
-use crate::caption::{self, Captioner, Done, Told, open_input};
 use crate::cli::{self, CaptionArgs};
+use crate::config::caption::CaptionConfig;
 use crate::files::Files;
-use crate::registry::Registry;
-use crate::terminal::{escape, one_line};
-use crate::turn_report::{TraceWriter, ms};
+use crate::flows::caption::{self, Captioner, Done, Told, open_input};
+use crate::hub::registry::Registry;
+use crate::output::terminal::{escape, one_line};
+use crate::output::turn_report::{TraceWriter, ms};
 
 /// A source that has been back for so long starts its messages anew.
 const SOURCE_IS_STABLE: Duration = Duration::from_secs(600);

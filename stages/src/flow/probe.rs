@@ -1,12 +1,12 @@
 //! Where the time of a turn went: each stage's probe, and the ledger in which the probes of a flow are gathered.
 //!
-//! [`crate::drive`] alone writes here; stages never measure themselves.
+//! [`crate::flow::drive`] alone writes here; stages never measure themselves.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::turn::Turn;
+use crate::flow::Turn;
 
 /// Turns kept in a ledger that nobody takes out; older ones are forgotten.
 const MAX_TURNS: usize = 64;

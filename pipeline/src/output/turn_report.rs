@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use nearfield_base::persist::{Existing, NewFile};
 use nearfield_speech::stt::Suppression;
+use nearfield_stages::flow::Turn;
+use nearfield_stages::flow::{Ledger, StageTimes};
 use nearfield_stages::messages::Played;
-use nearfield_stages::probe::{Ledger, StageTimes};
-use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::notes::{Note, Replied};
 use serde_json::{Value, json};
 
-use crate::terminal::{chain, indented, one_line};
+use crate::output::terminal::{chain, indented, one_line};
 
 /// Notes of turns that never come to their end are forgotten beyond this many.
 const MAX_OPEN_TURNS: usize = 64;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, never};
 use nearfield_llm::LlmError;
-use nearfield_stages::drive::Failure;
+use nearfield_stages::flow::Failure;
+use nearfield_stages::flow::writes;
 use nearfield_stages::voice::capture::StopSignal;
-use nearfield_stages::writes;
 
 use crate::signals;
 

@@ -7,12 +7,6 @@
 //!                                                                                 llm
 //! ```
 
-pub mod command;
-pub mod config;
-pub mod judge;
-pub mod pages;
-pub mod plot;
-
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -20,36 +14,37 @@ use std::time::Duration;
 use anyhow::Context;
 use crossbeam_channel::{bounded, never, select};
 use nearfield_llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
-use nearfield_stages::drive::{FlowContext, drive, spawn};
-use nearfield_stages::generate::LlmThread;
+use nearfield_stages::flow::{FlowContext, drive, spawn};
+use nearfield_stages::flow::{Ledger, StageTimes};
+use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
 use nearfield_stages::mqtt::{ConnectOptions, MqttUrl};
 use nearfield_stages::outlets::home_assistant::{HomeAssistant, HomeAssistantOptions};
 use nearfield_stages::outlets::webhook::{TokenSource, Webhook};
 use nearfield_stages::outlets::{Delivery, Mailbox, Outlet, Publish};
-use nearfield_stages::probe::{Ledger, StageTimes};
-use nearfield_stages::report::gather::{AtEnd, Gather, now};
 use nearfield_stages::report::keep::{Keep, note_reported};
 use nearfield_stages::report::read_mqtt::MqttSource;
 use nearfield_stages::report::read_text::TextSource;
-use nearfield_stages::report::roster::Roster;
-use nearfield_stages::report::schedule::Hold;
+use nearfield_stages::report::schedule::Scheduler;
+use nearfield_stages::report::sensors::SensorRegistry;
 use nearfield_stages::report::store::Store;
+use nearfield_stages::report::windower::{AtEnd, Windower, now};
 use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
-use nearfield_stages::right_of_way::RightOfWay;
-use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::StopSignal;
+use nearfield_stages::voice_priority::VoicePriority;
 use nearfield_telemetry::Moment;
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
 use nearfield_telemetry::windows::WindowsOptions;
 use std::ops::ControlFlow;
 
 use crate::config::ConfigError;
-use crate::ending::{Due, Ending};
+use crate::config::report::{MqttConfig, OutletsConfig, ReportConfig};
+use crate::flows::ending::{Due, Ending};
+use crate::hub::registry::{Kind, Registry};
 use crate::installation::{ClientId, Installation};
-use crate::registry::{Kind, Registry};
-use crate::report::config::{MqttConfig, OutletsConfig, ReportConfig};
-use crate::terminal::chain;
+use crate::output::report_pages;
+use crate::output::terminal::chain;
 
 /// A password or token is at most this long.
 const MAX_SECRET_BYTES: u64 = 4096;
@@ -275,7 +270,8 @@ pub fn run(
     let (parts, to_tell) = bounded(64); // A dozen reports of five sentences.
 
     let live = from.is_live();
-    let mut roster = Roster::new(config.sensors.clone(), config.readings.only_known, config.readings.max_sensors);
+    let mut sensor_registry =
+        SensorRegistry::new(config.sensors.clone(), config.readings.only_known, config.readings.max_sensors);
     let store_path = store_path(config, registry, &from);
     let at_end = if live && store_path.is_some() { AtEnd::Leave } else { AtEnd::Tell };
     let mut windows = windows_options(config, live)?;
@@ -286,7 +282,7 @@ pub fn run(
         lateness_seconds: config.window.lateness_s,
         plan: windows.plan.clone(),
     });
-    let mut gather = Gather::new(windows, turns.clone(), live, at_end);
+    let mut gather = Windower::new(windows, turns.clone(), live, at_end);
     let mut threads = Vec::new();
     let store = match &store_path {
         None => {
@@ -298,12 +294,12 @@ pub fn run(
             let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
             for (key, traits) in &store.sensors()? {
                 // Sensors that are no longer wanted stay in the store and have no number in this run.
-                if let Some(id) = roster.id(key, &traits.unit) {
+                if let Some(id) = sensor_registry.id(key, &traits.unit) {
                     store.bind(key, id);
                 }
             }
             // The configuration may have changed what is known of them.
-            let known: Vec<_> = roster.take_introduced().into_iter().map(|(_, traits)| traits).collect();
+            let known: Vec<_> = sensor_registry.take_introduced().into_iter().map(|(_, traits)| traits).collect();
             let sensors = known.len() as u32;
             let readings = |from: Moment, take: &mut dyn FnMut(_)| Ok(store.read_from(from, take)?);
             clocks.resume(&store.clocks()?, store.reported()?.max(store.newest()), now());
@@ -321,11 +317,11 @@ pub fn run(
     drop(to_keep);
     threads.push(drive(gather, to_gather, closed, flow.clone()));
     let schedule = config.schedule().map_err(anyhow::Error::msg)?;
-    threads.push(drive(Hold::new(schedule, zone.clone()), to_hold, due, flow.clone()));
+    threads.push(drive(Scheduler::new(schedule, zone.clone()), to_hold, due, flow.clone()));
     let writer = match llm {
         None => None,
         Some(llm) => {
-            let (thread, handle) = LlmThread::start_in(&flow, llm, RightOfWay::of(&registry.places().data));
+            let (thread, handle) = LlmThread::start_in(&flow, llm, VoicePriority::of(&registry.places().data));
             threads.push(handle);
             let writer: Box<dyn Writer> = Box::new(ModelWriter::new(thread, word_options(config), writing.clone())?);
             Some(writer)
@@ -347,7 +343,7 @@ pub fn run(
     let source: Box<dyn FnOnce() -> anyhow::Result<()> + Send> = match from {
         ReadingsFrom::Text(source) => {
             let clocks = live.then_some(clocks);
-            Box::new(move || source.run(&text, source_zone, roster, clocks, &batches, &source_stop))
+            Box::new(move || source.run(&text, source_zone, sensor_registry, clocks, &batches, &source_stop))
         }
         ReadingsFrom::Mqtt(url) => {
             let topic = if url.topic.is_empty() && config.mqtt.topics.is_empty() { "#" } else { url.topic.as_str() };
@@ -360,7 +356,7 @@ pub fn run(
             let source = MqttSource { connect, filters, mappings: config.mqtt.mappings.clone(), zone: source_zone };
             Box::new(move || {
                 let _client = client;
-                source.run(roster, clocks, &batches, &source_stop)
+                source.run(sensor_registry, clocks, &batches, &source_stop)
             })
         }
     };
@@ -377,7 +373,7 @@ pub fn run(
         };
         let told = hear(Heard::Done(report, &ledger.take(turn)))?;
         let window = &report.summary.window;
-        let body = pages::json(report, &zone);
+        let body = report_pages::json(report, &zone);
         let id = format!("report-{}", body["window"]["start"].as_str().unwrap_or_default());
         let text = body["text"].as_str().unwrap_or_default().to_owned();
         let delivery = Delivery { id, text, body };

@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use nearfield_base::persist::{self, Existing, Journal, NewFile};
+use nearfield_stages::flow::Turn;
 use nearfield_stages::messages::Report;
 use nearfield_stages::report::read_text::TextSource;
-use nearfield_stages::turn::Turn;
 use nearfield_stages::voice::capture::StopSignal;
 use nearfield_telemetry::window::Length;
 use std::ops::ControlFlow;
 
 use crate::cli::{self, ReportArgs, Usage};
+use crate::config::report::ReportConfig;
 use crate::files::Files;
-use crate::registry::Registry;
-use crate::report::config::ReportConfig;
-use crate::report::pages::{self, Page};
-use crate::report::plot;
-use crate::report::{self, Heard, ReadingsFrom};
-use crate::turn_report::TraceWriter;
+use crate::flows::report::{self, Heard, ReadingsFrom};
+use crate::hub::registry::Registry;
+use crate::output::plot;
+use crate::output::report_pages::{self, Page};
+use crate::output::turn_report::TraceWriter;
 
 /// The longest page of reports that is read back to be continued.
 const MAX_PAGE_BYTES: u64 = 256 << 20;
@@ -66,8 +66,8 @@ impl Output {
     fn open(path: &Path, format: Format, anew: bool) -> anyhow::Result<Output> {
         let journal = |records| if anew { Journal::begin_anew(path, records) } else { Journal::open(path, records) };
         let content = match format {
-            Format::Markdown => journal(pages::MARKDOWN_RECORDS).map(Content::Journal),
-            Format::Lines => journal(pages::JSON_RECORDS).map(Content::Journal),
+            Format::Markdown => journal(report_pages::MARKDOWN_RECORDS).map(Content::Journal),
+            Format::Lines => journal(report_pages::JSON_RECORDS).map(Content::Journal),
             Format::Page if anew => Ok(Content::Page(Page::default())),
             Format::Page => continued_page(path).map(Content::Page),
         };
@@ -92,8 +92,8 @@ impl Output {
             Content::Journal(journal) => {
                 let last = journal.last_record().with_context(|| cant_be_written("output", &self.path))?;
                 last.and_then(|record| match self.format {
-                    Format::Lines => pages::window_of_json(&record),
-                    Format::Markdown | Format::Page => pages::window_of_markdown(&record),
+                    Format::Lines => report_pages::window_of_json(&record),
+                    Format::Markdown | Format::Page => report_pages::window_of_markdown(&record),
                 })
             }
         };
@@ -101,15 +101,15 @@ impl Output {
     }
 
     fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
-        if self.perhaps_told.take().is_some_and(|told| told == pages::window_name(report, zone)) {
+        if self.perhaps_told.take().is_some_and(|told| told == report_pages::window_name(report, zone)) {
             tracing::info!(file = %self.path.display(), "the last report of the earlier run is complete and not added again");
             return Ok(());
         }
         let written = match &mut self.content {
             Content::Journal(journal) => {
                 let record = match self.format {
-                    Format::Lines => format!("{}\n", pages::json(report, zone)),
-                    Format::Markdown | Format::Page => pages::markdown_record(report, zone),
+                    Format::Lines => format!("{}\n", report_pages::json(report, zone)),
+                    Format::Markdown | Format::Page => report_pages::markdown_record(report, zone),
                 };
                 journal.append(record.as_bytes()).and_then(|()| journal.sync())
             }
@@ -283,7 +283,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         match heard {
             Heard::Title(title) => {
                 if shows {
-                    write!(out, "{}", pages::heading(title))?;
+                    write!(out, "{}", report_pages::heading(title))?;
                     out.flush()?;
                 }
             }
@@ -297,9 +297,9 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
             Heard::Done(report, stages) => {
                 reports += 1;
                 if args.json {
-                    writeln!(out, "{}", pages::json(report, &zone))?;
+                    writeln!(out, "{}", report_pages::json(report, &zone))?;
                 } else if shows {
-                    writeln!(out, "{}", pages::details(report, &zone))?;
+                    writeln!(out, "{}", report_pages::details(report, &zone))?;
                 }
                 out.flush()?;
                 if let Some(output) = &mut output {

@@ -10,10 +10,10 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::content_hash::Sha256;
+use crate::hub::content_hash::Sha256;
+use crate::hub::registry::{Found, Model, ModelFile, Registry, Status, hint, human_bytes};
 use crate::hub::{Event, Hub, Pulled, Wanted};
-use crate::registry::{Found, Model, ModelFile, Registry, Status, human_bytes, way_out};
-use crate::terminal::one_line;
+use crate::output::terminal::one_line;
 
 /// Between two lines of progress where stderr is no terminal.
 const PROGRESS_LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -232,7 +232,7 @@ pub fn verify(
                         "{}: {} is missing; {}",
                         model.name,
                         file.path,
-                        way_out(model, Path::new(&file.path))
+                        hint(model, Path::new(&file.path))
                     ));
                     print_verdict(model, file, None, "missing", None, None, json, out)?;
                     continue;
@@ -256,7 +256,7 @@ pub fn verify(
                 wrong.push(format!(
                     "{} is not what {by} says (sha256 {expected}, found {hash}); {}",
                     found.path.display(),
-                    way_out(model, &found.path)
+                    hint(model, &found.path)
                 ));
             }
             print_verdict(model, file, Some(&found.path), verdict, expected, Some(hash), json, out)?;

@@ -19,29 +19,29 @@ use nearfield_llm::{Llm, LlmError, LlmOptions, SessionOptions};
 use nearfield_speech::stt::SpeechToText;
 use nearfield_speech::tts::{Voice, open_voice};
 use nearfield_speech::vad::{Earshot, Endpointer, Silero, VoiceActivity};
-use nearfield_stages::drive::{Failure, FlowContext, Stage, drive, spawn};
-use nearfield_stages::generate::LlmThread;
+use nearfield_stages::flow::Ledger;
+use nearfield_stages::flow::{Failure, FlowContext, Stage, drive, spawn};
+use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Frame, TextDelta, Transcript};
-use nearfield_stages::probe::Ledger;
-use nearfield_stages::right_of_way::RightOfWay;
-use nearfield_stages::turn::{Turn, Turns};
 use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
 use nearfield_stages::voice::home::Home;
-use nearfield_stages::voice::listen::{Listen, Manners};
+use nearfield_stages::voice::listen::{Listen, TurnTaking};
 use nearfield_stages::voice::notes::{Note, Replied};
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::voice::tools::Toolbox;
 use nearfield_stages::voice::transcribe::Transcribe;
+use nearfield_stages::voice_priority::VoicePriority;
 use std::ops::ControlFlow;
 
 use crate::config::{VadKind, VoiceConfig};
-use crate::ending::{Due, Ending};
-use crate::registry::{Kind, Registry};
+use crate::flows::ending::{Due, Ending};
+use crate::hub::registry::{Kind, Registry};
+use crate::output::turn_report::{Collector, TurnReport};
 use crate::signals::is_stopped;
-use crate::turn_report::{Collector, TurnReport};
 
 /// The context of a model that says nothing better of itself.
 const DEFAULT_CONTEXT_TOKENS: usize = 4096;
@@ -70,7 +70,7 @@ pub struct Assistant {
     /// How it is asked.
     pub converse: ConverseOptions,
     /// Captions and reports in other programs let it pass.
-    pub way: Option<RightOfWay>,
+    pub way: Option<VoicePriority>,
 }
 
 impl Assistant {
@@ -95,7 +95,7 @@ impl Assistant {
             voice = voice.name(),
             "loaded"
         );
-        let way = RightOfWay::of(&registry.places().data);
+        let way = VoicePriority::of(&registry.places().data);
         Ok(Self { llm, stt, vad, voice, toolbox, converse, way })
     }
 }
@@ -205,12 +205,12 @@ pub fn run(
     let (answered, answers) = bounded(64);
 
     let play = Play::open(outlet, turns.clone())?;
-    let manners = match &questions {
+    let turn_taking = match &questions {
         Questions::Typed(_) | Questions::Spoken(Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast)) => {
-            Manners::Wait(answers)
+            TurnTaking::Wait(answers)
         }
-        _ if config.listen.interrupt => Manners::Interrupt,
-        _ => Manners::DeafWhile(play.speaking()),
+        _ if config.listen.interrupt => TurnTaking::Interrupt,
+        _ => TurnTaking::DeafWhile(play.speaking()),
     };
     let (llm, llm_thread) = LlmThread::start_in(&flow, assistant.llm, assistant.way);
     let converse =
@@ -228,7 +228,7 @@ pub fn run(
                 Endpointer::new(vad, config.listen.endpoint.clone())?,
                 turns.clone(),
                 guesses.clone(),
-                manners,
+                turn_taking,
             );
             threads.push(drive(listen, to_listen, utterances, flow.clone()));
             threads.push(drive(Transcribe::new(stt, turns.clone(), guesses), to_transcribe, transcripts, flow.clone()));
@@ -239,7 +239,7 @@ pub fn run(
         Questions::Typed(texts) => {
             let turns = turns.clone();
             threads.push(spawn("source", flow.clone(), move || {
-                type_in(&texts, &turns, &transcripts, &answers_of(manners), &source_stop);
+                type_in(&texts, &turns, &transcripts, &answers_of(turn_taking), &source_stop);
                 let _ = source_ended.send(Ok(()));
             }));
         }
@@ -356,10 +356,10 @@ fn type_in(
     }
 }
 
-fn answers_of(manners: Manners) -> Receiver<Turn> {
-    match manners {
-        Manners::Wait(answers) => answers,
-        Manners::Interrupt | Manners::DeafWhile(_) => never(),
+fn answers_of(turn_taking: TurnTaking) -> Receiver<Turn> {
+    match turn_taking {
+        TurnTaking::Wait(answers) => answers,
+        TurnTaking::Interrupt | TurnTaking::DeafWhile(_) => never(),
     }
 }
 
@@ -382,7 +382,7 @@ impl Chat {
         let turns = Turns::default();
         let (notes, notebook) = bounded(64);
         let options = converse_options(config, registry, &llm)?;
-        let way = RightOfWay::of(&registry.places().data);
+        let way = VoicePriority::of(&registry.places().data);
         let (thread, _ends_with_its_last_handle) = LlmThread::start_beside_others(llm, way);
         let converse = Converse::new(thread, options, toolbox, turns.clone(), never(), notes)?;
         Ok(Self { converse, turns, notebook })
@@ -451,7 +451,7 @@ pub fn run_one_after_the_other(
     let vad = assistant.vad.context("the assistant was loaded without ears")?;
     let stt = assistant.stt.context("the assistant was loaded without ears")?;
     let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
-    let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), Manners::Interrupt);
+    let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), TurnTaking::Interrupt);
     let mut transcribe = Transcribe::new(stt, turns.clone(), guesses);
     let mut converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), never(), notes)?;
     let mut phrase = Phrase::default();

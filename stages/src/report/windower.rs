@@ -1,4 +1,4 @@
-//! Readings become windows: a stage around [`Windows`], which adds the roster, the table, and the passing of time where readings
+//! Readings become windows: a stage around [`Windows`], which adds the sensors, the table, and the passing of time where readings
 //! come live.
 
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
 use nearfield_telemetry::{Moment, Reading, SensorTraits};
 use std::ops::ControlFlow;
 
-use crate::drive::{Emit, Stage};
+use crate::flow::Turns;
+use crate::flow::{Emit, Stage};
 use crate::messages::{Batch, Envelope, WindowSummary};
-use crate::turn::Turns;
 
 /// How often a window that no reading closes is looked after.
 const LOOK_AFTER: Duration = Duration::from_millis(250);
@@ -39,7 +39,7 @@ pub enum AtEnd {
 pub type ReadBack<'a> = dyn FnMut(Moment, &mut dyn FnMut(Reading)) -> anyhow::Result<()> + 'a;
 
 /// The stage.
-pub struct Gather {
+pub struct Windower {
     windows: Windows,
     plan: WindowPlan,
     lateness: f64,
@@ -60,10 +60,10 @@ pub struct Gather {
     resumed: Vec<ClosedWindow>,
 }
 
-impl Gather {
+impl Windower {
     /// Without any reading yet. `live` when readings come as they are taken.
-    pub fn new(options: WindowsOptions, turns: Turns, live: bool, at_end: AtEnd) -> Gather {
-        Gather {
+    pub fn new(options: WindowsOptions, turns: Turns, live: bool, at_end: AtEnd) -> Windower {
+        Windower {
             plan: options.plan.clone(),
             lateness: options.lateness_seconds.unwrap_or(0.0),
             windows: Windows::new(options),
@@ -200,7 +200,7 @@ pub fn now() -> Moment {
     Moment(since.as_micros() as i64)
 }
 
-impl Stage for Gather {
+impl Stage for Windower {
     type In = Batch;
     type Out = WindowSummary;
 
@@ -266,8 +266,8 @@ mod tests {
     use nearfield_telemetry::anomaly::AnomalyOptions;
 
     use super::*;
+    use crate::flow::Turn;
     use crate::messages::Pace;
-    use crate::turn::Turn;
 
     /// A machine that is started in 1970 and told the time later, and one whose clock is set back.
     #[test]
@@ -285,7 +285,7 @@ mod tests {
                 rereads: false,
                 anomalies: AnomalyOptions::default(),
             };
-            let mut gather = Gather::new(options, Turns::default(), true, AtEnd::Tell);
+            let mut gather = Windower::new(options, Turns::default(), true, AtEnd::Tell);
             let mut told = Vec::new();
             let mut emit = |summary: Envelope<WindowSummary>| {
                 told.push((summary.body.window.readings(), summary.body.window.span.seconds()));
@@ -313,7 +313,7 @@ mod tests {
         }
     }
 
-    impl Gather {
+    impl Windower {
         /// As a batch does, at a time when nothing has happened to the clock.
         fn windows_for_test(&mut self, batch: Batch) {
             for (_, traits) in batch.introduced {

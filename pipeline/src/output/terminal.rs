@@ -217,8 +217,8 @@ mod tests {
         use nearfield_vision::VisionError;
 
         use crate::hub::HubError;
-        use crate::models_lock::LockError;
-        use crate::registry::RegistryError;
+        use crate::hub::models_lock::LockError;
+        use crate::hub::registry::RegistryError;
 
         let io = || std::io::Error::from_raw_os_error(2);
         let path = || std::path::PathBuf::from("/nope/x");

@@ -13,7 +13,7 @@ static STDERR: Mutex<()> = Mutex::new(());
 
 /// Runs `work` with the process's standard error turned aside; what was written meanwhile is logged at debug level.
 /// Where that is not possible (no room for a temporary file), `work` runs as it is.
-pub(crate) fn hush<T>(work: impl FnOnce() -> T) -> T {
+pub(crate) fn silence_stderr<T>(work: impl FnOnce() -> T) -> T {
     let _one_at_a_time = STDERR.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(aside) = Aside::begin() else { return work() };
     let result = work();

@@ -10,12 +10,12 @@ pub const FILE: &str = "right-of-way";
 
 /// A program's view of the lock.
 #[derive(Debug)]
-pub struct RightOfWay {
+pub struct VoicePriority {
     file: File,
     is_held: bool,
 }
 
-impl RightOfWay {
+impl VoicePriority {
     /// The lock in this folder; `None` where there can be none, and nobody waits for anybody.
     pub fn of(folder: &Path) -> Option<Self> {
         let path = folder.join(FILE);
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn a_voice_holds_the_way_until_it_is_done_or_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let open = || RightOfWay::of(&folder.path().join("data")).unwrap();
+        let open = || VoicePriority::of(&folder.path().join("data")).unwrap();
         let (mut voice, mut second, caption) = (open(), open(), open());
         assert!(!caption.is_taken());
         voice.hold(true);
@@ -70,6 +70,6 @@ mod tests {
         drop(second);
         assert!(!caption.is_taken());
         std::fs::write(folder.path().join("file"), "").unwrap();
-        assert!(RightOfWay::of(&folder.path().join("file")).is_none());
+        assert!(VoicePriority::of(&folder.path().join("file")).is_none());
     }
 }

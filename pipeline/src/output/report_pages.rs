@@ -10,8 +10,8 @@ use nearfield_telemetry::windows::UnusedOf;
 use nearfield_telemetry::{Moment, SensorId};
 use serde_json::{Value, json};
 
-use crate::report::plot;
-use crate::turn_report::ms;
+use crate::output::plot;
+use crate::output::turn_report::ms;
 
 /// Sensors in a Markdown table; all of them are in the JSON.
 const MAX_ROWS: usize = 40;

@@ -3,6 +3,9 @@
 //! A configuration is read once, refuses keys that it does not know, is checked once, and is plain data from then on.
 //! Every key has a default, so an empty file is complete; `configs/voice.toml` shows all of them.
 
+pub mod caption;
+pub mod report;
+
 use std::path::{Path, PathBuf};
 
 use nearfield_base::range::in_range;

@@ -2,7 +2,7 @@
 //!
 //! A flow submits a [`Job`] (a prompt to be continued) and reads [`Event`]s. Between two tokens, and between two blocks of
 //! a prefill, the thread looks whether a more urgent job has come; the lower one waits and later goes on from its own
-//! cache. Voices in other programs of ours go before as well ([`RightOfWay`]). A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
+//! cache. Voices in other programs of ours go before as well ([`VoicePriority`]). A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
 //!
 //! A panic on the thread ends no caller: every job and question gets [`LlmError::Crashed`], now and later, and a flow that has
 //! started the thread ([`LlmThread::start_in`]) ends as if a stage had panicked.
@@ -20,10 +20,10 @@ use nearfield_llm::{
 };
 use std::ops::ControlFlow;
 
-use crate::drive::{Failure, FlowContext};
-use crate::fault::Fault;
-use crate::panics;
-use crate::right_of_way::RightOfWay;
+use crate::flow::fault::Fault;
+use crate::flow::panics;
+use crate::flow::{Failure, FlowContext};
+use crate::voice_priority::VoicePriority;
 
 /// How often one who lets a voice in another program pass looks whether it has passed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -148,7 +148,7 @@ impl LlmThread {
     ///
     /// # Panics
     /// If the system can't start a thread.
-    pub fn start_beside_others(llm: Arc<Llm>, way: Option<RightOfWay>) -> (Self, JoinHandle<()>) {
+    pub fn start_beside_others(llm: Arc<Llm>, way: Option<VoicePriority>) -> (Self, JoinHandle<()>) {
         Self::begin(llm, way, |_| {})
     }
 
@@ -156,7 +156,7 @@ impl LlmThread {
     ///
     /// # Panics
     /// If the system can't start a thread.
-    pub fn start_in(flow: &FlowContext, llm: Arc<Llm>, way: Option<RightOfWay>) -> (Self, JoinHandle<()>) {
+    pub fn start_in(flow: &FlowContext, llm: Arc<Llm>, way: Option<VoicePriority>) -> (Self, JoinHandle<()>) {
         let on_failure = flow.on_failure.clone();
         Self::begin(llm, way, move |panicked| {
             on_failure(Failure { stage: NAME, turn: None, error: panicked.into(), is_fatal: true });
@@ -165,7 +165,7 @@ impl LlmThread {
 
     fn begin(
         llm: Arc<Llm>,
-        way: Option<RightOfWay>,
+        way: Option<VoicePriority>,
         on_panic: impl FnOnce(panics::Panicked) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (commands, inbox) = bounded(QUEUE);
@@ -265,7 +265,7 @@ fn gone() -> LlmError {
     LlmError::Crashed { what: "its thread has ended".to_owned() }
 }
 
-struct Seat {
+struct SessionSlot {
     urgency: Urgency,
     session: Session,
     /// The shortest run of tokens that is moved within the cache; `None` where prompts are to be exact.
@@ -274,7 +274,7 @@ struct Seat {
     rows: Vec<f32>,
 }
 
-impl Seat {
+impl SessionSlot {
     fn prompt(
         &mut self,
         tokens: &[TokenId],
@@ -304,8 +304,8 @@ struct Running {
 struct Scheduler {
     llm: Arc<Llm>,
     inbox: Receiver<Command>,
-    way: Option<RightOfWay>,
-    sessions: HashMap<SessionId, Seat>,
+    way: Option<VoicePriority>,
+    sessions: HashMap<SessionId, SessionSlot>,
     /// In order of arrival.
     jobs: Vec<Running>,
     warm: Option<(SessionId, Vec<TokenId>)>,
@@ -324,7 +324,7 @@ impl Scheduler {
             if let Some(way) = &mut self.way {
                 way.hold(is_voice);
                 if urgent.is_some() && !is_voice && way.is_taken() {
-                    self.let_pass();
+                    self.yield_to_voice();
                     continue;
                 }
             }
@@ -360,7 +360,7 @@ impl Scheduler {
     }
 
     /// Waits a little, but not longer than until there is something to obey; gives up jobs that nobody wants any more.
-    fn let_pass(&mut self) {
+    fn yield_to_voice(&mut self) {
         match self.inbox.recv_timeout(LOOK_AGAIN) {
             Ok(command) => self.obey(command),
             // Without handles the jobs at hand still end: their owners listen.
@@ -382,7 +382,7 @@ impl Scheduler {
                 let opened = Session::new(self.llm.clone(), &options).map(|session| {
                     self.next += 1;
                     let id = SessionId(self.next);
-                    self.sessions.insert(id, Seat { urgency, session, moving, rows: Vec::new() });
+                    self.sessions.insert(id, SessionSlot { urgency, session, moving, rows: Vec::new() });
                     id
                 });
                 let _ = reply.send(opened);
@@ -610,8 +610,8 @@ mod tests {
         let llm = Llm::open(&path, &LlmOptions { threads: 1 }).unwrap();
         let (told, failures) = bounded(4);
         let flow = FlowContext {
-            turns: crate::turn::Turns::default(),
-            ledger: crate::probe::Ledger::default(),
+            turns: crate::flow::Turns::default(),
+            ledger: crate::flow::Ledger::default(),
             on_failure: Arc::new(move |failure| drop(told.send(failure))),
         };
         let (llm, thread) = LlmThread::start_in(&flow, llm, None);

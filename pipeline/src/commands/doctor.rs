@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::cli::ConfigArgs;
 use crate::config::VoiceConfig;
-use crate::registry::{Registry, Status};
-use crate::terminal::chain;
-use crate::voice;
+use crate::flows::voice;
+use crate::hub::registry::{Registry, Status};
+use crate::output::terminal::chain;
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

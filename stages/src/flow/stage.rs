@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
 use std::ops::ControlFlow;
 
-use crate::caption::newest::NewestSender;
-use crate::fault::Fault;
+use crate::flow::NewestSender;
+use crate::flow::fault::Fault;
+use crate::flow::panics;
+use crate::flow::{Ledger, Probe, Step};
+use crate::flow::{Turn, Turns};
 use crate::messages::Envelope;
-use crate::panics;
-use crate::probe::{Ledger, Probe, Step};
-use crate::turn::{Turn, Turns};
 
 /// Where a stage sends what it makes. It answers [`ControlFlow::Break`] when the message's turn has been silenced or nobody
 /// listens any more; the stage then leaves off.

@@ -12,8 +12,8 @@ use nearfield_stages::mqtt::Version;
 use nearfield_vision::{GateOptions, PresenceOptions};
 use serde::{Deserialize, Serialize};
 
+use crate::config::report::{MqttConfig, OutletsConfig};
 use crate::config::{ConfigError, load};
-use crate::report::config::{MqttConfig, OutletsConfig};
 
 /// The whole of `caption.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

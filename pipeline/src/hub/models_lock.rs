@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nearfield_base::persist;
 use serde::{Deserialize, Serialize};
 
-use crate::content_hash::Sha256;
+use crate::hub::content_hash::Sha256;
 
 /// The largest lock that is read: some twenty thousand files.
 const MAX_LOCK_BYTES: u64 = 4 << 20;

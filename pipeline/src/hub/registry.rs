@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::content_hash::Sha256;
 use crate::hub::cache::{HubCache, is_commit, is_inner_path, is_repository};
-use crate::models_lock::{LockError, LockedFile, ModelsLock};
+use crate::hub::content_hash::Sha256;
+use crate::hub::models_lock::{LockError, LockedFile, ModelsLock};
 
 /// The list as it was when this program was built, so that it is known even where the clone is not.
-const COMPILED_IN: &str = include_str!("../../assets/models/models.toml");
+const COMPILED_IN: &str = include_str!("../../../assets/models/models.toml");
 
 /// The largest list that is read.
 const MAX_LIST_BYTES: u64 = 1 << 20;
@@ -320,7 +320,7 @@ pub enum RegistryError {
         folder: String,
     },
     /// A file is not as long as it must be.
-    #[error("{path} is {found} bytes long, but {by} says {expected}: {way_out}")]
+    #[error("{path} is {found} bytes long, but {by} says {expected}: {hint}")]
     WrongSize {
         /// The file.
         path: PathBuf,
@@ -331,7 +331,7 @@ pub enum RegistryError {
         /// The list or the lock.
         by: String,
         /// What to do.
-        way_out: String,
+        hint: String,
     },
     /// The lock could not be used.
     #[error(transparent)]
@@ -609,7 +609,7 @@ impl Registry {
             .len();
         match expected {
             Some(expected) if expected != bytes => {
-                Err(RegistryError::WrongSize { way_out: way_out(model, &path), path, found: bytes, expected, by })
+                Err(RegistryError::WrongSize { hint: hint(model, &path), path, found: bytes, expected, by })
             }
             _ => Ok(Some(path)),
         }
@@ -682,7 +682,7 @@ impl Registry {
 }
 
 /// What to do about a file of a model that is not what it must be.
-pub(crate) fn way_out(model: &Model, path: &Path) -> String {
+pub(crate) fn hint(model: &Model, path: &Path) -> String {
     if model.bundled {
         format!("restore it (`git checkout -- {}`, or `git lfs pull`)", path.display())
     } else {

@@ -11,7 +11,7 @@ const MAX_KEY_BYTES: usize = 1024;
 
 /// The sensors.
 #[derive(Debug)]
-pub struct Roster {
+pub struct SensorRegistry {
     known: BTreeMap<String, SensorTraits>,
     only_known: bool,
     most: usize,
@@ -20,10 +20,10 @@ pub struct Roster {
     introduced: Vec<(String, SensorTraits)>,
 }
 
-impl Roster {
+impl SensorRegistry {
     /// At most `most` sensors. `known` is what the configuration says of some; with `only_known` all others are passed over.
-    pub fn new(known: BTreeMap<String, SensorTraits>, only_known: bool, most: usize) -> Roster {
-        Roster { known, only_known, most, ids: HashMap::new(), names: HashSet::new(), introduced: Vec::new() }
+    pub fn new(known: BTreeMap<String, SensorTraits>, only_known: bool, most: usize) -> SensorRegistry {
+        SensorRegistry { known, only_known, most, ids: HashMap::new(), names: HashSet::new(), introduced: Vec::new() }
     }
 
     /// The number of a sensor; `None` when there is no room for it or it is not wanted. `unit` is what the input says.
@@ -99,32 +99,32 @@ mod tests {
 
     #[test]
     fn keys_become_names_that_people_read_and_that_differ() {
-        let mut roster = Roster::new(BTreeMap::new(), false, 10);
+        let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
         for key in ["home/kitchen/temperature", "sensor.kitchen_temperature", "CO2", "Temperature", "a\nb: c"] {
-            roster.id(key, "").unwrap();
+            sensor_registry.id(key, "").unwrap();
         }
-        let names: Vec<String> = roster.take_introduced().into_iter().map(|(_, t)| t.name).collect();
+        let names: Vec<String> = sensor_registry.take_introduced().into_iter().map(|(_, t)| t.name).collect();
         assert_eq!(names, ["kitchen temperature", "kitchen temperature no 2", "CO2", "temperature", "a b c"]);
-        assert!(roster.take_introduced().is_empty());
+        assert!(sensor_registry.take_introduced().is_empty());
     }
 
     #[test]
     fn keys_and_units_are_bounded_and_cannot_be_commands_in_a_page() {
-        let mut roster = Roster::new(BTreeMap::new(), false, 10);
-        assert_eq!(roster.id(&"k".repeat(1 << 20), ""), None);
+        let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
+        assert_eq!(sensor_registry.id(&"k".repeat(1 << 20), ""), None);
         for unit in ["<b onload=x>", "a|b`*_", "\u{202e}C\u{1b}[2J", "µg/m³", "°C", "m·s⁻¹", "%"] {
-            roster.id(unit, unit).unwrap();
+            sensor_registry.id(unit, unit).unwrap();
         }
-        let units: Vec<String> = roster.take_introduced().into_iter().map(|(_, t)| t.unit).collect();
+        let units: Vec<String> = sensor_registry.take_introduced().into_iter().map(|(_, t)| t.unit).collect();
         assert_eq!(units, ["b onload=x", "ab", "C2J", "µg/m³", "°C", "m·s⁻¹", "%"]);
     }
 
     #[test]
     fn the_number_of_sensors_is_bounded() {
-        let mut roster = Roster::new(BTreeMap::new(), false, 2);
-        assert_eq!(roster.id("a", "").map(|i| i.0), Some(0));
-        assert_eq!(roster.id("b", "").map(|i| i.0), Some(1));
-        assert_eq!(roster.id("c", ""), None);
-        assert_eq!(roster.id("a", "").map(|i| i.0), Some(0));
+        let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 2);
+        assert_eq!(sensor_registry.id("a", "").map(|i| i.0), Some(0));
+        assert_eq!(sensor_registry.id("b", "").map(|i| i.0), Some(1));
+        assert_eq!(sensor_registry.id("c", ""), None);
+        assert_eq!(sensor_registry.id("a", "").map(|i| i.0), Some(0));
     }
 }
