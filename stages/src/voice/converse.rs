@@ -571,7 +571,7 @@ mod tests {
         let replied = converse
             .reply(turn, question.to_owned(), &mut |delta| {
                 deltas.push(delta.body);
-                std::ops::ControlFlow::Continue
+                std::ops::ControlFlow::Continue(())
             })
             .unwrap();
         (replied.reply, deltas)
@@ -608,7 +608,7 @@ mod tests {
         asked(&mut converse, "Hello.");
         let long = "word ".repeat(2000);
         let turn = converse.turns.begin();
-        let error = converse.reply(turn, long, &mut |_| std::ops::ControlFlow::Continue).err().unwrap();
+        let error = converse.reply(turn, long, &mut |_| std::ops::ControlFlow::Continue(())).err().unwrap();
         assert!(error.is::<PromptTooLong>() && error.to_string().contains("room for"), "{error}");
         assert_eq!(converse.history.len(), 1);
         assert!(!asked(&mut converse, "Hello.").0.is_empty());
@@ -626,8 +626,9 @@ mod tests {
                 match delta.body {
                     TextDelta::Text(text) => reply.push_str(&text),
                     TextDelta::End => ends += 1,
+                    TextDelta::Cut => panic!("nothing repeats itself here"),
                 }
-                std::ops::ControlFlow::Continue
+                std::ops::ControlFlow::Continue(())
             });
             assert_eq!(ends, 1, "{text:.20}");
             (outcome.map_err(|e| e.to_string()), reply, converse.history.len())
