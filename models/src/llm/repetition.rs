@@ -186,6 +186,8 @@ mod tests {
                 let Ok(text) = std::fs::read_to_string(file) else { continue };
                 let text = &text[..text.floor_char_boundary(200_000)];
                 let mut repetition = Repetition::new(false);
+                // Rows of data repeat much, and nothing waits for them; prose must not be held back.
+                let is_prose = file.extension().is_none_or(|e| e != "jsonl");
                 texts += 1;
                 for (at, token) in llm.tokenizer().unwrap().encode(text, false).into_iter().enumerate() {
                     let verdict = repetition.push(token, at);
@@ -195,8 +197,8 @@ mod tests {
                         file.display(),
                         model.display()
                     );
-                    tokens += 1;
-                    held += usize::from(verdict == Verdict::Suspicious);
+                    tokens += usize::from(is_prose);
+                    held += usize::from(is_prose && verdict == Verdict::Suspicious);
                 }
             }
         }

@@ -44,7 +44,7 @@ fn hostile() -> Vec<String> {
         "{% set ns = namespace(x='aa') %}{% for i in range(31) %}{% set ns.x = ns.x.replace('a', 'aa') %}{% endfor %}".to_owned(),
         "{% macro m(x) %}{{ x }}{{ x }}{% endmacro %}{% set ns = namespace(x='xxxxxxxxxxxxxxxx') %}{% for i in range(31) %}{% set ns.x = m(ns.x) %}{% endfor %}".to_owned(),
         "{% macro m() %}{{ caller() }}{{ caller() }}{% endmacro %}{% set ns = namespace(x='xxxxxxxxxxxxxxxx') %}{% for i in range(31) %}{% set y %}{% call m() %}{{ ns.x }}{% endcall %}{% endset %}{% set ns.x = y %}{% endfor %}".to_owned(),
-        doubled("{% set y %}{% filter replace('x', 'xx') %}{{ ns.x }}{% endfilter %}{% endset %}{% set ns.x = y %}"),
+        doubled("{% set y %}{% filter replace('a', 'aa') %}{{ ns.x }}{% endfilter %}{% endset %}{% set ns.x = y %}"),
         "{% set ns = namespace(x=[1]) %}{% for i in range(31) %}{% set ns.x = (ns.x + ns.x)|list %}{% endfor %}".to_owned(),
         "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{{ ns.x }}".to_owned(),
         "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x }}".to_owned(),

@@ -15,7 +15,7 @@ use nearfield_stages::voice::capture::StopSignal;
 
 use crate::cli::{self, ReportArgs, Usage};
 use crate::files::Files;
-use crate::registry::Registry;
+use crate::registry::{Kind, Registry};
 use crate::report::config::ReportConfig;
 use crate::report::pages::{self, Page};
 use crate::report::plot;
@@ -189,7 +189,7 @@ fn files_of(
         ReadingsFrom::Mqtt(_) => {}
     }
     if config.llm.model != "none" {
-        files.reads_model("llm.model", &registry.resolve(&config.llm.model).context("llm.model")?);
+        files.reads_model("llm.model", &registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?);
     }
     files.reads("mqtt.password_file", &config.mqtt.password_file);
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);

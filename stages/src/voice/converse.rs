@@ -17,7 +17,7 @@ use nearfield_models::llm::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::drive::{Emit, Stage};
+use crate::drive::{Emit, Failure, Stage};
 use crate::generate::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
 use crate::turn::{Turn, Turns};
@@ -471,7 +471,14 @@ impl Stage for Converse {
                 Ok(replied) => {
                     let _ = self.notes.send(Note::Replied { turn, replied });
                 }
-                Err(error) => result = Err(error),
+                Err(error) => {
+                    // Told before the turn comes to its end, so that it is told with the turn.
+                    let error_as_told = anyhow::anyhow!("{error:#}");
+                    let failure =
+                        Failure { stage: self.name(), turn: Some(turn), error: error_as_told, is_fatal: false };
+                    let _ = self.notes.send(Note::Failed(failure));
+                    result = Err(error);
+                }
             }
         }
         let _ = emit(Envelope::new(turn, TextDelta::End));
@@ -626,6 +633,7 @@ mod tests {
                 match delta.body {
                     TextDelta::Text(text) => reply.push_str(&text),
                     TextDelta::End => ends += 1,
+                    TextDelta::Cut => panic!("nothing repeats itself here"),
                 }
                 nearfield_models::flow::Flow::Continue
             });

@@ -304,7 +304,7 @@ fn a_home_that_cannot_be_written_says_what_and_why() {
         (5, "the file of the home cannot be written, input/output error"),
     ] {
         let source = std::io::Error::from_raw_os_error(errno);
-        let cause = HomeError::Write { path: path.clone(), source }.cause();
+        let cause = HomeError::Write { path: path.clone(), cause: source }.cause();
         assert_eq!(cause, says);
         assert!(causes.insert(cause));
     }
