@@ -393,7 +393,7 @@ impl Picture {
 /// [`PictureError::Unreadable`].
 pub fn read_picture_file(path: &Path) -> Result<Vec<u8>, PictureError> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
+    nearfield_base::files::open(path)
         .and_then(|file| file.take(MAX_PICTURE_BYTES as u64 + 1).read_to_end(&mut bytes))
         .map_err(|e| PictureError::Unreadable { name: path.display().to_string(), reason: e.to_string() })?;
     Ok(bytes)

@@ -171,11 +171,6 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     };
     let existing = cli::existing(args.overwrite);
     let outlet = outlet(&args.output, existing, &config.play.device)?;
-    // A missing device is named before models are loaded, and before anybody is told to speak.
-    if let Questions::Spoken(Source::Microphone(name)) = &questions {
-        check_microphone(name.as_deref())?;
-    }
-    Play::check(&outlet)?;
     let registry = Registry::open()?;
     let mut files = voice_files(&config, &args.config, &registry);
     match &questions {
@@ -190,6 +185,11 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         files.creates("--trace", path, existing);
     }
     files.check()?;
+    // A missing device is named before models are loaded, and before anybody is told to speak.
+    if let Questions::Spoken(Source::Microphone(name)) = &questions {
+        check_microphone(name.as_deref())?;
+    }
+    Play::check(&outlet)?;
     let assistant = Assistant::load(&config, &registry, matches!(questions, Questions::Spoken(_)))?;
     let mut trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
     if matches!(questions, Questions::Spoken(Source::Microphone(_))) && !args.json {

@@ -17,7 +17,7 @@ use crate::cli::{self, ReportArgs, Usage};
 use crate::config::report::ReportConfig;
 use crate::files::Files;
 use crate::flows::report::{self, Heard, ReadingsFrom};
-use crate::hub::registry::Registry;
+use crate::hub::registry::{Kind, Registry};
 use crate::output::plot;
 use crate::output::report_pages::{self, Page};
 use crate::output::turn_report::TraceWriter;
@@ -189,7 +189,7 @@ fn files_of(
         ReadingsFrom::Mqtt(_) => {}
     }
     if config.llm.model != "none" {
-        files.reads_model("llm.model", &registry.resolve(&config.llm.model).context("llm.model")?);
+        files.reads_model("llm.model", &registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?);
     }
     files.reads("mqtt.password_file", &config.mqtt.password_file);
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);

@@ -371,7 +371,7 @@ pub fn run(
             ReportPart::Sentence(sentence) => return hear(Heard::Sentence(turn, sentence)),
             ReportPart::Done(report) => report,
         };
-        let told = hear(Heard::Done(report, &ledger.take(turn)))?;
+        let told = hear(Heard::Done(report, &ledger.take_after(turn, "word")))?;
         let window = &report.summary.window;
         let body = report_pages::json(report, &zone);
         let id = format!("report-{}", body["window"]["start"].as_str().unwrap_or_default());

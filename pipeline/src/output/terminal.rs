@@ -112,11 +112,21 @@ pub fn has_colours(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// Whether `head` holds `part` apart from other words, and not by chance: a short part must look like a path, a file or a key.
+fn names_again(head: &str, part: &str) -> bool {
+    const LONG: usize = 8;
+    let is_name = part.len() >= LONG || part.contains(['/', '.', '_']);
+    let apart = |at: usize| {
+        let before = head[..at].chars().next_back();
+        let after = head[at + part.len()..].chars().next();
+        [before, after].into_iter().flatten().all(|c| !c.is_alphanumeric())
+    };
+    is_name && head.match_indices(part).any(|(at, _)| apart(at))
+}
+
 /// An error with its causes, on one line, each said once: a cause that the text before it already holds is left out, and so is
 /// a context that its cause repeats.
 pub fn chain(error: &anyhow::Error) -> String {
-    // A shorter context may stand in its cause by chance.
-    const NO_CHANCE: usize = 8;
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
         let text = cause.to_string();
@@ -124,7 +134,7 @@ pub fn chain(error: &anyhow::Error) -> String {
             continue;
         }
         let head = text.split_once(": ").map_or(text.as_str(), |(head, _)| head);
-        let repeats = |part: &String| text.starts_with(part) || (part.len() >= NO_CHANCE && head.contains(part));
+        let repeats = |part: &String| text.starts_with(part) || names_again(head, part);
         while parts.last().is_some_and(repeats) {
             parts.pop();
         }

@@ -192,6 +192,8 @@ pub struct Collector {
     ledger: Ledger,
     budget: Duration,
     open: BTreeMap<Turn, Open>,
+    /// The last turn that was reported, and the failures told with it.
+    reported: Option<(Turn, Vec<String>)>,
 }
 
 #[derive(Debug, Default)]
@@ -204,7 +206,7 @@ struct Open {
 impl Collector {
     /// Takes the stages' times from `ledger`.
     pub fn new(ledger: Ledger, budget: Duration) -> Self {
-        Self { ledger, budget, open: BTreeMap::new() }
+        Self { ledger, budget, open: BTreeMap::new(), reported: None }
     }
 
     /// Takes a note; answers a failure that belongs to no turn.
@@ -220,7 +222,17 @@ impl Collector {
             Note::Failed(failure) => {
                 let text = format!("{}: {}", failure.stage, chain(&failure.error));
                 match failure.turn.filter(|t| t.0 > 0) {
-                    Some(turn) => self.open.entry(turn).or_default().errors.push(text),
+                    // A turn that was reported already: what was told with it is not told again.
+                    Some(turn) if self.reported.as_ref().is_some_and(|(last, _)| turn <= *last) => {
+                        let is_told = self.reported.as_ref().is_some_and(|(_, errors)| errors.contains(&text));
+                        return (!is_told).then_some(text);
+                    }
+                    Some(turn) => {
+                        let errors = &mut self.open.entry(turn).or_default().errors;
+                        if !errors.contains(&text) {
+                            errors.push(text);
+                        }
+                    }
                     None => return Some(text),
                 }
             }
@@ -233,6 +245,7 @@ impl Collector {
         let later = self.open.split_off(&Turn(turn.0 + 1));
         let mut over = std::mem::replace(&mut self.open, later);
         over.entry(turn).or_default();
+        self.reported = Some((turn, over[&turn].errors.clone()));
         let mut played = Some(played);
         over.into_iter()
             .map(|(t, open)| {
@@ -262,7 +275,7 @@ impl Collector {
             closed,
             transcribed,
             finished: now,
-            stages: self.ledger.take(turn),
+            stages: self.ledger.take_after(turn, "play"),
             errors: open.errors,
             budget: self.budget,
         }

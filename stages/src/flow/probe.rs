@@ -3,7 +3,7 @@
 //! [`crate::flow::drive`] alone writes here; stages never measure themselves.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::flow::Turn;
@@ -12,6 +12,9 @@ use crate::flow::Turn;
 const MAX_TURNS: usize = 64;
 /// Steps kept for the trace of one turn; later ones are only counted.
 const MAX_STEPS: usize = 4096;
+
+/// A stage that has sent its last message has recorded its step by then.
+const JUST_AFTER: Duration = Duration::from_millis(50);
 
 /// One stage's part in one turn.
 #[derive(Clone, Debug)]
@@ -58,7 +61,13 @@ pub(crate) struct Step {
 
 /// The stage times of a flow's recent turns, shared by its probes and its reporter.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<BTreeMap<Turn, Vec<StageTimes>>>>);
+pub struct Ledger(Arc<Times>);
+
+#[derive(Debug, Default)]
+struct Times {
+    turns: Mutex<BTreeMap<Turn, Vec<StageTimes>>>,
+    recorded: Condvar,
+}
 
 impl Ledger {
     /// A stage's own way to write into this ledger.
@@ -66,9 +75,20 @@ impl Ledger {
         Probe { stage, ledger: self.clone() }
     }
 
+    /// As [`take`](Self::take), once `stage` has recorded its step: a stage does so just after its last message has left.
+    pub fn take_after(&self, turn: Turn, stage: &str) -> Vec<StageTimes> {
+        let has = |turns: &BTreeMap<Turn, Vec<StageTimes>>| {
+            turns.get(&turn).is_some_and(|stages| stages.iter().any(|times| times.stage == stage))
+        };
+        let turns = self.0.turns.lock().expect("no probe panics while it holds the ledger");
+        let waited = self.0.recorded.wait_timeout_while(turns, JUST_AFTER, |turns| !has(turns));
+        drop(waited);
+        self.take(turn)
+    }
+
     /// Takes out what is known of `turn`, in the order in which the stages began, and forgets all earlier turns.
     pub fn take(&self, turn: Turn) -> Vec<StageTimes> {
-        let mut turns = self.0.lock().expect("no probe panics while it holds the ledger");
+        let mut turns = self.0.turns.lock().expect("no probe panics while it holds the ledger");
         let later = turns.split_off(&Turn(turn.0 + 1));
         let mut taken = std::mem::replace(&mut *turns, later).remove(&turn).unwrap_or_default();
         taken.sort_by_key(|t| t.started);
@@ -85,7 +105,7 @@ pub(crate) struct Probe {
 
 impl Probe {
     pub(crate) fn record(&self, step: Step) {
-        let mut turns = self.ledger.0.lock().expect("no probe panics while it holds the ledger");
+        let mut turns = self.ledger.0.turns.lock().expect("no probe panics while it holds the ledger");
         while turns.len() > MAX_TURNS {
             turns.pop_first();
         }
@@ -124,5 +144,7 @@ impl Probe {
         if times.steps.len() < MAX_STEPS {
             times.steps.push((step.begun, step.ended));
         }
+        drop(turns);
+        self.ledger.0.recorded.notify_all();
     }
 }

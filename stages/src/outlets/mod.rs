@@ -37,8 +37,8 @@ const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(86_400);
 const DISK_PAUSE: Duration = Duration::from_secs(10);
 /// An outlet that took longer than this to fail is not tried once more when the program ends.
 const QUICK: Duration = Duration::from_secs(1);
-/// After a stop signal no delivery is begun later than this.
-const LAST_DELIVERIES: Duration = Duration::from_secs(1);
+/// After a stop signal deliveries go on for so long, and only to an outlet that is quick enough to make use of it.
+const LAST_DELIVERIES: Duration = Duration::from_millis(300);
 /// Before a report that the disk refuses is written once more.
 const ACCEPT_RETRY: Duration = Duration::from_secs(2);
 
@@ -173,6 +173,8 @@ pub struct Publish {
     next_try: Option<Instant>,
     /// The last attempt took long and failed, or the next one is far away.
     is_stuck: bool,
+    /// How long the last attempt took.
+    last_took: Duration,
     stop: StopSignal,
 }
 
@@ -200,6 +202,7 @@ impl Publish {
             long_pause: FIRST_LONG_PAUSE,
             next_try,
             is_stuck: false,
+            last_took: Duration::ZERO,
             stop: crossbeam_channel::never(),
         })
     }
@@ -232,6 +235,7 @@ impl Publish {
         let Some((file, delivery)) = first else { return Ok(false) };
         let begun = Instant::now();
         let outcome = self.outlet.deliver(&delivery);
+        self.last_took = begun.elapsed();
         self.is_stuck = false;
         let name = self.outlet.name();
         match outcome {
@@ -331,7 +335,7 @@ impl Stage for Publish {
     fn finish(&mut self, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
-            let is_late = self.is_stopped() && begun.elapsed() > LAST_DELIVERIES;
+            let is_late = self.is_stopped() && begun.elapsed() + self.last_took > LAST_DELIVERIES;
             if self.is_stuck || is_late || !self.deliver_first()? {
                 break;
             }

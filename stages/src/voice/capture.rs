@@ -287,12 +287,16 @@ impl Microphone {
     }
 }
 
-/// Whether there is such a microphone and sound comes from it; asked before anybody is told to speak.
+/// Whether there is such a microphone and it can say what it records; asked before anybody is told to speak. It is not opened:
+/// some sound servers begin each stream with a click, and a second stream would begin with a second one.
 ///
 /// # Errors
-/// There is none, or it can't be opened.
+/// There is none, or it can't be used.
 pub fn check_microphone(name: Option<&str>) -> Result<(), DeviceError> {
-    Microphone::open(name).map(drop)
+    let device = devices::find(Direction::Input, name)?;
+    let label = devices::name(&device);
+    let unusable = |e: cpal::Error| Direction::Input.unusable(&label, &e);
+    hush(|| device.default_input_config()).map(drop).map_err(unusable)
 }
 
 fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopSignal) -> anyhow::Result<()> {

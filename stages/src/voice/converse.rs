@@ -17,8 +17,7 @@ use nearfield_llm::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::flow::{Emit, Stage};
-use crate::flow::{Turn, Turns};
+use crate::flow::{Emit, Failure, Stage, Turn, Turns};
 use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
 use crate::voice::notes::{Note, Replied};
@@ -471,7 +470,14 @@ impl Stage for Converse {
                 Ok(replied) => {
                     let _ = self.notes.send(Note::Replied { turn, replied });
                 }
-                Err(error) => result = Err(error),
+                Err(error) => {
+                    // Told before the turn comes to its end, so that it is told with the turn.
+                    let error_as_told = anyhow::anyhow!("{error:#}");
+                    let failure =
+                        Failure { stage: self.name(), turn: Some(turn), error: error_as_told, is_fatal: false };
+                    let _ = self.notes.send(Note::Failed(failure));
+                    result = Err(error);
+                }
             }
         }
         let _ = emit(Envelope::new(turn, TextDelta::End));
