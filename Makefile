@@ -17,11 +17,12 @@ test: setup-test ## Run all tests (set-up included).
 	@$(CARGO) build --release --quiet --workspace
 	@$(CARGO) test --release --workspace --quiet 2>&1 | sh assets/setup/test-summary.sh
 
-check: setup ## Formatting and lints, warnings denied.
+check: setup ## Formatting, lints (warnings denied), licences, spelling.
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --release --workspace --all-targets --quiet -- -D warnings
 	@$(CARGO) check --release --workspace --features nearfield/camera --quiet
-	@echo "check: formatting and lints are clean"
+	@sh assets/setup/check-tools.sh
+	@echo "check: formatting, lints, licences and spelling are clean"
 
 build: setup ## Build the program: target/release/nearfield.
 	@$(CARGO) build --release --quiet --workspace
@@ -33,7 +34,7 @@ bench-peers: ## Compare with llama.cpp and candle on the same files (for maintai
 	@dpkg -s cmake libclang-dev >/dev/null 2>&1 || apt-get install -y cmake libclang-dev >/dev/null
 	@$(CARGO) build --release --quiet --workspace --example peer
 	@cd tests/peers && $(CARGO) build --release --quiet
-	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(PEERS) ../shared/data/llm/stories260Ktok512.gguf
+	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(PEERS) $(NEARFIELD_TEST_DATA:%=%/llm/stories260Ktok512.gguf)
 
 build-arm: ## Build the program for 64-bit ARM boards, on a PC with Debian.
 	@sh assets/setup/arm.sh build

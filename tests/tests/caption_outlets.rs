@@ -116,8 +116,10 @@ fn a_webhook_that_answers_500_costs_no_caption_and_the_spool_keeps_the_newest() 
     assert!(tries[0] == 1 && tries.len() < 5, "{tries:?}");
     let (hook, accepted) = server(answer("204 No Content"));
     caption(1, &[&hook, &spool]);
-    // Scenes begin at 1, 5, 9, 13, 17 and count from their second picture; the oldest two had made room.
-    assert_eq!(accepted.try_iter().collect::<Vec<_>>(), [10, 14, 18, 1]);
+    // Scenes begin at 1, 5, 9, 13, 17 and count from their second picture; the oldest two had made room. One that is being
+    // delivered at that moment is not discarded: then the next oldest makes room instead.
+    let accepted: Vec<u64> = accepted.try_iter().collect();
+    assert!([1, 6, 10].contains(&accepted[0]) && accepted[1..] == [14, 18, 1], "{accepted:?}");
     assert_eq!(waiting(&folder.path().join("caption-webhook")), 0);
 }
 

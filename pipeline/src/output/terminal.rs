@@ -151,7 +151,6 @@ pub fn print_error(error: &anyhow::Error) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::ErrorKind;
 
     use anyhow::Context;
     use proptest::prelude::*;
@@ -324,8 +323,7 @@ mod tests {
             chain(&twice.context("/data/x.wav").context("x.wav")),
             "/data/x.wav: cannot open x.wav: No such file or directory (os error 2)"
         );
-        let repeated =
-            Err::<(), _>(std::io::Error::new(ErrorKind::Other, "the disk is full")).context("the disk is full");
+        let repeated = Err::<(), _>(std::io::Error::other("the disk is full")).context("the disk is full");
         assert_eq!(chain(&repeated.unwrap_err()), "the disk is full");
     }
 }

@@ -296,7 +296,7 @@ pub fn check_microphone(name: Option<&str>) -> Result<(), DeviceError> {
     let device = devices::find(Direction::Input, name)?;
     let label = devices::name(&device);
     let unusable = |e: cpal::Error| Direction::Input.unusable(&label, &e);
-    hush(|| device.default_input_config()).map(drop).map_err(unusable)
+    silence_stderr(|| device.default_input_config()).map(drop).map_err(unusable)
 }
 
 fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopSignal) -> anyhow::Result<()> {

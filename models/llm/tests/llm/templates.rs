@@ -83,7 +83,6 @@ fn hostile() -> Vec<String> {
         "{% for x in [[[[1]]]] recursive %}{{ loop([x, x]) }}{% endfor %}".to_owned(),
         "{{ debug() }}".to_owned(),
         "{{ strftime_now('%1000000000d') }}".to_owned(),
-        "{{ messages|tojson(indent=1000000000) }}".to_owned(),
         "{% for a in range(100000) %}{% for b in range(100000) %}{% for c in range(100000) %}{% endfor %}{% endfor %}{% endfor %}".to_owned(),
         "{% include 'chat' %}".to_owned(),
         "{% for i in range(100000) %}{% for j in range(100) %}{% macro m() %}{{ i }}{% endmacro %}{% endfor %}{% endfor %}".to_owned(),
@@ -157,6 +156,14 @@ fn hostile_templates_are_refused_in_little_memory_and_time() {
     let peak = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap().trim().trim_end_matches(" kB");
     assert!(peak.parse::<u64>().unwrap() < 400_000, "{peak} kB");
+}
+
+#[test]
+fn an_indent_beyond_all_bounds_is_cut_to_sixteen() {
+    let (_folder, llm) = with_vocabulary("qwen2", Some("{{ messages|tojson(indent=1000000000) }}"));
+    let messages = [Message::new(Role::User, "Hello.")];
+    let text = llm.template().unwrap().render(&messages, &[], true).unwrap();
+    assert!(text.contains(&format!("\n{}{{", " ".repeat(16))) && text.len() < 400, "{text}");
 }
 
 #[test]
