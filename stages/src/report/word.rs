@@ -185,12 +185,14 @@ impl Writer for ModelWriter {
 pub struct Word {
     writer: Option<Box<dyn Writer>>,
     max_tokens: usize,
+    /// Why the model could not write the last report: told once.
+    failure: Option<String>,
 }
 
 impl Word {
     /// With a writer; without one every sentence is computed.
     pub fn new(writer: Option<Box<dyn Writer>>, max_tokens: usize) -> Word {
-        Word { writer, max_tokens }
+        Word { writer, max_tokens, failure: None }
     }
 
     /// Puts a table into words; each sentence goes to `said` as soon as it is certain.
@@ -419,9 +421,12 @@ impl Stage for Word {
         let worded = self.word(turn, &summary.table, summary.closed, &mut |sentence| {
             let _ = emit(Envelope::new(turn, ReportPart::Sentence(sentence.clone())));
         });
-        if let Some(failure) = &worded.failure {
+        if let Some(failure) = &worded.failure
+            && self.failure.as_ref() != Some(failure)
+        {
             tracing::warn!(%turn, failure, "the model could not write; the report is computed");
         }
+        self.failure.clone_from(&worded.failure);
         for (sentence, reason) in &worded.refused {
             tracing::debug!(%turn, sentence, reason, "refused");
         }
