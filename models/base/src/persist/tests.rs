@@ -1,3 +1,5 @@
+//! Replacements, journals and new files: what stays whole, what is kept, and what an error names.
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
