@@ -113,7 +113,8 @@ fn a_webhook_that_answers_500_costs_no_caption_and_the_spool_keeps_the_newest() 
     assert_eq!((summary["captions"].as_u64(), waiting(&folder.path().join("caption-webhook"))), (Some(5), 3));
     // It was asked at once, and again after a while and at the end: not for each caption.
     let tries: Vec<u64> = refused.try_iter().collect();
-    assert!(tries[0] == 1 && tries.len() < 5, "{tries:?}");
+    // The first try may come after the oldest had made room already.
+    assert!([1, 6, 10].contains(&tries[0]) && tries.len() < 5, "{tries:?}");
     let (hook, accepted) = server(answer("204 No Content"));
     caption(1, &[&hook, &spool]);
     // Scenes begin at 1, 5, 9, 13, 17 and count from their second picture; the oldest two had made room. One that is being
