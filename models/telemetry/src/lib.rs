@@ -100,18 +100,25 @@ impl Span {
 
 /// What is known of a sensor beside its readings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SensorTraits {
     /// What people call it; empty: its key, made readable.
+    #[cfg_attr(feature = "schema", schemars(example = &"fridge temperature"))]
     pub name: String,
     /// Its unit; empty: none.
+    #[cfg_attr(feature = "schema", schemars(example = &"°C"))]
     pub unit: String,
     /// Readings below this are an anomaly.
+    #[cfg_attr(feature = "schema", schemars(example = 2.0))]
     pub low: Option<f64>,
     /// Readings above this are an anomaly.
+    #[cfg_attr(feature = "schema", schemars(example = 8.0))]
     pub high: Option<f64>,
     /// How often it reports, in seconds; without it, the median of what was seen.
+    #[cfg_attr(feature = "schema", schemars(example = 60.0))]
     pub every_seconds: Option<f64>,
     /// Digits after the point in tables and texts; without it, what its size asks for.
+    #[cfg_attr(feature = "schema", schemars(example = 1))]
     pub decimals: Option<u8>,
 }

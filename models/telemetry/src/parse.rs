@@ -55,6 +55,7 @@ const UNIT_NAMES: &[&str] = &["unit", "unit_of_measurement", "units"];
 
 /// How text is to be read; what is empty is found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TextOptions {
     /// "csv" or "jsonl"; empty: by the first character.

@@ -21,9 +21,10 @@ use serde_json::json;
 
 use crate::bench::emit;
 use crate::cli::BenchArgs;
+use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::{load_llm, windows_options, word_options};
+use crate::flows::report::{load_llm, max_report_tokens, windows_options, word_options};
 use crate::hub::registry::Registry;
 use crate::output::turn_report::ms;
 
@@ -227,11 +228,11 @@ fn word_windows(
                 Some(Box::new(writer) as Box<dyn Writer>)
             }
         };
-        Ok(Word::new(writer, config.llm.max_report_tokens))
+        Ok(Word::new(writer, max_report_tokens(config)))
     };
     // The same days with and without guesses from the prompt, in turn.
     let (mut word, mut without) =
-        (word(word_options(config))?, word(WordOptions { lookahead: 0, ..word_options(config) })?);
+        (word(word_options(config, registry))?, word(WordOptions { lookahead: 0, ..word_options(config, registry) })?);
     let mut dice = Dice(3);
     let (mut firsts, mut checked, mut tokens, mut origins) = (Vec::new(), Vec::new(), Tokens::default(), [0usize; 3]);
     let mut slower = Vec::new();

@@ -210,7 +210,7 @@ fn wrong_clocks(summary: &WindowSummary) -> Vec<String> {
         let what = match fault {
             ClockFault::Ahead => format!("clock of {name} is {} ahead", spoken(seconds)),
             ClockFault::Behind => format!("clock of {name} is {} behind", spoken(seconds)),
-            ClockFault::NoClock => format!("{name} has no clock that runs"),
+            ClockFault::NoClock => format!("{name} has no running clock"),
         };
         let readings = if readings == 1 { "1 reading".to_owned() } else { format!("{readings} readings") };
         format!("{what}: arrival time used for {readings}")
@@ -243,19 +243,20 @@ fn remarks(report: &Report) -> Vec<String> {
     let far = |of: &UnusedOf| of.implausible_times;
     let (of, far) = (of_sensors(summary, &far), "had a time that no other agreed with");
     count(window.unused.implausible_times, &format!("reading{of} {far}"), &format!("readings{of} {far}"));
-    count(window.skipped, "empty window before this one is not told", "empty windows before this one are not told");
+    count(window.skipped, "empty window before this one skipped", "empty windows before this one skipped");
     let r = &summary.rejected;
-    count(r.not_utf8, "line is no UTF-8", "lines are no UTF-8");
-    count(r.too_long, "line is too long", "lines are too long");
-    count(r.malformed, "line is malformed", "lines are malformed");
-    count(r.without_time, "line has no readable time", "lines have no readable time");
-    let outside = ["line has a time before 1990 or after 2200", "lines have a time before 1990 or after 2200"];
+    count(r.not_utf8, "line that is not UTF-8 skipped", "lines that are not UTF-8 skipped");
+    count(r.too_long, "line too long", "lines too long");
+    count(r.malformed, "malformed line skipped", "malformed lines skipped");
+    count(r.without_time, "line without a readable time skipped", "lines without a readable time skipped");
+    let outside =
+        ["line with a time before 1990 or after 2200 skipped", "lines with a time before 1990 or after 2200 skipped"];
     count(r.implausible_time, outside[0], outside[1]);
-    count(r.not_a_number, "value is no number", "values are no numbers");
-    count(r.not_finite, "value is not finite", "values are not finite");
-    count(r.out_of_range, "value is beyond any sensor", "values are beyond any sensor");
-    let beyond = "of sensors beyond the number that is taken";
-    count(r.sensors_beyond, &format!("reading is {beyond}"), &format!("readings are {beyond}"));
+    count(r.not_a_number, "non-numeric value skipped", "non-numeric values skipped");
+    count(r.not_finite, "non-finite value skipped", "non-finite values skipped");
+    count(r.out_of_range, "value beyond 1e15 skipped", "values beyond 1e15 skipped");
+    let beyond = "of sensors beyond readings.max_sensors skipped";
+    count(r.sensors_beyond, &format!("reading {beyond}"), &format!("readings {beyond}"));
     if let Some(line) = r.first_line {
         notes.push(format!("the first such line is line {line}"));
     }
@@ -352,7 +353,7 @@ pub fn markdown(report: &Report, zone: &TimeZone) -> String {
     format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
 }
 
-/// How records of [`json`] are told apart in a file.
+/// How records of [`json`] are distinguished in a file.
 pub const JSON_RECORDS: Records = Records::Lines("{\"window\":{\"start\":");
 const BEGIN: &str = "<!-- report ";
 const END: &str = "<!-- end of report -->";
@@ -366,7 +367,7 @@ pub fn window_name(report: &Report, zone: &TimeZone) -> String {
 }
 
 fn named(from: &str, to: &str, cut_short: bool) -> String {
-    // What is told of a window before it is over does not stand for the whole.
+    // What is reported of a window before it is over does not stand for the whole.
     format!("{from}/{to}{}", if cut_short { ", not over yet" } else { "" })
 }
 
@@ -382,7 +383,7 @@ pub fn window_of_markdown(record: &str) -> Option<String> {
     Some(record.strip_prefix(BEGIN)?.split_once(" -->")?.0.to_owned())
 }
 
-/// A report as Markdown between two comments, by which one that was cut off is told from a whole one.
+/// A report as Markdown between two comments, which distinguish a whole one from one that was cut off.
 pub fn markdown_record(report: &Report, zone: &TimeZone) -> String {
     format!("{BEGIN}{} -->\n{}\n{END}\n\n", window_name(report, zone), markdown(report, zone))
 }

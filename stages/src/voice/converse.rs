@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::flow::{Emit, Failure, Stage, Turn, Turns};
 use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
+use crate::voice::home::HomeLayout;
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
 use crate::voice::tools::{self, ToolCall, ToolResult, Toolbox, spaced_json};
@@ -47,6 +48,8 @@ pub const MOST_RESULT_TOKENS: usize = 1024;
 pub struct ConverseOptions {
     /// The system text, before the home's state.
     pub system: String,
+    /// How the home's state is written.
+    pub home: HomeLayout,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -66,7 +69,7 @@ struct Exchange {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the prompt has {tokens} tokens but the context has room for {room}: raise llm.context_tokens or shorten the question, \
-     the home or llm.system"
+     the home or prompt.system"
 )]
 pub struct PromptTooLong {
     /// Tokens of the prompt without any history.
@@ -223,7 +226,7 @@ impl Converse {
     }
 
     fn system(&self) -> Message {
-        let home = self.toolbox.home_text();
+        let home = self.toolbox.home_text(self.options.home);
         let content = match home.is_empty() {
             true => self.options.system.clone(),
             false => format!("{}\nHome:\n{home}", self.options.system),
@@ -412,8 +415,8 @@ impl Converse {
                         send(TextDelta::Text(text));
                     }
                 }
-                Event::Done { finish, generated, looked_up } => {
-                    replied.tokens += Tokens { generated, looked_up, ..Tokens::default() };
+                Event::Done { finish, generated, drafted } => {
+                    replied.tokens += Tokens { generated, drafted, ..Tokens::default() };
                     replied.cut_off |= matches!(finish, Finish::MaxTokens | Finish::ContextFull);
                     ended = finish;
                     break;
@@ -535,6 +538,7 @@ mod tests {
             system: String::new(),
             session: SessionOptions { context_tokens, cache: CacheType::F16 },
             sampler: SamplerOptions::default(),
+            home: HomeLayout::Grouped,
             max_reply_tokens: 100,
         };
         let toolbox = Toolbox::new(None, commands).unwrap();
