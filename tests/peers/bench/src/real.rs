@@ -2,7 +2,7 @@
 //! contexts, ours and llama.cpp in turn within a second.
 //!
 //! Each program loads a file once and fills its context once; then they write some tokens in turn, and read a prompt in turn, and
-//! forget them again. Ratios are medians of the ratios of neighbouring runs. In each case the memory is read too, as fast as it
+//! forget them again. Ratios are medians of the ratios of neighbouring runs; behind them, in brackets, those of the quickest runs. In each case the memory is read too, as fast as it
 //! goes: writing text is reading the weights and the cache.
 
 use std::path::{Path, PathBuf};
@@ -70,21 +70,23 @@ pub fn measure(ours: &Peer, other: &Peer, file: &Path, options: &Options) -> Res
                 String::from_utf8(run(ours, &["memory", &threads.to_string()], &[], b"")?)?.trim().parse()?;
             let share = writing.tok_s[0] * bytes / 1e9 / memory;
             let line = format!(
-                "{:34}{threads:>3}{context:>7}  decode {:>7.1} {:>7.1} {:>5.2}x   prefill {:>7.1} {:>7.1} {:>5.2}x   {:>6.1} MB/token, {:>3.0} % of {memory:.1} GB/s",
+                "{:34}{threads:>3}{context:>7}  decode {:>7.1} {:>7.1} {:>5.2}x ({:.2}x)  prefill {:>7.1} {:>7.1} {:>5.2}x ({:.2}x)  {:>6.1} MB/token, {:>3.0} % of {memory:.1} GB/s",
                 name.chars().take(32).collect::<String>(),
                 writing.tok_s[0],
                 writing.tok_s[1],
                 writing.ratio,
+                writing.best,
                 reading.tok_s[0],
                 reading.tok_s[1],
                 reading.ratio,
+                reading.best,
                 bytes / 1e6,
                 100.0 * share,
             );
             if !options.as_json {
                 println!("{line}");
             }
-            let case = |turns: &Turns| json!({"nearfield_tok_s": turns.tok_s[0], "llama_tok_s": turns.tok_s[1], "ratio": turns.ratio, "ratios": turns.ratios});
+            let case = |turns: &Turns| json!({"nearfield_tok_s": turns.tok_s[0], "llama_tok_s": turns.tok_s[1], "ratio": turns.ratio, "ratio_of_best": turns.best, "ratios": turns.ratios});
             rows.push(json!({
                 "model": name, "threads": threads, "context": context, "cache": options.cache, "busy": options.busy,
                 "runs": options.runs, "decode": case(&writing), "prefill": case(&reading), "prefill_tokens": prompt,
@@ -103,6 +105,8 @@ struct Turns {
     tok_s: [f64; 2],
     ratio: f64,
     ratios: Vec<f64>,
+    /// Of the quickest run of each: what an undisturbed machine would show.
+    best: f64,
 }
 
 /// Gives both the same work in turn, `runs` times each.
@@ -113,8 +117,10 @@ fn turns(peers: &mut [Served; 2], command: &str, tokens: usize, runs: usize) -> 
             seconds.push(peer.seconds(command, tokens)? / tokens as f64);
         }
     }
+    let least = |seconds: &[f64]| seconds.iter().copied().fold(f64::INFINITY, f64::min);
+    let best = least(&seconds[1]) / least(&seconds[0]);
     let ratios: Vec<f64> = seconds[0].iter().zip(&seconds[1]).map(|(ours, other)| other / ours).collect();
-    Ok(Turns { tok_s: seconds.map(|seconds| 1.0 / median(&seconds)), ratio: median(&ratios), ratios })
+    Ok(Turns { tok_s: seconds.map(|seconds| 1.0 / median(&seconds)), ratio: median(&ratios), ratios, best })
 }
 
 /// Time to the first token of a new process, and the most memory that it takes, in turn.
