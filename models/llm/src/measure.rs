@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Llm, LlmError, Session, SessionOptions, TokenId, weights};
+use super::{Llm, LlmError, Session, SessionOptions, TokenId, layout};
 use std::ops::ControlFlow;
 
 /// What is measured.
@@ -116,7 +116,7 @@ pub fn measure(
 /// # Errors
 /// There is no memory for so many bytes.
 pub fn read_bandwidth(threads: usize, bytes: usize, now: &dyn Fn() -> Duration) -> std::io::Result<f64> {
-    let mut buffer = weights::memory(bytes)?;
+    let mut buffer = layout::memory(bytes)?;
     buffer.fill(0x5a);
     Ok(nearfield_kernels::read_bandwidth(threads, &buffer, now))
 }
