@@ -8,10 +8,12 @@
 pub mod anomaly;
 pub mod check;
 pub mod clock;
+pub mod course;
 pub mod figure;
 pub mod forms;
-pub mod parse;
+pub mod kind;
 pub mod quantile;
+pub mod read;
 pub mod sentence;
 pub mod statistics;
 pub mod table;
@@ -112,6 +114,12 @@ pub struct SensorTraits {
     pub high: Option<f64>,
     /// How often it reports, in seconds; without it, the median of what was seen.
     pub every_seconds: Option<f64>,
-    /// Digits after the point in tables and texts; without it, what its size asks for.
+    /// Digits after the point in tables and texts; without it, what its values and their range ask for.
     pub decimals: Option<u8>,
+    /// What kind of sensor it is; without it, what its unit, its name and its values say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<kind::Kind>,
+    /// What its 0 and 1 are called, of a sensor with two states; empty: off and on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<String>,
 }

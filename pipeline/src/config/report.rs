@@ -16,7 +16,7 @@ use nearfield_stages::report::read_mqtt::TopicMapping;
 use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::{BackupPlan, Retention};
 use nearfield_telemetry::anomaly::AnomalyOptions;
-use nearfield_telemetry::parse::TextOptions;
+use nearfield_telemetry::read::TextOptions;
 use nearfield_telemetry::window::{Length, WindowPlan};
 use nearfield_telemetry::{LARGEST_VALUE, SensorTraits};
 use serde::{Deserialize, Serialize};
@@ -324,6 +324,7 @@ impl ReportConfig {
         in_range("llm.threads", self.llm.threads, 0..=256)?;
         self.llm.sampler.check().map_err(|e| format!("llm.sampler.{e}"))?;
         self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
+        self.text.check()?;
         for (key, sensor) in &self.sensors {
             let named = |e: String| format!("sensors.{key}.{e}");
             if let (Some(low), Some(high)) = (sensor.low, sensor.high)
