@@ -12,6 +12,9 @@ use nearfield_telemetry::read::{InputError, Reader, Rejected, TextOptions, rows_
 /// Key, unit, time in UTC, value.
 type Line<'a> = (&'a str, &'a str, &'a str, &'a str);
 
+/// Name, bytes, zone, what is to be found among the readings, and how many there are.
+type Case<'a> = (&'a str, &'a [u8], &'a str, &'a [Line<'a>], usize);
+
 struct Outcome {
     /// By key: unit, and time and value of each reading.
     sensors: BTreeMap<String, (String, Vec<(String, String)>)>,
@@ -80,7 +83,7 @@ fn hold(name: &str, bytes: &[u8], zone: &str, expected: &[Line<'_>], readings: u
 
 #[test]
 fn usual_exports_are_read_right() {
-    let cases: &[(&str, &[u8], &str, &[Line<'_>], usize)] = &include!("exports/cases.in");
+    let cases: &[Case<'_>] = &include!("exports/cases.in");
     let mut table = String::new();
     let mut wrong = Vec::new();
     for (name, bytes, zone, expected, readings) in cases {

@@ -3,6 +3,7 @@
 //! What can't be read is counted by cause and by sensor; an input that can be read in two ways is refused with the key that
 //! decides.
 
+mod decisions;
 mod decode;
 pub mod explain;
 mod fields;
@@ -14,7 +15,9 @@ mod lines;
 pub mod mqtt;
 mod number;
 mod prometheus;
+mod records;
 mod rejected;
+mod roles;
 mod sheet;
 mod splitter;
 pub mod states;
@@ -32,11 +35,11 @@ pub use rejected::{Cause, Rejected, RejectedOf};
 pub use time::{json_stamp, json_time, parse_time};
 pub use workbook::{MAX_WORKBOOK, is_workbook, rows_of};
 
+use crate::Moment;
 use crate::kind::Kind;
-use crate::{LARGEST_VALUE, Moment};
 use decode::Decode;
 use fields::Joiner;
-use infer::{Layout, Wanted, infer};
+use infer::{Wanted, infer};
 use json::Json;
 use sheet::Sheet;
 use splitter::Splitter;
@@ -497,164 +500,6 @@ impl Reader {
         self.without_time = sheet.times == 0;
         self.sheet = Some(sheet);
         Ok(())
-    }
-
-    /// Counts a record; answers its time where it has one that can be used.
-    fn moment(&mut self, number: u64, at: Option<Moment>) -> Option<Moment> {
-        self.records += 1;
-        let Some(at) = at else {
-            self.rejected.without_time += 1;
-            self.without_time = true;
-            self.rejected.at_line(number);
-            return None;
-        };
-        self.timed += 1;
-        if !at.is_plausible() {
-            self.rejected.implausible_time += 1;
-            self.rejected.at_line(number);
-            return None;
-        }
-        Some(at)
-    }
-
-    fn influx(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
-        if text.starts_with('#') {
-            return;
-        }
-        let Some(line) = influx::read(text) else {
-            self.rejected.malformed += 1;
-            self.rejected.at_line(number);
-            return;
-        };
-        let at = line.time.and_then(time::epoch);
-        let Some(at) = self.moment(number, at) else { return };
-        let unit = line.unit();
-        for (field, value) in &line.fields {
-            let key = line.key(field);
-            let found = Found { unit, ..Found::number(&key, at, 0.0) };
-            let value = match *value {
-                "t" | "T" | "true" | "True" | "TRUE" => Value::Bool(true),
-                "f" | "F" | "false" | "False" | "FALSE" => Value::Bool(false),
-                text => match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
-                    Some(inner) => Value::String(inner.to_owned()),
-                    None => serde_json::json!(text.trim_end_matches(['i', 'u']).parse::<f64>().unwrap_or(f64::NAN)),
-                },
-            };
-            match json::leaf(&value, field == "state") {
-                json::Leaf::Text => {}
-                leaf => json::put(number, leaf, &value, found, &mut self.rejected, emit),
-            }
-        }
-    }
-
-    fn metrics(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
-        if text.starts_with('#') {
-            return;
-        }
-        let Some(line) = prometheus::read(text) else {
-            self.rejected.malformed += 1;
-            self.rejected.at_line(number);
-            return;
-        };
-        let at = line.millis.and_then(|ms| time::epoch(if ms > 1e11 { ms } else { ms * 1000.0 }));
-        let Some(at) = self.moment(number, at) else { return };
-        let cause = match line.value {
-            v if !v.is_finite() => Some(Cause::NotFinite),
-            v if v.abs() > LARGEST_VALUE => Some(Cause::OutOfRange),
-            _ => None,
-        };
-        match cause {
-            Some(cause) => self.rejected.cell(cause, &line.key, number, &line.value.to_string()),
-            None => emit(line.found(at)),
-        }
-    }
-
-    fn message(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
-        let (time, rest) = match text.split_once(' ') {
-            // With -F "%U %t %p" or "%I %t %p" the time stands in front.
-            Some((first, rest)) if rest.contains(' ') => (parse_time(first, "", &self.zone), rest),
-            _ => (None, text),
-        };
-        let line = if time.is_some() { rest } else { text };
-        let Some((topic, payload)) = line.split_once(' ') else {
-            self.rejected.malformed += 1;
-            self.rejected.at_line(number);
-            return;
-        };
-        let mut readings = 0;
-        let mut timed = 0;
-        let faults = self.rejected.faults();
-        mqtt::message(topic, payload, "", &self.zone, &mut self.rejected, &mut |found, stamp| {
-            readings += 1;
-            let at = match stamp {
-                crate::clock::Stamp::At(at) => Some(at),
-                _ => time,
-            };
-            if let Some(at) = at {
-                timed += 1;
-                emit(Found { at, ..found });
-            }
-        });
-        self.records += 1;
-        self.timed += u64::from(timed > 0);
-        if readings > timed {
-            self.rejected.without_time += readings - timed;
-            self.without_time = true;
-        }
-        if self.rejected.faults() > faults {
-            self.rejected.at_line(number);
-        }
-    }
-
-    /// What has been decided: a line each, as `delimiter: ";"`.
-    pub fn decisions(&self) -> Vec<(&'static str, String)> {
-        let mut told = vec![("encoding", self.decode.name().to_owned())];
-        let Some(format) = self.format else { return told };
-        told.push(("format", format.name().to_owned()));
-        let Some(sheet) = &self.sheet else { return told };
-        let Layout { delimiter, time, single, devices, columns, marks, header_line, .. } = &sheet.layout;
-        told.push(("delimiter", format!("{delimiter:?}").replace('\'', "\"")));
-        told.push(("header", header_line.map_or("none".to_owned(), |line| format!("line {line}"))));
-        told.push((
-            "decimal mark",
-            match marks {
-                number::Marks::Point => "\".\"",
-                number::Marks::Comma => "\",\"",
-                number::Marks::Mixed => "both",
-                number::Marks::Unknown => "none seen",
-            }
-            .to_owned(),
-        ));
-        let title = |c: &usize| columns.get(*c).map_or(String::new(), |c| format!("{:?}", c.title));
-        let mut times = title(&time.column);
-        if let Some(clock) = &time.clock {
-            times = format!("{times} and {}", title(clock));
-        }
-        if time.excel {
-            times.push_str(", Excel's days");
-        }
-        match time.order {
-            Some(time::DateOrder::DayFirst) => times.push_str(", day first"),
-            Some(time::DateOrder::MonthFirst) => times.push_str(", month first"),
-            None => {}
-        }
-        told.push(("time", times));
-        told.push(("zone", self.zone.iana_name().unwrap_or("of the offsets").to_owned()));
-        let layout = match (single, devices.is_empty()) {
-            (Some(single), _) => {
-                let sensors: Vec<String> = single.sensors.iter().map(title).collect();
-                format!("one reading a line: sensor in {}, value in {}", sensors.join(" and "), title(&single.value))
-            }
-            (None, true) => "a column a sensor".to_owned(),
-            (None, false) => {
-                format!(
-                    "a column a quantity, device in {}",
-                    devices.iter().map(title).collect::<Vec<_>>().join(" and ")
-                )
-            }
-        };
-        told.push(("layout", layout));
-        told
     }
 }
 

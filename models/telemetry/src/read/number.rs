@@ -83,8 +83,7 @@ fn take_apart(text: &str) -> Option<Parts<'_>> {
     }
     let mut end = 0;
     let bytes = rest.as_bytes();
-    let mut characters = rest.char_indices().peekable();
-    while let Some((i, c)) = characters.next() {
+    for (i, c) in rest.char_indices() {
         let digit_follows = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
         let is_part = match c {
             '0'..='9' => true,
@@ -190,8 +189,8 @@ pub fn read(text: &str, marks: Marks) -> Cell<'_> {
     let Some(form) = form(mantissa) else { return Cell::Other };
     let decimal = match (form, marks) {
         (Form::Plain, _) => None,
-        (Form::Decimal(mark), Marks::Point) if mark == ',' => return Cell::Other,
-        (Form::Decimal(mark), Marks::Comma) if mark == '.' => return Cell::Other,
+        (Form::Decimal(','), Marks::Point) => return Cell::Other,
+        (Form::Decimal('.'), Marks::Comma) => return Cell::Other,
         (Form::Decimal(mark), _) => Some(mark),
         (Form::Grouped(','), Marks::Comma) | (Form::Grouped('.'), Marks::Point) => return Cell::Other,
         (Form::Grouped(_), Marks::Mixed) | (Form::Both { .. }, Marks::Mixed) => return Cell::Other,
@@ -296,10 +295,9 @@ impl Evidence {
         if mixed.len() < 2 || self.course.iter().any(|c| is_plain(c) && c.0 == 0.0) {
             return Marks::Unknown;
         }
-        let mean =
-            |step: &dyn Fn(&[(f64, f64)]) -> f64| mixed.iter().map(|w| step(w)).sum::<f64>() / mixed.len() as f64;
-        let as_decimal = mean(&|w| (w[1].0 - w[0].0).abs());
-        let as_group = mean(&|w| (w[1].1 - w[0].1).abs());
+        let count = mixed.len() as f64;
+        let as_decimal = mixed.iter().map(|w| (w[1].0 - w[0].0).abs()).sum::<f64>() / count;
+        let as_group = mixed.iter().map(|w| (w[1].1 - w[0].1).abs()).sum::<f64>() / count;
         let mark_is_comma = self.open_comma > 0;
         let decimal = if mark_is_comma { Marks::Comma } else { Marks::Point };
         let group = if mark_is_comma { Marks::Point } else { Marks::Comma };

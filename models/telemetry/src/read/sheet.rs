@@ -167,15 +167,10 @@ impl Sheet {
     ) {
         let Sheet { layout, units, .. } = self;
         let mut key = String::new();
-        for (column, part) in layout
-            .columns
-            .iter()
-            .zip(&layout.parts)
-            .enumerate()
-            .map(|(i, c)| (i, c))
-            .filter_map(|(i, (c, p))| (!matches!(p, Part::None | Part::RowNumber)).then_some(((i, c), p)))
-        {
-            let (i, column) = column;
+        for (i, (column, part)) in layout.columns.iter().zip(&layout.parts).enumerate() {
+            if matches!(part, Part::None | Part::RowNumber) {
+                continue;
+            }
             let Some(cell) = fields.get(i + layout.shift) else { break };
             let key: &str = if device.is_empty() {
                 &column.key

@@ -273,7 +273,9 @@ pub fn civil(text: &str, order: Option<DateOrder>) -> Option<Civil> {
             return None;
         }
         scan.spaces();
-        scan.eat(&['-']).map(|_| scan.spaces());
+        if scan.eat(&['-']).is_some() {
+            scan.spaces();
+        }
         if let Some(at) = scan.rest.strip_prefix("at ") {
             scan.rest = at;
         }
@@ -354,10 +356,12 @@ pub fn parse(text: &str, format: &str, zone: &TimeZone, order: Option<DateOrder>
     let bytes = text.as_bytes();
     if bytes.iter().all(|b| b.is_ascii_digit() || *b == b'.') && bytes[0] != b'.' && text.matches('.').count() <= 1 {
         // `20260310120000` is a date, not thousandths of seconds.
-        if matches!(bytes.len(), 12 | 14) && !text.contains('.') && (text.starts_with("19") || text.starts_with("20")) {
-            if let Some(at) = civil(text, order).and_then(|c| moment(c, zone, course)) {
-                return Some(at);
-            }
+        if matches!(bytes.len(), 12 | 14)
+            && !text.contains('.')
+            && (text.starts_with("19") || text.starts_with("20"))
+            && let Some(at) = civil(text, order).and_then(|c| moment(c, zone, course))
+        {
+            return Some(at);
         }
         return epoch(text.parse().ok()?);
     }
