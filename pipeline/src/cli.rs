@@ -225,6 +225,10 @@ pub struct ReportArgs {
     /// Source of readings: a CSV or JSON-lines file, `-` for stdin, or an MQTT broker [default: stdin, unless it is a terminal].
     #[arg(long, value_name = "FILE|-|mqtt://host/topic/#")]
     pub input: Option<String>,
+    /// Show how a file is read, without reporting: its columns or topics with sensor, unit, kind, first and last value, and the
+    /// cells that are not read.
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["input", "follow", "json", "output", "plot", "trace"])]
+    pub explain: Option<String>,
     /// Length of a window (90s, 15m, 1h, 1d, 1w); short for --set window.length=...
     #[arg(long, value_name = "LENGTH", allow_hyphen_values = true)]
     pub window: Option<String>,

@@ -10,7 +10,7 @@ use nearfield_llm::Prefill;
 use nearfield_speech::audio::SampleRate;
 use nearfield_speech::stt::Suppression;
 use nearfield_telemetry::clock::ClockFindings;
-use nearfield_telemetry::parse::Rejected;
+use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::windows::ClosedWindow;
 use nearfield_telemetry::{Reading, SensorId, SensorTraits};

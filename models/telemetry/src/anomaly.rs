@@ -399,7 +399,7 @@ mod tests {
 
     fn day(value: impl Fn(usize, f64) -> Option<f64>) -> Tally {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
-        let mut tally = Tally::new(Moment(0), (None, None), None);
+        let mut tally = Tally::new(Moment(0), (None, None), None, None);
         for minute in (0..1440).step_by(5) {
             let noise = (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
             if let Some(v) = value(minute, noise * 0.1) {

@@ -12,7 +12,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Origin, Tokens};
 use nearfield_stages::report::store::{Retention, Store};
 use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
-use nearfield_telemetry::parse::{LineCutter, LineParser, TextOptions};
+use nearfield_telemetry::read::{Found, Reader, TextOptions};
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::window::WindowPlan;
 use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
@@ -137,18 +137,17 @@ fn time_text(csv: &[u8]) -> anyhow::Result<f64> {
     let mut windows = hourly()?;
     let mut seen = 0;
     let begun = Instant::now();
-    let mut parser = LineParser::new(&TextOptions::default(), TimeZone::UTC, "value")?;
-    let mut cutter = LineCutter::default();
+    let mut reader = Reader::new(&TextOptions::default(), TimeZone::UTC, "value")?;
     let mut sensor_registry = nearfield_stages::report::sensors::SensorRegistry::new(Default::default(), false, 100);
-    cutter.push(csv, &mut |_, line| {
-        parser.line(line, &mut |key, unit, at, value| {
-            let Some(sensor) = sensor_registry.id(key, unit) else { return };
-            for (_, traits) in sensor_registry.take_introduced() {
-                windows.add_sensor(traits);
-            }
-            windows.push(Reading { at, sensor, value }, &mut |w| seen += w.readings());
-        })
-    })?;
+    let mut emit = |found: Found<'_>| {
+        let Some(sensor) = sensor_registry.id(&found) else { return };
+        for (_, traits) in sensor_registry.take_introduced() {
+            windows.add_sensor(traits);
+        }
+        windows.push(Reading { at: found.at, sensor, value: found.value }, &mut |w| seen += w.readings());
+    };
+    reader.push(csv, &mut emit)?;
+    reader.end(&mut emit)?;
     windows.finish(&mut |w| seen += w.readings());
     let elapsed = begun.elapsed().as_secs_f64();
     ensure!(seen == FEWER, "{seen} of {FEWER} readings are in windows");

@@ -245,6 +245,13 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         sets.push(format!("window.length={window:?}"));
     }
     let config = ReportConfig::load(args.config.config.as_deref(), &sets)?;
+    if let Some(input) = &args.explain {
+        let source = match input.as_str() {
+            "-" => TextSource::Stdin,
+            path => TextSource::File(path.into()),
+        };
+        return source.explain(&config.text, config.zone().map_err(anyhow::Error::msg)?, stop, out);
+    }
     let from = readings_from(args)?;
     let input = match &from {
         ReadingsFrom::Text(TextSource::File(path) | TextSource::Follow(path)) => Some(path.clone()),

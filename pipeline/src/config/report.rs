@@ -10,7 +10,7 @@ use nearfield_stages::report::read_mqtt::TopicMapping;
 use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::{BackupPlan, Retention};
 use nearfield_telemetry::anomaly::AnomalyOptions;
-use nearfield_telemetry::parse::TextOptions;
+use nearfield_telemetry::read::TextOptions;
 use nearfield_telemetry::window::{Length, WindowPlan};
 use nearfield_telemetry::{LARGEST_VALUE, SensorTraits};
 use schemars::JsonSchema;
@@ -29,7 +29,7 @@ pub struct ReportConfig {
     /// allows some 2,000 messages a second; raise it to 1000 for 20,000. A repeated reading is recognized
     /// by its time: payloads with a time of their own are never counted twice.
     pub source: ReadingsSourceConfig,
-    /// How CSV and JSON lines are read; what is empty is found out.
+    /// How exported files are read; what is empty is inferred from the input, and `report --explain FILE` shows it.
     pub text: TextOptions,
     /// Which readings are used.
     pub readings: ReadingsConfig,
@@ -220,6 +220,7 @@ impl Config for ReportConfig {
     fn check(&self) -> Result<(), String> {
         self.window.check().map_err(|e| format!("window.{e}"))?;
         self.readings.check().map_err(|e| format!("readings.{e}"))?;
+        self.text.check()?;
         for (key, sensor) in &self.sensors {
             check_sensor(sensor).map_err(|e| format!("sensors.{key}.{e}"))?;
         }

@@ -314,7 +314,7 @@ pub fn run(
             let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
             for (key, traits) in &store.sensors()? {
                 // Sensors that are no longer wanted stay in the store and have no number in this run.
-                if let Some(id) = sensor_registry.id(key, &traits.unit) {
+                if let Some(id) = sensor_registry.stored(key, traits) {
                     store.bind(key, id);
                 }
             }

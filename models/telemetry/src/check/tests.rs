@@ -4,10 +4,16 @@ use jiff::civil::date;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::forms::forms;
-use super::super::sentence::{Topic, compute, facts, topics};
-use super::super::table::{ClockTime, Extreme};
 use super::*;
+use crate::figure::Figure;
+use crate::forms::forms;
+use crate::sentence::{Topic, compute, facts, topics};
+use crate::table::{Change, ClockTime, Extreme, Figures, Note, NoteKind, Row};
+
+/// A row of figures.
+fn row_of(name: &str, unit: &str, figures: Option<Figures>) -> Row {
+    Row { name: name.to_owned(), unit: unit.to_owned(), figures, ..Row::default() }
+}
 
 fn figure(text: &str) -> Figure {
     Figure::parse(text).unwrap()
@@ -28,20 +34,16 @@ fn table() -> Table {
         Some(Figures { mean: figure(mean), low: extreme(low.0, low.1), high: extreme(high.0, high.1), change })
     };
     let rows = vec![
-        Row::test(
+        row_of(
             "kitchen temperature",
             "°C",
             figures("21.3", ("19.8", "05:10"), ("24.9", "14:20"), Some(Change::Rose(figure("0.6")))),
         ),
-        Row::test(
-            "hall humidity",
-            "%",
-            figures("45", ("38", "03:00"), ("91", "14:20"), Some(Change::Fell(figure("2")))),
-        ),
-        Row::test("boiler flow", "l/min", figures("4.2", ("4.2", "00:00"), ("4.2", "00:00"), Some(Change::Steady))),
-        Row::test("attic temperature", "°C", figures("11", ("8.4", "06:00"), ("15.2", "15:00"), None)),
-        Row::test("cellar pressure", "hPa", figures("1013", ("1009", "23:50"), ("1015", "07:00"), None)),
-        Row::test("garage light", "", None),
+        row_of("hall humidity", "%", figures("45", ("38", "03:00"), ("91", "14:20"), Some(Change::Fell(figure("2"))))),
+        row_of("boiler flow", "l/min", figures("4.2", ("4.2", "00:00"), ("4.2", "00:00"), Some(Change::Steady))),
+        row_of("attic temperature", "°C", figures("11", ("8.4", "06:00"), ("15.2", "15:00"), None)),
+        row_of("cellar pressure", "hPa", figures("1013", ("1009", "23:50"), ("1015", "07:00"), None)),
+        row_of("garage light", "", None),
     ];
     let times = |from: &str, to: &str| Some((time(from), time(to)));
     let notes = vec![
@@ -213,7 +215,7 @@ fn whatever_a_sensor_is_called_its_sentences_read_well_and_hold() {
     ];
     for name in names {
         let spoken = spoken_name(&readable_name(name));
-        let row = |figures| Row::test(&spoken, "°C", figures);
+        let row = |figures| row_of(&spoken, "°C", figures);
         let figures = |change| {
             Some(Figures { mean: figure("5"), low: extreme("1", "05:10"), high: extreme("9", "14:20"), change })
         };
@@ -283,7 +285,7 @@ fn any_table() -> impl Strategy<Value = Table> {
                         _ => Some(Change::Fell(at(change))),
                     },
                 };
-                Row::test(names[i], units[i], Some(figures))
+                row_of(names[i], units[i], Some(figures))
             })
             .collect();
         let notes = kinds
