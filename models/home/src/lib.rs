@@ -14,11 +14,12 @@ mod remembered;
 pub mod rooms;
 pub mod services;
 pub mod tools;
+pub mod yaml;
 
 pub use domain::Domain;
 pub use error::{FormatError, HomeError, MAX_HOME_BYTES};
 pub use file::HomeFile;
-pub use household::{Asking, Household, Outcome};
+pub use household::{Asking, Household, Outcome, done};
 pub use ledger::{Action, Ledger, MAX_ACTIONS, Undone};
 pub use model::{Area, Device, Entity, EntityState, Floor, Home, MAX_THINGS, ModelError, slug};
 pub use policy::{Confirm, Guard, Origin, Policy, Rule, Verdict};
