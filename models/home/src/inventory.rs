@@ -88,10 +88,11 @@ impl Inventory {
                 attributes.insert(key.clone(), value.clone());
             }
             // What is stored wins: of a light that is off the brightness is kept, and shown by nobody.
-            for (key, value) in entity.stored.iter().filter(|(key, value)| {
-                old.stored.get(*key) != Some(*value) || attributes.get(*key).is_some_and(Value::is_null)
-            }) {
-                attributes.insert(key.clone(), value.clone());
+            for (key, value) in &entity.stored {
+                let is_hidden = attributes.get(key).is_some_and(Value::is_null);
+                if is_hidden || old.stored.get(key) != Some(value) {
+                    attributes.insert(key.clone(), value.clone());
+                }
             }
             attributes.retain(|_, value| !value.is_null());
             let gone: Vec<String> = old

@@ -4,13 +4,23 @@
 mod domain;
 mod error;
 mod file;
+mod household;
 pub mod inventory;
+mod ledger;
 mod model;
+mod policy;
+pub mod prompt;
+mod remembered;
 pub mod rooms;
 pub mod services;
+pub mod tools;
 
 pub use domain::Domain;
 pub use error::{FormatError, HomeError, MAX_HOME_BYTES};
 pub use file::HomeFile;
+pub use household::{Asking, Household, Outcome};
+pub use ledger::{Action, Ledger, MAX_ACTIONS, Undone};
 pub use model::{Area, Device, Entity, EntityState, Floor, Home, MAX_THINGS, ModelError, slug};
+pub use policy::{Confirm, Guard, Origin, Policy, Rule, Verdict};
+pub use remembered::{MAX_NOTE_CHARS, MAX_NOTES, Remembered, RememberedError, RememberedNote};
 pub use services::{Change, ServiceCall, ServiceError};

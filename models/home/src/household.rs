@@ -1,0 +1,222 @@
+//! A home at work: its file, the policy, the ledger of actions and what is remembered, behind one door through which the sentence
+//! matcher, the language model's tools and programs act alike. Leaves out understanding: it gets calls, and answers what became of
+//! them.
+
+use std::time::Duration;
+
+use jiff::Zoned;
+use nearfield_base::lists::joined;
+
+use crate::error::HomeError;
+use crate::file::HomeFile;
+use crate::ledger::{Action, Ledger};
+use crate::model::Home;
+use crate::policy::{Guard, Origin, Policy, Verdict};
+use crate::remembered::Remembered;
+use crate::services::{Change, ServiceCall, ServiceError};
+
+/// Who asks, where and when.
+#[derive(Debug, Clone)]
+pub struct Asking {
+    /// What was said.
+    pub request: String,
+    /// From where it comes.
+    pub origin: Origin,
+    /// The id of the area of the device that was spoken to.
+    pub area: Option<String>,
+    /// The time of day.
+    pub now: Zoned,
+    /// Time since the program was started, which no setting of the clock changes.
+    pub elapsed: Duration,
+}
+
+/// What became of calls.
+#[derive(Debug)]
+pub enum Outcome {
+    /// They were made.
+    Done(Vec<Change>),
+    /// They wait for a yes.
+    Confirm(String),
+    /// The policy forbids them; the reason.
+    Refused(String),
+    /// A call was wrong.
+    Wrong(ServiceError),
+    /// The home's file could not be read or written.
+    Failed(HomeError),
+}
+
+/// A home at work.
+#[derive(Debug, Clone)]
+pub struct Household {
+    file: HomeFile,
+    guard: Guard,
+    ledger: Ledger,
+    remembered: Remembered,
+    pending: Option<Vec<ServiceCall>>,
+}
+
+impl Household {
+    /// A home with a policy and what is remembered.
+    pub fn new(file: HomeFile, policy: Policy, remembered: Remembered) -> Self {
+        Self { file, guard: Guard::new(policy), ledger: Ledger::default(), remembered, pending: None }
+    }
+
+    /// The home.
+    pub fn home(&self) -> &Home {
+        self.file.home()
+    }
+
+    /// Its file.
+    pub fn file(&self) -> &HomeFile {
+        &self.file
+    }
+
+    /// Reads the file again if someone wrote it since; see [`HomeFile::reload_if_changed`].
+    ///
+    /// # Errors
+    /// [`HomeError`]
+    pub fn reload_if_changed(&mut self) -> Result<bool, HomeError> {
+        self.file.reload_if_changed()
+    }
+
+    /// The last actions.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What is remembered.
+    pub fn remembered(&mut self) -> &mut Remembered {
+        &mut self.remembered
+    }
+
+    /// What is remembered, to be read.
+    pub fn notes(&self) -> &Remembered {
+        &self.remembered
+    }
+
+    /// Whether calls wait for a yes.
+    pub fn awaits_confirmation(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Makes calls: all of them, or none where the policy or one of the calls forbids it.
+    pub fn call(&mut self, calls: &[ServiceCall], asking: &Asking) -> Outcome {
+        self.make(calls, asking, false)
+    }
+
+    /// Makes the calls that wait for a yes; `None` where none do.
+    pub fn confirmed(&mut self, asking: &Asking) -> Option<(Vec<ServiceCall>, Outcome)> {
+        let calls = self.pending.take()?;
+        let outcome = self.make(&calls, asking, true);
+        Some((calls, outcome))
+    }
+
+    /// Forgets the calls that wait for a yes; answers whether there were any.
+    pub fn declined(&mut self) -> bool {
+        self.pending.take().is_some()
+    }
+
+    fn make(&mut self, calls: &[ServiceCall], asking: &Asking, confirmed: bool) -> Outcome {
+        self.pending = None;
+        // Counted only once all are allowed.
+        let mut guard = self.guard.clone();
+        for call in calls {
+            match guard.check(self.file.home(), call, asking.origin, confirmed, asking.elapsed) {
+                Verdict::Allowed => {}
+                Verdict::Confirm(question) => {
+                    self.pending = Some(calls.to_vec());
+                    return Outcome::Confirm(question);
+                }
+                Verdict::Refused(why) => return Outcome::Refused(why),
+            }
+        }
+        let done = self.file.change(|home| {
+            let mut changes = Vec::new();
+            for call in calls {
+                changes.extend(home.apply(call)?);
+            }
+            Ok::<_, ServiceError>(changes)
+        });
+        match done {
+            Err(error) => Outcome::Failed(error),
+            Ok(Err(error)) => Outcome::Wrong(error),
+            Ok(Ok(changes)) => {
+                self.guard = guard;
+                self.ledger.record(Action {
+                    when: asking.now.strftime("%H:%M").to_string(),
+                    request: asking.request.clone(),
+                    calls: calls.to_vec(),
+                    changes: changes.clone(),
+                });
+                Outcome::Done(changes)
+            }
+        }
+    }
+
+    /// Takes the last actions back; answers a sentence.
+    ///
+    /// # Errors
+    /// The home's file could not be read or written; nothing was taken back.
+    pub fn undo(&mut self, count: usize) -> Result<String, HomeError> {
+        let mut ledger = self.ledger.clone();
+        let undone = self.file.change(|home| Ok::<_, std::convert::Infallible>(ledger.undo(home, count)))?;
+        let Ok(undone) = undone;
+        self.ledger = ledger;
+        let restored = (!undone.restored.is_empty()).then(|| {
+            let verb = if undone.restored.len() == 1 { "is as it was" } else { "are as they were" };
+            format!("The {} {verb}.", joined(&undone.restored))
+        });
+        let kept = (!undone.changed_since.is_empty()).then(|| {
+            format!("The {} was changed since by something else, so I left it.", joined(&undone.changed_since))
+        });
+        let said: Vec<String> = restored.into_iter().chain(kept).collect();
+        Ok(if said.is_empty() { "There is nothing to undo.".to_owned() } else { said.join(" ") })
+    }
+
+    /// What was done last, in sentences: "At 14:05 I turned on the kitchen light."
+    pub fn last_done(&self, count: usize) -> String {
+        let said: Vec<String> = self.ledger.last().take(count.max(1)).map(told).collect();
+        if said.is_empty() { "I have not done anything yet.".to_owned() } else { said.join(" ") }
+    }
+}
+
+fn told(action: &Action) -> String {
+    let mut deeds: Vec<String> = Vec::new();
+    for call in &action.calls {
+        let names: Vec<String> = action
+            .changes
+            .iter()
+            .filter(|change| call.entities.iter().any(|id| id == change.entity_id()) && !change.now.is_empty())
+            .map(|change| change.before.name.clone())
+            .collect();
+        if !names.is_empty() {
+            deeds.push(past(&call.service, &joined(&names), call));
+        }
+    }
+    format!("At {} I {}.", action.when, joined(&deeds))
+}
+
+/// "turned on the kitchen light"
+fn past(service: &str, names: &str, call: &ServiceCall) -> String {
+    let text =
+        |key: &str| call.data.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    let name = service.rsplit('.').next().unwrap_or_default();
+    let bare = name.trim_start_matches("alarm_").trim_end_matches("_cover").trim_end_matches("_valve");
+    match bare {
+        "turn_on" => format!("turned on the {names}"),
+        "turn_off" => format!("turned off the {names}"),
+        "toggle" => format!("switched the {names}"),
+        "open" => format!("opened the {names}"),
+        "close" => format!("closed the {names}"),
+        "stop" | "media_stop" => format!("stopped the {names}"),
+        "lock" => format!("locked the {names}"),
+        "unlock" => format!("unlocked the {names}"),
+        "start" | "start_mowing" => format!("started the {names}"),
+        "press" => format!("pressed the {names}"),
+        "disarm" => format!("disarmed the {names}"),
+        "add_item" => format!("added {} to the {names}", text("item").unwrap_or_default()),
+        "remove_item" => format!("removed {} from the {names}", text("item").unwrap_or_default()),
+        arm if arm.starts_with("arm_") => format!("armed the {names}"),
+        _ => format!("changed the {names}"),
+    }
+}
