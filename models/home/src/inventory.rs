@@ -285,10 +285,10 @@ impl Inventory {
 /// [`FormatError`]
 pub fn yaml(text: &str) -> Result<Map<String, Value>, FormatError> {
     let options = serde_saphyr::options! {
-        budget: Some(serde_saphyr::budget! {
+        budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
             max_documents: 1,
-        }),
+        },
         strict_booleans: true,
         with_snippet: false,
     };

@@ -76,7 +76,9 @@ fn a_change_of_an_inventory_is_written_and_read_again_as_it_was_meant() {
     let (_folder, path) = on_disk(INVENTORY);
     let mut file = HomeFile::load(&path).unwrap();
     apply(&mut file, "light.turn_on", "light.kitchen").unwrap();
-    file.change(|home| home.apply(&ServiceCall::new("todo.add_item", ["todo.list"]).with("item", "milk: 2 l"))).unwrap().unwrap();
+    file.change(|home| home.apply(&ServiceCall::new("todo.add_item", ["todo.list"]).with("item", "milk: 2 l")))
+        .unwrap()
+        .unwrap();
     let again = HomeFile::load(&path).unwrap();
     assert_eq!(again.home(), file.home());
     assert_eq!(again.home().entity("light.kitchen").unwrap().number("brightness"), Some(100.0));
@@ -156,8 +158,14 @@ fn what_is_wrong_with_a_file_is_one_sentence_with_the_file_and_the_place() {
         ("areas:\n- id: x\n", "areas, number 1 (x): `name` must be there"),
         ("areas: 3\n", "the file: `areas` must be a list"),
         ("areas:\n- name: A\n- name: a\n", "the area \"a\" stands there twice"),
-        ("entities:\n- name: A\n  id: light.a\n- name: B\n  id: light.a\n", "the entity \"light.a\" stands there twice"),
-        ("entities:\n- name: A\n  id: light.a\n  area: hall\n", "the entity \"light.a\" names the area \"hall\", which is not there"),
+        (
+            "entities:\n- name: A\n  id: light.a\n- name: B\n  id: light.a\n",
+            "the entity \"light.a\" stands there twice",
+        ),
+        (
+            "entities:\n- name: A\n  id: light.a\n  area: hall\n",
+            "the entity \"light.a\" names the area \"hall\", which is not there",
+        ),
         ("entities:\n- name: A\n  id: light.a\n  device: hall\n", "names the device \"hall\""),
         ("entities:\n- name: A\n  id: Light.A\n", "the entity's id \"Light.A\" must be"),
         ("entities:\n- name: A\n  id: light.a\n  state: []\n", "`state` must be a text, a number or true or false"),

@@ -105,11 +105,36 @@ fn a_colour_changes_the_mode_and_one_that_a_light_cannot_show_is_refused() {
 #[test]
 fn covers_and_valves_end_where_they_are_sent() {
     for (service, entity, data, expected) in [
-        ("cover.open_cover", "cover.garage", None, json!({"cover.garage": {"state": "open", "attributes": {"current_position": 100}}})),
-        ("cover.set_cover_position", "cover.curtain", Some(40), json!({"cover.curtain": {"attributes": {"current_position": 40}}})),
-        ("cover.close_cover", "cover.curtain", None, json!({"cover.curtain": {"state": "closed", "attributes": {"current_position": 0}}})),
-        ("valve.open_valve", "valve.water", None, json!({"valve.water": {"state": "open", "attributes": {"current_position": 100}}})),
-        ("valve.set_valve_position", "valve.water", Some(50), json!({"valve.water": {"state": "open", "attributes": {"current_position": 50}}})),
+        (
+            "cover.open_cover",
+            "cover.garage",
+            None,
+            json!({"cover.garage": {"state": "open", "attributes": {"current_position": 100}}}),
+        ),
+        (
+            "cover.set_cover_position",
+            "cover.curtain",
+            Some(40),
+            json!({"cover.curtain": {"attributes": {"current_position": 40}}}),
+        ),
+        (
+            "cover.close_cover",
+            "cover.curtain",
+            None,
+            json!({"cover.curtain": {"state": "closed", "attributes": {"current_position": 0}}}),
+        ),
+        (
+            "valve.open_valve",
+            "valve.water",
+            None,
+            json!({"valve.water": {"state": "open", "attributes": {"current_position": 100}}}),
+        ),
+        (
+            "valve.set_valve_position",
+            "valve.water",
+            Some(50),
+            json!({"valve.water": {"state": "open", "attributes": {"current_position": 50}}}),
+        ),
         ("cover.close_cover", "cover.garage", None, json!({})),
     ] {
         let mut call = call(service, entity);
@@ -141,7 +166,10 @@ fn fans_have_a_percentage_where_they_have_speeds() {
 fn media_players_skip_mute_and_go_off_as_the_synthetic_home_does() {
     let player = |service: &str| call(service, "media_player.sound");
     let changed = |changes: Value| changes["media_player.sound"].clone();
-    assert_eq!(changed(after(player("media_player.media_next_track")).unwrap()), json!({"attributes": {"media_track": 2}}));
+    assert_eq!(
+        changed(after(player("media_player.media_next_track")).unwrap()),
+        json!({"attributes": {"media_track": 2}})
+    );
     assert_eq!(changed(after(player("media_player.media_pause")).unwrap()), json!({"state": "paused"}));
     assert_eq!(
         changed(after(player("media_player.volume_mute").with("is_volume_muted", true)).unwrap()),
@@ -182,7 +210,11 @@ fn the_rest_is_switched_set_and_chosen() {
         (call("vacuum.return_to_base", "vacuum.robot"), "vacuum.robot", "returning"),
         (call("climate.turn_on", "climate.hall"), "climate.hall", "heat"),
         (call("climate.set_hvac_mode", "climate.hall").with("hvac_mode", "Cool"), "climate.hall", "cool"),
-        (call("alarm_control_panel.alarm_arm_away", "alarm_control_panel.home"), "alarm_control_panel.home", "armed_away"),
+        (
+            call("alarm_control_panel.alarm_arm_away", "alarm_control_panel.home"),
+            "alarm_control_panel.home",
+            "armed_away",
+        ),
         (call("switch.toggle", "switch.kettle"), "switch.kettle", "on"),
         (call("input_number.increment", "input_number.volume"), "input_number.volume", "7.0"),
         (call("input_select.select_next", "input_select.mode"), "input_select.mode", "Night"),
@@ -210,16 +242,31 @@ fn a_wrong_call_is_refused_with_a_sentence_and_changes_nothing() {
         (call("light.turn_on", "light.cellar"), "there is no light.cellar in this home"),
         (call("light.explode", "light.hall"), "there is no service light.explode"),
         (call("light.turn_on", "switch.kettle"), "the Kettle is a switch, and light.turn_on is not for it"),
-        (call("binary_sensor.turn_on", "binary_sensor.window"), "the Window only tells its state and cannot be changed"),
-        (call("light.turn_on", "light.kitchen").with("brightness_pct", 150), "the brightness of the Kitchen Light must be between 0 and 100"),
+        (
+            call("binary_sensor.turn_on", "binary_sensor.window"),
+            "the Window only tells its state and cannot be changed",
+        ),
+        (
+            call("light.turn_on", "light.kitchen").with("brightness_pct", 150),
+            "the brightness of the Kitchen Light must be between 0 and 100",
+        ),
         (call("light.turn_on", "light.kitchen").with("speed", 1), "light.turn_on has no parameter speed"),
         (call("lock.unlock", "lock.safe"), "the Safe needs its code"),
         (call("lock.unlock", "lock.safe").with("code", 9), "that is not the code of the Safe"),
-        (call("climate.set_hvac_mode", "climate.hall").with("hvac_mode", "party"), "the hvac mode of the Thermostat can be off, heat and cool"),
+        (
+            call("climate.set_hvac_mode", "climate.hall").with("hvac_mode", "party"),
+            "the hvac mode of the Thermostat can be off, heat and cool",
+        ),
         (call("fan.set_percentage", "fan.bedroom"), "fan.set_percentage needs a percentage"),
-        (call("alarm_control_panel.alarm_arm_night", "alarm_control_panel.home"), "the Alarm cannot be armed for the night"),
+        (
+            call("alarm_control_panel.alarm_arm_night", "alarm_control_panel.home"),
+            "the Alarm cannot be armed for the night",
+        ),
         (ServiceCall::new("light.turn_on", Vec::<String>::new()), "it was not said what light.turn_on is for"),
-        (ServiceCall::new("light.turn_on", ["light.hall", "lock.front"]), "the Front Door is a lock, and light.turn_on is not for it"),
+        (
+            ServiceCall::new("light.turn_on", ["light.hall", "lock.front"]),
+            "the Front Door is a lock, and light.turn_on is not for it",
+        ),
     ] {
         assert_eq!(after(call).unwrap_err(), error);
     }

@@ -15,9 +15,9 @@ pub struct Noun {
 }
 
 use Domain::{
-    AlarmControlPanel, Automation, BinarySensor, Button, Calendar, Camera, Climate, Cover, Fan, Humidifier, InputBoolean,
-    InputButton, LawnMower, Light, Lock, MediaPlayer, Person, Scene, Script, Sensor, Siren, Switch, Timer, Todo, Vacuum, Valve,
-    WaterHeater, Weather,
+    AlarmControlPanel, Automation, BinarySensor, Button, Calendar, Camera, Climate, Cover, Fan, Humidifier,
+    InputBoolean, InputButton, LawnMower, Light, Lock, MediaPlayer, Person, Scene, Script, Sensor, Siren, Switch,
+    Timer, Todo, Vacuum, Valve, WaterHeater, Weather,
 };
 
 const fn noun(said: &'static str, domains: &'static [Domain]) -> Noun {

@@ -10,13 +10,97 @@ use crate::spoken;
 
 /// Words that stand in phrases for things without being names.
 const FUNCTION: &[&str] = &[
-    "the", "my", "our", "your", "a", "an", "all", "every", "each", "both", "any", "some", "this", "that", "these", "those", "it",
-    "them", "of", "in", "on", "at", "from", "and", "or", ",", "except", "but", "not", "for", "apart", "other", "than", "excluding",
-    "everything", "anything", "something", "device", "devices", "thing", "things", "here", "there", "room", "house", "home", "one",
-    "ones", "two", "three", "area", "floor", "inside", "everywhere", "whole", "entire", "same", "stuff", "appliance", "appliances",
-    "is", "are", "which", "still", "by", "to", "single", "his", "her", "their", "besides", "aside", "over", "plus", "apartment",
-    "flat", "rooms", "without", "were", "was", "left", "off", "open", "closed", "running", "playing", "turned", "leaving", "out",
-    "nor", "no",
+    "the",
+    "my",
+    "our",
+    "your",
+    "a",
+    "an",
+    "all",
+    "every",
+    "each",
+    "both",
+    "any",
+    "some",
+    "this",
+    "that",
+    "these",
+    "those",
+    "it",
+    "them",
+    "of",
+    "in",
+    "on",
+    "at",
+    "from",
+    "and",
+    "or",
+    ",",
+    "except",
+    "but",
+    "not",
+    "for",
+    "apart",
+    "other",
+    "than",
+    "excluding",
+    "everything",
+    "anything",
+    "something",
+    "device",
+    "devices",
+    "thing",
+    "things",
+    "here",
+    "there",
+    "room",
+    "house",
+    "home",
+    "one",
+    "ones",
+    "two",
+    "three",
+    "area",
+    "floor",
+    "inside",
+    "everywhere",
+    "whole",
+    "entire",
+    "same",
+    "stuff",
+    "appliance",
+    "appliances",
+    "is",
+    "are",
+    "which",
+    "still",
+    "by",
+    "to",
+    "single",
+    "his",
+    "her",
+    "their",
+    "besides",
+    "aside",
+    "over",
+    "plus",
+    "apartment",
+    "flat",
+    "rooms",
+    "without",
+    "were",
+    "was",
+    "left",
+    "off",
+    "open",
+    "closed",
+    "running",
+    "playing",
+    "turned",
+    "leaving",
+    "out",
+    "nor",
+    "no",
 ];
 
 /// The computed lists, for one request.
@@ -44,7 +128,10 @@ impl<'a> Computed<'a> {
         let explained = words
             .iter()
             .map(|w| {
-                FUNCTION.contains(w) || names.knows(&stem(w)) || noun_at(&[*w]).is_some() || w.bytes().all(|b| b.is_ascii_digit())
+                FUNCTION.contains(w)
+                    || names.knows(&stem(w))
+                    || noun_at(&[*w]).is_some()
+                    || w.bytes().all(|b| b.is_ascii_digit())
             })
             .collect();
         Self { text, words, starts, explained, names, today }
@@ -122,12 +209,10 @@ impl Slots for Computed<'_> {
                 (value, n)
             })),
             "duration" => one(spoken::duration(rest).map(|(d, n)| (json!(d.as_secs_f64()), n))),
-            "durations" => one(spoken::durations(rest).map(|(list, n)| {
-                (json!(list.iter().map(std::time::Duration::as_secs_f64).collect::<Vec<_>>()), n)
-            })),
-            "time" => one(spoken::clock_time(rest).map(|(t, n)| {
-                (json!({"hour": t.hour, "minute": t.minute, "exact": t.exact}), n)
-            })),
+            "durations" => one(spoken::durations(rest)
+                .map(|(list, n)| (json!(list.iter().map(std::time::Duration::as_secs_f64).collect::<Vec<_>>()), n))),
+            "time" => one(spoken::clock_time(rest)
+                .map(|(t, n)| (json!({"hour": t.hour, "minute": t.minute, "exact": t.exact}), n))),
             "day" => one(spoken::day(rest, self.today).map(|(d, n)| {
                 let hours = d.hours.map(|(from, to)| json!([from, to]));
                 (json!({"first": d.first.to_string(), "days": d.days, "hours": hours, "said": rest[..n].join(" ")}), n)
@@ -138,8 +223,21 @@ impl Slots for Computed<'_> {
 }
 
 const KNOWN: &[&str] = &[
-    "target", "words", "place", "number", "ordinal", "percent", "level", "temperature", "size", "factor", "color", "duration",
-    "durations", "time", "day",
+    "target",
+    "words",
+    "place",
+    "number",
+    "ordinal",
+    "percent",
+    "level",
+    "temperature",
+    "size",
+    "factor",
+    "color",
+    "duration",
+    "durations",
+    "time",
+    "day",
 ];
 
 fn size_value(size: spoken::Size) -> Value {
@@ -157,11 +255,13 @@ pub fn size_of(value: Option<&Value>) -> spoken::Size {
     match value {
         Some(Value::String(s)) if s == "small" => spoken::Size::Small,
         Some(Value::String(s)) if s == "large" => spoken::Size::Large,
-        Some(Value::Object(map)) => match (map.get("by").and_then(Value::as_f64), map.get("times").and_then(Value::as_f64)) {
-            (Some(by), _) => spoken::Size::By(by),
-            (_, Some(times)) => spoken::Size::Times(times),
-            _ => spoken::Size::Medium,
-        },
+        Some(Value::Object(map)) => {
+            match (map.get("by").and_then(Value::as_f64), map.get("times").and_then(Value::as_f64)) {
+                (Some(by), _) => spoken::Size::By(by),
+                (_, Some(times)) => spoken::Size::Times(times),
+                _ => spoken::Size::Medium,
+            }
+        }
         _ => spoken::Size::Medium,
     }
 }

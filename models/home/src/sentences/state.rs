@@ -22,7 +22,9 @@ pub fn is(entity: &Entity, word: &str) -> Option<bool> {
         "unavailable" | "offline" => state == "unavailable",
         "available" | "online" => state != "unavailable",
         "on" | "running" | "active" | "activated" | "enabled" | "working" => match entity.domain {
-            Domain::Cover | Domain::Lock | Domain::Scene | Domain::Person | Domain::Weather | Domain::Todo => return None,
+            Domain::Cover | Domain::Lock | Domain::Scene | Domain::Person | Domain::Weather | Domain::Todo => {
+                return None;
+            }
             Domain::Climate | Domain::MediaPlayer | Domain::WaterHeater => state != "off" && state != "standby",
             Domain::Vacuum => state == "cleaning" || state == "returning",
             Domain::LawnMower => state == "mowing",
@@ -61,9 +63,11 @@ pub fn is(entity: &Entity, word: &str) -> Option<bool> {
         "playing" => (entity.domain == Domain::MediaPlayer).then_some(state == "playing")?,
         "paused" => state == "paused",
         "idle" => state == "idle",
-        "muted" => entity.attributes.get("is_volume_muted").and_then(serde_json::Value::as_bool).or_else(|| {
-            (entity.domain == Domain::MediaPlayer).then(|| entity.number("volume_level") == Some(0.0))
-        })?,
+        "muted" => {
+            entity.attributes.get("is_volume_muted").and_then(serde_json::Value::as_bool).or_else(|| {
+                (entity.domain == Domain::MediaPlayer).then(|| entity.number("volume_level") == Some(0.0))
+            })?
+        }
         "cleaning" | "vacuuming" => (entity.domain == Domain::Vacuum).then_some(state == "cleaning")?,
         "mowing" => (entity.domain == Domain::LawnMower).then_some(state == "mowing")?,
         "docked" | "charging" | "parked" => match entity.domain {
@@ -160,7 +164,7 @@ pub fn words(entity: &Entity) -> String {
             other => other.to_owned(),
         },
         Domain::AlarmControlPanel => state.replace('_', " "),
-        Domain::Weather => super::weather::condition(state).to_owned(),
+        Domain::Weather => super::answers::weather::condition(state).to_owned(),
         _ => match (state.parse::<f64>(), entity.unit()) {
             (Ok(value), Some(unit)) => quantity(value, unit),
             (Ok(value), None) => write::number(value),

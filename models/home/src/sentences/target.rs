@@ -59,25 +59,110 @@ pub enum Trouble {
 
 /// Rooms that people have: one of them that is not in a home is known not to be there.
 const ROOMS: &[&str] = &[
-    "kitchen", "bedroom", "bathroom", "living room", "dining room", "garage", "attic", "basement", "cellar", "hall", "hallway",
-    "office", "study", "garden", "balcony", "patio", "terrace", "laundry room", "laundry", "utility room", "guest room", "nursery",
-    "playroom", "den", "library", "gym", "sauna", "pantry", "closet", "toilet", "guest bathroom", "corridor", "porch", "conservatory",
-    "workshop", "shed", "backyard", "yard", "upstairs", "downstairs", "loft", "lounge", "foyer", "staircase",
+    "kitchen",
+    "bedroom",
+    "bathroom",
+    "living room",
+    "dining room",
+    "garage",
+    "attic",
+    "basement",
+    "cellar",
+    "hall",
+    "hallway",
+    "office",
+    "study",
+    "garden",
+    "balcony",
+    "patio",
+    "terrace",
+    "laundry room",
+    "laundry",
+    "utility room",
+    "guest room",
+    "nursery",
+    "playroom",
+    "den",
+    "library",
+    "gym",
+    "sauna",
+    "pantry",
+    "closet",
+    "toilet",
+    "guest bathroom",
+    "corridor",
+    "porch",
+    "conservatory",
+    "workshop",
+    "shed",
+    "backyard",
+    "yard",
+    "upstairs",
+    "downstairs",
+    "loft",
+    "lounge",
+    "foyer",
+    "staircase",
 ];
 
 const DETERMINERS: &[&str] = &[
-    "the", "my", "our", "your", "a", "an", "some", "any", "this", "these", "those", "that", "of", "his", "her", "their", "single",
-    "whole", "entire", "please", "other",
+    "the", "my", "our", "your", "a", "an", "some", "any", "this", "these", "those", "that", "of", "his", "her",
+    "their", "single", "whole", "entire", "please", "other",
 ];
-const PREPOSITIONS: &[&str] = &["in", "on", "at", "of", "from", "inside", "within", "for", "by", "to", "near", "around", "over", "the", "my", "our", "s"];
+const PREPOSITIONS: &[&str] = &[
+    "in", "on", "at", "of", "from", "inside", "within", "for", "by", "to", "near", "around", "over", "the", "my",
+    "our", "s",
+];
 const ALL: &[&str] = &["all", "every", "each", "both"];
-const PRONOUNS: &[&str] = &["it", "them", "that", "this", "those", "these", "that one", "this one", "those ones", "the same", "both of them", "all of them"];
+const PRONOUNS: &[&str] = &[
+    "it",
+    "them",
+    "that",
+    "this",
+    "those",
+    "these",
+    "that one",
+    "this one",
+    "those ones",
+    "the same",
+    "both of them",
+    "all of them",
+];
 
 /// Words for a kind of thing that mean a named part of it first: a "lamp" is a light called so, where there is one.
 const SPECIFIC: &[&str] = &[
-    "lamp", "bulb", "plug", "outlet", "socket", "radio", "radiator", "heater", "ac", "air conditioning", "air conditioner", "tv",
-    "speaker", "roomba", "sprinkler", "tap", "routine", "boiler", "stereo", "soundbar", "mode", "irrigation", "water", "task",
-    "ventilation", "todo", "siren", "alarm", "screen", "to do", "gas", "deadbolt",
+    "lamp",
+    "bulb",
+    "plug",
+    "outlet",
+    "socket",
+    "radio",
+    "radiator",
+    "heater",
+    "ac",
+    "air conditioning",
+    "air conditioner",
+    "tv",
+    "speaker",
+    "roomba",
+    "sprinkler",
+    "tap",
+    "routine",
+    "boiler",
+    "stereo",
+    "soundbar",
+    "mode",
+    "irrigation",
+    "water",
+    "task",
+    "ventilation",
+    "todo",
+    "siren",
+    "alarm",
+    "screen",
+    "to do",
+    "gas",
+    "deadbolt",
 ];
 
 /// Resolves phrases against one home at one moment.
@@ -114,8 +199,11 @@ impl Resolver<'_> {
         let said: Vec<&str> = phrase.split(' ').filter(|w| !w.is_empty()).collect();
         if let Some(at) = said.iter().position(|w| matches!(*w, "that" | "which"))
             && at > 0
-            && let Some(state) = said.last().copied().filter(|w| matches!(*w, "on" | "off" | "open" | "closed" | "running" | "playing"))
-            && said[at + 1..said.len() - 1].iter().all(|w| matches!(*w, "is" | "are" | "still" | "currently" | "left" | "was" | "were" | "turned"))
+            && let Some(state) =
+                said.last().copied().filter(|w| matches!(*w, "on" | "off" | "open" | "closed" | "running" | "playing"))
+            && said[at + 1..said.len() - 1]
+                .iter()
+                .all(|w| matches!(*w, "is" | "are" | "still" | "currently" | "left" | "was" | "were" | "turned"))
         {
             let mut found = self.excepted(&said[..at], want)?;
             found.entities.retain(|i| super::state::is(&self.home.entities()[*i], state) == Some(true));
@@ -130,7 +218,11 @@ impl Resolver<'_> {
         let mark = |i: usize| match said[i..] {
             ["except", "for" | "in" | "the", ..] if said[i + 1] == "for" => Some(2),
             ["except" | "excluding" | "besides" | "without" | "minus", ..] => Some(1),
-            ["but", "not", ..] | ["apart", "from", ..] | ["other", "than", ..] | ["aside", "from", ..] | ["leaving", "out", ..] => Some(2),
+            ["but", "not", ..]
+            | ["apart", "from", ..]
+            | ["other", "than", ..]
+            | ["aside", "from", ..]
+            | ["leaving", "out", ..] => Some(2),
             ["but", ..] | ["not", ..] => Some(1),
             _ => None,
         };
@@ -157,10 +249,8 @@ impl Resolver<'_> {
 
     /// Handles "a, b and c", where the parts share a noun or a place.
     fn listed(&self, said: &[&str], want: Want<'_>) -> Result<Target, Trouble> {
-        let parts: Vec<&[&str]> = said
-            .split(|w| matches!(*w, "and" | "," | "or" | "plus" | "nor"))
-            .filter(|p| !p.is_empty())
-            .collect();
+        let parts: Vec<&[&str]> =
+            said.split(|w| matches!(*w, "and" | "," | "or" | "plus" | "nor")).filter(|p| !p.is_empty()).collect();
         if parts.len() < 2 {
             return self.one(said, want);
         }
@@ -230,15 +320,24 @@ impl Resolver<'_> {
     }
 
     fn noun_in(&self, said: &[&str]) -> Option<Noun> {
-        (0..said.len()).find_map(|i| noun_at(&said[i..]).filter(|(_, n, _)| i + n == said.len() || i == 0 || DETERMINERS.contains(&said[i - 1])).map(|(noun, ..)| noun))
+        (0..said.len()).find_map(|i| {
+            noun_at(&said[i..])
+                .filter(|(_, n, _)| i + n == said.len() || i == 0 || DETERMINERS.contains(&said[i - 1]))
+                .map(|(noun, ..)| noun)
+        })
     }
 
     /// Decides what is meant where one thing was said and several fit.
     pub fn settled(&self, mut found: Target, want: Want<'_>) -> Result<Target, Trouble> {
-        if found.entities.len() > 1 && found.place.is_none() && !found.all && found.noun.is_some() && (!found.many || want.group)
+        if found.entities.len() > 1
+            && found.place.is_none()
+            && !found.all
+            && found.noun.is_some()
+            && (!found.many || want.group)
             && let Some(here) = self.here
         {
-            let near: Vec<usize> = found.entities.iter().copied().filter(|i| self.names.entities[*i].area == Some(here)).collect();
+            let near: Vec<usize> =
+                found.entities.iter().copied().filter(|i| self.names.entities[*i].area == Some(here)).collect();
             if !near.is_empty() {
                 found.entities = near;
                 found.many |= want.group;
@@ -266,7 +365,9 @@ impl Resolver<'_> {
         match entity.area {
             Some(area) => place.areas.contains(&area),
             None => place.areas.iter().any(|a| {
-                self.names.areas[*a].iter().any(|area| entity.names.iter().any(|n| n.windows(area.len()).any(|w| w == &area[..])))
+                self.names.areas[*a]
+                    .iter()
+                    .any(|area| entity.names.iter().any(|n| n.windows(area.len()).any(|w| w == &area[..])))
             }),
         }
     }
@@ -275,8 +376,10 @@ impl Resolver<'_> {
     fn exact(&self, said: &[&str], want: Want<'_>) -> Result<Target, Trouble> {
         let said = without_determiners(said);
         let stems: Vec<String> = said.iter().map(|w| stem(w)).collect();
-        let all: Vec<usize> = self.names.named(&stems).iter().copied().filter(|i| self.accepts(*i, want.domains)).collect();
-        let Some(first) = want.domains.iter().find(|d| all.iter().any(|i| self.names.entities[*i].domain == **d)) else {
+        let all: Vec<usize> =
+            self.names.named(&stems).iter().copied().filter(|i| self.accepts(*i, want.domains)).collect();
+        let Some(first) = want.domains.iter().find(|d| all.iter().any(|i| self.names.entities[*i].domain == **d))
+        else {
             return Err(Trouble::Unknown(said.join(" ")));
         };
         let entities: Vec<usize> = all.into_iter().filter(|i| self.names.entities[*i].domain == *first).collect();
@@ -301,7 +404,8 @@ impl Resolver<'_> {
         }
         let phrase = said.join(" ");
         if PRONOUNS.contains(&phrase.as_str()) || (rest.is_empty() && !said.is_empty()) {
-            let mut entities: Vec<usize> = self.last.iter().copied().filter(|i| self.accepts(*i, want.domains)).collect();
+            let mut entities: Vec<usize> =
+                self.last.iter().copied().filter(|i| self.accepts(*i, want.domains)).collect();
             entities.dedup();
             return if entities.is_empty() {
                 Err(Trouble::Unknown(phrase))
@@ -361,7 +465,8 @@ impl Resolver<'_> {
         if found.entities.len() > 1
             && let Some(here) = self.here
         {
-            let near: Vec<usize> = found.entities.iter().copied().filter(|i| self.names.entities[*i].area == Some(here)).collect();
+            let near: Vec<usize> =
+                found.entities.iter().copied().filter(|i| self.names.entities[*i].area == Some(here)).collect();
             if near.len() == 1 {
                 found.entities = near;
             }
@@ -371,7 +476,10 @@ impl Resolver<'_> {
 
     fn literal(&self, found: &Target, said: &[&str]) -> bool {
         let said = said.join(" ");
-        found.entities.iter().any(|i| self.home.entities()[*i].names().any(|n| crate::spoken::words(n).join(" ") == said))
+        found
+            .entities
+            .iter()
+            .any(|i| self.home.entities()[*i].names().any(|n| crate::spoken::words(n).join(" ") == said))
     }
 
     /// Every way to take a place out of a phrase: the place and what is left.
@@ -465,13 +573,19 @@ impl Resolver<'_> {
             found = acceptable.iter().copied().filter(|i| of_kind(i)).collect();
             // A door may be called so and have another class, and a garden light may be a switch.
             if !noun.classes.is_empty() || found.is_empty() {
-                found.extend(acceptable.iter().copied().filter(|i| named(entity(i)) && (found.is_empty() || noun.domains.contains(&entity(i).domain))));
+                let none = found.is_empty();
+                let also = |i: &usize| named(entity(i)) && (none || noun.domains.contains(&entity(i).domain));
+                found.extend(acceptable.iter().copied().filter(also));
                 found.sort_unstable();
                 found.dedup();
             }
         }
         if found.is_empty() {
-            found = acceptable.iter().copied().filter(|i| noun.domains.contains(&entity(i).domain) && entity(i).class.is_none()).collect();
+            found = acceptable
+                .iter()
+                .copied()
+                .filter(|i| noun.domains.contains(&entity(i).domain) && entity(i).class.is_none())
+                .collect();
         }
         // Of a door's cover, lock and sensor, the one that the intent is likeliest for.
         if let Some(first) = want.domains.iter().find(|d| found.iter().any(|i| entity(i).domain == **d))
@@ -488,7 +602,13 @@ impl Resolver<'_> {
     }
 
     /// Things that the words explain: each word is part of a name, of the area's name, or the word for the kind.
-    fn by_words(&self, stems: &[String], place: Option<&Place>, want: Want<'_>, plural: bool) -> Result<Target, Trouble> {
+    fn by_words(
+        &self,
+        stems: &[String],
+        place: Option<&Place>,
+        want: Want<'_>,
+        plural: bool,
+    ) -> Result<Target, Trouble> {
         let stems: Vec<&String> = stems.iter().filter(|w| !PREPOSITIONS.contains(&w.as_str())).collect();
         let mut best: Vec<(usize, usize)> = Vec::new();
         for i in self.of(want.domains) {
@@ -502,15 +622,20 @@ impl Resolver<'_> {
         let Some(least) = best.iter().map(|(cost, _)| *cost).min() else {
             return Err(Trouble::Unknown(stems.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(" ")));
         };
-        let mut entities: Vec<usize> = best.iter().filter(|(cost, _)| plural || *cost == least).map(|(_, i)| *i).collect();
+        let mut entities: Vec<usize> =
+            best.iter().filter(|(cost, _)| plural || *cost == least).map(|(_, i)| *i).collect();
         // One name, several domains: the first wanted.
         if entities.len() > 1
-            && let Some(first) = want.domains.iter().find(|d| entities.iter().any(|i| self.names.entities[*i].domain == **d))
+            && let Some(first) =
+                want.domains.iter().find(|d| entities.iter().any(|i| self.names.entities[*i].domain == **d))
             && !plural
         {
             let names = |i: usize| &self.names.entities[i].names;
             let one_name = entities.iter().all(|i| names(*i) == names(entities[0]));
-            let one_device = entities.iter().all(|i| self.home.entities()[*i].device.is_some() && self.home.entities()[*i].device == self.home.entities()[entities[0]].device);
+            let one_device = entities.iter().all(|i| {
+                self.home.entities()[*i].device.is_some()
+                    && self.home.entities()[*i].device == self.home.entities()[entities[0]].device
+            });
             if one_name || one_device {
                 entities.retain(|i| self.names.entities[*i].domain == *first);
             }
@@ -522,10 +647,13 @@ impl Resolver<'_> {
     /// How far a phrase is from an entity's name; `None` where a word of it is not explained.
     fn cost(&self, stems: &[&String], i: usize) -> Option<usize> {
         let entity = &self.names.entities[i];
-        let area: Vec<&String> = entity.area.map(|a| self.names.areas[a].iter().flatten().collect()).unwrap_or_default();
+        let area: Vec<&String> =
+            entity.area.map(|a| self.names.areas[a].iter().flatten().collect()).unwrap_or_default();
         let is_kind = |word: &str| {
             super::nouns::NOUNS.iter().any(|n| {
-                n.said.split(' ').any(|w| w == word) && (n.means(entity.domain, entity.class.as_deref()) || (entity.class.is_none() && n.domains.contains(&entity.domain)))
+                n.said.split(' ').any(|w| w == word)
+                    && (n.means(entity.domain, entity.class.as_deref())
+                        || (entity.class.is_none() && n.domains.contains(&entity.domain)))
             })
         };
         let mut least = None;
@@ -629,8 +757,19 @@ fn here_at(stems: &[String]) -> Option<usize> {
 /// "in the house", "everywhere", "at home".
 fn whole_home_at(stems: &[String]) -> Option<usize> {
     match stems.iter().map(String::as_str).take(5).collect::<Vec<_>>().as_slice() {
-        ["in" | "around" | "throughout" | "of" | "across", "the" | "my" | "our", "whole" | "entire", "house" | "home" | "apartment" | "flat", ..] => Some(4),
-        ["in" | "around" | "throughout" | "of" | "across", "the" | "my" | "our", "house" | "home" | "apartment" | "flat", ..] => Some(3),
+        [
+            "in" | "around" | "throughout" | "of" | "across",
+            "the" | "my" | "our",
+            "whole" | "entire",
+            "house" | "home" | "apartment" | "flat",
+            ..,
+        ] => Some(4),
+        [
+            "in" | "around" | "throughout" | "of" | "across",
+            "the" | "my" | "our",
+            "house" | "home" | "apartment" | "flat",
+            ..,
+        ] => Some(3),
         ["at", "home", ..] | ["all", "over", ..] => Some(2),
         ["in", "every" | "all", "room", ..] => Some(3),
         ["in", "all", "the", "room", ..] => Some(4),

@@ -86,8 +86,8 @@ pub fn stem(word: &str) -> String {
 }
 
 const OUTSIDE: &[&str] = &[
-    "outside", "outdoor", "garden", "yard", "backyard", "patio", "terrace", "balcony", "porch", "driveway", "deck", "lawn",
-    "pool", "carport", "exterior",
+    "outside", "outdoor", "garden", "yard", "backyard", "patio", "terrace", "balcony", "porch", "driveway", "deck",
+    "lawn", "pool", "carport", "exterior",
 ];
 const UP: &[&str] = &["upstairs", "upper", "first", "second", "top", "attic", "2"];
 const DOWN: &[&str] = &["downstairs", "ground", "lower", "main", "1"];
@@ -172,7 +172,8 @@ impl Vocabulary {
             .iter()
             .enumerate()
             .filter(|(i, names)| {
-                let floor = areas[*i].floor.as_deref().and_then(|f| home.floor(f)).map(|f| stems(&f.name)).unwrap_or_default();
+                let floor =
+                    areas[*i].floor.as_deref().and_then(|f| home.floor(f)).map(|f| stems(&f.name)).unwrap_or_default();
                 names.iter().flatten().chain(&floor).any(|w| OUTSIDE.contains(&w.as_str()))
             })
             .map(|(i, _)| i)
@@ -249,7 +250,8 @@ impl Vocabulary {
         let mut i = 0;
         while i < said.len() {
             let word = said[i];
-            let explained = |w: &str| self.known.contains(&stem(w)) || also.contains(w) || crate::spoken::number(&[w]).is_some();
+            let explained =
+                |w: &str| self.known.contains(&stem(w)) || also.contains(w) || crate::spoken::number(&[w]).is_some();
             if let Some(next) = said.get(i + 1)
                 && !(explained(word) && explained(next))
                 && self.known.contains(&stem(&format!("{word}{next}")))
@@ -264,9 +266,10 @@ impl Vocabulary {
                 if let Some(two) = self.split(word) {
                     out.push(two);
                     changed = true;
-                } else if let Some(near) =
-                    near::nearest(&stem(word), self.known.iter().map(String::as_str).chain(also.iter().map(String::as_str)))
-                {
+                } else if let Some(near) = near::nearest(
+                    &stem(word),
+                    self.known.iter().map(String::as_str).chain(also.iter().map(String::as_str)),
+                ) {
                     let many = singular(word) != word && singular(near) == near;
                     out.push(if many { format!("{near}s") } else { near.to_owned() });
                     changed = true;
@@ -286,7 +289,8 @@ impl Vocabulary {
         let names = self.places.iter().map(|(name, _)| name).chain(self.entities.iter().flat_map(|e| &e.names));
         for name in names {
             for pair in name.windows(2) {
-                if pair[0].len() + pair[1].len() == word.len() && word.starts_with(&pair[0]) && word.ends_with(&pair[1]) {
+                if pair[0].len() + pair[1].len() == word.len() && word.starts_with(&pair[0]) && word.ends_with(&pair[1])
+                {
                     return Some(pair.join(" "));
                 }
             }

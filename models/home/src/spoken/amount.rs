@@ -65,6 +65,9 @@ impl Change {
 /// A percentage at the beginning of `words`, 0 to 100 where it is a position, brightness or volume: "20 percent", "half", "three
 /// quarters", "full", "maximum", "all the way up". A bare number counts where `bare` allows it.
 pub fn percent(words: &[&str], bare: bool) -> Option<(f64, usize)> {
+    if let Some((share, n)) = fraction(words) {
+        return Some(((share * 100.0).round(), n));
+    }
     if let Some((value, n)) = number(words) {
         return match (words.get(n), words.get(n + 1)) {
             (Some(&"percent"), _) => Some((value, n + 1)),
@@ -74,14 +77,13 @@ pub fn percent(words: &[&str], bare: bool) -> Option<(f64, usize)> {
             _ => bare.then_some((value, n)),
         };
     }
-    if let Some((share, n)) = fraction(words) {
-        return Some(((share * 100.0).round(), n));
-    }
     let skip = usize::from(matches!(words.first(), Some(&("its" | "the" | "a"))));
     let at = |value: f64, n: usize| Some((value, skip + n));
     match words.get(skip..)? {
         ["full", "blast" | "power" | "brightness" | "volume" | "speed", ..] if skip == 0 => at(100.0, 1),
-        ["full" | "fully" | "maximum" | "max" | "highest" | "top" | "brightest" | "loudest" | "fastest", ..] => at(100.0, 1),
+        ["full" | "fully" | "maximum" | "max" | "highest" | "top" | "brightest" | "loudest" | "fastest", ..] => {
+            at(100.0, 1)
+        }
         ["halfway" | "midway", ..] => at(50.0, 1),
         ["half", "way", ..] => at(50.0, 2),
         ["lowest" | "minimum" | "min" | "dimmest" | "quietest", ..] => at(1.0, 1),
@@ -116,7 +118,9 @@ pub fn temperature(words: &[&str]) -> Option<(f64, Option<Degrees>, usize)> {
     let (value, mut n) = number(words)?;
     if matches!(words.get(n), Some(&("degrees" | "degree"))) {
         n += 1;
-    } else if words.get(n).is_some_and(|w| is_unit(w) && !matches!(*w, "celsius" | "fahrenheit")) || words.get(n) == Some(&"percent") {
+    } else if words.get(n).is_some_and(|w| is_unit(w) && !matches!(*w, "celsius" | "fahrenheit"))
+        || words.get(n) == Some(&"percent")
+    {
         return None;
     }
     let unit = match words.get(n) {

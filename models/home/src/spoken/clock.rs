@@ -65,10 +65,8 @@ fn said(words: &[&str]) -> Option<(ClockTime, usize)> {
             let (h, m) = first.split_once(':')?;
             let (h, m): (i8, i8) = (h.parse().ok()?, m.get(..2)?.parse().ok()?);
             // "07:30" is written as a 24-hour clock.
-            return ((0..24).contains(&h) && (0..60).contains(&m)).then_some((
-                ClockTime { hour: h, minute: m, exact: h == 0 || h > 12 || first.starts_with('0') },
-                1,
-            ));
+            return ((0..24).contains(&h) && (0..60).contains(&m))
+                .then_some((ClockTime { hour: h, minute: m, exact: h == 0 || h > 12 || first.starts_with('0') }, 1));
         }
         _ => {}
     }

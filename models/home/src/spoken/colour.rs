@@ -109,9 +109,8 @@ pub fn colour(words: &[&str]) -> Option<(Colour, usize)> {
 
 /// The name of a colour: the one it was made of, else the nearest.
 pub fn name(rgb: [u8; 3]) -> &'static str {
-    let distance = |other: [u8; 3]| -> i32 {
-        rgb.iter().zip(other).map(|(a, b)| (i32::from(*a) - i32::from(b)).pow(2)).sum()
-    };
+    let distance =
+        |other: [u8; 3]| -> i32 { rgb.iter().zip(other).map(|(a, b)| (i32::from(*a) - i32::from(b)).pow(2)).sum() };
     COLOURS.iter().min_by_key(|(_, other)| distance(*other)).map_or("white", |(name, _)| name)
 }
 

@@ -147,7 +147,8 @@ fn named(words: &[&str], today: Date) -> Option<(Day, usize)> {
     let the = usize::from(words.first() == Some(&"the"));
     let rest = &words[the..];
     let counted = |words: &[&str]| {
-        ordinal(words).or_else(|| number(words).filter(|(v, _)| v.fract() == 0.0 && *v >= 1.0).map(|(v, n)| (v as u32, n)))
+        ordinal(words)
+            .or_else(|| number(words).filter(|(v, _)| v.fract() == 0.0 && *v >= 1.0).map(|(v, n)| (v as u32, n)))
     };
     if let Some(m) = rest.first().and_then(|w| month(w)) {
         let the = usize::from(rest.get(1) == Some(&"the"));

@@ -94,7 +94,10 @@ pub fn durations(words: &[&str]) -> Option<(Vec<Duration>, usize)> {
     loop {
         let rest = &words[n..];
         if matches!(rest.first(), Some(&("a" | "an" | "one")))
-            && !matches!(rest.get(1), Some(&("hour" | "minute" | "second" | "day" | "and" | "hundred" | "quarter" | "couple")))
+            && !matches!(
+                rest.get(1),
+                Some(&("hour" | "minute" | "second" | "day" | "and" | "hundred" | "quarter" | "couple"))
+            )
             && number(&rest[1..]).is_some()
         {
             // "a 3 and a 10 minute timer"

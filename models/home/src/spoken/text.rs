@@ -411,7 +411,10 @@ fn spaced(text: &str) -> String {
         match c {
             '.' if after_digit && digit(i + 1) => out.push('.'),
             // "p.m.", "t.v.": a letter, a stop, a letter.
-            '.' if before.is_some_and(letter) && letter(i + 1) && !before.and_then(|b| b.checked_sub(1)).is_some_and(letter) => {
+            '.' if before.is_some_and(letter)
+                && letter(i + 1)
+                && !before.and_then(|b| b.checked_sub(1)).is_some_and(letter) =>
+            {
                 out.push('.');
             }
             '.' if abbreviation(&chars, i) => {}
@@ -441,9 +444,8 @@ fn spaced(text: &str) -> String {
             c if c.is_alphanumeric() => {
                 // "5min", "7am", "1h30m": apart; but "3rd", "h2o" and "b12" stay whole.
                 let ordinal = after_digit && is_ordinal_ending(&chars[i..]);
-                let change = before.is_some_and(|b| {
-                    chars[b].is_alphanumeric() && chars[b].is_ascii_digit() != c.is_ascii_digit()
-                });
+                let change = before
+                    .is_some_and(|b| chars[b].is_alphanumeric() && chars[b].is_ascii_digit() != c.is_ascii_digit());
                 if change && !ordinal && starts_with_digit(&chars, i) {
                     out.push(' ');
                 }
@@ -452,6 +454,7 @@ fn spaced(text: &str) -> String {
             _ => out.push(' '),
         }
     }
+    out.push(' ');
     out.replace(" degrees c ", " degrees celsius ").replace(" degrees f ", " degrees fahrenheit ")
 }
 

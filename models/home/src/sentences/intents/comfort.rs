@@ -29,7 +29,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 .map(|i| {
                     let entity = found.entity(*i);
                     let value = in_unit(value, slot["unit"].as_str(), entity);
-                    ServiceCall::new(format!("{}.set_temperature", entity.domain), [&entity.id]).with("temperature", json!(value))
+                    ServiceCall::new(format!("{}.set_temperature", entity.domain), [&entity.id])
+                        .with("temperature", json!(value))
                 })
                 .collect();
             found.acts(&target, calls, data(json!({"temperature": value})))
@@ -50,8 +51,10 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                     let now = entity.number("temperature").unwrap_or(20.0);
                     let fahrenheit = is_fahrenheit(entity);
                     let new = Change { up, size }.of_degrees(now, fahrenheit);
-                    let (low, high) = (entity.number("min_temp").unwrap_or(-50.0), entity.number("max_temp").unwrap_or(300.0));
-                    ServiceCall::new("climate.set_temperature", [&entity.id]).with("temperature", json!(new.clamp(low, high.max(low))))
+                    let (low, high) =
+                        (entity.number("min_temp").unwrap_or(-50.0), entity.number("max_temp").unwrap_or(300.0));
+                    ServiceCall::new("climate.set_temperature", [&entity.id])
+                        .with("temperature", json!(new.clamp(low, high.max(low))))
                 })
                 .collect();
             found.acts(&target, calls, Map::new())
@@ -105,7 +108,10 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         }
         _ => {
             let level = found.number("level").filter(|l| (0.0..=100.0).contains(l)).ok_or(Stop::Mismatch)?;
-            let target = found.target_or("humidifier", Want { domains: &[Humidifier], or_else: &[Climate], place_means: &[Humidifier], group: true })?;
+            let target = found.target_or(
+                "humidifier",
+                Want { domains: &[Humidifier], or_else: &[Climate], place_means: &[Humidifier], group: true },
+            )?;
             let service = format!("{}.set_humidity", found.entity(target.entities[0]).domain);
             found.act(&target, &service, data(json!({"humidity": level})))
         }
@@ -133,15 +139,17 @@ fn preset(found: &Found<'_>) -> Done {
 
 fn is_fahrenheit(entity: &Entity) -> bool {
     entity.unit().is_some_and(|u| u.contains('F'))
-        || entity.unit().is_none() && entity.number("temperature").or(entity.number("current_temperature")).is_some_and(|t| t > 45.0)
+        || entity.unit().is_none()
+            && entity.number("temperature").or(entity.number("current_temperature")).is_some_and(|t| t > 45.0)
 }
 
 /// A temperature in the entity's unit.
 fn in_unit(value: f64, said: Option<&str>, entity: &Entity) -> f64 {
-    let converted = match (said, is_fahrenheit(entity), entity.unit().is_some() || entity.number("temperature").is_some()) {
-        (Some("C"), true, _) => value * 1.8 + 32.0,
-        (Some("F"), false, true) => (value - 32.0) / 1.8,
-        _ => return value,
-    };
+    let converted =
+        match (said, is_fahrenheit(entity), entity.unit().is_some() || entity.number("temperature").is_some()) {
+            (Some("C"), true, _) => value * 1.8 + 32.0,
+            (Some("F"), false, true) => (value - 32.0) / 1.8,
+            _ => return value,
+        };
     (converted * 10.0).round() / 10.0
 }

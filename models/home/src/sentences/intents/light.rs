@@ -77,7 +77,11 @@ fn dimmable(found: &Found<'_>, target: &mut Target) -> Result<(), Stop> {
     if can.is_empty() {
         let name = target.entities.first().map(|i| super::super::reply::the(found.entity(*i))).unwrap_or_default();
         let many = target.entities.len() > 1;
-        return Err(Stop::Negative(if many { "None of these lights can be dimmed.".to_owned() } else { format!("{} cannot be dimmed.", super::super::reply::capital(&name)) }));
+        return Err(Stop::Negative(if many {
+            "None of these lights can be dimmed.".to_owned()
+        } else {
+            format!("{} cannot be dimmed.", super::super::reply::capital(&name))
+        }));
     }
     target.entities = can;
     Ok(())
@@ -115,7 +119,11 @@ fn color(found: &Found<'_>) -> Done {
     let mut target = found.target(group(LIGHT))?;
     let white = color.get("rgb") == Some(&json!([255, 255, 255]));
     let kelvin = color.get("kelvin").cloned();
-    let modes: &[&str] = if kelvin.is_some() || white { &["color_temp", "rgb", "rgbw", "rgbww", "hs", "xy", "white"] } else { &["hs", "xy", "rgb", "rgbw", "rgbww"] };
+    let modes: &[&str] = if kelvin.is_some() || white {
+        &["color_temp", "rgb", "rgbw", "rgbww", "hs", "xy", "white"]
+    } else {
+        &["hs", "xy", "rgb", "rgbw", "rgbww"]
+    };
     let can: Vec<usize> = target.entities.iter().copied().filter(|i| has_mode(found.entity(*i), modes)).collect();
     if can.is_empty() {
         let name = target.entities.first().map(|i| super::super::reply::the(found.entity(*i))).unwrap_or_default();

@@ -75,7 +75,10 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
             Ok(t) => Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities: t.entities })),
             Err(trouble) => {
                 // "My tasks" with one list that is called otherwise.
-                let generic = matches!(said, "list" | "todo list" | "to do list" | "to do" | "todo" | "tasks" | "task list" | "to dos" | "todos");
+                let generic = matches!(
+                    said,
+                    "list" | "todo list" | "to do list" | "to do" | "todo" | "tasks" | "task list" | "to dos" | "todos"
+                );
                 match all[..] {
                     [one] if generic => Ok(one),
                     _ => Err(Stop::Target(trouble)),
@@ -84,10 +87,15 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
         };
     }
     let named = |words: &[&str]| -> Vec<usize> {
-        all.iter().copied().filter(|i| found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str()))).collect()
+        all.iter()
+            .copied()
+            .filter(|i| found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str())))
+            .collect()
     };
     let likely = match found.text("item").map(|_| ()) {
-        Some(()) if found.resolver.home.of_domain(Domain::Todo).count() > 1 => named(&["todo", "to", "task", "reminder"]),
+        Some(()) if found.resolver.home.of_domain(Domain::Todo).count() > 1 => {
+            named(&["todo", "to", "task", "reminder"])
+        }
         _ => Vec::new(),
     };
     match (likely.as_slice(), all.as_slice()) {
@@ -105,25 +113,41 @@ fn add(found: &Found<'_>) -> Done {
     if item.is_empty() || item.split(' ').count() > 20 {
         return Err(Stop::Mismatch);
     }
-    let groceries = found.resolver.names.entities[at].names.iter().flatten().any(|w| matches!(w.as_str(), "shopping" | "grocery" | "groceries" | "supermarket"));
+    let groceries = found.resolver.names.entities[at]
+        .names
+        .iter()
+        .flatten()
+        .any(|w| matches!(w.as_str(), "shopping" | "grocery" | "groceries" | "supermarket"));
     let short = |part: &&str| part.split(' ').count() <= 3;
-    let parts: Vec<&str> = item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
-    let items: Vec<String> =
-        if groceries && parts.len() > 1 && parts.iter().all(short) { parts.iter().map(|p| tidy(p)).collect() } else { vec![item.replace(" ,", ",")] };
-    let calls = items.iter().map(|item| ServiceCall::new("todo.add_item", [&entity.id]).with("item", json!(item))).collect();
+    let parts: Vec<&str> =
+        item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
+    let items: Vec<String> = if groceries && parts.len() > 1 && parts.iter().all(short) {
+        parts.iter().map(|p| tidy(p)).collect()
+    } else {
+        vec![item.replace(" ,", ",")]
+    };
+    let calls =
+        items.iter().map(|item| ServiceCall::new("todo.add_item", [&entity.id]).with("item", json!(item))).collect();
     found.acts(&target(at), calls, data(json!({"items": items})))
 }
 
 fn tidy(item: &str) -> String {
     let item = item.trim_matches([' ', ',']);
-    let item = ["a ", "an ", "some ", "the ", "to ", "that "].iter().find_map(|start| item.strip_prefix(start)).unwrap_or(item);
+    let item = ["a ", "an ", "some ", "the ", "to ", "that "]
+        .iter()
+        .find_map(|start| item.strip_prefix(start))
+        .unwrap_or(item);
     item.to_owned()
 }
 
 /// The item on a list that was meant: the same words, else the only one nearly so.
 fn item_on<'e>(entity: &'e Entity, said: &str) -> Option<&'e str> {
     let folded = |text: &str| -> Vec<String> {
-        words(text).iter().filter(|w| !matches!(w.as_str(), "the" | "a" | "an" | "some" | "my" | "to" | "," | ".")).map(|w| singular(w)).collect()
+        words(text)
+            .iter()
+            .filter(|w| !matches!(w.as_str(), "the" | "a" | "an" | "some" | "my" | "to" | "," | "."))
+            .map(|w| singular(w))
+            .collect()
     };
     let wanted = folded(said);
     if wanted.is_empty() {
@@ -133,11 +157,14 @@ fn item_on<'e>(entity: &'e Entity, said: &str) -> Option<&'e str> {
     if let Some((item, _)) = all.iter().find(|(_, words)| *words == wanted) {
         return Some(item);
     }
-    let holding: Vec<&str> = all.iter().filter(|(_, words)| wanted.iter().all(|w| words.contains(w))).map(|(item, _)| *item).collect();
+    let holding: Vec<&str> =
+        all.iter().filter(|(_, words)| wanted.iter().all(|w| words.contains(w))).map(|(item, _)| *item).collect();
     if let [one] = holding[..] {
         return Some(one);
     }
-    let alike = |words: &Vec<String>| words.len() == wanted.len() && words.iter().zip(&wanted).all(|(a, b)| near::distance(b, a).is_some());
+    let alike = |words: &Vec<String>| {
+        words.len() == wanted.len() && words.iter().zip(&wanted).all(|(a, b)| near::distance(b, a).is_some())
+    };
     let near: Vec<&str> = all.iter().filter(|(_, words)| alike(words)).map(|(item, _)| *item).collect();
     match near[..] {
         [one] => Some(one),
@@ -153,7 +180,13 @@ fn change(found: &Found<'_>) -> Done {
             let entity = found.entity(at);
             match item_on(entity, said) {
                 Some(item) => (at, item),
-                None => return Err(Stop::Negative(format!("{} is not on {}.", crate::sentences::reply::capital(&tidy(said)), name(entity)))),
+                None => {
+                    return Err(Stop::Negative(format!(
+                        "{} is not on {}.",
+                        crate::sentences::reply::capital(&tidy(said)),
+                        name(entity)
+                    )));
+                }
             }
         }
         None => {
@@ -174,7 +207,9 @@ fn change(found: &Found<'_>) -> Done {
     };
     match found.intent {
         "RemoveItem" => found.act(&target(at), "todo.remove_item", data(json!({"item": item}))),
-        "CompleteItem" => found.act(&target(at), "todo.update_item", data(json!({"item": item, "status": "completed"}))),
+        "CompleteItem" => {
+            found.act(&target(at), "todo.update_item", data(json!({"item": item, "status": "completed"})))
+        }
         _ => found.act(&target(at), "todo.update_item", data(json!({"item": item, "status": "needs_action"}))),
     }
 }
@@ -188,7 +223,14 @@ fn read(found: &Found<'_>) -> Done {
         && let Ok(n) = entity.state.parse::<usize>()
         && n > 0
     {
-        return found.say(&[at], format!("There {} on {}.", if n == 1 { "is 1 item".to_owned() } else { format!("are {n} items") }, name(entity)));
+        return found.say(
+            &[at],
+            format!(
+                "There {} on {}.",
+                if n == 1 { "is 1 item".to_owned() } else { format!("are {n} items") },
+                name(entity)
+            ),
+        );
     }
     let answer = match items.len() {
         0 => format!("{} is empty.", crate::sentences::reply::capital(&name(entity))),
@@ -209,7 +251,11 @@ fn has(found: &Found<'_>) -> Done {
     let answer = match item_on(entity, said) {
         Some(item) => {
             let done = entity.items().any(|(other, done)| other == item && done);
-            if done { format!("Yes, {item} is on {}, and it is done.", name(entity)) } else { format!("Yes, {item} is on {}.", name(entity)) }
+            if done {
+                format!("Yes, {item} is on {}, and it is done.", name(entity))
+            } else {
+                format!("Yes, {item} is on {}.", name(entity))
+            }
         }
         None => format!("No, {} is not on {}.", tidy(said), name(entity)),
     };

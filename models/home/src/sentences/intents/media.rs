@@ -47,7 +47,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 None => size_of(found.slots.get("size")),
             };
             if matches!(size, Size::Small | Size::Medium) {
-                return found.act(&target, if up { "media_player.volume_up" } else { "media_player.volume_down" }, Map::new());
+                return found.act(
+                    &target,
+                    if up { "media_player.volume_up" } else { "media_player.volume_down" },
+                    Map::new(),
+                );
             }
             let calls = target
                 .entities
@@ -111,7 +115,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             if let Some(source) = chosen(&entity.options("source_list"), said) {
                 return found.act(&target, "media_player.select_source", data(json!({"source": source})));
             }
-            found.act(&target, "media_player.play_media", data(json!({"media_content_id": said, "media_content_type": "music"})))
+            found.act(
+                &target,
+                "media_player.play_media",
+                data(json!({"media_content_id": said, "media_content_type": "music"})),
+            )
         }
     }
 }

@@ -75,7 +75,8 @@ impl<'a> Found<'a> {
         }
         let all = self.entities(want.domains);
         if let Some(here) = self.resolver.here {
-            let near: Vec<usize> = all.iter().copied().filter(|i| self.resolver.names.entities[*i].area == Some(here)).collect();
+            let near: Vec<usize> =
+                all.iter().copied().filter(|i| self.resolver.names.entities[*i].area == Some(here)).collect();
             if !near.is_empty() {
                 return Ok(Target { entities: near, many: true, ..Target::default() });
             }
@@ -129,24 +130,23 @@ pub(super) fn data(value: Value) -> Map<String, Value> {
 /// What an intent comes to.
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
     match found.intent {
-        "TurnOn" | "TurnOff" | "Toggle" | "LightsFor" | "LightsOut" | "Start" | "Stop" | "SceneOn" | "Press" | "SetOption"
-        | "SetNumber" => power::carry_out(found),
+        "TurnOn" | "TurnOff" | "Toggle" | "LightsFor" | "LightsOut" | "Start" | "Stop" | "SceneOn" | "Press"
+        | "SetOption" | "SetNumber" => power::carry_out(found),
         "SetBrightness" | "ChangeBrightness" | "SetColor" | "ChangeWarmth" | "SetEffect" => light::carry_out(found),
         "Open" | "Close" | "SetPosition" | "ChangePosition" | "Tilt" | "Lock" | "Unlock" | "Arm" | "Disarm" => {
             openings::carry_out(found)
         }
         "SetTemperature" | "ChangeTemperature" | "SetMode" | "SetPreset" | "SetSpeed" | "ChangeSpeed" | "Oscillate"
         | "SetDirection" | "SetHumidity" => comfort::carry_out(found),
-        "Play" | "Pause" | "NextTrack" | "PreviousTrack" | "SetVolume" | "ChangeVolume" | "Mute" | "SelectSource" | "Shuffle"
-        | "Repeat" | "PlayMedia" => media::carry_out(found),
+        "Play" | "Pause" | "NextTrack" | "PreviousTrack" | "SetVolume" | "ChangeVolume" | "Mute" | "SelectSource"
+        | "Shuffle" | "Repeat" | "PlayMedia" => media::carry_out(found),
         "StartVacuum" | "DockVacuum" | "StopVacuum" | "PauseVacuum" | "LocateVacuum" | "SpotClean" | "VacuumSpeed"
         | "StartMower" | "DockMower" => robot::carry_out(found),
         "AddItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ReadList" | "CompletedItems"
         | "CountItems" | "HasItem" | "WhichList" => list::carry_out(found),
-        "TimerStart" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume" | "TimerChange" | "TimerStatus" | "TellTime"
-        | "TellDate" | "TimeUntil" | "Undo" | "LastActions" | "Nevermind" | "Yes" | "No" | "Remember" | "Memories" | "Forget" => {
-            program::carry_out(found)
-        }
+        "TimerStart" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume" | "TimerChange" | "TimerStatus"
+        | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions" | "Nevermind" | "Yes" | "No" | "Remember"
+        | "Memories" | "Forget" => program::carry_out(found),
         _ => super::answers::carry_out(found),
     }
 }
@@ -170,7 +170,9 @@ pub(super) fn percent_call(entity: &Entity, level: f64) -> Option<ServiceCall> {
         Domain::Cover => ServiceCall::new("cover.set_cover_position", [id]).with("position", json!(level)),
         Domain::Valve => ServiceCall::new("valve.set_valve_position", [id]).with("position", json!(level)),
         Domain::Fan => ServiceCall::new("fan.set_percentage", [id]).with("percentage", json!(level)),
-        Domain::MediaPlayer => ServiceCall::new("media_player.volume_set", [id]).with("volume_level", json!(level / 100.0)),
+        Domain::MediaPlayer => {
+            ServiceCall::new("media_player.volume_set", [id]).with("volume_level", json!(level / 100.0))
+        }
         Domain::Humidifier => ServiceCall::new("humidifier.set_humidity", [id]).with("humidity", json!(level)),
         _ => return None,
     })

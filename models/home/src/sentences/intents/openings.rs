@@ -29,7 +29,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 .iter()
                 .filter_map(|i| {
                     let entity = found.entity(*i);
-                    let now = entity.number("current_position").unwrap_or(if entity.state == "closed" { 0.0 } else { 100.0 });
+                    let now =
+                        entity.number("current_position").unwrap_or(if entity.state == "closed" { 0.0 } else { 100.0 });
                     super::percent_call(entity, Change { up, size }.of_percent(now))
                 })
                 .collect();
@@ -67,7 +68,8 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
         // "Open the blinds in the kitchen": all of a kind in a place, but only one garage door or gate.
         Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities })) => {
             let curtains = entities.iter().all(|i| {
-                found.entity(*i).domain == Cover && !matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door"))
+                found.entity(*i).domain == Cover
+                    && !matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door"))
             });
             if !curtains {
                 return Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities }));
@@ -82,7 +84,8 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
     }
     let mut calls = Vec::new();
     for (domain, service) in [(Cover, format!("cover.{verb}_cover")), (Valve, format!("valve.{verb}_valve"))] {
-        let ids: Vec<&str> = target.entities.iter().filter(|i| found.entity(**i).domain == domain).map(|i| found.id(*i)).collect();
+        let ids: Vec<&str> =
+            target.entities.iter().filter(|i| found.entity(**i).domain == domain).map(|i| found.id(*i)).collect();
         if !ids.is_empty() {
             calls.push(ServiceCall::new(service, ids));
         }

@@ -9,12 +9,24 @@ use crate::sentences::target::{Target, Want};
 use crate::services::ServiceCall;
 
 use Domain::{
-    Automation, Button, Camera, Climate, Cover, Fan, Humidifier, InputBoolean, InputButton, InputNumber, InputSelect, LawnMower,
-    Light, MediaPlayer, Number, Remote, Scene, Script, Select, Siren, Switch, Timer, Vacuum, Valve, WaterHeater,
+    Automation, Button, Camera, Climate, Cover, Fan, Humidifier, InputBoolean, InputButton, InputNumber, InputSelect,
+    LawnMower, Light, MediaPlayer, Number, Remote, Scene, Script, Select, Siren, Switch, Timer, Vacuum, Valve,
+    WaterHeater,
 };
 
 const ON_OFF: &[Domain] = &[
-    Light, Switch, Fan, InputBoolean, MediaPlayer, Climate, Humidifier, WaterHeater, Siren, Remote, Camera, Automation,
+    Light,
+    Switch,
+    Fan,
+    InputBoolean,
+    MediaPlayer,
+    Climate,
+    Humidifier,
+    WaterHeater,
+    Siren,
+    Remote,
+    Camera,
+    Automation,
 ];
 
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
@@ -30,7 +42,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             if found.flag("none") == Some(true) && found.text("place").is_none() && found.resolver.here.is_none() {
                 let lights = found.entities(&[Light]);
                 let target = Target { entities: lights, many: true, ..Target::default() };
-                return if found.slots.contains_key("target") { Err(Stop::Mismatch) } else { found.act(&target, "light.turn_off", Map::new()) };
+                return if found.slots.contains_key("target") {
+                    Err(Stop::Mismatch)
+                } else {
+                    found.act(&target, "light.turn_off", Map::new())
+                };
             }
             let target = found.target_or("lights", group(&[Light]))?;
             found.act(&target, "light.turn_off", Map::new())
@@ -56,13 +72,21 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 fn switch(found: &Found<'_>, verb: &str) -> Done {
     let wanted = Want {
         domains: ON_OFF,
-        or_else: if verb == "turn_on" { &[Script, Scene, Vacuum, LawnMower, Valve, Cover] } else { &[Script, Vacuum, LawnMower, Valve, Cover] },
+        or_else: if verb == "turn_on" {
+            &[Script, Scene, Vacuum, LawnMower, Valve, Cover]
+        } else {
+            &[Script, Vacuum, LawnMower, Valve, Cover]
+        },
         place_means: &[Light],
         group: true,
     };
     let mut target = found.target(wanted)?;
     // A noun that several domains share ("the heater") in no place still means one thing.
-    if target.entities.len() > 1 && !target.many && target.noun.is_some_and(|n| !matches!(n.domains[0], Light | Switch | Fan)) && target.place.is_none() {
+    if target.entities.len() > 1
+        && !target.many
+        && target.noun.is_some_and(|n| !matches!(n.domains[0], Light | Switch | Fan))
+        && target.place.is_none()
+    {
         return Err(Stop::Target(crate::sentences::target::Trouble::Several {
             what: target.noun.map(|n| n.word(false)).unwrap_or_default(),
             entities: target.entities,
@@ -70,7 +94,12 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
     }
     if verb == "turn_off" && target.entities.len() > 1 && target.many && target.noun.is_none() {
         // "Turn everything off" leaves alone what is off and could not be.
-        let on: Vec<usize> = target.entities.iter().copied().filter(|i| found.entity(*i).is_active() || found.entity(*i).domain == Light).collect();
+        let on: Vec<usize> = target
+            .entities
+            .iter()
+            .copied()
+            .filter(|i| found.entity(*i).is_active() || found.entity(*i).domain == Light)
+            .collect();
         if !on.is_empty() {
             target.entities = on;
         }
@@ -97,7 +126,10 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
 }
 
 fn start(found: &Found<'_>) -> Done {
-    let target = found.target(Want { place_means: &[], ..want(&[Script, Vacuum, LawnMower, Scene, Automation, Switch, Timer, Fan, Humidifier]) })?;
+    let target = found.target(Want {
+        place_means: &[],
+        ..want(&[Script, Vacuum, LawnMower, Scene, Automation, Switch, Timer, Fan, Humidifier])
+    })?;
     let domain = found.entity(target.entities[0]).domain;
     let service = match domain {
         Vacuum => "vacuum.start".to_owned(),
@@ -110,7 +142,10 @@ fn start(found: &Found<'_>) -> Done {
 }
 
 fn stop(found: &Found<'_>) -> Done {
-    let mut target = found.target(Want { place_means: &[], ..want(&[Cover, Vacuum, LawnMower, MediaPlayer, Valve, Script, Fan, Timer]) })?;
+    let mut target = found.target(Want {
+        place_means: &[],
+        ..want(&[Cover, Vacuum, LawnMower, MediaPlayer, Valve, Script, Fan, Timer])
+    })?;
     let domain = found.entity(target.entities[0]).domain;
     target.entities.retain(|i| found.entity(*i).domain == domain);
     let service = match domain {

@@ -34,7 +34,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 Some(day) => day["first"].as_str().and_then(|d| d.parse().ok()).ok_or(Stop::Mismatch)?,
                 None => found.now.date(),
             };
-            let when = if found.slots.contains_key("day") { write::day(day, found.now.date()) } else { "today".to_owned() };
+            let when =
+                if found.slots.contains_key("day") { write::day(day, found.now.date()) } else { "today".to_owned() };
             let when = crate::sentences::reply::capital(when.strip_prefix("on ").unwrap_or(&when));
             return found.say(&[], format!("{when} is {}, {}, {}.", write::weekday(day), write::date(day), day.year()));
         }
@@ -76,8 +77,27 @@ fn start(found: &Found<'_>) -> Done {
 /// The name a timer was given, without articles. One that is a duration, a time or a common word is none.
 fn timer_name(found: &Found<'_>) -> Result<Option<String>, Stop> {
     let Some(name) = found.text("name") else { return Ok(None) };
-    let words: Vec<&str> = name.split(' ').skip_while(|w| matches!(*w, "the" | "my" | "a" | "an" | "me" | "to")).collect();
-    let taken = |w: &&str| matches!(*w, "timer" | "timers" | "alarm" | "minute" | "minutes" | "hour" | "hours" | "seconds" | "second" | "for" | "all" | "at" | "am" | "pm");
+    let words: Vec<&str> =
+        name.split(' ').skip_while(|w| matches!(*w, "the" | "my" | "a" | "an" | "me" | "to")).collect();
+    let taken = |w: &&str| {
+        matches!(
+            *w,
+            "timer"
+                | "timers"
+                | "alarm"
+                | "minute"
+                | "minutes"
+                | "hour"
+                | "hours"
+                | "seconds"
+                | "second"
+                | "for"
+                | "all"
+                | "at"
+                | "am"
+                | "pm"
+        )
+    };
     if words.is_empty() || words.len() > 6 || words.iter().any(taken) || crate::spoken::number(&words).is_some() {
         return Err(Stop::Mismatch);
     }
@@ -102,9 +122,14 @@ fn remaining(found: &Found<'_>) -> Done {
     let answer = match (entity.state.as_str(), entity.text("remaining")) {
         ("idle", _) => format!("{the} is not running."),
         (_, Some(left)) => {
-            let seconds = left.split(':').filter_map(|p| p.trim().parse::<u64>().ok()).fold(0, |sum, part| sum * 60 + part);
+            let seconds =
+                left.split(':').filter_map(|p| p.trim().parse::<u64>().ok()).fold(0, |sum, part| sum * 60 + part);
             let left = write::duration(Duration::from_secs(seconds));
-            if entity.state == "paused" { format!("{the} is paused with {left} left.") } else { format!("{the} has {left} left.") }
+            if entity.state == "paused" {
+                format!("{the} is paused with {left} left.")
+            } else {
+                format!("{the} has {left} left.")
+            }
         }
         _ => return Err(Stop::Unsaid("how long the timer still runs".to_owned())),
     };
@@ -149,7 +174,10 @@ fn until(found: &Found<'_>) -> Done {
     let first: jiff::civil::Date = day["first"].as_str().and_then(|d| d.parse().ok()).ok_or(Stop::Mismatch)?;
     let days = found.now.date().until(first).map_or(0, |span| span.get_days());
     let n = usize::try_from(days).map_err(|_| Stop::Mismatch)?;
-    found.say(&[], format!("It is {} until {}, {}.", write::count(n, "day", "days"), write::weekday(first), write::date(first)))
+    found.say(
+        &[],
+        format!("It is {} until {}, {}.", write::count(n, "day", "days"), write::weekday(first), write::date(first)),
+    )
 }
 
 fn count(found: &Found<'_>) -> usize {

@@ -22,7 +22,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "VacuumSpeed" => {
             let said = found.text("mode").ok_or(Stop::Mismatch)?;
             let target = found.target(Want { place_means: &[], ..VACUUM })?;
-            let speed = chosen(&found.entity(target.entities[0]).options("fan_speed_list"), said).ok_or(Stop::Mismatch)?;
+            let speed =
+                chosen(&found.entity(target.entities[0]).options("fan_speed_list"), said).ok_or(Stop::Mismatch)?;
             return found.act(&target, "vacuum.set_fan_speed", data(json!({"fan_speed": speed})));
         }
         "StartMower" => {

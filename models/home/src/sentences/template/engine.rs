@@ -46,9 +46,19 @@ enum Next<'a, 'n> {
     End,
     Then(&'a [Expr], &'n Next<'a, 'n>),
     /// The parts of a permutation whose bits in `used` are not set.
-    Rest { parts: &'a [Vec<Expr>], used: u32, next: &'n Next<'a, 'n> },
+    Rest {
+        parts: &'a [Vec<Expr>],
+        used: u32,
+        next: &'n Next<'a, 'n>,
+    },
     /// A list's value ends here.
-    Close { slot: &'a str, value: &'a Value, context: Option<&'a serde_json::Map<String, Value>>, from: usize, next: &'n Next<'a, 'n> },
+    Close {
+        slot: &'a str,
+        value: &'a Value,
+        context: Option<&'a serde_json::Map<String, Value>>,
+        from: usize,
+        next: &'n Next<'a, 'n>,
+    },
 }
 
 struct Run<'a> {
@@ -160,7 +170,8 @@ impl<'a> Run<'a> {
             Some(List::Values(values)) => {
                 for value in values {
                     let then = Next::Then(rest, next);
-                    let close = Next::Close { slot, value: &value.out, context: Some(&value.context), from, next: &then };
+                    let close =
+                        Next::Close { slot, value: &value.out, context: Some(&value.context), from, next: &then };
                     self.sequence(&value.said, from, &close, depth + 1);
                 }
             }
@@ -186,7 +197,16 @@ impl<'a> Run<'a> {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn captured(&mut self, slot: &str, value: Value, from: usize, end: usize, rest: &'a [Expr], next: &Next<'a, '_>, depth: u32) {
+    fn captured(
+        &mut self,
+        slot: &str,
+        value: Value,
+        from: usize,
+        end: usize,
+        rest: &'a [Expr],
+        next: &Next<'a, '_>,
+        depth: u32,
+    ) {
         self.captures.push(Capture {
             slot: slot.to_owned(),
             value,

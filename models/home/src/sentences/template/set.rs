@@ -137,11 +137,20 @@ impl TemplateSet {
 
     fn add(&mut self, text: &str, path: &Path) -> Result<(), LoadError> {
         let form = |what: String| LoadError::Form { path: path.to_owned(), what };
-        let value: Value = crate::yaml::from_str(text).map_err(|e| form(e.to_string()))?;
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_depth: 32,
+                max_documents: 1,
+            },
+            with_snippet: false,
+        };
+        let value: Value =
+            serde_saphyr::from_str_with_options(text, options).map_err(|e| form(e.to_string().replace('\n', " ")))?;
         let Some(file) = value.as_object() else {
             return if value.is_null() { Ok(()) } else { Err(form("the file must be a mapping".to_owned())) };
         };
-        let broken = |intent: &str, source| LoadError::Template { path: path.to_owned(), intent: intent.to_owned(), source };
+        let broken =
+            |intent: &str, source| LoadError::Template { path: path.to_owned(), intent: intent.to_owned(), source };
         for (name, list) in object(file.get("lists")) {
             let list = read_list(list).map_err(|e| broken(name, e))?;
             self.lists.insert(name.to_lowercase(), list);
@@ -157,10 +166,15 @@ impl TemplateSet {
             for block in body.get("data").and_then(Value::as_array).into_iter().flatten() {
                 let mut rules = Vec::new();
                 for (name, rule) in object(block.get("expansion_rules")) {
-                    rules.push((name.to_lowercase(), parse(rule.as_str().unwrap_or_default()).map_err(|e| broken(intent, e))?));
+                    rules.push((
+                        name.to_lowercase(),
+                        parse(rule.as_str().unwrap_or_default()).map_err(|e| broken(intent, e))?,
+                    ));
                 }
                 let mut templates = Vec::new();
-                for sentence in block.get("sentences").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+                for sentence in
+                    block.get("sentences").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+                {
                     let expr = parse(sentence).map_err(|e| broken(intent, e))?;
                     templates.push(Template { expr, needs: Vec::new() });
                 }
