@@ -12,9 +12,10 @@ use nearfield_base::persist::Replacement;
 use serde_json::Map;
 
 use crate::error::{FormatError, HomeError, MAX_HOME_BYTES};
-use crate::inventory::{self, Inventory};
+use crate::inventory::Inventory;
 use crate::model::Home;
 use crate::rooms::Rooms;
+use crate::yaml;
 
 /// How often a file that cannot be understood is read again before a change is refused: another program may be in the middle of
 /// writing it.
@@ -55,7 +56,7 @@ impl Form {
             let home = rooms.home()?;
             return Ok((Self::Rooms(rooms), home));
         }
-        let document = inventory::yaml(text)?;
+        let document = yaml::parse(text)?;
         if Inventory::is_one(&document) {
             let document = Inventory::of(document);
             let home = document.home()?;
@@ -64,11 +65,11 @@ impl Form {
         Err(FormatError::Syntax("it has neither areas nor entities, nor rooms, doors and devices as JSON".to_owned()))
     }
 
-    fn text(&self) -> Result<String, FormatError> {
+    fn text(&self) -> String {
         match self {
-            Self::Inventory { document, is_json: true } => Ok(document.to_json()),
+            Self::Inventory { document, is_json: true } => document.to_json(),
             Self::Inventory { document, .. } => document.to_yaml(),
-            Self::Rooms(rooms) => Ok(rooms.to_json()),
+            Self::Rooms(rooms) => rooms.to_json(),
         }
     }
 
@@ -124,11 +125,8 @@ impl HomeFile {
         matches!(self.form, Form::Rooms(_))
     }
 
-    /// The same home as an inventory, for a file that is migrated.
-    ///
-    /// # Errors
-    /// [`FormatError`] where a value has no form in YAML.
-    pub fn to_inventory(&self) -> Result<String, FormatError> {
+    /// The same home as an inventory in YAML, for a file that is migrated.
+    pub fn to_inventory(&self) -> String {
         match &self.form {
             Form::Inventory { document, .. } => document.to_yaml(),
             Form::Rooms(_) => Inventory::of_home(&self.home).to_yaml(),
@@ -178,8 +176,7 @@ impl HomeFile {
         if let Some(path) = &self.path
             && before != home
         {
-            let text = form.text().map_err(|cause| HomeError::Format { path: path.clone(), cause })?;
-            let stamp = write(path, &text).map_err(|cause| HomeError::Write { path: path.clone(), cause })?;
+            let stamp = write(path, &form.text()).map_err(|cause| HomeError::Write { path: path.clone(), cause })?;
             self.seen = Some(stamp);
         }
         (self.form, self.home) = (form, home);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Zoned;
 use nearfield_base::lists::joined;
 
+use crate::domain::Domain;
 use crate::error::HomeError;
 use crate::file::HomeFile;
 use crate::ledger::{Action, Ledger};
@@ -181,29 +182,62 @@ impl Household {
 }
 
 fn told(action: &Action) -> String {
-    let mut deeds: Vec<String> = Vec::new();
-    for call in &action.calls {
-        let names: Vec<String> = action
-            .changes
-            .iter()
-            .filter(|change| call.entities.iter().any(|id| id == change.entity_id()) && !change.now.is_empty())
-            .map(|change| change.before.name.clone())
-            .collect();
-        if !names.is_empty() {
-            deeds.push(past(&call.service, &joined(&names), call));
-        }
-    }
+    let deeds: Vec<String> = action
+        .calls
+        .iter()
+        .filter_map(|call| {
+            let names: Vec<&str> = action
+                .changes
+                .iter()
+                .filter(|change| call.entities.iter().any(|id| id == change.entity_id()) && !change.now.is_empty())
+                .map(|change| change.before.name.as_str())
+                .collect();
+            (!names.is_empty()).then(|| past(call, &listed(&names, call)))
+        })
+        .collect();
     format!("At {} I {}.", action.when, joined(&deeds))
 }
 
+/// One sentence that says what calls have done: "Turned on the Kitchen Light and closed the Blinds."
+pub fn done(home: &Home, calls: &[ServiceCall]) -> String {
+    let deeds: Vec<String> = calls
+        .iter()
+        .map(|call| {
+            let names: Vec<&str> = call.entities.iter().filter_map(|id| Some(home.entity(id)?.name.as_str())).collect();
+            past(call, &listed(&names, call))
+        })
+        .collect();
+    let text = joined(&deeds);
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => "There was nothing to do.".to_owned(),
+    }
+}
+
+/// Names in a sentence; of more than four their number and kind.
+fn listed(names: &[&str], call: &ServiceCall) -> String {
+    if names.len() > 4 {
+        let domain = call.entities.first().map_or(Domain::Other, |id| Domain::of_id(id));
+        let alike = call.entities.iter().all(|id| Domain::of_id(id) == domain);
+        return format!("{} {}", names.len(), if alike { domain.plural() } else { "devices" });
+    }
+    joined(&names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+}
+
 /// "turned on the kitchen light"
-fn past(service: &str, names: &str, call: &ServiceCall) -> String {
-    let text =
-        |key: &str| call.data.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-    let name = service.rsplit('.').next().unwrap_or_default();
+fn past(call: &ServiceCall, names: &str) -> String {
+    let text = |key: &str| {
+        let value = call.data.get(key)?;
+        Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    };
+    let percent = |key: &str| text(key).map(|number| format!("set the {names} to {number} %"));
+    let name = call.service.rsplit('.').next().unwrap_or_default();
     let bare = name.trim_start_matches("alarm_").trim_end_matches("_cover").trim_end_matches("_valve");
     match bare {
-        "turn_on" => format!("turned on the {names}"),
+        "turn_on" => percent("brightness_pct")
+            .or_else(|| text("color_name").map(|colour| format!("set the {names} to {colour}")))
+            .unwrap_or_else(|| format!("turned on the {names}")),
         "turn_off" => format!("turned off the {names}"),
         "toggle" => format!("switched the {names}"),
         "open" => format!("opened the {names}"),
@@ -212,10 +246,30 @@ fn past(service: &str, names: &str, call: &ServiceCall) -> String {
         "lock" => format!("locked the {names}"),
         "unlock" => format!("unlocked the {names}"),
         "start" | "start_mowing" => format!("started the {names}"),
+        "pause" | "media_pause" => format!("paused the {names}"),
+        "media_play" => format!("started playing on the {names}"),
+        "media_next_track" => format!("skipped to the next track on the {names}"),
+        "media_previous_track" => format!("went back to the previous track on the {names}"),
+        "return_to_base" | "dock" => format!("sent the {names} back"),
         "press" => format!("pressed the {names}"),
         "disarm" => format!("disarmed the {names}"),
+        "set_cover_position" | "set_valve_position" | "set_position" => {
+            percent("position").unwrap_or_else(|| format!("moved the {names}"))
+        }
+        "set_percentage" => percent("percentage").unwrap_or_else(|| format!("changed the {names}")),
+        "set_temperature" => format!("set the {names} to {} degrees", text("temperature").unwrap_or_default()),
+        "set_hvac_mode" => format!("set the {names} to {}", text("hvac_mode").unwrap_or_default()),
+        "volume_set" => {
+            let level = call.data.get("volume_level").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+            format!("set the volume of the {names} to {} %", (level * 100.0).round())
+        }
+        "volume_mute" if call.data.get("is_volume_muted") == Some(&false.into()) => format!("unmuted the {names}"),
+        "volume_mute" => format!("muted the {names}"),
         "add_item" => format!("added {} to the {names}", text("item").unwrap_or_default()),
         "remove_item" => format!("removed {} from the {names}", text("item").unwrap_or_default()),
+        "update_item" if text("status").as_deref() == Some("completed") => {
+            format!("marked {} as done on the {names}", text("item").unwrap_or_default())
+        }
         arm if arm.starts_with("arm_") => format!("armed the {names}"),
         _ => format!("changed the {names}"),
     }

@@ -5,9 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::error::FormatError;
 use crate::model::{Area, Device, Entity, Floor, Home, slug};
-
-/// The deepest nesting of lists and mappings in a file.
-const MAX_DEPTH: usize = 32;
+use crate::yaml;
 
 /// An inventory as it stands in its file.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +19,7 @@ impl Inventory {
     /// # Errors
     /// [`FormatError`]: it is no YAML, a key stands there twice, or a value has another kind than the format asks for.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
-        let inventory = Self { document: yaml(text)? };
+        let inventory = Self { document: yaml::parse(text)? };
         inventory.home()?; // so that a broken file is refused when it is read
         Ok(inventory)
     }
@@ -139,18 +137,15 @@ impl Inventory {
             let fields = object(&place, entry)?;
             let name = text(&place, fields, "name")?.ok_or_else(|| missing(&place, "name"))?;
             let id = text(&place, fields, "id")?.unwrap_or_else(|| slug(&name));
-            let floor = match text(&place, fields, "floor")? {
-                None => None,
-                Some(named) => Some(match floors.iter().find(|floor| floor.id == named || floor.name == named) {
-                    Some(floor) => floor.id.clone(),
-                    None => {
-                        // The public format names floors in their areas only.
-                        let id = slug(&named);
-                        floors.push(Floor { id: id.clone(), name: named, aliases: Vec::new() });
-                        id
-                    }
-                }),
-            };
+            let floor = text(&place, fields, "floor")?.map(|named| {
+                if let Some(floor) = floors.iter().find(|floor| floor.id == named || floor.name == named) {
+                    return floor.id.clone();
+                }
+                // The public format names floors in their areas only.
+                let id = slug(&named);
+                floors.push(Floor { id: id.clone(), name: named, aliases: Vec::new() });
+                id
+            });
             areas.push(Area { id, name, aliases: aliases(&place, fields)?, floor });
         }
         let mut devices = Vec::new();
@@ -251,12 +246,8 @@ impl Inventory {
     }
 
     /// The text of the file.
-    ///
-    /// # Errors
-    /// [`FormatError`] where a value has no form in YAML.
-    pub fn to_yaml(&self) -> Result<String, FormatError> {
-        let text = serde_saphyr::to_string(&self.document).map_err(|error| FormatError::Syntax(error.to_string()))?;
-        Ok(format!("---\n{text}"))
+    pub fn to_yaml(&self) -> String {
+        yaml::write(&self.document)
     }
 
     /// The text of the file as JSON.
@@ -276,28 +267,6 @@ impl Inventory {
             let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
             (format!("{key}, number {}{name}", at + 1), entry)
         }))
-    }
-}
-
-/// A YAML document that is a mapping.
-///
-/// # Errors
-/// [`FormatError`]
-pub fn yaml(text: &str) -> Result<Map<String, Value>, FormatError> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_depth: MAX_DEPTH,
-            max_documents: 1,
-        },
-        strict_booleans: true,
-        with_snippet: false,
-    };
-    let value: Value = serde_saphyr::from_str_with_options(text.trim_start_matches('\u{feff}'), options)
-        .map_err(|error| FormatError::Syntax(error.to_string().replace('\n', " ")))?;
-    match value {
-        Value::Object(document) => Ok(document),
-        Value::Null => Ok(Map::new()),
-        _ => Err(FormatError::Syntax("it must be a mapping with areas, devices and entities".to_owned())),
     }
 }
 

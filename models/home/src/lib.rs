@@ -16,11 +16,12 @@ pub mod sentences;
 pub mod services;
 pub mod spoken;
 pub mod tools;
+pub mod yaml;
 
 pub use domain::Domain;
 pub use error::{FormatError, HomeError, MAX_HOME_BYTES};
 pub use file::HomeFile;
-pub use household::{Asking, Household, Outcome};
+pub use household::{Asking, Household, Outcome, done};
 pub use ledger::{Action, Ledger, MAX_ACTIONS, Undone};
 pub use model::{Area, Device, Entity, EntityState, Floor, Home, MAX_THINGS, ModelError, slug};
 pub use policy::{Confirm, Guard, Origin, Policy, Rule, Verdict};

@@ -284,7 +284,13 @@ impl Rooms {
                         entity.attributes.insert("supported_features".to_owned(), serde_json::json!(["OPEN", "CLOSE"]));
                     }
                     (Part::Door, _) => {
-                        entity.state = if state == "locked" { "locked" } else { "unlocked" }.to_owned();
+                        // Of a closed door the file does not say whether it is locked.
+                        let word = match state {
+                            "closed" => "unknown",
+                            "locked" => "locked",
+                            _ => "unlocked",
+                        };
+                        entity.state = word.to_owned();
                     }
                     (Part::Device, _) => entity.state = state.to_owned(),
                 }

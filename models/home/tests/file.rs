@@ -93,7 +93,7 @@ fn a_change_of_an_inventory_is_written_and_read_again_as_it_was_meant() {
 #[test]
 fn a_home_of_rooms_can_be_migrated_to_an_inventory() {
     let file = HomeFile::parse(ROOMS).unwrap();
-    let migrated = HomeFile::parse(&file.to_inventory().unwrap()).unwrap();
+    let migrated = HomeFile::parse(&file.to_inventory()).unwrap();
     assert_eq!(migrated.home(), file.home());
     assert!(!migrated.is_of_rooms());
 }
@@ -169,7 +169,7 @@ fn what_is_wrong_with_a_file_is_one_sentence_with_the_file_and_the_place() {
         ("entities:\n- name: A\n  id: light.a\n  device: hall\n", "names the device \"hall\""),
         ("entities:\n- name: A\n  id: Light.A\n", "the entity's id \"Light.A\" must be"),
         ("entities:\n- name: A\n  id: light.a\n  state: []\n", "`state` must be a text, a number or true or false"),
-        ("entities:\n- name: A\n  id: light.a\n  id: light.b\n", "duplicate"),
+        ("entities:\n- name: A\n  id: light.a\n  id: light.b\n", "the key `id` stands there twice"),
         ("entities: [a, b\n", "it cannot be read"),
         ("hello: there\n", "it has neither areas nor entities"),
     ] {

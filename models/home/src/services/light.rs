@@ -66,7 +66,7 @@ pub(super) fn settle(entity: &mut Entity) {
                 let value = value.clone();
                 entity.attributes.insert(key.to_owned(), value);
             }
-            None if entity.attributes.contains_key(key) => {
+            None if entity.attributes.contains_key(key) || entity.stored.contains_key(key) => {
                 entity.attributes.insert(key.to_owned(), Value::Null);
             }
             None => {}

@@ -43,7 +43,7 @@ pub(super) fn settle(entity: &mut Entity) {
         entity.stored.entry("media_track").or_insert_with(|| 0.into());
     }
     for key in WHILE_ON {
-        let shown = !is_off && !(key == "media_track" && is_tv);
+        let shown = !is_off && (key != "media_track" || !is_tv);
         match entity.stored.get(key).filter(|_| shown) {
             Some(value) => {
                 let value = value.clone();
