@@ -12,7 +12,9 @@ mod policy;
 pub mod prompt;
 mod remembered;
 pub mod rooms;
+pub mod sentences;
 pub mod services;
+pub mod spoken;
 pub mod tools;
 pub mod yaml;
 

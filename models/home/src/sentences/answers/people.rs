@@ -1,0 +1,77 @@
+//! Where people are.
+
+use crate::domain::Domain;
+use crate::model::Entity;
+use crate::sentences::intents::{Done, Found};
+use crate::sentences::outcome::Stop;
+use crate::sentences::reply::capital;
+use crate::sentences::target::{Trouble, Want};
+use crate::spoken::write;
+
+const PEOPLE: &[Domain] = &[Domain::Person];
+
+pub(super) fn locate(found: &Found<'_>) -> Done {
+    let all = found.entities(PEOPLE);
+    if found.flag("everyone") == Some(true) {
+        return everyone(found, &all);
+    }
+    let want = Want { domains: PEOPLE, or_else: &[Domain::DeviceTracker], place_means: &[], group: false };
+    let target = found.target(want)?;
+    let [at] = target.entities[..] else {
+        if target.many && !target.entities.is_empty() {
+            let list: Vec<String> = target
+                .entities
+                .iter()
+                .map(|i| format!("{} is {}", name(found.entity(*i)), place(found.entity(*i))))
+                .collect();
+            return found.say(&target.entities, format!("{}.", capital(&write::and(&list))));
+        }
+        return Err(Stop::Target(Trouble::Several { what: "person".to_owned(), entities: target.entities }));
+    };
+    let entity = found.entity(at);
+    if matches!(entity.state.as_str(), "unknown" | "unavailable" | "") {
+        return found.say(&[at], format!("I do not know where {} is.", name(entity)));
+    }
+    found.say(&[at], format!("{} is {}.", capital(&name(entity)), place(entity)))
+}
+
+fn name(entity: &Entity) -> String {
+    if entity.domain == Domain::Person { entity.name.clone() } else { crate::sentences::reply::the(entity) }
+}
+
+fn place(entity: &Entity) -> String {
+    match entity.state.as_str() {
+        "home" => "at home".to_owned(),
+        "not_home" => "away from home".to_owned(),
+        "unknown" | "unavailable" | "" => "at an unknown place".to_owned(),
+        zone => format!("at {}", zone.replace('_', " ")),
+    }
+}
+
+fn everyone(found: &Found<'_>, all: &[usize]) -> Done {
+    if all.is_empty() {
+        return Err(Stop::Unsaid("who is at home".to_owned()));
+    }
+    let names = |home: bool| -> Vec<String> {
+        all.iter()
+            .filter(|i| (found.entity(**i).state == "home") == home)
+            .map(|i| found.entity(*i).name.clone())
+            .collect()
+    };
+    let (home, away) = (names(true), names(false));
+    let is = |n: usize| if n == 1 { "is" } else { "are" };
+    let answer = match (home.len(), away.len()) {
+        (0, _) => "Nobody is at home.".to_owned(),
+        (n, 0) => format!("{} {} at home.", write::and(&home), is(n)),
+        (n, m) => {
+            let away: Vec<String> = all
+                .iter()
+                .filter(|i| found.entity(**i).state != "home")
+                .map(|i| format!("{} is {}", found.entity(*i).name, place(found.entity(*i))))
+                .collect();
+            let _ = m;
+            format!("{} {} at home, and {}.", write::and(&home), is(n), write::and(&away))
+        }
+    };
+    found.say(all, answer)
+}

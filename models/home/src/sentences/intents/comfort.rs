@@ -1,0 +1,155 @@
+//! Thermostats, fans, humidifiers and water heaters.
+
+use serde_json::{Map, json};
+
+use super::power::chosen;
+use super::{Done, Found, data, group, want};
+use crate::domain::Domain;
+use crate::model::Entity;
+use crate::sentences::outcome::Stop;
+use crate::sentences::slots::size_of;
+use crate::sentences::target::Want;
+use crate::services::ServiceCall;
+use crate::spoken::{Change, Size};
+
+use Domain::{Climate, Fan, Humidifier, WaterHeater};
+
+const HEATS: Want<'_> = Want { domains: &[Climate], or_else: &[WaterHeater], place_means: &[Climate], group: true };
+const FANS: Want<'_> = group(&[Fan]);
+
+pub(super) fn carry_out(found: &Found<'_>) -> Done {
+    match found.intent {
+        "SetTemperature" => {
+            let slot = found.slots.get("temperature").ok_or(Stop::Mismatch)?;
+            let value = slot["value"].as_f64().ok_or(Stop::Mismatch)?;
+            let target = found.target_or("thermostat", HEATS)?;
+            let calls = target
+                .entities
+                .iter()
+                .map(|i| {
+                    let entity = found.entity(*i);
+                    let value = in_unit(value, slot["unit"].as_str(), entity);
+                    ServiceCall::new(format!("{}.set_temperature", entity.domain), [&entity.id])
+                        .with("temperature", json!(value))
+                })
+                .collect();
+            found.acts(&target, calls, data(json!({"temperature": value})))
+        }
+        "ChangeTemperature" => {
+            let mut target = found.target_or("thermostat", want(&[Climate]))?;
+            target.entities.retain(|i| found.entity(*i).number("temperature").is_some());
+            if target.entities.is_empty() {
+                return Err(Stop::Unsaid("what temperature it is set to".to_owned()));
+            }
+            let size = size_of(found.slots.get("size"));
+            let up = found.flag("up").unwrap_or(true);
+            let calls = target
+                .entities
+                .iter()
+                .map(|i| {
+                    let entity = found.entity(*i);
+                    let now = entity.number("temperature").unwrap_or(20.0);
+                    let fahrenheit = is_fahrenheit(entity);
+                    let new = Change { up, size }.of_degrees(now, fahrenheit);
+                    let (low, high) =
+                        (entity.number("min_temp").unwrap_or(-50.0), entity.number("max_temp").unwrap_or(300.0));
+                    ServiceCall::new("climate.set_temperature", [&entity.id])
+                        .with("temperature", json!(new.clamp(low, high.max(low))))
+                })
+                .collect();
+            found.acts(&target, calls, Map::new())
+        }
+        "SetMode" => {
+            let mode = found.text("hvac_mode").ok_or(Stop::Mismatch)?;
+            let target = found.target(Want { or_else: &[], ..HEATS })?;
+            let modes = found.entity(target.entities[0]).options("hvac_modes");
+            let mode = if modes.is_empty() || modes.contains(&mode) {
+                mode
+            } else if mode == "auto" && modes.contains(&"heat_cool") {
+                "heat_cool"
+            } else {
+                return Err(Stop::Mismatch);
+            };
+            found.act(&target, "climate.set_hvac_mode", data(json!({"hvac_mode": mode})))
+        }
+        "SetPreset" => preset(found),
+        "SetSpeed" => {
+            let level = found.number("level").or(found.number("speed_name")).ok_or(Stop::Mismatch)?;
+            if !(0.0..=100.0).contains(&level) {
+                return Err(Stop::Negative("A speed is between 0 and 100%.".to_owned()));
+            }
+            let target = found.target_or("fan", FANS)?;
+            // A preset of that name comes before a percentage.
+            if let Some(said) = found.text("speed_name_text")
+                && let Some(mode) = chosen(&found.entity(target.entities[0]).options("preset_modes"), said)
+            {
+                return found.act(&target, "fan.set_preset_mode", data(json!({"preset_mode": mode})));
+            }
+            found.act(&target, "fan.set_percentage", data(json!({"percentage": level})))
+        }
+        "ChangeSpeed" => {
+            let target = found.target_or("fan", FANS)?;
+            let up = found.flag("up").unwrap_or(true);
+            let service = if up { "fan.increase_speed" } else { "fan.decrease_speed" };
+            let data = match size_of(found.slots.get("size")) {
+                Size::By(step) => data(json!({"percentage_step": step})),
+                _ => Map::new(),
+            };
+            found.act(&target, service, data)
+        }
+        "Oscillate" => {
+            let target = found.target(FANS)?;
+            found.act(&target, "fan.oscillate", data(json!({"oscillating": found.flag("on") == Some(true)})))
+        }
+        "SetDirection" => {
+            let target = found.target(FANS)?;
+            let wanted = found.text("direction").unwrap_or("forward");
+            found.act(&target, "fan.set_direction", data(json!({"direction": wanted})))
+        }
+        _ => {
+            let level = found.number("level").filter(|l| (0.0..=100.0).contains(l)).ok_or(Stop::Mismatch)?;
+            let target = found.target_or(
+                "humidifier",
+                Want { domains: &[Humidifier], or_else: &[Climate], place_means: &[Humidifier], group: true },
+            )?;
+            let service = format!("{}.set_humidity", found.entity(target.entities[0]).domain);
+            found.act(&target, &service, data(json!({"humidity": level})))
+        }
+    }
+}
+
+/// A mode or preset of a thermostat, fan, humidifier or water heater, by what it offers.
+fn preset(found: &Found<'_>) -> Done {
+    let said = found.text("mode").ok_or(Stop::Mismatch)?;
+    let target = found.target(Want { place_means: &[Climate], ..want(&[Climate, Fan, Humidifier, WaterHeater]) })?;
+    let entity = found.entity(target.entities[0]);
+    for (options, service, key) in [
+        ("preset_modes", "set_preset_mode", "preset_mode"),
+        ("fan_modes", "set_fan_mode", "fan_mode"),
+        ("swing_modes", "set_swing_mode", "swing_mode"),
+        ("available_modes", "set_mode", "mode"),
+        ("operation_list", "set_operation_mode", "operation_mode"),
+    ] {
+        if let Some(option) = chosen(&entity.options(options), said) {
+            return found.act(&target, &format!("{}.{service}", entity.domain), data(json!({key: option})));
+        }
+    }
+    Err(Stop::Mismatch)
+}
+
+fn is_fahrenheit(entity: &Entity) -> bool {
+    entity.unit().is_some_and(|u| u.contains('F'))
+        || entity.unit().is_none()
+            && entity.number("temperature").or(entity.number("current_temperature")).is_some_and(|t| t > 45.0)
+}
+
+/// A temperature in the entity's unit.
+fn in_unit(value: f64, said: Option<&str>, entity: &Entity) -> f64 {
+    let converted =
+        match (said, is_fahrenheit(entity), entity.unit().is_some() || entity.number("temperature").is_some()) {
+            (Some("C"), true, _) => value * 1.8 + 32.0,
+            (Some("F"), false, true) => (value - 32.0) / 1.8,
+            _ => return value,
+        };
+    (converted * 10.0).round() / 10.0
+}

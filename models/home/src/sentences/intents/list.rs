@@ -1,0 +1,263 @@
+//! To-do lists: what is put on them, taken off, and asked about.
+
+use serde_json::{Map, json};
+
+use super::{Done, Found, data, want};
+use crate::domain::Domain;
+use crate::model::Entity;
+use crate::sentences::nouns::singular;
+use crate::sentences::outcome::Stop;
+use crate::sentences::target::{Target, Trouble, Want};
+use crate::services::ServiceCall;
+use crate::spoken::{near, words, write};
+
+const LIST: Want<'_> = Want { place_means: &[], ..want(&[Domain::Todo]) };
+
+pub(super) fn carry_out(found: &Found<'_>) -> Done {
+    match found.intent {
+        "AddItem" => add(found),
+        "RemoveItem" | "CompleteItem" | "ReopenItem" => change(found),
+        "ClearCompleted" => {
+            let list = list(found)?;
+            found.act(&target(list), "todo.remove_completed_items", Map::new())
+        }
+        "ReadList" => read(found),
+        "CompletedItems" => {
+            let at = list(found)?;
+            let entity = found.entity(at);
+            let done: Vec<&str> = entity.items().filter(|(_, done)| *done).map(|(item, _)| item).collect();
+            let answer = match done.len() {
+                0 => format!("Nothing on {} is done.", name(entity)),
+                1 => format!("{} is done on {}.", done[0], name(entity)),
+                _ => format!("{} are done on {}.", write::and(&done), name(entity)),
+            };
+            found.say(&[at], answer)
+        }
+        "CountItems" => {
+            let at = list(found)?;
+            let entity = found.entity(at);
+            let n = entity.open_items().count();
+            let items = if n == 0 { "no items".to_owned() } else { write::count(n, "item", "items") };
+            found.say(&[at], format!("There {} {items} on {}.", if n == 1 { "is" } else { "are" }, name(entity)))
+        }
+        "HasItem" => has(found),
+        _ => {
+            let lists = found.entities(&[Domain::Todo]);
+            let names: Vec<&str> = lists.iter().map(|i| found.entity(*i).name.as_str()).collect();
+            let answer = match names.len() {
+                0 => "There are no lists.".to_owned(),
+                1 => format!("There is one list: {}.", names[0]),
+                n => format!("There are {n} lists: {}.", write::and(&names)),
+            };
+            found.say(&lists, answer)
+        }
+    }
+}
+
+fn target(list: usize) -> Target {
+    Target { entities: vec![list], ..Target::default() }
+}
+
+/// "the shopping list"
+fn name(entity: &Entity) -> String {
+    let lower = entity.name.to_lowercase();
+    if lower.ends_with("list") || lower.ends_with('s') { format!("your {lower}") } else { format!("your {lower} list") }
+}
+
+/// The list that is meant.
+fn list(found: &Found<'_>) -> Result<usize, Stop> {
+    let all = found.entities(&[Domain::Todo]);
+    if let Some(said) = found.text("list") {
+        let said = said.strip_suffix(" s").unwrap_or(said);
+        let result = found.resolver.resolve(said, LIST).and_then(|t| found.resolver.settled(t, LIST));
+        return match result {
+            Ok(t) if t.entities.len() == 1 => Ok(t.entities[0]),
+            Ok(t) => Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities: t.entities })),
+            Err(trouble) => {
+                // "My tasks" with one list that is called otherwise.
+                let generic = matches!(
+                    said,
+                    "list" | "todo list" | "to do list" | "to do" | "todo" | "tasks" | "task list" | "to dos" | "todos"
+                );
+                match all[..] {
+                    [one] if generic => Ok(one),
+                    _ => Err(Stop::Target(trouble)),
+                }
+            }
+        };
+    }
+    let named = |words: &[&str]| -> Vec<usize> {
+        all.iter()
+            .copied()
+            .filter(|i| found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str())))
+            .collect()
+    };
+    let likely = match found.text("item").map(|_| ()) {
+        Some(()) if found.resolver.home.of_domain(Domain::Todo).count() > 1 => {
+            named(&["todo", "to", "task", "reminder"])
+        }
+        _ => Vec::new(),
+    };
+    match (likely.as_slice(), all.as_slice()) {
+        ([one], _) | (_, [one]) => Ok(*one),
+        (_, []) => Err(Stop::Target(Trouble::Nothing { what: "to-do list".to_owned(), place: None })),
+        _ => Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities: all })),
+    }
+}
+
+fn add(found: &Found<'_>) -> Done {
+    let said = found.text("item").ok_or(Stop::Mismatch)?;
+    let at = list(found)?;
+    let entity = found.entity(at);
+    let item = tidy(said);
+    if item.is_empty() || item.split(' ').count() > 20 {
+        return Err(Stop::Mismatch);
+    }
+    let groceries = found.resolver.names.entities[at]
+        .names
+        .iter()
+        .flatten()
+        .any(|w| matches!(w.as_str(), "shopping" | "grocery" | "groceries" | "supermarket"));
+    let short = |part: &&str| part.split(' ').count() <= 3;
+    let parts: Vec<&str> =
+        item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
+    let items: Vec<String> = if groceries && parts.len() > 1 && parts.iter().all(short) {
+        parts.iter().map(|p| tidy(p)).collect()
+    } else {
+        vec![item.replace(" ,", ",")]
+    };
+    let calls =
+        items.iter().map(|item| ServiceCall::new("todo.add_item", [&entity.id]).with("item", json!(item))).collect();
+    found.acts(&target(at), calls, data(json!({"items": items})))
+}
+
+fn tidy(item: &str) -> String {
+    let item = item.trim_matches([' ', ',']);
+    let item = ["a ", "an ", "some ", "the ", "to ", "that "]
+        .iter()
+        .find_map(|start| item.strip_prefix(start))
+        .unwrap_or(item);
+    item.to_owned()
+}
+
+/// The item on a list that was meant: the same words, else the only one nearly so.
+fn item_on<'e>(entity: &'e Entity, said: &str) -> Option<&'e str> {
+    let folded = |text: &str| -> Vec<String> {
+        words(text)
+            .iter()
+            .filter(|w| !matches!(w.as_str(), "the" | "a" | "an" | "some" | "my" | "to" | "," | "."))
+            .map(|w| singular(w))
+            .collect()
+    };
+    let wanted = folded(said);
+    if wanted.is_empty() {
+        return None;
+    }
+    let all: Vec<(&str, Vec<String>)> = entity.items().map(|(item, _)| (item, folded(item))).collect();
+    if let Some((item, _)) = all.iter().find(|(_, words)| *words == wanted) {
+        return Some(item);
+    }
+    let holding: Vec<&str> =
+        all.iter().filter(|(_, words)| wanted.iter().all(|w| words.contains(w))).map(|(item, _)| *item).collect();
+    if let [one] = holding[..] {
+        return Some(one);
+    }
+    let alike = |words: &Vec<String>| {
+        words.len() == wanted.len() && words.iter().zip(&wanted).all(|(a, b)| near::distance(b, a).is_some())
+    };
+    let near: Vec<&str> = all.iter().filter(|(_, words)| alike(words)).map(|(item, _)| *item).collect();
+    match near[..] {
+        [one] => Some(one),
+        _ => None,
+    }
+}
+
+fn change(found: &Found<'_>) -> Done {
+    let said = found.text("item").ok_or(Stop::Mismatch)?;
+    let (at, item) = match found.text("list") {
+        Some(_) => {
+            let at = list(found)?;
+            let entity = found.entity(at);
+            match item_on(entity, said) {
+                Some(item) => (at, item),
+                None => {
+                    return Err(Stop::Negative(format!(
+                        "{} is not on {}.",
+                        crate::sentences::reply::capital(&tidy(said)),
+                        name(entity)
+                    )));
+                }
+            }
+        }
+        None => {
+            let having: Vec<(usize, &str)> = found
+                .entities(&[Domain::Todo])
+                .into_iter()
+                .filter_map(|i| item_on(found.entity(i), said).map(|item| (i, item)))
+                .collect();
+            match having[..] {
+                [one] => one,
+                [] => return Err(Stop::Mismatch),
+                _ => {
+                    let entities = having.iter().map(|(i, _)| *i).collect();
+                    return Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities }));
+                }
+            }
+        }
+    };
+    match found.intent {
+        "RemoveItem" => found.act(&target(at), "todo.remove_item", data(json!({"item": item}))),
+        "CompleteItem" => {
+            found.act(&target(at), "todo.update_item", data(json!({"item": item, "status": "completed"})))
+        }
+        _ => found.act(&target(at), "todo.update_item", data(json!({"item": item, "status": "needs_action"}))),
+    }
+}
+
+fn read(found: &Found<'_>) -> Done {
+    let at = list(found)?;
+    let entity = found.entity(at);
+    let items: Vec<&str> = entity.open_items().collect();
+    // A list whose items are not told still tells how many there are.
+    if items.is_empty()
+        && let Ok(n) = entity.state.parse::<usize>()
+        && n > 0
+    {
+        return found.say(
+            &[at],
+            format!(
+                "There {} on {}.",
+                if n == 1 { "is 1 item".to_owned() } else { format!("are {n} items") },
+                name(entity)
+            ),
+        );
+    }
+    let answer = match items.len() {
+        0 => format!("{} is empty.", crate::sentences::reply::capital(&name(entity))),
+        1 => format!("There is 1 item on {}: {}.", name(entity), items[0]),
+        n if n <= 12 => format!("There are {n} items on {}: {}.", name(entity), write::and(&items)),
+        n => format!("There are {n} items on {}. The first are {}.", name(entity), write::and(&items[..8])),
+    };
+    found.say(&[at], answer)
+}
+
+fn has(found: &Found<'_>) -> Done {
+    let said = found.text("item").ok_or(Stop::Mismatch)?;
+    if matches!(said, "anything" | "something" | "there anything" | "there") {
+        return read(found);
+    }
+    let at = list(found)?;
+    let entity = found.entity(at);
+    let answer = match item_on(entity, said) {
+        Some(item) => {
+            let done = entity.items().any(|(other, done)| other == item && done);
+            if done {
+                format!("Yes, {item} is on {}, and it is done.", name(entity))
+            } else {
+                format!("Yes, {item} is on {}.", name(entity))
+            }
+        }
+        None => format!("No, {} is not on {}.", tidy(said), name(entity)),
+    };
+    found.say(&[at], answer)
+}

@@ -1,0 +1,115 @@
+//! Covers, valves, locks and alarms.
+
+use serde_json::{Map, json};
+
+use super::{Done, Found, data, group, want};
+use crate::domain::Domain;
+use crate::sentences::outcome::Stop;
+use crate::sentences::slots::size_of;
+use crate::sentences::target::{Target, Want};
+use crate::services::ServiceCall;
+use crate::spoken::{Change, Size};
+
+use Domain::{AlarmControlPanel, Cover, Fan, Humidifier, Light, Lock, MediaPlayer, Valve};
+
+const OPENS: &[Domain] = &[Cover, Valve];
+
+pub(super) fn carry_out(found: &Found<'_>) -> Done {
+    match found.intent {
+        "Open" => opened(found, "open"),
+        "Close" => opened(found, "close"),
+        "SetPosition" => position(found),
+        "ChangePosition" => {
+            let target = found.target(Want { place_means: &[Cover], ..group(OPENS) })?;
+            let size = size_of(found.slots.get("size"));
+            let size = if size == Size::Medium { Size::By(25.0) } else { size };
+            let up = found.flag("up").unwrap_or(true);
+            let calls = target
+                .entities
+                .iter()
+                .filter_map(|i| {
+                    let entity = found.entity(*i);
+                    let now =
+                        entity.number("current_position").unwrap_or(if entity.state == "closed" { 0.0 } else { 100.0 });
+                    super::percent_call(entity, Change { up, size }.of_percent(now))
+                })
+                .collect();
+            found.acts(&target, calls, Map::new())
+        }
+        "Tilt" => {
+            let level = found.number("level").filter(|l| (0.0..=100.0).contains(l)).ok_or(Stop::Mismatch)?;
+            let target = found.target(group(&[Cover]))?;
+            found.act(&target, "cover.set_cover_tilt_position", data(json!({"tilt_position": level})))
+        }
+        "Lock" => {
+            let target = found.target(want(&[Lock]))?;
+            found.act(&target, "lock.lock", Map::new())
+        }
+        "Unlock" => {
+            let target = found.target(want(&[Lock]))?;
+            found.act(&target, "lock.unlock", Map::new())
+        }
+        "Arm" => {
+            let target = found.target_or("alarm", Want { place_means: &[], ..want(&[AlarmControlPanel]) })?;
+            let mode = found.text("mode").unwrap_or("away");
+            found.act(&target, &format!("alarm_control_panel.alarm_arm_{mode}"), Map::new())
+        }
+        _ => {
+            let target = found.target_or("alarm", Want { place_means: &[], ..want(&[AlarmControlPanel]) })?;
+            found.act(&target, "alarm_control_panel.alarm_disarm", Map::new())
+        }
+    }
+}
+
+fn opened(found: &Found<'_>, verb: &str) -> Done {
+    let target = found.target(Want { place_means: &[Cover], ..want(OPENS) });
+    let mut target = match target {
+        Ok(target) => target,
+        // "Open the blinds in the kitchen": all of a kind in a place, but only one garage door or gate.
+        Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities })) => {
+            let curtains = entities.iter().all(|i| {
+                found.entity(*i).domain == Cover
+                    && !matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door"))
+            });
+            if !curtains {
+                return Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities }));
+            }
+            found.target(Want { place_means: &[Cover], ..group(OPENS) })?
+        }
+        Err(other) => return Err(other),
+    };
+    if target.bare_place || target.noun.is_none() && target.many && target.all {
+        // "Close everything": not the garage, whose door is asked for by name.
+        target.entities.retain(|i| found.entity(*i).domain == Cover);
+    }
+    let mut calls = Vec::new();
+    for (domain, service) in [(Cover, format!("cover.{verb}_cover")), (Valve, format!("valve.{verb}_valve"))] {
+        let ids: Vec<&str> =
+            target.entities.iter().filter(|i| found.entity(**i).domain == domain).map(|i| found.id(*i)).collect();
+        if !ids.is_empty() {
+            calls.push(ServiceCall::new(service, ids));
+        }
+    }
+    found.acts(&target, calls, Map::new())
+}
+
+fn position(found: &Found<'_>) -> Done {
+    let mut level = found.number("level").ok_or(Stop::Mismatch)?;
+    if !(0.0..=100.0).contains(&level) {
+        return Err(Stop::Negative("A position is between 0 and 100%.".to_owned()));
+    }
+    if found.flag("inverse") == Some(true) {
+        level = 100.0 - level;
+    }
+    let wanted = Want { domains: &[Cover, Valve], or_else: &[Fan, Humidifier], place_means: &[], group: true };
+    let target: Target = match found.target(wanted) {
+        Ok(target) => target,
+        Err(stop) => {
+            // "Set the speaker to 50" says the level of something else.
+            let others = Want { domains: &[Light, MediaPlayer], place_means: &[], or_else: &[], group: true };
+            return Err(if found.target(others).is_ok() { Stop::Mismatch } else { stop });
+        }
+    };
+    let calls = target.entities.iter().filter_map(|i| super::percent_call(found.entity(*i), level)).collect();
+    found.acts(&target, calls, data(json!({"position": level})))
+}

@@ -1,0 +1,191 @@
+//! On, off, toggle, start, stop; scenes, scripts, buttons; options and numbers.
+
+use serde_json::{Map, json};
+
+use super::{Done, Found, data, group, want};
+use crate::domain::Domain;
+use crate::sentences::outcome::Stop;
+use crate::sentences::target::{Target, Want};
+use crate::services::ServiceCall;
+
+use Domain::{
+    Automation, Button, Camera, Climate, Cover, Fan, Humidifier, InputBoolean, InputButton, InputNumber, InputSelect,
+    LawnMower, Light, MediaPlayer, Number, Remote, Scene, Script, Select, Siren, Switch, Timer, Vacuum, Valve,
+    WaterHeater,
+};
+
+const ON_OFF: &[Domain] = &[
+    Light,
+    Switch,
+    Fan,
+    InputBoolean,
+    MediaPlayer,
+    Climate,
+    Humidifier,
+    WaterHeater,
+    Siren,
+    Remote,
+    Camera,
+    Automation,
+];
+
+pub(super) fn carry_out(found: &Found<'_>) -> Done {
+    match found.intent {
+        "TurnOn" => switch(found, "turn_on"),
+        "TurnOff" => switch(found, "turn_off"),
+        "Toggle" => switch(found, "toggle"),
+        "LightsFor" => {
+            let target = found.target_or("lights", group(&[Light]))?;
+            found.act(&target, "light.turn_on", Map::new())
+        }
+        "LightsOut" => {
+            if found.flag("none") == Some(true) && found.text("place").is_none() && found.resolver.here.is_none() {
+                let lights = found.entities(&[Light]);
+                let target = Target { entities: lights, many: true, ..Target::default() };
+                return if found.slots.contains_key("target") {
+                    Err(Stop::Mismatch)
+                } else {
+                    found.act(&target, "light.turn_off", Map::new())
+                };
+            }
+            let target = found.target_or("lights", group(&[Light]))?;
+            found.act(&target, "light.turn_off", Map::new())
+        }
+        "Start" => start(found),
+        "Stop" => stop(found),
+        "SceneOn" => scene(found),
+        "Press" => {
+            let target = found.target(want(&[Button, InputButton]))?;
+            let service = format!("{}.press", found.entity(target.entities[0]).domain);
+            found.act(&target, &service, Map::new())
+        }
+        "SetOption" => option(found),
+        _ => {
+            let value = found.number("value").ok_or(Stop::Mismatch)?;
+            let target = found.target(Want { place_means: &[], ..want(&[InputNumber, Number]) })?;
+            let service = format!("{}.set_value", found.entity(target.entities[0]).domain);
+            found.act(&target, &service, data(json!({"value": value})))
+        }
+    }
+}
+
+fn switch(found: &Found<'_>, verb: &str) -> Done {
+    let wanted = Want {
+        domains: ON_OFF,
+        or_else: if verb == "turn_on" {
+            &[Script, Scene, Vacuum, LawnMower, Valve, Cover]
+        } else {
+            &[Script, Vacuum, LawnMower, Valve, Cover]
+        },
+        place_means: &[Light],
+        group: true,
+    };
+    let mut target = found.target(wanted)?;
+    // A noun that several domains share ("the heater") in no place still means one thing.
+    if target.entities.len() > 1
+        && !target.many
+        && target.noun.is_some_and(|n| !matches!(n.domains[0], Light | Switch | Fan))
+        && target.place.is_none()
+    {
+        return Err(Stop::Target(crate::sentences::target::Trouble::Several {
+            what: target.noun.map(|n| n.word(false)).unwrap_or_default(),
+            entities: target.entities,
+        }));
+    }
+    if verb == "turn_off" && target.entities.len() > 1 && target.many && target.noun.is_none() {
+        // "Turn everything off" leaves alone what is off and could not be.
+        let on: Vec<usize> = target
+            .entities
+            .iter()
+            .copied()
+            .filter(|i| found.entity(*i).is_active() || found.entity(*i).domain == Light)
+            .collect();
+        if !on.is_empty() {
+            target.entities = on;
+        }
+    }
+    target.entities.retain(|i| found.entity(*i).state != "unavailable" || !target.many);
+    if target.entities.is_empty() {
+        return Err(Stop::Negative("None of them can be reached.".to_owned()));
+    }
+    let domains: Vec<Domain> = target.entities.iter().map(|i| found.entity(*i).domain).collect();
+    let mut calls: Vec<ServiceCall> = Vec::new();
+    let mut seen: Vec<Domain> = Vec::new();
+    for domain in domains {
+        if !seen.contains(&domain) {
+            seen.push(domain);
+            let ids = target.entities.iter().filter(|i| found.entity(**i).domain == domain).map(|i| found.id(*i));
+            let service = match (domain, verb) {
+                (Vacuum | LawnMower | Valve | Cover, verb) => format!("homeassistant.{verb}"),
+                (domain, verb) => format!("{domain}.{verb}"),
+            };
+            calls.push(ServiceCall::new(service, ids));
+        }
+    }
+    found.acts(&target, calls, Map::new())
+}
+
+fn start(found: &Found<'_>) -> Done {
+    let target = found.target(Want {
+        place_means: &[],
+        ..want(&[Script, Vacuum, LawnMower, Scene, Automation, Switch, Timer, Fan, Humidifier])
+    })?;
+    let domain = found.entity(target.entities[0]).domain;
+    let service = match domain {
+        Vacuum => "vacuum.start".to_owned(),
+        LawnMower => "lawn_mower.start_mowing".to_owned(),
+        Timer => "timer.start".to_owned(),
+        Automation => "automation.trigger".to_owned(),
+        domain => format!("{domain}.turn_on"),
+    };
+    found.act(&target, &service, Map::new())
+}
+
+fn stop(found: &Found<'_>) -> Done {
+    let mut target = found.target(Want {
+        place_means: &[],
+        ..want(&[Cover, Vacuum, LawnMower, MediaPlayer, Valve, Script, Fan, Timer])
+    })?;
+    let domain = found.entity(target.entities[0]).domain;
+    target.entities.retain(|i| found.entity(*i).domain == domain);
+    let service = match domain {
+        Cover => "cover.stop_cover",
+        Vacuum => "vacuum.stop",
+        LawnMower => "lawn_mower.pause",
+        MediaPlayer => "media_player.media_stop",
+        Valve => "valve.stop_valve",
+        Script => "script.turn_off",
+        Timer => "timer.cancel",
+        _ => "fan.turn_off",
+    };
+    found.act(&target, service, Map::new())
+}
+
+fn scene(found: &Found<'_>) -> Done {
+    let target = found.target(Want { place_means: &[], ..want(&[Scene, Script]) })?;
+    if target.entities.len() != 1 || target.all {
+        return Err(Stop::Mismatch);
+    }
+    let entity = found.entity(target.entities[0]);
+    found.act(&target, &format!("{}.turn_on", entity.domain), Map::new())
+}
+
+fn option(found: &Found<'_>) -> Done {
+    let wanted = found.text("option").ok_or(Stop::Mismatch)?;
+    let target = found.target(Want { place_means: &[], ..want(&[InputSelect, Select]) })?;
+    let entity = found.entity(target.entities[0]);
+    let option = chosen(&entity.options("options"), wanted).ok_or(Stop::Mismatch)?;
+    found.act(&target, &format!("{}.select_option", entity.domain), data(json!({"option": option})))
+}
+
+/// The option that was said: alike but for case, `_` and articles.
+pub(super) fn chosen<'o>(options: &[&'o str], said: &str) -> Option<&'o str> {
+    let folded = |text: &str| {
+        crate::spoken::words(&text.replace('_', " "))
+            .into_iter()
+            .filter(|w| !matches!(w.as_str(), "the" | "mode" | "preset" | "setting" | "a"))
+            .collect::<String>()
+    };
+    let said = folded(said);
+    (!said.is_empty()).then(|| options.iter().copied().find(|o| folded(o) == said)).flatten()
+}

@@ -1,0 +1,185 @@
+//! What the program around the home answers or keeps: timers, the time and date, undo, notes.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Done, Found, data, want};
+use crate::domain::Domain;
+use crate::sentences::outcome::{Request, Step, Stop, TimerChoice};
+use crate::sentences::target::{Target, Want};
+use crate::spoken::{ClockTime, write};
+
+const TIMER: Want<'_> = Want { place_means: &[], ..want(&[Domain::Timer]) };
+
+pub(super) fn carry_out(found: &Found<'_>) -> Done {
+    let request = match found.intent {
+        "TimerStart" => return start(found),
+        "AlarmAt" => alarm(found)?,
+        "TimerCancel" if found.flag("entity") == Some(true) => return entity_timer(found, "timer.cancel", Map::new()),
+        "TimerCancel" => Request::CancelTimers(choice(found)?),
+        "TimerPause" if found.flag("entity") == Some(true) => return entity_timer(found, "timer.pause", Map::new()),
+        "TimerPause" => Request::PauseTimers(choice(found)?),
+        "TimerResume" => Request::ResumeTimers(choice(found)?),
+        "TimerChange" => {
+            let total: f64 = seconds(found.slots.get("durations")).iter().sum();
+            let seconds = if found.flag("more") == Some(false) { -total } else { total };
+            Request::ChangeTimer { which: TimerChoice { duration: None, ..choice(found)? }, seconds }
+        }
+        "TimerStatus" if found.flag("entity") == Some(true) => return remaining(found),
+        "TimerStatus" => Request::TimerStatus(choice(found)?),
+        "TellTime" => return found.say(&[], format!("It is {}.", write::clock(found.now.time()))),
+        "TellDate" => {
+            let day = match found.slots.get("day") {
+                Some(day) => day["first"].as_str().and_then(|d| d.parse().ok()).ok_or(Stop::Mismatch)?,
+                None => found.now.date(),
+            };
+            let when =
+                if found.slots.contains_key("day") { write::day(day, found.now.date()) } else { "today".to_owned() };
+            let when = crate::sentences::reply::capital(when.strip_prefix("on ").unwrap_or(&when));
+            return found.say(&[], format!("{when} is {}, {}, {}.", write::weekday(day), write::date(day), day.year()));
+        }
+        "TimeUntil" => return until(found),
+        "Undo" => Request::Undo { count: count(found) },
+        "LastActions" => Request::LastActions,
+        "Nevermind" => Request::Nevermind,
+        "Yes" => Request::Yes,
+        "No" => Request::No,
+        "Remember" => Request::Remember(found.text("text").ok_or(Stop::Mismatch)?.to_owned()),
+        "Memories" => Request::Memories,
+        _ => Request::Forget(found.text("text").ok_or(Stop::Mismatch)?.to_owned()),
+    };
+    Ok(Step::Request(request))
+}
+
+fn seconds(value: Option<&Value>) -> Vec<f64> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_f64).collect()
+}
+
+fn start(found: &Found<'_>) -> Done {
+    let mut all = seconds(found.slots.get("durations"));
+    if found.flag("entity") == Some(true) {
+        let data = match all.first() {
+            Some(seconds) if *seconds > 0.0 => data(json!({"duration": seconds})),
+            Some(_) => return Err(Stop::Mismatch),
+            None => Map::new(),
+        };
+        return entity_timer(found, "timer.start", data);
+    }
+    all.extend(seconds(found.slots.get("more")));
+    if all.is_empty() {
+        return Err(Stop::Mismatch);
+    }
+    let name = timer_name(found)?;
+    Ok(Step::Request(Request::StartTimers { durations: all.into_iter().map(Duration::from_secs_f64).collect(), name }))
+}
+
+/// The name a timer was given, without articles. One that is a duration, a time or a common word is none.
+fn timer_name(found: &Found<'_>) -> Result<Option<String>, Stop> {
+    let Some(name) = found.text("name") else { return Ok(None) };
+    let words: Vec<&str> =
+        name.split(' ').skip_while(|w| matches!(*w, "the" | "my" | "a" | "an" | "me" | "to")).collect();
+    let taken = |w: &&str| {
+        matches!(
+            *w,
+            "timer"
+                | "timers"
+                | "alarm"
+                | "minute"
+                | "minutes"
+                | "hour"
+                | "hours"
+                | "seconds"
+                | "second"
+                | "for"
+                | "all"
+                | "at"
+                | "am"
+                | "pm"
+        )
+    };
+    if words.is_empty() || words.len() > 6 || words.iter().any(taken) || crate::spoken::number(&words).is_some() {
+        return Err(Stop::Mismatch);
+    }
+    Ok(Some(words.join(" ")))
+}
+
+fn choice(found: &Found<'_>) -> Result<TimerChoice, Stop> {
+    let duration = seconds(found.slots.get("durations")).first().map(|s| Duration::from_secs_f64(*s));
+    Ok(TimerChoice { all: found.flag("all") == Some(true), name: timer_name(found)?, duration })
+}
+
+fn entity_timer(found: &Found<'_>, service: &str, data: Map<String, Value>) -> Done {
+    let target = found.target(TIMER)?;
+    found.act(&target, service, data)
+}
+
+fn remaining(found: &Found<'_>) -> Done {
+    let target: Target = found.target(TIMER)?;
+    let at = target.entities[0];
+    let entity = found.entity(at);
+    let the = crate::sentences::reply::capital(&crate::sentences::reply::the(entity));
+    let answer = match (entity.state.as_str(), entity.text("remaining")) {
+        ("idle", _) => format!("{the} is not running."),
+        (_, Some(left)) => {
+            let seconds =
+                left.split(':').filter_map(|p| p.trim().parse::<u64>().ok()).fold(0, |sum, part| sum * 60 + part);
+            let left = write::duration(Duration::from_secs(seconds));
+            if entity.state == "paused" {
+                format!("{the} is paused with {left} left.")
+            } else {
+                format!("{the} has {left} left.")
+            }
+        }
+        _ => return Err(Stop::Unsaid("how long the timer still runs".to_owned())),
+    };
+    found.say(&[at], answer)
+}
+
+fn clock(value: &Value) -> Option<ClockTime> {
+    Some(ClockTime {
+        hour: i8::try_from(value["hour"].as_i64()?).ok()?,
+        minute: i8::try_from(value["minute"].as_i64()?).ok()?,
+        exact: value["exact"].as_bool()?,
+    })
+}
+
+fn alarm(found: &Found<'_>) -> Result<Request, Stop> {
+    let time = found.slots.get("time").and_then(clock).ok_or(Stop::Mismatch)?;
+    let name = timer_name(found)?;
+    let day: Option<jiff::civil::Date> = found.slots.get("day").and_then(|d| d["first"].as_str()?.parse().ok());
+    let morning = found.slots.get("day").is_some_and(|d| d["hours"].is_null());
+    let at = match day {
+        Some(day) => {
+            let hour = match found.slots.get("day").and_then(|d| d["hours"][0].as_i64()) {
+                Some(from) if from >= 12 && !time.exact && time.hour < 12 => time.hour + 12,
+                _ => time.hour,
+            };
+            let at = day.at(hour, time.minute, 0, 0);
+            if at <= found.now && morning { time.next_after(found.now) } else { at }
+        }
+        None => time.next_after(found.now),
+    };
+    Ok(Request::Alarm { at, name })
+}
+
+fn until(found: &Found<'_>) -> Done {
+    if let Some(time) = found.slots.get("time").and_then(clock) {
+        let at = time.next_after(found.now);
+        let left = found.now.duration_until(at);
+        let left = Duration::from_secs(left.as_secs().unsigned_abs() / 60 * 60);
+        return found.say(&[], format!("It is {} until {}.", write::duration(left), write::clock(at.time())));
+    }
+    let day = found.slots.get("day").ok_or(Stop::Mismatch)?;
+    let first: jiff::civil::Date = day["first"].as_str().and_then(|d| d.parse().ok()).ok_or(Stop::Mismatch)?;
+    let days = found.now.date().until(first).map_or(0, |span| span.get_days());
+    let n = usize::try_from(days).map_err(|_| Stop::Mismatch)?;
+    found.say(
+        &[],
+        format!("It is {} until {}, {}.", write::count(n, "day", "days"), write::weekday(first), write::date(first)),
+    )
+}
+
+fn count(found: &Found<'_>) -> usize {
+    found.number("count").map_or(1, |n| n.clamp(1.0, 20.0) as usize)
+}

@@ -1,0 +1,225 @@
+//! The sentence matcher: what a request means in one home, by sentence templates and the home's own names. It answers only where
+//! exactly one reading fits what exists; it asks back where several things fit, and passes everything else on with the reason.
+//!
+//! Nothing here looks at a clock, keeps timers or changes a home: the outcome says what to do.
+
+mod answers;
+mod intents;
+mod nouns;
+mod outcome;
+mod reply;
+mod slots;
+mod state;
+mod target;
+mod template;
+mod vocabulary;
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice};
+pub use reply::reply;
+pub use template::{LoadError, TemplateError, TemplateSet};
+pub use vocabulary::Vocabulary;
+
+use intents::Found;
+use outcome::Stop;
+use target::{Resolver, Trouble};
+
+use crate::model::Home;
+use crate::spoken;
+
+/// Our own templates.
+const ENGLISH: &[(&str, &str)] = &[
+    ("english/common.yaml", include_str!("english/common.yaml")),
+    ("english/power.yaml", include_str!("english/power.yaml")),
+    ("english/light.yaml", include_str!("english/light.yaml")),
+    ("english/openings.yaml", include_str!("english/openings.yaml")),
+    ("english/comfort.yaml", include_str!("english/comfort.yaml")),
+    ("english/media.yaml", include_str!("english/media.yaml")),
+    ("english/robots.yaml", include_str!("english/robots.yaml")),
+    ("english/lists.yaml", include_str!("english/lists.yaml")),
+    ("english/timers.yaml", include_str!("english/timers.yaml")),
+    ("english/talk.yaml", include_str!("english/talk.yaml")),
+    ("english/questions.yaml", include_str!("english/questions.yaml")),
+    ("english/weather.yaml", include_str!("english/weather.yaml")),
+];
+
+/// Where and when a request is made.
+#[derive(Debug, Clone)]
+pub struct Setting<'a> {
+    /// The home.
+    pub home: &'a Home,
+    /// The id of the area of the device that was spoken to.
+    pub area: Option<&'a str>,
+    /// The time of day.
+    pub now: jiff::civil::DateTime,
+    /// The ids of what the last request was about.
+    pub last: &'a [String],
+}
+
+/// Matches requests.
+#[derive(Debug, Clone)]
+pub struct Matcher {
+    templates: TemplateSet,
+    words: HashSet<String>,
+    names: Option<Vocabulary>,
+}
+
+impl Matcher {
+    /// With our own English templates.
+    ///
+    /// # Errors
+    /// [`LoadError`], which a test holds to never happen.
+    pub fn english() -> Result<Self, LoadError> {
+        let templates = TemplateSet::embedded(ENGLISH)?;
+        Ok(Self { words: templates.words(), templates, names: None })
+    }
+
+    /// What a request comes to.
+    pub fn understand(&mut self, request: &str, setting: &Setting<'_>) -> Outcome {
+        if !self.names.as_ref().is_some_and(|names| names.fits(setting.home)) {
+            self.names = Some(Vocabulary::of(setting.home));
+        }
+        let Some(names) = &self.names else { return Outcome::Pass(Pass::NoTemplate) };
+        let text = spoken::normalise(request);
+        let first = self.whole_or_parts(&text, names, setting);
+        if !matches!(first, Outcome::Pass(Pass::NoTemplate | Pass::UnknownName(_))) {
+            return first;
+        }
+        match names.corrected(&text, &self.words) {
+            Some(corrected) => match self.whole_or_parts(&corrected, names, setting) {
+                Outcome::Pass(_) => first,
+                found => found,
+            },
+            None => first,
+        }
+    }
+
+    /// The request as one wish, else as two or three joined by "and", "then" or a comma.
+    fn whole_or_parts(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Outcome {
+        let plain = text.replace(" , ", " ").replace(" . ", " ");
+        let whole = self.one(&plain, names, setting);
+        if !matches!(whole, Outcome::Pass(_)) {
+            return whole;
+        }
+        if text.contains(" , ") {
+            let listed =
+                self.one(&text.replace(" , and ", " and ").replace(" , ", " and ").replace(" . ", " "), names, setting);
+            if !matches!(listed, Outcome::Pass(_)) {
+                return listed;
+            }
+        }
+        let said: Vec<&str> = text.split(' ').collect();
+        for at in 1..said.len() {
+            if !matches!(said[at], "and" | "then" | "," | "." | "but") {
+                continue;
+            }
+            let skip = said[at..]
+                .iter()
+                .take_while(|w| matches!(**w, "and" | "then" | "," | "." | "also" | "but" | "please"))
+                .count();
+            let (left, right) = (said[..at].join(" "), said[at + skip..].join(" "));
+            let Outcome::Do(mut steps) = self.one(&left.replace(" , ", " "), names, setting) else { continue };
+            // "it" in the second wish is what the first was about.
+            let last: Vec<String> = steps.iter().flat_map(targets).collect();
+            let setting = Setting { last: if last.is_empty() { setting.last } else { &last }, ..setting.clone() };
+            if let Outcome::Do(more) = self.whole_or_parts(&right, names, &setting) {
+                steps.extend(more);
+                return Outcome::Do(steps);
+            }
+        }
+        whole
+    }
+
+    /// One wish.
+    fn one(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Outcome {
+        if text.is_empty() {
+            return Outcome::Pass(Pass::NoTemplate);
+        }
+        let computed = slots::Computed::new(text, names, setting.now.date());
+        let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
+        let last: Vec<usize> =
+            setting.last.iter().filter_map(|id| setting.home.entities().iter().position(|e| e.id == *id)).collect();
+        let resolver = Resolver { names, home: setting.home, here, last: &last };
+        let mut done: Vec<(usize, Step)> = Vec::new();
+        let mut stops: Vec<(usize, Stop)> = Vec::new();
+        for (data, m) in self.templates.matches(text, &computed) {
+            let mut slots: Map<String, Value> = data.slots.clone();
+            for capture in m.captures {
+                slots.insert(capture.slot, capture.value);
+            }
+            let found = Found { intent: &data.intent, slots, resolver, now: setting.now };
+            match intents::carry_out(&found) {
+                Ok(step) if !done.iter().any(|(_, other)| same(other, &step)) => done.push((m.literal, step)),
+                Ok(_) => {}
+                Err(stop) => stops.push((m.literal, stop)),
+            }
+        }
+        done.sort_by_key(|(literal, _)| std::cmp::Reverse(*literal));
+        match done.as_slice() {
+            [] => stopped(stops, setting.home),
+            [_] => Outcome::Do(done.into_iter().map(|(_, step)| step).collect()),
+            [(first, _), (second, _), ..] if first > second => Outcome::Do(vec![done.swap_remove(0).1]),
+            several => Outcome::Pass(Pass::SeveralReadings(several.iter().map(|(_, step)| intent(step)).collect())),
+        }
+    }
+}
+
+fn targets(step: &Step) -> Vec<String> {
+    match step {
+        Step::Act(reading) | Step::Say(reading, _) => reading.targets.clone(),
+        Step::Request(_) => Vec::new(),
+    }
+}
+
+fn intent(step: &Step) -> String {
+    match step {
+        Step::Act(reading) | Step::Say(reading, _) => reading.intent.clone(),
+        Step::Request(request) => format!("{request:?}"),
+    }
+}
+
+/// Whether two steps do the same, whatever template led to them.
+fn same(a: &Step, b: &Step) -> bool {
+    match (a, b) {
+        (Step::Act(a), Step::Act(b)) => a.calls == b.calls,
+        (Step::Say(_, a), Step::Say(_, b)) => a == b,
+        (a, b) => a == b,
+    }
+}
+
+/// What is left where no match came to anything: a clear negative answer, a question, or a pass.
+fn stopped(mut stops: Vec<(usize, Stop)>, home: &Home) -> Outcome {
+    stops.sort_by_key(|(literal, _)| std::cmp::Reverse(*literal));
+    let say = |answer: String| {
+        let reading =
+            Reading { intent: "Negative".to_owned(), targets: Vec::new(), arguments: Map::new(), calls: Vec::new() };
+        Outcome::Do(vec![Step::Say(reading, answer)])
+    };
+    for (_, stop) in &stops {
+        if let Stop::Target(Trouble::Several { what, entities }) = stop {
+            let shown: Vec<&crate::model::Entity> = entities.iter().map(|i| &home.entities()[*i]).collect();
+            let names: Vec<String> = shown.iter().take(4).map(|e| reply::the(e)).collect();
+            let question = match shown.len() {
+                0..=4 => format!("Which {what}: {}?", spoken::write::or(&names)),
+                n => format!("Which {what} do you mean? There are {n}."),
+            };
+            return Outcome::Ask { question, choices: shown.iter().map(|e| e.id.clone()).collect() };
+        }
+    }
+    let Some((_, first)) = stops.iter().find(|(_, stop)| !matches!(stop, Stop::Mismatch)) else {
+        return Outcome::Pass(Pass::NoTemplate);
+    };
+    match first {
+        Stop::Negative(answer) => say(answer.clone()),
+        Stop::Target(Trouble::Nothing { what, place: Some(place) }) => {
+            say(format!("There are no {what} {place}.").replace("are no light ", "is no light "))
+        }
+        Stop::Target(Trouble::Nothing { what, place: None }) => Outcome::Pass(Pass::UnknownName(what.clone())),
+        Stop::Target(Trouble::Unknown(name)) => Outcome::Pass(Pass::UnknownName(name.clone())),
+        Stop::Unsaid(what) => Outcome::Pass(Pass::NotKnown(what.clone())),
+        _ => Outcome::Pass(Pass::NoTemplate),
+    }
+}

@@ -1,0 +1,212 @@
+//! Short spoken replies, computed from what calls changed.
+
+use serde_json::Value;
+
+use super::outcome::Reading;
+use super::state;
+use crate::domain::Domain;
+use crate::model::{Entity, Home};
+use crate::services::Change;
+use crate::spoken::{colour, write};
+
+/// "the kitchen light", or the bare name where it takes no article.
+pub fn the(entity: &Entity) -> String {
+    let name = entity.name.trim();
+    let lower = name.to_lowercase();
+    let proper = lower.starts_with("the ")
+        || lower.starts_with("my ")
+        || matches!(entity.domain, Domain::Person)
+        || lower.contains('\'');
+    if proper { name.to_owned() } else { format!("the {}", lowered(name)) }
+}
+
+/// A name in lower case, but for its abbreviations: "living room TV".
+pub fn lowered(name: &str) -> String {
+    name.split(' ')
+        .map(|word| {
+            let shout = word.len() > 1 && word.chars().all(|c| c.is_uppercase() || c.is_ascii_digit());
+            if shout { word.to_owned() } else { word.to_lowercase() }
+        })
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The first letter large.
+pub fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Names in a sentence: all of a few, else how many.
+pub fn names(entities: &[&Entity]) -> String {
+    let mut names: Vec<String> = entities.iter().map(|e| the(e)).collect();
+    names.dedup();
+    if names.len() <= 4 {
+        return write::and(&names);
+    }
+    let domain = entities[0].domain;
+    let one_kind = entities.iter().all(|e| e.domain == domain);
+    format!("{} {}", entities.len(), if one_kind { domain.plural() } else { "devices" })
+}
+
+/// What came of a reading's calls: `changes` are what they did, `home` is as it is after.
+pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
+    let targets: Vec<&Entity> = reading.targets.iter().filter_map(|id| home.entity(id)).collect();
+    if targets.is_empty() {
+        return "Done.".to_owned();
+    }
+    let changed: Vec<&Entity> = targets
+        .iter()
+        .copied()
+        .filter(|e| changes.iter().any(|c| c.entity_id() == e.id && !c.now.is_empty()))
+        .collect();
+    let silent = matches!(
+        reading.intent.as_str(),
+        "SceneOn"
+            | "Press"
+            | "LocateVacuum"
+            | "Start"
+            | "NextTrack"
+            | "PreviousTrack"
+            | "AddItem"
+            | "RemoveItem"
+            | "CompleteItem"
+            | "ReopenItem"
+            | "ClearCompleted"
+            | "PlayMedia"
+    );
+    let already = changed.is_empty() && !silent;
+    let shown = if changed.is_empty() { &targets } else { &changed };
+    let what = names(shown);
+    let many =
+        shown.len() > 1 || shown[0].name.to_lowercase().ends_with('s') && !shown[0].name.to_lowercase().ends_with("ss");
+    let is = if many { "are" } else { "is" };
+    let said = |text: String| format!("{}.", capital(&text));
+    let percent =
+        |key: &str| reading.arguments.get(key).and_then(Value::as_f64).map(|v| format!("{}%", write::number(v)));
+    if already && !matches!(reading.intent.as_str(), "TimerStart" | "Stop" | "StopVacuum" | "SetPosition") {
+        let now = match reading.intent.as_str() {
+            "TurnOn" | "LightsFor" => "on".to_owned(),
+            "TurnOff" | "LightsOut" => "off".to_owned(),
+            "Open" => "open".to_owned(),
+            "Close" => "closed".to_owned(),
+            "Lock" => "locked".to_owned(),
+            "Unlock" => "unlocked".to_owned(),
+            _ if shown.len() == 1 => state::words(shown[0]),
+            _ => "like that".to_owned(),
+        };
+        return said(format!("{what} {is} already {now}"));
+    }
+    match reading.intent.as_str() {
+        "TurnOn" | "LightsFor" => said(format!("turned on {what}")),
+        "TurnOff" | "LightsOut" => said(format!("turned off {what}")),
+        "Toggle" => match shown[..] {
+            [one] => said(format!("{what} {is} now {}", state::words(one))),
+            _ => said(format!("switched {what}")),
+        },
+        "SceneOn" => match targets[0].domain {
+            Domain::Scene => said(format!("set the scene {}", lowered(&targets[0].name))),
+            _ => said(format!("started {what}")),
+        },
+        "Start" | "StartVacuum" | "StartMower" => said(format!("started {what}")),
+        "Press" => said(format!("pressed {what}")),
+        "Stop" | "StopVacuum" => said(format!("stopped {what}")),
+        "PauseVacuum" | "Pause" | "TimerPause" => said(format!("paused {what}")),
+        "DockVacuum" | "DockMower" => said(format!("{what} {is} returning to its dock")),
+        "LocateVacuum" => said(format!("{what} {is} making a sound")),
+        "SpotClean" => said(format!("{what} {is} cleaning the spot")),
+        "Open" => said(format!("opened {what}")),
+        "Close" => said(format!("closed {what}")),
+        "Lock" => said(format!("locked {what}")),
+        "Unlock" => said(format!("unlocked {what}")),
+        "Arm" => said(format!("armed {what}")),
+        "Disarm" => said(format!("disarmed {what}")),
+        "SetBrightness" if percent("brightness_pct").is_some() => {
+            said(format!("set {what} to {}", percent("brightness_pct").unwrap_or_default()))
+        }
+        "SetBrightness" => said(format!("turned off {what}")),
+        "ChangeBrightness" | "ChangeWarmth" | "ChangePosition" | "ChangeSpeed" | "SetSpeed" | "ChangeTemperature"
+        | "ChangeVolume" | "SetVolume" => said(match (reading.intent.as_str(), shown[..].first()) {
+            ("ChangeVolume" | "SetVolume", Some(one)) => {
+                let level = one.number("volume_level").map(|v| format!("{}%", (v * 100.0).round()));
+                format!("the volume of {what} {} {}", "is now", level.unwrap_or_else(|| "changed".to_owned()))
+            }
+            ("ChangeTemperature", Some(one)) => {
+                let unit = one.unit().unwrap_or("\u{b0}");
+                let to = one.number("temperature").map(|t| state::quantity(t, unit)).unwrap_or_default();
+                format!("set {what} to {to}")
+            }
+            (_, Some(one)) if shown.len() == 1 => format!("{what} {is} now {}", state::words(one)),
+            ("ChangeBrightness", _) if reading.arguments.get("up") == Some(&Value::Bool(false)) => {
+                format!("dimmed {what}")
+            }
+            ("ChangeBrightness", _) => format!("brightened {what}"),
+            _ => format!("changed {what}"),
+        }),
+        "SetColor" => {
+            let color = match (
+                reading.arguments.get("color_name"),
+                reading.arguments.get("rgb_color"),
+                reading.arguments.get("color_temp_kelvin"),
+            ) {
+                (Some(Value::String(name)), ..) => name.clone(),
+                (_, Some(Value::Array(rgb)), _) => {
+                    let part = |i: usize| rgb.get(i).and_then(Value::as_u64).unwrap_or(0) as u8;
+                    colour::name([part(0), part(1), part(2)]).to_owned()
+                }
+                (_, _, Some(kelvin)) => format!("{kelvin} kelvin"),
+                _ => "the color".to_owned(),
+            };
+            said(format!("set {what} to {color}"))
+        }
+        "SetPosition" => said(format!("set {what} to {}", percent("position").unwrap_or_default())),
+        "SetTemperature" => {
+            let unit = shown[0].unit().unwrap_or("\u{b0}");
+            let to = shown[0].number("temperature").map(|t| state::quantity(t, unit)).unwrap_or_default();
+            said(format!("set {what} to {to}"))
+        }
+        "Play" => said(format!("playing on {what}")),
+        "PlayMedia" => {
+            let media = reading.arguments.get("media_content_id").and_then(Value::as_str).unwrap_or("it");
+            said(format!("playing {media} on {what}"))
+        }
+        "NextTrack" => "Skipped to the next track.".to_owned(),
+        "PreviousTrack" => "Back to the previous track.".to_owned(),
+        "Mute" => match reading.arguments.get("is_volume_muted") {
+            Some(Value::Bool(false)) => said(format!("unmuted {what}")),
+            _ => said(format!("muted {what}")),
+        },
+        "AddItem" => {
+            let items: Vec<&str> = reading
+                .arguments
+                .get("items")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            said(format!("added {} to {what}", write::and(&items)))
+        }
+        "RemoveItem" => said(format!("removed {} from {what}", argument(reading, "item"))),
+        "CompleteItem" => said(format!("marked {} as done", argument(reading, "item"))),
+        "ReopenItem" => said(format!("{} is open again", argument(reading, "item"))),
+        "ClearCompleted" => said(format!("removed what was done from {what}")),
+        "TimerStart" => said(format!("started {what}")),
+        "TimerCancel" => said(format!("cancelled {what}")),
+        "Oscillate" => match reading.arguments.get("oscillating") {
+            Some(Value::Bool(true)) => said(format!("{what} {is} oscillating")),
+            _ => said(format!("{what} stopped oscillating")),
+        },
+        _ => match reading.arguments.iter().next() {
+            Some((_, value)) => {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                said(format!("set {what} to {}", value.replace('_', " ")))
+            }
+            None => "Done.".to_owned(),
+        },
+    }
+}
+
+fn argument<'r>(reading: &'r Reading, key: &str) -> &'r str {
+    reading.arguments.get(key).and_then(Value::as_str).unwrap_or("it")
+}

@@ -1,0 +1,267 @@
+//! The lists that a template may name and that no file defines: what a home's names, numbers and times mean at a place in a
+//! request.
+
+use serde_json::{Value, json};
+
+use super::nouns::noun_at;
+use super::template::Slots;
+use super::vocabulary::{Vocabulary, stem};
+use crate::spoken;
+
+/// Words that stand in phrases for things without being names.
+const FUNCTION: &[&str] = &[
+    "the",
+    "my",
+    "our",
+    "your",
+    "a",
+    "an",
+    "all",
+    "every",
+    "each",
+    "both",
+    "any",
+    "some",
+    "this",
+    "that",
+    "these",
+    "those",
+    "it",
+    "them",
+    "of",
+    "in",
+    "on",
+    "at",
+    "from",
+    "and",
+    "or",
+    ",",
+    "except",
+    "but",
+    "not",
+    "for",
+    "apart",
+    "other",
+    "than",
+    "excluding",
+    "everything",
+    "anything",
+    "something",
+    "device",
+    "devices",
+    "thing",
+    "things",
+    "here",
+    "there",
+    "room",
+    "house",
+    "home",
+    "one",
+    "ones",
+    "two",
+    "three",
+    "area",
+    "floor",
+    "inside",
+    "everywhere",
+    "whole",
+    "entire",
+    "same",
+    "stuff",
+    "appliance",
+    "appliances",
+    "is",
+    "are",
+    "which",
+    "still",
+    "by",
+    "to",
+    "single",
+    "his",
+    "her",
+    "their",
+    "besides",
+    "aside",
+    "over",
+    "plus",
+    "apartment",
+    "flat",
+    "rooms",
+    "without",
+    "were",
+    "was",
+    "left",
+    "off",
+    "open",
+    "closed",
+    "running",
+    "playing",
+    "turned",
+    "leaving",
+    "out",
+    "nor",
+    "no",
+];
+
+/// The computed lists, for one request.
+pub struct Computed<'a> {
+    text: &'a str,
+    words: Vec<&'a str>,
+    /// Where each word begins.
+    starts: Vec<usize>,
+    /// Whether a phrase for things may contain the word.
+    explained: Vec<bool>,
+    names: &'a Vocabulary,
+    today: jiff::civil::Date,
+}
+
+impl<'a> Computed<'a> {
+    /// For a normalised request.
+    pub fn new(text: &'a str, names: &'a Vocabulary, today: jiff::civil::Date) -> Self {
+        let mut starts = Vec::new();
+        let mut at = 0;
+        let words: Vec<&str> = text.split(' ').collect();
+        for word in &words {
+            starts.push(at);
+            at += word.len() + 1;
+        }
+        let explained = words
+            .iter()
+            .map(|w| {
+                FUNCTION.contains(w)
+                    || names.knows(&stem(w))
+                    || noun_at(&[*w]).is_some()
+                    || w.bytes().all(|b| b.is_ascii_digit())
+            })
+            .collect();
+        Self { text, words, starts, explained, names, today }
+    }
+
+    fn end(&self, word: usize) -> usize {
+        self.starts[word] + self.words[word].len()
+    }
+
+    /// Ends of every phrase from a word on that names may explain.
+    fn phrases(&self, from: usize) -> Vec<(usize, Value)> {
+        (from..self.words.len())
+            .take_while(|i| self.explained[*i])
+            .map(|i| (self.end(i), Value::String(self.text[self.starts[from]..self.end(i)].to_owned())))
+            .collect()
+    }
+
+    /// Ends of every phrase at all.
+    fn anything(&self, from: usize) -> Vec<(usize, Value)> {
+        (from..self.words.len())
+            .map(|i| (self.end(i), Value::String(self.text[self.starts[from]..self.end(i)].to_owned())))
+            .collect()
+    }
+
+    /// A place's name with what stands before it.
+    fn places(&self, from: usize) -> Vec<(usize, Value)> {
+        let skip = self.words[from..].iter().take_while(|w| matches!(**w, "the" | "my" | "our")).count();
+        let stems: Vec<String> = self.words[from + skip..].iter().map(|w| stem(w)).collect();
+        let mut out = Vec::new();
+        if let Some((_, n)) = self.names.place_at(&stems) {
+            let mut last = from + skip + n - 1;
+            out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned())));
+            if self.words.get(last + 1).is_some_and(|w| matches!(*w, "area" | "floor")) {
+                last += 1;
+                out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last - 1)].to_owned())));
+            }
+        } else if stems.first().is_some_and(|s| !self.names.areas_with(s).is_empty()) {
+            let last = from + skip;
+            out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned())));
+        }
+        out
+    }
+}
+
+impl Slots for Computed<'_> {
+    fn values(&self, list: &str, at: usize) -> Option<Vec<(usize, Value)>> {
+        let word = self.starts.iter().position(|s| *s == at);
+        let Some(from) = word else {
+            return KNOWN.contains(&list).then(Vec::new);
+        };
+        let rest = &self.words[from..];
+        let one = |found: Option<(Value, usize)>| {
+            found.map(|(value, n)| (self.end(from + n - 1), value)).into_iter().collect::<Vec<_>>()
+        };
+        Some(match list {
+            "target" => self.phrases(from),
+            "words" => self.anything(from),
+            "place" => self.places(from),
+            "number" => one(spoken::number(rest).map(|(v, n)| (json!(v), n))),
+            "ordinal" => one(spoken::ordinal(rest).map(|(v, n)| (json!(v), n))),
+            "percent" => one(spoken::percent(rest, false).map(|(v, n)| (json!(v), n))),
+            "level" => one(spoken::percent(rest, true).map(|(v, n)| (json!(v), n))),
+            "temperature" => one(spoken::temperature(rest).map(|(v, unit, n)| {
+                let unit = unit.map(|u| if u == spoken::amount::Degrees::Celsius { "C" } else { "F" });
+                (json!({"value": v, "unit": unit}), n)
+            })),
+            "size" => one(spoken::relative(rest).map(|(size, n)| (size_value(size), n))),
+            "factor" => one(spoken::amount::factor(rest).map(|(v, n)| (json!(v), n))),
+            "color" => one(spoken::colour(rest).map(|(c, n)| {
+                let said = rest[..n].join(" ");
+                let value = match c {
+                    spoken::Colour::Rgb(rgb) => json!({"rgb": rgb, "said": said}),
+                    spoken::Colour::Kelvin(k) => json!({"kelvin": k, "said": said}),
+                };
+                (value, n)
+            })),
+            "duration" => one(spoken::duration(rest).map(|(d, n)| (json!(d.as_secs_f64()), n))),
+            "durations" => one(spoken::durations(rest)
+                .map(|(list, n)| (json!(list.iter().map(std::time::Duration::as_secs_f64).collect::<Vec<_>>()), n))),
+            "time" => one(spoken::clock_time(rest)
+                .map(|(t, n)| (json!({"hour": t.hour, "minute": t.minute, "exact": t.exact}), n))),
+            "day" => one(spoken::day(rest, self.today).map(|(d, n)| {
+                let hours = d.hours.map(|(from, to)| json!([from, to]));
+                (json!({"first": d.first.to_string(), "days": d.days, "hours": hours, "said": rest[..n].join(" ")}), n)
+            })),
+            _ => return None,
+        })
+    }
+}
+
+const KNOWN: &[&str] = &[
+    "target",
+    "words",
+    "place",
+    "number",
+    "ordinal",
+    "percent",
+    "level",
+    "temperature",
+    "size",
+    "factor",
+    "color",
+    "duration",
+    "durations",
+    "time",
+    "day",
+];
+
+fn size_value(size: spoken::Size) -> Value {
+    match size {
+        spoken::Size::Small => json!("small"),
+        spoken::Size::Medium => json!("medium"),
+        spoken::Size::Large => json!("large"),
+        spoken::Size::By(v) => json!({"by": v}),
+        spoken::Size::Times(v) => json!({"times": v}),
+    }
+}
+
+/// A relative size out of a slot.
+pub fn size_of(value: Option<&Value>) -> spoken::Size {
+    match value {
+        Some(Value::String(s)) if s == "small" => spoken::Size::Small,
+        Some(Value::String(s)) if s == "large" => spoken::Size::Large,
+        Some(Value::Object(map)) => {
+            match (map.get("by").and_then(Value::as_f64), map.get("times").and_then(Value::as_f64)) {
+                (Some(by), _) => spoken::Size::By(by),
+                (_, Some(times)) => spoken::Size::Times(times),
+                _ => spoken::Size::Medium,
+            }
+        }
+        _ => spoken::Size::Medium,
+    }
+}

@@ -1,0 +1,315 @@
+//! The names of a home, ready to be found in a request: entities, areas and floors as normalised words, what words they explain,
+//! and the correction of words that are nearly one of theirs.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::nouns::{NOUNS, singular};
+use crate::domain::Domain;
+use crate::model::Home;
+use crate::spoken::{near, words};
+
+/// An entity's names.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Its domain.
+    pub domain: Domain,
+    /// Its device class.
+    pub class: Option<String>,
+    /// Its name and aliases as stems.
+    pub names: Vec<Vec<String>>,
+    /// Its area.
+    pub area: Option<usize>,
+    /// Its device's name, as stems.
+    pub device: Vec<String>,
+}
+
+/// A place that a request can name: an area, all areas of a floor, or what lies outside.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Place {
+    /// As it is said in an answer: "kitchen", "upstairs".
+    pub label: String,
+    /// The areas.
+    pub areas: Vec<usize>,
+    /// What stands before the label: "in the", "on the", or nothing.
+    pub preposition: &'static str,
+}
+
+impl Place {
+    /// "in the kitchen", "upstairs".
+    pub fn phrase(&self) -> String {
+        if self.preposition.is_empty() { self.label.clone() } else { format!("{} {}", self.preposition, self.label) }
+    }
+}
+
+/// The names of a home.
+#[derive(Debug, Clone)]
+pub struct Vocabulary {
+    /// Entities, in the home's order.
+    pub entities: Vec<Named>,
+    /// Areas, in the home's order: the names of each, as stems.
+    pub areas: Vec<Vec<Vec<String>>>,
+    /// Names of places and what they mean, longest first.
+    places: Vec<(Vec<String>, Place)>,
+    /// Words of areas' names that are no whole name, and the areas they are part of.
+    parts: HashMap<String, Vec<usize>>,
+    /// Whole names of entities.
+    by_name: HashMap<String, Vec<usize>>,
+    /// Every stem that a name contains.
+    known: HashSet<String>,
+    fingerprint: u64,
+}
+
+/// A name or phrase as stems: "Anna's Lamps 2" as "annas lamp 2". Small numbers become digits.
+pub fn stems(text: &str) -> Vec<String> {
+    words(text).iter().filter(|w| *w != "," && *w != ".").map(|w| stem(w)).collect()
+}
+
+/// One word as a stem.
+pub fn stem(word: &str) -> String {
+    match word {
+        "one" => "1".to_owned(),
+        "two" => "2".to_owned(),
+        "three" => "3".to_owned(),
+        "four" => "4".to_owned(),
+        "five" => "5".to_owned(),
+        "six" => "6".to_owned(),
+        "seven" => "7".to_owned(),
+        "eight" => "8".to_owned(),
+        "nine" => "9".to_owned(),
+        "ten" => "10".to_owned(),
+        "1st" => "first".to_owned(),
+        "2nd" => "second".to_owned(),
+        "3rd" => "third".to_owned(),
+        word => singular(word),
+    }
+}
+
+const OUTSIDE: &[&str] = &[
+    "outside", "outdoor", "garden", "yard", "backyard", "patio", "terrace", "balcony", "porch", "driveway", "deck",
+    "lawn", "pool", "carport", "exterior",
+];
+const UP: &[&str] = &["upstairs", "upper", "first", "second", "top", "attic", "2"];
+const DOWN: &[&str] = &["downstairs", "ground", "lower", "main", "1"];
+
+impl Vocabulary {
+    /// The names of a home.
+    pub fn of(home: &Home) -> Self {
+        let floors = home.floors();
+        let areas = home.areas();
+        let area_names: Vec<Vec<Vec<String>>> = areas
+            .iter()
+            .map(|a| std::iter::once(&a.name).chain(&a.aliases).map(|n| stems(n)).filter(|n| !n.is_empty()).collect())
+            .collect();
+        let index: HashMap<&str, usize> = areas.iter().enumerate().map(|(i, a)| (a.id.as_str(), i)).collect();
+        let entities: Vec<Named> = home
+            .entities()
+            .iter()
+            .map(|e| Named {
+                domain: e.domain,
+                class: e.device_class().map(str::to_owned),
+                names: e.names().map(stems).filter(|n| !n.is_empty()).collect(),
+                area: e.area.as_deref().and_then(|a| index.get(a).copied()),
+                device: e
+                    .device
+                    .as_deref()
+                    .and_then(|d| home.device(d))
+                    .map(|d| stems(&d.name))
+                    .filter(|n| !n.is_empty())
+                    .unwrap_or_default(),
+            })
+            .collect();
+        let mut places: Vec<(Vec<String>, Place)> = Vec::new();
+        for (i, names) in area_names.iter().enumerate() {
+            for name in names {
+                let label = areas[i].name.to_lowercase();
+                places.push((name.clone(), Place { label, areas: vec![i], preposition: "in the" }));
+            }
+        }
+        for floor in floors {
+            let on: Vec<usize> =
+                areas.iter().enumerate().filter(|(_, a)| a.floor.as_ref() == Some(&floor.id)).map(|(i, _)| i).collect();
+            for name in std::iter::once(&floor.name).chain(&floor.aliases) {
+                let name = stems(name);
+                if name.is_empty() || places.iter().any(|(known, _)| *known == name) {
+                    continue;
+                }
+                let label = floor.name.to_lowercase();
+                let adverb = label == "upstairs" || label == "downstairs" || label == "outside";
+                let preposition = if adverb { "" } else { "on the" };
+                let place = Place { label, areas: on.clone(), preposition };
+                if name.last().is_some_and(|w| w == "floor") && name.len() > 1 {
+                    places.push((name[..name.len() - 1].to_vec(), place.clone()));
+                } else {
+                    let mut long = name.clone();
+                    long.push("floor".to_owned());
+                    places.push((long, place.clone()));
+                }
+                places.push((name, place));
+            }
+        }
+        for (label, hints) in [("upstairs", UP), ("downstairs", DOWN)] {
+            let fits = |names: &[String]| names.iter().any(|n| hints.contains(&n.as_str()));
+            let mut on: Vec<usize> = areas
+                .iter()
+                .enumerate()
+                .filter(|(_, a)| {
+                    a.floor.as_deref().and_then(|f| home.floor(f)).is_some_and(|f| {
+                        std::iter::once(&f.name).chain(&f.aliases).any(|n| fits(&stems(n)))
+                            && !(label == "downstairs" && stems(&f.name).iter().any(|w| w == "first" || w == "second"))
+                    })
+                })
+                .map(|(i, _)| i)
+                .collect();
+            on.dedup();
+            let named = places.iter().any(|(name, _)| name.len() == 1 && name[0] == stem(label));
+            if !on.is_empty() && !named {
+                let place = Place { label: label.to_owned(), areas: on, preposition: "" };
+                places.push((vec![stem(label)], place));
+            }
+        }
+        let outside: Vec<usize> = area_names
+            .iter()
+            .enumerate()
+            .filter(|(i, names)| {
+                let floor =
+                    areas[*i].floor.as_deref().and_then(|f| home.floor(f)).map(|f| stems(&f.name)).unwrap_or_default();
+                names.iter().flatten().chain(&floor).any(|w| OUTSIDE.contains(&w.as_str()))
+            })
+            .map(|(i, _)| i)
+            .collect();
+        for word in ["outside", "outdoor", "outdoors", "exterior"] {
+            if !outside.is_empty() && !places.iter().any(|(name, _)| name.len() == 1 && name[0] == word) {
+                let place = Place { label: "outside".to_owned(), areas: outside.clone(), preposition: "" };
+                places.push((vec![stem(word)], place));
+            }
+        }
+        places.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        let mut parts: HashMap<String, Vec<usize>> = HashMap::new();
+        for (i, names) in area_names.iter().enumerate() {
+            for word in names.iter().flatten() {
+                let whole = places.iter().any(|(name, _)| name.len() == 1 && name[0] == *word);
+                if !whole && !matches!(word.as_str(), "room" | "the" | "of" | "floor") {
+                    let list = parts.entry(word.clone()).or_default();
+                    if !list.contains(&i) {
+                        list.push(i);
+                    }
+                }
+            }
+        }
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut known: HashSet<String> = HashSet::new();
+        for (i, entity) in entities.iter().enumerate() {
+            for name in &entity.names {
+                let list = by_name.entry(name.join(" ")).or_default();
+                if !list.contains(&i) {
+                    list.push(i);
+                }
+                known.extend(name.iter().cloned());
+            }
+            known.extend(entity.device.iter().cloned());
+        }
+        known.extend(places.iter().flat_map(|(name, _)| name.iter().cloned()));
+        for noun in NOUNS {
+            known.extend(noun.said.split(' ').map(stem));
+        }
+        Self { entities, areas: area_names, places, parts, by_name, known, fingerprint: fingerprint(home) }
+    }
+
+    /// Whether these are still the names of `home`.
+    pub fn fits(&self, home: &Home) -> bool {
+        self.fingerprint == fingerprint(home)
+    }
+
+    /// Entities whose whole name this is, as stems.
+    pub fn named(&self, stems: &[String]) -> &[usize] {
+        self.by_name.get(&stems.join(" ")).map_or(&[], Vec::as_slice)
+    }
+
+    /// The longest name of a place at the beginning of `stems`.
+    pub fn place_at(&self, stems: &[String]) -> Option<(&Place, usize)> {
+        self.places.iter().find(|(name, _)| stems.starts_with(name)).map(|(name, place)| (place, name.len()))
+    }
+
+    /// Areas that have this word in their name, where it is no place's whole name.
+    pub fn areas_with(&self, stem: &str) -> &[usize] {
+        self.parts.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a name of the home, or a noun, contains this stem.
+    pub fn knows(&self, stem: &str) -> bool {
+        self.known.contains(stem)
+    }
+
+    /// The request with words that nothing explains replaced by the one of the home's that they nearly are; `None` where nothing
+    /// is to be replaced. `also` are words of sentences, which are left as they are.
+    pub fn corrected(&self, request: &str, also: &HashSet<String>) -> Option<String> {
+        let said: Vec<&str> = request.split(' ').collect();
+        let mut out: Vec<String> = Vec::with_capacity(said.len());
+        let mut changed = false;
+        let mut i = 0;
+        while i < said.len() {
+            let word = said[i];
+            let explained =
+                |w: &str| self.known.contains(&stem(w)) || also.contains(w) || crate::spoken::number(&[w]).is_some();
+            if let Some(next) = said.get(i + 1)
+                && !(explained(word) && explained(next))
+                && self.known.contains(&stem(&format!("{word}{next}")))
+            {
+                // "bath room"
+                out.push(format!("{word}{next}"));
+                changed = true;
+                i += 2;
+                continue;
+            }
+            if !explained(word) {
+                if let Some(two) = self.split(word) {
+                    out.push(two);
+                    changed = true;
+                } else if let Some(near) = near::nearest(
+                    &stem(word),
+                    self.known.iter().map(String::as_str).chain(also.iter().map(String::as_str)),
+                ) {
+                    let many = singular(word) != word && singular(near) == near;
+                    out.push(if many { format!("{near}s") } else { near.to_owned() });
+                    changed = true;
+                } else {
+                    out.push(word.to_owned());
+                }
+            } else {
+                out.push(word.to_owned());
+            }
+            i += 1;
+        }
+        changed.then(|| out.join(" "))
+    }
+
+    /// A word that is two of a name's written together: "livingroom".
+    fn split(&self, word: &str) -> Option<String> {
+        let names = self.places.iter().map(|(name, _)| name).chain(self.entities.iter().flat_map(|e| &e.names));
+        for name in names {
+            for pair in name.windows(2) {
+                if pair[0].len() + pair[1].len() == word.len() && word.starts_with(&pair[0]) && word.ends_with(&pair[1])
+                {
+                    return Some(pair.join(" "));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// A number that is another where names are.
+fn fingerprint(home: &Home) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for floor in home.floors() {
+        (&floor.id, &floor.name, &floor.aliases).hash(&mut hasher);
+    }
+    for area in home.areas() {
+        (&area.id, &area.name, &area.aliases, &area.floor).hash(&mut hasher);
+    }
+    for entity in home.entities() {
+        (&entity.id, &entity.name, &entity.aliases, &entity.area).hash(&mut hasher);
+    }
+    hasher.finish()
+}

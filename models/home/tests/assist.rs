@@ -1,0 +1,88 @@
+//! The matcher on the public inventory format: what its calls change in each home is what the sentence asked for.
+
+use std::path::Path;
+
+use nearfield_home::inventory::Inventory;
+use nearfield_home::sentences::{Matcher, Outcome, Setting, Step};
+use serde_json::{Map, Value};
+
+fn yaml(path: &Path) -> Map<String, Value> {
+    let text = std::fs::read_to_string(path).unwrap();
+    nearfield_home::inventory::yaml(&text).unwrap()
+}
+
+/// Why a sentence failed; `None` where everything that changed was expected and the other way round.
+fn failure(matcher: &mut Matcher, fixtures: &str, test: &Value, sentence: &str) -> Option<String> {
+    let mut inventory = Inventory::parse(fixtures).unwrap();
+    for (id, state) in test["setup"].as_object().into_iter().flatten() {
+        let attributes = state["attributes"].as_object().cloned().unwrap_or_default();
+        inventory.set_up(id, state.get("state").cloned(), &attributes).unwrap();
+    }
+    let before = inventory.home().unwrap();
+    let mut home = before.clone();
+    let now = jiff::civil::date(2026, 11, 29).at(12, 0, 0, 0);
+    let outcome = matcher.understand(sentence, &Setting { home: &before, area: None, now, last: &[] });
+    let Outcome::Do(steps) = &outcome else { return Some(format!("{outcome:?}")) };
+    for step in steps {
+        let Step::Act(reading) = step else { continue };
+        for call in &reading.calls {
+            if let Err(error) = home.apply(call) {
+                return Some(format!("{call:?}: {error}"));
+            }
+        }
+    }
+    let changes = home.changes_since(&before);
+    let wanted = test["expect_changes"].as_object().cloned().unwrap_or_default();
+    for id in changes.keys() {
+        if !wanted.contains_key(id) {
+            return Some(format!("changed {id}"));
+        }
+    }
+    for (id, change) in &wanted {
+        let Some(entity) = home.entity(id) else { return Some(format!("no {id}")) };
+        if let Some(state) = change["state"].as_str().filter(|s| *s != entity.state) {
+            return Some(format!("{id} is {} and not {state}", entity.state));
+        }
+        for (key, value) in change["attributes"].as_object().into_iter().flatten() {
+            let ignored = test["ignore_changes"][id].as_array().is_some_and(|list| list.iter().any(|k| k == key));
+            let is = entity.attributes.get(key).unwrap_or(&Value::Null);
+            let alike = is == value || is.as_f64().zip(value.as_f64()).is_some_and(|(a, b)| (a - b).abs() < 1e-6);
+            if !ignored && !alike {
+                return Some(format!("{key} of {id} is {is} and not {value}"));
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn every_sentence_of_the_public_set_changes_what_it_asks_for() {
+    use std::io::Write;
+    let Some(data) = std::env::var_os("NEARFIELD_TEST_DATA") else {
+        writeln!(std::io::stderr(), "skipped: NEARFIELD_TEST_DATA is not set").unwrap();
+        return;
+    };
+    let mut matcher = Matcher::english().unwrap();
+    let (mut right, mut failures) = (0, Vec::new());
+    let mut folders: Vec<_> =
+        std::fs::read_dir(Path::new(&data).join("home/assist-mini")).unwrap().map(|f| f.unwrap().path()).collect();
+    folders.sort();
+    for folder in folders.iter().filter(|f| f.is_dir()) {
+        let fixtures = std::fs::read_to_string(folder.join("_fixtures.yaml")).unwrap();
+        for file in std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()) {
+            if file.file_name().is_some_and(|name| name == "_fixtures.yaml") {
+                continue;
+            }
+            for test in yaml(&file)["tests"].as_array().unwrap() {
+                for sentence in test["sentences"].as_array().unwrap().iter().filter_map(Value::as_str) {
+                    match failure(&mut matcher, &fixtures, test, sentence) {
+                        None => right += 1,
+                        Some(why) => failures.push(format!("{sentence}: {why}")),
+                    }
+                }
+            }
+        }
+    }
+    writeln!(std::io::stderr(), "{right} right, {} not:\n{}", failures.len(), failures.join("\n")).unwrap();
+    assert!(right * 100 >= (right + failures.len()) * 95, "{}", failures.join("\n"));
+}
