@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 fn yaml(path: &Path) -> Map<String, Value> {
     let text = std::fs::read_to_string(path).unwrap();
-    nearfield_home::inventory::yaml(&text).unwrap()
+    nearfield_home::yaml::parse(&text).unwrap()
 }
 
 /// Why a sentence failed; `None` where everything that changed was expected and the other way round.
@@ -85,4 +85,39 @@ fn every_sentence_of_the_public_set_changes_what_it_asks_for() {
     }
     writeln!(std::io::stderr(), "{right} right, {} not:\n{}", failures.len(), failures.join("\n")).unwrap();
     assert!(right * 100 >= (right + failures.len()) * 95, "{}", failures.join("\n"));
+}
+
+#[test]
+fn in_a_home_of_a_hundred_lights_a_request_is_understood_in_less_than_five_milliseconds() {
+    let lights: String = (0..100)
+        .map(|i| format!("  - id: light.lamp_{i}\n    name: Lamp {i}\n    area: room_{}\n    state: 'off'\n", i % 12))
+        .collect();
+    let areas: String = (0..12).map(|i| format!("  - id: room_{i}\n    name: Room {i}\n")).collect();
+    let fixtures = format!("areas:\n{areas}entities:\n{lights}");
+    let home = Inventory::parse(&fixtures).unwrap().home().unwrap();
+    let mut matcher = Matcher::english().unwrap();
+    let now = jiff::civil::date(2026, 11, 29).at(12, 0, 0, 0);
+    let requests = [
+        "Turn on lamp 17.",
+        "Set lamp 71 and lamp 4 to 40 percent",
+        "Turn off all lights in room 3 except lamp 3",
+        "What is the tallest mountain in the world?",
+        "is any light on in room 7?",
+        "Could you please tell me a story about a dragon and a lamp that never goes out, and then one about the sea?",
+    ];
+    let mut slow = Vec::new();
+    for request in requests {
+        let took = (0..20).map(|_| {
+            let started = std::time::Instant::now();
+            matcher.understand(request, &Setting { home: &home, area: None, now, last: &[] });
+            started.elapsed()
+        });
+        // The least of several, because other programs run at the same time.
+        let least = took.min().unwrap();
+        println!("{:.2} ms: {request}", least.as_secs_f64() * 1e3);
+        if least > std::time::Duration::from_millis(5) {
+            slow.push(format!("{request}: {least:?}"));
+        }
+    }
+    assert!(slow.is_empty(), "{slow:?}");
 }

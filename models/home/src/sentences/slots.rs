@@ -1,6 +1,9 @@
 //! The lists that a template may name and that no file defines: what a home's names, numbers and times mean at a place in a
 //! request.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use super::nouns::noun_at;
@@ -113,6 +116,8 @@ pub struct Computed<'a> {
     explained: Vec<bool>,
     names: &'a Vocabulary,
     today: jiff::civil::Date,
+    /// What was computed: by list and byte of the request.
+    memo: RefCell<HashMap<(&'static str, usize), Vec<(usize, Value)>>>,
 }
 
 impl<'a> Computed<'a> {
@@ -134,7 +139,7 @@ impl<'a> Computed<'a> {
                     || w.bytes().all(|b| b.is_ascii_digit())
             })
             .collect();
-        Self { text, words, starts, explained, names, today }
+        Self { text, words, starts, explained, names, today, memo: RefCell::default() }
     }
 
     fn end(&self, word: usize) -> usize {
@@ -178,15 +183,25 @@ impl<'a> Computed<'a> {
 
 impl Slots for Computed<'_> {
     fn values(&self, list: &str, at: usize) -> Option<Vec<(usize, Value)>> {
-        let word = self.starts.iter().position(|s| *s == at);
-        let Some(from) = word else {
-            return KNOWN.contains(&list).then(Vec::new);
-        };
+        let list = *KNOWN.iter().find(|known| **known == list)?;
+        let Some(from) = self.starts.iter().position(|s| *s == at) else { return Some(Vec::new()) };
+        if let Some(known) = self.memo.borrow().get(&(list, at)) {
+            return Some(known.clone());
+        }
+        let computed = self.compute(list, from);
+        self.memo.borrow_mut().insert((list, at), computed.clone());
+        Some(computed)
+    }
+}
+
+impl Computed<'_> {
+    /// The values of a list from a word on.
+    fn compute(&self, list: &str, from: usize) -> Vec<(usize, Value)> {
         let rest = &self.words[from..];
         let one = |found: Option<(Value, usize)>| {
             found.map(|(value, n)| (self.end(from + n - 1), value)).into_iter().collect::<Vec<_>>()
         };
-        Some(match list {
+        match list {
             "target" => self.phrases(from),
             "words" => self.anything(from),
             "place" => self.places(from),
@@ -217,8 +232,8 @@ impl Slots for Computed<'_> {
                 let hours = d.hours.map(|(from, to)| json!([from, to]));
                 (json!({"first": d.first.to_string(), "days": d.days, "hours": hours, "said": rest[..n].join(" ")}), n)
             })),
-            _ => return None,
-        })
+            _ => Vec::new(),
+        }
     }
 }
 

@@ -40,8 +40,6 @@ pub fn is(entity: &Entity, word: &str) -> Option<bool> {
                 !matches!(state, "closed" | "closing")
             } else if opening {
                 on
-            } else if lock {
-                return None;
             } else {
                 return None;
             }

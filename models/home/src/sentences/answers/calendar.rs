@@ -102,7 +102,11 @@ fn told(event: &Event<'_>, today: Option<Date>) -> String {
     out
 }
 
-fn span(found: &Found<'_>) -> Option<(Date, i32, Option<(i8, i8)>, String)> {
+/// From one hour to before another.
+type Hours = (i8, i8);
+
+/// The first day that was said, how many days, which hours of them, and how to say it.
+fn span(found: &Found<'_>) -> Option<(Date, i32, Option<Hours>, String)> {
     let today = found.now.date();
     match found.slots.get("day") {
         None => None,
@@ -117,7 +121,7 @@ fn span(found: &Found<'_>) -> Option<(Date, i32, Option<(i8, i8)>, String)> {
     }
 }
 
-fn on<'f>(events: Vec<Event<'f>>, first: Date, days: i32, hours: Option<(i8, i8)>) -> Vec<Event<'f>> {
+fn on<'f>(events: Vec<Event<'f>>, first: Date, days: i32, hours: Option<Hours>) -> Vec<Event<'f>> {
     let last = first.checked_add(jiff::Span::new().days(i64::from(days - 1))).unwrap_or(first);
     events
         .into_iter()

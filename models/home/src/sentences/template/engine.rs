@@ -243,7 +243,7 @@ impl<'a> Run<'a> {
                 out.push((from + sign + digits, value));
             }
         } else {
-            let words: Vec<&str> = rest.split(|c: char| c == ' ' || c == '-').take(8).collect();
+            let words: Vec<&str> = rest.split([' ', '-']).take(8).collect();
             if let Some((value, n)) = crate::spoken::number(&words)
                 && (value.fract() == 0.0 || step < 1.0)
             {

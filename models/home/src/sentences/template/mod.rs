@@ -5,6 +5,6 @@ mod engine;
 mod expression;
 mod set;
 
-pub use engine::{Capture, Match, Slots};
-pub use expression::{Expr, TemplateError};
-pub use set::{Data, LoadError, TemplateSet};
+pub use engine::Slots;
+pub use expression::TemplateError;
+pub use set::{LoadError, TemplateSet};

@@ -137,18 +137,7 @@ impl TemplateSet {
 
     fn add(&mut self, text: &str, path: &Path) -> Result<(), LoadError> {
         let form = |what: String| LoadError::Form { path: path.to_owned(), what };
-        let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! {
-                max_depth: 32,
-                max_documents: 1,
-            },
-            with_snippet: false,
-        };
-        let value: Value =
-            serde_saphyr::from_str_with_options(text, options).map_err(|e| form(e.to_string().replace('\n', " ")))?;
-        let Some(file) = value.as_object() else {
-            return if value.is_null() { Ok(()) } else { Err(form("the file must be a mapping".to_owned())) };
-        };
+        let file = crate::yaml::parse(text).map_err(|e| form(e.to_string()))?;
         let broken =
             |intent: &str, source| LoadError::Template { path: path.to_owned(), intent: intent.to_owned(), source };
         for (name, list) in object(file.get("lists")) {
