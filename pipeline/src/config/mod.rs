@@ -6,9 +6,11 @@
 pub mod caption;
 pub mod report;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nearfield_base::range::in_range;
+use nearfield_home::Rule;
 use nearfield_llm::{CacheType, SamplerOptions};
 use nearfield_speech::stt::SttOptions;
 use nearfield_speech::tts::TtsOptions;
@@ -131,8 +133,14 @@ pub struct PlayConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HomeConfig {
-    /// The home's state, a JSON file; empty: no home. Relative paths start at the configuration file.
+    /// The home, a YAML or JSON file; empty: no home. Relative paths start at the configuration file.
     pub file: PathBuf,
+    /// The name or id of the area of the device that is spoken to: "turn off the light" means the one there.
+    pub area: String,
+    /// A JSON file for what people ask to be remembered; empty: until the program ends.
+    pub remember: PathBuf,
+    /// By domain (`lock`, `garage`, `cover`, `alarm_control_panel`, `valve`, ...): what is confirmed, from where, how often.
+    pub policy: BTreeMap<String, Rule>,
 }
 
 /// `[latency]`
@@ -184,6 +192,9 @@ impl VoiceConfig {
         let resolve = |config: &mut Self, folder: &Path| {
             if !config.home.file.as_os_str().is_empty() {
                 config.home.file = folder.join(&config.home.file);
+            }
+            if !config.home.remember.as_os_str().is_empty() {
+                config.home.remember = folder.join(&config.home.remember);
             }
         };
         load(path, sets, resolve, Self::check)

@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use nearfield_stages::voice::tools::HomeForm;
 use serde::{Deserialize, Serialize};
 
 use crate::hub::cache::{HubCache, is_commit, is_inner_path, is_repository};
@@ -113,6 +114,8 @@ pub struct ModelFile {
 pub struct Settings {
     /// Language models: tokens of context to allocate.
     pub context_tokens: Option<u32>,
+    /// Language models: the form in which they have learned to read a home; `entities` where nothing is said.
+    pub home: Option<HomeForm>,
     /// Speech to text: the encoder's context is never cut below this many frames (20 ms each).
     pub audio_ctx_min: Option<u32>,
     /// Voices and voice activity: the rate the model works at, in Hz.

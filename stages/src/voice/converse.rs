@@ -499,7 +499,7 @@ impl Stage for Converse {
     fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
         for timer in self.toolbox.due_timers(Instant::now()) {
             let turn = self.turns.begin();
-            let text = format!("The timer of {} is over.", timer.label);
+            let text = timer.said();
             let now = Instant::now();
             let _ = self.notes.send(Note::Heard {
                 turn,
@@ -591,7 +591,8 @@ mod tests {
             r#"{"rooms": {"kitchen": {"light": "off"}, "hall": {"light": "on"}}, "doors": {"front door": "locked"}}"#;
         std::fs::write(&path, home).unwrap();
         let mut converse = converse(2048, Vec::new());
-        converse.toolbox = Toolbox::new(Some(crate::voice::home::Home::load(&path).unwrap()), Vec::new()).unwrap();
+        let home = crate::voice::tools::HomeTools::of_rooms(nearfield_home::HomeFile::load(&path).unwrap());
+        converse.toolbox = Toolbox::new(Some(home), Vec::new()).unwrap();
         std::fs::remove_file(&path).unwrap();
         let failed = "I could not change the kitchen light: the file of the home is gone.";
         let (reply, deltas) = asked(&mut converse, "Turn on the kitchen light.");
