@@ -3,15 +3,15 @@
 use std::path::Path;
 
 use crossbeam_channel::{Receiver, bounded, never};
+use nearfield_home::HomeFile;
 use nearfield_llm::{CacheType, Llm, LlmOptions, SamplerOptions, SessionOptions};
 use nearfield_stages::flow::Stage;
 use nearfield_stages::flow::Turns;
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Transcript};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
-use nearfield_stages::voice::home::{Home, HomeLayout};
 use nearfield_stages::voice::notes::{Note, Replied};
-use nearfield_stages::voice::tools::{CommandTool, Toolbox};
+use nearfield_stages::voice::tools::{CommandTool, HomeLayout, HomeTools, Toolbox};
 use std::ops::ControlFlow;
 
 const SYSTEM: &str = "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.";
@@ -32,7 +32,7 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
         home: HomeLayout::Grouped,
         max_reply_tokens: 60,
     };
-    let home = home.map(|path| Home::load(path).unwrap());
+    let home = home.map(|path| HomeTools::of_rooms(HomeFile::load(path).unwrap()));
     let (turns, (notes, notebook)) = (Turns::default(), bounded(64));
     let toolbox = Toolbox::new(home, commands).unwrap();
     let converse = Converse::new(llm, options, toolbox, turns.clone(), never(), notes).unwrap();

@@ -11,6 +11,7 @@ use crate::model::{Entity, Home};
 use crate::services::ServiceCall;
 
 /// Where a request comes from.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -23,6 +24,7 @@ pub enum Origin {
 }
 
 /// Which actions are confirmed first.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confirm {
@@ -36,6 +38,7 @@ pub enum Confirm {
 }
 
 /// The rule of one domain.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {

@@ -179,6 +179,6 @@ fn home(config: &VoiceConfig) -> Check {
         let detail = "none is configured: name one with --home or home.file".to_owned();
         return Check { name: "home", status: Health::Warning, detail };
     }
-    let loaded = nearfield_stages::voice::home::Home::load(file).map_err(anyhow::Error::from);
+    let loaded = nearfield_home::HomeFile::load(file).map_err(anyhow::Error::from);
     check("home", loaded, Health::Failed, |_| file.display().to_string())
 }

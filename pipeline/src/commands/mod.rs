@@ -233,6 +233,7 @@ fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> 
         }
     }
     files.writes("the home", &config.home.file);
+    files.writes("home.remember", &config.home.remember);
     files
 }
 

@@ -1,8 +1,10 @@
 //! `voice.toml`: the voice assistant.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use nearfield_base::range::in_range;
+use nearfield_home::{Policy, Rule};
 use nearfield_stages::voice::tools::{CommandTool, MAX_TIMEOUT_MS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,8 +42,14 @@ pub struct VoiceConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HomeConfig {
-    /// The home's state, a JSON file (`assets/home.json` shows its form); empty: no home.
+    /// The home: an inventory of entities in YAML, or a JSON file of rooms (`assets/home.json` shows its form); empty: no home.
     pub file: PathBuf,
+    /// The name of the area of the device that is spoken to: "turn off the light" means the one there.
+    pub area: String,
+    /// A JSON file for what people ask to be remembered; empty: until the program ends.
+    pub remember: PathBuf,
+    /// Rules by domain (`lock`, `garage`, `cover`, `alarm_control_panel`, `valve`, ...); without one everything is allowed.
+    pub policy: BTreeMap<String, Rule>,
 }
 
 impl Config for VoiceConfig {
@@ -49,7 +57,7 @@ impl Config for VoiceConfig {
         &[("llm.system", "prompt.system"), ("llm.max_reply_tokens", "llm.max_tokens")];
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
-        vec![&mut self.home.file]
+        vec![&mut self.home.file, &mut self.home.remember]
     }
 
     fn check(&self) -> Result<(), String> {
@@ -58,6 +66,7 @@ impl Config for VoiceConfig {
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.tts.check().map_err(|e| format!("tts.{e}"))?;
         self.latency.check().map_err(|e| format!("latency.{e}"))?;
+        Policy::new(self.home.policy.clone())?;
         for tool in &self.tools {
             in_range("timeout_ms", tool.timeout_ms, 1..=MAX_TIMEOUT_MS)
                 .map_err(|e| format!("the tool {}: {e}", tool.name))?;

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use nearfield_home::HomeFile;
 use nearfield_llm::{
     CacheType, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, generate,
 };
 use nearfield_stages::flow::{Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::report::word::{ModelWriter, Word};
-use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::tool_calls::ToolCallFilter;
-use nearfield_stages::voice::tools::{ToolCall, Toolbox, spaced_json};
+use nearfield_stages::voice::tools::{HomeTools, ToolCall, Toolbox, spaced_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -150,9 +150,8 @@ fn home(run: &Run<'_>, writer: &mut Writer, form: &PromptForm) -> anyhow::Result
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     let (mut calls_due, mut calls_right) = (0, 0);
     for row in &rows {
-        let state = Home::from_json(&row.home.to_string())?;
-        let rendered = state.render_as(form.home.unwrap_or_default());
-        let schemas = Toolbox::new(Some(state), Vec::new())?.schemas();
+        let toolbox = Toolbox::new(Some(HomeTools::of_rooms(HomeFile::parse(&row.home.to_string())?)), Vec::new())?;
+        let (rendered, schemas) = (toolbox.home_text(form.home.unwrap_or_default()), toolbox.schemas());
         let content = if rendered.is_empty() { system.clone() } else { format!("{system}\nHome:\n{rendered}") };
         let mut messages = vec![Message::new(Role::System, content)];
         messages.extend(row.history.iter().cloned());

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use nearfield_home::{HomeFile, Household, Origin, Policy, Remembered};
 use nearfield_llm::{Llm, LlmError, LlmOptions, SessionOptions};
 use nearfield_speech::stt::SpeechToText;
 use nearfield_speech::tts::{Voice, open_voice};
@@ -26,13 +27,12 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Frame, TextDelta, Transcript};
 use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
-use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::listen::{Listen, TurnTaking};
 use nearfield_stages::voice::notes::{Note, Replied};
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
-use nearfield_stages::voice::tools::Toolbox;
+use nearfield_stages::voice::tools::{HomeTools, Toolbox};
 use nearfield_stages::voice::transcribe::Transcribe;
 use nearfield_stages::voice_priority::VoicePriority;
 use std::ops::ControlFlow;
@@ -499,6 +499,28 @@ fn step_all<S: Stage>(stage: &mut S, inputs: Vec<Envelope<S::In>>) -> anyhow::Re
 
 fn load_toolbox(config: &VoiceConfig) -> anyhow::Result<Toolbox> {
     let file = &config.home.file;
-    let home = (!file.as_os_str().is_empty()).then(|| Home::load(file)).transpose()?;
+    let home = (!file.as_os_str().is_empty()).then(|| HomeFile::load(file)).transpose()?;
+    let home = home.map(|file| home_tools(config, file)).transpose()?;
     Ok(Toolbox::new(home, config.tools.clone())?)
+}
+
+/// A home with the policy of the configuration and what is remembered.
+///
+/// # Errors
+/// The policy names no domain, the asking device's area is not in the home, or what is remembered can't be read.
+pub fn home_tools(config: &VoiceConfig, file: HomeFile) -> anyhow::Result<HomeTools> {
+    let policy = Policy::new(config.home.policy.clone()).map_err(anyhow::Error::msg)?;
+    let remembered = match config.home.remember.as_os_str().is_empty() {
+        true => Remembered::default(),
+        false => Remembered::open(&config.home.remember)?,
+    };
+    let area = match config.home.area.trim() {
+        "" => None,
+        named => {
+            let home = file.home();
+            let found = home.areas().iter().find(|area| area.id == named || area.name.eq_ignore_ascii_case(named));
+            Some(found.with_context(|| format!("`home.area` is {named:?}, and the home has no such area"))?.id.clone())
+        }
+    };
+    Ok(HomeTools::new(Household::new(file, policy, remembered)).asked_from(Origin::Voice, area))
 }

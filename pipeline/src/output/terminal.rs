@@ -217,12 +217,12 @@ mod tests {
 
     #[test]
     fn errors_that_quote_the_system_say_it_once() {
+        use nearfield_home::HomeError;
         use nearfield_llm::LlmError;
         use nearfield_onnx::OnnxError;
         use nearfield_speech::audio::AudioError;
         use nearfield_speech::stt::SttError;
         use nearfield_speech::tts::TtsError;
-        use nearfield_stages::voice::home::HomeError;
         use nearfield_vision::VisionError;
 
         use crate::hub::HubError;

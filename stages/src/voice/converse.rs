@@ -20,10 +20,9 @@ use serde_json::{Value, json};
 use crate::flow::{Emit, Failure, Stage, Turn, Turns};
 use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
-use crate::voice::home::HomeLayout;
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
-use crate::voice::tools::{self, ToolCall, ToolResult, Toolbox, spaced_json};
+use crate::voice::tools::{self, HomeLayout, ToolCall, ToolResult, Toolbox, spaced_json};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
 const MAX_TOOL_ROUNDS: usize = 4;
@@ -147,8 +146,8 @@ impl Converse {
         let mut converse = Self {
             llm,
             session,
+            toolbox: toolbox.laid_out(options.home),
             options,
-            toolbox,
             calls: (Vec::new(), None),
             turns,
             history: Vec::new(),
@@ -502,7 +501,7 @@ impl Stage for Converse {
     fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
         for timer in self.toolbox.due_timers(Instant::now()) {
             let turn = self.turns.begin();
-            let text = format!("The timer of {} is over.", timer.label);
+            let text = timer.said();
             let now = Instant::now();
             let _ = self.notes.send(Note::Heard {
                 turn,
@@ -595,7 +594,8 @@ mod tests {
             r#"{"rooms": {"kitchen": {"light": "off"}, "hall": {"light": "on"}}, "doors": {"front door": "locked"}}"#;
         std::fs::write(&path, home).unwrap();
         let mut converse = converse(2048, Vec::new());
-        converse.toolbox = Toolbox::new(Some(crate::voice::home::Home::load(&path).unwrap()), Vec::new()).unwrap();
+        let home = crate::voice::tools::HomeTools::of_rooms(nearfield_home::HomeFile::load(&path).unwrap());
+        converse.toolbox = Toolbox::new(Some(home), Vec::new()).unwrap();
         std::fs::remove_file(&path).unwrap();
         let failed = "I could not change the kitchen light: the file of the home is gone.";
         let (reply, deltas) = asked(&mut converse, "Turn on the kitchen light.");

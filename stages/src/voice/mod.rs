@@ -4,7 +4,6 @@ pub mod capture;
 pub mod clauses;
 pub mod converse;
 pub mod devices;
-pub mod home;
 pub mod listen;
 pub mod notes;
 pub mod phrase;

@@ -1,6 +1,6 @@
 //! One `[[model]]` of `models.toml`: what stands in the list of a model and its files, and what may not contradict itself.
 
-use nearfield_stages::voice::home::HomeLayout;
+use nearfield_stages::voice::tools::HomeLayout;
 use serde::{Deserialize, Serialize};
 
 use crate::hub::cache::{is_commit, is_inner_path, is_repository};

@@ -2,7 +2,7 @@
 
 use crate::hub::cache::HubCache;
 use crate::hub::content_hash::Sha256;
-use nearfield_stages::voice::home::HomeLayout;
+use nearfield_stages::voice::tools::HomeLayout;
 
 use super::*;
 

@@ -23,6 +23,9 @@ pub fn answer(result: &ToolResult) -> String {
         ("clock", Some(_)) => {
             format!("It is {} on {}.", text("time").unwrap_or_default(), text("date").unwrap_or_default())
         }
+        (name, Some(fields)) if nearfield_home::tools::is_tool(name) && fields.contains_key("done") => {
+            text("done").unwrap_or_default()
+        }
         ("timer", Some(_)) => format!("The timer of {} is running.", text("timer").unwrap_or_default()),
         ("set_light" | "set_door" | "set_device", Some(fields)) => {
             let changed = fields.iter().find_map(|(what, state)| Some((what, state.as_str()?)));

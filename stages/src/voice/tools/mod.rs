@@ -5,6 +5,7 @@
 mod answers;
 mod clock;
 mod command;
+mod home;
 mod timer;
 
 use std::time::{Duration, Instant};
@@ -15,9 +16,8 @@ use serde_json::{Map, Value, json};
 
 pub use answers::{answer, keeps_to};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
+pub use home::{HomeLayout, HomeTools, MOST_ENTITIES};
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
-
-use crate::voice::home::{Change, DoorState, Home, HomeError, HomeLayout};
 
 /// The names that a command tool cannot have.
 pub const BUILT_IN: [&str; 5] = ["clock", "timer", "set_light", "set_door", "set_device"];
@@ -51,7 +51,7 @@ pub struct ToolResult {
     /// Whether the call itself was wrong, so that the model may try once more.
     #[serde(skip)]
     pub mistake: bool,
-    /// Whether a command has answered in a form that only it knows.
+    /// Whether a command has answered in a form that only it knows, or a service of the home in a sentence.
     #[serde(skip)]
     pub own_words: bool,
 }
@@ -93,7 +93,7 @@ impl CallError {
 impl ToolResult {
     /// Whether the tool was a command of the user's.
     pub fn is_of_command(&self) -> bool {
-        !BUILT_IN.contains(&self.name.as_str())
+        !BUILT_IN.contains(&self.name.as_str()) && !nearfield_home::tools::is_tool(&self.name)
     }
 
     /// The result as the model reads it in the session: JSON with a space after each colon and comma.
@@ -146,7 +146,7 @@ pub enum ToolboxError {
 /// The tools of one assistant, with the home that they change and the timers that they start.
 #[derive(Debug)]
 pub struct Toolbox {
-    home: Option<Home>,
+    home: Option<HomeTools>,
     timers: timer::Timers,
     commands: Vec<CommandTool>,
     clock: fn() -> Zoned,
@@ -157,14 +157,18 @@ impl Toolbox {
     ///
     /// # Errors
     /// [`ToolboxError`] for a command whose name, program, time limit or schema cannot be used.
-    pub fn new(home: Option<Home>, commands: Vec<CommandTool>) -> Result<Self, ToolboxError> {
+    pub fn new(home: Option<HomeTools>, commands: Vec<CommandTool>) -> Result<Self, ToolboxError> {
         for (index, tool) in commands.iter().enumerate() {
             let name = tool.name.clone();
             let callable = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
             if name.is_empty() || name.len() > 64 || !name.chars().all(callable) {
                 return Err(ToolboxError::Name { name });
             }
-            if BUILT_IN.contains(&name.as_str()) || commands[..index].iter().any(|other| other.name == name) {
+            let is_of_home = home.is_some() && nearfield_home::tools::is_tool(&name);
+            if BUILT_IN.contains(&name.as_str())
+                || is_of_home
+                || commands[..index].iter().any(|other| other.name == name)
+            {
                 return Err(ToolboxError::Duplicate { name });
             }
             if tool.command.first().is_none_or(String::is_empty) || tool.command.iter().any(|part| part.contains('\0'))
@@ -192,32 +196,43 @@ impl Toolbox {
             function("clock", "Tells the time and the date.", schema_of("clock")),
             function("timer", "Starts a timer.", schema_of("timer")),
         ];
-        if let Some(home) = &self.home {
-            for (there, name, description) in [
-                (home.has_lights(), "set_light", "Turns the light of a room, or of \"all\", on or off."),
-                (home.has_doors(), "set_door", "Locks, unlocks, opens or closes a door, or \"all\"."),
-                (home.has_devices(), "set_device", "Turns a device, or \"all\", on or off."),
-            ] {
-                if there {
-                    schemas.push(function(name, description, schema_of(name)));
-                }
-            }
-        }
+        schemas.extend(self.home.iter().flat_map(HomeTools::schemas));
         schemas.extend(
             self.commands.iter().map(|tool| function(&tool.name, &tool.description, full_schema(&tool.parameters))),
         );
         schemas
     }
 
-    /// The home as it stands in the system message; empty without one. See [`Home::render_as`].
+    /// The home as it stands in the system message; empty without one.
     pub fn home_text(&self, layout: HomeLayout) -> String {
-        self.home.as_ref().map(|home| home.render_as(layout)).unwrap_or_default()
+        self.home.as_ref().map(|home| home.text(layout)).unwrap_or_default()
+    }
+
+    /// Offers the home's tools in the form that a model has learned.
+    #[must_use]
+    pub fn laid_out(mut self, layout: HomeLayout) -> Self {
+        if let Some(home) = &mut self.home {
+            home.layout = layout;
+        }
+        self
+    }
+
+    /// The home, if there is one.
+    pub fn home(&self) -> Option<&HomeTools> {
+        self.home.as_ref()
+    }
+
+    /// A request begins: of a large home the prompt tells what its words may be about.
+    pub fn begin(&mut self, request: &str) {
+        if let Some(home) = &mut self.home {
+            home.begin(request);
+        }
     }
 
     /// Reads the home's file again if someone else wrote it; answers whether the home is another one now. A broken
     /// file is logged once and the last good state kept.
     pub fn home_changed_outside(&mut self) -> bool {
-        match self.home.as_mut().map(Home::reload_if_changed) {
+        match self.home.as_mut().map(|home| home.household.reload_if_changed()) {
             None => false,
             Some(Ok(changed)) => changed,
             Some(Err(error)) => {
@@ -231,7 +246,7 @@ impl Toolbox {
     pub fn call(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> ToolResult {
         let started = Instant::now();
         let result = if stop() { Err(command::stopped(&call.name)) } else { self.run(call, stop) };
-        let is_command = !BUILT_IN.contains(&call.name.as_str());
+        let is_command = self.commands.iter().any(|tool| tool.name == call.name);
         let error = match &result {
             Ok(result) if result.get("ok") == Some(&Value::Bool(false)) => {
                 let reason =
@@ -241,9 +256,11 @@ impl Toolbox {
             Ok(_) => None,
             Err(error) => Some(error.clone()),
         };
-        let own_words = is_command
-            && error.is_none()
-            && result.as_ref().is_ok_and(|result| !result.is_object() || result.get("output").is_some());
+        // A sentence that was computed is not given to the model to be worded again.
+        let is_worded = |result: &Value| !is_command && result.get("done").is_some();
+        let is_of_its_own = |result: &Value| is_command && (!result.is_object() || result.get("output").is_some());
+        let own_words =
+            error.is_none() && result.as_ref().is_ok_and(|result| is_worded(result) || is_of_its_own(result));
         ToolResult {
             name: call.name.clone(),
             arguments: call.arguments.clone(),
@@ -272,48 +289,32 @@ impl Toolbox {
             check_arguments(name, &tool.parameters, &call.arguments).map_err(CallError::Mistake)?;
             return command::run(tool, &call.arguments, stop);
         }
-        if !BUILT_IN.contains(&name) {
-            let short: String = name.chars().take(64).collect();
-            return Err(CallError::Mistake(format!("there is no tool called {short}")));
-        }
-        let arguments = check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
-        match name {
-            "clock" => return Ok(clock::read(&(self.clock)())),
-            "timer" => {
+        let now = (self.clock)();
+        match (name, &mut self.home) {
+            ("clock", _) => {
+                check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
+                Ok(clock::read(&now))
+            }
+            ("timer", _) => {
+                let arguments = check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
                 let failed = |reason| CallError::Failed { what: "start the timer".to_owned(), reason };
                 let label = self.timers.start(arguments, Instant::now()).map_err(failed)?;
-                return Ok(json!({"ok": true, "timer": label}));
+                Ok(json!({"ok": true, "timer": label}))
             }
-            _ => {}
-        }
-        let said = |reason: String| CallError::Failed { what: String::new(), reason };
-        let Some(home) = &mut self.home else { return Err(said("there is no home to control".to_owned())) };
-        let text = |key: &str| arguments.get(key).and_then(Value::as_str).unwrap_or_default();
-        let on = text("state") == "on";
-        let change = match name {
-            "set_light" => home.set_light(text("room"), on),
-            "set_device" => home.set_device(text("device"), on),
-            _ => home.set_door(text("door"), DoorState::from_word(text("state")).unwrap_or(DoorState::Closed)),
-        };
-        match change {
-            Ok(Change { what, state }) => {
-                let mut result = Map::new();
-                result.insert("ok".to_owned(), Value::Bool(true));
-                result.insert(what, Value::from(state));
-                Ok(Value::Object(result))
+            (_, Some(home)) if home.has_tool(name) => {
+                let schemas = home.schemas();
+                let schema = schemas.iter().find(|schema| schema["function"]["name"] == name);
+                let schema =
+                    schema.map_or_else(|| home::schema_of(name), |schema| schema["function"]["parameters"].clone());
+                let arguments = check_arguments(name, &schema, &call.arguments).map_err(CallError::Mistake)?;
+                home.call(name, arguments, &now)
             }
-            Err(HomeError::Unknown(words)) => Err(said(words)),
-            Err(error) => {
-                // The log gets the path and the reason; the voice a sentence.
-                tracing::warn!("{error}");
-                let what = match (name, text("room"), text("door"), text("device")) {
-                    ("set_light", "all", ..) => "the lights".to_owned(),
-                    ("set_light", room, ..) => format!("the {} light", room.trim_end_matches(" light")),
-                    (_, _, "all", _) => "the doors".to_owned(),
-                    (.., "all") => "the devices".to_owned(),
-                    (_, _, door, device) => format!("the {door}{device}"),
-                };
-                Err(CallError::Failed { what: format!("change {what}"), reason: error.cause() })
+            (_, None) if home::OF_ROOMS.contains(&name) => {
+                Err(CallError::Failed { what: String::new(), reason: "there is no home to control".to_owned() })
+            }
+            _ => {
+                let short: String = name.chars().take(64).collect();
+                Err(CallError::Mistake(format!("there is no tool called {short}")))
             }
         }
     }
@@ -323,18 +324,11 @@ fn function(name: &str, description: &str, parameters: Value) -> Value {
     json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
 }
 
-/// The arguments of a built-in tool.
+/// The arguments of the tools that need no home.
 fn schema_of(name: &str) -> Value {
-    let two = |key: &str, states: &[&str]| {
-        json!({"type": "object", "properties": {key: {"type": "string"}, "state": {"type": "string", "enum": states}},
-               "required": [key, "state"]})
-    };
     match name {
         "timer" => json!({"type": "object", "properties":
             {"hours": {"type": "number"}, "minutes": {"type": "number"}, "seconds": {"type": "number"}}}),
-        "set_light" => two("room", &["on", "off"]),
-        "set_door" => two("door", &DoorState::WORDS),
-        "set_device" => two("device", &["on", "off"]),
         _ => json!({"type": "object", "properties": {}}),
     }
 }

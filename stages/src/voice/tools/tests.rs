@@ -3,15 +3,16 @@
 use std::fs;
 use std::path::Path;
 
+use nearfield_home::{HomeError, HomeFile};
+
 use super::*;
-use crate::voice::home::HomeLayout;
 
 const HOME: &str = r#"{"rooms": {"kitchen": {"temperature_c": 21.5, "light": "off"}, "hall": {"light": "on"}, "attic": {}},
     "doors": {"front door": "locked"}, "devices": {"coffee machine": "off"}}"#;
 
 fn toolbox() -> Toolbox {
     let noon: fn() -> Zoned = || "2026-11-21T14:05:59[UTC]".parse().unwrap();
-    Toolbox::new(Some(Home::from_json(HOME).unwrap()), vec![]).unwrap().with_clock(noon)
+    Toolbox::new(Some(HomeTools::of_rooms(HomeFile::parse(HOME).unwrap())), vec![]).unwrap().with_clock(noon)
 }
 
 fn ask(toolbox: &mut Toolbox, name: &str, arguments: Value) -> ToolResult {
@@ -112,7 +113,8 @@ fn arguments_that_do_not_fit_change_nothing_and_are_named() {
 fn only_tools_that_make_sense_are_offered() {
     assert_eq!(names(&toolbox()), ["clock", "timer", "set_light", "set_door", "set_device"]);
     assert_eq!(names(&Toolbox::new(None, vec![command("", 1)]).unwrap()), ["clock", "timer", "probe"]);
-    let doors = Home::from_json(r#"{"doors": {"gate": "open"}, "rooms": {"hall": {}}}"#).unwrap();
+    let doors = HomeFile::parse(r#"{"doors": {"gate": "open"}, "rooms": {"hall": {}}}"#).unwrap();
+    let doors = HomeTools::of_rooms(doors);
     assert_eq!(names(&Toolbox::new(Some(doors), vec![]).unwrap()), ["clock", "timer", "set_door"]);
     let schemas = toolbox().schemas();
     assert_eq!(schemas[2]["type"], "function");
@@ -128,8 +130,11 @@ fn timers_run_out_in_order_and_once() {
     let next = toolbox.next_timer().unwrap();
     assert!((30.0..31.0).contains(&(next - start).as_secs_f64()));
     assert!(toolbox.due_timers(start).is_empty());
-    assert_eq!(toolbox.due_timers(next), [TimerDone { label: "30 seconds".to_owned() }]);
-    assert_eq!(toolbox.due_timers(start + Duration::from_secs(601)), [TimerDone { label: "10 minutes".to_owned() }]);
+    assert_eq!(toolbox.due_timers(next), [TimerDone { label: "30 seconds".to_owned(), name: None }]);
+    assert_eq!(
+        toolbox.due_timers(start + Duration::from_secs(601)),
+        [TimerDone { label: "10 minutes".to_owned(), name: None }]
+    );
     assert_eq!(toolbox.next_timer(), None);
     for _ in 0..MAX_TIMERS {
         assert!(ask(&mut toolbox, "timer", json!({"hours": 24})).ok);
@@ -282,7 +287,7 @@ fn a_home_that_cannot_be_written_says_what_and_why() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("home.json");
     fs::write(&path, HOME).unwrap();
-    let mut toolbox = Toolbox::new(Some(Home::load(&path).unwrap()), vec![]).unwrap();
+    let mut toolbox = Toolbox::new(Some(HomeTools::of_rooms(HomeFile::load(&path).unwrap())), vec![]).unwrap();
     fs::remove_file(&path).unwrap();
     for (name, arguments, says) in [
         ("set_light", json!({"room": "kitchen", "state": "on"}), "I could not change the kitchen light"),
@@ -370,7 +375,7 @@ fn a_change_of_the_home_by_someone_else_is_seen_and_a_broken_file_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("home.json");
     fs::write(&path, HOME).unwrap();
-    let mut toolbox = Toolbox::new(Some(Home::load(&path).unwrap()), vec![]).unwrap();
+    let mut toolbox = Toolbox::new(Some(HomeTools::of_rooms(HomeFile::load(&path).unwrap())), vec![]).unwrap();
     assert!(!toolbox.home_changed_outside());
     fs::write(&path, HOME.replace("21.5", "-21.5")).unwrap();
     assert!(toolbox.home_changed_outside());

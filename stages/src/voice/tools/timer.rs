@@ -1,8 +1,9 @@
-//! The timer tool: kitchen timers that run while the program runs. They count with the monotonic clock, so that
-//! setting the wall clock moves none of them; they do not survive a restart.
+//! Kitchen timers and alarms that run while the program runs: started, named, paused, changed, cancelled, asked for. They count
+//! with the monotonic clock, so that setting the wall clock moves none of them; they do not survive a restart.
 
 use std::time::{Duration, Instant};
 
+use nearfield_base::lists::joined;
 use serde_json::{Map, Value};
 
 /// The most timers that run at once.
@@ -14,54 +15,322 @@ pub const MAX_TIMER: Duration = Duration::from_secs(24 * 3600);
 /// A timer that has run out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimerDone {
-    /// The time it was set for, in words: "10 minutes".
+    /// The time it was set for, in words: "10 minutes"; of an alarm "07:00".
     pub label: String,
+    /// What it is called.
+    pub name: Option<String>,
+}
+
+impl TimerDone {
+    /// What is said when it rings.
+    pub fn said(&self) -> String {
+        match &self.name {
+            Some(name) => format!("The {name} timer of {} is over.", self.label),
+            None => format!("The timer of {} is over.", self.label),
+        }
+    }
+}
+
+/// Which timers are meant.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Which {
+    /// All of them.
+    pub all: bool,
+    /// The one of this name.
+    pub name: Option<String>,
+    /// The one that was set for so long.
+    pub duration: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+struct Timer {
+    label: String,
+    name: Option<String>,
+    total: Duration,
+    /// When it rings, or how much is left of one that is paused.
+    due: Due,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Due {
+    At(Instant),
+    Paused(Duration),
+}
+
+impl Timer {
+    fn left(&self, now: Instant) -> Duration {
+        match self.due {
+            Due::At(at) => at.saturating_duration_since(now),
+            Due::Paused(left) => left,
+        }
+    }
+
+    /// "the 10-minute timer", "the egg timer"
+    fn called(&self) -> String {
+        match &self.name {
+            Some(name) => format!("the {name} timer"),
+            None => format!("the timer of {}", self.label),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    /// In the order in which they run out.
-    running: Vec<(Instant, String)>,
+    /// In the order in which they ring; paused ones in between.
+    running: Vec<Timer>,
 }
 
 impl Timers {
     /// Starts a timer and answers its label. `arguments` are known to be numbers.
     pub(super) fn start(&mut self, arguments: &Map<String, Value>, now: Instant) -> Result<String, String> {
         let mut seconds = 0.0;
-        let mut words = Vec::new();
-        for (key, unit, factor) in [("hours", "hour", 3600.0), ("minutes", "minute", 60.0), ("seconds", "second", 1.0)]
-        {
+        for (key, factor) in [("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0)] {
             let count = arguments.get(key).and_then(Value::as_f64).unwrap_or(0.0);
             if count < 0.0 {
                 return Err("a timer cannot run for less than no time".to_owned());
             }
-            if count > 0.0 {
-                seconds += count * factor;
-                words.push(format!("{count} {unit}{}", if count == 1.0 { "" } else { "s" }));
-            }
-        }
-        if words.is_empty() {
-            return Err("the timer needs a time in hours, minutes or seconds".to_owned());
+            seconds += count * factor;
         }
         if seconds > MAX_TIMER.as_secs_f64() {
             return Err("a timer can run for 24 hours at most".to_owned());
         }
+        let mut words = Vec::new();
+        for (key, unit) in [("hours", "hour"), ("minutes", "minute"), ("seconds", "second")] {
+            let count = arguments.get(key).and_then(Value::as_f64).unwrap_or(0.0);
+            if count > 0.0 {
+                words.push(format!("{count} {unit}{}", if count == 1.0 { "" } else { "s" }));
+            }
+        }
+        self.add(Duration::from_secs_f64(seconds), words.join(" "), None, now)
+    }
+
+    /// Starts a timer for a time and answers its label.
+    pub(super) fn start_for(&mut self, time: Duration, name: Option<String>, now: Instant) -> Result<String, String> {
+        if time > MAX_TIMER {
+            return Err("a timer can run for 24 hours at most".to_owned());
+        }
+        self.add(time, in_words(time), name, now)
+    }
+
+    /// Rings at a time of day, which is so far away.
+    pub(super) fn ring_at(
+        &mut self,
+        label: String,
+        away: Duration,
+        name: Option<String>,
+        now: Instant,
+    ) -> Result<String, String> {
+        if away > 8 * MAX_TIMER {
+            return Err("an alarm can be set for the next week at most".to_owned());
+        }
+        self.add(away, label, name, now)
+    }
+
+    fn add(&mut self, time: Duration, label: String, name: Option<String>, now: Instant) -> Result<String, String> {
+        if time.is_zero() || label.is_empty() {
+            return Err("the timer needs a time in hours, minutes or seconds".to_owned());
+        }
         if self.running.len() >= MAX_TIMERS {
             return Err(format!("{MAX_TIMERS} timers are running already"));
         }
-        let due = now + Duration::from_secs_f64(seconds);
-        let label = words.join(" ");
-        let at = self.running.partition_point(|(other, _)| *other <= due);
-        self.running.insert(at, (due, label.clone()));
+        self.running.push(Timer { label: label.clone(), name, total: time, due: Due::At(now + time) });
+        self.order(now);
         Ok(label)
     }
 
+    fn order(&mut self, now: Instant) {
+        self.running.sort_by_key(|timer| timer.left(now));
+    }
+
+    /// Those that are meant; a sentence where none is, or where one of several was not named.
+    fn meant(&self, which: &Which) -> Result<Vec<usize>, String> {
+        if self.running.is_empty() {
+            return Err("There is no timer running.".to_owned());
+        }
+        let folded = |name: &str| name.to_lowercase();
+        let found: Vec<usize> = (0..self.running.len())
+            .filter(|at| {
+                let timer = &self.running[*at];
+                let named = which.name.as_ref().is_none_or(|name| {
+                    timer
+                        .name
+                        .as_ref()
+                        .is_some_and(|own| folded(own).contains(&folded(name)) || folded(name).contains(&folded(own)))
+                });
+                named && which.duration.is_none_or(|time| timer.total == time)
+            })
+            .collect();
+        let is_named = which.name.is_some() || which.duration.is_some();
+        match found.len() {
+            0 => Err("There is no such timer.".to_owned()),
+            1 => Ok(found),
+            _ if which.all => Ok(found),
+            _ if is_named => Ok(vec![found[0]]),
+            count => {
+                let names: Vec<String> = found.iter().map(|at| self.running[*at].called()).collect();
+                Err(format!("There are {count} timers: {}. Which one?", joined(&names)))
+            }
+        }
+    }
+
+    /// Ends timers before they ring; answers a sentence.
+    pub(super) fn cancel(&mut self, which: &Which) -> String {
+        match self.meant(which) {
+            Err(said) => said,
+            Ok(found) => {
+                let names = self.names(&found);
+                let mut at = 0;
+                self.running.retain(|_| {
+                    at += 1;
+                    !found.contains(&(at - 1))
+                });
+                format!("I cancelled {names}.")
+            }
+        }
+    }
+
+    /// Stops timers, which can go on later.
+    pub(super) fn pause(&mut self, which: &Which, now: Instant) -> String {
+        self.each(which, "paused", now, |timer| {
+            timer.due = Due::Paused(timer.left(now));
+        })
+    }
+
+    /// Lets paused timers go on.
+    pub(super) fn resume(&mut self, which: &Which, now: Instant) -> String {
+        self.each(which, "resumed", now, |timer| {
+            timer.due = Due::At(now + timer.left(now));
+        })
+    }
+
+    /// Makes a timer longer, or with negative seconds shorter.
+    pub(super) fn change(&mut self, which: &Which, seconds: f64, now: Instant) -> String {
+        let found = match self.meant(which) {
+            Err(said) => return said,
+            Ok(found) => found,
+        };
+        for at in &found {
+            let timer = &mut self.running[*at];
+            let left = (timer.left(now).as_secs_f64() + seconds).clamp(0.0, MAX_TIMER.as_secs_f64());
+            let left = Duration::from_secs_f64(left);
+            timer.due = match timer.due {
+                Due::At(_) => Due::At(now + left),
+                Due::Paused(_) => Due::Paused(left),
+            };
+        }
+        let timer = &self.running[found[0]];
+        let said = format!("{} has {} left.", capital(&timer.called()), in_words(timer.left(now)));
+        self.order(now);
+        said
+    }
+
+    /// How much is left.
+    pub(super) fn status(&self, which: &Which, now: Instant) -> String {
+        let which = Which { all: true, ..which.clone() };
+        match self.meant(&which) {
+            Err(said) => said,
+            Ok(found) => {
+                let told = found.iter().map(|at| {
+                    let timer = &self.running[*at];
+                    let paused = if matches!(timer.due, Due::Paused(_)) { " and is paused" } else { "" };
+                    format!("{} has {} left{paused}", timer.called(), in_words(timer.left(now)))
+                });
+                capital(&format!("{}.", joined(&told.collect::<Vec<_>>())))
+            }
+        }
+    }
+
+    fn each(&mut self, which: &Which, deed: &str, now: Instant, act: impl Fn(&mut Timer)) -> String {
+        match self.meant(which) {
+            Err(said) => said,
+            Ok(found) => {
+                let names = self.names(&found);
+                found.iter().for_each(|at| act(&mut self.running[*at]));
+                self.order(now);
+                format!("I {deed} {names}.")
+            }
+        }
+    }
+
+    fn names(&self, found: &[usize]) -> String {
+        joined(&found.iter().map(|at| self.running[*at].called()).collect::<Vec<_>>())
+    }
+
     pub(super) fn next(&self) -> Option<Instant> {
-        self.running.first().map(|(due, _)| *due)
+        let due = self.running.iter().filter_map(|timer| match timer.due {
+            Due::At(at) => Some(at),
+            Due::Paused(_) => None,
+        });
+        due.min()
     }
 
     pub(super) fn due(&mut self, now: Instant) -> Vec<TimerDone> {
-        let done = self.running.partition_point(|(due, _)| *due <= now);
-        self.running.drain(..done).map(|(_, label)| TimerDone { label }).collect()
+        let is_due = |timer: &Timer| matches!(timer.due, Due::At(at) if at <= now);
+        let (done, running): (Vec<Timer>, Vec<Timer>) = std::mem::take(&mut self.running).into_iter().partition(is_due);
+        self.running = running;
+        done.into_iter().map(|timer| TimerDone { label: timer.label, name: timer.name }).collect()
+    }
+}
+
+/// "1 hour 30 minutes", "45 seconds"; rounded to whole seconds.
+pub(super) fn in_words(time: Duration) -> String {
+    let whole = time.as_secs_f64().round() as u64;
+    let parts = [(whole / 3600, "hour"), (whole / 60 % 60, "minute"), (whole % 60, "second")];
+    let words: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    if words.is_empty() { "0 seconds".to_owned() } else { words.join(" ") }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minutes(count: u64) -> Duration {
+        Duration::from_secs(60 * count)
+    }
+
+    #[test]
+    fn timers_are_named_paused_changed_cancelled_and_asked_for() {
+        let (mut timers, start) = (Timers::default(), Instant::now());
+        let any = Which::default();
+        assert_eq!(timers.status(&any, start), "There is no timer running.");
+        timers.start_for(minutes(10), None, start).unwrap();
+        timers.start_for(minutes(5), Some("egg".to_owned()), start).unwrap();
+        let egg = Which { name: Some("egg".to_owned()), ..Which::default() };
+        assert_eq!(timers.status(&egg, start + minutes(1)), "The egg timer has 4 minutes left.");
+        assert_eq!(
+            timers.cancel(&any),
+            "There are 2 timers: the egg timer and the timer of 10 minutes. Which one?",
+            "of several one must be named"
+        );
+        assert_eq!(timers.pause(&egg, start + minutes(1)), "I paused the egg timer.");
+        assert_eq!(timers.next(), Some(start + minutes(10)));
+        assert_eq!(timers.change(&egg, 30.0, start + minutes(3)), "The egg timer has 4 minutes 30 seconds left.");
+        assert_eq!(timers.resume(&egg, start + minutes(3)), "I resumed the egg timer.");
+        assert_eq!(timers.next(), Some(start + minutes(7) + Duration::from_secs(30)));
+        let ten = Which { duration: Some(minutes(10)), ..Which::default() };
+        assert_eq!(timers.cancel(&ten), "I cancelled the timer of 10 minutes.");
+        let done = timers.due(start + minutes(8));
+        assert_eq!(done[0].said(), "The egg timer of 5 minutes is over.");
+        assert_eq!((done.len(), timers.next()), (1, None));
+    }
+
+    #[test]
+    fn a_timer_of_nothing_or_of_days_is_refused() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        assert!(timers.start_for(Duration::ZERO, None, now).unwrap_err().contains("needs a time"));
+        assert!(timers.start_for(25 * minutes(60), None, now).unwrap_err().contains("24 hours"));
+        for _ in 0..MAX_TIMERS {
+            timers.start_for(minutes(1), None, now).unwrap();
+        }
+        assert!(timers.start_for(minutes(1), None, now).unwrap_err().contains("running already"));
     }
 }
