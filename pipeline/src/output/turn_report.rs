@@ -86,6 +86,7 @@ impl TurnReport {
             "turn": self.turn,
             "heard": self.heard,
             "reply": self.replied.reply,
+            "answered_by": self.replied.answered_by.as_str(),
             "tools": self.replied.tools,
             "tokens": self.replied.tokens,
             "latency_ms": {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use crate::flow::{Emit, Failure, Stage, Turn, Turns};
 use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
-use crate::voice::notes::{Note, Replied};
+use crate::voice::notes::{AnsweredBy, Note, Replied};
 use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
 use crate::voice::tools::{self, HomeLayout, ToolCall, ToolResult, Toolbox, spaced_json};
 
@@ -304,6 +304,14 @@ impl Converse {
         };
         let mut exchange = vec![Message { role: Role::User, content: question.clone() }];
         let mut replied = Replied::default();
+        if let Some(matched) = self.toolbox.matched(&question) {
+            replied.answered_by = AnsweredBy::Matcher;
+            replied.tools = matched.tools;
+            replied.say(&matched.reply, &mut send);
+            exchange.push(Message { role: Role::Assistant, content: matched.reply });
+            self.history.push(Exchange { turn, messages: exchange });
+            return Ok(replied);
+        }
         // What the last round's calls came to. Of these the model is to say something, if they went well.
         let mut results: Vec<ToolResult> = Vec::new();
         let mut is_second_try = false;
@@ -594,8 +602,8 @@ mod tests {
             r#"{"rooms": {"kitchen": {"light": "off"}, "hall": {"light": "on"}}, "doors": {"front door": "locked"}}"#;
         std::fs::write(&path, home).unwrap();
         let mut converse = converse(2048, Vec::new());
-        let home = crate::voice::tools::HomeTools::of_rooms(nearfield_home::HomeFile::load(&path).unwrap());
-        converse.toolbox = Toolbox::new(Some(home), Vec::new()).unwrap();
+        let tools = crate::voice::tools::HomeTools::of_rooms(nearfield_home::HomeFile::load(&path).unwrap());
+        converse.toolbox = Toolbox::new(Some(tools), Vec::new()).unwrap();
         std::fs::remove_file(&path).unwrap();
         let failed = "I could not change the kitchen light: the file of the home is gone.";
         let (reply, deltas) = asked(&mut converse, "Turn on the kitchen light.");

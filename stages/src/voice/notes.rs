@@ -38,11 +38,33 @@ pub enum Note {
     Failed(Failure),
 }
 
+/// Who answered a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum AnsweredBy {
+    /// The language model.
+    #[default]
+    Llm,
+    /// The sentence matcher, without the language model.
+    Matcher,
+}
+
+impl AnsweredBy {
+    /// In reports: `llm`, `matcher`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Llm => "llm",
+            Self::Matcher => "matcher",
+        }
+    }
+}
+
 /// A reply as text, and what it took.
 #[derive(Debug, Default)]
 pub struct Replied {
     /// What is spoken.
     pub reply: String,
+    /// Who gave it.
+    pub answered_by: AnsweredBy,
     /// The tools used, in order.
     pub tools: Vec<ToolResult>,
     /// What became of the tokens.

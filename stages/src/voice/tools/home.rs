@@ -178,7 +178,7 @@ impl HomeTools {
 }
 
 /// Why calls were not made.
-fn failure(outcome: Outcome, what: String) -> CallError {
+pub(super) fn failure(outcome: Outcome, what: String) -> CallError {
     let said = |reason: String| CallError::Failed { what: String::new(), reason };
     match outcome {
         Outcome::Done(_) => said("it is done".to_owned()),

@@ -6,6 +6,7 @@ mod answers;
 mod clock;
 mod command;
 mod home;
+mod matched;
 mod timer;
 
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use serde_json::{Map, Value, json};
 pub use answers::{answer, keeps_to};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use home::{HomeLayout, HomeTools, MOST_ENTITIES};
+pub use matched::Matched;
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
 /// The names that a command tool cannot have.
@@ -147,6 +149,7 @@ pub enum ToolboxError {
 #[derive(Debug)]
 pub struct Toolbox {
     home: Option<HomeTools>,
+    matching: Option<matched::Matching>,
     timers: timer::Timers,
     commands: Vec<CommandTool>,
     clock: fn() -> Zoned,
@@ -180,7 +183,10 @@ impl Toolbox {
             }
             check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
         }
-        Ok(Self { home, timers: timer::Timers::default(), commands, clock: Zoned::now })
+        // A home of rooms is left to the model that has learned it.
+        let is_matched = home.as_ref().is_some_and(|home| !home.household().file().is_of_rooms());
+        let matching = is_matched.then(matched::Matching::english).flatten();
+        Ok(Self { home, matching, timers: timer::Timers::default(), commands, clock: Zoned::now })
     }
 
     /// The same with another clock, for tests.

@@ -1,0 +1,291 @@
+//! The first of those who answer: the sentence matcher. What it understands surely is done and answered at once, without the language
+//! model; everything else is passed on. A home of rooms, which the bundled model has learned, has no matcher.
+
+use std::time::{Duration, Instant};
+
+use jiff::Zoned;
+use nearfield_base::lists::joined;
+use nearfield_home::sentences::{self, Matcher, Request, Setting, Step, TimerChoice};
+use nearfield_home::{Outcome, ServiceCall, done};
+use serde_json::{Value, json};
+
+use super::timer::{Timers, Which, in_words};
+use super::{CallError, HomeTools, ToolResult, Toolbox, home};
+
+/// What the matcher has done, and what it says.
+#[derive(Debug, Default)]
+pub struct Matched {
+    /// The sentence.
+    pub reply: String,
+    /// The services called.
+    pub tools: Vec<ToolResult>,
+}
+
+/// The matcher, and what the last request was about.
+#[derive(Debug)]
+pub(super) struct Matching {
+    matcher: Matcher,
+    last: Vec<String>,
+}
+
+impl Matching {
+    /// With our own sentences.
+    pub(super) fn english() -> Option<Self> {
+        match Matcher::english() {
+            Ok(matcher) => Some(Self { matcher, last: Vec::new() }),
+            Err(error) => {
+                tracing::warn!("{error}; requests go to the language model at once");
+                None
+            }
+        }
+    }
+}
+
+impl Toolbox {
+    /// Does and answers a request that the matcher understands surely; `None` where the language model is to answer.
+    pub fn matched(&mut self, request: &str) -> Option<Matched> {
+        let now = (self.clock)();
+        let Self { home: Some(home), matching: Some(matching), timers, .. } = self else { return None };
+        home.begin(request);
+        let setting = Setting {
+            home: home.household.home(),
+            area: home.area.as_deref(),
+            now: now.datetime(),
+            last: &matching.last,
+        };
+        let steps = match matching.matcher.understand(request, &setting) {
+            sentences::Outcome::Do(steps) => steps,
+            sentences::Outcome::Ask { question, choices } => {
+                matching.last = choices;
+                return Some(Matched { reply: question, tools: Vec::new() });
+            }
+            sentences::Outcome::Pass(why) => {
+                tracing::debug!(%why, "the sentence matcher passes");
+                return None;
+            }
+        };
+        // Consent to nothing is talk, and for the language model.
+        let is_consent = |step: &Step| matches!(step, Step::Request(Request::Yes | Request::No | Request::Nevermind));
+        if steps.iter().any(is_consent) && !home.household.awaits_confirmation() {
+            return None;
+        }
+        let (mut said, mut tools, mut about) = (Vec::new(), Vec::new(), Vec::new());
+        for step in steps {
+            match step {
+                Step::Say(reading, answer) => {
+                    about.extend(reading.targets);
+                    said.push(answer);
+                }
+                Step::Act(reading) => {
+                    let started = Instant::now();
+                    let outcome = home.household.call(&reading.calls, &home.asking(&now));
+                    let (sentence, error) = match outcome {
+                        Outcome::Done(changes) => (sentences::reply(&reading, home.household.home(), &changes), None),
+                        outcome => told(home::failure(outcome, "change the home".to_owned())),
+                    };
+                    tools.extend(reading.calls.iter().map(|call| result(call, &sentence, error.as_ref(), started)));
+                    about.extend(reading.targets);
+                    said.push(sentence);
+                }
+                Step::Request(request) => said.push(carried_out(request, home, timers, &now, &mut tools)),
+            }
+            // What follows a failed step may rest on it.
+            if tools.last().is_some_and(|tool| !tool.ok) {
+                break;
+            }
+        }
+        if !about.is_empty() {
+            matching.last = about;
+        }
+        Some(Matched { reply: said.join(" "), tools })
+    }
+}
+
+/// What the program around the home keeps: timers, the ledger, notes, consent.
+fn carried_out(
+    request: Request,
+    home: &mut HomeTools,
+    timers: &mut Timers,
+    now: &Zoned,
+    tools: &mut Vec<ToolResult>,
+) -> String {
+    let instant = Instant::now();
+    let not_started = |reason: String| format!("I could not start the timer: {reason}.");
+    match request {
+        Request::StartTimers { durations, name } => {
+            let mut labels = Vec::new();
+            for time in durations {
+                match timers.start_for(time, name.clone(), instant) {
+                    Ok(label) => labels.push(label),
+                    Err(reason) => return not_started(reason),
+                }
+            }
+            match (labels.as_slice(), name) {
+                ([label], Some(name)) => format!("The {name} timer of {label} is running."),
+                ([label], None) => format!("The timer of {label} is running."),
+                (labels, _) => format!("The timers of {} are running.", joined(labels)),
+            }
+        }
+        Request::Alarm { at, name } => {
+            let Ok(at) = at.to_zoned(now.time_zone().clone()) else {
+                return not_started("there is no such time".to_owned());
+            };
+            let away = Duration::try_from(now.duration_until(&at)).unwrap_or_default();
+            let label = at.strftime("%H:%M").to_string();
+            match timers.ring_at(label.clone(), away, name, instant) {
+                Ok(_) => format!("The alarm is set for {label}, in {}.", in_words(away)),
+                Err(reason) => not_started(reason),
+            }
+        }
+        Request::CancelTimers(which) => timers.cancel(&meant(which)),
+        Request::PauseTimers(which) => timers.pause(&meant(which), instant),
+        Request::ResumeTimers(which) => timers.resume(&meant(which), instant),
+        Request::ChangeTimer { which, seconds } => timers.change(&meant(which), seconds, instant),
+        Request::TimerStatus(which) => timers.status(&meant(which), instant),
+        Request::Undo { count } => home.household.undo(count).unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            format!("I could not undo that: {}.", error.cause())
+        }),
+        Request::LastActions => home.household.last_done(3),
+        Request::Remember(text) => {
+            let when = now.strftime("%Y-%m-%d").to_string();
+            home.household.remembered().remember(&text, &when).map_or_else(
+                |error| format!("I could not remember that: {error}."),
+                |()| "I will remember that.".to_owned(),
+            )
+        }
+        Request::Memories => {
+            let notes: Vec<String> = home.household.notes().notes().iter().map(|note| note.text.clone()).collect();
+            match notes.as_slice() {
+                [] => "I remember nothing yet.".to_owned(),
+                notes => format!("I remember: {}.", notes.join("; ")),
+            }
+        }
+        Request::Forget(words) => match home.household.remembered().forget(&words) {
+            Ok(gone) if gone.is_empty() => "I remember nothing like that.".to_owned(),
+            Ok(gone) => {
+                format!("I forgot: {}.", gone.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join("; "))
+            }
+            Err(error) => format!("I could not forget that: {error}."),
+        },
+        Request::Yes => {
+            let asking = home.asking(now);
+            let Some((calls, outcome)) = home.household.confirmed(&asking) else {
+                return "There is nothing to confirm.".to_owned();
+            };
+            let (sentence, error) = match outcome {
+                Outcome::Done(_) => (done(home.household.home(), &calls), None),
+                outcome => told(home::failure(outcome, "change the home".to_owned())),
+            };
+            tools.extend(calls.iter().map(|call| result(call, &sentence, error.as_ref(), instant)));
+            sentence
+        }
+        Request::No | Request::Nevermind => {
+            home.household.declined();
+            "All right, I leave it as it is.".to_owned()
+        }
+    }
+}
+
+/// A failure as a sentence.
+fn told(error: CallError) -> (String, Option<CallError>) {
+    (error.spoken(), Some(error))
+}
+
+fn meant(choice: TimerChoice) -> Which {
+    Which { all: choice.all, name: choice.name, duration: choice.duration }
+}
+
+/// A service call in the form of a tool's.
+fn result(call: &ServiceCall, sentence: &str, error: Option<&CallError>, started: Instant) -> ToolResult {
+    let mut arguments = call.data.clone();
+    arguments.insert("entity_id".to_owned(), json!(call.entities));
+    ToolResult {
+        name: call.service.clone(),
+        arguments: Value::Object(arguments),
+        ok: error.is_none(),
+        result: match error {
+            None => json!({"ok": true, "done": sentence}),
+            Some(error) => json!({"ok": false, "error": error.reason()}),
+        },
+        elapsed: started.elapsed(),
+        failure: error.map(CallError::spoken),
+        mistake: false,
+        own_words: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nearfield_home::HomeFile;
+
+    use super::*;
+
+    const HOME: &str = "
+areas:
+  - name: Kitchen
+    id: kitchen
+  - name: Hall
+    id: hall
+entities:
+  - name: Kitchen Light
+    id: light.kitchen_light
+    area: kitchen
+    state: 'off'
+  - name: Hall Light
+    id: light.hall_light
+    area: hall
+    state: 'on'
+";
+
+    fn toolbox() -> Toolbox {
+        Toolbox::new(Some(HomeTools::of_rooms(HomeFile::parse(HOME).unwrap())), Vec::new()).unwrap()
+    }
+
+    fn state(toolbox: &Toolbox, id: &str) -> String {
+        toolbox.home().unwrap().household().home().entity(id).unwrap().state.clone()
+    }
+
+    #[test]
+    fn what_the_matcher_understands_is_done_told_and_taken_back() {
+        let mut toolbox = toolbox();
+        let matched = toolbox.matched("Turn on the kitchen light, please.").unwrap();
+        assert!(matched.reply.contains("kitchen light"), "{}", matched.reply);
+        assert_eq!((matched.tools.len(), matched.tools[0].ok), (1, true));
+        assert_eq!(state(&toolbox, "light.kitchen_light"), "on");
+        let undone = toolbox.matched("undo that").unwrap();
+        assert_eq!(state(&toolbox, "light.kitchen_light"), "off", "{}", undone.reply);
+    }
+
+    #[test]
+    fn a_light_that_is_not_named_is_asked_for_and_nothing_is_changed() {
+        let mut toolbox = toolbox();
+        let asked = toolbox.matched("turn off the light").unwrap();
+        assert!(asked.reply.ends_with('?') && asked.tools.is_empty(), "{}", asked.reply);
+        assert_eq!(state(&toolbox, "light.hall_light"), "on");
+    }
+
+    #[test]
+    fn timers_are_started_for_the_times_that_were_said() {
+        let mut toolbox = toolbox();
+        let two = toolbox.matched("set two timers, 3 and 10 minutes").unwrap().reply;
+        assert!(two.contains("3 minutes") && two.contains("10 minutes"), "{two}");
+        let left = toolbox.next_timer().unwrap().saturating_duration_since(Instant::now());
+        assert!((179.0..=180.0).contains(&left.as_secs_f64()), "{left:?}");
+    }
+
+    #[test]
+    fn what_it_does_not_understand_and_consent_to_nothing_are_passed_on() {
+        let mut toolbox = toolbox();
+        for request in ["What is the tallest mountain?", "yes", "Tell me a story about a light."] {
+            assert!(toolbox.matched(request).is_none(), "{request}");
+        }
+    }
+
+    #[test]
+    fn a_home_of_rooms_is_left_to_the_model_that_has_learned_it() {
+        let rooms = HomeFile::parse(r#"{"rooms": {"kitchen": {"light": "off"}}}"#).unwrap();
+        let mut toolbox = Toolbox::new(Some(HomeTools::of_rooms(rooms)), Vec::new()).unwrap();
+        assert!(toolbox.matched("turn on the kitchen light").is_none());
+    }
+}
