@@ -106,7 +106,8 @@ pub enum Command {
     /// Evaluate models on held-out data.
     #[command(
         after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
-        nearfield eval bundled --json --data ~/nearfield/models/recipes"
+        nearfield eval bundled --json --data ~/nearfield/models/recipes\n  \
+        nearfield eval assist homes/ --json --set llm.model=model.gguf"
     )]
     Eval(EvalArgs),
     /// Print a shell completion script.
@@ -414,10 +415,13 @@ pub enum BenchWhat {
 /// `nearfield eval`
 #[derive(Args, Debug)]
 pub struct EvalArgs {
-    /// Which models.
+    /// What is evaluated.
     #[arg(value_enum)]
     pub what: EvalWhat,
-    /// Print one JSON object for each set; the last holds the time taken.
+    /// With `assist`: folders with homes (`_fixtures.yaml`) and files of tests.
+    #[arg(value_name = "FOLDER")]
+    pub folders: Vec<PathBuf>,
+    /// Print one JSON object for each set, or with `assist` for each sentence; the last holds the whole.
     #[arg(long)]
     pub json: bool,
     /// The folder with the held-out files [default: models/recipes of the clone].
@@ -426,13 +430,18 @@ pub struct EvalArgs {
     /// Use only this many rows of each set.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub config: ConfigArgs,
 }
 
-/// Which models are evaluated.
+/// What is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EvalWhat {
     /// The bundled models.
     Bundled,
+    /// The assistant, on homes and sentences in the public `assist` format.
+    Assist,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! `talk-nano`, ONNX Runtime for `see-nano`, whisper.cpp for `hear-nano`. The held-out files are committed beside the recipes that wrote them. Then
 //! what the three cost together. Left out: models that were pulled.
 
+mod assist;
 mod hear;
 pub mod judge;
 mod noise;
@@ -21,7 +22,7 @@ use nearfield_stages::voice::capture::StopSignal;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::cli::EvalArgs;
+use crate::cli::{EvalArgs, EvalWhat};
 use crate::hub::registry::Registry;
 use crate::signals;
 
@@ -200,6 +201,10 @@ fn data_folder(args: &EvalArgs, registry: &Registry) -> anyhow::Result<PathBuf> 
 /// If a held-out file or a bundled model is missing or broken, or the user stops it.
 pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let registry = Registry::open()?;
+    if args.what == EvalWhat::Assist {
+        return assist::run(args, &registry, stop, out);
+    }
+    ensure!(args.folders.is_empty(), "`eval bundled` takes no folders; name the held-out files' folder with --data");
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");

@@ -152,7 +152,10 @@ fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn
 }
 
 /// How the assistant's model is asked; where the configuration leaves the context open, it is what suits the model.
-fn converse_options(config: &VoiceConfig, registry: &Registry, llm: &Llm) -> anyhow::Result<ConverseOptions> {
+///
+/// # Errors
+/// If the model is unknown.
+pub fn converse_options(config: &VoiceConfig, registry: &Registry, llm: &Llm) -> anyhow::Result<ConverseOptions> {
     let model = registry.resolve(&config.llm.model)?;
     let context_tokens = match config.llm.context_tokens {
         0 => match model.settings.context_tokens {
@@ -384,13 +387,26 @@ impl Chat {
         let toolbox = load_toolbox(config)?;
         let llm = load_llm(config, registry)?;
         llm.tokenizer()?;
-        let turns = Turns::default();
-        let (notes, notebook) = bounded(64);
         let options = converse_options(config, registry, &llm)?;
         let way = VoicePriority::of(&registry.places().data);
         let (thread, _ends_with_its_last_handle) = LlmThread::start_beside_others(llm, way);
+        Self::begin(thread, options, toolbox)
+    }
+
+    /// A conversation with tools of its own.
+    ///
+    /// # Errors
+    /// If no session can be opened.
+    pub fn begin(thread: LlmThread, options: ConverseOptions, toolbox: Toolbox) -> anyhow::Result<Self> {
+        let turns = Turns::default();
+        let (notes, notebook) = bounded(64);
         let converse = Converse::new(thread, options, toolbox, turns.clone(), never(), notes)?;
         Ok(Self { converse, turns, notebook })
+    }
+
+    /// The tools, with the home as it is now.
+    pub fn toolbox(&self) -> &Toolbox {
+        self.converse.toolbox()
     }
 
     /// Goes on with the conversation of a file.

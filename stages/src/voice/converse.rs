@@ -160,6 +160,11 @@ impl Converse {
         Ok(converse)
     }
 
+    /// The tools, with the home as it is now.
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
+    }
+
     /// Writes the conversation to a file, with all that the model has read of it.
     ///
     /// # Errors

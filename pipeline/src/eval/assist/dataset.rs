@@ -176,12 +176,7 @@ fn search(folder: &Path, home: Option<&Inventory>, depth: usize, files: &mut Vec
         };
         ensure!(files.len() < MAX_FILES, "there are more than {MAX_FILES} files of tests");
         let category = record.category.map_or_else(|| "none".to_owned(), |category| category.texts().join(", "));
-        files.push(TestFile {
-            path,
-            category,
-            tests: record.tests.unwrap_or_default(),
-            inventory: inventory.clone(),
-        });
+        files.push(TestFile { path, category, tests: record.tests.unwrap_or_default(), inventory: inventory.clone() });
     }
     Ok(())
 }

@@ -28,7 +28,8 @@ pub(super) fn faults(test: &Test, before: &Home, changes: &BTreeMap<String, Enti
         let change = changes.get(&entity.id);
         let wanted = expected.get(&entity.id);
         let ignored = test.ignore_changes.as_ref().and_then(|ignored| ignored.get(&entity.id));
-        let is_ignored = |key: &str| DERIVED.contains(&key) || ignored.is_some_and(|keys| keys.iter().any(|k| k == key));
+        let is_ignored =
+            |key: &str| DERIVED.contains(&key) || ignored.is_some_and(|keys| keys.iter().any(|k| k == key));
         let now = change.and_then(|change| change.state.as_deref()).unwrap_or(&entity.state);
         let due = wanted.and_then(|wanted| wanted.state.as_ref()).map_or_else(|| entity.state.clone(), word);
         if now != due && !is_ignored("state") {

@@ -44,7 +44,7 @@ impl Matching {
 impl Toolbox {
     /// Does and answers a request that the matcher understands surely; `None` where the language model is to answer.
     pub fn matched(&mut self, request: &str) -> Option<Matched> {
-        let now = (self.clock)();
+        let now = self.now();
         let Self { home: Some(home), matching: Some(matching), timers, .. } = self else { return None };
         home.begin(request);
         let setting = Setting {

@@ -153,6 +153,8 @@ pub struct Toolbox {
     timers: timer::Timers,
     commands: Vec<CommandTool>,
     clock: fn() -> Zoned,
+    /// The time at which every request is made, for scoring.
+    now: Option<Zoned>,
 }
 
 impl Toolbox {
@@ -186,13 +188,23 @@ impl Toolbox {
         // A home of rooms is left to the model that has learned it.
         let is_matched = home.as_ref().is_some_and(|home| !home.household().file().is_of_rooms());
         let matching = is_matched.then(matched::Matching::english).flatten();
-        Ok(Self { home, matching, timers: timer::Timers::default(), commands, clock: Zoned::now })
+        Ok(Self { home, matching, timers: timer::Timers::default(), commands, clock: Zoned::now, now: None })
     }
 
     /// The same with another clock, for tests.
     #[must_use]
     pub fn with_clock(self, clock: fn() -> Zoned) -> Self {
         Self { clock, ..self }
+    }
+
+    /// The same at one time, for scoring.
+    #[must_use]
+    pub fn at_time(self, now: Zoned) -> Self {
+        Self { now: Some(now), ..self }
+    }
+
+    fn now(&self) -> Zoned {
+        self.now.clone().unwrap_or_else(self.clock)
     }
 
     /// The tools that make sense here, each as `{"type": "function", "function": {name, description, parameters}}`:
@@ -295,7 +307,7 @@ impl Toolbox {
             check_arguments(name, &tool.parameters, &call.arguments).map_err(CallError::Mistake)?;
             return command::run(tool, &call.arguments, stop);
         }
-        let now = (self.clock)();
+        let now = self.now();
         match (name, &mut self.home) {
             ("clock", _) => {
                 check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
