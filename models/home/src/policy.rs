@@ -10,6 +10,9 @@ use crate::domain::Domain;
 use crate::model::{Entity, Home};
 use crate::services::ServiceCall;
 
+/// The most actions a minute that a rule can allow.
+const MOST_PER_MINUTE: u32 = 6000;
+
 /// Where a request comes from.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +45,14 @@ pub enum Confirm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
-    /// Which actions are confirmed first.
+    /// Which actions are confirmed first: "never", "opening" (what opens, unlocks or disarms) or "always".
+    #[cfg_attr(feature = "schema", schemars(example = &"opening"))]
     pub confirm: Confirm,
     /// From where they may come.
+    #[cfg_attr(feature = "schema", schemars(example = ["voice", "text"]))]
     pub origins: Vec<Origin>,
     /// How many are done a minute.
+    #[cfg_attr(feature = "schema", schemars(example = 6))]
     pub per_minute: u32,
 }
 
@@ -86,9 +92,11 @@ impl Policy {
                     "`home.policy.{name}` is for no domain; use lock, garage, cover, alarm_control_panel, valve or another domain's name"
                 ));
             }
-            if rule.per_minute == 0 {
+            if !(1..=MOST_PER_MINUTE).contains(&rule.per_minute) {
                 return Err(format!(
-                    "`home.policy.{name}.per_minute` must be 1 or more; to forbid all actions, give `origins = []`"
+                    "`home.policy.{name}.per_minute` must be 1 to {MOST_PER_MINUTE}, but is {}; to forbid all actions, give \
+                     `origins = []`",
+                    rule.per_minute
                 ));
             }
         }

@@ -87,7 +87,7 @@ impl ConfigFile {
                 let pairs: Vec<String> = others.chain([pair]).collect();
                 format!("{}=[{{{}}}]", key.table, pairs.join(", "))
             }
-            Form::Map => format!("{}={{x = {{{pair}}}}}", key.table),
+            Form::Map => format!("{}={{{} = {{{pair}}}}}", key.table, entry(&key.table)),
         };
         self.load(None, &[set]).err()
     }
@@ -256,6 +256,11 @@ impl Key {
     }
 }
 
+/// A key that a map of the configuration may hold.
+fn entry(map: &str) -> &'static str {
+    if map == "home.policy" { "lock" } else { "\"home/fridge\"" }
+}
+
 impl Table {
     fn write(&self, text: &mut String) {
         if !self.meaning.is_empty() {
@@ -268,7 +273,7 @@ impl Table {
                 let _ = writeln!(text, "[{}]", self.path);
                 let pairs =
                     self.keys.iter().filter_map(|k| Some(format!("{} = {}", k.name, inline(k.example.as_ref()?))));
-                let _ = writeln!(text, "# \"home/fridge\" = {{ {} }}", pairs.collect::<Vec<_>>().join(", "));
+                let _ = writeln!(text, "# {} = {{ {} }}", entry(&self.path), pairs.collect::<Vec<_>>().join(", "));
                 for key in &self.keys {
                     comment(text, &format!("{}: {}", key.name, key.meaning));
                 }
