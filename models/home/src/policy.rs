@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use nearfield_base::range::in_range;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Domain;
@@ -92,13 +93,7 @@ impl Policy {
                     "`home.policy.{name}` is for no domain; use lock, garage, cover, alarm_control_panel, valve or another domain's name"
                 ));
             }
-            if !(1..=MOST_PER_MINUTE).contains(&rule.per_minute) {
-                return Err(format!(
-                    "`home.policy.{name}.per_minute` must be 1 to {MOST_PER_MINUTE}, but is {}; to forbid all actions, give \
-                     `origins = []`",
-                    rule.per_minute
-                ));
-            }
+            in_range(&format!("home.policy.{name}.per_minute"), rule.per_minute, 1..=MOST_PER_MINUTE)?;
         }
         Ok(Self { rules })
     }

@@ -57,12 +57,12 @@ struct Template {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file or folder cannot be read.
-    #[error("the sentence templates {path} cannot be read: {source}")]
+    #[error("the sentence templates {path} cannot be read: {cause}")]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Not YAML, or not in the form of sentence templates.
     #[error("the sentence templates {path}: {what}")]
@@ -73,14 +73,14 @@ pub enum LoadError {
         what: String,
     },
     /// A template is broken.
-    #[error("the sentence templates {path}, intent {intent}: {source}")]
+    #[error("the sentence templates {path}, intent {intent}: {cause}")]
     Template {
         /// The file.
         path: PathBuf,
         /// The intent, list or rule it belongs to.
         intent: String,
         /// What is wrong.
-        source: TemplateError,
+        cause: TemplateError,
     },
 }
 
@@ -99,7 +99,7 @@ impl TemplateSet {
     /// # Errors
     /// [`LoadError`], naming the file.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
-        let io = |source| LoadError::Io { path: path.to_owned(), source };
+        let io = |cause| LoadError::Io { path: path.to_owned(), cause };
         let mut files = Vec::new();
         if std::fs::metadata(path).map_err(io)?.is_dir() {
             collect(path, &mut files, 0).map_err(io)?;
@@ -113,7 +113,7 @@ impl TemplateSet {
         }
         let mut set = Self::default();
         for file in files {
-            let io = |source| LoadError::Io { path: file.clone(), source };
+            let io = |cause| LoadError::Io { path: file.clone(), cause };
             if std::fs::metadata(&file).map_err(io)?.len() > LARGEST_FILE {
                 let what = format!("larger than {} MiB; split it", LARGEST_FILE >> 20);
                 return Err(LoadError::Form { path: file, what });
@@ -139,7 +139,7 @@ impl TemplateSet {
         let form = |what: String| LoadError::Form { path: path.to_owned(), what };
         let file = crate::yaml::parse(text).map_err(|e| form(e.to_string()))?;
         let broken =
-            |intent: &str, source| LoadError::Template { path: path.to_owned(), intent: intent.to_owned(), source };
+            |intent: &str, cause| LoadError::Template { path: path.to_owned(), intent: intent.to_owned(), cause };
         for (name, list) in object(file.get("lists")) {
             let list = read_list(list).map_err(|e| broken(name, e))?;
             self.lists.insert(name.to_lowercase(), list);
