@@ -106,6 +106,9 @@ const FUNCTION: &[&str] = &[
     "no",
 ];
 
+/// Where the values of a list end and what they stand for, by list and byte of the request.
+type Memo = HashMap<(&'static str, usize), Vec<(usize, Value)>>;
+
 /// The computed lists, for one request.
 pub struct Computed<'a> {
     text: &'a str,
@@ -117,7 +120,7 @@ pub struct Computed<'a> {
     names: &'a Vocabulary,
     today: jiff::civil::Date,
     /// What was computed: by list and byte of the request.
-    memo: RefCell<HashMap<(&'static str, usize), Vec<(usize, Value)>>>,
+    memo: RefCell<Memo>,
 }
 
 impl<'a> Computed<'a> {
