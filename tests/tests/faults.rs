@@ -1,5 +1,5 @@
 //! What a flow does when one of its parts fails: every stage of the three flows, the language model's thread, sources and readers
-//! panic once, stall or fail, at a step that is asked for (`stages/src/fault.rs`). Whatever fails, the program ends by itself, says what
+//! panic once, stall or fail, at a step that is asked for (`stages/src/flow/fault.rs`). Whatever fails, the program ends by itself, says what
 //! failed, and keeps what was complete.
 //!
 //! `make test-faults` builds the program with the feature and runs this; without the feature there is nothing here.

@@ -23,8 +23,8 @@ use crate::bench::emit;
 use crate::cli::BenchArgs;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::{load_llm, windows_options, word_options};
 use crate::hub::registry::Registry;
+use crate::load::report::{load_llm, windows_options, word_options};
 use crate::output::turn_report::ms;
 
 /// Readings for the throughput of windows: a hundred sensors, each second.

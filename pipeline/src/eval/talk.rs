@@ -24,9 +24,9 @@ use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::word_options;
-use crate::flows::voice;
 use crate::hub::registry::Registry;
+use crate::load::report::word_options;
+use crate::load::voice;
 
 const MODEL: &str = "talk-nano";
 /// Longer than any answer of the held-out sets.

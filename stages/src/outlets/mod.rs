@@ -10,15 +10,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TryRecvError};
+use crossbeam_channel::{Sender, bounded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::Turn;
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Flow, Stage, StopSignal, Turn, is_stopped};
 use crate::messages::Envelope;
 use crate::reconnect::{Attempts, ReconnectPolicy, Reminder, count};
-use crate::voice::capture::StopSignal;
 
 pub use spool::{Discarded, Spool, SpoolError, SpoolLimits};
 
@@ -207,8 +205,18 @@ impl Publish {
         })
     }
 
-    /// Hands over where deliveries are handed in; `arrived` leads to this stage, with room for one.
-    pub fn mailbox(&self, arrived: Sender<Envelope<Arrived>>) -> Mailbox {
+    /// Makes it a branch of `flow`; answers where deliveries are handed in. After `stop`, what can't be delivered at once is left to
+    /// the next start.
+    pub fn branch_off<N>(mut self, flow: &mut Flow<N>, stop: &StopSignal) -> Mailbox {
+        // Deliveries wait on disk; the queue only holds the news that there are some.
+        let (arrived, receiver) = bounded(1);
+        let mailbox = self.mailbox(arrived);
+        self.stop = stop.clone();
+        flow.branch(self, receiver);
+        mailbox
+    }
+
+    fn mailbox(&self, arrived: Sender<Envelope<Arrived>>) -> Mailbox {
         Mailbox {
             name: self.outlet.name(),
             spool: self.spool.clone(),
@@ -217,12 +225,6 @@ impl Publish {
             discarded: 0,
             failed: Attempts::new(RETRY),
         }
-    }
-
-    /// After `stop`, what can't be delivered at once is left to the next start.
-    pub fn with_stop(mut self, stop: StopSignal) -> Publish {
-        self.stop = stop;
-        self
     }
 
     /// Delivers the oldest message that waits; answers whether it is worth going on to the next.
@@ -301,10 +303,6 @@ impl Publish {
             }
         }
     }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.try_recv() == Err(TryRecvError::Disconnected)
-    }
 }
 
 impl Stage for Publish {
@@ -335,7 +333,7 @@ impl Stage for Publish {
     fn finish(&mut self, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
-            let is_late = self.is_stopped() && begun.elapsed() + self.last_took > LAST_DELIVERIES;
+            let is_late = is_stopped(&self.stop) && begun.elapsed() + self.last_took > LAST_DELIVERIES;
             if self.is_stuck || is_late || !self.deliver_first()? {
                 break;
             }

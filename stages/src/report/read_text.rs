@@ -5,24 +5,25 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{RecvTimeoutError, Sender};
+use crossbeam_channel::RecvTimeoutError;
 use jiff::tz::TimeZone;
 use nearfield_base::files;
 use nearfield_telemetry::Reading;
 use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
 use nearfield_telemetry::parse::{InputError, LineCutter, LineParser, OnLine, Rejected, TextOptions};
 
-use crate::flow::Turn;
+use crate::flow::{Output, StopSignal, Turn, is_stopped};
 use crate::messages::{Batch, Envelope, Pace};
 use crate::pipes::Pipe;
 use crate::report::sensors::SensorRegistry;
 use crate::report::windower::now;
-use crate::voice::capture::{StopSignal, StoppableStdin};
+use crate::voice::capture::StoppableStdin;
 
 /// Readings sent on together.
 const BATCH: usize = 4096;
@@ -73,7 +74,7 @@ impl TextSource {
         zone: TimeZone,
         sensor_registry: SensorRegistry,
         clocks: Option<Clocks>,
-        batches: &Sender<Envelope<Batch>>,
+        batches: &Output<Batch>,
         stop: &StopSignal,
     ) -> anyhow::Result<()> {
         let parser = LineParser::new(options, zone, &self.lone_name())?;
@@ -105,7 +106,7 @@ impl TextSource {
             TextSource::Follow(path) => reading.follow(path, stop),
         };
         // A line that was being written when a stop was asked, or to a file that grows, is not whole.
-        let whole = !matches!(self, TextSource::Follow(_)) && !stopped(stop);
+        let whole = !matches!(self, TextSource::Follow(_)) && !is_stopped(stop);
         outcome.and_then(|()| reading.end(whole)).with_context(|| name)
     }
 }
@@ -139,7 +140,7 @@ struct Reader<'a> {
     batch: Vec<Reading>,
     rejected_before: Rejected,
     beyond: u64,
-    batches: &'a Sender<Envelope<Batch>>,
+    batches: &'a Output<Batch>,
 }
 
 impl Reader<'_> {
@@ -154,18 +155,18 @@ impl Reader<'_> {
                 Err(error) => return Err(error).context("it can't be read"),
             };
             if n == 0 {
-                return Ok(if self.send()? { Some(total) } else { None });
+                return Ok(self.send()?.is_continue().then_some(total));
             }
             total += n as u64;
-            if !self.take(&block[..n])? || stopped(stop) {
+            if self.take(&block[..n])?.is_break() || is_stopped(stop) {
                 return Ok(None);
             }
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<bool> {
+    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<ControlFlow<()>> {
         self.lines(|cutter, line| cutter.push(bytes, line))?;
-        Ok(if self.batch.len() >= BATCH { self.send()? } else { true })
+        if self.batch.len() >= BATCH { self.send() } else { Ok(ControlFlow::Continue(())) }
     }
 
     /// Has `cut` hand lines on, each of which gives its readings.
@@ -197,7 +198,8 @@ impl Reader<'_> {
         Ok(cut(cutter, &mut line)?)
     }
 
-    fn send(&mut self) -> anyhow::Result<bool> {
+    /// Sends on what has been read; [`ControlFlow::Break`] when nobody listens any more.
+    fn send(&mut self) -> anyhow::Result<ControlFlow<()>> {
         let mut rejected = self.parser.rejected();
         rejected.too_long = self.cutter.too_long();
         rejected.sensors_beyond = self.beyond;
@@ -208,7 +210,7 @@ impl Reader<'_> {
         news.first_line = [self.first_fault.take(), too_long].into_iter().flatten().min();
         let introduced = self.sensor_registry.take_introduced();
         if self.batch.is_empty() && introduced.is_empty() && news == Rejected::default() {
-            return Ok(true);
+            return Ok(ControlFlow::Continue(()));
         }
         let readings = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         let batch = Batch {
@@ -220,14 +222,14 @@ impl Reader<'_> {
             offsets: self.clocks.as_mut().map(Clocks::take_changed).unwrap_or_default(),
             ..Batch::default()
         };
-        Ok(self.batches.send(Envelope::new(NO_TURN, batch)).is_ok())
+        Ok(self.batches.send(Envelope::new(NO_TURN, batch)))
     }
 
     fn end(&mut self, whole: bool) -> anyhow::Result<()> {
         if whole {
             self.lines(|cutter, line| cutter.end(line))?;
         }
-        self.send()?;
+        let _ = self.send()?;
         Ok(self.parser.finish()?)
     }
 
@@ -277,10 +279,6 @@ impl Reader<'_> {
     }
 }
 
-fn stopped(stop: &StopSignal) -> bool {
-    matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
-}
-
 /// What was passed over since `before`.
 fn since(now: Rejected, before: Rejected) -> Rejected {
     Rejected {
@@ -326,7 +324,7 @@ mod tests {
         let source = TextSource::Follow(path.clone());
         let thread = std::thread::spawn(move || {
             let sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
-            source.run(&TextOptions::default(), TimeZone::UTC, sensor_registry, None, &sender, &stop)
+            source.run(&TextOptions::default(), TimeZone::UTC, sensor_registry, None, &Output::Wait(sender), &stop)
         });
         assert_eq!(values(&batches, 1), [1.0]);
         let append = |path: &Path, text: &str| {

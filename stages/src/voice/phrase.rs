@@ -1,7 +1,6 @@
 //! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken.
 
-use crate::flow::Turn;
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Stage, Turn};
 use crate::messages::{Clause, Envelope, TextDelta};
 use crate::voice::clauses::ClauseSplitter;
 
@@ -10,6 +9,7 @@ use crate::voice::clauses::ClauseSplitter;
 pub struct Phrase {
     splitter: ClauseSplitter,
     turn: Option<Turn>,
+    is_over: bool,
 }
 
 impl Stage for Phrase {
@@ -35,12 +35,18 @@ impl Stage for Phrase {
             TextDelta::Cut => self.splitter = ClauseSplitter::default(),
             TextDelta::End => {
                 self.splitter.finish(&mut send);
-                let _ = emit(Envelope::new(turn, Clause::End));
+                self.is_over = true;
                 self.turn = None;
                 self.splitter = ClauseSplitter::default();
             }
         }
         Ok(())
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, Clause>) {
+        if std::mem::take(&mut self.is_over) {
+            let _ = emit(Envelope::new(turn, Clause::End));
+        }
     }
 }
 
@@ -55,7 +61,7 @@ mod tests {
             out.push(c.body);
             ControlFlow::Continue(())
         };
-        stage.step(Envelope::new(Turn(turn), delta), emit).unwrap();
+        stage.take(Envelope::new(Turn(turn), delta), emit).unwrap();
         out
     }
 
