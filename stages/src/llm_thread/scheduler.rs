@@ -121,7 +121,7 @@ impl Scheduler {
                 }
             }
             if let Some(i) = urgent {
-                if self.step(i) {
+                if self.step(i).is_break() {
                     self.jobs.remove(i);
                 }
             } else if let Some((id, prompt)) = self.warm.take() {
@@ -162,7 +162,7 @@ impl Scheduler {
             let wanted = !running.job.cancel.is_cancelled();
             if !wanted {
                 let generation = running.writing.as_ref().map(|(generation, _)| generation);
-                over(&running.events, done(Finish::Stopped, generation));
+                let _ = over(&running.events, done(Finish::Stopped, generation));
             }
             wanted
         });
@@ -204,8 +204,9 @@ impl Scheduler {
         }
     }
 
-    /// One stretch of prefill, or one token with those that were guessed behind it; answers whether the job is over. A job whose owner has gone is over too.
-    fn step(&mut self, i: usize) -> bool {
+    /// One stretch of prefill, or one token with those that were guessed behind it; [`ControlFlow::Break`]
+    /// when the job is over. A job whose owner has gone is over too.
+    fn step(&mut self, i: usize) -> ControlFlow<()> {
         let Self { llm, sessions, jobs, inbox, fault, .. } = self;
         let Running { job, extras, events, prefill, writing, .. } = &mut jobs[i];
         if let Err(injected) = fault.step() {
@@ -226,7 +227,7 @@ impl Scheduler {
                 return over(events, done(Finish::Stopped, None));
             }
             if step.stopped {
-                return false; // Suspended for a newcomer.
+                return ControlFlow::Continue(()); // Suspended for a newcomer.
             }
             if !extras.choices.is_empty() {
                 let logits = slot.session.logits();
@@ -238,7 +239,10 @@ impl Scheduler {
             return match Generation::new(llm, &job.options) {
                 Ok(generation) => {
                     *writing = Some((generation, Sampler::new(&job.sampler)));
-                    events.send(Event::Prefilled(*total)).is_err()
+                    match events.send(Event::Prefilled(*total)) {
+                        Ok(()) => ControlFlow::Continue(()),
+                        Err(_) => ControlFlow::Break(()),
+                    }
                 }
                 Err(error) => over(events, Event::Failed(error)),
             };
@@ -251,7 +255,7 @@ impl Scheduler {
             Err(_) => ControlFlow::Break(()),
         };
         match generation.advance(&mut slot.session, sampler, &mut sink) {
-            Ok(None) => false,
+            Ok(None) => ControlFlow::Continue(()),
             Ok(Some(finish)) => over(events, done(finish, Some(generation))),
             Err(error) => over(events, Event::Failed(error)),
         }
@@ -276,7 +280,7 @@ fn done(finish: Finish, generation: Option<&Generation>) -> Event {
 }
 
 /// Tells a job's owner, if there still is one, how it ended.
-fn over(events: &Sender<Event>, event: Event) -> bool {
+fn over(events: &Sender<Event>, event: Event) -> ControlFlow<()> {
     let _ = events.send(event);
-    true
+    ControlFlow::Break(())
 }

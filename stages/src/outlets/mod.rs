@@ -6,6 +6,7 @@ pub mod home_assistant;
 mod spool;
 pub mod webhook;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -227,14 +228,14 @@ impl Publish {
         }
     }
 
-    /// Delivers the oldest message that waits; answers whether it is worth going on to the next.
-    fn deliver_first(&mut self) -> Result<bool, SpoolError> {
+    /// Delivers the oldest message that waits; [`ControlFlow::Break`] when there is no going on to the next.
+    fn deliver_first(&mut self) -> Result<ControlFlow<()>, SpoolError> {
         self.next_try = None;
         let (first, discarded) = locked(&self.spool).first()?;
         for Discarded { id, why } in discarded {
             tracing::warn!("{}: {id} is discarded because {why}", self.outlet.name());
         }
-        let Some((file, delivery)) = first else { return Ok(false) };
+        let Some((file, delivery)) = first else { return Ok(ControlFlow::Break(())) };
         let begun = Instant::now();
         let outcome = self.outlet.deliver(&delivery);
         self.last_took = begun.elapsed();
@@ -277,17 +278,17 @@ impl Publish {
                 }
                 self.is_stuck = pause != Pause::Short || begun.elapsed() > QUICK;
                 self.next_try = Some(Instant::now() + next.retry_in);
-                return Ok(false);
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(true)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// One delivery, so that between two of them the flow may end.
     fn work(&mut self) -> anyhow::Result<()> {
         match self.deliver_first() {
             Ok(more) => {
-                if more {
+                if more.is_continue() {
                     self.next_try = Some(Instant::now());
                 }
                 Ok(())
@@ -334,7 +335,7 @@ impl Stage for Publish {
         let begun = Instant::now();
         loop {
             let is_late = is_stopped(&self.stop) && begun.elapsed() + self.last_took > LAST_DELIVERIES;
-            if self.is_stuck || is_late || !self.deliver_first()? {
+            if self.is_stuck || is_late || self.deliver_first()?.is_break() {
                 break;
             }
         }
@@ -403,7 +404,7 @@ mod tests {
     }
 
     fn wake(publish: &mut Publish) {
-        publish.wake(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+        publish.wake(&mut |_| ControlFlow::Continue(())).unwrap();
     }
 
     #[test]
