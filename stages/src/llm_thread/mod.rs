@@ -146,7 +146,7 @@ impl LlmThread {
     }
 
     /// Opens a session whose prompts may move what the cache holds elsewhere, from `least` tokens in a row: see
-    /// [`Session::prompt_moving`].
+    /// [`Session::prompt_moving`](nearfield_llm::Session::prompt_moving).
     ///
     /// # Errors
     /// If its cache can't be had.
@@ -157,7 +157,7 @@ impl LlmThread {
     /// Writes a session to a file, with a note that [`restore`](Self::restore) gives back, between two jobs.
     ///
     /// # Errors
-    /// See [`Session::save`].
+    /// See [`Session::save`](nearfield_llm::Session::save).
     pub fn save(&self, session: SessionId, path: &Path, note: Vec<u8>) -> Result<(), LlmError> {
         self.ask(|reply| Command::Save { session, path: path.to_owned(), note, reply })
     }
@@ -165,7 +165,7 @@ impl LlmThread {
     /// Fills a session from a file and answers its note.
     ///
     /// # Errors
-    /// See [`Session::restore`]; the session is then empty.
+    /// See [`Session::restore`](nearfield_llm::Session::restore); the session is then empty.
     pub fn restore(&self, session: SessionId, path: &Path) -> Result<Vec<u8>, LlmError> {
         self.ask(|reply| Command::Restore { session, path: path.to_owned(), reply })
     }

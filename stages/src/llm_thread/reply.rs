@@ -16,7 +16,7 @@ pub enum Event {
     Prefilled(Prefill),
     /// More text; never half a character.
     Text(String),
-    /// The logits that were asked for ([`Extras::choices`]).
+    /// The logits that were asked for ([`Extras::choices`](super::Extras::choices)).
     Logits(Vec<f32>),
     /// The end.
     Done {
