@@ -17,6 +17,7 @@ pub mod installation;
 pub mod load;
 pub mod log;
 pub mod output;
+pub mod prompts;
 pub mod recordings;
 pub mod signals;
 pub mod typed_lines;

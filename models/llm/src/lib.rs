@@ -7,7 +7,11 @@
 mod architecture;
 mod constraint;
 mod error;
+mod experts;
+mod family;
+mod forward;
 mod generate;
+mod layout;
 mod lookup;
 mod measure;
 mod positions;
@@ -36,7 +40,7 @@ pub use session::{CacheType, Prefill, Session, SessionOptions};
 pub use template::ChatTemplate;
 pub use tokenizer::{Detokenizer, Tokenizer};
 
-use architecture::{Architecture, Shape};
+use architecture::Shape;
 use constraint::Grammars;
 use nearfield_gguf::Gguf;
 use weights::Weights;
@@ -151,11 +155,10 @@ impl Llm {
         weights.lay_out(&gguf, level, &pool)?;
         let tokenizer = Tokenizer::of(&gguf)?;
         let template = tokenizer.as_ref().map(|tokenizer| ChatTemplate::of(&gguf, tokenizer)).transpose()?;
-        let (_, architecture) = Architecture::of(&gguf)?;
         let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let info = LlmInfo {
             name: gguf.text("general.name")?.map_or_else(file_name, str::to_owned),
-            architecture: architecture.to_owned(),
+            architecture: shape.family.name.to_owned(),
             parameters: gguf
                 .tensors()
                 .values()
@@ -167,7 +170,7 @@ impl Llm {
             d_model: shape.d_model,
             layers: shape.n_layers,
             file_bytes: gguf.file_bytes(),
-            bytes_per_token: weights.bytes_per_token() as u64,
+            bytes_per_token: weights.bytes_per_token(shape.experts.as_ref()) as u64,
             has_vocabulary: tokenizer.is_some(),
             has_chat_template: template.as_ref().is_some_and(|template| !template.is_assumed()),
             simd: level.name().to_owned(),

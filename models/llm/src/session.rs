@@ -1,18 +1,13 @@
-//! A session: the tokens that a model has read, their keys and values, and the logits after the last of them. The forward
-//! pass stands here, top to bottom, as one function over buffers that are made once.
+//! A session: the tokens that a model has read, their keys and values, and the logits after the last of them.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use nearfield_kernels::{
-    Activations, Attention, FEW_TOKENS, KvFormat, KvStore, Level, Pool, Product, add, attend, geglu, gelu, layer_norm,
-    multiply, rms_norm, rotate_halves, rotate_pairs, swiglu,
-};
+use nearfield_kernels::{FEW_TOKENS, KvFormat, KvStore};
 
-use super::architecture::{Activation, Rotation, Shape};
+use super::forward::{Angles, Buffers, Place, forward, of_layer, positions, rotate};
 use super::positions::Positions;
-use super::weights::{Norm, Projection, Weight};
 use super::{Llm, LlmError, TokenId};
 use std::ops::ControlFlow;
 
@@ -20,11 +15,9 @@ use std::ops::ControlFlow;
 /// short enough that a stop is obeyed soon and that the buffers stay in the cache.
 const BLOCK: usize = 64;
 
-/// Numbers in one task of element-wise work: less is not worth handing to another thread.
-const PIECE: usize = 8192;
-
 /// How keys and values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CacheType {
     /// Half floats.
@@ -73,30 +66,6 @@ pub struct Session {
     logits: Vec<f32>, // [known, n_vocab]; more while some of these were forgotten
     known: usize,
     buffers: Buffers,
-}
-
-/// The buffers of a forward pass over up to `BLOCK` tokens.
-#[derive(Debug)]
-struct Buffers {
-    x: Vec<f32>,        // [n, d_model]: the residual stream
-    normed: Vec<f32>,   // [n, d_model]
-    delta: Vec<f32>,    // [n, d_model]: what a half of a block adds to the stream
-    q: Vec<f32>,        // [n, n_heads * head_dim]
-    k: Vec<f32>,        // [n, n_kv_heads * head_dim]
-    v: Vec<f32>,        // [n, n_kv_heads * head_dim]
-    attended: Vec<f32>, // [n, n_heads * head_dim]
-    gate: Vec<f32>,     // [n, d_ffn]
-    up: Vec<f32>,       // [n, d_ffn]
-    angles: Angles,
-    windowed_angles: Option<Angles>, // of the layers that see a window, where theirs are others
-    quantized: Activations,
-}
-
-/// Cosines and sines of the positions of a block, times the magnitude that the model gives them.
-#[derive(Debug, Default)]
-struct Angles {
-    cos: Vec<f32>, // [n, rotated / 2]
-    sin: Vec<f32>, // [n, rotated / 2]
 }
 
 impl Session {
@@ -162,6 +131,17 @@ impl Session {
     /// Bytes reserved for keys and values.
     pub fn cache_bytes(&self) -> usize {
         self.store.bytes()
+    }
+
+    /// Bytes of weights, keys and values that the next token reads.
+    pub fn bytes_per_step(&self) -> usize {
+        let shape = &self.llm.shape;
+        let position = self.cache_bytes() / self.store.capacity() / shape.n_layers; // of one layer
+        let seen = |layer: usize| match shape.window(layer) {
+            Some(window) => self.len().min(window),
+            None => self.len(),
+        };
+        self.llm.info.bytes_per_token as usize + (0..shape.n_layers).map(|layer| seen(layer) * position).sum::<usize>()
     }
 
     /// The logits after the last token: `[n_vocab]`; empty when nothing was computed since the session was last cut.
@@ -335,7 +315,7 @@ impl Session {
             let count = block.len() / width;
             self.buffers.x.clear();
             self.buffers.x.extend_from_slice(block);
-            self.forward(count, usize::from(index * BLOCK + count == n));
+            self.compute(count, usize::from(index * BLOCK + count == n));
             self.tokens.extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
         }
         Ok(())
@@ -403,7 +383,7 @@ impl Session {
             let index = if to < from { index } else { len - 1 - index };
             self.store.shift(from + index, to + index, &mut |layer, keys| {
                 let Angles { cos, sin } = of_layer(shape, layer, &all, windowed.as_ref());
-                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, cos, sin)
+                rotate(&self.llm, layer, keys, cos, sin);
             });
         }
     }
@@ -454,99 +434,16 @@ impl Session {
         if llm.shape.embedding_scale != 1.0 {
             self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
         }
-        self.forward(tokens.len(), wanted);
+        self.compute(tokens.len(), wanted);
         self.tokens.extend_from_slice(tokens);
     }
 
-    /// The forward pass over the `n` rows in `buffers.x`, which stand at the session's end; with the logits after the last `wanted`.
-    fn forward(&mut self, n: usize, wanted: usize) {
-        let llm = Arc::clone(&self.llm);
-        let (shape, weights) = (&llm.shape, &llm.weights);
-        let compute = Compute { level: llm.level, pool: &llm.pool, llm: &llm };
-        let first = self.tokens.len();
+    /// Passes the `n` rows in `buffers.x`, which stand at the session's end, through the model; with the logits after the last `wanted`.
+    fn compute(&mut self, n: usize, wanted: usize) {
         self.known = 0;
-        let b = &mut self.buffers;
-        b.prepare(n, first, self.capacity, &llm);
-        let d = shape.d_model;
-        let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
-        for (index, layer) in weights.layers.iter().enumerate() {
-            compute.norm(&b.x, &layer.attention_norm, &mut b.normed);
-            compute.project(
-                &b.normed,
-                &mut b.quantized,
-                [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)],
-            );
-            for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
-                if let Some(norm) = norm {
-                    b.attended.resize(rows.len().max(b.attended.len()), 0.0);
-                    let normed = &mut b.attended[..rows.len()];
-                    rms_norm(llm.level, rows, norm, shape.norm_epsilon, normed);
-                    rows.copy_from_slice(normed);
-                }
-            }
-            let angles = of_layer(shape, index, &b.angles, b.windowed_angles.as_ref());
-            let pairs = angles.cos.len() / n;
-            for token in 0..n {
-                let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
-                let k = &mut b.k[token * kv_width..][..kv_width];
-                rotate(llm.level, shape.rotation, &mut b.q[token * q_width..][..q_width], shape.head_dim, cos, sin);
-                rotate(llm.level, shape.rotation, k, shape.head_dim, cos, sin);
-                self.store.write(llm.level, index, first + token, k, &b.v[token * kv_width..][..kv_width]);
-            }
-            let attention = Attention {
-                n_heads: shape.n_heads,
-                first_position: first,
-                scale: shape.attention_scale,
-                window: shape.windows.as_ref().filter(|windows| windows.covers(index)).map(|windows| windows.size),
-            };
-            let attended = &mut b.attended[..n * q_width];
-            attend(llm.level, &llm.pool, &attention, &b.q, &self.store, index, attended);
-            compute.project(attended, &mut b.quantized, [(&layer.attention_output, &mut b.delta)]);
-            match &layer.post_attention_norm {
-                None => add(llm.level, &mut b.x, &b.delta),
-                Some(norm) => {
-                    compute.norm(&b.delta, norm, &mut b.normed);
-                    add(llm.level, &mut b.x, &b.normed);
-                }
-            }
-
-            // Without a norm of its own, the second half reads what the first one read.
-            if let Some(norm) = &layer.ffn_norm {
-                compute.norm(&b.x, norm, &mut b.normed);
-            }
-            match &layer.gate {
-                Some(gate) => {
-                    compute.project(&b.normed, &mut b.quantized, [(gate, &mut b.gate), (&layer.up, &mut b.up)]);
-                }
-                None => compute.project(&b.normed, &mut b.quantized, [(&layer.up, &mut b.gate)]),
-            }
-            llm.pool.split(&mut b.gate, PIECE, &|index, gate| match shape.activation {
-                Activation::Swiglu => swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
-                Activation::Geglu => geglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
-                Activation::Gelu => gelu(llm.level, gate),
-            });
-            compute.project(&b.gate, &mut b.quantized, [(&layer.down, &mut b.delta)]);
-            match &layer.post_ffn_norm {
-                None => add(llm.level, &mut b.x, &b.delta),
-                Some(norm) => {
-                    compute.norm(&b.delta, norm, &mut b.normed);
-                    add(llm.level, &mut b.x, &b.normed);
-                }
-            }
-        }
-        if wanted > 0 {
-            let last = &mut b.normed[..wanted * d];
-            compute.norm(&b.x[(n - wanted) * d..], &weights.output_norm, last);
-            self.logits.resize(wanted * shape.n_vocab, 0.0);
-            compute.products(last, &mut b.quantized, [(weights.output(), &mut self.logits)]);
-            if let Some(bias) = &weights.output_bias {
-                self.logits.chunks_exact_mut(bias.len()).for_each(|row| add(llm.level, row, bias));
-            }
-            if let Some(cap) = shape.logit_cap {
-                self.logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
-            }
-            self.known = wanted;
-        }
+        let place = Place { first: self.tokens.len(), capacity: self.capacity };
+        forward(&self.llm, &mut self.store, &mut self.buffers, place, n, wanted, &mut self.logits);
+        self.known = wanted;
     }
 }
 
@@ -582,130 +479,6 @@ fn longest_run(held: &[TokenId], wanted: &[TokenId], least: usize) -> Option<Run
         at += len;
     }
     best
-}
-
-/// What every product needs.
-struct Compute<'a> {
-    level: Level,
-    pool: &'a Pool,
-    llm: &'a Llm,
-}
-
-impl Compute<'_> {
-    /// Normalises rows as wide as the weight, a few rows a task.
-    fn norm(&self, x: &[f32], norm: &Norm, out: &mut [f32]) {
-        let each = (PIECE / norm.weight.len()).max(1) * norm.weight.len();
-        let epsilon = self.llm.shape.norm_epsilon;
-        self.pool.split(out, each, &|index, out| {
-            let x = &x[index * each..][..out.len()];
-            match &norm.bias {
-                None => rms_norm(self.level, x, &norm.weight, epsilon, out),
-                Some(bias) => layer_norm(self.level, x, &norm.weight, bias, epsilon, out),
-            }
-        });
-    }
-
-    /// Products with their biases.
-    fn project<const N: usize>(
-        &self,
-        x: &[f32],
-        quantized: &mut Activations,
-        mut projections: [(&Projection, &mut Vec<f32>); N],
-    ) {
-        self.products(x, quantized, projections.each_mut().map(|(projection, out)| (&projection.weight, &mut **out)));
-        for (projection, out) in projections {
-            if let Some(bias) = &projection.bias {
-                out.chunks_exact_mut(bias.len()).for_each(|row| add(self.level, row, bias));
-            }
-        }
-    }
-
-    fn products<const N: usize>(
-        &self,
-        x: &[f32],
-        quantized: &mut Activations,
-        products: [(&Weight, &mut Vec<f32>); N],
-    ) {
-        let mut products = products.map(|(weight, out)| Product { weights: weight.matrix(&self.llm.gguf), out });
-        multiply(self.level, self.pool, x, quantized, &mut products);
-    }
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        let none = Vec::new;
-        Buffers {
-            x: none(),
-            normed: none(),
-            delta: none(),
-            q: none(),
-            k: none(),
-            v: none(),
-            attended: none(),
-            gate: none(),
-            up: none(),
-            angles: Angles::default(),
-            windowed_angles: None,
-            quantized: Activations::new(),
-        }
-    }
-}
-
-impl Buffers {
-    /// Sizes the buffers for `n` tokens (they grow to `BLOCK` once and are then reused) and computes the angles of their positions.
-    fn prepare(&mut self, n: usize, first: usize, capacity: usize, llm: &Llm) {
-        let shape = &llm.shape;
-        for rows in [&mut self.x, &mut self.normed, &mut self.delta] {
-            rows.resize(n * shape.d_model, 0.0);
-        }
-        for rows in [&mut self.q, &mut self.attended] {
-            rows.resize(n * shape.n_heads * shape.head_dim, 0.0);
-        }
-        for rows in [&mut self.k, &mut self.v] {
-            rows.resize(n * shape.n_kv_heads * shape.head_dim, 0.0);
-        }
-        self.gate.resize(n * shape.d_ffn, 0.0);
-        if shape.activation != Activation::Gelu {
-            self.up.resize(n * shape.d_ffn, 0.0);
-        }
-        let (all, windowed) = positions(shape, capacity);
-        self.angles.fill(all, first..first + n);
-        if let Some(windowed) = windowed {
-            self.windowed_angles.get_or_insert_default().fill(windowed, first..first + n);
-        }
-    }
-}
-
-impl Angles {
-    fn fill(&mut self, positions: &Positions, range: Range<usize>) {
-        self.cos.clear();
-        self.sin.clear();
-        for at in range {
-            positions.angles(at as f64, positions.magnitude, &mut self.cos, &mut self.sin);
-        }
-    }
-}
-
-/// The positions of a session of that many tokens, and those of the layers that see a window, where they are others.
-fn positions(shape: &Shape, capacity: usize) -> (&Positions, Option<&Positions>) {
-    let windowed = shape.windows.as_ref().and_then(|windows| windows.rope.as_ref());
-    (shape.rope.positions(capacity), windowed.map(|rope| rope.positions(capacity)))
-}
-
-/// Which of two kinds a layer needs.
-fn of_layer<'a>(shape: &Shape, layer: usize, all: &'a Angles, windowed: Option<&'a Angles>) -> &'a Angles {
-    match (&shape.windows, windowed) {
-        (Some(windows), Some(windowed)) if windows.covers(layer) => windowed,
-        _ => all,
-    }
-}
-
-/// Turns the heads of one token.
-fn rotate(level: Level, rotation: Rotation, heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
-    match rotation {
-        Rotation::Pairs => rotate_pairs(level, heads, head_dim, cos, sin),
-        Rotation::Halves => rotate_halves(level, heads, head_dim, cos, sin),
-    }
 }
 
 #[cfg(test)]

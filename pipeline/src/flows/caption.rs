@@ -70,8 +70,9 @@ pub fn run(
     let (news, newspaper) = bounded(16);
     let mut flow = Flow::new().notes(newspaper);
     let (turns, ledger, dropped) = (flow.turns(), flow.ledger(), Dropped::default());
-    let Captioner { llm, vision, nominal, constraint, publishers, way } = captioner;
-    let options = DescribeOptions { constraint, ..describe_options(config, &llm) };
+    let options = describe_options(config, &captioner);
+    let Captioner { llm, vision, nominal, constraint, publishers, way, .. } = captioner;
+    let options = DescribeOptions { constraint, ..options };
     let llm = LlmThread::start_in(&mut flow, llm, way);
     let (look, describe) = Captioner::stages(vision, nominal, options, config, input.stills, llm, turns.clone())?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();

@@ -23,7 +23,7 @@ use nearfield_stages::voice_priority::VoicePriority;
 use crate::config::report::ReportConfig;
 use crate::hub::registry::Registry;
 use crate::load::outlets::outlets;
-use crate::load::report::{Readings, ReadingsFrom, word_options};
+use crate::load::report::{Readings, ReadingsFrom, max_report_tokens, word_options};
 use crate::output::report_pages;
 use crate::output::terminal::chain;
 
@@ -59,9 +59,9 @@ pub fn run(
     let mut writer: Option<Box<dyn Writer>> = None;
     if let Some(llm) = llm {
         let thread = LlmThread::start_in(&mut flow, llm, VoicePriority::of(&registry.places().data));
-        writer = Some(Box::new(ModelWriter::new(thread, word_options(config), writing)?));
+        writer = Some(Box::new(ModelWriter::new(thread, word_options(config, registry), writing)?));
     }
-    let word = Word::new(writer, config.llm.max_report_tokens);
+    let word = Word::new(writer, max_report_tokens(config));
     let publishers = outlets(&config.outlets, &config.mqtt, "report", registry)?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
 

@@ -9,8 +9,7 @@ use nearfield_stages::outlets::home_assistant::{HomeAssistant, HomeAssistantOpti
 use nearfield_stages::outlets::webhook::{TokenSource, Webhook};
 use nearfield_stages::outlets::{Outlet, Publish};
 
-use crate::config::ConfigError;
-use crate::config::report::{MqttConfig, OutletsConfig};
+use crate::config::{ConfigError, MqttConfig, OutletConfig};
 use crate::hub::registry::Registry;
 use crate::installation::Installation;
 
@@ -22,7 +21,7 @@ const MAX_SECRET_BYTES: u64 = 4096;
 /// # Errors
 /// An address, a secret or the spool can't be used.
 pub(crate) fn outlets(
-    outlets: &OutletsConfig,
+    outlets: &OutletConfig,
     mqtt: &MqttConfig,
     object: &str,
     registry: &Registry,

@@ -24,6 +24,7 @@ use crate::config::report::ReportConfig;
 use crate::hub::registry::{Kind, Registry};
 use crate::installation::{ClientId, Installation};
 use crate::load::outlets::{absolute, connect_options};
+use crate::prompts;
 
 /// Where readings come from.
 #[derive(Clone, Debug)]
@@ -55,12 +56,29 @@ pub fn load_llm(config: &ReportConfig, registry: &Registry) -> anyhow::Result<Op
     Ok(Some(llm))
 }
 
-/// How the model is asked.
-pub fn word_options(config: &ReportConfig) -> WordOptions {
+/// Tokens of context where the configuration leaves them open: the system text, the largest table and a report.
+const DEFAULT_CONTEXT_TOKENS: usize = 1024;
+/// The longest report where the configuration leaves it open.
+const MAX_REPORT_TOKENS: usize = 200;
+
+/// The most tokens of a report.
+pub fn max_report_tokens(config: &ReportConfig) -> usize {
+    let wanted = config.llm.max_tokens_or(MAX_REPORT_TOKENS);
+    if config.llm.context_tokens == 0 { wanted } else { wanted.min(config.llm.context_tokens / 2) }
+}
+
+/// How the model is prompted.
+pub fn word_options(config: &ReportConfig, registry: &Registry) -> WordOptions {
+    let form = registry.resolve(&config.llm.model).map(|model| model.prompt).unwrap_or_default();
+    let context_tokens = match config.llm.context_tokens {
+        0 => DEFAULT_CONTEXT_TOKENS.max(max_report_tokens(config) * 2),
+        set => set,
+    };
     WordOptions {
-        session: SessionOptions { context_tokens: config.llm.context_tokens, cache: config.llm.cache },
+        system: prompts::report_system(&config.prompt.system, &form),
+        session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
-        max_tokens: config.llm.max_report_tokens,
+        max_tokens: max_report_tokens(config),
         lookahead: GenerateOptions::default().lookahead,
     }
 }
@@ -83,10 +101,12 @@ pub fn windows_options(config: &ReportConfig, live: bool) -> Result<WindowsOptio
 
 /// Where the store is; `None` when there is to be none.
 pub(crate) fn store_path(config: &ReportConfig, registry: &Registry, from: &ReadingsFrom) -> Option<PathBuf> {
-    match (config.store.file.as_str(), from) {
-        ("none", _) | ("", ReadingsFrom::Text(_)) => None,
-        ("", ReadingsFrom::Mqtt(_)) => Some(registry.places().data.join("report.sqlite")),
-        (path, _) => Some(PathBuf::from(path)),
+    let file = &config.store.file;
+    match from {
+        _ if file == Path::new("none") => None,
+        _ if !file.as_os_str().is_empty() => Some(file.clone()),
+        ReadingsFrom::Text(_) => None,
+        ReadingsFrom::Mqtt(_) => Some(registry.places().data.join("report.sqlite")),
     }
 }
 
@@ -162,7 +182,7 @@ fn take_up(
 ) -> anyhow::Result<u32> {
     for (key, traits) in &store.sensors()? {
         // Sensors that are no longer wanted stay in the store and have no number in this run.
-        if let Some(id) = sensors.id(key, &traits.unit) {
+        if let Some(id) = sensors.stored(key, traits) {
             store.bind(key, id);
         }
     }
@@ -193,14 +213,14 @@ fn source(
             })
         }
         ReadingsFrom::Mqtt(url) => {
-            let topic = if url.topic.is_empty() && config.mqtt.topics.is_empty() { "#" } else { url.topic.as_str() };
-            let mut filters: Vec<String> = config.mqtt.topics.clone();
+            let topic = if url.topic.is_empty() && config.source.topics.is_empty() { "#" } else { url.topic.as_str() };
+            let mut filters: Vec<String> = config.source.topics.clone();
             if !topic.is_empty() {
                 filters.insert(0, topic.to_owned());
             }
             let client = source_client_id(config, registry, store, &url);
             let connect = connect_options(&config.mqtt, url, client.id.clone(), true)?;
-            let source = MqttSource { connect, filters, mappings: config.mqtt.mappings.clone(), zone };
+            let source = MqttSource { connect, filters, mappings: config.source.mappings.clone(), zone };
             Box::new(move |batches: &Output<Batch>, stop: &StopSignal| {
                 let _client = client;
                 source.run(sensors, clocks, batches, stop)

@@ -14,9 +14,12 @@ use nearfield_stages::voice_priority::VoicePriority;
 
 use crate::config::{VadKind, VoiceConfig};
 use crate::hub::registry::{Kind, Registry};
+use crate::prompts;
 
 /// The context of a model that says nothing better of itself.
 const DEFAULT_CONTEXT_TOKENS: usize = 4096;
+/// The longest reply where the configuration leaves it open: some 120 words, a minute of speech.
+const MAX_REPLY_TOKENS: usize = 160;
 
 /// The models and tools of a voice assistant, loaded and ready.
 pub struct Assistant {
@@ -117,16 +120,18 @@ pub(crate) fn converse_options(
     registry: &Registry,
     llm: &Llm,
 ) -> anyhow::Result<ConverseOptions> {
+    let model = registry.resolve(&config.llm.model)?;
     let context_tokens = match config.llm.context_tokens {
-        0 => match registry.resolve(&config.llm.model)?.settings.context_tokens {
+        0 => match model.settings.context_tokens {
             Some(suits) => suits as usize,
             None => llm.info().context_length.min(DEFAULT_CONTEXT_TOKENS),
         },
         set => set,
     };
-    let max_reply_tokens = config.llm.max_reply_tokens.min(context_tokens / 2);
+    let max_reply_tokens = config.llm.max_tokens_or(MAX_REPLY_TOKENS).min(context_tokens / 2);
     Ok(ConverseOptions {
-        system: config.llm.system.clone(),
+        system: prompts::voice_system(&config.prompt.system, &model.prompt),
+        home: model.prompt.home.unwrap_or_default(),
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_reply_tokens,

@@ -25,7 +25,7 @@ pub enum Event {
         /// How many tokens were generated.
         generated: usize,
         /// How many of these had been guessed from the prompt and cost no pass of their own.
-        looked_up: usize,
+        drafted: usize,
     },
     /// The end, for a bad reason.
     Failed(LlmError),
@@ -63,8 +63,8 @@ impl Reply {
                     }
                 }
                 Event::Logits(_) => {}
-                Event::Done { finish, generated, looked_up } => {
-                    *tokens += Tokens { generated, looked_up, ..Tokens::default() };
+                Event::Done { finish, generated, drafted } => {
+                    *tokens += Tokens { generated, drafted, ..Tokens::default() };
                     return Ok(Some(finish));
                 }
                 Event::Failed(error) => return Err(error).context(STOPPED),

@@ -275,8 +275,8 @@ impl Scheduler {
 
 /// The end of a job that may not have begun to write.
 fn done(finish: Finish, generation: Option<&Generation>) -> Event {
-    let (generated, looked_up) = generation.map_or((0, 0), |generation| (generation.tokens(), generation.looked_up()));
-    Event::Done { finish, generated, looked_up }
+    let (generated, drafted) = generation.map_or((0, 0), |generation| (generation.tokens(), generation.drafted()));
+    Event::Done { finish, generated, drafted }
 }
 
 /// Tells a job's owner, if there still is one, how it ended.

@@ -20,7 +20,7 @@ pub use connection::Connection;
 pub use reasons::CloseStreak;
 
 /// Which protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum Version {
     /// 3.1.1.
     #[serde(rename = "3.1.1")]

@@ -23,6 +23,7 @@ pub use self::prompt::MOST_RESULT_TOKENS;
 use crate::flow::{Emit, Stage, Turn, Turns};
 use crate::llm_thread::{LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
+use crate::voice::home::HomeLayout;
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tools::Toolbox;
 
@@ -34,6 +35,8 @@ const LEAST_MOVED_TOKENS: usize = 24;
 pub struct ConverseOptions {
     /// The system text, before the home's state.
     pub system: String,
+    /// How the home's state is written.
+    pub home: HomeLayout,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -53,7 +56,7 @@ struct Exchange {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the prompt has {tokens} tokens but the context has room for {room}: raise llm.context_tokens or shorten the question, \
-     the home or llm.system"
+     the home or prompt.system"
 )]
 pub struct PromptTooLong {
     /// Tokens of the prompt without any history.

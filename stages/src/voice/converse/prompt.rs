@@ -33,7 +33,7 @@ impl Converse {
     }
 
     fn system(&self) -> Message {
-        let home = self.toolbox.home_text();
+        let home = self.toolbox.home_text(self.options.home);
         let content = match home.is_empty() {
             true => self.options.system.clone(),
             false => format!("{}\nHome:\n{home}", self.options.system),

@@ -18,6 +18,7 @@ fn converse(context_tokens: usize, commands: Vec<CommandTool>) -> Converse {
         system: String::new(),
         session: SessionOptions { context_tokens, cache: CacheType::F16 },
         sampler: SamplerOptions::default(),
+        home: HomeLayout::Grouped,
         max_reply_tokens: 100,
     };
     let toolbox = Toolbox::new(None, commands).unwrap();
