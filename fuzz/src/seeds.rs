@@ -25,7 +25,8 @@ impl Gguf {
         tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
         tokens.extend(["▁", "a", "b", "ab", "▁a", "▁ab"].map(str::to_owned));
         let n = tokens.len() as u64;
-        let types: Vec<u32> = (0..n).map(|i| [2, 3, 3].get(i as usize).copied().unwrap_or(if i < 259 { 6 } else { 1 })).collect();
+        let types: Vec<u32> =
+            (0..n).map(|i| [2, 3, 3].get(i as usize).copied().unwrap_or(if i < 259 { 6 } else { 1 })).collect();
         let scores: Vec<u32> = (0..n).map(|i| (-(i as f32)).to_bits()).collect();
         file = file.text("general.architecture", "llama").text("tokenizer.ggml.model", "llama");
         for (key, value) in [
@@ -40,7 +41,11 @@ impl Gguf {
             file = file.number(key, Self::U32, value);
         }
         file = file.number("llama.attention.layer_norm_rms_epsilon", Self::F32, 1e-5_f32.to_bits());
-        file = file.array("tokenizer.ggml.scores", Self::F32, &scores).array("tokenizer.ggml.token_type", Self::I32, &types);
+        file = file.array("tokenizer.ggml.scores", Self::F32, &scores).array(
+            "tokenizer.ggml.token_type",
+            Self::I32,
+            &types,
+        );
         file.key("tokenizer.ggml.tokens", Self::ARRAY);
         file.put(&Self::TEXT.to_le_bytes()).put(&n.to_le_bytes());
         for token in &tokens {
@@ -102,7 +107,9 @@ impl Gguf {
     /// The whole file, with weights of zeros.
     pub fn bytes(&self) -> Vec<u8> {
         let mut file = Gguf { entries: b"GGUF".to_vec(), n_entries: 0, tensors: Vec::new() };
-        file.put(&3u32.to_le_bytes()).put(&(self.tensors.len() as u64).to_le_bytes()).put(&self.n_entries.to_le_bytes());
+        file.put(&3u32.to_le_bytes())
+            .put(&(self.tensors.len() as u64).to_le_bytes())
+            .put(&self.n_entries.to_le_bytes());
         file.put(&self.entries);
         let mut offset = 0u64;
         for (name, dims) in &self.tensors {
@@ -137,7 +144,8 @@ fn saved_session() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let (model, file) = (folder.path().join("m.gguf"), folder.path().join("s"));
     std::fs::write(&model, tiny_model()).expect("there is room for a small file");
-    let llm = Llm::open(&model, &LlmOptions { threads: 1, ..LlmOptions::default() }).expect("our own model can be opened");
+    let llm =
+        Llm::open(&model, &LlmOptions { threads: 1, ..LlmOptions::default() }).expect("our own model can be opened");
     let options = SessionOptions { context_tokens: 16, ..SessionOptions::default() };
     let mut session = Session::new(llm, &options).expect("16 tokens fit");
     session.append(&[nearfield_llm::TokenId(1), nearfield_llm::TokenId(5)]).expect("two tokens fit");
@@ -154,7 +162,8 @@ fn filled_store() -> Vec<u8> {
 }
 
 fn wav() -> Vec<u8> {
-    let mut bytes = b"RIFF\x2c\x02\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\0\x02\0\0".to_vec();
+    let mut bytes =
+        b"RIFF\x2c\x02\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\0\x02\0\0".to_vec();
     bytes.extend((0..512u32).map(|i| (i * 37) as u8));
     bytes
 }
@@ -173,8 +182,10 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "tokenizer" => texts(&["abab a b", "Grüße, 世界! 🎉 <s></s>\u{0}\n", " \t  x"]),
         "session" => vec![saved_session()],
         "ggml" => vec![beginning("assets/models/hear-nano.bin", 4096)],
-        "piper" => texts(&["{\"audio\":{\"sample_rate\":22050},\"espeak\":{\"voice\":\"en-us\"},\"inference\":{\"noise_scale\":0.667,\
-             \"length_scale\":1,\"noise_w\":0.8},\"phoneme_id_map\":{\"^\":[1],\"_\":[0],\"$\":[2],\"h\":[20]},\"num_speakers\":1}"]),
+        "piper" => texts(&[
+            "{\"audio\":{\"sample_rate\":22050},\"espeak\":{\"voice\":\"en-us\"},\"inference\":{\"noise_scale\":0.667,\
+             \"length_scale\":1,\"noise_w\":0.8},\"phoneme_id_map\":{\"^\":[1],\"_\":[0],\"$\":[2],\"h\":[20]},\"num_speakers\":1}",
+        ]),
         "manifest" => vec![beginning("configs/vision/fastestdet.toml", 4096)],
         "sound" => vec![wav(), beginning("assets/speech/1-temperature.wav", 3000)],
         "jpegs" | "picture" => {
@@ -191,7 +202,9 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         ]),
         "home" => vec![beginning("assets/home.json", 1 << 16)],
         "models" => vec![beginning("assets/models/models.toml", 1 << 16)],
-        "config" => ["voice", "caption", "report"].map(|name| beginning(&format!("configs/{name}.toml"), 1 << 16)).into(),
+        "config" => {
+            ["voice", "caption", "report"].map(|name| beginning(&format!("configs/{name}.toml"), 1 << 16)).into()
+        }
         "store" => vec![filled_store()],
         "mqtt" => vec![
             // CONNACK, SUBACK, PUBLISH of each protocol; the first byte chooses it.

@@ -56,7 +56,11 @@ __attribute__((constructor)) static void begin(void) {
     if (getenv("CRASH_FULL")) full = atol(getenv("CRASH_FULL"));
     if (getenv("CRASH_SEED")) seed = strtoul(getenv("CRASH_SEED"), NULL, 10) * 2654435761u + 1;
     mode = !text ? NONE : !strcmp(text, "kill") ? KILL : !strcmp(text, "power") ? POWER : !strcmp(text, "full") ? FULL : NONE;
-    unsetenv("LD_PRELOAD"); /* programs that it starts are not counted */
+    /* Programs that it starts are not counted; a wrapper that becomes the program (exec) keeps its number. */
+    char own[32];
+    snprintf(own, sizeof own, "%d", (int)getpid());
+    if (!getenv("CRASH_PROCESS")) setenv("CRASH_PROCESS", own, 1);
+    else if (strcmp(getenv("CRASH_PROCESS"), own)) { folder = NULL; count_file = NULL; }
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -335,3 +339,10 @@ int unlinkat(int dir, const char *name, int flags) {
     return result;
 }
 int unlink(const char *name) { return unlinkat(AT_FDCWD, name, 0); }
+
+/* The program ends without destructors. */
+void _exit(int status) {
+    end();
+    syscall(SYS_exit_group, status);
+    for (;;) pause();
+}

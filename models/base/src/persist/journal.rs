@@ -147,11 +147,24 @@ fn open(path: &Path, records: Records) -> io::Result<(State, u64)> {
     }
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     lock(&file)?;
-    let (tail, start) = read_tail(&mut file)?;
+    let (mut tail, start) = read_tail(&mut file)?;
     let mut removed = 0;
+    if let Some(kept) = without_lost_pages(&tail, records) {
+        removed = (tail.len() - kept.len()) as u64;
+        if tail.starts_with(&kept) {
+            file.set_len(start + kept.len() as u64)?;
+        } else {
+            let mut whole = Replacement::begin(path)?;
+            file.seek(SeekFrom::Start(0))?;
+            io::copy(&mut Read::by_ref(&mut file).take(start), &mut whole)?;
+            whole.write_all(&kept)?;
+            file = whole.commit()?;
+        }
+        tail = kept;
+    }
     if let Some(unfinished) = unfinished(&tail, records) {
         file.set_len(start + unfinished as u64)?;
-        removed = (tail.len() - unfinished) as u64;
+        removed += (tail.len() - unfinished) as u64;
     } else if tail.last().is_some_and(|byte| *byte != b'\n') {
         file.seek(SeekFrom::End(0))?;
         file.write_all(b"\n")?;
@@ -166,6 +179,46 @@ fn read_tail(file: &mut File) -> io::Result<(Vec<u8>, u64)> {
     let mut tail = Vec::new();
     file.take(MAX_TAIL_BYTES).read_to_end(&mut tail)?;
     Ok((tail, start))
+}
+
+/// The tail without the records that a power cut took: file systems may keep a file's length and not its last pages, which then
+/// read as zeros. Of a text that holds none of our records nothing is removed.
+fn without_lost_pages(tail: &[u8], records: Records) -> Option<Vec<u8>> {
+    let begin = match records {
+        Records::Lines(begin) | Records::Blocks { begin, .. } => begin,
+    };
+    let zero = tail.iter().position(|byte| *byte == 0)?;
+    let is_ours = last_line_that_begins(tail, begin).is_some() || begin.as_bytes().starts_with(&tail[..zero]);
+    if !is_ours {
+        return None;
+    }
+    let mut kept = Vec::with_capacity(tail.len());
+    let mut pieces = tail.split(|byte| *byte == 0).enumerate().filter(|(_, piece)| !piece.is_empty()).peekable();
+    while let Some((i, piece)) = pieces.next() {
+        // What follows zeros goes on with the middle of a record, unless one begins there.
+        let from = match i {
+            0 => Some(0),
+            _ => (0..piece.len()).find(|at| {
+                (*at == 0 || piece[at - 1] == b'\n')
+                    && (piece[*at..].starts_with(begin.as_bytes()) || matches!(records, Records::Lines(_)) && *at > 0)
+            }),
+        };
+        let Some(from) = from else { continue };
+        // What stands before zeros ends with the last record that is whole.
+        let is_last = pieces.peek().is_none() && tail.last() != Some(&0);
+        let line_end =
+            |at: usize| piece[at..].iter().position(|byte| *byte == b'\n').map_or(piece.len(), |n| at + n + 1);
+        let to = match records {
+            _ if is_last => Some(piece.len()),
+            Records::Lines(_) => piece.iter().rposition(|byte| *byte == b'\n').map(|at| at + 1),
+            Records::Blocks { end, .. } => last_line_that_begins(piece, end).map(line_end),
+        };
+        if kept.last().is_some_and(|byte| *byte != b'\n') {
+            kept.push(b'\n');
+        }
+        kept.extend_from_slice(to.filter(|to| *to > from).map_or(&[][..], |to| &piece[from..to]));
+    }
+    Some(kept)
 }
 
 /// Where an unfinished record of ours begins.
