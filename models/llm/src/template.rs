@@ -94,6 +94,8 @@ impl ChatTemplate {
 }
 
 /// An error with what caused it, in one line.
+///
+/// The template writes its own refusals, which terminals must not take for commands.
 fn describe(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -102,7 +104,7 @@ fn describe(error: &Error) -> String {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    text
+    text.replace(|c: char| c.is_control() && c != '\n', " ")
 }
 
 /// Today, as templates ask for it. The one place where a model looks at the calendar, because the template says so.
