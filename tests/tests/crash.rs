@@ -422,8 +422,6 @@ fn a_power_cut_takes_what_was_not_synced_and_leaves_what_was() {
     let Some(library) = SHIM.as_ref() else { return };
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().canonicalize().unwrap();
-    let script =
-        "printf one > synced && sync synced && sync . && printf two > unsynced && mv unsynced moved && printf x > last";
     let mut outcomes = BTreeMap::new();
     for seed in 0..40 {
         let (data, shadow) = (folder.join(format!("d{seed}")), folder.join(format!("s{seed}")));
