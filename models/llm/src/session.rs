@@ -1,20 +1,19 @@
 //! A session: the tokens that a model has read, their keys and values, and the logits after the last of them. The forward
 //! pass stands here, top to bottom, as one function over buffers that are made once.
 
-use std::collections::HashMap;
-use std::ops::Range;
+mod buffers;
+mod runs;
+
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-use nearfield_kernels::{
-    Activations, Attention, FEW_TOKENS, KvFormat, KvStore, Level, Pool, Product, add, attend, geglu, gelu, layer_norm,
-    multiply, rms_norm, rotate_halves, rotate_pairs, swiglu,
-};
+use nearfield_kernels::{Attention, FEW_TOKENS, KvFormat, KvStore, add, attend, geglu, gelu, rms_norm, swiglu};
 
-use super::architecture::{Activation, Rotation, Shape};
+use super::architecture::Activation;
 use super::positions::Positions;
-use super::weights::{Norm, Projection, Weight};
 use super::{Llm, LlmError, TokenId};
-use std::ops::ControlFlow;
+use buffers::{Angles, Buffers, Compute, of_layer, positions, rotate};
+use runs::{Run, longest_run};
 
 /// Tokens that go through the model together when a prompt is read. Long enough that unpacking the weights costs little,
 /// short enough that a stop is obeyed soon and that the buffers stay in the cache.
@@ -73,30 +72,6 @@ pub struct Session {
     logits: Vec<f32>, // [known, n_vocab]; more while some of these were forgotten
     known: usize,
     buffers: Buffers,
-}
-
-/// The buffers of a forward pass over up to `BLOCK` tokens.
-#[derive(Debug)]
-struct Buffers {
-    x: Vec<f32>,        // [n, d_model]: the residual stream
-    normed: Vec<f32>,   // [n, d_model]
-    delta: Vec<f32>,    // [n, d_model]: what a half of a block adds to the stream
-    q: Vec<f32>,        // [n, n_heads * head_dim]
-    k: Vec<f32>,        // [n, n_kv_heads * head_dim]
-    v: Vec<f32>,        // [n, n_kv_heads * head_dim]
-    attended: Vec<f32>, // [n, n_heads * head_dim]
-    gate: Vec<f32>,     // [n, d_ffn]
-    up: Vec<f32>,       // [n, d_ffn]
-    angles: Angles,
-    windowed_angles: Option<Angles>, // of the layers that see a window, where theirs are others
-    quantized: Activations,
-}
-
-/// Cosines and sines of the positions of a block, times the magnitude that the model gives them.
-#[derive(Debug, Default)]
-struct Angles {
-    cos: Vec<f32>, // [n, rotated / 2]
-    sin: Vec<f32>, // [n, rotated / 2]
 }
 
 impl Session {
@@ -547,179 +522,5 @@ impl Session {
             }
             self.known = wanted;
         }
-    }
-}
-
-/// A run of equal tokens: where it begins in what is held and in what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    held: usize,
-    wanted: usize,
-    len: usize,
-}
-
-/// The longest run of at least `least` tokens that `held` and `wanted` share; of equal ones the first in `wanted`.
-fn longest_run(held: &[TokenId], wanted: &[TokenId], least: usize) -> Option<Run> {
-    if held.len() < least || wanted.len() < least {
-        return None;
-    }
-    // Where each sequence of `least` tokens stands first.
-    let mut places: HashMap<&[TokenId], usize> = HashMap::with_capacity(held.len());
-    for (at, window) in held.windows(least).enumerate() {
-        places.entry(window).or_insert(at);
-    }
-    let mut best: Option<Run> = None;
-    let mut at = 0;
-    while at + least <= wanted.len() {
-        let Some(place) = places.get(&wanted[at..at + least]).copied() else {
-            at += 1;
-            continue;
-        };
-        let len = held[place..].iter().zip(&wanted[at..]).take_while(|(held, wanted)| held == wanted).count();
-        if best.is_none_or(|best| best.len < len) {
-            best = Some(Run { held: place, wanted: at, len });
-        }
-        at += len;
-    }
-    best
-}
-
-/// What every product needs.
-struct Compute<'a> {
-    level: Level,
-    pool: &'a Pool,
-    llm: &'a Llm,
-}
-
-impl Compute<'_> {
-    /// Normalises rows as wide as the weight, a few rows a task.
-    fn norm(&self, x: &[f32], norm: &Norm, out: &mut [f32]) {
-        let each = (PIECE / norm.weight.len()).max(1) * norm.weight.len();
-        let epsilon = self.llm.shape.norm_epsilon;
-        self.pool.split(out, each, &|index, out| {
-            let x = &x[index * each..][..out.len()];
-            match &norm.bias {
-                None => rms_norm(self.level, x, &norm.weight, epsilon, out),
-                Some(bias) => layer_norm(self.level, x, &norm.weight, bias, epsilon, out),
-            }
-        });
-    }
-
-    /// Products with their biases.
-    fn project<const N: usize>(
-        &self,
-        x: &[f32],
-        quantized: &mut Activations,
-        mut projections: [(&Projection, &mut Vec<f32>); N],
-    ) {
-        self.products(x, quantized, projections.each_mut().map(|(projection, out)| (&projection.weight, &mut **out)));
-        for (projection, out) in projections {
-            if let Some(bias) = &projection.bias {
-                out.chunks_exact_mut(bias.len()).for_each(|row| add(self.level, row, bias));
-            }
-        }
-    }
-
-    fn products<const N: usize>(
-        &self,
-        x: &[f32],
-        quantized: &mut Activations,
-        products: [(&Weight, &mut Vec<f32>); N],
-    ) {
-        let mut products = products.map(|(weight, out)| Product { weights: weight.matrix(&self.llm.gguf), out });
-        multiply(self.level, self.pool, x, quantized, &mut products);
-    }
-}
-
-impl Default for Buffers {
-    fn default() -> Self {
-        let none = Vec::new;
-        Buffers {
-            x: none(),
-            normed: none(),
-            delta: none(),
-            q: none(),
-            k: none(),
-            v: none(),
-            attended: none(),
-            gate: none(),
-            up: none(),
-            angles: Angles::default(),
-            windowed_angles: None,
-            quantized: Activations::new(),
-        }
-    }
-}
-
-impl Buffers {
-    /// Sizes the buffers for `n` tokens (they grow to `BLOCK` once and are then reused) and computes the angles of their positions.
-    fn prepare(&mut self, n: usize, first: usize, capacity: usize, llm: &Llm) {
-        let shape = &llm.shape;
-        for rows in [&mut self.x, &mut self.normed, &mut self.delta] {
-            rows.resize(n * shape.d_model, 0.0);
-        }
-        for rows in [&mut self.q, &mut self.attended] {
-            rows.resize(n * shape.n_heads * shape.head_dim, 0.0);
-        }
-        for rows in [&mut self.k, &mut self.v] {
-            rows.resize(n * shape.n_kv_heads * shape.head_dim, 0.0);
-        }
-        self.gate.resize(n * shape.d_ffn, 0.0);
-        if shape.activation != Activation::Gelu {
-            self.up.resize(n * shape.d_ffn, 0.0);
-        }
-        let (all, windowed) = positions(shape, capacity);
-        self.angles.fill(all, first..first + n);
-        if let Some(windowed) = windowed {
-            self.windowed_angles.get_or_insert_default().fill(windowed, first..first + n);
-        }
-    }
-}
-
-impl Angles {
-    fn fill(&mut self, positions: &Positions, range: Range<usize>) {
-        self.cos.clear();
-        self.sin.clear();
-        for at in range {
-            positions.angles(at as f64, positions.magnitude, &mut self.cos, &mut self.sin);
-        }
-    }
-}
-
-/// The positions of a session of that many tokens, and those of the layers that see a window, where they are others.
-fn positions(shape: &Shape, capacity: usize) -> (&Positions, Option<&Positions>) {
-    let windowed = shape.windows.as_ref().and_then(|windows| windows.rope.as_ref());
-    (shape.rope.positions(capacity), windowed.map(|rope| rope.positions(capacity)))
-}
-
-/// Which of two kinds a layer needs.
-fn of_layer<'a>(shape: &Shape, layer: usize, all: &'a Angles, windowed: Option<&'a Angles>) -> &'a Angles {
-    match (&shape.windows, windowed) {
-        (Some(windows), Some(windowed)) if windows.covers(layer) => windowed,
-        _ => all,
-    }
-}
-
-/// Turns the heads of one token.
-fn rotate(level: Level, rotation: Rotation, heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
-    match rotation {
-        Rotation::Pairs => rotate_pairs(level, heads, head_dim, cos, sin),
-        Rotation::Halves => rotate_halves(level, heads, head_dim, cos, sin),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_shared_run_is_found_wherever_it_stands() {
-        let tokens = |numbers: &[u32]| numbers.iter().map(|n| TokenId(*n)).collect::<Vec<_>>();
-        let held = tokens(&[1, 2, 3, 9, 9, 4, 5, 6, 7, 8]);
-        let find = |wanted: &[u32], least| longest_run(&held, &tokens(wanted), least);
-        assert_eq!(find(&[0, 4, 5, 6, 7, 0], 2), Some(Run { held: 5, wanted: 1, len: 4 }));
-        assert_eq!(find(&[1, 2, 0, 4, 5, 6], 2), Some(Run { held: 5, wanted: 3, len: 3 }));
-        assert_eq!(find(&[1, 2, 0, 4, 5], 2), Some(Run { held: 0, wanted: 0, len: 2 }));
-        assert_eq!((find(&[4, 5, 6], 4), find(&[], 1), find(&[3, 4], 2)), (None, None, None));
     }
 }
