@@ -9,7 +9,7 @@ pub mod report;
 use std::path::{Path, PathBuf};
 
 use nearfield_base::range::in_range;
-use nearfield_llm::{CacheType, SamplerOptions};
+use nearfield_llm::{CacheType, ChatOptions, Dialect, SamplerOptions, Thinking};
 use nearfield_speech::stt::SttOptions;
 use nearfield_speech::tts::TtsOptions;
 use nearfield_speech::vad::EndpointOptions;
@@ -115,8 +115,19 @@ pub struct LlmConfig {
     pub threads: usize,
     /// The longest reply.
     pub max_reply_tokens: usize,
+    /// How the model writes tool calls: "auto", or one of the names that `nearfield models show` knows.
+    pub dialect: String,
+    /// Whether a model that can think does: "off", "on", or at most so many tokens.
+    pub thinking: Thinking,
     /// How tokens are chosen.
     pub sampler: SamplerOptions,
+}
+
+impl LlmConfig {
+    /// How one talks to the model.
+    pub fn chat_options(&self) -> ChatOptions {
+        ChatOptions { dialect: Dialect::named(&self.dialect), thinking: self.thinking }
+    }
 }
 
 /// `[play]`
@@ -164,6 +175,8 @@ impl Default for LlmConfig {
             cache: CacheType::F16,
             threads: 0,
             max_reply_tokens: 160,
+            dialect: "auto".to_owned(),
+            thinking: Thinking::Off,
             sampler: SamplerOptions::default(),
         }
     }
@@ -203,6 +216,14 @@ impl VoiceConfig {
             ));
         }
         in_range("llm.threads", llm.threads, 0..=256)?;
+        if llm.dialect != "auto" && Dialect::named(&llm.dialect).is_none() {
+            let names: Vec<&str> = Dialect::names().collect();
+            return Err(format!(
+                "llm.dialect is {:?} but must be \"auto\" or one of {}",
+                llm.dialect,
+                names.join(", ")
+            ));
+        }
         llm.sampler.check().map_err(|e| format!("llm.sampler.{e}"))?;
         self.stt.options.check().map_err(|e| format!("stt.options.{e}"))?;
         self.tts.check().map_err(|e| format!("tts.{e}"))?;

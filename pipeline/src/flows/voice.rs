@@ -160,6 +160,7 @@ fn converse_options(config: &VoiceConfig, registry: &Registry, llm: &Llm) -> any
     let max_reply_tokens = config.llm.max_reply_tokens.min(context_tokens / 2);
     Ok(ConverseOptions {
         system: config.llm.system.clone(),
+        chat: config.llm.chat_options(),
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_reply_tokens,

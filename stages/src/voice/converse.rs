@@ -12,7 +12,8 @@ use std::time::Instant;
 use anyhow::Context;
 use crossbeam_channel::{Receiver, Sender};
 use nearfield_llm::{
-    Constrained, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
+    Chat, ChatOptions, Finish, GenerateOptions, LlmError, Message, ParsedReply, Role, SamplerOptions, SessionOptions,
+    TokenId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -21,7 +22,7 @@ use crate::flow::{Emit, Failure, Stage, Turn, Turns};
 use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
 use crate::voice::notes::{Note, Replied};
-use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
+use crate::voice::tool_calls;
 use crate::voice::tools::{self, ToolCall, ToolResult, Toolbox, spaced_json};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
@@ -47,6 +48,8 @@ pub const MOST_RESULT_TOKENS: usize = 1024;
 pub struct ConverseOptions {
     /// The system text, before the home's state.
     pub system: String,
+    /// How the model writes tool calls, and whether it thinks.
+    pub chat: ChatOptions,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -116,8 +119,9 @@ pub struct Converse {
     session: SessionId,
     options: ConverseOptions,
     toolbox: Toolbox,
-    /// The tools' schemas, and what holds the model's calls to them.
-    calls: (Vec<Value>, Option<Constrained>),
+    chat: Chat,
+    /// The schemas and the home that the chat was made for.
+    offered: (Vec<Value>, String),
     turns: Turns,
     history: Vec<Exchange>,
     /// Exchanges dropped from the history and not yet reported.
@@ -140,13 +144,15 @@ impl Converse {
         played: Receiver<(Turn, Played)>,
         notes: Sender<Note>,
     ) -> anyhow::Result<Self> {
+        let chat = Chat::new(llm.llm(), options.chat)?;
         let session = llm.open_moving(Urgency::Voice, options.session, LEAST_MOVED_TOKENS)?;
         let mut converse = Self {
             llm,
             session,
             options,
             toolbox,
-            calls: (Vec::new(), None),
+            chat,
+            offered: (Vec::new(), String::new()),
             turns,
             history: Vec::new(),
             forgotten: 0,
@@ -154,7 +160,8 @@ impl Converse {
             notes,
         };
         converse.keep_warm();
-        converse.constrain_calls(); // Now, while the prompt is being read, and not when the first question waits.
+        // Now, while the prompt is being read, and not when the first question waits.
+        converse.chat.constraints(&tool_calls::held(&converse.offered.0, &converse.offered.1, ""));
         Ok(converse)
     }
 
@@ -181,23 +188,20 @@ impl Converse {
         Ok(())
     }
 
-    /// What the model's tool calls must fit. Arguments whose schema cannot be followed may be any object.
-    fn constrain_calls(&mut self) -> Option<Constrained> {
-        let mut schemas = self.toolbox.schemas();
-        if schemas != self.calls.0 {
-            let llm = self.llm.llm();
-            let named = schemas.clone();
-            for schema in &mut schemas {
-                let Some(alone) = constraint(std::slice::from_ref(schema)) else { continue };
-                if let Err(error) = llm.check_constraint(&alone.constraint) {
-                    tracing::warn!(tool = %schema["function"]["name"], %error, "the tool's arguments are not held to its schema");
-                    schema["function"]["parameters"] = json!({"type": "object", "additionalProperties": true});
-                }
-            }
-            let all = constraint(&schemas).filter(|all| llm.check_constraint(&all.constraint).is_ok());
-            self.calls = (named, all);
+    /// Begins a new conversation, with what the model has read of the home still in its cache.
+    pub fn forget_history(&mut self) {
+        self.history.clear();
+    }
+
+    /// Offers the model the tools that there are, with the names of this home.
+    fn offer_tools(&mut self) {
+        let now = (self.toolbox.schemas(), self.toolbox.home_text());
+        if now != self.offered {
+            let named = tool_calls::named(&now.0, &now.1);
+            let examples = tool_calls::examples(&named, &now.1);
+            self.chat.offer(named, &examples);
+            self.offered = now;
         }
-        self.calls.1.clone()
     }
 
     /// A tool's result as the model reads it: cut where it is too long, which it then says.
@@ -232,14 +236,13 @@ impl Converse {
     }
 
     fn tokens(&self, messages: &[Message], reply_follows: bool) -> anyhow::Result<Vec<TokenId>> {
-        let llm = self.llm.llm();
-        let text = llm.template()?.render(messages, &self.toolbox.schemas(), reply_follows)?;
-        Ok(llm.tokenizer()?.encode_prompt(&text))
+        Ok(self.chat.prompt(messages, reply_follows)?)
     }
 
     /// The prompt for `exchange` after as much of the history as the context has room for; what has none is forgotten. An exchange
     /// that does not even fit alone costs the history nothing.
     fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
+        self.offer_tools();
         let room = self.room();
         let mut dropped = 0;
         loop {
@@ -266,6 +269,7 @@ impl Converse {
     /// Has the beginning of the next prompt computed while nobody speaks. Where the history is nearly too long, its oldest
     /// turns are dropped here, ahead of time; what follows them moves down in the cache.
     fn keep_warm(&mut self) {
+        self.offer_tools();
         let most = self.room() * 3 / 4;
         loop {
             let mut messages = vec![self.system()];
@@ -311,8 +315,8 @@ impl Converse {
             // What is to be looked over is not said while it is written.
             let is_checked = is_second_try || results.iter().any(ToolResult::is_of_command);
             let written = match is_checked {
-                true => self.write(turn, prompt, &mut replied, &mut |_| {})?,
-                false => self.write(turn, prompt, &mut replied, &mut send)?,
+                true => self.write(turn, &question, prompt, &mut replied, &mut |_| {})?,
+                false => self.write(turn, &question, prompt, &mut replied, &mut send)?,
             };
             let Round { raw, said, calls, broken, repeated } = written;
             if repeated {
@@ -378,23 +382,26 @@ impl Converse {
     fn write(
         &mut self,
         turn: Turn,
+        question: &str,
         prompt: Vec<TokenId>,
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
-        let (constraint, turns) = (self.constrain_calls(), self.turns.clone());
+        let held = tool_calls::held(&self.offered.0, &self.offered.1, question);
+        let (lazy, turns) = (self.chat.constraints(&held), self.turns.clone());
         let events = self.llm.run(Job {
             session: self.session,
             prompt,
             sampler: self.options.sampler,
             options: GenerateOptions {
                 max_tokens: self.options.max_reply_tokens,
-                constraint,
+                lazy,
+                thought: self.chat.thought_limit(),
                 ..GenerateOptions::default()
             },
             wanted: Box::new(move || turns.is_alive(turn)),
         });
-        let mut filter = ToolCallFilter::default();
+        let mut filter = self.chat.parser();
         let (mut raw, mut said) = (String::new(), String::new());
         let mut ended = Finish::Stopped;
         for event in events {
@@ -421,11 +428,11 @@ impl Converse {
                 Event::Failed(error) => return Err(error).context("the language model stopped"),
             }
         }
-        let FilteredReply { rest, calls, broken } = filter.finish();
+        let ParsedReply { rest, calls, broken } = filter.finish();
         let repeated = matches!(ended, Finish::Repetition { .. });
         if repeated {
             let sound = ended.sound_part(&raw).to_owned();
-            let mut filter = ToolCallFilter::default();
+            let mut filter = self.chat.parser();
             said = filter.push(&sound) + &filter.finish().rest;
             // A call that is whole stays, whatever followed it.
             raw = if calls.is_empty() { sound } else { raw };
@@ -533,6 +540,7 @@ mod tests {
         let (llm, _) = LlmThread::start(Llm::open(&model, &LlmOptions { threads: 1 }).unwrap());
         let options = ConverseOptions {
             system: String::new(),
+            chat: ChatOptions::default(),
             session: SessionOptions { context_tokens, cache: CacheType::F16 },
             sampler: SamplerOptions::default(),
             max_reply_tokens: 100,
@@ -650,24 +658,5 @@ mod tests {
         }
         let (outcome, reply, turns) = ask(20, "Hello.");
         assert!(outcome.is_ok() && !reply.is_empty() && turns == 4, "{outcome:?} {turns}");
-    }
-
-    #[test]
-    fn calls_are_held_to_the_tools_and_a_schema_that_cannot_be_followed_leaves_its_arguments_free() {
-        let command = |name: &str, parameters: Value| CommandTool {
-            name: name.to_owned(),
-            description: String::new(),
-            command: vec!["true".to_owned()],
-            parameters,
-            timeout_ms: 1000,
-        };
-        let level = json!({"type": "object", "properties": {"level": {"type": "integer"}}, "required": ["level"]});
-        let odd = json!({"type": "object", "properties": {"a": {"type": "strange"}}});
-        let mut converse = converse(1024, vec![command("dim", level), command("odd", odd)]);
-        let constrained = converse.constrain_calls().unwrap();
-        assert_eq!(constrained.after.as_deref(), Some("<tool_call>"));
-        assert_eq!(converse.constrain_calls(), Some(constrained.clone()), "compiled once");
-        let nearfield_llm::Constraint::Lark(grammar) = &constrained.constraint else { panic!("a grammar") };
-        assert!(grammar.contains("level") && grammar.contains("odd") && !grammar.contains("strange"), "{grammar}");
     }
 }
