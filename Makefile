@@ -30,11 +30,11 @@ build: setup ## Build the program: target/release/nearfield.
 bench: build ## Measure this machine: the voice pipeline, its parts, and the overlap.
 	@for what in stt llm tts voice caption report; do echo "== $$what"; $(BIN) bench $$what || exit 1; done
 
-bench-peers: ## Compare with llama.cpp and candle on the same files (for maintainers; compiles llama.cpp).
+bench-peers: ## Compare with llama.cpp on the files in NEARFIELD_TEST_MODELS (for maintainers; compiles llama.cpp).
 	@dpkg -s cmake libclang-dev >/dev/null 2>&1 || apt-get install -y cmake libclang-dev >/dev/null
 	@$(CARGO) build --release --quiet --workspace --example peer
 	@cd tests/peers && $(CARGO) build --release --quiet
-	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(PEERS) $(NEARFIELD_TEST_DATA:%=%/llm/stories260Ktok512.gguf)
+	@tests/peers/target/release/peers-bench target/release/examples/peer $(NEARFIELD_DATA)/peers $(NEARFIELD_TEST_MODELS:%=--models %) $(PEERS) $(NEARFIELD_TEST_DATA:%=%/llm/stories260Ktok512.gguf)
 
 build-arm: ## Build the program for 64-bit ARM boards, on a PC with Debian.
 	@sh assets/setup/arm.sh build

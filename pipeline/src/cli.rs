@@ -1,4 +1,4 @@
-//! What can be written on the command line. Only words are understood here; what they lead to stands in `commands`.
+//! The command line: commands, arguments and their help. Running them is `commands`.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nearfield_base::persist::Existing;
 
-/// What the user wrote on the command line can't be meant.
+/// A command line that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Usage(pub String);
@@ -17,16 +17,16 @@ pub struct Usage(pub String);
     name = "nearfield",
     version,
     long_version = crate::VERSION_LINES.as_str(),
-    about = "Hears, sees, measures, thinks and speaks on the device itself, offline.",
+    about = "An offline voice assistant, camera captioner and sensor reporter.",
     after_help = "Results go to stdout, logs to stderr (-v, RUST_LOG). No output may be an input. Exit status: 0 done, 1 failed, 2 wrong usage or \
                   configuration.\n\nExamples:\n  nearfield voice --input question.wav --output answer.wav --home home.json\n  \
                   nearfield doctor"
 )]
 pub struct Cli {
-    /// Say more on stderr (-v: what happens, -vv: everything).
+    /// Log more on stderr (-v: what happens, -vv: everything).
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Say nothing on stderr but errors.
+    /// Log only errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// What to do.
@@ -37,7 +37,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Answer spoken (or typed) questions aloud.
+    /// Answer spoken or typed questions aloud.
     #[command(
         after_help = "Examples:\n  nearfield voice                                   # microphone to loudspeaker\n  \
         nearfield voice --input question.wav --output answer.wav --home home.json\n  \
@@ -45,30 +45,30 @@ pub enum Command {
         nearfield voice --input questions/ --trace trace.json --set llm.model=qwen2.5-0.5b-instruct"
     )]
     Voice(VoiceArgs),
-    /// Watch a camera (or pictures, or a video) and write one line for each change of scene.
+    /// Caption a camera, a video or pictures: one line for each change of scene.
     #[command(after_help = "Examples:\n  nearfield caption --input rtsp://camera.local/stream --events day.jsonl\n  \
         nearfield caption --input pictures/ --json\n  nearfield caption --input 'frames/*.jpg' --snapshots out/\n  \
         some-camera | nearfield caption --input - --every 60")]
     Caption(CaptionArgs),
-    /// Report on sensor readings, window by window, in words whose numbers are true.
+    /// Summarize sensor readings, window by window, with every number verified against the data.
     #[command(after_help = "Examples:\n  nearfield report --input readings.csv --window 1d\n  \
         nearfield report --input log.jsonl --follow --window 1h --json\n  \
         nearfield report --input readings.csv --output report.html --plot report.svg\n  \
         nearfield report --input mqtt://hub.local/home/# --window 1h --set 'window.schedule=daily at 07:00'")]
     Report(ReportArgs),
-    /// Write down what recordings say.
+    /// Transcribe audio files.
     #[command(after_help = "Examples:\n  nearfield transcribe meeting.wav\n  nearfield transcribe *.flac --json\n  \
         nearfield transcribe interview.ogg --set stt.model=whisper-base.en")]
     Transcribe(TranscribeArgs),
-    /// Speak a text.
+    /// Speak a text aloud, or into a WAV file.
     #[command(
         after_help = "Examples:\n  nearfield say 'The kettle boils.'\n  nearfield say 'Dinner is ready.' --output dinner.wav\n  \
         echo 'From a pipe.' | nearfield say - --output pipe.wav"
     )]
     Say(SayArgs),
-    /// Talk with the language model in text.
+    /// Chat with the language model.
     #[command(
-        after_help = "Examples:\n  nearfield chat 'Which lights are on?' --home home.json\n  nearfield chat          # line by line\n  \
+        after_help = "Examples:\n  nearfield chat 'Which lights are on?' --home home.json\n  nearfield chat          # one question a line\n  \
         nearfield chat --set llm.model=./model.gguf --set llm.sampler.temperature=0.7"
     )]
     Chat(ChatArgs),
@@ -77,19 +77,19 @@ pub enum Command {
         after_help = "Examples:\n  nearfield devices\n  nearfield voice --set listen.device=USB --set play.device=USB"
     )]
     Devices {
-        /// One JSON object a line.
+        /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// List, fetch and check models.
+    /// List, pull and verify models.
     #[command(
         after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify"
     )]
     Models(ModelsArgs),
-    /// Check that everything that is needed is there and works.
+    /// Check that models, programs and devices are there and work.
     #[command(after_help = "Examples:\n  nearfield doctor\n  nearfield doctor --json | jq 'select(.status != \"ok\")'")]
     Doctor {
-        /// One JSON object a line.
+        /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -98,12 +98,12 @@ pub enum Command {
     },
     /// Measure speed on this machine.
     #[command(
-        after_help = "Examples:\n  nearfield bench voice            # staged against one stage after the other\n  \
+        after_help = "Examples:\n  nearfield bench voice            # stages in parallel against one after the other\n  \
         nearfield bench llm --json       # prefill and decode speed\n  nearfield bench stt --input assets/speech\n  \
         nearfield bench report --runs 50 # a thousand random windows"
     )]
     Bench(BenchArgs),
-    /// Score models on what was held out from their training.
+    /// Evaluate models on held-out data.
     #[command(
         after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
         nearfield eval bundled --json --data ~/nearfield/models/recipes"
@@ -125,10 +125,10 @@ pub enum Command {
 /// The configuration and its changes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
-    /// The configuration file; without it, the defaults hold (the files in configs show them).
+    /// The configuration file; without it, every key has its default (docs/configuration.md).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Change one key of the configuration, as in --set llm.threads=2; may be given several times.
+    /// Set one key of the configuration, as in --set llm.threads=2; may be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
@@ -139,26 +139,25 @@ pub struct VoiceArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
-    /// Where questions come from: `mic`, a recording, a folder of recordings, or `-` for a recording on stdin.
+    /// Source of spoken questions: `mic`, an audio file, a folder of them, or `-` for audio on stdin.
     #[arg(long, default_value = "mic", value_name = "mic|FILE|DIR|-")]
     pub input: String,
-    /// Where answers go: `speaker`, a WAV file that is not there yet (see --overwrite), or `null`.
+    /// Destination of answers: `speaker`, a new WAV file (see --overwrite), or `null`.
     #[arg(long, default_value = "speaker", value_name = "speaker|FILE.wav|null")]
     pub output: String,
-    /// Replace existing files of --output and --trace, as soon as the first answer is complete; without it they are kept and the
-    /// command fails.
+    /// Replace existing --output and --trace files once the first answer is complete; without it, an existing file is an error.
     #[arg(long)]
     pub overwrite: bool,
-    /// Ask this in writing instead; may be given several times.
+    /// A typed question instead of spoken ones; may be repeated.
     #[arg(long, conflicts_with = "input")]
     pub text: Vec<String>,
-    /// The home's state, a JSON file that is read and, by the model's tools, changed.
+    /// The home's state, a JSON file; the model's tools change it.
     #[arg(long, value_name = "FILE.json")]
     pub home: Option<PathBuf>,
-    /// How fast a recording is played: as if spoken now, or as fast as it is taken.
+    /// How fast audio files are fed in.
     #[arg(long, value_enum, default_value_t = PaceArg::Fast)]
     pub pace: PaceArg,
-    /// One JSON object for each turn.
+    /// Print one JSON object for each turn.
     #[arg(long)]
     pub json: bool,
     /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
@@ -172,31 +171,30 @@ pub struct CaptionArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
-    /// Where pictures come from: a folder, a pattern in quotes, a picture, a video, rtsp://, http:// (MJPEG), /dev/video0, or `-`
-    /// for JPEGs on stdin; else the configuration's source.input.
+    /// Source of pictures: a folder, a pattern in quotes, a picture, a video, rtsp://, http:// (MJPEG), /dev/video0, or `-` for
+    /// JPEGs on stdin [default: source.input of the configuration].
     #[arg(long, value_name = "DIR|'GLOB'|FILE|URL|/dev/videoN|-")]
     pub input: Option<String>,
-    /// One JSON object for each line; the last one is a summary.
+    /// Print one JSON object for each line; the last one is a summary.
     #[arg(long)]
     pub json: bool,
-    /// Append what happens (captions, who comes and goes, alerts, the source's deaths) to this file, one JSON object a line.
+    /// Append events (captions, objects that come and go, alerts, source disconnects) to this file, one JSON object a line.
     #[arg(long, value_name = "FILE.jsonl")]
     pub events: Option<PathBuf>,
-    /// Write each described picture there, with its caption and boxes drawn on it, named by camera and time (UTC); none is ever
-    /// overwritten.
+    /// Write each captioned picture to this folder, with its caption and boxes drawn on it, named by camera and time (UTC); none is
+    /// ever overwritten.
     #[arg(long, value_name = "DIR")]
     pub snapshots: Option<PathBuf>,
-    /// Begin --events and --trace anew in place of existing files; without it events are appended, and an existing trace is kept
-    /// and the command fails.
+    /// Replace existing --events and --trace files; without it, events are appended, and an existing trace is an error.
     #[arg(long)]
     pub overwrite: bool,
-    /// A line at least this often, in seconds, also when nothing changes.
+    /// Print a line at least this often, in seconds, also when nothing changes.
     #[arg(long, value_name = "SECONDS")]
     pub every: Option<f64>,
-    /// End after so many pictures.
+    /// Stop after this many pictures.
     #[arg(long, value_name = "N")]
     pub max_frames: Option<u64>,
-    /// Play files at their own pace, as a camera would: what comes too fast is dropped.
+    /// Play files at their own rate, as a camera would: pictures that come too fast are dropped.
     #[arg(long)]
     pub realtime: bool,
     /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
@@ -204,17 +202,17 @@ pub struct CaptionArgs {
     pub trace: Option<PathBuf>,
 }
 
-/// What `--overwrite` says of existing files.
+/// What `--overwrite` means for existing files.
 pub fn existing(overwrite: bool) -> Existing {
     if overwrite { Existing::Replace } else { Existing::Keep }
 }
 
-/// How fast a recording is played.
+/// How fast an audio file is fed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PaceArg {
-    /// As if spoken now.
+    /// At the rate it was spoken.
     Realtime,
-    /// As fast as it is taken.
+    /// As fast as it is processed.
     Fast,
 }
 
@@ -224,25 +222,29 @@ pub struct ReportArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
-    /// Where readings come from: a CSV or JSON-lines file, `-` for stdin, or a broker [default: stdin, unless that is a terminal].
+    /// Source of readings: a CSV or JSON-lines file, `-` for stdin, or an MQTT broker [default: stdin, unless it is a terminal].
     #[arg(long, value_name = "FILE|-|mqtt://host/topic/#")]
     pub input: Option<String>,
-    /// How long a window is (90s, 15m, 1h, 1d, 1w); short for --set window.length=...
+    /// Show how a file is read, without reporting: its columns or topics with sensor, unit, kind, first and last value, and the
+    /// cells that are not read.
+    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["input", "follow", "json", "output", "plot", "trace"])]
+    pub explain: Option<String>,
+    /// Length of a window (90s, 15m, 1h, 1d, 1w); short for --set window.length=...
     #[arg(long, value_name = "LENGTH", allow_hyphen_values = true)]
     pub window: Option<String>,
-    /// Go on reading as the file grows, also when it is rotated.
+    /// Keep reading as the file grows or is rotated.
     #[arg(long)]
     pub follow: bool,
-    /// One JSON object for each window.
+    /// Print one JSON object for each window.
     #[arg(long)]
     pub json: bool,
-    /// A file for the reports, instead of stdout: .md, .html or .jsonl. Reports are added to what is in it (see --overwrite).
+    /// Write reports to this file instead of stdout: .md, .html or .jsonl. They are appended (see --overwrite).
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// A plot of the last window: .svg or .png. It takes the place of the plot before it; of another picture only with --overwrite.
+    /// Plot the last window: .svg or .png. It replaces an earlier plot; any other picture only with --overwrite.
     #[arg(long, value_name = "FILE")]
     pub plot: Option<PathBuf>,
-    /// Replace existing files of --output, --plot and --trace, as soon as the first report is complete.
+    /// Replace existing --output, --plot and --trace files once the first report is complete.
     #[arg(long)]
     pub overwrite: bool,
     /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
@@ -253,10 +255,10 @@ pub struct ReportArgs {
 /// `nearfield transcribe`
 #[derive(Args, Debug)]
 pub struct TranscribeArgs {
-    /// Recordings: WAV, FLAC, OGG, MP3, AIFF; `-` for stdin.
+    /// Audio files: WAV, FLAC, OGG, MP3, AIFF; `-` for stdin.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// One JSON object for each file.
+    /// Print one JSON object for each file.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -267,12 +269,12 @@ pub struct TranscribeArgs {
 /// `nearfield say`
 #[derive(Args, Debug)]
 pub struct SayArgs {
-    /// What to say; `-` reads it from stdin.
+    /// The text; `-` reads it from stdin.
     pub text: String,
-    /// Where it goes: `speaker`, a WAV file that is not there yet (see --overwrite), or `null`.
+    /// Destination: `speaker`, a new WAV file (see --overwrite), or `null`.
     #[arg(long, default_value = "speaker", value_name = "speaker|FILE.wav|null")]
     pub output: String,
-    /// Replace an existing file of --output; without it the file is kept and the command fails.
+    /// Replace an existing --output file; without it, an existing file is an error.
     #[arg(long)]
     pub overwrite: bool,
     #[command(flatten)]
@@ -288,10 +290,10 @@ pub struct ChatArgs {
     /// The home's state, a JSON file.
     #[arg(long, value_name = "FILE.json")]
     pub home: Option<PathBuf>,
-    /// Go on with the conversation in this file, and write it back at the end; a new one where there is none.
+    /// Continue the conversation saved in this file, and save it there at the end; created if it does not exist.
     #[arg(long, value_name = "FILE")]
     pub session: Option<PathBuf>,
-    /// One JSON object for each turn.
+    /// Print one JSON object for each turn.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -312,39 +314,39 @@ pub struct ModelsArgs {
 pub enum ModelsAction {
     /// List the models that Nearfield knows.
     List {
-        /// One JSON object a line.
+        /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Tell everything about one model.
+    /// Show everything known about one model.
     Show {
         /// The model's name.
         name: String,
-        /// One JSON object.
+        /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
-    /// Fetch models from the hub (HF_ENDPOINT, HF_HOME and HF_TOKEN are honoured); an interrupted pull goes on where it was.
+    /// Download models from the Hugging Face hub; an interrupted pull is resumed. HF_ENDPOINT, HF_HOME and HF_TOKEN are honoured.
     Pull {
         /// Their names.
         #[arg(required = true)]
         names: Vec<String>,
-        /// Take what the hub has now and record it anew, instead of holding the file to models.lock.
+        /// Accept what the hub has now and record it in models.lock, instead of refusing what differs from it.
         #[arg(long)]
         update: bool,
-        /// One JSON object a line.
+        /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Compare model files with their recorded hashes.
+    /// Verify model files against their recorded hashes.
     Verify {
         /// Only this one.
         name: Option<String>,
-        /// One JSON object a line.
+        /// Print one JSON object a line.
         #[arg(long)]
         json: bool,
     },
-    /// Print where a model's file is.
+    /// Print the path of a model's file.
     Path {
         /// The model's name.
         name: String,
@@ -357,16 +359,16 @@ pub struct BenchArgs {
     /// What to measure.
     #[arg(value_enum)]
     pub what: BenchWhat,
-    /// One JSON object a line; the last holds the result.
+    /// Print one JSON object a line; the last holds the result.
     #[arg(long)]
     pub json: bool,
-    /// Recordings (voice, stt) or pictures (caption) to use.
+    /// Audio files (voice, stt) or pictures (caption) to use.
     #[arg(long, value_name = "FILE|DIR")]
     pub input: Option<PathBuf>,
     /// The home's state (voice).
     #[arg(long, value_name = "FILE.json")]
     pub home: Option<PathBuf>,
-    /// How often each measurement is taken; medians are printed.
+    /// Repetitions of each measurement; medians are printed.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub runs: u32,
     /// The model to measure, a name or a GGUF file (llm).
@@ -395,7 +397,7 @@ pub struct BenchArgs {
 /// What to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum BenchWhat {
-    /// The whole turn: staged against one stage after the other.
+    /// Whole turns: stages in parallel against one after the other.
     Voice,
     /// Speech to text.
     Stt,
@@ -403,9 +405,9 @@ pub enum BenchWhat {
     Llm,
     /// Text to speech.
     Tts,
-    /// A camera before which little happens: what the gate and the cache save.
+    /// Captions of a quiet camera: what the gate and the cache save.
     Caption,
-    /// Reports: readings into windows, words, and the check.
+    /// Reports: windows, wording and the check.
     Report,
 }
 
@@ -415,21 +417,21 @@ pub struct EvalArgs {
     /// Which models.
     #[arg(value_enum)]
     pub what: EvalWhat,
-    /// One JSON object for each set; the last tells how long it took.
+    /// Print one JSON object for each set; the last holds the time taken.
     #[arg(long)]
     pub json: bool,
-    /// The folder with the held-out files: models/recipes of a clone.
+    /// The folder with the held-out files [default: models/recipes of the clone].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// Only so many rows of each set, for a quick look.
+    /// Use only this many rows of each set.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 }
 
-/// Which models are scored.
+/// Which models are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EvalWhat {
-    /// Those that come with Nearfield.
+    /// The bundled models.
     Bundled,
 }
 

@@ -110,7 +110,7 @@ impl Files {
 
     fn check_identities(&self) -> Result<(), Usage> {
         for (i, output) in self.named.iter().enumerate().filter(|(_, named)| named.is_written) {
-            // Of two outputs the one that was named later is told.
+            // Of two outputs the one that was named later is named first.
             let clashes = |(j, other): &(usize, &Named)| {
                 other.identity == output.identity && if other.is_written { *j < i } else { *j != i }
             };
@@ -129,7 +129,7 @@ fn identity_there(metadata: &Metadata) -> Option<Identity> {
     is_kept.then(|| Identity::There { device: metadata.dev(), inode: metadata.ino() })
 }
 
-/// `None` for what is no file or folder.
+/// `None` for what is neither a file nor a folder.
 fn identity_of(path: &Path) -> Option<Identity> {
     match std::fs::metadata(path) {
         Ok(metadata) => identity_there(&metadata),

@@ -16,6 +16,7 @@ pub mod hub;
 pub mod installation;
 pub mod log;
 pub mod output;
+pub mod prompts;
 pub mod recordings;
 pub mod signals;
 pub mod typed_lines;

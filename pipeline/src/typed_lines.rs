@@ -1,4 +1,4 @@
-//! Lines of text from a reader, each within a limit: what is too long, or is no UTF-8, is refused alone, and the lines behind
+//! Lines of text from a reader, each within a limit: what is too long, or is not UTF-8, is refused alone, and the lines behind
 //! it are still read.
 
 use std::io::{self, BufRead};
@@ -10,7 +10,7 @@ pub enum TypedLine {
     Text(String),
     /// It is longer than the limit, of so many bytes.
     TooLong(usize),
-    /// It is no UTF-8.
+    /// It is not UTF-8.
     NotText,
 }
 

@@ -90,7 +90,7 @@ pub enum Event {
         /// How many tokens were generated.
         generated: usize,
         /// How many of these had been guessed from the prompt and cost no pass of their own.
-        looked_up: usize,
+        drafted: usize,
     },
     /// The end, for a bad reason.
     Failed(LlmError),
@@ -479,8 +479,8 @@ impl Scheduler {
 
 /// The end of a job that may not have begun to write.
 fn done(finish: Finish, generation: Option<&Generation>) -> Event {
-    let (generated, looked_up) = generation.map_or((0, 0), |generation| (generation.tokens(), generation.looked_up()));
-    Event::Done { finish, generated, looked_up }
+    let (generated, drafted) = generation.map_or((0, 0), |generation| (generation.tokens(), generation.drafted()));
+    Event::Done { finish, generated, drafted }
 }
 
 /// Tokens and rows that go through the model between two looks at what else is to do.

@@ -10,7 +10,7 @@ use nearfield_llm::Prefill;
 use nearfield_speech::audio::SampleRate;
 use nearfield_speech::stt::Suppression;
 use nearfield_telemetry::clock::ClockFindings;
-use nearfield_telemetry::parse::Rejected;
+use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::windows::ClosedWindow;
 use nearfield_telemetry::{Reading, SensorId, SensorTraits};
@@ -136,7 +136,7 @@ pub struct Tokens {
     /// Tokens that the model wrote.
     pub generated: usize,
     /// How many of these had been guessed from the prompt and cost no pass of their own.
-    pub looked_up: usize,
+    pub drafted: usize,
 }
 
 impl From<Prefill> for Tokens {
@@ -152,16 +152,16 @@ impl std::ops::AddAssign for Tokens {
         self.moved += more.moved;
         self.prefilled += more.prefilled;
         self.generated += more.generated;
-        self.looked_up += more.looked_up;
+        self.drafted += more.drafted;
     }
 }
 
 impl std::fmt::Display for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} reused, {} prefilled, {} generated", self.reused, self.prefilled, self.generated)?;
-        match self.looked_up {
+        match self.drafted {
             0 => Ok(()),
-            n => write!(f, " ({n} looked up)"),
+            n => write!(f, " ({n} drafted)"),
         }
     }
 }

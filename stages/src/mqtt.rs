@@ -28,7 +28,7 @@ const BLOCK: usize = 64 << 10;
 const RECEIVE_MAXIMUM: u16 = 10_000;
 
 /// Which protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 pub enum Version {
     /// 3.1.1.
     #[serde(rename = "3.1.1")]

@@ -9,7 +9,7 @@ use nearfield_stages::flow::Turns;
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Transcript};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
-use nearfield_stages::voice::home::Home;
+use nearfield_stages::voice::home::{Home, HomeLayout};
 use nearfield_stages::voice::notes::{Note, Replied};
 use nearfield_stages::voice::tools::{CommandTool, Toolbox};
 use std::ops::ControlFlow;
@@ -30,6 +30,7 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
         chat: nearfield_llm::ChatOptions::default(),
         session: SessionOptions { context_tokens, cache: CacheType::F16 },
         sampler: SamplerOptions::default(),
+        home: HomeLayout::Grouped,
         max_reply_tokens: 60,
     };
     let home = home.map(|path| Home::load(path).unwrap());

@@ -10,7 +10,7 @@ use nearfield_stages::flow::{Stage, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Clause, Envelope, Transcript};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
-use nearfield_stages::voice::home::Home;
+use nearfield_stages::voice::home::{Home, HomeLayout};
 use nearfield_stages::voice::notes::{Note, Replied};
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::tools::Toolbox;
@@ -108,6 +108,7 @@ impl Asked {
         let options = ConverseOptions {
             system: SYSTEM.to_owned(),
             chat,
+            home: HomeLayout::default(),
             session: SessionOptions { context_tokens: 4096, cache: CacheType::F16 },
             sampler: SamplerOptions::default(),
             max_reply_tokens: 160,

@@ -81,7 +81,7 @@ fn samples_that_are_no_numbers_are_counted_and_a_recording_of_nothing_else_is_re
         question.iter_mut().step_by(2000).for_each(|sample| *sample = bad);
         let ran = transcribe(&floats(&question));
         let n = question.len().div_ceil(2000);
-        assert!(ran.stderr.contains(&format!("{n} samples are no numbers")), "{ran:#?}");
+        assert!(ran.stderr.contains(&format!("{n} samples are not numbers")), "{ran:#?}");
         assert_eq!(ran.assert_done().json()[0]["text"], plain.json()[0]["text"]);
     }
 }

@@ -103,9 +103,9 @@ fn a_camera_that_is_unplugged_is_told_and_taken_up_again_when_it_is_back() {
     };
     assert!(wait_for(LIMIT, || kinds() == ["caption"]));
     std::fs::write(folder.path().join("unplugged"), "").unwrap();
-    assert!(wait_for(LIMIT, || kinds().iter().filter(|k| *k == "source_died").count() >= 2), "{:?}", kinds());
+    assert!(wait_for(LIMIT, || kinds().iter().filter(|k| *k == "source_disconnected").count() >= 2), "{:?}", kinds());
     std::fs::remove_file(folder.path().join("unplugged")).unwrap();
-    assert!(wait_for(LIMIT, || kinds().last().is_some_and(|k| k == "source_back")), "{:?}", kinds());
+    assert!(wait_for(LIMIT, || kinds().last().is_some_and(|k| k == "source_reconnected")), "{:?}", kinds());
     let text = std::fs::read_to_string(&events).unwrap();
     assert!(
         text.contains("the camera is gone: No such device") && text.contains("/dev/video7: No such file"),

@@ -122,7 +122,8 @@ fn an_input_that_is_not_there_and_an_ffmpeg_that_is_missing_are_named() {
     fails("/nowhere/x.mp4", &[], &["/nowhere/x.mp4", "can't be read"]);
     fails("rtsp://127.0.0.1:1/x", &["--set", "source.ffmpeg=/nowhere/ffmpeg"], &["/nowhere/ffmpeg is not installed"]);
     run(&base).assert_fails(2, &["--input"]);
-    run(&["caption", "--input", "x", "--set", "gate.change_below=7"]).assert_fails(2, &["cosines"]);
+    run(&["caption", "--input", "x", "--set", "gate.change_below=7"])
+        .assert_fails(2, &["gate.change_below is 7 but must be from -1 to 1"]);
 }
 
 #[test]
@@ -233,10 +234,14 @@ fn a_camera_that_disappears_is_told_and_taken_up_again() {
     let file = out.path().join("events.jsonl");
     let retry = ["--set", "source.retry_ms=20", "--max-frames", "12", "--events", &file.to_string_lossy(), "--json"];
     let (found, summary) = lines(&run(&[&["caption", "--input", &url], &BLIND[..], &retry].concat()));
-    assert_eq!(summary["source_deaths"], 2, "{summary}");
+    assert_eq!(summary["source_disconnects"], 2, "{summary}");
     assert_eq!(found.len(), 2, "the scene before and the one after: {found:#?}");
     let told: Vec<String> = events(&file).iter().map(|e| e["event"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(told, ["caption", "source_died", "source_died", "source_back", "caption"], "{told:?}");
+    assert_eq!(
+        told,
+        ["caption", "source_disconnected", "source_disconnected", "source_reconnected", "caption"],
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -253,12 +258,12 @@ fn an_ffmpeg_that_dies_within_a_picture_is_told_with_its_last_words_and_started_
     let set = format!("source.ffmpeg={}", program.display());
     let more = ["--set", &set, "--set", "source.retry_ms=20", "--max-frames", "5", "--events", arg(&file), "--json"];
     let (_, summary) = lines(&run(&[&["caption", "--input", "rtsp://127.0.0.1:1/x"], &BLIND[..], &more].concat()));
-    assert_eq!((summary["pictures"].as_u64(), summary["source_deaths"].as_u64()), (Some(5), Some(1)), "{summary}");
+    assert_eq!((summary["pictures"].as_u64(), summary["source_disconnects"].as_u64()), (Some(5), Some(1)), "{summary}");
     let told = events(&file);
-    let died = told.iter().find(|e| e["event"] == "source_died").unwrap();
+    let died = told.iter().find(|e| e["event"] == "source_disconnected").unwrap();
     let reason = died["reason"].as_str().unwrap();
     assert!(reason.contains("after 1 pictures: lost the route"), "{reason}");
-    assert!(told.iter().any(|e| e["event"] == "source_back"), "{told:?}");
+    assert!(told.iter().any(|e| e["event"] == "source_reconnected"), "{told:?}");
 }
 
 #[test]

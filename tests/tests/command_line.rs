@@ -139,8 +139,8 @@ fn a_line_that_cannot_be_answered_is_refused_and_the_lines_behind_it_are_answere
     assert_eq!(ran.json().len(), 3, "{ran:#?}");
     assert!(ran.json().iter().all(|line| line["prompt"] == "Hello." && line["reply"] != ""), "{ran:#?}");
     let says = [
-        "line 2 is not answered: it has 3145728 bytes, and at most 1048576",
-        "line 4 is not answered: it is no UTF-8",
+        "line 2 is not answered: it has 3145728 bytes; at most 1048576",
+        "line 4 is not answered: it is not UTF-8",
         "line 5 is not answered: the prompt has",
         "3 lines of standard input were not answered",
     ];

@@ -32,7 +32,9 @@ mod tests {
     #[test]
     fn a_process_holds_less_than_the_system_has() {
         let resident = of_process("VmRSS").unwrap();
-        assert!(resident > 100_000 && resident <= of_process("VmHWM").unwrap());
+        // The kernel counts pages in batches on each CPU, and other tests take and free memory between the two reads.
+        let slack = 8 << 20;
+        assert!(resident > 100_000 && resident <= of_process("VmHWM").unwrap() + slack);
         assert!(resident < of_system("MemTotal").unwrap());
         assert!(threads().unwrap() >= 1);
         assert_eq!(of_process("VmR"), None, "a key is a whole word");

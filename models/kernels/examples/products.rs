@@ -20,8 +20,23 @@ fn main() {
     let level = Level::detect().unwrap_or(Level::SCALAR); // NEARFIELD_SIMD lowers it
     println!("measured: {level}");
     let pool = Pool::new(NonZeroUsize::new(1));
-    let formats =
-        [Format::Q4_0, Format::Q8_0, Format::Q5_0, Format::Q4K, Format::Q5K, Format::Q6K, Format::F16, Format::F32];
+    let formats = [
+        Format::Q4_0,
+        Format::Q4_1,
+        Format::Q5_0,
+        Format::Q5_1,
+        Format::Q8_0,
+        Format::Q2K,
+        Format::Q3K,
+        Format::Q4K,
+        Format::Q5K,
+        Format::Q6K,
+        Format::Iq4Nl,
+        Format::Iq4Xs,
+        Format::Mxfp4,
+        Format::F16,
+        Format::F32,
+    ];
     let only: Vec<String> = std::env::args().skip(1).collect(); // names of formats; without any, everything is measured
     println!("{:8}{:>22}{:>16}{:>16}", "format", "1 token", "8 tokens", "64 tokens");
     for format in formats {
@@ -87,7 +102,7 @@ fn main() {
         for tokens in [1, 64] {
             let q: Vec<f32> = (0..tokens * n_heads * head_dim).map(|i| (i as f32).cos()).collect();
             let mut out = vec![0f32; q.len()];
-            let attention = Attention { n_heads, first_position: held - tokens, scale: 0.1, window: None };
+            let attention = Attention::plain(n_heads, held - tokens, 0.1);
             let seconds = best(&mut || attend(level, &pool, &attention, black_box(&q), &store, 0, &mut out));
             line += &format!("  {tokens} tokens {:.0} us", seconds * 1e6);
         }

@@ -1,17 +1,24 @@
 //! Causal attention with grouped queries over a preallocated cache of keys and values, with an online softmax (Milakov and
 //! Gimelshein, 2018): no score is ever stored beyond a tile.
 
-use crate::kv_cache::{KvStore, Query};
+use std::ops::Range;
+
+use crate::float::exp;
+use crate::kv_cache::{Head, KvStore, Query, Scoring};
 use crate::level::Level;
+use crate::panel::FEW_TOKENS;
 use crate::pool::Pool;
 use crate::shared_slice::SharedSlice;
 
 /// Query rows that one task takes at a time.
 const ROWS_PER_TASK: usize = 16;
 
+/// Positions that one task takes at a time where there are few queries: a long past is then shared out too.
+const POSITIONS_PER_TASK: usize = 512;
+
 /// What the attention of one layer computes.
 #[derive(Debug, Clone, Copy)]
-pub struct Attention {
+pub struct Attention<'a> {
     /// Heads of the queries: a multiple of the store's heads.
     pub n_heads: usize,
     /// Position of the first query; the later ones follow it.
@@ -20,6 +27,19 @@ pub struct Attention {
     pub scale: f32,
     /// How many positions a query sees, its own included; `None` for all before it.
     pub window: Option<usize>,
+    /// `cap * tanh(score / cap)` in the place of the score.
+    pub cap: Option<f32>,
+    /// What is taken off a score for each position that a key lies before the query: `[n_heads]`.
+    pub slopes: Option<&'a [f32]>,
+    /// A score of each head that takes its part of the weights and gives no value: `[n_heads]`.
+    pub sinks: Option<&'a [f32]>,
+}
+
+impl Attention<'_> {
+    /// Attention to all positions, without anything added to the scores.
+    pub fn plain(n_heads: usize, first_position: usize, scale: f32) -> Attention<'static> {
+        Attention { n_heads, first_position, scale, window: None, cap: None, slopes: None, sinks: None }
+    }
 }
 
 impl KvStore {
@@ -39,7 +59,7 @@ impl KvStore {
 pub fn attend(
     level: Level,
     pool: &Pool,
-    attention: &Attention,
+    attention: &Attention<'_>,
     q: &[f32],
     store: &KvStore,
     layer: usize,
@@ -53,41 +73,130 @@ pub fn attend(
     let kernels = level.kernels();
     let tokens = q.len() / width;
     assert!(layer < store.layers && attention.first_position + tokens <= store.capacity, "positions of the store");
-    let group = attention.n_heads / store.kv_heads;
-    let tasks_each = (tokens * group).div_ceil(ROWS_PER_TASK);
-    let head_dim = store.head_dim;
-    let out = SharedSlice::new(out);
+    for each_head in [attention.slopes, attention.sinks].into_iter().flatten() {
+        assert_eq!(each_head.len(), attention.n_heads, "a number for each head");
+    }
+    let (head_dim, group) = (store.head_dim, attention.n_heads / store.kv_heads);
+    let work = Work { attention, q, head_dim, group, kernel: kernels.attend };
+    let rows = tokens * work.group; // of each head of the store
     // Each query meets each key and each value before it.
-    let multiplications = 2 * q.len() * (attention.first_position + tokens);
+    let end = attention.first_position + tokens;
+    let seen = attention.window.map_or(end, |window| end.min(window + tokens));
+    let multiplications = 2 * q.len() * seen;
+    // Which way is taken does not hang on the threads, nor on how many of a few tokens come together.
+    let first_part = (end - seen) / POSITIONS_PER_TASK;
+    let parts = end.div_ceil(POSITIONS_PER_TASK) - first_part;
+    if tokens <= FEW_TOKENS && parts > 1 {
+        let each = store.head_dim + 2; // the sum of values, the largest score, the total of the weights
+        let mut partial = vec![0f32; store.kv_heads * parts * rows * each];
+        let shared = SharedSlice::new(&mut partial);
+        pool.run_sized(multiplications, store.kv_heads * parts, &|task| {
+            let (kv_head, part) = (task / parts, task % parts);
+            let positions = (first_part + part) * POSITIONS_PER_TASK..(first_part + part + 1) * POSITIONS_PER_TASK;
+            let at = |row: usize| (task * rows + row) * each;
+            // SAFETY: each task has rows of its own, and each is handed out once.
+            let out = |row: usize| unsafe { shared.range(at(row), work.head_dim) };
+            work.attend(store.head(layer, kv_head), kv_head, 0..rows, positions, &out, &mut |row, query| {
+                // SAFETY: these two numbers follow the sum, which is another piece.
+                let state = unsafe { shared.range(at(row) + work.head_dim, 2) };
+                state.copy_from_slice(&[query.largest, query.total]);
+            });
+        });
+        for kv_head in 0..store.kv_heads {
+            for row in 0..rows {
+                let start = work.start(kv_head, row);
+                let of_part = |part: usize| &partial[((kv_head * parts + part) * rows + row) * each..][..each];
+                combine((0..parts).map(of_part), &mut out[start..start + work.head_dim]);
+            }
+        }
+        return;
+    }
+    let tasks_each = rows.div_ceil(ROWS_PER_TASK);
+    let shared = SharedSlice::new(out);
     pool.run_sized(multiplications, store.kv_heads * tasks_each, &|task| {
         let (kv_head, part) = (task / tasks_each, task % tasks_each);
-        let head = store.head(layer, kv_head);
-        let query = |row: usize| {
-            let (token, position) = (row / group, attention.first_position + row / group);
-            let start = token * width + (kv_head * group + row % group) * head_dim;
-            Query {
-                q: &q[start..start + head_dim],
-                // SAFETY: each row of the output belongs to one task, and is handed out once.
-                out: unsafe { out.range(start, head_dim) },
-                first: attention.window.map_or(0, |window| (position + 1).saturating_sub(window)),
-                end: position + 1,
-            }
-        };
-        let mut row = part * ROWS_PER_TASK;
-        let end = (tokens * group).min(row + ROWS_PER_TASK);
-        while row < end {
-            let count = (end - row).min(4);
-            // SAFETY: the level is proof of the instructions of its kernel; the positions were checked above.
-            let attend = |queries: &mut [Query<'_>]| unsafe { (kernels.attend)(attention.scale, head, queries) };
-            match count {
-                1 => attend(&mut [query(row)]),
-                2 => attend(&mut std::array::from_fn::<_, 2, _>(|i| query(row + i))),
-                3 => attend(&mut std::array::from_fn::<_, 3, _>(|i| query(row + i))),
-                _ => attend(&mut std::array::from_fn::<_, 4, _>(|i| query(row + i))),
-            }
-            row += count;
-        }
+        let some = part * ROWS_PER_TASK..rows.min((part + 1) * ROWS_PER_TASK);
+        // SAFETY: each row of the output belongs to one task, and is handed out once.
+        let out = |row: usize| unsafe { shared.range(work.start(kv_head, row), work.head_dim) };
+        work.attend(store.head(layer, kv_head), kv_head, some, 0..usize::MAX, &out, &mut |_, query| {
+            let total = query.total;
+            query.out.iter_mut().for_each(|sum| *sum /= total);
+        });
     });
+}
+
+/// Puts together what the parts of the past gave for one query: each a sum of values, the largest score and the total.
+fn combine<'a>(parts: impl Iterator<Item = &'a [f32]> + Clone, out: &mut [f32]) {
+    let width = out.len();
+    let largest = parts.clone().map(|part| part[width]).fold(f32::NEG_INFINITY, f32::max);
+    let mut total = 0.0;
+    out.fill(0.0);
+    for part in parts.filter(|part| part[width] > f32::NEG_INFINITY) {
+        let weight = exp::<false>(part[width] - largest);
+        total += weight * part[width + 1];
+        out.iter_mut().zip(part).for_each(|(out, sum)| *out += weight * sum);
+    }
+    out.iter_mut().for_each(|out| *out /= total);
+}
+
+/// What the tasks of one attention share.
+struct Work<'a> {
+    attention: &'a Attention<'a>,
+    q: &'a [f32],
+    head_dim: usize,
+    /// Heads of queries for each head of the store.
+    group: usize,
+    kernel: unsafe fn(Scoring, Head<'_>, &mut [Query<'_>]),
+}
+
+impl<'a> Work<'a> {
+    /// Where the query of a row stands. The rows of a head of the store are the queries of its group, token by token.
+    fn start(&self, kv_head: usize, row: usize) -> usize {
+        let head = kv_head * self.group + row % self.group;
+        (row / self.group * self.attention.n_heads + head) * self.head_dim
+    }
+
+    /// The query of a row, to those of the positions that it sees.
+    fn query(&self, kv_head: usize, row: usize, positions: &Range<usize>, out: &'a mut [f32]) -> Query<'a> {
+        let position = self.attention.first_position + row / self.group;
+        let head = kv_head * self.group + row % self.group;
+        let first = self.attention.window.map_or(0, |window| (position + 1).saturating_sub(window));
+        // A sink is met once: with the first position that is seen.
+        let sink = self.attention.sinks.filter(|_| positions.contains(&first)).map(|sinks| sinks[head]);
+        Query {
+            q: &self.q[self.start(kv_head, row)..][..self.head_dim],
+            out,
+            first: first.max(positions.start).min(position + 1),
+            end: (position + 1).min(positions.end),
+            position,
+            slope: self.attention.slopes.map_or(0.0, |slopes| slopes[head]),
+            largest: sink.unwrap_or(f32::NEG_INFINITY),
+            total: if sink.is_some() { 1.0 } else { 0.0 },
+        }
+    }
+
+    /// Attends with some rows, four at a time, and hands each to `done`.
+    fn attend(
+        &self,
+        head: Head<'_>,
+        kv_head: usize,
+        rows: Range<usize>,
+        positions: Range<usize>,
+        out: &dyn Fn(usize) -> &'a mut [f32],
+        done: &mut dyn FnMut(usize, &mut Query<'_>),
+    ) {
+        let scoring = Scoring { scale: self.attention.scale, cap: self.attention.cap.unwrap_or(0.0) };
+        for first in rows.clone().step_by(4) {
+            let count = (rows.end - first).min(4);
+            let mut queries: [Query<'_>; 4] = std::array::from_fn(|i| match i < count {
+                true => self.query(kv_head, first + i, &positions, out(first + i)),
+                false => Query::default(),
+            });
+            // SAFETY: the level is proof of the instructions of its kernel; the caller has checked the positions.
+            unsafe { (self.kernel)(scoring, head, &mut queries[..count]) };
+            queries[..count].iter_mut().enumerate().for_each(|(i, query)| done(first + i, query));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +216,7 @@ mod tests {
     }
 
     /// Softmax over all visible positions, in f64, of what layer 1 of the store holds.
-    fn by_definition(attention: &Attention, q: &[f32], store: &KvStore) -> Vec<f64> {
+    fn by_definition(attention: &Attention<'_>, q: &[f32], store: &KvStore) -> Vec<f64> {
         let (width, group) = (store.head_dim, attention.n_heads / store.kv_heads);
         let mut out = Vec::new();
         for (row, q) in q.chunks_exact(width).enumerate() {
@@ -115,8 +224,15 @@ mod tests {
             let head = store.head(1, row % attention.n_heads / group);
             let seen = attention.window.map_or(0, |window| (position + 1).saturating_sub(window))..position + 1;
             let score = |p| (0..width).map(|d| f64::from(q[d]) * f64::from(head.key(p, d))).sum::<f64>();
-            let scores: Vec<f64> = seen.clone().map(|p| (score(p) * f64::from(attention.scale)).exp()).collect();
-            let total: f64 = scores.iter().sum();
+            let (head_of_q, cap) = (row % attention.n_heads, attention.cap.map(f64::from));
+            let slope = attention.slopes.map_or(0.0, |slopes| f64::from(slopes[head_of_q]));
+            let scored = |p| {
+                let score = score(p) * f64::from(attention.scale);
+                cap.map_or(score, |cap| cap * (score / cap).tanh()) - slope * (position - p) as f64
+            };
+            let scores: Vec<f64> = seen.clone().map(|p| scored(p).exp()).collect();
+            let sink = attention.sinks.map_or(0.0, |sinks| f64::from(sinks[head_of_q]).exp());
+            let total: f64 = scores.iter().sum::<f64>() + sink;
             let weighed = |d| seen.clone().zip(&scores).map(|(p, s)| s * f64::from(head.value(p, d))).sum::<f64>();
             out.extend((0..width).map(|d| weighed(d) / total));
         }
@@ -134,6 +250,8 @@ mod tests {
                 (14, 2, 24, 63, 70, Some(20)),
                 (14, 2, 96, 63, 70, Some(20)),
                 (3, 1, 12, 9, 9, None),
+                (7, 1, 16, 1300, 3, None),
+                (4, 2, 16, 1300, 1, Some(700)),
             ] {
                 if format == KvFormat::Q8_0 && head_dim % SCALED != 0 {
                     continue;
@@ -152,12 +270,21 @@ mod tests {
                     }
                 }
                 let q: Vec<f32> = noise(tokens * n_heads * head_dim, 7).iter().map(|x| x * 3.0).collect();
-                let attention = Attention { n_heads, first_position: before, scale: 0.4, window };
+                let attention = Attention { window, ..Attention::plain(n_heads, before, 0.4) };
+                let (slopes, sinks) = (noise(n_heads, 5), noise(n_heads, 6));
+                let slopes: Vec<f32> = slopes.iter().map(|slope| slope.abs() / 4.0).collect();
                 let mut out = vec![f32::NAN; q.len()];
-                attend(level, &pool, &attention, &q, &store, 1, &mut out);
-                for (a, b) in out.iter().zip(by_definition(&attention, &q, &store)) {
-                    let case = format!("{level} {format:?} {n_heads}/{kv_heads}x{head_dim}");
-                    assert!((f64::from(*a) - b).abs() < 2e-5, "{case}: {a} {b}");
+                for attention in [
+                    Attention { cap: Some(2.0), ..attention },
+                    Attention { slopes: Some(&slopes), ..attention },
+                    Attention { sinks: Some(&sinks), ..attention },
+                    attention,
+                ] {
+                    attend(level, &pool, &attention, &q, &store, 1, &mut out);
+                    for (a, b) in out.iter().zip(by_definition(&attention, &q, &store)) {
+                        let case = format!("{level} {format:?} {n_heads}/{kv_heads}x{head_dim} {attention:?}");
+                        assert!((f64::from(*a) - b).abs() < 2e-5, "{case}: {a} {b}");
+                    }
                 }
                 let copy = store.fork(end).unwrap();
                 let mut again = vec![f32::NAN; q.len()];
@@ -168,10 +295,35 @@ mod tests {
     }
 
     #[test]
+    fn a_few_queries_together_get_what_each_gets_alone_to_the_last_bit() {
+        let (n_heads, kv_heads, head_dim, before) = (6, 2, 16, 1100);
+        let mut store = KvStore::new(KvFormat::F16, 2, kv_heads, head_dim, before + FEW_TOKENS).unwrap();
+        for level in Level::present() {
+            for position in 0..before + FEW_TOKENS {
+                let key = noise(2 * kv_heads * head_dim, position as u32);
+                store.write(level, 1, position, &key[..kv_heads * head_dim], &key[kv_heads * head_dim..]);
+            }
+            let q = noise(FEW_TOKENS * n_heads * head_dim, 3);
+            for (threads, window) in [(1, None), (3, None), (2, Some(300)), (1, Some(77))] {
+                let pool = Pool::new(NonZeroUsize::new(threads));
+                let attention = Attention { window, ..Attention::plain(n_heads, before, 0.3) };
+                let (mut together, mut alone) = (vec![0.0; q.len()], vec![0.0; q.len()]);
+                attend(level, &pool, &attention, &q, &store, 1, &mut together);
+                let each = n_heads * head_dim;
+                for (token, (q, out)) in q.chunks(each).zip(alone.chunks_mut(each)).enumerate() {
+                    let attention = Attention { first_position: before + token, ..attention };
+                    attend(level, &pool, &attention, q, &store, 1, out);
+                }
+                assert_eq!(together, alone, "{level} {window:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_shifted_position_is_found_at_its_new_place() {
         let pool = Pool::new(NonZeroUsize::new(1));
         let mut store = KvStore::new(KvFormat::F16, 1, 1, 8, 16).unwrap();
-        let (level, attention) = (Level::best(), Attention { n_heads: 1, first_position: 0, scale: 1.0, window: None });
+        let (level, attention) = (Level::best(), Attention::plain(1, 0, 1.0));
         store.write(level, 0, 9, &[1.0; 8], &[2.5; 8]);
         store.shift(9, 0, &mut |_, key| assert_eq!(key, [1.0; 8]));
         let mut out = [0.0; 8];

@@ -8,7 +8,7 @@ use crate::isa::neon;
 use crate::isa::scalar;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{avx2, avx512};
-use crate::kv_cache::{Head, Query, round_plainly};
+use crate::kv_cache::{Head, Query, Scoring, round_plainly};
 use crate::level::{Level, Set};
 use crate::panel::MultiplyPanel;
 
@@ -27,7 +27,7 @@ pub(crate) struct Kernels {
     /// Quantizes a row of activations.
     pub quantize: QuantizeRow,
     /// Attention of one to four queries to one head.
-    pub attend: unsafe fn(f32, Head<'_>, &mut [Query<'_>]),
+    pub attend: unsafe fn(Scoring, Head<'_>, &mut [Query<'_>]),
     /// Rounds floats to half floats; the second slice is as long as the first.
     pub to_halves: unsafe fn(&[f32], &mut [u16]),
 }
@@ -54,7 +54,7 @@ const AVX2: Kernels = Kernels {
     reads_rows: avx2::rows::reads,
     dot_strip: avx2::strips::dot,
     panel: Some((avx2::ROWS, avx2::panel::multiply::<avx2::Pairs>)),
-    quantize: avx2::quantize,
+    quantize: avx2::activations::quantize,
     attend: avx2::attention::attend,
     to_halves: avx2::attention::to_halves,
 };

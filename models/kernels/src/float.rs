@@ -31,6 +31,12 @@ pub(crate) fn exp<const FUSED: bool>(x: f32) -> f32 {
     p * power
 }
 
+/// The hyperbolic tangent, to about 2e-7.
+#[inline(always)]
+pub(crate) fn tanh<const FUSED: bool>(x: f32) -> f32 {
+    1.0 - 2.0 / (exp::<FUSED>(2.0 * x) + 1.0)
+}
+
 /// A half float as a float, in a form that vectorises without special instructions: its bits are moved to where a float has
 /// them, and a factor of 2^(127 - 15) makes up for the other bias. Infinities and what is not a number come out as 65536 and more.
 #[inline(always)]
@@ -64,6 +70,10 @@ mod tests {
             for value in [exp::<false>(x), exp::<true>(x)] {
                 assert!((f64::from(value) - exact).abs() <= 4e-7 * exact, "exp({x}) = {value}, not {exact}");
             }
+        }
+        for i in -3000..3000 {
+            let (x, exact) = (i as f32 * 0.01, (f64::from(i as f32 * 0.01)).tanh());
+            assert!((f64::from(tanh::<true>(x)) - exact).abs() <= 3e-7, "tanh({x})");
         }
         assert!(exp::<false>(-1000.0) < 1e-37 && exp::<false>(f32::NEG_INFINITY) < 1e-37);
     }

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use crate::float::half_to_float;
+use crate::float::{half_to_float, tanh};
 
 /// How floats become half floats: the second slice is as long as the first.
 pub(crate) type Round<'a> = &'a dyn Fn(&[f32], &mut [u16]);
@@ -361,10 +361,36 @@ impl Head<'_> {
     }
 }
 
-/// One query, where its result goes, and the positions that it sees.
+/// One query, what it sees, and what came of it.
+#[derive(Default)]
 pub(crate) struct Query<'a> {
-    pub q: &'a [f32],       // [head_dim]
-    pub out: &'a mut [f32], // [head_dim]
+    pub q: &'a [f32], // [head_dim]
+    /// `[head_dim]`: the sum of the values it sees, each times `exp(score - largest)`.
+    pub out: &'a mut [f32],
     pub first: usize,
     pub end: usize,
+    /// Its own position, and what is added to a score for each position that a key lies before it.
+    pub position: usize,
+    pub slope: f32,
+    /// The largest score, and the sum of `exp(score - largest)`: at first those of what it has seen elsewhere.
+    pub largest: f32,
+    pub total: f32,
+}
+
+/// What becomes of the product of a query and a key.
+#[derive(Clone, Copy)]
+pub(crate) struct Scoring {
+    pub scale: f32,
+    /// `cap * tanh(score / cap)`; 0 for none.
+    pub cap: f32,
+}
+
+impl Scoring {
+    /// The score of a key `distance` positions before the query, from the product of both.
+    #[inline(always)]
+    pub(crate) fn score<const FUSED: bool>(self, product: f32, slope: f32, distance: f32) -> f32 {
+        let score = product * self.scale;
+        let score = if self.cap > 0.0 { self.cap * tanh::<FUSED>(score / self.cap) } else { score };
+        score - slope * distance
+    }
 }

@@ -48,4 +48,4 @@ pub use matrix::{Matrix, MatrixError, strip_bytes};
 pub use panel::FEW_TOKENS;
 pub use pool::Pool;
 pub use strips::to_strips;
-pub use vector::{add, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};
+pub use vector::{add, clamped_swiglu, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};

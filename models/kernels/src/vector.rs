@@ -62,6 +62,12 @@ for_each_level! {
 }
 
 for_each_level! {
+    /// The gated activation of gpt-oss: `gate = g sigmoid(1.702 g) (u + 1)` with `g = min(gate, 7)` and `u` as `up` within -7 to 7,
+    /// element by element.
+    clamped_swiglu => clamped_swiglu_plain(gate: &mut [f32], up: &[f32])
+}
+
+for_each_level! {
     /// `x += y`, element by element.
     add => add_plain(x: &mut [f32], y: &[f32])
 }
@@ -144,6 +150,14 @@ fn gelu_plain<const FUSED: bool>(x: &mut [f32]) {
 fn geglu_plain<const FUSED: bool>(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate = gelu_of::<FUSED>(*gate) * up;
+    }
+}
+
+#[inline(always)]
+fn clamped_swiglu_plain<const FUSED: bool>(gate: &mut [f32], up: &[f32]) {
+    for (gate, up) in gate.iter_mut().zip(up) {
+        let g = gate.min(7.0);
+        *gate = g / (1.0 + exp::<FUSED>(-1.702 * g)) * (up.clamp(-7.0, 7.0) + 1.0);
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use nearfield_llm::{Llm, LlmOptions, Session, SessionOptions, TokenId, read_bandwidth};
+use nearfield_llm::{CacheType, Llm, LlmOptions, Session, SessionOptions, TokenId, read_bandwidth};
 use std::ops::ControlFlow;
 
 type Error = Box<dyn std::error::Error>;
@@ -82,7 +82,62 @@ fn main() -> Result<(), Error> {
                 println!();
             }
         }
+        ["serve", path, context_tokens, cache] => {
+            let start = Instant::now();
+            let llm = Llm::open(Path::new(path), &LlmOptions { threads: 2 })?;
+            let cache = if cache == "q8_0" { CacheType::Q8_0 } else { CacheType::F16 };
+            let session = Session::new(llm, &SessionOptions { context_tokens: context_tokens.parse()?, cache })?;
+            serve(session, start)?;
+        }
+        // A program's start: the first token behind a prompt, and the most memory that it took.
+        ["first", path, threads, prompt] => {
+            let start = Instant::now();
+            let llm = Llm::open(Path::new(path), &LlmOptions { threads: threads.parse()? })?;
+            let mut session = Session::new(llm, &options)?;
+            let n_vocab = session.llm().info().vocab_size as u64;
+            let tokens: Vec<TokenId> = (0..prompt.parse()?).map(|i| token(i, n_vocab)).collect();
+            session.prompt(&tokens, go_on)?;
+            let seconds = start.elapsed().as_secs_f64();
+            let peak = nearfield_base::memory::of_process("VmHWM").unwrap_or(0);
+            println!("{{\"seconds\": {seconds}, \"peak_bytes\": {peak}}}");
+        }
         _ => return Err("see the opening paragraph of tests/peers/bench/src/main.rs".into()),
+    }
+    Ok(())
+}
+
+/// Answers the bench's commands until the input ends: each is a word and a number, and is answered with the seconds that it took.
+fn serve(mut session: Session, start: Instant) -> Result<(), Error> {
+    let n_vocab = session.llm().info().vocab_size as u64;
+    let tokens = |range: std::ops::Range<usize>| range.map(|i| token(i, n_vocab)).collect::<Vec<_>>();
+    println!("{{\"seconds\": {}}}", start.elapsed().as_secs_f64());
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (command, count) = line.split_once(' ').ok_or("a command and a number")?;
+        let (count, held) = (count.parse()?, session.len());
+        let start = Instant::now();
+        match command {
+            "bytes" => {
+                println!("{{\"bytes\": {}}}", session.bytes_per_step());
+                continue;
+            }
+            "threads" => session.llm().set_threads(count),
+            // Makes the session hold so many tokens.
+            "fill" => {
+                session.truncate(count);
+                session.append(&tokens(held.min(count)..count))?;
+            }
+            // Reads or writes so many tokens behind those that it holds; they are forgotten below.
+            "read" => session.append(&tokens(held..held + count))?,
+            "write" => {
+                (held..held + count).try_for_each(|i| session.step(token(i, n_vocab)).map(|_| ()))?;
+            }
+            _ => return Err(format!("the command {command:?} is unknown").into()),
+        }
+        println!("{{\"seconds\": {}}}", start.elapsed().as_secs_f64());
+        if matches!(command, "read" | "write") {
+            session.truncate(held);
+        }
     }
     Ok(())
 }

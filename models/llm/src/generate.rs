@@ -95,7 +95,7 @@ pub struct Generated {
     /// Tokens that were chosen, an end token included.
     pub tokens: usize,
     /// How many of these had been guessed and cost no pass of their own.
-    pub looked_up: usize,
+    pub drafted: usize,
     /// Why it ended.
     pub finish: Finish,
 }
@@ -114,8 +114,8 @@ pub fn generate(
     let mut generation = Generation::new(session.llm(), options)?;
     loop {
         if let Some(finish) = generation.advance(session, sampler, sink)? {
-            let Generation { text, tokens, looked_up, .. } = generation;
-            return Ok(Generated { text, tokens, looked_up, finish });
+            let Generation { text, tokens, drafted, .. } = generation;
+            return Ok(Generated { text, tokens, drafted, finish });
         }
     }
 }
@@ -130,7 +130,7 @@ pub struct Generation {
     /// What the sink has heard.
     text: String,
     tokens: usize,
-    looked_up: usize,
+    drafted: usize,
     lookup: Lookup,
     /// Chosen and written, but not yet read by the model.
     unread: Option<TokenId>,
@@ -169,7 +169,7 @@ impl Generation {
             max_tokens: options.max_tokens,
             text: String::new(),
             tokens: 0,
-            looked_up: 0,
+            drafted: 0,
             lookup: Lookup::new(options.lookahead.min(Session::MOST_EACH - 1)),
             unread: None,
             repetition: Repetition::new(is_guided),
@@ -190,8 +190,8 @@ impl Generation {
     }
 
     /// How many of the tokens had been guessed and cost no pass of their own.
-    pub fn looked_up(&self) -> usize {
-        self.looked_up
+    pub fn drafted(&self) -> usize {
+        self.drafted
     }
 
     /// Lets the model read the last token, with guesses at what follows it, and chooses the next tokens: as many as were guessed
@@ -249,7 +249,7 @@ impl Generation {
             right += 1;
         };
         session.truncate(certain + right);
-        self.looked_up += right;
+        self.drafted += right;
         self.lookup.learn(right, guesses.len());
         Ok(end)
     }

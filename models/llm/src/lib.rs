@@ -9,7 +9,11 @@ mod chat;
 mod constraint;
 mod dialect;
 mod error;
+mod experts;
+mod family;
+mod forward;
 mod generate;
+mod layout;
 mod lookup;
 mod measure;
 mod positions;
@@ -44,7 +48,7 @@ pub use session::{CacheType, Prefill, Session, SessionOptions};
 pub use template::{ChatTemplate, Thinking};
 pub use tokenizer::{Detokenizer, Tokenizer};
 
-use architecture::{Architecture, Shape};
+use architecture::Shape;
 use constraint::Grammars;
 use nearfield_gguf::Gguf;
 use weights::Weights;
@@ -171,11 +175,10 @@ impl Llm {
                 stop_text = tokenizer.end_at(template.turn_end(), template.dialect());
             }
         }
-        let (_, architecture) = Architecture::of(&gguf)?;
         let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let info = LlmInfo {
             name: gguf.text("general.name")?.map_or_else(file_name, str::to_owned),
-            architecture: architecture.to_owned(),
+            architecture: shape.family.name.to_owned(),
             parameters: gguf
                 .tensors()
                 .values()
@@ -187,7 +190,7 @@ impl Llm {
             d_model: shape.d_model,
             layers: shape.n_layers,
             file_bytes: gguf.file_bytes(),
-            bytes_per_token: weights.bytes_per_token() as u64,
+            bytes_per_token: weights.bytes_per_token(shape.experts.as_ref()) as u64,
             has_vocabulary: tokenizer.is_some(),
             has_chat_template: template.as_ref().is_some_and(|template| !template.is_assumed()),
             dialect: template.as_ref().map(ChatTemplate::dialect),

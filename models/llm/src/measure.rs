@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Llm, LlmError, Session, SessionOptions, TokenId, weights};
+use super::{Llm, LlmError, Session, SessionOptions, TokenId, layout};
 use std::ops::ControlFlow;
 
 /// What is measured.
@@ -35,7 +35,7 @@ pub struct Measured {
     /// Tokens written in a second, each in a pass of its own.
     pub decode_tok_s: f64,
     /// Tokens written in a second where all guesses from the prompt are right ([`GenerateOptions::lookahead`](super::GenerateOptions)).
-    pub looked_up_tok_s: f64,
+    pub drafted_tok_s: f64,
     /// Time to the first token of a prompt that the cache does not hold.
     pub first_token_cold_ms: f64,
     /// Time to the first token of the same prompt with a different last token.
@@ -67,7 +67,7 @@ pub fn measure(
     let token = |index: usize| TokenId(((index as u64 + 1) * 2_654_435_761 % n_vocab) as u32);
     let prompt: Vec<TokenId> = (0..options.prompt.max(1)).map(token).collect();
     let go_on = &mut || ControlFlow::Continue(());
-    let (mut cold, mut warm, mut decode, mut looked_up) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut cold, mut warm, mut decode, mut drafted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let guessed: Vec<TokenId> = (0..options.generate.max(1)).map(|index| token(options.prompt + index)).collect();
     session.prompt(&prompt, go_on)?; // touches every page of the weights once
     for repeat in 0..options.repeats.max(1) {
@@ -85,7 +85,7 @@ pub fn measure(
         for pass in guessed.chunks(Session::MOST_EACH) {
             session.append_each(pass)?;
         }
-        looked_up.push((now() - start).as_secs_f64() / guessed.len() as f64);
+        drafted.push((now() - start).as_secs_f64() / guessed.len() as f64);
         let mut again = prompt.clone();
         if let Some(last) = again.last_mut() {
             *last = token(repeat + 1_000_003);
@@ -97,11 +97,11 @@ pub fn measure(
     }
     // A clock that stood still must not make a speed infinite.
     let middle = |times| median(times).unwrap_or_default().max(1e-12);
-    let (cold, warm, decode, looked_up) = (middle(cold), middle(warm), middle(decode), middle(looked_up));
+    let (cold, warm, decode, drafted) = (middle(cold), middle(warm), middle(decode), middle(drafted));
     Ok(Measured {
         prefill_tok_s: prompt.len() as f64 / cold,
         decode_tok_s: 1.0 / decode,
-        looked_up_tok_s: 1.0 / looked_up,
+        drafted_tok_s: 1.0 / drafted,
         first_token_cold_ms: cold * 1e3,
         first_token_warm_ms: warm * 1e3,
         bytes_per_token,
@@ -116,7 +116,7 @@ pub fn measure(
 /// # Errors
 /// There is no memory for so many bytes.
 pub fn read_bandwidth(threads: usize, bytes: usize, now: &dyn Fn() -> Duration) -> std::io::Result<f64> {
-    let mut buffer = weights::memory(bytes)?;
+    let mut buffer = layout::memory(bytes)?;
     buffer.fill(0x5a);
     Ok(nearfield_kernels::read_bandwidth(threads, &buffer, now))
 }

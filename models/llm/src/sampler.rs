@@ -9,17 +9,18 @@ use nearfield_base::range::in_range;
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplerOptions {
-    /// 0 always takes the likeliest token; higher values even out the chances.
+    /// 0 always takes the likeliest token; higher values even out the chances. `top_k`, `top_p`, `min_p` and `seed` matter only above 0.
     pub temperature: f32,
-    /// Only that many of the likeliest tokens stand for choice; 0 for all.
+    /// So many of the likeliest tokens stand for choice; 0: all.
     pub top_k: usize,
-    /// Only the likeliest tokens that together reach this probability; 1 for all.
+    /// The likeliest tokens that together reach this probability stand for choice; 1: all.
     pub top_p: f32,
-    /// Only tokens with at least this share of the likeliest one's probability; 0 for all.
+    /// Tokens with at least this share of the likeliest one's probability stand for choice; 0: all.
     pub min_p: f32,
-    /// Divides the logits of recent tokens (multiplies negative ones); 1 for none.
+    /// Divides the logits of recent tokens (multiplies negative ones); 1: none.
     pub repetition_penalty: f32,
     /// How many recent tokens are penalised.
     pub repetition_window: usize,

@@ -1,29 +1,23 @@
-//! A session: the tokens that a model has read, their keys and values, and the logits after the last of them. The forward
-//! pass stands here, top to bottom, as one function over buffers that are made once.
+//! A session: the tokens that a model has read, their keys and values, and the logits after the last of them.
 
-mod buffers;
-mod runs;
-
-use std::ops::{ControlFlow, Range};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use nearfield_kernels::{Attention, FEW_TOKENS, KvFormat, KvStore, add, attend, geglu, gelu, rms_norm, swiglu};
+use nearfield_kernels::{FEW_TOKENS, KvFormat, KvStore};
 
-use super::architecture::Activation;
+use super::forward::{Angles, Buffers, Place, forward, of_layer, positions, rotate};
 use super::positions::Positions;
 use super::{Llm, LlmError, TokenId};
-use buffers::{Angles, Buffers, Compute, of_layer, positions, rotate};
-use runs::{Run, longest_run};
+use std::ops::ControlFlow;
 
 /// Tokens that go through the model together when a prompt is read. Long enough that unpacking the weights costs little,
 /// short enough that a stop is obeyed soon and that the buffers stay in the cache.
 const BLOCK: usize = 64;
 
-/// Numbers in one task of element-wise work: less is not worth handing to another thread.
-const PIECE: usize = 8192;
-
 /// How keys and values are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CacheType {
     /// Half floats.
@@ -137,6 +131,17 @@ impl Session {
     /// Bytes reserved for keys and values.
     pub fn cache_bytes(&self) -> usize {
         self.store.bytes()
+    }
+
+    /// Bytes of weights, keys and values that the next token reads.
+    pub fn bytes_per_step(&self) -> usize {
+        let shape = &self.llm.shape;
+        let position = self.cache_bytes() / self.store.capacity() / shape.n_layers; // of one layer
+        let seen = |layer: usize| match shape.window(layer) {
+            Some(window) => self.len().min(window),
+            None => self.len(),
+        };
+        self.llm.info.bytes_per_token as usize + (0..shape.n_layers).map(|layer| seen(layer) * position).sum::<usize>()
     }
 
     /// The logits after the last token: `[n_vocab]`; empty when nothing was computed since the session was last cut.
@@ -310,7 +315,7 @@ impl Session {
             let count = block.len() / width;
             self.buffers.x.clear();
             self.buffers.x.extend_from_slice(block);
-            self.forward(count, usize::from(index * BLOCK + count == n));
+            self.compute(count, usize::from(index * BLOCK + count == n));
             self.tokens.extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
         }
         Ok(())
@@ -378,7 +383,7 @@ impl Session {
             let index = if to < from { index } else { len - 1 - index };
             self.store.shift(from + index, to + index, &mut |layer, keys| {
                 let Angles { cos, sin } = of_layer(shape, layer, &all, windowed.as_ref());
-                rotate(self.llm.level, shape.rotation, keys, shape.head_dim, cos, sin)
+                rotate(&self.llm, layer, keys, cos, sin);
             });
         }
     }
@@ -429,98 +434,65 @@ impl Session {
         if llm.shape.embedding_scale != 1.0 {
             self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
         }
-        self.forward(tokens.len(), wanted);
+        self.compute(tokens.len(), wanted);
         self.tokens.extend_from_slice(tokens);
     }
 
-    /// The forward pass over the `n` rows in `buffers.x`, which stand at the session's end; with the logits after the last `wanted`.
-    fn forward(&mut self, n: usize, wanted: usize) {
-        let llm = Arc::clone(&self.llm);
-        let (shape, weights) = (&llm.shape, &llm.weights);
-        let compute = Compute { level: llm.level, pool: &llm.pool, llm: &llm };
-        let first = self.tokens.len();
+    /// Passes the `n` rows in `buffers.x`, which stand at the session's end, through the model; with the logits after the last `wanted`.
+    fn compute(&mut self, n: usize, wanted: usize) {
         self.known = 0;
-        let b = &mut self.buffers;
-        b.prepare(n, first, self.capacity, &llm);
-        let d = shape.d_model;
-        let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
-        for (index, layer) in weights.layers.iter().enumerate() {
-            compute.norm(&b.x, &layer.attention_norm, &mut b.normed);
-            compute.project(
-                &b.normed,
-                &mut b.quantized,
-                [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)],
-            );
-            for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
-                if let Some(norm) = norm {
-                    b.attended.resize(rows.len().max(b.attended.len()), 0.0);
-                    let normed = &mut b.attended[..rows.len()];
-                    rms_norm(llm.level, rows, norm, shape.norm_epsilon, normed);
-                    rows.copy_from_slice(normed);
-                }
-            }
-            let angles = of_layer(shape, index, &b.angles, b.windowed_angles.as_ref());
-            let pairs = angles.cos.len() / n;
-            for token in 0..n {
-                let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
-                let k = &mut b.k[token * kv_width..][..kv_width];
-                rotate(llm.level, shape.rotation, &mut b.q[token * q_width..][..q_width], shape.head_dim, cos, sin);
-                rotate(llm.level, shape.rotation, k, shape.head_dim, cos, sin);
-                self.store.write(llm.level, index, first + token, k, &b.v[token * kv_width..][..kv_width]);
-            }
-            let attention = Attention {
-                n_heads: shape.n_heads,
-                first_position: first,
-                scale: shape.attention_scale,
-                window: shape.windows.as_ref().filter(|windows| windows.covers(index)).map(|windows| windows.size),
-            };
-            let attended = &mut b.attended[..n * q_width];
-            attend(llm.level, &llm.pool, &attention, &b.q, &self.store, index, attended);
-            compute.project(attended, &mut b.quantized, [(&layer.attention_output, &mut b.delta)]);
-            match &layer.post_attention_norm {
-                None => add(llm.level, &mut b.x, &b.delta),
-                Some(norm) => {
-                    compute.norm(&b.delta, norm, &mut b.normed);
-                    add(llm.level, &mut b.x, &b.normed);
-                }
-            }
+        let place = Place { first: self.tokens.len(), capacity: self.capacity };
+        forward(&self.llm, &mut self.store, &mut self.buffers, place, n, wanted, &mut self.logits);
+        self.known = wanted;
+    }
+}
 
-            // Without a norm of its own, the second half reads what the first one read.
-            if let Some(norm) = &layer.ffn_norm {
-                compute.norm(&b.x, norm, &mut b.normed);
-            }
-            match &layer.gate {
-                Some(gate) => {
-                    compute.project(&b.normed, &mut b.quantized, [(gate, &mut b.gate), (&layer.up, &mut b.up)]);
-                }
-                None => compute.project(&b.normed, &mut b.quantized, [(&layer.up, &mut b.gate)]),
-            }
-            llm.pool.split(&mut b.gate, PIECE, &|index, gate| match shape.activation {
-                Activation::Swiglu => swiglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
-                Activation::Geglu => geglu(llm.level, gate, &b.up[index * PIECE..][..gate.len()]),
-                Activation::Gelu => gelu(llm.level, gate),
-            });
-            compute.project(&b.gate, &mut b.quantized, [(&layer.down, &mut b.delta)]);
-            match &layer.post_ffn_norm {
-                None => add(llm.level, &mut b.x, &b.delta),
-                Some(norm) => {
-                    compute.norm(&b.delta, norm, &mut b.normed);
-                    add(llm.level, &mut b.x, &b.normed);
-                }
-            }
+/// A run of equal tokens: where it begins in what is held and in what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Run {
+    held: usize,
+    wanted: usize,
+    len: usize,
+}
+
+/// The longest run of at least `least` tokens that `held` and `wanted` share; of equal ones the first in `wanted`.
+fn longest_run(held: &[TokenId], wanted: &[TokenId], least: usize) -> Option<Run> {
+    if held.len() < least || wanted.len() < least {
+        return None;
+    }
+    // Where each sequence of `least` tokens stands first.
+    let mut places: HashMap<&[TokenId], usize> = HashMap::with_capacity(held.len());
+    for (at, window) in held.windows(least).enumerate() {
+        places.entry(window).or_insert(at);
+    }
+    let mut best: Option<Run> = None;
+    let mut at = 0;
+    while at + least <= wanted.len() {
+        let Some(place) = places.get(&wanted[at..at + least]).copied() else {
+            at += 1;
+            continue;
+        };
+        let len = held[place..].iter().zip(&wanted[at..]).take_while(|(held, wanted)| held == wanted).count();
+        if best.is_none_or(|best| best.len < len) {
+            best = Some(Run { held: place, wanted: at, len });
         }
-        if wanted > 0 {
-            let last = &mut b.normed[..wanted * d];
-            compute.norm(&b.x[(n - wanted) * d..], &weights.output_norm, last);
-            self.logits.resize(wanted * shape.n_vocab, 0.0);
-            compute.products(last, &mut b.quantized, [(weights.output(), &mut self.logits)]);
-            if let Some(bias) = &weights.output_bias {
-                self.logits.chunks_exact_mut(bias.len()).for_each(|row| add(llm.level, row, bias));
-            }
-            if let Some(cap) = shape.logit_cap {
-                self.logits.iter_mut().for_each(|logit| *logit = cap * (*logit / cap).tanh());
-            }
-            self.known = wanted;
-        }
+        at += len;
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_shared_run_is_found_wherever_it_stands() {
+        let tokens = |numbers: &[u32]| numbers.iter().map(|n| TokenId(*n)).collect::<Vec<_>>();
+        let held = tokens(&[1, 2, 3, 9, 9, 4, 5, 6, 7, 8]);
+        let find = |wanted: &[u32], least| longest_run(&held, &tokens(wanted), least);
+        assert_eq!(find(&[0, 4, 5, 6, 7, 0], 2), Some(Run { held: 5, wanted: 1, len: 4 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5, 6], 2), Some(Run { held: 5, wanted: 3, len: 3 }));
+        assert_eq!(find(&[1, 2, 0, 4, 5], 2), Some(Run { held: 0, wanted: 0, len: 2 }));
+        assert_eq!((find(&[4, 5, 6], 4), find(&[], 1), find(&[3, 4], 2)), (None, None, None));
     }
 }

@@ -43,6 +43,17 @@ impl Serialize for Thinking {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Thinking {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Thinking".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "enum": ["off", "on"] }] })
+    }
+}
+
 impl<'de> Deserialize<'de> for Thinking {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Thinking, D::Error> {
         #[derive(Deserialize)]

@@ -1,22 +1,21 @@
-//! The weights of a model: every matrix as a checked view of the mapped file, every vector as floats. Matrices that the kernels
-//! want in strips of rows are copied out of the file so, once, and are then no longer touched there: there is one copy of
-//! them in memory.
+//! The weights of a model: every matrix as a checked view, every vector as floats, found by the names that GGUF files give them.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use half::{bf16, f16};
-use memmap2::{Mmap, MmapMut};
-use nearfield_kernels::{Format, Level, Matrix, Pool, STRIP_ROWS, strip_bytes, to_strips};
+use nearfield_kernels::Format;
 
 use super::LlmError;
-use super::architecture::{Architecture, Normalisation, Shape};
+use super::architecture::{Experts, Shape};
+use super::family::{HeadNorms, Normalisation, Norms, Order};
+use super::layout::{Place, Weight};
 use nearfield_gguf::{Gguf, TensorInfo};
 
 /// All weights, in the order of use.
 #[derive(Debug)]
 pub(crate) struct Weights {
-    pub token_embedding: Weight, // [n_vocab, d_model] token_embd.weight
+    pub token_embedding: Weight,      // [n_vocab, d_model] token_embd.weight
+    pub embedding_norm: Option<Norm>, // [d_model] token_embd_norm
     pub layers: Vec<Layer>,
     pub output_norm: Norm, // [d_model] output_norm
     /// `[n_vocab, d_model]` output.weight; `None` where the embedding serves both ways.
@@ -27,20 +26,46 @@ pub(crate) struct Weights {
 /// One transformer block. n_q = n_heads * head_dim, n_kv = n_kv_heads * head_dim. Biases are there where the file has them.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub attention_norm: Norm,              // [d_model] attn_norm
+    /// `[d_model]` attn_norm; `None` where rows are normalised after each half only.
+    pub attention_norm: Option<Norm>,
     pub q: Projection,                     // [n_q, d_model] attn_q, or the first rows of attn_qkv
     pub k: Projection,                     // [n_kv, d_model] attn_k, or the next rows of attn_qkv
     pub v: Projection,                     // [n_kv, d_model] attn_v, or the last rows of attn_qkv
-    pub q_norm: Option<Vec<f32>>,          // [head_dim] attn_q_norm.weight
-    pub k_norm: Option<Vec<f32>>,          // [head_dim] attn_k_norm.weight
+    pub q_norm: Option<HeadNorm>,          // attn_q_norm
+    pub k_norm: Option<HeadNorm>,          // attn_k_norm
+    pub sinks: Option<Vec<f32>>,           // [n_heads] attn_sinks: a score that takes weight and gives no value
+    pub attention_sub_norm: Option<Norm>,  // [n_q] attn_sub_norm
     pub attention_output: Projection,      // [d_model, n_q] attn_output
     pub post_attention_norm: Option<Norm>, // [d_model] post_attention_norm
-    /// `[d_model]` ffn_norm; `None` where both halves of a block read the same normalised rows.
+    /// `[d_model]` ffn_norm; `None` where the network reads what attention read, or what it has been added to as it is.
     pub ffn_norm: Option<Norm>,
+    pub ffn: FeedForward,
+    pub post_ffn_norm: Option<Norm>, // [d_model] post_ffw_norm
+}
+
+/// The second half of a block.
+#[derive(Debug)]
+pub(crate) enum FeedForward {
+    Dense(Network),
+    Experts(Mixture),
+}
+
+/// A feed-forward network.
+#[derive(Debug)]
+pub(crate) struct Network {
     pub gate: Option<Projection>, // [d_ffn, d_model] ffn_gate, or the first rows of ffn_up
     pub up: Projection,           // [d_ffn, d_model] ffn_up, or its last rows
+    pub sub_norm: Option<Norm>,   // [d_ffn] ffn_sub_norm
     pub down: Projection,         // [d_model, d_ffn] ffn_down
-    pub post_ffn_norm: Option<Norm>, // [d_model] post_ffw_norm
+}
+
+/// Networks of which a token uses some.
+#[derive(Debug)]
+pub(crate) struct Mixture {
+    pub router: Projection, // [n, d_model] ffn_gate_inp
+    pub experts: Vec<Network>,
+    /// One that all tokens use (ffn_*_shexp), and what its share is computed with: `[d_model]` ffn_gate_inp_shexp.
+    pub shared: Option<(Network, Option<Vec<f32>>)>,
 }
 
 /// What rows are normalised with.
@@ -48,104 +73,45 @@ pub(crate) struct Layer {
 pub(crate) struct Norm {
     pub weight: Vec<f32>,
     pub bias: Option<Vec<f32>>,
+    /// Whether the mean is taken off.
+    pub centred: bool,
+}
+
+/// What heads are normalised with.
+#[derive(Debug)]
+pub(crate) struct HeadNorm {
+    /// `[head_dim]`, or `[heads * head_dim]` for all heads of a token together or with weights of its own for each.
+    pub weight: Vec<f32>,
+    /// Zeros, where each head has weights of its own and is centred: `[head_dim]`.
+    pub own: Option<Vec<f32>>,
 }
 
 /// A matrix, and what is added to its product.
 #[derive(Debug)]
 pub(crate) struct Projection {
     pub weight: Weight,         // [rows, columns]
+    pub scale: Option<f32>,     // what the product is multiplied by
     pub bias: Option<Vec<f32>>, // [rows]
 }
-
-/// One matrix.
-#[derive(Debug)]
-pub(crate) struct Weight {
-    format: Format,
-    rows: usize,
-    columns: usize,
-    place: Place,
-}
-
-#[derive(Debug)]
-enum Place {
-    /// In the mapped file.
-    File(Range<usize>),
-    /// In strips of rows, in memory that all matrices so laid out share.
-    Strips(Arc<Mmap>, Range<usize>),
-}
-
-/// Bytes read from the file at a time while matrices are laid out.
-const READ_BYTES: usize = 1 << 20;
-/// From this size on, memory is asked for in large pages, which are quicker to walk through.
-#[cfg(target_os = "linux")]
-const LARGE_BYTES: usize = 64 << 20;
 
 impl Weights {
     /// Finds and checks every tensor that the shape needs.
     pub(crate) fn of(gguf: &Gguf, shape: &Shape) -> Result<Weights, LlmError> {
-        let (d, n_q, n_kv) = (shape.d_model, shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
-        let norm = |name: String, len: usize| -> Result<Norm, LlmError> {
-            let bias = match shape.normalisation {
-                Normalisation::Layer => Some(vector(gguf, &format!("{name}.bias"), len)?),
-                Normalisation::RootMeanSquare => None,
-            };
-            Ok(Norm { weight: vector(gguf, &format!("{name}.weight"), len)?, bias })
-        };
-        let mut layers = Vec::new();
-        for index in 0..shape.n_layers {
-            let name = |name: &str| format!("blk.{index}.{name}");
-            let has = |which: &str| gguf.tensor(&name(&format!("{which}.weight"))).is_some();
-            let whole = |which: &str, rows, columns| projection(gguf, &name(which), rows, 0..rows, columns);
-            let head_norm = |which: &str| match shape.architecture {
-                Architecture::Qwen3 | Architecture::Gemma3 => vector(gguf, &name(which), shape.head_dim).map(Some),
-                _ => Ok(None),
-            };
-            let attention_norm = norm(name("attn_norm"), d)?;
-            let (q, k, v) = if has("attn_qkv") {
-                let of = |rows| projection(gguf, &name("attn_qkv"), n_q + 2 * n_kv, rows, d);
-                (of(0..n_q)?, of(n_q..n_q + n_kv)?, of(n_q + n_kv..n_q + 2 * n_kv)?)
-            } else {
-                (whole("attn_q", n_q, d)?, whole("attn_k", n_kv, d)?, whole("attn_v", n_kv, d)?)
-            };
-            let n = shape.d_ffn;
-            let (gate, up) = match shape.architecture {
-                Architecture::Phi2 => (None, whole("ffn_up", n, d)?),
-                Architecture::Phi3 if !has("ffn_gate") => {
-                    let of = |rows| projection(gguf, &name("ffn_up"), 2 * n, rows, d);
-                    (Some(of(0..n)?), of(n..2 * n)?)
-                }
-                _ => (Some(whole("ffn_gate", n, d)?), whole("ffn_up", n, d)?),
-            };
-            let (ffn_norm, post_attention_norm, post_ffn_norm) = match shape.architecture {
-                Architecture::Phi2 => (None, None, None),
-                Architecture::Gemma3 => (
-                    Some(norm(name("ffn_norm"), d)?),
-                    Some(norm(name("post_attention_norm"), d)?),
-                    Some(norm(name("post_ffw_norm"), d)?),
-                ),
-                _ => (Some(norm(name("ffn_norm"), d)?), None, None),
-            };
-            layers.push(Layer {
-                attention_norm,
-                q,
-                k,
-                v,
-                q_norm: head_norm("attn_q_norm.weight")?,
-                k_norm: head_norm("attn_k_norm.weight")?,
-                attention_output: whole("attn_output", d, n_q)?,
-                post_attention_norm,
-                ffn_norm,
-                gate,
-                up,
-                down: whole("ffn_down", d, n)?,
-                post_ffn_norm,
-            });
-        }
+        let d = shape.d_model;
         let optional = |name: &str| gguf.tensor(name).is_some();
+        for refused in ["position_embd.weight", "blk.0.ffn_act.scales"] {
+            if optional(refused) {
+                return Err(bad(gguf, refused, "is not supported".to_owned()));
+            }
+        }
         Ok(Weights {
             token_embedding: matrix(gguf, "token_embd.weight", shape.n_vocab, 0..shape.n_vocab, d)?,
-            layers,
-            output_norm: norm("output_norm".to_owned(), d)?,
+            embedding_norm: match shape.family.embedding_norm {
+                true => Some(norm(gguf, shape, "token_embd_norm", d)?),
+                false => None,
+            },
+            layers: (0..shape.n_layers).map(|index| Layer::of(gguf, shape, index)).collect::<Result<_, _>>()?,
+            output_norm: norm(gguf, shape, "output_norm", d)?,
             output: match optional("output.weight") {
                 true => Some(matrix(gguf, "output.weight", shape.n_vocab, 0..shape.n_vocab, d)?),
                 false => None,
@@ -157,100 +123,189 @@ impl Weights {
         })
     }
 
-    /// Copies the matrices that this level multiplies faster in strips into memory, unless they would take most of what the
-    /// machine has left: then they stay mapped, where the system may drop and read them again at need.
-    ///
-    /// # Errors
-    /// The file cannot be read, or the system gives no memory.
-    pub(crate) fn lay_out(&mut self, gguf: &Gguf, level: Level, pool: &Pool) -> Result<(), LlmError> {
-        let mut all: Vec<&mut Weight> = Vec::new();
-        for l in &mut self.layers {
-            let projections = [&mut l.q, &mut l.k, &mut l.v, &mut l.attention_output, &mut l.up, &mut l.down];
-            all.extend(projections.into_iter().chain(&mut l.gate).map(|projection| &mut projection.weight));
-        }
-        // An embedding that only looks up rows stays in the file.
-        all.push(self.output.as_mut().unwrap_or(&mut self.token_embedding));
-        all.retain(|weight| level.prefers_strips(weight.format) && matches!(weight.place, Place::File(_)));
-        let sizes: Option<Vec<usize>> =
-            all.iter().map(|weight| strip_bytes(weight.format, weight.rows, weight.columns)).collect();
-        let sizes = sizes.unwrap_or_default(); // `matrix` has seen to it that blocks are whole
-        let total: usize = sizes.iter().map(|size| size.next_multiple_of(64)).sum();
-        if total == 0
-            || nearfield_base::memory::of_system("MemAvailable").is_some_and(|available| total > available / 5 * 4)
-        {
-            return Ok(());
-        }
-        let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, cause: source };
-        let mut map = memory(total).map_err(no_memory)?;
-        let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
-        // Memory of its own, which the system gets back at once.
-        let mut buffer = MmapMut::map_anon(READ_BYTES + STRIP_ROWS * widest).map_err(no_memory)?;
-        let (mut places, mut at) = (Vec::with_capacity(all.len()), 0);
-        for (weight, size) in all.iter().zip(&sizes) {
-            let Place::File(range) = &weight.place else { continue };
-            let row_bytes = range.len() / weight.rows.max(1);
-            let rows_each = (READ_BYTES / row_bytes.max(1)).max(1).next_multiple_of(STRIP_ROWS);
-            let mut to = at;
-            for first in (0..weight.rows).step_by(rows_each) {
-                let count = rows_each.min(weight.rows - first);
-                let rows = &mut buffer[..count * row_bytes];
-                gguf.read(range.start + first * row_bytes, rows)?;
-                let part = Matrix::new(weight.format, rows, count, weight.columns).expect("checked when it was found");
-                let bytes = strip_bytes(weight.format, count, weight.columns).unwrap_or(0);
-                to_strips(pool, &part, &mut map[to..to + bytes]);
-                to += bytes;
-            }
-            places.push(at..at + size);
-            at += size.next_multiple_of(64);
-        }
-        let map = Arc::new(map.make_read_only().map_err(no_memory)?);
-        for (weight, range) in all.into_iter().zip(places) {
-            weight.place = Place::Strips(map.clone(), range);
-        }
-        Ok(())
-    }
-
     /// The matrix that turns a state into logits.
     pub(crate) fn output(&self) -> &Weight {
         self.output.as_ref().unwrap_or(&self.token_embedding)
     }
 
-    /// Bytes read for each token that is written: every matrix but the embedding, of which one row is read.
-    pub(crate) fn bytes_per_token(&self) -> usize {
-        let layers = self.layers.iter().flat_map(|l| {
-            [Some(&l.q), Some(&l.k), Some(&l.v), Some(&l.attention_output), l.gate.as_ref(), Some(&l.up), Some(&l.down)]
-        });
-        layers.flatten().map(|projection| &projection.weight).chain([self.output()]).map(Weight::bytes).sum()
+    /// Every matrix that is multiplied; an embedding that only looks up rows is none.
+    pub(super) fn multiplied_mut(&mut self) -> Vec<&mut Weight> {
+        let mut all: Vec<&mut Weight> = Vec::new();
+        for l in &mut self.layers {
+            all.extend(
+                [&mut l.q, &mut l.k, &mut l.v, &mut l.attention_output].map(|projection| &mut projection.weight),
+            );
+            match &mut l.ffn {
+                FeedForward::Dense(network) => all.extend(network.weights_mut()),
+                FeedForward::Experts(mixture) => {
+                    all.push(&mut mixture.router.weight);
+                    all.extend(mixture.experts.iter_mut().flat_map(Network::weights_mut));
+                    all.extend(mixture.shared.iter_mut().flat_map(|(network, _)| network.weights_mut()));
+                }
+            }
+        }
+        all.push(self.output.as_mut().unwrap_or(&mut self.token_embedding));
+        all
+    }
+
+    /// Bytes read for each token that is written: every matrix but the embedding, of which one row is read, and the experts that
+    /// a token does not use.
+    pub(crate) fn bytes_per_token(&self, experts: Option<&Experts>) -> usize {
+        let layer = |l: &Layer| {
+            let attention = [&l.q, &l.k, &l.v, &l.attention_output].map(|projection| projection.weight.bytes());
+            let network = match &l.ffn {
+                FeedForward::Dense(network) => network.bytes(),
+                FeedForward::Experts(mixture) => {
+                    let used = experts.map_or(0, |experts| experts.used);
+                    let shared = mixture.shared.as_ref().map_or(0, |(network, _)| network.bytes());
+                    mixture.router.weight.bytes() + used * mixture.experts[0].bytes() + shared
+                }
+            };
+            attention.iter().sum::<usize>() + network
+        };
+        self.layers.iter().map(layer).sum::<usize>() + self.output().bytes()
     }
 }
 
-impl Weight {
-    /// The matrix, in the file that it was found in.
-    pub(crate) fn matrix<'a>(&'a self, gguf: &'a Gguf) -> Matrix<'a> {
-        let bytes = match &self.place {
-            Place::File(range) => &gguf.bytes()[range.clone()],
-            Place::Strips(map, range) => {
-                let matrix = Matrix::of_strips(self.format, &map[range.clone()], self.rows, self.columns);
-                return matrix.expect("checked when it was laid out");
-            }
-        };
-        Matrix::new(self.format, bytes, self.rows, self.columns).expect("checked when it was found")
+impl Network {
+    fn weights_mut(&mut self) -> impl Iterator<Item = &mut Weight> {
+        let Network { gate, up, down, .. } = self;
+        gate.iter_mut().chain([up, down]).map(|projection| &mut projection.weight)
     }
 
     fn bytes(&self) -> usize {
-        self.format.row_bytes(self.columns).unwrap_or(0) * self.rows
+        self.gate.iter().chain([&self.up, &self.down]).map(|projection| projection.weight.bytes()).sum()
     }
 }
 
-/// Memory for weights: whole pages, large ones where that pays and the system has them.
-pub(crate) fn memory(bytes: usize) -> std::io::Result<MmapMut> {
-    let map = MmapMut::map_anon(bytes)?;
-    #[cfg(target_os = "linux")]
-    if bytes >= LARGE_BYTES {
-        // A wish; a system without large pages goes on with small ones.
-        map.advise(memmap2::Advice::HugePage).ok();
+impl Layer {
+    fn of(gguf: &Gguf, shape: &Shape, index: usize) -> Result<Layer, LlmError> {
+        let family = shape.family;
+        let (d, n_q, n_kv) = (shape.d_model, shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
+        let name = |name: &str| format!("blk.{index}.{name}");
+        let has = |which: &str| gguf.tensor(&name(&format!("{which}.weight"))).is_some();
+        let whole = |which: &str, rows, columns| projection(gguf, &name(which), rows, 0..rows, columns);
+        let norm = |which: &str, len: usize| norm(gguf, shape, &name(which), len);
+        let norm_if = |present: bool, which: &str, len: usize| match present {
+            true => norm(which, len).map(Some),
+            false => Ok(None),
+        };
+        let head_norm = |which: &str, heads: usize| -> Result<Option<HeadNorm>, LlmError> {
+            let full = name(&format!("{which}.weight"));
+            let weight = match family.head_norms {
+                HeadNorms::None if has(which) => return Err(bad(gguf, &full, "is not supported".to_owned())),
+                HeadNorms::None => return Ok(None),
+                HeadNorms::OwnIfPresent if !has(which) => return Ok(None),
+                HeadNorms::Each => vector(gguf, &full, shape.head_dim)?,
+                HeadNorms::Together => vector(gguf, &full, heads * shape.head_dim)?,
+                HeadNorms::OwnIfPresent => floats(gguf, &full, &[shape.head_dim, heads])?,
+            };
+            let own = (family.head_norms == HeadNorms::OwnIfPresent).then(|| vec![0.0; shape.head_dim]);
+            Ok(Some(HeadNorm { weight, own }))
+        };
+        let (before, after) = (family.norms != Norms::After, family.norms != Norms::Before);
+        let (attention_norm, ffn_norm) = match family.order {
+            Order::SharedNorm => (norm_if(before, "attn_norm", d)?, None),
+            Order::SharedNormIfAlone => (norm_if(before, "attn_norm", d)?, norm_if(has("ffn_norm"), "ffn_norm", d)?),
+            Order::Falcon if has("attn_norm_2") => {
+                (norm_if(before, "attn_norm_2", d)?, norm_if(before, "attn_norm", d)?)
+            }
+            Order::Falcon => (norm_if(before, "attn_norm", d)?, None),
+            Order::OneAfterTheOther | Order::ParallelUnlessFalse => {
+                let network = if family.renamed_network_norm { "post_attention_norm" } else { "ffn_norm" };
+                (norm_if(before, "attn_norm", d)?, norm_if(before, network, d)?)
+            }
+        };
+        let (q, k, v) = if has("attn_qkv") {
+            let of = |rows| projection(gguf, &name("attn_qkv"), n_q + 2 * n_kv, rows, d);
+            (of(0..n_q)?, of(n_q..n_q + n_kv)?, of(n_q + n_kv..n_q + 2 * n_kv)?)
+        } else {
+            (whole("attn_q", n_q, d)?, whole("attn_k", n_kv, d)?, whole("attn_v", n_kv, d)?)
+        };
+        let sinks = name("attn_sinks.weight");
+        Ok(Layer {
+            attention_norm,
+            q,
+            k,
+            v,
+            q_norm: head_norm("attn_q_norm", shape.n_heads)?,
+            k_norm: head_norm("attn_k_norm", shape.n_kv_heads)?,
+            sinks: match gguf.tensor(&sinks) {
+                Some(_) => Some(vector(gguf, &sinks, shape.n_heads)?),
+                None => None,
+            },
+            attention_sub_norm: norm_if(family.sub_norms, "attn_sub_norm", n_q)?,
+            attention_output: whole("attn_output", d, n_q)?,
+            post_attention_norm: norm_if(after, "post_attention_norm", d)?,
+            ffn_norm,
+            ffn: match shape.experts {
+                Some(experts) => FeedForward::Experts(Mixture::of(gguf, shape, experts, index)?),
+                None => FeedForward::Dense(Network::of(gguf, shape, index)?),
+            },
+            post_ffn_norm: norm_if(after, "post_ffw_norm", d)?,
+        })
     }
-    Ok(map)
+}
+
+impl Network {
+    fn of(gguf: &Gguf, shape: &Shape, index: usize) -> Result<Network, LlmError> {
+        let (d, n) = (shape.d_model, shape.d_ffn);
+        let name = |name: &str| format!("blk.{index}.{name}");
+        let whole = |which: &str, rows, columns| projection(gguf, &name(which), rows, 0..rows, columns);
+        let one_tensor = shape.family.name == "phi3" && gguf.tensor(&name("ffn_gate.weight")).is_none();
+        let (gate, up) = if !shape.family.has_gate() {
+            (None, whole("ffn_up", n, d)?)
+        } else if one_tensor {
+            let of = |rows| projection(gguf, &name("ffn_up"), 2 * n, rows, d);
+            (Some(of(0..n)?), of(n..2 * n)?)
+        } else {
+            (Some(whole("ffn_gate", n, d)?), whole("ffn_up", n, d)?)
+        };
+        let sub_norm = match shape.family.sub_norms {
+            true => Some(norm(gguf, shape, &name("ffn_sub_norm"), n)?),
+            false => None,
+        };
+        Ok(Network { gate, up, sub_norm, down: whole("ffn_down", d, n)? })
+    }
+}
+
+impl Mixture {
+    fn of(gguf: &Gguf, shape: &Shape, experts: Experts, index: usize) -> Result<Mixture, LlmError> {
+        let (d, n) = (shape.d_model, experts.d_ffn);
+        let name = |name: &str| format!("blk.{index}.{name}");
+        let of = |which: &str, expert: usize, rows, columns| {
+            expert_projection(gguf, &name(which), experts.n, expert, rows, columns)
+        };
+        let network = |expert: usize| {
+            Ok(Network {
+                gate: Some(of("ffn_gate_exps", expert, n, d)?),
+                up: of("ffn_up_exps", expert, n, d)?,
+                sub_norm: None,
+                down: of("ffn_down_exps", expert, d, n)?,
+            })
+        };
+        let shared = match gguf.tensor(&name("ffn_up_shexp.weight")) {
+            None => None,
+            Some(tensor) => {
+                let n = tensor.dims.get(1).copied().filter(|n| (1..=1 << 20).contains(n));
+                let n = n.ok_or_else(|| bad(gguf, &name("ffn_up_shexp.weight"), "is not a matrix".to_owned()))?;
+                let whole = |which: &str, rows, columns| projection(gguf, &name(which), rows, 0..rows, columns);
+                let network = Network {
+                    gate: Some(whole("ffn_gate_shexp", n, d)?),
+                    up: whole("ffn_up_shexp", n, d)?,
+                    sub_norm: None,
+                    down: whole("ffn_down_shexp", d, n)?,
+                };
+                let gate = name("ffn_gate_inp_shexp.weight");
+                Some((network, gguf.tensor(&gate).map(|_| vector(gguf, &gate, d)).transpose()?))
+            }
+        };
+        Ok(Mixture {
+            router: projection(gguf, &name("ffn_gate_inp"), experts.n, 0..experts.n, d)?,
+            experts: (0..experts.n).map(network).collect::<Result<_, LlmError>>()?,
+            shared,
+        })
+    }
 }
 
 fn bad(gguf: &Gguf, name: &str, what: String) -> LlmError {
@@ -266,6 +321,18 @@ fn find<'a>(gguf: &'a Gguf, name: &str, dims: &[usize]) -> Result<&'a TensorInfo
     Ok(tensor)
 }
 
+/// A norm of the family's kind. `name` is without `.weight`.
+fn norm(gguf: &Gguf, shape: &Shape, name: &str, len: usize) -> Result<Norm, LlmError> {
+    let bias = || vector(gguf, &format!("{name}.bias"), len);
+    let (centred, bias) = match shape.family.normalisation {
+        Normalisation::RootMeanSquare => (false, None),
+        Normalisation::RootMeanSquareAndBias => (false, Some(bias()?)),
+        Normalisation::LayerMaybeBias if gguf.tensor(&format!("{name}.bias")).is_none() => (true, Some(vec![0.0; len])),
+        Normalisation::Layer | Normalisation::LayerMaybeBias => (true, Some(bias()?)),
+    };
+    Ok(Norm { weight: vector(gguf, &format!("{name}.weight"), len)?, bias, centred })
+}
+
 /// The rows `part` of a matrix of `rows` rows, with its bias if there is one. `name` is without `.weight`.
 fn projection(
     gguf: &Gguf,
@@ -279,12 +346,29 @@ fn projection(
         Some(_) => Some(vector(gguf, &bias, rows)?[part.clone()].to_vec()),
         None => None,
     };
-    Ok(Projection { weight: matrix(gguf, &format!("{name}.weight"), rows, part, columns)?, bias })
+    let scale = format!("{name}.scale");
+    let scale = match gguf.tensor(&scale) {
+        Some(_) => Some(vector(gguf, &scale, 1)?[0]),
+        None => None,
+    };
+    Ok(Projection { weight: matrix(gguf, &format!("{name}.weight"), rows, part, columns)?, scale, bias })
 }
 
 /// The rows `part` of a matrix of `rows` rows.
 fn matrix(gguf: &Gguf, name: &str, rows: usize, part: Range<usize>, columns: usize) -> Result<Weight, LlmError> {
     let tensor = find(gguf, name, &[columns, rows])?;
+    of_tensor(gguf, name, tensor, rows, part, columns)
+}
+
+/// The same of a tensor that has been found, counting the rows of all its matrices.
+fn of_tensor(
+    gguf: &Gguf,
+    name: &str,
+    tensor: &TensorInfo,
+    rows: usize,
+    part: Range<usize>,
+    columns: usize,
+) -> Result<Weight, LlmError> {
     let Some(format) = Format::named(tensor.kind.name) else {
         let known: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
         let what = format!("the type {} is not supported; supported are {}", tensor.kind.name, known.join(", "));
@@ -295,8 +379,32 @@ fn matrix(gguf: &Gguf, name: &str, rows: usize, part: Range<usize>, columns: usi
     Ok(Weight { format, rows: part.len(), columns, place: Place::File(range) })
 }
 
+/// One of `n` matrices that share a tensor, with its row of their biases. `name` is without `.weight`.
+fn expert_projection(
+    gguf: &Gguf,
+    name: &str,
+    n: usize,
+    index: usize,
+    rows: usize,
+    columns: usize,
+) -> Result<Projection, LlmError> {
+    let (matrices, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+    let tensor = find(gguf, &matrices, &[columns, rows, n])?;
+    let weight = of_tensor(gguf, &matrices, tensor, n * rows, index * rows..(index + 1) * rows, columns)?;
+    let bias = match gguf.tensor(&bias) {
+        Some(_) => Some(floats(gguf, &bias, &[rows, n])?[index * rows..][..rows].to_vec()),
+        None => None,
+    };
+    Ok(Projection { weight, scale: None, bias })
+}
+
 fn vector(gguf: &Gguf, name: &str, len: usize) -> Result<Vec<f32>, LlmError> {
-    let tensor = find(gguf, name, &[len])?;
+    floats(gguf, name, &[len])
+}
+
+/// A small tensor as floats.
+fn floats(gguf: &Gguf, name: &str, dims: &[usize]) -> Result<Vec<f32>, LlmError> {
+    let tensor = find(gguf, name, dims)?;
     let mut bytes = vec![0; tensor.range.len()];
     gguf.read(tensor.range.start, &mut bytes)?;
     Ok(match tensor.kind.name {

@@ -69,6 +69,7 @@ fn check_frame(frame: &[f32], expected: usize) -> Result<(), VadError> {
 
 /// When an utterance begins and ends. The defaults suit a question asked across a room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct EndpointOptions {
     /// Speech may begin where the probability reaches this. The onset of loud noise reaches 0.58 with Earshot.
@@ -79,8 +80,7 @@ pub struct EndpointOptions {
     pub min_speech_ms: u32,
     /// After this much silence the utterance is over. The answer cannot come earlier.
     pub end_silence_ms: u32,
-    /// After this much silence the utterance so far is given out as a guess, so that work on it can begin during the rest
-    /// of [`EndpointOptions::end_silence_ms`]; 0 for no guesses.
+    /// After this much silence transcription begins as a guess, during the rest of `end_silence_ms`; 0: only then.
     pub pause_ms: u32,
     /// So much sound before the first speech is kept: soft consonants come before the detector notices.
     pub pre_roll_ms: u32,
@@ -120,22 +120,22 @@ impl EndpointOptions {
             return wrong("stop_threshold", self.stop_threshold.to_string(), "above 0 and at most start_threshold");
         }
         if !(50..=10_000).contains(&self.end_silence_ms) {
-            return wrong("end_silence_ms", self.end_silence_ms.to_string(), "50 to 10000");
+            return wrong("end_silence_ms", self.end_silence_ms.to_string(), "from 50 to 10000");
         }
         if self.pause_ms >= self.end_silence_ms {
             return wrong("pause_ms", self.pause_ms.to_string(), "less than end_silence_ms");
         }
         if self.min_speech_ms > 5_000 {
-            return wrong("min_speech_ms", self.min_speech_ms.to_string(), "0 to 5000");
+            return wrong("min_speech_ms", self.min_speech_ms.to_string(), "from 0 to 5000");
         }
         if self.pre_roll_ms > 5_000 {
-            return wrong("pre_roll_ms", self.pre_roll_ms.to_string(), "0 to 5000");
+            return wrong("pre_roll_ms", self.pre_roll_ms.to_string(), "from 0 to 5000");
         }
         if self.post_roll_ms > self.end_silence_ms {
             return wrong("post_roll_ms", self.post_roll_ms.to_string(), "at most end_silence_ms");
         }
         if !(1_000..=600_000).contains(&self.max_utterance_ms) {
-            return wrong("max_utterance_ms", self.max_utterance_ms.to_string(), "1000 to 600000");
+            return wrong("max_utterance_ms", self.max_utterance_ms.to_string(), "from 1000 to 600000");
         }
         Ok(())
     }
@@ -405,7 +405,7 @@ pub enum VadError {
         found: usize,
     },
     /// An option out of range.
-    #[error("{key} = {found} is out of range; accepted: {expected}")]
+    #[error("{key} is {found} but must be {expected}")]
     Option {
         /// The key in the configuration.
         key: &'static str,

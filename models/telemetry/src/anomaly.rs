@@ -38,23 +38,24 @@ pub const METHODS: [(&str, &str, &str); 5] = [
 
 /// When something counts as out of the ordinary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct AnomalyOptions {
-    /// A spike is at least so many robust standard deviations away from the running median.
+    /// Spikes (Hampel 1974): robust standard deviations away from the running median.
     pub spike_z: f64,
-    /// CUSUM's allowance, in robust standard deviations.
+    /// Drifts by CUSUM (Page 1954): the allowance, in robust standard deviations.
     pub cusum_k: f64,
-    /// CUSUM's threshold, in robust standard deviations.
+    /// The threshold, in robust standard deviations.
     pub cusum_h: f64,
-    /// A drift has moved the level by at least so many robust standard deviations at the end of the window.
+    /// At the end of the window the level has moved by so many robust standard deviations.
     pub drift_sigmas: f64,
-    /// A value is stuck only after so many seconds.
+    /// A value is stuck after so many seconds, if that is unusual for the sensor.
     pub stuck_seconds: f64,
-    /// And after so many readings.
+    /// And so many readings.
     pub stuck_readings: u64,
-    /// A gap is at least so many usual pauses long.
+    /// A gap is so many usual pauses long.
     pub gap_pauses: f64,
-    /// And at least so many seconds.
+    /// And so many seconds.
     pub gap_seconds: f64,
 }
 
@@ -398,7 +399,7 @@ mod tests {
 
     fn day(value: impl Fn(usize, f64) -> Option<f64>) -> Tally {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
-        let mut tally = Tally::new(Moment(0), (None, None), None);
+        let mut tally = Tally::new(Moment(0), (None, None), None, None);
         for minute in (0..1440).step_by(5) {
             let noise = (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
             if let Some(v) = value(minute, noise * 0.1) {

@@ -32,6 +32,14 @@ impl Figure {
         Figure { units, decimals: decimals as u8 }.trimmed()
     }
 
+    /// `value` with `decimals` digits after the point, all of them: what a meter shows is not rounded to four digits.
+    pub fn exact(value: f64, decimals: u8) -> Figure {
+        let value = if value.is_finite() { value.clamp(-1e15, 1e15) } else { 0.0 };
+        let decimals = decimals.min(MAX_DECIMALS);
+        let units = (value * 10f64.powi(i32::from(decimals))).round() as i128;
+        Figure { units, decimals }.trimmed()
+    }
+
     /// What a text says: an optional minus, digits, and perhaps a point and digits. `None` where it is no such number, or one
     /// of more digits than any sensor gives.
     pub fn parse(text: &str) -> Option<Figure> {

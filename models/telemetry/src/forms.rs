@@ -135,6 +135,17 @@ fn of_note(kind: &NoteKind, row: &Row) -> Forms {
 
 fn of_row(row: &Row) -> Forms {
     let name = ("name", text(&row.name));
+    if let Some(counted) = &row.counted {
+        let parts =
+            [name, ("gain", with_unit(&counted.gain, &row.unit)), ("last", with_unit(&counted.last, &row.unit))];
+        return one_of(
+            &["The {name} counted {gain} and stood at {last}.", "The {name} stood at {last} and counted {gain}."],
+            &parts,
+        );
+    }
+    if row.states.is_some() {
+        return text(&super::sentence::of_row(row));
+    }
     let Some(Figures { mean, low, high, change }) = &row.figures else {
         return one_of(&["The {name} [gave|has|had] no [readings|data]."], &[name]);
     };

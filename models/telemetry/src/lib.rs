@@ -8,10 +8,12 @@
 pub mod anomaly;
 pub mod check;
 pub mod clock;
+pub mod course;
 pub mod figure;
 pub mod forms;
-pub mod parse;
+pub mod kind;
 pub mod quantile;
+pub mod read;
 pub mod sentence;
 pub mod statistics;
 pub mod table;
@@ -100,18 +102,33 @@ impl Span {
 
 /// What is known of a sensor beside its readings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SensorTraits {
     /// What people call it; empty: its key, made readable.
+    #[cfg_attr(feature = "schema", schemars(example = &"fridge temperature"))]
     pub name: String,
     /// Its unit; empty: none.
+    #[cfg_attr(feature = "schema", schemars(example = &"°C"))]
     pub unit: String,
     /// Readings below this are an anomaly.
+    #[cfg_attr(feature = "schema", schemars(example = 2.0))]
     pub low: Option<f64>,
     /// Readings above this are an anomaly.
+    #[cfg_attr(feature = "schema", schemars(example = 8.0))]
     pub high: Option<f64>,
     /// How often it reports, in seconds; without it, the median of what was seen.
+    #[cfg_attr(feature = "schema", schemars(example = 60.0))]
     pub every_seconds: Option<f64>,
-    /// Digits after the point in tables and texts; without it, what its size asks for.
+    /// Digits after the point in tables and texts; without it, what its values and their range ask for.
+    #[cfg_attr(feature = "schema", schemars(example = 1))]
     pub decimals: Option<u8>,
+    /// Its kind, one of measurement, total_increasing (a meter), total, binary, states, percentage, battery, signal and angle;
+    /// without it, what its unit, its name and its values say.
+    #[cfg_attr(feature = "schema", schemars(with = "Option<String>", example = &"measurement"))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<kind::Kind>,
+    /// The names of 0 and 1 of a binary sensor, as in ["closed", "open"]; empty: off and on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<String>,
 }

@@ -1,7 +1,7 @@
 //! The sentences of a report: which ones there should be, what each says in plain words computed from the table, and where
 //! one ends in a text that a model writes.
 
-use super::table::{Change, Figures, FromTo, NoteKind, Row, Spaced, Table};
+use super::table::{Change, Counted, Figures, FromTo, NoteKind, Row, Spaced, States, Table};
 
 /// Anomalies that a report tells in sentences; the table may hold one more.
 const MAX_ANOMALY_SENTENCES: usize = 3;
@@ -25,7 +25,7 @@ pub enum Topic {
 pub fn topics(table: &Table) -> Vec<Topic> {
     let mut topics: Vec<Topic> = (0..table.notes().len().min(MAX_ANOMALY_SENTENCES)).map(Topic::Note).collect();
     // Of a window without any reading nobody can say that it was as usual.
-    if topics.is_empty() && table.rows().iter().any(|r| r.figures.is_some()) {
+    if topics.is_empty() && table.rows().iter().any(Row::has_readings) {
         topics.push(Topic::NothingUnusual);
     }
     topics.extend((0..table.rows().len().min(SENSOR_SENTENCES)).map(Topic::Row));
@@ -69,25 +69,47 @@ pub fn compute(table: &Table, topic: Topic) -> String {
                 NoteKind::Below(limit, times) => format!("The {name} was below {limit}{unit}{}.", FromTo(times)),
             }
         }
-        Topic::Row(r) => {
-            let Row { name, unit, figures } = &table.rows()[r];
-            let unit = Spaced(unit);
-            let Some(Figures { mean, low, high, change }) = figures else {
-                return format!("The {name} gave no readings.");
-            };
-            let at = |e: &super::table::Extreme| match e.at {
-                Some(at) => format!("{}{unit} at {at}", e.value),
-                None => format!("{}{unit}", e.value),
-            };
-            let change = match change {
-                Some(Change::Steady) => return format!("The {name} stayed steady at {mean}{unit}."),
-                Some(Change::Rose(by)) => format!(" and rose by {by}{unit}"),
-                Some(Change::Fell(by)) => format!(" and fell by {by}{unit}"),
-                None => String::new(),
-            };
-            format!("The {name} averaged {mean}{unit}{change}, between {} and {}.", at(low), at(high))
-        }
+        Topic::Row(r) => of_row(&table.rows()[r]),
     }
+}
+
+/// The plain sentence of a sensor.
+pub(super) fn of_row(row: &Row) -> String {
+    let Row { name, unit, figures, counted, states } = row;
+    let unit = Spaced(unit);
+    if let Some(Counted { gain, last, .. }) = counted {
+        return format!("The {name} counted {gain}{unit} and stood at {last}{unit}.");
+    }
+    if let Some(states) = states {
+        return of_states(name, states);
+    }
+    let Some(Figures { mean, low, high, change }) = figures else {
+        return format!("The {name} gave no readings.");
+    };
+    let at = |e: &super::table::Extreme| match e.at {
+        Some(at) => format!("{}{unit} at {at}", e.value),
+        None => format!("{}{unit}", e.value),
+    };
+    let change = match change {
+        Some(Change::Steady) => return format!("The {name} stayed steady at {mean}{unit}."),
+        Some(Change::Rose(by)) => format!(" and rose by {by}{unit}"),
+        Some(Change::Fell(by)) => format!(" and fell by {by}{unit}"),
+        None => String::new(),
+    };
+    format!("The {name} averaged {mean}{unit}{change}, between {} and {}.", at(low), at(high))
+}
+
+fn of_states(name: &str, States { lines, changes }: &States) -> String {
+    let Some(first) = lines.first() else { return format!("The {name} gave no readings.") };
+    if *changes == 0 {
+        return format!("The {name} stayed {}.", first.word);
+    }
+    let times = if *changes == 1 { "time" } else { "times" };
+    let longest = match first.longest {
+        Some((from, to)) if *changes > 2 => format!(", longest from {from} to {to},"),
+        _ => String::new(),
+    };
+    format!("The {name} was {} for {}{longest} and changed {changes} {times}.", first.word, first.lasted)
 }
 
 /// Cuts a stream of text into sentences: a sentence ends with `.`, `!` or `?` before a space or a newline, or with a newline.

@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use super::course::{Growth, MeanAngle, Resolution, StateTimes};
+use super::kind::Kind;
 use super::quantile::{TDigest, exact_quantile};
 use super::track::{MAX_SLOTS, Track};
 use super::{Moment, Span};
@@ -62,12 +64,24 @@ pub struct Tally {
     excursions: Vec<Excursion>,
     excursions_beyond: u64,
     outside: bool,
+    growth: Growth,
+    resolution: Resolution,
+    /// Of a sensor of states.
+    states: Option<StateTimes>,
+    /// Of a sensor of directions.
+    angle: Option<MeanAngle>,
 }
 
 impl Tally {
     /// The tally of a window that begins at `start`. A reading above `limits.1` or below `limits.0` is out of limits. `before` is
-    /// the sensor's last reading ahead of the window, from which the first pause counts.
-    pub fn new(start: Moment, limits: (Option<f64>, Option<f64>), before: Option<Moment>) -> Tally {
+    /// the sensor's last reading ahead of the window, from which the first pause, step and state count.
+    pub fn new(
+        start: Moment,
+        limits: (Option<f64>, Option<f64>),
+        before: Option<(Moment, f64)>,
+        kind: Option<Kind>,
+    ) -> Tally {
+        let value_before = before.map(|(_, value)| value);
         let nothing = Run { value: f64::NAN, count: 0, span: Span { from: start, to: start } };
         let mut tally = Tally {
             start,
@@ -91,6 +105,10 @@ impl Tally {
             excursions: Vec::new(),
             excursions_beyond: 0,
             outside: false,
+            growth: Growth::after(value_before),
+            resolution: Resolution::default(),
+            states: kind.is_some_and(Kind::is_state).then(|| StateTimes::after(start, value_before)),
+            angle: (kind == Some(Kind::Angle)).then(MeanAngle::default),
         };
         if before.is_some() {
             // The pause is told as far as it lies within the window.
@@ -135,6 +153,14 @@ impl Tally {
         if in_order {
             self.note_run(at, value);
             self.note_limits(at, value);
+            self.growth.push(value);
+            if let Some(states) = &mut self.states {
+                states.push(at, value);
+            }
+        }
+        self.resolution.push(value);
+        if let Some(angle) = &mut self.angle {
+            angle.push(value);
         }
         if self.digest.is_none() && self.track.is_exact() && self.track.slots().len() == MAX_SLOTS {
             let mut digest = TDigest::default();
@@ -245,6 +271,11 @@ impl Tally {
         pauses
     }
 
+    /// The times of its states up to `end`, of a sensor of states.
+    pub fn states(&self, end: Moment) -> Option<StateTimes> {
+        self.states.clone()?.until(end)
+    }
+
     /// The figures; `None` without a reading. `end` is where the window ends, or the readings so far.
     pub fn statistics(&self, end: Moment) -> Option<Statistics> {
         if self.count == 0 {
@@ -274,6 +305,9 @@ impl Tally {
             p95: p95.unwrap_or(self.mean),
             deviation: if self.count > 1 { (self.squares.max(0.0) / (self.count - 1) as f64).sqrt() } else { 0.0 },
             slope_per_hour: if self.time_squares > 0.0 { self.products / self.time_squares * 3600.0 } else { 0.0 },
+            growth: self.growth,
+            decimals: self.resolution.decimals(),
+            mean_direction: self.angle.and_then(|a| a.degrees(self.count)),
         })
     }
 }
@@ -303,6 +337,12 @@ pub struct Statistics {
     pub deviation: f64,
     /// By least squares: how much it rises in an hour.
     pub slope_per_hour: f64,
+    /// How it grew, with the step from the last reading before the window.
+    pub growth: Growth,
+    /// Digits after the point that its values have, at most six.
+    pub decimals: u8,
+    /// The circular mean in degrees, of a sensor of directions.
+    pub mean_direction: Option<f64>,
 }
 
 #[cfg(test)]
@@ -311,7 +351,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn tally(values: &[f64], limits: (Option<f64>, Option<f64>)) -> Tally {
-        let mut tally = Tally::new(Moment(0), limits, None);
+        let mut tally = Tally::new(Moment(0), limits, None, None);
         for (i, value) in values.iter().enumerate() {
             tally.push(Moment(i as i64 * 60_000_000), *value);
         }

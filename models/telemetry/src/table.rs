@@ -9,7 +9,12 @@ use jiff::tz::TimeZone;
 
 use super::anomaly::Anomaly;
 use super::check::spoken_name;
+use super::clock::spoken;
+use super::course::StateTimes;
 use super::figure::{Figure, decimals_for};
+use super::kind::Kind;
+use super::read::states::of_code;
+use super::statistics::Statistics;
 use super::windows::{ClosedWindow, SensorSummary};
 use super::{Moment, SensorTraits, Span};
 
@@ -63,15 +68,63 @@ pub struct Figures {
     pub change: Option<Change>,
 }
 
+/// What a total has counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    /// So much in the window.
+    pub gain: Figure,
+    /// Where it stood at the last reading.
+    pub last: Figure,
+    /// How often it began anew.
+    pub resets: u32,
+}
+
+/// A state, and how long it lasted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateLine {
+    /// The state's word.
+    pub word: String,
+    /// In all, as it is told: `3 h 10 min`.
+    pub lasted: String,
+    /// The longest time, where the window tells times.
+    pub longest: Times,
+}
+
+/// The states of a sensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct States {
+    /// Those that occurred: of two, the one that means something first (on, open); of several, the longest first.
+    pub lines: Vec<StateLine>,
+    /// Changes from one to another.
+    pub changes: u32,
+}
+
 /// A sensor's line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Row {
     /// What people call it; unique in the table.
     pub name: String,
     /// Its unit; empty: none.
     pub unit: String,
-    /// Its figures; `None`: no readings.
+    /// Its figures, of a sensor whose level counts; `None`: it has no readings, or is of another kind.
     pub figures: Option<Figures>,
+    /// What it counted, of a total.
+    pub counted: Option<Counted>,
+    /// Its states, of a sensor of states.
+    pub states: Option<States>,
+}
+
+impl Row {
+    /// Whether anything is known of it.
+    pub fn has_readings(&self) -> bool {
+        self.figures.is_some() || self.counted.is_some() || self.states.is_some()
+    }
+}
+
+/// What the 0 or the 1 of a sensor with two states is called.
+pub fn state_word(traits: &SensorTraits, is_one: bool) -> String {
+    let said = traits.states.get(usize::from(is_one)).filter(|w| !w.is_empty());
+    said.cloned().unwrap_or_else(|| (if is_one { "on" } else { "off" }).to_owned())
 }
 
 /// From a time to another, where times are told.
@@ -133,15 +186,24 @@ impl Table {
         for (row, summary) in order.iter().enumerate() {
             let traits = traits_of(summary);
             let digits = Digits::of(summary, &traits);
+            let is_state = traits.kind.is_some_and(Kind::is_state);
+            let statistics = summary.statistics.filter(|_| !is_state);
+            let counted = statistics.filter(|_| summary.is_total).map(|s| Counted {
+                gain: Figure::exact(s.growth.gain, traits.decimals.unwrap_or(s.decimals)),
+                last: Figure::exact(s.last.0, traits.decimals.unwrap_or(s.decimals)),
+                resets: s.growth.resets,
+            });
             rows.push(Row {
                 name: unique(spoken_name(&traits.name), &mut names),
                 unit: traits.unit.clone(),
-                figures: summary.statistics.map(|s| Figures {
-                    mean: digits.value(s.mean),
+                figures: statistics.filter(|_| !summary.is_total).map(|s| Figures {
+                    mean: digits.value(s.mean_direction.unwrap_or(s.mean)),
                     low: Extreme { value: digits.value(s.low.0), at: clock.time(s.low.1) },
                     high: Extreme { value: digits.value(s.high.0), at: clock.time(s.high.1) },
                     change: summary.change.map(|c| digits.change(c, s.deviation)),
                 }),
+                counted,
+                states: summary.states.as_ref().map(|states| clock.states(states, &traits)),
             });
             let mut seen: Vec<(u8, usize)> = Vec::new();
             for anomaly in &summary.anomalies {
@@ -206,7 +268,28 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Window: {}", self.title)?;
-        for Row { name, unit, figures } in &self.rows {
+        for Row { name, unit, figures, counted, states } in &self.rows {
+            if let Some(Counted { gain, last, resets }) = counted {
+                write!(f, "\n{name}: counted {gain}{}, stood at {last}", Spaced(unit))?;
+                match resets {
+                    0 => {}
+                    1 => write!(f, ", 1 reset")?,
+                    n => write!(f, ", {n} resets")?,
+                }
+                continue;
+            }
+            if let Some(States { lines, changes }) = states {
+                write!(f, "\n{name}: ")?;
+                for (i, line) in lines.iter().enumerate() {
+                    let comma = if i > 0 { ", " } else { "" };
+                    write!(f, "{comma}{} for {}", line.word, line.lasted)?;
+                    if i == 0 && *changes > 1 && line.longest.is_some() {
+                        write!(f, ", longest{}", FromTo(&line.longest))?;
+                    }
+                }
+                write!(f, ", {changes} changes")?;
+                continue;
+            }
             let Some(Figures { mean, low, high, change }) = figures else {
                 write!(f, "\n{name}: no readings")?;
                 continue;
@@ -284,17 +367,28 @@ impl fmt::Display for FromTo<'_> {
     }
 }
 
+/// States of a sensor in a table.
+const MAX_STATES: usize = 4;
+
+/// Digits after the point that suit a sensor's values: by their size, and where they lie close together as fine as they are.
+pub fn digits_of(statistics: &Statistics) -> u8 {
+    let (low, high) = (statistics.low.0, statistics.high.0);
+    let by_size = decimals_for(low.abs().max(high.abs()));
+    let range = high - low;
+    let is_coarse = range > 0.0 && range < 20.0 * 10f64.powi(-i32::from(by_size));
+    if is_coarse { by_size.max(statistics.decimals.min(decimals_for(range))) } else { by_size }
+}
+
 /// With how many digits a sensor's values are printed.
 struct Digits(u8);
 
 impl Digits {
     fn of(summary: &SensorSummary, traits: &SensorTraits) -> Digits {
-        let largest = summary.statistics.map_or(0.0, |s| s.low.0.abs().max(s.high.0.abs()));
-        Digits(traits.decimals.unwrap_or_else(|| decimals_for(largest)))
+        Digits(traits.decimals.unwrap_or_else(|| summary.statistics.map_or(1, |s| digits_of(&s))))
     }
 
     fn value(&self, value: f64) -> Figure {
-        Figure::new(value, self.0)
+        Figure::exact(value, self.0)
     }
 
     /// A difference may need a digit more than the values themselves: 1013 hPa may rise by 3.1.
@@ -352,6 +446,25 @@ impl Clock<'_> {
         Some((self.time(span.from)?, self.time(span.to)?))
     }
 
+    fn states(&self, states: &StateTimes, traits: &SensorTraits) -> States {
+        let is_binary = traits.kind == Some(Kind::Binary);
+        let word = |state: f64| match is_binary {
+            true => state_word(traits, state > 0.5),
+            false => of_code(state),
+        };
+        let mut order: Vec<_> = states.states.iter().collect();
+        order.sort_by(|a, b| match is_binary {
+            true => b.state.total_cmp(&a.state),
+            false => b.seconds.total_cmp(&a.seconds),
+        });
+        let lines = order.into_iter().take(MAX_STATES).map(|s| StateLine {
+            word: word(s.state),
+            lasted: spoken(s.seconds),
+            longest: self.times(s.longest),
+        });
+        States { lines: lines.collect(), changes: states.changes }
+    }
+
     fn note(&self, anomaly: &Anomaly, digits: &Digits) -> Option<NoteKind> {
         Some(match *anomaly {
             Anomaly::Spike { value, at, .. } => {
@@ -366,8 +479,8 @@ impl Clock<'_> {
                 NoteKind::Drift { up: by > 0.0, by: figure, from: self.time(from) }
             }
             Anomaly::Stuck { value, span } => NoteKind::Stuck(digits.value(value), self.times(span)),
-            Anomaly::Above { limit, span, .. } => NoteKind::Above(Figure::new(limit, 3), self.times(span)),
-            Anomaly::Below { limit, span, .. } => NoteKind::Below(Figure::new(limit, 3), self.times(span)),
+            Anomaly::Above { limit, span, .. } => NoteKind::Above(Figure::exact(limit, 3), self.times(span)),
+            Anomaly::Below { limit, span, .. } => NoteKind::Below(Figure::exact(limit, 3), self.times(span)),
         })
     }
 

@@ -95,9 +95,92 @@ fn conversion(unit: &str) -> Option<Conversion> {
     Some(Conversion { kind: found.1, scale: found.2, offset: found.3 })
 }
 
+/// Other spellings of units, and how they are printed.
+const SPELLINGS: &[(&str, &str)] = &[
+    ("degC", "°C"),
+    ("deg C", "°C"),
+    ("deg. C", "°C"),
+    ("Deg C", "°C"),
+    ("Celsius", "°C"),
+    ("celsius", "°C"),
+    ("℃", "°C"),
+    ("° C", "°C"),
+    ("ºC", "°C"),
+    ("°c", "°C"),
+    ("Cel", "°C"),
+    ("Grad", "°C"),
+    ("degF", "°F"),
+    ("deg F", "°F"),
+    ("Deg F", "°F"),
+    ("Fahrenheit", "°F"),
+    ("fahrenheit", "°F"),
+    ("℉", "°F"),
+    ("ºF", "°F"),
+    ("° F", "°F"),
+    ("% RH", "%"),
+    ("%RH", "%"),
+    ("%rh", "%"),
+    ("% rF", "%"),
+    ("%rF", "%"),
+    ("%r.F.", "%"),
+    ("Percent", "%"),
+    ("pct", "%"),
+    ("ug/m3", "µg/m³"),
+    ("µg/m3", "µg/m³"),
+    ("μg/m³", "µg/m³"),
+    ("μg/m3", "µg/m³"),
+    ("ug/m^3", "µg/m³"),
+    ("m3", "m³"),
+    ("m^3", "m³"),
+    ("m3/h", "m³/h"),
+    ("m^3/h", "m³/h"),
+    ("kwh", "kWh"),
+    ("KWh", "kWh"),
+    ("KWH", "kWh"),
+    ("kW/h", "kWh"),
+    ("wh", "Wh"),
+    ("hpa", "hPa"),
+    ("HPA", "hPa"),
+    ("hPA", "hPa"),
+    ("mb", "mbar"),
+    ("dbm", "dBm"),
+    ("DBM", "dBm"),
+    ("Lux", "lx"),
+    ("kw", "kW"),
+    ("KW", "kW"),
+    ("Volt", "V"),
+    ("Volts", "V"),
+    ("Amp", "A"),
+    ("Ampere", "A"),
+    ("Watt", "W"),
+    ("Watts", "W"),
+    ("L/min", "l/min"),
+    ("lpm", "l/min"),
+    ("W/m2", "W/m²"),
+    ("W/m^2", "W/m²"),
+    ("deg", "°"),
+    ("Deg", "°"),
+    ("mps", "m/s"),
+    ("kmh", "km/h"),
+    ("kph", "km/h"),
+    ("ft3", "ft³"),
+    ("m/s2", "m/s²"),
+];
+/// Units that are told and compared, but not turned into others.
+const OTHERS: &[&str] = &[
+    "dBm", "°", "µg/m³", "W/m²", "mm/h", "VA", "kVA", "var", "kvar", "kvarh", "kVAh", "Ah", "mAh", "pH", "µS/cm",
+    "mS/cm", "mg/l", "gal", "ft³", "MJ", "GJ", "Mbit/s", "MB", "GB", "MiB", "GiB", "kB", "psi", "inHg", "Ω", "kΩ",
+    "min", "h", "d", "µs", "rpm", "NTU", "m/s²", "UV index",
+];
+
+/// A unit as it is printed, from any spelling of it.
+pub fn tidy(unit: &str) -> &str {
+    SPELLINGS.iter().find(|(spelling, _)| *spelling == unit).map_or(unit, |(_, printed)| printed)
+}
+
 /// Whether `unit` is one that is known.
 pub fn is_known(unit: &str) -> bool {
-    conversion(unit).is_some()
+    conversion(unit).is_some() || OTHERS.contains(&unit) || tidy(unit) != unit
 }
 
 /// Every spelling that is known.

@@ -13,22 +13,21 @@ use nearfield_base::range::in_range;
 
 /// When a scene counts as changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct GateOptions {
-    /// A scene whose embedding's cosine with the described one falls below this has changed.
+    /// Cosine with the described picture below which a scene has changed.
     pub change_below: f32,
-    /// It has calmed down when the cosine with the latest description reaches this. Between the two thresholds nothing
-    /// changes: a calm scene stays calm, a restless one restless (hysteresis).
+    /// And from which it is calm again. Between the two it stays what it was (hysteresis).
     pub calm_above: f32,
-    /// So many pictures in a row must differ before it counts: one bad picture is no change.
+    /// So many pictures in a row must differ; of still pictures from files one is enough, and without any wait.
     pub confirm_pictures: u32,
-    /// Where pictures come with words: the words must be others, too, and the same in as many pictures in a row; or others,
-    /// whichever, in [`MOST_UNCLEAR`] in a row. The cosines that count are then stricter: `calm_above` for a change, and half-way
-    /// from there to 1 for calm.
+    /// Encoders that read words (see-nano): a change also needs other words, read alike as often. The cosines that count are then
+    /// stricter: `calm_above` for a change, and half-way from there to 1 for calm. Not for still pictures from files.
     pub words: bool,
-    /// Not sooner after the latest description than this; the change then waits.
+    /// Not sooner after the last caption than this; the change then waits.
     pub min_interval_ms: u64,
-    /// A scene that does not change is described again after this; 0: never.
+    /// Described again after this, also without a change; 0: never.
     pub max_interval_ms: u64,
 }
 
@@ -58,9 +57,8 @@ impl GateOptions {
     /// # Errors
     /// One sentence that names the key and what would be right.
     pub fn check(&self) -> Result<(), String> {
-        if !(-1.0..=1.0).contains(&self.change_below) || !(-1.0..=1.0).contains(&self.calm_above) {
-            return Err("change_below and calm_above are cosines, from -1 to 1".to_owned());
-        }
+        in_range("change_below", self.change_below, -1.0..=1.0)?;
+        in_range("calm_above", self.calm_above, -1.0..=1.0)?;
         if self.calm_above < self.change_below {
             return Err(format!(
                 "calm_above is {} but must be at least change_below ({})",

@@ -11,11 +11,12 @@ use nearfield_base::range::in_range;
 
 /// How much flicker is borne.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PresenceOptions {
-    /// So many pictures in a row must show a thing before it has entered.
+    /// So many pictures in a row must show a thing before it has come.
     pub enter_pictures: u32,
-    /// After so long without a sight of it, it has left.
+    /// After so long without a sight of it, it has gone.
     pub leave_ms: u64,
 }
 

@@ -23,6 +23,7 @@ use std::ops::ControlFlow;
 
 use crate::bench::{emit, peak_mb};
 use crate::cli::BenchArgs;
+use crate::config::Config;
 use crate::config::caption::CaptionConfig;
 use crate::flows::caption::{Captioner, Input, Told, describe_options, read_pictures, run as run_captioner};
 use crate::hub::registry::Registry;
@@ -147,7 +148,7 @@ fn pictures(args: &BenchArgs, registry: &Registry) -> anyhow::Result<Vec<PathBuf
 /// What one run came to.
 struct Run {
     frames: usize,
-    /// Pictures that the language model was asked about.
+    /// Pictures for which the language model was called.
     described: usize,
     captions: usize,
     tokens: Tokens,
@@ -167,7 +168,7 @@ fn describe_all(
     frames: usize,
     reuse: Reuse,
 ) -> anyhow::Result<Run> {
-    let mut options = describe_options(config, &captioner.llm);
+    let mut options = describe_options(config, &captioner);
     options.reuse = reuse;
     let (llm, thread) = LlmThread::start(captioner.llm.clone());
     let words = captioner.vision.words().to_vec();

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use nearfield_base::range::in_range;
 use nearfield_llm::{
     CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, median, read_bandwidth, simd_level,
 };
@@ -17,8 +18,8 @@ use nearfield_stages::voice::play::Outlet;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
-use crate::cli::{BenchArgs, BenchWhat};
-use crate::config::VoiceConfig;
+use crate::cli::{BenchArgs, BenchWhat, Usage};
+use crate::config::{Config, VoiceConfig};
 use crate::flows::voice::{self, Assistant, Questions};
 use crate::hub::registry::Registry;
 use crate::output::turn_report::{TurnReport, ms};
@@ -248,6 +249,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     let model = args.model.as_deref().unwrap_or(&config.llm.model);
     let path = registry.resolve(model)?.path().to_owned();
     let threads = args.threads.unwrap_or(config.llm.threads);
+    in_range("--threads", threads, 0..=256).map_err(Usage)?;
     let llm = Llm::open(&path, &LlmOptions { threads })?;
     let cache = if args.cache == "q8_0" { CacheType::Q8_0 } else { CacheType::F16 };
     let (prompt, generate) = (args.prompt as usize, args.generate as usize);
@@ -266,7 +268,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     };
     let options = MeasureOptions { prompt, generate, repeats: args.runs as usize, session };
     let measured = measure(&llm, &options, &now, &mut beside)?;
-    let no_memory = "there is no memory to measure the memory's speed in";
+    let no_memory = "not enough memory to measure the memory's speed";
     let (machine, share) = (median(bandwidths).context(no_memory)?, median(shares).context(no_memory)?);
     let mut line = serde_json::to_value(measured)?;
     let object = line.as_object_mut().context("a measurement is an object")?;
@@ -289,7 +291,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
     }
     let m = measured;
     let text = format!(
-        "{model} ({}, {}), {} threads, cache {}\nprefill {prompt} tokens: {:.1} tok/s; decode {generate}: {:.1} tok/s, {:.1} where all guesses are right\n\
+        "{model} ({}, {}), {} threads, cache {}\nprefill {prompt} tokens: {:.1} tok/s; decode {generate}: {:.1} tok/s, {:.1} with every drafted token right\n\
          {:.1} MB read a token: {:.1} GB/s, {:.0} % of the {machine:.1} GB/s that this machine gave in the same seconds\n\
          first token: cold {:.1} ms, warm {:.1} ms; peak memory {resident:.0} MB (file {:.0} MB, cache {:.0} MB)",
         llm.info().architecture,
@@ -298,7 +300,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
         args.cache,
         m.prefill_tok_s,
         m.decode_tok_s,
-        m.looked_up_tok_s,
+        m.drafted_tok_s,
         m.bytes_per_token as f64 / 1e6,
         m.read_gb_s,
         100.0 * share,

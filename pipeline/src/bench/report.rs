@@ -12,7 +12,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Origin, Tokens};
 use nearfield_stages::report::store::{Retention, Store};
 use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
-use nearfield_telemetry::parse::{LineCutter, LineParser, TextOptions};
+use nearfield_telemetry::read::{Found, Reader, TextOptions};
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::window::WindowPlan;
 use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
@@ -21,9 +21,10 @@ use serde_json::json;
 
 use crate::bench::emit;
 use crate::cli::BenchArgs;
+use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::{load_llm, windows_options, word_options};
+use crate::flows::report::{load_llm, max_report_tokens, windows_options, word_options};
 use crate::hub::registry::Registry;
 use crate::output::turn_report::ms;
 
@@ -136,18 +137,17 @@ fn time_text(csv: &[u8]) -> anyhow::Result<f64> {
     let mut windows = hourly()?;
     let mut seen = 0;
     let begun = Instant::now();
-    let mut parser = LineParser::new(&TextOptions::default(), TimeZone::UTC, "value")?;
-    let mut cutter = LineCutter::default();
+    let mut reader = Reader::new(&TextOptions::default(), TimeZone::UTC, "value")?;
     let mut sensor_registry = nearfield_stages::report::sensors::SensorRegistry::new(Default::default(), false, 100);
-    cutter.push(csv, &mut |_, line| {
-        parser.line(line, &mut |key, unit, at, value| {
-            let Some(sensor) = sensor_registry.id(key, unit) else { return };
-            for (_, traits) in sensor_registry.take_introduced() {
-                windows.add_sensor(traits);
-            }
-            windows.push(Reading { at, sensor, value }, &mut |w| seen += w.readings());
-        })
-    })?;
+    let mut emit = |found: Found<'_>| {
+        let Some(sensor) = sensor_registry.id(&found) else { return };
+        for (_, traits) in sensor_registry.take_introduced() {
+            windows.add_sensor(traits);
+        }
+        windows.push(Reading { at: found.at, sensor, value: found.value }, &mut |w| seen += w.readings());
+    };
+    reader.push(csv, &mut emit)?;
+    reader.end(&mut emit)?;
     windows.finish(&mut |w| seen += w.readings());
     let elapsed = begun.elapsed().as_secs_f64();
     ensure!(seen == FEWER, "{seen} of {FEWER} readings are in windows");
@@ -227,11 +227,11 @@ fn word_windows(
                 Some(Box::new(writer) as Box<dyn Writer>)
             }
         };
-        Ok(Word::new(writer, config.llm.max_report_tokens))
+        Ok(Word::new(writer, max_report_tokens(config)))
     };
     // The same days with and without guesses from the prompt, in turn.
     let (mut word, mut without) =
-        (word(word_options(config))?, word(WordOptions { lookahead: 0, ..word_options(config) })?);
+        (word(word_options(config, registry))?, word(WordOptions { lookahead: 0, ..word_options(config, registry) })?);
     let mut dice = Dice(3);
     let (mut firsts, mut checked, mut tokens, mut origins) = (Vec::new(), Vec::new(), Tokens::default(), [0usize; 3]);
     let mut slower = Vec::new();

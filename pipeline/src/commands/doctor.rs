@@ -8,7 +8,7 @@ use nearfield_stages::voice::devices::{self, Direction};
 use serde::Serialize;
 
 use crate::cli::ConfigArgs;
-use crate::config::VoiceConfig;
+use crate::config::{Config, VoiceConfig};
 use crate::flows::voice;
 use crate::hub::registry::{Registry, Status};
 use crate::output::terminal::chain;
@@ -84,7 +84,7 @@ fn memory() -> Check {
             let status = if available < 200 { Health::Warning } else { Health::Ok };
             Check { name: "memory", status, detail: format!("{available} MB of {total} MB are free") }
         }
-        _ => Check { name: "memory", status: Health::Warning, detail: "the system does not tell".to_owned() },
+        _ => Check { name: "memory", status: Health::Warning, detail: "unknown".to_owned() },
     }
 }
 

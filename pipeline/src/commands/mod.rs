@@ -31,10 +31,11 @@ use crate::cli::{
     VoiceArgs,
 };
 use crate::commands::models::PullSettings;
-use crate::config::{ConfigError, VoiceConfig};
+use crate::config::{Config, ConfigError, VoiceConfig};
 use crate::files::Files;
 use crate::flows::voice::{self, Assistant, Questions};
 use crate::hub::registry::{Registry, RegistryError};
+use crate::output::table::table;
 use crate::output::turn_report::{TraceWriter, TurnReport, ms};
 use crate::output::{captions, terminal};
 use crate::recordings::{read_speech, recordings};
@@ -51,7 +52,7 @@ pub enum Outcome {
     Done,
     /// Exit status 1.
     Failed(anyhow::Error),
-    /// Exit status 2: what the user wrote, here or in the configuration, can't be meant.
+    /// Exit status 2: wrong usage or configuration.
     Wrong(anyhow::Error),
 }
 
@@ -60,7 +61,7 @@ pub fn run(cli: Cli) -> Outcome {
     match dispatch(cli) {
         Ok(()) => Outcome::Done,
         Err(error) => {
-            // Whoever reads our results has seen enough.
+            // The reader of our results has closed the pipe: it has seen enough.
             let closed = |e: &(dyn std::error::Error + 'static)| {
                 e.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe)
             };
@@ -91,7 +92,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         _ => {}
     }
-    // What only looks or measures has nothing to put in order, and ends as any program does.
+    // Commands that only look or measure leave nothing unfinished, and end at a signal as any program does.
     let stop = match &cli.command {
         Command::Devices { .. } | Command::Doctor { .. } => crossbeam_channel::never(),
         Command::Bench(args) if args.what != BenchWhat::Voice => crossbeam_channel::never(),
@@ -185,7 +186,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         files.creates("--trace", path, existing);
     }
     files.check()?;
-    // A missing device is named before models are loaded, and before anybody is told to speak.
+    // A missing device is named before models are loaded, and before the user is asked to speak.
     if let Questions::Spoken(Source::Microphone(name)) = &questions {
         check_microphone(name.as_deref())?;
     }
@@ -220,7 +221,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     }
 }
 
-/// The files that the models, the home and the configuration of a voice are in. A model that can't be found is told when it is loaded.
+/// The files that the models, the home and the configuration of a voice are in. A model that can't be found is an error when it is loaded.
 fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> Files {
     let mut files = Files::new();
     files.reads("--config", args.config.as_deref().unwrap_or(Path::new("")));
@@ -349,9 +350,9 @@ fn read_text(stop: &StopSignal) -> anyhow::Result<String> {
     StoppableStdin::new(stop.clone())?
         .take(MAX_TEXT_BYTES as u64 + 1)
         .read_to_string(&mut text)
-        .context("standard input is no UTF-8 text")?;
+        .context("standard input is not UTF-8 text")?;
     if text.len() > MAX_TEXT_BYTES {
-        bail!("the text on standard input has more than {MAX_TEXT_BYTES} bytes: say it in parts");
+        bail!("the text on standard input has more than {MAX_TEXT_BYTES} bytes: split it");
     }
     Ok(text)
 }
@@ -436,8 +437,8 @@ fn converse(chat: &mut voice::Chat, args: &ChatArgs, stop: &StopSignal, out: &mu
                 Err(error) if error.is::<PromptTooLong>() => format!("{error}"),
                 Err(error) => return Err(error),
             },
-            TypedLine::TooLong(bytes) => format!("it has {bytes} bytes, and at most {MAX_TEXT_BYTES} are taken"),
-            TypedLine::NotText => "it is no UTF-8 text".to_owned(),
+            TypedLine::TooLong(bytes) => format!("it has {bytes} bytes; at most {MAX_TEXT_BYTES} are accepted"),
+            TypedLine::NotText => "it is not UTF-8 text".to_owned(),
         };
         refused += 1;
         tracing::error!("line {number} is not answered: {reason}");
@@ -455,21 +456,29 @@ fn list_devices(json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     if devices.is_empty() && !json {
         writeln!(
             out,
-            "No microphone and no loudspeaker was found; files serve instead (--input FILE.wav --output FILE.wav)."
+            "No microphone and no loudspeaker found; use files instead (--input FILE.wav --output FILE.wav)."
         )?;
     }
-    for device in devices {
-        if json {
+    if json {
+        for device in devices {
             writeln!(out, "{}", serde_json::to_string(&device)?)?;
-        } else {
+        }
+        return Ok(());
+    }
+    let rows: Vec<[String; 5]> = devices
+        .into_iter()
+        .map(|device| {
             let direction = match device.direction {
-                devices::Direction::Input => "microphone ",
+                devices::Direction::Input => "microphone",
                 devices::Direction::Output => "loudspeaker",
             };
             let default = if device.default { "default" } else { "" };
             let rate = format!("{} Hz x {}", device.sample_rate_hz, device.channels);
-            writeln!(out, "{direction}  {default:<8}{rate:<14}{}  ({})", device.name, device.id)?;
-        }
+            [direction.to_owned(), default.to_owned(), rate, device.name, format!("({})", device.id)]
+        })
+        .collect();
+    if !rows.is_empty() {
+        writeln!(out, "{}", table(rows, &[]))?;
     }
     Ok(())
 }

@@ -1,18 +1,18 @@
 //! What `nearfield models list|show|pull|verify|path` prints. Results go to the writer that is passed in, progress to stderr; the
 //! models themselves are `registry.rs`, fetching is `hub/`.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::hub::content_hash::Sha256;
-use crate::hub::registry::{Found, Model, ModelFile, Registry, Status, hint, human_bytes};
+use crate::hub::registry::{Found, Model, ModelFile, Registry, Status, hint};
 use crate::hub::{Event, Hub, Pulled, Wanted};
+use crate::output::table::table;
 use crate::output::terminal::one_line;
 
 /// Between two lines of progress where stderr is no terminal.
@@ -57,19 +57,7 @@ pub fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> 
             model.good_for.clone(),
         ]);
     }
-    let widths: [usize; 6] = std::array::from_fn(|i| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0));
-    for row in rows {
-        let mut line = String::new();
-        for (i, (cell, width)) in row.iter().zip(widths).enumerate() {
-            // Sizes stand at the right, the last column is not padded.
-            let _ = match i {
-                2 => write!(line, "{cell:>width$}  "),
-                5 => write!(line, "{cell}"),
-                _ => write!(line, "{cell:<width$}  "),
-            };
-        }
-        writeln!(out, "{line}")?;
-    }
+    writeln!(out, "{}", table(rows, &[2]))?;
     Ok(())
 }
 
@@ -115,6 +103,10 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
     for (key, value) in settings.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         field("setting", &format!("{key} = {value}"))?;
     }
+    let prompt = serde_json::to_value(&model.prompt)?;
+    for (key, value) in prompt.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
+        field("prompt", &format!("{key} = {value}"))?;
+    }
     for (file, found) in model.files.iter().zip(&found) {
         field("\nfile        ", &file.path)?;
         if let Some((repository, revision)) = model.origin(file) {
@@ -139,7 +131,7 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
     Ok(())
 }
 
-/// Fetches models from the hub of the environment (`HF_ENDPOINT`, `HF_TOKEN`). `stop` is asked a few times a second whether to
+/// Fetches models from the hub of the environment (`HF_ENDPOINT`, `HF_TOKEN`). `stop` is called a few times a second and says whether to
 /// give up (Ctrl-C); what has arrived is then kept for resuming.
 ///
 /// # Errors
@@ -166,7 +158,7 @@ pub fn pull_from(
     stop: &dyn Fn() -> bool,
     out: &mut dyn Write,
 ) -> Result<()> {
-    // All names first: a slip of the pen in the last one should not be found an hour later.
+    // All names first: a typing error in the last one should not be found an hour later.
     let models = names.iter().map(|name| registry.model(name)).collect::<Result<Vec<_>, _>>()?;
     for model in models {
         for file in &model.files {
@@ -175,17 +167,17 @@ pub fn pull_from(
                 if settings.json {
                     writeln!(out, "{}", json!({"name": model.name, "file": file.path, "status": Status::Bundled}))?;
                 } else {
-                    writeln!(out, "{}: comes with Nearfield, nothing to pull", model.name)?;
+                    writeln!(out, "{}: is bundled, nothing to pull", model.name)?;
                 }
                 continue;
             };
             let wanted = Wanted { repository, revision, file: &file.path, bytes: file.bytes, sha256: file.sha256 };
-            let mut teller = Teller::new(&model.name, &file.path, settings.quiet);
+            let mut progress = PullProgress::new(&model.name, &file.path, settings.quiet);
             let places = registry.places();
             let pulled = hub.pull(&places.cache, &places.lock(), &wanted, settings.update, stop, &mut |event| {
-                teller.tell(&event);
+                progress.show(&event);
             });
-            teller.end();
+            progress.end();
             report_pulled(model, file, &pulled?, settings.json, out)?;
         }
     }
@@ -202,16 +194,16 @@ fn report_pulled(model: &Model, file: &ModelFile, pulled: &Pulled, json: bool, o
         });
         return Ok(writeln!(out, "{line}")?);
     }
-    let how = if pulled.was_here { "was here, verified" } else { "pulled, verified" };
-    let (size, path) = (human_bytes(locked.bytes), pulled.path.display());
+    let how = if pulled.was_here { "already here, verified" } else { "pulled, verified" };
+    let (size, path) = (DecimalBytes(locked.bytes), pulled.path.display());
     Ok(writeln!(out, "{}: {how}: {size}, sha256 {}, {path}", model.name, locked.sha256)?)
 }
 
 /// Hashes the files of one model, or of every model that is here, and compares them with the list and the lock.
 ///
 /// # Errors
-/// When a file is not what it must be: named, with the way out, after all have been checked. When the one model that was asked
-/// for is not here.
+/// When a file is not what it must be: named, with how to fix it, after all have been checked. When the one model that was named
+/// is not here.
 pub fn verify(
     registry: &Registry,
     name: Option<&str>,
@@ -318,8 +310,8 @@ pub fn path(registry: &Registry, name: &str, out: &mut dyn Write) -> Result<()> 
     Ok(writeln!(out, "{}", registry.resolve(name)?.path().display())?)
 }
 
-/// Tells on stderr how a pull goes: a bar on a terminal, else a line now and then, else nothing.
-struct Teller {
+/// Progress of a pull on stderr: a bar on a terminal, else a line every few seconds, or nothing with `--quiet`.
+struct PullProgress {
     what: String,
     bar: Option<ProgressBar>,
     quiet: bool,
@@ -327,7 +319,7 @@ struct Teller {
     last_line: Instant,
 }
 
-impl Teller {
+impl PullProgress {
     fn new(name: &str, file: &str, quiet: bool) -> Self {
         let what = one_line(&format!("{name}: {}", file.rsplit('/').next().unwrap_or(file))).into_owned();
         let bar = (!quiet && io::stderr().is_terminal()).then(|| {
@@ -340,7 +332,7 @@ impl Teller {
         Self { what, bar, quiet, of: 0, last_line: Instant::now() }
     }
 
-    fn tell(&mut self, event: &Event<'_>) {
+    fn show(&mut self, event: &Event<'_>) {
         match event {
             Event::Fetching { from, of } => {
                 self.of = *of;
@@ -349,24 +341,24 @@ impl Teller {
                     bar.set_position(*from);
                     bar.reset_eta();
                 }
-                let rest = human_bytes(of - from);
-                let resumed = if *from > 0 { format!(" (from {} on)", human_bytes(*from)) } else { String::new() };
-                self.line(&format!("fetching {rest}{resumed}"), false);
+                let rest = DecimalBytes(of - from);
+                let resumed = if *from > 0 { format!(" (resumed at {})", DecimalBytes(*from)) } else { String::new() };
+                self.line(&format!("downloading {rest}{resumed}"), false);
             }
             Event::Arrived(bytes) => {
                 if let Some(bar) = &self.bar {
                     bar.set_position(*bytes);
                 } else if self.last_line.elapsed() >= PROGRESS_LINE_INTERVAL {
-                    self.line(&format!("{} of {}", human_bytes(*bytes), human_bytes(self.of)), false);
+                    self.line(&format!("{} of {}", DecimalBytes(*bytes), DecimalBytes(self.of)), false);
                 }
             }
             // A small file is hashed before anyone could read that it is.
             Event::Hashing(bytes) if *bytes >= 50_000_000 => {
-                self.line(&format!("checking {} that are here", human_bytes(*bytes)), false);
+                self.line(&format!("verifying {} on disk", DecimalBytes(*bytes)), false);
             }
             Event::Hashing(_) => {}
-            Event::Waiting => self.line("another process is fetching it; waiting for its end", true),
-            Event::Damaged(path) => self.line(&format!("{} is damaged and is fetched again", path.display()), true),
+            Event::Waiting => self.line("waiting for another process that is downloading it", true),
+            Event::Damaged(path) => self.line(&format!("{} is damaged and is downloaded again", path.display()), true),
             Event::Retrying { why, after } => {
                 self.line(&format!("{why}; trying again in {:.1} s", after.as_secs_f64()), true);
             }

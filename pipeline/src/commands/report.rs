@@ -14,6 +14,7 @@ use nearfield_telemetry::window::Length;
 use std::ops::ControlFlow;
 
 use crate::cli::{self, ReportArgs, Usage};
+use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::files::Files;
 use crate::flows::report::{self, Heard, ReadingsFrom};
@@ -138,7 +139,7 @@ fn continued_page(path: &Path) -> std::io::Result<Page> {
     let page = if text.len() as u64 > MAX_PAGE_BYTES { None } else { Page::read(&text) };
     page.ok_or_else(|| {
         let text =
-            "it is no page of reports that could be continued: name another file, or add --overwrite to replace it";
+            "it is not a page of reports that can be continued: name another file, or add --overwrite to replace it";
         Error::new(ErrorKind::AlreadyExists, text)
     })
 }
@@ -208,7 +209,7 @@ fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
     let input = match args.input.as_deref() {
         Some(input) => input,
         None if std::io::stdin().is_terminal() => {
-            let text = "there is nothing to report on: name a file or a broker with --input, as in \
+            let text = "no input: name a file or a broker with --input, as in \
                         `nearfield report --input readings.csv`, or pipe readings into it; \
                         with `--input -` they can be typed, up to Ctrl-D";
             return Err(Usage(text.to_owned()).into());
@@ -236,7 +237,7 @@ fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
 /// Runs the command.
 ///
 /// # Errors
-/// Whatever is missing or broken, with its name and the way out.
+/// Whatever is missing or broken, named with how to fix it.
 pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut sets = args.config.set.clone();
     if let Some(window) = &args.window {
@@ -244,6 +245,13 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         sets.push(format!("window.length={window:?}"));
     }
     let config = ReportConfig::load(args.config.config.as_deref(), &sets)?;
+    if let Some(input) = &args.explain {
+        let source = match input.as_str() {
+            "-" => TextSource::Stdin,
+            path => TextSource::File(path.into()),
+        };
+        return source.explain(&config.text, config.zone().map_err(anyhow::Error::msg)?, stop, out);
+    }
     let from = readings_from(args)?;
     let input = match &from {
         ReadingsFrom::Text(TextSource::File(path) | TextSource::Follow(path)) => Some(path.clone()),
@@ -329,9 +337,9 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
             matches!(&input, Some(path) if std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0));
         let name = input.map_or("standard input".to_owned(), |path| path.display().to_string());
         if is_empty {
-            anyhow::bail!("{name} is empty: there is no reading in it");
+            anyhow::bail!("{name} is empty: it holds no reading");
         }
-        anyhow::bail!("{name}: there is no reading in it that can be used");
+        anyhow::bail!("{name} holds no reading that can be used");
     }
     if let (Some(path), false) = (&args.output, args.json) {
         let windows = if reports == 1 { "window" } else { "windows" };

@@ -1,168 +1,79 @@
-//! What a user writes into `report.toml`, and on the command line with `--set`.
-//!
-//! Read once, checked once, plain data from then on. Every key has a default, so an empty file is complete;
-//! `configs/report.toml` shows all of them.
+//! `report.toml`: the sensor reporter.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use nearfield_base::range::in_range;
-use nearfield_llm::{CacheType, SamplerOptions};
-use nearfield_stages::mqtt::{MqttUrl, Version};
-use nearfield_stages::outlets::SpoolLimits;
 use nearfield_stages::report::read_mqtt::TopicMapping;
 use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::{BackupPlan, Retention};
 use nearfield_telemetry::anomaly::AnomalyOptions;
-use nearfield_telemetry::parse::TextOptions;
+use nearfield_telemetry::read::TextOptions;
 use nearfield_telemetry::window::{Length, WindowPlan};
 use nearfield_telemetry::{LARGEST_VALUE, SensorTraits};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ConfigError, load};
+use crate::config::{Config, LlmConfig, MqttConfig, OutletConfig, PromptConfig};
 
 /// The whole of `report.toml`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReportConfig {
-    /// The windows.
+    /// The windows over which readings are summarized.
     pub window: WindowConfig,
-    /// How text is read.
+    /// Which messages of a broker are read, for `--input mqtt://host/topic` or mqtts://host/topic. A broker sends only so many
+    /// messages before it wants acknowledgements, and they come when the store has synced: mosquitto's max_inflight_messages of 20
+    /// allows some 2,000 messages a second; raise it to 1000 for 20,000. A repeated reading is recognized
+    /// by its time: payloads with a time of their own are never counted twice.
+    pub source: ReadingsSourceConfig,
+    /// How exported files are read; what is empty is inferred from the input, and `report --explain FILE` shows it.
     pub text: TextOptions,
-    /// The broker.
-    pub mqtt: MqttConfig,
-    /// Sensors in general.
+    /// Which readings are used.
     pub readings: ReadingsConfig,
-    /// What is known of some sensors, by their keys.
+    /// What is known of sensors, by their keys: the column, the path in JSON, or the topic.
     pub sensors: BTreeMap<String, SensorTraits>,
-    /// When something is out of the ordinary.
+    /// What counts as an anomaly.
     pub anomalies: AnomalyOptions,
-    /// The store.
+    /// Accepted readings on disk, so that nothing is lost and an open window survives a crash. The store is checked when it is opened
+    /// and once a day. From a damaged one every readable reading goes into a new file, those that only a copy has from the newest
+    /// copy; the damaged file is kept beside it as FILE.damaged-TIME (the last three are kept).
     pub store: StoreConfig,
     /// The language model.
-    pub llm: ReportLlmConfig,
-    /// Where reports go besides the output.
-    pub outlets: OutletsConfig,
+    pub llm: LlmConfig,
+    /// The system text of the language model.
+    pub prompt: PromptConfig,
+    /// Other machines that get each report.
+    pub outlets: OutletConfig,
+    /// How brokers are spoken to.
+    pub mqtt: MqttConfig,
 }
 
-/// `[window]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The windows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowConfig {
-    /// How long a window is.
+    /// 90s, 15m, 1h, 1d, 1w: windows lie on the local calendar, so a day has 23 or 25 hours when the clocks change.
+    #[schemars(with = "String")]
     pub length: Length,
-    /// How far apart windows begin; empty: as long as they are.
+    /// How far apart windows begin, for sliding ones: length = "1h", every = "15m"; empty: as far as they are long.
     pub every: String,
-    /// The time zone; empty: the system's.
+    /// The time zone, as in "Europe/Berlin"; empty: the system's.
     pub zone: String,
-    /// How much later than the newest a reading may come, where readings come live.
+    /// Live readings may come so much later than newer ones; later still, they are counted and not used.
     pub lateness_s: f64,
-    /// A live reading whose time is farther ahead of its arrival than this has a wrong clock.
+    /// A live reading so far ahead of its arrival, or behind it at a constant distance of more than lateness_s too, has a wrong clock:
+    /// its sensor is named and the time of arrival used.
     pub clock_tolerance_s: f64,
-    /// Readings that may wait for older ones.
+    /// Readings that may wait for older ones; a file is sorted over so many.
     pub waiting: usize,
-    /// A reading so much ahead of all others is not believed before others agree.
+    /// A reading so far away from all others is not believed before seven more agree.
+    #[schemars(with = "String")]
     pub clock_jump: Length,
-    /// When reports are due.
+    /// When reports are due: "daily at 07:00", "every 1h"; empty: when their window is over.
     pub schedule: String,
-}
-
-/// `[mqtt]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MqttConfig {
-    /// "3.1.1" or "5".
-    pub version: Version,
-    /// The client id; empty: made from the machine and the store, the same after each restart.
-    pub client_id: String,
-    /// The user; empty: none.
-    pub user: String,
-    /// The file that holds the password.
-    pub password_file: PathBuf,
-    /// Authorities to trust for mqtts, a PEM file; empty: the well-known ones.
-    pub ca_file: PathBuf,
-    /// How often we say that we are there.
-    pub keep_alive_s: u64,
-    /// More topics than the one in the address.
-    pub topics: Vec<String>,
-    /// What messages mean.
-    pub mappings: Vec<TopicMapping>,
-}
-
-/// `[readings]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReadingsConfig {
-    /// Sensors at most.
-    pub max_sensors: usize,
-    /// Whether sensors that are not under `[sensors]` are passed over.
-    pub only_known: bool,
-}
-
-/// `[store]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StoreConfig {
-    /// The file; empty: for MQTT `report.sqlite` in Nearfield's data folder, for files none; "none": none.
-    pub file: String,
-    /// Readings older than this are dropped.
-    pub max_age: Length,
-    /// The oldest readings are dropped when they take more than this.
-    pub max_bytes: u64,
-    /// The folder for copies of the store; empty: none are made.
-    pub backup: PathBuf,
-    /// How often a copy is made.
-    pub backup_every: Length,
-    /// Copies at most; the oldest make room.
-    pub backups_kept: usize,
-}
-
-/// `[llm]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReportLlmConfig {
-    /// A model's name, the path of a GGUF file, or "none".
-    pub model: String,
-    /// Tokens that the cache has room for.
-    pub context_tokens: usize,
-    /// How keys and values are kept.
-    pub cache: CacheType,
-    /// Threads; 0: chosen from the cores.
-    pub threads: usize,
-    /// The longest report.
-    pub max_report_tokens: usize,
-    /// How tokens are chosen.
-    pub sampler: SamplerOptions,
-}
-
-/// `[outlets]`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct OutletsConfig {
-    /// A URL that gets each report by POST; empty: none.
-    pub webhook: String,
-    /// The file that holds its bearer token; empty: none.
-    pub webhook_token_file: PathBuf,
-    /// A server that takes longer than this is tried again later.
-    pub webhook_timeout_s: f64,
-    /// A broker that gets each report; empty: none.
-    pub mqtt: String,
-    /// What this installation is called in topics and by Home Assistant; empty: an id made from the machine and the data folder.
-    pub name: String,
-    /// With MQTT 3.1.1: a message counts as delivered only when the broker sends it back.
-    pub mqtt_confirm: bool,
-    /// Where Home Assistant looks for announcements; empty: it is not told.
-    pub discovery_prefix: String,
-    /// The folder for what could not be delivered yet; empty: `spool` in Nearfield's data folder.
-    pub spool: PathBuf,
-    /// Undelivered reports at most, and refused ones at most.
-    pub spool_messages: usize,
-    /// Their bytes at most.
-    pub spool_max_bytes: u64,
-    /// Their age at most; empty: any.
-    pub spool_max_age: String,
 }
 
 impl Default for WindowConfig {
@@ -180,19 +91,58 @@ impl Default for WindowConfig {
     }
 }
 
-impl Default for MqttConfig {
-    fn default() -> Self {
-        Self {
-            version: Version::V5,
-            client_id: String::new(),
-            user: String::new(),
-            password_file: PathBuf::new(),
-            ca_file: PathBuf::new(),
-            keep_alive_s: 30,
-            topics: Vec::new(),
-            mappings: Vec::new(),
+impl WindowConfig {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        self.plan()?;
+        self.due()?;
+        in_range("lateness_s", self.lateness_s, 0.0..=86_400.0)?;
+        in_range("clock_tolerance_s", self.clock_tolerance_s, 1.0..=86_400.0)?;
+        in_range("waiting", self.waiting, 1000..=10_000_000)
+    }
+
+    fn time_zone(&self) -> Result<TimeZone, String> {
+        match self.zone.as_str() {
+            "" => Ok(TimeZone::system()),
+            name => TimeZone::get(name)
+                .map_err(|_| format!("zone is {name:?} but must be a time zone, as in \"Europe/Berlin\" or \"UTC\"")),
         }
     }
+
+    fn plan(&self) -> Result<WindowPlan, String> {
+        let every = match self.every.as_str() {
+            "" => self.length,
+            text => text.parse().map_err(|e| format!("every: {e}"))?,
+        };
+        WindowPlan::new(self.length, every, self.time_zone()?).map_err(|e| format!("length: {e}"))
+    }
+
+    fn due(&self) -> Result<Schedule, String> {
+        self.schedule.parse().map_err(|e| format!("schedule: {e}"))
+    }
+}
+
+/// Which messages of a broker are read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadingsSourceConfig {
+    /// More topics to subscribe to than the one in the address, with + and #.
+    pub topics: Vec<String>,
+    /// What messages mean; the first mapping that fits counts. Without one a message is a number, or every number in a JSON object.
+    pub mappings: Vec<TopicMapping>,
+}
+
+/// Which readings are used.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReadingsConfig {
+    /// Readings of more sensors are counted and not used.
+    pub max_sensors: usize,
+    /// Sensors that are not named under `[sensors]` are skipped.
+    pub only_known: bool,
 }
 
 impl Default for ReadingsConfig {
@@ -201,10 +151,40 @@ impl Default for ReadingsConfig {
     }
 }
 
+impl ReadingsConfig {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        in_range("max_sensors", self.max_sensors, 1..=100_000)
+    }
+}
+
+/// The store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// The database; empty: for MQTT `report.sqlite` in Nearfield's data folder, for files none; "none": none at all.
+    pub file: PathBuf,
+    /// Older readings are dropped.
+    #[schemars(with = "String")]
+    pub max_age: Length,
+    /// The oldest readings are dropped when they take more.
+    pub max_bytes: u64,
+    /// A folder for copies of the store, best on another disk; empty: none are made.
+    pub backup: PathBuf,
+    /// How often a copy is made.
+    #[schemars(with = "String")]
+    pub backup_every: Length,
+    /// Copies at most; the oldest make room.
+    pub backups_kept: usize,
+}
+
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            file: String::new(),
+            file: PathBuf::new(),
             max_age: Length::Days(35),
             max_bytes: 1 << 30,
             backup: PathBuf::new(),
@@ -214,143 +194,64 @@ impl Default for StoreConfig {
     }
 }
 
-impl Default for ReportLlmConfig {
-    fn default() -> Self {
-        Self {
-            model: "talk-nano".to_owned(),
-            context_tokens: 1024,
-            cache: CacheType::F16,
-            threads: 0,
-            max_report_tokens: 200,
-            sampler: SamplerOptions::default(),
-        }
-    }
-}
-
-impl Default for OutletsConfig {
-    fn default() -> Self {
-        Self {
-            webhook: String::new(),
-            webhook_token_file: PathBuf::new(),
-            webhook_timeout_s: 10.0,
-            mqtt: String::new(),
-            name: String::new(),
-            mqtt_confirm: true,
-            discovery_prefix: "homeassistant".to_owned(),
-            spool: PathBuf::new(),
-            spool_messages: 1000,
-            spool_max_bytes: 256 << 20,
-            spool_max_age: String::new(),
-        }
-    }
-}
-
-impl OutletsConfig {
+impl StoreConfig {
     /// Checks what types can't say.
     ///
     /// # Errors
     /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
-        in_range("webhook_timeout_s", self.webhook_timeout_s, 0.1..=3600.0)?;
-        in_range("spool_messages", self.spool_messages, 1..=1_000_000)?;
-        in_range("spool_max_bytes", self.spool_max_bytes, 100_000..=10_000_000_000_000)?;
-        self.limits()?;
-        if !self.mqtt.is_empty() {
-            self.mqtt.parse::<MqttUrl>().map_err(|e| format!("mqtt: {e}"))?;
-        }
-        if self.name.len() > 64 || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
-            let name = &self.name;
-            return Err(format!("name is {name:?} but must be at most 64 letters, digits, \"_\" and \"-\""));
-        }
-        Ok(())
-    }
-
-    /// What the spool holds.
-    ///
-    /// # Errors
-    /// The age is no duration.
-    pub fn limits(&self) -> Result<SpoolLimits, String> {
-        let age = match self.spool_max_age.as_str() {
-            "" => None,
-            text => {
-                let age: Length = text.parse().map_err(|e| format!("spool_max_age: {e}"))?;
-                Some(Duration::from_secs_f64(age.seconds()))
-            }
-        };
-        Ok(SpoolLimits { messages: self.spool_messages, bytes: self.spool_max_bytes, age })
+        in_range("max_bytes", self.max_bytes, 1_000_000..=10_000_000_000_000)?;
+        in_range("backups_kept", self.backups_kept, 1..=1000)
     }
 }
 
-impl ReportConfig {
-    /// Reads `path` (or starts from the defaults), then applies each `key=value` of `sets`.
-    ///
-    /// # Errors
-    /// A file that can't be read, a key that is unknown, a value of the wrong type or out of range; each with its place.
-    pub fn load(path: Option<&Path>, sets: &[String]) -> Result<Self, ConfigError> {
-        load(path, sets, Self::resolve, Self::check)
-    }
+impl Config for ReportConfig {
+    const MOVED: &'static [(&'static str, &'static str)] = &[
+        ("llm.max_report_tokens", "llm.max_tokens"),
+        ("mqtt.topics", "source.topics"),
+        ("mqtt.mappings", "source.mappings"),
+    ];
 
-    /// Relative paths in a file start at the file.
-    fn resolve(&mut self, folder: &Path) {
-        for path in [
-            &mut self.mqtt.password_file,
-            &mut self.mqtt.ca_file,
-            &mut self.outlets.webhook_token_file,
-            &mut self.outlets.spool,
-            &mut self.store.backup,
-        ] {
-            if !path.as_os_str().is_empty() {
-                *path = folder.join(&*path);
-            }
-        }
-        if !matches!(self.store.file.as_str(), "" | "none") {
-            self.store.file = folder.join(&self.store.file).to_string_lossy().into_owned();
-        }
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        let own = [&mut self.store.file, &mut self.store.backup];
+        own.into_iter().chain(self.mqtt.paths()).chain(self.outlets.paths()).collect()
     }
 
     fn check(&self) -> Result<(), String> {
-        self.plan()?;
-        self.schedule()?;
-        in_range("window.lateness_s", self.window.lateness_s, 0.0..=86_400.0)?;
-        in_range("window.clock_tolerance_s", self.window.clock_tolerance_s, 1.0..=86_400.0)?;
-        in_range("window.waiting", self.window.waiting, 1000..=10_000_000)?;
-        in_range("readings.max_sensors", self.readings.max_sensors, 1..=100_000)?;
-        in_range("mqtt.keep_alive_s", self.mqtt.keep_alive_s, 1..=3600)?;
-        in_range("store.max_bytes", self.store.max_bytes, 1_000_000..=10_000_000_000_000)?;
-        in_range("store.backups_kept", self.store.backups_kept, 1..=1000)?;
-        self.outlets.check().map_err(|e| format!("outlets.{e}"))?;
-        in_range("llm.context_tokens", self.llm.context_tokens, 256..=1_000_000)?;
-        in_range("llm.max_report_tokens", self.llm.max_report_tokens, 16..=self.llm.context_tokens / 2)?;
-        in_range("llm.threads", self.llm.threads, 0..=256)?;
-        self.llm.sampler.check().map_err(|e| format!("llm.sampler.{e}"))?;
-        self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
+        self.window.check().map_err(|e| format!("window.{e}"))?;
+        self.readings.check().map_err(|e| format!("readings.{e}"))?;
+        self.text.check()?;
         for (key, sensor) in &self.sensors {
-            let named = |e: String| format!("sensors.{key}.{e}");
-            if let (Some(low), Some(high)) = (sensor.low, sensor.high)
-                && low >= high
-            {
-                return Err(format!("sensors.{key}: low is {low} and high is {high}, but low must be below high"));
-            }
-            for (limit, value) in [("low", sensor.low), ("high", sensor.high)] {
-                value.map_or(Ok(()), |v| in_range(limit, v, -LARGEST_VALUE..=LARGEST_VALUE)).map_err(named)?;
-            }
-            sensor.every_seconds.map_or(Ok(()), |s| in_range("every_seconds", s, 0.001..=1e9)).map_err(named)?;
-            sensor.decimals.map_or(Ok(()), |d| in_range("decimals", d, 0..=9)).map_err(named)?;
+            check_sensor(sensor).map_err(|e| format!("sensors.{key}.{e}"))?;
         }
-        Ok(())
+        self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
+        self.store.check().map_err(|e| format!("store.{e}"))?;
+        self.llm.check().map_err(|e| format!("llm.{e}"))?;
+        self.outlets.check().map_err(|e| format!("outlets.{e}"))?;
+        self.mqtt.check().map_err(|e| format!("mqtt.{e}"))
     }
+}
 
+fn check_sensor(sensor: &SensorTraits) -> Result<(), String> {
+    for (limit, value) in [("low", sensor.low), ("high", sensor.high)] {
+        value.map_or(Ok(()), |v| in_range(limit, v, -LARGEST_VALUE..=LARGEST_VALUE))?;
+    }
+    if let (Some(low), Some(high)) = (sensor.low, sensor.high)
+        && low >= high
+    {
+        return Err(format!("low is {low} but must be below high ({high})"));
+    }
+    sensor.every_seconds.map_or(Ok(()), |s| in_range("every_seconds", s, 0.001..=1e9))?;
+    sensor.decimals.map_or(Ok(()), |d| in_range("decimals", d, 0..=9))
+}
+
+impl ReportConfig {
     /// The time zone.
     ///
     /// # Errors
     /// There is none of that name.
     pub fn zone(&self) -> Result<TimeZone, String> {
-        match self.window.zone.as_str() {
-            "" => Ok(TimeZone::system()),
-            name => TimeZone::get(name).map_err(|_| {
-                format!("window.zone is {name:?} but must be a time zone, as in \"Europe/Berlin\" or \"UTC\"")
-            }),
-        }
+        self.window.time_zone().map_err(|e| format!("window.{e}"))
     }
 
     /// The grid of windows.
@@ -358,11 +259,7 @@ impl ReportConfig {
     /// # Errors
     /// Lengths that don't go together.
     pub fn plan(&self) -> Result<WindowPlan, String> {
-        let every = match self.window.every.as_str() {
-            "" => self.window.length,
-            text => text.parse().map_err(|e| format!("window.every: {e}"))?,
-        };
-        WindowPlan::new(self.window.length, every, self.zone()?).map_err(|e| format!("window: {e}"))
+        self.window.plan().map_err(|e| format!("window.{e}"))
     }
 
     /// When reports are due.
@@ -370,7 +267,7 @@ impl ReportConfig {
     /// # Errors
     /// It is no schedule.
     pub fn schedule(&self) -> Result<Schedule, String> {
-        self.window.schedule.parse().map_err(|e| format!("window.schedule: {e}"))
+        self.window.due().map_err(|e| format!("window.{e}"))
     }
 
     /// Where copies of the store go; `None` when none are to be made.
@@ -393,12 +290,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_shipped_configuration_is_the_default() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/report.toml");
-        assert_eq!(ReportConfig::load(Some(&path), &[]).unwrap(), ReportConfig::default());
-    }
-
-    #[test]
     fn wrong_values_are_named_with_what_would_be_right() {
         for (set, words) in [
             ("window.length=fortnight", ["1h", "fortnight"]),
@@ -411,12 +302,13 @@ mod tests {
             ("outlets.mqtt=localhost", ["outlets.mqtt", "mqtt://"]),
             ("outlets.name=my/house", ["outlets.name", "letters"]),
             ("outlets.spool_max_age=long", ["outlets.spool_max_age", "long"]),
-            ("llm.context_tokens=9", ["llm.context_tokens", "256"]),
+            ("llm.context_tokens=9", ["llm.context_tokens", "from 64"]),
         ] {
             let message = ReportConfig::load(None, &[set.to_owned()]).unwrap_err().to_string();
             assert!(words.iter().all(|w| message.contains(w)), "{set}: {message}");
         }
         let sets = ["sensors.hall.low=9", "sensors.hall.high=3"].map(str::to_owned);
-        assert!(ReportConfig::load(None, &sets).unwrap_err().to_string().contains("sensors.hall"));
+        let message = ReportConfig::load(None, &sets).unwrap_err().to_string();
+        assert!(message.ends_with("sensors.hall.low is 9 but must be below high (3)"), "{message}");
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn score(
             None => sets.push((&row.set, vec![row])),
         }
     }
-    let folder = tempfile::tempdir().context("there is no temporary folder for the voices")?;
+    let folder = tempfile::tempdir().context("no temporary folder for the voices can be made")?;
     for (set, rows) in sets {
         run.begin("hear-nano", rows.len());
         let festival = speak_with_festival(&rows, folder.path())?;

@@ -33,7 +33,7 @@ const WORST: usize = 10;
 /// What one set came to.
 #[derive(Debug, Default)]
 struct Score {
-    /// The model that was asked.
+    /// The model.
     model: &'static str,
     /// The name of the set.
     set: String,
@@ -48,7 +48,7 @@ struct Score {
     kinds: Vec<(String, usize, usize)>,
     /// The worst failures, worst first.
     worst: Vec<Value>,
-    /// What could not be asked, and why.
+    /// What was left out, and why.
     left_out: Vec<String>,
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn read(text: &str) -> Option<Table> {
 fn row(line: &str) -> Option<Row> {
     let (name, rest) = line.split_once(": ")?;
     if rest == "no readings" {
-        return Some(Row { name: name.to_owned(), unit: String::new(), figures: None });
+        return Some(Row { name: name.to_owned(), ..Row::default() });
     }
     let mut parts = rest.split(", ");
     let (mean, unit) = with_unit(parts.next()?.strip_prefix("mean ")?);
@@ -42,7 +42,7 @@ fn row(line: &str) -> Option<Row> {
         },
     };
     let figures = Some(Figures { mean: Figure::parse(mean)?, low, high, change });
-    Some(Row { name: name.to_owned(), unit: unit.to_owned(), figures })
+    Some(Row { name: name.to_owned(), unit: unit.to_owned(), figures, ..Row::default() })
 }
 
 fn note(line: &str, rows: &[Row]) -> Option<Note> {

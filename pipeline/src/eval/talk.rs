@@ -15,7 +15,6 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::report::word::{ModelWriter, Word};
 use nearfield_stages::voice::home::Home;
 use nearfield_stages::voice::tools::{ToolCall, Toolbox, spaced_json};
-use nearfield_telemetry::table;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -24,18 +23,14 @@ use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::word_options;
+use crate::flows::report::{max_report_tokens, word_options};
 use crate::flows::voice;
-use crate::hub::registry::Registry;
+use crate::hub::registry::{PromptForm, Registry};
+use crate::prompts;
 
 const MODEL: &str = "talk-nano";
 /// Longer than any answer of the held-out sets.
 const MAX_REPLY_TOKENS: usize = 400;
-/// The system message on which the skill was trained; the prompts of `caption` begin with the same.
-const PICTURE_SYSTEM: &str = "You describe pictures in one sentence.";
-/// Where a picture's embeddings stand.
-const PICTURE: &str = "<|picture|>";
-
 /// A question about a home.
 #[derive(Deserialize)]
 struct HomeRow {
@@ -80,10 +75,11 @@ pub(super) fn score(
     let llm = voice::load_llm(&config, registry)?;
     let options = SessionOptions { context_tokens: llm.info().context_length.min(4096), cache: CacheType::F16 };
     let mut writer = Writer { session: Session::new(Arc::clone(&llm), &options)?, llm };
-    show(home(run, &mut writer, &config.llm.system)?)?;
-    show(reports(run, &mut writer)?)?;
-    show(checked_reports(run, &writer.llm)?)?;
-    show(pictures(run, &mut writer)?)
+    let form = registry.resolve(MODEL)?.prompt;
+    show(home(run, &mut writer, &form)?)?;
+    show(reports(run, &mut writer, &form)?)?;
+    show(checked_reports(run, registry, &writer.llm)?)?;
+    show(pictures(run, &mut writer, &form)?)
 }
 
 /// The model and its one session.
@@ -102,11 +98,12 @@ impl Writer {
     }
 
     /// The answer to a question about a picture, whose embeddings `[n, d_model]` stand after the picture token.
-    fn reply_to_picture(&mut self, rows: &[f32], ask: &str) -> anyhow::Result<String> {
-        let messages =
-            [Message::new(Role::System, PICTURE_SYSTEM), Message::new(Role::User, format!("{PICTURE}{ask}"))];
+    fn reply_to_picture(&mut self, rows: &[f32], ask: &str, form: &PromptForm) -> anyhow::Result<String> {
+        let picture = form.picture_token.as_deref().context("the model's entry names no picture token")?;
+        let system = prompts::caption_system("", form);
+        let messages = [Message::new(Role::System, system), Message::new(Role::User, format!("{picture}{ask}"))];
         let text = self.llm.template()?.render(&messages, &[], true)?;
-        let at = text.find(PICTURE).context("the chat template lost the picture's place")? + PICTURE.len();
+        let at = text.find(picture).context("the chat template lost the picture's place")? + picture.len();
         let tokenizer = self.llm.tokenizer()?;
         let (before, after) = (tokenizer.encode_prompt(&text[..at]), tokenizer.encode(&text[at..], true));
         self.session.prompt(&before, &mut || ControlFlow::Continue(()))?;
@@ -145,7 +142,8 @@ fn parted(raw: &str) -> (String, Vec<ToolCall>) {
     (text.trim().to_owned(), rest.calls)
 }
 
-fn home(run: &Run<'_>, writer: &mut Writer, system: &str) -> anyhow::Result<Score> {
+fn home(run: &Run<'_>, writer: &mut Writer, form: &PromptForm) -> anyhow::Result<Score> {
+    let system = prompts::voice_system("", form);
     let mut rows: Vec<HomeRow> = run.rows("talk/talk-heldout.jsonl")?;
     rows.truncate(run.limit);
     run.begin("talk-nano: the home", rows.len());
@@ -153,9 +151,9 @@ fn home(run: &Run<'_>, writer: &mut Writer, system: &str) -> anyhow::Result<Scor
     let (mut calls_due, mut calls_right) = (0, 0);
     for row in &rows {
         let state = Home::from_json(&row.home.to_string())?;
-        let rendered = state.render();
+        let rendered = state.render_as(form.home.unwrap_or_default());
         let schemas = Toolbox::new(Some(state), Vec::new())?.schemas();
-        let content = if rendered.is_empty() { system.to_owned() } else { format!("{system}\nHome:\n{rendered}") };
+        let content = if rendered.is_empty() { system.clone() } else { format!("{system}\nHome:\n{rendered}") };
         let mut messages = vec![Message::new(Role::System, content)];
         messages.extend(row.history.iter().cloned());
         messages.push(Message::new(Role::User, &row.question));
@@ -227,14 +225,15 @@ fn numbers(text: &str) -> Vec<&str> {
         .collect()
 }
 
-fn reports(run: &Run<'_>, writer: &mut Writer) -> anyhow::Result<Score> {
+fn reports(run: &Run<'_>, writer: &mut Writer, form: &PromptForm) -> anyhow::Result<Score> {
+    let system = prompts::report_system("", form);
     let mut rows: Vec<ReportRow> = run.rows("talk/talk-heldout-reports.jsonl")?;
     rows.truncate(run.limit);
     run.begin("talk-nano: reports", rows.len());
     let (mut tally, mut wrong) = (Tally::default(), Vec::new());
     let (mut right_numbers, mut sentences, mut right_sentences) = (0, 0, 0);
     for row in &rows {
-        let messages = [Message::new(Role::System, table::SYSTEM), Message::new(Role::User, &row.table)];
+        let messages = [Message::new(Role::System, system.as_str()), Message::new(Role::User, &row.table)];
         let said = writer.reply(&messages, &[])?;
         let kind = if row.table.ends_with("Anomalies: none") { "nothing unusual" } else { "with anomalies" };
         tally.count(kind, said == row.report);
@@ -256,17 +255,17 @@ fn reports(run: &Run<'_>, writer: &mut Writer) -> anyhow::Result<Score> {
 }
 
 /// The reports as they leave the program: each sentence held to the table, and written again where it does not hold.
-fn checked_reports(run: &Run<'_>, llm: &Arc<Llm>) -> anyhow::Result<Score> {
+fn checked_reports(run: &Run<'_>, registry: &Registry, llm: &Arc<Llm>) -> anyhow::Result<Score> {
     let mut rows: Vec<ReportRow> = run.rows("talk/talk-heldout-reports.jsonl")?;
     rows.truncate(run.limit);
     run.begin("talk-nano: checked reports", rows.len());
     let config = ReportConfig::default();
     let (thread, _ends_with_its_last_handle) = LlmThread::start(Arc::clone(llm));
-    let writer = ModelWriter::new(thread, word_options(&config), Turns::default())?;
-    let mut word = Word::new(Some(Box::new(writer)), config.llm.max_report_tokens);
+    let writer = ModelWriter::new(thread, word_options(&config, registry), Turns::default())?;
+    let mut word = Word::new(Some(Box::new(writer)), max_report_tokens(&config));
     let (mut tally, mut wrong, mut origins) = (Tally::default(), Vec::new(), [0usize; 3]);
     for (index, row) in rows.iter().enumerate() {
-        let table = super::table::read(&row.table).with_context(|| format!("this is no table:\n{}", row.table))?;
+        let table = super::table::read(&row.table).with_context(|| format!("this is not a table:\n{}", row.table))?;
         let worded = word.word(Turn(index as u64 + 1), &table, Instant::now(), &mut |_| {});
         ensure!(worded.failure.is_none(), "the model failed: {}", worded.failure.unwrap_or_default());
         worded.sentences.iter().for_each(|sentence| origins[sentence.origin as usize] += 1);
@@ -287,7 +286,7 @@ fn checked_reports(run: &Run<'_>, llm: &Arc<Llm>) -> anyhow::Result<Score> {
     Ok(sheet("checked-reports", "every number and claim right as the program gives them out", tally, figures, wrong))
 }
 
-fn pictures(run: &Run<'_>, writer: &mut Writer) -> anyhow::Result<Score> {
+fn pictures(run: &Run<'_>, writer: &mut Writer, form: &PromptForm) -> anyhow::Result<Score> {
     let mut rows: Vec<PictureRow> = run.rows("talk/talk-heldout-pictures.jsonl")?;
     rows.truncate(run.limit);
     run.begin("talk-nano: pictures", rows.len());
@@ -301,7 +300,7 @@ fn pictures(run: &Run<'_>, writer: &mut Writer) -> anyhow::Result<Score> {
                 continue;
             }
         };
-        let said = writer.reply_to_picture(&embeddings, &row.ask)?;
+        let said = writer.reply_to_picture(&embeddings, &row.ask, form)?;
         tally.count(&row.kind, said == row.answer);
         if said != row.answer {
             wrong.push((

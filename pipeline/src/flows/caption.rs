@@ -40,17 +40,22 @@ use crate::config::caption::{CaptionConfig, SourceConfig};
 use crate::config::{ConfigError, located, read};
 use crate::flows::ending::{Due, Ending};
 use crate::flows::report::outlets;
-use crate::hub::registry::{Kind, Registry, Role};
+use crate::hub::registry::{Kind, PromptForm, Registry, Role};
 use crate::output::captions::json_of;
 use crate::output::terminal::chain;
+use crate::prompts;
 
 /// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
 const DEFAULT_CONTEXT_TOKENS: usize = 512;
+/// The longest caption where the configuration leaves it open.
+const MAX_CAPTION_TOKENS: usize = 64;
 
 /// The models of a captioner, loaded and ready.
 pub struct Captioner {
     /// The language model.
     pub llm: Arc<Llm>,
+    /// How it was trained to be prompted.
+    pub prompt: PromptForm,
     /// The vision model.
     pub vision: VisionModel,
     /// The embedding of the picture of nothing going on.
@@ -99,9 +104,9 @@ impl Captioner {
             }
         };
         let object = outlet_name(&config.source.camera);
-        let publishers = outlets(&config.outlets, &config.mqtt.connection(), &object, registry)?;
+        let publishers = outlets(&config.outlets, &config.mqtt, &object, registry)?;
         let way = VoicePriority::of(&registry.places().data);
-        Ok(Self { llm, vision, nominal, constraint, publishers, way })
+        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers, way })
     }
 }
 
@@ -249,15 +254,18 @@ pub struct Done {
 }
 
 /// How the captioner is asked, as `config` says.
-pub fn describe_options(config: &CaptionConfig, llm: &Llm) -> DescribeOptions {
+pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> DescribeOptions {
+    let (llm, form) = (&captioner.llm, &captioner.prompt);
+    let max_tokens = config.llm.max_tokens_or(MAX_CAPTION_TOKENS);
     let context_tokens = match config.llm.context_tokens {
-        0 => llm.info().context_length.clamp(64, DEFAULT_CONTEXT_TOKENS.max(config.llm.max_caption_tokens * 4)),
+        0 => llm.info().context_length.clamp(64, DEFAULT_CONTEXT_TOKENS.max(max_tokens * 4)),
         set => set,
     };
     let prompt = &config.prompt;
     DescribeOptions {
-        system: prompt.system.clone(),
-        question: prompt.question.clone(),
+        system: prompts::caption_system(&prompt.system, form),
+        question: prompts::caption_question(&prompt.question, form),
+        picture_token: form.picture_token.clone(),
         second_opinion: prompt.second_opinion.then(|| SecondOpinion {
             question: prompt.second_question.clone(),
             yes: prompt.yes.clone(),
@@ -270,7 +278,7 @@ pub fn describe_options(config: &CaptionConfig, llm: &Llm) -> DescribeOptions {
         blind: config.vision.model == "none",
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
-        max_caption_tokens: config.llm.max_caption_tokens.min(context_tokens / 2),
+        max_caption_tokens: max_tokens.min(context_tokens / 2),
         constraint: None,
         presence: config.presence.clone(),
         reuse: Reuse::Scene,
@@ -328,7 +336,7 @@ pub fn run(
         // Nothing follows that could confirm a picture, or what it reads.
         (gate.confirm_pictures, gate.min_interval_ms, gate.words) = (1, 0, false);
     }
-    let mut options = describe_options(config, &captioner.llm);
+    let mut options = describe_options(config, &captioner);
     options.constraint = captioner.constraint;
     let (llm, llm_thread) = LlmThread::start_in(&flow, captioner.llm, captioner.way);
     let words = captioner.vision.words().to_vec();

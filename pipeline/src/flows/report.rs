@@ -38,13 +38,14 @@ use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
 use nearfield_telemetry::windows::WindowsOptions;
 use std::ops::ControlFlow;
 
-use crate::config::ConfigError;
-use crate::config::report::{MqttConfig, OutletsConfig, ReportConfig};
+use crate::config::report::ReportConfig;
+use crate::config::{ConfigError, MqttConfig, OutletConfig};
 use crate::flows::ending::{Due, Ending};
 use crate::hub::registry::{Kind, Registry};
 use crate::installation::{ClientId, Installation};
 use crate::output::report_pages;
 use crate::output::terminal::chain;
+use crate::prompts;
 
 /// A password or token is at most this long.
 const MAX_SECRET_BYTES: u64 = 4096;
@@ -89,12 +90,29 @@ pub fn load_llm(config: &ReportConfig, registry: &Registry) -> anyhow::Result<Op
     Ok(Some(llm))
 }
 
-/// How the model is asked.
-pub fn word_options(config: &ReportConfig) -> WordOptions {
+/// Tokens of context where the configuration leaves them open: the system text, the largest table and a report.
+const DEFAULT_CONTEXT_TOKENS: usize = 1024;
+/// The longest report where the configuration leaves it open.
+const MAX_REPORT_TOKENS: usize = 200;
+
+/// The most tokens of a report.
+pub fn max_report_tokens(config: &ReportConfig) -> usize {
+    let wanted = config.llm.max_tokens_or(MAX_REPORT_TOKENS);
+    if config.llm.context_tokens == 0 { wanted } else { wanted.min(config.llm.context_tokens / 2) }
+}
+
+/// How the model is prompted.
+pub fn word_options(config: &ReportConfig, registry: &Registry) -> WordOptions {
+    let form = registry.resolve(&config.llm.model).map(|model| model.prompt).unwrap_or_default();
+    let context_tokens = match config.llm.context_tokens {
+        0 => DEFAULT_CONTEXT_TOKENS.max(max_report_tokens(config) * 2),
+        set => set,
+    };
     WordOptions {
-        session: SessionOptions { context_tokens: config.llm.context_tokens, cache: config.llm.cache },
+        system: prompts::report_system(&config.prompt.system, &form),
+        session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
-        max_tokens: config.llm.max_report_tokens,
+        max_tokens: max_report_tokens(config),
         lookahead: GenerateOptions::default().lookahead,
     }
 }
@@ -145,10 +163,12 @@ fn connect_options(config: &MqttConfig, url: MqttUrl, client_id: String, keep: b
 
 /// Where the store is; `None` when there is to be none.
 pub(crate) fn store_path(config: &ReportConfig, registry: &Registry, from: &ReadingsFrom) -> Option<PathBuf> {
-    match (config.store.file.as_str(), from) {
-        ("none", _) | ("", ReadingsFrom::Text(_)) => None,
-        ("", ReadingsFrom::Mqtt(_)) => Some(registry.places().data.join("report.sqlite")),
-        (path, _) => Some(PathBuf::from(path)),
+    let file = &config.store.file;
+    match from {
+        _ if file == Path::new("none") => None,
+        _ if !file.as_os_str().is_empty() => Some(file.clone()),
+        ReadingsFrom::Text(_) => None,
+        ReadingsFrom::Mqtt(_) => Some(registry.places().data.join("report.sqlite")),
     }
 }
 
@@ -177,7 +197,7 @@ fn source_client_id(config: &ReportConfig, registry: &Registry, store: Option<&P
 /// # Errors
 /// An address, a secret or the spool can't be used.
 pub(crate) fn outlets(
-    outlets: &OutletsConfig,
+    outlets: &OutletConfig,
     mqtt: &MqttConfig,
     object: &str,
     registry: &Registry,
@@ -294,7 +314,7 @@ pub fn run(
             let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
             for (key, traits) in &store.sensors()? {
                 // Sensors that are no longer wanted stay in the store and have no number in this run.
-                if let Some(id) = sensor_registry.id(key, &traits.unit) {
+                if let Some(id) = sensor_registry.stored(key, traits) {
                     store.bind(key, id);
                 }
             }
@@ -323,11 +343,12 @@ pub fn run(
         Some(llm) => {
             let (thread, handle) = LlmThread::start_in(&flow, llm, VoicePriority::of(&registry.places().data));
             threads.push(handle);
-            let writer: Box<dyn Writer> = Box::new(ModelWriter::new(thread, word_options(config), writing.clone())?);
+            let writer: Box<dyn Writer> =
+                Box::new(ModelWriter::new(thread, word_options(config, registry), writing.clone())?);
             Some(writer)
         }
     };
-    threads.push(drive(Word::new(writer, config.llm.max_report_tokens), to_word, parts, flow.clone()));
+    threads.push(drive(Word::new(writer, max_report_tokens(config)), to_word, parts, flow.clone()));
     let mut mailboxes: Vec<Mailbox> = Vec::new();
     for publish in outlets(&config.outlets, &config.mqtt, "report", registry)? {
         // Deliveries wait on disk; the queue only holds the news that there are some.
@@ -346,14 +367,14 @@ pub fn run(
             Box::new(move || source.run(&text, source_zone, sensor_registry, clocks, &batches, &source_stop))
         }
         ReadingsFrom::Mqtt(url) => {
-            let topic = if url.topic.is_empty() && config.mqtt.topics.is_empty() { "#" } else { url.topic.as_str() };
-            let mut filters: Vec<String> = config.mqtt.topics.clone();
+            let topic = if url.topic.is_empty() && config.source.topics.is_empty() { "#" } else { url.topic.as_str() };
+            let mut filters: Vec<String> = config.source.topics.clone();
             if !topic.is_empty() {
                 filters.insert(0, topic.to_owned());
             }
             let client = source_client_id(config, registry, store_path.as_deref(), &url);
             let connect = connect_options(&config.mqtt, url, client.id.clone(), true)?;
-            let source = MqttSource { connect, filters, mappings: config.mqtt.mappings.clone(), zone: source_zone };
+            let source = MqttSource { connect, filters, mappings: config.source.mappings.clone(), zone: source_zone };
             Box::new(move || {
                 let _client = client;
                 source.run(sensor_registry, clocks, &batches, &source_stop)

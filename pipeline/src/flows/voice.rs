@@ -41,10 +41,13 @@ use crate::config::{VadKind, VoiceConfig};
 use crate::flows::ending::{Due, Ending};
 use crate::hub::registry::{Kind, Registry};
 use crate::output::turn_report::{Collector, TurnReport};
+use crate::prompts;
 use crate::signals::is_stopped;
 
 /// The context of a model that says nothing better of itself.
 const DEFAULT_CONTEXT_TOKENS: usize = 4096;
+/// The longest reply where the configuration leaves it open: some 120 words, a minute of speech.
+const MAX_REPLY_TOKENS: usize = 160;
 
 /// What a question comes from.
 #[derive(Clone, Debug)]
@@ -150,17 +153,19 @@ fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn
 
 /// How the assistant's model is asked; where the configuration leaves the context open, it is what suits the model.
 fn converse_options(config: &VoiceConfig, registry: &Registry, llm: &Llm) -> anyhow::Result<ConverseOptions> {
+    let model = registry.resolve(&config.llm.model)?;
     let context_tokens = match config.llm.context_tokens {
-        0 => match registry.resolve(&config.llm.model)?.settings.context_tokens {
+        0 => match model.settings.context_tokens {
             Some(suits) => suits as usize,
             None => llm.info().context_length.min(DEFAULT_CONTEXT_TOKENS),
         },
         set => set,
     };
-    let max_reply_tokens = config.llm.max_reply_tokens.min(context_tokens / 2);
+    let max_reply_tokens = config.llm.max_tokens_or(MAX_REPLY_TOKENS).min(context_tokens / 2);
     Ok(ConverseOptions {
-        system: config.llm.system.clone(),
         chat: config.llm.chat_options(),
+        system: prompts::voice_system(&config.prompt.system, &model.prompt),
+        home: model.prompt.home.unwrap_or_default(),
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_reply_tokens,

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use indicatif::DecimalBytes;
+
 use crate::hub::content_hash::Sha256;
 use crate::hub::models_lock::LockError;
-use crate::hub::registry::human_bytes;
 
 /// Why a file could not be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +64,7 @@ pub enum HubError {
         found: String,
     },
     /// Attempts came to nothing.
-    #[error("{file}: gave up after {attempts} attempts in a row ({why}) with {} of {} here; what arrived is kept, the same command goes on from there", human_bytes(*.have), human_bytes(*.of))]
+    #[error("{file}: gave up after {attempts} attempts in a row ({why}) with {} of {} here; what arrived is kept, the same command goes on from there", DecimalBytes(*.have), DecimalBytes(*.of))]
     CutShort {
         /// Path.
         file: String,
@@ -130,7 +131,7 @@ pub enum HubError {
         found: String,
     },
     /// It would not fit.
-    #[error("{file} needs {} more, but only {} are free in {folder}: make room, or set HF_HOME to a larger disk", human_bytes(*.need), human_bytes(*.free))]
+    #[error("{file} needs {} more, but only {} are free in {folder}: make room, or set HF_HOME to a larger disk", DecimalBytes(*.need), DecimalBytes(*.free))]
     NoRoom {
         /// Path.
         file: String,
@@ -142,7 +143,7 @@ pub enum HubError {
         free: u64,
     },
     /// It did not fit.
-    #[error("{path}: the disk is full after {} ({cause}); what arrived is kept: make room, or set HF_HOME to a larger disk, and run the same command again", human_bytes(*.have))]
+    #[error("{path}: the disk is full after {} ({cause}); what arrived is kept: make room, or set HF_HOME to a larger disk, and run the same command again", DecimalBytes(*.have))]
     DiskFull {
         /// The unfinished file.
         path: PathBuf,

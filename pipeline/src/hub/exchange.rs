@@ -21,7 +21,7 @@ const STOP_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long to wait for what.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct RetryPolicy {
     /// For a connection, encrypted or not.
     pub connect: Duration,
     /// For the next byte.
@@ -34,7 +34,7 @@ pub struct Patience {
     pub other_pull: Duration,
 }
 
-impl Default for Patience {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(15),
@@ -71,43 +71,43 @@ impl Answer {
     }
 
     /// Where a redirect leads.
-    pub fn target(&self) -> Result<Uri, Trouble> {
+    pub fn target(&self) -> Result<Uri, TransferError> {
         let location = self.header("location").unwrap_or_default();
         join(&self.uri, location).ok_or_else(|| {
-            Trouble::Lasting(format!("a redirect leads to {:?}, which is no web address", shown(location)))
+            TransferError::Permanent(format!("a redirect leads to {:?}, which is not a web address", shown(location)))
         })
     }
 }
 
 /// Why there is no answer, or not all of it.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum TransferError {
     /// No connection could be made.
     Unreachable(String),
     /// The connection was cut, or went silent: another attempt may succeed.
-    Passing(String),
+    Transient(String),
     /// Another attempt would end the same.
-    Lasting(String),
+    Permanent(String),
     /// The caller said stop.
     Stopped,
 }
 
-/// What arrives of a GET, in order: one `Answer`, pieces, and `End` or `Trouble`.
+/// What arrives of a GET, in order: one `Answer`, pieces, and `End` or `TransferError`.
 #[derive(Debug)]
 pub(crate) enum Part {
     Answer(Answer),
     Piece(Vec<u8>),
     End,
-    Trouble(Trouble),
+    Failed(TransferError),
 }
 
 /// The parts of one GET, as they arrive.
 pub(crate) struct Parts(mpsc::Receiver<Part>);
 
 impl Parts {
-    /// The next part; [`Part::Trouble`] with [`Trouble::Stopped`] as soon as `stop` says so.
+    /// The next part; [`Part::Failed`] with [`TransferError::Stopped`] as soon as `stop` says so.
     pub fn next(&self, stop: &dyn Fn() -> bool) -> Part {
-        receive(&self.0, stop).unwrap_or_else(Part::Trouble)
+        receive(&self.0, stop).unwrap_or_else(Part::Failed)
     }
 }
 
@@ -120,16 +120,16 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub fn new(endpoint: Uri, token: Option<&str>, patience: &Patience) -> Self {
+    pub fn new(endpoint: Uri, token: Option<&str>, retry: &RetryPolicy) -> Self {
         let mut config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             .max_response_header_size(MAX_HEADER_BYTES)
-            .timeout_resolve(Some(patience.connect))
-            .timeout_connect(Some(patience.connect))
-            .timeout_send_request(Some(patience.read))
-            .timeout_recv_response(Some(patience.read))
-            .timeout_per_read(Some(patience.read))
+            .timeout_resolve(Some(retry.connect))
+            .timeout_connect(Some(retry.connect))
+            .timeout_send_request(Some(retry.read))
+            .timeout_recv_response(Some(retry.read))
+            .timeout_per_read(Some(retry.read))
             .user_agent(concat!("nearfield/", env!("CARGO_PKG_VERSION")));
         if endpoint.host().is_some_and(|h| h == "localhost" || h.starts_with("127.") || h == "[::1]") {
             config = config.proxy(None); // a hub on this very machine is not behind the proxy
@@ -146,8 +146,8 @@ impl Exchange {
         origin(uri) == origin(&self.endpoint)
     }
 
-    /// Asks for the headers alone; redirects are the caller's affair, since they carry what the caller wants.
-    pub fn head(&self, uri: &Uri, stop: &dyn Fn() -> bool) -> Result<Answer, Trouble> {
+    /// Asks for the headers alone; redirects are left to the caller, since they carry what the caller wants.
+    pub fn head(&self, uri: &Uri, stop: &dyn Fn() -> bool) -> Result<Answer, TransferError> {
         let (sender, receiver) = mpsc::sync_channel(1);
         let (this, uri) = (self.clone(), uri.clone());
         thread::spawn(move || {
@@ -163,7 +163,7 @@ impl Exchange {
         let (sender, receiver) = mpsc::sync_channel(PIECES_WAITING);
         let (this, uri) = (self.clone(), uri.clone());
         thread::spawn(move || {
-            let last = this.get_into(&uri, headers, &sender).map_or_else(Part::Trouble, |()| Part::End);
+            let last = this.get_into(&uri, headers, &sender).map_or_else(Part::Failed, |()| Part::End);
             let _ = sender.send(last); // the receiver is gone only when nobody wants to know
         });
         Parts(receiver)
@@ -174,7 +174,7 @@ impl Exchange {
         uri: &Uri,
         headers: Vec<(&'static str, String)>,
         sender: &SyncSender<Part>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), TransferError> {
         let mut uri = uri.clone();
         for _ in 0..=MAX_REDIRECTS {
             let for_this: Vec<_> = headers
@@ -192,12 +192,17 @@ impl Exchange {
             }
             let mut reader = body.into_reader();
             let read = for_each_chunk(&mut reader, &mut |piece| sender.send(Part::Piece(piece.to_vec())).is_ok());
-            return read.map_err(|e| Trouble::from(ureq::Error::from(e)));
+            return read.map_err(|e| TransferError::from(ureq::Error::from(e)));
         }
-        Err(Trouble::Lasting(format!("more than {MAX_REDIRECTS} redirects, one after the other")))
+        Err(TransferError::Permanent(format!("more than {MAX_REDIRECTS} redirects, one after the other")))
     }
 
-    fn request(&self, method: &str, uri: &Uri, headers: &[(&str, &str)]) -> Result<(Answer, ureq::Body), Trouble> {
+    fn request(
+        &self,
+        method: &str,
+        uri: &Uri,
+        headers: &[(&str, &str)],
+    ) -> Result<(Answer, ureq::Body), TransferError> {
         // Identity: what is hashed must be the content, not a compressed form of it.
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT_ENCODING, "identity");
         for (name, value) in headers {
@@ -206,13 +211,13 @@ impl Exchange {
         if let Some(authorization) = self.authorization.as_ref().filter(|_| self.is_endpoint(uri)) {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let request = request.body(()).map_err(|e| Trouble::Lasting(e.to_string()))?;
+        let request = request.body(()).map_err(|e| TransferError::Permanent(e.to_string()))?;
         let (parts, body) = self
             .agent
             .run(request)
-            .map_err(|e| match Trouble::from(e) {
-                Trouble::Unreachable(why) => {
-                    Trouble::Unreachable(format!("{}: {why}", uri.host().unwrap_or("the hub")))
+            .map_err(|e| match TransferError::from(e) {
+                TransferError::Unreachable(why) => {
+                    TransferError::Unreachable(format!("{}: {why}", uri.host().unwrap_or("the hub")))
                 }
                 other => other,
             })?
@@ -222,39 +227,39 @@ impl Exchange {
     }
 }
 
-impl From<ureq::Error> for Trouble {
+impl From<ureq::Error> for TransferError {
     fn from(error: ureq::Error) -> Self {
         use std::io::ErrorKind as K;
         use ureq::{Error as E, Timeout as T};
         match error {
-            E::HostNotFound => Trouble::Unreachable("no such host, or no name server".into()),
-            E::ConnectionFailed => Trouble::Unreachable("no connection".into()),
-            E::Timeout(T::Resolve | T::Connect) => Trouble::Unreachable("no connection in time".into()),
-            E::Timeout(_) => Trouble::Passing("nothing arrived for too long".into()),
+            E::HostNotFound => TransferError::Unreachable("no such host, or no name server".into()),
+            E::ConnectionFailed => TransferError::Unreachable("no connection".into()),
+            E::Timeout(T::Resolve | T::Connect) => TransferError::Unreachable("no connection in time".into()),
+            E::Timeout(_) => TransferError::Transient("nothing arrived for too long".into()),
             E::Io(e) => match e.kind() {
                 K::ConnectionRefused | K::NetworkUnreachable | K::HostUnreachable | K::AddrNotAvailable => {
-                    Trouble::Unreachable(e.to_string())
+                    TransferError::Unreachable(e.to_string())
                 }
-                K::UnexpectedEof => Trouble::Passing("the connection was cut".into()),
+                K::UnexpectedEof => TransferError::Transient("the connection was cut".into()),
                 // rustls and the certificate check come as InvalidData: the same at the next attempt.
-                K::InvalidData | K::InvalidInput => Trouble::Lasting(e.to_string()),
-                _ => Trouble::Passing(e.to_string()),
+                K::InvalidData | K::InvalidInput => TransferError::Permanent(e.to_string()),
+                _ => TransferError::Transient(e.to_string()),
             },
-            other => Trouble::Lasting(other.to_string()),
+            other => TransferError::Permanent(other.to_string()),
         }
     }
 }
 
-fn receive<T>(receiver: &mpsc::Receiver<T>, stop: &dyn Fn() -> bool) -> Result<T, Trouble> {
+fn receive<T>(receiver: &mpsc::Receiver<T>, stop: &dyn Fn() -> bool) -> Result<T, TransferError> {
     loop {
         if stop() {
-            return Err(Trouble::Stopped);
+            return Err(TransferError::Stopped);
         }
         match receiver.recv_timeout(STOP_INTERVAL) {
             Ok(value) => return Ok(value),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                return Err(Trouble::Passing("the request ended without an answer".into()));
+                return Err(TransferError::Transient("the request ended without an answer".into()));
             }
         }
     }
@@ -337,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_hub_is_one_scheme_one_host_and_one_port() {
-        let hub = Exchange::new("https://hub.example".parse().unwrap(), None, &Patience::default());
+        let hub = Exchange::new("https://hub.example".parse().unwrap(), None, &RetryPolicy::default());
         for (uri, same) in [
             ("https://HUB.example:443/x", true),
             ("http://hub.example/x", false),

@@ -19,6 +19,7 @@ use std::ops::ControlFlow;
 
 use crate::cli::{self, CaptionArgs};
 use crate::config::caption::CaptionConfig;
+use crate::config::{Config, ConfigError};
 use crate::files::Files;
 use crate::flows::caption::{self, Captioner, Done, Told, open_input};
 use crate::hub::registry::Registry;
@@ -36,6 +37,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     let mut config = CaptionConfig::load(args.config.config.as_deref(), &args.config.set)?;
     if let Some(every) = args.every {
         config.output.every_s = every;
+        config.output.check().map_err(|reason| ConfigError::Wrong { place: format!("--every {every}"), reason })?;
     }
     let name = args.input.as_deref().unwrap_or(&config.source.input).to_owned();
     let input = open_input(&name, args.realtime, &config)?;
@@ -101,7 +103,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                                 tracing::warn!("{message}");
                             }
                             (
-                                "source_died",
+                                "source_disconnected",
                                 json!({"reason": reason, "retry_in_ms": ms(retry_in), "attempts": attempts}),
                             )
                         }
@@ -111,7 +113,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                             if source_message.is_some() {
                                 tracing::warn!("the source is back");
                             }
-                            ("source_back", json!({}))
+                            ("source_reconnected", json!({}))
                         }
                     };
                     if let Some(events) = &mut events {
@@ -150,7 +152,7 @@ struct Summary {
     pictures: u64,
     /// Captions that were new.
     captions: u64,
-    /// Pictures for which the language model was asked anything.
+    /// Pictures for which the language model was called.
     language_model: u64,
     /// Time at it.
     language_ms: f64,
@@ -162,8 +164,8 @@ struct Summary {
     dropped: u64,
     /// Pictures that could not be used.
     unusable: u64,
-    /// Times that the source died.
-    source_deaths: u64,
+    /// How often the source disconnected.
+    source_disconnects: u64,
     /// What became of the prompts' tokens.
     tokens: Tokens,
 }
@@ -184,7 +186,7 @@ impl Summary {
             }
             Told::Failed { stage: "decode", .. } => self.unusable += 1,
             Told::Failed { .. } => {}
-            Told::Source(SourceNews::Died { .. }) => self.source_deaths += 1,
+            Told::Source(SourceNews::Died { .. }) => self.source_disconnects += 1,
             Told::Source(SourceNews::Revived) => {}
         }
     }
@@ -206,7 +208,7 @@ impl Summary {
             (self.upheld, "captions were upheld by a second opinion"),
             (self.dropped, "pictures were dropped because a newer one had come"),
             (self.unusable, "pictures could not be used"),
-            (self.source_deaths, "times the source died"),
+            (self.source_disconnects, "source disconnects"),
         ];
         for (n, what) in more.iter().filter(|(n, _)| *n > 0) {
             writeln!(out, "{n} {what}")?;
@@ -299,7 +301,7 @@ fn stamp(time: SystemTime) -> String {
     Timestamp::try_from(time).map(|t| format!("{t:.3}")).unwrap_or_default()
 }
 
-/// How an event begins, by which one that was cut off is told from another program's line.
+/// How an event begins: distinguishes one that was cut off from another program's line.
 const EVENTS: Records = Records::Lines("{\"time\":\"");
 
 /// The file of events: each is one whole line, handed to the system at once, after those of earlier runs.
@@ -430,7 +432,7 @@ fn files_of(args: &CaptionArgs, input: &str, config: &CaptionConfig, registry: &
         }
     }
     for (role, name) in [("llm.model", &config.llm.model), ("vision.model", &config.vision.model)] {
-        // One that can't be found is told when it is loaded.
+        // One that can't be found is an error when it is loaded.
         if let Ok(model) = registry.resolve(name) {
             files.reads_model(role, &model);
         }

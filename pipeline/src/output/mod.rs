@@ -3,5 +3,6 @@
 pub mod captions;
 pub mod plot;
 pub mod report_pages;
+pub mod table;
 pub mod terminal;
 pub mod turn_report;

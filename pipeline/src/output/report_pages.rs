@@ -4,10 +4,16 @@ use jiff::tz::TimeZone;
 use nearfield_base::persist::Records;
 use nearfield_stages::messages::{Report, WindowSummary};
 use nearfield_telemetry::anomaly::Anomaly;
+use nearfield_telemetry::check::readable_name;
 use nearfield_telemetry::clock::{ClockFault, spoken};
+use nearfield_telemetry::course::StateTimes;
 use nearfield_telemetry::figure::{Figure, decimals_for};
-use nearfield_telemetry::windows::UnusedOf;
-use nearfield_telemetry::{Moment, SensorId};
+use nearfield_telemetry::kind::Kind;
+use nearfield_telemetry::read::states::of_code;
+use nearfield_telemetry::read::{Rejected, RejectedOf};
+use nearfield_telemetry::table::{digits_of, state_word};
+use nearfield_telemetry::windows::{SensorSummary, UnusedOf};
+use nearfield_telemetry::{Moment, SensorId, SensorTraits};
 use serde_json::{Value, json};
 
 use crate::output::plot;
@@ -49,6 +55,24 @@ fn anomaly_json(sensor: &str, anomaly: &Anomaly, zone: &TimeZone) -> Value {
     line
 }
 
+/// How long a sensor was in each state.
+fn states_json(states: &StateTimes, traits: &SensorTraits, zone: &TimeZone) -> Value {
+    let lines = states.states.iter().map(|s| {
+        json!({
+            "state": word_of(s.state, traits), "seconds": s.seconds, "times": s.times,
+            "longest": {"from": time(s.longest.from, zone), "to": time(s.longest.to, zone)},
+        })
+    });
+    lines.collect()
+}
+
+fn word_of(state: f64, traits: &SensorTraits) -> String {
+    match traits.kind {
+        Some(Kind::States) => of_code(state),
+        _ => state_word(traits, state > 0.5),
+    }
+}
+
 /// The object that `--json` prints.
 pub fn json(report: &Report, zone: &TimeZone) -> Value {
     let Report { summary, worded } = report;
@@ -59,7 +83,9 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
         .map(|s| {
             let traits = &summary.traits[s.sensor.0 as usize];
             let mut row = json!({"sensor": traits.name, "unit": traits.unit, "count": 0});
-            if let Some(f) = &s.statistics {
+            if let Some(f) = s.statistics.as_ref().filter(|_| s.states.is_some()) {
+                row = json!({"sensor": traits.name, "unit": traits.unit, "count": f.count, "per_hour": f.per_hour});
+            } else if let Some(f) = &s.statistics {
                 row = json!({
                     "sensor": traits.name, "unit": traits.unit, "count": f.count, "per_hour": f.per_hour,
                     "min": f.low.0, "min_at": time(f.low.1, zone), "max": f.high.0, "max_at": time(f.high.1, zone),
@@ -67,6 +93,22 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
                     "slope_per_hour": f.slope_per_hour, "change": s.change, "change_from_day_before": s.change_from_day_before,
                     "first": f.first.0, "last": f.last.0, "usual_pause_s": s.usual_pause,
                 });
+                if let Some(direction) = f.mean_direction {
+                    row["mean"] = json!(direction);
+                }
+            }
+            if s.is_total
+                && let Some(f) = &s.statistics
+            {
+                row["counted"] = json!(f.growth.gain);
+                row["resets"] = json!(f.growth.resets);
+            }
+            if let Some(states) = &s.states {
+                row["changes"] = json!(states.changes);
+                row["states"] = states_json(states, traits, zone);
+            }
+            if let Some(kind) = traits.kind.or(s.is_total.then_some(Kind::TotalIncreasing)) {
+                row["kind"] = json!(kind);
             }
             row
         })
@@ -141,8 +183,13 @@ fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
             row.resize(head.len(), String::new());
             return row;
         };
-        let digits = traits.decimals.unwrap_or_else(|| decimals_for(f.low.0.abs().max(f.high.0.abs())));
-        let number = |v: f64| Figure::new(v, digits).to_string();
+        if s.states.is_some() {
+            row.push(f.count.to_string());
+            row.resize(head.len(), String::new());
+            return row;
+        }
+        let digits = traits.decimals.unwrap_or_else(|| digits_of(f));
+        let number = |v: f64| Figure::exact(v, digits).to_string();
         let small = |v: f64| Figure::new(v, decimals_for(v).min(digits + 1)).to_string();
         let signed = |v: Option<f64>| {
             v.map_or(String::new(), |v| {
@@ -151,6 +198,11 @@ fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
             })
         };
         row.push(f.count.to_string());
+        if let Some(direction) = f.mean_direction {
+            row.extend([number(direction), String::new(), String::new(), number(f.low.0), number(f.high.0)]);
+            row.resize(head.len(), String::new());
+            return row;
+        }
         row.extend([f.mean, f.median, f.p95, f.low.0, f.high.0].map(number));
         row.extend([small(f.deviation), signed(Some(f.slope_per_hour)), signed(s.change)]);
         if compares {
@@ -162,10 +214,42 @@ fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
     (head, rows)
 }
 
-/// The anomalies of a window, a line each.
+/// What a total counted, or how long each state lasted.
+fn counted_or_lasted(s: &SensorSummary, traits: &SensorTraits) -> Option<String> {
+    let name = &traits.name;
+    let unit = if traits.unit.is_empty() { String::new() } else { format!(" {}", traits.unit) };
+    if s.is_total
+        && let Some(f) = &s.statistics
+    {
+        let number = |v: f64| Figure::exact(v, traits.decimals.unwrap_or(f.decimals));
+        let resets = match f.growth.resets {
+            0 => String::new(),
+            1 => ", with 1 reset".to_owned(),
+            n => format!(", with {n} resets"),
+        };
+        return Some(format!(
+            "{name}: {}{unit} counted, {}{unit} at the end{resets}",
+            number(f.growth.gain),
+            number(f.last.0)
+        ));
+    }
+    let states = s.states.as_ref()?;
+    let lines: Vec<String> = states
+        .states
+        .iter()
+        .map(|line| format!("{} for {}", word_of(line.state, traits), spoken(line.seconds)))
+        .collect();
+    let changes = if states.changes == 1 { "change" } else { "changes" };
+    Some(format!("{name}: {}; {} {changes}", lines.join(", "), states.changes))
+}
+
+/// What totals counted, how long states lasted, and the anomalies of a window, a line each.
 fn anomalies(report: &Report, zone: &TimeZone) -> Vec<String> {
     let summary = &report.summary;
     let mut lines = Vec::new();
+    for s in summary.window.sensors.iter().take(MAX_ROWS) {
+        lines.extend(counted_or_lasted(s, &summary.traits[s.sensor.0 as usize]));
+    }
     for s in &summary.window.sensors {
         let traits = &summary.traits[s.sensor.0 as usize];
         let name = &traits.name;
@@ -202,6 +286,25 @@ fn of_sensors(summary: &WindowSummary, count: &dyn Fn(&UnusedOf) -> u64) -> Stri
     }
 }
 
+/// Whose cells were rejected for a cause, each with an example, as in ` (hall: "on"; attic: "off")`.
+fn rejected_of(rejected: &Rejected, count: fn(&RejectedOf) -> u64) -> String {
+    let mut sensors: Vec<(u64, &String, &RejectedOf)> =
+        rejected.by_sensor.iter().map(|(key, of)| (count(of), key, of)).filter(|(n, ..)| *n > 0).collect();
+    sensors.sort_by_key(|(n, key, _)| (std::cmp::Reverse(*n), *key));
+    if sensors.is_empty() {
+        return String::new();
+    }
+    let named = sensors.iter().take(MAX_NAMED).map(|(n, key, of)| {
+        // A cell is foreign text: what would be a command in a page is left out.
+        let tame = |text: &str| text.replace(['<', '>', '&', '|', '`', '*', '_', '[', ']', '\\'], "");
+        let example = of.examples.first().map_or(String::new(), |(_, text)| format!(", as {:?}", tame(text)));
+        format!("{n} of {}{example}", readable_name(key))
+    });
+    let more =
+        if sensors.len() > MAX_NAMED { format!("; {} more sensors", sensors.len() - MAX_NAMED) } else { String::new() };
+    format!(" ({}{more})", named.collect::<Vec<_>>().join("; "))
+}
+
 /// What was found of sensors' clocks, a clause each.
 fn wrong_clocks(summary: &WindowSummary) -> Vec<String> {
     let found: Vec<_> = summary.clocks.iter().collect();
@@ -210,7 +313,7 @@ fn wrong_clocks(summary: &WindowSummary) -> Vec<String> {
         let what = match fault {
             ClockFault::Ahead => format!("clock of {name} is {} ahead", spoken(seconds)),
             ClockFault::Behind => format!("clock of {name} is {} behind", spoken(seconds)),
-            ClockFault::NoClock => format!("{name} has no clock that runs"),
+            ClockFault::NoClock => format!("{name} has no running clock"),
         };
         let readings = if readings == 1 { "1 reading".to_owned() } else { format!("{readings} readings") };
         format!("{what}: arrival time used for {readings}")
@@ -243,19 +346,32 @@ fn remarks(report: &Report) -> Vec<String> {
     let far = |of: &UnusedOf| of.implausible_times;
     let (of, far) = (of_sensors(summary, &far), "had a time that no other agreed with");
     count(window.unused.implausible_times, &format!("reading{of} {far}"), &format!("readings{of} {far}"));
-    count(window.skipped, "empty window before this one is not told", "empty windows before this one are not told");
+    count(window.skipped, "empty window before this one skipped", "empty windows before this one skipped");
     let r = &summary.rejected;
-    count(r.not_utf8, "line is no UTF-8", "lines are no UTF-8");
-    count(r.too_long, "line is too long", "lines are too long");
-    count(r.malformed, "line is malformed", "lines are malformed");
-    count(r.without_time, "line has no readable time", "lines have no readable time");
-    let outside = ["line has a time before 1990 or after 2200", "lines have a time before 1990 or after 2200"];
+    count(r.not_utf8, "line that is not UTF-8 skipped", "lines that are not UTF-8 skipped");
+    count(r.too_long, "line too long", "lines too long");
+    count(r.malformed, "malformed line skipped", "malformed lines skipped");
+    count(r.without_reading, "message without a reading skipped", "messages without a reading skipped");
+    count(r.without_time, "line without a readable time skipped", "lines without a readable time skipped");
+    let outside =
+        ["line with a time before 1990 or after 2200 skipped", "lines with a time before 1990 or after 2200 skipped"];
     count(r.implausible_time, outside[0], outside[1]);
-    count(r.not_a_number, "value is no number", "values are no numbers");
-    count(r.not_finite, "value is not finite", "values are not finite");
-    count(r.out_of_range, "value is beyond any sensor", "values are beyond any sensor");
-    let beyond = "of sensors beyond the number that is taken";
-    count(r.sensors_beyond, &format!("reading is {beyond}"), &format!("readings are {beyond}"));
+    for (n, of, one, several) in [
+        (r.not_a_number, (|of| of.not_a_number) as fn(&RejectedOf) -> u64, "non-numeric value", "non-numeric values"),
+        (r.not_finite, |of| of.not_finite, "non-finite value", "non-finite values"),
+        (r.out_of_range, |of| of.out_of_range, "value beyond 1e15", "values beyond 1e15"),
+        (
+            r.ambiguous,
+            |of| of.ambiguous,
+            "number that can be read in two ways (set text.decimal)",
+            "numbers that can be read in two ways (set text.decimal)",
+        ),
+    ] {
+        let whose = rejected_of(r, of);
+        count(n, &format!("{one}{whose} skipped"), &format!("{several}{whose} skipped"));
+    }
+    let beyond = "of sensors beyond readings.max_sensors skipped";
+    count(r.sensors_beyond, &format!("reading {beyond}"), &format!("readings {beyond}"));
     if let Some(line) = r.first_line {
         notes.push(format!("the first such line is line {line}"));
     }
@@ -326,7 +442,7 @@ fn html_details(report: &Report, zone: &TimeZone) -> String {
 fn described(anomaly: &Anomaly, unit: &str, zone: &TimeZone) -> String {
     let at = |m: Moment| m.timestamp().to_zoned(zone.clone()).strftime("%-d %b %H:%M").to_string();
     let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
-    let number = |v: f64| format!("{}{unit}", Figure::new(v, decimals_for(v)));
+    let number = |v: f64| format!("{}{unit}", Figure::exact(v, decimals_for(v)));
     match *anomaly {
         Anomaly::Spike { value, at: when, .. } => format!("spike to {} at {}", number(value), at(when)),
         Anomaly::Drift { by, from, .. } => {
@@ -352,7 +468,7 @@ pub fn markdown(report: &Report, zone: &TimeZone) -> String {
     format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
 }
 
-/// How records of [`json`] are told apart in a file.
+/// How records of [`json`] are distinguished in a file.
 pub const JSON_RECORDS: Records = Records::Lines("{\"window\":{\"start\":");
 const BEGIN: &str = "<!-- report ";
 const END: &str = "<!-- end of report -->";
@@ -366,7 +482,7 @@ pub fn window_name(report: &Report, zone: &TimeZone) -> String {
 }
 
 fn named(from: &str, to: &str, cut_short: bool) -> String {
-    // What is told of a window before it is over does not stand for the whole.
+    // What is reported of a window before it is over does not stand for the whole.
     format!("{from}/{to}{}", if cut_short { ", not over yet" } else { "" })
 }
 
@@ -382,7 +498,7 @@ pub fn window_of_markdown(record: &str) -> Option<String> {
     Some(record.strip_prefix(BEGIN)?.split_once(" -->")?.0.to_owned())
 }
 
-/// A report as Markdown between two comments, by which one that was cut off is told from a whole one.
+/// A report as Markdown between two comments, which distinguish a whole one from one that was cut off.
 pub fn markdown_record(report: &Report, zone: &TimeZone) -> String {
     format!("{BEGIN}{} -->\n{}\n{END}\n\n", window_name(report, zone), markdown(report, zone))
 }

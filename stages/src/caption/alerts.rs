@@ -8,20 +8,26 @@ use nearfield_vision::{Object, Rect};
 use serde::{Deserialize, Serialize};
 
 /// One `[[alerts]]`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AlertRule {
     /// What the event is called.
+    #[schemars(example = &"somebody at the door")]
     pub name: String,
     /// Whole words or phrases of the caption, in any case; one of them is enough.
+    #[schemars(example = ["umbrella"])]
     pub words: Vec<String>,
-    /// Labels of the vision model; one of them is enough.
+    /// Labels of the vision model; one of them is enough; one that it does not have is refused.
+    #[schemars(example = ["person"])]
     pub objects: Vec<String>,
     /// Objects below this score do not count.
+    #[schemars(example = 0.5)]
     pub min_score: f32,
     /// Only objects whose middle lies in this part of the picture: x, y, width, height, each from 0 to 1. Empty: anywhere.
+    #[schemars(example = [0.0, 0.2, 0.4, 0.8])]
     pub zone: Vec<f32>,
     /// So long after an alert of this rule there is no other.
+    #[schemars(example = 60.0)]
     pub cooldown_s: f64,
 }
 

@@ -24,8 +24,6 @@ pub const PICTURE: &str = "{picture}";
 /// Where the earlier caption goes in the second opinion's question.
 pub const CAPTION: &str = "{caption}";
 
-/// The control token that announces a picture, in models that know it.
-const PICTURE_TOKEN: &str = "<|picture|>";
 /// Stands for the picture while the template is rendered; a character of the private use area, which no template touches.
 const PICTURE_MARK: &str = "\u{F8FF}";
 
@@ -36,6 +34,9 @@ pub struct DescribeOptions {
     pub system: String,
     /// The question, with [`PICTURE`] in it.
     pub question: String,
+    /// The control token before a picture, of a model that was trained to read the encoder's words as embeddings or tokens. Without
+    /// one, what was found goes into the prompt as text.
+    pub picture_token: Option<String>,
     /// Whether the language model is asked first if the earlier caption still holds.
     pub second_opinion: Option<SecondOpinion>,
     /// The caption of the nominal picture.
@@ -129,7 +130,7 @@ impl Describe {
     ) -> anyhow::Result<Self> {
         let session = llm.open(Urgency::Caption, options.session)?;
         let tokenizer = llm.llm().tokenizer()?;
-        let picture_token = tokenizer.special(PICTURE_TOKEN);
+        let picture_token = options.picture_token.as_deref().and_then(|token| tokenizer.special(token));
         let one_token = |word: &str| match tokenizer.encode(word, false)[..] {
             [token] => Some(token),
             _ => None,
@@ -294,8 +295,8 @@ impl Describe {
                     *tokens += Tokens::from(prefill);
                 }
                 Event::Text(text) => caption.push_str(&text),
-                Event::Done { finish, generated, looked_up } => {
-                    *tokens += Tokens { generated, looked_up, ..Tokens::default() };
+                Event::Done { finish, generated, drafted } => {
+                    *tokens += Tokens { generated, drafted, ..Tokens::default() };
                     if matches!(finish, Finish::Repetition { .. }) {
                         tracing::warn!(%turn, "the model repeated itself and was stopped");
                         // Of data nothing is sound without its end.

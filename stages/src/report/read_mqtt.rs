@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
 use jiff::tz::TimeZone;
 use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
-use nearfield_telemetry::parse::{Rejected, json_number, json_stamp, lookup};
-use nearfield_telemetry::{LARGEST_VALUE, Reading};
+use nearfield_telemetry::read::{Cause, Found, Rejected, json_number, json_stamp, lookup, mqtt};
+use nearfield_telemetry::{Moment, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -38,19 +38,24 @@ const RECONNECT: ReconnectPolicy = ReconnectPolicy {
 const NO_TURN: Turn = Turn(0);
 
 /// Which topics hold what.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TopicMapping {
     /// The topics, with MQTT's wildcards.
+    #[schemars(example = &"zigbee2mqtt/+/climate")]
     pub topic: String,
     /// The sensor's key; `{1}` is what stands where the first wildcard is, `{topic}` the whole topic. Empty: the topic, with the
     /// key of the value where a message holds several.
+    #[schemars(example = &"{1} temperature")]
     pub sensor: String,
     /// Where in a JSON message the value is, as in `temperature` or `values[0].t`; empty: the whole message, or every number in it.
+    #[schemars(example = &"temperature")]
     pub value: String,
     /// Where in a JSON message the time is; empty: `timestamp`, `time` or `ts` if there is one, else when the message came.
+    #[schemars(example = &"last_seen")]
     pub time: String,
     /// The unit.
+    #[schemars(example = &"°C")]
     pub unit: String,
 }
 
@@ -190,59 +195,63 @@ impl MqttSource {
             gathered.rejected.not_utf8 += 1;
             return;
         };
-        let mut add = |key: &str, stamp: Stamp, value: Option<f64>, gathered: &mut Gathered| match value {
-            None => gathered.rejected.not_a_number += 1,
-            Some(v) if !v.is_finite() => gathered.rejected.not_finite += 1,
-            Some(v) if v.abs() > LARGEST_VALUE => gathered.rejected.out_of_range += 1,
-            Some(value) => match sensor_registry.id(key, &mapping.unit) {
-                Some(sensor) => {
-                    let judged = clocks.judge(sensor, stamp, value, arrived);
-                    gathered.pace.current |= judged.current;
-                    gathered.pace.held_up |= judged.held_up;
-                    judged.note.into_iter().for_each(|note| gathered.clocks.add(note));
-                    gathered.readings.push(Reading { at: judged.at, sensor, value });
-                }
-                None if sensor_registry.is_unwanted(key) => {}
-                None => gathered.rejected.sensors_beyond += 1,
-            },
+        let mut add = |found: Found<'_>, stamp: Stamp, gathered: &mut Gathered| match sensor_registry.id(&found) {
+            Some(sensor) => {
+                let judged = clocks.judge(sensor, stamp, found.value, arrived);
+                gathered.pace.current |= judged.current;
+                gathered.pace.held_up |= judged.held_up;
+                judged.note.into_iter().for_each(|note| gathered.clocks.add(note));
+                gathered.readings.push(Reading { at: judged.at, sensor, value: found.value });
+            }
+            None if sensor_registry.is_unwanted(found.key) => {}
+            None => gathered.rejected.sensors_beyond += 1,
         };
-        if mapping.value.is_empty()
-            && let Ok(value) = text.trim().parse::<f64>()
-        {
-            return add(&key, Stamp::None, Some(value), gathered);
+        if mapping.value.is_empty() {
+            // Every reading that the message holds, named by device and path; a mapping names its sensor.
+            let mut rejected = std::mem::take(&mut gathered.rejected);
+            let is_named = !mapping.sensor.is_empty();
+            mqtt::message(&message.topic, text, &mapping.time, &self.zone, &mut rejected, &mut |found, stamp| {
+                let unit = if mapping.unit.is_empty() { found.unit } else { &mapping.unit };
+                let renamed = found.key.strip_prefix(message.topic.as_str()).filter(|_| is_named);
+                let key = renamed.map(|rest| format!("{key}{rest}"));
+                match &key {
+                    Some(key) => add(Found { key, name: "", unit, ..found }, stamp, gathered),
+                    None => add(Found { unit, ..found }, stamp, gathered),
+                }
+            });
+            gathered.rejected = rejected.plus(std::mem::take(&mut gathered.rejected));
+            return;
         }
         let Ok(json) = serde_json::from_str::<Value>(text) else {
             gathered.rejected.malformed += 1;
             return;
         };
         let time = match mapping.time.as_str() {
-            "" => ["timestamp", "time", "ts"].iter().find_map(|k| json.get(k)),
+            "" => ["timestamp", "time", "ts", "last_seen", "Time"].iter().find_map(|k| json.get(k)),
             path => lookup(&json, path),
         };
-        let at = match time {
+        let stamp = match time {
             None if !mapping.time.is_empty() => {
                 gathered.rejected.without_time += 1;
                 return;
             }
             None => Stamp::None,
             Some(time) => match json_stamp(time, &self.zone) {
-                Some(at) => at,
+                Some(stamp) => stamp,
                 None => {
                     gathered.rejected.without_time += 1;
                     return;
                 }
             },
         };
-        if !mapping.value.is_empty() {
-            return add(&key, at, lookup(&json, &mapping.value).and_then(json_number), gathered);
-        }
-        let Some(object) = json.as_object() else {
-            return add(&key, at, json_number(&json), gathered);
-        };
-        for (name, value) in object.iter().filter(|(_, v)| v.is_number()) {
-            if !matches!(name.as_str(), "timestamp" | "time" | "ts") {
-                let key = if name == "value" { key.clone() } else { format!("{key}/{name}") };
-                add(&key, at, json_number(value), gathered);
+        let value = lookup(&json, &mapping.value);
+        match value.and_then(json_number) {
+            Some(value) => {
+                add(Found { unit: &mapping.unit, ..Found::number(&key, Moment(0), value) }, stamp, gathered);
+            }
+            None => {
+                let told = value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+                gathered.rejected.cell(Cause::NotANumber, &key, 0, &told);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! or it is told to stop.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,8 @@ use jiff::tz::TimeZone;
 use nearfield_base::files;
 use nearfield_telemetry::Reading;
 use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
-use nearfield_telemetry::parse::{InputError, LineCutter, LineParser, OnLine, Rejected, TextOptions};
+use nearfield_telemetry::read::explain::Explanation;
+use nearfield_telemetry::read::{self, Emit, InputError, MAX_WORKBOOK, Rejected, TextOptions, is_workbook, rows_of};
 
 use crate::flow::Turn;
 use crate::messages::{Batch, Envelope, Pace};
@@ -76,19 +77,14 @@ impl TextSource {
         batches: &Sender<Envelope<Batch>>,
         stop: &StopSignal,
     ) -> anyhow::Result<()> {
-        let parser = LineParser::new(options, zone, &self.lone_name())?;
-        let parser = if clocks.is_some() { parser.live() } else { parser };
+        let reader = read::Reader::new(options, zone, &self.lone_name())?;
         let mut reading = Reader {
-            parser,
-            cutter: LineCutter::default(),
+            reader: if clocks.is_some() { reader.live() } else { reader },
             sensor_registry,
             clocks,
             pace: Pace::default(),
             findings: ClockFindings::default(),
-            first_fault: None,
-            cut_off: 0,
             batch: Vec::with_capacity(BATCH),
-            rejected_before: Rejected::default(),
             beyond: 0,
             batches,
         };
@@ -100,13 +96,62 @@ impl TextSource {
             }
             TextSource::File(path) => {
                 let mut input = open(path, stop)?;
-                reading.drain(&mut *input, stop).map(|_| ())
+                match workbook(&mut *input)? {
+                    Begun::Workbook(rows) => reading.take(&rows).map(|_| ()),
+                    Begun::Text(head) => match reading.take(&head)? {
+                        true => reading.drain(&mut *input, stop).map(|_| ()),
+                        false => Ok(()),
+                    },
+                }
             }
             TextSource::Follow(path) => reading.follow(path, stop),
         };
         // A line that was being written when a stop was asked, or to a file that grows, is not whole.
         let whole = !matches!(self, TextSource::Follow(_)) && !stopped(stop);
         outcome.and_then(|()| reading.end(whole)).with_context(|| name)
+    }
+}
+
+impl TextSource {
+    /// Reads the whole and writes how it was read: a table of its sensors, and what was not read.
+    ///
+    /// # Errors
+    /// If the input can't be read, or is not what it is taken for.
+    pub fn explain(
+        &self,
+        options: &TextOptions,
+        zone: TimeZone,
+        stop: &StopSignal,
+        out: &mut dyn Write,
+    ) -> anyhow::Result<()> {
+        let mut reader = read::Reader::new(options, zone.clone(), &self.lone_name())?;
+        let mut explanation = Explanation::default();
+        let outcome = (|| -> anyhow::Result<()> {
+            let mut input: Box<dyn Read> = match self {
+                TextSource::Stdin => Box::new(StoppableStdin::new(stop.clone())?),
+                TextSource::File(path) | TextSource::Follow(path) => open(path, stop)?,
+            };
+            let (mut bytes, is_whole) = match workbook(&mut *input)? {
+                Begun::Workbook(rows) => (rows, true),
+                Begun::Text(head) => (head, false),
+            };
+            loop {
+                reader.push(&bytes, &mut |found| explanation.add(found))?;
+                bytes.resize(BLOCK, 0);
+                let n = if is_whole { 0 } else { input.read(&mut bytes).context("it can't be read")? };
+                if n == 0 || stopped(stop) {
+                    break;
+                }
+                bytes.truncate(n);
+            }
+            Ok(reader.end(&mut |found| explanation.add(found))?)
+        })();
+        explanation.reject(reader.take_rejected());
+        // What was decided helps to see why it went wrong.
+        if outcome.is_ok() || !explanation.sensors().is_empty() {
+            write!(out, "{}", explanation.text(&reader, &zone))?;
+        }
+        outcome.with_context(|| self.name())
     }
 }
 
@@ -125,19 +170,46 @@ fn open_file(path: &Path) -> anyhow::Result<File> {
     Ok(file)
 }
 
+/// How a file begins.
+enum Begun {
+    /// With these bytes.
+    Text(Vec<u8>),
+    /// It is a spreadsheet with these rows.
+    Workbook(Vec<u8>),
+}
+
+/// Reads the beginning of a file, and all of it where it is a spreadsheet.
+fn workbook(input: &mut dyn Read) -> anyhow::Result<Begun> {
+    let mut head = vec![0; 8];
+    let mut n = 0;
+    while n < head.len() {
+        match input.read(&mut head[n..]) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("it can't be read"),
+        }
+    }
+    head.truncate(n);
+    if !is_workbook(&head) {
+        return Ok(Begun::Text(head));
+    }
+    input.take(MAX_WORKBOOK + 1).read_to_end(&mut head).context("it can't be read")?;
+    anyhow::ensure!(
+        head.len() as u64 <= MAX_WORKBOOK,
+        "it is a spreadsheet of more than {} MiB: export it as CSV",
+        MAX_WORKBOOK >> 20
+    );
+    Ok(Begun::Workbook(rows_of(head)?))
+}
+
 struct Reader<'a> {
-    parser: LineParser,
-    cutter: LineCutter,
+    reader: read::Reader,
     sensor_registry: SensorRegistry,
     clocks: Option<Clocks>,
     pace: Pace,
     findings: ClockFindings,
-    /// The first line in which something was passed over since the last batch.
-    first_fault: Option<u64>,
-    /// Lines that end with their file in the midst.
-    cut_off: u64,
     batch: Vec<Reading>,
-    rejected_before: Rejected,
     beyond: u64,
     batches: &'a Sender<Envelope<Batch>>,
 }
@@ -154,7 +226,7 @@ impl Reader<'_> {
                 Err(error) => return Err(error).context("it can't be read"),
             };
             if n == 0 {
-                return Ok(if self.send()? { Some(total) } else { None });
+                return Ok(if self.send() { Some(total) } else { None });
             }
             total += n as u64;
             if !self.take(&block[..n])? || stopped(stop) {
@@ -164,71 +236,60 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> anyhow::Result<bool> {
-        self.lines(|cutter, line| cutter.push(bytes, line))?;
-        Ok(if self.batch.len() >= BATCH { self.send()? } else { true })
+        self.reading(|reader, emit| reader.push(bytes, emit))?;
+        Ok(if self.batch.len() >= BATCH { self.send() } else { true })
     }
 
-    /// Has `cut` hand lines on, each of which gives its readings.
-    fn lines(
+    /// Has `read` hand readings on.
+    fn reading(
         &mut self,
-        cut: impl FnOnce(&mut LineCutter, &mut OnLine<'_, InputError>) -> Result<(), InputError>,
+        read: impl FnOnce(&mut read::Reader, &mut Emit<'_>) -> Result<(), InputError>,
     ) -> anyhow::Result<()> {
-        let Self { parser, cutter, sensor_registry, clocks, pace, findings, first_fault, batch, beyond, .. } = self;
-        let mut line = |number: u64, line: &[u8]| {
-            let faults = parser.rejected().faults();
-            parser.line(line, &mut |key, unit, at, value| match sensor_registry.id(key, unit) {
-                Some(sensor) => {
-                    let judged = clocks.as_mut().map(|c| c.judge(sensor, Stamp::from(at), value, now()));
-                    if let Some(judged) = &judged {
-                        pace.current |= judged.current;
-                        pace.held_up |= judged.held_up;
-                        judged.note.into_iter().for_each(|note| findings.add(note));
-                    }
-                    batch.push(Reading { at: judged.map_or(at, |j| j.at), sensor, value });
+        let Self { reader, sensor_registry, clocks, pace, findings, batch, beyond, .. } = self;
+        let mut emit = |found: read::Found<'_>| match sensor_registry.id(&found) {
+            Some(sensor) => {
+                let judged = clocks.as_mut().map(|c| c.judge(sensor, Stamp::from(found.at), found.value, now()));
+                if let Some(judged) = &judged {
+                    pace.current |= judged.current;
+                    pace.held_up |= judged.held_up;
+                    judged.note.into_iter().for_each(|note| findings.add(note));
                 }
-                None if sensor_registry.is_unwanted(key) => {}
-                None => *beyond += 1,
-            })?;
-            if parser.rejected().faults() > faults {
-                first_fault.get_or_insert(number);
+                batch.push(Reading { at: judged.map_or(found.at, |j| j.at), sensor, value: found.value });
             }
-            Ok(())
+            None if sensor_registry.is_unwanted(found.key) => {}
+            None => *beyond += 1,
         };
-        Ok(cut(cutter, &mut line)?)
+        Ok(read(reader, &mut emit)?)
     }
 
-    fn send(&mut self) -> anyhow::Result<bool> {
-        let mut rejected = self.parser.rejected();
-        rejected.too_long = self.cutter.too_long();
-        rejected.sensors_beyond = self.beyond;
-        rejected.malformed += self.cut_off;
-        let mut news = since(rejected, self.rejected_before);
-        self.rejected_before = rejected;
-        let too_long = self.cutter.take_first_too_long();
-        news.first_line = [self.first_fault.take(), too_long].into_iter().flatten().min();
+    /// Sends what there is; `false` when nobody listens any more.
+    fn send(&mut self) -> bool {
+        let mut rejected = self.reader.take_rejected();
+        rejected.sensors_beyond += std::mem::take(&mut self.beyond);
         let introduced = self.sensor_registry.take_introduced();
-        if self.batch.is_empty() && introduced.is_empty() && news == Rejected::default() {
-            return Ok(true);
+        if self.batch.is_empty() && introduced.is_empty() && rejected == Rejected::default() {
+            return true;
         }
         let readings = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         let batch = Batch {
             introduced,
             readings,
-            rejected: news,
+            rejected,
             pace: std::mem::take(&mut self.pace),
             clocks: std::mem::take(&mut self.findings),
             offsets: self.clocks.as_mut().map(Clocks::take_changed).unwrap_or_default(),
             ..Batch::default()
         };
-        Ok(self.batches.send(Envelope::new(NO_TURN, batch)).is_ok())
+        self.batches.send(Envelope::new(NO_TURN, batch)).is_ok()
     }
 
     fn end(&mut self, whole: bool) -> anyhow::Result<()> {
-        if whole {
-            self.lines(|cutter, line| cutter.end(line))?;
-        }
-        self.send()?;
-        Ok(self.parser.finish()?)
+        let outcome = match whole {
+            true => self.reading(|reader, emit| reader.end(emit)),
+            false => Ok(()),
+        };
+        self.send();
+        outcome
     }
 
     /// Reads what is there, and then what is added. A file that was rotated away is read to its end before the new one is
@@ -247,6 +308,11 @@ impl Reader<'_> {
                 Some(read) => position += read,
                 None => return Ok(()),
             }
+            // What is there decides how it is read.
+            self.reading(|reader, emit| reader.pause(emit))?;
+            if !self.send() {
+                return Ok(());
+            }
             if stop.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout) {
                 return Ok(());
             }
@@ -256,7 +322,9 @@ impl Reader<'_> {
                 file.seek(SeekFrom::Start(0))?;
                 position = 0;
                 // Whatever its last line was to become is gone.
-                self.cut_off += u64::from(self.cutter.begin());
+                if self.reader.begin() {
+                    self.reader.count_cut_off();
+                }
                 continue;
             }
             // The name may be gone for a moment between two files.
@@ -268,8 +336,8 @@ impl Reader<'_> {
                 }
                 let Ok(new) = files::open(path) else { continue };
                 // The last line of the old file may lack its newline; it is not the beginning of the new one's first.
-                self.lines(|cutter, line| cutter.end(line))?;
-                self.cutter.begin();
+                self.reading(|reader, emit| reader.end_line(emit))?;
+                self.reader.begin();
                 tracing::info!(file = %path.display(), "the file was rotated; the new one is followed");
                 (file, position) = (new, 0);
             }
@@ -279,23 +347,6 @@ impl Reader<'_> {
 
 fn stopped(stop: &StopSignal) -> bool {
     matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
-}
-
-/// What was passed over since `before`.
-fn since(now: Rejected, before: Rejected) -> Rejected {
-    Rejected {
-        not_utf8: now.not_utf8 - before.not_utf8,
-        too_long: now.too_long - before.too_long,
-        malformed: now.malformed - before.malformed,
-        without_time: now.without_time - before.without_time,
-        implausible_time: now.implausible_time - before.implausible_time,
-        empty: now.empty - before.empty,
-        not_a_number: now.not_a_number - before.not_a_number,
-        not_finite: now.not_finite - before.not_finite,
-        out_of_range: now.out_of_range - before.out_of_range,
-        sensors_beyond: now.sensors_beyond - before.sensors_beyond,
-        first_line: None,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use nearfield_telemetry::check::readable_name;
+use nearfield_telemetry::kind::Kind;
+use nearfield_telemetry::read::Found;
 use nearfield_telemetry::{SensorId, SensorTraits};
 
 /// Longer keys are no sensor's: ten thousand of them would not fit into memory.
@@ -26,27 +28,67 @@ impl SensorRegistry {
         SensorRegistry { known, only_known, most, ids: HashMap::new(), names: HashSet::new(), introduced: Vec::new() }
     }
 
-    /// The number of a sensor; `None` when there is no room for it or it is not wanted. `unit` is what the input says.
-    pub fn id(&mut self, key: &str, unit: &str) -> Option<SensorId> {
+    /// The number of the sensor of a reading; `None` when there is no room for it or it is not wanted.
+    pub fn id(&mut self, found: &Found<'_>) -> Option<SensorId> {
+        let key = found.key;
         if let Some(id) = self.ids.get(key) {
             return Some(*id);
         }
+        let mut traits = self.admits(key)?;
+        let name = match (traits.name.is_empty(), found.name.is_empty()) {
+            (false, _) => readable_name(&traits.name),
+            (true, false) => readable_name(found.name),
+            (true, true) => friendly_name(key),
+        };
+        traits.name = self.unique(name);
+        if traits.unit.is_empty() {
+            traits.unit = found.unit.chars().filter(|c| is_of_units(*c)).take(12).collect::<String>().trim().to_owned();
+        }
+        if traits.kind.is_none() {
+            traits.kind = found.kind.or_else(|| Kind::guess(&traits.name, &traits.unit));
+        }
+        if traits.states.is_empty() && found.states.iter().any(|s| !s.is_empty()) {
+            traits.states = found.states.map(str::to_owned).to_vec();
+        }
+        Some(self.add(key, traits))
+    }
+
+    /// The number of a sensor that an earlier run has stored with these traits.
+    pub fn stored(&mut self, key: &str, stored: &SensorTraits) -> Option<SensorId> {
+        if let Some(id) = self.ids.get(key) {
+            return Some(*id);
+        }
+        let mut traits = self.admits(key)?;
+        let name = if traits.name.is_empty() { friendly_name(key) } else { readable_name(&traits.name) };
+        // A name that the source told is in the store alone.
+        let told = readable_name(&stored.name);
+        traits.name = self.unique(if traits.name.is_empty() && !stored.name.is_empty() { told } else { name });
+        if traits.unit.is_empty() {
+            traits.unit.clone_from(&stored.unit);
+        }
+        traits.kind = traits.kind.or(stored.kind).or_else(|| Kind::guess(&traits.name, &traits.unit));
+        if traits.states.is_empty() {
+            traits.states.clone_from(&stored.states);
+        }
+        Some(self.add(key, traits))
+    }
+
+    /// What the configuration knows of a new sensor, if there is room for it and it is wanted.
+    fn admits(&self, key: &str) -> Option<SensorTraits> {
         if self.ids.len() >= self.most
             || key.len() > MAX_KEY_BYTES
             || (self.only_known && !self.known.contains_key(key))
         {
             return None;
         }
-        let mut traits = self.known.get(key).cloned().unwrap_or_default();
-        let name = if traits.name.is_empty() { friendly_name(key) } else { readable_name(&traits.name) };
-        traits.name = self.unique(name);
-        if traits.unit.is_empty() {
-            traits.unit = unit.chars().filter(|c| is_of_units(*c)).take(12).collect::<String>().trim().to_owned();
-        }
+        Some(self.known.get(key).cloned().unwrap_or_default())
+    }
+
+    fn add(&mut self, key: &str, traits: SensorTraits) -> SensorId {
         let id = SensorId(self.ids.len() as u32);
         self.ids.insert(key.to_owned(), id);
         self.introduced.push((key.to_owned(), traits));
-        Some(id)
+        id
     }
 
     /// Whether the configuration passes this sensor over, so that leaving it out is no loss.
@@ -78,42 +120,168 @@ fn is_of_units(c: char) -> bool {
         && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
-/// `home/kitchen/temperature` and `sensor.kitchen_temperature` become `kitchen temperature`; abbreviations keep their capitals.
+/// Words that headers write with a capital and sentences without. Others keep theirs: `Temperatur` is a German noun.
+const COMMON: &[&str] = &[
+    "Temperature",
+    "Temp",
+    "Humidity",
+    "Pressure",
+    "Power",
+    "Energy",
+    "Voltage",
+    "Current",
+    "Light",
+    "Occupancy",
+    "Speed",
+    "Wind",
+    "Rain",
+    "Level",
+    "Flow",
+    "Value",
+    "Sensor",
+    "Time",
+    "Battery",
+    "Signal",
+    "Kitchen",
+    "Hall",
+    "Room",
+    "Indoor",
+    "Outdoor",
+    "Outside",
+    "Inside",
+    "Living",
+    "Bedroom",
+    "Bathroom",
+    "Garage",
+    "Attic",
+    "Cellar",
+    "Basement",
+    "Garden",
+    "Door",
+    "Window",
+    "Motion",
+    "Lamp",
+    "Switch",
+    "Pump",
+    "Boiler",
+    "Heating",
+    "Water",
+    "Gas",
+    "Total",
+    "Average",
+    "Count",
+    "Counter",
+    "Meter",
+    "Load",
+    "Usage",
+    "Consumption",
+    "Production",
+    "Solar",
+    "Grid",
+    "Export",
+    "Import",
+    "Air",
+    "Soil",
+    "Moisture",
+    "Dew",
+    "Point",
+    "Direction",
+    "Brightness",
+    "Illuminance",
+    "Noise",
+    "Sound",
+    "Frequency",
+    "Today",
+    "Yesterday",
+    "Office",
+    "Machine",
+    "Motor",
+    "Fan",
+    "Valve",
+    "Tank",
+    "Inlet",
+    "Outlet",
+    "Supply",
+    "Return",
+    "Ambient",
+    "Relative",
+    "Absolute",
+    "Humidityratio",
+    "State",
+    "Status",
+    "Link",
+    "Quality",
+    "And",
+    "Of",
+    "The",
+    "Of",
+];
+
+/// `home/kitchen/temperature` and `sensor.kitchen_temperature` become `kitchen temperature`; abbreviations and the nouns of other
+/// languages keep their capitals.
 fn friendly_name(key: &str) -> String {
     let parts: Vec<&str> = key.split('/').filter(|p| !p.is_empty()).collect();
     let last = match parts.as_slice() {
         [.., place, what] => format!("{place} {what}"),
-        _ => key.trim_start_matches("sensor.").to_owned(),
+        _ => key.to_owned(),
     };
-    let name = readable_name(&last);
-    let words = name.split(' ').map(|word| {
-        let is_plain = word.chars().skip(1).all(|c| c.is_lowercase());
-        if is_plain { word.to_lowercase() } else { word.to_owned() }
-    });
+    const DOMAINS: [&str; 10] = [
+        "sensor.",
+        "binary_sensor.",
+        "climate.",
+        "switch.",
+        "light.",
+        "cover.",
+        "lock.",
+        "person.",
+        "device_tracker.",
+        "fan.",
+    ];
+    let bare = DOMAINS.iter().find_map(|d| last.strip_prefix(d)).unwrap_or(&last);
+    let name = readable_name(bare);
+    let words = name.split(' ').map(|word| if COMMON.contains(&word) { word.to_lowercase() } else { word.to_owned() });
     words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
+    use nearfield_telemetry::Moment;
+
     use super::*;
+
+    fn found<'a>(key: &'a str, unit: &'a str) -> Found<'a> {
+        Found { unit, ..Found::number(key, Moment(0), 0.0) }
+    }
 
     #[test]
     fn keys_become_names_that_people_read_and_that_differ() {
         let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
-        for key in ["home/kitchen/temperature", "sensor.kitchen_temperature", "CO2", "Temperature", "a\nb: c"] {
-            sensor_registry.id(key, "").unwrap();
+        let keys = [
+            "home/kitchen/temperature",
+            "sensor.kitchen_temperature",
+            "CO2",
+            "Temperature",
+            "a\nb: c",
+            "PM2.5",
+            "Temperatur",
+        ];
+        for key in keys {
+            sensor_registry.id(&found(key, "")).unwrap();
         }
         let names: Vec<String> = sensor_registry.take_introduced().into_iter().map(|(_, t)| t.name).collect();
-        assert_eq!(names, ["kitchen temperature", "kitchen temperature no 2", "CO2", "temperature", "a b c"]);
+        assert_eq!(
+            names,
+            ["kitchen temperature", "kitchen temperature no 2", "CO2", "temperature", "a b c", "PM2.5", "Temperatur"]
+        );
         assert!(sensor_registry.take_introduced().is_empty());
     }
 
     #[test]
     fn keys_and_units_are_bounded_and_cannot_be_commands_in_a_page() {
         let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
-        assert_eq!(sensor_registry.id(&"k".repeat(1 << 20), ""), None);
+        assert_eq!(sensor_registry.id(&found(&"k".repeat(1 << 20), "")), None);
         for unit in ["<b onload=x>", "a|b`*_", "\u{202e}C\u{1b}[2J", "µg/m³", "°C", "m·s⁻¹", "%"] {
-            sensor_registry.id(unit, unit).unwrap();
+            sensor_registry.id(&found(unit, unit)).unwrap();
         }
         let units: Vec<String> = sensor_registry.take_introduced().into_iter().map(|(_, t)| t.unit).collect();
         assert_eq!(units, ["b onload=x", "ab", "C2J", "µg/m³", "°C", "m·s⁻¹", "%"]);
@@ -122,9 +290,9 @@ mod tests {
     #[test]
     fn the_number_of_sensors_is_bounded() {
         let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 2);
-        assert_eq!(sensor_registry.id("a", "").map(|i| i.0), Some(0));
-        assert_eq!(sensor_registry.id("b", "").map(|i| i.0), Some(1));
-        assert_eq!(sensor_registry.id("c", ""), None);
-        assert_eq!(sensor_registry.id("a", "").map(|i| i.0), Some(0));
+        assert_eq!(sensor_registry.id(&found("a", "")).map(|i| i.0), Some(0));
+        assert_eq!(sensor_registry.id(&found("b", "")).map(|i| i.0), Some(1));
+        assert_eq!(sensor_registry.id(&found("c", "")), None);
+        assert_eq!(sensor_registry.id(&found("a", "")).map(|i| i.0), Some(0));
     }
 }

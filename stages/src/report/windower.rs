@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockFindings};
-use nearfield_telemetry::parse::Rejected;
+use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::window::WindowPlan;
 use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
@@ -214,7 +214,7 @@ impl Stage for Windower {
             self.windows.add_sensor(traits.clone());
             Arc::make_mut(&mut self.traits).push(traits);
         }
-        self.rejected = self.rejected.plus(batch.rejected);
+        self.rejected = std::mem::take(&mut self.rejected).plus(batch.rejected);
         let mut closed = std::mem::take(&mut self.resumed);
         self.watch_clock(&mut closed);
         self.clocks.append(batch.clocks);

@@ -18,7 +18,7 @@ use nearfield_llm::{
 use nearfield_telemetry::check::{self, Told};
 use nearfield_telemetry::forms::{Forms, forms};
 use nearfield_telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
-use nearfield_telemetry::table::{SYSTEM, Table};
+use nearfield_telemetry::table::Table;
 use std::ops::ControlFlow;
 
 use crate::flow::{Emit, Stage};
@@ -50,9 +50,11 @@ pub trait Writer: Send {
     fn rest(&mut self, _day: Date) {}
 }
 
-/// How the model is asked.
-#[derive(Clone, Copy, Debug)]
+/// How the model is prompted.
+#[derive(Clone, Debug)]
 pub struct WordOptions {
+    /// The system text, before the table.
+    pub system: String,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -88,7 +90,7 @@ impl ModelWriter {
 
     fn tokens(&self, table: Option<&str>) -> anyhow::Result<Vec<TokenId>> {
         let llm = self.llm.llm();
-        let mut messages = vec![Message::new(Role::System, SYSTEM)];
+        let mut messages = vec![Message::new(Role::System, self.options.system.as_str())];
         messages.extend(table.map(|t| Message::new(Role::User, t)));
         let text = llm.template()?.render(&messages, &[], table.is_some())?;
         Ok(llm.tokenizer()?.encode_prompt(&text))
@@ -144,8 +146,8 @@ impl ModelWriter {
                         return Ok(tokens);
                     }
                 }
-                Event::Done { finish, generated, looked_up } => {
-                    (tokens.generated, tokens.looked_up) = (generated, looked_up);
+                Event::Done { finish, generated, drafted } => {
+                    (tokens.generated, tokens.drafted) = (generated, drafted);
                     anyhow::ensure!(finish != Finish::Stopped, "the program ends: the model had no more time");
                     return Ok(tokens);
                 }

@@ -10,6 +10,8 @@ use nearfield_telemetry::window::WindowPlan;
 use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
 use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 
+use nearfield_telemetry::table::SYSTEM;
+
 use super::*;
 
 /// xorshift64*: the same numbers each time.
@@ -321,7 +323,12 @@ fn bundled(sampler: SamplerOptions, max_tokens: usize) -> ModelWriter {
     let (thread, _ends_with_its_last_handle) = LlmThread::start(llm);
     let session = SessionOptions { context_tokens: 1024, ..SessionOptions::default() };
     let lookahead = GenerateOptions::default().lookahead;
-    ModelWriter::new(thread, WordOptions { session, sampler, max_tokens, lookahead }, Turns::default()).unwrap()
+    ModelWriter::new(
+        thread,
+        WordOptions { system: SYSTEM.to_owned(), session, sampler, max_tokens, lookahead },
+        Turns::default(),
+    )
+    .unwrap()
 }
 
 #[test]

@@ -252,7 +252,7 @@ pub fn open_recording(path: &Path, stop: &StopSignal) -> anyhow::Result<ClipRead
 pub fn warn_of_not_numbers(reader: &ClipReader) {
     let n = reader.not_numbers();
     if n > 0 {
-        tracing::warn!("{}: {n} samples are no numbers (NaN or infinite) and are taken for silence", reader.name());
+        tracing::warn!("{}: {n} samples are not numbers (NaN or infinite) and are replaced by silence", reader.name());
     }
 }
 

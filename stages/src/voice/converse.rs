@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use crate::flow::{Emit, Failure, Stage, Turn, Turns};
 use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Tokens, Transcript};
+use crate::voice::home::HomeLayout;
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls;
 use crate::voice::tools::{self, ToolCall, ToolResult, Toolbox, spaced_json};
@@ -50,6 +51,8 @@ pub struct ConverseOptions {
     pub system: String,
     /// How the model writes tool calls, and whether it thinks.
     pub chat: ChatOptions,
+    /// How the home's state is written.
+    pub home: HomeLayout,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -69,7 +72,7 @@ struct Exchange {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the prompt has {tokens} tokens but the context has room for {room}: raise llm.context_tokens or shorten the question, \
-     the home or llm.system"
+     the home or prompt.system"
 )]
 pub struct PromptTooLong {
     /// Tokens of the prompt without any history.
@@ -120,7 +123,7 @@ pub struct Converse {
     options: ConverseOptions,
     toolbox: Toolbox,
     chat: Chat,
-    /// The schemas and the home that the chat was made for.
+    /// The schemas and the home, grouped, that the chat was made for.
     offered: (Vec<Value>, String),
     turns: Turns,
     history: Vec<Exchange>,
@@ -195,7 +198,7 @@ impl Converse {
 
     /// Offers the model the tools that there are, with the names of this home.
     fn offer_tools(&mut self) {
-        let now = (self.toolbox.schemas(), self.toolbox.home_text());
+        let now = (self.toolbox.schemas(), self.toolbox.home_text(HomeLayout::Grouped));
         if now != self.offered {
             let named = tool_calls::named(&now.0, &now.1);
             let examples = tool_calls::examples(&named, &now.1);
@@ -227,7 +230,7 @@ impl Converse {
     }
 
     fn system(&self) -> Message {
-        let home = self.toolbox.home_text();
+        let home = self.toolbox.home_text(self.options.home);
         let content = match home.is_empty() {
             true => self.options.system.clone(),
             false => format!("{}\nHome:\n{home}", self.options.system),
@@ -419,8 +422,8 @@ impl Converse {
                         send(TextDelta::Text(text));
                     }
                 }
-                Event::Done { finish, generated, looked_up } => {
-                    replied.tokens += Tokens { generated, looked_up, ..Tokens::default() };
+                Event::Done { finish, generated, drafted } => {
+                    replied.tokens += Tokens { generated, drafted, ..Tokens::default() };
                     replied.cut_off |= matches!(finish, Finish::MaxTokens | Finish::ContextFull);
                     ended = finish;
                     break;
@@ -543,6 +546,7 @@ mod tests {
             chat: ChatOptions::default(),
             session: SessionOptions { context_tokens, cache: CacheType::F16 },
             sampler: SamplerOptions::default(),
+            home: HomeLayout::Grouped,
             max_reply_tokens: 100,
         };
         let toolbox = Toolbox::new(None, commands).unwrap();

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use nearfield_base::lists::joined;
 use nearfield_base::persist::Replacement;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The largest state file that is read, in bytes. A home of a thousand rooms needs less than a tenth of this.
@@ -30,6 +31,17 @@ pub struct Home {
     state: Map<String, Value>,
     path: Option<PathBuf>,
     seen: Option<Stamp>,
+}
+
+/// How the home stands in the prompt.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HomeLayout {
+    /// A line for each room, door and device.
+    #[default]
+    ByThing,
+    /// Grouped by state and ranked by reading, as the bundled model was trained: [`Home::render`].
+    Grouped,
 }
 
 /// What a door can be.
@@ -224,6 +236,42 @@ impl Home {
             if let Some(facts) = facts.filter(|facts| !facts.is_empty()) {
                 lines.push(format!("{name}: {}", facts.join(", ")));
             }
+        }
+        let outside = outside_facts(self.state.get("outside"));
+        if !outside.is_empty() {
+            lines.push(format!("outside: {}", outside.join(", ")));
+        }
+        lines.join("\n")
+    }
+
+    /// The home as [`Home::render`] writes it for the bundled model, or a line for each room, door and device for any other.
+    ///
+    /// ```text
+    /// hall: light on, 19 °C, humidity 45 %
+    /// attic: -3.2 °C, window open
+    /// front door: locked
+    /// heater: on
+    /// outside: 4 °C, rain
+    /// ```
+    pub fn render_as(&self, layout: HomeLayout) -> String {
+        if layout == HomeLayout::Grouped {
+            return self.render();
+        }
+        let mut lines = Vec::new();
+        for (name, room) in self.part("rooms") {
+            let number = |key: &str| room[key].as_number().map(shortest);
+            let mut facts = Vec::new();
+            facts.extend(room["light"].as_str().map(|state| format!("light {}", plain(state))));
+            facts.extend(number("temperature_c").map(|degrees| format!("{degrees} °C")));
+            facts.extend(number("humidity_pct").map(|percent| format!("humidity {percent} %")));
+            let known = ["temperature_c", "humidity_pct", "light"];
+            facts.extend(room.as_object().map(|room| extras(room, &known)).unwrap_or_default());
+            if !facts.is_empty() {
+                lines.push(format!("{}: {}", plain(name), facts.join(", ")));
+            }
+        }
+        for (name, state) in self.part("doors").chain(self.part("devices")) {
+            lines.extend(state.as_str().map(|state| format!("{}: {}", plain(name), plain(state))));
         }
         let outside = outside_facts(self.state.get("outside"));
         if !outside.is_empty() {
@@ -643,6 +691,18 @@ mod tests {
         let path = folder.path().join("home.json");
         fs::write(&path, text).unwrap();
         (folder, path)
+    }
+
+    #[test]
+    fn any_other_model_than_the_bundled_one_reads_a_line_for_each_room_door_and_device() {
+        let text = r#"{"rooms": {"kitchen": {"temperature_c": 21.5, "humidity_pct": 40, "light": "off"}, "attic": {"window": "open"},
+            "den": {}}, "doors": {"front door": "locked"}, "devices": {"heater": "on"}, "outside": {"temperature_c": 4}}"#;
+        let home = Home::from_json(text).unwrap();
+        assert_eq!(
+            home.render_as(HomeLayout::ByThing),
+            "kitchen: light off, 21.5 °C, humidity 40 %\nattic: window open\nfront door: locked\nheater: on\noutside: 4 °C"
+        );
+        assert_eq!(home.render_as(HomeLayout::Grouped), home.render());
     }
 
     #[test]

@@ -199,7 +199,7 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::voice::home::Home;
+    use crate::voice::home::{Home, HomeLayout};
     use crate::voice::tools::Toolbox;
 
     const HOME: &str = r#"{"rooms": {"kitchen": {"light": "off", "temperature_c": 21.5}, "hall": {"light": "on"}, "attic": {"temperature_c": 4}},
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn calls_are_held_to_what_exists_and_to_what_was_asked_for() {
         let toolbox = toolbox();
-        let (schemas, home) = (toolbox.schemas(), toolbox.home_text());
+        let (schemas, home) = (toolbox.schemas(), toolbox.home_text(HomeLayout::Grouped));
         let offered = named(&schemas, &home);
         assert_eq!(names(&offered, "set_light", "room"), ["hall", "kitchen", "all"]);
         assert_eq!(names(&offered, "set_door", "door"), ["front door", "all"]);
@@ -233,17 +233,17 @@ mod tests {
     #[test]
     fn examples_are_of_this_home_and_wish_for_what_is_so() {
         let toolbox = toolbox();
-        let home = toolbox.home_text();
+        let home = toolbox.home_text(HomeLayout::Grouped);
         let examples = examples(&named(&toolbox.schemas(), &home), &home);
         let calls = examples.iter().filter(|example| example.call.is_some()).count();
         assert!(calls >= 5 && examples.len() - calls >= 3, "{examples:?}");
         for example in &examples {
             let Some((call, _)) = &example.call else { continue };
             let mut toolbox = self::toolbox();
-            let before = toolbox.home_text();
+            let before = toolbox.home_text(HomeLayout::Grouped);
             let result = toolbox.call(call, &|| false);
             assert!(result.ok, "{example:?}: {result:?}");
-            assert_eq!(toolbox.home_text(), before, "{example:?}");
+            assert_eq!(toolbox.home_text(HomeLayout::Grouped), before, "{example:?}");
         }
         assert!(super::examples(&[], "").iter().all(|example| example.call.is_none()));
     }

@@ -45,8 +45,8 @@ enum State {
 }
 
 impl Journal {
-    /// Opens a file to be continued, or creates it. An unfinished record at its end is removed; of a text whose last line has
-    /// no end nothing is removed.
+    /// Opens a file to be continued, or creates it. An unfinished record at its end is removed, and so are records whose pages a
+    /// power cut took; of a text whose last line has no end, and of files that hold no record of ours, nothing is removed.
     ///
     /// # Errors
     /// It can't be written, or another process is writing it.
@@ -55,7 +55,7 @@ impl Journal {
         Ok(Journal { path: path.to_owned(), records, state, removed_bytes })
     }
 
-    /// How long the unfinished record was that was found at the end of the file, and removed; 0 when there was none.
+    /// How many bytes of unfinished or lost records were found at the end of the file, and removed.
     pub fn removed_bytes(&self) -> u64 {
         self.removed_bytes
     }
@@ -147,11 +147,24 @@ fn open(path: &Path, records: Records) -> io::Result<(State, u64)> {
     }
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     lock(&file)?;
-    let (tail, start) = read_tail(&mut file)?;
+    let (mut tail, start) = read_tail(&mut file)?;
     let mut removed = 0;
+    if let Some(kept) = without_lost_pages(&tail, records) {
+        removed = (tail.len() - kept.len()) as u64;
+        if tail.starts_with(&kept) {
+            file.set_len(start + kept.len() as u64)?;
+        } else {
+            let mut whole = Replacement::begin(path)?;
+            file.seek(SeekFrom::Start(0))?;
+            io::copy(&mut Read::by_ref(&mut file).take(start), &mut whole)?;
+            whole.write_all(&kept)?;
+            file = whole.commit()?;
+        }
+        tail = kept;
+    }
     if let Some(unfinished) = unfinished(&tail, records) {
         file.set_len(start + unfinished as u64)?;
-        removed = (tail.len() - unfinished) as u64;
+        removed += (tail.len() - unfinished) as u64;
     } else if tail.last().is_some_and(|byte| *byte != b'\n') {
         file.seek(SeekFrom::End(0))?;
         file.write_all(b"\n")?;
@@ -166,6 +179,49 @@ fn read_tail(file: &mut File) -> io::Result<(Vec<u8>, u64)> {
     let mut tail = Vec::new();
     file.take(MAX_TAIL_BYTES).read_to_end(&mut tail)?;
     Ok((tail, start))
+}
+
+/// The tail without the records that a power cut took, or `None` where it took none: file systems may keep a file's length and
+/// not its last pages, which then read as zeros. Of a file that holds no record of ours nothing is removed.
+fn without_lost_pages(tail: &[u8], records: Records) -> Option<Vec<u8>> {
+    let zero = tail.iter().position(|byte| *byte == 0)?;
+    let (Records::Lines(begin) | Records::Blocks { begin, .. }) = records;
+    let is_first_cut = || begin.as_bytes().starts_with(&tail[..zero]) && tail[zero..].iter().all(|byte| *byte == 0);
+    let pieces = || tail.split(|byte| *byte == 0);
+    if !pieces().any(|piece| last_line_that_begins(piece, begin).is_some()) && !is_first_cut() {
+        return None;
+    }
+    // Behind zeros a piece goes on with the middle of a record: where does the next one begin?
+    let next_begin = |piece: &[u8]| match records {
+        Records::Lines(_) if !piece.starts_with(begin.as_bytes()) => {
+            piece.iter().position(|b| *b == b'\n').map(|n| n + 1)
+        }
+        _ => (0..piece.len())
+            .find(|at| (*at == 0 || piece[at - 1] == b'\n') && piece[*at..].starts_with(begin.as_bytes())),
+    };
+    // Before zeros a piece stops within a record: where does the last whole one end?
+    let last_end = |piece: &[u8]| match records {
+        Records::Lines(_) => piece.iter().rposition(|byte| *byte == b'\n').map(|n| n + 1),
+        Records::Blocks { end, .. } => last_line_that_begins(piece, end)
+            .map(|at| piece[at..].iter().position(|byte| *byte == b'\n').map_or(piece.len(), |n| at + n + 1)),
+    };
+    let mut kept = Vec::with_capacity(tail.len());
+    let mut at = 0;
+    for piece in pieces() {
+        let end = at + piece.len();
+        let from = if at == 0 { Some(0) } else { next_begin(piece) };
+        let to = if end == tail.len() { Some(piece.len()) } else { last_end(piece) };
+        if let (Some(from), Some(to)) = (from, to)
+            && from < to
+        {
+            if kept.last().is_some_and(|byte| *byte != b'\n') {
+                kept.push(b'\n');
+            }
+            kept.extend_from_slice(&piece[from..to]);
+        }
+        at = end + 1;
+    }
+    Some(kept)
 }
 
 /// Where an unfinished record of ours begins.

@@ -140,6 +140,42 @@ fn a_journal_cut_off_at_any_byte_is_continued_with_whole_records_only() {
 }
 
 #[test]
+fn a_journal_whose_last_pages_a_power_cut_took_is_continued_with_whole_records_only() {
+    let line = |i: usize| format!("{{\"time\":{i},\"text\":\"a\"}}\n");
+    let block = |i: usize| format!("<!-- report {i} -->\n## {i}\n\ntext\n<!-- end -->\n\n");
+    for (records, record) in [(LINES, &line as &dyn Fn(usize) -> String), (BLOCKS, &block)] {
+        let whole = format!("{}{}{}", record(1), record(2), record(3));
+        for from in 0..=whole.len() {
+            for to in [whole.len(), from + 1, from + 10, record(1).len() * 2] {
+                let (from, to) = (from.min(to), to.min(whole.len()));
+                let mut bytes = whole.clone().into_bytes();
+                bytes[from..to].fill(0);
+                let found = continued(&bytes, records, &record(4));
+                assert!(!found.contains('\0') && found.ends_with(&record(4)), "{from} to {to}: {found:?}");
+                // Each record is there as it was, or not at all; those without a zero are there.
+                let compact = |text: &str| text.replace("\n\n", "\n");
+                let mut left = compact(&found);
+                for i in 1..=4 {
+                    let (start, end) = ((i - 1) * record(1).len(), i * record(1).len());
+                    let is_hit = i < 4 && from < end && to > start && from < to;
+                    let (before, own) = (left.clone(), compact(&record(i)));
+                    left = left.strip_prefix(&own).map_or(before.clone(), str::to_owned);
+                    assert!(is_hit || left != before, "{from} to {to}: {i} is lost: {found:?}");
+                }
+                assert!(left.trim().is_empty(), "{from} to {to}: {found:?}");
+            }
+        }
+    }
+    // A binary file of somebody else's is not touched, though it may begin with zeros.
+    for foreign in ["\x7fELF\0\0\0\0", "\0\0\0\x18ftypmp42\0\0\0\0isom"] {
+        for records in [LINES, BLOCKS] {
+            let found = continued(foreign.as_bytes(), records, "{\"time\":2}\n");
+            assert_eq!(found, format!("{foreign}\n{{\"time\":2}}\n"));
+        }
+    }
+}
+
+#[test]
 fn a_journal_removes_nothing_that_is_not_its_own() {
     for foreign in
         ["notes without an end", "{\"text\":\"by another program", "{\"time\":1} \n{\"x\"", "# A page\n<!-- my"]

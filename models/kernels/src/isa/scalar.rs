@@ -5,7 +5,7 @@ use half::bf16;
 use crate::activations::{Parts, Row, quantize_row};
 use crate::float::{exp, half_to_float};
 use crate::formats::{Block, Format, STRIP_ROWS, read_row, read_strip, with_blocks};
-use crate::kv_cache::{Head, Query};
+use crate::kv_cache::{Head, Query, Scoring};
 
 /// The dot product of one row of weights with one row of activations. The match is made once for each row, so that a compiler
 /// finds plain loops to vectorise: on processors without kernels of their own, this is what runs.
@@ -57,28 +57,26 @@ fn dot_floats<const N: usize>(weights: &[[u8; N]], x: &[f32], read: impl Fn([u8;
 }
 
 /// Attention of some queries to one head.
-pub(crate) fn attend(scale: f32, head: Head<'_>, queries: &mut [Query<'_>]) {
-    queries.iter_mut().for_each(|query| attend_to_each(scale, head, query));
+pub(crate) fn attend(scoring: Scoring, head: Head<'_>, queries: &mut [Query<'_>]) {
+    queries.iter_mut().for_each(|query| attend_to_each(scoring, head, query));
 }
 
 /// Attention of one query to one head, one position after the other.
-fn attend_to_each(scale: f32, head: Head<'_>, query: &mut Query<'_>) {
-    let (mut largest, mut total) = (f32::NEG_INFINITY, 0f32);
+fn attend_to_each(scoring: Scoring, head: Head<'_>, query: &mut Query<'_>) {
     query.out.fill(0.0);
     for position in query.first..query.end {
-        let score = head.score(position, query.q);
-        let score = score * scale;
-        if score > largest {
-            let shrink = exp::<false>(largest - score);
-            total *= shrink;
+        let product = head.score(position, query.q);
+        let score = scoring.score::<false>(product, query.slope, (query.position - position) as f32);
+        if score > query.largest {
+            let shrink = exp::<false>(query.largest - score);
+            query.total *= shrink;
             query.out.iter_mut().for_each(|out| *out *= shrink);
-            largest = score;
+            query.largest = score;
         }
-        let weight = exp::<false>(score - largest);
-        total += weight;
+        let weight = exp::<false>(score - query.largest);
+        query.total += weight;
         head.add_value(position, weight, query.out);
     }
-    query.out.iter_mut().for_each(|out| *out /= total);
 }
 
 /// Quantizes a row of activations.

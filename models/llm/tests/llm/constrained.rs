@@ -195,7 +195,10 @@ fn report_forms() -> Forms {
         high: extreme("24.9", 860),
         change: Some(Change::Rose(figure("0.6"))),
     };
-    let row = Row { name: "kitchen temperature".to_owned(), unit: "°C".to_owned(), figures: Some(figures) };
+    let row =
+        Row {
+            name: "kitchen temperature".to_owned(), unit: "°C".to_owned(), figures: Some(figures), ..Row::default()
+        };
     let day = jiff::civil::date(2026, 11, 20);
     forms(&Table::of("20 November 2026".to_owned(), [day, day], vec![row], Vec::new()), Topic::Row(0))
 }

@@ -108,28 +108,28 @@ fn guesses_spare_passes_and_change_nothing_of_what_is_written() {
             ..whole
         },
     ];
-    let mut looked_up = 0;
+    let mut drafted = 0;
     for sampler in [SamplerOptions::default(), chance(1), chance(2), chance(3)] {
         for options in &kinds {
             for most_pieces in [usize::MAX, 1, 7, 20] {
                 let (plain, heard, held) =
                     write(&llm, &sampler, &GenerateOptions { lookahead: 0, ..options.clone() }, most_pieces);
-                assert_eq!(plain.looked_up, 0);
+                assert_eq!(plain.drafted, 0);
                 for lookahead in [1, 2, Session::MOST_EACH - 1, 100] {
                     let (guessed, heard_too, held_too) =
                         write(&llm, &sampler, &GenerateOptions { lookahead, ..options.clone() }, most_pieces);
                     assert_eq!(guessed.text, plain.text);
                     assert_eq!((guessed.tokens, &guessed.finish), (plain.tokens, &plain.finish), "{}", plain.text);
                     assert_eq!((heard_too, held_too), (heard.clone(), held.clone()), "{}", plain.text);
-                    looked_up += guessed.looked_up;
+                    drafted += guessed.drafted;
                 }
             }
         }
     }
-    assert!(looked_up > 1000, "{looked_up}");
+    assert!(drafted > 1000, "{drafted}");
     let (report, ..) = write(&llm, &SamplerOptions::default(), &GenerateOptions::default(), usize::MAX);
     eprintln!("{:?}", report);
-    assert!(report.looked_up * 4 > report.tokens, "{report:?}: a report copies much");
+    assert!(report.drafted * 4 > report.tokens, "{report:?}: a report copies much");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The language model against plain arithmetic, against the public stories260K model where it is there, and against files
 //! that are broken on purpose.
 
+mod architectures;
 mod cache;
 mod constrained;
 mod hostile;

@@ -37,6 +37,7 @@ pub trait Voice: Send {
 
 /// Which engine speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// espeak-ng where it is installed, else flite.
@@ -52,17 +53,20 @@ pub enum Engine {
 
 /// How to speak.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct TtsOptions {
-    /// The engine.
+    /// "espeak-ng", "flite", "piper", or "auto": espeak-ng, else flite.
     pub engine: Engine,
-    /// The engine's name of the voice: `en-us`, `de+f3` (espeak-ng), `slt`, `kal16` (flite), a speaker's number (Piper).
+    /// The engine's name of the voice: en-us, de+f3 (espeak-ng), slt, kal16 (flite), a speaker's number (Piper).
+    #[cfg_attr(feature = "schema", schemars(example = &"en-gb"))]
     pub voice: Option<String>,
     /// Words a minute.
     pub words_per_minute: u32,
-    /// 0 to 99; 50 is the voice's own. Piper voices have no other.
+    /// 50 is the voice's own. Piper voices have no other.
     pub pitch: u32,
-    /// The Piper voice: its `.onnx` file, with the `.onnx.json` beside it.
+    /// For Piper: a name from `nearfield models list`, or an .onnx file with the .onnx.json beside it.
+    #[cfg_attr(feature = "schema", schemars(example = &"piper-en_US-lessac-medium"))]
     pub model: Option<PathBuf>,
     /// Threads for Piper.
     pub threads: usize,
@@ -93,23 +97,23 @@ impl TtsOptions {
         let wrong =
             |key: &'static str, found: String, expected: &'static str| Err(TtsError::Option { key, found, expected });
         if !(80..=450).contains(&self.words_per_minute) {
-            return wrong("words_per_minute", self.words_per_minute.to_string(), "80 to 450");
+            return wrong("words_per_minute", self.words_per_minute.to_string(), "from 80 to 450");
         }
         if self.pitch > 99 {
-            return wrong("pitch", self.pitch.to_string(), "0 to 99");
+            return wrong("pitch", self.pitch.to_string(), "from 0 to 99");
         }
         if self.threads > 256 {
-            return wrong("threads", self.threads.to_string(), "0 to 256");
+            return wrong("threads", self.threads.to_string(), "from 0 to 256");
         }
         if !(100..=600_000).contains(&self.stall_ms) {
-            return wrong("stall_ms", self.stall_ms.to_string(), "100 to 600000");
+            return wrong("stall_ms", self.stall_ms.to_string(), "from 100 to 600000");
         }
         // The name becomes an argument of another program and, there, part of a path.
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_+".contains(c);
         if let Some(voice) = &self.voice
             && (voice.is_empty() || voice.len() > 64 || voice.starts_with('-') || !voice.chars().all(plain))
         {
-            return wrong("voice", format!("{voice:?}"), "letters, digits, - _ +, not beginning with -");
+            return wrong("voice", format!("{voice:?}"), "letters, digits, -, _ and +, not beginning with -");
         }
         Ok(())
     }
@@ -191,7 +195,7 @@ pub enum TtsError {
         found: usize,
     },
     /// An option out of range.
-    #[error("{key} = {found} is out of range; accepted: {expected}")]
+    #[error("{key} is {found} but must be {expected}")]
     Option {
         /// The key in the configuration.
         key: &'static str,

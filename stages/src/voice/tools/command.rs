@@ -30,20 +30,25 @@ const KEPT_COMPLAINT_BYTES: usize = 4096;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A tool of the user's own: a `[[tools]]` entry of `voice.toml`.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandTool {
     /// The name that the model calls it by: letters, digits, `_` and `-`.
+    #[schemars(example = &"radio")]
     pub name: String,
     /// What it does and when to call it, for the model.
+    #[schemars(example = &"Plays a radio station.")]
     pub description: String,
     /// The program and its arguments. No shell is involved.
+    #[schemars(example = ["/usr/local/bin/radio", "--json"])]
     pub command: Vec<String>,
     /// The JSON schema of the arguments (`type`, `properties`, `required`); `{}` for none.
     #[serde(default = "no_parameters")]
+    #[schemars(example = serde_json::json!({"type": "object", "properties": {"station": {"type": "string"}}, "required": ["station"]}))]
     pub parameters: Value,
     /// After this many milliseconds the program and all its children are killed.
     #[serde(default = "default_timeout_ms")]
+    #[schemars(example = 5000)]
     pub timeout_ms: u64,
 }
 

@@ -18,7 +18,7 @@ pub use answers::{answer, keeps_to};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
-use crate::voice::home::{Change, DoorState, Home, HomeError};
+use crate::voice::home::{Change, DoorState, Home, HomeError, HomeLayout};
 
 /// The names that a command tool cannot have.
 pub const BUILT_IN: [&str; 5] = ["clock", "timer", "set_light", "set_door", "set_device"];
@@ -201,9 +201,9 @@ impl Toolbox {
         schemas
     }
 
-    /// The home as it stands in the system message; empty without one. See [`Home::render`].
-    pub fn home_text(&self) -> String {
-        self.home.as_ref().map(Home::render).unwrap_or_default()
+    /// The home as it stands in the system message; empty without one. See [`Home::render_as`].
+    pub fn home_text(&self, layout: HomeLayout) -> String {
+        self.home.as_ref().map(|home| home.render_as(layout)).unwrap_or_default()
     }
 
     /// Reads the home's file again if someone else wrote it; answers whether the home is another one now. A broken
@@ -415,7 +415,7 @@ fn as_milliseconds<S: Serializer>(elapsed: &Duration, serializer: S) -> Result<S
     serializer.serialize_f64((elapsed.as_secs_f64() * 1e6).round() / 1e3)
 }
 
-/// JSON as the bundled models were trained to read and write it: `{"a": 1, "b": [2, 3]}`.
+/// JSON with a space after each colon and comma, as Python writes it and as models read it in training: `{"a": 1, "b": [2, 3]}`.
 pub fn spaced_json(value: &Value) -> String {
     struct Spaced;
     impl serde_json::ser::Formatter for Spaced {

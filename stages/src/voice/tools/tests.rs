@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::voice::home::HomeLayout;
 
 const HOME: &str = r#"{"rooms": {"kitchen": {"temperature_c": 21.5, "light": "off"}, "hall": {"light": "on"}, "attic": {}},
     "doors": {"front door": "locked"}, "devices": {"coffee machine": "off"}}"#;
@@ -61,7 +62,7 @@ fn every_built_in_tool_answers_as_the_models_were_trained() {
         assert_eq!(result.ok, !text.contains("false"));
     }
     assert_eq!(
-        toolbox.home_text(),
+        toolbox.home_text(HomeLayout::Grouped),
         "lights off: kitchen=off and hall=off\nno light: attic=none\ndoors locked: front door=locked\n\
          devices off: coffee machine=off\nno temperature: hall=none and attic=none\n\
          temperature °C, warmest first: kitchen=21.5"
@@ -71,7 +72,7 @@ fn every_built_in_tool_answers_as_the_models_were_trained() {
 #[test]
 fn arguments_that_do_not_fit_change_nothing_and_are_named() {
     let mut toolbox = toolbox();
-    let before = toolbox.home_text();
+    let before = toolbox.home_text(HomeLayout::Grouped);
     for (name, arguments, says) in [
         ("set_light", json!({"room": "kitchen"}), "set_light needs the argument state"),
         ("set_light", json!({}), "set_light needs the argument room"),
@@ -98,12 +99,12 @@ fn arguments_that_do_not_fit_change_nothing_and_are_named() {
         let error = result.result["error"].as_str().unwrap();
         assert!(error.contains(says), "{error}");
     }
-    assert_eq!(toolbox.home_text(), before);
+    assert_eq!(toolbox.home_text(HomeLayout::Grouped), before);
     assert_eq!(toolbox.next_timer(), None);
     let mut homeless = Toolbox::new(None, vec![]).unwrap();
     let result = ask(&mut homeless, "set_light", json!({"room": "kitchen", "state": "on"}));
     assert_eq!(result.result["error"], "there is no home to control");
-    assert_eq!(homeless.home_text(), "");
+    assert_eq!(homeless.home_text(HomeLayout::Grouped), "");
     assert!(!homeless.home_changed_outside());
 }
 
@@ -221,7 +222,7 @@ fn a_tool_stops_when_its_turn_is_over() {
     let light = ToolCall { name: "set_light".to_owned(), arguments: json!({"room": "kitchen", "state": "on"}) };
     let mut toolbox = self::toolbox();
     assert!(!toolbox.call(&light, &|| true).ok);
-    assert!(toolbox.home_text().contains("lights off: kitchen=off"));
+    assert!(toolbox.home_text(HomeLayout::Grouped).contains("lights off: kitchen=off"));
 }
 
 #[test]
@@ -373,12 +374,15 @@ fn a_change_of_the_home_by_someone_else_is_seen_and_a_broken_file_is_not() {
     assert!(!toolbox.home_changed_outside());
     fs::write(&path, HOME.replace("21.5", "-21.5")).unwrap();
     assert!(toolbox.home_changed_outside());
-    assert!(toolbox.home_text().contains("kitchen=-21.5"));
+    assert!(toolbox.home_text(HomeLayout::Grouped).contains("kitchen=-21.5"));
     fs::write(&path, "{").unwrap();
     assert!(!toolbox.home_changed_outside());
     let result = ask(&mut toolbox, "set_light", json!({"room": "kitchen", "state": "on"}));
     assert_eq!(result.result["error"], "the file of the home has an error in it");
-    assert!(toolbox.home_text().contains("kitchen=-21.5") && toolbox.home_text().contains("lights off: kitchen=off"));
+    assert!(
+        toolbox.home_text(HomeLayout::Grouped).contains("kitchen=-21.5")
+            && toolbox.home_text(HomeLayout::Grouped).contains("lights off: kitchen=off")
+    );
 }
 
 #[test]

@@ -1,24 +1,30 @@
-//! `make bench-peers`: Nearfield beside llama.cpp and candle-transformers on the same files, on this machine, in this hour.
-//! Each run is a process of its own, and the programs take turns, so that whatever disturbs the machine disturbs all of them;
-//! medians over the runs are compared. In each round the memory is read too, as fast as it goes: writing text is reading the
-//! weights, and what the memory gives on a rented machine changes from minute to minute, so a ratio means little without it.
-//! Then what they compute is compared: logits by type, greedy text, tokens.
+//! `make bench-peers`: Nearfield beside llama.cpp on the files that people pull, on this machine, in this hour (`real.rs`).
+//! With `--synthetic`, files with random weights are measured too (candle-transformers beside them), each run being a process of
+//! its own, and what the programs compute is compared: logits by type, greedy text, tokens.
 //!
 //! Every peer is a program with the same command line:
+//! `serve FILE CONTEXT CACHE` keeps a model loaded and works on request (`served.rs`);
+//! `first FILE THREADS PROMPT` prints `{"seconds": .., "peak_bytes": ..}` of a start to the first token;
 //! `speed FILE THREADS PROMPT GENERATE` prints `{"prefill_tok_s": .., "decode_tok_s": ..}`;
 //! `logits FILE THREADS COUNT` writes the logits after each of COUNT made-up tokens, as f32;
 //! `greedy FILE TEXT COUNT` prints the numbers of COUNT tokens; `tokens FILE` does so for each line of hex on its input.
 //! Nearfield's also says `bytes_per_token`, and with `memory THREADS` the memory's GB/s.
 //!
-//! Usage: `peers-bench NEARFIELD-PEER FOLDER [--runs N] [--quick] [STORIES.gguf]`; FOLDER keeps the files and `peers.json`.
-//! `--quick` leaves out candle's speed (it reads 512 tokens of 1.1B for half a minute in each run), one thread, and two types.
+//! Usage: `peers-bench NEARFIELD-PEER FOLDER [--models FOLDER] [--runs N] [--contexts N,..] [--threads N,..] [--cache f16|q8_0] [--busy]
+//! [--json] [--synthetic] [--quick] [STORIES.gguf]`; FOLDER keeps made files and `peers.json`, `--models` names the folder with the real
+//! ones. `peers-bench architectures NEARFIELD-PEER FOLDER COUNT GOLDEN.json` compares the logits after COUNT tokens of every file in a folder,
+//! and writes down llama.cpp's (`architectures.rs`). `--quick` leaves out candle's speed (it reads 512 tokens of 1.1B for half a minute in each run), one thread, and two types.
 
-use std::fmt::Write as _;
+mod architectures;
+mod real;
+mod served;
+mod synthetic;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -30,199 +36,71 @@ struct Peer {
 
 fn main() -> Result<(), Error> {
     let mut arguments: Vec<String> = std::env::args().skip(1).collect();
-    let quick = take(&mut arguments, "--quick", 1).is_some();
-    let runs: usize = take(&mut arguments, "--runs", 2).map_or(Ok(5), |runs| runs.parse())?;
+    let mut flag = |name: &str| take(&mut arguments, name, 1).is_some();
+    let (quick, synthetic, as_json, busy) = (flag("--quick"), flag("--synthetic"), flag("--json"), flag("--busy"));
+    let mut value = |name: &str| take(&mut arguments, name, 2);
+    let runs: usize = value("--runs").map_or(Ok(7), |runs| runs.parse())?;
+    let options = real::Options {
+        runs,
+        contexts: list(value("--contexts").as_deref().unwrap_or("0,2048,8000"))?,
+        threads: list(value("--threads").as_deref().unwrap_or("1,2"))?,
+        cache: value("--cache").unwrap_or_else(|| "f16".to_owned()),
+        busy,
+        as_json,
+    };
+    let models = value("--models");
+    if let [what, ours, folder, count, golden] = &arguments[..]
+        && what == "architectures"
+    {
+        let ours = Peer { name: "nearfield", path: PathBuf::from(ours) };
+        let llama = Peer { name: "llama.cpp", path: std::env::current_exe()?.with_file_name("peer-llama") };
+        return architectures::compare(&ours, &llama, Path::new(folder), count, Path::new(golden));
+    }
     let [ours, folder, stories @ ..] = &arguments[..] else {
-        return Err("usage: peers-bench NEARFIELD-PEER FOLDER [--runs N] [--quick] [STORIES.gguf]".into());
+        return Err(
+            "usage: peers-bench NEARFIELD-PEER FOLDER [options] [STORIES.gguf]; see the opening of main.rs".into()
+        );
     };
     let here = std::env::current_exe()?;
-    let beside = |name: &str| here.with_file_name(name);
     let folder = Path::new(folder);
     std::fs::create_dir_all(folder)?;
     let ours = Peer { name: "nearfield", path: PathBuf::from(ours) };
-    let llama = Peer { name: "llama.cpp", path: beside("peer-llama") };
-    let candle = Peer { name: "candle", path: beside("peer-candle") };
-    let file = |shape: &str, kind: &str| -> Result<PathBuf, Error> {
-        let path = folder.join(format!("llama-{shape}-{kind}.gguf"));
-        if !path.is_file() {
-            eprintln!("writing {}", path.display());
-            run(&candle, &["write", text(&path), shape, kind], &[], b"")?;
-        }
-        Ok(path)
-    };
-    println!("{}, {} cores; medians of {runs} runs", processor(), std::thread::available_parallelism()?);
-    let models: &[(&str, &str)] = if quick {
-        &[("135m", "Q4_0"), ("1.1b", "Q4_0"), ("1.1b", "Q4_K")]
-    } else {
-        &[("135m", "Q4_0"), ("135m", "Q8_0"), ("1.1b", "Q4_0"), ("1.1b", "Q8_0"), ("1.1b", "Q4_K"), ("1.1b", "Q6_K")]
-    };
-    let peers = if quick { vec![&ours, &llama] } else { vec![&ours, &llama, &candle] };
-    println!(
-        "{:12}{:>8}{:>7}{:>9}{:>16}{:>24}{:>24}",
-        "model", "threads", "prompt", "", "nearfield", "llama.cpp (ratio)", "candle (ratio)"
-    );
-    let mut rows = Vec::new();
-    for (shape, kind) in models {
-        let path = file(shape, kind)?;
-        for (threads, prompt) in [("1", "128"), ("2", "128"), ("2", "512")] {
-            if !(quick && threads == "1") {
-                rows.extend(speeds(&peers, &path, &format!("{shape} {kind}"), threads, prompt, runs)?);
+    let llama = Peer { name: "llama.cpp", path: here.with_file_name("peer-llama") };
+    let candle = Peer { name: "candle", path: here.with_file_name("peer-candle") };
+    let mut all = json!({"processor": processor()});
+    match &models {
+        None => eprintln!("real files: not measured, as no folder with them was named (NEARFIELD_TEST_MODELS)"),
+        Some(models) => {
+            if !as_json {
+                println!(
+                    "{}, {} cores; medians of {runs} runs in turn",
+                    processor(),
+                    std::thread::available_parallelism()?
+                );
             }
-        }
-    }
-    let mut logits = Vec::new();
-    for kind in ["F16", "Q8_0", "Q4_0", "Q4_K", "Q5_K", "Q6_K"] {
-        let path = file("tiny", kind)?;
-        let all = |peer: &Peer| run(peer, &["logits", text(&path), "1", "64"], &[("RAYON_NUM_THREADS", "1")], b"");
-        let (a, b) = (floats(&all(&ours)?), floats(&all(&llama)?));
-        let (difference, spread, agreement) = compare(&a, &b, 1000)?;
-        println!(
-            "logits, {kind}: nearfield and {}: largest difference {difference:.4} (deviation {spread:.3}), same best token in {:.0} %",
-            llama.name,
-            100.0 * agreement
-        );
-        logits.push(json!({"type": kind, "largest_difference": difference, "deviation": spread, "top1": agreement}));
-    }
-    let mut words = Value::Null;
-    match stories {
-        [stories] if Path::new(stories).is_file() => {
-            let say = |peer: &Peer| run(peer, &["greedy", stories, "Once upon a time", "200"], &[], b"");
-            let (a, b) = (numbers(&say(&ours)?), numbers(&say(&llama)?));
-            let same = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
-            println!("greedy text: {same} of {} tokens are the same before the first other one", b.len());
-            let mut lines = String::new();
-            let corpus = hostile();
-            for line in &corpus {
-                line.bytes().for_each(|byte| write!(lines, "{byte:02x}").expect("a string takes everything"));
-                lines.push('\n');
+            let (mut speed, mut starts) = (Vec::new(), Vec::new());
+            for file in real::files(Path::new(models))? {
+                speed.extend(real::measure(&ours, &llama, &file, &options)?);
+                starts.push(real::starts(&ours, &llama, &file, runs.min(5), as_json)?);
             }
-            let split = |peer: &Peer| -> Result<Vec<Vec<u32>>, Error> {
-                let said = run(peer, &["tokens", stories], &[], lines.as_bytes())?;
-                Ok(String::from_utf8(said)?.lines().map(|line| numbers(line.as_bytes())).collect())
-            };
-            let (a, b) = (split(&ours)?, split(&llama)?);
-            let others: Vec<&String> =
-                corpus.iter().zip(a.iter().zip(&b)).filter(|(_, (a, b))| a != b).map(|(line, _)| line).collect();
-            println!("tokens: {} of {} hostile strings are split the same", corpus.len() - others.len(), corpus.len());
-            others.iter().for_each(|line| println!("  not {line:?}"));
-            words =
-                json!({"greedy_same": same, "greedy_of": b.len(), "strings": corpus.len(), "split_otherwise": others});
+            all["real"] = json!({"speed": speed, "starts": starts});
         }
-        _ => println!("greedy text and tokens: not compared, as the stories model is not there"),
     }
-    let all = json!({"processor": processor(), "speed": rows, "logits": logits, "text": words});
-    std::fs::write(folder.join("peers.json"), serde_json::to_string_pretty(&all)?)?;
-    println!("written: {}", folder.join("peers.json").display());
+    if synthetic {
+        synthetic::compare(&[ours, llama, candle], folder, stories, runs, quick, &mut all)?;
+    }
+    let text = serde_json::to_string_pretty(&all)?;
+    std::fs::write(folder.join("peers.json"), &text)?;
+    match as_json {
+        true => println!("{text}"),
+        false => println!("written: {}", folder.join("peers.json").display()),
+    }
     Ok(())
 }
 
-/// Measures the peers in turn, the first one being ours; prints what came of it, and returns it: reading the prompt, writing.
-fn speeds(
-    peers: &[&Peer],
-    path: &Path,
-    model: &str,
-    threads: &str,
-    prompt: &str,
-    runs: usize,
-) -> Result<[Value; 2], Error> {
-    let (mut prefill, mut decode) = (vec![Vec::new(); peers.len()], vec![Vec::new(); peers.len()]);
-    let (mut memory, mut bytes) = (Vec::new(), 0.0);
-    for _ in 0..runs {
-        for (index, peer) in peers.iter().enumerate() {
-            let asked = ["speed", text(path), threads, prompt, "32"];
-            let said: Value = serde_json::from_slice(&run(peer, &asked, &[("RAYON_NUM_THREADS", threads)], b"")?)?;
-            prefill[index].push(said["prefill_tok_s"].as_f64().ok_or("no prefill_tok_s")?);
-            decode[index].push(said["decode_tok_s"].as_f64().ok_or("no decode_tok_s")?);
-            if index == 0 {
-                bytes = said["bytes_per_token"].as_f64().ok_or("no bytes_per_token")?;
-                memory.push(String::from_utf8(run(peer, &["memory", threads], &[], b"")?)?.trim().parse()?);
-            }
-        }
-    }
-    let row = |what: &str, runs_of_each: &[Vec<f64>]| {
-        let figures: Vec<f64> = runs_of_each.iter().map(|runs| median(runs)).collect();
-        let mut row = json!({"model": model, "threads": threads, "prompt": prompt, "what": what, "runs": runs});
-        let mut line = format!("{model:12}{threads:>8}{prompt:>7}{what:>9}{:>16}", format!("{:.1} tok/s", figures[0]));
-        for (peer, tok_s) in peers.iter().zip(&figures) {
-            row[format!("{}_tok_s", peer.name)] = json!(tok_s);
-        }
-        for (peer, tok_s) in peers.iter().zip(&figures).skip(1) {
-            let ratio = figures[0] / tok_s;
-            row[format!("ratio_{}", peer.name)] = json!(ratio);
-            line += &format!("{:>24}", format!("{tok_s:.1} ({ratio:.2}) tok/s"));
-        }
-        println!("{line}");
-        (figures, row)
-    };
-    let (_, prefill) = row("prefill", &prefill);
-    let (figures, mut decode) = row("decode", &decode);
-    let memory = median(&memory);
-    let shares: Vec<f64> = figures.iter().map(|tok_s| tok_s * bytes / 1e9 / memory).collect();
-    let mut line = format!("{:>36}{:>16}", format!("of {memory:.1} GB/s"), format!("{:.0} %", 100.0 * shares[0]));
-    shares[1..].iter().for_each(|share| line += &format!("{:>24}", format!("{:.0} %", 100.0 * share)));
-    println!("{line}");
-    decode["machine_gb_s"] = json!(memory);
-    decode["shares_of_it"] = json!(shares);
-    Ok([prefill, decode])
-}
-
-/// Strings that tokenizers go wrong on.
-fn hostile() -> Vec<String> {
-    let broken = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned(); // what ours is given in their place
-    let mut strings: Vec<String> = [
-        "",
-        " ",
-        "  ",
-        "\n",
-        "\r\n\t",
-        "a",
-        " a",
-        "a ",
-        "Hello, world!",
-        "It's 3.14159; isn't it?",
-        "don't DON'T",
-        "naïve café",
-        "e\u{301}",
-        "日本語のテキスト",
-        "中文字符",
-        "한국어",
-        "שלום עולם",
-        "مرحبا بالعالم",
-        "नमस्ते",
-        "🙂🙃",
-        "👨‍👩‍👧‍👦",
-        "🇩🇪",
-        "\0",
-        "a\0b",
-        "\u{feff}bom",
-        "\u{200b}zero",
-        "\u{202e}rtl",
-        "<s>",
-        "</s>",
-        "<unk>",
-        "<|im_start|>",
-        "<0x0A>",
-        "▁",
-        "a▁b",
-        "{\"json\": [1, 2, 3]}",
-        "fn main() { println!(\"{}\", 1 + 1); }",
-        "http://example.invalid/?q=1&r=2#x",
-        "....",
-        "-----",
-        "''''",
-        "1234567890",
-        "12 345 678",
-        "ＦＵＬＬ",
-        "ﬁ",
-        "\u{1d54f}",
-        "\u{10ffff}",
-        "Once upon a time",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    strings.extend([broken(b"\xff\xfe"), broken(b"ab\xc3"), broken(b"\xed\xa0\x80x")]);
-    strings.extend(["a", " ", "ab ", "é", "🙂", "the "].map(|piece| piece.repeat(300)));
-    strings
+/// Numbers between commas.
+fn list(numbers: &str) -> Result<Vec<usize>, Error> {
+    numbers.split(',').map(|number| Ok(number.trim().parse()?)).collect()
 }
 
 /// Runs a peer, gives it `input`, and returns what it says.
@@ -245,19 +123,6 @@ fn run(peer: &Peer, arguments: &[&str], environment: &[(&str, &str)], input: &[u
     Ok(output.stdout)
 }
 
-/// The largest difference of two series of rows, the deviation of the second, and how often their best columns agree.
-fn compare(a: &[f32], b: &[f32], width: usize) -> Result<(f32, f32, f64), Error> {
-    if a.len() != b.len() || a.is_empty() || !a.len().is_multiple_of(width) {
-        return Err(format!("{} and {} logits cannot be compared", a.len(), b.len()).into());
-    }
-    let difference = a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    let mean = b.iter().sum::<f32>() / b.len() as f32;
-    let deviation = (b.iter().map(|b| (b - mean).powi(2)).sum::<f32>() / b.len() as f32).sqrt();
-    let best = |row: &[f32]| row.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(index, _)| index);
-    let same = a.chunks_exact(width).zip(b.chunks_exact(width)).filter(|(a, b)| best(a) == best(b)).count();
-    Ok((difference, deviation, same as f64 / (a.len() / width) as f64))
-}
-
 fn take(arguments: &mut Vec<String>, name: &str, len: usize) -> Option<String> {
     let at = arguments.iter().position(|argument| argument == name).filter(|at| at + len <= arguments.len())?;
     arguments.drain(at..at + len).next_back()
@@ -265,14 +130,6 @@ fn take(arguments: &mut Vec<String>, name: &str, len: usize) -> Option<String> {
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap_or_default()
-}
-
-fn floats(bytes: &[u8]) -> Vec<f32> {
-    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
-}
-
-fn numbers(text: &[u8]) -> Vec<u32> {
-    String::from_utf8_lossy(text).split_whitespace().filter_map(|number| number.parse().ok()).collect()
 }
 
 fn median(values: &[f64]) -> f64 {

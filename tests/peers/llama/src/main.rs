@@ -1,12 +1,14 @@
 //! llama.cpp behind the command line that all peers share (see the bench's `main.rs`): it measures itself, and says its
 //! logits, its greedy continuation and its tokens. A program of its own, as Nearfield carries another ggml for speech.
 
+mod serve;
+
 use std::io::{BufRead, Write};
 use std::num::NonZeroU32;
 use std::time::Instant;
 
 use llama_cpp_2::context::LlamaContext;
-use llama_cpp_2::context::params::LlamaContextParams;
+use llama_cpp_2::context::params::{KvCacheType, LlamaContextParams};
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
@@ -92,6 +94,23 @@ fn main() -> Result<(), Error> {
                 println!();
             }
         }
+        ["serve", path, context_tokens, cache] => {
+            let start = Instant::now();
+            let cache = if cache == "q8_0" { KvCacheType::Q8_0 } else { KvCacheType::F16 };
+            let model = open(path)?;
+            let context_tokens = context_tokens.parse()?;
+            serve::Server { backend: &backend, model: &model, context_tokens, cache }.run(start)?;
+        }
+        // A program's start: the first token behind a prompt, and the most memory that it took.
+        ["first", path, threads, prompt] => {
+            let start = Instant::now();
+            let model = open(path)?;
+            let mut context = model.new_context(&backend, context(threads)?)?;
+            let tokens: Vec<LlamaToken> = (0..prompt.parse()?).map(|i| token(i, model.n_vocab() as u64)).collect();
+            feed(&mut context, 0, &tokens)?;
+            let seconds = start.elapsed().as_secs_f64();
+            println!("{{\"seconds\": {seconds}, \"peak_bytes\": {}}}", peak_bytes());
+        }
         _ => return Err("see the opening paragraph of the bench's main.rs".into()),
     }
     Ok(())
@@ -109,6 +128,13 @@ fn feed(context: &mut LlamaContext<'_>, first: usize, tokens: &[LlamaToken]) -> 
         batch.add(*token, (first + i) as i32, &[0], i + 1 == tokens.len())?;
     }
     Ok(context.decode(&mut batch)?)
+}
+
+/// The most memory that this process has had, mapped files included.
+fn peak_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
 fn from_hex(line: &str) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use crate::float::exp;
-use crate::kv_cache::{Head, KvStore, LANES, Numbers, Query, SCALED};
+use crate::kv_cache::{Head, KvStore, LANES, Numbers, Query, SCALED, Scoring};
 
 /// Positions in a tile of scores.
 const TILE: usize = 64;
@@ -46,17 +46,17 @@ unsafe fn eight_numbers<const BYTES: bool>(place: Place, index: usize) -> __m256
 ///
 /// # Safety
 /// The processor has AVX2, FMA and F16C. The positions of each query are in the head's cache, at least one of them.
-pub(crate) unsafe fn attend(scale: f32, head: Head<'_>, queries: &mut [Query<'_>]) {
+pub(crate) unsafe fn attend(scoring: Scoring, head: Head<'_>, queries: &mut [Query<'_>]) {
     if !head.head_dim.is_multiple_of(8) {
-        return crate::isa::scalar::attend(scale, head, queries);
+        return crate::isa::scalar::attend(scoring, head, queries);
     }
     // SAFETY: the caller's promise.
     unsafe {
         match queries {
-            [a] => attend_rows(scale, head, std::array::from_mut(a)),
-            [_, _] => attend_rows(scale, head, <&mut [_; 2]>::try_from(queries).expect("two")),
-            [_, _, _] => attend_rows(scale, head, <&mut [_; 3]>::try_from(queries).expect("three")),
-            [_, _, _, _] => attend_rows(scale, head, <&mut [_; 4]>::try_from(queries).expect("four")),
+            [a] => attend_rows(scoring, head, std::array::from_mut(a)),
+            [_, _] => attend_rows(scoring, head, <&mut [_; 2]>::try_from(queries).expect("two")),
+            [_, _, _] => attend_rows(scoring, head, <&mut [_; 3]>::try_from(queries).expect("three")),
+            [_, _, _, _] => attend_rows(scoring, head, <&mut [_; 4]>::try_from(queries).expect("four")),
             _ => unreachable!("one to four queries at a time"),
         }
     }
@@ -65,12 +65,12 @@ pub(crate) unsafe fn attend(scale: f32, head: Head<'_>, queries: &mut [Query<'_>
 /// # Safety
 /// As for [`attend`], and `head_dim` is a multiple of 8, at most 256.
 #[inline]
-unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, queries: &mut [Query<'_>; R]) {
+unsafe fn attend_rows<const R: usize>(scoring: Scoring, head: Head<'_>, queries: &mut [Query<'_>; R]) {
     // SAFETY: the caller's promise.
     unsafe {
         match head.keys {
-            Numbers::F16(_) => attend_tiles::<R, false>(scale, head, queries),
-            Numbers::Q8 { .. } => attend_tiles::<R, true>(scale, head, queries),
+            Numbers::F16(_) => attend_tiles::<R, false>(scoring, head, queries),
+            Numbers::Q8 { .. } => attend_tiles::<R, true>(scoring, head, queries),
         }
     }
 }
@@ -78,12 +78,16 @@ unsafe fn attend_rows<const R: usize>(scale: f32, head: Head<'_>, queries: &mut 
 /// # Safety
 /// As for [`attend_rows`]; `BYTES` says how the head is kept.
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head<'_>, queries: &mut [Query<'_>; R]) {
+unsafe fn attend_tiles<const R: usize, const BYTES: bool>(
+    scoring: Scoring,
+    head: Head<'_>,
+    queries: &mut [Query<'_>; R],
+) {
     let width = head.head_dim;
     let mut weighted = [[0f32; KvStore::MOST_HEAD_DIM]; R];
-    let mut largest = [f32::NEG_INFINITY; R];
-    let mut total = [0f32; R];
-    let first = queries.iter().map(|query| query.first).min().unwrap_or(0) / LANES * LANES;
+    let plain = scoring.cap == 0.0 && queries.iter().all(|query| query.slope == 0.0);
+    // Tiles lie in the same places whatever is asked for together, so that the sums are the same to the last bit.
+    let first = queries.iter().map(|query| query.first).min().unwrap_or(0) / TILE * TILE;
     let end = queries.iter().map(|query| query.end).max().unwrap_or(0);
     let mut start = first;
     while start < end {
@@ -103,29 +107,31 @@ unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head
                 score_panels::<R, 1, BYTES>(queries, keys, width, start, panel, &mut scores);
             }
         }
-        for (r, query) in queries.iter().enumerate() {
+        for (r, query) in queries.iter_mut().enumerate() {
             let scores = &mut scores[r];
             let all_visible = query.first <= start && start + TILE <= query.end;
             let mut best = [f32::NEG_INFINITY; LANES];
             for (chunk, lanes) in scores.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
                 for (lane, (score, best)) in lanes.iter_mut().zip(&mut best).enumerate() {
-                    *score *= scale;
-                    if !all_visible {
-                        let position = start + chunk * LANES + lane;
-                        if position < query.first || position >= query.end {
-                            *score = f32::NEG_INFINITY;
-                        }
+                    let position = start + chunk * LANES + lane;
+                    *score = if plain {
+                        *score * scoring.scale
+                    } else {
+                        scoring.score::<true>(*score, query.slope, query.position as f32 - position as f32)
+                    };
+                    if !all_visible && (position < query.first || position >= query.end) {
+                        *score = f32::NEG_INFINITY;
                     }
                     *best = if *score > *best { *score } else { *best };
                 }
             }
-            let best = best.iter().fold(largest[r], |a, b| if *b > a { *b } else { a });
+            let best = best.iter().fold(query.largest, |a, b| if *b > a { *b } else { a });
             if best == f32::NEG_INFINITY {
                 scores.fill(0.0); // nothing visible in this tile
                 continue;
             }
-            let shrink = exp::<true>(largest[r] - best);
-            largest[r] = best;
+            let shrink = exp::<true>(query.largest - best);
+            query.largest = best;
             let mut sums = [0f32; LANES];
             for lanes in scores.as_chunks_mut::<LANES>().0 {
                 for (score, sum) in lanes.iter_mut().zip(&mut sums) {
@@ -134,7 +140,7 @@ unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head
                     *sum += *score;
                 }
             }
-            total[r] = total[r] * shrink + sums.iter().sum::<f32>();
+            query.total = query.total * shrink + sums.iter().sum::<f32>();
             if shrink != 1.0 {
                 weighted[r][..width].iter_mut().for_each(|sum| *sum *= shrink);
             }
@@ -153,10 +159,8 @@ unsafe fn attend_tiles<const R: usize, const BYTES: bool>(scale: f32, head: Head
         }
         start += count;
     }
-    for ((query, weighted), total) in queries.iter_mut().zip(&weighted).zip(total) {
-        for (out, sum) in query.out.iter_mut().zip(weighted) {
-            *out = sum / total;
-        }
+    for (query, weighted) in queries.iter_mut().zip(&weighted) {
+        query.out.copy_from_slice(&weighted[..width]);
     }
 }
 

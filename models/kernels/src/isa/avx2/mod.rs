@@ -9,6 +9,7 @@
 //! these instructions unless it happens to be inlined, and is then slower by far.
 #![allow(clippy::needless_range_loop)]
 
+pub(crate) mod activations;
 pub(crate) mod attention;
 pub(crate) mod floats;
 pub(crate) mod panel;
@@ -17,7 +18,6 @@ pub(crate) mod strips;
 
 use std::arch::x86_64::*;
 
-use crate::activations::{Parts, quantize_row};
 use crate::formats::Lanes;
 
 /// Rows in a panel.
@@ -210,10 +210,4 @@ pub(crate) unsafe fn transpose_floats(rows: [__m256; 8]) -> [__m256; 8] {
         }
         columns
     }
-}
-
-/// Quantizes a row of activations: the plain code with AVX2 at the compiler's disposal.
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn quantize(x: &[f32], parts: Parts<'_>, _: bool) {
-    quantize_row(x, parts);
 }

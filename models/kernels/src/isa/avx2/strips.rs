@@ -7,6 +7,10 @@ use super::{Bytes, Evex, Pairs, ROWS, Vex};
 use crate::activations::Row;
 use crate::formats::{BlockFormat, Format, STRIP_ROWS, with_blocks};
 
+/// How far ahead of its use memory is asked for, across the end of a strip into the next. Of 1.5 to 12 KiB, measured on a Zen 3 with
+/// Q5_0, Q8_0 and Q4_1 out of memory, this was the best for most: 12.8 to 19.8, 13.6 to 16.6 and 14.8 to 21.7 GB/s on one core.
+const AHEAD_BYTES: usize = 6144;
+
 macro_rules! dot {
     ($($name:ident: $bytes:ident with $features:literal),*) => {$(
         /// The dot products of sixteen rows of weights with one row of activations.
@@ -39,6 +43,9 @@ unsafe fn dot_units<F: BlockFormat, M: Bytes>(strip: &[u8], x: Row<'_>) -> [f32;
         let mut totals = [[_mm256_setzero_ps(); 2]; 2];
         for index in 0..x.scales.len() / F::PARTS {
             let unit = strip.as_ptr().add(index * F::UNIT_BYTES);
+            for line in 0..F::UNIT_BYTES.div_ceil(64) {
+                _mm_prefetch::<_MM_HINT_T0>(unit.wrapping_add(AHEAD_BYTES + 64 * line).cast());
+            }
             for part in 0..F::PARTS {
                 let at = index * F::PARTS + part;
                 let values = x.values.as_ptr().add(32 * at);

@@ -1,0 +1,118 @@
+//! Where matrices of weights lie in memory: as a view of the mapped file, or in strips of rows that the kernels want, copied out of
+//! the file once and then no longer touched there: there is one copy of them in memory.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use memmap2::{Mmap, MmapMut};
+use nearfield_gguf::Gguf;
+use nearfield_kernels::{Format, Level, Matrix, Pool, STRIP_ROWS, strip_bytes, to_strips};
+
+use super::LlmError;
+use super::weights::Weights;
+
+/// One matrix.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    pub(super) format: Format,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) place: Place,
+}
+
+#[derive(Debug)]
+pub(super) enum Place {
+    /// In the mapped file.
+    File(Range<usize>),
+    /// In strips of rows, in memory that all matrices so laid out share.
+    Strips(Arc<Mmap>, Range<usize>),
+}
+
+/// Bytes read from the file at a time while matrices are laid out.
+const READ_BYTES: usize = 1 << 20;
+/// From this size on, memory is asked for in large pages, which are quicker to walk through.
+#[cfg(target_os = "linux")]
+const LARGE_BYTES: usize = 64 << 20;
+
+impl Weights {
+    /// Copies the matrices that this level multiplies faster in strips into memory, unless they would take most of what the
+    /// machine has left: then they stay mapped, where the system may drop and read them again at need.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the system gives no memory.
+    pub(crate) fn lay_out(&mut self, gguf: &Gguf, level: Level, pool: &Pool) -> Result<(), LlmError> {
+        let mut all = self.multiplied_mut();
+        all.retain(|weight| level.prefers_strips(weight.format) && matches!(weight.place, Place::File(_)));
+        let sizes: Option<Vec<usize>> =
+            all.iter().map(|weight| strip_bytes(weight.format, weight.rows, weight.columns)).collect();
+        let sizes = sizes.unwrap_or_default(); // `matrix` has seen to it that blocks are whole
+        let total: usize = sizes.iter().map(|size| size.next_multiple_of(64)).sum();
+        if total == 0
+            || nearfield_base::memory::of_system("MemAvailable").is_some_and(|available| total > available / 5 * 4)
+        {
+            return Ok(());
+        }
+        let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, cause: source };
+        let mut map = memory(total).map_err(no_memory)?;
+        let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
+        // Memory of its own, which the system gets back at once.
+        let mut buffer = MmapMut::map_anon(READ_BYTES + STRIP_ROWS * widest).map_err(no_memory)?;
+        let (mut places, mut at) = (Vec::with_capacity(all.len()), 0);
+        for (weight, size) in all.iter().zip(&sizes) {
+            let Place::File(range) = &weight.place else { continue };
+            let row_bytes = range.len() / weight.rows.max(1);
+            let rows_each = (READ_BYTES / row_bytes.max(1)).max(1).next_multiple_of(STRIP_ROWS);
+            let mut to = at;
+            for first in (0..weight.rows).step_by(rows_each) {
+                let count = rows_each.min(weight.rows - first);
+                let rows = &mut buffer[..count * row_bytes];
+                gguf.read(range.start + first * row_bytes, rows)?;
+                let part = Matrix::new(weight.format, rows, count, weight.columns).expect("checked when it was found");
+                let bytes = strip_bytes(weight.format, count, weight.columns).unwrap_or(0);
+                to_strips(pool, &part, &mut map[to..to + bytes]);
+                to += bytes;
+            }
+            places.push(at..at + size);
+            at += size.next_multiple_of(64);
+        }
+        let map = Arc::new(map.make_read_only().map_err(no_memory)?);
+        for (weight, range) in all.into_iter().zip(places) {
+            weight.place = Place::Strips(map.clone(), range);
+        }
+        Ok(())
+    }
+}
+
+impl Weight {
+    /// The matrix, in the file that it was found in.
+    pub(crate) fn matrix<'a>(&'a self, gguf: &'a Gguf) -> Matrix<'a> {
+        let bytes = match &self.place {
+            Place::File(range) => &gguf.bytes()[range.clone()],
+            Place::Strips(map, range) => {
+                let matrix = Matrix::of_strips(self.format, &map[range.clone()], self.rows, self.columns);
+                return matrix.expect("checked when it was laid out");
+            }
+        };
+        Matrix::new(self.format, bytes, self.rows, self.columns).expect("checked when it was found")
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The bytes that its rows have in the file.
+    pub(super) fn bytes(&self) -> usize {
+        self.format.row_bytes(self.columns).unwrap_or(0) * self.rows
+    }
+}
+
+/// Memory for weights: whole pages, large ones where that pays and the system has them.
+pub(crate) fn memory(bytes: usize) -> std::io::Result<MmapMut> {
+    let map = MmapMut::map_anon(bytes)?;
+    #[cfg(target_os = "linux")]
+    if bytes >= LARGE_BYTES {
+        // A wish; a system without large pages goes on with small ones.
+        map.advise(memmap2::Advice::HugePage).ok();
+    }
+    Ok(map)
+}

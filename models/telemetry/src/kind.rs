@@ -1,0 +1,151 @@
+//! What kind of thing a sensor tells: a quantity, a total that grows, a state, a direction. From what its source says
+//! (`device_class`, `state_class`), from its unit, its name and its values.
+
+use serde::{Deserialize, Serialize};
+
+/// The kind of a sensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A quantity: temperature, power.
+    Measurement,
+    /// A total that may go down too: a gas tank, a net meter.
+    Total,
+    /// A total that only grows, and begins anew at a reset: an energy meter.
+    TotalIncreasing,
+    /// Two states: a door, a switch.
+    Binary,
+    /// Several states: the mode of a heat pump.
+    States,
+    /// A share of a whole: humidity.
+    Percentage,
+    /// The charge of a battery.
+    Battery,
+    /// The strength of a radio link.
+    Signal,
+    /// A direction in degrees.
+    Angle,
+}
+
+impl Kind {
+    /// As tables print it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Measurement => "measurement",
+            Kind::Total => "total",
+            Kind::TotalIncreasing => "increasing total",
+            Kind::Binary => "on/off state",
+            Kind::States => "states",
+            Kind::Percentage => "percentage",
+            Kind::Battery => "battery",
+            Kind::Signal => "signal",
+            Kind::Angle => "direction",
+        }
+    }
+
+    /// Whether its values are words.
+    pub fn is_state(self) -> bool {
+        matches!(self, Kind::Binary | Kind::States)
+    }
+
+    /// Whether its consumption counts, not its level.
+    pub fn is_total(self) -> bool {
+        matches!(self, Kind::Total | Kind::TotalIncreasing)
+    }
+
+    /// The kind of a sensor of numbers by its name and unit; `None` where only its values can tell.
+    pub fn guess(name: &str, unit: &str) -> Option<Kind> {
+        let lower = name.to_lowercase();
+        let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+        let has = |wanted: &[&str]| words.iter().any(|w| wanted.contains(w));
+        if unit == "%" && (has(&["battery", "batterie", "akku", "soc", "batt"])) {
+            return Some(Kind::Battery);
+        }
+        if matches!(unit, "dBm") || has(&["linkquality", "rssi", "lqi", "signal"]) {
+            return Some(Kind::Signal);
+        }
+        if matches!(unit, "°" | "deg") || (unit.is_empty() && has(&["bearing", "azimuth", "heading", "winddirection"]))
+        {
+            return Some(Kind::Angle);
+        }
+        if unit == "%" {
+            return Some(Kind::Percentage);
+        }
+        let is_quantity = !unit.is_empty() && !accumulates(unit);
+        is_quantity.then_some(Kind::Measurement)
+    }
+
+    /// Whether a name says that its values are counted up.
+    pub fn names_total(name: &str) -> bool {
+        const WORDS: &[&str] = &[
+            "total",
+            "counter",
+            "count",
+            "energy",
+            "meter",
+            "odometer",
+            "uptime",
+            "pulses",
+            "pulse",
+            "consumption",
+            "yield",
+            "zähler",
+            "zaehler",
+            "zählerstand",
+            "energie",
+            "verbrauch",
+            "import",
+            "export",
+            "kwh",
+            "wh",
+            "rain",
+            "gas",
+            "water",
+        ];
+        let lower = name.to_lowercase();
+        lower.split(|c: char| !c.is_alphanumeric()).any(|w| WORDS.contains(&w) || w.ends_with("total"))
+    }
+
+    /// What Home Assistant says of a sensor.
+    pub fn of_home_assistant(device_class: &str, state_class: &str, unit: &str) -> Option<Kind> {
+        match (state_class, device_class) {
+            ("total_increasing", _) => Some(Kind::TotalIncreasing),
+            ("total", _) => Some(Kind::Total),
+            ("measurement_angle", _) | (_, "wind_direction") => Some(Kind::Angle),
+            (_, "battery") if unit == "%" => Some(Kind::Battery),
+            (_, "signal_strength") => Some(Kind::Signal),
+            (_, "enum") => Some(Kind::States),
+            ("measurement", _) if unit == "%" => Some(Kind::Percentage),
+            ("measurement", _) => Some(Kind::Measurement),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a unit is one in which totals are counted.
+pub fn accumulates(unit: &str) -> bool {
+    matches!(
+        unit,
+        "kWh"
+            | "Wh"
+            | "MWh"
+            | "m³"
+            | "l"
+            | "L"
+            | "litres"
+            | "gal"
+            | "ft³"
+            | "CCF"
+            | "km"
+            | "MJ"
+            | "GJ"
+            | "kvarh"
+            | "varh"
+            | "kVAh"
+            | "Ah"
+            | "mAh"
+            | "pulses"
+            | "counts"
+    )
+}

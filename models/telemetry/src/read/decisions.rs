@@ -1,0 +1,57 @@
+//! What a reader has decided, in words.
+
+use super::infer::Layout;
+use super::{Reader, number, time};
+
+impl Reader {
+    /// What has been decided: a line each, as `delimiter: ";"`.
+    pub fn decisions(&self) -> Vec<(&'static str, String)> {
+        let mut told = vec![("encoding", self.decode.name().to_owned())];
+        let Some(format) = self.format else { return told };
+        told.push(("format", format.name().to_owned()));
+        let Some(sheet) = &self.sheet else { return told };
+        let Layout { delimiter, time, single, devices, columns, marks, header_line, .. } = &sheet.layout;
+        told.push(("delimiter", format!("{delimiter:?}").replace('\'', "\"")));
+        told.push(("header", header_line.map_or("none".to_owned(), |line| format!("line {line}"))));
+        told.push((
+            "decimal mark",
+            match marks {
+                number::Marks::Point => "\".\"",
+                number::Marks::Comma => "\",\"",
+                number::Marks::Mixed => "both",
+                number::Marks::Unknown => "none seen",
+            }
+            .to_owned(),
+        ));
+        let title = |c: &usize| columns.get(*c).map_or(String::new(), |c| format!("{:?}", c.title));
+        let mut times = title(&time.column);
+        if let Some(clock) = &time.clock {
+            times = format!("{times} and {}", title(clock));
+        }
+        if time.excel {
+            times.push_str(", Excel's days");
+        }
+        match time.order {
+            Some(time::DateOrder::DayFirst) => times.push_str(", day first"),
+            Some(time::DateOrder::MonthFirst) => times.push_str(", month first"),
+            None => {}
+        }
+        told.push(("time", times));
+        told.push(("zone", self.zone.iana_name().unwrap_or("of the offsets").to_owned()));
+        let layout = match (single, devices.is_empty()) {
+            (Some(single), _) => {
+                let sensors: Vec<String> = single.sensors.iter().map(title).collect();
+                format!("one reading a line: sensor in {}, value in {}", sensors.join(" and "), title(&single.value))
+            }
+            (None, true) => "a column a sensor".to_owned(),
+            (None, false) => {
+                format!(
+                    "a column a quantity, device in {}",
+                    devices.iter().map(title).collect::<Vec<_>>().join(" and ")
+                )
+            }
+        };
+        told.push(("layout", layout));
+        told
+    }
+}

@@ -1,0 +1,239 @@
+//! The names of columns: what each one is called, its unit, and the part it plays.
+
+use crate::unit;
+
+pub(super) const TIME_NAMES: &[&str] = &[
+    "timestamp",
+    "time",
+    "datetime",
+    "date_time",
+    "date",
+    "ts",
+    "t",
+    "at",
+    "when",
+    "last_updated",
+    "last_changed",
+    "zeit",
+    "_time",
+    "zeitstempel",
+    "datum",
+    "uhrzeit",
+    "heure",
+    "fecha",
+    "hora",
+    "zeitpunkt",
+    "date/time",
+    "time stamp",
+    "date time",
+    "datum/uhrzeit",
+    "tmstamp",
+    "received_at",
+    "created_at",
+    "recorded_at",
+    "measured_at",
+    "last_seen",
+    "utc",
+];
+pub(super) const SENSOR_NAMES: &[&str] = &[
+    "sensor",
+    "sensor_id",
+    "entity_id",
+    "name",
+    "id",
+    "topic",
+    "key",
+    "device",
+    "metric",
+    "_field",
+    "channel",
+    "tag",
+    "parameter",
+    "variable",
+    "location",
+    "series",
+    "statistic_id",
+    "device_id",
+    "measurement_name",
+    "register",
+];
+pub(super) const VALUE_NAMES: &[&str] =
+    &["value", "state", "reading", "val", "_value", "measurement", "wert", "messwert", "valeur", "valor"];
+pub(super) const UNIT_NAMES: &[&str] = &["unit", "unit_of_measurement", "units", "einheit", "uom"];
+/// Columns that tell whose the row is, where each row holds several readings.
+const DEVICE_NAMES: &[&str] = &[
+    "device",
+    "device_id",
+    "deviceid",
+    "device_name",
+    "devicename",
+    "dev_id",
+    "dev_eui",
+    "deveui",
+    "node",
+    "node_id",
+    "nodeid",
+    "station",
+    "station_id",
+    "room",
+    "sensor",
+    "sensor_id",
+    "sensorid",
+    "sensor_name",
+    "entity_id",
+    "host",
+    "mac",
+    "serial",
+    "serial_number",
+    "meter",
+    "meter_id",
+    "site",
+    "zone",
+    "location",
+    "name",
+    "id",
+    "topic",
+    "gerät",
+    "raum",
+    "standort",
+    "sensor_type",
+    "thing",
+    "asset",
+    "unit_id",
+    "tag",
+    "channel",
+    "house",
+    "building",
+    "floor",
+];
+fn is_one(names: &[&str], key: &str) -> bool {
+    names.iter().any(|n| key.eq_ignore_ascii_case(n) || n.eq(&key.to_lowercase()))
+}
+
+/// Whether a column of this name tells a device.
+pub(super) fn names_device(key: &str) -> bool {
+    is_one(DEVICE_NAMES, key)
+}
+
+/// Whether a column of this name holds nothing but a time.
+pub(super) fn names_time(key: &str) -> bool {
+    is_one(TIME_NAMES, key)
+}
+
+/// A column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Column {
+    /// What its sensor is called in the store; unique in the header.
+    pub key: String,
+    /// What stands in the header.
+    pub title: String,
+    /// Its unit; empty: none.
+    pub unit: String,
+}
+
+/// Units that may stand behind a name without a bracket, beside those that are known.
+fn stands_for_unit(text: &str) -> bool {
+    let text = text.trim();
+    (unit::is_known(text) || unit::tidy(text) != text)
+        && !matches!(text, "degrees" | "m" | "s" | "l" | "g" | "A" | "V" | "C" | "K" | "W" | "t")
+}
+
+/// `Temperature (°C)`, `temp [°C]`, `Humidity, %`, `Temp / °C`, `Power in kW`: the key and the unit.
+pub(super) fn column(field: &str) -> Column {
+    let title = field.trim();
+    let of = |key: &str, found: &str| Column {
+        key: key.trim().to_owned(),
+        title: title.to_owned(),
+        unit: unit::tidy(found.trim()).to_owned(),
+    };
+    for (open, close) in [('(', ')'), ('[', ']')] {
+        if let Some(inner) = title.strip_suffix(close)
+            && let Some((key, unit)) = inner.rsplit_once(open)
+            && !key.trim().is_empty()
+            && unit.chars().count() <= 8
+        {
+            return of(key, unit);
+        }
+    }
+    for mark in [", ", " / ", " in ", ",", "/"] {
+        if let Some((key, unit)) = title.rsplit_once(mark)
+            && !key.trim().is_empty()
+            && (stands_for_unit(unit) || (matches!(mark, ", " | " / " | " in ") && unit::is_known(unit.trim())))
+        {
+            return of(key, unit);
+        }
+    }
+    if let Some((key, unit)) = title.rsplit_once([' ', '_'])
+        && !key.trim().is_empty()
+        && stands_for_unit(unit)
+        && unit.chars().any(|c| !c.is_ascii_alphabetic() || c.is_ascii_uppercase())
+    {
+        return of(if title.contains(' ') { key } else { title }, unit);
+    }
+    of(title, "")
+}
+
+/// The columns of a header, no two with the same key.
+pub(super) fn columns<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<Column> {
+    let mut columns: Vec<Column> = Vec::new();
+    let mut taken = std::collections::HashSet::new();
+    for field in fields {
+        let mut found = column(field);
+        if !taken.insert(found.key.clone()) {
+            // `Temp [°F],Temp(degC)`: what stands in the header tells them apart; `a,a,a`: their number does.
+            let titled = found.title.clone();
+            if titled != found.key && taken.insert(titled.clone()) {
+                found.key = titled;
+            } else {
+                let numbered = (2..).map(|n| format!("{} {n}", found.key)).find(|k| !taken.contains(k));
+                found.key = numbered.expect("there are more numbers than columns");
+                taken.insert(found.key.clone());
+            }
+        }
+        columns.push(found);
+    }
+    columns
+}
+
+/// The place of the first of `names` that is there.
+pub(super) fn place(columns: &[Column], names: &[&str]) -> Option<usize> {
+    names.iter().find_map(|n| {
+        columns.iter().position(|c| c.key.eq_ignore_ascii_case(n) || (!n.is_ascii() && c.key.to_lowercase() == *n))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_units_are_told_apart_as_people_write_them() {
+        for (title, key, unit) in [
+            ("Temperature (°C)", "Temperature", "°C"),
+            ("temp [°F]", "temp", "°F"),
+            ("Temp(degC)", "Temp", "°C"),
+            ("Humidity, %", "Humidity", "%"),
+            ("Temp / °C", "Temp", "°C"),
+            ("Power in kW", "Power", "kW"),
+            ("Leistung (W)", "Leistung", "W"),
+            ("Temp °C", "Temp", "°C"),
+            ("Energy_kWh", "Energy_kWh", "kWh"),
+            ("PM2.5", "PM2.5", ""),
+            ("Temperatur", "Temperatur", ""),
+            ("Wind speed (m/s)", "Wind speed", "m/s"),
+            ("Left/Right", "Left/Right", ""),
+            ("Voltage, V", "Voltage", "V"),
+            ("water_level", "water_level", ""),
+        ] {
+            let found = column(title);
+            assert_eq!((found.key.as_str(), found.unit.as_str()), (key, unit), "{title}");
+        }
+    }
+
+    #[test]
+    fn no_two_columns_have_the_same_key() {
+        let keys = |header: &[&str]| columns(header.iter().copied()).into_iter().map(|c| c.key).collect::<Vec<_>>();
+        assert_eq!(keys(&["time", "a", "a", "a"]), ["time", "a", "a 2", "a 3"]);
+        assert_eq!(keys(&["Temp [°F]", "Temp(degC)"]), ["Temp", "Temp(degC)"]);
+    }
+}

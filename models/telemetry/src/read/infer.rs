@@ -1,0 +1,590 @@
+//! From a sample of lines to the layout of a table: delimiter, header, units, time, and the part that each column plays.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::tz::TimeZone;
+
+use super::fields::{DELIMITERS, split};
+use super::header::{self, Column};
+use super::number::{self, Cell, Evidence, Marks};
+use super::roles::{decide, devices_of, is_row_number, key_of, single};
+use super::states;
+use super::time::{self, Course, DateOrder};
+use super::{InputError, TextOptions};
+use crate::{Moment, unit};
+
+/// Rows that decide.
+const LOOK: usize = 2000;
+/// Distinct words that are counted of a column.
+const MAX_WORDS: usize = 64;
+/// A column has so many states at most.
+const MAX_STATES: usize = 16;
+
+/// What has been found out, or given.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    pub(super) delimiter: char,
+    pub(super) columns: Vec<Column>,
+    pub(super) parts: Vec<Part>,
+    pub(super) time: TimeColumns,
+    /// Sensor columns, value and perhaps unit column, where each line holds one reading.
+    pub(super) single: Option<Single>,
+    /// Columns that tell whose the row is, where each row holds several readings.
+    pub(super) devices: Vec<usize>,
+    /// Fields that rows have in front of the header's.
+    pub(super) shift: usize,
+    /// The marks of the whole table, for columns that show none themselves.
+    pub(super) marks: Marks,
+    /// Series of single layouts, as far as the sample has shown them.
+    pub(super) series: HashMap<String, Shown>,
+    /// The first row of the sample that is data.
+    pub(super) data_from: usize,
+    /// The line of the header, where there is one.
+    pub(super) header_line: Option<u64>,
+}
+
+/// The columns of the time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TimeColumns {
+    pub(super) column: usize,
+    /// The time of day, where the date has a column of its own.
+    pub(super) clock: Option<usize>,
+    /// Days since 1899.
+    pub(super) excel: bool,
+    pub(super) order: Option<DateOrder>,
+    pub(super) descending: bool,
+}
+
+/// Columns of a layout in which each line holds one reading.
+#[derive(Clone, Debug)]
+pub(super) struct Single {
+    pub(super) sensors: Vec<usize>,
+    pub(super) value: usize,
+    pub(super) unit: Option<usize>,
+}
+
+/// The part that a column plays.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Part {
+    /// Read elsewhere, or not at all.
+    None,
+    /// Numbers.
+    Numbers(Marks),
+    /// States.
+    States(Shown),
+    /// Text that is no state; its cells are counted.
+    Text,
+    /// Numbers of rows.
+    RowNumber,
+}
+
+/// How the values of a sensor are read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Shown {
+    pub(super) marks: Marks,
+    /// Its values are words.
+    pub(super) is_state: bool,
+    /// What its 0 and 1 are called, where it has two states.
+    pub(super) pair: Option<[&'static str; 2]>,
+}
+
+/// What the cells of a column or series look like.
+#[derive(Default)]
+struct Looks {
+    numbers: u32,
+    words: u32,
+    others: u32,
+    distinct: BTreeMap<String, u32>,
+    evidence: Evidence,
+}
+
+impl Looks {
+    fn see(&mut self, cell: &str, point: bool) {
+        match number::read(cell, Marks::Unknown) {
+            Cell::Empty => {}
+            Cell::Number(..) | Cell::Ambiguous => {
+                self.numbers += 1;
+                self.evidence.see(cell, point);
+            }
+            Cell::Other => match states::word(cell) {
+                Some(word) if self.distinct.len() < MAX_WORDS || self.distinct.contains_key(&word) => {
+                    self.words += 1;
+                    *self.distinct.entry(word).or_default() += 1;
+                }
+                _ => self.others += 1,
+            },
+        }
+    }
+
+    /// How a series is read; `None` where it is text.
+    fn shown(&self) -> Option<Shown> {
+        if self.words == 0 || self.numbers > 0 {
+            return Some(Shown { marks: self.evidence.own(), ..Shown::default() });
+        }
+        let (kind, pair) = states::kind_of(self.distinct.keys().map(String::as_str));
+        let few = self.distinct.len() <= MAX_STATES
+            && (self.distinct.len() <= 3 || self.distinct.len() as u32 * 2 <= self.words);
+        (self.others == 0 && few).then(|| Shown {
+            marks: Marks::Unknown,
+            is_state: true,
+            pair: (kind == crate::kind::Kind::Binary).then_some(pair),
+        })
+    }
+}
+
+/// A row of the sample.
+pub(super) type Fields<'a> = Vec<Cow<'a, str>>;
+
+/// What is wanted of the table.
+pub(super) struct Wanted<'a> {
+    pub(super) options: &'a TextOptions,
+    pub(super) zone: &'a TimeZone,
+    pub(super) lone_name: &'a str,
+    /// The delimiter that a line `sep=;` has told.
+    pub(super) delimiter: Option<char>,
+}
+
+impl Wanted<'_> {
+    fn time(&self, text: &str) -> Option<Moment> {
+        let order = Some(DateOrder::DayFirst);
+        let read = |order| time::parse(text, &self.options.time_format, self.zone, order, Course::default());
+        read(order).or_else(|| read(None)).filter(|at| at.is_plausible())
+    }
+}
+
+/// Finds the layout. `None`: there is no row with a time yet.
+///
+/// # Errors
+/// A column that was asked for is not there; the sample can be read in two ways.
+pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool) -> Result<Option<Layout>, InputError> {
+    let look = &sample[..sample.len().min(LOOK)];
+    let delimiter = delimiter(look, wanted);
+    let rows: Vec<Fields<'_>> = look.iter().map(|(_, text)| split(text, delimiter)).collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let named = (!wanted.options.time.is_empty())
+        .then(|| {
+            let is_named = |row: &Fields<'_>| {
+                row.iter().any(|f| header::column(f).key == wanted.options.time || f == &wanted.options.time)
+            };
+            rows.iter().take(50).position(is_named).ok_or_else(|| no_column(&wanted.options.time, &rows[0]))
+        })
+        .transpose()?;
+    let Some(found) = find_time(&rows, named, wanted) else {
+        if !at_end && named.is_none() {
+            return Ok(None);
+        }
+        return without_time(&rows, look, delimiter, named.unwrap_or(0), wanted).map(Some);
+    };
+    let Found { mut time, data_from } = found;
+    let width = rows[data_from..].iter().filter(|r| is_data(r, &time, wanted)).map(Vec::len).fold(
+        HashMap::new(),
+        |mut n, w| {
+            *n.entry(w).or_insert(0u32) += 1;
+            n
+        },
+    );
+    let width = width.into_iter().max_by_key(|(w, n)| (*n, *w)).map_or(rows[data_from].len(), |(w, _)| w);
+    let head = head(&rows, data_from, width, named, &time, wanted);
+    let (mut columns, mut shift) = (head.columns, 0);
+    let has_header = head.row.is_some();
+    if has_header && columns.len() + 1 == width && time.column > 0 {
+        // As R writes it: the rows have a name that the header lacks.
+        shift = 1;
+        time.column -= 1;
+        time.clock = time.clock.map(|c| c - 1);
+    }
+    let lacking = width.saturating_sub(shift + columns.len());
+    if lacking > 0 && !has_header {
+        columns = unnamed(&rows[data_from], &time, wanted);
+    }
+    let data: Vec<&Fields<'_>> = rows[data_from..].iter().filter(|r| r.len() > time.column + shift).collect();
+    let cell = |row: &'_ Fields<'_>, c: usize| row.get(c + shift).map_or(String::new(), |f| f.to_string());
+    (time.order, time.descending) = order(&data, &time, shift, wanted)?;
+
+    let single = single(&columns, &data, &time, shift, has_header, wanted)?;
+    let point = delimiter == ',';
+    let mut parts = vec![Part::None; columns.len()];
+    let mut series: HashMap<String, Shown> = HashMap::new();
+    let mut devices = Vec::new();
+    let marks;
+    let is_time = |c: usize| c == time.column || Some(c) == time.clock;
+    if let Some(single) = &single {
+        let mut looks: HashMap<String, Looks> = HashMap::new();
+        for row in &data {
+            let key = key_of(row, &single.sensors, shift);
+            let value = cell(row, single.value);
+            let is_quoted = point && value.contains(',');
+            looks.entry(key).or_default().see(&value, point && !is_quoted);
+        }
+        marks = decide(looks.iter().map(|(k, l)| (k.as_str(), &l.evidence)), wanted)?;
+        for (key, looks) in looks {
+            series.insert(key, looks.shown().unwrap_or_default());
+        }
+    } else {
+        devices = devices_of(&columns, &data, &time, shift);
+        let looks: Vec<Looks> = (0..columns.len())
+            .map(|c| {
+                let mut looks = Looks::default();
+                if !is_time(c) && !devices.contains(&c) {
+                    data.iter().for_each(|row| {
+                        let value = cell(row, c);
+                        let is_quoted = point && value.contains(',');
+                        looks.see(&value, point && !is_quoted);
+                    });
+                }
+                looks
+            })
+            .collect();
+        marks = decide(columns.iter().map(|c| c.key.as_str()).zip(looks.iter().map(|l| &l.evidence)), wanted)?;
+        for (c, looks) in looks.iter().enumerate() {
+            if is_time(c) || devices.contains(&c) {
+                continue;
+            }
+            parts[c] = match looks.shown() {
+                _ if is_row_number(&columns[c], &data, c, shift) => Part::RowNumber,
+                // A number that names a device is no reading.
+                _ if !devices.is_empty() && header::names_device(&columns[c].key) => Part::RowNumber,
+                Some(shown) if shown.is_state => Part::States(shown),
+                Some(shown) => Part::Numbers(if shown.marks == Marks::Unknown { marks } else { shown.marks }),
+                None => Part::Text,
+            };
+        }
+        // A lone column of values is called as its file.
+        let values: Vec<usize> = (0..columns.len()).filter(|c| !is_time(*c) && !devices.contains(c)).collect();
+        if let [lone] = values[..]
+            && has_header
+            && header::VALUE_NAMES.iter().any(|n| columns[lone].key.eq_ignore_ascii_case(n))
+            && devices.is_empty()
+        {
+            wanted.lone_name.clone_into(&mut columns[lone].key);
+        }
+    }
+    Ok(Some(Layout {
+        delimiter,
+        columns,
+        parts,
+        time,
+        single,
+        devices,
+        shift,
+        marks,
+        series,
+        data_from,
+        header_line: head.row.map(|r| look[r].0),
+    }))
+}
+
+fn no_column(wanted: &str, row: &Fields<'_>) -> InputError {
+    InputError::NoColumn {
+        wanted: wanted.to_owned(),
+        found: row.iter().take(12).map(|f| header::column(f).key).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// The delimiter under which most rows have a time in a field of their own.
+fn delimiter(look: &[(u64, String)], wanted: &Wanted<'_>) -> char {
+    if let Some(given) = wanted.options.delimiter.chars().next().or(wanted.delimiter) {
+        return given;
+    }
+    let rows: Vec<&str> = look.iter().map(|(_, text)| text.as_str()).take(200).collect();
+    let score = |d: char| {
+        let mut widths: HashMap<usize, u32> = HashMap::new();
+        let mut times = 0;
+        for row in &rows {
+            let fields = split(row, d);
+            if fields.len() > 1 {
+                *widths.entry(fields.len()).or_default() += 1;
+                let has_time =
+                    fields.iter().take(64).any(|f| wanted.time(f).is_some() || is_date(f, wanted) || is_wanted_time(f));
+                times += u32::from(has_time);
+            }
+        }
+        let (width, same) = widths.into_iter().max_by_key(|(w, n)| (*n, *w)).unwrap_or((1, 0));
+        let fits_header = rows.first().is_some_and(|r| split(r, d).len() == width);
+        (times, same, fits_header, width)
+    };
+    let first = rows.first().copied().unwrap_or("");
+    let found = DELIMITERS.into_iter().rev().max_by_key(|d| score(*d)).unwrap_or(',');
+    if score(found).0 == 0 {
+        return DELIMITERS.into_iter().rev().max_by_key(|d| split(first, *d).len()).unwrap_or(',');
+    }
+    found
+}
+
+fn is_date(text: &str, wanted: &Wanted<'_>) -> bool {
+    wanted.options.time_format.is_empty() && time::civil(text, None).is_some()
+}
+
+/// Excel's days stand for a time where nothing else does.
+fn is_wanted_time(text: &str) -> bool {
+    text.replace(',', ".").parse::<f64>().is_ok_and(|n| time::excel(n).is_some() && n.fract() != 0.0)
+}
+
+struct Found {
+    time: TimeColumns,
+    data_from: usize,
+}
+
+fn is_data(row: &Fields<'_>, time: &TimeColumns, wanted: &Wanted<'_>) -> bool {
+    let Some(cell) = row.get(time.column) else { return false };
+    if time.excel {
+        return cell.replace(',', ".").parse::<f64>().is_ok_and(|n| time::excel(n).is_some());
+    }
+    wanted.time(cell).is_some() || is_date(cell, wanted)
+}
+
+fn is_clock(text: &str) -> bool {
+    let mut parts = text.split(':');
+    let digits =
+        |p: Option<&str>| p.is_some_and(|p| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()));
+    digits(parts.next())
+        && parts.next().is_some_and(|p| p.len() >= 2 && p.as_bytes()[..2].iter().all(u8::is_ascii_digit))
+}
+
+/// The columns of the time, and the first row that has one.
+fn find_time(rows: &[Fields<'_>], named: Option<usize>, wanted: &Wanted<'_>) -> Option<Found> {
+    let widest = rows.iter().map(Vec::len).max().unwrap_or(0).min(256);
+    let begin = named.map_or(0, |h| h + 1);
+    let count = |is: &dyn Fn(&str) -> bool, c: usize| {
+        rows[begin.min(rows.len())..].iter().filter(|r| r.get(c).is_some_and(|f| is(f))).count()
+    };
+    let column = match named {
+        Some(head) => {
+            let given = rows[head]
+                .iter()
+                .position(|f| header::column(f).key == wanted.options.time || *f == wanted.options.time)?;
+            // Rows may have a name in front that the header lacks.
+            let shifted = rows.get(head + 1).is_some_and(|r| r.len() == rows[head].len() + 1);
+            Some(given + usize::from(shifted && count(&|f| wanted.time(f).is_some(), given) == 0))
+        }
+        None => {
+            let counts: Vec<usize> = (0..widest).map(|c| count(&|f| wanted.time(f).is_some(), c)).collect();
+            let best = counts.iter().copied().max().unwrap_or(0);
+            let likely: Vec<usize> = (0..widest).filter(|c| counts[*c] > 0 && counts[*c] * 2 >= best).collect();
+            let first = likely
+                .iter()
+                .filter_map(|c| rows.iter().position(|r| r.get(*c).is_some_and(|f| wanted.time(f).is_some())))
+                .min();
+            let head =
+                first.and_then(|f| f.checked_sub(1)).map(|f| header::columns(rows[f].iter().map(|f| f.as_ref())));
+            let by_name = head.as_ref().and_then(|head| {
+                header::TIME_NAMES.iter().find_map(|n| {
+                    likely.iter().copied().find(|c| head.get(*c).is_some_and(|h| h.key.eq_ignore_ascii_case(n)))
+                })
+            });
+            let is_textual = |c: &usize| {
+                count(&|f| wanted.time(f).is_some() && f.bytes().any(|b| !b.is_ascii_digit() && b != b'.'), *c) > 0
+            };
+            by_name.or_else(|| likely.iter().copied().find(is_textual)).or_else(|| likely.first().copied())
+        }
+    };
+    let mut time = TimeColumns { column: column.unwrap_or(0), ..TimeColumns::default() };
+    let has_times = |time: &TimeColumns| count(&|f| wanted.time(f).is_some() || is_date(f, wanted), time.column) > 0;
+    if column.is_none() || (named.is_some() && !has_times(&time)) {
+        // Days since 1899, in the first column or one of that name.
+        let is_days = |f: &str| f.replace(',', ".").parse::<f64>().is_ok_and(|n| time::excel(n).is_some());
+        let excel = (0..widest).find(|c| {
+            let is_named =
+                rows.first().is_some_and(|r| r.get(*c).is_some_and(|f| header::names_time(&header::column(f).key)));
+            (is_named || Some(*c) == column) && count(&is_days, *c) > 0
+        })?;
+        time = TimeColumns { column: excel, excel: true, ..TimeColumns::default() };
+    } else if wanted.options.time_format.is_empty() {
+        // A date, and its time of day in another column.
+        let is_bare = |f: &str| time::civil(f, None).is_some_and(|c| !c.has_time);
+        let dates = count(&is_bare, time.column);
+        if dates > 0 && dates == count(&|f| is_date(f, wanted), time.column) {
+            time.clock = (0..widest).filter(|c| *c != time.column).find(|c| count(&is_clock, *c) * 2 >= dates);
+        }
+    }
+    let data_from = (begin..rows.len()).find(|r| is_data(&rows[*r], &time, wanted))?;
+    Some(Found { time, data_from })
+}
+
+struct Head {
+    columns: Vec<Column>,
+    row: Option<usize>,
+}
+
+/// The header above the first row of data.
+fn head(
+    rows: &[Fields<'_>],
+    data_from: usize,
+    width: usize,
+    named: Option<usize>,
+    time: &TimeColumns,
+    wanted: &Wanted<'_>,
+) -> Head {
+    let titled = |row: usize| header::columns(rows[row].iter().map(|f| f.as_ref()));
+    if let Some(row) = named {
+        return Head { columns: titled(row), row: Some(row) };
+    }
+    let with_units = |names: usize, units: Option<usize>| {
+        let mut columns = titled(names);
+        if let Some(units) = units {
+            for (column, unit) in columns.iter_mut().zip(&rows[units]) {
+                if column.unit.is_empty() {
+                    column.unit = unit::tidy(unit.trim_matches(['[', ']', '(', ')'])).to_owned();
+                }
+            }
+        }
+        columns
+    };
+    if rows[0].first().is_some_and(|f| f == "TOA5") && data_from > 2 {
+        return Head { columns: with_units(1, Some(2)), row: Some(1) };
+    }
+    let fits = |row: &Fields<'_>| {
+        let filled = row.iter().filter(|f| !f.is_empty()).count();
+        (row.len() == width || row.len() + 1 == width || row.len() == width + 1) && (filled > 1 || row.len() == 1)
+    };
+    let mut first = data_from;
+    while first > 0 && fits(&rows[first - 1]) && data_from - first < 8 {
+        first -= 1;
+    }
+    if first == data_from {
+        return Head { columns: unnamed(&rows[data_from], time, wanted), row: None };
+    }
+    let is_unit = |f: &str| {
+        let bare = f.trim_matches(['[', ']', '(', ')']);
+        unit::is_known(bare)
+    };
+    let is_units = |row: usize| {
+        let others: Vec<&str> = rows[row]
+            .iter()
+            .enumerate()
+            .filter(|(c, f)| *c != time.column && !f.is_empty())
+            .map(|(_, f)| f.as_ref())
+            .collect();
+        !others.is_empty() && others.iter().filter(|f| is_unit(f)).count() * 2 > others.len()
+    };
+    let units = (first + 1..data_from).rev().find(|r| is_units(*r));
+    let names = units.unwrap_or(data_from) - 1;
+    let labels: Vec<&str> =
+        rows[names].iter().enumerate().filter(|(c, _)| *c != time.column).map(|(_, f)| f.as_ref()).collect();
+    let distinct: HashSet<&&str> = labels.iter().collect();
+    let mut columns = with_units(names, units);
+    if units.is_some() && distinct.len() < labels.len() && names > first {
+        // Several rows name a column together: the device, its number, the quantity.
+        let joined: Vec<String> = (0..rows[names].len())
+            .map(|c| {
+                let mut words: Vec<&str> = Vec::new();
+                for row in &rows[first..=names] {
+                    let word = row.get(c).map_or("", |f| f.as_ref());
+                    if !word.is_empty() && !words.contains(&word) {
+                        words.push(word);
+                    }
+                }
+                words.join(" ")
+            })
+            .collect();
+        let renamed = header::columns(joined.iter().map(String::as_str));
+        for (column, renamed) in columns.iter_mut().zip(renamed) {
+            (column.key, column.title) = (renamed.key, renamed.title);
+        }
+    }
+    Head { columns, row: Some(names) }
+}
+
+/// The columns of a table without header.
+fn unnamed(row: &Fields<'_>, time: &TimeColumns, wanted: &Wanted<'_>) -> Vec<Column> {
+    let is_time = |i: usize| i == time.column || Some(i) == time.clock;
+    let lone = (0..row.len()).filter(|i| !is_time(*i)).count() == 1;
+    let mut n = 0;
+    (0..row.len())
+        .map(|i| {
+            n += usize::from(!is_time(i));
+            let key = if lone && !is_time(i) { wanted.lone_name.to_owned() } else { format!("column {n}") };
+            Column { title: key.clone(), key, unit: String::new() }
+        })
+        .collect()
+}
+
+/// No row has a time: the first is taken for the header, and every row is counted as one without time.
+fn without_time(
+    rows: &[Fields<'_>],
+    look: &[(u64, String)],
+    delimiter: char,
+    head: usize,
+    wanted: &Wanted<'_>,
+) -> Result<Layout, InputError> {
+    let columns = header::columns(rows[head].iter().map(|f| f.as_ref()));
+    let by_name = header::place(&columns, header::TIME_NAMES).unwrap_or(0);
+    let column = match wanted.options.time.as_str() {
+        "" => by_name,
+        given => columns
+            .iter()
+            .position(|c| c.key == given || c.title == given)
+            .ok_or_else(|| no_column(given, &rows[head]))?,
+    };
+    Ok(Layout {
+        delimiter,
+        parts: vec![Part::Numbers(Marks::Unknown); columns.len()],
+        time: TimeColumns { column, ..TimeColumns::default() },
+        single: None,
+        devices: Vec::new(),
+        shift: 0,
+        marks: Marks::Unknown,
+        series: HashMap::new(),
+        data_from: head + 1,
+        header_line: Some(look[head].0),
+        columns,
+    })
+}
+
+/// Day or month first, and whether times run backwards.
+fn order(
+    data: &[&Fields<'_>],
+    time: &TimeColumns,
+    shift: usize,
+    wanted: &Wanted<'_>,
+) -> Result<(Option<DateOrder>, bool), InputError> {
+    let cells: Vec<&str> = data.iter().filter_map(|r| r.get(time.column + shift)).map(|f| f.as_ref()).collect();
+    let read = |order: Option<DateOrder>| -> Vec<Moment> {
+        cells
+            .iter()
+            .filter_map(|c| time::parse(c, &wanted.options.time_format, wanted.zone, order, Course::default()))
+            .collect()
+    };
+    let goes_back = |times: &[Moment]| {
+        let down = times.windows(2).filter(|w| w[1] < w[0]).count();
+        let up = times.windows(2).filter(|w| w[1] > w[0]).count();
+        down > 2 * up && down > 1
+    };
+    let civils: Vec<(&str, time::Civil)> =
+        cells.iter().filter_map(|c| time::civil(c, None).map(|civil| (*c, civil))).collect();
+    if wanted.options.time_format.is_empty() && !time.excel && civils.iter().any(|(_, c)| c.is_open) {
+        let parts = |text: &str| -> Option<(u32, u32)> {
+            let mut parts = text.split(['/', '-']);
+            Some((parts.next()?.trim().parse().ok()?, parts.next()?.trim().parse().ok()?))
+        };
+        let numbers: Vec<(u32, u32)> = civils.iter().filter_map(|(text, _)| parts(text)).collect();
+        let day_first = numbers.iter().any(|(first, _)| *first > 12);
+        let month_first = numbers.iter().any(|(first, second)| *first <= 12 && *second > 12);
+        let is_american = civils.iter().any(|(text, _)| text.to_ascii_lowercase().trim_end().ends_with(['m']));
+        let found = match (day_first, month_first) {
+            (true, false) => Some(DateOrder::DayFirst),
+            (false, true) => Some(DateOrder::MonthFirst),
+            (false, false) if is_american => Some(DateOrder::MonthFirst),
+            _ => {
+                // The right order makes the smaller steps.
+                let roughness =
+                    |order| read(Some(order)).windows(2).map(|w| w[1].seconds_since(w[0]).abs()).sum::<f64>();
+                let (day, month) = (roughness(DateOrder::DayFirst), roughness(DateOrder::MonthFirst));
+                match () {
+                    () if day * 3.0 < month => Some(DateOrder::DayFirst),
+                    () if month * 3.0 < day => Some(DateOrder::MonthFirst),
+                    () => None,
+                }
+            }
+        };
+        let Some(order) = found else {
+            let example = civils.iter().find(|(_, c)| c.is_open).map_or("", |(text, _)| *text);
+            return Err(InputError::OpenDate(example.to_owned()));
+        };
+        return Ok((Some(order), goes_back(&read(Some(order)))));
+    }
+    Ok((None, goes_back(&read(None))))
+}

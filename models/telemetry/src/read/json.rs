@@ -1,0 +1,504 @@
+//! Readings in JSON: objects of numbers, one reading an object, SenML, ThingsBoard, answers of Prometheus, and what Tasmota,
+//! Zigbee2MQTT and Shelly publish.
+
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value};
+
+use super::header::{SENSOR_NAMES, TIME_NAMES, UNIT_NAMES, VALUE_NAMES};
+use super::number::{self, Cell, Marks};
+use super::rejected::Cause;
+use super::states;
+use super::time::{self, json_time};
+use super::{Emit, Found, Rejected, TextOptions};
+use crate::kind::Kind;
+use crate::{LARGEST_VALUE, Moment, unit};
+
+/// JSON deeper than this is not searched.
+const MAX_DEPTH: usize = 16;
+/// Numbers in one object.
+const MAX_LEAVES: usize = 16_384;
+/// SenML: smaller numbers are seconds from now on (RFC 8428, 4.5.3).
+const SENML_RELATIVE: f64 = 268_435_456.0;
+
+/// What stands at a path such as `sensor.values[0].temperature`; a leading `$.` may stand before it.
+pub fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if let Some(found) = value.get(path) {
+        return Some(found);
+    }
+    let mut place = value;
+    for part in path.trim_start_matches('$').split(['.', '[']).filter(|p| !p.is_empty()) {
+        place = match part.strip_suffix(']') {
+            Some(index) => place.get(index.parse::<usize>().ok()?)?,
+            None => place.get(part)?,
+        };
+    }
+    Some(place)
+}
+
+/// A number in JSON, or in a text within it.
+pub fn json_number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => match number::read(text, Marks::Unknown) {
+            Cell::Number(number, _) => number,
+            _ => return None,
+        },
+        Value::Bool(on) => f64::from(u8::from(*on)),
+        _ => return None,
+    };
+    (number.is_finite() && number.abs() <= LARGEST_VALUE).then_some(number)
+}
+
+/// What a value in JSON is.
+pub(super) enum Leaf<'a> {
+    Empty,
+    Number(f64, &'a str),
+    State(Kind, f64, [&'static str; 2]),
+    Wrong(Cause),
+    /// Text that is no state.
+    Text,
+}
+
+/// Looks at a value. Words are states where `words` says so, or where they belong to a pair as on and off do.
+pub(super) fn leaf(value: &Value, words: bool) -> Leaf<'_> {
+    let of_number = |number: f64| match number {
+        n if !n.is_finite() => Leaf::Wrong(Cause::NotFinite),
+        n if n.abs() > LARGEST_VALUE => Leaf::Wrong(Cause::OutOfRange),
+        n => Leaf::Number(n, ""),
+    };
+    match value {
+        Value::Null => Leaf::Empty,
+        Value::Bool(on) => Leaf::State(Kind::Binary, f64::from(u8::from(*on)), ["off", "on"]),
+        Value::Number(number) => of_number(number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => match number::read(text, if text.contains(',') { Marks::Unknown } else { Marks::Point })
+        {
+            Cell::Empty => Leaf::Empty,
+            Cell::Number(n, unit) if n.is_finite() && n.abs() <= LARGEST_VALUE => Leaf::Number(n, unit),
+            Cell::Number(n, _) => of_number(n),
+            Cell::Ambiguous => Leaf::Wrong(Cause::Ambiguous),
+            Cell::Other => match states::word(text) {
+                Some(word) => match states::pair(&word) {
+                    Some((pair, is_one)) => Leaf::State(Kind::Binary, f64::from(u8::from(is_one)), pair),
+                    None if words => Leaf::State(Kind::States, states::code(&word), ["", ""]),
+                    None => Leaf::Text,
+                },
+                None => Leaf::Text,
+            },
+        },
+        Value::Array(_) | Value::Object(_) => Leaf::Text,
+    }
+}
+
+/// Reads JSON values.
+#[derive(Debug)]
+pub(super) struct Json {
+    options: TextOptions,
+    zone: TimeZone,
+    live: bool,
+    /// What SenML's records leave out stands in one before.
+    base: Base,
+    /// Values with a time, and all.
+    pub(super) times: u64,
+    pub(super) values: u64,
+}
+
+/// The base of SenML's records.
+#[derive(Debug, Default)]
+struct Base {
+    name: String,
+    time: f64,
+    unit: String,
+    value: f64,
+}
+
+impl Json {
+    pub(super) fn new(options: &TextOptions, zone: TimeZone, live: bool) -> Json {
+        Json { options: options.clone(), zone, live, base: Base::default(), times: 0, values: 0 }
+    }
+
+    /// Reads a document, a line, or an element of an array.
+    pub(super) fn value(&mut self, line: u64, value: &Value, rejected: &mut Rejected, emit: &mut Emit<'_>) {
+        self.values += 1;
+        match value {
+            Value::Object(object) => self.object(line, value, object, rejected, emit),
+            Value::Array(elements) if elements.iter().any(is_senml) => self.senml(line, elements, rejected, emit),
+            Value::Array(elements) if is_history(elements) => {
+                for series in elements.iter().filter_map(Value::as_array) {
+                    self.history(line, series, rejected, emit);
+                }
+            }
+            Value::Array(elements) if elements.iter().all(Value::is_object) => {
+                for element in elements {
+                    self.value(line, element, rejected, emit);
+                }
+            }
+            _ => {
+                rejected.malformed += 1;
+                rejected.at_line(line);
+            }
+        }
+    }
+
+    fn moment(&mut self, line: u64, at: Option<Moment>, rejected: &mut Rejected) -> Option<Moment> {
+        let Some(at) = at else {
+            rejected.without_time += 1;
+            rejected.at_line(line);
+            return None;
+        };
+        self.times += 1;
+        if !at.is_plausible() && !self.live {
+            rejected.implausible_time += 1;
+            rejected.at_line(line);
+            return None;
+        }
+        Some(at)
+    }
+
+    fn time(&self, value: &Value) -> Option<Moment> {
+        let small = || {
+            let number = value.as_f64()?;
+            (self.live && (0.0..1e8).contains(&number)).then_some(Moment((number * 1e6) as i64))
+        };
+        json_time(value, &self.options.time_format, &self.zone).or_else(small)
+    }
+
+    /// The key of the time in an object, whatever its case.
+    fn time_key<'v>(&self, object: &'v Map<String, Value>) -> Option<(&'v str, Option<Moment>)> {
+        let find =
+            |n: &&str| object.get_key_value(*n).or_else(|| object.iter().find(|(k, _)| k.eq_ignore_ascii_case(n)));
+        let mut unreadable = None;
+        for name in TIME_NAMES.iter().chain(&["tst", "dt", "epoch", "unixtime"]) {
+            if let Some((key, value)) = find(name) {
+                match self.time(value) {
+                    Some(at) => return Some((key, Some(at))),
+                    None => unreadable = unreadable.or(Some(key.as_str())),
+                }
+            }
+        }
+        unreadable.map(|key| (key, None))
+    }
+
+    fn object(
+        &mut self,
+        line: u64,
+        value: &Value,
+        object: &Map<String, Value>,
+        rejected: &mut Rejected,
+        emit: &mut Emit<'_>,
+    ) {
+        if self.prometheus(line, object, rejected, emit) || self.things_board(line, object, rejected, emit) {
+            return;
+        }
+        if is_senml(value) {
+            return self.senml(line, std::slice::from_ref(value), rejected, emit);
+        }
+        if let (Some(topic), Some(payload)) = (object.get("topic").and_then(Value::as_str), object.get("payload"))
+            && object.contains_key("tst")
+        {
+            return self.mosquitto(line, object, topic, payload, rejected, emit);
+        }
+        let (key, at) = match self.options.time.as_str() {
+            "" => match self.time_key(object) {
+                Some((key, at)) => (Some(key.to_owned()), at),
+                None => (None, None),
+            },
+            path => (Some(path.to_owned()), lookup(value, path).and_then(|t| self.time(t))),
+        };
+        if key.is_none()
+            && let Some(values) = only_array(object)
+        {
+            // `{"data": [...]}`: the readings stand one level deeper.
+            for element in values {
+                self.value(line, element, rejected, emit);
+            }
+            return;
+        }
+        let Some(at) = self.moment(line, at, rejected) else { return };
+        let given = |given: &str, names: &[&str]| -> Option<String> {
+            if !given.is_empty() {
+                return Some(given.to_owned());
+            }
+            names.iter().find(|n| value.get(**n).is_some()).map(|n| (*n).to_owned())
+        };
+        let sensor = given(&self.options.sensor, SENSOR_NAMES).and_then(|k| lookup(value, &k)).and_then(Value::as_str);
+        let reading = given(&self.options.value, VALUE_NAMES)
+            .and_then(|k| lookup(value, &k))
+            .filter(|v| !v.is_object() && !v.is_array());
+        if let (Some(sensor), Some(reading)) = (sensor, reading) {
+            let attributes = value.get("attributes").unwrap_or(&Value::Null);
+            let text = |of: &'_ Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
+            let unit = UNIT_NAMES
+                .iter()
+                .find_map(|u| value.get(*u).or_else(|| attributes.get(*u)))
+                .and_then(Value::as_str)
+                .unwrap_or("");
+            let unit = unit::tidy(unit);
+            let kind =
+                Kind::of_home_assistant(&text(attributes, "device_class"), &text(attributes, "state_class"), unit);
+            let name = text(attributes, "friendly_name");
+            let found = Found { name: &name, unit, kind, ..Found::number(sensor, at, 0.0) };
+            put(line, leaf(reading, true), reading, found, rejected, emit);
+            return;
+        }
+        let prefix = device_of(object).unwrap_or_default();
+        let mut budget = MAX_LEAVES;
+        let mut path = prefix;
+        let skip = key.as_deref().unwrap_or("");
+        leaves(value, &mut path, 0, &mut budget, &mut |path, name, inner| {
+            if name == skip || path == skip || (inner.is_string() && is_label(name)) {
+                return;
+            }
+            match leaf(inner, false) {
+                Leaf::Text => {}
+                found => put(line, found, inner, Found::number(path, at, 0.0), rejected, emit),
+            }
+        });
+    }
+
+    /// `{"temperature": [{"ts": 1451649600512, "value": "20.5"}]}`, and `{"ts": ..., "values": {...}}`.
+    fn things_board(
+        &mut self,
+        line: u64,
+        object: &Map<String, Value>,
+        rejected: &mut Rejected,
+        emit: &mut Emit<'_>,
+    ) -> bool {
+        if let (Some(ts), Some(Value::Object(values))) = (object.get("ts"), object.get("values")) {
+            let at = self.time(ts);
+            if let Some(at) = self.moment(line, at, rejected) {
+                for (key, value) in values {
+                    put(line, leaf(value, true), value, Found::number(key, at, 0.0), rejected, emit);
+                }
+            }
+            return true;
+        }
+        let is_point = |v: &Value| v.get("ts").is_some() && (v.get("value").is_some() || v.get("values").is_some());
+        let is_series = |v: &Value| v.as_array().is_some_and(|a| !a.is_empty() && a.iter().all(is_point));
+        if object.is_empty() || !object.values().all(is_series) {
+            return false;
+        }
+        for (key, series) in object {
+            for point in series.as_array().into_iter().flatten() {
+                let at = self.time(&point["ts"]);
+                let Some(at) = self.moment(line, at, rejected) else { continue };
+                match point.get("values").and_then(Value::as_object) {
+                    Some(values) => {
+                        for (name, value) in values {
+                            let key = format!("{key} {name}");
+                            put(line, leaf(value, true), value, Found::number(&key, at, 0.0), rejected, emit);
+                        }
+                    }
+                    None => {
+                        let value = &point["value"];
+                        put(line, leaf(value, true), value, Found::number(key, at, 0.0), rejected, emit);
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// An answer of Prometheus' API.
+    fn prometheus(
+        &mut self,
+        line: u64,
+        object: &Map<String, Value>,
+        rejected: &mut Rejected,
+        emit: &mut Emit<'_>,
+    ) -> bool {
+        let Some(results) = object.get("data").and_then(|d| d.get("result")).and_then(Value::as_array) else {
+            return false;
+        };
+        for result in results {
+            let labels: Vec<(&str, &str)> = result["metric"]
+                .as_object()
+                .map(|m| m.iter().filter_map(|(k, v)| Some((k.as_str(), v.as_str()?))).collect())
+                .unwrap_or_default();
+            let metric = labels.iter().find(|(k, _)| *k == "__name__").map_or("value", |(_, v)| *v);
+            let (key, name, unit) =
+                super::prometheus::names(metric, labels.iter().copied().filter(|(k, _)| *k != "__name__"));
+            let points = result["values"].as_array().cloned().unwrap_or_default();
+            let single = result.get("value").cloned();
+            for point in points.iter().chain(&single) {
+                let at = self.time(&point[0]);
+                let Some(at) = self.moment(line, at, rejected) else { continue };
+                let found = Found { name: &name, unit, ..Found::number(&key, at, 0.0) };
+                put(line, leaf(&point[1], false), &point[1], found, rejected, emit);
+            }
+        }
+        true
+    }
+
+    /// What Home Assistant's API answers for the history of entities: an array of arrays of states.
+    fn history(&mut self, line: u64, series: &[Value], rejected: &mut Rejected, emit: &mut Emit<'_>) {
+        let first = series.first().cloned().unwrap_or(Value::Null);
+        for state in series {
+            let mut whole = first.as_object().cloned().unwrap_or_default();
+            // A minimal answer names the entity in its first state only.
+            whole.retain(|key, _| matches!(key.as_str(), "entity_id" | "attributes"));
+            whole.extend(state.as_object().cloned().unwrap_or_default());
+            if !whole.contains_key("last_updated") && !whole.contains_key("last_changed") {
+                whole.extend(first.get("last_changed").map(|t| ("last_changed".to_owned(), t.clone())));
+            }
+            self.value(line, &Value::Object(whole), rejected, emit);
+        }
+    }
+
+    /// A pack of SenML (RFC 8428).
+    fn senml(&mut self, line: u64, records: &[Value], rejected: &mut Rejected, emit: &mut Emit<'_>) {
+        if records.len() > 1 {
+            self.base = Base::default();
+        }
+        for record in records {
+            let text = |key: &str| record.get(key).and_then(Value::as_str);
+            let number = |key: &str| record.get(key).and_then(Value::as_f64);
+            let base = &mut self.base;
+            text("bn").into_iter().for_each(|n| n.clone_into(&mut base.name));
+            text("bu").into_iter().for_each(|u| u.clone_into(&mut base.unit));
+            base.time = number("bt").unwrap_or(base.time);
+            base.value = number("bv").unwrap_or(base.value);
+            let (base_value, base_unit) = (base.value, base.unit.clone());
+            let seconds = base.time + number("t").unwrap_or(0.0);
+            let at = if seconds < SENML_RELATIVE { None } else { time::epoch(seconds) };
+            let name = format!("{}{}", base.name, text("n").unwrap_or(""));
+            let unit = unit::tidy(text("u").unwrap_or(&base_unit));
+            let value = ["v", "vb", "vs"].iter().find_map(|k| record.get(*k));
+            let sum = record.get("s");
+            if value.is_none() && sum.is_none() {
+                continue; // it only sets the base
+            }
+            let Some(at) = self.moment(line, at, rejected) else { continue };
+            let relative = unit == "%RH" || unit == "/";
+            let unit = match unit {
+                "/" => "%",
+                unit => unit,
+            };
+            let found = Found { unit, ..Found::number(&name, at, 0.0) };
+            if let Some(value) = value {
+                match leaf(value, true) {
+                    Leaf::Number(n, of) => {
+                        let n = (n + base_value) * if relative && unit == "%" { 100.0 } else { 1.0 };
+                        put(line, Leaf::Number(n, of), value, found, rejected, emit);
+                    }
+                    other => put(line, other, value, found, rejected, emit),
+                }
+            } else if let Some(sum) = sum {
+                put(line, leaf(sum, false), sum, Found { kind: Some(Kind::TotalIncreasing), ..found }, rejected, emit);
+            }
+        }
+    }
+
+    /// A message as `mosquitto_sub -F %J` prints it.
+    fn mosquitto(
+        &mut self,
+        line: u64,
+        object: &Map<String, Value>,
+        topic: &str,
+        payload: &Value,
+        rejected: &mut Rejected,
+        emit: &mut Emit<'_>,
+    ) {
+        let at = self.time(&object["tst"]);
+        let Some(arrived) = self.moment(line, at, rejected) else { return };
+        let text = match payload {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        super::mqtt::file_message(topic, &text, arrived, &self.zone, line, rejected, emit);
+    }
+}
+
+/// Emits or counts a value.
+pub(super) fn put(
+    line: u64,
+    leaf: Leaf<'_>,
+    value: &Value,
+    found: Found<'_>,
+    rejected: &mut Rejected,
+    emit: &mut Emit<'_>,
+) {
+    match leaf {
+        Leaf::Empty => rejected.empty += 1,
+        Leaf::Number(n, behind) => {
+            let unit = if found.unit.is_empty() { unit::tidy(behind) } else { found.unit };
+            emit(Found { value: n, unit, ..found });
+        }
+        Leaf::State(kind, value, states) => emit(Found { value, kind: Some(kind), states, unit: "", ..found }),
+        Leaf::Wrong(cause) => rejected.cell(cause, found.key, line, &value.to_string()),
+        Leaf::Text => rejected.cell(Cause::NotANumber, found.key, line, value.as_str().unwrap_or("{...}")),
+    }
+}
+
+fn is_senml(value: &Value) -> bool {
+    let Some(object) = value.as_object() else { return false };
+    let has = |keys: &[&str]| keys.iter().any(|k| object.contains_key(*k));
+    let known = ["bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"];
+    has(&["n", "bn"]) && has(&["v", "vs", "vb", "s", "bn"]) && object.keys().all(|k| known.contains(&k.as_str()))
+}
+
+fn is_history(elements: &[Value]) -> bool {
+    !elements.is_empty()
+        && elements.iter().all(|e| e.as_array().is_some_and(|s| s.iter().all(|s| s.get("state").is_some())))
+}
+
+/// The array of objects in an object that has just one.
+fn only_array(object: &Map<String, Value>) -> Option<&Vec<Value>> {
+    let mut arrays =
+        object.values().filter_map(Value::as_array).filter(|a| !a.is_empty() && a.iter().all(Value::is_object));
+    arrays.next().filter(|_| arrays.next().is_none())
+}
+
+/// What an object says of the device it is of.
+fn device_of(object: &Map<String, Value>) -> Option<String> {
+    const NAMES: [&str; 8] =
+        ["device", "device_id", "deviceId", "device_name", "node", "sensor_id", "sensor", "station"];
+    NAMES.iter().find_map(|n| object.get(*n)).and_then(Value::as_str).map(str::to_owned)
+}
+
+fn is_label(name: &str) -> bool {
+    super::header::names_device(name)
+}
+
+/// All values that are no objects, with their path and their own name.
+pub(super) fn leaves(
+    value: &Value,
+    path: &mut String,
+    depth: usize,
+    budget: &mut usize,
+    leaf: &mut dyn FnMut(&str, &str, &Value),
+) {
+    match value {
+        Value::Object(object) if depth < MAX_DEPTH => {
+            for (key, inner) in object {
+                let length = path.len();
+                if !path.is_empty() {
+                    path.push('.');
+                }
+                path.push_str(key);
+                if inner.is_object() {
+                    leaves(inner, path, depth + 1, budget, leaf);
+                } else if *budget > 0 {
+                    *budget -= 1;
+                    leaf(path, key, inner);
+                }
+                path.truncate(length);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_into_json_are_followed() {
+        let value: Value = serde_json::from_str(r#"{"a":{"b":[{"c":5}]},"x.y":7}"#).unwrap();
+        for (path, found) in
+            [("a.b[0].c", Some(5)), ("$.a.b[0].c", Some(5)), ("x.y", Some(7)), ("a.b[1].c", None), ("a.[", None)]
+        {
+            assert_eq!(lookup(&value, path).and_then(Value::as_i64), found, "{path}");
+        }
+    }
+}

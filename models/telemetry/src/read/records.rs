@@ -1,0 +1,115 @@
+//! Lines that are a record of their own: InfluxDB's line protocol, Prometheus' metrics, MQTT messages with their topics.
+
+use serde_json::Value;
+
+use super::{Cause, Emit, Found, Reader, influx, json, mqtt, parse_time, prometheus, time};
+use crate::{LARGEST_VALUE, Moment};
+
+impl Reader {
+    /// Counts a record; answers its time where it has one that can be used.
+    fn moment(&mut self, number: u64, at: Option<Moment>) -> Option<Moment> {
+        self.records += 1;
+        let Some(at) = at else {
+            self.rejected.without_time += 1;
+            self.without_time = true;
+            self.rejected.at_line(number);
+            return None;
+        };
+        self.timed += 1;
+        if !at.is_plausible() {
+            self.rejected.implausible_time += 1;
+            self.rejected.at_line(number);
+            return None;
+        }
+        Some(at)
+    }
+
+    pub(super) fn influx(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
+        if text.starts_with('#') {
+            return;
+        }
+        let Some(line) = influx::read(text) else {
+            self.rejected.malformed += 1;
+            self.rejected.at_line(number);
+            return;
+        };
+        let at = line.time.and_then(time::epoch);
+        let Some(at) = self.moment(number, at) else { return };
+        let unit = line.unit();
+        for (field, value) in &line.fields {
+            let key = line.key(field);
+            let found = Found { unit, ..Found::number(&key, at, 0.0) };
+            let value = match *value {
+                "t" | "T" | "true" | "True" | "TRUE" => Value::Bool(true),
+                "f" | "F" | "false" | "False" | "FALSE" => Value::Bool(false),
+                text => match text.strip_prefix('"').and_then(|t| t.strip_suffix('"')) {
+                    Some(inner) => Value::String(inner.to_owned()),
+                    None => serde_json::json!(text.trim_end_matches(['i', 'u']).parse::<f64>().unwrap_or(f64::NAN)),
+                },
+            };
+            match json::leaf(&value, field == "state") {
+                json::Leaf::Text => {}
+                leaf => json::put(number, leaf, &value, found, &mut self.rejected, emit),
+            }
+        }
+    }
+
+    pub(super) fn metrics(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
+        if text.starts_with('#') {
+            return;
+        }
+        let Some(line) = prometheus::read(text) else {
+            self.rejected.malformed += 1;
+            self.rejected.at_line(number);
+            return;
+        };
+        let at = line.millis.and_then(|ms| time::epoch(if ms > 1e11 { ms } else { ms * 1000.0 }));
+        let Some(at) = self.moment(number, at) else { return };
+        let cause = match line.value {
+            v if !v.is_finite() => Some(Cause::NotFinite),
+            v if v.abs() > LARGEST_VALUE => Some(Cause::OutOfRange),
+            _ => None,
+        };
+        match cause {
+            Some(cause) => self.rejected.cell(cause, &line.key, number, &line.value.to_string()),
+            None => emit(line.found(at)),
+        }
+    }
+
+    pub(super) fn message(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
+        let (time, rest) = match text.split_once(' ') {
+            // With -F "%U %t %p" or "%I %t %p" the time stands in front.
+            Some((first, rest)) if rest.contains(' ') => (parse_time(first, "", &self.zone), rest),
+            _ => (None, text),
+        };
+        let line = if time.is_some() { rest } else { text };
+        let Some((topic, payload)) = line.split_once(' ') else {
+            self.rejected.malformed += 1;
+            self.rejected.at_line(number);
+            return;
+        };
+        let mut readings = 0;
+        let mut timed = 0;
+        let faults = self.rejected.faults();
+        mqtt::message(topic, payload, "", &self.zone, &mut self.rejected, &mut |found, stamp| {
+            readings += 1;
+            let at = match stamp {
+                crate::clock::Stamp::At(at) => Some(at),
+                _ => time,
+            };
+            if let Some(at) = at {
+                timed += 1;
+                emit(Found { at, ..found });
+            }
+        });
+        self.records += 1;
+        self.timed += u64::from(timed > 0);
+        if readings > timed {
+            self.rejected.without_time += readings - timed;
+            self.without_time = true;
+        }
+        if self.rejected.faults() > faults {
+            self.rejected.at_line(number);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The parts that columns play beside the time: which tell the sensor, the value and the device, and which only count rows; and the marks of their numbers.
+
+use std::collections::HashSet;
+
+use super::InputError;
+use super::header::{self, Column};
+use super::infer::{Fields, Single, TimeColumns, Wanted};
+use super::number::{self, Cell, Evidence, Marks};
+use crate::unit;
+
+pub(super) fn key_of(row: &Fields<'_>, columns: &[usize], shift: usize) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for c in columns {
+        let word = row.get(c + shift).map_or("", |f| f.as_ref());
+        if !word.is_empty() && !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words.join(" ")
+}
+
+/// Rows whose key and time another row has too.
+fn collisions(data: &[&Fields<'_>], sensors: &[usize], time: &TimeColumns, shift: usize) -> usize {
+    let mut seen = HashSet::new();
+    let of = |row: &Fields<'_>, c: usize| row.get(c + shift).map_or(String::new(), |f| f.to_string());
+    let is_again = |row: &&&Fields<'_>| {
+        !seen.insert((key_of(row, sensors, shift), of(row, time.column), time.clock.map(|c| of(row, c))))
+    };
+    data.iter().filter(is_again).count()
+}
+
+/// Whether so many rows of the same key have the same time that the key can't be the whole of it.
+fn collides(data: &[&Fields<'_>], sensors: &[usize], time: &TimeColumns, shift: usize) -> bool {
+    let n = collisions(data, sensors, time, shift);
+    n > 0 && n * 10 >= data.len()
+}
+
+/// The columns of a layout in which each line holds one reading.
+pub(super) fn single(
+    columns: &[Column],
+    data: &[&Fields<'_>],
+    time: &TimeColumns,
+    shift: usize,
+    has_header: bool,
+    wanted: &Wanted<'_>,
+) -> Result<Option<Single>, InputError> {
+    let unit = header::place(columns, header::UNIT_NAMES);
+    if !wanted.options.sensor.is_empty() {
+        let given = |name: &str| {
+            columns.iter().position(|c| c.key == name || c.title == name).ok_or_else(|| InputError::NoColumn {
+                wanted: name.to_owned(),
+                found: columns.iter().take(12).map(|c| c.key.as_str()).collect::<Vec<_>>().join(", "),
+            })
+        };
+        let sensors = vec![given(&wanted.options.sensor)?];
+        return Ok(Some(Single { sensors, value: given(&wanted.options.value)?, unit }));
+    }
+    if !has_header {
+        // A word and a number beside the time: each line is one reading, and the word is its sensor.
+        let Some(row) = data.first() else { return Ok(None) };
+        let others = || (0..row.len()).filter(|i| *i != time.column && Some(*i) != time.clock);
+        let is_number =
+            |i: &usize| matches!(number::read(&row[*i], Marks::Unknown), Cell::Number(..) | Cell::Ambiguous);
+        let is_word = |i: &usize| row[*i].chars().any(char::is_alphabetic) && !is_number(i);
+        let numbers: Vec<usize> = others().filter(is_number).collect();
+        return Ok(match (others().find(is_word), numbers.as_slice()) {
+            (Some(sensor), [value]) => Some(Single {
+                sensors: vec![sensor],
+                value: *value,
+                unit: others().find(|i| *i != sensor && unit::is_known(&row[*i])),
+            }),
+            _ => None,
+        });
+    }
+    let value = header::VALUE_NAMES
+        .iter()
+        .filter(|n| **n != "measurement" || header::place(columns, &["_field"]).is_none())
+        .find_map(|n| columns.iter().position(|c| c.key.eq_ignore_ascii_case(n)));
+    let sensor = header::place(columns, header::SENSOR_NAMES).filter(|s| *s != time.column);
+    let (Some(sensor), Some(value)) = (sensor, value) else { return Ok(None) };
+    if sensor == value {
+        return Ok(None);
+    }
+    let mut sensors = vec![sensor];
+    if header::place(columns, &["_field"]).is_some() {
+        // InfluxDB: the tags tell the series, the field its quantity.
+        let is_tag = |c: &usize| {
+            let key = columns[*c].key.as_str();
+            *c != time.column
+                && *c != value
+                && !key.is_empty()
+                && !key.starts_with('_')
+                && !matches!(key, "result" | "table")
+        };
+        sensors = (0..columns.len()).filter(is_tag).collect();
+        sensors.extend(header::place(columns, &["_measurement"]));
+        sensors.extend(header::place(columns, &["_field"]));
+    } else if collides(data, &sensors, time, shift) {
+        // One column alone does not tell them apart: others that hold words help.
+        for c in 0..columns.len() {
+            let is_used =
+                c == time.column || Some(c) == time.clock || c == value || Some(c) == unit || sensors.contains(&c);
+            let is_word = |row: &&&Fields<'_>| row.get(c + shift).is_some_and(|f| f.chars().any(char::is_alphabetic));
+            if is_used || data.iter().filter(is_word).count() * 2 <= data.len() || !wanted_label(data, c, shift) {
+                continue;
+            }
+            let before = collisions(data, &sensors, time, shift);
+            sensors.push(c);
+            match collisions(data, &sensors, time, shift) {
+                0 => break,
+                after if after * 2 > before => _ = sensors.pop(),
+                _ => {}
+            }
+        }
+        sensors.sort_unstable();
+    }
+    Ok(Some(Single { sensors, value, unit }))
+}
+
+/// Whether the words of a column repeat, as those of a label do.
+fn wanted_label(data: &[&Fields<'_>], c: usize, shift: usize) -> bool {
+    let distinct: HashSet<&str> = data.iter().filter_map(|r| r.get(c + shift)).map(|f| f.as_ref()).collect();
+    distinct.len() <= 2 || distinct.len() * 2 <= data.len()
+}
+
+/// Columns that tell whose a row of several readings is.
+pub(super) fn devices_of(columns: &[Column], data: &[&Fields<'_>], time: &TimeColumns, shift: usize) -> Vec<usize> {
+    let cell = |row: &Fields<'_>, c: usize| row.get(c + shift).map_or(String::new(), |f| f.to_string());
+    let times: HashSet<String> = data.iter().map(|r| cell(r, time.column)).collect();
+    let others: Vec<usize> = (0..columns.len()).filter(|c| *c != time.column && Some(*c) != time.clock).collect();
+    let filled = |c: usize| data.iter().filter(|r| !cell(r, c).is_empty()).count();
+    let is_words = |c: usize| {
+        let words = data.iter().filter(|r| matches!(number::read(&cell(r, c), Marks::Unknown), Cell::Other)).count();
+        words > 0 && words * 10 >= filled(c) * 9
+    };
+    let mut found: Vec<usize> = Vec::new();
+    for &c in &others {
+        let distinct: HashSet<String> = data.iter().map(|r| cell(r, c)).filter(|v| !v.is_empty()).collect();
+        let is_id = distinct.len() == data.len() && times.len() == data.len() && data.len() > 1;
+        // A number of its own for each row is no device.
+        if distinct.is_empty() || is_id || (!wanted_label(data, c, shift) && times.len() > 1) {
+            continue;
+        }
+        // The same value in all rows tells nothing apart, but names the device.
+        if header::names_device(&columns[c].key)
+            && (is_words(c) || distinct.len() > 1 || columns[c].key.to_lowercase().contains("device"))
+        {
+            found.push(c);
+        }
+    }
+    let more_than_one = others.len() > found.len();
+    if !more_than_one {
+        found.clear();
+    }
+    // Enough to tell them apart; else any column of words that does.
+    if found.len() > 1 {
+        let all = found.clone();
+        let worth = |c: &usize| {
+            let name = columns[*c].key.to_lowercase();
+            ["device_name", "sensor_name", "device", "room", "name", "entity_id", "device_id", "node"]
+                .iter()
+                .position(|n| *n == name)
+                .unwrap_or(99)
+        };
+        found = vec![*all.iter().min_by_key(|c| worth(c)).expect("there is more than one")];
+        for c in all {
+            if !found.contains(&c) && collides(data, &found, time, shift) {
+                found.push(c);
+            }
+        }
+        found.sort_unstable();
+    }
+    if found.is_empty() && collides(data, &[], time, shift) {
+        let helps = |c: &usize| is_words(*c) && wanted_label(data, *c, shift) && !collides(data, &[*c], time, shift);
+        found.extend(others.iter().copied().find(helps));
+    }
+    found
+}
+
+/// Whether a column counts the rows.
+pub(super) fn is_row_number(column: &Column, data: &[&Fields<'_>], c: usize, shift: usize) -> bool {
+    let name = column.key.to_lowercase();
+    if !matches!(
+        name.as_str(),
+        "" | "#"
+            | "id"
+            | "index"
+            | "row"
+            | "record"
+            | "nr"
+            | "no"
+            | "no."
+            | "nr."
+            | "line"
+            | "unnamed: 0"
+            | "recnbr"
+            | "idx"
+    ) {
+        return false;
+    }
+    let numbers: Vec<i64> = data.iter().filter_map(|r| r.get(c + shift)?.parse().ok()).collect();
+    numbers.len() == data.len() && numbers.len() > 1 && numbers.windows(2).all(|w| (w[1] - w[0]).abs() == 1)
+}
+
+/// The marks of the table. Columns that can be read in two ways need one.
+pub(super) fn decide<'a>(
+    columns: impl Iterator<Item = (&'a str, &'a Evidence)>,
+    wanted: &Wanted<'_>,
+) -> Result<Marks, InputError> {
+    let columns: Vec<_> = columns.collect();
+    match wanted.options.decimal.as_str() {
+        "." => return Ok(Marks::Point),
+        "," => return Ok(Marks::Comma),
+        _ => {}
+    }
+    let all = number::of_all(columns.iter().map(|(_, e)| *e));
+    let open = columns.iter().find(|(_, e)| e.is_open() && e.own() == Marks::Unknown);
+    match (all, open) {
+        (Some(marks), _) => Ok(marks),
+        (None, Some((key, evidence))) => {
+            let example = evidence.example().to_owned();
+            Err(InputError::OpenNumber { column: (*key).to_owned(), example })
+        }
+        (None, None) => Ok(Marks::Unknown),
+    }
+}

@@ -1,0 +1,336 @@
+//! Rows of a table, whose layout is known, become readings.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use jiff::tz::TimeZone;
+
+use super::fields::split;
+use super::infer::{Layout, Part, Shown};
+use super::number::{self, Cell, Marks};
+use super::rejected::Cause;
+use super::states;
+use super::time::{self, Course};
+use super::{Emit, Found, Rejected};
+use crate::kind::Kind;
+use crate::{LARGEST_VALUE, Moment, unit};
+
+/// Series whose units and times are remembered.
+const MAX_SERIES: usize = 16_384;
+
+/// A table that is being read.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    pub(super) layout: Layout,
+    zone: TimeZone,
+    time_format: String,
+    /// Times that only a device without a clock tells are handed on.
+    live: bool,
+    /// Units that columns and series have shown in their cells.
+    units: HashMap<String, String>,
+    /// The last time of each series, to tell the hour that comes twice.
+    last: HashMap<String, Moment>,
+    /// Series that the sample has not shown.
+    shown: HashMap<String, Shown>,
+    /// Rows with a time.
+    pub(super) times: u64,
+    /// Rows.
+    pub(super) rows: u64,
+}
+
+impl Sheet {
+    pub(super) fn new(layout: Layout, zone: TimeZone, time_format: &str, live: bool) -> Sheet {
+        let shown = layout.series.clone();
+        Sheet {
+            layout,
+            zone,
+            time_format: time_format.to_owned(),
+            live,
+            units: HashMap::new(),
+            last: HashMap::new(),
+            shown,
+            times: 0,
+            rows: 0,
+        }
+    }
+
+    /// Whether the fields are those of a header that has come before or comes anew.
+    fn is_header(&self, fields: &[Cow<'_, str>]) -> bool {
+        let column = self.layout.time.column;
+        let Some(time) = fields.get(column + self.layout.shift) else { return false };
+        let known = &self.layout.columns[column.min(self.layout.columns.len() - 1)];
+        !time.is_empty() && (**time == *known.key || **time == *known.title)
+    }
+
+    /// Reads a row.
+    pub(super) fn row(&mut self, line: u64, text: &str, rejected: &mut Rejected, emit: &mut Emit<'_>) {
+        let fields = split(text, self.layout.delimiter);
+        let shift = self.layout.shift;
+        if self.is_header(&fields) {
+            return;
+        }
+        self.rows += 1;
+        let width = self.layout.columns.len() + shift;
+        let Some(cell) = fields.get(self.layout.time.column + shift) else {
+            rejected.malformed += 1;
+            rejected.at_line(line);
+            return;
+        };
+        if fields.len() > width && fields[width..].iter().any(|f| !f.is_empty()) {
+            // A decimal comma without quotes, or a mark within a name: nobody knows which field is which.
+            rejected.malformed += 1;
+            rejected.at_line(line);
+            return;
+        }
+        let series = self.series(&fields);
+        let at = self.time(cell, &fields, &series);
+        let Some(at) = at else {
+            rejected.without_time += 1;
+            rejected.at_line(line);
+            return;
+        };
+        self.times += 1;
+        if !at.is_plausible() && !self.live {
+            rejected.implausible_time += 1;
+            rejected.at_line(line);
+            return;
+        }
+        self.remember(&series, at);
+        if self.layout.single.is_some() {
+            self.single(line, &fields, series, at, rejected, emit);
+        } else {
+            if fields.len() < width
+                && !(fields.len() + 1 == width && self.layout.columns.last().is_some_and(|c| c.key.is_empty()))
+            {
+                rejected.malformed += 1;
+                rejected.at_line(line);
+            }
+            self.wide(line, &fields, &series, at, rejected, emit);
+        }
+    }
+
+    /// Whose the row is.
+    fn series(&self, fields: &[Cow<'_, str>]) -> String {
+        let columns = match &self.layout.single {
+            Some(single) => &single.sensors,
+            None => &self.layout.devices,
+        };
+        let mut words: Vec<&str> = Vec::new();
+        for c in columns {
+            let word = fields.get(c + self.layout.shift).map_or("", |f| f.as_ref());
+            if !word.is_empty() && !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words.join(" ")
+    }
+
+    fn remember(&mut self, series: &str, at: Moment) {
+        if let Some(last) = self.last.get_mut(series) {
+            *last = at;
+        } else if self.last.len() < MAX_SERIES {
+            self.last.insert(series.to_owned(), at);
+        }
+    }
+
+    fn time(&self, cell: &str, fields: &[Cow<'_, str>], series: &str) -> Option<Moment> {
+        let columns = &self.layout.time;
+        let course = Course { last: self.last.get(series).copied(), descending: columns.descending };
+        if columns.excel {
+            let days = cell.replace(',', ".").parse().ok()?;
+            let at = time::excel(days)?;
+            return time::moment(time::Civil { at, offset: None, is_open: false, has_time: true }, &self.zone, course);
+        }
+        if let Some(clock) = columns.clock {
+            let clock = fields.get(clock + self.layout.shift).map_or("", |f| f.as_ref());
+            // Some programs put a date into the column of times too.
+            let clock = clock
+                .rsplit_once(' ')
+                .map_or(clock, |(before, last)| if before.contains(['-', '/', '.']) { last } else { clock });
+            return time::parse(&format!("{cell} {clock}"), "", &self.zone, columns.order, course);
+        }
+        let small = || {
+            let number: f64 = cell.trim().parse().ok()?;
+            (self.live && (0.0..1e8).contains(&number)).then_some(Moment((number * 1e6) as i64))
+        };
+        time::parse(cell, &self.time_format, &self.zone, columns.order, course).or_else(small)
+    }
+
+    fn wide(
+        &mut self,
+        line: u64,
+        fields: &[Cow<'_, str>],
+        device: &str,
+        at: Moment,
+        rejected: &mut Rejected,
+        emit: &mut Emit<'_>,
+    ) {
+        let Sheet { layout, units, .. } = self;
+        let mut key = String::new();
+        for (i, (column, part)) in layout.columns.iter().zip(&layout.parts).enumerate() {
+            if matches!(part, Part::None | Part::RowNumber) {
+                continue;
+            }
+            let Some(cell) = fields.get(i + layout.shift) else { break };
+            let key: &str = if device.is_empty() {
+                &column.key
+            } else {
+                key.clear();
+                key.push_str(device);
+                key.push(' ');
+                key.push_str(&column.key);
+                &key
+            };
+            let mut reading = ReadCell { line, key, unit: &column.unit, varies: false, at, units, rejected, emit };
+            match part {
+                Part::Numbers(marks) => reading.number(cell, with_delimiter(*marks, layout.delimiter, cell)),
+                Part::States(shown) => reading.state(cell, shown),
+                _ => reading.text(cell),
+            }
+        }
+    }
+
+    fn single(
+        &mut self,
+        line: u64,
+        fields: &[Cow<'_, str>],
+        key: String,
+        at: Moment,
+        rejected: &mut Rejected,
+        emit: &mut Emit<'_>,
+    ) {
+        let Sheet { layout, units, shown, .. } = self;
+        let single = layout.single.as_ref().expect("a single layout");
+        let Some(cell) = fields.get(single.value + layout.shift) else {
+            rejected.malformed += 1;
+            rejected.at_line(line);
+            return;
+        };
+        let unit = single.unit.and_then(|u| fields.get(u + layout.shift)).map_or("", |u| u.as_ref());
+        let shown_now;
+        let shown = match shown.get(&key) {
+            Some(shown) => shown,
+            None => {
+                shown_now = first_shown(cell);
+                // The first cell decides, unless it says nothing.
+                if !number::is_nothing(cell) && shown.len() < MAX_SERIES {
+                    shown.insert(key.clone(), shown_now.clone());
+                }
+                &shown_now
+            }
+        };
+        let mut reading = ReadCell { line, key: &key, unit, varies: true, at, units, rejected, emit };
+        if shown.is_state {
+            reading.state(cell, shown);
+        } else {
+            let marks = if shown.marks == Marks::Unknown { layout.marks } else { shown.marks };
+            reading.number(cell, with_delimiter(marks, layout.delimiter, cell));
+        }
+    }
+}
+
+/// In a table whose columns are parted by commas, a bare point is a decimal one.
+fn with_delimiter(marks: Marks, delimiter: char, cell: &str) -> Marks {
+    if marks == Marks::Unknown && delimiter == ',' && !cell.contains(',') { Marks::Point } else { marks }
+}
+
+/// How a series is read of which only one cell is known.
+pub(super) fn first_shown(cell: &str) -> Shown {
+    let word = match number::read(cell, Marks::Unknown) {
+        Cell::Other => states::word(cell),
+        _ => None,
+    };
+    match word {
+        Some(word) => Shown { is_state: true, pair: states::pair(&word).map(|(pair, _)| pair), marks: Marks::Unknown },
+        None => Shown::default(),
+    }
+}
+
+/// A cell on its way to a reading.
+pub(super) struct ReadCell<'a, 'e> {
+    pub(super) line: u64,
+    pub(super) key: &'a str,
+    pub(super) unit: &'a str,
+    /// Each reading brings its unit.
+    pub(super) varies: bool,
+    pub(super) at: Moment,
+    pub(super) units: &'a mut HashMap<String, String>,
+    pub(super) rejected: &'a mut Rejected,
+    pub(super) emit: &'a mut Emit<'e>,
+}
+
+impl ReadCell<'_, '_> {
+    fn reject(&mut self, cause: Cause, cell: &str) {
+        self.rejected.cell(cause, self.key, self.line, cell);
+    }
+
+    pub(super) fn number(&mut self, cell: &str, marks: Marks) {
+        match number::read(cell, marks) {
+            Cell::Empty => self.rejected.empty += 1,
+            Cell::Ambiguous => self.reject(Cause::Ambiguous, cell),
+            Cell::Other => self.reject(Cause::NotANumber, cell),
+            Cell::Number(value, _) if !value.is_finite() => self.reject(Cause::NotFinite, cell),
+            Cell::Number(value, _) if value.abs() > LARGEST_VALUE => self.reject(Cause::OutOfRange, cell),
+            Cell::Number(value, behind) => self.value(cell, value, behind),
+        }
+    }
+
+    /// A value in its unit; one in another unit is turned into that of its sensor.
+    fn value(&mut self, cell: &str, value: f64, behind: &str) {
+        let told = unit::tidy(if behind.is_empty() { self.unit } else { behind });
+        // The unit of a header holds for all of its cells.
+        let is_fixed = behind.is_empty() && (!self.varies || told.is_empty());
+        if is_fixed && (self.units.is_empty() || !self.units.contains_key(self.key)) {
+            (self.emit)(Found { unit: told, ..Found::number(self.key, self.at, value) });
+            return;
+        }
+        let own = match self.units.get(self.key) {
+            Some(own) => own.clone(),
+            None => {
+                let own = if self.unit.is_empty() { told } else { unit::tidy(self.unit) };
+                if self.units.len() < MAX_SERIES {
+                    self.units.insert(self.key.to_owned(), own.to_owned());
+                }
+                own.to_owned()
+            }
+        };
+        if told.is_empty() || own.is_empty() || unit::is_same(told, &own) {
+            (self.emit)(Found { unit: &own, ..Found::number(self.key, self.at, value) });
+            return;
+        }
+        match unit::convert(value, told, &own, false) {
+            Some(value) => (self.emit)(Found { unit: &own, ..Found::number(self.key, self.at, value) }),
+            None => self.reject(Cause::NotANumber, cell),
+        }
+    }
+
+    pub(super) fn state(&mut self, cell: &str, shown: &Shown) {
+        if number::is_nothing(cell) {
+            self.rejected.empty += 1;
+            return;
+        }
+        let Some(word) = states::word(cell) else { return self.reject(Cause::NotANumber, cell) };
+        match shown.pair {
+            Some(pair) => match states::pair(&word).filter(|_| !pair.contains(&word.as_str())) {
+                None if pair.contains(&word.as_str()) => {
+                    self.emit_state(Kind::Binary, f64::from(u8::from(word == pair[1])), pair)
+                }
+                Some((_, is_one)) => self.emit_state(Kind::Binary, f64::from(u8::from(is_one)), pair),
+                None => self.reject(Cause::NotANumber, cell),
+            },
+            None => self.emit_state(Kind::States, states::code(&word), ["", ""]),
+        }
+    }
+
+    fn emit_state(&mut self, kind: Kind, value: f64, states: [&'static str; 2]) {
+        (self.emit)(Found { kind: Some(kind), states, ..Found::number(self.key, self.at, value) });
+    }
+
+    fn text(&mut self, cell: &str) {
+        if number::is_nothing(cell) {
+            self.rejected.empty += 1;
+        } else {
+            self.reject(Cause::NotANumber, cell);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `voice.toml`: the voice assistant.
+
+use std::path::PathBuf;
+
+use nearfield_base::range::in_range;
+use nearfield_stages::voice::tools::{CommandTool, MAX_TIMEOUT_MS};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, LatencyConfig, ListenConfig, LlmConfig, PlayConfig, PromptConfig, SttConfig, TtsConfig};
+
+/// The whole of `voice.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VoiceConfig {
+    /// The microphone.
+    pub listen: ListenConfig,
+    /// Speech to text.
+    pub stt: SttConfig,
+    /// The language model.
+    pub llm: LlmConfig,
+    /// The system text of the language model.
+    pub prompt: PromptConfig,
+    /// Text to speech.
+    pub tts: TtsConfig,
+    /// The loudspeaker.
+    pub play: PlayConfig,
+    /// The home.
+    pub home: HomeConfig,
+    /// The latency budget.
+    pub latency: LatencyConfig,
+    /// Commands that the model may run. The arguments come as JSON on stdin; a JSON object is expected on stdout. The model reads the
+    /// first 1024 tokens of it (fewer where the context is small) and whether that is all; a sentence of the model's that
+    /// does not keep to the result is replaced by the values themselves. Other text is spoken as it is: "The tool radio says: …". A
+    /// status other than 0, a signal, a time limit, or {"ok": false, "error": "…"} is a failure, and is spoken with its cause.
+    pub tools: Vec<CommandTool>,
+}
+
+/// The home.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HomeConfig {
+    /// The home's state, a JSON file (`assets/home.json` shows its form); empty: no home.
+    pub file: PathBuf,
+}
+
+impl Config for VoiceConfig {
+    const MOVED: &'static [(&'static str, &'static str)] =
+        &[("llm.system", "prompt.system"), ("llm.max_reply_tokens", "llm.max_tokens")];
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.home.file]
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.listen.check().map_err(|e| format!("listen.{e}"))?;
+        self.stt.check().map_err(|e| format!("stt.{e}"))?;
+        self.llm.check().map_err(|e| format!("llm.{e}"))?;
+        self.tts.check().map_err(|e| format!("tts.{e}"))?;
+        self.latency.check().map_err(|e| format!("latency.{e}"))?;
+        for tool in &self.tools {
+            in_range("timeout_ms", tool.timeout_ms, 1..=MAX_TIMEOUT_MS)
+                .map_err(|e| format!("the tool {}: {e}", tool.name))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_value_wins_over_the_file() {
+        let sets = ["llm.threads=3", "llm.model=other", "llm.sampler.temperature=0.5"].map(str::to_owned);
+        let config = VoiceConfig::load(None, &sets).unwrap();
+        assert_eq!((config.llm.threads, config.llm.model.as_str()), (3, "other"));
+    }
+}
