@@ -127,9 +127,9 @@ impl Asked {
         let mut spoken = Vec::new();
         let turn = self.turns.begin();
         self.converse
-            .step(Envelope::new(turn, transcript), &mut |delta| {
+            .take(Envelope::new(turn, transcript), &mut |delta| {
                 phrase
-                    .step(delta, &mut |clause| {
+                    .take(delta, &mut |clause| {
                         if let Clause::Text(text) = clause.body {
                             spoken.push(text);
                         }

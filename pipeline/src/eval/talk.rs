@@ -23,9 +23,9 @@ use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::{max_report_tokens, word_options};
-use crate::flows::voice;
 use crate::hub::registry::{PromptForm, Registry};
+use crate::load::report::{max_report_tokens, word_options};
+use crate::load::voice;
 use crate::prompts;
 
 const MODEL: &str = "talk-nano";

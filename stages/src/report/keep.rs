@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 use nearfield_telemetry::{Moment, SensorId};
 
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Stage, StopSignal};
 use crate::messages::{Batch, Envelope};
 use crate::report::store::{Store, StoreError};
-use crate::voice::capture::StopSignal;
 
 /// Between two tries at a disk that refuses.
 const RETRY: Duration = Duration::from_secs(2);

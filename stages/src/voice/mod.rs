@@ -15,3 +15,4 @@ mod stderr;
 pub mod tool_calls;
 pub mod tools;
 pub mod transcribe;
+pub mod typed;

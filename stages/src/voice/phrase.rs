@@ -1,8 +1,7 @@
 //! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken. Markup never gets through; where
 //! nothing else was written, one sentence says so.
 
-use crate::flow::Turn;
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Stage, Turn};
 use crate::messages::{Clause, Envelope, TextDelta};
 use crate::voice::clauses::ClauseSplitter;
 use crate::voice::spoken::SpokenFilter;
@@ -18,6 +17,7 @@ pub struct Phrase {
     turn: Option<Turn>,
     /// Whether a clause of this reply has left.
     has_spoken: bool,
+    is_over: bool,
 }
 
 impl Stage for Phrase {
@@ -50,11 +50,16 @@ impl Stage for Phrase {
                 if self.filter.has_heard() && !*has_spoken {
                     let _ = emit(Envelope::new(turn, Clause::Text(UNSPEAKABLE.to_owned())));
                 }
-                let _ = emit(Envelope::new(turn, Clause::End));
-                *self = Self::default();
+                *self = Self { is_over: true, ..Self::default() };
             }
         }
         Ok(())
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, Clause>) {
+        if std::mem::take(&mut self.is_over) {
+            let _ = emit(Envelope::new(turn, Clause::End));
+        }
     }
 }
 
@@ -69,7 +74,7 @@ mod tests {
             out.push(c.body);
             ControlFlow::Continue(())
         };
-        stage.step(Envelope::new(Turn(turn), delta), emit).unwrap();
+        stage.take(Envelope::new(Turn(turn), delta), emit).unwrap();
         out
     }
 
