@@ -38,6 +38,10 @@ pub struct SpokenFilter {
     held: String,
     /// The last character that was passed on; a line break at the beginning.
     last: char,
+    /// A space after a word, held back in case that what follows is taken out up to a punctuation mark.
+    space: bool,
+    /// Whether something was taken out after that space.
+    taken_out: bool,
     /// Whether anything but white space came in.
     heard: bool,
 }
@@ -73,7 +77,14 @@ enum State {
 
 impl Default for SpokenFilter {
     fn default() -> Self {
-        SpokenFilter { state: State::Text, held: String::new(), last: '\n', heard: false }
+        SpokenFilter {
+            state: State::Text,
+            held: String::new(),
+            last: '\n',
+            space: false,
+            taken_out: false,
+            heard: false,
+        }
     }
 }
 
@@ -96,23 +107,27 @@ impl SpokenFilter {
     /// Ends the reply: what was held back and may be spoken.
     pub fn finish(&mut self) -> String {
         let mut out = String::new();
-        let held = std::mem::take(&mut self.held);
-        match std::mem::replace(&mut self.state, State::Text) {
-            State::Text | State::Word | State::Entity => {
-                if !is_role(held.trim_end_matches(':')) {
-                    held.chars().for_each(|c| self.pass(c, &mut out));
+        loop {
+            let held = std::mem::take(&mut self.held);
+            match std::mem::replace(&mut self.state, State::Text) {
+                State::Text | State::Word | State::Entity => {
+                    if !is_role(held.trim_end_matches(':')) {
+                        held.chars().for_each(|c| self.plain(c, &mut out));
+                    }
                 }
+                State::Url => self.pass_host(&held, &mut out),
+                // What turns out to be no object, list or link is looked at again without its bracket.
+                State::Bracket | State::Brace | State::LinkBegins if !is_code(&held) => {
+                    held.trim_start_matches(['[', '{']).chars().for_each(|c| self.feed(c, &mut out));
+                    continue;
+                }
+                _ => {}
             }
-            State::Url => self.pass_host(&held, &mut out),
-            State::Bracket | State::LinkBegins if !is_code(&held) => {
-                held.chars().filter(|c| !matches!(c, '[' | ']')).for_each(|c| self.pass(c, &mut out));
+            if std::mem::take(&mut self.space) {
+                out.push(' ');
             }
-            State::Brace if !is_code(&held) => {
-                held.chars().filter(|c| !matches!(c, '{' | '}')).for_each(|c| self.pass(c, &mut out));
-            }
-            _ => {}
+            return out;
         }
-        out
     }
 
     /// Whether the reply held anything but white space.
@@ -167,7 +182,8 @@ impl SpokenFilter {
                 } else {
                     return text + c.encode_utf8(&mut [0; 4]);
                 }
-                return text_of_link(&text, &mut self.last, out);
+                text_of_link(&text).chars().for_each(|c| self.pass(c, out));
+                return String::new();
             }
             State::Link => {
                 self.held.push(c);
@@ -219,14 +235,24 @@ impl SpokenFilter {
 
     /// What was taken out parts words.
     fn gap(&mut self) {
+        self.taken_out = true;
         if !self.last.is_whitespace() {
             self.last = '\u{1}';
         }
     }
 
     fn pass(&mut self, c: char, out: &mut String) {
+        let joins = matches!(c, '.' | ',' | '!' | '?' | ';' | ':');
+        let follows_gap = std::mem::take(&mut self.taken_out);
+        if c == ' ' && self.last.is_alphanumeric() {
+            (self.space, self.last) = (true, ' ');
+            return;
+        }
+        if std::mem::take(&mut self.space) && !(joins && follows_gap) {
+            out.push(' ');
+        }
         // A gap that was left in the middle of a line.
-        if self.last == '\u{1}' && !c.is_whitespace() && !matches!(c, '.' | ',' | '!' | '?' | ';' | ':') {
+        if self.last == '\u{1}' && !c.is_whitespace() && !joins {
             out.push(' ');
         }
         out.push(c);
@@ -394,19 +420,10 @@ impl SpokenFilter {
 }
 
 /// The text of a link is said.
-fn text_of_link(text: &str, last: &mut char, out: &mut String) -> String {
+fn text_of_link(text: &str) -> String {
     let text: String =
         text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | '\'' | '-' | '%' | '°')).collect();
-    let text = text.trim();
-    if text.is_empty() {
-        return String::new();
-    }
-    if *last == '\u{1}' {
-        out.push(' ');
-    }
-    out.push_str(text);
-    *last = text.chars().last().unwrap_or(' ');
-    String::new()
+    text.trim().to_owned()
 }
 
 fn is_role(word: &str) -> bool {
@@ -431,7 +448,7 @@ fn is_mark(inner: &str) -> bool {
     let inner = inner.trim().trim_start_matches(['/', '^']);
     !inner.is_empty()
         && (inner.chars().all(|c| c.is_ascii_uppercase() || c == '_') && inner.len() > 2
-            || inner.chars().all(|c| c.is_ascii_digit() || c == ','))
+            || inner.chars().all(|c| c.is_ascii_digit() || matches!(c, ',' | ' ')))
 }
 
 #[cfg(test)]
