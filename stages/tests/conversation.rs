@@ -26,6 +26,7 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
     let (llm, _ends_with_its_last_handle) = LlmThread::start(Llm::open(&model, &LlmOptions { threads: 1 }).unwrap());
     let options = ConverseOptions {
         system: SYSTEM.to_owned(),
+        chat: nearfield_llm::ChatOptions::default(),
         session: SessionOptions { context_tokens, cache: CacheType::F16 },
         sampler: SamplerOptions::default(),
         home: HomeLayout::Grouped,

@@ -130,6 +130,7 @@ pub(crate) fn converse_options(
     };
     let max_reply_tokens = config.llm.max_tokens_or(MAX_REPLY_TOKENS).min(context_tokens / 2);
     Ok(ConverseOptions {
+        chat: config.llm.chat_options(),
         system: prompts::voice_system(&config.prompt.system, &model.prompt),
         home: model.prompt.home.unwrap_or_default(),
         session: SessionOptions { context_tokens, cache: config.llm.cache },

@@ -10,6 +10,7 @@ pub mod notes;
 pub mod phrase;
 pub mod play;
 pub mod speak;
+pub mod spoken;
 mod stderr;
 pub mod tool_calls;
 pub mod tools;

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
-use nearfield_llm::{Constrained, LlmError, Message, SamplerOptions, SessionOptions};
+use nearfield_llm::{Chat, ChatOptions, LlmError, Message, SamplerOptions, SessionOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -25,6 +25,7 @@ use crate::llm_thread::{LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::voice::home::HomeLayout;
 use crate::voice::notes::{Note, Replied};
+use crate::voice::tool_calls;
 use crate::voice::tools::Toolbox;
 
 /// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
@@ -35,6 +36,8 @@ const LEAST_MOVED_TOKENS: usize = 24;
 pub struct ConverseOptions {
     /// The system text, before the home's state.
     pub system: String,
+    /// How the model writes tool calls, and whether it thinks.
+    pub chat: ChatOptions,
     /// How the home's state is written.
     pub home: HomeLayout,
     /// The session's context and cache.
@@ -77,8 +80,9 @@ pub struct Converse {
     session: SessionId,
     options: ConverseOptions,
     toolbox: Toolbox,
-    /// The tools' schemas, and what holds the model's calls to them.
-    calls: (Vec<Value>, Option<Constrained>),
+    chat: Chat,
+    /// The schemas and the home, grouped, that the chat was made for.
+    offered: (Vec<Value>, String),
     turns: Turns,
     history: Vec<Exchange>,
     /// Exchanges dropped from the history and not yet reported.
@@ -101,13 +105,15 @@ impl Converse {
         played: Receiver<(Turn, Played)>,
         notes: Sender<Note>,
     ) -> anyhow::Result<Self> {
+        let chat = Chat::new(llm.llm(), options.chat)?;
         let session = llm.open_moving(Urgency::Voice, options.session, LEAST_MOVED_TOKENS)?;
         let mut converse = Self {
             llm,
             session,
             options,
             toolbox,
-            calls: (Vec::new(), None),
+            chat,
+            offered: (Vec::new(), String::new()),
             turns,
             history: Vec::new(),
             forgotten: 0,
@@ -115,7 +121,8 @@ impl Converse {
             notes,
         };
         converse.keep_warm();
-        converse.constrain_calls(); // Now, while the prompt is being read, and not when the first question waits.
+        // Now, while the prompt is being read, and not when the first question waits.
+        converse.chat.constraints(&tool_calls::held(&converse.offered.0, &converse.offered.1, ""));
         Ok(converse)
     }
 
@@ -140,6 +147,11 @@ impl Converse {
         self.history = saved.exchanges.into_iter().map(|messages| Exchange { turn: Turn(0), messages }).collect();
         self.keep_warm();
         Ok(())
+    }
+
+    /// Begins a new conversation, with what the model has read of the home still in its cache.
+    pub fn forget_history(&mut self) {
+        self.history.clear();
     }
 }
 

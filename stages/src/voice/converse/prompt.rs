@@ -4,12 +4,25 @@ use nearfield_llm::{Message, Role, TokenId};
 use serde_json::json;
 
 use super::{Converse, PromptTooLong};
+use crate::voice::home::HomeLayout;
+use crate::voice::tool_calls;
 use crate::voice::tools::{ToolResult, spaced_json};
 
 /// The most tokens of a tool's result that the model reads; a smaller context allows fewer.
 pub const MOST_RESULT_TOKENS: usize = 1024;
 
 impl Converse {
+    /// Offers the model the tools that there are, with the names of this home.
+    fn offer_tools(&mut self) {
+        let now = (self.toolbox.schemas(), self.toolbox.home_text(HomeLayout::Grouped));
+        if now != self.offered {
+            let named = tool_calls::named(&now.0, &now.1);
+            let examples = tool_calls::examples(&named, &now.1);
+            self.chat.offer(named, &examples);
+            self.offered = now;
+        }
+    }
+
     /// A tool's result as the model reads it: cut where it is too long, which it then says.
     pub(super) fn read_result(&self, result: &ToolResult) -> anyhow::Result<String> {
         let tokenizer = self.llm.llm().tokenizer()?;
@@ -42,14 +55,13 @@ impl Converse {
     }
 
     fn tokens(&self, messages: &[Message], reply_follows: bool) -> anyhow::Result<Vec<TokenId>> {
-        let llm = self.llm.llm();
-        let text = llm.template()?.render(messages, &self.toolbox.schemas(), reply_follows)?;
-        Ok(llm.tokenizer()?.encode_prompt(&text))
+        Ok(self.chat.prompt(messages, reply_follows)?)
     }
 
     /// The prompt for `exchange` after as much of the history as the context has room for; what has none is forgotten. An exchange
     /// that does not even fit alone costs the history nothing.
     pub(super) fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
+        self.offer_tools();
         let room = self.room();
         let mut dropped = 0;
         loop {
@@ -76,6 +88,7 @@ impl Converse {
     /// Has the beginning of the next prompt computed while nobody speaks. Where the history is nearly too long, its oldest
     /// turns are dropped here, ahead of time; what follows them moves down in the cache.
     pub(super) fn keep_warm(&mut self) {
+        self.offer_tools();
         let most = self.room() * 3 / 4;
         loop {
             let mut messages = vec![self.system()];

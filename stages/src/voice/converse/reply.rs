@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, Role, TokenId};
+use nearfield_llm::{Finish, GenerateOptions, Message, ParsedReply, Role, TokenId};
 use serde_json::json;
 
 use super::{Converse, Exchange};
@@ -12,7 +12,7 @@ use crate::flow::{Emit, Turn};
 use crate::llm_thread::Job;
 use crate::messages::{Envelope, TextDelta};
 use crate::voice::notes::Replied;
-use crate::voice::tool_calls::{FilteredReply, ToolCallFilter, constraint};
+use crate::voice::tool_calls;
 use crate::voice::tools::{self, ToolCall, ToolResult, spaced_json};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
@@ -57,25 +57,6 @@ impl Replied {
 }
 
 impl Converse {
-    /// What the model's tool calls must fit. Arguments whose schema cannot be followed may be any object.
-    pub(super) fn constrain_calls(&mut self) -> Option<Constrained> {
-        let mut schemas = self.toolbox.schemas();
-        if schemas != self.calls.0 {
-            let llm = self.llm.llm();
-            let named = schemas.clone();
-            for schema in &mut schemas {
-                let Some(alone) = constraint(std::slice::from_ref(schema)) else { continue };
-                if let Err(error) = llm.check_constraint(&alone.constraint) {
-                    tracing::warn!(tool = %schema["function"]["name"], %error, "the tool's arguments are not held to its schema");
-                    schema["function"]["parameters"] = json!({"type": "object", "additionalProperties": true});
-                }
-            }
-            let all = constraint(&schemas).filter(|all| llm.check_constraint(&all.constraint).is_ok());
-            self.calls = (named, all);
-        }
-        self.calls.1.clone()
-    }
-
     pub(super) fn reply(
         &mut self,
         turn: Turn,
@@ -96,8 +77,8 @@ impl Converse {
             // What is to be looked over is not said while it is written.
             let is_checked = is_second_try || results.iter().any(ToolResult::is_of_command);
             let written = match is_checked {
-                true => self.write(turn, prompt, &mut replied, &mut |_| {})?,
-                false => self.write(turn, prompt, &mut replied, &mut send)?,
+                true => self.write(turn, &question, prompt, &mut replied, &mut |_| {})?,
+                false => self.write(turn, &question, prompt, &mut replied, &mut send)?,
             };
             let Round { raw, said, calls, broken, repeated } = written;
             if repeated {
@@ -163,23 +144,26 @@ impl Converse {
     fn write(
         &mut self,
         turn: Turn,
+        question: &str,
         prompt: Vec<TokenId>,
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
-        let constraint = self.constrain_calls();
+        let held = tool_calls::held(&self.offered.0, &self.offered.1, question);
+        let lazy = self.chat.constraints(&held);
         let reply = self.llm.run(Job {
             session: self.session,
             prompt,
             sampler: self.options.sampler,
             options: GenerateOptions {
                 max_tokens: self.options.max_reply_tokens,
-                constraint,
+                lazy,
+                thought: self.chat.thought_limit(),
                 ..GenerateOptions::default()
             },
             cancel: self.turns.cancel_of(turn),
         });
-        let mut filter = ToolCallFilter::default();
+        let mut filter = self.chat.parser();
         let (mut raw, mut said) = (String::new(), String::new());
         let Replied { tokens, first_token, cut_off, .. } = replied;
         let mut take = |text: &str| {
@@ -194,11 +178,11 @@ impl Converse {
         };
         let ended = reply.read(tokens, &mut take)?.unwrap_or(Finish::Stopped);
         *cut_off |= matches!(ended, Finish::MaxTokens | Finish::ContextFull);
-        let FilteredReply { rest, calls, broken } = filter.finish();
+        let ParsedReply { rest, calls, broken } = filter.finish();
         let repeated = matches!(ended, Finish::Repetition { .. });
         if repeated {
             let sound = ended.sound_part(&raw).to_owned();
-            let mut filter = ToolCallFilter::default();
+            let mut filter = self.chat.parser();
             said = filter.push(&sound) + &filter.finish().rest;
             // A call that is whole stays, whatever followed it.
             raw = if calls.is_empty() { sound } else { raw };

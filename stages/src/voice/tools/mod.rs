@@ -10,7 +10,8 @@ mod timer;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
-use serde::{Deserialize, Serialize, Serializer};
+pub use nearfield_llm::ToolCall;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 pub use answers::{answer, keeps_to};
@@ -21,15 +22,6 @@ use crate::voice::home::{Change, DoorState, Home, HomeError, HomeLayout};
 
 /// The names that a command tool cannot have.
 pub const BUILT_IN: [&str; 5] = ["clock", "timer", "set_light", "set_door", "set_device"];
-
-/// A call as the model wrote it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ToolCall {
-    /// The tool's name; it may not exist.
-    pub name: String,
-    /// The arguments; they may not fit.
-    pub arguments: Value,
-}
 
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq, Serialize)]
