@@ -93,7 +93,9 @@ impl Chat {
             ("", told) => told.to_owned(),
             (system, told) => format!("{system}\n\n{told}"),
         };
-        if !system.is_empty() {
+        // An empty one is the caller's word, too: some models were trained with it.
+        let has_system = messages.first().is_some_and(|first| first.role == Role::System);
+        if has_system || !system.is_empty() {
             all.push(Message::new(Role::System, system));
         }
         all.extend(self.examples.iter().cloned());

@@ -305,7 +305,9 @@ impl SpokenFilter {
             '[' => self.state = State::Bracket,
             '&' => self.state = State::Entity,
             '`' | '~' => {}
-            'h' | 'H' | 'f' | 'F' | 'w' | 'W' if word_begins && !line_begins => {}
+            // An address may follow a letter without a space; "www." after one is a drawn-out word.
+            'h' | 'H' | 'f' | 'F' if !line_begins => {}
+            'w' | 'W' if word_begins && !line_begins => {}
             c if line_begins && c.is_alphabetic() => self.state = State::Word,
             c => {
                 self.plain(c, out);
@@ -344,8 +346,12 @@ impl SpokenFilter {
             // As in the middle of a line.
             return c.to_string();
         }
-        word.chars().for_each(|c| self.pass(c, out));
-        c.to_string()
+        // An address may begin within it.
+        let mut rest = word.chars();
+        if let Some(first) = rest.next() {
+            self.pass(first, out);
+        }
+        rest.chain([c]).collect()
     }
 
     fn take_tag(&mut self, c: char, out: &mut String) -> String {
