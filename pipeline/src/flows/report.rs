@@ -103,7 +103,7 @@ pub fn run(
             })?;
             let window = &report.summary.window;
             if let Some(store) = store.as_ref().filter(|_| !window.cut_short) {
-                note_reported(store, window.span.to);
+                note_reported(store, window.span.to, live, stop)?;
             }
             Ok(told)
         })

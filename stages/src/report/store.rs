@@ -20,6 +20,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nearfield_base::persist;
 use nearfield_telemetry::clock::CLOCK_IS_SET;
 use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use thiserror::Error;
@@ -185,8 +186,8 @@ impl Store {
         }
     }
 
-    fn io(&self, error: &std::io::Error) -> StoreError {
-        StoreError::Io { path: self.path.clone(), reason: error.to_string() }
+    fn io(&self, error: std::io::Error) -> StoreError {
+        StoreError::Io { path: self.path.clone(), reason: persist::explained(&self.path, error).to_string() }
     }
 
     /// The file, opened again if it was closed.

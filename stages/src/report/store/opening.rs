@@ -65,7 +65,7 @@ impl Store {
     fn lock(&self) -> Result<(File, bool), StoreError> {
         let path = &self.path;
         if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).map_err(|e| self.io(&e))?;
+            std::fs::create_dir_all(folder).map_err(|e| self.io(e))?;
         }
         let there = std::fs::metadata(path);
         match &there {
@@ -78,18 +78,18 @@ impl Store {
             _ => {}
         }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let file = file.map_err(|e| self.io(&e))?;
+        let file = file.map_err(|e| self.io(e))?;
         match file.try_lock() {
             Ok(()) => Ok((file, there.is_ok())),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.clone())),
-            Err(TryLockError::Error(error)) => Err(self.io(&error)),
+            Err(TryLockError::Error(error)) => Err(self.io(error)),
         }
     }
 
     /// Opens the file, after repairing it where it has to be.
     pub(super) fn open_file(&mut self, known: Option<&[(String, SensorTraits)]>) -> Result<OpenFile, StoreError> {
         let (mut lock, was_there) = self.lock()?;
-        if salvage::finish(&self.path).map_err(|e| self.io(&e))? {
+        if salvage::finish(&self.path).map_err(|e| self.io(e))? {
             tracing::info!("the salvage of the store {} was finished", self.path.display());
             (lock, _) = self.lock()?;
         }
@@ -158,7 +158,7 @@ impl Store {
     fn look(&self, file: &File, was_there: bool) -> Result<Look, StoreError> {
         let path = &self.path;
         let mut head = Vec::new();
-        file.take(PAGE_BYTES as u64).read_to_end(&mut head).map_err(|e| self.io(&e))?;
+        file.take(PAGE_BYTES as u64).read_to_end(&mut head).map_err(|e| self.io(e))?;
         let has_journal = std::fs::metadata(beside(path, "-wal")).is_ok_and(|m| m.len() > 0);
         let has_backups = self.backups.as_ref().is_some_and(|plan| !plan.list(path).is_empty());
         if head.is_empty() {
@@ -172,7 +172,7 @@ impl Store {
         }
         if head.starts_with(b"redb") {
             let name = beside(path, &format!(".redb-{}", time_in_a_name()));
-            std::fs::rename(path, &name).map_err(|e| self.io(&e))?;
+            std::fs::rename(path, &name).map_err(|e| self.io(e))?;
             tracing::warn!(
                 "the store {} is of an earlier version, which kept it in another format: it is kept as {}, and a new store is begun",
                 path.display(),
@@ -195,7 +195,7 @@ impl Store {
             return Ok(Look::Damaged("its header is not that of a store".to_owned()));
         }
         let journal = beside(path, "-wal");
-        let committed = match journal::examine(&journal, PAGE_BYTES).map_err(|e| self.io(&e))? {
+        let committed = match journal::examine(&journal, PAGE_BYTES).map_err(|e| self.io(e))? {
             Journal::Empty => return Ok(Look::Whole(Default::default())),
             Journal::Damaged => return Ok(Look::Damaged("its journal is damaged".to_owned())),
             Journal::Whole(committed) => committed,
@@ -214,14 +214,14 @@ impl Store {
     /// Makes a new store, complete before it has its name.
     fn begin(&self) -> Result<(), StoreError> {
         let unfinished = beside(&self.path, ".salvaging");
-        salvage::remove(&unfinished).map_err(|e| self.io(&e))?;
+        salvage::remove(&unfinished).map_err(|e| self.io(e))?;
         let made = schema::create(&unfinished, rand_number())
             .and_then(|new| new.close().map_err(|(_, error)| Trouble::from(error)));
         made.map_err(|trouble| self.error(trouble))?;
         let named = File::open(&unfinished)
             .and_then(|f| f.sync_all())
             .and_then(|()| std::fs::rename(&unfinished, beside(&self.path, ".salvaged")));
-        named.and_then(|()| salvage::finish(&self.path)).map_err(|e| self.io(&e))?;
+        named.and_then(|()| salvage::finish(&self.path)).map_err(|e| self.io(e))?;
         Ok(())
     }
 
