@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults clean
+.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-crash fuzz clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,14 @@ test-faults: setup-test ## Build with faults on request and test what each flow 
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/fault-injection --test faults
 	@$(CARGO) build --release --quiet --workspace
+
+test-crash: setup-test ## Kill the program, cut the power and fill the disk at every write of every output (for maintainers).
+	@$(CARGO) build --release --quiet --workspace
+	@NEARFIELD_CRASHES=$${NEARFIELD_CRASHES:-80} $(CARGO) test --release --workspace --test crash -- --nocapture
+
+fuzz: setup ## Fuzz a parser: make fuzz TARGET=gguf SECONDS=60 (for maintainers; names: fuzz/src/lib.rs).
+	@RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument.sh $(CARGO) build --release --quiet --workspace --features nearfield-fuzz/fuzzer --bin fuzz
+	@sh fuzz/run.sh target/release/fuzz $(or $(TARGET),gguf) $(or $(SECONDS),60)
 
 setup: ## Install what is missing: Debian packages, ONNX Runtime.
 	@sh assets/setup/setup.sh build

@@ -1,7 +1,7 @@
 //! Nearfield's wiring, configuration and command line.
 //!
-//! [`flows`] is where stages are joined, a file for each flow; [`config`], [`cli`] and [`commands`] read what the user wants,
-//! [`output`] writes what came of it, and [`hub`] keeps the models on disk.
+//! [`flows`] is where stages are joined, a file for each flow, of what [`load`] has made ready; [`config`], [`cli`] and [`commands`]
+//! read what the user wants, [`output`] writes what came of it, and [`hub`] keeps the models on disk.
 
 use std::sync::LazyLock;
 
@@ -14,6 +14,7 @@ pub mod files;
 pub mod flows;
 pub mod hub;
 pub mod installation;
+pub mod load;
 pub mod log;
 pub mod output;
 pub mod prompts;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use nearfield_speech::audio::{ClipReader, Resampler, SampleRate, append};
 use nearfield_stages::caption::pictures::natural_key;
-use nearfield_stages::voice::capture::{StopSignal, StoppableStdin, open_recording, warn_of_not_numbers};
+use nearfield_stages::flow::StopSignal;
+use nearfield_stages::voice::capture::{StoppableStdin, open_recording, warn_of_not_numbers};
 
 use crate::signals::is_stopped;
 

@@ -6,14 +6,13 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+pub use nearfield_stages::flow::is_stopped;
 use nearfield_stages::flow::writes;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// So long after the first signal the program ends by force. With the time that this takes, it is over within two seconds.
 const GRACE: Duration = Duration::from_millis(1900);
-/// So long after it even writes that keep data are not waited for. Service managers wait longer (systemd: 90 s).
-pub const LONGEST_WRITES: Duration = Duration::from_secs(10);
 /// How often writes are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -46,7 +45,7 @@ pub fn stop_signal() -> std::io::Result<Receiver<Infallible>> {
 /// Waits for the program to end, and ends it when it takes too long.
 fn watch(signal: i32, begun: Instant) {
     std::thread::sleep(GRACE);
-    while writes::are_under_way() && begun.elapsed() < LONGEST_WRITES {
+    while writes::are_under_way() && begun.elapsed() < writes::LONGEST {
         std::thread::sleep(LOOK_AGAIN);
     }
     tracing::debug!(signal, "the program did not end in time and is ended by force");
@@ -61,9 +60,4 @@ fn status_of(signal: i32) -> i32 {
 /// Ends the program as it is: threads that are still in a library do not see it taken down around them.
 pub fn end_now(status: i32) -> ! {
     signal_hook::low_level::exit(status)
-}
-
-/// Whether `stop` has been disconnected.
-pub fn is_stopped(stop: &Receiver<Infallible>) -> bool {
-    matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
 }

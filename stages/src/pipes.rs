@@ -9,7 +9,7 @@ use std::time::Duration;
 use nearfield_base::files;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::voice::capture::StopSignal;
+use crate::flow::{StopSignal, is_stopped};
 
 /// How often a wait looks at the stop signal.
 const TICK: Duration = Duration::from_millis(50);
@@ -37,7 +37,7 @@ impl Pipe {
 impl Read for Pipe {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
-            if self.stop.try_recv().is_err_and(|e| e.is_disconnected()) {
+            if is_stopped(&self.stop) {
                 return Ok(0);
             }
             let mut ready = [PollFd::new(&self.file, PollFlags::IN)];

@@ -5,8 +5,7 @@ use std::path::Path;
 use crossbeam_channel::{Receiver, bounded, never};
 use nearfield_home::HomeFile;
 use nearfield_llm::{CacheType, Llm, LlmOptions, SamplerOptions, SessionOptions};
-use nearfield_stages::flow::Stage;
-use nearfield_stages::flow::Turns;
+use nearfield_stages::flow::{Stage, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Transcript};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
@@ -27,6 +26,7 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
     let (llm, _ends_with_its_last_handle) = LlmThread::start(Llm::open(&model, &LlmOptions { threads: 1 }).unwrap());
     let options = ConverseOptions {
         system: SYSTEM.to_owned(),
+        chat: nearfield_llm::ChatOptions::default(),
         session: SessionOptions { context_tokens, cache: CacheType::F16 },
         sampler: SamplerOptions::default(),
         home: HomeLayout::Grouped,
@@ -43,7 +43,7 @@ impl Conversation {
     fn ask(&mut self, question: &str) -> Replied {
         let now = std::time::Instant::now();
         let transcript = Transcript { text: question.to_owned(), suppressed: None, speech_ended: now, closed: now };
-        self.converse.step(Envelope::new(self.turns.begin(), transcript), &mut |_| ControlFlow::Continue(())).unwrap();
+        self.converse.take(Envelope::new(self.turns.begin(), transcript), &mut |_| ControlFlow::Continue(())).unwrap();
         let replied = self.notebook.try_iter().find_map(|note| match note {
             Note::Replied { replied, .. } => Some(replied),
             _ => None,

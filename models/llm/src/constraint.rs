@@ -2,8 +2,8 @@
 //! (llguidance's Earley parser over derivatives of regular expressions, on the bytes of the tokens), and the sampler chooses
 //! among those.
 //!
-//! A constraint holds from the beginning of a text, or, for tool calls, from each place where an opening marker was written
-//! until its grammar is complete; what lies between is free. Tokens need not end where a marker ends.
+//! A constraint holds from the beginning of a text, or, for tool calls, from each place where a trigger was written until its
+//! grammar is complete; what lies between is free. Tokens need not end where a trigger ends.
 
 use std::sync::Arc;
 
@@ -12,10 +12,11 @@ use llguidance::toktrie::{ApproximateTokEnv, SimpleVob, TokEnv, TokRxInfo, TokTr
 use llguidance::{Matcher, ParserFactory};
 use serde::{Deserialize, Serialize};
 
+use super::dialect::{LazyConstraint, Trigger};
 use super::{Llm, LlmError, Sampler, TokenId, Tokenizer};
 
-/// Compiled grammars that a model remembers: one for each flow, and a few that come and go.
-const REMEMBERED: usize = 8;
+/// Compiled grammars that a model remembers: a few for each flow, and some that come and go.
+const REMEMBERED: usize = 24;
 
 /// The longest grammar or schema, in bytes.
 const LONGEST: usize = 1 << 20;
@@ -76,7 +77,9 @@ impl Grammars {
     /// Puts the bytes of all tokens into a trie.
     pub(super) fn of(tokenizer: &Tokenizer) -> Result<Grammars, String> {
         let mut words: Vec<Vec<u8>> = (0..tokenizer.len() as u32).map(|id| word(tokenizer, TokenId(id))).collect();
-        for (token, text) in tokenizer.control_tokens().filter(|(_, text)| text.len() <= LONGEST_TOKEN) {
+        let silent =
+            |(token, text): &(TokenId, &str)| text.len() <= LONGEST_TOKEN && tokenizer.bytes_of(*token).is_empty();
+        for (token, text) in tokenizer.control_tokens().filter(silent) {
             // Under a mark that no text holds.
             words[token.0 as usize] = [b"\xff", text.as_bytes()].concat();
         }
@@ -142,37 +145,61 @@ fn word(tokenizer: &Tokenizer, token: TokenId) -> Vec<u8> {
     if bytes.len() > LONGEST_TOKEN || bytes.contains(&0xff) { Vec::new() } else { bytes.to_vec() }
 }
 
-/// Holds the text of one generation to its constraint.
+/// Holds the text of one generation to its constraints.
 pub(super) struct Guide {
-    constrained: Constrained,
+    lazy: Vec<LazyConstraint>,
     state: State,
-    /// The end of the text, as far as it may be the beginning of the marker.
+    /// The end of the text, as far as it may be the beginning of a trigger.
     tail: Vec<u8>,
+    /// The longest trigger, in bytes.
+    longest: usize,
+    /// Nothing but white space has been written so far, or since the last part that was held.
+    at_start: bool,
     masked: Vec<f32>, // [n_vocab]
 }
 
 enum State {
     /// Anything may follow.
     Free,
-    /// What the parser allows may follow.
-    Held(Box<Matcher>),
+    /// What the parser allows may follow; `whole`: and that is the end.
+    Held { matcher: Box<Matcher>, constraint: Constraint, whole: bool },
     /// The whole text is there.
     Complete,
 }
 
+/// The longest tail that is kept beyond the triggers: white space before the first of them.
+const LONGEST_START: usize = 64;
+
 impl Guide {
     /// A guide at the beginning of a text.
-    pub(super) fn new(llm: &Llm, constrained: &Constrained) -> Result<Guide, LlmError> {
-        // Compiled at once even where it holds later, so that a bad one is an error before anything is written.
-        let matcher = llm.with_grammars(|grammars| grammars.matcher(&constrained.constraint))?;
-        let state = match &constrained.after {
-            None => State::Held(Box::new(matcher)),
-            Some(marker) if marker.is_empty() => {
-                return Err(constrained.constraint.error("the marker that it holds after is empty"));
+    pub(super) fn new(
+        llm: &Llm,
+        constrained: Option<&Constrained>,
+        lazy: &[LazyConstraint],
+    ) -> Result<Guide, LlmError> {
+        let mut lazy = lazy.to_vec();
+        let mut state = State::Free;
+        if let Some(Constrained { constraint, after }) = constrained {
+            match after {
+                None => {
+                    let matcher = Box::new(llm.with_grammars(|grammars| grammars.matcher(constraint))?);
+                    state = State::Held { matcher, constraint: constraint.clone(), whole: true };
+                }
+                Some(marker) if marker.is_empty() => {
+                    return Err(constraint.error("the marker that it holds after is empty"));
+                }
+                Some(marker) => {
+                    let trigger = Trigger { marker: marker.clone(), at_start: false, included: false };
+                    lazy.push(LazyConstraint { trigger, constraint: constraint.clone() });
+                }
             }
-            Some(_) => State::Free,
-        };
-        Ok(Guide { constrained: constrained.clone(), state, tail: Vec::new(), masked: Vec::new() })
+        }
+        // Compiled at once even where they hold later, so that a bad one is an error before anything is written.
+        for lazy in &lazy {
+            llm.with_grammars(|grammars| grammars.matcher(&lazy.constraint))?;
+        }
+        let longest = lazy.iter().map(|lazy| lazy.trigger.marker.len()).max().unwrap_or(0);
+        Ok(Guide { lazy, state, tail: Vec::new(), longest, at_start: true, masked: Vec::new() })
     }
 
     /// True when the whole text fits and nothing may follow.
@@ -190,8 +217,7 @@ impl Guide {
     ) -> Result<TokenId, LlmError> {
         let tokenizer = llm.tokenizer()?;
         let fail = |constraint: &Constraint, error: &dyn std::fmt::Display| constraint.error(&error.to_string());
-        if let State::Held(matcher) = &mut self.state {
-            let constraint = &self.constrained.constraint;
+        if let State::Held { matcher, constraint, whole } = &mut self.state {
             let mask = matcher.compute_mask_or_eos().map_err(|error| fail(constraint, &error))?;
             mask_logits(logits, &mask, &mut self.masked);
             if self.masked.iter().all(|logit| *logit == f32::NEG_INFINITY) {
@@ -203,34 +229,33 @@ impl Guide {
                 if let Some(error) = matcher.get_error() {
                     return Err(constraint.error(&error));
                 }
-                self.state = if self.constrained.after.is_some() { State::Free } else { State::Complete };
+                self.state = if *whole { State::Complete } else { State::Free };
                 self.tail.clear();
+                self.at_start = true;
             }
             return Ok(token);
         }
-        let marker = self.constrained.after.clone().unwrap_or_default();
         let mut refused = false;
         loop {
             let token = sampler.sample(if refused { &self.masked } else { logits }, recent);
             let mut text = self.tail.clone();
             text.extend_from_slice(tokenizer.bytes_of(token));
-            let Some(at) = find(&text, marker.as_bytes()) else {
-                let keep = text.len().min(marker.len().saturating_sub(1));
-                self.tail = text.split_off(text.len() - keep);
+            let Some((lazy, held)) = self.triggered(&text) else {
+                self.pass(text);
                 return Ok(token);
             };
-            // What the token holds beyond the marker must fit as well; otherwise it was the wrong token.
-            let beyond = text.split_off(at + marker.len());
-            let constraint = &self.constrained.constraint;
+            // What the token holds beyond the trigger must fit as well; otherwise it was the wrong token.
+            let constraint = self.lazy[lazy].constraint.clone();
             let (mut matcher, tokens) =
-                llm.with_grammars(|grammars| Ok((grammars.matcher(constraint)?, grammars.tokens(&beyond))))?;
-            let taken = matcher.try_consume_tokens(&tokens).map_err(|error| fail(constraint, &error))?;
+                llm.with_grammars(|grammars| Ok((grammars.matcher(&constraint)?, grammars.tokens(&text[held..]))))?;
+            let taken = matcher.try_consume_tokens(&tokens).map_err(|error| fail(&constraint, &error))?;
             if taken == tokens.len() {
                 self.state = match matcher.is_stopped() {
                     true => State::Free,
-                    false => State::Held(Box::new(matcher)),
+                    false => State::Held { matcher: Box::new(matcher), constraint, whole: false },
                 };
                 self.tail.clear();
+                self.at_start = true;
                 return Ok(token);
             }
             if !refused {
@@ -241,11 +266,49 @@ impl Guide {
             self.masked[token.0 as usize] = f32::NEG_INFINITY;
         }
     }
+
+    /// The constraint whose trigger stands first in `text`, and where what it holds begins.
+    fn triggered(&self, text: &[u8]) -> Option<(usize, usize)> {
+        let space = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let places = self.lazy.iter().enumerate().filter_map(|(index, lazy)| {
+            let marker = lazy.trigger.marker.as_bytes();
+            let at = match lazy.trigger.at_start {
+                true => (self.at_start && text[space..].starts_with(marker)).then_some(space)?,
+                false => find(text, marker)?,
+            };
+            Some((at, std::cmp::Reverse(marker.len()), index))
+        });
+        let (at, length, index) = places.min()?;
+        Some((index, if self.lazy[index].trigger.included { at } else { at + length.0 }))
+    }
+
+    /// Keeps of a free text what may become a trigger.
+    fn pass(&mut self, mut text: Vec<u8>) {
+        let longest = self.longest.saturating_sub(1);
+        if self.at_start {
+            let space = text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            let begun = &text[space..];
+            // As long as it may still become a trigger at the start, all of it is kept.
+            let open = begun.is_empty()
+                || self
+                    .lazy
+                    .iter()
+                    .any(|lazy| lazy.trigger.at_start && lazy.trigger.marker.as_bytes().starts_with(begun));
+            if open {
+                let drop = space.min(text.len().saturating_sub(longest + LONGEST_START));
+                self.tail = text.split_off(drop);
+                return;
+            }
+            self.at_start = false;
+        }
+        let keep = text.len().min(longest);
+        self.tail = text.split_off(text.len() - keep);
+    }
 }
 
 impl std::fmt::Debug for Guide {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guide").field("constrained", &self.constrained).finish_non_exhaustive()
+        f.debug_struct("Guide").field("lazy", &self.lazy.len()).finish_non_exhaustive()
     }
 }
 
@@ -268,5 +331,5 @@ fn mask_logits(logits: &[f32], mask: &SimpleVob, out: &mut Vec<f32>) {
 
 /// Where `what` begins in `text`.
 fn find(text: &[u8], what: &[u8]) -> Option<usize> {
-    text.windows(what.len()).position(|window| window == what)
+    text.windows(what.len().max(1)).position(|window| window == what)
 }

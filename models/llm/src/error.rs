@@ -56,6 +56,15 @@ pub enum LlmError {
         /// The model file.
         path: PathBuf,
     },
+    /// The file has no chat template: its model continues text, and was not trained to answer.
+    #[error(
+        "{path}: carries no chat template, so it continues text but was not trained to answer; take the model's instruct version \
+         (often named -it, -instruct or -chat)"
+    )]
+    NoTemplate {
+        /// The model file.
+        path: PathBuf,
+    },
     /// The chat template failed, or refused the messages.
     #[error("{path}: chat template: {what}")]
     Template {

@@ -2,9 +2,11 @@
 //! the session has seen follow each other before are guessed and checked in one pass, which changes nothing of the text.
 
 use super::constraint::Guide;
+use super::dialect::LazyConstraint;
 use super::lookup::Lookup;
 use super::repetition::{Repetition, Verdict};
-use super::{Constrained, Detokenizer, Llm, LlmError, Sampler, Session, TokenId};
+use super::{Constrained, Detokenizer, Llm, LlmError, Sampler, Session, TokenId, Tokenizer};
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 /// When writing ends at the latest.
@@ -16,6 +18,10 @@ pub struct GenerateOptions {
     pub stop: Vec<String>,
     /// What the text, or a part of it, must fit.
     pub constraint: Option<Constrained>,
+    /// What parts of it must fit from their triggers on: tool calls.
+    pub lazy: Vec<LazyConstraint>,
+    /// Closes a thought that has become too long.
+    pub thought: Option<ThoughtLimit>,
     /// How many tokens may be guessed from the session and checked in one pass, at most [`Session::MOST_EACH`] less one; 0 for
     /// none. The text is the same; only its speed is not.
     pub lookahead: usize,
@@ -23,8 +29,24 @@ pub struct GenerateOptions {
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        GenerateOptions { max_tokens: 512, stop: Vec::new(), constraint: None, lookahead: Session::MOST_EACH - 1 }
+        GenerateOptions {
+            max_tokens: 512,
+            stop: Vec::new(),
+            constraint: None,
+            lazy: Vec::new(),
+            thought: None,
+            lookahead: Session::MOST_EACH - 1,
+        }
     }
+}
+
+/// How long the model may think. The text begins within a thought, or before one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ThoughtLimit {
+    /// At most so many tokens up to `close`.
+    pub tokens: usize,
+    /// What ends the thought: `</think>`.
+    pub close: String,
 }
 
 /// Why writing ended.
@@ -113,6 +135,10 @@ pub struct Generation {
     /// Chosen and written, but not yet read by the model.
     unread: Option<TokenId>,
     repetition: Repetition,
+    /// Until the thought is closed.
+    thought: Option<ThoughtLimit>,
+    /// Tokens that come next, whatever the model would choose.
+    forced: VecDeque<TokenId>,
     /// Text that may belong to a loop, and is not told until it does not.
     suspicious: String,
 }
@@ -124,20 +150,31 @@ impl Generation {
     /// The model carries no vocabulary, or the constraint makes no sense.
     pub fn new(llm: &Llm, options: &GenerateOptions) -> Result<Generation, LlmError> {
         llm.tokenizer()?;
+        let is_guided = options.constraint.is_some() || !options.lazy.is_empty();
+        let guide = is_guided.then(|| Guide::new(llm, options.constraint.as_ref(), &options.lazy)).transpose()?;
         Ok(Generation {
             detokenizer: Detokenizer::new(),
             stop: StopStrings {
-                strings: options.stop.iter().filter(|stop| !stop.is_empty()).cloned().collect(),
+                strings: options
+                    .stop
+                    .iter()
+                    .map(String::as_str)
+                    .chain(llm.stop_text())
+                    .filter(|stop| !stop.is_empty())
+                    .map(str::to_owned)
+                    .collect(),
                 held: String::new(),
             },
-            guide: options.constraint.as_ref().map(|constrained| Guide::new(llm, constrained)).transpose()?,
+            guide,
             max_tokens: options.max_tokens,
             text: String::new(),
             tokens: 0,
             drafted: 0,
             lookup: Lookup::new(options.lookahead.min(Session::MOST_EACH - 1)),
             unread: None,
-            repetition: Repetition::new(options.constraint.is_some()),
+            repetition: Repetition::new(is_guided),
+            thought: options.thought.clone(),
+            forced: VecDeque::new(),
             suspicious: String::new(),
         })
     }
@@ -193,7 +230,9 @@ impl Generation {
                     "there is nothing to continue: the session was given no prompt".to_owned(),
                 ));
             }
+            let forced = self.forced.pop_front();
             let token = match &mut self.guide {
+                _ if forced.is_some() => forced.unwrap_or(TokenId(0)),
                 None => sampler.sample(logits, recent),
                 Some(guide) => match guide.choose(session.llm(), sampler, logits, recent) {
                     Ok(token) => token,
@@ -231,6 +270,7 @@ impl Generation {
         let begins = self.text.len() + self.suspicious.len() + self.stop.held.len();
         let verdict = self.repetition.push(token, begins);
         let piece = self.detokenizer.push(tokenizer, token);
+        self.limit_thought(tokenizer, &piece);
         let (certain, stopped) = self.stop.push(&piece);
         self.suspicious.push_str(&certain);
         if let Verdict::Loop(begins) = verdict {
@@ -249,6 +289,18 @@ impl Generation {
             return Ok(Some(self.finish(Finish::MaxTokens, sink)));
         }
         Ok(None)
+    }
+
+    /// Has a thought closed that is too long.
+    fn limit_thought(&mut self, tokenizer: &Tokenizer, piece: &str) {
+        let Some(limit) = &self.thought else { return };
+        let thought = [self.text.as_str(), &self.suspicious, &self.stop.held, piece].concat();
+        if thought.contains(&limit.close) {
+            self.thought = None;
+        } else if self.tokens >= limit.tokens {
+            self.forced.extend(tokenizer.encode(&format!("\n{}\n\n", limit.close), true));
+            self.thought = None;
+        }
     }
 
     /// Tells what is certain to be text.

@@ -5,7 +5,9 @@
 //! made here because it belongs to the weights and is shared by their sessions.
 
 mod architecture;
+mod chat;
 mod constraint;
+mod dialect;
 mod error;
 mod experts;
 mod family;
@@ -20,6 +22,7 @@ mod sampler;
 mod session;
 mod session_file;
 mod template;
+mod template_abilities;
 mod template_limits;
 mod tokenizer;
 mod weights;
@@ -31,13 +34,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use nearfield_kernels::{Level, Pool};
 use serde::{Deserialize, Serialize};
 
+pub use chat::{Chat, ChatOptions};
 pub use constraint::{Constrained, Constraint};
+pub use dialect::{
+    Dialect, Example, LazyConstraint, MAX_CALL_BYTES, MAX_CALLS, ParsedReply, ReplyParser, ToolCall, ToolSchema,
+    Trigger,
+};
 pub use error::LlmError;
-pub use generate::{Finish, GenerateOptions, Generated, Generation, generate};
+pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit, generate};
 pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};
-pub use template::ChatTemplate;
+pub use template::{ChatTemplate, Thinking};
 pub use tokenizer::{Detokenizer, Tokenizer};
 
 use architecture::Shape;
@@ -117,8 +125,12 @@ pub struct LlmInfo {
     pub bytes_per_token: u64,
     /// True when the file carries a vocabulary.
     pub has_vocabulary: bool,
-    /// True when the file carries a chat template; otherwise ChatML is assumed.
+    /// True when the file carries a chat template; otherwise ChatML is assumed where the vocabulary has its marks.
     pub has_chat_template: bool,
+    /// How it writes tool calls; `None` for a model that only continues text.
+    pub dialect: Option<Dialect>,
+    /// Whether it can think before it answers.
+    pub thinks: bool,
     /// The instructions that the kernels use.
     pub simd: String,
 }
@@ -131,6 +143,7 @@ pub struct Llm {
     weights: Weights,
     tokenizer: Option<Tokenizer>,
     template: Option<ChatTemplate>,
+    stop_text: Option<String>,
     /// Made when the first constraint comes.
     grammars: Mutex<Option<Grammars>>,
     identity: OnceLock<[u8; 32]>,
@@ -153,8 +166,15 @@ impl Llm {
         let pool = Pool::new(NonZeroUsize::new(options.threads));
         let mut weights = Weights::of(&gguf, &shape)?;
         weights.lay_out(&gguf, level, &pool)?;
-        let tokenizer = Tokenizer::of(&gguf)?;
-        let template = tokenizer.as_ref().map(|tokenizer| ChatTemplate::of(&gguf, tokenizer)).transpose()?;
+        let mut tokenizer = Tokenizer::of(&gguf)?;
+        let (mut template, mut stop_text) = (None, None);
+        if let Some(tokenizer) = &mut tokenizer {
+            tokenizer.show(dialect::visible_marks());
+            template = ChatTemplate::of(&gguf, tokenizer)?;
+            if let Some(template) = &template {
+                stop_text = tokenizer.end_at(template.turn_end(), template.dialect());
+            }
+        }
         let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let info = LlmInfo {
             name: gguf.text("general.name")?.map_or_else(file_name, str::to_owned),
@@ -173,10 +193,24 @@ impl Llm {
             bytes_per_token: weights.bytes_per_token(shape.experts.as_ref()) as u64,
             has_vocabulary: tokenizer.is_some(),
             has_chat_template: template.as_ref().is_some_and(|template| !template.is_assumed()),
+            dialect: template.as_ref().map(ChatTemplate::dialect),
+            thinks: template.as_ref().is_some_and(ChatTemplate::thinks),
             simd: level.name().to_owned(),
         };
         let (grammars, identity) = (Mutex::new(None), OnceLock::new());
-        Ok(Arc::new(Llm { gguf, shape, weights, tokenizer, template, grammars, identity, info, level, pool }))
+        Ok(Arc::new(Llm {
+            gguf,
+            shape,
+            weights,
+            tokenizer,
+            template,
+            stop_text,
+            grammars,
+            identity,
+            info,
+            level,
+            pool,
+        }))
     }
 
     /// What the model says about itself.
@@ -195,9 +229,21 @@ impl Llm {
     /// The chat template.
     ///
     /// # Errors
-    /// The file carries no vocabulary, without which a template is of no use.
+    /// The file carries no vocabulary, without which a template is of no use; or no template, as models that were not trained to
+    /// answer.
     pub fn template(&self) -> Result<&ChatTemplate, LlmError> {
-        self.template.as_ref().ok_or_else(|| LlmError::NoVocabulary { path: self.gguf.path().to_owned() })
+        self.tokenizer()?;
+        self.template.as_ref().ok_or_else(|| LlmError::NoTemplate { path: self.gguf.path().to_owned() })
+    }
+
+    /// Whether the model was trained on Nearfield's own tools, so that it needs no list of them.
+    pub fn knows_tools(&self) -> bool {
+        matches!(self.gguf.value("general.tags"), Some(nearfield_gguf::Value::Texts(tags)) if tags.iter().any(|tag| tag == "nearfield"))
+    }
+
+    /// Plain text that ends a reply, in a template without special tokens.
+    fn stop_text(&self) -> Option<&str> {
+        self.stop_text.as_deref()
     }
 
     /// Checks that a constraint can be followed, and compiles it, which a later text then need not do.
@@ -206,7 +252,7 @@ impl Llm {
     /// It makes no sense, or the model carries no vocabulary.
     pub fn check_constraint(&self, constraint: &Constraint) -> Result<(), LlmError> {
         let constrained = Constrained { constraint: constraint.clone(), after: None };
-        constraint::Guide::new(self, &constrained).map(|_| ())
+        constraint::Guide::new(self, Some(&constrained), &[]).map(|_| ())
     }
 
     /// What tells this model from others.

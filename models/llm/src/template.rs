@@ -1,22 +1,87 @@
 //! The chat template that a GGUF file carries: Jinja as Hugging Face's tokenizers understand it, with the functions that real
-//! templates use.
+//! templates use. What a template cannot do (system messages, tool results) is found out once, when it is read
+//! ([`template_abilities`](super::template_abilities)), and messages are written so that it can.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{Environment, Error, ErrorKind, Value, context};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
+use super::dialect::Dialect;
+use super::template_abilities::{Abilities, adapted};
 use super::template_limits::{self, Bounded};
 use super::{LlmError, Message, Tokenizer};
 use nearfield_gguf::Gguf;
 
-/// ChatML, which is assumed where a file carries no template.
+/// ChatML, which is assumed where a file carries no template but a vocabulary with ChatML's marks.
 const CHATML: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}\
 {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
 
 /// What errors call the template, before the line.
 const NAME: &str = "chat";
+
+/// Whether a model thinks before it answers, where it was trained to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Thinking {
+    /// It does not: the template's own switch is off, or the thought is closed as soon as it is opened.
+    #[default]
+    Off,
+    /// As long as it likes.
+    On,
+    /// At most so many tokens.
+    Tokens(usize),
+}
+
+impl Serialize for Thinking {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Thinking::Off => serializer.serialize_str("off"),
+            Thinking::On => serializer.serialize_str("on"),
+            Thinking::Tokens(tokens) => serializer.serialize_u64(*tokens as u64),
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Thinking {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Thinking".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "enum": ["off", "on"] }] })
+    }
+}
+
+impl<'de> Deserialize<'de> for Thinking {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Thinking, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Word(String),
+            Tokens(usize),
+            Switch(bool),
+        }
+        match Written::deserialize(deserializer) {
+            Ok(Written::Word(word)) if word == "off" => Ok(Thinking::Off),
+            Ok(Written::Word(word)) if word == "on" => Ok(Thinking::On),
+            Ok(Written::Switch(on)) => Ok(if on { Thinking::On } else { Thinking::Off }),
+            Ok(Written::Tokens(0)) => Ok(Thinking::Off),
+            Ok(Written::Tokens(tokens)) => Ok(Thinking::Tokens(tokens)),
+            _ => Err(serde::de::Error::custom("expected \"off\", \"on\" or a number of tokens")),
+        }
+    }
+}
+
+/// What opens a thought at the end of a prompt, and what closes it.
+const THOUGHTS: [(&str, &str); 5] = [
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+];
 
 /// A compiled chat template.
 #[derive(Debug)]
@@ -27,13 +92,21 @@ pub struct ChatTemplate {
     bos: String,
     eos: String,
     assumed: bool,
+    dialect: Dialect,
+    abilities: Abilities,
 }
 
 impl ChatTemplate {
-    /// The template of a file, or ChatML.
-    pub(super) fn of(gguf: &Gguf, tokenizer: &Tokenizer) -> Result<ChatTemplate, LlmError> {
+    /// The template of a file, or ChatML where the vocabulary has its marks. `None` for a file without a template: such a model
+    /// continues text and was not trained to chat.
+    pub(super) fn of(gguf: &Gguf, tokenizer: &Tokenizer) -> Result<Option<ChatTemplate>, LlmError> {
         let carried = gguf.text("tokenizer.chat_template")?;
-        let source = carried.unwrap_or(CHATML);
+        let knows_chatml = ["<|im_start|>", "<|im_end|>"].iter().all(|mark| tokenizer.special(mark).is_some());
+        let source = match carried {
+            Some(source) => source,
+            None if knows_chatml => CHATML,
+            None => return Ok(None),
+        };
         let mut environment = Environment::new();
         let refuse = |error: Error| LlmError::Template { path: gguf.path().to_owned(), what: describe(&error) };
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
@@ -48,19 +121,28 @@ impl ChatTemplate {
         environment.add_filter("tojson", tojson);
         environment.add_template_owned(NAME, prepared).map_err(refuse)?;
         template_limits::check(&environment, NAME).map_err(refuse)?;
-        Ok(ChatTemplate {
+        let name = gguf.text("general.name")?.unwrap_or_default();
+        let mut template = ChatTemplate {
             environment,
             path: gguf.path().to_owned(),
             source: source.to_owned(),
             bos: tokenizer.bos_text().to_owned(),
             eos: tokenizer.eos_text().to_owned(),
             assumed: carried.is_none(),
-        })
+            dialect: Dialect::detect(source, name, &|mark| tokenizer.special(mark).is_some()),
+            abilities: Abilities::default(),
+        };
+        template.abilities = Abilities::of(&template, tokenizer.special("<|tool|>").is_some());
+        Ok(Some(template))
     }
 
     /// Writes a conversation in the form that the model was trained on. `tools` are JSON schemas of functions (none is not the
     /// same as an empty list to some templates: an empty slice counts as none). With `add_generation_prompt` it ends where the
-    /// model's answer begins. The text is to be encoded with special tokens (see [`Tokenizer::encode_prompt`]).
+    /// model's answer begins, and the model is not to think. The text is to be encoded with special tokens (see
+    /// [`Tokenizer::encode_prompt`]).
+    ///
+    /// A system message that the template refuses or drops becomes the beginning of the first user's, and results of tools that
+    /// it does not know are told by the user.
     ///
     /// # Errors
     /// The template is broken, or refuses the messages.
@@ -70,16 +152,85 @@ impl ChatTemplate {
         tools: &[serde_json::Value],
         add_generation_prompt: bool,
     ) -> Result<String, LlmError> {
+        self.render_thinking(messages, tools, add_generation_prompt, Thinking::Off)
+    }
+
+    /// As [`render`](Self::render), and says whether the model is to think. Where it is, the prompt may end within the thought
+    /// (see [`is_thinking`](Self::is_thinking)).
+    ///
+    /// # Errors
+    /// As [`render`](Self::render).
+    pub fn render_thinking(
+        &self,
+        messages: &[Message],
+        tools: &[serde_json::Value],
+        add_generation_prompt: bool,
+        thinking: Thinking,
+    ) -> Result<String, LlmError> {
+        let messages = adapted(messages, &self.abilities, self.dialect);
+        let mut text = self.render_values(&messages, tools, add_generation_prompt, thinking != Thinking::Off)?;
+        if add_generation_prompt
+            && thinking == Thinking::Off
+            && let Some(close) = self.is_thinking(&text)
+        {
+            let ends_line = text.ends_with('\n');
+            text.push_str(if ends_line { "\n" } else { "\n\n" });
+            text.push_str(close);
+            text.push_str("\n\n");
+        }
+        Ok(text)
+    }
+
+    /// What closes the thought that a prompt has opened at its end.
+    pub fn is_thinking(&self, prompt: &str) -> Option<&'static str> {
+        let prompt = prompt.trim_end();
+        THOUGHTS.iter().find(|(open, _)| prompt.ends_with(open)).map(|(_, close)| *close)
+    }
+
+    /// The template applied to messages as they are.
+    pub(super) fn render_values(
+        &self,
+        messages: &[serde_json::Value],
+        tools: &[serde_json::Value],
+        add_generation_prompt: bool,
+        enable_thinking: bool,
+    ) -> Result<String, LlmError> {
         let refuse = |error: Error| LlmError::Template { path: self.path.clone(), what: describe(&error) };
         let (bos_token, eos_token) = (&self.bos, &self.eos);
         let messages = Value::from(Serde(messages));
+        // The switches of Qwen 3, SmolLM3 and GLM; of DeepSeek V3.1 and Granite; of gpt-oss.
+        let reasoning_effort = if enable_thinking { "medium" } else { "low" };
+        let rest = context! { messages, bos_token, eos_token, add_generation_prompt, enable_thinking, thinking => enable_thinking, reasoning_effort };
         let context = match tools {
-            [] => context! { messages, bos_token, eos_token, add_generation_prompt },
-            tools => {
-                context! { messages, tools => Value::from(Serde(tools)), bos_token, eos_token, add_generation_prompt }
-            }
+            [] => rest,
+            tools => context! { tools => Value::from(Serde(tools)), ..rest },
         };
         template_limits::render(&self.environment, NAME, context).map_err(refuse)
+    }
+
+    /// How the model writes tool calls.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Whether the template shows the tools to the model itself. Where it does not, the system text must.
+    pub fn shows_tools(&self) -> bool {
+        self.abilities.shows_tools
+    }
+
+    /// Whether the model can be told to think or not.
+    pub fn thinks(&self) -> bool {
+        self.abilities.thinks
+    }
+
+    /// Whether a prompt for a model that is to think ends within the thought.
+    pub fn opens_thought(&self) -> bool {
+        self.abilities.opens_thought
+    }
+
+    /// What stands between the end of a reply and the next question.
+    pub(super) fn turn_end(&self) -> &str {
+        &self.abilities.turn_end
     }
 
     /// The template's text.
@@ -94,6 +245,8 @@ impl ChatTemplate {
 }
 
 /// An error with what caused it, in one line.
+///
+/// The template writes its own refusals, which terminals must not take for commands.
 fn describe(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
@@ -102,7 +255,7 @@ fn describe(error: &Error) -> String {
         text.push_str(&cause.to_string());
         source = cause.source();
     }
-    text
+    text.replace(|c: char| c.is_control() && c != '\n', " ")
 }
 
 /// Today, as templates ask for it. The one place where a model looks at the calendar, because the template says so.

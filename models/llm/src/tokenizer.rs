@@ -4,6 +4,7 @@
 mod byte_pairs;
 mod sentence_pieces;
 
+use super::dialect::Dialect;
 use super::{LlmError, TokenId};
 use byte_pairs::BytePairs;
 use nearfield_gguf::{Gguf, Value, quoted};
@@ -54,8 +55,25 @@ pub(super) enum Kind {
 }
 
 /// Texts of control tokens that end a turn in the families that forget to say so in the metadata.
-const END_TEXTS: [&str; 8] =
-    ["<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "</s>"];
+const END_TEXTS: [&str; 17] = [
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "<|eom_id|>",
+    "</s>",
+    "<eos>",
+    "<|return|>",
+    "<|call|>",
+    "<|endofturn|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<｜end▁of▁sentence｜>",
+    "<|eot|>",
+    "<|endofprompt|>",
+];
 
 impl Tokenizer {
     /// The vocabulary of a file; `None` when it carries none.
@@ -131,6 +149,10 @@ impl Tokenizer {
                 .filter(|special| special.control && END_TEXTS.contains(&special.text.as_str()))
                 .map(|special| special.token),
         );
+        if let Some(end) = harmony_end(&special) {
+            // A reply in harmony has several messages.
+            ends.retain(|token| *token != end);
+        }
         ends.sort_unstable();
         ends.dedup();
         let text_of = |token: Option<TokenId>| token.map(|token| tokens[token.0 as usize].clone()).unwrap_or_default();
@@ -237,6 +259,54 @@ impl Tokenizer {
         }
     }
 
+    /// Gives control tokens that stand for one of `marks` that text from now on: replies then show them. They are still taken for
+    /// plain text where people write them.
+    pub(super) fn show(&mut self, marks: impl Iterator<Item = &'static str>) {
+        let marks: Vec<&str> = marks.collect();
+        let shown: Vec<(usize, &str)> = self
+            .special
+            .iter()
+            .filter(|special| special.control && !self.ends.contains(&special.token))
+            .filter(|special| marks.contains(&special.text.as_str()))
+            .map(|special| (special.token.0 as usize, special.text.as_str()))
+            .collect();
+        if shown.is_empty() {
+            return;
+        }
+        let (mut bytes, mut starts) = (Vec::with_capacity(self.bytes.len() + 512), vec![0]);
+        for token in 0..self.starts.len() - 1 {
+            match shown.iter().find(|(shown, _)| *shown == token) {
+                Some((_, text)) => bytes.extend_from_slice(text.as_bytes()),
+                None => {
+                    bytes.extend_from_slice(&self.bytes[self.starts[token] as usize..self.starts[token + 1] as usize])
+                }
+            }
+            starts.push(bytes.len() as u32);
+        }
+        (self.bytes, self.starts) = (bytes, starts);
+    }
+
+    /// Learns from the template what stands between a reply and the next question: the special tokens in it end a reply; where
+    /// there is none, the first line of the text does, which is returned. Harmony has several messages in one reply, so its marks
+    /// are not taken.
+    pub(super) fn end_at(&mut self, turn_end: &str, dialect: Dialect) -> Option<String> {
+        if dialect == Dialect::Harmony {
+            return None;
+        }
+        let line = turn_end.trim().lines().next().unwrap_or_default().trim();
+        let has_special = self.special.iter().any(|special| turn_end.contains(special.text.as_str()));
+        if !has_special {
+            return (line.len() > 2).then(|| line.to_owned());
+        }
+        let found = self.special.iter().filter(|special| special.control && turn_end.contains(special.text.as_str()));
+        let found: Vec<TokenId> =
+            found.map(|special| special.token).filter(|token| self.bytes_of(*token).is_empty()).collect();
+        self.ends.extend(found);
+        self.ends.sort_unstable();
+        self.ends.dedup();
+        None
+    }
+
     /// True for a token that ends a text or a turn.
     pub fn is_end(&self, token: TokenId) -> bool {
         self.ends.contains(&token)
@@ -330,6 +400,12 @@ impl Detokenizer {
         self.pending.drain(..done);
         text
     }
+}
+
+/// The end of a message, in a vocabulary where that is not the end of a reply.
+fn harmony_end(special: &[Special]) -> Option<TokenId> {
+    let find = |text: &str| special.iter().find(|special| special.text == text).map(|special| special.token);
+    find("<|return|>").and(find("<|call|>")).and(find("<|channel|>")).and(find("<|end|>"))
 }
 
 /// The kinds of all tokens; all are normal where the file does not say.

@@ -12,11 +12,10 @@ use nearfield_llm::simd_level;
 use nearfield_stages::caption::alerts::Alerts;
 use nearfield_stages::caption::describe::{Describe, Reuse};
 use nearfield_stages::caption::pictures::{Clock, PictureSource, natural_key};
-use nearfield_stages::flow::Stage;
-use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::flow::{Stage, StopSignal, Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Captioned, Envelope, Seen, Shot, ShotContent, Tokens, View};
-use nearfield_stages::voice::capture::{Pace, StopSignal};
+use nearfield_stages::voice::capture::Pace;
 use nearfield_vision::{Gate, Picture, encode_jpeg};
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -25,8 +24,9 @@ use crate::bench::{emit, peak_mb};
 use crate::cli::BenchArgs;
 use crate::config::Config;
 use crate::config::caption::CaptionConfig;
-use crate::flows::caption::{Captioner, Input, Told, describe_options, read_pictures, run as run_captioner};
+use crate::flows::caption::{Told, run as run_captioner};
 use crate::hub::registry::Registry;
+use crate::load::caption::{Captioner, Input, describe_options, read_pictures};
 use crate::output::turn_report::ms;
 
 /// Changes of scene in the sequence.
@@ -196,7 +196,7 @@ fn describe_all(
         let view = View { name: String::new(), at, taken: begun, time: SystemTime::now(), picture: dot.clone() };
         let mut done: Option<Captioned> = None;
         let begun = Instant::now();
-        describe.step(Envelope::new(Turn(i as u64 + 1), Seen { view, sight }), &mut |c| {
+        describe.take(Envelope::new(Turn(i as u64 + 1), Seen { view, sight }), &mut |c| {
             done = Some(c.body);
             ControlFlow::Continue(())
         })?;
@@ -277,7 +277,7 @@ impl PictureSource for SyntheticCamera {
     fn next(&mut self, stop: &StopSignal) -> anyhow::Result<Option<Shot>> {
         let at = Duration::from_secs_f64(self.given as f64 / FPS);
         let Some(frame) = self.frames.get(self.given) else { return Ok(None) };
-        if !self.clock.wait_for(at, stop) {
+        if self.clock.wait_for(at, stop).is_break() {
             return Ok(None);
         }
         self.given += 1;

@@ -3,6 +3,7 @@
 
 mod caption;
 mod report;
+mod sequential;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,15 +14,17 @@ use nearfield_base::range::in_range;
 use nearfield_llm::{
     CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, median, read_bandwidth, simd_level,
 };
-use nearfield_stages::voice::capture::{Pace, Source, StopSignal};
+use nearfield_stages::flow::StopSignal;
+use nearfield_stages::voice::capture::{Pace, Source};
 use nearfield_stages::voice::play::Outlet;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
 use crate::cli::{BenchArgs, BenchWhat, Usage};
 use crate::config::{Config, VoiceConfig};
-use crate::flows::voice::{self, Assistant, Questions};
+use crate::flows::voice::{self, Questions};
 use crate::hub::registry::Registry;
+use crate::load::voice::{Assistant, load_stt, load_voice};
 use crate::output::turn_report::{TurnReport, ms};
 use crate::recordings::{read_speech, recordings};
 
@@ -121,7 +124,7 @@ fn voice_bench(
         staged.push(reports);
         let config = fresh()?;
         let assistant = Assistant::load(&config, registry, true)?;
-        sequential.push(voice::run_one_after_the_other(assistant, &config, &files, stop)?);
+        sequential.push(sequential::run_one_after_the_other(assistant, &config, &files, stop)?);
         let replies = |reports: &[TurnReport]| reports.iter().map(|r| r.replied.reply.clone()).collect::<Vec<_>>();
         let (a, b) = (replies(&staged[run as usize]), replies(&sequential[run as usize]));
         ensure!(a == b, "the two ways answered differently: {a:?} and {b:?}");
@@ -183,7 +186,7 @@ fn stt_bench(
     stop: &StopSignal,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let mut stt = voice::load_stt(config, registry)?;
+    let mut stt = load_stt(config, registry)?;
     let (mut total_audio, mut total_time) = (0.0, 0.0);
     for file in inputs(args, registry)? {
         let samples = read_speech(&file, stop)?;
@@ -211,7 +214,7 @@ fn stt_bench(
 }
 
 fn tts_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
-    let mut voice = voice::load_voice(config, registry)?;
+    let mut voice = load_voice(config, registry)?;
     let rate = voice.sample_rate();
     let mut firsts = Vec::new();
     for sentence in SENTENCES {

@@ -24,8 +24,8 @@ use crate::cli::BenchArgs;
 use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::{load_llm, max_report_tokens, windows_options, word_options};
 use crate::hub::registry::Registry;
+use crate::load::report::{load_llm, max_report_tokens, windows_options, word_options};
 use crate::output::turn_report::ms;
 
 /// Readings for the throughput of windows: a hundred sensors, each second.

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::cli::ConfigArgs;
 use crate::config::{Config, VoiceConfig};
-use crate::flows::voice;
 use crate::hub::registry::{Registry, Status};
+use crate::load::voice;
 use crate::output::terminal::chain;
 
 /// How a check came out.

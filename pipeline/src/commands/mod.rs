@@ -13,11 +13,9 @@ use clap::CommandFactory;
 use nearfield_base::persist::Existing;
 use nearfield_llm::LlmError;
 use nearfield_speech::stt::SpeechToText;
-use nearfield_stages::flow::Stage;
-use nearfield_stages::flow::Turns;
-use nearfield_stages::flow::writes;
+use nearfield_stages::flow::{Stage, StopSignal, Turns, writes};
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
-use nearfield_stages::voice::capture::{Pace, Source, StopSignal, StoppableStdin, check_microphone};
+use nearfield_stages::voice::capture::{Pace, Source, StoppableStdin, check_microphone};
 use nearfield_stages::voice::converse::PromptTooLong;
 use nearfield_stages::voice::devices;
 use nearfield_stages::voice::phrase::Phrase;
@@ -33,8 +31,10 @@ use crate::cli::{
 use crate::commands::models::PullSettings;
 use crate::config::{Config, ConfigError, VoiceConfig};
 use crate::files::Files;
-use crate::flows::voice::{self, Assistant, Questions};
+use crate::flows::chat::Chat;
+use crate::flows::voice::{self, Questions};
 use crate::hub::registry::{Registry, RegistryError};
+use crate::load::voice::{Assistant, load_stt, load_voice};
 use crate::output::table::table;
 use crate::output::turn_report::{TraceWriter, TurnReport, ms};
 use crate::output::{captions, terminal};
@@ -245,7 +245,7 @@ fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> 
         .iter()
         .for_each(|file| if file == Path::new("-") { files.reads_stdin() } else { files.reads("the recording", file) });
     files.check()?;
-    let mut stt = voice::load_stt(&config, &registry)?;
+    let mut stt = load_stt(&config, &registry)?;
     let mut failures = 0;
     for file in &args.files {
         if signals::is_stopped(stop) {
@@ -317,7 +317,7 @@ fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
         files.creates("--output", path, existing);
     }
     files.check()?;
-    let voice = voice::load_voice(&config, &registry)?;
+    let voice = load_voice(&config, &registry)?;
     let text = if args.text == "-" { read_text(stop)? } else { args.text };
     let turns = Turns::default();
     let turn = turns.begin();
@@ -327,18 +327,18 @@ fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
     let delta = |body| Envelope::new(turn, body);
     let mut phrase = Phrase::default();
     for body in [TextDelta::Text(text), TextDelta::End] {
-        phrase.step(delta(body), &mut |clause| {
+        phrase.take(delta(body), &mut |clause| {
             clauses.push(clause);
             ControlFlow::Continue(())
         })?;
     }
     for clause in clauses {
         let mut played = Ok(());
-        speak.step(clause, &mut |sound: Envelope<Speech>| {
+        speak.take(clause, &mut |sound: Envelope<Speech>| {
             if signals::is_stopped(stop) {
                 turns.silence_all();
             }
-            played = play.step(sound, &mut |_| ControlFlow::Continue(()));
+            played = play.take(sound, &mut |_| ControlFlow::Continue(()));
             if played.is_err() || !turns.is_alive(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         played?;
@@ -372,7 +372,7 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
         files.writes("--session", session);
     }
     files.check()?;
-    let mut chat = voice::Chat::open(&config, &registry)?;
+    let mut chat = Chat::open(&config, &registry)?;
     if let Some(file) = args.session.as_deref().filter(|file| file.exists()) {
         match chat.restore(file) {
             Err(error @ LlmError::Session { .. }) => tracing::warn!("{error}; the conversation begins anew"),
@@ -388,7 +388,7 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
 }
 
 /// Asks the one question, or each line of standard input.
-fn converse(chat: &mut voice::Chat, args: &ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+fn converse(chat: &mut Chat, args: &ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut ask = |question: &str, out: &mut dyn Write| -> anyhow::Result<()> {
         let begun = Instant::now();
         let reply = chat.ask(question, stop, &mut |text| {

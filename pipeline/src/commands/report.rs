@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use nearfield_base::persist::{self, Existing, Journal, NewFile};
-use nearfield_stages::flow::Turn;
+use nearfield_stages::flow::{StopSignal, Turn};
 use nearfield_stages::messages::Report;
 use nearfield_stages::report::read_text::TextSource;
-use nearfield_stages::voice::capture::StopSignal;
 use nearfield_telemetry::window::Length;
 use std::ops::ControlFlow;
 
@@ -17,8 +16,9 @@ use crate::cli::{self, ReportArgs, Usage};
 use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::files::Files;
-use crate::flows::report::{self, Heard, ReadingsFrom};
+use crate::flows::report::{self, Heard};
 use crate::hub::registry::{Kind, Registry};
+use crate::load::report::{ReadingsFrom, load_llm, store_path};
 use crate::output::plot;
 use crate::output::report_pages::{self, Page};
 use crate::output::turn_report::TraceWriter;
@@ -263,13 +263,13 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     }
     let format = args.output.as_deref().map(Format::of).transpose()?;
     let registry = Registry::open()?;
-    let store = report::store_path(&config, &registry, &from);
+    let store = store_path(&config, &registry, &from);
     files_of(args, &config, &registry, &from, store.as_deref())?.check()?;
     let plot = match (&args.plot, plot_is_png) {
         (Some(path), Some(is_png)) => Some((plot_to_replace(path, args.overwrite)?, is_png)),
         _ => None,
     };
-    let llm = report::load_llm(&config, &registry)?;
+    let llm = load_llm(&config, &registry)?;
     // From here on everything is known to be good but the store and the broker, and outputs are opened.
     let mut output = match (&args.output, format) {
         (Some(path), Some(format)) => Some(Output::open(path, format, args.overwrite)?),

@@ -1,12 +1,15 @@
 //! `[llm]` and `[prompt]`: the language model, alike in every file.
 
 use nearfield_base::range::in_range;
-use nearfield_llm::{CacheType, SamplerOptions};
+use nearfield_llm::{CacheType, ChatOptions, Dialect, SamplerOptions, Thinking};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The fewest and the most tokens of context.
 const CONTEXT_TOKENS: std::ops::RangeInclusive<usize> = 64..=1 << 20;
+
+/// The dialect that leaves the choice to Nearfield.
+const AUTO: &str = "auto";
 
 /// The language model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +25,11 @@ pub struct LlmConfig {
     pub threads: usize,
     /// The most tokens generated at a time; 0: 160 for a reply, 64 for a caption, 200 for a report.
     pub max_tokens: usize,
+    /// How the model writes tool calls: "auto", as its template and vocabulary show (`nearfield models show NAME` names it), or the
+    /// name of a dialect.
+    pub dialect: String,
+    /// Whether a model that can think before it answers does so: "off", "on", or at most so many tokens.
+    pub thinking: Thinking,
     /// How the next token is chosen.
     pub sampler: SamplerOptions,
 }
@@ -34,6 +42,8 @@ impl Default for LlmConfig {
             cache: CacheType::F16,
             threads: 0,
             max_tokens: 0,
+            dialect: AUTO.to_owned(),
+            thinking: Thinking::Off,
             sampler: SamplerOptions::default(),
         }
     }
@@ -54,7 +64,16 @@ impl LlmConfig {
                 self.max_tokens, self.context_tokens
             ));
         }
+        if self.dialect != AUTO && Dialect::named(&self.dialect).is_none() {
+            let names: Vec<&str> = Dialect::names().collect();
+            return Err(format!("dialect is {:?} but must be \"auto\" or one of {}", self.dialect, names.join(", ")));
+        }
         self.sampler.check().map_err(|e| format!("sampler.{e}"))
+    }
+
+    /// How messages and tool calls are written for the model and read from it.
+    pub fn chat_options(&self) -> ChatOptions {
+        ChatOptions { dialect: Dialect::named(&self.dialect), thinking: self.thinking }
     }
 
     /// `max_tokens`, or what is usual for the task where it is left open.

@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use super::noise::{noise, splitmix};
 use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
-use crate::flows::voice;
 use crate::hub::registry::Registry;
+use crate::load::voice;
 use crate::recordings::read_speech;
 
 const MODEL: &str = "hear-nano";

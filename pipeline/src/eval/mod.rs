@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use nearfield_stages::voice::capture::StopSignal;
+use nearfield_stages::flow::StopSignal;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

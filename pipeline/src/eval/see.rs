@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::{MAX_FILE_BYTES, Run, Score, Tally, WORST};
 use crate::config::caption::CaptionConfig;
-use crate::flows::caption::load_vision;
 use crate::hub::registry::Registry;
+use crate::load::caption::load_vision;
 
 const MODEL: &str = "see-nano";
 /// The pictures of a row: the scene, the same in other weather, and changed.

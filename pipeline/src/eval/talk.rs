@@ -8,12 +8,12 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use nearfield_home::HomeFile;
 use nearfield_llm::{
-    CacheType, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, generate,
+    CacheType, Dialect, GenerateOptions, Llm, Message, ReplyParser, Role, Sampler, SamplerOptions, Session,
+    SessionOptions, generate,
 };
 use nearfield_stages::flow::{Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::report::word::{ModelWriter, Word};
-use nearfield_stages::voice::tool_calls::ToolCallFilter;
 use nearfield_stages::voice::tools::{HomeTools, ToolCall, Toolbox, spaced_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,9 +23,9 @@ use super::{Run, Score, Tally, WORST, percent};
 use crate::config::VoiceConfig;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
-use crate::flows::report::{max_report_tokens, word_options};
-use crate::flows::voice;
 use crate::hub::registry::{PromptForm, Registry};
+use crate::load::report::{max_report_tokens, word_options};
+use crate::load::voice;
 use crate::prompts;
 
 const MODEL: &str = "talk-nano";
@@ -135,7 +135,7 @@ impl Writer {
 
 /// What a reply says and calls.
 fn parted(raw: &str) -> (String, Vec<ToolCall>) {
-    let mut filter = ToolCallFilter::new();
+    let mut filter = ReplyParser::new(Dialect::Hermes, Vec::new(), false);
     let mut text = filter.push(raw);
     let rest = filter.finish();
     text.push_str(&rest.rest);

@@ -13,9 +13,9 @@ use std::ops::ControlFlow;
 use super::Run;
 use crate::config::VoiceConfig;
 use crate::config::caption::CaptionConfig;
-use crate::flows::caption::load_vision;
-use crate::flows::voice::{load_llm, load_stt};
 use crate::hub::registry::Registry;
+use crate::load::caption::load_vision;
+use crate::load::voice::{load_llm, load_stt};
 use crate::recordings::read_speech;
 
 /// Samples of the utterance: two seconds at 16 kHz.

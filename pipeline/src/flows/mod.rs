@@ -1,6 +1,6 @@
-//! The three applications: each joins its stages, with the queues between them, and ends them.
+//! The three applications: which stages there are, in what order, with which queues between them.
 
 pub mod caption;
-pub mod ending;
+pub mod chat;
 pub mod report;
 pub mod voice;

@@ -468,7 +468,7 @@ pub fn markdown(report: &Report, zone: &TimeZone) -> String {
     format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
 }
 
-/// How records of [`json`] are distinguished in a file.
+/// How records of [`json`](fn@json) are distinguished in a file.
 pub const JSON_RECORDS: Records = Records::Lines("{\"window\":{\"start\":");
 const BEGIN: &str = "<!-- report ";
 const END: &str = "<!-- end of report -->";
@@ -486,7 +486,7 @@ fn named(from: &str, to: &str, cut_short: bool) -> String {
     format!("{from}/{to}{}", if cut_short { ", not over yet" } else { "" })
 }
 
-/// The [`window_name`] of a line of [`json`].
+/// The [`window_name`] of a line of [`json`](fn@json).
 pub fn window_of_json(line: &str) -> Option<String> {
     let value: Value = serde_json::from_str(line).ok()?;
     let (from, to) = (value["window"]["start"].as_str()?, value["window"]["end"].as_str()?);

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use nearfield_base::persist::{Existing, NewFile};
 use nearfield_speech::stt::Suppression;
-use nearfield_stages::flow::Turn;
-use nearfield_stages::flow::{Ledger, StageTimes};
-use nearfield_stages::messages::Played;
+use nearfield_stages::flow::{Failure, FlowEvent, Ledger, StageTimes, Turn};
+use nearfield_stages::messages::{Envelope, Played};
 use nearfield_stages::voice::notes::{Note, Replied};
 use serde_json::{Value, json};
 
@@ -193,8 +192,8 @@ pub struct Collector {
     ledger: Ledger,
     budget: Duration,
     open: BTreeMap<Turn, Open>,
-    /// The last turn that was reported, and the failures told with it.
-    reported: Option<(Turn, Vec<String>)>,
+    /// The last turn that was reported.
+    last: Turn,
 }
 
 #[derive(Debug, Default)]
@@ -207,38 +206,52 @@ struct Open {
 impl Collector {
     /// Takes the stages' times from `ledger`.
     pub fn new(ledger: Ledger, budget: Duration) -> Self {
-        Self { ledger, budget, open: BTreeMap::new(), reported: None }
+        Self { ledger, budget, open: BTreeMap::new(), last: Turn(0) }
     }
 
-    /// Takes a note; answers a failure that belongs to no turn.
-    pub fn note(&mut self, note: Note) -> Option<String> {
+    /// Takes what a flow tells; answers the reports of the turns that are over with it.
+    pub fn take(&mut self, event: FlowEvent<'_, Played, Note>) -> Vec<TurnReport> {
+        match event {
+            FlowEvent::Output(Envelope { turn, body, .. }) => return self.finish(turn, body),
+            FlowEvent::Ended { panicked: true } => return self.abandon(),
+            FlowEvent::Ended { panicked: false } => {}
+            FlowEvent::Note(note) => self.note(note),
+            FlowEvent::Failed(failure) => self.failed(failure),
+        }
+        Vec::new()
+    }
+
+    /// Takes a note.
+    pub fn note(&mut self, note: Note) {
+        match note {
+            Note::Heard { turn, text, suppressed, speech_ended, closed, transcribed } => {
+                self.open(turn).heard = Some((text, suppressed, speech_ended, closed, transcribed));
+            }
+            Note::Replied { turn, replied } => self.open(turn).replied = Some(replied),
+        }
+    }
+
+    /// Takes a failure; one that belongs to no turn, or to one that was interrupted and reported, is logged.
+    fn failed(&mut self, failure: &Failure) {
+        let text = format!("{}: {}", failure.stage, chain(&failure.error));
+        match failure.turn {
+            Some(turn) if turn > self.last => {
+                let errors = &mut self.open(turn).errors;
+                if !errors.contains(&text) {
+                    errors.push(text);
+                }
+            }
+            // The flow's own error, which is told at its end.
+            _ if failure.is_fatal => {}
+            _ => tracing::error!("{text}"),
+        }
+    }
+
+    fn open(&mut self, turn: Turn) -> &mut Open {
         while self.open.len() > MAX_OPEN_TURNS {
             self.open.pop_first();
         }
-        match note {
-            Note::Heard { turn, text, suppressed, speech_ended, closed, transcribed } => {
-                self.open.entry(turn).or_default().heard = Some((text, suppressed, speech_ended, closed, transcribed));
-            }
-            Note::Replied { turn, replied } => self.open.entry(turn).or_default().replied = Some(replied),
-            Note::Failed(failure) => {
-                let text = format!("{}: {}", failure.stage, chain(&failure.error));
-                match failure.turn.filter(|t| t.0 > 0) {
-                    // A turn that was reported already: what was told with it is not told again.
-                    Some(turn) if self.reported.as_ref().is_some_and(|(last, _)| turn <= *last) => {
-                        let is_told = self.reported.as_ref().is_some_and(|(_, errors)| errors.contains(&text));
-                        return (!is_told).then_some(text);
-                    }
-                    Some(turn) => {
-                        let errors = &mut self.open.entry(turn).or_default().errors;
-                        if !errors.contains(&text) {
-                            errors.push(text);
-                        }
-                    }
-                    None => return Some(text),
-                }
-            }
-        }
-        None
+        self.open.entry(turn).or_default()
     }
 
     /// The turn is over: its report, after those of earlier turns that were silenced before they had made any sound.
@@ -246,7 +259,7 @@ impl Collector {
         let later = self.open.split_off(&Turn(turn.0 + 1));
         let mut over = std::mem::replace(&mut self.open, later);
         over.entry(turn).or_default();
-        self.reported = Some((turn, over[&turn].errors.clone()));
+        self.last = turn;
         let mut played = Some(played);
         over.into_iter()
             .map(|(t, open)| {
@@ -257,7 +270,7 @@ impl Collector {
     }
 
     /// The flow ends before its turns do: what is known of those that somebody began.
-    pub fn abandon(&mut self) -> Vec<TurnReport> {
+    fn abandon(&mut self) -> Vec<TurnReport> {
         let open = std::mem::take(&mut self.open);
         open.into_iter().map(|(turn, open)| self.report(turn, open, silenced())).collect()
     }
@@ -276,7 +289,7 @@ impl Collector {
             closed,
             transcribed,
             finished: now,
-            stages: self.ledger.take_after(turn, "play"),
+            stages: self.ledger.take(turn),
             errors: open.errors,
             budget: self.budget,
         }

@@ -207,6 +207,10 @@ fn kind(schema: &Value) -> String {
             |v: &Value| v["const"].as_str().or(v["enum"][0].as_str()).or(v.as_str()).map(|w| format!("`\"{w}\"`"));
         return variants.iter().filter_map(word).collect::<Vec<_>>().join(", ");
     }
+    if let Some(kinds) = schema["anyOf"].as_array() {
+        let kinds: Vec<String> = kinds.iter().map(kind).filter(|kind| !kind.is_empty()).collect();
+        return kinds.join(", ");
+    }
     let of = |kind: &str| match kind {
         "string" => "text",
         "integer" => "whole number",

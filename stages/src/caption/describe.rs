@@ -4,6 +4,7 @@
 //! the question behind it. A scene that has not changed costs no time at the language model at all; where it may have, a
 //! second opinion asks for one token's logits whether the caption still holds, on the same cache, before anything is written.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -14,9 +15,8 @@ use nearfield_vision::{
 };
 
 use crate::caption::alerts::Alerts;
-use crate::flow::{Emit, Stage};
-use crate::flow::{Turn, Turns};
-use crate::llm_thread::{Event, Extras, Job, LlmThread, SessionId, Urgency};
+use crate::flow::{Emit, Stage, Turn, Turns};
+use crate::llm_thread::{Extras, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Author, Captioned, Envelope, Seen, Tokens};
 
 /// Where the picture goes in a question.
@@ -111,6 +111,8 @@ pub struct Describe {
     alerts: Alerts,
     caption: String,
     author: Author,
+    /// What became of the picture at hand.
+    captioned: Option<Captioned>,
 }
 
 impl Describe {
@@ -166,6 +168,7 @@ impl Describe {
             alerts,
             caption: String::new(),
             author: Author::Kept,
+            captioned: None,
         };
         describe.keep_warm();
         Ok(describe)
@@ -268,46 +271,26 @@ impl Describe {
         let first = |answer: &str| tokenizer.encode(answer, false).first().copied();
         let (yes, no) = first(&ask.yes).zip(first(&ask.no)).context("prompt.yes and prompt.no must not be empty")?;
         let (prompt, rows) = self.prompt(&ask.question.replace(CAPTION, &self.caption), sight)?;
-        let events = self.llm.run_with(self.job(turn, prompt, 1), Extras { rows, choices: vec![yes, no] });
-        for event in events {
-            match event {
-                Event::Prefilled(prefill) => {
-                    *tokens += Tokens::from(prefill);
-                }
-                Event::Logits(logits) => return Ok(logits[0] - logits[1]),
-                Event::Failed(error) => return Err(error).context("the language model stopped"),
-                Event::Text(_) | Event::Done { .. } => {}
-            }
-        }
-        Ok(f32::NEG_INFINITY)
+        let reply = self.llm.run_with(self.job(turn, prompt, 1), Extras { rows, choices: vec![yes, no] });
+        Ok(reply.logits(tokens)?.map_or(f32::NEG_INFINITY, |logits| logits[0] - logits[1]))
     }
 
-    /// Has the language model write a caption; `None` when it was stopped.
+    /// Has the language model write a caption; as far as it came when it was stopped.
     fn write(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> anyhow::Result<String> {
         let (prompt, rows) = self.prompt(&self.options.question, sight)?;
         let mut job = self.job(turn, prompt, self.options.max_caption_tokens);
         job.options.constraint.clone_from(&self.options.constraint);
-        let events = self.llm.run_with(job, Extras { rows, choices: Vec::new() });
+        let reply = self.llm.run_with(job, Extras { rows, choices: Vec::new() });
         let mut caption = String::new();
-        for event in events {
-            match event {
-                Event::Prefilled(prefill) => {
-                    *tokens += Tokens::from(prefill);
-                }
-                Event::Text(text) => caption.push_str(&text),
-                Event::Done { finish, generated, drafted } => {
-                    *tokens += Tokens { generated, drafted, ..Tokens::default() };
-                    if matches!(finish, Finish::Repetition { .. }) {
-                        tracing::warn!(%turn, "the model repeated itself and was stopped");
-                        // Of data nothing is sound without its end.
-                        let sound = if self.options.constraint.is_some() { "" } else { finish.sound_part(&caption) };
-                        caption = sound.to_owned();
-                    }
-                    break;
-                }
-                Event::Failed(error) => return Err(error).context("the language model stopped"),
-                Event::Logits(_) => {}
-            }
+        let finish = reply.read(tokens, &mut |text| {
+            caption.push_str(text);
+            ControlFlow::Continue(())
+        })?;
+        if let Some(finish @ Finish::Repetition { .. }) = finish {
+            tracing::warn!(%turn, "the model repeated itself and was stopped");
+            // Of data nothing is sound without its end.
+            let sound = if self.options.constraint.is_some() { "" } else { finish.sound_part(&caption) };
+            caption = sound.to_owned();
         }
         if self.options.constraint.is_some() {
             return Ok(caption);
@@ -317,13 +300,12 @@ impl Describe {
     }
 
     fn job(&self, turn: Turn, prompt: Vec<TokenId>, max_tokens: usize) -> Job {
-        let turns = self.turns.clone();
         Job {
             session: self.session,
             prompt,
             sampler: self.options.sampler,
             options: GenerateOptions { max_tokens, ..GenerateOptions::default() },
-            wanted: Box::new(move || turns.is_alive(turn)),
+            cancel: self.turns.cancel_of(turn),
         }
     }
 
@@ -361,7 +343,7 @@ impl Stage for Describe {
         "describe"
     }
 
-    fn step(&mut self, input: Envelope<Seen>, emit: &mut Emit<'_, Captioned>) -> anyhow::Result<()> {
+    fn step(&mut self, input: Envelope<Seen>, _emit: &mut Emit<'_, Captioned>) -> anyhow::Result<()> {
         let turn = input.turn;
         let Seen { view, sight } = input.body;
         let movements = self.presence.see(&sight.objects, view.at);
@@ -412,7 +394,7 @@ impl Stage for Describe {
             self.author = author;
         }
         let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &sight.objects, view.at);
-        let captioned = Captioned {
+        self.captioned = Some(Captioned {
             view,
             sight,
             verdict,
@@ -425,8 +407,13 @@ impl Stage for Describe {
             language,
             movements,
             alerts,
-        };
-        let _ = emit(Envelope::new(turn, captioned));
+        });
         result
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, Captioned>) {
+        if let Some(captioned) = self.captioned.take() {
+            let _ = emit(Envelope::new(turn, captioned));
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! Where the time of a turn went: each stage's probe, and the ledger in which the probes of a flow are gathered.
 //!
-//! [`crate::flow::drive`] alone writes here; stages never measure themselves.
+//! [`crate::flow::Flow`] alone writes here; stages never measure themselves. What a stage has done is in the ledger before a message
+//! of it leaves: whoever gets the last message of a turn finds the whole turn here.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::flow::Turn;
@@ -12,9 +13,6 @@ use crate::flow::Turn;
 const MAX_TURNS: usize = 64;
 /// Steps kept for the trace of one turn; later ones are only counted.
 const MAX_STEPS: usize = 4096;
-
-/// A stage that has sent its last message has recorded its step by then.
-const JUST_AFTER: Duration = Duration::from_millis(50);
 
 /// One stage's part in one turn.
 #[derive(Clone, Debug)]
@@ -46,28 +44,11 @@ pub struct StageTimes {
     pub steps: Vec<(Instant, Instant)>,
 }
 
-/// What happened to one message; the unit in which `drive` reports.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Step {
-    pub turn: Turn,
-    pub born: Instant,
-    pub begun: Instant,
-    pub first_output: Option<Instant>,
-    pub ended: Instant,
-    pub blocked: Duration,
-    pub outputs: u64,
-    pub dropped: bool,
-}
-
 /// The stage times of a flow's recent turns, shared by its probes and its reporter.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Times>);
+pub struct Ledger(Arc<Mutex<Recent>>);
 
-#[derive(Debug, Default)]
-struct Times {
-    turns: Mutex<BTreeMap<Turn, Vec<StageTimes>>>,
-    recorded: Condvar,
-}
+type Recent = BTreeMap<Turn, Vec<StageTimes>>;
 
 impl Ledger {
     /// A stage's own way to write into this ledger.
@@ -75,24 +56,17 @@ impl Ledger {
         Probe { stage, ledger: self.clone() }
     }
 
-    /// As [`take`](Self::take), once `stage` has recorded its step: a stage does so just after its last message has left.
-    pub fn take_after(&self, turn: Turn, stage: &str) -> Vec<StageTimes> {
-        let has = |turns: &BTreeMap<Turn, Vec<StageTimes>>| {
-            turns.get(&turn).is_some_and(|stages| stages.iter().any(|times| times.stage == stage))
-        };
-        let turns = self.0.turns.lock().expect("no probe panics while it holds the ledger");
-        let waited = self.0.recorded.wait_timeout_while(turns, JUST_AFTER, |turns| !has(turns));
-        drop(waited);
-        self.take(turn)
-    }
-
     /// Takes out what is known of `turn`, in the order in which the stages began, and forgets all earlier turns.
     pub fn take(&self, turn: Turn) -> Vec<StageTimes> {
-        let mut turns = self.0.turns.lock().expect("no probe panics while it holds the ledger");
+        let mut turns = self.turns();
         let later = turns.split_off(&Turn(turn.0 + 1));
         let mut taken = std::mem::replace(&mut *turns, later).remove(&turn).unwrap_or_default();
         taken.sort_by_key(|t| t.started);
         taken
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Recent> {
+        self.0.lock().expect("no probe panics while it holds the ledger")
     }
 }
 
@@ -104,21 +78,23 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn record(&self, step: Step) {
-        let mut turns = self.ledger.0.turns.lock().expect("no probe panics while it holds the ledger");
+    /// A message has been taken up.
+    pub(crate) fn begin(&self, turn: Turn, born: Instant) -> Step<'_> {
+        let begun = Instant::now();
+        let mut turns = self.ledger.turns();
         while turns.len() > MAX_TURNS {
             turns.pop_first();
         }
-        let stages = turns.entry(step.turn).or_default();
+        let stages = turns.entry(turn).or_default();
         let times = match stages.iter_mut().position(|t| t.stage == self.stage) {
             Some(i) => &mut stages[i],
             None => {
                 stages.push(StageTimes {
                     stage: self.stage,
-                    first_input: step.born,
-                    started: step.begun,
+                    first_input: born,
+                    started: begun,
                     first_output: None,
-                    ended: step.ended,
+                    ended: begun,
                     waited: Duration::ZERO,
                     worked: Duration::ZERO,
                     blocked: Duration::ZERO,
@@ -131,20 +107,79 @@ impl Probe {
             }
         };
         times.inputs += 1;
-        if step.dropped {
-            times.dropped += 1;
-            return;
+        Step { probe: self, turn, born, begun, recorded: begun, blocked: Duration::ZERO, place: None }
+    }
+}
+
+/// A stage's work on one message, from when it is taken up. The ledger is brought up to date before each message that leaves.
+#[derive(Debug)]
+pub(crate) struct Step<'a> {
+    probe: &'a Probe,
+    turn: Turn,
+    born: Instant,
+    begun: Instant,
+    /// Up to when the ledger knows of it.
+    recorded: Instant,
+    /// How long a full queue has held it up since.
+    blocked: Duration,
+    /// Its place among the steps of the stage, once recorded; beyond the last for one that is only counted.
+    place: Option<usize>,
+}
+
+impl Step<'_> {
+    /// It was not worked on: its turn was silenced.
+    pub(crate) fn dropped(self) {
+        self.change(|times| times.dropped += 1);
+    }
+
+    /// A message is about to leave.
+    pub(crate) fn emits(&mut self) {
+        self.record();
+        let now = self.recorded;
+        self.change(|times| {
+            times.outputs += 1;
+            times.first_output.get_or_insert(now);
+        });
+    }
+
+    /// The message that was about to leave has waited so long for room in the queue, and has left or not.
+    pub(crate) fn emitted(&mut self, blocked: Duration, has_left: bool) {
+        self.blocked += blocked;
+        if !has_left {
+            self.change(|times| times.outputs = times.outputs.saturating_sub(1));
         }
-        times.waited += step.begun.saturating_duration_since(step.born);
-        times.worked += (step.ended - step.begun).saturating_sub(step.blocked);
-        times.blocked += step.blocked;
-        times.outputs += step.outputs;
-        times.first_output = times.first_output.or(step.first_output);
-        times.ended = step.ended;
-        if times.steps.len() < MAX_STEPS {
-            times.steps.push((step.begun, step.ended));
+    }
+
+    /// Brings the ledger up to date.
+    pub(crate) fn record(&mut self) {
+        let now = Instant::now();
+        let worked = (now - self.recorded).saturating_sub(self.blocked);
+        let (begun, blocked, mut place) = (self.begun, self.blocked, self.place);
+        let waited = self.begun.saturating_duration_since(self.born);
+        self.change(|times| {
+            if place.is_none() {
+                place = Some(times.steps.len());
+                times.waited += waited;
+                if times.steps.len() < MAX_STEPS {
+                    times.steps.push((begun, now));
+                }
+            }
+            if let Some(step) = place.and_then(|place| times.steps.get_mut(place)) {
+                step.1 = now;
+            }
+            times.worked += worked;
+            times.blocked += blocked;
+            times.ended = now;
+        });
+        (self.recorded, self.blocked, self.place) = (now, Duration::ZERO, place);
+    }
+
+    /// Changes what the ledger knows of the stage's part in this turn, unless somebody has taken that out.
+    fn change(&self, change: impl FnOnce(&mut StageTimes)) {
+        let mut turns = self.probe.ledger.turns();
+        let stages = turns.get_mut(&self.turn);
+        if let Some(times) = stages.and_then(|stages| stages.iter_mut().find(|t| t.stage == self.probe.stage)) {
+            change(times);
         }
-        drop(turns);
-        self.ledger.0.recorded.notify_all();
     }
 }

@@ -5,6 +5,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// So long a flow that ends waits for such writes. Service managers wait longer (systemd: 90 s).
+pub const LONGEST: Duration = Duration::from_secs(10);
 /// Between two writes of a series (batches that follow each other into the store) nothing is marked for so long at most.
 const GAP: Duration = Duration::from_millis(150);
 

@@ -6,19 +6,18 @@ pub mod home_assistant;
 mod spool;
 pub mod webhook;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TryRecvError};
+use crossbeam_channel::{Sender, bounded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::Turn;
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Flow, Stage, StopSignal, Turn, is_stopped};
 use crate::messages::Envelope;
 use crate::reconnect::{Attempts, ReconnectPolicy, Reminder, count};
-use crate::voice::capture::StopSignal;
 
 pub use spool::{Discarded, Spool, SpoolError, SpoolLimits};
 
@@ -207,8 +206,18 @@ impl Publish {
         })
     }
 
-    /// Hands over where deliveries are handed in; `arrived` leads to this stage, with room for one.
-    pub fn mailbox(&self, arrived: Sender<Envelope<Arrived>>) -> Mailbox {
+    /// Makes it a branch of `flow`; answers where deliveries are handed in. After `stop`, what can't be delivered at once is left to
+    /// the next start.
+    pub fn branch_off<N>(mut self, flow: &mut Flow<N>, stop: &StopSignal) -> Mailbox {
+        // Deliveries wait on disk; the queue only holds the news that there are some.
+        let (arrived, receiver) = bounded(1);
+        let mailbox = self.mailbox(arrived);
+        self.stop = stop.clone();
+        flow.branch(self, receiver);
+        mailbox
+    }
+
+    fn mailbox(&self, arrived: Sender<Envelope<Arrived>>) -> Mailbox {
         Mailbox {
             name: self.outlet.name(),
             spool: self.spool.clone(),
@@ -219,20 +228,14 @@ impl Publish {
         }
     }
 
-    /// After `stop`, what can't be delivered at once is left to the next start.
-    pub fn with_stop(mut self, stop: StopSignal) -> Publish {
-        self.stop = stop;
-        self
-    }
-
-    /// Delivers the oldest message that waits; answers whether it is worth going on to the next.
-    fn deliver_first(&mut self) -> Result<bool, SpoolError> {
+    /// Delivers the oldest message that waits; [`ControlFlow::Break`] when there is no going on to the next.
+    fn deliver_first(&mut self) -> Result<ControlFlow<()>, SpoolError> {
         self.next_try = None;
         let (first, discarded) = locked(&self.spool).first()?;
         for Discarded { id, why } in discarded {
             tracing::warn!("{}: {id} is discarded because {why}", self.outlet.name());
         }
-        let Some((file, delivery)) = first else { return Ok(false) };
+        let Some((file, delivery)) = first else { return Ok(ControlFlow::Break(())) };
         let begun = Instant::now();
         let outcome = self.outlet.deliver(&delivery);
         self.last_took = begun.elapsed();
@@ -275,17 +278,17 @@ impl Publish {
                 }
                 self.is_stuck = pause != Pause::Short || begun.elapsed() > QUICK;
                 self.next_try = Some(Instant::now() + next.retry_in);
-                return Ok(false);
+                return Ok(ControlFlow::Break(()));
             }
         }
-        Ok(true)
+        Ok(ControlFlow::Continue(()))
     }
 
     /// One delivery, so that between two of them the flow may end.
     fn work(&mut self) -> anyhow::Result<()> {
         match self.deliver_first() {
             Ok(more) => {
-                if more {
+                if more.is_continue() {
                     self.next_try = Some(Instant::now());
                 }
                 Ok(())
@@ -300,10 +303,6 @@ impl Publish {
                 Ok(())
             }
         }
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.stop.try_recv() == Err(TryRecvError::Disconnected)
     }
 }
 
@@ -335,8 +334,8 @@ impl Stage for Publish {
     fn finish(&mut self, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
-            let is_late = self.is_stopped() && begun.elapsed() + self.last_took > LAST_DELIVERIES;
-            if self.is_stuck || is_late || !self.deliver_first()? {
+            let is_late = is_stopped(&self.stop) && begun.elapsed() + self.last_took > LAST_DELIVERIES;
+            if self.is_stuck || is_late || self.deliver_first()?.is_break() {
                 break;
             }
         }
@@ -405,7 +404,7 @@ mod tests {
     }
 
     fn wake(publish: &mut Publish) {
-        publish.wake(&mut |_| std::ops::ControlFlow::Continue(())).unwrap();
+        publish.wake(&mut |_| ControlFlow::Continue(())).unwrap();
     }
 
     #[test]

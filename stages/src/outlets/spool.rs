@@ -90,7 +90,8 @@ impl Spool {
     /// # Errors
     /// If it can't be made or read, or another program has it.
     pub fn open(folder: PathBuf, limits: SpoolLimits) -> Result<Spool, SpoolError> {
-        let wrong = |e: std::io::Error| SpoolError { path: folder.clone(), reason: e.to_string() };
+        let wrong =
+            |e: std::io::Error| SpoolError { path: folder.clone(), reason: persist::explained(&folder, e).to_string() };
         std::fs::create_dir_all(&folder).map_err(wrong)?;
         let lock = File::create(folder.with_added_extension("lock")).map_err(wrong)?;
         lock.try_lock().map_err(|error| match error {
@@ -144,12 +145,12 @@ impl Spool {
     /// If the disk refuses.
     pub fn add(&mut self, delivery: &Delivery) -> Result<Vec<Discarded>, SpoolError> {
         let name = format!("{:020}.json", self.next);
-        let bytes = serde_json::to_vec(delivery).map_err(|e| self.wrong(&self.folder, &e.into()))?;
+        let bytes = serde_json::to_vec(delivery).map_err(|e| self.wrong(&self.folder, e.into()))?;
         if bytes.len() as u64 > MAX_BYTES {
             let reason = format!("{} has {} bytes, and {MAX_BYTES} are the most", delivery.id, bytes.len());
             return Err(SpoolError { path: self.folder.clone(), reason });
         }
-        persist::replace(&self.folder.join(&name), &bytes).map_err(|e| self.wrong(&self.folder, &e))?;
+        persist::replace(&self.folder.join(&name), &bytes).map_err(|e| self.wrong(&self.folder, e))?;
         self.waiting.insert(name, Entry { bytes: bytes.len() as u64, written: SystemTime::now() });
         self.next += 1;
         let mut discarded = self.expire(SystemTime::now());
@@ -179,14 +180,14 @@ impl Spool {
                 Ok(m) if m.len() > MAX_BYTES => Err("it is too long".to_owned()),
                 Ok(_) => match std::fs::read(&path) {
                     Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| e.to_string()),
-                    Err(error) => return Err(self.wrong(&path, &error)),
+                    Err(error) => return Err(self.wrong(&path, error)),
                 },
                 // Somebody has taken it away: that is their right.
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     self.waiting.remove(&name);
                     continue;
                 }
-                Err(error) => return Err(self.wrong(&path, &error)),
+                Err(error) => return Err(self.wrong(&path, error)),
             };
             match read {
                 Ok(delivery) => {
@@ -216,7 +217,7 @@ impl Spool {
         self.waiting.remove(name);
         let path = self.folder.join(name);
         match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.wrong(&path, &error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(self.wrong(&path, error)),
             _ => Ok(()),
         }
     }
@@ -259,7 +260,7 @@ impl Spool {
         let place = folder.join(name);
         std::fs::create_dir_all(&folder)
             .and_then(|()| std::fs::rename(self.folder.join(name), &place))
-            .map_err(|e| self.wrong(&place, &e))?;
+            .map_err(|e| self.wrong(&place, e))?;
         if let Some(entry) = self.waiting.remove(name) {
             self.refused.insert(name.to_owned(), entry);
         }
@@ -285,8 +286,8 @@ impl Spool {
         discarded
     }
 
-    fn wrong(&self, path: &Path, error: &std::io::Error) -> SpoolError {
-        SpoolError { path: path.to_owned(), reason: error.to_string() }
+    fn wrong(&self, path: &Path, error: std::io::Error) -> SpoolError {
+        SpoolError { path: path.to_owned(), reason: persist::explained(path, error).to_string() }
     }
 }
 

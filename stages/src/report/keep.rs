@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::RecvTimeoutError;
 use nearfield_telemetry::{Moment, SensorId};
 
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Stage, StopSignal};
 use crate::messages::{Batch, Envelope};
 use crate::report::store::{Store, StoreError};
-use crate::voice::capture::StopSignal;
 
 /// Between two tries at a disk that refuses.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How long a disk may refuse the note of a report on a file, and how often it is tried.
+const NOTE_PATIENCE: Duration = Duration::from_secs(2);
+const NOTE_RETRY: Duration = Duration::from_millis(100);
 
 /// The stage.
 pub struct Keep {
@@ -136,12 +139,34 @@ impl Stage for Keep {
     }
 }
 
-/// Notes in the store that everything up to `end` has been reported; a failure costs a repeated report, no more.
-pub fn note_reported(store: &std::sync::Mutex<Store>, end: Moment) {
-    // Whoever panicked while holding the store has ended the flow; its next start finds the store as it was last committed.
-    let Ok(mut store) = store.lock() else { return };
-    let _write = crate::flow::writes::begin();
-    if let Err(error) = store.set_reported(end) {
-        tracing::error!("{error}; the last window may be reported again after a restart");
+/// Notes in the store that everything up to `end` has been reported. No later window may be reported before this is noted: the next
+/// start would report both again. While the disk refuses, it is tried again; where readings come live (`live`) until `stop`.
+///
+/// # Errors
+/// The disk refused for [`NOTE_PATIENCE`], or until the stop. This window, the last one reported, may then be reported again.
+pub fn note_reported(
+    store: &std::sync::Mutex<Store>,
+    end: Moment,
+    live: bool,
+    stop: &StopSignal,
+) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    let mut is_told = false;
+    loop {
+        // Whoever panicked while holding the store has ended the flow; its next start finds the store as it was last committed.
+        let Ok(mut store) = store.lock() else { return Ok(()) };
+        let write = crate::flow::writes::begin();
+        let Err(error) = store.set_reported(end) else { return Ok(()) };
+        drop((write, store));
+        if !live && begun.elapsed() > NOTE_PATIENCE {
+            return Err(error);
+        }
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::error!("{error}; reports wait for it");
+        }
+        let pause = if live { RETRY } else { NOTE_RETRY };
+        if stop.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            return Err(error);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! A source is no stage: it runs on a thread of its own until it is told to stop or nobody listens any more.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, bounded};
@@ -13,13 +14,12 @@ use nearfield_telemetry::{Moment, Reading};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::Turn;
+use crate::flow::{Output, StopSignal, Turn, is_stopped};
 use crate::messages::{Batch, Envelope, Pace, Receipt};
 use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, matches};
 use crate::reconnect::{Attempts, ReconnectPolicy};
 use crate::report::sensors::SensorRegistry;
 use crate::report::windower::now;
-use crate::voice::capture::StopSignal;
 
 /// Messages sent on together, at most: one commit of the store.
 const BATCH: usize = 4096;
@@ -88,7 +88,7 @@ impl MqttSource {
         &self,
         mut sensor_registry: SensorRegistry,
         mut clocks: Clocks,
-        batches: &Sender<Envelope<Batch>>,
+        batches: &Output<Batch>,
         stop: &StopSignal,
     ) -> anyhow::Result<()> {
         let mut attempts = Attempts::new(RECONNECT);
@@ -121,7 +121,7 @@ impl MqttSource {
         &self,
         sensor_registry: &mut SensorRegistry,
         clocks: &mut Clocks,
-        batches: &Sender<Envelope<Batch>>,
+        batches: &Output<Batch>,
         stop: &StopSignal,
         since: &mut Option<Instant>,
     ) -> Left {
@@ -147,11 +147,11 @@ impl MqttSource {
                 acknowledge(&mut connection, &returned)?;
                 if gathered.messages >= BATCH || (!came && gathered.messages > 0) || gathered.is_due() {
                     let batch = gathered.batch(sensor_registry, clocks, &receipts);
-                    if !send(&mut connection, batches, batch, &returned, stop)? {
+                    if send(&mut connection, batches, batch, &returned, stop)?.is_break() {
                         break;
                     }
                 }
-                if matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected)) {
+                if is_stopped(stop) {
                     break;
                 }
             }
@@ -303,25 +303,25 @@ fn acknowledge(connection: &mut Connection, returned: &Receiver<Vec<u16>>) -> Re
     connection.flush()
 }
 
-/// Hands a batch on; while the flow is busy the connection is kept alive and receipts are passed back. Answers whether anybody
-/// still listens.
+/// Hands a batch on; while the flow is busy the connection is kept alive and receipts are passed back. [`ControlFlow::Break`]: nobody
+/// listens any more, or a stop is asked.
 fn send(
     connection: &mut Connection,
-    batches: &Sender<Envelope<Batch>>,
+    batches: &Output<Batch>,
     batch: Batch,
     returned: &Receiver<Vec<u16>>,
     stop: &StopSignal,
-) -> Result<bool, MqttError> {
+) -> Result<ControlFlow<()>, MqttError> {
     let mut pending = Envelope::new(NO_TURN, batch);
     loop {
         match batches.send_timeout(pending, Duration::from_millis(20)) {
-            Ok(()) => return Ok(true),
-            Err(SendTimeoutError::Disconnected(_)) => return Ok(false),
+            Ok(()) => return Ok(ControlFlow::Continue(())),
+            Err(SendTimeoutError::Disconnected(_)) => return Ok(ControlFlow::Break(())),
             Err(SendTimeoutError::Timeout(back)) => pending = back,
         }
         acknowledge(connection, returned)?;
-        if matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected)) {
-            return Ok(false);
+        if is_stopped(stop) {
+            return Ok(ControlFlow::Break(()));
         }
     }
 }

@@ -5,12 +5,13 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use crossbeam_channel::{RecvTimeoutError, Sender};
+use crossbeam_channel::RecvTimeoutError;
 use jiff::tz::TimeZone;
 use nearfield_base::files;
 use nearfield_telemetry::Reading;
@@ -18,12 +19,12 @@ use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
 use nearfield_telemetry::read::explain::Explanation;
 use nearfield_telemetry::read::{self, Emit, InputError, MAX_WORKBOOK, Rejected, TextOptions, is_workbook, rows_of};
 
-use crate::flow::Turn;
+use crate::flow::{Output, StopSignal, Turn, is_stopped};
 use crate::messages::{Batch, Envelope, Pace};
 use crate::pipes::Pipe;
 use crate::report::sensors::SensorRegistry;
 use crate::report::windower::now;
-use crate::voice::capture::{StopSignal, StoppableStdin};
+use crate::voice::capture::StoppableStdin;
 
 /// Readings sent on together.
 const BATCH: usize = 4096;
@@ -74,7 +75,7 @@ impl TextSource {
         zone: TimeZone,
         sensor_registry: SensorRegistry,
         clocks: Option<Clocks>,
-        batches: &Sender<Envelope<Batch>>,
+        batches: &Output<Batch>,
         stop: &StopSignal,
     ) -> anyhow::Result<()> {
         let reader = read::Reader::new(options, zone, &self.lone_name())?;
@@ -98,16 +99,14 @@ impl TextSource {
                 let mut input = open(path, stop)?;
                 match workbook(&mut *input)? {
                     Begun::Workbook(rows) => reading.take(&rows).map(|_| ()),
-                    Begun::Text(head) => match reading.take(&head)? {
-                        true => reading.drain(&mut *input, stop).map(|_| ()),
-                        false => Ok(()),
-                    },
+                    Begun::Text(head) if reading.take(&head)?.is_break() => Ok(()),
+                    Begun::Text(_) => reading.drain(&mut *input, stop).map(|_| ()),
                 }
             }
             TextSource::Follow(path) => reading.follow(path, stop),
         };
         // A line that was being written when a stop was asked, or to a file that grows, is not whole.
-        let whole = !matches!(self, TextSource::Follow(_)) && !stopped(stop);
+        let whole = !matches!(self, TextSource::Follow(_)) && !is_stopped(stop);
         outcome.and_then(|()| reading.end(whole)).with_context(|| name)
     }
 }
@@ -139,7 +138,7 @@ impl TextSource {
                 reader.push(&bytes, &mut |found| explanation.add(found))?;
                 bytes.resize(BLOCK, 0);
                 let n = if is_whole { 0 } else { input.read(&mut bytes).context("it can't be read")? };
-                if n == 0 || stopped(stop) {
+                if n == 0 || is_stopped(stop) {
                     break;
                 }
                 bytes.truncate(n);
@@ -211,7 +210,7 @@ struct Reader<'a> {
     findings: ClockFindings,
     batch: Vec<Reading>,
     beyond: u64,
-    batches: &'a Sender<Envelope<Batch>>,
+    batches: &'a Output<Batch>,
 }
 
 impl Reader<'_> {
@@ -226,18 +225,18 @@ impl Reader<'_> {
                 Err(error) => return Err(error).context("it can't be read"),
             };
             if n == 0 {
-                return Ok(if self.send() { Some(total) } else { None });
+                return Ok(self.send().is_continue().then_some(total));
             }
             total += n as u64;
-            if !self.take(&block[..n])? || stopped(stop) {
+            if self.take(&block[..n])?.is_break() || is_stopped(stop) {
                 return Ok(None);
             }
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<bool> {
+    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<ControlFlow<()>> {
         self.reading(|reader, emit| reader.push(bytes, emit))?;
-        Ok(if self.batch.len() >= BATCH { self.send() } else { true })
+        Ok(if self.batch.len() >= BATCH { self.send() } else { ControlFlow::Continue(()) })
     }
 
     /// Has `read` hand readings on.
@@ -262,13 +261,13 @@ impl Reader<'_> {
         Ok(read(reader, &mut emit)?)
     }
 
-    /// Sends what there is; `false` when nobody listens any more.
-    fn send(&mut self) -> bool {
+    /// Sends what there is; [`ControlFlow::Break`] when nobody listens any more.
+    fn send(&mut self) -> ControlFlow<()> {
         let mut rejected = self.reader.take_rejected();
         rejected.sensors_beyond += std::mem::take(&mut self.beyond);
         let introduced = self.sensor_registry.take_introduced();
         if self.batch.is_empty() && introduced.is_empty() && rejected == Rejected::default() {
-            return true;
+            return ControlFlow::Continue(());
         }
         let readings = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
         let batch = Batch {
@@ -280,7 +279,7 @@ impl Reader<'_> {
             offsets: self.clocks.as_mut().map(Clocks::take_changed).unwrap_or_default(),
             ..Batch::default()
         };
-        self.batches.send(Envelope::new(NO_TURN, batch)).is_ok()
+        self.batches.send(Envelope::new(NO_TURN, batch))
     }
 
     fn end(&mut self, whole: bool) -> anyhow::Result<()> {
@@ -288,7 +287,7 @@ impl Reader<'_> {
             true => self.reading(|reader, emit| reader.end(emit)),
             false => Ok(()),
         };
-        self.send();
+        let _ = self.send();
         outcome
     }
 
@@ -310,7 +309,7 @@ impl Reader<'_> {
             }
             // What is there decides how it is read.
             self.reading(|reader, emit| reader.pause(emit))?;
-            if !self.send() {
+            if self.send().is_break() {
                 return Ok(());
             }
             if stop.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout) {
@@ -345,10 +344,6 @@ impl Reader<'_> {
     }
 }
 
-fn stopped(stop: &StopSignal) -> bool {
-    matches!(stop.try_recv(), Err(crossbeam_channel::TryRecvError::Disconnected))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -377,7 +372,7 @@ mod tests {
         let source = TextSource::Follow(path.clone());
         let thread = std::thread::spawn(move || {
             let sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
-            source.run(&TextOptions::default(), TimeZone::UTC, sensor_registry, None, &sender, &stop)
+            source.run(&TextOptions::default(), TimeZone::UTC, sensor_registry, None, &Output::Wait(sender), &stop)
         });
         assert_eq!(values(&batches, 1), [1.0]);
         let append = |path: &Path, text: &str| {

@@ -12,8 +12,7 @@ use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
 use nearfield_telemetry::{Moment, Reading, SensorTraits};
 use std::ops::ControlFlow;
 
-use crate::flow::Turns;
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Stage, Turns};
 use crate::messages::{Batch, Envelope, WindowSummary};
 
 /// How often a window that no reading closes is looked after.

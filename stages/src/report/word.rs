@@ -10,7 +10,6 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use anyhow::Context;
 use jiff::civil::Date;
 use nearfield_llm::{
     Constrained, Constraint, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
@@ -21,9 +20,8 @@ use nearfield_telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, comput
 use nearfield_telemetry::table::Table;
 use std::ops::ControlFlow;
 
-use crate::flow::{Emit, Stage};
-use crate::flow::{Turn, Turns};
-use crate::llm_thread::{Event, Job, LlmThread, SessionId, Urgency};
+use crate::flow::{Emit, Stage, Turn, Turns};
+use crate::llm_thread::{Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Origin, Report, ReportPart, Sentence, Tokens, WindowSummary, Worded};
 
 /// Fewest sentences of a report.
@@ -121,8 +119,7 @@ impl ModelWriter {
             "the table has {} tokens but the context has room for {room}: raise llm.context_tokens",
             prompt.len()
         );
-        let turns = self.turns.clone();
-        let events = self.llm.run(Job {
+        let reply = self.llm.run(Job {
             session: self.session,
             prompt,
             sampler: self.options.sampler,
@@ -132,29 +129,11 @@ impl ModelWriter {
                 lookahead: self.options.lookahead,
                 ..GenerateOptions::default()
             },
-            wanted: Box::new(move || turns.is_alive(turn)),
+            cancel: self.turns.cancel_of(turn),
         });
         let mut tokens = Tokens::default();
-        for event in events {
-            match event {
-                Event::Prefilled(prefill) => {
-                    tokens += Tokens::from(prefill);
-                }
-                Event::Text(text) => {
-                    tokens.generated += 1;
-                    if sink(&text).is_break() {
-                        return Ok(tokens);
-                    }
-                }
-                Event::Done { finish, generated, drafted } => {
-                    (tokens.generated, tokens.drafted) = (generated, drafted);
-                    anyhow::ensure!(finish != Finish::Stopped, "the program ends: the model had no more time");
-                    return Ok(tokens);
-                }
-                Event::Logits(_) => {}
-                Event::Failed(error) => return Err(error).context("the language model stopped"),
-            }
-        }
+        let finish = reply.read(&mut tokens, sink)?;
+        anyhow::ensure!(finish != Some(Finish::Stopped), "the program ends: the model had no more time");
         Ok(tokens)
     }
 }
@@ -189,12 +168,14 @@ pub struct Word {
     max_tokens: usize,
     /// Why the model could not write the last report: told once.
     failure: Option<String>,
+    /// The report at hand, when it is complete.
+    report: Option<Report>,
 }
 
 impl Word {
     /// With a writer; without one every sentence is computed.
     pub fn new(writer: Option<Box<dyn Writer>>, max_tokens: usize) -> Word {
-        Word { writer, max_tokens, failure: None }
+        Word { writer, max_tokens, failure: None, report: None }
     }
 
     /// Puts a table into words; each sentence goes to `said` as soon as it is certain.
@@ -432,8 +413,14 @@ impl Stage for Word {
         for (sentence, reason) in &worded.refused {
             tracing::debug!(%turn, sentence, reason, "refused");
         }
-        let _ = emit(Envelope::new(turn, ReportPart::Done(Box::new(Report { summary, worded }))));
+        self.report = Some(Report { summary, worded });
         Ok(())
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, ReportPart>) {
+        if let Some(report) = self.report.take() {
+            let _ = emit(Envelope::new(turn, ReportPart::Done(Box::new(report))));
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
+use anyhow::Context;
 use jiff::tz::TimeZone;
 use nearfield_telemetry::anomaly::AnomalyOptions;
 use nearfield_telemetry::window::WindowPlan;

@@ -4,6 +4,7 @@
 //! is at its end, nobody listens any more, or it is told to stop.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,12 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cpal::traits::{DeviceTrait, StreamTrait};
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, SendTimeoutError};
 use nearfield_speech::audio::{ClipReader, Resampler, SampleRate};
 
-use crate::flow::Turn;
 use crate::flow::fault::Fault;
-use crate::flow::panics;
+use crate::flow::{Output, StopSignal, Turn, is_stopped, panics};
 use crate::messages::{Envelope, Frame};
 use crate::pipes::Pipe;
 use crate::voice::devices::{self, DeviceError, Direction};
@@ -32,9 +32,6 @@ const MIC_POLL: Duration = Duration::from_millis(10);
 const STDIN_BLOCK: usize = 16 << 10;
 /// Frames come before any turn.
 const NO_TURN: Turn = Turn(0);
-
-/// Whether the source should end: the receiving end of a channel on which nothing is ever sent; dropping the other end stops.
-pub type StopSignal = Receiver<std::convert::Infallible>;
 
 /// Standard input that ends when `stop` is disconnected: a plain read would go on waiting for somebody to type.
 pub struct StoppableStdin {
@@ -125,17 +122,17 @@ impl Source {
     ///
     /// # Errors
     /// If the microphone can't be opened or dies, or a recording can't be read; the frames before it have been sent.
-    pub fn run(&self, frames: &Sender<Envelope<Frame>>, stop: &StopSignal) -> anyhow::Result<()> {
+    pub fn run(&self, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
         match self {
             Self::Microphone(name) => microphone(name.as_deref(), frames, stop),
             Self::Files(paths, pace) => {
                 let mut clock = Clock::start();
                 for path in paths {
                     let reader = match open_recording(path, stop) {
-                        Err(_) if stopped(stop) => break,
+                        Err(_) if is_stopped(stop) => break,
                         opened => opened?,
                     };
-                    if recording(reader, *pace, &mut clock, frames, stop)? == Over::Stopped {
+                    if recording(reader, *pace, &mut clock, frames, stop)?.is_break() {
                         break;
                     }
                 }
@@ -149,12 +146,6 @@ impl Source {
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Over {
-    Ended,
-    Stopped,
-}
-
 /// When the samples sent so far would have been captured, had somebody spoken them.
 struct Clock {
     start: Instant,
@@ -166,35 +157,32 @@ impl Clock {
         Self { start: Instant::now(), samples: 0 }
     }
 
-    fn advance(&mut self, n: usize, pace: Pace, stop: &StopSignal) -> Over {
+    /// Waits until the next `n` samples are due; [`ControlFlow::Break`] when `stop` came first.
+    fn advance(&mut self, n: usize, pace: Pace, stop: &StopSignal) -> ControlFlow<()> {
         self.samples += n as u64;
         if pace == Pace::Fast {
-            return if stopped(stop) { Over::Stopped } else { Over::Ended };
+            return if is_stopped(stop) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         }
         let due = self.start + SampleRate::SPEECH.duration_of(self.samples as usize);
         // Nothing is ever sent on `stop`: receiving only ends early when the other end is dropped.
         match stop.recv_deadline(due) {
-            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => Over::Stopped,
-            _ => Over::Ended,
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
         }
     }
 }
 
-fn stopped(stop: &StopSignal) -> bool {
-    matches!(stop.try_recv(), Err(TryRecvError::Disconnected))
-}
-
 /// Waits while the queue is full, but not beyond a stop.
-fn send(frames: &Sender<Envelope<Frame>>, stop: &StopSignal, frame: Frame) -> Over {
+fn send(frames: &Output<Frame>, stop: &StopSignal, frame: Frame) -> ControlFlow<()> {
     let mut envelope = Envelope::new(NO_TURN, frame);
     loop {
-        if stopped(stop) {
-            return Over::Stopped;
+        if is_stopped(stop) {
+            return ControlFlow::Break(());
         }
         match frames.send_timeout(envelope, Duration::from_millis(50)) {
-            Ok(()) => return Over::Ended,
+            Ok(()) => return ControlFlow::Continue(()),
             Err(SendTimeoutError::Timeout(back)) => envelope = back,
-            Err(SendTimeoutError::Disconnected(_)) => return Over::Stopped,
+            Err(SendTimeoutError::Disconnected(_)) => return ControlFlow::Break(()),
         }
     }
 }
@@ -203,9 +191,9 @@ fn recording(
     mut reader: ClipReader,
     pace: Pace,
     clock: &mut Clock,
-    frames: &Sender<Envelope<Frame>>,
+    frames: &Output<Frame>,
     stop: &StopSignal,
-) -> anyhow::Result<Over> {
+) -> anyhow::Result<ControlFlow<()>> {
     let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
     let mut pending: Vec<f32> = Vec::new();
     let mut ended = false;
@@ -221,19 +209,19 @@ fn recording(
         while rest.len() > FRAME_SAMPLES || (ended && !rest.is_empty()) {
             let (samples, after) = rest.split_at(rest.len().min(FRAME_SAMPLES));
             rest = after;
-            if clock.advance(samples.len(), pace, stop) == Over::Stopped {
-                return Ok(Over::Stopped);
+            if clock.advance(samples.len(), pace, stop).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
             let last = ended && rest.is_empty();
             let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last };
-            if send(frames, stop, frame) == Over::Stopped {
-                return Ok(Over::Stopped);
+            if send(frames, stop, frame).is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
         pending = rest.to_vec();
     }
     warn_of_not_numbers(&reader);
-    Ok(Over::Ended)
+    Ok(ControlFlow::Continue(()))
 }
 
 /// A recording; one that comes through a pipe is read as it comes, until `stop` is disconnected.
@@ -299,14 +287,14 @@ pub fn check_microphone(name: Option<&str>) -> Result<(), DeviceError> {
     silence_stderr(|| device.default_input_config()).map(drop).map_err(unusable)
 }
 
-fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopSignal) -> anyhow::Result<()> {
+fn microphone(name: Option<&str>, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
     let Microphone { label, rate, mut consumer, lost, failed, _stream } = Microphone::open(name)?;
     tracing::info!(microphone = label, rate_hz = rate.0, "listening");
 
     let mut resampler = Resampler::new(rate, SampleRate::SPEECH)?;
     let mut pending: Vec<f32> = Vec::new();
     let mut reported = 0;
-    while !stopped(stop) {
+    while !is_stopped(stop) {
         anyhow::ensure!(
             !failed.load(Ordering::Acquire),
             "the microphone {label:?} stopped delivering sound: is it still connected?"
@@ -326,7 +314,7 @@ fn microphone(name: Option<&str>, frames: &Sender<Envelope<Frame>>, stop: &StopS
         for (i, samples) in pending[..whole].chunks_exact(FRAME_SAMPLES).enumerate() {
             let behind = SampleRate::SPEECH.duration_of(pending.len() - (i + 1) * FRAME_SAMPLES);
             let captured = captured.checked_sub(behind).unwrap_or(captured);
-            if send(frames, stop, Frame { samples: samples.to_vec(), captured, last: false }) == Over::Stopped {
+            if send(frames, stop, Frame { samples: samples.to_vec(), captured, last: false }).is_break() {
                 return Ok(());
             }
         }

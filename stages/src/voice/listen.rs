@@ -12,8 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nearfield_speech::audio::SampleRate;
 use nearfield_speech::vad::{Endpointer, SamplePosition, SpeechEvent};
 
-use crate::flow::{Emit, Stage};
-use crate::flow::{Turn, Turns};
+use crate::flow::{Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Frame, Utterance};
 
 /// What happens when somebody speaks while a reply is under way.

@@ -1,10 +1,9 @@
-//! What a flow tells its reporter besides sound: what was heard, what was replied, what failed.
+//! What a conversation tells its reporter besides sound: what was heard, and what was replied.
 
 use std::time::Instant;
 
 use nearfield_speech::stt::Suppression;
 
-use crate::flow::Failure;
 use crate::flow::Turn;
 use crate::messages::Tokens;
 use crate::voice::tools::ToolResult;
@@ -34,8 +33,6 @@ pub enum Note {
         /// The reply and its figures.
         replied: Replied,
     },
-    /// A stage failed on a turn.
-    Failed(Failure),
 }
 
 /// Who answered a request.

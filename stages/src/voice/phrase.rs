@@ -1,15 +1,23 @@
-//! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken.
+//! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken. Markup never gets through; where
+//! nothing else was written, one sentence says so.
 
-use crate::flow::Turn;
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Stage, Turn};
 use crate::messages::{Clause, Envelope, TextDelta};
 use crate::voice::clauses::ClauseSplitter;
+use crate::voice::spoken::SpokenFilter;
+
+/// What is said of a reply in which nothing can be spoken.
+const UNSPEAKABLE: &str = "I have no answer that can be said aloud.";
 
 /// Cuts the reply into clauses.
 #[derive(Default)]
 pub struct Phrase {
+    filter: SpokenFilter,
     splitter: ClauseSplitter,
     turn: Option<Turn>,
+    /// Whether a clause of this reply has left.
+    has_spoken: bool,
+    is_over: bool,
 }
 
 impl Stage for Phrase {
@@ -24,23 +32,34 @@ impl Stage for Phrase {
         let turn = input.turn;
         if self.turn != Some(turn) {
             // What an interrupted reply left behind is not part of this one.
-            self.splitter = ClauseSplitter::default();
-            self.turn = Some(turn);
+            *self = Self { turn: Some(turn), ..Self::default() };
         }
+        let has_spoken = &mut self.has_spoken;
         let mut send = |clause| {
+            *has_spoken = true;
             let _ = emit(Envelope::new(turn, Clause::Text(clause)));
         };
         match input.body {
-            TextDelta::Text(text) => self.splitter.push(&text, &mut send),
-            TextDelta::Cut => self.splitter = ClauseSplitter::default(),
+            TextDelta::Text(text) => self.splitter.push(&self.filter.push(&text), &mut send),
+            TextDelta::Cut => {
+                (self.filter, self.splitter) = (SpokenFilter::default(), ClauseSplitter::default());
+            }
             TextDelta::End => {
+                self.splitter.push(&self.filter.finish(), &mut send);
                 self.splitter.finish(&mut send);
-                let _ = emit(Envelope::new(turn, Clause::End));
-                self.turn = None;
-                self.splitter = ClauseSplitter::default();
+                if self.filter.has_heard() && !*has_spoken {
+                    let _ = emit(Envelope::new(turn, Clause::Text(UNSPEAKABLE.to_owned())));
+                }
+                *self = Self { is_over: true, ..Self::default() };
             }
         }
         Ok(())
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, Clause>) {
+        if std::mem::take(&mut self.is_over) {
+            let _ = emit(Envelope::new(turn, Clause::End));
+        }
     }
 }
 
@@ -55,7 +74,7 @@ mod tests {
             out.push(c.body);
             ControlFlow::Continue(())
         };
-        stage.step(Envelope::new(Turn(turn), delta), emit).unwrap();
+        stage.take(Envelope::new(Turn(turn), delta), emit).unwrap();
         out
     }
 
@@ -68,6 +87,17 @@ mod tests {
             [Clause::Text("It is 21.5 degrees in the kitchen.".to_owned())]
         );
         assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text("The hall".to_owned()), Clause::End]);
+    }
+
+    #[test]
+    fn a_reply_of_nothing_but_markup_is_one_honest_sentence_and_silence_stays_silence() {
+        let mut stage = Phrase::default();
+        let json = r#"{"name": "set_light", "arguments": {"room": "kitchen"}}"#;
+        assert!(phrase(&mut stage, 1, TextDelta::Text(json.to_owned())).is_empty());
+        assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text(UNSPEAKABLE.to_owned()), Clause::End]);
+        assert!(phrase(&mut stage, 2, TextDelta::Text(format!("{json} It is on. "))).is_empty());
+        assert_eq!(phrase(&mut stage, 2, TextDelta::End), [Clause::Text("It is on.".to_owned()), Clause::End]);
+        assert_eq!(phrase(&mut stage, 3, TextDelta::End), [Clause::End]);
     }
 
     #[test]

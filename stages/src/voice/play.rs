@@ -13,8 +13,7 @@ use anyhow::Context;
 use nearfield_base::persist::{Existing, NewFile};
 use nearfield_speech::audio::{Resampler, SampleRate, WavWriter};
 
-use crate::flow::{Emit, Stage};
-use crate::flow::{Turn, Turns};
+use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Played, Speech};
 use crate::voice::devices::{self, DeviceError, Direction};
 use crate::voice::stderr::silence_stderr;
@@ -46,6 +45,8 @@ pub struct Play {
     /// Whether sound is being played, for a microphone that must not hear it.
     speaking: Arc<AtomicBool>,
     reply: Option<Reply>,
+    /// What became of the last reply, until it is told.
+    ended: Option<Envelope<Played>>,
 }
 
 struct Reply {
@@ -72,7 +73,7 @@ impl Play {
                 Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) }
             }
         };
-        Ok(Self { sink, turns, speaking: Arc::default(), reply: None })
+        Ok(Self { sink, turns, speaking: Arc::default(), reply: None, ended: None })
     }
 
     /// Whether `outlet` can be opened; asked before anybody waits for an answer.
@@ -101,22 +102,36 @@ impl Play {
 
     /// Waits until the reply has been heard or silenced, and tells how it went.
     fn end(&mut self, emit: &mut Emit<'_, Played>) -> anyhow::Result<()> {
+        let ended = self.end_reply();
+        self.tell(emit);
+        ended
+    }
+
+    fn tell(&mut self, emit: &mut Emit<'_, Played>) {
+        if let Some(played) = self.ended.take() {
+            let _ = emit(played);
+        }
+    }
+
+    /// Waits until the reply has been heard or silenced; how it went is yet to be told.
+    fn end_reply(&mut self) -> anyhow::Result<()> {
         let Some(mut reply) = self.reply.take() else { return Ok(()) };
+        let cancel = self.turns.cancel_of(reply.turn);
         let mut result = Ok(());
-        if self.turns.is_alive(reply.turn) {
+        if !cancel.is_cancelled() {
             if let Some((_, resampler)) = &mut reply.resampler {
                 let mut rest = Vec::new();
                 resampler.finish(&mut |s| rest.extend_from_slice(s));
                 reply.handed += rest.len() as u64;
-                result = self.sink.write(&rest, &|| self.turns.is_alive(reply.turn));
+                result = self.sink.write(&rest, &cancel);
             }
             if let Some((_, end)) = reply.clauses.last_mut() {
                 *end = reply.handed;
             }
             let due = reply.consumed_before + reply.handed;
-            result = result.and_then(|()| self.sink.drain(due, &|| self.turns.is_alive(reply.turn)));
+            result = result.and_then(|()| self.sink.drain(due, &cancel));
         }
-        let interrupted = !self.turns.is_alive(reply.turn);
+        let interrupted = cancel.is_cancelled();
         if interrupted {
             self.sink.silence();
         }
@@ -125,7 +140,7 @@ impl Play {
         let audio = self.sink.rate().map_or(Duration::ZERO, |r| r.duration_of(consumed.min(reply.handed) as usize));
         let heard = reply.clauses.into_iter().filter(|(_, end)| *end <= consumed).map(|(text, _)| text).collect();
         let played = Played { heard, interrupted, first_audio: reply.first_audio, audio };
-        let _ = emit(Envelope::new(reply.turn, played));
+        self.ended = Some(Envelope::new(reply.turn, played));
         result
     }
 }
@@ -159,7 +174,7 @@ impl Stage for Play {
             }
             Speech::Samples { rate, samples } => {
                 if !self.turns.is_alive(turn) {
-                    return self.end(emit);
+                    return self.end_reply();
                 }
                 let to = self.sink.open(rate)?;
                 self.speaking.store(true, Ordering::Release);
@@ -177,15 +192,18 @@ impl Stage for Play {
                     out
                 };
                 reply.handed += samples.len() as u64;
-                let turns = &self.turns;
-                self.sink.write(&samples, &|| turns.is_alive(turn))?;
+                self.sink.write(&samples, &self.turns.cancel_of(turn))?;
             }
             Speech::End => {
                 self.reply(turn);
-                self.end(emit)?;
+                self.end_reply()?;
             }
         }
         Ok(())
+    }
+
+    fn conclude(&mut self, _turn: Turn, emit: &mut Emit<'_, Played>) {
+        self.tell(emit);
     }
 
     fn finish(&mut self, emit: &mut Emit<'_, Played>) -> anyhow::Result<()> {
@@ -263,7 +281,7 @@ impl Sink {
         }
     }
 
-    fn write(&mut self, samples: &[f32], wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+    fn write(&mut self, samples: &[f32], cancel: &Cancel) -> anyhow::Result<()> {
         match self {
             Self::Null { taken, .. } => *taken += samples.len() as u64,
             Self::File { writer, taken, .. } => {
@@ -273,7 +291,7 @@ impl Sink {
                 }
             }
             Self::Speaker { speaker, .. } => {
-                let result = speaker.as_mut().map_or(Ok(()), |s| s.write(samples, wanted));
+                let result = speaker.as_mut().map_or(Ok(()), |s| s.write(samples, cancel));
                 if result.is_err() {
                     *speaker = None;
                 }
@@ -284,7 +302,7 @@ impl Sink {
     }
 
     /// Waits until everything up to the sample `due` has been heard; in a file, a pause follows.
-    fn drain(&mut self, due: u64, wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+    fn drain(&mut self, due: u64, cancel: &Cancel) -> anyhow::Result<()> {
         match self {
             Self::Null { .. } => {}
             Self::File { writer, .. } => {
@@ -293,7 +311,7 @@ impl Sink {
                 }
             }
             Self::Speaker { speaker, .. } => {
-                let result = speaker.as_ref().map_or(Ok(()), |s| s.drain(due, wanted));
+                let result = speaker.as_ref().map_or(Ok(()), |s| s.drain(due, cancel));
                 if result.is_err() {
                     *speaker = None;
                 }
@@ -357,9 +375,9 @@ impl Speaker {
         Ok(Self { name, rate, producer, shared, _device: sink })
     }
 
-    fn write(&mut self, mut samples: &[f32], wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+    fn write(&mut self, mut samples: &[f32], cancel: &Cancel) -> anyhow::Result<()> {
         let mut moved = Instant::now();
-        while !samples.is_empty() && wanted() {
+        while !samples.is_empty() && !cancel.is_cancelled() {
             let n = self.producer.slots().min(samples.len());
             if n == 0 {
                 self.check(moved)?;
@@ -375,9 +393,9 @@ impl Speaker {
         Ok(())
     }
 
-    fn drain(&self, due: u64, wanted: &dyn Fn() -> bool) -> anyhow::Result<()> {
+    fn drain(&self, due: u64, cancel: &Cancel) -> anyhow::Result<()> {
         let (mut consumed, mut moved) = (0, Instant::now());
-        while wanted() {
+        while !cancel.is_cancelled() {
             let now = self.shared.consumed.load(Ordering::Acquire);
             if now >= due {
                 break;

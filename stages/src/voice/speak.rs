@@ -2,18 +2,19 @@
 
 use nearfield_speech::tts::Voice;
 
-use crate::flow::{Emit, Stage};
+use crate::flow::{Emit, Stage, Turn};
 use crate::messages::{Clause, Envelope, Speech};
 
 /// Speaks clauses.
 pub struct Speak {
     voice: Box<dyn Voice>,
+    is_over: bool,
 }
 
 impl Speak {
     /// Speaks with `voice`.
     pub fn new(voice: Box<dyn Voice>) -> Self {
-        Self { voice }
+        Self { voice, is_over: false }
     }
 }
 
@@ -35,10 +36,14 @@ impl Stage for Speak {
                     emit(Envelope::new(turn, Speech::Samples { rate, samples: samples.to_vec() }))
                 })?;
             }
-            Clause::End => {
-                let _ = emit(Envelope::new(turn, Speech::End));
-            }
+            Clause::End => self.is_over = true,
         }
         Ok(())
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, Speech>) {
+        if std::mem::take(&mut self.is_over) {
+            let _ = emit(Envelope::new(turn, Speech::End));
+        }
     }
 }

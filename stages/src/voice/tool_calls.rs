@@ -1,411 +1,251 @@
-//! Takes tool calls and thoughts out of a reply while it is being written, for the generate stage: what is left may be
-//! spoken at once, the calls are handed over at the end. It reads the Hermes/Qwen form
-//! (`<tool_call>{"name": …, "arguments": …}</tool_call>`, `<think>…</think>`) with the liberties that small models
-//! take. Whether a tool exists and its arguments fit is the toolbox's business; [`constraint`] has the model write nothing else.
+//! What the model is told of the tools beyond their schemas: the names that exist in this home, to which its calls are held, and
+//! worked examples made of them. How calls are written and read is the model's dialect
+//! ([`Chat`](nearfield_llm::Chat)); whether they can be done is the toolbox's business.
 
-use nearfield_llm::{Constrained, Constraint};
-use serde_json::{Map, Value, json};
+use nearfield_llm::{Example, ToolCall};
+use serde_json::{Value, json};
 
-use crate::voice::tools::ToolCall;
+use crate::voice::tools::spaced_json;
 
-/// The longest text inside one `<tool_call>`, in bytes; the rest of a longer one is dropped and the call is broken.
-pub const MAX_CALL_BYTES: usize = 16 * 1024;
+/// The most names of one argument: beyond these it is a free text.
+const MOST_NAMES: usize = 400;
 
-/// The most calls (and the most broken ones) kept of one reply.
-pub const MAX_CALLS: usize = 16;
+/// The longest run of the question's words that may stand for a name.
+const MOST_WORDS: usize = 4;
 
-const OPEN_CALL: &str = "<tool_call>";
-const CLOSE_CALL: &str = "</tool_call>";
-const OPEN_THOUGHT: &str = "<think>";
-const CLOSE_THOUGHT: &str = "</think>";
+/// The most words of a question that are looked at.
+const MOST_QUESTION_WORDS: usize = 40;
 
-/// What holds a model to the tools that there are: once it has written the opening tag, only a call of one of them with
-/// arguments that fit, and the closing tag, may follow. `schemas` are those of [`Toolbox::schemas`](crate::voice::tools::Toolbox::schemas);
-/// `None` without any.
-pub fn constraint(schemas: &[Value]) -> Option<Constrained> {
-    let calls: Vec<Value> = schemas
-        .iter()
-        .filter_map(|schema| {
-            let function = schema.get("function")?;
-            let mut arguments = function.get("parameters")?.as_object()?.clone();
-            // The toolbox refuses names that no tool has, unless the schema allows them.
-            arguments.entry("additionalProperties").or_insert(Value::Bool(false));
-            Some(json!({
-                "type": "object",
-                "properties": {"name": {"const": function.get("name")?}, "arguments": arguments},
-                "required": ["name", "arguments"],
-                "additionalProperties": false,
-            }))
-        })
-        .collect();
-    if calls.is_empty() {
-        return None;
-    }
-    // White space is bounded, or a model that has lost its way would write nothing else.
-    let calls = json!({"x-guidance": {"whitespace_pattern": r"[ \n\t]{1,16}"}, "anyOf": calls});
-    let grammar =
-        format!("start: SPACE? call SPACE? {CLOSE_CALL:?}\ncall: %json {calls}\nSPACE: /[ \\n\\t]{{1,16}}/\n");
-    Some(Constrained { constraint: Constraint::Lark(grammar), after: Some(OPEN_CALL.to_owned()) })
+/// Words that are no part of a name when they stand at its edge.
+const EDGE_WORDS: [&str; 40] = [
+    "a", "an", "the", "in", "on", "off", "of", "to", "at", "is", "are", "it", "and", "or", "my", "our", "your",
+    "please", "turn", "switch", "set", "make", "put", "can", "could", "you", "would", "will", "i", "me", "we", "what",
+    "for", "with", "now", "lock", "unlock", "open", "close", "light",
+];
+
+/// A thing of the home with its state, as the home's text has it: `kitchen=off` in the line of the lights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Fact<'a> {
+    kind: &'a str,
+    name: &'a str,
+    state: &'a str,
 }
 
-/// The streaming filter of one reply: text deltas in, speakable text out.
-#[derive(Debug, Default)]
-pub struct ToolCallFilter {
-    inside: Inside,
-    /// The end of the text so far that may yet turn out to be a tag. Shorter than the longest tag.
-    held: String,
-    call: String,
-    call_too_long: bool,
-    calls: Vec<ToolCall>,
-    broken: Vec<String>,
-}
-
-/// What a whole reply held besides the text that [`ToolCallFilter::push`] has already passed on.
-#[derive(Debug, Default, PartialEq)]
-pub struct FilteredReply {
-    /// Speakable text that was held back as the possible start of a tag.
-    pub rest: String,
-    /// The calls in the order of the reply.
-    pub calls: Vec<ToolCall>,
-    /// What stood between call tags but was no call: one sentence each, for the log and for the model.
-    pub broken: Vec<String>,
-}
-
-#[derive(Debug, Default, Clone, Copy, PartialEq)]
-enum Inside {
-    #[default]
-    Text,
-    Call,
-    Thought,
-}
-
-impl ToolCallFilter {
-    /// A filter at the start of a reply.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes the next piece of the reply and gives back what may be spoken.
-    pub fn push(&mut self, delta: &str) -> String {
-        let mut speakable = String::new();
-        let text = std::mem::take(&mut self.held) + delta;
-        let mut rest = text.as_str();
-        loop {
-            let tags: &[&str] = match self.inside {
-                Inside::Text => &[OPEN_CALL, OPEN_THOUGHT, CLOSE_CALL, CLOSE_THOUGHT],
-                Inside::Call => &[CLOSE_CALL, OPEN_CALL],
-                Inside::Thought => &[CLOSE_THOUGHT],
-            };
-            let Some((at, tag)) = first_tag(rest, tags) else {
-                let keep = rest.len() - possible_tag(rest, tags);
-                self.take(&rest[..keep], &mut speakable);
-                self.held = rest[keep..].to_owned();
-                return speakable;
-            };
-            self.take(&rest[..at], &mut speakable);
-            rest = &rest[at + tag.len()..];
-            if self.inside == Inside::Call {
-                self.end_call(); // a second opening tag ends a call that was never closed
-            }
-            self.inside = match tag {
-                OPEN_CALL => Inside::Call,
-                OPEN_THOUGHT => Inside::Thought,
-                _ => Inside::Text,
-            };
-        }
-    }
-
-    /// Whether a call has begun: nothing may be said to be finished before its result is there.
-    pub fn has_call(&self) -> bool {
-        self.inside == Inside::Call || !self.calls.is_empty()
-    }
-
-    /// Ends the reply. A call whose closing tag is missing counts when its JSON is whole.
-    pub fn finish(mut self) -> FilteredReply {
-        let held = std::mem::take(&mut self.held);
-        let mut rest = String::new();
-        self.take(&held, &mut rest);
-        if self.inside == Inside::Call {
-            // A closing tag that was cut off is not part of the JSON; the parser ignores what follows it.
-            self.end_call();
-        }
-        FilteredReply { rest, calls: self.calls, broken: self.broken }
-    }
-
-    fn take(&mut self, text: &str, speakable: &mut String) {
-        match self.inside {
-            Inside::Text => speakable.push_str(text),
-            Inside::Thought => {}
-            Inside::Call => {
-                let room = MAX_CALL_BYTES - self.call.len();
-                let fits = text.floor_char_boundary(room);
-                self.call.push_str(&text[..fits]);
-                self.call_too_long |= fits < text.len();
-                if self.call_too_long {
-                    // So that the kept part is the same however the text was cut into deltas.
-                    self.call.clear();
-                }
+/// The things in the text of a home ([`Toolbox::home_text`](crate::voice::tools::Toolbox::home_text)).
+fn facts(home: &str) -> Vec<Fact<'_>> {
+    let mut facts = Vec::new();
+    for line in home.lines() {
+        let Some((title, things)) = line.split_once(": ") else { continue };
+        let kind = title.split([' ', ',']).next().unwrap_or_default();
+        for thing in things.split(", ").flat_map(|part| part.split(" and ")) {
+            if let Some((name, state)) = thing.trim().split_once('=') {
+                facts.push(Fact { kind, name: name.trim(), state: state.trim() });
             }
         }
     }
+    facts
+}
 
-    fn end_call(&mut self) {
-        let call = std::mem::take(&mut self.call);
-        if std::mem::take(&mut self.call_too_long) {
-            self.complain(format!("a tool call was longer than {MAX_CALL_BYTES} bytes"));
-            return;
-        }
-        match parse_calls(&call) {
-            Ok(calls) => {
-                for call in calls {
-                    if self.calls.len() < MAX_CALLS {
-                        self.calls.push(call);
-                    } else {
-                        self.complain(format!("more than {MAX_CALLS} tool calls in one reply"));
-                    }
-                }
+/// The argument of a tool that names a thing, and the kind of the thing.
+fn named_argument(tool: &str) -> Option<(&'static str, &'static str)> {
+    Some(match tool {
+        "set_light" => ("room", "lights"),
+        "set_door" => ("door", "doors"),
+        "set_device" => ("device", "devices"),
+        _ => return None,
+    })
+}
+
+/// The schemas with the names that exist: what the model is offered.
+pub fn named(schemas: &[Value], home: &str) -> Vec<Value> {
+    with_names(schemas, home, &[])
+}
+
+/// The schemas that calls are held to in one turn: the names that exist, and what the question itself says, so that a wish for
+/// something that does not exist is not turned into one for something that does.
+pub fn held(schemas: &[Value], home: &str, question: &str) -> Vec<Value> {
+    with_names(schemas, home, &names_in(question))
+}
+
+fn with_names(schemas: &[Value], home: &str, more: &[String]) -> Vec<Value> {
+    let facts = facts(home);
+    let mut schemas = schemas.to_vec();
+    for schema in &mut schemas {
+        let tool = schema["function"]["name"].as_str().unwrap_or_default().to_owned();
+        let Some((argument, kind)) = named_argument(&tool) else { continue };
+        let property = &mut schema["function"]["parameters"]["properties"][argument];
+        let mut names: Vec<&str> =
+            facts.iter().filter(|fact| fact.kind == kind && fact.state != "none").map(|fact| fact.name).collect();
+        names.push("all");
+        names.extend(more.iter().map(String::as_str));
+        let mut unique: Vec<&str> = Vec::with_capacity(names.len());
+        names.into_iter().filter(|name| !name.is_empty()).for_each(|name| {
+            if !unique.contains(&name) {
+                unique.push(name);
             }
-            Err(reason) => self.complain(reason),
+        });
+        if unique.len() <= MOST_NAMES && property.is_object() {
+            property["enum"] = json!(unique);
         }
     }
-
-    fn complain(&mut self, sentence: String) {
-        if self.broken.len() < MAX_CALLS {
-            self.broken.push(sentence);
-        }
-    }
+    schemas
 }
 
-fn first_tag<'a>(text: &str, tags: &[&'a str]) -> Option<(usize, &'a str)> {
-    tags.iter().filter_map(|tag| Some((text.find(tag)?, *tag))).min()
-}
-
-/// How many bytes at the end of `text` are the beginning of one of `tags`. The tags are ASCII, so that the cut is
-/// always between two characters.
-fn possible_tag(text: &str, tags: &[&str]) -> usize {
-    let longest = |tag: &&str| (1..tag.len()).rev().find(|&n| text.ends_with(&tag[..n])).unwrap_or(0);
-    tags.iter().map(longest).max().unwrap_or(0)
-}
-
-/// Reads what stood inside one pair of tags: a call, a list of calls, or several in a row, in a code fence or not.
-fn parse_calls(text: &str) -> Result<Vec<ToolCall>, String> {
-    let body = without_fence(text.trim());
-    if body.is_empty() {
-        return Err("a tool call was empty".to_owned());
-    }
-    let mut calls = Vec::new();
-    for value in serde_json::Deserializer::from_str(body).into_iter::<Value>() {
-        match value {
-            Ok(Value::Array(values)) => {
-                for value in values {
-                    calls.push(parse_call(value)?);
-                }
+/// Runs of the question's words that may name something.
+fn names_in(question: &str) -> Vec<String> {
+    let lower = question.to_lowercase();
+    let clean = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).trim_end_matches("'s").to_owned();
+    let words: Vec<String> =
+        lower.split_whitespace().map(clean).filter(|word| !word.is_empty()).take(MOST_QUESTION_WORDS).collect();
+    let is_edge = |word: &String| EDGE_WORDS.contains(&word.as_str());
+    let mut names = Vec::new();
+    for length in 1..=MOST_WORDS.min(words.len()) {
+        for run in words.windows(length) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            if !is_edge(first) && !is_edge(last) {
+                names.push(run.join(" "));
             }
-            Ok(value) => calls.push(parse_call(value)?),
-            // A stray brace after a whole call is a slip of the pen.
-            Err(_) if !calls.is_empty() => break,
-            Err(error) => return Err(format!("a tool call is not valid JSON ({error}): {}", clipped(body))),
         }
     }
-    if calls.is_empty() {
-        return Err(format!("a tool call names no tool: {}", clipped(body)));
-    }
-    Ok(calls)
+    names
 }
 
-fn parse_call(value: Value) -> Result<ToolCall, String> {
-    let Value::Object(mut call) = value else {
-        return Err(format!("a tool call is not a JSON object: {}", clipped(&value.to_string())));
+/// Worked examples with this home's own names, for models that were not trained on tools. Each wish is for what is so already,
+/// so that none contradicts the home as it is.
+pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
+    let facts = facts(home);
+    let offered = |name: &str| schemas.iter().any(|schema| schema["function"]["name"] == name);
+    let find = |kind: &str, states: &[&str]| {
+        facts.iter().find(|fact| fact.kind == kind && states.contains(&fact.state)).copied()
     };
-    if let Some(Value::Object(_)) = call.get("function")
-        && let Some(Value::Object(function)) = call.remove("function")
-    {
-        call = function;
-    }
-    let name = match call.get("name").and_then(Value::as_str).map(str::trim) {
-        Some(name) if !name.is_empty() => name.to_owned(),
-        _ => return Err(format!("a tool call names no tool: {}", clipped(&Value::Object(call).to_string()))),
+    let mut examples = Vec::new();
+    let mut call = |ask: String, tool: &str, arguments: Value, result: Value, say: String| {
+        if offered(tool) {
+            let call = ToolCall { name: tool.to_owned(), arguments };
+            examples.push(Example { ask, call: Some((call, spaced_json(&result))), say });
+        }
     };
-    let arguments = match call.remove("arguments").or_else(|| call.remove("parameters")) {
-        None | Some(Value::Null) => Value::Object(Map::new()),
-        Some(Value::String(text)) if text.trim().is_empty() => Value::Object(Map::new()),
-        Some(Value::String(text)) => serde_json::from_str(&text).map_err(|error| {
-            format!(
-                "the arguments of the tool call {} are not valid JSON ({error}): {}",
-                clipped(&name),
-                clipped(&text)
-            )
-        })?,
-        Some(arguments) => arguments,
-    };
-    Ok(ToolCall { name, arguments })
-}
-
-fn without_fence(text: &str) -> &str {
-    let Some(inner) = text.strip_prefix("```") else { return text };
-    let inner = inner.trim_start_matches(|c: char| c.is_ascii_alphanumeric());
-    inner.trim_end().strip_suffix("```").unwrap_or(inner).trim()
-}
-
-fn clipped(text: &str) -> String {
-    let mut short: String = text.chars().take(120).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if short.len() < text.len() {
-        short.push('…');
+    for state in ["on", "off"] {
+        if let Some(light) = find("lights", &[state]) {
+            let name = light.name;
+            call(
+                format!("Turn {state} the {name} light."),
+                "set_light",
+                json!({"room": name, "state": state}),
+                json!({"ok": true, format!("{name} light"): state}),
+                format!("The {name} light is {state}."),
+            );
+        }
     }
-    short
+    if let Some(door) = find("doors", &["locked", "unlocked", "open", "closed"]) {
+        let (name, state) = (door.name, door.state);
+        let wish = match state {
+            "locked" => "Lock",
+            "unlocked" => "Unlock",
+            "open" => "Open",
+            _ => "Close",
+        };
+        call(
+            format!("{wish} the {name}."),
+            "set_door",
+            json!({"door": name, "state": state}),
+            json!({"ok": true, name: state}),
+            format!("The {name} is {state}."),
+        );
+    }
+    if let Some(device) = find("devices", &["on", "off"]) {
+        let (name, state) = (device.name, device.state);
+        call(
+            format!("Please switch the {name} {state}."),
+            "set_device",
+            json!({"device": name, "state": state}),
+            json!({"ok": true, name: state}),
+            format!("The {name} is {state}."),
+        );
+    }
+    call(
+        "Set a timer for 3 minutes.".to_owned(),
+        "timer",
+        json!({"minutes": 3}),
+        json!({"ok": true, "timer": "3 minutes"}),
+        "The timer of 3 minutes is running.".to_owned(),
+    );
+    call(
+        "What time is it?".to_owned(),
+        "clock",
+        json!({}),
+        json!({"time": "08:30", "date": "Monday 4 May 2026"}),
+        "It is 08:30.".to_owned(),
+    );
+    let mut say = |ask: String, say: String| examples.push(Example { ask, call: None, say });
+    if let Some(light) = facts.iter().rfind(|fact| fact.kind == "lights" && fact.state != "none") {
+        let yes = if light.state == "on" { "Yes" } else { "No" };
+        say(format!("Is the {} light on?", light.name), format!("{yes}, the {} light is {}.", light.name, light.state));
+    }
+    if let Some(door) = facts.iter().rfind(|fact| fact.kind == "doors") {
+        let yes = if door.state == "locked" { "Yes" } else { "No" };
+        say(format!("Is the {} locked?", door.name), format!("{yes}, the {} is {}.", door.name, door.state));
+    }
+    if let Some(room) = facts.iter().rfind(|fact| fact.kind == "temperature") {
+        say(
+            format!("How warm is it in the {}?", room.name),
+            format!("It is {} degrees in the {}.", room.state, room.name),
+        );
+    }
+    say("Thank you.".to_owned(), "You're welcome.".to_owned());
+    examples
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
+    use nearfield_home::HomeFile;
 
-    fn whole(text: &str) -> (String, Vec<ToolCall>, Vec<String>) {
-        in_pieces(std::iter::once(text))
+    use crate::voice::tools::{HomeLayout, HomeTools, Toolbox};
+
+    const HOME: &str = r#"{"rooms": {"kitchen": {"light": "off", "temperature_c": 21.5}, "hall": {"light": "on"}, "attic": {"temperature_c": 4}},
+        "doors": {"front door": "locked"}, "devices": {"heater": "on"}}"#;
+
+    fn toolbox() -> Toolbox {
+        Toolbox::new(Some(HomeTools::of_rooms(HomeFile::parse(HOME).unwrap())), Vec::new()).unwrap()
     }
 
-    fn in_pieces<'a>(pieces: impl Iterator<Item = &'a str>) -> (String, Vec<ToolCall>, Vec<String>) {
-        let mut filter = ToolCallFilter::new();
-        let mut spoken = String::new();
-        for piece in pieces {
-            spoken += &filter.push(piece);
-        }
-        let end = filter.finish();
-        (spoken + &end.rest, end.calls, end.broken)
-    }
-
-    fn call(name: &str, arguments: Value) -> ToolCall {
-        ToolCall { name: name.to_owned(), arguments }
+    fn names(schemas: &[Value], tool: &str, argument: &str) -> Vec<String> {
+        let schema = schemas.iter().find(|schema| schema["function"]["name"] == tool).unwrap();
+        serde_json::from_value(schema["function"]["parameters"]["properties"][argument]["enum"].clone()).unwrap()
     }
 
     #[test]
-    fn a_reply_without_calls_passes_unchanged() {
-        for text in ["It is 21.5 degrees.", "", "a < b, <b>bold</b> <tool", "<think", "x <", "<tool_calls>", "Ünï<"] {
-            assert_eq!(whole(text), (text.to_owned(), vec![], vec![]));
+    fn calls_are_held_to_what_exists_and_to_what_was_asked_for() {
+        let toolbox = toolbox();
+        let (schemas, home) = (toolbox.schemas(), toolbox.home_text(HomeLayout::Grouped));
+        let offered = named(&schemas, &home);
+        assert_eq!(names(&offered, "set_light", "room"), ["hall", "kitchen", "all"]);
+        assert_eq!(names(&offered, "set_door", "door"), ["front door", "all"]);
+        assert_eq!(names(&offered, "set_device", "device"), ["heater", "all"]);
+        let held = held(&schemas, &home, "Please turn off the light in the guest bathroom!");
+        let rooms = names(&held, "set_light", "room");
+        for name in ["hall", "kitchen", "guest", "bathroom", "guest bathroom"] {
+            assert!(rooms.iter().any(|room| room == name), "{rooms:?}");
         }
+        assert!(!rooms.iter().any(|room| ["the", "off", "in the", "attic"].contains(&room.as_str())), "{rooms:?}");
     }
 
     #[test]
-    fn calls_are_taken_out_and_the_text_around_them_passes() {
-        let text = "Sure. <tool_call>{\"name\": \"set_light\", \"arguments\": {\"room\": \"kitchen\", \"state\": \"on\"}}\
-                    </tool_call><tool_call>\n{\"name\": \"clock\", \"arguments\": {}}\n</tool_call> Done.";
-        let (spoken, calls, broken) = whole(text);
-        assert_eq!(spoken, "Sure.  Done.");
-        assert_eq!(calls, [call("set_light", json!({"room": "kitchen", "state": "on"})), call("clock", json!({}))]);
-        assert!(broken.is_empty());
-    }
-
-    #[test]
-    fn the_liberties_that_models_take_are_understood() {
-        let timer = call("timer", json!({"minutes": 10}));
-        for body in [
-            r#"{"name": "timer", "parameters": {"minutes": 10}}"#,
-            r#"{"name": "timer", "arguments": "{\"minutes\": 10}"}"#,
-            "```json\n{\"name\": \"timer\", \"arguments\": {\"minutes\": 10}}\n```",
-            "```\n{\"name\": \"timer\", \"arguments\": {\"minutes\": 10}}```",
-            r#"[{"name": "timer", "arguments": {"minutes": 10}}]"#,
-            r#"{"type": "function", "function": {"name": "timer", "arguments": {"minutes": 10}}}"#,
-            r#"{"name": " timer ", "arguments": {"minutes": 10}}}"#,
-            "\n\n  {\"arguments\":{\"minutes\":10},\n\"name\":\"timer\"} ",
-        ] {
-            let (spoken, calls, broken) = whole(&format!("<tool_call>{body}</tool_call>"));
-            assert_eq!((spoken.as_str(), &calls, &broken), ("", &vec![timer.clone()], &vec![]), "{body}");
+    fn examples_are_of_this_home_and_wish_for_what_is_so() {
+        let toolbox = toolbox();
+        let home = toolbox.home_text(HomeLayout::Grouped);
+        let examples = examples(&named(&toolbox.schemas(), &home), &home);
+        let calls = examples.iter().filter(|example| example.call.is_some()).count();
+        assert!(calls >= 5 && examples.len() - calls >= 3, "{examples:?}");
+        for example in &examples {
+            let Some((call, _)) = &example.call else { continue };
+            let mut toolbox = self::toolbox();
+            let before = toolbox.home_text(HomeLayout::Grouped);
+            let result = toolbox.call(call, &|| false);
+            assert!(result.ok, "{example:?}: {result:?}");
+            assert_eq!(toolbox.home_text(HomeLayout::Grouped), before, "{example:?}");
         }
-        for body in
-            [r#"{"name": "clock"}"#, r#"{"name": "clock", "arguments": null}"#, r#"{"name":"clock","arguments":""}"#]
-        {
-            assert_eq!(whole(&format!("<tool_call>{body}</tool_call>")).1, [call("clock", json!({}))], "{body}");
-        }
-    }
-
-    #[test]
-    fn an_unclosed_call_counts_when_its_json_is_whole() {
-        let json = r#"{"name": "clock", "arguments": {}}"#;
-        for end in ["", "\n", "</tool", "</tool_call"] {
-            assert_eq!(
-                whole(&format!("<tool_call>{json}{end}")),
-                (String::new(), vec![call("clock", json!({}))], vec![])
-            );
-        }
-        let (spoken, calls, broken) = whole(&format!("<tool_call>{}", &json[..20]));
-        assert_eq!((spoken.as_str(), calls.len(), broken.len()), ("", 0, 1));
-        assert_eq!(whole(&format!("<tool_call>{json}<tool_call>{json}")).1.len(), 2);
-    }
-
-    #[test]
-    fn rubbish_between_the_tags_is_one_sentence_and_is_never_spoken() {
-        for (body, says) in [
-            ("", "empty"),
-            ("turn on the light", "not valid JSON"),
-            ("{'name': 'clock'}", "not valid JSON"),
-            ("42", "not a JSON object"),
-            ("[]", "names no tool"),
-            (r#"{"tool": "clock"}"#, "names no tool"),
-            (r#"{"name": 3}"#, "names no tool"),
-            (r#"{"name": "timer", "arguments": "ten"}"#, "arguments of the tool call timer"),
-        ] {
-            let (spoken, calls, broken) = whole(&format!("Hm. <tool_call>{body}</tool_call>"));
-            assert_eq!((spoken.as_str(), calls.len(), broken.len()), ("Hm. ", 0, 1), "{body}");
-            assert!(broken[0].contains(says) && !broken[0].contains('\n'), "{body}: {broken:?}");
-        }
-        let deep = "[".repeat(10_000);
-        assert_eq!(whole(&format!("<tool_call>{deep}</tool_call>")).2.len(), 1);
-    }
-
-    #[test]
-    fn thoughts_are_never_spoken() {
-        for text in [
-            "<think>The user wants light. <tool_call>{}</tool_call></think>Yes.",
-            "<think>\n\n</think>Yes.",
-            "Yes.<think>and then it broke off",
-            "</think>Yes.",
-        ] {
-            assert_eq!(whole(text), ("Yes.".to_owned(), vec![], vec![]), "{text}");
-        }
-    }
-
-    #[test]
-    fn sizes_and_counts_are_bounded() {
-        let long = format!("<tool_call>{}</tool_call>Yes.", "é".repeat(MAX_CALL_BYTES));
-        let (spoken, calls, broken) = whole(&long);
-        assert_eq!((spoken.as_str(), calls.len(), broken.len()), ("Yes.", 0, 1));
-        assert!(broken[0].contains("longer than"));
-        let many = "<tool_call>{\"name\": \"clock\"}</tool_call>".repeat(1000);
-        let (_, calls, broken) = whole(&many);
-        assert_eq!((calls.len(), broken.len()), (MAX_CALLS, MAX_CALLS));
-    }
-
-    #[test]
-    fn text_before_a_call_leaves_at_once() {
-        let mut filter = ToolCallFilter::new();
-        assert_eq!(filter.push("I'll do that. <to"), "I'll do that. ");
-        assert_eq!(filter.push("ast>"), "<toast>");
-        assert!(!filter.has_call());
-        assert_eq!(filter.push("<tool_call>"), "");
-        assert!(filter.has_call());
-    }
-
-    proptest! {
-        #[test]
-        fn any_cut_into_deltas_gives_the_same_as_the_whole_reply(
-            parts in prop::collection::vec(prop::sample::select(vec![
-                "<tool_call>", "</tool_call>", "<think>", "</think>", "<", "<tool_", "call>", "</", "é", "Yes. ", "\n",
-                "{\"name\": \"clock\", \"arguments\": {}}", "{\"name\": \"x\"", "```json", "```", "}", "<<think>",
-            ]), 0..24),
-            sizes in prop::collection::vec(1usize..9, 1..40),
-        ) {
-            let text: String = parts.concat();
-            let chars: Vec<char> = text.chars().collect();
-            let mut pieces = Vec::new();
-            let (mut at, mut size) = (0, sizes.iter().cycle());
-            while at < chars.len() {
-                let end = chars.len().min(at + size.next().unwrap());
-                pieces.push(chars[at..end].iter().collect::<String>());
-                at = end;
-            }
-            let twin = whole(&text);
-            prop_assert_eq!(&in_pieces(pieces.iter().map(String::as_str)), &twin);
-        }
+        assert!(super::examples(&[], "").iter().all(|example| example.call.is_none()));
     }
 }

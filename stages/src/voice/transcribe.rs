@@ -8,8 +8,7 @@ use nearfield_speech::stt::{SpeechToText, Transcription};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::flow::{Emit, Stage};
-use crate::flow::{Turn, Turns};
+use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Transcript, Utterance};
 
 /// Silence left behind the last word: recognizers trained on whole recordings expect a little.
@@ -21,12 +20,14 @@ pub struct Transcribe {
     turns: Turns,
     guesses: Turns,
     ahead: Option<(Turn, usize, Transcription)>,
+    /// What the turn goes on with.
+    transcript: Option<Transcript>,
 }
 
 impl Transcribe {
     /// `guesses` numbers the utterances that may yet be withdrawn.
     pub fn new(stt: SpeechToText, turns: Turns, guesses: Turns) -> Self {
-        Self { stt, turns, guesses, ahead: None }
+        Self { stt, turns, guesses, ahead: None, transcript: None }
     }
 }
 
@@ -38,17 +39,18 @@ impl Stage for Transcribe {
         "transcribe"
     }
 
-    fn step(&mut self, input: Envelope<Utterance>, emit: &mut Emit<'_, Transcript>) -> anyhow::Result<()> {
+    fn step(&mut self, input: Envelope<Utterance>, _emit: &mut Emit<'_, Transcript>) -> anyhow::Result<()> {
         let Envelope { turn, born: closed, body: utterance } = input;
         let known = self.ahead.take().filter(|(t, n, _)| *t == turn && *n == utterance.speech_samples);
         let transcription = match known {
             Some((_, _, transcription)) => Ok(transcription),
             None => {
                 let n = utterance.samples.len().min(utterance.speech_samples + SampleRate::SPEECH.samples_in(TAIL));
-                let (turns, guesses) = (&self.turns, &self.guesses);
-                self.stt.transcribe(&utterance.samples[..n], &mut || {
-                    let wanted = turns.is_alive(turn) && utterance.guess.is_none_or(|g| guesses.is_alive(g));
-                    if wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                let cancel = self.turns.cancel_of(turn);
+                let withdrawn = utterance.guess.map_or(Cancel::never(), |guess| self.guesses.cancel_of(guess));
+                self.stt.transcribe(&utterance.samples[..n], &mut || match cancel.check() {
+                    ControlFlow::Continue(()) => withdrawn.check(),
+                    ControlFlow::Break(()) => ControlFlow::Break(()),
                 })
             }
         };
@@ -66,7 +68,13 @@ impl Stage for Transcribe {
             Err(error) => (String::new(), None, Err(error.into())),
         };
         let speech_ended = utterance.speech_ended;
-        let _ = emit(Envelope::new(turn, Transcript { text, suppressed, speech_ended, closed }));
+        self.transcript = Some(Transcript { text, suppressed, speech_ended, closed });
         result
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, Transcript>) {
+        if let Some(transcript) = self.transcript.take() {
+            let _ = emit(Envelope::new(turn, transcript));
+        }
     }
 }

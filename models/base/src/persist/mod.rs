@@ -266,8 +266,8 @@ fn sync_folder(folder: &Path) {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
-/// An error in words that a user can act on; its kind stays.
-fn explained(path: &Path, error: Error) -> Error {
+/// An error of writing `path` in words that a user can act on; its kind stays. One that is explained already is left as it is.
+pub fn explained(path: &Path, error: Error) -> Error {
     if error.get_ref().is_some() {
         return error;
     }

@@ -471,7 +471,7 @@ fn templates_walk_backwards_keep_count_and_take_messages_apart_as_those_of_qwen3
     assert_eq!(
         llm.template().unwrap().render(&conversation, &[], true).unwrap(),
         "<|user|>a<|end|><|assistant|>b<|end|><|user|>c<|end|><|user|>\n<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n\
-         </tool_response><|end|><|assistant|>"
+         </tool_response><|end|><|assistant|>no"
     );
     // The system message becomes a prefix of the first question, and roles must take turns (Gemma 3).
     let gemma3 = "{{ bos_token }}
@@ -506,10 +506,10 @@ fn templates_walk_backwards_keep_count_and_take_messages_apart_as_those_of_qwen3
 {%- for message in messages if message.role not in ['tool', 'ipython'] %}{{- message.content|trim|upper + '|' }}{%- endfor %}";
     let (_folder, llm) = with_vocabulary("llama-bpe", Some(llama3));
     let chat = llm.template().unwrap();
-    assert_eq!(chat.render(&conversation[2..], &[], false).unwrap(), "Today: 11\nC|");
+    assert_eq!(chat.render(&conversation[2..], &[], false).unwrap(), "Today: 11\nC|RESULT: 1\nRESULT: 2|");
     assert_eq!(
         chat.render(&conversation[2..], &[serde_json::json!({"name": "x", "n": 2})], false).unwrap(),
-        "Today: 11\n{\n  \"name\": \"x\",\n  \"n\": 2\n}\nname=x;n=2;C|"
+        "Today: 11\n{\n  \"name\": \"x\",\n  \"n\": 2\n}\nname=x;n=2;C|RESULT: 1\nRESULT: 2|"
     );
 }
 
@@ -526,11 +526,35 @@ fn a_template_that_is_broken_or_never_ends_is_an_error() {
 }
 
 #[test]
-fn without_a_template_chatml_is_assumed_and_said_so() {
+fn without_a_template_a_model_is_not_taken_for_one_that_chats() {
     let (_folder, llm) = with_vocabulary("qwen2", None);
-    assert!(!llm.info().has_chat_template && llm.template().unwrap().is_assumed());
-    let text = llm.template().unwrap().render(&[message(Role::User, "hi")], &[], true).unwrap();
-    assert_eq!(text, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+    assert!(!llm.info().has_chat_template && llm.info().dialect.is_none());
+    let error = llm.template().unwrap_err().to_string();
+    assert!(error.contains("model.gguf") && error.contains("instruct version"), "{error}");
+}
+
+#[test]
+fn a_template_that_refuses_the_system_role_gets_it_with_the_first_question() {
+    let template = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}\
+                    {% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+    let (_folder, llm) = with_vocabulary("qwen2", Some(template));
+    let messages = [message(Role::System, "Be brief."), message(Role::User, "hi")];
+    let text = llm.template().unwrap().render(&messages, &[], true).unwrap();
+    assert_eq!(text, "<|user|>Be brief.\n\nhi<|end|><|assistant|>");
+}
+
+#[test]
+fn a_thought_that_the_template_opens_is_closed_unless_the_model_is_to_think() {
+    let template = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{% endfor %}\
+                    {% if add_generation_prompt %}<|assistant|><think>\n{% endif %}";
+    let (_folder, llm) = with_vocabulary("qwen2", Some(template));
+    let template = llm.template().unwrap();
+    let messages = [message(Role::User, "hi")];
+    assert!(llm.info().thinks && template.opens_thought());
+    let off = template.render(&messages, &[], true).unwrap();
+    assert_eq!(off, "<|user|>hi<|end|><|assistant|><think>\n\n</think>\n\n");
+    let on = template.render_thinking(&messages, &[], true, nearfield_llm::Thinking::On).unwrap();
+    assert_eq!(on, "<|user|>hi<|end|><|assistant|><think>\n");
 }
 
 #[test]

@@ -8,7 +8,7 @@
 //! Written files carry a header that is right every second, so that what was written survives an interruption.
 
 use super::{AudioError, Clip, MAX_CHANNELS, MixDown, SampleRate};
-use nearfield_base::persist::{Existing, NewFile};
+use nearfield_base::persist::{self, Existing, NewFile};
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -339,7 +339,7 @@ impl WavWriter {
     /// [`AudioError::Write`], also when there is a file that is to be kept.
     pub fn create(path: &Path, rate: SampleRate, existing: Existing) -> Result<WavWriter, AudioError> {
         let name = path.display().to_string();
-        let fail = |source| AudioError::Write { name: name.clone(), cause: source };
+        let fail = |cause| AudioError::Write { name: name.clone(), cause: persist::explained(path, cause) };
         // Pipes and terminals can be opened by name too; only a regular file gets its header rewritten.
         let is_stream = path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir());
         let target = match is_stream {
@@ -422,8 +422,8 @@ impl WavWriter {
         result.map_err(|source| self.error(source))
     }
 
-    fn error(&self, source: std::io::Error) -> AudioError {
-        AudioError::Write { name: self.name.clone(), cause: source }
+    fn error(&self, cause: std::io::Error) -> AudioError {
+        AudioError::Write { name: self.name.clone(), cause: persist::explained(Path::new(&self.name), cause) }
     }
 }
 

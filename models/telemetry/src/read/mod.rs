@@ -160,7 +160,7 @@ pub struct Found<'a> {
     pub states: [&'static str; 2],
     /// When.
     pub at: Moment,
-    /// Finite, and no larger than [`LARGEST_VALUE`] either way. Of a state: the number that stands for it.
+    /// Finite, and no larger than [`LARGEST_VALUE`](crate::LARGEST_VALUE) either way. Of a state: the number that stands for it.
     pub value: f64,
 }
 

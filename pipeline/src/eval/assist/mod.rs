@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use anyhow::ensure;
 use nearfield_home::{EntityState, HomeFile, Household, Origin, Policy, Remembered};
+use nearfield_stages::flow::StopSignal;
 use nearfield_stages::llm_thread::LlmThread;
-use nearfield_stages::voice::capture::StopSignal;
 use nearfield_stages::voice::converse::ConverseOptions;
 use nearfield_stages::voice::tools::{HomeTools, Toolbox};
 use serde_json::{Value, json};
@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 use super::{Tally, percent};
 use crate::cli::EvalArgs;
 use crate::config::{Config, VoiceConfig};
-use crate::flows::voice::{Chat, converse_options, load_llm};
+use crate::flows::chat::Chat;
 use crate::hub::registry::Registry;
+use crate::load::voice::{converse_options, load_llm};
 use crate::signals;
 
 /// What one sentence came to.

@@ -9,8 +9,8 @@ use anyhow::{Context, ensure};
 use nearfield_vision::Picture;
 
 use super::{PictureSource, live_shot};
+use crate::flow::{StopSignal, is_stopped};
 use crate::messages::{Shot, ShotContent};
-use crate::voice::capture::StopSignal;
 
 /// How often a wait looks at the stop signal.
 const TICK: Duration = Duration::from_millis(100);
@@ -117,7 +117,7 @@ impl PictureSource for Camera {
         let format = self.format.context("it was not opened")?;
         let waiting = Instant::now();
         loop {
-            if super::is_stopped(stop) {
+            if is_stopped(stop) {
                 return Ok(None);
             }
             let Some(frame) = self.device.frame(TICK.min(self.stall))? else {
@@ -151,9 +151,9 @@ impl PictureSource for Camera {
 mod tests {
     use std::collections::VecDeque;
 
-    use super::super::{ReconnectPauses, ShotSink, SourceNews, Unrecoverable, run};
+    use super::super::{ReconnectPauses, SourceNews, Unrecoverable, run};
     use super::*;
-    use crate::flow::Turns;
+    use crate::flow::{Output, Turns};
 
     const YUYV: CameraFormat = CameraFormat { pixels: CameraPixels::Yuyv { row_bytes: 8 }, width: 2, height: 2 };
     const MJPG: CameraFormat = CameraFormat { pixels: CameraPixels::Mjpg, width: 2, height: 2 };
@@ -222,7 +222,7 @@ mod tests {
                 SourceNews::Revived => "back".to_owned(),
             });
         };
-        let end = run(&mut camera, &ShotSink::Waits(sender), &Turns::default(), Some(most), pauses, &stop, &mut tell);
+        let end = run(&mut camera, &Output::Wait(sender), &Turns::default(), Some(most), pauses, &stop, &mut tell);
         let told = |shot: Shot| match shot.content {
             ShotContent::File(bytes) => format!("{} bytes", bytes.len()),
             ShotContent::Picture(picture) => format!("{:?}", picture.rgb().first()),

@@ -15,8 +15,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{PictureSource, Unrecoverable};
 use crate::flow::fault::Fault;
 use crate::flow::panics::{self, Panicked};
+use crate::flow::{StopSignal, is_stopped};
 use crate::messages::{Shot, ShotContent};
-use crate::voice::capture::{Pace, StopSignal};
+use crate::voice::capture::Pace;
 
 /// How often a wait looks at the stop signal.
 const TICK: Duration = Duration::from_millis(100);
@@ -154,7 +155,7 @@ impl PictureSource for Ffmpeg {
         let running = self.child.as_mut().context("ffmpeg was not started")?;
         let picture = match running.frame(stall, stop) {
             Ok(Some(picture)) => picture,
-            Ok(None) if super::is_stopped(stop) => return Ok(None),
+            Ok(None) if is_stopped(stop) => return Ok(None),
             Ok(None) => {
                 let status = running.child.wait().context("ffmpeg can't be waited for")?;
                 // Its last words may still be on their way through the pipe, which a child of its own could hold open.
@@ -253,7 +254,7 @@ impl Running {
                 }
                 self.held.reserve_exact(end - self.held.len());
             }
-            if super::is_stopped(stop) {
+            if is_stopped(stop) {
                 return Ok(None);
             }
             if let Ok(panicked) = self.all_read.try_recv() {

@@ -11,8 +11,9 @@ use nearfield_base::files;
 use nearfield_vision::MAX_PICTURE_BYTES;
 
 use super::{Clock, PictureSource, Unrecoverable};
+use crate::flow::StopSignal;
 use crate::messages::{Shot, ShotContent};
-use crate::voice::capture::{Pace, StopSignal};
+use crate::voice::capture::Pace;
 
 /// What is taken for a picture in a folder.
 const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "gif", "bmp", "webp", "ppm", "pgm", "pnm"];
@@ -130,7 +131,7 @@ impl PictureSource for PictureFiles {
             }
         };
         let at = self.interval * self.given;
-        if !self.clock.wait_for(at, stop) {
+        if self.clock.wait_for(at, stop).is_break() {
             return Ok(None);
         }
         self.given += 1;

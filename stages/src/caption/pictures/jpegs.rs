@@ -8,8 +8,9 @@ use anyhow::Context;
 use nearfield_vision::JpegSplitter;
 
 use super::{PictureSource, live_shot};
+use crate::flow::{StopSignal, is_stopped};
 use crate::messages::{Shot, ShotContent};
-use crate::voice::capture::{StopSignal, StoppableStdin};
+use crate::voice::capture::StoppableStdin;
 
 const BLOCK: usize = 64 << 10;
 
@@ -54,7 +55,7 @@ impl PictureSource for JpegStream {
         while self.ready.is_empty() {
             let n = reader.read(&mut block).context("it can't be read")?;
             if n == 0 {
-                if super::is_stopped(stop) {
+                if is_stopped(stop) {
                     return Ok(None);
                 }
                 if self.given == 0 || self.splitter.is_within_picture() {

@@ -11,8 +11,8 @@ use anyhow::{Context, bail, ensure};
 use nearfield_vision::JpegSplitter;
 
 use super::{PictureSource, live_shot};
+use crate::flow::{StopSignal, is_stopped};
 use crate::messages::{Shot, ShotContent};
-use crate::voice::capture::StopSignal;
 
 /// The longest answer before the first picture.
 const MAX_HEAD: usize = 64 << 10;
@@ -98,7 +98,7 @@ impl MjpegStream {
                 Ok(0) => bail!("it closed the connection before it answered"),
                 Ok(n) => n,
                 Err(e) if is_tick(&e) => {
-                    ensure!(!super::is_stopped(stop), "stopped");
+                    ensure!(!is_stopped(stop), "stopped");
                     ensure!(begun.elapsed() < self.stall, "it has not answered for {} s", self.stall.as_secs_f32());
                     continue;
                 }
@@ -131,7 +131,7 @@ impl PictureSource for MjpegStream {
         self.ready.clear();
         match self.connect(stop) {
             Ok(body) => self.stream = Some(body),
-            Err(_) if super::is_stopped(stop) => {}
+            Err(_) if is_stopped(stop) => {}
             Err(error) => return Err(error),
         }
         Ok(())
@@ -146,7 +146,7 @@ impl PictureSource for MjpegStream {
                 match body.stream.read(&mut block) {
                     Ok(n) => block[..n].to_vec(),
                     Err(e) if is_tick(&e) => {
-                        if super::is_stopped(stop) {
+                        if is_stopped(stop) {
                             return Ok(None);
                         }
                         ensure!(waiting.elapsed() < self.stall, "no picture for {} s", self.stall.as_secs_f32());
@@ -157,7 +157,7 @@ impl PictureSource for MjpegStream {
             } else {
                 std::mem::take(&mut body.early)
             };
-            if super::is_stopped(stop) {
+            if is_stopped(stop) {
                 return Ok(None);
             }
             ensure!(!read.is_empty(), "the camera closed the stream after {} pictures", self.given);

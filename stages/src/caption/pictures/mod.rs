@@ -13,7 +13,6 @@ mod v4l2;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::Sender;
 use rustix::fs::Access;
 use rustix::io::Errno;
 
@@ -26,10 +25,8 @@ pub use paced::Clock;
 #[cfg(feature = "camera")]
 pub use v4l2::V4l2Camera;
 
-use crate::flow::NewestSender;
-use crate::flow::Turns;
+use crate::flow::{Output, StopSignal, Turns};
 use crate::messages::{Envelope, Shot};
-use crate::voice::capture::StopSignal;
 
 /// Anything that gives pictures one after the other. Waiting ends soon after the stop signal.
 pub trait PictureSource: Send {
@@ -53,14 +50,6 @@ pub trait PictureSource: Send {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unrecoverable(pub String);
-
-/// Where a source's pictures go.
-pub enum ShotSink {
-    /// Each one is taken, and the source waits meanwhile: nothing is lost.
-    Waits(Sender<Envelope<Shot>>),
-    /// Only the newest waits.
-    KeepsNewest(NewestSender<Envelope<Shot>>),
-}
 
 /// What happens when a source dies.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +84,7 @@ pub enum SourceNews {
 /// If it dies and is not to be taken up again, or that would be of no use.
 pub fn run(
     source: &mut dyn PictureSource,
-    sink: &ShotSink,
+    output: &Output<Shot>,
     turns: &Turns,
     max_frames: Option<u64>,
     pauses: ReconnectPauses,
@@ -104,28 +93,22 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let (mut given, mut wait, mut dead, mut attempts) = (0u64, pauses.first, false, 0);
     loop {
-        let mut play = || -> anyhow::Result<bool> {
+        let mut play = || -> anyhow::Result<()> {
             source.open(stop)?;
             while max_frames.is_none_or(|most| given < most) {
-                let Some(shot) = source.next(stop)? else { return Ok(false) };
+                let Some(shot) = source.next(stop)? else { return Ok(()) };
                 if std::mem::take(&mut dead) {
                     tell(SourceNews::Revived);
                 }
                 (given, wait, attempts) = (given + 1, pauses.first, 0);
-                let envelope = Envelope::new(turns.begin(), shot);
-                match sink {
-                    ShotSink::Waits(sender) => {
-                        if sender.send(envelope).is_err() {
-                            return Ok(false);
-                        }
-                    }
-                    ShotSink::KeepsNewest(sender) => sender.send(envelope),
+                if output.send(Envelope::new(turns.begin(), shot)).is_break() {
+                    break;
                 }
             }
-            Ok(false)
+            Ok(())
         };
         match play() {
-            Ok(_) => return Ok(()),
+            Ok(()) => return Ok(()),
             Err(error) if !pauses.again || error.chain().any(|e| e.is::<Unrecoverable>()) => {
                 return Err(error).with_context(|| source.name());
             }
@@ -178,11 +161,6 @@ fn cameras() -> String {
         [one] => format!("there is {one}"),
         _ => format!("there are {}", found.join(", ")),
     }
-}
-
-/// Whether `stop` has been disconnected.
-fn is_stopped(stop: &StopSignal) -> bool {
-    stop.try_recv().is_err_and(|e| e.is_disconnected())
 }
 
 /// A picture from a live source, taken now; a source's time begins with its first one, `begun`.

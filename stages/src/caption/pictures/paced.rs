@@ -1,8 +1,10 @@
 //! The pace of recorded pictures: each has its time, and is given when that has come, or at once.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use crate::voice::capture::{Pace, StopSignal};
+use crate::flow::{StopSignal, is_stopped};
+use crate::voice::capture::Pace;
 
 /// Tells when the picture with a given time is due.
 #[derive(Clone, Debug)]
@@ -17,13 +19,16 @@ impl Clock {
         Self { pace, begun: None }
     }
 
-    /// Waits until the picture at `at` is due; answers false when `stop` came first.
-    pub fn wait_for(&mut self, at: Duration, stop: &StopSignal) -> bool {
+    /// Waits until the picture at `at` is due; [`ControlFlow::Break`] when `stop` came first.
+    pub fn wait_for(&mut self, at: Duration, stop: &StopSignal) -> ControlFlow<()> {
         if self.pace == Pace::Fast {
-            return !super::is_stopped(stop);
+            return if is_stopped(stop) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         }
         let due = *self.begun.get_or_insert_with(|| Instant::now() - at) + at;
         // Nothing is ever sent on `stop`: it either times out or is disconnected.
-        !stop.recv_deadline(due).is_err_and(|e| e.is_disconnected())
+        match stop.recv_deadline(due) {
+            Err(e) if e.is_disconnected() => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
     }
 }

@@ -64,7 +64,7 @@ impl From<rusqlite::Error> for Trouble {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
                 Trouble::InUse
             }
-            ErrorCode::DiskFull => Trouble::Io("No space left on device".to_owned()),
+            ErrorCode::DiskFull => Trouble::Io("the disk is full".to_owned()),
             ErrorCode::CannotOpen => Trouble::Io("no file can be made beside it".to_owned()),
             ErrorCode::SystemIoFailure if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ => {
                 Trouble::Damaged("it is cut off".to_owned())

@@ -1,5 +1,5 @@
 //! The first of those who answer: the sentence matcher. What it understands surely is done and answered at once, without the language
-//! model; everything else is passed on. A home of rooms, which the bundled model has learned, has no matcher.
+//! model; everything else is passed on. The bundled model has learned homes of rooms in words of its own: there it answers everything.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use nearfield_home::{Outcome, ServiceCall, done};
 use serde_json::{Value, json};
 
 use super::timer::{Timers, Which, in_words};
-use super::{CallError, HomeTools, ToolResult, Toolbox, home};
+use super::{CallError, HomeLayout, HomeTools, ToolResult, Toolbox, home};
 
 /// What the matcher has done, and what it says.
 #[derive(Debug, Default)]
@@ -46,6 +46,10 @@ impl Toolbox {
     pub fn matched(&mut self, request: &str) -> Option<Matched> {
         let now = self.now();
         let Self { home: Some(home), matching: Some(matching), timers, .. } = self else { return None };
+        // A home of rooms is left to the model that has learned it.
+        if home.layout == HomeLayout::Grouped && home.household.file().is_of_rooms() {
+            return None;
+        }
         home.begin(request);
         let setting = Setting {
             home: home.household.home(),

@@ -12,7 +12,8 @@ mod timer;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
-use serde::{Deserialize, Serialize, Serializer};
+pub use nearfield_llm::ToolCall;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 pub use answers::{answer, keeps_to};
@@ -23,15 +24,6 @@ pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
 /// The names that a command tool cannot have.
 pub const BUILT_IN: [&str; 5] = ["clock", "timer", "set_light", "set_door", "set_device"];
-
-/// A call as the model wrote it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ToolCall {
-    /// The tool's name; it may not exist.
-    pub name: String,
-    /// The arguments; they may not fit.
-    pub arguments: Value,
-}
 
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -185,9 +177,7 @@ impl Toolbox {
             }
             check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
         }
-        // A home of rooms is left to the model that has learned it.
-        let is_matched = home.as_ref().is_some_and(|home| !home.household().file().is_of_rooms());
-        let matching = is_matched.then(matched::Matching::english).flatten();
+        let matching = home.as_ref().and_then(|_| matched::Matching::english());
         Ok(Self { home, matching, timers: timer::Timers::default(), commands, clock: Zoned::now, now: None })
     }
 

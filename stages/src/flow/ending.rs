@@ -6,13 +6,9 @@ use std::convert::Infallible;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, never};
-use nearfield_llm::LlmError;
-use nearfield_stages::flow::Failure;
-use nearfield_stages::flow::writes;
-use nearfield_stages::voice::capture::StopSignal;
+use crossbeam_channel::{Receiver, Sender, never};
 
-use crate::signals;
+use crate::flow::{Failure, StopSignal, Turn, Turns, is_stopped, writes};
 
 /// So long what is under way may take, once the flow is to end, before it is hurried.
 const HURRY_AFTER: Duration = Duration::from_millis(900);
@@ -21,20 +17,31 @@ const GIVE_UP_AFTER: Duration = Duration::from_millis(1600);
 /// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
+/// What becomes of the turns under way when the user wants an end.
+#[derive(Clone, Debug)]
+pub enum AtStop {
+    /// They are silenced, and the queues run dry.
+    Silence(Turns),
+    /// They are completed. All numbers of this counter are silenced when time is short: it is asked by work that can be cut short
+    /// without costing its turn.
+    Complete(Turns),
+}
+
 /// What is due when [`Ending::timer`] fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
-    /// Whatever can be cut short, is.
-    Hurry,
+pub(crate) enum Due {
+    /// Whatever can be cut short, has been.
+    Hurried,
     /// Nothing is waited for any more.
     GiveUp,
 }
 
 /// The end of a flow, from its beginning on.
-pub struct Ending {
+pub(crate) struct Ending {
     user: StopSignal,
     /// Dropped when the source is to end.
     source: Option<Sender<Infallible>>,
+    at_stop: AtStop,
     timer: Receiver<Instant>,
     begun: Option<Instant>,
     hurried: bool,
@@ -42,62 +49,66 @@ pub struct Ending {
 }
 
 impl Ending {
-    /// Of a flow that ends when `user` is disconnected; with the signal by which its source is told.
-    pub fn new(user: StopSignal) -> (Self, StopSignal) {
-        let (source, stop) = bounded(0);
-        let ending = Self { user, source: Some(source), timer: never(), begun: None, hurried: false, panicked: None };
-        (ending, stop)
+    /// Of a flow that ends when `user` is disconnected, and whose source does when `source` is dropped.
+    pub(crate) fn new(user: StopSignal, source: Sender<Infallible>, at_stop: AtStop) -> Self {
+        Self { user, source: Some(source), at_stop, timer: never(), begun: None, hurried: false, panicked: None }
     }
 
-    /// Disconnected when the user wants an end, until [`Ending::begin`].
-    pub fn user(&self) -> StopSignal {
+    /// Disconnected when the user wants an end, until the end has begun.
+    pub(crate) fn user(&self) -> StopSignal {
         self.user.clone()
     }
 
     /// Fires when [`Ending::due`] has to be asked.
-    pub fn timer(&self) -> Receiver<Instant> {
+    pub(crate) fn timer(&self) -> Receiver<Instant> {
         self.timer.clone()
     }
 
-    /// The user wants an end.
-    pub fn begin(&mut self) {
+    /// The user, or whoever hears of the flow, wants an end.
+    pub(crate) fn request(&mut self) {
+        self.begin();
+        if let AtStop::Silence(turns) = &self.at_stop {
+            turns.silence_all();
+        }
+    }
+
+    fn begin(&mut self) {
         self.user = never();
         self.source = None;
         let now = *self.begun.get_or_insert_with(Instant::now);
         self.timer = crossbeam_channel::at(now + if self.hurried { GIVE_UP_AFTER } else { HURRY_AFTER });
     }
 
-    /// The source is to end, and what it has sent still goes its way.
-    pub fn end_source(&mut self) {
-        self.source = None;
+    /// Cuts short whatever can be.
+    pub(crate) fn hurry(&self) {
+        match &self.at_stop {
+            AtStop::Silence(turns) => turns.silence_all(),
+            AtStop::Complete(turns) => turns.silence_before(Turn(u64::MAX)),
+        }
     }
 
-    /// A failure ends the flow if it is fatal. The first one is the flow's error. Gives back one that has to be told apart from that:
-    /// not what a stage makes of a model whose thread has panicked.
-    pub fn note(&mut self, failure: Failure) -> Option<Failure> {
+    /// A failure ends the flow if it is fatal. The first one is the flow's error.
+    pub(crate) fn note(&mut self, failure: Failure) {
         if failure.is_fatal {
             self.panicked.get_or_insert(failure.error);
             self.begin();
-            return None;
         }
-        let crashed =
-            |e: &(dyn std::error::Error + 'static)| matches!(e.downcast_ref(), Some(LlmError::Crashed { .. }));
-        (!(self.has_panicked() && failure.error.chain().any(crashed))).then_some(failure)
     }
 
     /// Whether a thread of the flow has panicked.
-    pub fn has_panicked(&self) -> bool {
+    pub(crate) fn has_panicked(&self) -> bool {
         self.panicked.is_some()
     }
 
-    /// What is to happen now that the timer has fired; `None`: nothing yet.
-    pub fn due(&mut self) -> Option<Due> {
+    /// Does what is due now that the timer has fired; `None`: nothing yet.
+    pub(crate) fn due(&mut self) -> Option<Due> {
         let begun = *self.begun.get_or_insert_with(Instant::now);
         if !std::mem::replace(&mut self.hurried, true) {
+            self.hurry();
             self.timer = crossbeam_channel::at(begun + GIVE_UP_AFTER);
-            return Some(Due::Hurry);
+            return Some(Due::Hurried);
         }
-        if writes::are_under_way() && begun.elapsed() < signals::LONGEST_WRITES {
+        if writes::are_under_way() && begun.elapsed() < writes::LONGEST {
             self.timer = crossbeam_channel::after(LOOK_AGAIN);
             return None;
         }
@@ -106,15 +117,13 @@ impl Ending {
         Some(Due::GiveUp)
     }
 
-    /// Waits for the threads: after a request or a panic no longer than there is time. `hurry` is called when time is short; it
-    /// may be called more than once. `take` gets the failures that come meanwhile.
+    /// Waits for the threads: after a request or a panic no longer than there is time. `take` gets what comes meanwhile.
     ///
     /// # Errors
     /// A thread has panicked.
-    pub fn join(
+    pub(crate) fn join(
         mut self,
         threads: Vec<JoinHandle<()>>,
-        hurry: &dyn Fn(),
         take: &mut dyn FnMut(&mut Ending),
     ) -> anyhow::Result<()> {
         self.source = None;
@@ -133,19 +142,13 @@ impl Ending {
             if left.is_empty() {
                 break;
             }
-            if self.begun.is_none() && signals::is_stopped(&self.user) {
+            if self.begun.is_none() && is_stopped(&self.user) {
                 self.begin();
             }
-            if self.timer.try_recv().is_ok() {
-                match self.due() {
-                    Some(Due::Hurry) => hurry(),
-                    Some(Due::GiveUp) => {
-                        let names: Vec<&str> = left.iter().filter_map(|thread| thread.thread().name()).collect();
-                        tracing::warn!("not waited for any longer: {}", names.join(", "));
-                        break;
-                    }
-                    None => {}
-                }
+            if self.timer.try_recv().is_ok() && self.due() == Some(Due::GiveUp) {
+                let names: Vec<&str> = left.iter().filter_map(|thread| thread.thread().name()).collect();
+                tracing::warn!("not waited for any longer: {}", names.join(", "));
+                break;
             }
             std::thread::sleep(LOOK_AGAIN);
         }

@@ -1,0 +1,80 @@
+//! The stages of a voice one after the other: what their overlap is measured against.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{bounded, never};
+use nearfield_speech::vad::Endpointer;
+use nearfield_stages::flow::{Ledger, Stage, StopSignal, Turn, Turns};
+use nearfield_stages::llm_thread::LlmThread;
+use nearfield_stages::messages::{Envelope, Frame};
+use nearfield_stages::voice::converse::Converse;
+use nearfield_stages::voice::listen::{Listen, TurnTaking};
+use nearfield_stages::voice::phrase::Phrase;
+use nearfield_stages::voice::play::{Outlet, Play};
+use nearfield_stages::voice::speak::Speak;
+use nearfield_stages::voice::transcribe::Transcribe;
+
+use crate::config::VoiceConfig;
+use crate::load::voice::Assistant;
+use crate::output::turn_report::{Collector, TurnReport};
+
+/// Runs the same stages over the same recordings strictly one after the other, each to its end before the next begins:
+/// what the overlap is measured against. Answers one report for each turn.
+///
+/// # Errors
+/// If a recording can't be read or a stage fails.
+pub fn run_one_after_the_other(
+    assistant: Assistant,
+    config: &VoiceConfig,
+    recordings: &[PathBuf],
+    stop: &StopSignal,
+) -> anyhow::Result<Vec<TurnReport>> {
+    let (turns, guesses) = (Turns::default(), Turns::default());
+    let (notes, notebook) = bounded(256);
+    let (llm, llm_thread) = LlmThread::start_beside_others(assistant.llm, assistant.way);
+    let vad = assistant.vad.context("the assistant was loaded without ears")?;
+    let stt = assistant.stt.context("the assistant was loaded without ears")?;
+    let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
+    let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), TurnTaking::Interrupt);
+    let mut transcribe = Transcribe::new(stt, turns.clone(), guesses);
+    let mut converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), never(), notes)?;
+    let mut phrase = Phrase::default();
+    let mut speak = Speak::new(assistant.voice);
+    let mut play = Play::open(&Outlet::Null, turns)?;
+    let mut collector = Collector::new(Ledger::default(), Duration::from_millis(config.latency.first_audio_ms));
+    let mut reports = Vec::new();
+    for path in recordings {
+        let samples = crate::recordings::read_speech(path, stop)?;
+        let frame = Frame { samples, captured: Instant::now(), last: true };
+        let heard = step_all(&mut listen, vec![Envelope::new(Turn(0), frame)])?;
+        let heard = heard.into_iter().filter(|u| u.body.guess.is_none()).collect();
+        let transcripts = step_all(&mut transcribe, heard)?;
+        let deltas = step_all(&mut converse, transcripts)?;
+        let clauses = step_all(&mut phrase, deltas)?;
+        let speech = step_all(&mut speak, clauses)?;
+        for note in notebook.try_iter() {
+            collector.note(note);
+        }
+        for played in step_all(&mut play, speech)? {
+            reports.extend(collector.finish(played.turn, played.body));
+        }
+    }
+    drop(converse);
+    let _ = llm_thread.join();
+    Ok(reports)
+}
+
+/// Everything that `stage` makes of `inputs`, before anybody sees any of it.
+fn step_all<S: Stage>(stage: &mut S, inputs: Vec<Envelope<S::In>>) -> anyhow::Result<Vec<Envelope<S::Out>>> {
+    let mut outputs = Vec::new();
+    for input in inputs {
+        stage.take(input, &mut |output| {
+            outputs.push(output);
+            ControlFlow::Continue(())
+        })?;
+    }
+    Ok(outputs)
+}

@@ -1,0 +1,287 @@
+//! What a captioner is made of: its models and its source, and how the language model is asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use nearfield_llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
+use nearfield_onnx::OnnxOptions;
+use nearfield_stages::caption::alerts::{AlertRule, Alerts};
+use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
+use nearfield_stages::caption::look::Look;
+use nearfield_stages::caption::pictures::{
+    Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, ReconnectPauses,
+};
+use nearfield_stages::flow::Turns;
+use nearfield_stages::llm_thread::LlmThread;
+use nearfield_stages::outlets::Publish;
+use nearfield_stages::voice::capture::Pace;
+use nearfield_stages::voice_priority::VoicePriority;
+use nearfield_vision::{Gate, Picture, VisionManifest, VisionModel};
+
+use crate::cli::Usage;
+use crate::config::caption::{CaptionConfig, SourceConfig};
+use crate::config::{ConfigError, located, read};
+use crate::hub::registry::{Kind, PromptForm, Registry, Role};
+use crate::load::outlets::outlets;
+use crate::prompts;
+
+/// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
+const DEFAULT_CONTEXT_TOKENS: usize = 512;
+/// The longest caption where the configuration leaves it open.
+const MAX_CAPTION_TOKENS: usize = 64;
+
+/// The models of a captioner, loaded and ready.
+pub struct Captioner {
+    /// The language model.
+    pub llm: Arc<Llm>,
+    /// How it was trained to be prompted.
+    pub prompt: PromptForm,
+    /// The vision model.
+    pub vision: VisionModel,
+    /// The embedding of the picture of nothing going on.
+    pub nominal: Option<Vec<f32>>,
+    /// What captions must fit.
+    pub constraint: Option<Constrained>,
+    /// Those who deliver to other machines.
+    pub publishers: Vec<Publish>,
+    /// Voices in other programs go first.
+    pub way: Option<VoicePriority>,
+}
+
+impl Captioner {
+    /// Loads everything that `config` names.
+    ///
+    /// # Errors
+    /// Whatever is missing or broken, with its name and the way out.
+    pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
+        let model = registry.resolve_as(&config.llm.model, &[Kind::Llm, Kind::Multimodal]).context("llm.model")?;
+        let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
+        llm.tokenizer()?;
+        let mut vision = load_vision(config, registry)?;
+        check_alert_objects(&config.alerts, &vision, &config.vision.model)?;
+        let nominal = match config.nominal.picture.as_os_str().is_empty() {
+            true => None,
+            false => {
+                let picture = Picture::read(&config.nominal.picture).context("nominal.picture")?;
+                Some(vision.look(&picture)?.embedding)
+            }
+        };
+        let constraint = match config.output.schema.as_os_str().is_empty() {
+            true => None,
+            false => {
+                let path = &config.output.schema;
+                let text = read(path).context("output.schema")?;
+                let mut schema: serde_json::Value =
+                    nearfield_base::json::from_slice(text.as_bytes()).map_err(|e| ConfigError::Wrong {
+                        place: path.display().to_string(),
+                        reason: if e.is_data() { e.to_string() } else { format!("it is no JSON: {e}") },
+                    })?;
+                // A caption is one line, and a small model can go on with white space for ever.
+                if let Some(object) = schema.as_object_mut() {
+                    object.entry("x-guidance").or_insert_with(|| serde_json::json!({"whitespace_flexible": false}));
+                }
+                Some(Constrained { constraint: Constraint::JsonSchema(schema), after: None })
+            }
+        };
+        let object = outlet_name(&config.source.camera);
+        let publishers = outlets(&config.outlets, &config.mqtt, &object, registry)?;
+        let way = VoicePriority::of(&registry.places().data);
+        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers, way })
+    }
+
+    /// The stages that need its models; `stills`: pictures were chosen one by one.
+    ///
+    /// # Errors
+    /// See [`Describe::new`].
+    pub(crate) fn stages(
+        vision: VisionModel,
+        nominal: Option<Vec<f32>>,
+        options: DescribeOptions,
+        config: &CaptionConfig,
+        stills: bool,
+        llm: LlmThread,
+        turns: Turns,
+    ) -> anyhow::Result<(Look, Describe)> {
+        let mut gate = config.gate.clone();
+        if stills {
+            // Nothing follows that could confirm a picture, or what it reads.
+            (gate.confirm_pictures, gate.min_interval_ms, gate.words) = (1, 0, false);
+        }
+        let alerts = Alerts::new(config.alerts.clone());
+        let (words, soft) = (vision.words().to_vec(), vision.has_soft_tokens());
+        let describe = Describe::new(llm, options, &words, soft, Gate::new(gate, nominal), alerts, turns)?;
+        Ok((Look::new(vision), describe))
+    }
+}
+
+/// Holds the objects that alerts wait for to the labels that the vision model can give: one that never comes is a mistake.
+fn check_alert_objects(alerts: &[AlertRule], vision: &VisionModel, model: &str) -> Result<(), ConfigError> {
+    const LISTED: usize = 12;
+    let labels = vision.object_labels();
+    for rule in alerts {
+        let Some(unknown) = rule.objects.iter().find(|object| !labels.contains(object.as_str())) else { continue };
+        let distance = |label: &str| strsim::jaro_winkler(&label.to_lowercase(), &unknown.to_lowercase());
+        let nearest = labels.iter().copied().max_by(|a, b| distance(a).total_cmp(&distance(b)));
+        let hint = match nearest.filter(|label| distance(label) >= 0.8) {
+            Some(nearest) => format!("did you mean {nearest:?}?"),
+            None if labels.is_empty() => {
+                "it finds no objects: use words, or a model with objects as vision.model".to_owned()
+            }
+            None => {
+                let more = if labels.len() > LISTED { ", ..." } else { "" };
+                format!("it finds {}{more}", labels.iter().take(LISTED).copied().collect::<Vec<_>>().join(", "))
+            }
+        };
+        let reason = format!("the vision model {model} finds no object {unknown:?}; {hint}");
+        return Err(ConfigError::Wrong { place: format!("the alert {}", rule.name), reason });
+    }
+    Ok(())
+}
+
+/// The vision model that `config` names, with its manifest.
+///
+/// # Errors
+/// If it is unknown, not there, or broken.
+pub fn load_vision(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<VisionModel> {
+    if config.vision.model == "none" {
+        return Ok(VisionModel::none());
+    }
+    let model = registry.resolve_as(&config.vision.model, &[Kind::Vision, Kind::Multimodal]).context("vision.model")?;
+    let path = if !config.vision.manifest.as_os_str().is_empty() {
+        config.vision.manifest.clone()
+    } else if let Some(listed) = model.file(Role::Config) {
+        listed.to_owned()
+    } else {
+        model.path().with_extension("toml")
+    };
+    let text = read(&path).with_context(|| {
+        format!("vision.manifest: {} needs a manifest that describes its input and outputs", config.vision.model)
+    })?;
+    let manifest: VisionManifest = toml::from_str(&text).map_err(|e| located(&path, &text, &e))?;
+    manifest.check().map_err(|reason| ConfigError::Wrong { place: path.display().to_string(), reason })?;
+    let options = OnnxOptions { threads: config.vision.threads, ..OnnxOptions::default() };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Ok(VisionModel::open(model.path(), manifest, folder, &options)?)
+}
+
+/// A source, and how it is to be treated.
+pub struct Input {
+    /// The source.
+    pub source: Box<dyn PictureSource>,
+    /// Whether its pictures come whether we are ready or not: then only the newest waits, and it is taken up again when it dies.
+    pub live: bool,
+    /// Whether its pictures were chosen one by one: then each is worth a look.
+    pub stills: bool,
+}
+
+/// The source that `input` means.
+///
+/// # Errors
+/// If there is none.
+pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow::Result<Input> {
+    const VIDEO: [&str; 9] = ["mp4", "mkv", "webm", "avi", "mov", "m4v", "mpg", "ts", "m3u8"];
+    let source = &config.source;
+    let pace = if realtime { Pace::Realtime } else { Pace::Fast };
+    let stall = Duration::from_millis(source.stall_ms);
+    let extension = Path::new(input).extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let is_video = VIDEO.contains(&extension.as_str());
+    let ffmpeg = || {
+        let (program, fps, max_width) = (source.ffmpeg.clone(), source.fps, source.max_width);
+        Box::new(Ffmpeg::new(input, FfmpegOptions { program, fps, max_width, pace, stall }))
+    };
+    Ok(if input.is_empty() {
+        return Err(
+            Usage("where do the pictures come from? Name a source with --input, or as source.input".into()).into()
+        );
+    } else if input == "-" {
+        Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false }
+    } else if input.starts_with("http://") && !is_video {
+        Input { source: Box::new(MjpegStream::new(input, stall)), live: true, stills: false }
+    } else if let Some(camera) = camera(input, config) {
+        Input { source: Box::new(camera), live: true, stills: false }
+    } else if input.contains("://") || input.starts_with("/dev/video") {
+        Input { source: ffmpeg(), live: true, stills: false }
+    } else if is_video {
+        Input { source: ffmpeg(), live: realtime, stills: false }
+    } else {
+        let files = PictureFiles::new(input, source.interval(), pace);
+        Input { source: Box::new(files), live: realtime, stills: !realtime }
+    })
+}
+
+/// A camera of the system, where this program can open one itself.
+#[cfg(feature = "camera")]
+fn camera(input: &str, config: &CaptionConfig) -> Option<nearfield_stages::caption::pictures::Camera> {
+    use nearfield_stages::caption::pictures::{Camera, V4l2Camera};
+    let source = &config.source;
+    let device = V4l2Camera::new(input, source.fps, source.max_width);
+    input
+        .starts_with("/dev/video")
+        .then(|| Camera::new(Box::new(device), source.interval(), Duration::from_millis(source.stall_ms)))
+}
+
+/// Without the feature `camera`, ffmpeg opens cameras.
+#[cfg(not(feature = "camera"))]
+fn camera(_input: &str, _config: &CaptionConfig) -> Option<nearfield_stages::caption::pictures::Camera> {
+    None
+}
+
+/// How the captioner is asked, as `config` says.
+pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> DescribeOptions {
+    let (llm, form) = (&captioner.llm, &captioner.prompt);
+    let max_tokens = config.llm.max_tokens_or(MAX_CAPTION_TOKENS);
+    let context_tokens = match config.llm.context_tokens {
+        0 => llm.info().context_length.clamp(64, DEFAULT_CONTEXT_TOKENS.max(max_tokens * 4)),
+        set => set,
+    };
+    let prompt = &config.prompt;
+    DescribeOptions {
+        system: prompts::caption_system(&prompt.system, form),
+        question: prompts::caption_question(&prompt.question, form),
+        picture_token: form.picture_token.clone(),
+        second_opinion: prompt.second_opinion.then(|| SecondOpinion {
+            question: prompt.second_question.clone(),
+            yes: prompt.yes.clone(),
+            no: prompt.no.clone(),
+            margin: prompt.margin,
+        }),
+        nominal_caption: config.nominal.caption.clone(),
+        by_rule: config.caption.by_rule,
+        must_name: config.caption.must_name,
+        blind: config.vision.model == "none",
+        session: SessionOptions { context_tokens, cache: config.llm.cache },
+        sampler: config.llm.sampler,
+        max_caption_tokens: max_tokens.min(context_tokens / 2),
+        constraint: None,
+        presence: config.presence.clone(),
+        reuse: Reuse::Scene,
+    }
+}
+
+/// How a source that dies is taken up again; `again`: whether it is at all.
+pub(crate) fn reconnect_pauses(config: &CaptionConfig, again: bool) -> ReconnectPauses {
+    ReconnectPauses {
+        again,
+        first: Duration::from_millis(config.source.retry_ms),
+        longest: Duration::from_millis(config.source.retry_max_ms),
+    }
+}
+
+/// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its own.
+fn outlet_name(camera: &str) -> String {
+    if camera == SourceConfig::default().camera {
+        return "caption".to_owned();
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+    format!("caption_{}", camera.chars().map(plain).collect::<String>())
+}
+
+/// The pictures of a folder or pattern, unpacked, for measuring.
+///
+/// # Errors
+/// If one can't be read.
+pub fn read_pictures(files: &[PathBuf]) -> anyhow::Result<Vec<Picture>> {
+    files.iter().map(|path| Ok(Picture::read(path)?)).collect()
+}

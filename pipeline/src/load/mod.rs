@@ -1,0 +1,6 @@
+//! What a configuration names, loaded and ready to be wired: models, tools, sources, outlets.
+
+pub mod caption;
+pub mod outlets;
+pub mod report;
+pub mod voice;

@@ -1,0 +1,230 @@
+//! What reports are made of: the source of the readings, the store, the windows, and how the language model is asked.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use nearfield_llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
+use nearfield_stages::flow::{Flow, Output, StopSignal};
+use nearfield_stages::messages::Batch;
+use nearfield_stages::mqtt::MqttUrl;
+use nearfield_stages::report::keep::Keep;
+use nearfield_stages::report::read_mqtt::MqttSource;
+use nearfield_stages::report::read_text::TextSource;
+use nearfield_stages::report::sensors::SensorRegistry;
+use nearfield_stages::report::store::Store;
+use nearfield_stages::report::windower::{AtEnd, Windower, now};
+use nearfield_stages::report::word::WordOptions;
+use nearfield_telemetry::Moment;
+use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
+use nearfield_telemetry::windows::WindowsOptions;
+
+use crate::config::ConfigError;
+use crate::config::report::ReportConfig;
+use crate::hub::registry::{Kind, Registry};
+use crate::installation::{ClientId, Installation};
+use crate::load::outlets::{absolute, connect_options};
+use crate::prompts;
+
+/// Where readings come from.
+#[derive(Clone, Debug)]
+pub enum ReadingsFrom {
+    /// A file or standard input.
+    Text(TextSource),
+    /// A broker.
+    Mqtt(MqttUrl),
+}
+
+impl ReadingsFrom {
+    /// Whether readings come as they are taken.
+    pub fn is_live(&self) -> bool {
+        matches!(self, ReadingsFrom::Mqtt(_) | ReadingsFrom::Text(TextSource::Follow(_)))
+    }
+}
+
+/// The language model that `config` names; `None` when it names none.
+///
+/// # Errors
+/// If it is unknown, not there, or broken.
+pub fn load_llm(config: &ReportConfig, registry: &Registry) -> anyhow::Result<Option<Arc<Llm>>> {
+    if config.llm.model == "none" {
+        return Ok(None);
+    }
+    let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
+    let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
+    llm.tokenizer()?;
+    Ok(Some(llm))
+}
+
+/// Tokens of context where the configuration leaves them open: the system text, the largest table and a report.
+const DEFAULT_CONTEXT_TOKENS: usize = 1024;
+/// The longest report where the configuration leaves it open.
+const MAX_REPORT_TOKENS: usize = 200;
+
+/// The most tokens of a report.
+pub fn max_report_tokens(config: &ReportConfig) -> usize {
+    let wanted = config.llm.max_tokens_or(MAX_REPORT_TOKENS);
+    if config.llm.context_tokens == 0 { wanted } else { wanted.min(config.llm.context_tokens / 2) }
+}
+
+/// How the model is prompted.
+pub fn word_options(config: &ReportConfig, registry: &Registry) -> WordOptions {
+    let form = registry.resolve(&config.llm.model).map(|model| model.prompt).unwrap_or_default();
+    let context_tokens = match config.llm.context_tokens {
+        0 => DEFAULT_CONTEXT_TOKENS.max(max_report_tokens(config) * 2),
+        set => set,
+    };
+    WordOptions {
+        system: prompts::report_system(&config.prompt.system, &form),
+        session: SessionOptions { context_tokens, cache: config.llm.cache },
+        sampler: config.llm.sampler,
+        max_tokens: max_report_tokens(config),
+        lookahead: GenerateOptions::default().lookahead,
+    }
+}
+
+/// How windows are made. Where readings come live, `window.lateness_s` holds; a file is sorted as far as the room for waiting
+/// readings allows.
+pub fn windows_options(config: &ReportConfig, live: bool) -> Result<WindowsOptions, ConfigError> {
+    let wrong = |reason: String| ConfigError::Wrong { place: "the configuration".to_owned(), reason };
+    Ok(WindowsOptions {
+        plan: config.plan().map_err(wrong)?,
+        lateness_seconds: live.then_some(config.window.lateness_s),
+        waiting: config.window.waiting,
+        clock_jump_seconds: config.window.clock_jump.seconds(),
+        latest: (now() >= CLOCK_IS_SET).then(|| now().plus_seconds(86_400.0)),
+        distinct: false,
+        rereads: false,
+        anomalies: config.anomalies,
+    })
+}
+
+/// Where the store is; `None` when there is to be none.
+pub(crate) fn store_path(config: &ReportConfig, registry: &Registry, from: &ReadingsFrom) -> Option<PathBuf> {
+    let file = &config.store.file;
+    match from {
+        _ if file == Path::new("none") => None,
+        _ if !file.as_os_str().is_empty() => Some(file.clone()),
+        ReadingsFrom::Text(_) => None,
+        ReadingsFrom::Mqtt(_) => Some(registry.places().data.join("report.sqlite")),
+    }
+}
+
+/// The client id of the source. The broker keeps messages for it, and they are acknowledged when the store has them: so it goes
+/// with the store, or where there is none with the address.
+fn source_client_id(config: &ReportConfig, registry: &Registry, store: Option<&Path>, url: &MqttUrl) -> ClientId {
+    if !config.mqtt.client_id.is_empty() {
+        return ClientId::fixed(&config.mqtt.client_id);
+    }
+    let data = &registry.places().data;
+    let installation = Installation::of(data);
+    let id = match store {
+        Some(store) => installation.id_for(&["report", "store", &absolute(store)]),
+        None => installation.id_for(&["report", "address", &url.to_string(), &url.topic]),
+    };
+    ClientId::claim(&format!("nearfield-report-{id}"), data)
+}
+
+/// The source, run on a thread of its own.
+type Source = Box<dyn FnOnce(&Output<Batch>, &StopSignal) -> anyhow::Result<()> + Send>;
+
+/// Where readings come from, where they are kept, and the windows they are gathered in, with what earlier runs left.
+pub struct Readings {
+    /// Where they come from.
+    pub source: Source,
+    /// Puts them into the store; absent where there is none.
+    pub keep: Option<Keep>,
+    /// Gathers them.
+    pub gather: Windower,
+    /// The store, for what was reported.
+    pub store: Option<Arc<Mutex<Store>>>,
+}
+
+impl Readings {
+    /// Opens the store and takes up what it holds; the source is opened when it runs.
+    ///
+    /// # Errors
+    /// The store can't be used, or a setting or secret of the source.
+    pub fn open(config: &ReportConfig, registry: &Registry, from: ReadingsFrom, flow: &Flow) -> anyhow::Result<Self> {
+        let live = from.is_live();
+        let mut sensors =
+            SensorRegistry::new(config.sensors.clone(), config.readings.only_known, config.readings.max_sensors);
+        let path = store_path(config, registry, &from);
+        let at_end = if live && path.is_some() { AtEnd::Leave } else { AtEnd::Tell };
+        let mut windows = windows_options(config, live)?;
+        windows.distinct = path.is_some();
+        windows.rereads = matches!(from, ReadingsFrom::Text(_));
+        let mut clocks = Clocks::new(ClockOptions {
+            ahead_seconds: config.window.clock_tolerance_s,
+            lateness_seconds: config.window.lateness_s,
+            plan: windows.plan.clone(),
+        });
+        let mut gather = Windower::new(windows, flow.turns(), live, at_end);
+        let (mut keep, mut kept) = (None, None);
+        if let Some(path) = &path {
+            let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
+            let n_sensors = take_up(&mut store, &mut sensors, &mut clocks, &mut gather)?;
+            let store = Arc::new(Mutex::new(store));
+            keep = Some(Keep::new(store.clone(), n_sensors, flow.source_stop()));
+            kept = Some(store);
+        }
+        let source = source(config, registry, from, path.as_deref(), sensors, clocks)?;
+        Ok(Self { source, keep, gather, store: kept })
+    }
+}
+
+/// Goes on from what an earlier run left in the store; answers how many sensors it knew.
+fn take_up(
+    store: &mut Store,
+    sensors: &mut SensorRegistry,
+    clocks: &mut Clocks,
+    gather: &mut Windower,
+) -> anyhow::Result<u32> {
+    for (key, traits) in &store.sensors()? {
+        // Sensors that are no longer wanted stay in the store and have no number in this run.
+        if let Some(id) = sensors.stored(key, traits) {
+            store.bind(key, id);
+        }
+    }
+    // The configuration may have changed what is known of them.
+    let known: Vec<_> = sensors.take_introduced().into_iter().map(|(_, traits)| traits).collect();
+    let n_sensors = known.len() as u32;
+    let readings = |from: Moment, take: &mut dyn FnMut(_)| Ok(store.read_from(from, take)?);
+    clocks.resume(&store.clocks()?, store.reported()?.max(store.newest()), now());
+    gather.resume(known, store.reported()?, &mut { readings })?;
+    Ok(n_sensors)
+}
+
+fn source(
+    config: &ReportConfig,
+    registry: &Registry,
+    from: ReadingsFrom,
+    store: Option<&Path>,
+    sensors: SensorRegistry,
+    clocks: Clocks,
+) -> anyhow::Result<Source> {
+    let zone = config.zone().map_err(anyhow::Error::msg)?;
+    let live = from.is_live();
+    Ok(match from {
+        ReadingsFrom::Text(source) => {
+            let (text, clocks) = (config.text.clone(), live.then_some(clocks));
+            Box::new(move |batches: &Output<Batch>, stop: &StopSignal| {
+                source.run(&text, zone, sensors, clocks, batches, stop)
+            })
+        }
+        ReadingsFrom::Mqtt(url) => {
+            let topic = if url.topic.is_empty() && config.source.topics.is_empty() { "#" } else { url.topic.as_str() };
+            let mut filters: Vec<String> = config.source.topics.clone();
+            if !topic.is_empty() {
+                filters.insert(0, topic.to_owned());
+            }
+            let client = source_client_id(config, registry, store, &url);
+            let connect = connect_options(&config.mqtt, url, client.id.clone(), true)?;
+            let source = MqttSource { connect, filters, mappings: config.source.mappings.clone(), zone };
+            Box::new(move |batches: &Output<Batch>, stop: &StopSignal| {
+                let _client = client;
+                source.run(sensors, clocks, batches, stop)
+            })
+        }
+    })
+}

@@ -1,0 +1,172 @@
+//! What a voice assistant is made of: its models, its tools, and how the language model is asked.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use nearfield_home::{HomeFile, Household, Origin, Policy, Remembered};
+use nearfield_llm::{Llm, LlmOptions, SessionOptions};
+use nearfield_speech::stt::SpeechToText;
+use nearfield_speech::tts::{Voice, open_voice};
+use nearfield_speech::vad::{Earshot, Silero, VoiceActivity};
+use nearfield_stages::voice::converse::ConverseOptions;
+use nearfield_stages::voice::tools::{HomeTools, Toolbox};
+use nearfield_stages::voice_priority::VoicePriority;
+
+use crate::config::{VadKind, VoiceConfig};
+use crate::hub::registry::{Kind, Registry};
+use crate::prompts;
+
+/// The context of a model that says nothing better of itself.
+const DEFAULT_CONTEXT_TOKENS: usize = 4096;
+/// The longest reply where the configuration leaves it open: some 120 words, a minute of speech.
+const MAX_REPLY_TOKENS: usize = 160;
+
+/// The models and tools of a voice assistant, loaded and ready.
+pub struct Assistant {
+    /// The language model.
+    pub llm: Arc<Llm>,
+    /// Speech to text; absent when all questions are typed.
+    pub stt: Option<SpeechToText>,
+    /// Voice activity; absent likewise.
+    pub vad: Option<Box<dyn VoiceActivity>>,
+    /// Text to speech.
+    pub voice: Box<dyn Voice>,
+    /// What the model may do.
+    pub toolbox: Toolbox,
+    /// How it is asked.
+    pub converse: ConverseOptions,
+    /// Captions and reports in other programs let it pass.
+    pub way: Option<VoicePriority>,
+}
+
+impl Assistant {
+    /// Loads everything that `config` names.
+    ///
+    /// # Errors
+    /// Whatever is missing or broken, with its name and the way out.
+    pub fn load(config: &VoiceConfig, registry: &Registry, hears: bool) -> anyhow::Result<Self> {
+        let toolbox = load_toolbox(config)?;
+        let llm = load_llm(config, registry)?;
+        llm.tokenizer()?;
+        let converse = converse_options(config, registry, &llm)?;
+        let (stt, vad) = match hears {
+            true => (Some(load_stt(config, registry)?), Some(load_vad(config, registry)?)),
+            false => (None, None),
+        };
+        let voice = load_voice(config, registry)?;
+        tracing::info!(
+            llm = config.llm.model,
+            context_tokens = converse.session.context_tokens,
+            stt = if hears { config.stt.model.as_str() } else { "none" },
+            voice = voice.name(),
+            "loaded"
+        );
+        let way = VoicePriority::of(&registry.places().data);
+        Ok(Self { llm, stt, vad, voice, toolbox, converse, way })
+    }
+}
+
+/// The language model that `config` names.
+///
+/// # Errors
+/// If it is unknown, not there, or broken.
+pub fn load_llm(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Arc<Llm>> {
+    let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
+    Ok(Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?)
+}
+
+/// The recognizer that `config` names.
+///
+/// # Errors
+/// If it is unknown, not there, or broken.
+pub fn load_stt(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<SpeechToText> {
+    let model = registry.resolve_as(&config.stt.model, &[Kind::Stt]).context("stt.model")?;
+    let mut options = config.stt.options.clone();
+    options.audio_ctx_min = options.audio_ctx_min.or(model.settings.audio_ctx_min);
+    Ok(SpeechToText::open(model.path(), &options)?)
+}
+
+/// The voice that `config` names.
+///
+/// # Errors
+/// If it is unknown or not there.
+pub fn load_voice(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn Voice>> {
+    let mut options = config.tts.clone();
+    if let Some(model) = &options.model {
+        let resolved = registry.resolve_as(&model.to_string_lossy(), &[Kind::Tts]).context("tts.model")?;
+        options.model = Some(resolved.path().to_owned());
+    }
+    Ok(open_voice(&options)?)
+}
+
+fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn VoiceActivity>> {
+    Ok(match (config.listen.vad, registry.resolve("silero-vad")) {
+        (VadKind::Earshot, _) | (VadKind::Auto, Err(_)) => Box::new(Earshot::default()),
+        (VadKind::Silero, Err(error)) => return Err(error).context("listen.vad"),
+        (VadKind::Silero, Ok(model)) => Box::new(Silero::open(model.path())?),
+        (VadKind::Auto, Ok(model)) => match Silero::open(model.path()) {
+            Ok(silero) => Box::new(silero),
+            Err(error) => {
+                tracing::warn!(%error, "Silero can't be used; earshot takes its place");
+                Box::new(Earshot::default())
+            }
+        },
+    })
+}
+
+/// How the assistant's model is asked; where the configuration leaves the context open, it is what suits the model.
+pub(crate) fn converse_options(
+    config: &VoiceConfig,
+    registry: &Registry,
+    llm: &Llm,
+) -> anyhow::Result<ConverseOptions> {
+    let model = registry.resolve(&config.llm.model)?;
+    let context_tokens = match config.llm.context_tokens {
+        0 => match model.settings.context_tokens {
+            Some(suits) => suits as usize,
+            None => llm.info().context_length.min(DEFAULT_CONTEXT_TOKENS),
+        },
+        set => set,
+    };
+    let max_reply_tokens = config.llm.max_tokens_or(MAX_REPLY_TOKENS).min(context_tokens / 2);
+    Ok(ConverseOptions {
+        chat: config.llm.chat_options(),
+        system: prompts::voice_system(&config.prompt.system, &model.prompt),
+        home: model.prompt.home.unwrap_or_default(),
+        session: SessionOptions { context_tokens, cache: config.llm.cache },
+        sampler: config.llm.sampler,
+        max_reply_tokens,
+    })
+}
+
+/// The tools that `config` names, and the home they act on.
+///
+/// # Errors
+/// The home can't be read, or a tool is declared wrongly.
+pub(crate) fn load_toolbox(config: &VoiceConfig) -> anyhow::Result<Toolbox> {
+    let file = &config.home.file;
+    let home = (!file.as_os_str().is_empty()).then(|| HomeFile::load(file)).transpose()?;
+    let home = home.map(|file| home_tools(config, file)).transpose()?;
+    Ok(Toolbox::new(home, config.tools.clone())?)
+}
+
+/// A home with the policy of the configuration and what is remembered.
+///
+/// # Errors
+/// The policy names no domain, the asking device's area is not in the home, or what is remembered can't be read.
+pub fn home_tools(config: &VoiceConfig, file: HomeFile) -> anyhow::Result<HomeTools> {
+    let policy = Policy::new(config.home.policy.clone()).map_err(anyhow::Error::msg)?;
+    let remembered = match config.home.remember.as_os_str().is_empty() {
+        true => Remembered::default(),
+        false => Remembered::open(&config.home.remember)?,
+    };
+    let area = match config.home.area.trim() {
+        "" => None,
+        named => {
+            let home = file.home();
+            let found = home.areas().iter().find(|area| area.id == named || area.name.eq_ignore_ascii_case(named));
+            Some(found.with_context(|| format!("`home.area` is {named:?}, and the home has no such area"))?.id.clone())
+        }
+    };
+    Ok(HomeTools::new(Household::new(file, policy, remembered)).asked_from(Origin::Voice, area))
+}

@@ -1,0 +1,217 @@
+//! The one thread that runs the language model, for every flow: weights shared, a session (KV cache) for each.
+//!
+//! A flow submits a [`Job`] (a prompt to be continued) and reads a [`Reply`]. Between two tokens, and between two blocks of
+//! a prefill, the thread looks whether a more urgent job has come; the lower one waits and later goes on from its own
+//! cache. Voices in other programs of ours go before as well ([`VoicePriority`]). A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
+//!
+//! A panic on the thread ends no caller: every job and question gets [`LlmError::Crashed`], now and later, and a flow that has
+//! started the thread ([`LlmThread::start_in`]) ends as if a stage had panicked.
+
+mod reply;
+mod scheduler;
+mod soft_prompt;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Sender, bounded};
+use nearfield_llm::{GenerateOptions, Llm, LlmError, SamplerOptions, SessionOptions, TokenId};
+
+use crate::flow::{Cancel, Failure, Flow, panics};
+use crate::voice_priority::VoicePriority;
+
+pub use reply::{Event, Reply};
+use scheduler::{Command, Scheduler};
+
+/// Jobs waiting at the thread; a flow has one or two under way.
+const QUEUE: usize = 16;
+/// Events beyond one a token: prefilled, done and a spare.
+const EXTRA_EVENTS: usize = 4;
+/// The thread's name, also in failures.
+const NAME: &str = "llm";
+
+/// How urgent a flow is: somebody waits for a voice, somebody may look at a caption, nobody watches a report being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// A summary of sensor readings.
+    Report,
+    /// A line about a picture.
+    Caption,
+    /// Somebody was asked and waits for the answer.
+    Voice,
+}
+
+/// A session that lives on the model's thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionId(u64);
+
+/// A prompt to be continued.
+pub struct Job {
+    /// In which session; the longest prefix that its cache holds is reused.
+    pub session: SessionId,
+    /// The whole prompt.
+    pub prompt: Vec<TokenId>,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+    /// When to end.
+    pub options: GenerateOptions,
+    /// Whether the answer is still wanted; asked between two tokens.
+    pub cancel: Cancel,
+}
+
+/// What a prompt may bring besides its tokens.
+#[derive(Clone, Debug, Default)]
+pub struct Extras {
+    /// Soft tokens: `[n, d_model]`, one row for each [`TokenId::EMBEDDING`] in the prompt, in order. Rows that the cache holds at
+    /// the same place are reused like tokens.
+    pub rows: Vec<f32>,
+    /// Instead of writing, tell the logits of these tokens after the prompt.
+    pub choices: Vec<TokenId>,
+}
+
+/// A handle on the thread; the thread ends when the last handle is dropped.
+#[derive(Clone)]
+pub struct LlmThread {
+    commands: Sender<Command>,
+    llm: Arc<Llm>,
+}
+
+impl LlmThread {
+    /// Starts the thread over `llm`.
+    ///
+    /// # Panics
+    /// If the system can't start a thread.
+    pub fn start(llm: Arc<Llm>) -> (Self, JoinHandle<()>) {
+        Self::start_beside_others(llm, None)
+    }
+
+    /// Starts the thread over `llm`, which lets voices in other programs pass, or has others let its own pass.
+    ///
+    /// # Panics
+    /// If the system can't start a thread.
+    pub fn start_beside_others(llm: Arc<Llm>, way: Option<VoicePriority>) -> (Self, JoinHandle<()>) {
+        Self::begin(llm, way, |_| {})
+    }
+
+    /// As [`start_beside_others`](Self::start_beside_others), for a flow, which ends when the thread panics and waits for it at
+    /// its end.
+    ///
+    /// # Panics
+    /// If the system can't start a thread.
+    pub fn start_in<N>(flow: &mut Flow<N>, llm: Arc<Llm>, way: Option<VoicePriority>) -> Self {
+        let on_failure = flow.context().on_failure.clone();
+        let (handle, thread) = Self::begin(llm, way, move |panicked| {
+            on_failure(Failure { stage: NAME, turn: None, error: panicked.into(), is_fatal: true });
+        });
+        flow.adopt(thread);
+        handle
+    }
+
+    fn begin(
+        llm: Arc<Llm>,
+        way: Option<VoicePriority>,
+        on_panic: impl FnOnce(panics::Panicked) + Send + 'static,
+    ) -> (Self, JoinHandle<()>) {
+        let (commands, inbox) = bounded(QUEUE);
+        let weights = llm.clone();
+        let thread = std::thread::Builder::new()
+            .name(NAME.to_owned())
+            .spawn(move || {
+                let mut scheduler = Scheduler::new(weights, inbox, way);
+                if let Err(panicked) = panics::catch(NAME, || scheduler.run()) {
+                    let what = panicked.to_string();
+                    // The flow hears of it before the job's owner does, who reports an error of one turn.
+                    on_panic(panicked);
+                    scheduler.refuse_all(&what);
+                }
+            })
+            .expect("the system can start a thread");
+        (Self { commands, llm }, thread)
+    }
+
+    /// The weights: for their tokenizer and template.
+    pub fn llm(&self) -> &Arc<Llm> {
+        &self.llm
+    }
+
+    /// Opens a session for a flow.
+    ///
+    /// # Errors
+    /// If its cache can't be had.
+    pub fn open(&self, urgency: Urgency, options: SessionOptions) -> Result<SessionId, LlmError> {
+        self.ask(|reply| Command::Open { urgency, options, moving: None, reply })
+    }
+
+    /// Opens a session whose prompts may move what the cache holds elsewhere, from `least` tokens in a row: see
+    /// [`Session::prompt_moving`](nearfield_llm::Session::prompt_moving).
+    ///
+    /// # Errors
+    /// If its cache can't be had.
+    pub fn open_moving(&self, urgency: Urgency, options: SessionOptions, least: usize) -> Result<SessionId, LlmError> {
+        self.ask(|reply| Command::Open { urgency, options, moving: Some(least), reply })
+    }
+
+    /// Writes a session to a file, with a note that [`restore`](Self::restore) gives back, between two jobs.
+    ///
+    /// # Errors
+    /// See [`Session::save`](nearfield_llm::Session::save).
+    pub fn save(&self, session: SessionId, path: &Path, note: Vec<u8>) -> Result<(), LlmError> {
+        self.ask(|reply| Command::Save { session, path: path.to_owned(), note, reply })
+    }
+
+    /// Fills a session from a file and answers its note.
+    ///
+    /// # Errors
+    /// See [`Session::restore`](nearfield_llm::Session::restore); the session is then empty.
+    pub fn restore(&self, session: SessionId, path: &Path) -> Result<Vec<u8>, LlmError> {
+        self.ask(|reply| Command::Restore { session, path: path.to_owned(), reply })
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(Sender<Result<T, LlmError>>) -> Command) -> Result<T, LlmError> {
+        let (reply, answer) = bounded(1);
+        let _ = self.send(command(reply));
+        answer.recv().unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Submits a job. Its events never hold up the model: there is room for all of them.
+    pub fn run(&self, job: Job) -> Reply {
+        self.run_with(job, Extras::default())
+    }
+
+    /// Submits a job whose prompt has soft tokens, or that only asks for logits.
+    pub fn run_with(&self, job: Job, extras: Extras) -> Reply {
+        let (events, reply) = bounded(job.options.max_tokens + EXTRA_EVENTS);
+        if !self.send(Command::Run { job: Box::new(job), extras, events: events.clone() }) {
+            let _ = events.try_send(Event::Failed(gone()));
+        }
+        Reply::new(reply)
+    }
+
+    /// Asks that `prompt` stand in the session's cache when next there is time; a job in the same session takes its place.
+    pub fn warm(&self, session: SessionId, prompt: Vec<TokenId>) {
+        let _ = self.send(Command::Warm { session, prompt });
+    }
+
+    /// Empties a session's cache: for measuring what it is worth.
+    pub fn forget(&self, session: SessionId) {
+        let _ = self.send(Command::Forget { session });
+    }
+
+    /// Answers whether there is a thread that takes it.
+    fn send(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok()
+    }
+}
+
+/// The thread has ended though a handle is left, which nothing in it does.
+fn gone() -> LlmError {
+    LlmError::Crashed { what: "its thread has ended".to_owned() }
+}
+
+/// Whether an error comes of a panic on the thread, which has been told already.
+pub fn is_crash(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(LlmError::Crashed { .. })))
+}

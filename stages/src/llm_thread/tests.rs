@@ -1,0 +1,195 @@
+//! The thread with the bundled model.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::never;
+use nearfield_llm::{CacheType, LlmOptions};
+
+use super::*;
+use crate::flow::{FlowEvent, Output, Queue, StopSignal, Turns};
+use crate::messages::Tokens;
+
+fn bundled() -> (LlmThread, JoinHandle<()>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+    LlmThread::start(Llm::open(&path, &LlmOptions { threads: 1 }).unwrap())
+}
+
+fn job(llm: &LlmThread, session: SessionId, text: &str, max_tokens: usize) -> Job {
+    let prompt = llm.llm().tokenizer().unwrap().encode(text, true);
+    let options = GenerateOptions { max_tokens, ..GenerateOptions::default() };
+    Job { session, prompt, sampler: SamplerOptions::default(), options, cancel: Cancel::never() }
+}
+
+fn open(llm: &LlmThread, urgency: Urgency) -> SessionId {
+    llm.open(urgency, SessionOptions { context_tokens: 1024, cache: CacheType::F16 }).unwrap()
+}
+
+/// The text of a job and when it was over.
+fn outcome(events: Reply) -> (String, usize, Instant) {
+    let mut text = String::new();
+    for event in events {
+        match event {
+            Event::Text(piece) => text.push_str(&piece),
+            Event::Done { generated, .. } => return (text, generated, Instant::now()),
+            Event::Failed(error) => panic!("{error}"),
+            Event::Prefilled(_) | Event::Logits(_) => {}
+        }
+    }
+    panic!("the events ended without an end");
+}
+
+#[test]
+fn a_caption_under_way_lets_a_voice_pass_and_is_what_it_would_have_been() {
+    let (llm, thread) = bundled();
+    let (caption, voice) = (open(&llm, Urgency::Caption), open(&llm, Urgency::Voice));
+    // No end token comes soon after this; the caption is long.
+    let (slow, quick) = ("<|user|>Hello<|end|><|assistant|>The", "<|user|>Hello.<|end|><|assistant|>");
+    let alone = outcome(llm.run(job(&llm, caption, slow, 400)));
+    let long = llm.run(Job { session: open(&llm, Urgency::Caption), ..job(&llm, caption, slow, 400) });
+    let reply = outcome(llm.run(job(&llm, voice, quick, 8)));
+    let disturbed = outcome(long);
+    assert_eq!((disturbed.0, disturbed.1), (alone.0, alone.1));
+    assert!(reply.1 <= 8);
+    drop(llm);
+    thread.join().unwrap();
+}
+
+#[test]
+fn after_a_panic_on_the_thread_the_flow_ends_with_it_and_every_caller_gets_an_error_now_and_later() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+    let llm = Llm::open(&path, &LlmOptions { threads: 1 }).unwrap();
+    let mut flow = Flow::new();
+    let llm = LlmThread::start_in(&mut flow, llm, None);
+    let source = move |_out: &Output<()>, _stop: &StopSignal| {
+        let session = open(&llm, Urgency::Voice);
+        let failed = |reply: Reply| {
+            let error = reply.read(&mut Tokens::default(), &mut |_| ControlFlow::Continue(())).unwrap_err();
+            assert!(is_crash(&error), "{error:#}");
+            format!("{error:#}")
+        };
+        let under_way = llm.run(job(&llm, session, "<|user|>Hello<|end|><|assistant|>The", 400));
+        // A session that nobody has opened: a bug.
+        failed(llm.run(job(&llm, SessionId(99), "Hello.", 4)));
+        let error = failed(under_way);
+        assert!(error.contains("llm panicked: "), "{error}");
+        failed(llm.run(job(&llm, session, "Hello.", 4)));
+        llm.warm(session, vec![TokenId(1)]);
+        llm.forget(session);
+        let options = SessionOptions { context_tokens: 64, cache: CacheType::F16 };
+        assert!(matches!(llm.open(Urgency::Voice, options), Err(LlmError::Crashed { .. })));
+        assert!(matches!(llm.save(session, Path::new("/nowhere/x"), vec![]), Err(LlmError::Crashed { .. })));
+        assert!(matches!(llm.restore(session, Path::new("/nowhere/x")), Err(LlmError::Crashed { .. })));
+        Ok(())
+    };
+    let mut told = Vec::new();
+    let ran = flow.source(Queue::Wait(1), source).run(&never(), |event| {
+        if let FlowEvent::Failed(failure) = event {
+            told.push((failure.stage, failure.is_fatal));
+        }
+        Ok(ControlFlow::Continue(()))
+    });
+    let error = ran.unwrap_err().to_string();
+    assert!(error.starts_with("llm panicked: "), "{error}");
+    assert_eq!(told, [("llm", true)]);
+}
+
+#[test]
+fn a_second_prompt_pays_only_for_what_is_new() {
+    let (llm, _thread) = bundled();
+    let session = open(&llm, Urgency::Voice);
+    let prefilled = |text: &str| match llm.run(job(&llm, session, text, 1)).next().unwrap() {
+        Event::Prefilled(prefill) => prefill,
+        other => panic!("{other:?}"),
+    };
+    let first = prefilled("<|system|>You are Nearfield.<|end|><|user|>Hello.");
+    assert_eq!(first.reused, 0);
+    let second = prefilled("<|system|>You are Nearfield.<|end|><|user|>Hello. Is the door open?");
+    assert!(second.reused + 2 >= first.prefilled, "{first:?} {second:?}");
+}
+
+/// A picture between two texts: `<|user|>` + `n` soft tokens, each the mean of two words, + a question.
+fn with_picture(llm: &LlmThread, seed: u32) -> (Vec<TokenId>, Vec<f32>) {
+    let tokenizer = llm.llm().tokenizer().unwrap();
+    let mut tokens = tokenizer.encode("<|system|>You describe pictures.<|end|><|user|>", true);
+    tokens.extend([TokenId::EMBEDDING; 5]);
+    tokens.extend(tokenizer.encode("What do you see?<|end|><|assistant|>", true));
+    let word = |id: u32| llm.llm().embedding(TokenId(id)).unwrap();
+    let mean = |i: u32| word(300 + i).iter().zip(word(400 + i * seed)).map(|(a, b)| (a + b) / 2.0).collect::<Vec<_>>();
+    (tokens, (0..5).flat_map(mean).collect())
+}
+
+#[test]
+fn another_picture_replaces_only_its_span_and_the_same_one_costs_nothing() {
+    let (llm, _thread) = bundled();
+    let session = open(&llm, Urgency::Caption);
+    let ask = |session: SessionId, seed: u32| {
+        let (prompt, rows) = with_picture(&llm, seed);
+        let extras = Extras { rows, choices: vec![TokenId(300), TokenId(301), TokenId(302)] };
+        let job = Job { prompt, ..job(&llm, session, "", 1) };
+        let mut events = llm.run_with(job, extras);
+        match (events.next(), events.next()) {
+            (Some(Event::Prefilled(prefill)), Some(Event::Logits(logits))) => (prefill, logits),
+            other => panic!("{other:?}"),
+        }
+    };
+    let total = with_picture(&llm, 1).0.len();
+    let before_picture = with_picture(&llm, 1).0.iter().position(|t| *t == TokenId::EMBEDDING).unwrap();
+    let (first, logits) = ask(session, 1);
+    assert_eq!((first.reused, first.prefilled), (0, total));
+    let (again, same_logits) = ask(session, 1);
+    assert_eq!((again.reused, again.prefilled, &same_logits), (total, 0, &logits));
+    let (second, other_logits) = ask(session, 2);
+    // Row 0 mixes the same two words with either seed.
+    assert_eq!((second.reused, second.prefilled), (before_picture + 1, total - before_picture - 1));
+    assert_ne!(other_logits, logits);
+    // What a session without a past says, the warm one says too.
+    let (cold, cold_logits) = ask(open(&llm, Urgency::Caption), 2);
+    assert_eq!(cold.reused, 0);
+    for (warm, cold) in other_logits.iter().zip(&cold_logits) {
+        assert!((warm - cold).abs() < 1e-2 * (1.0 + cold.abs()), "{warm} {cold}");
+    }
+}
+
+#[test]
+fn a_caption_of_a_picture_that_a_voice_passed_is_what_it_would_have_been() {
+    let (llm, thread) = bundled();
+    let describe = |session: SessionId| {
+        let (prompt, rows) = with_picture(&llm, 3);
+        llm.run_with(Job { prompt, ..job(&llm, session, "", 60) }, Extras { rows, choices: Vec::new() })
+    };
+    let alone = outcome(describe(open(&llm, Urgency::Caption)));
+    let under_way = describe(open(&llm, Urgency::Caption));
+    let voice = open(&llm, Urgency::Voice);
+    for _ in 0..3 {
+        outcome(llm.run(job(&llm, voice, "<|user|>Hello.<|end|><|assistant|>", 2)));
+    }
+    let disturbed = outcome(under_way);
+    assert_eq!((disturbed.0, disturbed.1), (alone.0, alone.1));
+    drop(llm);
+    thread.join().unwrap();
+}
+
+#[test]
+fn soft_tokens_that_do_not_fit_their_places_are_refused() {
+    let (llm, _thread) = bundled();
+    let (prompt, mut rows) = with_picture(&llm, 1);
+    rows.pop();
+    let job = Job { prompt, ..job(&llm, open(&llm, Urgency::Caption), "", 1) };
+    let mut events = llm.run_with(job, Extras { rows, choices: Vec::new() });
+    assert!(matches!(events.next().unwrap(), Event::Failed(error) if error.to_string().contains("5 soft tokens")));
+}
+
+#[test]
+fn an_unwanted_job_ends_at_the_next_token() {
+    let (llm, _thread) = bundled();
+    let session = open(&llm, Urgency::Voice);
+    let turns = Turns::default();
+    let cancel = turns.cancel_of(turns.begin());
+    turns.silence_all();
+    let unwanted = Job { cancel, ..job(&llm, session, "<|user|>Hello.<|end|><|assistant|>", 400) };
+    let begun = Instant::now();
+    let (text, generated, at) = outcome(llm.run(unwanted));
+    assert_eq!((text.as_str(), generated), ("", 0));
+    assert!(at - begun < Duration::from_secs(5));
+}

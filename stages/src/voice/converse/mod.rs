@@ -1,0 +1,225 @@
+//! The conversation: transcripts in, the reply's text out. Composes the prompt, has the model continue it, lets it use
+//! tools, and keeps the history in one session whose cache is reused from turn to turn.
+//!
+//! What stands in the prompt, in this order: the system text, the home's state, the history, the question. The first two
+//! change seldom, the history only grows; so a question costs its own tokens and little more. After each turn, and when
+//! the home changes, the new beginning is kept warm while nobody speaks. What follows a changed home or a dropped turn is
+//! moved within the cache rather than computed anew.
+
+mod prompt;
+mod reply;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender};
+use nearfield_llm::{Chat, ChatOptions, LlmError, Message, SamplerOptions, SessionOptions};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use self::prompt::MOST_RESULT_TOKENS;
+use crate::flow::{Emit, Stage, Turn, Turns};
+use crate::llm_thread::{LlmThread, SessionId, Urgency};
+use crate::messages::{Envelope, Played, TextDelta, Transcript};
+use crate::voice::notes::{Note, Replied};
+use crate::voice::tool_calls;
+use crate::voice::tools::{HomeLayout, Toolbox};
+
+/// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
+const LEAST_MOVED_TOKENS: usize = 24;
+
+/// How the model is asked.
+#[derive(Clone, Debug)]
+pub struct ConverseOptions {
+    /// The system text, before the home's state.
+    pub system: String,
+    /// How the model writes tool calls, and whether it thinks.
+    pub chat: ChatOptions,
+    /// How the home's state is written.
+    pub home: HomeLayout,
+    /// The session's context and cache.
+    pub session: SessionOptions,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+    /// The longest reply.
+    pub max_reply_tokens: usize,
+}
+
+/// One question and what followed it; dropped from the history only as a whole.
+#[derive(Clone, Debug)]
+struct Exchange {
+    turn: Turn,
+    messages: Vec<Message>,
+}
+
+/// A question that leaves no room for an answer. The conversation goes on without it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the prompt has {tokens} tokens but the context has room for {room}: raise llm.context_tokens or shorten the question, \
+     the home or prompt.system"
+)]
+pub struct PromptTooLong {
+    /// Tokens of the prompt without any history.
+    pub tokens: usize,
+    /// Tokens that it may have.
+    pub room: usize,
+}
+
+/// What goes into a session's file besides the session.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    exchanges: Vec<Vec<Message>>,
+}
+
+/// The conversation of one flow.
+pub struct Converse {
+    llm: LlmThread,
+    session: SessionId,
+    options: ConverseOptions,
+    toolbox: Toolbox,
+    chat: Chat,
+    /// The schemas and the home, grouped, that the chat was made for.
+    offered: (Vec<Value>, String),
+    turns: Turns,
+    history: Vec<Exchange>,
+    /// Exchanges dropped from the history and not yet reported.
+    forgotten: usize,
+    /// How earlier replies fared at the loudspeaker: what was not heard must not stand in the history.
+    played: Receiver<(Turn, Played)>,
+    notes: Sender<Note>,
+}
+
+impl Converse {
+    /// Opens a session and prefills the system prompt before the first question.
+    ///
+    /// # Errors
+    /// If the session can't be opened or the model carries no vocabulary.
+    pub fn new(
+        llm: LlmThread,
+        options: ConverseOptions,
+        toolbox: Toolbox,
+        turns: Turns,
+        played: Receiver<(Turn, Played)>,
+        notes: Sender<Note>,
+    ) -> anyhow::Result<Self> {
+        let chat = Chat::new(llm.llm(), options.chat)?;
+        let session = llm.open_moving(Urgency::Voice, options.session, LEAST_MOVED_TOKENS)?;
+        let mut converse = Self {
+            llm,
+            session,
+            toolbox: toolbox.laid_out(options.home),
+            options,
+            chat,
+            offered: (Vec::new(), String::new()),
+            turns,
+            history: Vec::new(),
+            forgotten: 0,
+            played,
+            notes,
+        };
+        converse.keep_warm();
+        // Now, while the prompt is being read, and not when the first question waits.
+        converse.chat.constraints(&tool_calls::held(&converse.offered.0, &converse.offered.1, ""));
+        Ok(converse)
+    }
+
+    /// The tools, with the home as it is now.
+    pub fn toolbox(&self) -> &Toolbox {
+        &self.toolbox
+    }
+
+    /// Writes the conversation to a file, with all that the model has read of it.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let saved = Saved { exchanges: self.history.iter().map(|exchange| exchange.messages.clone()).collect() };
+        Ok(self.llm.save(self.session, path, serde_json::to_vec(&saved)?)?)
+    }
+
+    /// Goes on with the conversation of a file.
+    ///
+    /// # Errors
+    /// The file is damaged or does not fit ([`LlmError`]); the conversation then begins anew.
+    pub fn restore(&mut self, path: &Path) -> Result<(), LlmError> {
+        let note = self.llm.restore(self.session, path)?;
+        let saved: Saved = serde_json::from_slice(&note)
+            .map_err(|error| LlmError::Session { path: path.to_owned(), what: format!("its history: {error}") })?;
+        // Turns are counted from 1: what was said before this program was started cannot be interrupted any more.
+        self.history = saved.exchanges.into_iter().map(|messages| Exchange { turn: Turn(0), messages }).collect();
+        self.keep_warm();
+        Ok(())
+    }
+
+    /// Begins a new conversation, with what the model has read of the home still in its cache.
+    pub fn forget_history(&mut self) {
+        self.history.clear();
+    }
+}
+
+impl Stage for Converse {
+    type In = Transcript;
+    type Out = TextDelta;
+
+    fn name(&self) -> &'static str {
+        "converse"
+    }
+
+    fn step(&mut self, input: Envelope<Transcript>, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
+        let Envelope { turn, body: transcript, born } = input;
+        self.learn_what_was_heard();
+        self.toolbox.home_changed_outside();
+        let _ = self.notes.send(Note::Heard {
+            turn,
+            text: transcript.text.clone(),
+            suppressed: transcript.suppressed,
+            speech_ended: transcript.speech_ended,
+            closed: transcript.closed,
+            transcribed: born,
+        });
+        if !transcript.text.is_empty() {
+            let replied = self.reply(turn, transcript.text, emit)?;
+            let _ = self.notes.send(Note::Replied { turn, replied });
+        }
+        Ok(())
+    }
+
+    fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, TextDelta>) {
+        let _ = emit(Envelope::new(turn, TextDelta::End));
+        self.keep_warm();
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.toolbox.next_timer()
+    }
+
+    fn finish(&mut self, _emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
+        if self.toolbox.next_timer().is_some() {
+            tracing::warn!("a timer was still running and will not ring");
+        }
+        Ok(())
+    }
+
+    fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
+        for timer in self.toolbox.due_timers(Instant::now()) {
+            let turn = self.turns.begin();
+            let text = timer.said();
+            let now = Instant::now();
+            let _ = self.notes.send(Note::Heard {
+                turn,
+                text: String::new(),
+                suppressed: None,
+                speech_ended: now,
+                closed: now,
+                transcribed: now,
+            });
+            let replied = Replied { reply: text.clone(), ..Replied::default() };
+            let _ = self.notes.send(Note::Replied { turn, replied });
+            let _ = emit(Envelope::new(turn, TextDelta::Text(text)));
+            let _ = emit(Envelope::new(turn, TextDelta::End));
+        }
+        Ok(())
+    }
+}

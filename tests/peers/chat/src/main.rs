@@ -1,0 +1,3 @@
+fn main() {
+    let _ = llama_cpp_4::chat::ToolChoice::Auto;
+}
