@@ -368,7 +368,7 @@ fn a_full_disk_is_waited_for_and_gone_on_from_when_there_is_room_again() {
     let mut child =
         command.stdout(fs::File::create(&out).unwrap()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
     let said = || fs::read_to_string(&log).unwrap();
-    let full = nearfield_tests::wait_for(Duration::from_secs(30), || said().contains("No space left"));
+    let full = nearfield_tests::wait_for(Duration::from_secs(30), || said().contains("the disk is full"));
     assert!(full && said().contains("r.sqlite") && said().contains("tried again"), "{}", said());
     assert!(child.try_wait().unwrap().is_none(), "it waits: {}", said());
     fs::remove_file(&ballast).unwrap();
