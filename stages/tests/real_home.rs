@@ -11,7 +11,7 @@ use nearfield_stages::flow::{Stage, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Clause, Envelope, Transcript};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
-use nearfield_stages::voice::notes::{Note, Replied};
+use nearfield_stages::voice::notes::{AnsweredBy, Note, Replied};
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::tools::{HomeLayout, HomeTools, Toolbox};
 
@@ -100,7 +100,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(model: &Path, chat: ChatOptions) -> Asked {
+    fn new(model: &Path, chat: ChatOptions, is_alone: bool) -> Asked {
         let (llm, _ends_with_its_last_handle) = LlmThread::start(Llm::open(model, &LlmOptions { threads: 2 }).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("home.json");
@@ -115,6 +115,7 @@ impl Asked {
         };
         let (turns, (notes, notebook)) = (Turns::default(), bounded(64));
         let toolbox = Toolbox::new(Some(HomeTools::of_rooms(HomeFile::load(&home).unwrap())), Vec::new()).unwrap();
+        let toolbox = if is_alone { toolbox.without_matcher() } else { toolbox };
         let converse = Converse::new(llm, options, toolbox, turns.clone(), never(), notes).unwrap();
         let asked = Asked { converse, turns, notebook, folder };
         asked
@@ -167,6 +168,8 @@ impl Asked {
                 }
                 right = !said.is_empty();
             }
+            // The matcher reads the clock itself.
+            Tool("clock", _) if replied.answered_by == AnsweredBy::Matcher => right = said.contains(':'),
             Tool(name, words) => {
                 right = replied
                     .tools
@@ -181,12 +184,12 @@ impl Asked {
 }
 
 /// Commands, questions, others that are right, and replies in which markup was spoken.
-fn table(model: &str, chat: ChatOptions) -> Option<[usize; 4]> {
+fn table(model: &str, is_alone: bool) -> Option<[usize; 4]> {
     if std::env::var("NEARFIELD_ASK").is_ok_and(|wanted| !model.contains(&wanted)) {
         return None;
     }
     let path = nearfield_testdata::test_model(model)?;
-    let mut asked = Asked::new(&path, chat);
+    let mut asked = Asked::new(&path, ChatOptions::default(), is_alone);
     let mut table = [0; 4];
     for (index, (request, due)) in REQUESTS.iter().enumerate() {
         let (right, replied, spoken) = asked.judge(request, due);
@@ -208,21 +211,36 @@ fn table(model: &str, chat: ChatOptions) -> Option<[usize; 4]> {
         eprintln!("{} {request} {tools:?} {:?}", if right { "+" } else { "-" }, spoken.join(" "));
     }
     eprintln!(
-        "{model}: commands {}/20, questions {}/18, others {}/6, markup spoken in {}",
-        table[0], table[1], table[2], table[3]
+        "{model}, {}: commands {}/20, questions {}/18, others {}/6, markup spoken in {}",
+        if is_alone { "alone" } else { "behind the matcher" },
+        table[0],
+        table[1],
+        table[2],
+        table[3]
     );
     Some(table)
 }
 
+const QWEN: &str = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf";
+const SMOLLM: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
 #[test]
 #[ignore = "minutes with real models"]
-fn with_real_models_what_is_wished_in_a_home_happens_and_no_markup_is_spoken() {
-    if let Some([commands, _, _, markup]) = table("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", ChatOptions::default()) {
-        assert!(commands >= 18 && markup == 0, "{commands} {markup}");
+fn behind_the_matcher_what_is_wished_in_a_home_happens_and_no_markup_is_spoken() {
+    for model in [QWEN, SMOLLM] {
+        if let Some([commands, questions, _, markup]) = table(model, false) {
+            assert!(commands >= 19 && questions >= 17 && markup == 0, "{model}: {commands} {questions} {markup}");
+        }
     }
-    if let Some([commands, questions, others, markup]) =
-        table("SmolLM2-135M-Instruct.Q4_1.gguf", ChatOptions::default())
-    {
-        assert!(commands + questions + others >= 24 && markup == 0, "{commands} {questions} {others} {markup}");
+}
+
+/// The goals are 18 of 20 commands and 33 of 44 (Qwen), 24 of 44 (SmolLM2); these are the figures reached, to be raised.
+#[test]
+#[ignore = "minutes with real models"]
+fn alone_no_model_speaks_markup() {
+    for model in [QWEN, SMOLLM] {
+        if let Some([.., markup]) = table(model, true) {
+            assert_eq!(markup, 0, "{model}");
+        }
     }
 }

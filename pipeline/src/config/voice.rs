@@ -39,17 +39,32 @@ pub struct VoiceConfig {
 }
 
 /// The home.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HomeConfig {
     /// The home: an inventory of entities in YAML, or a JSON file of rooms (`assets/home.json` shows its form); empty: no home.
     pub file: PathBuf,
     /// The name of the area of the device that is spoken to: "turn off the light" means the one there.
     pub area: String,
+    /// Whether requests that the sentence templates understand surely are done and answered without the language model. The bundled
+    /// model answers everything itself in a JSON home of rooms, which it was trained on.
+    pub matcher: bool,
     /// A JSON file for what people ask to be remembered; empty: until the program ends.
     pub remember: PathBuf,
     /// Rules by domain (`lock`, `garage`, `cover`, `alarm_control_panel`, `valve`, ...); without one everything is allowed.
     pub policy: BTreeMap<String, Rule>,
+}
+
+impl Default for HomeConfig {
+    fn default() -> Self {
+        Self {
+            file: PathBuf::new(),
+            area: String::new(),
+            matcher: true,
+            remember: PathBuf::new(),
+            policy: BTreeMap::new(),
+        }
+    }
 }
 
 impl Config for VoiceConfig {

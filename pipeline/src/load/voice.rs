@@ -147,7 +147,8 @@ pub(crate) fn load_toolbox(config: &VoiceConfig) -> anyhow::Result<Toolbox> {
     let file = &config.home.file;
     let home = (!file.as_os_str().is_empty()).then(|| HomeFile::load(file)).transpose()?;
     let home = home.map(|file| home_tools(config, file)).transpose()?;
-    Ok(Toolbox::new(home, config.tools.clone())?)
+    let toolbox = Toolbox::new(home, config.tools.clone())?;
+    Ok(if config.home.matcher { toolbox } else { toolbox.without_matcher() })
 }
 
 /// A home with the policy of the configuration and what is remembered.

@@ -91,7 +91,21 @@ impl Toolbox {
                     about.extend(reading.targets);
                     said.push(sentence);
                 }
-                Step::Request(request) => said.push(carried_out(request, home, timers, &now, &mut tools)),
+                Step::Request(request) => {
+                    let (started, action) = (Instant::now(), timer_action(&request));
+                    let sentence = carried_out(request, home, timers, &now, &mut tools);
+                    tools.extend(action.map(|action| ToolResult {
+                        name: "timer".to_owned(),
+                        arguments: json!({"action": action}),
+                        ok: true,
+                        result: json!({"ok": true, "done": sentence}),
+                        elapsed: started.elapsed(),
+                        failure: None,
+                        mistake: false,
+                        own_words: true,
+                    }));
+                    said.push(sentence);
+                }
             }
             // What follows a failed step may rest on it.
             if tools.last().is_some_and(|tool| !tool.ok) {
@@ -103,6 +117,20 @@ impl Toolbox {
         }
         Some(Matched { reply: said.join(" "), tools })
     }
+}
+
+/// What a request does with timers.
+fn timer_action(request: &Request) -> Option<&'static str> {
+    Some(match request {
+        Request::StartTimers { .. } => "start",
+        Request::Alarm { .. } => "set alarm",
+        Request::CancelTimers(_) => "cancel",
+        Request::PauseTimers(_) => "pause",
+        Request::ResumeTimers(_) => "resume",
+        Request::ChangeTimer { .. } => "change",
+        Request::TimerStatus(_) => "status",
+        _ => return None,
+    })
 }
 
 /// What the program around the home keeps: timers, the ledger, notes, consent.

@@ -181,6 +181,12 @@ impl Toolbox {
         Ok(Self { home, matching, timers: timer::Timers::default(), commands, clock: Zoned::now, now: None })
     }
 
+    /// The same without the sentence matcher: the language model answers everything.
+    #[must_use]
+    pub fn without_matcher(self) -> Self {
+        Self { matching: None, ..self }
+    }
+
     /// The same with another clock, for tests.
     #[must_use]
     pub fn with_clock(self, clock: fn() -> Zoned) -> Self {
