@@ -110,6 +110,21 @@ fn names_in(question: &str) -> Vec<String> {
     names
 }
 
+/// Whether tools take the names of things, and not rooms, doors and devices.
+fn is_by_entity(schemas: &[Value]) -> bool {
+    let has_name = |schema: &Value| schema["function"]["parameters"]["properties"]["name"].is_object();
+    schemas.iter().any(|schema| schema["function"]["name"] != "timer" && has_name(schema))
+}
+
+/// A name as the tool offers it; any where it offers none.
+fn choice(schemas: &[Value], tool: &str, wanted: &str) -> Option<String> {
+    let schema = schemas.iter().find(|schema| schema["function"]["name"] == tool)?;
+    match schema["function"]["parameters"]["properties"]["name"]["enum"].as_array() {
+        None => Some(wanted.to_owned()),
+        Some(names) => names.iter().any(|name| name == wanted).then(|| wanted.to_owned()),
+    }
+}
+
 /// Worked examples with this home's own names, for models that were not trained on tools. Each wish is for what is so already,
 /// so that none contradicts the home as it is.
 pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
@@ -125,8 +140,45 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
             examples.push(Example { ask, call: Some((call, spaced_json(&result))), say });
         }
     };
-    for state in ["on", "off"] {
+    let is_by_entity = is_by_entity(schemas);
+    let mut by_entity = |wish: &str, done: &str, tool: &str, name: String| {
+        if let Some(name) = is_by_entity.then(|| choice(schemas, tool, &name)).flatten() {
+            let said = format!("{done} the {name}.");
+            call(
+                format!("{wish} the {name}."),
+                tool,
+                json!({"name": name}),
+                json!({"ok": true, "done": said}),
+                said.clone(),
+            );
+        }
+    };
+    for (state, wish, done, tool) in
+        [("on", "Turn on", "Turned on", "turn_on"), ("off", "Switch off", "Turned off", "turn_off")]
+    {
         if let Some(light) = find("lights", &[state]) {
+            by_entity(wish, done, tool, format!("{} light", light.name));
+        }
+    }
+    for (state, wish, done, tool) in [
+        ("locked", "Lock", "Locked", "lock"),
+        ("unlocked", "Unlock", "Unlocked", "unlock"),
+        ("open", "Open", "Opened", "open"),
+        ("closed", "Close", "Closed", "close"),
+    ] {
+        if let Some(door) = find("doors", &[state]) {
+            by_entity(wish, done, tool, door.name.to_owned());
+        }
+    }
+    for (state, wish, done, tool) in
+        [("on", "Start", "Turned on", "turn_on"), ("off", "Please turn off", "Turned off", "turn_off")]
+    {
+        if let Some(device) = find("devices", &[state]) {
+            by_entity(wish, done, tool, device.name.to_owned());
+        }
+    }
+    for state in ["on", "off"] {
+        if let Some(light) = find("lights", &[state]).filter(|_| !is_by_entity) {
             let name = light.name;
             call(
                 format!("Turn {state} the {name} light."),
@@ -229,6 +281,29 @@ mod tests {
             assert!(rooms.iter().any(|room| room == name), "{rooms:?}");
         }
         assert!(!rooms.iter().any(|room| ["the", "off", "in the", "attic"].contains(&room.as_str())), "{rooms:?}");
+    }
+
+    #[test]
+    fn examples_of_tools_by_entity_call_what_these_tools_offer_and_wish_for_what_is_so() {
+        let toolbox = toolbox().laid_out(HomeLayout::ByThing);
+        let schemas = toolbox.schemas();
+        let examples = examples(&schemas, &toolbox.home_text(HomeLayout::Grouped));
+        let calls: Vec<String> = examples
+            .iter()
+            .filter_map(|example| example.call.as_ref())
+            .map(|(call, _)| format!("{}{}", call.name, call.arguments))
+            .collect();
+        assert_eq!(
+            calls,
+            [
+                r#"turn_on{"name":"hall light"}"#,
+                r#"turn_off{"name":"kitchen light"}"#,
+                r#"lock{"name":"front door"}"#,
+                r#"turn_on{"name":"heater"}"#,
+                r#"timer{"minutes":3}"#,
+                "clock{}"
+            ]
+        );
     }
 
     #[test]
