@@ -285,7 +285,9 @@ mod tests {
 
     #[test]
     fn examples_of_tools_by_entity_call_what_these_tools_offer_and_wish_for_what_is_so() {
-        let toolbox = toolbox().laid_out(HomeLayout::ByThing);
+        let inventory = HomeFile::parse(HOME).unwrap().to_inventory();
+        let home = HomeTools::of_rooms(HomeFile::parse(&inventory).unwrap());
+        let toolbox = Toolbox::new(Some(home), Vec::new()).unwrap().laid_out(HomeLayout::ByThing);
         let schemas = toolbox.schemas();
         let examples = examples(&schemas, &toolbox.home_text(HomeLayout::Grouped));
         let calls: Vec<String> = examples
@@ -298,7 +300,7 @@ mod tests {
             [
                 r#"turn_on{"name":"hall light"}"#,
                 r#"turn_off{"name":"kitchen light"}"#,
-                r#"lock{"name":"front door"}"#,
+                r#"close{"name":"front door"}"#,
                 r#"turn_on{"name":"heater"}"#,
                 r#"timer{"minutes":3}"#,
                 "clock{}"

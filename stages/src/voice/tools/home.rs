@@ -100,9 +100,14 @@ impl HomeTools {
         request.clone_into(&mut self.request);
     }
 
+    /// Whether the tools take entities' names. A home of rooms has three simple ones, which small models call right more often.
+    fn is_by_entity(&self) -> bool {
+        self.layout == HomeLayout::ByThing && !self.household.file().is_of_rooms()
+    }
+
     /// The tools that make sense here.
     pub(super) fn schemas(&self) -> Vec<Value> {
-        if self.layout == HomeLayout::ByThing {
+        if self.is_by_entity() {
             return tools::schemas(self.household.home(), &self.chosen());
         }
         let rooms = self.household.file().rooms();
@@ -121,9 +126,9 @@ impl HomeTools {
 
     /// Whether a tool of the home has this name.
     pub(super) fn has_tool(&self, name: &str) -> bool {
-        match self.layout {
-            HomeLayout::Grouped => OF_ROOMS.contains(&name),
-            HomeLayout::ByThing => tools::is_tool(name),
+        match self.is_by_entity() {
+            false => OF_ROOMS.contains(&name),
+            true => tools::is_tool(name),
         }
     }
 
@@ -140,7 +145,7 @@ impl HomeTools {
     /// Runs a call of one of the home's tools, whose arguments fit.
     pub(super) fn call(&mut self, name: &str, arguments: &Map<String, Value>, now: &Zoned) -> Result<Value, CallError> {
         let said = |reason: String| CallError::Failed { what: String::new(), reason };
-        if self.layout == HomeLayout::ByThing {
+        if self.is_by_entity() {
             let calls = tools::calls(self.household.home(), name, arguments).map_err(CallError::Mistake)?;
             return self.make(&calls, now).map(|said| json!({"ok": true, "done": said}));
         }
