@@ -29,7 +29,7 @@ fn file(name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 fn open(bytes: &[u8]) -> Option<Arc<Llm>> {
-    check(Llm::open(&file("m.gguf", bytes), &LlmOptions { threads: 1, ..LlmOptions::default() }))
+    check(Llm::open(&file("m.gguf", bytes), &LlmOptions { threads: 1 }))
 }
 
 /// A model from its header to its first words.

@@ -148,8 +148,7 @@ fn saved_session() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("there is room for a folder");
     let (model, file) = (folder.path().join("m.gguf"), folder.path().join("s"));
     std::fs::write(&model, tiny_model()).expect("there is room for a small file");
-    let llm =
-        Llm::open(&model, &LlmOptions { threads: 1, ..LlmOptions::default() }).expect("our own model can be opened");
+    let llm = Llm::open(&model, &LlmOptions { threads: 1 }).expect("our own model can be opened");
     let options = SessionOptions { context_tokens: 16, ..SessionOptions::default() };
     let mut session = Session::new(llm, &options).expect("16 tokens fit");
     session.append(&[nearfield_llm::TokenId(1), nearfield_llm::TokenId(5)]).expect("two tokens fit");
@@ -172,10 +171,13 @@ fn wav() -> Vec<u8> {
     bytes
 }
 
+/// A name, the bytes, the time zone, and what is read of them.
+type Export = (&'static str, &'static [u8], &'static str, &'static [Told], usize);
+/// A sensor, its unit, a time and a value.
 type Told = (&'static str, &'static str, &'static str, &'static str);
 
 /// The exports that tests of the reader hold right values for.
-const EXPORTS: &[(&str, &[u8], &str, &[Told], usize)] = &include!("../../models/telemetry/tests/exports/cases.in");
+const EXPORTS: &[Export] = &include!("../../models/telemetry/tests/exports/cases.in");
 
 /// The bundled home with its tools by entity.
 pub(crate) fn toolbox() -> nearfield_stages::voice::tools::Toolbox {

@@ -117,8 +117,7 @@ impl Asked {
         let toolbox = Toolbox::new(Some(HomeTools::of_rooms(HomeFile::load(&home).unwrap())), Vec::new()).unwrap();
         let toolbox = if is_alone { toolbox.without_matcher() } else { toolbox };
         let converse = Converse::new(llm, options, toolbox, turns.clone(), never(), notes).unwrap();
-        let asked = Asked { converse, turns, notebook, folder };
-        asked
+        Asked { converse, turns, notebook, folder }
     }
 
     fn ask(&mut self, question: &str) -> (Replied, Vec<String>) {

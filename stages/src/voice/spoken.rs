@@ -110,10 +110,8 @@ impl SpokenFilter {
         loop {
             let held = std::mem::take(&mut self.held);
             match std::mem::replace(&mut self.state, State::Text) {
-                State::Text | State::Word | State::Entity => {
-                    if !is_role(held.trim_end_matches(':')) {
-                        held.chars().for_each(|c| self.plain(c, &mut out));
-                    }
+                State::Text | State::Word | State::Entity if !is_role(held.trim_end_matches(':')) => {
+                    held.chars().for_each(|c| self.plain(c, &mut out));
                 }
                 State::Url => self.pass_host(&held, &mut out),
                 // What turns out to be no object, list or link is looked at again without its bracket.
@@ -398,7 +396,9 @@ impl SpokenFilter {
             return String::new();
         }
         let closes = c == if is_brace { '}' } else { ']' };
-        if !closes && !(c == '\n' && !inner.is_empty()) && self.held.len() < MOST_HELD && !matches!(c, '{' | '[') {
+        let line_ends = c == '\n' && !inner.is_empty();
+        let is_over = closes || line_ends || self.held.len() >= MOST_HELD || matches!(c, '{' | '[');
+        if !is_over {
             self.held.push(c);
             return String::new();
         }
