@@ -1,3 +1,0 @@
-fn main() {
-    let _ = llama_cpp_4::chat::ToolChoice::Auto;
-}
