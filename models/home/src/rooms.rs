@@ -630,7 +630,7 @@ fn describe(value: &Value) -> String {
 }
 
 /// A name as people and models vary it: case, spaces, underscores, a leading "the".
-fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     let spaced: String = name.chars().map(|c| if c == '_' || c.is_control() { ' ' } else { c }).collect();
     let lower = spaced.to_lowercase();
     let words: Vec<&str> = lower.split_whitespace().collect();

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::Domain;
 use crate::model::{Entity, Home};
+use crate::rooms::folded;
 use crate::services::{ServiceCall, service};
 
 /// The most names that a tool offers as choices; of more, any text may be given and is looked up.
@@ -383,15 +384,4 @@ pub fn named<'a>(home: &'a Home, wanted: &str, domains: &[Domain]) -> Vec<&'a En
 fn is_kind(rest: &str) -> bool {
     let rest = rest.trim();
     Domain::ALL.iter().any(|domain| rest == domain.noun() || rest == domain.plural())
-}
-
-/// A name as people and models vary it: case, spaces, underscores, a leading "the".
-fn folded(name: &str) -> String {
-    let spaced: String = name.chars().map(|c| if c == '_' || c.is_control() { ' ' } else { c }).collect();
-    let lower = spaced.to_lowercase();
-    let words: Vec<&str> = lower.split_whitespace().collect();
-    match words.as_slice() {
-        ["the", rest @ ..] if !rest.is_empty() => rest.join(" "),
-        all => all.join(" "),
-    }
 }

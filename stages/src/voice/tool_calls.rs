@@ -144,13 +144,7 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
     let mut by_entity = |wish: &str, done: &str, tool: &str, name: String| {
         if let Some(name) = is_by_entity.then(|| choice(schemas, tool, &name)).flatten() {
             let said = format!("{done} the {name}.");
-            call(
-                format!("{wish} the {name}."),
-                tool,
-                json!({"name": name}),
-                json!({"ok": true, "done": said}),
-                said.clone(),
-            );
+            call(format!("{wish} the {name}."), tool, json!({"name": name}), json!({"ok": true, "done": said}), said);
         }
     };
     for (state, wish, done, tool) in

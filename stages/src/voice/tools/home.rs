@@ -21,7 +21,8 @@ pub const MOST_ENTITIES: usize = 48;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HomeLayout {
-    /// A line for each entity, by area, with a tool for each kind of service.
+    /// A line for each entity, by area, with a tool for each kind of service; in a home of rooms with `set_light`, `set_door` and
+    /// `set_device`.
     #[default]
     ByThing,
     /// Rooms, doors and devices, grouped by state and ranked by reading, with `set_light`, `set_door` and `set_device`: what
@@ -98,6 +99,11 @@ impl HomeTools {
     /// A request begins: the prompt is chosen for its words.
     pub(super) fn begin(&mut self, request: &str) {
         request.clone_into(&mut self.request);
+    }
+
+    /// Whether the sentence matcher answers first. A home of rooms is left to the model that has learned it.
+    pub(super) fn is_matched(&self) -> bool {
+        self.layout == HomeLayout::ByThing || !self.household.file().is_of_rooms()
     }
 
     /// Whether the tools take entities' names. A home of rooms has three simple ones, which small models call right more often.

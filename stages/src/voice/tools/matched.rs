@@ -10,7 +10,7 @@ use nearfield_home::{Outcome, ServiceCall, done};
 use serde_json::{Value, json};
 
 use super::timer::{Timers, Which, in_words};
-use super::{CallError, HomeLayout, HomeTools, ToolResult, Toolbox, home};
+use super::{CallError, HomeTools, ToolResult, Toolbox, home};
 
 /// What the matcher has done, and what it says.
 #[derive(Debug, Default)]
@@ -46,8 +46,7 @@ impl Toolbox {
     pub fn matched(&mut self, request: &str) -> Option<Matched> {
         let now = self.now();
         let Self { home: Some(home), matching: Some(matching), timers, .. } = self else { return None };
-        // A home of rooms is left to the model that has learned it.
-        if home.layout == HomeLayout::Grouped && home.household.file().is_of_rooms() {
+        if !home.is_matched() {
             return None;
         }
         home.begin(request);

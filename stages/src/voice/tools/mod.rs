@@ -141,7 +141,9 @@ pub enum ToolboxError {
 #[derive(Debug)]
 pub struct Toolbox {
     home: Option<HomeTools>,
+    /// Made once the form of the home asks for it; its templates take some 20 ms to parse.
     matching: Option<matched::Matching>,
+    is_matcher_wanted: bool,
     timers: timer::Timers,
     commands: Vec<CommandTool>,
     clock: fn() -> Zoned,
@@ -177,14 +179,23 @@ impl Toolbox {
             }
             check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
         }
-        let matching = home.as_ref().and_then(|_| matched::Matching::english());
-        Ok(Self { home, matching, timers: timer::Timers::default(), commands, clock: Zoned::now, now: None })
+        let (timers, clock) = (timer::Timers::default(), Zoned::now as fn() -> Zoned);
+        let toolbox = Self { home, matching: None, is_matcher_wanted: true, timers, commands, clock, now: None };
+        Ok(toolbox.matched_where_asked_for())
+    }
+
+    fn matched_where_asked_for(mut self) -> Self {
+        let is_due = self.is_matcher_wanted && self.matching.is_none();
+        if is_due && self.home.as_ref().is_some_and(HomeTools::is_matched) {
+            self.matching = matched::Matching::english();
+        }
+        self
     }
 
     /// The same without the sentence matcher: the language model answers everything.
     #[must_use]
     pub fn without_matcher(self) -> Self {
-        Self { matching: None, ..self }
+        Self { matching: None, is_matcher_wanted: false, ..self }
     }
 
     /// The same with another clock, for tests.
@@ -228,7 +239,7 @@ impl Toolbox {
         if let Some(home) = &mut self.home {
             home.layout = layout;
         }
-        self
+        self.matched_where_asked_for()
     }
 
     /// The home, if there is one.
