@@ -299,6 +299,21 @@ impl Home {
         Ok(home)
     }
 
+    /// The same home with no more than these entities and their areas, for a prompt that has no room for all. Devices are left out.
+    #[must_use]
+    pub fn part(&self, entities: &[&Entity]) -> Self {
+        let entities: Vec<Entity> = entities.iter().map(|e| Entity { device: None, ..(*e).clone() }).collect();
+        let has = |area: &&Area| entities.iter().any(|e| e.area.as_deref() == Some(&area.id));
+        Self {
+            language: self.language.clone(),
+            floors: self.floors.clone(),
+            areas: self.areas.iter().filter(has).cloned().collect(),
+            devices: Vec::new(),
+            index: entities.iter().enumerate().map(|(at, entity)| (entity.id.clone(), at)).collect(),
+            entities,
+        }
+    }
+
     /// The floors, in the file's order.
     pub fn floors(&self) -> &[Floor] {
         &self.floors

@@ -57,13 +57,13 @@ impl Converse {
         Ok(self.chat.prompt(messages, reply_follows)?)
     }
 
-    /// The prompt for `exchange` after as much of the history as the context has room for; what has none is forgotten. An exchange
-    /// that does not even fit alone costs the history nothing.
+    /// The prompt for `exchange` after as much of the history as the context has room for; what has none is forgotten. Where not even
+    /// the exchange alone fits, less is told of the home; where that does not help, the history loses nothing.
     pub(super) fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
-        self.offer_tools();
         let room = self.room();
         let mut dropped = 0;
         loop {
+            self.offer_tools();
             let mut messages = vec![self.system()];
             messages.extend(self.history[dropped..].iter().flat_map(|e| e.messages.iter().cloned()));
             messages.extend_from_slice(exchange);
@@ -73,10 +73,11 @@ impl Converse {
                 self.forgotten += dropped;
                 return Ok(tokens);
             }
-            if dropped == self.history.len() {
+            if dropped < self.history.len() {
+                dropped += 1;
+            } else if !self.toolbox.tell_less() {
                 return Err(PromptTooLong { tokens: tokens.len(), room }.into());
             }
-            dropped += 1;
         }
     }
 
@@ -87,9 +88,9 @@ impl Converse {
     /// Has the beginning of the next prompt computed while nobody speaks. Where the history is nearly too long, its oldest
     /// turns are dropped here, ahead of time; what follows them moves down in the cache.
     pub(super) fn keep_warm(&mut self) {
-        self.offer_tools();
         let most = self.room() * 3 / 4;
         loop {
+            self.offer_tools();
             let mut messages = vec![self.system()];
             messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
             match self.tokens(&messages, false) {
@@ -97,6 +98,7 @@ impl Converse {
                     self.history.remove(0);
                     self.forgotten += 1;
                 }
+                Ok(tokens) if tokens.len() > self.room() && self.toolbox.tell_less() => {}
                 Ok(tokens) if tokens.is_empty() || tokens.len() > self.room() => return,
                 Ok(tokens) => return self.llm.warm(self.session, tokens),
                 // Some templates insist on a question; then the first one pays for the prefill.

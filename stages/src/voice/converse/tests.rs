@@ -95,6 +95,30 @@ fn a_failed_call_is_answered_by_a_computed_sentence_and_the_next_turns_are_sane(
 }
 
 #[test]
+fn of_a_home_that_does_not_fit_the_prompt_tells_what_the_question_is_about() {
+    let mut home = String::from("areas:\n");
+    for room in 1..=90 {
+        home += &format!("  - {{id: room_{room}, name: Room {room}}}\n");
+    }
+    home += "  - {id: pantry, name: Pantry}\nentities:\n";
+    for room in 1..=90 {
+        home += &format!("  - {{id: light.room_{room}, name: Room {room} light, area: room_{room}, state: \"off\"}}\n");
+    }
+    home += "  - {id: light.pantry, name: Pantry light, area: pantry, state: \"on\"}\n";
+    let file = nearfield_home::HomeFile::parse(&home).unwrap();
+    let mut converse = converse(640, Vec::new());
+    converse.toolbox = Toolbox::new(Some(crate::voice::tools::HomeTools::of_rooms(file)), Vec::new()).unwrap();
+    converse.toolbox.begin("Is the pantry light on?");
+    let exchange = [Message::new(Role::User, "Is the pantry light on?")];
+    let prompt = converse.compose(&exchange).unwrap();
+    let text = converse.llm.llm().tokenizer().unwrap().decode(&prompt);
+    assert!(prompt.len() <= 640 && text.contains("pantry=on") && !text.contains("room 90"), "{text}");
+    // In the next turn, with another question, the choice is made anew.
+    let (reply, _) = asked(&mut converse, "Is the light in room 7 on?");
+    assert!(reply.contains("off"), "{reply}");
+}
+
+#[test]
 fn a_question_without_room_leaves_the_conversation_as_it_was() {
     let mut converse = converse(512, Vec::new());
     asked(&mut converse, "Hello.");

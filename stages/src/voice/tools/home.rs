@@ -42,6 +42,8 @@ pub struct HomeTools {
     begun: Instant,
     /// The request under way.
     request: String,
+    /// The most entities that the prompt tells of now: fewer than [`MOST_ENTITIES`] where the context has no room for more.
+    most: usize,
 }
 
 /// The tools of a home in the form of rooms.
@@ -57,6 +59,7 @@ impl HomeTools {
             area: None,
             begun: Instant::now(),
             request: String::new(),
+            most: MOST_ENTITIES,
         }
     }
 
@@ -81,7 +84,7 @@ impl HomeTools {
         let remembered: Vec<String> =
             self.household.notes().notes().iter().map(|note| format!("- {}", note.text)).collect();
         let home = match layout {
-            HomeLayout::Grouped => return self.household.file().rooms().render(),
+            HomeLayout::Grouped => return self.rooms_told().render(),
             HomeLayout::ByThing => prompt::text(self.household.home(), &self.chosen()),
         };
         match remembered.is_empty() {
@@ -93,12 +96,29 @@ impl HomeTools {
     fn chosen(&self) -> Vec<&Entity> {
         let recent: Vec<String> = self.household.ledger().recent_entities().take(10).map(str::to_owned).collect();
         let focus = Focus { request: &self.request, area: self.area.as_deref(), recent: &recent };
-        prompt::chosen(self.household.home(), &focus, MOST_ENTITIES)
+        prompt::chosen(self.household.home(), &focus, self.most)
+    }
+
+    /// The rooms that the prompt tells of: all, or those of the chosen entities where the context has no room for all.
+    fn rooms_told(&self) -> Rooms {
+        match self.most < MOST_ENTITIES {
+            true => Rooms::of(&self.household.home().part(&self.chosen())),
+            false => self.household.file().rooms(),
+        }
     }
 
     /// A request begins: the prompt is chosen for its words.
     pub(super) fn begin(&mut self, request: &str) {
         request.clone_into(&mut self.request);
+        self.most = MOST_ENTITIES;
+    }
+
+    /// Has the prompt tell of half as many entities; answers false where there is nothing left to leave out.
+    pub(super) fn tell_less(&mut self) -> bool {
+        let told = self.most.min(self.household.home().entities().len());
+        // From a home of rooms, told as a whole so far, the first step leaves nothing out but what is no room, door or device.
+        self.most = if self.most == MOST_ENTITIES && told < MOST_ENTITIES { told } else { told / 2 };
+        told > 0
     }
 
     /// Whether the sentence matcher answers first. A home of rooms is left to the model that has learned it.
@@ -116,7 +136,7 @@ impl HomeTools {
         if self.is_by_entity() {
             return tools::schemas(self.household.home(), &self.chosen());
         }
-        let rooms = self.household.file().rooms();
+        let rooms = self.rooms_told();
         let mut schemas = Vec::new();
         for (there, name, description) in [
             (rooms.has_lights(), "set_light", "Turns the light of a room, or of \"all\", on or off."),

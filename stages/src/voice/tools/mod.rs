@@ -254,6 +254,11 @@ impl Toolbox {
         }
     }
 
+    /// Has the prompt tell less of the home, where the context has no room for more; answers whether less could be told.
+    pub(crate) fn tell_less(&mut self) -> bool {
+        self.home.as_mut().is_some_and(HomeTools::tell_less)
+    }
+
     /// Reads the home's file again if someone else wrote it; answers whether the home is another one now. A broken
     /// file is logged once and the last good state kept.
     pub fn home_changed_outside(&mut self) -> bool {
