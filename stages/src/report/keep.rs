@@ -143,7 +143,7 @@ impl Stage for Keep {
 /// start would report both again. While the disk refuses, it is tried again; where readings come live (`live`) until `stop`.
 ///
 /// # Errors
-/// The disk refused for [`NOTE_PATIENCE`], or until the stop. This window, the last one reported, may then be reported again.
+/// The disk refused for `NOTE_PATIENCE`, or until the stop. This window, the last one reported, may then be reported again.
 pub fn note_reported(
     store: &std::sync::Mutex<Store>,
     end: Moment,

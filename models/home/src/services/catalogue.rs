@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ServiceError, light, number};
+use super::ServiceError;
+use super::field::{Field, FieldKind};
 use crate::domain::Domain;
 use crate::model::Entity;
 
@@ -20,42 +21,6 @@ pub struct Service {
     pub needs: &'static [&'static str],
     /// The parameters.
     pub fields: &'static [Field],
-}
-
-/// A parameter.
-#[derive(Debug, Clone, Copy)]
-pub struct Field {
-    /// Its name.
-    pub name: &'static str,
-    /// What it may be.
-    pub kind: FieldKind,
-    /// Whether it must be there.
-    pub required: bool,
-}
-
-/// What a parameter may be.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum FieldKind {
-    /// A number within bounds.
-    Number(f64, f64),
-    /// A whole number within bounds.
-    Whole(f64, f64),
-    /// A number within the entity's own attributes, or these bounds.
-    Within(&'static str, &'static str, f64, f64),
-    /// true or false.
-    Flag,
-    /// A text of at most 500 characters.
-    Text,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// One of the texts of the entity's attribute; any where it has none.
-    Option(&'static str),
-    /// Red, green and blue, 0 to 255 each.
-    Rgb,
-    /// The name of a colour.
-    ColourName,
-    /// Hours, minutes and seconds, `0:05:00`, or seconds.
-    Duration,
 }
 
 const fn must(name: &'static str, kind: FieldKind) -> Field {
@@ -80,7 +45,7 @@ const fn with(
     Service { domain, name, verb, needs, fields }
 }
 
-use FieldKind::{ColourName, Duration, Flag, Number, Option as OneOf, Rgb, Text, Whole, Within, Word};
+use FieldKind::{ColourName, Duration, Flag, Number, Option as OneOf, Rgb, Text, Within, Word};
 
 const PERCENT: FieldKind = Number(0.0, 100.0);
 const CODE: &[Field] = &[may("code", Text)];
@@ -403,18 +368,7 @@ impl Service {
     pub fn schema(&self) -> Value {
         let mut properties = Map::new();
         for field in self.fields {
-            let schema = match field.kind {
-                Number(low, high) | Within(_, _, low, high) => {
-                    json!({"type": "number", "minimum": low, "maximum": high})
-                }
-                Whole(low, high) => json!({"type": "integer", "minimum": low, "maximum": high}),
-                Flag => json!({"type": "boolean"}),
-                Text | OneOf(_) | ColourName | Duration => json!({"type": "string"}),
-                Word(words) => json!({"type": "string", "enum": words}),
-                Rgb => json!({"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255},
-                              "minItems": 3, "maxItems": 3}),
-            };
-            properties.insert(field.name.to_owned(), schema);
+            properties.insert(field.name.to_owned(), field.kind.schema());
         }
         let required: Vec<&str> = self.fields.iter().filter(|field| field.required).map(|field| field.name).collect();
         json!({"type": "object", "properties": properties, "required": required})
@@ -454,199 +408,4 @@ impl Service {
 /// A parameter's name as words.
 fn words(key: &str) -> String {
     key.trim_end_matches("_pct").replace('_', " ")
-}
-
-impl FieldKind {
-    /// The value in its own form; what is wrong with it, or `None` where it is of another kind.
-    fn read(self, value: &Value, entity: &Entity) -> Option<Result<Value, String>> {
-        let within = |low: f64, high: f64, whole: bool| {
-            let found = value.as_f64().or_else(|| value.as_str()?.trim().trim_end_matches('%').trim().parse().ok())?;
-            if !found.is_finite() {
-                return None;
-            }
-            let found = if whole { found.round() } else { found };
-            Some(if (low..=high).contains(&found) {
-                Ok(number(found))
-            } else {
-                Err(format!("must be between {} and {}", number(low), number(high)))
-            })
-        };
-        match self {
-            Number(low, high) => within(low, high, false),
-            Whole(low, high) => within(low, high, true),
-            Within(lowest, highest, low, high) => {
-                within(entity.number(lowest).unwrap_or(low), entity.number(highest).unwrap_or(high), false)
-            }
-            Flag => match value {
-                Value::Bool(_) => Some(Ok(value.clone())),
-                Value::String(text) => super::on_off(text).map(|word| Ok(Value::Bool(word == "on"))),
-                _ => None,
-            },
-            Text => text_of(value).map(|text| Ok(text.into())),
-            Word(words) => {
-                let text = value.as_str()?.trim().to_lowercase();
-                words.contains(&text.as_str()).then(|| Ok(text.into()))
-            }
-            OneOf(attribute) => {
-                let text = text_of(value)?;
-                let options = entity.options(attribute);
-                if options.is_empty() {
-                    return Some(Ok(text.into()));
-                }
-                let folded = |text: &str| text.to_lowercase().replace(['_', '-'], " ");
-                Some(match options.iter().find(|option| folded(option) == folded(&text)) {
-                    Some(option) => Ok((*option).into()),
-                    None => {
-                        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-                        Err(format!("can be {}", nearfield_base::lists::joined(&options)))
-                    }
-                })
-            }
-            Rgb => {
-                let list = value.as_array().filter(|list| list.len() == 3)?;
-                let whole = |v: &Value| v.as_f64().filter(|v| (0.0..=255.0).contains(v)).map(|v| v.round() as u8);
-                let rgb: Option<Vec<u8>> = list.iter().map(whole).collect();
-                rgb.map(|rgb| Ok(json!(rgb)))
-            }
-            ColourName => {
-                let name = value.as_str()?;
-                Some(match light::colour_named(name) {
-                    Some(_) => Ok(name.to_lowercase().into()),
-                    None => Err(format!("cannot be {}", name.chars().take(40).collect::<String>())),
-                })
-            }
-            Duration => seconds_of(value).map(|seconds| {
-                if seconds <= 30.0 * 86_400.0 { Ok(number(seconds)) } else { Err("must be 30 days at most".to_owned()) }
-            }),
-        }
-    }
-}
-
-impl std::fmt::Display for FieldKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Number(..) | Whole(..) | Within(..) => "a number",
-            Flag => "true or false",
-            Text | OneOf(_) => "a text of 1 to 500 characters",
-            Word(words) => return write!(f, "{}", words.join(" or ")),
-            Rgb => "three numbers from 0 to 255",
-            ColourName => "the name of a colour",
-            Duration => "a time such as 0:05:00",
-        })
-    }
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    let text = match value {
-        Value::String(text) => text.trim().to_owned(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    (!text.is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)).then_some(text)
-}
-
-/// Seconds of a number, of `h:mm:ss`, or of `{"hours": …, "minutes": …, "seconds": …}`.
-fn seconds_of(value: &Value) -> Option<f64> {
-    let seconds = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => {
-            let mut seconds = 0.0;
-            for part in text.split(':') {
-                let part: f64 = part.trim().parse().ok().filter(|part: &f64| part.is_finite() && *part >= 0.0)?;
-                seconds = seconds * 60.0 + part;
-            }
-            seconds
-        }
-        Value::Object(parts) => {
-            let part = |key: &str| parts.get(key).map_or(Some(0.0), Value::as_f64);
-            part("days")? * 86_400.0 + part("hours")? * 3600.0 + part("minutes")? * 60.0 + part("seconds")?
-        }
-        _ => return None,
-    };
-    (seconds.is_finite() && seconds > 0.0).then_some(seconds)
-}
-
-/// Home Assistant's numbers of features.
-pub(super) fn feature_bits(domain: Domain) -> &'static [(u64, &'static str)] {
-    match domain {
-        Domain::Cover => &[
-            (1, "OPEN"),
-            (2, "CLOSE"),
-            (4, "SET_POSITION"),
-            (8, "STOP"),
-            (16, "OPEN_TILT"),
-            (32, "CLOSE_TILT"),
-            (64, "STOP_TILT"),
-            (128, "SET_TILT_POSITION"),
-        ],
-        Domain::Valve => &[(1, "OPEN"), (2, "CLOSE"), (4, "SET_POSITION"), (8, "STOP")],
-        Domain::Fan => &[
-            (1, "SET_SPEED"),
-            (2, "OSCILLATE"),
-            (4, "DIRECTION"),
-            (8, "PRESET_MODE"),
-            (16, "TURN_OFF"),
-            (32, "TURN_ON"),
-        ],
-        Domain::Light => &[(4, "EFFECT"), (8, "FLASH"), (32, "TRANSITION")],
-        Domain::Lock => &[(1, "OPEN")],
-        Domain::Climate => &[
-            (1, "TARGET_TEMPERATURE"),
-            (2, "TARGET_TEMPERATURE_RANGE"),
-            (4, "TARGET_HUMIDITY"),
-            (8, "FAN_MODE"),
-            (16, "PRESET_MODE"),
-            (32, "SWING_MODE"),
-            (128, "TURN_OFF"),
-            (256, "TURN_ON"),
-        ],
-        Domain::MediaPlayer => &[
-            (1, "PAUSE"),
-            (2, "SEEK"),
-            (4, "VOLUME_SET"),
-            (8, "VOLUME_MUTE"),
-            (16, "PREVIOUS_TRACK"),
-            (32, "NEXT_TRACK"),
-            (128, "TURN_ON"),
-            (256, "TURN_OFF"),
-            (512, "PLAY_MEDIA"),
-            (1024, "VOLUME_STEP"),
-            (2048, "SELECT_SOURCE"),
-            (4096, "STOP"),
-            (8192, "CLEAR_PLAYLIST"),
-            (16384, "PLAY"),
-            (32768, "SHUFFLE_SET"),
-            (65536, "SELECT_SOUND_MODE"),
-            (131_072, "BROWSE_MEDIA"),
-            (262_144, "REPEAT_SET"),
-            (524_288, "GROUPING"),
-        ],
-        Domain::Vacuum => &[
-            (4, "PAUSE"),
-            (8, "STOP"),
-            (16, "RETURN_HOME"),
-            (32, "FAN_SPEED"),
-            (64, "BATTERY"),
-            (512, "LOCATE"),
-            (1024, "CLEAN_SPOT"),
-            (4096, "STATE"),
-            (8192, "START"),
-        ],
-        Domain::Todo => {
-            &[(1, "CREATE_TODO_ITEM"), (2, "DELETE_TODO_ITEM"), (4, "UPDATE_TODO_ITEM"), (8, "MOVE_TODO_ITEM")]
-        }
-        Domain::Calendar => &[(1, "CREATE_EVENT"), (2, "DELETE_EVENT"), (4, "UPDATE_EVENT")],
-        Domain::AlarmControlPanel => &[
-            (1, "ARM_HOME"),
-            (2, "ARM_AWAY"),
-            (4, "ARM_NIGHT"),
-            (8, "TRIGGER"),
-            (16, "ARM_CUSTOM_BYPASS"),
-            (32, "ARM_VACATION"),
-        ],
-        Domain::LawnMower => &[(1, "START_MOWING"), (2, "PAUSE"), (4, "DOCK")],
-        Domain::Humidifier => &[(1, "MODES")],
-        Domain::WaterHeater => &[(1, "TARGET_TEMPERATURE"), (2, "OPERATION_MODE"), (4, "AWAY_MODE"), (8, "ON_OFF")],
-        _ => &[],
-    }
 }

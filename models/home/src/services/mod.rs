@@ -4,6 +4,8 @@
 mod access;
 mod catalogue;
 mod comfort;
+mod features;
+mod field;
 mod inputs;
 mod light;
 mod media;
@@ -13,7 +15,8 @@ mod todo;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use catalogue::{Field, FieldKind, SERVICES, Service, service};
+pub use catalogue::{SERVICES, Service, service};
+pub use field::{Field, FieldKind};
 pub use light::colour_named;
 pub use todo::{CalendarEvent, MAX_ITEMS};
 
@@ -299,7 +302,7 @@ fn read_features(entity: &mut Entity) {
             .collect(),
         Value::Number(bits) => {
             let bits = bits.as_u64().unwrap_or(0);
-            catalogue::feature_bits(entity.domain)
+            features::feature_bits(entity.domain)
                 .iter()
                 .filter(|(bit, _)| bits & bit != 0)
                 .map(|(_, name)| (*name).to_owned())

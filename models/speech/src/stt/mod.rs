@@ -10,83 +10,24 @@
 //! GGML_F16C=OFF GGML_BMI2=OFF GGML_AVX=OFF` in the environment lowers it.
 
 mod abort;
+mod error;
 mod ggml_file;
 mod judgement;
+mod options;
+mod pieces;
 
+pub use error::SttError;
 pub use ggml_file::GgmlHeader;
 pub use judgement::Suppression;
+pub use options::SttOptions;
+
+use pieces::{pauses, pieces};
 
 use crate::audio::SampleRate;
-use crate::vad::{Earshot, EndpointOptions, Endpointer, SpeechEvent, VadError};
-use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
-
-/// How speech is turned into text. The defaults suit questions and commands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct SttOptions {
-    /// Threads; 0: one for small models, else one less than there are cores, at most 4.
-    // whisper.cpp's threads wait for each other by spinning, after each of some hundred steps, so one that has to share its core
-    // slows all of them down by an order of magnitude.
-    pub threads: usize,
-    /// The language spoken, for multilingual models; without it the language is recognized first.
-    #[cfg_attr(feature = "schema", schemars(example = &"en"))]
-    pub language: Option<String>,
-    /// The fewest encoder frames (20 ms each) that the model is given, however short the utterance. Models trained on full windows
-    /// only, as OpenAI's are, repeat themselves when given much less. Without it: what suits the model.
-    #[cfg_attr(feature = "schema", schemars(example = 512))]
-    pub audio_ctx_min: Option<u32>,
-    /// A doubtful result is tried again with the temperature raised by this, up to 1; 0: one try. Without it: 0 for small models,
-    /// which only guess then, else 0.2.
-    #[cfg_attr(feature = "schema", schemars(example = 0.2))]
-    pub temperature_increment: Option<f32>,
-    /// Hypotheses that are followed at once; more make somewhat fewer errors and take longer.
-    pub beam_size: u32,
-    /// Above this probability of "no speech", a doubtful text is dropped.
-    pub no_speech_threshold: f32,
-    /// Below this average log-probability a result is doubtful.
-    pub logprob_threshold: f32,
-    /// Below this average log-probability the final result is dropped: better no answer than one to a guess.
-    pub logprob_floor: f32,
-    /// Below this entropy (nats, over the last 32 tokens) a result is a loop.
-    pub entropy_threshold: f32,
-    /// Text that the model is told came before: names, spelling. Off by default: on silence it is what is transcribed.
-    #[cfg_attr(feature = "schema", schemars(example = &"Nearfield, Zigbee"))]
-    pub initial_prompt: Option<String>,
-    /// The most tokens of a piece; 0: by the length of the sound.
-    pub max_tokens: u32,
-    /// Longer sound is cut into pieces of at most this, at its quietest places.
-    pub window_ms: u32,
-    /// Whether sound of more than 3 s is first cut wherever nobody speaks for half a second, as models need that have only learned
-    /// single sentences. Without it: what suits the model.
-    #[cfg_attr(feature = "schema", schemars(example = true))]
-    pub cut_at_pauses: Option<bool>,
-}
-
-impl Default for SttOptions {
-    fn default() -> Self {
-        SttOptions {
-            threads: 0,
-            language: None,
-            audio_ctx_min: None,
-            temperature_increment: None,
-            beam_size: 1,
-            no_speech_threshold: 0.6,
-            logprob_threshold: -1.0,
-            logprob_floor: -1.5,
-            entropy_threshold: 2.4,
-            initial_prompt: None,
-            max_tokens: 0,
-            window_ms: 28_000,
-            cut_at_pauses: None,
-        }
-    }
-}
 
 /// The result of a transcription.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -368,59 +309,6 @@ impl SpeechToText {
     }
 }
 
-impl SttOptions {
-    /// Checks what types can't say.
-    ///
-    /// # Errors
-    /// [`SttError::Option`] naming the key, its value and what is accepted.
-    pub fn check(&self) -> Result<(), SttError> {
-        let wrong =
-            |key: &'static str, found: String, expected: &'static str| Err(SttError::Option { key, found, expected });
-        if self.threads > 256 {
-            return wrong("threads", self.threads.to_string(), "from 0 to 256");
-        }
-        if let Some(increment) = self.temperature_increment
-            && !(0.0..=1.0).contains(&increment)
-        {
-            return wrong("temperature_increment", increment.to_string(), "from 0 to 1");
-        }
-        if !(1..=8).contains(&self.beam_size) {
-            return wrong("beam_size", self.beam_size.to_string(), "from 1 to 8");
-        }
-        if !(0.0..=1.0).contains(&self.no_speech_threshold) {
-            return wrong("no_speech_threshold", self.no_speech_threshold.to_string(), "from 0 to 1");
-        }
-        if !(-100.0..=0.0).contains(&self.logprob_threshold) {
-            return wrong("logprob_threshold", self.logprob_threshold.to_string(), "from -100 to 0");
-        }
-        if !(-100.0..=0.0).contains(&self.logprob_floor) {
-            return wrong("logprob_floor", self.logprob_floor.to_string(), "from -100 to 0");
-        }
-        if !(-100.0..=100.0).contains(&self.entropy_threshold) {
-            return wrong("entropy_threshold", self.entropy_threshold.to_string(), "from -100 to 100");
-        }
-        if let Some(frames) = self.audio_ctx_min
-            && frames > 1500
-        {
-            return wrong("audio_ctx_min", frames.to_string(), "from 0 to 1500");
-        }
-        if !(1_000..=29_000).contains(&self.window_ms) {
-            return wrong("window_ms", self.window_ms.to_string(), "from 1000 to 29000");
-        }
-        if self.max_tokens > 1_000 {
-            return wrong("max_tokens", self.max_tokens.to_string(), "from 0 to 1000");
-        }
-        if self.initial_prompt.as_ref().is_some_and(|p| p.contains('\0') || p.len() > 2_000) {
-            return wrong(
-                "initial_prompt",
-                "a longer one, or one with a NUL".to_string(),
-                "at most 2000 bytes of text",
-            );
-        }
-        Ok(())
-    }
-}
-
 /// The code to set, or none where whisper.cpp's default, English, is right.
 fn language_code(options: &SttOptions, header: &GgmlHeader) -> Result<Option<&'static str>, SttError> {
     match options.language.as_deref() {
@@ -458,147 +346,4 @@ fn check_processor() -> Result<(), SttError> {
 fn check_processor() -> Result<(), SttError> {
     // NEON is part of every 64-bit ARM.
     Ok(())
-}
-
-/// Where to cut sound of more than a few seconds: its beginning, the middle of each pause between utterances, its end.
-fn pauses(samples: &[f32]) -> Result<Vec<usize>, VadError> {
-    const LONG: usize = 48_000; // 16 kHz * 3 s
-    if samples.len() <= LONG {
-        return Ok(vec![0, samples.len()]);
-    }
-    let mut spoken = Vec::new();
-    let mut note = |event| {
-        if let SpeechEvent::Ended { start, last_speech_sample, .. } = event {
-            spoken.push(start.0 as usize..last_speech_sample.0 as usize);
-        }
-    };
-    let options = EndpointOptions { pause_ms: 0, ..EndpointOptions::default() }; // no guesses, which are copies of the sound
-    let mut endpointer = Endpointer::new(Box::new(Earshot::default()), options)?;
-    for second in samples.chunks(SampleRate::SPEECH.0 as usize) {
-        endpointer.push(second, &mut note)?; // which keeps what it is given until it is judged
-    }
-    endpointer.finish(&mut note);
-    let cuts = spoken.windows(2).map(|pair| usize::midpoint(pair[0].end, pair[1].start).min(samples.len()));
-    Ok(std::iter::once(0).chain(cuts).chain([samples.len()]).collect())
-}
-
-/// Cuts a part of the sound into pieces of at most `window` samples, each in the quietest tenth of a second of the window's
-/// last third.
-fn pieces(samples: &[f32], part: Range<usize>, window: usize) -> Vec<Range<usize>> {
-    const QUIET: usize = 1_600; // 16 kHz * 0.1 s
-    let mut pieces = Vec::new();
-    let mut start = part.start;
-    while part.end - start > window {
-        let earliest = start + window * 2 / 3;
-        let energy = |at: usize| samples[at..at + QUIET].iter().map(|s| f64::from(s * s)).sum::<f64>();
-        let quietest = (earliest..=start + window - QUIET)
-            .step_by(QUIET / 4)
-            .min_by(|&a, &b| energy(a).total_cmp(&energy(b)))
-            .unwrap_or(earliest);
-        let cut = quietest + QUIET / 2;
-        pieces.push(start..cut);
-        start = cut;
-    }
-    pieces.push(start..part.end);
-    pieces
-}
-
-/// Why speech could not be turned into text.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SttError {
-    /// The model's file cannot be read.
-    #[error("cannot read {}: {cause}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: std::io::Error,
-    },
-    /// Another kind of file.
-    #[error("{} is not a Whisper model in ggml format: {found}", path.display())]
-    WrongKind {
-        /// The file.
-        path: PathBuf,
-        /// What it is.
-        found: String,
-    },
-    /// Cut short, or contradicting itself.
-    #[error("{} is damaged at byte {offset}: {reason}; get it again", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        offset: u64,
-        /// What is wrong there.
-        reason: String,
-    },
-    /// The pauses could not be found.
-    #[error("cannot find the pauses in the sound: {0}")]
-    Pauses(VadError),
-    /// whisper.cpp refused a file that looked right.
-    #[error("whisper.cpp cannot load {}: {reason}", path.display())]
-    Load {
-        /// The file.
-        path: PathBuf,
-        /// What it said.
-        reason: String,
-    },
-    /// A language that the model or Whisper does not know.
-    #[error("language `{found}`: {reason}; leave it out or take another model")]
-    Language {
-        /// The language asked for.
-        found: String,
-        /// Why not.
-        reason: &'static str,
-    },
-    /// An option out of range.
-    #[error("{key} is {found} but must be {expected}")]
-    Option {
-        /// The key in the configuration.
-        key: &'static str,
-        /// The value found.
-        found: String,
-        /// What is accepted.
-        expected: &'static str,
-    },
-    /// The processor lacks what whisper.cpp was compiled for.
-    #[error(
-        "this processor has no {feature}, for which whisper.cpp was compiled; build with GGML_AVX=OFF GGML_AVX2=OFF GGML_FMA=OFF GGML_F16C=OFF GGML_BMI2=OFF in the environment"
-    )]
-    Processor {
-        /// The feature missing.
-        feature: &'static str,
-    },
-    /// whisper.cpp failed while running.
-    #[error("{} failed on the sound: {reason}", path.display())]
-    Failed {
-        /// The model.
-        path: PathBuf,
-        /// What it said.
-        reason: String,
-    },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_sound_is_cut_in_its_pauses_and_nothing_is_lost() {
-        // Speech-like noise with a pause of 0.2 s at 22 s, in a window of 28 s.
-        let mut samples: Vec<f32> = (0..60 * 16_000).map(|i| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5).collect();
-        samples[22 * 16_000..22 * 16_000 + 3_200].fill(0.0);
-        let pieces = pieces(&samples, 0..samples.len(), 28 * 16_000);
-        assert_eq!(pieces[0].start, 0);
-        assert!((22 * 16_000..22 * 16_000 + 3_200).contains(&pieces[0].end), "{pieces:?}");
-        assert!(pieces.windows(2).all(|p| p[0].end == p[1].start), "{pieces:?}");
-        assert!(pieces.iter().all(|p| p.len() <= 28 * 16_000), "{pieces:?}");
-        assert_eq!(pieces.last().unwrap().end, samples.len());
-    }
-
-    #[test]
-    fn sound_within_the_window_stays_whole() {
-        assert_eq!(pieces(&[0.0; 1000], 0..1000, 1000), vec![0..1000]);
-    }
 }

@@ -23,7 +23,7 @@ impl Flite {
     /// Finds flite, and synthesizes a word.
     ///
     /// # Errors
-    /// As [`Espeak::open`].
+    /// As [`Espeak::open`](super::Espeak::open).
     pub fn open(options: &TtsOptions) -> Result<Flite, TtsError> {
         options.check()?;
         let voice = options.voice.clone().unwrap_or_else(|| "slt".to_string());
