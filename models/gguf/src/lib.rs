@@ -2,6 +2,8 @@
 //! of tensors, over a memory map. A file that is cut short, lies about its sizes or is something else gives an error that
 //! says what was expected and where; nothing is allocated on the word of a length that the file has no bytes for.
 
+mod tensor_type;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
@@ -9,6 +11,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
+
+pub use tensor_type::TensorType;
 
 /// The most metadata entries and tensors that are believed.
 const MOST_ENTRIES: u64 = 65_536;
@@ -103,62 +107,6 @@ pub struct TensorInfo {
     /// Where its bytes are in the file.
     pub range: Range<usize>,
 }
-
-/// A tensor type of GGML.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TensorType {
-    /// Its number in the file.
-    pub id: u32,
-    /// Its name in GGUF tools.
-    pub name: &'static str,
-    block_weights: usize,
-    block_bytes: usize,
-}
-
-/// Number, name, weights and bytes of a block, as the specification lists them.
-const TENSOR_TYPES: [TensorType; 36] = {
-    const fn t(id: u32, name: &'static str, block_weights: usize, block_bytes: usize) -> TensorType {
-        TensorType { id, name, block_weights, block_bytes }
-    }
-    [
-        t(0, "F32", 1, 4),
-        t(1, "F16", 1, 2),
-        t(2, "Q4_0", 32, 18),
-        t(3, "Q4_1", 32, 20),
-        t(6, "Q5_0", 32, 22),
-        t(7, "Q5_1", 32, 24),
-        t(8, "Q8_0", 32, 34),
-        t(9, "Q8_1", 32, 36),
-        t(10, "Q2_K", 256, 84),
-        t(11, "Q3_K", 256, 110),
-        t(12, "Q4_K", 256, 144),
-        t(13, "Q5_K", 256, 176),
-        t(14, "Q6_K", 256, 210),
-        t(15, "Q8_K", 256, 292),
-        t(16, "IQ2_XXS", 256, 66),
-        t(17, "IQ2_XS", 256, 74),
-        t(18, "IQ3_XXS", 256, 98),
-        t(19, "IQ1_S", 256, 50),
-        t(20, "IQ4_NL", 32, 18),
-        t(21, "IQ3_S", 256, 110),
-        t(22, "IQ2_S", 256, 82),
-        t(23, "IQ4_XS", 256, 136),
-        t(24, "I8", 1, 1),
-        t(25, "I16", 1, 2),
-        t(26, "I32", 1, 4),
-        t(27, "I64", 1, 8),
-        t(28, "F64", 1, 8),
-        t(29, "IQ1_M", 256, 56),
-        t(30, "BF16", 1, 2),
-        t(31, "Q4_0_4_4", 32, 18),
-        t(32, "Q4_0_4_8", 32, 18),
-        t(33, "Q4_0_8_8", 32, 18),
-        t(34, "TQ1_0", 256, 54),
-        t(35, "TQ2_0", 256, 66),
-        t(39, "MXFP4", 32, 17),
-        t(40, "NVFP4", 64, 36),
-    ]
-};
 
 impl Gguf {
     /// Opens and checks a file; its tensors stay on disk until they are touched.
@@ -286,6 +234,25 @@ impl Gguf {
         }
     }
 
+    /// `n` integers of the metadata between `least` and `most`, if the key is there: an array of at least as many, or one number for
+    /// all of them. Truth values count as 0 and 1.
+    ///
+    /// # Errors
+    /// The key holds something else, fewer numbers, or one beyond these bounds.
+    pub fn integers(&self, key: &str, n: usize, least: u64, most: u64) -> Result<Option<Vec<usize>>, GgufError> {
+        let Some(Value::Integers(numbers)) = self.value(key) else {
+            return Ok(self.integer(key, least, most)?.map(|number| vec![number; n]));
+        };
+        let Some(numbers) = numbers.get(..n) else {
+            return Err(self.bad(key, format!("expected {n} integers, found {}", numbers.len())));
+        };
+        let within = |number: &i64| {
+            let size = usize::try_from(*number).ok().filter(|size| (least..=most).contains(&(*size as u64)));
+            size.ok_or_else(|| self.bad(key, format!("expected {least} to {most}, found {number}")))
+        };
+        numbers.iter().map(within).collect::<Result<_, _>>().map(Some)
+    }
+
     /// An error about a metadata key.
     pub fn bad(&self, key: &str, what: impl Into<String>) -> GgufError {
         GgufError::Metadata { path: self.path.clone(), key: key.to_owned(), what: what.into() }
@@ -304,20 +271,6 @@ impl Value {
             Value::Floats(_) => "an array of floats",
             Value::Texts(_) => "an array of strings",
         }
-    }
-}
-
-impl TensorType {
-    fn of(id: u32) -> Option<TensorType> {
-        TENSOR_TYPES.into_iter().find(|kind| kind.id == id)
-    }
-
-    /// Bytes of `weights` weights, if they fill whole blocks.
-    pub fn bytes(self, weights: usize) -> Option<usize> {
-        if !weights.is_multiple_of(self.block_weights) {
-            return None;
-        }
-        (weights / self.block_weights).checked_mul(self.block_bytes)
     }
 }
 

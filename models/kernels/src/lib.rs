@@ -14,7 +14,7 @@
 //! | `activations`, `panel`, `kv_cache` | what kernels work on beside weights |
 //! | `isa` | the kernels of each instruction set, and the scalar ones |
 //! | `dispatch` | the table: which kernels at which level |
-//! | `matmul`, `attention`, `vector`, `bandwidth` | what callers use |
+//! | `matmul`, `attention`, `delta`, `vector`, `bandwidth` | what callers use |
 //!
 //! What is deliberately absent: model structure, files, clocks. The [`Pool`] is the one place in the computing crates that
 //! has threads: a matrix product cannot use several cores otherwise, and a caller who wants none asks for one thread.
@@ -23,6 +23,7 @@
 mod activations;
 mod attention;
 mod bandwidth;
+mod delta;
 mod dispatch;
 mod float;
 mod formats;
@@ -40,12 +41,15 @@ mod vector;
 pub use activations::Activations;
 pub use attention::{Attention, attend};
 pub use bandwidth::read_bandwidth;
+pub use delta::{DeltaRule, delta_rule};
 pub use formats::{Format, STRIP_ROWS};
-pub use kv_cache::{KvFormat, KvStore};
+pub use kv_cache::{KvFormat, KvHeads, KvStore};
 pub use level::{Level, UnknownLevel};
 pub use matmul::{Product, multiply};
 pub use matrix::{Matrix, MatrixError, strip_bytes};
 pub use panel::FEW_TOKENS;
 pub use pool::Pool;
 pub use strips::to_strips;
-pub use vector::{add, clamped_swiglu, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};
+pub use vector::{
+    add, clamped_swiglu, geglu, gelu, layer_norm, multiply_add, rms_norm, rotate_halves, rotate_pairs, silu, swiglu,
+};
