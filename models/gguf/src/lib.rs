@@ -19,6 +19,7 @@
 mod reader;
 mod tensor_type;
 
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
@@ -236,6 +237,25 @@ impl Gguf {
             Ok(size) if (least..=most).contains(&(size as u64)) => Ok(Some(size)),
             _ => Err(self.bad(key, format!("expected {least} to {most}, found {number}"))),
         }
+    }
+
+    /// `n` integers of the metadata between `least` and `most`, if the key is there: an array of at least as many, or one number for
+    /// all of them. Truth values count as 0 and 1.
+    ///
+    /// # Errors
+    /// The key holds something else, fewer numbers, or one beyond these bounds.
+    pub fn integers(&self, key: &str, n: usize, least: u64, most: u64) -> Result<Option<Vec<usize>>, GgufError> {
+        let Some(Value::Integers(numbers)) = self.value(key) else {
+            return Ok(self.integer(key, least, most)?.map(|number| vec![number; n]));
+        };
+        let Some(numbers) = numbers.get(..n) else {
+            return Err(self.bad(key, format!("expected {n} integers, found {}", numbers.len())));
+        };
+        let within = |number: &i64| {
+            let size = usize::try_from(*number).ok().filter(|size| (least..=most).contains(&(*size as u64)));
+            size.ok_or_else(|| self.bad(key, format!("expected {least} to {most}, found {number}")))
+        };
+        numbers.iter().map(within).collect::<Result<_, _>>().map(Some)
     }
 
     /// An error about a metadata key.

@@ -9,8 +9,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use nearfield_kernels::{
-    Activations, Attention, Format, KvFormat, KvStore, Level, Matrix, Pool, Product, attend, multiply, strip_bytes,
-    to_strips,
+    Activations, Attention, Format, KvFormat, KvHeads, KvStore, Level, Matrix, Pool, Product, attend, multiply,
+    strip_bytes, to_strips,
 };
 
 fn main() {
@@ -95,7 +95,9 @@ fn main() {
     }
     for (n_heads, kv_heads, head_dim) in [(9, 3, 64), (32, 4, 64), (16, 8, 128)] {
         let held = 512;
-        let Some(mut store) = KvStore::new(KvFormat::F16, 1, kv_heads, head_dim, held) else { return };
+        let Some(mut store) = KvStore::new(KvFormat::F16, &[KvHeads { count: kv_heads, head_dim }], held) else {
+            return;
+        };
         let row: Vec<f32> = (0..kv_heads * head_dim).map(|i| (i as f32).sin()).collect();
         (0..held).for_each(|position| store.write(level, 0, position, &row, &row));
         let mut line = format!("attention {n_heads}/{kv_heads} x {head_dim}, {held} held:");

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::float::exp;
-use crate::kv_cache::{Head, KvStore, Query, Scoring};
+use crate::kv_cache::{Head, KvHeads, KvStore, Query, Scoring};
 use crate::level::Level;
 use crate::panel::FEW_TOKENS;
 use crate::pool::Pool;
@@ -65,18 +65,20 @@ pub fn attend(
     layer: usize,
     out: &mut [f32],
 ) {
-    let width = attention.n_heads * store.head_dim;
+    assert!(layer < store.layers.len(), "layers of the store");
+    let KvHeads { count: kv_heads, head_dim } = store.layers[layer].heads;
+    let width = attention.n_heads * head_dim;
     assert!(
-        attention.n_heads.is_multiple_of(store.kv_heads) && q.len() == out.len() && q.len().is_multiple_of(width),
+        attention.n_heads.is_multiple_of(kv_heads) && q.len() == out.len() && q.len().is_multiple_of(width),
         "whole rows of heads"
     );
     let kernels = level.kernels();
     let tokens = q.len() / width;
-    assert!(layer < store.layers && attention.first_position + tokens <= store.capacity, "positions of the store");
+    assert!(attention.first_position + tokens <= store.capacity, "positions of the store");
     for each_head in [attention.slopes, attention.sinks].into_iter().flatten() {
         assert_eq!(each_head.len(), attention.n_heads, "a number for each head");
     }
-    let (head_dim, group) = (store.head_dim, attention.n_heads / store.kv_heads);
+    let group = attention.n_heads / kv_heads;
     let work = Work { attention, q, head_dim, group, kernel: kernels.attend };
     let rows = tokens * work.group; // of each head of the store
     // Each query meets each key and each value before it.
@@ -87,10 +89,10 @@ pub fn attend(
     let first_part = (end - seen) / POSITIONS_PER_TASK;
     let parts = end.div_ceil(POSITIONS_PER_TASK) - first_part;
     if tokens <= FEW_TOKENS && parts > 1 {
-        let each = store.head_dim + 2; // the sum of values, the largest score, the total of the weights
-        let mut partial = vec![0f32; store.kv_heads * parts * rows * each];
+        let each = head_dim + 2; // the sum of values, the largest score, the total of the weights
+        let mut partial = vec![0f32; kv_heads * parts * rows * each];
         let shared = SharedSlice::new(&mut partial);
-        pool.run_sized(multiplications, store.kv_heads * parts, &|task| {
+        pool.run_sized(multiplications, kv_heads * parts, &|task| {
             let (kv_head, part) = (task / parts, task % parts);
             let positions = (first_part + part) * POSITIONS_PER_TASK..(first_part + part + 1) * POSITIONS_PER_TASK;
             let at = |row: usize| (task * rows + row) * each;
@@ -102,7 +104,7 @@ pub fn attend(
                 state.copy_from_slice(&[query.largest, query.total]);
             });
         });
-        for kv_head in 0..store.kv_heads {
+        for kv_head in 0..kv_heads {
             for row in 0..rows {
                 let start = work.start(kv_head, row);
                 let of_part = |part: usize| &partial[((kv_head * parts + part) * rows + row) * each..][..each];
@@ -113,7 +115,7 @@ pub fn attend(
     }
     let tasks_each = rows.div_ceil(ROWS_PER_TASK);
     let shared = SharedSlice::new(out);
-    pool.run_sized(multiplications, store.kv_heads * tasks_each, &|task| {
+    pool.run_sized(multiplications, kv_heads * tasks_each, &|task| {
         let (kv_head, part) = (task / tasks_each, task % tasks_each);
         let some = part * ROWS_PER_TASK..rows.min((part + 1) * ROWS_PER_TASK);
         // SAFETY: each row of the output belongs to one task, and is handed out once.
@@ -217,7 +219,8 @@ mod tests {
 
     /// Softmax over all visible positions, in f64, of what layer 1 of the store holds.
     fn by_definition(attention: &Attention<'_>, q: &[f32], store: &KvStore) -> Vec<f64> {
-        let (width, group) = (store.head_dim, attention.n_heads / store.kv_heads);
+        let KvHeads { count, head_dim: width } = store.layers[1].heads;
+        let group = attention.n_heads / count;
         let mut out = Vec::new();
         for (row, q) in q.chunks_exact(width).enumerate() {
             let position = attention.first_position + row / attention.n_heads;
@@ -249,6 +252,7 @@ mod tests {
                 (9, 3, 32, 5, 13, None),
                 (14, 2, 24, 63, 70, Some(20)),
                 (14, 2, 96, 63, 70, Some(20)),
+                (2, 1, 512, 70, 2, None),
                 (3, 1, 12, 9, 9, None),
                 (7, 1, 16, 1300, 3, None),
                 (4, 2, 16, 1300, 1, Some(700)),
@@ -257,7 +261,7 @@ mod tests {
                     continue;
                 }
                 let end = before + tokens;
-                let mut store = KvStore::new(format, 2, kv_heads, head_dim, end).unwrap();
+                let mut store = KvStore::new(format, &[KvHeads { count: kv_heads, head_dim }; 2], end).unwrap();
                 for position in 0..end {
                     let key = noise(kv_heads * head_dim, position as u32);
                     let value = noise(kv_heads * head_dim, 1000 + position as u32);
@@ -297,7 +301,8 @@ mod tests {
     #[test]
     fn a_few_queries_together_get_what_each_gets_alone_to_the_last_bit() {
         let (n_heads, kv_heads, head_dim, before) = (6, 2, 16, 1100);
-        let mut store = KvStore::new(KvFormat::F16, 2, kv_heads, head_dim, before + FEW_TOKENS).unwrap();
+        let mut store =
+            KvStore::new(KvFormat::F16, &[KvHeads { count: kv_heads, head_dim }; 2], before + FEW_TOKENS).unwrap();
         for level in Level::present() {
             for position in 0..before + FEW_TOKENS {
                 let key = noise(2 * kv_heads * head_dim, position as u32);
@@ -322,7 +327,7 @@ mod tests {
     #[test]
     fn a_shifted_position_is_found_at_its_new_place() {
         let pool = Pool::new(NonZeroUsize::new(1));
-        let mut store = KvStore::new(KvFormat::F16, 1, 1, 8, 16).unwrap();
+        let mut store = KvStore::new(KvFormat::F16, &[KvHeads { count: 1, head_dim: 8 }], 16).unwrap();
         let (level, attention) = (Level::best(), Attention::plain(1, 0, 1.0));
         store.write(level, 0, 9, &[1.0; 8], &[2.5; 8]);
         store.shift(9, 0, &mut |_, key| assert_eq!(key, [1.0; 8]));
@@ -333,7 +338,7 @@ mod tests {
 
     #[test]
     fn an_absurd_store_is_refused_without_taking_memory() {
-        assert!(KvStore::new(KvFormat::F16, 1000, 1000, 256, usize::MAX / 2).is_none());
-        assert!(KvStore::new(KvFormat::F16, 1000, 1000, 256, 1 << 40).is_none());
+        assert!(KvStore::new(KvFormat::F16, &[KvHeads { count: 1000, head_dim: 256 }; 1000], usize::MAX / 2).is_none());
+        assert!(KvStore::new(KvFormat::F16, &[KvHeads { count: 1000, head_dim: 256 }; 1000], 1 << 40).is_none());
     }
 }

@@ -1,5 +1,7 @@
 //! Keys and values of every layer, preallocated, in half floats or in bytes with scales.
 
+use std::ops::Range;
+
 use half::f16;
 
 use crate::float::{half_to_float, tanh};
@@ -32,12 +34,27 @@ pub enum KvFormat {
 /// Keys and values of every layer. The memory is reserved at once and used up as positions are written.
 #[derive(Debug)]
 pub struct KvStore {
-    pub(crate) layers: usize,
-    pub(crate) kv_heads: usize,
-    pub(crate) head_dim: usize,
+    pub(crate) layers: Vec<Layer>,
     pub(crate) capacity: usize,
-    keys: Cells,   // [layers, kv_heads, capacity / 8, head_dim, 8]: eight positions side by side
-    values: Cells, // [layers, kv_heads, capacity, head_dim]
+    keys: Cells,   // of each head of each layer: [capacity / 8, head_dim, 8]: eight positions side by side
+    values: Cells, // of each head of each layer: [capacity, head_dim]
+}
+
+/// The heads of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KvHeads {
+    /// How many heads have keys and values.
+    pub count: usize,
+    /// Numbers in a head.
+    pub head_dim: usize,
+}
+
+/// One layer of a store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer {
+    pub heads: KvHeads,
+    /// Numbers that a position has in the layers before this one.
+    before: usize,
 }
 
 /// The numbers of a store, in its format.
@@ -59,24 +76,48 @@ pub(crate) enum Numbers<'a> {
 
 impl KvStore {
     /// The widest head that the kernels take.
-    pub const MOST_HEAD_DIM: usize = 256;
+    pub const MOST_HEAD_DIM: usize = 512;
 
-    /// A store for at least `capacity` positions; `None` when its size does not fit an address or the memory is not there.
+    /// A store for at least `capacity` positions of these layers; `None` when its size does not fit an address or the memory is
+    /// not there.
     ///
     /// # Panics
-    /// A dimension is zero, the head is wider than [`MOST_HEAD_DIM`](Self::MOST_HEAD_DIM), or no multiple of 32 for bytes.
-    pub fn new(format: KvFormat, layers: usize, kv_heads: usize, head_dim: usize, capacity: usize) -> Option<KvStore> {
-        assert!(layers > 0 && kv_heads > 0, "a store has layers and heads");
-        assert!((1..=Self::MOST_HEAD_DIM).contains(&head_dim), "a head is at most {} wide", Self::MOST_HEAD_DIM);
-        assert!(format == KvFormat::F16 || head_dim.is_multiple_of(SCALED), "bytes share a scale by {SCALED}");
+    /// A dimension is zero, a head is wider than [`MOST_HEAD_DIM`](Self::MOST_HEAD_DIM), or no multiple of 32 for bytes.
+    pub fn new(format: KvFormat, heads: &[KvHeads], capacity: usize) -> Option<KvStore> {
+        let mut layers = Vec::with_capacity(heads.len());
+        let mut width = 0usize; // of a position
+        for heads in heads.iter().copied() {
+            assert!(heads.count > 0, "a layer has heads");
+            let most = Self::MOST_HEAD_DIM;
+            assert!((1..=most).contains(&heads.head_dim), "a head is at most {most} wide");
+            assert!(
+                format == KvFormat::F16 || heads.head_dim.is_multiple_of(SCALED),
+                "bytes share a scale by {SCALED}"
+            );
+            layers.push(Layer { heads, before: width });
+            width = width.checked_add(heads.count.checked_mul(heads.head_dim)?)?;
+        }
         let capacity = capacity.max(1).checked_next_multiple_of(LANES)?;
-        let len = layers.checked_mul(kv_heads)?.checked_mul(head_dim)?.checked_mul(capacity)?;
+        let len = width.checked_mul(capacity)?;
         len.checked_mul(4).filter(|bytes| *bytes <= isize::MAX as usize)?;
         let cells = || match format {
             KvFormat::F16 => Some(Cells::F16(zeroes(len)?)),
             KvFormat::Q8_0 => Some(Cells::Q8 { bytes: zeroes(len)?, scales: zeroes(len / SCALED)? }),
         };
-        Some(KvStore { layers, kv_heads, head_dim, capacity, keys: cells()?, values: cells()? })
+        Some(KvStore { layers, capacity, keys: cells()?, values: cells()? })
+    }
+
+    /// Where the numbers of each head stand, and how many of them a position has.
+    fn heads(&self) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+        self.layers.iter().flat_map(move |layer| {
+            let KvHeads { count, head_dim } = layer.heads;
+            (0..count).map(move |head| (self.place(layer, head), head_dim))
+        })
+    }
+
+    fn place(&self, layer: &Layer, head: usize) -> Range<usize> {
+        let start = (layer.before + head * layer.heads.head_dim) * self.capacity;
+        start..start + layer.heads.head_dim * self.capacity
     }
 
     /// Bytes reserved.
@@ -103,16 +144,20 @@ impl KvStore {
 
     /// A copy of the first `positions` positions, with room for as many as this one.
     pub fn fork(&self, positions: usize) -> Option<KvStore> {
-        let mut copy = KvStore::new(self.format(), self.layers, self.kv_heads, self.head_dim, self.capacity)?;
+        let heads: Vec<KvHeads> = self.layers.iter().map(|layer| layer.heads).collect();
+        let mut copy = KvStore::new(self.format(), &heads, self.capacity)?;
         let used = positions.min(self.capacity).next_multiple_of(LANES);
-        for (from, to) in [(&self.keys, &mut copy.keys), (&self.values, &mut copy.values)] {
-            match (from, to) {
-                (Cells::F16(from), Cells::F16(to)) => copy_heads(from, to, self.capacity, used, self.head_dim),
-                (Cells::Q8 { bytes, scales }, Cells::Q8 { bytes: to_bytes, scales: to_scales }) => {
-                    copy_heads(bytes, to_bytes, self.capacity, used, self.head_dim);
-                    copy_heads(scales, to_scales, self.capacity, used, self.head_dim / SCALED);
+        for (place, width) in self.heads() {
+            let used = place.start..place.start + used * width;
+            for (from, to) in [(&self.keys, &mut copy.keys), (&self.values, &mut copy.values)] {
+                match (from, to) {
+                    (Cells::F16(from), Cells::F16(to)) => to[used.clone()].copy_from_slice(&from[used.clone()]),
+                    (Cells::Q8 { bytes, scales }, Cells::Q8 { bytes: to_bytes, scales: to_scales }) => {
+                        to_bytes[used.clone()].copy_from_slice(&bytes[used.clone()]);
+                        to_scales[scaled(&used)].copy_from_slice(&scales[scaled(&used)]);
+                    }
+                    _ => unreachable!("a copy has the format of its original"),
                 }
-                _ => unreachable!("a copy has the format of its original"),
             }
         }
         Some(copy)
@@ -120,8 +165,8 @@ impl KvStore {
 
     /// Bytes that [`save`](Self::save) writes for this many positions.
     pub fn saved_bytes(&self, positions: usize) -> usize {
-        let numbers =
-            self.layers * self.kv_heads * self.head_dim * positions.next_multiple_of(LANES).min(self.capacity);
+        let width: usize = self.layers.iter().map(|layer| layer.heads.count * layer.heads.head_dim).sum();
+        let numbers = width * positions.next_multiple_of(LANES).min(self.capacity);
         2 * match self.format() {
             KvFormat::F16 => 2 * numbers,
             KvFormat::Q8_0 => numbers + 2 * (numbers / SCALED),
@@ -134,31 +179,28 @@ impl KvStore {
     /// What the writer says.
     pub fn save(&self, positions: usize, out: &mut dyn std::io::Write) -> std::io::Result<()> {
         let used = positions.next_multiple_of(LANES).min(self.capacity);
-        let mut halves = |halves: &[u16], width: usize| {
-            for head in halves.chunks_exact(self.capacity * width) {
-                let bytes: Vec<u8> = head[..used * width].iter().flat_map(|half| half.to_le_bytes()).collect();
+        let used: Vec<Range<usize>> =
+            self.heads().map(|(place, width)| place.start..place.start + used * width).collect();
+        let mut halves = |halves: &[u16]| {
+            let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+            out.write_all(&bytes)
+        };
+        for cells in [&self.keys, &self.values] {
+            for head in &used {
+                match cells {
+                    Cells::F16(cells) => halves(&cells[head.clone()])?,
+                    Cells::Q8 { scales, .. } => halves(&scales[scaled(head)])?,
+                }
+            }
+        }
+        for cells in [&self.keys, &self.values] {
+            let Cells::Q8 { bytes, .. } = cells else { continue };
+            for head in &used {
+                let bytes: Vec<u8> = bytes[head.clone()].iter().map(|byte| byte.cast_unsigned()).collect();
                 out.write_all(&bytes)?;
             }
-            Ok(())
-        };
-        match (&self.keys, &self.values) {
-            (Cells::F16(keys), Cells::F16(values)) => {
-                halves(keys, self.head_dim)?;
-                halves(values, self.head_dim)
-            }
-            (Cells::Q8 { bytes: keys, scales: key_scales }, Cells::Q8 { bytes: values, scales: value_scales }) => {
-                halves(key_scales, self.head_dim / SCALED)?;
-                halves(value_scales, self.head_dim / SCALED)?;
-                for head in
-                    [keys, values].into_iter().flat_map(|cells| cells.chunks_exact(self.capacity * self.head_dim))
-                {
-                    let bytes: Vec<u8> = head[..used * self.head_dim].iter().map(|byte| byte.cast_unsigned()).collect();
-                    out.write_all(&bytes)?;
-                }
-                Ok(())
-            }
-            _ => unreachable!("keys and values have one format"),
         }
+        Ok(())
     }
 
     /// Reads what [`save`](Self::save) wrote for this many positions, which must fit.
@@ -167,61 +209,66 @@ impl KvStore {
     /// What the reader says; the first positions are then no longer what they were.
     pub fn load(&mut self, positions: usize, from: &mut dyn std::io::Read) -> std::io::Result<()> {
         assert!(positions <= self.capacity, "positions of the store");
-        let (capacity, head_dim) = (self.capacity, self.head_dim);
         let used = positions.next_multiple_of(LANES);
-        let mut buffer = vec![0u8; 2 * used * head_dim];
-        let mut halves = |halves: &mut [u16], width: usize, from: &mut dyn std::io::Read| {
-            for head in halves.chunks_exact_mut(capacity * width) {
-                let buffer = &mut buffer[..2 * used * width];
-                from.read_exact(buffer)?;
-                for (half, bytes) in head.iter_mut().zip(buffer.as_chunks::<2>().0) {
-                    *half = u16::from_le_bytes(*bytes);
-                }
-            }
+        let used: Vec<Range<usize>> =
+            self.heads().map(|(place, width)| place.start..place.start + used * width).collect();
+        let mut buffer = vec![0u8; used.iter().map(|head| 2 * head.len()).max().unwrap_or(0)];
+        let mut read = |halves: &mut [u16], from: &mut dyn std::io::Read| {
+            let buffer = &mut buffer[..2 * halves.len()];
+            from.read_exact(buffer)?;
+            let halves = halves.iter_mut().zip(buffer.as_chunks::<2>().0);
+            halves.for_each(|(half, bytes)| *half = u16::from_le_bytes(*bytes));
             std::io::Result::Ok(())
         };
-        match (&mut self.keys, &mut self.values) {
-            (Cells::F16(keys), Cells::F16(values)) => {
-                halves(keys, head_dim, from)?;
-                halves(values, head_dim, from)
-            }
-            (Cells::Q8 { bytes: keys, scales: key_scales }, Cells::Q8 { bytes: values, scales: value_scales }) => {
-                halves(key_scales, head_dim / SCALED, from)?;
-                halves(value_scales, head_dim / SCALED, from)?;
-                for head in [keys, values].into_iter().flat_map(|cells| cells.chunks_exact_mut(capacity * head_dim)) {
-                    let buffer = &mut buffer[..used * head_dim];
-                    from.read_exact(buffer)?;
-                    head.iter_mut().zip(buffer.iter()).for_each(|(cell, byte)| *cell = byte.cast_signed());
+        for cells in [&mut self.keys, &mut self.values] {
+            for head in &used {
+                match cells {
+                    Cells::F16(cells) => read(&mut cells[head.clone()], from)?,
+                    Cells::Q8 { scales, .. } => read(&mut scales[scaled(head)], from)?,
                 }
-                Ok(())
             }
-            _ => unreachable!("keys and values have one format"),
         }
+        for cells in [&mut self.keys, &mut self.values] {
+            let Cells::Q8 { bytes, .. } = cells else { continue };
+            for head in &used {
+                let buffer = &mut buffer[..head.len()];
+                from.read_exact(buffer)?;
+                bytes[head.clone()].iter_mut().zip(&*buffer).for_each(|(cell, byte)| *cell = byte.cast_signed());
+            }
+        }
+        Ok(())
     }
 
-    /// Stores one position of one layer, with half floats as `round` makes them. key, value: `[kv_heads, head_dim]`.
+    /// Stores one position of one layer, with half floats as `round` makes them. key, value: `[heads, head_dim]`.
     pub(crate) fn put(&mut self, round: Round, layer: usize, position: usize, key: &[f32], value: &[f32]) {
-        let width = self.head_dim;
-        assert!(layer < self.layers && position < self.capacity, "a position of the store");
-        assert!(key.len() == self.kv_heads * width && value.len() == key.len(), "one key and value for each head");
-        for head in 0..self.kv_heads {
-            let first = (layer * self.kv_heads + head) * self.capacity;
+        assert!(layer < self.layers.len() && position < self.capacity, "a position of the store");
+        let layer = self.layers[layer];
+        let KvHeads { count, head_dim: width } = layer.heads;
+        assert!(key.len() == count * width && value.len() == key.len(), "one key and value for each head");
+        for head in 0..count {
+            let start = self.place(&layer, head).start;
             let numbers = head * width..(head + 1) * width;
-            let panel = (first + position / LANES * LANES, position % LANES);
-            self.keys.write(round, &key[numbers.clone()], panel.0, panel.1, LANES);
-            self.values.write(round, &value[numbers], first + position, 0, 1);
+            self.keys.write(
+                round,
+                &key[numbers.clone()],
+                start + position / LANES * LANES * width,
+                position % LANES,
+                LANES,
+            );
+            self.values.write(round, &value[numbers], start + position * width, 0, 1);
         }
     }
 
-    /// Moves what stands at `from` to `to` in every layer, and lets `turn` change the keys (layer, `[kv_heads, head_dim]`) on
-    /// the way, as a new place needs another rotation.
+    /// Moves what stands at `from` to `to` in every layer, and lets `turn` change the keys (layer, `[heads, head_dim]`) on the way,
+    /// as a new place needs another rotation.
     pub fn shift(&mut self, from: usize, to: usize, turn: &mut dyn FnMut(usize, &mut [f32])) {
         assert!(from < self.capacity && to < self.capacity, "positions of the store");
-        let width = self.head_dim;
-        let mut keys = vec![0f32; self.kv_heads * width];
-        let mut values = keys.clone();
-        for layer in 0..self.layers {
-            for head in 0..self.kv_heads {
+        let (mut keys, mut values) = (Vec::new(), Vec::new());
+        for layer in 0..self.layers.len() {
+            let KvHeads { count, head_dim: width } = self.layers[layer].heads;
+            keys.resize(count * width, 0.0);
+            values.resize(count * width, 0.0);
+            for head in 0..count {
                 let source = self.head(layer, head);
                 for d in 0..width {
                     keys[head * width + d] = source.key(from, d);
@@ -235,8 +282,9 @@ impl KvStore {
 
     /// Keys and values of one head of one layer.
     pub(crate) fn head(&self, layer: usize, head: usize) -> Head<'_> {
-        let (index, len) = (layer * self.kv_heads + head, self.capacity * self.head_dim);
-        Head { keys: self.keys.part(index, len), values: self.values.part(index, len), head_dim: self.head_dim }
+        let layer = &self.layers[layer];
+        let place = self.place(layer, head);
+        Head { keys: self.keys.part(&place), values: self.values.part(&place), head_dim: layer.heads.head_dim }
     }
 }
 
@@ -248,38 +296,30 @@ fn zeroes<T: Default + Copy>(len: usize) -> Option<Vec<T>> {
     Some(vec![T::default(); len])
 }
 
-/// Piece `index` of pieces of `len` elements.
-fn part<T>(slice: &[T], index: usize, len: usize) -> &[T] {
-    &slice[index * len..][..len]
-}
-
-/// Copies the first `used` of `capacity` positions of every head; a position has `width` elements.
-fn copy_heads<T: Copy>(from: &[T], to: &mut [T], capacity: usize, used: usize, width: usize) {
-    for (from, to) in from.chunks_exact(capacity * width).zip(to.chunks_exact_mut(capacity * width)) {
-        to[..used * width].copy_from_slice(&from[..used * width]);
-    }
+/// Where the scales of numbers stand.
+fn scaled(numbers: &Range<usize>) -> Range<usize> {
+    numbers.start / SCALED..numbers.end / SCALED
 }
 
 impl Cells {
-    /// Part `index` of parts of `len` numbers.
-    fn part(&self, index: usize, len: usize) -> Numbers<'_> {
+    /// Some of the numbers.
+    fn part(&self, numbers: &Range<usize>) -> Numbers<'_> {
         match self {
-            Cells::F16(halves) => Numbers::F16(part(halves, index, len)),
+            Cells::F16(halves) => Numbers::F16(&halves[numbers.clone()]),
             Cells::Q8 { bytes, scales } => {
-                Numbers::Q8 { bytes: part(bytes, index, len), scales: part(scales, index, len / SCALED) }
+                Numbers::Q8 { bytes: &bytes[numbers.clone()], scales: &scales[scaled(numbers)] }
             }
         }
     }
 
-    /// Writes the numbers of one head. They begin `lane` after the place of position `position` (counted over all heads) and
-    /// are `stride` apart.
-    fn write(&mut self, round: Round, numbers: &[f32], position: usize, lane: usize, stride: usize) {
+    /// Writes the numbers of one head at one position: from `start + lane` on, `stride` apart.
+    fn write(&mut self, round: Round, numbers: &[f32], start: usize, lane: usize, stride: usize) {
         let width = numbers.len();
         match self {
             Cells::F16(halves) => {
                 let mut rounded = [0u16; KvStore::MOST_HEAD_DIM];
                 round(numbers, &mut rounded[..width]);
-                let places = halves[position * width + lane..].iter_mut().step_by(stride);
+                let places = halves[start + lane..].iter_mut().step_by(stride);
                 places.zip(&rounded[..width]).for_each(|(place, half)| *place = *half);
             }
             Cells::Q8 { bytes, scales } => {
@@ -288,8 +328,8 @@ impl Cells {
                         numbers.iter().fold(0f32, |largest, x| if x.abs() > largest { x.abs() } else { largest });
                     let scale = f16::from_f32(largest / 127.0);
                     let inverse = if scale > f16::ZERO { 1.0 / scale.to_f32() } else { 0.0 };
-                    scales[position * (width / SCALED) + block * stride + lane] = scale.to_bits();
-                    let places = bytes[position * width + block * SCALED * stride + lane..].iter_mut().step_by(stride);
+                    scales[start / SCALED + block * stride + lane] = scale.to_bits();
+                    let places = bytes[start + block * SCALED * stride + lane..].iter_mut().step_by(stride);
                     for (place, x) in places.zip(numbers) {
                         *place = (x * inverse).round_ties_even().clamp(-127.0, 127.0) as i8;
                     }

@@ -27,7 +27,7 @@
 //! | `activations`, `panel`, `kv_cache` | the other operands of kernels |
 //! | `isa` | the kernels of each instruction set, and the scalar ones |
 //! | `dispatch` | the table of kernels for each level |
-//! | `matmul`, `attention`, `vector`, `bandwidth` | the functions for callers |
+//! | `matmul`, `attention`, `delta`, `vector`, `bandwidth` | the functions for callers |
 //!
 //! Absent on purpose: model structure, files, clocks. This is the only crate with SIMD and, except for one memory map and one foreign
 //! callback elsewhere, with `unsafe`. The [`Pool`] is the only place under `models` that starts threads, because a matrix product
@@ -37,6 +37,7 @@
 mod activations;
 mod attention;
 mod bandwidth;
+mod delta;
 mod dispatch;
 mod float;
 mod formats;
@@ -54,12 +55,15 @@ mod vector;
 pub use activations::Activations;
 pub use attention::{Attention, attend};
 pub use bandwidth::read_bandwidth;
+pub use delta::{DeltaRule, delta_rule};
 pub use formats::{Format, STRIP_ROWS};
-pub use kv_cache::{KvFormat, KvStore};
+pub use kv_cache::{KvFormat, KvHeads, KvStore};
 pub use level::{Level, UnknownLevel};
 pub use matmul::{Product, multiply};
 pub use matrix::{Matrix, MatrixError, strip_bytes};
 pub use panel::FEW_TOKENS;
 pub use pool::Pool;
 pub use strips::to_strips;
-pub use vector::{add, clamped_swiglu, geglu, gelu, layer_norm, rms_norm, rotate_halves, rotate_pairs, swiglu};
+pub use vector::{
+    add, clamped_swiglu, geglu, gelu, layer_norm, multiply_add, rms_norm, rotate_halves, rotate_pairs, silu, swiglu,
+};

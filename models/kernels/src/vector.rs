@@ -73,6 +73,16 @@ for_each_level! {
 }
 
 for_each_level! {
+    /// `x += y z`, element by element.
+    multiply_add => multiply_add_plain(x: &mut [f32], y: &[f32], z: &[f32])
+}
+
+for_each_level! {
+    /// `x = silu(x)`, element by element.
+    silu => silu_plain(x: &mut [f32])
+}
+
+for_each_level! {
     /// Rotary positions over neighbouring pairs (2i, 2i + 1), as the llama files of GGUF lay their heads out.
     /// heads: `[n_heads, head_dim]` of one token; the first `2 * cos.len()` of each head turn. cos, sin: `[rotated / 2]`.
     rotate_pairs => rotate_pairs_plain(heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32])
@@ -165,6 +175,20 @@ fn clamped_swiglu_plain<const FUSED: bool>(gate: &mut [f32], up: &[f32]) {
 fn add_plain<const FUSED: bool>(x: &mut [f32], y: &[f32]) {
     for (x, y) in x.iter_mut().zip(y) {
         *x += y;
+    }
+}
+
+#[inline(always)]
+fn multiply_add_plain<const FUSED: bool>(x: &mut [f32], y: &[f32], z: &[f32]) {
+    for ((x, y), z) in x.iter_mut().zip(y).zip(z) {
+        *x = fma::<FUSED>(*y, *z, *x);
+    }
+}
+
+#[inline(always)]
+fn silu_plain<const FUSED: bool>(x: &mut [f32]) {
+    for x in x {
+        *x /= 1.0 + exp::<FUSED>(-*x);
     }
 }
 

@@ -1,21 +1,24 @@
 //! What a model's metadata says about its shape, read with its family's row of the table (`family.rs`) and checked.
 
+use std::ops::Range;
+
 use super::LlmError;
-use super::family::{FAMILIES, Family, Local, Normalisation, Order, Rotation, Windowed};
+use super::family::{FAMILIES, Family, Local, Mixing, Normalisation, Order, Rotation, Windowed};
 use super::positions::Rope;
-use nearfield_gguf::Gguf;
+use nearfield_gguf::{Gguf, Value};
+use nearfield_kernels::KvHeads;
 
 /// The dimensions of a model.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     pub family: &'static Family,
-    pub n_layers: usize,
+    pub layers: Vec<LayerShape>,
+    /// The layers that have keys and values of their own.
+    pub stored: Vec<KvHeads>,
+    /// Numbers that the recurrent layers remember.
+    pub state_len: usize,
     pub d_model: usize,
     pub n_heads: usize,
-    pub n_kv_heads: usize,
-    pub head_dim: usize,
-    /// The width of the feed-forward network; of the widest one where there are several kinds.
-    pub d_ffn: usize,
     pub n_vocab: usize,
     pub context_length: usize,
     pub norm_epsilon: f32,
@@ -40,8 +43,58 @@ pub(crate) struct Shape {
     pub logit_scale: f32,
     /// `cap * tanh(logit / cap)`, where the file asks for it.
     pub logit_cap: Option<f32>,
-    /// Which layers see a window, and how they count positions.
-    pub windows: Option<Windows>,
+    /// Numbers that each layer gets of a second embedding of the token; 0 for none.
+    pub layer_input: usize,
+    /// The angles of the layers that see a window, where they differ from the others'.
+    pub windowed_rope: Option<Rope>,
+}
+
+/// One layer.
+#[derive(Debug, Clone)]
+pub(crate) struct LayerShape {
+    pub mixer: Mixer,
+    /// The width of the feed-forward network.
+    pub d_ffn: usize,
+}
+
+/// What mixes tokens in a layer. The numbers that a recurrent one remembers stand at `state` in those of all layers.
+#[derive(Debug, Clone)]
+pub(crate) enum Mixer {
+    Attention(AttentionShape),
+    ShortConv { kernel: usize, state: Range<usize> },
+    DeltaNet(DeltaShape),
+}
+
+/// An attention of `n_heads` heads of queries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AttentionShape {
+    pub n_kv_heads: usize,
+    pub head_dim: usize,
+    /// How many positions it sees, the token's own included, where that is not all of them.
+    pub window: Option<usize>,
+    /// Whether it turns queries and keys to their positions.
+    pub rotates: bool,
+    /// Which of the stored layers has its keys and values.
+    pub stored: usize,
+    /// Whether these are another layer's.
+    pub shares: bool,
+}
+
+/// A layer of the gated delta rule.
+#[derive(Debug, Clone)]
+pub(crate) struct DeltaShape {
+    pub kernel: usize,
+    pub key_heads: usize,
+    pub value_heads: usize,
+    pub head_dim: usize,
+    pub state: Range<usize>,
+}
+
+impl DeltaShape {
+    /// Numbers in the queries, keys and values of a token.
+    pub(crate) fn channels(&self) -> usize {
+        (2 * self.key_heads + self.value_heads) * self.head_dim
+    }
 }
 
 /// The experts of a layer.
@@ -53,24 +106,6 @@ pub(crate) struct Experts {
     pub d_ffn: usize,
     /// What their weights are multiplied by.
     pub scale: f32,
-}
-
-/// The layers that see the last few positions only.
-#[derive(Debug, Clone)]
-pub(crate) struct Windows {
-    /// How many positions such a layer sees, the token's own included.
-    pub size: usize,
-    /// Every so many layers one sees all; 0 when none does.
-    pub period: usize,
-    /// Their own angles, where they differ from the others'.
-    pub rope: Option<Rope>,
-}
-
-impl Windows {
-    /// Whether this layer sees a window only.
-    pub(crate) fn covers(&self, layer: usize) -> bool {
-        self.period == 0 || layer % self.period < self.period - 1
-    }
 }
 
 /// The family that a file names.
@@ -135,6 +170,17 @@ impl Keys<'_> {
         }
     }
 
+    /// The width of a head in layers that see a window.
+    fn windowed_head_dim(&self, head_dim: usize) -> Result<usize, LlmError> {
+        let widest = nearfield_kernels::KvStore::MOST_HEAD_DIM as u64;
+        let keys = self.integer("attention.key_length_swa", 1, widest)?;
+        let values = self.integer("attention.value_length_swa", 1, widest)?;
+        if keys != values {
+            return Err(self.bad("attention.value_length_swa", "values of another width than keys are not supported"));
+        }
+        Ok(keys.filter(|_| self.family.normed_values).unwrap_or(head_dim))
+    }
+
     fn norm_epsilon(&self) -> Result<f32, LlmError> {
         let key = match self.family.normalisation {
             Normalisation::Layer | Normalisation::LayerMaybeBias => "attention.layer_norm_epsilon",
@@ -149,6 +195,9 @@ impl Keys<'_> {
 
     fn experts(&self, d_ffn: Option<usize>) -> Result<Option<Experts>, LlmError> {
         let Some(n) = self.integer("expert_count", 0, 1024)?.filter(|n| *n > 0) else { return Ok(None) };
+        if self.family.layer_inputs {
+            return Err(self.bad("expert_count", "experts are not supported in this architecture"));
+        }
         let used = self.need("expert_used_count", 1, n as u64)?;
         let d_ffn = match self.integer("expert_feed_forward_length", 0, 1 << 20)?.filter(|width| *width > 0) {
             None => d_ffn.ok_or_else(|| self.bad("feed_forward_length", "is missing"))?,
@@ -157,24 +206,138 @@ impl Keys<'_> {
         Ok(Some(Experts { n, used, d_ffn, scale: self.factor("expert_weights_scale")?.unwrap_or(1.0) }))
     }
 
-    fn windows(&self, head_dim: usize) -> Result<Option<Windows>, LlmError> {
+    /// The window of each layer, where it has one.
+    fn windows(&self, n_layers: usize) -> Result<Vec<Option<usize>>, LlmError> {
         let size = match self.integer("attention.sliding_window", 0, 1 << 32)? {
             None => self.family.default_window,
             size => size.filter(|size| *size > 0),
         };
-        let (Some(size), period) = (size, self.family.windowed) else { return Ok(None) };
-        let period = match period {
-            Windowed::None => return Ok(None),
-            Windowed::All => 0,
+        let Some(size) = size else { return Ok(vec![None; n_layers]) };
+        let key = "attention.sliding_window_pattern";
+        let covered: Vec<bool> = match self.family.windowed {
+            Windowed::None => vec![false; n_layers],
+            Windowed::All => vec![true; n_layers],
+            Windowed::AllButEvery(_) if matches!(self.gguf.value(&self.key(key)), Some(Value::Integers(_))) => {
+                let covered = self.gguf.integers(&self.key(key), n_layers, 0, 1)?.unwrap_or_default();
+                covered.into_iter().map(|covered| covered == 1).collect()
+            }
             Windowed::AllButEvery(period) => {
-                self.integer("attention.sliding_window_pattern", 1, 1024)?.unwrap_or(period)
+                let period = self.integer(key, 1, 1024)?.unwrap_or(period);
+                (0..n_layers).map(|layer| layer % period < period - 1).collect()
             }
         };
-        let rope = match self.family.local {
-            Local::Same => None,
-            Local::Unstretched(base) => Some(Rope::local(self.gguf, self.family.name, head_dim, base)?),
-        };
-        Ok(Some(Windows { size, period, rope }))
+        Ok(covered.into_iter().map(|covered| covered.then_some(size)).collect())
+    }
+
+    /// Which layers mix tokens with something else than attention: what they are, without a place of their state.
+    fn recurrent(&self, layer: usize, kv_heads: usize) -> Result<Option<Mixer>, LlmError> {
+        match self.family.mixing {
+            Mixing::Attention => Ok(None),
+            Mixing::ShortConvWithoutHeads if kv_heads > 0 => Ok(None),
+            Mixing::ShortConvWithoutHeads => {
+                let kernel = self.need("shortconv.l_cache", 2, 64)?;
+                Ok(Some(Mixer::ShortConv { kernel, state: 0..0 }))
+            }
+            Mixing::DeltaRuleBut(every) => {
+                let every = self.integer("full_attention_interval", 1, 1024)?.unwrap_or(every);
+                let listed = self.gguf.integers(&self.key("attention.recurrent_layers"), layer + 1, 0, 1)?;
+                let recurrent = listed.map_or(!(layer + 1).is_multiple_of(every), |listed| listed[layer] == 1);
+                if !recurrent {
+                    return Ok(None);
+                }
+                let head_dim = self.need("ssm.state_size", 16, 1024)?;
+                let (key_heads, value_heads) =
+                    (self.need("ssm.group_count", 1, 1024)?, self.need("ssm.time_step_rank", 1, 1024)?);
+                let inner = self.need("ssm.inner_size", 1, 1 << 20)?;
+                if !head_dim.is_multiple_of(16) || inner != value_heads * head_dim || value_heads % key_heads != 0 {
+                    return Err(self.bad(
+                        "ssm.inner_size",
+                        format!(
+                            "{inner} is not shared by {value_heads} heads of {head_dim}, or {key_heads} heads of keys do \
+                             not share these"
+                        ),
+                    ));
+                }
+                let kernel = self.need("ssm.conv_kernel", 2, 64)?;
+                Ok(Some(Mixer::DeltaNet(DeltaShape { kernel, key_heads, value_heads, head_dim, state: 0..0 })))
+            }
+        }
+    }
+
+    /// The stored layer whose keys and values a later one uses: of the last two with their own the one of its kind.
+    fn shared(
+        &self,
+        layers: &[LayerShape],
+        stored: &[KvHeads],
+        from: usize,
+        window: Option<usize>,
+        heads: KvHeads,
+    ) -> Result<usize, LlmError> {
+        let back = if window.is_some() { 2 } else { 1 };
+        let other = from.checked_sub(back).and_then(|layer| match layers.get(layer)?.mixer {
+            Mixer::Attention(other) => Some(other),
+            _ => None,
+        });
+        match other {
+            Some(other) if other.window == window && stored[other.stored] == heads => Ok(other.stored),
+            _ => Err(self.bad(
+                "attention.shared_kv_layers",
+                format!("the two layers before layer {from} are none whose keys and values the later ones can use"),
+            )),
+        }
+    }
+
+    /// The layers, those that are stored, and how many numbers the others remember.
+    fn layers(
+        &self,
+        size: &Size,
+        widths: Option<Vec<usize>>,
+    ) -> Result<(Vec<LayerShape>, Vec<KvHeads>, usize), LlmError> {
+        let Size { n_layers, d_model, n_heads, head_dim, d_ffn, .. } = *size;
+        let least = u64::from(self.family.mixing != Mixing::ShortConvWithoutHeads);
+        let kv_heads = self.gguf.integers(&self.key("attention.head_count_kv"), n_layers, least, 4096)?;
+        let kv_heads = kv_heads.unwrap_or_else(|| vec![n_heads; n_layers]);
+        let windows = self.windows(n_layers)?;
+        let (mut layers, mut stored, mut state_len) = (Vec::with_capacity(n_layers), Vec::new(), 0);
+        for layer in 0..n_layers {
+            let mut mixer = match self.recurrent(layer, kv_heads[layer])? {
+                Some(mixer) => mixer,
+                None => {
+                    let n_kv_heads = kv_heads[layer];
+                    if n_heads % n_kv_heads != 0 {
+                        let what = format!("{n_kv_heads} does not divide the {n_heads} heads");
+                        return Err(self.bad("attention.head_count_kv", what));
+                    }
+                    let window = windows[layer];
+                    let head_dim = if window.is_some() { size.windowed_head_dim } else { head_dim };
+                    let heads = KvHeads { count: n_kv_heads, head_dim };
+                    let shares = layer >= size.shares_from;
+                    let stored = if shares {
+                        self.shared(&layers, &stored, size.shares_from, window, heads)?
+                    } else {
+                        stored.push(heads);
+                        stored.len() - 1
+                    };
+                    let rotates = !matches!(self.family.rotation, Rotation::Slopes(_))
+                        && self.family.unrotated_every.is_none_or(|every| !(layer + 1).is_multiple_of(every));
+                    Mixer::Attention(AttentionShape { n_kv_heads, head_dim, window, rotates, stored, shares })
+                }
+            };
+            let remembers = match &mixer {
+                Mixer::Attention(_) => 0,
+                Mixer::ShortConv { kernel, .. } => (kernel - 1) * d_model,
+                Mixer::DeltaNet(delta) => {
+                    (delta.kernel - 1) * delta.channels() + delta.value_heads * delta.head_dim * delta.head_dim
+                }
+            };
+            if let Mixer::ShortConv { state, .. } | Mixer::DeltaNet(DeltaShape { state, .. }) = &mut mixer {
+                *state = state_len..state_len + remembers;
+            }
+            state_len += remembers;
+            let d_ffn = widths.as_ref().map_or(d_ffn, |widths| widths[layer]);
+            layers.push(LayerShape { mixer, d_ffn });
+        }
+        Ok((layers, stored, state_len))
     }
 
     /// Slopes of the heads, falling by equal factors (Press et al., 2022); of a number of heads that is no power of two, the
@@ -195,30 +358,53 @@ impl Keys<'_> {
     }
 }
 
+/// What the layers of a model have in common.
+#[derive(Clone, Copy)]
+struct Size {
+    n_layers: usize,
+    d_model: usize,
+    n_heads: usize,
+    head_dim: usize,
+    /// Of the layers that see a window.
+    windowed_head_dim: usize,
+    /// The first layer that uses the keys and values of another.
+    shares_from: usize,
+    d_ffn: usize,
+}
+
 impl Shape {
     /// Reads and checks the dimensions.
     pub(crate) fn of(gguf: &Gguf) -> Result<Shape, LlmError> {
         let family = family_of(gguf)?;
         let keys = Keys { gguf, family };
         let n_layers = keys.need("block_count", 1, 1024)?;
+        // Layers that only guess the token after the next come last, and are not used.
+        let n_layers = n_layers - keys.integer("nextn_predict_layers", 0, n_layers as u64 - 1)?.unwrap_or(0);
         let d_model = keys.need("embedding_length", 1, 1 << 17)?;
         let n_heads = keys.need("attention.head_count", 1, 4096)?;
-        let n_kv_heads = keys.integer("attention.head_count_kv", 1, 4096)?.unwrap_or(n_heads);
-        let d_ffn = keys.integer("feed_forward_length", 0, 1 << 20)?.filter(|width| *width > 0);
-        let experts = keys.experts(d_ffn)?;
-        let d_ffn = match (d_ffn, &experts) {
-            (Some(width), _) if family.half_network => width / 2,
+        let halves = if family.half_network { 2 } else { 1 };
+        let widths = gguf.integers(&keys.key("feed_forward_length"), n_layers, 0, 1 << 20)?;
+        let widths = widths.filter(|widths| widths.iter().all(|width| *width > 0));
+        let widths = widths.map(|widths| widths.into_iter().map(|width| width / halves).collect::<Vec<_>>());
+        let widest = widths.as_ref().and_then(|widths| widths.iter().max().copied());
+        let experts = keys.experts(widest)?;
+        let d_ffn = match (widest, &experts) {
             (Some(width), _) => width,
             (None, Some(experts)) => experts.d_ffn,
             (None, None) => return Err(keys.bad("feed_forward_length", "is missing")),
         };
         let context_length = keys.need("context_length", 1, 1 << 32)?;
-        if n_heads % n_kv_heads != 0 {
-            return Err(
-                keys.bad("attention.head_count_kv", format!("{n_kv_heads} does not divide the {n_heads} heads"))
-            );
-        }
         let head_dim = keys.head_dim(d_model, n_heads)?;
+        let windowed_head_dim = keys.windowed_head_dim(head_dim)?;
+        let shares_from = match keys.integer("attention.shared_kv_layers", 0, n_layers as u64 - 1)? {
+            Some(shared) if family.normed_values => n_layers - shared,
+            _ => family.shares_from.unwrap_or(n_layers),
+        };
+        let size = Size { n_layers, d_model, n_heads, head_dim, windowed_head_dim, shares_from, d_ffn };
+        let (layers, stored, state_len) = keys.layers(&size, widths)?;
+        if stored.is_empty() {
+            return Err(keys.bad("attention.head_count_kv", "expected a layer with attention, found none"));
+        }
         let Some(n_vocab) = gguf.tensor("token_embd.weight").and_then(|tensor| tensor.dims.get(1).copied()) else {
             return Err(LlmError::Tensor {
                 path: gguf.path().to_owned(),
@@ -229,21 +415,22 @@ impl Shape {
         let attention_scale = match keys.float("attention.scale")? {
             Some(scale) if scale > 0.0 => scale,
             _ if family.scale_by_share == Some(n_layers) => ((d_model / n_heads) as f32).powf(-0.5),
-            _ => 1.0 / (head_dim as f32).sqrt(),
+            _ => family.attention_scale.unwrap_or(1.0 / (head_dim as f32).sqrt()),
         };
         let caps = family.caps;
         let cap = |suffix: &str, default: Option<f32>| -> Result<Option<f32>, LlmError> {
             Ok(keys.float(suffix)?.or(default).filter(|cap| *cap > 0.0))
         };
+        let sees = |layer: &LayerShape| matches!(layer.mixer, Mixer::Attention(AttentionShape { window: Some(_), .. }));
+        let windowed = layers.iter().any(sees);
         let root = if family.scaled_embedding { (d_model as f32).sqrt() } else { 1.0 };
         Ok(Shape {
             family,
-            n_layers,
+            layers,
+            stored,
+            state_len,
             d_model,
             n_heads,
-            n_kv_heads,
-            head_dim,
-            d_ffn,
             n_vocab,
             context_length,
             norm_epsilon: keys.norm_epsilon()?,
@@ -261,23 +448,20 @@ impl Shape {
             residual_scale: keys.factor("residual_scale")?.unwrap_or(1.0),
             attention_scale,
             score_cap: match caps {
-                Some((score, _)) => cap("attn_logit_softcapping", Some(score))?,
-                None => None,
+                Some((score, _)) if score > 0.0 => cap("attn_logit_softcapping", Some(score))?,
+                _ => None,
             },
             logit_scale: 1.0 / keys.factor("logit_scale")?.unwrap_or(1.0),
             logit_cap: cap("final_logit_softcapping", caps.map(|(_, logit)| logit))?,
-            windows: keys.windows(head_dim)?,
+            layer_input: match family.layer_inputs {
+                true if family.streams => keys.integer("embedding_length_per_layer_input", 1, 1 << 16)?.unwrap_or(256),
+                true => keys.integer("embedding_length_per_layer_input", 0, 1 << 16)?.unwrap_or(0),
+                false => 0,
+            },
+            windowed_rope: match family.local {
+                Local::Unstretched(base) if windowed => Some(Rope::local(gguf, family.name, windowed_head_dim, base)?),
+                _ => None,
+            },
         })
-    }
-
-    /// How many positions a layer sees, where that is not all of them.
-    pub(crate) fn window(&self, layer: usize) -> Option<usize> {
-        self.windows.as_ref().filter(|windows| windows.covers(layer)).map(|windows| windows.size)
-    }
-
-    /// Whether a layer turns its queries and keys.
-    pub(crate) fn rotates(&self, layer: usize) -> bool {
-        !matches!(self.family.rotation, Rotation::Slopes(_))
-            && self.family.unrotated_every.is_none_or(|every| !(layer + 1).is_multiple_of(every))
     }
 }

@@ -107,6 +107,17 @@ pub(crate) enum Local {
     Unstretched(Option<f64>),
 }
 
+/// What the layers of a model mix tokens with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mixing {
+    /// Attention.
+    Attention,
+    /// Attention in layers that the file gives heads of keys, a short convolution in the others (LFM2).
+    ShortConvWithoutHeads,
+    /// The gated delta rule, with attention in every so-manieth layer where the file names no number of its own (Qwen3.5).
+    DeltaRuleBut(usize),
+}
+
 /// One architecture: a name in files, and what sets it apart.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Family {
@@ -118,6 +129,7 @@ pub(crate) struct Family {
     pub rotation: Rotation,
     pub head_norms: HeadNorms,
     pub gating: Gating,
+    pub mixing: Mixing,
     pub windowed: Windowed,
     /// A window that holds where the file names none.
     pub default_window: Option<usize>,
@@ -138,6 +150,21 @@ pub(crate) struct Family {
     pub renamed_network_norm: bool,
     /// Without a scale in the file, models of so many layers scale scores by the width of a head that shares `d_model`.
     pub scale_by_share: Option<usize>,
+    /// Queries come with gates for what attention gives.
+    pub gated_attention: bool,
+    /// The name of the last norm.
+    pub output_norm: &'static str,
+    /// What scores are multiplied by where the file does not say, in the place of the root of a head's width.
+    pub attention_scale: Option<f32>,
+    /// Values are normalised, without weights; keys serve as values where a layer has none.
+    pub normed_values: bool,
+    /// Layers from this one on use the keys and values of earlier layers, where the file does not say from which on.
+    pub shares_from: Option<usize>,
+    /// Each layer gets a part of a second embedding of the token, where the file has one.
+    pub layer_inputs: bool,
+    /// Four streams in the place of one (AltUp: Baykal et al., 2023), with a detour of low rank around attention, and networks of
+    /// which the largest gates of the first layers count only (Gemma 3n).
+    pub streams: bool,
 }
 
 const LLAMA: Family = Family {
@@ -149,6 +176,7 @@ const LLAMA: Family = Family {
     rotation: Rotation::Pairs,
     head_norms: HeadNorms::None,
     gating: Gating::Normalised,
+    mixing: Mixing::Attention,
     windowed: Windowed::All,
     default_window: None,
     local: Local::Same,
@@ -160,6 +188,13 @@ const LLAMA: Family = Family {
     half_network: false,
     renamed_network_norm: false,
     scale_by_share: None,
+    gated_attention: false,
+    output_norm: "output_norm",
+    attention_scale: None,
+    normed_values: false,
+    shares_from: None,
+    layer_inputs: false,
+    streams: false,
 };
 
 /// Llama with halves that turn together, as most others have it.
@@ -169,6 +204,20 @@ const HALVES: Family = Family { rotation: Rotation::Halves, ..LLAMA };
 const GPT: Family = Family { normalisation: Normalisation::Layer, activation: Activation::Gelu, ..HALVES };
 
 const GEMMA: Family = Family { norms: Norms::Both, activation: Activation::Geglu, scaled_embedding: true, ..HALVES };
+
+const GEMMA3N: Family = Family {
+    name: "gemma3n",
+    head_norms: HeadNorms::Each,
+    windowed: Windowed::AllButEvery(5),
+    local: Local::Unstretched(Some(10_000.0)),
+    caps: Some((0.0, 30.0)),
+    attention_scale: Some(1.0),
+    normed_values: true,
+    shares_from: Some(20),
+    layer_inputs: true,
+    streams: true,
+    ..GEMMA
+};
 
 pub(crate) const FAMILIES: &[Family] = &[
     LLAMA,
@@ -183,6 +232,15 @@ pub(crate) const FAMILIES: &[Family] = &[
         local: Local::Unstretched(Some(10_000.0)),
         scale_by_share: Some(62),
         ..GEMMA
+    },
+    GEMMA3N,
+    Family {
+        name: "gemma4",
+        windowed: Windowed::AllButEvery(6),
+        caps: None,
+        shares_from: None,
+        streams: false,
+        ..GEMMA3N
     },
     Family {
         name: "gemma2",
@@ -236,6 +294,22 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "mpt", normalisation: Normalisation::LayerMaybeBias, rotation: Rotation::Slopes(0.0), ..GPT },
     Family { name: "bloom", rotation: Rotation::Slopes(8.0), embedding_norm: true, ..GPT },
     Family { name: "bitnet", sub_norms: true, ..HALVES },
+    Family {
+        name: "lfm2",
+        mixing: Mixing::ShortConvWithoutHeads,
+        head_norms: HeadNorms::Each,
+        output_norm: "token_embd_norm",
+        ..HALVES
+    },
+    Family {
+        name: "qwen35",
+        mixing: Mixing::DeltaRuleBut(4),
+        head_norms: HeadNorms::Each,
+        renamed_network_norm: true,
+        gated_attention: true,
+        windowed: Windowed::None,
+        ..HALVES
+    },
 ];
 
 impl Family {

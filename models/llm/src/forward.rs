@@ -9,12 +9,16 @@ use nearfield_kernels::{
 };
 
 use super::Llm;
-use super::architecture::Shape;
+use super::architecture::{AttentionShape, Mixer as MixerShape, Shape};
 use super::experts::Routed;
 use super::family::{Activation, Rotation};
+use super::layer_inputs::InputRows;
 use super::layout::Weight;
 use super::positions::Positions;
-use super::weights::{FeedForward, HeadNorm, Network, Norm, Projection};
+use super::recurrent::Scratch;
+use super::states::States;
+use super::streams::{StreamRows, keep_largest};
+use super::weights::{Attention as AttentionWeights, FeedForward, HeadNorm, Mixer, Network, Norm, Projection};
 
 /// Numbers in one task of element-wise work: less is not worth handing to another thread.
 const PIECE: usize = 8192;
@@ -22,19 +26,26 @@ const PIECE: usize = 8192;
 /// The buffers of a forward pass over some tokens.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
-    pub x: Vec<f32>,    // [n, d_model]: the residual stream
-    normed: Vec<f32>,   // [n, d_model]
-    delta: Vec<f32>,    // [n, d_model]: what a half of a block adds to the stream
-    q: Vec<f32>,        // [n, n_heads * head_dim]
-    k: Vec<f32>,        // [n, n_kv_heads * head_dim]
-    v: Vec<f32>,        // [n, n_kv_heads * head_dim]
-    attended: Vec<f32>, // [n, n_heads * head_dim]
-    spare: Vec<f32>,    // what is normalised between two products
-    hidden: Hidden,
+    /// The tokens whose embeddings are in `x`, where layers have inputs of their own.
+    pub tokens: Vec<u32>,
+    pub x: Vec<f32>,             // [n, d_model]: the residual stream
+    pub(super) normed: Vec<f32>, // [n, d_model]
+    pub(super) delta: Vec<f32>,  // [n, d_model]: what a half of a block adds to the stream
+    q: Vec<f32>,                 // [n, n_heads * head_dim]
+    k: Vec<f32>,                 // [n, n_kv_heads * head_dim]
+    v: Vec<f32>,                 // [n, n_kv_heads * head_dim]
+    normed_values: Vec<f32>,     // [head_dim]: ones
+    gates: Vec<f32>,             // [n, n_heads * head_dim]: of what attention gives, where there are any
+    attended: Vec<f32>,          // [n, n_heads * head_dim]
+    pub(super) spare: Vec<f32>,  // what is normalised between two products
+    pub(super) hidden: Hidden,
     routed: Routed,
+    scratch: Scratch,
+    pub(super) inputs: InputRows,
+    pub(super) streams: StreamRows,
     angles: Angles,
     windowed_angles: Option<Angles>, // of the layers that see a window, where theirs are others
-    quantized: Activations,
+    pub(super) quantized: Activations,
 }
 
 /// The inside of a feed-forward network.
@@ -60,10 +71,17 @@ pub(crate) struct Place {
     pub capacity: usize,
 }
 
+/// What a session remembers of the tokens before.
+#[derive(Debug)]
+pub(crate) struct Past {
+    pub store: KvStore,
+    pub states: States,
+}
+
 /// Passes the `n` rows in `b.x` through the model; with the logits after the last `wanted`.
 pub(crate) fn forward(
     llm: &Llm,
-    store: &mut KvStore,
+    past: &mut Past,
     b: &mut Buffers,
     place: Place,
     n: usize,
@@ -73,40 +91,51 @@ pub(crate) fn forward(
     let (shape, weights) = (&llm.shape, &llm.weights);
     let compute = Compute { level: llm.level, pool: &llm.pool, llm };
     b.prepare(n, place, shape);
+    past.states.begin(n);
     if let Some(norm) = &weights.embedding_norm {
         compute.norm(&b.x, norm, &mut b.normed);
         b.x.copy_from_slice(&b.normed);
     }
-    for (index, layer) in weights.layers.iter().enumerate() {
-        let read = match &layer.attention_norm {
-            Some(norm) => {
-                compute.norm(&b.x, norm, &mut b.normed);
-                &b.normed
+    if let Some(inputs) = &weights.inputs {
+        b.inputs.fill(&compute, inputs, &b.tokens, &b.x, &mut b.quantized);
+    }
+    match &weights.streams {
+        None => through_layers(&compute, past, b, place),
+        Some(streams) => compute.through_streams(streams, past, b, place, wanted),
+    }
+    past.states.end(n);
+    if wanted > 0 {
+        let d = shape.d_model;
+        let last = &mut b.normed[..wanted * d];
+        compute.norm(&b.x[(n - wanted) * d..], &weights.output_norm, last);
+        logits.resize(wanted * shape.n_vocab, 0.0);
+        compute.products(last, &mut b.quantized, [(weights.output(), logits)]);
+        finish(llm, logits);
+    }
+}
+
+/// Passes the rows in `b.x` through all layers.
+fn through_layers(compute: &Compute<'_>, past: &mut Past, b: &mut Buffers, place: Place) {
+    let shape = &compute.llm.shape;
+    for (index, (layer, of_layer)) in compute.llm.weights.layers.iter().zip(&shape.layers).enumerate() {
+        if let Some(norm) = &layer.attention_norm {
+            compute.norm(&b.x, norm, &mut b.normed);
+        }
+        match (&layer.mixer, &of_layer.mixer) {
+            (Mixer::Attention(attention), MixerShape::Attention(of_layer)) => {
+                let plain = layer.attention_norm.is_none();
+                compute.attention(attention, of_layer, &mut past.store, place.first, plain, b);
             }
-            None => &b.x,
-        };
-        compute.project(read, &mut b.quantized, [(&layer.q, &mut b.q), (&layer.k, &mut b.k), (&layer.v, &mut b.v)]);
-        if let Some(most) = shape.clamp_qkv {
-            [&mut b.q, &mut b.k, &mut b.v].into_iter().flatten().for_each(|x| *x = x.clamp(-most, most));
-        }
-        for (rows, norm) in [(&mut b.q, &layer.q_norm), (&mut b.k, &layer.k_norm)] {
-            if let Some(norm) = norm {
-                compute.norm_heads(rows, norm, &mut b.spare);
+            (Mixer::ShortConv(conv), MixerShape::ShortConv { state, .. }) => {
+                let states = (state, &mut past.states);
+                b.scratch.short_conv(compute, conv, states, &b.normed, &mut b.quantized, &mut b.delta);
             }
+            (Mixer::DeltaNet(net), MixerShape::DeltaNet(of_layer)) => {
+                let (net, states) = ((&**net, of_layer), &mut past.states);
+                b.scratch.delta_net(compute, net, states, &b.normed, &mut b.quantized, &mut b.delta);
+            }
+            _ => unreachable!("weights are read as the shape says"),
         }
-        remember(llm, store, index, place.first, b);
-        let attention = Attention {
-            window: shape.window(index),
-            cap: shape.score_cap,
-            slopes: shape.slopes.as_deref(),
-            sinks: layer.sinks.as_deref(),
-            ..Attention::plain(shape.n_heads, place.first, shape.attention_scale)
-        };
-        attend(llm.level, &llm.pool, &attention, &b.q, store, index, &mut b.attended);
-        if let Some(norm) = &layer.attention_sub_norm {
-            compute.norm_in_place(&mut b.attended, norm, &mut b.spare);
-        }
-        compute.project(&b.attended, &mut b.quantized, [(&layer.attention_output, &mut b.delta)]);
 
         // What the network reads: the block's input where it stands beside attention, else what attention was added to. Without a
         // norm of its own it reads what attention read, or the stream as it is.
@@ -123,34 +152,17 @@ pub(crate) fn forward(
                 compute.network(network, read, &mut b.quantized, &mut b.hidden, &mut b.spare, &mut b.delta);
             }
             FeedForward::Experts(mixture) => {
-                b.routed.compute(&compute, mixture, read, &mut b.quantized, &mut b.hidden, &mut b.delta);
+                b.routed.compute(compute, mixture, read, &mut b.quantized, &mut b.hidden, &mut b.delta);
             }
         }
         compute.add_half(&mut b.x, &mut b.delta, layer.post_ffn_norm.as_ref(), &mut b.spare);
-    }
-    if wanted > 0 {
-        let d = shape.d_model;
-        let last = &mut b.normed[..wanted * d];
-        compute.norm(&b.x[(n - wanted) * d..], &weights.output_norm, last);
-        logits.resize(wanted * shape.n_vocab, 0.0);
-        compute.products(last, &mut b.quantized, [(weights.output(), logits)]);
-        finish(llm, logits);
-    }
-}
-
-/// Turns queries and keys to their positions, and stores keys and values.
-fn remember(llm: &Llm, store: &mut KvStore, layer: usize, first: usize, b: &mut Buffers) {
-    let shape = &llm.shape;
-    let (q_width, kv_width) = (shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
-    let angles = of_layer(shape, layer, &b.angles, b.windowed_angles.as_ref());
-    let n = b.q.len() / q_width;
-    let pairs = angles.cos.len() / n;
-    for token in 0..n {
-        let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
-        let k = &mut b.k[token * kv_width..][..kv_width];
-        rotate(llm, layer, &mut b.q[token * q_width..][..q_width], cos, sin);
-        rotate(llm, layer, k, cos, sin);
-        store.write(llm.level, layer, first + token, k, &b.v[token * kv_width..][..kv_width]);
+        if let Some(input) = &layer.input {
+            b.inputs.compute(compute, input, index, &b.x, &mut b.quantized, &mut b.delta);
+            add(compute.level, &mut b.x, &b.delta);
+        }
+        if let Some(scale) = layer.scale {
+            b.x.iter_mut().for_each(|x| *x *= scale);
+        }
     }
 }
 
@@ -175,8 +187,85 @@ pub(crate) struct Compute<'a> {
 }
 
 impl Compute<'_> {
+    /// Attention over the rows in `b.normed`, or with `plain` over those in `b.x`, from position `first` on. Its answer goes to
+    /// `b.delta`.
+    pub(super) fn attention(
+        &self,
+        weights: &AttentionWeights,
+        of_layer: &AttentionShape,
+        store: &mut KvStore,
+        first: usize,
+        plain: bool,
+        b: &mut Buffers,
+    ) {
+        let shape = &self.llm.shape;
+        let n = b.x.len() / shape.d_model;
+        let (q_width, kv_width) = (shape.n_heads * of_layer.head_dim, of_layer.n_kv_heads * of_layer.head_dim);
+        let q_rows = weights.q.weight.rows(); // gates included
+        b.q.resize(n * q_rows, 0.0);
+        b.k.resize(n * kv_width, 0.0);
+        b.v.resize(n * kv_width, 0.0);
+        b.attended.resize(n * q_width, 0.0);
+        let read = if plain { &b.x } else { &b.normed };
+        let (q, k, v) = ((&weights.q, &mut b.q), &mut b.k, &mut b.v);
+        match (&weights.k, &weights.v) {
+            (Some(of_k), Some(of_v)) => self.project(read, &mut b.quantized, [q, (of_k, k), (of_v, v)]),
+            (Some(of_k), None) => {
+                self.project(read, &mut b.quantized, [q, (of_k, k)]);
+                b.v.copy_from_slice(&b.k);
+            }
+            (None, _) => self.project(read, &mut b.quantized, [q]),
+        }
+        if shape.family.normed_values && !of_layer.shares {
+            b.normed_values.resize(of_layer.head_dim, 1.0);
+            b.spare.resize(b.v.len().max(b.spare.len()), 0.0);
+            let normed = &mut b.spare[..b.v.len()];
+            rms_norm(self.level, &b.v, &b.normed_values, shape.norm_epsilon, normed);
+            b.v.copy_from_slice(normed);
+        }
+        if q_rows != q_width {
+            split_gates(&mut b.q, &mut b.gates, of_layer.head_dim);
+        }
+        if let Some(most) = shape.clamp_qkv {
+            [&mut b.q, &mut b.k, &mut b.v].into_iter().flatten().for_each(|x| *x = x.clamp(-most, most));
+        }
+        for (rows, norm) in [(&mut b.q, &weights.q_norm), (&mut b.k, &weights.k_norm)] {
+            if let Some(norm) = norm {
+                self.norm_heads(rows, norm, &mut b.spare);
+            }
+        }
+        // Turns queries and keys to their positions, and stores keys and values.
+        let angles = b.windowed_angles.as_ref().filter(|_| of_layer.window.is_some()).unwrap_or(&b.angles);
+        let pairs = angles.cos.len() / n;
+        for token in 0..n {
+            let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
+            rotate(self.llm, of_layer, &mut b.q[token * q_width..][..q_width], cos, sin);
+            if of_layer.shares {
+                continue;
+            }
+            let k = &mut b.k[token * kv_width..][..kv_width];
+            rotate(self.llm, of_layer, k, cos, sin);
+            store.write(self.level, of_layer.stored, first + token, k, &b.v[token * kv_width..][..kv_width]);
+        }
+        let attention = Attention {
+            window: of_layer.window,
+            cap: shape.score_cap,
+            slopes: shape.slopes.as_deref(),
+            sinks: weights.sinks.as_deref(),
+            ..Attention::plain(shape.n_heads, first, shape.attention_scale)
+        };
+        attend(self.level, self.pool, &attention, &b.q, store, of_layer.stored, &mut b.attended);
+        if q_rows != q_width {
+            b.attended.iter_mut().zip(&b.gates).for_each(|(x, gate)| *x /= 1.0 + (-gate).exp());
+        }
+        if let Some(norm) = &weights.sub_norm {
+            self.norm_in_place(&mut b.attended, norm, &mut b.spare);
+        }
+        self.project(&b.attended, &mut b.quantized, [(&weights.output, &mut b.delta)]);
+    }
+
     /// Normalises rows as wide as the weight, a few rows a task.
-    fn norm(&self, x: &[f32], norm: &Norm, out: &mut [f32]) {
+    pub(super) fn norm(&self, x: &[f32], norm: &Norm, out: &mut [f32]) {
         let width = norm.weight.len();
         let each = (PIECE / width).max(1) * width;
         let epsilon = self.llm.shape.norm_epsilon;
@@ -194,7 +283,7 @@ impl Compute<'_> {
         });
     }
 
-    fn norm_in_place(&self, x: &mut [f32], norm: &Norm, spare: &mut Vec<f32>) {
+    pub(super) fn norm_in_place(&self, x: &mut [f32], norm: &Norm, spare: &mut Vec<f32>) {
         spare.resize(x.len().max(spare.len()), 0.0);
         let normed = &mut spare[..x.len()];
         self.norm(x, norm, normed);
@@ -220,7 +309,7 @@ impl Compute<'_> {
     }
 
     /// Adds what a half of a block gives to the stream, normalised and scaled where the model does that.
-    fn add_half(&self, x: &mut [f32], delta: &mut [f32], norm: Option<&Norm>, spare: &mut Vec<f32>) {
+    pub(super) fn add_half(&self, x: &mut [f32], delta: &mut [f32], norm: Option<&Norm>, spare: &mut Vec<f32>) {
         if let Some(norm) = norm {
             self.norm_in_place(delta, norm, spare);
         }
@@ -250,6 +339,9 @@ impl Compute<'_> {
                 self.project(x, quantized, [(gate, &mut hidden.gate), (&network.up, &mut hidden.up)]);
             }
             None => self.project(x, quantized, [(&network.up, &mut hidden.gate)]),
+        }
+        if network.sparse {
+            hidden.gate.chunks_exact_mut(width).for_each(keep_largest);
         }
         self.activate(&mut hidden.gate, &hidden.up);
         if let Some(norm) = &network.sub_norm {
@@ -316,12 +408,6 @@ impl Buffers {
         for rows in [&mut self.x, &mut self.normed, &mut self.delta] {
             rows.resize(n * shape.d_model, 0.0);
         }
-        for rows in [&mut self.q, &mut self.attended] {
-            rows.resize(n * shape.n_heads * shape.head_dim, 0.0);
-        }
-        for rows in [&mut self.k, &mut self.v] {
-            rows.resize(n * shape.n_kv_heads * shape.head_dim, 0.0);
-        }
         let (all, windowed) = positions(shape, place.capacity);
         self.angles.fill(all, place.first..place.first + n);
         if let Some(windowed) = windowed {
@@ -342,27 +428,28 @@ impl Angles {
 
 /// The positions of a session of that many tokens, and those of the layers that see a window, where they are others.
 pub(crate) fn positions(shape: &Shape, capacity: usize) -> (&Positions, Option<&Positions>) {
-    let windowed = shape.windows.as_ref().and_then(|windows| windows.rope.as_ref());
-    (shape.rope.positions(capacity), windowed.map(|rope| rope.positions(capacity)))
+    (shape.rope.positions(capacity), shape.windowed_rope.as_ref().map(|rope| rope.positions(capacity)))
 }
 
-/// Which of two kinds a layer needs.
-pub(crate) fn of_layer<'a>(shape: &Shape, layer: usize, all: &'a Angles, windowed: Option<&'a Angles>) -> &'a Angles {
-    match (&shape.windows, windowed) {
-        (Some(windows), Some(windowed)) if windows.covers(layer) => windowed,
-        _ => all,
+/// Takes the gates out of queries: each head of them is followed by a head of gates.
+fn split_gates(q: &mut Vec<f32>, gates: &mut Vec<f32>, head_dim: usize) {
+    gates.clear();
+    let pairs = q.len() / (2 * head_dim);
+    for pair in 0..pairs {
+        gates.extend_from_slice(&q[(2 * pair + 1) * head_dim..][..head_dim]);
+        q.copy_within(2 * pair * head_dim..(2 * pair + 1) * head_dim, pair * head_dim);
     }
+    q.truncate(pairs * head_dim);
 }
 
 /// Turns the heads of one token, in a layer that does so.
-pub(crate) fn rotate(llm: &Llm, layer: usize, heads: &mut [f32], cos: &[f32], sin: &[f32]) {
-    let head_dim = llm.shape.head_dim;
-    if !llm.shape.rotates(layer) {
+pub(crate) fn rotate(llm: &Llm, of_layer: &AttentionShape, heads: &mut [f32], cos: &[f32], sin: &[f32]) {
+    if !of_layer.rotates {
         return;
     }
     match llm.shape.family.rotation {
-        Rotation::Pairs => rotate_pairs(llm.level, heads, head_dim, cos, sin),
-        Rotation::Halves => rotate_halves(llm.level, heads, head_dim, cos, sin),
+        Rotation::Pairs => rotate_pairs(llm.level, heads, of_layer.head_dim, cos, sin),
+        Rotation::Halves => rotate_halves(llm.level, heads, of_layer.head_dim, cos, sin),
         Rotation::Slopes(_) => {}
     }
 }

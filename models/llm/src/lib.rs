@@ -30,17 +30,22 @@ mod experts;
 mod family;
 mod forward;
 mod generate;
+mod layer_inputs;
 mod layout;
 mod lookup;
 mod measure;
 mod positions;
+mod recurrent;
 mod repetition;
 mod sampler;
 mod session;
 mod session_file;
+mod states;
+mod streams;
 mod template;
 mod template_abilities;
 mod template_limits;
+mod tensors;
 mod tokenizer;
 mod weights;
 
@@ -205,7 +210,7 @@ impl Llm {
             quantization: most_common_type(&gguf),
             vocab_size: shape.n_vocab,
             d_model: shape.d_model,
-            layers: shape.n_layers,
+            layers: shape.layers.len(),
             file_bytes: gguf.file_bytes(),
             bytes_per_token: weights.bytes_per_token(shape.experts.as_ref()) as u64,
             has_vocabulary: tokenizer.is_some(),

@@ -100,7 +100,11 @@ impl Rope {
     /// Positions that nothing stretches, for layers with a sliding window: over a base of their own where the file gives one,
     /// else over `default`, or over the base of the others.
     pub(crate) fn local(gguf: &Gguf, name: &str, head_dim: usize, default: Option<f64>) -> Result<Rope, LlmError> {
-        let rotated = gguf.integer(&format!("{name}.rope.dimension_count"), 2, head_dim as u64)?.unwrap_or(head_dim);
+        let own = gguf.integer(&format!("{name}.rope.dimension_count_swa"), 2, head_dim as u64)?;
+        let rotated = match own {
+            None => gguf.integer(&format!("{name}.rope.dimension_count"), 2, head_dim as u64)?.unwrap_or(head_dim),
+            Some(rotated) => rotated,
+        };
         let base = match (base(gguf, &format!("{name}.rope.freq_base_swa"))?, default) {
             (Some(base), _) | (None, Some(base)) => base,
             (None, None) => base(gguf, &format!("{name}.rope.freq_base"))?.unwrap_or(10_000.0),

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use nearfield_kernels::{FEW_TOKENS, KvFormat, KvStore};
 
-use super::forward::{Angles, Buffers, Place, forward, of_layer, positions, rotate};
+use super::architecture::Mixer;
+use super::forward::{Angles, Buffers, Past, Place, forward, positions, rotate};
 use super::positions::Positions;
+use super::states::States;
 use super::{Llm, LlmError, TokenId};
 use std::ops::ControlFlow;
 
@@ -61,7 +63,9 @@ pub struct Session {
     llm: Arc<Llm>,
     tokens: Vec<TokenId>,
     capacity: usize,
-    store: KvStore,
+    past: Past,
+    /// The embeddings that were appended, by their position, where they may have to be read again.
+    soft: Vec<(usize, Vec<f32>)>,
     /// Logits after each of the last `known` tokens.
     logits: Vec<f32>, // [known, n_vocab]; more while some of these were forgotten
     known: usize,
@@ -84,18 +88,20 @@ impl Session {
         let shape = &llm.shape;
         let format = match options.cache {
             CacheType::F16 => KvFormat::F16,
-            CacheType::Q8_0 if shape.head_dim.is_multiple_of(32) => KvFormat::Q8_0,
+            CacheType::Q8_0 if shape.stored.iter().all(|heads| heads.head_dim.is_multiple_of(32)) => KvFormat::Q8_0,
             CacheType::Q8_0 => {
                 return Err(refuse("the cache type q8_0 needs heads that are multiples of 32 wide; use f16"));
             }
         };
-        let store = KvStore::new(format, shape.n_layers, shape.n_kv_heads, shape.head_dim, options.context_tokens)
-            .ok_or_else(|| refuse("there is not that much memory; choose a smaller context"))?;
+        let no_memory = || refuse("there is not that much memory; choose a smaller context");
+        let store = KvStore::new(format, &shape.stored, options.context_tokens).ok_or_else(no_memory)?;
+        let past = Past { store, states: States::new(shape.state_len).ok_or_else(no_memory)? };
         let buffers = Buffers::default();
         Ok(Session {
             tokens: Vec::new(),
             capacity: options.context_tokens,
-            store,
+            past,
+            soft: Vec::new(),
             logits: Vec::new(),
             known: 0,
             buffers,
@@ -128,20 +134,26 @@ impl Session {
         &self.tokens
     }
 
-    /// Bytes reserved for keys and values.
+    /// Bytes reserved for keys and values, and for what recurrent layers remember.
     pub fn cache_bytes(&self) -> usize {
-        self.store.bytes()
+        self.past.store.bytes() + self.past.states.bytes()
     }
 
     /// Bytes of weights, keys and values that the next token reads.
     pub fn bytes_per_step(&self) -> usize {
         let shape = &self.llm.shape;
-        let position = self.cache_bytes() / self.store.capacity() / shape.n_layers; // of one layer
-        let seen = |layer: usize| match shape.window(layer) {
-            Some(window) => self.len().min(window),
-            None => self.len(),
-        };
-        self.llm.info.bytes_per_token as usize + (0..shape.n_layers).map(|layer| seen(layer) * position).sum::<usize>()
+        let numbers = shape.stored.iter().map(|heads| heads.count * heads.head_dim).sum::<usize>();
+        let seen = shape.layers.iter().map(|layer| match &layer.mixer {
+            Mixer::Attention(attention) => {
+                let seen = attention.window.map_or(self.len(), |window| self.len().min(window));
+                seen * attention.n_kv_heads * attention.head_dim
+            }
+            Mixer::ShortConv { .. } | Mixer::DeltaNet(_) => 0,
+        });
+        // Each number of a position is there as a key and as a value.
+        let each = self.past.store.bytes() / self.past.store.capacity();
+        let state = 8 * shape.state_len; // read and written
+        self.llm.info.bytes_per_token as usize + seen.sum::<usize>() * each / numbers + state
     }
 
     /// The logits after the last token: `[n_vocab]`; empty when nothing was computed since the session was last cut.
@@ -203,7 +215,8 @@ impl Session {
         let reused = if shared == tokens.len() && shared == self.len() && self.known > 0 {
             shared
         } else {
-            shared.min(tokens.len() - 1)
+            // Recurrent layers only go on from where their state is known.
+            self.past.states.known(shared.min(tokens.len() - 1))
         };
         let mut prefill = Prefill { reused, ..Prefill::default() };
         if reused == tokens.len() {
@@ -211,6 +224,7 @@ impl Session {
             return Ok(prefill);
         }
         let run = least
+            .filter(|_| !self.past.states.is_used())
             .and_then(|least| longest_run(&self.tokens[reused..], &tokens[reused..tokens.len() - 1], least))
             .filter(|run| run.wanted == 0);
         match run {
@@ -230,6 +244,7 @@ impl Session {
             None => {
                 self.truncate(reused);
                 self.read_blocks(&tokens[reused..], true, &mut prefill, go_on);
+                self.past.states.copy();
             }
         }
         Ok(prefill)
@@ -311,8 +326,15 @@ impl Session {
         }
         let n = rows.len() / width;
         self.check_room(self.len() + n)?;
+        self.catch_up();
         for (index, block) in rows.chunks(BLOCK * width).enumerate() {
             let count = block.len() / width;
+            if self.past.states.is_used() {
+                let at = self.len();
+                self.soft.extend(block.chunks_exact(width).enumerate().map(|(row, x)| (at + row, x.to_vec())));
+            }
+            self.buffers.tokens.clear();
+            self.buffers.tokens.resize(count, TokenId::EMBEDDING.0);
             self.buffers.x.clear();
             self.buffers.x.extend_from_slice(block);
             self.compute(count, usize::from(index * BLOCK + count == n));
@@ -325,6 +347,8 @@ impl Session {
     pub fn truncate(&mut self, n: usize) {
         self.known = self.known.saturating_sub(self.len().saturating_sub(n));
         self.tokens.truncate(n);
+        self.soft.retain(|(at, _)| *at < n);
+        self.past.states.rewind(n);
     }
 
     /// A second session with the same past, and a future of its own.
@@ -332,15 +356,18 @@ impl Session {
     /// # Errors
     /// There is no memory for it.
     pub fn fork(&self) -> Result<Session, LlmError> {
-        let store = self.store.fork(self.len()).ok_or_else(|| LlmError::Context {
-            context_tokens: self.capacity,
-            what: "there is no memory for a fork".to_owned(),
-        })?;
+        let no_memory =
+            || LlmError::Context { context_tokens: self.capacity, what: "there is no memory for a fork".to_owned() };
+        let past = Past {
+            store: self.past.store.fork(self.len()).ok_or_else(no_memory)?,
+            states: self.past.states.fork().ok_or_else(no_memory)?,
+        };
         Ok(Session {
             llm: Arc::clone(&self.llm),
             tokens: self.tokens.clone(),
             capacity: self.capacity,
-            store,
+            past,
+            soft: self.soft.clone(),
             logits: self.logits.clone(),
             known: self.known,
             buffers: Buffers::default(),
@@ -349,7 +376,7 @@ impl Session {
 
     /// Takes the tokens of `range` out of the middle: what follows moves down and its keys are turned to their new places.
     /// What was computed while the removed tokens were visible stays as it was, which is the approximation that makes this
-    /// cheap. The logits are gone.
+    /// cheap. Where the model has recurrent layers, what follows is read again. The logits are gone.
     ///
     /// # Panics
     /// The range is not within the session.
@@ -358,7 +385,13 @@ impl Session {
         if range.is_empty() {
             return;
         }
-        self.move_tokens(range.end, range.start, self.len() - range.end);
+        if self.past.states.is_used() {
+            self.past.states.rewind(range.start);
+            self.soft.retain(|(at, _)| !range.contains(at));
+            self.soft.iter_mut().filter(|(at, _)| *at >= range.end).for_each(|(at, _)| *at -= range.len());
+        } else {
+            self.move_tokens(range.end, range.start, self.len() - range.end);
+        }
         self.tokens.drain(range);
         self.known = 0;
     }
@@ -381,21 +414,27 @@ impl Session {
         for index in 0..len {
             // Away from where they go, so that none is overwritten before it was moved.
             let index = if to < from { index } else { len - 1 - index };
-            self.store.shift(from + index, to + index, &mut |layer, keys| {
-                let Angles { cos, sin } = of_layer(shape, layer, &all, windowed.as_ref());
-                rotate(&self.llm, layer, keys, cos, sin);
+            self.past.store.shift(from + index, to + index, &mut |stored, keys| {
+                let of_stored = shape.layers.iter().find_map(|layer| match &layer.mixer {
+                    Mixer::Attention(attention) if attention.stored == stored => Some(attention),
+                    _ => None,
+                });
+                let Some(of_layer) = of_stored else { return };
+                let windowed = windowed.as_ref().filter(|_| of_layer.window.is_some());
+                let Angles { cos, sin } = windowed.unwrap_or(&all);
+                rotate(&self.llm, of_layer, keys, cos, sin);
             });
         }
     }
 
-    /// Keys and values.
-    pub(super) fn store(&self) -> &KvStore {
-        &self.store
+    /// What it remembers of its tokens.
+    pub(super) fn past(&self) -> &Past {
+        &self.past
     }
 
-    /// Keys and values, to be filled anew.
-    pub(super) fn store_mut(&mut self) -> &mut KvStore {
-        &mut self.store
+    /// The same, to be filled anew.
+    pub(super) fn past_mut(&mut self) -> &mut Past {
+        &mut self.past
     }
 
     /// Says which tokens the keys and values of an empty session belong to.
@@ -424,25 +463,55 @@ impl Session {
 
     /// Looks up a block of tokens and computes it, with the logits after the last `wanted`.
     fn read(&mut self, tokens: &[TokenId], wanted: usize) {
+        self.catch_up();
+        self.look_up(tokens);
+        self.compute(tokens.len(), wanted);
+        self.tokens.extend_from_slice(tokens);
+    }
+
+    /// Lets recurrent layers read the tokens again that the session holds and their states do not come from.
+    fn catch_up(&mut self) {
+        let (at, end) = (self.past.states.at(), self.len());
+        if !self.past.states.is_used() || at >= end {
+            return;
+        }
+        let held = self.tokens.split_off(at);
+        for block in held.chunks(BLOCK) {
+            self.look_up(block);
+            let width = self.llm.shape.d_model;
+            let here = self.len()..self.len() + block.len();
+            for (at, row) in self.soft.iter().filter(|(at, _)| here.contains(at)) {
+                self.buffers.x[(at - here.start) * width..][..width].copy_from_slice(row);
+            }
+            self.compute(block.len(), 0);
+            self.tokens.extend_from_slice(block);
+        }
+    }
+
+    /// Looks up the embeddings of tokens.
+    fn look_up(&mut self, tokens: &[TokenId]) {
         let llm = Arc::clone(&self.llm);
         let width = llm.shape.d_model;
         let table = llm.weights.token_embedding.matrix(&llm.gguf);
+        self.buffers.tokens.clear();
+        self.buffers.tokens.extend(tokens.iter().map(|token| token.0));
         self.buffers.x.resize(tokens.len() * width, 0.0);
         for (token, row) in tokens.iter().zip(self.buffers.x.chunks_exact_mut(width)) {
+            if *token == TokenId::EMBEDDING {
+                continue;
+            }
             table.read_row(token.0 as usize, row);
         }
         if llm.shape.embedding_scale != 1.0 {
             self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
         }
-        self.compute(tokens.len(), wanted);
-        self.tokens.extend_from_slice(tokens);
     }
 
     /// Passes the `n` rows in `buffers.x`, which stand at the session's end, through the model; with the logits after the last `wanted`.
     fn compute(&mut self, n: usize, wanted: usize) {
         self.known = 0;
         let place = Place { first: self.tokens.len(), capacity: self.capacity };
-        forward(&self.llm, &mut self.store, &mut self.buffers, place, n, wanted, &mut self.logits);
+        forward(&self.llm, &mut self.past, &mut self.buffers, place, n, wanted, &mut self.logits);
         self.known = wanted;
     }
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use nearfield_kernels::KvFormat;
 use sha2::{Digest, Sha256};
 
+use super::forward::Past;
 use super::{LlmError, Session, TokenId};
 use nearfield_base::persist::Replacement;
 use nearfield_gguf::Gguf;
@@ -60,7 +61,13 @@ impl Session {
             for token in self.tokens() {
                 out.write_all(&token.0.to_le_bytes())?;
             }
-            self.store().save(self.len(), &mut out)?;
+            let Past { store, states } = self.past();
+            store.save(self.len(), &mut out)?;
+            if states.is_used() {
+                let (at, numbers) = states.saved();
+                out.write_all(&(at as u32).to_le_bytes())?;
+                numbers.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))?;
+            }
             let sum = out.sum.clone().finalize();
             out.inner.write_all(&sum)?;
             let file = out.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -126,7 +133,12 @@ impl Session {
                 self.capacity()
             )));
         }
-        let whole = HEAD_BYTES + note_bytes + 4 * n_tokens + self.store().saved_bytes(n_tokens) + SUM_BYTES;
+        let whole = HEAD_BYTES
+            + note_bytes
+            + 4 * n_tokens
+            + self.past().store.saved_bytes(n_tokens)
+            + self.state_bytes()
+            + SUM_BYTES;
         if found != whole as u64 {
             return Err(bad(format!("it is damaged: it has {found} bytes and should have {whole}")));
         }
@@ -134,9 +146,11 @@ impl Session {
         from.read_exact(&mut note).map_err(read)?;
         let mut numbers = vec![0; 4 * n_tokens];
         from.read_exact(&mut numbers).map_err(read)?;
-        let tokens: Vec<TokenId> =
+        let mut tokens: Vec<TokenId> =
             numbers.as_chunks::<4>().0.iter().map(|bytes| TokenId(u32::from_le_bytes(*bytes))).collect();
-        self.store_mut().load(n_tokens, &mut from).map_err(read)?;
+        self.past_mut().store.load(n_tokens, &mut from).map_err(read)?;
+        let mut state = vec![0; self.state_bytes()];
+        from.read_exact(&mut state).map_err(read)?;
         let mut sum = [0; SUM_BYTES];
         from.inner.read_exact(&mut sum).map_err(read)?;
         if sum != <[u8; 32]>::from(from.sum.finalize()) {
@@ -146,20 +160,40 @@ impl Session {
         if tokens.iter().any(|token| *token != TokenId::EMBEDDING && token.0 as usize >= n_vocab) {
             return Err(bad("it is damaged: it holds tokens that the model does not have".to_owned()));
         }
+        if let Some((at, numbers)) = state.split_first_chunk::<4>() {
+            let at = u32::from_le_bytes(*at) as usize;
+            if at > n_tokens {
+                return Err(bad(format!("it is damaged: its state comes from {at} tokens and it holds {n_tokens}")));
+            }
+            let numbers = numbers.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            match tokens.iter().position(|token| *token == TokenId::EMBEDDING) {
+                None => self.past_mut().states.restore(at, numbers),
+                // What embeddings gave the states could not be read again after a cut: these tokens are forgotten.
+                Some(first) => tokens.truncate(first),
+            }
+        }
         self.take_tokens(tokens);
         Ok(note)
+    }
+
+    /// What the states of recurrent layers take, with the number of tokens that they come from.
+    fn state_bytes(&self) -> usize {
+        match self.llm().shape.state_len {
+            0 => 0,
+            len => 4 + 4 * len,
+        }
     }
 
     /// The numbers of the head: the cache's type, its layers, the width of a position, which angles; tokens, bytes of the note.
     fn head(&self, n_tokens: usize, note_bytes: usize) -> [u32; 6] {
         let shape = &self.llm().shape;
-        let format = match self.store().format() {
+        let format = match self.past().store.format() {
             KvFormat::F16 => 0,
             KvFormat::Q8_0 => 1,
         };
-        let width = (shape.n_kv_heads * shape.head_dim) as u32;
+        let width = shape.stored.iter().map(|heads| heads.count * heads.head_dim).max().unwrap_or(0) as u32;
         let long = u32::from(shape.rope.is_long(self.capacity()));
-        [format, shape.n_layers as u32, width, long, n_tokens as u32, note_bytes as u32]
+        [format, shape.stored.len() as u32, width, long, n_tokens as u32, note_bytes as u32]
     }
 }
 

@@ -1,5 +1,6 @@
 //! Text to tokens and back, from the vocabulary that a GGUF file carries. Special tokens are split off first; what lies
-//! between them goes to one of two models: SentencePiece's merging by score ("llama"), or byte-level pair encoding ("gpt2").
+//! between them goes to one of three models: SentencePiece's merging by score ("llama"), byte-level pair encoding ("gpt2"), or pair
+//! encoding of plain text ("gemma4").
 
 mod byte_pairs;
 mod sentence_pieces;
@@ -96,12 +97,13 @@ impl Tokenizer {
         let model = match model {
             Some("llama") => Model::SentencePieces(SentencePieces::of(gguf, tokens, &kinds)?),
             Some("gpt2") => Model::BytePairs(Box::new(BytePairs::of(gguf, tokens, &kinds)?)),
+            Some("gemma4") => Model::BytePairs(Box::new(BytePairs::of_lines(gguf, tokens, &kinds)?)),
             other => {
                 let found = quoted(other.unwrap_or("nothing"));
                 return Err(LlmError::metadata(
                     gguf,
                     "tokenizer.ggml.model",
-                    format!("{found} is not supported; supported are: llama, gpt2"),
+                    format!("{found} is not supported; supported are: llama, gpt2, gemma4"),
                 ));
             }
         };
@@ -114,6 +116,7 @@ impl Tokenizer {
             match (kind, &model) {
                 (Kind::Control | Kind::Unknown | Kind::Unused, _) => {}
                 (Kind::UserDefined, _) => bytes.extend_from_slice(text.as_bytes()),
+                (_, Model::BytePairs(pairs)) if pairs.is_plain() => sentence_pieces::bytes_of(text, *kind, &mut bytes),
                 (_, Model::SentencePieces(_)) => sentence_pieces::bytes_of(text, *kind, &mut bytes),
                 (_, Model::BytePairs(_)) => byte_pairs::bytes_of(text, &mut bytes),
             }
@@ -156,7 +159,10 @@ impl Tokenizer {
         ends.sort_unstable();
         ends.dedup();
         let text_of = |token: Option<TokenId>| token.map(|token| tokens[token.0 as usize].clone()).unwrap_or_default();
-        let adds_bos = gguf.bool("tokenizer.ggml.add_bos_token")?.unwrap_or(match &model {
+        let adds_bos = gguf.bool("tokenizer.ggml.add_bos_token")?;
+        // Files of Gemma 4 may say no, and the model needs it.
+        let adds_bos = adds_bos.filter(|_| !matches!(&model, Model::BytePairs(pairs) if pairs.is_plain()));
+        let adds_bos = adds_bos.unwrap_or(match &model {
             Model::SentencePieces(_) => true,
             Model::BytePairs(pairs) => pairs.adds_bos(),
         });

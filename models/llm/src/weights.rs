@@ -1,46 +1,67 @@
 //! The weights of a model: every matrix as a checked view, every vector as floats, found by the names that GGUF files give them.
 
-use std::ops::Range;
-
-use half::{bf16, f16};
-use nearfield_kernels::Format;
-
 use super::LlmError;
-use super::architecture::{Experts, Shape};
-use super::family::{HeadNorms, Normalisation, Norms, Order};
-use super::layout::{Place, Weight};
-use nearfield_gguf::{Gguf, TensorInfo};
+use super::architecture::{AttentionShape, Experts, Mixer as MixerShape, Shape};
+use super::family::{HeadNorms, Norms, Order};
+use super::layer_inputs::{LayerInput, LayerInputs};
+use super::layout::Weight;
+use super::recurrent::{DeltaNet, ShortConv};
+use super::streams::{LayerStreams, SPARSE_LAYERS, Streams};
+use super::tensors::{bad, expert_projection, floats, matrix, norm, projection, vector};
+use nearfield_gguf::Gguf;
 
 /// All weights, in the order of use.
 #[derive(Debug)]
 pub(crate) struct Weights {
     pub token_embedding: Weight,      // [n_vocab, d_model] token_embd.weight
     pub embedding_norm: Option<Norm>, // [d_model] token_embd_norm
+    pub inputs: Option<LayerInputs>,
+    pub streams: Option<Streams>,
     pub layers: Vec<Layer>,
-    pub output_norm: Norm, // [d_model] output_norm
+    pub output_norm: Norm, // [d_model] output_norm, or what the family calls it
     /// `[n_vocab, d_model]` output.weight; `None` where the embedding serves both ways.
     pub output: Option<Weight>,
     pub output_bias: Option<Vec<f32>>, // [n_vocab] output.bias
 }
 
-/// One transformer block. n_q = n_heads * head_dim, n_kv = n_kv_heads * head_dim. Biases are there where the file has them.
+/// One block. Biases are there where the file has them.
 #[derive(Debug)]
 pub(crate) struct Layer {
     /// `[d_model]` attn_norm; `None` where rows are normalised after each half only.
     pub attention_norm: Option<Norm>,
-    pub q: Projection,                     // [n_q, d_model] attn_q, or the first rows of attn_qkv
-    pub k: Projection,                     // [n_kv, d_model] attn_k, or the next rows of attn_qkv
-    pub v: Projection,                     // [n_kv, d_model] attn_v, or the last rows of attn_qkv
-    pub q_norm: Option<HeadNorm>,          // attn_q_norm
-    pub k_norm: Option<HeadNorm>,          // attn_k_norm
-    pub sinks: Option<Vec<f32>>,           // [n_heads] attn_sinks: a score that takes weight and gives no value
-    pub attention_sub_norm: Option<Norm>,  // [n_q] attn_sub_norm
-    pub attention_output: Projection,      // [d_model, n_q] attn_output
+    pub mixer: Mixer,
     pub post_attention_norm: Option<Norm>, // [d_model] post_attention_norm
     /// `[d_model]` ffn_norm; `None` where the network reads what attention read, or what it has been added to as it is.
     pub ffn_norm: Option<Norm>,
     pub ffn: FeedForward,
     pub post_ffn_norm: Option<Norm>, // [d_model] post_ffw_norm
+    pub input: Option<LayerInput>,
+    pub streams: Option<Box<LayerStreams>>,
+    pub scale: Option<f32>, // [1] layer_output_scale
+}
+
+/// The first half of a block.
+#[derive(Debug)]
+pub(crate) enum Mixer {
+    Attention(Box<Attention>),
+    ShortConv(Box<ShortConv>),
+    DeltaNet(Box<DeltaNet>),
+}
+
+/// An attention. n_q = n_heads * head_dim, n_kv = n_kv_heads * head_dim.
+#[derive(Debug)]
+pub(crate) struct Attention {
+    /// `[n_q, d_model]` attn_q, or the first rows of attn_qkv; where queries come with gates, `[n_heads, 2, head_dim, d_model]`.
+    pub q: Projection,
+    /// `[n_kv, d_model]` attn_k, or the next rows of attn_qkv; `None` where another layer's keys and values are used.
+    pub k: Option<Projection>,
+    /// `[n_kv, d_model]` attn_v, or the last rows of attn_qkv; `None` where keys serve as values, too.
+    pub v: Option<Projection>,
+    pub q_norm: Option<HeadNorm>, // attn_q_norm
+    pub k_norm: Option<HeadNorm>, // attn_k_norm
+    pub sinks: Option<Vec<f32>>,  // [n_heads] attn_sinks: a score that takes weight and gives no value
+    pub sub_norm: Option<Norm>,   // [n_q] attn_sub_norm
+    pub output: Projection,       // [d_model, n_q] attn_output
 }
 
 /// The second half of a block.
@@ -57,6 +78,8 @@ pub(crate) struct Network {
     pub up: Projection,           // [d_ffn, d_model] ffn_up, or its last rows
     pub sub_norm: Option<Norm>,   // [d_ffn] ffn_sub_norm
     pub down: Projection,         // [d_model, d_ffn] ffn_down
+    /// Whether the gates far above the others count only.
+    pub sparse: bool,
 }
 
 /// Networks of which a token uses some.
@@ -110,8 +133,16 @@ impl Weights {
                 true => Some(norm(gguf, shape, "token_embd_norm", d)?),
                 false => None,
             },
-            layers: (0..shape.n_layers).map(|index| Layer::of(gguf, shape, index)).collect::<Result<_, _>>()?,
-            output_norm: norm(gguf, shape, "output_norm", d)?,
+            inputs: match shape.layer_input {
+                0 => None,
+                _ => Some(LayerInputs::of(gguf, shape)?),
+            },
+            streams: match shape.family.streams {
+                true => Some(Streams::of(gguf, shape)?),
+                false => None,
+            },
+            layers: (0..shape.layers.len()).map(|index| Layer::of(gguf, shape, index)).collect::<Result<_, _>>()?,
+            output_norm: norm(gguf, shape, shape.family.output_norm, d)?,
             output: match optional("output.weight") {
                 true => Some(matrix(gguf, "output.weight", shape.n_vocab, 0..shape.n_vocab, d)?),
                 false => None,
@@ -130,20 +161,23 @@ impl Weights {
 
     /// Every matrix that is multiplied; an embedding that only looks up rows is none.
     pub(super) fn multiplied_mut(&mut self) -> Vec<&mut Weight> {
-        let mut all: Vec<&mut Weight> = Vec::new();
+        let mut projections: Vec<&mut Projection> = Vec::new();
+        projections.extend(self.inputs.iter_mut().map(|inputs| &mut inputs.projection));
+        projections.extend(self.streams.iter_mut().flat_map(Streams::projections_mut));
         for l in &mut self.layers {
-            all.extend(
-                [&mut l.q, &mut l.k, &mut l.v, &mut l.attention_output].map(|projection| &mut projection.weight),
-            );
+            projections.extend(l.mixer.projections_mut());
             match &mut l.ffn {
-                FeedForward::Dense(network) => all.extend(network.weights_mut()),
+                FeedForward::Dense(network) => projections.extend(network.projections_mut()),
                 FeedForward::Experts(mixture) => {
-                    all.push(&mut mixture.router.weight);
-                    all.extend(mixture.experts.iter_mut().flat_map(Network::weights_mut));
-                    all.extend(mixture.shared.iter_mut().flat_map(|(network, _)| network.weights_mut()));
+                    projections.push(&mut mixture.router);
+                    projections.extend(mixture.experts.iter_mut().flat_map(Network::projections_mut));
+                    projections.extend(mixture.shared.iter_mut().flat_map(|(network, _)| network.projections_mut()));
                 }
             }
+            projections.extend(l.input.iter_mut().flat_map(|input| [&mut input.gate, &mut input.output]));
+            projections.extend(l.streams.iter_mut().flat_map(|streams| [&mut streams.left, &mut streams.right]));
         }
+        let mut all: Vec<&mut Weight> = projections.into_iter().map(|projection| &mut projection.weight).collect();
         all.push(self.output.as_mut().unwrap_or(&mut self.token_embedding));
         all
     }
@@ -152,7 +186,7 @@ impl Weights {
     /// a token does not use.
     pub(crate) fn bytes_per_token(&self, experts: Option<&Experts>) -> usize {
         let layer = |l: &Layer| {
-            let attention = [&l.q, &l.k, &l.v, &l.attention_output].map(|projection| projection.weight.bytes());
+            let mixer = l.mixer.projections().into_iter().map(|projection| projection.weight.bytes());
             let network = match &l.ffn {
                 FeedForward::Dense(network) => network.bytes(),
                 FeedForward::Experts(mixture) => {
@@ -161,16 +195,42 @@ impl Weights {
                     mixture.router.weight.bytes() + used * mixture.experts[0].bytes() + shared
                 }
             };
-            attention.iter().sum::<usize>() + network
+            let input = l.input.iter().flat_map(|input| [&input.gate, &input.output]);
+            let streams = l.streams.iter().flat_map(|streams| [&streams.left, &streams.right]);
+            let beside = input.chain(streams).map(|projection| projection.weight.bytes()).sum::<usize>();
+            mixer.sum::<usize>() + network + beside
         };
-        self.layers.iter().map(layer).sum::<usize>() + self.output().bytes()
+        let inputs = self.inputs.iter().map(|inputs| inputs.projection.weight.bytes()).sum::<usize>();
+        let streams = self.streams.iter().flat_map(Streams::projections).map(|it| it.weight.bytes()).sum::<usize>();
+        inputs + streams + self.layers.iter().map(layer).sum::<usize>() + self.output().bytes()
+    }
+}
+
+impl Mixer {
+    fn projections(&self) -> Vec<&Projection> {
+        match self {
+            Mixer::Attention(it) => [&it.q, &it.output].into_iter().chain(&it.k).chain(&it.v).collect(),
+            Mixer::ShortConv(it) => vec![&it.input, &it.output],
+            Mixer::DeltaNet(it) => vec![&it.qkv, &it.gate, &it.alpha, &it.beta, &it.output],
+        }
+    }
+
+    fn projections_mut(&mut self) -> Vec<&mut Projection> {
+        match self {
+            Mixer::Attention(it) => {
+                let Attention { q, k, v, output, .. } = &mut **it;
+                [q, output].into_iter().chain(k).chain(v).collect()
+            }
+            Mixer::ShortConv(it) => vec![&mut it.input, &mut it.output],
+            Mixer::DeltaNet(it) => vec![&mut it.qkv, &mut it.gate, &mut it.alpha, &mut it.beta, &mut it.output],
+        }
     }
 }
 
 impl Network {
-    fn weights_mut(&mut self) -> impl Iterator<Item = &mut Weight> {
+    fn projections_mut(&mut self) -> impl Iterator<Item = &mut Projection> {
         let Network { gate, up, down, .. } = self;
-        gate.iter_mut().chain([up, down]).map(|projection| &mut projection.weight)
+        gate.iter_mut().chain([up, down])
     }
 
     fn bytes(&self) -> usize {
@@ -180,76 +240,113 @@ impl Network {
 
 impl Layer {
     fn of(gguf: &Gguf, shape: &Shape, index: usize) -> Result<Layer, LlmError> {
-        let family = shape.family;
-        let (d, n_q, n_kv) = (shape.d_model, shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
+        let (family, d) = (shape.family, shape.d_model);
+        let name = |name: &str| format!("blk.{index}.{name}");
+        let has = |which: &str| gguf.tensor(&name(&format!("{which}.weight"))).is_some();
+        let norm_if = |present: bool, which: &str| match present {
+            true => norm(gguf, shape, &name(which), d).map(Some),
+            false => Ok(None),
+        };
+        let (before, after) = (family.norms != Norms::After, family.norms != Norms::Before);
+        let (attention_norm, ffn_norm) = match family.order {
+            Order::SharedNorm => (norm_if(before, "attn_norm")?, None),
+            Order::SharedNormIfAlone => (norm_if(before, "attn_norm")?, norm_if(has("ffn_norm"), "ffn_norm")?),
+            Order::Falcon if has("attn_norm_2") => (norm_if(before, "attn_norm_2")?, norm_if(before, "attn_norm")?),
+            Order::Falcon => (norm_if(before, "attn_norm")?, None),
+            Order::OneAfterTheOther | Order::ParallelUnlessFalse => {
+                let network = if family.renamed_network_norm { "post_attention_norm" } else { "ffn_norm" };
+                (norm_if(before, "attn_norm")?, norm_if(before, network)?)
+            }
+        };
+        Ok(Layer {
+            attention_norm,
+            mixer: match &shape.layers[index].mixer {
+                MixerShape::Attention(attention) => {
+                    Mixer::Attention(Box::new(Attention::of(gguf, shape, attention, index)?))
+                }
+                MixerShape::ShortConv { kernel, .. } => {
+                    Mixer::ShortConv(Box::new(ShortConv::of(gguf, shape, *kernel, index)?))
+                }
+                MixerShape::DeltaNet(delta) => Mixer::DeltaNet(Box::new(DeltaNet::of(gguf, shape, delta, index)?)),
+            },
+            post_attention_norm: norm_if(after, "post_attention_norm")?,
+            ffn_norm,
+            ffn: match shape.experts {
+                Some(experts) => FeedForward::Experts(Mixture::of(gguf, shape, experts, index)?),
+                None => FeedForward::Dense(Network::of(gguf, shape, index)?),
+            },
+            post_ffn_norm: norm_if(after, "post_ffw_norm")?,
+            input: match shape.layer_input {
+                0 => None,
+                width => Some(LayerInput::of(gguf, shape, width, index)?),
+            },
+            streams: match family.streams {
+                true => Some(Box::new(LayerStreams::of(gguf, shape, index)?)),
+                false => None,
+            },
+            scale: match gguf.tensor(&name("layer_output_scale.weight")) {
+                Some(_) if family.layer_inputs => Some(vector(gguf, &name("layer_output_scale.weight"), 1)?[0]),
+                _ => None,
+            },
+        })
+    }
+}
+
+impl Attention {
+    fn of(gguf: &Gguf, shape: &Shape, attention: &AttentionShape, index: usize) -> Result<Attention, LlmError> {
+        let (family, head_dim) = (shape.family, attention.head_dim);
+        let (d, n_q, n_kv) = (shape.d_model, shape.n_heads * head_dim, attention.n_kv_heads * head_dim);
         let name = |name: &str| format!("blk.{index}.{name}");
         let has = |which: &str| gguf.tensor(&name(&format!("{which}.weight"))).is_some();
         let whole = |which: &str, rows, columns| projection(gguf, &name(which), rows, 0..rows, columns);
-        let norm = |which: &str, len: usize| norm(gguf, shape, &name(which), len);
-        let norm_if = |present: bool, which: &str, len: usize| match present {
-            true => norm(which, len).map(Some),
-            false => Ok(None),
-        };
         let head_norm = |which: &str, heads: usize| -> Result<Option<HeadNorm>, LlmError> {
             let full = name(&format!("{which}.weight"));
             let weight = match family.head_norms {
                 HeadNorms::None if has(which) => return Err(bad(gguf, &full, "is not supported".to_owned())),
                 HeadNorms::None => return Ok(None),
                 HeadNorms::OwnIfPresent if !has(which) => return Ok(None),
-                HeadNorms::Each => vector(gguf, &full, shape.head_dim)?,
-                HeadNorms::Together => vector(gguf, &full, heads * shape.head_dim)?,
-                HeadNorms::OwnIfPresent => floats(gguf, &full, &[shape.head_dim, heads])?,
+                HeadNorms::Each => vector(gguf, &full, head_dim)?,
+                HeadNorms::Together => vector(gguf, &full, heads * head_dim)?,
+                HeadNorms::OwnIfPresent => floats(gguf, &full, &[head_dim, heads])?,
             };
-            let own = (family.head_norms == HeadNorms::OwnIfPresent).then(|| vec![0.0; shape.head_dim]);
+            let own = (family.head_norms == HeadNorms::OwnIfPresent).then(|| vec![0.0; head_dim]);
             Ok(Some(HeadNorm { weight, own }))
         };
-        let (before, after) = (family.norms != Norms::After, family.norms != Norms::Before);
-        let (attention_norm, ffn_norm) = match family.order {
-            Order::SharedNorm => (norm_if(before, "attn_norm", d)?, None),
-            Order::SharedNormIfAlone => (norm_if(before, "attn_norm", d)?, norm_if(has("ffn_norm"), "ffn_norm", d)?),
-            Order::Falcon if has("attn_norm_2") => {
-                (norm_if(before, "attn_norm_2", d)?, norm_if(before, "attn_norm", d)?)
-            }
-            Order::Falcon => (norm_if(before, "attn_norm", d)?, None),
-            Order::OneAfterTheOther | Order::ParallelUnlessFalse => {
-                let network = if family.renamed_network_norm { "post_attention_norm" } else { "ffn_norm" };
-                (norm_if(before, "attn_norm", d)?, norm_if(before, network, d)?)
-            }
-        };
+        let with_gates = if family.gated_attention { 2 * n_q } else { n_q };
         let (q, k, v) = if has("attn_qkv") {
-            let of = |rows| projection(gguf, &name("attn_qkv"), n_q + 2 * n_kv, rows, d);
-            (of(0..n_q)?, of(n_q..n_q + n_kv)?, of(n_q + n_kv..n_q + 2 * n_kv)?)
+            let of = |rows| projection(gguf, &name("attn_qkv"), with_gates + 2 * n_kv, rows, d);
+            let (k, v) = (with_gates..with_gates + n_kv, with_gates + n_kv..with_gates + 2 * n_kv);
+            (of(0..with_gates)?, Some(of(k)?), Some(of(v)?))
         } else {
-            (whole("attn_q", n_q, d)?, whole("attn_k", n_kv, d)?, whole("attn_v", n_kv, d)?)
+            let serves_as_value = family.normed_values && !has("attn_v");
+            let v = if serves_as_value || attention.shares { None } else { Some(whole("attn_v", n_kv, d)?) };
+            let k = if attention.shares { None } else { Some(whole("attn_k", n_kv, d)?) };
+            (whole("attn_q", with_gates, d)?, k, v)
         };
+        let (k, v) = if attention.shares { (None, None) } else { (k, v) };
         let sinks = name("attn_sinks.weight");
-        Ok(Layer {
-            attention_norm,
+        Ok(Attention {
             q,
             k,
             v,
             q_norm: head_norm("attn_q_norm", shape.n_heads)?,
-            k_norm: head_norm("attn_k_norm", shape.n_kv_heads)?,
+            k_norm: if attention.shares { None } else { head_norm("attn_k_norm", attention.n_kv_heads)? },
             sinks: match gguf.tensor(&sinks) {
                 Some(_) => Some(vector(gguf, &sinks, shape.n_heads)?),
                 None => None,
             },
-            attention_sub_norm: norm_if(family.sub_norms, "attn_sub_norm", n_q)?,
-            attention_output: whole("attn_output", d, n_q)?,
-            post_attention_norm: norm_if(after, "post_attention_norm", d)?,
-            ffn_norm,
-            ffn: match shape.experts {
-                Some(experts) => FeedForward::Experts(Mixture::of(gguf, shape, experts, index)?),
-                None => FeedForward::Dense(Network::of(gguf, shape, index)?),
+            sub_norm: match family.sub_norms {
+                true => Some(norm(gguf, shape, &name("attn_sub_norm"), n_q)?),
+                false => None,
             },
-            post_ffn_norm: norm_if(after, "post_ffw_norm", d)?,
+            output: whole("attn_output", d, n_q)?,
         })
     }
 }
 
 impl Network {
     fn of(gguf: &Gguf, shape: &Shape, index: usize) -> Result<Network, LlmError> {
-        let (d, n) = (shape.d_model, shape.d_ffn);
+        let (d, n) = (shape.d_model, shape.layers[index].d_ffn);
         let name = |name: &str| format!("blk.{index}.{name}");
         let whole = |which: &str, rows, columns| projection(gguf, &name(which), rows, 0..rows, columns);
         let one_tensor = shape.family.name == "phi3" && gguf.tensor(&name("ffn_gate.weight")).is_none();
@@ -265,7 +362,13 @@ impl Network {
             true => Some(norm(gguf, shape, &name("ffn_sub_norm"), n)?),
             false => None,
         };
-        Ok(Network { gate, up, sub_norm, down: whole("ffn_down", d, n)? })
+        Ok(Network {
+            gate,
+            up,
+            sub_norm,
+            down: whole("ffn_down", d, n)?,
+            sparse: shape.family.streams && index < SPARSE_LAYERS,
+        })
     }
 }
 
@@ -282,6 +385,7 @@ impl Mixture {
                 up: of("ffn_up_exps", expert, n, d)?,
                 sub_norm: None,
                 down: of("ffn_down_exps", expert, d, n)?,
+                sparse: false,
             })
         };
         let shared = match gguf.tensor(&name("ffn_up_shexp.weight")) {
@@ -295,6 +399,7 @@ impl Mixture {
                     up: whole("ffn_up_shexp", n, d)?,
                     sub_norm: None,
                     down: whole("ffn_down_shexp", d, n)?,
+                    sparse: false,
                 };
                 let gate = name("ffn_gate_inp_shexp.weight");
                 Some((network, gguf.tensor(&gate).map(|_| vector(gguf, &gate, d)).transpose()?))
@@ -306,111 +411,4 @@ impl Mixture {
             shared,
         })
     }
-}
-
-fn bad(gguf: &Gguf, name: &str, what: String) -> LlmError {
-    LlmError::Tensor { path: gguf.path().to_owned(), tensor: name.to_owned(), what }
-}
-
-/// Finds a tensor and holds it to its shape (columns first).
-fn find<'a>(gguf: &'a Gguf, name: &str, dims: &[usize]) -> Result<&'a TensorInfo, LlmError> {
-    let tensor = gguf.tensor(name).ok_or_else(|| bad(gguf, name, "is missing".to_owned()))?;
-    if tensor.dims != dims {
-        return Err(bad(gguf, name, format!("expected the dimensions {dims:?}, found {:?}", tensor.dims)));
-    }
-    Ok(tensor)
-}
-
-/// A norm of the family's kind. `name` is without `.weight`.
-fn norm(gguf: &Gguf, shape: &Shape, name: &str, len: usize) -> Result<Norm, LlmError> {
-    let bias = || vector(gguf, &format!("{name}.bias"), len);
-    let (centred, bias) = match shape.family.normalisation {
-        Normalisation::RootMeanSquare => (false, None),
-        Normalisation::RootMeanSquareAndBias => (false, Some(bias()?)),
-        Normalisation::LayerMaybeBias if gguf.tensor(&format!("{name}.bias")).is_none() => (true, Some(vec![0.0; len])),
-        Normalisation::Layer | Normalisation::LayerMaybeBias => (true, Some(bias()?)),
-    };
-    Ok(Norm { weight: vector(gguf, &format!("{name}.weight"), len)?, bias, centred })
-}
-
-/// The rows `part` of a matrix of `rows` rows, with its bias if there is one. `name` is without `.weight`.
-fn projection(
-    gguf: &Gguf,
-    name: &str,
-    rows: usize,
-    part: Range<usize>,
-    columns: usize,
-) -> Result<Projection, LlmError> {
-    let bias = format!("{name}.bias");
-    let bias = match gguf.tensor(&bias) {
-        Some(_) => Some(vector(gguf, &bias, rows)?[part.clone()].to_vec()),
-        None => None,
-    };
-    let scale = format!("{name}.scale");
-    let scale = match gguf.tensor(&scale) {
-        Some(_) => Some(vector(gguf, &scale, 1)?[0]),
-        None => None,
-    };
-    Ok(Projection { weight: matrix(gguf, &format!("{name}.weight"), rows, part, columns)?, scale, bias })
-}
-
-/// The rows `part` of a matrix of `rows` rows.
-fn matrix(gguf: &Gguf, name: &str, rows: usize, part: Range<usize>, columns: usize) -> Result<Weight, LlmError> {
-    let tensor = find(gguf, name, &[columns, rows])?;
-    of_tensor(gguf, name, tensor, rows, part, columns)
-}
-
-/// The same of a tensor that has been found, counting the rows of all its matrices.
-fn of_tensor(
-    gguf: &Gguf,
-    name: &str,
-    tensor: &TensorInfo,
-    rows: usize,
-    part: Range<usize>,
-    columns: usize,
-) -> Result<Weight, LlmError> {
-    let Some(format) = Format::named(tensor.kind.name) else {
-        let known: Vec<&str> = Format::ALL.iter().map(|format| format.name()).collect();
-        let what = format!("the type {} is not supported; supported are {}", tensor.kind.name, known.join(", "));
-        return Err(bad(gguf, name, what));
-    };
-    let row_bytes = tensor.range.len() / rows;
-    let range = tensor.range.start + part.start * row_bytes..tensor.range.start + part.end * row_bytes;
-    Ok(Weight { format, rows: part.len(), columns, place: Place::File(range) })
-}
-
-/// One of `n` matrices that share a tensor, with its row of their biases. `name` is without `.weight`.
-fn expert_projection(
-    gguf: &Gguf,
-    name: &str,
-    n: usize,
-    index: usize,
-    rows: usize,
-    columns: usize,
-) -> Result<Projection, LlmError> {
-    let (matrices, bias) = (format!("{name}.weight"), format!("{name}.bias"));
-    let tensor = find(gguf, &matrices, &[columns, rows, n])?;
-    let weight = of_tensor(gguf, &matrices, tensor, n * rows, index * rows..(index + 1) * rows, columns)?;
-    let bias = match gguf.tensor(&bias) {
-        Some(_) => Some(floats(gguf, &bias, &[rows, n])?[index * rows..][..rows].to_vec()),
-        None => None,
-    };
-    Ok(Projection { weight, scale: None, bias })
-}
-
-fn vector(gguf: &Gguf, name: &str, len: usize) -> Result<Vec<f32>, LlmError> {
-    floats(gguf, name, &[len])
-}
-
-/// A small tensor as floats.
-fn floats(gguf: &Gguf, name: &str, dims: &[usize]) -> Result<Vec<f32>, LlmError> {
-    let tensor = find(gguf, name, dims)?;
-    let mut bytes = vec![0; tensor.range.len()];
-    gguf.read(tensor.range.start, &mut bytes)?;
-    Ok(match tensor.kind.name {
-        "F32" => bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect(),
-        "F16" => bytes.as_chunks::<2>().0.iter().map(|bytes| f16::from_le_bytes(*bytes).to_f32()).collect(),
-        "BF16" => bytes.as_chunks::<2>().0.iter().map(|bytes| bf16::from_le_bytes(*bytes).to_f32()).collect(),
-        other => return Err(bad(gguf, name, format!("expected floats, found {other}"))),
-    })
 }

@@ -1,7 +1,7 @@
 //! Byte-level pair encoding (Sennrich et al., 2016; Radford et al., 2019): words are cut by the expression that the file names,
 //! their bytes are written in a printable alphabet, and pairs are merged in the file's order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
@@ -10,6 +10,7 @@ use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{PreTokenizerWrapper, SplitDelimiterBehavior, TokenizerImpl};
 
+use super::sentence_pieces::SPACE;
 use super::{Kind, TokenId};
 use crate::LlmError;
 use nearfield_gguf::{Gguf, Value, quoted};
@@ -25,6 +26,8 @@ type Encoder = TokenizerImpl<
 pub(super) struct BytePairs {
     encoder: Encoder,
     adds_bos: bool,
+    /// The tokens of line ends in a row, where texts are not cut into words and pieces are plain text with a sign for spaces.
+    line_ends: Option<HashMap<String, TokenId>>,
 }
 
 /// Words, runs of digits, runs of signs and spaces, as GPT-2 cuts them.
@@ -34,6 +37,11 @@ const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{
 /// As Qwen 2 cuts them: as Llama 3, with single digits.
 const QWEN2: &str =
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// As Qwen 3.5 cuts them: as Qwen 2, with combining marks in words.
+const QWEN35: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|",
+    r"\s*[\r\n]+|\s+(?!\S)|\s+"
+);
 /// As GPT-4o cuts them: words also where capitals begin, contractions with their word.
 const GPT4O: &str = concat!(
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
@@ -57,18 +65,19 @@ struct Cutting {
     adds_bos: bool,
 }
 
-const CUTTINGS: [Cutting; 8] = {
+const CUTTINGS: [Cutting; 9] = {
     const fn cutting(names: &'static [&'static str], patterns: &'static [&'static str]) -> Cutting {
         Cutting { names, patterns, whole_words: false, adds_bos: false }
     }
     [
         Cutting {
-            names: &["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral"],
+            names: &["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"],
             patterns: &[LLAMA3],
             whole_words: true,
             adds_bos: true,
         },
         cutting(&["qwen2", "deepseek-r1-qwen", "stablelm2", "megrez"], &[QWEN2]),
+        cutting(&["qwen35"], &[QWEN35]),
         cutting(&["gpt-2", "gpt2", "phi-2", "olmo", "jais", "mpt", "exaone4", "trillion"], &[GPT2]),
         cutting(
             &["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
@@ -111,7 +120,25 @@ impl BytePairs {
             .map_err(|error| LlmError::metadata(gguf, "tokenizer.ggml.merges", error.to_string()))?;
         let mut encoder = Encoder::new(model);
         encoder.with_pre_tokenizer(Some(PreTokenizerWrapper::from(Sequence::new(steps))));
-        Ok(BytePairs { encoder, adds_bos: cutting.adds_bos })
+        Ok(BytePairs { encoder, adds_bos: cutting.adds_bos, line_ends: None })
+    }
+
+    /// Pairs over whole lines, of plain text in which a sign stands for spaces, with bytes as the last resort (Gemma 4).
+    pub(super) fn of_lines(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<BytePairs, LlmError> {
+        let (vocab, merges) = vocabulary(gguf, tokens, kinds)?;
+        let is_line_end = |(text, _): &(&String, &u32)| !text.is_empty() && text.bytes().all(|byte| byte == b'\n');
+        let line_ends = vocab.iter().filter(is_line_end).map(|(text, id)| (text.clone(), TokenId(*id))).collect();
+        let model = BPE::builder()
+            .vocab_and_merges(vocab, merges)
+            .byte_fallback(true)
+            .build()
+            .map_err(|error| LlmError::metadata(gguf, "tokenizer.ggml.merges", error.to_string()))?;
+        Ok(BytePairs { encoder: Encoder::new(model), adds_bos: true, line_ends: Some(line_ends) })
+    }
+
+    /// Whether its pieces are plain text with a sign for spaces.
+    pub(super) fn is_plain(&self) -> bool {
+        self.line_ends.is_some()
     }
 
     /// What the family does where the file does not say.
@@ -121,6 +148,18 @@ impl BytePairs {
 
     /// Appends the tokens of a text.
     pub(super) fn encode(&self, text: &str, out: &mut Vec<TokenId>) {
+        let Some(line_ends) = &self.line_ends else { return self.merge(text, out) };
+        let escaped = text.replace(' ', SPACE);
+        for part in escaped.as_bytes().chunk_by(|a, b| (*a == b'\n') == (*b == b'\n')) {
+            let Ok(part) = std::str::from_utf8(part) else { continue }; // cut at line ends, which are whole characters
+            match line_ends.get(part) {
+                Some(token) => out.push(*token),
+                None => self.merge(part, out),
+            }
+        }
+    }
+
+    fn merge(&self, text: &str, out: &mut Vec<TokenId>) {
         // It can only fail for pieces without a token and for expressions that give up; neither leaves anything to say.
         if let Ok(encoding) = self.encoder.encode_fast(text, false) {
             out.extend(encoding.get_ids().iter().map(|id| TokenId(*id)));

@@ -8,7 +8,7 @@ use crate::LlmError;
 use nearfield_gguf::{Gguf, Value};
 
 /// The sign that stands for a space in the pieces.
-const SPACE: char = '\u{2581}';
+pub(super) const SPACE: &str = "\u{2581}";
 
 #[derive(Debug)]
 pub(super) struct SentencePieces {
@@ -81,9 +81,9 @@ impl SentencePieces {
     pub(super) fn encode(&self, text: &str, at_start: bool, out: &mut Vec<TokenId>) {
         let mut escaped = String::with_capacity(text.len() + 8);
         if at_start && self.adds_space {
-            escaped.push(SPACE);
+            escaped.push_str(SPACE);
         }
-        escaped.extend(text.chars().map(|c| if c == ' ' { SPACE } else { c }));
+        escaped.push_str(&text.replace(' ', SPACE));
 
         let count = escaped.chars().count();
         let mut symbols: Vec<Symbol<'_>> = escaped

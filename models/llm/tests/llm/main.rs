@@ -4,7 +4,9 @@
 mod architectures;
 mod cache;
 mod constrained;
+mod gemma;
 mod hostile;
+mod hybrid;
 mod lookahead;
 mod oracle;
 mod peer;

@@ -16,28 +16,52 @@ use crate::synthetic::{Recipe, VOCAB};
 use nearfield_testdata::test_data as shared_data;
 
 /// The pre-tokenizers of the supported families.
-const PRES: [&str; 9] = ["qwen2", "llama-bpe", "gpt-2", "phi-2", "smollm", "gpt-4o", "dbrx", "tekken", "default"];
+const PRES: [&str; 12] = [
+    "qwen2",
+    "llama-bpe",
+    "gpt-2",
+    "phi-2",
+    "smollm",
+    "gpt-4o",
+    "dbrx",
+    "tekken",
+    "default",
+    "lfm2",
+    "qwen35",
+    "gemma4",
+];
 
 const TALK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/models/talk-nano.gguf");
 
-/// The bundled model under another vocabulary and pre-tokenizer.
-fn talk_with(pre: &str, vocabulary: &Value, path: &Path) {
-    let mut file = std::fs::File::open(TALK).unwrap();
-    let mut content = Content::read(&mut file).unwrap();
+/// What a file says of a vocabulary of the goldens under a pre-tokenizer; of Gemma 4, which has none, under its kind of pieces.
+fn vocabulary_of(pre: &str, golden: &Value) -> Vec<(&'static str, Meta)> {
+    let plain = pre == "gemma4";
+    let vocabulary = &golden[if plain { "lines" } else { "vocabulary" }];
     let texts = |key: &str| {
         let texts = vocabulary[key].as_array().unwrap().iter();
         Meta::Array(texts.map(|text| Meta::String(text.as_str().unwrap().to_owned())).collect())
     };
     let n = vocabulary["tokens"].as_array().unwrap().len();
-    let kinds = (0..n).map(|index| Meta::I32(if index + 1 < n { 1 } else { 3 })).collect();
-    for (key, value) in [
-        ("pre", Meta::String(pre.to_owned())),
-        ("tokens", texts("tokens")),
-        ("merges", texts("merges")),
-        ("token_type", Meta::Array(kinds)),
-    ] {
-        content.metadata.insert(format!("tokenizer.ggml.{key}"), value);
-    }
+    let is_byte = |index: usize| plain && vocabulary["tokens"][index].as_str().is_some_and(|it| it.starts_with("<0x"));
+    let kind = |index: usize| match index + 1 < n {
+        true if is_byte(index) => 6,
+        true => 1,
+        false => 3,
+    };
+    vec![
+        ("tokenizer.ggml.model", Meta::String(if plain { "gemma4" } else { "gpt2" }.to_owned())),
+        ("tokenizer.ggml.pre", Meta::String(pre.to_owned())),
+        ("tokenizer.ggml.tokens", texts("tokens")),
+        ("tokenizer.ggml.merges", texts("merges")),
+        ("tokenizer.ggml.token_type", Meta::Array((0..n).map(|index| Meta::I32(kind(index))).collect())),
+    ]
+}
+
+/// The bundled model under another vocabulary.
+fn talk_with(pre: &str, golden: &Value, path: &Path) {
+    let mut file = std::fs::File::open(TALK).unwrap();
+    let mut content = Content::read(&mut file).unwrap();
+    content.metadata.extend(vocabulary_of(pre, golden).into_iter().map(|(key, value)| (key.to_owned(), value)));
     let metadata: Vec<(&str, &Meta)> = content.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
     let names: Vec<String> = content.tensor_infos.keys().cloned().collect();
     let tensors: Vec<_> = names.iter().map(|name| content.tensor(&mut file, name, &Device::Cpu).unwrap()).collect();
@@ -87,7 +111,7 @@ fn hostile_strings_become_the_tokens_that_llama_cpp_makes_of_them() {
     check_tokens(&Llm::open(Path::new(TALK), &LlmOptions { threads: 1 }).unwrap(), "talk", &golden);
     for pre in PRES {
         let path = folder.path().join("talk.gguf");
-        talk_with(pre, &golden["vocabulary"], &path);
+        talk_with(pre, &golden, &path);
         check_tokens(&Llm::open(&path, &LlmOptions { threads: 1 }).unwrap(), pre, &golden);
     }
 }
@@ -115,6 +139,36 @@ fn with_shared_data_a_greedy_story_of_200_tokens_is_llama_cpp_s() {
     assert_eq!(expected.len(), 200);
     // The last token is chosen but not read.
     assert_eq!(session.tokens()[prompt.len()..], expected[..199]);
+}
+
+#[test]
+#[ignore = "writes files for the peers"]
+fn vocabularies_for_llama_cpp() {
+    let folder = PathBuf::from(std::env::var_os("NEARFIELD_PEER").expect("NEARFIELD_PEER names a folder"));
+    let golden = golden();
+    for pre in PRES {
+        let mut extra = vocabulary_of(pre, &golden);
+        let Meta::Array(tokens) = &extra[2].1 else { panic!("tokens") };
+        let vocab = tokens.len();
+        extra.extend([(".rope.dimension_count", Meta::U32(32)), ("tokenizer.ggml.bos_token_id", Meta::U32(0))]);
+        let recipe = Recipe { vocab, extra, ..Recipe::plain(GgmlDType::F32) };
+        recipe.write(&folder.join(format!("pre-{pre}.gguf")));
+    }
+}
+
+#[test]
+fn pieces_of_plain_text_give_their_text_back() {
+    let (folder, golden) = (tempfile::tempdir().unwrap(), golden());
+    let path = folder.path().join("talk.gguf");
+    talk_with("gemma4", &golden, &path);
+    let llm = Llm::open(&path, &LlmOptions { threads: 1 }).unwrap();
+    let tokenizer = llm.tokenizer().unwrap();
+    for text in golden["texts"].as_array().unwrap() {
+        let text = text_of(text);
+        // The sign for spaces is none that texts have.
+        assert_eq!(tokenizer.decode(&tokenizer.encode(&text, false)), text.replace('\u{2581}', " "));
+    }
+    assert!(tokenizer.encode_prompt("a").len() == 2 || tokenizer.bos().is_none(), "a text begins with its mark");
 }
 
 /// `NEARFIELD_PEER=folder cargo test --release --workspace --test llm peer -- --ignored`, then `llama_cpp.py folder`.

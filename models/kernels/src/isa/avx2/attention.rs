@@ -63,7 +63,7 @@ pub(crate) unsafe fn attend(scoring: Scoring, head: Head<'_>, queries: &mut [Que
 }
 
 /// # Safety
-/// As for [`attend`], and `head_dim` is a multiple of 8, at most 256.
+/// As for [`attend`], and `head_dim` is a multiple of 8, at most [`KvStore::MOST_HEAD_DIM`].
 #[inline]
 unsafe fn attend_rows<const R: usize>(scoring: Scoring, head: Head<'_>, queries: &mut [Query<'_>; R]) {
     // SAFETY: the caller's promise.
