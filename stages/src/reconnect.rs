@@ -118,6 +118,39 @@ impl Attempts {
     }
 }
 
+/// Keeps those who wait from waiting for a machine that does not answer: after a failure nothing is asked of it for a while, which
+/// grows as long as it fails. Whoever is refused does without at once.
+#[derive(Debug)]
+pub struct Breaker {
+    attempts: Attempts,
+    closed_until: Option<Instant>,
+}
+
+impl Breaker {
+    /// One that lets everything through.
+    pub fn new(policy: ReconnectPolicy) -> Breaker {
+        Breaker { attempts: Attempts::new(policy), closed_until: None }
+    }
+
+    /// Whether the machine may be asked now.
+    pub fn allows(&self, now: Instant) -> bool {
+        self.closed_until.is_none_or(|until| now >= until)
+    }
+
+    /// It has failed; what to print, if anything.
+    pub fn failed(&mut self, now: Instant, reason: &str) -> Option<String> {
+        let next = self.attempts.failed(reason);
+        self.closed_until = Some(now + next.retry_in);
+        next.message
+    }
+
+    /// It has answered; what to print about the failures before.
+    pub fn succeeded(&mut self) -> Option<String> {
+        self.closed_until = None;
+        self.attempts.succeeded()
+    }
+}
+
 /// Lets a repeated message through at growing intervals.
 #[derive(Debug, Default)]
 pub struct Reminder {
@@ -161,6 +194,27 @@ pub fn in_words(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_breaker_refuses_for_growing_pauses_and_lets_all_through_again_after_a_success() {
+        let mut breaker = Breaker::new(POLICY);
+        let mut now = Instant::now();
+        assert!(breaker.allows(now));
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            breaker.failed(now, "refused");
+            assert!(!breaker.allows(now));
+            let began = now;
+            while !breaker.allows(now) {
+                now += Duration::from_millis(50);
+            }
+            pauses.push((now - began).as_secs_f64());
+        }
+        assert!(pauses[0] < 1.3 && pauses[3] > 4.0 * pauses[0] && pauses[7] < 73.0, "{pauses:?}");
+        breaker.failed(now, "refused");
+        assert!(breaker.succeeded().unwrap().contains("9 failed attempts"));
+        assert!(breaker.allows(now));
+    }
 
     const POLICY: ReconnectPolicy = ReconnectPolicy {
         first: Duration::from_secs(1),

@@ -411,6 +411,11 @@ impl Rooms {
         Self { state, things }
     }
 
+    /// The names of what there is of one kind.
+    pub fn names(&self, part: Part) -> impl Iterator<Item = &str> {
+        self.things.iter().filter(move |thing| thing.part == part).map(|thing| thing.name.as_str())
+    }
+
     /// The entities that a name stands for, and what to call them: `kitchen`, `kitchen light` or `all` for lights.
     ///
     /// # Errors

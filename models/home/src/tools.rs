@@ -187,6 +187,11 @@ pub fn is_tool(name: &str) -> bool {
     TOOLS.iter().any(|tool| tool.name == name)
 }
 
+/// The domains that a tool acts on; none where there is no such tool.
+pub fn domains(name: &str) -> &'static [Domain] {
+    TOOLS.iter().find(|tool| tool.name == name).map_or(&[], |tool| tool.domains)
+}
+
 /// The tools for these entities, each as `{"type": "function", "function": {name, description, parameters}}`. Names of areas
 /// stand for all entities of the tool's kind there.
 pub fn schemas(home: &Home, entities: &[&Entity]) -> Vec<Value> {
@@ -350,17 +355,14 @@ pub fn named<'a>(home: &'a Home, wanted: &str, domains: &[Domain]) -> Vec<&'a En
         let only_lights = key == "all lights";
         return fitting().filter(|e| !only_lights || e.domain == Domain::Light).collect();
     }
-    let areas: Vec<&str> = home
-        .areas()
-        .iter()
-        .filter(|area| {
-            let names = std::iter::once(&area.name).chain(&area.aliases);
-            names.map(|name| folded(name)).any(|name| key == name || key.strip_prefix(&name).is_some_and(is_kind))
-        })
-        .map(|area| area.id.as_str())
-        .collect();
-    let there: Vec<&Entity> =
-        fitting().filter(|e| e.area.as_deref().is_some_and(|area| areas.contains(&area))).collect();
+    // "kitchen", or "kitchen lights", which is only what the word means.
+    let means = |area: &crate::model::Area, entity: &Entity| {
+        let names = std::iter::once(&area.name).chain(&area.aliases);
+        names
+            .map(|name| folded(name))
+            .any(|name| key == name || key.strip_prefix(&name).is_some_and(|rest| is_kind(rest, entity.domain)))
+    };
+    let there: Vec<&Entity> = fitting().filter(|e| home.area_of(e).is_some_and(|area| means(area, e))).collect();
     if !there.is_empty() {
         return there;
     }
@@ -381,7 +383,7 @@ pub fn named<'a>(home: &'a Home, wanted: &str, domains: &[Domain]) -> Vec<&'a En
 }
 
 /// Whether what follows an area's name is the word for a kind of thing: " lights".
-fn is_kind(rest: &str) -> bool {
+fn is_kind(rest: &str, domain: Domain) -> bool {
     let rest = rest.trim();
-    Domain::ALL.iter().any(|domain| rest == domain.noun() || rest == domain.plural())
+    rest == domain.noun() || rest == domain.plural()
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::dialect::{Dialect, Example, LazyConstraint, ReplyParser, ToolSchema};
 use super::generate::ThoughtLimit;
 use super::template::Thinking;
-use super::{Llm, LlmError, Message, Role, TokenId};
+use super::{Constrained, Llm, LlmError, Message, Role, TokenId};
 
 /// Models with more weights than this need no worked examples where their template shows the tools.
 const NEEDS_EXAMPLES_UP_TO: u64 = 4_000_000_000;
@@ -20,6 +20,17 @@ pub struct ChatOptions {
     pub dialect: Option<Dialect>,
     /// Whether the model thinks before it answers.
     pub thinking: Thinking,
+}
+
+/// A reply that is one call and nothing else.
+#[derive(Debug, Clone)]
+pub struct ForcedCall {
+    /// The text with which it begins.
+    pub opening: String,
+    /// The same as tokens, which end the prompt.
+    pub tokens: Vec<TokenId>,
+    /// What must follow.
+    pub constraint: Constrained,
 }
 
 /// One way of talking to a model, with the tools that it is offered.
@@ -115,7 +126,10 @@ impl Chat {
     /// How long the model may think.
     pub fn thought_limit(&self) -> Option<ThoughtLimit> {
         match self.thinking {
-            Thinking::Tokens(tokens) => Some(ThoughtLimit { tokens, close: "</think>".to_owned() }),
+            Thinking::Tokens(tokens) => {
+                let close = self.llm.template().map_or("</think>", super::ChatTemplate::thought_end).to_owned();
+                Some(ThoughtLimit { tokens, close })
+            }
             Thinking::Off | Thinking::On => None,
         }
     }
@@ -129,5 +143,20 @@ impl Chat {
             self.held = (schemas.to_vec(), lazy);
         }
         self.held.1.clone()
+    }
+
+    /// What holds a whole reply to one call of one of these tools: the tokens with which it begins, their text, and what must
+    /// follow. `None` where the model's dialect cannot be held.
+    pub fn forced(&self, schemas: &[Value]) -> Option<ForcedCall> {
+        let fits = |constraint: &super::Constraint| self.llm.check_constraint(constraint).is_ok();
+        let (opening, constraint) = self.dialect.forced(&ToolSchema::all(schemas), &fits)?;
+        let tokens = self.llm.tokenizer().ok()?.encode_prompt(&opening);
+        Some(ForcedCall { opening, tokens, constraint: Constrained { constraint, after: None } })
+    }
+
+    /// What holds a reply to plain text without calls; `None` where the dialect or thinking forbids it.
+    pub fn plain(&self) -> Option<Constrained> {
+        let constraint = (self.thinking == Thinking::Off).then(|| self.dialect.plain()).flatten()?;
+        Some(Constrained { constraint, after: None })
     }
 }

@@ -207,6 +207,13 @@ impl Guide {
         matches!(self.state, State::Complete)
     }
 
+    /// The text that must come next, where only one may.
+    pub(super) fn forced_text(&mut self) -> Option<String> {
+        let State::Held { matcher, .. } = &mut self.state else { return None };
+        let text = String::from_utf8(matcher.compute_ff_bytes()).ok()?;
+        (!text.is_empty()).then_some(text)
+    }
+
     /// Chooses the next token from `logits: [n_vocab]`, after `recent`, among those that may follow.
     pub(super) fn choose(
         &mut self,

@@ -132,6 +132,7 @@ pub struct Generation {
     tokens: usize,
     drafted: usize,
     lookup: Lookup,
+    lookahead: usize,
     /// Chosen and written, but not yet read by the model.
     unread: Option<TokenId>,
     repetition: Repetition,
@@ -171,6 +172,7 @@ impl Generation {
             tokens: 0,
             drafted: 0,
             lookup: Lookup::new(options.lookahead.min(Session::MOST_EACH - 1)),
+            lookahead: options.lookahead.min(Session::MOST_EACH - 1),
             unread: None,
             repetition: Repetition::new(is_guided),
             thought: options.thought.clone(),
@@ -216,7 +218,13 @@ impl Generation {
                 return Ok(Some(self.finish(Finish::ContextFull, sink)));
             }
             let said = [session.tokens(), &[token]].concat();
-            guesses = self.lookup.guess(&said, (room - 1).min(self.max_tokens - self.tokens - 1));
+            let most = (room - 1).min(self.max_tokens - self.tokens - 1);
+            guesses = self.lookup.guess(&said, most);
+            // Of what must follow, the tokens are guessed as they would be read.
+            if let Some(text) = self.guide.as_mut().filter(|_| self.lookahead > 0).and_then(Guide::forced_text) {
+                guesses = session.llm().tokenizer()?.encode(&text, false);
+                guesses.truncate(most.min(self.lookahead));
+            }
             session.append_each(&[&[token], &guesses[..]].concat())?;
             self.unread = None;
         }

@@ -56,7 +56,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use nearfield_kernels::{Level, Pool};
 use serde::{Deserialize, Serialize};
 
-pub use chat::{Chat, ChatOptions};
+pub use chat::{Chat, ChatOptions, ForcedCall};
 pub use constraint::{Constrained, Constraint};
 pub use dialect::{
     Dialect, Example, LazyConstraint, MAX_CALL_BYTES, MAX_CALLS, ParsedReply, ReplyParser, ToolCall, ToolSchema,

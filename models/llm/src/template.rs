@@ -228,6 +228,13 @@ impl ChatTemplate {
         self.abilities.opens_thought
     }
 
+    /// What ends a thought of this model.
+    pub fn thought_end(&self) -> &'static str {
+        let others = [("<|channel>thought", "<channel|>"), ("<|START_THINKING|>", "<|END_THINKING|>")];
+        let known = THOUGHTS.iter().chain(&others);
+        known.filter(|(open, _)| self.source.contains(open)).map(|(_, close)| *close).next().unwrap_or("</think>")
+    }
+
     /// What stands between the end of a reply and the next question.
     pub(super) fn turn_end(&self) -> &str {
         &self.abilities.turn_end

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use anyhow::bail;
+use nearfield_stages::remote::When;
 use nearfield_stages::voice::devices::{self, Direction};
 use serde::Serialize;
 
@@ -42,7 +43,7 @@ pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
             .into_iter()
             .chain(audio())
-            .chain([ffmpeg(), models(&registry), home(&config)]);
+            .chain([ffmpeg(), models(&registry), home(&config), network(&config)]);
     let mut failed = 0;
     for check in checks {
         failed += usize::from(check.status == Health::Failed);
@@ -171,6 +172,38 @@ fn models(registry: &Registry) -> Check {
         Health::Warning
     };
     Check { name: "models", status, detail }
+}
+
+/// What leaves the device while the voice assistant runs.
+fn network(config: &VoiceConfig) -> Check {
+    let remote = &config.llm.remote;
+    let url = remote.url.split(['?', '#']).next().unwrap_or_default();
+    let host = url.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let what = match remote.when {
+        When::Never => {
+            let detail = "nothing leaves this device (llm.remote.when is \"never\")".to_owned();
+            return Check { name: "network", status: Health::Ok, detail };
+        }
+        When::Pass => "the text of requests that are about nothing in the home",
+        When::Always => {
+            "the text of all requests that the sentence templates do not answer, the home's state and what is remembered"
+        }
+    };
+    let is_here = ["localhost", "127.", "[::1]"].iter().any(|here| host.starts_with(here));
+    let is_open = url.starts_with("http://") && !is_here;
+    let mut detail =
+        format!("to {host} ({}): {what}, with the system text and earlier turns; never sound", remote.model);
+    if !remote.key_file.as_os_str().is_empty()
+        && let Err(error) = std::fs::read_to_string(&remote.key_file)
+    {
+        let detail = format!("{detail}; its key can't be read from {}: {error}", remote.key_file.display());
+        return Check { name: "network", status: Health::Failed, detail };
+    }
+    if is_open {
+        detail.push_str("; unencrypted: use https:// where the network is not your own");
+    }
+    Check { name: "network", status: if is_open { Health::Warning } else { Health::Ok }, detail }
 }
 
 fn home(config: &VoiceConfig) -> Check {

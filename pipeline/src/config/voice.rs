@@ -72,7 +72,7 @@ impl Config for VoiceConfig {
         &[("llm.system", "prompt.system"), ("llm.max_reply_tokens", "llm.max_tokens")];
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
-        vec![&mut self.home.file, &mut self.home.remember]
+        vec![&mut self.home.file, &mut self.home.remember, &mut self.llm.remote.key_file]
     }
 
     fn check(&self) -> Result<(), String> {

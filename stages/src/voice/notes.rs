@@ -43,14 +43,17 @@ pub enum AnsweredBy {
     Llm,
     /// The sentence matcher, without the language model.
     Matcher,
+    /// A language model elsewhere (`llm.remote`).
+    Remote,
 }
 
 impl AnsweredBy {
-    /// In reports: `llm`, `matcher`.
+    /// In reports: `llm`, `matcher`, `remote`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Llm => "llm",
             Self::Matcher => "matcher",
+            Self::Remote => "remote",
         }
     }
 }

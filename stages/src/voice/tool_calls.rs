@@ -92,7 +92,7 @@ fn with_names(schemas: &[Value], home: &str, more: &[String]) -> Vec<Value> {
 }
 
 /// Runs of the question's words that may name something.
-fn names_in(question: &str) -> Vec<String> {
+pub(crate) fn names_in(question: &str) -> Vec<String> {
     let lower = question.to_lowercase();
     let clean = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).trim_end_matches("'s").to_owned();
     let words: Vec<String> =

@@ -13,6 +13,7 @@ mod state;
 mod target;
 mod template;
 mod vocabulary;
+pub mod wish;
 
 use std::collections::HashSet;
 

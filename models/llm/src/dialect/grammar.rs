@@ -46,24 +46,39 @@ impl Dialect {
         if tools.is_empty() {
             return Vec::new();
         }
-        let followable = |tool: &ToolSchema| {
-            let alone = Rules::of(std::slice::from_ref(tool));
-            let grammar = alone.grammar("call", &alone.json("arguments"));
-            match fits(&Constraint::Lark(grammar)) {
-                true => tool.clone(),
-                false => ToolSchema {
-                    parameters: serde_json::json!({"type": "object", "additionalProperties": true}),
-                    ..tool.clone()
-                },
-            }
-        };
-        let tools: Vec<ToolSchema> = tools.iter().map(followable).collect();
+        let tools = followable(tools, fits);
         let rules = Rules::of(&tools);
         let all = self.frames(&rules).into_iter().map(|(trigger, start, calls)| LazyConstraint {
             trigger,
             constraint: Constraint::Lark(rules.grammar(&start, &calls)),
         });
         all.filter(|lazy| fits(&lazy.constraint)).collect()
+    }
+
+    /// What holds a whole reply to one call of one of `tools`: the text with which the model's call begins, and what follows it.
+    /// `None` for a dialect whose calls no grammar describes.
+    pub(crate) fn forced(
+        self,
+        tools: &[ToolSchema],
+        fits: &dyn Fn(&Constraint) -> bool,
+    ) -> Option<(String, Constraint)> {
+        let tools = followable(tools, fits);
+        let rules = Rules::of(&tools);
+        let is_usual = |trigger: &Trigger| self != Dialect::Llama || trigger.at_start;
+        let (trigger, start, calls) = self.frames(&rules).into_iter().find(|(trigger, ..)| is_usual(trigger))?;
+        let one = start.replace(r#" (W? "," W? call)*"#, "");
+        let constraint = Constraint::Lark(rules.grammar(&one, &calls));
+        let opening = if trigger.included { String::new() } else { trigger.marker };
+        (!tools.is_empty() && fits(&constraint)).then_some((opening, constraint))
+    }
+
+    /// What holds a reply to plain text, in which no call and no thought can begin. `None` for dialects in which text itself stands
+    /// between marks.
+    pub(crate) fn plain(self) -> Option<Constraint> {
+        match self {
+            Dialect::Harmony | Dialect::FunctionaryRecipient => None,
+            _ => Some(Constraint::Regex(r"[^<>{}\[\]`|]{1,4000}".to_owned())),
+        }
     }
 
     /// The triggers, the start rules and the rules of the calls.
@@ -127,6 +142,22 @@ impl Dialect {
         }
         frames
     }
+}
+
+/// The tools with schemas that a grammar can follow; where one cannot be, its arguments may be any object.
+fn followable(tools: &[ToolSchema], fits: &dyn Fn(&Constraint) -> bool) -> Vec<ToolSchema> {
+    let followable = |tool: &ToolSchema| {
+        let alone = Rules::of(std::slice::from_ref(tool));
+        let grammar = alone.grammar("call", &alone.json("arguments"));
+        match fits(&Constraint::Lark(grammar)) {
+            true => tool.clone(),
+            false => ToolSchema {
+                parameters: serde_json::json!({"type": "object", "additionalProperties": true}),
+                ..tool.clone()
+            },
+        }
+    };
+    tools.iter().map(followable).collect()
 }
 
 /// The rules of the tools' arguments, and from these of their calls in several forms.

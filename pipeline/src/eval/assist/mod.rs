@@ -71,7 +71,8 @@ impl Assistant<'_> {
             test.context_device.as_deref().and_then(|id| before.device(id)).and_then(|device| device.area.clone());
         let household = Household::new(HomeFile::in_memory(before.clone()), Policy::default(), Remembered::default());
         let home = HomeTools::new(household).asked_from(Origin::Text, area);
-        let mut toolbox = Toolbox::new(Some(home), Vec::new())?.at_time(test.now()?);
+        let toolbox = Toolbox::new(Some(home), Vec::new())?.at_time(test.now()?);
+        let mut toolbox = if self.config.home.matcher { toolbox } else { toolbox.without_matcher() };
         let done = |toolbox: &Toolbox| {
             toolbox.home().map(|home| home.household().home().changes_since(&before)).unwrap_or_default()
         };

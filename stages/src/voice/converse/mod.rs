@@ -6,7 +6,9 @@
 //! the home changes, the new beginning is kept warm while nobody speaks. What follows a changed home or a dropped turn is
 //! moved within the cache rather than computed anew.
 
+mod claims;
 mod prompt;
+mod remote;
 mod reply;
 #[cfg(test)]
 mod tests;
@@ -23,6 +25,7 @@ pub use self::prompt::MOST_RESULT_TOKENS;
 use crate::flow::{Emit, Stage, Turn, Turns};
 use crate::llm_thread::{LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
+use crate::remote::{Remote, RemoteOptions, When};
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls;
 use crate::voice::tools::{HomeLayout, Toolbox};
@@ -45,12 +48,16 @@ pub struct ConverseOptions {
     pub sampler: SamplerOptions,
     /// The longest reply.
     pub max_reply_tokens: usize,
+    /// A larger model elsewhere, and what it may answer.
+    pub remote: Option<RemoteOptions>,
 }
 
 /// One question and what followed it; dropped from the history only as a whole.
 #[derive(Clone, Debug)]
 struct Exchange {
     turn: Turn,
+    /// Whether a remote model has answered.
+    is_remote: bool,
     messages: Vec<Message>,
 }
 
@@ -86,6 +93,10 @@ pub struct Converse {
     history: Vec<Exchange>,
     /// Exchanges dropped from the history and not yet reported.
     forgotten: usize,
+    /// The model elsewhere, where one is configured.
+    remote: Option<Remote>,
+    /// The wish that a question was asked back to.
+    asked: Option<String>,
     /// How earlier replies fared at the loudspeaker: what was not heard must not stand in the history.
     played: Receiver<(Turn, Played)>,
     notes: Sender<Note>,
@@ -105,6 +116,8 @@ impl Converse {
         notes: Sender<Note>,
     ) -> anyhow::Result<Self> {
         let chat = Chat::new(llm.llm(), options.chat)?;
+        let wanted = options.remote.clone().filter(|remote| remote.when != When::Never);
+        let remote = wanted.map(Remote::new).transpose().map_err(|error| anyhow::anyhow!("llm.remote.url: {error}"))?;
         let session = llm.open_moving(Urgency::Voice, options.session, LEAST_MOVED_TOKENS)?;
         let mut converse = Self {
             llm,
@@ -116,6 +129,8 @@ impl Converse {
             turns,
             history: Vec::new(),
             forgotten: 0,
+            remote,
+            asked: None,
             played,
             notes,
         };
@@ -148,7 +163,11 @@ impl Converse {
         let saved: Saved = serde_json::from_slice(&note)
             .map_err(|error| LlmError::Session { path: path.to_owned(), what: format!("its history: {error}") })?;
         // Turns are counted from 1: what was said before this program was started cannot be interrupted any more.
-        self.history = saved.exchanges.into_iter().map(|messages| Exchange { turn: Turn(0), messages }).collect();
+        self.history = saved
+            .exchanges
+            .into_iter()
+            .map(|messages| Exchange { turn: Turn(0), is_remote: false, messages })
+            .collect();
         self.keep_warm();
         Ok(())
     }
@@ -156,6 +175,7 @@ impl Converse {
     /// Begins a new conversation, with what the model has read of the home still in its cache.
     pub fn forget_history(&mut self) {
         self.history.clear();
+        self.asked = None;
     }
 }
 

@@ -44,7 +44,7 @@ impl Converse {
         Ok(text)
     }
 
-    fn system(&self) -> Message {
+    pub(super) fn system(&self) -> Message {
         let home = self.toolbox.home_text(self.options.home);
         let content = match home.is_empty() {
             true => self.options.system.clone(),

@@ -21,6 +21,7 @@ fn converse(context_tokens: usize, commands: Vec<CommandTool>) -> Converse {
         sampler: SamplerOptions::default(),
         home: HomeLayout::Grouped,
         max_reply_tokens: 100,
+        remote: None,
     };
     let toolbox = Toolbox::new(None, commands).unwrap();
     Converse::new(llm, options, toolbox, Turns::default(), never(), bounded(1).0).unwrap()

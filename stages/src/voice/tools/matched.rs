@@ -41,7 +41,36 @@ impl Matching {
     }
 }
 
+/// What consents to a question that was asked back, and what refuses.
+const CONSENT: &[&str] =
+    &["yes", "yeah", "yep", "sure", "ok", "okay", "confirm", "confirmed", "do it", "go ahead", "please do"];
+const REFUSAL: &[&str] = &["no", "nope", "cancel", "stop", "never mind", "nevermind", "do not", "leave it"];
+
 impl Toolbox {
+    /// Carries out, or drops, what waits for a yes, whoever wanted it done. Anything but a yes or a no drops it and is `None`:
+    /// consent is for the question just asked.
+    pub fn consent(&mut self, request: &str) -> Option<Matched> {
+        let now = self.now();
+        let Self { home: Some(home), timers, .. } = self else { return None };
+        if !home.household.awaits_confirmation() {
+            return None;
+        }
+        let said = nearfield_home::spoken::words(request).join(" ").replace(" , ", " ");
+        let begins = |phrase: &&str| said == **phrase || said.starts_with(&format!("{phrase} "));
+        let is_short = said.split(' ').count() <= 4;
+        let wish = match (REFUSAL.iter().any(begins), CONSENT.iter().any(begins)) {
+            (true, _) if is_short => Request::No,
+            (false, true) if is_short => Request::Yes,
+            _ => {
+                home.household.declined();
+                return None;
+            }
+        };
+        let mut tools = Vec::new();
+        let reply = carried_out(wish, home, timers, &now, &mut tools);
+        Some(Matched { reply, tools })
+    }
+
     /// Does and answers a request that the matcher understands surely; `None` where the language model is to answer.
     pub fn matched(&mut self, request: &str) -> Option<Matched> {
         let now = self.now();
@@ -303,6 +332,28 @@ entities:
         assert!(two.contains("3 minutes") && two.contains("10 minutes"), "{two}");
         let left = toolbox.next_timer().unwrap().saturating_duration_since(Instant::now());
         assert!((179.0..=180.0).contains(&left.as_secs_f64()), "{left:?}");
+    }
+
+    #[test]
+    fn what_waits_for_a_yes_is_done_for_a_yes_and_dropped_for_anything_else() {
+        let rule = nearfield_home::Rule { confirm: nearfield_home::Confirm::Always, ..nearfield_home::Rule::default() };
+        let policy = nearfield_home::Policy::new([("light".to_owned(), rule)].into()).unwrap();
+        for (answer, after) in [("Yes, please.", "on"), ("ok", "on"), ("No.", "off"), ("What time is it?", "off")] {
+            let file = HomeFile::parse(HOME).unwrap();
+            let household = nearfield_home::Household::new(file, policy.clone(), nearfield_home::Remembered::default());
+            let mut toolbox = Toolbox::new(Some(HomeTools::new(household)), Vec::new()).unwrap().without_matcher();
+            toolbox = toolbox.laid_out(crate::voice::tools::HomeLayout::ByThing);
+            let call = crate::voice::tools::ToolCall {
+                name: "turn_on".to_owned(),
+                arguments: json!({"name": "Kitchen Light"}),
+            };
+            let asked = toolbox.call(&call, &|| false);
+            assert!(!asked.ok && asked.failure.unwrap().starts_with("Do you really want to"));
+            assert_eq!(state(&toolbox, "light.kitchen_light"), "off");
+            assert_eq!(toolbox.consent(answer).is_some(), answer != "What time is it?", "{answer}");
+            assert_eq!(state(&toolbox, "light.kitchen_light"), after, "{answer}");
+            assert!(toolbox.consent("yes").is_none(), "{answer}");
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@
 mod answers;
 mod clock;
 mod command;
+mod facts;
 mod home;
 mod matched;
+mod plan;
 mod timer;
 
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ pub use answers::{answer, keeps_to};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use home::{HomeLayout, HomeTools, MOST_ENTITIES};
 pub use matched::Matched;
+pub use plan::Plan;
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
 /// The names that a command tool cannot have.
@@ -226,6 +229,31 @@ impl Toolbox {
             self.commands.iter().map(|tool| function(&tool.name, &tool.description, full_schema(&tool.parameters))),
         );
         schemas
+    }
+
+    /// The tools that neither name nor touch anything of the home.
+    pub fn schemas_without_home(&self) -> Vec<Value> {
+        let of_home = |schema: &Value| {
+            let name = schema["function"]["name"].as_str().unwrap_or_default();
+            self.home.as_ref().is_some_and(|home| home.has_tool(name))
+        };
+        self.schemas().into_iter().filter(|schema| !of_home(schema)).collect()
+    }
+
+    /// What becomes of a call of a tool that was not offered.
+    pub(crate) fn unknown(&self, call: &ToolCall) -> ToolResult {
+        let short: String = call.name.chars().take(64).collect();
+        let error = CallError::Mistake(format!("there is no tool called {short}"));
+        ToolResult {
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+            result: json!({"ok": false, "error": error.reason()}),
+            ok: false,
+            elapsed: Duration::ZERO,
+            failure: Some(error.spoken()),
+            mistake: true,
+            own_words: false,
+        }
     }
 
     /// The home as it stands in the system message; empty without one.

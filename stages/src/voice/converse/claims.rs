@@ -1,0 +1,209 @@
+//! Whether a reply claims that something was done. A small model often says that it did what it did not; such a sentence is not
+//! said.
+
+/// Words of past deeds.
+#[rustfmt::skip]
+const DONE: &[&str] = &[
+    "turned", "switched", "set", "opened", "closed", "shut", "locked", "unlocked", "started", "stopped", "dimmed",
+    "brightened", "adjusted", "changed", "activated", "deactivated", "enabled", "disabled", "added", "removed",
+    "paused", "resumed", "muted", "unmuted", "armed", "disarmed", "increased", "decreased", "reduced", "lowered",
+    "raised", "put", "made", "powered", "scheduled", "cancelled", "canceled", "created", "sent", "updated",
+    "completed", "deleted", "reset", "played", "done",
+];
+
+/// The same under way, or promised.
+#[rustfmt::skip]
+const DOING: &[&str] = &[
+    "turning", "switching", "setting", "opening", "closing", "shutting", "locking", "unlocking", "starting",
+    "stopping", "dimming", "brightening", "adjusting", "changing", "activating", "deactivating", "enabling",
+    "disabling", "adding", "removing", "pausing", "resuming", "muting", "unmuting", "arming", "disarming",
+    "increasing", "decreasing", "lowering", "raising", "putting", "making", "powering", "scheduling", "cancelling",
+    "creating", "sending",
+];
+#[rustfmt::skip]
+const TO_DO: &[&str] = &[
+    "turn", "switch", "set", "open", "close", "shut", "lock", "unlock", "start", "stop", "dim", "brighten", "adjust",
+    "change", "activate", "deactivate", "enable", "disable", "add", "remove", "pause", "resume", "mute", "unmute",
+    "arm", "disarm", "increase", "decrease", "lower", "raise", "put", "make", "power", "schedule", "cancel", "create",
+    "send", "do", "take", "get",
+];
+
+/// States of things, which after a wish are as good as a claim.
+#[rustfmt::skip]
+const STATES: &[&str] = &[
+    "on", "off", "open", "opened", "closed", "shut", "locked", "unlocked", "running", "started", "stopped", "playing",
+    "paused", "set", "dimmed", "activated", "enabled", "disabled", "armed", "done", "ready", "muted",
+];
+
+/// What consents to a wish.
+const CONSENT: &[&str] = &["ok", "okay", "sure", "alright", "certainly", "done", "absolutely", "affirmative"];
+
+/// What a sentence says that is no claim.
+#[rustfmt::skip]
+const DENIAL: &[&str] = &[
+    "not", "cannot", "cant", "couldnt", "cant", "unable", "no", "nothing", "never", "wont", "dont", "didnt", "hasnt",
+    "havent", "isnt", "arent", "sorry", "failed", "impossible", "wasnt", "without",
+];
+
+/// Whether `clause` claims a deed. After a wish (`is_wish`) a state, a promise or consent is one, too; in an answer to a question it
+/// is not.
+pub(super) fn claims(clause: &str, is_wish: bool) -> bool {
+    let lower = clause.to_lowercase().replace(['\'', '\u{2019}'], "");
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    if words.is_empty() || clause.trim_end().ends_with('?') || has(DENIAL) {
+        return false;
+    }
+    let at = |index: usize| words.get(index).copied().unwrap_or_default();
+    let first_person = (0..words.len()).any(|i| {
+        let rest: Vec<&str> = words[i..].iter().copied().take(6).collect();
+        match rest.as_slice() {
+            ["i" | "we", verb, ..] if DONE.contains(verb) => true,
+            ["i" | "we", "have" | "just" | "also" | "already" | "now", rest @ ..] | ["ive" | "weve", rest @ ..] => {
+                rest.iter().take(3).any(|word| DONE.contains(word))
+            }
+            ["i", "am", rest @ ..] | ["im", rest @ ..] | ["we", "are", rest @ ..] => {
+                rest.iter().take(2).any(|word| DOING.contains(word)) || rest.starts_with(&["going", "to"])
+            }
+            ["i" | "we", "will" | "shall", rest @ ..] | ["ill" | "well", rest @ ..] | ["let", "me", rest @ ..] => {
+                rest.iter().take(2).any(|word| TO_DO.contains(word))
+            }
+            _ => false,
+        }
+    });
+    let begins = DOING.contains(&at(0)) || (DONE.contains(&at(0)) && at(0) != "set" && at(1) != "by");
+    let now = words.windows(2).any(|pair| matches!(pair[0], "is" | "are") && pair[1] == "now")
+        || words
+            .windows(3)
+            .any(|three| matches!(three[0], "has" | "have") && three[1] == "been" && DONE.contains(&three[2]));
+    if first_person || begins || now {
+        return true;
+    }
+    is_wish
+        && (CONSENT.contains(&at(0))
+            || has(STATES) && words.iter().any(|word| matches!(*word, "is" | "are" | "was" | "were" | "been" | "will"))
+            || matches!((at(0), at(1)), ("of", "course") | ("no", "problem") | ("got", "it") | ("all", "set")))
+}
+
+/// Lets what a model writes pass clause by clause, but for those that claim what was not done.
+#[derive(Debug, Default)]
+pub(super) struct HonestText {
+    held: String,
+    /// The clause under way has been looked at, and passes.
+    passes: bool,
+    /// The sentence under way claims something: the rest of it is dropped.
+    drops: bool,
+    /// Whether anything was dropped.
+    pub(super) dropped: bool,
+}
+
+/// After so many words without a claim a clause passes before it ends: all that makes it one stands at its beginning.
+const ENOUGH_WORDS: usize = 9;
+
+impl HonestText {
+    /// What may be said of the text so far.
+    pub(super) fn push(&mut self, text: &str) -> String {
+        let mut out = String::new();
+        for c in text.chars() {
+            self.held.push(c);
+            let ends_clause = matches!(c, ',' | ';' | ':' | '.' | '!' | '?' | '\n' | '…');
+            if ends_clause {
+                self.settle(&mut out);
+                if !matches!(c, ',' | ';' | ':') {
+                    self.drops = false;
+                }
+                self.passes = false;
+            } else if self.passes || (c == ' ' && self.held.split_whitespace().count() >= ENOUGH_WORDS) {
+                self.settle(&mut out);
+                self.passes = true;
+            }
+        }
+        out
+    }
+
+    /// The rest.
+    pub(super) fn finish(&mut self) -> String {
+        let mut out = String::new();
+        self.settle(&mut out);
+        out
+    }
+
+    fn settle(&mut self, out: &mut String) {
+        let held = std::mem::take(&mut self.held);
+        if !self.passes && !self.drops && claims(&held, false) {
+            self.drops = true;
+            self.dropped = true;
+        }
+        if !self.drops {
+            out.push_str(&held);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deeds_are_claims_and_states_refusals_and_offers_are_none() {
+        for text in [
+            "I've turned on the hall light.",
+            "I have just locked the gate.",
+            "I turned it off.",
+            "Turning off the pump now.",
+            "I'm setting the timer.",
+            "I will open the hatch.",
+            "Let me close that for you.",
+            "The pump is now running.",
+            "The hatch has been opened.",
+            "Turned on the lamp.",
+            "Done!",
+        ] {
+            assert!(claims(text, false) && claims(text, true), "{text}");
+        }
+        for text in [
+            "The hall light is on.",
+            "No, the gate is locked.",
+            "I could not turn on the light.",
+            "I cannot open the hatch.",
+            "I haven't turned on anything.",
+            "Would you like me to turn on the light?",
+            "Shall I close it?",
+            "It is 21 degrees in the hall.",
+            "Hello, I am well.",
+            "Set theory is a branch of mathematics.",
+            "",
+        ] {
+            assert!(!claims(text, false), "{text}");
+        }
+        for text in [
+            "The hall light is on.",
+            "Okay.",
+            "Sure, the gate is locked.",
+            "The timer of 5 minutes is running.",
+            "Of course!",
+        ] {
+            assert!(claims(text, true), "{text}");
+        }
+        for text in ["I can't do that.", "Which light do you mean?", "There is no sauna here.", "Paris."] {
+            assert!(!claims(text, true), "{text}");
+        }
+    }
+
+    #[test]
+    fn claims_are_taken_out_of_a_text_however_it_is_cut() {
+        let text = "It is warm, and I have turned on the fan, which helps. The fan is off. I will open the window. It is quite a long day today and the sun is out.";
+        let honest = "It is warm, The fan is off. It is quite a long day today and the sun is out.";
+        for size in 1..20 {
+            let mut filter = HonestText::default();
+            let chars: Vec<char> = text.chars().collect();
+            let mut said = String::new();
+            for piece in chars.chunks(size) {
+                said.push_str(&filter.push(&piece.iter().collect::<String>()));
+            }
+            said.push_str(&filter.finish());
+            assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" "), honest, "{size}");
+            assert!(filter.dropped);
+        }
+    }
+}
