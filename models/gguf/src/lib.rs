@@ -19,7 +19,6 @@
 mod reader;
 mod tensor_type;
 
-
 use std::collections::HashMap;
 use std::fs::File;
 use std::ops::Range;
