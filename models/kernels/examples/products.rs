@@ -93,22 +93,24 @@ fn main() {
     if !only.is_empty() && !only.iter().any(|name| name == "attention") {
         return;
     }
-    for (n_heads, kv_heads, head_dim) in [(9, 3, 64), (32, 4, 64), (16, 8, 128)] {
-        let held = 512;
-        let Some(mut store) = KvStore::new(KvFormat::F16, &[KvHeads { count: kv_heads, head_dim }], held) else {
-            return;
-        };
-        let row: Vec<f32> = (0..kv_heads * head_dim).map(|i| (i as f32).sin()).collect();
-        (0..held).for_each(|position| store.write(level, 0, position, &row, &row));
-        let mut line = format!("attention {n_heads}/{kv_heads} x {head_dim}, {held} held:");
-        for tokens in [1, 64] {
-            let q: Vec<f32> = (0..tokens * n_heads * head_dim).map(|i| (i as f32).cos()).collect();
-            let mut out = vec![0f32; q.len()];
-            let attention = Attention::plain(n_heads, held - tokens, 0.1);
-            let seconds = best(&mut || attend(level, &pool, &attention, black_box(&q), &store, 0, &mut out));
-            line += &format!("  {tokens} tokens {:.0} us", seconds * 1e6);
+    for (n_heads, kv_heads, head_dim) in [(9, 3, 64), (14, 2, 64), (16, 8, 128)] {
+        for (held, format) in [512, 2048, 8192].into_iter().flat_map(|n| [(n, KvFormat::F16), (n, KvFormat::Q8_0)]) {
+            let heads = KvHeads { count: kv_heads, head_dim };
+            let Some(mut store) = KvStore::new(format, &[heads], held) else { return };
+            let row: Vec<f32> = (0..kv_heads * head_dim).map(|i| (i as f32).sin()).collect();
+            (0..held).for_each(|position| store.write(level, 0, position, &row, &row));
+            let mut line = format!("attention {n_heads}/{kv_heads} x {head_dim}, {held:4} held, {format:?}:");
+            for tokens in [1, 64] {
+                let q: Vec<f32> = (0..tokens * n_heads * head_dim).map(|i| (i as f32).cos()).collect();
+                let mut out = vec![0f32; q.len()];
+                let attention = Attention::plain(n_heads, held - tokens, 0.1);
+                let seconds = best(&mut || attend(level, &pool, &attention, black_box(&q), &store, 0, &mut out));
+                // A query times a key, and a weight times a value.
+                let multiplications = (2 * tokens * n_heads * head_dim * held) as f64 / seconds / 1e9;
+                line += &format!("  {tokens:2} tokens {:6.0} us {multiplications:5.1} G/s", seconds * 1e6);
+            }
+            println!("{line}");
         }
-        println!("{line}");
     }
 }
 

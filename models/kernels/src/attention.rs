@@ -79,7 +79,8 @@ pub fn attend(
         assert_eq!(each_head.len(), attention.n_heads, "a number for each head");
     }
     let group = attention.n_heads / kv_heads;
-    let work = Work { attention, q, head_dim, group, kernel: kernels.attend };
+    let many = tokens > FEW_TOKENS;
+    let work = Work { attention, q, head_dim, group, many, kernel: kernels.attend };
     let rows = tokens * work.group; // of each head of the store
     // Each query meets each key and each value before it.
     let end = attention.first_position + tokens;
@@ -148,6 +149,7 @@ struct Work<'a> {
     head_dim: usize,
     /// Heads of queries for each head of the store.
     group: usize,
+    many: bool,
     kernel: unsafe fn(Scoring, Head<'_>, &mut [Query<'_>]),
 }
 
@@ -177,7 +179,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Attends with some rows, four at a time, and hands each to `done`.
+    /// Attends with some rows, sixteen at a time, and hands each to `done`.
     fn attend(
         &self,
         head: Head<'_>,
@@ -187,10 +189,10 @@ impl<'a> Work<'a> {
         out: &dyn Fn(usize) -> &'a mut [f32],
         done: &mut dyn FnMut(usize, &mut Query<'_>),
     ) {
-        let scoring = Scoring { scale: self.attention.scale, cap: self.attention.cap.unwrap_or(0.0) };
-        for first in rows.clone().step_by(4) {
-            let count = (rows.end - first).min(4);
-            let mut queries: [Query<'_>; 4] = std::array::from_fn(|i| match i < count {
+        let scoring = Scoring { scale: self.attention.scale, cap: self.attention.cap.unwrap_or(0.0), many: self.many };
+        for first in rows.clone().step_by(ROWS_PER_TASK) {
+            let count = (rows.end - first).min(ROWS_PER_TASK);
+            let mut queries: [Query<'_>; ROWS_PER_TASK] = std::array::from_fn(|i| match i < count {
                 true => self.query(kv_head, first + i, &positions, out(first + i)),
                 false => Query::default(),
             });

@@ -26,7 +26,7 @@ pub(crate) struct Kernels {
     pub panel: Option<(usize, MultiplyPanel)>,
     /// Quantizes a row of activations.
     pub quantize: QuantizeRow,
-    /// Attention of one to four queries to one head.
+    /// Attention of some queries to one head.
     pub attend: unsafe fn(Scoring, Head<'_>, &mut [Query<'_>]),
     /// Rounds floats to half floats; the second slice is as long as the first.
     pub to_halves: unsafe fn(&[f32], &mut [u16]),

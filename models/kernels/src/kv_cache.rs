@@ -423,6 +423,8 @@ pub(crate) struct Scoring {
     pub scale: f32,
     /// `cap * tanh(score / cap)`; 0 for none.
     pub cap: f32,
+    /// Whether there are more tokens than a few: what prompts are read with may round otherwise.
+    pub many: bool,
 }
 
 impl Scoring {
