@@ -27,6 +27,7 @@ pub mod course;
 pub mod figure;
 pub mod forms;
 pub mod kind;
+pub mod novelty;
 pub mod quantile;
 pub mod read;
 pub mod sentence;
