@@ -172,9 +172,9 @@ fn wav() -> Vec<u8> {
 }
 
 /// A name, the bytes, the time zone, and what is read of them.
-type Export = (&'static str, &'static [u8], &'static str, &'static [Told], usize);
+type Export = (&'static str, &'static [u8], &'static str, &'static [ExpectedReading], usize);
 /// A sensor, its unit, a time and a value.
-type Told = (&'static str, &'static str, &'static str, &'static str);
+type ExpectedReading = (&'static str, &'static str, &'static str, &'static str);
 
 /// The exports that tests of the reader hold right values for.
 const EXPORTS: &[Export] = &include!("../../models/telemetry/tests/exports/cases.in");

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use nearfield_tests::outputs::{BLIND, PLAIN, minutes, readings, report, windows};
-use nearfield_tests::{Ran, arg, assets, finish, nearfield, program, root, run, wait_for};
+use nearfield_tests::{arg, assets, finish, nearfield, program, root, run, wait_for};
 use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(120);

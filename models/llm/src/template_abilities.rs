@@ -30,8 +30,8 @@ pub(super) enum Results {
     Own,
     /// In a role of their own, after a list of calls; `true`: their arguments as text.
     Listed(bool),
-    /// Not at all: the user tells them.
-    Told,
+    /// Not at all: they are put into a message of the user.
+    InUserMessage,
 }
 
 impl Default for Abilities {
@@ -94,7 +94,7 @@ impl Abilities {
         } else if own_role && listed(true) {
             Results::Listed(true)
         } else {
-            Results::Told
+            Results::InUserMessage
         };
         let switched =
             template.render_values(std::slice::from_ref(&user), &[], true, false).is_ok_and(|off| off != alone);

@@ -11,9 +11,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 /// Takes the first sample of each frame of 10 ms for the probability.
-struct Told;
+struct ScriptedVad;
 
-impl VoiceActivity for Told {
+impl VoiceActivity for ScriptedVad {
     fn frame_samples(&self) -> usize {
         160
     }
@@ -25,7 +25,7 @@ impl VoiceActivity for Told {
     fn reset(&mut self) {}
 
     fn name(&self) -> &str {
-        "told"
+        "scripted"
     }
 }
 
@@ -48,7 +48,7 @@ fn sound(parts: &[(f32, usize)]) -> Vec<f32> {
 }
 
 fn events(samples: &[f32], options: EndpointOptions) -> Vec<SpeechEvent> {
-    let mut endpointer = Endpointer::new(Box::new(Told), options).unwrap();
+    let mut endpointer = Endpointer::new(Box::new(ScriptedVad), options).unwrap();
     let mut events = Vec::new();
     endpointer.push(samples, &mut |e| events.push(e)).unwrap();
     endpointer.finish(&mut |e| events.push(e));
@@ -78,7 +78,7 @@ fn an_utterance_has_its_pre_roll_and_post_roll_and_tells_where_speech_ended() {
 
 #[test]
 fn the_end_is_announced_as_soon_as_the_silence_is_long_enough() {
-    let mut endpointer = Endpointer::new(Box::new(Told), options()).unwrap();
+    let mut endpointer = Endpointer::new(Box::new(ScriptedVad), options()).unwrap();
     let mut n = 0;
     endpointer.push(&sound(&[(0.9, 30), (0.0, 19)]), &mut |_| n += 1).unwrap();
     assert_eq!((n, endpointer.in_speech()), (1, true));
@@ -172,7 +172,7 @@ fn options_out_of_range_are_named() {
         ("post_roll_ms", EndpointOptions { post_roll_ms: 201, ..options() }),
         ("max_utterance_ms", EndpointOptions { max_utterance_ms: 1, ..options() }),
     ] {
-        let error = Endpointer::new(Box::new(Told), wrong).err().unwrap();
+        let error = Endpointer::new(Box::new(ScriptedVad), wrong).err().unwrap();
         assert!(error.to_string().starts_with(key), "{error}");
     }
     assert!(EndpointOptions::default().check().is_ok());
@@ -201,7 +201,7 @@ proptest! {
         input.extend(std::iter::repeat_n(0.9, tail));
         let options = EndpointOptions { pause_ms, ..options() };
         let whole = events(&input, options.clone());
-        let mut endpointer = Endpointer::new(Box::new(Told), options).unwrap();
+        let mut endpointer = Endpointer::new(Box::new(ScriptedVad), options).unwrap();
         // Twice: `finish` makes it ready for a new stream.
         for _ in 0..2 {
             let mut found = Vec::new();

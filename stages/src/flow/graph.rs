@@ -232,21 +232,21 @@ impl<T: Send + 'static, N> Chain<T, N> {
         let ending = Ending::new(stop.clone(), source, at_stop);
         threads.extend(starts.into_iter().map(|start| start()));
         drop((context, source_stop));
-        let mut told = Told { on_event: Box::new(on_event), failures, notes, ending };
-        let heard = told.until_the_end_of(&tail);
+        let mut running = Running { on_event: Box::new(on_event), failures, notes, ending };
+        let heard = running.until_the_end_of(&tail);
         drop(tail);
         if heard.is_err() {
             // What is still under way finds nobody who listens, and has no more time than after a request to end.
-            let Told { on_event, failures, notes, mut ending } = told;
+            let Running { on_event, failures, notes, mut ending } = running;
             drop((on_event, failures, notes));
             ending.hurry();
             ending.request();
             let _ = ending.join(threads, &mut |_| {});
             return heard;
         }
-        let panicked = told.ending.has_panicked();
-        let mut outcome = told.rest().and_then(|()| told.tell(FlowEvent::Ended { panicked }));
-        let Told { mut on_event, failures, notes, ending } = told;
+        let panicked = running.ending.has_panicked();
+        let mut outcome = running.rest().and_then(|()| running.tell(FlowEvent::Ended { panicked }));
+        let Running { mut on_event, failures, notes, ending } = running;
         let mut tell = |event: FlowEvent<'_, T, N>| {
             let answer = on_event(event).map(drop);
             if outcome.is_ok() {
@@ -268,15 +268,15 @@ impl<T: Send + 'static, N> Chain<T, N> {
 /// Whoever runs a flow, as the flow sees them.
 type OnEvent<'a, T, N> = dyn FnMut(FlowEvent<'_, T, N>) -> anyhow::Result<ControlFlow<()>> + 'a;
 
-/// A flow that runs, as it is told.
-struct Told<'a, T, N> {
+/// A running flow: what its caller hears of, and how it ends.
+struct Running<'a, T, N> {
     on_event: Box<OnEvent<'a, T, N>>,
     failures: Receiver<Failure>,
     notes: Receiver<N>,
     ending: Ending,
 }
 
-impl<T, N> Told<'_, T, N> {
+impl<T, N> Running<'_, T, N> {
     fn until_the_end_of(&mut self, tail: &Receiver<Envelope<T>>) -> anyhow::Result<()> {
         loop {
             let (user, timer) = (self.ending.user(), self.ending.timer());

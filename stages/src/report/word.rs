@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use nearfield_llm::{
     Constrained, Constraint, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
 };
-use nearfield_telemetry::check::{self, Told};
+use nearfield_telemetry::check::{self, Covered};
 use nearfield_telemetry::forms::{Forms, forms};
 use nearfield_telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
 use nearfield_telemetry::table::Table;
@@ -248,7 +248,7 @@ impl Word {
 }
 
 /// Whether a sentence that holds of a topic's facts tells that topic.
-fn tells(told: &Told, topic: Topic) -> bool {
+fn tells(told: &Covered, topic: Topic) -> bool {
     match topic {
         Topic::NothingUnusual => told.nothing_unusual,
         Topic::Note(_) => !told.notes.is_empty(),
@@ -334,7 +334,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Notes what a sentence has told; answers whether any of it was new.
-    fn cover(&mut self, told: &Told) -> bool {
+    fn cover(&mut self, told: &Covered) -> bool {
         let mut news = false;
         if told.nothing_unusual {
             news |= self.covered.insert(Topic::NothingUnusual);

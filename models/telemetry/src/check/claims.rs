@@ -1,7 +1,7 @@
 //! What a sentence claims, word by word, against what the table says.
 
 use super::tokens::Token;
-use super::{Told, Violation, is_article};
+use super::{Covered, Violation, is_article};
 use crate::figure::Figure;
 use crate::table::{Change, Counted, Figures, Note, NoteKind, Row, States, Table, Times};
 use crate::unit;
@@ -108,18 +108,18 @@ pub(super) struct Clause {
 
 pub(super) struct Reader<'a> {
     table: &'a Table,
-    told: Told,
+    told: Covered,
     clause: Clause,
     claims: usize,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(table: &'a Table) -> Reader<'a> {
-        Reader { table, told: Told::default(), clause: Clause::default(), claims: 0 }
+        Reader { table, told: Covered::default(), clause: Clause::default(), claims: 0 }
     }
 
     /// The sentence is at its end: what it has told.
-    pub(super) fn end(mut self) -> Result<Told, Violation> {
+    pub(super) fn end(mut self) -> Result<Covered, Violation> {
         self.end_clause()?;
         if self.claims == 0 {
             return Err(Violation::Nothing);

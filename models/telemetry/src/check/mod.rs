@@ -62,9 +62,9 @@ pub enum Violation {
     TooLong,
 }
 
-/// What a sentence that holds has told.
+/// What an accepted sentence covers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct Covered {
     /// The sensors it names: indexes into the table's rows.
     pub rows: Vec<usize>,
     /// The anomalies it tells: indexes into the table's notes.
@@ -77,7 +77,7 @@ pub struct Told {
 ///
 /// # Errors
 /// The first thing in it that does not follow from the table.
-pub fn check(table: &Table, sentence: &str) -> Result<Told, Violation> {
+pub fn check(table: &Table, sentence: &str) -> Result<Covered, Violation> {
     if sentence.chars().count() > MAX_CHARS {
         return Err(Violation::TooLong);
     }
