@@ -234,13 +234,55 @@ fn behind_the_matcher_what_is_wished_in_a_home_happens_and_no_markup_is_spoken()
     }
 }
 
-/// The goals are 18 of 20 commands and 33 of 44 (Qwen), 24 of 44 (SmolLM2); these are the figures reached, to be raised.
 #[test]
 #[ignore = "minutes with real models"]
-fn alone_no_model_speaks_markup() {
+fn alone_a_small_model_does_what_is_wished_and_answers_most_questions_and_speaks_no_markup() {
+    for (model, least) in [(QWEN, 38), (SMOLLM, 34)] {
+        if let Some([commands, questions, others, markup]) = table(model, true) {
+            assert!(commands >= 18 && markup == 0, "{model}: {commands} {markup}");
+            assert!(commands + questions + others >= least, "{model}: {commands} {questions} {others}");
+        }
+    }
+}
+
+/// Wishes for what this home does not have.
+const IN_VAIN: [&str; 12] = [
+    "Turn on the sauna.",
+    "Open the cellar hatch.",
+    "Start the washing machine.",
+    "Dim the attic lamp to 20 percent.",
+    "Play some jazz.",
+    "Lock the car.",
+    "Water the roses.",
+    "Vacuum the hallway.",
+    "Arm the alarm.",
+    "Close the blinds in the conservatory.",
+    "Set the heating to 22 degrees.",
+    "Add milk to the shopping list.",
+];
+
+/// Whether a reply refuses, or asks back: all else sounds as if something had been done.
+fn refuses(reply: &str) -> bool {
+    let lower = reply.to_lowercase();
+    let refusals = ["not", "n't", "no ", "nothing", "unable", "sorry", "which one"];
+    refusals.iter().any(|word| lower.contains(word)) || lower.trim_end().ends_with('?')
+}
+
+#[test]
+#[ignore = "minutes with real models"]
+fn no_model_says_that_it_did_what_it_did_not() {
     for model in [QWEN, SMOLLM] {
-        if let Some([.., markup]) = table(model, true) {
-            assert_eq!(markup, 0, "{model}");
+        if std::env::var("NEARFIELD_ASK").is_ok_and(|wanted| !model.contains(&wanted)) {
+            continue;
+        }
+        let Some(path) = nearfield_testdata::test_model(model) else { continue };
+        let mut asked = Asked::new(&path, ChatOptions::default(), true);
+        for request in IN_VAIN {
+            let (unchanged, replied, spoken) = asked.judge(request, &Due::Talk);
+            let said = spoken.join(" ");
+            eprintln!("{request} {said:?}");
+            let did_something = replied.tools.iter().any(|tool| tool.ok);
+            assert!(unchanged && !did_something && refuses(&said), "{model}: {request}: {said}");
         }
     }
 }

@@ -411,9 +411,10 @@ impl Rooms {
         Self { state, things }
     }
 
-    /// The names of what there is of one kind.
-    pub fn names(&self, part: Part) -> impl Iterator<Item = &str> {
-        self.things.iter().filter(move |thing| thing.part == part).map(|thing| thing.name.as_str())
+    /// The names and states of what there is of one kind.
+    pub fn states(&self, part: Part) -> impl Iterator<Item = (&str, &str)> {
+        let things = self.things.iter().filter(move |thing| thing.part == part);
+        things.map(|thing| (thing.name.as_str(), self.state_of(thing)))
     }
 
     /// The entities that a name stands for, and what to call them: `kitchen`, `kitchen light` or `all` for lights.

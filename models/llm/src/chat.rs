@@ -149,6 +149,9 @@ impl Chat {
     /// follow. `None` where the model's dialect cannot be held.
     pub fn forced(&self, schemas: &[Value]) -> Option<ForcedCall> {
         let fits = |constraint: &super::Constraint| self.llm.check_constraint(constraint).is_ok();
+        if self.thinking != Thinking::Off {
+            return None; // it thinks first
+        }
         let (opening, constraint) = self.dialect.forced(&ToolSchema::all(schemas), &fits)?;
         let tokens = self.llm.tokenizer().ok()?.encode_prompt(&opening);
         Some(ForcedCall { opening, tokens, constraint: Constrained { constraint, after: None } })

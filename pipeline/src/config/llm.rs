@@ -39,7 +39,7 @@ pub struct LlmConfig {
     pub thinking: Thinking,
     /// How the next token is chosen.
     pub sampler: SamplerOptions,
-    /// A larger model elsewhere, for `run voice` and `chat`. Off unless `when` says otherwise.
+    /// A larger model elsewhere, for `voice` and `chat`. Off unless `when` says otherwise.
     pub remote: RemoteConfig,
 }
 
@@ -145,7 +145,7 @@ impl LlmConfig {
     /// One sentence that names the key, the value and what is accepted.
     pub fn check_local(&self) -> Result<(), String> {
         if self.remote.when != When::Never {
-            return Err("remote.when must be \"never\" here: only `run voice` and `chat` ask a remote model".to_owned());
+            return Err("remote.when must be \"never\" here: only `voice` and `chat` ask a remote model".to_owned());
         }
         self.check()
     }

@@ -5,7 +5,7 @@
 use nearfield_llm::{Example, ToolCall};
 use serde_json::{Value, json};
 
-use crate::voice::tools::spaced_json;
+use crate::voice::tools::{HomeThing, ThingKind, spaced_json};
 
 /// The most names of one argument: beyond these it is a free text.
 const MOST_NAMES: usize = 400;
@@ -23,59 +23,35 @@ const EDGE_WORDS: [&str; 40] = [
     "for", "with", "now", "lock", "unlock", "open", "close", "light",
 ];
 
-/// A thing of the home with its state, as the home's text has it: `kitchen=off` in the line of the lights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Fact<'a> {
-    kind: &'a str,
-    name: &'a str,
-    state: &'a str,
-}
-
-/// The things in the text of a home ([`Toolbox::home_text`](crate::voice::tools::Toolbox::home_text)).
-fn facts(home: &str) -> Vec<Fact<'_>> {
-    let mut facts = Vec::new();
-    for line in home.lines() {
-        let Some((title, things)) = line.split_once(": ") else { continue };
-        let kind = title.split([' ', ',']).next().unwrap_or_default();
-        for thing in things.split(", ").flat_map(|part| part.split(" and ")) {
-            if let Some((name, state)) = thing.trim().split_once('=') {
-                facts.push(Fact { kind, name: name.trim(), state: state.trim() });
-            }
-        }
-    }
-    facts
-}
-
 /// The argument of a tool that names a thing, and the kind of the thing.
-fn named_argument(tool: &str) -> Option<(&'static str, &'static str)> {
+fn named_argument(tool: &str) -> Option<(&'static str, ThingKind)> {
     Some(match tool {
-        "set_light" => ("room", "lights"),
-        "set_door" => ("door", "doors"),
-        "set_device" => ("device", "devices"),
+        "set_light" => ("room", ThingKind::Light),
+        "set_door" => ("door", ThingKind::Door),
+        "set_device" => ("device", ThingKind::Device),
         _ => return None,
     })
 }
 
 /// The schemas with the names that exist: what the model is offered.
-pub fn named(schemas: &[Value], home: &str) -> Vec<Value> {
-    with_names(schemas, home, &[])
+pub fn named(schemas: &[Value], things: &[HomeThing]) -> Vec<Value> {
+    with_names(schemas, things, &[])
 }
 
 /// The schemas that calls are held to in one turn: the names that exist, and what the question itself says, so that a wish for
 /// something that does not exist is not turned into one for something that does.
-pub fn held(schemas: &[Value], home: &str, question: &str) -> Vec<Value> {
-    with_names(schemas, home, &names_in(question))
+pub fn held(schemas: &[Value], things: &[HomeThing], question: &str) -> Vec<Value> {
+    with_names(schemas, things, &names_in(question))
 }
 
-fn with_names(schemas: &[Value], home: &str, more: &[String]) -> Vec<Value> {
-    let facts = facts(home);
+fn with_names(schemas: &[Value], things: &[HomeThing], more: &[String]) -> Vec<Value> {
     let mut schemas = schemas.to_vec();
     for schema in &mut schemas {
         let tool = schema["function"]["name"].as_str().unwrap_or_default().to_owned();
         let Some((argument, kind)) = named_argument(&tool) else { continue };
         let property = &mut schema["function"]["parameters"]["properties"][argument];
         let mut names: Vec<&str> =
-            facts.iter().filter(|fact| fact.kind == kind && fact.state != "none").map(|fact| fact.name).collect();
+            things.iter().filter(|thing| thing.kind == kind).map(|thing| thing.name.as_str()).collect();
         names.push("all");
         names.extend(more.iter().map(String::as_str));
         let mut unique: Vec<&str> = Vec::with_capacity(names.len());
@@ -110,12 +86,6 @@ pub(crate) fn names_in(question: &str) -> Vec<String> {
     names
 }
 
-/// Whether tools take the names of things, and not rooms, doors and devices.
-fn is_by_entity(schemas: &[Value]) -> bool {
-    let has_name = |schema: &Value| schema["function"]["parameters"]["properties"]["name"].is_object();
-    schemas.iter().any(|schema| schema["function"]["name"] != "timer" && has_name(schema))
-}
-
 /// A name as the tool offers it; any where it offers none.
 fn choice(schemas: &[Value], tool: &str, wanted: &str) -> Option<String> {
     let schema = schemas.iter().find(|schema| schema["function"]["name"] == tool)?;
@@ -127,11 +97,10 @@ fn choice(schemas: &[Value], tool: &str, wanted: &str) -> Option<String> {
 
 /// Worked examples with this home's own names, for models that were not trained on tools. Each wish is for what is so already,
 /// so that none contradicts the home as it is.
-pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
-    let facts = facts(home);
+pub fn examples(schemas: &[Value], things: &[HomeThing], is_by_entity: bool) -> Vec<Example> {
     let offered = |name: &str| schemas.iter().any(|schema| schema["function"]["name"] == name);
-    let find = |kind: &str, states: &[&str]| {
-        facts.iter().find(|fact| fact.kind == kind && states.contains(&fact.state)).copied()
+    let find = |kind: ThingKind, states: &[&str]| {
+        things.iter().find(|thing| thing.kind == kind && states.contains(&thing.state.as_str()))
     };
     let mut examples = Vec::new();
     let mut call = |ask: String, tool: &str, arguments: Value, result: Value, say: String| {
@@ -140,7 +109,6 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
             examples.push(Example { ask, call: Some((call, spaced_json(&result))), say });
         }
     };
-    let is_by_entity = is_by_entity(schemas);
     let mut by_entity = |wish: &str, done: &str, tool: &str, name: String| {
         if let Some(name) = is_by_entity.then(|| choice(schemas, tool, &name)).flatten() {
             let said = format!("{done} the {name}.");
@@ -150,7 +118,7 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
     for (state, wish, done, tool) in
         [("on", "Turn on", "Turned on", "turn_on"), ("off", "Switch off", "Turned off", "turn_off")]
     {
-        if let Some(light) = find("lights", &[state]) {
+        if let Some(light) = find(ThingKind::Light, &[state]) {
             by_entity(wish, done, tool, format!("{} light", light.name));
         }
     }
@@ -160,20 +128,20 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
         ("open", "Open", "Opened", "open"),
         ("closed", "Close", "Closed", "close"),
     ] {
-        if let Some(door) = find("doors", &[state]) {
-            by_entity(wish, done, tool, door.name.to_owned());
+        if let Some(door) = find(ThingKind::Door, &[state]) {
+            by_entity(wish, done, tool, door.name.clone());
         }
     }
     for (state, wish, done, tool) in
         [("on", "Start", "Turned on", "turn_on"), ("off", "Please turn off", "Turned off", "turn_off")]
     {
-        if let Some(device) = find("devices", &[state]) {
+        if let Some(device) = find(ThingKind::Device, &[state]) {
             by_entity(wish, done, tool, device.name.to_owned());
         }
     }
     for state in ["on", "off"] {
-        if let Some(light) = find("lights", &[state]).filter(|_| !is_by_entity) {
-            let name = light.name;
+        if let Some(light) = find(ThingKind::Light, &[state]).filter(|_| !is_by_entity) {
+            let name = &light.name;
             call(
                 format!("Turn {state} the {name} light."),
                 "set_light",
@@ -183,8 +151,8 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
             );
         }
     }
-    if let Some(door) = find("doors", &["locked", "unlocked", "open", "closed"]) {
-        let (name, state) = (door.name, door.state);
+    if let Some(door) = find(ThingKind::Door, &["locked", "unlocked", "open", "closed"]) {
+        let (name, state) = (&door.name, door.state.as_str());
         let wish = match state {
             "locked" => "Lock",
             "unlocked" => "Unlock",
@@ -195,17 +163,17 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
             format!("{wish} the {name}."),
             "set_door",
             json!({"door": name, "state": state}),
-            json!({"ok": true, name: state}),
+            json!({"ok": true, name.as_str(): state}),
             format!("The {name} is {state}."),
         );
     }
-    if let Some(device) = find("devices", &["on", "off"]) {
-        let (name, state) = (device.name, device.state);
+    if let Some(device) = find(ThingKind::Device, &["on", "off"]) {
+        let (name, state) = (&device.name, device.state.as_str());
         call(
             format!("Please switch the {name} {state}."),
             "set_device",
             json!({"device": name, "state": state}),
-            json!({"ok": true, name: state}),
+            json!({"ok": true, name.as_str(): state}),
             format!("The {name} is {state}."),
         );
     }
@@ -223,19 +191,27 @@ pub fn examples(schemas: &[Value], home: &str) -> Vec<Example> {
         json!({"time": "08:30", "date": "Monday 4 May 2026"}),
         "It is 08:30.".to_owned(),
     );
+    // A question stands behind the states that it is about, as questions do when they are asked.
     let mut say = |ask: String, say: String| examples.push(Example { ask, call: None, say });
-    if let Some(light) = facts.iter().rfind(|fact| fact.kind == "lights" && fact.state != "none") {
-        let yes = if light.state == "on" { "Yes" } else { "No" };
-        say(format!("Is the {} light on?", light.name), format!("{yes}, the {} light is {}.", light.name, light.state));
-    }
-    if let Some(door) = facts.iter().rfind(|fact| fact.kind == "doors") {
-        let yes = if door.state == "locked" { "Yes" } else { "No" };
-        say(format!("Is the {} locked?", door.name), format!("{yes}, the {} is {}.", door.name, door.state));
-    }
-    if let Some(room) = facts.iter().rfind(|fact| fact.kind == "temperature") {
+    let last = |kind: ThingKind| things.iter().rfind(|thing| thing.kind == kind);
+    if let Some(light) = last(ThingKind::Light) {
+        let (name, state) = (&light.name, &light.state);
+        let yes = if state == "on" { "Yes" } else { "No" };
         say(
-            format!("How warm is it in the {}?", room.name),
-            format!("It is {} degrees in the {}.", room.state, room.name),
+            format!("{yes}: The {name} light is {state}.\nIs the {name} light on?"),
+            format!("{yes}, the {name} light is {state}."),
+        );
+    }
+    if let Some(door) = last(ThingKind::Door) {
+        let (name, state) = (&door.name, &door.state);
+        let yes = if state == "locked" { "Yes" } else { "No" };
+        say(format!("{yes}: The {name} is {state}.\nIs the {name} locked?"), format!("{yes}, the {name} is {state}."));
+    }
+    if let Some(room) = things.iter().find(|thing| thing.kind == ThingKind::Temperature) {
+        let (name, state) = (&room.name, &room.state);
+        say(
+            format!("The {name} temperature is {state} \u{b0}C.\nHow warm is it in the {name}?"),
+            format!("It is {state} degrees in the {name}."),
         );
     }
     say("Thank you.".to_owned(), "You're welcome.".to_owned());
@@ -264,9 +240,9 @@ mod tests {
     #[test]
     fn calls_are_held_to_what_exists_and_to_what_was_asked_for() {
         let toolbox = toolbox();
-        let (schemas, home) = (toolbox.schemas(), toolbox.home_text(HomeLayout::Grouped));
+        let (schemas, home) = (toolbox.schemas(), toolbox.things());
         let offered = named(&schemas, &home);
-        assert_eq!(names(&offered, "set_light", "room"), ["hall", "kitchen", "all"]);
+        assert_eq!(names(&offered, "set_light", "room"), ["kitchen", "hall", "all"]);
         assert_eq!(names(&offered, "set_door", "door"), ["front door", "all"]);
         assert_eq!(names(&offered, "set_device", "device"), ["heater", "all"]);
         let held = held(&schemas, &home, "Please turn off the light in the guest bathroom!");
@@ -283,7 +259,7 @@ mod tests {
         let home = HomeTools::of_rooms(HomeFile::parse(&inventory).unwrap());
         let toolbox = Toolbox::new(Some(home), Vec::new()).unwrap().laid_out(HomeLayout::ByThing);
         let schemas = toolbox.schemas();
-        let examples = examples(&schemas, &toolbox.home_text(HomeLayout::Grouped));
+        let examples = examples(&schemas, &toolbox.things(), toolbox.is_by_entity());
         let calls: Vec<String> = examples
             .iter()
             .filter_map(|example| example.call.as_ref())
@@ -305,8 +281,8 @@ mod tests {
     #[test]
     fn examples_are_of_this_home_and_wish_for_what_is_so() {
         let toolbox = toolbox();
-        let home = toolbox.home_text(HomeLayout::Grouped);
-        let examples = examples(&named(&toolbox.schemas(), &home), &home);
+        let things = toolbox.things();
+        let examples = examples(&named(&toolbox.schemas(), &things), &things, toolbox.is_by_entity());
         let calls = examples.iter().filter(|example| example.call.is_some()).count();
         assert!(calls >= 5 && examples.len() - calls >= 3, "{examples:?}");
         for example in &examples {
@@ -317,6 +293,6 @@ mod tests {
             assert!(result.ok, "{example:?}: {result:?}");
             assert_eq!(toolbox.home_text(HomeLayout::Grouped), before, "{example:?}");
         }
-        assert!(super::examples(&[], "").iter().all(|example| example.call.is_none()));
+        assert!(super::examples(&[], &[], false).iter().all(|example| example.call.is_none()));
     }
 }

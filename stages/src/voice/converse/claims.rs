@@ -79,10 +79,26 @@ pub(super) fn claims(clause: &str, is_wish: bool) -> bool {
     if first_person || begins || now {
         return true;
     }
+    // "The roses are watered.", "It is being cleaned."
+    let is_participle = |word: &&&str| {
+        DONE.contains(word) || DOING.contains(word) || word.len() > 4 && (word.ends_with("ed") || word.ends_with("ing"))
+    };
+    let is_be = |word: &str| matches!(word, "is" | "are" | "was" | "were" | "been" | "be" | "being" | "gets" | "its");
+    let passive =
+        (0..words.len()).any(|i| is_be(words[i]) && words[i + 1..].iter().take(3).any(|word| is_participle(&word)));
     is_wish
         && (CONSENT.contains(&at(0))
+            || passive
             || has(STATES) && words.iter().any(|word| matches!(*word, "is" | "are" | "was" | "were" | "been" | "will"))
-            || matches!((at(0), at(1)), ("of", "course") | ("no", "problem") | ("got", "it") | ("all", "set")))
+            || matches!(
+                (at(0), at(1)),
+                ("of", "course")
+                    | ("no", "problem")
+                    | ("got", "it")
+                    | ("all", "set")
+                    | ("youre", "welcome")
+                    | ("you", "can")
+            ))
 }
 
 /// Lets what a model writes pass clause by clause, but for those that claim what was not done.
@@ -182,6 +198,9 @@ mod tests {
             "Sure, the gate is locked.",
             "The timer of 5 minutes is running.",
             "Of course!",
+            "The roses are watered.",
+            "The cellar is being cleaned.",
+            "Milk was added to your list.",
         ] {
             assert!(claims(text, true), "{text}");
         }

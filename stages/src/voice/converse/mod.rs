@@ -28,7 +28,7 @@ use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::remote::{Remote, RemoteOptions, When};
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls;
-use crate::voice::tools::{HomeLayout, Toolbox};
+use crate::voice::tools::{HomeLayout, HomeThing, Toolbox};
 
 /// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
 const LEAST_MOVED_TOKENS: usize = 24;
@@ -87,8 +87,8 @@ pub struct Converse {
     options: ConverseOptions,
     toolbox: Toolbox,
     chat: Chat,
-    /// The schemas and the home, grouped, that the chat was made for.
-    offered: (Vec<Value>, String),
+    /// The schemas and the home's things that the chat was made for.
+    offered: (Vec<Value>, Vec<HomeThing>),
     turns: Turns,
     history: Vec<Exchange>,
     /// Exchanges dropped from the history and not yet reported.
@@ -125,7 +125,7 @@ impl Converse {
             toolbox: toolbox.laid_out(options.home),
             options,
             chat,
-            offered: (Vec::new(), String::new()),
+            offered: (Vec::new(), Vec::new()),
             turns,
             history: Vec::new(),
             forgotten: 0,

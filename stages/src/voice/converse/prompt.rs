@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Converse, PromptTooLong};
 use crate::voice::tool_calls;
-use crate::voice::tools::{HomeLayout, ToolResult, spaced_json};
+use crate::voice::tools::{ToolResult, spaced_json};
 
 /// The most tokens of a tool's result that the model reads; a smaller context allows fewer.
 pub const MOST_RESULT_TOKENS: usize = 1024;
@@ -13,10 +13,10 @@ pub const MOST_RESULT_TOKENS: usize = 1024;
 impl Converse {
     /// Offers the model the tools that there are, with the names of this home.
     fn offer_tools(&mut self) {
-        let now = (self.toolbox.schemas(), self.toolbox.home_text(HomeLayout::Grouped));
+        let now = (self.toolbox.schemas(), self.toolbox.things());
         if now != self.offered {
             let named = tool_calls::named(&now.0, &now.1);
-            let examples = tool_calls::examples(&named, &now.1);
+            let examples = tool_calls::examples(&named, &now.1, self.toolbox.is_by_entity());
             self.chat.offer(named, &examples);
             self.offered = now;
         }

@@ -43,7 +43,7 @@ impl Converse {
             Some(When::Always) => true,
             Some(When::Pass) => match self.toolbox.plan(question) {
                 Plan::Free { .. } => true,
-                Plan::Speak { facts } => facts.is_empty(),
+                Plan::Speak { facts, .. } => facts.is_empty(),
                 Plan::Call(_) | Plan::Ask(_) => false,
             },
         }
@@ -154,6 +154,10 @@ impl Converse {
             // What was done is told; the rest of the answer is lost.
             Err(_) if !results.is_empty() => Some(answers(&results)),
             Err(_) => {
+                if !said.is_empty() {
+                    said.push(' ');
+                    send(TextDelta::Text(" ".to_owned()));
+                }
                 replied.reply = said;
                 return Ok(None);
             }

@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use nearfield_home::sentences::wish::{Kind, Wish};
 use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, ParsedReply, Role, TokenId};
 use serde_json::{Value, json};
 
@@ -33,6 +34,9 @@ const NOT_DONE: &str = "I have not done that: I found nothing here that I could 
 
 /// What is said where the model claims a deed that nobody wished for.
 const NOTHING_DONE: &str = "I have not changed anything.";
+
+/// The longest answer to a question that was asked back, in words: "the one in the kitchen".
+const MOST_ANSWER_WORDS: usize = 6;
 
 /// How a reply is held while it is written.
 #[derive(Default)]
@@ -71,6 +75,11 @@ fn told(facts: &str, question: &str) -> String {
 /// Whether a sentence of a reply to a wish claims that something was done.
 fn claims_any(reply: &str) -> bool {
     reply.split_inclusive(['.', '!', '?', '\n', ',']).any(|clause| claims(clause, true))
+}
+
+/// The same for an answer to a question, where a state is none.
+fn claims_any_deed(reply: &str) -> bool {
+    reply.split_inclusive(['.', '!', '?', '\n', ',']).any(|clause| claims(clause, false))
 }
 
 impl Replied {
@@ -129,16 +138,15 @@ impl Converse {
                 }
                 true
             }
-            Plan::Free { is_wish } => *is_wish,
-            Plan::Speak { .. } => false,
+            Plan::Free { is_wish } | Plan::Speak { is_wish, .. } => *is_wish,
         };
         // What the last round's calls came to. Of these the model is to say something, if they went well.
         let mut results: Vec<ToolResult> = Vec::new();
         let mut is_second_try = false;
         for round in 0..=MAX_TOOL_ROUNDS {
             let (prompt, held) = match &plan {
-                Plan::Speak { facts } => {
-                    let told = [Message { role: Role::User, content: told(facts, &question) }];
+                Plan::Speak { facts, .. } => {
+                    let told = [Message { role: Role::User, content: told(&facts.told, &question) }];
                     (self.compose(&told)?, Held { whole: self.chat.plain(), ..Held::default() })
                 }
                 _ => (self.compose(&exchange)?, Held::default()),
@@ -146,7 +154,14 @@ impl Converse {
             replied.forgotten += std::mem::take(&mut self.forgotten);
             let was_done = replied.tools.iter().any(|result| result.ok && !result.is_of_command());
             // What is to be looked over is not said while it is written.
-            let is_checked = is_second_try || results.iter().any(ToolResult::is_of_command) || (is_wish && !was_done);
+            let facts = match &plan {
+                Plan::Speak { facts, .. } if !facts.is_empty() => Some(facts),
+                _ => None,
+            };
+            let is_checked = is_second_try
+                || results.iter().any(ToolResult::is_of_command)
+                || (is_wish && !was_done)
+                || facts.is_some();
             let mut honest = (!is_checked && !was_done).then(HonestText::default);
             let mut passed = String::new();
             let written = match is_checked {
@@ -204,7 +219,15 @@ impl Converse {
                 } else if is_wish && !was_done && results.is_empty() && (said.is_empty() || claims_any(said)) {
                     tracing::info!(%turn, said, "the model claimed what was not done");
                     Some(NOT_DONE.to_owned())
-                } else if is_second_try || says_nothing || (is_checked && !tools::keeps_to(said, &results, &question)) {
+                } else if let Some(facts) = facts.filter(|facts| !facts.agree_with(said, &question)) {
+                    tracing::info!(%turn, said, "the model contradicted the states");
+                    Some(facts.answer.clone())
+                } else if facts.is_some() && claims_any_deed(said) {
+                    Some(NOTHING_DONE.to_owned())
+                } else if is_second_try
+                    || says_nothing
+                    || (!results.is_empty() && is_checked && !tools::keeps_to(said, &results, &question))
+                {
                     Some(if repeated && results.is_empty() { LOST.to_owned() } else { answers(&results) })
                 } else {
                     None
@@ -257,7 +280,9 @@ impl Converse {
             return Plan::Free { is_wish: false };
         }
         // The answer to a question that was asked back goes on with the wish.
-        let plan = asked.map(|wish| self.toolbox.plan(&format!("{wish} {question}")));
+        let answer = Wish::of(question);
+        let is_answer = answer.kind == Kind::Talk && answer.words().len() <= MOST_ANSWER_WORDS;
+        let plan = asked.filter(|_| is_answer).map(|wish| self.toolbox.plan(&format!("{wish} {question}")));
         match plan {
             Some(plan @ Plan::Call(_)) => plan,
             _ => self.toolbox.plan(question),

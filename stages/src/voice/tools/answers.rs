@@ -123,7 +123,7 @@ fn scalars(value: &Value, into: &mut Vec<String>) {
 }
 
 /// The numbers in a text, without their signs, and their decimals.
-fn numbers(text: &str) -> impl Iterator<Item = (f64, i32)> {
+pub(super) fn numbers(text: &str) -> impl Iterator<Item = (f64, i32)> {
     text.split(|c: char| !c.is_ascii_digit() && c != '.').filter_map(|piece| {
         let piece = piece.trim_matches('.');
         let decimals = piece.split_once('.').map_or(0, |(_, decimals)| decimals.len());

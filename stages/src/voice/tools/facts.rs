@@ -5,6 +5,8 @@ use nearfield_home::sentences::Vocabulary;
 use nearfield_home::sentences::wish::{Wish, describes};
 use nearfield_home::{Domain, Entity, Home, prompt};
 
+use super::answers::numbers;
+
 /// The most states that are told beside a question.
 const MOST_FACTS: usize = 12;
 
@@ -39,11 +41,67 @@ const MEASURES: &[(&str, &[&str])] = &[
     ("pressure", &["pressure"]),
 ];
 
+/// What a question is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// As the model reads it; empty where the question is about nothing in the home.
+    pub told: String,
+    /// The answer as far as it can be computed: said where the model's contradicts the states.
+    pub answer: String,
+    /// Whether the answer is a yes or a no.
+    yes: Option<bool>,
+    /// A name without which the answer is wrong.
+    names: Option<String>,
+    /// States that are not so.
+    wrong: Vec<String>,
+}
+
+impl Facts {
+    /// Whether there are any.
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// Whether a reply says nothing that contradicts them.
+    pub fn agree_with(&self, reply: &str, question: &str) -> bool {
+        if self.is_empty() {
+            return true;
+        }
+        let lower = reply.to_lowercase();
+        let words: Vec<&str> =
+            lower.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|w| !w.is_empty()).collect();
+        let said = match words.first() {
+            Some(&("yes" | "yeah")) => Some(true),
+            Some(&"no") => Some(false),
+            _ => None,
+        };
+        let is_denied = words.iter().any(|word| *word == "not" || word.ends_with("n't"));
+        let known: Vec<f64> = numbers(&self.told).chain(numbers(question)).map(|(number, _)| number).collect();
+        let rounds_to = |known: f64, said: f64, decimals: i32| {
+            let unit = 10_f64.powi(decimals);
+            (known * unit).round() == (said * unit).round()
+        };
+        !words.is_empty()
+            && !(self.yes.is_some() && said.is_some() && said != self.yes)
+            && !(self.yes == Some(true) && is_denied)
+            && (is_denied || !self.wrong.iter().any(|state| words.contains(&state.as_str())))
+            && self.names.as_ref().is_none_or(|name| lower.contains(name))
+            && numbers(reply).all(|(said, decimals)| known.iter().any(|known| rounds_to(*known, said, decimals)))
+    }
+}
+
+/// States that a reply may name.
+const STATES: &[&str] = &["on", "off", "open", "closed", "locked", "unlocked", "running", "playing"];
+
+/// Words for the upper and for the lower end of any scale.
+const HIGHEST: &[&str] = &["warmest", "hottest", "highest", "most", "dampest", "brightest", "maximum", "largest"];
+const LOWEST: &[&str] = &["coldest", "coolest", "lowest", "least", "driest", "darkest", "minimum", "smallest"];
+
 /// The ends of a scale, as people say them.
 const ENDS: &[(&str, &str, &str)] = &[("temperature", "warmest", "coldest"), ("humidity", "most humid", "driest")];
 
 /// The states that a question may be about, a sentence each.
-pub(super) fn facts(wish: &Wish, names: &Vocabulary, home: &Home) -> String {
+pub(super) fn facts(wish: &Wish, names: &Vocabulary, home: &Home) -> Facts {
     let all = home.entities();
     let measure = MEASURES.iter().find(|(_, said)| wish.says(said)).map(|(class, _)| *class);
     let measures = |at: &usize| {
@@ -71,7 +129,7 @@ pub(super) fn facts(wish: &Wish, names: &Vocabulary, home: &Home) -> String {
     if told.len() > 1 && told.iter().all(|at| value(at).is_some()) {
         told.sort_by(|a, b| value(b).partial_cmp(&value(a)).unwrap_or(std::cmp::Ordering::Equal));
         let told: Vec<&Entity> = told.iter().map(|at| &all[*at]).collect();
-        return compared(&told, measure.unwrap_or_default(), home);
+        return compared(&told, measure.unwrap_or_default(), wish, home);
     }
     told.truncate(MOST_FACTS);
     // A door is a cover and a lock of one name.
@@ -94,9 +152,20 @@ pub(super) fn facts(wish: &Wish, names: &Vocabulary, home: &Home) -> String {
         })
         .collect();
     let lines = lines.join(" ");
-    match agreement(wish, told.iter().map(|at| &all[*at])).filter(|_| is_one) {
-        Some(yes) => format!("{}: {lines}", if yes { "Yes" } else { "No" }),
-        None => lines,
+    let entities = told.iter().map(|at| &all[*at]);
+    let Some(yes) = agreement(wish, entities.clone()).filter(|_| is_one) else {
+        return Facts { answer: lines.clone(), told: lines, ..Facts::default() };
+    };
+    let is = |word: &&str| -> Vec<bool> { entities.clone().filter_map(|entity| describes(entity, word)).collect() };
+    let wrong = STATES.iter().filter(|word| is(word).contains(&false) && !is(word).contains(&true));
+    let word = if yes { "Yes" } else { "No" };
+    let (first, rest) = lines.split_at(lines.chars().next().map_or(0, char::len_utf8));
+    Facts {
+        told: format!("{word}: {lines}"),
+        answer: format!("{word}, {}{rest}", first.to_lowercase()),
+        yes: Some(yes),
+        wrong: wrong.map(|word| (*word).to_owned()).collect(),
+        names: None,
     }
 }
 
@@ -112,15 +181,23 @@ fn agreement<'a>(wish: &Wish, told: impl Iterator<Item = &'a Entity> + Clone) ->
 }
 
 /// Readings from the highest to the lowest.
-fn compared(told: &[&Entity], class: &str, home: &Home) -> String {
+fn compared(told: &[&Entity], class: &str, wish: &Wish, home: &Home) -> Facts {
     let (highest, lowest) =
         ENDS.iter().find(|(known, ..)| *known == class).map_or(("highest", "lowest"), |(_, high, low)| (*high, *low));
     let name = |entity: &Entity| home.area_of(entity).map_or(&entity.name, |area| &area.name).to_lowercase();
-    let told_of = |entity: &Entity| format!("the {} with {}", name(entity), prompt::state(entity));
-    let (Some(first), Some(last)) = (told.first(), told.last()) else { return String::new() };
+    let sentence =
+        |end: &str, entity: &Entity| format!("The {end} is the {} with {}.", name(entity), prompt::state(entity));
+    let (Some(first), Some(last)) = (told.first(), told.last()) else { return Facts::default() };
     let all: Vec<String> =
         told.iter().take(MOST_FACTS).map(|entity| format!("{} {}", name(entity), prompt::state(entity))).collect();
-    format!("The {highest} is {}. The {lowest} is {}. All: {}.", told_of(first), told_of(last), all.join(", "))
+    let (first, last) = ((sentence(highest, first), name(first)), (sentence(lowest, last), name(last)));
+    let all = all.join(", ");
+    let (answer, names) = match (wish.says(HIGHEST), wish.says(LOWEST)) {
+        (true, false) => (first.0.clone(), Some(first.1)),
+        (false, true) => (last.0.clone(), Some(last.1)),
+        _ => (format!("{all}."), None),
+    };
+    Facts { told: format!("{} {} All: {all}.", first.0, last.0), answer, names, ..Facts::default() }
 }
 
 #[cfg(test)]
@@ -153,7 +230,33 @@ mod tests {
             ("Who wrote Faust?", ""),
             ("How are you?", ""),
         ] {
-            assert_eq!(facts(&Wish::of(question), &names, file.home()), told, "{question}");
+            assert_eq!(facts(&Wish::of(question), &names, file.home()).told, told, "{question}");
+        }
+    }
+
+    #[test]
+    fn a_reply_that_contradicts_the_states_is_told_from_one_that_does_not() {
+        let file = HomeFile::parse(HOME).unwrap();
+        let names = Vocabulary::of(file.home());
+        for (question, reply, agrees) in [
+            ("Is the loft light on?", "Yes, it is on.", true),
+            ("Is the loft light on?", "The loft light is on.", true),
+            ("Is the loft light on?", "No, the loft light is off.", false),
+            ("Is the loft light on?", "The loft light is off.", false),
+            ("Is the loft light on?", "No, the loft light is on.", false),
+            ("Is the barn door unlocked?", "No, it is not unlocked.", true),
+            ("Is the barn door unlocked?", "It is locked.", true),
+            ("Is the barn door unlocked?", "The barn door is unlocked.", false),
+            ("How warm is the cellar?", "It is about 13 degrees.", true),
+            ("How warm is the cellar?", "It is 25 degrees.", false),
+            ("How warm is the cellar?", "", false),
+            ("Which room is the coldest?", "The porch, with 3 degrees.", true),
+            ("Which room is the coldest?", "The loft is.", false),
+            ("Who wrote Faust?", "Goethe wrote it in 1808.", true),
+        ] {
+            let facts = facts(&Wish::of(question), &names, file.home());
+            assert_eq!(facts.agree_with(reply, question), agrees, "{question} {reply} {facts:?}");
+            assert!(facts.agree_with(&facts.answer, question), "{facts:?}");
         }
     }
 }

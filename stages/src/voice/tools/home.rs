@@ -30,6 +30,30 @@ pub enum HomeLayout {
     Grouped,
 }
 
+/// What a thing of a home is, in the form of rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThingKind {
+    /// A room's light.
+    Light,
+    /// A door.
+    Door,
+    /// What is switched.
+    Device,
+    /// A room's temperature.
+    Temperature,
+}
+
+/// A thing of the home and its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HomeThing {
+    /// What it is.
+    pub kind: ThingKind,
+    /// What it is called; a room's light like the room.
+    pub name: String,
+    /// Its state: "on", "locked", "21.5".
+    pub state: String,
+}
+
 /// The home of one assistant.
 #[derive(Debug)]
 pub struct HomeTools {
@@ -127,8 +151,31 @@ impl HomeTools {
     }
 
     /// Whether the tools take entities' names. A home of rooms has three simple ones, which small models call right more often.
-    fn is_by_entity(&self) -> bool {
+    pub(super) fn is_by_entity(&self) -> bool {
         self.layout == HomeLayout::ByThing && !self.household.file().is_of_rooms()
+    }
+
+    /// The lights, doors, devices and temperatures.
+    pub(super) fn things(&self) -> Vec<HomeThing> {
+        let mut things: Vec<HomeThing> = Vec::new();
+        let rooms = self.household.file().rooms();
+        for (part, kind) in
+            [(Part::Light, ThingKind::Light), (Part::Door, ThingKind::Door), (Part::Device, ThingKind::Device)]
+        {
+            things.extend(rooms.states(part).map(|(name, state)| HomeThing {
+                kind,
+                name: name.to_owned(),
+                state: state.to_owned(),
+            }));
+        }
+        let home = self.household.home();
+        let is_temperature =
+            |entity: &&Entity| entity.domain == Domain::Sensor && entity.device_class() == Some("temperature");
+        things.extend(home.entities().iter().filter(is_temperature).filter_map(|entity| {
+            let name = home.area_of(entity)?.name.to_lowercase();
+            Some(HomeThing { kind: ThingKind::Temperature, name, state: entity.state.clone() })
+        }));
+        things
     }
 
     /// The tools that make sense here.

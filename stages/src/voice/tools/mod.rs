@@ -10,6 +10,7 @@ mod home;
 mod matched;
 mod plan;
 mod timer;
+mod values;
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ use serde_json::{Map, Value, json};
 
 pub use answers::{answer, keeps_to};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
-pub use home::{HomeLayout, HomeTools, MOST_ENTITIES};
+pub use facts::Facts;
+pub use home::{HomeLayout, HomeThing, HomeTools, MOST_ENTITIES, ThingKind};
 pub use matched::Matched;
 pub use plan::Plan;
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
@@ -229,6 +231,16 @@ impl Toolbox {
             self.commands.iter().map(|tool| function(&tool.name, &tool.description, full_schema(&tool.parameters))),
         );
         schemas
+    }
+
+    /// The lights, doors, devices and temperatures of the home.
+    pub fn things(&self) -> Vec<HomeThing> {
+        self.home.as_ref().map(HomeTools::things).unwrap_or_default()
+    }
+
+    /// Whether the home's tools take entities' names.
+    pub fn is_by_entity(&self) -> bool {
+        self.home.as_ref().is_some_and(HomeTools::is_by_entity)
     }
 
     /// The tools that neither name nor touch anything of the home.

@@ -6,11 +6,13 @@ use nearfield_home::rooms::Part;
 use nearfield_home::sentences::Vocabulary;
 use nearfield_home::sentences::wish::{Deed, Kind, Support, Wish};
 use nearfield_home::{Domain, Entity, Home, spoken, tools};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::facts::facts;
+use super::facts::{Facts, facts};
 use super::home::HomeTools;
+use super::values::{RELATIVE, item, set_light, timers};
 use super::{Toolbox, function, schema_of};
+use crate::voice::tool_calls::names_in;
 
 /// What a request may come to.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,19 +22,31 @@ pub enum Plan {
         /// Whether something is wished for.
         is_wish: bool,
     },
-    /// An answer without a call. These states are what the question may be about; empty where there are none.
+    /// An answer without a call.
     Speak {
-        /// The states, a sentence each.
-        facts: String,
+        /// What the question may be about.
+        facts: Facts,
+        /// Whether something is wished for, of which there is nothing here.
+        is_wish: bool,
     },
     /// One call after the other, each of one of the tools of its list.
     Call(Vec<Vec<Value>>),
-    /// This is asked back.
+    /// This is said or asked back; the next request may go on with this one.
     Ask(String),
 }
 
 /// The most things named in a question asked back.
 const MOST_CHOICES: usize = 4;
+
+/// What is said of a wish for what is not there.
+const NOT_FOUND: &str = "I have not done that: I found nothing here that I could do it with.";
+
+/// Whether a wish can only be for a thing: "unlock the shed", but not "start a story".
+fn is_clear(wish: &Wish) -> bool {
+    use Deed::{Close, Lock, Off, On, Open, Play, Start, Stop, Unlock};
+    let says = |any: &[Deed]| any.iter().any(|deed| wish.deeds.contains(deed));
+    says(&[On, Off, Open, Close, Lock, Unlock]) && !says(&[Start, Play, Stop])
+}
 
 /// What keeps a clause from being a call.
 enum Stop {
@@ -48,19 +62,6 @@ struct Candidate {
     support: Support,
     options: Vec<(String, Vec<usize>)>,
 }
-
-#[rustfmt::skip]
-const TIMERS: &[&str] = &[
-    "timer", "timers", "wake", "remind", "alarm", "countdown", "alert", "notify", "ring", "beep", "count", "time",
-    "tell",
-];
-const BRIGHTER: &[&str] = &["brighter", "brighten", "up", "increase", "raise"];
-const DIMMER: &[&str] = &["dimmer", "dim", "darker", "darken", "down", "decrease", "lower", "reduce"];
-#[rustfmt::skip]
-const RELATIVE: &[&str] = &[
-    "brighter", "brighten", "dimmer", "dim", "darker", "darken", "warmer", "cooler", "colder", "hotter", "louder",
-    "quieter", "faster", "slower", "increase", "decrease", "raise", "lower", "reduce",
-];
 
 impl Toolbox {
     /// What a request may come to, by its words and what there is.
@@ -78,6 +79,12 @@ impl Toolbox {
                 match self.step(&Wish::of(&clause), &names, home) {
                     Ok(calls) => steps.extend(calls),
                     Err(Stop::Ask(question)) => return Plan::Ask(question),
+                    Err(Stop::Unknown) if self.commands.is_empty() => {
+                        return match is_clear(&wish) {
+                            true => Plan::Ask(NOT_FOUND.to_owned()),
+                            false => Plan::Speak { facts: Facts::default(), is_wish: true },
+                        };
+                    }
                     Err(Stop::Unknown) => return Plan::Free { is_wish: true },
                 }
             }
@@ -94,7 +101,7 @@ impl Toolbox {
         if !self.commands.is_empty() {
             return Plan::Free { is_wish: false };
         }
-        Plan::Speak { facts: facts(&wish, &names, home) }
+        Plan::Speak { facts: facts(&wish, &names, home), is_wish: false }
     }
 
     /// The calls that one clause may mean.
@@ -171,7 +178,7 @@ impl HomeTools {
             };
             let rooms = self.household.file().rooms();
             let all = wish.many.then(|| "all".to_owned());
-            let names: Vec<String> = rooms.names(part).map(str::to_owned).chain(all).collect();
+            let names: Vec<String> = rooms.states(part).map(|(name, _)| name.to_owned()).chain(all).collect();
             let means = |name: &str| rooms.find(part, name).map(|(_, ids)| ids).unwrap_or_default();
             return names
                 .into_iter()
@@ -238,7 +245,12 @@ impl HomeTools {
             schema["function"]["parameters"]["properties"][fit.key] = json!({"type": "string", "enum": names});
             schema
         };
-        let more = if fitting[0].support.unexplained.is_empty() { Vec::new() } else { said_names(wish) };
+        // Runs of the words, so that a wish for what is not there is not turned into one for what is.
+        let more = if fitting[0].support.unexplained.is_empty() || fitting[0].name.ends_with("_item") {
+            Vec::new()
+        } else {
+            names_in(&wish.words().join(" "))
+        };
         let whole: Vec<Value> = fitting
             .iter()
             .filter_map(|fit| {
@@ -267,11 +279,6 @@ impl HomeTools {
         }
         if steps.is_empty() { Err(Stop::Unknown) } else { Ok(steps) }
     }
-}
-
-/// Runs of the wish's words that nothing explains, so that a wish for what is not there is not turned into one for what is.
-fn said_names(wish: &Wish) -> Vec<String> {
-    crate::voice::tool_calls::names_in(&wish.words().join(" "))
 }
 
 fn which(group: &[usize], home: &Home) -> String {
@@ -332,14 +339,13 @@ fn asked_for(name: &str, key: &str, parameters: &mut Value, wish: &Wish, entitie
             one_of("temperature", said.into_iter().collect())
         }
         "set_hvac_mode" => {
-            let modes = [
-                ("heat", &["heat", "heating"][..]),
-                ("cool", &["cool", "cooling"]),
-                ("auto", &["auto", "automatic"]),
-                ("dry", &["dry"]),
-                ("off", &["off"]),
-            ];
-            one_of("hvac_mode", modes.iter().filter(|(_, said)| wish.says(said)).map(|(mode, _)| json!(mode)).collect())
+            let text = format!("{} ", wish.words().join(" "));
+            let said = |mode: &&&str| {
+                [format!("to {mode} "), format!("{mode} mode "), format!("{mode}ing mode ")]
+                    .iter()
+                    .any(|it| text.contains(it))
+            };
+            one_of("hvac_mode", ["heat", "cool", "auto", "dry"].iter().filter(said).map(|mode| json!(mode)).collect())
         }
         "set_light" => {
             parameters["properties"] = json!({"name": parameters["properties"]["name"]});
@@ -378,89 +384,13 @@ fn asked_for(name: &str, key: &str, parameters: &mut Value, wish: &Wish, entitie
                 (Deed::Disarm, "disarm"),
             ]),
         ),
-        "add_item" => says(Deed::Add).then(|| item(wish)).and_then(|item| one_of("item", item)),
+        "add_item" => (says(Deed::Add) || wish.says(&["put", "write", "note"]))
+            .then(|| item(wish))
+            .and_then(|item| one_of("item", item)),
         "complete_item" => says(Deed::Complete).then(|| item(wish)).and_then(|item| one_of("item", item)),
         "remove_item" => says(Deed::Remove).then(|| item(wish)).and_then(|item| one_of("item", item)),
         _ => Some(()),
     }
-}
-
-/// Brightness, colour or colour temperature, as they were said; a relative wish leaves the model the range in its direction.
-fn set_light(parameters: &mut Value, wish: &Wish, level: Option<f64>, entities: &[&Entity]) -> Option<()> {
-    let words: Vec<&str> = wish.words().iter().map(String::as_str).collect();
-    let colour = (0..words.len()).find_map(|at| {
-        let (colour, taken) = spoken::colour(&words[at..])?;
-        Some((colour, words[at..at + taken].join(" ")))
-    });
-    let mut add = |argument: &str, schema: Value| {
-        parameters["properties"][argument] = schema;
-        parameters["required"] = json!(["name", argument]);
-    };
-    match colour {
-        Some((spoken::Colour::Kelvin(kelvin), _)) => add("color_temp_kelvin", json!({"enum": [kelvin]})),
-        Some((_, said)) => add("color_name", json!({"enum": [said]})),
-        None => {
-            let present = entities.iter().filter_map(|e| e.number("brightness")).map(|level| level / 2.55);
-            let (least, most) =
-                present.fold((100.0_f64, 0.0_f64), |(least, most), now| (least.min(now), most.max(now)));
-            if let Some(level) = level.filter(|level| (0.0..=100.0).contains(level)) {
-                add("brightness_pct", json!({"enum": [level.round() as i64]}));
-            } else if wish.says(DIMMER) {
-                add(
-                    "brightness_pct",
-                    json!({"type": "integer", "minimum": 1, "maximum": (least - 10.0).max(1.0) as i64}),
-                );
-            } else if wish.says(BRIGHTER) && wish.says(RELATIVE) {
-                add(
-                    "brightness_pct",
-                    json!({"type": "integer", "minimum": (most + 10.0).min(100.0) as i64, "maximum": 100}),
-                );
-            } else {
-                return None;
-            }
-        }
-    }
-    Some(())
-}
-
-/// What is to be put on a list, or taken off: the words between the verb and the list.
-fn item(wish: &Wish) -> Vec<Value> {
-    let words = wish.words();
-    let end = words
-        .iter()
-        .rposition(|word| matches!(word.as_str(), "to" | "on" | "from" | "off" | "as"))
-        .unwrap_or(words.len());
-    let item = words.get(1..end).unwrap_or_default().join(" ");
-    if item.is_empty() { Vec::new() } else { vec![json!(item)] }
-}
-
-/// Timers for the times that were said.
-fn timers(wish: &Wish) -> Option<Vec<Vec<Value>>> {
-    if !wish.says(TIMERS) {
-        return None;
-    }
-    let (durations, _) = wish.find(spoken::durations)?;
-    let timers = durations.iter().map(|duration| {
-        let seconds = duration.as_secs_f64();
-        let (hours, minutes) = ((seconds / 3600.0).floor(), (seconds % 3600.0 / 60.0).floor());
-        let mut properties = Map::new();
-        for (unit, count) in [("hours", hours), ("minutes", minutes), ("seconds", seconds % 60.0)] {
-            if count > 0.0 {
-                properties.insert(
-                    unit.to_owned(),
-                    if count.fract() == 0.0 { json!({"enum": [count as u64]}) } else { json!({"enum": [count]}) },
-                );
-            }
-        }
-        let required: Vec<String> = properties.keys().cloned().collect();
-        vec![function(
-            "timer",
-            "Starts a timer.",
-            json!({"type": "object", "properties": properties, "required": required}),
-        )]
-    });
-    let timers: Vec<Vec<Value>> = timers.collect();
-    (!timers.is_empty()).then_some(timers)
 }
 
 fn asks_for_the_clock(wish: &Wish) -> bool {
@@ -534,6 +464,7 @@ entities:
     fn planned(home: &str, request: &str) -> Vec<String> {
         match toolbox(home).plan(request) {
             Plan::Call(steps) => steps.iter().map(|step| allowed(step).join(" | ")).collect(),
+            Plan::Speak { is_wish, .. } => vec![format!("Speak {is_wish}")],
             other => vec![format!("{other:?}")],
         }
     }
@@ -556,7 +487,6 @@ entities:
                 &["set_device device=pump state=on", "set_device device=kettle state=on"],
             ),
             (ROOMS, "Remind me in an hour and a half", &["timer hours=1 minutes=30"]),
-            (ROOMS, "two timers, 3 and 10 minutes", &["Speak { facts: \"\" }"]),
             (ROOMS, "set two timers, 3 and 10 minutes", &["timer minutes=3", "timer minutes=10"]),
             (ENTITIES, "turn the desk lamp off", &["turn_off name=Desk Lamp"]),
             (ENTITIES, "dim the desk lamp to 30 percent", &["set_light name=Desk Lamp brightness_pct=30"]),
@@ -576,7 +506,8 @@ entities:
         );
         let nowhere = planned(ROOMS, "open the sauna door");
         assert!(nowhere[0].starts_with("Ask(\"Which one"), "{nowhere:?}");
-        assert_eq!(planned(ROOMS, "turn on the telescope"), ["Free { is_wish: true }"]);
+        assert!(planned(ROOMS, "turn on the telescope")[0].starts_with("Ask(\"I have not done that"));
+        assert_eq!(planned(ROOMS, "start a story"), ["Speak true"]);
         for request in
             ["Why is the hatch open?", "Don't open the hatch.", "If it rains, close the hatch.", "I opened the hatch."]
         {
