@@ -25,7 +25,7 @@ pub use vocabulary::Vocabulary;
 
 use intents::Found;
 use outcome::Stop;
-use target::{Resolver, Trouble};
+use target::{Resolver, Unresolved};
 
 use crate::model::Home;
 use crate::spoken;
@@ -199,7 +199,7 @@ fn stopped(mut stops: Vec<(usize, Stop)>, home: &Home) -> Outcome {
         Outcome::Do(vec![Step::Say(reading, answer)])
     };
     for (_, stop) in &stops {
-        if let Stop::Target(Trouble::Several { what, entities }) = stop {
+        if let Stop::Target(Unresolved::Several { what, entities }) = stop {
             let shown: Vec<&crate::model::Entity> = entities.iter().map(|i| &home.entities()[*i]).collect();
             let names: Vec<String> = shown.iter().take(4).map(|e| reply::the(e)).collect();
             let question = match shown.len() {
@@ -214,11 +214,11 @@ fn stopped(mut stops: Vec<(usize, Stop)>, home: &Home) -> Outcome {
     };
     match first {
         Stop::Negative(answer) => say(answer.clone()),
-        Stop::Target(Trouble::Nothing { what, place: Some(place) }) => {
+        Stop::Target(Unresolved::Nothing { what, place: Some(place) }) => {
             say(format!("There are no {what} {place}.").replace("are no light ", "is no light "))
         }
-        Stop::Target(Trouble::Nothing { what, place: None }) => Outcome::Pass(Pass::UnknownName(what.clone())),
-        Stop::Target(Trouble::Unknown(name)) => Outcome::Pass(Pass::UnknownName(name.clone())),
+        Stop::Target(Unresolved::Nothing { what, place: None }) => Outcome::Pass(Pass::UnknownName(what.clone())),
+        Stop::Target(Unresolved::Unknown(name)) => Outcome::Pass(Pass::UnknownName(name.clone())),
         Stop::Unsaid(what) => Outcome::Pass(Pass::NotKnown(what.clone())),
         _ => Outcome::Pass(Pass::NoTemplate),
     }

@@ -139,7 +139,7 @@ impl std::fmt::Display for Pass {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stop {
     /// The phrase for its target.
-    Target(super::target::Trouble),
+    Target(super::target::Unresolved),
     /// A clear answer: it is not there, it can't do that.
     Negative(String),
     /// The states do not say.
@@ -148,8 +148,8 @@ pub(super) enum Stop {
     Mismatch,
 }
 
-impl From<super::target::Trouble> for Stop {
-    fn from(trouble: super::target::Trouble) -> Self {
+impl From<super::target::Unresolved> for Stop {
+    fn from(trouble: super::target::Unresolved) -> Self {
         Self::Target(trouble)
     }
 }

@@ -7,7 +7,7 @@ use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::{capital, lowered, the};
 use crate::sentences::state;
-use crate::sentences::target::{Trouble, Want};
+use crate::sentences::target::{Unresolved, Want};
 use crate::sentences::vocabulary::{Place, stem, stems};
 use crate::spoken::write;
 
@@ -215,11 +215,11 @@ pub(super) fn measure(found: &Found<'_>) -> Done {
             {
                 return answer;
             }
-            Err(Stop::Target(Trouble::Unknown(phrase)))
+            Err(Stop::Target(Unresolved::Unknown(phrase)))
         }
         1 => tell(found, &named[0], &words),
         2..=4 => each(found, &named, &words),
-        _ => Err(Stop::Target(Trouble::Several { what: words, entities: named.iter().map(|v| v.at).collect() })),
+        _ => Err(Stop::Target(Unresolved::Several { what: words, entities: named.iter().map(|v| v.at).collect() })),
     }
 }
 
@@ -330,9 +330,10 @@ fn one(found: &Found<'_>, measure: &str) -> Result<Value, Stop> {
     match fit.len() {
         1 => Ok(fit[0].clone()),
         0 => Err(Stop::Unsaid(format!("the {}", called(measure)))),
-        _ => {
-            Err(Stop::Target(Trouble::Several { what: called(measure), entities: fit.iter().map(|v| v.at).collect() }))
-        }
+        _ => Err(Stop::Target(Unresolved::Several {
+            what: called(measure),
+            entities: fit.iter().map(|v| v.at).collect(),
+        })),
     }
 }
 

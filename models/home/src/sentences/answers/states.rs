@@ -6,7 +6,7 @@ use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::{capital, names, the};
 use crate::sentences::state;
-use crate::sentences::target::{Target, Trouble, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 use crate::spoken::write;
 
 use Domain::{
@@ -228,7 +228,7 @@ pub(super) fn what(found: &Found<'_>) -> Done {
     // A device's name is the name of several of its entities: what it does comes before what it measures.
     let mut told = target.entities.clone();
     if told.len() > 6 {
-        return Err(Stop::Target(Trouble::Several {
+        return Err(Stop::Target(Unresolved::Several {
             what: target.noun.map_or_else(|| "one".to_owned(), |n| n.word(false)),
             entities: told,
         }));
@@ -251,7 +251,7 @@ pub(super) fn count(found: &Found<'_>) -> Done {
         let target = match target {
             Ok(target) if target.noun.is_some() => target,
             Ok(_) => return Err(Stop::Mismatch),
-            Err(Stop::Target(Trouble::Nothing { what, place })) => {
+            Err(Stop::Target(Unresolved::Nothing { what, place })) => {
                 let place = place.map(|p| format!(" {p}")).unwrap_or_default();
                 return found.say(&[], format!("There are no {what}{place}."));
             }
@@ -269,7 +269,7 @@ pub(super) fn count(found: &Found<'_>) -> Done {
     let word = found.text("state").ok_or(Stop::Mismatch)?;
     let target = match target(found, word) {
         Ok(target) => target,
-        Err(Stop::Target(Trouble::Nothing { what, place })) => {
+        Err(Stop::Target(Unresolved::Nothing { what, place })) => {
             let place = place.map(|p| format!(" {p}")).unwrap_or_default();
             return found.say(&[], format!("None: there are no {what}{place}."));
         }
@@ -350,7 +350,7 @@ fn exist(found: &Found<'_>) -> Done {
     let target = match found.target(Want { domains: TOLD, or_else: &[], place_means: &[], group: true }) {
         Ok(target) if target.noun.is_some() => target,
         Ok(_) => return Err(Stop::Mismatch),
-        Err(Stop::Target(Trouble::Nothing { what, place })) => {
+        Err(Stop::Target(Unresolved::Nothing { what, place })) => {
             let place = place.map(|p| format!(" {p}")).unwrap_or_default();
             return found.say(&[], format!("There are no {what}{place}."));
         }

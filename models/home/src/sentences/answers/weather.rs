@@ -9,7 +9,7 @@ use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::capital;
 use crate::sentences::state::quantity;
-use crate::sentences::target::{Trouble, Want};
+use crate::sentences::target::{Unresolved, Want};
 use crate::sentences::vocabulary::Place;
 use crate::spoken::write;
 
@@ -36,7 +36,7 @@ fn entity(found: &Found<'_>) -> Result<usize, Stop> {
         let target = found.target(want)?;
         return match target.entities[..] {
             [one] => Ok(one),
-            _ => Err(Stop::Target(Trouble::Several { what: "weather".to_owned(), entities: target.entities })),
+            _ => Err(Stop::Target(Unresolved::Several { what: "weather".to_owned(), entities: target.entities })),
         };
     }
     let all = found.entities(&[Domain::Weather]);
@@ -49,7 +49,7 @@ fn entity(found: &Found<'_>) -> Result<usize, Stop> {
     match (all.as_slice(), home.as_slice()) {
         ([one], _) | (_, [one]) => Ok(*one),
         ([], _) => Err(Stop::Unsaid("the weather".to_owned())),
-        _ => Err(Stop::Target(Trouble::Several { what: "weather".to_owned(), entities: all })),
+        _ => Err(Stop::Target(Unresolved::Several { what: "weather".to_owned(), entities: all })),
     }
 }
 

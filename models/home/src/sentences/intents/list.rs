@@ -7,7 +7,7 @@ use crate::domain::Domain;
 use crate::model::Entity;
 use crate::sentences::nouns::singular;
 use crate::sentences::outcome::Stop;
-use crate::sentences::target::{Target, Trouble, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 use crate::services::ServiceCall;
 use crate::spoken::{near, words, write};
 
@@ -72,7 +72,7 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
         let result = found.resolver.resolve(said, LIST).and_then(|t| found.resolver.settled(t, LIST));
         return match result {
             Ok(t) if t.entities.len() == 1 => Ok(t.entities[0]),
-            Ok(t) => Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities: t.entities })),
+            Ok(t) => Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities: t.entities })),
             Err(trouble) => {
                 // "My tasks" with one list that is called otherwise.
                 let generic = matches!(
@@ -100,8 +100,8 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
     };
     match (likely.as_slice(), all.as_slice()) {
         ([one], _) | (_, [one]) => Ok(*one),
-        (_, []) => Err(Stop::Target(Trouble::Nothing { what: "to-do list".to_owned(), place: None })),
-        _ => Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities: all })),
+        (_, []) => Err(Stop::Target(Unresolved::Nothing { what: "to-do list".to_owned(), place: None })),
+        _ => Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities: all })),
     }
 }
 
@@ -200,7 +200,7 @@ fn change(found: &Found<'_>) -> Done {
                 [] => return Err(Stop::Mismatch),
                 _ => {
                     let entities = having.iter().map(|(i, _)| *i).collect();
-                    return Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities }));
+                    return Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities }));
                 }
             }
         }

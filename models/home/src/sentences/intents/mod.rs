@@ -12,7 +12,7 @@ mod robot;
 use serde_json::{Map, Value, json};
 
 use super::outcome::{Reading, Step, Stop};
-use super::target::{Resolver, Target, Trouble, Want};
+use super::target::{Resolver, Target, Unresolved, Want};
 use crate::domain::Domain;
 use crate::model::Entity;
 use crate::services::ServiceCall;
@@ -82,9 +82,9 @@ impl<'a> Found<'a> {
             }
         }
         match all.len() {
-            0 => Err(Stop::Target(Trouble::Nothing { what: noun.to_owned(), place: None })),
+            0 => Err(Stop::Target(Unresolved::Nothing { what: noun.to_owned(), place: None })),
             1 => Ok(Target { entities: all, ..Target::default() }),
-            _ => Err(Stop::Target(Trouble::Several { what: noun.to_owned(), entities: all })),
+            _ => Err(Stop::Target(Unresolved::Several { what: noun.to_owned(), entities: all })),
         }
     }
 

@@ -66,13 +66,13 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
     let mut target = match target {
         Ok(target) => target,
         // "Open the blinds in the kitchen": all of a kind in a place, but only one garage door or gate.
-        Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities })) => {
+        Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities })) => {
             let curtains = entities.iter().all(|i| {
                 found.entity(*i).domain == Cover
                     && !matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door"))
             });
             if !curtains {
-                return Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities }));
+                return Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities }));
             }
             found.target(Want { place_means: &[Cover], ..group(OPENS) })?
         }

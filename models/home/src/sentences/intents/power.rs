@@ -87,7 +87,7 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
         && target.noun.is_some_and(|n| !matches!(n.domains[0], Light | Switch | Fan))
         && target.place.is_none()
     {
-        return Err(Stop::Target(crate::sentences::target::Trouble::Several {
+        return Err(Stop::Target(crate::sentences::target::Unresolved::Several {
             what: target.noun.map(|n| n.word(false)).unwrap_or_default(),
             entities: target.entities,
         }));
