@@ -83,7 +83,7 @@ impl Matcher {
             self.names = Some(Vocabulary::of(setting.home));
         }
         let Some(names) = &self.names else { return Outcome::Pass(Pass::NoTemplate) };
-        let text = spoken::normalise(request);
+        let text = plainly(&spoken::normalise(request));
         let first = self.whole_or_parts(&text, names, setting);
         if !matches!(first, Outcome::Pass(Pass::NoTemplate | Pass::UnknownName(_))) {
             return first;
@@ -138,10 +138,10 @@ impl Matcher {
         if text.is_empty() {
             return Outcome::Pass(Pass::NoTemplate);
         }
-        let computed = slots::Computed::new(text, names, setting.now.date());
         let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
         let last: Vec<usize> =
             setting.last.iter().filter_map(|id| setting.home.entities().iter().position(|e| e.id == *id)).collect();
+        let computed = slots::Computed::new(text, names, here.is_some(), setting.now.date());
         let resolver = Resolver { names, home: setting.home, here, last: &last };
         let mut done: Vec<(usize, Step)> = Vec::new();
         let mut stops: Vec<(usize, Stop)> = Vec::new();
@@ -161,10 +161,40 @@ impl Matcher {
         match done.as_slice() {
             [] => stopped(stops, setting.home),
             [_] => Outcome::Do(done.into_iter().map(|(_, step)| step).collect()),
+            several if several.iter().all(|(_, step)| matches!(step, Step::Say(..))) => {
+                // Answers to one question from two sides: the one that is about the asker's room, or the first.
+                let least = several[0].0;
+                let weather = |step: &Step| intent(step).starts_with("Weather");
+                let first = several
+                    .iter()
+                    .take_while(|(literal, _)| *literal == least)
+                    .position(|(_, step)| weather(step) == resolver.here.is_none())
+                    .unwrap_or(0);
+                Outcome::Do(vec![done.swap_remove(first).1])
+            }
             [(first, _), (second, _), ..] if first > second => Outcome::Do(vec![done.swap_remove(0).1]),
             several => Outcome::Pass(Pass::SeveralReadings(several.iter().map(|(_, step)| intent(step)).collect())),
         }
     }
+}
+
+/// The request with longer ways to say "every" and "in" in their short form.
+fn plainly(text: &str) -> String {
+    let mut out = format!(" {text} ");
+    for (long, short) in [
+        (" each and every ", " every "),
+        (" every single ", " every "),
+        (" each of the ", " every "),
+        (" each of my ", " every "),
+        (" all of the ", " all the "),
+        (" all of my ", " all my "),
+        (" all of our ", " all our "),
+    ] {
+        if out.contains(long) {
+            out = out.replace(long, short);
+        }
+    }
+    out.trim().to_owned()
 }
 
 fn targets(step: &Step) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::nouns::noun_at;
+use super::target::{here_at, house_at};
 use super::template::Slots;
 use super::vocabulary::{Vocabulary, stem};
 use crate::spoken;
@@ -80,6 +81,9 @@ const FUNCTION: &[&str] = &[
     "by",
     "to",
     "single",
+    "space",
+    "around",
+    "throughout",
     "his",
     "her",
     "their",
@@ -118,6 +122,8 @@ pub struct Computed<'a> {
     /// Whether a phrase for things may contain the word.
     explained: Vec<bool>,
     names: &'a Vocabulary,
+    /// Whether it is known where the request was made.
+    here: bool,
     today: jiff::civil::Date,
     /// What was computed: by list and byte of the request.
     memo: RefCell<Memo>,
@@ -125,7 +131,7 @@ pub struct Computed<'a> {
 
 impl<'a> Computed<'a> {
     /// For a normalised request.
-    pub fn new(text: &'a str, names: &'a Vocabulary, today: jiff::civil::Date) -> Self {
+    pub fn new(text: &'a str, names: &'a Vocabulary, here: bool, today: jiff::civil::Date) -> Self {
         let mut starts = Vec::new();
         let mut at = 0;
         let words: Vec<&str> = text.split(' ').collect();
@@ -142,7 +148,7 @@ impl<'a> Computed<'a> {
                     || w.bytes().all(|b| b.is_ascii_digit())
             })
             .collect();
-        Self { text, words, starts, explained, names, today, memo: RefCell::default() }
+        Self { text, words, starts, explained, names, here, today, memo: RefCell::default() }
     }
 
     fn end(&self, word: usize) -> usize {
@@ -169,6 +175,12 @@ impl<'a> Computed<'a> {
         let skip = self.words[from..].iter().take_while(|w| matches!(**w, "the" | "my" | "our")).count();
         let stems: Vec<String> = self.words[from + skip..].iter().map(|w| stem(w)).collect();
         let mut out = Vec::new();
+        let said = &self.words[from..];
+        let here = if self.here { here_at(said) } else { None };
+        if let Some(n) = here.or_else(|| house_at(said)) {
+            let last = from + n - 1;
+            out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned())));
+        }
         if let Some((_, n)) = self.names.place_at(&stems) {
             let mut last = from + skip + n - 1;
             out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned())));
@@ -217,7 +229,12 @@ impl Computed<'_> {
                 (json!({"value": v, "unit": unit}), n)
             })),
             "size" => one(spoken::relative(rest).map(|(size, n)| (size_value(size), n))),
+            "step" => one(spoken::percent(rest, true).map(|(by, n)| (json!({"by": by}), n))),
             "factor" => one(spoken::amount::factor(rest).map(|(v, n)| (json!(v), n))),
+            "kelvin" => {
+                one(spoken::colour_temperature(rest)
+                    .map(|(k, n)| (json!({"kelvin": k, "said": rest[..n].join(" ")}), n)))
+            }
             "color" => one(spoken::colour(rest).map(|(c, n)| {
                 let said = rest[..n].join(" ");
                 let value = match c {
@@ -250,8 +267,10 @@ const KNOWN: &[&str] = &[
     "level",
     "temperature",
     "size",
+    "step",
     "factor",
     "color",
+    "kelvin",
     "duration",
     "durations",
     "time",

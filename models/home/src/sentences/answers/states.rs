@@ -122,7 +122,7 @@ fn judged(found: &Found<'_>, target: &Target, word: &str) -> Vec<(usize, bool)> 
 /// What the slots mean: a target, or everything of a device class in a place.
 fn target(found: &Found<'_>, word: &str) -> Result<Target, Stop> {
     let Some(class) = found.text("class") else {
-        return found.target(wanted(word));
+        return found.asked(wanted(word));
     };
     let place = match found.text("place") {
         Some(place) => Some(found.resolver.resolve(place, Want { place_means: &[BinarySensor], ..wanted(word) })?),
@@ -224,7 +224,7 @@ fn names_all(entities: &[&Entity]) -> String {
 
 /// "What is the state of …?"
 pub(super) fn what(found: &Found<'_>) -> Done {
-    let target = found.target(Want { domains: TOLD, or_else: &[], place_means: &[], group: true })?;
+    let target = found.asked(Want { domains: TOLD, or_else: &[], place_means: &[], group: true })?;
     // A device's name is the name of several of its entities: what it does comes before what it measures.
     let mut told = target.entities.clone();
     if told.len() > 6 {
@@ -247,7 +247,7 @@ pub(super) fn what(found: &Found<'_>) -> Done {
 /// "How many … are on?", "how many … are there?"
 pub(super) fn count(found: &Found<'_>) -> Done {
     if found.flag("exist") == Some(true) {
-        let target = found.target(Want { domains: TOLD, or_else: &[], place_means: &[], group: true });
+        let target = found.asked(Want { domains: TOLD, or_else: &[], place_means: &[], group: true });
         let target = match target {
             Ok(target) if target.noun.is_some() => target,
             Ok(_) => return Err(Stop::Mismatch),
@@ -347,7 +347,7 @@ pub(super) fn which(found: &Found<'_>) -> Done {
 }
 
 fn exist(found: &Found<'_>) -> Done {
-    let target = match found.target(Want { domains: TOLD, or_else: &[], place_means: &[], group: true }) {
+    let target = match found.asked(Want { domains: TOLD, or_else: &[], place_means: &[], group: true }) {
         Ok(target) if target.noun.is_some() => target,
         Ok(_) => return Err(Stop::Mismatch),
         Err(Stop::Target(Unresolved::Nothing { what, place })) => {

@@ -64,6 +64,16 @@ impl<'a> Found<'a> {
         Ok(self.resolver.settled(found, want)?)
     }
 
+    /// What the slot `target` means where all that fits is meant: of a question, whose answer can tell several things.
+    pub fn asked(&self, want: Want<'_>) -> Result<Target, Stop> {
+        let phrase = self.phrase().ok_or(Stop::Mismatch)?;
+        let found = self.resolver.resolve(&phrase, want)?;
+        Ok(match self.resolver.settled(found.clone(), want) {
+            Err(Unresolved::Several { .. }) => Target { many: true, ..found },
+            settled => settled?,
+        })
+    }
+
     /// What the slot `target` means; where nothing was said: what `noun` is in the place that was said, here, or the only one.
     pub fn target_or(&self, noun: &str, want: Want<'_>) -> Result<Target, Stop> {
         if self.text("target").is_some() {
@@ -125,6 +135,13 @@ pub(super) fn data(value: Value) -> Map<String, Value> {
         Value::Object(map) => map,
         _ => Map::new(),
     }
+}
+
+/// Refuses what is said without a verb of "any" or "some": "any lights on" is a question.
+pub(super) fn bare(found: &Found<'_>) -> Result<(), Stop> {
+    let begins = |word: &str| found.text("target").is_some_and(|t| t.split(' ').next() == Some(word));
+    let asks = ["any", "some", "each", "every", "which", "is", "are", "no"].into_iter().any(begins);
+    if found.flag("bare") == Some(true) && asks { Err(Stop::Mismatch) } else { Ok(()) }
 }
 
 /// What an intent comes to.

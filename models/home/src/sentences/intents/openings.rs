@@ -62,6 +62,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 }
 
 fn opened(found: &Found<'_>, verb: &str) -> Done {
+    super::bare(found)?;
     let target = found.target(Want { place_means: &[Cover], ..want(OPENS) });
     let mut target = match target {
         Ok(target) => target,
@@ -78,6 +79,12 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
         }
         Err(other) => return Err(other),
     };
+    // "Garage door open" tells or asks, and does not say what to do.
+    let is_entrance =
+        |i: &usize| matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door" | "window"));
+    if found.flag("bare") == Some(true) && (verb == "open" && target.entities.iter().any(is_entrance)) {
+        return Err(Stop::Mismatch);
+    }
     if target.bare_place || target.noun.is_none() && target.many && target.all {
         // "Close everything": not the garage, whose door is asked for by name.
         target.entities.retain(|i| found.entity(*i).domain == Cover);

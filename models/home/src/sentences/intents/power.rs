@@ -80,6 +80,7 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
         place_means: &[Light],
         group: true,
     };
+    super::bare(found)?;
     let mut target = found.target(wanted)?;
     // A noun that several domains share ("the heater") in no place still means one thing.
     if target.entities.len() > 1

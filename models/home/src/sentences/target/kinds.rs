@@ -102,6 +102,11 @@ impl Resolver<'_> {
         {
             found.retain(|i| entity(i).domain == *first);
         }
+        let is_there = |i: usize| inside(&i) && (of_kind(&i) || named(entity(&i)));
+        if found.is_empty() && (0..self.names.entities.len()).any(is_there) {
+            // There is such a thing, and the intent is not for it.
+            return Err(Unresolved::Unknown(stems.join(" ")));
+        }
         if found.is_empty() {
             let what = noun.word(true);
             return Err(Unresolved::Nothing { what, place: place.map(Place::phrase) });

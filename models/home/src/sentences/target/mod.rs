@@ -10,6 +10,7 @@ use super::vocabulary::{Place, Vocabulary, stem};
 use crate::domain::Domain;
 use crate::model::Home;
 
+pub use places::{here_at, house_at};
 pub use unresolved::Unresolved;
 
 /// What an intent can be done to.
@@ -47,8 +48,25 @@ const DETERMINERS: &[&str] = &[
     "their", "single", "whole", "entire", "please", "other",
 ];
 const PREPOSITIONS: &[&str] = &[
-    "in", "on", "at", "of", "from", "inside", "within", "for", "by", "to", "near", "around", "over", "the", "my",
-    "our", "s",
+    "in",
+    "on",
+    "at",
+    "of",
+    "from",
+    "inside",
+    "within",
+    "for",
+    "by",
+    "to",
+    "near",
+    "around",
+    "over",
+    "the",
+    "my",
+    "our",
+    "s",
+    "throughout",
+    "across",
 ];
 const ALL: &[&str] = &["all", "every", "each", "both"];
 const PRONOUNS: &[&str] = &[
@@ -281,6 +299,8 @@ impl Resolver<'_> {
         while let Some(first) = rest.first() {
             if ALL.contains(first) {
                 (all, many) = (true, true);
+            } else if *first == "any" {
+                many = true;
             } else if !DETERMINERS.contains(first) {
                 let counted = matches!(*first, "two" | "three" | "four" | "2" | "3" | "4") && rest.len() > 1;
                 if !(counted && rest.last().is_some_and(|w| stem(w) != *w)) {

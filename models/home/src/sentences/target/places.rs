@@ -1,6 +1,7 @@
 //! Phrases with a place in them: "the lights in the kitchen", "upstairs", "here", "in the whole house".
 
 use super::{PREPOSITIONS, Resolver, Target, Unresolved, Want};
+use crate::domain::Domain;
 use crate::sentences::vocabulary::Place;
 
 impl Resolver<'_> {
@@ -37,7 +38,7 @@ impl Resolver<'_> {
                 let head: Vec<String> = stems[..i].iter().chain(&stems[i + n..]).cloned().collect();
                 let label = self.home.areas()[here].name.to_lowercase();
                 out.push((Place { label, areas: vec![here], preposition: "in the" }, head, n));
-            } else if let Some(n) = whole_home_at(&stems[i..]) {
+            } else if let Some(n) = house_at(&stems[i..]) {
                 let head: Vec<String> = stems[..i].iter().chain(&stems[i + n..]).cloned().collect();
                 let areas = (0..self.names.areas.len()).collect();
                 out.push((Place { label: "house".to_owned(), areas, preposition: "in the" }, head, n));
@@ -51,6 +52,8 @@ impl Resolver<'_> {
         if head.is_empty() {
             let entities: Vec<usize> = self.of(want.place_means).filter(|i| self.is_in(*i, place)).collect();
             return if want.place_means.is_empty() {
+                Err(Unresolved::Unknown(place.label.clone()))
+            } else if entities.is_empty() && want.place_means[0] != Domain::Light {
                 Err(Unresolved::Unknown(place.label.clone()))
             } else if entities.is_empty() {
                 let what = want.place_means[0].noun().to_owned();
@@ -99,36 +102,50 @@ impl Resolver<'_> {
     }
 }
 
-/// "here", "in here", "this room".
-fn here_at(stems: &[String]) -> Option<usize> {
-    match stems.iter().map(String::as_str).take(3).collect::<Vec<_>>().as_slice() {
-        ["in", "here", ..] | ["this", "room", ..] | ["over", "here", ..] => Some(2),
-        ["in", "this", "room"] => Some(3),
+/// "here", "in here", "this room", "in my area": how many words.
+pub fn here_at<S: AsRef<str>>(words: &[S]) -> Option<usize> {
+    match words.iter().map(S::as_ref).take(3).collect::<Vec<_>>().as_slice() {
+        ["in" | "on" | "around", "this" | "the" | "my" | "our", "room" | "area" | "space", ..] => Some(3),
+        ["in" | "over" | "around", "here", ..]
+        | ["this", "room" | "area" | "space" | "place", ..]
+        | ["my" | "our", "area" | "space" | "room"] => Some(2),
         ["here", ..] => Some(1),
         _ => None,
     }
 }
 
-/// "in the house", "everywhere", "at home".
-fn whole_home_at(stems: &[String]) -> Option<usize> {
-    match stems.iter().map(String::as_str).take(5).collect::<Vec<_>>().as_slice() {
-        [
-            "in" | "around" | "throughout" | "of" | "across",
-            "the" | "my" | "our",
-            "whole" | "entire",
-            "house" | "home" | "apartment" | "flat",
-            ..,
-        ] => Some(4),
-        [
-            "in" | "around" | "throughout" | "of" | "across",
-            "the" | "my" | "our",
-            "house" | "home" | "apartment" | "flat",
-            ..,
-        ] => Some(3),
-        ["at", "home", ..] | ["all", "over", ..] => Some(2),
-        ["in", "every" | "all", "room", ..] => Some(3),
-        ["in", "all", "the", "room", ..] => Some(4),
-        ["everywhere", ..] => Some(1),
+/// "in the house", "everywhere", "all over the flat", "in every room": how many words.
+pub fn house_at<S: AsRef<str>>(words: &[S]) -> Option<usize> {
+    let words: Vec<&str> = words.iter().map(S::as_ref).take(7).collect();
+    let mut n = 0;
+    match words.as_slice() {
+        ["everywhere", ..] => return Some(1),
+        ["at", "home", ..] => return Some(2),
+        ["all", "over" | "around", ..] => n = 2,
+        ["in" | "around" | "throughout" | "of" | "across" | "on" | "at" | "inside", ..] => n = 1,
+        _ => {}
+    }
+    let every = n;
+    if matches!(words.get(n), Some(&("every" | "all" | "each"))) {
+        n += 1;
+        n += usize::from(matches!(words.get(n), Some(&("the" | "my" | "our"))));
+        if matches!(words.get(n), Some(&("room" | "rooms" | "area" | "floor" | "areas" | "floors"))) {
+            return Some(n + 1);
+        }
+        n = every;
+    }
+    let article = matches!(words.get(n), Some(&("the" | "my" | "our" | "this")));
+    n += usize::from(article);
+    let whole = matches!(words.get(n), Some(&("whole" | "entire")));
+    n += usize::from(whole);
+    let is_house = matches!(words.get(n), Some(&("house" | "home" | "apartment" | "flat")));
+    if is_house && (article || whole) {
+        return Some(n + 1);
+    }
+    // "All over" alone, and "house" before what is in it.
+    match words.as_slice() {
+        ["all", "over", ..] => Some(2),
+        ["house" | "apartment", _, ..] => Some(1),
         _ => None,
     }
 }
