@@ -4,6 +4,7 @@
 //! Nothing here looks at a clock, keeps timers or changes a home: the outcome says what to do.
 
 mod answers;
+mod clauses;
 mod intents;
 mod nouns;
 mod outcome;
@@ -84,12 +85,12 @@ impl Matcher {
         }
         let Some(names) = &self.names else { return Outcome::Pass(Pass::NoTemplate) };
         let text = plainly(&spoken::normalise(request));
-        let first = self.whole_or_parts(&text, names, setting);
+        let first = self.heard(&text, names, setting).outcome;
         if !matches!(first, Outcome::Pass(Pass::NoTemplate | Pass::UnknownName(_))) {
             return first;
         }
         match names.corrected(&text, &self.words) {
-            Some(corrected) => match self.whole_or_parts(&corrected, names, setting) {
+            Some(corrected) => match self.heard(&corrected, names, setting).outcome {
                 Outcome::Pass(_) => first,
                 found => found,
             },
@@ -97,90 +98,97 @@ impl Matcher {
         }
     }
 
-    /// The request as one wish, else as two or three joined by "and", "then" or a comma.
-    fn whole_or_parts(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Outcome {
-        let plain = text.replace(" , ", " ").replace(" . ", " ");
-        let whole = self.one(&plain, names, setting);
-        if !matches!(whole, Outcome::Pass(_)) {
-            return whole;
-        }
-        if text.contains(" , ") {
-            let listed =
-                self.one(&text.replace(" , and ", " and ").replace(" , ", " and ").replace(" . ", " "), names, setting);
-            if !matches!(listed, Outcome::Pass(_)) {
-                return listed;
-            }
-        }
-        let said: Vec<&str> = text.split(' ').collect();
-        for at in 1..said.len() {
-            if !matches!(said[at], "and" | "then" | "," | "." | "but") {
-                continue;
-            }
-            let skip = said[at..]
-                .iter()
-                .take_while(|w| matches!(**w, "and" | "then" | "," | "." | "also" | "but" | "please"))
-                .count();
-            let (left, right) = (said[..at].join(" "), said[at + skip..].join(" "));
-            let Outcome::Do(mut steps) = self.one(&left.replace(" , ", " "), names, setting) else { continue };
-            // "it" in the second wish is what the first was about.
-            let last: Vec<String> = steps.iter().flat_map(targets).collect();
-            let setting = Setting { last: if last.is_empty() { setting.last } else { &last }, ..setting.clone() };
-            if let Outcome::Do(more) = self.whole_or_parts(&right, names, &setting) {
-                steps.extend(more);
-                return Outcome::Do(steps);
-            }
-        }
-        whole
-    }
-
     /// One wish.
-    fn one(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Outcome {
+    fn one(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Heard {
         if text.is_empty() {
-            return Outcome::Pass(Pass::NoTemplate);
+            return Outcome::Pass(Pass::NoTemplate).into();
         }
         let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
         let last: Vec<usize> =
             setting.last.iter().filter_map(|id| setting.home.entities().iter().position(|e| e.id == *id)).collect();
         let computed = slots::Computed::new(text, names, here.is_some(), setting.now.date());
         let resolver = Resolver { names, home: setting.home, here, last: &last };
-        let mut done: Vec<(usize, Step)> = Vec::new();
+        let mut done: Vec<Fit> = Vec::new();
         let mut stops: Vec<(usize, Stop)> = Vec::new();
         for (data, m) in self.templates.matches(text, &computed) {
             let mut slots: Map<String, Value> = data.slots.clone();
             for capture in m.captures {
                 slots.insert(capture.slot, capture.value);
             }
+            let weak = slots.get("weak") == Some(&Value::Bool(true));
             let found = Found { intent: &data.intent, slots, resolver, now: setting.now };
             match intents::carry_out(&found) {
-                Ok(step) if !done.iter().any(|(_, other)| same(other, &step)) => done.push((m.literal, step)),
-                Ok(_) => {}
+                Ok(step) => match done.iter_mut().find(|fit| same(&fit.step, &step)) {
+                    Some(fit) => {
+                        fit.weak &= weak;
+                        fit.literal = fit.literal.max(m.literal);
+                    }
+                    None => done.push(Fit { literal: m.literal, weak, step }),
+                },
                 Err(stop) => stops.push((m.literal, stop)),
             }
         }
-        done.sort_by_key(|(literal, _)| std::cmp::Reverse(*literal));
+        // A timer that is a thing of this home comes before one that is made by saying so.
+        if done.iter().any(|fit| matches!(&fit.step, Step::Act(_) | Step::Say(..))) {
+            done.retain(|fit| !matches!(&fit.step, Step::Request(request) if request.is_about_timers()));
+        }
+        done.sort_by_key(|fit| std::cmp::Reverse(fit.literal));
         match done.as_slice() {
-            [] => stopped(stops, setting.home),
-            [_] => Outcome::Do(done.into_iter().map(|(_, step)| step).collect()),
-            several if several.iter().all(|(_, step)| matches!(step, Step::Say(..))) => {
+            [] => stopped(stops, setting.home).into(),
+            [one] => Heard { weak: one.weak, outcome: Outcome::Do(vec![one.step.clone()]) },
+            several if several.iter().all(|fit| matches!(fit.step, Step::Say(..))) => {
                 // Answers to one question from two sides: the one that is about the asker's room, or the first.
-                let least = several[0].0;
-                let weather = |step: &Step| intent(step).starts_with("Weather");
+                let most = several[0].literal;
+                let weather = |fit: &Fit| intent(&fit.step).starts_with("Weather");
                 let first = several
                     .iter()
-                    .take_while(|(literal, _)| *literal == least)
-                    .position(|(_, step)| weather(step) == resolver.here.is_none())
+                    .take_while(|fit| fit.literal == most)
+                    .position(|fit| weather(fit) == resolver.here.is_none())
                     .unwrap_or(0);
-                Outcome::Do(vec![done.swap_remove(first).1])
+                Outcome::Do(vec![done.swap_remove(first).step]).into()
             }
-            [(first, _), (second, _), ..] if first > second => Outcome::Do(vec![done.swap_remove(0).1]),
-            several => Outcome::Pass(Pass::SeveralReadings(several.iter().map(|(_, step)| intent(step)).collect())),
+            [first, second, ..] if first.literal > second.literal => {
+                let first = done.swap_remove(0);
+                Heard { weak: first.weak, outcome: Outcome::Do(vec![first.step]) }
+            }
+            several => {
+                Outcome::Pass(Pass::SeveralReadings(several.iter().map(|fit| intent(&fit.step)).collect())).into()
+            }
         }
+    }
+}
+
+/// A reading that fits.
+struct Fit {
+    /// How many bytes of the request the template's own words matched.
+    literal: usize,
+    /// Whether the wish is only implied: "it is dark in here".
+    weak: bool,
+    step: Step,
+}
+
+/// What a request, or a part of one, comes to.
+struct Heard {
+    outcome: Outcome,
+    /// Whether the wish is only implied.
+    weak: bool,
+}
+
+impl From<Outcome> for Heard {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, weak: false }
     }
 }
 
 /// The request with longer ways to say "every" and "in" in their short form.
 fn plainly(text: &str) -> String {
     let mut out = format!(" {text} ");
+    // What "off" is often heard as.
+    for verb in ["turn", "switch", "shut"] {
+        if out.starts_with(&format!(" {verb} of ")) {
+            out = out.replacen(" of ", " off ", 1);
+        }
+    }
     for (long, short) in [
         (" each and every ", " every "),
         (" every single ", " every "),

@@ -84,6 +84,21 @@ pub enum Request {
     No,
 }
 
+impl Request {
+    /// Whether it starts, changes or asks about timers.
+    pub fn is_about_timers(&self) -> bool {
+        matches!(
+            self,
+            Self::StartTimers { .. }
+                | Self::CancelTimers(_)
+                | Self::PauseTimers(_)
+                | Self::ResumeTimers(_)
+                | Self::ChangeTimer { .. }
+                | Self::TimerStatus(_)
+        )
+    }
+}
+
 /// Which timers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TimerChoice {

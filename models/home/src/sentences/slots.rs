@@ -104,6 +104,8 @@ const FUNCTION: &[&str] = &[
     "running",
     "playing",
     "turned",
+    "lit",
+    "currently",
     "leaving",
     "out",
     "nor",
@@ -230,6 +232,10 @@ impl Computed<'_> {
             })),
             "size" => one(spoken::relative(rest).map(|(size, n)| (size_value(size), n))),
             "step" => one(spoken::percent(rest, true).map(|(by, n)| (json!({"by": by}), n))),
+            "percent_step" => one(spoken::percent(rest, false).map(|(by, n)| (json!({"by": by}), n))),
+            "degrees" => one(spoken::temperature(rest)
+                .filter(|(_, _, n)| rest[..*n].iter().any(|w| w.starts_with("degree")))
+                .map(|(by, _, n)| (json!({"by": by}), n))),
             "factor" => one(spoken::amount::factor(rest).map(|(v, n)| (json!(v), n))),
             "kelvin" => {
                 one(spoken::colour_temperature(rest)
@@ -268,6 +274,8 @@ const KNOWN: &[&str] = &[
     "temperature",
     "size",
     "step",
+    "percent_step",
+    "degrees",
     "factor",
     "color",
     "kelvin",

@@ -253,10 +253,10 @@ impl Vocabulary {
             let explained =
                 |w: &str| self.known.contains(&stem(w)) || also.contains(w) || crate::spoken::number(&[w]).is_some();
             if let Some(next) = said.get(i + 1)
-                && !(explained(word) && explained(next))
+                && word.len() + next.len() >= 6
                 && self.known.contains(&stem(&format!("{word}{next}")))
             {
-                // "bath room"
+                // "bath room", "work top"
                 out.push(format!("{word}{next}"));
                 changed = true;
                 i += 2;

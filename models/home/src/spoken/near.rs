@@ -45,8 +45,11 @@ fn sound(word: &str) -> String {
         .replace("qu", "k")
         .replace("x", "ks");
     let mut out = String::new();
-    for (i, c) in simple.chars().enumerate() {
+    let chars: Vec<char> = simple.chars().collect();
+    for (i, c) in chars.iter().copied().enumerate() {
         let group = match c {
+            // "ceiling" sounds as "sealing".
+            'c' if matches!(chars.get(i + 1), Some('e' | 'i' | 'y')) => 's',
             'b' | 'p' => 'p',
             'f' | 'v' => 'f',
             'c' | 'k' | 'q' => 'k',

@@ -103,6 +103,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("trun", "turn"),
     ("turnoff", "turn off"),
     ("turnon", "turn on"),
+    ("switchoff", "switch off"),
+    ("switchon", "switch on"),
     ("swtich", "switch"),
     ("swich", "switch"),
     ("temprature", "temperature"),
@@ -159,6 +161,7 @@ const GERUNDS: &[(&str, &str)] = &[
 const BEFORE: &[&str] = &[
     "would you mind",
     "do you mind",
+    "how about",
     "would you be so kind as to",
     "would you be so kind and",
     "would you please be so kind as to",
@@ -300,7 +303,10 @@ pub fn normalise(text: &str) -> String {
     tokens.dedup_by(|b, a| *a == "," && *b == ",");
     strip(&mut tokens);
     let mut out: Vec<String> = tokens.into_iter().map(str::to_owned).collect();
-    if let Some(first) = out.first_mut()
+    // "Closing time" is a name; "would you mind closing …" is a wish.
+    let is_wish = all.iter().any(|w| matches!(w.as_str(), "mind" | "about" | "try" | "appreciate"));
+    if is_wish
+        && let Some(first) = out.first_mut()
         && let Some((_, verb)) = GERUNDS.iter().find(|(gerund, _)| gerund == first)
     {
         *first = (*verb).to_owned();

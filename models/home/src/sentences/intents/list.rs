@@ -92,11 +92,10 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
             .filter(|i| found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str())))
             .collect()
     };
-    let likely = match found.text("item").map(|_| ()) {
-        Some(()) if found.resolver.home.of_domain(Domain::Todo).count() > 1 => {
-            named(&["todo", "to", "task", "reminder"])
-        }
-        _ => Vec::new(),
+    let likely = match found.text("of") {
+        Some("shopping") => named(&["shopping", "grocery", "groceries", "supermarket", "store"]),
+        Some(_) => named(&["todo", "to", "task", "reminder", "chore", "job"]),
+        None => Vec::new(),
     };
     match (likely.as_slice(), all.as_slice()) {
         ([one], _) | (_, [one]) => Ok(*one),
@@ -172,14 +171,41 @@ fn item_on<'e>(entity: &'e Entity, said: &str) -> Option<&'e str> {
     }
 }
 
+/// The item that was named, or that a remark is about: "I took out the bins, cross it off."
+fn item<'e>(found: &Found<'e>, list: usize, said: &str) -> Option<&'e str> {
+    let entity = found.entity(list);
+    if found.flag("told") != Some(true) {
+        return item_on(entity, said);
+    }
+    let folded = |text: &str| -> Vec<String> { words(text).iter().map(|w| singular(w)).collect() };
+    let told = folded(said);
+    let common = |word: &String| {
+        word.len() < 3
+            || matches!(
+                word.as_str(),
+                "the" | "and" | "out" | "for" | "get" | "new" | "some" | "have" | "with" | "from"
+            )
+    };
+    let about: Vec<&str> = entity
+        .items()
+        .filter(|(item, done)| !done && folded(item).iter().any(|w| !common(w) && told.contains(w)))
+        .map(|(item, _)| item)
+        .collect();
+    match about[..] {
+        [one] => Some(one),
+        _ => None,
+    }
+}
+
 fn change(found: &Found<'_>) -> Done {
     let said = found.text("item").ok_or(Stop::Mismatch)?;
     let (at, item) = match found.text("list") {
         Some(_) => {
             let at = list(found)?;
             let entity = found.entity(at);
-            match item_on(entity, said) {
+            match item(found, at, said) {
                 Some(item) => (at, item),
+                None if found.flag("told") == Some(true) => return Err(Stop::Mismatch),
                 None => {
                     return Err(Stop::Negative(format!(
                         "{} is not on {}.",
@@ -193,7 +219,7 @@ fn change(found: &Found<'_>) -> Done {
             let having: Vec<(usize, &str)> = found
                 .entities(&[Domain::Todo])
                 .into_iter()
-                .filter_map(|i| item_on(found.entity(i), said).map(|item| (i, item)))
+                .filter_map(|i| item(found, i, said).map(|item| (i, item)))
                 .collect();
             match having[..] {
                 [one] => one,

@@ -118,13 +118,20 @@ impl Resolver<'_> {
         let said: Vec<&str> = phrase.split(' ').filter(|w| !w.is_empty()).collect();
         if let Some(at) = said.iter().position(|w| matches!(*w, "that" | "which"))
             && at > 0
-            && let Some(state) =
-                said.last().copied().filter(|w| matches!(*w, "on" | "off" | "open" | "closed" | "running" | "playing"))
-            && said[at + 1..said.len() - 1]
+            && let Some(ahead) = said[at + 1..]
                 .iter()
-                .all(|w| matches!(*w, "is" | "are" | "still" | "currently" | "left" | "was" | "were" | "turned"))
+                .position(|w| !matches!(*w, "is" | "are" | "still" | "currently" | "left" | "was" | "were" | "turned"))
+            && let Some(state) = match said[at + 1 + ahead] {
+                "lit" => Some("on"),
+                state @ ("on" | "off" | "open" | "closed" | "running" | "playing") => Some(state),
+                _ => None,
+            }
+            && ahead > 0
         {
-            let mut found = self.excepted(&said[..at], want)?;
+            // "… that is on in the kitchen"
+            let mut phrase = said[..at].to_vec();
+            phrase.extend_from_slice(&said[at + 2 + ahead..]);
+            let mut found = self.excepted(&phrase, want)?;
             found.entities.retain(|i| super::state::is(&self.home.entities()[*i], state) == Some(true));
             found.many = true;
             return Ok(found);
