@@ -18,7 +18,52 @@ const NO_REMARK: &[&str] = &[
 const FINITE: &[&str] = &[
     "is", "are", "am", "was", "were", "has", "have", "had", "stinks", "smells", "feels", "looks", "fell", "went",
     "left", "got", "took", "bought", "finished", "came", "comes", "hurts", "goes", "sounds", "woke", "arrived",
-    "started", "broke", "keeps", "needs",
+    "started", "broke", "keeps", "will", "needs",
+];
+
+/// What is said of someone or something behind a shortened "is": "Beth's downstairs", "the washing's done".
+const PREDICATES: &[&str] = &[
+    "done",
+    "here",
+    "there",
+    "upstairs",
+    "downstairs",
+    "home",
+    "late",
+    "early",
+    "empty",
+    "ready",
+    "over",
+    "finished",
+    "gone",
+    "sleeping",
+    "asleep",
+    "awake",
+    "cold",
+    "hot",
+    "warm",
+    "tired",
+    "hungry",
+    "away",
+    "back",
+    "out",
+    "in",
+    "outside",
+    "inside",
+    "coming",
+    "leaving",
+    "arriving",
+    "broken",
+    "dirty",
+    "wet",
+    "dry",
+    "full",
+    "bored",
+    "sick",
+    "ill",
+    "up",
+    "bright",
+    "dark",
 ];
 
 /// Verbs with which a wish begins, and no remark.
@@ -45,8 +90,10 @@ impl Matcher {
             }
         }
         let several = self.several(text, names, setting);
-        let other =
-            several.or_else(|| self.with_remarks(text, names, setting)).or_else(|| self.turned(&plain, names, setting));
+        let other = several
+            .or_else(|| self.with_remarks(text, names, setting))
+            .or_else(|| self.meant(text, names, setting))
+            .or_else(|| self.turned(&plain, names, setting));
         other.unwrap_or(whole)
     }
 
@@ -67,7 +114,15 @@ impl Matcher {
             // "it" in the second wish is what the first was about.
             let last: Vec<String> = steps.iter().flat_map(targets).collect();
             let later = Setting { last: if last.is_empty() { setting.last } else { &last }, ..setting.clone() };
-            let right = self.heard(&right, names, &later);
+            let mut right_heard = self.heard(&right, names, &later);
+            // "It is hot in the study, turn down the heater": the place of the one is the other's.
+            if left.weak
+                && !matches!(right_heard.outcome, Outcome::Do(_))
+                && let Some(place) = place_in(&said[..at], names)
+            {
+                right_heard = self.heard(&format!("{right} in the {place}"), names, &later);
+            }
+            let right = right_heard;
             let Outcome::Do(more) = right.outcome else { continue };
             let does = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Act(_)));
             let steps = match (left.weak, right.weak) {
@@ -90,8 +145,12 @@ impl Matcher {
         if !(2..=4).contains(&clauses.len()) {
             return None;
         }
-        let (remarks, wishes): (Vec<&[&str]>, Vec<&[&str]>) =
-            clauses.iter().partition(|clause| is_remark(clause, names));
+        let (remarks, wishes): (Vec<&[&str]>, Vec<&[&str]>) = clauses.iter().partition(|clause| {
+            is_remark(clause) && {
+                let heard = self.one(&clause.join(" "), names, setting);
+                matches!(heard.outcome, Outcome::Pass(_)) || heard.weak
+            }
+        });
         if remarks.is_empty() {
             return None;
         }
@@ -109,6 +168,40 @@ impl Matcher {
         let acts =
             matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
         (acts && !heard.weak).then_some(heard)
+    }
+
+    /// A slip and what was meant: "in the loo, I mean the bathroom", "the hall light, no, the study light"; or what a pronoun stands
+    /// for, named behind: "turn it down a bit, the music".
+    fn meant(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Option<Heard> {
+        let understood = |text: String| {
+            let heard = self.heard(&text, names, setting);
+            (!matches!(heard.outcome, Outcome::Pass(_))).then_some(heard)
+        };
+        for mark in [", no , i mean ", ", no wait , ", ", i mean ", ", no , ", ", sorry , ", ", or rather ", "i mean "]
+        {
+            let Some((slip, rest)) = text.split_once(&format!(" {mark}")) else { continue };
+            let end = rest.find([',', '.']).unwrap_or(rest.len());
+            let (meant, more) = (rest[..end].trim(), rest[end..].trim_start_matches([',', '.', ' ']));
+            // The slip begins where what was meant begins: at an article or a preposition.
+            let first = meant.split(' ').next().unwrap_or_default();
+            let from = match first {
+                "the" | "my" | "in" | "to" | "our" => slip.rfind(&format!(" {first} ")).map(|at| at + 1),
+                _ => None,
+            };
+            let Some(from) = from else { continue };
+            let joined = if more.is_empty() { String::new() } else { format!(" , {more}") };
+            return understood(format!("{}{meant}{joined}", &slip[..from]));
+        }
+        let (wish, named) = text.rsplit_once(" . ").or_else(|| text.rsplit_once(" , "))?;
+        let is_name = |w: &str| !COMMANDS.contains(&w) && !FINITE.contains(&w) && !NO_REMARK.contains(&w);
+        let padded = format!(" {wish} ");
+        let short = named.split(' ').count() <= 4 && named.split(' ').all(is_name);
+        for pronoun in [" it ", " that ", " them "] {
+            if short && padded.matches(pronoun).count() == 1 {
+                return understood(padded.replacen(pronoun, &format!(" {named} "), 1).trim().to_owned());
+            }
+        }
+        None
     }
 
     /// The same words in the order that templates have: the place behind the wish, the particle behind the verb.
@@ -154,15 +247,18 @@ impl Matcher {
 }
 
 /// Whether a clause only tells something: "it is late", "the washing is done", "bedtime".
-fn is_remark(clause: &[&str], names: &Vocabulary) -> bool {
-    if clause.len() > 12 || clause.iter().any(|w| NO_REMARK.contains(w)) {
+fn is_remark(clause: &[&str]) -> bool {
+    let unneeded = clause.ends_with(&["not", "needed"]) || clause.ends_with(&["not", "necessary"]);
+    if clause.len() > 12 || clause.iter().any(|w| NO_REMARK.contains(w)) && !unneeded {
         return false;
     }
     if matches!(clause.last(), Some(&("time" | "bedtime"))) && clause.len() <= 3 {
-        // "Movie time" may be a scene.
-        return !clause.iter().any(|w| !matches!(*w, "time" | "it" | "is") && names.knows(&stem(w)));
+        return true;
     }
-    !COMMANDS.contains(&clause[0]) && clause.iter().skip(1).any(|w| FINITE.contains(w))
+    let shortened = clause.windows(2).any(|w| w[0].ends_with('s') && PREDICATES.contains(&w[1]));
+    let too_much =
+        matches!(clause, ["too", "much" | "many" | "little" | "dark" | "bright" | "hot" | "cold" | "loud", ..]);
+    !COMMANDS.contains(&clause[0]) && (shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
 }
 
 /// The place that a remark names.

@@ -190,6 +190,9 @@ fn plainly(text: &str) -> String {
         }
     }
     for (long, short) in [
+        (" kind of like ", " like "),
+        (" possibly ", " "),
+        (" i would like the ", " i want the "),
         (" each and every ", " every "),
         (" every single ", " every "),
         (" each of the ", " every "),

@@ -266,10 +266,9 @@ impl Vocabulary {
                 if let Some(two) = self.split(word) {
                     out.push(two);
                     changed = true;
-                } else if let Some(near) = near::nearest(
-                    &stem(word),
-                    self.known.iter().map(String::as_str).chain(also.iter().map(String::as_str)),
-                ) {
+                } else if let Some(near) = near::nearest(&stem(word), self.known.iter().map(String::as_str))
+                    .or_else(|| near::nearest(&stem(word), also.iter().map(String::as_str)))
+                {
                     let many = singular(word) != word && singular(near) == near;
                     out.push(if many { format!("{near}s") } else { near.to_owned() });
                     changed = true;

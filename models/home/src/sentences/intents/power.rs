@@ -145,7 +145,20 @@ fn start(found: &Found<'_>) -> Done {
 fn stop(found: &Found<'_>) -> Done {
     let mut target = found.target(Want {
         place_means: &[],
-        ..want(&[Cover, Vacuum, LawnMower, MediaPlayer, Valve, Script, Fan, Timer])
+        ..want(&[
+            Cover,
+            Vacuum,
+            LawnMower,
+            MediaPlayer,
+            Valve,
+            Script,
+            Fan,
+            Timer,
+            Switch,
+            InputBoolean,
+            Humidifier,
+            Siren,
+        ])
     })?;
     let domain = found.entity(target.entities[0]).domain;
     target.entities.retain(|i| found.entity(*i).domain == domain);
@@ -157,7 +170,7 @@ fn stop(found: &Found<'_>) -> Done {
         Valve => "valve.stop_valve",
         Script => "script.turn_off",
         Timer => "timer.cancel",
-        _ => "fan.turn_off",
+        domain => &format!("{domain}.turn_off"),
     };
     found.act(&target, service, Map::new())
 }

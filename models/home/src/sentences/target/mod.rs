@@ -114,7 +114,7 @@ impl Resolver<'_> {
     }
 
     /// Handles "… that are on".
-    fn filtered(&self, phrase: &str, want: Want<'_>) -> Result<Target, Unresolved> {
+    fn filtered(&self, phrase: &str, mut want: Want<'_>) -> Result<Target, Unresolved> {
         let said: Vec<&str> = phrase.split(' ').filter(|w| !w.is_empty()).collect();
         if let Some(at) = said.iter().position(|w| matches!(*w, "that" | "which"))
             && at > 0
@@ -122,7 +122,10 @@ impl Resolver<'_> {
                 .iter()
                 .position(|w| !matches!(*w, "is" | "are" | "still" | "currently" | "left" | "was" | "were" | "turned"))
             && let Some(state) = match said[at + 1 + ahead] {
-                "lit" => Some("on"),
+                "lit" => {
+                    want.domains = if want.domains.contains(&Domain::Light) { &[Domain::Light] } else { want.domains };
+                    Some("on")
+                }
                 state @ ("on" | "off" | "open" | "closed" | "running" | "playing") => Some(state),
                 _ => None,
             }
@@ -354,7 +357,7 @@ impl Resolver<'_> {
             }
         }
         for (place, head) in self.places_in(&stems) {
-            match self.in_place(&head, &place, want) {
+            match self.in_place(&head, &place, want, plural) {
                 Ok(found) => return finish(found),
                 Err(t @ (Unresolved::Nothing { .. } | Unresolved::Several { .. })) => trouble = trouble.or(Some(t)),
                 Err(Unresolved::Unknown(_)) => {}

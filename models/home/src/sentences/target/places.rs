@@ -48,7 +48,13 @@ impl Resolver<'_> {
         out.into_iter().map(|(place, head, _)| (place, head)).collect()
     }
 
-    pub(super) fn in_place(&self, head: &[String], place: &Place, want: Want<'_>) -> Result<Target, Unresolved> {
+    pub(super) fn in_place(
+        &self,
+        head: &[String],
+        place: &Place,
+        want: Want<'_>,
+        plural: bool,
+    ) -> Result<Target, Unresolved> {
         if head.is_empty() {
             let entities: Vec<usize> = self.of(want.place_means).filter(|i| self.is_in(*i, place)).collect();
             return if want.place_means.is_empty() {
@@ -65,7 +71,7 @@ impl Resolver<'_> {
         let kind = self.kind(head, Some(place), want);
         match kind {
             Ok(found) => Ok(found),
-            Err(trouble) => match self.by_words(head, Some(place), want, false) {
+            Err(trouble) => match self.by_words(head, Some(place), want, plural) {
                 Ok(found) => Ok(found),
                 Err(_) => Err(trouble),
             },
@@ -88,7 +94,7 @@ impl Resolver<'_> {
             head.retain(|w| !PREPOSITIONS.contains(&w.as_str()) && w != "room" && w != "area");
             let label = self.home.areas()[areas[0]].name.to_lowercase();
             let place = Place { label, areas: areas.to_vec(), preposition: "in the" };
-            match self.in_place(&head, &place, want) {
+            match self.in_place(&head, &place, want, false) {
                 Ok(found) if areas.len() == 1 || many || found.entities.len() == 1 => return Some(Ok(found)),
                 Ok(found) => {
                     let what = found.noun.map_or_else(|| "one".to_owned(), |n| n.word(false));
