@@ -9,16 +9,17 @@ use crate::spoken;
 /// Words that make a clause more than a remark: a condition, a time, a wish, a negation.
 const NO_REMARK: &[&str] = &[
     "if", "when", "whenever", "unless", "until", "till", "while", "after", "before", "later", "tomorrow", "tonight",
-    "not", "never", "should", "must", "want", "would", "could", "except", "instead", "but", "or", "than", "every",
-    "what", "who", "why", "how", "where", "which", "once", "then", "only", "as", "soon", "wait", "stop", "no", "say",
-    "says", "said", "tell", "ask", "asked", "told", "pretend", "imagine", "suppose", "joke", "kidding",
+    "not", "never", "except", "instead", "but", "or", "than", "every", "what", "who", "why", "how", "where", "which",
+    "once", "then", "only", "as", "soon", "wait", "stop", "no", "say", "says", "said", "tell", "ask", "asked", "told",
+    "pretend", "imagine", "suppose", "joke", "kidding", "please",
 ];
 
 /// Verbs that a remark can have.
 const FINITE: &[&str] = &[
     "is", "are", "am", "was", "were", "has", "have", "had", "stinks", "smells", "feels", "looks", "fell", "went",
     "left", "got", "took", "bought", "finished", "came", "comes", "hurts", "goes", "sounds", "woke", "arrived",
-    "started", "broke", "keeps", "will", "needs",
+    "started", "broke", "keeps", "will", "needs", "need", "found", "want", "wants", "fancy", "fancies", "forgot",
+    "knows", "likes",
 ];
 
 /// What is said of someone or something behind a shortened "is": "Beth's downstairs", "the washing's done".
@@ -71,7 +72,7 @@ const COMMANDS: &[&str] = &[
     "turn", "switch", "set", "open", "close", "shut", "lock", "unlock", "dim", "start", "stop", "pause", "play",
     "resume", "make", "put", "add", "remove", "raise", "lower", "mute", "activate", "run", "give", "get", "bring",
     "take", "leave", "let", "keep", "cancel", "delete", "change", "remind", "forget", "remember", "ignore", "do",
-    "does", "did", "can", "is", "are", "am", "was", "has", "have", "kill", "send",
+    "does", "did", "is", "are", "am", "was", "has", "have", "kill", "send", "drop", "draw", "crank", "shut",
 ];
 
 impl Matcher {
@@ -104,6 +105,10 @@ impl Matcher {
             if !matches!(said[at], "and" | "then" | "," | "." | "but" | "so") {
                 continue;
             }
+            // "All but the kitchen one" is one wish.
+            if said[at] == "but" && !said.get(at + 1).is_some_and(|w| COMMANDS.contains(w)) {
+                continue;
+            }
             let skip = said[at..]
                 .iter()
                 .take_while(|w| matches!(**w, "and" | "then" | "," | "." | "also" | "but" | "please" | "so"))
@@ -120,7 +125,7 @@ impl Matcher {
                 && !matches!(right_heard.outcome, Outcome::Do(_))
                 && let Some(place) = place_in(&said[..at], names)
             {
-                right_heard = self.heard(&format!("{right} in the {place}"), names, &later);
+                right_heard = self.heard(&spoken::normalise(&format!("{right} in the {place}")), names, &later);
             }
             let right = right_heard;
             let Outcome::Do(more) = right.outcome else { continue };
@@ -148,7 +153,7 @@ impl Matcher {
         let (remarks, wishes): (Vec<&[&str]>, Vec<&[&str]>) = clauses.iter().partition(|clause| {
             is_remark(clause) && {
                 let heard = self.one(&clause.join(" "), names, setting);
-                matches!(heard.outcome, Outcome::Pass(_)) || heard.weak
+                !matches!(heard.outcome, Outcome::Do(_)) || heard.weak
             }
         });
         if remarks.is_empty() {
@@ -160,7 +165,7 @@ impl Matcher {
             if wish.ends_with(there)
                 && let Some(place) = remarks.iter().find_map(|remark| place_in(remark, names))
             {
-                wish = format!("{} in the {place}", wish.trim_end_matches(there));
+                wish = spoken::normalise(&format!("{} in the {place}", wish.trim_end_matches(there)));
                 break;
             }
         }
@@ -186,6 +191,12 @@ impl Matcher {
             let first = meant.split(' ').next().unwrap_or_default();
             let from = match first {
                 "the" | "my" | "in" | "to" | "our" => slip.rfind(&format!(" {first} ")).map(|at| at + 1),
+                // "Turn it green, I mean turquoise"
+                _ if meant.split(' ').count() <= 2 => {
+                    let words: Vec<&str> = slip.split(' ').collect();
+                    return (1..words.len().min(3))
+                        .find_map(|n| understood(format!("{} {meant}", words[..words.len() - n].join(" "))));
+                }
                 _ => None,
             };
             let Some(from) = from else { continue };
@@ -248,7 +259,13 @@ impl Matcher {
 
 /// Whether a clause only tells something: "it is late", "the washing is done", "bedtime".
 fn is_remark(clause: &[&str]) -> bool {
-    let unneeded = clause.ends_with(&["not", "needed"]) || clause.ends_with(&["not", "necessary"]);
+    let unneeded = clause.ends_with(&["not", "needed"])
+        || clause.ends_with(&["not", "necessary"])
+        || clause.windows(3).any(|w| {
+            w[0] == "can"
+                && w[1] == "not"
+                && matches!(w[2], "see" | "hear" | "sleep" | "stand" | "work" | "read" | "find")
+        });
     if clause.len() > 12 || clause.iter().any(|w| NO_REMARK.contains(w)) && !unneeded {
         return false;
     }
@@ -258,7 +275,23 @@ fn is_remark(clause: &[&str]) -> bool {
     let shortened = clause.windows(2).any(|w| w[0].ends_with('s') && PREDICATES.contains(&w[1]));
     let too_much =
         matches!(clause, ["too", "much" | "many" | "little" | "dark" | "bright" | "hot" | "cold" | "loud", ..]);
-    !COMMANDS.contains(&clause[0]) && (shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
+    let subject = matches!(
+        clause[0],
+        "i" | "we"
+            | "he"
+            | "she"
+            | "they"
+            | "it"
+            | "that"
+            | "there"
+            | "somebody"
+            | "someone"
+            | "everybody"
+            | "everyone"
+            | "nobody"
+    );
+    !COMMANDS.contains(&clause[0])
+        && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
 }
 
 /// The place that a remark names.

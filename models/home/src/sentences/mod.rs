@@ -85,7 +85,14 @@ impl Matcher {
         }
         let Some(names) = &self.names else { return Outcome::Pass(Pass::NoTemplate) };
         let text = plainly(&spoken::normalise(request));
-        let first = self.heard(&text, names, setting).outcome;
+        let mut first = self.heard(&text, names, setting).outcome;
+        if matches!(first, Outcome::Pass(_)) {
+            let last = Vec::new();
+            let resolver = Resolver { names, home: setting.home, here: None, last: &last };
+            if let Some(step) = answers::about(&text, &resolver) {
+                first = Outcome::Do(vec![step]);
+            }
+        }
         if !matches!(first, Outcome::Pass(Pass::NoTemplate | Pass::UnknownName(_))) {
             return first;
         }
@@ -127,6 +134,18 @@ impl Matcher {
                 },
                 Err(stop) => stops.push((m.literal, stop)),
             }
+        }
+        // The whole name of a scene or script is what is meant: "close the office" where a script is called so.
+        let named = |fit: &Fit| match &fit.step {
+            Step::Act(reading) if reading.intent == "SceneOn" => reading.targets.first().is_some_and(|id| {
+                let stems = vocabulary::stems(text);
+                names.named(&stems).iter().any(|i| setting.home.entities()[*i].id == *id)
+            }),
+            _ => false,
+        };
+        if let Some(at) = done.iter().position(named) {
+            let fit = done.swap_remove(at);
+            done = vec![fit];
         }
         // A timer that is a thing of this home comes before one that is made by saying so.
         if done.iter().any(|fit| matches!(&fit.step, Step::Act(_) | Step::Say(..))) {
@@ -182,8 +201,33 @@ impl From<Outcome> for Heard {
 
 /// The request with longer ways to say "every" and "in" in their short form.
 fn plainly(text: &str) -> String {
-    let mut out = format!(" {text} ");
+    // A word said twice in a row.
+    let mut words: Vec<&str> = text.split(' ').collect();
+    words.dedup_by(|b, a| {
+        a == b
+            && matches!(
+                *a,
+                "turn"
+                    | "switch"
+                    | "the"
+                    | "set"
+                    | "open"
+                    | "close"
+                    | "in"
+                    | "on"
+                    | "off"
+                    | "to"
+                    | "a"
+                    | "my"
+                    | "please"
+            )
+    });
+    let mut out = format!(" {} ", words.join(" "));
     // What "off" is often heard as.
+    if out.ends_with(" of ") {
+        out.insert(out.len() - 1, 'f');
+    }
+    out = out.replacen(" of in ", " off in ", 1);
     for verb in ["turn", "switch", "shut"] {
         if out.starts_with(&format!(" {verb} of ")) {
             out = out.replacen(" of ", " off ", 1);

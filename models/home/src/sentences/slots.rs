@@ -81,6 +81,8 @@ const FUNCTION: &[&str] = &[
     "by",
     "to",
     "single",
+    "pair",
+    "pairs",
     "space",
     "around",
     "throughout",

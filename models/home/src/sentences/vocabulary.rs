@@ -81,6 +81,8 @@ pub fn stem(word: &str) -> String {
         "1st" => "first".to_owned(),
         "2nd" => "second".to_owned(),
         "3rd" => "third".to_owned(),
+        "volt" | "volts" => "v".to_owned(),
+        "watt" | "watts" => "w".to_owned(),
         word => singular(word),
     }
 }
@@ -258,6 +260,19 @@ impl Vocabulary {
             {
                 // "bath room", "work top"
                 out.push(format!("{word}{next}"));
+                changed = true;
+                i += 2;
+                continue;
+            }
+            if let Some(next) = said.get(i + 1)
+                && !(explained(word) && explained(next))
+                && let joined = stem(&format!("{word}{next}"))
+                && joined.len() >= 7
+                && let Some(near) = near::nearest(&joined, self.known.iter().map(String::as_str))
+                && near::nearest(&stem(next), self.known.iter().map(String::as_str)).is_none()
+            {
+                // "stand art" for "standard"
+                out.push(near.to_owned());
                 changed = true;
                 i += 2;
                 continue;

@@ -15,7 +15,8 @@ pub fn distance(said: &str, known: &str) -> Option<usize> {
     if edits <= allowed && (said.chars().next() == known.chars().next() || a.min(b) >= 6) {
         return Some(edits);
     }
-    (edits <= 3 && a.min(b) >= 5 && sound(said) == sound(known)).then_some(edits)
+    let near = edits <= 3 && a.min(b) >= 5 || edits == 1;
+    (near && sound(said) == sound(known)).then_some(edits)
 }
 
 /// The one known word that is most like `said`; `None` where there is none, or two are equally alike.

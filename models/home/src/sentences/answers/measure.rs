@@ -457,7 +457,9 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
                 "illuminance_max" => "brightest",
                 "illuminance_min" => "darkest",
                 "sound_pressure_max" => "loudest",
-                _ => "quietest",
+                "sound_pressure_min" => "quietest",
+                "carbon_dioxide_max" => "one with the worst air",
+                _ => "one with the best air",
             };
             format!("The {room} is the {word}, at {value}.")
         }

@@ -232,6 +232,9 @@ fn change(found: &Found<'_>) -> Done {
         }
     };
     match found.intent {
+        "CompleteItem" if found.flag("gone") == Some(true) => {
+            found.act(&target(at), "todo.remove_item", data(json!({"item": item})))
+        }
         "RemoveItem" => found.act(&target(at), "todo.remove_item", data(json!({"item": item}))),
         "CompleteItem" => {
             found.act(&target(at), "todo.update_item", data(json!({"item": item, "status": "completed"})))

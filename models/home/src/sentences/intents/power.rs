@@ -82,6 +82,10 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
     };
     super::bare(found)?;
     let mut target = found.target(wanted)?;
+    // "Put the awning out" opens it.
+    if found.flag("out") == Some(true) && target.entities.iter().any(|i| found.entity(*i).domain != Light) {
+        return Err(Stop::Mismatch);
+    }
     // A noun that several domains share ("the heater") in no place still means one thing.
     if target.entities.len() > 1
         && !target.many
@@ -167,6 +171,8 @@ fn stop(found: &Found<'_>) -> Done {
         Vacuum => "vacuum.stop",
         LawnMower => "lawn_mower.pause",
         MediaPlayer => "media_player.media_stop",
+        // "Stop the sprinkler" does not mean to leave it half open.
+        Valve if target.entities.iter().all(|i| found.entity(*i).state == "open") => "valve.close_valve",
         Valve => "valve.stop_valve",
         Script => "script.turn_off",
         Timer => "timer.cancel",

@@ -45,7 +45,7 @@ pub struct Target {
 
 const DETERMINERS: &[&str] = &[
     "the", "my", "our", "your", "a", "an", "some", "any", "this", "these", "those", "that", "of", "his", "her",
-    "their", "single", "whole", "entire", "please", "other",
+    "their", "single", "whole", "entire", "please", "other", "pair", "pairs", "set", "sets",
 ];
 const PREPOSITIONS: &[&str] = &[
     "in",
@@ -163,6 +163,10 @@ impl Resolver<'_> {
         let mut without = self.listed(left_out, want);
         if let (Err(_), Some(noun)) = (&without, kept.noun) {
             let mut words = left_out.to_vec();
+            // "but the kitchen one"
+            if words.last().is_some_and(|w| matches!(*w, "one" | "ones")) {
+                words.pop();
+            }
             words.push(noun.said);
             without = self.listed(&words, want);
         }
@@ -262,7 +266,6 @@ impl Resolver<'_> {
             && found.place.is_none()
             && !found.all
             && found.noun.is_some()
-            && (!found.many || want.group)
             && let Some(here) = self.here
         {
             let near: Vec<usize> =
@@ -336,6 +339,12 @@ impl Resolver<'_> {
             && noun_at(&rest[rest.len() - 1..]).is_none_or(|(_, _, many)| many);
         // "the lights in the kitchen": the noun is the first word.
         let plural = plural || rest.first().is_some_and(|w| noun_at(&[*w]).is_some_and(|(_, _, many)| many));
+        // "the tubes in the workshop"
+        let plural = plural
+            || rest
+                .iter()
+                .position(|w| matches!(*w, "in" | "on" | "at" | "of"))
+                .is_some_and(|at| at > 0 && stem(rest[at - 1]) != rest[at - 1] && noun_at(&rest[at - 1..at]).is_none());
         many |= plural;
         let finish = |mut found: Target| {
             found.many |= many;

@@ -91,7 +91,10 @@ impl Resolver<'_> {
                 continue;
             }
             let mut head: Vec<String> = stems[..i].iter().chain(&stems[i + 1..]).cloned().collect();
-            head.retain(|w| !PREPOSITIONS.contains(&w.as_str()) && w != "room" && w != "area");
+            head.retain(|w| {
+                let w = w.as_str();
+                !PREPOSITIONS.contains(&w) && !matches!(w, "room" | "area" | "both" | "all" | "every" | "each")
+            });
             let label = self.home.areas()[areas[0]].name.to_lowercase();
             let place = Place { label, areas: areas.to_vec(), preposition: "in the" };
             match self.in_place(&head, &place, want, false) {
