@@ -3,15 +3,15 @@
 
 use super::outcome::{Outcome, Step};
 use super::vocabulary::{Vocabulary, stem};
-use super::{Heard, Matcher, Setting, targets};
+use super::{Heard, Matcher, Setting, Turn, targets};
 use crate::spoken;
 
 /// Words that make a clause more than a remark: a condition, a time, a wish, a negation.
 const NO_REMARK: &[&str] = &[
-    "if", "when", "whenever", "unless", "until", "till", "while", "after", "before", "later", "tomorrow", "tonight",
-    "not", "never", "except", "instead", "but", "or", "than", "every", "what", "who", "why", "how", "where", "which",
-    "once", "then", "only", "as", "soon", "wait", "stop", "no", "say", "says", "said", "tell", "ask", "asked", "told",
-    "pretend", "imagine", "suppose", "joke", "kidding", "please",
+    "mean", "if", "when", "whenever", "unless", "until", "till", "while", "after", "before", "later", "tomorrow",
+    "tonight", "not", "never", "except", "instead", "but", "or", "than", "every", "what", "who", "why", "how", "where",
+    "which", "once", "then", "only", "as", "soon", "wait", "stop", "no", "say", "says", "said", "tell", "ask", "asked",
+    "told", "pretend", "imagine", "suppose", "joke", "kidding", "please",
 ];
 
 /// Verbs that a remark can have.
@@ -77,29 +77,29 @@ const COMMANDS: &[&str] = &[
 
 impl Matcher {
     /// The request as one wish, else as several clauses.
-    pub(super) fn heard(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Heard {
+    pub(super) fn heard(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
         let plain = text.replace(" , ", " ").replace(" . ", " ");
         let whole = self.one(&plain, names, setting);
-        if !matches!(whole.outcome, Outcome::Pass(_)) && !(whole.weak && plain.len() < text.len()) {
+        if !matches!(whole.outcome, Outcome::Pass(_)) && !whole.negative && !(whole.weak && plain.len() < text.len()) {
             return whole;
         }
         if text.contains(" , ") {
             let listed =
                 self.one(&text.replace(" , and ", " and ").replace(" , ", " and ").replace(" . ", " "), names, setting);
-            if !matches!(listed.outcome, Outcome::Pass(_)) && !listed.weak {
+            if !matches!(listed.outcome, Outcome::Pass(_)) && !listed.weak && !listed.negative {
                 return listed;
             }
         }
         let several = self.several(text, names, setting);
         let other = several
-            .or_else(|| self.with_remarks(text, names, setting))
             .or_else(|| self.meant(text, names, setting))
+            .or_else(|| self.with_remarks(text, names, setting))
             .or_else(|| self.turned(&plain, names, setting));
         other.unwrap_or(whole)
     }
 
     /// Two wishes or more, joined by "and", "then" or a comma. One that is only implied is the reason for the other.
-    fn several(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Option<Heard> {
+    fn several(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
         let said: Vec<&str> = text.split(' ').collect();
         for at in 1..said.len() {
             if !matches!(said[at], "and" | "then" | "," | "." | "but" | "so") {
@@ -116,6 +116,9 @@ impl Matcher {
             let (left, right) = (said[..at].join(" "), spoken::normalise(&said[at + skip..].join(" ")));
             let left = self.one(&left.replace(" , ", " ").replace(" . ", " "), names, setting);
             let Outcome::Do(mut steps) = left.outcome else { continue };
+            if left.negative {
+                continue;
+            }
             // "it" in the second wish is what the first was about.
             let last: Vec<String> = steps.iter().flat_map(targets).collect();
             let later = Setting { last: if last.is_empty() { setting.last } else { &last }, ..setting.clone() };
@@ -138,13 +141,13 @@ impl Matcher {
                     steps
                 }
             };
-            return Some(Heard { outcome: Outcome::Do(steps), weak: left.weak && right.weak });
+            return Some(Heard { outcome: Outcome::Do(steps), weak: left.weak && right.weak, negative: false });
         }
         None
     }
 
     /// One wish, and remarks around it that say why: "the washing is done, switch the washing machine off".
-    fn with_remarks(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Option<Heard> {
+    fn with_remarks(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
         let said: Vec<&str> = text.split(' ').collect();
         let clauses: Vec<&[&str]> = said.split(|w| matches!(*w, "," | "." | "so")).filter(|c| !c.is_empty()).collect();
         if !(2..=4).contains(&clauses.len()) {
@@ -177,7 +180,7 @@ impl Matcher {
 
     /// A slip and what was meant: "in the loo, I mean the bathroom", "the hall light, no, the study light"; or what a pronoun stands
     /// for, named behind: "turn it down a bit, the music".
-    fn meant(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Option<Heard> {
+    fn meant(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
         let understood = |text: String| {
             let heard = self.heard(&text, names, setting);
             (!matches!(heard.outcome, Outcome::Pass(_))).then_some(heard)
@@ -216,7 +219,7 @@ impl Matcher {
     }
 
     /// The same words in the order that templates have: the place behind the wish, the particle behind the verb.
-    fn turned(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Option<Heard> {
+    fn turned(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
         let understood = |text: String| {
             let heard = self.one(&text, names, setting);
             (!matches!(heard.outcome, Outcome::Pass(_))).then_some(heard)
@@ -250,6 +253,9 @@ impl Matcher {
                     | "excluding"
             )
         };
+        if matches!(said[0], "any" | "some" | "each" | "every" | "which" | "what" | "how" | "are" | "is") {
+            return None;
+        }
         if at == 0 || !said.get(at + 1).is_some_and(|w| follows(&w)) || COMMANDS.contains(&said[0]) {
             return None;
         }

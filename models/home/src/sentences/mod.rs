@@ -5,6 +5,7 @@
 
 mod answers;
 mod clauses;
+mod community;
 mod intents;
 mod nouns;
 mod outcome;
@@ -15,7 +16,10 @@ mod target;
 mod template;
 mod vocabulary;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -60,22 +64,75 @@ pub struct Setting<'a> {
     pub last: &'a [String],
 }
 
+/// Templates and the words that they contain.
+#[derive(Debug)]
+struct Sentences {
+    templates: TemplateSet,
+    words: HashSet<String>,
+}
+
+impl From<TemplateSet> for Sentences {
+    fn from(templates: TemplateSet) -> Self {
+        Self { words: templates.words(), templates }
+    }
+}
+
+/// What parts of the present request came to: by their words and what "it" is in them.
+type Parts = HashMap<(String, Vec<String>), Heard>;
+
+/// Parts of one request that are tried before it is given up; one of three clauses takes some twenty.
+const MOST_PARTS: usize = 64;
+
 /// Matches requests.
 #[derive(Debug, Clone)]
 pub struct Matcher {
-    templates: TemplateSet,
-    words: HashSet<String>,
+    /// Ours, then a user's own.
+    sets: Vec<Arc<Sentences>>,
     names: Option<Vocabulary>,
 }
 
+/// The names of the home, and what parts of the present request came to.
+struct Turn<'v> {
+    names: &'v Vocabulary,
+    parts: RefCell<Parts>,
+}
+
+impl std::ops::Deref for Turn<'_> {
+    type Target = Vocabulary;
+
+    fn deref(&self) -> &Vocabulary {
+        self.names
+    }
+}
+
 impl Matcher {
-    /// With our own English templates.
+    /// With our own English templates, which are parsed once in a program.
     ///
     /// # Errors
     /// [`LoadError`], which a test holds to never happen.
     pub fn english() -> Result<Self, LoadError> {
-        let templates = TemplateSet::embedded(ENGLISH)?;
-        Ok(Self { words: templates.words(), templates, names: None })
+        static PARSED: OnceLock<Arc<Sentences>> = OnceLock::new();
+        let ours = match PARSED.get() {
+            Some(parsed) => parsed.clone(),
+            None => {
+                let parsed = Arc::new(TemplateSet::embedded(ENGLISH)?.into());
+                PARSED.get_or_init(|| parsed).clone()
+            }
+        };
+        Ok(Self { sets: vec![ours], names: None })
+    }
+
+    /// With a user's own sentences besides: a folder of template files, or one file. Their intents are ours, or the community's that
+    /// have a counterpart here.
+    ///
+    /// # Errors
+    /// [`LoadError`], naming the file and the line.
+    pub fn with_sentences(mut self, path: &Path) -> Result<Self, LoadError> {
+        let ours: HashSet<&str> = self.sets.iter().flat_map(|set| set.templates.intents()).collect();
+        let known = |intent: &str| ours.contains(intent) || community::INTENTS.contains(&intent);
+        let own = TemplateSet::load(path, &known)?;
+        self.sets.push(Arc::new(own.into()));
+        Ok(self)
     }
 
     /// What a request comes to.
@@ -84,11 +141,13 @@ impl Matcher {
             self.names = Some(Vocabulary::of(setting.home));
         }
         let Some(names) = &self.names else { return Outcome::Pass(Pass::NoTemplate) };
+        let names = &Turn { names, parts: RefCell::default() };
         let text = plainly(&spoken::normalise(request));
         let mut first = self.heard(&text, names, setting).outcome;
         if matches!(first, Outcome::Pass(_)) {
             let last = Vec::new();
-            let resolver = Resolver { names, home: setting.home, here: None, last: &last };
+            let known = RefCell::default();
+            let resolver = Resolver { names, home: setting.home, here: None, last: &last, known: &known };
             if let Some(step) = answers::about(&text, &resolver) {
                 first = Outcome::Do(vec![step]);
             }
@@ -96,9 +155,12 @@ impl Matcher {
         if !matches!(first, Outcome::Pass(Pass::NoTemplate | Pass::UnknownName(_))) {
             return first;
         }
-        match names.corrected(&text, &self.words) {
+        let words: Vec<&HashSet<String>> = self.sets.iter().map(|set| &set.words).collect();
+        match names.corrected(&text, &words) {
             Some(corrected) => match self.heard(&corrected, names, setting).outcome {
                 Outcome::Pass(_) => first,
+                // What is misheard or misspelt opens no door.
+                Outcome::Do(steps) if steps.iter().any(|step| opens(step, setting.home)) => first,
                 found => found,
             },
             None => first,
@@ -106,24 +168,42 @@ impl Matcher {
     }
 
     /// One wish.
-    fn one(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Heard {
-        if text.is_empty() {
+    fn one(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
+        let key = (text.to_owned(), setting.last.to_vec());
+        if let Some(heard) = names.parts.borrow().get(&key) {
+            return heard.clone();
+        }
+        if text.is_empty() || names.parts.borrow().len() >= MOST_PARTS {
             return Outcome::Pass(Pass::NoTemplate).into();
         }
+        let heard = self.read(text, names, setting);
+        names.parts.borrow_mut().insert(key, heard.clone());
+        heard
+    }
+
+    /// One wish, by every template that fits.
+    fn read(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
         let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
         let last: Vec<usize> =
             setting.last.iter().filter_map(|id| setting.home.entities().iter().position(|e| e.id == *id)).collect();
         let computed = slots::Computed::new(text, names, here.is_some(), setting.now.date());
-        let resolver = Resolver { names, home: setting.home, here, last: &last };
+        let known = RefCell::default();
+        let resolver = Resolver { names, home: setting.home, here, last: &last, known: &known };
         let mut done: Vec<Fit> = Vec::new();
         let mut stops: Vec<(usize, Stop)> = Vec::new();
-        for (data, m) in self.templates.matches(text, &computed) {
+        let matches = self.sets.iter().flat_map(|set| set.templates.matches(text, &computed));
+        for (data, m) in matches {
             let mut slots: Map<String, Value> = data.slots.clone();
             for capture in m.captures {
                 slots.insert(capture.slot, capture.value);
             }
+            let mut intent = data.intent.as_str();
+            if intent.starts_with("Hass") {
+                let Some((name, renamed)) = community::ours(intent, &slots, &data.requires) else { continue };
+                (intent, slots) = (name, renamed);
+            }
             let weak = slots.get("weak") == Some(&Value::Bool(true));
-            let found = Found { intent: &data.intent, slots, resolver, now: setting.now };
+            let found = Found { intent, slots, resolver, now: setting.now };
             match intents::carry_out(&found) {
                 Ok(step) => match done.iter_mut().find(|fit| same(&fit.step, &step)) {
                     Some(fit) => {
@@ -153,8 +233,8 @@ impl Matcher {
         }
         done.sort_by_key(|fit| std::cmp::Reverse(fit.literal));
         match done.as_slice() {
-            [] => stopped(stops, setting.home).into(),
-            [one] => Heard { weak: one.weak, outcome: Outcome::Do(vec![one.step.clone()]) },
+            [] => Heard { negative: true, ..Heard::from(stopped(stops, setting.home)) },
+            [one] => Heard { weak: one.weak, negative: false, outcome: Outcome::Do(vec![one.step.clone()]) },
             several if several.iter().all(|fit| matches!(fit.step, Step::Say(..))) => {
                 // Answers to one question from two sides: the one that is about the asker's room, or the first.
                 let most = several[0].literal;
@@ -168,7 +248,7 @@ impl Matcher {
             }
             [first, second, ..] if first.literal > second.literal => {
                 let first = done.swap_remove(0);
-                Heard { weak: first.weak, outcome: Outcome::Do(vec![first.step]) }
+                Heard { weak: first.weak, negative: false, outcome: Outcome::Do(vec![first.step]) }
             }
             several => {
                 Outcome::Pass(Pass::SeveralReadings(several.iter().map(|fit| intent(&fit.step)).collect())).into()
@@ -187,15 +267,18 @@ struct Fit {
 }
 
 /// What a request, or a part of one, comes to.
+#[derive(Debug, Clone)]
 struct Heard {
     outcome: Outcome,
     /// Whether the wish is only implied.
     weak: bool,
+    /// Whether no reading fits, and the outcome says why: that there is no such thing, or which is meant.
+    negative: bool,
 }
 
 impl From<Outcome> for Heard {
     fn from(outcome: Outcome) -> Self {
-        Self { outcome, weak: false }
+        Self { outcome, weak: false, negative: false }
     }
 }
 
@@ -250,6 +333,19 @@ fn plainly(text: &str) -> String {
         }
     }
     out.trim().to_owned()
+}
+
+/// Whether a step unlocks, disarms, or opens a door, gate or valve.
+fn opens(step: &Step, home: &Home) -> bool {
+    let Step::Act(reading) = step else { return false };
+    let is_entrance = |id: &String| {
+        home.entity(id).is_some_and(|entity| matches!(entity.device_class(), Some("garage" | "gate" | "door")))
+    };
+    reading.calls.iter().any(|call| match call.service.as_str() {
+        "lock.unlock" | "lock.open" | "alarm_control_panel.alarm_disarm" | "valve.open_valve" => true,
+        "cover.open_cover" | "cover.set_cover_position" | "cover.toggle" => call.entities.iter().any(is_entrance),
+        _ => false,
+    })
 }
 
 fn targets(step: &Step) -> Vec<String> {

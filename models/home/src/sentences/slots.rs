@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
@@ -115,7 +116,7 @@ const FUNCTION: &[&str] = &[
 ];
 
 /// Where the values of a list end and what they stand for, by list and byte of the request.
-type Memo = HashMap<(&'static str, usize), Vec<(usize, Value)>>;
+type Memo = HashMap<(&'static str, usize), Rc<[(usize, Value)]>>;
 
 /// The computed lists, for one request.
 pub struct Computed<'a> {
@@ -201,13 +202,13 @@ impl<'a> Computed<'a> {
 }
 
 impl Slots for Computed<'_> {
-    fn values(&self, list: &str, at: usize) -> Option<Vec<(usize, Value)>> {
+    fn values(&self, list: &str, at: usize) -> Option<Rc<[(usize, Value)]>> {
         let list = *KNOWN.iter().find(|known| **known == list)?;
-        let Some(from) = self.starts.iter().position(|s| *s == at) else { return Some(Vec::new()) };
+        let Some(from) = self.starts.iter().position(|s| *s == at) else { return Some(Rc::from([])) };
         if let Some(known) = self.memo.borrow().get(&(list, at)) {
             return Some(known.clone());
         }
-        let computed = self.compute(list, from);
+        let computed: Rc<[(usize, Value)]> = self.compute(list, from).into();
         self.memo.borrow_mut().insert((list, at), computed.clone());
         Some(computed)
     }
@@ -221,9 +222,9 @@ impl Computed<'_> {
             found.map(|(value, n)| (self.end(from + n - 1), value)).into_iter().collect::<Vec<_>>()
         };
         match list {
-            "target" => self.phrases(from),
+            "target" | "name" => self.phrases(from),
             "words" => self.anything(from),
-            "place" => self.places(from),
+            "place" | "area" | "floor" => self.places(from),
             "number" => one(spoken::number(rest).map(|(v, n)| (json!(v), n))),
             "ordinal" => one(spoken::ordinal(rest).map(|(v, n)| (json!(v), n))),
             "percent" => one(spoken::percent(rest, false).map(|(v, n)| (json!(v), n))),
@@ -267,6 +268,9 @@ impl Computed<'_> {
 
 const KNOWN: &[&str] = &[
     "target",
+    "name",
+    "area",
+    "floor",
     "words",
     "place",
     "number",

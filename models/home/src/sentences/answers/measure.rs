@@ -103,17 +103,12 @@ fn of_thing(found: &Found<'_>, values: &[Value], phrase: &str, measure: &str) ->
         let area: Vec<&String> =
             named.area.map(|a| found.resolver.names.areas[a].iter().flatten().collect()).unwrap_or_default();
         for name in &named.names {
-            let kind = crate::sentences::nouns::NOUNS
-                .iter()
-                .filter(|n| n.means(named.domain, named.class.as_deref()))
-                .map(|n| n.said);
-            let kinds: Vec<&str> = kind.flat_map(|n| n.split(' ')).collect();
             let explained = words.iter().all(|w| {
                 name.contains(w)
                     || named.device.contains(w)
                     || area.contains(&w)
                     || measured.contains(w)
-                    || kinds.contains(&w.as_str())
+                    || named.kinds.binary_search(&w.as_str()).is_ok()
             });
             let own = words.iter().any(|w| name.contains(w) || named.device.contains(w));
             if explained && own {

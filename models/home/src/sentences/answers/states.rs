@@ -61,6 +61,7 @@ fn domains(word: &str) -> &'static [Domain] {
             WaterHeater,
             Vacuum,
             LawnMower,
+            Valve,
             Automation,
             Script,
             Timer,
@@ -153,7 +154,11 @@ fn target(found: &Found<'_>, word: &str) -> Result<Target, Stop> {
 /// Yes or no.
 pub(super) fn ask(found: &Found<'_>) -> Done {
     let word = found.text("state").unwrap_or("off");
-    let target = target(found, word)?;
+    let mut target = target(found, word)?;
+    // A thing and the sensor of what it draws: the thing is meant.
+    if target.entities.iter().any(|i| found.entity(*i).domain != Sensor) {
+        target.entities.retain(|i| found.entity(*i).domain != Sensor);
+    }
     let judged = judged(found, &target, word);
     let ids: Vec<usize> = judged.iter().map(|(i, _)| *i).collect();
     let yes: Vec<&Entity> = judged.iter().filter(|(_, is)| *is).map(|(i, _)| found.entity(*i)).collect();
@@ -170,7 +175,9 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
         [(i, is)] => {
             let entity = found.entity(i);
             let verb = verb(entity);
-            let now = if is && !matches!(word, "on" | "heating" | "cooling") {
+            let now = if word == "muted" && !is {
+                "not muted".to_owned()
+            } else if is && !matches!(word, "on" | "heating" | "cooling") {
                 word.to_owned()
             } else {
                 state::words(entity)
@@ -238,6 +245,12 @@ pub(super) fn what(found: &Found<'_>) -> Done {
         .iter()
         .map(|i| {
             let entity = found.entity(*i);
+            if found.flag("where") == Some(true)
+                && let Some(area) = found.resolver.home.area_of(entity)
+            {
+                let (the, area) = (capital(&the(entity)), area.name.to_lowercase());
+                return format!("{the} {} in the {area}, {}.", verb(entity), state::words(entity));
+            }
             format!("{} {} {}.", capital(&the(entity)), verb(entity), state::words(entity))
         })
         .collect();

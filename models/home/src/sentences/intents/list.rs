@@ -275,7 +275,18 @@ fn has(found: &Found<'_>) -> Done {
     if matches!(said, "anything" | "something" | "there anything" | "there") {
         return read(found);
     }
-    let at = list(found)?;
+    let at = match list(found) {
+        // Of several lists, the one that has it.
+        Err(Stop::Target(Unresolved::Several { entities, what })) => {
+            let having: Vec<usize> =
+                entities.iter().copied().filter(|i| item_on(found.entity(*i), said).is_some()).collect();
+            match having[..] {
+                [one] => one,
+                _ => return Err(Stop::Target(Unresolved::Several { entities, what })),
+            }
+        }
+        at => at?,
+    };
     let entity = found.entity(at);
     let answer = match item_on(entity, said) {
         Some(item) => {

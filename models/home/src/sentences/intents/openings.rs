@@ -85,6 +85,15 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
     if found.flag("bare") == Some(true) && (verb == "open" && target.entities.iter().any(is_entrance)) {
         return Err(Stop::Mismatch);
     }
+    // "The door" is not the garage's, which is called so.
+    let is_garage = |i: &usize| matches!(found.entity(*i).device_class(), Some("garage"));
+    if verb == "open"
+        && target.noun.is_some_and(|noun| noun.said == "door")
+        && target.place.is_none()
+        && target.entities.iter().all(is_garage)
+    {
+        return Err(Stop::Mismatch);
+    }
     if target.bare_place || target.noun.is_none() && target.many && target.all {
         // "Close everything": not the garage, whose door is asked for by name.
         target.entities.retain(|i| found.entity(*i).domain == Cover);

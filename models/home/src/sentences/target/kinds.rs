@@ -2,7 +2,7 @@
 
 use super::{PREPOSITIONS, Resolver, Target, Unresolved, Want};
 use crate::domain::Domain;
-use crate::sentences::nouns::{ANYTHING, NOUNS, Noun, SWITCHED, noun_at};
+use crate::sentences::nouns::{ANYTHING, Noun, SWITCHED, noun_at};
 use crate::sentences::vocabulary::{Named, Place, stem};
 
 /// Words for a kind of thing that mean a named part of it first: a "lamp" is a light called so, where there is one.
@@ -71,7 +71,13 @@ impl Resolver<'_> {
             entity.names.iter().any(|name| name.windows(said.len()).any(|w| w == &said[..]))
         };
         let entity = |i: &usize| &self.names.entities[*i];
-        let of_kind = |i: &usize| noun.means(entity(i).domain, entity(i).class.as_deref());
+        // A switch is a sprinkler only where it is called so.
+        let of_kind = |i: &usize| {
+            noun.means(entity(i).domain, entity(i).class.as_deref())
+                && !(entity(i).domain == Domain::Switch && matches!(noun.said, "sprinkler" | "irrigation"))
+        };
+        let of_kind_at_all =
+            |i: &usize| !(entity(i).domain == Domain::Switch && matches!(noun.said, "sprinkler" | "irrigation"));
         let specific = SPECIFIC.contains(&noun.said);
         let mut found: Vec<usize> = Vec::new();
         if specific {
@@ -92,7 +98,7 @@ impl Resolver<'_> {
             found = acceptable
                 .iter()
                 .copied()
-                .filter(|i| noun.domains.contains(&entity(i).domain) && entity(i).class.is_none())
+                .filter(|i| noun.domains.contains(&entity(i).domain) && entity(i).class.is_none() && of_kind_at_all(i))
                 .collect();
         }
         // Of a door's cover, lock and sensor, the one that the intent is likeliest for.
@@ -162,13 +168,7 @@ impl Resolver<'_> {
         let entity = &self.names.entities[i];
         let area: Vec<&String> =
             entity.area.map(|a| self.names.areas[a].iter().flatten().collect()).unwrap_or_default();
-        let is_kind = |word: &str| {
-            NOUNS.iter().any(|n| {
-                n.said.split(' ').any(|w| w == word)
-                    && (n.means(entity.domain, entity.class.as_deref())
-                        || (entity.class.is_none() && n.domains.contains(&entity.domain)))
-            })
-        };
+        let is_kind = |word: &str| entity.kinds.binary_search(&word).is_ok();
         let mut least = None;
         for name in &entity.names {
             let mut cost = 0;

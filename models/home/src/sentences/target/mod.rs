@@ -5,6 +5,10 @@ mod kinds;
 mod places;
 mod unresolved;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::nouns::{Noun, noun_at};
 use super::vocabulary::{Place, Vocabulary, stem};
 use crate::domain::Domain;
@@ -95,7 +99,12 @@ pub struct Resolver<'a> {
     pub here: Option<usize>,
     /// What the last request was about.
     pub last: &'a [usize],
+    /// What phrases were found to mean.
+    pub known: &'a RefCell<Known>,
 }
+
+/// What phrases mean, by their words and what is wanted.
+pub type Known = HashMap<(String, u64), Result<Target, Unresolved>>;
 
 impl Resolver<'_> {
     /// What a phrase means.
@@ -103,6 +112,18 @@ impl Resolver<'_> {
     /// # Errors
     /// [`Unresolved`]
     pub fn resolve(&self, phrase: &str, want: Want<'_>) -> Result<Target, Unresolved> {
+        let mut hasher = DefaultHasher::new();
+        (want.domains, want.or_else, want.place_means, want.group).hash(&mut hasher);
+        let key = (phrase.to_owned(), hasher.finish());
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.clone();
+        }
+        let found = self.find(phrase, want);
+        self.known.borrow_mut().insert(key, found.clone());
+        found
+    }
+
+    fn find(&self, phrase: &str, want: Want<'_>) -> Result<Target, Unresolved> {
         let first = self.filtered(phrase, want);
         match first {
             Err(Unresolved::Unknown(_) | Unresolved::Nothing { .. }) if !want.or_else.is_empty() => {

@@ -77,6 +77,12 @@ impl Resolver<'_> {
     pub(super) fn explain(&self, stems: &[String], plural: bool) -> Unresolved {
         let words: Vec<&str> = stems.iter().map(String::as_str).filter(|w| !PREPOSITIONS.contains(w)).collect();
         let phrase = words.join(" ");
+        // A room that is in the home is not one that it lacks, whatever the intent can be done to there.
+        let is_here = (0..stems.len())
+            .any(|i| self.names.place_at(&stems[i..]).is_some() || !self.names.areas_with(&stems[i]).is_empty());
+        if is_here {
+            return Unresolved::Unknown(phrase);
+        }
         if let Some((noun, n, _)) = noun_at(&words) {
             if n == words.len() {
                 return Unresolved::Nothing { what: noun.word(true), place: None };
