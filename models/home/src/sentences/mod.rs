@@ -4,6 +4,8 @@
 //! Nothing here looks at a clock, keeps timers or changes a home: the outcome says what to do.
 
 mod answers;
+mod clauses;
+mod community;
 mod intents;
 mod nouns;
 mod outcome;
@@ -15,7 +17,10 @@ mod template;
 mod vocabulary;
 pub mod wish;
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -26,7 +31,7 @@ pub use vocabulary::Vocabulary;
 
 use intents::Found;
 use outcome::Stop;
-use target::{Resolver, Trouble};
+use target::{Resolver, Unresolved};
 
 use crate::model::Home;
 use crate::spoken;
@@ -60,22 +65,75 @@ pub struct Setting<'a> {
     pub last: &'a [String],
 }
 
+/// Templates and the words that they contain.
+#[derive(Debug)]
+struct Sentences {
+    templates: TemplateSet,
+    words: HashSet<String>,
+}
+
+impl From<TemplateSet> for Sentences {
+    fn from(templates: TemplateSet) -> Self {
+        Self { words: templates.words(), templates }
+    }
+}
+
+/// What parts of the present request came to: by their words and what "it" is in them.
+type Parts = HashMap<(String, Vec<String>), Heard>;
+
+/// Parts of one request that are tried before it is given up; one of three clauses takes some twenty.
+const MOST_PARTS: usize = 64;
+
 /// Matches requests.
 #[derive(Debug, Clone)]
 pub struct Matcher {
-    templates: TemplateSet,
-    words: HashSet<String>,
+    /// Ours, then a user's own.
+    sets: Vec<Arc<Sentences>>,
     names: Option<Vocabulary>,
 }
 
+/// The names of the home, and what parts of the present request came to.
+struct Turn<'v> {
+    names: &'v Vocabulary,
+    parts: RefCell<Parts>,
+}
+
+impl std::ops::Deref for Turn<'_> {
+    type Target = Vocabulary;
+
+    fn deref(&self) -> &Vocabulary {
+        self.names
+    }
+}
+
 impl Matcher {
-    /// With our own English templates.
+    /// With our own English templates, which are parsed once in a program.
     ///
     /// # Errors
     /// [`LoadError`], which a test holds to never happen.
     pub fn english() -> Result<Self, LoadError> {
-        let templates = TemplateSet::embedded(ENGLISH)?;
-        Ok(Self { words: templates.words(), templates, names: None })
+        static PARSED: OnceLock<Arc<Sentences>> = OnceLock::new();
+        let ours = match PARSED.get() {
+            Some(parsed) => parsed.clone(),
+            None => {
+                let parsed = Arc::new(TemplateSet::embedded(ENGLISH)?.into());
+                PARSED.get_or_init(|| parsed).clone()
+            }
+        };
+        Ok(Self { sets: vec![ours], names: None })
+    }
+
+    /// With a user's own sentences besides: a folder of template files, or one file. Their intents are ours, or the community's that
+    /// have a counterpart here.
+    ///
+    /// # Errors
+    /// [`LoadError`], naming the file and the line.
+    pub fn with_sentences(mut self, path: &Path) -> Result<Self, LoadError> {
+        let ours: HashSet<&str> = self.sets.iter().flat_map(|set| set.templates.intents()).collect();
+        let known = |intent: &str| ours.contains(intent) || community::INTENTS.contains(&intent);
+        let own = TemplateSet::load(path, &known)?;
+        self.sets.push(Arc::new(own.into()));
+        Ok(self)
     }
 
     /// What a request comes to.
@@ -84,88 +142,211 @@ impl Matcher {
             self.names = Some(Vocabulary::of(setting.home));
         }
         let Some(names) = &self.names else { return Outcome::Pass(Pass::NoTemplate) };
-        let text = spoken::normalise(request);
-        let first = self.whole_or_parts(&text, names, setting);
+        let names = &Turn { names, parts: RefCell::default() };
+        let text = plainly(&spoken::normalise(request));
+        let mut first = self.heard(&text, names, setting).outcome;
+        if matches!(first, Outcome::Pass(_)) {
+            let last = Vec::new();
+            let known = RefCell::default();
+            let resolver = Resolver { names, home: setting.home, here: None, last: &last, known: &known };
+            if let Some(step) = answers::about(&text, &resolver) {
+                first = Outcome::Do(vec![step]);
+            }
+        }
         if !matches!(first, Outcome::Pass(Pass::NoTemplate | Pass::UnknownName(_))) {
             return first;
         }
-        match names.corrected(&text, &self.words) {
-            Some(corrected) => match self.whole_or_parts(&corrected, names, setting) {
+        let words: Vec<&HashSet<String>> = self.sets.iter().map(|set| &set.words).collect();
+        match names.corrected(&text, &words) {
+            Some(corrected) => match self.heard(&corrected, names, setting).outcome {
                 Outcome::Pass(_) => first,
+                // What is misheard or misspelt opens no door.
+                Outcome::Do(steps) if steps.iter().any(|step| opens(step, setting.home)) => first,
                 found => found,
             },
             None => first,
         }
     }
 
-    /// The request as one wish, else as two or three joined by "and", "then" or a comma.
-    fn whole_or_parts(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Outcome {
-        let plain = text.replace(" , ", " ").replace(" . ", " ");
-        let whole = self.one(&plain, names, setting);
-        if !matches!(whole, Outcome::Pass(_)) {
-            return whole;
+    /// One wish.
+    fn one(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
+        let key = (text.to_owned(), setting.last.to_vec());
+        if let Some(heard) = names.parts.borrow().get(&key) {
+            return heard.clone();
         }
-        if text.contains(" , ") {
-            let listed =
-                self.one(&text.replace(" , and ", " and ").replace(" , ", " and ").replace(" . ", " "), names, setting);
-            if !matches!(listed, Outcome::Pass(_)) {
-                return listed;
-            }
+        if text.is_empty() || names.parts.borrow().len() >= MOST_PARTS {
+            return Outcome::Pass(Pass::NoTemplate).into();
         }
-        let said: Vec<&str> = text.split(' ').collect();
-        for at in 1..said.len() {
-            if !matches!(said[at], "and" | "then" | "," | "." | "but") {
-                continue;
-            }
-            let skip = said[at..]
-                .iter()
-                .take_while(|w| matches!(**w, "and" | "then" | "," | "." | "also" | "but" | "please"))
-                .count();
-            let (left, right) = (said[..at].join(" "), said[at + skip..].join(" "));
-            let Outcome::Do(mut steps) = self.one(&left.replace(" , ", " "), names, setting) else { continue };
-            // "it" in the second wish is what the first was about.
-            let last: Vec<String> = steps.iter().flat_map(targets).collect();
-            let setting = Setting { last: if last.is_empty() { setting.last } else { &last }, ..setting.clone() };
-            if let Outcome::Do(more) = self.whole_or_parts(&right, names, &setting) {
-                steps.extend(more);
-                return Outcome::Do(steps);
-            }
-        }
-        whole
+        let heard = self.read(text, names, setting);
+        names.parts.borrow_mut().insert(key, heard.clone());
+        heard
     }
 
-    /// One wish.
-    fn one(&self, text: &str, names: &Vocabulary, setting: &Setting<'_>) -> Outcome {
-        if text.is_empty() {
-            return Outcome::Pass(Pass::NoTemplate);
-        }
-        let computed = slots::Computed::new(text, names, setting.now.date());
+    /// One wish, by every template that fits.
+    fn read(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
         let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
         let last: Vec<usize> =
             setting.last.iter().filter_map(|id| setting.home.entities().iter().position(|e| e.id == *id)).collect();
-        let resolver = Resolver { names, home: setting.home, here, last: &last };
-        let mut done: Vec<(usize, Step)> = Vec::new();
+        let computed = slots::Computed::new(text, names, here.is_some(), setting.now.date());
+        let known = RefCell::default();
+        let resolver = Resolver { names, home: setting.home, here, last: &last, known: &known };
+        let mut done: Vec<Fit> = Vec::new();
         let mut stops: Vec<(usize, Stop)> = Vec::new();
-        for (data, m) in self.templates.matches(text, &computed) {
+        let matches = self.sets.iter().flat_map(|set| set.templates.matches(text, &computed));
+        for (data, m) in matches {
             let mut slots: Map<String, Value> = data.slots.clone();
             for capture in m.captures {
                 slots.insert(capture.slot, capture.value);
             }
-            let found = Found { intent: &data.intent, slots, resolver, now: setting.now };
+            let mut intent = data.intent.as_str();
+            if intent.starts_with("Hass") {
+                let Some((name, renamed)) = community::ours(intent, &slots, &data.requires) else { continue };
+                (intent, slots) = (name, renamed);
+            }
+            let weak = slots.get("weak") == Some(&Value::Bool(true));
+            let found = Found { intent, slots, resolver, now: setting.now };
             match intents::carry_out(&found) {
-                Ok(step) if !done.iter().any(|(_, other)| same(other, &step)) => done.push((m.literal, step)),
-                Ok(_) => {}
+                Ok(step) => match done.iter_mut().find(|fit| same(&fit.step, &step)) {
+                    Some(fit) => {
+                        fit.weak &= weak;
+                        fit.literal = fit.literal.max(m.literal);
+                    }
+                    None => done.push(Fit { literal: m.literal, weak, step }),
+                },
                 Err(stop) => stops.push((m.literal, stop)),
             }
         }
-        done.sort_by_key(|(literal, _)| std::cmp::Reverse(*literal));
+        // The whole name of a scene or script is what is meant: "close the office" where a script is called so.
+        let named = |fit: &Fit| match &fit.step {
+            Step::Act(reading) if reading.intent == "SceneOn" => reading.targets.first().is_some_and(|id| {
+                let stems = vocabulary::stems(text);
+                names.named(&stems).iter().any(|i| setting.home.entities()[*i].id == *id)
+            }),
+            _ => false,
+        };
+        if let Some(at) = done.iter().position(named) {
+            let fit = done.swap_remove(at);
+            done = vec![fit];
+        }
+        // A timer that is a thing of this home comes before one that is made by saying so.
+        if done.iter().any(|fit| matches!(&fit.step, Step::Act(_) | Step::Say(..))) {
+            done.retain(|fit| !matches!(&fit.step, Step::Request(request) if request.is_about_timers()));
+        }
+        done.sort_by_key(|fit| std::cmp::Reverse(fit.literal));
         match done.as_slice() {
-            [] => stopped(stops, setting.home),
-            [_] => Outcome::Do(done.into_iter().map(|(_, step)| step).collect()),
-            [(first, _), (second, _), ..] if first > second => Outcome::Do(vec![done.swap_remove(0).1]),
-            several => Outcome::Pass(Pass::SeveralReadings(several.iter().map(|(_, step)| intent(step)).collect())),
+            [] => Heard { negative: true, ..Heard::from(stopped(stops, setting.home)) },
+            [one] => Heard { weak: one.weak, negative: false, outcome: Outcome::Do(vec![one.step.clone()]) },
+            several if several.iter().all(|fit| matches!(fit.step, Step::Say(..))) => {
+                // Answers to one question from two sides: the one that is about the asker's room, or the first.
+                let most = several[0].literal;
+                let weather = |fit: &Fit| intent(&fit.step).starts_with("Weather");
+                let first = several
+                    .iter()
+                    .take_while(|fit| fit.literal == most)
+                    .position(|fit| weather(fit) == resolver.here.is_none())
+                    .unwrap_or(0);
+                Outcome::Do(vec![done.swap_remove(first).step]).into()
+            }
+            [first, second, ..] if first.literal > second.literal => {
+                let first = done.swap_remove(0);
+                Heard { weak: first.weak, negative: false, outcome: Outcome::Do(vec![first.step]) }
+            }
+            several => {
+                Outcome::Pass(Pass::SeveralReadings(several.iter().map(|fit| intent(&fit.step)).collect())).into()
+            }
         }
     }
+}
+
+/// A reading that fits.
+struct Fit {
+    /// How many bytes of the request the template's own words matched.
+    literal: usize,
+    /// Whether the wish is only implied: "it is dark in here".
+    weak: bool,
+    step: Step,
+}
+
+/// What a request, or a part of one, comes to.
+#[derive(Debug, Clone)]
+struct Heard {
+    outcome: Outcome,
+    /// Whether the wish is only implied.
+    weak: bool,
+    /// Whether no reading fits, and the outcome says why: that there is no such thing, or which is meant.
+    negative: bool,
+}
+
+impl From<Outcome> for Heard {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, weak: false, negative: false }
+    }
+}
+
+/// The request with longer ways to say "every" and "in" in their short form.
+fn plainly(text: &str) -> String {
+    // A word said twice in a row.
+    let mut words: Vec<&str> = text.split(' ').collect();
+    words.dedup_by(|b, a| {
+        a == b
+            && matches!(
+                *a,
+                "turn"
+                    | "switch"
+                    | "the"
+                    | "set"
+                    | "open"
+                    | "close"
+                    | "in"
+                    | "on"
+                    | "off"
+                    | "to"
+                    | "a"
+                    | "my"
+                    | "please"
+            )
+    });
+    let mut out = format!(" {} ", words.join(" "));
+    // What "off" is often heard as.
+    if out.ends_with(" of ") {
+        out.insert(out.len() - 1, 'f');
+    }
+    out = out.replacen(" of in ", " off in ", 1);
+    for verb in ["turn", "switch", "shut"] {
+        if out.starts_with(&format!(" {verb} of ")) {
+            out = out.replacen(" of ", " off ", 1);
+        }
+    }
+    for (long, short) in [
+        (" kind of like ", " like "),
+        (" possibly ", " "),
+        (" i would like the ", " i want the "),
+        (" each and every ", " every "),
+        (" every single ", " every "),
+        (" each of the ", " every "),
+        (" each of my ", " every "),
+        (" all of the ", " all the "),
+        (" all of my ", " all my "),
+        (" all of our ", " all our "),
+    ] {
+        if out.contains(long) {
+            out = out.replace(long, short);
+        }
+    }
+    out.trim().to_owned()
+}
+
+/// Whether a step unlocks, disarms, or opens a door, gate or valve.
+fn opens(step: &Step, home: &Home) -> bool {
+    let Step::Act(reading) = step else { return false };
+    let is_entrance = |id: &String| {
+        home.entity(id).is_some_and(|entity| matches!(entity.device_class(), Some("garage" | "gate" | "door")))
+    };
+    reading.calls.iter().any(|call| match call.service.as_str() {
+        "lock.unlock" | "lock.open" | "alarm_control_panel.alarm_disarm" | "valve.open_valve" => true,
+        "cover.open_cover" | "cover.set_cover_position" | "cover.toggle" => call.entities.iter().any(is_entrance),
+        _ => false,
+    })
 }
 
 fn targets(step: &Step) -> Vec<String> {
@@ -200,7 +381,7 @@ fn stopped(mut stops: Vec<(usize, Stop)>, home: &Home) -> Outcome {
         Outcome::Do(vec![Step::Say(reading, answer)])
     };
     for (_, stop) in &stops {
-        if let Stop::Target(Trouble::Several { what, entities }) = stop {
+        if let Stop::Target(Unresolved::Several { what, entities }) = stop {
             let shown: Vec<&crate::model::Entity> = entities.iter().map(|i| &home.entities()[*i]).collect();
             let names: Vec<String> = shown.iter().take(4).map(|e| reply::the(e)).collect();
             let question = match shown.len() {
@@ -215,11 +396,11 @@ fn stopped(mut stops: Vec<(usize, Stop)>, home: &Home) -> Outcome {
     };
     match first {
         Stop::Negative(answer) => say(answer.clone()),
-        Stop::Target(Trouble::Nothing { what, place: Some(place) }) => {
+        Stop::Target(Unresolved::Nothing { what, place: Some(place) }) => {
             say(format!("There are no {what} {place}.").replace("are no light ", "is no light "))
         }
-        Stop::Target(Trouble::Nothing { what, place: None }) => Outcome::Pass(Pass::UnknownName(what.clone())),
-        Stop::Target(Trouble::Unknown(name)) => Outcome::Pass(Pass::UnknownName(name.clone())),
+        Stop::Target(Unresolved::Nothing { what, place: None }) => Outcome::Pass(Pass::UnknownName(what.clone())),
+        Stop::Target(Unresolved::Unknown(name)) => Outcome::Pass(Pass::UnknownName(name.clone())),
         Stop::Unsaid(what) => Outcome::Pass(Pass::NotKnown(what.clone())),
         _ => Outcome::Pass(Pass::NoTemplate),
     }

@@ -169,8 +169,8 @@ pub const NOUNS: &[Noun] = &[
 /// Words for anything at all.
 pub const ANYTHING: &[&str] = &["everything", "anything", "device", "thing", "appliance", "stuff", "something"];
 
-/// What "everything" is where it is switched on or off: what may run unattended, and neither locks nor covers.
-pub const SWITCHED: &[Domain] = &[Light, Switch, Fan, MediaPlayer, InputBoolean, Climate, Humidifier];
+/// What "everything" is where it is switched on or off: neither locks and covers, nor the heating, nor what a switch only stands for.
+pub const SWITCHED: &[Domain] = &[Light, Switch, Fan, MediaPlayer, Humidifier];
 
 /// A word without its plural ending, so that "switches" meets "switch".
 pub fn singular(word: &str) -> String {

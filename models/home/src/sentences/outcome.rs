@@ -84,6 +84,21 @@ pub enum Request {
     No,
 }
 
+impl Request {
+    /// Whether it starts, changes or asks about timers.
+    pub fn is_about_timers(&self) -> bool {
+        matches!(
+            self,
+            Self::StartTimers { .. }
+                | Self::CancelTimers(_)
+                | Self::PauseTimers(_)
+                | Self::ResumeTimers(_)
+                | Self::ChangeTimer { .. }
+                | Self::TimerStatus(_)
+        )
+    }
+}
+
 /// Which timers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct TimerChoice {
@@ -139,7 +154,7 @@ impl std::fmt::Display for Pass {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stop {
     /// The phrase for its target.
-    Target(super::target::Trouble),
+    Target(super::target::Unresolved),
     /// A clear answer: it is not there, it can't do that.
     Negative(String),
     /// The states do not say.
@@ -148,8 +163,8 @@ pub(super) enum Stop {
     Mismatch,
 }
 
-impl From<super::target::Trouble> for Stop {
-    fn from(trouble: super::target::Trouble) -> Self {
+impl From<super::target::Unresolved> for Stop {
+    fn from(trouble: super::target::Unresolved) -> Self {
         Self::Target(trouble)
     }
 }

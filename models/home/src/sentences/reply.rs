@@ -73,6 +73,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             | "CompleteItem"
             | "ReopenItem"
             | "ClearCompleted"
+            | "AddEvent"
             | "PlayMedia"
     );
     let already = changed.is_empty() && !silent;
@@ -92,6 +93,8 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             "Close" => "closed".to_owned(),
             "Lock" => "locked".to_owned(),
             "Unlock" => "unlocked".to_owned(),
+            "Mute" if reading.arguments.get("is_volume_muted") == Some(&Value::Bool(false)) => "unmuted".to_owned(),
+            "Mute" => "muted".to_owned(),
             _ if shown.len() == 1 => state::words(shown[0]),
             _ => "like that".to_owned(),
         };
@@ -187,6 +190,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
                 .collect();
             said(format!("added {} to {what}", write::and(&items)))
         }
+        "AddEvent" => said(format!("added {} to {what}", argument(reading, "summary"))),
         "RemoveItem" => said(format!("removed {} from {what}", argument(reading, "item"))),
         "CompleteItem" => said(format!("marked {} as done", argument(reading, "item"))),
         "ReopenItem" => said(format!("{} is open again", argument(reading, "item"))),

@@ -3,10 +3,12 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 
 use super::nouns::noun_at;
+use super::target::{here_at, house_at};
 use super::template::Slots;
 use super::vocabulary::{Vocabulary, stem};
 use crate::spoken;
@@ -80,6 +82,11 @@ const FUNCTION: &[&str] = &[
     "by",
     "to",
     "single",
+    "pair",
+    "pairs",
+    "space",
+    "around",
+    "throughout",
     "his",
     "her",
     "their",
@@ -100,6 +107,8 @@ const FUNCTION: &[&str] = &[
     "running",
     "playing",
     "turned",
+    "lit",
+    "currently",
     "leaving",
     "out",
     "nor",
@@ -107,7 +116,7 @@ const FUNCTION: &[&str] = &[
 ];
 
 /// Where the values of a list end and what they stand for, by list and byte of the request.
-type Memo = HashMap<(&'static str, usize), Vec<(usize, Value)>>;
+type Memo = HashMap<(&'static str, usize), Rc<[(usize, Value)]>>;
 
 /// The computed lists, for one request.
 pub struct Computed<'a> {
@@ -118,6 +127,8 @@ pub struct Computed<'a> {
     /// Whether a phrase for things may contain the word.
     explained: Vec<bool>,
     names: &'a Vocabulary,
+    /// Whether it is known where the request was made.
+    here: bool,
     today: jiff::civil::Date,
     /// What was computed: by list and byte of the request.
     memo: RefCell<Memo>,
@@ -125,7 +136,7 @@ pub struct Computed<'a> {
 
 impl<'a> Computed<'a> {
     /// For a normalised request.
-    pub fn new(text: &'a str, names: &'a Vocabulary, today: jiff::civil::Date) -> Self {
+    pub fn new(text: &'a str, names: &'a Vocabulary, here: bool, today: jiff::civil::Date) -> Self {
         let mut starts = Vec::new();
         let mut at = 0;
         let words: Vec<&str> = text.split(' ').collect();
@@ -142,7 +153,7 @@ impl<'a> Computed<'a> {
                     || w.bytes().all(|b| b.is_ascii_digit())
             })
             .collect();
-        Self { text, words, starts, explained, names, today, memo: RefCell::default() }
+        Self { text, words, starts, explained, names, here, today, memo: RefCell::default() }
     }
 
     fn end(&self, word: usize) -> usize {
@@ -169,6 +180,12 @@ impl<'a> Computed<'a> {
         let skip = self.words[from..].iter().take_while(|w| matches!(**w, "the" | "my" | "our")).count();
         let stems: Vec<String> = self.words[from + skip..].iter().map(|w| stem(w)).collect();
         let mut out = Vec::new();
+        let said = &self.words[from..];
+        let here = if self.here { here_at(said) } else { None };
+        if let Some(n) = here.or_else(|| house_at(said)) {
+            let last = from + n - 1;
+            out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned())));
+        }
         if let Some((_, n)) = self.names.place_at(&stems) {
             let mut last = from + skip + n - 1;
             out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned())));
@@ -185,13 +202,13 @@ impl<'a> Computed<'a> {
 }
 
 impl Slots for Computed<'_> {
-    fn values(&self, list: &str, at: usize) -> Option<Vec<(usize, Value)>> {
+    fn values(&self, list: &str, at: usize) -> Option<Rc<[(usize, Value)]>> {
         let list = *KNOWN.iter().find(|known| **known == list)?;
-        let Some(from) = self.starts.iter().position(|s| *s == at) else { return Some(Vec::new()) };
+        let Some(from) = self.starts.iter().position(|s| *s == at) else { return Some(Rc::from([])) };
         if let Some(known) = self.memo.borrow().get(&(list, at)) {
             return Some(known.clone());
         }
-        let computed = self.compute(list, from);
+        let computed: Rc<[(usize, Value)]> = self.compute(list, from).into();
         self.memo.borrow_mut().insert((list, at), computed.clone());
         Some(computed)
     }
@@ -205,9 +222,9 @@ impl Computed<'_> {
             found.map(|(value, n)| (self.end(from + n - 1), value)).into_iter().collect::<Vec<_>>()
         };
         match list {
-            "target" => self.phrases(from),
+            "target" | "name" => self.phrases(from),
             "words" => self.anything(from),
-            "place" => self.places(from),
+            "place" | "area" | "floor" => self.places(from),
             "number" => one(spoken::number(rest).map(|(v, n)| (json!(v), n))),
             "ordinal" => one(spoken::ordinal(rest).map(|(v, n)| (json!(v), n))),
             "percent" => one(spoken::percent(rest, false).map(|(v, n)| (json!(v), n))),
@@ -217,7 +234,16 @@ impl Computed<'_> {
                 (json!({"value": v, "unit": unit}), n)
             })),
             "size" => one(spoken::relative(rest).map(|(size, n)| (size_value(size), n))),
+            "step" => one(spoken::percent(rest, true).map(|(by, n)| (json!({"by": by}), n))),
+            "percent_step" => one(spoken::percent(rest, false).map(|(by, n)| (json!({"by": by}), n))),
+            "degrees" => one(spoken::temperature(rest)
+                .filter(|(_, _, n)| rest[..*n].iter().any(|w| w.starts_with("degree")))
+                .map(|(by, _, n)| (json!({"by": by}), n))),
             "factor" => one(spoken::amount::factor(rest).map(|(v, n)| (json!(v), n))),
+            "kelvin" => {
+                one(spoken::colour_temperature(rest)
+                    .map(|(k, n)| (json!({"kelvin": k, "said": rest[..n].join(" ")}), n)))
+            }
             "color" => one(spoken::colour(rest).map(|(c, n)| {
                 let said = rest[..n].join(" ");
                 let value = match c {
@@ -242,6 +268,9 @@ impl Computed<'_> {
 
 const KNOWN: &[&str] = &[
     "target",
+    "name",
+    "area",
+    "floor",
     "words",
     "place",
     "number",
@@ -250,8 +279,12 @@ const KNOWN: &[&str] = &[
     "level",
     "temperature",
     "size",
+    "step",
+    "percent_step",
+    "degrees",
     "factor",
     "color",
+    "kelvin",
     "duration",
     "durations",
     "time",

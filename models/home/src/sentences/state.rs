@@ -31,6 +31,8 @@ pub fn is(entity: &Entity, word: &str) -> Option<bool> {
             Domain::Timer => state == "active",
             Domain::Valve => state == "open" || state == "opening",
             Domain::AlarmControlPanel => state != "disarmed",
+            // What draws power runs.
+            Domain::Sensor if class == "power" => state.parse::<f64>().ok()? > 3.0,
             Domain::Sensor if state != "on" && state != "off" => return None,
             _ => on,
         },

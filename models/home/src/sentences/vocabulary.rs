@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::nouns::{NOUNS, singular};
 use crate::domain::Domain;
-use crate::model::Home;
+use crate::model::{Entity, Home};
 use crate::spoken::{near, words};
 
 /// An entity's names.
@@ -22,6 +22,8 @@ pub struct Named {
     pub area: Option<usize>,
     /// Its device's name, as stems.
     pub device: Vec<String>,
+    /// Words of nouns that can mean it.
+    pub kinds: Vec<&'static str>,
 }
 
 /// A place that a request can name: an area, all areas of a floor, or what lies outside.
@@ -81,6 +83,8 @@ pub fn stem(word: &str) -> String {
         "1st" => "first".to_owned(),
         "2nd" => "second".to_owned(),
         "3rd" => "third".to_owned(),
+        "volt" | "volts" => "v".to_owned(),
+        "watt" | "watts" => "w".to_owned(),
         word => singular(word),
     }
 }
@@ -102,10 +106,12 @@ impl Vocabulary {
             .map(|a| std::iter::once(&a.name).chain(&a.aliases).map(|n| stems(n)).filter(|n| !n.is_empty()).collect())
             .collect();
         let index: HashMap<&str, usize> = areas.iter().enumerate().map(|(i, a)| (a.id.as_str(), i)).collect();
+        let mut kinds: HashMap<(Domain, Option<&str>), Vec<&'static str>> = HashMap::new();
         let entities: Vec<Named> = home
             .entities()
             .iter()
             .map(|e| Named {
+                kinds: kinds.entry((e.domain, e.device_class())).or_insert_with(|| kinds_of(e)).clone(),
                 domain: e.domain,
                 class: e.device_class().map(str::to_owned),
                 names: e.names().map(stems).filter(|n| !n.is_empty()).collect(),
@@ -243,21 +249,37 @@ impl Vocabulary {
 
     /// The request with words that nothing explains replaced by the one of the home's that they nearly are; `None` where nothing
     /// is to be replaced. `also` are words of sentences, which are left as they are.
-    pub fn corrected(&self, request: &str, also: &HashSet<String>) -> Option<String> {
+    pub fn corrected(&self, request: &str, also: &[&HashSet<String>]) -> Option<String> {
         let said: Vec<&str> = request.split(' ').collect();
         let mut out: Vec<String> = Vec::with_capacity(said.len());
         let mut changed = false;
         let mut i = 0;
         while i < said.len() {
             let word = said[i];
-            let explained =
-                |w: &str| self.known.contains(&stem(w)) || also.contains(w) || crate::spoken::number(&[w]).is_some();
+            let explained = |w: &str| {
+                self.known.contains(&stem(w))
+                    || also.iter().any(|words| words.contains(w))
+                    || crate::spoken::number(&[w]).is_some()
+            };
             if let Some(next) = said.get(i + 1)
-                && !(explained(word) && explained(next))
+                && word.len() + next.len() >= 6
                 && self.known.contains(&stem(&format!("{word}{next}")))
             {
-                // "bath room"
+                // "bath room", "work top"
                 out.push(format!("{word}{next}"));
+                changed = true;
+                i += 2;
+                continue;
+            }
+            if let Some(next) = said.get(i + 1)
+                && !(explained(word) && explained(next))
+                && let joined = stem(&format!("{word}{next}"))
+                && joined.len() >= 7
+                && let Some(near) = near::nearest(&joined, self.known.iter().map(String::as_str))
+                && near::nearest(&stem(next), self.known.iter().map(String::as_str)).is_none()
+            {
+                // "stand art" for "standard"
+                out.push(near.to_owned());
                 changed = true;
                 i += 2;
                 continue;
@@ -266,10 +288,9 @@ impl Vocabulary {
                 if let Some(two) = self.split(word) {
                     out.push(two);
                     changed = true;
-                } else if let Some(near) = near::nearest(
-                    &stem(word),
-                    self.known.iter().map(String::as_str).chain(also.iter().map(String::as_str)),
-                ) {
+                } else if let Some(near) = near::nearest(&stem(word), self.known.iter().map(String::as_str))
+                    .or_else(|| near::nearest(&stem(word), also.iter().copied().flatten().map(String::as_str)))
+                {
                     let many = singular(word) != word && singular(near) == near;
                     out.push(if many { format!("{near}s") } else { near.to_owned() });
                     changed = true;
@@ -297,6 +318,19 @@ impl Vocabulary {
         }
         None
     }
+}
+
+/// Words of the nouns that can mean an entity.
+fn kinds_of(entity: &Entity) -> Vec<&'static str> {
+    let class = entity.device_class();
+    let mut words: Vec<&'static str> = NOUNS
+        .iter()
+        .filter(|n| n.means(entity.domain, class) || class.is_none() && n.domains.contains(&entity.domain))
+        .flat_map(|n| n.said.split(' '))
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    words
 }
 
 /// A number that is another where names are.

@@ -78,14 +78,14 @@ const WHITES: &[(&str, u16)] = &[
     ("neutral white", 4000),
     ("neutral", 4000),
     ("natural white", 4000),
-    ("cool white", 5000),
-    ("cold white", 6000),
+    ("cool white", 4000),
+    ("cold white", 4000),
     ("cool light", 5000),
     ("bright white", 5000),
     ("cool", 5000),
     ("cold", 6000),
-    ("daylight", 5500),
-    ("day light", 5500),
+    ("daylight", 6500),
+    ("day light", 6500),
 ];
 
 /// A colour at the beginning of `words`: a name, "warm white", "2700 kelvin".
@@ -105,6 +105,15 @@ pub fn colour(words: &[&str]) -> Option<(Colour, usize)> {
         }
     }
     None
+}
+
+/// A colour temperature at the beginning of `words`, where one is awaited: "3000", "3000 kelvin", "warm white", "daylight".
+pub fn colour_temperature(words: &[&str]) -> Option<(u16, usize)> {
+    if let Some((Colour::Kelvin(kelvin), n)) = colour(words) {
+        return Some((kelvin, n));
+    }
+    let (value, n) = super::number(words)?;
+    (1000.0..=12_000.0).contains(&value).then_some((value as u16, n))
 }
 
 /// The name of a colour: the one it was made of, else the nearest.

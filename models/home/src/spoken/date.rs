@@ -110,7 +110,9 @@ fn named(words: &[&str], today: Date) -> Option<(Day, usize)> {
             return Some((Day { first: coming.first.checked_add(7.days()).ok()?, ..coming }, 2));
         }
         ["this", "week", ..] => {
+            // On a Sunday the week that is meant is the one that begins.
             let left = 7 - today.weekday().to_monday_zero_offset();
+            let left = if left == 1 { 7 } else { left };
             return Some((Day { first: today, days: left as u8, hours: None }, 2));
         }
         ["next", "week", ..] => {

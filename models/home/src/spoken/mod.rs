@@ -15,7 +15,7 @@ pub mod write;
 
 pub use amount::{Change, Size, percent, relative, temperature};
 pub use clock::{ClockTime, clock_time};
-pub use colour::{Colour, colour};
+pub use colour::{Colour, colour, colour_temperature};
 pub use date::{Day, day};
 pub use duration::{duration, durations};
 pub use number::{fraction, number, ordinal};

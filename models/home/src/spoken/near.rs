@@ -15,7 +15,8 @@ pub fn distance(said: &str, known: &str) -> Option<usize> {
     if edits <= allowed && (said.chars().next() == known.chars().next() || a.min(b) >= 6) {
         return Some(edits);
     }
-    (edits <= 3 && a.min(b) >= 5 && sound(said) == sound(known)).then_some(edits)
+    let near = edits <= 3 && a.min(b) >= 5 || edits == 1;
+    (near && sound(said) == sound(known)).then_some(edits)
 }
 
 /// The one known word that is most like `said`; `None` where there is none, or two are equally alike.
@@ -45,8 +46,11 @@ fn sound(word: &str) -> String {
         .replace("qu", "k")
         .replace("x", "ks");
     let mut out = String::new();
-    for (i, c) in simple.chars().enumerate() {
+    let chars: Vec<char> = simple.chars().collect();
+    for (i, c) in chars.iter().copied().enumerate() {
         let group = match c {
+            // "ceiling" sounds as "sealing".
+            'c' if matches!(chars.get(i + 1), Some('e' | 'i' | 'y')) => 's',
             'b' | 'p' => 'p',
             'f' | 'v' => 'f',
             'c' | 'k' | 'q' => 'k',

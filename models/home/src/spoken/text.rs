@@ -103,6 +103,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("trun", "turn"),
     ("turnoff", "turn off"),
     ("turnon", "turn on"),
+    ("switchoff", "switch off"),
+    ("switchon", "switch on"),
     ("swtich", "switch"),
     ("swich", "switch"),
     ("temprature", "temperature"),
@@ -119,6 +121,43 @@ const WHOLE: &[(&str, &str)] = &[
     ("brigthness", "brightness"),
     ("wether", "weather"),
     ("thermastat", "thermostat"),
+];
+
+/// Words before which "'s" is "is".
+const IS_BEFORE: &[&str] = &[
+    "too",
+    "so",
+    "very",
+    "getting",
+    "still",
+    "not",
+    "way",
+    "done",
+    "here",
+    "upstairs",
+    "downstairs",
+    "gone",
+    "coming",
+    "asleep",
+    "empty",
+    "ready",
+    "finished",
+    "playing",
+    "on",
+    "off",
+    "open",
+    "closed",
+    "left",
+    "at",
+    "in",
+    "out",
+    "home",
+    "boiling",
+    "freezing",
+    "a",
+    "the",
+    "broken",
+    "dirty",
 ];
 
 /// Verbs in `-ing`, as in "would you mind turning off …".
@@ -159,6 +198,7 @@ const GERUNDS: &[(&str, &str)] = &[
 const BEFORE: &[&str] = &[
     "would you mind",
     "do you mind",
+    "how about",
     "would you be so kind as to",
     "would you be so kind and",
     "would you please be so kind as to",
@@ -229,6 +269,20 @@ const BEFORE: &[&str] = &[
     "thank you",
     "sorry",
     "excuse me",
+    "listen",
+    "look",
+    "maybe",
+    "oh dear",
+    "oh no",
+    "could someone",
+    "can someone",
+    "would someone",
+    "could somebody",
+    "can somebody",
+    "perhaps",
+    "right",
+    "good night",
+    "goodnight",
     ",",
 ];
 
@@ -242,6 +296,16 @@ const AFTER: &[&str] = &[
     "thank you very much",
     "thanks a lot",
     "cheers",
+    "for now",
+    "for today",
+    "for tonight",
+    "for the night",
+    "for the weekend",
+    "for the day",
+    "for the evening",
+    "love",
+    "for the moment",
+    "for the time being",
     "right now",
     "now",
     "right away",
@@ -300,7 +364,10 @@ pub fn normalise(text: &str) -> String {
     tokens.dedup_by(|b, a| *a == "," && *b == ",");
     strip(&mut tokens);
     let mut out: Vec<String> = tokens.into_iter().map(str::to_owned).collect();
-    if let Some(first) = out.first_mut()
+    // "Closing time" is a name; "would you mind closing …" is a wish.
+    let is_wish = all.iter().any(|w| matches!(w.as_str(), "mind" | "about" | "try" | "appreciate"));
+    if is_wish
+        && let Some(first) = out.first_mut()
         && let Some((_, verb)) = GERUNDS.iter().find(|(gerund, _)| gerund == first)
     {
         *first = (*verb).to_owned();
@@ -312,17 +379,17 @@ pub fn normalise(text: &str) -> String {
 fn strip(tokens: &mut Vec<&str>) {
     loop {
         let before = tokens.len();
-        if let Some(n) = longest(BEFORE, |phrase| starts_with(tokens, phrase)) {
-            if n >= tokens.len() {
-                return;
-            }
-            tokens.drain(..n);
-        }
         if let Some(n) = longest(AFTER, |phrase| ends_with(tokens, phrase)) {
             if n >= tokens.len() {
                 return;
             }
             tokens.truncate(tokens.len() - n);
+        }
+        if let Some(n) = longest(BEFORE, |phrase| starts_with(tokens, phrase)) {
+            if n >= tokens.len() {
+                return;
+            }
+            tokens.drain(..n);
         }
         while tokens.last() == Some(&".") {
             tokens.pop();
@@ -356,7 +423,9 @@ fn ends_with(tokens: &[&str], phrase: &str) -> bool {
 /// All words of a text, fillers included: names of a home are normalised by this, so that they meet the request's words.
 pub fn words(text: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
-    for raw in spaced(text).split_whitespace() {
+    let spaced = spaced(text);
+    let mut all = spaced.split_whitespace().peekable();
+    while let Some(raw) = all.next() {
         if raw.chars().all(|c| c == '.' || c == '?' || c == '!') {
             push_mark(&mut out, ".");
             continue;
@@ -367,6 +436,14 @@ pub fn words(text: &str) -> Vec<String> {
         }
         if let Some((_, long)) = WHOLE.iter().find(|(short, _)| *short == raw) {
             out.extend(long.split(' ').map(str::to_owned));
+            continue;
+        }
+        // "The radio's too loud", "Beth's downstairs": a shortened "is" and no possessive.
+        if let Some(owner) = raw.strip_suffix("'s")
+            && all.peek().is_some_and(|next| IS_BEFORE.contains(next))
+        {
+            out.push(owner.replace('\'', ""));
+            out.push("is".to_owned());
             continue;
         }
         let word = raw.replace('\'', "");

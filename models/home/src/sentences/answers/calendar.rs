@@ -8,7 +8,7 @@ use crate::sentences::intents::{Done, Found, data};
 use crate::sentences::nouns::singular;
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::{capital, lowered};
-use crate::sentences::target::{Target, Trouble, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 use crate::services::CalendarEvent;
 use crate::spoken::{words, write};
 
@@ -251,7 +251,7 @@ fn add(found: &Found<'_>) -> Done {
     let summary = found.text("event").ok_or(Stop::Mismatch)?;
     let calendars = calendars(found)?;
     let [calendar] = calendars[..] else {
-        return Err(Stop::Target(Trouble::Several { what: "calendar".to_owned(), entities: calendars }));
+        return Err(Stop::Target(Unresolved::Several { what: "calendar".to_owned(), entities: calendars }));
     };
     let (first, _, hours, _) = span(found).ok_or(Stop::Mismatch)?;
     let target = Target { entities: vec![calendar], ..Target::default() };

@@ -7,7 +7,7 @@ use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::{capital, lowered, the};
 use crate::sentences::state;
-use crate::sentences::target::{Trouble, Want};
+use crate::sentences::target::{Unresolved, Want};
 use crate::sentences::vocabulary::{Place, stem, stems};
 use crate::spoken::write;
 
@@ -103,17 +103,12 @@ fn of_thing(found: &Found<'_>, values: &[Value], phrase: &str, measure: &str) ->
         let area: Vec<&String> =
             named.area.map(|a| found.resolver.names.areas[a].iter().flatten().collect()).unwrap_or_default();
         for name in &named.names {
-            let kind = crate::sentences::nouns::NOUNS
-                .iter()
-                .filter(|n| n.means(named.domain, named.class.as_deref()))
-                .map(|n| n.said);
-            let kinds: Vec<&str> = kind.flat_map(|n| n.split(' ')).collect();
             let explained = words.iter().all(|w| {
                 name.contains(w)
                     || named.device.contains(w)
                     || area.contains(&w)
                     || measured.contains(w)
-                    || kinds.contains(&w.as_str())
+                    || named.kinds.binary_search(&w.as_str()).is_ok()
             });
             let own = words.iter().any(|w| name.contains(w) || named.device.contains(w));
             if explained && own {
@@ -215,11 +210,11 @@ pub(super) fn measure(found: &Found<'_>) -> Done {
             {
                 return answer;
             }
-            Err(Stop::Target(Trouble::Unknown(phrase)))
+            Err(Stop::Target(Unresolved::Unknown(phrase)))
         }
         1 => tell(found, &named[0], &words),
         2..=4 => each(found, &named, &words),
-        _ => Err(Stop::Target(Trouble::Several { what: words, entities: named.iter().map(|v| v.at).collect() })),
+        _ => Err(Stop::Target(Unresolved::Several { what: words, entities: named.iter().map(|v| v.at).collect() })),
     }
 }
 
@@ -330,9 +325,10 @@ fn one(found: &Found<'_>, measure: &str) -> Result<Value, Stop> {
     match fit.len() {
         1 => Ok(fit[0].clone()),
         0 => Err(Stop::Unsaid(format!("the {}", called(measure)))),
-        _ => {
-            Err(Stop::Target(Trouble::Several { what: called(measure), entities: fit.iter().map(|v| v.at).collect() }))
-        }
+        _ => Err(Stop::Target(Unresolved::Several {
+            what: called(measure),
+            entities: fit.iter().map(|v| v.at).collect(),
+        })),
     }
 }
 
@@ -456,7 +452,9 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
                 "illuminance_max" => "brightest",
                 "illuminance_min" => "darkest",
                 "sound_pressure_max" => "loudest",
-                _ => "quietest",
+                "sound_pressure_min" => "quietest",
+                "carbon_dioxide_max" => "one with the worst air",
+                _ => "one with the best air",
             };
             format!("The {room} is the {word}, at {value}.")
         }

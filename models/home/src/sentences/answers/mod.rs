@@ -1,11 +1,14 @@
 //! Answers to questions, computed from the home's states.
 
+mod about;
 mod attribute;
 mod calendar;
 mod measure;
 mod people;
 mod states;
 pub(super) mod weather;
+
+pub(super) use about::about;
 
 use super::intents::{Done, Found};
 use super::outcome::Stop;

@@ -5,7 +5,7 @@ use crate::model::Entity;
 use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::capital;
-use crate::sentences::target::{Trouble, Want};
+use crate::sentences::target::{Unresolved, Want};
 use crate::spoken::write;
 
 const PEOPLE: &[Domain] = &[Domain::Person];
@@ -26,7 +26,7 @@ pub(super) fn locate(found: &Found<'_>) -> Done {
                 .collect();
             return found.say(&target.entities, format!("{}.", capital(&write::and(&list))));
         }
-        return Err(Stop::Target(Trouble::Several { what: "person".to_owned(), entities: target.entities }));
+        return Err(Stop::Target(Unresolved::Several { what: "person".to_owned(), entities: target.entities }));
     };
     let entity = found.entity(at);
     if matches!(entity.state.as_str(), "unknown" | "unavailable" | "") {

@@ -6,7 +6,7 @@ use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::{capital, names, the};
 use crate::sentences::state;
-use crate::sentences::target::{Target, Trouble, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 use crate::spoken::write;
 
 use Domain::{
@@ -61,6 +61,7 @@ fn domains(word: &str) -> &'static [Domain] {
             WaterHeater,
             Vacuum,
             LawnMower,
+            Valve,
             Automation,
             Script,
             Timer,
@@ -122,7 +123,7 @@ fn judged(found: &Found<'_>, target: &Target, word: &str) -> Vec<(usize, bool)> 
 /// What the slots mean: a target, or everything of a device class in a place.
 fn target(found: &Found<'_>, word: &str) -> Result<Target, Stop> {
     let Some(class) = found.text("class") else {
-        return found.target(wanted(word));
+        return found.asked(wanted(word));
     };
     let place = match found.text("place") {
         Some(place) => Some(found.resolver.resolve(place, Want { place_means: &[BinarySensor], ..wanted(word) })?),
@@ -153,7 +154,11 @@ fn target(found: &Found<'_>, word: &str) -> Result<Target, Stop> {
 /// Yes or no.
 pub(super) fn ask(found: &Found<'_>) -> Done {
     let word = found.text("state").unwrap_or("off");
-    let target = target(found, word)?;
+    let mut target = target(found, word)?;
+    // A thing and the sensor of what it draws: the thing is meant.
+    if target.entities.iter().any(|i| found.entity(*i).domain != Sensor) {
+        target.entities.retain(|i| found.entity(*i).domain != Sensor);
+    }
     let judged = judged(found, &target, word);
     let ids: Vec<usize> = judged.iter().map(|(i, _)| *i).collect();
     let yes: Vec<&Entity> = judged.iter().filter(|(_, is)| *is).map(|(i, _)| found.entity(*i)).collect();
@@ -170,7 +175,9 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
         [(i, is)] => {
             let entity = found.entity(i);
             let verb = verb(entity);
-            let now = if is && !matches!(word, "on" | "heating" | "cooling") {
+            let now = if word == "muted" && !is {
+                "not muted".to_owned()
+            } else if is && !matches!(word, "on" | "heating" | "cooling") {
                 word.to_owned()
             } else {
                 state::words(entity)
@@ -224,11 +231,11 @@ fn names_all(entities: &[&Entity]) -> String {
 
 /// "What is the state of …?"
 pub(super) fn what(found: &Found<'_>) -> Done {
-    let target = found.target(Want { domains: TOLD, or_else: &[], place_means: &[], group: true })?;
+    let target = found.asked(Want { domains: TOLD, or_else: &[], place_means: &[], group: true })?;
     // A device's name is the name of several of its entities: what it does comes before what it measures.
     let mut told = target.entities.clone();
     if told.len() > 6 {
-        return Err(Stop::Target(Trouble::Several {
+        return Err(Stop::Target(Unresolved::Several {
             what: target.noun.map_or_else(|| "one".to_owned(), |n| n.word(false)),
             entities: told,
         }));
@@ -238,6 +245,12 @@ pub(super) fn what(found: &Found<'_>) -> Done {
         .iter()
         .map(|i| {
             let entity = found.entity(*i);
+            if found.flag("where") == Some(true)
+                && let Some(area) = found.resolver.home.area_of(entity)
+            {
+                let (the, area) = (capital(&the(entity)), area.name.to_lowercase());
+                return format!("{the} {} in the {area}, {}.", verb(entity), state::words(entity));
+            }
             format!("{} {} {}.", capital(&the(entity)), verb(entity), state::words(entity))
         })
         .collect();
@@ -247,11 +260,11 @@ pub(super) fn what(found: &Found<'_>) -> Done {
 /// "How many … are on?", "how many … are there?"
 pub(super) fn count(found: &Found<'_>) -> Done {
     if found.flag("exist") == Some(true) {
-        let target = found.target(Want { domains: TOLD, or_else: &[], place_means: &[], group: true });
+        let target = found.asked(Want { domains: TOLD, or_else: &[], place_means: &[], group: true });
         let target = match target {
             Ok(target) if target.noun.is_some() => target,
             Ok(_) => return Err(Stop::Mismatch),
-            Err(Stop::Target(Trouble::Nothing { what, place })) => {
+            Err(Stop::Target(Unresolved::Nothing { what, place })) => {
                 let place = place.map(|p| format!(" {p}")).unwrap_or_default();
                 return found.say(&[], format!("There are no {what}{place}."));
             }
@@ -269,7 +282,7 @@ pub(super) fn count(found: &Found<'_>) -> Done {
     let word = found.text("state").ok_or(Stop::Mismatch)?;
     let target = match target(found, word) {
         Ok(target) => target,
-        Err(Stop::Target(Trouble::Nothing { what, place })) => {
+        Err(Stop::Target(Unresolved::Nothing { what, place })) => {
             let place = place.map(|p| format!(" {p}")).unwrap_or_default();
             return found.say(&[], format!("None: there are no {what}{place}."));
         }
@@ -347,10 +360,10 @@ pub(super) fn which(found: &Found<'_>) -> Done {
 }
 
 fn exist(found: &Found<'_>) -> Done {
-    let target = match found.target(Want { domains: TOLD, or_else: &[], place_means: &[], group: true }) {
+    let target = match found.asked(Want { domains: TOLD, or_else: &[], place_means: &[], group: true }) {
         Ok(target) if target.noun.is_some() => target,
         Ok(_) => return Err(Stop::Mismatch),
-        Err(Stop::Target(Trouble::Nothing { what, place })) => {
+        Err(Stop::Target(Unresolved::Nothing { what, place })) => {
             let place = place.map(|p| format!(" {p}")).unwrap_or_default();
             return found.say(&[], format!("There are no {what}{place}."));
         }

@@ -9,7 +9,7 @@ use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::capital;
 use crate::sentences::state::quantity;
-use crate::sentences::target::{Trouble, Want};
+use crate::sentences::target::{Unresolved, Want};
 use crate::sentences::vocabulary::Place;
 use crate::spoken::write;
 
@@ -36,7 +36,7 @@ fn entity(found: &Found<'_>) -> Result<usize, Stop> {
         let target = found.target(want)?;
         return match target.entities[..] {
             [one] => Ok(one),
-            _ => Err(Stop::Target(Trouble::Several { what: "weather".to_owned(), entities: target.entities })),
+            _ => Err(Stop::Target(Unresolved::Several { what: "weather".to_owned(), entities: target.entities })),
         };
     }
     let all = found.entities(&[Domain::Weather]);
@@ -49,7 +49,7 @@ fn entity(found: &Found<'_>) -> Result<usize, Stop> {
     match (all.as_slice(), home.as_slice()) {
         ([one], _) | (_, [one]) => Ok(*one),
         ([], _) => Err(Stop::Unsaid("the weather".to_owned())),
-        _ => Err(Stop::Target(Trouble::Several { what: "weather".to_owned(), entities: all })),
+        _ => Err(Stop::Target(Unresolved::Several { what: "weather".to_owned(), entities: all })),
     }
 }
 
@@ -201,6 +201,13 @@ fn report(found: &Found<'_>) -> Done {
         return found.say(&[at], format!("{answer}."));
     }
     let list = ahead(found, weather, &when);
+    if when.first == found.now.date() && when.days == 1 && when.hours.is_none() && !list.is_empty() {
+        // Of today: as it is, and as it will be.
+        let temperature =
+            reading(weather, &weather.attributes, "temperature").map(|t| format!(" and {t}")).unwrap_or_default();
+        let ahead = sentence(weather, &list[0].1, &when.label);
+        return found.say(&[at], format!("It is {}{temperature} now. {ahead}", condition(&weather.state)));
+    }
     if list.is_empty() {
         if when.first == found.now.date() && when.hours.is_none() {
             let temperature =
@@ -269,7 +276,33 @@ fn is(found: &Found<'_>) -> Done {
     let weather = found.entity(at);
     let asked = found.text("condition").unwrap_or("rain");
     let fahrenheit = unit(weather, "temperature").contains('F');
-    let when = when(found).ok_or(Stop::Mismatch)?;
+    let mut when = when(found).ok_or(Stop::Mismatch)?;
+    if found.flag("find") == Some(true) {
+        let all = forecasts(weather, &["daily_forecast", "forecast", "twice_daily_forecast"]);
+        let hit = all.iter().find_map(|(at, map)| {
+            let date: Date = at.get(..10)?.parse().ok()?;
+            let state = map.get("condition").and_then(Value::as_str).unwrap_or_default();
+            (date >= found.now.date() && holds(asked, state, map, fahrenheit) == Some(true)).then_some((date, map))
+        });
+        return match hit {
+            Some((date, map)) => found.say(&[at], sentence(weather, map, &write::day(date, found.now.date()))),
+            None if all.is_empty() => Err(Stop::Unsaid("the forecast".to_owned())),
+            None => found.say(&[at], format!("There is no {asked} in the forecast of the next {} days.", all.len())),
+        };
+    }
+    // What will be today is in today's forecast, where there is one.
+    if when.now && found.flag("future") == Some(true) {
+        let today = When { first: found.now.date(), days: 1, hours: None, label: "today".to_owned(), now: false };
+        if !ahead(found, weather, &today).is_empty() {
+            when = today;
+        }
+    }
+    if found.flag("chance") == Some(true)
+        && let Some((_, map)) = ahead(found, weather, &when).first()
+        && let Some(chance) = reading(weather, map, "precipitation_probability")
+    {
+        return found.say(&[at], format!("The chance of {asked} {} is {chance}.", when.label));
+    }
     let rest = if when.now { Vec::new() } else { ahead(found, weather, &when) };
     if when.now {
         let future = found.flag("future") == Some(true);

@@ -110,7 +110,12 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             let level = found.number("level").filter(|l| (0.0..=100.0).contains(l)).ok_or(Stop::Mismatch)?;
             let target = found.target_or(
                 "humidifier",
-                Want { domains: &[Humidifier], or_else: &[Climate], place_means: &[Humidifier], group: true },
+                Want {
+                    domains: &[Humidifier],
+                    or_else: if found.flag("bare") == Some(true) { &[] } else { &[Climate] },
+                    place_means: &[Humidifier],
+                    group: true,
+                },
             )?;
             let service = format!("{}.set_humidity", found.entity(target.entities[0]).domain);
             found.act(&target, &service, data(json!({"humidity": level})))

@@ -100,6 +100,13 @@ fn change(found: &Found<'_>) -> Done {
     if target.entities.len() > 1 && !on.is_empty() {
         target.entities = on;
     }
+    // What is off cannot be dimmed further.
+    if !up && target.entities.iter().all(|i| found.entity(*i).state == "off") {
+        let names: Vec<&Entity> = target.entities.iter().map(|i| found.entity(*i)).collect();
+        let is = if names.len() == 1 { "is" } else { "are" };
+        let what = super::super::reply::capital(&super::super::reply::names(&names));
+        return Err(Stop::Negative(format!("{what} {is} off.")));
+    }
     let calls: Vec<ServiceCall> = target
         .entities
         .iter()

@@ -7,7 +7,7 @@ use crate::domain::Domain;
 use crate::model::Entity;
 use crate::sentences::nouns::singular;
 use crate::sentences::outcome::Stop;
-use crate::sentences::target::{Target, Trouble, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 use crate::services::ServiceCall;
 use crate::spoken::{near, words, write};
 
@@ -72,7 +72,7 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
         let result = found.resolver.resolve(said, LIST).and_then(|t| found.resolver.settled(t, LIST));
         return match result {
             Ok(t) if t.entities.len() == 1 => Ok(t.entities[0]),
-            Ok(t) => Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities: t.entities })),
+            Ok(t) => Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities: t.entities })),
             Err(trouble) => {
                 // "My tasks" with one list that is called otherwise.
                 let generic = matches!(
@@ -92,16 +92,15 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
             .filter(|i| found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str())))
             .collect()
     };
-    let likely = match found.text("item").map(|_| ()) {
-        Some(()) if found.resolver.home.of_domain(Domain::Todo).count() > 1 => {
-            named(&["todo", "to", "task", "reminder"])
-        }
-        _ => Vec::new(),
+    let likely = match found.text("of") {
+        Some("shopping") => named(&["shopping", "grocery", "groceries", "supermarket", "store"]),
+        Some(_) => named(&["todo", "to", "task", "reminder", "chore", "job"]),
+        None => Vec::new(),
     };
     match (likely.as_slice(), all.as_slice()) {
         ([one], _) | (_, [one]) => Ok(*one),
-        (_, []) => Err(Stop::Target(Trouble::Nothing { what: "to-do list".to_owned(), place: None })),
-        _ => Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities: all })),
+        (_, []) => Err(Stop::Target(Unresolved::Nothing { what: "to-do list".to_owned(), place: None })),
+        _ => Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities: all })),
     }
 }
 
@@ -172,14 +171,41 @@ fn item_on<'e>(entity: &'e Entity, said: &str) -> Option<&'e str> {
     }
 }
 
+/// The item that was named, or that a remark is about: "I took out the bins, cross it off."
+fn item<'e>(found: &Found<'e>, list: usize, said: &str) -> Option<&'e str> {
+    let entity = found.entity(list);
+    if found.flag("told") != Some(true) {
+        return item_on(entity, said);
+    }
+    let folded = |text: &str| -> Vec<String> { words(text).iter().map(|w| singular(w)).collect() };
+    let told = folded(said);
+    let common = |word: &String| {
+        word.len() < 3
+            || matches!(
+                word.as_str(),
+                "the" | "and" | "out" | "for" | "get" | "new" | "some" | "have" | "with" | "from"
+            )
+    };
+    let about: Vec<&str> = entity
+        .items()
+        .filter(|(item, done)| !done && folded(item).iter().any(|w| !common(w) && told.contains(w)))
+        .map(|(item, _)| item)
+        .collect();
+    match about[..] {
+        [one] => Some(one),
+        _ => None,
+    }
+}
+
 fn change(found: &Found<'_>) -> Done {
     let said = found.text("item").ok_or(Stop::Mismatch)?;
     let (at, item) = match found.text("list") {
         Some(_) => {
             let at = list(found)?;
             let entity = found.entity(at);
-            match item_on(entity, said) {
+            match item(found, at, said) {
                 Some(item) => (at, item),
+                None if found.flag("told") == Some(true) => return Err(Stop::Mismatch),
                 None => {
                     return Err(Stop::Negative(format!(
                         "{} is not on {}.",
@@ -193,19 +219,22 @@ fn change(found: &Found<'_>) -> Done {
             let having: Vec<(usize, &str)> = found
                 .entities(&[Domain::Todo])
                 .into_iter()
-                .filter_map(|i| item_on(found.entity(i), said).map(|item| (i, item)))
+                .filter_map(|i| item(found, i, said).map(|item| (i, item)))
                 .collect();
             match having[..] {
                 [one] => one,
                 [] => return Err(Stop::Mismatch),
                 _ => {
                     let entities = having.iter().map(|(i, _)| *i).collect();
-                    return Err(Stop::Target(Trouble::Several { what: "list".to_owned(), entities }));
+                    return Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities }));
                 }
             }
         }
     };
     match found.intent {
+        "CompleteItem" if found.flag("gone") == Some(true) => {
+            found.act(&target(at), "todo.remove_item", data(json!({"item": item})))
+        }
         "RemoveItem" => found.act(&target(at), "todo.remove_item", data(json!({"item": item}))),
         "CompleteItem" => {
             found.act(&target(at), "todo.update_item", data(json!({"item": item, "status": "completed"})))
@@ -246,7 +275,18 @@ fn has(found: &Found<'_>) -> Done {
     if matches!(said, "anything" | "something" | "there anything" | "there") {
         return read(found);
     }
-    let at = list(found)?;
+    let at = match list(found) {
+        // Of several lists, the one that has it.
+        Err(Stop::Target(Unresolved::Several { entities, what })) => {
+            let having: Vec<usize> =
+                entities.iter().copied().filter(|i| item_on(found.entity(*i), said).is_some()).collect();
+            match having[..] {
+                [one] => one,
+                _ => return Err(Stop::Target(Unresolved::Several { entities, what })),
+            }
+        }
+        at => at?,
+    };
     let entity = found.entity(at);
     let answer = match item_on(entity, said) {
         Some(item) => {

@@ -127,7 +127,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 /// The player that is meant: by name, here, or the only one in one of these states.
 fn player(found: &Found<'_>, states: &[&str]) -> Result<Target, Stop> {
     let result = found.target_or("speaker", PLAYER);
-    let Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities })) = result else {
+    let Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities })) = result else {
         return result;
     };
     // Of several, the one that can be meant: what is paused is resumed, what plays is paused.
@@ -143,5 +143,5 @@ fn player(found: &Found<'_>, states: &[&str]) -> Result<Target, Stop> {
         }
         break;
     }
-    Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities }))
+    Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities }))
 }

@@ -12,7 +12,7 @@ mod robot;
 use serde_json::{Map, Value, json};
 
 use super::outcome::{Reading, Step, Stop};
-use super::target::{Resolver, Target, Trouble, Want};
+use super::target::{Resolver, Target, Unresolved, Want};
 use crate::domain::Domain;
 use crate::model::Entity;
 use crate::services::ServiceCall;
@@ -64,6 +64,16 @@ impl<'a> Found<'a> {
         Ok(self.resolver.settled(found, want)?)
     }
 
+    /// What the slot `target` means where all that fits is meant: of a question, whose answer can tell several things.
+    pub fn asked(&self, want: Want<'_>) -> Result<Target, Stop> {
+        let phrase = self.phrase().ok_or(Stop::Mismatch)?;
+        let found = self.resolver.resolve(&phrase, want)?;
+        Ok(match self.resolver.settled(found.clone(), want) {
+            Err(Unresolved::Several { .. }) => Target { many: true, ..found },
+            settled => settled?,
+        })
+    }
+
     /// What the slot `target` means; where nothing was said: what `noun` is in the place that was said, here, or the only one.
     pub fn target_or(&self, noun: &str, want: Want<'_>) -> Result<Target, Stop> {
         if self.text("target").is_some() {
@@ -82,9 +92,9 @@ impl<'a> Found<'a> {
             }
         }
         match all.len() {
-            0 => Err(Stop::Target(Trouble::Nothing { what: noun.to_owned(), place: None })),
+            0 => Err(Stop::Target(Unresolved::Nothing { what: noun.to_owned(), place: None })),
             1 => Ok(Target { entities: all, ..Target::default() }),
-            _ => Err(Stop::Target(Trouble::Several { what: noun.to_owned(), entities: all })),
+            _ => Err(Stop::Target(Unresolved::Several { what: noun.to_owned(), entities: all })),
         }
     }
 
@@ -125,6 +135,13 @@ pub(super) fn data(value: Value) -> Map<String, Value> {
         Value::Object(map) => map,
         _ => Map::new(),
     }
+}
+
+/// Refuses what is said without a verb of "any" or "some": "any lights on" is a question.
+pub(super) fn bare(found: &Found<'_>) -> Result<(), Stop> {
+    let begins = |word: &str| found.text("target").is_some_and(|t| t.split(' ').next() == Some(word));
+    let asks = ["any", "some", "each", "every", "which", "is", "are", "no"].into_iter().any(begins);
+    if found.flag("bare") == Some(true) && asks { Err(Stop::Mismatch) } else { Ok(()) }
 }
 
 /// What an intent comes to.

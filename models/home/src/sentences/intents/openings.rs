@@ -62,22 +62,38 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 }
 
 fn opened(found: &Found<'_>, verb: &str) -> Done {
+    super::bare(found)?;
     let target = found.target(Want { place_means: &[Cover], ..want(OPENS) });
     let mut target = match target {
         Ok(target) => target,
         // "Open the blinds in the kitchen": all of a kind in a place, but only one garage door or gate.
-        Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities })) => {
+        Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities })) => {
             let curtains = entities.iter().all(|i| {
                 found.entity(*i).domain == Cover
                     && !matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door"))
             });
             if !curtains {
-                return Err(Stop::Target(crate::sentences::target::Trouble::Several { what, entities }));
+                return Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities }));
             }
             found.target(Want { place_means: &[Cover], ..group(OPENS) })?
         }
         Err(other) => return Err(other),
     };
+    // "Garage door open" tells or asks, and does not say what to do.
+    let is_entrance =
+        |i: &usize| matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door" | "window"));
+    if found.flag("bare") == Some(true) && (verb == "open" && target.entities.iter().any(is_entrance)) {
+        return Err(Stop::Mismatch);
+    }
+    // "The door" is not the garage's, which is called so.
+    let is_garage = |i: &usize| matches!(found.entity(*i).device_class(), Some("garage"));
+    if verb == "open"
+        && target.noun.is_some_and(|noun| noun.said == "door")
+        && target.place.is_none()
+        && target.entities.iter().all(is_garage)
+    {
+        return Err(Stop::Mismatch);
+    }
     if target.bare_place || target.noun.is_none() && target.many && target.all {
         // "Close everything": not the garage, whose door is asked for by name.
         target.entities.retain(|i| found.entity(*i).domain == Cover);

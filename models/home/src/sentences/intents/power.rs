@@ -80,14 +80,19 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
         place_means: &[Light],
         group: true,
     };
+    super::bare(found)?;
     let mut target = found.target(wanted)?;
+    // "Put the awning out" opens it.
+    if found.flag("out") == Some(true) && target.entities.iter().any(|i| found.entity(*i).domain != Light) {
+        return Err(Stop::Mismatch);
+    }
     // A noun that several domains share ("the heater") in no place still means one thing.
     if target.entities.len() > 1
         && !target.many
         && target.noun.is_some_and(|n| !matches!(n.domains[0], Light | Switch | Fan))
         && target.place.is_none()
     {
-        return Err(Stop::Target(crate::sentences::target::Trouble::Several {
+        return Err(Stop::Target(crate::sentences::target::Unresolved::Several {
             what: target.noun.map(|n| n.word(false)).unwrap_or_default(),
             entities: target.entities,
         }));
@@ -144,7 +149,20 @@ fn start(found: &Found<'_>) -> Done {
 fn stop(found: &Found<'_>) -> Done {
     let mut target = found.target(Want {
         place_means: &[],
-        ..want(&[Cover, Vacuum, LawnMower, MediaPlayer, Valve, Script, Fan, Timer])
+        ..want(&[
+            Cover,
+            Vacuum,
+            LawnMower,
+            MediaPlayer,
+            Valve,
+            Script,
+            Fan,
+            Timer,
+            Switch,
+            InputBoolean,
+            Humidifier,
+            Siren,
+        ])
     })?;
     let domain = found.entity(target.entities[0]).domain;
     target.entities.retain(|i| found.entity(*i).domain == domain);
@@ -153,10 +171,12 @@ fn stop(found: &Found<'_>) -> Done {
         Vacuum => "vacuum.stop",
         LawnMower => "lawn_mower.pause",
         MediaPlayer => "media_player.media_stop",
+        // "Stop the sprinkler" does not mean to leave it half open.
+        Valve if target.entities.iter().all(|i| found.entity(*i).state == "open") => "valve.close_valve",
         Valve => "valve.stop_valve",
         Script => "script.turn_off",
         Timer => "timer.cancel",
-        _ => "fan.turn_off",
+        domain => &format!("{domain}.turn_off"),
     };
     found.act(&target, service, Map::new())
 }

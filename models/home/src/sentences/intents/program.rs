@@ -20,11 +20,20 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "TimerCancel" => Request::CancelTimers(choice(found)?),
         "TimerPause" if found.flag("entity") == Some(true) => return entity_timer(found, "timer.pause", Map::new()),
         "TimerPause" => Request::PauseTimers(choice(found)?),
+        "TimerResume" if found.flag("entity") == Some(true) => {
+            // Home Assistant's timers go on with the service that starts them.
+            let timer = found.target(TIMER)?;
+            if timer.entities.iter().any(|i| found.entity(*i).state != "paused") {
+                return Err(Stop::Mismatch);
+            }
+            return found.act(&timer, "timer.start", Map::new());
+        }
         "TimerResume" => Request::ResumeTimers(choice(found)?),
         "TimerChange" => {
             let total: f64 = seconds(found.slots.get("durations")).iter().sum();
             let seconds = if found.flag("more") == Some(false) { -total } else { total };
-            Request::ChangeTimer { which: TimerChoice { duration: None, ..choice(found)? }, seconds }
+            let duration = self::seconds(found.slots.get("which")).first().map(|s| Duration::from_secs_f64(*s));
+            Request::ChangeTimer { which: TimerChoice { duration, ..choice(found)? }, seconds }
         }
         "TimerStatus" if found.flag("entity") == Some(true) => return remaining(found),
         "TimerStatus" => Request::TimerStatus(choice(found)?),

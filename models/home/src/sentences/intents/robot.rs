@@ -6,7 +6,7 @@ use super::power::chosen;
 use super::{Done, Found, data, want};
 use crate::domain::Domain;
 use crate::sentences::outcome::Stop;
-use crate::sentences::target::{Target, Trouble, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 
 const VACUUM: Want<'_> = Want { place_means: &[Domain::Vacuum], ..want(&[Domain::Vacuum]) };
 const MOWER: Want<'_> = Want { place_means: &[Domain::LawnMower], ..want(&[Domain::LawnMower]) };
@@ -42,13 +42,13 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 /// The vacuum that is meant. Where a place was said that has none, the only one of the home goes there.
 fn vacuum(found: &Found<'_>) -> Result<Target, Stop> {
     match found.target_or("vacuum", VACUUM) {
-        Err(Stop::Target(Trouble::Nothing { what, place })) => {
+        Err(Stop::Target(Unresolved::Nothing { what, place })) => {
             let all = found.entities(&[Domain::Vacuum]);
             match all.len() {
                 1 if place.is_some() && (found.text("target").is_none() || found.text("place").is_some()) => {
                     Ok(Target { entities: all, ..Target::default() })
                 }
-                _ => Err(Stop::Target(Trouble::Nothing { what, place })),
+                _ => Err(Stop::Target(Unresolved::Nothing { what, place })),
             }
         }
         other => other,

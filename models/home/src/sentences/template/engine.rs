@@ -1,5 +1,7 @@
 //! Matches a template against a whole request and finds every way it fits, within a bound on the steps taken.
 
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::expression::Expr;
@@ -38,7 +40,7 @@ pub struct Match {
 pub trait Slots {
     /// Every value of `list` that begins at byte `at` of the request: where it ends and what it stands for. `None` where the list
     /// is not known.
-    fn values(&self, list: &str, at: usize) -> Option<Vec<(usize, Value)>>;
+    fn values(&self, list: &str, at: usize) -> Option<Rc<[(usize, Value)]>>;
 }
 
 /// What is left to do behind the present sequence.
@@ -189,8 +191,9 @@ impl<'a> Run<'a> {
                 }
             }
             None => {
-                for (end, value) in self.slots.values(list, from).unwrap_or_default() {
-                    self.captured(slot, value, from, end, rest, next, depth);
+                let Some(values) = self.slots.values(list, from) else { return };
+                for (end, value) in values.iter() {
+                    self.captured(slot, value.clone(), from, *end, rest, next, depth);
                 }
             }
         }

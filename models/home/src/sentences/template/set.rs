@@ -73,10 +73,12 @@ pub enum LoadError {
         what: String,
     },
     /// A template is broken.
-    #[error("the sentence templates {path}, intent {intent}: {cause}")]
+    #[error("the sentence templates {path}, line {line}, intent {intent}: {cause}")]
     Template {
         /// The file.
         path: PathBuf,
+        /// Where the template begins.
+        line: usize,
         /// The intent, list or rule it belongs to.
         intent: String,
         /// What is wrong.
@@ -98,7 +100,7 @@ impl TemplateSet {
     ///
     /// # Errors
     /// [`LoadError`], naming the file.
-    pub fn load(path: &Path) -> Result<Self, LoadError> {
+    pub fn load(path: &Path, known: &dyn Fn(&str) -> bool) -> Result<Self, LoadError> {
         let io = |cause| LoadError::Io { path: path.to_owned(), cause };
         let mut files = Vec::new();
         if std::fs::metadata(path).map_err(io)?.is_dir() {
@@ -120,6 +122,12 @@ impl TemplateSet {
             }
             let text = std::fs::read_to_string(&file).map_err(io)?;
             set.add(&text, &file)?;
+            if let Some(intent) = set.data.iter().map(|data| data.intent.as_str()).find(|intent| !known(intent)) {
+                let line = line_of(&text, intent);
+                let what =
+                    format!("line {line}: there is no intent {intent}; `docs/voice.md` names those that there are");
+                return Err(LoadError::Form { path: file, what });
+            }
         }
         set.finish();
         Ok(set)
@@ -138,14 +146,18 @@ impl TemplateSet {
     fn add(&mut self, text: &str, path: &Path) -> Result<(), LoadError> {
         let form = |what: String| LoadError::Form { path: path.to_owned(), what };
         let file = crate::yaml::parse(text).map_err(|e| form(e.to_string()))?;
-        let broken =
-            |intent: &str, cause| LoadError::Template { path: path.to_owned(), intent: intent.to_owned(), cause };
+        let broken = |intent: &str, template: &str, cause| LoadError::Template {
+            path: path.to_owned(),
+            line: line_of(text, template),
+            intent: intent.to_owned(),
+            cause,
+        };
         for (name, list) in object(file.get("lists")) {
-            let list = read_list(list).map_err(|e| broken(name, e))?;
+            let list = read_list(list).map_err(|e| broken(name, name, e))?;
             self.lists.insert(name.to_lowercase(), list);
         }
         for (name, rule) in object(file.get("expansion_rules")) {
-            let body = parse(rule.as_str().unwrap_or_default()).map_err(|e| broken(name, e))?;
+            let body = parse(rule.as_str().unwrap_or_default()).map_err(|e| broken(name, name, e))?;
             self.rules.insert(name.to_lowercase(), body);
         }
         for word in file.get("skip_words").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
@@ -157,14 +169,14 @@ impl TemplateSet {
                 for (name, rule) in object(block.get("expansion_rules")) {
                     rules.push((
                         name.to_lowercase(),
-                        parse(rule.as_str().unwrap_or_default()).map_err(|e| broken(intent, e))?,
+                        parse(rule.as_str().unwrap_or_default()).map_err(|e| broken(intent, name, e))?,
                     ));
                 }
                 let mut templates = Vec::new();
                 for sentence in
                     block.get("sentences").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
                 {
-                    let expr = parse(sentence).map_err(|e| broken(intent, e))?;
+                    let expr = parse(sentence).map_err(|e| broken(intent, sentence, e))?;
                     templates.push(Template { expr, needs: Vec::new() });
                 }
                 let map = |key: &str| block.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
@@ -252,6 +264,11 @@ impl TemplateSet {
         self.data.iter().map(|d| d.templates.len()).sum()
     }
 
+    /// The intents of its sentences.
+    pub fn intents(&self) -> impl Iterator<Item = &str> {
+        self.data.iter().map(|data| data.intent.as_str())
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -318,6 +335,12 @@ impl TemplateSet {
     }
 }
 
+/// The line of a file in which a text begins; 1 where it is written otherwise than it is read.
+fn line_of(file: &str, text: &str) -> usize {
+    let start: String = text.chars().take(60).take_while(|c| !matches!(c, '\'' | '"' | '\\')).collect();
+    file.lines().position(|line| line.contains(start.trim_end())).map_or(1, |at| at + 1)
+}
+
 fn object(value: Option<&Value>) -> impl Iterator<Item = (&String, &Value)> {
     value.and_then(Value::as_object).into_iter().flatten()
 }
@@ -377,9 +400,9 @@ mod tests {
 
     struct Rooms;
     impl Slots for Rooms {
-        fn values(&self, list: &str, at: usize) -> Option<Vec<(usize, Value)>> {
+        fn values(&self, list: &str, at: usize) -> Option<std::rc::Rc<[(usize, Value)]>> {
             let _ = at;
-            (list == "room").then(Vec::new)
+            (list == "room").then(|| std::rc::Rc::from([]))
         }
     }
 
@@ -447,7 +470,7 @@ expansion_rules:
         let error = TemplateSet::embedded(&[("mine.yaml", text)]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the sentence templates mine.yaml, intent TurnOn: '[' in the template \"turn on [the\" has no partner; close it or \
+            "the sentence templates mine.yaml, line 1, intent TurnOn: '[' in the template \"turn on [the\" has no partner; close it or \
              write \\ before it"
         );
     }

@@ -1,0 +1,307 @@
+//! A request of several clauses: two wishes in one sentence, a wish with its reason ("it is late, turn off the TV"), a place that
+//! stands before the wish, a particle in the middle ("lights off in the hall and the study").
+
+use super::outcome::{Outcome, Step};
+use super::vocabulary::{Vocabulary, stem};
+use super::{Heard, Matcher, Setting, Turn, targets};
+use crate::spoken;
+
+/// Words that make a clause more than a remark: a condition, a time, a wish, a negation.
+const NO_REMARK: &[&str] = &[
+    "mean", "if", "when", "whenever", "unless", "until", "till", "while", "after", "before", "later", "tomorrow",
+    "tonight", "not", "never", "except", "instead", "but", "or", "than", "every", "what", "who", "why", "how", "where",
+    "which", "once", "then", "only", "as", "soon", "wait", "stop", "no", "say", "says", "said", "tell", "ask", "asked",
+    "told", "pretend", "imagine", "suppose", "joke", "kidding", "please",
+];
+
+/// Verbs that a remark can have.
+const FINITE: &[&str] = &[
+    "is", "are", "am", "was", "were", "has", "have", "had", "stinks", "smells", "feels", "looks", "fell", "went",
+    "left", "got", "took", "bought", "finished", "came", "comes", "hurts", "goes", "sounds", "woke", "arrived",
+    "started", "broke", "keeps", "will", "needs", "need", "found", "want", "wants", "fancy", "fancies", "forgot",
+    "knows", "likes",
+];
+
+/// What is said of someone or something behind a shortened "is": "Beth's downstairs", "the washing's done".
+const PREDICATES: &[&str] = &[
+    "done",
+    "here",
+    "there",
+    "upstairs",
+    "downstairs",
+    "home",
+    "late",
+    "early",
+    "empty",
+    "ready",
+    "over",
+    "finished",
+    "gone",
+    "sleeping",
+    "asleep",
+    "awake",
+    "cold",
+    "hot",
+    "warm",
+    "tired",
+    "hungry",
+    "away",
+    "back",
+    "out",
+    "in",
+    "outside",
+    "inside",
+    "coming",
+    "leaving",
+    "arriving",
+    "broken",
+    "dirty",
+    "wet",
+    "dry",
+    "full",
+    "bored",
+    "sick",
+    "ill",
+    "up",
+    "bright",
+    "dark",
+];
+
+/// Verbs with which a wish begins, and no remark.
+const COMMANDS: &[&str] = &[
+    "turn", "switch", "set", "open", "close", "shut", "lock", "unlock", "dim", "start", "stop", "pause", "play",
+    "resume", "make", "put", "add", "remove", "raise", "lower", "mute", "activate", "run", "give", "get", "bring",
+    "take", "leave", "let", "keep", "cancel", "delete", "change", "remind", "forget", "remember", "ignore", "do",
+    "does", "did", "is", "are", "am", "was", "has", "have", "kill", "send", "drop", "draw", "crank", "shut",
+];
+
+impl Matcher {
+    /// The request as one wish, else as several clauses.
+    pub(super) fn heard(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
+        let plain = text.replace(" , ", " ").replace(" . ", " ");
+        let whole = self.one(&plain, names, setting);
+        if !matches!(whole.outcome, Outcome::Pass(_)) && !whole.negative && !(whole.weak && plain.len() < text.len()) {
+            return whole;
+        }
+        if text.contains(" , ") {
+            let listed =
+                self.one(&text.replace(" , and ", " and ").replace(" , ", " and ").replace(" . ", " "), names, setting);
+            if !matches!(listed.outcome, Outcome::Pass(_)) && !listed.weak && !listed.negative {
+                return listed;
+            }
+        }
+        let several = self.several(text, names, setting);
+        let other = several
+            .or_else(|| self.meant(text, names, setting))
+            .or_else(|| self.with_remarks(text, names, setting))
+            .or_else(|| self.turned(&plain, names, setting));
+        other.unwrap_or(whole)
+    }
+
+    /// Two wishes or more, joined by "and", "then" or a comma. One that is only implied is the reason for the other.
+    fn several(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
+        let said: Vec<&str> = text.split(' ').collect();
+        for at in 1..said.len() {
+            if !matches!(said[at], "and" | "then" | "," | "." | "but" | "so") {
+                continue;
+            }
+            // "All but the kitchen one" is one wish.
+            if said[at] == "but" && !said.get(at + 1).is_some_and(|w| COMMANDS.contains(w)) {
+                continue;
+            }
+            let skip = said[at..]
+                .iter()
+                .take_while(|w| matches!(**w, "and" | "then" | "," | "." | "also" | "but" | "please" | "so"))
+                .count();
+            let (left, right) = (said[..at].join(" "), spoken::normalise(&said[at + skip..].join(" ")));
+            let left = self.one(&left.replace(" , ", " ").replace(" . ", " "), names, setting);
+            let Outcome::Do(mut steps) = left.outcome else { continue };
+            if left.negative {
+                continue;
+            }
+            // "it" in the second wish is what the first was about.
+            let last: Vec<String> = steps.iter().flat_map(targets).collect();
+            let later = Setting { last: if last.is_empty() { setting.last } else { &last }, ..setting.clone() };
+            let mut right_heard = self.heard(&right, names, &later);
+            // "It is hot in the study, turn down the heater": the place of the one is the other's.
+            if left.weak
+                && !matches!(right_heard.outcome, Outcome::Do(_))
+                && let Some(place) = place_in(&said[..at], names)
+            {
+                right_heard = self.heard(&spoken::normalise(&format!("{right} in the {place}")), names, &later);
+            }
+            let right = right_heard;
+            let Outcome::Do(more) = right.outcome else { continue };
+            let does = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Act(_)));
+            let steps = match (left.weak, right.weak) {
+                (true, false) if does(&more) => more,
+                (false, true) if does(&steps) => steps,
+                _ => {
+                    steps.extend(more);
+                    steps
+                }
+            };
+            return Some(Heard { outcome: Outcome::Do(steps), weak: left.weak && right.weak, negative: false });
+        }
+        None
+    }
+
+    /// One wish, and remarks around it that say why: "the washing is done, switch the washing machine off".
+    fn with_remarks(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
+        let said: Vec<&str> = text.split(' ').collect();
+        let clauses: Vec<&[&str]> = said.split(|w| matches!(*w, "," | "." | "so")).filter(|c| !c.is_empty()).collect();
+        if !(2..=4).contains(&clauses.len()) {
+            return None;
+        }
+        let (remarks, wishes): (Vec<&[&str]>, Vec<&[&str]>) = clauses.iter().partition(|clause| {
+            is_remark(clause) && {
+                let heard = self.one(&clause.join(" "), names, setting);
+                !matches!(heard.outcome, Outcome::Do(_)) || heard.weak
+            }
+        });
+        if remarks.is_empty() {
+            return None;
+        }
+        let mut wish = spoken::normalise(&wishes.iter().map(|w| w.join(" ")).collect::<Vec<_>>().join(" , "));
+        // "In there" is the place that a remark named.
+        for there in [" in there", " there"] {
+            if wish.ends_with(there)
+                && let Some(place) = remarks.iter().find_map(|remark| place_in(remark, names))
+            {
+                wish = spoken::normalise(&format!("{} in the {place}", wish.trim_end_matches(there)));
+                break;
+            }
+        }
+        let heard = self.heard(&wish, names, setting);
+        let acts =
+            matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
+        (acts && !heard.weak).then_some(heard)
+    }
+
+    /// A slip and what was meant: "in the loo, I mean the bathroom", "the hall light, no, the study light"; or what a pronoun stands
+    /// for, named behind: "turn it down a bit, the music".
+    fn meant(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
+        let understood = |text: String| {
+            let heard = self.heard(&text, names, setting);
+            (!matches!(heard.outcome, Outcome::Pass(_))).then_some(heard)
+        };
+        for mark in [", no , i mean ", ", no wait , ", ", i mean ", ", no , ", ", sorry , ", ", or rather ", "i mean "]
+        {
+            let Some((slip, rest)) = text.split_once(&format!(" {mark}")) else { continue };
+            let end = rest.find([',', '.']).unwrap_or(rest.len());
+            let (meant, more) = (rest[..end].trim(), rest[end..].trim_start_matches([',', '.', ' ']));
+            // The slip begins where what was meant begins: at an article or a preposition.
+            let first = meant.split(' ').next().unwrap_or_default();
+            let from = match first {
+                "the" | "my" | "in" | "to" | "our" => slip.rfind(&format!(" {first} ")).map(|at| at + 1),
+                // "Turn it green, I mean turquoise"
+                _ if meant.split(' ').count() <= 2 => {
+                    let words: Vec<&str> = slip.split(' ').collect();
+                    return (1..words.len().min(3))
+                        .find_map(|n| understood(format!("{} {meant}", words[..words.len() - n].join(" "))));
+                }
+                _ => None,
+            };
+            let Some(from) = from else { continue };
+            let joined = if more.is_empty() { String::new() } else { format!(" , {more}") };
+            return understood(format!("{}{meant}{joined}", &slip[..from]));
+        }
+        let (wish, named) = text.rsplit_once(" . ").or_else(|| text.rsplit_once(" , "))?;
+        let is_name = |w: &str| !COMMANDS.contains(&w) && !FINITE.contains(&w) && !NO_REMARK.contains(&w);
+        let padded = format!(" {wish} ");
+        let short = named.split(' ').count() <= 4 && named.split(' ').all(is_name);
+        for pronoun in [" it ", " that ", " them "] {
+            if short && padded.matches(pronoun).count() == 1 {
+                return understood(padded.replacen(pronoun, &format!(" {named} "), 1).trim().to_owned());
+            }
+        }
+        None
+    }
+
+    /// The same words in the order that templates have: the place behind the wish, the particle behind the verb.
+    fn turned(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
+        let understood = |text: String| {
+            let heard = self.one(&text, names, setting);
+            (!matches!(heard.outcome, Outcome::Pass(_))).then_some(heard)
+        };
+        let said: Vec<&str> = text.split(' ').collect();
+        if matches!(said[0], "in" | "on" | "at" | "for") {
+            let the = usize::from(matches!(said.get(1), Some(&("the" | "my" | "our"))));
+            let stems: Vec<String> = said[1 + the..].iter().map(|w| stem(w)).collect();
+            if let Some((_, n)) = names.place_at(&stems) {
+                let (place, wish) = said.split_at((1 + the + n).min(said.len()));
+                if !wish.is_empty()
+                    && let Some(heard) = understood(format!("{} {}", wish.join(" "), place.join(" ")))
+                {
+                    return Some(heard);
+                }
+            }
+        }
+        // "All lights off except the hall", "lights on in the hall and the study"
+        let at = said.iter().position(|w| matches!(*w, "on" | "off"))?;
+        let follows = |w: &&str| {
+            matches!(
+                *w,
+                "in" | "at"
+                    | "upstairs"
+                    | "downstairs"
+                    | "except"
+                    | "but"
+                    | "apart"
+                    | "everywhere"
+                    | "outside"
+                    | "excluding"
+            )
+        };
+        if matches!(said[0], "any" | "some" | "each" | "every" | "which" | "what" | "how" | "are" | "is") {
+            return None;
+        }
+        if at == 0 || !said.get(at + 1).is_some_and(|w| follows(&w)) || COMMANDS.contains(&said[0]) {
+            return None;
+        }
+        understood(format!("turn {} {} {}", said[at], said[..at].join(" "), said[at + 1..].join(" ")))
+    }
+}
+
+/// Whether a clause only tells something: "it is late", "the washing is done", "bedtime".
+fn is_remark(clause: &[&str]) -> bool {
+    let unneeded = clause.ends_with(&["not", "needed"])
+        || clause.ends_with(&["not", "necessary"])
+        || clause.windows(3).any(|w| {
+            w[0] == "can"
+                && w[1] == "not"
+                && matches!(w[2], "see" | "hear" | "sleep" | "stand" | "work" | "read" | "find")
+        });
+    if clause.len() > 12 || clause.iter().any(|w| NO_REMARK.contains(w)) && !unneeded {
+        return false;
+    }
+    if matches!(clause.last(), Some(&("time" | "bedtime"))) && clause.len() <= 3 {
+        return true;
+    }
+    let shortened = clause.windows(2).any(|w| w[0].ends_with('s') && PREDICATES.contains(&w[1]));
+    let too_much =
+        matches!(clause, ["too", "much" | "many" | "little" | "dark" | "bright" | "hot" | "cold" | "loud", ..]);
+    let subject = matches!(
+        clause[0],
+        "i" | "we"
+            | "he"
+            | "she"
+            | "they"
+            | "it"
+            | "that"
+            | "there"
+            | "somebody"
+            | "someone"
+            | "everybody"
+            | "everyone"
+            | "nobody"
+    );
+    !COMMANDS.contains(&clause[0])
+        && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
+}
+
+/// The place that a remark names.
+fn place_in<'v>(remark: &[&str], names: &'v Vocabulary) -> Option<&'v str> {
+    let stems: Vec<String> = remark.iter().map(|w| stem(w)).collect();
+    (0..stems.len()).find_map(|i| names.place_at(&stems[i..])).map(|(place, _)| place.label.as_str())
+}
