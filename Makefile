@@ -17,12 +17,13 @@ test: setup-test ## Run all tests (set-up included).
 	@$(CARGO) build --release --quiet --workspace
 	@$(CARGO) test --release --workspace --quiet 2>&1 | sh assets/setup/test-summary.sh
 
-check: setup ## Formatting, lints (warnings denied), licences, spelling.
+check: setup ## Formatting, lints and documentation (warnings denied), licences, spelling.
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --release --workspace --all-targets --quiet -- -D warnings
 	@$(CARGO) check --release --workspace --features nearfield/camera --quiet
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --quiet
 	@sh assets/setup/check-tools.sh
-	@echo "check: formatting, lints, licences and spelling are clean"
+	@echo "check: formatting, lints, documentation, licences and spelling are clean"
 
 build: setup ## Build the program: target/release/nearfield.
 	@$(CARGO) build --release --quiet --workspace

@@ -107,7 +107,8 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
         nearfield eval bundled --json --data ~/nearfield/models/recipes\n  \
-        nearfield eval assist homes/ --json --set llm.model=model.gguf"
+        nearfield eval assist homes/ --json --set llm.model=model.gguf\n  \
+        nearfield eval home --part tuning"
     )]
     Eval(EvalArgs),
     /// Print a shell completion script.
@@ -421,10 +422,14 @@ pub struct EvalArgs {
     /// With `assist`: folders with homes (`_fixtures.yaml`) and files of tests.
     #[arg(value_name = "FOLDER")]
     pub folders: Vec<PathBuf>,
-    /// Print one JSON object for each set, or with `assist` for each sentence; the last holds the whole.
+    /// With `home`: only this part of the suite. Of the held-out part only sums are shown, but with --json.
+    #[arg(long, value_enum)]
+    pub part: Option<HomePart>,
+    /// Print one JSON object for each set, or with `assist` and `home` for each sentence; the last holds the whole.
     #[arg(long)]
     pub json: bool,
-    /// The folder with the held-out files [default: models/recipes of the clone].
+    /// The folder with the held-out files, or with `home` the suite [default: models/recipes of the clone, or eval/home of the
+    /// assets].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Use only this many rows of each set.
@@ -442,6 +447,27 @@ pub enum EvalWhat {
     Bundled,
     /// The assistant, on homes and sentences in the public `assist` format.
     Assist,
+    /// The assistant, on our own suite of twelve homes in the same format.
+    Home,
+}
+
+/// A part of our own suite of homes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HomePart {
+    /// What templates, prompts and models may be improved on.
+    Tuning,
+    /// What nobody who improves them reads.
+    HeldOut,
+}
+
+impl HomePart {
+    /// The name of its folder.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Tuning => "tuning",
+            Self::HeldOut => "held-out",
+        }
+    }
 }
 
 #[cfg(test)]

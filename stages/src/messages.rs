@@ -14,7 +14,7 @@ use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::windows::ClosedWindow;
 use nearfield_telemetry::{Reading, SensorId, SensorTraits};
-use nearfield_vision::{Movement, Picture, Sight, Verdict};
+use nearfield_vision::{Movement, Picture, Verdict, VisionResult};
 use serde::Serialize;
 
 use crate::caption::alerts::Alert;
@@ -223,7 +223,7 @@ pub struct Seen {
     /// The picture.
     pub view: View,
     /// What is in it.
-    pub sight: Sight,
+    pub sight: VisionResult,
 }
 
 /// Who wrote a caption.
@@ -246,7 +246,7 @@ pub struct Captioned {
     /// The picture.
     pub view: View,
     /// What is in it.
-    pub sight: Sight,
+    pub sight: VisionResult,
     /// What the gate said.
     pub verdict: Verdict,
     /// The cosine with what was described before.

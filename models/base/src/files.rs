@@ -1,5 +1,5 @@
-//! Files that are opened to be read from beginning to end or anywhere between: opening one never waits. Where a path names a pipe
-//! (a FIFO) or a socket, a plain open would wait for whoever writes to it, perhaps for ever.
+//! Opens and reads files without ever blocking and within a size limit. A plain open of a pipe (FIFO) would wait for its writer,
+//! perhaps for ever; here a pipe or a socket is an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::fs::{OFlags, fcntl_setfl};
 
-/// What is wrong with a path that names a pipe where a file is wanted.
+/// The reason when a path names a pipe where a file is wanted.
 const PIPE: &str = "it is a pipe (FIFO), not a file";
 
 /// Opens a file to be read.
@@ -20,8 +20,8 @@ pub fn open(path: &Path) -> io::Result<File> {
     if is_pipe { Err(io::Error::new(ErrorKind::InvalidInput, PIPE)) } else { Ok(file) }
 }
 
-/// Opens whatever can be read; answers whether it is a pipe, whose reads then fail with [`ErrorKind::WouldBlock`] where they would
-/// wait.
+/// Opens a file, a device or a pipe; the second value says whether it is a pipe, whose reads fail with [`ErrorKind::WouldBlock`]
+/// instead of waiting.
 ///
 /// # Errors
 /// It can't be opened, or is a socket.
@@ -56,7 +56,7 @@ pub fn read(path: &Path, most_bytes: u64) -> io::Result<Vec<u8>> {
     read_up_to(open(path)?, most_bytes)
 }
 
-/// All that `from` gives, which is at most so many bytes.
+/// Reads `from` to its end, at most `most_bytes`.
 ///
 /// # Errors
 /// It can't be read, or is longer.

@@ -1,5 +1,4 @@
-//! JSON that people write by hand. A key that stands twice in an object is an error here; serde keeps the last one in silence,
-//! and what was written first is lost.
+//! JSON written by hand: a duplicate key in an object is an error. serde would silently keep the last one.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,6 +1,18 @@
-//! What Nearfield's crates share and none of them owns: files that are opened within bounds ([`files`]) and replaced whole
-//! ([`persist`]), JSON and ranges that are checked ([`json`], [`range`]), how much memory there is ([`memory`]), and how lists are
-//! written in a sentence ([`lists`]). Kept small on purpose.
+//! Functions that all crates of Nearfield share and none owns: files read within a size limit ([`files`]), files written atomically
+//! ([`persist`]), strict JSON ([`json`]), range checks ([`range`]), memory figures of the system ([`memory`]), lists in sentences
+//! ([`lists`]). The crate stays small on purpose.
+//!
+//! ```
+//! use nearfield_base::{files, persist, range::in_range};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("home.json");
+//! persist::replace(&path, b"{}")?; // After a crash the file has the old content or the new one, never a part.
+//! assert_eq!(files::read_text(&path, 1024)?, "{}"); // A longer file is an error.
+//! let error = in_range("llm.top_p", 7.0, 0.0..=1.0).unwrap_err();
+//! assert_eq!(error, "llm.top_p is 7 but must be from 0 to 1");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 pub mod files;
 pub mod json;

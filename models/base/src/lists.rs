@@ -1,7 +1,6 @@
-//! How lists are written in a sentence: alike in captions and in what the language model is told of the home, since the bundled
-//! model has learned from the one and the other.
+//! Lists in sentences, written the same way in captions and in the prompt, as the bundled model was trained on both.
 
-/// `a`, `a and b`, `a, b and c`; nothing of no items.
+/// `a`, `a and b`, `a, b and c`; empty for no items.
 pub fn joined(items: &[String]) -> String {
     match items {
         [] => String::new(),

@@ -1,5 +1,4 @@
-//! What Linux says about memory and threads, of the system and of this process, for whoever has to fit into it or reports on it. Elsewhere it
-//! says nothing.
+//! Memory and threads of the system and of this process, as Linux reports them in /proc; `None` on other systems.
 
 /// Bytes under `key` (as `MemAvailable`) in /proc/meminfo; `None` where the system does not tell.
 pub fn of_system(key: &str) -> Option<usize> {

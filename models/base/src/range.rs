@@ -1,9 +1,9 @@
-//! Options that must lie in a range: one sentence for all of them.
+//! The range check of an option, with one error sentence for all.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-/// Whether `value` lies in `range`. What is no number lies in none.
+/// Checks that `value` lies in `range`; NaN never does.
 ///
 /// # Errors
 /// A sentence that names the key, the value and what is accepted.

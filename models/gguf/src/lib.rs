@@ -1,6 +1,20 @@
-//! A bounded reader of GGUF files (versions 2 and 3, the format's specification in the ggml project): metadata and the list
-//! of tensors, over a memory map. A file that is cut short, lies about its sizes or is something else gives an error that
-//! says what was expected and where; nothing is allocated on the word of a length that the file has no bytes for.
+//! A bounded reader of GGUF model files, versions 2 and 3 (specification: `docs/gguf.md` of the ggml project). It gives metadata and
+//! tensors over a memory map.
+//!
+//! ```
+//! use nearfield_gguf::Gguf;
+//!
+//! let file = Gguf::open("../../assets/models/talk-nano.gguf".as_ref())?;
+//! let architecture = file.text("general.architecture")?.unwrap_or("unknown");
+//! let tensor = file.tensor("token_embd.weight").expect("every language model has one");
+//! println!("{architecture}: token_embd is {:?}, {}", tensor.dims, tensor.kind.name);
+//! let bytes = &file.bytes()[tensor.range.clone()];
+//! # assert!(!bytes.is_empty());
+//! # Ok::<(), nearfield_gguf::GgufError>(())
+//! ```
+//!
+//! A file that is cut short, contradicts itself or has another format is an error that says what was expected and at which byte.
+//! Every length is checked against the bytes that the file has before anything is allocated.
 
 mod tensor_type;
 

@@ -1,5 +1,25 @@
 //! A home as areas, floors, devices and entities, as in Home Assistant; the services that change it; the sentences people say
-//! about it; policy, and a ledger of actions with undo. No threads, clocks, devices or network.
+//! about it; policy, and a ledger of actions with undo.
+//!
+//! ```
+//! use nearfield_home::sentences::{Matcher, Outcome, Setting, Step};
+//! use nearfield_home::inventory::Inventory;
+//!
+//! let mut home = Inventory::parse(
+//!     "{areas: [{id: hall, name: Hall}], entities: [{id: light.hall, name: Hall Light, area: hall, state: 'off'}]}",
+//! )?.home()?;
+//! let now = jiff::civil::date(2026, 11, 20).at(18, 0, 0, 0);
+//! let setting = Setting { home: &home, area: None, now, last: &[] };
+//! let Outcome::Do(steps) = Matcher::english()?.understand("Turn on the hall light", &setting) else { panic!() };
+//! let Step::Act(reading) = &steps[0] else { panic!() };
+//! for call in &reading.calls {
+//!     home.apply(call)?;
+//! }
+//! assert_eq!(home.entity("light.hall").map(|light| light.state.as_str()), Some("on"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Household`] adds the policy, the ledger and the file. Absent on purpose: threads, clocks, devices, network.
 
 mod domain;
 mod error;

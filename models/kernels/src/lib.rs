@@ -1,23 +1,37 @@
-//! Quantized and float kernels with run-time dispatch, and the compute pool that they run on: the only home of SIMD and,
-//! but for one memory map and one foreign callback elsewhere, of `unsafe`.
+//! Matrix products, attention and vector operations on quantized and float weights, for the instruction set found at run time, and
+//! the thread pool that they run on.
 //!
-//! A [`Level`] is the proof that the processor has a set of instructions; it is detected once and handed to every kernel.
-//! Each kernel has a scalar twin, which is the definition that the tests hold the others to.
+//! ```
+//! use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, multiply};
 //!
-//! Modules import each other in one direction (a test holds them to it). From the bottom:
+//! let weights: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+//! let weights = Matrix::new(Format::F32, &weights, 2, 2)?; // [rows, columns]
+//! let (level, pool) = (Level::best(), Pool::new(None));
+//! let mut out = [0.0; 2];
+//! let mut products = [Product { weights, out: &mut out }];
+//! multiply(level, &pool, &[10.0, 1.0], &mut Activations::new(), &mut products);
+//! assert_eq!(out, [12.0, 34.0]);
+//! # Ok::<(), nearfield_kernels::MatrixError>(())
+//! ```
 //!
-//! | module | what |
+//! A [`Level`] is the proof that the processor has a set of instructions; it is detected once and passed to every kernel. Each
+//! kernel has a scalar twin, which is its definition: tests compare all others with it.
+//!
+//! Modules import each other in one direction (a test checks this). From the bottom:
+//!
+//! | module | content |
 //! |---|---|
-//! | `float`, `shared_slice`, `pool`, `level` | arithmetic on single floats; the compute pool; which instructions there are |
-//! | `formats` | one file a format: layout in a file and in a strip, how both are read |
+//! | `float`, `shared_slice`, `pool`, `level` | arithmetic on single floats; the compute pool; instruction sets |
+//! | `formats` | one file for each format: its layout in a file and in a strip, and how both are read |
 //! | `matrix`, `strips` | a checked view of weights; rows interleaved for products with one token |
-//! | `activations`, `panel`, `kv_cache` | what kernels work on beside weights |
+//! | `activations`, `panel`, `kv_cache` | the other operands of kernels |
 //! | `isa` | the kernels of each instruction set, and the scalar ones |
-//! | `dispatch` | the table: which kernels at which level |
-//! | `matmul`, `attention`, `delta`, `vector`, `bandwidth` | what callers use |
+//! | `dispatch` | the table of kernels for each level |
+//! | `matmul`, `attention`, `delta`, `vector`, `bandwidth` | the functions for callers |
 //!
-//! What is deliberately absent: model structure, files, clocks. The [`Pool`] is the one place in the computing crates that
-//! has threads: a matrix product cannot use several cores otherwise, and a caller who wants none asks for one thread.
+//! Absent on purpose: model structure, files, clocks. This is the only crate with SIMD and, except for one memory map and one foreign
+//! callback elsewhere, with `unsafe`. The [`Pool`] is the only place under `models` that starts threads, because a matrix product
+//! cannot use several cores without them; a pool of one thread starts none.
 #![allow(unsafe_code)] // SIMD intrinsics, and disjoint writes of one output by several threads; each block says why it is sound.
 
 mod activations;

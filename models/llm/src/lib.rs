@@ -1,8 +1,25 @@
-//! The language model: weights from a GGUF file ([`Llm`]), state apart from them ([`Session`]), the tokenizer and the chat
-//! template that the file carries, sampling, and writing text. Everything the model needs is read from the file alone.
+//! Quantized language models on CPUs: weights from a GGUF file ([`Llm`]), state apart from them ([`Session`]), the tokenizer and the chat
+//! template that the file carries, sampling, constraints, and generation.
 //!
-//! What is deliberately absent: conversations, tools, clocks, and threads but for the compute pool of the kernels, which is
-//! made here because it belongs to the weights and is shared by their sessions.
+//! ```
+//! use nearfield_llm::*;
+//! use std::ops::ControlFlow::Continue;
+//!
+//! let llm = Llm::open("../../assets/models/talk-nano.gguf".as_ref(), &LlmOptions::default())?;
+//! let mut session = Session::new(llm.clone(), &SessionOptions { context_tokens: 512, ..SessionOptions::default() })?;
+//! let system = "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.";
+//! let messages = [Message::new(Role::System, system), Message::new(Role::User, "Good morning!")];
+//! let prompt = llm.template()?.render(&messages, &[], true)?;
+//! session.prompt(&llm.tokenizer()?.encode_prompt(&prompt), &mut || Continue(()))?;
+//! let (mut sampler, options) = (Sampler::new(&SamplerOptions::default()), GenerateOptions::default());
+//! let generated = generate(&mut session, &mut sampler, &options, &mut |piece| { print!("{piece}"); Continue(()) })?;
+//! # assert!(!generated.text.is_empty());
+//! # Ok::<(), LlmError>(())
+//! ```
+//!
+//! [`Chat`] adds tools, in the model's own dialect; the examples `chat`, `tool_call` and `constrained_json` go on from here. Absent on
+//! purpose: running tools, clocks, and threads except for the compute pool of the kernels, which is created here
+//! because it belongs to the weights and is shared by their sessions.
 
 mod architecture;
 mod chat;

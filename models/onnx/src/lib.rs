@@ -1,8 +1,20 @@
-//! ONNX models through ONNX Runtime, which is loaded as a shared library when first needed.
+//! ONNX models through ONNX Runtime, which is loaded as a shared library on first use.
 //!
-//! The library is not part of Nearfield: it is looked for in `ORT_DYLIB_PATH`, then in Nearfield's data folder, then in
-//! the system, and [`init`] says which one was taken or how to get one. Execution providers are asked with
-//! error-on-failure; the one that is really active is [`OnnxModel::active_provider`], and it is never silently the CPU.
+//! ```no_run
+//! use nearfield_onnx::{OnnxInput, OnnxModel, OnnxOptions};
+//!
+//! let mut model = OnnxModel::open("classifier.onnx".as_ref(), &OnnxOptions::default())?;
+//! let pixels = vec![0.0f32; 3 * 224 * 224];
+//! let outputs = model.run(&[("input", OnnxInput::F32(&[1, 3, 224, 224], &pixels))])?;
+//! for output in outputs {
+//!     println!("{} {:?} by {:?}", output.name, output.shape, model.active_provider());
+//! }
+//! # Ok::<(), nearfield_onnx::OnnxError>(())
+//! ```
+//!
+//! The library is not part of Nearfield. It is searched in `ORT_DYLIB_PATH`, then in Nearfield's data folder, then in the system; an
+//! error of [`init`] says how to get it. An execution provider that was asked for and cannot be used is an error;
+//! [`OnnxModel::active_provider`] names the one in use, which is never silently the CPU.
 
 use ort::environment::Environment;
 use ort::session::Session;
@@ -13,7 +25,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
-/// ONNX Runtime as it was found.
+/// ONNX Runtime as it was loaded.
 pub struct Runtime {
     /// The library's file, or its bare name where the system's search path found it.
     pub path: PathBuf,
@@ -85,7 +97,7 @@ fn load(named: Option<PathBuf>, folders: &[PathBuf]) -> Result<Runtime, OnnxErro
             .find_map(|name| ort::init_from(name).ok().map(|builder| (PathBuf::from(name), builder)))
             .ok_or_else(|| OnnxError::NoRuntime { folders: folders.to_vec() })?,
     };
-    // ONNX Runtime would write to stderr itself; its messages go where all others go.
+    // ONNX Runtime would write to stderr itself; its messages go to the log.
     let environment = builder
         .with_name("nearfield")
         .with_telemetry(false)
@@ -175,8 +187,8 @@ impl Provider {
 pub struct OnnxOptions {
     /// Threads within an operator.
     pub threads: usize,
-    /// What should compute it, in order of preference. Falling back to the next is announced in the log, and where none
-    /// works the model does not open; without [`Provider::Cpu`] in the list it never runs on the CPU.
+    /// Execution providers in order of preference. A fallback to the next is logged; where none works, opening fails. Without
+    /// [`Provider::Cpu`] in the list the model never runs on the CPU.
     pub providers: Vec<Provider>,
 }
 
@@ -258,7 +270,7 @@ impl OnnxModel {
         Ok(OnnxModel { session, path: path.to_path_buf(), active: provider })
     }
 
-    /// What really computes this model.
+    /// The execution provider that runs this model.
     pub fn active_provider(&self) -> Provider {
         self.active
     }
@@ -334,7 +346,7 @@ impl OnnxModel {
     }
 }
 
-/// Looks at the file before the runtime does, so that the common mistakes get their own words.
+/// Checks the file before the runtime does, so that common mistakes get a clear error.
 fn check_file(path: &Path) -> Result<(), OnnxError> {
     use std::io::Read;
     let unreadable = |source| OnnxError::File { path: path.to_path_buf(), cause: source };

@@ -1,8 +1,29 @@
-//! Speech: audio as data ([`audio`]), voice activity and ends of utterances ([`vad`]), speech to text ([`stt`]) and text to speech
-//! ([`tts`]). Devices, threads and clocks are none of this crate's business; what takes long takes a sink and obeys its answer.
+//! Audio, voice activity, speech to text and text to speech.
 //!
-//! Features: `whisper` (Whisper models through whisper.cpp, needs cmake and a C++ compiler) and `onnx` (Silero voice activity and
-//! Piper voices through ONNX Runtime, loaded at run time).
+//! ```
+//! # #[cfg(feature = "whisper")] {
+//! use nearfield_speech::audio::{SampleRate, read_clip, resample};
+//! use nearfield_speech::stt::{SpeechToText, SttOptions};
+//! use std::ops::ControlFlow;
+//!
+//! let clip = read_clip("../../assets/speech/2-light.wav".as_ref())?; // WAV, FLAC, OGG, MP3 or AIFF
+//! let speech = resample(&clip, SampleRate::SPEECH)?; // 16 kHz
+//! let mut stt = SpeechToText::open("../../assets/models/hear-nano.bin".as_ref(), &SttOptions::default())?;
+//! let transcription = stt.transcribe(&speech.samples, &mut || ControlFlow::Continue(()))?;
+//! assert_eq!(transcription.text.trim(), "Turn on the living room light.");
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | module | content | feature |
+//! |---|---|---|
+//! | [`audio`] | sample rates, clips, reading and writing of audio files, resampling | |
+//! | [`vad`] | voice activity (Earshot, or Silero) and the ends of utterances | Silero: `onnx` |
+//! | `stt` | Whisper models through whisper.cpp, compiled from C++ (needs cmake) | `whisper` |
+//! | [`tts`] | espeak-ng and flite as programs, Piper voices | Piper: `piper` |
+//!
+//! All features are on by default. `onnx` and `piper` load ONNX Runtime at run time. Absent on purpose: devices, threads and clocks.
+//! Functions that run long take a callback and stop when it returns [`Break`](std::ops::ControlFlow::Break).
 
 pub mod audio;
 #[cfg(feature = "whisper")]

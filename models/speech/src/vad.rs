@@ -1,4 +1,4 @@
-//! Voice activity: is anybody speaking, and where does an utterance begin and end.
+//! Voice activity detection (VAD) and endpointing: where an utterance begins and ends.
 //!
 //! A detector ([`VoiceActivity`]) gives each short frame a probability of speech; the [`Endpointer`] turns those into
 //! utterances with hysteresis, a minimum of speech and an end-of-turn silence. The endpointer is a pure function of the
@@ -26,7 +26,7 @@ pub trait VoiceActivity: Send {
     /// [`VadError`] where the frame has another length or the model fails.
     fn probability(&mut self, frame: &[f32]) -> Result<f32, VadError>;
 
-    /// Forgets the sound so far.
+    /// Resets the detector to the beginning of a stream.
     fn reset(&mut self);
 
     /// The detector's name.
@@ -106,7 +106,7 @@ impl Default for EndpointOptions {
 }
 
 impl EndpointOptions {
-    /// Says which value is wrong.
+    /// Checks ranges and combinations.
     ///
     /// # Errors
     /// [`VadError::Option`] naming the key, its value and what is accepted.
@@ -152,7 +152,7 @@ impl SamplePosition {
     }
 }
 
-/// What the endpointer found.
+/// An event of the endpointer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SpeechEvent {
     /// Somebody speaks. Comes [`EndpointOptions::min_speech_ms`] after the first speech.
@@ -169,7 +169,7 @@ pub enum SpeechEvent {
         /// Where speech ended, so far.
         last_speech_sample: SamplePosition,
     },
-    /// They do go on: what was said of the pause no longer holds.
+    /// The speaker goes on: the guess of [`SpeechEvent::Paused`] is withdrawn.
     Resumed,
     /// The utterance is over.
     Ended {
@@ -179,7 +179,7 @@ pub enum SpeechEvent {
         start: SamplePosition,
         /// Where `samples` ends.
         end: SamplePosition,
-        /// Where speech really ended. Latency is counted from here, not from the end of the silence.
+        /// Where speech ended. Latency is counted from here, not from the end of the silence.
         last_speech_sample: SamplePosition,
         /// The utterance was cut at [`EndpointOptions::max_utterance_ms`]; speech goes on in the next one.
         cut: bool,
@@ -190,11 +190,11 @@ pub enum SpeechEvent {
 pub struct Endpointer {
     detector: Box<dyn VoiceActivity>,
     options: EndpointOptions,
-    /// Sound still needed; its last samples may not fill a frame yet.
+    /// Audio still needed; its last samples may not fill a frame yet.
     buffer: Vec<f32>,
     /// The position of `buffer[0]`.
     buffer_start: u64,
-    /// What lies before this position is not needed any more.
+    /// Audio before this position is not needed any more.
     needed_from: u64,
     /// The position up to which frames have been judged.
     judged: u64,
@@ -211,7 +211,7 @@ enum State {
         start: u64,
         last_speech: u64,
         probabilities: Vec<f32>,
-        /// The guess has been given out.
+        /// The guess has been emitted.
         paused: bool,
     },
 }
@@ -263,7 +263,7 @@ impl Endpointer {
         self.reset();
     }
 
-    /// Forgets the stream so far, an utterance in progress included.
+    /// Discards the stream so far, an utterance in progress included.
     pub fn reset(&mut self) {
         self.detector.reset();
         self.buffer.clear();
@@ -376,7 +376,7 @@ impl Endpointer {
         self.buffer_start + self.buffer.len() as u64
     }
 
-    /// Gives up what lies before `position`. The buffer is moved only when half of it is free, so that a whole file given
+    /// Drops the audio before `position`. The buffer is moved only when half of it is free, so that a whole file given
     /// at once costs no more than the same file in small chunks.
     fn forget_before(&mut self, position: u64) {
         self.needed_from = self.needed_from.max(position);

@@ -1,9 +1,24 @@
-//! Sensor readings in numbers: windows in event time, streaming statistics in bounded memory, anomalies by named methods, the
-//! table that a language model words, the sentences that are computed from it, the forms that a second try is held to, and the
-//! check that holds every text to the table.
+//! Sensor readings: parsing, windows in event time, streaming statistics in bounded memory, anomalies, tables, and the check of every
+//! sentence against them.
 //!
-//! Everything here is pure: readings come with their times, nothing looks at a clock. Sources, the store and the model stand
-//! elsewhere.
+//! ```
+//! use jiff::tz::TimeZone;
+//! use nearfield_telemetry::read::{Found, Reader, TextOptions};
+//!
+//! let mut values: Vec<f64> = Vec::new();
+//! let mut take = |found: Found<'_>| {
+//!     println!("{}: {} {} {}", found.at.timestamp(), found.key, found.value, found.unit);
+//!     values.push(found.value);
+//! };
+//! let mut reader = Reader::new(&TextOptions::default(), TimeZone::UTC, "value")?;
+//! reader.push("time,hall temperature (°C)\n2026-11-20 10:00,20.5\n2026-11-20 10:05,20.9\n".as_bytes(), &mut take)?;
+//! reader.end(&mut take)?;
+//! assert_eq!(values, [20.5, 20.9]);
+//! # Ok::<(), nearfield_telemetry::read::InputError>(())
+//! ```
+//!
+//! The example `report_csv` goes from a file to a report. Everything here is pure: readings carry their times and nothing reads a
+//! clock. Sources, the store and the language model are in other crates.
 
 pub mod anomaly;
 pub mod check;

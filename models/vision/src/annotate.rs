@@ -1,10 +1,10 @@
-//! Draws a caption and boxes onto a picture, with an 8 x 8 bitmap font, and writes it as JPEG: for people who look later.
+//! Draws a caption and boxes onto a picture with an 8 x 8 bitmap font, and encodes it as JPEG: for snapshots.
 
 use font8x8::UnicodeFonts;
 use image::codecs::jpeg::JpegEncoder;
 
 use super::picture::{KEPT_PIXELS, MAX_SIDE, Picture, PictureError};
-use super::sight::Object;
+use super::result::Object;
 
 /// Eight lines of ten pixels and a margin, eight times as large: what a caption needs at most.
 const CAPTION_ROOM: u32 = 1024;
@@ -12,7 +12,7 @@ const BOX_COLOUR: [u8; 3] = [255, 210, 0];
 
 /// The picture with boxes around the objects, their labels, and the caption below.
 ///
-/// One that leaves no room for the caption within the sides of a JPEG is drawn at half its size.
+/// A picture that leaves no room for the caption within the largest side of a JPEG is drawn at half its size.
 pub fn annotate(picture: &Picture, objects: &[Object], caption: &str) -> Picture {
     let smaller;
     let picture = if picture.width().max(picture.height()) > MAX_SIDE - CAPTION_ROOM {
@@ -57,7 +57,7 @@ pub fn annotate(picture: &Picture, objects: &[Object], caption: &str) -> Picture
 /// A JPEG of the picture; quality from 1 to 100.
 ///
 /// # Errors
-/// A side is longer than a JPEG can say (65535).
+/// A side is longer than the format allows (65535).
 pub fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, PictureError> {
     let mut out = Vec::new();
     JpegEncoder::new_with_quality(&mut out, quality.clamp(1, 100))
@@ -130,7 +130,7 @@ impl Canvas<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sight::Rect;
+    use super::super::result::Rect;
     use super::*;
 
     #[test]

@@ -1,9 +1,9 @@
-//! "Is this still the same scene?": the cosine of two embeddings against two thresholds, a shortest and a longest time
-//! between descriptions, and a picture of nothing going on. Time comes in with each picture; there is no clock here.
+//! Detects changes of scene: the cosine of two embeddings against two thresholds (hysteresis), a shortest and a longest time
+//! between descriptions, and a nominal picture. The time is passed in with each picture; the gate reads no clock.
 //!
-//! Of an encoder that speaks in words the words are a second witness. Weather moves an embedding as far as a small change of scene
-//! does, but it does not make the same other words be read twice in a row. So the cosine may be stricter, and yet a change
-//! counts only when other words are read, the same ones again and again.
+//! Where the encoder also outputs words, they confirm a change. Weather moves an embedding as far as a small change of scene does,
+//! but it does not produce the same other words twice in a row. So the cosine threshold is stricter, and a change counts only when
+//! the words differ too, and are the same in consecutive pictures.
 
 use std::time::Duration;
 
@@ -44,15 +44,15 @@ impl Default for GateOptions {
     }
 }
 
-/// So many pictures in a row with other words are a change, even if each is read differently. Of 3, 4, 5 and 6 the smallest that
-/// did not bring back what the weather costs.
+/// This many pictures in a row with other words are a change, even if the words of each differ. Of 3, 4, 5 and 6 it is the smallest
+/// that did not bring back false changes caused by weather.
 pub const MOST_UNCLEAR: u32 = 5;
 
 /// A year.
 const MOST_MS: u64 = 366 * 86_400_000;
 
 impl GateOptions {
-    /// Checks what types can't say.
+    /// Checks ranges and combinations.
     ///
     /// # Errors
     /// One sentence that names the key and what would be right.
@@ -71,7 +71,7 @@ impl GateOptions {
     }
 }
 
-/// What the gate says of a picture.
+/// The gate's decision about a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -79,7 +79,7 @@ pub enum Verdict {
     First,
     /// It differs from what was described.
     Changed,
-    /// It looks like the picture of nothing going on, and did not before.
+    /// It matches the nominal picture, and the one before did not.
     Nominal,
     /// It is the same, but was described long ago.
     Due,
@@ -106,11 +106,11 @@ pub struct Gate {
     /// Whether the description in force is "nothing going on".
     is_nominal: bool,
     restless: bool,
-    /// So many pictures in a row differ,
+    /// How many pictures in a row differ.
     differing: u32,
-    /// and so many of them, the last ones, read alike:
+    /// How many of them, the last ones, have the same words.
     alike: u32,
-    /// these words.
+    /// Those words.
     read: Vec<String>,
 }
 
@@ -122,17 +122,17 @@ struct Described {
 }
 
 impl Gate {
-    /// A gate; `nominal`: the embedding of a picture in which nothing is going on.
+    /// A gate; `nominal` is the embedding of the nominal picture (nothing going on).
     pub fn new(options: GateOptions, nominal: Option<Vec<f32>>) -> Self {
         let (described, read) = (None, Vec::new());
         Self { options, nominal, described, is_nominal: false, restless: true, differing: 0, alike: 0, read }
     }
 
-    /// Judges a picture by its embedding and its words (empty where there are none), at `now` in the time of its source. Answers the cosine with what was last described
-    /// too; 0 when nothing was. [`Gate::described`] must follow where a description is made.
+    /// Judges a picture by its embedding and its words (empty where there are none), at time `now` of its source. Also returns the cosine
+    /// with the last described picture; 0 when there is none. Call [`Gate::described`] when a description is made.
     pub fn judge(&mut self, embedding: &[f32], words: &[String], now: Duration) -> (Verdict, f32) {
         let nominal = self.nominal.as_ref().map(|n| cosine(n, embedding));
-        // One who has been "nominal" stays so above the lower threshold, as with any other scene.
+        // A nominal scene stays nominal above the lower threshold, as any other scene stays stable.
         let bar = if self.is_nominal { self.options.change_below } else { self.options.calm_above };
         let looks_nominal = nominal.is_some_and(|c| c >= bar);
         let Some(described) = &self.described else {
@@ -189,7 +189,7 @@ impl Gate {
     }
 }
 
-/// The cosine of the angle between two embeddings; 0 where one of them is nothing or their lengths differ.
+/// The cosine of the angle between two embeddings; 0 where one of them is zero or their lengths differ.
 pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {
         return 0.0;

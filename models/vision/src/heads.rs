@@ -1,7 +1,7 @@
-//! What a model's last layer means: softmax over labels, boxes with scores and classes, FastestDet's grid, and the
-//! suppression of boxes that lie on top of a better one. All of it is arithmetic on slices whose shape was checked.
+//! Decoding of a model's outputs: softmax over labels, boxes with scores and classes, FastestDet's grid, YOLO's single output, and
+//! non-maximum suppression. All of it is arithmetic on slices whose shape was checked.
 
-use super::sight::Rect;
+use super::result::Rect;
 
 /// A box with the number of its label.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,10 +1,9 @@
-//! JPEGs in a row of bytes, found by their own markers: a camera's stream needs no boundary, and one that lies about its
-//! boundary or its lengths does no harm. What stands between two pictures is passed over. Also puts the standard Huffman tables
-//! into those JPEGs of cameras that leave them out.
+//! Splits a stream of bytes into JPEGs by the markers of the format itself, so that a wrong MIME boundary or length of a camera does
+//! no harm. Bytes between two pictures are skipped. Also inserts the standard Huffman tables where a camera leaves them out.
 
 use std::borrow::Cow;
 
-/// The longest JPEG that is waited for; a stream without an end is given up there.
+/// The longest JPEG; a longer one is given up.
 const MAX_JPEG: usize = 32 << 20;
 
 /// Cuts a stream of bytes into JPEGs.
@@ -13,9 +12,9 @@ pub struct JpegSplitter {
     held: Vec<u8>,
     /// How far `held` has been walked; only meaningful inside a picture.
     walk: Walk,
-    /// Bytes that were passed over since the last picture: headers of parts, or rubbish.
+    /// Bytes skipped since the last picture: headers of parts, or garbage.
     passed: u64,
-    /// Pictures that never came to their end.
+    /// Pictures that were never complete.
     broken: u64,
 }
 
@@ -36,7 +35,7 @@ enum Step {
 }
 
 impl JpegSplitter {
-    /// Takes the next bytes of the stream and hands each whole JPEG to `sink`.
+    /// Takes the next bytes of the stream and passes each complete JPEG to `sink`.
     pub fn push(&mut self, bytes: &[u8], sink: &mut dyn FnMut(Vec<u8>)) {
         self.held.extend_from_slice(bytes);
         loop {
@@ -73,7 +72,7 @@ impl JpegSplitter {
         }
     }
 
-    /// Pictures that broke off and were passed over.
+    /// Incomplete pictures that were skipped.
     pub fn broken(&self) -> u64 {
         self.broken
     }
@@ -89,7 +88,7 @@ impl JpegSplitter {
     }
 }
 
-/// Whether `bytes` begin with a JPEG that comes to its end.
+/// Whether `bytes` begin with a complete JPEG.
 pub fn is_whole_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xFF, 0xD8]) && matches!(walk(bytes, &mut Walk { at: 2, in_scan: false }), Step::End(_))
 }

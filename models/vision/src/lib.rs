@@ -1,16 +1,39 @@
-//! Seeing: a picture becomes numbers and names. Decoding with bounds ([`Picture`]), what a model needs to be told about
-//! itself ([`VisionManifest`]), its heads ([`heads`]), what was seen ([`Sight`]), and the arithmetic of "is this still the
-//! same scene" ([`Gate`], [`Presence`]). Where pictures come from, and when, is not known here.
+//! Pictures, detectors, classifiers and encoders, and the gate that finds changes of scene.
+//!
+//! ```
+//! use nearfield_vision::{Gate, GateOptions, Picture, VisionModel};
+//! use std::time::Duration;
+//!
+//! let mut model = VisionModel::none(); // Compares pictures only. `VisionModel::open` takes an ONNX model.
+//! let mut gate = Gate::new(GateOptions { confirm_pictures: 1, ..GateOptions::default() }, None);
+//! for (second, file) in ["01-1.jpg", "01-2.jpg", "03-1.jpg"].iter().enumerate() {
+//!     let picture = Picture::read(format!("../../assets/pictures/{file}").as_ref())?;
+//!     let (seen, now) = (model.look(&picture)?, Duration::from_secs(second as u64));
+//!     let (verdict, cosine) = gate.judge(&seen.embedding, &seen.words, now);
+//!     println!("{file}: {verdict:?}, cosine {cosine:.2}");
+//!     if verdict.wants_description() {
+//!         gate.described(&seen.embedding, &seen.words, now, false);
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`Picture`] decodes within limits of bytes and pixels, [`VisionManifest`] describes a model's inputs and outputs, [`heads`] reads the
+//! outputs, [`VisionResult`] is what was found, [`Gate`] and [`Presence`] compare it with what was there before. Models run with the
+//! feature `onnx` (on by default). Absent on purpose: where pictures come from, and when.
 
 mod annotate;
+mod descriptor;
 mod gate;
 pub mod heads;
 mod jpeg_stream;
 mod manifest;
 mod model;
+#[cfg(feature = "onnx")]
+mod onnx_model;
 mod picture;
 mod presence;
-mod sight;
+mod result;
 mod words;
 
 pub use annotate::{annotate, encode_jpeg};
@@ -24,5 +47,5 @@ pub use picture::{
     KEPT_PIXELS, MAX_PICTURE_BYTES, MAX_PIXELS, MAX_SIDE, Picture, PictureError, Placement, read_picture_file,
 };
 pub use presence::{Movement, Presence, PresenceOptions};
-pub use sight::{Label, Object, Rect, Sight, Slots};
+pub use result::{Label, Object, Rect, Slots, VisionResult};
 pub use words::{PICTURE_WORDS, describe_in_text, describe_in_words, names_what_was_seen, place_of, plain_sentence};

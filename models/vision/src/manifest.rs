@@ -1,5 +1,5 @@
-//! What a vision model needs to be told about itself: how its input is made, and what its outputs mean. Read from a small
-//! file beside the model (`see-nano.toml` beside `see-nano.onnx`); plain data here.
+//! The manifest of a vision model: how its input is made and what its outputs mean. It is a small TOML file beside the model
+//! (`see-nano.toml` beside `see-nano.onnx`); this file has the types only.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub struct VisionManifest {
 }
 
 impl VisionManifest {
-    /// Checks what types can't say.
+    /// Checks ranges and combinations.
     ///
     /// # Errors
     /// One sentence that names the key and what would be right.
@@ -98,7 +98,7 @@ fn ones() -> [f32; 3] {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fit {
-    /// Sides are scaled each for itself.
+    /// Width and height are scaled separately.
     #[default]
     Stretch,
     /// The middle is taken: `part` of the largest rectangle of the right shape (0.875 for ImageNet's 224 out of 256).

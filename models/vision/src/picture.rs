@@ -1,5 +1,5 @@
 //! A picture in memory: eight bits of red, green and blue a pixel; read from JPEG, PNG, GIF (its first frame), BMP, WebP or
-//! PNM with bounds on what is allocated, and turned into the tensor that a model wants.
+//! PNM within memory limits, and resampled into a model's input tensor.
 
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use super::jpeg_stream::{is_whole_jpeg, with_huffman_tables};
 use super::manifest::{Fit, InputSpec, Layout, PixelOrder};
 
-/// The longest file that is taken for a picture.
+/// The longest picture file.
 pub const MAX_PICTURE_BYTES: usize = 64 << 20;
 
 /// The most pixels of a picture; beyond what cameras make, and 150 MB when unpacked.
@@ -18,17 +18,17 @@ pub const MAX_PIXELS: u64 = 50_000_000;
 /// The longest side of a picture; longer ones can't be written as JPEG either.
 pub const MAX_SIDE: u32 = 65_535;
 
-/// What a picture may need while it is unpacked: the most pixels with red, green, blue and opacity, a byte each.
+/// The most bytes of a decoded picture: [`MAX_PIXELS`] of red, green, blue and alpha, a byte each.
 pub const MAX_UNPACKED_BYTES: u64 = MAX_PIXELS * 4;
 
-/// Larger pictures are kept at half their size, or a quarter: several wait between the stages at once. 48 MB.
+/// Larger pictures are halved until they fit, because several wait between stages at once. 48 MB.
 pub const KEPT_PIXELS: u64 = 16_000_000;
 
 /// Why a picture can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
-    /// The file is missing, may not be read, or breaks off.
+    /// The file is missing or can't be read.
     #[error("{name} can't be read: {reason}")]
     Unreadable {
         /// The file.
@@ -36,13 +36,13 @@ pub enum PictureError {
         /// What the system said.
         reason: String,
     },
-    /// Nothing in it.
+    /// It has no bytes.
     #[error("{name} is empty")]
     Empty {
         /// The file, or what the source calls it.
         name: String,
     },
-    /// Too much in it.
+    /// It has too many pixels.
     #[error(
         "{name} has {width} x {height} pixels; pictures of up to {} million pixels are read, with sides of up to {MAX_SIDE}",
         MAX_PIXELS / 1_000_000
@@ -55,8 +55,8 @@ pub enum PictureError {
         /// Rows.
         height: u32,
     },
-    /// No picture, or only a part of one.
-    #[error("{name} is not a whole picture: {reason}")]
+    /// Not a picture, or an incomplete one.
+    #[error("{name} is not a complete picture: {reason}")]
     Damaged {
         /// The file, or what the source calls it.
         name: String,
@@ -79,7 +79,7 @@ impl std::fmt::Debug for Picture {
     }
 }
 
-/// Where a picture lies within the tensor that was made of it; turns the tensor's coordinates back into the picture's.
+/// The place of a picture within its tensor; maps the tensor's coordinates back to the picture's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
     /// The picture's left, top, width and height in the tensor, as parts of the tensor's own width and height. Beyond
@@ -109,7 +109,7 @@ impl Picture {
     }
 
     /// A camera's picture as YUYV (4:2:2, also called YUY2): two pixels in four bytes, brightness, blue, brightness, red. Rows are
-    /// `row_bytes` apart; of `bytes` what goes beyond the last row is left alone. Colours are those of ITU-R BT.601 with a range from 16
+    /// `row_bytes` apart; bytes beyond the last row are ignored. Colours are those of ITU-R BT.601 with a range from 16
     /// to 235, which is what cameras send unless they say otherwise.
     ///
     /// # Errors
@@ -212,7 +212,7 @@ impl Picture {
         Ok(Self { width, height, rgb: rgb.into_raw() }.within(KEPT_PIXELS, MAX_SIDE))
     }
 
-    /// The same picture, halved until it has at most so many pixels and no longer side.
+    /// The picture, halved until it has at most `pixels` pixels and no side longer than `side`.
     #[must_use]
     pub fn within(self, pixels: u64, side: u32) -> Self {
         let mut picture = self;
@@ -244,13 +244,13 @@ impl Picture {
         Self { width: half_w as u32, height: half_h as u32, rgb }
     }
 
-    /// Whether all of it is one colour, but for noise: what a covered lens or a broken camera gives. Looks at a grid of pixels.
+    /// Whether the whole picture is one colour except for noise, as with a covered lens or a broken camera. Samples a grid of pixels.
     pub fn is_flat(&self) -> bool {
         /// The noise of a cheap sensor in the dark, and a JPEG's.
         const NOISE: u8 = 12;
         const POINTS: usize = 4096;
         let pixels = self.rgb.len() / 3;
-        // An odd step, so that it does not walk down a single column.
+        // An odd step, so that the samples are not all in one column.
         let step = (pixels / POINTS).max(1) | 1;
         let (mut low, mut high) = ([u8::MAX; 3], [0u8; 3]);
         for pixel in self.rgb.chunks_exact(3).step_by(step) {
@@ -284,7 +284,7 @@ impl Picture {
 
     /// The part of the picture that `fit` shows, resampled to `width` x `height`: `[height, width, 3]`, 0 to 255, and where the
     /// whole picture lies in it. The resampling is PIL's bilinear filter (a triangle as wide as a source pixel or a target
-    /// pixel, whichever is larger), since that is what most models were trained behind.
+    /// pixel, whichever is larger), because most models were trained on pictures resampled by it.
     pub fn resampled(&self, width: usize, height: usize, fit: Fit) -> (Vec<f32>, Placement) {
         let (w, h) = (f64::from(self.width), f64::from(self.height));
         let (tw, th) = (width as f64, height as f64);
@@ -399,7 +399,7 @@ pub fn read_picture_file(path: &Path) -> Result<Vec<u8>, PictureError> {
     Ok(bytes)
 }
 
-/// What is wrong with the chunks of a WebP, whose reader allocates what they say they hold.
+/// Checks the chunks of a WebP, because its decoder allocates the lengths that they claim.
 fn chunk_beyond_end(bytes: &[u8]) -> Option<String> {
     if !bytes.starts_with(b"RIFF") || bytes.get(8..12) != Some(b"WEBP") {
         return None;

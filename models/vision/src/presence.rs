@@ -1,12 +1,12 @@
-//! Who or what is there: a thing has entered when enough pictures in a row show it, and has left when it has not been seen
-//! for a while. Detectors flicker; this does not.
+//! Debounces detections: an object has entered when enough pictures in a row show it, and has left when it has not been detected
+//! for a while.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::sight::Object;
+use super::result::Object;
 use nearfield_base::range::in_range;
 
 /// How much flicker is borne.
@@ -27,7 +27,7 @@ impl Default for PresenceOptions {
 }
 
 impl PresenceOptions {
-    /// Checks what types can't say.
+    /// Checks ranges.
     ///
     /// # Errors
     /// One sentence that names the key, the value and what is accepted.
@@ -37,20 +37,20 @@ impl PresenceOptions {
     }
 }
 
-/// Something came or went.
+/// An object entered or left.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Movement {
-    /// What.
+    /// Its label.
     pub label: String,
-    /// Whether it came.
+    /// Whether it entered.
     pub entered: bool,
     /// When it was first seen, or last.
     pub at: Duration,
-    /// The best score with which it was seen while it came, or was there.
+    /// Its best score while it entered, or while it was present.
     pub score: f32,
 }
 
-/// The things that are there, by label.
+/// The objects that are present, by label.
 #[derive(Clone, Debug)]
 pub struct Presence {
     options: PresenceOptions,
@@ -66,16 +66,16 @@ struct Track {
     score: f32,
 }
 
-/// Labels that are followed at once; a detector has some hundred.
+/// The most labels that are tracked at once; a detector has about a hundred.
 const MOST_LABELS: usize = 4096;
 
 impl Presence {
-    /// Nothing is there yet.
+    /// No object is present yet.
     pub fn new(options: PresenceOptions) -> Self {
         Self { options, seen: BTreeMap::new() }
     }
 
-    /// Takes what a picture shows; answers what came and what went.
+    /// Takes the objects of a picture; returns those that entered or left.
     pub fn see(&mut self, objects: &[Object], now: Duration) -> Vec<Movement> {
         let mut movements = Vec::new();
         for track in self.seen.values_mut().filter(|t| !t.here) {
@@ -122,7 +122,7 @@ impl Presence {
         movements
     }
 
-    /// The labels that are there now.
+    /// The labels that are present now.
     pub fn here(&self) -> impl Iterator<Item = &str> {
         self.seen.iter().filter(|(_, track)| track.here).map(|(label, _)| label.as_str())
     }
@@ -130,7 +130,7 @@ impl Presence {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sight::Rect;
+    use super::super::result::Rect;
     use super::*;
 
     #[test]

@@ -1,8 +1,7 @@
-//! The picture in words. For a language model that was trained on the bundled encoder's vocabulary: seventeen words, one a
-//! slot. For any other: a line of text. For nobody's mistake: a plain sentence that is computed from what was found, for
-//! when a model's own can't be believed.
+//! A vision result in words: seventeen words, one a slot, for a language model that was trained on the bundled encoder's vocabulary;
+//! a line of text for any other; and a computed sentence, used where the model's own caption contradicts the result.
 
-use super::sight::{Label, Object, Sight};
+use super::result::{Label, Object, VisionResult};
 use nearfield_base::lists::joined;
 
 /// The vocabulary of the seventeen slots: light, then count, colour, object and place of up to four groups.
@@ -54,7 +53,7 @@ fn groups(objects: &[Object]) -> Vec<Group<'_>> {
 }
 
 /// The seventeen words of what was found; `None` where a label has no word there. `objects` come first; without any, the
-/// first of `labels` stands in the middle. Labels say nothing of the light: it is taken for day.
+/// first of `labels` stands in the middle. Labels do not tell day from night: `day` is assumed.
 pub fn describe_in_words(objects: &[Object], labels: &[Label]) -> Option<Vec<&'static str>> {
     let known = |label: &str| PICTURE_WORDS[OBJECTS].iter().copied().find(|word| *word == label);
     let mut words = vec!["day"];
@@ -83,8 +82,8 @@ pub fn describe_in_text(objects: &[Object], labels: &[Label]) -> String {
     if found.is_empty() { "nothing".to_owned() } else { found.join(", ") }
 }
 
-/// A sentence that says what was found, in the form that the bundled model was trained to write. `words`: the seventeen words where
-/// there are any, else objects, else the first label.
+/// A computed sentence, in the form that the bundled model was trained to write: from the seventeen words where there are any, else
+/// from the objects, else from the first label.
 pub fn plain_sentence(words: &[String], objects: &[Object], labels: &[Label]) -> String {
     let night = words.first().is_some_and(|w| w == "night");
     let mut parts: Vec<String> = Vec::new();
@@ -108,14 +107,14 @@ pub fn plain_sentence(words: &[String], objects: &[Object], labels: &[Label]) ->
     format!("{first}{text}.")
 }
 
-/// Whether a caption names what was found, and no thing that was not: each group's thing (in the singular or the plural), its
-/// colour, its place if it has one, and its number if that is above one. At most four groups are expected to be told.
-pub fn names_what_was_seen(caption: &str, sight: &Sight) -> bool {
+/// Whether a caption names everything that was found and nothing else: each group's object (in the singular or the plural), its
+/// colour, its place if it has one, and its number if that is above one. At most four groups are expected.
+pub fn names_what_was_seen(caption: &str, result: &VisionResult) -> bool {
     let spoken = words_of(caption);
     let says = |word: &str| spoken.contains(&words_of(word));
     let mut things: Vec<&str> = Vec::new();
-    if sight.words.len() > 4 {
-        for slots in sight.words[1..].chunks_exact(4).filter(|s| s[2] != "nothing") {
+    if result.words.len() > 4 {
+        for slots in result.words[1..].chunks_exact(4).filter(|s| s[2] != "nothing") {
             let several = slots[0] != "one";
             let noun = if several { says(&plural(&slots[2])) && says(&slots[0]) } else { says(&slots[2]) };
             if !noun || (slots[1] != "plain" && !says(&slots[1])) || !says(&slots[3]) {
@@ -123,11 +122,11 @@ pub fn names_what_was_seen(caption: &str, sight: &Sight) -> bool {
             }
             things.push(&slots[2]);
         }
-        if (sight.words[0] == "night") != says("night") {
+        if (result.words[0] == "night") != says("night") {
             return false;
         }
     } else {
-        let groups = groups(&sight.objects);
+        let groups = groups(&result.objects);
         for group in groups.iter().take(GROUPS) {
             let noun = if group.count > 1 { says(&plural(group.label)) } else { says(group.label) };
             if !noun || !says(group.place) {
@@ -136,12 +135,12 @@ pub fn names_what_was_seen(caption: &str, sight: &Sight) -> bool {
         }
         things.extend(groups.iter().map(|g| g.label));
         if things.is_empty()
-            && let Some(first) = sight.labels.first()
+            && let Some(first) = result.labels.first()
         {
             if !says(&first.label) {
                 return false;
             }
-            things.extend(sight.labels.iter().map(|l| l.label.as_str()));
+            things.extend(result.labels.iter().map(|l| l.label.as_str()));
         }
     }
     let told = |word: &str| says(word) || says(&plural(word));
@@ -187,7 +186,7 @@ fn plural(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sight::Rect;
+    use super::super::result::Rect;
     use super::*;
 
     fn object(label: &str, x: f32) -> Object {
@@ -220,7 +219,7 @@ mod tests {
     fn a_caption_names_everything_that_was_found_and_nothing_else() {
         let mut words: Vec<String> = "day two red car left one plain dog right".split(' ').map(str::to_owned).collect();
         words.resize(17, "nothing".to_owned());
-        let sight = Sight { words, ..Sight::default() };
+        let result = VisionResult { words, ..VisionResult::default() };
         for (caption, right) in [
             ("Two red cars on the left and a dog on the right.", true),
             ("A dog on the right; on the left, two red cars.", true),
@@ -230,11 +229,11 @@ mod tests {
             ("Two red cars on the left, a dog on the right and a cat.", false),
             ("A red car on the left and a dog on the right.", false),
         ] {
-            assert_eq!(names_what_was_seen(caption, &sight), right, "{caption}");
+            assert_eq!(names_what_was_seen(caption, &result), right, "{caption}");
         }
         let labels = vec![Label { label: "hotdog".to_owned(), score: 0.9 }];
-        let sight = Sight { labels, ..Sight::default() };
-        assert!(names_what_was_seen("It shows a hotdog.", &sight) && !names_what_was_seen("It shows a dog.", &sight));
+        let result = VisionResult { labels, ..VisionResult::default() };
+        assert!(names_what_was_seen("It shows a hotdog.", &result) && !names_what_was_seen("It shows a dog.", &result));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::bench::{emit, peak_mb};
 use crate::cli::BenchArgs;
 use crate::config::Config;
 use crate::config::caption::CaptionConfig;
-use crate::flows::caption::{Told, run as run_captioner};
+use crate::flows::caption::{CaptionEvent, run as run_captioner};
 use crate::hub::registry::Registry;
 use crate::load::caption::{Captioner, Input, describe_options, read_pictures};
 use crate::output::turn_report::ms;
@@ -302,7 +302,7 @@ fn live_run(captioner: Captioner, config: &CaptionConfig, scenes: &[Picture]) ->
     let input = Input { source, live: true, stills: false };
     let mut live = Live { all: Vec::new(), captions: Vec::new(), seen: 0, dropped: 0 };
     run_captioner(captioner, config, input, Some(LIVE_FRAMES), &never(), &mut |told| {
-        if let Told::Captioned(done) = told {
+        if let CaptionEvent::Captioned(done) = told {
             live.seen += 1;
             live.dropped = done.dropped;
             match done.captioned.changed {

@@ -201,8 +201,10 @@ fn data_folder(args: &EvalArgs, registry: &Registry) -> anyhow::Result<PathBuf> 
 /// If a held-out file or a bundled model is missing or broken, or the user stops it.
 pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let registry = Registry::open()?;
-    if args.what == EvalWhat::Assist {
-        return assist::run(args, &registry, stop, out);
+    match args.what {
+        EvalWhat::Assist => return assist::run(args, &registry, stop, out),
+        EvalWhat::Home => return assist::run_own(args, &registry, stop, out),
+        EvalWhat::Bundled => ensure!(args.part.is_none(), "--part is of `eval home`"),
     }
     ensure!(args.folders.is_empty(), "`eval bundled` takes no folders; name the held-out files' folder with --data");
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}")

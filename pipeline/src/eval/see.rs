@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Read;
 
 use anyhow::{Context, ensure};
-use nearfield_vision::{JpegSplitter, Picture, Sight, VisionModel, cosine};
+use nearfield_vision::{JpegSplitter, Picture, VisionModel, VisionResult, cosine};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -54,7 +54,7 @@ pub(super) fn score(
     let mut same = Vec::new(); // similarities of a scene in two weathers
     let mut changes: Vec<(&str, f32)> = Vec::new();
     for (row, pictures) in rows.iter().zip(pictures.chunks_exact(PICTURES)) {
-        let looks: Vec<Sight> = pictures
+        let looks: Vec<VisionResult> = pictures
             .iter()
             .map(|jpeg| Ok(model.look(&Picture::decode(jpeg, "a held-out picture")?)?))
             .collect::<anyhow::Result<_>>()?;
@@ -122,7 +122,7 @@ fn pictures(run: &Run<'_>) -> anyhow::Result<Vec<Vec<u8>>> {
 }
 
 /// The likeliest word of each slot.
-fn words(sight: &Sight, model: &VisionModel) -> anyhow::Result<Vec<String>> {
+fn words(sight: &VisionResult, model: &VisionModel) -> anyhow::Result<Vec<String>> {
     let slots = sight.slots.as_ref().context("see-nano gave no slots")?;
     slots
         .best()

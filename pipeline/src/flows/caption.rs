@@ -24,8 +24,8 @@ use crate::load::caption::{Captioner, Input, describe_options, reconnect_pauses}
 use crate::output::captions::json_of;
 use crate::output::terminal::chain;
 
-/// What is told while captions are made.
-pub enum Told {
+/// What happens while captions are made.
+pub enum CaptionEvent {
     /// A picture has gone through.
     Captioned(Box<Done>),
     /// A picture could not be used, or a stage failed on it.
@@ -55,7 +55,7 @@ pub struct Done {
     pub dropped: u64,
 }
 
-/// Runs the captioner until its source is at its end or `stop` is disconnected; tells `report`, which may end it all.
+/// Runs the captioner until its source is at its end or `stop` is disconnected; calls `report` with each event, which may end the run.
 ///
 /// # Errors
 /// If the source or the report fails, or a thread of the flow panics; what was complete by then has been reported.
@@ -65,7 +65,7 @@ pub fn run(
     input: Input,
     max_frames: Option<u64>,
     stop: &StopSignal,
-    report: &mut dyn FnMut(Told) -> anyhow::Result<ControlFlow<()>>,
+    report: &mut dyn FnMut(CaptionEvent) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let (news, newspaper) = bounded(16);
     let mut flow = Flow::new().notes(newspaper);
@@ -97,11 +97,11 @@ pub fn run(
                     mailboxes.iter_mut().for_each(|mailbox| mailbox.accept_or_log(&delivery));
                 }
                 let (stages, dropped) = (ledger.take(turn), dropped.count());
-                Told::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped }))
+                CaptionEvent::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped }))
             }
-            FlowEvent::Note(news) => Told::Source(news),
+            FlowEvent::Note(news) => CaptionEvent::Source(news),
             FlowEvent::Failed(failure) if !failure.is_fatal && !is_crash(&failure.error) => {
-                Told::Failed { turn: failure.turn, stage: failure.stage, reason: chain(&failure.error) }
+                CaptionEvent::Failed { turn: failure.turn, stage: failure.stage, reason: chain(&failure.error) }
             }
             // A panic is the flow's own error.
             FlowEvent::Failed(_) => return Ok(ControlFlow::Continue(())),

@@ -21,7 +21,7 @@ use crate::cli::{self, CaptionArgs};
 use crate::config::caption::CaptionConfig;
 use crate::config::{Config, ConfigError};
 use crate::files::Files;
-use crate::flows::caption::{self, Done, Told};
+use crate::flows::caption::{self, CaptionEvent, Done};
 use crate::hub::registry::Registry;
 use crate::load::caption::{Captioner, open_input};
 use crate::output::terminal::{escape, one_line};
@@ -55,10 +55,10 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     let mut printed: Option<Duration> = None;
     let every = Duration::from_secs_f64(config.output.every_s);
     let result = {
-        let mut report = |told: Told| -> anyhow::Result<ControlFlow<()>> {
+        let mut report = |told: CaptionEvent| -> anyhow::Result<ControlFlow<()>> {
             summary.count(&told);
             match told {
-                Told::Captioned(done) => {
+                CaptionEvent::Captioned(done) => {
                     // First the picture, then what names it.
                     let snapshot = match &snapshots {
                         Some(snapshots) if done.captioned.changed || !done.captioned.alerts.is_empty() => {
@@ -80,7 +80,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                         events.of(&done, &config.source.camera, snapshot)?;
                     }
                 }
-                Told::Failed { turn, stage, reason } => {
+                CaptionEvent::Failed { turn, stage, reason } => {
                     tracing::warn!("{reason}");
                     if let Some(events) = &mut events {
                         let kind = if stage == "decode" { "unusable" } else { "failed" };
@@ -93,7 +93,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
                         )?;
                     }
                 }
-                Told::Source(news) => {
+                CaptionEvent::Source(news) => {
                     let (kind, body) = match news {
                         SourceNews::Died { reason, retry_in, attempts } => {
                             if source_back.take().is_some_and(|at: Instant| at.elapsed() > SOURCE_IS_STABLE) {
@@ -172,9 +172,9 @@ struct Summary {
 }
 
 impl Summary {
-    fn count(&mut self, told: &Told) {
+    fn count(&mut self, told: &CaptionEvent) {
         match told {
-            Told::Captioned(done) => {
+            CaptionEvent::Captioned(done) => {
                 let c = &done.captioned;
                 self.pictures += 1;
                 self.captions += u64::from(c.changed);
@@ -185,10 +185,10 @@ impl Summary {
                 self.dropped = done.dropped;
                 self.tokens += c.tokens;
             }
-            Told::Failed { stage: "decode", .. } => self.unusable += 1,
-            Told::Failed { .. } => {}
-            Told::Source(SourceNews::Died { .. }) => self.source_disconnects += 1,
-            Told::Source(SourceNews::Revived) => {}
+            CaptionEvent::Failed { stage: "decode", .. } => self.unusable += 1,
+            CaptionEvent::Failed { .. } => {}
+            CaptionEvent::Source(SourceNews::Died { .. }) => self.source_disconnects += 1,
+            CaptionEvent::Source(SourceNews::Revived) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
 use nearfield_vision::{
-    Gate, PICTURE_WORDS, Presence, PresenceOptions, Sight, Verdict, describe_in_text, describe_in_words,
+    Gate, PICTURE_WORDS, Presence, PresenceOptions, Verdict, VisionResult, describe_in_text, describe_in_words,
     names_what_was_seen, plain_sentence,
 };
 
@@ -201,7 +201,7 @@ impl Describe {
     }
 
     /// The prompt of a question about a picture, and the rows of its soft tokens.
-    fn prompt(&self, question: &str, sight: &Sight) -> anyhow::Result<(Vec<TokenId>, Vec<f32>)> {
+    fn prompt(&self, question: &str, sight: &VisionResult) -> anyhow::Result<(Vec<TokenId>, Vec<f32>)> {
         let tokenizer = self.llm.llm().tokenizer()?;
         let d_model = self.llm.llm().info().d_model;
         let soft =
@@ -264,7 +264,7 @@ impl Describe {
         &self,
         turn: Turn,
         ask: &SecondOpinion,
-        sight: &Sight,
+        sight: &VisionResult,
         tokens: &mut Tokens,
     ) -> anyhow::Result<f32> {
         let tokenizer = self.llm.llm().tokenizer()?;
@@ -276,7 +276,7 @@ impl Describe {
     }
 
     /// Has the language model write a caption; as far as it came when it was stopped.
-    fn write(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> anyhow::Result<String> {
+    fn write(&self, turn: Turn, sight: &VisionResult, tokens: &mut Tokens) -> anyhow::Result<String> {
         let (prompt, rows) = self.prompt(&self.options.question, sight)?;
         let mut job = self.job(turn, prompt, self.options.max_caption_tokens);
         job.options.constraint.clone_from(&self.options.constraint);
@@ -310,7 +310,12 @@ impl Describe {
     }
 
     /// A new caption and its author; on an error the rule's, and the error.
-    fn caption_of(&self, turn: Turn, sight: &Sight, tokens: &mut Tokens) -> (String, Author, anyhow::Result<()>) {
+    fn caption_of(
+        &self,
+        turn: Turn,
+        sight: &VisionResult,
+        tokens: &mut Tokens,
+    ) -> (String, Author, anyhow::Result<()>) {
         let by_rule = || plain_sentence(&sight.words, &sight.objects, &sight.labels);
         if self.options.blind {
             let text = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };

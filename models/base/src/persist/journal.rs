@@ -1,5 +1,5 @@
-//! A file that grows by whole records: reports, events. What an earlier run wrote is continued; the record that a killed run left
-//! unfinished is removed first.
+//! A file that grows by whole records: reports, events. Earlier records are kept; an unfinished record of a killed run is removed
+//! first.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use super::{Replacement, explained, lock};
 
-/// The end of a file that is searched for an unfinished record; a longer record than this is none of ours.
+/// How much of a file's end is searched for an unfinished record; no record is longer.
 const MAX_TAIL_BYTES: u64 = 16 << 20;
 
-/// How records are told apart, and an unfinished one from a foreign text.
+/// The form of records: how they are separated, and how an unfinished one is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Records {
     /// One JSON object a line; the text is how each of ours begins.
@@ -40,7 +40,7 @@ enum State {
     Open(File),
     /// A terminal, a pipe, a device.
     Stream(File),
-    /// It takes the place of what is there with its first record.
+    /// A new file that replaces the existing one with its first record.
     Anew(Option<Replacement>),
 }
 
@@ -60,7 +60,7 @@ impl Journal {
         self.removed_bytes
     }
 
-    /// Begins a new file that takes the place of an existing one when the first record is complete.
+    /// Begins a new file that replaces an existing one when the first record is complete.
     ///
     /// # Errors
     /// It can't be written.
@@ -115,7 +115,7 @@ impl Journal {
         }
     }
 
-    /// Makes what was added durable.
+    /// Syncs the records to disk.
     ///
     /// # Errors
     /// If the disk refuses.

@@ -1,9 +1,9 @@
-//! Files on disk that survive a crash and a full disk: replaced whole ([`replace`], [`Replacement`]), continued record by record
-//! ([`Journal`]), or written once and never over another ([`NewFile`]). Everybody who writes a file for keeps writes it here.
+//! Files that survive a crash and a full disk: replaced atomically ([`replace`], [`Replacement`]), appended record by record
+//! ([`Journal`]), or created once and never over another ([`NewFile`]). All files that the program keeps are written here.
 //!
 //! A replacement is written to a temporary file in the target's own folder, synced, renamed over the target, and the folder is
 //! synced. A process that is killed in between leaves the target as it was, and a temporary file (`.nearfield-*.tmp`) that the
-//! next replacement in that folder removes: a live writer holds a lock on its own. What is no regular file (a terminal, a
+//! next replacement in that folder removes (a live writer holds a lock on its own). Anything but a regular file (a terminal, a
 //! pipe, `/dev/null`) is written to directly.
 //!
 //! Errors state the cause in words ("the disk is full: ..."), without a path: the caller names the path that the user wrote.
@@ -23,10 +23,10 @@ pub use new_file::{Existing, NewFile};
 
 const PREFIX: &str = ".nearfield-";
 const SUFFIX: &str = ".tmp";
-/// As many links as Linux follows.
+/// The number of links that Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// Replaces the file at `path` whole, or creates it.
+/// Replaces the file at `path` atomically, or creates it.
 ///
 /// # Errors
 /// The folder is missing or read-only, the disk is full; what was there is then still there, unchanged.
@@ -36,7 +36,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replacement.commit().map(drop)
 }
 
-/// Moves a finished file of ours within one file system over `to`, and makes that durable: content, then name.
+/// Renames a complete file over `to`, within one file system, durably: content first, then name.
 ///
 /// # Errors
 /// What the file system says, in words.
@@ -47,10 +47,10 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a path leads: through symbolic links, also when the last one leads to a file that is not there yet.
+/// The target of a path behind its symbolic links, also when the last one points to a file that does not exist yet.
 ///
 /// # Errors
-/// Links lead to links without end.
+/// The links form a cycle.
 pub fn resolve(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -140,7 +140,7 @@ impl Replacement {
         }
     }
 
-    /// What is known of the file that is being written: after the commit it is the target's.
+    /// The metadata of the file that is being written; after the commit it is the target's.
     ///
     /// # Errors
     /// What the file system says.
@@ -148,7 +148,7 @@ impl Replacement {
         self.file().metadata()
     }
 
-    /// Puts the file in the target's place, durably. The open file is answered: who wants to can go on writing to it.
+    /// Puts the file in the target's place, durably. Returns the open file, which can be written further.
     ///
     /// # Errors
     /// The disk is full, or the file system refuses; the target is then unchanged.
@@ -191,17 +191,17 @@ impl Write for Replacement {
     }
 }
 
-/// A folder into which many files are written, so that it is searched for temporary files of killed processes only once.
+/// A folder into which many files are written; temporary files of killed processes are removed once, when it is opened.
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
 }
 
 impl Folder {
-    /// Opens the folder, which is made if it is not there.
+    /// Opens the folder; creates it where it does not exist.
     ///
     /// # Errors
-    /// It can't be made, or nothing can be written into it.
+    /// It can't be created or written to.
     pub fn open(path: &Path) -> io::Result<Folder> {
         let open = || {
             fs::create_dir_all(path)?;
@@ -212,7 +212,7 @@ impl Folder {
         Ok(Folder { path: path.to_owned() })
     }
 
-    /// Writes a new file whole; a name that is taken is an error.
+    /// Writes a new file atomically; an existing name is an error.
     ///
     /// # Errors
     /// As [`Replacement::commit_new`]; there is then no file of that name by this call.
@@ -230,7 +230,7 @@ fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
         // The permissions are those of any new file: what the process' umask leaves of them.
         let mut builder = Builder::new();
         builder.prefix(PREFIX).suffix(SUFFIX).permissions(Permissions::from_mode(0o666));
-        // Its errors name the temporary file, which means nothing to anybody.
+        // Its errors name the temporary file, which the user does not know.
         let temporary = builder.tempfile_in(folder).map_err(|error| Error::from(error.kind()))?;
         // File systems without locks have no removal of stale files either.
         let _ = temporary.as_file().lock();
@@ -286,7 +286,7 @@ pub fn explained(path: &Path, error: Error) -> Error {
     Error::new(error.kind(), text)
 }
 
-/// Takes the only right to write to a file, or says that another process has it.
+/// Takes the lock of a file's only writer, or fails because another process has it.
 fn lock(file: &File) -> io::Result<()> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(Error::new(

@@ -1,4 +1,4 @@
-//! A file of one run (a recording of the answers, a trace): never over an existing one, unless that was asked for, and then whole.
+//! A file of one run (a recording, a trace): an existing file is kept, or replaced atomically where that was asked for.
 
 use std::fs::{self, File};
 use std::io::{self, Error, ErrorKind, Write};
@@ -9,15 +9,15 @@ use super::{Replacement, explained};
 /// What is to happen to a file that is there already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Existing {
-    /// It is kept, and there is no new one. An empty file counts as none.
+    /// It is kept and the call fails. An empty file counts as none.
     #[default]
     Keep,
     /// It is replaced.
     Replace,
 }
 
-/// The file. It appears under its name with [`settle`](Self::settle), when it holds something whole for the first time; what
-/// is written afterwards goes straight into it.
+/// The file. It appears under its name with [`settle`](Self::settle), when its content is complete for the first time; later writes
+/// go straight into it.
 #[derive(Debug)]
 pub struct NewFile {
     path: PathBuf,
@@ -49,7 +49,7 @@ impl NewFile {
     /// # Errors
     /// As [`begin`](Self::begin).
     pub fn probe(path: &Path, existing: Existing) -> io::Result<()> {
-        // To open a pipe and to close it again would tell its reader that this was all.
+        // Opening and closing a pipe would signal the end of the data to its reader.
         let is_stream = fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir());
         if is_stream { Ok(()) } else { Self::begin(path, existing).map(drop) }
     }
@@ -66,7 +66,7 @@ impl NewFile {
         }
     }
 
-    /// What has been written is something whole: from now on it stands under its name.
+    /// The content so far is complete: from now on the file has its name.
     ///
     /// # Errors
     /// The disk is full, the file system refuses, or a file of that name has appeared meanwhile and is to be kept.

@@ -1,4 +1,4 @@
-//! Sound files of any kind as blocks of mono samples, for files too long for memory and for live pipes.
+//! Audio files as blocks of mono samples, for files too long for memory and for live pipes.
 
 use super::{AudioError, MAX_CHANNELS, MixDown, SampleRate, WavStream, is_wav};
 use nearfield_base::files;
@@ -11,7 +11,7 @@ use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
 use symphonia::core::meta::MetadataOptions;
 
-/// A sound file being read, block by block, in bounded memory.
+/// An audio file being read, block by block, in bounded memory.
 pub struct ClipReader {
     name: String,
     rate: SampleRate,
@@ -24,10 +24,10 @@ enum Source {
 }
 
 impl ClipReader {
-    /// Opens a sound file: WAV, AIFF, FLAC, Ogg Vorbis or MP3, told apart by content, not by name.
+    /// Opens an audio file: WAV, AIFF, FLAC, Ogg Vorbis or MP3, recognized by content, not by name.
     ///
     /// # Errors
-    /// [`AudioError`] where the file cannot be opened, is empty or is not sound.
+    /// [`AudioError`] where the file cannot be opened, is empty or is not audio.
     pub fn open(path: &Path) -> Result<ClipReader, AudioError> {
         let name = path.display().to_string();
         let mut file = files::open(path).map_err(|source| AudioError::Open { name: name.clone(), cause: source })?;
@@ -85,7 +85,7 @@ impl ClipReader {
         }
     }
 
-    /// Samples until now that were no numbers (NaN, infinite) and stand as silence. A file of nothing else is an error at its end.
+    /// How many samples so far were NaN or infinite and were replaced by silence. A file of nothing else is an error at its end.
     pub fn not_numbers(&self) -> u64 {
         match &self.source {
             Source::Wav(wav) => wav.not_numbers(),
@@ -232,7 +232,7 @@ impl Coded {
     }
 }
 
-/// Names the kinds of files that people pass by mistake.
+/// Names the kind of a file that was passed by mistake.
 fn describe(head: &[u8]) -> String {
     let known: [(&[u8], &str); 9] = [
         (b"GGUF", "it is a GGUF model"),

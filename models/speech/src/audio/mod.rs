@@ -1,13 +1,14 @@
-//! Sound as data: sample rates, clips, reading and writing of sound files, and resampling.
+//! Audio as data: sample rates, clips, reading and writing of audio files, and resampling.
 //!
 //! Everything downstream of this module is mono `f32` in [-1, 1]. Files may hold anything from 8-bit mono to 32-bit 5.1;
-//! they are mixed down and scaled here, once. Devices are none of this module's business.
+//! they are mixed down and scaled here, once. Audio devices are in crate `nearfield-stages`.
 
 mod clip_reader;
 mod resampler;
 mod wav;
 
 pub use clip_reader::ClipReader;
+pub use nearfield_base::persist::Existing;
 pub use resampler::{Resampler, resample};
 pub(crate) use wav::{WavStream, is_wav};
 pub use wav::{WavWriter, write_wav};
@@ -54,14 +55,14 @@ impl fmt::Display for SampleRate {
     }
 }
 
-/// A piece of mono sound.
+/// A piece of mono audio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clip {
     /// Samples a second.
     pub rate: SampleRate,
     /// Mono, [-1, 1].
     pub samples: Vec<f32>,
-    /// The file announced more than it held; `samples` is what there was.
+    /// The file is shorter than its header says; `samples` is what it holds.
     pub truncated: bool,
 }
 
@@ -77,7 +78,7 @@ impl Clip {
     }
 }
 
-/// The longest clip that is read into memory at once. Longer sound is read block by block, through [`ClipReader`].
+/// The longest clip that is read into memory at once. Longer audio is read block by block, through [`ClipReader`].
 pub const LONGEST_CLIP: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The most samples that are read into memory at once: [`LONGEST_CLIP`] at 16 kHz, 461 MB.
@@ -86,7 +87,7 @@ pub const MOST_SAMPLES: usize = 16_000 * 2 * 60 * 60;
 /// Appends a block without asking for twice the memory, as vectors do by themselves.
 ///
 /// # Errors
-/// [`AudioError::TooLong`] beyond [`MOST_SAMPLES`]; `name` and `rate` are those of the sound.
+/// [`AudioError::TooLong`] beyond [`MOST_SAMPLES`]; `name` and `rate` are those of the audio.
 pub fn append(samples: &mut Vec<f32>, block: &[f32], rate: SampleRate, name: &str) -> Result<(), AudioError> {
     /// A quarter of a minute of speech, so that small blocks do not each move what is there.
     const STEP: usize = 16_000 * 15;
@@ -101,12 +102,12 @@ pub fn append(samples: &mut Vec<f32>, block: &[f32], rate: SampleRate, name: &st
     Ok(())
 }
 
-/// Reads a sound file (WAV, AIFF, FLAC, Ogg Vorbis, MP3) whole, mixed down to mono, at the file's own rate.
+/// Reads a whole audio file (WAV, AIFF, FLAC, Ogg Vorbis, MP3), mixed down to mono, at the file's own rate.
 ///
 /// A file that ends before its header says keeps what is complete and is marked [`Clip::truncated`].
 ///
 /// # Errors
-/// [`AudioError`] where the file cannot be opened, is empty, is not sound, holds no samples, has an implausible rate or
+/// [`AudioError`] where the file cannot be opened, is empty, is not audio, holds no samples, has an implausible rate or
 /// number of channels, or has more than [`MOST_SAMPLES`].
 pub fn read_clip(path: &Path) -> Result<Clip, AudioError> {
     read_whole(ClipReader::open(path)?)
@@ -132,7 +133,7 @@ fn read_whole(mut reader: ClipReader) -> Result<Clip, AudioError> {
     Ok(Clip { rate, samples, truncated: reader.truncated() })
 }
 
-/// Why sound could not be read or written.
+/// Why audio could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AudioError {
@@ -152,7 +153,7 @@ pub enum AudioError {
         /// What the system said.
         cause: std::io::Error,
     },
-    /// Not one byte.
+    /// The file has no bytes.
     #[error("{name} is empty; expected a WAV, AIFF, FLAC, Ogg or MP3 file")]
     Empty {
         /// The file.
@@ -166,7 +167,7 @@ pub enum AudioError {
         /// What it seems to be.
         found: String,
     },
-    /// A sound file that contradicts itself.
+    /// An audio file that contradicts itself.
     #[error("{name} is damaged: {reason}")]
     Damaged {
         /// The file.
@@ -174,7 +175,7 @@ pub enum AudioError {
         /// Where and how.
         reason: String,
     },
-    /// A sound file of an encoding that is not read.
+    /// An audio file of an unsupported encoding.
     #[error("{name} uses {what}, which Nearfield does not read; convert it to 16-bit PCM WAV first")]
     Unsupported {
         /// The file.
@@ -182,7 +183,7 @@ pub enum AudioError {
         /// The encoding.
         what: String,
     },
-    /// No channel, or too many.
+    /// No channels, or too many.
     #[error("{name} says it has {found} channels; expected 1 to {MAX_CHANNELS}")]
     Channels {
         /// The file.
@@ -190,7 +191,7 @@ pub enum AudioError {
         /// The number found.
         found: usize,
     },
-    /// A rate at which no speech is recorded.
+    /// A sample rate out of range.
     #[error("{name} says it has {found} samples a second; expected {} to {}", SampleRate::LOWEST.0, SampleRate::HIGHEST.0)]
     Rate {
         /// The file.
@@ -204,7 +205,7 @@ pub enum AudioError {
         /// The file.
         name: String,
     },
-    /// Longer than what is read at once.
+    /// Longer than the limit.
     #[error("{name} is longer than {} minutes; split it", limit.as_secs() / 60)]
     TooLong {
         /// The file.
@@ -222,10 +223,10 @@ pub enum AudioError {
     },
 }
 
-/// More channels than any file of speech has; the bound keeps a lying header from asking for absurd buffers.
+/// The most channels; the bound keeps a wrong header from allocating absurd buffers.
 pub const MAX_CHANNELS: usize = 64;
 
-/// The samples of a file on their way to mono, and how many of them were no numbers.
+/// Mixes a file's samples down to mono and counts those that are not finite.
 #[derive(Debug, Default)]
 struct MixDown {
     samples: u64,
@@ -233,7 +234,7 @@ struct MixDown {
 }
 
 impl MixDown {
-    /// Appends to `mono` the mean of the channels of `interleaved`. Values that are no numbers (NaN, infinite) become silence, and
+    /// Appends to `mono` the mean of the channels of `interleaved`. NaN and infinite values become silence, and
     /// what lies outside [-1, 1] (float files may) is clipped, because everything downstream relies on that range.
     fn push(&mut self, interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
         let scale = 1.0 / n_channels as f32;
@@ -246,7 +247,7 @@ impl MixDown {
         self.samples += (mono.len() - before) as u64;
     }
 
-    /// The file is at its end: one without any number is damaged, and not silent.
+    /// Called at the end of the file: a file without any finite sample is damaged, not silent.
     fn check(&self, name: &str) -> Result<(), AudioError> {
         if self.samples == 0 || self.not_numbers < self.samples {
             return Ok(());

@@ -7,7 +7,7 @@ use super::{AudioError, Clip, SampleRate};
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Resampler as _};
 
-/// A stream of mono samples on its way from one rate to another.
+/// Converts a stream of mono samples from one sample rate to another.
 pub struct Resampler {
     from: SampleRate,
     to: SampleRate,
@@ -23,7 +23,7 @@ pub struct Resampler {
 }
 
 impl Resampler {
-    /// A resampler at rest.
+    /// A resampler at the beginning of a stream.
     ///
     /// # Errors
     /// [`AudioError::Rate`] where a rate is implausible.
@@ -101,7 +101,7 @@ impl Resampler {
         self.reset();
     }
 
-    /// Forgets the stream so far.
+    /// Discards the stream so far.
     pub fn reset(&mut self) {
         if let Some(fft) = &mut self.fft {
             fft.reset();
@@ -133,7 +133,7 @@ impl Resampler {
             .expect("both buffers have the size that the filter asked for");
     }
 
-    /// Hands on the last filtered block, without the filter's delay and at most `limit` samples of it.
+    /// Passes on the last filtered block, without the filter's delay and at most `limit` samples of it.
     fn give(&mut self, limit: usize, sink: &mut dyn FnMut(&[f32])) {
         let skipped = self.delay_left.min(self.block_out.len());
         self.delay_left -= skipped;

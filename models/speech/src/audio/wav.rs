@@ -18,7 +18,7 @@ pub(crate) fn is_wav(head: &[u8]) -> bool {
     head.len() >= 12 && (head.starts_with(b"RIFF") || head.starts_with(b"RF64")) && &head[8..12] == b"WAVE"
 }
 
-/// A WAV file as it arrives.
+/// A WAV file read as a stream.
 pub(crate) struct WavStream<R> {
     reader: R,
     name: String,
@@ -107,7 +107,7 @@ fn mu_law(byte: u8) -> f32 {
 
 /// Everything before the data of a real file is far smaller; a stream that only pretends is given up here.
 const MAX_SKIPPED: u64 = 64 << 20;
-/// A data length from here on is what programs write that do not know it: nobody speaks for 2 GiB into one WAV.
+/// A data length from here on means "unknown": programs that write to a pipe put such values there.
 const UNKNOWN_LENGTH: u64 = 0x7fff_f000;
 
 impl<R: Read> WavStream<R> {
@@ -233,7 +233,7 @@ impl<R: Read> WavStream<R> {
         Ok((!self.mono.is_empty()).then_some(self.mono.as_slice()))
     }
 
-    /// Samples until now that were no numbers.
+    /// How many samples so far were NaN or infinite.
     pub(crate) fn not_numbers(&self) -> u64 {
         self.mix_down.not_numbers
     }
@@ -296,7 +296,7 @@ fn read_exactly(reader: &mut impl Read, buffer: &mut [u8], name: &str, what: &st
     })
 }
 
-/// Writes mono 16-bit WAV as the sound comes.
+/// Writes mono 16-bit WAV as a stream.
 ///
 /// The file appears with the first second of sound, or at [`finish`](WavWriter::finish); the header is brought up to date then,
 /// and each second afterwards, so that a process that is killed leaves a file that plays. Where the target cannot seek (a pipe, a terminal) the header says "unknown".
@@ -329,7 +329,7 @@ impl Target {
     }
 }
 
-/// What a WAV header can say at most: 32 bits of bytes, less the header's own.
+/// The most bytes of audio that a WAV header can state: 32 bits, less the header itself.
 const MAX_DATA_BYTES: u64 = 0xffff_ffff - 36;
 
 impl WavWriter {
@@ -390,7 +390,7 @@ impl WavWriter {
         self.n_samples
     }
 
-    /// Brings the header up to date and hands everything to the system.
+    /// Updates the header and flushes everything to the file.
     ///
     /// # Errors
     /// [`AudioError::Write`].
@@ -429,13 +429,13 @@ impl WavWriter {
 
 impl Drop for WavWriter {
     fn drop(&mut self) {
-        // Nobody is left to hear of an error here; `finish` reports it.
+        // An error cannot be reported here; `finish` reports it.
         let _ = self.update_header();
     }
 }
 
 fn to_i16(sample: f32) -> i16 {
-    // `as` saturates, and turns what is no number into 0.
+    // `as` saturates, and turns NaN into 0.
     (sample * 32_768.0).round() as i16
 }
 
@@ -456,7 +456,7 @@ fn header(rate: SampleRate, data_bytes: u32) -> [u8; 44] {
     header
 }
 
-/// Writes a whole clip as mono 16-bit WAV. An existing file is replaced in one step, when the new one is complete.
+/// Writes a whole clip as mono 16-bit WAV. An existing file is replaced atomically.
 ///
 /// # Errors
 /// [`AudioError::Write`]; the existing file is then untouched.

@@ -14,13 +14,13 @@ pub(super) enum Outcome {
     Failed(WhisperError),
 }
 
-/// What the callback sees of the caller.
+/// The callback's view of the caller.
 struct Question<'a> {
     go_on: &'a mut dyn FnMut() -> ControlFlow<()>,
     stopped: bool,
 }
 
-/// Runs whisper.cpp over `samples`, asking `go_on` after the encoder and after each token.
+/// Runs whisper.cpp over `samples` and calls `go_on` after the encoder and after each token.
 #[allow(unsafe_code)] // whisper-rs offers no working safe way to stop; see the module's own words.
 pub(super) fn full(
     state: &mut WhisperState,

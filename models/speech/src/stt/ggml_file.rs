@@ -1,7 +1,7 @@
-//! Whisper models in ggml format, checked from the first byte to the last before whisper.cpp sees them.
+//! Checks a Whisper model in ggml format from its first byte to its last before whisper.cpp reads it.
 //!
 //! whisper.cpp trusts its files: it allocates what the header asks for, ignores short reads, and aborts the process on
-//! an unknown tensor type. So everything it relies on is walked through here: sizes, counts, names, types, and that
+//! an unknown tensor type. So everything that it relies on is checked here: sizes, counts, names, types, and that
 //! the file ends where its last tensor does. Only headers are read, never the weights.
 //!
 //! The format (written by whisper.cpp's `convert-pt-to-ggml.py`), little-endian: magic; 11 hyperparameters; the mel
@@ -47,7 +47,7 @@ impl GgmlHeader {
         self.n_audio_state < 384
     }
 
-    /// Reads the header, and walks through the rest of the file.
+    /// Reads the header, and checks the rest of the file.
     ///
     /// # Errors
     /// [`SttError::File`], [`SttError::WrongKind`] or [`SttError::Damaged`] with what is wrong and where.
@@ -159,7 +159,7 @@ impl Walk<'_> {
         if n == 0 || n > header.n_vocab {
             return Err(self.damaged(4, format!("it lists {n} words, expected at most {}", header.n_vocab)));
         }
-        // whisper.cpp looks these up without asking whether they are there, and aborts the process if not.
+        // whisper.cpp aborts the process where one of these is missing.
         let mut missing = vec![&b" "[..], b" -", b" '"];
         for _ in 0..n {
             let length = self.u32("a word's length")?;

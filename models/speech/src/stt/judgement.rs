@@ -1,7 +1,7 @@
-//! Whether what a model heard was said at all.
+//! Suppresses text that nobody said.
 //!
-//! Whisper models put words to silence and noise. Four signs tell: there was no sound, the model itself doubts that
-//! anybody spoke, the words are unlikely, or they go round in a loop. The first three follow OpenAI's reference
+//! Whisper models hallucinate text on silence and noise. Four signs: there was no sound, the model's own probability of no speech is
+//! high, the words are unlikely, or they loop. The first three follow OpenAI's reference
 //! implementation (`transcribe.py`); the last stands in for its compression ratio.
 
 use super::{Segment, SttOptions};
@@ -15,9 +15,9 @@ pub enum Suppression {
     Silence,
     /// There was sound, but nobody spoke.
     NoSpeech,
-    /// The words are a guess.
+    /// The words are unlikely.
     LowConfidence,
-    /// The words go round in a loop.
+    /// The words loop.
     Repetition,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn is_silent(samples: &[f32]) -> bool {
     energy < FLOOR * FLOOR * samples.len() as f64
 }
 
-/// Keeps the segments that were said.
+/// Keeps the segments that are speech.
 pub(super) fn judge(segments: Vec<Segment>, options: &SttOptions) -> Result<Vec<Segment>, Suppression> {
     let mut reason = Suppression::NoSpeech;
     let kept: Vec<Segment> = segments
@@ -62,7 +62,7 @@ pub(super) fn judge(segments: Vec<Segment>, options: &SttOptions) -> Result<Vec<
     if kept.is_empty() { Err(reason) } else { Ok(kept) }
 }
 
-/// Unlikely or a loop, but not for want of speech.
+/// Unlikely or a loop, although somebody speaks.
 pub(super) fn deserves_another_try(segment: &Segment, options: &SttOptions) -> bool {
     suppression(segment, options) != Some(Suppression::NoSpeech)
         && (segment.average_log_probability < options.logprob_threshold || repeats_itself(&segment.text))
@@ -83,7 +83,7 @@ fn suppression(segment: &Segment, options: &SttOptions) -> Option<Suppression> {
     }
 }
 
-/// Nothing but punctuation, or a remark on the sound such as `[BLANK_AUDIO]`, `(music)` or `*sighs*`.
+/// Only punctuation, or a remark on the audio such as `[BLANK_AUDIO]`, `(music)` or `*sighs*`.
 fn is_no_word(text: &str) -> bool {
     let text = text.trim();
     let remark = [('[', ']'), ('(', ')'), ('*', '*')].iter().any(|&(open, close)| {

@@ -1,8 +1,8 @@
 //! Speech to text: Whisper models in ggml format, through whisper.cpp.
 //!
 //! What this module adds to whisper.cpp: the file is checked before it is loaded (whisper.cpp trusts it), the audio
-//! context is cut to the utterance, long sound is cut at its pauses so that memory stays bounded, text that was heard
-//! in silence, noise or a loop is suppressed, and a transcription can be stopped.
+//! context is cut to the utterance, long audio is cut at its pauses so that memory stays bounded, text that the model
+//! makes up on silence and noise is suppressed, and a transcription can be stopped.
 //!
 //! whisper.cpp's kernels are compiled for one level of SIMD, not chosen at run time: on x86-64 that is AVX2, FMA, F16C
 //! and BMI2 (processors since 2013, but not the Celerons and Atoms before Alder Lake-N), on ARM 64 plain NEON, which
@@ -88,10 +88,10 @@ impl Default for SttOptions {
     }
 }
 
-/// What was heard.
+/// The result of a transcription.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Transcription {
-    /// The whole text; empty where nothing was said.
+    /// The whole text; empty where there is no speech.
     pub text: String,
     /// Its parts, in order.
     pub segments: Vec<Segment>,
@@ -99,20 +99,20 @@ pub struct Transcription {
     pub suppressed: Option<Suppression>,
     /// The caller stopped it; the text is what was complete by then.
     pub stopped: bool,
-    /// How long the sound was.
+    /// The length of the audio.
     pub audio: Duration,
 }
 
 /// A part of a transcription.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
-    /// Where it begins in the sound.
+    /// Where it begins in the audio.
     pub start: Duration,
     /// Where it ends.
     pub end: Duration,
     /// Its text.
     pub text: String,
-    /// The model's probability that nobody speaks. It is asked only where the text is unlikely, because it costs time.
+    /// The model's probability that nobody speaks. Computed only where the text is unlikely, because it costs time.
     pub no_speech_probability: Option<f32>,
     /// The mean of the tokens' log-probabilities: 0 is certain.
     pub average_log_probability: f32,
@@ -132,7 +132,7 @@ pub struct SpeechToText {
 
 /// Encoder frames of 20 ms: two spectrogram frames of 160 samples.
 const SAMPLES_PER_ENCODER_FRAME: usize = 320;
-/// Sound shorter than this holds no word, and whisper.cpp does not look at it.
+/// Shorter audio holds no word, and whisper.cpp ignores it.
 const SHORTEST: Duration = Duration::from_millis(100);
 
 impl SpeechToText {
@@ -185,7 +185,7 @@ impl SpeechToText {
         Ok(SpeechToText { state, context, params, options: options.clone(), threads, header, path: path.to_path_buf() })
     }
 
-    /// What the model's file says of it.
+    /// The header of the model's file.
     pub fn header(&self) -> &GgmlHeader {
         &self.header
     }
@@ -200,10 +200,10 @@ impl SpeechToText {
         self.context.is_multilingual()
     }
 
-    /// Turns speech into text.
+    /// Transcribes speech.
     ///
-    /// samples: mono, f32, 16 kHz, [-1, 1]; any length. `go_on` is asked before each piece, and within it after the
-    /// encoder and after each token; when it answers [`ControlFlow::Break`], what was complete is returned, marked as stopped.
+    /// samples: mono, f32, 16 kHz, [-1, 1]; any length. `go_on` is called before each piece, and within it after the
+    /// encoder and after each token; when it returns [`ControlFlow::Break`], the complete part is returned, marked as stopped.
     ///
     /// # Errors
     /// [`SttError::Failed`] where whisper.cpp fails for another reason than being stopped.
@@ -247,7 +247,7 @@ impl SpeechToText {
         Ok(result)
     }
 
-    /// What was heard in one piece, which lies from `start` to `end`; `None` where it was stopped.
+    /// The segments of one piece, which lies from `start` to `end`; `None` where it was stopped.
     fn transcribe_piece(
         &mut self,
         sound: &[f32],
@@ -265,7 +265,7 @@ impl SpeechToText {
             let no_speech = self.no_speech_probability()?;
             segments.iter_mut().for_each(|s| s.no_speech_probability = Some(no_speech));
         }
-        // As in OpenAI's implementation, noise gets no second try: it would only be put into other words.
+        // As in OpenAI's implementation, noise gets no second try: it would only give other made-up words.
         let increment = self.temperature_increment();
         if increment > 0.0 && segments.iter().any(|s| judgement::deserves_another_try(s, &self.options)) {
             if !self.run(sound, increment, increment, go_on)? {
@@ -309,7 +309,7 @@ impl SpeechToText {
         }
     }
 
-    /// The probability of `<|nospeech|>` right after `<|startoftranscript|>`, for the sound that was encoded last: one more
+    /// The probability of `<|nospeech|>` right after `<|startoftranscript|>`, for the audio that was encoded last: one more
     /// step of the decoder.
     fn no_speech_probability(&mut self) -> Result<f32, SttError> {
         let start = self.context.token_sot();

@@ -3,22 +3,26 @@
 //! espeak-ng and flite are separate programs (so that espeak-ng's GPL stays outside), Piper voices are ONNX models that
 //! run here and take their phonemes from espeak-ng. Splitting a reply into clauses is the caller's work.
 
-#[cfg(feature = "onnx")]
+mod espeak;
+mod flite;
+#[cfg(feature = "piper")]
 mod piper;
+mod process;
 mod silence;
-mod synthesizer;
 
-#[cfg(feature = "onnx")]
+pub use espeak::Espeak;
+pub use flite::Flite;
+#[cfg(feature = "piper")]
 pub use piper::{Piper, PiperConfig};
-pub use synthesizer::{Espeak, Flite};
 
 use crate::audio::SampleRate;
 use serde::{Deserialize, Serialize};
+use silence::Trim;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Something that speaks.
+/// A text-to-speech engine with its voice.
 pub trait Voice: Send {
     /// Engine and voice, such as `espeak-ng en-us`.
     fn name(&self) -> &str;
@@ -89,7 +93,7 @@ impl Default for TtsOptions {
 }
 
 impl TtsOptions {
-    /// Checks what types can't say.
+    /// Checks ranges.
     ///
     /// # Errors
     /// [`TtsError::Option`] naming the key, its value and what is accepted.
@@ -123,7 +127,7 @@ impl TtsOptions {
     }
 }
 
-/// Opens the voice that the options ask for, and makes sure that it can speak.
+/// Opens the voice that the options name, and checks that it can speak.
 ///
 /// # Errors
 /// [`TtsError`] where the program, the model or the voice is missing, or an option is out of range.
@@ -131,9 +135,9 @@ pub fn open_voice(options: &TtsOptions) -> Result<Box<dyn Voice>, TtsError> {
     match options.engine {
         Engine::EspeakNg => Ok(Box::new(Espeak::open(options)?)),
         Engine::Flite => Ok(Box::new(Flite::open(options)?)),
-        #[cfg(feature = "onnx")]
+        #[cfg(feature = "piper")]
         Engine::Piper => Ok(Box::new(Piper::open(options)?)),
-        #[cfg(not(feature = "onnx"))]
+        #[cfg(not(feature = "piper"))]
         Engine::Piper => Err(TtsError::NoPiper),
         Engine::Auto => match Espeak::open(options) {
             Ok(voice) => Ok(Box::new(voice)),
@@ -162,7 +166,33 @@ fn speakable(text: &str) -> Result<Option<String>, TtsError> {
     Ok(clean.chars().any(char::is_alphanumeric).then_some(clean))
 }
 
-/// Why nothing is heard.
+/// Takes a block of samples and says whether more is wanted.
+type Sink<'a> = dyn FnMut(&[f32]) -> ControlFlow<()> + 'a;
+
+/// Speaks what is speakable of `text` by `say`, without the silence that engines put before and after it. For engines whose [`Voice::speak`]
+/// has nothing else to do.
+fn speak_trimmed(
+    text: &str,
+    rate: SampleRate,
+    sink: &mut Sink<'_>,
+    say: &mut dyn FnMut(&str, &mut Sink<'_>) -> Result<(), TtsError>,
+) -> Result<(), TtsError> {
+    let Some(text) = speakable(text)? else {
+        return Ok(());
+    };
+    let mut trim = Trim::new(rate);
+    let mut flow = ControlFlow::Continue(());
+    say(&text, &mut |block| {
+        flow = trim.push(block, sink);
+        flow
+    })?;
+    if !flow.is_break() {
+        let _ = trim.finish(sink);
+    }
+    Ok(())
+}
+
+/// Why text could not be spoken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TtsError {
@@ -180,7 +210,7 @@ pub enum TtsError {
         /// What it said.
         reason: String,
     },
-    /// The program hangs.
+    /// The program hung.
     #[error("{program} gave no sound for {} s and was ended", after.as_secs_f32())]
     Hung {
         /// Its name.
@@ -207,7 +237,7 @@ pub enum TtsError {
     /// The engine is `piper` and no voice file is named.
     #[error("engine `piper` needs `model`, the voice's .onnx file")]
     NoModel,
-    /// A Piper voice's description.
+    /// A Piper voice's `.onnx.json` is wrong.
     #[error("{} does not describe a Piper voice: {reason}", path.display())]
     VoiceConfig {
         /// The `.onnx.json` file.
@@ -216,12 +246,12 @@ pub enum TtsError {
         reason: String,
     },
     /// A Piper voice's model or its runtime.
-    #[cfg(feature = "onnx")]
+    #[cfg(feature = "piper")]
     #[error(transparent)]
     Onnx(#[from] nearfield_onnx::OnnxError),
-    /// The crate was built without the feature `onnx`.
-    #[cfg(not(feature = "onnx"))]
-    #[error("this build has no Piper voices (feature `onnx`)")]
+    /// The crate was built without the feature `piper`.
+    #[cfg(not(feature = "piper"))]
+    #[error("this build has no Piper voices (feature `piper`)")]
     NoPiper,
 }
 

@@ -6,7 +6,7 @@
 //! where there are several speakers; `output` [1, 1, 1, m] or [1, 1, m] f32.
 
 use super::silence::Trim;
-use super::{TtsError, TtsOptions, Voice, speakable, synthesizer};
+use super::{TtsError, TtsOptions, Voice, espeak, speakable};
 use crate::audio::SampleRate;
 use nearfield_onnx::{OnnxInput, OnnxModel, OnnxOptions};
 use serde::Deserialize;
@@ -160,7 +160,7 @@ impl Piper {
         let length_scale = config.inference.length_scale * 175.0 / options.words_per_minute as f32;
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         // One word proves that espeak-ng is there and knows the voice's language.
-        synthesizer::phonemes("a", &config.espeak.voice, options.stall())?;
+        espeak::phonemes("a", &config.espeak.voice, options.stall())?;
         Ok(Piper { name: format!("piper {stem}"), model, config, speaker, length_scale, stall: options.stall() })
     }
 
@@ -174,7 +174,7 @@ impl Piper {
                 if !phonemes.is_empty() {
                     phonemes.push(' ');
                 }
-                let spoken = synthesizer::phonemes(words, &self.config.espeak.voice, self.stall)?;
+                let spoken = espeak::phonemes(words, &self.config.espeak.voice, self.stall)?;
                 phonemes.push_str(&without_language_marks(&spoken));
             }
             phonemes.extend(clause[words.len()..].chars().next());

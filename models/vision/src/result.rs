@@ -1,5 +1,5 @@
-//! What was seen in a picture: things with their places, labels of the whole, soft tokens for a language model, and the
-//! embedding by which two pictures are compared.
+//! The result of a vision model for one picture: objects with their boxes, labels of the whole picture, soft tokens for a language
+//! model, and the embedding by which two pictures are compared.
 
 use serde::Serialize;
 
@@ -49,10 +49,10 @@ impl Rect {
     }
 }
 
-/// A thing in the picture.
+/// A detected object.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Object {
-    /// What it is.
+    /// Its label.
     pub label: String,
     /// How sure the model is, 0 to 1.
     pub score: f32,
@@ -64,7 +64,7 @@ pub struct Object {
     pub class: usize,
 }
 
-/// A name for the whole picture.
+/// A label of the whole picture.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Label {
     /// The name.
@@ -92,22 +92,22 @@ impl Slots {
     }
 }
 
-/// Everything that was seen in one picture.
+/// Everything that a vision model found in one picture.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Sight {
-    /// For the gate; of length 1 in the Euclidean sense.
+pub struct VisionResult {
+    /// For the gate; its Euclidean length is 1.
     pub embedding: Vec<f32>,
-    /// Things with their places; empty where the model finds none or does not look for them.
+    /// Objects with their boxes; empty where there are none or the model is no detector.
     pub objects: Vec<Object>,
-    /// Names of the whole picture.
+    /// Labels of the whole picture.
     pub labels: Vec<Label>,
-    /// The words of the picture (see `PICTURE_WORDS`), of an encoder that speaks in words.
+    /// The words of the picture (see `PICTURE_WORDS`), where the encoder outputs words.
     pub words: Vec<String>,
     /// Soft tokens as distributions over the encoder's words.
     pub slots: Option<Slots>,
     /// Soft tokens as they come from the encoder: `[n, d_model]`, and d_model.
     pub soft_tokens: Option<(Vec<f32>, usize)>,
-    /// How sure the model is of what it says of the picture as a whole, 0 to 1: the least probable of its words, the likeliest
-    /// label, or the mean score of its objects; 1 where it says nothing.
+    /// The model's confidence in the result as a whole, 0 to 1: the least probable of its words, the likeliest label, or the mean
+    /// score of its objects; 1 where it found nothing.
     pub confidence: f32,
 }
