@@ -148,7 +148,7 @@ impl Shapes {
         match nearest {
             Some((distance, shape)) if distance <= well_known => {
                 shape.seen = self.steps - SHAPE_STEPS as u64;
-                return Some(distance);
+                Some(distance)
             }
             nearest => {
                 let distance = nearest.map(|(distance, _)| distance);
@@ -196,7 +196,7 @@ impl Distances {
             true => beyond / self.tail_mean / std::f64::consts::LN_10 - (1.0 - TAIL_FROM).log10(),
             false => 0.0,
         };
-        if self.count % self.every == 0 {
+        if self.count.is_multiple_of(self.every) {
             self.sample.push(distance);
         }
         self.count += 1;
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn units_and_offsets_do_not_matter() {
-        let course = |i: usize| if i % 977 == 0 { 31.0 + (i % 7) as f64 } else { usual(i) };
+        let course = |i: usize| if i.is_multiple_of(977) { 31.0 + (i % 7) as f64 } else { usual(i) };
         let (one, other) = (events(course, 5000), events(|i| 1024.0 * course(i), 5000));
         assert_eq!(one, other);
         let readings = |events: Vec<(usize, f64)>| events.into_iter().map(|(i, _)| i).collect::<Vec<_>>();
