@@ -108,7 +108,8 @@ pub enum Command {
         after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
         nearfield eval bundled --json --data ~/nearfield/models/recipes\n  \
         nearfield eval assist homes/ --json --set llm.model=model.gguf\n  \
-        nearfield eval home --part tuning"
+        nearfield eval home --part tuning\n  \
+        nearfield eval anomalies NAB/data --output NAB/results"
     )]
     Eval(EvalArgs),
     /// Print a shell completion script.
@@ -419,7 +420,7 @@ pub struct EvalArgs {
     /// What is evaluated.
     #[arg(value_enum)]
     pub what: EvalWhat,
-    /// With `assist`: folders with homes (`_fixtures.yaml`) and files of tests.
+    /// With `assist`: folders with homes (`_fixtures.yaml`) and files of tests. With `anomalies`: the benchmark's folder `data`.
     #[arg(value_name = "FOLDER")]
     pub folders: Vec<PathBuf>,
     /// With `home`: only this part of the suite. Of the held-out part only sums are shown, but with --json.
@@ -432,6 +433,9 @@ pub struct EvalArgs {
     /// assets].
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// With `anomalies`: the folder that gets the result files, in the form of the benchmark's scorer.
+    #[arg(long, value_name = "RESULTS")]
+    pub output: Option<PathBuf>,
     /// Use only this many rows of each set.
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -449,6 +453,8 @@ pub enum EvalWhat {
     Assist,
     /// The assistant, on our own suite of twelve homes in the same format.
     Home,
+    /// The detector of anomalies in readings, on the Numenta Anomaly Benchmark.
+    Anomalies,
 }
 
 /// A part of our own suite of homes.

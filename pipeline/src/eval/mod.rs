@@ -1,7 +1,9 @@
 //! The bundled models' figures on what was held out from their training, computed on the path that ships: our engine for
 //! `talk-nano`, ONNX Runtime for `see-nano`, whisper.cpp for `hear-nano`. The held-out files are committed beside the recipes that wrote them. Then
-//! what the three cost together. Left out: models that were pulled.
+//! what the three cost together. Left out: models that were pulled. Beside them: the assistant on homes, and the detector of
+//! anomalies on a public benchmark.
 
+mod anomalies;
 mod assist;
 mod hear;
 pub mod judge;
@@ -200,9 +202,11 @@ fn data_folder(args: &EvalArgs, registry: &Registry) -> anyhow::Result<PathBuf> 
 /// # Errors
 /// If a held-out file or a bundled model is missing or broken, or the user stops it.
 pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    ensure!(args.output.is_none() || args.what == EvalWhat::Anomalies, "--output is of `eval anomalies`");
     let registry = Registry::open()?;
     match args.what {
         EvalWhat::Assist => return assist::run(args, &registry, stop, out),
+        EvalWhat::Anomalies => return anomalies::run(args, stop, out),
         EvalWhat::Home => return assist::run_own(args, &registry, stop, out),
         EvalWhat::Bundled => ensure!(args.part.is_none(), "--part is of `eval home`"),
     }

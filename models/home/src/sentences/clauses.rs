@@ -80,7 +80,9 @@ impl Matcher {
     pub(super) fn heard(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
         let plain = text.replace(" , ", " ").replace(" . ", " ");
         let whole = self.one(&plain, names, setting);
-        if !matches!(whole.outcome, Outcome::Pass(_)) && !whole.negative && !(whole.weak && plain.len() < text.len()) {
+        let is_pass = matches!(whole.outcome, Outcome::Pass(_));
+        let is_doubtful = whole.negative || whole.weak && plain.len() < text.len();
+        if !is_pass && !is_doubtful {
             return whole;
         }
         if text.contains(" , ") {
@@ -256,7 +258,7 @@ impl Matcher {
         if matches!(said[0], "any" | "some" | "each" | "every" | "which" | "what" | "how" | "are" | "is") {
             return None;
         }
-        if at == 0 || !said.get(at + 1).is_some_and(|w| follows(&w)) || COMMANDS.contains(&said[0]) {
+        if at == 0 || !said.get(at + 1).is_some_and(follows) || COMMANDS.contains(&said[0]) {
             return None;
         }
         understood(format!("turn {} {} {}", said[at], said[..at].join(" "), said[at + 1..].join(" ")))

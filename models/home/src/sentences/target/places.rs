@@ -57,9 +57,8 @@ impl Resolver<'_> {
     ) -> Result<Target, Unresolved> {
         if head.is_empty() {
             let entities: Vec<usize> = self.of(want.place_means).filter(|i| self.is_in(*i, place)).collect();
-            return if want.place_means.is_empty() {
-                Err(Unresolved::Unknown(place.label.clone()))
-            } else if entities.is_empty() && want.place_means[0] != Domain::Light {
+            let is_of_lights = want.place_means.first() == Some(&Domain::Light);
+            return if want.place_means.is_empty() || entities.is_empty() && !is_of_lights {
                 Err(Unresolved::Unknown(place.label.clone()))
             } else if entities.is_empty() {
                 let what = want.place_means[0].noun().to_owned();
