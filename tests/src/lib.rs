@@ -3,6 +3,7 @@
 #![allow(missing_docs)] // Names say it; nobody but the tests beside this file reads them.
 
 pub mod broker;
+pub mod clock;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
