@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-crash fuzz clean
+.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-crash test-endurance test-endurance-real fuzz clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,14 @@ test-faults: setup-test ## Build with faults on request and test what each flow 
 test-crash: setup-test ## Kill the program, cut the power and fill the disk at every write of every output (for maintainers).
 	@$(CARGO) build --release --quiet --workspace
 	@NEARFIELD_CRASHES=$${NEARFIELD_CRASHES:-80} $(CARGO) test --release --workspace --test crash -- --nocapture
+
+test-endurance: setup-test ## A month of reports, 50,000 pictures and 3,000 questions on a simulated clock (for maintainers; half an hour).
+	@$(CARGO) build --release --quiet --workspace
+	@NEARFIELD_ENDURANCE=month $(CARGO) test --release --workspace --test endurance -- --nocapture
+
+test-endurance-real: setup-test ## Real models in real time: make test-endurance-real MINUTES=60 (for maintainers; needs NEARFIELD_TEST_MODELS).
+	@$(CARGO) build --release --quiet --workspace
+	@NEARFIELD_ENDURANCE_MINUTES=$(or $(MINUTES),60) $(CARGO) test --release --workspace --test endurance real -- --nocapture
 
 fuzz: setup ## Fuzz a parser: make fuzz TARGET=gguf SECONDS=60 (for maintainers; names: fuzz/src/lib.rs).
 	@RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument.sh $(CARGO) build --release --quiet --workspace --features nearfield-fuzz/fuzzer --bin fuzz

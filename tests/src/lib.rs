@@ -3,6 +3,7 @@
 #![allow(missing_docs)] // Names say it; nobody but the tests beside this file reads them.
 
 pub mod broker;
+pub mod clock;
 pub mod outputs;
 
 use std::io::Write;

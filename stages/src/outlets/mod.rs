@@ -15,7 +15,7 @@ use crossbeam_channel::{Sender, bounded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::flow::{Emit, Flow, Stage, StopSignal, Turn, is_stopped};
+use crate::flow::{Emit, Flow, Stage, StopSignal, Turn, is_stopped, retry};
 use crate::messages::Envelope;
 use crate::reconnect::{Attempts, ReconnectPolicy, Reminder, count};
 
@@ -129,22 +129,23 @@ impl Mailbox {
     /// # Errors
     /// Stopped while the disk refused.
     pub fn accept_until(&mut self, delivery: &Delivery, stop: &StopSignal) -> Result<(), SpoolError> {
-        loop {
-            let error = match self.accept(delivery) {
-                Ok(()) => {
-                    let _ = self.failed.succeeded();
-                    return Ok(());
+        let mut failed = std::mem::replace(&mut self.failed, Attempts::new(RETRY));
+        let name = self.name.clone();
+        let accepted = retry(
+            stop,
+            || self.accept(delivery),
+            |error| {
+                if let Some(message) = failed.failed_with(&format!("{name}: {error}"), ACCEPT_RETRY).message {
+                    tracing::error!("{message}");
                 }
-                Err(error) => error,
-            };
-            let reason = format!("{}: {error}", self.name);
-            if let Some(message) = self.failed.failed_with(&reason, ACCEPT_RETRY).message {
-                tracing::error!("{message}");
-            }
-            if stop.recv_timeout(ACCEPT_RETRY).is_err_and(|e| e.is_disconnected()) {
-                return Err(error);
-            }
+                Some(ACCEPT_RETRY)
+            },
+        );
+        if accepted.is_ok() {
+            let _ = failed.succeeded();
         }
+        self.failed = failed;
+        accepted
     }
 
     /// As [`Mailbox::accept`], where the flow can't wait: what the disk refuses is lost, and that is logged with a count.

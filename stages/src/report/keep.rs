@@ -1,17 +1,17 @@
 //! Readings are put into the store before anybody else sees them, and only then is their source told that they are safe. When
-//! the disk refuses, the stage waits and tries again; behind it the source waits too, and nothing is lost.
+//! the disk refuses, the stage waits and tries again; behind it the source waits too, and nothing is lost: no window is closed by
+//! the clock while its readings wait.
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::RecvTimeoutError;
 use nearfield_telemetry::{Moment, SensorId};
 
-use crate::flow::{Emit, Stage, StopSignal};
-use crate::messages::{Batch, Envelope};
+use crate::flow::{Emit, Stage, StopSignal, retry, writes};
+use crate::messages::{Batch, Envelope, Pace};
 use crate::report::store::{Store, StoreError};
 
-/// Between two tries at a disk that refuses.
-const RETRY: Duration = Duration::from_secs(2);
+/// Between two tries at a disk that refuses. Shorter than the windows wait for what is held up.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// How long a disk may refuse the note of a report on a file, and how often it is tried.
 const NOTE_PATIENCE: Duration = Duration::from_secs(2);
@@ -45,37 +45,35 @@ impl Stage for Keep {
         let first = self.sensors;
         let sensors: Vec<_> =
             (first..).zip(&batch.introduced).map(|(id, (key, traits))| (SensorId(id), key.as_str(), traits)).collect();
-        let mut told = false;
-        let committed = loop {
+        let (mut told, mut damaged) = (false, false);
+        let attempt = || {
             let mut store = self.store.lock().expect("nobody panics while holding the store");
-            let write = crate::flow::writes::begin();
-            let error = match store.commit(&sensors, &batch.readings) {
-                Ok(committed) => {
-                    if !batch.offsets.is_empty()
-                        && let Err(error) = store.set_clocks(&batch.offsets)
-                    {
-                        tracing::warn!("{error}; the sensors' clocks are compared anew after a restart");
-                    }
-                    break committed;
-                }
-                Err(error) => error,
-            };
+            if std::mem::take(&mut damaged)
+                && let Err(error) = store.reopen()
+            {
+                tracing::error!("{error}");
+            }
+            let write = writes::begin();
+            let committed = store.commit(&sensors, &batch.readings);
+            if committed.is_ok()
+                && !batch.offsets.is_empty()
+                && let Err(error) = store.set_clocks(&batch.offsets)
+            {
+                tracing::warn!("{error}; the sensors' clocks are compared anew after a restart");
+            }
             drop(write);
+            damaged = matches!(committed, Err(StoreError::Damaged { .. }));
+            committed
+        };
+        // A batch that is not stored is never acknowledged, so it will come again.
+        let committed = retry(&self.stop, attempt, |error| {
             if !std::mem::replace(&mut told, true) {
                 tracing::error!("{error}; nothing is lost, it is tried again until it succeeds");
             }
-            drop(store);
-            if self.stop.recv_timeout(RETRY) != Err(RecvTimeoutError::Timeout) {
-                // Never acknowledged, so it will come again.
-                return Err(error.into());
-            }
-            if matches!(error, StoreError::Damaged { .. }) {
-                let mut store = self.store.lock().expect("nobody panics while holding the store");
-                if let Err(error) = store.reopen() {
-                    tracing::error!("{error}");
-                }
-            }
-        };
+            let held_up = Batch { pace: Pace { held_up: true, current: false }, ..Batch::default() };
+            let _ = emit(Envelope::new(turn, held_up));
+            Some(RETRY)
+        })?;
         // What the store had already is no news, from wherever it comes again.
         // (After a failed try nobody can tell whether the store has them by that very try: then all go on.)
         if !told && !committed.known.is_empty() {
@@ -152,21 +150,19 @@ pub fn note_reported(
 ) -> Result<(), StoreError> {
     let begun = Instant::now();
     let mut is_told = false;
-    loop {
+    let attempt = || {
         // Whoever panicked while holding the store has ended the flow; its next start finds the store as it was last committed.
         let Ok(mut store) = store.lock() else { return Ok(()) };
-        let write = crate::flow::writes::begin();
-        let Err(error) = store.set_reported(end) else { return Ok(()) };
-        drop((write, store));
+        let _write = writes::begin();
+        store.set_reported(end)
+    };
+    retry(stop, attempt, |error| {
         if !live && begun.elapsed() > NOTE_PATIENCE {
-            return Err(error);
+            return None;
         }
         if !std::mem::replace(&mut is_told, true) {
             tracing::error!("{error}; reports wait for it");
         }
-        let pause = if live { RETRY } else { NOTE_RETRY };
-        if stop.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
-            return Err(error);
-        }
-    }
+        Some(if live { RETRY } else { NOTE_RETRY })
+    })
 }

@@ -1,4 +1,7 @@
 //! Reports at set times: windows that are over wait until the schedule says so. Without a schedule nobody waits.
+//!
+//! The times are those of the wall clock, which may be set (a board without a clock of its own starts in 1970) and drifts from the
+//! clock that waits are timed by: it is read again every half minute.
 
 use std::collections::VecDeque;
 use std::str::FromStr;
@@ -13,6 +16,9 @@ use crate::messages::{Envelope, WindowSummary};
 
 /// Windows that wait at most; the oldest is told early when there are more, never dropped.
 const MAX_WAITING: usize = 96;
+
+/// How often the wall clock is read.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
 /// When reports are due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,23 +80,32 @@ pub struct Scheduler {
     schedule: Schedule,
     zone: TimeZone,
     waiting: VecDeque<Envelope<WindowSummary>>,
-    due: Option<Instant>,
+    due: Option<Zoned>,
+    wake: Option<Instant>,
 }
 
 impl Scheduler {
     /// By `schedule`, in the time of `zone`.
     pub fn new(schedule: Schedule, zone: TimeZone) -> Scheduler {
-        let mut hold = Scheduler { schedule, zone, waiting: VecDeque::new(), due: None };
-        hold.plan();
-        hold
+        let mut scheduler = Scheduler { schedule, zone, waiting: VecDeque::new(), due: None, wake: None };
+        scheduler.look(&scheduler.now());
+        scheduler
     }
 
-    fn plan(&mut self) {
-        let now = jiff::Timestamp::now().to_zoned(self.zone.clone());
-        self.due = self.schedule.next(&now).map(|next| {
-            let seconds = next.timestamp().duration_since(now.timestamp()).as_secs_f64();
-            Instant::now() + Duration::from_secs_f64(seconds.clamp(0.0, 366.0 * 86_400.0))
+    fn now(&self) -> Zoned {
+        jiff::Timestamp::now().to_zoned(self.zone.clone())
+    }
+
+    /// Whether what waits is due, now that the wall clock says `now`; plans the next look.
+    fn look(&mut self, now: &Zoned) -> bool {
+        let is_due = self.due.as_ref().is_some_and(|due| now >= due);
+        // Also where nothing is due: the clock may have been set back.
+        self.due = self.schedule.next(now);
+        self.wake = self.due.as_ref().map(|due| {
+            let left = due.timestamp().duration_since(now.timestamp());
+            Instant::now() + Duration::try_from(left).map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN))
         });
+        is_due
     }
 
     fn release(&mut self, emit: &mut Emit<'_, WindowSummary>) {
@@ -123,12 +138,13 @@ impl Stage for Scheduler {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.due
+        self.wake
     }
 
     fn wake(&mut self, emit: &mut Emit<'_, WindowSummary>) -> anyhow::Result<()> {
-        self.release(emit);
-        self.plan();
+        if self.look(&self.now()) {
+            self.release(emit);
+        }
         Ok(())
     }
 
@@ -162,6 +178,31 @@ mod tests {
         assert_eq!(next("", "2026-11-20T06:59:00[UTC]"), None);
         for wrong in ["daily", "daily at 25:00", "daily at seven", "every", "every 0h", "hourly"] {
             assert!(wrong.parse::<Schedule>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_moves_what_is_due() {
+        let at = |text: &str| format!("{text}[Europe/Berlin]").parse::<Zoned>().unwrap();
+        let mut scheduler = Scheduler::new(Schedule::Daily(7, 0), TimeZone::get("Europe/Berlin").unwrap());
+        scheduler.due = None;
+        let due = |scheduler: &Scheduler| scheduler.due.as_ref().unwrap().timestamp().to_string();
+        for (now, is_due, next) in [
+            ("1970-01-01T01:00:12", false, "1970-01-01T06:00:00Z"),
+            // NTP has set it; what has waited since then waits no longer.
+            ("2026-06-15T10:00:00", true, "2026-06-16T05:00:00Z"),
+            ("2026-06-15T10:00:30", false, "2026-06-16T05:00:00Z"),
+            ("2026-06-16T06:59:59", false, "2026-06-16T05:00:00Z"),
+            ("2026-06-16T07:00:00", true, "2026-06-17T05:00:00Z"),
+            // Back by a minute and a half: the same time comes again, and what is over by then is due.
+            ("2026-06-16T06:58:40", false, "2026-06-16T05:00:00Z"),
+            ("2026-06-16T07:00:10", true, "2026-06-17T05:00:00Z"),
+            // Back by years.
+            ("2026-01-01T00:00:00", false, "2026-01-01T06:00:00Z"),
+        ] {
+            assert_eq!((scheduler.look(&at(now)), due(&scheduler).as_str()), (is_due, next), "{now}");
+            let wake = scheduler.wake_at().unwrap().saturating_duration_since(Instant::now());
+            assert!(wake <= LOOK_AGAIN, "{now}");
         }
     }
 }

@@ -25,6 +25,9 @@ const SET_SECONDS: f64 = 5.0;
 /// A time that an earlier run knew and that lies so far ahead was of a clock that has been set back since.
 const AHEAD_SECONDS: f64 = 60.0;
 
+/// Live readings are expected up to so long after now.
+const A_DAY_SECONDS: f64 = 86_400.0;
+
 /// What happens to windows that are open when the input ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AtEnd {
@@ -223,6 +226,9 @@ impl Stage for Windower {
         }
         self.current |= batch.pace.current;
         self.windows.follow_clock(self.live && self.current);
+        if self.live && now() >= CLOCK_IS_SET {
+            self.windows.expect_until(now().plus_seconds(A_DAY_SECONDS));
+        }
         for reading in batch.readings {
             self.windows.push(reading, &mut |w| closed.push(w));
         }

@@ -164,6 +164,11 @@ impl Windows {
         self.by_clock = by_clock;
     }
 
+    /// Readings may come from times up to `latest`, which moves on where they come live.
+    pub fn expect_until(&mut self, latest: Moment) {
+        self.options.latest = Some(latest);
+    }
+
     /// Counts readings that came again.
     pub fn count_duplicates(&mut self, n: u64) {
         self.unused.duplicates += n;

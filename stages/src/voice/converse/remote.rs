@@ -29,7 +29,7 @@ impl Sentences {
             (c == '\n' || followed && matches!(c, '.' | '!' | '?' | '…') || matches!(c, '。' | '！' | '？'))
                 .then_some(end)
         };
-        let end = self.held.char_indices().filter_map(ends).last().unwrap_or(0);
+        let end = self.held.char_indices().filter_map(ends).next_back().unwrap_or(0);
         let rest = self.held.split_off(end);
         std::mem::replace(&mut self.held, rest)
     }

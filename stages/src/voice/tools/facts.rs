@@ -81,8 +81,9 @@ impl Facts {
             let unit = 10_f64.powi(decimals);
             (known * unit).round() == (said * unit).round()
         };
+        let contradicts = self.yes.is_some() && said.is_some() && said != self.yes;
         !words.is_empty()
-            && !(self.yes.is_some() && said.is_some() && said != self.yes)
+            && !contradicts
             && !(self.yes == Some(true) && is_denied)
             && (is_denied || !self.wrong.iter().any(|state| words.contains(&state.as_str())))
             && self.names.as_ref().is_none_or(|name| lower.contains(name))

@@ -1,10 +1,23 @@
-//! Months without attention, in small: many turns in one process leave memory, threads and latency as they were.
+//! Months without attention. On a clock that the test moves (`tests/src/clock.rs`) a month of reports, pictures and questions takes
+//! minutes, or seconds in the small form of `make test`; `make test-endurance` takes the whole month (`NEARFIELD_ENDURANCE=month`).
+//! Real models in real time: `make test-endurance-real`. In real time, too, many turns in one process leave memory, threads and latency as they were.
+
+mod captions;
+mod program;
+mod real;
+mod reports;
+mod voice;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
 use nearfield_tests::{arg, home, nearfield};
 use serde_json::Value;
+
+/// Whether a whole month is asked for.
+fn is_whole() -> bool {
+    std::env::var("NEARFIELD_ENDURANCE").is_ok_and(|text| text == "month")
+}
 
 const TURNS: usize = 200;
 /// After so many turns everything that is allocated once has been.
