@@ -82,10 +82,10 @@ impl Facts {
             (known * unit).round() == (said * unit).round()
         };
         let contradicts = self.yes.is_some() && said.is_some() && said != self.yes;
-        !words.is_empty()
-            && !contradicts
-            && !(self.yes == Some(true) && is_denied)
-            && (is_denied || !self.wrong.iter().any(|state| words.contains(&state.as_str())))
+        if words.is_empty() || contradicts || self.yes == Some(true) && is_denied {
+            return false;
+        }
+        (is_denied || !self.wrong.iter().any(|state| words.contains(&state.as_str())))
             && self.names.as_ref().is_none_or(|name| lower.contains(name))
             && numbers(reply).all(|(said, decimals)| known.iter().any(|known| rounds_to(*known, said, decimals)))
     }
