@@ -88,8 +88,8 @@ fn every_sentence_of_the_public_set_changes_what_it_asks_for() {
 }
 
 #[test]
-fn in_a_home_of_a_hundred_lights_a_request_is_understood_in_less_than_five_milliseconds() {
-    let lights: String = (0..100)
+fn in_a_home_of_three_hundred_lights_a_request_is_understood_in_less_than_five_milliseconds() {
+    let lights: String = (0..300)
         .map(|i| format!("  - id: light.lamp_{i}\n    name: Lamp {i}\n    area: room_{}\n    state: 'off'\n", i % 12))
         .collect();
     let areas: String = (0..12).map(|i| format!("  - id: room_{i}\n    name: Room {i}\n")).collect();
@@ -103,21 +103,35 @@ fn in_a_home_of_a_hundred_lights_a_request_is_understood_in_less_than_five_milli
         "Turn off all lights in room 3 except lamp 3",
         "What is the tallest mountain in the world?",
         "is any light on in room 7?",
+        "Which lamps are on in room 3 and room 4?",
+        "It's late, turn off lamp 3 and lamp 5 and set lamp 7 to twenty percent",
+        "Turn on the lmap in room 5 plese and dim lapm 12 to half",
         "Could you please tell me a story about a dragon and a lamp that never goes out, and then one about the sea?",
     ];
     let mut slow = Vec::new();
+    // The home's names are read once.
+    matcher.understand("hello", &Setting { home: &home, area: None, now, last: &[] });
     for request in requests {
-        let took = (0..20).map(|_| {
-            let started = std::time::Instant::now();
+        // The mean of many, of the time that this thread ran, because other programs run at the same time.
+        const RUNS: u32 = 30;
+        let started = on_cpu();
+        for _ in 0..RUNS {
             matcher.understand(request, &Setting { home: &home, area: None, now, last: &[] });
-            started.elapsed()
-        });
-        // The least of several, because other programs run at the same time.
-        let least = took.min().unwrap();
-        println!("{:.2} ms: {request}", least.as_secs_f64() * 1e3);
-        if least > std::time::Duration::from_millis(5) {
-            slow.push(format!("{request}: {least:?}"));
+        }
+        let mean = on_cpu().saturating_sub(started) / RUNS;
+        println!("{:.2} ms: {request}", mean.as_secs_f64() * 1e3);
+        if mean > std::time::Duration::from_millis(5) {
+            slow.push(format!("{request}: {mean:?}"));
         }
     }
     assert!(slow.is_empty(), "{slow:?}");
+}
+
+/// How long this thread has run, where the system says so; else what the clock says.
+fn on_cpu() -> std::time::Duration {
+    let ran = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    match ran.as_deref().and_then(|text| text.split(' ').next()?.parse().ok()) {
+        Some(nanoseconds) => std::time::Duration::from_nanos(nanoseconds),
+        None => std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default(),
+    }
 }

@@ -49,6 +49,8 @@ pub struct HomeConfig {
     /// Whether requests that the sentence templates understand surely are done and answered without the language model. The bundled
     /// model answers everything itself in a JSON home of rooms, which it was trained on.
     pub matcher: bool,
+    /// A folder of your own sentence templates, or one file, that the matcher knows besides its own (`docs/voice.md`); empty: none.
+    pub sentences: PathBuf,
     /// A JSON file for what people ask to be remembered; empty: until the program ends.
     pub remember: PathBuf,
     /// Rules by domain (`lock`, `garage`, `cover`, `alarm_control_panel`, `valve`, ...); without one everything is allowed.
@@ -61,6 +63,7 @@ impl Default for HomeConfig {
             file: PathBuf::new(),
             area: String::new(),
             matcher: true,
+            sentences: PathBuf::new(),
             remember: PathBuf::new(),
             policy: BTreeMap::new(),
         }

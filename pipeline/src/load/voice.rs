@@ -148,7 +148,10 @@ pub(crate) fn load_toolbox(config: &VoiceConfig) -> anyhow::Result<Toolbox> {
     let file = &config.home.file;
     let home = (!file.as_os_str().is_empty()).then(|| HomeFile::load(file)).transpose()?;
     let home = home.map(|file| home_tools(config, file)).transpose()?;
-    let toolbox = Toolbox::new(home, config.tools.clone())?;
+    let mut toolbox = Toolbox::new(home, config.tools.clone())?;
+    if !config.home.sentences.as_os_str().is_empty() {
+        toolbox = toolbox.with_sentences(&config.home.sentences).context("`home.sentences`")?;
+    }
     Ok(if config.home.matcher { toolbox } else { toolbox.without_matcher() })
 }
 

@@ -29,10 +29,15 @@ pub(super) struct Matching {
 }
 
 impl Matching {
+    /// With the sentences of a matcher.
+    pub(super) fn by(matcher: Matcher) -> Self {
+        Self { matcher, last: Vec::new() }
+    }
+
     /// With our own sentences.
     pub(super) fn english() -> Option<Self> {
         match Matcher::english() {
-            Ok(matcher) => Some(Self { matcher, last: Vec::new() }),
+            Ok(matcher) => Some(Self::by(matcher)),
             Err(error) => {
                 tracing::warn!("{error}; requests go to the language model at once");
                 None

@@ -12,9 +12,11 @@ mod plan;
 mod timer;
 mod values;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
+use nearfield_home::sentences::{LoadError, Matcher};
 pub use nearfield_llm::ToolCall;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -149,6 +151,8 @@ pub struct Toolbox {
     /// Made once the form of the home asks for it; its templates take some 20 ms to parse.
     matching: Option<matched::Matching>,
     is_matcher_wanted: bool,
+    /// With a user's own sentences, where there are some.
+    matcher: Option<Matcher>,
     timers: timer::Timers,
     commands: Vec<CommandTool>,
     clock: fn() -> Zoned,
@@ -185,16 +189,27 @@ impl Toolbox {
             check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
         }
         let (timers, clock) = (timer::Timers::default(), Zoned::now as fn() -> Zoned);
-        let toolbox = Self { home, matching: None, is_matcher_wanted: true, timers, commands, clock, now: None };
+        let toolbox =
+            Self { home, matching: None, is_matcher_wanted: true, matcher: None, timers, commands, clock, now: None };
         Ok(toolbox.matched_where_asked_for())
     }
 
     fn matched_where_asked_for(mut self) -> Self {
         let is_due = self.is_matcher_wanted && self.matching.is_none();
         if is_due && self.home.as_ref().is_some_and(HomeTools::is_matched) {
-            self.matching = matched::Matching::english();
+            let own = self.matcher.clone().map(matched::Matching::by);
+            self.matching = own.or_else(matched::Matching::english);
         }
         self
+    }
+
+    /// The same with a user's own sentence templates besides ours: a folder of files, or one file.
+    ///
+    /// # Errors
+    /// [`LoadError`], which names the file and the line.
+    pub fn with_sentences(self, path: &Path) -> Result<Self, LoadError> {
+        let matcher = Matcher::english()?.with_sentences(path)?;
+        Ok(Self { matcher: Some(matcher), matching: None, ..self }.matched_where_asked_for())
     }
 
     /// The same without the sentence matcher: the language model answers everything.
