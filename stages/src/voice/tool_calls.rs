@@ -270,7 +270,7 @@ mod tests {
             [
                 r#"turn_on{"name":"hall light"}"#,
                 r#"turn_off{"name":"kitchen light"}"#,
-                r#"close{"name":"front door"}"#,
+                r#"lock{"name":"front door"}"#,
                 r#"turn_on{"name":"heater"}"#,
                 r#"timer{"minutes":3}"#,
                 "clock{}"
