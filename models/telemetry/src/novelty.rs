@@ -14,7 +14,7 @@
 //! threshold: Pickands, Ann. Statist. 3, 1975; for streams: Siffer et al., KDD 2017). Its negative decimal logarithm is the
 //! surprise: 2 for what one reading in a hundred comes up to. The larger of the two surprises counts.
 //!
-//! Of one event, only what surpasses it is told again for [`REST`] readings.
+//! Of one event, only what surpasses it is told again for 150 readings.
 
 use std::collections::VecDeque;
 
