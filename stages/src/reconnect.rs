@@ -123,30 +123,30 @@ impl Attempts {
 #[derive(Debug)]
 pub struct Breaker {
     attempts: Attempts,
-    closed_until: Option<Instant>,
+    open_until: Option<Instant>,
 }
 
 impl Breaker {
     /// One that lets everything through.
     pub fn new(policy: ReconnectPolicy) -> Breaker {
-        Breaker { attempts: Attempts::new(policy), closed_until: None }
+        Breaker { attempts: Attempts::new(policy), open_until: None }
     }
 
     /// Whether the machine may be asked now.
     pub fn allows(&self, now: Instant) -> bool {
-        self.closed_until.is_none_or(|until| now >= until)
+        self.open_until.is_none_or(|until| now >= until)
     }
 
     /// It has failed; what to print, if anything.
     pub fn failed(&mut self, now: Instant, reason: &str) -> Option<String> {
         let next = self.attempts.failed(reason);
-        self.closed_until = Some(now + next.retry_in);
+        self.open_until = Some(now + next.retry_in);
         next.message
     }
 
     /// It has answered; what to print about the failures before.
     pub fn succeeded(&mut self) -> Option<String> {
-        self.closed_until = None;
+        self.open_until = None;
         self.attempts.succeeded()
     }
 }

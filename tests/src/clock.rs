@@ -156,3 +156,13 @@ pub fn growth(values: &[u64]) -> f64 {
     let quarter = values.len() / 4;
     mean(&values[values.len() - quarter..]) / mean(&values[quarter..2 * quarter]) - 1.0
 }
+
+/// Fails unless memory is flat: within 2 % in a long run, in a short one by less than a tenth and 4 MiB.
+pub fn assert_memory_is_flat(held: &[Held], is_long: bool) {
+    let memory: Vec<u64> = held.iter().map(|held| held.memory_kib).collect();
+    if is_long {
+        assert!(growth(&memory) < 0.02, "{memory:?}");
+    } else {
+        assert!(*memory.last().unwrap() < memory[0] + memory[0] / 10 + 4096, "{memory:?}");
+    }
+}

@@ -208,16 +208,8 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
+    use crate::float::noise;
     use crate::kv_cache::{KvFormat, SCALED};
-
-    fn noise(len: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761) | 1;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / 8_388_608.0 - 1.0
-        };
-        (0..len).map(|_| next()).collect()
-    }
 
     /// Softmax over all visible positions, in f64, of what layer 1 of the store holds.
     fn by_definition(attention: &Attention<'_>, q: &[f32], store: &KvStore) -> Vec<f64> {

@@ -120,15 +120,7 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
-
-    fn noise(len: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761) | 1;
-        let mut next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / 8_388_608.0 - 1.0
-        };
-        (0..len).map(|_| next()).collect()
-    }
+    use crate::float::noise;
 
     #[test]
     fn every_level_follows_the_delta_rule_as_f64_does_and_one_token_at_a_time_gives_the_same() {

@@ -46,6 +46,17 @@ pub(crate) fn half_to_float(bits: u16) -> f32 {
     f32::from_bits(magnitude.to_bits() | u32::from(bits & 0x8000) << 16)
 }
 
+/// Numbers between -1 and 1 for tests, the same for the same seed.
+#[cfg(test)]
+pub(crate) fn noise(len: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..len).map(|_| next()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,11 +5,11 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nearfield_tests::clock::{SimulatedClock, growth};
+use nearfield_tests::clock::SimulatedClock;
 use nearfield_tests::{arg, assets, nearfield};
 
 use crate::is_whole;
-use crate::program::Program;
+use crate::program::{Program, assert_flat};
 
 /// Pictures that are sent together, before time passes.
 const BURST: usize = 10;
@@ -58,26 +58,5 @@ fn a_month_of_pictures_leaves_memory_threads_handles_and_the_log_flat() {
         fs::read_dir(&snapshots).unwrap().map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
     let of = |month: &str| names.iter().filter(|name| name.contains(month)).count();
     assert!(of("202610") > 0 && of("202611") > 0 && of("202610") + of("202611") == names.len(), "{names:?}");
-    let (first, last) = (held[1], held[held.len() - 1]);
-    eprintln!(
-        "{pictures} pictures, {} snapshots, {} bytes of log, resident {} to {} KiB, {} to {} handles, {} to {} threads",
-        names.len(),
-        log.len(),
-        first.memory_kib,
-        last.memory_kib,
-        first.handles,
-        last.handles,
-        first.threads,
-        last.threads
-    );
-    assert!(log.len() < 20_000, "{} bytes of log: {log}", log.len());
-    assert_eq!(first.threads, last.threads, "{held:?}");
-    // One or two may be open for a moment.
-    assert!(last.handles <= first.handles + 2, "{held:?}");
-    let memory: Vec<u64> = held[1..].iter().map(|h| h.memory_kib).collect();
-    if is_whole() {
-        assert!(growth(&memory) < 0.02, "{memory:?}");
-    } else {
-        assert!(last.memory_kib < first.memory_kib + first.memory_kib / 10 + 4096, "{memory:?}");
-    }
+    assert_flat(&format!("{pictures} pictures, {} snapshots", names.len()), &held[1..], &log);
 }

@@ -11,9 +11,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nearfield_tests::clock::{Held, SimulatedClock, held};
+use nearfield_tests::clock::{Held, SimulatedClock, assert_memory_is_flat, held};
 use nearfield_tests::wait_for;
 use serde_json::Value;
+
+use crate::is_whole;
 
 type Lines = Arc<Mutex<Vec<(Timestamp, Value)>>>;
 
@@ -163,4 +165,24 @@ impl Server {
     pub fn delivered(&self) -> usize {
         self.delivered.load(Ordering::SeqCst)
     }
+}
+
+/// Fails unless a program that has done `what` holds at the end what it held once it had settled, and has logged little.
+pub fn assert_flat(what: &str, held: &[Held], log: &str) {
+    let (first, last) = (held[0], held[held.len() - 1]);
+    eprintln!(
+        "{what}, {} bytes of log, resident {} to {} KiB, {} to {} handles, {} to {} threads",
+        log.len(),
+        first.memory_kib,
+        last.memory_kib,
+        first.handles,
+        last.handles,
+        first.threads,
+        last.threads
+    );
+    assert!(log.len() < 20_000, "{} bytes of log: {log}", log.len());
+    assert_eq!(first.threads, last.threads, "{held:?}");
+    // One or two may be open for a moment.
+    assert!(last.handles <= first.handles + 2, "{held:?}");
+    assert_memory_is_flat(held, is_whole());
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
-use nearfield_tests::clock::{SimulatedClock, growth};
+use nearfield_tests::clock::{SimulatedClock, assert_memory_is_flat};
 use nearfield_tests::{arg, nearfield};
 
 use crate::is_whole;
@@ -211,12 +211,7 @@ fn a_month(begin: &str, days: i64, step: Duration, changed: (&str, i64)) {
     let threads: Vec<u64> = settled.iter().map(|h| h.threads).collect();
     assert!(handles.iter().max().unwrap() - handles.iter().min().unwrap() <= 2, "{handles:?}");
     assert!(threads.iter().max().unwrap() - threads.iter().min().unwrap() <= 1, "{threads:?}");
-    let memory: Vec<u64> = settled.iter().map(|h| h.memory_kib).collect();
-    if days >= 28 {
-        assert!(growth(&memory) < 0.02, "{memory:?}");
-    } else {
-        assert!(*memory.last().unwrap() < memory[0] + memory[0] / 10 + 4096, "{memory:?}");
-    }
+    assert_memory_is_flat(settled, days >= 28);
     month.program.stop();
 }
 

@@ -6,11 +6,11 @@ use std::process::ChildStdin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nearfield_tests::clock::{SimulatedClock, growth};
+use nearfield_tests::clock::SimulatedClock;
 use nearfield_tests::{arg, assets, home, nearfield, speech};
 
 use crate::is_whole;
-use crate::program::Program;
+use crate::program::{Program, assert_flat};
 
 const A_MONTH: Duration = Duration::from_secs(30 * 86_400);
 
@@ -80,27 +80,7 @@ fn a_month_of_spoken_questions_leaves_memory_threads_handles_the_log_and_the_ans
     }
     let (lines, log) = (program.lines(), program.log());
     assert!(lines.iter().all(|(_, turn)| turn["heard"] != "" && turn["reply"] != ""), "{lines:#?}");
-    let (first, last) = (held[2], held[held.len() - 1]);
-    eprintln!(
-        "{turns} turns, {} bytes of log, resident {} to {} KiB, {} to {} handles, {} to {} threads",
-        log.len(),
-        first.memory_kib,
-        last.memory_kib,
-        first.handles,
-        last.handles,
-        first.threads,
-        last.threads
-    );
-    assert!(log.len() < 20_000, "{} bytes of log: {log}", log.len());
-    assert_eq!(first.threads, last.threads, "{held:?}");
-    // One or two may be open for a moment.
-    assert!(last.handles <= first.handles + 2, "{held:?}");
-    let memory: Vec<u64> = held[2..].iter().map(|h| h.memory_kib).collect();
-    if is_whole() {
-        assert!(growth(&memory) < 0.02, "{memory:?}");
-    } else {
-        assert!(last.memory_kib < first.memory_kib + first.memory_kib / 10 + 4096, "{memory:?}");
-    }
+    assert_flat(&format!("{turns} turns"), &held[2..], &log);
     program.stop();
 }
 

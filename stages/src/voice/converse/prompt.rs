@@ -60,10 +60,10 @@ impl Converse {
     /// The prompt for `exchange` after as much of the history as the context has room for; what has none is forgotten. Where not even
     /// the exchange alone fits, less is told of the home; where that does not help, the history loses nothing.
     pub(super) fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
+        self.offer_tools();
         let room = self.room();
         let mut dropped = 0;
         loop {
-            self.offer_tools();
             let mut messages = vec![self.system()];
             messages.extend(self.history[dropped..].iter().flat_map(|e| e.messages.iter().cloned()));
             messages.extend_from_slice(exchange);
@@ -75,7 +75,9 @@ impl Converse {
             }
             if dropped < self.history.len() {
                 dropped += 1;
-            } else if !self.toolbox.tell_less() {
+            } else if self.toolbox.tell_less() {
+                self.offer_tools();
+            } else {
                 return Err(PromptTooLong { tokens: tokens.len(), room }.into());
             }
         }
@@ -88,9 +90,9 @@ impl Converse {
     /// Has the beginning of the next prompt computed while nobody speaks. Where the history is nearly too long, its oldest
     /// turns are dropped here, ahead of time; what follows them moves down in the cache.
     pub(super) fn keep_warm(&mut self) {
+        self.offer_tools();
         let most = self.room() * 3 / 4;
         loop {
-            self.offer_tools();
             let mut messages = vec![self.system()];
             messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
             match self.tokens(&messages, false) {
@@ -98,7 +100,7 @@ impl Converse {
                     self.history.remove(0);
                     self.forgotten += 1;
                 }
-                Ok(tokens) if tokens.len() > self.room() && self.toolbox.tell_less() => {}
+                Ok(tokens) if tokens.len() > self.room() && self.toolbox.tell_less() => self.offer_tools(),
                 Ok(tokens) if tokens.is_empty() || tokens.len() > self.room() => return,
                 Ok(tokens) => return self.llm.warm(self.session, tokens),
                 // Some templates insist on a question; then the first one pays for the prefill.
