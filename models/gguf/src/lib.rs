@@ -178,6 +178,13 @@ impl Gguf {
         self.metadata.get(key)
     }
 
+    /// Frees the memory of the metadata's arrays whose keys begin so: a vocabulary can be as large as a tenth of a small model's
+    /// weights, and is of no use once its reader has a form of its own.
+    pub fn drop_arrays(&mut self, prefix: &str) {
+        let is_array = |value: &Value| matches!(value, Value::Integers(_) | Value::Floats(_) | Value::Texts(_));
+        self.metadata.retain(|key, value| !(key.starts_with(prefix) && is_array(value)));
+    }
+
     /// A string of the metadata, if it is there.
     ///
     /// # Errors

@@ -10,8 +10,11 @@ use crate::panel::FEW_TOKENS;
 use crate::pool::Pool;
 use crate::shared_slice::SharedSlice;
 
-/// Query rows that one task takes at a time.
-const ROWS_PER_TASK: usize = 16;
+/// The most query rows that one task takes at a time: the more, the less often keys and values are read.
+const ROWS_PER_TASK: usize = 64;
+/// The fewest that are worth a task, and how many tasks there should be for each thread.
+const FEWEST_ROWS: usize = 16;
+const TASKS_PER_THREAD: usize = 4;
 
 /// Positions that one task takes at a time where there are few queries: a long past is then shared out too.
 const POSITIONS_PER_TASK: usize = 512;
@@ -114,11 +117,12 @@ pub fn attend(
         }
         return;
     }
-    let tasks_each = rows.div_ceil(ROWS_PER_TASK);
+    let rows_each = (kv_heads * rows / (TASKS_PER_THREAD * pool.threads())).clamp(FEWEST_ROWS, ROWS_PER_TASK);
+    let tasks_each = rows.div_ceil(rows_each);
     let shared = SharedSlice::new(out);
     pool.run_sized(multiplications, kv_heads * tasks_each, &|task| {
         let (kv_head, part) = (task / tasks_each, task % tasks_each);
-        let some = part * ROWS_PER_TASK..rows.min((part + 1) * ROWS_PER_TASK);
+        let some = part * rows_each..rows.min((part + 1) * rows_each);
         // SAFETY: each row of the output belongs to one task, and is handed out once.
         let out = |row: usize| unsafe { shared.range(work.start(kv_head, row), work.head_dim) };
         work.attend(store.head(layer, kv_head), kv_head, some, 0..usize::MAX, &out, &mut |_, query| {
@@ -179,7 +183,7 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Attends with some rows, sixteen at a time, and hands each to `done`.
+    /// Attends with some rows, a task's worth at a time, and hands each to `done`.
     fn attend(
         &self,
         head: Head<'_>,

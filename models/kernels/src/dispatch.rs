@@ -109,7 +109,7 @@ macro_rules! neon {
                 unsafe { neon::$kernels::multiply_panel(format, rows, columns, x, sums) }
             })),
             quantize: scalar::quantize,
-            attend: scalar::attend,
+            attend: neon::attention::attend,
             to_halves: round_plainly,
         };
     )*};

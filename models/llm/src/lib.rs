@@ -183,11 +183,8 @@ impl Llm {
     /// template is not supported.
     pub fn open(path: &Path, options: &LlmOptions) -> Result<Arc<Llm>, LlmError> {
         let level = Level::detect()?;
-        let gguf = Gguf::open(path)?;
+        let mut gguf = Gguf::open(path)?;
         let shape = Shape::of(&gguf)?;
-        let pool = Pool::new(NonZeroUsize::new(options.threads));
-        let mut weights = Weights::of(&gguf, &shape)?;
-        weights.lay_out(&gguf, level, &pool)?;
         let mut tokenizer = Tokenizer::of(&gguf)?;
         let (mut template, mut stop_text) = (None, None);
         if let Some(tokenizer) = &mut tokenizer {
@@ -197,6 +194,12 @@ impl Llm {
                 stop_text = tokenizer.end_at(template.turn_end(), template.dialect());
             }
         }
+        // The vocabulary is ours now, and what it was built from is given back before the weights take memory.
+        gguf.drop_arrays("tokenizer.");
+        nearfield_base::memory::give_back();
+        let pool = Pool::new(NonZeroUsize::new(options.threads));
+        let mut weights = Weights::of(&gguf, &shape)?;
+        weights.lay_out(&gguf, level, &pool)?;
         let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let info = LlmInfo {
             name: gguf.text("general.name")?.map_or_else(file_name, str::to_owned),

@@ -5,6 +5,7 @@
 //! Unlike on x86, both sides are signed bytes: weights are unpacked with their zero point taken off.
 #![allow(clippy::needless_range_loop)]
 
+pub(crate) mod attention;
 mod floats;
 mod panel;
 pub(crate) mod rows;
