@@ -1,8 +1,10 @@
 //! Keys and values of every layer, preallocated, in half floats or in bytes with scales.
 
-use std::ops::Range;
+use std::marker::PhantomData;
+use std::ops::{Deref, DerefMut, Range};
 
 use half::f16;
+use memmap2::MmapMut;
 
 use crate::float::{half_to_float, tanh};
 
@@ -60,10 +62,10 @@ pub(crate) struct Layer {
 /// The numbers of a store, in its format.
 #[derive(Debug)]
 enum Cells {
-    F16(Vec<u16>),
+    F16(Pages<u16>),
     Q8 {
-        bytes: Vec<i8>,
-        scales: Vec<u16>, // as the bytes, with head_dim / 32 in the place of head_dim
+        bytes: Pages<i8>,
+        scales: Pages<u16>, // as the bytes, with head_dim / 32 in the place of head_dim
     },
 }
 
@@ -101,8 +103,8 @@ impl KvStore {
         let len = width.checked_mul(capacity)?;
         len.checked_mul(4).filter(|bytes| *bytes <= isize::MAX as usize)?;
         let cells = || match format {
-            KvFormat::F16 => Some(Cells::F16(zeroes(len)?)),
-            KvFormat::Q8_0 => Some(Cells::Q8 { bytes: zeroes(len)?, scales: zeroes(len / SCALED)? }),
+            KvFormat::F16 => Some(Cells::F16(Pages::new(len)?)),
+            KvFormat::Q8_0 => Some(Cells::Q8 { bytes: Pages::new(len)?, scales: Pages::new(len / SCALED)? }),
         };
         Some(KvStore { layers, capacity, keys: cells()?, values: cells()? })
     }
@@ -288,12 +290,42 @@ impl KvStore {
     }
 }
 
-/// Zeroed pages come from the system untouched, so only written positions take memory; `None` where it has not that much.
-fn zeroes<T: Default + Copy>(len: usize) -> Option<Vec<T>> {
-    let mut reserved: Vec<T> = Vec::new();
-    reserved.try_reserve_exact(len).ok()?;
-    drop(reserved);
-    Some(vec![T::default(); len])
+/// Integers in pages of their own: the system hands each out as zeroes when it is first written, so only written positions take
+/// memory. (Zeroed memory of the allocator may be such that was used before, and is then written at once.)
+#[derive(Debug)]
+struct Pages<T> {
+    map: MmapMut,
+    len: usize,
+    of: PhantomData<T>,
+}
+
+/// A number of any bits, that may be zero.
+trait Integer {}
+impl Integer for u16 {}
+impl Integer for i8 {}
+
+impl<T: Integer> Pages<T> {
+    /// As many zeroes; `None` where the system has not that much.
+    fn new(len: usize) -> Option<Pages<T>> {
+        let map = MmapMut::map_anon(len.checked_mul(size_of::<T>())?.max(1)).ok()?;
+        Some(Pages { map, len, of: PhantomData })
+    }
+}
+
+impl<T: Integer> Deref for Pages<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: a map begins with a page, is as long as these integers, and any bits are an integer.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.len) }
+    }
+}
+
+impl<T: Integer> DerefMut for Pages<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and nobody else has the map.
+        unsafe { std::slice::from_raw_parts_mut(self.map.as_mut_ptr().cast(), self.len) }
+    }
 }
 
 /// Where the scales of numbers stand.
