@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-crash test-endurance test-endurance-real fuzz clean
+.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-features test-crash test-endurance test-endurance-real fuzz clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ test-faults: setup-test ## Build with faults on request and test what each flow 
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/fault-injection --test faults
 	@$(CARGO) build --release --quiet --workspace
+
+test-features: setup-test ## Build and test each crate alone, and without its features (for maintainers; in a folder of its own).
+	@sh assets/setup/features.sh
 
 test-crash: setup-test ## Kill the program, cut the power and fill the disk at every write of every output (for maintainers).
 	@$(CARGO) build --release --quiet --workspace

@@ -32,6 +32,7 @@ pub mod eval;
 pub mod files;
 pub mod flows;
 pub mod hub;
+#[cfg(feature = "mqtt")]
 pub mod installation;
 pub mod load;
 pub mod log;

@@ -157,9 +157,11 @@ impl Chat {
         Some(ForcedCall { opening, tokens, constraint: Constrained { constraint, after: None } })
     }
 
-    /// What holds a reply to plain text without calls; `None` where the dialect or thinking forbids it.
+    /// What holds a reply to plain text without calls; `None` where the dialect or thinking forbids it, and without the feature
+    /// `grammar`.
     pub fn plain(&self) -> Option<Constrained> {
-        let constraint = (self.thinking == Thinking::Off).then(|| self.dialect.plain()).flatten()?;
+        let constraint =
+            (cfg!(feature = "grammar") && self.thinking == Thinking::Off).then(|| self.dialect.plain()).flatten()?;
         Some(Constrained { constraint, after: None })
     }
 }

@@ -51,7 +51,7 @@ mod weights;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use nearfield_kernels::{Level, Pool};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,7 @@ pub use template::{ChatTemplate, Thinking};
 pub use tokenizer::{Detokenizer, Tokenizer};
 
 use architecture::Shape;
+#[cfg(feature = "grammar")]
 use constraint::Grammars;
 use nearfield_gguf::Gguf;
 use weights::Weights;
@@ -167,7 +168,8 @@ pub struct Llm {
     template: Option<ChatTemplate>,
     stop_text: Option<String>,
     /// Made when the first constraint comes.
-    grammars: Mutex<Option<Grammars>>,
+    #[cfg(feature = "grammar")]
+    grammars: std::sync::Mutex<Option<Grammars>>,
     identity: OnceLock<[u8; 32]>,
     info: LlmInfo,
     level: Level,
@@ -222,7 +224,6 @@ impl Llm {
             thinks: template.as_ref().is_some_and(ChatTemplate::thinks),
             simd: level.name().to_owned(),
         };
-        let (grammars, identity) = (Mutex::new(None), OnceLock::new());
         Ok(Arc::new(Llm {
             gguf,
             shape,
@@ -230,8 +231,9 @@ impl Llm {
             tokenizer,
             template,
             stop_text,
-            grammars,
-            identity,
+            #[cfg(feature = "grammar")]
+            grammars: Default::default(),
+            identity: OnceLock::new(),
             info,
             level,
             pool,
@@ -283,21 +285,6 @@ impl Llm {
     /// What tells this model from others.
     fn identity(&self) -> [u8; 32] {
         *self.identity.get_or_init(|| session_file::identity(&self.gguf))
-    }
-
-    /// Lends out the compiled grammars.
-    fn with_grammars<T>(&self, f: impl FnOnce(&mut Grammars) -> Result<T, LlmError>) -> Result<T, LlmError> {
-        let tokenizer = self.tokenizer()?;
-        // Whoever panicked in here left at most a forgotten grammar behind.
-        let mut grammars = self.grammars.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *grammars {
-            Some(grammars) => f(grammars),
-            none => {
-                let made = Grammars::of(tokenizer)
-                    .map_err(|what| LlmError::Input(format!("the vocabulary cannot be constrained: {what}")))?;
-                f(none.insert(made))
-            }
-        }
     }
 
     /// Threads that compute.

@@ -13,8 +13,8 @@ use nearfield_telemetry::window::Length;
 use std::ops::ControlFlow;
 
 use crate::cli::{self, ReportArgs, Usage};
-use crate::config::Config;
 use crate::config::report::ReportConfig;
+use crate::config::{Config, MQTT_LEFT_OUT};
 use crate::files::Files;
 use crate::flows::report::{self, Heard};
 use crate::hub::registry::{Kind, Registry};
@@ -146,6 +146,10 @@ fn continued_page(path: &Path) -> std::io::Result<Page> {
 
 /// What a plot file is to be.
 fn is_png(path: &Path) -> anyhow::Result<bool> {
+    if !cfg!(feature = "plots") {
+        let text = "--plot: this build leaves plots out; build Nearfield with the feature `plots`";
+        return Err(Usage(text.to_owned()).into());
+    }
     match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase().as_str() {
         "svg" => Ok(false),
         "png" => Ok(true),
@@ -222,6 +226,9 @@ fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
         }
         "-" => ReadingsFrom::Text(TextSource::Stdin),
         url if url.starts_with("mqtt://") || url.starts_with("mqtts://") => {
+            if !cfg!(feature = "mqtt") {
+                return Err(Usage(format!("--input {url}: {MQTT_LEFT_OUT}")).into());
+            }
             ReadingsFrom::Mqtt(url.parse().map_err(Usage)?)
         }
         path if path.contains("://") => {

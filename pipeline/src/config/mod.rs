@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 pub use llm::{LlmConfig, PromptConfig};
 pub use mqtt::MqttConfig;
+pub(crate) use outlets::MQTT_LEFT_OUT;
 pub use outlets::OutletConfig;
 pub use speech::{LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, VadKind};
 pub use voice::{HomeConfig, VoiceConfig};

@@ -10,6 +10,9 @@ use nearfield_telemetry::window::Length;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// Why a broker is refused where the feature is left out.
+pub(crate) const MQTT_LEFT_OUT: &str = "this build leaves MQTT out; build Nearfield with the feature `mqtt`";
+
 /// Other machines that get each caption, alert or report. One is on disk before anything else happens with it, and stays there
 /// until the other side has it; a kill or a restart delays it. It may come twice: the same Idempotency-Key says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,6 +81,9 @@ impl OutletConfig {
         in_range("spool_max_bytes", self.spool_max_bytes, 100_000..=10_000_000_000_000)?;
         self.limits()?;
         if !self.mqtt.is_empty() {
+            if !cfg!(feature = "mqtt") {
+                return Err(format!("mqtt is {:?}, but {MQTT_LEFT_OUT}", self.mqtt));
+            }
             self.mqtt.parse::<MqttUrl>().map_err(|e| format!("mqtt: {e}"))?;
         }
         if self.name.len() > 64 || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {

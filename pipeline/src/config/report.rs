@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use nearfield_base::range::in_range;
-use nearfield_stages::report::read_mqtt::TopicMapping;
 use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::{BackupPlan, Retention};
+use nearfield_stages::report::topic_mapping::TopicMapping;
 use nearfield_telemetry::anomaly::AnomalyOptions;
 use nearfield_telemetry::read::TextOptions;
 use nearfield_telemetry::window::{Length, WindowPlan};

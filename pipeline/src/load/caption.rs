@@ -82,7 +82,9 @@ impl Captioner {
                 if let Some(object) = schema.as_object_mut() {
                     object.entry("x-guidance").or_insert_with(|| serde_json::json!({"whitespace_flexible": false}));
                 }
-                Some(Constrained { constraint: Constraint::JsonSchema(schema), after: None })
+                let constraint = Constraint::JsonSchema(schema);
+                llm.check_constraint(&constraint).context("output.schema")?;
+                Some(Constrained { constraint, after: None })
             }
         };
         let object = outlet_name(&config.source.camera);

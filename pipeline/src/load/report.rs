@@ -9,7 +9,6 @@ use nearfield_stages::flow::{Flow, Output, StopSignal};
 use nearfield_stages::messages::Batch;
 use nearfield_stages::mqtt::MqttUrl;
 use nearfield_stages::report::keep::Keep;
-use nearfield_stages::report::read_mqtt::MqttSource;
 use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::report::sensors::SensorRegistry;
 use nearfield_stages::report::store::Store;
@@ -20,10 +19,10 @@ use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
 use nearfield_telemetry::windows::WindowsOptions;
 
 use crate::config::ConfigError;
+#[cfg(not(feature = "mqtt"))]
+use crate::config::MQTT_LEFT_OUT;
 use crate::config::report::ReportConfig;
 use crate::hub::registry::{Kind, Registry};
-use crate::installation::{ClientId, Installation};
-use crate::load::outlets::{absolute, connect_options};
 use crate::prompts;
 
 /// Where readings come from.
@@ -110,23 +109,8 @@ pub(crate) fn store_path(config: &ReportConfig, registry: &Registry, from: &Read
     }
 }
 
-/// The client id of the source. The broker keeps messages for it, and they are acknowledged when the store has them: so it goes
-/// with the store, or where there is none with the address.
-fn source_client_id(config: &ReportConfig, registry: &Registry, store: Option<&Path>, url: &MqttUrl) -> ClientId {
-    if !config.mqtt.client_id.is_empty() {
-        return ClientId::fixed(&config.mqtt.client_id);
-    }
-    let data = &registry.places().data;
-    let installation = Installation::of(data);
-    let id = match store {
-        Some(store) => installation.id_for(&["report", "store", &absolute(store)]),
-        None => installation.id_for(&["report", "address", &url.to_string(), &url.topic]),
-    };
-    ClientId::claim(&format!("nearfield-report-{id}"), data)
-}
-
 /// The source, run on a thread of its own.
-type Source = Box<dyn FnOnce(&Output<Batch>, &StopSignal) -> anyhow::Result<()> + Send>;
+pub(super) type Source = Box<dyn FnOnce(&Output<Batch>, &StopSignal) -> anyhow::Result<()> + Send>;
 
 /// Where readings come from, where they are kept, and the windows they are gathered in, with what earlier runs left.
 pub struct Readings {
@@ -212,19 +196,12 @@ fn source(
                 source.run(&text, zone, sensors, clocks, batches, stop)
             })
         }
-        ReadingsFrom::Mqtt(url) => {
-            let topic = if url.topic.is_empty() && config.source.topics.is_empty() { "#" } else { url.topic.as_str() };
-            let mut filters: Vec<String> = config.source.topics.clone();
-            if !topic.is_empty() {
-                filters.insert(0, topic.to_owned());
-            }
-            let client = source_client_id(config, registry, store, &url);
-            let connect = connect_options(&config.mqtt, url, client.id.clone(), true)?;
-            let source = MqttSource { connect, filters, mappings: config.source.mappings.clone(), zone };
-            Box::new(move |batches: &Output<Batch>, stop: &StopSignal| {
-                let _client = client;
-                source.run(sensors, clocks, batches, stop)
-            })
+        #[cfg(feature = "mqtt")]
+        ReadingsFrom::Mqtt(url) => super::mqtt::source(config, registry, url, store, sensors, clocks, zone)?,
+        #[cfg(not(feature = "mqtt"))]
+        ReadingsFrom::Mqtt(_) => {
+            let _ = (registry, store);
+            anyhow::bail!("{MQTT_LEFT_OUT}");
         }
     })
 }

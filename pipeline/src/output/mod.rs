@@ -1,6 +1,10 @@
 //! What people and programs read: captions, pages, plots, the times of turns, and what goes to a terminal.
 
 pub mod captions;
+#[cfg(feature = "plots")]
+pub mod plot;
+#[cfg(not(feature = "plots"))]
+#[path = "plot_left_out.rs"]
 pub mod plot;
 pub mod report_pages;
 pub mod table;

@@ -3,10 +3,16 @@
 //!
 //! Written here because the crates bring an async runtime, or are codecs without the connection. Packets from the broker are
 //! bounded in length before anything is allocated. Sources: OASIS MQTT 3.1.1 and MQTT 5.0.
+//!
+//! Without the feature `mqtt` only addresses and options remain, so that a configuration which asks for a broker can be refused by
+//! the key's name.
 
 mod address;
+#[cfg(feature = "mqtt")]
 mod connection;
+#[cfg(feature = "mqtt")]
 mod packets;
+#[cfg(feature = "mqtt")]
 mod reasons;
 
 use std::path::PathBuf;
@@ -16,7 +22,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use address::MqttUrl;
+#[cfg(feature = "mqtt")]
 pub use connection::Connection;
+#[cfg(feature = "mqtt")]
 pub use reasons::CloseStreak;
 
 /// Which protocol.

@@ -2,6 +2,7 @@
 //! there until the other side has it: a network that is away, an expired token, a restart or a kill delay a delivery and do not
 //! lose it. Only a limit that was configured discards one, and that is logged.
 
+#[cfg(feature = "mqtt")]
 pub mod home_assistant;
 mod spool;
 pub mod webhook;

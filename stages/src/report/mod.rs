@@ -1,10 +1,12 @@
 //! The report flow: from the sensors to the report.
 
 pub mod keep;
+#[cfg(feature = "mqtt")]
 pub mod read_mqtt;
 pub mod read_text;
 pub mod schedule;
 pub mod sensors;
 pub mod store;
+pub mod topic_mapping;
 pub mod windower;
 pub mod word;

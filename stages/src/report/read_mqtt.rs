@@ -11,7 +11,6 @@ use jiff::tz::TimeZone;
 use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
 use nearfield_telemetry::read::{Cause, Found, Rejected, json_number, json_stamp, lookup, mqtt};
 use nearfield_telemetry::{Moment, Reading};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::flow::{Output, StopSignal, Turn, is_stopped};
@@ -19,6 +18,7 @@ use crate::messages::{Batch, Envelope, Pace, Receipt};
 use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, matches};
 use crate::reconnect::{Attempts, ReconnectPolicy};
 use crate::report::sensors::SensorRegistry;
+use crate::report::topic_mapping::TopicMapping;
 use crate::report::windower::now;
 
 /// Messages sent on together, at most: one commit of the store.
@@ -36,28 +36,6 @@ const RECONNECT: ReconnectPolicy = ReconnectPolicy {
 };
 /// Readings come before any turn.
 const NO_TURN: Turn = Turn(0);
-
-/// Which topics hold what.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct TopicMapping {
-    /// The topics, with MQTT's wildcards.
-    #[schemars(example = &"zigbee2mqtt/+/climate")]
-    pub topic: String,
-    /// The sensor's key; `{1}` is what stands where the first wildcard is, `{topic}` the whole topic. Empty: the topic, with the
-    /// key of the value where a message holds several.
-    #[schemars(example = &"{1} temperature")]
-    pub sensor: String,
-    /// Where in a JSON message the value is, as in `temperature` or `values[0].t`; empty: the whole message, or every number in it.
-    #[schemars(example = &"temperature")]
-    pub value: String,
-    /// Where in a JSON message the time is; empty: `timestamp`, `time` or `ts` if there is one, else when the message came.
-    #[schemars(example = &"last_seen")]
-    pub time: String,
-    /// The unit.
-    #[schemars(example = &"°C")]
-    pub unit: String,
-}
 
 /// The source.
 pub struct MqttSource {
@@ -190,7 +168,7 @@ impl MqttSource {
         let arrived = now();
         let fallback = TopicMapping::default();
         let mapping = self.mappings.iter().find(|m| matches(&m.topic, &message.topic)).unwrap_or(&fallback);
-        let key = key_of(mapping, &message.topic);
+        let key = mapping.key(&message.topic);
         let Ok(text) = std::str::from_utf8(&message.payload) else {
             gathered.rejected.not_utf8 += 1;
             return;
@@ -324,19 +302,6 @@ fn send(
             return Ok(ControlFlow::Break(()));
         }
     }
-}
-
-/// The sensor's key by the mapping.
-fn key_of(mapping: &TopicMapping, topic: &str) -> String {
-    if mapping.sensor.is_empty() {
-        return topic.to_owned();
-    }
-    let mut key = mapping.sensor.replace("{topic}", topic);
-    let wild = mapping.topic.split('/').zip(topic.split('/')).filter(|(f, _)| *f == "+" || *f == "#");
-    for (n, (_, part)) in wild.enumerate() {
-        key = key.replace(&format!("{{{}}}", n + 1), part);
-    }
-    key
 }
 
 #[cfg(test)]

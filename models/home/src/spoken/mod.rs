@@ -11,6 +11,7 @@ pub mod duration;
 pub mod near;
 pub mod number;
 pub mod text;
+mod wording;
 pub mod write;
 
 pub use amount::{Change, Size, percent, relative, temperature};

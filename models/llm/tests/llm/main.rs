@@ -3,11 +3,15 @@
 
 mod architectures;
 mod cache;
+#[cfg(feature = "grammar")]
 mod constrained;
 mod gemma;
 mod hostile;
 mod hybrid;
+#[cfg(feature = "grammar")]
 mod lookahead;
+#[cfg(not(feature = "grammar"))]
+mod no_grammar;
 mod oracle;
 mod peer;
 mod stories;

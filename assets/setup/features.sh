@@ -1,0 +1,45 @@
+#!/bin/sh
+# Builds and tests each crate alone, and without its features, in a target folder of its own: what the workspace turns on
+# elsewhere is off here. Then asks the program for what it leaves out.
+set -eu
+export CARGO_RESOLVER_FEATURE_UNIFICATION=selected
+export CARGO_TARGET_DIR="${FEATURES_TARGET:-target/features}"
+cargo="${CARGO:-cargo}"
+
+for name in base kernels gguf telemetry home llm; do
+    echo "nearfield-$name: alone"
+    $cargo test --release --quiet -p "nearfield-$name" 2>&1 | sh assets/setup/test-summary.sh
+done
+echo "nearfield-llm: without grammar"
+$cargo test --release --quiet -p nearfield-llm --no-default-features --test llm no_grammar 2>&1 | sh assets/setup/test-summary.sh
+for name in onnx speech vision stages; do
+    echo "nearfield-$name: alone"
+    $cargo build --release --quiet -p "nearfield-$name"
+    echo "nearfield-$name: without its features"
+    $cargo build --release --quiet -p "nearfield-$name" --no-default-features
+done
+echo "nearfield: without its features"
+$cargo build --release --quiet -p nearfield --no-default-features
+
+tree=$($cargo tree -p nearfield-llm -e normal)
+for crate in whisper-rs ort cpal rodio; do
+    if echo "$tree" | grep -q " $crate v"; then echo "nearfield-llm depends on $crate"; exit 1; fi
+done
+
+# refused WHAT EXPECTED ARGUMENTS: the program refuses the arguments with a message that holds EXPECTED.
+refused() {
+    expected=$1
+    shift
+    if said=$("$CARGO_TARGET_DIR/release/nearfield" "$@" 2>&1); then echo "not refused: $*"; exit 1; fi
+    case $said in *"$expected"*) echo "  $said" ;; *) echo "$*: $said"; exit 1 ;; esac
+}
+readings=$(mktemp --suffix=.csv)
+schema=$(mktemp --suffix=.json)
+trap 'rm -f "$readings" "$schema"' EXIT
+printf 'time,a\n2026-11-01T00:00:00Z,1\n' > "$readings"
+printf '{"type": "object"}' > "$schema"
+refused 'feature `mqtt`' report --input mqtt://localhost/#
+refused 'feature `mqtt`' report --input "$readings" --set outlets.mqtt=mqtt://localhost
+refused 'feature `plots`' report --input "$readings" --plot "$readings.svg"
+refused 'feature `grammar`' caption --input assets/pictures --set "output.schema=$schema"
+echo "features: each crate builds alone and without its features, and says what it leaves out"
