@@ -125,6 +125,27 @@ pub enum Command {
     Man,
 }
 
+impl Command {
+    /// As it is typed.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Voice(_) => "voice",
+            Self::Caption(_) => "caption",
+            Self::Report(_) => "report",
+            Self::Transcribe(_) => "transcribe",
+            Self::Say(_) => "say",
+            Self::Chat(_) => "chat",
+            Self::Devices { .. } => "devices",
+            Self::Models(_) => "models",
+            Self::Doctor { .. } => "doctor",
+            Self::Bench(_) => "bench",
+            Self::Eval(_) => "eval",
+            Self::Completions { .. } => "completions",
+            Self::Man => "man",
+        }
+    }
+}
+
 /// The configuration and its changes.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {

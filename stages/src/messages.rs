@@ -13,7 +13,7 @@ use nearfield_telemetry::clock::ClockFindings;
 use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::windows::ClosedWindow;
-use nearfield_telemetry::{Reading, SensorId, SensorTraits};
+use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use nearfield_vision::{Movement, Picture, Verdict, VisionResult};
 use serde::Serialize;
 
@@ -288,6 +288,26 @@ pub struct Batch {
     pub offsets: Vec<(SensorId, i64)>,
     /// Readings that the store had already; they are not among the others any more.
     pub repeated: u64,
+}
+
+impl Batch {
+    /// Leaves out readings that no source hands over: of a sensor beyond the first `sensors`, at a time that no calendar has, or
+    /// without a value.
+    ///
+    /// # Errors
+    /// How many there were; the others are left.
+    pub fn leave_out_impossible(&mut self, sensors: usize) -> anyhow::Result<()> {
+        let before = self.readings.len();
+        self.readings.retain(|reading| {
+            let has_time = Moment::from(reading.at.timestamp()) == reading.at;
+            has_time && reading.value.is_finite() && (reading.sensor.0 as usize) < sensors
+        });
+        match before - self.readings.len() {
+            0 => Ok(()),
+            1 => anyhow::bail!("a reading without a known sensor, time or value is left out"),
+            n => anyhow::bail!("{n} readings without a known sensor, time or value are left out"),
+        }
+    }
 }
 
 /// What the readings of a batch show of the time.

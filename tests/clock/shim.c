@@ -1,12 +1,14 @@
 /* Preloaded into the program by tests/src/clock.rs: every clock that the program reads, and every wait of its own threads, follows
  * a clock that a test moves. The simulated clocks run on as the real ones do, plus what the test has added. A file says how much:
  *
- *   CLOCK_CONTROL  a file of four 64-bit numbers: nanoseconds that have passed besides (all clocks); nanoseconds by which the
- *                  wall clock was set besides; whether the disk is full; the number of threads that wait (written here)
+ *   CLOCK_CONTROL  a file of 64-bit numbers: nanoseconds that have passed besides (all clocks); nanoseconds by which the wall
+ *                  clock was set besides; whether the disk is full; the number of changes of these; and, written here, the number
+ *                  of threads that wait; the last change that all of them have noticed; the numbers of the noticing thread and of the process
  *   CLOCK_DISK     the folder (absolute, without links) whose disk is the full one
  *
- * Waits are cut into slices, so that a thread notices within one of them that time has passed. Waits in the kernel for sockets and
- * pipes, and those inside of C libraries, are left alone.
+ * A thread waits until its own end of the wait, or a signal: whoever changes the clock writes a byte into CLOCK_CONTROL.changed, a
+ * pipe, and a thread of this library then interrupts each wait that has an end, until every one has looked at the clock again.
+ * Waits in the kernel for sockets and pipes, and those inside of C libraries, are left alone.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -14,6 +16,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,9 +31,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SECOND = 1000000000, SLICE = 4000000 };
+enum { SECOND = 1000000000, WAITS = 512 };
 
-struct control { _Atomic int64_t passed, set, full, waiting; };
+struct control { _Atomic int64_t passed, set, full, changes, waiting, noticed, noticer, process; };
+
+/* Waits that have an end: whose, and the last change of the clock that it has seen. */
+static struct { _Atomic int64_t thread, seen; } waits[WAITS];
 
 static struct control none, *control = &none;
 static const char *disk;
@@ -40,6 +47,48 @@ static int (*raw_gettime)(clockid_t, struct timespec *);
 static void find(void) {
     if (!raw_gettime) raw_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     if (!raw) raw = dlsym(RTLD_NEXT, "syscall");
+}
+
+static void interrupted(int signal) { (void)signal; }
+
+static void *notice(void *pipe) {
+    char bytes[64];
+    control->process = raw(SYS_getpid);
+    control->noticer = raw(SYS_gettid);
+    for (;;) {
+        if (raw(SYS_read, (int)(intptr_t)pipe, bytes, sizeof bytes) < 0 && errno != EINTR) return NULL;
+        int64_t change = control->changes;
+        for (int unaware = 1; unaware;) {
+            unaware = 0;
+            for (int i = 0; i < WAITS; i++) {
+                int64_t thread = waits[i].thread;
+                if (!thread || waits[i].seen >= change) continue;
+                unaware = 1;
+                raw(SYS_tgkill, raw(SYS_getpid), thread, SIGRTMAX - 3);
+            }
+            /* It may have been interrupted just before it began to wait, and is told again. */
+            struct timespec moment = {0, SECOND / 10000};
+            if (unaware) raw(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &moment, NULL);
+        }
+        control->noticed = change;
+    }
+}
+
+static void begin_to_notice(const char *control_path) {
+    char path[PATH_MAX];
+    pthread_t thread;
+    /* The program's own signals go to its own threads. */
+    sigset_t all, before;
+    struct sigaction action = {.sa_handler = interrupted, .sa_flags = SA_RESTART};
+    snprintf(path, sizeof path, "%s.changed", control_path);
+    int pipe = mkfifo(path, 0600) ? -1 : raw(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pipe < 0 || sigaction(SIGRTMAX - 3, &action, NULL) || pthread_create(&thread, NULL, notice, (void *)(intptr_t)pipe)) {
+        fprintf(stderr, "clock: %s can't be watched\n", path);
+        abort();
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 __attribute__((constructor)) static void begin(void) {
@@ -53,6 +102,7 @@ __attribute__((constructor)) static void begin(void) {
     if (page == MAP_FAILED) { fprintf(stderr, "clock: %s can't be mapped\n", path); abort(); }
     close(fd);
     control = page;
+    begin_to_notice(path);
     /* Programs that it starts live in real time. */
     unsetenv("LD_PRELOAD");
 }
@@ -95,15 +145,28 @@ time_t time(time_t *out) {
     return t;
 }
 
+/* A wait with an end begins; answers its number. */
+static int wait_begins(void) {
+    int64_t thread = raw(SYS_gettid);
+    for (int i = 0;; i = (i + 1) % WAITS) {
+        int64_t nobody = 0;
+        if (waits[i].thread) continue;
+        if (__atomic_compare_exchange_n((int64_t *)&waits[i].thread, &nobody, thread, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) return i;
+    }
+}
+
 static int sleep_until(clockid_t clock, int64_t end) {
+    int wait = wait_begins();
     control->waiting++;
     for (;;) {
+        waits[wait].seen = control->changes;
         int64_t left = end - now(clock);
         if (left <= 0) break;
-        struct timespec slice = timespec(left < SLICE ? left : SLICE);
-        raw(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &slice, NULL);
+        struct timespec rest = timespec(left);
+        raw(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &rest, NULL);
     }
     control->waiting--;
+    waits[wait].thread = 0;
     return 0;
 }
 
@@ -121,16 +184,19 @@ int clock_nanosleep(clockid_t clock, int flags, const struct timespec *span, str
 /* A wait on a futex; `end` is INT64_MAX where there is none. */
 static long wait_on(uint32_t *word, int private, uint32_t value, clockid_t clock, int64_t end) {
     long result;
+    int has_end = end != INT64_MAX, wait = has_end ? wait_begins() : 0;
     control->waiting++;
     for (;;) {
-        int64_t left = end == INT64_MAX ? INT64_MAX : end - now(clock);
-        if (left <= 0) { errno = ETIMEDOUT; result = -1; break; }
-        struct timespec slice = timespec(left < SLICE ? left : SLICE);
-        result = raw(SYS_futex, word, FUTEX_WAIT | private, value, end == INT64_MAX ? NULL : &slice, NULL, 0);
-        if (!result || errno != ETIMEDOUT) break;
+        if (has_end) waits[wait].seen = control->changes;
+        int64_t left = has_end ? end - now(clock) : 0;
+        if (has_end && left <= 0) { errno = ETIMEDOUT; result = -1; break; }
+        struct timespec rest = timespec(left);
+        result = raw(SYS_futex, word, FUTEX_WAIT | private, value, has_end ? &rest : NULL, NULL, 0);
+        if (!result || (errno != ETIMEDOUT && errno != EINTR)) break;
     }
     int error = errno;
     control->waiting--;
+    if (has_end) waits[wait].thread = 0;
     errno = error;
     return result;
 }

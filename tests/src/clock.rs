@@ -3,31 +3,38 @@
 //! program that is shipped.
 
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{arg, root, skipped, wait_for};
+use crate::{arg, root, skipped};
 
-/// The longest that a thread of the program takes to notice that time has passed.
-const NOTICED: Duration = Duration::from_millis(5);
+/// However busy the machine is, a thread of the program has noticed by then that time has passed, and done what was to be done.
+const LONGEST: Duration = Duration::from_secs(120);
+/// Between two looks at the program.
+const LOOK_AGAIN: Duration = Duration::from_micros(100);
 
 /// Where the numbers stand that the library reads.
 const PASSED: u64 = 0;
 const SET: u64 = 8;
 const FULL: u64 = 16;
-const WAITING: u64 = 24;
+const CHANGES: u64 = 24;
+const WAITING: u64 = 32;
+const NOTICED: u64 = 40;
+const NOTICER: u64 = 48;
+const PROCESS: u64 = 56;
 
 /// The library, compiled once; `None`, said aloud, where there is no compiler.
 static SHIM: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     let library = std::env::temp_dir().join(format!("nearfield-clock-{}.so", std::process::id()));
     let source = root().join("tests/clock/shim.c");
-    let args = ["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", arg(&library), arg(&source), "-ldl"];
+    let args = ["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", arg(&library), arg(&source), "-ldl", "-lpthread"];
     match Command::new("cc").args(args).status() {
         Ok(status) => {
             assert!(status.success(), "tests/clock/shim.c does not compile");
@@ -45,6 +52,8 @@ pub struct SimulatedClock {
     library: PathBuf,
     path: PathBuf,
     control: File,
+    /// Where the library hears of changes, once the program runs.
+    changed: OnceLock<File>,
     /// How many threads wait while the program has nothing to do, as far as is known.
     idle: AtomicI64,
 }
@@ -54,15 +63,25 @@ impl SimulatedClock {
     pub fn new(folder: &Path, begin: &str) -> Option<Self> {
         let library = SHIM.clone()?;
         let path = folder.join("clock");
-        std::fs::write(&path, [0; 32]).unwrap();
+        std::fs::write(&path, [0; 64]).unwrap();
         let control = OpenOptions::new().read(true).write(true).open(&path).unwrap();
-        let clock = Self { library, path, control, idle: AtomicI64::new(0) };
+        let clock = Self { library, path, control, changed: OnceLock::new(), idle: AtomicI64::new(0) };
         clock.set(begin.parse().unwrap());
         Some(clock)
     }
 
-    /// Has a program follow this clock. `disk` is the folder that [`SimulatedClock::fill_disk`] fills.
+    /// Has a program follow this clock. `disk` is the folder that [`SimulatedClock::fill_disk`] fills. Its data are its own, or it
+    /// would let voices pass that live at another time.
     pub fn govern(&self, command: &mut Command, disk: &Path) {
+        let data = std::env::var_os("NEARFIELD_DATA").map_or_else(|| root().join(".data"), PathBuf::from);
+        let own = self.path.with_file_name("own-data");
+        std::fs::create_dir(&own).unwrap();
+        for entry in std::fs::read_dir(data).into_iter().flatten().flatten() {
+            if entry.file_name() != nearfield_stages::voice_priority::FILE {
+                std::os::unix::fs::symlink(entry.path().canonicalize().unwrap(), own.join(entry.file_name())).unwrap();
+            }
+        }
+        command.env("NEARFIELD_DATA", own);
         command.env("LD_PRELOAD", &self.library).env("CLOCK_CONTROL", &self.path).env("CLOCK_DISK", disk);
     }
 
@@ -85,12 +104,28 @@ impl SimulatedClock {
     pub fn set(&self, to: Timestamp) {
         let by = to.duration_since(self.now());
         self.put(SET, self.get(SET) + i64::try_from(by.as_nanos()).unwrap());
+        self.change();
     }
 
-    /// So much time passes at once. Returns when every thread has had time to notice.
+    /// So much time passes at once. Returns when every thread that waits has noticed.
     pub fn pass(&self, time: Duration) {
         self.put(PASSED, self.get(PASSED) + i64::try_from(time.as_nanos()).unwrap());
-        std::thread::sleep(NOTICED);
+        self.change();
+    }
+
+    fn change(&self) {
+        let change = self.get(CHANGES) + 1;
+        self.put(CHANGES, change);
+        if self.get(PROCESS) == 0 {
+            return; // It has not begun, and will begin with this time.
+        }
+        // Opened both ways, since one who only writes would wait for a program that has ended.
+        let open = || OpenOptions::new().read(true).write(true).open(self.path.with_extension("changed")).unwrap();
+        self.changed.get_or_init(open).write_all(&[0]).unwrap();
+        assert!(
+            wait_closely(|| self.get(NOTICED) >= change),
+            "the program has ended, or does not notice that time passes"
+        );
     }
 
     /// Whether the disk is full.
@@ -100,34 +135,60 @@ impl SimulatedClock {
 
     /// Learns how many threads wait while the program has nothing to do, as it has now.
     pub fn learn_idle(&self) {
-        let begun = Instant::now();
-        self.idle.store(0, Ordering::Relaxed);
-        while begun.elapsed() < Duration::from_millis(500) {
-            self.idle.fetch_max(self.get(WAITING), Ordering::Relaxed);
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let mut counts = Vec::new();
+        let learned = wait_closely(|| {
+            std::thread::sleep(Duration::from_millis(20));
+            counts.push(if self.sleeps() { self.get(WAITING) } else { 0 });
+            counts.iter().rev().take(10).all(|n| *n > 0 && n == counts.last().unwrap()) && counts.len() >= 10
+        });
+        assert!(learned, "the program does not come to rest: {counts:?}");
+        self.idle.store(*counts.last().unwrap(), Ordering::Relaxed);
     }
 
     /// Waits until the program has done what was to be done.
     pub fn settle(&self) {
-        let mut in_a_row = 0;
-        wait_for_often(Duration::from_secs(20), || {
-            in_a_row = if self.get(WAITING) >= self.idle.load(Ordering::Relaxed) { in_a_row + 1 } else { 0 };
-            in_a_row > 2
-        });
+        let idle = self.idle.load(Ordering::Relaxed);
+        assert!(wait_closely(|| self.get(WAITING) >= idle && self.sleeps()), "the program does not come to rest");
+    }
+
+    /// Whether all threads sleep, and have not run while this was found out. One that was woken, and has not had its turn on a
+    /// busy machine, does not sleep.
+    fn sleeps(&self) -> bool {
+        let asleep = self.asleep();
+        asleep.is_some() && asleep == self.asleep()
+    }
+
+    /// How often each thread has run, if all sleep.
+    fn asleep(&self) -> Option<Vec<(i64, String)>> {
+        let noticer = self.get(NOTICER);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.get(PROCESS))).ok()?;
+        let mut threads = Vec::new();
+        for task in tasks {
+            let task = task.ok()?;
+            let thread: i64 = task.file_name().to_str()?.parse().ok()?;
+            if thread == noticer {
+                continue;
+            }
+            let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+            if !status.contains("\nState:\tS") {
+                return None;
+            }
+            threads.push((thread, status[status.find("\nvoluntary_ctxt_switches:")?..].to_owned()));
+        }
+        Some(threads)
     }
 }
 
-/// As [`wait_for`], for what takes less than a millisecond.
-fn wait_for_often(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+/// Waits for what takes less than a millisecond, mostly; answers whether it came true.
+fn wait_closely(mut condition: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_millis(20) {
-        if condition() {
-            return true;
+    while !condition() {
+        if begun.elapsed() > LONGEST {
+            return false;
         }
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::sleep(LOOK_AGAIN);
     }
-    wait_for(limit, condition)
+    true
 }
 
 /// What a running program holds.

@@ -13,7 +13,8 @@ use clap::CommandFactory;
 use nearfield_base::persist::Existing;
 use nearfield_llm::LlmError;
 use nearfield_speech::stt::SpeechToText;
-use nearfield_stages::flow::{Stage, StopSignal, Turns, writes};
+use nearfield_stages::flow::fault::Fault;
+use nearfield_stages::flow::{Stage, StopSignal, Turns, panics, writes};
 use nearfield_stages::messages::{Envelope, Speech, TextDelta};
 use nearfield_stages::voice::capture::{Pace, Source, StoppableStdin, check_microphone};
 use nearfield_stages::voice::converse::PromptTooLong;
@@ -56,9 +57,10 @@ pub enum Outcome {
     Wrong(anyhow::Error),
 }
 
-/// Runs a command.
+/// Runs a command. A panic in it, on this thread, is an error that names the command.
 pub fn run(cli: Cli) -> Outcome {
-    match dispatch(cli) {
+    let name = cli.command.name();
+    match panics::catch(name, || dispatch(cli)).unwrap_or_else(|panicked| Err(panicked.into())) {
         Ok(()) => Outcome::Done,
         Err(error) => {
             // The reader of our results has closed the pipe: it has seen enough.
@@ -246,13 +248,19 @@ fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> 
         .for_each(|file| if file == Path::new("-") { files.reads_stdin() } else { files.reads("the recording", file) });
     files.check()?;
     let mut stt = load_stt(&config, &registry)?;
-    let mut failures = 0;
+    let (mut failures, mut fault) = (0, Fault::of("transcribe-file"));
     for file in &args.files {
         if signals::is_stopped(stop) {
             bail!("stopped before {}", file.display());
         }
         // One file that can't be read does not cost the others.
-        if let Err(error) = transcribe_file(&mut stt, file, args.json, stop, out) {
+        let transcribed = panics::catch("transcribe", || {
+            let injected = fault.step();
+            transcribe_file(&mut stt, file, args.json, stop, out).and(injected)
+        });
+        // What a panic has left of the recognizer is not used again.
+        let transcribed = transcribed.with_context(|| file.display().to_string())?;
+        if let Err(error) = transcribed {
             if error.chain().any(|e| e.is::<std::io::Error>()) && out.flush().is_err() {
                 return Err(error);
             }
@@ -379,7 +387,8 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
             restored => restored?,
         }
     }
-    let answered = converse(&mut chat, &args, stop, out);
+    // What was said before a panic is kept.
+    let answered = panics::catch("chat", || converse(&mut chat, &args, stop, out)).map_err(Into::into).flatten();
     if let Some(file) = &args.session {
         let _write = writes::begin();
         chat.save(file)?;
@@ -389,6 +398,7 @@ fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Resul
 
 /// Asks the one question, or each line of standard input.
 fn converse(chat: &mut Chat, args: &ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut fault = Fault::of("chat");
     let mut ask = |question: &str, out: &mut dyn Write| -> anyhow::Result<()> {
         let begun = Instant::now();
         let reply = chat.ask(question, stop, &mut |text| {
@@ -414,7 +424,8 @@ fn converse(chat: &mut Chat, args: &ChatArgs, stop: &StopSignal, out: &mut dyn W
         } else {
             writeln!(out)?;
         }
-        Ok(out.flush()?)
+        out.flush()?;
+        fault.step()
     };
     if let Some(prompt) = &args.prompt {
         return ask(prompt, out);

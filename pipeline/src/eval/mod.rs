@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use nearfield_stages::flow::StopSignal;
+use nearfield_stages::flow::fault::Fault;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -203,6 +204,7 @@ fn data_folder(args: &EvalArgs, registry: &Registry) -> anyhow::Result<PathBuf> 
 /// If a held-out file or a bundled model is missing or broken, or the user stops it.
 pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     ensure!(args.output.is_none() || args.what == EvalWhat::Anomalies, "--output is of `eval anomalies`");
+    Fault::of("eval").step()?;
     let registry = Registry::open()?;
     match args.what {
         EvalWhat::Assist => return assist::run(args, &registry, stop, out),

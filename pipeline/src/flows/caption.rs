@@ -10,6 +10,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
 use crossbeam_channel::bounded;
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::DescribeOptions;
@@ -79,6 +80,8 @@ pub fn run(
     let Input { mut source, live, stills } = input;
     let pauses = reconnect_pauses(config, live && !stills);
 
+    let mut losses = 0;
+    let lost = &mut losses;
     // Of a live source only the newest picture waits, before each stage; of files nothing is lost, and a queue is as long as makes
     // the stages overlap.
     let pictures = || if live { Queue::Newest(dropped.clone()) } else { Queue::Wait(2) };
@@ -88,7 +91,7 @@ pub fn run(
     .then(Decode::default(), pictures())
     .then(look, pictures())
     .then(describe, Queue::Wait(16)) // Captions wait for the reporter and are never dropped.
-    .run(stop, |event| {
+    .run(stop, move |event| {
         report(match event {
             FlowEvent::Output(Envelope { turn, body: captioned, .. }) => {
                 let latency = Instant::now().saturating_duration_since(captioned.view.taken);
@@ -106,11 +109,14 @@ pub fn run(
             // A panic is the flow's own error.
             FlowEvent::Failed(_) => return Ok(ControlFlow::Continue(())),
             FlowEvent::Ended { .. } => {
+                *lost = mailboxes.iter().map(Mailbox::lost).sum();
                 mailboxes.clear();
                 return Ok(ControlFlow::Continue(()));
             }
         })
-    })
+    })?;
+    ensure!(losses == 0, "{losses} captions could not be kept for delivery; the log says why");
+    Ok(())
 }
 
 /// What other machines get of a picture.

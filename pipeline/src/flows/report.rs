@@ -10,6 +10,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use anyhow::{bail, ensure};
 use nearfield_llm::Llm;
 use nearfield_stages::flow::{AtStop, Flow, FlowEvent, Queue, StageTimes, StopSignal, Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
@@ -19,6 +20,7 @@ use nearfield_stages::report::keep::note_reported;
 use nearfield_stages::report::schedule::Scheduler;
 use nearfield_stages::report::word::{ModelWriter, Word, Writer};
 use nearfield_stages::voice_priority::VoicePriority;
+use nearfield_telemetry::Moment;
 
 use crate::config::report::ReportConfig;
 use crate::hub::registry::Registry;
@@ -65,6 +67,8 @@ pub fn run(
     let publishers = outlets(&config.outlets, &config.mqtt, "report", registry)?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
 
+    let mut failures = 0u64;
+    let failed = &mut failures;
     // Readings block and are never dropped: a file waits, a broker is not acknowledged.
     let batches = flow.source(Queue::Wait(8), source); // 8 * 4,096 readings: the source reads while the store syncs.
     let kept = match keep {
@@ -74,11 +78,12 @@ pub fn run(
     kept.then(gather, Queue::Wait(16)) // Windows close together when a long absence ends.
         .then(schedule, Queue::Wait(4))
         .then(word, Queue::Wait(64)) // A dozen reports of five sentences.
-        .run(stop, |event| {
+        .run(stop, move |event| {
             let (turn, part) = match event {
                 FlowEvent::Output(Envelope { turn, body, .. }) => (turn, body),
                 FlowEvent::Failed(failure) => {
                     if !failure.is_fatal {
+                        *failed += 1;
                         tracing::error!("{}: {}", failure.stage, chain(&failure.error));
                     }
                     return Ok(ControlFlow::Continue(()));
@@ -93,6 +98,14 @@ pub fn run(
                 ReportPart::Sentence(sentence) => return hear(Heard::Sentence(turn, sentence)),
                 ReportPart::Done(report) => report,
             };
+            let span = report.summary.window.span;
+            // Noted as reported, it would keep all to come from being so.
+            ensure!(
+                span.from < span.to && Moment::from(span.to.timestamp()) == span.to,
+                "a report on a time from {} to {} is not told: there is no such time; this is a bug in Nearfield: please report it",
+                span.from.timestamp(),
+                span.to.timestamp()
+            );
             let told = hear(Heard::Done(report, &ledger.take(turn)))?;
             // On the disk of each outlet before the window counts as reported. A live flow waits for a full disk to be emptied, and
             // its source with it; a file can be reported again.
@@ -106,7 +119,12 @@ pub fn run(
                 note_reported(store, window.span.to, live, stop)?;
             }
             Ok(told)
-        })
+        })?;
+    match failures {
+        0 => Ok(()),
+        1 => bail!("a step failed; the log says why"),
+        n => bail!("{n} steps failed; the log says why"),
+    }
 }
 
 /// What other machines get of a report.

@@ -11,10 +11,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use crossbeam_channel::bounded;
 use nearfield_speech::vad::Endpointer;
-use nearfield_stages::flow::{Flow, FlowEvent, Queue, StopSignal, Turns};
+use nearfield_stages::flow::{Flow, FlowEvent, Queue, StopSignal, Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::Envelope;
 use nearfield_stages::voice::capture::{Pace, Source};
@@ -85,13 +85,21 @@ pub fn run(
             Ok(())
         }),
     };
+    let mut failures = 0u64;
+    let failed = &mut failures;
     transcripts
         .then(converse, Queue::Wait(256)) // The model may write ahead of the voice by a long reply.
         .then(Phrase::default(), Queue::Wait(4)) // Clauses not yet spoken; an interruption throws them away.
         .then(Speak::new(assistant.voice), Queue::Wait(64)) // Blocks of 20 to 100 ms: the voice may be seconds ahead.
         .then(play, Queue::Wait(16))
-        .run(stop, |event| {
+        .run(stop, move |event| {
             let mut over = None;
+            if let FlowEvent::Failed(failure) = &event
+                && !failure.is_fatal
+                && failure.turn.is_none_or(|turn| turn == Turn(0))
+            {
+                *failed += 1;
+            }
             if let FlowEvent::Output(Envelope { turn, body: played, .. }) = &event {
                 let _ = heard.try_send((*turn, played.clone()));
                 over = Some(*turn);
@@ -103,5 +111,8 @@ pub fn run(
             }
             over.map(|turn| answered.try_send(turn));
             Ok(ControlFlow::Continue(()))
-        })
+        })?;
+    // Those of a turn are in its report.
+    ensure!(failures == 0, "a stage failed outside of any turn; the log says why");
+    Ok(())
 }

@@ -143,6 +143,9 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     if summary.pictures == 0 && summary.unusable > 0 {
         bail!("none of the {} pictures could be used", summary.unusable);
     }
+    if summary.failed > 0 {
+        bail!("a stage failed on {} of the pictures; the log says why", summary.failed);
+    }
     Ok(())
 }
 
@@ -165,6 +168,8 @@ struct Summary {
     dropped: u64,
     /// Pictures that could not be used.
     unusable: u64,
+    /// Pictures on which a stage failed.
+    failed: u64,
     /// How often the source disconnected.
     source_disconnects: u64,
     /// What became of the prompts' tokens.
@@ -186,7 +191,7 @@ impl Summary {
                 self.tokens += c.tokens;
             }
             CaptionEvent::Failed { stage: "decode", .. } => self.unusable += 1,
-            CaptionEvent::Failed { .. } => {}
+            CaptionEvent::Failed { .. } => self.failed += 1,
             CaptionEvent::Source(SourceNews::Died { .. }) => self.source_disconnects += 1,
             CaptionEvent::Source(SourceNews::Revived) => {}
         }
@@ -209,6 +214,7 @@ impl Summary {
             (self.upheld, "captions were upheld by a second opinion"),
             (self.dropped, "pictures were dropped because a newer one had come"),
             (self.unusable, "pictures could not be used"),
+            (self.failed, "pictures on which a stage failed"),
             (self.source_disconnects, "source disconnects"),
         ];
         for (n, what) in more.iter().filter(|(n, _)| *n > 0) {
@@ -340,7 +346,7 @@ impl Events {
         for movement in &c.movements {
             let kind = if movement.entered { "entered" } else { "left" };
             // Told a little later than it happened: after enough pictures, or long enough without any.
-            let happened = time - c.view.at.saturating_sub(movement.at);
+            let happened = time.checked_sub(c.view.at.saturating_sub(movement.at)).unwrap_or(time);
             let body = json!({"object": movement.label, "score": movement.score, "frame": done.turn, "at_ms": at(movement.at)});
             self.write(camera, happened, kind, &body)?;
         }

@@ -210,6 +210,7 @@ impl Describe {
             PictureForm::MixedWords(words) => {
                 let slots = sight.slots.as_ref().context("the encoder gave no slots")?;
                 let mut rows = Vec::with_capacity(17 * d_model);
+                ensure!(slots.n_words > 0, "the encoder gave slots without words");
                 for slot in slots.probabilities.chunks_exact(slots.n_words) {
                     let at = rows.len();
                     rows.resize(at + d_model, 0.0f32);

@@ -71,7 +71,7 @@ struct Driver<S> {
     turn: Option<Turn>,
 }
 
-impl<S: Stage> Driver<S> {
+impl<S: Stage + 'static> Driver<S> {
     fn run(&mut self, input: &Receiver<Envelope<S::In>>, output: &Output<S::Out>) {
         loop {
             let received = match self.stage.wake_at() {
@@ -95,7 +95,7 @@ impl<S: Stage> Driver<S> {
         }
     }
 
-    fn step(&mut self, envelope: Envelope<S::In>, output: &Output<S::Out>) {
+    fn step(&mut self, mut envelope: Envelope<S::In>, output: &Output<S::Out>) {
         let Self { stage, flow, probe, fault, turn: current } = self;
         let turn = envelope.turn;
         let step = probe.begin(turn, envelope.born);
@@ -105,6 +105,7 @@ impl<S: Stage> Driver<S> {
         }
         *current = Some(turn);
         let injected = fault.step();
+        fault.garble(&mut envelope.body);
         let mut outlet = Outlet { step: Some(step), ..Outlet::new(output, &flow.turns, takes_silenced) };
         let result = stage.step(envelope, &mut |e| outlet.emit(e)).and(injected);
         outlet.record();

@@ -14,6 +14,8 @@ use crate::flow::{Failure, StopSignal, Turn, Turns, is_stopped, writes};
 const HURRY_AFTER: Duration = Duration::from_millis(900);
 /// So long the flow may take to end before what is left of it is given up.
 const GIVE_UP_AFTER: Duration = Duration::from_millis(1600);
+/// As much once nobody takes what comes out: only a write that keeps data is waited for longer.
+const ABANDON_AFTER: Duration = Duration::from_millis(400);
 /// How often a wait looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -70,6 +72,15 @@ impl Ending {
         if let AtStop::Silence(turns) = &self.at_stop {
             turns.silence_all();
         }
+    }
+
+    /// Nobody takes what comes out any more: what can be cut short is, and the rest is waited for no longer than a moment.
+    pub(crate) fn abandon(&mut self) {
+        self.request();
+        self.hurry();
+        self.hurried = true;
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        self.timer = crossbeam_channel::at((begun + GIVE_UP_AFTER).min(Instant::now() + ABANDON_AFTER));
     }
 
     fn begin(&mut self) {

@@ -6,9 +6,13 @@
 //! NEARFIELD_FAULT=stage=transcribe,step=2,action=panic
 //! ```
 //!
-//! `stage` is the name of a stage or of another thread of a flow (`llm`, `source`); steps are counted from 1 (a stage's messages, the
-//! prefills and tokens of `llm`; a source has one step, its beginning). Actions: `panic`; `stall` (never returns); `error` (the
-//! step does its work, then fails). Several faults are separated by semicolons. A fault happens once.
+//! `stage` is the name of a stage or of another part; steps are counted from 1. A stage's are its messages; `llm`'s are prefills and
+//! tokens; `reporter`'s are what comes out of the last stage. A `source` has one, its beginning; `capture` those of its blocks of
+//! sound. `store`: writes of readings; `store-note`: notes of what was reported; `spool`: messages that are accepted; `delivery`:
+//! attempts; `device`: blocks that are played. Outside of flows: `chat` (questions), `transcribe-file`, `eval` (its beginning).
+//!
+//! Actions: `panic`; `stall` (never returns); `error` (the step does its work, then fails); `garbage` (what came from the stage
+//! before is garbage, see `garble.rs`; what `llm` writes is). Several faults are separated by semicolons. A fault happens once.
 
 #[cfg(feature = "fault-injection")]
 pub use on_request::Fault;
@@ -24,13 +28,21 @@ mod none {
 
     impl Fault {
         /// None for any stage.
-        pub(crate) fn of(_stage: &str) -> Self {
+        pub fn of(_stage: &str) -> Self {
             Self
         }
 
         /// Nothing happens.
-        pub(crate) fn step(&mut self) -> anyhow::Result<()> {
+        pub fn step(&mut self) -> anyhow::Result<()> {
             Ok(())
+        }
+
+        /// Nothing is garbage.
+        pub(crate) fn garble<T: 'static>(&self, _message: &mut T) {}
+
+        /// Nor what is written.
+        pub(crate) fn garbled(&self) -> Option<String> {
+            None
         }
     }
 }
@@ -38,6 +50,8 @@ mod none {
 #[cfg(feature = "fault-injection")]
 mod on_request {
     use std::time::Duration;
+
+    use crate::flow::garble::{garble, written};
 
     /// The variable that asks for faults.
     const VARIABLE: &str = "NEARFIELD_FAULT";
@@ -47,6 +61,7 @@ mod on_request {
         Panic,
         Stall,
         Error,
+        Garbage,
     }
 
     /// The faults of one thread.
@@ -62,7 +77,7 @@ mod on_request {
         ///
         /// # Panics
         /// The variable can't be read: a test that injects nothing proves nothing.
-        pub(crate) fn of(stage: &str) -> Self {
+        pub fn of(stage: &str) -> Self {
             let text = std::env::var(VARIABLE).unwrap_or_default();
             let planned = parse(&text).unwrap_or_else(|e| panic!("{VARIABLE}: {e}"));
             let planned = planned.into_iter().filter(|(name, ..)| name == stage).map(|(_, n, action)| (n, action));
@@ -76,7 +91,7 @@ mod on_request {
         ///
         /// # Panics
         /// On request.
-        pub(crate) fn step(&mut self) -> anyhow::Result<()> {
+        pub fn step(&mut self) -> anyhow::Result<()> {
             self.steps += 1;
             let Self { stage, steps, .. } = &*self;
             let planned = self.planned.iter().find(|(n, _)| n == steps);
@@ -85,13 +100,29 @@ mod on_request {
                 eprintln!("fault: {action:?} in step {steps} of {stage}");
             }
             match planned {
-                None => Ok(()),
+                None | Some((_, Action::Garbage)) => Ok(()),
                 Some((_, Action::Error)) => anyhow::bail!("an error was injected into step {steps} of {stage}"),
                 Some((_, Action::Panic)) => panic!("a panic was injected into step {steps} of {stage}"),
                 Some((_, Action::Stall)) => loop {
                     std::thread::sleep(Duration::from_secs(3600));
                 },
             }
+        }
+
+        /// Makes garbage of what this step takes, if that is asked for.
+        pub(crate) fn garble<T: 'static>(&self, message: &mut T) {
+            if self.garbles() {
+                garble(message, self.steps);
+            }
+        }
+
+        /// What this step makes instead, if that is asked for.
+        pub(crate) fn garbled(&self) -> Option<String> {
+            self.garbles().then(|| written(self.steps))
+        }
+
+        fn garbles(&self) -> bool {
+            self.planned.contains(&(self.steps, Action::Garbage))
         }
     }
 
@@ -108,7 +139,8 @@ mod on_request {
                 Some(("action", "panic")) => action = Some(Action::Panic),
                 Some(("action", "stall")) => action = Some(Action::Stall),
                 Some(("action", "error")) => action = Some(Action::Error),
-                _ => return Err(format!("{field:?} is none of stage=, step=, action=panic|stall|error")),
+                Some(("action", "garbage")) => action = Some(Action::Garbage),
+                _ => return Err(format!("{field:?} is none of stage=, step=, action=panic|stall|error|garbage")),
             }
         }
         Ok((stage.ok_or("stage= is missing")?, step, action.ok_or("action= is missing")?))
@@ -129,6 +161,9 @@ mod on_request {
             }
             let mut fault = Fault { stage: "look".to_owned(), planned: vec![(2, Action::Error)], steps: 0 };
             let happened: Vec<bool> = (0..4).map(|_| fault.step().is_err()).collect();
+            assert_eq!(happened, [false, true, false, false]);
+            let mut fault = Fault { stage: "look".to_owned(), planned: vec![(2, Action::Garbage)], steps: 0 };
+            let happened: Vec<bool> = (0..4).map(|_| fault.step().is_ok() && fault.garbled().is_some()).collect();
             assert_eq!(happened, [false, true, false, false]);
         }
     }

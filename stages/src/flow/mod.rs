@@ -7,6 +7,8 @@ mod cancel;
 mod drive;
 mod ending;
 pub mod fault;
+#[cfg(feature = "fault-injection")]
+pub(crate) mod garble;
 mod graph;
 mod newest;
 pub mod panics;

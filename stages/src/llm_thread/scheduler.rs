@@ -214,7 +214,11 @@ impl Scheduler {
         }
         let slot = sessions.get_mut(&job.session).expect("a job names a session that was opened");
         let wanted = || !job.cancel.is_cancelled();
+        let garbled = fault.garbled();
         let Some((generation, sampler)) = writing else {
+            if garbled.is_some() {
+                job.prompt.push(TokenId(u32::MAX - 1)); // No vocabulary has it.
+            }
             let mut go_on =
                 || if inbox.is_empty() && wanted() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
             let step = match slot.prompt(&job.prompt, &extras.rows, &mut go_on) {
@@ -250,7 +254,7 @@ impl Scheduler {
         if !wanted() {
             return over(events, done(Finish::Stopped, Some(generation)));
         }
-        let mut sink = |text: &str| match events.send(Event::Text(text.to_owned())) {
+        let mut sink = |text: &str| match events.send(Event::Text(garbled.as_deref().unwrap_or(text).to_owned())) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };

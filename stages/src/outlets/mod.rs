@@ -16,6 +16,7 @@ use crossbeam_channel::{Sender, bounded};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flow::fault::Fault;
 use crate::flow::{Emit, Flow, Stage, StopSignal, Turn, is_stopped, retry};
 use crate::messages::Envelope;
 use crate::reconnect::{Attempts, ReconnectPolicy, Reminder, count};
@@ -96,7 +97,9 @@ pub struct Mailbox {
     arrived: Sender<Envelope<Arrived>>,
     full: Reminder,
     discarded: u64,
+    lost: u64,
     failed: Attempts,
+    fault: Fault,
 }
 
 impl Mailbox {
@@ -106,6 +109,7 @@ impl Mailbox {
     /// If the disk refuses.
     pub fn accept(&mut self, delivery: &Delivery) -> Result<(), SpoolError> {
         let write = crate::flow::writes::begin();
+        self.fault.step().map_err(SpoolError::refused)?;
         let discarded = locked(&self.spool).add(delivery)?;
         drop(write);
         if let Some(oldest) = discarded.first() {
@@ -149,11 +153,17 @@ impl Mailbox {
         accepted
     }
 
+    /// How many deliveries the disk has refused for good.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// As [`Mailbox::accept`], where the flow can't wait: what the disk refuses is lost, and that is logged with a count.
     pub fn accept_or_log(&mut self, delivery: &Delivery) {
         match self.accept(delivery) {
             Ok(()) => _ = self.failed.succeeded(),
             Err(error) => {
+                self.lost += 1;
                 let reason = format!("{}: {error}; {} and those after it are not delivered", self.name, delivery.id);
                 // The id changes each time, the reason does not.
                 let next = self.failed.failed_with(&error.to_string(), Duration::ZERO);
@@ -176,6 +186,7 @@ pub struct Publish {
     is_stuck: bool,
     /// How long the last attempt took.
     last_took: Duration,
+    fault: Fault,
     stop: StopSignal,
 }
 
@@ -204,6 +215,7 @@ impl Publish {
             next_try,
             is_stuck: false,
             last_took: Duration::ZERO,
+            fault: Fault::of("delivery"),
             stop: crossbeam_channel::never(),
         })
     }
@@ -226,6 +238,8 @@ impl Publish {
             arrived,
             full: Reminder::default(),
             discarded: 0,
+            lost: 0,
+            fault: Fault::of("spool"),
             failed: Attempts::new(RETRY),
         }
     }
@@ -239,7 +253,11 @@ impl Publish {
         }
         let Some((file, delivery)) = first else { return Ok(ControlFlow::Break(())) };
         let begun = Instant::now();
-        let outcome = self.outlet.deliver(&delivery);
+        let outcome = match (self.fault.step(), self.fault.garbled()) {
+            (Err(injected), _) => Err(DeliveryError::Retry(injected, Pause::Short)),
+            (_, Some(garbage)) => Err(DeliveryError::Refused(anyhow::Error::msg(garbage))),
+            _ => self.outlet.deliver(&delivery),
+        };
         self.last_took = begun.elapsed();
         self.is_stuck = false;
         let name = self.outlet.name();

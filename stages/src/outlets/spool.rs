@@ -29,6 +29,13 @@ pub struct SpoolError {
     reason: String,
 }
 
+impl SpoolError {
+    /// As if the disk had refused.
+    pub(super) fn refused(injected: anyhow::Error) -> Self {
+        Self { path: PathBuf::new(), reason: injected.to_string() }
+    }
+}
+
 /// What the spool holds at most; the oldest make room. What was refused is held to the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SpoolLimits {

@@ -42,6 +42,7 @@ impl Stage for Keep {
 
     fn step(&mut self, input: Envelope<Batch>, emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
         let Envelope { turn, body: mut batch, .. } = input;
+        let possible = batch.leave_out_impossible(self.sensors as usize + batch.introduced.len());
         let first = self.sensors;
         let sensors: Vec<_> =
             (first..).zip(&batch.introduced).map(|(id, (key, traits))| (SensorId(id), key.as_str(), traits)).collect();
@@ -111,7 +112,7 @@ impl Stage for Keep {
             receipt.give();
         }
         let _ = emit(Envelope::new(turn, batch));
-        Ok(())
+        possible
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -25,6 +25,7 @@ use nearfield_telemetry::clock::CLOCK_IS_SET;
 use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use thiserror::Error;
 
+use crate::flow::fault::Fault;
 use crate::report::windower::now;
 
 pub use self::backup::BackupPlan;
@@ -119,6 +120,9 @@ pub struct Store {
     backup_at: Option<Instant>,
     /// No backup is made before this, unless the run ends before.
     settled_at: Instant,
+    /// Of writing readings, and of noting what was reported; for tests.
+    fault: Fault,
+    note_fault: Fault,
 }
 
 /// The path with something after its name.
@@ -167,6 +171,8 @@ impl Store {
             check_day: None,
             backup_at,
             settled_at: Instant::now() + SETTLING,
+            fault: Fault::of("store"),
+            note_fault: Fault::of("store-note"),
         };
         store.open = Some(store.open_file(None)?);
         Ok(store)
@@ -184,6 +190,11 @@ impl Store {
             Trouble::Damaged(reason) => StoreError::Damaged { path, reason },
             Trouble::Io(reason) => StoreError::Io { path, reason },
         }
+    }
+
+    /// As if the disk had refused.
+    fn refused(&self, injected: &anyhow::Error) -> StoreError {
+        StoreError::Io { path: self.path.clone(), reason: injected.to_string() }
     }
 
     fn io(&self, error: std::io::Error) -> StoreError {
@@ -226,6 +237,7 @@ impl Store {
         sensors: &[(SensorId, &str, &SensorTraits)],
         readings: &[Reading],
     ) -> Result<Committed, StoreError> {
+        self.fault.step().map_err(|error| self.refused(&error))?;
         let retention = self.retention;
         let mut bound = self.bound.clone();
         let replaced = self.is_replaced();
@@ -282,6 +294,7 @@ impl Store {
     /// # Errors
     /// If the disk refuses.
     pub fn set_reported(&mut self, end: Moment) -> Result<(), StoreError> {
+        self.note_fault.step().map_err(|error| self.refused(&error))?;
         let before = self.open_mut()?.content.state.get(REPORTED).copied().unwrap_or(i64::MIN);
         // A clock that nobody has set yet says nothing of when reports were made.
         let now = now();

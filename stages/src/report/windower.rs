@@ -211,11 +211,12 @@ impl Stage for Windower {
     }
 
     fn step(&mut self, input: Envelope<Batch>, emit: &mut Emit<'_, WindowSummary>) -> anyhow::Result<()> {
-        let batch = input.body;
-        for (_, traits) in batch.introduced {
+        let mut batch = input.body;
+        for (_, traits) in std::mem::take(&mut batch.introduced) {
             self.windows.add_sensor(traits.clone());
             Arc::make_mut(&mut self.traits).push(traits);
         }
+        let possible = batch.leave_out_impossible(self.traits.len());
         self.rejected = std::mem::take(&mut self.rejected).plus(batch.rejected);
         let mut closed = std::mem::take(&mut self.resumed);
         self.watch_clock(&mut closed);
@@ -238,7 +239,7 @@ impl Stage for Windower {
             // Without a store, a reading that has been gathered is as safe as it gets.
             receipt.give();
         }
-        Ok(())
+        possible
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -173,16 +173,17 @@ impl Clock {
 }
 
 /// Waits while the queue is full, but not beyond a stop.
-fn send(frames: &Output<Frame>, stop: &StopSignal, frame: Frame) -> ControlFlow<()> {
+fn send(frames: &Output<Frame>, stop: &StopSignal, frame: Frame, fault: &mut Fault) -> anyhow::Result<ControlFlow<()>> {
+    fault.step()?;
     let mut envelope = Envelope::new(NO_TURN, frame);
     loop {
         if is_stopped(stop) {
-            return ControlFlow::Break(());
+            return Ok(ControlFlow::Break(()));
         }
         match frames.send_timeout(envelope, Duration::from_millis(50)) {
-            Ok(()) => return ControlFlow::Continue(()),
+            Ok(()) => return Ok(ControlFlow::Continue(())),
             Err(SendTimeoutError::Timeout(back)) => envelope = back,
-            Err(SendTimeoutError::Disconnected(_)) => return ControlFlow::Break(()),
+            Err(SendTimeoutError::Disconnected(_)) => return Ok(ControlFlow::Break(())),
         }
     }
 }
@@ -195,7 +196,7 @@ fn recording(
     stop: &StopSignal,
 ) -> anyhow::Result<ControlFlow<()>> {
     let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
-    let mut pending: Vec<f32> = Vec::new();
+    let (mut pending, mut fault) = (Vec::<f32>::new(), Fault::of("capture"));
     let mut ended = false;
     while !ended {
         match reader.next_block()? {
@@ -214,7 +215,7 @@ fn recording(
             }
             let last = ended && rest.is_empty();
             let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last };
-            if send(frames, stop, frame).is_break() {
+            if send(frames, stop, frame, &mut fault)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -292,7 +293,7 @@ fn microphone(name: Option<&str>, frames: &Output<Frame>, stop: &StopSignal) -> 
     tracing::info!(microphone = label, rate_hz = rate.0, "listening");
 
     let mut resampler = Resampler::new(rate, SampleRate::SPEECH)?;
-    let mut pending: Vec<f32> = Vec::new();
+    let (mut pending, mut fault) = (Vec::<f32>::new(), Fault::of("capture"));
     let mut reported = 0;
     while !is_stopped(stop) {
         anyhow::ensure!(
@@ -314,7 +315,8 @@ fn microphone(name: Option<&str>, frames: &Output<Frame>, stop: &StopSignal) -> 
         for (i, samples) in pending[..whole].chunks_exact(FRAME_SAMPLES).enumerate() {
             let behind = SampleRate::SPEECH.duration_of(pending.len() - (i + 1) * FRAME_SAMPLES);
             let captured = captured.checked_sub(behind).unwrap_or(captured);
-            if send(frames, stop, Frame { samples: samples.to_vec(), captured, last: false }).is_break() {
+            let frame = Frame { samples: samples.to_vec(), captured, last: false };
+            if send(frames, stop, frame, &mut fault)?.is_break() {
                 return Ok(());
             }
         }

@@ -37,12 +37,23 @@ pub struct Listen {
     /// Samples taken since the endpointer began, and when the last of them was captured.
     position: u64,
     captured: Instant,
+    /// Whether the last frame held samples that are no numbers.
+    is_broken: bool,
 }
 
 impl Listen {
     /// A listener that begins `turns`, and numbers its guesses by `guesses`.
     pub fn new(endpointer: Endpointer, turns: Turns, guesses: Turns, turn_taking: TurnTaking) -> Self {
-        Self { endpointer, turns, guesses, turn_taking, turn: None, position: 0, captured: Instant::now() }
+        Self {
+            endpointer,
+            turns,
+            guesses,
+            turn_taking,
+            turn: None,
+            position: 0,
+            captured: Instant::now(),
+            is_broken: false,
+        }
     }
 
     fn begin(&mut self) -> Turn {
@@ -105,6 +116,16 @@ impl Listen {
     }
 }
 
+/// Replaces samples that are not numbers by silence, which would stay in the state of a recurrent model for ever; answers how many.
+fn silence_what_is_no_number(samples: &mut [f32]) -> usize {
+    let mut broken = 0;
+    for sample in samples.iter_mut().filter(|sample| !sample.is_finite()) {
+        *sample = 0.0;
+        broken += 1;
+    }
+    broken
+}
+
 impl Stage for Listen {
     type In = Frame;
     type Out = Utterance;
@@ -119,7 +140,9 @@ impl Stage for Listen {
     }
 
     fn step(&mut self, input: Envelope<Frame>, emit: &mut Emit<'_, Utterance>) -> anyhow::Result<()> {
-        let frame = input.body;
+        let mut frame = input.body;
+        let broken = silence_what_is_no_number(&mut frame.samples);
+        let is_new = !std::mem::replace(&mut self.is_broken, broken > 0) && broken > 0;
         self.captured = frame.captured;
         let deaf = matches!(&self.turn_taking, TurnTaking::DeafWhile(speaking) if speaking.load(Ordering::Acquire));
         if deaf && self.turn.is_none() {
@@ -137,6 +160,8 @@ impl Stage for Listen {
         if frame.last {
             self.position = 0;
         }
+        // Once, however long it lasts.
+        anyhow::ensure!(!is_new, "{broken} samples of the sound are not numbers and are replaced by silence");
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use anyhow::Context;
 use nearfield_base::persist::{Existing, NewFile};
 use nearfield_speech::audio::{Resampler, SampleRate, WavWriter};
 
+use crate::flow::fault::Fault;
 use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Played, Speech};
 use crate::voice::devices::{self, DeviceError, Direction};
@@ -47,6 +48,8 @@ pub struct Play {
     reply: Option<Reply>,
     /// What became of the last reply, until it is told.
     ended: Option<Envelope<Played>>,
+    /// The device's, for tests.
+    fault: Fault,
 }
 
 struct Reply {
@@ -73,7 +76,7 @@ impl Play {
                 Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) }
             }
         };
-        Ok(Self { sink, turns, speaking: Arc::default(), reply: None, ended: None })
+        Ok(Self { sink, turns, speaking: Arc::default(), reply: None, ended: None, fault: Fault::of("device") })
     }
 
     /// Whether `outlet` can be opened; asked before anybody waits for an answer.
@@ -136,7 +139,9 @@ impl Play {
             self.sink.silence();
         }
         self.speaking.store(false, Ordering::Release);
-        let consumed = self.sink.consumed().saturating_sub(reply.consumed_before);
+        // A device that has lost count.
+        let consumed = if self.fault.garbled().is_some() { u64::MAX } else { self.sink.consumed() };
+        let consumed = consumed.saturating_sub(reply.consumed_before);
         let audio = self.sink.rate().map_or(Duration::ZERO, |r| r.duration_of(consumed.min(reply.handed) as usize));
         let heard = reply.clauses.into_iter().filter(|(_, end)| *end <= consumed).map(|(text, _)| text).collect();
         let played = Played { heard, interrupted, first_audio: reply.first_audio, audio };
@@ -176,7 +181,14 @@ impl Stage for Play {
                 if !self.turns.is_alive(turn) {
                     return self.end_reply();
                 }
+                anyhow::ensure!(
+                    rate.0 > 0 && samples.iter().all(|sample| sample.is_finite()),
+                    "the voice made {} samples at {} Hz that are no sound; they are left out",
+                    samples.len(),
+                    rate.0
+                );
                 let to = self.sink.open(rate)?;
+                let injected = self.fault.step();
                 self.speaking.store(true, Ordering::Release);
                 let reply = self.reply(turn);
                 reply.first_audio.get_or_insert_with(Instant::now);
@@ -192,7 +204,7 @@ impl Stage for Play {
                     out
                 };
                 reply.handed += samples.len() as u64;
-                self.sink.write(&samples, &self.turns.cancel_of(turn))?;
+                self.sink.write(&samples, &self.turns.cancel_of(turn)).and(injected)?;
             }
             Speech::End => {
                 self.reply(turn);

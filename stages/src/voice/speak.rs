@@ -4,6 +4,7 @@ use nearfield_speech::tts::Voice;
 
 use crate::flow::{Emit, Stage, Turn};
 use crate::messages::{Clause, Envelope, Speech};
+use crate::voice::clauses::MAX_CHARS;
 
 /// Speaks clauses.
 pub struct Speak {
@@ -30,6 +31,11 @@ impl Stage for Speak {
         let turn = input.turn;
         match input.body {
             Clause::Text(text) => {
+                let chars = text.chars().count();
+                anyhow::ensure!(
+                    chars <= MAX_CHARS,
+                    "a clause of {chars} characters is not spoken; at most {MAX_CHARS} are"
+                );
                 let _ = emit(Envelope::new(turn, Speech::Clause(text.clone())));
                 let rate = self.voice.sample_rate();
                 self.voice.speak(&text, &mut |samples| {

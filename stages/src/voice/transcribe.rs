@@ -44,14 +44,21 @@ impl Stage for Transcribe {
         let known = self.ahead.take().filter(|(t, n, _)| *t == turn && *n == utterance.speech_samples);
         let transcription = match known {
             Some((_, _, transcription)) => Ok(transcription),
+            None if !utterance.samples.iter().all(|sample| sample.is_finite()) => {
+                Err(anyhow::anyhow!("the sound holds samples that are not numbers"))
+            }
             None => {
-                let n = utterance.samples.len().min(utterance.speech_samples + SampleRate::SPEECH.samples_in(TAIL));
+                let n = utterance
+                    .samples
+                    .len()
+                    .min(utterance.speech_samples.saturating_add(SampleRate::SPEECH.samples_in(TAIL)));
                 let cancel = self.turns.cancel_of(turn);
                 let withdrawn = utterance.guess.map_or(Cancel::never(), |guess| self.guesses.cancel_of(guess));
-                self.stt.transcribe(&utterance.samples[..n], &mut || match cancel.check() {
+                let transcribed = self.stt.transcribe(&utterance.samples[..n], &mut || match cancel.check() {
                     ControlFlow::Continue(()) => withdrawn.check(),
                     ControlFlow::Break(()) => ControlFlow::Break(()),
-                })
+                });
+                transcribed.map_err(anyhow::Error::from)
             }
         };
         if utterance.guess.is_some() {
@@ -65,7 +72,7 @@ impl Stage for Transcribe {
         let (text, suppressed, result) = match transcription {
             Ok(t) => (t.text, t.suppressed, Ok(())),
             // The turn still has to come to its end: an empty transcript takes it there.
-            Err(error) => (String::new(), None, Err(error.into())),
+            Err(error) => (String::new(), None, Err(error)),
         };
         let speech_ended = utterance.speech_ended;
         self.transcript = Some(Transcript { text, suppressed, speech_ended, closed });

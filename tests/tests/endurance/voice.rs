@@ -61,7 +61,7 @@ fn listen(folder: &Path, begin: &str) -> Option<(Arc<SimulatedClock>, Program, M
 
 #[test]
 fn a_month_of_spoken_questions_leaves_memory_threads_handles_the_log_and_the_answers_as_they_were() {
-    let turns = if is_whole() { 3000 } else { 40 };
+    let turns = if is_whole() { 3000 } else { 20 };
     let folder = tempfile::tempdir().unwrap();
     let Some((clock, program, mut mouth)) = listen(folder.path(), "2026-10-19T22:00:00Z") else { return };
     let mut recordings: Vec<_> =
