@@ -7,4 +7,4 @@ folder=target/fuzz/$target
 mkdir -p "$folder/corpus" "$folder/seeds"
 NEARFIELD_FUZZ_TARGET=$target NEARFIELD_FUZZ_SEEDS=$folder/seeds "$program" -runs=0 >/dev/null 2>&1 || true
 NEARFIELD_FUZZ_TARGET=$target exec "$program" "$folder/corpus" "$folder/seeds" -artifact_prefix="$folder/" \
-    -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -max_len=4096 -print_final_stats=1 -verbosity=1
+    -max_total_time="$seconds" -timeout=5 -detect_leaks=0 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=1
