@@ -64,7 +64,7 @@ test-endurance-real: setup-test ## Real models in real time: make test-endurance
 	@$(CARGO) build --release --quiet --workspace
 	@NEARFIELD_ENDURANCE_MINUTES=$(or $(MINUTES),60) $(CARGO) test --release --workspace --test endurance real -- --nocapture
 
-fuzz: setup ## Fuzz a parser: make fuzz TARGET=gguf SECONDS=60 (for maintainers; names: fuzz/src/lib.rs).
+fuzz: setup ## Fuzz a parser, or all: make fuzz TARGET=gguf SECONDS=60 (for maintainers; names: fuzz/src/lib.rs).
 	@RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument.sh $(CARGO) build --release --quiet --workspace --features nearfield-fuzz/fuzzer --bin fuzz
 	@sh fuzz/run.sh target/release/fuzz $(or $(TARGET),gguf) $(or $(SECONDS),60)
 
