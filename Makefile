@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-features test-crash test-endurance test-endurance-real fuzz clean
+.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-features test-crash test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,9 +67,15 @@ test-endurance-real: setup-test ## Real models in real time: make test-endurance
 	@$(CARGO) build --release --quiet --workspace
 	@NEARFIELD_ENDURANCE_MINUTES=$(or $(MINUTES),60) $(CARGO) test --release --workspace --test endurance real -- --nocapture
 
-fuzz: setup ## Fuzz a parser: make fuzz TARGET=gguf SECONDS=60 (for maintainers; names: fuzz/src/lib.rs).
+fuzz: setup ## Fuzz a parser, or all: make fuzz TARGET=gguf SECONDS=60 (for maintainers; names: fuzz/src/lib.rs).
 	@RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/fuzz/instrument.sh $(CARGO) build --release --quiet --workspace --features nearfield-fuzz/fuzzer --bin fuzz
 	@sh fuzz/run.sh target/release/fuzz $(or $(TARGET),gguf) $(or $(SECONDS),60)
+
+loom: ## Try every order of the steps of the compute pool's threads (for maintainers; some minutes).
+	@sh tests/sanitize.sh loom
+
+sanitize: ## Kernels, queues and compute pool under AddressSanitizer, ThreadSanitizer and Miri, and loom (for maintainers; needs a nightly compiler).
+	@sh tests/sanitize.sh
 
 setup: ## Install what is missing: Debian packages, ONNX Runtime.
 	@sh assets/setup/setup.sh build

@@ -10,7 +10,7 @@ use nearfield_llm::{Llm, LlmOptions, Message, Role, Session, SessionOptions, Tok
 use nearfield_stages::report::store::Retention;
 
 use crate::check;
-use crate::seeds::{Gguf, tiny_model};
+use crate::models::{Gguf, tiny_model};
 
 thread_local! {
     /// A folder of this thread's own, removed at its end.
@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// The bytes as a file of this name.
-fn file(name: &str, bytes: &[u8]) -> PathBuf {
+pub(crate) fn file(name: &str, bytes: &[u8]) -> PathBuf {
     let path = FOLDER.with(|folder| folder.path().join(name));
     std::fs::write(&path, bytes).expect("there is room for a small file");
     path
@@ -38,6 +38,23 @@ pub fn gguf(bytes: &[u8]) {
     let options = SessionOptions { context_tokens: 16, ..SessionOptions::default() };
     let Some(mut session) = check(Session::new(llm, &options)) else { return };
     check(session.prompt(&[TokenId(0), TokenId(1)], &mut || ControlFlow::Continue(())));
+}
+
+/// A model of which these bytes are all but the weights, and those are zeros.
+pub fn architecture(bytes: &[u8]) {
+    opens(bytes);
+}
+
+/// Whether such a model reads two tokens.
+pub fn opens(bytes: &[u8]) -> bool {
+    let path = file("a.gguf", bytes);
+    // Room for more weights than the seeds' models have; it takes no memory.
+    let padded = std::fs::OpenOptions::new().write(true).open(&path).and_then(|file| file.set_len(4 << 20));
+    padded.expect("there is room for a file of holes");
+    let Some(llm) = check(Llm::open(&path, &LlmOptions { threads: 1 })) else { return false };
+    let options = SessionOptions { context_tokens: 16, ..SessionOptions::default() };
+    let Some(mut session) = check(Session::new(llm, &options)) else { return false };
+    check(session.prompt(&[TokenId(0), TokenId(1)], &mut || ControlFlow::Continue(()))).is_some()
 }
 
 /// A model whose chat template is these bytes.

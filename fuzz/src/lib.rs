@@ -5,7 +5,10 @@
 //! What a fuzzer once found stands under `seeds/TARGET/` and is read by both.
 
 mod files;
+mod homes;
+mod models;
 mod network;
+mod replies;
 pub mod seeds;
 
 use std::fmt::Display;
@@ -39,6 +42,7 @@ const fn slow(name: &'static str, max_bytes: usize, run: fn(&[u8])) -> Target {
 /// All targets.
 pub const TARGETS: &[Target] = &[
     fast("gguf", 4096, files::gguf),
+    fast("architecture", 4096, files::architecture),
     fast("template", 2048, files::template),
     fast("tokenizer", 2048, files::tokenizer),
     fast("session", 8192, files::session),
@@ -52,13 +56,17 @@ pub const TARGETS: &[Target] = &[
     fast("json_lines", 2048, |bytes| readings("jsonl", bytes)),
     fast("exports", 4096, |bytes| readings("", bytes)),
     fast("workbook", 8192, workbook),
-    fast("home", 2048, home),
-    fast("request", 400, request),
-    fast("models", 4096, models),
+    fast("home", 2048, homes::home),
+    fast("request", 400, homes::request),
+    fast("sentences", 2048, homes::sentences),
+    fast("dialect", 2048, replies::dialect),
+    fast("spoken", 2048, replies::spoken),
+    fast("models", 4096, model_list),
     fast("config", 2048, files::config),
     slow("store", 65536, files::store),
     slow("mqtt", 2048, network::mqtt),
     slow("http", 2048, network::http),
+    slow("remote", 2048, network::remote),
 ];
 
 /// The target of that name.
@@ -71,6 +79,11 @@ fn check_error(error: &dyn Display) {
     let text = error.to_string();
     assert!(!text.trim().is_empty() && text.len() < 4000, "an error of {} bytes: {text:.200}", text.len());
     assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+}
+
+/// Whether a model of which these bytes are all but the weights opens and reads two tokens.
+pub fn opens(bytes: &[u8]) -> bool {
+    files::opens(bytes)
 }
 
 fn check<T, E: Display>(result: Result<T, E>) -> Option<T> {
@@ -132,27 +145,7 @@ fn workbook(bytes: &[u8]) {
     }
 }
 
-fn home(bytes: &[u8]) {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Some(home) = check(nearfield_home::HomeFile::parse(text)) {
-        let _ = (home.rooms().render(), home.to_inventory());
-    }
-}
-
-/// A request to a home, in any words.
-fn request(bytes: &[u8]) {
-    thread_local! {
-        static TOOLS: std::cell::RefCell<nearfield_stages::voice::tools::Toolbox> = std::cell::RefCell::new(seeds::toolbox());
-    }
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
-    TOOLS.with_borrow_mut(|tools| {
-        if let Some(matched) = tools.matched(text) {
-            assert!(!matched.reply.contains(char::is_control), "{:?}", matched.reply);
-        }
-    });
-}
-
-fn models(bytes: &[u8]) {
+fn model_list(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     use nearfield::hub::registry::{Places, Registry};
     check(Registry::from_text(text, std::path::Path::new("models.toml"), Places::from_env()));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use nearfield_stages::mqtt::{ConnectOptions, Connection, Version};
 use nearfield_stages::outlets::webhook::Webhook;
 use nearfield_stages::outlets::{Delivery, Outlet};
+use nearfield_stages::remote::{Remote, RemoteOptions, When};
 use serde_json::json;
 
 use crate::check;
@@ -70,5 +71,25 @@ pub fn http(bytes: &[u8]) {
         let mut webhook = Webhook::new(&url, None, Duration::from_millis(400)).expect("a webhook's URL");
         let delivery = Delivery { id: "1".to_owned(), text: "Hello.".to_owned(), body: json!({"text": "Hello."}) };
         let _ = webhook.deliver(&delivery);
+    });
+}
+
+/// What an endpoint with a language model answers.
+pub fn remote(bytes: &[u8]) {
+    against(bytes, |port| {
+        let options = RemoteOptions {
+            url: format!("http://127.0.0.1:{port}/v1"),
+            key_file: None,
+            model: "m".to_owned(),
+            when: When::Always,
+            timeout: Duration::from_millis(400),
+        };
+        let mut remote = Remote::new(options).expect("an endpoint's URL");
+        let messages = [json!({"role": "user", "content": "Hello."})];
+        let mut heard = 0;
+        let answer = remote.ask(&messages, &[], 16, &|| true, &mut |text| heard += text.len());
+        if let Some(answer) = check(answer) {
+            assert!(answer.text.len() <= bytes.len() && heard == answer.text.len(), "{answer:?}");
+        }
     });
 }

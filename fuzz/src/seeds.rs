@@ -3,135 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// A GGUF file, written entry by entry.
-#[derive(Clone)]
-pub struct Gguf {
-    entries: Vec<u8>,
-    n_entries: u64,
-    tensors: Vec<(String, Vec<u64>)>,
-}
-
-impl Gguf {
-    const U32: u32 = 4;
-    const I32: u32 = 5;
-    const F32: u32 = 6;
-    const TEXT: u32 = 8;
-    const ARRAY: u32 = 9;
-
-    /// The smallest Llama with a vocabulary of bytes and some letters.
-    pub fn tiny() -> Gguf {
-        let mut file = Gguf { entries: Vec::new(), n_entries: 0, tensors: Vec::new() };
-        let mut tokens: Vec<String> = ["<unk>", "<s>", "</s>"].map(str::to_owned).into();
-        tokens.extend((0..256).map(|byte| format!("<0x{byte:02X}>")));
-        tokens.extend(["▁", "a", "b", "ab", "▁a", "▁ab"].map(str::to_owned));
-        let n = tokens.len() as u64;
-        let types: Vec<u32> =
-            (0..n).map(|i| [2, 3, 3].get(i as usize).copied().unwrap_or(if i < 259 { 6 } else { 1 })).collect();
-        let scores: Vec<u32> = (0..n).map(|i| (-(i as f32)).to_bits()).collect();
-        file = file.text("general.architecture", "llama").text("tokenizer.ggml.model", "llama");
-        for (key, value) in [
-            ("llama.block_count", 1),
-            ("llama.embedding_length", 8),
-            ("llama.attention.head_count", 2),
-            ("llama.feed_forward_length", 16),
-            ("llama.context_length", 32),
-            ("tokenizer.ggml.bos_token_id", 1),
-            ("tokenizer.ggml.eos_token_id", 2),
-        ] {
-            file = file.number(key, Self::U32, value);
-        }
-        file = file.number("llama.attention.layer_norm_rms_epsilon", Self::F32, 1e-5_f32.to_bits());
-        file = file.array("tokenizer.ggml.scores", Self::F32, &scores).array(
-            "tokenizer.ggml.token_type",
-            Self::I32,
-            &types,
-        );
-        file.key("tokenizer.ggml.tokens", Self::ARRAY);
-        file.put(&Self::TEXT.to_le_bytes()).put(&n.to_le_bytes());
-        for token in &tokens {
-            file.string(token);
-        }
-        let mut tensors = vec![("token_embd.weight", vec![8, n]), ("output_norm.weight", vec![8])];
-        for (name, dims) in [
-            ("blk.0.attn_norm.weight", vec![8]),
-            ("blk.0.ffn_norm.weight", vec![8]),
-            ("blk.0.attn_q.weight", vec![8, 8]),
-            ("blk.0.attn_k.weight", vec![8, 8]),
-            ("blk.0.attn_v.weight", vec![8, 8]),
-            ("blk.0.attn_output.weight", vec![8, 8]),
-            ("blk.0.ffn_gate.weight", vec![8, 16]),
-            ("blk.0.ffn_up.weight", vec![8, 16]),
-            ("blk.0.ffn_down.weight", vec![16, 8]),
-        ] {
-            tensors.push((name, dims));
-        }
-        file.tensors = tensors.into_iter().map(|(name, dims)| (name.to_owned(), dims)).collect();
-        file
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> &mut Self {
-        self.entries.extend_from_slice(bytes);
-        self
-    }
-
-    fn string(&mut self, text: &str) -> &mut Self {
-        self.put(&(text.len() as u64).to_le_bytes()).put(text.as_bytes())
-    }
-
-    fn key(&mut self, key: &str, kind: u32) {
-        self.n_entries += 1;
-        self.string(key).put(&kind.to_le_bytes());
-    }
-
-    /// Adds a text.
-    #[must_use]
-    pub fn text(mut self, key: &str, text: &str) -> Gguf {
-        self.key(key, Self::TEXT);
-        self.string(text);
-        self
-    }
-
-    fn number(mut self, key: &str, kind: u32, bits: u32) -> Gguf {
-        self.key(key, kind);
-        self.put(&bits.to_le_bytes());
-        self
-    }
-
-    fn array(mut self, key: &str, kind: u32, bits: &[u32]) -> Gguf {
-        self.key(key, Self::ARRAY);
-        self.put(&kind.to_le_bytes()).put(&(bits.len() as u64).to_le_bytes());
-        for bits in bits {
-            self.put(&bits.to_le_bytes());
-        }
-        self
-    }
-
-    /// The whole file, with weights of zeros.
-    pub fn bytes(&self) -> Vec<u8> {
-        let mut file = Gguf { entries: b"GGUF".to_vec(), n_entries: 0, tensors: Vec::new() };
-        file.put(&3u32.to_le_bytes())
-            .put(&(self.tensors.len() as u64).to_le_bytes())
-            .put(&self.n_entries.to_le_bytes());
-        file.put(&self.entries);
-        let mut offset = 0u64;
-        for (name, dims) in &self.tensors {
-            file.string(name).put(&(dims.len() as u32).to_le_bytes());
-            for dim in dims {
-                file.put(&dim.to_le_bytes());
-            }
-            file.put(&0u32.to_le_bytes()).put(&offset.to_le_bytes());
-            offset += (dims.iter().product::<u64>() * 4).next_multiple_of(32);
-        }
-        let padded = file.entries.len().next_multiple_of(32);
-        file.entries.resize(padded + offset as usize, 0);
-        file.entries
-    }
-}
-
-/// The model that sessions and tokenizers are tried with.
-pub fn tiny_model() -> Vec<u8> {
-    Gguf::tiny().bytes()
-}
+use crate::models::{self, tiny_model};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -179,13 +51,45 @@ type ExpectedReading = (&'static str, &'static str, &'static str, &'static str);
 /// The exports that tests of the reader hold right values for.
 const EXPORTS: &[Export] = &include!("../../models/telemetry/tests/exports/cases.in");
 
+/// The bundled home.
+pub(crate) fn home() -> nearfield_home::HomeFile {
+    let text = String::from_utf8(beginning("assets/home.json", 1 << 16)).expect("our own home is UTF-8");
+    nearfield_home::HomeFile::parse(&text).expect("our own home can be read")
+}
+
 /// The bundled home with its tools by entity.
 pub(crate) fn toolbox() -> nearfield_stages::voice::tools::Toolbox {
     use nearfield_stages::voice::tools::{HomeLayout, HomeTools, Toolbox};
-    let text = String::from_utf8(beginning("assets/home.json", 1 << 16)).expect("our own home is UTF-8");
-    let file = nearfield_home::HomeFile::parse(&text).expect("our own home can be read");
-    let tools = Toolbox::new(Some(HomeTools::of_rooms(file)), Vec::new()).expect("no commands, no mistakes");
+    let tools = Toolbox::new(Some(HomeTools::of_rooms(home())), Vec::new()).expect("no commands, no mistakes");
     tools.laid_out(HomeLayout::ByThing)
+}
+
+/// A reply in each dialect, with text, a call of each tool, and a thought; the first byte says in which.
+fn replies_with_calls() -> Vec<Vec<u8>> {
+    use nearfield_llm::{Dialect, ToolCall};
+    let call = |name: &str, arguments| ToolCall { name: name.to_owned(), arguments };
+    let calls = [
+        call("set_light", serde_json::json!({"room": "kitchen", "state": "on"})),
+        call("timer", serde_json::json!({"minutes": 2.5, "loud": true})),
+    ];
+    let of = |(i, name): (usize, &str)| {
+        let dialect = Dialect::named(name).expect("its name is in the list");
+        let mut bytes = vec![2 * i as u8];
+        bytes.extend_from_slice(format!("Right away.\n{}\nDone <b>now</b>.", dialect.written(&calls)).as_bytes());
+        bytes
+    };
+    let mut seeds: Vec<Vec<u8>> = Dialect::names().enumerate().map(of).collect();
+    seeds.push(b"\x01It is dark.</think>[set_light(room='hall', state='on')]".to_vec());
+    seeds.push(
+        b"\x00<think>It is dark.</think>```json\n[{\"name\": \"timer\", \"arguments\": {\"minutes\": \"3\"}}]\n```"
+            .to_vec(),
+    );
+    seeds
+}
+
+/// Models of several architectures without their weights.
+pub fn architectures() -> Vec<Vec<u8>> {
+    models::headers()
 }
 
 /// The valid inputs to begin with, and what was found before.
@@ -193,6 +97,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
     let texts = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>();
     let mut seeds: Vec<Vec<u8>> = match target {
         "gguf" => vec![tiny_model()],
+        "architecture" => architectures(),
         "template" => texts(&[
             "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}",
             "{{ bos_token }}{% set ns = namespace(x='') %}{% for m in messages %}{% if loop.first %}{% set ns.x = m['content'] | trim %}\
@@ -225,11 +130,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             ["hall.xlsx", "hall.ods"].map(|n| beginning(&format!("models/telemetry/tests/exports/{n}"), 1 << 16)).into()
         }
         "home" => {
-            let mut homes = vec![beginning("assets/home.json", 1 << 16)];
-            let text = String::from_utf8(homes[0].clone()).expect("our own home is UTF-8");
-            let file = nearfield_home::HomeFile::parse(&text).expect("our own home can be read");
-            homes.push(file.to_inventory().into_bytes());
-            homes
+            vec![beginning("assets/home.json", 1 << 16), home().to_inventory().into_bytes()]
         }
         "request" => texts(&[
             "Turn on the kitchen light.",
@@ -239,6 +140,25 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             "wake me at half past six tomorrow",
             "no, the other one",
         ]),
+        "dialect" => replies_with_calls(),
+        "spoken" => texts(&[
+            "The **kitchen** light is on. See [the manual](https://example.org/a?b=c), or `code`.",
+            "<think>What now?</think>It is 21.5 °C & rising &amp; fine.\nassistant: - one\n- two\n```json\n{\"a\": [1, 2]}\n```\nDone!",
+            "{\"to_say\": \"Hello\"} <|im_end|> [INST] x [/INST] <tool_call>{}</tool_call> Good night, 3.5 km to go... 🎉",
+        ]),
+        "sentences" => {
+            let mut files = ["light", "lists"]
+                .map(|name| beginning(&format!("models/home/src/sentences/english/{name}.yaml"), 1 << 14));
+            files.iter_mut().for_each(|file| file.extend_from_slice(b"\0turn on the hall light"));
+            let mut seeds = files.to_vec();
+            seeds.extend(texts(&[
+                "lists: {room: {values: [hall, {in: '[the] den', out: den}]}, level: {range: {from: 0, to: 100}}, any: {wildcard: true}}\n\
+                 expansion_rules: {please: '[please|now]', a: '<b> [<b>]', b: '(x;y)'}\nskip_words: [er]\n\
+                 intents: {HassTurnOn: {data: [{sentences: ['<please> (light|lamp) {room}[ to {level:brightness}]'], slots: {domain: light}}]},\
+                 HassListAddItem: {data: [{sentences: ['put {any:item} down', '<a>']}]}}\0er please lamp the den to 40",
+            ]));
+            seeds
+        }
         "models" => vec![beginning("assets/models/models.toml", 1 << 16)],
         "config" => {
             ["voice", "caption", "report"].map(|name| beginning(&format!("configs/{name}.toml"), 1 << 16)).into()
@@ -249,6 +169,15 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             b"\0\x20\x03\0\0\0\x90\x04\0\x01\0\x01\x32\x0b\0\x03f/a\0\x01\0hello".to_vec(),
             b"\x01\x20\x02\0\0\x90\x03\0\x01\x01\x30\x08\0\x03f/ahey".to_vec(),
         ],
+        "remote" => texts(&[
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n\
+             data: {\"choices\":[{\"delta\":{\"content\":\"It is \"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\
+             \"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n",
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n\
+             {\"choices\":[{\"message\":{\"content\":\"Noon.\"},\"finish_reason\":\"stop\"}]}",
+            "HTTP/1.1 401 No\r\nConnection: close\r\n\r\n{\"error\":{\"message\":\"a key\u{1b}[2J\"}}",
+            "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ndata: {\"error\":{\"message\":\"too\\u001b[2J\\nmany\"}}\n\n",
+        ]),
         "http" => texts(&[
             "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
             "HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 2\r\n\r\nno",

@@ -115,6 +115,7 @@ macro_rules! survives {
 
 survives! {
     the_reader_of_gguf_models_survives_changed_files: "gguf",
+    the_reader_of_architectures_survives_changed_files: "architecture",
     chat_templates_survive_changes: "template",
     the_tokenizer_survives_any_text: "tokenizer",
     the_reader_of_sessions_survives_changed_files: "session",
@@ -130,9 +131,20 @@ survives! {
     the_reader_of_spreadsheets_survives_changed_files: "workbook",
     the_reader_of_homes_survives_changed_files: "home",
     the_sentence_matcher_survives_any_request: "request",
+    the_readers_of_sentence_templates_survive_changed_files: "sentences",
+    the_parser_of_tool_calls_survives_any_reply: "dialect",
+    the_filter_before_speech_survives_any_reply: "spoken",
     the_reader_of_model_lists_survives_changed_files: "models",
     the_readers_of_configurations_survive_changed_files: "config",
     the_store_survives_changed_files: "store",
     the_mqtt_client_survives_what_a_broker_says: "mqtt",
     the_webhook_survives_what_a_server_answers: "http",
+    the_client_of_a_remote_model_survives_what_it_answers: "remote",
+}
+
+#[test]
+fn the_models_that_are_changed_can_be_opened_before_they_are() {
+    for (i, seed) in seeds::architectures().iter().enumerate() {
+        assert!(nearfield_fuzz::opens(seed), "seed {i}");
+    }
 }

@@ -333,7 +333,7 @@ impl Answer {
             serde_json::from_slice(data).map_err(|error| format!("its answer can't be read: {error}"))?;
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
             let what = error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
-            let short: String = what.chars().take(200).collect();
+            let short: String = what.chars().filter(|c| !c.is_control()).take(200).collect();
             return Err(format!("it reports an error: {short}"));
         }
         let choice = &chunk["choices"][0];

@@ -12,6 +12,8 @@ use crate::error::FormatError;
 const MAX_DEPTH: usize = 32;
 /// The most values in a file, with those that aliases repeat.
 const MAX_NODES: usize = 500_000;
+/// Bytes of a text that an alias repeats which count as one more value.
+const BYTES_A_NODE: usize = 32;
 
 /// A document that is a mapping; an empty one is an empty mapping.
 ///
@@ -68,9 +70,10 @@ impl Reader {
                 None => Ok(()),
             },
             Event::Alias(anchor) => {
-                let value = self.anchors.get(&anchor).cloned().ok_or("an alias names what is not complete")?;
-                self.nodes += size(&value);
-                self.put(value, 0)
+                let value = self.anchors.get(&anchor).ok_or("an alias names what is not complete")?;
+                self.nodes += size(value);
+                self.check_size()?;
+                self.put(value.clone(), 0)
             }
             _ => Ok(()),
         }
@@ -87,11 +90,13 @@ impl Reader {
         Ok(())
     }
 
+    fn check_size(&self) -> Result<(), String> {
+        if self.nodes > MAX_NODES { Err(format!("it holds more than {MAX_NODES} values")) } else { Ok(()) }
+    }
+
     fn put(&mut self, value: Value, anchor: usize) -> Result<(), String> {
         self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(format!("it holds more than {MAX_NODES} values"));
-        }
+        self.check_size()?;
         if anchor != 0 {
             self.nodes += size(&value);
             self.anchors.insert(anchor, value.clone());
@@ -124,7 +129,10 @@ impl Reader {
 fn size(value: &Value) -> usize {
     match value {
         Value::Array(list) => 1 + list.iter().map(size).sum::<usize>(),
-        Value::Object(mapping) => 1 + mapping.values().map(size).sum::<usize>(),
+        Value::Object(mapping) => {
+            1 + mapping.iter().map(|(key, value)| key.len() / BYTES_A_NODE + size(value)).sum::<usize>()
+        }
+        Value::String(text) => 1 + text.len() / BYTES_A_NODE,
         _ => 1,
     }
 }
@@ -256,6 +264,9 @@ mod tests {
             assert!(message.contains(says), "{text}: {message}");
         }
         assert!(parse(&format!("a: {}", "[".repeat(100))).is_err());
+        // Half a megabyte of text, a hundred thousand times.
+        let long = format!("a: &a {}\nb:\n{}", "x".repeat(1 << 19), "- *a\n".repeat(100_000));
+        assert!(parse(&long).unwrap_err().to_string().contains("more than 500000 values at line"));
     }
 
     fn values() -> impl Strategy<Value = Value> {

@@ -11,22 +11,19 @@
 //! than a small part, and a disturbance now and then does not cost the others' help.
 
 mod cores;
+mod shared;
+mod sync;
 
-use std::any::Any;
-use std::cell::UnsafeCell;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::cores::Cores;
+use self::shared::{Job, Shared};
+use self::sync::MOST_THREADS;
 use crate::shared_slice::SharedSlice;
-
-/// Checks of the counter before a thread goes to sleep: some 30 microseconds, more than the gap between two products of
-/// one token and far less than a scheduler's slice.
-const SPINS: u32 = 1_500;
 
 /// A wait for the others is a sign that a thread has lost its CPU when it is this much longer than the caller's own work.
 const PATIENCE: Duration = Duration::from_micros(60);
@@ -42,9 +39,6 @@ const ALONE_MOST: Duration = Duration::from_millis(500);
 
 /// Multiplications in a job that is worth sharing: some ten microseconds of one core's work.
 const WORTH_SHARING: usize = 200_000;
-
-/// Never more threads than this: beyond a handful of cores a small model is limited by memory.
-const MOST_THREADS: usize = 64;
 
 /// Threads that compute one job at a time, the caller among them.
 pub struct Pool {
@@ -65,42 +59,6 @@ struct Turn {
     credit_ns: i64,
 }
 
-struct Shared {
-    /// The tasks of the current job, a share for each thread.
-    shares: [Share; MOST_THREADS],
-    /// The current job's closure: written by the caller while no task can be claimed, read only by who holds a claim.
-    job: UnsafeCell<Option<Job>>,
-    /// Tasks of the current job that are not finished.
-    unfinished: AtomicU32,
-    /// Threads taking part, the caller included.
-    threads: AtomicUsize,
-    /// Workers asleep, and whether the caller is.
-    sleeping: AtomicUsize,
-    caller_sleeps: AtomicBool,
-    closing: AtomicBool,
-    bell: Mutex<()>,
-    work_comes: Condvar,
-    job_done: Condvar,
-    panicked: Mutex<Option<Box<dyn Any + Send>>>,
-}
-
-/// Tasks of the current job that one thread does first. Upper half: where they end. Lower half: the next one to claim. All are
-/// claimed when these are equal. Each lies in a cache line of its own.
-#[derive(Default)]
-#[repr(align(64))]
-struct Share(AtomicU64);
-
-/// A borrowed closure whose lifetime has been erased; valid while the job that it belongs to has unfinished tasks.
-#[derive(Clone, Copy)]
-struct Job(*const (dyn Fn(usize) + Sync));
-
-// SAFETY: `job` is written only by the caller that holds `Pool::turn`, and only while every task of the last job is
-// claimed and finished; it is read only between a successful claim and the count in `unfinished` that ends that claim. The
-// claim (acquire) reads the share that was published (release) after the write. The closure behind it is `Sync`.
-unsafe impl Sync for Shared {}
-// SAFETY: as above; the raw pointer is never followed outside a claim.
-unsafe impl Send for Shared {}
-
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool").field("threads", &self.threads()).finish_non_exhaustive()
@@ -113,19 +71,7 @@ impl Pool {
     /// anything but `0`, each to one core of its own; the caller's thread stays as it is.
     pub fn new(threads: Option<NonZeroUsize>) -> Pool {
         let pool = Pool {
-            shared: Arc::new(Shared {
-                shares: std::array::from_fn(|_| Share::default()),
-                job: UnsafeCell::new(None),
-                unfinished: AtomicU32::new(0),
-                threads: AtomicUsize::new(1),
-                sleeping: AtomicUsize::new(0),
-                caller_sleeps: AtomicBool::new(false),
-                closing: AtomicBool::new(false),
-                bell: Mutex::new(()),
-                work_comes: Condvar::new(),
-                job_done: Condvar::new(),
-                panicked: Mutex::new(None),
-            }),
+            shared: Arc::new(Shared::new()),
             turn: Mutex::new(Turn::default()),
             workers: Mutex::new(Vec::new()),
             cores: Cores::here().map(Arc::new),
@@ -137,7 +83,7 @@ impl Pool {
 
     /// How many threads take part, the caller included.
     pub fn threads(&self) -> usize {
-        self.shared.threads.load(Ordering::Relaxed)
+        self.shared.threads()
     }
 
     /// Changes how many threads take part (the caller included), from the next job on. Where the system gives no more
@@ -160,7 +106,7 @@ impl Pool {
                 Err(_) => break,
             }
         }
-        self.shared.threads.store(wanted.min(workers.len() + 1), Ordering::Relaxed);
+        self.shared.set_threads(wanted.min(workers.len() + 1));
     }
 
     /// As [`run`](Pool::run), for a job of about that many multiplications: a small one is done at once by the caller, as the
@@ -191,20 +137,11 @@ impl Pool {
         let job = unsafe {
             std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(task)
         };
-        // SAFETY: the turn is ours and all tasks of the last job are claimed and finished, so nobody reads `job`.
-        unsafe { *shared.job.get() = Some(Job(job)) };
-        shared.unfinished.store(count, Ordering::Relaxed);
-        let threads = self.threads() as u64;
-        for (share, index) in shared.shares.iter().zip(0..threads) {
-            let (first, end) = (index * u64::from(count) / threads, (index + 1) * u64::from(count) / threads);
-            share.0.store(end << 32 | first, Ordering::SeqCst);
-        }
-        if shared.sleeping.load(Ordering::SeqCst) > 0 {
-            let _bell = lock(&shared.bell);
-            shared.work_comes.notify_all();
-        }
+        let threads = self.threads();
+        // SAFETY: the turn is ours and all tasks of the last job are finished; we wait for those of this one before the closure goes.
+        unsafe { shared.offer(Job(job), count, threads) };
         let mut own = 0;
-        while shared.claim_and_do(0, threads as usize) {
+        while shared.claim_and_do(0, threads) {
             own += 1;
         }
         let own_end = Instant::now();
@@ -212,7 +149,7 @@ impl Pool {
         let waited = own_end.elapsed();
         turn.settle(own_end - begin, waited, own, count, own_end + waited);
         drop(turn);
-        if let Some(panic) = lock(&shared.panicked).take() {
+        if let Some(panic) = shared.take_panic() {
             resume_unwind(panic);
         }
     }
@@ -248,111 +185,10 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.shared.closing.store(true, Ordering::SeqCst);
-        {
-            let _bell = lock(&self.shared.bell);
-            self.shared.work_comes.notify_all();
-        }
+        self.shared.close();
         for worker in lock(&self.workers).drain(..) {
             let _ = worker.join(); // a worker catches the panics of its tasks, so there is nothing to hear here
         }
-    }
-}
-
-impl Share {
-    /// The next task, if there is one.
-    fn claim(&self) -> Option<u32> {
-        let mut tasks = self.0.load(Ordering::Relaxed);
-        loop {
-            let (next, end) = (tasks as u32, (tasks >> 32) as u32);
-            if next >= end {
-                return None;
-            }
-            match self.0.compare_exchange_weak(tasks, tasks + 1, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return Some(next),
-                Err(now) => tasks = now,
-            }
-        }
-    }
-}
-
-impl Shared {
-    /// The life of a worker.
-    fn work(&self, index: usize) {
-        loop {
-            let mut spins = 0;
-            while spins < SPINS {
-                if self.closing.load(Ordering::Relaxed) {
-                    return;
-                }
-                let threads = self.threads.load(Ordering::Relaxed);
-                if index < threads {
-                    if self.claim_and_do(index, threads) {
-                        spins = 0;
-                        continue;
-                    }
-                } else {
-                    break;
-                }
-                spins += 1;
-                std::hint::spin_loop();
-            }
-            let mut bell = lock(&self.bell);
-            self.sleeping.fetch_add(1, Ordering::SeqCst);
-            while !self.is_called(index) {
-                bell = self.work_comes.wait(bell).unwrap_or_else(PoisonError::into_inner);
-            }
-            self.sleeping.fetch_sub(1, Ordering::SeqCst);
-        }
-    }
-
-    /// True when a sleeping worker has something to get up for.
-    fn is_called(&self, index: usize) -> bool {
-        self.closing.load(Ordering::SeqCst) || self.has_tasks() && index < self.threads.load(Ordering::Relaxed)
-    }
-
-    fn has_tasks(&self) -> bool {
-        let threads = self.threads.load(Ordering::Relaxed);
-        self.shares[..threads].iter().any(|share| {
-            let tasks = share.0.load(Ordering::SeqCst);
-            (tasks as u32) < (tasks >> 32) as u32
-        })
-    }
-
-    /// Claims one task and does it, of the own share (`index`) first; false when there is none to claim.
-    fn claim_and_do(&self, index: usize, threads: usize) -> bool {
-        let claimed = (index..threads).chain(0..index).find_map(|index| self.shares[index].claim());
-        let Some(number) = claimed else { return false };
-        // SAFETY: we hold a claim, so the job stays as it is until we count it as finished.
-        if let Some(Job(task)) = unsafe { *self.job.get() } {
-            // SAFETY: the closure is borrowed by the caller, who waits for our count.
-            let task = unsafe { &*task };
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| task(number as usize))) {
-                lock(&self.panicked).get_or_insert(panic);
-            }
-        }
-        let left = self.unfinished.fetch_sub(1, Ordering::SeqCst) - 1;
-        if left == 0 && self.caller_sleeps.load(Ordering::SeqCst) {
-            let _bell = lock(&self.bell);
-            self.job_done.notify_all();
-        }
-        true
-    }
-
-    /// Returns when all tasks have been counted: those still running belong to workers.
-    fn wait(&self) {
-        for _ in 0..SPINS {
-            if self.unfinished.load(Ordering::Acquire) == 0 {
-                return;
-            }
-            std::hint::spin_loop();
-        }
-        let mut bell = lock(&self.bell);
-        self.caller_sleeps.store(true, Ordering::SeqCst);
-        while self.unfinished.load(Ordering::SeqCst) != 0 {
-            bell = self.job_done.wait(bell).unwrap_or_else(PoisonError::into_inner);
-        }
-        self.caller_sleeps.store(false, Ordering::SeqCst);
     }
 }
 
@@ -369,6 +205,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]

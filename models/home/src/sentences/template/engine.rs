@@ -9,6 +9,8 @@ use super::set::{List, TemplateSet};
 
 /// Steps after which a template is given up; one that people write takes some hundreds.
 const MOST_STEPS: u32 = 60_000;
+/// Parts that may be matched behind one another at one time; each takes a place on the stack.
+const MOST_PARTS: u32 = 1_000;
 /// Nesting of rules beyond this is a rule that contains itself.
 const DEEPEST: u32 = 160;
 /// Ways in which one template may fit.
@@ -69,30 +71,44 @@ struct Run<'a> {
     rules: &'a [(String, Vec<Expr>)],
     slots: &'a dyn Slots,
     steps: u32,
+    /// How many parts are being matched.
+    parts: u32,
     captures: Vec<Capture>,
     literal: usize,
     out: Vec<Match>,
 }
 
-/// All ways in which `template` fits the whole of `text`. `rules` are the template's own expansion rules, before the set's.
+/// All ways in which `template` fits the whole of `text`. `rules` are the template's own expansion rules, before the set's. The steps
+/// taken are taken off `budget`, and not more than are left there.
 pub(super) fn matches(
     template: &[Expr],
     text: &str,
     set: &TemplateSet,
     rules: &[(String, Vec<Expr>)],
     slots: &dyn Slots,
+    budget: &mut u32,
 ) -> Vec<Match> {
-    let mut run = Run { text, set, rules, slots, steps: 0, captures: Vec::new(), literal: 0, out: Vec::new() };
+    let before = MOST_STEPS.saturating_sub(*budget);
+    let mut run =
+        Run { text, set, rules, slots, steps: before, parts: 0, captures: Vec::new(), literal: 0, out: Vec::new() };
     run.sequence(template, 0, &Next::End, 0);
+    *budget = budget.saturating_sub(run.steps - before);
     run.out
 }
 
 impl<'a> Run<'a> {
     fn sequence(&mut self, exprs: &'a [Expr], at: usize, next: &Next<'a, '_>, depth: u32) {
         self.steps += 1;
-        if self.steps > MOST_STEPS || depth > DEEPEST || self.out.len() >= MOST_MATCHES {
+        let too_many = self.steps > MOST_STEPS || self.parts >= MOST_PARTS;
+        if too_many || depth > DEEPEST || self.out.len() >= MOST_MATCHES {
             return;
         }
+        self.parts += 1;
+        self.first(exprs, at, next, depth);
+        self.parts -= 1;
+    }
+
+    fn first(&mut self, exprs: &'a [Expr], at: usize, next: &Next<'a, '_>, depth: u32) {
         let Some((first, rest)) = exprs.split_first() else {
             return self.proceed(at, next, depth);
         };

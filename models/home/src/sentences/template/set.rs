@@ -13,6 +13,10 @@ use super::expression::{Expr, TemplateError, parse};
 const LARGEST_FILE: u64 = 8 << 20;
 /// Templates in a set.
 const MOST_TEMPLATES: usize = 50_000;
+/// Parts of a template that are looked through, its rules included, for text that it cannot do without.
+const MOST_PARTS: u32 = 10_000;
+/// Steps that all templates together may take for a text; some tens of milliseconds.
+const MOST_STEPS: u32 = 2_000_000;
 /// Files in a folder.
 const MOST_FILES: usize = 2_000;
 
@@ -203,29 +207,39 @@ impl TemplateSet {
         for block in &mut data {
             for template in &mut block.templates {
                 let mut needs = Vec::new();
-                self.needs(&template.expr, &block.rules, &mut needs, 0);
+                self.needs(&template.expr, &block.rules, &mut needs, 0, &mut { MOST_PARTS });
                 template.needs = needs;
             }
         }
         self.data = data;
     }
 
-    fn needs(&self, exprs: &[Expr], rules: &[(String, Vec<Expr>)], out: &mut Vec<Vec<String>>, depth: usize) {
+    fn needs(
+        &self,
+        exprs: &[Expr],
+        rules: &[(String, Vec<Expr>)],
+        out: &mut Vec<Vec<String>>,
+        depth: usize,
+        left: &mut u32,
+    ) {
         if depth > 12 {
             return;
         }
         for expr in exprs {
+            // What has been found until here holds, whatever the rest needs.
+            let Some(fewer) = left.checked_sub(1) else { return };
+            *left = fewer;
             match expr {
                 Expr::Text(text) => out.extend(text.split(' ').filter(|w| !w.is_empty()).map(|w| vec![w.to_owned()])),
                 Expr::Rule(name) => {
                     let own = rules.iter().find(|(rule, _)| rule == name).map(|(_, body)| body);
                     if let Some(body) = own.or_else(|| self.rules.get(name)) {
-                        self.needs(body, rules, out, depth + 1);
+                        self.needs(body, rules, out, depth + 1, left);
                     }
                 }
                 Expr::Permutation(parts) => {
                     for part in parts {
-                        self.needs(part, rules, out, depth + 1);
+                        self.needs(part, rules, out, depth + 1, left);
                     }
                 }
                 Expr::Alternatives(options) => {
@@ -233,7 +247,7 @@ impl TemplateSet {
                     let mut group = Vec::new();
                     for option in options {
                         let mut inner = Vec::new();
-                        self.needs(option, rules, &mut inner, depth + 1);
+                        self.needs(option, rules, &mut inner, depth + 1, left);
                         match inner.into_iter().max_by_key(|g| g.iter().map(String::len).min().unwrap_or(0)) {
                             Some(needed) => group.extend(needed),
                             None => {
@@ -322,11 +336,12 @@ impl TemplateSet {
     /// All templates that fit `text` as a whole, and how.
     pub fn matches(&self, text: &str, slots: &dyn Slots) -> Vec<(&Data, Match)> {
         let mut out = Vec::new();
+        let mut budget = MOST_STEPS;
         for block in &self.data {
             for template in &block.templates {
                 let possible = template.needs.iter().all(|group| group.iter().any(|word| text.contains(word.as_str())));
                 if possible {
-                    let found = engine::matches(&template.expr, text, self, &block.rules, slots);
+                    let found = engine::matches(&template.expr, text, self, &block.rules, slots, &mut budget);
                     out.extend(found.into_iter().map(|m| (block, m)));
                 }
             }
@@ -462,6 +477,22 @@ expansion_rules:
   loop: \"[<loop>] [<loop>] a\"
 ");
         assert!(slots(&set, "a a a a b").is_empty());
+    }
+
+    #[test]
+    fn rules_that_grow_without_end_are_read_and_matched_in_bounded_time_and_on_a_small_stack() {
+        let doubled = |last: &str| {
+            let rules = (0..30).map(|i| format!("  r{i}: \"<r{0}><r{0}>\"\n", i + 1)).collect::<String>();
+            format!("intents: {{A: {{data: [{{sentences: ['<r0>']}}]}}}}\nexpansion_rules:\n{rules}  r30: \"{last}\"\n")
+        };
+        let itself = "intents: {A: {data: [{sentences: ['<a>']}]}}\nexpansion_rules: {a: '<a><a><a><a><a><a><a><a> x'}";
+        for text in [doubled("x"), doubled("[x]"), doubled("(x|[y])"), doubled("(x;[y])"), itself.to_owned()] {
+            let begun = std::time::Instant::now();
+            let thread = std::thread::Builder::new().stack_size(1 << 20);
+            let matched = thread.spawn(move || slots(&set(&text), "x y x y z").len()).unwrap();
+            assert_eq!(matched.join().unwrap(), 0);
+            assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}", begun.elapsed());
+        }
     }
 
     #[test]
