@@ -168,7 +168,7 @@ fn a_panic_anywhere_in_reports_ends_them_with_an_error_and_the_next_run_reports_
         lines.iter().map(|line| line["window"]["start"].as_str().unwrap_or_default().to_owned()).collect()
     };
     assert!(whole.len() > 6, "{whole:#?}");
-    for (n, stage) in ["source", "keep", "gather", "schedule", "word", "publish", "llm"].into_iter().enumerate() {
+    for (n, stage) in ["source", "persist", "window", "schedule", "compose", "publish", "llm"].into_iter().enumerate() {
         let (store, spool) = (folder.path().join(format!("{n}.redb")), folder.path().join(format!("spool-{n}")));
         let (store, spool) = (format!("store.file={}", arg(&store)), format!("outlets.spool={}", arg(&spool)));
         let kept = ["--set", &store, "--set", "outlets.webhook=http://127.0.0.1:1/", "--set", &spool];
@@ -176,16 +176,16 @@ fn a_panic_anywhere_in_reports_ends_them_with_an_error_and_the_next_run_reports_
         assert_ends(panic_in(stage, 1), &args);
     }
     let stored = |name: &str| format!("store.file={}", arg(&folder.path().join(name)));
-    for stage in ["word", "schedule"] {
+    for stage in ["compose", "schedule"] {
         let store = stored(stage);
         let args = [&plain[..], &["--set", &store, "--set", "llm.model=none"]].concat();
         let lines = assert_ends(panic_in(stage, 4), &args);
         assert_eq!(starts(&lines), starts(&whole)[..3], "{stage}");
     }
     // All was stored before; what had been reported is not reported again.
-    let store = stored("word");
+    let store = stored("compose");
     let args = [&plain[..], &["--set", &store, "--set", "llm.model=none"]].concat();
-    let mut told = starts(&assert_ends(panic_in("word", 3), &args));
+    let mut told = starts(&assert_ends(panic_in("compose", 3), &args));
     told.extend(starts(&run(&args).assert_done().json()));
     assert_eq!(told, starts(&whole)[3..]);
 }
@@ -202,7 +202,7 @@ fn a_stage_that_stalls_does_not_outlive_a_signal_by_more_than_two_seconds() {
     for (stages, args) in [
         (&["source", "converse", "phrase", "speak", "play", "llm"][..], &strs(&typed)[..]),
         (&["source", "decode", "look", "describe", "llm"], &caption),
-        (&["source", "keep", "gather", "schedule", "word"], &report),
+        (&["source", "persist", "window", "schedule", "compose"], &report),
     ] {
         for stage in stages {
             let (ran, after) = run_with(Fault { stage, step: 1, action: "stall" }, args, true);
