@@ -52,7 +52,7 @@ pub fn mqtt(bytes: &[u8]) {
             keep_alive: Duration::from_secs(30),
         };
         let Some(mut connection) = check(Connection::open(&options)) else { return };
-        if check(connection.set_patience(Duration::from_millis(50))).is_none() {
+        if check(connection.set_read_timeout(Duration::from_millis(50))).is_none() {
             return;
         }
         if check(connection.subscribe(&["f/#".to_owned()], &mut |_| {})).is_none() {

@@ -376,7 +376,7 @@ pub struct Sentence {
 
 /// The words of a report, and what they took.
 #[derive(Clone, Debug, Default)]
-pub struct Worded {
+pub struct Composed {
     /// The sentences.
     pub sentences: Vec<Sentence>,
     /// What the model wrote and the check refused, with the reason.
@@ -408,5 +408,5 @@ pub struct Report {
     /// The window.
     pub summary: WindowSummary,
     /// Its words.
-    pub worded: Worded,
+    pub composed: Composed,
 }

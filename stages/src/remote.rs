@@ -1,6 +1,6 @@
-//! A language model elsewhere: any endpoint that takes OpenAI's chat completions, streamed, tools included. It is asked on a thread of
-//! its own, so that whoever waits can do without it at any time; what it sends is bounded in bytes and time, and after a failure it
-//! is left alone for a while ([`Breaker`]).
+//! A remote language model: any endpoint that takes OpenAI's chat completions, streamed, tools included. Requests run on a thread of
+//! their own, so that the caller can give up at any time; what comes back is bounded in bytes and time, and after a failure a circuit
+//! breaker ([`Breaker`]) pauses the requests.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -68,15 +68,15 @@ pub struct RemoteOptions {
 /// Why there is no answer, or not all of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RemoteError {
-    /// It was not asked: it failed a short while ago, or has not let go of an earlier question.
-    #[error("it is left alone for a while")]
-    LeftAlone,
-    /// Nobody wants the answer any more.
-    #[error("the answer is not wanted any more")]
-    Unwanted,
-    /// It does not answer as it should.
+    /// Not called: it failed a short while ago, or still works on an earlier request.
+    #[error("it is not called again so soon after a failure")]
+    Suspended,
+    /// The answer is no longer wanted.
+    #[error("the request was cancelled")]
+    Cancelled,
+    /// No answer, or a wrong one.
     #[error("{0}")]
-    Away(String),
+    Failed(String),
 }
 
 /// A call that a remote model wants made.
@@ -99,6 +99,20 @@ pub struct RemoteAnswer {
     pub cut_off: bool,
 }
 
+/// One request to a remote model.
+pub struct Request<'a> {
+    /// The conversation, as the endpoint takes it.
+    pub messages: &'a [Value],
+    /// The tools, as the endpoint takes them.
+    pub tools: &'a [Value],
+    /// The most tokens of the answer.
+    pub max_tokens: usize,
+    /// Whether the answer is still wanted; called many times a second.
+    pub is_wanted: &'a dyn Fn() -> bool,
+    /// Gets the text as it comes.
+    pub sink: &'a mut dyn FnMut(&str),
+}
+
 /// A remote model.
 #[derive(Debug)]
 pub struct Remote {
@@ -106,7 +120,7 @@ pub struct Remote {
     endpoint: Uri,
     agent: ureq::Agent,
     breaker: Breaker,
-    asking: Option<JoinHandle<()>>,
+    running: Option<JoinHandle<()>>,
 }
 
 enum Piece {
@@ -126,7 +140,7 @@ impl Remote {
             return Err(format!("{url:?} begins with neither http:// nor https://"));
         }
         let endpoint = format!("{}/chat/completions", url.trim_end_matches('/'));
-        let endpoint = endpoint.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
+        let endpoint = endpoint.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(LONGEST_TIME))
             .timeout_connect(Some(options.timeout))
@@ -135,7 +149,7 @@ impl Remote {
             .http_status_as_error(false)
             .max_redirects(0)
             .build();
-        Ok(Remote { options, endpoint, agent: config.into(), breaker: Breaker::new(RETRY), asking: None })
+        Ok(Remote { options, endpoint, agent: config.into(), breaker: Breaker::new(RETRY), running: None })
     }
 
     /// Which requests it answers.
@@ -143,48 +157,34 @@ impl Remote {
         self.options.when
     }
 
-    /// Asks one question: `messages` and `tools` as the endpoint takes them. Text goes to `sink` as it comes; `is_wanted` is asked
-    /// many times a second.
+    /// Sends one request and waits for its answer.
     ///
     /// # Errors
     /// [`RemoteError`]; what `sink` got before stands.
-    pub fn ask(
-        &mut self,
-        messages: &[Value],
-        tools: &[Value],
-        max_tokens: usize,
-        is_wanted: &dyn Fn() -> bool,
-        sink: &mut dyn FnMut(&str),
-    ) -> Result<RemoteAnswer, RemoteError> {
-        let is_busy = self.asking.as_ref().is_some_and(|thread| !thread.is_finished());
+    pub fn complete(&mut self, request: &mut Request<'_>) -> Result<RemoteAnswer, RemoteError> {
+        let is_busy = self.running.as_ref().is_some_and(|thread| !thread.is_finished());
         if is_busy || !self.breaker.allows(Instant::now()) {
-            return Err(RemoteError::LeftAlone);
+            return Err(RemoteError::Suspended);
         }
-        let answer = self.ask_now(messages, tools, max_tokens, is_wanted, sink);
+        let answer = self.send(request);
         match &answer {
             Ok(_) => {
                 if let Some(after) = self.breaker.succeeded() {
-                    tracing::info!("llm.remote answers again {after}");
+                    tracing::info!("the remote model answers again {after}");
                 }
             }
-            Err(RemoteError::Away(reason)) => {
+            Err(RemoteError::Failed(reason)) => {
                 if let Some(message) = self.breaker.failed(Instant::now(), reason) {
-                    tracing::warn!("llm.remote is away, and the local model answers: {message}");
+                    tracing::warn!("the remote model is unavailable, and the local model answers: {message}");
                 }
             }
-            Err(RemoteError::LeftAlone | RemoteError::Unwanted) => {}
+            Err(RemoteError::Suspended | RemoteError::Cancelled) => {}
         }
         answer
     }
 
-    fn ask_now(
-        &mut self,
-        messages: &[Value],
-        tools: &[Value],
-        max_tokens: usize,
-        is_wanted: &dyn Fn() -> bool,
-        sink: &mut dyn FnMut(&str),
-    ) -> Result<RemoteAnswer, RemoteError> {
+    fn send(&mut self, wanted: &mut Request<'_>) -> Result<RemoteAnswer, RemoteError> {
+        let Request { messages, tools, max_tokens, .. } = *wanted;
         let mut body = json!({
             "model": self.options.model, "messages": messages, "stream": true, "max_tokens": max_tokens,
         });
@@ -195,7 +195,7 @@ impl Remote {
         request = request.header("Accept", "text/event-stream");
         if let Some(file) = &self.options.key_file {
             let key = std::fs::read_to_string(file).map_err(|error| {
-                RemoteError::Away(format!("its key can't be read from {}: {error}", file.display()))
+                RemoteError::Failed(format!("its key can't be read from {}: {error}", file.display()))
             })?;
             request = request.header("Authorization", format!("Bearer {}", key.trim()));
         }
@@ -211,38 +211,33 @@ impl Remote {
                 Err(reason) => Piece::Failed(reason),
             });
         });
-        self.asking = Some(thread.map_err(|error| RemoteError::Away(format!("no thread can be started: {error}")))?);
-        self.wait(&inbox, is_wanted, sink)
+        self.running = Some(thread.map_err(|error| RemoteError::Failed(format!("no thread can be started: {error}")))?);
+        self.wait(&inbox, wanted)
     }
 
-    fn wait(
-        &self,
-        inbox: &Receiver<Piece>,
-        is_wanted: &dyn Fn() -> bool,
-        sink: &mut dyn FnMut(&str),
-    ) -> Result<RemoteAnswer, RemoteError> {
+    fn wait(&self, inbox: &Receiver<Piece>, request: &mut Request<'_>) -> Result<RemoteAnswer, RemoteError> {
         let begun = Instant::now();
         let mut last = Instant::now();
         loop {
-            if !is_wanted() {
-                return Err(RemoteError::Unwanted);
+            if !(request.is_wanted)() {
+                return Err(RemoteError::Cancelled);
             }
             match inbox.recv_timeout(LOOK_AGAIN) {
                 Ok(Piece::Text(text)) => {
                     last = Instant::now();
-                    sink(&text);
+                    (request.sink)(&text);
                 }
                 Ok(Piece::Done(answer)) => return Ok(answer),
-                Ok(Piece::Failed(reason)) => return Err(RemoteError::Away(reason)),
+                Ok(Piece::Failed(reason)) => return Err(RemoteError::Failed(reason)),
                 Err(RecvTimeoutError::Timeout) if last.elapsed() > self.options.timeout => {
                     let seconds = self.options.timeout.as_secs_f64();
-                    return Err(RemoteError::Away(format!("nothing came for {seconds} s")));
+                    return Err(RemoteError::Failed(format!("nothing came for {seconds} s")));
                 }
                 Err(RecvTimeoutError::Timeout) if begun.elapsed() > LONGEST_TIME => {
-                    return Err(RemoteError::Away(format!("it went on for more than {} s", LONGEST_TIME.as_secs())));
+                    return Err(RemoteError::Failed(format!("it went on for more than {} s", LONGEST_TIME.as_secs())));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(RemoteError::Away("its reader failed".to_owned())),
+                Err(RecvTimeoutError::Disconnected) => return Err(RemoteError::Failed("its reader failed".to_owned())),
             }
         }
     }
@@ -258,9 +253,9 @@ fn read_response(
         let _ = response.body_mut().as_reader().take(MOST_COMPLAINT).read_to_end(&mut answer);
         let answer: String = String::from_utf8_lossy(&answer).chars().filter(|c| !c.is_control()).collect();
         let hint = match status {
-            401 | 403 => ": the key is missing, expired or not allowed; write a valid one into llm.remote.key_file",
-            404 => ": llm.remote.url or llm.remote.model is probably wrong",
-            301..=308 => ": it redirects; set llm.remote.url to the final address",
+            401 | 403 => ": the key is missing, expired or not allowed; write a valid one into remote.key_file",
+            404 => ": remote.url or remote.model is probably wrong",
+            301..=308 => ": it redirects; set remote.url to the final address",
             _ => "",
         };
         return Err(format!("it answers {status}{hint} {answer}").trim_end().to_owned());
@@ -344,7 +339,7 @@ impl Answer {
         for call in part["tool_calls"].as_array().into_iter().flatten() {
             let at = call["index"].as_u64().map_or(self.calls.len(), |at| at as usize);
             if at >= MOST_CALLS {
-                return Err(format!("it wants more than {MOST_CALLS} calls made"));
+                return Err(format!("it requests more than {MOST_CALLS} tool calls"));
             }
             if self.calls.len() <= at {
                 self.calls.resize(at + 1, Default::default());

@@ -66,7 +66,7 @@ impl Broker {
         let mut connection = Connection::open(&options).unwrap();
         let mut found = BTreeMap::new();
         connection.subscribe(&["#".to_owned()], &mut |m| _ = found.insert(m.topic, m.payload)).unwrap();
-        connection.set_patience(Duration::from_millis(50)).unwrap();
+        connection.set_read_timeout(Duration::from_millis(50)).unwrap();
         let begun = Instant::now();
         while found.len() < enough && begun.elapsed() < Duration::from_secs(10) {
             while let Some(m) = connection.message().unwrap() {

@@ -351,7 +351,7 @@ fn through_broker(extra: &str, version: &str) -> Option<(Vec<u64>, Vec<Value>, u
         &[&mqtt, &format!("mqtt.version={version}"), "outlets.name=hut"],
     );
     let mut arrived = Vec::new();
-    reader.set_patience(Duration::from_millis(300)).unwrap();
+    reader.set_read_timeout(Duration::from_millis(300)).unwrap();
     loop {
         while let Some(message) = reader.message().unwrap() {
             assert_eq!(message.topic, "nearfield/hut/report/state");

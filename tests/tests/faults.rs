@@ -189,7 +189,7 @@ fn a_panic_anywhere_in_reports_ends_them_with_an_error_and_the_next_run_reports_
         lines.iter().map(|line| line["window"]["start"].as_str().unwrap_or_default().to_owned()).collect()
     };
     assert!(whole.len() > 6, "{whole:#?}");
-    for (n, stage) in ["source", "keep", "gather", "schedule", "word", "publish", "llm"].into_iter().enumerate() {
+    for (n, stage) in ["source", "persist", "window", "schedule", "compose", "publish", "llm"].into_iter().enumerate() {
         let (store, spool) = (folder.path().join(format!("{n}.redb")), folder.path().join(format!("spool-{n}")));
         let (store, spool) = (format!("store.file={}", arg(&store)), format!("outlets.spool={}", arg(&spool)));
         let kept = ["--set", &store, "--set", "outlets.webhook=http://127.0.0.1:1/", "--set", &spool];
@@ -197,16 +197,16 @@ fn a_panic_anywhere_in_reports_ends_them_with_an_error_and_the_next_run_reports_
         assert_ends(panic_in(stage, 1), &args);
     }
     let stored = |name: &str| format!("store.file={}", arg(&folder.path().join(name)));
-    for stage in ["word", "schedule"] {
+    for stage in ["compose", "schedule"] {
         let store = stored(stage);
         let args = [&plain[..], &["--set", &store, "--set", "llm.model=none"]].concat();
         let lines = assert_ends(panic_in(stage, 4), &args);
         assert_eq!(starts(&lines), starts(&whole)[..3], "{stage}");
     }
     // All was stored before; what had been reported is not reported again.
-    let store = stored("word");
+    let store = stored("compose");
     let args = [&plain[..], &["--set", &store, "--set", "llm.model=none"]].concat();
-    let mut told = starts(&assert_ends(panic_in("word", 3), &args));
+    let mut told = starts(&assert_ends(panic_in("compose", 3), &args));
     told.extend(starts(&run(&args).assert_done().json()));
     assert_eq!(told, starts(&whole)[3..]);
     print_matrix();
@@ -224,7 +224,7 @@ fn a_stage_that_stalls_does_not_outlive_a_signal_by_more_than_two_seconds() {
     for (stages, args) in [
         (&["source", "converse", "phrase", "speak", "play", "llm"][..], &strs(&typed)[..]),
         (&["source", "decode", "look", "describe", "llm"], &caption),
-        (&["source", "keep", "gather", "schedule", "word"], &report),
+        (&["source", "persist", "window", "schedule", "compose"], &report),
     ] {
         for stage in stages {
             let (ran, after) = run_with(Fault { stage, step: 1, action: "stall" }, args, true);
@@ -286,7 +286,7 @@ fn a_panic_of_the_reporter_or_of_what_it_calls_is_a_sentence_and_what_was_comple
         [&plain[..], &["--set", &store, "--set", &spool, "--set", "outlets.webhook=http://127.0.0.1:1/"]].concat();
     let mut told = assert_ends(panic_in("reporter", 3), &args);
     for (fault, part) in
-        [(panic_in("spool", 2), "reporter"), (panic_in("store-note", 2), "reporter"), (panic_in("store", 1), "keep")]
+        [(panic_in("spool", 2), "reporter"), (panic_in("store-note", 2), "reporter"), (panic_in("store", 1), "persist")]
     {
         told.extend(assert_ends_in(fault, part, &args).json());
     }
@@ -462,10 +462,10 @@ fn garbage_in_any_queue_of_reports_leaves_the_store_whole_and_the_next_run_repor
     let lasts = usual(&fast);
     let whole: Vec<Value> =
         run(&fast).assert_done().json().into_iter().map(|report| report["window"]["start"].clone()).collect();
-    for stage in ["keep", "gather", "schedule", "word", "reporter", "publish", "delivery"] {
+    for stage in ["persist", "window", "schedule", "compose", "reporter", "publish", "delivery"] {
         for step in 1..=3 {
             // There is one batch of readings in the file, and one piece of news may stand for several deliveries.
-            if step > 1 && ["keep", "gather", "publish", "delivery"].contains(&stage) {
+            if step > 1 && ["persist", "window", "publish", "delivery"].contains(&stage) {
                 continue;
             }
             let data = folder.path().join(format!("{stage}-{step}"));

@@ -161,7 +161,7 @@ fn markdown_lines_pages_and_plots_are_written() {
     assert!(svg.contains("<circle") && svg.contains("#E1E1E1") && svg.contains("cellar pressure"), "{}", &svg[..400]);
     assert!(std::fs::read(png).unwrap().starts_with(b"\x89PNG"));
     let trace: Value = serde_json::from_str(&std::fs::read_to_string(trace).unwrap()).unwrap();
-    assert!(trace.as_array().unwrap().iter().any(|e| e["name"].as_str().unwrap_or_default().starts_with("word")));
+    assert!(trace.as_array().unwrap().iter().any(|e| e["name"].as_str().unwrap_or_default().starts_with("compose")));
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn usual_mistakes_are_named_with_their_cause_and_the_fix() {
         ("-5s", ["--window", "from 1 second to 366 days"]),
         ("99999999999999h", ["--window", "from 1 second to 366 days"]),
         ("9600h", ["--window", "from 1 second to 366 days"]),
-        ("5 parsecs", ["--window", "\"5 parsecs\" is no length"]),
+        ("5 parsecs", ["--window", "\"5 parsecs\" is not a length"]),
         ("60", ["--window", "lacks its unit"]),
     ] {
         run(&["report", "--input", arg(&empty), "--window", window]).assert_fails(2, &words);

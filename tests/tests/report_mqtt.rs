@@ -126,7 +126,7 @@ impl Sender {
         self.unacknowledged = 0;
         self.connection = Connection::open(&options).ok();
         if let Some(connection) = &mut self.connection {
-            connection.set_patience(Duration::from_millis(2)).unwrap();
+            connection.set_read_timeout(Duration::from_millis(2)).unwrap();
         }
         self.connection.is_some()
     }

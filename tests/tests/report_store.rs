@@ -94,12 +94,12 @@ fn what_is_no_store_is_named_and_left_as_it_is() {
     database[..16].copy_from_slice(b"SQLite format 3\0");
     for (bytes, what) in [(b"my notes\n".to_vec(), "a text file"), (database, "another program's database")] {
         fs::write(place.store(), &bytes).unwrap();
-        place.report(20, &[]).assert_fails(1, &["r.sqlite is no store", what, "store.file"]);
+        place.report(20, &[]).assert_fails(1, &["r.sqlite is not a store", what, "store.file"]);
         assert!(fs::read(place.store()).unwrap() == bytes);
     }
     fs::remove_file(place.store()).unwrap();
     fs::create_dir(place.store()).unwrap();
-    place.report(20, &[]).assert_fails(1, &["r.sqlite is no store but a folder", "store.file"]);
+    place.report(20, &[]).assert_fails(1, &["r.sqlite is not a store but a folder", "store.file"]);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub fn is_pipe(path: &Path) -> bool {
 /// It can't be opened or read, is a pipe or a socket, is longer, or is no UTF-8.
 pub fn read_text(path: &Path, most_bytes: u64) -> io::Result<String> {
     String::from_utf8(read_up_to(open(path)?, most_bytes)?)
-        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is no UTF-8 text"))
+        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
 }
 
 /// As [`std::fs::read`], of at most so many bytes.

@@ -94,7 +94,7 @@ impl<'a> Reader<'a> {
             };
             if offset % alignment as u64 != 0 {
                 return Err(
-                    self.broken(format!("tensor {name} begins at {offset}, which is no multiple of {alignment}"))
+                    self.broken(format!("tensor {name} begins at {offset}, which is not a multiple of {alignment}"))
                 );
             }
             if tensors.insert(name.clone(), TensorInfo { kind, dims, range: start..end }).is_some() {

@@ -108,7 +108,7 @@ pub enum LlmError {
         what: String,
     },
     /// The file that was named for a session is something else, and is not to be overwritten.
-    #[error("{path}: is no saved session; name a file of its own for it")]
+    #[error("{path}: is not a saved session; name a file of its own for it")]
     NotSession {
         /// The file.
         path: PathBuf,

@@ -12,13 +12,13 @@ use nearfield_base::range::in_range;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SamplerOptions {
-    /// 0 always takes the likeliest token; higher values even out the chances. `top_k`, `top_p`, `min_p` and `seed` matter only above 0.
+    /// 0 always takes the most likely token; higher values flatten the distribution. `top_k`, `top_p`, `min_p` and `seed` matter only above 0.
     pub temperature: f32,
-    /// So many of the likeliest tokens stand for choice; 0: all.
+    /// Only this many of the most likely tokens are candidates; 0: all.
     pub top_k: usize,
-    /// The likeliest tokens that together reach this probability stand for choice; 1: all.
+    /// Only the most likely tokens that together reach this probability are candidates; 1: all.
     pub top_p: f32,
-    /// Tokens with at least this share of the likeliest one's probability stand for choice; 0: all.
+    /// Only tokens with at least this share of the most likely one's probability are candidates; 0: all.
     pub min_p: f32,
     /// Divides the logits of recent tokens (multiplies negative ones); 1: none.
     pub repetition_penalty: f32,

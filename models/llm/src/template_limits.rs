@@ -546,7 +546,7 @@ fn sum(
 ) -> Result<Value, Error> {
     let named: Option<Value> = if options.has("start") { options.peek("start")? } else { None };
     if start.as_ref().or(named.as_ref()).is_some_and(|start| !start.is_number()) {
-        return Err(refused("it sums what are no numbers"));
+        return Err(refused("it sums values that are not numbers"));
     }
     minijinja::filters::sum(state, values, attribute, start, options)
 }

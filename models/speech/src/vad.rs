@@ -76,7 +76,7 @@ pub struct EndpointOptions {
     pub start_threshold: f32,
     /// Speech goes on while the probability stays at or above this (hysteresis: not above `start_threshold`).
     pub stop_threshold: f32,
-    /// Shorter bursts (a click, a cough) are no utterance.
+    /// Shorter bursts (a click, a cough) are ignored.
     pub min_speech_ms: u32,
     /// After this much silence the utterance is over. The answer cannot come earlier.
     pub end_silence_ms: u32,

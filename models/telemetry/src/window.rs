@@ -33,7 +33,7 @@ impl FromStr for Length {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no length of time: write 90s, 15m, 1h, 1d or 1w");
+        let wrong = || format!("{text:?} is not a length of time: write 90s, 15m, 1h, 1d or 1w");
         let outside = || format!("{text:?} is out of range: a length of time is from 1 second to 366 days");
         let text = text.trim();
         let is_number = text.strip_prefix('-').is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
@@ -66,7 +66,7 @@ impl FromStr for Length {
             Length::Seconds(s) if s > 366 * 86_400 => return Err(outside()),
             Length::Seconds(s) if s % 86_400 == 0 => Length::Days((s / 86_400) as u16),
             Length::Seconds(s) if s > 86_400 => {
-                return Err(format!("{text:?} is no window: one longer than a day has whole days, as in 2d"));
+                return Err(format!("{text:?} is not a window: one longer than a day has whole days, as in 2d"));
             }
             other => other,
         })

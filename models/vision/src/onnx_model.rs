@@ -93,7 +93,7 @@ impl ManifestModel {
             None if outputs.len() == 1 => outputs.first(),
             None => return Err(self.wrong("it has several outputs: name one in the manifest".to_owned())),
         };
-        found.ok_or_else(|| self.wrong(format!("the output {} is no float tensor", name.unwrap_or("of the model"))))
+        found.ok_or_else(|| self.wrong(format!("the output {} is not a float tensor", name.unwrap_or("of the model"))))
     }
 
     pub(super) fn look(&mut self, picture: &Picture) -> Result<VisionResult, VisionError> {

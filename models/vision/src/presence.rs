@@ -14,9 +14,9 @@ use nearfield_base::range::in_range;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct PresenceOptions {
-    /// So many pictures in a row must show a thing before it has come.
+    /// An object has come when so many pictures in a row show it.
     pub enter_pictures: u32,
-    /// After so long without a sight of it, it has gone.
+    /// An object has gone when no picture has shown it for so long.
     pub leave_ms: u64,
 }
 

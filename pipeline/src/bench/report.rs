@@ -10,8 +10,8 @@ use nearfield_llm::median;
 use nearfield_stages::flow::{Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Origin, Tokens};
+use nearfield_stages::report::compose::{Compose, ComposeOptions, ModelWriter, Writer};
 use nearfield_stages::report::store::{Retention, Store};
-use nearfield_stages::report::word::{ModelWriter, Word, WordOptions, Writer};
 use nearfield_telemetry::read::{Found, Reader, TextOptions};
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::window::WindowPlan;
@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
 use crate::hub::registry::Registry;
-use crate::load::report::{load_llm, max_report_tokens, windows_options, word_options};
+use crate::load::report::{compose_options, load_llm, max_report_tokens, windows_options};
 use crate::output::turn_report::ms;
 
 /// Readings for the throughput of windows: a hundred sensors, each second.
@@ -33,7 +33,7 @@ const READINGS: u64 = 1_000_000;
 const SENSORS: u64 = 100;
 /// Readings for the throughput of text and of the store.
 const FEWER: u64 = 200_000;
-/// Windows worded in each run.
+/// Windows composed in each run.
 const WINDOWS: u64 = 20;
 /// 2026-11-20 in UTC.
 const START: i64 = 1_795_132_800_000_000;
@@ -219,7 +219,7 @@ fn word_windows(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let thread = load_llm(config, registry)?.map(|llm| LlmThread::start(llm).0);
-    let word = |options: WordOptions| -> anyhow::Result<Word> {
+    let composer_of = |options: ComposeOptions| -> anyhow::Result<Compose> {
         let writer = match &thread {
             None => None,
             Some(thread) => {
@@ -227,40 +227,42 @@ fn word_windows(
                 Some(Box::new(writer) as Box<dyn Writer>)
             }
         };
-        Ok(Word::new(writer, max_report_tokens(config)))
+        Ok(Compose::new(writer, max_report_tokens(config)))
     };
     // The same days with and without guesses from the prompt, in turn.
-    let (mut word, mut without) =
-        (word(word_options(config, registry))?, word(WordOptions { lookahead: 0, ..word_options(config, registry) })?);
+    let (mut with, mut without) = (
+        composer_of(compose_options(config, registry))?,
+        composer_of(ComposeOptions { lookahead: 0, ..compose_options(config, registry) })?,
+    );
     let mut dice = Dice(3);
     let (mut firsts, mut checked, mut tokens, mut origins) = (Vec::new(), Vec::new(), Tokens::default(), [0usize; 3]);
     let mut slower = Vec::new();
     let windows = WINDOWS * u64::from(args.runs);
     for n in 0..windows {
         let table = random_day(&mut dice)?;
-        let time = |word: &mut Word| word.word(Turn(n + 1), &table, Instant::now(), &mut |_| {});
-        let (worded, other) = if n % 2 == 0 {
-            let worded = time(&mut word);
-            (worded, time(&mut without))
+        let time = |composer: &mut Compose| composer.compose(Turn(n + 1), &table, Instant::now(), &mut |_| {});
+        let (composed, other) = if n % 2 == 0 {
+            let composed = time(&mut with);
+            (composed, time(&mut without))
         } else {
             let other = time(&mut without);
-            (time(&mut word), other)
+            (time(&mut with), other)
         };
-        if let Some(failure) = worded.failure.as_ref().or(other.failure.as_ref()) {
+        if let Some(failure) = composed.failure.as_ref().or(other.failure.as_ref()) {
             anyhow::bail!("the model could not write: {failure}");
         }
         ensure!(
-            worded.sentences == other.sentences,
+            composed.sentences == other.sentences,
             "guesses changed a report: {:?}, {:?}",
-            worded.sentences,
+            composed.sentences,
             other.sentences
         );
-        holds(&table, &worded.sentences).map_err(anyhow::Error::msg)?;
-        firsts.extend(worded.first_word.map(ms));
-        checked.push(ms(worded.checked));
+        holds(&table, &composed.sentences).map_err(anyhow::Error::msg)?;
+        firsts.extend(composed.first_word.map(ms));
+        checked.push(ms(composed.checked));
         slower.push(ms(other.checked));
-        tokens += worded.tokens;
-        for sentence in &worded.sentences {
+        tokens += composed.tokens;
+        for sentence in &composed.sentences {
             origins[match sentence.origin {
                 Origin::Written => 0,
                 Origin::Regenerated => 1,

@@ -176,13 +176,13 @@ fn models(registry: &Registry) -> Check {
 
 /// What leaves the device while the voice assistant runs.
 fn network(config: &VoiceConfig) -> Check {
-    let remote = &config.llm.remote;
+    let remote = &config.remote;
     let url = remote.url.split(['?', '#']).next().unwrap_or_default();
     let host = url.split("://").nth(1).unwrap_or_default().split('/').next().unwrap_or_default();
     let host = host.rsplit('@').next().unwrap_or_default();
     let what = match remote.when {
         When::Never => {
-            let detail = "nothing leaves this device (llm.remote.when is \"never\")".to_owned();
+            let detail = "nothing leaves this device (remote.when is \"never\")".to_owned();
             return Check { name: "network", status: Health::Ok, detail };
         }
         When::Pass => "the text of requests that are about nothing in the home",

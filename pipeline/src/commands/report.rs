@@ -16,7 +16,7 @@ use crate::cli::{self, ReportArgs, Usage};
 use crate::config::report::ReportConfig;
 use crate::config::{Config, MQTT_LEFT_OUT};
 use crate::files::Files;
-use crate::flows::report::{self, Heard};
+use crate::flows::report::{self, ReportEvent};
 use crate::hub::registry::{Kind, Registry};
 use crate::load::report::{ReadingsFrom, load_llm, store_path};
 use crate::output::plot;
@@ -241,6 +241,62 @@ fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
     })
 }
 
+/// Prints reports, and writes files, the plot and the trace.
+struct Reporter<'a> {
+    zone: TimeZone,
+    as_json: bool,
+    /// Whether sentences are printed as they become certain.
+    shows: bool,
+    out: &'a mut dyn Write,
+    output: Option<Output>,
+    /// The plot's file, and whether it is to be a PNG.
+    plot: Option<(&'a Path, bool)>,
+    trace: Option<TraceWriter>,
+    /// The report of which a sentence was printed last.
+    current: Option<Turn>,
+    reports: u64,
+}
+
+impl Reporter<'_> {
+    fn take(&mut self, event: ReportEvent<'_>) -> anyhow::Result<()> {
+        match event {
+            ReportEvent::Title(title) if self.shows => {
+                write!(self.out, "{}", report_pages::heading(title))?;
+                self.out.flush()?;
+            }
+            ReportEvent::Sentence(turn, sentence) if self.shows => {
+                let space = if self.current.replace(turn) == Some(turn) { " " } else { "" };
+                write!(self.out, "{space}{}", sentence.text)?;
+                self.out.flush()?;
+            }
+            ReportEvent::Title(_) | ReportEvent::Sentence(..) => {}
+            ReportEvent::Done(report, stages) => {
+                self.reports += 1;
+                if self.as_json {
+                    writeln!(self.out, "{}", report_pages::json(report, &self.zone))?;
+                } else if self.shows {
+                    writeln!(self.out, "{}", report_pages::details(report, &self.zone))?;
+                }
+                self.out.flush()?;
+                if let Some(output) = &mut self.output {
+                    output.add(report, &self.zone)?;
+                }
+                if let Some((path, is_png)) = self.plot {
+                    let bytes = match is_png {
+                        true => plot::png(&report.summary, &self.zone)?,
+                        false => plot::svg(&report.summary, &self.zone)?.into_bytes(),
+                    };
+                    persist::replace(path, &bytes).with_context(|| cant_be_written("plot", path))?;
+                }
+                if let Some(trace) = &mut self.trace {
+                    trace.stages(Turn(self.reports), stages)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -288,53 +344,17 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         output.resume()?;
     }
     let existing = cli::existing(args.overwrite);
-    let mut trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
+    let trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
     let zone = config.zone().map_err(anyhow::Error::msg)?;
     // Sentences are shown as they become certain, unless they only go into a file.
     let shows = !args.json && output.is_none();
-    let mut speaking: Option<Turn> = None;
-    let mut reports = 0u64;
-    let mut hear = |heard: Heard<'_>| -> anyhow::Result<ControlFlow<()>> {
-        match heard {
-            Heard::Title(title) => {
-                if shows {
-                    write!(out, "{}", report_pages::heading(title))?;
-                    out.flush()?;
-                }
-            }
-            Heard::Sentence(turn, sentence) => {
-                if shows {
-                    let space = if speaking.replace(turn) == Some(turn) { " " } else { "" };
-                    write!(out, "{space}{}", sentence.text)?;
-                    out.flush()?;
-                }
-            }
-            Heard::Done(report, stages) => {
-                reports += 1;
-                if args.json {
-                    writeln!(out, "{}", report_pages::json(report, &zone))?;
-                } else if shows {
-                    writeln!(out, "{}", report_pages::details(report, &zone))?;
-                }
-                out.flush()?;
-                if let Some(output) = &mut output {
-                    output.add(report, &zone)?;
-                }
-                if let Some((path, is_png)) = plot {
-                    let bytes = match is_png {
-                        true => plot::png(&report.summary, &zone)?,
-                        false => plot::svg(&report.summary, &zone)?.into_bytes(),
-                    };
-                    persist::replace(path, &bytes).with_context(|| cant_be_written("plot", path))?;
-                }
-                if let Some(trace) = &mut trace {
-                    trace.stages(Turn(reports), stages)?;
-                }
-            }
-        }
+    let mut reporter =
+        Reporter { zone, as_json: args.json, shows, out, output, plot, trace, current: None, reports: 0 };
+    let ran = report::run(&config, &registry, llm, from, stop, &mut |event| {
+        reporter.take(event)?;
         Ok(ControlFlow::Continue(()))
-    };
-    let ran = report::run(&config, &registry, llm, from, stop, &mut hear);
+    });
+    let Reporter { trace, reports, .. } = reporter;
     if let Some(trace) = trace {
         trace.end()?;
     }

@@ -248,7 +248,7 @@ impl Config for CaptionConfig {
         self.vision.check().map_err(|e| format!("vision.{e}"))?;
         self.gate.check().map_err(|e| format!("gate.{e}"))?;
         self.presence.check().map_err(|e| format!("presence.{e}"))?;
-        self.llm.check_local().map_err(|e| format!("llm.{e}"))?;
+        self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.prompt.check().map_err(|e| format!("prompt.{e}"))?;
         self.output.check().map_err(|e| format!("output.{e}"))?;
         self.outlets.check().map_err(|e| format!("outlets.{e}"))?;

@@ -1,11 +1,7 @@
 //! `[llm]` and `[prompt]`: the language model, alike in every file.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use nearfield_base::range::in_range;
 use nearfield_llm::{CacheType, ChatOptions, Dialect, SamplerOptions, Thinking};
-use nearfield_stages::remote::{RemoteOptions, When};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -39,62 +35,6 @@ pub struct LlmConfig {
     pub thinking: Thinking,
     /// How the next token is chosen.
     pub sampler: SamplerOptions,
-    /// A larger model elsewhere, for `voice` and `chat`. Off unless `when` says otherwise.
-    pub remote: RemoteConfig,
-}
-
-/// A language model elsewhere, behind any endpoint that takes OpenAI's chat completions. Where it does not answer, the local model
-/// does.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RemoteConfig {
-    /// Where, up to and without "/chat/completions", as in "http://server.local:8080/v1".
-    pub url: String,
-    /// The file that holds its key; empty: none.
-    pub key_file: PathBuf,
-    /// The model's name there.
-    pub model: String,
-    /// Which requests go there: "never"; "pass", those that are about nothing in the home, of which it then reads nothing; or
-    /// "always", all that the sentence templates do not answer, with the home's state and tools. Sound never leaves the device.
-    pub when: When,
-    /// The longest wait for the first piece of an answer, and between two; then the local model answers.
-    pub timeout_s: f64,
-}
-
-impl Default for RemoteConfig {
-    fn default() -> Self {
-        Self { url: String::new(), key_file: PathBuf::new(), model: String::new(), when: When::Never, timeout_s: 6.0 }
-    }
-}
-
-impl RemoteConfig {
-    fn check(&self) -> Result<(), String> {
-        in_range("timeout_s", self.timeout_s, 0.2..=120.0)?;
-        if self.when == When::Never {
-            return Ok(());
-        }
-        let (url, model) = (&self.url, &self.model);
-        if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(format!(
-                "url is {url:?} but must begin with http:// or https:// where remote.when is not \"never\""
-            ));
-        }
-        if model.trim().is_empty() {
-            return Err(format!("model is {model:?} but must name a model of the endpoint"));
-        }
-        Ok(())
-    }
-
-    /// The endpoint; `None` where nothing is to leave the device.
-    pub fn options(&self) -> Option<RemoteOptions> {
-        (self.when != When::Never).then(|| RemoteOptions {
-            url: self.url.clone(),
-            key_file: (!self.key_file.as_os_str().is_empty()).then(|| self.key_file.clone()),
-            model: self.model.clone(),
-            when: self.when,
-            timeout: Duration::from_secs_f64(self.timeout_s),
-        })
-    }
 }
 
 impl Default for LlmConfig {
@@ -108,7 +48,6 @@ impl Default for LlmConfig {
             dialect: AUTO.to_owned(),
             thinking: Thinking::Off,
             sampler: SamplerOptions::default(),
-            remote: RemoteConfig::default(),
         }
     }
 }
@@ -135,19 +74,7 @@ impl LlmConfig {
         if let Thinking::Tokens(tokens) = self.thinking {
             in_range("thinking", tokens, MOST_THINKING).map_err(|e| format!("{e}; or \"off\" or \"on\""))?;
         }
-        self.remote.check().map_err(|e| format!("remote.{e}"))?;
         self.sampler.check().map_err(|e| format!("sampler.{e}"))
-    }
-
-    /// As [`check`](Self::check), where nobody waits for a voice: no remote model is asked.
-    ///
-    /// # Errors
-    /// One sentence that names the key, the value and what is accepted.
-    pub fn check_local(&self) -> Result<(), String> {
-        if self.remote.when != When::Never {
-            return Err("remote.when must be \"never\" here: only `voice` and `chat` ask a remote model".to_owned());
-        }
-        self.check()
     }
 
     /// How messages and tool calls are written for the model and read from it.

@@ -8,6 +8,7 @@ pub mod caption;
 mod llm;
 mod mqtt;
 mod outlets;
+mod remote;
 pub mod report;
 mod speech;
 mod unknown_key;
@@ -22,6 +23,7 @@ pub use llm::{LlmConfig, PromptConfig};
 pub use mqtt::MqttConfig;
 pub(crate) use outlets::MQTT_LEFT_OUT;
 pub use outlets::OutletConfig;
+pub use remote::RemoteConfig;
 pub use speech::{LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, VadKind};
 pub use voice::{HomeConfig, VoiceConfig};
 
@@ -78,8 +80,9 @@ pub trait Config: Default + Serialize + DeserializeOwned {
         config.check().map_err(|reason| {
             // The last one given is the one that counts.
             let is_named = |set: &&String| {
-                set.split_once('=')
-                    .is_some_and(|(key, _)| reason.contains(moved::<Self>(key.trim()).unwrap_or(key.trim())))
+                set.split_once('=').is_some_and(|(key, _)| {
+                    reason.contains(&moved::<Self>(key.trim()).unwrap_or_else(|| key.trim().to_owned()))
+                })
             };
             let place = match (sets.iter().rev().find(is_named), path) {
                 (Some(set), _) => format!("--set {set}"),
@@ -120,8 +123,11 @@ fn from_file<T: Config>(path: &Path) -> Result<T, ConfigError> {
 }
 
 /// What a key of an earlier version is called now.
-fn moved<T: Config>(key: &str) -> Option<&'static str> {
-    T::MOVED.iter().find(|(old, _)| *old == key).map(|(_, new)| *new)
+fn moved<T: Config>(key: &str) -> Option<String> {
+    T::MOVED.iter().find_map(|(old, new)| {
+        let rest = key.strip_prefix(old)?;
+        (rest.is_empty() || rest.starts_with('.')).then(|| format!("{new}{rest}"))
+    })
 }
 
 /// Takes the value of `a.b` out of a table.
@@ -151,8 +157,8 @@ fn put(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<(), Str
 fn with_key<T: Config>(config: &T, set: &str) -> Result<T, ConfigError> {
     let wrong = |reason: String| ConfigError::Wrong { place: format!("--set {set}"), reason };
     let (key, value) = set.split_once('=').ok_or_else(|| wrong("write it as key=value, as in llm.threads=2".into()))?;
-    let mut key = key.trim();
-    if let Some(new) = moved::<T>(key) {
+    let mut key = key.trim().to_owned();
+    if let Some(new) = moved::<T>(&key) {
         tracing::warn!("--set {set}: {key} is called {new} now");
         key = new;
     }
@@ -161,7 +167,7 @@ fn with_key<T: Config>(config: &T, set: &str) -> Result<T, ConfigError> {
         |mut t| t.remove("v").expect("the table has just been parsed from this key"),
     );
     let mut table = toml::Table::try_from(config).map_err(|e| wrong(e.to_string()))?;
-    put(&mut table, key, value).map_err(wrong)?;
+    put(&mut table, &key, value).map_err(wrong)?;
     table.try_into().map_err(|e: toml::de::Error| wrong(unknown_key::explained(e.message())))
 }
 

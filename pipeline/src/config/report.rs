@@ -226,7 +226,7 @@ impl Config for ReportConfig {
         }
         self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
         self.store.check().map_err(|e| format!("store.{e}"))?;
-        self.llm.check_local().map_err(|e| format!("llm.{e}"))?;
+        self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.outlets.check().map_err(|e| format!("outlets.{e}"))?;
         self.mqtt.check().map_err(|e| format!("mqtt.{e}"))
     }

@@ -59,6 +59,10 @@ fn keys_of_earlier_versions_are_still_read() {
     assert_eq!((config.prompt.system.as_str(), config.llm.max_tokens), ("Be brief.", 80));
     let config = VoiceConfig::load(None, &["llm.max_reply_tokens=70".to_owned()]).unwrap();
     assert_eq!(config.llm.max_tokens, 70);
+    std::fs::write(file.path(), "[llm.remote]\nmodel = \"large\"\nkey_file = \"key\"\n").unwrap();
+    let config = VoiceConfig::load(Some(file.path()), &["llm.remote.url=http://server.local/v1".to_owned()]).unwrap();
+    assert_eq!((config.remote.model.as_str(), config.remote.url.as_str()), ("large", "http://server.local/v1"));
+    assert_eq!(config.remote.key_file, file.path().with_file_name("key"));
     std::fs::write(file.path(), "[mqtt]\ntopics = [\"a\"]\n[[mqtt.mappings]]\ntopic = \"b\"\n").unwrap();
     let config = ReportConfig::load(Some(file.path()), &[]).unwrap();
     assert_eq!((config.source.topics, config.source.mappings[0].topic.as_str()), (vec!["a".to_owned()], "b"));

@@ -9,7 +9,9 @@ use nearfield_stages::voice::tools::{CommandTool, MAX_TIMEOUT_MS};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, LatencyConfig, ListenConfig, LlmConfig, PlayConfig, PromptConfig, SttConfig, TtsConfig};
+use crate::config::{
+    Config, LatencyConfig, ListenConfig, LlmConfig, PlayConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig,
+};
 
 /// The whole of `voice.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +25,8 @@ pub struct VoiceConfig {
     pub llm: LlmConfig,
     /// The system text of the language model.
     pub prompt: PromptConfig,
+    /// A remote language model for what the local one should not answer. Off unless `when` says otherwise.
+    pub remote: RemoteConfig,
     /// Text to speech.
     pub tts: TtsConfig,
     /// The loudspeaker.
@@ -72,16 +76,17 @@ impl Default for HomeConfig {
 
 impl Config for VoiceConfig {
     const MOVED: &'static [(&'static str, &'static str)] =
-        &[("llm.system", "prompt.system"), ("llm.max_reply_tokens", "llm.max_tokens")];
+        &[("llm.system", "prompt.system"), ("llm.max_reply_tokens", "llm.max_tokens"), ("llm.remote", "remote")];
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
-        vec![&mut self.home.file, &mut self.home.remember, &mut self.llm.remote.key_file]
+        vec![&mut self.home.file, &mut self.home.remember, &mut self.remote.key_file]
     }
 
     fn check(&self) -> Result<(), String> {
         self.listen.check().map_err(|e| format!("listen.{e}"))?;
         self.stt.check().map_err(|e| format!("stt.{e}"))?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
+        self.remote.check().map_err(|e| format!("remote.{e}"))?;
         self.tts.check().map_err(|e| format!("tts.{e}"))?;
         self.latency.check().map_err(|e| format!("latency.{e}"))?;
         Policy::new(self.home.policy.clone())?;

@@ -150,7 +150,7 @@ fn labels(data: &Path) -> anyhow::Result<Labels> {
     for (from, to) in labels.values().flatten() {
         ensure!(
             [from, to].iter().all(|time| time.len() >= 19 && time.is_ascii()),
-            "{}: `{from}` to `{to}` is no window",
+            "{}: `{from}` to `{to}` is not a window",
             path.display()
         );
     }

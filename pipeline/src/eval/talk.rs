@@ -13,7 +13,7 @@ use nearfield_llm::{
 };
 use nearfield_stages::flow::{Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
-use nearfield_stages::report::word::{ModelWriter, Word};
+use nearfield_stages::report::compose::{Compose, ModelWriter};
 use nearfield_stages::voice::tools::{HomeTools, ToolCall, Toolbox, spaced_json};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use crate::config::VoiceConfig;
 use crate::config::report::ReportConfig;
 use crate::eval::judge::holds;
 use crate::hub::registry::{PromptForm, Registry};
-use crate::load::report::{max_report_tokens, word_options};
+use crate::load::report::{compose_options, max_report_tokens};
 use crate::load::voice;
 use crate::prompts;
 
@@ -260,19 +260,19 @@ fn checked_reports(run: &Run<'_>, registry: &Registry, llm: &Arc<Llm>) -> anyhow
     run.begin("talk-nano: checked reports", rows.len());
     let config = ReportConfig::default();
     let (thread, _ends_with_its_last_handle) = LlmThread::start(Arc::clone(llm));
-    let writer = ModelWriter::new(thread, word_options(&config, registry), Turns::default())?;
-    let mut word = Word::new(Some(Box::new(writer)), max_report_tokens(&config));
+    let writer = ModelWriter::new(thread, compose_options(&config, registry), Turns::default())?;
+    let mut composer = Compose::new(Some(Box::new(writer)), max_report_tokens(&config));
     let (mut tally, mut wrong, mut origins) = (Tally::default(), Vec::new(), [0usize; 3]);
     for (index, row) in rows.iter().enumerate() {
         let table = super::table::read(&row.table).with_context(|| format!("this is not a table:\n{}", row.table))?;
-        let worded = word.word(Turn(index as u64 + 1), &table, Instant::now(), &mut |_| {});
-        ensure!(worded.failure.is_none(), "the model failed: {}", worded.failure.unwrap_or_default());
-        worded.sentences.iter().for_each(|sentence| origins[sentence.origin as usize] += 1);
+        let composed = composer.compose(Turn(index as u64 + 1), &table, Instant::now(), &mut |_| {});
+        ensure!(composed.failure.is_none(), "the model failed: {}", composed.failure.unwrap_or_default());
+        composed.sentences.iter().for_each(|sentence| origins[sentence.origin as usize] += 1);
         let kind = if table.notes().is_empty() { "nothing unusual" } else { "with anomalies" };
-        let held = holds(&table, &worded.sentences);
+        let held = holds(&table, &composed.sentences);
         tally.count(kind, held.is_ok());
         if let Err(why) = held {
-            wrong.push((kind.to_owned(), json!({"table": row.table, "wrong": why, "refused": worded.refused})));
+            wrong.push((kind.to_owned(), json!({"table": row.table, "wrong": why, "refused": composed.refused})));
         }
         run.row_done()?;
     }

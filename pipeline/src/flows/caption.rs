@@ -14,7 +14,7 @@ use anyhow::ensure;
 use crossbeam_channel::bounded;
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::DescribeOptions;
-use nearfield_stages::caption::pictures::{SourceNews, run as run_source};
+use nearfield_stages::caption::pictures::{SourceEvent, run as run_source};
 use nearfield_stages::flow::{Dropped, Flow, FlowEvent, Queue, StageTimes, StopSignal, Turn};
 use nearfield_stages::llm_thread::{LlmThread, is_crash};
 use nearfield_stages::messages::{Captioned, Envelope};
@@ -38,8 +38,8 @@ pub enum CaptionEvent {
         /// Why.
         reason: String,
     },
-    /// The source has died, or lives again.
-    Source(SourceNews),
+    /// The source has disconnected or reconnected.
+    Source(SourceEvent),
 }
 
 /// A picture that has gone through.
@@ -68,13 +68,13 @@ pub fn run(
     stop: &StopSignal,
     report: &mut dyn FnMut(CaptionEvent) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
-    let (news, newspaper) = bounded(16);
-    let mut flow = Flow::new().notes(newspaper);
+    let (events, notes) = bounded(16);
+    let mut flow = Flow::new().notes(notes);
     let (turns, ledger, dropped) = (flow.turns(), flow.ledger(), Dropped::default());
     let options = describe_options(config, &captioner);
-    let Captioner { llm, vision, nominal, constraint, publishers, way, .. } = captioner;
+    let Captioner { llm, vision, nominal, constraint, publishers, voice_priority, .. } = captioner;
     let options = DescribeOptions { constraint, ..options };
-    let llm = LlmThread::start_in(&mut flow, llm, way);
+    let llm = LlmThread::start_in(&mut flow, llm, voice_priority);
     let (look, describe) = Captioner::stages(vision, nominal, options, config, input.stills, llm, turns.clone())?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
     let Input { mut source, live, stills } = input;
@@ -86,7 +86,7 @@ pub fn run(
     // the stages overlap.
     let pictures = || if live { Queue::Newest(dropped.clone()) } else { Queue::Wait(2) };
     flow.source(pictures(), move |shots, stop| {
-        run_source(&mut *source, shots, &turns, max_frames, pauses, stop, &mut |n| drop(news.send(n)))
+        run_source(&mut *source, shots, &turns, max_frames, pauses, stop, &mut |n| drop(events.send(n)))
     })
     .then(Decode::default(), pictures())
     .then(look, pictures())
@@ -102,7 +102,7 @@ pub fn run(
                 let (stages, dropped) = (ledger.take(turn), dropped.count());
                 CaptionEvent::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped }))
             }
-            FlowEvent::Note(news) => CaptionEvent::Source(news),
+            FlowEvent::Note(events) => CaptionEvent::Source(events),
             FlowEvent::Failed(failure) if !failure.is_fatal && !is_crash(&failure.error) => {
                 CaptionEvent::Failed { turn: failure.turn, stage: failure.stage, reason: chain(&failure.error) }
             }

@@ -1,10 +1,10 @@
 //! Reports on sensor readings: which stages there are, in what order, with which queues between them. The only place that knows.
 //!
 //! ```text
-//! source ─Batch─► keep ─Batch─► gather ─WindowSummary─► schedule ─WindowSummary─► word ─ReportPart─► reporter ─Delivery─► publish
-//!    ▲ receipts   │ (store)                                                       ▲ │
-//!    └────────────┘                                                         Event │ ▼ Job
-//!                                                                                 llm
+//! source ─Batch─► persist ─Batch─► window ─WindowSummary─► schedule ─WindowSummary─► compose ─ReportPart─► reporter ─Delivery─► publish
+//!    ▲ receipts   │ (store)                                                           ▲ │
+//!    └────────────┘                                                             Event │ ▼ Job
+//!                                                                                     llm
 //! ```
 
 use std::ops::ControlFlow;
@@ -16,21 +16,21 @@ use nearfield_stages::flow::{AtStop, Flow, FlowEvent, Queue, StageTimes, StopSig
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
 use nearfield_stages::outlets::{Delivery, Mailbox};
-use nearfield_stages::report::keep::note_reported;
+use nearfield_stages::report::compose::{Compose, ModelWriter, Writer};
+use nearfield_stages::report::persist::note_reported;
 use nearfield_stages::report::schedule::Scheduler;
-use nearfield_stages::report::word::{ModelWriter, Word, Writer};
 use nearfield_stages::voice_priority::VoicePriority;
 use nearfield_telemetry::Moment;
 
 use crate::config::report::ReportConfig;
 use crate::hub::registry::Registry;
 use crate::load::outlets::outlets;
-use crate::load::report::{Readings, ReadingsFrom, max_report_tokens, word_options};
+use crate::load::report::{Readings, ReadingsFrom, compose_options, max_report_tokens};
 use crate::output::report_pages;
 use crate::output::terminal::chain;
 
-/// What whoever runs a flow of reports hears of it.
-pub enum Heard<'a> {
+/// What a flow of reports passes to its caller.
+pub enum ReportEvent<'a> {
     /// A report begins: its window in words.
     Title(&'a str),
     /// A sentence of the report to come is certain.
@@ -42,7 +42,7 @@ pub enum Heard<'a> {
 /// Runs the flow until its source is at its end or `stop` is disconnected.
 ///
 /// # Errors
-/// If the source, the store, or whoever hears the reports fails, or a thread of the flow panics; what was complete by then has been
+/// If the source, the store, or `on_event` fails, or a thread of the flow panics; what was complete by then has been
 /// told.
 pub fn run(
     config: &ReportConfig,
@@ -50,20 +50,20 @@ pub fn run(
     llm: Option<Arc<Llm>>,
     from: ReadingsFrom,
     stop: &StopSignal,
-    hear: &mut dyn FnMut(Heard<'_>) -> anyhow::Result<ControlFlow<()>>,
+    on_event: &mut dyn FnMut(ReportEvent<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     // Until when the model may write. Windows are never silenced: what the model has no time for is computed.
     let writing = Turns::default();
     let mut flow = Flow::new().at_stop(AtStop::Complete(writing.clone()));
     let (ledger, live, zone) = (flow.ledger(), from.is_live(), config.zone().map_err(anyhow::Error::msg)?);
-    let Readings { source, keep, gather, store } = Readings::open(config, registry, from, &flow)?;
+    let Readings { source, persist, windower, store } = Readings::open(config, registry, from, &flow)?;
     let schedule = Scheduler::new(config.schedule().map_err(anyhow::Error::msg)?, zone.clone());
     let mut writer: Option<Box<dyn Writer>> = None;
     if let Some(llm) = llm {
         let thread = LlmThread::start_in(&mut flow, llm, VoicePriority::of(&registry.places().data));
-        writer = Some(Box::new(ModelWriter::new(thread, word_options(config, registry), writing)?));
+        writer = Some(Box::new(ModelWriter::new(thread, compose_options(config, registry), writing)?));
     }
-    let word = Word::new(writer, max_report_tokens(config));
+    let word = Compose::new(writer, max_report_tokens(config));
     let publishers = outlets(&config.outlets, &config.mqtt, "report", registry)?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
 
@@ -71,11 +71,11 @@ pub fn run(
     let failed = &mut failures;
     // Readings block and are never dropped: a file waits, a broker is not acknowledged.
     let batches = flow.source(Queue::Wait(8), source); // 8 * 4,096 readings: the source reads while the store syncs.
-    let kept = match keep {
-        Some(keep) => batches.then(keep, Queue::Wait(8)),
+    let kept = match persist {
+        Some(persist) => batches.then(persist, Queue::Wait(8)),
         None => batches,
     };
-    kept.then(gather, Queue::Wait(16)) // Windows close together when a long absence ends.
+    kept.then(windower, Queue::Wait(16)) // Windows close together when a long absence ends.
         .then(schedule, Queue::Wait(4))
         .then(word, Queue::Wait(64)) // A dozen reports of five sentences.
         .run(stop, move |event| {
@@ -94,8 +94,8 @@ pub fn run(
                 }
             };
             let report = match &part {
-                ReportPart::Title(title) => return hear(Heard::Title(title)),
-                ReportPart::Sentence(sentence) => return hear(Heard::Sentence(turn, sentence)),
+                ReportPart::Title(title) => return on_event(ReportEvent::Title(title)),
+                ReportPart::Sentence(sentence) => return on_event(ReportEvent::Sentence(turn, sentence)),
                 ReportPart::Done(report) => report,
             };
             let span = report.summary.window.span;
@@ -106,7 +106,7 @@ pub fn run(
                 span.from.timestamp(),
                 span.to.timestamp()
             );
-            let told = hear(Heard::Done(report, &ledger.take(turn)))?;
+            let told = on_event(ReportEvent::Done(report, &ledger.take(turn)))?;
             // On the disk of each outlet before the window counts as reported. A live flow waits for a full disk to be emptied, and
             // its source with it; a file can be reported again.
             let delivery = delivery_of(report_pages::json(report, &zone));

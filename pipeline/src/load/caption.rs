@@ -47,7 +47,7 @@ pub struct Captioner {
     /// Those who deliver to other machines.
     pub publishers: Vec<Publish>,
     /// Voices in other programs go first.
-    pub way: Option<VoicePriority>,
+    pub voice_priority: Option<VoicePriority>,
 }
 
 impl Captioner {
@@ -76,7 +76,7 @@ impl Captioner {
                 let mut schema: serde_json::Value =
                     nearfield_base::json::from_slice(text.as_bytes()).map_err(|e| ConfigError::Wrong {
                         place: path.display().to_string(),
-                        reason: if e.is_data() { e.to_string() } else { format!("it is no JSON: {e}") },
+                        reason: if e.is_data() { e.to_string() } else { format!("it is not JSON: {e}") },
                     })?;
                 // A caption is one line, and a small model can go on with white space for ever.
                 if let Some(object) = schema.as_object_mut() {
@@ -89,8 +89,8 @@ impl Captioner {
         };
         let object = outlet_name(&config.source.camera);
         let publishers = outlets(&config.outlets, &config.mqtt, &object, registry)?;
-        let way = VoicePriority::of(&registry.places().data);
-        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers, way })
+        let voice_priority = VoicePriority::of(&registry.places().data);
+        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers, voice_priority })
     }
 
     /// The stages that need its models; `stills`: pictures were chosen one by one.
@@ -172,7 +172,7 @@ pub fn load_vision(config: &CaptionConfig, registry: &Registry) -> anyhow::Resul
 pub struct Input {
     /// The source.
     pub source: Box<dyn PictureSource>,
-    /// Whether its pictures come whether we are ready or not: then only the newest waits, and it is taken up again when it dies.
+    /// Whether its pictures come whether we are ready or not: then only the newest waits, and it is reconnected.
     pub live: bool,
     /// Whether its pictures were chosen one by one: then each is worth a look.
     pub stills: bool,
@@ -252,7 +252,7 @@ pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> Descri
         nominal_caption: config.nominal.caption.clone(),
         by_rule: config.caption.by_rule,
         must_name: config.caption.must_name,
-        blind: config.vision.model == "none",
+        without_vision: config.vision.model == "none",
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_caption_tokens: max_tokens.min(context_tokens / 2),
@@ -262,7 +262,7 @@ pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> Descri
     }
 }
 
-/// How a source that dies is taken up again; `again`: whether it is at all.
+/// How a source is reconnected; `again`: whether it is at all.
 pub(crate) fn reconnect_pauses(config: &CaptionConfig, again: bool) -> ReconnectPauses {
     ReconnectPauses {
         again,

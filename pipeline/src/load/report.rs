@@ -8,12 +8,12 @@ use nearfield_llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
 use nearfield_stages::flow::{Flow, Output, StopSignal};
 use nearfield_stages::messages::Batch;
 use nearfield_stages::mqtt::MqttUrl;
-use nearfield_stages::report::keep::Keep;
+use nearfield_stages::report::compose::ComposeOptions;
+use nearfield_stages::report::persist::Persist;
 use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::report::sensors::SensorRegistry;
 use nearfield_stages::report::store::Store;
 use nearfield_stages::report::windower::{AtEnd, Windower, now};
-use nearfield_stages::report::word::WordOptions;
 use nearfield_telemetry::Moment;
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
 use nearfield_telemetry::windows::WindowsOptions;
@@ -67,13 +67,13 @@ pub fn max_report_tokens(config: &ReportConfig) -> usize {
 }
 
 /// How the model is prompted.
-pub fn word_options(config: &ReportConfig, registry: &Registry) -> WordOptions {
+pub fn compose_options(config: &ReportConfig, registry: &Registry) -> ComposeOptions {
     let form = registry.resolve(&config.llm.model).map(|model| model.prompt).unwrap_or_default();
     let context_tokens = match config.llm.context_tokens {
         0 => DEFAULT_CONTEXT_TOKENS.max(max_report_tokens(config) * 2),
         set => set,
     };
-    WordOptions {
+    ComposeOptions {
         system: prompts::report_system(&config.prompt.system, &form),
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
@@ -117,9 +117,9 @@ pub struct Readings {
     /// Where they come from.
     pub source: Source,
     /// Puts them into the store; absent where there is none.
-    pub keep: Option<Keep>,
+    pub persist: Option<Persist>,
     /// Gathers them.
-    pub gather: Windower,
+    pub windower: Windower,
     /// The store, for what was reported.
     pub store: Option<Arc<Mutex<Store>>>,
 }
@@ -143,26 +143,26 @@ impl Readings {
             lateness_seconds: config.window.lateness_s,
             plan: windows.plan.clone(),
         });
-        let mut gather = Windower::new(windows, flow.turns(), live, at_end);
-        let (mut keep, mut kept) = (None, None);
+        let mut windower = Windower::new(windows, flow.turns(), live, at_end);
+        let (mut persist, mut kept) = (None, None);
         if let Some(path) = &path {
             let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
-            let n_sensors = take_up(&mut store, &mut sensors, &mut clocks, &mut gather)?;
+            let n_sensors = resume(&mut store, &mut sensors, &mut clocks, &mut windower)?;
             let store = Arc::new(Mutex::new(store));
-            keep = Some(Keep::new(store.clone(), n_sensors, flow.source_stop()));
+            persist = Some(Persist::new(store.clone(), n_sensors, flow.source_stop()));
             kept = Some(store);
         }
         let source = source(config, registry, from, path.as_deref(), sensors, clocks)?;
-        Ok(Self { source, keep, gather, store: kept })
+        Ok(Self { source, persist, windower, store: kept })
     }
 }
 
 /// Goes on from what an earlier run left in the store; answers how many sensors it knew.
-fn take_up(
+fn resume(
     store: &mut Store,
     sensors: &mut SensorRegistry,
     clocks: &mut Clocks,
-    gather: &mut Windower,
+    windower: &mut Windower,
 ) -> anyhow::Result<u32> {
     for (key, traits) in &store.sensors()? {
         // Sensors that are no longer wanted stay in the store and have no number in this run.
@@ -175,7 +175,7 @@ fn take_up(
     let n_sensors = known.len() as u32;
     let readings = |from: Moment, take: &mut dyn FnMut(_)| Ok(store.read_from(from, take)?);
     clocks.resume(&store.clocks()?, store.reported()?.max(store.newest()), now());
-    gather.resume(known, store.reported()?, &mut { readings })?;
+    windower.resume(known, store.reported()?, &mut { readings })?;
     Ok(n_sensors)
 }
 

@@ -136,7 +136,7 @@ pub(crate) fn converse_options(
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_reply_tokens,
-        remote: config.llm.remote.options(),
+        remote: config.remote.options(),
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use nearfield_base::persist::{self, Folder, Journal, Records};
-use nearfield_stages::caption::pictures::{PictureFiles, SourceNews};
+use nearfield_stages::caption::pictures::{PictureFiles, SourceEvent};
 use nearfield_stages::flow::{StopSignal, Turn};
 use nearfield_stages::messages::{Author, Captioned, Tokens};
 use nearfield_stages::reconnect::Attempts;
@@ -46,86 +46,28 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     files_of(args, &name, &config, &registry).check()?;
     let captioner = Captioner::load(&config, &registry)?;
     // From here on everything is known to be good but the source, and outputs are opened.
-    let mut events = args.events.as_deref().map(|path| Events::open(path, args.overwrite)).transpose()?;
+    let events = args.events.as_deref().map(|path| Events::open(path, args.overwrite)).transpose()?;
     let snapshots = args.snapshots.as_deref().map(Snapshots::open).transpose()?;
     let existing = cli::existing(args.overwrite);
-    let mut trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
-    let mut summary = Summary::default();
-    let (mut source_attempts, mut source_message, mut source_back) = (Attempts::to_print(), None, None);
-    let mut printed: Option<Duration> = None;
-    let every = Duration::from_secs_f64(config.output.every_s);
-    let result = {
-        let mut report = |told: CaptionEvent| -> anyhow::Result<ControlFlow<()>> {
-            summary.count(&told);
-            match told {
-                CaptionEvent::Captioned(done) => {
-                    // First the picture, then what names it.
-                    let snapshot = match &snapshots {
-                        Some(snapshots) if done.captioned.changed || !done.captioned.alerts.is_empty() => {
-                            Some(snapshots.write(&done, &config.source.camera)?)
-                        }
-                        _ => None,
-                    };
-                    let snapshot = snapshot.as_deref();
-                    let due = printed.is_none_or(|at| done.captioned.view.at.saturating_sub(at) >= every);
-                    let due = due && !every.is_zero() && !done.captioned.caption.is_empty();
-                    if done.captioned.changed || config.output.all || due {
-                        printed = Some(done.captioned.view.at);
-                        print(&done, &config.source.camera, snapshot, args.json, out)?;
-                    }
-                    if let Some(trace) = &mut trace {
-                        trace.stages(done.turn, &done.stages)?;
-                    }
-                    if let Some(events) = &mut events {
-                        events.of(&done, &config.source.camera, snapshot)?;
-                    }
-                }
-                CaptionEvent::Failed { turn, stage, reason } => {
-                    tracing::warn!("{reason}");
-                    if let Some(events) = &mut events {
-                        let kind = if stage == "decode" { "unusable" } else { "failed" };
-                        let frame = turn.map(|t| t.0);
-                        events.write(
-                            &config.source.camera,
-                            SystemTime::now(),
-                            kind,
-                            &json!({"frame": frame, "reason": reason}),
-                        )?;
-                    }
-                }
-                CaptionEvent::Source(news) => {
-                    let (kind, body) = match news {
-                        SourceNews::Died { reason, retry_in, attempts } => {
-                            if source_back.take().is_some_and(|at: Instant| at.elapsed() > SOURCE_IS_STABLE) {
-                                let _ = source_attempts.succeeded();
-                            }
-                            source_message = source_attempts.failed_with(&reason, retry_in).message;
-                            if let Some(message) = &source_message {
-                                tracing::warn!("{message}");
-                            }
-                            (
-                                "source_disconnected",
-                                json!({"reason": reason, "retry_in_ms": ms(retry_in), "attempts": attempts}),
-                            )
-                        }
-                        SourceNews::Revived => {
-                            source_back = Some(Instant::now());
-                            // Of a source that comes and goes, only what was printed of its going.
-                            if source_message.is_some() {
-                                tracing::warn!("the source is back");
-                            }
-                            ("source_reconnected", json!({}))
-                        }
-                    };
-                    if let Some(events) = &mut events {
-                        events.write(&config.source.camera, SystemTime::now(), kind, &body)?;
-                    }
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        };
-        caption::run(captioner, &config, input, args.max_frames, stop, &mut report)
+    let trace = args.trace.as_deref().map(|path| TraceWriter::create(path, existing)).transpose()?;
+    let mut reporter = Reporter {
+        camera: config.source.camera.clone(),
+        prints_all: config.output.all,
+        every: Duration::from_secs_f64(config.output.every_s),
+        as_json: args.json,
+        out,
+        events,
+        snapshots,
+        trace,
+        summary: Summary::default(),
+        printed: None,
+        source: SourceLog { attempts: Attempts::to_print(), message: None, back_since: None },
     };
+    let result = caption::run(captioner, &config, input, args.max_frames, stop, &mut |event| {
+        reporter.take(event)?;
+        Ok(ControlFlow::Continue(()))
+    });
+    let Reporter { out, events, trace, summary, .. } = reporter;
     // Whatever happened, what is complete is on the disk.
     if let Some(events) = events {
         events.end()?;
@@ -147,6 +89,108 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
         bail!("a stage failed on {} of the pictures; the log says why", summary.failed);
     }
     Ok(())
+}
+
+/// Prints captions, and writes events, snapshots and the trace.
+struct Reporter<'a> {
+    camera: String,
+    prints_all: bool,
+    /// A line at least this often; zero: only changes.
+    every: Duration,
+    as_json: bool,
+    out: &'a mut dyn Write,
+    events: Option<Events>,
+    snapshots: Option<Snapshots>,
+    trace: Option<TraceWriter>,
+    summary: Summary,
+    /// When the last line was printed, in the source's time.
+    printed: Option<Duration>,
+    source: SourceLog,
+}
+
+impl Reporter<'_> {
+    fn take(&mut self, event: CaptionEvent) -> anyhow::Result<()> {
+        self.summary.count(&event);
+        match event {
+            CaptionEvent::Captioned(done) => self.captioned(&done),
+            CaptionEvent::Failed { turn, stage, reason } => {
+                tracing::warn!("{reason}");
+                let kind = if stage == "decode" { "unusable" } else { "failed" };
+                self.write_event(kind, &json!({"frame": turn.map(|t| t.0), "reason": reason}))
+            }
+            CaptionEvent::Source(event) => {
+                let (kind, body) = self.source.log(event);
+                self.write_event(kind, &body)
+            }
+        }
+    }
+
+    fn captioned(&mut self, done: &Done) -> anyhow::Result<()> {
+        let captioned = &done.captioned;
+        // First the picture, then what names it.
+        let snapshot = match &self.snapshots {
+            Some(snapshots) if captioned.changed || !captioned.alerts.is_empty() => {
+                Some(snapshots.write(done, &self.camera)?)
+            }
+            _ => None,
+        };
+        let snapshot = snapshot.as_deref();
+        let due = self.printed.is_none_or(|at| captioned.view.at.saturating_sub(at) >= self.every);
+        let due = due && !self.every.is_zero() && !captioned.caption.is_empty();
+        if captioned.changed || self.prints_all || due {
+            self.printed = Some(captioned.view.at);
+            print(done, &self.camera, snapshot, self.as_json, self.out)?;
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.stages(done.turn, &done.stages)?;
+        }
+        if let Some(events) = &mut self.events {
+            events.of(done, &self.camera, snapshot)?;
+        }
+        Ok(())
+    }
+
+    fn write_event(&mut self, kind: &str, body: &Value) -> anyhow::Result<()> {
+        match &mut self.events {
+            Some(events) => events.write(&self.camera, SystemTime::now(), kind, body),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is logged of a source that disconnects again and again.
+struct SourceLog {
+    attempts: Attempts,
+    /// The last message, if one was logged.
+    message: Option<String>,
+    back_since: Option<Instant>,
+}
+
+impl SourceLog {
+    /// Logs the event; answers its kind and body for the file of events.
+    fn log(&mut self, event: SourceEvent) -> (&'static str, Value) {
+        match event {
+            SourceEvent::Disconnected { reason, retry_in, attempts } => {
+                if self.back_since.take().is_some_and(|at| at.elapsed() > SOURCE_IS_STABLE) {
+                    let _ = self.attempts.succeeded();
+                }
+                self.message = self.attempts.failed_with(&reason, retry_in).message;
+                if let Some(message) = &self.message {
+                    tracing::warn!("{message}");
+                }
+                let body = json!({"reason": reason, "retry_in_ms": ms(retry_in), "attempts": attempts});
+                ("source_disconnected", body)
+            }
+            SourceEvent::Reconnected => {
+                self.back_since = Some(Instant::now());
+                // Of a source that comes and goes, only what was printed of its going.
+                if self.message.is_some() {
+                    tracing::warn!("the source is back");
+                }
+                ("source_reconnected", json!({}))
+            }
+        }
+    }
 }
 
 /// What it all came to.
@@ -192,8 +236,8 @@ impl Summary {
             }
             CaptionEvent::Failed { stage: "decode", .. } => self.unusable += 1,
             CaptionEvent::Failed { .. } => self.failed += 1,
-            CaptionEvent::Source(SourceNews::Died { .. }) => self.source_disconnects += 1,
-            CaptionEvent::Source(SourceNews::Revived) => {}
+            CaptionEvent::Source(SourceEvent::Disconnected { .. }) => self.source_disconnects += 1,
+            CaptionEvent::Source(SourceEvent::Reconnected) => {}
         }
     }
 

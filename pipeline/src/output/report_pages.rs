@@ -75,7 +75,7 @@ fn word_of(state: f64, traits: &SensorTraits) -> String {
 
 /// The object that `--json` prints.
 pub fn json(report: &Report, zone: &TimeZone) -> Value {
-    let Report { summary, worded } = report;
+    let Report { summary, composed } = report;
     let window = &summary.window;
     let sensors: Vec<Value> = window
         .sensors
@@ -136,17 +136,17 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
             |(sensor, of)| json!({"sensor": name(*sensor), "late": of.late, "implausible_times": of.implausible_times}),
         )
         .collect();
-    let texts: Vec<&str> = worded.sentences.iter().map(|s| s.text.as_str()).collect();
+    let texts: Vec<&str> = composed.sentences.iter().map(|s| s.text.as_str()).collect();
     let refused: Vec<Value> =
-        worded.refused.iter().map(|(text, reason)| json!({"text": text, "reason": reason})).collect();
+        composed.refused.iter().map(|(text, reason)| json!({"text": text, "reason": reason})).collect();
     json!({
         "window": {"start": time(window.span.from, zone), "end": time(window.span.to, zone)},
         "text": texts.join(" "),
-        "sentences": worded.sentences,
+        "sentences": composed.sentences,
         "table": {"text": summary.table.to_string(), "sensors": sensors},
         "anomalies": anomalies,
-        "tokens": worded.tokens,
-        "latency_ms": {"first_word": worded.first_word.map(ms), "checked": ms(worded.checked)},
+        "tokens": composed.tokens,
+        "latency_ms": {"first_word": composed.first_word.map(ms), "checked": ms(composed.checked)},
         "refused": refused,
         "readings": window.readings(),
         "unused": window.unused,
@@ -155,7 +155,7 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
         "rejected": summary.rejected,
         "cut_short": window.cut_short,
         "empty_windows_skipped": window.skipped,
-        "model_failure": worded.failure,
+        "model_failure": composed.failure,
     })
 }
 
@@ -464,7 +464,7 @@ fn described(anomaly: &Anomaly, unit: &str, zone: &TimeZone) -> String {
 
 /// A report as Markdown.
 pub fn markdown(report: &Report, zone: &TimeZone) -> String {
-    let texts: Vec<&str> = report.worded.sentences.iter().map(|s| s.text.as_str()).collect();
+    let texts: Vec<&str> = report.composed.sentences.iter().map(|s| s.text.as_str()).collect();
     format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
 }
 
@@ -523,13 +523,13 @@ impl Page {
     /// # Errors
     /// If its plots can't be drawn.
     pub fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
-        let Report { summary, worded } = report;
+        let Report { summary, composed } = report;
         let mut section = format!(
             "<section data-window=\"{}\">\n<h2>{}</h2>\n<p>",
             window_name(report, zone),
             escaped(summary.table.title())
         );
-        for (i, sentence) in worded.sentences.iter().enumerate() {
+        for (i, sentence) in composed.sentences.iter().enumerate() {
             let origin = format!("{:?}", sentence.origin).to_lowercase();
             let space = if i > 0 { " " } else { "" };
             section.push_str(&format!("{space}<span title=\"{origin}\">{}</span>", escaped(&sentence.text)));

@@ -26,7 +26,7 @@ pub struct AlertRule {
     /// Only objects whose middle lies in this part of the picture: x, y, width, height, each from 0 to 1. Empty: anywhere.
     #[schemars(example = [0.0, 0.2, 0.4, 0.8])]
     pub zone: Vec<f32>,
-    /// So long after an alert of this rule there is no other.
+    /// The shortest time between two alerts of this rule.
     #[schemars(example = 60.0)]
     pub cooldown_s: f64,
 }

@@ -46,7 +46,7 @@ pub struct DescribeOptions {
     /// A model's caption that does not name what was found gives way to the rule's.
     pub must_name: bool,
     /// Nothing is known of a picture but how much it resembles others: that a scene has changed is all there is to say.
-    pub blind: bool,
+    pub without_vision: bool,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -176,7 +176,7 @@ impl Describe {
 
     /// Has the part of the prompt computed that no picture changes.
     fn keep_warm(&self) {
-        if self.options.by_rule || self.options.blind {
+        if self.options.by_rule || self.options.without_vision {
             return;
         }
         match self.rendered(&self.options.question, PICTURE_MARK) {
@@ -318,7 +318,7 @@ impl Describe {
         tokens: &mut Tokens,
     ) -> (String, Author, anyhow::Result<()>) {
         let by_rule = || plain_sentence(&sight.words, &sight.objects, &sight.labels);
-        if self.options.blind {
+        if self.options.without_vision {
             let text = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
             return (text.to_owned(), Author::Rule, Ok(()));
         }
@@ -372,7 +372,7 @@ impl Stage for Describe {
             }
             if let Some(ask) = &self.options.second_opinion
                 && verdict != Verdict::First
-                && !self.options.blind
+                && !self.options.without_vision
                 && self.author != Author::Nominal
                 && self.options.reuse == Reuse::Scene
             {
@@ -387,12 +387,12 @@ impl Stage for Describe {
                 result = result.and(outcome);
                 if self.turns.is_alive(turn) {
                     // The same words for another picture are no news.
-                    changed = caption != self.caption || verdict == Verdict::First || self.options.blind;
+                    changed = caption != self.caption || verdict == Verdict::First || self.options.without_vision;
                     (self.caption, author) = (caption, by);
                 }
             }
             self.gate.described(&sight.embedding, &sight.words, view.at, false);
-            if !self.options.by_rule && !self.options.blind {
+            if !self.options.by_rule && !self.options.without_vision {
                 language = begun.elapsed();
             }
         }

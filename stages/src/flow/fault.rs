@@ -135,7 +135,7 @@ mod on_request {
         for field in text.split(',') {
             match field.trim().split_once('=') {
                 Some(("stage", name)) => stage = Some(name.to_owned()),
-                Some(("step", n)) => step = n.parse().map_err(|_| format!("step={n} is no number"))?,
+                Some(("step", n)) => step = n.parse().map_err(|_| format!("step={n} is not a number"))?,
                 Some(("action", "panic")) => action = Some(Action::Panic),
                 Some(("action", "stall")) => action = Some(Action::Stall),
                 Some(("action", "error")) => action = Some(Action::Error),

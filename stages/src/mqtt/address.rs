@@ -20,7 +20,8 @@ impl FromStr for MqttUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("{text:?} is no broker: {what}; write it as mqtt://host:1883/home/#");
+        let wrong =
+            |what: &str| format!("{text:?} is not a broker's address: {what}; write it as mqtt://host:1883/home/#");
         let (tls, rest) = match text.split_once("://") {
             Some(("mqtt", rest)) => (false, rest),
             Some(("mqtts", rest)) => (true, rest),
@@ -30,7 +31,7 @@ impl FromStr for MqttUrl {
         if authority.contains('@') {
             return Err(wrong("user and password belong into mqtt.user and mqtt.password_file"));
         }
-        let port_of = |p: &str| p.parse::<u16>().map_err(|_| wrong("the port is no number"));
+        let port_of = |p: &str| p.parse::<u16>().map_err(|_| wrong("the port is not a number"));
         let default = if tls { 8883 } else { 1883 };
         let (host, port) = match authority.strip_prefix('[').and_then(|a| a.split_once(']')) {
             Some((host, port)) => (host, port.strip_prefix(':').map_or(Ok(default), port_of)?),

@@ -119,7 +119,7 @@ impl Connection {
                     connection.receive().map_err(|error| match error {
                         MqttError::Closed { .. } => unreachable(format!(
                             "it closed the connection instead of answering: check that a broker listens on port {}, \
-                             and whether it wants {}",
+                             and whether it expects {}",
                             options.url.port,
                             if options.url.tls { "mqtt://, without TLS" } else { "mqtts://, with TLS" }
                         )),
@@ -134,8 +134,8 @@ impl Connection {
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn set_patience(&mut self, patience: Duration) -> Result<(), MqttError> {
-        self.socket.set_read_timeout(Some(patience)).map_err(|e| self.broken(&e))
+    pub fn set_read_timeout(&mut self, timeout: Duration) -> Result<(), MqttError> {
+        self.socket.set_read_timeout(Some(timeout)).map_err(|e| self.broken(&e))
     }
 
     /// Subscribes at QoS 1 and waits until the broker agrees.
@@ -175,7 +175,7 @@ impl Connection {
                         Some(i) => Err(MqttError::Refused {
                             broker: self.broker.clone(),
                             reason: format!(
-                                "it does not let us read {}",
+                                "it refuses the subscription to {}",
                                 filters.get(i).map_or("that", String::as_str)
                             ),
                             permanent: true,
@@ -199,7 +199,7 @@ impl Connection {
     /// The next message that has arrived, if one has; without waiting.
     ///
     /// # Errors
-    /// The broker says what is no MQTT, or ends the connection.
+    /// The broker violates the protocol, or ends the connection.
     pub fn message(&mut self) -> Result<Option<Message>, MqttError> {
         loop {
             match self.packet()? {
@@ -301,7 +301,7 @@ impl Connection {
         }
     }
 
-    /// Waits for bytes, as long as the patience lasts; keeps the connection alive. Answers whether any came.
+    /// Waits for bytes, at most for the read timeout; keeps the connection alive. Answers whether any came.
     ///
     /// # Errors
     /// The line broke, or the broker has been silent for too long.
@@ -311,7 +311,7 @@ impl Connection {
             self.flush()?;
         }
         if self.last_heard.elapsed() > self.keep_alive * 2 {
-            let reason = "it has fallen silent".to_owned();
+            let reason = "it has sent nothing for twice the keep-alive time".to_owned();
             return Err(MqttError::Unreachable { broker: self.broker.clone(), reason });
         }
         if self.taken > 0 {

@@ -122,8 +122,8 @@ pub enum MqttError {
         /// The code in words.
         reason: String,
     },
-    /// What it says is no MQTT.
-    #[error("the broker {broker} says what is no MQTT: {reason}")]
+    /// It violates the protocol.
+    #[error("the broker {broker} violates the MQTT protocol: {reason}")]
     Protocol {
         /// The broker.
         broker: String,

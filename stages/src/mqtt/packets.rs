@@ -169,7 +169,7 @@ pub(super) fn decode(bytes: &[u8], version: Version) -> Result<Option<(Packet, u
         3 => {
             let topic_length = usize::from(read_u16(body, 0)?);
             let topic = body.get(2..2 + topic_length).ok_or("a topic that is longer than its packet")?;
-            let topic = std::str::from_utf8(topic).map_err(|_| "a topic that is no UTF-8")?.to_owned();
+            let topic = std::str::from_utf8(topic).map_err(|_| "a topic that is not UTF-8")?.to_owned();
             let mut at = 2 + topic_length;
             let number = match (head >> 1) & 3 {
                 0 => None,

@@ -10,12 +10,12 @@ use super::{MqttError, Version};
 pub(super) fn refusal(version: Version, code: u8, said: &Properties) -> (String, bool) {
     let reason = match (version, code) {
         (Version::V3, 1) | (Version::V5, 0x84) => "it does not speak this version of MQTT: set mqtt.version",
-        (Version::V3, 2) | (Version::V5, 0x85) => "it does not like our name: set mqtt.client_id",
+        (Version::V3, 2) | (Version::V5, 0x85) => "it rejects the client id: set mqtt.client_id",
         (Version::V3, 3) | (Version::V5, 0x88 | 0x89) => return ("it is not available".to_owned(), false),
         (Version::V3, 4) | (Version::V5, 0x86) => "wrong user or password: set mqtt.user and mqtt.password_file",
         (Version::V3, 5) | (Version::V5, 0x87) => "not authorized: set mqtt.user and mqtt.password_file",
         (Version::V5, 0x8a) => "this client is banned",
-        (Version::V5, 0x8c) => "it wants a method of authentication that Nearfield does not have",
+        (Version::V5, 0x8c) => "it requires an authentication method that Nearfield does not support",
         (Version::V3, _) => return (format!("code {code:#04x}"), false),
         (Version::V5, _) => return (in_words(code, said), false),
     };
@@ -25,7 +25,7 @@ pub(super) fn refusal(version: Version, code: u8, said: &Properties) -> (String,
 /// A reason code of MQTT 5 (section 2.4) in words, with what the broker adds.
 pub(super) fn in_words(code: u8, said: &Properties) -> String {
     let words = match code {
-        0x00 => "it says goodbye",
+        0x00 => "normal disconnection",
         0x80 => "unspecified error",
         0x81 => "malformed packet",
         0x82 => "protocol error",
@@ -34,7 +34,7 @@ pub(super) fn in_words(code: u8, said: &Properties) -> String {
         0x88 => "it is not available",
         0x89 => "it is busy",
         0x8b => "it is shutting down",
-        0x8d => "it has not heard from us within the keep-alive time",
+        0x8d => "keep-alive timeout",
         0x8e => "session taken over",
         0x8f => "invalid topic filter",
         0x90 => "invalid topic",

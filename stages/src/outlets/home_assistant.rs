@@ -149,7 +149,7 @@ impl HomeAssistant {
         };
         connection.publish(topic, payload, true, &mut take).map_err(Failed::Sent)?;
         if by_echo {
-            connection.set_patience(Duration::from_millis(100)).map_err(Failed::Sent)?;
+            connection.set_read_timeout(Duration::from_millis(100)).map_err(Failed::Sent)?;
             let begun = Instant::now();
             while !came_back {
                 match connection.message().map_err(Failed::Sent)? {
@@ -160,7 +160,7 @@ impl HomeAssistant {
                     None => _ = connection.receive().map_err(Failed::Sent)?,
                 }
             }
-            connection.set_patience(Duration::from_secs(10)).map_err(Failed::Sent)?;
+            connection.set_read_timeout(Duration::from_secs(10)).map_err(Failed::Sent)?;
         }
         self.last_used = Instant::now();
         Ok(())

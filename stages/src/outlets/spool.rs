@@ -203,7 +203,7 @@ impl Spool {
                 }
                 Err(reason) => {
                     let place = self.move_to_refused(&name)?;
-                    tracing::error!("{} is no message ({reason}) and is set aside", place.display());
+                    tracing::error!("{} is not a message ({reason}) and is set aside", place.display());
                 }
             }
         }

@@ -47,9 +47,9 @@ impl Webhook {
     /// If it is no HTTP URL.
     pub fn new(url: &str, token: Option<TokenSource>, timeout: Duration) -> Result<Webhook, String> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(format!("{url:?} is no webhook: it begins with neither http:// nor https://"));
+            return Err(format!("{url:?} is not a URL for a webhook: it begins with neither http:// nor https://"));
         }
-        let parsed: Uri = url.parse().map_err(|e| format!("{url:?} is no webhook: {e}"))?;
+        let parsed: Uri = url.parse().map_err(|e| format!("{url:?} is not a URL for a webhook: {e}"))?;
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))
             .http_status_as_error(false)
@@ -194,7 +194,7 @@ fn redirect(from: &Uri, location: &str) -> Result<(Uri, bool), String> {
         format!("{scheme}://{authority}{folder}/{location}")
     };
     let text = text.split('#').next().unwrap_or_default();
-    let to: Uri = text.parse().map_err(|_| "a redirect to what is no address".to_owned())?;
+    let to: Uri = text.parse().map_err(|_| "a redirect to an invalid URL".to_owned())?;
     let (was_tls, is_tls) = (scheme == "https", to.scheme_str() == Some("https"));
     if !is_tls && to.scheme_str() != Some("http") {
         return Err("a redirect to something else than http or https".to_owned());

@@ -1,6 +1,7 @@
 //! The report flow: from the sensors to the report.
 
-pub mod keep;
+pub mod compose;
+pub mod persist;
 #[cfg(feature = "mqtt")]
 pub mod read_mqtt;
 pub mod read_text;
@@ -9,4 +10,3 @@ pub mod sensors;
 pub mod store;
 pub mod topic_mapping;
 pub mod windower;
-pub mod word;

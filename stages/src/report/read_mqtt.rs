@@ -24,7 +24,7 @@ use crate::report::windower::now;
 /// Messages sent on together, at most: one commit of the store.
 const BATCH: usize = 4096;
 /// A batch is sent on when nothing more comes for so long.
-const PATIENCE: Duration = Duration::from_millis(5);
+const BATCH_TIMEOUT: Duration = Duration::from_millis(5);
 /// Receipts on their way back; one for each batch under way.
 const RECEIPTS: usize = 64;
 /// Between two attempts to connect. Two clients that take each other's session see each connection held for as long as the
@@ -112,7 +112,7 @@ impl MqttSource {
             clocks.begin(now());
             connection
                 .subscribe(&self.filters, &mut |message| self.take(message, sensor_registry, clocks, &mut gathered))?;
-            connection.set_patience(PATIENCE)?;
+            connection.set_read_timeout(BATCH_TIMEOUT)?;
             *since = Some(Instant::now());
             tracing::info!(broker = %self.connect.url, "connected");
             loop {
@@ -250,7 +250,7 @@ struct Gathered {
 impl Gathered {
     /// A steady trickle does not hold a batch open for ever.
     fn is_due(&self) -> bool {
-        self.since.is_some_and(|since| since.elapsed() > PATIENCE * 10)
+        self.since.is_some_and(|since| since.elapsed() > BATCH_TIMEOUT * 10)
     }
 
     fn batch(

@@ -35,7 +35,7 @@ impl FromStr for Schedule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no schedule: write \"daily at 07:00\", \"every 1h\", or leave it empty");
+        let wrong = || format!("{text:?} is not a schedule: write \"daily at 07:00\", \"every 1h\", or leave it empty");
         let text = text.trim();
         if text.is_empty() {
             return Ok(Schedule::AtOnce);

@@ -8,11 +8,11 @@
 mod backup;
 mod file;
 mod journal;
+mod maintenance;
 mod opening;
 mod rows;
 mod salvage;
 mod schema;
-mod tending;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +31,7 @@ use crate::report::windower::now;
 pub use self::backup::BackupPlan;
 use self::file::OpenFile;
 pub use self::salvage::{Loss, Repair};
-use self::schema::Trouble;
+use self::schema::DatabaseError;
 
 /// The state's key for the end of the last window that was reported.
 const REPORTED: &str = "reported_until";
@@ -51,7 +51,7 @@ pub enum StoreError {
     #[error("the store {0} is in use by another process: end that one, or name another file with store.file")]
     InUse(PathBuf),
     /// There is something else under its name.
-    #[error("{path} is no store but {found}: name another file with store.file, or move this one away")]
+    #[error("{path} is not a store but {found}: name another file with store.file, or move this one away")]
     NoStore {
         /// The file.
         path: PathBuf,
@@ -146,7 +146,7 @@ impl Store {
         Self::open_with_backups(path, retention, None)
     }
 
-    /// As [`Store::open`], with copies made by [`Store::tend`], which a salvage reads, too.
+    /// As [`Store::open`], with copies made by [`Store::maintain`], which a salvage reads, too.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -183,12 +183,12 @@ impl Store {
         &self.repairs
     }
 
-    fn error(&self, trouble: Trouble) -> StoreError {
+    fn error(&self, error: DatabaseError) -> StoreError {
         let path = self.path.clone();
-        match trouble {
-            Trouble::InUse => StoreError::InUse(path),
-            Trouble::Damaged(reason) => StoreError::Damaged { path, reason },
-            Trouble::Io(reason) => StoreError::Io { path, reason },
+        match error {
+            DatabaseError::InUse => StoreError::InUse(path),
+            DatabaseError::Damaged(reason) => StoreError::Damaged { path, reason },
+            DatabaseError::Io(reason) => StoreError::Io { path, reason },
         }
     }
 
@@ -251,7 +251,7 @@ impl Store {
                 self.bound = bound;
                 Ok(done)
             }
-            Err(trouble) => Err(self.error(trouble)),
+            Err(error) => Err(self.error(error)),
         }
     }
 
@@ -277,7 +277,7 @@ impl Store {
             }
             Ok(())
         });
-        read.map(drop).map_err(|trouble| self.error(trouble))
+        read.map(drop).map_err(|error| self.error(error))
     }
 
     /// Up to when windows have been reported.
@@ -304,7 +304,7 @@ impl Store {
             change.set(REPORTED, end);
             Ok(())
         });
-        written.map_err(|trouble| self.error(trouble))
+        written.map_err(|error| self.error(error))
     }
 
     /// The time of the newest reading; `None` while there is none.
@@ -326,7 +326,7 @@ impl Store {
             }
             Ok(())
         });
-        written.map_err(|trouble| self.error(trouble))
+        written.map_err(|error| self.error(error))
     }
 
     /// The offsets that were put in by [`Store::set_clocks`], for the run's sensors.

@@ -207,7 +207,7 @@ impl Stage for Windower {
     type Out = WindowSummary;
 
     fn name(&self) -> &'static str {
-        "gather"
+        "window"
     }
 
     fn step(&mut self, input: Envelope<Batch>, emit: &mut Emit<'_, WindowSummary>) -> anyhow::Result<()> {

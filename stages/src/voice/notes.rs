@@ -43,7 +43,7 @@ pub enum AnsweredBy {
     Llm,
     /// The sentence matcher, without the language model.
     Matcher,
-    /// A language model elsewhere (`llm.remote`).
+    /// A remote language model (`[remote]`).
     Remote,
 }
 

@@ -278,7 +278,7 @@ pub fn explained(path: &Path, error: Error) -> Error {
         ErrorKind::FileTooLarge => format!("the file would be larger than is allowed here: {error}"),
         ErrorKind::NotFound if !folder.is_dir() => format!("there is no folder {}: create it first", folder.display()),
         ErrorKind::NotFound => format!("no file can be made in {}", folder.display()),
-        ErrorKind::NotADirectory => format!("{} is no folder", folder.display()),
+        ErrorKind::NotADirectory => format!("{} is not a folder", folder.display()),
         ErrorKind::IsADirectory => "it is a folder: name a file".to_owned(),
         ErrorKind::PermissionDenied => format!("there is no permission to write into {}", folder.display()),
         _ => return error,

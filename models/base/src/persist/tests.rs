@@ -69,7 +69,7 @@ fn errors_name_the_cause_and_never_a_temporary_file() {
     assert_eq!(error(folder.path()), "it is a folder: name a file");
     fs::write(folder.path().join("file"), "").unwrap();
     let below = error(&folder.path().join("file/below"));
-    assert!(below.contains("file: create it first") || below.ends_with("is no folder"), "{below}");
+    assert!(below.contains("file: create it first") || below.ends_with("is not a folder"), "{below}");
     assert!(error(Path::new("/proc/file")).to_lowercase().contains("/proc"), "{}", error(Path::new("/proc/file")));
     assert!(error(Path::new("/dev/full")).contains("the disk is full"));
 }

@@ -196,7 +196,7 @@ fn vocabulary(gguf: &Gguf, tokens: &[String], kinds: &[Kind]) -> Result<(Vocab, 
             return Err(LlmError::metadata(
                 gguf,
                 KEY,
-                format!("the pair {} needs {}, which is no token", quoted(line), quoted(missing)),
+                format!("the pair {} needs {}, which is not a token", quoted(line), quoted(missing)),
             ));
         }
         if seen.insert((left, right)) {

@@ -200,9 +200,9 @@ fn a_session_file_that_is_damaged_or_does_not_fit_is_a_clear_error_and_a_cold_st
         (huge(60), "its note has"),
         (changed(good.len() / 2, good[good.len() / 2] ^ 1), "its sum does not match"),
         (changed(good.len() - 1, good[good.len() - 1] ^ 1), "its sum does not match"),
-        (changed(0, b'x'), "is no saved session"),
-        (b"My diary. ".repeat(100), "is no saved session"),
-        (b"diary".to_vec(), "is no saved session"),
+        (changed(0, b'x'), "is not a saved session"),
+        (b"My diary. ".repeat(100), "is not a saved session"),
+        (b"diary".to_vec(), "is not a saved session"),
         (b"NFSE".to_vec(), "fewer than any session"),
     ];
     for (bytes, expected) in cases {

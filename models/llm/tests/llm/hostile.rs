@@ -175,7 +175,7 @@ fn every_lie_is_an_error_that_says_what_is_wrong() {
         ("overlapping tensors", changed("blk.0.attn_q.weight", &|t| t.3 = 0), "overlap"),
         ("a tensor beyond the end", changed("blk.0.ffn_down.weight", &|t| t.3 = 1 << 40), "but the file ends at"),
         ("an offset that wraps", changed("blk.0.ffn_down.weight", &|t| t.3 = u64::MAX - 31), "but the file ends at"),
-        ("a crooked offset", changed("blk.0.ffn_down.weight", &|t| t.3 -= 8), "no multiple of 32"),
+        ("a crooked offset", changed("blk.0.ffn_down.weight", &|t| t.3 -= 8), "not a multiple of 32"),
         ("a dimension of 0", changed("output_norm.weight", &|t| t.1 = vec![0]), "a dimension of 0"),
         ("no dimension", changed("output_norm.weight", &|t| t.1 = vec![]), "1 to 4 dimensions"),
         ("nine dimensions", changed("output_norm.weight", &|t| t.1 = vec![1; 9]), "1 to 4 dimensions"),

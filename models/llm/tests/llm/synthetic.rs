@@ -565,7 +565,7 @@ fn vocabularies_that_contradict_themselves_are_refused() {
         ("tokenizer.ggml.pre", Value::String("viking".into()), "\"viking\" is not supported"),
         ("tokenizer.ggml.model", Value::String("t5".into()), "\"t5\" is not supported"),
         ("tokenizer.ggml.merges", Value::Array(vec![Value::String("he".into())]), "two parts"),
-        ("tokenizer.ggml.merges", Value::Array(vec![Value::String("q x".into())]), "is no token"),
+        ("tokenizer.ggml.merges", Value::Array(vec![Value::String("q x".into())]), "is not a token"),
         ("tokenizer.ggml.token_type", Value::Array(vec![Value::I32(1)]), "one for each token"),
         ("tokenizer.ggml.tokens", Value::U32(7), "expected an array of strings"),
     ];

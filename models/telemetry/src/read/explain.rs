@@ -152,7 +152,7 @@ impl Explanation {
             (r.malformed, "lines with too few or too many columns, or broken"),
             (r.without_time, "lines without a readable time"),
             (r.implausible_time, "lines with a time before 1990 or after 2200"),
-            (r.not_a_number, "values that are no numbers"),
+            (r.not_a_number, "non-numeric values"),
             (r.not_finite, "values that are NaN or infinite"),
             (r.out_of_range, "values beyond 1e15"),
             (r.ambiguous, "numbers that can be read in two ways (set text.decimal)"),

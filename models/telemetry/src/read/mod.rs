@@ -105,7 +105,7 @@ pub enum InputError {
     #[error("it is compressed ({0}): unpack it, as in `{1} -c FILE | nearfield report --input -`")]
     Compressed(&'static str, &'static str),
     /// No text.
-    #[error("it is no text ({0})")]
+    #[error("it is not text ({0})")]
     NotText(&'static str),
     /// No column or key holds a time.
     #[error(

@@ -106,7 +106,7 @@ impl Test {
     /// The time at which the sentence is said: the test's own, in UTC where it names no zone, or now.
     pub(super) fn now(&self) -> anyhow::Result<Zoned> {
         let Some(text) = &self.context_now else { return Ok(Zoned::now()) };
-        let wrong = || format!("`context_now` {text:?} is no date and time; write one such as 2026-05-24T18:30:00");
+        let wrong = || format!("`context_now` {text:?} is not a date and time; write one such as 2026-05-24T18:30:00");
         let pieces = Pieces::parse(text).with_context(wrong)?;
         let zone = pieces.to_numeric_offset().map_or(TimeZone::UTC, TimeZone::fixed);
         Ok(pieces.date().to_datetime(pieces.time().unwrap_or_default()).to_zoned(zone)?)
@@ -122,7 +122,7 @@ pub(super) fn read(folders: &[PathBuf]) -> anyhow::Result<Vec<TestFile>> {
     for folder in folders {
         ensure!(
             folder.is_dir(),
-            "{} is no folder: name one with homes (_fixtures.yaml) and files of tests",
+            "{} is not a folder: name one with homes (_fixtures.yaml) and files of tests",
             folder.display()
         );
         let before = files.len();

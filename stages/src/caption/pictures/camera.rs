@@ -151,7 +151,7 @@ impl PictureSource for Camera {
 mod tests {
     use std::collections::VecDeque;
 
-    use super::super::{ReconnectPauses, SourceNews, Unrecoverable, run};
+    use super::super::{ReconnectPauses, SourceEvent, Unrecoverable, run};
     use super::*;
     use crate::flow::{Output, Turns};
 
@@ -218,8 +218,8 @@ mod tests {
         let mut news = Vec::new();
         let mut tell = |n| {
             news.push(match n {
-                SourceNews::Died { reason, .. } => reason,
-                SourceNews::Revived => "back".to_owned(),
+                SourceEvent::Disconnected { reason, .. } => reason,
+                SourceEvent::Reconnected => "back".to_owned(),
             });
         };
         let end = run(&mut camera, &Output::Wait(sender), &Turns::default(), Some(most), pauses, &stop, &mut tell);

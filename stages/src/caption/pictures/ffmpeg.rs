@@ -231,7 +231,7 @@ fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[St
     } else if given == 0 && is_file {
         format!("ffmpeg finds no pictures in it ({status}){said}")
     } else {
-        let how = if status.success() { "ended".to_owned() } else { format!("died ({status})") };
+        let how = if status.success() { "ended".to_owned() } else { format!("failed ({status})") };
         format!("ffmpeg {how} after {given} pictures{said}")
     };
     // A file does not get better; a camera may come back.
@@ -288,7 +288,7 @@ fn header(bytes: &[u8]) -> anyhow::Result<Option<(u32, u32, usize)>> {
     let mut at = 0;
     while fields.len() < 4 {
         let Some(length) = bytes[at..].iter().take(LONGEST).position(u8::is_ascii_whitespace) else {
-            ensure!(bytes.len() < at + LONGEST, "ffmpeg's output is no PPM picture");
+            ensure!(bytes.len() < at + LONGEST, "ffmpeg's output is not a PPM picture");
             return Ok(None);
         };
         fields.push(std::str::from_utf8(&bytes[at..at + length]).unwrap_or("?"));
@@ -299,7 +299,7 @@ fn header(bytes: &[u8]) -> anyhow::Result<Option<(u32, u32, usize)>> {
         ("P6", Some(width), Some(height), "255") if u64::from(width) * u64::from(height) <= MAX_PIXELS => {
             Ok(Some((width, height, at)))
         }
-        _ => anyhow::bail!("ffmpeg's output is no PPM picture of up to {MAX_PIXELS} pixels: {:?}", fields.join(" ")),
+        _ => anyhow::bail!("ffmpeg's output is not a PPM picture of up to {MAX_PIXELS} pixels: {:?}", fields.join(" ")),
     }
 }
 
@@ -339,7 +339,7 @@ mod tests {
         assert_eq!(with_script(two, "/dev/null"), (vec![(2, 1), (1, 1)], "over".to_owned()));
         let (sizes, end) = with_script(&format!("{two}; echo 'no route to camera' >&2; exit 1"), "rtsp://camera/1");
         assert_eq!(sizes.len(), 2);
-        assert!(end.contains("died") && end.contains("after 2 pictures: no route to camera"), "{end}");
+        assert!(end.contains("failed") && end.contains("after 2 pictures: no route to camera"), "{end}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl MjpegStream {
             let rest = url.strip_prefix("http://").with_context(|| format!("{url}: only http:// is read here"))?;
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let path = if path.is_empty() { "/" } else { path };
-            ensure!(!authority.is_empty() && !url.contains(['\r', '\n', ' ']), "{url} is no address");
+            ensure!(!authority.is_empty() && !url.contains(['\r', '\n', ' ']), "{url} is not a valid URL");
             let place = if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
             let addresses = place.to_socket_addrs().with_context(|| format!("{authority} is not known"))?;
             let mut stream = Err(ErrorKind::AddrNotAvailable.into());
@@ -209,7 +209,7 @@ impl Chunks {
             }
             let length = line.split(';').next().unwrap_or_default().trim();
             self.left = u64::from_str_radix(length, 16)
-                .with_context(|| format!("the stream's chunk has the length {length:?}, which is no number"))?;
+                .with_context(|| format!("the stream's chunk has the length {length:?}, which is not a number"))?;
         }
         Ok(())
     }

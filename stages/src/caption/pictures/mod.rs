@@ -1,5 +1,5 @@
 //! Where pictures come from: files, a stream of JPEGs, a camera on the network, anything that ffmpeg opens. All behind one
-//! trait; [`run`] drives a source on the thread that it is called on, numbers its pictures, and takes it up again when it dies.
+//! trait; [`run`] drives a source on the thread that it is called on, numbers its pictures, and reconnects when it disconnects.
 
 mod camera;
 mod ffmpeg;
@@ -42,7 +42,7 @@ pub trait PictureSource: Send {
     /// The next picture; `None` at the source's end, and when `stop` says so.
     ///
     /// # Errors
-    /// The source has died.
+    /// The source has disconnected or failed.
     fn next(&mut self, stop: &StopSignal) -> anyhow::Result<Option<Shot>>;
 }
 
@@ -51,10 +51,10 @@ pub trait PictureSource: Send {
 #[error("{0}")]
 pub struct Unrecoverable(pub String);
 
-/// What happens when a source dies.
+/// What happens when a source disconnects.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ReconnectPauses {
-    /// Whether it is taken up again; else its death is the end.
+    /// Whether it is reconnected; else the flow ends.
     pub again: bool,
     /// The first wait before that; it doubles each time,
     pub first: Duration,
@@ -62,11 +62,11 @@ pub struct ReconnectPauses {
     pub longest: Duration,
 }
 
-/// What is told about a source.
+/// A change of a source's state.
 #[derive(Clone, Debug)]
-pub enum SourceNews {
-    /// It has died; the next attempt comes after so long.
-    Died {
+pub enum SourceEvent {
+    /// It has disconnected; the next attempt comes after so long.
+    Disconnected {
         /// Why.
         reason: String,
         /// Until the next attempt.
@@ -74,14 +74,14 @@ pub enum SourceNews {
         /// How many have failed since the last picture.
         attempts: u32,
     },
-    /// It gives pictures again.
-    Revived,
+    /// It delivers pictures again.
+    Reconnected,
 }
 
 /// Drives a source until it ends, `stop` says so, or `max_frames` pictures were given.
 ///
 /// # Errors
-/// If it dies and is not to be taken up again, or that would be of no use.
+/// It disconnects and is not to be reconnected, or reconnecting would be of no use.
 pub fn run(
     source: &mut dyn PictureSource,
     output: &Output<Shot>,
@@ -89,16 +89,16 @@ pub fn run(
     max_frames: Option<u64>,
     pauses: ReconnectPauses,
     stop: &StopSignal,
-    tell: &mut dyn FnMut(SourceNews),
+    on_event: &mut dyn FnMut(SourceEvent),
 ) -> anyhow::Result<()> {
-    let (mut given, mut wait, mut dead, mut attempts) = (0u64, pauses.first, false, 0);
+    let (mut given, mut wait, mut disconnected, mut attempts) = (0u64, pauses.first, false, 0);
     loop {
         let mut play = || -> anyhow::Result<()> {
             source.open(stop)?;
             while max_frames.is_none_or(|most| given < most) {
                 let Some(shot) = source.next(stop)? else { return Ok(()) };
-                if std::mem::take(&mut dead) {
-                    tell(SourceNews::Revived);
+                if std::mem::take(&mut disconnected) {
+                    on_event(SourceEvent::Reconnected);
                 }
                 (given, wait, attempts) = (given + 1, pauses.first, 0);
                 if output.send(Envelope::new(turns.begin(), shot)).is_break() {
@@ -113,8 +113,12 @@ pub fn run(
                 return Err(error).with_context(|| source.name());
             }
             Err(error) => {
-                (dead, attempts) = (true, attempts + 1);
-                tell(SourceNews::Died { reason: format!("{}: {error:#}", source.name()), retry_in: wait, attempts });
+                (disconnected, attempts) = (true, attempts + 1);
+                on_event(SourceEvent::Disconnected {
+                    reason: format!("{}: {error:#}", source.name()),
+                    retry_in: wait,
+                    attempts,
+                });
                 // Nothing is ever sent on `stop`: it either times out or is disconnected.
                 if stop.recv_timeout(wait).is_err_and(|e| e.is_disconnected()) {
                     return Ok(());

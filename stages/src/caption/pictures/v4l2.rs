@@ -46,7 +46,7 @@ impl V4l2Camera {
                     }
                     ErrorKind::NotFound if !self.was_there => format!("there is no such camera; {}", cameras()),
                     _ if error.raw_os_error() == Some(rustix::io::Errno::NOTTY.raw_os_error()) => {
-                        format!("it is no video device; {}", cameras())
+                        format!("it is not a video device; {}", cameras())
                     }
                     // It was there, and may come back.
                     _ => return Err(error.into()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::schema::Trouble;
+use super::schema::DatabaseError;
 use super::{beside, salvage, time_in_a_name};
 
 /// Where copies go, how often one is made, and how many are kept.
@@ -46,20 +46,20 @@ impl BackupPlan {
     }
 
     /// Copies the store as it is now, whole or not at all.
-    pub(super) fn make(&self, store: &Path, connection: &Connection) -> Result<PathBuf, Trouble> {
-        let io = |e: std::io::Error| Trouble::Io(e.to_string());
+    pub(super) fn make(&self, store: &Path, connection: &Connection) -> Result<PathBuf, DatabaseError> {
+        let io = |e: std::io::Error| DatabaseError::Io(e.to_string());
         std::fs::create_dir_all(&self.folder).map_err(io)?;
         let name = self.folder.join(format!("{}{}", Self::prefix(store), time_in_a_name()));
         let unfinished = beside(&name, ".unfinished");
-        let copy = || -> Result<(), Trouble> {
+        let copy = || -> Result<(), DatabaseError> {
             salvage::remove(&unfinished).map_err(io)?;
             connection.execute("VACUUM INTO ?", [unfinished.to_string_lossy()])?;
             File::open(&unfinished).and_then(|f| f.sync_all()).map_err(io)?;
             std::fs::rename(&unfinished, &name).map_err(io)
         };
-        if let Err(trouble) = copy() {
+        if let Err(error) = copy() {
             let _ = salvage::remove(&unfinished);
-            return Err(trouble);
+            return Err(error);
         }
         salvage::sync_folder(&name);
         for old in self.list(store).into_iter().filter(|p| *p != name).skip(self.keep.max(1) - 1) {

@@ -9,7 +9,7 @@ use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use rusqlite::Connection;
 
 use super::rows::{Row, day_of};
-use super::schema::{self, COMMIT, Content, DROPPED, Trouble};
+use super::schema::{self, COMMIT, Content, DROPPED, DatabaseError};
 use super::{Committed, Retention, beside};
 use crate::report::windower::now;
 
@@ -101,8 +101,8 @@ impl OpenFile {
     /// Runs `work` in a transaction that is synced when this returns. After an error everything is as it was before.
     pub(super) fn write<T>(
         &mut self,
-        work: impl FnOnce(&OpenFile, &mut Change) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
+        work: impl FnOnce(&OpenFile, &mut Change) -> Result<T, DatabaseError>,
+    ) -> Result<T, DatabaseError> {
         let mut change = Change {
             commit: self.state(COMMIT).unwrap_or(0).saturating_add(1),
             sensors: Vec::new(),
@@ -144,7 +144,7 @@ impl OpenFile {
     }
 
     /// Writes what every commit writes: the counts of what it changed, and its number.
-    fn finish(&self, change: &mut Change) -> Result<(), Trouble> {
+    fn finish(&self, change: &mut Change) -> Result<(), DatabaseError> {
         let (content, number) = (&self.content, self.content.number);
         for (place, delta) in &change.readings {
             let count = content.tallies.get(place).copied().unwrap_or(0) + delta;
@@ -172,7 +172,7 @@ impl OpenFile {
         readings: &[Reading],
         retention: Retention,
         bound: &mut Vec<Option<u32>>,
-    ) -> Result<Committed, Trouble> {
+    ) -> Result<Committed, DatabaseError> {
         let known = &self.content.sensors;
         if !sensors.is_empty() {
             let mut places: HashMap<String, u32> = known.iter().map(|(key, _)| key.clone()).zip(0..).collect();
@@ -206,7 +206,7 @@ impl OpenFile {
         // One reading with the date of another century does not make all others old.
         let newest = change.newest.unwrap_or(Moment(0)).min(now().plus_seconds(AHEAD_SECONDS));
         let too_old = newest.0.saturating_sub(retention.age.as_micros().min(i64::MAX as u128) as i64);
-        let mut drop_oldest = |older_than: i64, at_most: u64| -> Result<(u64, i64), Trouble> {
+        let mut drop_oldest = |older_than: i64, at_most: u64| -> Result<(u64, i64), DatabaseError> {
             let mut statement = self.connection.prepare_cached(
                 "DELETE FROM readings WHERE (at, sensor) IN \
                  (SELECT at, sensor FROM readings WHERE at < ? ORDER BY at, sensor LIMIT ?) RETURNING at, sensor",
@@ -247,7 +247,7 @@ impl OpenFile {
     }
 
     /// Takes up what a commit that was not complete had already written: it may have been damaged instead.
-    pub(super) fn recover(&mut self, (sensors, readings): LeftOver) -> Result<(), Trouble> {
+    pub(super) fn recover(&mut self, (sensors, readings): LeftOver) -> Result<(), DatabaseError> {
         if sensors.is_empty() && readings.is_empty() {
             return Ok(());
         }
@@ -284,7 +284,7 @@ impl OpenFile {
     }
 
     /// Holds the readings of a day to their checksums and their count.
-    pub(super) fn check_day(&self, day: i64) -> Result<(), Trouble> {
+    pub(super) fn check_day(&self, day: i64) -> Result<(), DatabaseError> {
         let mut counts: BTreeMap<u32, i64> = BTreeMap::new();
         let from = day.saturating_mul(86_400_000_000);
         let until = from.saturating_add(86_400_000_000 - 1);
@@ -296,7 +296,7 @@ impl OpenFile {
         let expected: BTreeMap<u32, i64> = expected.map(|((_, id), n)| (*id, *n)).filter(|(_, n)| *n > 0).collect();
         match counts == expected {
             true => Ok(()),
-            false => Err(Trouble::Damaged("readings are missing".to_owned())),
+            false => Err(DatabaseError::Damaged("readings are missing".to_owned())),
         }
     }
 }

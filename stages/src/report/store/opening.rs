@@ -9,7 +9,7 @@ use nearfield_telemetry::{SensorId, SensorTraits};
 use super::file::{LeftOver, OpenFile};
 use super::journal::{self, Journal};
 use super::rows::PAGE_BYTES;
-use super::schema::{self, Trouble};
+use super::schema::{self, DatabaseError};
 use super::{Repair, Store, StoreError, beside, salvage, time_in_a_name};
 
 /// The first pages hold the schema and the state.
@@ -27,11 +27,11 @@ impl Store {
             // Its name is gone, its content is not: as long as it is open it can be copied.
             let salvaged = beside(&self.path, ".salvaged");
             let copied = salvage::remove(&salvaged)
-                .map_err(|e| Trouble::Io(e.to_string()))
+                .map_err(|e| DatabaseError::Io(e.to_string()))
                 .and_then(|()| Ok(open.connection.execute("VACUUM INTO ?", [salvaged.to_string_lossy()])?));
-            if let Err(trouble) = copied {
+            if let Err(error) = copied {
                 let _ = salvage::remove(&salvaged);
-                return Err(self.error(trouble));
+                return Err(self.error(error));
             }
             tracing::warn!("the store {} was removed while in use: it is written again", self.path.display());
         }
@@ -54,7 +54,7 @@ impl Store {
                 .collect();
             let retention = self.retention;
             let written = open.write(|open, change| open.add(change, &sensors, &[], retention, &mut bound));
-            written.map_err(|trouble| self.error(trouble))?;
+            written.map_err(|error| self.error(error))?;
             self.bound = bound;
         }
         (self.open, self.known, self.check_day) = (Some(open), None, None);
@@ -109,10 +109,12 @@ impl Store {
         let opened = match damage {
             None => match schema::open(&self.path) {
                 Ok(opened) => Ok(opened),
-                Err(Trouble::Damaged(reason)) => Err(reason),
+                Err(DatabaseError::Damaged(reason)) => Err(reason),
                 // A changed header says that this program may not write.
-                Err(Trouble::Io(reason)) if reason.contains("readonly") || reason.contains("read-only") => Err(reason),
-                Err(trouble) => return Err(self.error(trouble)),
+                Err(DatabaseError::Io(reason)) if reason.contains("readonly") || reason.contains("read-only") => {
+                    Err(reason)
+                }
+                Err(error) => return Err(self.error(error)),
             },
             Some(reason) => Err(reason),
         };
@@ -123,19 +125,19 @@ impl Store {
                 let backups = self.backups.as_ref().map(|plan| plan.list(&self.path)).unwrap_or_default();
                 let reason = format!("the store {} was damaged ({reason})", self.path.display());
                 let repair = salvage::salvage(&self.path, &backups, known, reason, rand_number());
-                let repair = repair.map_err(|trouble| match trouble {
-                    Trouble::Io(reason) => {
+                let repair = repair.map_err(|error| match error {
+                    DatabaseError::Io(reason) => {
                         let reason =
                             format!("it is damaged, and what is readable can't be saved to a new file ({reason})");
                         StoreError::Io { path: self.path.clone(), reason }
                     }
-                    trouble => self.error(trouble),
+                    error => self.error(error),
                 })?;
                 tracing::error!("{repair}");
                 self.repairs.push(repair);
                 rows = (BTreeMap::new(), Vec::new());
                 (lock, _) = self.lock()?;
-                schema::open(&self.path).map_err(|trouble| self.error(trouble))?
+                schema::open(&self.path).map_err(|error| self.error(error))?
             }
         };
         let mut open = OpenFile::new(connection, content, lock, &self.path);
@@ -149,7 +151,7 @@ impl Store {
             tracing::error!("{repair}");
             self.repairs.push(repair);
         }
-        open.recover(rows).map_err(|trouble| self.error(trouble))?;
+        open.recover(rows).map_err(|error| self.error(error))?;
         open.mark();
         Ok(open)
     }
@@ -216,8 +218,8 @@ impl Store {
         let unfinished = beside(&self.path, ".salvaging");
         salvage::remove(&unfinished).map_err(|e| self.io(e))?;
         let made = schema::create(&unfinished, rand_number())
-            .and_then(|new| new.close().map_err(|(_, error)| Trouble::from(error)));
-        made.map_err(|trouble| self.error(trouble))?;
+            .and_then(|new| new.close().map_err(|(_, error)| DatabaseError::from(error)));
+        made.map_err(|error| self.error(error))?;
         let named = File::open(&unfinished)
             .and_then(|f| f.sync_all())
             .and_then(|()| std::fs::rename(&unfinished, beside(&self.path, ".salvaged")));

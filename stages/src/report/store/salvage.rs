@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nearfield_telemetry::{Reading, SensorId, SensorTraits};
 
 use super::rows::{Row, day_of, scan};
-use super::schema::{self, COMMIT, DROPPED, MAX_SENSORS, MAX_TALLIES, Trouble};
+use super::schema::{self, COMMIT, DROPPED, DatabaseError, MAX_SENSORS, MAX_TALLIES};
 use super::{beside, time_in_a_name};
 
 /// Rows that are enough to know a store's number by.
@@ -224,8 +224,8 @@ pub(super) fn salvage(
     known: Option<&[(String, SensorTraits)]>,
     reason: String,
     fresh: u32,
-) -> Result<Repair, Trouble> {
-    let io = |e: std::io::Error| Trouble::Io(e.to_string());
+) -> Result<Repair, DatabaseError> {
+    let io = |e: std::io::Error| DatabaseError::Io(e.to_string());
     let journal = beside(path, "-wal");
     let mut sources = vec![path.to_owned(), journal.clone()];
     sources.extend_from_slice(backups);
@@ -290,7 +290,7 @@ pub(super) fn salvage(
                     from_backup += u64::from(i > 1);
                 }
                 Ok(false) => {}
-                Err(error) => failed = Some(Trouble::from(error)),
+                Err(error) => failed = Some(DatabaseError::from(error)),
             }
             failed.is_none()
         });
@@ -313,7 +313,7 @@ pub(super) fn salvage(
     }
     schema::insert(&new, &Row::State(COMMIT.to_owned(), commit, commit), number)?;
     new.execute_batch("COMMIT")?;
-    new.close().map_err(|(_, error)| Trouble::from(error))?;
+    new.close().map_err(|(_, error)| DatabaseError::from(error))?;
 
     let mut repair = Repair { reason, readings, from_backup, sensors_lost: nameless.len(), ..Repair::default() };
     if !frame.tallies.is_empty() {

@@ -43,7 +43,7 @@ pub(super) const MAX_TALLIES: usize = 4_000_000;
 
 /// Why a file can't be used as it is.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum DatabaseError {
     /// It is not what was written.
     Damaged(String),
     /// The system refuses.
@@ -52,22 +52,22 @@ pub(super) enum Trouble {
     InUse,
 }
 
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Trouble {
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> DatabaseError {
         let (code, text) = match &error {
             rusqlite::Error::SqliteFailure(code, text) => (code, text.clone().unwrap_or_else(|| code.to_string())),
             rusqlite::Error::SqlInputError { error, msg, .. } => (error, msg.clone()),
             // A value of the wrong type.
-            other => return Trouble::Damaged(other.to_string()),
+            other => return DatabaseError::Damaged(other.to_string()),
         };
         match code.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed => {
-                Trouble::InUse
+                DatabaseError::InUse
             }
-            ErrorCode::DiskFull => Trouble::Io("the disk is full".to_owned()),
-            ErrorCode::CannotOpen => Trouble::Io("no file can be made beside it".to_owned()),
+            ErrorCode::DiskFull => DatabaseError::Io("the disk is full".to_owned()),
+            ErrorCode::CannotOpen => DatabaseError::Io("no file can be made beside it".to_owned()),
             ErrorCode::SystemIoFailure if code.extended_code == rusqlite::ffi::SQLITE_IOERR_SHORT_READ => {
-                Trouble::Damaged("it is cut off".to_owned())
+                DatabaseError::Damaged("it is cut off".to_owned())
             }
             ErrorCode::SystemIoFailure => {
                 let what = match code.extended_code {
@@ -76,11 +76,11 @@ impl From<rusqlite::Error> for Trouble {
                     rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC => "syncing it fails",
                     _ => text.as_str(),
                 };
-                Trouble::Io(what.to_owned())
+                DatabaseError::Io(what.to_owned())
             }
-            ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::OutOfMemory => Trouble::Io(text),
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::OutOfMemory => DatabaseError::Io(text),
             // Malformed pages, schemas and values, and whatever a damaged file makes of a statement that is known to be right.
-            _ => Trouble::Damaged(text),
+            _ => DatabaseError::Damaged(text),
         }
     }
 }
@@ -97,7 +97,7 @@ pub(super) struct Content {
 }
 
 /// Makes a store at a path where there is nothing; nothing is synced.
-pub(super) fn create(path: &Path, number: u32) -> Result<Connection, Trouble> {
+pub(super) fn create(path: &Path, number: u32) -> Result<Connection, DatabaseError> {
     let connection = connect(path)?;
     connection.execute_batch("PRAGMA page_size=4096; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF")?;
     // In one transaction, or a process that ends half-way leaves half a schema.
@@ -132,7 +132,7 @@ pub(super) fn insert(connection: &Connection, row: &Row, number: u32) -> Result<
 }
 
 /// A connection that believes as little of the file as SQLite can, and that leaves the journal alone.
-fn connect(path: &Path) -> Result<Connection, Trouble> {
+fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)?;
@@ -147,7 +147,7 @@ fn connect(path: &Path) -> Result<Connection, Trouble> {
 }
 
 /// Opens a store, and checks all of it. Nothing is written before it is found whole.
-pub(super) fn open(path: &Path) -> Result<(Connection, Content), Trouble> {
+pub(super) fn open(path: &Path) -> Result<(Connection, Content), DatabaseError> {
     let connection = connect(path)?;
     let content = check(&connection)?;
     connection.query_row("PRAGMA journal_mode=WAL", [], |row| row.get::<_, String>(0)).map(drop)?;
@@ -158,8 +158,8 @@ pub(super) fn open(path: &Path) -> Result<(Connection, Content), Trouble> {
     Ok((connection, content))
 }
 
-fn check(connection: &Connection) -> Result<Content, Trouble> {
-    let damaged = |what: &str| Trouble::Damaged(what.to_owned());
+fn check(connection: &Connection) -> Result<Content, DatabaseError> {
+    let damaged = |what: &str| DatabaseError::Damaged(what.to_owned());
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i64>(0));
     if number("PRAGMA page_size")? != PAGE_BYTES as i64 || number("PRAGMA application_id")? as u32 != APPLICATION {
         return Err(damaged("its header is not that of a store"));
@@ -173,7 +173,7 @@ fn check(connection: &Connection) -> Result<Content, Trouble> {
     }
     let pages: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
     if pages != "ok" {
-        return Err(Trouble::Damaged(pages.lines().last().unwrap_or_default().to_owned()));
+        return Err(DatabaseError::Damaged(pages.lines().last().unwrap_or_default().to_owned()));
     }
     let is_whole = |row: &Row, sum: i32| match row.sum(content.number) == sum {
         true => Ok(()),
@@ -197,7 +197,7 @@ fn check(connection: &Connection) -> Result<Content, Trouble> {
             next += 1;
             if table == "sensors" {
                 let traits =
-                    serde_json::from_str(&traits).map_err(|_| damaged("what is known of a sensor is no JSON"))?;
+                    serde_json::from_str(&traits).map_err(|_| damaged("what is known of a sensor is not JSON"))?;
                 if !keys.insert(key.clone()) {
                     return Err(damaged("a sensor has two numbers"));
                 }
@@ -257,8 +257,8 @@ pub(super) fn read(
     connection: &Connection,
     number: u32,
     range: std::ops::RangeInclusive<i64>,
-    take: &mut dyn FnMut(Reading) -> Result<(), Trouble>,
-) -> Result<Option<Moment>, Trouble> {
+    take: &mut dyn FnMut(Reading) -> Result<(), DatabaseError>,
+) -> Result<Option<Moment>, DatabaseError> {
     let sql = "SELECT at, sensor, value, sum FROM readings WHERE at BETWEEN ? AND ? ORDER BY at, sensor";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query((range.start(), range.end()))?;
@@ -266,7 +266,7 @@ pub(super) fn read(
     while let Some(row) = rows.next()? {
         let reading = Reading { at: Moment(row.get(0)?), sensor: SensorId(row.get(1)?), value: row.get(2)? };
         if Row::Reading(reading).sum(number) != row.get::<_, i32>(3)? {
-            return Err(Trouble::Damaged("a reading's checksum is wrong".to_owned()));
+            return Err(DatabaseError::Damaged("a reading's checksum is wrong".to_owned()));
         }
         last = Some(reading.at);
         take(reading)?;

@@ -97,7 +97,7 @@ fn damage_while_the_store_is_open_is_found_by_the_check_and_repaired() {
     file.write_all_at(&[0; 4096], 20 * 4096).unwrap();
     for _ in 0..10 {
         store.check_at = Instant::now();
-        store.tend().unwrap();
+        store.maintain().unwrap();
     }
     let lost = store.repairs()[0].readings_lost();
     assert_eq!(store.repairs().len(), 1);

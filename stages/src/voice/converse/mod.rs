@@ -117,7 +117,7 @@ impl Converse {
     ) -> anyhow::Result<Self> {
         let chat = Chat::new(llm.llm(), options.chat)?;
         let wanted = options.remote.clone().filter(|remote| remote.when != When::Never);
-        let remote = wanted.map(Remote::new).transpose().map_err(|error| anyhow::anyhow!("llm.remote.url: {error}"))?;
+        let remote = wanted.map(Remote::new).transpose().map_err(|error| anyhow::anyhow!("remote.url: {error}"))?;
         let session = llm.open_moving(Urgency::Voice, options.session, LEAST_MOVED_TOKENS)?;
         let mut converse = Self {
             llm,

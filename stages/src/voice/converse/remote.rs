@@ -9,7 +9,7 @@ use super::claims::HonestText;
 use super::reply::{CIRCLES, MAX_TOOL_ROUNDS, answers};
 use crate::flow::Turn;
 use crate::messages::TextDelta;
-use crate::remote::{RemoteError, When};
+use crate::remote::{RemoteError, Request, When};
 use crate::voice::notes::{AnsweredBy, Replied};
 use crate::voice::tools::{Plan, ToolCall, ToolResult};
 
@@ -98,13 +98,19 @@ impl Converse {
                 }
             };
             let turns = &self.turns;
-            let answer =
-                remote.ask(&messages, &tools, self.options.max_reply_tokens, &|| turns.is_alive(turn), &mut |text| {
-                    replied.first_token.get_or_insert_with(std::time::Instant::now);
-                    let text = filter.push(text);
-                    let text = if was_done { text } else { honest.push(&text) };
-                    say(sentences.push(&text), &mut said);
-                });
+            let mut sink = |text: &str| {
+                replied.first_token.get_or_insert_with(std::time::Instant::now);
+                let text = filter.push(text);
+                let text = if was_done { text } else { honest.push(&text) };
+                say(sentences.push(&text), &mut said);
+            };
+            let answer = remote.complete(&mut Request {
+                messages: &messages,
+                tools: &tools,
+                max_tokens: self.options.max_reply_tokens,
+                is_wanted: &|| turns.is_alive(turn),
+                sink: &mut sink,
+            });
             let answer = match answer {
                 Ok(answer) => answer,
                 Err(error) => break Err(error),
@@ -150,7 +156,7 @@ impl Converse {
         self.remote = Some(remote);
         let instead = match outcome {
             Ok(instead) => instead,
-            Err(RemoteError::Unwanted) => None,
+            Err(RemoteError::Cancelled) => None,
             // What was done is told; the rest of the answer is lost.
             Err(_) if !results.is_empty() => Some(answers(&results)),
             Err(_) => {

@@ -15,7 +15,7 @@ use crate::llm_thread::Job;
 use crate::messages::{Envelope, TextDelta};
 use crate::voice::notes::{AnsweredBy, Replied};
 use crate::voice::tool_calls;
-use crate::voice::tools::{self, Plan, ToolCall, ToolResult, spaced_json};
+use crate::voice::tools::{self, Facts, Plan, ToolCall, ToolResult, spaced_json};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
 pub(super) const MAX_TOOL_ROUNDS: usize = 4;
@@ -45,6 +45,74 @@ struct Held {
     opening: String,
     /// What all of it must fit.
     whole: Option<Constrained>,
+    /// What of it is said while it is written.
+    said: SaidAs,
+}
+
+/// What of a reply is said while it is written.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum SaidAs {
+    /// Nothing: it is checked first.
+    #[default]
+    Nothing,
+    /// All but sentences that claim what was not done.
+    Honest,
+    /// All of it.
+    Written,
+}
+
+/// Who answered a request.
+enum Answered {
+    /// The matcher, a question back, or forced calls.
+    Here,
+    /// The remote model.
+    Remotely,
+    /// Nobody yet: the local model is to write.
+    Not(Plan),
+}
+
+/// A reply that ends, and what it is checked by.
+struct Ending<'a> {
+    question: &'a str,
+    /// The states that the question is about.
+    facts: Option<&'a Facts>,
+    /// What the last round's calls came to.
+    results: &'a [ToolResult],
+    is_wish: bool,
+    was_done: bool,
+    is_checked: bool,
+    is_second_try: bool,
+    /// Whether the model still wants calls made.
+    wants_calls: bool,
+    /// Whether it ended in a loop.
+    repeated: bool,
+}
+
+impl Ending<'_> {
+    /// What is said instead of the model's text where that must not be said.
+    fn instead_of(&self, turn: Turn, said: &str) -> Option<String> {
+        let Ending { question, results, .. } = *self;
+        if self.wants_calls {
+            return Some(CIRCLES.to_owned());
+        }
+        if self.is_wish && !self.was_done && results.is_empty() && (said.is_empty() || claims_any(said)) {
+            tracing::info!(%turn, said, "the model claimed what was not done");
+            return Some(NOT_DONE.to_owned());
+        }
+        if let Some(facts) = self.facts.filter(|facts| !facts.agree_with(said, question)) {
+            tracing::info!(%turn, said, "the model contradicted the states");
+            return Some(facts.answer.clone());
+        }
+        if self.facts.is_some() && claims_any_deed(said) {
+            return Some(NOTHING_DONE.to_owned());
+        }
+        let says_nothing = said.is_empty() && (self.repeated || !results.is_empty());
+        let strays = !results.is_empty() && self.is_checked && !tools::keeps_to(said, results, question);
+        (self.is_second_try || says_nothing || strays).then(|| match self.repeated && results.is_empty() {
+            true => LOST.to_owned(),
+            false => answers(results),
+        })
+    }
 }
 
 /// What the model wrote at a time.
@@ -104,84 +172,193 @@ impl Converse {
         self.toolbox.begin(&question);
         let mut exchange = vec![Message { role: Role::User, content: question.clone() }];
         let mut replied = Replied::default();
-        if let Some(matched) = self.toolbox.consent(&question).or_else(|| self.toolbox.matched(&question)) {
+        let is_remote = match self.answer_elsewhere(turn, &question, &mut exchange, &mut replied, &mut send)? {
+            Answered::Here => false,
+            Answered::Remotely => true,
+            Answered::Not(plan) => {
+                self.write_reply(turn, &question, &plan, &mut exchange, &mut replied, &mut send)?;
+                false
+            }
+        };
+        self.history.push(Exchange { turn, is_remote, messages: exchange });
+        Ok(replied)
+    }
+
+    /// Answers with the sentence matcher, the remote model, a question back or forced calls, where one of them can.
+    fn answer_elsewhere(
+        &mut self,
+        turn: Turn,
+        question: &str,
+        exchange: &mut Vec<Message>,
+        replied: &mut Replied,
+        send: &mut dyn FnMut(TextDelta),
+    ) -> anyhow::Result<Answered> {
+        if let Some(matched) = self.toolbox.consent(question).or_else(|| self.toolbox.matched(question)) {
             replied.answered_by = AnsweredBy::Matcher;
             replied.tools = matched.tools;
-            replied.say(&matched.reply, &mut send);
+            replied.say(&matched.reply, send);
             exchange.push(Message { role: Role::Assistant, content: matched.reply });
-            self.history.push(Exchange { turn, is_remote: false, messages: exchange });
-            return Ok(replied);
+            return Ok(Answered::Here);
         }
-        if self.is_for_remote(&question)
-            && let Some(said) = self.ask_remote(turn, &question, &mut replied, &mut send)?
+        if self.is_for_remote(question)
+            && let Some(said) = self.ask_remote(turn, question, replied, send)?
         {
             exchange.push(Message { role: Role::Assistant, content: said });
-            self.history.push(Exchange { turn, is_remote: true, messages: exchange });
-            return Ok(replied);
+            return Ok(Answered::Remotely);
         }
-        let plan = self.plan(&question);
-        let is_wish = match &plan {
+        let plan = self.plan(question);
+        let sentence = match &plan {
             Plan::Ask(asked) => {
-                replied.say(asked, &mut send);
-                exchange.push(Message { role: Role::Assistant, content: asked.clone() });
-                self.history.push(Exchange { turn, is_remote: false, messages: exchange });
-                self.asked = Some(question);
-                return Ok(replied);
+                self.asked = Some(question.to_owned());
+                asked.clone()
             }
-            Plan::Call(steps) => {
-                if self.make_calls(turn, steps, &mut exchange, &mut replied)? {
-                    let sentence = answers(&replied.tools);
-                    replied.say(&sentence, &mut send);
-                    exchange.push(Message { role: Role::Assistant, content: sentence });
-                    self.history.push(Exchange { turn, is_remote: false, messages: exchange });
-                    return Ok(replied);
-                }
-                true
-            }
+            Plan::Call(steps) if self.make_calls(turn, steps, exchange, replied)? => answers(&replied.tools),
+            Plan::Call(_) | Plan::Free { .. } | Plan::Speak { .. } => return Ok(Answered::Not(plan)),
+        };
+        replied.say(&sentence, send);
+        exchange.push(Message { role: Role::Assistant, content: sentence });
+        Ok(Answered::Here)
+    }
+
+    /// Has the local model write, and makes the calls that it wants made, round by round.
+    fn write_reply(
+        &mut self,
+        turn: Turn,
+        question: &str,
+        plan: &Plan,
+        exchange: &mut Vec<Message>,
+        replied: &mut Replied,
+        send: &mut dyn FnMut(TextDelta),
+    ) -> anyhow::Result<()> {
+        let is_wish = match plan {
             Plan::Free { is_wish } | Plan::Speak { is_wish, .. } => *is_wish,
+            Plan::Call(_) | Plan::Ask(_) => true,
+        };
+        let facts = match plan {
+            Plan::Speak { facts, .. } if !facts.is_empty() => Some(facts),
+            _ => None,
         };
         // What the last round's calls came to. Of these the model is to say something, if they went well.
         let mut results: Vec<ToolResult> = Vec::new();
         let mut is_second_try = false;
         for round in 0..=MAX_TOOL_ROUNDS {
-            let (prompt, held) = match &plan {
+            let (prompt, mut held) = match plan {
                 Plan::Speak { facts, .. } => {
-                    let told = [Message { role: Role::User, content: told(&facts.told, &question) }];
+                    let told = [Message { role: Role::User, content: told(&facts.told, question) }];
                     (self.compose(&told)?, Held { whole: self.chat.plain(), ..Held::default() })
                 }
-                _ => (self.compose(&exchange)?, Held::default()),
+                _ => (self.compose(exchange)?, Held::default()),
             };
             replied.forgotten += std::mem::take(&mut self.forgotten);
             let was_done = replied.tools.iter().any(|result| result.ok && !result.is_of_command());
             // What is to be looked over is not said while it is written.
-            let facts = match &plan {
-                Plan::Speak { facts, .. } if !facts.is_empty() => Some(facts),
-                _ => None,
-            };
             let is_checked = is_second_try
                 || results.iter().any(ToolResult::is_of_command)
                 || (is_wish && !was_done)
                 || facts.is_some();
-            let mut honest = (!is_checked && !was_done).then(HonestText::default);
-            let mut passed = String::new();
-            let written = match is_checked {
-                true => self.write(turn, &question, prompt, held, &mut replied, &mut |_| {})?,
-                false => {
-                    let mut filtered = |delta| match (&mut honest, delta) {
-                        (Some(honest), TextDelta::Text(text)) => {
-                            let text = honest.push(&text);
-                            passed.push_str(&text);
-                            if !text.is_empty() {
-                                send(TextDelta::Text(text));
-                            }
-                        }
-                        (_, delta) => send(delta),
-                    };
-                    self.write(turn, &question, prompt, held, &mut replied, &mut filtered)?
-                }
+            held.said = match (is_checked, was_done) {
+                (true, _) => SaidAs::Nothing,
+                (false, true) => SaidAs::Written,
+                (false, false) => SaidAs::Honest,
             };
-            let mut written = written;
-            if let Some(mut honest) = honest {
+            let Round { raw, said, calls, broken, repeated } =
+                self.write_and_say(turn, question, prompt, held, replied, send)?;
+            let is_alive = self.turns.is_alive(turn);
+            let wants_calls = !calls.is_empty() || !broken.is_empty();
+            if !wants_calls || round == MAX_TOOL_ROUNDS || !is_alive {
+                let said = said.trim();
+                let results = results.as_slice();
+                let ending = Ending {
+                    question,
+                    facts,
+                    results,
+                    is_wish,
+                    was_done,
+                    is_checked,
+                    is_second_try,
+                    wants_calls,
+                    repeated,
+                };
+                let instead = if is_alive { ending.instead_of(turn, said) } else { None };
+                match &instead {
+                    Some(sentence) => replied.say(sentence, send),
+                    None if is_checked => replied.say(said, send),
+                    None => {}
+                }
+                exchange.push(Message { role: Role::Assistant, content: instead.unwrap_or(raw) });
+                break;
+            }
+            exchange.push(Message { role: Role::Assistant, content: raw });
+            results = self.answer_calls(turn, &calls, &broken, exchange)?;
+            replied.tools.extend(results.iter().cloned());
+            let is_mistaken = !broken.is_empty() || results.iter().any(|result| result.mistake);
+            // Of the home's own tools it is known what they did: a model that was not trained on them is not asked to word it.
+            let is_known = !self.llm.llm().knows_tools()
+                && broken.is_empty()
+                && results.iter().all(|it| it.ok && !it.is_of_command());
+            let is_settled =
+                is_known || results.iter().any(|result| result.own_words || (!result.ok && !result.mistake));
+            if is_settled || (is_mistaken && is_second_try) {
+                let sentence = answers(&results);
+                replied.say(&sentence, send);
+                exchange.push(Message { role: Role::Assistant, content: sentence });
+                break;
+            }
+            is_second_try = is_mistaken;
+        }
+        replied.reply = replied.reply.trim().to_owned();
+        Ok(())
+    }
+
+    /// Makes the calls of a round, and tells the model what they came to.
+    fn answer_calls(
+        &mut self,
+        turn: Turn,
+        calls: &[ToolCall],
+        broken: &[String],
+        exchange: &mut Vec<Message>,
+    ) -> anyhow::Result<Vec<ToolResult>> {
+        let mut results = Vec::new();
+        for call in calls {
+            let result = self.call(turn, call);
+            exchange.push(Message { role: Role::Tool, content: self.read_result(&result)? });
+            results.push(result);
+        }
+        for error in broken {
+            tracing::warn!(%turn, error, "the model wrote a tool call that can't be read");
+            let result = json!({"ok": false, "error": error});
+            exchange.push(Message { role: Role::Tool, content: spaced_json(&result) });
+        }
+        Ok(results)
+    }
+
+    /// Has the model write a round, of which as much is said as `held` allows.
+    fn write_and_say(
+        &mut self,
+        turn: Turn,
+        question: &str,
+        prompt: Vec<TokenId>,
+        held: Held,
+        replied: &mut Replied,
+        send: &mut dyn FnMut(TextDelta),
+    ) -> anyhow::Result<Round> {
+        let said_as = held.said;
+        let written = match said_as {
+            SaidAs::Nothing => self.write(turn, question, prompt, held, replied, &mut |_| {})?,
+            SaidAs::Written => self.write(turn, question, prompt, held, replied, send)?,
+            SaidAs::Honest => {
+                let (mut honest, mut passed) = (HonestText::default(), String::new());
+                let mut filtered = |delta| match delta {
+                    TextDelta::Text(text) => {
+                        let text = honest.push(&text);
+                        passed.push_str(&text);
+                        if !text.is_empty() {
+                            send(TextDelta::Text(text));
+                        }
+                    }
+                    delta => send(delta),
+                };
+                let mut written = self.write(turn, question, prompt, held, replied, &mut filtered)?;
                 let rest = honest.finish();
                 passed.push_str(&rest);
                 if !rest.is_empty() && !written.repeated {
@@ -196,81 +373,20 @@ impl Converse {
                     written.raw = passed.trim().to_owned();
                     written.said = passed;
                 }
+                written
             }
-            let Round { raw, said, calls, broken, repeated } = written;
-            if repeated {
-                tracing::warn!(%turn, "the model repeated itself and was stopped");
-                replied.repeated = true;
-                if !is_checked {
-                    send(TextDelta::Cut);
-                }
-            }
-            if !is_checked {
-                replied.reply.push_str(&said);
-            }
-            let is_alive = self.turns.is_alive(turn);
-            if (calls.is_empty() && broken.is_empty()) || round == MAX_TOOL_ROUNDS || !is_alive {
-                let said = said.trim();
-                let says_nothing = said.is_empty() && (repeated || !results.is_empty());
-                let instead = if !is_alive {
-                    None
-                } else if !calls.is_empty() || !broken.is_empty() {
-                    Some(CIRCLES.to_owned())
-                } else if is_wish && !was_done && results.is_empty() && (said.is_empty() || claims_any(said)) {
-                    tracing::info!(%turn, said, "the model claimed what was not done");
-                    Some(NOT_DONE.to_owned())
-                } else if let Some(facts) = facts.filter(|facts| !facts.agree_with(said, &question)) {
-                    tracing::info!(%turn, said, "the model contradicted the states");
-                    Some(facts.answer.clone())
-                } else if facts.is_some() && claims_any_deed(said) {
-                    Some(NOTHING_DONE.to_owned())
-                } else if is_second_try
-                    || says_nothing
-                    || (!results.is_empty() && is_checked && !tools::keeps_to(said, &results, &question))
-                {
-                    Some(if repeated && results.is_empty() { LOST.to_owned() } else { answers(&results) })
-                } else {
-                    None
-                };
-                match &instead {
-                    Some(sentence) => replied.say(sentence, &mut send),
-                    None if is_checked => replied.say(said, &mut send),
-                    None => {}
-                }
-                exchange.push(Message { role: Role::Assistant, content: instead.unwrap_or(raw) });
-                break;
-            }
-            exchange.push(Message { role: Role::Assistant, content: raw });
-            results.clear();
-            for call in &calls {
-                let result = self.call(turn, call);
-                exchange.push(Message { role: Role::Tool, content: self.read_result(&result)? });
-                replied.tools.push(result.clone());
-                results.push(result);
-            }
-            for error in &broken {
-                tracing::warn!(%turn, error, "the model wrote a tool call that can't be read");
-                let result = json!({"ok": false, "error": error});
-                exchange.push(Message { role: Role::Tool, content: spaced_json(&result) });
-            }
-            let is_mistaken = !broken.is_empty() || results.iter().any(|result| result.mistake);
-            // Of the home's own tools it is known what they did: a model that was not trained on them is not asked to word it.
-            let is_known = !self.llm.llm().knows_tools()
-                && broken.is_empty()
-                && results.iter().all(|it| it.ok && !it.is_of_command());
-            let is_settled =
-                is_known || results.iter().any(|result| result.own_words || (!result.ok && !result.mistake));
-            if is_settled || (is_mistaken && is_second_try) {
-                let sentence = answers(&results);
-                replied.say(&sentence, &mut send);
-                exchange.push(Message { role: Role::Assistant, content: sentence });
-                break;
-            }
-            is_second_try = is_mistaken;
+        };
+        if written.repeated {
+            tracing::warn!(%turn, "the model repeated itself and was stopped");
+            replied.repeated = true;
         }
-        replied.reply = replied.reply.trim().to_owned();
-        self.history.push(Exchange { turn, is_remote: false, messages: exchange });
-        Ok(replied)
+        if said_as != SaidAs::Nothing {
+            if written.repeated {
+                send(TextDelta::Cut);
+            }
+            replied.reply.push_str(&written.said);
+        }
+        Ok(written)
     }
 
     /// What a request may come to. A model that was trained on our tools decides for itself.
@@ -303,7 +419,7 @@ impl Converse {
             let mut prompt = self.compose(exchange)?;
             replied.forgotten += std::mem::take(&mut self.forgotten);
             prompt.extend_from_slice(&forced.tokens);
-            let held = Held { opening: forced.opening, whole: Some(forced.constraint) };
+            let held = Held { opening: forced.opening, whole: Some(forced.constraint), ..Held::default() };
             let Round { raw, calls, .. } = self.write(turn, "", prompt, held, replied, &mut |_| {})?;
             let Some(call) = calls.into_iter().next().filter(|_| self.turns.is_alive(turn)) else {
                 return Ok(!replied.tools.is_empty());
@@ -330,7 +446,7 @@ impl Converse {
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
-        let Held { opening, whole } = held;
+        let Held { opening, whole, .. } = held;
         let lazy = match &whole {
             Some(_) => Vec::new(),
             None => self.chat.constraints(&tool_calls::held(&self.offered.0, &self.offered.1, question)),

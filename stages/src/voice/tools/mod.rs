@@ -135,7 +135,7 @@ pub enum ToolboxError {
         timeout_ms: u64,
     },
     /// `parameters` is not the schema of an object.
-    #[error("the tool {name:?} has `tools.parameters` that are no JSON schema of an object: {reason}")]
+    #[error("the tool {name:?} has `tools.parameters` that are not a JSON schema of an object: {reason}")]
     Parameters {
         /// The tool.
         name: String,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::schema::Trouble;
+use super::schema::DatabaseError;
 use super::{CHECK_EVERY, Store, StoreError};
 
 /// Between two days of readings within such a check, so that commits need not wait for all of it.
@@ -10,8 +10,8 @@ const CHECK_PAUSE: Duration = Duration::from_millis(200);
 /// A backup that failed is tried again after this.
 const BACKUP_RETRY: Duration = Duration::from_secs(3600);
 impl Store {
-    /// When [`Store::tend`] has something to do.
-    pub fn tend_at(&self) -> Instant {
+    /// When [`Store::maintain`] has something to do.
+    pub fn maintenance_due_at(&self) -> Instant {
         self.backup_at.map_or(self.check_at, |backup| backup.max(self.settled_at).min(self.check_at))
     }
 
@@ -24,7 +24,7 @@ impl Store {
     ///
     /// # Errors
     /// A backup can't be made, or the store can't be written; both are tried again.
-    pub fn tend(&mut self) -> Result<(), StoreError> {
+    pub fn maintain(&mut self) -> Result<(), StoreError> {
         let now = Instant::now();
         if now >= self.check_at {
             self.check_a_day()?;
@@ -41,13 +41,13 @@ impl Store {
                 self.backup_at = Some(now + plan.every);
                 Ok(())
             }
-            Err(Trouble::Damaged(_)) => self.reopen(),
-            Err(Trouble::Io(reason)) => {
+            Err(DatabaseError::Damaged(_)) => self.reopen(),
+            Err(DatabaseError::Io(reason)) => {
                 let folder = plan.folder.display();
                 let reason = format!("no backup can be made in {folder} ({reason}); it is tried again in an hour");
                 Err(StoreError::Io { path, reason })
             }
-            Err(trouble) => Err(self.error(trouble)),
+            Err(error) => Err(self.error(error)),
         }
     }
 
@@ -67,8 +67,8 @@ impl Store {
         self.check_day = Some(day + 1);
         match self.open_mut()?.check_day(day) {
             Ok(()) => Ok(()),
-            Err(Trouble::Damaged(_)) => self.reopen(),
-            Err(trouble) => Err(self.error(trouble)),
+            Err(DatabaseError::Damaged(_)) => self.reopen(),
+            Err(error) => Err(self.error(error)),
         }
     }
 }

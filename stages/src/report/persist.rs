@@ -14,30 +14,30 @@ use crate::report::store::{Store, StoreError};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How long a disk may refuse the note of a report on a file, and how often it is tried.
-const NOTE_PATIENCE: Duration = Duration::from_secs(2);
+const NOTE_TIMEOUT: Duration = Duration::from_secs(2);
 const NOTE_RETRY: Duration = Duration::from_millis(100);
 
 /// The stage.
-pub struct Keep {
+pub struct Persist {
     store: std::sync::Arc<std::sync::Mutex<Store>>,
     sensors: u32,
     dropped: u64,
     stop: StopSignal,
 }
 
-impl Keep {
+impl Persist {
     /// Into `store`, which holds `sensors` sensors already.
-    pub fn new(store: std::sync::Arc<std::sync::Mutex<Store>>, sensors: u32, stop: StopSignal) -> Keep {
-        Keep { store, sensors, dropped: 0, stop }
+    pub fn new(store: std::sync::Arc<std::sync::Mutex<Store>>, sensors: u32, stop: StopSignal) -> Persist {
+        Persist { store, sensors, dropped: 0, stop }
     }
 }
 
-impl Stage for Keep {
+impl Stage for Persist {
     type In = Batch;
     type Out = Batch;
 
     fn name(&self) -> &'static str {
-        "keep"
+        "persist"
     }
 
     fn step(&mut self, input: Envelope<Batch>, emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
@@ -116,12 +116,12 @@ impl Stage for Keep {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        Some(self.store.lock().expect("nobody panics while holding the store").tend_at())
+        Some(self.store.lock().expect("nobody panics while holding the store").maintenance_due_at())
     }
 
     fn wake(&mut self, _emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
         // A failed check or backup is no reason to end; both are tried again.
-        if let Err(error) = self.store.lock().expect("nobody panics while holding the store").tend() {
+        if let Err(error) = self.store.lock().expect("nobody panics while holding the store").maintain() {
             tracing::error!("{error}");
         }
         Ok(())
@@ -130,7 +130,7 @@ impl Stage for Keep {
     fn finish(&mut self, _emit: &mut Emit<'_, Batch>) -> anyhow::Result<()> {
         let mut store = self.store.lock().expect("nobody panics while holding the store");
         if store.is_backup_due()
-            && let Err(error) = store.tend()
+            && let Err(error) = store.maintain()
         {
             tracing::error!("{error}");
         }
@@ -142,7 +142,7 @@ impl Stage for Keep {
 /// start would report both again. While the disk refuses, it is tried again; where readings come live (`live`) until `stop`.
 ///
 /// # Errors
-/// The disk refused for `NOTE_PATIENCE`, or until the stop. This window, the last one reported, may then be reported again.
+/// The disk refused for `NOTE_TIMEOUT`, or until the stop. This window, the last one reported, may then be reported again.
 pub fn note_reported(
     store: &std::sync::Mutex<Store>,
     end: Moment,
@@ -158,7 +158,7 @@ pub fn note_reported(
         store.set_reported(end)
     };
     retry(stop, attempt, |error| {
-        if !live && begun.elapsed() > NOTE_PATIENCE {
+        if !live && begun.elapsed() > NOTE_TIMEOUT {
             return None;
         }
         if !std::mem::replace(&mut is_told, true) {

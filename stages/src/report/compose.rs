@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 
 use crate::flow::{Emit, Stage, Turn, Turns};
 use crate::llm_thread::{Job, LlmThread, SessionId, Urgency};
-use crate::messages::{Envelope, Origin, Report, ReportPart, Sentence, Tokens, WindowSummary, Worded};
+use crate::messages::{Composed, Envelope, Origin, Report, ReportPart, Sentence, Tokens, WindowSummary};
 
 /// Fewest sentences of a report.
 const FEWEST_SENTENCES: usize = 2;
@@ -50,7 +50,7 @@ pub trait Writer: Send {
 
 /// How the model is prompted.
 #[derive(Clone, Debug)]
-pub struct WordOptions {
+pub struct ComposeOptions {
     /// The system text, before the table.
     pub system: String,
     /// The session's context and cache.
@@ -67,7 +67,7 @@ pub struct WordOptions {
 pub struct ModelWriter {
     llm: LlmThread,
     session: SessionId,
-    options: WordOptions,
+    options: ComposeOptions,
     turns: Turns,
     day: Option<Date>,
     flushes: u64,
@@ -78,7 +78,7 @@ impl ModelWriter {
     ///
     /// # Errors
     /// If the session can't be opened or the model carries no vocabulary.
-    pub fn new(llm: LlmThread, options: WordOptions, turns: Turns) -> anyhow::Result<ModelWriter> {
+    pub fn new(llm: LlmThread, options: ComposeOptions, turns: Turns) -> anyhow::Result<ModelWriter> {
         let session = llm.open(Urgency::Report, options.session)?;
         llm.llm().tokenizer()?;
         let writer = ModelWriter { llm, session, options, turns, day: None, flushes: 0 };
@@ -163,7 +163,7 @@ impl Writer for ModelWriter {
 }
 
 /// The stage.
-pub struct Word {
+pub struct Compose {
     writer: Option<Box<dyn Writer>>,
     max_tokens: usize,
     /// Why the model could not write the last report: told once.
@@ -172,19 +172,19 @@ pub struct Word {
     report: Option<Report>,
 }
 
-impl Word {
+impl Compose {
     /// With a writer; without one every sentence is computed.
-    pub fn new(writer: Option<Box<dyn Writer>>, max_tokens: usize) -> Word {
-        Word { writer, max_tokens, failure: None, report: None }
+    pub fn new(writer: Option<Box<dyn Writer>>, max_tokens: usize) -> Compose {
+        Compose { writer, max_tokens, failure: None, report: None }
     }
 
     /// Puts a table into words; each sentence goes to `said` as soon as it is certain.
-    pub fn word(&mut self, turn: Turn, table: &Table, closed: Instant, said: &mut dyn FnMut(&Sentence)) -> Worded {
+    pub fn compose(&mut self, turn: Turn, table: &Table, closed: Instant, said: &mut dyn FnMut(&Sentence)) -> Composed {
         let mut draft = Draft::new(table, closed);
         if let Some(writer) = &mut self.writer {
             let mut cutter = SentenceCutter::default();
             let mut sink = |text: &str| {
-                draft.worded.first_word.get_or_insert_with(|| closed.elapsed());
+                draft.composed.first_word.get_or_insert_with(|| closed.elapsed());
                 for sentence in cutter.push(text) {
                     draft.consider(&sentence, said);
                 }
@@ -192,7 +192,7 @@ impl Word {
             };
             match writer.write(turn, &table.to_string(), None, self.max_tokens, &mut sink) {
                 Ok(tokens) => draft.count(tokens),
-                Err(error) => draft.worded.failure = Some(format!("{error:#}")),
+                Err(error) => draft.composed.failure = Some(format!("{error:#}")),
             }
             if !draft.is_full()
                 && let Some(rest) = cutter.finish()
@@ -205,7 +205,7 @@ impl Word {
             let sentence = self.second_try(turn, &mut draft, topic);
             draft.fill(place, sentence, said);
         }
-        draft.worded.checked = closed.elapsed();
+        draft.composed.checked = closed.elapsed();
         if let Some(writer) = &mut self.writer {
             writer.rest(table.dates()[1]);
         }
@@ -215,7 +215,7 @@ impl Word {
     /// Once more, held to the true forms of one fact, then by computation.
     fn second_try(&mut self, turn: Turn, draft: &mut Draft<'_>, topic: Topic) -> Sentence {
         let table = draft.table;
-        if let (Some(writer), None) = (&mut self.writer, &draft.worded.failure) {
+        if let (Some(writer), None) = (&mut self.writer, &draft.composed.failure) {
             let mut text = String::new();
             let mut sink = |piece: &str| {
                 text.push_str(piece);
@@ -240,7 +240,7 @@ impl Word {
                 Err(error) if matches!(error.downcast_ref(), Some(LlmError::Constraint { .. })) => {
                     draft.refuse(sentence, format!("{error:#}"));
                 }
-                Err(error) => draft.worded.failure = Some(format!("{error:#}")),
+                Err(error) => draft.composed.failure = Some(format!("{error:#}")),
             }
         }
         Sentence { text: compute(table, topic), origin: Origin::Computed }
@@ -266,7 +266,7 @@ struct Draft<'a> {
     places: Vec<Result<Sentence, Topic>>,
     /// How many of the places have been said.
     said: usize,
-    worded: Worded,
+    composed: Composed,
 }
 
 impl<'a> Draft<'a> {
@@ -278,7 +278,7 @@ impl<'a> Draft<'a> {
             texts: HashSet::new(),
             places: Vec::new(),
             said: 0,
-            worded: Worded::default(),
+            composed: Composed::default(),
         }
     }
 
@@ -287,12 +287,12 @@ impl<'a> Draft<'a> {
     }
 
     fn count(&mut self, tokens: Tokens) {
-        self.worded.tokens += tokens;
+        self.composed.tokens += tokens;
     }
 
     fn refuse(&mut self, sentence: String, reason: String) {
-        if self.worded.refused.len() < MAX_REFUSED {
-            self.worded.refused.push((sentence.chars().take(300).collect(), reason));
+        if self.composed.refused.len() < MAX_REFUSED {
+            self.composed.refused.push((sentence.chars().take(300).collect(), reason));
         }
     }
 
@@ -384,36 +384,36 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn finish(mut self) -> Worded {
-        self.worded.sentences = self.places.into_iter().filter_map(Result::ok).collect();
-        self.worded
+    fn finish(mut self) -> Composed {
+        self.composed.sentences = self.places.into_iter().filter_map(Result::ok).collect();
+        self.composed
     }
 }
 
-impl Stage for Word {
+impl Stage for Compose {
     type In = WindowSummary;
     type Out = ReportPart;
 
     fn name(&self) -> &'static str {
-        "word"
+        "compose"
     }
 
     fn step(&mut self, input: Envelope<WindowSummary>, emit: &mut Emit<'_, ReportPart>) -> anyhow::Result<()> {
         let Envelope { turn, body: summary, .. } = input;
         let _ = emit(Envelope::new(turn, ReportPart::Title(summary.table.title().to_owned())));
-        let worded = self.word(turn, &summary.table, summary.closed, &mut |sentence| {
+        let composed = self.compose(turn, &summary.table, summary.closed, &mut |sentence| {
             let _ = emit(Envelope::new(turn, ReportPart::Sentence(sentence.clone())));
         });
-        if let Some(failure) = &worded.failure
+        if let Some(failure) = &composed.failure
             && self.failure.as_ref() != Some(failure)
         {
             tracing::warn!(%turn, failure, "the model could not write; the report is computed");
         }
-        self.failure.clone_from(&worded.failure);
-        for (sentence, reason) in &worded.refused {
+        self.failure.clone_from(&composed.failure);
+        for (sentence, reason) in &composed.refused {
             tracing::debug!(%turn, sentence, reason, "refused");
         }
-        self.report = Some(Report { summary, worded });
+        self.report = Some(Report { summary, composed });
         Ok(())
     }
 
@@ -425,5 +425,5 @@ impl Stage for Word {
 }
 
 #[cfg(test)]
-#[path = "word_tests.rs"]
+#[path = "compose_tests.rs"]
 mod tests;

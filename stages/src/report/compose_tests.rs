@@ -113,14 +113,14 @@ impl<F: FnMut(&str, Option<&Forms>) -> anyhow::Result<String> + Send> Writer for
     }
 }
 
-fn worded(
+fn composed(
     writer: impl FnMut(&str, Option<&Forms>) -> anyhow::Result<String> + Send + 'static,
     table: &Table,
-) -> (Worded, Vec<Sentence>) {
+) -> (Composed, Vec<Sentence>) {
     let mut said = Vec::new();
-    let mut word = Word::new(Some(Box::new(Says(writer))), 200);
-    let worded = word.word(Turn(1), table, Instant::now(), &mut |s| said.push(s.clone()));
-    (worded, said)
+    let mut composer = Compose::new(Some(Box::new(Says(writer))), 200);
+    let composed = composer.compose(Turn(1), table, Instant::now(), &mut |s| said.push(s.clone()));
+    (composed, said)
 }
 
 /// A sentence with one digit changed.
@@ -156,8 +156,8 @@ fn a_right_writer_is_left_alone_and_heard_at_once() {
         let table = random_table(&mut dice);
         let text = topics(&table).into_iter().map(|t| compute(&table, t)).collect::<Vec<_>>().join(" ");
         let expected = text.clone();
-        let (worded, said) = worded(move |_, _| Ok(text.clone()), &table);
-        assert_eq!(worded.sentences, said);
+        let (composed, said) = composed(move |_, _| Ok(text.clone()), &table);
+        assert_eq!(composed.sentences, said);
         let joined: Vec<&str> = said.iter().map(|s| s.text.as_str()).collect();
         assert_eq!(joined.join(" "), expected);
         assert!(said.iter().all(|s| s.origin == Origin::Written), "{said:?}");
@@ -182,7 +182,7 @@ fn thousand_windows_of_lies(obeys: bool) -> [usize; 3] {
         };
         let script: Vec<String> = topics(&table).into_iter().map(|t| compute(&table, t)).collect();
         let mut dice = Dice(1000 + round);
-        let (worded, said) = worded(
+        let (composed, said) = composed(
             move |_, held_to| {
                 let mut perhaps = |sentence: &str| match dice.roll(3) {
                     0 => sentence.to_owned(),
@@ -199,7 +199,7 @@ fn thousand_windows_of_lies(obeys: bool) -> [usize; 3] {
             },
             &table,
         );
-        assert_eq!(worded.sentences, said);
+        assert_eq!(composed.sentences, said);
         assert!((2..=5).contains(&said.len()), "{said:?}\n{table}");
         let mut told = HashSet::new();
         for sentence in &said {
@@ -251,13 +251,13 @@ fn a_writer_that_babbles_fails_or_is_silent_costs_the_words_and_not_the_report()
     let endless = "kitchen ".repeat(4000);
     for text in [babble.as_str(), endless.as_str(), "", ".", "\n\n\n", "¿½⅓"] {
         let text = text.to_owned();
-        let (worded, said) = worded(move |_, _| Ok(text.clone()), &table);
+        let (composed, said) = composed(move |_, _| Ok(text.clone()), &table);
         assert!((2..=5).contains(&said.len()));
         assert!(said.iter().all(|s| s.origin == Origin::Computed && plain.contains(&s.text)), "{said:?}");
-        assert!(worded.refused.len() <= MAX_REFUSED && worded.failure.is_none());
+        assert!(composed.refused.len() <= MAX_REFUSED && composed.failure.is_none());
     }
-    let (worded, said) = worded(|_, _| anyhow::bail!("no memory"), &table);
-    assert!(said.len() >= 2 && worded.failure.is_some_and(|f| f.contains("no memory")));
+    let (composed, said) = composed(|_, _| anyhow::bail!("no memory"), &table);
+    assert!(said.len() >= 2 && composed.failure.is_some_and(|f| f.contains("no memory")));
 }
 
 /// A table with several sensors and anomalies.
@@ -277,7 +277,7 @@ fn the_second_try_goes_on_from_the_same_prompt_and_is_held_to_one_fact() {
     type Asked = Vec<(String, Option<Forms>)>;
     let asked: Arc<Mutex<Asked>> = Arc::default();
     let seen = asked.clone();
-    let (worded, said) = worded(
+    let (composed, said) = composed(
         move |prompt, held_to| {
             seen.lock().unwrap().push((prompt.to_owned(), held_to.cloned()));
             Ok("Something else.".to_owned())
@@ -294,14 +294,14 @@ fn the_second_try_goes_on_from_the_same_prompt_and_is_held_to_one_fact() {
     assert_eq!(held.len(), said.len());
     // A writer that does not keep to it is refused once more, and the reason is kept.
     assert!(said.iter().all(|s| s.origin == Origin::Computed));
-    assert!(worded.refused.len() > 1 && worded.failure.is_none());
+    assert!(composed.refused.len() > 1 && composed.failure.is_none());
 }
 
 #[test]
 fn forms_that_can_not_be_written_cost_their_own_sentence_only() {
     let table = rich_table();
     let impossible = forms(&table, Topic::Note(0));
-    let (worded, said) = worded(
+    let (composed, said) = composed(
         move |_, held_to| match held_to {
             None => Ok("Nothing is true. Nothing at all.".to_owned()),
             Some(forms) if *forms == impossible => {
@@ -314,7 +314,7 @@ fn forms_that_can_not_be_written_cost_their_own_sentence_only() {
     );
     assert_eq!(said[0], Sentence { text: compute(&table, Topic::Note(0)), origin: Origin::Computed });
     assert!(said.len() > 1 && said[1..].iter().all(|s| s.origin == Origin::Regenerated), "{said:?}");
-    assert!(worded.failure.is_none() && worded.refused.iter().any(|(_, reason)| reason.contains("vocabulary")));
+    assert!(composed.failure.is_none() && composed.refused.iter().any(|(_, reason)| reason.contains("vocabulary")));
 }
 
 /// The bundled model as a writer.
@@ -326,7 +326,7 @@ fn bundled(sampler: SamplerOptions, max_tokens: usize) -> ModelWriter {
     let lookahead = GenerateOptions::default().lookahead;
     ModelWriter::new(
         thread,
-        WordOptions { system: SYSTEM.to_owned(), session, sampler, max_tokens, lookahead },
+        ComposeOptions { system: SYSTEM.to_owned(), session, sampler, max_tokens, lookahead },
         Turns::default(),
     )
     .unwrap()
@@ -336,23 +336,23 @@ fn bundled(sampler: SamplerOptions, max_tokens: usize) -> ModelWriter {
 fn a_real_model_that_babbles_says_only_true_sentences_at_the_second_try() {
     // So hot that any token is about as likely as any other.
     let hot = SamplerOptions { temperature: 30.0, top_k: 0, top_p: 1.0, min_p: 0.0, ..SamplerOptions::default() };
-    let mut word = Word::new(Some(Box::new(bundled(hot, 120))), 120);
+    let mut composer = Compose::new(Some(Box::new(bundled(hot, 120))), 120);
     let mut dice = Dice(41);
     let mut chosen = HashSet::new();
     let (mut sentences, mut second_tries) = (0, Tokens::default());
     for turn in 0..12 {
         let table = random_table(&mut dice);
-        let worded = word.word(Turn(turn), &table, Instant::now(), &mut |_| {});
-        assert!(worded.failure.is_none(), "{worded:?}");
-        for sentence in &worded.sentences {
-            assert_eq!(sentence.origin, Origin::Regenerated, "{worded:?}");
+        let composed = composer.compose(Turn(turn), &table, Instant::now(), &mut |_| {});
+        assert!(composed.failure.is_none(), "{composed:?}");
+        for sentence in &composed.sentences {
+            assert_eq!(sentence.origin, Origin::Regenerated, "{composed:?}");
             let topic = all_topics(&table).into_iter().find(|t| forms(&table, *t).all().contains(&sentence.text));
             let topic = topic.unwrap_or_else(|| panic!("{sentence:?} is no form of\n{table}"));
             sentences += 1;
             chosen.extend((sentence.text != compute(&table, topic)).then_some(sentence.text.clone()));
         }
-        second_tries.reused += worded.tokens.reused;
-        second_tries.prefilled += worded.tokens.prefilled;
+        second_tries.reused += composed.tokens.reused;
+        second_tries.prefilled += composed.tokens.prefilled;
     }
     // It is the model that chooses the form: not always the plain one.
     assert!(sentences >= 24 && chosen.len() > sentences / 2, "{} of {sentences}", chosen.len());
