@@ -7,7 +7,7 @@ use std::time::Duration;
 use nearfield_stages::mqtt::{ConnectOptions, Connection, Version};
 use nearfield_stages::outlets::webhook::Webhook;
 use nearfield_stages::outlets::{Delivery, Outlet};
-use nearfield_stages::remote::{Remote, RemoteOptions, When};
+use nearfield_stages::remote::{Remote, RemoteOptions, Request, When};
 use serde_json::json;
 
 use crate::check;
@@ -87,7 +87,13 @@ pub fn remote(bytes: &[u8]) {
         let mut remote = Remote::new(options).expect("an endpoint's URL");
         let messages = [json!({"role": "user", "content": "Hello."})];
         let mut heard = 0;
-        let answer = remote.ask(&messages, &[], 16, &|| true, &mut |text| heard += text.len());
+        let answer = remote.complete(&mut Request {
+            messages: &messages,
+            tools: &[],
+            max_tokens: 16,
+            is_wanted: &|| true,
+            sink: &mut |text| heard += text.len(),
+        });
         if let Some(answer) = check(answer) {
             assert!(answer.text.len() <= bytes.len() && heard == answer.text.len(), "{answer:?}");
         }
