@@ -124,7 +124,7 @@ fn chat_goes_on_with_a_saved_session_and_never_overwrites_another_file() {
     assert!(third.stderr.contains("talk.session") && third.stderr.contains("damaged"), "{}", third.stderr);
     chat("Hello.").assert_done();
     std::fs::write(&file, "Dear diary, ".repeat(20)).unwrap();
-    chat("Hello.").assert_fails(1, &["talk.session", "no saved session"]);
+    chat("Hello.").assert_fails(1, &["talk.session", "not a saved session"]);
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("Dear diary"));
 }
 

@@ -12,6 +12,7 @@ mod guide;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "grammar")]
 use super::LlmError;
 
 #[cfg(feature = "grammar")]
@@ -49,6 +50,7 @@ impl Constraint {
         }
     }
 
+    #[cfg(feature = "grammar")]
     fn error(&self, what: &str) -> LlmError {
         // The parser's complaints go on for lines with a picture of the grammar; the first says what is wrong.
         let line = what.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason was given");

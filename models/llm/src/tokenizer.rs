@@ -318,11 +318,13 @@ impl Tokenizer {
         self.ends.contains(&token)
     }
 
+    #[cfg(feature = "grammar")]
     /// The tokens that end a text or a turn.
     pub(super) fn ends(&self) -> &[TokenId] {
         &self.ends
     }
 
+    #[cfg(feature = "grammar")]
     /// The control tokens with their texts.
     pub(super) fn control_tokens(&self) -> impl Iterator<Item = (TokenId, &str)> {
         let control = self.special.iter().filter(|special| special.control);

@@ -153,89 +153,85 @@ fn every_lie_is_an_error_that_says_what_is_wrong() {
         file.tensors.iter_mut().filter(|tensor| tensor.0 == name).for_each(change);
         file
     };
-    let cases: Vec<(&str, File, &str)> = vec![
-        ("version 1", File { version: 1, ..model() }, "expected version 2 or 3, found 1"),
-        ("big-endian", File { version: 3u32.swap_bytes(), ..model() }, "big-endian"),
-        ("too many tensors", File { n_tensors: Some(u64::MAX), ..model() }, "number of tensors is"),
-        ("more tensors than there are", File { n_tensors: Some(60_000), ..model() }, "broken GGUF file"),
-        ("too many entries", File { n_entries: Some(1 << 40), ..model() }, "number of metadata entries is"),
-        ("more entries than there are", File { n_entries: Some(100), ..model() }, "broken"),
-        ("an endless string", model().entry("x", 8, &huge), "more than"),
-        ("a string beyond the end", model().entry("x", 8, &900_000u64.to_le_bytes()), "the file ends in"),
-        ("an endless array", model().entry("x", 9, &array(4, u64::MAX, &[])), "length of an array is"),
-        ("an array beyond the end", model().entry("x", 9, &array(8, 4_000_000, &[])), "elements, but"),
-        ("an array of arrays", model().entry("x", 9, &array(9, 1, &array(4, 0, &[]))), "arrays of arrays"),
-        ("an unknown value type", model().entry("x", 77, &[]), "unknown value type 77"),
-        ("an unknown element type", model().entry("x", 9, &array(78, 1, &[0; 8])), "unknown value type 78"),
-        ("a truth value of 2", model().entry("x", 7, &[2]), "true or false, found 2"),
-        ("a key twice", model().number("llama.block_count", 1), "llama.block_count is there twice"),
-        ("an alignment of 3", model().number("general.alignment", 3), "power of two"),
-        ("an alignment of 0", model().number("general.alignment", 0), "power of two"),
-        ("a tensor twice", model().floats("output_norm.weight", &[8]), "output_norm.weight is there twice"),
-        ("overlapping tensors", changed("blk.0.attn_q.weight", &|t| t.3 = 0), "overlap"),
-        ("a tensor beyond the end", changed("blk.0.ffn_down.weight", &|t| t.3 = 1 << 40), "but the file ends at"),
-        ("an offset that wraps", changed("blk.0.ffn_down.weight", &|t| t.3 = u64::MAX - 31), "but the file ends at"),
-        ("a crooked offset", changed("blk.0.ffn_down.weight", &|t| t.3 -= 8), "not a multiple of 32"),
-        ("a dimension of 0", changed("output_norm.weight", &|t| t.1 = vec![0]), "a dimension of 0"),
-        ("no dimension", changed("output_norm.weight", &|t| t.1 = vec![]), "1 to 4 dimensions"),
-        ("nine dimensions", changed("output_norm.weight", &|t| t.1 = vec![1; 9]), "1 to 4 dimensions"),
-        ("dimensions that wrap", changed("output_norm.weight", &|t| t.1 = vec![1 << 33, 1 << 33]), "do not fit"),
-        ("an unknown tensor type", changed("output_norm.weight", &|t| t.2 = 99), "unknown type 99"),
-        ("crooked blocks", changed("blk.0.attn_q.weight", &|t| t.2 = 2), "do not fit blocks of Q4_0"),
-        ("integers for weights", changed("blk.0.attn_q.weight", &|t| t.2 = 26), "the type I32 is not supported"),
-        ("a missing tensor", without("blk.0.ffn_up.weight"), "blk.0.ffn_up.weight: is missing"),
-        ("a missing embedding", without("token_embd.weight"), "token_embd.weight: is missing"),
-        (
-            "another shape",
-            changed("blk.0.ffn_up.weight", &|t| t.1 = vec![16, 8]),
-            "expected the dimensions [8, 16], found [16, 8]",
-        ),
-        ("a key that moves the cursor", model().number("x\u{1b}[2J\n", 1), "a metadata key holds control characters"),
-        ("a tensor of two lines", changed("output_norm.weight", &|t| t.0 = "a\nb".to_owned()), "a tensor's name holds"),
-        ("an endless architecture", File::new().text("general.architecture", &"x".repeat(9999)), "is not supported"),
-        ("no architecture", File::new(), "architecture \"\" is not supported"),
-        ("an architecture that is a number", File::new().number("general.architecture", 1), "expected a string"),
-        ("no layers", with_layers(0), "llama.block_count: expected 1 to 1024, found 0"),
-        (
-            "a million layers",
-            File::new().text("general.architecture", "llama").number("llama.block_count", 1_000_000),
-            "found 1000000",
-        ),
-        ("a base that is no number", model().entry("llama.rope.freq_base", 6, &f32::NAN.to_le_bytes()), "not finite"),
-        ("heads that do not fit", model().number("llama.attention.head_count_kv", 3), "3 does not divide the 2 heads"),
-        ("more layers than tensors", with_layers(9), "blk.1.attn_norm.weight: is missing"),
+    let cases: Vec<(&str, File)> = vec![
+        ("version 1", File { version: 1, ..model() }),
+        ("big-endian", File { version: 3u32.swap_bytes(), ..model() }),
+        ("too many tensors", File { n_tensors: Some(u64::MAX), ..model() }),
+        ("more tensors than there are", File { n_tensors: Some(60_000), ..model() }),
+        ("too many entries", File { n_entries: Some(1 << 40), ..model() }),
+        ("more entries than there are", File { n_entries: Some(100), ..model() }),
+        ("an endless string", model().entry("x", 8, &huge)),
+        ("a string beyond the end", model().entry("x", 8, &900_000u64.to_le_bytes())),
+        ("an endless array", model().entry("x", 9, &array(4, u64::MAX, &[]))),
+        ("an array beyond the end", model().entry("x", 9, &array(8, 4_000_000, &[]))),
+        ("an array of arrays", model().entry("x", 9, &array(9, 1, &array(4, 0, &[])))),
+        ("an unknown value type", model().entry("x", 77, &[])),
+        ("an unknown element type", model().entry("x", 9, &array(78, 1, &[0; 8]))),
+        ("a truth value of 2", model().entry("x", 7, &[2])),
+        ("a key twice", model().number("llama.block_count", 1)),
+        ("an alignment of 3", model().number("general.alignment", 3)),
+        ("an alignment of 0", model().number("general.alignment", 0)),
+        ("a tensor twice", model().floats("output_norm.weight", &[8])),
+        ("overlapping tensors", changed("blk.0.attn_q.weight", &|t| t.3 = 0)),
+        ("a tensor beyond the end", changed("blk.0.ffn_down.weight", &|t| t.3 = 1 << 40)),
+        ("an offset that wraps", changed("blk.0.ffn_down.weight", &|t| t.3 = u64::MAX - 31)),
+        ("a crooked offset", changed("blk.0.ffn_down.weight", &|t| t.3 -= 8)),
+        ("a dimension of 0", changed("output_norm.weight", &|t| t.1 = vec![0])),
+        ("no dimension", changed("output_norm.weight", &|t| t.1 = vec![])),
+        ("nine dimensions", changed("output_norm.weight", &|t| t.1 = vec![1; 9])),
+        ("dimensions that wrap", changed("output_norm.weight", &|t| t.1 = vec![1 << 33, 1 << 33])),
+        ("an unknown tensor type", changed("output_norm.weight", &|t| t.2 = 99)),
+        ("crooked blocks", changed("blk.0.attn_q.weight", &|t| t.2 = 2)),
+        ("integers for weights", changed("blk.0.attn_q.weight", &|t| t.2 = 26)),
+        ("a missing tensor", without("blk.0.ffn_up.weight")),
+        ("a missing embedding", without("token_embd.weight")),
+        ("another shape", changed("blk.0.ffn_up.weight", &|t| t.1 = vec![16, 8])),
+        ("a key that moves the cursor", model().number("x\u{1b}[2J\n", 1)),
+        ("a tensor of two lines", changed("output_norm.weight", &|t| t.0 = "a\nb".to_owned())),
+        ("an endless architecture", File::new().text("general.architecture", &"x".repeat(9999))),
+        ("no architecture", File::new()),
+        ("an architecture that is a number", File::new().number("general.architecture", 1)),
+        ("no layers", with_layers(0)),
+        ("a million layers", File::new().text("general.architecture", "llama").number("llama.block_count", 1_000_000)),
+        ("a base that is no number", model().entry("llama.rope.freq_base", 6, &f32::NAN.to_le_bytes())),
+        ("heads that do not fit", model().number("llama.attention.head_count_kv", 3)),
+        ("more layers than tensors", with_layers(9)),
     ];
-    for (what, file, expected) in cases {
+    let mut errors = String::new();
+    for (what, file) in cases {
         match open_bytes(folder.path(), &file.bytes()) {
             Ok(()) => panic!("{what}: opened"),
             Err(error) => {
                 let error = error.to_string();
-                assert!(error.contains(expected), "{what}: expected {expected:?} in {error:?}");
                 assert!(error.contains("hostile.gguf") && !error.contains(char::is_control), "{what}: {error}");
                 assert!(error.len() < 1000, "{what}: {error}");
+                errors.push_str(&format!("{what}: {}\n", error.replace(&*folder.path().to_string_lossy(), "[FOLDER]")));
             }
         }
     }
+    snapbox::assert_data_eq!(errors, snapbox::file!["snapshots/hostile.txt"].raw());
 }
 
 #[test]
 fn other_kinds_of_files_are_named() {
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&[u8], &str); 9] = [
-        (b"", "an empty file"),
-        (b"GG", "another kind of file"),
-        (b"lmgg\0\0", "an old GGML file"),
-        (b"RIFF\0\0\0\0WAVE", "a WAV recording"),
-        (b"PK\x03\x04rest", "a ZIP archive"),
-        (b"\x08\x07\x12\x04test", "an ONNX model"),
-        (b"\x10\0\0\0\0\0\0\0{\"a\":1}", "a safetensors file"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"<!DOCTYPE html><html>", "a web page"),
+    let cases: [&[u8]; 9] = [
+        b"",
+        b"GG",
+        b"lmgg\0\0",
+        b"RIFF\0\0\0\0WAVE",
+        b"PK\x03\x04rest",
+        b"\x08\x07\x12\x04test",
+        b"\x10\0\0\0\0\0\0\0{\"a\":1}",
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"<!DOCTYPE html><html>",
     ];
-    for (bytes, expected) in cases {
+    let mut errors = String::new();
+    for bytes in cases {
         let error = open_bytes(folder.path(), bytes).unwrap_err().to_string();
-        assert!(error.contains(expected) && error.contains("expected a GGUF model"), "{error}");
+        errors.push_str(&format!("{}\n", error.replace(&*folder.path().to_string_lossy(), "[FOLDER]")));
     }
+    snapbox::assert_data_eq!(errors, snapbox::file!["snapshots/other_files.txt"].raw());
     let missing = Llm::open(&PathBuf::from("/no/such/file.gguf"), &LlmOptions::default()).unwrap_err().to_string();
     assert!(missing.contains("/no/such/file.gguf: cannot be read"), "{missing}");
     let error = Llm::open(folder.path(), &LlmOptions::default()).unwrap_err().to_string();

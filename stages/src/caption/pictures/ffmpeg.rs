@@ -384,9 +384,9 @@ mod tests {
         let (_, end) = with_script("sleep 3", "rtsp://camera/1");
         assert!(end.contains("no picture for 0.5 s"), "{end}");
         let (_, end) = with_script("printf 'P6 99999 99999 255 '; sleep 1", "rtsp://camera/1");
-        assert!(end.contains("no PPM picture"), "{end}");
+        assert!(end.contains("not a PPM picture"), "{end}");
         let (_, end) = with_script("yes", "rtsp://camera/1");
-        assert!(end.contains("no PPM picture"), "{end}");
+        assert!(end.contains("not a PPM picture"), "{end}");
         let mut missing = Ffmpeg::new("rtsp://camera/1", options("/nowhere/ffmpeg"));
         let (_keep, stop) = crossbeam_channel::bounded(0);
         let error = missing.open(&stop).unwrap_err();
