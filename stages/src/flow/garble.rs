@@ -63,7 +63,10 @@ pub(crate) fn garble<T: 'static>(message: &mut T, step: u64) {
             *clause = text(step);
         }
     } else if let Some(speech) = any.downcast_mut::<Speech>().filter(|speech| !matches!(speech, Speech::End)) {
-        *speech = Speech::Samples { rate: SampleRate(if step % 2 == 0 { 0 } else { 16_000 }), samples: samples(step) };
+        *speech = Speech::Samples {
+            rate: SampleRate(if step.is_multiple_of(2) { 0 } else { 16_000 }),
+            samples: samples(step),
+        };
     } else if let Some(played) = any.downcast_mut::<Played>() {
         played.heard = vec![text(step); 3];
         (played.audio, played.first_audio) = (Duration::MAX, Instant::now().checked_add(AGES));
