@@ -1,198 +1,11 @@
 //! A request's text as normalised words: lower case, contractions written out, digits apart from letters, punctuation reduced to
 //! `,` and `.`; without fillers, greetings and politeness, none of which change what is asked for.
 
+use super::contracted::{HAS_BEFORE, IS_BEFORE, NO_OWNERS, WHOLE};
+use super::verbs::wish_of_gerund;
+
 /// A request longer than this is not a request to a home; the rest is not read.
 pub const LONGEST: usize = 600;
-
-/// Contractions and spellings that speech recognition writes in several ways.
-const WHOLE: &[(&str, &str)] = &[
-    ("what's", "what is"),
-    ("whats", "what is"),
-    ("where's", "where is"),
-    ("wheres", "where is"),
-    ("who's", "who is"),
-    ("whos", "who is"),
-    ("how's", "how is"),
-    ("hows", "how is"),
-    ("when's", "when is"),
-    ("whens", "when is"),
-    ("which's", "which is"),
-    ("that's", "that is"),
-    ("thats", "that is"),
-    ("there's", "there is"),
-    ("theres", "there is"),
-    ("here's", "here is"),
-    ("it's", "it is"),
-    ("it'll", "it will"),
-    ("let's", "let us"),
-    ("lets", "let us"),
-    ("i'd", "i would"),
-    ("i'm", "i am"),
-    ("im", "i am"),
-    ("i've", "i have"),
-    ("ive", "i have"),
-    ("i'll", "i will"),
-    ("you're", "you are"),
-    ("we're", "we are"),
-    ("they're", "they are"),
-    ("aren't", "are not"),
-    ("arent", "are not"),
-    ("isn't", "is not"),
-    ("isnt", "is not"),
-    ("don't", "do not"),
-    ("dont", "do not"),
-    ("doesn't", "does not"),
-    ("didn't", "did not"),
-    ("didnt", "did not"),
-    ("won't", "will not"),
-    ("wouldn't", "would not"),
-    ("can't", "can not"),
-    ("cant", "can not"),
-    ("cannot", "can not"),
-    ("couldn't", "could not"),
-    ("haven't", "have not"),
-    ("hasn't", "has not"),
-    ("wasn't", "was not"),
-    ("weren't", "were not"),
-    ("o'clock", "oclock"),
-    ("wanna", "want to"),
-    ("gonna", "going to"),
-    ("gotta", "have to"),
-    ("gimme", "give me"),
-    ("lemme", "let me"),
-    ("pls", "please"),
-    ("plz", "please"),
-    ("thx", "thanks"),
-    ("ya", "you"),
-    ("u", "you"),
-    ("tv's", "tvs"),
-    ("telly", "tv"),
-    ("television", "tv"),
-    ("televisions", "tvs"),
-    ("t.v", "tv"),
-    ("a.m", "am"),
-    ("p.m", "pm"),
-    ("aircon", "air conditioning"),
-    ("a/c", "ac"),
-    ("favourite", "favorite"),
-    ("colour", "color"),
-    ("colours", "colors"),
-    ("coloured", "colored"),
-    ("grey", "gray"),
-    ("centre", "center"),
-    ("celcius", "celsius"),
-    ("percents", "percent"),
-    ("percentage", "percent"),
-    ("pct", "percent"),
-    ("tommorow", "tomorrow"),
-    ("tommorrow", "tomorrow"),
-    ("tomorow", "tomorrow"),
-    ("todays", "today"),
-    ("tomorrows", "tomorrow"),
-    ("ceil", "ceiling"),
-    ("livingroom", "living room"),
-    ("bedrooms", "bedrooms"),
-    ("bathrom", "bathroom"),
-    ("lite", "light"),
-    ("lites", "lights"),
-    ("ligth", "light"),
-    ("ligths", "lights"),
-    ("lihgt", "light"),
-    ("lihgts", "lights"),
-    ("tunr", "turn"),
-    ("trun", "turn"),
-    ("turnoff", "turn off"),
-    ("turnon", "turn on"),
-    ("switchoff", "switch off"),
-    ("switchon", "switch on"),
-    ("swtich", "switch"),
-    ("swich", "switch"),
-    ("temprature", "temperature"),
-    ("temperture", "temperature"),
-    ("temparature", "temperature"),
-    ("tempature", "temperature"),
-    ("vaccum", "vacuum"),
-    ("vacum", "vacuum"),
-    ("vaccuum", "vacuum"),
-    ("hoover", "vacuum"),
-    ("whether's", "weather is"),
-    ("degress", "degrees"),
-    ("degree's", "degrees"),
-    ("brigthness", "brightness"),
-    ("wether", "weather"),
-    ("thermastat", "thermostat"),
-];
-
-/// Words before which "'s" is "is".
-const IS_BEFORE: &[&str] = &[
-    "too",
-    "so",
-    "very",
-    "getting",
-    "still",
-    "not",
-    "way",
-    "done",
-    "here",
-    "upstairs",
-    "downstairs",
-    "gone",
-    "coming",
-    "asleep",
-    "empty",
-    "ready",
-    "finished",
-    "playing",
-    "on",
-    "off",
-    "open",
-    "closed",
-    "left",
-    "at",
-    "in",
-    "out",
-    "home",
-    "boiling",
-    "freezing",
-    "a",
-    "the",
-    "broken",
-    "dirty",
-];
-
-/// Verbs in `-ing`, as in "would you mind turning off …".
-const GERUNDS: &[(&str, &str)] = &[
-    ("turning", "turn"),
-    ("switching", "switch"),
-    ("opening", "open"),
-    ("closing", "close"),
-    ("shutting", "shut"),
-    ("setting", "set"),
-    ("dimming", "dim"),
-    ("starting", "start"),
-    ("stopping", "stop"),
-    ("pausing", "pause"),
-    ("locking", "lock"),
-    ("unlocking", "unlock"),
-    ("putting", "put"),
-    ("making", "make"),
-    ("lowering", "lower"),
-    ("raising", "raise"),
-    ("playing", "play"),
-    ("muting", "mute"),
-    ("adding", "add"),
-    ("telling", "tell"),
-    ("checking", "check"),
-    ("giving", "give"),
-    ("cranking", "crank"),
-    ("brightening", "brighten"),
-    ("activating", "activate"),
-    ("running", "run"),
-    ("removing", "remove"),
-    ("changing", "change"),
-    ("bringing", "bring"),
-    ("sending", "send"),
-];
 
 /// Said before a request and no part of it; longest first where one begins another.
 const BEFORE: &[&str] = &[
@@ -230,6 +43,47 @@ const BEFORE: &[&str] = &[
     "i think you should",
     "you should",
     "go ahead and",
+    "go on and",
+    "do me a favor and",
+    "do me a favour and",
+    "be a dear and",
+    "be a love and",
+    "feel free to",
+    "i was wondering if you could",
+    "i wonder if you could",
+    "i was wondering whether you could",
+    "do you think you could",
+    "would it be possible to",
+    "is it possible to",
+    "any chance you could",
+    "i would be grateful if you could",
+    "if you could",
+    "if you would",
+    "you may",
+    "you might",
+    "you might as well",
+    "you had better",
+    "you better",
+    "we had better",
+    "i had better",
+    "it is time to",
+    "time to",
+    "we need to",
+    "we want to",
+    "we would like to",
+    "we have to",
+    "i have to",
+    "we can",
+    "help me to",
+    "why do not you",
+    "why not",
+    "hey can you",
+    "right then",
+    "right so",
+    "oi",
+    "hiya",
+    "howdy",
+    "um so",
     "go and",
     "try to",
     "remember to",
@@ -297,15 +151,39 @@ const AFTER: &[&str] = &[
     "thanks a lot",
     "cheers",
     "for now",
-    "for today",
-    "for tonight",
-    "for the night",
-    "for the weekend",
-    "for the day",
-    "for the evening",
     "love",
     "for the moment",
+    "for a moment",
+    "for a minute",
+    "for a second",
+    "for a sec",
+    "for a bit",
+    "for a while",
+    "for a little while",
     "for the time being",
+    "if you please",
+    "and thank you",
+    "please and thank you",
+    "when you are ready",
+    "thank you so much",
+    "thanks very much",
+    "ta",
+    "my friend",
+    "would be great",
+    "would be nice",
+    "would be lovely",
+    "behind me",
+    "behind us",
+    "behind her",
+    "behind him",
+    "behind them",
+    "after me",
+    "after us",
+    "before bed",
+    "before i go",
+    "before we go",
+    "before i leave",
+    "before we leave",
     "right now",
     "now",
     "right away",
@@ -347,6 +225,16 @@ const AFTER: &[&str] = &[
     ",",
 ];
 
+/// The same behind a wish; behind a question they say what is asked for.
+const TIMES_AFTER: &[&str] =
+    &["for today", "for tonight", "for the night", "for the weekend", "for the day", "for the evening"];
+
+/// Words with which a question begins.
+const ASKING: &[&str] = &[
+    "what", "when", "where", "who", "which", "how", "is", "are", "do", "does", "did", "have", "has", "will", "am",
+    "any", "anything", "tell", "show", "read", "list", "should",
+];
+
 /// Sounds of hesitation, dropped wherever they stand.
 const HESITATION: &[&str] = &["um", "umm", "uh", "uhh", "uhm", "er", "erm", "hmm", "hm", "mm", "eh"];
 
@@ -368,9 +256,9 @@ pub fn normalise(text: &str) -> String {
     let is_wish = all.iter().any(|w| matches!(w.as_str(), "mind" | "about" | "try" | "appreciate"));
     if is_wish
         && let Some(first) = out.first_mut()
-        && let Some((_, verb)) = GERUNDS.iter().find(|(gerund, _)| gerund == first)
+        && let Some(verb) = wish_of_gerund(first)
     {
-        *first = (*verb).to_owned();
+        *first = verb.to_owned();
     }
     out.join(" ")
 }
@@ -379,7 +267,9 @@ pub fn normalise(text: &str) -> String {
 fn strip(tokens: &mut Vec<&str>) {
     loop {
         let before = tokens.len();
-        if let Some(n) = longest(AFTER, |phrase| ends_with(tokens, phrase)) {
+        let asks = tokens.first().is_some_and(|first| ASKING.contains(first));
+        let times = if asks { None } else { longest(TIMES_AFTER, |phrase| ends_with(tokens, phrase)) };
+        if let Some(n) = longest(AFTER, |phrase| ends_with(tokens, phrase)).or(times) {
             if n >= tokens.len() {
                 return;
             }
@@ -440,13 +330,27 @@ pub fn words(text: &str) -> Vec<String> {
         }
         // "The radio's too loud", "Beth's downstairs": a shortened "is" and no possessive.
         if let Some(owner) = raw.strip_suffix("'s")
-            && all.peek().is_some_and(|next| IS_BEFORE.contains(next))
+            && let Some(next) = all.peek()
         {
-            out.push(owner.replace('\'', ""));
-            out.push("is".to_owned());
-            continue;
+            let nobodys = NO_OWNERS.contains(&owner);
+            let is_doing =
+                next.len() > 5 && next.ends_with("ing") && !matches!(*next, "ceiling" | "heating" | "lighting");
+            if nobodys
+                || is_doing && !next.starts_with("living") && !next.starts_with("dining")
+                || IS_BEFORE.contains(next)
+            {
+                let plain = owner.replace('\'', "");
+                let same = WHOLE.iter().find(|(short, _)| *short == plain).map_or(plain.as_str(), |(_, long)| *long);
+                out.push(same.to_owned());
+                out.push(if nobodys && HAS_BEFORE.contains(next) { "has" } else { "is" }.to_owned());
+                continue;
+            }
         }
-        let word = raw.replace('\'', "");
+        // "Rosie's collar" is the collar of Rosie, and nothing of a "rosy".
+        let word = match raw.strip_suffix("'s").filter(|owner| owner.ends_with("ie")) {
+            Some(owner) => owner.replace('\'', ""),
+            None => raw.replace('\'', ""),
+        };
         match WHOLE.iter().find(|(short, _)| *short == word && raw.contains('\'')) {
             Some((_, long)) => out.extend(long.split(' ').map(str::to_owned)),
             None if word.is_empty() => {}
