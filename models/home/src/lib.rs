@@ -9,7 +9,7 @@
 //!     "{areas: [{id: hall, name: Hall}], entities: [{id: light.hall, name: Hall Light, area: hall, state: 'off'}]}",
 //! )?.home()?;
 //! let now = jiff::civil::date(2026, 11, 20).at(18, 0, 0, 0);
-//! let setting = Setting { home: &home, area: None, now, last: &[] };
+//! let setting = Setting { home: &home, area: None, now, last: &[], before: None, has_timers: false };
 //! let Outcome::Do(steps) = Matcher::english()?.understand("Turn on the hall light", &setting) else { panic!() };
 //! let Step::Act(reading) = &steps[0] else { panic!() };
 //! for call in &reading.calls {

@@ -21,7 +21,8 @@ fn failure(matcher: &mut Matcher, fixtures: &str, test: &Value, sentence: &str) 
     let before = inventory.home().unwrap();
     let mut home = before.clone();
     let now = jiff::civil::date(2026, 11, 29).at(12, 0, 0, 0);
-    let outcome = matcher.understand(sentence, &Setting { home: &before, area: None, now, last: &[] });
+    let outcome = matcher
+        .understand(sentence, &Setting { home: &before, area: None, now, last: &[], before: None, has_timers: false });
     let Outcome::Do(steps) = &outcome else { return Some(format!("{outcome:?}")) };
     for step in steps {
         let Step::Act(reading) = step else { continue };
@@ -110,13 +111,16 @@ fn in_a_home_of_three_hundred_lights_a_request_is_understood_in_less_than_five_m
     ];
     let mut slow = Vec::new();
     // The home's names are read once.
-    matcher.understand("hello", &Setting { home: &home, area: None, now, last: &[] });
+    matcher.understand("hello", &Setting { home: &home, area: None, now, last: &[], before: None, has_timers: false });
     for request in requests {
         // The mean of many, of the time that this thread ran, because other programs run at the same time.
         const RUNS: u32 = 30;
         let started = on_cpu();
         for _ in 0..RUNS {
-            matcher.understand(request, &Setting { home: &home, area: None, now, last: &[] });
+            matcher.understand(
+                request,
+                &Setting { home: &home, area: None, now, last: &[], before: None, has_timers: false },
+            );
         }
         let mean = on_cpu().saturating_sub(started) / RUNS;
         println!("{:.2} ms: {request}", mean.as_secs_f64() * 1e3);

@@ -34,7 +34,14 @@ fn home() -> Home {
 }
 
 fn setting<'a>(home: &'a Home, area: Option<&'a str>) -> Setting<'a> {
-    Setting { home, area, now: jiff::civil::date(2026, 11, 29).at(12, 0, 0, 0), last: &[] }
+    Setting {
+        home,
+        area,
+        now: jiff::civil::date(2026, 11, 29).at(12, 0, 0, 0),
+        last: &[],
+        before: None,
+        has_timers: false,
+    }
 }
 
 /// What a request does: its calls as "service entity entity", or "says …", "asks …", "passes".

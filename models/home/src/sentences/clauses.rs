@@ -1,10 +1,15 @@
 //! A request of several clauses: two wishes in one sentence, a wish with its reason ("it is late, turn off the TV"), a place that
 //! stands before the wish, a particle in the middle ("lights off in the hall and the study").
 
+use std::cell::RefCell;
+
 use super::outcome::{Outcome, Step};
+use super::target::{Resolver, Want};
 use super::vocabulary::{Vocabulary, stem};
 use super::{Heard, Matcher, Setting, Turn, targets};
+use crate::domain::Domain;
 use crate::spoken;
+use crate::spoken::verbs::is_wishing;
 
 /// Words that make a clause more than a remark: a condition, a time, a wish, a negation.
 const NO_REMARK: &[&str] = &[
@@ -67,13 +72,14 @@ const PREDICATES: &[&str] = &[
     "dark",
 ];
 
-/// Verbs with which a wish begins, and no remark.
-const COMMANDS: &[&str] = &[
-    "turn", "switch", "set", "open", "close", "shut", "lock", "unlock", "dim", "start", "stop", "pause", "play",
-    "resume", "make", "put", "add", "remove", "raise", "lower", "mute", "activate", "run", "give", "get", "bring",
-    "take", "leave", "let", "keep", "cancel", "delete", "change", "remind", "forget", "remember", "ignore", "do",
-    "does", "did", "is", "are", "am", "was", "has", "have", "kill", "send", "drop", "draw", "crank", "shut",
-];
+/// Whether a word begins a wish or a question, and no remark.
+fn is_command(word: &str) -> bool {
+    is_wishing(word) && !NO_COMMANDS.contains(&word)
+        || matches!(word, "does" | "did" | "is" | "are" | "am" | "was" | "has" | "have")
+}
+
+/// Verbs that are nouns as often.
+const NO_COMMANDS: &[&str] = &["time", "light", "fire", "end", "water", "heat", "clean", "count"];
 
 impl Matcher {
     /// The request as one wish, else as several clauses.
@@ -108,7 +114,7 @@ impl Matcher {
                 continue;
             }
             // "All but the kitchen one" is one wish.
-            if said[at] == "but" && !said.get(at + 1).is_some_and(|w| COMMANDS.contains(w)) {
+            if said[at] == "but" && !said.get(at + 1).is_some_and(|w| is_command(w)) {
                 continue;
             }
             let skip = said[at..]
@@ -116,7 +122,14 @@ impl Matcher {
                 .take_while(|w| matches!(**w, "and" | "then" | "," | "." | "also" | "but" | "please" | "so"))
                 .count();
             let (left, right) = (said[..at].join(" "), spoken::normalise(&said[at + skip..].join(" ")));
-            let left = self.one(&left.replace(" , ", " ").replace(" . ", " "), names, setting);
+            let plain = left.replace(" , ", " ").replace(" . ", " ");
+            let mut left = self.one(&plain, names, setting);
+            // "The fan off and the lamp on in the study": the place is both's.
+            if (!matches!(left.outcome, Outcome::Do(_)) || left.negative)
+                && let Some(place) = place_behind(&said[at..], names)
+            {
+                left = self.one(&format!("{plain} {place}"), names, setting);
+            }
             let Outcome::Do(mut steps) = left.outcome else { continue };
             if left.negative {
                 continue;
@@ -131,6 +144,29 @@ impl Matcher {
                 && let Some(place) = place_in(&said[..at], names)
             {
                 right_heard = self.heard(&spoken::normalise(&format!("{right} in the {place}")), names, &later);
+            }
+            // "Set the lamp to 70 and the strip to 30", "lamp off and the fan too": the verb, or the particle, is the first's.
+            let said_right: Vec<&str> = right.split(' ').collect();
+            if !matches!(right_heard.outcome, Outcome::Do(_))
+                && steps.iter().all(|step| matches!(step, Step::Act(_)))
+                && !said_right.iter().any(|w| is_command(w))
+            {
+                let particle = said[..at].iter().rev().find(|w| matches!(**w, "on" | "off" | "up" | "down"));
+                let verb = said[0];
+                let borrowed = is_command(verb);
+                let texts = [
+                    borrowed.then(|| format!("{verb} {right}")),
+                    particle.map(|particle| format!("turn {particle} {right}")),
+                ];
+                let heard = texts.into_iter().flatten().map(|text| self.one(&text, names, &later));
+                let acts = |heard: &Heard| matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
+                // The same is meant of both: "set the heating to 19 and the study to 16" sets no lamp.
+                let intents = |steps: &[Step]| steps.last().map(super::intent);
+                let alike =
+                    |heard: &Heard| matches!(&heard.outcome, Outcome::Do(more) if intents(more) == intents(&steps));
+                if let Some(heard) = heard.filter(acts).find(|heard| !heard.negative && alike(heard)) {
+                    right_heard = heard;
+                }
             }
             let right = right_heard;
             let Outcome::Do(more) = right.outcome else { continue };
@@ -174,7 +210,22 @@ impl Matcher {
                 break;
             }
         }
-        let heard = self.heard(&wish, names, setting);
+        // "I'm in the workshop, lights": the asker says where.
+        let asker = |remark: &&&[&str]| matches!(remark[0], "i" | "we") && matches!(remark[1], "am" | "are" | "will");
+        if let Some(place) = remarks.iter().find(asker).and_then(|remark| place_in(remark, names)) {
+            let there = self.heard(&spoken::normalise(&format!("{wish} in the {place}")), names, setting);
+            let acts =
+                matches!(&there.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
+            if acts && !there.negative {
+                return Some(there);
+            }
+        }
+        // "The lamp is too bright, bring it down": what the remark is about.
+        let leans = wish.split(' ').any(|w| matches!(w, "it" | "them" | "that" | "him" | "her" | "one"));
+        let about = remarks.iter().filter(|_| leans).find_map(|remark| things_in(remark, names, setting));
+        let about: Vec<String> = about.unwrap_or_default();
+        let last = if about.is_empty() { setting.last } else { &about };
+        let heard = self.heard(&wish, names, &Setting { last, ..setting.clone() });
         let acts =
             matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
         (acts && !heard.weak).then_some(heard)
@@ -208,8 +259,23 @@ impl Matcher {
             let joined = if more.is_empty() { String::new() } else { format!(" , {more}") };
             return understood(format!("{}{meant}{joined}", &slip[..from]));
         }
+        // "The gate, lock it"
+        if let Some((named, wish)) = text.split_once(" , ").or_else(|| text.split_once(" . ")) {
+            let words: Vec<&str> = named.split(' ').collect();
+            if words.len() <= 5
+                && !is_command(words[0])
+                && wish.split(' ').any(|w| matches!(w, "it" | "them" | "that"))
+                && !words.iter().any(|w| FINITE.contains(w))
+                && let Some(about) = things_in(&words, names, setting)
+            {
+                let heard = self.one(wish, names, &Setting { last: &about, ..setting.clone() });
+                if matches!(heard.outcome, Outcome::Do(_)) && !heard.negative {
+                    return Some(heard);
+                }
+            }
+        }
         let (wish, named) = text.rsplit_once(" . ").or_else(|| text.rsplit_once(" , "))?;
-        let is_name = |w: &str| !COMMANDS.contains(&w) && !FINITE.contains(&w) && !NO_REMARK.contains(&w);
+        let is_name = |w: &str| !is_command(w) && !FINITE.contains(&w) && !NO_REMARK.contains(&w);
         let padded = format!(" {wish} ");
         let short = named.split(' ').count() <= 4 && named.split(' ').all(is_name);
         for pronoun in [" it ", " that ", " them "] {
@@ -253,12 +319,17 @@ impl Matcher {
                     | "everywhere"
                     | "outside"
                     | "excluding"
+                    | "on"
             )
         };
+        // "Turn everything off on the first floor but the fan"
+        if matches!(said[0], "turn" | "switch" | "shut") && at > 1 && said.get(at + 1).is_some_and(follows) {
+            return understood(format!("turn {} {} {}", said[at], said[1..at].join(" "), said[at + 1..].join(" ")));
+        }
         if matches!(said[0], "any" | "some" | "each" | "every" | "which" | "what" | "how" | "are" | "is") {
             return None;
         }
-        if at == 0 || !said.get(at + 1).is_some_and(follows) || COMMANDS.contains(&said[0]) {
+        if at == 0 || !said.get(at + 1).is_some_and(follows) || is_command(said[0]) {
             return None;
         }
         understood(format!("turn {} {} {}", said[at], said[..at].join(" "), said[at + 1..].join(" ")))
@@ -280,6 +351,12 @@ fn is_remark(clause: &[&str]) -> bool {
     if matches!(clause.last(), Some(&("time" | "bedtime"))) && clause.len() <= 3 {
         return true;
     }
+    if clause.len() <= 5 && clause.iter().skip(1).any(|w| *w == "time") {
+        return true;
+    }
+    if matches!(clause, ["off" | "going" | "leaving" | "home" | "back" | "bedtime", ..]) && clause.len() <= 4 {
+        return true;
+    }
     let shortened = clause.windows(2).any(|w| w[0].ends_with('s') && PREDICATES.contains(&w[1]));
     let too_much =
         matches!(clause, ["too", "much" | "many" | "little" | "dark" | "bright" | "hot" | "cold" | "loud", ..]);
@@ -298,12 +375,50 @@ fn is_remark(clause: &[&str]) -> bool {
             | "everyone"
             | "nobody"
     );
-    !COMMANDS.contains(&clause[0])
-        && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
+    !is_command(clause[0]) && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
 }
 
 /// The place that a remark names.
 fn place_in<'v>(remark: &[&str], names: &'v Vocabulary) -> Option<&'v str> {
     let stems: Vec<String> = remark.iter().map(|w| stem(w)).collect();
     (0..stems.len()).find_map(|i| names.place_at(&stems[i..])).map(|(place, _)| place.label.as_str())
+}
+
+/// The place at the end of a clause, with its preposition.
+fn place_behind(clause: &[&str], names: &Vocabulary) -> Option<String> {
+    let at = clause.iter().rposition(|w| matches!(*w, "in" | "on" | "at"))?;
+    let the = usize::from(matches!(clause.get(at + 1), Some(&("the" | "my" | "our"))));
+    let stems: Vec<String> = clause[at + 1 + the..].iter().map(|w| stem(w)).collect();
+    names.place_at(&stems).filter(|(_, n)| *n == stems.len()).map(|_| clause[at..].join(" "))
+}
+
+/// The things that a clause names, by the longest phrase of it that means some: one, or several of a plural.
+fn things_in(clause: &[&str], names: &Vocabulary, setting: &Setting<'_>) -> Option<Vec<String>> {
+    let last = Vec::new();
+    let known = RefCell::default();
+    let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
+    let resolver = Resolver { names, home: setting.home, here, last: &last, known: &known };
+    const READ: &[Domain] =
+        &[Domain::Sensor, Domain::BinarySensor, Domain::Person, Domain::Weather, Domain::Sun, Domain::Zone];
+    let domains: Vec<Domain> = Domain::ALL.iter().copied().filter(|domain| !READ.contains(domain)).collect();
+    let want = Want { domains: &domains, or_else: &[], place_means: &[], group: true };
+    let n = clause.len().min(8);
+    for length in (1..=n).rev() {
+        for from in 0..=n - length {
+            let words = &clause[from..from + length];
+            let is_name =
+                |w: &&str| names.knows(&stem(w)) || matches!(*w, "the" | "my" | "our" | "in" | "of" | "all" | "both");
+            if !words.iter().all(is_name) {
+                continue;
+            }
+            let found = resolver.resolve(&words.join(" "), want).and_then(|found| resolver.settled(found, want));
+            if let Ok(found) = found
+                && !found.entities.is_empty()
+                && !found.bare_place
+            {
+                return Some(found.entities.iter().map(|i| setting.home.entities()[*i].id.clone()).collect());
+            }
+        }
+    }
+    None
 }

@@ -6,6 +6,8 @@
 mod answers;
 mod clauses;
 mod community;
+mod followup;
+mod idioms;
 mod intents;
 mod nouns;
 mod outcome;
@@ -24,7 +26,8 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
-pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice};
+pub use followup::ASKED;
+pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice, Wording};
 pub use reply::reply;
 pub use template::{LoadError, TemplateError, TemplateSet};
 pub use vocabulary::Vocabulary;
@@ -63,6 +66,11 @@ pub struct Setting<'a> {
     pub now: jiff::civil::DateTime,
     /// The ids of what the last request was about.
     pub last: &'a [String],
+    /// What the last request came to, for one that leans on it: "and the kitchen?". A question that was asked back has the intent
+    /// [`ASKED`] and its choices for targets.
+    pub before: Option<&'a Reading>,
+    /// Whether the assistant keeps timers of its own: where not, "the timer" may be one of the home's.
+    pub has_timers: bool,
 }
 
 /// Templates and the words that they contain.
@@ -96,6 +104,8 @@ pub struct Matcher {
 struct Turn<'v> {
     names: &'v Vocabulary,
     parts: RefCell<Parts>,
+    /// What phrases mean where "it" is nothing yet.
+    known: RefCell<target::Known>,
 }
 
 impl std::ops::Deref for Turn<'_> {
@@ -142,14 +152,39 @@ impl Matcher {
             self.names = Some(Vocabulary::of(setting.home));
         }
         let Some(names) = &self.names else { return Outcome::Pass(Pass::NoTemplate) };
-        let names = &Turn { names, parts: RefCell::default() };
+        let names = &Turn { names, parts: RefCell::default(), known: RefCell::default() };
         let text = plainly(&spoken::normalise(request));
+        let followed = self.followed(request, names, setting);
+        if let Some(followed) = followed.as_ref().filter(|followed| followed.marked) {
+            return followed.heard.outcome.clone();
+        }
         let mut first = self.heard(&text, names, setting).outcome;
+        if let (Outcome::Pass(_), Some(followed)) = (&first, followed) {
+            return followed.heard.outcome;
+        }
         if matches!(first, Outcome::Pass(_)) {
+            for other in
+                [idioms::reworded(&text), idioms::without_reason(&text, |word| names.knows(&vocabulary::stem(word)))]
+            {
+                let heard = other.map(|text| self.heard(&text, names, setting));
+                if let Some(Heard { outcome: found @ (Outcome::Do(_) | Outcome::Ask { .. }), .. }) = heard {
+                    return found;
+                }
+            }
+            // "Kettle, please": a thing that is switched, and nothing else.
+            if text.split(' ').count() <= 5
+                && request.to_lowercase().contains("please")
+                && let Outcome::Do(steps) = self.heard(&format!("turn on {text}"), names, setting).outcome
+                && steps.iter().all(|step| matches!(step, Step::Act(reading) if reading.intent == "TurnOn"))
+            {
+                return Outcome::Do(steps);
+            }
             let last = Vec::new();
             let known = RefCell::default();
             let resolver = Resolver { names, home: setting.home, here: None, last: &last, known: &known };
-            if let Some(step) = answers::about(&text, &resolver) {
+            if let Some(step) = answers::about(&text, &resolver, setting.now) {
+                first = Outcome::Do(vec![step]);
+            } else if let Some(step) = answers::missing(&text, &resolver) {
                 first = Outcome::Do(vec![step]);
             }
         }
@@ -157,12 +192,21 @@ impl Matcher {
             return first;
         }
         let words: Vec<&HashSet<String>> = self.sets.iter().map(|set| &set.words).collect();
+        // A sentence of words that mean nothing here is no misheard request.
+        let is_known = |w: &str| names.knows(&vocabulary::stem(w)) || words.iter().any(|known| known.contains(w));
+        if text.split(' ').filter(|w| !is_known(w)).count() > 4 {
+            return first;
+        }
         match names.corrected(&text, &words) {
-            Some(corrected) => match self.heard(&corrected, names, setting).outcome {
-                Outcome::Pass(_) => first,
-                // What is misheard or misspelt opens no door.
-                Outcome::Do(steps) if steps.iter().any(|step| opens(step, setting.home)) => first,
-                found => found,
+            Some(corrected) => match self.heard(&corrected, names, setting) {
+                // A guess at what was meant is no ground for a "there is none".
+                heard if heard.negative && !matches!(heard.outcome, Outcome::Ask { .. }) => first,
+                heard => match heard.outcome {
+                    Outcome::Pass(_) => first,
+                    // What is misheard or misspelt opens no door.
+                    Outcome::Do(steps) if steps.iter().any(|step| opens(step, setting.home)) => first,
+                    found => found,
+                },
             },
             None => first,
         }
@@ -188,14 +232,17 @@ impl Matcher {
         let last: Vec<usize> =
             setting.last.iter().filter_map(|id| setting.home.entities().iter().position(|e| e.id == *id)).collect();
         let computed = slots::Computed::new(text, names, here.is_some(), setting.now.date());
-        let known = RefCell::default();
-        let resolver = Resolver { names, home: setting.home, here, last: &last, known: &known };
+        let own = RefCell::default();
+        let known = if setting.last.is_empty() { &names.known } else { &own };
+        let resolver = Resolver { names, home: setting.home, here, last: &last, known };
         let mut done: Vec<Fit> = Vec::new();
-        let mut stops: Vec<(usize, Stop)> = Vec::new();
+        let mut stops: Vec<(usize, Stop, Wording)> = Vec::new();
         let matches = self.sets.iter().flat_map(|set| set.templates.matches(text, &computed));
         for (data, m) in matches {
             let mut slots: Map<String, Value> = data.slots.clone();
+            let mut wording = Wording { request: text.to_owned(), parts: Vec::new() };
             for capture in m.captures {
+                wording.parts.push((capture.slot.clone(), capture.text));
                 slots.insert(capture.slot, capture.value);
             }
             let mut intent = data.intent.as_str();
@@ -204,8 +251,8 @@ impl Matcher {
                 (intent, slots) = (name, renamed);
             }
             let weak = slots.get("weak") == Some(&Value::Bool(true));
-            let found = Found { intent, slots, resolver, now: setting.now };
-            match intents::carry_out(&found) {
+            let found = Found { intent, slots, resolver, now: setting.now, has_timers: setting.has_timers };
+            match intents::carry_out(&found).map(|step| step.said(&wording)) {
                 Ok(step) => match done.iter_mut().find(|fit| same(&fit.step, &step)) {
                     Some(fit) => {
                         fit.weak &= weak;
@@ -213,7 +260,9 @@ impl Matcher {
                     }
                     None => done.push(Fit { literal: m.literal, weak, step }),
                 },
-                Err(stop) => stops.push((m.literal, stop)),
+                // What is only implied is no wish that could be refused.
+                Err(_) if weak => {}
+                Err(stop) => stops.push((m.literal, stop, wording)),
             }
         }
         // The whole name of a scene or script is what is meant: "close the office" where a script is called so.
@@ -240,11 +289,11 @@ impl Matcher {
                 // Answers to one question from two sides: the one that is about the asker's room, or the first.
                 let most = several[0].literal;
                 let weather = |fit: &Fit| intent(&fit.step).starts_with("Weather");
-                let first = several
-                    .iter()
-                    .take_while(|fit| fit.literal == most)
-                    .position(|fit| weather(fit) == resolver.here.is_none())
-                    .unwrap_or(0);
+                let mut best = several.iter().take_while(|fit| fit.literal == most);
+                // What was asked of a thing comes before all that can be told of it.
+                let attribute = best.clone().position(|fit| intent(&fit.step) == "AskAttribute");
+                let first =
+                    attribute.or_else(|| best.position(|fit| weather(fit) == resolver.here.is_none())).unwrap_or(0);
                 Outcome::Do(vec![done.swap_remove(first).step]).into()
             }
             [first, second, ..] if first.literal > second.literal => {
@@ -307,6 +356,9 @@ fn plainly(text: &str) -> String {
             )
     });
     let mut out = format!(" {} ", words.join(" "));
+    if out.starts_with(" all off ") {
+        out = out.replacen(" all off ", " everything off ", 1);
+    }
     // What "off" is often heard as.
     if out.ends_with(" of ") {
         out.insert(out.len() - 1, 'f');
@@ -373,14 +425,13 @@ fn same(a: &Step, b: &Step) -> bool {
 }
 
 /// What is left where no match came to anything: a clear negative answer, a question, or a pass.
-fn stopped(mut stops: Vec<(usize, Stop)>, home: &Home) -> Outcome {
-    stops.sort_by_key(|(literal, _)| std::cmp::Reverse(*literal));
+fn stopped(mut stops: Vec<(usize, Stop, Wording)>, home: &Home) -> Outcome {
+    stops.sort_by_key(|(literal, ..)| std::cmp::Reverse(*literal));
     let say = |answer: String| {
-        let reading =
-            Reading { intent: "Negative".to_owned(), targets: Vec::new(), arguments: Map::new(), calls: Vec::new() };
+        let reading = Reading { intent: "Negative".to_owned(), ..Reading::default() };
         Outcome::Do(vec![Step::Say(reading, answer)])
     };
-    for (_, stop) in &stops {
+    for (_, stop, wording) in &stops {
         if let Stop::Target(Unresolved::Several { what, entities }) = stop {
             let shown: Vec<&crate::model::Entity> = entities.iter().map(|i| &home.entities()[*i]).collect();
             let names: Vec<String> = shown.iter().take(4).map(|e| reply::the(e)).collect();
@@ -388,10 +439,11 @@ fn stopped(mut stops: Vec<(usize, Stop)>, home: &Home) -> Outcome {
                 0..=4 => format!("Which {what}: {}?", spoken::write::or(&names)),
                 n => format!("Which {what} do you mean? There are {n}."),
             };
-            return Outcome::Ask { question, choices: shown.iter().map(|e| e.id.clone()).collect() };
+            let choices = shown.iter().map(|e| e.id.clone()).collect();
+            return Outcome::Ask { question, choices, wording: wording.clone() };
         }
     }
-    let Some((_, first)) = stops.iter().find(|(_, stop)| !matches!(stop, Stop::Mismatch)) else {
+    let Some((_, first, _)) = stops.iter().find(|(_, stop, _)| !matches!(stop, Stop::Mismatch)) else {
         return Outcome::Pass(Pass::NoTemplate);
     };
     match first {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::services::ServiceCall;
 
 /// One meaning of a request: an intent, the entities it is for, and what was said about it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Reading {
     /// The intent: "TurnOn", "SetBrightness".
     pub intent: String,
@@ -18,6 +18,25 @@ pub struct Reading {
     pub arguments: Map<String, Value>,
     /// The calls that carry it out; none for a question.
     pub calls: Vec<ServiceCall>,
+    /// The words that said so.
+    #[serde(skip)]
+    pub wording: Wording,
+}
+
+/// What a request said, kept so that the next one can lean on it: "and the kitchen?".
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wording {
+    /// The request, or the clause of it, as the templates read it.
+    pub request: String,
+    /// The words of it that filled a template's slots: "target", "place", "day", "level".
+    pub parts: Vec<(String, String)>,
+}
+
+impl Wording {
+    /// The words for a slot.
+    pub fn part(&self, slot: &str) -> Option<&str> {
+        self.parts.iter().find(|(known, _)| known == slot).map(|(_, words)| words.as_str())
+    }
 }
 
 /// One step of an answer.
@@ -29,6 +48,16 @@ pub enum Step {
     Say(Reading, String),
     /// What the home itself does not keep: timers, undo, notes.
     Request(Request),
+}
+
+impl Step {
+    /// The same with the words that said so.
+    pub(super) fn said(mut self, words: &Wording) -> Self {
+        if let Self::Act(reading) | Self::Say(reading, _) = &mut self {
+            reading.wording = words.clone();
+        }
+        self
+    }
 }
 
 /// What the program around the home keeps.
@@ -121,6 +150,8 @@ pub enum Outcome {
         question: String,
         /// The ids of what fits.
         choices: Vec<String>,
+        /// What was asked for, which the answer goes on with.
+        wording: Wording,
     },
     /// Not for the matcher.
     Pass(Pass),

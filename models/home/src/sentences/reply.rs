@@ -2,11 +2,13 @@
 
 use serde_json::Value;
 
+use super::nouns::{noun_at, singular};
 use super::outcome::Reading;
 use super::state;
 use crate::domain::Domain;
 use crate::model::{Entity, Home};
 use crate::services::Change;
+use crate::spoken::ordinary::is_ordinary;
 use crate::spoken::{colour, write};
 
 /// "the kitchen light", or the bare name where it takes no article.
@@ -16,19 +18,50 @@ pub fn the(entity: &Entity) -> String {
     let proper = lower.starts_with("the ")
         || lower.starts_with("my ")
         || matches!(entity.domain, Domain::Person)
-        || lower.contains('\'');
+        || lower.contains('\'')
+        || is_own_name(entity);
     if proper { name.to_owned() } else { format!("the {}", lowered(name)) }
 }
 
-/// A name in lower case, but for its abbreviations: "living room TV".
+/// Whether a robot has a name as a person has: "Dusty Bin", "Rosie".
+fn is_own_name(entity: &Entity) -> bool {
+    let is_ordinary_word = |word: &str| is_ordinary(&singular(&word.to_lowercase()));
+    matches!(entity.domain, Domain::Vacuum | Domain::LawnMower)
+        && entity
+            .name
+            .split_whitespace()
+            .all(|w| w.starts_with(char::is_uppercase) && w.chars().any(char::is_lowercase))
+        && !entity.name.split_whitespace().any(|w| is_ordinary_word(w) && !matches!(w.to_lowercase().as_str(), "bin"))
+}
+
+/// A name as it stands in a sentence: in lower case where it is made of ordinary words ("the kitchen light", but "living room TV"),
+/// else as its owner wrote it ("the Hue Go", "the Great Room Sonos").
 pub fn lowered(name: &str) -> String {
-    name.split(' ')
-        .map(|word| {
-            let shout = word.len() > 1 && word.chars().all(|c| c.is_uppercase() || c.is_ascii_digit());
-            if shout { word.to_owned() } else { word.to_lowercase() }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
+    let shouts = |word: &str| word.len() > 1 && word.chars().all(|c| c.is_uppercase() || c.is_ascii_digit());
+    let words: Vec<&str> = name.split(' ').collect();
+    let ordinary = |word: &&str| {
+        let plain: String = word.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+        plain.is_empty() || plain.chars().all(|c| c.is_ascii_digit()) || shouts(word) || is_ordinary(&singular(&plain))
+    };
+    if !words.iter().all(ordinary) {
+        return name.to_owned();
+    }
+    let lower = |word: &&str| if shouts(word) { (*word).to_owned() } else { word.to_lowercase() };
+    words.iter().map(lower).collect::<Vec<_>>().join(" ")
+}
+
+/// Whether a thing's name speaks of several: "Hall Lights", but not "Sonos".
+pub fn is_plural(entity: &Entity) -> bool {
+    let name = entity.name.to_lowercase();
+    let Some(last) = name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).next_back() else {
+        return false;
+    };
+    match noun_at(&[last]) {
+        Some((.., many)) => many,
+        None => {
+            last.len() > 3 && last.ends_with('s') && !["ss", "us", "is", "os"].iter().any(|end| last.ends_with(end))
+        }
+    }
 }
 
 /// The first letter large.
@@ -75,12 +108,13 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             | "ClearCompleted"
             | "AddEvent"
             | "PlayMedia"
+            | "EntityTimerChange"
+            | "ChangeWarmth"
     );
     let already = changed.is_empty() && !silent;
     let shown = if changed.is_empty() { &targets } else { &changed };
     let what = names(shown);
-    let many =
-        shown.len() > 1 || shown[0].name.to_lowercase().ends_with('s') && !shown[0].name.to_lowercase().ends_with("ss");
+    let many = shown.len() > 1 || is_plural(shown[0]);
     let is = if many { "are" } else { "is" };
     let said = |text: String| format!("{}.", capital(&text));
     let percent =
@@ -95,6 +129,21 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             "Unlock" => "unlocked".to_owned(),
             "Mute" if reading.arguments.get("is_volume_muted") == Some(&Value::Bool(false)) => "unmuted".to_owned(),
             "Mute" => "muted".to_owned(),
+            "Pause" | "PauseVacuum" | "PauseMower" | "TimerPause" => "paused".to_owned(),
+            "Play" => "playing".to_owned(),
+            "StartVacuum" => "cleaning".to_owned(),
+            "StartMower" => "mowing".to_owned(),
+            "Oscillate" if reading.arguments.get("oscillating") == Some(&Value::Bool(true)) => "oscillating".to_owned(),
+            "Oscillate" => "still".to_owned(),
+            "SetBrightness" if percent("brightness_pct").is_some() => {
+                format!("at {}", percent("brightness_pct").unwrap_or_default())
+            }
+            "SetPosition" => format!("at {}", percent("position").unwrap_or_default()),
+            "SetTemperature" => {
+                let unit = shown[0].unit().unwrap_or("\u{b0}");
+                let to = shown[0].number("temperature").map(|t| state::quantity(t, unit)).unwrap_or_default();
+                format!("set to {to}")
+            }
             _ if shown.len() == 1 => state::words(shown[0]),
             _ => "like that".to_owned(),
         };
@@ -102,19 +151,42 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
     }
     match reading.intent.as_str() {
         "TurnOn" | "LightsFor" => said(format!("turned on {what}")),
-        "TurnOff" | "LightsOut" => said(format!("turned off {what}")),
+        "TurnOff" | "LightsOut" => said(format!("turned off {what}")) + left_on(reading, home),
         "Toggle" => match shown[..] {
             [one] => said(format!("{what} {is} now {}", state::words(one))),
             _ => said(format!("switched {what}")),
         },
+        // A scene's or script's name is no phrase to put an article before.
         "SceneOn" => match targets[0].domain {
-            Domain::Scene => said(format!("set the scene {}", lowered(&targets[0].name))),
-            _ => said(format!("started {what}")),
+            Domain::Scene => said(format!("set the scene {}", targets[0].name)),
+            _ => said(format!("started {}", targets[0].name)),
         },
+        "Shuffle" => match reading.arguments.get("shuffle") {
+            Some(Value::Bool(true)) => said(format!("{what} {is} shuffling")),
+            _ => said(format!("{what} {is} no longer shuffling")),
+        },
+        "Repeat" => match reading.arguments.get("repeat").and_then(Value::as_str) {
+            Some("one") => said(format!("{what} {is} repeating this track")),
+            Some("off") => said(format!("{what} {is} no longer repeating")),
+            _ => said(format!("{what} {is} repeating")),
+        },
+        "EntityTimerChange" => match shown[0].text("remaining") {
+            Some(left) => said(format!("{what} {} {left} left", if many { "have" } else { "has" })),
+            None => said(format!("changed {what}")),
+        },
+        "SetNumber" | "ChangeNumber" => said(format!("set {what} to {}", state::words(shown[0]))),
+        "ChangeHumidity" => match shown[0].number("humidity") {
+            Some(level) => said(format!("set {what} to {}%", write::number(level))),
+            None => said(format!("changed {what}")),
+        },
+        "ChangeWarmth" => said(format!(
+            "made {what} {}",
+            if reading.arguments.get("up") == Some(&Value::Bool(true)) { "cooler" } else { "warmer" }
+        )),
         "Start" | "StartVacuum" | "StartMower" => said(format!("started {what}")),
         "Press" => said(format!("pressed {what}")),
         "Stop" | "StopVacuum" => said(format!("stopped {what}")),
-        "PauseVacuum" | "Pause" | "TimerPause" => said(format!("paused {what}")),
+        "PauseVacuum" | "PauseMower" | "Pause" | "TimerPause" => said(format!("paused {what}")),
         "DockVacuum" | "DockMower" => said(format!("{what} {is} returning to its dock")),
         "LocateVacuum" => said(format!("{what} {is} making a sound")),
         "SpotClean" => said(format!("{what} {is} cleaning the spot")),
@@ -128,8 +200,8 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             said(format!("set {what} to {}", percent("brightness_pct").unwrap_or_default()))
         }
         "SetBrightness" => said(format!("turned off {what}")),
-        "ChangeBrightness" | "ChangeWarmth" | "ChangePosition" | "ChangeSpeed" | "SetSpeed" | "ChangeTemperature"
-        | "ChangeVolume" | "SetVolume" => said(match (reading.intent.as_str(), shown[..].first()) {
+        "ChangeBrightness" | "ChangePosition" | "ChangeSpeed" | "SetSpeed" | "ChangeTemperature" | "ChangeVolume"
+        | "SetVolume" => said(match (reading.intent.as_str(), shown[..].first()) {
             ("ChangeVolume" | "SetVolume", Some(one)) => {
                 let level = one.number("volume_level").map(|v| format!("{}%", (v * 100.0).round()));
                 format!("the volume of {what} {} {}", "is now", level.unwrap_or_else(|| "changed".to_owned()))
@@ -160,7 +232,8 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
                 (_, _, Some(kelvin)) => format!("{kelvin} kelvin"),
                 _ => "the color".to_owned(),
             };
-            said(format!("set {what} to {color}"))
+            let at = percent("brightness_pct").map(|level| format!(" at {level}")).unwrap_or_default();
+            said(format!("set {what} to {color}{at}"))
         }
         "SetPosition" => said(format!("set {what} to {}", percent("position").unwrap_or_default())),
         "SetTemperature" => {
@@ -209,6 +282,16 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             None => "Done.".to_owned(),
         },
     }
+}
+
+/// What "everything off" leaves as it is.
+fn left_on(reading: &Reading, home: &Home) -> &'static str {
+    let everything = matches!(reading.wording.part("target"), Some("everything" | "it all" | "all of it"));
+    let heats = |e: &Entity| matches!(e.domain, Domain::Climate | Domain::WaterHeater) && e.state != "off";
+    if everything && reading.wording.part("place").is_none() && home.entities().iter().any(heats) {
+        return " I left the heating as it is.";
+    }
+    ""
 }
 
 fn argument<'r>(reading: &'r Reading, key: &str) -> &'r str {

@@ -115,6 +115,12 @@ const FUNCTION: &[&str] = &[
     "no",
 ];
 
+/// Words that end no phrase.
+const UNFINISHED: &[&str] = &[
+    "the", "my", "our", "your", "a", "an", "of", "by", "to", "and", "or", ",", "for", "from", "at", "but", "except",
+    "plus", "nor", "his", "her", "their",
+];
+
 /// Where the values of a list end and what they stand for, by list and byte of the request.
 type Memo = HashMap<(&'static str, usize), Rc<[(usize, Value)]>>;
 
@@ -160,11 +166,33 @@ impl<'a> Computed<'a> {
         self.starts[word] + self.words[word].len()
     }
 
-    /// Ends of every phrase from a word on that names may explain.
+    /// Ends of every phrase from a word on that names may explain. None ends in a word that asks for another behind it, and none runs
+    /// over a particle: "the lamp on and the fan" are two things to be told of.
     fn phrases(&self, from: usize) -> Vec<(usize, Value)> {
-        (from..self.words.len())
+        let is_relative = |i: usize| matches!(self.words[i], "that" | "which" | "still" | "is" | "are");
+        let ends_within = (from + 1..self.words.len()).find(|i| {
+            let particle = matches!(self.words[i - 1], "on" | "off" | "open" | "closed" | "out");
+            particle
+                && matches!(self.words[*i], "and" | "," | "or" | "but" | "plus")
+                && !(from..i - 1).any(is_relative)
+                && !self.names.knows(self.words[i - 1])
+        });
+        (from..ends_within.unwrap_or(self.words.len()))
             .take_while(|i| self.explained[*i])
+            .filter(|i| !UNFINISHED.contains(&self.words[*i]) || self.names.knows(self.words[*i]))
             .map(|i| (self.end(i), Value::String(self.text[self.starts[from]..self.end(i)].to_owned())))
+            .collect()
+    }
+
+    /// An option that something here has: a mode, a preset, a source, an effect.
+    fn options(&self, from: usize) -> Vec<(usize, Value)> {
+        let stems: Vec<String> = self.words[from..].iter().take(5).map(|w| stem(w)).collect();
+        (1..=stems.len())
+            .filter(|n| self.names.is_option(&stems[..*n]))
+            .map(|n| {
+                let last = from + n - 1;
+                (self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned()))
+            })
             .collect()
     }
 
@@ -224,11 +252,15 @@ impl Computed<'_> {
         match list {
             "target" | "name" => self.phrases(from),
             "words" => self.anything(from),
+            "option" => self.options(from),
             "place" | "area" | "floor" => self.places(from),
             "number" => one(spoken::number(rest).map(|(v, n)| (json!(v), n))),
             "ordinal" => one(spoken::ordinal(rest).map(|(v, n)| (json!(v), n))),
             "percent" => one(spoken::percent(rest, false).map(|(v, n)| (json!(v), n))),
-            "level" => one(spoken::percent(rest, true).map(|(v, n)| (json!(v), n))),
+            // "The other one" is no one percent.
+            "level" => {
+                one(spoken::percent(rest, true).filter(|(_, n)| *n > 1 || rest[0] != "one").map(|(v, n)| (json!(v), n)))
+            }
             "temperature" => one(spoken::temperature(rest).map(|(v, unit, n)| {
                 let unit = unit.map(|u| if u == spoken::amount::Degrees::Celsius { "C" } else { "F" });
                 (json!({"value": v, "unit": unit}), n)
@@ -272,6 +304,7 @@ const KNOWN: &[&str] = &[
     "area",
     "floor",
     "words",
+    "option",
     "place",
     "number",
     "ordinal",

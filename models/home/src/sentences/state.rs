@@ -36,6 +36,14 @@ pub fn is(entity: &Entity, word: &str) -> Option<bool> {
             Domain::Sensor if state != "on" && state != "off" => return None,
             _ => on,
         },
+        // What runs for a while, and has come to its end.
+        "finished" => match entity.domain {
+            Domain::BinarySensor if matches!(class, "running" | "power" | "") => !on,
+            Domain::Switch | Domain::Sensor => return is(entity, "on").map(|on| !on),
+            Domain::Vacuum | Domain::LawnMower => matches!(state, "docked" | "idle" | "returning"),
+            Domain::MediaPlayer => !matches!(state, "playing" | "paused"),
+            _ => return None,
+        },
         "off" | "inactive" | "disabled" | "deactivated" => return is(entity, "on").map(|on| !on),
         "open" | "opened" | "ajar" => {
             if cover {

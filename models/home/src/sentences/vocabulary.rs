@@ -7,6 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::nouns::{NOUNS, singular};
 use crate::domain::Domain;
 use crate::model::{Entity, Home};
+use crate::spoken::ordinary::is_ordinary;
 use crate::spoken::{near, words};
 
 /// An entity's names.
@@ -57,6 +58,8 @@ pub struct Vocabulary {
     parts: HashMap<String, Vec<usize>>,
     /// Whole names of entities.
     by_name: HashMap<String, Vec<usize>>,
+    /// Modes, presets, sources and the like that things here can be set to, as stems.
+    options: HashSet<String>,
     /// Every stem that a name contains.
     known: HashSet<String>,
     fingerprint: u64,
@@ -219,7 +222,14 @@ impl Vocabulary {
         for noun in NOUNS {
             known.extend(noun.said.split(' ').map(stem));
         }
-        Self { entities, areas: area_names, places, parts, by_name, known, fingerprint: fingerprint(home) }
+        let options = home
+            .entities()
+            .iter()
+            .flat_map(options_of)
+            .map(|option| stems(&option.replace('_', " ")).join(" "))
+            .filter(|option| !option.is_empty())
+            .collect();
+        Self { entities, areas: area_names, places, parts, by_name, options, known, fingerprint: fingerprint(home) }
     }
 
     /// Whether these are still the names of `home`.
@@ -240,6 +250,11 @@ impl Vocabulary {
     /// Areas that have this word in their name, where it is no place's whole name.
     pub fn areas_with(&self, stem: &str) -> &[usize] {
         self.parts.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether something here can be set to this, as stems.
+    pub fn is_option(&self, stems: &[String]) -> bool {
+        self.options.contains(&stems.join(" "))
     }
 
     /// Whether a name of the home, or a noun, contains this stem.
@@ -282,6 +297,12 @@ impl Vocabulary {
                 out.push(near.to_owned());
                 changed = true;
                 i += 2;
+                continue;
+            }
+            // A word for something that a home can have is not misspelt: without a sauna here, none is meant.
+            if is_ordinary(&stem(word)) && !explained(word) {
+                out.push(word.to_owned());
+                i += 1;
                 continue;
             }
             if !explained(word) {
@@ -333,6 +354,23 @@ fn kinds_of(entity: &Entity) -> Vec<&'static str> {
     words
 }
 
+/// What an entity can be set to, whatever it is called.
+fn options_of(entity: &Entity) -> impl Iterator<Item = &str> {
+    const KEYS: [&str; 10] = [
+        "options",
+        "preset_modes",
+        "fan_modes",
+        "swing_modes",
+        "available_modes",
+        "operation_list",
+        "source_list",
+        "sound_mode_list",
+        "effect_list",
+        "fan_speed_list",
+    ];
+    KEYS.iter().flat_map(|key| entity.options(key))
+}
+
 /// A number that is another where names are.
 fn fingerprint(home: &Home) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -344,6 +382,7 @@ fn fingerprint(home: &Home) -> u64 {
     }
     for entity in home.entities() {
         (&entity.id, &entity.name, &entity.aliases, &entity.area).hash(&mut hasher);
+        options_of(entity).for_each(|option| option.hash(&mut hasher));
     }
     hasher.finish()
 }

@@ -9,6 +9,7 @@ use super::vocabulary::{Vocabulary, stem};
 use crate::domain::Domain;
 use crate::model::Entity;
 use crate::spoken;
+use crate::spoken::verbs::is_wishing;
 
 /// What kind of sentence a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,19 +121,6 @@ const TELLING: &[&[&str]] = &[
     &["describe"],
     &["i", "want", "to", "know"],
     &["i", "would", "like", "to", "know"],
-];
-
-/// Verbs with which a wish begins.
-#[rustfmt::skip]
-const VERBS: &[&str] = &[
-    "turn", "switch", "set", "make", "put", "open", "close", "shut", "lock", "unlock", "start", "stop", "run", "play",
-    "pause", "resume", "continue", "skip", "mute", "unmute", "dim", "brighten", "darken", "raise", "lower",
-    "increase", "decrease", "reduce", "activate", "deactivate", "enable", "disable", "power", "illuminate", "kill",
-    "cut", "change", "adjust", "bring", "add", "remove", "delete", "mark", "complete", "tick", "arm", "disarm",
-    "trigger", "press", "begin", "end", "launch", "vacuum", "clean", "sweep", "mow", "dock", "send", "wake", "remind",
-    "alert", "notify", "time", "count", "cancel", "heat", "warm", "cool", "roll", "pull", "draw", "flip", "toggle",
-    "keep", "leave", "secure", "bolt", "crank", "get", "give", "shade", "silence", "boost", "extinguish", "fire",
-    "light", "select", "choose", "use", "pump", "drop", "go", "return",
 ];
 
 /// Who wishes, and for what: "we need more light in the hall".
@@ -264,7 +252,7 @@ impl Wish {
 
     /// The entities of these domains that the words speak for.
     pub fn support(&self, names: &Vocabulary, domains: &[Domain]) -> Support {
-        let verb = self.words.first().is_some_and(|w| VERBS.contains(&w.as_str())) && self.kind == Kind::Wish;
+        let verb = self.words.first().is_some_and(|w| is_verb(w)) && self.kind == Kind::Wish;
         let says = |at: usize| {
             let word = self.words[at].as_str();
             let is_number = spoken::number(&[word]).is_some() && noun_at(&self.words[at..]).is_none();
@@ -339,7 +327,7 @@ impl Wish {
         };
         best.retain(|(other, ..)| *other == score);
         let explained: BTreeSet<usize> = best.iter().flat_map(|(_, explained, _)| explained.iter().copied()).collect();
-        let verbs = |word: &str| VERBS.contains(&word) || DEEDS.iter().any(|(known, _)| *known == word);
+        let verbs = |word: &str| is_verb(word) || DEEDS.iter().any(|(known, _)| *known == word);
         let mut groups: Vec<(&BTreeSet<usize>, Vec<usize>)> = Vec::new();
         for (_, explained, index) in &best {
             match groups.iter_mut().find(|(known, _)| *known == explained) {
@@ -373,7 +361,7 @@ impl Wish {
                 .iter()
                 .take_while(|w| matches!(**w, "and" | "then" | "," | "." | "also" | "please"))
                 .count();
-            let begins = words.get(at + skip).is_some_and(|w| VERBS.contains(w));
+            let begins = words.get(at + skip).is_some_and(|w| is_verb(w));
             if skip > 0 && begins && clauses.last().is_some_and(|clause| !clause.is_empty()) {
                 clauses.push(Vec::new());
                 at += skip;
@@ -391,6 +379,15 @@ impl Wish {
 /// Whether a word such as "on", "open" or "locked" describes an entity now; `None` where it says nothing about such a thing.
 pub fn describes(entity: &Entity, word: &str) -> Option<bool> {
     super::state::is(entity, word)
+}
+
+/// Whether a wish for something in the home begins with this verb.
+fn is_verb(word: &str) -> bool {
+    is_wishing(word)
+        && !matches!(
+            word,
+            "forget" | "remember" | "ignore" | "do" | "tell" | "check" | "let" | "take" | "water" | "undo"
+        )
 }
 
 fn kind(words: &[String], request: &str) -> Kind {
@@ -417,7 +414,7 @@ fn kind(words: &[String], request: &str) -> Kind {
     if !is_timer && (0..said.len()).any(is_later) {
         return if matches!(first, "tell" | "alert" | "notify" | "ring") { Kind::Wish } else { Kind::Talk };
     }
-    if VERBS.contains(&first) {
+    if is_verb(first) {
         return Kind::Wish;
     }
     let wants = matches!(first, "i" | "we") && said.iter().take(4).any(|word| WANTING.contains(word))

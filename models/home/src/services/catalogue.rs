@@ -331,7 +331,7 @@ pub const SERVICES: &[&[Service]] = &[
         plain(Domain::Timer, "pause", "pause"),
         plain(Domain::Timer, "cancel", "be cancelled"),
         plain(Domain::Timer, "finish", "be finished"),
-        with(Domain::Timer, "change", "be changed", &[], &[must("duration", Duration)]),
+        with(Domain::Timer, "change", "be changed", &[], &[must("duration", Number(-2_592_000.0, 2_592_000.0))]),
     ],
     &[
         with(Domain::InputNumber, "set_value", "be set", &[], &[must("value", Within("min", "max", -1e12, 1e12))]),

@@ -142,7 +142,8 @@ fn run_climate(entity: &mut Entity, data: &Data<'_>) -> Result<(), ServiceError>
 fn run_fan(entity: &mut Entity, data: &Data<'_>) -> Result<(), ServiceError> {
     let current = entity.number("percentage").unwrap_or(if entity.state == "on" { 100.0 } else { 0.0 });
     let count = entity.number("speed_count").filter(|count| *count >= 1.0).unwrap_or(10.0);
-    let step = data.number("percentage_step").unwrap_or(100.0 / count);
+    let own = entity.number("percentage_step").filter(|step| *step >= 1.0);
+    let step = data.number("percentage_step").or(own).unwrap_or(100.0 / count);
     let percentage = match data.name {
         "increase_speed" => Some((current + step).min(100.0)),
         "decrease_speed" => Some((current - step).max(0.0)),

@@ -113,7 +113,13 @@ pub(super) fn run(entity: &mut Entity, data: &Data<'_>) -> Result<(), ServiceErr
                     "active"
                 }
                 "change" => {
-                    entity.attributes.insert("remaining".to_owned(), clock(duration.unwrap_or(0.0)).into());
+                    if entity.state == "idle" {
+                        return Err(ServiceError::Unsupported(format!("the {} does not run", entity.name)));
+                    }
+                    // What is said is how much is added, or taken off.
+                    let by = data.number("duration").unwrap_or(0.0);
+                    let left = (seconds(entity, "remaining").unwrap_or(0.0) + by).max(0.0);
+                    entity.attributes.insert("remaining".to_owned(), clock(left).into());
                     return Ok(());
                 }
                 "pause" if entity.state == "active" => "paused",

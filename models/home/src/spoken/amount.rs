@@ -115,6 +115,17 @@ fn is_unit(word: &str) -> bool {
 
 /// A temperature at the beginning of `words`: "21 degrees", "21.5", "seventy degrees fahrenheit". A bare number counts.
 pub fn temperature(words: &[&str]) -> Option<(f64, Option<Degrees>, usize)> {
+    if let ["half" | "a", rest @ ..] = words {
+        // "half a degree", "a degree", "a degree and a half"
+        let half = words[0] == "half";
+        let n = usize::from(half && matches!(rest.first(), Some(&"a")));
+        if matches!(rest.get(n), Some(&("degree" | "degrees"))) {
+            return match rest.get(n + 1..) {
+                Some(["and", "a", "half", ..]) if !half => Some((1.5, None, n + 5)),
+                _ => Some((if half { 0.5 } else { 1.0 }, None, n + 2)),
+            };
+        }
+    }
     let (value, mut n) = number(words)?;
     if matches!(words.get(n), Some(&("degrees" | "degree"))) {
         n += 1;
@@ -140,6 +151,7 @@ pub fn relative(words: &[&str]) -> Option<(Size, usize)> {
         }
         ["a", "little", "bit", ..] | ["a", "tiny", "bit", ..] | ["a", "wee", "bit", ..] => (Size::Small, 3),
         ["a", "bit" | "little" | "touch" | "notch" | "tad" | "smidge" | "smidgen", ..] => (Size::Small, 2),
+        ["a", "wee" | "tiny", ..] | ["one" | "1", "notch", ..] => (Size::Small, 2),
         ["slightly" | "somewhat", ..] => (Size::Small, 1),
         ["little" | "bit", ..] => (Size::Small, 1),
         ["quite", "a", "bit", ..] | ["a", "whole", "lot", ..] => (Size::Large, 3),

@@ -91,6 +91,9 @@ fn part_of_day(words: &[&str]) -> Option<((i8, i8), usize)> {
 fn named(words: &[&str], today: Date) -> Option<(Day, usize)> {
     let plus = |days: i32| today.checked_add(days.days()).ok();
     let one = |first: Date, n: usize| Some((Day { first, days: 1, hours: None }, n));
+    if let Some((days, n)) = next_days(words) {
+        return Some((Day { first: plus(1)?, days, hours: None }, n));
+    }
     match *words {
         ["today", ..] => return one(today, 1),
         ["tonight", ..] => return Some((Day { first: today, days: 1, hours: Some((18, 24)) }, 1)),
@@ -104,6 +107,24 @@ fn named(words: &[&str], today: Date) -> Option<(Day, usize)> {
         ["day", "after", "tomorrow", ..] => return one(plus(2)?, 3),
         ["the", "day", "before", "yesterday", ..] => return one(plus(-2)?, 4),
         ["this" | "the" | "coming", "weekend", ..] => return weekend(today, 2),
+        ["at" | "over", "the", "weekend", ..] => return weekend(today, 3),
+        ["the" | "this", "coming", "weekend", ..] => return weekend(today, 3),
+        ["the", "rest", "of", "the", "week", ..] => {
+            let left = 7 - today.weekday().to_monday_zero_offset();
+            return Some((Day { first: today, days: left as u8, hours: None }, 5));
+        }
+        ["the", "week", "ahead", ..] | ["the", "coming", "week", ..] => {
+            return Some((Day { first: today, days: 7, hours: None }, 3));
+        }
+        ["the" | "this", "whole", "week", ..] => {
+            let left = 7 - today.weekday().to_monday_zero_offset();
+            return Some((Day { first: today, days: left as u8, hours: None }, 3));
+        }
+        ["later", "today", ..] => return one(today, 2),
+        ["later", "this", "week", ..] => {
+            let left = 7 - today.weekday().to_monday_zero_offset();
+            return Some((Day { first: today, days: left as u8, hours: None }, 3));
+        }
         ["weekend", ..] => return weekend(today, 1),
         ["next", "weekend", ..] => {
             let (coming, _) = weekend(today, 2)?;
@@ -161,6 +182,22 @@ fn named(words: &[&str], today: Date) -> Option<(Day, usize)> {
     let of = usize::from(rest.get(n) == Some(&"of"));
     let m = rest.get(n + of).and_then(|w| month(w))?;
     one(coming(today, m, d)?, the + n + of + 1)
+}
+
+/// "The next three days", "next five days", "the coming two days".
+fn next_days(words: &[&str]) -> Option<(u8, usize)> {
+    let skip = usize::from(matches!(words.first(), Some(&("the" | "these" | "this"))));
+    if !matches!(words.get(skip), Some(&("next" | "coming" | "following"))) {
+        return None;
+    }
+    let rest = &words[skip + 1..];
+    let (count, n) = match rest {
+        ["few", "days", ..] | ["couple", "days", ..] => (3.0, 1),
+        ["couple", "of", "days", ..] => (2.0, 2),
+        _ => number(rest)?,
+    };
+    let is_count = count.fract() == 0.0 && (1.0..=14.0).contains(&count);
+    (is_count && rest.get(n) == Some(&"days")).then_some((count as u8, skip + 1 + n + 1))
 }
 
 fn weekend(today: Date, n: usize) -> Option<(Day, usize)> {

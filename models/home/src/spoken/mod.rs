@@ -6,12 +6,14 @@
 pub mod amount;
 pub mod clock;
 pub mod colour;
+mod contracted;
 pub mod date;
 pub mod duration;
 pub mod near;
 pub mod number;
+pub mod ordinary;
 pub mod text;
-mod wording;
+pub mod verbs;
 pub mod write;
 
 pub use amount::{Change, Size, percent, relative, temperature};

@@ -125,6 +125,7 @@ fn whole(words: &[&str]) -> Option<(f64, usize)> {
         ("half", Some("a"), Some("dozen")) => return Some((6.0, 3)),
         ("a", Some("couple"), Some("of")) => return Some((2.0, 3)),
         ("a", Some("couple"), _) => return Some((2.0, 2)),
+        ("a", Some("few"), _) => return Some((3.0, 2)),
         ("a", Some("hundred" | "thousand"), _) => {}
         ("a", ..) => return None,
         _ => {}

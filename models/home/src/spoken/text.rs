@@ -1,10 +1,242 @@
 //! A request's text as normalised words: lower case, contractions written out, digits apart from letters, punctuation reduced to
 //! `,` and `.`; without fillers, greetings and politeness, none of which change what is asked for.
 
-use super::wording::{AFTER, BEFORE, GERUNDS, HESITATION, IS_BEFORE, WHOLE};
+use super::contracted::{HAS_BEFORE, IS_BEFORE, NO_OWNERS, WHOLE};
+use super::verbs::wish_of_gerund;
 
 /// A request longer than this is not a request to a home; the rest is not read.
 pub const LONGEST: usize = 600;
+
+/// Said before a request and no part of it; longest first where one begins another.
+const BEFORE: &[&str] = &[
+    "would you mind",
+    "do you mind",
+    "how about",
+    "would you be so kind as to",
+    "would you be so kind and",
+    "would you please be so kind as to",
+    "be so kind and",
+    "be so kind as to",
+    "i would like you to",
+    "i would love you to",
+    "i want you to",
+    "i need you to",
+    "i would like to",
+    "i would appreciate it if you could",
+    "it would be great if you could",
+    "it would be nice if you could",
+    "can you help me",
+    "could you",
+    "can you",
+    "would you",
+    "will you",
+    "you can",
+    "you could",
+    "can we",
+    "could we",
+    "can i",
+    "could i",
+    "let us",
+    "we should",
+    "i want to",
+    "i need to",
+    "i think you should",
+    "you should",
+    "go ahead and",
+    "go on and",
+    "do me a favor and",
+    "do me a favour and",
+    "be a dear and",
+    "be a love and",
+    "feel free to",
+    "i was wondering if you could",
+    "i wonder if you could",
+    "i was wondering whether you could",
+    "do you think you could",
+    "would it be possible to",
+    "is it possible to",
+    "any chance you could",
+    "i would be grateful if you could",
+    "if you could",
+    "if you would",
+    "you may",
+    "you might",
+    "you might as well",
+    "you had better",
+    "you better",
+    "we had better",
+    "i had better",
+    "it is time to",
+    "time to",
+    "we need to",
+    "we want to",
+    "we would like to",
+    "we have to",
+    "i have to",
+    "we can",
+    "help me to",
+    "why do not you",
+    "why not",
+    "hey can you",
+    "right then",
+    "right so",
+    "oi",
+    "hiya",
+    "howdy",
+    "um so",
+    "go and",
+    "try to",
+    "remember to",
+    "make sure to",
+    "be sure to",
+    "please",
+    "kindly",
+    "hey there",
+    "hey",
+    "hi there",
+    "hi",
+    "hello",
+    "good morning",
+    "good evening",
+    "good afternoon",
+    "ok",
+    "okay",
+    "alright",
+    "all right",
+    "so",
+    "well",
+    "now",
+    "and",
+    "also",
+    "then",
+    "oh",
+    "ah",
+    "yes",
+    "yeah",
+    "yo",
+    "just",
+    "quickly",
+    "simply",
+    "actually",
+    "nearfield",
+    "thanks",
+    "thank you",
+    "sorry",
+    "excuse me",
+    "listen",
+    "look",
+    "maybe",
+    "oh dear",
+    "oh no",
+    "could someone",
+    "can someone",
+    "would someone",
+    "could somebody",
+    "can somebody",
+    "perhaps",
+    "right",
+    "good night",
+    "goodnight",
+    ",",
+];
+
+/// Said behind a request and no part of it.
+const AFTER: &[&str] = &[
+    "please",
+    "for me",
+    "for us",
+    "thanks",
+    "thank you",
+    "thank you very much",
+    "thanks a lot",
+    "cheers",
+    "for now",
+    "love",
+    "for the moment",
+    "for a moment",
+    "for a minute",
+    "for a second",
+    "for a sec",
+    "for a bit",
+    "for a while",
+    "for a little while",
+    "for the time being",
+    "if you please",
+    "and thank you",
+    "please and thank you",
+    "when you are ready",
+    "thank you so much",
+    "thanks very much",
+    "ta",
+    "my friend",
+    "would be great",
+    "would be nice",
+    "would be lovely",
+    "behind me",
+    "behind us",
+    "behind her",
+    "behind him",
+    "behind them",
+    "after me",
+    "after us",
+    "before bed",
+    "before i go",
+    "before we go",
+    "before i leave",
+    "before we leave",
+    "right now",
+    "now",
+    "right away",
+    "immediately",
+    "at once",
+    "as soon as possible",
+    "asap",
+    "straight away",
+    "will you",
+    "would you",
+    "could you",
+    "can you",
+    "if you can",
+    "if you could",
+    "if possible",
+    "if you do not mind",
+    "if you would",
+    "when you can",
+    "when you get a chance",
+    "when you have a moment",
+    "okay",
+    "ok",
+    "mate",
+    "dear",
+    "buddy",
+    "then",
+    "at the moment",
+    "currently",
+    "at present",
+    "presently",
+    "at this moment",
+    "just now",
+    "quickly",
+    "again please",
+    "too",
+    "as well",
+    "though",
+    "nearfield",
+    ",",
+];
+
+/// The same behind a wish; behind a question they say what is asked for.
+const TIMES_AFTER: &[&str] =
+    &["for today", "for tonight", "for the night", "for the weekend", "for the day", "for the evening"];
+
+/// Words with which a question begins.
+const ASKING: &[&str] = &[
+    "what", "when", "where", "who", "which", "how", "is", "are", "do", "does", "did", "have", "has", "will", "am",
+    "any", "anything", "tell", "show", "read", "list", "should",
+];
+
+/// Sounds of hesitation, dropped wherever they stand.
+const HESITATION: &[&str] = &["um", "umm", "uh", "uhh", "uhm", "er", "erm", "hmm", "hm", "mm", "eh"];
 
 /// The request as words separated by single spaces.
 ///
@@ -24,9 +256,9 @@ pub fn normalise(text: &str) -> String {
     let is_wish = all.iter().any(|w| matches!(w.as_str(), "mind" | "about" | "try" | "appreciate"));
     if is_wish
         && let Some(first) = out.first_mut()
-        && let Some((_, verb)) = GERUNDS.iter().find(|(gerund, _)| gerund == first)
+        && let Some(verb) = wish_of_gerund(first)
     {
-        *first = (*verb).to_owned();
+        *first = verb.to_owned();
     }
     out.join(" ")
 }
@@ -35,7 +267,9 @@ pub fn normalise(text: &str) -> String {
 fn strip(tokens: &mut Vec<&str>) {
     loop {
         let before = tokens.len();
-        if let Some(n) = longest(AFTER, |phrase| ends_with(tokens, phrase)) {
+        let asks = tokens.first().is_some_and(|first| ASKING.contains(first));
+        let times = if asks { None } else { longest(TIMES_AFTER, |phrase| ends_with(tokens, phrase)) };
+        if let Some(n) = longest(AFTER, |phrase| ends_with(tokens, phrase)).or(times) {
             if n >= tokens.len() {
                 return;
             }
@@ -96,13 +330,27 @@ pub fn words(text: &str) -> Vec<String> {
         }
         // "The radio's too loud", "Beth's downstairs": a shortened "is" and no possessive.
         if let Some(owner) = raw.strip_suffix("'s")
-            && all.peek().is_some_and(|next| IS_BEFORE.contains(next))
+            && let Some(next) = all.peek()
         {
-            out.push(owner.replace('\'', ""));
-            out.push("is".to_owned());
-            continue;
+            let nobodys = NO_OWNERS.contains(&owner);
+            let is_doing =
+                next.len() > 5 && next.ends_with("ing") && !matches!(*next, "ceiling" | "heating" | "lighting");
+            if nobodys
+                || is_doing && !next.starts_with("living") && !next.starts_with("dining")
+                || IS_BEFORE.contains(next)
+            {
+                let plain = owner.replace('\'', "");
+                let same = WHOLE.iter().find(|(short, _)| *short == plain).map_or(plain.as_str(), |(_, long)| *long);
+                out.push(same.to_owned());
+                out.push(if nobodys && HAS_BEFORE.contains(next) { "has" } else { "is" }.to_owned());
+                continue;
+            }
         }
-        let word = raw.replace('\'', "");
+        // "Rosie's collar" is the collar of Rosie, and nothing of a "rosy".
+        let word = match raw.strip_suffix("'s").filter(|owner| owner.ends_with("ie")) {
+            Some(owner) => owner.replace('\'', ""),
+            None => raw.replace('\'', ""),
+        };
         match WHOLE.iter().find(|(short, _)| *short == word && raw.contains('\'')) {
             Some((_, long)) => out.extend(long.split(' ').map(str::to_owned)),
             None if word.is_empty() => {}

@@ -1,32 +1,7 @@
 //! Whether a reply claims that something was done. A small model often says that it did what it did not; such a sentence is not
 //! said.
 
-/// Words of past deeds.
-#[rustfmt::skip]
-const DONE: &[&str] = &[
-    "turned", "switched", "set", "opened", "closed", "shut", "locked", "unlocked", "started", "stopped", "dimmed",
-    "brightened", "adjusted", "changed", "activated", "deactivated", "enabled", "disabled", "added", "removed",
-    "paused", "resumed", "muted", "unmuted", "armed", "disarmed", "increased", "decreased", "reduced", "lowered",
-    "raised", "put", "made", "powered", "scheduled", "cancelled", "canceled", "created", "sent", "updated",
-    "completed", "deleted", "reset", "played", "done",
-];
-
-/// The same under way, or promised.
-#[rustfmt::skip]
-const DOING: &[&str] = &[
-    "turning", "switching", "setting", "opening", "closing", "shutting", "locking", "unlocking", "starting",
-    "stopping", "dimming", "brightening", "adjusting", "changing", "activating", "deactivating", "enabling",
-    "disabling", "adding", "removing", "pausing", "resuming", "muting", "unmuting", "arming", "disarming",
-    "increasing", "decreasing", "lowering", "raising", "putting", "making", "powering", "scheduling", "cancelling",
-    "creating", "sending",
-];
-#[rustfmt::skip]
-const TO_DO: &[&str] = &[
-    "turn", "switch", "set", "open", "close", "shut", "lock", "unlock", "start", "stop", "dim", "brighten", "adjust",
-    "change", "activate", "deactivate", "enable", "disable", "add", "remove", "pause", "resume", "mute", "unmute",
-    "arm", "disarm", "increase", "decrease", "lower", "raise", "put", "make", "power", "schedule", "cancel", "create",
-    "send", "do", "take", "get",
-];
+use nearfield_home::spoken::verbs::{is_acting, is_deed_done, is_deed_under_way};
 
 /// States of things, which after a wish are as good as a claim.
 #[rustfmt::skip]
@@ -45,6 +20,11 @@ const DENIAL: &[&str] = &[
     "havent", "isnt", "arent", "sorry", "failed", "impossible", "wasnt", "without",
 ];
 
+/// Whether a word says of a deed that it is done.
+fn is_done(word: &str) -> bool {
+    word == "done" || is_deed_done(word)
+}
+
 /// Whether `clause` claims a deed. After a wish (`is_wish`) a state, a promise or consent is one, too; in an answer to a question it
 /// is not.
 pub(super) fn claims(clause: &str, is_wish: bool) -> bool {
@@ -58,32 +38,30 @@ pub(super) fn claims(clause: &str, is_wish: bool) -> bool {
     let first_person = (0..words.len()).any(|i| {
         let rest: Vec<&str> = words[i..].iter().copied().take(6).collect();
         match rest.as_slice() {
-            ["i" | "we", verb, ..] if DONE.contains(verb) => true,
+            ["i" | "we", verb, ..] if is_done(verb) => true,
             ["i" | "we", "have" | "just" | "also" | "already" | "now", rest @ ..] | ["ive" | "weve", rest @ ..] => {
-                rest.iter().take(3).any(|word| DONE.contains(word))
+                rest.iter().take(3).any(|word| is_done(word))
             }
             ["i", "am", rest @ ..] | ["im", rest @ ..] | ["we", "are", rest @ ..] => {
-                rest.iter().take(2).any(|word| DOING.contains(word)) || rest.starts_with(&["going", "to"])
+                rest.iter().take(2).any(|word| is_deed_under_way(word)) || rest.starts_with(&["going", "to"])
             }
             ["i" | "we", "will" | "shall", rest @ ..] | ["ill" | "well", rest @ ..] | ["let", "me", rest @ ..] => {
-                rest.iter().take(2).any(|word| TO_DO.contains(word))
+                rest.iter().take(2).any(|word| is_acting(word) || matches!(*word, "do" | "take" | "get"))
             }
             _ => false,
         }
     });
     // "Set the lamp to blue." is one, "Set theory is hard." and "Closed by a lid." are none.
     let by_chance = at(1) == "by" || at(0) == "set" && !matches!(at(1), "the" | "your" | "all" | "it" | "its");
-    let begins = DOING.contains(&at(0)) || DONE.contains(&at(0)) && !by_chance;
+    let begins = is_deed_under_way(at(0)) || is_done(at(0)) && !by_chance;
     let now = words.windows(2).any(|pair| matches!(pair[0], "is" | "are") && pair[1] == "now")
-        || words
-            .windows(3)
-            .any(|three| matches!(three[0], "has" | "have") && three[1] == "been" && DONE.contains(&three[2]));
+        || words.windows(3).any(|three| matches!(three[0], "has" | "have") && three[1] == "been" && is_done(three[2]));
     if first_person || begins || now {
         return true;
     }
     // "The roses are watered.", "It is being cleaned."
     let is_participle = |word: &&&str| {
-        DONE.contains(word) || DOING.contains(word) || word.len() > 4 && (word.ends_with("ed") || word.ends_with("ing"))
+        is_done(word) || is_deed_under_way(word) || word.len() > 4 && (word.ends_with("ed") || word.ends_with("ing"))
     };
     let is_be = |word: &str| matches!(word, "is" | "are" | "was" | "were" | "been" | "be" | "being" | "gets" | "its");
     let passive =

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 use nearfield_base::lists::joined;
-use nearfield_home::sentences::{self, Matcher, Request, Setting, Step, TimerChoice};
+use nearfield_home::sentences::{self, ASKED, Matcher, Reading, Request, Setting, Step, TimerChoice};
 use nearfield_home::{Outcome, ServiceCall, done};
 use serde_json::{Value, json};
 
@@ -26,12 +26,17 @@ pub struct Matched {
 pub(super) struct Matching {
     matcher: Matcher,
     last: Vec<String>,
+    /// What the last request came to, and when: "and the kitchen?" goes on with it.
+    before: Option<(Reading, Instant)>,
 }
+
+/// A request goes on with one that was made so long ago at most.
+const FOLLOWS_WITHIN: Duration = Duration::from_secs(120);
 
 impl Matching {
     /// With the sentences of a matcher.
     pub(super) fn by(matcher: Matcher) -> Self {
-        Self { matcher, last: Vec::new() }
+        Self { matcher, last: Vec::new(), before: None }
     }
 
     /// With our own sentences.
@@ -84,15 +89,22 @@ impl Toolbox {
             return None;
         }
         home.begin(request);
+        // What another has answered in between is not gone on with.
+        let before = matching.before.take().filter(|(_, at)| at.elapsed() < FOLLOWS_WITHIN);
         let setting = Setting {
             home: home.household.home(),
             area: home.area.as_deref(),
             now: now.datetime(),
             last: &matching.last,
+            before: before.as_ref().map(|(reading, _)| reading),
+            has_timers: timers.next().is_some(),
         };
         let steps = match matching.matcher.understand(request, &setting) {
             sentences::Outcome::Do(steps) => steps,
-            sentences::Outcome::Ask { question, choices } => {
+            sentences::Outcome::Ask { question, choices, wording } => {
+                let targets = choices.clone();
+                let asked = Reading { intent: ASKED.to_owned(), targets, wording, ..Reading::default() };
+                matching.before = Some((asked, Instant::now()));
                 matching.last = choices;
                 return Some(Matched { reply: question, tools: Vec::new() });
             }
@@ -108,6 +120,9 @@ impl Toolbox {
         }
         let (mut said, mut tools, mut about) = (Vec::new(), Vec::new(), Vec::new());
         for step in steps {
+            if let Step::Say(reading, _) | Step::Act(reading) = &step {
+                matching.before = Some((reading.clone(), Instant::now()));
+            }
             match step {
                 Step::Say(reading, answer) => {
                     about.extend(reading.targets);

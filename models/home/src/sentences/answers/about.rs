@@ -264,12 +264,7 @@ pub fn about(text: &str, resolver: &Resolver<'_>) -> Option<Step> {
     fit.dedup();
     let [one] = fit[..] else { return None };
     let entity = &resolver.home.entities()[one];
-    let reading = Reading {
-        intent: "AskWhat".to_owned(),
-        targets: vec![entity.id.clone()],
-        arguments: serde_json::Map::new(),
-        calls: Vec::new(),
-    };
+    let reading = Reading { intent: "AskWhat".to_owned(), targets: vec![entity.id.clone()], ..Reading::default() };
     Some(Step::Say(reading, told(entity, &said, yes_no)))
 }
 

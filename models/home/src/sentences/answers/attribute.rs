@@ -29,7 +29,12 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
     };
     let want = Want { domains, or_else: &[], place_means: domains, group: true };
     let target = if found.text("target").is_some() {
-        found.target(want)?
+        let target = found.target(want)?;
+        // "What is on in the kitchen?" asks for more than what plays.
+        if attribute == "playing" && target.bare_place && found.flag("on") == Some(true) {
+            return Err(Stop::Mismatch);
+        }
+        target
     } else {
         let all = found.entities(domains);
         let playing: Vec<usize> = all.iter().copied().filter(|i| found.entity(*i).state == "playing").collect();

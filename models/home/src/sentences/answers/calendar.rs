@@ -4,6 +4,7 @@ use jiff::civil::{Date, DateTime, Time};
 use serde_json::{Value, json};
 
 use crate::domain::Domain;
+use crate::model::Home;
 use crate::sentences::intents::{Done, Found, data};
 use crate::sentences::nouns::singular;
 use crate::sentences::outcome::Stop;
@@ -16,18 +17,19 @@ const CALENDAR: Want<'_> = Want { domains: &[Domain::Calendar], or_else: &[], pl
 
 /// An event with its times.
 #[derive(Clone)]
-struct Event<'e> {
-    calendar: usize,
-    event: CalendarEvent<'e>,
-    start: DateTime,
-    end: DateTime,
-    whole_day: bool,
+pub(super) struct Event<'e> {
+    pub calendar: usize,
+    pub event: CalendarEvent<'e>,
+    pub start: DateTime,
+    pub end: DateTime,
+    pub whole_day: bool,
 }
 
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
     match found.intent {
         "CalendarEvents" => events(found),
         "NextEvent" => next(found),
+        "AfterEvent" => beside(found),
         "FindEvent" => find(found),
         _ => add(found),
     }
@@ -41,7 +43,7 @@ fn calendars(found: &Found<'_>) -> Result<Vec<usize>, Stop> {
     let Some(said) = found.text("calendar") else { return Ok(all) };
     let generic = matches!(
         said.trim_start_matches("the ").trim_start_matches("my "),
-        "calendar" | "calendars" | "schedule" | "agenda" | "all calendars"
+        "calendar" | "calendars" | "schedule" | "agenda" | "all calendars" | "diary" | "planner"
     );
     if generic {
         return Ok(all);
@@ -61,9 +63,14 @@ fn moment(text: &str) -> Option<(DateTime, bool)> {
 }
 
 fn all_events<'f>(found: &Found<'f>, calendars: &[usize]) -> Vec<Event<'f>> {
+    events_of(found.resolver.home, calendars)
+}
+
+/// The events of calendars, in the order of their beginnings.
+pub(super) fn events_of<'f>(home: &'f Home, calendars: &[usize]) -> Vec<Event<'f>> {
     let mut out = Vec::new();
     for calendar in calendars {
-        let entity = found.entity(*calendar);
+        let entity = &home.entities()[*calendar];
         for event in entity.events() {
             let Some((start, whole_day)) = moment(event.start) else { continue };
             let end = moment(event.end).map_or(start, |(end, _)| end);
@@ -91,7 +98,7 @@ fn all_events<'f>(found: &Found<'f>, calendars: &[usize]) -> Vec<Event<'f>> {
 }
 
 /// "Dentist at 9:30 AM"
-fn told(event: &Event<'_>, today: Option<Date>) -> String {
+pub(super) fn told(event: &Event<'_>, today: Option<Date>) -> String {
     let mut out = event.event.summary.to_owned();
     if let Some(today) = today {
         out.push_str(&format!(" {}", write::day(event.start.date(), today)));
@@ -103,7 +110,7 @@ fn told(event: &Event<'_>, today: Option<Date>) -> String {
 }
 
 /// From one hour to before another.
-type Hours = (i8, i8);
+pub(super) type Hours = (i8, i8);
 
 /// The first day that was said, how many days, which hours of them, and how to say it.
 fn span(found: &Found<'_>) -> Option<(Date, i32, Option<Hours>, String)> {
@@ -121,7 +128,8 @@ fn span(found: &Found<'_>) -> Option<(Date, i32, Option<Hours>, String)> {
     }
 }
 
-fn on<'f>(events: Vec<Event<'f>>, first: Date, days: i32, hours: Option<Hours>) -> Vec<Event<'f>> {
+/// Those of the events that lie in days, or in hours of them.
+pub(super) fn on<'f>(events: Vec<Event<'f>>, first: Date, days: i32, hours: Option<Hours>) -> Vec<Event<'f>> {
     let last = first.checked_add(jiff::Span::new().days(i64::from(days - 1))).unwrap_or(first);
     events
         .into_iter()
@@ -133,7 +141,11 @@ fn on<'f>(events: Vec<Event<'f>>, first: Date, days: i32, hours: Option<Hours>) 
                 e.end.date()
             };
             let in_days = e.start.date() <= last && end >= first;
-            let in_hours = hours.is_none_or(|(from, to)| e.whole_day || (from..to).contains(&e.start.hour()));
+            let in_hours = hours.is_none_or(|(from, to)| {
+                let begins = if e.start.date() < first { 0 } else { e.start.hour() };
+                let ends = if e.end.date() > last { 24 } else { e.end.hour() + i8::from(e.end.minute() > 0) };
+                e.whole_day || begins < to && ends > from
+            });
             in_days && in_hours
         })
         .collect()
@@ -159,13 +171,49 @@ fn events(found: &Found<'_>) -> Done {
         (Some(_), [one]) => format!(" on {}", calendar_name(found, *one)),
         _ => String::new(),
     };
+    // Of a time of day, what is then comes before what lasts all day.
+    let list: Vec<Event<'_>> = if let Some((_, _, Some(_), _)) = span(found)
+        && list.iter().any(|e| !e.whole_day)
+    {
+        list.into_iter().filter(|e| !e.whole_day).collect()
+    } else {
+        list
+    };
+    let list: Vec<Event<'_>> = match (found.text("pick"), list.iter().any(|e| !e.whole_day)) {
+        (Some(pick), timed) => {
+            let mut list: Vec<Event<'_>> = list.into_iter().filter(|e| !timed || !e.whole_day).collect();
+            if pick == "last" {
+                list.reverse();
+            } else {
+                // What is over is not the first thing to come, unless a day was named.
+                let ahead: Vec<Event<'_>> = list.iter().filter(|e| e.end >= found.now).cloned().collect();
+                if !ahead.is_empty() {
+                    list = ahead;
+                }
+            }
+            let Some(one) = list.into_iter().next() else {
+                return found.say(&calendars, format!("There is nothing{whose}{label}."));
+            };
+            let place = one.event.location.filter(|l| !l.is_empty()).map(|l| format!(", at {l}")).unwrap_or_default();
+            let which = if pick == "last" { "last" } else { "first" };
+            return found
+                .say(&[one.calendar], format!("The {which} is {}{place}.", self::told(&one, Some(found.now.date()))));
+        }
+        (None, _) => list,
+    };
+    // "Am I free?", "is anything on?"
+    let yes = match (found.text("asks"), list.is_empty()) {
+        (Some("free"), true) | (Some("any"), false) => "Yes. ",
+        (Some(_), _) => "No. ",
+        (None, _) => "",
+    };
     let answer = match list.len() {
-        0 => format!("There is nothing{whose}{label}."),
+        0 => format!("{yes}There is nothing{whose}{label}."),
         n => {
             let today = several.then(|| found.now.date());
             let told: Vec<String> = list.iter().take(8).map(|e| told(e, today)).collect();
             let what = write::count(n, "event", "events");
-            format!("There {} {what}{whose}{label}: {}.", if n == 1 { "is" } else { "are" }, write::and(&told))
+            format!("{yes}There {} {what}{whose}{label}: {}.", if n == 1 { "is" } else { "are" }, write::and(&told))
         }
     };
     found.say(&calendars, answer)
@@ -236,13 +284,42 @@ fn find(found: &Found<'_>) -> Done {
     } else {
         format!(" until {}", write::clock(event.end.time()))
     };
-    found.say(
-        &[event.calendar],
-        format!("{} is {}{end}{place}.", capital(event.event.summary), when(event, found.now.date())),
-    )
+    let (yes, summary) = match found.text("asks") {
+        Some(_) => ("Yes, ", event.event.summary.to_owned()),
+        None => ("", capital(event.event.summary)),
+    };
+    found.say(&[event.calendar], format!("{yes}{summary} is {}{end}{place}.", when(event, found.now.date())))
 }
 
-fn when(event: &Event<'_>, today: Date) -> String {
+/// What comes after an event, or before it, on the same day.
+fn beside(found: &Found<'_>) -> Done {
+    let said = found.text("event").ok_or(Stop::Mismatch)?;
+    let calendars = calendars(found)?;
+    let wanted: Vec<String> =
+        words(said).iter().filter(|w| !matches!(w.as_str(), "the" | "my" | "our" | "a")).map(|w| singular(w)).collect();
+    let all = all_events(found, &calendars);
+    let is_it = |e: &Event<'_>| {
+        let has: Vec<String> = words(e.event.summary).iter().map(|w| singular(w)).collect();
+        !wanted.is_empty() && wanted.iter().all(|w| has.contains(w))
+    };
+    let at = all.iter().position(|e| e.end >= found.now && is_it(e)).ok_or(Stop::Mismatch)?;
+    let day = all[at].start.date();
+    let after = found.flag("after") != Some(false);
+    let timed = |e: &&Event<'_>| !e.whole_day && e.start.date() == day;
+    let other = match after {
+        true => all[at + 1..].iter().find(timed),
+        false => all[..at].iter().rev().find(timed),
+    };
+    let (word, summary) = (if after { "after" } else { "before" }, all[at].event.summary);
+    match other {
+        Some(event) => {
+            found.say(&[event.calendar], format!("{} is {}.", capital(word), told(event, Some(found.now.date()))))
+        }
+        None => found.say(&calendars, format!("There is nothing {word} {summary} that day.")),
+    }
+}
+
+pub(super) fn when(event: &Event<'_>, today: Date) -> String {
     let day = write::day(event.start.date(), today);
     if event.whole_day { day } else { format!("{day} at {}", write::clock(event.start.time())) }
 }

@@ -110,7 +110,8 @@ fn of_thing(found: &Found<'_>, values: &[Value], phrase: &str, measure: &str) ->
                     || measured.contains(w)
                     || named.kinds.binary_search(&w.as_str()).is_ok()
             });
-            let own = words.iter().any(|w| name.contains(w) || named.device.contains(w));
+            let by_kind = |w: &String| named.domain != Domain::Sensor && named.kinds.binary_search(&w.as_str()).is_ok();
+            let own = words.iter().any(|w| name.contains(w) || named.device.contains(w) || by_kind(w));
             if explained && own {
                 let missing = name
                     .iter()
@@ -362,6 +363,23 @@ pub(super) fn compare(found: &Found<'_>) -> Done {
     };
     let (a, va) = side("one")?;
     let (b, vb) = side("two")?;
+    if found.flag("difference") == Some(true) {
+        let by = ((va.number - vb.number).abs() * 10.0).round() / 10.0;
+        let value = |v: &Value| state::quantity(v.number, &v.unit);
+        let warmer = if va.number >= vb.number { (&a, &b) } else { (&b, &a) };
+        let answer = match by == 0.0 {
+            true => format!("It is the same in both: {}.", value(&va)),
+            false => format!(
+                "The {} is {} warmer than the {}: {} and {}.",
+                warmer.0,
+                state::quantity(by, &va.unit),
+                warmer.1,
+                value(if va.number >= vb.number { &va } else { &vb }),
+                value(if va.number >= vb.number { &vb } else { &va })
+            ),
+        };
+        return found.say(&[va.at, vb.at], answer);
+    }
     let more = found.flag("more").unwrap_or(true);
     let yes = if more { va.number > vb.number } else { va.number < vb.number };
     let values = format!(
@@ -380,6 +398,9 @@ pub(super) fn compare(found: &Found<'_>) -> Done {
 pub(super) fn extreme(found: &Found<'_>) -> Done {
     if found.flag("lights") == Some(true) {
         return Err(Stop::Unsaid("which light is the brightest".to_owned()));
+    }
+    if let Some(kind) = found.text("own") {
+        return own_extreme(found, kind);
     }
     let (measure, kind) = match found.text("extreme") {
         Some(extreme) => extreme.rsplit_once('_').ok_or(Stop::Mismatch)?,
@@ -470,6 +491,35 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
         }
     };
     found.say(&ids, answer)
+}
+
+/// "Which tank is the fullest?": of things of one kind, by what each reads.
+fn own_extreme(found: &Found<'_>, kind: &str) -> Done {
+    let want = Want { domains: &[Domain::Sensor], or_else: &[], place_means: &[], group: true };
+    let target = found.asked(want)?;
+    let read: Vec<Value> = target
+        .entities
+        .iter()
+        .filter_map(|at| {
+            let entity = found.entity(*at);
+            let number = entity.state.parse().ok()?;
+            Some(Value { at: *at, number, unit: entity.unit().unwrap_or_default().to_owned() })
+        })
+        .collect();
+    if read.len() < 2 || read.iter().any(|v| v.unit != read[0].unit) {
+        return Err(Stop::Mismatch);
+    }
+    let best = read.iter().reduce(|a, b| if (b.number > a.number) == (kind == "max") { b } else { a });
+    let best = best.ok_or(Stop::Mismatch)?;
+    let value = state::quantity(best.number, &best.unit);
+    found.say(
+        &[best.at],
+        format!(
+            "{} has the {}: {value}.",
+            capital(&the(found.entity(best.at))),
+            if kind == "max" { "most" } else { "least" }
+        ),
+    )
 }
 
 pub(super) fn batteries(found: &Found<'_>) -> Done {

@@ -32,7 +32,30 @@ pub(super) fn locate(found: &Found<'_>) -> Done {
     if matches!(entity.state.as_str(), "unknown" | "unavailable" | "") {
         return found.say(&[at], format!("I do not know where {} is.", name(entity)));
     }
-    found.say(&[at], format!("{} is {}.", capital(&name(entity)), place(entity)))
+    let yes = match found.text("asks") {
+        Some("home") => Some(entity.state == "home"),
+        Some("away") => Some(entity.state != "home"),
+        Some(_) => {
+            let words = |text: &str| crate::spoken::words(&text.replace('_', " ")).join(" ");
+            let zone = words(found.text("zone").unwrap_or_default());
+            // "Is she in the kitchen?" is nothing that a person's state tells.
+            let is_room = found.resolver.place(&zone);
+            if is_room && words(&entity.state) != zone {
+                return Err(Stop::Unsaid(format!("whether {} is there", name(entity))));
+            }
+            Some(words(&entity.state) == zone)
+        }
+        None => None,
+    };
+    let told = format!("{} is {}", name(entity), place(entity));
+    found.say(
+        &[at],
+        match yes {
+            Some(true) => format!("Yes, {told}."),
+            Some(false) => format!("No, {told}."),
+            None => format!("{}.", capital(&told)),
+        },
+    )
 }
 
 fn name(entity: &Entity) -> String {

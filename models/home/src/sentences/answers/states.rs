@@ -4,7 +4,7 @@ use crate::domain::Domain;
 use crate::model::Entity;
 use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
-use crate::sentences::reply::{capital, names, the};
+use crate::sentences::reply::{capital, is_plural, names, the};
 use crate::sentences::state;
 use crate::sentences::target::{Target, Unresolved, Want};
 use crate::spoken::write;
@@ -31,6 +31,7 @@ fn domains(word: &str) -> &'static [Domain] {
         "wet" | "dry" | "occupied" | "empty" | "connected" | "disconnected" | "plugged in" | "unplugged"
         | "detected" => &[BinarySensor],
         "low" => &[BinarySensor, Sensor],
+        "finished" => &[BinarySensor, Vacuum, LawnMower, MediaPlayer, Sensor, Switch],
         "idle" => &[MediaPlayer, Vacuum, Timer],
         "unavailable" | "available" => &[
             Light,
@@ -175,7 +176,9 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
         [(i, is)] => {
             let entity = found.entity(i);
             let verb = verb(entity);
-            let now = if word == "muted" && !is {
+            let now = if word == "finished" {
+                state::words(entity)
+            } else if word == "muted" && !is {
                 "not muted".to_owned()
             } else if is && !matches!(word, "on" | "heating" | "cooling") {
                 word.to_owned()
@@ -187,7 +190,14 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
         _ => {}
     }
     let phrase = found.text("target").unwrap_or_default();
-    let every = target.all || phrase.starts_with("all ") || phrase.starts_with("every") || phrase.starts_with("both");
+    // "Are the lights off?" is so only if all are; of "are the lights on?" those are told that are.
+    let rest = matches!(word, "off" | "closed" | "locked" | "docked" | "dry" | "empty" | "finished" | "disarmed");
+    let is_definite = target.many && !phrase.split(' ').any(|w| matches!(w, "any" | "a" | "some"));
+    let every = target.all
+        || phrase.starts_with("all ")
+        || phrase.starts_with("every")
+        || phrase.starts_with("both")
+        || rest && is_definite && !found.slots.contains_key("class");
     let what = target.noun.map_or_else(|| "devices".to_owned(), |n| n.word(true));
     let any = phrase.split(' ').any(|w| w == "any" || w == "a" || w == "some")
         || found.slots.contains_key("class")
@@ -215,8 +225,7 @@ fn are(n: usize) -> &'static str {
 }
 
 fn verb(entity: &Entity) -> &'static str {
-    let name = entity.name.to_lowercase();
-    if name.ends_with('s') && !name.ends_with("ss") && !matches!(entity.domain, Person | Sensor) { "are" } else { "is" }
+    if is_plural(entity) && !matches!(entity.domain, Person | Sensor) { "are" } else { "is" }
 }
 
 /// Up to eight names; more are counted.

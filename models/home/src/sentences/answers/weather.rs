@@ -30,7 +30,7 @@ pub fn condition(state: &str) -> &str {
     }
 }
 
-fn entity(found: &Found<'_>) -> Result<usize, Stop> {
+pub(super) fn entity(found: &Found<'_>) -> Result<usize, Stop> {
     let want = Want { domains: &[Domain::Weather], or_else: &[], place_means: &[Domain::Weather], group: false };
     if found.text("target").is_some() {
         let target = found.target(want)?;
@@ -53,7 +53,7 @@ fn entity(found: &Found<'_>) -> Result<usize, Stop> {
     }
 }
 
-fn unit(entity: &Entity, key: &str) -> String {
+pub(super) fn unit(entity: &Entity, key: &str) -> String {
     let of = |name: &str| entity.text(name).map(str::to_owned);
     match key {
         "temperature" | "templow" | "dew_point" | "apparent_temperature" => {
@@ -69,7 +69,7 @@ fn unit(entity: &Entity, key: &str) -> String {
 }
 
 /// A value of the weather now or of one forecast, with its unit.
-fn reading(entity: &Entity, from: &Map<String, Value>, key: &str) -> Option<String> {
+pub(super) fn reading(entity: &Entity, from: &Map<String, Value>, key: &str) -> Option<String> {
     let native = format!("native_{key}");
     let value = from.get(key).or_else(|| from.get(&native))?;
     if key == "wind_bearing" {
@@ -96,23 +96,23 @@ fn direction(degrees: f64) -> String {
     names[((degrees.rem_euclid(360.0) + 22.5) / 45.0) as usize % 8].to_owned()
 }
 
-fn number(from: &Map<String, Value>, key: &str) -> Option<f64> {
+pub(super) fn number(from: &Map<String, Value>, key: &str) -> Option<f64> {
     let value = from.get(key).or_else(|| from.get(&format!("native_{key}")))?;
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// When is asked for.
-struct When {
-    first: Date,
-    days: i32,
-    hours: Option<(i8, i8)>,
+pub(super) struct When {
+    pub first: Date,
+    pub days: i32,
+    pub hours: Option<(i8, i8)>,
     /// As it is said: "tomorrow", "on Friday".
-    label: String,
+    pub label: String,
     /// Whether no other time than now was asked for.
-    now: bool,
+    pub now: bool,
 }
 
-fn when(found: &Found<'_>) -> Option<When> {
+pub(super) fn when(found: &Found<'_>) -> Option<When> {
     let today = found.now.date();
     let Some(day) = found.slots.get("day") else {
         return Some(When { first: today, days: 1, hours: None, label: "today".to_owned(), now: true });
@@ -126,7 +126,7 @@ fn when(found: &Found<'_>) -> Option<When> {
 }
 
 /// The forecasts of an entity: each with its time.
-fn forecasts(entity: &Entity, keys: &[&str]) -> Vec<(String, Map<String, Value>)> {
+pub(super) fn forecasts(entity: &Entity, keys: &[&str]) -> Vec<(String, Map<String, Value>)> {
     for key in keys {
         let list = entity.stored.get(*key).or_else(|| entity.attributes.get(*key)).and_then(Value::as_array);
         if let Some(list) = list.filter(|l| !l.is_empty()) {
@@ -144,7 +144,7 @@ fn forecasts(entity: &Entity, keys: &[&str]) -> Vec<(String, Map<String, Value>)
 }
 
 /// The forecasts for the time asked for: of the day, or of its hours.
-fn ahead(found: &Found<'_>, entity: &Entity, when: &When) -> Vec<(Date, Map<String, Value>)> {
+pub(super) fn ahead(found: &Found<'_>, entity: &Entity, when: &When) -> Vec<(Date, Map<String, Value>)> {
     let _ = found;
     let in_days = |at: &str| -> Option<Date> {
         let date: Date = at.get(..10)?.parse().ok()?;
@@ -229,7 +229,7 @@ fn report(found: &Found<'_>) -> Done {
     found.say(&[at], told.join(" "))
 }
 
-fn sentence(weather: &Entity, map: &Map<String, Value>, day: &str) -> String {
+pub(super) fn sentence(weather: &Entity, map: &Map<String, Value>, day: &str) -> String {
     let condition = map.get("condition").and_then(Value::as_str).map(condition).unwrap_or("unsettled");
     let mut out = format!("{} it will be {condition}", capital(day));
     match (reading(weather, map, "temperature"), reading(weather, map, "templow")) {
@@ -246,7 +246,7 @@ fn sentence(weather: &Entity, map: &Map<String, Value>, day: &str) -> String {
 }
 
 /// Whether a condition's state, with its numbers, is what was asked; `None` where the numbers are not there.
-fn holds(asked: &str, state: &str, map: &Map<String, Value>, fahrenheit: bool) -> Option<bool> {
+pub(super) fn holds(asked: &str, state: &str, map: &Map<String, Value>, fahrenheit: bool) -> Option<bool> {
     let warm = |celsius: f64| if fahrenheit { celsius * 1.8 + 32.0 } else { celsius };
     let temperature = number(map, "temperature");
     let low = number(map, "templow").or(temperature);
@@ -285,7 +285,10 @@ fn is(found: &Found<'_>) -> Done {
             (date >= found.now.date() && holds(asked, state, map, fahrenheit) == Some(true)).then_some((date, map))
         });
         return match hit {
-            Some((date, map)) => found.say(&[at], sentence(weather, map, &write::day(date, found.now.date()))),
+            Some((date, map)) => {
+                let yes = if found.flag("any") == Some(true) { "Yes. " } else { "" };
+                found.say(&[at], format!("{yes}{}", sentence(weather, map, &write::day(date, found.now.date()))))
+            }
             None if all.is_empty() => Err(Stop::Unsaid("the forecast".to_owned())),
             None => found.say(&[at], format!("There is no {asked} in the forecast of the next {} days.", all.len())),
         };

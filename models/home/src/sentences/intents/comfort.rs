@@ -23,6 +23,25 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             let slot = found.slots.get("temperature").ok_or(Stop::Mismatch)?;
             let value = slot["value"].as_f64().ok_or(Stop::Mismatch)?;
             let target = found.target_or("thermostat", HEATS)?;
+            // "Down one degree" is no temperature, and neither is what the thing cannot be set to.
+            let beyond = |i: &usize| {
+                let entity = found.entity(*i);
+                let value = in_unit(value, slot["unit"].as_str(), entity);
+                entity.number("min_temp").is_some_and(|low| value < low)
+                    || entity.number("max_temp").is_some_and(|high| value > high)
+            };
+            if let Some(i) = target.entities.iter().find(|i| beyond(i)) {
+                let entity = found.entity(*i);
+                let unit = entity.unit().unwrap_or("\u{b0}");
+                let limit = |key: &str| entity.number(key).map(|t| crate::sentences::state::quantity(t, unit));
+                return match (limit("min_temp"), limit("max_temp")) {
+                    (Some(low), Some(high)) if value.abs() > 4.0 => Err(Stop::Negative(format!(
+                        "{} can be set from {low} to {high}.",
+                        super::super::reply::capital(&super::super::reply::the(entity))
+                    ))),
+                    _ => Err(Stop::Mismatch),
+                };
+            }
             let calls = target
                 .entities
                 .iter()
@@ -105,6 +124,29 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             let target = found.target(FANS)?;
             let wanted = found.text("direction").unwrap_or("forward");
             found.act(&target, "fan.set_direction", data(json!({"direction": wanted})))
+        }
+        "ChangeHumidity" => {
+            let wanted = Want { place_means: &[Humidifier], ..want(&[Humidifier]) };
+            let mut target = found.target_or("humidifier", wanted)?;
+            target.entities.retain(|i| found.entity(*i).number("humidity").is_some());
+            let size = match size_of(found.slots.get("size")) {
+                Size::Small | Size::Medium => Size::By(5.0),
+                size => size,
+            };
+            let up = found.flag("up").unwrap_or(true);
+            let calls = target
+                .entities
+                .iter()
+                .map(|i| {
+                    let entity = found.entity(*i);
+                    let now = entity.number("humidity").unwrap_or(50.0);
+                    let (low, high) =
+                        (entity.number("min_humidity").unwrap_or(0.0), entity.number("max_humidity").unwrap_or(100.0));
+                    let level = Change { up, size }.of_percent(now).clamp(low, high.max(low));
+                    ServiceCall::new("humidifier.set_humidity", [&entity.id]).with("humidity", json!(level))
+                })
+                .collect();
+            found.acts(&target, calls, Map::new())
         }
         _ => {
             let level = found.number("level").filter(|l| (0.0..=100.0).contains(l)).ok_or(Stop::Mismatch)?;

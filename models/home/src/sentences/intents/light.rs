@@ -22,6 +22,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             }
             let mut target = found.target_or("lights", group(LIGHT))?;
             dimmable(found, &mut target)?;
+            // "Dim the lights to 20%" turns on none that is off, where others are on.
+            let on: Vec<usize> = target.entities.iter().copied().filter(|i| found.entity(*i).state == "on").collect();
+            if found.flag("dims") == Some(true) && !on.is_empty() {
+                target.entities = on;
+            }
             let service = if level == 0.0 { "light.turn_off" } else { "light.turn_on" };
             let data = if level == 0.0 { Map::new() } else { data(json!({"brightness_pct": level})) };
             found.act(&target, service, data)
@@ -50,7 +55,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                     ServiceCall::new("light.turn_on", [&entity.id]).with("color_temp_kelvin", json!(kelvin))
                 })
                 .collect();
-            found.acts(&target, calls, Map::new())
+            found.acts(&target, calls, data(json!({"up": up})))
         }
         _ => {
             let wanted = found.text("effect").ok_or(Stop::Mismatch)?;

@@ -9,6 +9,7 @@ use crate::sentences::nouns::singular;
 use crate::sentences::outcome::Stop;
 use crate::sentences::target::{Target, Unresolved, Want};
 use crate::services::ServiceCall;
+use crate::spoken::verbs::is_past_of;
 use crate::spoken::{near, words, write};
 
 const LIST: Want<'_> = Want { place_means: &[], ..want(&[Domain::Todo]) };
@@ -54,6 +55,23 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
     }
 }
 
+/// Words of lists for shopping.
+const SHOPS: &[&str] = &[
+    "shopping",
+    "shop",
+    "grocery",
+    "groceries",
+    "supermarket",
+    "store",
+    "market",
+    "costco",
+    "aldi",
+    "lidl",
+    "tesco",
+    "walmart",
+    "buy",
+];
+
 fn target(list: usize) -> Target {
     Target { entities: vec![list], ..Target::default() }
 }
@@ -86,6 +104,18 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
             }
         };
     }
+    // "Remind Beth to …": on her list.
+    if let Some(who) = found.text("who") {
+        let theirs = |i: &usize| {
+            let names = &found.resolver.names.entities[*i].names;
+            names.iter().flatten().any(|w| *w == who || w.strip_suffix('s') == Some(who))
+        };
+        let theirs: Vec<usize> = all.iter().copied().filter(theirs).collect();
+        return match theirs[..] {
+            [one] => Ok(one),
+            _ => Err(Stop::Mismatch),
+        };
+    }
     let named = |words: &[&str]| -> Vec<usize> {
         all.iter()
             .copied()
@@ -93,8 +123,16 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
             .collect()
     };
     let likely = match found.text("of") {
-        Some("shopping") => named(&["shopping", "grocery", "groceries", "supermarket", "store"]),
-        Some(_) => named(&["todo", "to", "task", "reminder", "chore", "job"]),
+        Some("shopping") => named(SHOPS),
+        Some(_) => {
+            let tasks = named(&["todo", "to", "task", "reminder", "chore", "job", "errand", "do"]);
+            let shops = named(SHOPS);
+            // Where none is called so: the one that is not for shopping.
+            match tasks[..] {
+                [_] => tasks,
+                _ => all.iter().copied().filter(|i| !shops.contains(i)).collect(),
+            }
+        }
         None => Vec::new(),
     };
     match (likely.as_slice(), all.as_slice()) {
@@ -109,14 +147,14 @@ fn add(found: &Found<'_>) -> Done {
     let at = list(found)?;
     let entity = found.entity(at);
     let item = tidy(said);
-    if item.is_empty() || item.split(' ').count() > 20 {
+    // "Milk put it on the list" is another wish.
+    let is_wish = ["put", "add", "stick", "write"]
+        .iter()
+        .any(|verb| ["it", "them", "that"].iter().any(|it| format!(" {item} ").contains(&format!(" {verb} {it} "))));
+    if item.is_empty() || is_wish || item.split(' ').count() > 20 {
         return Err(Stop::Mismatch);
     }
-    let groceries = found.resolver.names.entities[at]
-        .names
-        .iter()
-        .flatten()
-        .any(|w| matches!(w.as_str(), "shopping" | "grocery" | "groceries" | "supermarket"));
+    let groceries = found.resolver.names.entities[at].names.iter().flatten().any(|w| SHOPS.contains(&w.as_str()));
     let short = |part: &&str| part.split(' ').count() <= 3;
     let parts: Vec<&str> =
         item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
@@ -179,6 +217,18 @@ fn item<'e>(found: &Found<'e>, list: usize, said: &str) -> Option<&'e str> {
     }
     let folded = |text: &str| -> Vec<String> { words(text).iter().map(|w| singular(w)).collect() };
     let told = folded(said);
+    if found.flag("past") == Some(true) {
+        // "I have posted the parcel": the item's verb in its past, and more of the item's words.
+        let done: Vec<&str> = entity
+            .items()
+            .filter(|(item, done)| !done && is_told_done(&folded(item), &told))
+            .map(|(item, _)| item)
+            .collect();
+        return match done[..] {
+            [one] => Some(one),
+            _ => None,
+        };
+    }
     let common = |word: &String| {
         word.len() < 3
             || matches!(
@@ -195,6 +245,19 @@ fn item<'e>(found: &Found<'e>, list: usize, said: &str) -> Option<&'e str> {
         [one] => Some(one),
         _ => None,
     }
+}
+
+/// Whether words tell that an item was done: "posted the parcel" of "post the parcel", "ducks are fed" of "feed the ducks".
+fn is_told_done(item: &[String], told: &[String]) -> bool {
+    let Some((verb, rest)) = item.split_first() else { return false };
+    let content: Vec<&String> =
+        rest.iter().filter(|w| w.len() > 2 && !matches!(w.as_str(), "the" | "and" | "for")).collect();
+    told.iter().any(|word| is_past_of(word, verb))
+        && !content.is_empty()
+        && content.iter().any(|word| told.contains(word))
+        && !told
+            .iter()
+            .any(|w| matches!(w.as_str(), "not" | "never" | "will" | "want" | "have to" | "should" | "would"))
 }
 
 fn change(found: &Found<'_>) -> Done {
@@ -275,6 +338,17 @@ fn has(found: &Found<'_>) -> Done {
     if matches!(said, "anything" | "something" | "there anything" | "there") {
         return read(found);
     }
+    // "Is Tom on the farm?" is about no list.
+    let named = found.resolver.names.named(&crate::sentences::vocabulary::stems(said));
+    if named.iter().any(|i| found.entity(*i).domain == Domain::Person) {
+        return Err(Stop::Mismatch);
+    }
+    if found.flag("done") == Some(true) {
+        return is_done(found, said);
+    }
+    if found.flag("known") == Some(true) {
+        return needed(found, said);
+    }
     let at = match list(found) {
         // Of several lists, the one that has it.
         Err(Stop::Target(Unresolved::Several { entities, what })) => {
@@ -298,6 +372,84 @@ fn has(found: &Found<'_>) -> Done {
             }
         }
         None => format!("No, {} is not on {}.", tidy(said), name(entity)),
+    };
+    found.say(&[at], answer)
+}
+
+/// "Do we need candles?", with no list named: of an item that is on one, or of shopping where there is one list for it.
+fn needed(found: &Found<'_>, said: &str) -> Done {
+    let item = tidy(said);
+    if item.split(' ').count() > 3 {
+        return Err(Stop::Mismatch);
+    }
+    let lists = found.entities(&[Domain::Todo]);
+    let having: Vec<(usize, &str)> = lists
+        .iter()
+        .filter_map(|i| item_on(found.entity(*i), &item).map(|item| (*i, item)))
+        .filter(|(i, item)| found.entity(*i).open_items().any(|open| open == *item))
+        .collect();
+    if let [(at, item), ..] = having[..] {
+        return found.say(&[at], format!("Yes, {item} is on {}.", name(found.entity(at))));
+    }
+    let shops =
+        |i: &&usize| found.resolver.names.entities[**i].names.iter().flatten().any(|w| SHOPS.contains(&w.as_str()));
+    let shopping: Vec<usize> = lists.iter().filter(shops).copied().collect();
+    // "Do we need to leave?" is nothing that a list tells.
+    let is_thing = !item.split(' ').any(|w| {
+        crate::sentences::answers::is_worn(w)
+            || matches!(
+                w,
+                "today"
+                    | "tomorrow"
+                    | "tonight"
+                    | "now"
+                    | "to"
+                    | "you"
+                    | "me"
+                    | "it"
+                    | "that"
+                    | "this"
+                    | "help"
+                    | "him"
+                    | "her"
+            )
+    });
+    match shopping[..] {
+        [at] if is_thing
+            && found.flag("known") == Some(true)
+            && !crate::spoken::ordinary::is_ordinary(&singular(&item)) =>
+        {
+            found.say(&[at], format!("No, {item} is not on {}.", name(found.entity(at))))
+        }
+        _ => Err(Stop::Mismatch),
+    }
+}
+
+/// "Have I rung the chimney sweep yet?": whether what is on a list is done.
+fn is_done(found: &Found<'_>, said: &str) -> Done {
+    let told: Vec<String> = words(said).iter().map(|w| singular(w)).filter(|w| w != "," && w != ".").collect();
+    let verb_fits = |word: &String, verb: &String| word == verb || is_past_of(word, verb);
+    let mut fit: Vec<(usize, &str, bool)> = Vec::new();
+    for at in found.entities(&[Domain::Todo]) {
+        for (item, done) in found.entity(at).items() {
+            let own: Vec<String> = words(item).iter().map(|w| singular(w)).collect();
+            let Some((verb, rest)) = own.split_first() else { continue };
+            let content: Vec<&String> =
+                rest.iter().filter(|w| w.len() > 2 && !matches!(w.as_str(), "the" | "and" | "for")).collect();
+            let all = content.iter().all(|w| told.contains(w));
+            if !content.is_empty() && all && told.iter().any(|w| verb_fits(w, verb)) {
+                fit.push((at, item, done));
+            }
+        }
+    }
+    let [(at, item, done)] = fit[..] else { return Err(Stop::Mismatch) };
+    let list = name(found.entity(at));
+    let still = found.flag("still") == Some(true);
+    let answer = match (done, still) {
+        (true, false) => format!("Yes, {item} is done on {list}."),
+        (false, false) => format!("No, {item} is still to do on {list}."),
+        (true, true) => format!("No, {item} is done on {list}."),
+        (false, true) => format!("Yes, {item} is still to do on {list}."),
     };
     found.say(&[at], answer)
 }

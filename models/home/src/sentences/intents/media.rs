@@ -126,7 +126,18 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 
 /// The player that is meant: by name, here, or the only one in one of these states.
 fn player(found: &Found<'_>, states: &[&str]) -> Result<Target, Stop> {
-    let result = found.target_or("speaker", PLAYER);
+    let mut result = found.target_or("speaker", PLAYER);
+    // Several here, and none was named: as with several anywhere.
+    if let Ok(target) = &result
+        && target.entities.len() > 1
+        && (found.text("target").is_none() || target.bare_place || target.place.is_some() && target.noun.is_some())
+        && target.entities.iter().filter(|i| states.contains(&found.entity(**i).state.as_str())).count() > 0
+        && states.iter().any(|s| target.entities.iter().filter(|i| found.entity(**i).state == *s).count() == 1)
+        && !target.all
+    {
+        let (what, entities) = ("speaker".to_owned(), target.entities.clone());
+        result = Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities }));
+    }
     let Err(Stop::Target(crate::sentences::target::Unresolved::Several { what, entities })) = result else {
         return result;
     };

@@ -23,6 +23,8 @@ pub(super) struct Found<'a> {
     pub slots: Map<String, Value>,
     pub resolver: Resolver<'a>,
     pub now: jiff::civil::DateTime,
+    /// Whether the assistant keeps timers of its own.
+    pub has_timers: bool,
 }
 
 pub(super) type Done = Result<Step, Stop>;
@@ -61,14 +63,14 @@ impl<'a> Found<'a> {
     pub fn target(&self, want: Want<'_>) -> Result<Target, Stop> {
         let phrase = self.phrase().ok_or(Stop::Mismatch)?;
         let found = self.resolver.resolve(&phrase, want)?;
-        Ok(self.resolver.settled(found, want)?)
+        some(self.resolver.settled(found, want)?)
     }
 
     /// What the slot `target` means where all that fits is meant: of a question, whose answer can tell several things.
     pub fn asked(&self, want: Want<'_>) -> Result<Target, Stop> {
         let phrase = self.phrase().ok_or(Stop::Mismatch)?;
         let found = self.resolver.resolve(&phrase, want)?;
-        Ok(match self.resolver.settled(found.clone(), want) {
+        some(match self.resolver.settled(found.clone(), want) {
             Err(Unresolved::Several { .. }) => Target { many: true, ..found },
             settled => settled?,
         })
@@ -81,7 +83,7 @@ impl<'a> Found<'a> {
         }
         if let Some(place) = self.text("place") {
             let found = self.resolver.resolve(&format!("{noun} in {place}"), want)?;
-            return Ok(self.resolver.settled(found, want)?);
+            return some(self.resolver.settled(found, want)?);
         }
         let all = self.entities(want.domains);
         if let Some(here) = self.resolver.here {
@@ -115,7 +117,7 @@ impl<'a> Found<'a> {
 
     pub fn reading(&self, target: &Target, calls: Vec<ServiceCall>, arguments: Map<String, Value>) -> Reading {
         let targets = target.entities.iter().map(|i| self.entity(*i).id.clone()).collect();
-        Reading { intent: self.intent.to_owned(), targets, arguments, calls }
+        Reading { intent: self.intent.to_owned(), targets, arguments, calls, ..Reading::default() }
     }
 
     /// A spoken answer.
@@ -127,6 +129,11 @@ impl<'a> Found<'a> {
     pub fn id(&self, i: usize) -> &'a str {
         &self.entity(i).id
     }
+}
+
+/// A target that means something: "everything here" may be nothing.
+fn some(target: Target) -> Result<Target, Stop> {
+    if target.entities.is_empty() { Err(Stop::Mismatch) } else { Ok(target) }
 }
 
 /// Parameters of a call.
@@ -148,22 +155,22 @@ pub(super) fn bare(found: &Found<'_>) -> Result<(), Stop> {
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
     match found.intent {
         "TurnOn" | "TurnOff" | "Toggle" | "LightsFor" | "LightsOut" | "Start" | "Stop" | "SceneOn" | "Press"
-        | "SetOption" | "SetNumber" => power::carry_out(found),
+        | "SetOption" | "SetNumber" | "ChangeNumber" => power::carry_out(found),
         "SetBrightness" | "ChangeBrightness" | "SetColor" | "ChangeWarmth" | "SetEffect" => light::carry_out(found),
         "Open" | "Close" | "SetPosition" | "ChangePosition" | "Tilt" | "Lock" | "Unlock" | "Arm" | "Disarm" => {
             openings::carry_out(found)
         }
         "SetTemperature" | "ChangeTemperature" | "SetMode" | "SetPreset" | "SetSpeed" | "ChangeSpeed" | "Oscillate"
-        | "SetDirection" | "SetHumidity" => comfort::carry_out(found),
+        | "SetDirection" | "SetHumidity" | "ChangeHumidity" => comfort::carry_out(found),
         "Play" | "Pause" | "NextTrack" | "PreviousTrack" | "SetVolume" | "ChangeVolume" | "Mute" | "SelectSource"
         | "Shuffle" | "Repeat" | "PlayMedia" => media::carry_out(found),
         "StartVacuum" | "DockVacuum" | "StopVacuum" | "PauseVacuum" | "LocateVacuum" | "SpotClean" | "VacuumSpeed"
-        | "StartMower" | "DockMower" => robot::carry_out(found),
+        | "StartMower" | "DockMower" | "PauseMower" => robot::carry_out(found),
         "AddItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ReadList" | "CompletedItems"
         | "CountItems" | "HasItem" | "WhichList" => list::carry_out(found),
-        "TimerStart" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume" | "TimerChange" | "TimerStatus"
-        | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions" | "Nevermind" | "Yes" | "No" | "Remember"
-        | "Memories" | "Forget" => program::carry_out(found),
+        "TimerStart" | "EntityTimerChange" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume"
+        | "TimerChange" | "TimerStatus" | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions"
+        | "Nevermind" | "Yes" | "No" | "Remember" | "Memories" | "Forget" => program::carry_out(found),
         _ => super::answers::carry_out(found),
     }
 }

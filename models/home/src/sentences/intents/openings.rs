@@ -42,11 +42,23 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             found.act(&target, "cover.set_cover_tilt_position", data(json!({"tilt_position": level})))
         }
         "Lock" => {
-            let target = found.target(want(&[Lock]))?;
+            // "Lock up": every lock there is.
+            let all = found.entities(&[Lock]);
+            let target = match found.phrase() {
+                Some(_) => found.target(want(&[Lock]))?,
+                None => Target { entities: all, many: true, all: true, ..Target::default() },
+            };
             found.act(&target, "lock.lock", Map::new())
         }
         "Unlock" => {
-            let target = found.target(want(&[Lock]))?;
+            // "Let him in": by the door that was just spoken of.
+            let last: Vec<usize> =
+                found.resolver.last.iter().copied().filter(|i| found.entity(*i).domain == Lock).collect();
+            let target = match (found.phrase(), &last[..]) {
+                (Some(_), _) => found.target(want(&[Lock]))?,
+                (None, [one]) => Target { entities: vec![*one], ..Target::default() },
+                (None, _) => return Err(Stop::Mismatch),
+            };
             found.act(&target, "lock.unlock", Map::new())
         }
         "Arm" => {
@@ -82,16 +94,12 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
     // "Garage door open" tells or asks, and does not say what to do.
     let is_entrance =
         |i: &usize| matches!(found.entity(*i).device_class(), Some("garage" | "gate" | "door" | "window"));
-    if found.flag("bare") == Some(true) && (verb == "open" && target.entities.iter().any(is_entrance)) {
+    let tells = verb == "open" || found.flag("told") == Some(true);
+    if found.flag("bare") == Some(true) && tells && target.entities.iter().any(is_entrance) {
         return Err(Stop::Mismatch);
     }
     // "The door" is not the garage's, which is called so.
-    let is_garage = |i: &usize| matches!(found.entity(*i).device_class(), Some("garage"));
-    if verb == "open"
-        && target.noun.is_some_and(|noun| noun.said == "door")
-        && target.place.is_none()
-        && target.entities.iter().all(is_garage)
-    {
+    if verb == "open" && is_some_garage(found, &target) {
         return Err(Stop::Mismatch);
     }
     if target.bare_place || target.noun.is_none() && target.many && target.all {
@@ -107,6 +115,14 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
         }
     }
     found.acts(&target, calls, Map::new())
+}
+
+/// Whether "the door" was said, and only a garage's is there.
+fn is_some_garage(found: &Found<'_>, target: &Target) -> bool {
+    let is_garage = |i: &usize| matches!(found.entity(*i).device_class(), Some("garage"));
+    target.noun.is_some_and(|noun| noun.said == "door")
+        && target.place.is_none()
+        && target.entities.iter().all(is_garage)
 }
 
 fn position(found: &Found<'_>) -> Done {
@@ -126,6 +142,9 @@ fn position(found: &Found<'_>) -> Done {
             return Err(if found.target(others).is_ok() { Stop::Mismatch } else { stop });
         }
     };
+    if is_some_garage(found, &target) {
+        return Err(Stop::Mismatch);
+    }
     let calls = target.entities.iter().filter_map(|i| super::percent_call(found.entity(*i), level)).collect();
     found.acts(&target, calls, data(json!({"position": level})))
 }

@@ -35,7 +35,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "TurnOff" => switch(found, "turn_off"),
         "Toggle" => switch(found, "toggle"),
         "LightsFor" => {
-            let target = found.target_or("lights", group(&[Light]))?;
+            let target = found.target_or("lights", Want { place_means: &[Light], ..group(&[Light]) })?;
             found.act(&target, "light.turn_on", Map::new())
         }
         "LightsOut" => {
@@ -56,10 +56,28 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "SceneOn" => scene(found),
         "Press" => {
             let target = found.target(want(&[Button, InputButton]))?;
+            // What a button is called is a wish only as a whole: "grease the bearings".
+            let whole = |i: &usize| {
+                let said = super::super::vocabulary::stems(found.text("target").unwrap_or_default());
+                found.resolver.names.entities[*i].names.contains(&said)
+            };
+            if found.flag("bare") == Some(true) && !target.entities.iter().all(whole) {
+                return Err(Stop::Mismatch);
+            }
             let service = format!("{}.press", found.entity(target.entities[0]).domain);
             found.act(&target, &service, Map::new())
         }
         "SetOption" => option(found),
+        "ChangeNumber" => {
+            let by = found.number("value").ok_or(Stop::Mismatch)?;
+            let by = if found.flag("up") == Some(true) { by } else { -by };
+            let target = found.target(Want { place_means: &[], ..want(&[InputNumber, Number]) })?;
+            let entity = found.entity(target.entities[0]);
+            let now: f64 = entity.state.parse().map_err(|_| Stop::Unsaid("its value".to_owned()))?;
+            let (low, high) = (entity.number("min").unwrap_or(f64::MIN), entity.number("max").unwrap_or(f64::MAX));
+            let service = format!("{}.set_value", entity.domain);
+            found.act(&target, &service, data(json!({"value": (now + by).clamp(low, high.max(low))})))
+        }
         _ => {
             let value = found.number("value").ok_or(Stop::Mismatch)?;
             let target = found.target(Want { place_means: &[], ..want(&[InputNumber, Number]) })?;
@@ -81,6 +99,12 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
         group: true,
     };
     super::bare(found)?;
+    // "Has Emma left the lamp on?" asks.
+    let asks =
+        ["did", "has", "have", "is", "was", "why", "when", "if", "who", "do", "does", "could", "would", "not", "never"];
+    if found.text("who").is_some_and(|who| who.split(' ').any(|w| asks.contains(&w)) || who.split(' ').count() > 3) {
+        return Err(Stop::Mismatch);
+    }
     let mut target = found.target(wanted)?;
     // "Put the awning out" opens it.
     if found.flag("out") == Some(true) && target.entities.iter().any(|i| found.entity(*i).domain != Light) {
@@ -133,7 +157,7 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
 fn start(found: &Found<'_>) -> Done {
     let target = found.target(Want {
         place_means: &[],
-        ..want(&[Script, Vacuum, LawnMower, Scene, Automation, Switch, Timer, Fan, Humidifier])
+        ..want(&[Script, Vacuum, LawnMower, Scene, Automation, Switch, Timer, Fan, Humidifier, Siren])
     })?;
     let domain = found.entity(target.entities[0]).domain;
     let service = match domain {
@@ -192,6 +216,19 @@ fn scene(found: &Found<'_>) -> Done {
 
 fn option(found: &Found<'_>) -> Done {
     let wanted = found.text("option").ok_or(Stop::Mismatch)?;
+    if found.text("target").is_none() {
+        // "Put the house in night mode": the one thing here that can be set so.
+        let having: Vec<usize> = found
+            .entities(&[InputSelect, Select])
+            .into_iter()
+            .filter(|i| chosen(&found.entity(*i).options("options"), wanted).is_some())
+            .collect();
+        let [one] = having[..] else { return Err(Stop::Mismatch) };
+        let entity = found.entity(one);
+        let option = chosen(&entity.options("options"), wanted).ok_or(Stop::Mismatch)?;
+        let target = Target { entities: having, ..Target::default() };
+        return found.act(&target, &format!("{}.select_option", entity.domain), data(json!({"option": option})));
+    }
     let target = found.target(Want { place_means: &[], ..want(&[InputSelect, Select]) })?;
     let entity = found.entity(target.entities[0]);
     let option = chosen(&entity.options("options"), wanted).ok_or(Stop::Mismatch)?;
@@ -204,6 +241,7 @@ pub(super) fn chosen<'o>(options: &[&'o str], said: &str) -> Option<&'o str> {
         crate::spoken::words(&text.replace('_', " "))
             .into_iter()
             .filter(|w| !matches!(w.as_str(), "the" | "mode" | "preset" | "setting" | "a"))
+            .map(|w| crate::sentences::vocabulary::stem(&w))
             .collect::<String>()
     };
     let said = folded(said);

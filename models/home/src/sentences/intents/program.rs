@@ -7,16 +7,25 @@ use serde_json::{Map, Value, json};
 use super::{Done, Found, data, want};
 use crate::domain::Domain;
 use crate::sentences::outcome::{Request, Step, Stop, TimerChoice};
-use crate::sentences::target::{Target, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 use crate::spoken::{ClockTime, write};
 
 const TIMER: Want<'_> = Want { place_means: &[], ..want(&[Domain::Timer]) };
 
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
+    if let Some(step) = only_entity(found) {
+        return step;
+    }
     let request = match found.intent {
         "TimerStart" => return start(found),
+        "EntityTimerChange" => return change_entity(found),
         "AlarmAt" => alarm(found)?,
         "TimerCancel" if found.flag("entity") == Some(true) => return entity_timer(found, "timer.cancel", Map::new()),
+        "TimerCancel" | "TimerPause" | "TimerResume" | "TimerChange" | "TimerStatus"
+            if found.flag("entity") != Some(true) && is_entitys(found) =>
+        {
+            return Err(Stop::Mismatch);
+        }
         "TimerCancel" => Request::CancelTimers(choice(found)?),
         "TimerPause" if found.flag("entity") == Some(true) => return entity_timer(found, "timer.pause", Map::new()),
         "TimerPause" => Request::PauseTimers(choice(found)?),
@@ -123,24 +132,95 @@ fn entity_timer(found: &Found<'_>, service: &str, data: Map<String, Value>) -> D
     found.act(&target, service, data)
 }
 
+/// "The timer", where the assistant itself keeps none and one of the home's is in a state in which that can be meant.
+fn only_entity(found: &Found<'_>) -> Option<Done> {
+    let (states, service): (&[&str], _) = match found.intent {
+        "TimerCancel" => (&["active", "paused"], "timer.cancel"),
+        "TimerPause" => (&["active"], "timer.pause"),
+        "TimerResume" => (&["paused"], "timer.start"),
+        "TimerStatus" => (&["active", "paused"], ""),
+        _ => return None,
+    };
+    let is_plain = ["target", "name", "durations", "all"].iter().all(|slot| !found.slots.contains_key(*slot));
+    if found.has_timers || !is_plain {
+        return None;
+    }
+    let mut fit: Vec<usize> = found
+        .entities(&[Domain::Timer])
+        .into_iter()
+        .filter(|i| states.contains(&found.entity(*i).state.as_str()))
+        .collect();
+    if let Some(place) = found.text("place") {
+        let there = found.resolver.resolve(place, Want { place_means: &[Domain::Timer], ..TIMER }).ok()?;
+        fit.retain(|i| there.entities.contains(i));
+    }
+    let [one] = fit[..] else { return None };
+    if service.is_empty() {
+        return Some(told(found, one));
+    }
+    Some(found.act(&Target { entities: fit, ..Target::default() }, service, Map::new()))
+}
+
+/// Whether the name of a timer is that of one that is a thing of this home, for which other templates are.
+fn is_entitys(found: &Found<'_>) -> bool {
+    let named = |name: &str| found.resolver.resolve(name, TIMER).is_ok_and(|target| !target.entities.is_empty());
+    found.text("name").is_some_and(|name| named(name) || named(&format!("{name} timer")))
+}
+
+/// More time, or less, for a timer that is a thing of this home.
+fn change_entity(found: &Found<'_>) -> Done {
+    let target = found.target(TIMER)?;
+    let total: f64 = seconds(found.slots.get("durations")).iter().sum();
+    let by = if found.flag("more") == Some(false) { -total } else { total };
+    let [at] = target.entities[..] else {
+        return Err(Stop::Target(Unresolved::Several { what: "timer".to_owned(), entities: target.entities }));
+    };
+    let entity = found.entity(at);
+    if entity.state != "active" {
+        let the = crate::sentences::reply::capital(&crate::sentences::reply::the(entity));
+        return Err(Stop::Negative(format!("{the} is not running.")));
+    }
+    let clock = |key: &str| {
+        let text = entity.text(key)?;
+        text.split(':').try_fold(0.0, |sum, part| Some(sum * 60.0 + part.trim().parse::<f64>().ok()?))
+    };
+    // Home Assistant's timers are not made longer than what they were started for: then they are started anew.
+    match (clock("remaining"), clock("duration")) {
+        (Some(left), Some(whole)) if left + by > whole => {
+            found.act(&target, "timer.start", data(json!({"duration": left + by})))
+        }
+        _ => found.act(&target, "timer.change", data(json!({"duration": by}))),
+    }
+}
+
 fn remaining(found: &Found<'_>) -> Done {
     let target: Target = found.target(TIMER)?;
-    let at = target.entities[0];
+    told(found, target.entities[0])
+}
+
+fn told(found: &Found<'_>, at: usize) -> Done {
     let entity = found.entity(at);
-    let the = crate::sentences::reply::capital(&crate::sentences::reply::the(entity));
-    let answer = match (entity.state.as_str(), entity.text("remaining")) {
-        ("idle", _) => format!("{the} is not running."),
-        (_, Some(left)) => {
-            let seconds =
-                left.split(':').filter_map(|p| p.trim().parse::<u64>().ok()).fold(0, |sum, part| sum * 60 + part);
-            let left = write::duration(Duration::from_secs(seconds));
-            if entity.state == "paused" {
-                format!("{the} is paused with {left} left.")
-            } else {
-                format!("{the} has {left} left.")
-            }
-        }
+    let the = crate::sentences::reply::the(entity);
+    let left = entity.text("remaining").map(|left| {
+        let seconds = left.split(':').filter_map(|p| p.trim().parse::<u64>().ok()).fold(0, |sum, part| sum * 60 + part);
+        write::duration(Duration::from_secs(seconds))
+    });
+    let state = match (entity.state.as_str(), left) {
+        ("idle", _) => format!("{the} is not running"),
+        ("paused", Some(left)) => format!("{the} is paused with {left} left"),
+        ("paused", None) => format!("{the} is paused"),
+        (_, Some(left)) => format!("{the} has {left} left"),
+        _ if found.text("asks").is_some() => format!("{the} is running"),
         _ => return Err(Stop::Unsaid("how long the timer still runs".to_owned())),
+    };
+    let yes = match (found.text("asks"), entity.state.as_str()) {
+        (Some("running"), "active") => Some("Yes"),
+        (Some("running"), _) | (Some("done"), "active" | "paused") => Some("No"),
+        _ => None,
+    };
+    let answer = match yes {
+        Some(yes) => format!("{yes}, {state}."),
+        None => format!("{}.", crate::sentences::reply::capital(&state)),
     };
     found.say(&[at], answer)
 }

@@ -30,6 +30,10 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             let target = found.target_or("lawn mower", MOWER)?;
             return found.act(&target, "lawn_mower.start_mowing", Map::new());
         }
+        "PauseMower" => {
+            let target = found.target_or("lawn mower", MOWER)?;
+            return found.act(&target, "lawn_mower.pause", Map::new());
+        }
         _ => {
             let target = found.target_or("lawn mower", MOWER)?;
             return found.act(&target, "lawn_mower.dock", Map::new());
@@ -41,6 +45,18 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 
 /// The vacuum that is meant. Where a place was said that has none, the only one of the home goes there.
 fn vacuum(found: &Found<'_>) -> Result<Target, Stop> {
+    // "Give the living room a clean": the place stands where a thing does.
+    if let Some(spot) = found.text("spot") {
+        let spot = spot.trim_end_matches(" floor");
+        let target = found.resolver.resolve(spot, Want { place_means: &[Domain::Vacuum], ..VACUUM });
+        return match target {
+            Ok(target) => Ok(target),
+            Err(_) => match (found.resolver.place(spot), &found.entities(&[Domain::Vacuum])[..]) {
+                (true, [one]) => Ok(Target { entities: vec![*one], ..Target::default() }),
+                _ => Err(Stop::Mismatch),
+            },
+        };
+    }
     match found.target_or("vacuum", VACUUM) {
         Err(Stop::Target(Unresolved::Nothing { what, place })) => {
             let all = found.entities(&[Domain::Vacuum]);

@@ -39,11 +39,21 @@ const SPECIFIC: &[&str] = &[
     "to do",
     "gas",
     "deadbolt",
+    "hose",
+    "extractor",
+    "bolt",
+    "faucet",
 ];
 
 impl Resolver<'_> {
     /// Things by the word for their kind.
-    pub(super) fn kind(&self, stems: &[String], place: Option<&Place>, want: Want<'_>) -> Result<Target, Unresolved> {
+    pub(super) fn kind(
+        &self,
+        stems: &[String],
+        place: Option<&Place>,
+        want: Want<'_>,
+        plural: bool,
+    ) -> Result<Target, Unresolved> {
         let stems: Vec<&str> = stems.iter().map(String::as_str).filter(|w| !PREPOSITIONS.contains(w)).collect();
         let inside = |i: &usize| place.is_none_or(|p| self.is_in(*i, p));
         let target = |entities: Vec<usize>, noun: Option<Noun>, all: bool| Target {
@@ -82,6 +92,10 @@ impl Resolver<'_> {
         let mut found: Vec<usize> = Vec::new();
         if specific {
             found = acceptable.iter().copied().filter(|i| named(entity(i))).collect();
+            // "The lamps" with one that is called so are the lights.
+            if plural && found.len() == 1 && noun.domains == [Domain::Light] {
+                found.clear();
+            }
         }
         if found.is_empty() {
             found = acceptable.iter().copied().filter(|i| of_kind(i)).collect();
@@ -100,6 +114,12 @@ impl Resolver<'_> {
                 .copied()
                 .filter(|i| noun.domains.contains(&entity(i).domain) && entity(i).class.is_none() && of_kind_at_all(i))
                 .collect();
+        }
+        // "The gate" is not the front door, where a lock is called so.
+        let locks: Vec<usize> =
+            found.iter().copied().filter(|i| entity(i).domain == Domain::Lock && named(entity(i))).collect();
+        if noun.said == "gate" && !locks.is_empty() {
+            found.retain(|i| entity(i).domain != Domain::Lock || locks.contains(i));
         }
         // Of a door's cover, lock and sensor, the one that the intent is likeliest for.
         if let Some(first) = want.domains.iter().find(|d| found.iter().any(|i| entity(i).domain == **d))

@@ -212,6 +212,18 @@ impl Resolver<'_> {
         if let Ok(whole) = self.exact(said, want) {
             return Ok(whole);
         }
+        // "Every curtain and blind", "all lamps and fans": what is said of the first is said of each.
+        let every: Option<&str> = parts[0].first().copied().filter(|w| ALL.contains(w) && *w != "both");
+        let spread: Vec<Vec<&str>> = parts
+            .iter()
+            .map(|part| match every {
+                Some(every) if !DETERMINERS.contains(&part[0]) && !ALL.contains(&part[0]) => {
+                    std::iter::once(every).chain(part.iter().copied()).collect()
+                }
+                _ => part.to_vec(),
+            })
+            .collect();
+        let parts: Vec<&[&str]> = spread.iter().map(Vec::as_slice).collect();
         let alone: Vec<Result<Target, Unresolved>> = parts.iter().map(|part| self.one(part, want)).collect();
         let last_noun = self.noun_in(parts[parts.len() - 1]);
         let first_noun = self.noun_in(parts[0]);
@@ -326,8 +338,21 @@ impl Resolver<'_> {
         Ok(Target { entities, ..Target::default() })
     }
 
-    /// A phrase without "and" and "except".
+    /// A phrase without "and" and "except". Parts of longer phrases come again and again.
     fn one(&self, said: &[&str], want: Want<'_>) -> Result<Target, Unresolved> {
+        let mut hasher = DefaultHasher::new();
+        (want.domains, want.or_else, want.place_means, want.group).hash(&mut hasher);
+        // No phrase holds this character.
+        let key = (format!("\u{1}{}", said.join(" ")), hasher.finish());
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.clone();
+        }
+        let found = self.one_anew(said, want);
+        self.known.borrow_mut().insert(key, found.clone());
+        found
+    }
+
+    fn one_anew(&self, said: &[&str], want: Want<'_>) -> Result<Target, Unresolved> {
         let mut rest = said;
         let (mut all, mut many) = (false, false);
         while let Some(first) = rest.first() {
@@ -349,6 +374,14 @@ impl Resolver<'_> {
             let mut entities: Vec<usize> =
                 self.last.iter().copied().filter(|i| self.accepts(*i, want.domains)).collect();
             entities.dedup();
+            // "Make it pink" in a room, before anything was spoken of: its lights.
+            if entities.is_empty()
+                && matches!(phrase.as_str(), "it" | "them")
+                && want.domains == [Domain::Light]
+                && let Some(here) = self.here
+            {
+                entities = self.of(want.domains).filter(|i| self.names.entities[*i].area == Some(here)).collect();
+            }
             return if entities.is_empty() {
                 Err(Unresolved::Unknown(phrase))
             } else {
@@ -381,7 +414,7 @@ impl Resolver<'_> {
         // The longest place named, wherever it stands; then none.
         let mut trouble = None;
         if noun_at(&stems).is_some_and(|(_, n, _)| n == stems.len() && n > 1) {
-            match self.kind(&stems, None, want) {
+            match self.kind(&stems, None, want, plural) {
                 Ok(found) => return finish(found),
                 Err(t) => trouble = Some(t),
             }
@@ -396,7 +429,7 @@ impl Resolver<'_> {
         if let Ok(found) = exact {
             return finish(found);
         }
-        if let Ok(found) = self.kind(&stems, None, want) {
+        if let Ok(found) = self.kind(&stems, None, want, plural) {
             return finish(found);
         }
         if let Ok(found) = self.by_words(&stems, None, want, plural) {

@@ -18,6 +18,16 @@ impl Resolver<'_> {
         }
     }
 
+    /// Whether a phrase is a place and nothing else.
+    pub fn place(&self, phrase: &str) -> bool {
+        let stems: Vec<String> = phrase
+            .split(' ')
+            .filter(|w| !matches!(*w, "the" | "my" | "our"))
+            .map(crate::sentences::vocabulary::stem)
+            .collect();
+        self.names.place_at(&stems).is_some_and(|(_, n)| n == stems.len())
+    }
+
     /// Every way to take a place out of a phrase: the place and what is left.
     pub(super) fn places_in(&self, stems: &[String]) -> Vec<(Place, Vec<String>)> {
         let mut out: Vec<(Place, Vec<String>, usize)> = Vec::new();
@@ -67,7 +77,7 @@ impl Resolver<'_> {
                 Ok(Target { entities, many: true, place: Some(place.clone()), bare_place: true, ..Target::default() })
             };
         }
-        let kind = self.kind(head, Some(place), want);
+        let kind = self.kind(head, Some(place), want, plural);
         match kind {
             Ok(found) => Ok(found),
             Err(trouble) => match self.by_words(head, Some(place), want, plural) {

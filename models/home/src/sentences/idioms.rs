@@ -1,0 +1,129 @@
+//! Turns of phrase that say in other words what the templates say: tried where a request as it was said means nothing.
+
+/// Phrases and what they come to; longest first where one holds another.
+#[rustfmt::skip]
+const IDIOMS: &[(&str, &str)] = &[
+    // Going on, and for how long.
+    ("carry on with", "resume"), ("keep going with", "resume"), ("get on with", "resume"), ("press on with", "resume"),
+    // Verbs of habit for switching and moving.
+    ("pop", "put"), ("stick", "put"), ("chuck", "put"), ("bung", "put"), ("whack", "turn"), ("knock", "turn"), ("bump", "turn"),
+    ("nudge", "turn"), ("kick", "turn"), ("ease", "turn"), ("dial", "turn"), ("ramp", "turn"), ("notch", "turn"), ("flick", "turn"),
+    ("flip", "turn"), ("whip", "put"), ("fling", "put"), ("yank", "pull"), ("jack", "turn"), ("click", "turn"), ("snap", "turn"), ("quit", "stop"),
+    ("knock off", "turn off"),
+    // Amounts.
+    ("right down", "down a lot"), ("way down", "down a lot"), ("right up", "up a lot"), ("way up", "up a lot"),
+    ("a fair bit", "a lot"), ("a good bit", "a lot"), ("loads", "a lot"), ("a whole lot", "a lot"), ("tons", "a lot"),
+    ("a hair", "a bit"), ("a shade", "a bit"), ("a smidgeon", "a bit"), ("a couple of notches", "a lot"), ("a few notches", "a lot"),
+    ("the rest of the way", "all the way"), ("back to", "to"), ("back down", "down"), ("back up", "up"), ("just about", "about"),
+    ("about", ""), ("around", ""), ("roughly", ""), ("exactly", ""), ("just", ""), ("some", ""),
+    // Dark, hot, cold.
+    ("pitch black", "dark"), ("pitch dark", "dark"), ("so dark", "dark"), ("very dark", "dark"), ("awfully", "too"),
+    ("terribly", "too"), ("like an oven", "too hot"), ("like a sauna", "too hot"), ("like a furnace", "too hot"),
+    ("roasting", "too hot"), ("sweltering", "too hot"), ("baking", "too hot"), ("burning up", "too hot"), ("melting", "too hot"),
+    ("boiling hot", "too hot"), ("boiling", "too hot"), ("stifling", "too hot"), ("like a fridge", "too cold"),
+    ("like a freezer", "too cold"), ("like an icebox", "too cold"), ("freezing cold", "too cold"), ("perishing", "too cold"),
+    ("freezing", "too cold"), ("nippy", "too cold"), ("baltic", "too cold"), ("arctic", "too cold"), ("shivering", "too cold"),
+    ("too too", "too"), ("a little too", "too"), ("a bit too", "too"), ("a touch too", "too"), ("rather too", "too"),
+    ("a touch bright", "too bright"), ("a bit bright", "too bright"), ("rather bright", "too bright"), ("so bright", "too bright"),
+    ("blinding", "too bright"), ("dazzling", "too bright"), ("a bit dim", "too dark"), ("a bit dark", "too dark"),
+    ("a bit gloomy", "too dark"), ("gloomy", "too dark"), ("deafening", "too loud"), ("blaring", "too loud"), ("so loud", "too loud"),
+    ("a bit loud", "too loud"), ("a bit quiet", "too quiet"), ("so quiet", "too quiet"), ("a bit warm", "too hot"),
+    ("a bit hot", "too hot"), ("a bit cold", "too cold"), ("a bit chilly", "too cold"), ("a bit cool", "too cold"),
+    ("so cold", "too cold"), ("so hot", "too hot"),
+    // Questions.
+    ("brolly", "umbrella"), ("at the minute", "now"), ("got going", "running"), ("up and running", "running"),
+    ("by any chance", ""), ("by the way", ""), ("at all", ""), ("these days", ""),
+    ("in there", ""), ("out there", "outside"), ("over there", ""), ("in total", ""), ("altogether", ""), ("so far", ""),
+    ("at this point", ""), ("as of now", ""), ("in the house", ""), ("around the house", ""), ("in the home", ""),
+    ("anywhere", ""), ("did anyone lock up", "is everything locked"), ("did i lock up", "is everything locked"),
+    ("did we lock up", "is everything locked"), ("have i locked up", "is everything locked"),
+    ("have we locked up", "is everything locked"), ("did anybody lock up", "is everything locked"),
+    // Things.
+    ("swap", "change"), ("full whack", "full"), ("full tilt", "full"), ("full pelt", "full"), ("full throttle", "full"),
+    ("more minutes", "minutes"), ("more hours", "hours"), ("extra minutes", "minutes"), ("the heat", "the heating"), ("tunes", "music"), ("the box", "the tv"),
+    ("hoovering", "vacuuming"), ("the hoover", "the vacuum"),
+];
+
+/// States and what they are not, in questions.
+const NEGATED: &[(&str, &str)] = &[
+    ("not locked", "unlocked"),
+    ("not unlocked", "locked"),
+    ("not closed", "open"),
+    ("not shut", "open"),
+    ("not open", "closed"),
+    ("not on", "off"),
+    ("not off", "on"),
+    ("not running", "off"),
+    ("not at home", "away"),
+    ("not home", "away"),
+];
+
+/// How a reason or a purpose begins that stands behind a wish.
+const REASONS: &[&str] = &[
+    " so i can ",
+    " so we can ",
+    " so that ",
+    " because ",
+    " while i ",
+    " while we ",
+    " while he ",
+    " while she ",
+    " while they ",
+    " as i ",
+    " as we ",
+    " since i ",
+    " since we ",
+    " in case ",
+    " before i forget",
+];
+
+/// The request without a reason or a purpose behind it: "… so I can read", "… for the milk lorry". A purpose is one only where no
+/// word of it is known here.
+pub(super) fn without_reason(text: &str, is_known: impl Fn(&str) -> bool) -> Option<String> {
+    let cut = REASONS.iter().filter_map(|reason| text.find(reason)).min();
+    if let Some(at) = cut.filter(|at| *at > 0) {
+        return Some(text[..at].trim_end_matches([' ', ',', '.']).to_owned());
+    }
+    let (wish, purpose) = text.rsplit_once(" for ")?;
+    let words: Vec<&str> = purpose.split(' ').collect();
+    let says = |w: &&str| !matches!(*w, "the" | "my" | "our" | "a" | "an" | "his" | "her" | "their" | "some");
+    let plain = words.iter().filter(|w| says(w)).all(|w| {
+        !is_known(w)
+            && crate::spoken::number(&[w]).is_none()
+            && !w.starts_with(|c: char| c.is_ascii_digit())
+            && !matches!(
+                *w,
+                "minute" | "minutes" | "hour" | "hours" | "second" | "seconds" | "," | "." | "later" | "tomorrow"
+            )
+    });
+    (words.len() <= 5 && plain && wish.contains(' ')).then(|| wish.to_owned())
+}
+
+/// The request in other words; `None` where it has none of these turns.
+pub(super) fn reworded(text: &str) -> Option<String> {
+    let mut out = format!(" {text} ");
+    let first = text.split(' ').next().unwrap_or_default();
+    let asks = matches!(first, "which" | "what" | "are" | "is" | "any" | "how" | "who");
+    let negated: &[(&str, &str)] = if asks { NEGATED } else { &[] };
+    for (idiom, plain) in IDIOMS.iter().chain(negated) {
+        let idiom = format!(" {idiom} ");
+        if out.contains(&idiom) {
+            let plain = if plain.is_empty() { " ".to_owned() } else { format!(" {plain} ") };
+            out = out.replacen(&idiom, &plain, 1);
+        }
+    }
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    (out != text && !out.is_empty()).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_of_phrase_becomes_plain_words() {
+        assert_eq!(reworded("knock the lamp back to 20").as_deref(), Some("turn the lamp to 20"));
+        assert_eq!(reworded("it is pitch black in the hall").as_deref(), Some("it is dark in the hall"));
+        assert_eq!(reworded("turn on the lamp"), None);
+    }
+}
