@@ -42,6 +42,7 @@ pub fn sentences(bytes: &[u8]) {
     let request = String::from_utf8_lossy(parts.next().unwrap_or_default()).chars().take(100).collect::<String>();
     HOME.with(|home| {
         let now = jiff::civil::date(2026, 11, 20).at(18, 0, 0, 0);
-        let _ = matcher.understand(&request, &Setting { home: home.home(), area: None, now, last: &[] });
+        let setting = Setting { home: home.home(), area: None, now, last: &[], before: None, has_timers: true };
+        let _ = matcher.understand(&request, &setting);
     });
 }

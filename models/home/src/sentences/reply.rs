@@ -53,7 +53,7 @@ pub fn lowered(name: &str) -> String {
 /// Whether a thing's name speaks of several: "Hall Lights", but not "Sonos".
 pub fn is_plural(entity: &Entity) -> bool {
     let name = entity.name.to_lowercase();
-    let Some(last) = name.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).next_back() else {
+    let Some(last) = name.split(|c: char| !c.is_alphanumeric()).rfind(|w| !w.is_empty()) else {
         return false;
     };
     match noun_at(&[last]) {
