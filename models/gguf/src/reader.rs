@@ -102,7 +102,7 @@ impl<'a> Reader<'a> {
             }
         }
         let mut in_order: Vec<(&String, &TensorInfo)> = tensors.iter().collect();
-        in_order.sort_by_key(|(_, tensor)| tensor.range.start);
+        in_order.sort_by_key(|(name, tensor)| (tensor.range.start, *name));
         for pair in in_order.windows(2) {
             if pair[0].1.range.end > pair[1].1.range.start {
                 return Err(self.broken(format!("tensors {} and {} overlap", pair[0].0, pair[1].0)));

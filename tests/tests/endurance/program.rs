@@ -181,7 +181,10 @@ pub fn assert_flat(what: &str, held: &[Held], log: &str) {
         last.threads
     );
     assert!(log.len() < 20_000, "{} bytes of log: {log}", log.len());
-    assert_eq!(first.threads, last.threads, "{held:?}");
+    // A thread may live for a moment; one that stays raises the fewest of a half.
+    let fewest = |half: &[Held]| half.iter().map(|held| held.threads).min().unwrap_or(0);
+    let (early, late) = held.split_at(held.len() / 2);
+    assert!(early.is_empty() || fewest(late) <= fewest(early), "{held:?}");
     // One or two may be open for a moment.
     assert!(last.handles <= first.handles + 2, "{held:?}");
     assert_memory_is_flat(held, is_whole());

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use aho_corasick::AhoCorasick;
 use serde_json::{Map, Value};
 
 use super::engine::{self, Match, Slots};
@@ -53,8 +54,8 @@ pub struct Data {
 #[derive(Debug, Clone)]
 struct Template {
     expr: Vec<Expr>,
-    /// Of each group one text must stand in the request.
-    needs: Vec<Vec<String>>,
+    /// Of each group one text must stand in the request: numbers of texts in the set's `needed`.
+    needs: Vec<Vec<usize>>,
 }
 
 /// Why a folder of templates cannot be used.
@@ -97,6 +98,9 @@ pub struct TemplateSet {
     lists: HashMap<String, List>,
     rules: HashMap<String, Vec<Expr>>,
     skip: Vec<String>,
+    /// All texts that some template cannot do without, found in one pass over a request; and how many there are.
+    needed: Option<AhoCorasick>,
+    n_needed: usize,
 }
 
 impl TemplateSet {
@@ -204,14 +208,32 @@ impl TemplateSet {
     fn finish(&mut self) {
         self.skip.sort_by_key(|word| std::cmp::Reverse(word.len()));
         let mut data = std::mem::take(&mut self.data);
+        let (mut texts, mut numbers) = (Vec::new(), HashMap::new());
+        let mut number = |text: String| {
+            *numbers.entry(text).or_insert_with_key(|text| {
+                texts.push(text.clone());
+                texts.len() - 1
+            })
+        };
         for block in &mut data {
             for template in &mut block.templates {
                 let mut needs = Vec::new();
                 self.needs(&template.expr, &block.rules, &mut needs, 0, &mut { MOST_PARTS });
-                template.needs = needs;
+                template.needs = needs.into_iter().map(|group| group.into_iter().map(&mut number).collect()).collect();
             }
         }
         self.data = data;
+        // Without it (texts of more than the automaton's 2 GB) every template is tried.
+        self.needed = AhoCorasick::new(&texts).ok();
+        self.n_needed = texts.len();
+    }
+
+    /// Which of the needed texts stand in a request.
+    fn held(&self, text: &str) -> Vec<bool> {
+        let Some(needed) = &self.needed else { return vec![true; self.n_needed] };
+        let mut held = vec![false; self.n_needed];
+        needed.find_overlapping_iter(text).for_each(|found| held[found.pattern().as_usize()] = true);
+        held
     }
 
     fn needs(
@@ -337,9 +359,10 @@ impl TemplateSet {
     pub fn matches(&self, text: &str, slots: &dyn Slots) -> Vec<(&Data, Match)> {
         let mut out = Vec::new();
         let mut budget = MOST_STEPS;
+        let held = self.held(text);
         for block in &self.data {
             for template in &block.templates {
-                let possible = template.needs.iter().all(|group| group.iter().any(|word| text.contains(word.as_str())));
+                let possible = template.needs.iter().all(|group| group.iter().any(|needed| held[*needed]));
                 if possible {
                     let found = engine::matches(&template.expr, text, self, &block.rules, slots, &mut budget);
                     out.extend(found.into_iter().map(|m| (block, m)));
