@@ -22,7 +22,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "AlarmAt" => alarm(found)?,
         "TimerCancel" if found.flag("entity") == Some(true) => return entity_timer(found, "timer.cancel", Map::new()),
         "TimerCancel" | "TimerPause" | "TimerResume" | "TimerChange" | "TimerStatus"
-            if found.flag("entity") != Some(true) && is_entitys(found) =>
+            if found.flag("entity") != Some(true) && is_entities(found) =>
         {
             return Err(Stop::Mismatch);
         }
@@ -162,7 +162,7 @@ fn only_entity(found: &Found<'_>) -> Option<Done> {
 }
 
 /// Whether the name of a timer is that of one that is a thing of this home, for which other templates are.
-fn is_entitys(found: &Found<'_>) -> bool {
+fn is_entities(found: &Found<'_>) -> bool {
     let named = |name: &str| found.resolver.resolve(name, TIMER).is_ok_and(|target| !target.entities.is_empty());
     found.text("name").is_some_and(|name| named(name) || named(&format!("{name} timer")))
 }
