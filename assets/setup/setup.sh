@@ -7,7 +7,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-need="cmake g++ pkg-config libasound2-dev espeak-ng"
+need="cmake g++ pkg-config libasound2-dev espeak-ng python3"
+# ONNX Runtime comes out of a Python package.
+python3 -m pip --version >/dev/null 2>&1 || need="$need python3-pip"
 [ "${1:-build}" = test ] && need="$need pulseaudio pulseaudio-utils flite mosquitto ffmpeg"
 [ "${1:-build}" = arm ] && need="$need g++-aarch64-linux-gnu qemu-user-static"
 
@@ -43,7 +45,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
         rm -f "$log"
     fi
 else
-    for tool in cmake c++ pkg-config espeak-ng; do
+    for tool in cmake c++ pkg-config espeak-ng python3; do
         command -v "$tool" >/dev/null 2>&1 || {
             echo "setup: $tool is missing, and this is no Debian: install it ($need) and run this again" >&2
             exit 1
