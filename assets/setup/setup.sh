@@ -36,7 +36,7 @@ if command -v dpkg-query >/dev/null 2>&1; then
         echo "setup: installing Debian packages:$missing"
         log=$(mktemp)
         # The lists may be absent or old on a new machine.
-        if ! { $sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+        if ! { $sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing; } >"$log" 2>&1; then
             tail -n 20 "$log" >&2
             rm -f "$log"
             echo "setup: apt could not install:$missing" >&2
