@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RemoteConfig {
+    // The text also stands in configurations, where a link's brackets would be read literally.
+    #[allow(rustdoc::bare_urls)]
     /// Where, up to and without "/chat/completions", as in "http://server.local:8080/v1".
     pub url: String,
     /// The file that holds its key; empty: none.
