@@ -389,7 +389,7 @@ impl Events {
         let at = |at: Duration| json!(ms(at));
         for movement in &c.movements {
             let kind = if movement.entered { "entered" } else { "left" };
-            // Told a little later than it happened: after enough pictures, or long enough without any.
+            // Reported a little later than it happened: after enough pictures, or long enough without any.
             let happened = time.checked_sub(c.view.at.saturating_sub(movement.at)).unwrap_or(time);
             let body = json!({"object": movement.label, "score": movement.score, "frame": done.turn, "at_ms": at(movement.at)});
             self.write(camera, happened, kind, &body)?;

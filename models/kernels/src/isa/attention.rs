@@ -145,9 +145,12 @@ unsafe fn numbers<V: Vector, const KIND: u8>(place: Place, index: usize) -> V {
 /// Attention of some queries to one head. The positions of a tile stay in the first cache while all queries meet them.
 ///
 /// # Safety
-/// As of [`Vector`]. The positions of each query are in the head's cache, at least one of them. The head's width is a multiple of 8.
+/// As of [`Vector`]. The positions of each query are in the head's cache, at least one of them.
 #[inline(always)]
 pub(super) unsafe fn attend<V: Vector>(scoring: Scoring, head: Head<'_>, queries: &mut [Query<'_>]) {
+    if !head.head_dim.is_multiple_of(LANES) {
+        return super::scalar::attend(scoring, head, queries);
+    }
     for query in queries.iter_mut() {
         query.out.fill(0.0);
     }

@@ -49,6 +49,15 @@ struct Held {
     said: SaidAs,
 }
 
+/// What the model is to continue.
+struct Writing<'a> {
+    turn: Turn,
+    /// For whose words tools are offered.
+    question: &'a str,
+    prompt: Vec<TokenId>,
+    held: Held,
+}
+
 /// What of a reply is said while it is written.
 #[derive(Clone, Copy, Default, PartialEq)]
 enum SaidAs {
@@ -262,7 +271,7 @@ impl Converse {
                 (false, false) => SaidAs::Honest,
             };
             let Round { raw, said, calls, broken, repeated } =
-                self.write_and_say(turn, question, prompt, held, replied, send)?;
+                self.write_and_say(Writing { turn, question, prompt, held }, replied, send)?;
             let is_alive = self.turns.is_alive(turn);
             let wants_calls = !calls.is_empty() || !broken.is_empty();
             if !wants_calls || round == MAX_TOOL_ROUNDS || !is_alive {
@@ -335,17 +344,14 @@ impl Converse {
     /// Has the model write a round, of which as much is said as `held` allows.
     fn write_and_say(
         &mut self,
-        turn: Turn,
-        question: &str,
-        prompt: Vec<TokenId>,
-        held: Held,
+        writing: Writing<'_>,
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
-        let said_as = held.said;
+        let (turn, said_as) = (writing.turn, writing.held.said);
         let written = match said_as {
-            SaidAs::Nothing => self.write(turn, question, prompt, held, replied, &mut |_| {})?,
-            SaidAs::Written => self.write(turn, question, prompt, held, replied, send)?,
+            SaidAs::Nothing => self.write(writing, replied, &mut |_| {})?,
+            SaidAs::Written => self.write(writing, replied, send)?,
             SaidAs::Honest => {
                 let (mut honest, mut passed) = (HonestText::default(), String::new());
                 let mut filtered = |delta| match delta {
@@ -358,7 +364,7 @@ impl Converse {
                     }
                     delta => send(delta),
                 };
-                let mut written = self.write(turn, question, prompt, held, replied, &mut filtered)?;
+                let mut written = self.write(writing, replied, &mut filtered)?;
                 let rest = honest.finish();
                 passed.push_str(&rest);
                 if !rest.is_empty() && !written.repeated {
@@ -420,7 +426,8 @@ impl Converse {
             replied.forgotten += std::mem::take(&mut self.forgotten);
             prompt.extend_from_slice(&forced.tokens);
             let held = Held { opening: forced.opening, whole: Some(forced.constraint), ..Held::default() };
-            let Round { raw, calls, .. } = self.write(turn, "", prompt, held, replied, &mut |_| {})?;
+            let Round { raw, calls, .. } =
+                self.write(Writing { turn, question: "", prompt, held }, replied, &mut |_| {})?;
             let Some(call) = calls.into_iter().next().filter(|_| self.turns.is_alive(turn)) else {
                 return Ok(!replied.tools.is_empty());
             };
@@ -439,14 +446,11 @@ impl Converse {
     /// Has the model continue a prompt; what may be said at once goes to `send`.
     fn write(
         &mut self,
-        turn: Turn,
-        question: &str,
-        prompt: Vec<TokenId>,
-        held: Held,
+        writing: Writing<'_>,
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
-        let Held { opening, whole, .. } = held;
+        let Writing { turn, question, prompt, held: Held { opening, whole, .. } } = writing;
         let lazy = match &whole {
             Some(_) => Vec::new(),
             None => self.chat.constraints(&tool_calls::held(&self.offered.0, &self.offered.1, question)),

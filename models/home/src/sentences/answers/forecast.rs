@@ -103,13 +103,14 @@ struct Asked {
     is_weather: bool,
 }
 
-fn looked_up<T: Copy>(table: &[(T, &[&str])], word: &str) -> Option<T> {
+/// What a table lists a word under.
+fn entry_of<T: Copy>(table: &[(T, &[&str])], word: &str) -> Option<T> {
     table.iter().find(|(_, words)| words.contains(&word)).map(|(of, _)| *of)
 }
 
 /// Whether a word names what the weather has people take along.
 pub(super) fn is_worn(word: &str) -> bool {
-    looked_up(NEEDED, word).is_some()
+    entry_of(NEEDED, word).is_some()
 }
 
 /// The words of a question, sorted; `None` where one of them is none of such a question.
@@ -145,15 +146,15 @@ fn sorted(said: &[&str], today: Date, names: &[String]) -> Option<Asked> {
             at += 1 + n;
             continue;
         }
-        let known = if let Some(name) = looked_up(CONDITIONS, word) {
+        let known = if let Some(name) = entry_of(CONDITIONS, word) {
             if !asked.conditions.contains(&name) {
                 asked.conditions.push(name);
             }
             true
-        } else if let Some(name) = looked_up(NEEDED, word) {
+        } else if let Some(name) = entry_of(NEEDED, word) {
             asked.needed = Some(name);
             true
-        } else if let Some(name) = looked_up(VALUES, word) {
+        } else if let Some(name) = entry_of(VALUES, word) {
             asked.value = Some(name);
             true
         } else if let Some((_, key, up)) = MORE.iter().find(|(known, ..)| *known == word) {

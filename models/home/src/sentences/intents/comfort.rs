@@ -3,10 +3,11 @@
 use serde_json::{Map, json};
 
 use super::power::chosen;
-use super::{Done, Found, data, group, want};
+use super::{Done, Found, data, group, want, within};
 use crate::domain::Domain;
 use crate::model::Entity;
 use crate::sentences::outcome::Stop;
+use crate::sentences::reply::{capital, the};
 use crate::sentences::slots::size_of;
 use crate::sentences::target::Want;
 use crate::services::ServiceCall;
@@ -35,24 +36,17 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 let unit = entity.unit().unwrap_or("\u{b0}");
                 let limit = |key: &str| entity.number(key).map(|t| crate::sentences::state::quantity(t, unit));
                 return match (limit("min_temp"), limit("max_temp")) {
-                    (Some(low), Some(high)) if value.abs() > 4.0 => Err(Stop::Negative(format!(
-                        "{} can be set from {low} to {high}.",
-                        super::super::reply::capital(&super::super::reply::the(entity))
-                    ))),
+                    (Some(low), Some(high)) if value.abs() > 4.0 => {
+                        Err(Stop::Negative(format!("{} can be set from {low} to {high}.", capital(&the(entity)))))
+                    }
                     _ => Err(Stop::Mismatch),
                 };
             }
-            let calls = target
-                .entities
-                .iter()
-                .map(|i| {
-                    let entity = found.entity(*i);
-                    let value = in_unit(value, slot["unit"].as_str(), entity);
-                    ServiceCall::new(format!("{}.set_temperature", entity.domain), [&entity.id])
-                        .with("temperature", json!(value))
-                })
-                .collect();
-            found.acts(&target, calls, data(json!({"temperature": value})))
+            found.act_each(&target, data(json!({"temperature": value})), |entity| {
+                let value = in_unit(value, slot["unit"].as_str(), entity);
+                let call = ServiceCall::new(format!("{}.set_temperature", entity.domain), [&entity.id]);
+                Some(call.with("temperature", json!(value)))
+            })
         }
         "ChangeTemperature" => {
             let mut target = found.target_or("thermostat", want(&[Climate]))?;
@@ -62,21 +56,12 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             }
             let size = size_of(found.slots.get("size"));
             let up = found.flag("up").unwrap_or(true);
-            let calls = target
-                .entities
-                .iter()
-                .map(|i| {
-                    let entity = found.entity(*i);
-                    let now = entity.number("temperature").unwrap_or(20.0);
-                    let fahrenheit = is_fahrenheit(entity);
-                    let new = Change { up, size }.of_degrees(now, fahrenheit);
-                    let (low, high) =
-                        (entity.number("min_temp").unwrap_or(-50.0), entity.number("max_temp").unwrap_or(300.0));
-                    ServiceCall::new("climate.set_temperature", [&entity.id])
-                        .with("temperature", json!(new.clamp(low, high.max(low))))
-                })
-                .collect();
-            found.acts(&target, calls, Map::new())
+            found.act_each(&target, Map::new(), |entity| {
+                let now = entity.number("temperature").unwrap_or(20.0);
+                let new = Change { up, size }.of_degrees(now, is_fahrenheit(entity));
+                let new = within(entity, new, ("min_temp", -50.0), ("max_temp", 300.0));
+                Some(ServiceCall::new("climate.set_temperature", [&entity.id]).with("temperature", json!(new)))
+            })
         }
         "SetMode" => {
             let mode = found.text("hvac_mode").ok_or(Stop::Mismatch)?;
@@ -134,19 +119,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 size => size,
             };
             let up = found.flag("up").unwrap_or(true);
-            let calls = target
-                .entities
-                .iter()
-                .map(|i| {
-                    let entity = found.entity(*i);
-                    let now = entity.number("humidity").unwrap_or(50.0);
-                    let (low, high) =
-                        (entity.number("min_humidity").unwrap_or(0.0), entity.number("max_humidity").unwrap_or(100.0));
-                    let level = Change { up, size }.of_percent(now).clamp(low, high.max(low));
-                    ServiceCall::new("humidifier.set_humidity", [&entity.id]).with("humidity", json!(level))
-                })
-                .collect();
-            found.acts(&target, calls, Map::new())
+            found.act_each(&target, Map::new(), |entity| {
+                let level = Change { up, size }.of_percent(entity.number("humidity").unwrap_or(50.0));
+                let level = within(entity, level, ("min_humidity", 0.0), ("max_humidity", 100.0));
+                Some(ServiceCall::new("humidifier.set_humidity", [&entity.id]).with("humidity", json!(level)))
+            })
         }
         _ => {
             let level = found.number("level").filter(|l| (0.0..=100.0).contains(l)).ok_or(Stop::Mismatch)?;

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Done, Found, data, group};
+use super::{Done, Found, data, group, within};
 use crate::domain::Domain;
 use crate::model::Entity;
 use crate::sentences::outcome::Stop;
+use crate::sentences::reply;
 use crate::sentences::slots::size_of;
 use crate::sentences::target::Target;
 use crate::services::ServiceCall;
@@ -41,21 +42,13 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 return Err(Stop::Mismatch);
             }
             let up = found.flag("up") == Some(true);
-            let calls = target
-                .entities
-                .iter()
-                .map(|i| {
-                    let entity = found.entity(*i);
-                    let now = entity.number("color_temp_kelvin").unwrap_or(3500.0);
-                    let (low, high) = (
-                        entity.number("min_color_temp_kelvin").unwrap_or(2000.0),
-                        entity.number("max_color_temp_kelvin").unwrap_or(6500.0),
-                    );
-                    let kelvin = if up { now + 800.0 } else { now - 800.0 }.clamp(low, high.max(low)).round();
-                    ServiceCall::new("light.turn_on", [&entity.id]).with("color_temp_kelvin", json!(kelvin))
-                })
-                .collect();
-            found.acts(&target, calls, data(json!({"up": up})))
+            found.act_each(&target, data(json!({"up": up})), |entity| {
+                let now = entity.number("color_temp_kelvin").unwrap_or(3500.0);
+                let kelvin = if up { now + 800.0 } else { now - 800.0 };
+                let limits = (("min_color_temp_kelvin", 2000.0), ("max_color_temp_kelvin", 6500.0));
+                let kelvin = within(entity, kelvin, limits.0, limits.1).round();
+                Some(ServiceCall::new("light.turn_on", [&entity.id]).with("color_temp_kelvin", json!(kelvin)))
+            })
         }
         _ => {
             let wanted = found.text("effect").ok_or(Stop::Mismatch)?;
@@ -80,12 +73,12 @@ fn can_dim(entity: &Entity) -> bool {
 fn dimmable(found: &Found<'_>, target: &mut Target) -> Result<(), Stop> {
     let can: Vec<usize> = target.entities.iter().copied().filter(|i| can_dim(found.entity(*i))).collect();
     if can.is_empty() {
-        let name = target.entities.first().map(|i| super::super::reply::the(found.entity(*i))).unwrap_or_default();
+        let name = target.entities.first().map(|i| reply::the(found.entity(*i))).unwrap_or_default();
         let many = target.entities.len() > 1;
         return Err(Stop::Negative(if many {
             "None of these lights can be dimmed.".to_owned()
         } else {
-            format!("{} cannot be dimmed.", super::super::reply::capital(&name))
+            format!("{} cannot be dimmed.", reply::capital(&name))
         }));
     }
     target.entities = can;
@@ -109,21 +102,15 @@ fn change(found: &Found<'_>) -> Done {
     if !up && target.entities.iter().all(|i| found.entity(*i).state == "off") {
         let names: Vec<&Entity> = target.entities.iter().map(|i| found.entity(*i)).collect();
         let is = if names.len() == 1 { "is" } else { "are" };
-        let what = super::super::reply::capital(&super::super::reply::names(&names));
+        let what = reply::capital(&reply::names(&names));
         return Err(Stop::Negative(format!("{what} {is} off.")));
     }
-    let calls: Vec<ServiceCall> = target
-        .entities
-        .iter()
-        .map(|i| {
-            let entity = found.entity(*i);
-            let raw = entity.number("brightness").unwrap_or(if entity.state == "on" { 255.0 } else { 0.0 });
-            let level = Change { up, size }.of_percent((raw / 2.55).round());
-            let level = if up { level } else { level.max(1.0) };
-            ServiceCall::new("light.turn_on", [&entity.id]).with("brightness_pct", json!(level))
-        })
-        .collect();
-    found.acts(&target, calls, data(json!({"up": up})))
+    found.act_each(&target, data(json!({"up": up})), |entity| {
+        let raw = entity.number("brightness").unwrap_or(if entity.state == "on" { 255.0 } else { 0.0 });
+        let level = Change { up, size }.of_percent((raw / 2.55).round());
+        let level = if up { level } else { level.max(1.0) };
+        Some(ServiceCall::new("light.turn_on", [&entity.id]).with("brightness_pct", json!(level)))
+    })
 }
 
 fn color(found: &Found<'_>) -> Done {
@@ -138,8 +125,8 @@ fn color(found: &Found<'_>) -> Done {
     };
     let can: Vec<usize> = target.entities.iter().copied().filter(|i| has_mode(found.entity(*i), modes)).collect();
     if can.is_empty() {
-        let name = target.entities.first().map(|i| super::super::reply::the(found.entity(*i))).unwrap_or_default();
-        return Err(Stop::Negative(format!("{} cannot change its color.", super::super::reply::capital(&name))));
+        let name = target.entities.first().map(|i| reply::the(found.entity(*i))).unwrap_or_default();
+        return Err(Stop::Negative(format!("{} cannot change its color.", reply::capital(&name))));
     }
     target.entities = can;
     let mut arguments = match (kelvin, color.get("rgb")) {

@@ -53,17 +53,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                     Map::new(),
                 );
             }
-            let calls = target
-                .entities
-                .iter()
-                .map(|i| {
-                    let entity = found.entity(*i);
-                    let now = entity.number("volume_level").unwrap_or(0.5) * 100.0;
-                    let level = Change { up, size }.of_percent(now) / 100.0;
-                    ServiceCall::new("media_player.volume_set", [&entity.id]).with("volume_level", json!(level))
-                })
-                .collect();
-            found.acts(&target, calls, Map::new())
+            found.act_each(&target, Map::new(), |entity| {
+                let now = entity.number("volume_level").unwrap_or(0.5) * 100.0;
+                let level = Change { up, size }.of_percent(now) / 100.0;
+                Some(ServiceCall::new("media_player.volume_set", [&entity.id]).with("volume_level", json!(level)))
+            })
         }
         "Mute" => {
             let mute = found.flag("mute").unwrap_or(true);

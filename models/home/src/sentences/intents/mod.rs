@@ -115,6 +115,17 @@ impl<'a> Found<'a> {
         Ok(Step::Act(self.reading(target, calls, arguments)))
     }
 
+    /// A step of one call for each thing, where there is one for it.
+    pub fn act_each(
+        &self,
+        target: &Target,
+        arguments: Map<String, Value>,
+        call: impl Fn(&Entity) -> Option<ServiceCall>,
+    ) -> Done {
+        let calls = target.entities.iter().filter_map(|i| call(self.entity(*i))).collect();
+        self.acts(target, calls, arguments)
+    }
+
     pub fn reading(&self, target: &Target, calls: Vec<ServiceCall>, arguments: Map<String, Value>) -> Reading {
         let targets = target.entities.iter().map(|i| self.entity(*i).id.clone()).collect();
         Reading { intent: self.intent.to_owned(), targets, arguments, calls, ..Reading::default() }
@@ -183,6 +194,13 @@ pub(super) const fn want(domains: &[Domain]) -> Want<'_> {
 /// A want that takes all of a kind in a place.
 pub(super) const fn group(domains: &[Domain]) -> Want<'_> {
     Want { domains, or_else: &[], place_means: domains, group: true }
+}
+
+/// A value between what two attributes of a thing allow, or what is usual where it has them not.
+pub(super) fn within(entity: &Entity, value: f64, least: (&str, f64), most: (&str, f64)) -> f64 {
+    let limit = |(key, usual): (&str, f64)| entity.number(key).unwrap_or(usual);
+    let low = limit(least);
+    value.clamp(low, limit(most).max(low))
 }
 
 /// Which entities a value in percent applies to, for "set … to 50".

@@ -24,17 +24,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             let size = size_of(found.slots.get("size"));
             let size = if size == Size::Medium { Size::By(25.0) } else { size };
             let up = found.flag("up").unwrap_or(true);
-            let calls = target
-                .entities
-                .iter()
-                .filter_map(|i| {
-                    let entity = found.entity(*i);
-                    let now =
-                        entity.number("current_position").unwrap_or(if entity.state == "closed" { 0.0 } else { 100.0 });
-                    super::percent_call(entity, Change { up, size }.of_percent(now))
-                })
-                .collect();
-            found.acts(&target, calls, Map::new())
+            found.act_each(&target, Map::new(), |entity| {
+                let now =
+                    entity.number("current_position").unwrap_or(if entity.state == "closed" { 0.0 } else { 100.0 });
+                super::percent_call(entity, Change { up, size }.of_percent(now))
+            })
         }
         "Tilt" => {
             let level = found.number("level").filter(|l| (0.0..=100.0).contains(l)).ok_or(Stop::Mismatch)?;
@@ -145,6 +139,5 @@ fn position(found: &Found<'_>) -> Done {
     if is_some_garage(found, &target) {
         return Err(Stop::Mismatch);
     }
-    let calls = target.entities.iter().filter_map(|i| super::percent_call(found.entity(*i), level)).collect();
-    found.acts(&target, calls, data(json!({"position": level})))
+    found.act_each(&target, data(json!({"position": level})), |entity| super::percent_call(entity, level))
 }

@@ -98,9 +98,8 @@ pub struct TemplateSet {
     lists: HashMap<String, List>,
     rules: HashMap<String, Vec<Expr>>,
     skip: Vec<String>,
-    /// All texts that some template cannot do without, found in one pass over a request; and how many there are.
+    /// All texts that some template cannot do without, found in one pass over a request.
     needed: Option<AhoCorasick>,
-    n_needed: usize,
 }
 
 impl TemplateSet {
@@ -225,15 +224,14 @@ impl TemplateSet {
         self.data = data;
         // Without it (texts of more than the automaton's 2 GB) every template is tried.
         self.needed = AhoCorasick::new(&texts).ok();
-        self.n_needed = texts.len();
     }
 
-    /// Which of the needed texts stand in a request.
-    fn held(&self, text: &str) -> Vec<bool> {
-        let Some(needed) = &self.needed else { return vec![true; self.n_needed] };
-        let mut held = vec![false; self.n_needed];
+    /// Which of the needed texts stand in a request; `None` where that is not known.
+    fn held(&self, text: &str) -> Option<Vec<bool>> {
+        let needed = self.needed.as_ref()?;
+        let mut held = vec![false; needed.patterns_len()];
         needed.find_overlapping_iter(text).for_each(|found| held[found.pattern().as_usize()] = true);
-        held
+        Some(held)
     }
 
     fn needs(
@@ -362,8 +360,8 @@ impl TemplateSet {
         let held = self.held(text);
         for block in &self.data {
             for template in &block.templates {
-                let possible = template.needs.iter().all(|group| group.iter().any(|needed| held[*needed]));
-                if possible {
+                let has = |group: &Vec<usize>| held.as_ref().is_none_or(|held| group.iter().any(|it| held[*it]));
+                if template.needs.iter().all(has) {
                     let found = engine::matches(&template.expr, text, self, &block.rules, slots, &mut budget);
                     out.extend(found.into_iter().map(|m| (block, m)));
                 }

@@ -11,9 +11,6 @@ use crate::kv_cache::{Head, Query, Scoring};
 /// The processor has AVX2, FMA and F16C. The positions of each query are in the head's cache, at least one of them.
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) unsafe fn attend(scoring: Scoring, head: Head<'_>, queries: &mut [Query<'_>]) {
-    if !head.head_dim.is_multiple_of(8) {
-        return crate::isa::scalar::attend(scoring, head, queries);
-    }
     // SAFETY: the caller's promise.
     unsafe { attention::attend::<__m256>(scoring, head, queries) }
 }

@@ -12,9 +12,6 @@ use crate::kv_cache::{Head, Query, Scoring};
 /// The positions of each query are in the head's cache, at least one of them.
 #[target_feature(enable = "neon")]
 pub(crate) unsafe fn attend(scoring: Scoring, head: Head<'_>, queries: &mut [Query<'_>]) {
-    if !head.head_dim.is_multiple_of(8) {
-        return crate::isa::scalar::attend(scoring, head, queries);
-    }
     // SAFETY: the caller's promise.
     unsafe { attention::attend::<Pair>(scoring, head, queries) }
 }
