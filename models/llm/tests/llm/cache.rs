@@ -333,7 +333,9 @@ fn follow(llm: &Arc<Llm>, changes: &[(Change, Option<usize>, usize)], moving: bo
             Change::Step(_) if follows && before.len() + 1 == prompt.len() => {
                 used.append(&prompt[before.len()..]).map(|()| Prefill::default())
             }
-            Change::Guesses(guesses, _) if follows && before.len() + guesses.len() <= CAPACITY => {
+            Change::Guesses(guesses, _)
+                if follows && prompt.len() <= CAPACITY && before.len() + guesses.len() <= CAPACITY =>
+            {
                 let guesses = changed(&[], &Change::Another(guesses.clone()));
                 used.append_each(&guesses[..guesses.len().min(Session::MOST_EACH)]).unwrap();
                 used.truncate(prompt.len().min(used.len()));
