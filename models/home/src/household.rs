@@ -105,6 +105,16 @@ impl Household {
         self.make(calls, asking, false)
     }
 
+    /// Why calls may not be made later, when nobody is asked; `None` where they may. Nothing is counted.
+    pub fn refuses_later(&self, calls: &[ServiceCall], asking: &Asking) -> Option<String> {
+        let mut guard = self.guard.clone();
+        calls.iter().find_map(|call| match guard.check(self.file.home(), call, asking.origin, false, asking.elapsed) {
+            Verdict::Allowed => None,
+            Verdict::Confirm(_) => Some("I do that only where you say yes to it at that moment.".to_owned()),
+            Verdict::Refused(why) => Some(why),
+        })
+    }
+
     /// Makes the calls that wait for a yes; `None` where none do.
     pub fn confirmed(&mut self, asking: &Asking) -> Option<(Vec<ServiceCall>, Outcome)> {
         let calls = self.pending.take()?;

@@ -159,6 +159,15 @@ impl Entity {
         self.items().filter(|(_, done)| !done).map(|(summary, _)| summary)
     }
 
+    /// The items of a to-do list that are not done, with the date or time at which each is due.
+    pub fn due_items(&self) -> impl Iterator<Item = (&str, &str)> {
+        let items = self.stored.get("todo_items").and_then(Value::as_array).into_iter().flatten();
+        items.filter(|item| item.get("status").and_then(Value::as_str) != Some("completed")).filter_map(|item| {
+            let due = item.get("due").or_else(|| item.get("due_date")).or_else(|| item.get("due_datetime"))?;
+            Some((item.get("summary")?.as_str()?, due.as_str()?))
+        })
+    }
+
     /// All items of a to-do list, and whether each is done.
     pub fn items(&self) -> impl Iterator<Item = (&str, bool)> {
         let items = self.stored.get("todo_items").and_then(Value::as_array).into_iter().flatten();

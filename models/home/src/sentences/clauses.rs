@@ -81,6 +81,11 @@ fn is_command(word: &str) -> bool {
 /// Verbs that are nouns as often.
 const NO_COMMANDS: &[&str] = &["time", "light", "fire", "end", "water", "heat", "clean", "count"];
 
+/// Whether items are put on a list, between which commas stand for "and".
+fn is_of_list(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Do(steps) if matches!(&steps[..], [Step::Act(reading)] if reading.intent == "AddItem"))
+}
+
 impl Matcher {
     /// The request as one wish, else as several clauses.
     pub(super) fn heard(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
@@ -88,7 +93,7 @@ impl Matcher {
         let whole = self.one(&plain, names, setting);
         let is_pass = matches!(whole.outcome, Outcome::Pass(_));
         let is_doubtful = whole.negative || whole.weak && plain.len() < text.len();
-        if !is_pass && !is_doubtful {
+        if !is_pass && !is_doubtful && !(is_of_list(&whole.outcome) && text.contains(" , ")) {
             return whole;
         }
         if text.contains(" , ") {
@@ -97,6 +102,9 @@ impl Matcher {
             if !matches!(listed.outcome, Outcome::Pass(_)) && !listed.weak && !listed.negative {
                 return listed;
             }
+        }
+        if !is_pass && !is_doubtful {
+            return whole;
         }
         let several = self.several(text, names, setting);
         let other = several

@@ -112,6 +112,14 @@ pub(super) fn reworded(text: &str) -> Option<String> {
             out = out.replacen(&idiom, &plain, 1);
         }
     }
+    // "Switch off the lamp if it is on" is done whatever it is.
+    for state in ["on", "off", "open", "closed", "shut", "locked", "unlocked", "running", "still on", "still open"] {
+        for it in ["it is", "they are"] {
+            if let Some(wish) = out.strip_suffix(&format!(" if {it} {state} ")) {
+                out = format!("{wish} ");
+            }
+        }
+    }
     let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
     (out != text && !out.is_empty()).then_some(out)
 }

@@ -9,6 +9,7 @@ mod community;
 mod followup;
 mod idioms;
 mod intents;
+mod later;
 mod nouns;
 mod outcome;
 mod reply;
@@ -27,6 +28,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 pub use followup::ASKED;
+pub use later::{Due, is_for_later};
 pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice, Wording};
 pub use reply::reply;
 pub use template::{LoadError, TemplateError, TemplateSet};
@@ -36,6 +38,7 @@ use intents::Found;
 use outcome::Stop;
 use target::{Resolver, Unresolved};
 
+use crate::domain::Domain;
 use crate::model::Home;
 use crate::spoken;
 
@@ -163,6 +166,9 @@ impl Matcher {
             return followed.heard.outcome;
         }
         if matches!(first, Outcome::Pass(_)) {
+            if let Some(later) = self.later(&text, names, setting) {
+                return later;
+            }
             for other in
                 [idioms::reworded(&text), idioms::without_reason(&text, |word| names.knows(&vocabulary::stem(word)))]
             {
@@ -212,6 +218,30 @@ impl Matcher {
         }
     }
 
+    /// A wish for later, or for a while. What is only asked or said has no such time.
+    fn later(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
+        let (wish, due) = later::split(text, setting.now)?;
+        let heard = self.heard(&wish, names, setting);
+        let steps = match heard.outcome {
+            Outcome::Do(steps) if !heard.weak => steps,
+            asked @ Outcome::Ask { .. } => return Some(asked),
+            _ => return None,
+        };
+        let acts = steps.iter().map(|step| match step {
+            Step::Act(reading) => Some(reading.clone()),
+            Step::Say(..) | Step::Request(_) => None,
+        });
+        let readings: Vec<Reading> = acts.collect::<Option<_>>()?;
+        let Due::For(time) = due else {
+            return Some(Outcome::Do(vec![Step::Request(Request::Later { due, wish, readings })]));
+        };
+        let back = later::taken_back(&readings, setting.home)?;
+        let mut steps = steps;
+        let wish = later::opposite_words(&wish);
+        steps.push(Step::Request(Request::Later { due: Due::After(time), wish, readings: back }));
+        Some(Outcome::Do(steps))
+    }
+
     /// One wish.
     fn one(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
         let key = (text.to_owned(), setting.last.to_vec());
@@ -235,6 +265,8 @@ impl Matcher {
         let own = RefCell::default();
         let known = if setting.last.is_empty() { &names.known } else { &own };
         let resolver = Resolver { names, home: setting.home, here, last: &last, known };
+        let says_alarm = text.split(' ').any(|word| word == "alarm");
+        let has_alarm = setting.home.entities().iter().any(|e| e.domain == Domain::AlarmControlPanel);
         let mut done: Vec<Fit> = Vec::new();
         let mut stops: Vec<(usize, Stop, Wording)> = Vec::new();
         let matches = self.sets.iter().flat_map(|set| set.templates.matches(text, &computed));
@@ -250,6 +282,11 @@ impl Matcher {
                 let Some((name, renamed)) = community::ours(intent, &slots, &data.requires) else { continue };
                 (intent, slots) = (name, renamed);
             }
+            // "The alarm" is the house's, where there is one and no timer of the assistant's runs.
+            let is_house_alarm = intent.starts_with("Timer") && !setting.has_timers && says_alarm && has_alarm;
+            if is_house_alarm {
+                continue;
+            }
             let weak = slots.get("weak") == Some(&Value::Bool(true));
             let found = Found { intent, slots, resolver, now: setting.now, has_timers: setting.has_timers };
             match intents::carry_out(&found).map(|step| step.said(&wording)) {
@@ -260,7 +297,10 @@ impl Matcher {
                     }
                     None => done.push(Fit { literal: m.literal, weak, step }),
                 },
-                // What is only implied is no wish that could be refused.
+                // What is only implied is no wish that could be refused; but it may be asked for what.
+                Err(stop @ Stop::Target(Unresolved::Several { .. })) if weak && is_complaint(text) => {
+                    stops.push((0, stop, wording));
+                }
                 Err(_) if weak => {}
                 Err(stop) => stops.push((m.literal, stop, wording)),
             }
@@ -276,6 +316,15 @@ impl Matcher {
         if let Some(at) = done.iter().position(named) {
             let fit = done.swap_remove(at);
             done = vec![fit];
+        }
+        // A thing whose whole name was said comes before what other words of the request may mean.
+        let within = names.named_within(&vocabulary::stems(text));
+        let is_whole = |fit: &Fit| match &targets(&fit.step)[..] {
+            [id] => within.iter().any(|i| setting.home.entities()[*i].id == *id),
+            _ => false,
+        };
+        if done.iter().any(is_whole) {
+            done.retain(|fit| is_whole(fit) || matches!(&fit.step, Step::Request(_)));
         }
         // A timer that is a thing of this home comes before one that is made by saying so.
         if done.iter().any(|fit| matches!(&fit.step, Step::Act(_) | Step::Say(..))) {
@@ -295,6 +344,11 @@ impl Matcher {
                 let first =
                     attribute.or_else(|| best.position(|fit| weather(fit) == resolver.here.is_none())).unwrap_or(0);
                 Outcome::Do(vec![done.swap_remove(first).step]).into()
+            }
+            // "Set the house to night mode": a mode that something can be set to comes before a scene of such a name.
+            several if text.ends_with(" mode") && several.iter().any(|fit| intent(&fit.step) == "SetOption") => {
+                done.retain(|fit| intent(&fit.step) == "SetOption");
+                Outcome::Do(vec![done.swap_remove(0).step]).into()
             }
             [first, second, ..] if first.literal > second.literal => {
                 let first = done.swap_remove(0);
@@ -388,6 +442,11 @@ fn plainly(text: &str) -> String {
     out.trim().to_owned()
 }
 
+/// Whether something is said to be wrong here: "it is too dark in here".
+fn is_complaint(text: &str) -> bool {
+    text.ends_with(" here") || text.contains(" too ")
+}
+
 /// Whether a step unlocks, disarms, or opens a door, gate or valve.
 fn opens(step: &Step, home: &Home) -> bool {
     let Step::Act(reading) = step else { return false };
@@ -443,13 +502,17 @@ fn stopped(mut stops: Vec<(usize, Stop, Wording)>, home: &Home) -> Outcome {
             return Outcome::Ask { question, choices, wording: wording.clone() };
         }
     }
-    let Some((_, first, _)) = stops.iter().find(|(_, stop, _)| !matches!(stop, Stop::Mismatch)) else {
+    // What is known of a thing that is there comes before that there is none in a place.
+    let known = stops.iter().find(|(_, stop, _)| matches!(stop, Stop::Negative(_)));
+    let any = || stops.iter().find(|(_, stop, _)| !matches!(stop, Stop::Mismatch));
+    let Some((_, first, _)) = known.or_else(any) else {
         return Outcome::Pass(Pass::NoTemplate);
     };
     match first {
         Stop::Negative(answer) => say(answer.clone()),
         Stop::Target(Unresolved::Nothing { what, place: Some(place) }) => {
-            say(format!("There are no {what} {place}.").replace("are no light ", "is no light "))
+            let are = if what.ends_with('s') { "are" } else { "is" };
+            say(format!("There {are} no {what} {place}."))
         }
         Stop::Target(Unresolved::Nothing { what, place: None }) => Outcome::Pass(Pass::UnknownName(what.clone())),
         Stop::Target(Unresolved::Unknown(name)) => Outcome::Pass(Pass::UnknownName(name.clone())),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::later::Due;
 use crate::services::ServiceCall;
 
 /// One meaning of a request: an intent, the entities it is for, and what was said about it.
@@ -76,6 +77,15 @@ pub enum Request {
         at: jiff::civil::DateTime,
         /// What it is called.
         name: Option<String>,
+    },
+    /// Make calls later.
+    Later {
+        /// When.
+        due: Due,
+        /// The wish in words, without its time: "turn off the fan".
+        wish: String,
+        /// What is to be done then.
+        readings: Vec<Reading>,
     },
     /// Cancel timers.
     CancelTimers(TimerChoice),

@@ -19,6 +19,7 @@ pub fn the(entity: &Entity) -> String {
         || lower.starts_with("my ")
         || matches!(entity.domain, Domain::Person)
         || lower.contains('\'')
+        || lower.ends_with(" today")
         || is_own_name(entity);
     if proper { name.to_owned() } else { format!("the {}", lowered(name)) }
 }
@@ -111,7 +112,8 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             | "EntityTimerChange"
             | "ChangeWarmth"
     );
-    let already = changed.is_empty() && !silent;
+    let is_scene = matches!(targets[0].domain, Domain::Scene | Domain::Script) && reading.intent == "TurnOn";
+    let already = changed.is_empty() && !silent && !is_scene;
     let shown = if changed.is_empty() { &targets } else { &changed };
     let what = names(shown);
     let many = shown.len() > 1 || is_plural(shown[0]);
@@ -150,6 +152,10 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         return said(format!("{what} {is} already {now}"));
     }
     match reading.intent.as_str() {
+        "TurnOn" if matches!(targets[0].domain, Domain::Scene | Domain::Script) => match targets[0].domain {
+            Domain::Scene => said(format!("set the scene {}", targets[0].name)),
+            _ => said(format!("started {}", targets[0].name)),
+        },
         "TurnOn" | "LightsFor" => said(format!("turned on {what}")),
         "TurnOff" | "LightsOut" => said(format!("turned off {what}")) + left_on(reading, home),
         "Toggle" => match shown[..] {
@@ -171,7 +177,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             _ => said(format!("{what} {is} repeating")),
         },
         "EntityTimerChange" => match shown[0].text("remaining") {
-            Some(left) => said(format!("{what} {} {left} left", if many { "have" } else { "has" })),
+            Some(left) => said(format!("{what} {} {} left", if many { "have" } else { "has" }, write::clocked(left))),
             None => said(format!("changed {what}")),
         },
         "SetNumber" | "ChangeNumber" => said(format!("set {what} to {}", state::words(shown[0]))),
@@ -183,6 +189,12 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             "made {what} {}",
             if reading.arguments.get("up") == Some(&Value::Bool(true)) { "cooler" } else { "warmer" }
         )),
+        "SetMode" if reading.arguments.contains_key("temperature") => {
+            let unit = shown[0].unit().unwrap_or("\u{b0}");
+            let to = reading.arguments.get("temperature").and_then(Value::as_f64).map(|t| state::quantity(t, unit));
+            let mode = argument(reading, "hvac_mode").replace('_', " ");
+            said(format!("set {what} to {mode} at {}", to.unwrap_or_default()))
+        }
         "Start" | "StartVacuum" | "StartMower" => said(format!("started {what}")),
         "Press" => said(format!("pressed {what}")),
         "Stop" | "StopVacuum" => said(format!("stopped {what}")),
@@ -268,7 +280,10 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         "CompleteItem" => said(format!("marked {} as done", argument(reading, "item"))),
         "ReopenItem" => said(format!("{} is open again", argument(reading, "item"))),
         "ClearCompleted" => said(format!("removed what was done from {what}")),
-        "TimerStart" => said(format!("started {what}")),
+        "TimerStart" => match shown[0].text("duration").filter(|_| reading.arguments.contains_key("duration")) {
+            Some(length) => said(format!("started {what} for {}", write::clocked(length))),
+            None => said(format!("started {what}")),
+        },
         "TimerCancel" => said(format!("cancelled {what}")),
         "Oscillate" => match reading.arguments.get("oscillating") {
             Some(Value::Bool(true)) => said(format!("{what} {is} oscillating")),
@@ -276,8 +291,18 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         },
         _ => match reading.arguments.iter().next() {
             Some((_, value)) => {
-                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                said(format!("set {what} to {}", value.replace('_', " ")))
+                let value = match (value.as_f64(), value.as_str()) {
+                    (Some(number), _) => {
+                        let is_percent = matches!(reading.intent.as_str(), "SetHumidity" | "Tilt" | "SetPosition");
+                        format!("{}{}", write::number(number), if is_percent { "%" } else { "" })
+                    }
+                    (None, Some(text)) => text.replace('_', " "),
+                    (None, None) => value.to_string(),
+                };
+                match reading.intent.as_str() {
+                    "Tilt" => said(format!("set the tilt of {what} to {value}")),
+                    _ => said(format!("set {what} to {value}")),
+                }
             }
             None => "Done.".to_owned(),
         },

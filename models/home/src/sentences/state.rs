@@ -157,8 +157,10 @@ pub fn words(entity: &Entity) -> String {
         Domain::BinarySensor => binary_words(class, on).to_owned(),
         Domain::Climate => climate_words(entity),
         Domain::MediaPlayer => match (state, entity.text("media_title"), entity.text("media_artist")) {
-            ("playing" | "paused", Some(title), Some(artist)) => format!("{state} {title} by {artist}"),
-            ("playing" | "paused", Some(title), None) => format!("{state} {title}"),
+            ("playing", Some(title), Some(artist)) => format!("{state} {title} by {artist}"),
+            ("playing", Some(title), None) => format!("{state} {title}"),
+            ("paused", Some(title), Some(artist)) => format!("{state}: {title} by {artist}"),
+            ("paused", Some(title), None) => format!("{state}: {title}"),
             _ => state.to_owned(),
         },
         Domain::Person | Domain::DeviceTracker => match state {
@@ -171,6 +173,7 @@ pub fn words(entity: &Entity) -> String {
             "returning" => "returning to its dock".to_owned(),
             other => other.to_owned(),
         },
+        Domain::WaterHeater if !matches!(state, "off" | "on") => format!("in {} mode", state.replace('_', " ")),
         Domain::AlarmControlPanel => state.replace('_', " "),
         Domain::Weather => super::answers::weather::condition(state).to_owned(),
         _ => match (state.parse::<f64>(), entity.unit()) {

@@ -242,6 +242,13 @@ impl Vocabulary {
         self.by_name.get(&stems.join(" ")).map_or(&[], Vec::as_slice)
     }
 
+    /// Entities whose whole name, of two words or more, stands somewhere in a text.
+    pub fn named_within(&self, stems: &[String]) -> Vec<usize> {
+        const LONGEST: usize = 6;
+        let windows = |n: usize| stems.windows(n).flat_map(|name| self.named(name).iter().copied());
+        (2..=LONGEST.min(stems.len())).flat_map(windows).collect()
+    }
+
     /// The longest name of a place at the beginning of `stems`.
     pub fn place_at(&self, stems: &[String]) -> Option<(&Place, usize)> {
         self.places.iter().find(|(name, _)| stems.starts_with(name)).map(|(name, place)| (place, name.len()))

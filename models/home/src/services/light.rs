@@ -127,13 +127,20 @@ pub(super) fn run(entity: &mut Entity, data: &Data<'_>) -> Result<(), ServiceErr
         set(entity, "rgb_color", rgb);
     }
     if let Some(kelvin) = data.number("color_temp_kelvin") {
-        if !can(entity, &["color_temp", "rgbww"]) {
+        if can(entity, &["color_temp", "rgbww"]) {
+            if modes(entity).iter().any(|mode| mode == "color_temp") {
+                set(entity, "color_mode", "color_temp".into());
+            }
+            set(entity, "color_temp_kelvin", number(kelvin));
+        } else if can(entity, &COLOURED) {
+            // A light with colours and no white of its own shows white as a colour, as Home Assistant has it.
+            let modes = modes(entity);
+            let mode = COLOURED.into_iter().find(|mode| modes.iter().any(|m| m == mode)).unwrap_or("rgb");
+            set(entity, "color_mode", mode.into());
+            set(entity, "rgb_color", json!(crate::spoken::colour::of_kelvin(kelvin)));
+        } else {
             return Err(super::unsupported(entity, "change its colour temperature"));
         }
-        if modes(entity).iter().any(|mode| mode == "color_temp") {
-            set(entity, "color_mode", "color_temp".into());
-        }
-        set(entity, "color_temp_kelvin", number(kelvin));
     }
     if let Some(effect) = data.text("effect") {
         set(entity, "effect", effect.into());

@@ -116,6 +116,23 @@ pub fn colour_temperature(words: &[&str]) -> Option<(u16, usize)> {
     (1000.0..=12_000.0).contains(&value).then_some((value as u16, n))
 }
 
+/// A white of so many kelvin as red, green and blue, by the usual fit to the colour of a black body (1,000 to 40,000 kelvin).
+pub fn of_kelvin(kelvin: f64) -> [u8; 3] {
+    let t = kelvin.clamp(1000.0, 40_000.0) / 100.0;
+    let red = if t <= 66.0 { 255.0 } else { 329.698_727_446 * (t - 60.0).powf(-0.133_204_759_2) };
+    let green = if t <= 66.0 {
+        99.470_802_586_1 * t.ln() - 161.119_568_166_1
+    } else {
+        288.122_169_528_3 * (t - 60.0).powf(-0.075_514_849_2)
+    };
+    let blue = match t {
+        t if t >= 66.0 => 255.0,
+        t if t <= 19.0 => 0.0,
+        t => 138.517_731_223_1 * (t - 10.0).ln() - 305.044_792_730_7,
+    };
+    [red, green, blue].map(|part| part.round().clamp(0.0, 255.0) as u8)
+}
+
 /// The name of a colour: the one it was made of, else the nearest.
 pub fn name(rgb: [u8; 3]) -> &'static str {
     let distance =

@@ -71,6 +71,9 @@ pub fn day(words: &[&str], today: Date) -> Option<(Day, usize)> {
     Some((found, n))
 }
 
+/// The hours around noon.
+pub const NOON: (i8, i8) = (11, 14);
+
 fn part_of_day(words: &[&str]) -> Option<((i8, i8), usize)> {
     let skip = match words {
         ["in", "the", ..] => 2,
@@ -79,7 +82,7 @@ fn part_of_day(words: &[&str]) -> Option<((i8, i8), usize)> {
     };
     let hours = match words.get(skip)? {
         &"morning" => (6, 12),
-        &"noon" | &"midday" => (11, 14),
+        &"noon" | &"midday" => NOON,
         &"afternoon" => (12, 18),
         &"evening" => (18, 22),
         &"night" => (20, 24),

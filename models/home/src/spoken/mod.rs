@@ -19,7 +19,7 @@ pub mod write;
 pub use amount::{Change, Size, percent, relative, temperature};
 pub use clock::{ClockTime, clock_time};
 pub use colour::{Colour, colour, colour_temperature};
-pub use date::{Day, day};
+pub use date::{Day, NOON, day};
 pub use duration::{duration, durations};
 pub use number::{fraction, number, ordinal};
 pub use text::{normalise, words};

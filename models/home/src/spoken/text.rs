@@ -268,7 +268,9 @@ fn strip(tokens: &mut Vec<&str>) {
     loop {
         let before = tokens.len();
         let asks = tokens.first().is_some_and(|first| ASKING.contains(first));
-        let times = if asks { None } else { longest(TIMES_AFTER, |phrase| ends_with(tokens, phrase)) };
+        // An alarm has a mode for the night.
+        let is_alarm = tokens.iter().any(|token| matches!(*token, "arm" | "alarm"));
+        let times = if asks || is_alarm { None } else { longest(TIMES_AFTER, |phrase| ends_with(tokens, phrase)) };
         if let Some(n) = longest(AFTER, |phrase| ends_with(tokens, phrase)).or(times) {
             if n >= tokens.len() {
                 return;

@@ -112,6 +112,40 @@ pub fn duration(duration: Duration) -> String {
     if parts.is_empty() { "0 seconds".to_owned() } else { and(&parts) }
 }
 
+/// A duration as Home Assistant writes it, in words: "30 minutes" of "0:30:00". Anything else stays as it is.
+pub fn clocked(text: &str) -> String {
+    let parts: Option<Vec<u64>> = text.split(':').map(|part| part.trim().parse().ok()).collect();
+    match parts {
+        Some(parts) if (2..=3).contains(&parts.len()) && parts.iter().all(|part| *part < 10_000) => {
+            duration(Duration::from_secs(parts.iter().fold(0, |sum, part| sum * 60 + part)))
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// A quantity with its article: "a 30%", "an 80%".
+pub fn with_article(quantity: &str) -> String {
+    let whole = quantity.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    let is_eleven_or_eighteen = matches!(whole.len() % 3, 2) && (whole.starts_with("11") || whole.starts_with("18"));
+    let an = whole.starts_with('8') || is_eleven_or_eighteen;
+    format!("{} {quantity}", if an { "an" } else { "a" })
+}
+
+/// A time that was said, as it stands in an answer: "on Friday evening", "tomorrow morning".
+pub fn said_time(said: &str) -> String {
+    const DAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let is_day = |word: &str| DAYS.contains(&word.trim_end_matches('s'));
+    let words: Vec<String> = said
+        .split(' ')
+        .map(|word| match is_day(word) {
+            true => word[..1].to_uppercase() + &word[1..],
+            false => word.to_owned(),
+        })
+        .collect();
+    let on = if said.split(' ').next().is_some_and(is_day) { "on " } else { "" };
+    format!("{on}{}", words.join(" "))
+}
+
 /// A list in a sentence: "a, b and c".
 pub fn and<S: AsRef<str>>(items: &[S]) -> String {
     join(items, "and")

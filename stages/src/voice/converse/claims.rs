@@ -3,6 +3,8 @@
 
 use nearfield_home::spoken::verbs::{is_acting, is_deed_done, is_deed_under_way};
 
+use crate::voice::tools::Truth;
+
 /// States of things, which after a wish are as good as a claim.
 #[rustfmt::skip]
 const STATES: &[&str] = &[
@@ -84,37 +86,60 @@ pub(super) fn claims(clause: &str, is_wish: bool) -> bool {
 /// Lets what a model writes pass clause by clause, but for those that claim what was not done.
 #[derive(Debug, Default)]
 pub(super) struct HonestText {
+    /// What is known of the home.
+    truth: Option<Truth>,
     held: String,
+    /// A mark behind a digit: it ends the clause if no digit follows.
+    mark: Option<char>,
     /// The clause under way has been looked at, and passes.
     passes: bool,
     /// The sentence under way claims something: the rest of it is dropped.
     drops: bool,
     /// Whether anything was dropped.
     pub(super) dropped: bool,
+    /// Whether something was dropped because it is not so.
+    pub(super) untrue: bool,
 }
 
 /// After so many words without a claim a clause passes before it ends: all that makes it one stands at its beginning.
 const ENOUGH_WORDS: usize = 9;
 
 impl HonestText {
+    /// Holds clauses to what is known of the home as well.
+    pub(super) fn held_to(truth: Option<Truth>) -> Self {
+        Self { truth, ..Self::default() }
+    }
+
     /// What may be said of the text so far.
     pub(super) fn push(&mut self, text: &str) -> String {
         let mut out = String::new();
         for c in text.chars() {
+            // "70.4 degrees" goes on behind its point.
+            if let Some(mark) = self.mark.take()
+                && !c.is_ascii_digit()
+            {
+                self.end_clause(mark, &mut out);
+            }
+            let follows_digit = self.held.ends_with(|before: char| before.is_ascii_digit());
             self.held.push(c);
-            let ends_clause = matches!(c, ',' | ';' | ':' | '.' | '!' | '?' | '\n' | '…');
-            if ends_clause {
-                self.settle(&mut out);
-                if !matches!(c, ',' | ';' | ':') {
-                    self.drops = false;
-                }
-                self.passes = false;
+            if matches!(c, '.' | ',' | ':') && follows_digit {
+                self.mark = Some(c);
+            } else if matches!(c, ',' | ';' | ':' | '.' | '!' | '?' | '\n' | '…') {
+                self.end_clause(c, &mut out);
             } else if self.passes || (c == ' ' && self.held.split_whitespace().count() >= ENOUGH_WORDS) {
                 self.settle(&mut out);
                 self.passes = true;
             }
         }
         out
+    }
+
+    fn end_clause(&mut self, mark: char, out: &mut String) {
+        self.settle(out);
+        if !matches!(mark, ',' | ';' | ':') {
+            self.drops = false;
+        }
+        self.passes = false;
     }
 
     /// The rest.
@@ -126,9 +151,11 @@ impl HonestText {
 
     fn settle(&mut self, out: &mut String) {
         let held = std::mem::take(&mut self.held);
-        if !self.passes && !self.drops && claims(&held, false) {
-            self.drops = true;
-            self.dropped = true;
+        if !self.passes && !self.drops {
+            let is_untrue = self.truth.as_ref().is_some_and(|truth| truth.is_denied_by(&held));
+            self.untrue |= is_untrue;
+            self.drops = is_untrue || claims(&held, false);
+            self.dropped |= self.drops;
         }
         if !self.drops {
             out.push_str(&held);
@@ -187,6 +214,27 @@ mod tests {
         }
         for text in ["I can't do that.", "Which light do you mean?", "There is no sauna here.", "Paris."] {
             assert!(!claims(text, true), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_held_to_the_home_with_its_decimals() {
+        let file = nearfield_home::HomeFile::parse(r#"{"rooms": {"loft": {"temperature_c": 20.4}}}"#).unwrap();
+        for (text, honest) in [
+            ("It is 70.4 degrees in the loft. Good night.", " Good night."),
+            ("It is 20.4 degrees in the loft. Good night.", "It is 20.4 degrees in the loft. Good night."),
+            ("There is no loft here.", ""),
+        ] {
+            for size in 1..12 {
+                let mut filter = HonestText::held_to(Some(Truth::of(file.home(), "")));
+                let chars: Vec<char> = text.chars().collect();
+                let mut said = String::new();
+                for piece in chars.chunks(size) {
+                    said.push_str(&filter.push(&piece.iter().collect::<String>()));
+                }
+                said.push_str(&filter.finish());
+                assert_eq!(said, honest, "{size}");
+            }
         }
     }
 

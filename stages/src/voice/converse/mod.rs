@@ -28,7 +28,7 @@ use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::remote::{Remote, RemoteOptions, When};
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls;
-use crate::voice::tools::{HomeLayout, HomeThing, Toolbox};
+use crate::voice::tools::{HomeLayout, HomeThing, Matched, Toolbox};
 
 /// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
 const LEAST_MOVED_TOKENS: usize = 24;
@@ -225,7 +225,7 @@ impl Stage for Converse {
     fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
         for timer in self.toolbox.due_timers(Instant::now()) {
             let turn = self.turns.begin();
-            let text = timer.said();
+            let Matched { reply: text, tools } = self.toolbox.ring(&timer);
             let now = Instant::now();
             let _ = self.notes.send(Note::Heard {
                 turn,
@@ -235,7 +235,7 @@ impl Stage for Converse {
                 closed: now,
                 transcribed: now,
             });
-            let replied = Replied { reply: text.clone(), ..Replied::default() };
+            let replied = Replied { reply: text.clone(), tools, ..Replied::default() };
             let _ = self.notes.send(Note::Replied { turn, replied });
             let _ = emit(Envelope::new(turn, TextDelta::Text(text)));
             let _ = emit(Envelope::new(turn, TextDelta::End));

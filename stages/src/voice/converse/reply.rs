@@ -35,6 +35,9 @@ const NOT_DONE: &str = "I have not done that: I found nothing here that I could 
 /// What is said where the model claims a deed that nobody wished for.
 const NOTHING_DONE: &str = "I have not changed anything.";
 
+/// What is said where the model says of the home what is not so.
+const NOT_UNDERSTOOD: &str = "I did not understand that.";
+
 /// The longest answer to a question that was asked back, in words: "the one in the kitchen".
 const MOST_ANSWER_WORDS: usize = 6;
 
@@ -353,7 +356,8 @@ impl Converse {
             SaidAs::Nothing => self.write(writing, replied, &mut |_| {})?,
             SaidAs::Written => self.write(writing, replied, send)?,
             SaidAs::Honest => {
-                let (mut honest, mut passed) = (HonestText::default(), String::new());
+                let truth = self.toolbox.truth(writing.question);
+                let (mut honest, mut passed) = (HonestText::held_to(truth), String::new());
                 let mut filtered = |delta| match delta {
                     TextDelta::Text(text) => {
                         let text = honest.push(&text);
@@ -371,9 +375,10 @@ impl Converse {
                     send(TextDelta::Text(rest));
                 }
                 if honest.dropped {
-                    tracing::info!(%turn, said = written.said, "the model claimed what was not done");
+                    tracing::info!(%turn, said = written.said, "the model claimed what is not so");
                     if passed.trim().is_empty() && written.calls.is_empty() {
-                        NOTHING_DONE.clone_into(&mut passed);
+                        let instead = if honest.untrue { NOT_UNDERSTOOD } else { NOTHING_DONE };
+                        instead.clone_into(&mut passed);
                         send(TextDelta::Text(passed.clone()));
                     }
                     written.raw = passed.trim().to_owned();

@@ -77,10 +77,6 @@ impl Facts {
         };
         let is_denied = words.iter().any(|word| *word == "not" || word.ends_with("n't"));
         let known: Vec<f64> = numbers(&self.told).chain(numbers(question)).map(|(number, _)| number).collect();
-        let rounds_to = |known: f64, said: f64, decimals: i32| {
-            let unit = 10_f64.powi(decimals);
-            (known * unit).round() == (said * unit).round()
-        };
         let contradicts = self.yes.is_some() && said.is_some() && said != self.yes;
         if words.is_empty() || contradicts || self.yes == Some(true) && is_denied {
             return false;
@@ -89,6 +85,76 @@ impl Facts {
             && self.names.as_ref().is_none_or(|name| lower.contains(name))
             && numbers(reply).all(|(said, decimals)| known.iter().any(|known| rounds_to(*known, said, decimals)))
     }
+}
+
+/// What is known of the home while a model writes freely: a clause that says otherwise is not said.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    names: Vocabulary,
+    /// Numbers of states and of the question.
+    known: Vec<f64>,
+}
+
+/// Words with which a number is a measured one.
+const UNITS: &[&str] = &["degree", "\u{b0}", "percent", "%", "watt", "kwh", "ppm", "lux"];
+
+/// The most words that a thing is called by.
+const MOST_NAME_WORDS: usize = 4;
+
+impl Truth {
+    /// Of a home, for a question.
+    pub(crate) fn of(home: &Home, question: &str) -> Self {
+        let mut known: Vec<f64> = numbers(question).map(|(number, _)| number).collect();
+        for entity in home.entities() {
+            known.extend(entity.state.parse::<f64>().ok());
+            for (key, value) in &entity.attributes {
+                let Some(value) = value.as_f64() else { continue };
+                known.push(value);
+                match key.as_str() {
+                    "brightness" => known.push((value / 2.55).round()),
+                    "volume_level" => known.push((value * 100.0).round()),
+                    _ => {}
+                }
+            }
+        }
+        Self { names: Vocabulary::of(home), known }
+    }
+
+    /// Whether a clause says that something is not there which is, or measures what nothing here measures.
+    pub(crate) fn is_denied_by(&self, clause: &str) -> bool {
+        let lower = clause.to_lowercase();
+        if let Some(thing) = missing_thing(&lower) {
+            // A time of day is no thing that a home has.
+            if thing.contains(|c: char| c.is_ascii_digit()) {
+                return true;
+            }
+            if thing.split(' ').any(|word| STATES.contains(&word) || matches!(word, "in" | "at" | "left")) {
+                return false;
+            }
+            let words = thing.split_whitespace().count();
+            let support = Wish::of(&format!("the {thing}")).support(&self.names, Domain::ALL);
+            let is_there = !support.entities.is_empty() && support.unexplained.is_empty();
+            return is_there || words > MOST_NAME_WORDS;
+        }
+        let is_measured = UNITS.iter().any(|unit| lower.contains(unit));
+        is_measured
+            && numbers(clause).any(|(said, decimals)| !self.known.iter().any(|known| rounds_to(*known, said, decimals)))
+    }
+}
+
+/// What a clause says there is none of: "There is no washing machine here."
+fn missing_thing(lower: &str) -> Option<&str> {
+    let begins = ["there is no ", "there are no ", "there's no ", "there isn't a ", "there isn't any "];
+    let rest = begins.iter().find_map(|begin| lower.trim_start().strip_prefix(begin))?;
+    let rest = rest.trim_end_matches(|c: char| !c.is_alphanumeric());
+    let rest = rest.strip_suffix(" here").unwrap_or(rest);
+    (!rest.is_empty()).then_some(rest)
+}
+
+/// Whether a known number is the one that was said, as far as that has decimals.
+fn rounds_to(known: f64, said: f64, decimals: i32) -> bool {
+    let unit = 10_f64.powi(decimals);
+    (known.abs() * unit).round() == (said * unit).round()
 }
 
 /// States that a reply may name.
@@ -232,6 +298,26 @@ mod tests {
             ("How are you?", ""),
         ] {
             assert_eq!(facts(&Wish::of(question), &names, file.home()).told, told, "{question}");
+        }
+    }
+
+    #[test]
+    fn a_clause_that_denies_what_is_there_or_measures_what_nothing_measures_is_not_true() {
+        let file = HomeFile::parse(HOME).unwrap();
+        let truth = Truth::of(file.home(), "set it to 22 degrees");
+        for (clause, is_denied) in [
+            ("There is no pump here.", true),
+            ("There is no loft here.", true),
+            ("There is no Thursday at 6 pm here.", true),
+            ("There is no sauna here.", false),
+            ("There is no light on in the loft.", false),
+            ("It is 70.4 degrees in the loft.", true),
+            ("It is 19 degrees in the loft.", false),
+            ("I set it to 22 degrees.", false),
+            ("The humidity is 40 percent.", false),
+            ("Goethe wrote it in 1808.", false),
+        ] {
+            assert_eq!(truth.is_denied_by(clause), is_denied, "{clause}");
         }
     }
 

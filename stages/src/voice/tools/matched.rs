@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 use nearfield_base::lists::joined;
-use nearfield_home::sentences::{self, ASKED, Matcher, Reading, Request, Setting, Step, TimerChoice};
+use nearfield_home::sentences::{self, ASKED, Due, Matcher, Reading, Request, Setting, Step, TimerChoice};
 use nearfield_home::{Outcome, ServiceCall, done};
 use serde_json::{Value, json};
 
-use super::timer::{Timers, Which, in_words};
+use super::timer::{TimerDone, Timers, Which, in_words};
 use super::{CallError, HomeTools, ToolResult, Toolbox, home};
 
 /// What the matcher has done, and what it says.
@@ -81,6 +81,17 @@ impl Toolbox {
         Some(Matched { reply, tools })
     }
 
+    /// A timer has run out: does what was to be done then, or rings.
+    pub fn ring(&mut self, timer: &TimerDone) -> Matched {
+        let now = self.now();
+        let Some(home) = self.home.as_mut().filter(|_| !timer.wish.is_empty()) else {
+            return Matched { reply: timer.said(), tools: Vec::new() };
+        };
+        let mut tools = Vec::new();
+        let said: Vec<String> = timer.wish.iter().map(|reading| acted(reading, home, &now, &mut tools)).collect();
+        Matched { reply: said.join(" "), tools }
+    }
+
     /// Does and answers a request that the matcher understands surely; `None` where the language model is to answer.
     pub fn matched(&mut self, request: &str) -> Option<Matched> {
         let now = self.now();
@@ -129,15 +140,8 @@ impl Toolbox {
                     said.push(answer);
                 }
                 Step::Act(reading) => {
-                    let started = Instant::now();
-                    let outcome = home.household.call(&reading.calls, &home.asking(&now));
-                    let (sentence, error) = match outcome {
-                        Outcome::Done(changes) => (sentences::reply(&reading, home.household.home(), &changes), None),
-                        outcome => told(home::failure(outcome, "change the home".to_owned())),
-                    };
-                    tools.extend(reading.calls.iter().map(|call| result(call, &sentence, error.as_ref(), started)));
+                    said.push(acted(&reading, home, &now, &mut tools));
                     about.extend(reading.targets);
-                    said.push(sentence);
                 }
                 Step::Request(request) => {
                     let (started, action) = (Instant::now(), timer_action(&request));
@@ -167,11 +171,24 @@ impl Toolbox {
     }
 }
 
+/// Makes the calls of a reading; answers what came of them.
+fn acted(reading: &Reading, home: &mut HomeTools, now: &Zoned, tools: &mut Vec<ToolResult>) -> String {
+    let started = Instant::now();
+    let outcome = home.household.call(&reading.calls, &home.asking(now));
+    let (sentence, error) = match outcome {
+        Outcome::Done(changes) => (sentences::reply(reading, home.household.home(), &changes), None),
+        outcome => told(home::failure(outcome, "change the home".to_owned())),
+    };
+    tools.extend(reading.calls.iter().map(|call| result(call, &sentence, error.as_ref(), started)));
+    sentence
+}
+
 /// What a request does with timers.
 fn timer_action(request: &Request) -> Option<&'static str> {
     Some(match request {
         Request::StartTimers { .. } => "start",
         Request::Alarm { .. } => "set alarm",
+        Request::Later { .. } => "do later",
         Request::CancelTimers(_) => "cancel",
         Request::PauseTimers(_) => "pause",
         Request::ResumeTimers(_) => "resume",
@@ -215,6 +232,26 @@ fn carried_out(
             match timers.ring_at(label.clone(), away, name, instant) {
                 Ok(_) => format!("The alarm is set for {label}, in {}.", in_words(away)),
                 Err(reason) => not_started(reason),
+            }
+        }
+        Request::Later { due, wish, readings } => {
+            let calls: Vec<ServiceCall> = readings.iter().flat_map(|reading| reading.calls.iter().cloned()).collect();
+            if let Some(why) = home.household.refuses_later(&calls, &home.asking(now)) {
+                return why;
+            }
+            let (away, when) = match due {
+                Due::After(time) | Due::For(time) => (time, format!("in {}", in_words(time))),
+                Due::At(at) => {
+                    let Ok(at) = at.to_zoned(now.time_zone().clone()) else {
+                        return "There is no such time.".to_owned();
+                    };
+                    let away = Duration::try_from(now.duration_until(&at)).unwrap_or_default();
+                    (away, format!("at {}, in {}", at.strftime("%H:%M"), in_words(away)))
+                }
+            };
+            match timers.do_after(away, wish.clone(), readings, instant) {
+                Ok(_) => format!("I will {wish} {when}."),
+                Err(reason) => format!("I cannot do that later: {reason}."),
             }
         }
         Request::CancelTimers(which) => timers.cancel(&meant(which)),
@@ -352,6 +389,39 @@ entities:
         assert!(two.contains("3 minutes") && two.contains("10 minutes"), "{two}");
         let left = toolbox.next_timer().unwrap().saturating_duration_since(Instant::now());
         assert!((179.0..=180.0).contains(&left.as_secs_f64()), "{left:?}");
+    }
+
+    #[test]
+    fn a_wish_for_later_is_done_when_its_time_has_come_and_one_for_a_while_is_taken_back() {
+        let mut toolbox = toolbox();
+        let later = toolbox.matched("Turn off the hall light in 20 minutes.").unwrap();
+        assert_eq!(later.reply, "I will turn off the hall light in 20 minutes.");
+        assert_eq!(state(&toolbox, "light.hall_light"), "on");
+        let due = toolbox.next_timer().unwrap();
+        let timers = toolbox.due_timers(due);
+        let rung = toolbox.ring(&timers[0]);
+        assert_eq!((rung.reply.as_str(), rung.tools.len()), ("Turned off the hall light.", 1));
+        assert_eq!(state(&toolbox, "light.hall_light"), "off");
+        let while_ = toolbox.matched("turn on the kitchen light for 5 minutes").unwrap().reply;
+        assert_eq!(while_, "Turned on the kitchen light. I will turn off the kitchen light in 5 minutes.");
+        assert_eq!(state(&toolbox, "light.kitchen_light"), "on");
+        assert_eq!(
+            toolbox.matched("cancel the kitchen light timer").map(|it| it.reply).as_deref(),
+            Some("I cancelled the wish to turn off the kitchen light.")
+        );
+        assert_eq!(toolbox.next_timer(), None);
+    }
+
+    #[test]
+    fn a_door_that_is_opened_only_for_a_yes_is_not_opened_later() {
+        let rule = nearfield_home::Rule { confirm: nearfield_home::Confirm::Always, ..nearfield_home::Rule::default() };
+        let policy = nearfield_home::Policy::new([("light".to_owned(), rule)].into()).unwrap();
+        let file = HomeFile::parse(HOME).unwrap();
+        let household = nearfield_home::Household::new(file, policy, nearfield_home::Remembered::default());
+        let mut toolbox = Toolbox::new(Some(HomeTools::new(household)), Vec::new()).unwrap();
+        let refused = toolbox.matched("turn off the hall light in 20 minutes").unwrap().reply;
+        assert_eq!(refused, "I do that only where you say yes to it at that moment.");
+        assert_eq!(toolbox.next_timer(), None);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 pub use answers::{answer, keeps_to};
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use facts::Facts;
+pub(crate) use facts::Truth;
 pub use home::{HomeLayout, HomeThing, HomeTools, MOST_ENTITIES, ThingKind};
 pub use matched::Matched;
 pub use plan::Plan;
@@ -83,7 +84,7 @@ impl CallError {
     fn spoken(&self) -> String {
         match self {
             Self::Mistake(reason) => format!("I could not do that: {}", answers::speakable(reason)),
-            Self::Failed { what, reason } if what.is_empty() => answers::speakable(reason),
+            Self::Failed { what, reason } if what.is_empty() => capital(&answers::speakable(reason)),
             Self::Failed { what, reason } => {
                 format!("I could not {}: {}", answers::speakable(what), answers::speakable(reason))
             }
@@ -158,6 +159,8 @@ pub struct Toolbox {
     clock: fn() -> Zoned,
     /// The time at which every request is made, for scoring.
     now: Option<Zoned>,
+    /// Whether the request is for another time than now: nothing of the home is changed for it.
+    is_for_later: bool,
 }
 
 impl Toolbox {
@@ -189,8 +192,17 @@ impl Toolbox {
             check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
         }
         let (timers, clock) = (timer::Timers::default(), Zoned::now as fn() -> Zoned);
-        let toolbox =
-            Self { home, matching: None, is_matcher_wanted: true, matcher: None, timers, commands, clock, now: None };
+        let toolbox = Self {
+            home,
+            matching: None,
+            is_matcher_wanted: true,
+            matcher: None,
+            timers,
+            commands,
+            clock,
+            now: None,
+            is_for_later: false,
+        };
         Ok(toolbox.matched_where_asked_for())
     }
 
@@ -297,6 +309,11 @@ impl Toolbox {
         self.matched_where_asked_for()
     }
 
+    /// What a reply to a question is held to; `None` without a home.
+    pub(crate) fn truth(&self, question: &str) -> Option<Truth> {
+        self.home.as_ref().map(|home| Truth::of(home.household.home(), question))
+    }
+
     /// The home, if there is one.
     pub fn home(&self) -> Option<&HomeTools> {
         self.home.as_ref()
@@ -304,6 +321,7 @@ impl Toolbox {
 
     /// A request begins: of a large home the prompt tells what its words may be about.
     pub fn begin(&mut self, request: &str) {
+        self.is_for_later = nearfield_home::sentences::is_for_later(request, self.now().datetime());
         if let Some(home) = &mut self.home {
             home.begin(request);
         }
@@ -386,6 +404,10 @@ impl Toolbox {
                 let label = self.timers.start(arguments, Instant::now()).map_err(failed)?;
                 Ok(json!({"ok": true, "timer": label}))
             }
+            (_, Some(home)) if home.has_tool(name) && self.is_for_later => Err(CallError::Failed {
+                what: String::new(),
+                reason: "I can do that only now, not at another time".to_owned(),
+            }),
             (_, Some(home)) if home.has_tool(name) => {
                 let schemas = home.schemas();
                 let schema = schemas.iter().find(|schema| schema["function"]["name"] == name);
@@ -403,6 +425,12 @@ impl Toolbox {
             }
         }
     }
+}
+
+/// The first letter large.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
 fn function(name: &str, description: &str, parameters: Value) -> Value {

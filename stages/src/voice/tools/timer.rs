@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 use nearfield_base::lists::joined;
+use nearfield_home::sentences::Reading;
 use serde_json::{Map, Value};
+
+use super::capital;
 
 /// The most timers that run at once.
 pub const MAX_TIMERS: usize = 64;
@@ -13,12 +16,14 @@ pub const MAX_TIMERS: usize = 64;
 pub const MAX_TIMER: Duration = Duration::from_secs(24 * 3600);
 
 /// A timer that has run out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TimerDone {
     /// The time it was set for, in words: "10 minutes"; of an alarm "07:00".
     pub label: String,
-    /// What it is called.
+    /// What it is called; of a wish for later, the wish: "turn off the fan".
     pub name: Option<String>,
+    /// What is to be done now.
+    pub(super) wish: Vec<Reading>,
 }
 
 impl TimerDone {
@@ -47,6 +52,8 @@ struct Timer {
     label: String,
     name: Option<String>,
     total: Duration,
+    /// What is done when it runs out, in place of ringing.
+    wish: Vec<Reading>,
     /// When it rings, or how much is left of one that is paused.
     due: Due,
 }
@@ -68,6 +75,7 @@ impl Timer {
     /// "the 10-minute timer", "the egg timer"
     fn called(&self) -> String {
         match &self.name {
+            Some(name) if !self.wish.is_empty() => format!("the wish to {name}"),
             Some(name) => format!("the {name} timer"),
             None => format!("the timer of {}", self.label),
         }
@@ -101,7 +109,7 @@ impl Timers {
                 words.push(format!("{count} {unit}{}", if count == 1.0 { "" } else { "s" }));
             }
         }
-        self.add(Duration::from_secs_f64(seconds), words.join(" "), None, now)
+        self.add(Duration::from_secs_f64(seconds), words.join(" "), None, Vec::new(), now)
     }
 
     /// Starts a timer for a time and answers its label.
@@ -109,7 +117,7 @@ impl Timers {
         if time > MAX_TIMER {
             return Err("a timer can run for 24 hours at most".to_owned());
         }
-        self.add(time, in_words(time), name, now)
+        self.add(time, in_words(time), name, Vec::new(), now)
     }
 
     /// Rings at a time of day, which is so far away.
@@ -123,17 +131,38 @@ impl Timers {
         if away > 8 * MAX_TIMER {
             return Err("an alarm can be set for the next week at most".to_owned());
         }
-        self.add(away, label, name, now)
+        self.add(away, label, name, Vec::new(), now)
     }
 
-    fn add(&mut self, time: Duration, label: String, name: Option<String>, now: Instant) -> Result<String, String> {
+    /// Has something done after a time: `wish` says what, in words.
+    pub(super) fn do_after(
+        &mut self,
+        time: Duration,
+        wish: String,
+        readings: Vec<Reading>,
+        now: Instant,
+    ) -> Result<String, String> {
+        if time > 8 * MAX_TIMER {
+            return Err("it can wait for a week at most".to_owned());
+        }
+        self.add(time, in_words(time), Some(wish), readings, now)
+    }
+
+    fn add(
+        &mut self,
+        time: Duration,
+        label: String,
+        name: Option<String>,
+        wish: Vec<Reading>,
+        now: Instant,
+    ) -> Result<String, String> {
         if time.is_zero() || label.is_empty() {
             return Err("the timer needs a time in hours, minutes or seconds".to_owned());
         }
         if self.running.len() >= MAX_TIMERS {
             return Err(format!("{MAX_TIMERS} timers are running already"));
         }
-        self.running.push(Timer { label: label.clone(), name, total: time, due: Due::At(now + time) });
+        self.running.push(Timer { label: label.clone(), name, total: time, wish, due: Due::At(now + time) });
         self.order(now);
         Ok(label)
     }
@@ -268,7 +297,8 @@ impl Timers {
         let is_due = |timer: &Timer| matches!(timer.due, Due::At(at) if at <= now);
         let (done, running): (Vec<Timer>, Vec<Timer>) = std::mem::take(&mut self.running).into_iter().partition(is_due);
         self.running = running;
-        done.into_iter().map(|timer| TimerDone { label: timer.label, name: timer.name }).collect()
+        let over = |timer: Timer| TimerDone { label: timer.label, name: timer.name, wish: timer.wish };
+        done.into_iter().map(over).collect()
     }
 }
 
@@ -282,11 +312,6 @@ pub(super) fn in_words(time: Duration) -> String {
         .map(|(count, unit)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
         .collect();
     if words.is_empty() { "0 seconds".to_owned() } else { words.join(" ") }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
 
 #[cfg(test)]

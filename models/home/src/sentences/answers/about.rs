@@ -199,14 +199,19 @@ fn said_of(class: &str) -> &'static [&'static str] {
             &["motion", "movement", "moving", "anyone", "anybody", "somebody", "someone", "occupied", "empty"]
         }
         "connectivity" | "plug" => &["connected", "online", "plugged", "off", "disconnected", "unplugged"],
-        "carbon_dioxide" | "aqi" | "pm25" => &["air", "quality", "dust", "fresh", "stuffy", "bad", "good"],
+        "carbon_dioxide" | "aqi" | "pm25" => {
+            &["air", "quality", "dust", "fresh", "stuffy", "bad", "good", "okay", "ok", "fine"]
+        }
         "volume_storage" | "volume" | "water" | "gas" => &["full", "empty", "fill", "filled", "fullest", "used", "use"],
         "smoke" | "gas_detector" => &["smoke", "fire"],
         "running" => &["running", "finished", "done", "going"],
         "problem" | "safety" => &["problem", "wrong", "okay", "ok", "fine", "safe"],
         "lock" => &["locked", "unlocked"],
         "vibration" | "sound" => &["vibrating", "noise", "sound"],
-        _ => &["on", "off", "live", "running", "working", "full", "empty", "active", "low", "high"],
+        _ => &[
+            "on", "off", "live", "running", "working", "full", "empty", "active", "low", "high", "done", "finished",
+            "ready", "going", "over",
+        ],
     }
 }
 
@@ -224,6 +229,8 @@ pub fn about(text: &str, resolver: &Resolver<'_>) -> Option<Step> {
     }
     let yes_no = YES_NO.contains(&first);
     let mut best: Vec<(usize, usize)> = Vec::new();
+    // Those that the question says by what they measure alone, or by that and their room.
+    let mut implied: Vec<usize> = Vec::new();
     for (i, named) in resolver.names.entities.iter().enumerate() {
         if !matches!(named.domain, Domain::Sensor | Domain::BinarySensor | Domain::InputNumber) {
             continue;
@@ -250,6 +257,13 @@ pub fn about(text: &str, resolver: &Resolver<'_>) -> Option<Step> {
                     || area.contains(&w)
                     || measured.iter().any(|m| stem(m) == *w)
             });
+            if explained && own == 0 {
+                let in_area = content.iter().any(|w| area.contains(&w));
+                let is_meter = matches!(class, "energy" | "gas" | "water") && named.area.is_none();
+                if (in_area || is_meter) && !implied.contains(&i) {
+                    implied.push(i);
+                }
+            }
             if !explained || own == 0 {
                 continue;
             }
@@ -259,8 +273,10 @@ pub fn about(text: &str, resolver: &Resolver<'_>) -> Option<Step> {
             best.push((missing + kind, i));
         }
     }
-    let least = best.iter().map(|(cost, _)| *cost).min()?;
-    let mut fit: Vec<usize> = best.into_iter().filter(|(cost, _)| *cost == least).map(|(_, i)| i).collect();
+    let mut fit: Vec<usize> = match best.iter().map(|(cost, _)| *cost).min() {
+        Some(least) => best.into_iter().filter(|(cost, _)| *cost == least).map(|(_, i)| i).collect(),
+        None => implied,
+    };
     fit.dedup();
     let [one] = fit[..] else { return None };
     let entity = &resolver.home.entities()[one];

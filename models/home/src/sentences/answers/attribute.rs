@@ -6,7 +6,7 @@ use crate::domain::Domain;
 use crate::model::Entity;
 use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
-use crate::sentences::reply::{capital, the};
+use crate::sentences::reply::{capital, is_plural, the};
 use crate::sentences::state;
 use crate::sentences::target::{Target, Want};
 use crate::spoken::{colour, write};
@@ -22,7 +22,8 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
         "fan_speed" => &[Fan, Vacuum],
         "direction" => &[Fan],
         "mode" | "preset" => &[Climate, Humidifier, Fan, WaterHeater],
-        "setpoint" | "current_temperature" => &[Climate, WaterHeater],
+        "setpoint" => &[Climate, WaterHeater, Humidifier],
+        "current_temperature" => &[Climate, WaterHeater],
         "target_humidity" => &[Humidifier, Climate],
         "remaining" => &[Timer],
         _ => return Err(Stop::Mismatch),
@@ -59,10 +60,35 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
     found.say(&told, sentences.join(" "))
 }
 
+/// What a thing can be set to: its sources, effects or modes.
+pub(super) fn options(found: &Found<'_>) -> Done {
+    let (domains, lists): (&[Domain], &[&str]) = match found.text("list") {
+        Some("source") => (&[MediaPlayer], &["source_list"]),
+        Some("effect") => (&[Light], &["effect_list"]),
+        _ => (
+            &[Climate, Fan, Humidifier, WaterHeater, Vacuum, Domain::InputSelect, Domain::Select],
+            &["options", "preset_modes", "hvac_modes", "available_modes", "operation_list", "fan_speed_list"],
+        ),
+    };
+    let target = found.target(Want { domains, or_else: &[], place_means: &[], group: false })?;
+    let entity = found.entity(target.entities[0]);
+    let offered: Vec<String> = lists
+        .iter()
+        .map(|list| entity.options(list))
+        .find(|offered| !offered.is_empty())
+        .ok_or_else(|| Stop::Unsaid("what it can be set to".to_owned()))?
+        .into_iter()
+        .map(|option| option.replace('_', " "))
+        .collect();
+    let what = if found.text("list") == Some("effect") { "show" } else { "be set to" };
+    found.say(&target.entities, format!("{} can {what} {}.", capital(&the(entity)), write::or(&offered)))
+}
+
 fn sentence(entity: &Entity, attribute: &str) -> Option<String> {
     let name = the(entity);
+    let is = if is_plural(entity) { "are" } else { "is" };
     let of = |what: &str, value: String| Some(format!("The {what} of {name} is {value}."));
-    let off = || Some(format!("{} is off.", capital(&name)));
+    let off = || Some(format!("{} {is} off.", capital(&name)));
     let is_off = entity.state == "off";
     match attribute {
         "brightness" => match entity.number("brightness") {
@@ -92,9 +118,9 @@ fn sentence(entity: &Entity, attribute: &str) -> Option<String> {
             .and_then(|k| of("color temperature", format!("{} kelvin", write::number(k)))),
         "effect" => entity.text("effect").and_then(|e| of("effect", e.to_owned())),
         "position" => match entity.number("current_position") {
-            Some(p) if p > 0.0 && p < 100.0 => Some(format!("{} is {}% open.", capital(&name), write::number(p))),
-            Some(p) => Some(format!("{} is {}, at {}%.", capital(&name), entity.state, write::number(p))),
-            None => Some(format!("{} is {}.", capital(&name), state::words(entity))),
+            Some(p) if p > 0.0 && p < 100.0 => Some(format!("{} {is} {}% open.", capital(&name), write::number(p))),
+            Some(p) => Some(format!("{} {is} {}, at {}%.", capital(&name), entity.state, write::number(p))),
+            None => Some(format!("{} {is} {}.", capital(&name), state::words(entity))),
         },
         "tilt" => entity.number("current_tilt_position").and_then(|p| of("tilt", format!("{}%", write::number(p)))),
         "fan_speed" => match (entity.number("percentage"), entity.text("fan_speed")) {
@@ -115,12 +141,17 @@ fn sentence(entity: &Entity, attribute: &str) -> Option<String> {
         "preset" => entity.text("preset_mode").and_then(|m| of("preset", m.to_owned())),
         "source" => entity.text("source").and_then(|s| of("source", s.to_owned())),
         "playing" => Some(match (entity.text("media_title"), entity.text("media_artist")) {
-            (Some(title), Some(artist)) if !is_off => {
-                format!("{} is {} {title} by {artist}.", capital(&name), entity.state)
+            (Some(title), artist) if !is_off => {
+                let by = artist.map(|artist| format!(" by {artist}")).unwrap_or_default();
+                let colon = if entity.state == "playing" { "" } else { ":" };
+                format!("{} is {}{colon} {title}{by}.", capital(&name), entity.state)
             }
-            (Some(title), None) if !is_off => format!("{} is {} {title}.", capital(&name), entity.state),
             _ => format!("{} is {}.", capital(&name), entity.state),
         }),
+        "setpoint" if entity.domain == Humidifier => {
+            let off = if is_off { "off, and " } else { "" };
+            entity.number("humidity").map(|h| format!("{} is {off}set to {}%.", capital(&name), write::number(h)))
+        }
         "setpoint" => {
             let unit = entity.unit().unwrap_or("\u{b0}");
             if let Some(target) = entity.number("temperature") {
@@ -143,7 +174,9 @@ fn sentence(entity: &Entity, attribute: &str) -> Option<String> {
         "target_humidity" => {
             entity.number("humidity").map(|h| format!("{} is set to {}%.", capital(&name), write::number(h)))
         }
-        "remaining" => entity.text("remaining").map(|left| format!("{} has {left} left.", capital(&name))),
+        "remaining" => {
+            entity.text("remaining").map(|left| format!("{} has {} left.", capital(&name), write::clocked(left)))
+        }
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use crate::sentences::outcome::Stop;
 use crate::sentences::reply::{capital, lowered};
 use crate::sentences::target::{Target, Unresolved, Want};
 use crate::services::CalendarEvent;
-use crate::spoken::{words, write};
+use crate::spoken::{self, words, write};
 
 const CALENDAR: Want<'_> = Want { domains: &[Domain::Calendar], or_else: &[], place_means: &[], group: true };
 
@@ -112,9 +112,32 @@ pub(super) fn told(event: &Event<'_>, today: Option<Date>) -> String {
 /// From one hour to before another.
 pub(super) type Hours = (i8, i8);
 
+/// The first day that was said, and which hours of it.
+fn day_of(found: &Found<'_>) -> Option<(Date, Option<Hours>)> {
+    let day = found.slots.get("day")?;
+    let hours = day["hours"].as_array().and_then(|h| Some((h[0].as_i64()? as i8, h[1].as_i64()? as i8)));
+    Some((day["first"].as_str()?.parse().ok()?, hours))
+}
+
 /// The first day that was said, how many days, which hours of them, and how to say it.
 fn span(found: &Found<'_>) -> Option<(Date, i32, Option<Hours>, String)> {
     let today = found.now.date();
+    // "At 6": an hour of the day; without am or pm of the waking part of it.
+    let time = found.slots.get("time").and_then(|time| {
+        let hour = i8::try_from(time["hour"].as_i64()?).ok()?;
+        let minute = i8::try_from(time["minute"].as_i64()?).ok()?;
+        let is_later = time["exact"] == Value::Bool(false) && hour < 8;
+        Some(if is_later { (hour + 12, minute) } else { (hour, minute) })
+    });
+    if let Some((hour, minute)) = time {
+        let first: Date = match found.slots.get("day") {
+            Some(day) => day["first"].as_str()?.parse().ok()?,
+            None => today,
+        };
+        let clock = write::clock(Time::new(hour, minute, 0, 0).ok()?);
+        let label = format!("{} at {clock}", write::day(first, today));
+        return Some((first, 1, Some((hour, hour + 1)), label));
+    }
     match found.slots.get("day") {
         None => None,
         Some(day) => {
@@ -122,7 +145,7 @@ fn span(found: &Found<'_>) -> Option<(Date, i32, Option<Hours>, String)> {
             let days = i32::try_from(day["days"].as_i64()?).ok()?;
             let hours = day["hours"].as_array().and_then(|h| Some((h[0].as_i64()? as i8, h[1].as_i64()? as i8)));
             let said = day["said"].as_str().unwrap_or_default().trim_start_matches("for ").to_owned();
-            let label = if days > 1 || hours.is_some() { said } else { write::day(first, today) };
+            let label = if days > 1 || hours.is_some() { write::said_time(&said) } else { write::day(first, today) };
             Some((first, days, hours, label))
         }
     }
@@ -326,13 +349,19 @@ pub(super) fn when(event: &Event<'_>, today: Date) -> String {
 
 fn add(found: &Found<'_>) -> Done {
     let summary = found.text("event").ok_or(Stop::Mismatch)?;
+    // "A meeting with Sam" is called so, not "with Sam".
+    if summary.starts_with("with ") {
+        return Err(Stop::Mismatch);
+    }
     let calendars = calendars(found)?;
     let [calendar] = calendars[..] else {
         return Err(Stop::Target(Unresolved::Several { what: "calendar".to_owned(), entities: calendars }));
     };
-    let (first, _, hours, _) = span(found).ok_or(Stop::Mismatch)?;
+    let (first, hours) = day_of(found).ok_or(Stop::Mismatch)?;
     let target = Target { entities: vec![calendar], ..Target::default() };
     let time = match found.slots.get("time") {
+        // "Tomorrow at noon"
+        None if hours == Some(spoken::NOON) => Some(Time::new(12, 0, 0, 0).map_err(|_| Stop::Mismatch)?),
         None => None,
         Some(time) => {
             let mut hour = time["hour"].as_i64().and_then(|h| i8::try_from(h).ok()).ok_or(Stop::Mismatch)?;

@@ -38,7 +38,8 @@ const CONDITIONS: &[(&str, &[&str])] = &[
 #[rustfmt::skip]
 const NEEDED: &[(&str, &[&str])] = &[
     ("rain", &["umbrella", "brolly", "raincoat", "wellies", "wellingtons", "poncho", "mac", "anorak"]),
-    ("cold", &["coat", "jacket", "jumper", "sweater", "scarf", "gloves", "hat", "cardigan", "fleece"]),
+    ("cold or wet", &["coat", "jacket"]),
+    ("cold", &["jumper", "sweater", "scarf", "gloves", "hat", "cardigan", "fleece"]),
     ("sunny", &["sunscreen", "sunglasses", "suncream", "parasol", "shades", "sunblock"]),
     ("warm", &["shorts", "sandals"]),
 ];

@@ -275,12 +275,28 @@ fn each(found: &Found<'_>, values: &[Value], words: &str) -> Done {
 fn average(found: &Found<'_>, values: &[Value], words: &str, place: &str) -> Done {
     let ids: Vec<usize> = values.iter().map(|v| v.at).collect();
     let mean = mean(values).ok_or(Stop::Mismatch)?;
-    found.say(&ids, format!("The average {words}{place} is {}.", state::quantity(mean, &values[0].unit)))
+    found.say(&ids, format!("The average {words}{place} is {}.", state::quantity(mean, unit_of(values))))
+}
+
+/// The unit of values of one kind.
+fn unit_of(values: &[Value]) -> &str {
+    let said = values.iter().map(|v| v.unit.as_str()).find(|unit| *unit != "\u{b0}");
+    said.or(values.first().map(|v| v.unit.as_str())).unwrap_or_default()
+}
+
+/// Of each room its sensors, or where it has none its thermostat.
+fn preferred_by_room(found: &Found<'_>, values: Vec<Value>) -> Vec<Value> {
+    let area = |v: &Value| found.resolver.names.entities[v.at].area;
+    let is_sensor = |v: &Value| found.entity(v.at).domain == Domain::Sensor;
+    let sensed: Vec<Option<usize>> = values.iter().filter(|v| is_sensor(v)).map(area).collect();
+    values.into_iter().filter(|v| is_sensor(v) || !sensed.contains(&area(v))).collect()
 }
 
 fn mean(values: &[Value]) -> Option<f64> {
-    let first = values.first()?;
-    values.iter().all(|v| v.unit == first.unit).then(|| {
+    // A thermostat that does not say its unit has the home's.
+    let mut units = values.iter().map(|v| v.unit.as_str()).filter(|unit| *unit != "\u{b0}");
+    let first = units.next();
+    (!values.is_empty() && units.all(|unit| Some(unit) == first)).then(|| {
         let mean = values.iter().map(|v| v.number).sum::<f64>() / values.len() as f64;
         (mean * 10.0).round() / 10.0
     })
@@ -350,8 +366,62 @@ pub(super) fn is(found: &Found<'_>) -> Done {
     found.say(&[v.at], format!("{}, it is {value}{place}.", if yes { "Yes" } else { "No" }))
 }
 
+/// Words for places under the open sky.
+const OUTDOORS: &[&str] = &[
+    "outside", "outdoor", "outdoors", "garden", "patio", "terrace", "balcony", "yard", "backyard", "driveway", "lawn",
+    "porch", "street", "pool",
+];
+
+/// The temperature outside, by a sensor there or the weather, and the mean of what is measured in the rooms.
+fn compare_sides(found: &Found<'_>, measure: &str) -> Done {
+    let is_outdoors = |v: &Value| {
+        let named = &found.resolver.names.entities[v.at];
+        let area = named.area.map(|a| found.resolver.names.areas[a].iter().flatten()).into_iter().flatten();
+        named.names.iter().flatten().chain(area).any(|word| OUTDOORS.contains(&word.as_str()))
+    };
+    let (out, within): (Vec<Value>, Vec<Value>) = values(found, measure).into_iter().partition(is_outdoors);
+    let rooms: Vec<Value> = within
+        .into_iter()
+        .filter(|v| found.entity(v.at).domain == Domain::Climate || is_about_its_area(found, v.at, measure))
+        .collect();
+    let weather = found.entities(&[Domain::Weather]);
+    let outside = match (&out[..], &weather[..]) {
+        ([one], _) => one.clone(),
+        (_, [at]) => {
+            let entity = found.entity(*at);
+            let number = entity.number(measure).ok_or_else(|| Stop::Unsaid("the temperature outside".to_owned()))?;
+            let unit = entity.text(&format!("{measure}_unit")).unwrap_or("\u{b0}").to_owned();
+            Value { at: *at, number, unit }
+        }
+        _ => return Err(Stop::Unsaid("the temperature outside".to_owned())),
+    };
+    let rooms = preferred_by_room(found, rooms);
+    let inside = mean(&rooms).ok_or_else(|| Stop::Unsaid("the temperature inside".to_owned()))?;
+    let is_inside = found.text("sides") == Some("inside");
+    let (one, other) = if is_inside { (inside, outside.number) } else { (outside.number, inside) };
+    let yes = if found.flag("more").unwrap_or(true) { one > other } else { one < other };
+    let on_average = if rooms.len() > 1 { " on average" } else { "" };
+    let values = format!(
+        "it is {} inside{on_average} and {} outside",
+        state::quantity(inside, unit_of(&rooms)),
+        state::quantity(outside.number, &outside.unit)
+    );
+    let said = match (found.flag("choose") == Some(true), yes == is_inside) {
+        (true, true) => "Inside",
+        (true, false) => "Outside",
+        (false, _) if yes => "Yes",
+        (false, _) => "No",
+    };
+    let ids: Vec<usize> = rooms.iter().map(|v| v.at).chain([outside.at]).collect();
+    let mark = if matches!(said, "Yes" | "No") { "," } else { ":" };
+    found.say(&ids, format!("{said}{mark} {values}."))
+}
+
 pub(super) fn compare(found: &Found<'_>) -> Done {
     let measure = found.text("measure").ok_or(Stop::Mismatch)?;
+    if found.text("sides").is_some() {
+        return compare_sides(found, measure);
+    }
     let all = values(found, measure);
     let side = |slot: &str| -> Result<(String, Value), Stop> {
         let place = place_of(found, found.text(slot).ok_or(Stop::Mismatch)?).ok_or(Stop::Mismatch)?;
@@ -438,7 +508,7 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
     }
     let words = called(measure);
     if kind == "mean" {
-        let all = preferred(found, all);
+        let all = preferred_by_room(found, all);
         return if all.is_empty() {
             Err(Stop::Unsaid(format!("the {words}")))
         } else {

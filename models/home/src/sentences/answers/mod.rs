@@ -42,6 +42,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "CountState" => states::count(found),
         "WhichState" => states::which(found),
         "AskAttribute" => attribute::ask(found),
+        "AskOptions" => attribute::options(found),
+        "ListRooms" => states::rooms(found),
         "Measure" => measure::measure(found),
         "IsMeasure" => measure::is(found),
         "Compare" => measure::compare(found),

@@ -83,6 +83,25 @@ fn everyone(found: &Found<'_>, all: &[usize]) -> Done {
     };
     let (home, away) = (names(true), names(false));
     let is = |n: usize| if n == 1 { "is" } else { "are" };
+    let at_home = || format!("{} {} at home", write::and(&home), is(home.len()));
+    let asked = match (found.text("asks"), home.is_empty(), away.is_empty()) {
+        (Some("zone"), ..) => return in_zone(found, all),
+        (Some("anyone"), true, _) => Some("No, nobody is at home.".to_owned()),
+        (Some("anyone"), false, _) => Some(format!("Yes, {}.", at_home())),
+        (Some("nobody"), true, _) => Some("Yes, nobody is at home.".to_owned()),
+        (Some("nobody"), false, _) => Some(format!("No, {}.", at_home())),
+        (Some("all"), _, true) => Some(format!("Yes, {}.", at_home())),
+        (Some("all"), ..) => Some(format!("No, {} {} not at home.", write::and(&away), is(away.len()))),
+        (Some("count"), false, _) => {
+            let people = write::count(home.len(), "person", "people");
+            Some(format!("{people} {} at home: {}.", is(home.len()), write::and(&home)))
+        }
+        (Some("away"), _, true) => Some("Nobody is away.".to_owned()),
+        _ => None,
+    };
+    if let Some(answer) = asked {
+        return found.say(all, answer);
+    }
     let answer = match (home.len(), away.len()) {
         (0, _) => "Nobody is at home.".to_owned(),
         (n, 0) => format!("{} {} at home.", write::and(&home), is(n)),
@@ -95,6 +114,24 @@ fn everyone(found: &Found<'_>, all: &[usize]) -> Done {
             let _ = m;
             format!("{} {} at home, and {}.", write::and(&home), is(n), write::and(&away))
         }
+    };
+    found.say(all, answer)
+}
+
+/// Who is at a place that is none of the home's rooms: "who is at work?"
+fn in_zone(found: &Found<'_>, all: &[usize]) -> Done {
+    let words = |text: &str| crate::spoken::words(&text.replace('_', " ")).join(" ");
+    let zone = words(found.text("zone").unwrap_or_default());
+    let is_known = all.iter().any(|i| words(&found.entity(*i).state) == zone);
+    if zone.is_empty() || !is_known && (found.resolver.place(&zone) || !matches!(zone.as_str(), "work" | "school")) {
+        return Err(Stop::Mismatch);
+    }
+    let there: Vec<usize> = all.iter().copied().filter(|i| words(&found.entity(*i).state) == zone).collect();
+    let names: Vec<String> = there.iter().map(|i| found.entity(*i).name.clone()).collect();
+    let answer = match names.len() {
+        0 => format!("Nobody is at {zone}."),
+        1 => format!("{} is at {}.", names[0], found.entity(there[0]).state.replace('_', " ")),
+        _ => format!("{} are at {}.", write::and(&names), found.entity(there[0]).state.replace('_', " ")),
     };
     found.say(all, answer)
 }

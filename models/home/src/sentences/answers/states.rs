@@ -4,7 +4,7 @@ use crate::domain::Domain;
 use crate::model::Entity;
 use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
-use crate::sentences::reply::{capital, is_plural, names, the};
+use crate::sentences::reply::{capital, is_plural, lowered, names, the};
 use crate::sentences::state;
 use crate::sentences::target::{Target, Unresolved, Want};
 use crate::spoken::write;
@@ -211,13 +211,25 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
             format!("No, no {what}{place} are {word}.")
         }
     } else if no.is_empty() {
-        format!("Yes, all {} {what}{place} are {word}: {}.", yes.len(), names_all(&yes))
+        let all = if yes.len() == 2 { "both".to_owned() } else { format!("all {}", yes.len()) };
+        format!("Yes, {all} {what}{place} are {word}: {}.", names_all(&yes))
     } else if every {
         format!("No, {} {} not {word}.", names_all(&no), are(no.len()))
     } else {
         format!("Yes, {} {} {word}.", names_all(&yes), are(yes.len()))
     };
     found.say(&ids, answer)
+}
+
+/// The areas of the home.
+pub(super) fn rooms(found: &Found<'_>) -> Done {
+    let names: Vec<String> = found.resolver.home.areas().iter().map(|area| lowered(&area.name)).collect();
+    let answer = match names.len() {
+        0 => "I know of no rooms.".to_owned(),
+        1 => format!("There is one room: the {}.", names[0]),
+        n => format!("There are {n} rooms: {}.", write::and(&names)),
+    };
+    found.say(&[], answer)
 }
 
 fn are(n: usize) -> &'static str {

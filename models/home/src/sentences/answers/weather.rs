@@ -121,7 +121,7 @@ pub(super) fn when(found: &Found<'_>) -> Option<When> {
     let days = i32::try_from(day["days"].as_i64()?).ok()?;
     let hours = day["hours"].as_array().and_then(|h| Some((h[0].as_i64()? as i8, h[1].as_i64()? as i8)));
     let said = day["said"].as_str().unwrap_or_default();
-    let label = if days > 1 || hours.is_some() { said.to_owned() } else { write::day(first, today) };
+    let label = if days > 1 || hours.is_some() { write::said_time(said) } else { write::day(first, today) };
     Some(When { first, days, hours, label, now: false })
 }
 
@@ -240,7 +240,8 @@ pub(super) fn sentence(weather: &Entity, map: &Map<String, Value>, day: &str) ->
     if let Some(chance) = reading(weather, map, "precipitation_probability")
         .filter(|_| number(map, "precipitation_probability").is_some_and(|p| p > 0.0))
     {
-        out.push_str(&format!(" and a {chance} chance of rain"));
+        let what = if map.get("condition").and_then(Value::as_str) == Some("snowy") { "snow" } else { "rain" };
+        out.push_str(&format!(" and {} chance of {what}", write::with_article(&chance)));
     }
     format!("{out}.")
 }
@@ -263,6 +264,10 @@ pub(super) fn holds(asked: &str, state: &str, map: &Map<String, Value>, fahrenhe
         "warm" => temperature? >= warm(20.0),
         "hot" => temperature? >= warm(27.0),
         "cold" => temperature? <= warm(10.0),
+        "cold or wet" => {
+            low.or(temperature)? <= warm(12.0)
+                || matches!(state, "rainy" | "pouring" | "lightning-rainy" | "snowy-rainy" | "snowy")
+        }
         "freezing" => low? <= warm(0.0),
         "dry" => {
             !matches!(state, "rainy" | "pouring" | "lightning-rainy" | "snowy-rainy" | "snowy" | "hail" | "lightning")
@@ -384,11 +389,16 @@ fn value(found: &Found<'_>) -> Done {
     }
     let list = ahead(found, weather, &When { now: false, ..when_copy(&when) });
     let (date, map) = list.first().ok_or_else(|| Stop::Unsaid(format!("the {words} {}", when.label)))?;
+    // Of the night the low is asked for: a day's forecast has both.
+    let is_night = when.hours.is_some_and(|(from, _)| from >= 17) && map.contains_key("templow");
+    let key = if key == "temperature" && is_night { "temperature_low" } else { key };
     let field = match key {
         "temperature_high" => "temperature",
-        "temperature_low" => "templow",
+        "temperature_low" if map.contains_key("templow") => "templow",
+        "temperature_low" => "temperature",
         other => other,
     };
+    let words = if key == "temperature_low" { "low".to_owned() } else { words };
     let day = if when.days > 1 { write::day(*date, found.now.date()) } else { when.label.clone() };
     let said = reading(weather, map, field).ok_or_else(|| Stop::Unsaid(format!("the {words} {}", when.label)))?;
     let answer = match (key, reading(weather, map, "templow")) {

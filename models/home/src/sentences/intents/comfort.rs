@@ -65,16 +65,20 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         }
         "SetMode" => {
             let mode = found.text("hvac_mode").ok_or(Stop::Mismatch)?;
-            let target = found.target(Want { or_else: &[], ..HEATS })?;
-            let modes = found.entity(target.entities[0]).options("hvac_modes");
-            let mode = if modes.is_empty() || modes.contains(&mode) {
-                mode
-            } else if mode == "auto" && modes.contains(&"heat_cool") {
-                "heat_cool"
-            } else {
-                return Err(Stop::Mismatch);
+            let offered = |entity: &Entity| offered_mode(entity, mode).is_some();
+            let target = found.target_that(Want { or_else: &[], ..HEATS }, offered)?;
+            let mode = offered_mode(found.entity(target.entities[0]), mode).ok_or(Stop::Mismatch)?;
+            let mut arguments = data(json!({"hvac_mode": mode}));
+            let Some(slot) = found.slots.get("temperature") else {
+                return found.act(&target, "climate.set_hvac_mode", arguments);
             };
-            found.act(&target, "climate.set_hvac_mode", data(json!({"hvac_mode": mode})))
+            let value = slot["value"].as_f64().ok_or(Stop::Mismatch)?;
+            arguments.insert("temperature".to_owned(), json!(value));
+            found.act_each(&target, arguments, |entity| {
+                let value = in_unit(value, slot["unit"].as_str(), entity);
+                let call = ServiceCall::new("climate.set_temperature", [&entity.id]);
+                Some(call.with("hvac_mode", json!(mode)).with("temperature", json!(value)))
+            })
         }
         "SetPreset" => preset(found),
         "SetSpeed" => {
@@ -142,20 +146,34 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
     }
 }
 
+/// A thermostat's mode by what it offers: "auto" of one that heats and cools is `heat_cool`.
+fn offered_mode<'m>(entity: &Entity, mode: &'m str) -> Option<&'m str> {
+    let modes = entity.options("hvac_modes");
+    if modes.is_empty() || modes.contains(&mode) {
+        return Some(mode);
+    }
+    (mode == "auto" && modes.contains(&"heat_cool")).then_some("heat_cool")
+}
+
+/// Where modes and presets are listed, the service that sets one, and its parameter.
+const PRESETS: &[(&str, &str, &str)] = &[
+    ("preset_modes", "set_preset_mode", "preset_mode"),
+    ("fan_modes", "set_fan_mode", "fan_mode"),
+    ("swing_modes", "set_swing_mode", "swing_mode"),
+    ("available_modes", "set_mode", "mode"),
+    ("operation_list", "set_operation_mode", "operation_mode"),
+];
+
 /// A mode or preset of a thermostat, fan, humidifier or water heater, by what it offers.
 fn preset(found: &Found<'_>) -> Done {
     let said = found.text("mode").ok_or(Stop::Mismatch)?;
-    let target = found.target(Want { place_means: &[Climate], ..want(&[Climate, Fan, Humidifier, WaterHeater]) })?;
+    let offered = |entity: &Entity| PRESETS.iter().any(|(list, ..)| chosen(&entity.options(list), said).is_some());
+    let wanted = Want { place_means: &[Climate], ..want(&[Climate, Fan, Humidifier, WaterHeater]) };
+    let target = found.target_that(wanted, offered)?;
     let entity = found.entity(target.entities[0]);
-    for (options, service, key) in [
-        ("preset_modes", "set_preset_mode", "preset_mode"),
-        ("fan_modes", "set_fan_mode", "fan_mode"),
-        ("swing_modes", "set_swing_mode", "swing_mode"),
-        ("available_modes", "set_mode", "mode"),
-        ("operation_list", "set_operation_mode", "operation_mode"),
-    ] {
+    for (options, service, key) in PRESETS {
         if let Some(option) = chosen(&entity.options(options), said) {
-            return found.act(&target, &format!("{}.{service}", entity.domain), data(json!({key: option})));
+            return found.act(&target, &format!("{}.{service}", entity.domain), data(json!({*key: option})));
         }
     }
     Err(Stop::Mismatch)

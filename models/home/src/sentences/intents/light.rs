@@ -52,7 +52,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         }
         _ => {
             let wanted = found.text("effect").ok_or(Stop::Mismatch)?;
-            let target = found.target(group(LIGHT))?;
+            let offers = |entity: &Entity| super::power::chosen(&entity.options("effect_list"), wanted).is_some();
+            let target = found.target_that(group(LIGHT), offers)?;
             let entity = found.entity(target.entities[0]);
             let effect = super::power::chosen(&entity.options("effect_list"), wanted).ok_or(Stop::Mismatch)?;
             found.act(&target, "light.turn_on", data(json!({"effect": effect})))

@@ -42,6 +42,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             found.say(&[at], format!("There {} {items} on {}.", if n == 1 { "is" } else { "are" }, name(entity)))
         }
         "HasItem" => has(found),
+        "DueItems" => due(found),
+        "ItemDue" => due_date(found),
         _ => {
             let lists = found.entities(&[Domain::Todo]);
             let names: Vec<&str> = lists.iter().map(|i| found.entity(*i).name.as_str()).collect();
@@ -79,7 +81,32 @@ fn target(list: usize) -> Target {
 /// "the shopping list"
 fn name(entity: &Entity) -> String {
     let lower = entity.name.to_lowercase();
-    if lower.ends_with("list") || lower.ends_with('s') { format!("your {lower}") } else { format!("your {lower} list") }
+    if lower.ends_with("list") || lower.ends_with("lists") {
+        format!("your {lower}")
+    } else {
+        format!("your {lower} list")
+    }
+}
+
+/// Whether a phrase means whatever list has things to do.
+fn is_generic(said: &str) -> bool {
+    matches!(
+        said.trim_start_matches("the ").trim_start_matches("my "),
+        "todo list" | "to do list" | "to do" | "todo" | "tasks" | "task list" | "to dos" | "todos"
+    )
+}
+
+/// Of several lists the only one that is called after things to do, or else the only one that is not for shopping.
+fn of_tasks(found: &Found<'_>, all: &[usize]) -> Option<usize> {
+    let named = |i: &usize, words: &[&str]| {
+        found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str()))
+    };
+    let tasks: Vec<usize> = all.iter().copied().filter(|i| named(i, &["todo", "to", "task", "do"])).collect();
+    let rest: Vec<usize> = all.iter().copied().filter(|i| !named(i, SHOPS)).collect();
+    match (&tasks[..], &rest[..]) {
+        ([one], _) | ([], [one]) => Some(*one),
+        _ => None,
+    }
 }
 
 /// The list that is meant.
@@ -87,18 +114,19 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
     let all = found.entities(&[Domain::Todo]);
     if let Some(said) = found.text("list") {
         let said = said.strip_suffix(" s").unwrap_or(said);
+        if is_generic(said)
+            && let Some(one) = of_tasks(found, &all)
+        {
+            return Ok(one);
+        }
         let result = found.resolver.resolve(said, LIST).and_then(|t| found.resolver.settled(t, LIST));
         return match result {
             Ok(t) if t.entities.len() == 1 => Ok(t.entities[0]),
             Ok(t) => Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities: t.entities })),
             Err(trouble) => {
                 // "My tasks" with one list that is called otherwise.
-                let generic = matches!(
-                    said,
-                    "list" | "todo list" | "to do list" | "to do" | "todo" | "tasks" | "task list" | "to dos" | "todos"
-                );
                 match all[..] {
-                    [one] if generic => Ok(one),
+                    [one] if is_generic(said) || said == "list" => Ok(one),
                     _ => Err(Stop::Target(trouble)),
                 }
             }
@@ -423,6 +451,68 @@ fn needed(found: &Found<'_>, said: &str) -> Done {
         }
         _ => Err(Stop::Mismatch),
     }
+}
+
+/// The day on which an item is due, and the time where one is given.
+fn due_day(text: &str) -> Option<(jiff::civil::Date, Option<jiff::civil::Time>)> {
+    let day = text.get(..10)?.parse().ok()?;
+    let time = text.get(11..16).and_then(|time| format!("{time}:00").parse().ok());
+    Some((day, time))
+}
+
+/// "What is due today?": what is open on any list with a date in those days, or before today.
+fn due(found: &Found<'_>) -> Done {
+    let today = found.now.date();
+    let (first, last, label) = match found.slots.get("day") {
+        None => (jiff::civil::Date::MIN, today.yesterday().map_err(|_| Stop::Mismatch)?, "overdue".to_owned()),
+        Some(day) => {
+            let first: jiff::civil::Date =
+                day["first"].as_str().and_then(|day| day.parse().ok()).ok_or(Stop::Mismatch)?;
+            let days = day["days"].as_i64().unwrap_or(1);
+            let last = first.checked_add(jiff::Span::new().days(days - 1)).map_err(|_| Stop::Mismatch)?;
+            let label = if days > 1 {
+                write::said_time(day["said"].as_str().unwrap_or_default())
+            } else {
+                write::day(first, today)
+            };
+            (first, last, format!("due {label}"))
+        }
+    };
+    let lists = found.entities(&[Domain::Todo]);
+    let dated: Vec<(&str, jiff::civil::Date)> = lists
+        .iter()
+        .flat_map(|at| found.entity(*at).due_items())
+        .filter_map(|(item, due)| Some((item, due_day(due)?.0)))
+        .collect();
+    if dated.is_empty() {
+        return Err(Stop::Unsaid("when anything is due".to_owned()));
+    }
+    let fit: Vec<&str> = dated.iter().filter(|(_, day)| *day >= first && *day <= last).map(|(item, _)| *item).collect();
+    let answer = match fit.as_slice() {
+        [] => format!("Nothing is {label}."),
+        [one] => format!("{} is {label}.", crate::sentences::reply::capital(one)),
+        several => format!("{} things are {label}: {}.", several.len(), write::and(several)),
+    };
+    found.say(&lists, answer)
+}
+
+/// "When do I have to call the plumber?"
+fn due_date(found: &Found<'_>) -> Done {
+    let said = found.text("item").ok_or(Stop::Mismatch)?;
+    let having: Vec<(usize, &str, &str)> = found
+        .entities(&[Domain::Todo])
+        .into_iter()
+        .filter_map(|at| {
+            let item = item_on(found.entity(at), said)?;
+            let (_, due) = found.entity(at).due_items().find(|(other, _)| *other == item)?;
+            Some((at, item, due))
+        })
+        .collect();
+    let [(at, item, due)] = having[..] else { return Err(Stop::Mismatch) };
+    let (day, time) = due_day(due).ok_or(Stop::Mismatch)?;
+    let time = time.map(|time| format!(" at {}", write::clock(time))).unwrap_or_default();
+    let day = write::day(day, found.now.date());
+    found.say(&[at], format!("{} is due {day}{time}.", crate::sentences::reply::capital(item)))
 }
 
 /// "Have I rung the chimney sweep yet?": whether what is on a list is done.

@@ -5,6 +5,7 @@ use serde_json::{Map, json};
 use super::power::chosen;
 use super::{Done, Found, data, want};
 use crate::domain::Domain;
+use crate::model::Entity;
 use crate::sentences::outcome::Stop;
 use crate::sentences::slots::size_of;
 use crate::sentences::target::{Target, Want};
@@ -78,7 +79,10 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
                 let target = Target { entities: vec![one], ..Target::default() };
                 return found.act(&target, "media_player.select_source", data(json!({"source": source})));
             }
-            let target = found.target(PLAYER)?;
+            let offers = |entity: &Entity| {
+                ["source_list", "sound_mode_list"].iter().any(|list| chosen(&entity.options(list), said).is_some())
+            };
+            let target = found.target_that(PLAYER, offers)?;
             let entity = found.entity(target.entities[0]);
             if let Some(mode) = chosen(&entity.options("sound_mode_list"), said) {
                 return found.act(&target, "media_player.select_sound_mode", data(json!({"sound_mode": mode})));
@@ -109,6 +113,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             if let Some(source) = chosen(&entity.options("source_list"), said) {
                 return found.act(&target, "media_player.select_source", data(json!({"source": source})));
             }
+            let said = ["some ", "a bit of "].iter().find_map(|start| said.strip_prefix(start)).unwrap_or(said);
             found.act(
                 &target,
                 "media_player.play_media",

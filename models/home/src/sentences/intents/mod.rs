@@ -27,6 +27,10 @@ pub(super) struct Found<'a> {
     pub has_timers: bool,
 }
 
+/// Intents that can be meant of "everything".
+const FOR_EVERYTHING: &[&str] =
+    &["TurnOn", "TurnOff", "Toggle", "Open", "Close", "Lock", "Unlock", "Pause", "Mute", "Stop", "SetBrightness"];
+
 pub(super) type Done = Result<Step, Stop>;
 
 impl<'a> Found<'a> {
@@ -62,8 +66,27 @@ impl<'a> Found<'a> {
     /// What the slot `target` means.
     pub fn target(&self, want: Want<'_>) -> Result<Target, Stop> {
         let phrase = self.phrase().ok_or(Stop::Mismatch)?;
+        // "Everything" is what is switched, closed, locked or played, and no timer or robot beside it.
+        let is_everything = matches!(phrase.split(' ').next(), Some("everything" | "anything"));
+        if is_everything && !FOR_EVERYTHING.contains(&self.intent) {
+            return Err(Stop::Mismatch);
+        }
         let found = self.resolver.resolve(&phrase, want)?;
         some(self.resolver.settled(found, want)?)
+    }
+
+    /// What the slot `target` means where one thing is meant: of several that fit, the only one that can do what is wished.
+    pub fn target_that(&self, want: Want<'_>, can: impl Fn(&Entity) -> bool) -> Result<Target, Stop> {
+        match self.target(want) {
+            Err(Stop::Target(Unresolved::Several { what, entities })) => {
+                let able: Vec<usize> = entities.iter().copied().filter(|i| can(self.entity(*i))).collect();
+                match able[..] {
+                    [_] => Ok(Target { entities: able, ..Target::default() }),
+                    _ => Err(Stop::Target(Unresolved::Several { what, entities })),
+                }
+            }
+            found => found,
+        }
     }
 
     /// What the slot `target` means where all that fits is meant: of a question, whose answer can tell several things.
@@ -178,7 +201,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "StartVacuum" | "DockVacuum" | "StopVacuum" | "PauseVacuum" | "LocateVacuum" | "SpotClean" | "VacuumSpeed"
         | "StartMower" | "DockMower" | "PauseMower" => robot::carry_out(found),
         "AddItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ReadList" | "CompletedItems"
-        | "CountItems" | "HasItem" | "WhichList" => list::carry_out(found),
+        | "CountItems" | "HasItem" | "WhichList" | "DueItems" | "ItemDue" => list::carry_out(found),
         "TimerStart" | "EntityTimerChange" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume"
         | "TimerChange" | "TimerStatus" | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions"
         | "Nevermind" | "Yes" | "No" | "Remember" | "Memories" | "Forget" => program::carry_out(found),

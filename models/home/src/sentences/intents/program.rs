@@ -32,8 +32,9 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "TimerResume" if found.flag("entity") == Some(true) => {
             // Home Assistant's timers go on with the service that starts them.
             let timer = found.target(TIMER)?;
-            if timer.entities.iter().any(|i| found.entity(*i).state != "paused") {
-                return Err(Stop::Mismatch);
+            if let Some(i) = timer.entities.iter().find(|i| found.entity(**i).state != "paused") {
+                let the = crate::sentences::reply::capital(&crate::sentences::reply::the(found.entity(*i)));
+                return Err(Stop::Negative(format!("{the} is not paused.")));
             }
             return found.act(&timer, "timer.start", Map::new());
         }
@@ -55,7 +56,9 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             let when =
                 if found.slots.contains_key("day") { write::day(day, found.now.date()) } else { "today".to_owned() };
             let when = crate::sentences::reply::capital(when.strip_prefix("on ").unwrap_or(&when));
-            return found.say(&[], format!("{when} is {}, {}, {}.", write::weekday(day), write::date(day), day.year()));
+            let weekday = write::weekday(day);
+            let weekday = if when == weekday { String::new() } else { format!("{weekday}, ") };
+            return found.say(&[], format!("{when} is {weekday}{}, {}.", write::date(day), day.year()));
         }
         "TimeUntil" => return until(found),
         "Undo" => Request::Undo { count: count(found) },
@@ -128,6 +131,10 @@ fn choice(found: &Found<'_>) -> Result<TimerChoice, Stop> {
 }
 
 fn entity_timer(found: &Found<'_>, service: &str, data: Map<String, Value>) -> Done {
+    // "Turn off the kitchen" is not for the kitchen timer.
+    if found.text("target").is_some_and(|said| found.resolver.place(said)) {
+        return Err(Stop::Mismatch);
+    }
     let target = found.target(TIMER)?;
     found.act(&target, service, data)
 }
@@ -214,8 +221,9 @@ fn told(found: &Found<'_>, at: usize) -> Done {
         _ => return Err(Stop::Unsaid("how long the timer still runs".to_owned())),
     };
     let yes = match (found.text("asks"), entity.state.as_str()) {
-        (Some("running"), "active") => Some("Yes"),
-        (Some("running"), _) | (Some("done"), "active" | "paused") => Some("No"),
+        (Some("running"), "active") | (Some("paused"), "paused") => Some("Yes"),
+        (Some("paused"), "active") if entity.text("remaining").is_some() => Some("No"),
+        (Some("running" | "paused"), _) | (Some("done"), "active" | "paused") => Some("No"),
         _ => None,
     };
     let answer = match yes {

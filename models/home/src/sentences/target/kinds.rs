@@ -45,6 +45,15 @@ const SPECIFIC: &[&str] = &[
     "faucet",
 ];
 
+/// The mode of a thermostat that a word for it asks for.
+fn mode_of(noun: &str) -> Option<&'static str> {
+    match noun {
+        "heating" | "heater" | "radiator" | "heat" => Some("heat"),
+        "ac" | "air conditioning" | "air conditioner" | "aircon" => Some("cool"),
+        _ => None,
+    }
+}
+
 impl Resolver<'_> {
     /// Things by the word for their kind.
     pub(super) fn kind(
@@ -114,6 +123,16 @@ impl Resolver<'_> {
                 .copied()
                 .filter(|i| noun.domains.contains(&entity(i).domain) && entity(i).class.is_none() && of_kind_at_all(i))
                 .collect();
+        }
+        // "The heating" is what can heat, "the air conditioning" what can cool.
+        if let Some(mode) = mode_of(noun.said) {
+            let can = |i: &usize| {
+                let modes = self.home.entities()[*i].options("hvac_modes");
+                modes.is_empty() || modes.iter().any(|own| *own == mode || matches!(*own, "heat_cool" | "auto"))
+            };
+            if found.iter().any(can) {
+                found.retain(can);
+            }
         }
         // "The gate" is not the front door, where a lock is called so.
         let locks: Vec<usize> =

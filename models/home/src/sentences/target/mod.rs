@@ -130,8 +130,22 @@ impl Resolver<'_> {
                 let other = Want { domains: want.or_else, or_else: &[], place_means: &[], ..want };
                 self.filtered(phrase, other).or(first)
             }
+            // A whole name comes before a word for a kind: "the boiler" where a water heater is called so, and the thermostats are not.
+            Ok(found) if found.noun.is_some() && !want.or_else.is_empty() && !self.is_said_of(&found, phrase) => {
+                let said: Vec<&str> = phrase.split(' ').filter(|w| !w.is_empty()).collect();
+                let other = Want { domains: want.or_else, or_else: &[], place_means: &[], ..want };
+                self.exact(&said, other).or(Ok(found))
+            }
             found => found,
         }
+    }
+
+    /// Whether one of the things found has all the words of a phrase in its name.
+    fn is_said_of(&self, found: &Target, phrase: &str) -> bool {
+        let said: Vec<&str> = phrase.split(' ').filter(|w| !w.is_empty()).collect();
+        let stems: Vec<String> = without_determiners(&said).iter().map(|w| stem(w)).collect();
+        let has = |name: &Vec<String>| stems.iter().all(|word| name.contains(word));
+        found.entities.iter().any(|i| self.names.entities[*i].names.iter().any(has))
     }
 
     /// Handles "… that are on".

@@ -1,0 +1,223 @@
+//! Wishes for later and for a while: "turn off the fan in 20 minutes", "turn on the coffee machine at 7 tomorrow", "open the valve
+//! for ten minutes". Here the time is told from the wish; what the rest means, the templates say.
+
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use serde_json::{Map, Value, json};
+
+use super::outcome::Reading;
+use crate::model::Home;
+use crate::services::ServiceCall;
+use crate::spoken;
+
+/// When a wish is meant.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Due {
+    /// After so long.
+    After(Duration),
+    /// At a moment.
+    At(DateTime),
+    /// Now, and taken back after so long.
+    For(Duration),
+}
+
+/// The longest time that a wish may wait, or last.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A request without its time, and when it is meant; `None` where it says no time at its beginning or end.
+pub(super) fn split(text: &str, now: DateTime) -> Option<(String, Due)> {
+    let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
+    let (wish, due) = at_the_end(&words, now).or_else(|| at_the_beginning(&words, now))?;
+    let wish: Vec<&str> = wish.iter().copied().skip_while(|w| *w == ",").collect();
+    let wish = wish.join(" ").trim_end_matches([' ', ',']).to_owned();
+    let fits = match due {
+        Due::After(time) | Due::For(time) => !time.is_zero() && time <= LONGEST,
+        Due::At(at) => at > now,
+    };
+    (fits && wish.contains(' ')).then_some((wish, due))
+}
+
+fn at_the_beginning<'w>(words: &'w [&'w str], now: DateTime) -> Option<(&'w [&'w str], Due)> {
+    let (due, n) = due_at(words, now)?;
+    Some((&words[n..], due))
+}
+
+fn at_the_end<'w>(words: &'w [&'w str], now: DateTime) -> Option<(&'w [&'w str], Due)> {
+    (1..words.len()).find_map(|at| {
+        let (due, n) = due_at(&words[at..], now)?;
+        (at + n == words.len()).then_some((&words[..at], due))
+    })
+}
+
+/// A time with the word before it, and how many words it takes.
+fn due_at(words: &[&str], now: DateTime) -> Option<(Due, usize)> {
+    let (first, rest) = words.split_first()?;
+    if let "in" | "after" | "for" = *first {
+        let (time, n) = spoken::duration(rest)?;
+        return Some((if *first == "for" { Due::For(time) } else { Due::After(time) }, n + 1));
+    }
+    // "at 7 [tomorrow]", "tomorrow [morning] at 7"
+    if *first == "at" {
+        let (time, n) = spoken::clock_time(rest)?;
+        let day = spoken::day(&rest[n..], now.date());
+        let taken = n + 1 + day.map_or(0, |(_, n)| n);
+        return Some((Due::At(moment(time, day.map(|(day, _)| day), now)?), taken));
+    }
+    let (day, n) = spoken::day(words, now.date())?;
+    if day.hours == Some(spoken::NOON) {
+        return Some((Due::At(day.first.at(12, 0, 0, 0)), n));
+    }
+    let (time, m) = words.get(n).filter(|w| **w == "at").and_then(|_| spoken::clock_time(&words[n + 1..]))?;
+    Some((Due::At(moment(time, Some(day), now)?), n + 1 + m))
+}
+
+fn moment(time: spoken::ClockTime, day: Option<spoken::Day>, now: DateTime) -> Option<DateTime> {
+    let Some(day) = day else { return Some(time.next_after(now)) };
+    if day.days != 1 {
+        return None;
+    }
+    let hour = match day.hours {
+        Some((from, _)) if from >= 12 && !time.exact && time.hour < 12 => time.hour + 12,
+        _ => time.hour,
+    };
+    Some(day.first.at(hour, time.minute, 0, 0))
+}
+
+/// Whether a request is for another time than now, or depends on something: nothing may be changed at once. Timers are for later by
+/// themselves.
+pub fn is_for_later(request: &str, now: DateTime) -> bool {
+    let text = spoken::normalise(request);
+    let words: Vec<&str> = text.split(' ').collect();
+    let says = |any: &[&str]| words.iter().any(|word| any.contains(word));
+    if says(&["timer", "timers", "alarm", "remind", "wake", "countdown"]) {
+        return false;
+    }
+    let depends = says(&["if", "when", "whenever", "unless", "tomorrow", "sunset", "sunrise", "dusk", "dawn"]);
+    depends || matches!(split(&text, now), Some((_, Due::After(_) | Due::At(_))))
+}
+
+/// A wish in the words that take it back: "turn off the fan" of "turn on the fan".
+pub(super) fn opposite_words(wish: &str) -> String {
+    const VERBS: &[(&str, &str)] = &[
+        ("turn on ", "turn off "),
+        ("turn off ", "turn on "),
+        ("switch on ", "switch off "),
+        ("switch off ", "switch on "),
+        ("open ", "close "),
+        ("close ", "open "),
+        ("shut ", "open "),
+        ("unlock ", "lock "),
+        ("unmute ", "mute "),
+        ("mute ", "unmute "),
+        ("pause ", "resume "),
+        ("resume ", "pause "),
+        ("play ", "pause "),
+    ];
+    let opposite = VERBS.iter().find_map(|(verb, other)| Some(format!("{other}{}", wish.strip_prefix(verb)?)));
+    // "Turn the fan on"
+    opposite
+        .or_else(|| Some(format!("{} off", wish.strip_suffix(" on")?)))
+        .or_else(|| Some(format!("{} on", wish.strip_suffix(" off")?)))
+        .unwrap_or_else(|| "set things back".to_owned())
+}
+
+/// The calls that take back what these will do; `None` where that is not known.
+pub(super) fn taken_back(readings: &[Reading], home: &Home) -> Option<Vec<Reading>> {
+    let mut back = Vec::new();
+    for reading in readings.iter().rev() {
+        let mut calls = Vec::new();
+        for call in reading.calls.iter().rev() {
+            calls.extend(opposite(call, home)?);
+        }
+        let intent = match reading.intent.as_str() {
+            "TurnOn" => "TurnOff",
+            "TurnOff" => "TurnOn",
+            "Open" => "Close",
+            "Close" => "Open",
+            "Unlock" => "Lock",
+            "Play" => "Pause",
+            "Pause" => "Play",
+            "SetTemperature" => "SetTemperature",
+            "Mute" => "Mute",
+            _ => return None,
+        };
+        let arguments = calls.first().map(|call| call.data.clone()).unwrap_or_default();
+        back.push(Reading {
+            intent: intent.to_owned(),
+            targets: reading.targets.clone(),
+            arguments,
+            calls,
+            ..Reading::default()
+        });
+    }
+    Some(back)
+}
+
+/// What takes one call back: the opposite service, or the value of now.
+fn opposite(call: &ServiceCall, home: &Home) -> Option<Vec<ServiceCall>> {
+    let (domain, service) = call.service.split_once('.')?;
+    let is_plain = call.data.is_empty();
+    let other = match service {
+        "turn_on" if is_plain => "turn_off",
+        "turn_off" => "turn_on",
+        "open_cover" => "close_cover",
+        "close_cover" => "open_cover",
+        "open_valve" => "close_valve",
+        "close_valve" => "open_valve",
+        "unlock" => "lock",
+        "media_play" => "media_pause",
+        "media_pause" => "media_play",
+        "volume_mute" => {
+            let muted = call.data.get("is_volume_muted").and_then(Value::as_bool)?;
+            let data: Map<String, Value> = [("is_volume_muted".to_owned(), json!(!muted))].into_iter().collect();
+            return Some(vec![ServiceCall { data, ..call.clone() }]);
+        }
+        "set_temperature" => {
+            let before = |id: &String| {
+                let now = home.entity(id)?.number("temperature")?;
+                Some(ServiceCall::new(call.service.clone(), [id]).with("temperature", json!(now)))
+            };
+            return call.entities.iter().map(before).collect();
+        }
+        _ => return None,
+    };
+    Some(vec![ServiceCall::new(format!("{domain}.{other}"), &call.entities)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_at_either_end_is_told_from_the_wish_and_a_value_is_none() {
+        let now = jiff::civil::date(2026, 3, 18).at(19, 0, 0, 0);
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        for (text, wish, due) in [
+            ("turn off the fan in 20 minutes", "turn off the fan", Due::After(minutes(20))),
+            ("in half an hour , close the blinds", "close the blinds", Due::After(minutes(30))),
+            ("open the valve for 10 minutes", "open the valve", Due::For(minutes(10))),
+            (
+                "turn on the coffee machine at 7 tomorrow",
+                "turn on the coffee machine",
+                Due::At(jiff::civil::date(2026, 3, 19).at(7, 0, 0, 0)),
+            ),
+            (
+                "tomorrow at 6:30 am turn on the heating",
+                "turn on the heating",
+                Due::At(jiff::civil::date(2026, 3, 19).at(6, 30, 0, 0)),
+            ),
+            (
+                "turn off the lights at 11 pm",
+                "turn off the lights",
+                Due::At(jiff::civil::date(2026, 3, 18).at(23, 0, 0, 0)),
+            ),
+        ] {
+            assert_eq!(split(text, now), Some((wish.to_owned(), due)), "{text}");
+        }
+        for text in ["turn off the fan", "turn on the lamp in the kitchen", "set the fan to 20 percent", "in 5 minutes"]
+        {
+            assert_eq!(split(text, now), None, "{text}");
+        }
+    }
+}
