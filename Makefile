@@ -5,13 +5,16 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-features test-crash test-endurance test-endurance-real fuzz loom sanitize clean
+.PHONY: help demo demo-real test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-features test-crash test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: build ## Run the applications on the bundled models and media.
 	@sh assets/setup/demo.sh $(BIN)
+
+demo-real: build ## The same with public models: those in NEARFIELD_TEST_MODELS, else pulled (some 600 MB).
+	@sh assets/setup/demo.sh $(BIN) real
 
 test: setup-test ## Run all tests (set-up included).
 	@$(CARGO) build --release --quiet --workspace

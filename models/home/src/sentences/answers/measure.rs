@@ -372,31 +372,36 @@ const OUTDOORS: &[&str] = &[
     "porch", "street", "pool",
 ];
 
-/// The temperature outside, by a sensor there or the weather, and the mean of what is measured in the rooms.
-fn compare_sides(found: &Found<'_>, measure: &str) -> Done {
+/// What is measured in the rooms, and outside: by the one sensor there, or by the weather.
+fn inside_and_outside(found: &Found<'_>, measure: &str) -> Result<(Vec<Value>, Value), Stop> {
     let is_outdoors = |v: &Value| {
         let named = &found.resolver.names.entities[v.at];
         let area = named.area.map(|a| found.resolver.names.areas[a].iter().flatten()).into_iter().flatten();
         named.names.iter().flatten().chain(area).any(|word| OUTDOORS.contains(&word.as_str()))
     };
     let (out, within): (Vec<Value>, Vec<Value>) = values(found, measure).into_iter().partition(is_outdoors);
-    let rooms: Vec<Value> = within
-        .into_iter()
-        .filter(|v| found.entity(v.at).domain == Domain::Climate || is_about_its_area(found, v.at, measure))
-        .collect();
     let weather = found.entities(&[Domain::Weather]);
+    let unknown = || Stop::Unsaid(format!("the {} outside", called(measure)));
     let outside = match (&out[..], &weather[..]) {
         ([one], _) => one.clone(),
         (_, [at]) => {
             let entity = found.entity(*at);
-            let number = entity.number(measure).ok_or_else(|| Stop::Unsaid("the temperature outside".to_owned()))?;
             let unit = entity.text(&format!("{measure}_unit")).unwrap_or("\u{b0}").to_owned();
-            Value { at: *at, number, unit }
+            Value { at: *at, number: entity.number(measure).ok_or_else(unknown)?, unit }
         }
-        _ => return Err(Stop::Unsaid("the temperature outside".to_owned())),
+        _ => return Err(unknown()),
     };
-    let rooms = preferred_by_room(found, rooms);
-    let inside = mean(&rooms).ok_or_else(|| Stop::Unsaid("the temperature inside".to_owned()))?;
+    let rooms = within
+        .into_iter()
+        .filter(|v| found.entity(v.at).domain == Domain::Climate || is_about_its_area(found, v.at, measure))
+        .collect();
+    Ok((preferred_by_room(found, rooms), outside))
+}
+
+/// "Is it warmer inside or outside?": the mean of the rooms against what it is outside.
+fn compare_sides(found: &Found<'_>, measure: &str) -> Done {
+    let (rooms, outside) = inside_and_outside(found, measure)?;
+    let inside = mean(&rooms).ok_or_else(|| Stop::Unsaid(format!("the {} inside", called(measure))))?;
     let is_inside = found.text("sides") == Some("inside");
     let (one, other) = if is_inside { (inside, outside.number) } else { (outside.number, inside) };
     let yes = if found.flag("more").unwrap_or(true) { one > other } else { one < other };
@@ -407,14 +412,13 @@ fn compare_sides(found: &Found<'_>, measure: &str) -> Done {
         state::quantity(outside.number, &outside.unit)
     );
     let said = match (found.flag("choose") == Some(true), yes == is_inside) {
-        (true, true) => "Inside",
-        (true, false) => "Outside",
-        (false, _) if yes => "Yes",
-        (false, _) => "No",
+        (true, true) => "Inside:",
+        (true, false) => "Outside:",
+        (false, _) if yes => "Yes,",
+        (false, _) => "No,",
     };
     let ids: Vec<usize> = rooms.iter().map(|v| v.at).chain([outside.at]).collect();
-    let mark = if matches!(said, "Yes" | "No") { "," } else { ":" };
-    found.say(&ids, format!("{said}{mark} {values}."))
+    found.say(&ids, format!("{said} {values}."))
 }
 
 pub(super) fn compare(found: &Found<'_>) -> Done {
@@ -432,7 +436,11 @@ pub(super) fn compare(found: &Found<'_>) -> Done {
         }
     };
     let (a, va) = side("one")?;
-    let (b, vb) = side("two")?;
+    let (b, vb) = match found.flag("outside") {
+        Some(true) => ("outside".to_owned(), inside_and_outside(found, measure)?.1),
+        _ => side("two")?,
+    };
+    let in_the = |place: &str| if place == "outside" { place.to_owned() } else { format!("in the {place}") };
     if found.flag("difference") == Some(true) {
         let by = ((va.number - vb.number).abs() * 10.0).round() / 10.0;
         let value = |v: &Value| state::quantity(v.number, &v.unit);
@@ -453,9 +461,11 @@ pub(super) fn compare(found: &Found<'_>) -> Done {
     let more = found.flag("more").unwrap_or(true);
     let yes = if more { va.number > vb.number } else { va.number < vb.number };
     let values = format!(
-        "it is {} in the {a} and {} in the {b}",
+        "it is {} {} and {} {}",
         state::quantity(va.number, &va.unit),
-        state::quantity(vb.number, &vb.unit)
+        in_the(&a),
+        state::quantity(vb.number, &vb.unit),
+        in_the(&b)
     );
     let answer = if found.flag("choose") == Some(true) {
         format!("In the {}: {values}.", if yes { &a } else { &b })
