@@ -29,7 +29,12 @@ const IDIOMS: &[(&str, &str)] = &[
     ("a bit gloomy", "too dark"), ("gloomy", "too dark"), ("deafening", "too loud"), ("blaring", "too loud"), ("so loud", "too loud"),
     ("a bit loud", "too loud"), ("a bit quiet", "too quiet"), ("so quiet", "too quiet"), ("a bit warm", "too hot"),
     ("a bit hot", "too hot"), ("a bit cold", "too cold"), ("a bit chilly", "too cold"), ("a bit cool", "too cold"),
-    ("so cold", "too cold"), ("so hot", "too hot"),
+    ("so cold", "too cold"), ("so hot", "too hot"), ("way too", "too"), ("far too", "too"), ("much too", "too"), ("a tad too", "too"),
+    ("way too too", "too"), ("too too", "too"), ("toasty", "warm"), ("could do with being", "should be"), ("wants to be", "should be"),
+    // Opening, closing, silence.
+    ("pull back", "open"), ("throw open", "open"), ("fling open", "open"), ("throw back", "open"), ("pull to", "close"),
+    ("block out the sun in", "close the blinds in"), ("pipe down", "mute"), ("shut up", "mute"), ("hush", "mute"), ("shush", "mute"),
+    ("max out", "set to maximum"), ("a notch", "a bit"), ("one notch", "a bit"), ("a peg", "a bit"), ("a smidge", "a bit"),
     // Questions.
     ("brolly", "umbrella"), ("at the minute", "now"), ("got going", "running"), ("up and running", "running"),
     ("by any chance", ""), ("by the way", ""), ("at all", ""), ("these days", ""),
@@ -56,6 +61,22 @@ const NEGATED: &[(&str, &str)] = &[
     ("not running", "off"),
     ("not at home", "away"),
     ("not home", "away"),
+];
+
+/// How questions begin in other words.
+#[rustfmt::skip]
+const BEGINNINGS: &[(&str, &str)] = &[
+    ("any idea if", "tell me if"), ("any idea whether", "tell me if"), ("wonder if", "tell me if"), ("i wonder if", "tell me if"),
+    ("i am wondering if", "tell me if"), ("you know if", "tell me if"), ("do you happen to know if", "tell me if"),
+    ("have you any idea if", "tell me if"), ("i am not sure if", "tell me if"), ("not sure if", "tell me if"),
+    ("i do not remember if", "tell me if"), ("i cannot remember if", "tell me if"), ("remind me if", "tell me if"),
+    ("remind me what is", "what is"), ("remind me when", "when"), ("remind me what", "what"), ("remind me where", "where"),
+    ("see if i left", "did i leave"), ("check if i left", "did i leave"), ("tell me if i left", "did i leave"),
+    ("see if i locked", "did i lock"), ("check if i locked", "did i lock"), ("tell me if i locked", "did i lock"),
+    ("see if i closed", "did i close"), ("check if i closed", "did i close"), ("tell me if i closed", "did i close"),
+    ("see if i turned off", "did i turn off"), ("check if i turned off", "did i turn off"), ("tell me if i turned off", "did i turn off"),
+    ("got anything", "do i have anything"), ("have you got anything", "do i have anything"), ("anything doing", "do i have anything"),
+    ("brr", ""), ("oh", ""), ("ah", ""), ("gosh", ""), ("blimey", ""), ("phew", ""), ("ugh", ""),
 ];
 
 /// How a reason or a purpose begins that stands behind a wish.
@@ -110,6 +131,13 @@ pub(super) fn reworded(text: &str) -> Option<String> {
         if out.contains(&idiom) {
             let plain = if plain.is_empty() { " ".to_owned() } else { format!(" {plain} ") };
             out = out.replacen(&idiom, &plain, 1);
+        }
+    }
+    // A question in the form of a doubt or a wish to be told.
+    for (beginning, plain) in BEGINNINGS {
+        if let Some(rest) = out.strip_prefix(&format!(" {beginning} ")) {
+            out = format!(" {plain} {rest}");
+            break;
         }
     }
     // "Switch off the lamp if it is on" is done whatever it is.

@@ -142,8 +142,13 @@ pub fn said_time(said: &str) -> String {
             false => word.to_owned(),
         })
         .collect();
-    let on = if said.split(' ').next().is_some_and(is_day) { "on " } else { "" };
-    format!("{on}{}", words.join(" "))
+    let before = match said {
+        _ if said.split(' ').next().is_some_and(is_day) => "on ",
+        _ if said.starts_with("the weekend") => "at ",
+        _ if said.starts_with("the next ") || said.starts_with("the coming ") => "in ",
+        _ => "",
+    };
+    format!("{before}{}", words.join(" "))
 }
 
 /// A list in a sentence: "a, b and c".

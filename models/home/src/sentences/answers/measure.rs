@@ -150,7 +150,7 @@ pub(super) fn measure(found: &Found<'_>) -> Done {
             None => Vec::new(),
         };
         let here = preferred(found, here);
-        let shown = if here.is_empty() { preferred(found, all) } else { here };
+        let shown = if here.is_empty() { preferred_by_room(found, all) } else { here };
         return match shown.len() {
             0 => Err(Stop::Unsaid(format!("the {words}"))),
             1 => tell(found, &shown[0], &words),
@@ -162,7 +162,7 @@ pub(super) fn measure(found: &Found<'_>) -> Done {
         phrase.as_str(),
         "the house" | "house" | "home" | "my house" | "the home" | "our house" | "in house" | "here"
     ) {
-        let inside = preferred(found, all);
+        let inside = preferred_by_room(found, all);
         return match inside.len() {
             0 => Err(Stop::Unsaid(format!("the {words}"))),
             1 => tell(found, &inside[0], &words),
@@ -289,7 +289,11 @@ fn preferred_by_room(found: &Found<'_>, values: Vec<Value>) -> Vec<Value> {
     let area = |v: &Value| found.resolver.names.entities[v.at].area;
     let is_sensor = |v: &Value| found.entity(v.at).domain == Domain::Sensor;
     let sensed: Vec<Option<usize>> = values.iter().filter(|v| is_sensor(v)).map(area).collect();
-    values.into_iter().filter(|v| is_sensor(v) || !sensed.contains(&area(v))).collect()
+    // What a boiler holds is no room's.
+    let is_room = |v: &Value| found.entity(v.at).domain != Domain::WaterHeater;
+    let has_rooms = values.iter().any(is_room);
+    let is_wanted = |v: &Value| (is_sensor(v) || !sensed.contains(&area(v))) && (is_room(v) || !has_rooms);
+    values.into_iter().filter(is_wanted).collect()
 }
 
 fn mean(values: &[Value]) -> Option<f64> {

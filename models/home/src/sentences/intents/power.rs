@@ -210,6 +210,18 @@ fn scene(found: &Found<'_>) -> Done {
     if target.entities.len() != 1 || target.all {
         return Err(Stop::Mismatch);
     }
+    // "Night night" is no movie night: a time of day alone is no part of a name that says which.
+    let said = crate::sentences::vocabulary::stems(found.text("target").unwrap_or_default());
+    let is_greeting = said.iter().all(|word| {
+        matches!(
+            word.as_str(),
+            "good" | "night" | "morning" | "evening" | "day" | "afternoon" | "bye" | "home" | "time"
+        )
+    });
+    let names = &found.resolver.names.entities[target.entities[0]].names;
+    if is_greeting && !names.contains(&said) {
+        return Err(Stop::Mismatch);
+    }
     let entity = found.entity(target.entities[0]);
     found.act(&target, &format!("{}.turn_on", entity.domain), Map::new())
 }
