@@ -178,6 +178,10 @@ impl View<'_> {
         if behind_word && (1100..2100).contains(&value) {
             return true;
         }
+        // "of about 1455,"
+        if ends_clause && self.pack.context.about.contains(previous) && (1100..2100).contains(&value) {
+            return true;
+        }
         let next = self.next(at);
         (1900..2100).contains(&value) && (ends_clause || context.after_year.contains(next))
     }

@@ -140,6 +140,7 @@ pub(super) struct Acronyms {
 #[serde(deny_unknown_fields)]
 pub(super) struct Context {
     pub year: HashSet<String>,
+    pub about: HashSet<String>,
     pub after_year: HashSet<String>,
     pub digits: HashSet<String>,
     pub place: HashSet<String>,
