@@ -282,12 +282,39 @@ pub struct TranscribeArgs {
     /// Audio files: WAV, FLAC, OGG, MP3, AIFF; `-` for stdin.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// Print one JSON object for each file.
+    /// Print one JSON object for each file; short for --format json.
     #[arg(long)]
     pub json: bool,
+    /// What to print: the text, subtitles, a table of times, or one JSON object for each file.
+    #[arg(long, value_enum, default_value_t = TranscriptFormat::Txt, conflicts_with = "json")]
+    pub format: TranscriptFormat,
+    /// Give each word its time (in JSON, VTT, and as a row or subtitle of its own in TSV and SRT).
+    #[arg(long)]
+    pub word_timestamps: bool,
+    /// The language spoken, such as `de`; `auto`: recognize it. Short for --set stt.options.language=...
+    #[arg(long, value_name = "CODE|auto")]
+    pub language: Option<String>,
+    /// Translate into English (multilingual models).
+    #[arg(long)]
+    pub translate: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
+}
+
+/// A format of transcripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TranscriptFormat {
+    /// The text, a line for each file.
+    Txt,
+    /// SubRip subtitles.
+    Srt,
+    /// WebVTT subtitles.
+    Vtt,
+    /// Start and end in milliseconds, and text, between tabs.
+    Tsv,
+    /// One object for each file, with segments, times and probabilities.
+    Json,
 }
 
 /// `nearfield say`
@@ -295,8 +322,8 @@ pub struct TranscribeArgs {
 pub struct SayArgs {
     /// The text; `-` reads it from stdin.
     pub text: String,
-    /// Destination: `speaker`, a new WAV file (see --overwrite), or `null`.
-    #[arg(long, default_value = "speaker", value_name = "speaker|FILE.wav|null")]
+    /// Destination: `speaker`, a new WAV file (see --overwrite), `-` (WAV to stdout as it is made), or `null`.
+    #[arg(long, alias = "out", default_value = "speaker", value_name = "speaker|FILE.wav|-|null")]
     pub output: String,
     /// Replace an existing --output file; without it, an existing file is an error.
     #[arg(long)]

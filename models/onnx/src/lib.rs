@@ -16,6 +16,8 @@
 //! error of [`init`] says how to get it. An execution provider that was asked for and cannot be used is an error;
 //! [`OnnxModel::active_provider`] names the one in use, which is never silently the CPU.
 
+pub mod graph;
+
 use ort::environment::Environment;
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;

@@ -370,3 +370,129 @@ fn sentences_in_one_recording_are_heard_one_by_one() {
     }
     assert!(heard.segments.windows(2).all(|pair| pair[0].end == pair[1].start), "{:?}", heard.segments);
 }
+
+/// Words for counting errors: numbers and abbreviations written out, lower case, no marks.
+fn plain_words(text: &str) -> Vec<String> {
+    let said = nearfield_speech::tts::Normalizer::for_voice("en-us").normalize(&text.replace('-', " "));
+    let plain: String =
+        said.to_lowercase().chars().map(|c| if c.is_alphanumeric() || c == '\'' { c } else { ' ' }).collect();
+    plain.split_whitespace().map(String::from).collect()
+}
+
+fn edits(due: &[String], said: &[String]) -> usize {
+    let mut row: Vec<usize> = (0..=said.len()).collect();
+    for (i, a) in due.iter().enumerate() {
+        let mut previous = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in said.iter().enumerate() {
+            let best = (row[j + 1] + 1).min(row[j] + 1).min(previous + usize::from(a != b));
+            previous = std::mem::replace(&mut row[j + 1], best);
+        }
+    }
+    row[said.len()]
+}
+
+/// The recordings of `speech/` with what is said in them.
+fn recordings() -> Option<Vec<(std::path::PathBuf, String)>> {
+    let folder = nearfield_testdata::test_data("speech")?;
+    let mut found = Vec::new();
+    let table = std::fs::read_to_string(folder.join("ljspeech/metadata.csv")).unwrap();
+    for row in table.lines() {
+        let columns: Vec<&str> = row.split('|').collect();
+        found.push((folder.join("ljspeech").join(format!("{}.wav", columns[0])), columns[2].to_string()));
+    }
+    for entry in std::fs::read_dir(folder.join("librispeech")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|e| e == "txt") {
+            for row in std::fs::read_to_string(&path).unwrap().lines() {
+                let (id, text) = row.split_once(' ').unwrap();
+                found.push((path.with_file_name(format!("{id}.flac")), text.to_string()));
+            }
+        }
+    }
+    found.retain(|(path, _)| path.is_file());
+    found.sort();
+    Some(found)
+}
+
+fn speech(path: &Path) -> Vec<f32> {
+    nearfield_speech::audio::resample(&read_clip(path).unwrap(), SampleRate::SPEECH).unwrap().samples
+}
+
+#[test]
+fn real_tiny_en_makes_no_more_errors_than_whisper_cpp_on_real_recordings() {
+    let (Some(model), Some(recordings)) = (nearfield_testdata::test_model("ggml-tiny.en.bin"), recordings()) else {
+        return;
+    };
+    let mut stt = SpeechToText::open(&model, &SttOptions::default()).unwrap();
+    let (mut n_words, mut n_errors) = (0, 0);
+    let begun = std::time::Instant::now();
+    for (path, text) in &recordings {
+        let heard = stt.transcribe(&speech(path), &mut go_on).unwrap();
+        let (due, said) = (plain_words(text), plain_words(&heard.text));
+        let errors = edits(&due, &said);
+        if errors > 0 {
+            eprintln!("{}: {errors}: {}", path.file_stem().unwrap().to_string_lossy(), heard.text);
+        }
+        (n_words, n_errors) = (n_words + due.len(), n_errors + errors);
+    }
+    let percent = 100.0 * n_errors as f64 / n_words as f64;
+    eprintln!(
+        "{n_errors} errors in {n_words} words of {} recordings: {percent:.2} %, {:.1} s",
+        recordings.len(),
+        begun.elapsed().as_secs_f32()
+    );
+    assert!(recordings.len() >= 20 && percent <= 6.23, "{percent:.2} %");
+}
+
+#[test]
+fn real_tiny_en_says_no_phrase_twice_and_leaves_out_no_first_word() {
+    let (Some(model), Some(folder)) =
+        (nearfield_testdata::test_model("ggml-tiny.en.bin"), nearfield_testdata::test_data("speech/ljspeech"))
+    else {
+        return;
+    };
+    let mut stt = SpeechToText::open(&model, &SttOptions::default()).unwrap();
+    let mut hear = |samples: &[f32]| stt.transcribe(samples, &mut go_on).unwrap();
+    let text = hear(&speech(&folder.join("LJ001-0003.wav"))).text;
+    assert_eq!(text.matches("similar process").count(), 1, "{text}");
+    // Two recordings with silence around them: the segments end with the speech.
+    let (a, b) = (speech(&folder.join("LJ001-0002.wav")), speech(&folder.join("LJ001-0008.wav")));
+    let silence = |seconds: usize| vec![0.0f32; seconds * 16_000];
+    let joined = [silence(20), a.clone(), silence(7), b.clone(), silence(15)].concat();
+    let heard = hear(&joined);
+    let (first, second) = (heard.segments.first().unwrap(), heard.segments.last().unwrap());
+    let seconds = |samples: usize| samples as f32 / 16_000.0;
+    assert_eq!(heard.segments.len(), 2, "{heard:?}");
+    let close = |time: Duration, due: f32| (time.as_secs_f32() - due).abs() < 0.7;
+    assert!(close(first.start, 20.0) && close(first.end, 20.0 + seconds(a.len())), "{first:?}");
+    assert!(
+        close(second.start, 27.0 + seconds(a.len())) && close(second.end, 27.0 + seconds(a.len() + b.len())),
+        "{second:?}"
+    );
+}
+
+#[test]
+fn real_tiny_en_gives_words_their_times() {
+    let (Some(model), Some(folder)) =
+        (nearfield_testdata::test_model("ggml-tiny.en.bin"), nearfield_testdata::test_data("speech/ljspeech"))
+    else {
+        return;
+    };
+    let options = SttOptions { word_timestamps: true, ..SttOptions::default() };
+    let mut stt = SpeechToText::open(&model, &options).unwrap();
+    let sound = speech(&folder.join("LJ001-0002.wav"));
+    for lead in [0, 48_000] {
+        let heard = stt.transcribe(&[vec![0.0; lead], sound.clone()].concat(), &mut go_on).unwrap();
+        let words: Vec<&nearfield_speech::stt::Word> = heard.segments.iter().flat_map(|s| &s.words).collect();
+        eprintln!("{words:?}");
+        let text = words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ");
+        assert_eq!(text, heard.text);
+        assert!(words.iter().all(|w| w.start <= w.end), "{words:?}");
+        assert!(words.windows(2).all(|pair| pair[0].end <= pair[1].start + Duration::from_millis(20)), "{words:?}");
+        let offset = Duration::from_millis(lead as u64 / 16);
+        assert!(words[0].start >= offset.saturating_sub(Duration::from_millis(100)), "{words:?}");
+        // 1.9 s are spoken: "in being comparatively modern".
+        let modern = words.last().unwrap().start - offset;
+        assert!((0.9..1.7).contains(&modern.as_secs_f32()), "{words:?}");
+    }
+}

@@ -306,3 +306,104 @@ fn a_piper_voice_without_its_description_or_with_a_wrong_one_is_refused() {
         assert!(error.contains(word), "expected {word} in: {error}");
     }
 }
+
+#[test]
+fn a_voice_in_two_halves_says_what_the_whole_says() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, voice) in
+        [("tiny-vits", None), ("tiny-vits-two-speakers", None), ("tiny-vits-two-speakers", Some("1".to_string()))]
+    {
+        let options = TtsOptions { voice, ..piper_options(&format!("{name}.onnx")) };
+        let halved = TtsOptions { halves: Some(folder.path().to_owned()), ..options.clone() };
+        let (Some(mut whole), Some(mut halves)) = (piper(options), piper(halved.clone())) else {
+            return;
+        };
+        let text = "The temperature in the kitchen is 21.5 degrees, and the front door is locked.";
+        let (expected, found) = (say(&mut *whole, text), say(&mut *halves, text));
+        assert!(expected.len() > 400, "{}", expected.len());
+        assert_eq!(found.len(), expected.len());
+        let off = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 6e-5, "{name} is off by {off}");
+        // Made once, and used again.
+        let kept = || {
+            let entries = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap());
+            let mut kept: Vec<_> =
+                entries.map(|e| (e.file_name(), e.metadata().unwrap().modified().unwrap())).collect();
+            kept.sort();
+            kept
+        };
+        let before = kept();
+        assert!(before.iter().all(|(name, _)| name.to_string_lossy().ends_with("coder.onnx")), "{before:?}");
+        assert_eq!(say(&mut *piper(halved).unwrap(), text), found);
+        assert_eq!(kept(), before);
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+}
+
+#[test]
+fn damaged_halves_are_made_again_and_a_voice_that_cannot_be_cut_is_used_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let halved = |name: &str| TtsOptions { halves: Some(folder.path().to_owned()), ..piper_options(name) };
+    let Some(mut voice) = piper(halved("tiny-vits.onnx")) else {
+        return;
+    };
+    let expected = say(&mut *voice, "Hello.");
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        std::fs::write(entry.unwrap().path(), "no model").unwrap();
+    }
+    assert_eq!(say(&mut *piper(halved("tiny-vits.onnx")).unwrap(), "Hello."), expected);
+    // No decoder of convolutions; and a folder that can't be made.
+    let whole = say(&mut *piper(piper_options("tiny-piper.onnx")).unwrap(), "Hello.");
+    assert_eq!(say(&mut *piper(halved("tiny-piper.onnx")).unwrap(), "Hello."), whole);
+    let unwritable = TtsOptions { halves: Some(PathBuf::from("/proc/nearfield")), ..piper_options("tiny-vits.onnx") };
+    assert_eq!(say(&mut *piper(unwritable).unwrap(), "Hello.").len(), expected.len());
+}
+
+#[test]
+fn a_real_piper_voice_in_halves_gives_its_first_sound_long_before_its_last() {
+    let Some(model) = nearfield_testdata::test_model("en_US-joe-medium.onnx") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let options = TtsOptions { engine: Engine::Piper, model: Some(model), ..TtsOptions::default() };
+    let Some(mut whole) = piper(options.clone()) else {
+        return;
+    };
+    let mut halves = piper(TtsOptions { halves: Some(folder.path().to_owned()), ..options }).unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the voice was not cut");
+    let text = "The kitchen light is on, and the front door is locked since half past seven.";
+    let mut best = f64::MAX;
+    for (name, voice) in [("whole", &mut whole), ("halves", &mut halves)] {
+        for clause in ["The kitchen light is on.", text] {
+            let mut firsts = Vec::new();
+            for _ in 0..5 {
+                std::thread::sleep(std::time::Duration::from_millis(100)); // a clause comes when it comes
+                let (begun, mut first, mut n) = (Instant::now(), None, 0);
+                let (mut heard_until, mut longest_gap) = (0.0f64, 0.0f64);
+                let rate = f64::from(voice.sample_rate().0);
+                voice
+                    .speak(clause, &mut |block| {
+                        let now = begun.elapsed().as_secs_f64();
+                        let at = *first.get_or_insert(now);
+                        longest_gap = longest_gap.max(now - at - heard_until);
+                        n += block.len();
+                        heard_until = n as f64 / rate;
+                        ControlFlow::Continue(())
+                    })
+                    .unwrap();
+                let (first, all, sound) = (first.unwrap(), begun.elapsed().as_secs_f64(), n as f64 / rate);
+                firsts.push((first * 1e3, all * 1e3, sound, longest_gap * 1e3));
+            }
+            firsts.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let (first, all, sound, gap) = firsts[2];
+            let factor = all / 1e3 / sound;
+            eprintln!(
+                "{name}: first sound after {first:.0} ms, all after {all:.0} ms, {sound:.2} s, factor {factor:.3}, gap {gap:.0} ms"
+            );
+            if name == "halves" && clause == text {
+                best = best.min(first / all);
+            }
+        }
+    }
+    assert!(best < 0.5, "the first sound came only after {best} of the time");
+}

@@ -3,8 +3,10 @@
 pub mod doctor;
 pub mod models;
 pub mod report;
+mod say;
+mod transcribe;
 
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -12,34 +14,27 @@ use anyhow::{Context, bail};
 use clap::CommandFactory;
 use nearfield_base::persist::Existing;
 use nearfield_llm::LlmError;
-use nearfield_speech::stt::SpeechToText;
 use nearfield_stages::flow::fault::Fault;
-use nearfield_stages::flow::{Stage, StopSignal, Turns, panics, writes};
-use nearfield_stages::messages::{Envelope, Speech, TextDelta};
+use nearfield_stages::flow::{StopSignal, panics, writes};
 use nearfield_stages::voice::capture::{Pace, Source, StoppableStdin, check_microphone};
 use nearfield_stages::voice::converse::PromptTooLong;
 use nearfield_stages::voice::devices;
-use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
-use nearfield_stages::voice::speak::Speak;
 use serde_json::json;
 use std::ops::ControlFlow;
 
-use crate::cli::{
-    self, BenchWhat, ChatArgs, Cli, Command, ConfigArgs, ModelsAction, PaceArg, SayArgs, TranscribeArgs, Usage,
-    VoiceArgs,
-};
+use crate::cli::{self, BenchWhat, ChatArgs, Cli, Command, ConfigArgs, ModelsAction, PaceArg, Usage, VoiceArgs};
 use crate::commands::models::PullSettings;
 use crate::config::{Config, ConfigError, VoiceConfig};
 use crate::files::Files;
 use crate::flows::chat::Chat;
 use crate::flows::voice::{self, Questions};
 use crate::hub::registry::{Registry, RegistryError};
-use crate::load::voice::{Assistant, load_stt, load_voice};
+use crate::load::voice::Assistant;
 use crate::output::table::table;
 use crate::output::turn_report::{TraceWriter, TurnReport, ms};
 use crate::output::{captions, terminal};
-use crate::recordings::{read_speech, recordings};
+use crate::recordings::recordings;
 use crate::typed_lines::{TypedLine, next_line};
 use crate::{bench, eval, signals};
 
@@ -104,8 +99,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Voice(args) => voice(args, &stop, &mut out),
         Command::Caption(args) => captions::caption(&args, &stop, &mut out),
         Command::Report(args) => report::run(&args, &stop, &mut out),
-        Command::Transcribe(args) => transcribe(&args, &stop, &mut out),
-        Command::Say(args) => say(args, &stop),
+        Command::Transcribe(args) => transcribe::transcribe(&args, &stop, &mut out),
+        Command::Say(args) => say::say(args, &stop),
         Command::Chat(args) => chat(args, &stop, &mut out),
         Command::Devices { json } => list_devices(json, &mut out),
         Command::Models(args) => {
@@ -237,133 +232,6 @@ fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> 
     files.writes("the home", &config.home.file);
     files.writes("home.remember", &config.home.remember);
     files
-}
-
-fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
-    let registry = Registry::open()?;
-    let mut files = voice_files(&config, &args.config, &registry);
-    args.files
-        .iter()
-        .for_each(|file| if file == Path::new("-") { files.reads_stdin() } else { files.reads("the recording", file) });
-    files.check()?;
-    let mut stt = load_stt(&config, &registry)?;
-    let (mut failures, mut fault) = (0, Fault::of("transcribe-file"));
-    for file in &args.files {
-        if signals::is_stopped(stop) {
-            bail!("stopped before {}", file.display());
-        }
-        // One file that can't be read does not cost the others.
-        let transcribed = panics::catch("transcribe", || {
-            let injected = fault.step();
-            transcribe_file(&mut stt, file, args.json, stop, out).and(injected)
-        });
-        // What a panic has left of the recognizer is not used again.
-        let transcribed = transcribed.with_context(|| file.display().to_string())?;
-        if let Err(error) = transcribed {
-            if error.chain().any(|e| e.is::<std::io::Error>()) && out.flush().is_err() {
-                return Err(error);
-            }
-            failures += 1;
-            terminal::print_error(&error);
-        }
-    }
-    if failures > 0 {
-        bail!("{failures} of {} files could not be transcribed", args.files.len());
-    }
-    Ok(())
-}
-
-fn transcribe_file(
-    stt: &mut SpeechToText,
-    path: &Path,
-    json: bool,
-    stop: &StopSignal,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let samples = read_speech(path, stop)?;
-    let begun = Instant::now();
-    let mut go_on = || if signals::is_stopped(stop) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let heard = stt.transcribe(&samples, &mut go_on).with_context(|| path.display().to_string())?;
-    let latency = begun.elapsed();
-    if json {
-        let mut line = json!({
-            "file": path.display().to_string(),
-            "text": heard.text,
-            "segments": heard.segments.iter().map(|s| json!({
-                "start_ms": ms(s.start), "end_ms": ms(s.end), "text": s.text,
-                "no_speech_probability": s.no_speech_probability,
-                "average_log_probability": s.average_log_probability,
-            })).collect::<Vec<_>>(),
-            "audio_ms": ms(heard.audio),
-            "latency_ms": ms(latency),
-        });
-        if let Some(why) = heard.suppressed {
-            line["suppressed"] = json!(why.as_str());
-        }
-        writeln!(out, "{line}")?;
-    } else {
-        writeln!(out, "{}", heard.text)?;
-    }
-    out.flush()?;
-    if heard.stopped {
-        bail!("stopped within {}: what was complete has been printed", path.display());
-    }
-    Ok(())
-}
-
-fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
-    let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
-    let existing = cli::existing(args.overwrite);
-    let outlet = outlet(&args.output, existing, &config.play.device)?;
-    let registry = Registry::open()?;
-    let mut files = voice_files(&config, &args.config, &registry);
-    if args.text == "-" {
-        files.reads_stdin();
-    }
-    if let Outlet::File(path, _) = &outlet {
-        files.creates("--output", path, existing);
-    }
-    files.check()?;
-    let voice = load_voice(&config, &registry)?;
-    let text = if args.text == "-" { read_text(stop)? } else { args.text };
-    let turns = Turns::default();
-    let turn = turns.begin();
-    let mut play = Play::open(&outlet, turns.clone())?;
-    let mut speak = Speak::new(voice);
-    let mut clauses = Vec::new();
-    let delta = |body| Envelope::new(turn, body);
-    let mut phrase = Phrase::default();
-    for body in [TextDelta::Text(text), TextDelta::End] {
-        phrase.take(delta(body), &mut |clause| {
-            clauses.push(clause);
-            ControlFlow::Continue(())
-        })?;
-    }
-    for clause in clauses {
-        let mut played = Ok(());
-        speak.take(clause, &mut |sound: Envelope<Speech>| {
-            if signals::is_stopped(stop) {
-                turns.silence_all();
-            }
-            played = play.take(sound, &mut |_| ControlFlow::Continue(()));
-            if played.is_err() || !turns.is_alive(turn) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
-        played?;
-    }
-    play.finish(&mut |_| ControlFlow::Continue(()))
-}
-
-fn read_text(stop: &StopSignal) -> anyhow::Result<String> {
-    let mut text = String::new();
-    StoppableStdin::new(stop.clone())?
-        .take(MAX_TEXT_BYTES as u64 + 1)
-        .read_to_string(&mut text)
-        .context("standard input is not UTF-8 text")?;
-    if text.len() > MAX_TEXT_BYTES {
-        bail!("the text on standard input has more than {MAX_TEXT_BYTES} bytes: split it");
-    }
-    Ok(text)
 }
 
 fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -92,6 +92,7 @@ pub fn load_stt(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Spe
 /// If it is unknown or not there.
 pub fn load_voice(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn Voice>> {
     let mut options = config.tts.clone();
+    options.halves = Some(registry.places().data.join("voices"));
     if let Some(model) = &options.model {
         let resolved = registry.resolve_as(&model.to_string_lossy(), &[Kind::Tts]).context("tts.model")?;
         options.model = Some(resolved.path().to_owned());

@@ -9,4 +9,5 @@ pub mod plot;
 pub mod report_pages;
 pub mod table;
 pub mod terminal;
+pub mod transcript;
 pub mod turn_report;

@@ -46,12 +46,17 @@ pub(super) fn is_silent(samples: &[f32]) -> bool {
     energy < FLOOR * FLOOR * samples.len() as f64
 }
 
-/// Keeps the segments that are speech.
-pub(super) fn judge(segments: Vec<Segment>, options: &SttOptions) -> Result<Vec<Segment>, Suppression> {
+/// Keeps the segments that are speech. `is_doubted`: voice activity detection found nobody speaking.
+pub(super) fn judge(
+    segments: Vec<Segment>,
+    options: &SttOptions,
+    is_doubted: bool,
+) -> Result<Vec<Segment>, Suppression> {
     let mut reason = Suppression::NoSpeech;
     let kept: Vec<Segment> = segments
         .into_iter()
         .filter(|segment| match suppression(segment, options) {
+            None if is_doubted && !outweighs_doubt(segment) => false,
             None => true,
             Some(found) => {
                 reason = found;
@@ -60,6 +65,11 @@ pub(super) fn judge(segments: Vec<Segment>, options: &SttOptions) -> Result<Vec<
         })
         .collect();
     if kept.is_empty() { Err(reason) } else { Ok(kept) }
+}
+
+/// Words that the model is sure of, and sure that somebody says them. What it makes up on music is neither.
+fn outweighs_doubt(segment: &Segment) -> bool {
+    segment.average_log_probability > -0.4 && segment.no_speech_probability.is_none_or(|p| p < 0.3)
 }
 
 /// Unlikely or a loop, although somebody speaks.
@@ -124,11 +134,12 @@ mod tests {
             text: text.to_string(),
             no_speech_probability: Some(no_speech),
             average_log_probability,
+            words: Vec::new(),
         }
     }
 
     fn verdict(text: &str, no_speech: f32, logprob: f32) -> Option<Suppression> {
-        judge(vec![segment(text, no_speech, logprob)], &SttOptions::default()).err()
+        judge(vec![segment(text, no_speech, logprob)], &SttOptions::default(), false).err()
     }
 
     #[test]
@@ -144,6 +155,16 @@ mod tests {
     #[test]
     fn words_below_the_floor_are_dropped_as_a_guess() {
         assert_eq!(verdict("Purple monkey.", 0.1, -2.0), Some(Suppression::LowConfidence));
+    }
+
+    #[test]
+    fn where_nobody_was_found_speaking_only_sure_words_are_kept() {
+        let doubted = |no_speech, logprob| {
+            judge(vec![segment("Thank you.", no_speech, logprob)], &SttOptions::default(), true).err()
+        };
+        assert_eq!(doubted(0.6, -0.3), Some(Suppression::NoSpeech));
+        assert_eq!(doubted(0.1, -0.6), Some(Suppression::NoSpeech));
+        assert_eq!(doubted(0.1, -0.2), None);
     }
 
     #[test]

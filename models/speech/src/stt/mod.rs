@@ -15,13 +15,16 @@ mod ggml_file;
 mod judgement;
 mod options;
 mod pieces;
+mod words;
 
 pub use error::SttError;
 pub use ggml_file::GgmlHeader;
 pub use judgement::Suppression;
 pub use options::SttOptions;
 
-use pieces::{pauses, pieces};
+pub use words::Word;
+
+use pieces::{Piece, plan, spoken};
 
 use crate::audio::SampleRate;
 use std::ops::ControlFlow;
@@ -42,6 +45,8 @@ pub struct Transcription {
     pub stopped: bool,
     /// The length of the audio.
     pub audio: Duration,
+    /// The language spoken, as a code such as `en`; where the model knows several, as it was recognized.
+    pub language: Option<&'static str>,
 }
 
 /// A part of a transcription.
@@ -57,6 +62,8 @@ pub struct Segment {
     pub no_speech_probability: Option<f32>,
     /// The mean of the tokens' log-probabilities: 0 is certain.
     pub average_log_probability: f32,
+    /// Its words with their times, where [`SttOptions::word_timestamps`] asks for them.
+    pub words: Vec<Word>,
 }
 
 /// A Whisper model with its working state, used again for each utterance.
@@ -73,6 +80,8 @@ pub struct SpeechToText {
 
 /// Encoder frames of 20 ms: two spectrogram frames of 160 samples.
 const SAMPLES_PER_ENCODER_FRAME: usize = 320;
+/// A pause of this length parts sound for every model: what it leaves out need not be computed, and segments end with the speech.
+const LONG_PAUSE: Duration = Duration::from_secs(2);
 /// Shorter audio holds no word, and whisper.cpp ignores it.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -89,7 +98,11 @@ impl SpeechToText {
         let header = GgmlHeader::read(path)?;
         let language = language_code(options, &header)?;
         let load = |e: WhisperError| SttError::Load { path: path.to_path_buf(), reason: e.to_string() };
-        let context = WhisperContext::new_with_params(path, WhisperContextParameters::default()).map_err(load)?;
+        let mut context_params = WhisperContextParameters::default();
+        if options.word_timestamps {
+            context_params.dtw_parameters(words::alignment(&header));
+        }
+        let context = WhisperContext::new_with_params(path, context_params).map_err(load)?;
         let state = context.create_state().map_err(load)?;
 
         let mut params = FullParams::new(match options.beam_size {
@@ -114,6 +127,7 @@ impl SpeechToText {
         if let Some(prompt) = &options.initial_prompt {
             params.set_initial_prompt(prompt);
         }
+        params.set_translate(options.translate && header.is_multilingual());
         params.set_no_context(true);
         params.set_no_timestamps(true);
         params.set_single_segment(true);
@@ -160,48 +174,66 @@ impl SpeechToText {
             return Ok(result);
         }
         let cut_at_pauses = self.options.cut_at_pauses.unwrap_or(self.header.is_smaller_than_openai());
-        let edges = if cut_at_pauses { pauses(samples).map_err(SttError::Pauses)? } else { vec![0, samples.len()] };
         let window = rate.samples_in(Duration::from_millis(self.options.window_ms.into()));
-        for piece in edges.windows(2).flat_map(|edge| pieces(samples, edge[0]..edge[1], window)) {
+        // Pauses are found at half a second; a longer one parts sound for every model.
+        let pause = if cut_at_pauses { 0 } else { rate.samples_in(LONG_PAUSE) };
+        let speech = spoken(samples).map_err(SttError::Pauses)?;
+        for piece in plan(samples, speech.as_deref(), pause, window) {
             if go_on().is_break() {
                 result.stopped = true;
                 break;
             }
-            let sound = &samples[piece.clone()];
+            let sound = &samples[piece.sound.clone()];
             if judgement::is_silent(sound) {
                 result.suppressed = Some(Suppression::Silence);
                 continue;
             }
-            let (start, end) = (rate.duration_of(piece.start), rate.duration_of(piece.end));
-            match self.transcribe_piece(sound, start, end, go_on)? {
+            match self.transcribe_piece(sound, &piece, go_on)? {
                 None => {
                     result.stopped = true;
                     break;
                 }
-                Some(segments) => match judgement::judge(segments, &self.options) {
-                    Ok(segments) => result.segments.extend(segments),
-                    Err(suppression) => result.suppressed = Some(suppression),
-                },
+                Some(mut segments) => {
+                    result.language = self.language();
+                    if piece.speech.is_some() {
+                        words::bound(&mut segments, speech.as_deref().unwrap_or_default());
+                    }
+                    let is_doubted =
+                        piece.is_searched && piece.speech.is_none() && !self.header.is_smaller_than_openai();
+                    match judgement::judge(segments, &self.options, is_doubted) {
+                        Ok(segments) => result.segments.extend(segments),
+                        Err(suppression) => result.suppressed = Some(suppression),
+                    }
+                }
             }
         }
         result.text = result.segments.iter().map(|s| s.text.as_str()).collect::<Vec<_>>().join(" ");
         Ok(result)
     }
 
-    /// The segments of one piece, which lies from `start` to `end`; `None` where it was stopped.
+    /// The code of the language of the last piece.
+    fn language(&self) -> Option<&'static str> {
+        if !self.header.is_multilingual() {
+            return Some("en");
+        }
+        whisper_rs::get_lang_str(self.state.full_lang_id_from_state())
+    }
+
+    /// The segments of one piece; `None` where it was stopped.
     fn transcribe_piece(
         &mut self,
         sound: &[f32],
-        start: Duration,
-        end: Duration,
+        piece: &Piece,
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Vec<Segment>>, SttError> {
         if !self.run(sound, 0.0, 0.0, go_on)? {
             return Ok(None);
         }
-        let mut segments = self.segments(start, end);
+        let mut segments = self.segments(sound, piece);
         let threshold = self.options.logprob_threshold;
-        let unlikely = segments.iter().any(|s| s.average_log_probability < threshold);
+        // Where no speech was found, the model is asked, too.
+        let is_doubted = piece.is_searched && piece.speech.is_none() && segments.iter().any(|s| !s.text.is_empty());
+        let unlikely = is_doubted || segments.iter().any(|s| s.average_log_probability < threshold);
         if unlikely {
             let no_speech = self.no_speech_probability()?;
             segments.iter_mut().for_each(|s| s.no_speech_probability = Some(no_speech));
@@ -213,7 +245,7 @@ impl SpeechToText {
                 return Ok(None);
             }
             let no_speech = segments.first().and_then(|s| s.no_speech_probability);
-            segments = self.segments(start, end);
+            segments = self.segments(sound, piece);
             segments.iter_mut().for_each(|s| s.no_speech_probability = no_speech);
         }
         Ok(Some(segments))
@@ -230,10 +262,12 @@ impl SpeechToText {
     ) -> Result<bool, SttError> {
         // whisper.cpp ends where less than 0.1 s is left, so a short word gets some silence after it.
         const LEAST: usize = 8_000; // 16 kHz * 0.5 s
+        let lead = self.lead_in(sound);
         let mut padded;
-        let input = if sound.len() < LEAST {
-            padded = sound.to_vec();
-            padded.resize(LEAST, 0.0);
+        let input = if lead > 0 || sound.len() < LEAST {
+            padded = vec![0.0; lead];
+            padded.extend_from_slice(sound);
+            padded.resize(padded.len().max(LEAST), 0.0);
             &padded
         } else {
             sound
@@ -241,7 +275,7 @@ impl SpeechToText {
         let mut params = self.params.clone();
         params.set_temperature(temperature);
         params.set_temperature_inc(increment);
-        params.set_audio_ctx(self.audio_ctx(sound.len()) as i32);
+        params.set_audio_ctx(self.audio_ctx(lead + sound.len()) as i32);
         params.set_max_tokens(self.max_tokens(sound.len()) as i32);
         match abort::full(&mut self.state, params, input, go_on) {
             abort::Outcome::Done => Ok(true),
@@ -270,9 +304,26 @@ impl SpeechToText {
         self.options.temperature_increment.unwrap_or(if self.header.is_smaller_than_openai() { 0.0 } else { 0.2 })
     }
 
-    /// The encoder frames for `n_samples`: the sound, 16 frames of margin, rounded up to 32, within what the model has.
+    /// Samples of silence to put before sound that begins with speech. OpenAI's models learned from recordings that begin before it: of
+    /// "Stop. What is ..." from the first sample on they leave out the first word.
+    fn lead_in(&self, sound: &[f32]) -> usize {
+        const LEAD: usize = 1_600; // 16 kHz * 0.1 s
+        if self.header.is_smaller_than_openai() {
+            return 0;
+        }
+        let power = |s: &[f32]| s.iter().map(|v| f64::from(v * v)).sum::<f64>() / s.len().max(1) as f64;
+        // 20 dB under the whole: a pause between words is quieter.
+        let begins_at_once = power(&sound[..sound.len().min(LEAD / 2)]) > 0.01 * power(sound);
+        if begins_at_once { LEAD } else { 0 }
+    }
+
+    /// The encoder frames for `n_samples`: the sound, some margin, rounded up to 32, within what the model has.
+    ///
+    /// OpenAI's models were trained on windows that go on behind the last word. With a margin of 16 frames they say the last phrase twice;
+    /// with 64 (1.3 s) they do not.
     fn audio_ctx(&self, n_samples: usize) -> usize {
-        let frames = (n_samples.div_ceil(SAMPLES_PER_ENCODER_FRAME) + 16).div_ceil(32) * 32;
+        let margin = if self.header.is_smaller_than_openai() { 16 } else { 64 };
+        let frames = (n_samples.div_ceil(SAMPLES_PER_ENCODER_FRAME) + margin).div_ceil(32) * 32;
         // OpenAI's smallest, `tiny`, is 384 wide.
         let default_min = if self.header.n_audio_state < 384 { 0 } else { 512 };
         let least = self.options.audio_ctx_min.unwrap_or(default_min) as usize;
@@ -287,7 +338,12 @@ impl SpeechToText {
         }
     }
 
-    fn segments(&self, start: Duration, end: Duration) -> Vec<Segment> {
+    fn segments(&self, sound: &[f32], piece: &Piece) -> Vec<Segment> {
+        let rate = SampleRate::SPEECH;
+        let bounds = piece.speech.as_ref().unwrap_or(&piece.sound);
+        let (start, end) = (rate.duration_of(bounds.start), rate.duration_of(bounds.end));
+        let offset = rate.duration_of(piece.sound.start);
+        let lead = rate.duration_of(self.lead_in(sound));
         let eot = self.context.token_eot();
         self.state
             .as_iter()
@@ -302,6 +358,11 @@ impl SpeechToText {
                     end,
                     text: segment.to_str_lossy().map(|text| text.trim().to_string()).unwrap_or_default(),
                     no_speech_probability: None,
+                    words: if self.options.word_timestamps {
+                        words::words(&segment, eot, (offset, lead, start, end))
+                    } else {
+                        Vec::new()
+                    },
                     average_log_probability: if n == 0 { f32::NEG_INFINITY } else { (sum / f64::from(n)) as f32 },
                 }
             })

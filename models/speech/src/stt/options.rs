@@ -16,6 +16,11 @@ pub struct SttOptions {
     /// The language spoken, for multilingual models; without it the language is recognized first.
     #[cfg_attr(feature = "schema", schemars(example = &"en"))]
     pub language: Option<String>,
+    /// Whether speech of other languages is translated into English, by multilingual models.
+    pub translate: bool,
+    /// Whether the words get times: [`Segment::words`](super::Segment::words). It costs one more pass of the decoder.
+    #[serde(skip)]
+    pub word_timestamps: bool,
     /// The fewest encoder frames (20 ms each) that the model is given, however short the utterance. Models trained on full windows
     /// only, as OpenAI's are, repeat themselves when given much less. Without it: what suits the model.
     #[cfg_attr(feature = "schema", schemars(example = 512))]
@@ -52,6 +57,8 @@ impl Default for SttOptions {
         SttOptions {
             threads: 0,
             language: None,
+            translate: false,
+            word_timestamps: false,
             audio_ctx_min: None,
             temperature_increment: None,
             beam_size: 1,

@@ -5,11 +5,24 @@ use std::ops::Range;
 use crate::audio::SampleRate;
 use crate::vad::{Earshot, EndpointOptions, Endpointer, SpeechEvent, VadError};
 
-/// Where to cut sound of more than a few seconds: its beginning, the middle of each pause between utterances, its end.
-pub(super) fn pauses(samples: &[f32]) -> Result<Vec<usize>, VadError> {
-    const LONG: usize = 48_000; // 16 kHz * 3 s
+/// A piece of the sound for the model, and where in it somebody speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// What the model is given.
+    pub sound: Range<usize>,
+    /// From the first to the last speech; `None` where none was found, or where it was not looked for.
+    pub speech: Option<Range<usize>>,
+    /// Whether speech was looked for.
+    pub is_searched: bool,
+}
+
+/// Sound of more than this is searched for speech.
+const LONG: usize = 48_000; // 16 kHz * 3 s
+
+/// Where somebody speaks, in sound of more than a few seconds.
+pub(super) fn spoken(samples: &[f32]) -> Result<Option<Vec<Range<usize>>>, VadError> {
     if samples.len() <= LONG {
-        return Ok(vec![0, samples.len()]);
+        return Ok(None);
     }
     let mut spoken = Vec::new();
     let mut note = |event| {
@@ -23,13 +36,50 @@ pub(super) fn pauses(samples: &[f32]) -> Result<Vec<usize>, VadError> {
         endpointer.push(second, &mut note)?; // which keeps what it is given until it is judged
     }
     endpointer.finish(&mut note);
-    let cuts = spoken.windows(2).map(|pair| usize::midpoint(pair[0].end, pair[1].start).min(samples.len()));
-    Ok(std::iter::once(0).chain(cuts).chain([samples.len()]).collect())
+    Ok(Some(spoken))
+}
+
+/// The pieces of at most `window` samples to transcribe: cut in every pause of at least `pause` samples, and without the silence around
+/// the speech where that is long.
+pub(super) fn plan(samples: &[f32], spoken: Option<&[Range<usize>]>, pause: usize, window: usize) -> Vec<Piece> {
+    // Kept of a silence that is left out: quiet consonants, and the end of a word dying away.
+    const BEFORE: usize = 4_800; // 16 kHz * 0.3 s
+    const BEHIND: usize = 8_000; // 16 kHz * 0.5 s
+    // Less silence than this stays, for it costs little.
+    const WORTHWHILE: usize = 16_000; // 16 kHz * 1 s
+    let speech = spoken.unwrap_or_default();
+    let cuts = speech
+        .windows(2)
+        .filter(|pair| pair[1].start.saturating_sub(pair[0].end) >= pause)
+        .map(|pair| usize::midpoint(pair[0].end, pair[1].start).min(samples.len()));
+    let edges: Vec<usize> = std::iter::once(0).chain(cuts).chain([samples.len()]).collect();
+    let mut plan = Vec::new();
+    for edge in edges.windows(2) {
+        let within = || speech.iter().filter(|s| s.end > edge[0] && s.start < edge[1]);
+        let bounds =
+            within().next().zip(within().last()).map(|(first, last)| first.start.max(edge[0])..last.end.min(edge[1]));
+        let mut part = edge[0]..edge[1];
+        if let Some(bounds) = bounds {
+            if bounds.start.saturating_sub(part.start) > BEFORE + WORTHWHILE {
+                part.start = bounds.start - BEFORE;
+            }
+            if part.end.saturating_sub(bounds.end) > BEHIND + WORTHWHILE {
+                part.end = bounds.end + BEHIND;
+            }
+        }
+        for sound in pieces(samples, part, window) {
+            let first = speech.iter().find(|s| s.end > sound.start && s.start < sound.end);
+            let last = speech.iter().rfind(|s| s.end > sound.start && s.start < sound.end);
+            let speech = first.zip(last).map(|(first, last)| first.start.max(sound.start)..last.end.min(sound.end));
+            plan.push(Piece { sound, speech, is_searched: spoken.is_some() });
+        }
+    }
+    plan
 }
 
 /// Cuts a part of the sound into pieces of at most `window` samples, each in the quietest tenth of a second of the window's
 /// last third.
-pub(super) fn pieces(samples: &[f32], part: Range<usize>, window: usize) -> Vec<Range<usize>> {
+fn pieces(samples: &[f32], part: Range<usize>, window: usize) -> Vec<Range<usize>> {
     const QUIET: usize = 1_600; // 16 kHz * 0.1 s
     let mut pieces = Vec::new();
     let mut start = part.start;
@@ -63,6 +113,25 @@ mod tests {
         assert!(pieces.windows(2).all(|p| p[0].end == p[1].start), "{pieces:?}");
         assert!(pieces.iter().all(|p| p.len() <= 28 * 16_000), "{pieces:?}");
         assert_eq!(pieces.last().unwrap().end, samples.len());
+    }
+
+    #[test]
+    fn long_silence_is_left_out_and_pauses_are_cut() {
+        let second = 16_000;
+        let samples = vec![0.1; 60 * second];
+        // Speech from 20 s to 24 s (with a short pause) and from 31 s to 32 s.
+        let speech = [20 * second..22 * second, 22 * second + 9_000..24 * second, 31 * second..32 * second];
+        let plan = plan(&samples, Some(&speech), 2 * second, 28 * second);
+        let bounds: Vec<(usize, usize)> = plan.iter().map(|p| (p.sound.start, p.sound.end)).collect();
+        assert_eq!(bounds, [(20 * second - 4_800, 24 * second + 8_000), (31 * second - 4_800, 32 * second + 8_000)]);
+        assert_eq!(plan[0].speech, Some(20 * second..24 * second));
+        assert_eq!(plan[1].speech, Some(31 * second..32 * second));
+    }
+
+    #[test]
+    fn sound_in_which_nobody_was_found_is_kept_whole() {
+        let plan = plan(&[0.1; 50_000], Some(&[]), 32_000, 100_000);
+        assert_eq!(plan, [Piece { sound: 0..50_000, speech: None, is_searched: true }]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! espeak-ng, a program: small, quick, many languages. Also the phonemes for Piper voices.
+//! espeak-ng, a program: small, quick, many languages. Phonemes for Piper voices are asked of it in `piper/phonemes.rs`.
 
 use super::process::{Process, process_error};
-use super::{TtsError, TtsOptions, Voice, speak_trimmed};
+use super::{Normalizer, TtsError, TtsOptions, Voice, speak_trimmed};
 use crate::audio::SampleRate;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -11,6 +11,7 @@ const ESPEAK: &str = "espeak-ng";
 /// espeak-ng.
 pub struct Espeak {
     name: String,
+    normalizer: Normalizer,
     arguments: Vec<String>,
     rate: SampleRate,
     stall: Duration,
@@ -31,8 +32,13 @@ impl Espeak {
         {
             arguments.extend([option.to_string(), value]);
         }
-        let mut espeak =
-            Espeak { name: format!("{ESPEAK} {voice}"), arguments, rate: SampleRate(22_050), stall: options.stall() };
+        let mut espeak = Espeak {
+            name: format!("{ESPEAK} {voice}"),
+            normalizer: Normalizer::for_voice(&voice),
+            arguments,
+            rate: SampleRate(22_050),
+            stall: options.stall(),
+        };
         let mut process = Process::start(ESPEAK, &espeak.arguments, espeak.stall)?;
         process.give("a")?;
         let rate = process.sound()?.map(|wav| wav.rate());
@@ -54,7 +60,7 @@ impl Voice for Espeak {
     }
 
     fn speak(&mut self, text: &str, sink: &mut dyn FnMut(&[f32]) -> ControlFlow<()>) -> Result<(), TtsError> {
-        speak_trimmed(text, self.rate, sink, &mut |text, sink| {
+        speak_trimmed(text, &self.normalizer, self.rate, sink, &mut |text, sink| {
             let mut process = Process::start(ESPEAK, &self.arguments, self.stall)?;
             process.give(text)?;
             {
@@ -70,13 +76,4 @@ impl Voice for Espeak {
             process.finish()
         })
     }
-}
-
-/// The phonemes of `text` in the International Phonetic Alphabet, by espeak-ng's voice `voice`.
-#[cfg(feature = "piper")]
-pub(super) fn phonemes(text: &str, voice: &str, stall: Duration) -> Result<String, TtsError> {
-    let arguments = ["-q", "--ipa", "--stdin", "-b", "1", "-v", voice].map(String::from);
-    let mut process = Process::start(ESPEAK, &arguments, stall)?;
-    process.give(text)?;
-    process.text()
 }

@@ -1,7 +1,7 @@
 //! flite, a program: English, softer than espeak-ng. It writes its audio to a file, when it is done; it is fast enough for clauses.
 
 use super::process::Process;
-use super::{TtsError, TtsOptions, Voice, speak_trimmed};
+use super::{Normalizer, TtsError, TtsOptions, Voice, speak_trimmed};
 use crate::audio::{SampleRate, WavStream};
 use std::ops::ControlFlow;
 use std::os::unix::fs::DirBuilderExt;
@@ -95,7 +95,11 @@ impl Voice for Flite {
     }
 
     fn speak(&mut self, text: &str, sink: &mut dyn FnMut(&[f32]) -> ControlFlow<()>) -> Result<(), TtsError> {
-        speak_trimmed(text, self.rate, sink, &mut |text, sink| self.synthesize(text, &mut |_, block| sink(block)))
+        // All of its voices speak English.
+        let normalizer = Normalizer::for_voice("en-us");
+        speak_trimmed(text, &normalizer, self.rate, sink, &mut |text, sink| {
+            self.synthesize(text, &mut |_, block| sink(block))
+        })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Text to speech: a [`Voice`] speaks a clause or a sentence into a sink, block by block.
 //!
 //! espeak-ng and flite are separate programs (so that espeak-ng's GPL stays outside), Piper voices are ONNX models that
-//! run here and take their phonemes from espeak-ng. Splitting a reply into clauses is the caller's work.
+//! run here and take their phonemes from espeak-ng. All of them are given text that a [`Normalizer`] has written out. Splitting a reply
+//! into clauses is the caller's work.
 
 mod espeak;
 mod flite;
+mod normalize;
 #[cfg(feature = "piper")]
 mod piper;
 mod process;
@@ -12,6 +14,7 @@ mod silence;
 
 pub use espeak::Espeak;
 pub use flite::Flite;
+pub use normalize::Normalizer;
 #[cfg(feature = "piper")]
 pub use piper::{Piper, PiperConfig};
 
@@ -74,6 +77,9 @@ pub struct TtsOptions {
     pub model: Option<PathBuf>,
     /// Threads for Piper.
     pub threads: usize,
+    /// Where the halves of a Piper voice are kept, with which it speaks early; without it the voice is used whole.
+    #[serde(skip)]
+    pub halves: Option<PathBuf>,
     /// An engine that gives no sound for so long is taken to hang, and ended.
     pub stall_ms: u32,
 }
@@ -87,6 +93,7 @@ impl Default for TtsOptions {
             pitch: 50,
             model: None,
             threads: 2,
+            halves: None,
             stall_ms: 10_000,
         }
     }
@@ -156,12 +163,13 @@ pub fn open_voice(options: &TtsOptions) -> Result<Box<dyn Voice>, TtsError> {
 pub const LONGEST_TEXT: usize = 16 * 1024;
 
 /// Text as the engines may see it: without control characters (espeak-ng takes 0x01 for a command), and without the
-/// `[[` that begins phoneme codes there. `None` where no word is left.
-fn speakable(text: &str) -> Result<Option<String>, TtsError> {
+/// `[[` that begins phoneme codes there, and written out: numbers, units and abbreviations as words. `None` where no word is left.
+fn speakable(text: &str, normalizer: &Normalizer) -> Result<Option<String>, TtsError> {
     if text.len() > LONGEST_TEXT {
         return Err(TtsError::TooLong { found: text.len() });
     }
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let plain: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+    let clean = normalizer.normalize(&plain).replace('\n', " ");
     let clean = clean.replace("[[", "[ [").trim().to_string();
     Ok(clean.chars().any(char::is_alphanumeric).then_some(clean))
 }
@@ -173,11 +181,12 @@ type Sink<'a> = dyn FnMut(&[f32]) -> ControlFlow<()> + 'a;
 /// has nothing else to do.
 fn speak_trimmed(
     text: &str,
+    normalizer: &Normalizer,
     rate: SampleRate,
     sink: &mut Sink<'_>,
     say: &mut dyn FnMut(&str, &mut Sink<'_>) -> Result<(), TtsError>,
 ) -> Result<(), TtsError> {
-    let Some(text) = speakable(text)? else {
+    let Some(text) = speakable(text, normalizer)? else {
         return Ok(());
     };
     let mut trim = Trim::new(rate);

@@ -1,19 +1,23 @@
 //! Piper voices: VITS models in ONNX, with phonemes from espeak-ng.
 //!
-//! A voice is two files, `NAME.onnx` and `NAME.onnx.json`. The model takes phoneme ids and gives a whole sentence of
-//! sound at once, so long text is spoken sentence by sentence. The interface is that of github.com/rhasspy/piper:
+//! A voice is two files, `NAME.onnx` and `NAME.onnx.json`. The model takes the phoneme ids of a sentence and gives its sound at once; cut
+//! in two (`halves.rs`), it gives it in chunks. The interface is that of github.com/rhasspy/piper:
 //! `input` [1, n] i64, `input_lengths` [1] i64, `scales` [3] f32 (noise, length, noise of durations), `sid` [1] i64
 //! where there are several speakers; `output` [1, 1, 1, m] or [1, 1, m] f32.
 
+mod halves;
+mod phonemes;
+
 use super::silence::Trim;
-use super::{TtsError, TtsOptions, Voice, espeak, speakable};
+use super::{Normalizer, TtsError, TtsOptions, Voice, speakable};
 use crate::audio::SampleRate;
-use nearfield_onnx::{OnnxInput, OnnxModel, OnnxOptions};
+use halves::{Halves, Sentence};
+use nearfield_onnx::{OnnxModel, OnnxOptions};
+use phonemes::{PhonemeType, Phonemizer};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// What a voice's `.onnx.json` says, as far as it is needed.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +28,8 @@ pub struct PiperConfig {
     inference: InferenceSection,
     #[serde(default = "one")]
     num_speakers: u32,
+    #[serde(default)]
+    phoneme_type: PhonemeType,
     phoneme_id_map: HashMap<String, Vec<i64>>,
 }
 
@@ -117,11 +123,12 @@ impl PiperConfig {
 /// A Piper voice, loaded.
 pub struct Piper {
     name: String,
-    model: OnnxModel,
+    model: Model,
     config: PiperConfig,
+    normalizer: Normalizer,
+    phonemizer: Phonemizer,
     speaker: Option<i64>,
     length_scale: f32,
-    stall: Duration,
 }
 
 impl Piper {
@@ -150,53 +157,43 @@ impl Piper {
                 }
             },
         };
-        let model = OnnxModel::open(path, &OnnxOptions { threads: options.threads, ..OnnxOptions::default() })?;
+        // The pace of a voice is its own; the wish for another is relative to the 175 words a minute of the others.
+        let length_scale = config.inference.length_scale * 175.0 / options.words_per_minute as f32;
+        let model = Self::open_model(path, options, &config, speaker)?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let phonemizer = Phonemizer::open(config.phoneme_type, &config.espeak.voice, options.stall())?;
+        let normalizer = Normalizer::for_voice(&config.espeak.voice);
+        Ok(Piper { name: format!("piper {stem}"), model, config, normalizer, phonemizer, speaker, length_scale })
+    }
+
+    /// The voice in two halves where a folder to keep them is named and it can be cut, else whole.
+    fn open_model(
+        path: &Path,
+        options: &TtsOptions,
+        config: &PiperConfig,
+        speaker: Option<i64>,
+    ) -> Result<Model, TtsError> {
+        let onnx = OnnxOptions { threads: options.threads, ..OnnxOptions::default() };
+        if let Some(folder) = &options.halves {
+            nearfield_onnx::init()?;
+            // The phonemes that every voice has: enough frames for several chunks.
+            let ids = config.ids(&"abdefhijklmnoprstuvwz ".repeat(2));
+            let test = Sentence { ids: &ids, scales: [0.0, config.inference.length_scale, 0.0], speaker };
+            match Halves::open(path, folder, &onnx, &test) {
+                Ok(halves) => return Ok(Model::Halves(Box::new(halves))),
+                Err(reason) => {
+                    tracing::info!(voice = %path.display(), %reason, "the voice is used whole: its first sound comes with its last");
+                }
+            }
+        }
+        let model = OnnxModel::open(path, &onnx)?;
         let inputs: &[&str] = match speaker {
             Some(_) => &["input", "input_lengths", "scales", "sid"],
             None => &["input", "input_lengths", "scales"],
         };
         model.expect(inputs, &["output"])?;
-        // The pace of a voice is its own; the wish for another is relative to the 175 words a minute of the others.
-        let length_scale = config.inference.length_scale * 175.0 / options.words_per_minute as f32;
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        // One word proves that espeak-ng is there and knows the voice's language.
-        espeak::phonemes("a", &config.espeak.voice, options.stall())?;
-        Ok(Piper { name: format!("piper {stem}"), model, config, speaker, length_scale, stall: options.stall() })
+        Ok(Model::Whole(model))
     }
-
-    /// Phonemes of a sentence. espeak-ng leaves punctuation out, but Piper voices were trained with it: it carries the
-    /// melody. So the sentence is split there, and each mark put back.
-    fn phonemes(&self, sentence: &str) -> Result<String, TtsError> {
-        let mut phonemes = String::new();
-        for clause in sentence.split_inclusive([',', ';', ':', '.', '?', '!']) {
-            let words = clause.trim_end_matches([',', ';', ':', '.', '?', '!']);
-            if words.chars().any(char::is_alphanumeric) {
-                if !phonemes.is_empty() {
-                    phonemes.push(' ');
-                }
-                let spoken = espeak::phonemes(words, &self.config.espeak.voice, self.stall)?;
-                phonemes.push_str(&without_language_marks(&spoken));
-            }
-            phonemes.extend(clause[words.len()..].chars().next());
-        }
-        Ok(phonemes)
-    }
-}
-
-/// espeak-ng marks words of another language as `(fr)...(en)`, and ends lines; neither is a phoneme.
-fn without_language_marks(phonemes: &str) -> String {
-    let mut kept = String::new();
-    let mut depth = 0;
-    for c in phonemes.trim().chars() {
-        match c {
-            '(' => depth += 1,
-            ')' if depth > 0 => depth -= 1,
-            '\n' => kept.push(' '),
-            c if depth == 0 => kept.push(c),
-            _ => {}
-        }
-    }
-    kept
 }
 
 impl Voice for Piper {
@@ -209,73 +206,67 @@ impl Voice for Piper {
     }
 
     fn speak(&mut self, text: &str, sink: &mut dyn FnMut(&[f32]) -> ControlFlow<()>) -> Result<(), TtsError> {
-        let Some(text) = speakable(text)? else {
+        let Some(text) = speakable(text, &self.normalizer)? else {
             return Ok(());
         };
         let rate = self.sample_rate();
-        for sentence in sentences(&text) {
-            let ids = self.config.ids(&self.phonemes(sentence)?);
-            let scales = [self.config.inference.noise_scale, self.length_scale, self.config.inference.noise_w];
-            let lengths = [ids.len() as i64];
-            let speaker = [self.speaker.unwrap_or(0)];
-            let shape = [1, ids.len()];
-            let mut inputs = vec![
-                ("input", OnnxInput::I64(&shape, &ids)),
-                ("input_lengths", OnnxInput::I64(&[1], &lengths)),
-                ("scales", OnnxInput::F32(&[3], &scales)),
-            ];
-            if self.speaker.is_some() {
-                inputs.push(("sid", OnnxInput::I64(&[1], &speaker)));
-            }
-            let outputs = self.model.run(&inputs)?;
-            let Some(output) = outputs.into_iter().find(|o| o.name == "output") else {
-                return Err(self.model.wrong_kind("a float output").into());
-            };
-            let peak = output.data.iter().filter(|s| s.is_finite()).fold(1.0f32, |peak, s| peak.max(s.abs()));
-            let samples: Vec<f32> = output.data.iter().map(|s| if s.is_finite() { s / peak } else { 0.0 }).collect();
-            let mut trim = Trim::new(rate);
-            // Blocks of a tenth of a second, so that the sink can stop it on the way.
-            for block in samples.chunks(rate.0 as usize / 10) {
-                if trim.push(block, sink).is_break() {
+        for sentence in phonemes::sentences(&text) {
+            for piece in self.phonemizer.phonemes(sentence)? {
+                let ids = self.config.ids(&piece);
+                let scales = [self.config.inference.noise_scale, self.length_scale, self.config.inference.noise_w];
+                let sentence = Sentence { ids: &ids, scales, speaker: self.speaker };
+                let mut trim = Trim::new(rate);
+                let flow = self.model.speak(&sentence, rate, &mut |chunk| trim.push(chunk, sink))?;
+                if flow.is_break() || trim.finish(sink).is_break() {
+                    self.phonemizer.prepare();
                     return Ok(());
                 }
             }
-            if trim.finish(sink).is_break() {
-                return Ok(());
-            }
+            self.phonemizer.prepare();
         }
         Ok(())
     }
 }
 
-/// Sentences: up to and including `.`, `?` or `!` before a space.
-fn sentences(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        rest = rest.trim_start();
-        if rest.is_empty() {
-            return None;
+/// The voice's model: in two halves where it can be cut, else whole.
+enum Model {
+    Halves(Box<Halves>),
+    Whole(OnnxModel),
+}
+
+impl Model {
+    /// Speaks a sentence in blocks of samples between -1 and 1.
+    fn speak(
+        &mut self,
+        sentence: &Sentence<'_>,
+        rate: SampleRate,
+        sink: &mut dyn FnMut(&[f32]) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TtsError> {
+        let mut block = Vec::new();
+        let mut bounded = |chunk: &[f32]| {
+            block.clear();
+            block.extend(chunk.iter().map(|s| if s.is_finite() { s.clamp(-1.0, 1.0) } else { 0.0 }));
+            sink(&block)
+        };
+        match self {
+            Model::Halves(halves) => halves.speak(sentence, f64::from(rate.0), &mut bounded),
+            Model::Whole(model) => {
+                let (_, samples) = sentence.run(model, "output")?;
+                // Blocks of a tenth of a second, so that the sink can stop it on the way.
+                for block in samples.chunks(rate.0 as usize / 10) {
+                    if bounded(block).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            }
         }
-        let end = rest
-            .char_indices()
-            .zip(rest.chars().skip(1))
-            .find(|((_, c), next)| matches!(c, '.' | '?' | '!') && next.is_whitespace())
-            .map_or(rest.len(), |((at, c), _)| at + c.len_utf8());
-        let (sentence, after) = rest.split_at(end);
-        rest = after;
-        Some(sentence)
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_is_split_into_sentences_but_not_inside_numbers() {
-        let parts: Vec<&str> = sentences("It is 21.5 degrees. Really? Yes!  Good").collect();
-        assert_eq!(parts, ["It is 21.5 degrees.", "Really?", "Yes!", "Good"]);
-    }
 
     #[test]
     fn phoneme_ids_stand_between_their_marks_and_unknown_ones_are_skipped() {
@@ -299,10 +290,5 @@ mod tests {
             error.contains("`phoneme_id_map.a` stands there twice at line 2") && error.contains("voice.onnx.json"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn language_marks_are_no_phonemes() {
-        assert_eq!(without_language_marks("wˈɜːld (fr)ʒˈur(en)\n"), "wˈɜːld ʒˈur");
     }
 }
