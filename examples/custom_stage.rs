@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use nearfield_examples::argument_or_asset;
 use nearfield_speech::stt::{SpeechToText, SttOptions};
 use nearfield_speech::vad::{Earshot, EndpointOptions, Endpointer};
-use nearfield_stages::flow::{Emit, Flow, FlowEvent, Queue, Stage, Turns};
+use nearfield_stages::flow::{Emit, Flow, FlowEvent, Guesses, Queue, Stage};
 use nearfield_stages::messages::{Clause, Envelope, TextDelta, Transcript};
 use nearfield_stages::voice::capture::{Pace, Source};
 use nearfield_stages::voice::listen::{Listen, TurnTaking};
@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
     let stt = SpeechToText::open(&argument_or_asset(2, "models/hear-nano.bin"), &SttOptions::default())?;
     let endpointer = Endpointer::new(Box::new(Earshot::default()), EndpointOptions::default())?;
     let flow = Flow::new();
-    let (turns, guesses) = (flow.turns(), Turns::default());
+    let (turns, guesses) = (flow.turns(), Guesses::default());
     let listen = Listen::new(endpointer, turns.clone(), guesses.clone(), TurnTaking::Interrupt);
     let translate = Translate(vec![("what", "wie"), ("is", "ist"), ("the", "die"), ("temperature", "Temperatur")]);
     flow.source(Queue::Wait(64), move |frames, stop| source.run(frames, stop))

@@ -413,7 +413,7 @@ pub struct BenchArgs {
     /// Print one JSON object a line; the last holds the result.
     #[arg(long)]
     pub json: bool,
-    /// Audio files (voice, stt) or pictures (caption) to use.
+    /// Audio files (voice, stt) or pictures (caption) to use; without it `voice` speaks questions of its own.
     #[arg(long, value_name = "FILE|DIR")]
     pub input: Option<PathBuf>,
     /// The home's state (voice).
@@ -422,6 +422,9 @@ pub struct BenchArgs {
     /// Repetitions of each measurement; medians are printed.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub runs: u32,
+    /// Sentences with pauses in which it is counted how often a turn would end too soon (voice).
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub pauses: u32,
     /// The model to measure, a name or a GGUF file (llm).
     #[arg(long)]
     pub model: Option<String>,

@@ -22,9 +22,10 @@ const LONGEST_BYTES: usize = 4096;
 
 /// Installs the log for the rest of the process. What the answer is dropped, what was only counted is written.
 pub fn install(verbose: u8, quiet: bool) -> LogEnd {
+    // whisper.cpp calls it an error when a transcription is stopped that nobody wants any more; what is one is in our own errors.
     let level = match (quiet, verbose) {
-        (true, _) => "error",
-        (false, 0) => "warn",
+        (true, _) => "error,whisper_rs=off",
+        (false, 0) => "warn,whisper_rs=off",
         // whisper.cpp and ONNX Runtime are talkative at this level.
         (false, 1) => "info,whisper_rs=warn,ort=warn",
         (false, _) => "debug,whisper_rs=info,ort=info",

@@ -58,7 +58,7 @@ pub struct Utterance {
     pub speech_samples: usize,
     /// When the last speech sample was captured: latency is counted from here.
     pub speech_ended: Instant,
-    /// Set while the speaker only pauses: a guess worth transcribing ahead, which is withdrawn by silencing this number.
+    /// Set while the speaker only pauses: the number of a guess ([`Guesses`](crate::flow::Guesses)) that is worth transcribing ahead.
     pub guess: Option<Turn>,
 }
 
@@ -73,6 +73,15 @@ pub struct Transcript {
     pub speech_ended: Instant,
     /// When it was certain that the speaker had ended.
     pub closed: Instant,
+    /// Set while the speaker only pauses: the number of a guess that is worth preparing an answer to.
+    pub guess: Option<Turn>,
+}
+
+impl Transcript {
+    /// What was entered at `now` instead of spoken.
+    pub fn typed(text: &str, now: Instant) -> Self {
+        Self { text: text.to_owned(), suppressed: None, speech_ended: now, closed: now, guess: None }
+    }
 }
 
 /// A piece of the reply as the model writes it.
@@ -82,8 +91,19 @@ pub enum TextDelta {
     Text(String),
     /// What is not yet a whole clause is taken back: the model repeats itself.
     Cut,
+    /// Nobody is to hear it yet: the clause with which the reply to a guess begins.
+    Ahead(Ahead),
     /// The reply is complete.
     End,
+}
+
+/// The first clause of a reply to a guess, to be made into sound before it is sure that it will be wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// The number of the guess.
+    pub guess: Turn,
+    /// The clause.
+    pub clause: String,
 }
 
 /// A piece of the reply that can be spoken on its own.
@@ -91,6 +111,8 @@ pub enum TextDelta {
 pub enum Clause {
     /// A clause or a sentence.
     Text(String),
+    /// Nobody is to hear it yet: the clause with which the reply to a guess begins.
+    Ahead(Ahead),
     /// The reply is complete.
     End,
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use crossbeam_channel::{Receiver, bounded, never};
 use nearfield_home::HomeFile;
 use nearfield_llm::{CacheType, Llm, LlmOptions, SamplerOptions, SessionOptions};
-use nearfield_stages::flow::{Stage, Turns};
+use nearfield_stages::flow::{Guesses, Stage, Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
-use nearfield_stages::messages::{Envelope, Transcript};
+use nearfield_stages::messages::{Envelope, TextDelta, Transcript};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions};
 use nearfield_stages::voice::notes::{Note, Replied};
 use nearfield_stages::voice::tools::{CommandTool, HomeLayout, HomeTools, Toolbox};
@@ -18,6 +18,7 @@ const SYSTEM: &str = "You are Nearfield, a voice assistant at home. Answer in on
 struct Conversation {
     converse: Converse,
     turns: Turns,
+    guesses: Guesses,
     notebook: Receiver<Note>,
 }
 
@@ -34,17 +35,21 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
         remote: None,
     };
     let home = home.map(|path| HomeTools::of_rooms(HomeFile::load(path).unwrap()));
-    let (turns, (notes, notebook)) = (Turns::default(), bounded(64));
+    let (turns, guesses, (notes, notebook)) = (Turns::default(), Guesses::default(), bounded(64));
     let toolbox = Toolbox::new(home, commands).unwrap();
     let converse = Converse::new(llm, options, toolbox, turns.clone(), never(), notes).unwrap();
-    Conversation { converse, turns, notebook }
+    Conversation { converse: converse.guessing(guesses.clone()), turns, guesses, notebook }
 }
 
 impl Conversation {
     fn ask(&mut self, question: &str) -> Replied {
-        let now = std::time::Instant::now();
-        let transcript = Transcript { text: question.to_owned(), suppressed: None, speech_ended: now, closed: now };
-        self.converse.take(Envelope::new(self.turns.begin(), transcript), &mut |_| ControlFlow::Continue(())).unwrap();
+        let turn = self.turns.begin();
+        self.ask_in(turn, question)
+    }
+
+    fn ask_in(&mut self, turn: Turn, question: &str) -> Replied {
+        let transcript = Transcript::typed(question, std::time::Instant::now());
+        self.converse.take(Envelope::new(turn, transcript), &mut |_| ControlFlow::Continue(())).unwrap();
         let replied = self.notebook.try_iter().find_map(|note| match note {
             Note::Replied { replied, .. } => Some(replied),
             _ => None,
@@ -116,4 +121,74 @@ fn a_conversation_goes_on_from_its_file_and_a_damaged_one_begins_anew() {
 
 fn talk_first(home: &Path) -> String {
     conversation(1024, Some(home), Vec::new()).ask("How warm is it in the kitchen?").reply
+}
+
+impl Conversation {
+    /// The speaker pauses after `words`: what is prepared to be spoken.
+    fn guess(&mut self, turn: Turn, words: &str) -> (Turn, Vec<String>) {
+        let guess = self.guesses.begin();
+        let transcript = Transcript { guess: Some(guess), ..Transcript::typed(words, std::time::Instant::now()) };
+        let mut ahead = Vec::new();
+        let emit = &mut |delta: Envelope<TextDelta>| {
+            match delta.body {
+                TextDelta::Ahead(it) => ahead.push(it.clause),
+                other => panic!("somebody would hear {other:?}"),
+            }
+            ControlFlow::Continue(())
+        };
+        self.converse.take(Envelope::new(turn, transcript), emit).unwrap();
+        assert!(self.notebook.try_recv().is_err(), "a guess was reported");
+        (guess, ahead)
+    }
+}
+
+#[test]
+fn a_reply_begun_on_a_guess_is_the_reply_without_one_whether_the_guess_was_right_or_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, other) = (folder.path().join("home.json"), folder.path().join("other.json"));
+    for file in [&home, &other] {
+        std::fs::write(file, HOME).unwrap();
+    }
+    let mut plain = conversation(1024, Some(&home), Vec::new());
+    let mut guessing = conversation(1024, Some(&other), Vec::new());
+    let mut kept = 0;
+    for (begins, question) in [
+        ("How warm is it", "How warm is it in the kitchen?"),
+        ("Turn on", "Turn on the kitchen light."),
+        ("Is the kitchen light on?", "Is the kitchen light on?"),
+        ("Is the front door", "Is the front door locked?"),
+        ("Hello.", "Hello."),
+    ] {
+        let expected = plain.ask(question);
+        let turn = guessing.turns.begin();
+        let before = std::fs::read_to_string(&other).unwrap();
+        // A guess that is wrong unless it is the whole question, then one that is right.
+        let (first, _) = guessing.guess(turn, begins);
+        guessing.guesses.withdraw_all();
+        assert!(!guessing.guesses.is_alive(first));
+        let (guess, ahead) = guessing.guess(turn, question);
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), before, "a tool was called on a guess: {question}");
+        guessing.guesses.keep(guess);
+        let replied = guessing.ask_in(turn, question);
+        assert_eq!((&replied.reply, replied.tools.len()), (&expected.reply, expected.tools.len()), "{question}");
+        assert_eq!(replied.tokens.generated, expected.tokens.generated, "{question}");
+        for clause in &ahead {
+            assert!(replied.reply.starts_with(clause.as_str()), "{clause:?} was prepared, {:?} replied", replied.reply);
+        }
+        kept += usize::from(replied.ahead.kept && !ahead.is_empty());
+    }
+    assert!(kept >= 3, "only {kept} replies were prepared");
+    assert_eq!(std::fs::read_to_string(&home).unwrap(), std::fs::read_to_string(&other).unwrap());
+}
+
+#[test]
+fn a_guess_that_is_withdrawn_costs_tokens_that_are_counted_and_leaves_no_trace() {
+    let mut talk = conversation(1024, None, Vec::new());
+    let turn = talk.turns.begin();
+    talk.guess(turn, "Hello.");
+    talk.guesses.withdraw_all();
+    let replied = talk.ask_in(turn, "Good night.");
+    assert!(!replied.ahead.kept && replied.ahead.wasted_tokens > 0, "{:?}", replied.ahead);
+    assert_eq!(replied.reply, conversation(1024, None, Vec::new()).ask("Good night.").reply);
+    assert_eq!(talk.ask("What can you do?").ahead, Default::default());
 }

@@ -123,7 +123,7 @@ impl Asked {
 
     fn ask(&mut self, question: &str) -> (Replied, Vec<String>) {
         let now = std::time::Instant::now();
-        let transcript = Transcript { text: question.to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let transcript = Transcript::typed(question, now);
         let mut phrase = Phrase::default();
         let mut spoken = Vec::new();
         let turn = self.turns.begin();

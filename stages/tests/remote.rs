@@ -60,7 +60,7 @@ impl Conversation {
     /// The reply, and the pieces that were said with their times.
     fn ask(&mut self, question: &str) -> (Replied, Vec<(String, Duration)>) {
         let begun = Instant::now();
-        let transcript = Transcript { text: question.to_owned(), suppressed: None, speech_ended: begun, closed: begun };
+        let transcript = Transcript::typed(question, begun);
         let turn = self.turns.begin();
         let mut said = Vec::new();
         self.converse

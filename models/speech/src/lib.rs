@@ -19,6 +19,7 @@
 //! |---|---|---|
 //! | [`audio`] | sample rates, clips, reading and writing of audio files, resampling | |
 //! | [`vad`] | voice activity (Earshot, or Silero) and the ends of utterances | Silero: `onnx` |
+//! | [`turn`] | whether a speaker who pauses has finished: by the sound (Smart Turn) and by the words | Smart Turn: `onnx` |
 //! | `stt` | Whisper models through whisper.cpp, compiled from C++ (needs cmake) | `whisper` |
 //! | [`tts`] | espeak-ng and flite as programs, Piper voices | Piper: `piper` |
 //!
@@ -29,4 +30,5 @@ pub mod audio;
 #[cfg(feature = "whisper")]
 pub mod stt;
 pub mod tts;
+pub mod turn;
 pub mod vad;

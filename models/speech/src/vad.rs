@@ -76,11 +76,14 @@ pub struct EndpointOptions {
     pub start_threshold: f32,
     /// Speech goes on while the probability stays at or above this (hysteresis: not above `start_threshold`).
     pub stop_threshold: f32,
+    /// Sound that is so many decibels below the loudest of the utterance is silence, however much like speech it seems: detectors notice
+    /// the end of speech late. 0: only the detector counts.
+    pub quiet_db: u32,
     /// Shorter bursts (a click, a cough) are ignored.
     pub min_speech_ms: u32,
-    /// After this much silence the utterance is over. The answer cannot come earlier.
+    /// After this much silence the utterance is over, where `turn.decide` is "silence" and for recordings that are read fast.
     pub end_silence_ms: u32,
-    /// After this much silence transcription begins as a guess, during the rest of `end_silence_ms`; 0: only then.
+    /// After this much silence transcription begins as a guess, while it is not yet sure that the turn is over; 0: only then.
     pub pause_ms: u32,
     /// So much sound before the first speech is kept: soft consonants come before the detector notices.
     pub pre_roll_ms: u32,
@@ -95,9 +98,10 @@ impl Default for EndpointOptions {
         EndpointOptions {
             start_threshold: 0.6,
             stop_threshold: 0.35,
+            quiet_db: 36,
             min_speech_ms: 100,
             end_silence_ms: 500,
-            pause_ms: 200,
+            pause_ms: 80,
             pre_roll_ms: 250,
             post_roll_ms: 200,
             max_utterance_ms: 28_000,
@@ -118,6 +122,9 @@ impl EndpointOptions {
         }
         if !(self.stop_threshold > 0.0 && self.stop_threshold <= self.start_threshold) {
             return wrong("stop_threshold", self.stop_threshold.to_string(), "above 0 and at most start_threshold");
+        }
+        if self.quiet_db > 100 {
+            return wrong("quiet_db", self.quiet_db.to_string(), "from 0 to 100");
         }
         if !(50..=10_000).contains(&self.end_silence_ms) {
             return wrong("end_silence_ms", self.end_silence_ms.to_string(), "from 50 to 10000");
@@ -213,6 +220,10 @@ enum State {
         probabilities: Vec<f32>,
         /// The guess has been emitted.
         paused: bool,
+        /// The root mean square of its loudest frame.
+        loudest: f32,
+        /// The silence that ends it, where the pause under way has one of its own.
+        end_silence: Option<u64>,
     },
 }
 
@@ -248,8 +259,10 @@ impl Endpointer {
         let frame = self.detector.frame_samples();
         while self.buffer_end() - self.judged >= frame as u64 {
             let at = (self.judged - self.buffer_start) as usize;
-            let probability = self.detector.probability(&self.buffer[at..at + frame])?;
-            self.judge(probability, frame as u64, emit);
+            let samples = &self.buffer[at..at + frame];
+            let probability = self.detector.probability(samples)?;
+            let loudness = (samples.iter().map(|s| s * s).sum::<f32>() / frame as f32).sqrt();
+            self.judge(probability, loudness, frame as u64, emit);
         }
         Ok(())
     }
@@ -273,24 +286,39 @@ impl Endpointer {
         self.state = State::Silence;
     }
 
+    /// Has the utterance under way end after so much silence, instead of [`EndpointOptions::end_silence_ms`], if the speaker does not
+    /// go on. A pause that has already lasted as long ends with the next frame. Without an utterance nothing happens.
+    pub fn end_after(&mut self, silence_ms: u32) {
+        let silence = self.samples_in(silence_ms);
+        if let State::Speech { end_silence, .. } = &mut self.state {
+            *end_silence = Some(silence);
+        }
+    }
+
     /// Whether an utterance is in progress.
     pub fn in_speech(&self) -> bool {
         matches!(self.state, State::Speech { .. })
     }
 
-    fn judge(&mut self, probability: f32, frame: u64, emit: &mut dyn FnMut(SpeechEvent)) {
+    fn judge(&mut self, probability: f32, loudness: f32, frame: u64, emit: &mut dyn FnMut(SpeechEvent)) {
         let frame_start = self.judged;
         let frame_end = frame_start + frame;
         self.judged = frame_end;
-        let goes_on = probability >= self.options.stop_threshold;
+        let is_quiet = match (&self.state, self.options.quiet_db) {
+            (State::Speech { loudest, .. }, db @ 1..) => loudness < loudest * 10f32.powf(-(db as f32) / 20.0),
+            _ => false,
+        };
+        let goes_on = probability >= self.options.stop_threshold && !is_quiet;
         match &mut self.state {
             State::Silence if probability >= self.options.start_threshold => {
                 self.state = State::Maybe { first_speech: frame_start };
             }
             State::Maybe { .. } if !goes_on => self.state = State::Silence,
-            State::Speech { last_speech, probabilities, paused, .. } => {
+            State::Speech { last_speech, probabilities, paused, loudest, end_silence, .. } => {
                 probabilities.push(probability);
+                *loudest = loudest.max(loudness);
                 if goes_on {
+                    *end_silence = None;
                     if std::mem::take(paused) {
                         emit(SpeechEvent::Resumed);
                     }
@@ -305,14 +333,21 @@ impl Endpointer {
                 if frame_end - first_speech >= self.samples_in(self.options.min_speech_ms) {
                     let start =
                         first_speech.saturating_sub(self.samples_in(self.options.pre_roll_ms)).max(self.needed_from);
-                    self.state =
-                        State::Speech { start, last_speech: frame_end, probabilities: Vec::new(), paused: false };
+                    self.state = State::Speech {
+                        start,
+                        last_speech: frame_end,
+                        probabilities: Vec::new(),
+                        paused: false,
+                        loudest: loudness,
+                        end_silence: None,
+                    };
                     self.forget_before(start);
                     emit(SpeechEvent::Started { at_sample: SamplePosition(start) });
                 }
             }
-            State::Speech { start, last_speech, paused, .. } => {
-                if frame_end - last_speech >= self.samples_in(self.options.end_silence_ms) {
+            State::Speech { start, last_speech, paused, end_silence, .. } => {
+                let end_silence = end_silence.unwrap_or(self.samples_in(self.options.end_silence_ms));
+                if frame_end - last_speech >= end_silence {
                     let end = frame_end.min(last_speech + self.samples_in(self.options.post_roll_ms));
                     emit(self.ended(start, end, last_speech, false));
                     self.state = State::Silence;
@@ -351,8 +386,14 @@ impl Endpointer {
         let kept = probabilities.split_off(quietest.min(n));
         let end = frame_end - kept.len() as u64 * frame;
         emit(self.ended(start, end, last_speech.min(end), true));
-        self.state =
-            State::Speech { start: end, last_speech: last_speech.max(end), probabilities: kept, paused: false };
+        self.state = State::Speech {
+            start: end,
+            last_speech: last_speech.max(end),
+            probabilities: kept,
+            paused: false,
+            loudest: 0.0,
+            end_silence: None,
+        };
         self.forget_before(end);
         emit(SpeechEvent::Started { at_sample: SamplePosition(end) });
     }

@@ -35,6 +35,7 @@ fn options() -> EndpointOptions {
         stop_threshold: 0.3,
         min_speech_ms: 50,
         end_silence_ms: 200,
+        quiet_db: 0,
         pause_ms: 0,
         pre_roll_ms: 100,
         post_roll_ms: 80,
@@ -319,4 +320,66 @@ fn silero_refuses_a_model_of_another_kind() {
     let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny-piper.onnx");
     let error = Silero::open(&other).err().unwrap().to_string();
     assert!(error.contains("stateN") && error.contains("input_lengths"), "{error}");
+}
+
+#[test]
+fn a_pause_may_be_given_a_silence_of_its_own_which_speech_takes_back() {
+    // Speech from 500 to 800 and from 950 to 1250 ms; only the first pause gets a silence of its own.
+    let ends = |silence_ms: u32| {
+        let mut endpointer =
+            Endpointer::new(Box::new(ScriptedVad), EndpointOptions { pause_ms: 50, ..options() }).unwrap();
+        let mut ends = Vec::new();
+        let sound = sound(&[(0.0, 50), (0.9, 30), (0.0, 15), (0.9, 30), (0.0, 40)]);
+        for (at, frame) in sound.chunks(160).enumerate() {
+            let mut paused = false;
+            endpointer
+                .push(frame, &mut |event| match event {
+                    SpeechEvent::Paused { .. } => paused = true,
+                    SpeechEvent::Ended { last_speech_sample, .. } => ends.push((at, last_speech_sample)),
+                    _ => {}
+                })
+                .unwrap();
+            if paused && at < 100 {
+                endpointer.end_after(silence_ms);
+            }
+        }
+        ends
+    };
+    assert_eq!(ends(100), [(89, ms(800)), (144, ms(1_250))]);
+    assert_eq!(ends(170), [(144, ms(1_250))]);
+}
+
+#[test]
+fn what_is_much_quieter_than_the_utterance_was_is_silence_whatever_the_detector_says() {
+    /// Takes everything but zeros for speech.
+    struct Generous;
+    impl VoiceActivity for Generous {
+        fn frame_samples(&self) -> usize {
+            160
+        }
+        fn probability(&mut self, frame: &[f32]) -> Result<f32, VadError> {
+            Ok(if frame[0] == 0.0 { 0.0 } else { 1.0 })
+        }
+        fn reset(&mut self) {}
+        fn name(&self) -> &str {
+            "generous"
+        }
+    }
+    let end = |quiet_db| {
+        let options = EndpointOptions { quiet_db, ..options() };
+        let mut endpointer = Endpointer::new(Box::new(Generous), options).unwrap();
+        let mut end = None;
+        // 400 ms of speech, 200 ms at -30 dB, 300 ms at -44 dB, silence.
+        endpointer
+            .push(&sound(&[(0.0, 20), (0.5, 40), (0.0158, 20), (0.003, 30), (0.0, 40)]), &mut |event| {
+                if let SpeechEvent::Ended { last_speech_sample, .. } = event {
+                    end.get_or_insert(last_speech_sample);
+                }
+            })
+            .unwrap();
+        end.unwrap()
+    };
+    assert_eq!(end(0), ms(1_100));
+    assert_eq!(end(36), ms(800));
+    assert_eq!(end(24), ms(600));
 }

@@ -3,11 +3,11 @@
 
 mod caption;
 mod report;
-mod sequential;
+mod voice;
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use nearfield_base::range::in_range;
@@ -15,17 +15,14 @@ use nearfield_llm::{
     CacheType, Llm, LlmOptions, MeasureOptions, SessionOptions, measure, median, read_bandwidth, simd_level,
 };
 use nearfield_stages::flow::StopSignal;
-use nearfield_stages::voice::capture::{Pace, Source};
-use nearfield_stages::voice::play::Outlet;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
 
 use crate::cli::{BenchArgs, BenchWhat, Usage};
 use crate::config::{Config, VoiceConfig};
-use crate::flows::voice::{self, Questions};
 use crate::hub::registry::Registry;
-use crate::load::voice::{Assistant, load_stt, load_voice};
-use crate::output::turn_report::{TurnReport, ms};
+use crate::load::voice::{load_stt, load_voice};
+use crate::output::turn_report::ms;
 use crate::recordings::{read_speech, recordings};
 
 /// What is read to find the memory's bandwidth: far beyond the caches of small machines.
@@ -64,7 +61,7 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
         )?;
     }
     match args.what {
-        BenchWhat::Voice => voice_bench(args, &config, &registry, stop, out),
+        BenchWhat::Voice => voice::run(args, &config, &registry, stop, out),
         BenchWhat::Stt => stt_bench(args, &config, &registry, stop, out),
         BenchWhat::Llm => llm_bench(args, &config, &registry, out),
         BenchWhat::Caption => Ok(()),
@@ -85,98 +82,6 @@ fn inputs(args: &BenchArgs, registry: &Registry) -> anyhow::Result<Vec<PathBuf>>
 /// A result as the user wants it: an object, or a text.
 pub(crate) fn emit(args: &BenchArgs, out: &mut dyn Write, value: &Value, text: &str) -> std::io::Result<()> {
     if args.json { writeln!(out, "{value}") } else { writeln!(out, "{text}") }
-}
-
-fn voice_bench(
-    args: &BenchArgs,
-    config: &VoiceConfig,
-    registry: &Registry,
-    stop: &StopSignal,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let files = inputs(args, registry)?;
-    // A home that the runs may change without changing the user's: each run gets a fresh copy.
-    let home = match config.home.file.as_os_str().is_empty() {
-        true => registry.places().assets.as_ref().map(|a| a.join("home.json")).filter(|p| p.is_file()),
-        false => Some(config.home.file.clone()),
-    };
-    let scratch = tempfile::tempdir().context("no temporary folder")?;
-    let fresh = || -> anyhow::Result<VoiceConfig> {
-        let mut config = config.clone();
-        if let Some(home) = &home {
-            config.home.file = scratch.path().join("home.json");
-            std::fs::copy(home, &config.home.file).with_context(|| home.display().to_string())?;
-        }
-        Ok(config)
-    };
-    let mut staged: Vec<Vec<TurnReport>> = Vec::new();
-    let mut sequential: Vec<Vec<TurnReport>> = Vec::new();
-    for run in 0..args.runs {
-        let config = fresh()?;
-        let mut reports = Vec::new();
-        let assistant = Assistant::load(&config, registry, true)?;
-        let source = Source::Files(files.clone(), Pace::Realtime);
-        voice::run(assistant, &config, Questions::Spoken(source), &Outlet::Null, stop, &mut |report| {
-            reports.push(report);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        ensure!(!crate::signals::is_stopped(stop), "stopped");
-        staged.push(reports);
-        let config = fresh()?;
-        let assistant = Assistant::load(&config, registry, true)?;
-        sequential.push(sequential::run_one_after_the_other(assistant, &config, &files, stop)?);
-        let replies = |reports: &[TurnReport]| reports.iter().map(|r| r.replied.reply.clone()).collect::<Vec<_>>();
-        let (a, b) = (replies(&staged[run as usize]), replies(&sequential[run as usize]));
-        ensure!(a == b, "the two ways answered differently: {a:?} and {b:?}");
-    }
-    let turns = staged[0].len();
-    ensure!(turns > 0 && sequential.iter().chain(&staged).all(|r| r.len() == turns), "the runs differ in their turns");
-    let over_runs = |runs: &[Vec<TurnReport>], i: usize, f: &dyn Fn(&TurnReport) -> Option<Duration>| {
-        median(runs.iter().filter_map(|r| f(&r[i])).map(ms).collect())
-    };
-    let (mut ratios, mut long_ratios, mut shares, mut firsts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for i in 0..turns {
-        let after = |r: &TurnReport| r.first_audio_after_close();
-        let (Some(s), Some(q)) = (over_runs(&staged, i, &after), over_runs(&sequential, i, &after)) else { continue };
-        let all = over_runs(&staged, i, &TurnReport::first_audio).unwrap_or_default();
-        let queued = over_runs(&staged, i, &|r| Some(r.queued())).unwrap_or_default();
-        let reply = &staged[0][i].replied.reply;
-        let sentences = reply.split_inclusive(". ").count();
-        ratios.push(s / q);
-        if sentences >= 2 {
-            long_ratios.push(s / q);
-        }
-        shares.push(queued / all.max(f64::MIN_POSITIVE));
-        firsts.push(all);
-        let line = json!({
-            "turn": i + 1, "heard": staged[0][i].heard, "reply": reply, "sentences": sentences,
-            "staged_first_audio_ms": s, "sequential_first_audio_ms": q, "ratio": s / q,
-            "end_of_speech_to_first_audio_ms": all, "queued_ms": queued,
-        });
-        let text = format!(
-            "{:>3}. staged {s:>7.1} ms, one after the other {q:>7.1} ms, ratio {:.2}; from the end of speech {all:.0} ms, of it queued {queued:.2} ms\n     {} -> {reply}",
-            i + 1,
-            s / q,
-            staged[0][i].heard
-        );
-        emit(args, out, &line, &text)?;
-    }
-    let ratio = median(ratios).context("no turn was answered aloud")?;
-    let (share, first) = (median(shares).unwrap_or_default(), median(firsts).unwrap_or_default());
-    let long = median(long_ratios);
-    let result = json!({
-        "bench": "voice", "turns": turns, "runs": args.runs, "first_audio_ratio": ratio,
-        "first_audio_ratio_two_sentences": long, "queued_share": share, "end_of_speech_to_first_audio_ms": first,
-        "level": simd_level(),
-    });
-    let text = format!(
-        "first audio after the end of the turn, staged / one after the other: {ratio:.3}{}\n\
-         end of speech to first audio: {first:.0} ms, of it queueing {:.2} %",
-        long.map(|l| format!(" (answers of two sentences or more: {l:.3})")).unwrap_or_default(),
-        share * 100.0
-    );
-    emit(args, out, &result, &text)?;
-    Ok(())
 }
 
 fn stt_bench(

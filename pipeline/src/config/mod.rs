@@ -24,7 +24,7 @@ pub use mqtt::MqttConfig;
 pub(crate) use outlets::MQTT_LEFT_OUT;
 pub use outlets::OutletConfig;
 pub use remote::RemoteConfig;
-pub use speech::{LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, VadKind};
+pub use speech::{Decide, LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, TurnConfig, VadKind};
 pub use voice::{HomeConfig, VoiceConfig};
 
 /// The largest configuration file that is read.

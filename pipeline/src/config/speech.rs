@@ -3,6 +3,7 @@
 use nearfield_base::range::in_range;
 use nearfield_speech::stt::SttOptions;
 pub use nearfield_speech::tts::TtsOptions as TtsConfig;
+use nearfield_speech::turn::TurnEndOptions;
 use nearfield_speech::vad::EndpointOptions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,58 @@ impl ListenConfig {
     /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
         self.endpoint.check().map_err(|e| format!("endpoint.{e}"))
+    }
+}
+
+/// When a speaker who pauses has finished.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TurnConfig {
+    /// What ends a turn: "content", a silence between `sure_ms` and `unsure_ms` by how complete it sounds and reads, or "silence",
+    /// `listen.endpoint.end_silence_ms` whatever was said.
+    pub decide: Decide,
+    /// The model that hears whether a turn is complete: "auto", Smart Turn if it is there (`nearfield models pull smart-turn`);
+    /// "none"; or the path of its ONNX file. The words count in any case.
+    pub model: String,
+    /// The silence after a turn that is surely complete.
+    pub sure_ms: u32,
+    /// The longest silence, after a turn that seems to break off.
+    pub unsure_ms: u32,
+    /// Whether the reply is begun while it is not yet sure that the turn is over: nobody hears it, no tool is called, and it is
+    /// dropped when the speaker goes on.
+    pub ahead: bool,
+}
+
+/// What ends a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Decide {
+    /// How complete it sounds and reads.
+    Content,
+    /// A fixed silence.
+    Silence,
+}
+
+impl Default for TurnConfig {
+    fn default() -> Self {
+        let TurnEndOptions { sure_ms, unsure_ms } = TurnEndOptions::default();
+        Self { decide: Decide::Content, model: "auto".to_owned(), sure_ms, unsure_ms, ahead: true }
+    }
+}
+
+impl TurnConfig {
+    /// The silences.
+    pub fn options(&self) -> TurnEndOptions {
+        TurnEndOptions { sure_ms: self.sure_ms, unsure_ms: self.unsure_ms }
+    }
+
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        in_range("sure_ms", self.sure_ms, 50..=10_000)?;
+        in_range("unsure_ms", self.unsure_ms, self.sure_ms..=10_000)
     }
 }
 

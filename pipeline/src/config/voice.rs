@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{
     Config, LatencyConfig, ListenConfig, LlmConfig, PlayConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig,
+    TurnConfig,
 };
 
 /// The whole of `voice.toml`.
@@ -19,6 +20,8 @@ use crate::config::{
 pub struct VoiceConfig {
     /// The microphone.
     pub listen: ListenConfig,
+    /// When a speaker who pauses has finished.
+    pub turn: TurnConfig,
     /// Speech to text.
     pub stt: SttConfig,
     /// The language model.
@@ -84,6 +87,7 @@ impl Config for VoiceConfig {
 
     fn check(&self) -> Result<(), String> {
         self.listen.check().map_err(|e| format!("listen.{e}"))?;
+        self.turn.check().map_err(|e| format!("turn.{e}"))?;
         self.stt.check().map_err(|e| format!("stt.{e}"))?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.remote.check().map_err(|e| format!("remote.{e}"))?;

@@ -79,8 +79,7 @@ impl Chat {
     pub fn ask(&mut self, question: &str, stop: &StopSignal, sink: &mut dyn FnMut(&str)) -> anyhow::Result<Replied> {
         let turn = self.turns.begin();
         let now = Instant::now();
-        let transcript =
-            Transcript { text: question.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let transcript = Transcript::typed(question.trim(), now);
         let turns = &self.turns;
         self.converse.take(Envelope::new(turn, transcript), &mut |delta| {
             if is_stopped(stop) {
@@ -90,7 +89,7 @@ impl Chat {
             match &delta.body {
                 TextDelta::Text(text) => sink(text),
                 TextDelta::Cut => sink("…"),
-                TextDelta::End => {}
+                TextDelta::Ahead(_) | TextDelta::End => {}
             }
             ControlFlow::Continue(())
         })?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use crossbeam_channel::bounded;
 use nearfield_speech::vad::Endpointer;
-use nearfield_stages::flow::{Flow, FlowEvent, Queue, StopSignal, Turn, Turns};
+use nearfield_stages::flow::{Flow, FlowEvent, Guesses, Queue, StopSignal, Turn};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::Envelope;
 use nearfield_stages::voice::capture::{Pace, Source};
@@ -24,9 +24,10 @@ use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::voice::transcribe::Transcribe;
+use nearfield_stages::voice::turn_end::TurnEnd;
 use nearfield_stages::voice::typed::type_in;
 
-use crate::config::VoiceConfig;
+use crate::config::{Decide, VoiceConfig};
 use crate::load::voice::Assistant;
 use crate::output::turn_report::{Collector, TurnReport};
 
@@ -56,12 +57,14 @@ pub fn run(
     let (heard, what_was_heard) = bounded(64);
     let (answered, answers) = bounded(64);
     let mut flow = Flow::new().notes(notebook);
-    let (turns, guesses) = (flow.turns(), Turns::default());
+    let (turns, guesses) = (flow.turns(), Guesses::default());
     let mut collector = Collector::new(flow.ledger(), Duration::from_millis(config.latency.first_audio_ms));
 
     let play = Play::open(outlet, turns.clone())?;
     let llm = LlmThread::start_in(&mut flow, assistant.llm, assistant.way);
-    let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?;
+    let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?
+        .guessing(guesses.clone());
+    let speak = Speak::new(assistant.voice).guessing(guesses.clone());
 
     // Speech blocks and is never dropped; a queue is as long as the work that may usefully be done ahead of the slower stage behind it.
     let transcripts = match questions {
@@ -73,12 +76,25 @@ pub fn run(
                 _ if config.listen.interrupt => TurnTaking::Interrupt,
                 _ => TurnTaking::DeafWhile(play.speaking()),
             };
+            // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
+            let is_live = !matches!(turn_taking, TurnTaking::Wait(_));
             let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
+            let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking);
+            let mut transcribe = Transcribe::new(stt, turns, guesses);
+            if is_live && config.turn.decide == Decide::Content {
+                // As many guesses as may wait at the recognizer.
+                let (tell, words) = bounded(4);
+                transcribe = transcribe.telling(tell);
+                listen = listen.ending(TurnEnd::new(config.turn.options(), assistant.turn, Some(words)));
+            }
+            if is_live && config.turn.ahead {
+                transcribe = transcribe.passing_guesses();
+            }
             // 64 * 20 ms = 1.3 s: transcription never holds up the microphone's own 10 s.
             flow.source(Queue::Wait(64), move |frames, stop| source.run(frames, stop))
                 // A guess, its correction, and two more questions.
-                .then(Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking), Queue::Wait(4))
-                .then(Transcribe::new(stt, turns, guesses), Queue::Wait(4))
+                .then(listen, Queue::Wait(4))
+                .then(transcribe, Queue::Wait(4))
         }
         Questions::Typed(texts) => flow.source(Queue::Wait(4), move |transcripts, stop| {
             type_in(&texts, &turns, &answers, transcripts, stop);
@@ -90,7 +106,7 @@ pub fn run(
     transcripts
         .then(converse, Queue::Wait(256)) // The model may write ahead of the voice by a long reply.
         .then(Phrase::default(), Queue::Wait(4)) // Clauses not yet spoken; an interruption throws them away.
-        .then(Speak::new(assistant.voice), Queue::Wait(64)) // Blocks of 20 to 100 ms: the voice may be seconds ahead.
+        .then(speak, Queue::Wait(64)) // Blocks of 20 to 100 ms: the voice may be seconds ahead.
         .then(play, Queue::Wait(16))
         .run(stop, move |event| {
             let mut over = None;

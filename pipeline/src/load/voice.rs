@@ -7,12 +7,13 @@ use nearfield_home::{HomeFile, Household, Origin, Policy, Remembered};
 use nearfield_llm::{Llm, LlmOptions, SessionOptions};
 use nearfield_speech::stt::SpeechToText;
 use nearfield_speech::tts::{Voice, open_voice};
+use nearfield_speech::turn::SmartTurn;
 use nearfield_speech::vad::{Earshot, Silero, VoiceActivity};
 use nearfield_stages::voice::converse::ConverseOptions;
 use nearfield_stages::voice::tools::{HomeTools, Toolbox};
 use nearfield_stages::voice_priority::VoicePriority;
 
-use crate::config::{VadKind, VoiceConfig};
+use crate::config::{Decide, VadKind, VoiceConfig};
 use crate::hub::registry::{Kind, Registry};
 use crate::prompts;
 
@@ -29,6 +30,8 @@ pub struct Assistant {
     pub stt: Option<SpeechToText>,
     /// Voice activity; absent likewise.
     pub vad: Option<Box<dyn VoiceActivity>>,
+    /// What hears whether a speaker who pauses has finished; absent likewise, and where its model is.
+    pub turn: Option<SmartTurn>,
     /// Text to speech.
     pub voice: Box<dyn Voice>,
     /// What the model may do.
@@ -49,9 +52,13 @@ impl Assistant {
         let llm = load_llm(config, registry)?;
         llm.tokenizer()?;
         let converse = converse_options(config, registry, &llm)?;
-        let (stt, vad) = match hears {
-            true => (Some(load_stt(config, registry)?), Some(load_vad(config, registry)?)),
-            false => (None, None),
+        let (stt, vad, turn) = match hears {
+            true => (
+                Some(load_stt(config, registry)?),
+                Some(load_vad(config, registry)?),
+                load_smart_turn(config, registry)?,
+            ),
+            false => (None, None, None),
         };
         let voice = load_voice(config, registry)?;
         tracing::info!(
@@ -59,10 +66,11 @@ impl Assistant {
             context_tokens = converse.session.context_tokens,
             stt = if hears { config.stt.model.as_str() } else { "none" },
             voice = voice.name(),
+            smart_turn = turn.is_some(),
             "loaded"
         );
         let way = VoicePriority::of(&registry.places().data);
-        Ok(Self { llm, stt, vad, voice, toolbox, converse, way })
+        Ok(Self { llm, stt, vad, turn, voice, toolbox, converse, way })
     }
 }
 
@@ -100,7 +108,11 @@ pub fn load_voice(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<B
     Ok(open_voice(&options)?)
 }
 
-fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn VoiceActivity>> {
+/// The detector of speech that `config` names.
+///
+/// # Errors
+/// If it is not there, or broken.
+pub fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn VoiceActivity>> {
     Ok(match (config.listen.vad, registry.resolve("silero-vad")) {
         (VadKind::Earshot, _) | (VadKind::Auto, Err(_)) => Box::new(Earshot::default()),
         (VadKind::Silero, Err(error)) => return Err(error).context("listen.vad"),
@@ -113,6 +125,31 @@ fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box<dyn
             }
         },
     })
+}
+
+/// The model that hears whether a turn is complete, where the configuration wants one.
+///
+/// # Errors
+/// If it is named and not there, or broken.
+pub fn load_smart_turn(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Option<SmartTurn>> {
+    if config.turn.decide == Decide::Silence {
+        return Ok(None);
+    }
+    match config.turn.model.as_str() {
+        "none" => Ok(None),
+        "auto" => Ok(match registry.resolve("smart-turn").ok().map(|model| SmartTurn::open(model.path())) {
+            None => None,
+            Some(Ok(model)) => Some(model),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "Smart Turn can't be used; turns end by their words and silence");
+                None
+            }
+        }),
+        named => {
+            let model = registry.resolve_as(named, &[Kind::Vad]).context("turn.model")?;
+            Ok(Some(SmartTurn::open(model.path()).context("turn.model")?))
+        }
+    }
 }
 
 /// How the assistant's model is asked; where the configuration leaves the context open, it is what suits the model.

@@ -115,6 +115,7 @@ impl TurnReport {
             "forgotten": self.replied.forgotten,
             "cut_off": self.replied.cut_off,
             "repeated": self.replied.repeated,
+            "ahead": self.replied.ahead,
             "over_budget": self.over_budget(),
         });
         let object = value.as_object_mut().expect("it was made as an object");

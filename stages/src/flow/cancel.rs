@@ -2,21 +2,31 @@
 
 use std::ops::ControlFlow;
 
-use crate::flow::{Turn, Turns};
+use crate::flow::{Guesses, Turn, Turns};
 
-/// Cancelled when its turn is silenced; see [`Turns::cancel_of`].
+/// Cancelled when its turn is silenced ([`Turns::cancel_of`]) or its guess withdrawn ([`Cancel::or_withdrawn`]).
 #[derive(Clone, Debug)]
-pub struct Cancel(Option<(Turns, Turn)>);
+pub struct Cancel {
+    turn: Option<(Turns, Turn)>,
+    guess: Option<(Guesses, Turn)>,
+}
 
 impl Cancel {
     /// Never cancelled: for work that belongs to no turn.
     pub fn never() -> Self {
-        Self(None)
+        Self { turn: None, guess: None }
+    }
+
+    /// The same for work on a guess, which is cancelled too when that is withdrawn.
+    #[must_use]
+    pub fn or_withdrawn(self, guesses: &Guesses, guess: Turn) -> Self {
+        Self { guess: Some((guesses.clone(), guess)), ..self }
     }
 
     /// Whether nobody wants the work any more.
     pub fn is_cancelled(&self) -> bool {
-        self.0.as_ref().is_some_and(|(turns, turn)| !turns.is_alive(*turn))
+        self.turn.as_ref().is_some_and(|(turns, turn)| !turns.is_alive(*turn))
+            || self.guess.as_ref().is_some_and(|(guesses, guess)| !guesses.is_alive(*guess))
     }
 
     /// As [`is_cancelled`](Self::is_cancelled), for loops that are told whether to go on.
@@ -28,7 +38,7 @@ impl Cancel {
 impl Turns {
     /// What work on `turn` asks whether it is still wanted.
     pub fn cancel_of(&self, turn: Turn) -> Cancel {
-        Cancel(Some((self.clone(), turn)))
+        Cancel { turn: Some((self.clone(), turn)), guess: None }
     }
 }
 
@@ -43,5 +53,18 @@ mod tests {
         let (first, second) = (turns.cancel_of(first), turns.cancel_of(second));
         turns.silence_before(Turn(2));
         assert!(first.check().is_break() && second.check().is_continue() && !Cancel::never().is_cancelled());
+    }
+    #[test]
+    fn work_on_a_guess_is_cancelled_with_the_guess_unless_that_was_kept() {
+        let (turns, guesses) = (Turns::default(), Guesses::default());
+        let turn = turns.begin();
+        let (first, second) = (guesses.begin(), guesses.begin());
+        let cancel = |guess| turns.cancel_of(turn).or_withdrawn(&guesses, guess);
+        let (first_cancel, second_cancel) = (cancel(first), cancel(second));
+        guesses.keep(first);
+        guesses.withdraw_all();
+        assert!(!first_cancel.is_cancelled() && second_cancel.is_cancelled());
+        turns.silence_all();
+        assert!(first_cancel.is_cancelled());
     }
 }

@@ -10,6 +10,7 @@ pub mod fault;
 #[cfg(feature = "fault-injection")]
 pub(crate) mod garble;
 mod graph;
+mod guess;
 mod newest;
 pub mod panics;
 mod probe;
@@ -23,6 +24,7 @@ pub mod writes;
 pub use cancel::Cancel;
 pub use ending::AtStop;
 pub use graph::{Chain, Flow, FlowEvent};
+pub use guess::Guesses;
 pub use newest::{Dropped, NewestSender, newest};
 pub use probe::{Ledger, StageTimes};
 pub use queue::{Output, Queue};

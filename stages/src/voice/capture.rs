@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cpal::traits::{DeviceTrait, StreamTrait};
-use crossbeam_channel::{Receiver, SendTimeoutError};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use nearfield_speech::audio::{ClipReader, Resampler, SampleRate};
 
 use crate::flow::fault::Fault;
@@ -115,6 +115,60 @@ pub enum Source {
     Files(Vec<PathBuf>, Pace),
     /// A recording that arrives on standard input.
     Stdin(Pace),
+    /// Questions that somebody asks one by one.
+    Script(Script),
+}
+
+/// Questions in real time, each asked once the one before has been answered, with silence in between.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// Each `[n_samples]`, mono, in [-1, 1], at [`SampleRate::SPEECH`].
+    pub questions: Vec<Arc<[f32]>>,
+    /// Where it is told that the last question has been answered.
+    pub answered: Receiver<()>,
+    /// Told when the first sample of each question was spoken.
+    pub began: Sender<Instant>,
+}
+
+impl Script {
+    /// Silence before each question.
+    const LEAD: Duration = Duration::from_millis(500);
+    /// An answer that takes longer than this is not waited for.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn run(&self, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
+        let (mut clock, mut fault) = (Clock::start(), Fault::of("capture"));
+        let mut say = |clock: &mut Clock, samples: &[f32]| -> anyhow::Result<ControlFlow<()>> {
+            for samples in samples.chunks(FRAME_SAMPLES) {
+                if clock.advance(samples.len(), Pace::Realtime, stop).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last: false };
+                if send(frames, stop, frame, &mut fault)?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        let lead = vec![0.0; SampleRate::SPEECH.samples_in(Self::LEAD)];
+        for question in &self.questions {
+            if say(&mut clock, &lead)?.is_break() {
+                return Ok(());
+            }
+            while self.answered.try_recv().is_ok() {}
+            let _ = self.began.try_send(clock.start + SampleRate::SPEECH.duration_of(clock.samples as usize));
+            let asked = Instant::now();
+            if say(&mut clock, question)?.is_break() {
+                return Ok(());
+            }
+            while self.answered.try_recv().is_err() && asked.elapsed() < Self::PATIENCE {
+                if say(&mut clock, &[0.0; FRAME_SAMPLES])?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Source {
@@ -124,6 +178,7 @@ impl Source {
     /// If the microphone can't be opened or dies, or a recording can't be read; the frames before it have been sent.
     pub fn run(&self, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
         match self {
+            Self::Script(script) => script.run(frames, stop),
             Self::Microphone(name) => microphone(name.as_deref(), frames, stop),
             Self::Files(paths, pace) => {
                 let mut clock = Clock::start();

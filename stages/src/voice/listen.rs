@@ -12,8 +12,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use nearfield_speech::audio::SampleRate;
 use nearfield_speech::vad::{Endpointer, SamplePosition, SpeechEvent};
 
-use crate::flow::{Emit, Stage, Turn, Turns};
+use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::messages::{Envelope, Frame, Utterance};
+use crate::voice::turn_end::TurnEnd;
 
 /// What happens when somebody speaks while a reply is under way.
 pub enum TurnTaking {
@@ -30,10 +31,14 @@ pub enum TurnTaking {
 pub struct Listen {
     endpointer: Endpointer,
     turns: Turns,
-    guesses: Turns,
+    guesses: Guesses,
     turn_taking: TurnTaking,
+    /// How long a pause has to be to end a turn; without it, as the endpointer's options say.
+    turn_end: Option<TurnEnd>,
     /// The turn of the speech under way.
     turn: Option<Turn>,
+    /// The guess of the pause under way.
+    guess: Option<Turn>,
     /// Samples taken since the endpointer began, and when the last of them was captured.
     position: u64,
     captured: Instant,
@@ -43,17 +48,26 @@ pub struct Listen {
 
 impl Listen {
     /// A listener that begins `turns`, and numbers its guesses by `guesses`.
-    pub fn new(endpointer: Endpointer, turns: Turns, guesses: Turns, turn_taking: TurnTaking) -> Self {
+    pub fn new(endpointer: Endpointer, turns: Turns, guesses: Guesses, turn_taking: TurnTaking) -> Self {
         Self {
             endpointer,
             turns,
             guesses,
             turn_taking,
+            turn_end: None,
             turn: None,
+            guess: None,
             position: 0,
             captured: Instant::now(),
             is_broken: false,
         }
+    }
+
+    /// The same with turns that end by what was said in them, rather than after a fixed silence. The endpointer needs a pause
+    /// ([`pause_ms`](nearfield_speech::vad::EndpointOptions::pause_ms)).
+    #[must_use]
+    pub fn ending(self, turn_end: TurnEnd) -> Self {
+        Self { turn_end: Some(turn_end), ..self }
     }
 
     fn begin(&mut self) -> Turn {
@@ -71,14 +85,32 @@ impl Listen {
                 SpeechEvent::Started { .. } => {
                     self.begin();
                 }
-                SpeechEvent::Resumed => self.guesses.silence_all(),
+                SpeechEvent::Resumed => {
+                    self.guesses.withdraw_all();
+                    self.guess = None;
+                    if let Some(turn_end) = &mut self.turn_end {
+                        turn_end.over();
+                    }
+                }
                 SpeechEvent::Paused { samples, end, last_speech_sample } => {
                     let Some(turn) = self.turn else { continue };
                     let guess = self.guesses.begin();
+                    self.guess = Some(guess);
+                    let sound = self.turn_end.is_some().then(|| samples.clone());
                     let utterance = self.utterance(samples, end, last_speech_sample, Some(guess));
                     let _ = emit(Envelope::new(turn, utterance));
+                    // Beside the transcription, which has begun.
+                    let Some((turn_end, sound)) = self.turn_end.as_mut().zip(sound) else { continue };
+                    let silence_ms = turn_end.paused(guess, &sound).unwrap_or(turn_end.longest_ms());
+                    self.endpointer.end_after(silence_ms);
                 }
                 SpeechEvent::Ended { samples, end, last_speech_sample, .. } => {
+                    if let Some(guess) = self.guess.take() {
+                        self.guesses.keep(guess);
+                    }
+                    if let Some(turn_end) = &mut self.turn_end {
+                        turn_end.over();
+                    }
                     let turn = match self.turn.take() {
                         Some(turn) => turn,
                         None => self.begin(),
@@ -150,6 +182,9 @@ impl Stage for Listen {
             self.position = 0;
             return Ok(());
         }
+        if let Some(silence_ms) = self.turn_end.as_mut().and_then(TurnEnd::look) {
+            self.endpointer.end_after(silence_ms);
+        }
         let mut events = Vec::new();
         self.position += frame.samples.len() as u64;
         self.endpointer.push(&frame.samples, &mut |e| events.push(e))?;
@@ -195,7 +230,7 @@ mod tests {
         }
     }
 
-    fn listener(turns: &Turns, guesses: &Turns, turn_taking: TurnTaking) -> Listen {
+    fn listener(turns: &Turns, guesses: &Guesses, turn_taking: TurnTaking) -> Listen {
         let endpointer = Endpointer::new(Box::new(Loudness), EndpointOptions::default()).unwrap();
         Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking)
     }
@@ -219,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_new_turn_silences_the_previous_reply() {
-        let (turns, guesses) = (Turns::default(), Turns::default());
+        let (turns, guesses) = (Turns::default(), Guesses::default());
         let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
         let first = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap().turn;
         assert!(turns.is_alive(first));
@@ -229,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_pause_gives_a_guess_that_going_on_withdraws() {
-        let (turns, guesses) = (Turns::default(), Turns::default());
+        let (turns, guesses) = (Turns::default(), Guesses::default());
         let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
         let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 300)]).pop().unwrap();
         let number = guess.body.guess.expect("only a pause so far");
@@ -244,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_microphone_that_hears_the_loudspeaker_is_deaf_while_it_is_on() {
-        let (turns, guesses) = (Turns::default(), Turns::default());
+        let (turns, guesses) = (Turns::default(), Guesses::default());
         let speaking = Arc::new(AtomicBool::new(true));
         let mut listen = listener(&turns, &guesses, TurnTaking::DeafWhile(speaking.clone()));
         assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
@@ -254,10 +289,50 @@ mod tests {
 
     #[test]
     fn speech_ended_when_its_last_sample_was_captured_not_when_the_silence_was_over() {
-        let (turns, guesses) = (Turns::default(), Turns::default());
+        let (turns, guesses) = (Turns::default(), Guesses::default());
         let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
         let utterance = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap();
         let waited = utterance.born.saturating_duration_since(utterance.body.speech_ended);
         assert!((480..560).contains(&waited.as_millis()), "{waited:?}");
+    }
+    /// How long the silence was after which a turn ended whose words were `text`.
+    fn silence_after(text: &str) -> u128 {
+        let (turns, guesses) = (Turns::default(), Guesses::default());
+        let (tell, words) = crossbeam_channel::bounded(4);
+        let turn_end = TurnEnd::new(Default::default(), None, Some(words));
+        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt).ending(turn_end);
+        let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 120)]).pop().unwrap().body.guess.unwrap();
+        tell.send((guess, text.to_owned())).unwrap();
+        let mut silence_ms = 120;
+        let ended = loop {
+            silence_ms += 20;
+            if let Some(ended) = hear(&mut listen, &[(false, 20)]).pop() {
+                break ended;
+            }
+        };
+        assert!(ended.body.guess.is_none() && guesses.is_kept(guess), "the guess was right");
+        silence_ms
+    }
+
+    #[test]
+    fn a_turn_ends_soon_after_a_whole_sentence_and_late_after_half_of_one() {
+        assert!((120..=160).contains(&silence_after("What time is it?")));
+        assert!((1_480..=1_540).contains(&silence_after("Turn on the lights and")));
+        let unsure = silence_after("Turn it off.");
+        assert!((250..1_200).contains(&unsure), "{unsure}");
+    }
+
+    #[test]
+    fn words_of_an_earlier_pause_do_not_end_a_later_one() {
+        let (turns, guesses) = (Turns::default(), Guesses::default());
+        let (tell, words) = crossbeam_channel::bounded(4);
+        let turn_end = TurnEnd::new(Default::default(), None, Some(words));
+        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt).ending(turn_end);
+        let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 120)]).pop().unwrap().body.guess.unwrap();
+        hear(&mut listen, &[(true, 300)]);
+        tell.send((guess, "What time is it?".to_owned())).unwrap();
+        let out = hear(&mut listen, &[(false, 1_000)]);
+        assert!(out.iter().all(|utterance| utterance.body.guess.is_some()), "it ended by words that were not its own");
+        assert!(hear(&mut listen, &[(false, 600)]).pop().unwrap().body.guess.is_none(), "it never ended");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod clauses;
+mod clocked;
 pub mod converse;
 pub mod devices;
 pub mod listen;
@@ -14,4 +15,5 @@ mod stderr;
 pub mod tool_calls;
 pub mod tools;
 pub mod transcribe;
+pub mod turn_end;
 pub mod typed;

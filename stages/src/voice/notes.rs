@@ -77,4 +77,15 @@ pub struct Replied {
     pub cut_off: bool,
     /// Whether the model repeated itself and was stopped; the reply is what was sound of it.
     pub repeated: bool,
+    /// What was prepared while the speaker paused.
+    pub ahead: PreparedReply,
+}
+
+/// What came of replies that were begun while the speaker paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct PreparedReply {
+    /// Whether the reply had been begun when the turn ended.
+    pub kept: bool,
+    /// Tokens written for guesses that were wrong.
+    pub wasted_tokens: usize,
 }

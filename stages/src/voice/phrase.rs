@@ -20,6 +20,35 @@ pub struct Phrase {
     is_over: bool,
 }
 
+/// Finds the clause with which a reply begins, while it is being written.
+#[derive(Default)]
+pub struct FirstClause {
+    filter: SpokenFilter,
+    splitter: ClauseSplitter,
+}
+
+impl FirstClause {
+    /// Takes the next piece of the reply; answers the clause once it is complete.
+    pub fn push(&mut self, text: &str) -> Option<String> {
+        let mut first = None;
+        self.splitter.push(&self.filter.push(text), &mut |clause| {
+            first.get_or_insert(clause);
+        });
+        first
+    }
+
+    /// The reply is complete.
+    pub fn finish(&mut self) -> Option<String> {
+        let mut first = None;
+        let mut take = |clause| {
+            first.get_or_insert(clause);
+        };
+        self.splitter.push(&self.filter.finish(), &mut take);
+        self.splitter.finish(&mut take);
+        first
+    }
+}
+
 impl Stage for Phrase {
     type In = TextDelta;
     type Out = Clause;
@@ -41,6 +70,9 @@ impl Stage for Phrase {
         };
         match input.body {
             TextDelta::Text(text) => self.splitter.push(&self.filter.push(&text), &mut send),
+            TextDelta::Ahead(ahead) => {
+                let _ = emit(Envelope::new(turn, Clause::Ahead(ahead)));
+            }
             TextDelta::Cut => {
                 (self.filter, self.splitter) = (SpokenFilter::default(), ClauseSplitter::default());
             }

@@ -5,8 +5,8 @@
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,6 +16,7 @@ use nearfield_speech::audio::{Resampler, SampleRate, WavWriter};
 use crate::flow::fault::Fault;
 use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Played, Speech};
+use crate::voice::clocked::Clocked;
 use crate::voice::devices::{self, DeviceError, Direction};
 use crate::voice::stderr::silence_stderr;
 
@@ -35,6 +36,9 @@ pub enum Outlet {
     Speaker(Option<String>),
     /// A WAV file, 16 bit, at the voice's rate; all replies one after the other. What becomes of an existing one.
     File(PathBuf, Existing),
+    /// A WAV file with the clock of a loudspeaker: what is heard when, with the silence in between, from when it was opened, which is
+    /// told.
+    Clocked(PathBuf, Existing, Arc<OnceLock<Instant>>),
     /// Nowhere.
     Null,
 }
@@ -72,6 +76,11 @@ impl Play {
         let sink = match outlet {
             Outlet::Null => Sink::Null { rate: None, taken: 0 },
             Outlet::File(path, existing) => Sink::file(path, *existing)?,
+            Outlet::Clocked(path, existing, opened) => {
+                let clocked = Clocked::new(path, *existing)?;
+                let _ = opened.set(clocked.opened());
+                Sink::Clocked(clocked)
+            }
             Outlet::Speaker(name) => {
                 Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) }
             }
@@ -248,6 +257,7 @@ enum Sink {
         writer: Option<(SampleRate, WavWriter)>,
         taken: u64,
     },
+    Clocked(Clocked),
     /// `None` after the loudspeaker has failed, until the next reply finds it again.
     Speaker {
         name: Option<String>,
@@ -270,6 +280,7 @@ impl Sink {
                 Some((rate, _)) => Ok(*rate),
                 None => Ok(writer.insert((rate, WavWriter::create(path, rate, *existing)?)).0),
             },
+            Self::Clocked(clocked) => clocked.open(rate),
             Self::Speaker { name, speaker } => match speaker {
                 Some(speaker) => Ok(speaker.rate),
                 None => Ok(speaker.insert(Speaker::open(name.as_deref())?).rate),
@@ -281,6 +292,7 @@ impl Sink {
         match self {
             Self::Null { rate, .. } => *rate,
             Self::File { writer, .. } => writer.as_ref().map(|(rate, _)| *rate),
+            Self::Clocked(clocked) => clocked.rate(),
             Self::Speaker { speaker, .. } => speaker.as_ref().map(|s| s.rate),
         }
     }
@@ -289,6 +301,7 @@ impl Sink {
     fn consumed(&self) -> u64 {
         match self {
             Self::Null { taken, .. } | Self::File { taken, .. } => *taken,
+            Self::Clocked(clocked) => clocked.consumed(),
             Self::Speaker { speaker, .. } => speaker.as_ref().map_or(0, |s| s.shared.consumed.load(Ordering::Acquire)),
         }
     }
@@ -302,6 +315,7 @@ impl Sink {
                     *taken += samples.len() as u64;
                 }
             }
+            Self::Clocked(clocked) => return clocked.write(samples, cancel),
             Self::Speaker { speaker, .. } => {
                 let result = speaker.as_mut().map_or(Ok(()), |s| s.write(samples, cancel));
                 if result.is_err() {
@@ -322,6 +336,7 @@ impl Sink {
                     writer.write(&vec![0.0; rate.samples_in(GAP)])?;
                 }
             }
+            Self::Clocked(clocked) => return clocked.wait_until(0, cancel),
             Self::Speaker { speaker, .. } => {
                 let result = speaker.as_ref().map_or(Ok(()), |s| s.drain(due, cancel));
                 if result.is_err() {
@@ -334,12 +349,17 @@ impl Sink {
     }
 
     fn silence(&mut self) {
-        if let Self::Speaker { speaker: Some(speaker), .. } = self {
-            speaker.silence();
+        match self {
+            Self::Speaker { speaker: Some(speaker), .. } => speaker.silence(),
+            Self::Clocked(clocked) => clocked.silence(),
+            _ => {}
         }
     }
 
     fn close(&mut self) -> anyhow::Result<()> {
+        if let Self::Clocked(clocked) = self {
+            clocked.close()?;
+        }
         if let Self::File { writer, path, .. } = self {
             match writer.take() {
                 Some((_, writer)) => writer.finish()?,

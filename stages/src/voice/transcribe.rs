@@ -1,24 +1,30 @@
 //! Speech to text: utterances in, transcripts out.
 //!
 //! A guess (the speaker pauses, and may go on) is transcribed ahead and kept; when the utterance turns out to have ended
-//! there, its transcript is ready at once.
+//! there, its transcript is ready at once. Until then it goes to whoever decides that, and to whoever can prepare an answer.
 
-use nearfield_speech::audio::SampleRate;
-use nearfield_speech::stt::{SpeechToText, Transcription};
-use std::ops::ControlFlow;
 use std::time::Duration;
 
-use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
+use crossbeam_channel::Sender;
+use nearfield_speech::audio::SampleRate;
+use nearfield_speech::stt::{SpeechToText, Transcription};
+
+use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::messages::{Envelope, Transcript, Utterance};
 
-/// Silence left behind the last word: recognizers trained on whole recordings expect a little.
-const TAIL: Duration = Duration::from_millis(200);
+/// Silence left behind the last word: recognizers trained on whole recordings expect a little. A guess has as much, so that it is
+/// transcribed as the whole utterance is.
+const TAIL: Duration = Duration::from_millis(80);
 
 /// Turns utterances into text.
 pub struct Transcribe {
     stt: SpeechToText,
     turns: Turns,
-    guesses: Turns,
+    guesses: Guesses,
+    /// Where the words of a guess go.
+    words: Option<Sender<(Turn, String)>>,
+    /// Whether the transcripts of guesses go on as well.
+    passes_guesses: bool,
     ahead: Option<(Turn, usize, Transcription)>,
     /// What the turn goes on with.
     transcript: Option<Transcript>,
@@ -26,8 +32,20 @@ pub struct Transcribe {
 
 impl Transcribe {
     /// `guesses` numbers the utterances that may yet be withdrawn.
-    pub fn new(stt: SpeechToText, turns: Turns, guesses: Turns) -> Self {
-        Self { stt, turns, guesses, ahead: None, transcript: None }
+    pub fn new(stt: SpeechToText, turns: Turns, guesses: Guesses) -> Self {
+        Self { stt, turns, guesses, words: None, passes_guesses: false, ahead: None, transcript: None }
+    }
+
+    /// The same, whose transcripts of guesses go on, so that answers to them can be prepared.
+    #[must_use]
+    pub fn passing_guesses(self) -> Self {
+        Self { passes_guesses: true, ..self }
+    }
+
+    /// The same, which tells the words of each guess by its number; what finds no room is left out.
+    #[must_use]
+    pub fn telling(self, words: Sender<(Turn, String)>) -> Self {
+        Self { words: Some(words), ..self }
     }
 }
 
@@ -53,19 +71,36 @@ impl Stage for Transcribe {
                     .len()
                     .min(utterance.speech_samples.saturating_add(SampleRate::SPEECH.samples_in(TAIL)));
                 let cancel = self.turns.cancel_of(turn);
-                let withdrawn = utterance.guess.map_or(Cancel::never(), |guess| self.guesses.cancel_of(guess));
-                let transcribed = self.stt.transcribe(&utterance.samples[..n], &mut || match cancel.check() {
-                    ControlFlow::Continue(()) => withdrawn.check(),
-                    ControlFlow::Break(()) => ControlFlow::Break(()),
-                });
+                let cancel = match utterance.guess {
+                    Some(guess) => cancel.or_withdrawn(&self.guesses, guess),
+                    None => cancel,
+                };
+                let transcribed = self.stt.transcribe(&utterance.samples[..n], &mut || cancel.check());
                 transcribed.map_err(anyhow::Error::from)
             }
         };
-        if utterance.guess.is_some() {
+        if let Some(guess) = utterance.guess {
             match transcription {
-                Ok(t) if !t.stopped => self.ahead = Some((turn, utterance.speech_samples, t)),
+                Ok(t) if !t.stopped && self.guesses.is_alive(guess) => {
+                    if let Some(words) = &self.words {
+                        let _ = words.try_send((guess, t.text.clone()));
+                    }
+                    self.transcript = self.passes_guesses.then(|| Transcript {
+                        text: t.text.clone(),
+                        suppressed: t.suppressed,
+                        speech_ended: utterance.speech_ended,
+                        closed,
+                        guess: Some(guess),
+                    });
+                    self.ahead = Some((turn, utterance.speech_samples, t));
+                }
                 Ok(_) => {}
-                Err(error) => tracing::debug!(%turn, %error, "the guess could not be transcribed"),
+                Err(error) => {
+                    tracing::debug!(%turn, %error, "the guess could not be transcribed");
+                    if let Some(words) = &self.words {
+                        let _ = words.try_send((guess, String::new()));
+                    }
+                }
             }
             return Ok(());
         }
@@ -75,7 +110,7 @@ impl Stage for Transcribe {
             Err(error) => (String::new(), None, Err(error)),
         };
         let speech_ended = utterance.speech_ended;
-        self.transcript = Some(Transcript { text, suppressed, speech_ended, closed });
+        self.transcript = Some(Transcript { text, suppressed, speech_ended, closed, guess: None });
         result
     }
 

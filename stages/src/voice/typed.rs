@@ -18,7 +18,7 @@ pub fn type_in(
     for text in texts {
         let turn = turns.begin();
         let now = Instant::now();
-        let transcript = Transcript { text: text.trim().to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let transcript = Transcript::typed(text.trim(), now);
         if transcripts.send(Envelope::new(turn, transcript)).is_break() {
             return;
         }

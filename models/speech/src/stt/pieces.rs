@@ -30,7 +30,7 @@ pub(super) fn spoken(samples: &[f32]) -> Result<Option<Vec<Range<usize>>>, VadEr
             spoken.push(start.0 as usize..last_speech_sample.0 as usize);
         }
     };
-    let options = EndpointOptions { pause_ms: 0, ..EndpointOptions::default() }; // no guesses, which are copies of the sound
+    let options = EndpointOptions { pause_ms: 0, quiet_db: 0, ..EndpointOptions::default() }; // no guesses, which are copies of the sound
     let mut endpointer = Endpointer::new(Box::new(Earshot::default()), options)?;
     for second in samples.chunks(SampleRate::SPEECH.0 as usize) {
         endpointer.push(second, &mut note)?; // which keeps what it is given until it is judged

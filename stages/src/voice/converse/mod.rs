@@ -7,6 +7,7 @@
 //! moved within the cache rather than computed anew.
 
 mod claims;
+mod draft;
 mod prompt;
 mod remote;
 mod reply;
@@ -21,8 +22,9 @@ use nearfield_llm::{Chat, ChatOptions, LlmError, Message, SamplerOptions, Sessio
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use self::draft::Draft;
 pub use self::prompt::MOST_RESULT_TOKENS;
-use crate::flow::{Emit, Stage, Turn, Turns};
+use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::llm_thread::{LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::remote::{Remote, RemoteOptions, When};
@@ -97,6 +99,13 @@ pub struct Converse {
     remote: Option<Remote>,
     /// The wish that a question was asked back to.
     asked: Option<String>,
+    /// The guesses whose replies are begun ahead, and the reply that was.
+    guesses: Guesses,
+    draft: Option<Draft>,
+    /// Tokens of replies that were begun ahead and dropped, not yet reported.
+    wasted_tokens: usize,
+    /// Whether the message under way was only a guess: no turn ends with it.
+    is_guess: bool,
     /// How earlier replies fared at the loudspeaker: what was not heard must not stand in the history.
     played: Receiver<(Turn, Played)>,
     notes: Sender<Note>,
@@ -131,6 +140,10 @@ impl Converse {
             forgotten: 0,
             remote,
             asked: None,
+            guesses: Guesses::default(),
+            draft: None,
+            wasted_tokens: 0,
+            is_guess: false,
             played,
             notes,
         };
@@ -138,6 +151,12 @@ impl Converse {
         // Now, while the prompt is being read, and not when the first question waits.
         converse.chat.constraints(&tool_calls::held(&converse.offered.0, &converse.offered.1, ""));
         Ok(converse)
+    }
+
+    /// The same, which begins the replies to guesses.
+    #[must_use]
+    pub fn guessing(self, guesses: Guesses) -> Self {
+        Self { guesses, ..self }
     }
 
     /// The tools, with the home as it is now.
@@ -191,6 +210,10 @@ impl Stage for Converse {
         let Envelope { turn, body: transcript, born } = input;
         self.learn_what_was_heard();
         self.toolbox.home_changed_outside();
+        self.is_guess = transcript.guess.is_some();
+        if let Some(guess) = transcript.guess {
+            return self.prepare(turn, guess, &transcript.text, emit);
+        }
         let _ = self.notes.send(Note::Heard {
             turn,
             text: transcript.text.clone(),
@@ -200,13 +223,18 @@ impl Stage for Converse {
             transcribed: born,
         });
         if !transcript.text.is_empty() {
-            let replied = self.reply(turn, transcript.text, emit)?;
+            let mut replied = self.reply(turn, transcript.text, emit)?;
+            replied.ahead.wasted_tokens = std::mem::take(&mut self.wasted_tokens);
             let _ = self.notes.send(Note::Replied { turn, replied });
         }
+        self.drop_draft();
         Ok(())
     }
 
     fn conclude(&mut self, turn: Turn, emit: &mut Emit<'_, TextDelta>) {
+        if std::mem::take(&mut self.is_guess) {
+            return;
+        }
         let _ = emit(Envelope::new(turn, TextDelta::End));
         self.keep_warm();
     }

@@ -9,10 +9,11 @@ use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, ParsedReply, 
 use serde_json::{Value, json};
 
 use super::claims::{HonestText, claims};
+use super::draft::{Begun, Rest};
 use super::{Converse, Exchange};
-use crate::flow::{Emit, Turn};
-use crate::llm_thread::Job;
-use crate::messages::{Envelope, TextDelta};
+use crate::flow::{Cancel, Emit, Turn};
+use crate::llm_thread::{Job, Reply};
+use crate::messages::{Envelope, TextDelta, Tokens};
 use crate::voice::notes::{AnsweredBy, Replied};
 use crate::voice::tool_calls;
 use crate::voice::tools::{self, Facts, Plan, ToolCall, ToolResult, spaced_json};
@@ -43,13 +44,13 @@ const MOST_ANSWER_WORDS: usize = 6;
 
 /// How a reply is held while it is written.
 #[derive(Default)]
-struct Held {
+pub(super) struct Held {
     /// The text with which it begins, and which ends the prompt.
-    opening: String,
+    pub(super) opening: String,
     /// What all of it must fit.
-    whole: Option<Constrained>,
+    pub(super) whole: Option<Constrained>,
     /// What of it is said while it is written.
-    said: SaidAs,
+    pub(super) said: SaidAs,
 }
 
 /// What the model is to continue.
@@ -63,7 +64,7 @@ struct Writing<'a> {
 
 /// What of a reply is said while it is written.
 #[derive(Clone, Copy, Default, PartialEq)]
-enum SaidAs {
+pub(super) enum SaidAs {
     /// Nothing: it is checked first.
     #[default]
     Nothing,
@@ -84,7 +85,7 @@ enum Answered {
 }
 
 /// A reply that ends, and what it is checked by.
-struct Ending<'a> {
+pub(super) struct Ending<'a> {
     question: &'a str,
     /// The states that the question is about.
     facts: Option<&'a Facts>,
@@ -100,9 +101,24 @@ struct Ending<'a> {
     repeated: bool,
 }
 
-impl Ending<'_> {
+impl<'a> Ending<'a> {
+    /// That of a reply without calls, which is checked before it is said.
+    pub(super) fn of_first_round(plan: &'a Plan, question: &'a str) -> Self {
+        Self {
+            question,
+            facts: facts_of(plan),
+            results: &[],
+            is_wish: is_wish(plan),
+            was_done: false,
+            is_checked: true,
+            is_second_try: false,
+            wants_calls: false,
+            repeated: false,
+        }
+    }
+
     /// What is said instead of the model's text where that must not be said.
-    fn instead_of(&self, turn: Turn, said: &str) -> Option<String> {
+    pub(super) fn instead_of(&self, turn: Turn, said: &str) -> Option<String> {
         let Ending { question, results, .. } = *self;
         if self.wants_calls {
             return Some(CIRCLES.to_owned());
@@ -150,6 +166,22 @@ pub(super) fn answers(results: &[ToolResult]) -> String {
 /// A question with the states that it may be about.
 fn told(facts: &str, question: &str) -> String {
     if facts.is_empty() { question.to_owned() } else { format!("{facts}\n{question}") }
+}
+
+/// Whether a request wants something done.
+fn is_wish(plan: &Plan) -> bool {
+    match plan {
+        Plan::Free { is_wish } | Plan::Speak { is_wish, .. } => *is_wish,
+        Plan::Call(_) | Plan::Ask(_) => true,
+    }
+}
+
+/// The states that a question is about.
+fn facts_of(plan: &Plan) -> Option<&Facts> {
+    match plan {
+        Plan::Speak { facts, .. } if !facts.is_empty() => Some(facts),
+        _ => None,
+    }
 }
 
 /// Whether a sentence of a reply to a wish claims that something was done.
@@ -242,25 +274,12 @@ impl Converse {
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<()> {
-        let is_wish = match plan {
-            Plan::Free { is_wish } | Plan::Speak { is_wish, .. } => *is_wish,
-            Plan::Call(_) | Plan::Ask(_) => true,
-        };
-        let facts = match plan {
-            Plan::Speak { facts, .. } if !facts.is_empty() => Some(facts),
-            _ => None,
-        };
+        let (is_wish, facts) = (is_wish(plan), facts_of(plan));
         // What the last round's calls came to. Of these the model is to say something, if they went well.
         let mut results: Vec<ToolResult> = Vec::new();
         let mut is_second_try = false;
         for round in 0..=MAX_TOOL_ROUNDS {
-            let (prompt, mut held) = match plan {
-                Plan::Speak { facts, .. } => {
-                    let told = [Message { role: Role::User, content: told(&facts.told, question) }];
-                    (self.compose(&told)?, Held { whole: self.chat.plain(), ..Held::default() })
-                }
-                _ => (self.compose(exchange)?, Held::default()),
-            };
+            let (prompt, mut held) = self.first_round(plan, question, exchange)?;
             replied.forgotten += std::mem::take(&mut self.forgotten);
             let was_done = replied.tools.iter().any(|result| result.ok && !result.is_of_command());
             // What is to be looked over is not said while it is written.
@@ -320,6 +339,26 @@ impl Converse {
         }
         replied.reply = replied.reply.trim().to_owned();
         Ok(())
+    }
+
+    /// What the model is to continue after `exchange`, and how what it writes is held. What is said of it is that of a first round.
+    pub(super) fn first_round(
+        &mut self,
+        plan: &Plan,
+        question: &str,
+        exchange: &[Message],
+    ) -> anyhow::Result<(Vec<TokenId>, Held)> {
+        let said = match is_wish(plan) || facts_of(plan).is_some() {
+            true => SaidAs::Nothing,
+            false => SaidAs::Honest,
+        };
+        Ok(match plan {
+            Plan::Speak { facts, .. } => {
+                let told = [Message { role: Role::User, content: told(&facts.told, question) }];
+                (self.compose(&told)?, Held { whole: self.chat.plain(), said, ..Held::default() })
+            }
+            _ => (self.compose(exchange)?, Held { said, ..Held::default() }),
+        })
     }
 
     /// Makes the calls of a round, and tells the model what they came to.
@@ -401,7 +440,7 @@ impl Converse {
     }
 
     /// What a request may come to. A model that was trained on our tools decides for itself.
-    fn plan(&mut self, question: &str) -> Plan {
+    pub(super) fn plan(&mut self, question: &str) -> Plan {
         let asked = self.asked.take();
         if self.llm.llm().knows_tools() {
             return Plan::Free { is_wish: false };
@@ -456,23 +495,16 @@ impl Converse {
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
         let Writing { turn, question, prompt, held: Held { opening, whole, .. } } = writing;
-        let lazy = match &whole {
-            Some(_) => Vec::new(),
-            None => self.chat.constraints(&tool_calls::held(&self.offered.0, &self.offered.1, question)),
+        let begun = match self.begun(turn, &prompt, &opening, whole.is_some()) {
+            Some(begun) => {
+                replied.ahead.kept = true;
+                begun
+            }
+            None => {
+                let reply = self.submit(prompt, whole, question, self.turns.cancel_of(turn));
+                Begun { pieces: Vec::new(), tokens: Tokens::default(), rest: Rest::Coming(reply) }
+            }
         };
-        let reply = self.llm.run(Job {
-            session: self.session,
-            prompt,
-            sampler: self.options.sampler,
-            options: GenerateOptions {
-                max_tokens: self.options.max_reply_tokens,
-                constraint: whole,
-                lazy,
-                thought: self.chat.thought_limit(),
-                ..GenerateOptions::default()
-            },
-            cancel: self.turns.cancel_of(turn),
-        });
         let mut filter = self.chat.parser();
         let mut said = filter.push(&opening);
         let mut raw = opening;
@@ -487,7 +519,14 @@ impl Converse {
             }
             ControlFlow::Continue(())
         };
-        let ended = reply.read(tokens, &mut take)?.unwrap_or(Finish::Stopped);
+        *tokens += begun.tokens;
+        for piece in &begun.pieces {
+            let _ = take(piece);
+        }
+        let ended = match begun.rest {
+            Rest::Coming(reply) => reply.read(tokens, &mut take)?.unwrap_or(Finish::Stopped),
+            Rest::Ended(finish) => finish,
+        };
         *cut_off |= matches!(ended, Finish::MaxTokens | Finish::ContextFull);
         let ParsedReply { rest, calls, broken } = filter.finish();
         let repeated = matches!(ended, Finish::Repetition { .. });
@@ -502,6 +541,33 @@ impl Converse {
             send(TextDelta::Text(rest));
         }
         Ok(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated })
+    }
+
+    /// Has the model continue a prompt.
+    pub(super) fn submit(
+        &mut self,
+        prompt: Vec<TokenId>,
+        whole: Option<Constrained>,
+        question: &str,
+        cancel: Cancel,
+    ) -> Reply {
+        let lazy = match &whole {
+            Some(_) => Vec::new(),
+            None => self.chat.constraints(&tool_calls::held(&self.offered.0, &self.offered.1, question)),
+        };
+        self.llm.run(Job {
+            session: self.session,
+            prompt,
+            sampler: self.options.sampler,
+            options: GenerateOptions {
+                max_tokens: self.options.max_reply_tokens,
+                constraint: whole,
+                lazy,
+                thought: self.chat.thought_limit(),
+                ..GenerateOptions::default()
+            },
+            cancel,
+        })
     }
 
     pub(super) fn call(&mut self, turn: Turn, call: &ToolCall) -> ToolResult {

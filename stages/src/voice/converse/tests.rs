@@ -136,14 +136,14 @@ fn whatever_a_turn_is_the_next_question_is_answered_and_one_that_does_not_fit_co
     let mut converse = converse(640, Vec::new());
     let mut ask = |turn: u64, text: &str| {
         let now = Instant::now();
-        let transcript = Transcript { text: text.to_owned(), suppressed: None, speech_ended: now, closed: now };
+        let transcript = Transcript::typed(text, now);
         let mut reply = String::new();
         let mut ends = 0;
         let outcome = converse.take(Envelope::new(Turn(turn), transcript), &mut |delta| {
             match delta.body {
                 TextDelta::Text(text) => reply.push_str(&text),
                 TextDelta::End => ends += 1,
-                TextDelta::Cut => panic!("nothing repeats itself here"),
+                TextDelta::Cut | TextDelta::Ahead(_) => panic!("nothing repeats itself here, or is a guess"),
             }
             ControlFlow::Continue(())
         });

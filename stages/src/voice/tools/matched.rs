@@ -21,6 +21,17 @@ pub struct Matched {
     pub tools: Vec<ToolResult>,
 }
 
+/// What would become of a request; nothing is done to find out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Foreseen {
+    /// The matcher would only say this.
+    Said(String),
+    /// It would do something, or what it says depends on that.
+    Acts,
+    /// It would leave the request to the language model.
+    Passed,
+}
+
 /// The matcher, and what the last request was about.
 #[derive(Debug)]
 pub(super) struct Matching {
@@ -48,6 +59,22 @@ impl Matching {
                 None
             }
         }
+    }
+}
+
+impl Matching {
+    /// What the request means, which may go on with the one before.
+    fn understand(&mut self, request: &str, home: &HomeTools, timers: &Timers, now: &Zoned) -> sentences::Outcome {
+        let before = self.before.as_ref().filter(|(_, at)| at.elapsed() < FOLLOWS_WITHIN);
+        let setting = Setting {
+            home: home.household.home(),
+            area: home.area.as_deref(),
+            now: now.datetime(),
+            last: &self.last,
+            before: before.map(|(reading, _)| reading),
+            has_timers: timers.next().is_some(),
+        };
+        self.matcher.understand(request, &setting)
     }
 }
 
@@ -92,6 +119,28 @@ impl Toolbox {
         Matched { reply: said.join(" "), tools }
     }
 
+    /// What [`consent`](Self::consent) and [`matched`](Self::matched) would make of a request.
+    pub(crate) fn foresee(&mut self, request: &str) -> Foreseen {
+        let now = self.now();
+        let Self { home: Some(home), matching, timers, .. } = self else { return Foreseen::Passed };
+        if home.household.awaits_confirmation() {
+            return Foreseen::Acts;
+        }
+        let Some(matching) = matching.as_mut().filter(|_| home.is_matched()) else { return Foreseen::Passed };
+        match matching.understand(request, home, timers, &now) {
+            sentences::Outcome::Pass(_) => Foreseen::Passed,
+            sentences::Outcome::Ask { question, .. } => Foreseen::Said(question),
+            sentences::Outcome::Do(steps) if steps.iter().any(is_consent) => Foreseen::Passed,
+            sentences::Outcome::Do(steps) => {
+                let said = steps.into_iter().map(|step| match step {
+                    Step::Say(_, answer) => Some(answer),
+                    Step::Act(_) | Step::Request(_) => None,
+                });
+                said.collect::<Option<Vec<_>>>().map_or(Foreseen::Acts, |said| Foreseen::Said(said.join(" ")))
+            }
+        }
+    }
+
     /// Does and answers a request that the matcher understands surely; `None` where the language model is to answer.
     pub fn matched(&mut self, request: &str) -> Option<Matched> {
         let now = self.now();
@@ -100,17 +149,10 @@ impl Toolbox {
             return None;
         }
         home.begin(request);
+        let understood = matching.understand(request, home, timers, &now);
         // What another has answered in between is not gone on with.
-        let before = matching.before.take().filter(|(_, at)| at.elapsed() < FOLLOWS_WITHIN);
-        let setting = Setting {
-            home: home.household.home(),
-            area: home.area.as_deref(),
-            now: now.datetime(),
-            last: &matching.last,
-            before: before.as_ref().map(|(reading, _)| reading),
-            has_timers: timers.next().is_some(),
-        };
-        let steps = match matching.matcher.understand(request, &setting) {
+        matching.before = None;
+        let steps = match understood {
             sentences::Outcome::Do(steps) => steps,
             sentences::Outcome::Ask { question, choices, wording } => {
                 let targets = choices.clone();
@@ -125,7 +167,6 @@ impl Toolbox {
             }
         };
         // Consent to nothing is talk, and for the language model.
-        let is_consent = |step: &Step| matches!(step, Step::Request(Request::Yes | Request::No | Request::Nevermind));
         if steps.iter().any(is_consent) && !home.household.awaits_confirmation() {
             return None;
         }
@@ -181,6 +222,11 @@ fn acted(reading: &Reading, home: &mut HomeTools, now: &Zoned, tools: &mut Vec<T
     };
     tools.extend(reading.calls.iter().map(|call| result(call, &sentence, error.as_ref(), started)));
     sentence
+}
+
+/// Whether a step consents to something, or refuses.
+fn is_consent(step: &Step) -> bool {
+    matches!(step, Step::Request(Request::Yes | Request::No | Request::Nevermind))
 }
 
 /// What a request does with timers.

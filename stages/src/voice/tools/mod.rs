@@ -26,6 +26,7 @@ pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use facts::Facts;
 pub(crate) use facts::Truth;
 pub use home::{HomeLayout, HomeThing, HomeTools, MOST_ENTITIES, ThingKind};
+pub(crate) use matched::Foreseen;
 pub use matched::Matched;
 pub use plan::Plan;
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};

@@ -1,13 +1,12 @@
 //! The stages of a voice one after the other: what their overlap is measured against.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{bounded, never};
 use nearfield_speech::vad::Endpointer;
-use nearfield_stages::flow::{Ledger, Stage, StopSignal, Turn, Turns};
+use nearfield_stages::flow::{Guesses, Ledger, Stage, Turn, Turns};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Frame};
 use nearfield_stages::voice::converse::Converse;
@@ -17,11 +16,12 @@ use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::voice::transcribe::Transcribe;
 
+use super::spoken::Spoken;
 use crate::config::VoiceConfig;
 use crate::load::voice::Assistant;
 use crate::output::turn_report::{Collector, TurnReport};
 
-/// Runs the same stages over the same recordings strictly one after the other, each to its end before the next begins:
+/// Runs the same stages over the same questions strictly one after the other, each to its end before the next begins:
 /// what the overlap is measured against. Answers one report for each turn.
 ///
 /// # Errors
@@ -29,10 +29,9 @@ use crate::output::turn_report::{Collector, TurnReport};
 pub fn run_one_after_the_other(
     assistant: Assistant,
     config: &VoiceConfig,
-    recordings: &[PathBuf],
-    stop: &StopSignal,
+    questions: &[Spoken],
 ) -> anyhow::Result<Vec<TurnReport>> {
-    let (turns, guesses) = (Turns::default(), Turns::default());
+    let (turns, guesses) = (Turns::default(), Guesses::default());
     let (notes, notebook) = bounded(256);
     let (llm, llm_thread) = LlmThread::start_beside_others(assistant.llm, assistant.way);
     let vad = assistant.vad.context("the assistant was loaded without ears")?;
@@ -46,9 +45,8 @@ pub fn run_one_after_the_other(
     let mut play = Play::open(&Outlet::Null, turns)?;
     let mut collector = Collector::new(Ledger::default(), Duration::from_millis(config.latency.first_audio_ms));
     let mut reports = Vec::new();
-    for path in recordings {
-        let samples = crate::recordings::read_speech(path, stop)?;
-        let frame = Frame { samples, captured: Instant::now(), last: true };
+    for question in questions {
+        let frame = Frame { samples: question.samples.to_vec(), captured: Instant::now(), last: true };
         let heard = step_all(&mut listen, vec![Envelope::new(Turn(0), frame)])?;
         let heard = heard.into_iter().filter(|u| u.body.guess.is_none()).collect();
         let transcripts = step_all(&mut transcribe, heard)?;
@@ -58,9 +56,12 @@ pub fn run_one_after_the_other(
         for note in notebook.try_iter() {
             collector.note(note);
         }
+        let mut of_question = Vec::new();
         for played in step_all(&mut play, speech)? {
-            reports.extend(collector.finish(played.turn, played.body));
+            of_question.extend(collector.finish(played.turn, played.body));
         }
+        let report = of_question.pop();
+        reports.push(report.with_context(|| format!("the question {:?} was not heard", question.text))?);
     }
     drop(converse);
     let _ = llm_thread.join();

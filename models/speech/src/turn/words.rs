@@ -1,0 +1,143 @@
+//! What the words so far tell of whether a turn is complete: English, by the last words, the first one, and the mark behind them. A
+//! recognizer that was trained on written text ends what it hears with a full stop even where the speaker breaks off, so the words
+//! count before the mark; without a mark, or with dots, it has heard that something is missing.
+
+/// Words after which a sentence goes on.
+#[rustfmt::skip]
+const GOES_ON: &[&str] = &[
+    // Conjunctions and question words.
+    "and", "or", "but", "because", "if", "than", "whether", "while", "although", "unless", "until", "since", "so", "then",
+    "who", "which", "whose", "when", "where", "what", "how", "why", "that",
+    // Articles, prepositions, possessives.
+    "the", "a", "an", "of", "to", "for", "with", "from", "at", "into", "between", "during", "without", "about", "like", "by", "via", "as", "per", "on", "in",
+    "my", "your", "our", "their", "his", "every", "each", "some", "any", "another",
+    // Adverbs, auxiliaries, pronouns.
+    "very", "really", "also", "maybe", "please", "just", "only",
+    "is", "are", "was", "were", "will", "would", "could", "should", "can", "may", "does", "did", "has", "have", "be", "am", "do",
+    "i", "we", "they", "i'm", "i'd", "i'll", "let's", "there's", "what's", "it's", "you're",
+    // Fillers.
+    "um", "uh", "uhm", "er", "erm", "hmm", "hm", "well", "wait",
+];
+
+/// Words of these with which a question may end: "Who is she?", "What time is that?"
+#[rustfmt::skip]
+const ENDS_QUESTION: &[&str] = &[
+    "she", "he", "they", "i", "we", "is", "are", "was", "were", "am", "do", "does", "did", "has", "have", "be", "can", "could", "will",
+    "would", "should", "that", "who", "what",
+];
+
+/// Prepositions with which a short question may end: "Where are you from?"
+const ENDS_SHORT_QUESTION: &[&str] = &["from", "for", "about", "like", "at", "in", "with", "to", "on", "of"];
+
+/// Verbs that want an object.
+#[rustfmt::skip]
+const WANTS_OBJECT: &[&str] = &[
+    "tell", "call", "take", "play", "set", "turn", "add", "send", "read", "show", "make", "find", "remind", "translate", "lock",
+    "unlock", "open", "close", "put", "give", "get", "bring", "ask", "write", "want", "need", "know", "think", "listen", "switch",
+    "wake", "explain", "order", "buy", "bake", "describe", "name", "start", "drive",
+];
+
+/// Beginnings that are no request of their own, however they are marked.
+#[rustfmt::skip]
+const OPENINGS: &[&[&str]] = &[
+    &["can", "you"], &["could", "you"], &["would", "you"], &["i", "would", "like"], &["i'd", "like"], &["turn", "off"],
+    &["how", "much"], &["how", "many"], &["how", "long"], &["what", "time"], &["what", "kind"], &["i", "wonder"], &["hey"],
+    &["okay", "so"], &["let", "me", "think"], &["i", "have", "a", "question"],
+];
+
+/// What is complete though it is short.
+#[rustfmt::skip]
+const COMPLETE: &[&[&str]] = &[
+    &["yes"], &["no"], &["stop"], &["cancel"], &["okay"], &["ok"], &["sure"], &["thanks"], &["thank", "you"], &["hello"], &["hi"],
+    &["good", "morning"], &["good", "evening"], &["good", "night"], &["goodbye"], &["never", "mind"], &["louder"], &["quieter"],
+    &["yes", "please"], &["no", "thanks"], &["do", "it"], &["go", "on"], &["repeat", "that"],
+];
+
+/// Conjunctions that begin a clause to which another belongs: "When I get home".
+const SUBORDINATES: &[&str] = &["when", "if", "while", "because", "after", "before", "since"];
+
+/// The probability, 0 to 1, that a speaker who has said `text` and pauses has finished. `text` is a transcript so far.
+pub fn completeness(text: &str) -> f32 {
+    let text = text.trim().trim_end_matches(['"', '\'', '”', ')']);
+    let lower = text.to_lowercase().replace('\u{2019}', "'");
+    let all = lower.trim_end_matches(['.', '?', '!', '…', ',', '-', '–', '—', ';', ':', ' ']);
+    let mark = lower[all.len()..].trim();
+    let sentence = all.rsplit(['.', '?', '!']).next().unwrap_or_default();
+    let words: Vec<&str> =
+        sentence.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
+    let (Some(first), Some(last)) = (words.first(), words.last()) else { return 0.4 };
+    let n = words.len();
+    let is_question = mark.starts_with('?');
+    let is_cut = mark.starts_with("..") || mark.starts_with(['…', '-', '–', '—', ',', ';', ':']);
+    if COMPLETE.contains(&words.as_slice()) && !is_cut {
+        return 0.85;
+    }
+    // "Switch the heating on."
+    let is_particle = matches!(*last, "on" | "in" | "off") && n >= 5 && !is_question && !mark.is_empty();
+    let ends_question = is_question
+        && (n > 2 && ENDS_QUESTION.contains(last) || (3..=5).contains(&n) && ENDS_SHORT_QUESTION.contains(last));
+    if GOES_ON.contains(last) && !is_particle && !ends_question {
+        return 0.03;
+    }
+    if OPENINGS.contains(&words.as_slice()) {
+        return 0.05;
+    }
+    let verb = if *last == "me" && n > 1 { words[n - 2] } else { last };
+    if WANTS_OBJECT.contains(&verb) {
+        return 0.12;
+    }
+    let is_subordinate = SUBORDINATES.contains(first) && !is_question && n <= 6 && !all.contains(',');
+    if is_cut || is_subordinate {
+        return 0.1;
+    }
+    match (mark.is_empty(), is_question) {
+        (true, _) if n >= 6 => 0.65,
+        (true, _) => 0.35,
+        (_, true) if n >= 4 => 0.95,
+        (_, true) => 0.75,
+        _ if n >= 4 => 0.82,
+        _ if n == 3 => 0.75,
+        _ if n == 2 => 0.7,
+        _ => 0.5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_sentence_is_complete_and_one_that_breaks_off_is_not() {
+        for whole in [
+            "What is the capital of France?",
+            "Turn off the lights.",
+            "How old is she?",
+            "Where are you from?",
+            "When I get home, please switch the heating on.",
+            "Do you know what time it is?",
+            "Stop.",
+            "Yes, please!",
+        ] {
+            assert!(completeness(whole) > 0.8, "{whole}");
+        }
+        for part in [
+            "What is the capital of...",
+            "Turn off the lights and",
+            "Turn off the lights and.",
+            "I want to know, um",
+            "Remind me to call my",
+            "Remind me to call.",
+            "Remind me.",
+            "Tell me",
+            "How long does it take to drive from?",
+            "When I get home.",
+            "It was in the kitchen,",
+            "The kitchen lamp, the hall lamp —",
+        ] {
+            assert!(completeness(part) < 0.2, "{part}");
+        }
+        for unsure in ["Tomorrow.", "Turn it off.", "set a timer for ten minutes", ""] {
+            assert!((0.3..0.8).contains(&completeness(unsure)), "{unsure}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Work on a guess: while the speaker pauses, the model begins the reply to what was said so far, and the first clause goes out to be
+//! made into sound, unheard. If that was all they said, the reply goes on from there; if not, it is dropped.
+//!
+//! Nothing is decided here that a reply without a guess would decide otherwise: a draft is a job with the same prompt, whose text is
+//! read later. Tools are never called and nothing is remembered, so a draft that is dropped has cost only time.
+
+use nearfield_llm::{Finish, Message, ParsedReply, Role, TokenId};
+
+use super::Converse;
+use super::claims::HonestText;
+use super::reply::{Ending, SaidAs};
+use crate::flow::{Emit, Turn};
+use crate::llm_thread::{Event, Reply};
+use crate::messages::{Ahead, Envelope, TextDelta, Tokens};
+use crate::voice::phrase::FirstClause;
+use crate::voice::tools::{Foreseen, Plan};
+
+/// A reply that was begun before it is sure that anybody wants it.
+pub(super) struct Draft {
+    turn: Turn,
+    guess: Turn,
+    /// What it continues.
+    prompt: Vec<TokenId>,
+    opening: String,
+    /// Whether all of it was held to a form.
+    is_held: bool,
+    begun: Begun,
+}
+
+/// What has been read of a reply, and where the rest comes from.
+pub(super) struct Begun {
+    pub(super) pieces: Vec<String>,
+    pub(super) tokens: Tokens,
+    pub(super) rest: Rest,
+}
+
+pub(super) enum Rest {
+    Coming(Reply),
+    Ended(Finish),
+}
+
+impl Converse {
+    /// Begins the reply to `question`, which may not be all of it.
+    pub(super) fn prepare(
+        &mut self,
+        turn: Turn,
+        guess: Turn,
+        question: &str,
+        emit: &mut Emit<'_, TextDelta>,
+    ) -> anyhow::Result<()> {
+        self.drop_draft();
+        // What a question back, or a remote model, makes of it is not for a guess.
+        let is_wanted = |this: &Self| this.guesses.is_alive(guess) && this.turns.is_alive(turn);
+        if question.is_empty() || !is_wanted(self) || self.asked.is_some() || self.is_for_remote(question) {
+            return Ok(());
+        }
+        let mut ahead = |clause: Option<String>| {
+            if let Some(clause) = clause {
+                let _ = emit(Envelope::new(turn, TextDelta::Ahead(Ahead { guess, clause })));
+            }
+        };
+        self.toolbox.begin(question);
+        match self.toolbox.foresee(question) {
+            Foreseen::Said(sentence) => {
+                ahead(first_clause(&sentence));
+                return Ok(());
+            }
+            Foreseen::Acts => return Ok(()),
+            Foreseen::Passed => {}
+        }
+        let plan = self.plan(question);
+        match &plan {
+            Plan::Ask(sentence) => {
+                ahead(first_clause(sentence));
+                return Ok(());
+            }
+            Plan::Call(_) => return Ok(()),
+            Plan::Free { .. } | Plan::Speak { .. } => {}
+        }
+        let exchange = [Message { role: Role::User, content: question.to_owned() }];
+        let (prompt, held) = self.first_round(&plan, question, &exchange)?;
+        let cancel = self.turns.cancel_of(turn).or_withdrawn(&self.guesses, guess);
+        let (opening, is_held, said_as) = (held.opening.clone(), held.whole.is_some(), held.said);
+        let reply = self.submit(prompt.clone(), held.whole, question, cancel);
+        let mut draft = Draft {
+            turn,
+            guess,
+            prompt,
+            opening,
+            is_held,
+            begun: Begun { pieces: Vec::new(), tokens: Tokens::default(), rest: Rest::Coming(reply) },
+        };
+        match self.read_ahead(&mut draft, &plan, question, said_as) {
+            Some(clause) => {
+                if is_wanted(self) {
+                    ahead(clause);
+                }
+                self.draft = Some(draft);
+            }
+            // It failed or was withdrawn; a failure is told by the reply that is wanted.
+            None => self.wasted_tokens += draft.begun.pieces.len(),
+        }
+        Ok(())
+    }
+
+    /// Reads a draft until its first clause is known, or all of it where it is looked over before any is said; `None` when nothing will
+    /// come of it.
+    fn read_ahead(&self, draft: &mut Draft, plan: &Plan, question: &str, said_as: SaidAs) -> Option<Option<String>> {
+        let (mut parser, mut honest, mut first) = (self.chat.parser(), HonestText::default(), FirstClause::default());
+        let mut said = parser.push(&draft.opening);
+        let begun = &mut draft.begun;
+        let Rest::Coming(reply) = &mut begun.rest else { return None };
+        let finish = loop {
+            match reply.next()? {
+                Event::Prefilled(prefill) => begun.tokens += Tokens::from(prefill),
+                Event::Text(piece) => {
+                    let text = parser.push(&piece);
+                    begun.pieces.push(piece);
+                    said.push_str(&text);
+                    let passed = match said_as {
+                        SaidAs::Nothing => continue,
+                        SaidAs::Honest => honest.push(&text),
+                        SaidAs::Written => text,
+                    };
+                    if let Some(clause) = first.push(&passed) {
+                        return Some(Some(clause));
+                    }
+                }
+                Event::Logits(_) => {}
+                Event::Done { finish, generated, drafted } => {
+                    begun.tokens += Tokens { generated, drafted, ..Tokens::default() };
+                    break finish;
+                }
+                Event::Failed(_) => return None,
+            }
+        };
+        if matches!(finish, Finish::Stopped) {
+            return None; // withdrawn
+        }
+        let repeated = matches!(finish, Finish::Repetition { .. });
+        begun.rest = Rest::Ended(finish);
+        let ParsedReply { rest, calls, broken } = parser.finish();
+        if repeated || !calls.is_empty() || !broken.is_empty() {
+            return Some(None);
+        }
+        said.push_str(&rest);
+        let clause = match said_as {
+            SaidAs::Nothing => {
+                let said = said.trim();
+                let instead = Ending::of_first_round(plan, question).instead_of(draft.turn, said);
+                first_clause(instead.as_deref().unwrap_or(said))
+            }
+            SaidAs::Honest => {
+                let passed = honest.push(&rest) + &honest.finish();
+                first.push(&passed).or_else(|| first.finish())
+            }
+            SaidAs::Written => first.push(&rest).or_else(|| first.finish()),
+        };
+        Some(clause)
+    }
+
+    /// What has been prepared of exactly this, if it is still good.
+    pub(super) fn begun(&mut self, turn: Turn, prompt: &[TokenId], opening: &str, is_held: bool) -> Option<Begun> {
+        let draft = self.draft.take()?;
+        let fits = draft.turn == turn
+            && draft.prompt == prompt
+            && draft.opening == opening
+            && draft.is_held == is_held
+            && self.guesses.is_kept(draft.guess);
+        if fits {
+            return Some(draft.begun);
+        }
+        self.wasted_tokens += draft.begun.pieces.len();
+        None
+    }
+
+    /// Drops what was prepared.
+    pub(super) fn drop_draft(&mut self) {
+        if let Some(draft) = self.draft.take() {
+            self.wasted_tokens += draft.begun.pieces.len();
+        }
+    }
+}
+
+/// The clause with which a whole reply begins.
+fn first_clause(reply: &str) -> Option<String> {
+    let mut first = FirstClause::default();
+    first.push(reply).or_else(|| first.finish())
+}
