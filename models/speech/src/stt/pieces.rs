@@ -58,8 +58,10 @@ pub(super) fn plan(samples: &[f32], spoken: Option<&[Range<usize>]>, pause: usiz
     let mut plan = Vec::new();
     for edge in edges.windows(2) {
         let within = || speech.iter().filter(|s| s.end > edge[0] && s.start < edge[1]);
-        let bounds =
-            within().next().zip(within().last()).map(|(first, last)| first.start.max(edge[0])..last.end.min(edge[1]));
+        let bounds = within()
+            .next()
+            .zip(within().next_back())
+            .map(|(first, last)| first.start.max(edge[0])..last.end.min(edge[1]));
         let mut part = edge[0]..edge[1];
         if let Some(bounds) = bounds {
             if bounds.start.saturating_sub(part.start) > BEFORE + WORTHWHILE {
