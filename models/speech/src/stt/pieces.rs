@@ -45,6 +45,8 @@ pub(super) fn plan(samples: &[f32], spoken: Option<&[Range<usize>]>, pause: usiz
     // Kept of a silence that is left out: quiet consonants, and the end of a word dying away.
     const BEFORE: usize = 4_800; // 16 kHz * 0.3 s
     const BEHIND: usize = 8_000; // 16 kHz * 0.5 s
+    // The endpointer keeps 250 ms before what it notices; a first consonant has some 100.
+    const SOONER: usize = 2_400; // 16 kHz * 0.15 s
     // Less silence than this stays, for it costs little.
     const WORTHWHILE: usize = 16_000; // 16 kHz * 1 s
     let speech = spoken.unwrap_or_default();
@@ -56,8 +58,10 @@ pub(super) fn plan(samples: &[f32], spoken: Option<&[Range<usize>]>, pause: usiz
     let mut plan = Vec::new();
     for edge in edges.windows(2) {
         let within = || speech.iter().filter(|s| s.end > edge[0] && s.start < edge[1]);
-        let bounds =
-            within().next().zip(within().last()).map(|(first, last)| first.start.max(edge[0])..last.end.min(edge[1]));
+        let bounds = within()
+            .next()
+            .zip(within().next_back())
+            .map(|(first, last)| first.start.max(edge[0])..last.end.min(edge[1]));
         let mut part = edge[0]..edge[1];
         if let Some(bounds) = bounds {
             if bounds.start.saturating_sub(part.start) > BEFORE + WORTHWHILE {
@@ -70,7 +74,12 @@ pub(super) fn plan(samples: &[f32], spoken: Option<&[Range<usize>]>, pause: usiz
         for sound in pieces(samples, part, window) {
             let first = speech.iter().find(|s| s.end > sound.start && s.start < sound.end);
             let last = speech.iter().rfind(|s| s.end > sound.start && s.start < sound.end);
-            let speech = first.zip(last).map(|(first, last)| first.start.max(sound.start)..last.end.min(sound.end));
+            let speech = first.zip(last).map(|(first, last)| {
+                let end = last.end.min(sound.end);
+                // Sound cut off before it, it begins with the piece.
+                let start = if first.start <= sound.start { sound.start } else { first.start + SOONER };
+                start.min(end)..end
+            });
             plan.push(Piece { sound, speech, is_searched: spoken.is_some() });
         }
     }
@@ -124,8 +133,8 @@ mod tests {
         let plan = plan(&samples, Some(&speech), 2 * second, 28 * second);
         let bounds: Vec<(usize, usize)> = plan.iter().map(|p| (p.sound.start, p.sound.end)).collect();
         assert_eq!(bounds, [(20 * second - 4_800, 24 * second + 8_000), (31 * second - 4_800, 32 * second + 8_000)]);
-        assert_eq!(plan[0].speech, Some(20 * second..24 * second));
-        assert_eq!(plan[1].speech, Some(31 * second..32 * second));
+        assert_eq!(plan[0].speech, Some(20 * second + 2_400..24 * second));
+        assert_eq!(plan[1].speech, Some(31 * second + 2_400..32 * second));
     }
 
     #[test]

@@ -10,7 +10,7 @@ impl View<'_> {
         let hour: u32 = hours.parse().ok().filter(|_| hours.len() <= 2)?;
         let Some(rest) = rest.strip_prefix([':', '.']).filter(|_| {
             rest.starts_with(':')
-                || is_half_of_day(&rest[1..].trim_start_matches(|c: char| c.is_ascii_digit())).is_some()
+                || is_half_of_day(rest[1..].trim_start_matches(|c: char| c.is_ascii_digit())).is_some()
         }) else {
             // 5pm, "5 pm"
             let (afternoon, n_tokens) = self.half_of_day(at, rest)?;

@@ -118,7 +118,8 @@ impl<'a> View<'a> {
                 out.push('.'); // a line is a sentence of its own
             }
             // Marks that stand alone belong to the word before.
-            if !out.is_empty() && !(is_mark && trail.chars().all(|c| c.is_ascii_punctuation())) && said.words != "," {
+            let belongs_before = is_mark && trail.chars().all(|c| c.is_ascii_punctuation());
+            if !(out.is_empty() || belongs_before || said.words == ",") {
                 out.push(' ');
             }
             if !(out.is_empty() && said.words == ",") {

@@ -175,7 +175,7 @@ impl Speller<'_> {
         let words = self.words;
         match value {
             0..20 => words.small[value].clone(),
-            _ if value % 10 == 0 => words.tens[value / 10 % 10].clone(),
+            _ if value.is_multiple_of(10) => words.tens[value / 10 % 10].clone(),
             _ => format!("{}-{}", words.tens[value / 10 % 10], words.small[value % 10]),
         }
     }

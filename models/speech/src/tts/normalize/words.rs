@@ -104,7 +104,7 @@ impl View<'_> {
         let begins_sentence = at > 0 && (self.tokens[at - 1].is_first || self.previous(at - 1).is_empty());
         let name_follows = is_capitalized(next);
         let (word, is_street) = match () {
-            () if name_follows && !(is_behind_name && !begins_sentence) => (before, false),
+            () if name_follows && (begins_sentence || !is_behind_name) => (before, false),
             () if is_behind_name => (after, true),
             () if is_dotted && name_follows => (before, false),
             () if is_dotted && !previous.is_empty() => (after, true),
@@ -208,7 +208,7 @@ impl View<'_> {
         let has_vowel = stem.contains(['A', 'E', 'I', 'O', 'U', 'Y']);
         let is_listed = rules.spelled.contains(stem)
             && !(self.is_shouted && has_vowel && n <= 3 && matches!(stem, "IT" | "US" | "AM" | "ID"));
-        if rules.words.contains(stem) || !(is_listed || !has_vowel) {
+        if rules.words.contains(stem) || (!is_listed && has_vowel) {
             return None;
         }
         if !is_plural {
