@@ -93,7 +93,8 @@ impl Matcher {
         let whole = self.one(&plain, names, setting);
         let is_pass = matches!(whole.outcome, Outcome::Pass(_));
         let is_doubtful = whole.negative || whole.weak && plain.len() < text.len();
-        if !is_pass && !is_doubtful && !(is_of_list(&whole.outcome) && text.contains(" , ")) {
+        let is_settled = !is_pass && !is_doubtful;
+        if is_settled && (!is_of_list(&whole.outcome) || !text.contains(" , ")) {
             return whole;
         }
         if text.contains(" , ") {
@@ -103,7 +104,7 @@ impl Matcher {
                 return listed;
             }
         }
-        if !is_pass && !is_doubtful {
+        if is_settled {
             return whole;
         }
         let several = self.several(text, names, setting);
