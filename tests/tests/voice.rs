@@ -105,7 +105,7 @@ fn a_recording_at_its_own_pace_is_transcribed_during_the_silence_at_its_end() {
     let ran = run(&["voice", "--input", arg(&wav), "--pace", "realtime", "--output", "null", "--json"]);
     let turn = &ran.assert_done().json()[0];
     let ms = |key: &str| turn["latency_ms"][key].as_f64().unwrap();
-    assert!((400.0..1500.0).contains(&ms("end_of_turn")), "{turn:#}");
+    assert!((80.0..1600.0).contains(&ms("end_of_turn")), "{turn:#}");
     let worked = turn["stages"].as_array().unwrap().iter().find(|s| s["stage"] == "transcribe").unwrap()["worked"]
         .as_f64()
         .unwrap();
