@@ -4,6 +4,7 @@ mod about;
 mod agenda;
 mod attribute;
 mod calendar;
+mod compare;
 mod forecast;
 mod measure;
 mod missing;
@@ -46,7 +47,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "ListRooms" => states::rooms(found),
         "Measure" => measure::measure(found),
         "IsMeasure" => measure::is(found),
-        "Compare" => measure::compare(found),
+        "Compare" => compare::compare(found),
         "Extreme" => measure::extreme(found),
         "Batteries" => measure::batteries(found),
         "WherePerson" => people::locate(found),
