@@ -61,6 +61,8 @@ pub const TARGETS: &[Target] = &[
     fast("sentences", 2048, homes::sentences),
     fast("dialect", 2048, replies::dialect),
     fast("spoken", 2048, replies::spoken),
+    fast("normalize", 600, replies::normalize),
+    fast("graph", 8192, graph),
     fast("models", 4096, model_list),
     fast("config", 2048, files::config),
     slow("store", 65536, files::store),
@@ -94,6 +96,18 @@ fn manifest(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     if let Ok(manifest) = toml::from_str::<nearfield_vision::VisionManifest>(text) {
         check(manifest.check());
+    }
+}
+
+/// The graph of a voice's ONNX file, and a half cut out of it.
+fn graph(bytes: &[u8]) {
+    let Some(graph) = check(nearfield_onnx::graph::OnnxGraph::parse(bytes)) else { return };
+    for node in graph.nodes().iter().take(40) {
+        if let Some(output) = node.outputs.first()
+            && let Some((part, _)) = check(graph.part(&[], output))
+        {
+            assert!(part.len() <= bytes.len() + 4096, "a part of {} bytes of {}", part.len(), bytes.len());
+        }
     }
 }
 

@@ -54,6 +54,15 @@ pub fn dialect(bytes: &[u8]) {
     let _ = dialect.written(&calls);
 }
 
+/// Text as it is said: bounded, and with no digit left to an engine's luck that a letter stands beside.
+pub fn normalize(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    for voice in ["en-us", "en-gb", "de"] {
+        let said = nearfield_speech::tts::Normalizer::for_voice(voice).normalize(&text);
+        assert!(said.len() <= 200 * text.len().max(1), "{} bytes of {}", said.len(), text.len());
+    }
+}
+
 /// A reply on its way to the voice.
 pub fn spoken(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);

@@ -146,6 +146,15 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             "<think>What now?</think>It is 21.5 °C & rising &amp; fine.\nassistant: - one\n- two\n```json\n{\"a\": [1, 2]}\n```\nDone!",
             "{\"to_say\": \"Hello\"} <|im_end|> [INST] x [/INST] <tool_call>{}</tool_call> Good night, 3.5 km to go... 🎉",
         ]),
+        "normalize" => texts(&[
+            "Dr. Smith paid $1,234.50 on 3/4/2026 at 3:45 pm for No. 7, i.e. 20 m\u{b2} at -4.5 \u{b0}C and 10km/h.",
+            "Henry VIII, 1/2 cup, 5-10 kg, 1.5e-3, 2.0.1, a@b.co, https://example.com/x?y=1 #tag 27\u{2033} NASA 90210 21st \u{bd}",
+            "Call 555-0123 before 1066 BC; it's 100% off & cheap: 3 * 4 = 12 (St. John St.), 1,000,000 or 1 000.",
+        ]),
+        "graph" => ["tiny-vits-two-speakers", "tiny-vits"]
+            .iter()
+            .map(|name| beginning(&format!("models/speech/tests/data/{name}.onnx"), 1 << 16))
+            .collect(),
         "sentences" => {
             let mut files = ["light", "lists"]
                 .map(|name| beginning(&format!("models/home/src/sentences/english/{name}.yaml"), 1 << 14));

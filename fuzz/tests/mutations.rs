@@ -134,6 +134,8 @@ survives! {
     the_readers_of_sentence_templates_survive_changed_files: "sentences",
     the_parser_of_tool_calls_survives_any_reply: "dialect",
     the_filter_before_speech_survives_any_reply: "spoken",
+    the_normalizer_of_text_survives_any_text: "normalize",
+    the_reader_of_onnx_graphs_survives_changed_files: "graph",
     the_reader_of_model_lists_survives_changed_files: "models",
     the_readers_of_configurations_survive_changed_files: "config",
     the_store_survives_changed_files: "store",

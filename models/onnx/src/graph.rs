@@ -230,7 +230,8 @@ impl<'a> OnnxGraph<'a> {
             } else if let Some((input, _)) = self.inputs.iter().find(|(name, _)| *name == tensor) {
                 inputs.insert(*input);
             } else if self.nodes.iter().all(|n| !n.captured.contains(&tensor)) {
-                return Err(GraphError::Unsupported(format!("nothing makes the tensor {tensor}")));
+                let name: String = tensor.chars().take(100).collect();
+                return Err(GraphError::Unsupported(format!("nothing makes the tensor {name:?}")));
             }
         }
         let mut graph = Vec::new();

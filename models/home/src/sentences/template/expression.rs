@@ -42,6 +42,15 @@ pub enum TemplateError {
     NoName(String),
 }
 
+/// What is shown of a text from a file in an error.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 160;
+    match text.char_indices().nth(MOST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}
+
 /// Reads a template.
 ///
 /// # Errors
@@ -65,7 +74,7 @@ fn group(
     whole: &str,
 ) -> Result<Vec<Expr>, TemplateError> {
     if depth > DEEPEST {
-        return Err(TemplateError::TooDeep(whole.to_owned()));
+        return Err(TemplateError::TooDeep(shown(whole)));
     }
     let mut parts: Vec<Vec<Expr>> = vec![Vec::new()];
     let mut separator = None;
@@ -73,7 +82,7 @@ fn group(
     loop {
         let Some(&c) = chars.get(*at) else {
             if let Some(close) = close {
-                return Err(TemplateError::Unbalanced(opening(close), whole.to_owned()));
+                return Err(TemplateError::Unbalanced(opening(close), shown(whole)));
             }
             break;
         };
@@ -104,11 +113,11 @@ fn group(
                 let len = chars[*at..]
                     .iter()
                     .position(|x| *x == end)
-                    .ok_or_else(|| TemplateError::Unbalanced(c, whole.to_owned()))?;
+                    .ok_or_else(|| TemplateError::Unbalanced(c, shown(whole)))?;
                 let name: String = chars[*at..*at + len].iter().collect::<String>().trim().to_owned();
                 *at += len + 1;
                 if name.is_empty() {
-                    return Err(TemplateError::NoName(whole.to_owned()));
+                    return Err(TemplateError::NoName(shown(whole)));
                 }
                 current.push(if c == '<' {
                     Expr::Rule(name)
@@ -119,7 +128,7 @@ fn group(
                 });
             }
             c if Some(c) == close => break,
-            ')' | ']' | '}' | '>' => return Err(TemplateError::Unbalanced(c, whole.to_owned())),
+            ')' | ']' | '}' | '>' => return Err(TemplateError::Unbalanced(c, shown(whole))),
             '|' | ';' if close.is_some() || c == '|' => {
                 flush(&mut text, current);
                 separator = separator.or(Some(c));
@@ -187,6 +196,8 @@ mod tests {
     #[test]
     fn unbalanced_brackets_are_named() {
         assert_eq!(parse("turn on [the").unwrap_err(), TemplateError::Unbalanced('[', "turn on [the".to_owned()));
+        let long = format!("turn on [{}", "the ".repeat(1000));
+        assert!(parse(&long).unwrap_err().to_string().len() < 300, "an error shows the beginning of a long template");
         assert_eq!(parse("turn on the]").unwrap_err(), TemplateError::Unbalanced(']', "turn on the]".to_owned()));
         assert_eq!(parse("{}").unwrap_err(), TemplateError::NoName("{}".to_owned()));
         assert!(matches!(parse(&"(".repeat(100)), Err(TemplateError::TooDeep(_))));

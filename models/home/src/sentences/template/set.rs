@@ -8,7 +8,7 @@ use aho_corasick::AhoCorasick;
 use serde_json::{Map, Value};
 
 use super::engine::{self, Match, Slots};
-use super::expression::{Expr, TemplateError, parse};
+use super::expression::{Expr, TemplateError, parse, shown};
 
 /// A template file larger than this is refused.
 const LARGEST_FILE: u64 = 8 << 20;
@@ -131,8 +131,10 @@ impl TemplateSet {
             set.add(&text, &file)?;
             if let Some(intent) = set.data.iter().map(|data| data.intent.as_str()).find(|intent| !known(intent)) {
                 let line = line_of(&text, intent);
-                let what =
-                    format!("line {line}: there is no intent {intent}; `docs/voice.md` names those that there are");
+                let what = format!(
+                    "line {line}: there is no intent {}; `docs/voice.md` names those that there are",
+                    shown(intent)
+                );
                 return Err(LoadError::Form { path: file, what });
             }
         }
@@ -156,7 +158,7 @@ impl TemplateSet {
         let broken = |intent: &str, template: &str, cause| LoadError::Template {
             path: path.to_owned(),
             line: line_of(text, template),
-            intent: intent.to_owned(),
+            intent: shown(intent),
             cause,
         };
         for (name, list) in object(file.get("lists")) {
