@@ -381,18 +381,6 @@ fn plain_words(text: &str) -> Vec<String> {
     plain.split_whitespace().map(String::from).collect()
 }
 
-fn edits(due: &[String], said: &[String]) -> usize {
-    let mut row: Vec<usize> = (0..=said.len()).collect();
-    for (i, a) in due.iter().enumerate() {
-        let mut previous = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in said.iter().enumerate() {
-            let best = (row[j + 1] + 1).min(row[j] + 1).min(previous + usize::from(a != b));
-            previous = std::mem::replace(&mut row[j + 1], best);
-        }
-    }
-    row[said.len()]
-}
-
 /// The recordings of `speech/` with what is said in them.
 fn recordings() -> Option<Vec<(std::path::PathBuf, String)>> {
     let folder = nearfield_testdata::test_data("speech")?;
@@ -431,7 +419,7 @@ fn real_tiny_en_makes_no_more_errors_than_whisper_cpp_on_real_recordings() {
     for (path, text) in &recordings {
         let heard = stt.transcribe(&speech(path), &mut go_on).unwrap();
         let (due, said) = (plain_words(text), plain_words(&heard.text));
-        let errors = edits(&due, &said);
+        let errors = nearfield_speech::stt::word_errors(&due, &said);
         if errors > 0 {
             eprintln!("{}: {errors}: {}", path.file_stem().unwrap().to_string_lossy(), heard.text);
         }

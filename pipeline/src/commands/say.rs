@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read, StdoutLock, Write};
 use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
-use nearfield_speech::audio::SampleRate;
+use nearfield_speech::audio::{SampleRate, pcm16, stream_header};
 use nearfield_stages::flow::{Stage, StopSignal, Turn, Turns};
 use nearfield_stages::messages::{Clause, Envelope, Speech, TextDelta};
 use nearfield_stages::voice::capture::StoppableStdin;
@@ -104,32 +104,11 @@ struct WavOutput {
 impl WavOutput {
     fn write(&mut self, rate: SampleRate, samples: &[f32]) -> std::io::Result<()> {
         if !std::mem::replace(&mut self.has_header, true) {
-            self.out.write_all(&header(rate))?;
+            self.out.write_all(&stream_header(rate))?;
         }
-        let bytes: Vec<u8> =
-            samples.iter().flat_map(|s| ((s.clamp(-1.0, 1.0) * 32_767.0).round() as i16).to_le_bytes()).collect();
-        self.out.write_all(&bytes)?;
+        self.out.write_all(&pcm16(samples))?;
         self.out.flush()
     }
-}
-
-/// The header of a stream: as other programs write it, with the largest lengths that the fields hold.
-fn header(rate: SampleRate) -> Vec<u8> {
-    let mut header = Vec::with_capacity(44);
-    let mut put = |bytes: &[u8]| header.extend_from_slice(bytes);
-    put(b"RIFF");
-    put(&u32::MAX.to_le_bytes());
-    put(b"WAVEfmt ");
-    put(&16u32.to_le_bytes());
-    put(&1u16.to_le_bytes()); // PCM
-    put(&1u16.to_le_bytes()); // mono
-    put(&rate.0.to_le_bytes());
-    put(&(rate.0 * 2).to_le_bytes());
-    put(&2u16.to_le_bytes());
-    put(&16u16.to_le_bytes());
-    put(b"data");
-    put(&u32::MAX.to_le_bytes());
-    header
 }
 
 fn read_text(stop: &StopSignal) -> anyhow::Result<String> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
+use nearfield_speech::stt::word_errors;
 use serde::Deserialize;
 use serde_json::json;
 use std::ops::ControlFlow;
@@ -89,7 +90,7 @@ pub(super) fn score(
                 Ok(samples) => {
                     let text = stt.transcribe(&samples, &mut || ControlFlow::Continue(()))?.text;
                     let (said, due) = (words(&text), words(&row.text));
-                    heard.push(Heard { row, text, errors: edits(&due, &said), words: due.len() });
+                    heard.push(Heard { row, text, errors: word_errors(&due, &said), words: due.len() });
                 }
                 Err(missing) => *left_out.entry(missing).or_default() += 1,
             }
@@ -262,19 +263,6 @@ fn words(text: &str) -> Vec<String> {
     out
 }
 
-/// Substitutions, deletions and insertions between two lists of words.
-fn edits(due: &[String], said: &[String]) -> usize {
-    let mut row: Vec<usize> = (0..=said.len()).collect();
-    for (i, a) in due.iter().enumerate() {
-        let mut previous = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in said.iter().enumerate() {
-            let best = (row[j + 1] + 1).min(row[j] + 1).min(previous + usize::from(a != b));
-            previous = std::mem::replace(&mut row[j + 1], best);
-        }
-    }
-    row[said.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,13 +271,5 @@ mod tests {
     fn words_keep_numbers_times_and_signs_whole() {
         assert_eq!(words("It's -2.5 degrees, at 14:05."), ["it's", "-2.5", "degrees", "at", "14:05"]);
         assert_eq!(words("Turn it on... now!"), ["turn", "it", "on", "now"]);
-    }
-
-    #[test]
-    fn edits_count_substitutions_deletions_and_insertions() {
-        let list = |text: &str| words(text);
-        assert_eq!(edits(&list("the light is on"), &list("the light is on")), 0);
-        assert_eq!(edits(&list("the light is on"), &list("a light on now")), 3);
-        assert_eq!(edits(&list("one two"), &[]), 2);
     }
 }

@@ -124,9 +124,9 @@ pub enum Source {
 pub struct Script {
     /// Each `[n_samples]`, mono, in [-1, 1], at [`SampleRate::SPEECH`].
     pub questions: Vec<Arc<[f32]>>,
-    /// Where it is told that the last question has been answered.
+    /// Receives a message when the last question has been answered.
     pub answered: Receiver<()>,
-    /// Told when the first sample of each question was spoken.
+    /// Takes the time at which the first sample of each question was played.
     pub began: Sender<Instant>,
 }
 

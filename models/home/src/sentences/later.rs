@@ -11,13 +11,20 @@ use crate::model::Home;
 use crate::services::ServiceCall;
 use crate::spoken;
 
-/// When a wish is meant.
+/// When a wish for later is meant.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Due {
     /// After so long.
     After(Duration),
     /// At a moment.
     At(DateTime),
+}
+
+/// What the time in a request says of the wish.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Meant {
+    /// Not now.
+    Later(Due),
     /// Now, and taken back after so long.
     For(Duration),
 }
@@ -26,50 +33,51 @@ pub enum Due {
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A request without its time, and when it is meant; `None` where it says no time at its beginning or end.
-pub(super) fn split(text: &str, now: DateTime) -> Option<(String, Due)> {
+pub(super) fn split(text: &str, now: DateTime) -> Option<(String, Meant)> {
     let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
-    let (wish, due) = at_the_end(&words, now).or_else(|| at_the_beginning(&words, now))?;
+    let (wish, meant) = at_the_end(&words, now).or_else(|| at_the_beginning(&words, now))?;
     let wish: Vec<&str> = wish.iter().copied().skip_while(|w| *w == ",").collect();
     let wish = wish.join(" ").trim_end_matches([' ', ',']).to_owned();
-    let fits = match due {
-        Due::After(time) | Due::For(time) => !time.is_zero() && time <= LONGEST,
-        Due::At(at) => at > now,
+    let fits = match meant {
+        Meant::Later(Due::After(time)) | Meant::For(time) => !time.is_zero() && time <= LONGEST,
+        Meant::Later(Due::At(at)) => at > now,
     };
-    (fits && wish.contains(' ')).then_some((wish, due))
+    (fits && wish.contains(' ')).then_some((wish, meant))
 }
 
-fn at_the_beginning<'w>(words: &'w [&'w str], now: DateTime) -> Option<(&'w [&'w str], Due)> {
-    let (due, n) = due_at(words, now)?;
-    Some((&words[n..], due))
+fn at_the_beginning<'w>(words: &'w [&'w str], now: DateTime) -> Option<(&'w [&'w str], Meant)> {
+    let (meant, n) = meant_at(words, now)?;
+    Some((&words[n..], meant))
 }
 
-fn at_the_end<'w>(words: &'w [&'w str], now: DateTime) -> Option<(&'w [&'w str], Due)> {
+fn at_the_end<'w>(words: &'w [&'w str], now: DateTime) -> Option<(&'w [&'w str], Meant)> {
     (1..words.len()).find_map(|at| {
-        let (due, n) = due_at(&words[at..], now)?;
-        (at + n == words.len()).then_some((&words[..at], due))
+        let (meant, n) = meant_at(&words[at..], now)?;
+        (at + n == words.len()).then_some((&words[..at], meant))
     })
 }
 
 /// A time with the word before it, and how many words it takes.
-fn due_at(words: &[&str], now: DateTime) -> Option<(Due, usize)> {
+fn meant_at(words: &[&str], now: DateTime) -> Option<(Meant, usize)> {
     let (first, rest) = words.split_first()?;
+    let at_moment = |at: DateTime| Meant::Later(Due::At(at));
     if let "in" | "after" | "for" = *first {
         let (time, n) = spoken::duration(rest)?;
-        return Some((if *first == "for" { Due::For(time) } else { Due::After(time) }, n + 1));
+        return Some((if *first == "for" { Meant::For(time) } else { Meant::Later(Due::After(time)) }, n + 1));
     }
     // "at 7 [tomorrow]", "tomorrow [morning] at 7"
     if *first == "at" {
         let (time, n) = spoken::clock_time(rest)?;
         let day = spoken::day(&rest[n..], now.date());
         let taken = n + 1 + day.map_or(0, |(_, n)| n);
-        return Some((Due::At(moment(time, day.map(|(day, _)| day), now)?), taken));
+        return Some((at_moment(moment(time, day.map(|(day, _)| day), now)?), taken));
     }
     let (day, n) = spoken::day(words, now.date())?;
     if day.hours == Some(spoken::NOON) {
-        return Some((Due::At(day.first.at(12, 0, 0, 0)), n));
+        return Some((at_moment(day.first.at(12, 0, 0, 0)), n));
     }
     let (time, m) = words.get(n).filter(|w| **w == "at").and_then(|_| spoken::clock_time(&words[n + 1..]))?;
-    Some((Due::At(moment(time, Some(day), now)?), n + 1 + m))
+    Some((at_moment(moment(time, Some(day), now)?), n + 1 + m))
 }
 
 fn moment(time: spoken::ClockTime, day: Option<spoken::Day>, now: DateTime) -> Option<DateTime> {
@@ -77,11 +85,7 @@ fn moment(time: spoken::ClockTime, day: Option<spoken::Day>, now: DateTime) -> O
     if day.days != 1 {
         return None;
     }
-    let hour = match day.hours {
-        Some((from, _)) if from >= 12 && !time.exact && time.hour < 12 => time.hour + 12,
-        _ => time.hour,
-    };
-    Some(day.first.at(hour, time.minute, 0, 0))
+    Some(time.on(day.first, day.hours.map(|(from, _)| from)))
 }
 
 /// Whether a request is for another time than now, or depends on something: nothing may be changed at once. Timers are for later by
@@ -94,7 +98,7 @@ pub fn is_for_later(request: &str, now: DateTime) -> bool {
         return false;
     }
     let depends = says(&["if", "when", "whenever", "unless", "tomorrow", "sunset", "sunrise", "dusk", "dawn"]);
-    depends || matches!(split(&text, now), Some((_, Due::After(_) | Due::At(_))))
+    depends || matches!(split(&text, now), Some((_, Meant::Later(_))))
 }
 
 /// A wish in the words that take it back: "turn off the fan" of "turn on the fan".
@@ -193,27 +197,27 @@ mod tests {
     fn a_time_at_either_end_is_told_from_the_wish_and_a_value_is_none() {
         let now = jiff::civil::date(2026, 3, 18).at(19, 0, 0, 0);
         let minutes = |n: u64| Duration::from_secs(60 * n);
-        for (text, wish, due) in [
-            ("turn off the fan in 20 minutes", "turn off the fan", Due::After(minutes(20))),
-            ("in half an hour , close the blinds", "close the blinds", Due::After(minutes(30))),
-            ("open the valve for 10 minutes", "open the valve", Due::For(minutes(10))),
+        for (text, wish, meant) in [
+            ("turn off the fan in 20 minutes", "turn off the fan", Meant::Later(Due::After(minutes(20)))),
+            ("in half an hour , close the blinds", "close the blinds", Meant::Later(Due::After(minutes(30)))),
+            ("open the valve for 10 minutes", "open the valve", Meant::For(minutes(10))),
             (
                 "turn on the coffee machine at 7 tomorrow",
                 "turn on the coffee machine",
-                Due::At(jiff::civil::date(2026, 3, 19).at(7, 0, 0, 0)),
+                Meant::Later(Due::At(jiff::civil::date(2026, 3, 19).at(7, 0, 0, 0))),
             ),
             (
                 "tomorrow at 6:30 am turn on the heating",
                 "turn on the heating",
-                Due::At(jiff::civil::date(2026, 3, 19).at(6, 30, 0, 0)),
+                Meant::Later(Due::At(jiff::civil::date(2026, 3, 19).at(6, 30, 0, 0))),
             ),
             (
                 "turn off the lights at 11 pm",
                 "turn off the lights",
-                Due::At(jiff::civil::date(2026, 3, 18).at(23, 0, 0, 0)),
+                Meant::Later(Due::At(jiff::civil::date(2026, 3, 18).at(23, 0, 0, 0))),
             ),
         ] {
-            assert_eq!(split(text, now), Some((wish.to_owned(), due)), "{text}");
+            assert_eq!(split(text, now), Some((wish.to_owned(), meant)), "{text}");
         }
         for text in ["turn off the fan", "turn on the lamp in the kitchen", "set the fan to 20 percent", "in 5 minutes"]
         {

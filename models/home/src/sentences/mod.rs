@@ -35,6 +35,7 @@ pub use template::{LoadError, TemplateError, TemplateSet};
 pub use vocabulary::Vocabulary;
 
 use intents::Found;
+use later::Meant;
 use outcome::Stop;
 use target::{Resolver, Unresolved};
 
@@ -220,7 +221,7 @@ impl Matcher {
 
     /// A wish for later, or for a while. What is only asked or said has no such time.
     fn later(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
-        let (wish, due) = later::split(text, setting.now)?;
+        let (wish, meant) = later::split(text, setting.now)?;
         let heard = self.heard(&wish, names, setting);
         let steps = match heard.outcome {
             Outcome::Do(steps) if !heard.weak => steps,
@@ -232,8 +233,9 @@ impl Matcher {
             Step::Say(..) | Step::Request(_) => None,
         });
         let readings: Vec<Reading> = acts.collect::<Option<_>>()?;
-        let Due::For(time) = due else {
-            return Some(Outcome::Do(vec![Step::Request(Request::Later { due, wish, readings })]));
+        let time = match meant {
+            Meant::Later(due) => return Some(Outcome::Do(vec![Step::Request(Request::Later { due, wish, readings })])),
+            Meant::For(time) => time,
         };
         let back = later::taken_back(&readings, setting.home)?;
         let mut steps = steps;

@@ -94,8 +94,13 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         .copied()
         .filter(|e| changes.iter().any(|c| c.entity_id() == e.id && !c.now.is_empty()))
         .collect();
+    // A scene that is turned on is set.
+    let intent = match (reading.intent.as_str(), targets[0].domain) {
+        ("TurnOn", Domain::Scene | Domain::Script) => "SceneOn",
+        (intent, _) => intent,
+    };
     let silent = matches!(
-        reading.intent.as_str(),
+        intent,
         "SceneOn"
             | "Press"
             | "LocateVacuum"
@@ -112,8 +117,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             | "EntityTimerChange"
             | "ChangeWarmth"
     );
-    let is_scene = matches!(targets[0].domain, Domain::Scene | Domain::Script) && reading.intent == "TurnOn";
-    let already = changed.is_empty() && !silent && !is_scene;
+    let already = changed.is_empty() && !silent;
     let shown = if changed.is_empty() { &targets } else { &changed };
     let what = names(shown);
     let many = shown.len() > 1 || is_plural(shown[0]);
@@ -121,8 +125,8 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
     let said = |text: String| format!("{}.", capital(&text));
     let percent =
         |key: &str| reading.arguments.get(key).and_then(Value::as_f64).map(|v| format!("{}%", write::number(v)));
-    if already && !matches!(reading.intent.as_str(), "TimerStart" | "Stop" | "StopVacuum" | "SetPosition") {
-        let now = match reading.intent.as_str() {
+    if already && !matches!(intent, "TimerStart" | "Stop" | "StopVacuum" | "SetPosition") {
+        let now = match intent {
             "TurnOn" | "LightsFor" => "on".to_owned(),
             "TurnOff" | "LightsOut" => "off".to_owned(),
             "Open" => "open".to_owned(),
@@ -151,11 +155,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         };
         return said(format!("{what} {is} already {now}"));
     }
-    match reading.intent.as_str() {
-        "TurnOn" if matches!(targets[0].domain, Domain::Scene | Domain::Script) => match targets[0].domain {
-            Domain::Scene => said(format!("set the scene {}", targets[0].name)),
-            _ => said(format!("started {}", targets[0].name)),
-        },
+    match intent {
         "TurnOn" | "LightsFor" => said(format!("turned on {what}")),
         "TurnOff" | "LightsOut" => said(format!("turned off {what}")) + left_on(reading, home),
         "Toggle" => match shown[..] {
@@ -213,7 +213,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         }
         "SetBrightness" => said(format!("turned off {what}")),
         "ChangeBrightness" | "ChangePosition" | "ChangeSpeed" | "SetSpeed" | "ChangeTemperature" | "ChangeVolume"
-        | "SetVolume" => said(match (reading.intent.as_str(), shown[..].first()) {
+        | "SetVolume" => said(match (intent, shown[..].first()) {
             ("ChangeVolume" | "SetVolume", Some(one)) => {
                 let level = one.number("volume_level").map(|v| format!("{}%", (v * 100.0).round()));
                 format!("the volume of {what} {} {}", "is now", level.unwrap_or_else(|| "changed".to_owned()))
@@ -293,13 +293,13 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             Some((_, value)) => {
                 let value = match (value.as_f64(), value.as_str()) {
                     (Some(number), _) => {
-                        let is_percent = matches!(reading.intent.as_str(), "SetHumidity" | "Tilt" | "SetPosition");
+                        let is_percent = matches!(intent, "SetHumidity" | "Tilt" | "SetPosition");
                         format!("{}{}", write::number(number), if is_percent { "%" } else { "" })
                     }
                     (None, Some(text)) => text.replace('_', " "),
                     (None, None) => value.to_string(),
                 };
-                match reading.intent.as_str() {
+                match intent {
                     "Tilt" => said(format!("set the tilt of {what} to {value}")),
                     _ => said(format!("set {what} to {value}")),
                 }

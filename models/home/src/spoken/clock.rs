@@ -21,6 +21,12 @@ impl ClockTime {
         Time::constant(self.hour, self.minute, 0, 0)
     }
 
+    /// That time of a day, of which the part that was meant begins at the hour `from`: "three" in the afternoon is 15:00.
+    pub fn on(self, day: jiff::civil::Date, from: Option<i8>) -> jiff::civil::DateTime {
+        let is_later = from.is_some_and(|from| from >= 12) && !self.exact && self.hour < 12;
+        day.at(if is_later { self.hour + 12 } else { self.hour }, self.minute, 0, 0)
+    }
+
     /// The next such time after `now`: "seven" said at 15:00 is 19:00, "7 am" is tomorrow morning.
     pub fn next_after(self, now: jiff::civil::DateTime) -> jiff::civil::DateTime {
         let mut hours = vec![self.hour];

@@ -11,7 +11,7 @@ pub use clip_reader::ClipReader;
 pub use nearfield_base::persist::Existing;
 pub use resampler::{Resampler, resample};
 pub(crate) use wav::{WavStream, is_wav};
-pub use wav::{WavWriter, write_wav};
+pub use wav::{WavWriter, pcm16, stream_header, write_wav};
 
 use std::fmt;
 use std::io::Read;

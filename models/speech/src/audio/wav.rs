@@ -360,8 +360,8 @@ impl WavWriter {
     fn begin(target: Target, name: String, rate: SampleRate) -> Result<WavWriter, AudioError> {
         let unknown = matches!(target, Target::Stream(_));
         let mut writer = WavWriter { target, name, n_samples: 0, since_header: 0, rate };
-        let length = if unknown { u32::MAX } else { 0 };
-        let result = writer.target.write_all(&header(rate, length)).and_then(|()| writer.target.flush());
+        let first = if unknown { stream_header(rate) } else { header(rate, 0) };
+        let result = writer.target.write_all(&first).and_then(|()| writer.target.flush());
         result.map_err(|source| writer.error(source))?;
         Ok(writer)
     }
@@ -374,9 +374,7 @@ impl WavWriter {
         if matches!(self.target, Target::File(_)) && (self.n_samples + samples.len() as u64) * 2 > MAX_DATA_BYTES {
             return Err(self.error(std::io::Error::new(std::io::ErrorKind::FileTooLarge, "a WAV file ends at 4 GiB")));
         }
-        let mut bytes = Vec::with_capacity(samples.len() * 2);
-        bytes.extend(samples.iter().flat_map(|&s| to_i16(s).to_le_bytes()));
-        self.target.write_all(&bytes).map_err(|source| self.error(source))?;
+        self.target.write_all(&pcm16(samples)).map_err(|source| self.error(source))?;
         self.n_samples += samples.len() as u64;
         self.since_header += samples.len();
         if self.since_header >= self.rate.0 as usize {
@@ -432,6 +430,18 @@ impl Drop for WavWriter {
         // An error cannot be reported here; `finish` reports it.
         let _ = self.update_header();
     }
+}
+
+/// Samples of [-1, 1] as a WAV file holds them: 16 bit, little-endian; what lies outside is clipped.
+pub fn pcm16(samples: &[f32]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(samples.len() * 2);
+    bytes.extend(samples.iter().flat_map(|&s| to_i16(s).to_le_bytes()));
+    bytes
+}
+
+/// The header of a WAV stream whose length is not known: mono, 16 bit.
+pub fn stream_header(rate: SampleRate) -> [u8; 44] {
+    header(rate, u32::MAX)
 }
 
 fn to_i16(sample: f32) -> i16 {

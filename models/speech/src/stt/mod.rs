@@ -15,6 +15,7 @@ mod ggml_file;
 mod judgement;
 mod options;
 mod pieces;
+mod word_errors;
 mod words;
 
 pub use error::SttError;
@@ -22,6 +23,7 @@ pub use ggml_file::GgmlHeader;
 pub use judgement::Suppression;
 pub use options::SttOptions;
 
+pub use word_errors::word_errors;
 pub use words::Word;
 
 use pieces::{Piece, plan, spoken};

@@ -7,7 +7,6 @@
 use nearfield_llm::{Finish, Message, ParsedReply, Role, TokenId};
 
 use super::Converse;
-use super::claims::HonestText;
 use super::reply::{Ending, SaidAs};
 use crate::flow::{Emit, Turn};
 use crate::llm_thread::{Event, Reply};
@@ -106,7 +105,8 @@ impl Converse {
     /// Reads a draft until its first clause is known, or all of it where it is looked over before any is said; `None` when nothing will
     /// come of it.
     fn read_ahead(&self, draft: &mut Draft, plan: &Plan, question: &str, said_as: SaidAs) -> Option<Option<String>> {
-        let (mut parser, mut honest, mut first) = (self.chat.parser(), HonestText::default(), FirstClause::default());
+        let (mut parser, mut first) = (self.chat.parser(), FirstClause::default());
+        let mut honest = self.honest_text(question);
         let mut said = parser.push(&draft.opening);
         let begun = &mut draft.begun;
         let Rest::Coming(reply) = &mut begun.rest else { return None };

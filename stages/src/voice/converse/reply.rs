@@ -395,8 +395,7 @@ impl Converse {
             SaidAs::Nothing => self.write(writing, replied, &mut |_| {})?,
             SaidAs::Written => self.write(writing, replied, send)?,
             SaidAs::Honest => {
-                let truth = self.toolbox.truth(writing.question);
-                let (mut honest, mut passed) = (HonestText::held_to(truth), String::new());
+                let (mut honest, mut passed) = (self.honest_text(writing.question), String::new());
                 let mut filtered = |delta| match delta {
                     TextDelta::Text(text) => {
                         let text = honest.push(&text);
@@ -541,6 +540,11 @@ impl Converse {
             send(TextDelta::Text(rest));
         }
         Ok(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated })
+    }
+
+    /// The filter of what this model writes freely in answer to a question.
+    pub(super) fn honest_text(&self, question: &str) -> HonestText {
+        HonestText::held_to(self.toolbox.truth(question))
     }
 
     /// Has the model continue a prompt.

@@ -286,7 +286,7 @@ fn carried_out(
                 return why;
             }
             let (away, when) = match due {
-                Due::After(time) | Due::For(time) => (time, format!("in {}", in_words(time))),
+                Due::After(time) => (time, format!("in {}", in_words(time))),
                 Due::At(at) => {
                     let Ok(at) = at.to_zoned(now.time_zone().clone()) else {
                         return "There is no such time.".to_owned();

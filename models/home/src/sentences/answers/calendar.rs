@@ -130,10 +130,7 @@ fn span(found: &Found<'_>) -> Option<(Date, i32, Option<Hours>, String)> {
         Some(if is_later { (hour + 12, minute) } else { (hour, minute) })
     });
     if let Some((hour, minute)) = time {
-        let first: Date = match found.slots.get("day") {
-            Some(day) => day["first"].as_str()?.parse().ok()?,
-            None => today,
-        };
+        let first = day_of(found).map_or(today, |(first, _)| first);
         let clock = write::clock(Time::new(hour, minute, 0, 0).ok()?);
         let label = format!("{} at {clock}", write::day(first, today));
         return Some((first, 1, Some((hour, hour + 1)), label));
@@ -141,9 +138,8 @@ fn span(found: &Found<'_>) -> Option<(Date, i32, Option<Hours>, String)> {
     match found.slots.get("day") {
         None => None,
         Some(day) => {
-            let first: Date = day["first"].as_str()?.parse().ok()?;
+            let (first, hours) = day_of(found)?;
             let days = i32::try_from(day["days"].as_i64()?).ok()?;
-            let hours = day["hours"].as_array().and_then(|h| Some((h[0].as_i64()? as i8, h[1].as_i64()? as i8)));
             let said = day["said"].as_str().unwrap_or_default().trim_start_matches("for ").to_owned();
             let label = if days > 1 || hours.is_some() { write::said_time(&said) } else { write::day(first, today) };
             Some((first, days, hours, label))

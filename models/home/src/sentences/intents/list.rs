@@ -81,11 +81,8 @@ fn target(list: usize) -> Target {
 /// "the shopping list"
 fn name(entity: &Entity) -> String {
     let lower = entity.name.to_lowercase();
-    if lower.ends_with("list") || lower.ends_with("lists") {
-        format!("your {lower}")
-    } else {
-        format!("your {lower} list")
-    }
+    let is_said = ["list", "lists"].iter().any(|word| lower.ends_with(word));
+    if is_said { format!("your {lower}") } else { format!("your {lower} list") }
 }
 
 /// Whether a phrase means whatever list has things to do.
@@ -96,13 +93,17 @@ fn is_generic(said: &str) -> bool {
     )
 }
 
+/// Those of some lists that have one of these words in a name.
+fn named(found: &Found<'_>, lists: &[usize], words: &[&str]) -> Vec<usize> {
+    let has = |i: &usize| found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str()));
+    lists.iter().copied().filter(has).collect()
+}
+
 /// Of several lists the only one that is called after things to do, or else the only one that is not for shopping.
 fn of_tasks(found: &Found<'_>, all: &[usize]) -> Option<usize> {
-    let named = |i: &usize, words: &[&str]| {
-        found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str()))
-    };
-    let tasks: Vec<usize> = all.iter().copied().filter(|i| named(i, &["todo", "to", "task", "do"])).collect();
-    let rest: Vec<usize> = all.iter().copied().filter(|i| !named(i, SHOPS)).collect();
+    let tasks = named(found, all, &["todo", "to", "task", "do"]);
+    let shops = named(found, all, SHOPS);
+    let rest: Vec<usize> = all.iter().copied().filter(|i| !shops.contains(i)).collect();
     match (&tasks[..], &rest[..]) {
         ([one], _) | ([], [one]) => Some(*one),
         _ => None,
@@ -144,17 +145,11 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
             _ => Err(Stop::Mismatch),
         };
     }
-    let named = |words: &[&str]| -> Vec<usize> {
-        all.iter()
-            .copied()
-            .filter(|i| found.resolver.names.entities[*i].names.iter().flatten().any(|w| words.contains(&w.as_str())))
-            .collect()
-    };
     let likely = match found.text("of") {
-        Some("shopping") => named(SHOPS),
+        Some("shopping") => named(found, &all, SHOPS),
         Some(_) => {
-            let tasks = named(&["todo", "to", "task", "reminder", "chore", "job", "errand", "do"]);
-            let shops = named(SHOPS);
+            let tasks = named(found, &all, &["todo", "to", "task", "reminder", "chore", "job", "errand", "do"]);
+            let shops = named(found, &all, SHOPS);
             // Where none is called so: the one that is not for shopping.
             match tasks[..] {
                 [_] => tasks,
@@ -182,7 +177,7 @@ fn add(found: &Found<'_>) -> Done {
     if item.is_empty() || is_wish || item.split(' ').count() > 20 {
         return Err(Stop::Mismatch);
     }
-    let groceries = found.resolver.names.entities[at].names.iter().flatten().any(|w| SHOPS.contains(&w.as_str()));
+    let groceries = !named(found, &[at], SHOPS).is_empty();
     let short = |part: &&str| part.split(' ').count() <= 3;
     let parts: Vec<&str> =
         item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
@@ -419,9 +414,7 @@ fn needed(found: &Found<'_>, said: &str) -> Done {
     if let [(at, item), ..] = having[..] {
         return found.say(&[at], format!("Yes, {item} is on {}.", name(found.entity(at))));
     }
-    let shops =
-        |i: &&usize| found.resolver.names.entities[**i].names.iter().flatten().any(|w| SHOPS.contains(&w.as_str()));
-    let shopping: Vec<usize> = lists.iter().filter(shops).copied().collect();
+    let shopping = named(found, &lists, SHOPS);
     // "Do we need to leave?" is nothing that a list tells.
     let is_thing = !item.split(' ').any(|w| {
         crate::sentences::answers::is_worn(w)

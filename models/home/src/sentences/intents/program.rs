@@ -208,10 +208,7 @@ fn remaining(found: &Found<'_>) -> Done {
 fn told(found: &Found<'_>, at: usize) -> Done {
     let entity = found.entity(at);
     let the = crate::sentences::reply::the(entity);
-    let left = entity.text("remaining").map(|left| {
-        let seconds = left.split(':').filter_map(|p| p.trim().parse::<u64>().ok()).fold(0, |sum, part| sum * 60 + part);
-        write::duration(Duration::from_secs(seconds))
-    });
+    let left = entity.text("remaining").map(write::clocked);
     let state = match (entity.state.as_str(), left) {
         ("idle", _) => format!("{the} is not running"),
         ("paused", Some(left)) => format!("{the} is paused with {left} left"),
@@ -248,11 +245,8 @@ fn alarm(found: &Found<'_>) -> Result<Request, Stop> {
     let morning = found.slots.get("day").is_some_and(|d| d["hours"].is_null());
     let at = match day {
         Some(day) => {
-            let hour = match found.slots.get("day").and_then(|d| d["hours"][0].as_i64()) {
-                Some(from) if from >= 12 && !time.exact && time.hour < 12 => time.hour + 12,
-                _ => time.hour,
-            };
-            let at = day.at(hour, time.minute, 0, 0);
+            let from = found.slots.get("day").and_then(|d| d["hours"][0].as_i64());
+            let at = time.on(day, from.and_then(|hour| i8::try_from(hour).ok()));
             if at <= found.now && morning { time.next_after(found.now) } else { at }
         }
         None => time.next_after(found.now),
