@@ -67,6 +67,13 @@ fn check_frame(frame: &[f32], expected: usize) -> Result<(), VadError> {
     if frame.len() == expected { Ok(()) } else { Err(VadError::Frame { expected, found: frame.len() }) }
 }
 
+/// Up to this ratio to the loudness of the room, sound in an utterance is that of the room.
+const AS_LOUD_AS_ROOM: f32 = 1.4;
+/// A voice is louder than the room by at least this, in decibels; else nothing is told by loudness.
+const ABOVE_ROOM_DB: f32 = 12.0;
+/// How much of the room's loudness a frame is: it is the mean of about a third of a second.
+const ROOM_SHARE: f32 = 0.05;
+
 /// When an utterance begins and ends. The defaults suit a question asked across a room.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -77,7 +84,7 @@ pub struct EndpointOptions {
     /// Speech goes on while the probability stays at or above this (hysteresis: not above `start_threshold`).
     pub stop_threshold: f32,
     /// Sound that is so many decibels below the loudest of the utterance is silence, however much like speech it seems: detectors notice
-    /// the end of speech late. 0: only the detector counts.
+    /// the end of speech late. So is sound that is no louder than the room was before. 0: only the detector counts.
     pub quiet_db: u32,
     /// Shorter bursts (a click, a cough) are ignored.
     pub min_speech_ms: u32,
@@ -101,7 +108,7 @@ impl Default for EndpointOptions {
             quiet_db: 36,
             min_speech_ms: 100,
             end_silence_ms: 500,
-            pause_ms: 80,
+            pause_ms: 60,
             pre_roll_ms: 250,
             post_roll_ms: 200,
             max_utterance_ms: 28_000,
@@ -205,6 +212,8 @@ pub struct Endpointer {
     needed_from: u64,
     /// The position up to which frames have been judged.
     judged: u64,
+    /// How loud it is while nobody speaks; `None` where that is not known yet.
+    room: Option<f32>,
     state: State,
 }
 
@@ -241,6 +250,7 @@ impl Endpointer {
             buffer_start: 0,
             needed_from: 0,
             judged: 0,
+            room: None,
             state: State::Silence,
         })
     }
@@ -283,6 +293,7 @@ impl Endpointer {
         self.buffer_start = 0;
         self.needed_from = 0;
         self.judged = 0;
+        self.room = None;
         self.state = State::Silence;
     }
 
@@ -305,7 +316,17 @@ impl Endpointer {
         let frame_end = frame_start + frame;
         self.judged = frame_end;
         let is_quiet = match (&self.state, self.options.quiet_db) {
-            (State::Speech { loudest, .. }, db @ 1..) => loudness < loudest * 10f32.powf(-(db as f32) / 20.0),
+            (State::Speech { loudest, .. }, db @ 1..) => {
+                // In a loud room a soft voice is not taken for the room.
+                let room =
+                    self.room.unwrap_or_default().min(loudest * 10f32.powf(-ABOVE_ROOM_DB / 20.0) / AS_LOUD_AS_ROOM);
+                loudness < loudest * 10f32.powf(-(db as f32) / 20.0) || loudness < room * AS_LOUD_AS_ROOM
+            }
+            (State::Silence, _) if probability < self.options.stop_threshold => {
+                let room = self.room.get_or_insert(loudness);
+                *room += (loudness - *room) * ROOM_SHARE;
+                false
+            }
             _ => false,
         };
         let goes_on = probability >= self.options.stop_threshold && !is_quiet;

@@ -383,3 +383,39 @@ fn what_is_much_quieter_than_the_utterance_was_is_silence_whatever_the_detector_
     assert_eq!(end(36), ms(800));
     assert_eq!(end(24), ms(600));
 }
+
+#[test]
+fn sound_that_is_no_louder_than_the_room_was_before_is_silence() {
+    /// Notices the end of speech 400 ms late.
+    struct Late(usize);
+    impl VoiceActivity for Late {
+        fn frame_samples(&self) -> usize {
+            160
+        }
+        fn probability(&mut self, _: &[f32]) -> Result<f32, VadError> {
+            self.0 += 1;
+            Ok(if (41..=120).contains(&self.0) { 1.0 } else { 0.0 })
+        }
+        fn reset(&mut self) {}
+        fn name(&self) -> &str {
+            "late"
+        }
+    }
+    let end = |quiet_db, room: f32| {
+        let options = EndpointOptions { quiet_db, ..options() };
+        let mut endpointer = Endpointer::new(Box::new(Late(0)), options).unwrap();
+        let mut end = None;
+        endpointer
+            .push(&sound(&[(room, 40), (0.5, 40), (room, 100)]), &mut |event| {
+                if let SpeechEvent::Ended { last_speech_sample, .. } = event {
+                    end.get_or_insert(last_speech_sample);
+                }
+            })
+            .unwrap();
+        end.unwrap()
+    };
+    assert_eq!(end(36, 0.05), ms(800));
+    assert_eq!(end(0, 0.05), ms(1_200));
+    // A voice hardly louder than the room is not told from it by loudness.
+    assert_eq!(end(36, 0.3), ms(1_200));
+}

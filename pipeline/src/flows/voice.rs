@@ -62,9 +62,11 @@ pub fn run(
 
     let play = Play::open(outlet, turns.clone())?;
     let llm = LlmThread::start_in(&mut flow, assistant.llm, assistant.way);
+    let pause = llm.pause();
     let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?
         .guessing(guesses.clone());
-    let speak = Speak::new(assistant.voice).guessing(guesses.clone());
+    let speak = Speak::new(assistant.voice).guessing(guesses.clone()).pausing(pause);
+    let phrase = Phrase::guessing(guesses.clone());
 
     // Speech blocks and is never dropped; a queue is as long as the work that may usefully be done ahead of the slower stage behind it.
     let transcripts = match questions {
@@ -105,7 +107,7 @@ pub fn run(
     let failed = &mut failures;
     transcripts
         .then(converse, Queue::Wait(256)) // The model may write ahead of the voice by a long reply.
-        .then(Phrase::default(), Queue::Wait(4)) // Clauses not yet spoken; an interruption throws them away.
+        .then(phrase, Queue::Wait(4)) // Clauses not yet spoken; an interruption throws them away.
         .then(speak, Queue::Wait(64)) // Blocks of 20 to 100 ms: the voice may be seconds ahead.
         .then(play, Queue::Wait(16))
         .run(stop, move |event| {

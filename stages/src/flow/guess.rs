@@ -12,6 +12,8 @@ pub struct Guesses {
     numbers: Turns,
     /// The last guess that was right; 0 before the first.
     kept: Arc<AtomicU64>,
+    /// The last guess whose reply begins with the clause that was spoken ahead; 0 before the first.
+    begun: Arc<AtomicU64>,
 }
 
 impl Guesses {
@@ -38,6 +40,16 @@ impl Guesses {
     /// Whether the guess was right.
     pub fn is_kept(&self, guess: Turn) -> bool {
         self.kept.load(Ordering::Acquire) == guess.0
+    }
+
+    /// The reply that is wanted begins with the clause that is being spoken ahead for this guess: it may be heard.
+    pub fn begin_aloud(&self, guess: Turn) {
+        self.begun.store(guess.0, Ordering::Release);
+    }
+
+    /// Whether what is being spoken ahead for the guess may be heard.
+    pub fn is_aloud(&self, guess: Turn) -> bool {
+        self.begun.load(Ordering::Acquire) == guess.0
     }
 }
 

@@ -7,6 +7,7 @@
 //! A panic on the thread ends no caller: every job and question gets [`LlmError::Crashed`], now and later, and a flow that has
 //! started the thread ([`LlmThread::start_in`]) ends as if a stage had panicked.
 
+mod pause;
 mod reply;
 mod scheduler;
 mod soft_prompt;
@@ -23,6 +24,7 @@ use nearfield_llm::{GenerateOptions, Llm, LlmError, SamplerOptions, SessionOptio
 use crate::flow::{Cancel, Failure, Flow, panics};
 use crate::voice_priority::VoicePriority;
 
+pub use pause::{Pause, Pausing};
 pub use reply::{Event, Reply};
 use scheduler::{Command, Scheduler};
 
@@ -77,6 +79,7 @@ pub struct Extras {
 pub struct LlmThread {
     commands: Sender<Command>,
     llm: Arc<Llm>,
+    pause: Pause,
 }
 
 impl LlmThread {
@@ -116,11 +119,12 @@ impl LlmThread {
         on_panic: impl FnOnce(panics::Panicked) + Send + 'static,
     ) -> (Self, JoinHandle<()>) {
         let (commands, inbox) = bounded(QUEUE);
-        let weights = llm.clone();
+        let (weights, pause) = (llm.clone(), Pause::default());
+        let pauses = pause.clone();
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
             .spawn(move || {
-                let mut scheduler = Scheduler::new(weights, inbox, way);
+                let mut scheduler = Scheduler::new(weights, inbox, way, pauses);
                 if let Err(panicked) = panics::catch(NAME, || scheduler.run()) {
                     let what = panicked.to_string();
                     // The flow hears of it before the job's owner does, who reports an error of one turn.
@@ -129,12 +133,17 @@ impl LlmThread {
                 }
             })
             .expect("the system can start a thread");
-        (Self { commands, llm }, thread)
+        (Self { commands, llm, pause }, thread)
     }
 
     /// The weights: for their tokenizer and template.
     pub fn llm(&self) -> &Arc<Llm> {
         &self.llm
+    }
+
+    /// By which a voice has the model pause while it makes its first sound.
+    pub fn pause(&self) -> Pause {
+        self.pause.clone()
     }
 
     /// Opens a session for a flow.

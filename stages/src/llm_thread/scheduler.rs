@@ -11,12 +11,14 @@ use crossbeam_channel::{Receiver, Sender};
 use nearfield_llm::{Finish, Generation, Llm, LlmError, Prefill, Sampler, Session, SessionOptions, TokenId};
 
 use super::soft_prompt::read_soft_prompt;
-use super::{Event, Extras, Job, SessionId, Urgency};
+use super::{Event, Extras, Job, Pause, SessionId, Urgency};
 use crate::flow::fault::Fault;
 use crate::voice_priority::VoicePriority;
 
 /// How often one who lets a voice in another program pass looks whether it has passed.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// How often one who pauses looks whether that is over.
+const PAUSE_STEP: Duration = Duration::from_millis(1);
 
 /// What a handle asks of the thread.
 pub(super) enum Command {
@@ -95,14 +97,15 @@ pub(super) struct Scheduler {
     /// In order of arrival.
     jobs: Vec<Running>,
     warm: Option<(SessionId, Vec<TokenId>)>,
+    pause: Pause,
     next: u64,
     fault: Fault,
 }
 
 impl Scheduler {
-    pub(super) fn new(llm: Arc<Llm>, inbox: Receiver<Command>, way: Option<VoicePriority>) -> Self {
+    pub(super) fn new(llm: Arc<Llm>, inbox: Receiver<Command>, way: Option<VoicePriority>, pause: Pause) -> Self {
         let fault = Fault::of(super::NAME);
-        Self { llm, inbox, way, sessions: HashMap::new(), jobs: Vec::new(), warm: None, next: 0, fault }
+        Self { llm, inbox, way, sessions: HashMap::new(), jobs: Vec::new(), warm: None, pause, next: 0, fault }
     }
 
     /// Until the last handle is dropped.
@@ -119,6 +122,13 @@ impl Scheduler {
                     self.yield_to_voice();
                     continue;
                 }
+            }
+            if (urgent.is_some() || self.warm.is_some()) && self.pause.is_on() {
+                match self.inbox.recv_timeout(PAUSE_STEP) {
+                    Ok(command) => self.obey(command),
+                    Err(_) => std::thread::sleep(PAUSE_STEP),
+                }
+                continue;
             }
             if let Some(i) = urgent {
                 if self.step(i).is_break() {

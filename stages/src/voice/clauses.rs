@@ -23,9 +23,18 @@ pub const HARD_CHARS: usize = 200;
 /// A clause without even a space is cut anywhere at this length, so that memory and delay are bounded.
 pub const MAX_CHARS: usize = 1000;
 
+/// The first clause of a splitter in haste may end before a word that begins a phrase, behind so many words: "The sky is blue" of
+/// "The sky is blue because ...".
+const PHRASE_WORDS: [(usize, &[&str]); 2] = [
+    (4, &["although", "and", "because", "but", "if", "or", "since", "when", "which", "while"]),
+    (5, &["at", "by", "for", "from", "in", "on", "with"]),
+];
+
 /// The streaming splitter of one reply after another.
 #[derive(Debug, Default)]
 pub struct ClauseSplitter {
+    /// Whether the first clause may be part of a sentence without a mark.
+    in_haste: bool,
     cleaner: Cleaner,
     clause: Clause,
     /// Whether a clause of this reply has left already.
@@ -38,20 +47,35 @@ impl ClauseSplitter {
         Self::default()
     }
 
+    /// A splitter whose first clause leaves as early as it can be spoken: it may end before a phrase, with a comma.
+    pub fn in_haste() -> Self {
+        Self { in_haste: true, ..Self::default() }
+    }
+
     /// Takes the next piece of the reply and hands each clause that is complete to `sink`.
     pub fn push(&mut self, delta: &str, mut sink: impl FnMut(String)) {
-        let Self { cleaner, clause, begun } = self;
+        let Self { in_haste, cleaner, clause, begun } = self;
         for c in delta.chars() {
-            cleaner.push(c, |piece| place(clause, begun, piece, &mut sink));
+            cleaner.push(c, |piece| {
+                if *in_haste && !*begun && matches!(piece, Piece::Char { spaced: true, .. }) {
+                    clause.leave_before_phrase(begun, &mut sink);
+                }
+                place(clause, begun, piece, &mut sink);
+            });
         }
     }
 
     /// Ends the reply: hands over what is left, and is ready for the next one.
     pub fn finish(&mut self, mut sink: impl FnMut(String)) {
-        let Self { cleaner, clause, begun } = self;
+        let Self { cleaner, clause, begun, .. } = self;
         cleaner.finish(|piece| place(clause, begun, piece, &mut sink));
         clause.leave(begun, &mut sink);
-        *self = Self::default();
+        self.clear();
+    }
+
+    /// Forgets the reply under way.
+    pub fn clear(&mut self) {
+        *self = Self { in_haste: self.in_haste, ..Self::default() };
     }
 }
 
@@ -117,6 +141,22 @@ impl Clause {
             *begun = true;
             sink(text);
         }
+    }
+
+    /// Lets what stands before the last word go, if that word is complete and begins a phrase. A comma stands in its place, so that the
+    /// voice does not fall as at the end.
+    fn leave_before_phrase(&mut self, begun: &mut bool, sink: &mut impl FnMut(String)) {
+        let Some((before, last)) = self.text.rsplit_once(' ') else { return };
+        let lower = last.to_lowercase();
+        let is_phrase = PHRASE_WORDS.iter().any(|(least, words)| self.words > *least && words.contains(&&*lower));
+        if !is_phrase || self.brackets > 0 || !before.ends_with(char::is_alphanumeric) {
+            return;
+        }
+        let last = last.to_owned();
+        self.text = format!("{before},");
+        self.leave(begun, sink);
+        (self.chars, self.words) = (last.chars().count(), 1);
+        self.text = last;
     }
 
     /// Whether a cut belongs between what is here and `next`.
@@ -317,6 +357,39 @@ mod tests {
         assert_eq!(clauses([text]), expected, "{text:?}");
         let chars: Vec<String> = text.chars().map(String::from).collect();
         assert_eq!(clauses(chars.iter().map(String::as_str)), expected, "{text:?}, a character at a time");
+    }
+
+    fn in_haste(text: &str) -> Vec<String> {
+        let (mut splitter, mut out) = (ClauseSplitter::in_haste(), Vec::new());
+        splitter.push(text, |clause| out.push(clause));
+        splitter.finish(|clause| out.push(clause));
+        out
+    }
+
+    #[test]
+    fn in_haste_the_first_clause_ends_before_a_phrase_and_others_do_not() {
+        for (text, expected) in [
+            (
+                "The sky appears blue because of scattering. It is red in the evening because of it.",
+                &["The sky appears blue,", "because of scattering.", "It is red in the evening because of it."][..],
+            ),
+            ("It is about 93 million miles from the earth.", &["It is about 93 million miles,", "from the earth."]),
+            ("The lamp in the hall is on.", &["The lamp in the hall is on."]),
+            ("The lamps (four of them and a candle) are on.", &["The lamps (four of them and a candle) are on."]),
+            ("It may rain later, and then", &["It may rain later,", "and then"]),
+            ("I do not know what that is for", &["I do not know what that is for"]),
+        ] {
+            assert_eq!(in_haste(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn in_haste_no_word_is_lost_or_moved(words in prop::collection::vec("[a-z]{1,6}|and|because|in|with|[0-9]{1,3}", 0..30)) {
+            let text = words.join(" ");
+            let out = in_haste(&text).join(" ").replace(',', "");
+            prop_assert_eq!(out, text);
+        }
     }
 
     #[test]

@@ -99,9 +99,8 @@ impl Listen {
                     let sound = self.turn_end.is_some().then(|| samples.clone());
                     let utterance = self.utterance(samples, end, last_speech_sample, Some(guess));
                     let _ = emit(Envelope::new(turn, utterance));
-                    // Beside the transcription, which has begun.
                     let Some((turn_end, sound)) = self.turn_end.as_mut().zip(sound) else { continue };
-                    let silence_ms = turn_end.paused(guess, &sound).unwrap_or(turn_end.longest_ms());
+                    let silence_ms = turn_end.paused(guess, sound).unwrap_or(turn_end.longest_ms());
                     self.endpointer.end_after(silence_ms);
                 }
                 SpeechEvent::Ended { samples, end, last_speech_sample, .. } => {

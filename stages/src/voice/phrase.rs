@@ -1,8 +1,8 @@
 //! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken. Markup never gets through; where
 //! nothing else was written, one sentence says so.
 
-use crate::flow::{Emit, Stage, Turn};
-use crate::messages::{Clause, Envelope, TextDelta};
+use crate::flow::{Emit, Guesses, Stage, Turn};
+use crate::messages::{Ahead, Clause, Envelope, TextDelta};
 use crate::voice::clauses::ClauseSplitter;
 use crate::voice::spoken::SpokenFilter;
 
@@ -15,16 +15,38 @@ pub struct Phrase {
     filter: SpokenFilter,
     splitter: ClauseSplitter,
     turn: Option<Turn>,
+    /// The clause that is being spoken ahead of this reply.
+    ahead: Option<Ahead>,
     /// Whether a clause of this reply has left.
     has_spoken: bool,
     is_over: bool,
+    guesses: Guesses,
+}
+
+impl Phrase {
+    /// Cuts replies that somebody waits for, and that may be begun for guesses.
+    pub fn guessing(guesses: Guesses) -> Self {
+        Self { guesses, splitter: ClauseSplitter::in_haste(), ..Self::default() }
+    }
+
+    /// Forgets the reply under way.
+    fn reset(&mut self) {
+        self.splitter.clear();
+        let (splitter, guesses) = (std::mem::take(&mut self.splitter), self.guesses.clone());
+        *self = Self { splitter, guesses, ..Self::default() };
+    }
 }
 
 /// Finds the clause with which a reply begins, while it is being written.
-#[derive(Default)]
 pub struct FirstClause {
     filter: SpokenFilter,
     splitter: ClauseSplitter,
+}
+
+impl Default for FirstClause {
+    fn default() -> Self {
+        Self { filter: SpokenFilter::default(), splitter: ClauseSplitter::in_haste() }
+    }
 }
 
 impl FirstClause {
@@ -61,20 +83,30 @@ impl Stage for Phrase {
         let turn = input.turn;
         if self.turn != Some(turn) {
             // What an interrupted reply left behind is not part of this one.
-            *self = Self { turn: Some(turn), ..Self::default() };
+            self.reset();
+            self.turn = Some(turn);
         }
-        let has_spoken = &mut self.has_spoken;
+        let (has_spoken, ahead, guesses) = (&mut self.has_spoken, &mut self.ahead, &self.guesses);
         let mut send = |clause| {
+            // The voice may be at this clause already, and need not wait for this message to be heard.
+            if let Some(ahead) = ahead.take()
+                && !*has_spoken
+                && ahead.clause == clause
+            {
+                guesses.begin_aloud(ahead.guess);
+            }
             *has_spoken = true;
             let _ = emit(Envelope::new(turn, Clause::Text(clause)));
         };
         match input.body {
             TextDelta::Text(text) => self.splitter.push(&self.filter.push(&text), &mut send),
             TextDelta::Ahead(ahead) => {
+                self.ahead = Some(ahead.clone());
                 let _ = emit(Envelope::new(turn, Clause::Ahead(ahead)));
             }
             TextDelta::Cut => {
-                (self.filter, self.splitter) = (SpokenFilter::default(), ClauseSplitter::default());
+                self.splitter.clear();
+                self.filter = SpokenFilter::default();
             }
             TextDelta::End => {
                 self.splitter.push(&self.filter.finish(), &mut send);
@@ -82,7 +114,8 @@ impl Stage for Phrase {
                 if self.filter.has_heard() && !*has_spoken {
                     let _ = emit(Envelope::new(turn, Clause::Text(UNSPEAKABLE.to_owned())));
                 }
-                *self = Self { is_over: true, ..Self::default() };
+                self.reset();
+                self.is_over = true;
             }
         }
         Ok(())
@@ -119,6 +152,21 @@ mod tests {
             [Clause::Text("It is 21.5 degrees in the kitchen.".to_owned())]
         );
         assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text("The hall".to_owned()), Clause::End]);
+    }
+
+    #[test]
+    fn a_clause_that_is_spoken_ahead_may_be_heard_once_the_reply_begins_with_it() {
+        let guesses = Guesses::default();
+        let mut stage = Phrase::guessing(guesses.clone());
+        for (turn, reply, is_aloud) in [(1, "It is on. So", true), (2, "No. It is on. So", false)] {
+            let guess = guesses.begin();
+            let ahead = Ahead { guess, clause: "It is on.".to_owned() };
+            assert_eq!(phrase(&mut stage, turn, TextDelta::Ahead(ahead.clone())), [Clause::Ahead(ahead)]);
+            assert!(!guesses.is_aloud(guess));
+            phrase(&mut stage, turn, TextDelta::Text(reply.to_owned()));
+            phrase(&mut stage, turn, TextDelta::End);
+            assert_eq!(guesses.is_aloud(guess), is_aloud, "{reply}");
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Text to speech: clauses in, sound out, block by block as the voice makes it.
 //!
 //! The first clause of a reply to a guess is made into sound ahead and kept; when the reply turns out to begin with it, its sound is
-//! there at once.
+//! there at once, and what is still to be made of it follows as it comes.
 
 use std::ops::ControlFlow;
 
 use nearfield_speech::tts::Voice;
 
 use crate::flow::{Emit, Guesses, Stage, Turn};
+use crate::llm_thread::Pause;
 use crate::messages::{Ahead, Clause, Envelope, Speech};
 use crate::voice::clauses::MAX_CHARS;
 
@@ -15,21 +16,27 @@ use crate::voice::clauses::MAX_CHARS;
 pub struct Speak {
     voice: Box<dyn Voice>,
     guesses: Guesses,
+    /// By which the language model leaves the cores to the first sound of a reply.
+    pause: Pause,
+    /// The turn of the last clause.
+    turn: Option<Turn>,
     ahead: Option<Prepared>,
     is_over: bool,
 }
 
-/// The sound of a clause that nobody was to hear yet.
+/// A clause that was made into sound before anybody was to hear it.
 struct Prepared {
     turn: Turn,
     clause: String,
     blocks: Vec<Vec<f32>>,
+    /// The reply began with it while it was being made.
+    is_heard: bool,
 }
 
 impl Speak {
     /// Speaks with `voice`.
     pub fn new(voice: Box<dyn Voice>) -> Self {
-        Self { voice, guesses: Guesses::default(), ahead: None, is_over: false }
+        Self { voice, guesses: Guesses::default(), pause: Pause::default(), turn: None, ahead: None, is_over: false }
     }
 
     /// The same, which leaves off speaking ahead for guesses that are withdrawn.
@@ -38,20 +45,43 @@ impl Speak {
         Self { guesses, ..self }
     }
 
-    /// Makes the sound of a clause that may never be wanted.
-    fn prepare(&mut self, turn: Turn, ahead: Ahead) -> anyhow::Result<()> {
+    /// The same, before whose first sound of a reply the language model pauses.
+    #[must_use]
+    pub fn pausing(self, pause: Pause) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// Makes the sound of a clause that may never be wanted. Once the reply has begun with it, it is heard.
+    fn prepare(&mut self, turn: Turn, ahead: Ahead, emit: &mut Emit<'_, Speech>) -> anyhow::Result<()> {
         self.ahead = None;
         let Ahead { guess, clause } = ahead;
         if clause.chars().count() > MAX_CHARS || !self.guesses.is_alive(guess) {
             return Ok(());
         }
-        let (mut blocks, guesses) = (Vec::new(), &self.guesses);
-        self.voice.speak(&clause, &mut |samples| {
+        let (guesses, rate) = (&self.guesses, self.voice.sample_rate());
+        let (mut blocks, mut is_aloud) = (Vec::new(), false);
+        let mut pausing = Some(self.pause.begin());
+        let spoken = self.voice.speak(&clause, &mut |samples| {
+            drop(pausing.take());
             blocks.push(samples.to_vec());
+            if !is_aloud && guesses.is_aloud(guess) {
+                is_aloud = true;
+                let _ = emit(Envelope::new(turn, Speech::Clause(clause.clone())));
+            }
+            if is_aloud {
+                let mut blocks = blocks.drain(..);
+                return blocks.try_for_each(|samples| emit(Envelope::new(turn, Speech::Samples { rate, samples })));
+            }
             if guesses.is_alive(guess) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        if self.guesses.is_alive(guess) {
-            self.ahead = Some(Prepared { turn, clause, blocks });
+        });
+        match spoken {
+            Err(error) if is_aloud => return Err(error.into()),
+            // A voice that fails does so again when the clause is wanted, and then says so.
+            Err(error) => tracing::debug!(%turn, %error, "a clause could not be spoken ahead"),
+            Ok(()) if is_aloud || self.guesses.is_alive(guess) => {
+                self.ahead = Some(Prepared { turn, clause, blocks, is_heard: is_aloud });
+            }
+            Ok(()) => {}
         }
         Ok(())
     }
@@ -74,9 +104,14 @@ impl Stage for Speak {
                     chars <= MAX_CHARS,
                     "a clause of {chars} characters is not spoken; at most {MAX_CHARS} are"
                 );
+                let prepared = self.ahead.take().filter(|it| it.turn == turn && it.clause == text);
+                let is_first = self.turn.replace(turn) != Some(turn);
+                if prepared.as_ref().is_some_and(|it| it.is_heard) {
+                    return Ok(());
+                }
                 let _ = emit(Envelope::new(turn, Speech::Clause(text.clone())));
                 let rate = self.voice.sample_rate();
-                if let Some(prepared) = self.ahead.take().filter(|it| it.turn == turn && it.clause == text) {
+                if let Some(prepared) = prepared {
                     for samples in prepared.blocks {
                         if emit(Envelope::new(turn, Speech::Samples { rate, samples })).is_break() {
                             break;
@@ -84,16 +119,13 @@ impl Stage for Speak {
                     }
                     return Ok(());
                 }
+                let mut pausing = is_first.then(|| self.pause.begin());
                 self.voice.speak(&text, &mut |samples| {
+                    drop(pausing.take());
                     emit(Envelope::new(turn, Speech::Samples { rate, samples: samples.to_vec() }))
                 })?;
             }
-            // A voice that fails does so again when the clause is wanted, and then says so.
-            Clause::Ahead(ahead) => {
-                if let Err(error) = self.prepare(turn, ahead) {
-                    tracing::debug!(%turn, %error, "a clause could not be spoken ahead");
-                }
-            }
+            Clause::Ahead(ahead) => self.prepare(turn, ahead, emit)?,
             Clause::End => self.is_over = true,
         }
         Ok(())
@@ -115,8 +147,8 @@ mod tests {
     use nearfield_speech::audio::SampleRate;
     use nearfield_speech::tts::TtsError;
 
-    /// Makes a block of sound for each word, and counts them.
-    struct Words(Arc<AtomicUsize>, Option<Guesses>);
+    /// Makes a block of sound for each word, counts them, and does something in between.
+    struct Words(Arc<AtomicUsize>, Box<dyn Fn(usize) + Send>);
 
     impl Voice for Words {
         fn name(&self) -> &str {
@@ -127,10 +159,7 @@ mod tests {
         }
         fn speak(&mut self, text: &str, sink: &mut dyn FnMut(&[f32]) -> ControlFlow<()>) -> Result<(), TtsError> {
             for word in text.split(' ') {
-                self.0.fetch_add(1, Ordering::Relaxed);
-                if let Some(guesses) = &self.1 {
-                    guesses.withdraw_all();
-                }
+                self.1(self.0.fetch_add(1, Ordering::Relaxed));
                 if sink(&[word.len() as f32; 10]).is_break() {
                     break;
                 }
@@ -155,7 +184,7 @@ mod tests {
     #[test]
     fn a_clause_spoken_ahead_is_unheard_until_the_reply_begins_with_it_and_is_made_once() {
         let (made, guesses) = (Arc::new(AtomicUsize::new(0)), Guesses::default());
-        let mut speak = Speak::new(Box::new(Words(made.clone(), None))).guessing(guesses.clone());
+        let mut speak = Speak::new(Box::new(Words(made.clone(), Box::new(|_| {})))).guessing(guesses.clone());
         let ahead = |guesses: &Guesses| Clause::Ahead(Ahead { guess: guesses.begin(), clause: "It is on.".to_owned() });
         assert!(sound(&mut speak, 1, ahead(&guesses)).is_empty());
         assert_eq!(made.load(Ordering::Relaxed), 3);
@@ -170,9 +199,45 @@ mod tests {
     }
 
     #[test]
+    fn a_clause_that_is_wanted_while_it_is_spoken_ahead_is_heard_from_then_on_and_once() {
+        let (made, guesses) = (Arc::new(AtomicUsize::new(0)), Guesses::default());
+        let guess = guesses.begin();
+        let (kept, seen) = (guesses.clone(), made.clone());
+        let words = Words(
+            made,
+            Box::new(move |n| {
+                if n == 1 {
+                    kept.keep(guess);
+                    kept.begin_aloud(guess);
+                }
+            }),
+        );
+        let mut speak = Speak::new(Box::new(words)).guessing(guesses);
+        let mut heard = Vec::new();
+        let mut take = |clause: Clause| {
+            let emit = &mut |speech: Envelope<Speech>| {
+                heard.push(match speech.body {
+                    Speech::Samples { samples, .. } => format!("{} of {}", samples[0], seen.load(Ordering::Relaxed)),
+                    other => format!("{other:?}"),
+                });
+                ControlFlow::Continue(())
+            };
+            speak.take(Envelope::new(Turn(1), clause), emit).unwrap();
+        };
+        take(Clause::Ahead(Ahead { guess, clause: "one two three".to_owned() }));
+        take(Clause::Text("one two three".to_owned()));
+        take(Clause::Text("four".to_owned()));
+        let clause = |text: &str| format!("{:?}", Speech::Clause(text.to_owned()));
+        let expected = [&clause("one two three"), "3 of 2", "3 of 2", "5 of 3", &clause("four"), "4 of 4"];
+        assert_eq!(heard, expected);
+    }
+
+    #[test]
     fn speaking_ahead_stops_when_the_guess_is_withdrawn() {
         let (made, guesses) = (Arc::new(AtomicUsize::new(0)), Guesses::default());
-        let mut speak = Speak::new(Box::new(Words(made.clone(), Some(guesses.clone())))).guessing(guesses.clone());
+        let withdrawn = guesses.clone();
+        let words = Words(made.clone(), Box::new(move |_| withdrawn.withdraw_all()));
+        let mut speak = Speak::new(Box::new(words)).guessing(guesses.clone());
         let ahead = Ahead { guess: guesses.begin(), clause: "one two three four".to_owned() };
         assert!(sound(&mut speak, 1, Clause::Ahead(ahead)).is_empty());
         assert_eq!(made.load(Ordering::Relaxed), 1);

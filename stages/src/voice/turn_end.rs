@@ -11,7 +11,14 @@ pub struct TurnEnd {
     model: Option<SmartTurn>,
     /// The words of guesses, by their numbers.
     words: Option<Receiver<(Turn, String)>>,
-    pause: Option<(Turn, Evidence)>,
+    pause: Option<Pause>,
+}
+
+/// The pause under way.
+struct Pause {
+    guess: Turn,
+    /// The turn so far, as long as it may still be listened to.
+    sound: Vec<f32>,
 }
 
 impl TurnEnd {
@@ -27,21 +34,26 @@ impl TurnEnd {
 
     /// The speaker pauses: `sound` is the turn so far, `guess` its number. Answers the silence to wait for, in milliseconds, where that
     /// is known already.
-    pub fn paused(&mut self, guess: Turn, sound: &[f32]) -> Option<u32> {
-        let by_sound = self.model.as_mut().and_then(|model| match model.probability(sound) {
+    pub fn paused(&mut self, guess: Turn, sound: Vec<f32>) -> Option<u32> {
+        // Before the words are known there can be no answer, so nothing is lost by waiting for them.
+        if self.words.is_some() {
+            self.pause = Some(Pause { guess, sound });
+            return None;
+        }
+        let evidence = Evidence { sound: self.heard(&sound), words: None };
+        Some(self.options.silence_ms(evidence))
+    }
+
+    /// The probability that the turn is complete, by its sound.
+    fn heard(&mut self, sound: &[f32]) -> Option<f32> {
+        match self.model.as_mut()?.probability(sound) {
             Ok(probability) => Some(probability),
             Err(error) => {
                 tracing::warn!(%error, "the end of turns is decided without Smart Turn from now on");
+                self.model = None;
                 None
             }
-        });
-        if by_sound.is_none() {
-            self.model = None;
         }
-        let evidence = Evidence { sound: by_sound, words: None };
-        self.pause = Some((guess, evidence));
-        // Before the words are known there can be no answer, so nothing is lost by waiting for them.
-        self.words.is_none().then(|| self.options.silence_ms(evidence))
     }
 
     /// The speaker goes on, or has finished.
@@ -49,14 +61,18 @@ impl TurnEnd {
         self.pause = None;
     }
 
-    /// Looks whether the words of the pause under way have come; answers the silence to wait for, if so.
+    /// Looks whether the words of the pause under way have come; answers the silence to wait for, if so. The sound is listened to only
+    /// where it makes a difference: that takes the processor from the reply, which is begun now.
     pub fn look(&mut self) -> Option<u32> {
         let words = self.words.as_ref()?;
-        let (guess, evidence) = self.pause.as_mut()?;
-        let text = words.try_iter().filter(|(of, _)| of == guess).last().map(|(_, text)| text)?;
-        evidence.words = Some(completeness(&text));
-        let silence_ms = self.options.silence_ms(*evidence);
-        tracing::debug!(text, sound = evidence.sound, words = evidence.words, silence_ms, "the speaker pauses");
+        let guess = self.pause.as_ref()?.guess;
+        let text = words.try_iter().filter(|(of, _)| *of == guess).last().map(|(_, text)| text)?;
+        let Pause { sound, .. } = self.pause.take()?;
+        let words = Some(completeness(&text));
+        let [least, most] = [1.0, 0.0].map(|sound| self.options.silence_ms(Evidence { sound: Some(sound), words }));
+        let sound = if least == most { None } else { self.heard(&sound) };
+        let silence_ms = if least == most { least } else { self.options.silence_ms(Evidence { sound, words }) };
+        tracing::debug!(text, sound, words, silence_ms, "the speaker pauses");
         Some(silence_ms)
     }
 }

@@ -22,7 +22,8 @@ use crate::load::voice::Assistant;
 use crate::output::turn_report::{Collector, TurnReport};
 
 /// Runs the same stages over the same questions strictly one after the other, each to its end before the next begins:
-/// what the overlap is measured against. Answers one report for each turn.
+/// what the overlap is measured against. Answers one report for each turn. `heard` is what was understood in real time: the recognizer works
+/// here as well, but the reply is to the same words, for small differences in what it is given may change them.
 ///
 /// # Errors
 /// If a recording can't be read or a stage fails.
@@ -30,6 +31,7 @@ pub fn run_one_after_the_other(
     assistant: Assistant,
     config: &VoiceConfig,
     questions: &[Spoken],
+    heard: &[&str],
 ) -> anyhow::Result<Vec<TurnReport>> {
     let (turns, guesses) = (Turns::default(), Guesses::default());
     let (notes, notebook) = bounded(256);
@@ -45,11 +47,14 @@ pub fn run_one_after_the_other(
     let mut play = Play::open(&Outlet::Null, turns)?;
     let mut collector = Collector::new(Ledger::default(), Duration::from_millis(config.latency.first_audio_ms));
     let mut reports = Vec::new();
-    for question in questions {
+    for (question, words) in questions.iter().zip(heard) {
         let frame = Frame { samples: question.samples.to_vec(), captured: Instant::now(), last: true };
         let heard = step_all(&mut listen, vec![Envelope::new(Turn(0), frame)])?;
         let heard = heard.into_iter().filter(|u| u.body.guess.is_none()).collect();
-        let transcripts = step_all(&mut transcribe, heard)?;
+        let mut transcripts = step_all(&mut transcribe, heard)?;
+        for transcript in &mut transcripts {
+            (*words).clone_into(&mut transcript.body.text);
+        }
         let deltas = step_all(&mut converse, transcripts)?;
         let clauses = step_all(&mut phrase, deltas)?;
         let speech = step_all(&mut speak, clauses)?;

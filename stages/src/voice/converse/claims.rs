@@ -226,7 +226,7 @@ mod tests {
             ("There is no loft here.", ""),
         ] {
             for size in 1..12 {
-                let mut filter = HonestText::held_to(Some(Truth::of(file.home(), "")));
+                let mut filter = HonestText::held_to(Some(Truth::of(file.home(), "", true)));
                 let chars: Vec<char> = text.chars().collect();
                 let mut said = String::new();
                 for piece in chars.chunks(size) {

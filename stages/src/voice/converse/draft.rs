@@ -7,7 +7,9 @@
 use nearfield_llm::{Finish, Message, ParsedReply, Role, TokenId};
 
 use super::Converse;
-use super::reply::{Ending, SaidAs};
+use super::copies::Copies;
+use super::ending::Ending;
+use super::reply::SaidAs;
 use crate::flow::{Emit, Turn};
 use crate::llm_thread::{Event, Reply};
 use crate::messages::{Ahead, Envelope, TextDelta, Tokens};
@@ -31,6 +33,25 @@ pub(super) struct Begun {
     pub(super) pieces: Vec<String>,
     pub(super) tokens: Tokens,
     pub(super) rest: Rest,
+    /// Whether the model was asked without what was said before, since it only repeated that.
+    pub(super) is_alone: bool,
+}
+
+impl Begun {
+    /// A reply of which nothing has been read.
+    pub(super) fn new(reply: Reply) -> Self {
+        Self { pieces: Vec::new(), tokens: Tokens::default(), rest: Rest::Coming(reply), is_alone: false }
+    }
+}
+
+/// What a draft came to.
+enum Drafted {
+    /// The clause with which it begins, if that may be spoken ahead.
+    Clause(Option<String>),
+    /// It repeats an earlier reply.
+    Copy,
+    /// Nothing will come of it.
+    Nothing,
 }
 
 pub(super) enum Rest {
@@ -80,50 +101,65 @@ impl Converse {
         let (prompt, held) = self.first_round(&plan, question, &exchange)?;
         let cancel = self.turns.cancel_of(turn).or_withdrawn(&self.guesses, guess);
         let (opening, is_held, said_as) = (held.opening.clone(), held.whole.is_some(), held.said);
-        let reply = self.submit(prompt.clone(), held.whole, question, cancel);
-        let mut draft = Draft {
-            turn,
-            guess,
-            prompt,
-            opening,
-            is_held,
-            begun: Begun { pieces: Vec::new(), tokens: Tokens::default(), rest: Rest::Coming(reply) },
-        };
-        match self.read_ahead(&mut draft, &plan, question, said_as) {
-            Some(clause) => {
+        let reply = self.submit(prompt.clone(), held.whole, question, cancel.clone());
+        let mut draft = Draft { turn, guess, prompt, opening, is_held, begun: Begun::new(reply) };
+        let copies = self.copies(question, &exchange, said_as);
+        let mut drafted = self.read_ahead(&mut draft, &plan, question, (said_as, copies));
+        if matches!(drafted, Drafted::Copy) {
+            self.wasted_tokens += draft.begun.pieces.len();
+            let prompt = self.compose_alone(&exchange)?;
+            draft.begun = Begun { is_alone: true, ..Begun::new(self.submit(prompt, None, question, cancel)) };
+            drafted = self.read_ahead(&mut draft, &plan, question, (said_as, Copies::none()));
+        }
+        match drafted {
+            Drafted::Clause(clause) => {
                 if is_wanted(self) {
                     ahead(clause);
                 }
                 self.draft = Some(draft);
             }
             // It failed or was withdrawn; a failure is told by the reply that is wanted.
-            None => self.wasted_tokens += draft.begun.pieces.len(),
+            Drafted::Copy | Drafted::Nothing => self.wasted_tokens += draft.begun.pieces.len(),
         }
         Ok(())
     }
 
-    /// Reads a draft until its first clause is known, or all of it where it is looked over before any is said; `None` when nothing will
-    /// come of it.
-    fn read_ahead(&self, draft: &mut Draft, plan: &Plan, question: &str, said_as: SaidAs) -> Option<Option<String>> {
+    /// Reads a draft until its first clause is known, or all of it where it is looked over before any is said.
+    fn read_ahead(
+        &self,
+        draft: &mut Draft,
+        plan: &Plan,
+        question: &str,
+        (said_as, mut copies): (SaidAs, Copies),
+    ) -> Drafted {
         let (mut parser, mut first) = (self.chat.parser(), FirstClause::default());
-        let mut honest = self.honest_text(question);
+        let mut honest = self.honest_text(question, self.llm.llm().knows_tools());
         let mut said = parser.push(&draft.opening);
         let begun = &mut draft.begun;
-        let Rest::Coming(reply) = &mut begun.rest else { return None };
+        let Rest::Coming(reply) = &mut begun.rest else { return Drafted::Nothing };
+        let mut waiting = String::new();
         let finish = loop {
-            match reply.next()? {
+            let Some(event) = reply.next() else { return Drafted::Nothing };
+            match event {
                 Event::Prefilled(prefill) => begun.tokens += Tokens::from(prefill),
                 Event::Text(piece) => {
                     let text = parser.push(&piece);
                     begun.pieces.push(piece);
                     said.push_str(&text);
+                    waiting.push_str(&text);
+                    match copies.push(&text) {
+                        None => continue,
+                        Some(true) => return Drafted::Copy,
+                        Some(false) => {}
+                    }
+                    let text = std::mem::take(&mut waiting);
                     let passed = match said_as {
                         SaidAs::Nothing => continue,
                         SaidAs::Honest => honest.push(&text),
                         SaidAs::Written => text,
                     };
                     if let Some(clause) = first.push(&passed) {
-                        return Some(Some(clause));
+                        return Drafted::Clause(Some(clause));
                     }
                 }
                 Event::Logits(_) => {}
@@ -131,19 +167,23 @@ impl Converse {
                     begun.tokens += Tokens { generated, drafted, ..Tokens::default() };
                     break finish;
                 }
-                Event::Failed(_) => return None,
+                Event::Failed(_) => return Drafted::Nothing,
             }
         };
         if matches!(finish, Finish::Stopped) {
-            return None; // withdrawn
+            return Drafted::Nothing; // withdrawn
         }
         let repeated = matches!(finish, Finish::Repetition { .. });
         begun.rest = Rest::Ended(finish);
         let ParsedReply { rest, calls, broken } = parser.finish();
+        if copies.finish() {
+            return Drafted::Copy;
+        }
         if repeated || !calls.is_empty() || !broken.is_empty() {
-            return Some(None);
+            return Drafted::Clause(None);
         }
         said.push_str(&rest);
+        let rest = waiting + &rest;
         let clause = match said_as {
             SaidAs::Nothing => {
                 let said = said.trim();
@@ -156,7 +196,7 @@ impl Converse {
             }
             SaidAs::Written => first.push(&rest).or_else(|| first.finish()),
         };
-        Some(clause)
+        Drafted::Clause(clause)
     }
 
     /// What has been prepared of exactly this, if it is still good.

@@ -7,7 +7,9 @@
 //! moved within the cache rather than computed anew.
 
 mod claims;
+mod copies;
 mod draft;
+mod ending;
 mod prompt;
 mod remote;
 mod reply;

@@ -83,6 +83,14 @@ impl Converse {
         }
     }
 
+    /// The prompt for `exchange` as if nothing had been said before.
+    pub(super) fn compose_alone(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
+        let history = std::mem::take(&mut self.history);
+        let prompt = self.compose(exchange);
+        self.history = history;
+        prompt
+    }
+
     fn room(&self) -> usize {
         self.options.session.context_tokens.saturating_sub(self.options.max_reply_tokens)
     }

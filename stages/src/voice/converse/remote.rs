@@ -5,8 +5,8 @@ use nearfield_llm::{ParsedReply, Role};
 use serde_json::{Value, json};
 
 use super::Converse;
-use super::claims::HonestText;
-use super::reply::{CIRCLES, MAX_TOOL_ROUNDS, answers};
+use super::ending::{CIRCLES, answers};
+use super::reply::MAX_TOOL_ROUNDS;
 use crate::flow::Turn;
 use crate::messages::TextDelta;
 use crate::remote::{RemoteError, Request, When};
@@ -89,7 +89,7 @@ impl Converse {
         let mut said = String::new();
         let outcome = loop {
             let (mut filter, mut honest, mut sentences) =
-                (self.chat.parser(), HonestText::default(), Sentences::default());
+                (self.chat.parser(), self.honest_text(question, false), Sentences::default());
             let was_done = results.iter().any(|result| result.ok);
             let mut say = |text: String, said: &mut String| {
                 if !text.is_empty() {

@@ -8,33 +8,20 @@ use nearfield_home::sentences::wish::{Kind, Wish};
 use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, ParsedReply, Role, TokenId};
 use serde_json::{Value, json};
 
-use super::claims::{HonestText, claims};
+use super::claims::HonestText;
+use super::copies::Copies;
 use super::draft::{Begun, Rest};
+use super::ending::{Ending, NOTHING_DONE, answers, facts_of, is_wish};
 use super::{Converse, Exchange};
 use crate::flow::{Cancel, Emit, Turn};
 use crate::llm_thread::{Job, Reply};
-use crate::messages::{Envelope, TextDelta, Tokens};
+use crate::messages::{Envelope, TextDelta};
 use crate::voice::notes::{AnsweredBy, Replied};
 use crate::voice::tool_calls;
-use crate::voice::tools::{self, Facts, Plan, ToolCall, ToolResult, spaced_json};
+use crate::voice::tools::{Plan, ToolCall, ToolResult, spaced_json};
 
 /// Rounds of tool calls in one turn; a model that wants more is going in circles.
 pub(super) const MAX_TOOL_ROUNDS: usize = 4;
-
-/// What is said where the model has nothing to say but the same again.
-const LOST: &str = "I could not finish the answer, because the model repeated itself.";
-
-/// What is said where the model does not get a call right.
-const MISUSED: &str = "I could not do that: the call of the tool could not be read.";
-
-/// What is said where the model calls one tool after another and comes to no end.
-pub(super) const CIRCLES: &str = "I could not finish that, because the model called one tool after another.";
-
-/// What is said where a wish came to nothing, and the model says otherwise.
-const NOT_DONE: &str = "I have not done that: I found nothing here that I could do it with.";
-
-/// What is said where the model claims a deed that nobody wished for.
-const NOTHING_DONE: &str = "I have not changed anything.";
 
 /// What is said where the model says of the home what is not so.
 const NOT_UNDERSTOOD: &str = "I did not understand that.";
@@ -60,6 +47,8 @@ struct Writing<'a> {
     question: &'a str,
     prompt: Vec<TokenId>,
     held: Held,
+    /// What is asked, where a reply that only repeats an earlier one is to be written anew.
+    exchange: &'a [Message],
 }
 
 /// What of a reply is said while it is written.
@@ -84,65 +73,6 @@ enum Answered {
     Not(Plan),
 }
 
-/// A reply that ends, and what it is checked by.
-pub(super) struct Ending<'a> {
-    question: &'a str,
-    /// The states that the question is about.
-    facts: Option<&'a Facts>,
-    /// What the last round's calls came to.
-    results: &'a [ToolResult],
-    is_wish: bool,
-    was_done: bool,
-    is_checked: bool,
-    is_second_try: bool,
-    /// Whether the model still wants calls made.
-    wants_calls: bool,
-    /// Whether it ended in a loop.
-    repeated: bool,
-}
-
-impl<'a> Ending<'a> {
-    /// That of a reply without calls, which is checked before it is said.
-    pub(super) fn of_first_round(plan: &'a Plan, question: &'a str) -> Self {
-        Self {
-            question,
-            facts: facts_of(plan),
-            results: &[],
-            is_wish: is_wish(plan),
-            was_done: false,
-            is_checked: true,
-            is_second_try: false,
-            wants_calls: false,
-            repeated: false,
-        }
-    }
-
-    /// What is said instead of the model's text where that must not be said.
-    pub(super) fn instead_of(&self, turn: Turn, said: &str) -> Option<String> {
-        let Ending { question, results, .. } = *self;
-        if self.wants_calls {
-            return Some(CIRCLES.to_owned());
-        }
-        if self.is_wish && !self.was_done && results.is_empty() && (said.is_empty() || claims_any(said)) {
-            tracing::info!(%turn, said, "the model claimed what was not done");
-            return Some(NOT_DONE.to_owned());
-        }
-        if let Some(facts) = self.facts.filter(|facts| !facts.agree_with(said, question)) {
-            tracing::info!(%turn, said, "the model contradicted the states");
-            return Some(facts.answer.clone());
-        }
-        if self.facts.is_some() && claims_any_deed(said) {
-            return Some(NOTHING_DONE.to_owned());
-        }
-        let says_nothing = said.is_empty() && (self.repeated || !results.is_empty());
-        let strays = !results.is_empty() && self.is_checked && !tools::keeps_to(said, results, question);
-        (self.is_second_try || says_nothing || strays).then(|| match self.repeated && results.is_empty() {
-            true => LOST.to_owned(),
-            false => answers(results),
-        })
-    }
-}
-
 /// What the model wrote at a time.
 struct Round {
     /// All of it, but for a loop.
@@ -155,43 +85,9 @@ struct Round {
     repeated: bool,
 }
 
-/// What calls came to, one sentence after the other.
-pub(super) fn answers(results: &[ToolResult]) -> String {
-    match results {
-        [] => MISUSED.to_owned(),
-        results => results.iter().map(tools::answer).collect::<Vec<_>>().join(" "),
-    }
-}
-
 /// A question with the states that it may be about.
 fn told(facts: &str, question: &str) -> String {
     if facts.is_empty() { question.to_owned() } else { format!("{facts}\n{question}") }
-}
-
-/// Whether a request wants something done.
-fn is_wish(plan: &Plan) -> bool {
-    match plan {
-        Plan::Free { is_wish } | Plan::Speak { is_wish, .. } => *is_wish,
-        Plan::Call(_) | Plan::Ask(_) => true,
-    }
-}
-
-/// The states that a question is about.
-fn facts_of(plan: &Plan) -> Option<&Facts> {
-    match plan {
-        Plan::Speak { facts, .. } if !facts.is_empty() => Some(facts),
-        _ => None,
-    }
-}
-
-/// Whether a sentence of a reply to a wish claims that something was done.
-fn claims_any(reply: &str) -> bool {
-    reply.split_inclusive(['.', '!', '?', '\n', ',']).any(|clause| claims(clause, true))
-}
-
-/// The same for an answer to a question, where a state is none.
-fn claims_any_deed(reply: &str) -> bool {
-    reply.split_inclusive(['.', '!', '?', '\n', ',']).any(|clause| claims(clause, false))
 }
 
 impl Replied {
@@ -293,7 +189,7 @@ impl Converse {
                 (false, false) => SaidAs::Honest,
             };
             let Round { raw, said, calls, broken, repeated } =
-                self.write_and_say(Writing { turn, question, prompt, held }, replied, send)?;
+                self.write_and_say(Writing { turn, question, prompt, held, exchange }, replied, send)?;
             let is_alive = self.turns.is_alive(turn);
             let wants_calls = !calls.is_empty() || !broken.is_empty();
             if !wants_calls || round == MAX_TOOL_ROUNDS || !is_alive {
@@ -395,7 +291,8 @@ impl Converse {
             SaidAs::Nothing => self.write(writing, replied, &mut |_| {})?,
             SaidAs::Written => self.write(writing, replied, send)?,
             SaidAs::Honest => {
-                let (mut honest, mut passed) = (self.honest_text(writing.question), String::new());
+                let (mut honest, mut passed) =
+                    (self.honest_text(writing.question, self.llm.llm().knows_tools()), String::new());
                 let mut filtered = |delta| match delta {
                     TextDelta::Text(text) => {
                         let text = honest.push(&text);
@@ -470,7 +367,7 @@ impl Converse {
             prompt.extend_from_slice(&forced.tokens);
             let held = Held { opening: forced.opening, whole: Some(forced.constraint), ..Held::default() };
             let Round { raw, calls, .. } =
-                self.write(Writing { turn, question: "", prompt, held }, replied, &mut |_| {})?;
+                self.write(Writing { turn, question: "", prompt, held, exchange: &[] }, replied, &mut |_| {})?;
             let Some(call) = calls.into_iter().next().filter(|_| self.turns.is_alive(turn)) else {
                 return Ok(!replied.tools.is_empty());
             };
@@ -493,17 +390,41 @@ impl Converse {
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Round> {
-        let Writing { turn, question, prompt, held: Held { opening, whole, .. } } = writing;
+        let Writing { turn, question, prompt, held: Held { opening, whole, said: said_as }, exchange } = writing;
         let begun = match self.begun(turn, &prompt, &opening, whole.is_some()) {
             Some(begun) => {
                 replied.ahead.kept = true;
                 begun
             }
-            None => {
-                let reply = self.submit(prompt, whole, question, self.turns.cancel_of(turn));
-                Begun { pieces: Vec::new(), tokens: Tokens::default(), rest: Rest::Coming(reply) }
-            }
+            None => Begun::new(self.submit(prompt, whole, question, self.turns.cancel_of(turn))),
         };
+        let copies = if begun.is_alone { Copies::none() } else { self.copies(question, exchange, said_as) };
+        if let Some(round) = self.read_round(begun, opening, copies, replied, send)? {
+            return Ok(round);
+        }
+        tracing::debug!(%turn, "the model repeated an earlier reply and is asked without it");
+        let prompt = self.compose_alone(exchange)?;
+        let begun = Begun::new(self.submit(prompt, None, question, self.turns.cancel_of(turn)));
+        let round = self.read_round(begun, String::new(), Copies::none(), replied, send)?;
+        Ok(round.expect("nothing was compared"))
+    }
+
+    /// What a reply is compared with while it is written.
+    pub(super) fn copies(&self, question: &str, exchange: &[Message], said_as: SaidAs) -> Copies {
+        let is_free = said_as == SaidAs::Honest && exchange.len() == 1 && !self.llm.llm().knows_tools();
+        if is_free { Copies::of(&self.history, question) } else { Copies::none() }
+    }
+
+    /// Reads what the model writes; `None` where that repeats an earlier reply, of which nothing has been sent then.
+    fn read_round(
+        &self,
+        begun: Begun,
+        opening: String,
+        mut copies: Copies,
+        replied: &mut Replied,
+        send: &mut dyn FnMut(TextDelta),
+    ) -> anyhow::Result<Option<Round>> {
+        let mut waiting = String::new();
         let mut filter = self.chat.parser();
         let mut said = filter.push(&opening);
         let mut raw = opening;
@@ -513,19 +434,28 @@ impl Converse {
             raw.push_str(text);
             let text = filter.push(text);
             said.push_str(&text);
-            if !text.is_empty() {
-                send(TextDelta::Text(text));
+            waiting.push_str(&text);
+            match copies.push(&text) {
+                None => {}
+                Some(true) => return ControlFlow::Break(()),
+                Some(false) if waiting.is_empty() => {}
+                Some(false) => send(TextDelta::Text(std::mem::take(&mut waiting))),
             }
             ControlFlow::Continue(())
         };
         *tokens += begun.tokens;
-        for piece in &begun.pieces {
-            let _ = take(piece);
-        }
+        let is_read = begun.pieces.iter().try_for_each(|piece| take(piece));
         let ended = match begun.rest {
+            _ if is_read.is_break() => Finish::Stopped,
             Rest::Coming(reply) => reply.read(tokens, &mut take)?.unwrap_or(Finish::Stopped),
             Rest::Ended(finish) => finish,
         };
+        if copies.finish() {
+            return Ok(None);
+        }
+        if !waiting.is_empty() {
+            send(TextDelta::Text(waiting));
+        }
         *cut_off |= matches!(ended, Finish::MaxTokens | Finish::ContextFull);
         let ParsedReply { rest, calls, broken } = filter.finish();
         let repeated = matches!(ended, Finish::Repetition { .. });
@@ -539,12 +469,12 @@ impl Converse {
             said.push_str(&rest);
             send(TextDelta::Text(rest));
         }
-        Ok(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated })
+        Ok(Some(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated }))
     }
 
-    /// The filter of what this model writes freely in answer to a question.
-    pub(super) fn honest_text(&self, question: &str) -> HonestText {
-        HonestText::held_to(self.toolbox.truth(question))
+    /// The filter of what a model writes freely in answer to a question, which may know nothing but homes.
+    pub(super) fn honest_text(&self, question: &str, knows_home_only: bool) -> HonestText {
+        HonestText::held_to(self.toolbox.truth(question, knows_home_only))
     }
 
     /// Has the model continue a prompt.

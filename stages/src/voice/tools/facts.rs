@@ -93,6 +93,8 @@ pub(crate) struct Truth {
     names: Vocabulary,
     /// Numbers of states and of the question.
     known: Vec<f64>,
+    /// Whether every measured value is one of this home's: the question is about nothing else, or the model knows nothing else.
+    is_of_home: bool,
 }
 
 /// Words with which a number is a measured one.
@@ -102,8 +104,8 @@ const UNITS: &[&str] = &["degree", "\u{b0}", "percent", "%", "watt", "kwh", "ppm
 const MOST_NAME_WORDS: usize = 4;
 
 impl Truth {
-    /// Of a home, for a question.
-    pub(crate) fn of(home: &Home, question: &str) -> Self {
+    /// Of a home, for a question to a model that knows nothing but homes, or much else.
+    pub(crate) fn of(home: &Home, question: &str, knows_home_only: bool) -> Self {
         let mut known: Vec<f64> = numbers(question).map(|(number, _)| number).collect();
         for entity in home.entities() {
             known.extend(entity.state.parse::<f64>().ok());
@@ -117,7 +119,9 @@ impl Truth {
                 }
             }
         }
-        Self { names: Vocabulary::of(home), known }
+        let names = Vocabulary::of(home);
+        let is_of_home = knows_home_only || is_about_home(question, &names);
+        Self { names, known, is_of_home }
     }
 
     /// Whether a clause says that something is not there which is, or measures what nothing here measures.
@@ -138,8 +142,15 @@ impl Truth {
         }
         let is_measured = UNITS.iter().any(|unit| lower.contains(unit));
         is_measured
+            && (self.is_of_home || Wish::of(clause).names_place(&self.names))
             && numbers(clause).any(|(said, decimals)| !self.known.iter().any(|known| rounds_to(*known, said, decimals)))
     }
+}
+
+/// Whether a question is about things of a home and nothing else: "How warm is the cellar?", but not "How hot is the sun?".
+fn is_about_home(question: &str, names: &Vocabulary) -> bool {
+    let support = Wish::of(question).support(names, Domain::ALL);
+    !support.entities.is_empty() && support.unexplained.is_empty()
 }
 
 /// What a clause says there is none of: "There is no washing machine here."
@@ -304,7 +315,7 @@ mod tests {
     #[test]
     fn a_clause_that_denies_what_is_there_or_measures_what_nothing_measures_is_not_true() {
         let file = HomeFile::parse(HOME).unwrap();
-        let truth = Truth::of(file.home(), "set it to 22 degrees");
+        let truth = Truth::of(file.home(), "set it to 22 degrees", true);
         for (clause, is_denied) in [
             ("There is no pump here.", true),
             ("There is no loft here.", true),
@@ -312,12 +323,30 @@ mod tests {
             ("There is no sauna here.", false),
             ("There is no light on in the loft.", false),
             ("It is 70.4 degrees in the loft.", true),
+            ("It is 70.4 degrees.", true),
             ("It is 19 degrees in the loft.", false),
             ("I set it to 22 degrees.", false),
             ("The humidity is 40 percent.", false),
             ("Goethe wrote it in 1808.", false),
         ] {
             assert_eq!(truth.is_denied_by(clause), is_denied, "{clause}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_knows_more_than_homes_may_tell_other_numbers_than_those_of_this_home() {
+        let file = HomeFile::parse(HOME).unwrap();
+        for (question, clause, is_denied) in [
+            ("At what temperature does water boil?", "Water boils at 100 degrees.", false),
+            ("How hot is the sun?", "It is some 5,500 degrees.", false),
+            ("How much of the air is oxygen?", "21 percent of the air is oxygen.", false),
+            ("Tell me something.", "It is 71 degrees in the loft.", true),
+            ("How warm is the cellar?", "It is 31 degrees.", true),
+            ("How warm is the cellar?", "It is 12.5 degrees.", false),
+            ("Tell me something.", "There is no pump here.", true),
+        ] {
+            let truth = Truth::of(file.home(), question, false);
+            assert_eq!(truth.is_denied_by(clause), is_denied, "{question} {clause}");
         }
     }
 

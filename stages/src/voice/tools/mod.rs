@@ -310,9 +310,9 @@ impl Toolbox {
         self.matched_where_asked_for()
     }
 
-    /// What a reply to a question is held to; `None` without a home.
-    pub(crate) fn truth(&self, question: &str) -> Option<Truth> {
-        self.home.as_ref().map(|home| Truth::of(home.household.home(), question))
+    /// What a reply to a question is held to, by a model that knows nothing but homes, or much else; `None` without a home.
+    pub(crate) fn truth(&self, question: &str, knows_home_only: bool) -> Option<Truth> {
+        self.home.as_ref().map(|home| Truth::of(home.household.home(), question, knows_home_only))
     }
 
     /// The home, if there is one.
