@@ -32,6 +32,7 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
         sampler: SamplerOptions::default(),
         home: HomeLayout::Grouped,
         max_reply_tokens: 60,
+        words_at_once: 0,
         remote: None,
     };
     let home = home.map(|path| HomeTools::of_rooms(HomeFile::load(path).unwrap()));

@@ -112,6 +112,7 @@ impl Asked {
             session: SessionOptions { context_tokens: 4096, cache: CacheType::F16 },
             sampler: SamplerOptions::default(),
             max_reply_tokens: 160,
+            words_at_once: 0,
             remote: None,
         };
         let (turns, (notes, notebook)) = (Turns::default(), bounded(64));

@@ -49,6 +49,7 @@ impl Conversation {
             sampler: SamplerOptions::default(),
             home: HomeLayout::Grouped,
             max_reply_tokens: 60,
+            words_at_once: 0,
             remote: Some(RemoteOptions { url, key_file: None, model: model.to_owned(), when, timeout }),
         };
         let (turns, (notes, notebook)) = (Turns::default(), bounded(64));

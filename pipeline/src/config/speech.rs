@@ -130,11 +130,30 @@ impl SttConfig {
 }
 
 /// The loudspeaker.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlayConfig {
     /// The loudspeaker's id or a part of its name (`nearfield devices`); empty: the default one.
     pub device: String,
+    /// What a model writes at length is said up to the end of a sentence after so many seconds; then it asks whether to go on. A question that
+    /// wants a long answer, or details, gets all of it. 0: always all of it.
+    pub longest_s: u32,
+}
+
+impl Default for PlayConfig {
+    fn default() -> Self {
+        Self { device: String::new(), longest_s: 20 }
+    }
+}
+
+impl PlayConfig {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// One sentence that names the key, the value and what is accepted.
+    pub fn check(&self) -> Result<(), String> {
+        in_range("longest_s", self.longest_s, 0..=3600)
+    }
 }
 
 /// The latency budget.

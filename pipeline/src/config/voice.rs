@@ -92,6 +92,7 @@ impl Config for VoiceConfig {
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.remote.check().map_err(|e| format!("remote.{e}"))?;
         self.tts.check().map_err(|e| format!("tts.{e}"))?;
+        self.play.check().map_err(|e| format!("play.{e}"))?;
         self.latency.check().map_err(|e| format!("latency.{e}"))?;
         Policy::new(self.home.policy.clone())?;
         for tool in &self.tools {

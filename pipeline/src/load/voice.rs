@@ -51,7 +51,8 @@ impl Assistant {
         let toolbox = load_toolbox(config)?;
         let llm = load_llm(config, registry)?;
         llm.tokenizer()?;
-        let converse = converse_options(config, registry, &llm)?;
+        let words_at_once = (config.tts.words_per_minute * config.play.longest_s).div_ceil(60) as usize;
+        let converse = ConverseOptions { words_at_once, ..converse_options(config, registry, &llm)? };
         let (stt, vad, turn) = match hears {
             true => (
                 Some(load_stt(config, registry)?),
@@ -174,6 +175,7 @@ pub(crate) fn converse_options(
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_reply_tokens,
+        words_at_once: 0,
         remote: config.remote.options(),
     })
 }

@@ -206,7 +206,7 @@ impl Clause {
 }
 
 /// Whether the full stop at the end of `text`, followed by white space and `next`, ends a sentence.
-fn ends_sentence(text: &str, next: char) -> bool {
+pub(super) fn ends_sentence(text: &str, next: char) -> bool {
     let word = text.rsplit(|c: char| c.is_whitespace()).next().unwrap_or(text);
     let word = word.trim_start_matches(|c: char| !c.is_alphanumeric());
     let stem = word.trim_end_matches('.');

@@ -60,7 +60,8 @@ impl Copies {
     }
 }
 
-fn words(text: &str) -> Vec<String> {
+/// The words of a text, in lower case.
+pub(super) fn words(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect()
 }

@@ -6,6 +6,7 @@
 //! the home changes, the new beginning is kept warm while nobody speaks. What follows a changed home or a dropped turn is
 //! moved within the cache rather than computed anew.
 
+mod asides;
 mod claims;
 mod copies;
 mod draft;
@@ -52,6 +53,8 @@ pub struct ConverseOptions {
     pub sampler: SamplerOptions,
     /// The longest reply.
     pub max_reply_tokens: usize,
+    /// So many words of a reply are said before it is asked whether to go on; 0: all of them.
+    pub words_at_once: usize,
     /// A larger model elsewhere, and what it may answer.
     pub remote: Option<RemoteOptions>,
 }
@@ -101,6 +104,10 @@ pub struct Converse {
     remote: Option<Remote>,
     /// The wish that a question was asked back to.
     asked: Option<String>,
+    /// Whether the last reply offered to go on.
+    offers_more: bool,
+    /// The last reply, however much of it was heard.
+    last_reply: String,
     /// The guesses whose replies are begun ahead, and the reply that was.
     guesses: Guesses,
     draft: Option<Draft>,
@@ -142,6 +149,8 @@ impl Converse {
             forgotten: 0,
             remote,
             asked: None,
+            offers_more: false,
+            last_reply: String::new(),
             guesses: Guesses::default(),
             draft: None,
             wasted_tokens: 0,
@@ -197,6 +206,8 @@ impl Converse {
     pub fn forget_history(&mut self) {
         self.history.clear();
         self.asked = None;
+        self.offers_more = false;
+        self.last_reply.clear();
     }
 }
 

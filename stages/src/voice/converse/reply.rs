@@ -8,6 +8,7 @@ use nearfield_home::sentences::wish::{Kind, Wish};
 use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, ParsedReply, Role, TokenId};
 use serde_json::{Value, json};
 
+use super::asides::{self, Budget};
 use super::claims::HonestText;
 use super::copies::Copies;
 use super::draft::{Begun, Rest};
@@ -83,6 +84,8 @@ struct Round {
     broken: Vec<String>,
     /// Whether it ended in a loop.
     repeated: bool,
+    /// Whether more may be said than was.
+    has_more: bool,
 }
 
 /// A question with the states that it may be about.
@@ -121,6 +124,7 @@ impl Converse {
             }
         };
         self.history.push(Exchange { turn, is_remote, messages: exchange });
+        self.last_reply.clone_from(&replied.reply);
         Ok(replied)
     }
 
@@ -133,6 +137,16 @@ impl Converse {
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Answered> {
+        if asides::is_again(question) {
+            let again = if self.last_reply.is_empty() { asides::NOTHING_YET } else { &self.last_reply };
+            replied.answered_by = AnsweredBy::Matcher;
+            replied.say(again, send);
+            exchange.push(Message { role: Role::Assistant, content: again.to_owned() });
+            return Ok(Answered::Here);
+        }
+        if std::mem::take(&mut self.offers_more) && asides::is_go_on(question) {
+            return Ok(Answered::Not(Plan::Free { is_wish: false }));
+        }
         if let Some(matched) = self.toolbox.consent(question).or_else(|| self.toolbox.matched(question)) {
             replied.answered_by = AnsweredBy::Matcher;
             replied.tools = matched.tools;
@@ -188,7 +202,7 @@ impl Converse {
                 (false, true) => SaidAs::Written,
                 (false, false) => SaidAs::Honest,
             };
-            let Round { raw, said, calls, broken, repeated } =
+            let Round { raw, said, calls, broken, repeated, .. } =
                 self.write_and_say(Writing { turn, question, prompt, held, exchange }, replied, send)?;
             let is_alive = self.turns.is_alive(turn);
             let wants_calls = !calls.is_empty() || !broken.is_empty();
@@ -399,14 +413,22 @@ impl Converse {
             None => Begun::new(self.submit(prompt, whole, question, self.turns.cancel_of(turn))),
         };
         let copies = if begun.is_alone { Copies::none() } else { self.copies(question, exchange, said_as) };
-        if let Some(round) = self.read_round(begun, opening, copies, replied, send)? {
+        let budget = || match said_as {
+            SaidAs::Nothing => Budget::of(0, question),
+            SaidAs::Honest | SaidAs::Written => Budget::of(self.options.words_at_once, question),
+        };
+        if let Some(round) = self.read_round(begun, opening, (copies, budget()), replied, send)? {
+            self.offers_more = round.has_more;
             return Ok(round);
         }
         tracing::debug!(%turn, "the model repeated an earlier reply and is asked without it");
         let prompt = self.compose_alone(exchange)?;
         let begun = Begun::new(self.submit(prompt, None, question, self.turns.cancel_of(turn)));
-        let round = self.read_round(begun, String::new(), Copies::none(), replied, send)?;
-        Ok(round.expect("nothing was compared"))
+        let budget = Budget::of(self.options.words_at_once, question);
+        let round = self.read_round(begun, String::new(), (Copies::none(), budget), replied, send)?;
+        let round = round.expect("nothing was compared");
+        self.offers_more = round.has_more;
+        Ok(round)
     }
 
     /// What a reply is compared with while it is written.
@@ -420,19 +442,28 @@ impl Converse {
         &self,
         begun: Begun,
         opening: String,
-        mut copies: Copies,
+        (mut copies, mut budget): (Copies, Budget),
         replied: &mut Replied,
         send: &mut dyn FnMut(TextDelta),
     ) -> anyhow::Result<Option<Round>> {
-        let mut waiting = String::new();
+        let (mut waiting, mut has_more) = (String::new(), false);
         let mut filter = self.chat.parser();
         let mut said = filter.push(&opening);
         let mut raw = opening;
         let Replied { tokens, first_token, cut_off, .. } = replied;
         let mut take = |text: &str| {
             first_token.get_or_insert_with(Instant::now);
-            raw.push_str(text);
-            let text = filter.push(text);
+            let mut filtered = filter.push(text);
+            let left = budget.take(&filtered).map(str::len);
+            match left {
+                None => raw.push_str(text),
+                Some(left) => {
+                    filtered.truncate(left);
+                    raw.push_str(&filtered);
+                    has_more = true;
+                }
+            }
+            let text = filtered;
             said.push_str(&text);
             waiting.push_str(&text);
             match copies.push(&text) {
@@ -441,7 +472,7 @@ impl Converse {
                 Some(false) if waiting.is_empty() => {}
                 Some(false) => send(TextDelta::Text(std::mem::take(&mut waiting))),
             }
-            ControlFlow::Continue(())
+            if has_more { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         *tokens += begun.tokens;
         let is_read = begun.pieces.iter().try_for_each(|piece| take(piece));
@@ -452,6 +483,10 @@ impl Converse {
         };
         if copies.finish() {
             return Ok(None);
+        }
+        if has_more {
+            let offer = if said.ends_with(' ') { asides::OFFER.trim_start() } else { asides::OFFER };
+            [&mut raw, &mut said, &mut waiting].into_iter().for_each(|text| text.push_str(offer));
         }
         if !waiting.is_empty() {
             send(TextDelta::Text(waiting));
@@ -469,7 +504,7 @@ impl Converse {
             said.push_str(&rest);
             send(TextDelta::Text(rest));
         }
-        Ok(Some(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated }))
+        Ok(Some(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated, has_more }))
     }
 
     /// The filter of what a model writes freely in answer to a question, which may know nothing but homes.

@@ -21,6 +21,7 @@ fn converse(context_tokens: usize, commands: Vec<CommandTool>) -> Converse {
         sampler: SamplerOptions::default(),
         home: HomeLayout::Grouped,
         max_reply_tokens: 100,
+        words_at_once: 0,
         remote: None,
     };
     let toolbox = Toolbox::new(None, commands).unwrap();
@@ -181,4 +182,32 @@ fn calls_are_held_to_the_tools_and_a_schema_that_cannot_be_followed_leaves_its_a
         let nearfield_llm::Constraint::Lark(grammar) = &held.constraint else { panic!("a grammar") };
         assert!(grammar.contains("level") && grammar.contains("odd") && !grammar.contains("strange"), "{grammar}");
     }
+}
+
+#[test]
+fn the_last_reply_is_said_again_without_the_model() {
+    let mut converse = converse(2048, Vec::new());
+    assert_eq!(asked(&mut converse, "Pardon?").0, asides::NOTHING_YET);
+    let (reply, _) = asked(&mut converse, "Who are you?");
+    converse.history.last_mut().unwrap().messages.last_mut().unwrap().content.clear(); // none of it was heard
+    assert_eq!(asked(&mut converse, "Can you say that again, please?").0, reply);
+    assert!(reply.len() > 5 && reply != asides::NOTHING_YET, "{reply}");
+}
+
+#[test]
+fn a_long_reply_ends_with_an_offer_that_yes_takes() {
+    const LONG: &str = "Hello.";
+    let mut converse = converse(2048, Vec::new());
+    converse.options.words_at_once = 1;
+    let (whole, _) = {
+        let mut whole = self::converse(2048, Vec::new());
+        asked(&mut whole, LONG)
+    };
+    let (reply, deltas) = asked(&mut converse, LONG);
+    let first = reply.strip_suffix(asides::OFFER).unwrap_or_else(|| panic!("{reply} of {whole}"));
+    assert!(whole.starts_with(first) && first.len() < whole.len() && first.ends_with(['.', '!']), "{first} of {whole}");
+    assert!(matches!(deltas.last(), Some(TextDelta::Text(last)) if last.trim() == asides::OFFER.trim()), "{deltas:?}");
+    assert!(converse.offers_more);
+    let (more, _) = asked(&mut converse, "Yes, go on.");
+    assert!(!more.is_empty());
 }

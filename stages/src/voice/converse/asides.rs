@@ -1,0 +1,151 @@
+//! What is said about the conversation itself: "say that again", "go on", and how much of a long answer is said before that is asked.
+
+use super::copies::words;
+use crate::voice::clauses::ends_sentence;
+
+/// What follows the part of a long reply that is said at once.
+pub(super) const OFFER: &str = " Shall I go on?";
+
+/// What is repeated where nothing has been said.
+pub(super) const NOTHING_YET: &str = "I have not said anything yet.";
+
+/// Whether the last reply is to be said once more.
+pub(super) fn is_again(question: &str) -> bool {
+    let words = words(question).join(" ");
+    let words = words.trim_start_matches("please ").trim_start_matches("can you ").trim_start_matches("could you ");
+    matches!(
+        words.trim_end_matches(" please").trim_end_matches(" for me"),
+        "say that again"
+            | "say it again"
+            | "say again"
+            | "tell me again"
+            | "repeat that"
+            | "repeat it"
+            | "repeat what you said"
+            | "what did you say"
+            | "what did you just say"
+            | "what was that"
+            | "pardon"
+            | "pardon me"
+            | "come again"
+            | "i didn't hear you"
+            | "i didn't hear that"
+            | "i didn't catch that"
+            | "once more"
+    )
+}
+
+/// Whether an offer to go on is taken.
+pub(super) fn is_go_on(question: &str) -> bool {
+    let words = words(question).join(" ");
+    let words = words.trim_end_matches(" please");
+    let words = words.strip_prefix("yes ").or_else(|| words.strip_prefix("please ")).unwrap_or(words);
+    matches!(
+        words,
+        "yes"
+            | "yeah"
+            | "yep"
+            | "sure"
+            | "ok"
+            | "okay"
+            | "go on"
+            | "go ahead"
+            | "continue"
+            | "do"
+            | "more"
+            | "keep going"
+    )
+}
+
+/// Whether somebody wants a long answer.
+fn wants_all(question: &str) -> bool {
+    const WANTS: &[&str] =
+        &["long", "longer", "longest", "detail", "details", "detailed", "whole", "entire", "complete"];
+    words(question).iter().any(|word| WANTS.contains(&word.as_str()))
+}
+
+/// How much of a reply is said at once.
+pub(super) struct Budget {
+    /// 0: all of it.
+    most_words: usize,
+    words: usize,
+    /// The reply so far.
+    said: String,
+}
+
+impl Budget {
+    /// So many words, and the rest of the sentence, unless the question wants more; 0: all of it.
+    pub(super) fn of(most_words: usize, question: &str) -> Self {
+        let most_words = if most_words > 0 && wants_all(question) { 0 } else { most_words };
+        Self { most_words, words: 0, said: String::new() }
+    }
+
+    /// Takes the next piece of the reply; answers how much of it is said, where it is left out from there on with all that follows.
+    pub(super) fn take<'a>(&mut self, piece: &'a str) -> Option<&'a str> {
+        if self.most_words == 0 {
+            return None;
+        }
+        for (at, c) in piece.char_indices() {
+            if !c.is_whitespace() && (self.said.is_empty() || self.said.ends_with(char::is_whitespace)) {
+                let said = self.said.trim_end();
+                let is_sentence = said.ends_with(['!', '?']) || said.ends_with('.') && ends_sentence(said, c);
+                if is_sentence && self.words >= self.most_words {
+                    return Some(piece[..at].trim_end());
+                }
+                self.words += 1;
+            }
+            self.said.push(c);
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_long_reply_ends_with_a_sentence_behind_the_budget() {
+        let text = "One two three. Dr. Four says five six. Seven eight! Nine.";
+        for (most, question, expected) in [
+            (0, "Tell me a story.", text),
+            (2, "Tell me a story.", "One two three."),
+            (3, "Tell me a story.", "One two three."),
+            (4, "Tell me a story.", "One two three. Dr. Four says five six."),
+            (9, "Tell me a story.", "One two three. Dr. Four says five six. Seven eight!"),
+            (99, "Tell me a story.", text),
+            (2, "Tell me a long story.", text),
+        ] {
+            let mut budget = Budget::of(most, question);
+            let mut said = String::new();
+            for piece in text.split_inclusive(|c: char| c.is_alphanumeric() || c == '.') {
+                match budget.take(piece) {
+                    None => said.push_str(piece),
+                    Some(rest) => {
+                        said.push_str(rest);
+                        break;
+                    }
+                }
+            }
+            assert_eq!(said.trim_end(), expected, "{most}");
+            let whole = Budget::of(most, question).take(text).unwrap_or(text);
+            assert_eq!(whole, expected, "{most}, in one piece");
+        }
+    }
+
+    #[test]
+    fn asides_are_told_from_requests() {
+        for again in ["Say that again.", "Can you repeat that, please?", "Pardon?", "What did you say?"] {
+            assert!(is_again(again), "{again}");
+        }
+        for other in ["Repeat the song.", "What did you say to Anna?", "Say hello.", ""] {
+            assert!(!is_again(other), "{other}");
+        }
+        for yes in ["Yes.", "Yes, please.", "Go on.", "Yes, go on.", "Continue."] {
+            assert!(is_go_on(yes), "{yes}");
+        }
+        for other in ["No.", "Yes, turn on the light.", "Go to bed.", "What is on?"] {
+            assert!(!is_go_on(other), "{other}");
+        }
+    }
+}
