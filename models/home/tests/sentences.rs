@@ -91,6 +91,16 @@ fn a_wish_is_done_without_the_remark_that_gives_its_reason() {
 }
 
 #[test]
+fn a_remark_of_one_word_is_passed_over() {
+    each(&[
+        ("I, turn on the hall light", "light.turn_on light.hall"),
+        ("we, turn off the hall light", "light.turn_off light.hall"),
+    ]);
+    // What a fuzzer found.
+    heard("nI, I, thth");
+}
+
+#[test]
 fn a_condition_or_a_negation_is_no_remark() {
     for request in [
         "If it rains, open the garage door",

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use nearfield_speech::tts::Voice;
 
+use crate::flow::fault::Fault;
 use crate::flow::{Emit, Guesses, Stage, Turn};
 use crate::messages::{Ahead, Clause, Envelope, Speech};
 use crate::voice::clauses::MAX_CHARS;
@@ -17,6 +18,7 @@ pub struct Speak {
     guesses: Guesses,
     ahead: Option<Prepared>,
     is_over: bool,
+    fault: Fault,
 }
 
 /// The sound of a clause that nobody was to hear yet.
@@ -29,7 +31,7 @@ struct Prepared {
 impl Speak {
     /// Speaks with `voice`.
     pub fn new(voice: Box<dyn Voice>) -> Self {
-        Self { voice, guesses: Guesses::default(), ahead: None, is_over: false }
+        Self { voice, guesses: Guesses::default(), ahead: None, is_over: false, fault: Fault::of("ahead") }
     }
 
     /// The same, which leaves off speaking ahead for guesses that are withdrawn.
@@ -42,6 +44,7 @@ impl Speak {
     fn prepare(&mut self, turn: Turn, ahead: Ahead) -> anyhow::Result<()> {
         self.ahead = None;
         let Ahead { guess, clause } = ahead;
+        self.fault.step()?;
         if clause.chars().count() > MAX_CHARS || !self.guesses.is_alive(guess) {
             return Ok(());
         }
@@ -50,6 +53,9 @@ impl Speak {
             blocks.push(samples.to_vec());
             if guesses.is_alive(guess) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        if self.fault.garbled().is_some() {
+            blocks = vec![vec![f32::NAN; 700], Vec::new()];
+        }
         if self.guesses.is_alive(guess) {
             self.ahead = Some(Prepared { turn, clause, blocks });
         }

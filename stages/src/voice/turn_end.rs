@@ -4,6 +4,7 @@ use crossbeam_channel::Receiver;
 use nearfield_speech::turn::{Evidence, SmartTurn, TurnEndOptions, completeness};
 
 use crate::flow::Turn;
+use crate::flow::fault::Fault;
 
 /// Decides how long a pause has to be, from evidence that comes bit by bit.
 pub struct TurnEnd {
@@ -12,12 +13,13 @@ pub struct TurnEnd {
     /// The words of guesses, by their numbers.
     words: Option<Receiver<(Turn, String)>>,
     pause: Option<(Turn, Evidence)>,
+    fault: Fault,
 }
 
 impl TurnEnd {
     /// By the sound where there is a `model`, by the words where they come.
     pub fn new(options: TurnEndOptions, model: Option<SmartTurn>, words: Option<Receiver<(Turn, String)>>) -> Self {
-        Self { options, model, words, pause: None }
+        Self { options, model, words, pause: None, fault: Fault::of("turn-end") }
     }
 
     /// The silence that ends a turn of which nothing is known, in milliseconds.
@@ -28,15 +30,18 @@ impl TurnEnd {
     /// The speaker pauses: `sound` is the turn so far, `guess` its number. Answers the silence to wait for, in milliseconds, where that
     /// is known already.
     pub fn paused(&mut self, guess: Turn, sound: &[f32]) -> Option<u32> {
-        let by_sound = self.model.as_mut().and_then(|model| match model.probability(sound) {
-            Ok(probability) => Some(probability),
+        let injected = self.fault.step();
+        let asked = self.model.as_mut().map(|model| model.probability(sound).map_err(anyhow::Error::from));
+        let mut by_sound = match asked.transpose().and_then(|probability| injected.map(|()| probability)) {
+            Ok(probability) => probability,
             Err(error) => {
                 tracing::warn!(%error, "the end of turns is decided without Smart Turn from now on");
+                self.model = None;
                 None
             }
-        });
-        if by_sound.is_none() {
-            self.model = None;
+        };
+        if self.fault.garbled().is_some() {
+            by_sound = Some(f32::NAN);
         }
         let evidence = Evidence { sound: by_sound, words: None };
         self.pause = Some((guess, evidence));

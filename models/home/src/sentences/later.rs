@@ -98,7 +98,26 @@ pub fn is_for_later(request: &str, now: DateTime) -> bool {
         return false;
     }
     let depends = says(&["if", "when", "whenever", "unless", "tomorrow", "sunset", "sunrise", "dusk", "dawn"]);
-    depends || matches!(split(&text, now), Some((_, Meant::Later(_))))
+    depends || matches!(split(&text, now), Some((_, Meant::Later(_)))) || is_some_time(&words)
+}
+
+/// A time that cannot be told is later all the same: "in some minutes", "in a while", "next week".
+fn is_some_time(words: &[&str]) -> bool {
+    // A "second" may be the second of two.
+    let is_unit = |w: &&str| match w.strip_suffix('s') {
+        Some(one) => matches!(one, "second" | "minute" | "hour" | "day" | "week" | "month" | "year"),
+        None => matches!(*w, "minute" | "hour" | "week" | "month" | "year" | "while" | "bit" | "moment"),
+    };
+    words.iter().enumerate().any(|(i, word)| {
+        let behind = &words[i + 1..];
+        match *word {
+            "in" => {
+                behind.iter().take(4).take_while(|w| !matches!(**w, "the" | "my" | "our" | "for" | "in")).any(is_unit)
+            }
+            "next" => behind.first().is_some_and(|w| is_unit(w) || w.ends_with("day")),
+            _ => false,
+        }
+    })
 }
 
 /// A wish in the words that take it back: "turn off the fan" of "turn on the fan".
@@ -192,6 +211,29 @@ fn opposite(call: &ServiceCall, home: &Home) -> Option<Vec<ServiceCall>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_cannot_be_told_is_no_wish_for_now() {
+        let now = jiff::civil::date(2026, 3, 18).at(19, 0, 0, 0);
+        for later in [
+            "turn off the fan in minus five minutes",
+            "turn off the fan in umpteen minutes",
+            "in a while turn off the fan",
+            "turn off the fan next week",
+            "turn off the fan next Sunday",
+        ] {
+            assert!(is_for_later(later, now), "{later}");
+        }
+        for at_once in [
+            "turn off the fan in second bedroom",
+            "turn on the lamp in my office for an hour",
+            "turn it up a bit in here",
+            "play the next song",
+            "turn on the fan in bedroom for ten minutes",
+        ] {
+            assert!(!is_for_later(at_once, now), "{at_once}");
+        }
+    }
 
     #[test]
     fn a_time_at_either_end_is_told_from_the_wish_and_a_value_is_none() {
