@@ -23,7 +23,7 @@ test: setup-test ## Run all tests (set-up included).
 check: setup ## Formatting, lints and documentation (warnings denied), licences, spelling.
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --release --workspace --all-targets --quiet -- -D warnings
-	@$(CARGO) check --release --workspace --features nearfield/camera --quiet
+	@$(CARGO) check --release --workspace --features nearfield/camera,nearfield-tests/fault-injection --quiet
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --quiet
 	@sh assets/setup/check-tools.sh
 	@echo "check: formatting, lints, documentation, licences and spelling are clean"

@@ -32,13 +32,13 @@ sanitized() {
 
 # Reads and writes beyond what was allocated, and after it was given back.
 address() {
-    sanitized address --manifest-path $loom --no-default-features
+    sanitized address --manifest-path $loom --no-default-features --lib
     sanitized address -p nearfield-kernels --lib --test goldens --test products
 }
 
 # Two threads at one place without order between them.
 thread() {
-    sanitized thread --manifest-path $loom --no-default-features
+    sanitized thread --manifest-path $loom --no-default-features --lib
     sanitized thread -p nearfield-kernels --lib --test products -- --skip rows_longer --skip with_every_core_spinning
 }
 

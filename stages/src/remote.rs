@@ -3,7 +3,7 @@
 //! breaker ([`Breaker`]) pauses the requests.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ const LONGEST_ANSWER: u64 = 2 << 20;
 /// The most calls of one answer, and the longest arguments of one, in bytes.
 const MOST_CALLS: usize = 16;
 const LONGEST_ARGUMENTS: usize = 16 << 10;
+/// The longest key, in bytes.
+const LONGEST_KEY: u64 = 64 << 10;
 /// What a whole answer may take, however steadily it comes.
 const LONGEST_TIME: Duration = Duration::from_secs(120);
 /// How often one who waits looks whether the answer is still wanted.
@@ -36,6 +38,14 @@ const RETRY: ReconnectPolicy = ReconnectPolicy {
     longest: Duration::from_secs(300),
     stable_after: Duration::from_secs(600),
 };
+
+/// The key that a file holds.
+///
+/// # Errors
+/// It can't be read, or is no file of text of at most 64 KiB.
+pub fn read_key(file: &Path) -> std::io::Result<String> {
+    nearfield_base::files::read_text(file, LONGEST_KEY).map(|key| key.trim().to_owned())
+}
 
 /// Which requests a remote model answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -194,10 +204,10 @@ impl Remote {
         let mut request = self.agent.post(self.endpoint.clone()).header("Content-Type", "application/json");
         request = request.header("Accept", "text/event-stream");
         if let Some(file) = &self.options.key_file {
-            let key = std::fs::read_to_string(file).map_err(|error| {
+            let key = read_key(file).map_err(|error| {
                 RemoteError::Failed(format!("its key can't be read from {}: {error}", file.display()))
             })?;
-            request = request.header("Authorization", format!("Bearer {}", key.trim()));
+            request = request.header("Authorization", format!("Bearer {key}"));
         }
         let (pieces, inbox) = bounded(QUEUE);
         let body = body.to_string();

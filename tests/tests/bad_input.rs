@@ -98,6 +98,13 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
     let pipe = |name: &str| pipe(folder.path(), name);
     let (picture, gguf, ggml, onnx) = (pipe("p.jpg"), pipe("m.gguf"), pipe("m.bin"), pipe("m.onnx"));
     let (home, config, session) = (pipe("home.json"), pipe("config.toml"), pipe("session"));
+    let (sentences, remembered, key) = (pipe("own.yaml"), pipe("notes.json"), pipe("key"));
+    let (ours, homes) = (assets().join("home.json"), folder.path().join("homes"));
+    fs::create_dir(&homes).unwrap();
+    crate::pipe(&homes, "_fixtures.yaml");
+    let typed = ["voice", "--text", "Hello.", "--output", "null", "--set"];
+    let remote =
+        ["remote.url=http://127.0.0.1:1/v1", "--set", "remote.model=m", "--set", "remote.when=always", "--set"];
     let set = |key: &str, path: &Path| format!("{key}={}", arg(path));
     let wav = folder.path().join("sound.wav");
     fs::write(&wav, floats(&[0.0; 16_000])).unwrap();
@@ -111,6 +118,11 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
         (vec!["chat", "Hello.", "--config", arg(&config)], 2, "config.toml"),
         (vec!["chat", "Hello.", "--session", arg(&session)], 0, "session"),
         (vec!["report", "--input", arg(&picture), "--follow", "--set", "llm.model=none"], 1, "p.jpg"),
+        ([&typed[..], &[&set("home.sentences", &sentences)]].concat(), 1, "own.yaml"),
+        ([&typed[..], &[&set("home.sentences", Path::new("/dev/zero"))]].concat(), 1, "/dev/zero"),
+        ([&typed[..], &[&set("home.remember", &remembered), "--home", arg(&ours)]].concat(), 1, "notes.json"),
+        ([&typed[..], &remote, &[&set("remote.key_file", &key)]].concat(), 0, "key"),
+        (vec!["eval", "assist", arg(&homes)], 1, "_fixtures.yaml"),
     ] {
         let ran = finish(nearfield(&args), &[], Duration::from_secs(20));
         assert!(ran.code == status || status == 0 && ran.code == 1, "{args:?}: {ran:#?}");

@@ -427,6 +427,45 @@ fn garbage_in_any_queue_of_the_voice_costs_its_turn_at_most() {
     print_matrix();
 }
 
+/// Only a voice that hears in real time does work on guesses: the pause is judged, the reply begun, its first clause spoken ahead.
+#[test]
+fn what_is_done_on_a_guess_may_fail_in_any_way_and_costs_no_turn_but_that_whose_sound_it_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let two = two_recordings(folder.path());
+    let mut live = voice(&["--pace", "realtime", "--set", "home.matcher=true"], &home(folder.path()));
+    live.extend(["--input".to_owned(), arg(&two).to_owned()]);
+    let live = strs(&live);
+    let replies = |ran: &Ran| ran.json().iter().map(|turn| turn["reply"].clone()).collect::<Vec<_>>();
+    let begun = Instant::now();
+    let expected = replies(run(&live).assert_done());
+    let lasts = begun.elapsed();
+    assert!(expected.len() == 2 && expected.iter().all(|reply| reply != ""), "{expected:?}");
+    for (part, stage, steps) in [("turn-end", "listen", 2), ("draft", "converse", 2), ("ahead", "speak", 1)] {
+        assert_ends_in(panic_in(part, 1), stage, &live);
+        let (ran, after) = run_with(Fault { stage: part, step: 1, action: "stall" }, &live, true);
+        assert!(after < LIMIT && [0, 143].contains(&ran.code), "{part}: {after:?}: {ran:#?}");
+        for step in 1..=steps {
+            home(folder.path());
+            let (ran, _) = run_with(Fault { stage: part, step, action: "error" }, &live, false);
+            assert_eq!((ran.code, replies(&ran)), (0, expected.clone()), "{part} {step}: {ran:#?}");
+            home(folder.path());
+            let ran = assert_survives_garbage(part, step, &live, lasts);
+            let spoken_ahead = part == "ahead" && ran.stderr.contains("are no sound");
+            assert_eq!(
+                (ran.code, replies(&ran)),
+                (i32::from(spoken_ahead), expected.clone()),
+                "{part} {step}: {ran:#?}"
+            );
+        }
+    }
+    for stage in ["transcribe", "converse", "phrase", "speak"] {
+        home(folder.path());
+        let ran = assert_survives_garbage(stage, 1, &live, lasts);
+        assert_eq!((ran.code, replies(&ran)), (0, expected.clone()), "a guess at {stage}: {ran:#?}");
+    }
+    print_matrix();
+}
+
 #[test]
 fn garbage_in_any_queue_of_captions_costs_its_picture_at_most_or_ends_the_program_with_an_error() {
     let folder = tempfile::tempdir().unwrap();

@@ -84,7 +84,14 @@ fn no_command_writes_over_what_it_reads_or_writes_two_things_into_one_file() {
         (own(&["chat", "Hi.", "--home", &p("home.json"), "--session", &p("home.json")]), ["--session", "the home"]),
         (own(&["chat", "Hi.", "--config", &p("voice.toml"), "--session", &p("voice.toml")]), ["--session", "--config"]),
     ];
-    for (args, names) in &cases {
+    let of_a_voice = ["remote.key_file", "home.sentences", "home.remember", "turn.model"].map(|key| {
+        let set = format!("{key}={}", p(if key == "turn.model" { "model.gguf" } else { "token" }));
+        let trace = p(if key == "turn.model" { "model.gguf" } else { "token" });
+        let args =
+            own(&["voice", "--text", "Hi.", "--output", "null", "--trace", &trace, "--overwrite", "--set", &set]);
+        (args, ["--trace", key])
+    });
+    for (args, names) in cases.iter().chain(&of_a_voice) {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let ran = run(&args);
         ran.assert_fails(2, &[names[0], names[1], "same file"]);

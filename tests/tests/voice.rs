@@ -1,5 +1,6 @@
 //! The voice assistant from question to answer, through the program, on the bundled models.
 
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -277,6 +278,28 @@ fn ctrl_c_ends_it_in_any_state_and_what_was_complete_is_kept() {
         if answer.exists() {
             hound::WavReader::open(&answer).expect("the file's header is right");
         }
+    }
+}
+
+/// A terminal sends it to the programs that make the sound as well.
+#[test]
+fn ctrl_c_of_a_terminal_while_something_is_said_is_no_failure() {
+    use std::os::unix::process::CommandExt;
+    let texts: Vec<String> = (0..200).map(|n| format!("Tell me about the house number {n} please.")).collect();
+    let mut args = vec!["voice", "--output", "null", "--json"];
+    args.extend(texts.iter().flat_map(|text| ["--text", text]));
+    for (signal, after_ms) in [("INT", 0), ("INT", 50), ("INT", 110), ("TERM", 170), ("INT", 230), ("HUP", 290)] {
+        let mut command = nearfield(&args);
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let mut first = [0; 1];
+        child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+        std::thread::sleep(Duration::from_millis(after_ms));
+        let group = format!("-{}", child.id());
+        let _ = std::process::Command::new("kill").args([&format!("-{signal}"), "--", &group]).status();
+        let ran = nearfield_tests::Ran::from(child.wait_with_output().unwrap());
+        assert!(!ran.stderr.contains("failed"), "{signal} after {after_ms} ms: {ran:#?}");
+        assert_ne!(ran.code, 1, "{signal} after {after_ms} ms: {ran:#?}");
     }
 }
 

@@ -1,8 +1,7 @@
 //! What people ask to be remembered: a small list of sentences in a file of its own, told, searched and deleted on request. It
 //! stands in the prompt, so it is bounded.
 
-use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use nearfield_base::persist;
@@ -12,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub const MAX_NOTES: usize = 100;
 /// The longest one, in characters.
 pub const MAX_NOTE_CHARS: usize = 300;
+/// The largest file of notes.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// One thing remembered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,14 +64,10 @@ impl Remembered {
     /// The file can't be read or holds something else.
     pub fn open(path: &Path) -> Result<Self, RememberedError> {
         let failed = |cause| RememberedError::Read { path: path.to_owned(), cause };
-        let notes = match fs::File::open(path) {
+        let notes = match nearfield_base::files::read(path, MAX_FILE_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(failed(error)),
-            Ok(file) => {
-                let mut bytes = Vec::new();
-                file.take(1 << 20).read_to_end(&mut bytes).map_err(failed)?;
-                nearfield_base::json::from_slice(&bytes).map_err(|error| failed(error.into()))?
-            }
+            Ok(bytes) => nearfield_base::json::from_slice(&bytes).map_err(|error| failed(error.into()))?,
         };
         Ok(Self { notes, path: Some(path.to_owned()) })
     }

@@ -91,6 +91,39 @@ fn a_wish_is_done_without_the_remark_that_gives_its_reason() {
 }
 
 #[test]
+fn a_remark_of_one_word_is_passed_over() {
+    each(&[
+        ("I, turn on the hall light", "light.turn_on light.hall"),
+        ("we, turn off the hall light", "light.turn_off light.hall"),
+    ]);
+    // What a fuzzer found.
+    heard("nI, I, thth");
+}
+
+#[test]
+fn a_time_that_cannot_be_told_is_no_wish_for_now() {
+    let now = jiff::civil::date(2026, 3, 18).at(19, 0, 0, 0);
+    for later in [
+        "turn off the fan in minus five minutes",
+        "turn off the fan in umpteen minutes",
+        "in a while turn off the fan",
+        "turn off the fan next week",
+        "turn off the fan next Sunday",
+    ] {
+        assert!(nearfield_home::sentences::is_for_later(later, now), "{later}");
+    }
+    for at_once in [
+        "turn off the fan in second bedroom",
+        "turn on the lamp in my office for an hour",
+        "turn it up a bit in here",
+        "play the next song",
+        "turn on the fan in bedroom for ten minutes",
+    ] {
+        assert!(!nearfield_home::sentences::is_for_later(at_once, now), "{at_once}");
+    }
+}
+
+#[test]
 fn a_condition_or_a_negation_is_no_remark() {
     for request in [
         "If it rains, open the garage door",
@@ -255,6 +288,7 @@ fn a_mistake_in_a_users_sentences_is_named_with_file_and_line() {
     for (text, says) in [
         ("intents:\n  TurnOn:\n    data:\n      - sentences:\n          - 'crank [up'\n", "line 5, intent TurnOn"),
         ("intents:\n  Sing:\n    data:\n      - sentences: [sing]\n", "line 2: there is no intent Sing"),
+        ("intents:\n  \"Si\\tng\":\n    data:\n      - sentences: [sing]\n", "there is no intent Si ng;"),
         ("intents: [\n", "line"),
     ] {
         fs::write(&file, text).unwrap();

@@ -195,7 +195,7 @@ fn network(config: &VoiceConfig) -> Check {
     let mut detail =
         format!("to {host} ({}): {what}, with the system text and earlier turns; never sound", remote.model);
     if !remote.key_file.as_os_str().is_empty()
-        && let Err(error) = std::fs::read_to_string(&remote.key_file)
+        && let Err(error) = nearfield_stages::remote::read_key(&remote.key_file)
     {
         let detail = format!("{detail}; its key can't be read from {}: {error}", remote.key_file.display());
         return Check { name: "network", status: Health::Failed, detail };

@@ -223,12 +223,15 @@ fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> 
     let mut files = Files::new();
     files.reads("--config", args.config.as_deref().unwrap_or(Path::new("")));
     let voice = config.tts.model.as_ref().map(|m| m.to_string_lossy().into_owned());
-    let models = [("llm.model", &config.llm.model), ("stt.model", &config.stt.model)];
-    for (role, name) in models.into_iter().chain(voice.as_ref().map(|name| ("tts.model", name))) {
+    let turn = if config.turn.model == "auto" { "smart-turn" } else { &config.turn.model };
+    let models = [("llm.model", config.llm.model.as_str()), ("stt.model", &config.stt.model), ("turn.model", turn)];
+    for (role, name) in models.into_iter().chain(voice.as_deref().map(|name| ("tts.model", name))) {
         if let Ok(model) = registry.resolve(name) {
             files.reads_model(role, &model);
         }
     }
+    files.reads("home.sentences", &config.home.sentences);
+    files.reads("remote.key_file", &config.remote.key_file);
     files.writes("the home", &config.home.file);
     files.writes("home.remember", &config.home.remember);
     files

@@ -66,6 +66,9 @@ pub(super) fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
                 break;
             }
         }
+        if !wav.has_header && !signals::is_stopped(stop) {
+            tracing::warn!("nothing was said: nothing was written to standard output");
+        }
         return Ok(());
     }
     let mut play = Play::open(&outlet, turns.clone())?;

@@ -13,7 +13,6 @@ pub(crate) mod table;
 mod talk;
 mod together;
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -147,7 +146,7 @@ impl Run<'_> {
     /// The rows of a held-out file: one JSON object a line, the first `limit` of them.
     fn rows<T: DeserializeOwned>(&self, file: &str) -> anyhow::Result<Vec<T>> {
         let path = self.data.join(file);
-        let open = File::open(&path).with_context(|| {
+        let open = nearfield_base::files::open(&path).with_context(|| {
             format!(
                 "the held-out file {} can't be read: name the folder models/recipes of a clone of Nearfield with --data",
                 path.display()

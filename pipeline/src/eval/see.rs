@@ -1,9 +1,6 @@
 //! `see-nano` on its held-out pictures: what it says of each scene, word by word and group by group, and whether its embedding
 //! keeps a scene in other weather apart from a changed one.
 
-use std::fs::File;
-use std::io::Read;
-
 use anyhow::{Context, ensure};
 use nearfield_vision::{JpegSplitter, Picture, VisionModel, VisionResult, cosine};
 use serde::Deserialize;
@@ -112,9 +109,7 @@ pub(super) fn score(
 /// The pictures of all rows, one after the other.
 fn pictures(run: &Run<'_>) -> anyhow::Result<Vec<Vec<u8>>> {
     let path = run.data.join("see/see-heldout.mjpeg");
-    let mut bytes = Vec::new();
-    File::open(&path)
-        .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
+    let bytes = nearfield_base::files::read(&path, MAX_FILE_BYTES)
         .with_context(|| format!("the held-out pictures {} can't be read", path.display()))?;
     let mut pictures = Vec::new();
     JpegSplitter::default().push(&bytes, &mut |jpeg| pictures.push(jpeg));

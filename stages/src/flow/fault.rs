@@ -9,7 +9,8 @@
 //! `stage` is the name of a stage or of another part; steps are counted from 1. A stage's are its messages; `llm`'s are prefills and
 //! tokens; `reporter`'s are what comes out of the last stage. A `source` has one, its beginning; `capture` those of its blocks of
 //! sound. `store`: writes of readings; `store-note`: notes of what was reported; `spool`: messages that are accepted; `delivery`:
-//! attempts; `device`: blocks that are played. Outside of flows: `chat` (questions), `transcribe-file`, `eval` (its beginning).
+//! attempts; `device`: blocks that are played. Within a voice's stages: `turn-end`: pauses that are judged; `draft`: guesses whose replies
+//! are begun; `ahead`: clauses that are spoken ahead. Outside of flows: `chat` (questions), `transcribe-file`, `eval` (its beginning).
 //!
 //! Actions: `panic`; `stall` (never returns); `error` (the step does its work, then fails); `garbage` (what came from the stage
 //! before is garbage, see `garble.rs`; what `llm` writes is). Several faults are separated by semicolons. A fault happens once.

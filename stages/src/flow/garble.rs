@@ -9,6 +9,7 @@ use nearfield_speech::audio::SampleRate;
 use nearfield_telemetry::{Moment, Reading, SensorId};
 use nearfield_vision::{Label, Object, Rect, Slots, VisionResult};
 
+use crate::flow::Turn;
 use crate::messages::{
     Batch, Captioned, Clause, Frame, Played, ReportPart, Seen, Shot, ShotContent, Speech, TextDelta, Transcript,
     Utterance, View, WindowSummary,
@@ -50,17 +51,23 @@ pub(crate) fn garble<T: 'static>(message: &mut T, step: u64) {
         frame.samples = samples(step);
     } else if let Some(utterance) = any.downcast_mut::<Utterance>() {
         (utterance.samples, utterance.speech_samples) = (samples(step), usize::MAX);
+        utterance.guess = utterance.guess.map(|_| Turn(u64::MAX));
     } else if let Some(transcript) = any.downcast_mut::<Transcript>() {
         transcript.text = text(step);
+        transcript.guess = transcript.guess.map(|_| Turn(u64::MAX));
         transcript.closed = transcript.speech_ended - Duration::from_secs(1);
     } else if let Some(delta) = any.downcast_mut::<TextDelta>() {
         // The ends of replies stay: what never ends is a stage that stalls.
-        if let TextDelta::Text(delta) = delta {
-            *delta = written(step);
+        match delta {
+            TextDelta::Text(delta) => *delta = written(step),
+            TextDelta::Ahead(ahead) => (ahead.guess, ahead.clause) = (Turn(u64::MAX), written(step)),
+            TextDelta::Cut | TextDelta::End => {}
         }
     } else if let Some(clause) = any.downcast_mut::<Clause>() {
-        if let Clause::Text(clause) = clause {
-            *clause = text(step);
+        match clause {
+            Clause::Text(clause) => *clause = text(step),
+            Clause::Ahead(ahead) => (ahead.guess, ahead.clause) = (Turn(u64::MAX), text(step)),
+            Clause::End => {}
         }
     } else if let Some(speech) = any.downcast_mut::<Speech>().filter(|speech| !matches!(speech, Speech::End)) {
         *speech = Speech::Samples {
@@ -99,7 +106,7 @@ pub(crate) fn garble<T: 'static>(message: &mut T, step: u64) {
             ReportPart::Sentence(sentence) => sentence.text = text(step),
             ReportPart::Done(report) => {
                 garble_window(&mut report.summary, step);
-                report.worded.sentences.iter_mut().for_each(|sentence| sentence.text = text(step));
+                report.composed.sentences.iter_mut().for_each(|sentence| sentence.text = text(step));
             }
         }
     } else {

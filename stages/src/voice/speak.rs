@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use nearfield_speech::tts::Voice;
 
+use crate::flow::fault::Fault;
 use crate::flow::{Emit, Guesses, Stage, Turn};
 use crate::llm_thread::Pause;
 use crate::messages::{Ahead, Clause, Envelope, Speech};
@@ -22,6 +23,7 @@ pub struct Speak {
     turn: Option<Turn>,
     ahead: Option<Prepared>,
     is_over: bool,
+    fault: Fault,
 }
 
 /// A clause that was made into sound before anybody was to hear it.
@@ -36,7 +38,15 @@ struct Prepared {
 impl Speak {
     /// Speaks with `voice`.
     pub fn new(voice: Box<dyn Voice>) -> Self {
-        Self { voice, guesses: Guesses::default(), pause: Pause::default(), turn: None, ahead: None, is_over: false }
+        Self {
+            voice,
+            guesses: Guesses::default(),
+            pause: Pause::default(),
+            turn: None,
+            ahead: None,
+            is_over: false,
+            fault: Fault::of("ahead"),
+        }
     }
 
     /// The same, which leaves off speaking ahead for guesses that are withdrawn.
@@ -55,6 +65,10 @@ impl Speak {
     fn prepare(&mut self, turn: Turn, ahead: Ahead, emit: &mut Emit<'_, Speech>) -> anyhow::Result<()> {
         self.ahead = None;
         let Ahead { guess, clause } = ahead;
+        if let Err(error) = self.fault.step() {
+            tracing::debug!(%turn, %error, "a clause could not be spoken ahead");
+            return Ok(());
+        }
         if clause.chars().count() > MAX_CHARS || !self.guesses.is_alive(guess) {
             return Ok(());
         }
@@ -74,6 +88,9 @@ impl Speak {
             }
             if guesses.is_alive(guess) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+        if self.fault.garbled().is_some() {
+            blocks = vec![vec![f32::NAN; 700], Vec::new()];
+        }
         match spoken {
             Err(error) if is_aloud => return Err(error.into()),
             // A voice that fails does so again when the clause is wanted, and then says so.

@@ -4,6 +4,7 @@ use crossbeam_channel::Receiver;
 use nearfield_speech::turn::{Evidence, SmartTurn, TurnEndOptions, completeness};
 
 use crate::flow::Turn;
+use crate::flow::fault::Fault;
 
 /// Decides how long a pause has to be, from evidence that comes bit by bit.
 pub struct TurnEnd {
@@ -12,6 +13,7 @@ pub struct TurnEnd {
     /// The words of guesses, by their numbers.
     words: Option<Receiver<(Turn, String)>>,
     pause: Option<Pause>,
+    fault: Fault,
 }
 
 /// The pause under way.
@@ -24,7 +26,7 @@ struct Pause {
 impl TurnEnd {
     /// By the sound where there is a `model`, by the words where they come.
     pub fn new(options: TurnEndOptions, model: Option<SmartTurn>, words: Option<Receiver<(Turn, String)>>) -> Self {
-        Self { options, model, words, pause: None }
+        Self { options, model, words, pause: None, fault: Fault::of("turn-end") }
     }
 
     /// The silence that ends a turn of which nothing is known, in milliseconds.
@@ -34,7 +36,13 @@ impl TurnEnd {
 
     /// The speaker pauses: `sound` is the turn so far, `guess` its number. Answers the silence to wait for, in milliseconds, where that
     /// is known already.
-    pub fn paused(&mut self, guess: Turn, sound: Vec<f32>) -> Option<u32> {
+    pub fn paused(&mut self, guess: Turn, mut sound: Vec<f32>) -> Option<u32> {
+        if let Err(error) = self.fault.step() {
+            self.do_without(&error);
+        }
+        if self.fault.garbled().is_some() {
+            sound.fill(f32::NAN);
+        }
         // Before the words are known there can be no answer, so nothing is lost by waiting for them.
         if self.words.is_some() {
             self.pause = Some(Pause { guess, sound });
@@ -49,11 +57,15 @@ impl TurnEnd {
         match self.model.as_mut()?.probability(sound) {
             Ok(probability) => Some(probability),
             Err(error) => {
-                tracing::warn!(%error, "the end of turns is decided without Smart Turn from now on");
-                self.model = None;
+                self.do_without(&error);
                 None
             }
         }
+    }
+
+    fn do_without(&mut self, error: &dyn std::fmt::Display) {
+        tracing::warn!(%error, "the end of turns is decided without Smart Turn from now on");
+        self.model = None;
     }
 
     /// The speaker goes on, or has finished.

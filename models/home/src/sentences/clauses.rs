@@ -220,7 +220,7 @@ impl Matcher {
             }
         }
         // "I'm in the workshop, lights": the asker says where.
-        let asker = |remark: &&&[&str]| matches!(remark[0], "i" | "we") && matches!(remark[1], "am" | "are" | "will");
+        let asker = |remark: &&&[&str]| matches!(remark, ["i" | "we", "am" | "are" | "will", ..]);
         if let Some(place) = remarks.iter().find(asker).and_then(|remark| place_in(remark, names)) {
             let there = self.heard(&spoken::normalise(&format!("{wish} in the {place}")), names, setting);
             let acts =

@@ -98,7 +98,26 @@ pub fn is_for_later(request: &str, now: DateTime) -> bool {
         return false;
     }
     let depends = says(&["if", "when", "whenever", "unless", "tomorrow", "sunset", "sunrise", "dusk", "dawn"]);
-    depends || matches!(split(&text, now), Some((_, Meant::Later(_))))
+    depends || matches!(split(&text, now), Some((_, Meant::Later(_)))) || is_some_time(&words)
+}
+
+/// A time that cannot be told is later all the same: "in some minutes", "in a while", "next week".
+fn is_some_time(words: &[&str]) -> bool {
+    // A "second" may be the second of two.
+    let is_unit = |w: &&str| match w.strip_suffix('s') {
+        Some(one) => matches!(one, "second" | "minute" | "hour" | "day" | "week" | "month" | "year"),
+        None => matches!(*w, "minute" | "hour" | "week" | "month" | "year" | "while" | "bit" | "moment"),
+    };
+    words.iter().enumerate().any(|(i, word)| {
+        let behind = &words[i + 1..];
+        match *word {
+            "in" => {
+                behind.iter().take(4).take_while(|w| !matches!(**w, "the" | "my" | "our" | "for" | "in")).any(is_unit)
+            }
+            "next" => behind.first().is_some_and(|w| is_unit(w) || w.ends_with("day")),
+            _ => false,
+        }
+    })
 }
 
 /// A wish in the words that take it back: "turn off the fan" of "turn on the fan".

@@ -14,6 +14,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,9 @@ impl Process {
             .and_then(|()| errors.set_nonblocking(true))
             .and_then(|()| input.set_write_timeout(Some(stall)))
             .map_err(|e| failed(program, &e))?;
+        // Ctrl-C goes to a terminal's whole group: it is for the caller, for whom a clause that breaks off is a failure.
         let child = Command::new(program)
+            .process_group(0)
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(child_input)))
             .stdout(Stdio::from(OwnedFd::from(child_output)))

@@ -51,7 +51,8 @@ impl Evidence {
     /// The probability that the turn is complete, by all that is known.
     pub fn confidence(self) -> f32 {
         let odds = |probability: Option<f32>| {
-            let p = probability.unwrap_or(0.5).clamp(0.001, 0.999);
+            // What is no number is no evidence.
+            let p = probability.filter(|p| !p.is_nan()).unwrap_or(0.5).clamp(0.001, 0.999);
             (p / (1.0 - p)).ln().clamp(-MOST_LOG_ODDS, MOST_LOG_ODDS)
         };
         let sum = PRIOR_LOG_ODDS + SOUND_WEIGHT * odds(self.sound) + WORDS_WEIGHT * odds(self.words);
@@ -89,6 +90,8 @@ mod tests {
         // Words that cannot end a sentence outweigh a voice that sounds finished.
         assert!(silence(Some(0.99), Some(completeness("Turn on the"))) > 500);
         assert_eq!(silence(None, None), 1500);
+        assert_eq!(silence(Some(f32::NAN), Some(f32::NAN)), 1500);
+        assert_eq!(silence(Some(f32::NAN), Some(0.95)), silence(None, Some(0.95)));
         let unsure = silence(None, Some(completeness("Turn it off.")));
         assert!((400..1_200).contains(&unsure), "{unsure}");
     }

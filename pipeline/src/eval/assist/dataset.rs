@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use jiff::Zoned;
 use jiff::fmt::temporal::Pieces;
 use jiff::tz::TimeZone;
+use nearfield_base::files;
 use nearfield_home::inventory::Inventory;
 use nearfield_home::yaml;
 use serde::Deserialize;
@@ -182,11 +182,5 @@ fn search(folder: &Path, home: Option<&Inventory>, depth: usize, files: &mut Vec
 }
 
 fn text_of(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let file = fs::File::open(path).with_context(|| format!("{} can't be read", path.display()))?;
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)
-        .with_context(|| format!("{} can't be read as text", path.display()))?;
-    ensure!(text.len() as u64 <= MAX_FILE_BYTES, "{} is larger than {MAX_FILE_BYTES} bytes", path.display());
-    Ok(text)
+    files::read_text(path, MAX_FILE_BYTES).with_context(|| format!("{} can't be read", path.display()))
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -82,6 +83,8 @@ impl Ffmpeg {
     fn command(&self) -> Command {
         let FfmpegOptions { program, fps, max_width, pace, .. } = &self.options;
         let mut command = Command::new(program);
+        // Ctrl-C is for this program, which ends ffmpeg itself.
+        command.process_group(0);
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
         if self.is_file() && *pace == Pace::Realtime {
             command.arg("-re");

@@ -69,6 +69,9 @@ impl Converse {
         emit: &mut Emit<'_, TextDelta>,
     ) -> anyhow::Result<()> {
         self.drop_draft();
+        self.draft_fault.step()?;
+        let garbled = self.draft_fault.garbled();
+        let question = garbled.as_deref().unwrap_or(question);
         // What a question back, or a remote model, makes of it is not for a guess.
         let is_wanted = |this: &Self| this.guesses.is_alive(guess) && this.turns.is_alive(turn);
         if question.is_empty() || !is_wanted(self) || self.asked.is_some() || self.is_for_remote(question) {

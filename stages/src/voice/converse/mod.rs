@@ -27,6 +27,7 @@ use serde_json::Value;
 
 use self::draft::Draft;
 pub use self::prompt::MOST_RESULT_TOKENS;
+use crate::flow::fault::Fault;
 use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::llm_thread::{LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
@@ -111,6 +112,7 @@ pub struct Converse {
     /// The guesses whose replies are begun ahead, and the reply that was.
     guesses: Guesses,
     draft: Option<Draft>,
+    draft_fault: Fault,
     /// Tokens of replies that were begun ahead and dropped, not yet reported.
     wasted_tokens: usize,
     /// Whether the message under way was only a guess: no turn ends with it.
@@ -153,6 +155,7 @@ impl Converse {
             last_reply: String::new(),
             guesses: Guesses::default(),
             draft: None,
+            draft_fault: Fault::of("draft"),
             wasted_tokens: 0,
             is_guess: false,
             played,
@@ -225,7 +228,11 @@ impl Stage for Converse {
         self.toolbox.home_changed_outside();
         self.is_guess = transcript.guess.is_some();
         if let Some(guess) = transcript.guess {
-            return self.prepare(turn, guess, &transcript.text, emit);
+            // What fails does so again when the reply is wanted, and then says so.
+            if let Err(error) = self.prepare(turn, guess, &transcript.text, emit) {
+                tracing::debug!(%turn, %error, "a reply could not be begun ahead");
+            }
+            return Ok(());
         }
         let _ = self.notes.send(Note::Heard {
             turn,

@@ -42,13 +42,12 @@ pub enum TemplateError {
     NoName(String),
 }
 
-/// What is shown of a text from a file in an error.
+/// What is shown of a text from a file in an error: its beginning, in one line.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 160;
-    match text.char_indices().nth(MOST) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
-    }
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let beginning: String = chars.by_ref().take(MOST).collect();
+    if chars.next().is_none() { beginning } else { format!("{beginning}…") }
 }
 
 /// Reads a template.

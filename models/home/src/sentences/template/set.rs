@@ -127,7 +127,7 @@ impl TemplateSet {
                 let what = format!("larger than {} MiB; split it", LARGEST_FILE >> 20);
                 return Err(LoadError::Form { path: file, what });
             }
-            let text = std::fs::read_to_string(&file).map_err(io)?;
+            let text = nearfield_base::files::read_text(&file, LARGEST_FILE).map_err(io)?;
             set.add(&text, &file)?;
             if let Some(intent) = set.data.iter().map(|data| data.intent.as_str()).find(|intent| !known(intent)) {
                 let line = line_of(&text, intent);

@@ -85,18 +85,22 @@ impl Halves {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("{stem}-{:08x}-{}-{VERSION}", crc32fast::hash(&bytes), bytes.len());
         let files = [folder.join(format!("{name}.encoder.onnx")), folder.join(format!("{name}.decoder.onnx"))];
-        if files.iter().all(|file| file.is_file()) {
-            match Halves::load(&files, cut.clone(), options) {
-                Ok(halves) => return Ok(halves),
-                Err(error) => tracing::warn!(%error, "the halves of the voice are made again"),
-            }
-        }
         let (encoder, _) = graph.part(&[], &cut.latent).map_err(|e| e.to_string())?;
         let (decoder, _) = graph.part(&[&cut.latent], "output").map_err(|e| e.to_string())?;
+        // Only what was proved once has these names; a card that fails may have changed it since.
+        let parts = [encoder, decoder];
+        if files.iter().zip(&parts).all(|(file, part)| holds(file, part)) {
+            drop(parts);
+            return Halves::load(&files, cut, options).map_err(|e| e.to_string());
+        }
+        if files.iter().any(|file| file.exists()) {
+            tracing::warn!(folder = %folder.display(), "the halves of the voice are damaged and are made again");
+        }
         std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        remove_left_behind(folder);
         let unproved = files.clone().map(|file| file.with_extension(format!("{}.new", std::process::id())));
         let made = (|| {
-            for (file, part) in unproved.iter().zip([encoder, decoder]) {
+            for (file, part) in unproved.iter().zip(parts) {
                 persist::replace(file, &part).map_err(|e| format!("{}: {e}", file.display()))?;
             }
             let mut halves = Halves::load(&unproved, cut, options).map_err(|e| e.to_string())?;
@@ -201,6 +205,22 @@ impl Halves {
     }
 }
 
+/// Whether the file is there and has exactly these bytes.
+fn holds(file: &Path, bytes: &[u8]) -> bool {
+    file.is_file() && nearfield_base::files::read(file, MAX_VOICE).is_ok_and(|found| found == bytes)
+}
+
+/// Removes what a process that was killed has not proved any more: `NAME.PROCESS.new`.
+fn remove_left_behind(folder: &Path) {
+    for path in std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let process = name.strip_suffix(".new").and_then(|name| name.rsplit('.').next()?.parse::<u32>().ok());
+        if process.is_some_and(|id| id != std::process::id() && !Path::new(&format!("/proc/{id}")).exists()) {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
 /// Where a voice's graph can be cut; the reason where it can't.
 pub(super) fn find_cut(graph: &OnnxGraph<'_>) -> Result<Cut, String> {
     let first = graph.nodes().iter().find(|node| node.operator == "ConvTranspose");
@@ -241,10 +261,10 @@ fn reach(graph: &OnnxGraph<'_>, latent: &str) -> Result<(usize, usize), String> 
     for node in graph.nodes() {
         let Some(rate) = node.inputs.iter().filter_map(|input| rates.get(input)).max().copied() else { continue };
         let stride = if node.operator == "ConvTranspose" { one(node, "strides", 1)? } else { 1 };
-        if stride == 0 || rate * stride > 4_096 {
+        let Some(faster) = rate.checked_mul(stride).filter(|rate| (1..=4_096).contains(rate)) else {
             return Err(format!("a transposed convolution has the stride {stride}"));
-        }
-        rates.extend(node.outputs.iter().map(|output| (*output, rate * stride)));
+        };
+        rates.extend(node.outputs.iter().map(|output| (*output, faster)));
         path.push((node, stride));
     }
     // Backward: how many values on each side of a tensor are needed.
@@ -257,14 +277,11 @@ fn reach(graph: &OnnxGraph<'_>, latent: &str) -> Result<(usize, usize), String> 
                 if kernel == 0 || kernel > 1_024 || dilation > 1_024 || one(node, "strides", 1)? != 1 {
                     return Err("a convolution of its decoder has no plain kernel".to_string());
                 }
-                need + (kernel - 1) * dilation
-                    - match node.integers("pads").as_slice() {
-                        // The usual padding puts half of the kernel on each side.
-                        [before, after] if before == after && *before as usize * 2 == (kernel - 1) * dilation => {
-                            *before as usize
-                        }
-                        _ => 0,
-                    }
+                let reach = (kernel - 1) * dilation;
+                // The usual padding puts half of the kernel on each side.
+                let is_usual = matches!(node.integers("pads").as_slice(), [before, after]
+                    if before == after && usize::try_from(*before).is_ok_and(|n| n.checked_mul(2) == Some(reach)));
+                need + if is_usual { reach / 2 } else { reach }
             }
             "ConvTranspose" => {
                 let kernel = one(node, "kernel_shape", 0)?;
