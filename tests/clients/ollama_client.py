@@ -13,6 +13,7 @@ def check(url, tell):
     shown = client.show(model)
     assert "tools" in shown.capabilities and client.ps().models[0].model == model, shown
     asked = [{"role": "user", "content": "Say hello in one short sentence."}]
+    client.chat(model=model, messages=asked, options={"num_predict": 4})
     whole = client.chat(model=model, messages=asked, options={"temperature": 0.0, "num_predict": 40.0})
     parts = list(client.chat(model=model, messages=asked, options={"temperature": 0.0, "num_predict": 40.0}, stream=True))
     text = "".join(part.message.content for part in parts)
