@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo demo-real test check build build-arm setup bench bench-peers test-arm test-camera test-faults test-features test-crash test-endurance test-endurance-real fuzz loom sanitize clean
+.PHONY: help demo demo-real test check build build-arm setup bench bench-peers test-arm test-camera test-clients test-faults test-features test-crash test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,11 @@ test-arm: build ## Build for ARM and test as Cortex-A72, Cortex-A76 and `max`, u
 test-camera: ## Build with the feature `camera` and test it against a made-up camera (for maintainers; needs no camera).
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/camera
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/camera --test camera
+
+test-clients: build ## Public Python clients of OpenAI, Ollama and Wyoming against `nearfield run`: make test-clients MODEL=x.gguf (for maintainers).
+	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients
+	@$(NEARFIELD_DATA)/clients/bin/pip install --quiet --requirement tests/clients/requirements.txt
+	@$(NEARFIELD_DATA)/clients/bin/python tests/clients/main.py $(BIN) $(MODEL)
 
 test-faults: setup-test ## Build with faults on request and test what each flow does when a part of it fails (for maintainers).
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection

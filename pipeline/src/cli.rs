@@ -72,6 +72,16 @@ pub enum Command {
         nearfield chat --set llm.model=./model.gguf --set llm.sampler.temperature=0.7"
     )]
     Chat(ChatArgs),
+    /// Serve OpenAI, Ollama and Wyoming clients: one process, one copy of the models.
+    #[cfg(feature = "server")]
+    #[command(
+        after_help = "Examples:\n  nearfield run                                     # http://127.0.0.1:8642/v1\n  \
+        nearfield run --set llm.model=qwen2.5-0.5b-instruct --set home.file=home.yaml\n  \
+        nearfield run --config run.toml --wyoming 127.0.0.1:10300\n  \
+        nearfield run --listen 0.0.0.0:8642 --set server.token_file=token\n  \
+        nearfield run --config run.toml --check"
+    )]
+    Run(RunArgs),
     /// List microphones and loudspeakers.
     #[command(
         after_help = "Examples:\n  nearfield devices\n  nearfield voice --set listen.device=USB --set play.device=USB"
@@ -135,6 +145,8 @@ impl Command {
             Self::Transcribe(_) => "transcribe",
             Self::Say(_) => "say",
             Self::Chat(_) => "chat",
+            #[cfg(feature = "server")]
+            Self::Run(_) => "run",
             Self::Devices { .. } => "devices",
             Self::Models(_) => "models",
             Self::Doctor { .. } => "doctor",
@@ -350,6 +362,24 @@ pub struct ChatArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
+}
+
+/// `nearfield run`
+#[cfg(feature = "server")]
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub config: ConfigArgs,
+    /// The address for HTTP; short for --set server.listen=...
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<String>,
+    /// The address for Wyoming; short for --set server.wyoming=...
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub wyoming: Option<String>,
+    /// Load everything, say what there is, and end: status 0 if the server would start.
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `nearfield models`

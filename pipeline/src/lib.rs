@@ -39,6 +39,8 @@ pub mod log;
 pub mod output;
 pub mod prompts;
 pub mod recordings;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod signals;
 pub mod typed_lines;
 

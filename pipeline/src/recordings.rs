@@ -44,10 +44,17 @@ pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
         true => ClipReader::from_reader(StoppableStdin::new(stop.clone())?, "standard input").map_err(Into::into),
         false => open_recording(path, stop),
     };
-    let mut reader = match opened {
+    match opened {
         Err(_) if is_stopped(stop) => bail!("stopped before {}", path.display()),
-        opened => opened?,
-    };
+        opened => speech_of(opened?),
+    }
+}
+
+/// The rest of a recording at 16 kHz, mono.
+///
+/// # Errors
+/// If it can't be read.
+pub fn speech_of(mut reader: ClipReader) -> anyhow::Result<Vec<f32>> {
     let mut resampler = Resampler::new(reader.rate(), SampleRate::SPEECH)?;
     let (name, mut samples, mut taken) = (reader.name().to_owned(), Vec::new(), Ok(()));
     while let Some(block) = reader.next_block()? {
@@ -61,7 +68,7 @@ pub fn read_speech(path: &Path, stop: &StopSignal) -> anyhow::Result<Vec<f32>> {
     resampler.finish(&mut |s| taken = append(&mut samples, s, SampleRate::SPEECH, &name));
     taken?;
     if reader.truncated() {
-        tracing::warn!(file = %path.display(), "the file ends before its header says; what is there is used");
+        tracing::warn!(file = name, "the file ends before its header says; what is there is used");
     }
     warn_of_not_numbers(&reader);
     Ok(samples)

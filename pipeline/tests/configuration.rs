@@ -6,10 +6,10 @@ mod reference;
 
 use nearfield::config::caption::CaptionConfig;
 use nearfield::config::report::ReportConfig;
-use nearfield::config::{Config, VoiceConfig};
+use nearfield::config::{Config, RunConfig, VoiceConfig};
 use reference::{ConfigFile, Key};
 
-fn files() -> [ConfigFile; 3] {
+fn files() -> [ConfigFile; 4] {
     [
         ConfigFile::of::<VoiceConfig>(
             "voice",
@@ -35,6 +35,14 @@ fn files() -> [ConfigFile; 3] {
                 "nearfield report --input mqtt://hub.local/home/# --set window.length=1h",
             ],
         ),
+        ConfigFile::of::<RunConfig>(
+            "run",
+            "Nearfield's server",
+            &[
+                "nearfield run --config configs/run.toml",
+                "nearfield run --set llm.model=qwen2.5-0.5b-instruct --wyoming 127.0.0.1:10300",
+            ],
+        ),
     ]
 }
 
@@ -45,10 +53,11 @@ fn the_reference_page_is_what_the_types_say() {
 
 #[test]
 fn the_example_files_are_what_the_types_say() {
-    let [voice, caption, report] = files();
+    let [voice, caption, report, server] = files();
     snapbox::assert_data_eq!(voice.example(), snapbox::file!["../../configs/voice.toml"].raw());
     snapbox::assert_data_eq!(caption.example(), snapbox::file!["../../configs/caption.toml"].raw());
     snapbox::assert_data_eq!(report.example(), snapbox::file!["../../configs/report.toml"].raw());
+    snapbox::assert_data_eq!(server.example(), snapbox::file!["../../configs/run.toml"].raw());
 }
 
 #[test]
@@ -60,6 +69,7 @@ fn the_example_files_load_and_are_the_defaults() {
     check::<VoiceConfig>("voice");
     check::<CaptionConfig>("caption");
     check::<ReportConfig>("report");
+    check::<RunConfig>("run");
 }
 
 #[test]
@@ -88,7 +98,7 @@ fn every_number_has_a_range_and_is_refused_beyond_it_by_name() {
         }
     }
     // Any number is a seed.
-    assert_eq!(unbounded, ["voice", "caption", "report"].map(|name| format!("{name} llm.sampler.seed")));
+    assert_eq!(unbounded, ["voice", "caption", "report", "run"].map(|name| format!("{name} llm.sampler.seed")));
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn the_help_of_every_command() {
         "transcribe",
         "say",
         "chat",
+        "run",
         "devices",
         "models",
         "doctor",

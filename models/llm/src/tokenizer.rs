@@ -331,6 +331,18 @@ impl Tokenizer {
         control.map(|special| (special.token, special.text.as_str()))
     }
 
+    /// A text in which no control token stands, so that nobody who only says something can end his message or begin another's: a
+    /// zero-width space breaks each one up.
+    pub fn without_control<'t>(&self, text: &'t str) -> std::borrow::Cow<'t, str> {
+        let mut safe = std::borrow::Cow::Borrowed(text);
+        for mark in self.special.iter().filter(|special| special.control).map(|special| special.text.as_str()) {
+            let Some(first) = mark.chars().next().filter(|_| safe.contains(mark)) else { continue };
+            let broken = format!("{first}\u{200b}{}", &mark[first.len_utf8()..]);
+            safe = safe.replace(mark, &broken).into();
+        }
+        safe
+    }
+
     /// The special token that is written so, such as `<|user|>`.
     pub fn special(&self, text: &str) -> Option<TokenId> {
         self.special.iter().find(|special| special.text == text).map(|special| special.token)

@@ -3,7 +3,7 @@
 pub mod doctor;
 pub mod models;
 pub mod report;
-mod say;
+pub(crate) mod say;
 mod transcribe;
 
 use std::io::{BufReader, ErrorKind, Write};
@@ -102,6 +102,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Transcribe(args) => transcribe::transcribe(&args, &stop, &mut out),
         Command::Say(args) => say::say(args, &stop),
         Command::Chat(args) => chat(args, &stop, &mut out),
+        #[cfg(feature = "server")]
+        Command::Run(args) => crate::server::run(&args, &stop, &mut out),
         Command::Devices { json } => list_devices(json, &mut out),
         Command::Models(args) => {
             let registry = Registry::open()?;

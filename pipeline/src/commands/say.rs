@@ -86,7 +86,11 @@ pub(super) fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
     play.finish(&mut |_| ControlFlow::Continue(()))
 }
 
-fn clauses(turn: Turn, text: String) -> anyhow::Result<Vec<Envelope<Clause>>> {
+/// A text in clauses, as they are spoken one after the other.
+///
+/// # Errors
+/// None comes of the stage that cuts it.
+pub(crate) fn clauses(turn: Turn, text: String) -> anyhow::Result<Vec<Envelope<Clause>>> {
     let mut clauses = Vec::new();
     let mut phrase = Phrase::default();
     for body in [TextDelta::Text(text), TextDelta::End] {

@@ -1,4 +1,4 @@
-//! What a user writes into `voice.toml`, `caption.toml` and `report.toml`, and on the command line with `--set`.
+//! What a user writes into `voice.toml`, `caption.toml`, `report.toml` and `run.toml`, and on the command line with `--set`.
 //!
 //! One struct a concept, shared by the files: the same key means the same wherever it stands. A configuration is read once,
 //! refuses keys that it does not know, is checked once, and is plain data from then on. Every key has a default, so an empty file
@@ -10,6 +10,7 @@ mod mqtt;
 mod outlets;
 mod remote;
 pub mod report;
+mod run;
 mod speech;
 mod unknown_key;
 mod voice;
@@ -24,6 +25,7 @@ pub use mqtt::MqttConfig;
 pub(crate) use outlets::MQTT_LEFT_OUT;
 pub use outlets::OutletConfig;
 pub use remote::RemoteConfig;
+pub use run::{RunConfig, ServerConfig};
 pub use speech::{Decide, LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, TurnConfig, VadKind};
 pub use voice::{HomeConfig, VoiceConfig};
 

@@ -9,7 +9,7 @@ use nearfield_llm::LlmError;
 use nearfield_stages::flow::{Stage, StopSignal, Turns, is_stopped};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, TextDelta, Transcript};
-use nearfield_stages::voice::converse::{Converse, ConverseOptions};
+use nearfield_stages::voice::converse::{Converse, ConverseOptions, History};
 use nearfield_stages::voice::notes::{Note, Replied};
 use nearfield_stages::voice::tools::Toolbox;
 use nearfield_stages::voice_priority::VoicePriority;
@@ -62,6 +62,11 @@ impl Chat {
     /// The file is damaged or does not fit; the conversation then begins anew.
     pub fn restore(&mut self, file: &Path) -> Result<(), LlmError> {
         self.converse.restore(file)
+    }
+
+    /// Goes on with another conversation, and leaves this one in its place.
+    pub fn switch(&mut self, other: &mut History) {
+        self.converse.switch(other);
     }
 
     /// Writes the conversation to a file.

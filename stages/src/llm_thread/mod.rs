@@ -35,9 +35,12 @@ const EXTRA_EVENTS: usize = 4;
 /// The thread's name, also in failures.
 const NAME: &str = "llm";
 
-/// How urgent a flow is: somebody waits for a voice, somebody may look at a caption, nobody watches a report being written.
+/// How urgent a flow is: somebody waits for a voice, somebody may look at a caption, nobody watches a report being written, and
+/// what other programs ask of the server takes what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
+    /// A request of another program. Requests take turns: a token, or a stretch of prompt, at a time.
+    Request,
     /// A summary of sensor readings.
     Report,
     /// A line about a picture.
@@ -161,6 +164,19 @@ impl LlmThread {
     /// If its cache can't be had.
     pub fn open_moving(&self, urgency: Urgency, options: SessionOptions, least: usize) -> Result<SessionId, LlmError> {
         self.ask(|reply| Command::Open { urgency, options, moving: Some(least), reply })
+    }
+
+    /// Opens a session with the first `length` tokens of another one's cache: for prompts that begin alike.
+    ///
+    /// # Errors
+    /// If there is no memory for its cache.
+    pub fn fork(&self, from: SessionId, length: usize) -> Result<SessionId, LlmError> {
+        self.ask(|reply| Command::Fork { from, length, reply })
+    }
+
+    /// Gives a session's memory back. A job in it ends as if the thread had gone; nobody may name the session any more.
+    pub fn close(&self, session: SessionId) {
+        let _ = self.send(Command::Close { session });
     }
 
     /// Writes a session to a file, with a note that [`restore`](Self::restore) gives back, between two jobs.

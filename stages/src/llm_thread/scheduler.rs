@@ -40,6 +40,14 @@ pub(super) enum Command {
     Forget {
         session: SessionId,
     },
+    Fork {
+        from: SessionId,
+        length: usize,
+        reply: Sender<Result<SessionId, LlmError>>,
+    },
+    Close {
+        session: SessionId,
+    },
     Save {
         session: SessionId,
         path: PathBuf,
@@ -133,6 +141,9 @@ impl Scheduler {
             if let Some(i) = urgent {
                 if self.step(i).is_break() {
                     self.jobs.remove(i);
+                } else if self.jobs[i].urgency == Urgency::Request {
+                    let running = self.jobs.remove(i);
+                    self.jobs.push(running); // the next one's turn
                 }
             } else if let Some((id, prompt)) = self.warm.take() {
                 self.keep_warm(id, prompt);
@@ -156,7 +167,8 @@ impl Scheduler {
                 Command::Run { events, .. } => drop(events.try_send(Event::Failed(crashed()))),
                 Command::Save { reply, .. } => drop(reply.try_send(Err(crashed()))),
                 Command::Restore { reply, .. } => drop(reply.try_send(Err(crashed()))),
-                Command::Warm { .. } | Command::Forget { .. } => {}
+                Command::Fork { reply, .. } => drop(reply.try_send(Err(crashed()))),
+                Command::Warm { .. } | Command::Forget { .. } | Command::Close { .. } => {}
             }
         }
     }
@@ -206,6 +218,23 @@ impl Scheduler {
                 slot.rows.clear();
                 let _ = reply.send(slot.session.restore(&path));
             }
+            Command::Fork { from, length, reply } => {
+                let slot = &self.sessions[&from];
+                let (urgency, moving) = (slot.urgency, slot.moving);
+                let forked = slot.session.fork().map(|mut session| {
+                    session.truncate(length.min(session.len()));
+                    self.next += 1;
+                    let id = SessionId(self.next);
+                    self.sessions.insert(id, SessionSlot { urgency, session, moving, rows: Vec::new() });
+                    id
+                });
+                let _ = reply.send(forked);
+            }
+            Command::Close { session } => {
+                self.warm = self.warm.take().filter(|(id, _)| *id != session);
+                self.jobs.retain(|running| running.job.session != session);
+                self.sessions.remove(&session);
+            }
             Command::Forget { session } => {
                 let slot = self.sessions.get_mut(&session).expect("a session that was opened");
                 slot.session.truncate(0);
@@ -218,6 +247,9 @@ impl Scheduler {
     /// when the job is over. A job whose owner has gone is over too.
     fn step(&mut self, i: usize) -> ControlFlow<()> {
         let Self { llm, sessions, jobs, inbox, fault, .. } = self;
+        // Others of the same kind wait for their turn: one stretch of the prompt, and then they.
+        let takes_turns = jobs[i].urgency == Urgency::Request && jobs.len() > 1;
+        let mut stretches = 0;
         let Running { job, extras, events, prefill, writing, .. } = &mut jobs[i];
         if let Err(injected) = fault.step() {
             return over(events, Event::Failed(LlmError::Input(injected.to_string())));
@@ -229,8 +261,15 @@ impl Scheduler {
             if garbled.is_some() {
                 job.prompt.push(TokenId(u32::MAX - 1)); // No vocabulary has it.
             }
-            let mut go_on =
-                || if inbox.is_empty() && wanted() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+            let mut go_on = || {
+                stretches += 1;
+                let is_over = takes_turns && stretches > 1;
+                if inbox.is_empty() && wanted() && !is_over {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            };
             let step = match slot.prompt(&job.prompt, &extras.rows, &mut go_on) {
                 Ok(step) => step,
                 Err(error) => return over(events, Event::Failed(error)),

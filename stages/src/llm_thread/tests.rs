@@ -193,3 +193,34 @@ fn an_unwanted_job_ends_at_the_next_token() {
     assert_eq!((text.as_str(), generated), ("", 0));
     assert!(at - begun < Duration::from_secs(5));
 }
+
+#[test]
+fn a_fork_has_the_beginning_of_the_other_and_neither_disturbs_the_other() {
+    let (llm, _thread) = bundled();
+    let text = "<|system|>You are Nearfield.<|end|><|user|>Hello.<|end|><|assistant|>";
+    let alone = outcome(llm.run(job(&llm, open(&llm, Urgency::Request), text, 24)));
+    let first = open(&llm, Urgency::Request);
+    outcome(llm.run(job(&llm, first, text, 24)));
+    let length = llm.llm().tokenizer().unwrap().encode(text, true).len();
+    let fork = llm.fork(first, length - 2).unwrap();
+    match llm.run(job(&llm, fork, text, 1)).next().unwrap() {
+        Event::Prefilled(prefill) => assert_eq!(prefill.reused, length - 2),
+        other => panic!("{other:?}"),
+    }
+    llm.close(first);
+    assert_eq!(outcome(llm.run(job(&llm, fork, text, 24))).0, alone.0);
+}
+
+#[test]
+fn requests_take_turns_and_a_voice_goes_first() {
+    let (llm, _thread) = bundled();
+    let [long, short] = [open(&llm, Urgency::Request), open(&llm, Urgency::Request)];
+    let voice = open(&llm, Urgency::Voice);
+    let text = "<|user|>Hello<|end|><|assistant|>The";
+    let slow = llm.run(job(&llm, long, text, 400));
+    let quick = llm.run(job(&llm, short, text, 4));
+    let spoken = outcome(llm.run(job(&llm, voice, text, 4)));
+    let (quick, slow) = (outcome(quick), outcome(slow));
+    assert!(spoken.2 <= slow.2 && quick.2 < slow.2, "the short request waited for the long one");
+    assert!(slow.1 > quick.1, "{} and {} tokens", slow.1, quick.1);
+}

@@ -60,6 +60,13 @@ pub struct ConverseOptions {
     pub remote: Option<RemoteOptions>,
 }
 
+/// A conversation that another one has taken the place of for a while.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    exchanges: Vec<Exchange>,
+    asked: Option<String>,
+}
+
 /// One question and what followed it; dropped from the history only as a whole.
 #[derive(Clone, Debug)]
 struct Exchange {
@@ -203,6 +210,12 @@ impl Converse {
             .collect();
         self.keep_warm();
         Ok(())
+    }
+
+    /// Goes on with another conversation, and leaves this one in its place.
+    pub fn switch(&mut self, other: &mut History) {
+        std::mem::swap(&mut self.history, &mut other.exchanges);
+        std::mem::swap(&mut self.asked, &mut other.asked);
     }
 
     /// Begins a new conversation, with what the model has read of the home still in its cache.

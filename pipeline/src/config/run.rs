@@ -1,0 +1,120 @@
+//! `run.toml`: the server.
+
+use std::path::PathBuf;
+
+use nearfield_base::range::in_range;
+use nearfield_home::Policy;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig};
+
+/// The whole of `run.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunConfig {
+    /// Where the server listens, who may ask, and how much at a time.
+    pub server: ServerConfig,
+    /// Speech to text.
+    pub stt: SttConfig,
+    /// The language model.
+    pub llm: LlmConfig,
+    /// The system text of the language model for questions to the home; other clients bring their own.
+    pub prompt: PromptConfig,
+    /// A remote language model for questions to the home that the local one should not answer.
+    pub remote: RemoteConfig,
+    /// Text to speech.
+    pub tts: TtsConfig,
+    /// The home, for `/v1/ask` and for Wyoming's `handle`.
+    pub home: HomeConfig,
+}
+
+/// The network side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// The address for HTTP; port 0 takes a free one. Anything but this machine itself (127.0.0.1, [::1]) needs `token_file`.
+    pub listen: String,
+    /// The address for Wyoming, such as "127.0.0.1:10300"; empty: none. Wyoming has no tokens, so outside of this machine it needs
+    /// `wyoming_open`.
+    pub wyoming: String,
+    /// Whether Wyoming may listen where other machines reach it: whoever does can speak, transcribe and command the home.
+    pub wyoming_open: bool,
+    /// A file with the token that clients must send as `Authorization: Bearer …`; empty: none.
+    pub token_file: PathBuf,
+    /// Names by which clients may call this machine, besides addresses and localhost. A web page whose name is pointed at this machine
+    /// is refused by the others.
+    pub hosts: Vec<String>,
+    /// Other names by which clients may ask for the language model, such as "gpt-4o-mini".
+    pub aliases: Vec<String>,
+    /// Conversations that are kept in the model's cache, and so the most requests that are answered at a time.
+    pub sessions: usize,
+    /// Requests that may wait for one of these; more are refused.
+    pub waiting: usize,
+    /// The most connections.
+    pub connections: usize,
+    /// The largest request, in KiB; sound counts too.
+    pub most_kib: usize,
+    /// The longest that one answer may take, in seconds.
+    pub most_seconds: u64,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8642".to_owned(),
+            wyoming: String::new(),
+            wyoming_open: false,
+            token_file: PathBuf::new(),
+            hosts: Vec::new(),
+            aliases: Vec::new(),
+            sessions: 4,
+            waiting: 16,
+            connections: 64,
+            most_kib: 32 * 1024,
+            most_seconds: 600,
+        }
+    }
+}
+
+impl ServerConfig {
+    fn check(&self) -> Result<(), String> {
+        in_range("sessions", self.sessions, 1..=64)?;
+        in_range("waiting", self.waiting, 0..=1024)?;
+        in_range("connections", self.connections, 1..=4096)?;
+        in_range("most_kib", self.most_kib, 1..=1 << 20)?;
+        in_range("most_seconds", self.most_seconds, 1..=86_400)
+    }
+}
+
+impl RunConfig {
+    /// What loads the models and the home, as for a voice.
+    pub fn voice(&self) -> VoiceConfig {
+        VoiceConfig {
+            stt: self.stt.clone(),
+            llm: self.llm.clone(),
+            prompt: self.prompt.clone(),
+            remote: self.remote.clone(),
+            tts: self.tts.clone(),
+            home: self.home.clone(),
+            ..VoiceConfig::default()
+        }
+    }
+}
+
+impl Config for RunConfig {
+    const MOVED: &'static [(&'static str, &'static str)] = &[];
+
+    fn paths(&mut self) -> Vec<&mut PathBuf> {
+        vec![&mut self.server.token_file, &mut self.home.file, &mut self.home.remember, &mut self.remote.key_file]
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.server.check().map_err(|e| format!("server.{e}"))?;
+        self.stt.check().map_err(|e| format!("stt.{e}"))?;
+        self.llm.check().map_err(|e| format!("llm.{e}"))?;
+        self.remote.check().map_err(|e| format!("remote.{e}"))?;
+        self.tts.check().map_err(|e| format!("tts.{e}"))?;
+        Policy::new(self.home.policy.clone()).map(drop)
+    }
+}

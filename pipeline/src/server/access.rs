@@ -1,0 +1,187 @@
+//! Who may ask: a token for whoever is not on this machine, and no web pages of others.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
+use hyper::{StatusCode, Uri};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::failure::Failure;
+
+/// The fewest and the most bytes of a token.
+const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 16..=1024;
+
+/// Who may ask.
+pub struct Access {
+    /// Hashed: a comparison tells nothing of a token's length.
+    token: Option<[u8; 32]>,
+    hosts: Vec<String>,
+}
+
+impl Access {
+    /// Reads the token.
+    ///
+    /// # Errors
+    /// The file can't be read, or holds no token of a sensible length.
+    pub fn new(token_file: &Path, hosts: &[String]) -> anyhow::Result<Self> {
+        let token = match token_file.as_os_str().is_empty() {
+            true => None,
+            false => Some(read_token(token_file)?),
+        };
+        Ok(Self { token, hosts: hosts.iter().map(|host| host.to_lowercase()).collect() })
+    }
+
+    /// Whether the server may listen there.
+    ///
+    /// # Errors
+    /// Others could reach it, and no token is asked for.
+    pub fn check_listen(&self, key: &str, address: &SocketAddr) -> anyhow::Result<()> {
+        if !address.ip().is_loopback() && self.token.is_none() {
+            bail!(
+                "{key} is {address}, which other machines can reach: name a file with a token in server.token_file (such as `head \
+                 -c 24 /dev/urandom | base64 > token`), or listen on 127.0.0.1"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether a request may be answered. `is_open`: it needs no token.
+    ///
+    /// # Errors
+    /// What is refused, with its status.
+    pub fn check(&self, headers: &HeaderMap, uri: &Uri, is_open: bool) -> Result<(), Failure> {
+        let host = match (uri.authority(), headers.get(HOST)) {
+            (Some(authority), _) => authority.as_str(),
+            (None, Some(host)) => host.to_str().unwrap_or("?"),
+            (None, None) => "",
+        };
+        if !self.knows(host) {
+            let message = format!(
+                "this server does not answer to the name {:?}: use its address, or add the name to server.hosts",
+                host.chars().take(100).collect::<String>()
+            );
+            return Err(Failure::new(StatusCode::FORBIDDEN, message).code("unknown_host"));
+        }
+        // A browser names the page that asks; only our own may.
+        if let Some(origin) = headers.get(ORIGIN) {
+            let origin = origin.to_str().unwrap_or_default();
+            let own = origin.split_once("://").is_some_and(|(_, page)| page == host);
+            if !own {
+                let message = "web pages of other servers may not ask here";
+                return Err(Failure::new(StatusCode::FORBIDDEN, message).code("cross_origin"));
+            }
+        }
+        let Some(due) = &self.token else { return Ok(()) };
+        if is_open {
+            return Ok(());
+        }
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let given = given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
+        let is_right = given.is_some_and(|given| hash(given.trim()).ct_eq(due).into());
+        match is_right {
+            true => Ok(()),
+            false => {
+                let message = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN` (the API key of OpenAI clients)";
+                Err(Failure::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key"))
+            }
+        }
+    }
+
+    /// Whether clients may call the server so. A page whose name is made to point at this machine does not know the token, and
+    /// cannot be called by an address.
+    fn knows(&self, host: &str) -> bool {
+        let name = match host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+        };
+        let name = name.to_lowercase();
+        name == "localhost"
+            || name.parse::<IpAddr>().is_ok()
+            || self.hosts.contains(&name)
+            || (self.token.is_some() && self.hosts.is_empty() && !name.is_empty())
+    }
+}
+
+fn hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+fn read_token(file: &Path) -> anyhow::Result<[u8; 32]> {
+    let place = || format!("server.token_file {}", file.display());
+    let size = std::fs::metadata(file).with_context(place)?.len();
+    let text = match size {
+        0..=4096 => std::fs::read_to_string(file).with_context(place)?,
+        _ => bail!("{}: has {size} bytes; a token has at most {}", place(), TOKEN_BYTES.end()),
+    };
+    let token = text.trim();
+    if !TOKEN_BYTES.contains(&token.len()) || token.contains(char::is_whitespace) {
+        bail!(
+            "{}: must hold one token of {} to {} bytes without spaces, such as `head -c 24 /dev/urandom | base64` makes",
+            place(),
+            TOKEN_BYTES.start(),
+            TOKEN_BYTES.end()
+        );
+    }
+    Ok(hash(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn status(access: &Access, pairs: &[(&'static str, &str)]) -> u16 {
+        let checked = access.check(&headers(pairs), &"/v1/models".parse().unwrap(), false);
+        checked.map_or_else(|failure| failure.status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn without_a_token_only_addresses_and_known_names_are_answered() {
+        let access = Access { token: None, hosts: vec!["board.local".to_owned()] };
+        for (host, due) in [
+            ("127.0.0.1:8642", 200),
+            ("localhost", 200),
+            ("[::1]:8642", 200),
+            ("BOARD.local:8642", 200),
+            ("evil.example:8642", 403),
+            ("127.0.0.1.evil.example", 403),
+            ("", 403),
+        ] {
+            assert_eq!(status(&access, &[("host", host)]), due, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_another_server_is_refused_and_an_own_one_is_not() {
+        let access = Access { token: None, hosts: Vec::new() };
+        assert_eq!(status(&access, &[("host", "127.0.0.1:1"), ("origin", "http://evil.example")]), 403);
+        assert_eq!(status(&access, &[("host", "127.0.0.1:1"), ("origin", "null")]), 403);
+        assert_eq!(status(&access, &[("host", "127.0.0.1:1"), ("origin", "http://127.0.0.1:1")]), 200);
+    }
+
+    #[test]
+    fn only_the_token_itself_is_accepted() {
+        let access = Access { token: Some(hash("0123456789abcdef")), hosts: Vec::new() };
+        let with = |value: &str| status(&access, &[("host", "board.local"), ("authorization", value)]);
+        assert_eq!(with("Bearer 0123456789abcdef"), 200);
+        assert_eq!(with("Bearer 0123456789abcde"), 401);
+        assert_eq!(with("Bearer 0123456789abcdef0"), 401);
+        assert_eq!(with("Basic 0123456789abcdef"), 401);
+        assert_eq!(status(&access, &[("host", "board.local")]), 401);
+    }
+
+    #[test]
+    fn other_machines_are_let_in_with_a_token_only() {
+        let open = Access { token: None, hosts: Vec::new() };
+        assert!(open.check_listen("server.listen", &"127.0.0.1:1".parse().unwrap()).is_ok());
+        assert!(open.check_listen("server.listen", &"0.0.0.0:1".parse().unwrap()).is_err());
+        let closed = Access { token: Some([0; 32]), hosts: Vec::new() };
+        assert!(closed.check_listen("server.listen", &"0.0.0.0:1".parse().unwrap()).is_ok());
+    }
+}

@@ -1,0 +1,102 @@
+//! Questions and commands to the home, as if they had been spoken: one thread has the home and its conversations.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use nearfield_stages::flow::panics;
+use nearfield_stages::llm_thread::LlmThread;
+use nearfield_stages::voice::converse::History;
+use nearfield_stages::voice::notes::Replied;
+use tokio::sync::oneshot;
+
+use super::failure::Failure;
+use crate::config::VoiceConfig;
+use crate::flows::chat::Chat;
+use crate::hub::registry::Registry;
+use crate::load::voice::{converse_options, load_toolbox};
+
+/// Questions that wait.
+const QUEUE: usize = 16;
+/// Conversations that are remembered.
+const CONVERSATIONS: usize = 16;
+/// The longest question, and the longest name of a conversation, in bytes.
+const MOST_BYTES: usize = 16 << 10;
+const MOST_NAME: usize = 200;
+
+/// A question to the home.
+struct Job {
+    text: String,
+    conversation: String,
+    /// Disconnected when nobody waits for the answer any more.
+    stop: Receiver<Infallible>,
+    answer: oneshot::Sender<Result<Replied, Failure>>,
+}
+
+/// The home and its conversations.
+pub struct Home {
+    jobs: Sender<Job>,
+}
+
+impl Home {
+    /// Loads the home and starts its thread.
+    ///
+    /// # Errors
+    /// The home can't be read, or the model was not trained to answer.
+    pub fn start(config: &VoiceConfig, registry: &Registry, llm: LlmThread) -> anyhow::Result<Self> {
+        let toolbox = load_toolbox(config)?;
+        let options = converse_options(config, registry, llm.llm())?;
+        let chat = Chat::begin(llm, options, toolbox)?;
+        let (jobs, inbox) = bounded(QUEUE);
+        std::thread::Builder::new().name("home".to_owned()).spawn(move || answer_all(chat, &inbox))?;
+        Ok(Self { jobs })
+    }
+
+    /// Asks; the same name goes on with the same conversation.
+    ///
+    /// # Errors
+    /// The question is too long, there are too many, or the model failed.
+    pub async fn ask(&self, text: &str, conversation: &str) -> Result<Replied, Failure> {
+        if text.trim().is_empty() || text.len() > MOST_BYTES {
+            return Err(Failure::of("text", format!("must have 1 to {MOST_BYTES} bytes")));
+        }
+        if conversation.len() > MOST_NAME {
+            return Err(Failure::of("conversation_id", format!("must have at most {MOST_NAME} bytes")));
+        }
+        let (_kept_while_waiting, stop) = bounded(0);
+        let (answer, answered) = oneshot::channel();
+        let job = Job { text: text.to_owned(), conversation: conversation.to_owned(), stop, answer };
+        self.jobs.try_send(job).map_err(|_| Failure::busy("too many questions at a time"))?;
+        answered.await.map_err(|_| Failure::broken("the home does not answer any more"))?
+    }
+}
+
+fn answer_all(mut chat: Chat, inbox: &Receiver<Job>) {
+    // The newest last.
+    let mut conversations: VecDeque<(String, History)> = VecDeque::new();
+    for job in inbox {
+        if job.answer.is_closed() {
+            continue;
+        }
+        let known = conversations.iter().position(|(name, _)| *name == job.conversation);
+        let mut history = known.and_then(|at| conversations.remove(at)).map(|(_, history)| history).unwrap_or_default();
+        chat.switch(&mut history);
+        let asked = panics::catch("the home", || chat.ask(&job.text, &job.stop, &mut |_| {}));
+        chat.switch(&mut history);
+        let answer = match asked {
+            Ok(Ok(replied)) => Ok(replied),
+            Ok(Err(error)) if error.is::<nearfield_stages::voice::converse::PromptTooLong>() => {
+                Err(Failure::of("text", error).code("context_length_exceeded"))
+            }
+            Ok(Err(error)) => Err(Failure::broken(format!("{error:#}"))),
+            Err(panicked) => Err(Failure::broken(panicked)),
+        };
+        if !job.conversation.is_empty() {
+            if conversations.len() == CONVERSATIONS {
+                conversations.pop_front();
+            }
+            conversations.push_back((job.conversation, history));
+        }
+        let _ = job.answer.send(answer);
+    }
+}

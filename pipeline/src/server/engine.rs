@@ -1,0 +1,494 @@
+//! One answer of the language model, whoever asks: a conversation with tools or a text to be continued goes in, pieces of text and
+//! calls come out. It blocks, and so runs on a thread of its own; the forms of the clients are the business of their modules.
+
+use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nearfield_llm::{
+    Chat, ChatOptions, Constrained, Constraint, Dialect, Finish, ForcedCall, GenerateOptions, Message, ReplyParser,
+    Role, SamplerOptions, Thinking, TokenId, ToolCall,
+};
+use nearfield_stages::flow::{Turn, Turns};
+use nearfield_stages::llm_thread::{Event, Job, LlmThread};
+use serde_json::{Value, json};
+
+use super::failure::Failure;
+use super::sessions::Sessions;
+
+/// The longest answer where neither the client nor the configuration says.
+const USUAL_TOKENS: usize = 1024;
+/// Lists of tools whose grammars are remembered.
+const REMEMBERED: usize = 8;
+/// The most tools, and the most bytes of their schemas together.
+const MOST_TOOLS: usize = 128;
+const MOST_TOOL_BYTES: usize = 512 << 10;
+/// The most bytes of a schema for the answer.
+const MOST_SCHEMA_BYTES: usize = 64 << 10;
+/// The most strings that end an answer, and the bytes of each.
+const MOST_STOPS: usize = 16;
+const MOST_STOP_BYTES: usize = 256;
+
+/// What is to be continued.
+pub enum Prompt {
+    /// A conversation.
+    Chat {
+        /// From the oldest to the newest.
+        messages: Vec<Message>,
+        /// What the model may call, as OpenAI writes it; see [`checked_tools`].
+        tools: Vec<Value>,
+        /// Whether it must.
+        choice: ToolChoice,
+        /// Whether it may call several at once.
+        is_parallel: bool,
+    },
+    /// A text, with the marks of the model's template if it has any.
+    Text(String),
+}
+
+/// Whether the model may or must call a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it likes.
+    Auto,
+    /// It may not.
+    None,
+    /// One of them.
+    Required,
+    /// This one.
+    Named(String),
+}
+
+/// What an answer must fit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Format {
+    /// Nothing.
+    #[default]
+    Text,
+    /// A JSON object.
+    JsonObject,
+    /// What this schema accepts.
+    Schema(Value),
+}
+
+/// A request for an answer.
+pub struct Request {
+    /// What is to be continued.
+    pub prompt: Prompt,
+    /// What the answer must fit.
+    pub format: Format,
+    /// How tokens are chosen.
+    pub sampler: SamplerOptions,
+    /// At most so many tokens.
+    pub max_tokens: Option<usize>,
+    /// What ends the answer.
+    pub stop: Vec<String>,
+    /// Whether the model thinks first; `None`: as configured.
+    pub thinking: Option<Thinking>,
+    /// Whether the oldest messages are dropped where the conversation is too long; else it is refused.
+    pub may_forget: bool,
+}
+
+/// What comes of a request, in this order: `Begun`, any number of `Text`, `Calls` where there are some, `Ended`.
+#[derive(Debug, PartialEq)]
+pub enum Piece {
+    /// The prompt has been read.
+    Begun {
+        /// Its tokens.
+        prompt: usize,
+        /// How many of these the cache held.
+        cached: usize,
+    },
+    /// More text.
+    Text(String),
+    /// What the model wants called.
+    Calls(Vec<ToolCall>),
+    /// The end.
+    Ended {
+        /// Why.
+        reason: Reason,
+        /// Tokens that were written.
+        generated: usize,
+    },
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The model, or a stop string, ended it.
+    Stop,
+    /// A limit did, or the model repeated itself.
+    Length,
+    /// The model wants tools called.
+    Calls,
+}
+
+impl Reason {
+    /// As OpenAI calls it.
+    pub fn open_ai(self) -> &'static str {
+        match self {
+            Reason::Stop => "stop",
+            Reason::Length => "length",
+            Reason::Calls => "tool_calls",
+        }
+    }
+}
+
+/// The language model with the conversations of all clients.
+pub struct Engine {
+    llm: LlmThread,
+    sessions: Sessions,
+    options: ChatOptions,
+    sampler: SamplerOptions,
+    /// Set by the configuration.
+    most_tokens: Option<usize>,
+    most_time: Duration,
+    /// The newest last.
+    chats: Mutex<Vec<(Vec<Value>, Thinking, Chat)>>,
+}
+
+/// A prompt that is ready, and how its answer is held and read.
+struct Prepared {
+    tokens: Vec<TokenId>,
+    options: GenerateOptions,
+    /// `None`: the answer is taken as it is.
+    parser: Option<ReplyParser>,
+    /// What the answer begins with, which ends the prompt.
+    opening: String,
+    /// The names of the tools that may be called.
+    names: Vec<String>,
+    is_parallel: bool,
+}
+
+impl Engine {
+    /// An engine over the model's thread. `most_tokens`: no answer is longer.
+    pub fn new(
+        llm: LlmThread,
+        sessions: Sessions,
+        options: ChatOptions,
+        sampler: SamplerOptions,
+        most_tokens: Option<usize>,
+        most_time: Duration,
+    ) -> Self {
+        Self { llm, sessions, options, sampler, most_tokens, most_time, chats: Mutex::default() }
+    }
+
+    /// The model's thread.
+    pub fn llm(&self) -> &LlmThread {
+        &self.llm
+    }
+
+    /// How tokens are chosen where a client does not say.
+    pub fn sampler(&self) -> SamplerOptions {
+        self.sampler
+    }
+
+    /// Which of the conversations that are kept are being answered.
+    pub fn busy(&self) -> Vec<bool> {
+        self.sessions.busy()
+    }
+
+    /// How the model writes calls.
+    ///
+    /// # Errors
+    /// It was not trained to answer.
+    pub fn dialect(&self) -> Result<Dialect, Failure> {
+        Ok(self.options.dialect.unwrap_or(self.llm.llm().template()?.dialect()))
+    }
+
+    /// How many tokens a conversation may have, the answer included.
+    pub fn context_tokens(&self) -> usize {
+        self.sessions.context_tokens()
+    }
+
+    /// Answers, piece by piece, as turn 1 of `turns`, which its owner silences when nobody wants the answer any more.
+    ///
+    /// # Errors
+    /// The request is wrong, or the model failed. After the first piece only the latter.
+    pub fn answer(
+        &self,
+        request: Request,
+        turns: &Turns,
+        sink: &mut dyn FnMut(Piece) -> ControlFlow<()>,
+    ) -> Result<(), Failure> {
+        let deadline = Instant::now() + self.most_time;
+        check_stops(&request.stop)?;
+        let sampler = request.sampler;
+        sampler.check().map_err(Failure::wrong)?;
+        let mut prepared = self.prepared(request)?;
+        let room = self.sessions.context_tokens();
+        if prepared.tokens.len() >= room {
+            let length = prepared.tokens.len();
+            let message =
+                format!("the prompt has {length} tokens, and the context has room for {room} with the answer");
+            return Err(Failure::of("messages", message).code("context_length_exceeded"));
+        }
+        prepared.options.max_tokens = prepared.options.max_tokens.min(room - prepared.tokens.len());
+        let lease = self.sessions.take(&prepared.tokens)?;
+        let Prepared { tokens, options, parser, opening, names, is_parallel } = prepared;
+        let cancel = turns.cancel_of(Turn(1));
+        let job = Job { session: lease.id(), prompt: tokens.clone(), sampler, options, cancel };
+        let mut answer = Answer { parser, names, is_parallel, raw: String::new(), said: String::new() };
+        let n_prompt = tokens.len();
+        let mut tokens = Some(tokens);
+        answer.push(&opening);
+        let (mut reply, mut pieces) = (self.llm.run(job), 0);
+        while let Some(event) = reply.next() {
+            let go_on = match event {
+                Event::Prefilled(prefill) => {
+                    lease.holds(tokens.take().unwrap_or_default());
+                    sink(Piece::Begun { prompt: n_prompt, cached: prefill.reused.min(n_prompt) })
+                }
+                Event::Text(text) => {
+                    pieces += 1;
+                    let said = answer.push(&text);
+                    if said.is_empty() { ControlFlow::Continue(()) } else { sink(Piece::Text(said)) }
+                }
+                Event::Done { finish, generated, .. } => return Ok(answer.end(&finish, generated, sink)),
+                Event::Failed(error) => return Err(error.into()),
+                Event::Logits(_) => ControlFlow::Continue(()),
+            };
+            let is_late = Instant::now() >= deadline;
+            if go_on.is_break() || is_late {
+                // The session is given back when the thread has left it.
+                turns.silence_all();
+                reply.for_each(drop);
+                if is_late {
+                    answer.end(&Finish::Stopped, pieces, sink);
+                }
+                return Ok(());
+            }
+        }
+        Err(Failure::broken("the language model has ended"))
+    }
+
+    /// The prompt, and how its answer is held.
+    fn prepared(&self, request: Request) -> Result<Prepared, Failure> {
+        let Request { prompt, format, max_tokens, stop, thinking, may_forget, .. } = request;
+        let llm = self.llm.llm();
+        let max_tokens = max_tokens.unwrap_or(USUAL_TOKENS).min(self.most_tokens.unwrap_or(usize::MAX));
+        let mut options = GenerateOptions { max_tokens, stop, ..GenerateOptions::default() };
+        let whole = whole_constraint(&format)?;
+        if let Some(constraint) = &whole {
+            llm.check_constraint(constraint).map_err(|error| Failure::of("response_format", error))?;
+        }
+        options.constraint = whole.map(|constraint| Constrained { constraint, after: None });
+        let (mut messages, tools, choice, is_parallel) = match prompt {
+            Prompt::Text(text) => {
+                let tokens = llm.tokenizer()?.encode_prompt(&text);
+                let opening = String::new();
+                return match tokens.is_empty() {
+                    true => Err(Failure::of("prompt", "is empty")),
+                    false => {
+                        Ok(Prepared { tokens, options, parser: None, opening, names: Vec::new(), is_parallel: true })
+                    }
+                };
+            }
+            Prompt::Chat { messages, tools, choice, is_parallel } => (messages, tools, choice, is_parallel),
+        };
+        let tools = if choice == ToolChoice::None { Vec::new() } else { tools };
+        let must_fit = options.constraint.is_some();
+        if must_fit && !tools.is_empty() {
+            return Err(Failure::of(
+                "response_format",
+                "cannot be held together with tools: send tool_choice \"none\", or no tools",
+            ));
+        }
+        let wanted = thinking.unwrap_or(self.options.thinking);
+        let is_forced = matches!(choice, ToolChoice::Required | ToolChoice::Named(_));
+        let thinking = if must_fit || is_forced { Thinking::Off } else { wanted };
+        let mut chat = self.chat(&tools, thinking)?;
+        messages = self.safe(&messages)?;
+        let mut tokens = chat.prompt(&messages, true)?;
+        while may_forget && tokens.len() > self.sessions.context_tokens() / 8 * 7 && forget_oldest(&mut messages) {
+            tokens = chat.prompt(&messages, true)?;
+        }
+        let mut opening = String::new();
+        if is_forced {
+            let forced = forced(&chat, &tools, &choice)?;
+            tokens.extend(llm.tokenizer()?.encode(&forced.opening, true));
+            (opening, options.constraint) = (forced.opening, Some(forced.constraint));
+        } else if !tools.is_empty() {
+            options.lazy = chat.constraints(&tools);
+            self.remember(&tools, thinking, &chat);
+        }
+        options.thought = chat.thought_limit();
+        let names = tools.iter().filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned)).collect();
+        let parser = (!must_fit).then(|| chat.parser());
+        Ok(Prepared { tokens, options, parser, opening, names, is_parallel })
+    }
+
+    /// Messages in which nobody speaks for another.
+    ///
+    /// # Errors
+    /// The model carries no vocabulary.
+    pub fn safe(&self, messages: &[Message]) -> Result<Vec<Message>, Failure> {
+        let tokenizer = self.llm.llm().tokenizer()?;
+        let safe = |message: &Message| Message::new(message.role, tokenizer.without_control(&message.content));
+        Ok(messages.iter().map(safe).collect())
+    }
+
+    /// How one talks to the model with these tools.
+    fn chat(&self, tools: &[Value], thinking: Thinking) -> Result<Chat, Failure> {
+        let chats = self.chats.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., chat)) = chats.iter().find(|(known, how, _)| known == tools && *how == thinking) {
+            return Ok(chat.clone());
+        }
+        drop(chats);
+        let mut chat = Chat::new(self.llm.llm(), ChatOptions { thinking, ..self.options })?;
+        chat.offer(tools.to_vec(), &[]);
+        Ok(chat)
+    }
+
+    /// Keeps a chat with the grammars that were made for it.
+    fn remember(&self, tools: &[Value], thinking: Thinking, chat: &Chat) {
+        let mut chats = self.chats.lock().unwrap_or_else(PoisonError::into_inner);
+        chats.retain(|(known, how, _)| known != tools || *how != thinking);
+        if chats.len() == REMEMBERED {
+            chats.remove(0);
+        }
+        chats.push((tools.to_vec(), thinking, chat.clone()));
+    }
+}
+
+/// An answer while it is written.
+struct Answer {
+    parser: Option<ReplyParser>,
+    names: Vec<String>,
+    is_parallel: bool,
+    raw: String,
+    said: String,
+}
+
+impl Answer {
+    /// Takes what the model wrote, and gives back what of it is text.
+    fn push(&mut self, text: &str) -> String {
+        let said = match &mut self.parser {
+            Some(parser) => {
+                self.raw.push_str(text);
+                parser.push(text)
+            }
+            None => text.to_owned(),
+        };
+        self.said.push_str(&said);
+        said
+    }
+
+    fn end(mut self, finish: &Finish, generated: usize, sink: &mut dyn FnMut(Piece) -> ControlFlow<()>) {
+        let parsed = self.parser.take().map(ReplyParser::finish).unwrap_or_default();
+        let mut calls = parsed.calls;
+        calls.retain(|call| self.names.contains(&call.name));
+        if !self.is_parallel {
+            calls.truncate(1);
+        }
+        self.said.push_str(&parsed.rest);
+        let rest = match self.said.trim().is_empty() && calls.is_empty() {
+            // What looked like a call is none: it is told as it was written, which is better than nothing.
+            true if !self.raw.trim().is_empty() && self.names.is_empty() => self.raw,
+            true if !parsed.broken.is_empty() => self.raw,
+            _ => parsed.rest,
+        };
+        if !rest.is_empty() && sink(Piece::Text(rest)).is_break() {
+            return;
+        }
+        let reason = match finish {
+            _ if !calls.is_empty() => Reason::Calls,
+            Finish::EndOfText | Finish::StopString(_) => Reason::Stop,
+            Finish::MaxTokens | Finish::ContextFull | Finish::Stopped | Finish::Repetition { .. } => Reason::Length,
+        };
+        if !calls.is_empty() && sink(Piece::Calls(calls)).is_break() {
+            return;
+        }
+        let _ = sink(Piece::Ended { reason, generated });
+    }
+}
+
+/// Drops the oldest question with all that followed it; false where there is only the last.
+fn forget_oldest(messages: &mut Vec<Message>) -> bool {
+    let questions = messages.iter().enumerate().filter(|(_, message)| message.role == Role::User).map(|(at, _)| at);
+    let mut questions = questions.take(2);
+    match (questions.next(), questions.next()) {
+        (Some(first), Some(second)) => {
+            messages.drain(first..second);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What holds the whole of an answer.
+fn whole_constraint(format: &Format) -> Result<Option<Constraint>, Failure> {
+    let mut schema = match format {
+        Format::Text => return Ok(None),
+        Format::JsonObject => json!({"type": "object"}),
+        Format::Schema(schema) => schema.clone(),
+    };
+    if schema.to_string().len() > MOST_SCHEMA_BYTES {
+        return Err(Failure::of("response_format", format!("the schema has more than {MOST_SCHEMA_BYTES} bytes")));
+    }
+    match &mut schema {
+        // White space is bounded, or a model that has lost its way would write nothing else.
+        Value::Object(fields) => {
+            let form = json!({"whitespace_pattern": r" |\n {0,8}", "coerce_one_of": true});
+            fields.insert("x-guidance".to_owned(), form);
+        }
+        Value::Bool(true) => return Ok(None),
+        other => return Err(Failure::of("response_format", format!("the schema must be an object, not {other}"))),
+    }
+    Ok(Some(Constraint::JsonSchema(schema)))
+}
+
+/// What makes the answer a call.
+fn forced(chat: &Chat, tools: &[Value], choice: &ToolChoice) -> Result<ForcedCall, Failure> {
+    let due: Vec<Value> = match choice {
+        ToolChoice::Named(name) => tools.iter().filter(|tool| tool["function"]["name"] == **name).cloned().collect(),
+        _ => tools.to_vec(),
+    };
+    if due.is_empty() {
+        return Err(Failure::of("tool_choice", "names no tool of the request"));
+    }
+    let none = || {
+        Failure::of("tool_choice", format!("calls of the dialect {} cannot be forced: send \"auto\"", chat.dialect()))
+    };
+    chat.forced(&due).ok_or_else(none)
+}
+
+fn check_stops(stops: &[String]) -> Result<(), Failure> {
+    match stops.len() > MOST_STOPS || stops.iter().any(|stop| stop.len() > MOST_STOP_BYTES) {
+        true => {
+            Err(Failure::of("stop", format!("takes at most {MOST_STOPS} strings of at most {MOST_STOP_BYTES} bytes")))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Tools as OpenAI writes them, each with a name that is one.
+///
+/// # Errors
+/// Says what is wrong with which.
+pub fn checked_tools(tools: Vec<Value>, engine: &Engine) -> Result<Vec<Value>, Failure> {
+    if tools.is_empty() {
+        return Ok(tools);
+    }
+    if tools.len() > MOST_TOOLS {
+        return Err(Failure::of("tools", format!("there are {}; at most {MOST_TOOLS} are taken", tools.len())));
+    }
+    for (at, tool) in tools.iter().enumerate() {
+        let name = tool["function"]["name"].as_str().unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+            let message = "must have function.name, 1 to 64 letters, digits, `_`, `-` and `.`";
+            return Err(Failure::of(&format!("tools[{at}]"), message));
+        }
+        let parameters = &tool["function"]["parameters"];
+        if !(parameters.is_null() || parameters.is_object()) {
+            return Err(Failure::of(&format!("tools[{at}]"), "function.parameters must be a JSON schema, an object"));
+        }
+    }
+    let text = Value::from(tools).to_string();
+    if text.len() > MOST_TOOL_BYTES {
+        return Err(Failure::of("tools", format!("have {} bytes; at most {MOST_TOOL_BYTES} are taken", text.len())));
+    }
+    let safe = engine.llm.llm().tokenizer()?.without_control(&text);
+    serde_json::from_str(&safe).map_err(|error| Failure::of("tools", error))
+}

@@ -1,0 +1,303 @@
+//! Connections: what comes in is bounded in bytes and time, and so is what goes out to somebody who does not read it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Receiver;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::Server;
+use super::answering::Answering;
+use super::engine::Piece;
+use super::failure::{Failure, Form};
+
+/// So long a client may take to send the head of a request, also of the next one on the same connection.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// So long for the rest of it.
+pub const BODY_TIME: Duration = Duration::from_secs(60);
+/// So long a client may leave what it is sent unread.
+const STALL: Duration = Duration::from_secs(30);
+/// The most bytes of a request's head.
+const HEAD_BYTES: usize = 32 << 10;
+/// Pause after an accept that failed, such as for want of file descriptors.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// What answers have for a body.
+pub enum Reply {
+    /// All of it.
+    Whole(Full<Bytes>),
+    /// What a writer makes of an answer's pieces, as they come.
+    Stream(Box<Stream>),
+    /// Blocks as they come; one that failed ends them.
+    Blocks {
+        /// Read already, to see whether there is anything.
+        first: Option<Bytes>,
+        /// The others.
+        blocks: Receiver<Result<Bytes, Failure>>,
+    },
+}
+
+/// An answer on its way out.
+pub struct Stream {
+    answering: Answering,
+    writer: Box<dyn Writer>,
+    is_over: bool,
+}
+
+/// Writes the pieces of answers in a client's form.
+pub trait Writer: Send {
+    /// A piece of the answer with this number.
+    fn piece(&mut self, index: usize, piece: Piece) -> String;
+    /// The end of all.
+    fn end(&mut self) -> String;
+    /// An end before that.
+    fn failed(&mut self, failure: &Failure) -> String;
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Reply::Whole(whole) => Pin::new(whole).poll_frame(cx),
+            Reply::Blocks { first, blocks } => match first.take() {
+                Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+                None => blocks.poll_recv(cx).map(|block| block.and_then(Result::ok).map(|it| Ok(Frame::data(it)))),
+            },
+            Reply::Stream(stream) => loop {
+                if stream.is_over {
+                    return Poll::Ready(None);
+                }
+                let text = match ready!(stream.answering.poll_next(cx)) {
+                    Some((index, Ok(piece))) => stream.writer.piece(index, piece),
+                    Some((_, Err(failure))) => {
+                        stream.is_over = true;
+                        stream.writer.failed(&failure)
+                    }
+                    None => {
+                        stream.is_over = true;
+                        stream.writer.end()
+                    }
+                };
+                if !text.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(text.into()))));
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Reply::Whole(whole) if whole.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Reply::Whole(whole) => whole.size_hint(),
+            Reply::Stream(_) | Reply::Blocks { .. } => SizeHint::default(),
+        }
+    }
+}
+
+/// A JSON answer.
+pub fn json(status: StatusCode, body: &Value) -> Response<Reply> {
+    whole(status, "application/json", body.to_string())
+}
+
+/// An answer that is all there.
+pub fn whole(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Reply> {
+    respond(status, kind, Reply::Whole(Full::new(body.into())))
+}
+
+/// An answer in pieces.
+pub fn stream(kind: &'static str, answering: Answering, writer: impl Writer + 'static) -> Response<Reply> {
+    let stream = Stream { answering, writer: Box::new(writer), is_over: false };
+    respond(StatusCode::OK, kind, Reply::Stream(Box::new(stream)))
+}
+
+/// An answer.
+pub fn respond(status: StatusCode, kind: &'static str, body: Reply) -> Response<Reply> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The body of a request.
+///
+/// # Errors
+/// It is too large, comes too slowly, or breaks off.
+pub async fn read(body: Incoming, most: usize) -> Result<Bytes, Failure> {
+    let large = || {
+        let message = format!("the request has more than {most} bytes (server.most_kib)");
+        Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    };
+    if body.size_hint().lower() > most as u64 {
+        return Err(large());
+    }
+    match timeout(BODY_TIME, Limited::new(body, most).collect()).await {
+        Ok(Ok(all)) => Ok(all.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(large()),
+        Ok(Err(error)) => Err(Failure::wrong(format!("the request broke off: {error}"))),
+        Err(_) => {
+            let message = format!("the request did not come within {} s", BODY_TIME.as_secs());
+            Err(Failure::new(StatusCode::REQUEST_TIMEOUT, message))
+        }
+    }
+}
+
+/// A request's body as JSON.
+///
+/// # Errors
+/// As [`read`], and where it is not what is expected.
+pub async fn read_json<T: DeserializeOwned>(body: Incoming, most: usize) -> Result<T, Failure> {
+    let body = read(body, most).await?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let what: String = error.to_string().chars().take(300).collect();
+        Failure::wrong(format!("the body is not the JSON that is expected here: {what}"))
+    })
+}
+
+/// Serves connections until the task is dropped.
+pub async fn serve(listener: TcpListener, server: Arc<Server>) {
+    let places = Arc::new(Semaphore::new(server.config.connections));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!("a connection can't be accepted: {error}");
+                sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        match places.clone().try_acquire_owned() {
+            Ok(place) => {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    connection(stream, server).await;
+                    drop(place);
+                });
+            }
+            Err(_) => {
+                tokio::spawn(timeout(Duration::from_secs(1), refuse(stream)));
+            }
+        }
+    }
+}
+
+/// Too many connections.
+async fn refuse(mut stream: TcpStream) {
+    let failure = Failure::busy("too many connections (server.connections)");
+    let body = failure.body(Form::OpenAi).to_string();
+    let head =
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json";
+    let _ = stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+}
+
+async fn connection(stream: TcpStream, server: Arc<Server>) {
+    let service = service_fn(move |request| answer(server.clone(), request));
+    let io = TokioIo::new(Stalling { stream, stall: None });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
+    if let Err(error) = http.serve_connection(io, service).await {
+        tracing::debug!("a connection ended: {error}");
+    }
+}
+
+async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<Reply>, Infallible> {
+    let begun = Instant::now();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let form = Form::of(&path);
+    let is_open = super::routes::is_open(&path);
+    let checked = server.access.check(request.headers(), request.uri(), is_open);
+    let answered = match checked {
+        Ok(()) => super::routes::route(&server, request).await,
+        Err(failure) => Err(failure),
+    };
+    let response = answered.unwrap_or_else(|failure| {
+        let mut response = json(failure.status, &failure.body(form));
+        if failure.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    });
+    let status = response.status().as_u16();
+    server.metrics.request(status, begun.elapsed());
+    let ms = begun.elapsed().as_millis();
+    tracing::info!(%method, path = path.chars().take(200).collect::<String>(), status, ms, "request");
+    Ok(response)
+}
+
+/// A connection that ends when what it is sent stays unread.
+struct Stalling {
+    stream: TcpStream,
+    stall: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stalling {
+    fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        ready!(stall.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
+}
+
+impl AsyncRead for Stalling {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stalling {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(cx, flushed)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,249 @@
+//! `nearfield run`: one process, one copy of the weights, and the clients that people already have. The only home of async: one thread
+//! of tokio moves bytes, everything that computes runs on threads of its own and is reached through channels.
+
+mod access;
+mod answering;
+mod ask;
+mod engine;
+mod failure;
+mod golden;
+mod http;
+mod llama_cpp;
+mod metrics;
+mod ollama;
+mod openai;
+mod routes;
+mod sessions;
+mod speech;
+mod wyoming;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use nearfield_llm::Dialect;
+use nearfield_llm::SessionOptions;
+use nearfield_stages::flow::StopSignal;
+use nearfield_stages::llm_thread::LlmThread;
+use nearfield_stages::voice::notes::Replied;
+use nearfield_stages::voice_priority::VoicePriority;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::cli::{RunArgs, Usage};
+use crate::config::{Config, RunConfig, ServerConfig};
+use crate::hub::registry::Registry;
+use crate::load::voice::load_llm;
+use access::Access;
+use ask::Home;
+use engine::Engine;
+use failure::Failure;
+use golden::Golden;
+use metrics::Metrics;
+use sessions::Sessions;
+use speech::Speech;
+
+/// The context of a session where the configuration leaves it open: the tools of a large home are 4,000 tokens.
+const CONTEXT_TOKENS: usize = 8192;
+/// Recordings and texts that may wait for the recognizer and the voice.
+const SPEAKING: usize = 8;
+/// So long the last answers may take to be broken off when the server ends.
+const ENDING: Duration = Duration::from_millis(300);
+
+/// What all requests share.
+pub struct Server {
+    config: ServerConfig,
+    access: Access,
+    engine: Engine,
+    speech: Speech,
+    /// Absent where the model was not trained to answer.
+    home: Option<Home>,
+    golden: Golden,
+    metrics: Metrics,
+    /// By what name the model is listed.
+    model: String,
+    /// By what others it is known.
+    names: Vec<String>,
+    /// By what name the recognizer is known, and the language of the voice.
+    stt_name: String,
+    voice_language: String,
+    begun: u64,
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    /// Recordings and texts that may wait for the recognizer and the voice.
+    speaking: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Asks the home.
+    ///
+    /// # Errors
+    /// There is none, or as [`Home::ask`].
+    async fn ask_home(&self, text: &str, conversation: &str) -> Result<Replied, Failure> {
+        let none = || Failure::wrong("this model was not trained to answer: name an instruct model in llm.model");
+        self.home.as_ref().ok_or_else(none)?.ask(text, conversation).await
+    }
+
+    /// Whether this is the model.
+    ///
+    /// # Errors
+    /// It is not.
+    fn check_model(&self, asked: Option<&str>) -> Result<(), Failure> {
+        let Some(asked) = asked.filter(|asked| !asked.is_empty()) else { return Ok(()) };
+        let asked = asked.strip_suffix(":latest").unwrap_or(asked);
+        match asked == self.model || self.names.iter().any(|name| name == asked) {
+            true => Ok(()),
+            false => Err(Failure::no_model(asked, &[&self.model])),
+        }
+    }
+
+    fn dialect(&self) -> Result<Dialect, Failure> {
+        self.engine.dialect()
+    }
+
+    /// Answers that are being written, and requests that wait.
+    fn load(&self) -> (usize, usize) {
+        let running = self.config.sessions - self.running.available_permits();
+        let taken = self.config.sessions + self.config.waiting - self.waiting.available_permits();
+        (running, taken.saturating_sub(running))
+    }
+}
+
+/// Serves until `stop`.
+///
+/// # Errors
+/// The configuration is wrong, a model can't be loaded, or an address can't be listened on.
+pub fn run(args: &RunArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut sets = args.config.set.clone();
+    sets.extend(args.listen.iter().map(|address| format!("server.listen={address:?}")));
+    sets.extend(args.wyoming.iter().map(|address| format!("server.wyoming={address:?}")));
+    let config = RunConfig::load(args.config.config.as_deref(), &sets)?;
+    let access = Access::new(&config.server.token_file, &config.server.hosts)?;
+    let http = address("server.listen", &config.server.listen)?;
+    access.check_listen("server.listen", &http).map_err(|error| Usage(error.to_string()))?;
+    let registry = Registry::open()?;
+    // A taken port is told before models are loaded.
+    let listener = std::net::TcpListener::bind(http).with_context(|| format!("server.listen: {http}"))?;
+    let wyoming = wyoming_listener(&config.server)?;
+    let server = Arc::new(load(&config, access, &registry)?);
+    if args.check {
+        let info = server.engine.llm().llm().info();
+        let tokens = server.engine.context_tokens();
+        writeln!(
+            out,
+            "llm: {} ({}, {}), {tokens} tokens of context",
+            server.model, info.architecture, info.quantization
+        )?;
+        let (hears, speaks) = server.speech.has();
+        writeln!(out, "stt: {}", if hears { &server.stt_name } else { "none" })?;
+        writeln!(out, "tts: {}", if speaks { &server.speech.voice.0 } else { "none" })?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "Listening on http://{} (OpenAI: /v1, Ollama: /api). Ctrl-C ends.", listener.local_addr()?)?;
+    if let Some(wyoming) = &wyoming {
+        writeln!(out, "Listening on tcp://{} (Wyoming).", wyoming.local_addr()?)?;
+        wyoming.set_nonblocking(true)?;
+    }
+    out.flush()?;
+    listener.set_nonblocking(true)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    runtime.block_on(async {
+        tokio::spawn(http::serve(TcpListener::from_std(listener)?, server.clone()));
+        if let Some(wyoming) = wyoming {
+            tokio::spawn(wyoming::serve(TcpListener::from_std(wyoming)?, server.clone()));
+        }
+        let stop = stop.clone();
+        // Nothing is ever sent: it ends when the signal comes.
+        let _ = tokio::task::spawn_blocking(move || stop.recv()).await;
+        anyhow::Ok(())
+    })?;
+    runtime.shutdown_timeout(ENDING);
+    Ok(())
+}
+
+fn address(key: &str, text: &str) -> anyhow::Result<SocketAddr> {
+    let text = text.replace("localhost:", "127.0.0.1:");
+    let wrong = || Usage(format!("{key} is {text:?} but must be an address and a port, as in 127.0.0.1:8642"));
+    Ok(text.parse().map_err(|_| wrong())?)
+}
+
+/// Where Wyoming listens.
+fn wyoming_listener(config: &ServerConfig) -> anyhow::Result<Option<std::net::TcpListener>> {
+    if config.wyoming.is_empty() {
+        return Ok(None);
+    }
+    let at = address("server.wyoming", &config.wyoming)?;
+    if !at.ip().is_loopback() && !config.wyoming_open {
+        return Err(Usage(format!(
+            "server.wyoming is {at}, which other machines can reach, and Wyoming has no tokens: set server.wyoming_open=true if your \
+             network may use the home and the models, or listen on 127.0.0.1"
+        ))
+        .into());
+    }
+    Ok(Some(std::net::TcpListener::bind(at).with_context(|| format!("server.wyoming: {at}"))?))
+}
+
+/// By what name a model is called: its name in the list, or that of its file.
+fn name_of(named: &str, registry: &Registry) -> String {
+    let listed = registry.models().iter().find(|model| model.is_named(named)).map(|model| model.name.clone());
+    let stem = || Path::new(named).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    listed.or_else(stem).unwrap_or_default()
+}
+
+/// Loads what the configuration names.
+fn load(config: &RunConfig, access: Access, registry: &Registry) -> anyhow::Result<Server> {
+    let voice = config.voice();
+    let llm = load_llm(&voice, registry)?;
+    llm.tokenizer()?;
+    let is_listed = registry.models().iter().find(|model| model.is_named(&config.llm.model));
+    let model = name_of(&config.llm.model, registry);
+    if model.is_empty() {
+        bail!("llm.model {:?} has no name that clients could call it by", config.llm.model);
+    }
+    let mut names: Vec<String> = is_listed.map(|model| model.aliases.clone()).unwrap_or_default();
+    names.push(config.llm.model.clone());
+    names.extend(config.server.aliases.iter().cloned());
+    let context_tokens = match config.llm.context_tokens {
+        0 => llm.info().context_length.min(CONTEXT_TOKENS),
+        set => set,
+    };
+    let speech = Speech::load(voice.clone(), registry)?;
+    let way = VoicePriority::of(&registry.places().data);
+    let (thread, _ends_with_its_last_handle) = LlmThread::start_beside_others(llm, way);
+    let options = SessionOptions { context_tokens, cache: config.llm.cache };
+    let golden = Golden::new(thread.clone())?;
+    let home = match thread.llm().template() {
+        Ok(_) => Some(Home::start(&voice, registry, thread.clone())?),
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    };
+    let sessions = Sessions::new(thread.clone(), options, config.server.sessions);
+    let most_tokens = Some(config.llm.max_tokens).filter(|most| *most > 0);
+    let most_time = Duration::from_secs(config.server.most_seconds);
+    let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, most_tokens, most_time);
+    tracing::info!(model, context_tokens, sessions = config.server.sessions, "loaded");
+    // "en-us" and "en_US-lessac-medium" begin with the language; a voice without a name is English.
+    let language = speech.voice.0.split_whitespace().last().unwrap_or_default().get(..2).unwrap_or("en").to_owned();
+    Ok(Server {
+        access,
+        engine,
+        speech,
+        home,
+        golden,
+        stt_name: name_of(&config.stt.model, registry),
+        voice_language: language,
+        speaking: Arc::new(Semaphore::new(SPEAKING)),
+        metrics: Metrics::default(),
+        model,
+        names,
+        begun: openai::now(),
+        running: Arc::new(Semaphore::new(config.server.sessions)),
+        waiting: Arc::new(Semaphore::new(config.server.sessions + config.server.waiting)),
+        config: config.server.clone(),
+    })
+}

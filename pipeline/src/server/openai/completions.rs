@@ -1,0 +1,136 @@
+//! `/v1/completions`: a text is continued, with the marks of the model's template if the client has put some into it.
+
+use std::sync::Arc;
+
+use hyper::{Response, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Sampling;
+use super::chat::StreamOptions;
+use crate::server::Server;
+use crate::server::answering::Meter;
+use crate::server::engine::{Format, Piece, Prompt, Request};
+use crate::server::failure::{Failure, Form};
+use crate::server::http::{self, Reply, Writer};
+
+/// The most prompts at once.
+const MOST_PROMPTS: usize = 16;
+
+/// What is read of a request.
+#[derive(Debug, Deserialize)]
+pub struct Body {
+    #[serde(default)]
+    model: Option<String>,
+    prompt: Value,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+    #[serde(default)]
+    echo: Option<bool>,
+    #[serde(default)]
+    suffix: Option<String>,
+    #[serde(default)]
+    logprobs: Option<usize>,
+    #[serde(flatten)]
+    sampling: Sampling,
+}
+
+/// Continues a text, or several.
+///
+/// # Errors
+/// The request is wrong, or the model failed.
+pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply>, Failure> {
+    server.check_model(body.model.as_deref())?;
+    if body.logprobs.is_some_and(|n| n > 0) || body.suffix.is_some_and(|suffix| !suffix.is_empty()) {
+        return Err(Failure::wrong("logprobs and suffix are not supported: leave them out"));
+    }
+    let prompts = super::strings("prompt", Some(&body.prompt))?;
+    if !(1..=MOST_PROMPTS).contains(&prompts.len()) {
+        return Err(Failure::of("prompt", format!("there are {}; 1 to {MOST_PROMPTS} are taken", prompts.len())));
+    }
+    let (max_tokens, stop) = (body.sampling.max_tokens()?.unwrap_or(16), body.sampling.stop()?);
+    let samplers = body.sampling.samplers(&server.engine)?;
+    let mut requests = Vec::new();
+    let mut echoes = Vec::new();
+    for prompt in prompts {
+        for sampler in &samplers {
+            echoes.push(if body.echo == Some(true) { prompt.clone() } else { String::new() });
+            requests.push(Request {
+                prompt: Prompt::Text(prompt.clone()),
+                format: Format::Text,
+                sampler: *sampler,
+                max_tokens: Some(max_tokens),
+                stop: stop.clone(),
+                thinking: None,
+                may_forget: false,
+            });
+        }
+    }
+    let answering = server.ask(requests).await?;
+    let head = json!({
+        "id": super::id("cmpl-"), "object": "text_completion", "created": super::now(), "model": server.model,
+        "choices": [],
+    });
+    if body.stream == Some(true) {
+        let tells_usage = body.stream_options.is_some_and(|options| options.include_usage);
+        let chunks = Chunks { head, echoes, meter: answering.meter(), tells_usage };
+        return Ok(http::stream("text/event-stream", answering, chunks));
+    }
+    let (all, usage) = answering.whole().await?;
+    let mut answer = head;
+    let choices = all.iter().zip(echoes).enumerate();
+    answer["choices"] =
+        choices.map(|(index, (one, echo))| choice(index, &(echo + &one.text), Some(one.reason.open_ai()))).collect();
+    answer["usage"] = super::usage(&usage);
+    Ok(http::json(StatusCode::OK, &answer))
+}
+
+fn choice(index: usize, text: &str, reason: Option<&str>) -> Value {
+    json!({"index": index, "text": text, "logprobs": null, "finish_reason": reason})
+}
+
+/// A stream of chunks.
+struct Chunks {
+    head: Value,
+    echoes: Vec<String>,
+    meter: Meter,
+    tells_usage: bool,
+}
+
+impl Chunks {
+    fn chunk(&self, choices: Vec<Value>) -> Value {
+        let mut chunk = self.head.clone();
+        chunk["choices"] = Value::from(choices);
+        chunk
+    }
+}
+
+impl Writer for Chunks {
+    fn piece(&mut self, index: usize, piece: Piece) -> String {
+        self.meter.see(&piece);
+        let choice = match piece {
+            Piece::Begun { .. } if self.echoes[index].is_empty() => return String::new(),
+            Piece::Begun { .. } => choice(index, &self.echoes[index], None),
+            Piece::Text(text) => choice(index, &text, None),
+            Piece::Calls(_) => return String::new(),
+            Piece::Ended { reason, .. } => choice(index, "", Some(reason.open_ai())),
+        };
+        super::event(&self.chunk(vec![choice]))
+    }
+
+    fn end(&mut self) -> String {
+        let mut end = String::new();
+        if self.tells_usage {
+            let mut chunk = self.chunk(Vec::new());
+            chunk["usage"] = super::usage(&self.meter.usage());
+            end = super::event(&chunk);
+        }
+        end + "data: [DONE]\n\n"
+    }
+
+    fn failed(&mut self, failure: &Failure) -> String {
+        super::event(&failure.body(Form::OpenAi))
+    }
+}

@@ -1,0 +1,343 @@
+//! OpenAI's HTTP API, and what its forms have in common with Ollama's: messages, tools, sampling.
+
+pub mod audio;
+pub mod chat;
+pub mod completions;
+pub mod responses;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nearfield_llm::{Dialect, Message, Role, SamplerOptions, ToolCall};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Server;
+use super::answering::Usage;
+use super::engine::{Engine, Format, ToolChoice};
+use super::failure::Failure;
+
+/// The most answers to one request.
+const MOST_ANSWERS: usize = 8;
+/// The most messages.
+const MOST_MESSAGES: usize = 4096;
+
+/// How tokens are chosen, as OpenAI's clients say it.
+#[derive(Debug, Default, Deserialize)]
+pub struct Sampling {
+    temperature: Option<f32>,
+    top_p: Option<f32>,
+    top_k: Option<usize>,
+    min_p: Option<f32>,
+    seed: Option<i64>,
+    max_tokens: Option<usize>,
+    max_completion_tokens: Option<usize>,
+    max_output_tokens: Option<usize>,
+    stop: Option<Value>,
+    n: Option<usize>,
+    frequency_penalty: Option<f32>,
+    presence_penalty: Option<f32>,
+    logit_bias: Option<Value>,
+}
+
+impl Sampling {
+    /// The sampler of each answer.
+    ///
+    /// # Errors
+    /// Something is asked for that is not to be had.
+    pub fn samplers(&self, engine: &Engine) -> Result<Vec<SamplerOptions>, Failure> {
+        let n = self.n.unwrap_or(1);
+        if !(1..=MOST_ANSWERS).contains(&n) {
+            return Err(Failure::of("n", format!("is {n} but must be from 1 to {MOST_ANSWERS}")));
+        }
+        for (name, value) in
+            [("frequency_penalty", self.frequency_penalty), ("presence_penalty", self.presence_penalty)]
+        {
+            if value.unwrap_or(0.0) != 0.0 {
+                return Err(Failure::of(name, "is not supported: leave it out or send 0"));
+            }
+        }
+        if self.logit_bias.as_ref().and_then(Value::as_object).is_some_and(|bias| !bias.is_empty()) {
+            return Err(Failure::of("logit_bias", "is not supported: leave it out"));
+        }
+        let mut sampler = engine.sampler();
+        sampler.temperature = self.temperature.unwrap_or(sampler.temperature);
+        sampler.top_p = self.top_p.unwrap_or(sampler.top_p);
+        sampler.top_k = self.top_k.unwrap_or(sampler.top_k);
+        sampler.min_p = self.min_p.unwrap_or(sampler.min_p);
+        sampler.seed = self.seed.map_or_else(chance, |seed| seed as u64);
+        sampler.check().map_err(Failure::wrong)?;
+        Ok((0..n as u64).map(|i| SamplerOptions { seed: sampler.seed.wrapping_add(i), ..sampler }).collect())
+    }
+
+    /// The longest answer.
+    ///
+    /// # Errors
+    /// It is 0.
+    pub fn max_tokens(&self) -> Result<Option<usize>, Failure> {
+        let most = self.max_completion_tokens.or(self.max_tokens).or(self.max_output_tokens);
+        match most {
+            Some(0) => Err(Failure::of("max_tokens", "is 0 but must be 1 or more")),
+            most => Ok(most),
+        }
+    }
+
+    /// What ends an answer.
+    ///
+    /// # Errors
+    /// It is neither a string nor a list of strings.
+    pub fn stop(&self) -> Result<Vec<String>, Failure> {
+        strings("stop", self.stop.as_ref())
+    }
+}
+
+/// A number that nobody foresees.
+pub fn chance() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// A string, or a list of strings.
+///
+/// # Errors
+/// It is something else.
+pub fn strings(name: &str, value: Option<&Value>) -> Result<Vec<String>, Failure> {
+    let wrong = || Failure::of(name, "must be a string or a list of strings");
+    match value {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::String(one)) => Ok(vec![one.clone()]),
+        Some(Value::Array(all)) => all.iter().map(|it| it.as_str().map(str::to_owned).ok_or_else(wrong)).collect(),
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// A message as clients send it.
+#[derive(Debug, Deserialize)]
+pub struct InMessage {
+    role: String,
+    #[serde(default)]
+    content: Value,
+    #[serde(default)]
+    tool_calls: Option<Vec<InCall>>,
+    /// Ollama's pictures.
+    #[serde(default)]
+    images: Option<Vec<Value>>,
+}
+
+/// A call of an earlier answer.
+#[derive(Debug, Deserialize)]
+struct InCall {
+    function: InFunction,
+}
+
+#[derive(Debug, Deserialize)]
+struct InFunction {
+    name: String,
+    /// JSON as text (OpenAI), or as it is (Ollama).
+    #[serde(default)]
+    arguments: Value,
+}
+
+/// What pictures come to.
+fn no_pictures(at: &str) -> Failure {
+    Failure::of(at, "has a picture, and this model sees none")
+}
+
+/// The text of a content: a string, or parts.
+///
+/// # Errors
+/// It is something else, or has pictures or sound.
+pub fn text_of(content: &Value, at: &str) -> Result<String, Failure> {
+    match content {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => Ok(text.clone()),
+        Value::Array(parts) => {
+            let mut all = String::new();
+            for part in parts {
+                let kind = part["type"].as_str().unwrap_or_default();
+                match kind {
+                    "text" | "input_text" | "output_text" | "refusal" => {
+                        let text = part.get("text").or_else(|| part.get("refusal")).and_then(Value::as_str);
+                        all.push_str(text.ok_or_else(|| Failure::of(at, "has a part of text without text"))?);
+                    }
+                    "image_url" | "input_image" | "image" => return Err(no_pictures(at)),
+                    other => {
+                        let other: String = other.chars().take(40).collect();
+                        return Err(Failure::of(at, format!("has a part of type {other:?}; text is taken")));
+                    }
+                }
+            }
+            Ok(all)
+        }
+        _ => Err(Failure::of(at, "must be a string or a list of parts")),
+    }
+}
+
+/// A call as the model would have written it.
+pub fn call_of(name: &str, arguments: &Value, engine: &Engine, at: &str) -> Result<ToolCall, Failure> {
+    let text = match arguments {
+        Value::Null => "{}".to_owned(),
+        Value::String(text) if text.trim().is_empty() => "{}".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let tokenizer = engine.llm().llm().tokenizer()?;
+    let arguments: Value = serde_json::from_str(&tokenizer.without_control(&text))
+        .map_err(|error| Failure::of(at, format!("the arguments of {name} are no JSON: {error}")))?;
+    Ok(ToolCall { name: tokenizer.without_control(name).into_owned(), arguments })
+}
+
+/// What an assistant said and called.
+pub fn assistant(text: String, calls: &[ToolCall], dialect: Dialect) -> Message {
+    let content = match (text.is_empty(), calls.is_empty()) {
+        (_, true) => text,
+        (true, false) => dialect.written(calls),
+        (false, false) => format!("{text}\n{}", dialect.written(calls)),
+    };
+    Message::new(Role::Assistant, content)
+}
+
+/// Messages as the model reads them. System messages at the beginning become one.
+///
+/// # Errors
+/// Says what is wrong with which.
+pub fn messages(all: Vec<InMessage>, engine: &Engine, dialect: Dialect) -> Result<Vec<Message>, Failure> {
+    if all.is_empty() || all.len() > MOST_MESSAGES {
+        return Err(Failure::of("messages", format!("there are {}; 1 to {MOST_MESSAGES} are taken", all.len())));
+    }
+    let mut messages: Vec<Message> = Vec::with_capacity(all.len());
+    for (at, message) in all.into_iter().enumerate() {
+        let at = format!("messages[{at}]");
+        let text = text_of(&message.content, &at)?;
+        if message.images.is_some_and(|images| !images.is_empty()) {
+            return Err(no_pictures(&at));
+        }
+        match message.role.as_str() {
+            "system" | "developer" => push_system(&mut messages, text),
+            "user" => messages.push(Message::new(Role::User, text)),
+            "tool" | "function" => messages.push(Message::new(Role::Tool, text)),
+            "assistant" => {
+                let calls = message.tool_calls.unwrap_or_default();
+                let calls: Result<Vec<ToolCall>, Failure> = calls
+                    .iter()
+                    .map(|call| call_of(&call.function.name, &call.function.arguments, engine, &at))
+                    .collect();
+                messages.push(assistant(text, &calls?, dialect));
+            }
+            other => {
+                let other: String = other.chars().take(40).collect();
+                let known = "system, developer, user, assistant or tool";
+                return Err(Failure::of(&at, format!("has the role {other:?} but must have {known}")));
+            }
+        }
+    }
+    Ok(messages)
+}
+
+/// Adds a system message, to the one before it where there is one.
+pub fn push_system(messages: &mut Vec<Message>, text: String) {
+    match messages.last_mut() {
+        Some(last) if last.role == Role::System => {
+            last.content.push_str("\n\n");
+            last.content.push_str(&text);
+        }
+        _ => messages.push(Message::new(Role::System, text)),
+    }
+}
+
+/// Whether the model may or must call a tool.
+///
+/// # Errors
+/// It is none of the known forms.
+pub fn tool_choice(value: Option<&Value>, has_tools: bool) -> Result<ToolChoice, Failure> {
+    let choice = match value {
+        None | Some(Value::Null) => return Ok(ToolChoice::Auto),
+        Some(Value::String(word)) => match word.as_str() {
+            "auto" => ToolChoice::Auto,
+            "none" => ToolChoice::None,
+            "required" | "any" => ToolChoice::Required,
+            _ => return Err(Failure::of("tool_choice", "must be \"auto\", \"none\", \"required\" or a function")),
+        },
+        Some(object) => {
+            let name = object["function"]["name"].as_str().or_else(|| object["name"].as_str());
+            let name = name.ok_or_else(|| Failure::of("tool_choice", "names no function"))?;
+            ToolChoice::Named(name.to_owned())
+        }
+    };
+    match choice {
+        ToolChoice::Required | ToolChoice::Named(_) if !has_tools => {
+            Err(Failure::of("tool_choice", "wants a tool called, and the request has no tools"))
+        }
+        choice => Ok(choice),
+    }
+}
+
+/// What an answer must fit: `response_format` of the chat, `text.format` of responses.
+///
+/// # Errors
+/// It is none of the known forms.
+pub fn format(value: Option<&Value>) -> Result<Format, Failure> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Format::Text) };
+    match value["type"].as_str() {
+        Some("text") => Ok(Format::Text),
+        Some("json_object") => Ok(Format::JsonObject),
+        Some("json_schema") => {
+            let schema = value["json_schema"].get("schema").or_else(|| value.get("schema"));
+            match schema {
+                Some(schema) => Ok(Format::Schema(schema.clone())),
+                None => Err(Failure::of("response_format", "has the type json_schema but no schema")),
+            }
+        }
+        _ => Err(Failure::of("response_format", "must have the type text, json_object or json_schema")),
+    }
+}
+
+/// A name that no other object has, such as `chatcmpl-…`.
+pub fn id(kind: &str) -> String {
+    format!("{kind}{:016x}{:08x}", chance(), chance() as u32)
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What an answer cost.
+pub fn usage(usage: &Usage) -> Value {
+    json!({
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.generated,
+        "total_tokens": usage.prompt + usage.generated,
+        "prompt_tokens_details": {"cached_tokens": usage.cached},
+    })
+}
+
+/// A call with a name of its own.
+pub fn call(call: &ToolCall) -> Value {
+    json!({
+        "id": id("call_"), "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments.to_string()},
+    })
+}
+
+/// An event of a stream.
+pub fn event(data: &Value) -> String {
+    format!("data: {data}\n\n")
+}
+
+/// `/v1/models`
+pub fn models(server: &Server) -> Value {
+    json!({"object": "list", "data": [object(server, &server.model)]})
+}
+
+fn object(server: &Server, name: &str) -> Value {
+    json!({"id": name, "object": "model", "created": server.begun, "owned_by": "nearfield"})
+}
+
+/// `/v1/models/NAME`
+///
+/// # Errors
+/// There is no such model.
+pub fn model(server: &Server, name: &str) -> Result<Value, Failure> {
+    server.check_model(Some(name))?;
+    Ok(object(server, name))
+}

@@ -1,0 +1,120 @@
+//! Which path is whose.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Server;
+use super::failure::{Failure, Form};
+use super::http::{self, Reply, read_json};
+use super::llama_cpp;
+use super::ollama;
+use super::openai::{self, audio, chat, completions, responses};
+
+/// Whether a path is answered without a token: those that say only that the server lives.
+pub fn is_open(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/health")
+}
+
+/// Answers a request.
+///
+/// # Errors
+/// Why it can't be answered.
+pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<Response<Reply>, Failure> {
+    let most = server.config.most_kib << 10;
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().trim_end_matches('/');
+    let is_get = matches!(head.method, Method::GET | Method::HEAD);
+    if is_get && path == "/readyz" {
+        let server = server.clone();
+        tokio::task::spawn_blocking(move || server.golden.check()).await.map_err(Failure::broken)??;
+        return Ok(http::json(StatusCode::OK, &json!({"status": "ready"})));
+    }
+    if is_get {
+        return get(server, path);
+    }
+    if head.method != Method::POST {
+        return Ok(not_so(path));
+    }
+    match path {
+        "/v1/chat/completions" | "/chat/completions" => chat::chat(server, read_json(body, most).await?).await,
+        "/v1/completions" => completions::complete(server, read_json(body, most).await?).await,
+        "/v1/responses" | "/responses" => responses::respond(server, read_json(body, most).await?).await,
+        "/v1/audio/transcriptions" => audio::transcribe(server, &head.headers, body, false).await,
+        "/v1/audio/translations" => audio::transcribe(server, &head.headers, body, true).await,
+        "/v1/audio/speech" => audio::speak(server, read_json(body, most).await?).await,
+        "/v1/ask" => ask(server, read_json(body, most).await?).await,
+        "/api/chat" => ollama::chat(server, read_json(body, most).await?).await,
+        "/api/generate" => ollama::generate(server, read_json(body, most).await?).await,
+        "/api/show" => Ok(http::json(StatusCode::OK, &ollama::show(server, &read_json(body, most).await?)?)),
+        "/api/pull" => ollama::pull(server, &read_json(body, most).await?),
+        "/completion" => llama_cpp::complete(server, read_json(body, most).await?).await,
+        "/tokenize" => Ok(http::json(StatusCode::OK, &llama_cpp::tokenize(server, &read_json(body, most).await?)?)),
+        "/detokenize" => Ok(http::json(StatusCode::OK, &llama_cpp::detokenize(server, &read_json(body, most).await?)?)),
+        "/apply-template" => {
+            Ok(http::json(StatusCode::OK, &llama_cpp::apply_template(server, read_json(body, most).await?)?))
+        }
+        _ if get(server, path).is_ok() => Ok(not_so(path)),
+        _ => Err(unknown(path)),
+    }
+}
+
+/// `/v1/ask`
+#[derive(Debug, Deserialize)]
+struct AskBody {
+    text: String,
+    #[serde(default)]
+    conversation_id: Option<String>,
+}
+
+/// A question or a command to the home.
+async fn ask(server: &Arc<Server>, body: AskBody) -> Result<Response<Reply>, Failure> {
+    let conversation = body.conversation_id.unwrap_or_default();
+    let replied = server.ask_home(&body.text, &conversation).await?;
+    Ok(http::json(
+        StatusCode::OK,
+        &json!({
+            "reply": replied.reply, "answered_by": replied.answered_by.as_str(), "tools": replied.tools,
+            "conversation_id": conversation, "cut_off": replied.cut_off,
+        }),
+    ))
+}
+
+fn get(server: &Arc<Server>, path: &str) -> Result<Response<Reply>, Failure> {
+    match path {
+        "" => Ok(http::whole(StatusCode::OK, "text/plain; charset=utf-8", "Nearfield is running")),
+        "/healthz" | "/health" => Ok(http::json(StatusCode::OK, &json!({"status": "ok"}))),
+        "/v1/models" | "/models" => Ok(http::json(StatusCode::OK, &openai::models(server))),
+        "/api/version" => Ok(http::json(StatusCode::OK, &ollama::version())),
+        "/api/tags" => Ok(http::json(StatusCode::OK, &ollama::tags(server))),
+        "/api/ps" => Ok(http::json(StatusCode::OK, &ollama::running(server))),
+        "/props" => Ok(http::json(StatusCode::OK, &llama_cpp::props(server))),
+        "/slots" => Ok(http::json(StatusCode::OK, &llama_cpp::slots(server))),
+        "/metrics" => {
+            let (running, waiting) = server.load();
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            Ok(http::whole(StatusCode::OK, kind, server.metrics.text(running, waiting)))
+        }
+        _ => match path.strip_prefix("/v1/models/") {
+            Some(name) => openai::model(server, name).map(|model| http::json(StatusCode::OK, &model)),
+            None => Err(unknown(path)),
+        },
+    }
+}
+
+fn unknown(path: &str) -> Failure {
+    let path: String = path.chars().take(100).collect();
+    Failure::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}: docs/server.md lists what there is"))
+}
+
+/// The path is there, and not for this method.
+fn not_so(path: &str) -> Response<Reply> {
+    let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for this method: use GET or POST");
+    let mut response = http::json(failure.status, &failure.body(Form::of(path)));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    response
+}
