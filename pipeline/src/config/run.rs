@@ -106,7 +106,14 @@ impl Config for RunConfig {
     const MOVED: &'static [(&'static str, &'static str)] = &[];
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
-        vec![&mut self.server.token_file, &mut self.home.file, &mut self.home.remember, &mut self.remote.key_file]
+        let home = &mut self.home;
+        vec![
+            &mut self.server.token_file,
+            &mut home.file,
+            &mut home.sentences,
+            &mut home.remember,
+            &mut self.remote.key_file,
+        ]
     }
 
     fn check(&self) -> Result<(), String> {

@@ -82,7 +82,8 @@ impl Config for VoiceConfig {
         &[("llm.system", "prompt.system"), ("llm.max_reply_tokens", "llm.max_tokens"), ("llm.remote", "remote")];
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
-        vec![&mut self.home.file, &mut self.home.remember, &mut self.remote.key_file]
+        let home = &mut self.home;
+        vec![&mut home.file, &mut home.sentences, &mut home.remember, &mut self.remote.key_file]
     }
 
     fn check(&self) -> Result<(), String> {

@@ -65,6 +65,8 @@ pub struct ConverseOptions {
 pub struct History {
     exchanges: Vec<Exchange>,
     asked: Option<String>,
+    offers_more: bool,
+    last_reply: String,
 }
 
 /// One question and what followed it; dropped from the history only as a whole.
@@ -216,6 +218,8 @@ impl Converse {
     pub fn switch(&mut self, other: &mut History) {
         std::mem::swap(&mut self.history, &mut other.exchanges);
         std::mem::swap(&mut self.asked, &mut other.asked);
+        std::mem::swap(&mut self.offers_more, &mut other.offers_more);
+        std::mem::swap(&mut self.last_reply, &mut other.last_reply);
     }
 
     /// Begins a new conversation, with what the model has read of the home still in its cache.
