@@ -22,15 +22,20 @@ const BYTES_A_NODE: usize = 32;
 pub fn parse(text: &str) -> Result<Map<String, Value>, FormatError> {
     let mut reader = Reader::default();
     for next in Parser::new_from_str(text.trim_start_matches('\u{feff}')) {
-        let (event, span) =
-            next.map_err(|error| FormatError::Syntax(format!("{} at line {}", error.info(), error.marker().line())))?;
-        reader.take(event).map_err(|what| FormatError::Syntax(format!("{what} at line {}", span.start.line())))?;
+        let (event, span) = next.map_err(|error| syntax(&error.info(), error.marker().line()))?;
+        reader.take(event).map_err(|what| syntax(&what, span.start.line()))?;
     }
     match reader.document {
         Some(Value::Object(document)) => Ok(document),
         Some(Value::Null) | None => Ok(Map::new()),
         Some(_) => Err(FormatError::Syntax("it must be a mapping of names to values".to_owned())),
     }
+}
+
+/// What is wrong in a line; names from the file are shown in one line, too.
+fn syntax(what: &str, line: usize) -> FormatError {
+    let shown: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    FormatError::Syntax(format!("{shown} at line {line}"))
 }
 
 /// What is open while a document is read.
@@ -254,6 +259,7 @@ mod tests {
     fn what_cannot_be_read_is_told_with_its_line() {
         for (text, says) in [
             ("a: 1\nb: 2\na: 3\n", "the key `a` stands there twice, keep one of them, at line 3"),
+            ("\"a\\tb\": 1\n\"a\\tb\": 3\n", "the key `a b` stands there twice, keep one of them, at line 2"),
             ("a: [1, 2\n", "at line"),
             ("a: 1\n---\nb: 2\n", "a second document begins at line 2"),
             ("[a]: 1\n", "a key must be a text"),

@@ -33,7 +33,7 @@ pub struct RunConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
-    /// The address for HTTP; port 0 takes a free one. Anything but this machine itself (127.0.0.1, [::1]) needs `token_file`.
+    /// The address for HTTP; port 0 takes a free one. Anything but this machine itself (127.0.0.1, ::1) needs `token_file`.
     pub listen: String,
     /// The address for Wyoming, such as "127.0.0.1:10300"; empty: none. Wyoming has no tokens, so outside of this machine it needs
     /// `wyoming_open`.

@@ -244,7 +244,10 @@ impl Engine {
                     let said = answer.push(&text);
                     if said.is_empty() { ControlFlow::Continue(()) } else { sink(Piece::Text(said)) }
                 }
-                Event::Done { finish, generated, .. } => return Ok(answer.end(&finish, generated, sink)),
+                Event::Done { finish, generated, .. } => {
+                    answer.end(&finish, generated, sink);
+                    return Ok(());
+                }
                 Event::Failed(error) => return Err(error.into()),
                 Event::Logits(_) => ControlFlow::Continue(()),
             };

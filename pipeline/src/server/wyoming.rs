@@ -278,7 +278,7 @@ async fn handle(server: &Arc<Server>, to: &mut OwnedWriteHalf, data: &Value) -> 
 }
 
 fn info(server: &Server) -> Value {
-    let own = json!({"name": "Nearfield", "url": "https://example.org/nearfield"});
+    let own = json!({"name": "Nearfield", "url": ""});
     let version = env!("CARGO_PKG_VERSION");
     let about = |name: &str, description: &str| json!({"name": name, "attribution": own, "installed": true, "description": description, "version": version});
     let with = |mut one: Value, more: &[(&str, Value)]| {

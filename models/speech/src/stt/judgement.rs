@@ -72,6 +72,16 @@ fn outweighs_doubt(segment: &Segment) -> bool {
     segment.average_log_probability > -0.4 && segment.no_speech_probability.is_none_or(|p| p < 0.3)
 }
 
+/// Whether all of a text, or three words or more of it, come twice one right after the other.
+pub(super) fn says_twice(text: &str) -> bool {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(str::to_lowercase).collect();
+    (1..=words.len() / 2).any(|n| {
+        let is_twice = |pair: &[String]| pair[..n] == pair[n..];
+        if n < 3 { words.len() == 2 * n && is_twice(&words) } else { words.windows(2 * n).any(is_twice) }
+    })
+}
+
 /// Unlikely or a loop, although somebody speaks.
 pub(super) fn deserves_another_try(segment: &Segment, options: &SttOptions) -> bool {
     suppression(segment, options) != Some(Suppression::NoSpeech)
@@ -176,6 +186,23 @@ mod tests {
             verdict("What is the temperature in the kitchen and what is the temperature in the hall?", 0.0, -0.1),
             None
         );
+    }
+
+    #[test]
+    fn a_sentence_that_comes_twice_is_noticed_and_words_that_come_again_later_are_not() {
+        for twice in [
+            "Play some music. Play some music.",
+            "Stop. Stop",
+            "So how do I reset the router? How do I reset the router?",
+            "Wake me up at six on Monday. Wake me up at six on Monday.",
+        ] {
+            assert!(says_twice(twice), "{twice}");
+        }
+        for once in
+            ["", "Stop.", "No, no, not that one.", "Is it warmer in the hall than in the loft?", "very, very warm"]
+        {
+            assert!(!says_twice(once), "{once}");
+        }
     }
 
     #[test]

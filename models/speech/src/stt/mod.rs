@@ -228,10 +228,18 @@ impl SpeechToText {
         piece: &Piece,
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Option<Vec<Segment>>, SttError> {
-        if !self.run(sound, 0.0, 0.0, go_on)? {
+        let [least, safe] = self.least_frames();
+        if !self.run(sound, (0.0, 0.0), least, go_on)? {
             return Ok(None);
         }
         let mut segments = self.segments(sound, piece);
+        let is_longer = self.audio_ctx(sound.len(), least) < self.audio_ctx(sound.len(), safe);
+        if is_longer && segments.iter().any(|s| judgement::says_twice(&s.text)) {
+            if !self.run(sound, (0.0, 0.0), safe, go_on)? {
+                return Ok(None);
+            }
+            segments = self.segments(sound, piece);
+        }
         let threshold = self.options.logprob_threshold;
         // Where no speech was found, the model is asked, too.
         let is_doubted = piece.is_searched && piece.speech.is_none() && segments.iter().any(|s| !s.text.is_empty());
@@ -243,7 +251,7 @@ impl SpeechToText {
         // As in OpenAI's implementation, noise gets no second try: it would only give other made-up words.
         let increment = self.temperature_increment();
         if increment > 0.0 && segments.iter().any(|s| judgement::deserves_another_try(s, &self.options)) {
-            if !self.run(sound, increment, increment, go_on)? {
+            if !self.run(sound, (increment, increment), safe, go_on)? {
                 return Ok(None);
             }
             let no_speech = segments.first().and_then(|s| s.no_speech_probability);
@@ -253,13 +261,13 @@ impl SpeechToText {
         Ok(Some(segments))
     }
 
-    /// Runs whisper.cpp over one piece at `temperature`, and at rising ones while the result is unlikely. `false` where
-    /// it was stopped.
+    /// Runs whisper.cpp over one piece in a context of at least so many frames, at `temperature`, and at rising ones while the result is
+    /// unlikely. `false` where it was stopped.
     fn run(
         &mut self,
         sound: &[f32],
-        temperature: f32,
-        increment: f32,
+        (temperature, increment): (f32, f32),
+        least_frames: usize,
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<bool, SttError> {
         // whisper.cpp ends where less than 0.1 s is left, so a short word gets some silence after it.
@@ -277,7 +285,7 @@ impl SpeechToText {
         let mut params = self.params.clone();
         params.set_temperature(temperature);
         params.set_temperature_inc(increment);
-        params.set_audio_ctx(self.audio_ctx(lead + sound.len()) as i32);
+        params.set_audio_ctx(self.audio_ctx(lead + sound.len(), least_frames) as i32);
         params.set_max_tokens(self.max_tokens(sound.len()) as i32);
         match abort::full(&mut self.state, params, input, go_on) {
             abort::Outcome::Done => Ok(true),
@@ -323,13 +331,21 @@ impl SpeechToText {
     ///
     /// OpenAI's models were trained on windows that go on behind the last word. With a margin of 16 frames they say the last phrase twice;
     /// with 64 (1.3 s) they do not.
-    fn audio_ctx(&self, n_samples: usize) -> usize {
+    fn audio_ctx(&self, n_samples: usize, least: usize) -> usize {
         let margin = if self.header.is_smaller_than_openai() { 16 } else { 64 };
         let frames = (n_samples.div_ceil(SAMPLES_PER_ENCODER_FRAME) + margin).div_ceil(32) * 32;
-        // OpenAI's smallest, `tiny`, is 384 wide.
-        let default_min = if self.header.n_audio_state < 384 { 0 } else { 512 };
-        let least = self.options.audio_ctx_min.unwrap_or(default_min) as usize;
         frames.max(least).min(self.header.n_audio_ctx as usize)
+    }
+
+    /// The fewest encoder frames, and those with which nothing is said twice: in 384 OpenAI's models do so with a short sentence now and then,
+    /// and make no other errors than in 512.
+    fn least_frames(&self) -> [usize; 2] {
+        match self.options.audio_ctx_min {
+            Some(least) => [least as usize; 2],
+            // OpenAI's smallest, `tiny`, is 384 wide.
+            None if self.header.n_audio_state < 384 => [0; 2],
+            None => [384, 512],
+        }
     }
 
     /// Nobody says more than 12 tokens a second for long; without a bound a loop would fill the text context each time.

@@ -22,7 +22,8 @@ pub struct SttOptions {
     #[serde(skip)]
     pub word_timestamps: bool,
     /// The fewest encoder frames (20 ms each) that the model is given, however short the utterance. Models trained on full windows
-    /// only, as OpenAI's are, repeat themselves when given much less. Without it: what suits the model.
+    /// only, as OpenAI's are, repeat themselves when given much less. Without it: what suits the model; for OpenAI's 384, and 512 where a
+    /// sentence comes out twice.
     #[cfg_attr(feature = "schema", schemars(example = 512))]
     pub audio_ctx_min: Option<u32>,
     /// A doubtful result is tried again with the temperature raised by this, up to 1; 0: one try. Without it: 0 for small models,

@@ -84,7 +84,7 @@ pub async fn respond(server: &Arc<Server>, body: Body) -> Result<Response<Reply>
     }
     let (mut all, usage) = answering.whole().await?;
     let one = all.remove(0);
-    if !(one.text.trim().is_empty() && !one.calls.is_empty()) {
+    if !one.text.trim().is_empty() || one.calls.is_empty() {
         let item = message_item(&super::id("msg_"), &one.text, "completed");
         events.keep(item);
     }
