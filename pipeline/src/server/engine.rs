@@ -245,6 +245,8 @@ impl Engine {
                     if said.is_empty() { ControlFlow::Continue(()) } else { sink(Piece::Text(said)) }
                 }
                 Event::Done { finish, generated, .. } => {
+                    // Before the end is told: who goes on at once finds the conversation free.
+                    drop(lease);
                     answer.end(&finish, generated, sink);
                     return Ok(());
                 }
@@ -256,6 +258,7 @@ impl Engine {
                 // The session is given back when the thread has left it.
                 turns.silence_all();
                 reply.for_each(drop);
+                drop(lease);
                 if is_late {
                     answer.end(&Finish::Stopped, pieces, sink);
                 }
