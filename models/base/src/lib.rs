@@ -1,6 +1,6 @@
 //! Functions that all crates of Nearfield share and none owns: files read within a size limit ([`files`]), files written atomically
 //! ([`persist`]), strict JSON ([`json`]), range checks ([`range`]), memory figures of the system ([`memory`]), lists in sentences
-//! ([`lists`]). The crate stays small on purpose.
+//! ([`lists`]), child processes in groups of their own ([`child`]). The crate stays small on purpose.
 //!
 //! ```
 //! use nearfield_base::{files, persist, range::in_range};
@@ -14,6 +14,7 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod child;
 pub mod files;
 pub mod json;
 pub mod lists;

@@ -10,11 +10,11 @@
 
 use super::TtsError;
 use crate::audio::WavStream;
+use nearfield_base::child::spawn_in_own_group;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -38,17 +38,16 @@ impl Process {
             .and_then(|()| input.set_write_timeout(Some(stall)))
             .map_err(|e| failed(program, &e))?;
         // Ctrl-C goes to a terminal's whole group: it is for the caller, for whom a clause that breaks off is a failure.
-        let child = Command::new(program)
-            .process_group(0)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(child_input)))
             .stdout(Stdio::from(OwnedFd::from(child_output)))
-            .stderr(Stdio::from(OwnedFd::from(child_errors)))
-            .spawn()
-            .map_err(|e| match e.kind() {
-                ErrorKind::NotFound => TtsError::missing(program),
-                _ => failed(program, &e),
-            })?;
+            .stderr(Stdio::from(OwnedFd::from(child_errors)));
+        let child = spawn_in_own_group(&mut command).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => TtsError::missing(program),
+            _ => failed(program, &e),
+        })?;
         Ok(Process { program, child, input: Some(input), output, errors, stall })
     }
 

@@ -3,13 +3,13 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, bounded};
+use nearfield_base::child::spawn_in_own_group;
 use nearfield_vision::{KEPT_PIXELS, MAX_PIXELS, MAX_SIDE, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -83,8 +83,6 @@ impl Ffmpeg {
     fn command(&self) -> Command {
         let FfmpegOptions { program, fps, max_width, pace, .. } = &self.options;
         let mut command = Command::new(program);
-        // Ctrl-C is for this program, which ends ffmpeg itself.
-        command.process_group(0);
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
         if self.is_file() && *pace == Pace::Realtime {
             command.arg("-re");
@@ -131,7 +129,7 @@ impl PictureSource for Ffmpeg {
             super::check_camera(&self.input, &mut self.was_there)?;
         }
         let program = &self.options.program;
-        let mut child = self.command().spawn().map_err(|e| match e.kind() {
+        let mut child = spawn_in_own_group(&mut self.command()).map_err(|e| match e.kind() {
             ErrorKind::NotFound => anyhow::Error::new(Unrecoverable(format!(
                 "{program} is not installed: get it with `apt-get install ffmpeg`, or name one as source.ffmpeg"
             ))),

@@ -6,10 +6,11 @@
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nearfield_base::child::spawn_in_own_group;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use serde::{Deserialize, Serialize};
@@ -70,18 +71,13 @@ pub(super) fn run(tool: &CommandTool, arguments: &Value, stop: &dyn Fn() -> bool
     let Some((program, rest)) = tool.command.split_first() else {
         return Err(failed("it has no command".to_owned()));
     };
-    let child = Command::new(program)
-        .args(rest.iter().map(OsStr::new))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => failed(format!("there is no program {program}")),
-            io::ErrorKind::PermissionDenied => failed(format!("the program {program} may not be run")),
-            _ => failed(format!("the program {program} cannot be started: {error}")),
-        })?;
+    let mut command = Command::new(program);
+    command.args(rest.iter().map(OsStr::new)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = spawn_in_own_group(&mut command).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => failed(format!("there is no program {program}")),
+        io::ErrorKind::PermissionDenied => failed(format!("the program {program} may not be run")),
+        _ => failed(format!("the program {program} cannot be started: {error}")),
+    })?;
     let mut child = Group(child);
     let mut pipes = Pipes::of(&mut child.0, arguments).map_err(|error| failed(error.to_string()))?;
     let ended = loop {
