@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::FormatError;
-use crate::model::{Area, Device, Entity, Floor, Home, slug};
+use crate::model::{Area, Device, Entity, Floor, Home, one_line, slug};
 use crate::yaml;
 
 /// An inventory as it stands in its file.
@@ -291,8 +291,7 @@ fn text(place: &str, fields: &Map<String, Value>, key: &str) -> Result<Option<St
     match fields.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => {
-            let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-            let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+            let plain = one_line(text);
             if plain.is_empty() || plain.chars().count() > 200 {
                 return Err(kind(place, key, "a text of 1 to 200 characters"));
             }

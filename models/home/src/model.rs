@@ -428,6 +428,12 @@ fn once<'a>(kind: &'static str, ids: impl Iterator<Item = &'a String>) -> Result
     Ok(())
 }
 
+/// A text in one line, with single spaces: a name from a file cannot start a line of its own in a prompt or a message.
+pub(crate) fn one_line(text: &str) -> String {
+    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// An id made of a name, as Home Assistant makes it: small letters, digits and `_`.
 pub fn slug(name: &str) -> String {
     let mut slug = String::new();

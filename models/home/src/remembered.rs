@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use nearfield_base::persist;
 use serde::{Deserialize, Serialize};
 
+use crate::model::one_line;
+
 /// The most things remembered, and the longest of them in characters.
 pub const MAX_NOTES: usize = 100;
 /// The longest one, in characters.
@@ -82,8 +84,7 @@ impl Remembered {
     /// # Errors
     /// [`RememberedError`]
     pub fn remember(&mut self, text: &str, when: &str) -> Result<(), RememberedError> {
-        let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let plain = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+        let plain = one_line(text);
         if plain.is_empty() || plain.chars().count() > MAX_NOTE_CHARS {
             return Err(RememberedError::TooLong);
         }

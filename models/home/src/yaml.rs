@@ -7,6 +7,7 @@ use granit_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
 
 use crate::error::FormatError;
+use crate::model::one_line;
 
 /// The deepest nesting of lists and mappings.
 const MAX_DEPTH: usize = 32;
@@ -34,8 +35,7 @@ pub fn parse(text: &str) -> Result<Map<String, Value>, FormatError> {
 
 /// What is wrong in a line; names from the file are shown in one line, too.
 fn syntax(what: &str, line: usize) -> FormatError {
-    let shown: String = what.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    FormatError::Syntax(format!("{shown} at line {line}"))
+    FormatError::Syntax(format!("{} at line {line}", one_line(what)))
 }
 
 /// What is open while a document is read.

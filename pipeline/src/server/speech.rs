@@ -59,6 +59,21 @@ fn optional<T>(loaded: anyhow::Result<T>, is_default: bool) -> anyhow::Result<Re
     }
 }
 
+/// Where in `all` that with these settings is; it is loaded in the place of the other that is not as configured, if it has to be.
+fn kept<C: Clone + PartialEq, T>(
+    all: &mut Vec<(C, T)>,
+    settings: &C,
+    load: impl FnOnce() -> anyhow::Result<T>,
+) -> Result<usize, Failure> {
+    if let Some(at) = all.iter().position(|(known, _)| known == settings) {
+        return Ok(at);
+    }
+    let loaded = load().map_err(|error| Failure::wrong(format!("{error:#}")))?;
+    all.truncate(1);
+    all.push((settings.clone(), loaded));
+    Ok(all.len() - 1)
+}
+
 impl Speech {
     /// Loads what `config` names.
     ///
@@ -116,15 +131,7 @@ impl Speech {
             }
             options.language.clone_from(&self.config.stt.options.language);
         }
-        let at = match all.iter().position(|(known, _)| *known == config.stt) {
-            Some(at) => at,
-            None => {
-                let opened = load_stt(&config, &self.registry).map_err(|error| Failure::wrong(format!("{error:#}")))?;
-                all.truncate(1);
-                all.push((config.stt.clone(), opened));
-                all.len() - 1
-            }
-        };
+        let at = kept(&mut all, &config.stt, || load_stt(&config, &self.registry))?;
         let cancel = turns.cancel_of(nearfield_stages::flow::Turn(1));
         let heard = panics::catch("the recognizer", || all[at].1.transcribe(samples, &mut || cancel.check()));
         match heard {
@@ -157,16 +164,7 @@ impl Speech {
         let mut config = self.config.clone();
         let words = config.tts.words_per_minute as f32 * speed;
         config.tts.words_per_minute = words.clamp(*WORDS_PER_MINUTE.start(), *WORDS_PER_MINUTE.end()) as u32;
-        let at = match all.iter().position(|(known, _)| *known == config.tts) {
-            Some(at) => at,
-            None => {
-                let opened =
-                    load_voice(&config, &self.registry).map_err(|error| Failure::wrong(format!("{error:#}")))?;
-                all.truncate(1);
-                all.push((config.tts.clone(), Speak::new(opened)));
-                all.len() - 1
-            }
-        };
+        let at = kept(&mut all, &config.tts, || load_voice(&config, &self.registry).map(Speak::new))?;
         let spoken = panics::catch("the voice", || spoken(&mut all[at].1, text, rate, sink));
         match spoken {
             Ok(spoken) => spoken.map_err(|error| Failure::broken(format!("{error:#}"))),

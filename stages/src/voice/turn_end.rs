@@ -83,7 +83,7 @@ impl TurnEnd {
         let words = Some(completeness(&text));
         let [least, most] = [1.0, 0.0].map(|sound| self.options.silence_ms(Evidence { sound: Some(sound), words }));
         let sound = if least == most { None } else { self.heard(&sound) };
-        let silence_ms = if least == most { least } else { self.options.silence_ms(Evidence { sound, words }) };
+        let silence_ms = self.options.silence_ms(Evidence { sound, words });
         tracing::debug!(text, sound, words, silence_ms, "the speaker pauses");
         Some(silence_ms)
     }

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::{DoorState, plain};
+use super::DoorState;
 use crate::error::FormatError;
+use crate::model::one_line;
 
 /// Refuses a document whose known keys have values of another kind.
 pub(super) fn check(state: &Map<String, Value>) -> Result<(), FormatError> {
@@ -52,7 +53,7 @@ pub(super) fn check(state: &Map<String, Value>) -> Result<(), FormatError> {
 }
 
 pub(super) fn wrong(key: &str, expected: &str, found: &Value) -> FormatError {
-    FormatError::Rooms(format!("`{}` must be {expected}, but it is {}", plain(key), describe(found)))
+    FormatError::Rooms(format!("`{}` must be {expected}, but it is {}", one_line(key), describe(found)))
 }
 
 fn describe(value: &Value) -> String {

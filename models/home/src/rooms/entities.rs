@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{DoorState, Part, Rooms, Thing, plain};
+use super::{DoorState, Part, Rooms, Thing};
 use crate::domain::Domain;
 use crate::error::FormatError;
-use crate::model::{Area, Entity, Home, slug};
+use crate::model::{Area, Entity, Home, one_line, slug};
 
 impl Rooms {
     /// Names what stands behind the file's lights, doors and devices, as entities.
@@ -75,23 +75,23 @@ impl Rooms {
                 area.push_str("_2");
             }
             ids.push((name.clone(), area.clone()));
-            areas.push(Area { id: area.clone(), name: plain(name), aliases: Vec::new(), floor: None });
+            areas.push(Area { id: area.clone(), name: one_line(name), aliases: Vec::new(), floor: None });
             for (key, value) in room.as_object().into_iter().flatten() {
                 let (words, class, unit) = match key.as_str() {
                     "light" => continue,
                     "temperature_c" => ("temperature".to_owned(), Some("temperature"), Some("\u{b0}C")),
                     "humidity_pct" => ("humidity".to_owned(), Some("humidity"), Some("%")),
-                    other => (plain(&other.replace('_', " ")), None, None),
+                    other => (one_line(&other.replace('_', " ")), None, None),
                 };
                 if value.is_number() || value.is_string() || value.is_boolean() {
                     let id = format!("sensor.{area}_{}", slug(&words));
-                    sensor(Some(&area), id, format!("{} {words}", plain(name)), value, class, unit);
+                    sensor(Some(&area), id, format!("{} {words}", one_line(name)), value, class, unit);
                 }
             }
         }
         if let Some(outside) = self.state.get("outside").and_then(Value::as_object) {
             let mut weather = Entity::new("weather.outside", "outside");
-            weather.state = outside.get("weather").and_then(Value::as_str).map(plain).unwrap_or_default();
+            weather.state = outside.get("weather").and_then(Value::as_str).map(one_line).unwrap_or_default();
             for (from, to) in [("temperature_c", "temperature"), ("humidity_pct", "humidity")] {
                 if let Some(value) = outside.get(from).filter(|value| value.is_number()) {
                     weather.attributes.insert(to.to_owned(), value.clone());
@@ -103,10 +103,10 @@ impl Rooms {
         for thing in &self.things {
             let state = self.state_of(thing);
             for id in &thing.entities {
-                let mut entity = Entity::new(id.clone(), plain(&thing.name));
+                let mut entity = Entity::new(id.clone(), one_line(&thing.name));
                 match (thing.part, entity.domain) {
                     (Part::Light, _) => {
-                        entity.name = format!("{} light", plain(&thing.name));
+                        entity.name = format!("{} light", one_line(&thing.name));
                         entity.area = ids.iter().find(|(name, _)| *name == thing.name).map(|(_, id)| id.clone());
                         entity.attributes.insert("supported_color_modes".to_owned(), serde_json::json!(["onoff"]));
                         entity.state = state.to_owned();
@@ -186,7 +186,7 @@ impl Rooms {
             rooms.insert(name, Value::Object(room));
         }
         for entity in home.entities() {
-            let name = plain(&entity.name.to_lowercase());
+            let name = one_line(&entity.name.to_lowercase());
             match entity.domain {
                 Domain::Light => {
                     let bare = name.strip_suffix(" light").unwrap_or(&name).to_owned();

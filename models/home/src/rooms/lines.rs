@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use nearfield_base::lists::joined;
 use serde_json::{Map, Value};
 
-use super::{DoorState, Rooms, plain};
+use super::{DoorState, Rooms};
+use crate::model::one_line;
 
 impl Rooms {
     /// The home as it stands in the system message, without a final newline; empty when there is nothing to say.
@@ -27,7 +28,7 @@ impl Rooms {
     /// outside: 4 °C, rain
     /// ```
     pub fn render(&self) -> String {
-        let named = |key| self.part(key).map(|(name, value)| (plain(name), value)).collect::<Vec<_>>();
+        let named = |key| self.part(key).map(|(name, value)| (one_line(name), value)).collect::<Vec<_>>();
         let rooms = named("rooms");
         let mut lines = Vec::new();
         by_state(&mut lines, "lights", &["on", "off"], &rooms, |room| &room["light"]);
@@ -102,7 +103,7 @@ fn outside_facts(outside: Option<&Value>) -> Vec<String> {
     if let Some(Value::Number(percent)) = outside.get("humidity_pct") {
         facts.push(format!("humidity {} %", shortest(percent)));
     }
-    if let Some(weather) = outside.get("weather").and_then(Value::as_str).map(plain).filter(|it| !it.is_empty()) {
+    if let Some(weather) = outside.get("weather").and_then(Value::as_str).map(one_line).filter(|it| !it.is_empty()) {
         facts.push(weather);
     }
     facts.extend(extras(outside, &["temperature_c", "humidity_pct", "weather"]));
@@ -116,10 +117,10 @@ fn extras(of: &Map<String, Value>, known: &[&str]) -> Vec<String> {
         let value = match value {
             Value::Bool(yes) => yes.to_string(),
             Value::Number(number) => shortest(number),
-            Value::String(text) => plain(text),
+            Value::String(text) => one_line(text),
             Value::Null | Value::Array(_) | Value::Object(_) => continue,
         };
-        let mut fact = plain(name);
+        let mut fact = one_line(name);
         let _ = write!(fact, " {value}"); // writing to a String cannot fail
         facts.push(fact.trim().to_owned());
     }

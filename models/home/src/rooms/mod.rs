@@ -186,12 +186,6 @@ impl Rooms {
     }
 }
 
-/// One line of text: a name from the file cannot start a line of its own in the prompt.
-fn plain(text: &str) -> String {
-    let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    spaced.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// A name as people and models vary it: case, spaces, underscores, a leading "the".
 pub(crate) fn folded(name: &str) -> String {
     let spaced: String = name.chars().map(|c| if c == '_' || c.is_control() { ' ' } else { c }).collect();

@@ -254,6 +254,12 @@ impl Vocabulary {
         self.places.iter().find(|(name, _)| stems.starts_with(name)).map(|(name, place)| (place, name.len()))
     }
 
+    /// Whether a text names a place.
+    pub fn has_place_in(&self, text: &str) -> bool {
+        let stems = stems(text);
+        (0..stems.len()).any(|at| self.place_at(&stems[at..]).is_some())
+    }
+
     /// Areas that have this word in their name, where it is no place's whole name.
     pub fn areas_with(&self, stem: &str) -> &[usize] {
         self.parts.get(stem).map_or(&[], Vec::as_slice)

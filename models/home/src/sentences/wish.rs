@@ -250,11 +250,6 @@ impl Wish {
         self.words.iter().any(|word| any.contains(&word.as_str()))
     }
 
-    /// Whether a place of the home is named.
-    pub fn names_place(&self, names: &Vocabulary) -> bool {
-        (0..self.stems.len()).any(|at| names.place_at(&self.stems[at..]).is_some())
-    }
-
     /// The entities of these domains that the words speak for.
     pub fn support(&self, names: &Vocabulary, domains: &[Domain]) -> Support {
         let verb = self.words.first().is_some_and(|w| is_verb(w)) && self.kind == Kind::Wish;

@@ -65,6 +65,7 @@ fn wants_all(question: &str) -> bool {
 }
 
 /// How much of a reply is said at once.
+#[derive(Clone)]
 pub(super) struct Budget {
     /// 0: all of it.
     most_words: usize,

@@ -413,20 +413,19 @@ impl Converse {
             None => Begun::new(self.submit(prompt, whole, question, self.turns.cancel_of(turn))),
         };
         let copies = if begun.is_alone { Copies::none() } else { self.copies(question, exchange, said_as) };
-        let budget = || match said_as {
-            SaidAs::Nothing => Budget::of(0, question),
-            SaidAs::Honest | SaidAs::Written => Budget::of(self.options.words_at_once, question),
+        // What is looked over is not said while it is written, and is short.
+        let words_at_once = if said_as == SaidAs::Nothing { 0 } else { self.options.words_at_once };
+        let budget = Budget::of(words_at_once, question);
+        let round = match self.read_round(begun, opening, (copies, budget.clone()), replied, send)? {
+            Some(round) => round,
+            None => {
+                tracing::debug!(%turn, "the model repeated an earlier reply and is asked without it");
+                let prompt = self.compose_alone(exchange)?;
+                let begun = Begun::new(self.submit(prompt, None, question, self.turns.cancel_of(turn)));
+                let round = self.read_round(begun, String::new(), (Copies::none(), budget), replied, send)?;
+                round.expect("nothing was compared")
+            }
         };
-        if let Some(round) = self.read_round(begun, opening, (copies, budget()), replied, send)? {
-            self.offers_more = round.has_more;
-            return Ok(round);
-        }
-        tracing::debug!(%turn, "the model repeated an earlier reply and is asked without it");
-        let prompt = self.compose_alone(exchange)?;
-        let begun = Begun::new(self.submit(prompt, None, question, self.turns.cancel_of(turn)));
-        let budget = Budget::of(self.options.words_at_once, question);
-        let round = self.read_round(begun, String::new(), (Copies::none(), budget), replied, send)?;
-        let round = round.expect("nothing was compared");
         self.offers_more = round.has_more;
         Ok(round)
     }

@@ -142,7 +142,7 @@ impl Truth {
         }
         let is_measured = UNITS.iter().any(|unit| lower.contains(unit));
         is_measured
-            && (self.is_of_home || Wish::of(clause).names_place(&self.names))
+            && (self.is_of_home || self.names.has_place_in(clause))
             && numbers(clause).any(|(said, decimals)| !self.known.iter().any(|known| rounds_to(*known, said, decimals)))
     }
 }
