@@ -263,7 +263,7 @@ impl Inventory {
         };
         Ok(list.iter().enumerate().map(move |(at, entry)| {
             let named = entry.get("id").or_else(|| entry.get("name")).and_then(Value::as_str);
-            let name: String = named.unwrap_or_default().chars().take(60).collect();
+            let name: String = one_line(named.unwrap_or_default()).chars().take(60).collect();
             let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
             (format!("{key}, number {}{name}", at + 1), entry)
         }))
@@ -305,10 +305,10 @@ fn text(place: &str, fields: &Map<String, Value>, key: &str) -> Result<Option<St
 fn aliases(place: &str, fields: &Map<String, Value>) -> Result<Vec<String>, FormatError> {
     match fields.get("aliases") {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::String(one)) => Ok(vec![one.clone()]),
+        Some(Value::String(one)) => Ok(vec![one_line(one)]),
         Some(Value::Array(list)) => list
             .iter()
-            .map(|alias| alias.as_str().map(str::to_owned).ok_or_else(|| kind(place, "aliases", "a list of texts")))
+            .map(|alias| alias.as_str().map(one_line).ok_or_else(|| kind(place, "aliases", "a list of texts")))
             .collect(),
         Some(_) => Err(kind(place, "aliases", "a list of texts")),
     }

@@ -83,6 +83,7 @@ const AVX512: Kernels = Kernels {
     dot_strip: avx512::strips::dot,
     panel: Some((avx512::ROWS, avx512::panel::multiply)),
     quantize: avx512::quantize,
+    attend: avx512::attention::attend,
     ..AVX2
 };
 

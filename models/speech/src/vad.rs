@@ -108,7 +108,7 @@ impl Default for EndpointOptions {
             quiet_db: 36,
             min_speech_ms: 100,
             end_silence_ms: 500,
-            pause_ms: 60,
+            pause_ms: 32,
             pre_roll_ms: 250,
             post_roll_ms: 200,
             max_utterance_ms: 28_000,

@@ -170,7 +170,7 @@ fn with_key<T: Config>(config: &T, set: &str) -> Result<T, ConfigError> {
     );
     let mut table = toml::Table::try_from(config).map_err(|e| wrong(e.to_string()))?;
     put(&mut table, &key, value).map_err(wrong)?;
-    table.try_into().map_err(|e: toml::de::Error| wrong(unknown_key::explained(e.message())))
+    table.try_into().map_err(|e: toml::de::Error| wrong(said_by_parser(&e)))
 }
 
 /// The text of a configuration file.
@@ -185,12 +185,21 @@ pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
 
 /// What the TOML parser says, with file and line.
 pub(crate) fn located(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let place = match line {
-        Some(line) if !text.is_empty() => format!("{}:{line}", path.display()),
+    let place = match error.span() {
+        Some(_) if !text.is_empty() => format!("{}:{}", path.display(), line_of(text, error)),
         _ => path.display().to_string(),
     };
-    ConfigError::Wrong { place, reason: unknown_key::explained(&error.message().replace('\n', " ")) }
+    ConfigError::Wrong { place, reason: said_by_parser(error) }
+}
+
+/// The line of `text` in which the TOML parser found an error; the first if it names none.
+pub(crate) fn line_of(text: &str, error: &toml::de::Error) -> usize {
+    error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1)
+}
+
+/// What the TOML parser says, in one line: it repeats what the file holds, and that may be anything.
+pub(crate) fn said_by_parser(error: &toml::de::Error) -> String {
+    unknown_key::explained(&error.message().replace(char::is_control, " "))
 }
 
 #[cfg(test)]

@@ -32,6 +32,18 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
 }
 
 #[test]
+fn what_a_file_holds_cannot_reach_the_terminal_in_an_error() {
+    let messages = [
+        wrong("[listen]\nvad = \"aut\t\"\n", &[]),
+        wrong("[llm]\n\"mo\\u001bdle\" = 1\n", &[]),
+        wrong("", &["listen.vad=\"\\u0007\""]),
+    ];
+    for message in messages {
+        assert!(!message.contains(char::is_control), "{message:?}");
+    }
+}
+
+#[test]
 fn the_same_key_is_refused_alike_in_all_three_files() {
     for (set, says) in [
         ("llm.sampler.top_p=7", "llm.sampler.top_p is 7 but must be from 0 to 1"),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nearfield_base::persist;
 use serde::{Deserialize, Serialize};
 
+use crate::config::{line_of, said_by_parser};
 use crate::hub::content_hash::Sha256;
 
 /// The largest lock that is read: some twenty thousand files.
@@ -98,10 +99,8 @@ impl ModelsLock {
             }
             Ok(_) => fs::read_to_string(&self.path).map_err(|e| self.io("reading", e))?,
         };
-        let document: Document = toml::from_str(&text).map_err(|e| {
-            let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            self.malformed(line, e.message().replace('\n', " "))
-        })?;
+        let document: Document =
+            toml::from_str(&text).map_err(|e| self.malformed(line_of(&text, &e), said_by_parser(&e)))?;
         if document.version != 1 {
             return Err(self.malformed(1, format!("version is {}, this Nearfield knows version 1", document.version)));
         }

@@ -24,10 +24,23 @@ pub const HARD_CHARS: usize = 200;
 pub const MAX_CHARS: usize = 1000;
 
 /// The first clause of a splitter in haste may end before a word that begins a phrase, behind so many words: "The sky is blue" of
-/// "The sky is blue because ...".
+/// "The sky is blue because ...", "The distance to the moon" of "The distance to the moon is ...".
 const PHRASE_WORDS: [(usize, &[&str]); 2] = [
-    (4, &["although", "and", "because", "but", "if", "or", "since", "when", "which", "while"]),
-    (5, &["at", "by", "for", "from", "in", "on", "with"]),
+    (4, &["although", "and", "are", "because", "but", "can", "if", "is", "or", "since", "was", "were", "when", "which", "while"]),
+    (
+        5,
+        &[
+            "about", "as", "at", "between", "by", "for", "from", "in", "into", "of", "on", "than", "that", "through", "to",
+            "with",
+        ],
+    ),
+];
+
+/// Words that lean on the next one: no clause ends behind them.
+const LEANING: &[&str] = &[
+    "a", "an", "are", "as", "be", "for", "he", "how", "i", "in", "is", "it", "its", "my", "no", "not", "of", "on", "our", "she",
+    "so", "than", "that", "the", "their", "there", "these", "they", "this", "those", "to", "very", "was", "we", "were", "what",
+    "when", "where", "which", "who", "why", "with", "you", "your",
 ];
 
 /// The streaming splitter of one reply after another.
@@ -149,7 +162,9 @@ impl Clause {
         let Some((before, last)) = self.text.rsplit_once(' ') else { return };
         let lower = last.to_lowercase();
         let is_phrase = PHRASE_WORDS.iter().any(|(least, words)| self.words > *least && words.contains(&&*lower));
-        if !is_phrase || self.brackets > 0 || !before.ends_with(char::is_alphanumeric) {
+        let behind = before.rsplit(' ').next().unwrap_or(before).to_lowercase();
+        let may_end = before.ends_with(char::is_alphanumeric) && !LEANING.contains(&&*behind);
+        if !is_phrase || self.brackets > 0 || !may_end {
             return;
         }
         let last = last.to_owned();
@@ -374,7 +389,10 @@ mod tests {
                 &["The sky appears blue,", "because of scattering.", "It is red in the evening because of it."][..],
             ),
             ("It is about 93 million miles from the earth.", &["It is about 93 million miles,", "from the earth."]),
-            ("The lamp in the hall is on.", &["The lamp in the hall is on."]),
+            ("The lamp in the hall is on.", &["The lamp in the hall,", "is on."]),
+            ("The moon is a small body that orbits the earth.", &["The moon is a small body,", "that orbits the earth."]),
+            ("The distance to the moon is long.", &["The distance to the moon,", "is long."]),
+            ("I do not know where it is.", &["I do not know where it is."]),
             ("The lamps (four of them and a candle) are on.", &["The lamps (four of them and a candle) are on."]),
             ("It may rain later, and then", &["It may rain later,", "and then"]),
             ("I do not know what that is for", &["I do not know what that is for"]),

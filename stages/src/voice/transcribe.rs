@@ -14,7 +14,7 @@ use crate::messages::{Envelope, Transcript, Utterance};
 
 /// Silence left behind the last word: recognizers trained on whole recordings expect a little. A guess has as much, so that it is
 /// transcribed as the whole utterance is.
-const TAIL: Duration = Duration::from_millis(60);
+const TAIL: Duration = Duration::from_millis(32);
 
 /// Turns utterances into text.
 pub struct Transcribe {

@@ -1,4 +1,4 @@
-//! Attention on vectors of eight floats, for every instruction set that has them ([`Vector`]): the scores of a tile of positions
+//! Attention on vectors of eight floats or of twice eight, for every instruction set that has them ([`Vector`]): the scores of a tile of positions
 //! for several queries of a head at a time, then their values, in one pass with a running maximum.
 //!
 //! Everything is inlined into the entry of an instruction set, which is compiled with its instructions. Loops run over indices: a
@@ -18,18 +18,22 @@ const TILE: usize = 64;
 const CONVERTED: usize = 4;
 const PLAIN: usize = 6;
 
-/// Eight floats.
+/// Eight floats, or twice eight: the second eight lie `apart` numbers behind the first.
 ///
 /// # Safety
 /// Of all its functions: the processor has the instructions, and pointers lead to as many numbers as are read or written.
 pub(super) trait Vector: Copy {
+    /// How many eights it holds.
+    const EIGHTS: usize;
+    /// One that holds eight.
+    type Narrow: Vector;
     unsafe fn zero() -> Self;
-    /// One float, eight times.
+    /// One float in each place.
     unsafe fn splat(from: *const f32) -> Self;
-    unsafe fn load(from: *const f32) -> Self;
-    unsafe fn of_halves(from: *const u16) -> Self;
-    unsafe fn of_bytes(from: *const i8) -> Self;
-    unsafe fn store(self, to: *mut f32);
+    unsafe fn load(from: *const f32, apart: usize) -> Self;
+    unsafe fn of_halves(from: *const u16, apart: usize) -> Self;
+    unsafe fn of_bytes(from: *const i8, apart: usize) -> Self;
+    unsafe fn store(self, to: *mut f32, apart: usize);
     unsafe fn times(self, other: Self) -> Self;
     /// `self + a * b`, fused.
     unsafe fn add_product(self, a: Self, b: Self) -> Self;
@@ -92,22 +96,22 @@ impl Unpacked {
             for panel in 0..count.div_ceil(LANES) {
                 let first = start + panel * LANES;
                 for d in 0..width {
-                    let mut eight = numbers::<V, KIND>(tile.keys, first * width + d * LANES);
+                    let mut eight = numbers::<V::Narrow, KIND>(tile.keys, first * width + d * LANES, LANES);
                     if KIND == BYTES {
                         let at = first * (width / SCALED) + d / SCALED * LANES;
-                        eight = eight.times(V::of_halves(tile.keys.scales.add(at)));
+                        eight = eight.times(V::Narrow::of_halves(tile.keys.scales.add(at), LANES));
                     }
-                    eight.store(to_keys.add((panel * width + d) * LANES));
+                    eight.store(to_keys.add((panel * width + d) * LANES), LANES);
                 }
             }
             for position in 0..count {
                 for d in (0..width).step_by(LANES) {
                     let at = (start + position) * width + d;
-                    let mut eight = numbers::<V, KIND>(tile.values, at);
+                    let mut eight = numbers::<V::Narrow, KIND>(tile.values, at, LANES);
                     if KIND == BYTES {
-                        eight = eight.times(scale::<V>(tile.values, at));
+                        eight = eight.times(scale::<V::Narrow>(tile.values, at));
                     }
-                    eight.store(to_values.add(position * width + d));
+                    eight.store(to_values.add(position * width + d), LANES);
                 }
             }
         }
@@ -116,28 +120,28 @@ impl Unpacked {
     }
 }
 
-/// The scale of the value that number `index` belongs to, eight times.
+/// The scale of the value that number `index` belongs to, in each place.
 ///
 /// # Safety
 /// As of [`Vector`]; the place has scales, and this one.
 #[inline(always)]
 unsafe fn scale<V: Vector>(values: Place, index: usize) -> V {
     // SAFETY: the caller's promise.
-    unsafe { V::of_halves([values.scales.add(index / SCALED).read(); LANES].as_ptr()) }
+    unsafe { V::of_halves([values.scales.add(index / SCALED).read(); LANES].as_ptr(), 0) }
 }
 
-/// Eight numbers from number `index`, before their scale.
+/// Eight numbers from number `index`, and where the vector is a wide one eight more, `apart` numbers later; before their scale.
 ///
 /// # Safety
 /// As of [`Vector`]; the place has them.
 #[inline(always)]
-unsafe fn numbers<V: Vector, const KIND: u8>(place: Place, index: usize) -> V {
+unsafe fn numbers<V: Vector, const KIND: u8>(place: Place, index: usize, apart: usize) -> V {
     // SAFETY: the caller's promise.
     unsafe {
         match KIND {
-            BYTES => V::of_bytes(place.numbers.add(index).cast()),
-            FLOATS => V::load(place.numbers.cast::<f32>().add(index)),
-            _ => V::of_halves(place.numbers.cast::<u16>().add(index)),
+            BYTES => V::of_bytes(place.numbers.add(index).cast(), apart),
+            FLOATS => V::load(place.numbers.cast::<f32>().add(index), apart),
+            _ => V::of_halves(place.numbers.cast::<u16>().add(index), apart),
         }
     }
 }
@@ -237,12 +241,16 @@ unsafe fn attend_tile<V: Vector, const KIND: u8, const R: usize>(
     unsafe {
         let panels = count.div_ceil(LANES);
         let mut panel = 0;
-        while panel + 2 <= panels {
+        while panel + 2 * V::EIGHTS <= panels {
             score_panels::<V, KIND, R, 2>(queries, tile, panel, &mut scores);
-            panel += 2;
+            panel += 2 * V::EIGHTS;
+        }
+        if panel + V::EIGHTS <= panels {
+            score_panels::<V, KIND, R, 1>(queries, tile, panel, &mut scores);
+            panel += V::EIGHTS;
         }
         if panel < panels {
-            score_panels::<V, KIND, R, 1>(queries, tile, panel, &mut scores);
+            score_panels::<V::Narrow, KIND, R, 1>(queries, tile, panel, &mut scores);
         }
     }
     for r in 0..R {
@@ -250,13 +258,17 @@ unsafe fn attend_tile<V: Vector, const KIND: u8, const R: usize>(
     }
     // SAFETY: the values from `start` to `start + count` are in their place; `width` is a multiple of 8.
     unsafe {
-        let mut d = 0;
-        while d + 2 * LANES <= width {
+        let (mut d, each) = (0, V::EIGHTS * LANES);
+        while d + 2 * each <= width {
             weigh_values::<V, KIND, R, 2>(&scores, tile, 0..count, d, queries);
-            d += 2 * LANES;
+            d += 2 * each;
+        }
+        if d + each <= width {
+            weigh_values::<V, KIND, R, 1>(&scores, tile, 0..count, d, queries);
+            d += each;
         }
         if d < width {
-            weigh_values::<V, KIND, R, 1>(&scores, tile, 0..count, d, queries);
+            weigh_values::<V::Narrow, KIND, R, 1>(&scores, tile, 0..count, d, queries);
         }
     }
 }
@@ -328,7 +340,7 @@ fn weigh_scores(scoring: Scoring, start: usize, query: &mut Query<'_>, scores: &
     }
 }
 
-/// Products of `R` queries with `P` panels of eight keys, from panel `panel` of the tile on.
+/// Products of `R` queries with `P` vectors of panels of eight keys, from panel `panel` of the tile on.
 ///
 /// # Safety
 /// As of [`Vector`]; the keys of these positions are in their place, each query has as many numbers as they.
@@ -343,6 +355,7 @@ unsafe fn score_panels<V: Vector, const KIND: u8, const R: usize, const P: usize
     // SAFETY: the caller's promise.
     unsafe {
         let first = tile.start - tile.origin + panel * LANES;
+        let each = V::EIGHTS * LANES;
         let mut q = [std::ptr::null(); R];
         for r in 0..R {
             q[r] = queries[r].q.as_ptr();
@@ -352,7 +365,7 @@ unsafe fn score_panels<V: Vector, const KIND: u8, const R: usize, const P: usize
         for d in 0..width {
             let mut eight = [V::zero(); P];
             for p in 0..P {
-                eight[p] = numbers::<V, KIND>(keys, (first + p * LANES) * width + d * LANES);
+                eight[p] = numbers::<V, KIND>(keys, (first + p * each) * width + d * LANES, LANES * width);
             }
             for r in 0..R {
                 let q = V::splat(q[r].add(d));
@@ -362,8 +375,8 @@ unsafe fn score_panels<V: Vector, const KIND: u8, const R: usize, const P: usize
             }
             if KIND == BYTES && d % SCALED == SCALED - 1 {
                 for p in 0..P {
-                    let at = (first + p * LANES) * (width / SCALED) + d / SCALED * LANES;
-                    let scale = V::of_halves(keys.scales.add(at));
+                    let at = (first + p * each) * (width / SCALED) + d / SCALED * LANES;
+                    let scale = V::of_halves(keys.scales.add(at), LANES * (width / SCALED));
                     for r in 0..R {
                         scaled[r][p] = scaled[r][p].add_product(sums[r][p], scale);
                         sums[r][p] = V::zero();
@@ -374,17 +387,17 @@ unsafe fn score_panels<V: Vector, const KIND: u8, const R: usize, const P: usize
         for r in 0..R {
             for p in 0..P {
                 let sums = if KIND == BYTES { scaled[r][p] } else { sums[r][p] };
-                sums.store(scores[r][(panel + p) * LANES..][..LANES].as_mut_ptr());
+                sums.store(scores[r][panel * LANES + p * each..][..each].as_mut_ptr(), LANES);
             }
         }
     }
 }
 
-/// Adds the values of some positions of the tile, weighted, to `N * 8` components from `d`.
+/// Adds the values of some positions of the tile, weighted, to `N` vectors of components from `d`.
 ///
 /// # Safety
-/// As of [`Vector`]; the values of these positions are in their place, `d + 8 N` is at most their width, and with bytes these
-/// components share a scale.
+/// As of [`Vector`]; the values of these positions are in their place, these components are within their width, and with bytes
+/// they share a scale.
 #[inline(always)]
 unsafe fn weigh_values<V: Vector, const KIND: u8, const R: usize, const N: usize>(
     weights: &[[f32; TILE]; R],
@@ -395,10 +408,11 @@ unsafe fn weigh_values<V: Vector, const KIND: u8, const R: usize, const N: usize
 ) {
     // SAFETY: the caller's promise.
     unsafe {
+        let each = V::EIGHTS * LANES;
         let mut totals = [[V::zero(); N]; R];
         for r in 0..R {
             for n in 0..N {
-                totals[r][n] = V::load(queries[r].out[d + LANES * n..][..LANES].as_ptr());
+                totals[r][n] = V::load(queries[r].out[d + each * n..][..each].as_ptr(), LANES);
             }
         }
         let first = tile.start - tile.origin;
@@ -406,7 +420,7 @@ unsafe fn weigh_values<V: Vector, const KIND: u8, const R: usize, const N: usize
             let at = (first + index) * tile.width + d;
             let mut eight = [V::zero(); N];
             for n in 0..N {
-                eight[n] = numbers::<V, KIND>(tile.values, at + LANES * n);
+                eight[n] = numbers::<V, KIND>(tile.values, at + each * n, LANES);
             }
             if KIND == BYTES {
                 let scale = scale::<V>(tile.values, at);
@@ -423,7 +437,7 @@ unsafe fn weigh_values<V: Vector, const KIND: u8, const R: usize, const N: usize
         }
         for r in 0..R {
             for n in 0..N {
-                totals[r][n].store(queries[r].out[d + LANES * n..][..LANES].as_mut_ptr());
+                totals[r][n].store(queries[r].out[d + each * n..][..each].as_mut_ptr(), LANES);
             }
         }
     }

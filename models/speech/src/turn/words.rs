@@ -37,6 +37,9 @@ const WANTS_OBJECT: &[&str] = &[
     "wake", "explain", "order", "buy", "bake", "describe", "name", "start", "drive",
 ];
 
+/// Words that begin a question, also within a sentence.
+const QUESTIONS: &[&str] = &["how", "what", "when", "where", "which", "who", "why"];
+
 /// Beginnings that are no request of their own, however they are marked.
 #[rustfmt::skip]
 const OPENINGS: &[&[&str]] = &[
@@ -76,14 +79,20 @@ pub fn completeness(text: &str) -> f32 {
     let is_particle = matches!(*last, "on" | "in" | "off") && n >= 5 && !is_question && !mark.is_empty();
     let ends_question = is_question
         && (n > 2 && ENDS_QUESTION.contains(last) || (3..=5).contains(&n) && ENDS_SHORT_QUESTION.contains(last));
-    if GOES_ON.contains(last) && !is_particle && !ends_question {
+    // "Explain what a volcano is."
+    let ends_indirect_question = matches!(*last, "is" | "are" | "was" | "were")
+        && mark == "."
+        && words[..n - 1].iter().rev().skip(1).take(4).any(|word| QUESTIONS.contains(word));
+    if GOES_ON.contains(last) && !is_particle && !ends_question && !ends_indirect_question {
         return 0.03;
     }
     if OPENINGS.contains(&words.as_slice()) {
         return 0.05;
     }
     let verb = if *last == "me" && n > 1 { words[n - 2] } else { last };
-    if WANTS_OBJECT.contains(&verb) {
+    // "How long does it take?" has its object in front.
+    let has_object = is_question && n >= 4 && QUESTIONS.contains(first);
+    if WANTS_OBJECT.contains(&verb) && !has_object {
         return 0.12;
     }
     let is_subordinate = SUBORDINATES.contains(first) && !is_question && n <= 6 && !all.contains(',');
@@ -91,7 +100,7 @@ pub fn completeness(text: &str) -> f32 {
         return 0.1;
     }
     match (mark.is_empty(), is_question) {
-        (true, _) if n >= 6 => 0.65,
+        (true, _) if n >= 6 => 0.74,
         (true, _) => 0.35,
         (_, true) if n >= 4 => 0.95,
         (_, true) => 0.75,
@@ -113,6 +122,10 @@ mod tests {
             "Turn off the lights.",
             "How old is she?",
             "Where are you from?",
+            "Explain what a volcano is.",
+            "Tell me who that man was.",
+            "How long does it take?",
+            "Which one do you want?",
             "When I get home, please switch the heating on.",
             "Do you know what time it is?",
             "Stop.",

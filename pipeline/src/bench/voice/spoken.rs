@@ -16,6 +16,9 @@ use crate::load::voice::load_voice;
 /// Silence, or noise, behind each sentence.
 const TAIL: Duration = Duration::from_secs(2);
 
+/// Noise before a sentence: a room is noisy before somebody speaks in it.
+const NOISE_BEFORE: Duration = Duration::from_secs(1);
+
 const SENTENCES: &str = include_str!("sentences.txt");
 
 /// A sentence as it is spoken.
@@ -24,7 +27,7 @@ pub struct Spoken {
     pub text: String,
     /// Who spoke, and how.
     pub voice: String,
-    /// `[n_samples]`, 16 kHz, in [-1, 1], with two seconds of silence or noise behind.
+    /// `[n_samples]`, 16 kHz, in [-1, 1], with two seconds of silence or noise behind, and with a second of noise before.
     pub samples: Arc<[f32]>,
     /// Where the last sample of speech is.
     pub speech_end: usize,
@@ -109,9 +112,12 @@ impl Speakers {
             }
             samples.extend(part);
         }
-        let speech_end = samples.len().saturating_sub(1);
         let mut voice = name.clone();
         let loudness = (samples.iter().map(|s| s * s).sum::<f32>() / samples.len().max(1) as f32).sqrt();
+        if is_noisy {
+            samples.splice(0..0, std::iter::repeat_n(0.0, SampleRate::SPEECH.samples_in(NOISE_BEFORE)));
+        }
+        let speech_end = samples.len().saturating_sub(1);
         samples.resize(samples.len() + SampleRate::SPEECH.samples_in(TAIL), 0.0);
         if is_noisy {
             voice.push_str(" with noise");

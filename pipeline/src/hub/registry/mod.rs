@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::{line_of, said_by_parser};
 use crate::hub::models_lock::LockedFile;
 
 mod entry;
@@ -139,8 +140,8 @@ impl Registry {
     pub fn from_text(text: &str, source: &Path, places: Places) -> Result<Self, RegistryError> {
         let list: List = toml::from_str(text).map_err(|e| RegistryError::Malformed {
             path: source.to_path_buf(),
-            line: e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1),
-            message: e.message().replace('\n', " "),
+            line: line_of(text, &e),
+            message: said_by_parser(&e),
         })?;
         for (i, model) in list.models.iter().enumerate() {
             let twice = list.models[..i].iter().any(|m| model.names().any(|name| m.is_named(name)));

@@ -16,6 +16,9 @@ pub(crate) unsafe fn attend(scoring: Scoring, head: Head<'_>, queries: &mut [Que
 }
 
 impl Vector for __m256 {
+    const EIGHTS: usize = 1;
+    type Narrow = __m256;
+
     #[inline(always)]
     unsafe fn zero() -> __m256 {
         // SAFETY: register operations and unaligned reads and writes, under the caller's promise; so below.
@@ -27,22 +30,22 @@ impl Vector for __m256 {
         unsafe { _mm256_broadcast_ss(&*from) }
     }
     #[inline(always)]
-    unsafe fn load(from: *const f32) -> __m256 {
+    unsafe fn load(from: *const f32, _: usize) -> __m256 {
         // SAFETY: as above.
         unsafe { _mm256_loadu_ps(from) }
     }
     #[inline(always)]
-    unsafe fn of_halves(from: *const u16) -> __m256 {
+    unsafe fn of_halves(from: *const u16, _: usize) -> __m256 {
         // SAFETY: as above.
         unsafe { _mm256_cvtph_ps(_mm_loadu_si128(from.cast())) }
     }
     #[inline(always)]
-    unsafe fn of_bytes(from: *const i8) -> __m256 {
+    unsafe fn of_bytes(from: *const i8, _: usize) -> __m256 {
         // SAFETY: as above.
         unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
     }
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
+    unsafe fn store(self, to: *mut f32, _: usize) {
         // SAFETY: as above.
         unsafe { _mm256_storeu_ps(to, self) }
     }

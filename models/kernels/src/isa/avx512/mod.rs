@@ -9,6 +9,7 @@
 //! As in the AVX2 kernels, loops run over indices, since closures would be compiled without these instructions.
 #![allow(clippy::needless_range_loop)]
 
+pub(crate) mod attention;
 pub(crate) mod floats;
 pub(crate) mod panel;
 pub(crate) mod rows;

@@ -21,6 +21,9 @@ pub(crate) unsafe fn attend(scoring: Scoring, head: Head<'_>, queries: &mut [Que
 struct Pair(float32x4_t, float32x4_t);
 
 impl Vector for Pair {
+    const EIGHTS: usize = 1;
+    type Narrow = Pair;
+
     #[inline(always)]
     unsafe fn zero() -> Pair {
         // SAFETY: register operations and reads and writes of eight numbers, which every 64-bit ARM has; so below.
@@ -33,12 +36,12 @@ impl Vector for Pair {
         Pair(four, four)
     }
     #[inline(always)]
-    unsafe fn load(from: *const f32) -> Pair {
+    unsafe fn load(from: *const f32, _: usize) -> Pair {
         // SAFETY: as above.
         unsafe { Pair(vld1q_f32(from), vld1q_f32(from.add(4))) }
     }
     #[inline(always)]
-    unsafe fn of_halves(from: *const u16) -> Pair {
+    unsafe fn of_halves(from: *const u16, _: usize) -> Pair {
         let (low, high): (float32x4_t, float32x4_t);
         // SAFETY: as above; the conversion is of every 64-bit ARM.
         unsafe {
@@ -50,7 +53,7 @@ impl Vector for Pair {
         Pair(low, high)
     }
     #[inline(always)]
-    unsafe fn of_bytes(from: *const i8) -> Pair {
+    unsafe fn of_bytes(from: *const i8, _: usize) -> Pair {
         // SAFETY: as above.
         unsafe {
             let words = vmovl_s8(vld1_s8(from));
@@ -59,7 +62,7 @@ impl Vector for Pair {
         }
     }
     #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
+    unsafe fn store(self, to: *mut f32, _: usize) {
         // SAFETY: as above.
         unsafe {
             vst1q_f32(to, self.0);
