@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use nearfield_testdata::onnx::TinyOnnx;
 use nearfield_testdata::test_data;
 use nearfield_tests::{Ran, arg, assets, finish, nearfield, root, run, run_with_input, skipped, wait_for};
 use nearfield_vision::{Picture, encode_jpeg};
@@ -220,85 +219,6 @@ fn a_grey_or_black_picture_is_no_picture_from_the_camera_and_what_follows_is_a_f
     std::fs::write(folder.path().join("grey.jpg"), flat(128)).unwrap();
     let (found, _) = lines(&run(&["caption", "--input", arg(folder.path()), "--json"]));
     assert_eq!(found[0]["caption"], "No picture from the camera.");
-}
-
-#[test]
-fn the_default_model_invents_nothing_on_photographs_and_names_models_that_know_them() {
-    let Some(cat) = test_data("vision/cat_720p.jpg") else { return };
-    let pictures = cat.with_file_name("*.jpg");
-    let ran = run(&["caption", "--input", arg(&pictures), "--json", "--set", "output.all=true"]);
-    let (found, summary) = lines(&ran);
-    assert_eq!(found.len(), 4);
-    for line in &found {
-        assert_eq!((&line["caption"], &line["foreign"], &line["objects"]), (&"".into(), &true.into(), &serde_json::json!([])), "{line}");
-        assert!(line["words"].is_null(), "{line}");
-    }
-    assert_eq!((summary["captions"].as_u64(), summary["foreign"].as_u64()), (Some(0), Some(4)), "{summary}");
-    let told = ran.stderr.matches("knows drawn scenes only").count();
-    assert!(told == 1 && ran.stderr.contains("nearfield models pull"), "{}", ran.stderr);
-    if !has_ffmpeg() {
-        return;
-    }
-    for video in ["video/one-by-one-person-detection.mp4", "video/bottle-detection.mp4"] {
-        let Some(video) = test_data(video) else { return };
-        let (_, summary) = lines(&run(&["caption", "--input", arg(&video), "--json", "--set", "source.fps=1"]));
-        assert_eq!((summary["captions"].as_u64(), summary["language_model"].as_u64()), (Some(0), Some(0)), "{summary}");
-    }
-}
-
-#[test]
-fn the_wrong_kind_of_model_is_called_what_it_is() {
-    let with = |model: &str| run(&["caption", "--input", "/nowhere/x.jpg", "--model", model]);
-    with("talk-nano").assert_fails(1, &["vision.model: talk-nano is a language model", "a vision model is wanted"]);
-    with("whisper-tiny").assert_fails(1, &["whisper-tiny is a speech-to-text model", "a vision model is wanted"]);
-    with(arg(&assets().join("models/talk-nano.gguf"))).assert_fails(1, &["a language model (GGUF)", "a vision model is wanted"]);
-    with("dfine-nano").assert_fails(1, &["`nearfield models pull dfine-nano`"]);
-    with("dfine-nan").assert_fails(1, &["did you mean dfine-nano"]);
-}
-
-#[test]
-fn a_model_that_is_not_recognized_is_refused_with_a_manifest_that_fits_once_it_is_kept() {
-    if nearfield_onnx::init().is_err() {
-        return skipped("there is no ONNX Runtime");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let boxes: Vec<f32> = (0..84 * 7).map(|i| if i / 84 < 4 { 20.0 } else { 0.9 }).collect();
-    let model = TinyOnnx::new("images", &[1, 3, 64, 64]).output("output0", &[1, 7, 84], &boxes);
-    let path = folder.path().join("mine.onnx");
-    std::fs::write(&path, model.bytes()).unwrap();
-    let picture = assets().join("pictures/02-1.jpg");
-    let caption = || run(&["caption", "--input", arg(&picture), "--json", "--model", arg(&path), "--set", "caption.by_rule=true"]);
-    let refused = caption();
-    refused.assert_fails(1, &["mine.onnx needs a manifest", "names of its labels", "ending .toml"]);
-    let manifest = refused.stderr.split_once("\n\n").expect("a manifest after an empty line").1;
-    std::fs::write(path.with_extension("toml"), manifest.replace("label 1", "kettle")).unwrap();
-    let (found, _) = lines(&caption());
-    assert_eq!(found[0]["objects"][0]["label"], "kettle", "{}", found[0]);
-}
-
-#[test]
-fn pictures_are_turned_cut_and_masked_before_anything_sees_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let (w, h) = (60u32, 40u32);
-    // White in the upper left quarter, noise below it.
-    let rgb = (0..w * h).flat_map(|i| {
-        let (x, y) = (i % w, i / w);
-        [if x < 30 && y < 20 { 255 } else { (i * 7919 % 60) as u8 }; 3]
-    });
-    let picture = Picture::from_rgb(w, h, rgb.collect(), "quarter").unwrap();
-    std::fs::write(folder.path().join("p.jpg"), encode_jpeg(&picture, 95).unwrap()).unwrap();
-    let shots = folder.path().join("shots");
-    let input = folder.path().join("p.jpg");
-    let framing = ["--set", "source.rotate=90", "--set", "source.crop=[0.0,0.0,1.0,0.5]", "--set", "source.masks=[[0.0,0.0,0.25,1.0]]"];
-    let args = [&["caption", "--input", arg(&input), "--snapshots", arg(&shots)], &framing[..], &BLIND[..]].concat();
-    run(&args).assert_done();
-    let shot = std::fs::read_dir(&shots).unwrap().next().unwrap().unwrap().path();
-    let seen = Picture::read(&shot).unwrap();
-    assert_eq!(seen.width(), 40);
-    let at = |x: usize, y: usize| seen.rgb()[(y * 40 + x) * 3];
-    // Turned, white is on the upper right; its left neighbour is masked.
-    assert!(at(35, 5) > 230 && at(2, 5) < 20, "{} {}", at(35, 5), at(2, 5));
-    run(&["caption", "--input", arg(&input), "--set", "source.rotate=45"]).assert_fails(2, &["source.rotate is 45"]);
 }
 
 /// A camera over HTTP that answers each connection with some pictures and then disappears.

@@ -131,8 +131,9 @@ fn yolo_of_every_layout_is_recognized_and_its_object_lies_where_it_was_put() {
     let model = ultralytics(input(64).output("output0", &[1, 300, 6], &parts), NAMES).note("head", "RTDETRDecoder");
     assert_eq!(only(&written("rtdetr-new.onnx", &model).look()), wanted, "RT-DETR of newer versions");
     // Without notes 80 labels are COCO's, and others have no names.
-    let coco = transposed(&table(CELLS, 84, 30, &row(&centre, 80, 39)), 84);
-    let model = input(64).output("output0", &[1, 84, CELLS as i64], &coco);
+    let cells = 144 + 36 + 9; // of 96 x 96: as many as numbers a box would be a form of its own
+    let coco = transposed(&table(cells, 84, 30, &row(&centre, 80, 39)), 84);
+    let model = input(96).output("output0", &[1, 84, cells as i64], &coco);
     assert_eq!(only(&written("m.onnx", &model).look()).0, "bottle");
     let model = input(64).output("output0", &[1, 7, CELLS as i64], &v8);
     let (reason, manifest) = written("m.onnx", &model).refused();
