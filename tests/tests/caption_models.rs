@@ -1,5 +1,5 @@
-//! Vision models of `nearfield caption`, from outside: kinds, recognition, pictures that a model does not know, what computes it, and what of
-//! a picture it sees.
+//! Vision models of `nearfield caption`, from outside: kinds, recognition, pictures that a model does not know, what computes it, and
+//! what of a picture it sees.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,11 @@ fn the_default_model_invents_nothing_on_photographs_and_names_models_that_know_t
     let (found, summary) = lines(&ran);
     assert_eq!(found.len(), 4);
     for line in &found {
-        assert_eq!((&line["caption"], &line["foreign"], &line["objects"]), (&"".into(), &true.into(), &serde_json::json!([])), "{line}");
+        assert_eq!(
+            (&line["caption"], &line["foreign"], &line["objects"]),
+            (&"".into(), &true.into(), &serde_json::json!([])),
+            "{line}"
+        );
         assert!(line["words"].is_null(), "{line}");
     }
     assert_eq!((summary["captions"].as_u64(), summary["foreign"].as_u64()), (Some(0), Some(4)), "{summary}");
@@ -58,7 +62,8 @@ fn the_wrong_kind_of_model_is_called_what_it_is() {
     let with = |model: &str| run(&["caption", "--input", "/nowhere/x.jpg", "--model", model]);
     with("talk-nano").assert_fails(1, &["vision.model: talk-nano is a language model", "a vision model is wanted"]);
     with("whisper-tiny").assert_fails(1, &["whisper-tiny is a speech-to-text model", "a vision model is wanted"]);
-    with(arg(&assets().join("models/talk-nano.gguf"))).assert_fails(1, &["a language model (GGUF)", "a vision model is wanted"]);
+    with(arg(&assets().join("models/talk-nano.gguf")))
+        .assert_fails(1, &["a language model (GGUF)", "a vision model is wanted"]);
     with("dfine-nano").assert_fails(1, &["`nearfield models pull dfine-nano`"]);
     with("dfine-nan").assert_fails(1, &["did you mean dfine-nano"]);
 }
@@ -74,7 +79,9 @@ fn a_model_that_is_not_recognized_is_refused_with_a_manifest_that_fits_once_it_i
     let path = folder.path().join("mine.onnx");
     std::fs::write(&path, model.bytes()).unwrap();
     let picture = assets().join("pictures/02-1.jpg");
-    let caption = || run(&["caption", "--input", arg(&picture), "--json", "--model", arg(&path), "--set", "caption.by_rule=true"]);
+    let caption = || {
+        run(&["caption", "--input", arg(&picture), "--json", "--model", arg(&path), "--set", "caption.by_rule=true"])
+    };
     let refused = caption();
     refused.assert_fails(1, &["mine.onnx needs a manifest", "names of its labels", "ending .toml"]);
     let manifest = refused.stderr.split_once("\n\n").expect("a manifest after an empty line").1;
@@ -96,7 +103,14 @@ fn pictures_are_turned_cut_and_masked_before_anything_sees_them() {
     std::fs::write(folder.path().join("p.jpg"), encode_jpeg(&picture, 95).unwrap()).unwrap();
     let shots = folder.path().join("shots");
     let input = folder.path().join("p.jpg");
-    let framing = ["--set", "source.rotate=90", "--set", "source.crop=[0.0,0.0,1.0,0.5]", "--set", "source.masks=[[0.0,0.0,0.25,1.0]]"];
+    let framing = [
+        "--set",
+        "source.rotate=90",
+        "--set",
+        "source.crop=[0.0,0.0,1.0,0.5]",
+        "--set",
+        "source.masks=[[0.0,0.0,0.25,1.0]]",
+    ];
     let args = [&["caption", "--input", arg(&input), "--snapshots", arg(&shots)], &framing[..], &BLIND[..]].concat();
     run(&args).assert_done();
     let shot = std::fs::read_dir(&shots).unwrap().next().unwrap().unwrap().path();
@@ -111,7 +125,10 @@ fn pictures_are_turned_cut_and_masked_before_anything_sees_them() {
 /// What is captured of each change on real video is the picture's own part of the prompt, and what follows it.
 #[test]
 fn on_real_video_only_the_picture_s_part_of_the_prompt_is_read_and_one_bottle_is_one_thing() {
-    let (Some(model), Some(video)) = (test_data("vision/FastestDet.onnx"), test_data("video/bottle-detection.mp4")) else { return };
+    let (Some(model), Some(video)) = (test_data("vision/FastestDet.onnx"), test_data("video/bottle-detection.mp4"))
+    else {
+        return;
+    };
     if !has_ffmpeg() {
         return;
     }
@@ -154,7 +171,8 @@ fn the_openvino_provider_computes_what_the_cpu_does_and_required_leaves_nothing_
     let on = |model: &std::path::Path, providers: &str, required: bool| {
         let (providers, required) = (format!("vision.providers={providers}"), format!("vision.required={required}"));
         let sets = ["--set", "caption.by_rule=true", "--set", &providers, "--set", &required];
-        let mut command = nearfield(&[&["-v", "caption", "--input", arg(&cat), "--model", arg(model), "--json"], &sets[..]].concat());
+        let mut command =
+            nearfield(&[&["-v", "caption", "--input", arg(&cat), "--model", arg(model), "--json"], &sets[..]].concat());
         command.env("ORT_DYLIB_PATH", &library);
         finish(command, &[], Duration::from_secs(120))
     };
@@ -172,5 +190,6 @@ fn the_openvino_provider_computes_what_the_cpu_does_and_required_leaves_nothing_
     let int8 = detector.with_file_name("shufflenet-v2-12-int8.onnx");
     on(&int8, "[\"openvino\"]", true).assert_fails(1, &["the required execution provider does not run it", "OpenVINO"]);
     on(&int8, "[\"openvino\"]", false).assert_done();
-    on(&detector, "[\"cuda\", \"cpu\"]", true).assert_fails(1, &["the required execution provider does not run it (CUDA"]);
+    on(&detector, "[\"cuda\", \"cpu\"]", true)
+        .assert_fails(1, &["the required execution provider does not run it (CUDA"]);
 }

@@ -167,7 +167,9 @@ impl ManifestModel {
     fn check_box_rows(&self, boxes: &OnnxOutput) -> Result<(), VisionError> {
         match boxes.shape.last() {
             Some(4) => Ok(()),
-            _ => Err(self.wrong(format!("the output {} is {:?}, but boxes have four numbers", boxes.name, boxes.shape))),
+            _ => {
+                Err(self.wrong(format!("the output {} is {:?}, but boxes have four numbers", boxes.name, boxes.shape)))
+            }
         }
     }
 
@@ -186,7 +188,10 @@ impl ManifestModel {
     pub(super) fn check_columns(&self, scores: &OnnxOutput, n: usize) -> Result<(), VisionError> {
         match scores.shape.last() {
             Some(&columns) if columns == n => Ok(()),
-            _ => Err(self.wrong(format!("the output {} is {:?}, but {n} numbers a row are expected", scores.name, scores.shape))),
+            _ => Err(self.wrong(format!(
+                "the output {} is {:?}, but {n} numbers a row are expected",
+                scores.name, scores.shape
+            ))),
         }
     }
 

@@ -92,13 +92,16 @@ impl Framing {
             }
         }
         // A part of a picture is within the bounds that the whole was within.
-        Picture::from_rgb(width as u32, height as u32, rgb, "the part of the picture").unwrap_or_else(|_| picture.clone())
+        Picture::from_rgb(width as u32, height as u32, rgb, "the part of the picture")
+            .unwrap_or_else(|_| picture.clone())
     }
 }
 
 fn area(key: &str, numbers: &[f32]) -> Result<Rect, FramingError> {
     match *numbers {
-        [x, y, w, h] if [x, y, w, h].iter().all(|v| (0.0..=1.0).contains(v)) && w > 0.0 && h > 0.0 => Ok(Rect { x, y, w, h }),
+        [x, y, w, h] if [x, y, w, h].iter().all(|v| (0.0..=1.0).contains(v)) && w > 0.0 && h > 0.0 => {
+            Ok(Rect { x, y, w, h })
+        }
         _ => Err(format!("{key} is x, y, width, height, each from 0 to 1, width and height above 0")),
     }
 }
@@ -143,7 +146,8 @@ mod tests {
     fn the_smallest_areas_are_a_pixel_and_wrong_ones_are_named() {
         assert_eq!(framed(0, Flip::None, &[1.0, 1.0, 0.001, 1.0], &[]), (1, vec![6]));
         assert_eq!(framed(0, Flip::None, &[0.0, 0.0, 1e-9, 1e-9], &[vec![0.9, 0.9, 1.0, 1.0]]), (1, vec![0]));
-        let wrong = |rotate, crop: &[f32], masks: &[Vec<f32>]| Framing::new(rotate, Flip::None, crop, masks).unwrap_err();
+        let wrong =
+            |rotate, crop: &[f32], masks: &[Vec<f32>]| Framing::new(rotate, Flip::None, crop, masks).unwrap_err();
         assert!(wrong(45, &[], &[]).contains("rotate is 45"));
         for area in [&[0.0, 0.0, 1.0][..], &[0.0, 0.0, 2.0, 1.0], &[0.0, 0.0, 0.0, 1.0], &[f32::NAN, 0.0, 1.0, 1.0]] {
             assert!(wrong(0, area, &[]).starts_with("crop is x, y"), "{area:?}");

@@ -149,7 +149,8 @@ pub fn lists(
 ) -> Vec<Found> {
     let mut found = Vec::new();
     for ((numbers, &score), &class) in boxes.chunks_exact(4).zip(scores).zip(classes) {
-        let corners = if yx { [numbers[1], numbers[0], numbers[3], numbers[2]] } else { [0, 1, 2, 3].map(|i| numbers[i]) };
+        let corners =
+            if yx { [numbers[1], numbers[0], numbers[3], numbers[2]] } else { [0, 1, 2, 3].map(|i| numbers[i]) };
         if let Some(class) = numbered(class, first, n_labels) {
             keep(&mut found, scaled(&corners, scale, true), class, score, threshold);
         }
@@ -167,8 +168,7 @@ pub fn grid(width: usize, height: usize, strides: &[usize]) -> impl Iterator<Ite
     let strides = strides.to_vec();
     strides.into_iter().flat_map(move |stride| {
         let columns = width.div_ceil(stride);
-        (0..height.div_ceil(stride) * columns)
-            .map(move |i| ((i % columns) as f32, (i / columns) as f32, stride as f32))
+        (0..height.div_ceil(stride) * columns).map(move |i| ((i % columns) as f32, (i / columns) as f32, stride as f32))
     })
 }
 

@@ -79,10 +79,18 @@ mod tests {
 
     #[test]
     fn the_lists_are_as_long_as_their_models_outputs_and_in_their_order() {
-        let of = |name: &str| read_labels(&Labels::Named(name.to_owned()), Path::new("/nowhere"), Path::new("/x/m.onnx")).unwrap();
+        let of = |name: &str| {
+            read_labels(&Labels::Named(name.to_owned()), Path::new("/nowhere"), Path::new("/x/m.onnx")).unwrap()
+        };
         let (coco, by_number) = (of("coco"), of("coco-91"));
-        assert_eq!((coco.len(), coco[0].as_str(), coco[39].as_str(), coco[79].as_str()), (80, "person", "bottle", "toothbrush"));
-        assert_eq!((by_number.len(), by_number[0].as_str(), by_number[1].as_str(), by_number[90].as_str()), (91, "", "person", "toothbrush"));
+        assert_eq!(
+            (coco.len(), coco[0].as_str(), coco[39].as_str(), coco[79].as_str()),
+            (80, "person", "bottle", "toothbrush")
+        );
+        assert_eq!(
+            (by_number.len(), by_number[0].as_str(), by_number[1].as_str(), by_number[90].as_str()),
+            (91, "", "person", "toothbrush")
+        );
         assert_eq!((of("voc").len(), of("imagenet").len(), of("imagenet")[281].as_str()), (20, 1000, "tabby"));
         assert_eq!(length_of("imagenet"), Some(1000));
         let missing = read_labels(&Labels::Named("mine.txt".to_owned()), Path::new("/nowhere"), Path::new("/x/m.onnx"));

@@ -56,8 +56,8 @@ pub enum VisionError {
 }
 
 /// How an error goes on that has a manifest to offer.
-const MANIFEST_FOLLOWS: &str =
-    ". This one fits as far as it could be told; correct it and keep it beside the model, with the same name and the ending .toml";
+const MANIFEST_FOLLOWS: &str = ". This one fits as far as it could be told; correct it and keep it beside the model, with its \
+     name and the ending .toml";
 
 /// A vision model, loaded and ready.
 pub struct VisionModel {

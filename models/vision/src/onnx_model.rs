@@ -44,7 +44,8 @@ impl ManifestModel {
         let path = onnx.path().to_owned();
         let wrong = |reason: String| VisionError::Manifest { path: path.clone(), reason };
         manifest.check().map_err(wrong)?;
-        let inputs: Vec<_> = onnx.input_tensors().into_iter().filter(|i| Some(&i.name) != manifest.input.size.as_ref()).collect();
+        let inputs: Vec<_> =
+            onnx.input_tensors().into_iter().filter(|i| Some(&i.name) != manifest.input.size.as_ref()).collect();
         let names = || inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
         let tensor = match &manifest.input.name {
             Some(name) => inputs.iter().find(|i| i.name == *name),
@@ -59,7 +60,8 @@ impl ManifestModel {
             Element::U8 => true,
             Element::F32 => false,
             _ => {
-                let what = "takes numbers of another type than 32-bit floats or bytes: use the model's float32 or int8 file";
+                let what =
+                    "takes numbers of another type than 32-bit floats or bytes: use the model's float32 or int8 file";
                 return Err(wrong(format!("its input {} {what}", tensor.name)));
             }
         };
@@ -88,10 +90,16 @@ impl ManifestModel {
         };
         let has = onnx.outputs();
         if let Some(missing) = outputs.iter().find(|name| !has.contains(*name)) {
-            return Err(wrong(format!("the manifest names the output {missing:?}, but its outputs are {}", has.join(", "))));
+            return Err(wrong(format!(
+                "the manifest names the output {missing:?}, but its outputs are {}",
+                has.join(", ")
+            )));
         }
         if let Some(only) = manifest.detector.iter().flat_map(|d| &d.only).find(|only| !labels.contains(only)) {
-            return Err(wrong(format!("detector.only names {only:?}, but that is none of its {} labels", labels.len())));
+            return Err(wrong(format!(
+                "detector.only names {only:?}, but that is none of its {} labels",
+                labels.len()
+            )));
         }
         let mut model = ManifestModel { onnx, manifest, input, takes_bytes, labels };
         let black = Picture::from_rgb(2, 2, vec![0; 12], "a black picture").expect("four pixels are a picture");
@@ -124,13 +132,18 @@ impl ManifestModel {
         VisionError::Manifest { path: self.onnx.path().to_owned(), reason }
     }
 
-    pub(super) fn output<'a>(&self, outputs: &'a [OnnxOutput], name: Option<&str>) -> Result<&'a OnnxOutput, VisionError> {
+    pub(super) fn output<'a>(
+        &self,
+        outputs: &'a [OnnxOutput],
+        name: Option<&str>,
+    ) -> Result<&'a OnnxOutput, VisionError> {
         let found = match name {
             Some(name) => outputs.iter().find(|o| o.name == name),
             None if outputs.len() == 1 => outputs.first(),
             None => return Err(self.wrong("it has several outputs: name one in the manifest".to_owned())),
         };
-        found.ok_or_else(|| self.wrong(format!("the output {} is no tensor of numbers", name.unwrap_or("of the model"))))
+        found
+            .ok_or_else(|| self.wrong(format!("the output {} is no tensor of numbers", name.unwrap_or("of the model"))))
     }
 
     pub(super) fn look(&mut self, picture: &Picture) -> Result<VisionResult, VisionError> {
@@ -168,12 +181,7 @@ impl ManifestModel {
         Ok(result)
     }
 
-    fn encoded(
-        &self,
-        outputs: &[OnnxOutput],
-        place: Placement,
-        pixels: &[f32],
-    ) -> Result<VisionResult, VisionError> {
+    fn encoded(&self, outputs: &[OnnxOutput], place: Placement, pixels: &[f32]) -> Result<VisionResult, VisionError> {
         let spec = self.manifest.encoder.as_ref().expect("an encoder");
         let mut result = VisionResult { confidence: 1.0, ..VisionResult::default() };
         if let Some(name) = &spec.slots {
@@ -204,9 +212,9 @@ impl ManifestModel {
             let (boxes, scores) = (self.output(outputs, Some(boxes))?, self.output(outputs, Some(scores))?);
             self.check_columns(scores, self.labels.len())?;
             let threshold = spec.threshold.max(1e-6);
-            result.is_foreign = spec.drawn_only.is_some_and(|drawn| {
-                is_foreign(&drawn, pixels, self.manifest.input.width, &scores.data, threshold)
-            });
+            result.is_foreign = spec
+                .drawn_only
+                .is_some_and(|drawn| is_foreign(&drawn, pixels, self.manifest.input.width, &scores.data, threshold));
             let found = heads::boxes(&boxes.data, &scores.data, self.labels.len(), false, (1.0, 1.0), threshold);
             result.objects = self.objects(heads::suppress(found, 0.6, 100), place);
         }

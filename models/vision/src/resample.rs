@@ -138,9 +138,8 @@ fn taps(start: f64, length: f64, source: usize, target: usize, filter: Filter) -
             let centre = start + (i as f64 + 0.5) * step;
             let first = ((centre - reach).floor().max(0.0) as usize).min(source - 1);
             let last = ((centre + reach).ceil().max(1.0) as usize).clamp(first + 1, source);
-            let mut weights: Vec<f32> = (first..last)
-                .map(|pixel| weight((pixel as f64 + 0.5 - centre).abs() / unit, filter) as f32)
-                .collect();
+            let mut weights: Vec<f32> =
+                (first..last).map(|pixel| weight((pixel as f64 + 0.5 - centre).abs() / unit, filter) as f32).collect();
             let sum: f32 = weights.iter().sum();
             if sum > 0.0 {
                 weights.iter_mut().for_each(|w| *w /= sum);
@@ -193,7 +192,8 @@ mod tests {
         let windows = [(0.0, 0.0, 37.0, 23.0), (3.3, 2.7, 20.0, 11.0), (-4.0, -3.0, 50.0, 40.0)];
         for (from, (w, h)) in windows.into_iter().zip([(5, 40), (60, 7), (9, 9)]) {
             let out = picture.resample(from, w, h, Filter::Bilinear);
-            let (across, down) = (taps(from.0, from.2, 37, w, Filter::Bilinear), taps(from.1, from.3, 23, h, Filter::Bilinear));
+            let (across, down) =
+                (taps(from.0, from.2, 37, w, Filter::Bilinear), taps(from.1, from.3, 23, h, Filter::Bilinear));
             for (i, found) in out.iter().enumerate() {
                 let (x, y, channel) = (i / 3 % w, i / 3 / w, i % 3);
                 let mut wanted = 0.0f64;
@@ -219,7 +219,8 @@ mod tests {
 
     #[test]
     fn a_letterbox_says_where_the_picture_lies_in_it() {
-        let (out, place) = gradient(200, 100).resampled(100, 100, Fit::Letterbox { pad: 7.0, corner: false }, Filter::Bilinear);
+        let (out, place) =
+            gradient(200, 100).resampled(100, 100, Fit::Letterbox { pad: 7.0, corner: false }, Filter::Bilinear);
         assert_eq!(place, Placement { left: 0.0, top: 0.25, width: 1.0, height: 0.5 });
         assert!(out[..25 * 100 * 3].iter().all(|&v| v == 7.0) && out[75 * 100 * 3..].iter().all(|&v| v == 7.0));
         assert!((out[50 * 100 * 3 + 2] - 128.0).abs() < 1e-3);
@@ -246,7 +247,8 @@ mod tests {
         for (found, wanted) in out.chunks_exact(3).zip([8.333333, 35.0, 61.666668]) {
             assert!((found[0] - wanted).abs() < 1e-3, "{out:?}");
         }
-        let thin = Picture::from_rgb(9, 1, (0..9u8).flat_map(|v| [if v == 3 { 90 } else { 0 }; 3]).collect(), "line").unwrap();
+        let thin =
+            Picture::from_rgb(9, 1, (0..9u8).flat_map(|v| [if v == 3 { 90 } else { 0 }; 3]).collect(), "line").unwrap();
         let (out, _) = thin.resampled(3, 1, Fit::Stretch, Filter::Linear);
         assert!(out.iter().all(|v| v.abs() < 1e-3), "{out:?}");
     }

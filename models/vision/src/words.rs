@@ -111,7 +111,9 @@ pub fn plain_sentence(words: &[String], objects: &[Object], labels: &[Label]) ->
         }
     } else if !objects.is_empty() {
         parts.extend(
-            groups(objects).iter().map(|g| format!("{} {}", counted(g.count, "plain", &as_spoken(g.label)), preposition(g.place))),
+            groups(objects)
+                .iter()
+                .map(|g| format!("{} {}", counted(g.count, "plain", &as_spoken(g.label)), preposition(g.place))),
         );
     } else if let Some(label) = labels.first() {
         parts.push(counted(1, "plain", &as_spoken(&label.label)));
@@ -215,7 +217,17 @@ fn counted(count: usize, colour: &str, name: &str) -> String {
 
 /// Words that only have a plural.
 const PAIRED: [&str; 11] = [
-    "scissors", "skis", "eyeglasses", "sunglasses", "goggles", "binoculars", "trousers", "jeans", "pants", "shorts", "pliers",
+    "scissors",
+    "skis",
+    "eyeglasses",
+    "sunglasses",
+    "goggles",
+    "binoculars",
+    "trousers",
+    "jeans",
+    "pants",
+    "shorts",
+    "pliers",
 ];
 /// Words that nobody counts.
 const UNCOUNTED: [&str; 7] = ["broccoli", "bread", "rice", "luggage", "furniture", "water", "traffic"];
@@ -377,10 +389,23 @@ mod tests {
             assert!(names_what_was_seen(said, &result), "{said}");
         }
         for (name, many) in [
-            ("person", "people"), ("knife", "knives"), ("mouse", "mice"), ("sheep", "sheep"), ("wine glass", "wine glasses"),
-            ("toothbrush", "toothbrushes"), ("bench", "benches"), ("bus", "buses"), ("teddy bear", "teddy bears"),
-            ("potato", "potatoes"), ("human", "humans"), ("policewoman", "policewomen"), ("key", "keys"), ("cherry", "cherries"),
-            ("scissors", "scissors"), ("fox", "foxes"), ("guy", "guys"),
+            ("person", "people"),
+            ("knife", "knives"),
+            ("mouse", "mice"),
+            ("sheep", "sheep"),
+            ("wine glass", "wine glasses"),
+            ("toothbrush", "toothbrushes"),
+            ("bench", "benches"),
+            ("bus", "buses"),
+            ("teddy bear", "teddy bears"),
+            ("potato", "potatoes"),
+            ("human", "humans"),
+            ("policewoman", "policewomen"),
+            ("key", "keys"),
+            ("cherry", "cherries"),
+            ("scissors", "scissors"),
+            ("fox", "foxes"),
+            ("guy", "guys"),
         ] {
             assert_eq!(plural(name), many);
         }
@@ -390,7 +415,8 @@ mod tests {
 
     #[test]
     fn what_a_caption_names_besides_is_known_before_its_end() {
-        let result = VisionResult { objects: vec![object("person", 0.1), object("teddy bear", 0.9)], ..VisionResult::default() };
+        let result =
+            VisionResult { objects: vec![object("person", 0.1), object("teddy bear", 0.9)], ..VisionResult::default() };
         for (begun, else_named) in [
             ("A person on the left and a ", false),
             ("A person on the left and a cat", false),

@@ -119,7 +119,8 @@ fn yolo_of_every_layout_is_recognized_and_its_object_lies_where_it_was_put() {
     assert_eq!(only(&written("yolo26n.onnx", &model).look()), wanted, "v10, 26, or with suppression built in");
     // Masks behind the scores, and their prototypes as a second output.
     let masked = transposed(&table(CELLS, 39, 30, &row(&centre, 3, 2)), 39);
-    let model = input(64).output("output0", &[1, 39, CELLS as i64], &masked).output("output1", &[1, 32, 16, 16], &[0.0; 8192]);
+    let model =
+        input(64).output("output0", &[1, 39, CELLS as i64], &masked).output("output1", &[1, 32, 16, 16], &[0.0; 8192]);
     let model = model.note("names", NAMES).note("stride", "32").note("task", "segment").note("imgsz", "[64, 64]");
     assert_eq!(only(&written("yolo11n-seg.onnx", &model).look()), wanted, "segmentation");
     // RT-DETR stretches the picture, and speaks of parts of it.
@@ -187,7 +188,9 @@ fn detr_and_its_descendants_are_recognized_with_their_activations_and_labels() {
         data[5 * n + class] = logit;
         data
     };
-    let hf = |n: usize, scores: &[f32]| input(64).output("logits", &[1, 300, n as i64], scores).output("pred_boxes", &[1, 300, 4], &boxes);
+    let hf = |n: usize, scores: &[f32]| {
+        input(64).output("logits", &[1, 300, n as i64], scores).output("pred_boxes", &[1, 300, 4], &boxes)
+    };
     let wanted = [25, 13, 50, 25];
     // RT-DETR and D-FINE: a logistic function each; 80 labels are COCO's.
     let found = written("model.onnx", &hf(80, &scores(80, 16, 2.0))).look();
@@ -199,7 +202,10 @@ fn detr_and_its_descendants_are_recognized_with_their_activations_and_labels() {
     let config = r#"{"model_type": "conditional_detr", "id2label": {"0": "cup", "1": "tea pot"}}"#;
     let files = written("model.onnx", &hf(2, &scores(2, 1, 2.0))).beside("config.json", config);
     assert!(files.refused().0.contains("preprocessor_config.json"));
-    let files = files.beside("preprocessor_config.json", r#"{"size": {"height": 64, "width": 64}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#);
+    let files = files.beside(
+        "preprocessor_config.json",
+        r#"{"size": {"height": 64, "width": 64}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
+    );
     assert_eq!(only(&files.look()).0, "tea pot");
     assert_eq!(files.open().unwrap().manifest().unwrap().input.mean, [0.5; 3]);
     // DETR and YOLOS: a softmax with "no object" as the last.
@@ -208,14 +214,23 @@ fn detr_and_its_descendants_are_recognized_with_their_activations_and_labels() {
     let mut three = vec![0.0; 300 * 3];
     three.chunks_exact_mut(3).for_each(|row| row[2] = 9.0);
     three[15..18].copy_from_slice(&[0.0, 3.0, 0.0]);
-    let files = written("model.onnx", &hf(3, &three)).beside("config.json", yolos).beside("preprocessor_config.json", prepared);
+    let files =
+        written("model.onnx", &hf(3, &three)).beside("config.json", yolos).beside("preprocessor_config.json", prepared);
     assert_eq!(only(&files.look()), ("tea pot", 0.91, wanted));
     // RF-DETR's own export counts as COCO does, with gaps.
-    let rf = TinyOnnx::new("input", &[1, 3, 64, 64]).output("dets", &[1, 300, 4], &boxes).output("labels", &[1, 300, 91], &scores(91, 18, 2.0));
+    let rf = TinyOnnx::new("input", &[1, 3, 64, 64]).output("dets", &[1, 300, 4], &boxes).output(
+        "labels",
+        &[1, 300, 91],
+        &scores(91, 18, 2.0),
+    );
     let files = written("rf-detr-nano.onnx", &rf);
     assert_eq!(only(&files.look()), ("dog", 0.88, wanted));
     assert!(files.open().unwrap().manifest().unwrap().input.mean[0] > 0.4, "ImageNet's mean");
-    let gap = TinyOnnx::new("input", &[1, 3, 64, 64]).output("dets", &[1, 300, 4], &boxes).output("labels", &[1, 300, 91], &scores(91, 12, 2.0));
+    let gap = TinyOnnx::new("input", &[1, 3, 64, 64]).output("dets", &[1, 300, 4], &boxes).output(
+        "labels",
+        &[1, 300, 91],
+        &scores(91, 12, 2.0),
+    );
     assert_eq!(written("rf.onnx", &gap).look().objects, [], "12 is no label of COCO's");
 }
 
@@ -260,7 +275,8 @@ fn grids_of_fastestdet_nanodet_and_picodet_are_recognized() {
     let model = TinyOnnx::new("input.1", &[1, 3, 64, 64]).output("758", &[1, 85, 4, 4], &planes);
     assert_eq!(only(&written("FastestDet.onnx", &model).look()), ("car", 1.0, [0, 0, 50, 50]));
     // Distributions of which each side's whole weight lies on bin 1: a stride to each side.
-    let sides = |bins: usize| [0.0, 99.0].into_iter().chain(std::iter::repeat_n(0.0, bins - 2)).collect::<Vec<f32>>().repeat(4);
+    let sides =
+        |bins: usize| [0.0, 99.0].into_iter().chain(std::iter::repeat_n(0.0, bins - 2)).collect::<Vec<f32>>().repeat(4);
     // NanoDet-Plus: 64 + 16 + 4 + 1 cells, centres at corners. Cell 9 of stride 8: row 1, column 1.
     let plus = table(85, 112, 9, &[row(&[], 80, 2), sides(8)].concat());
     let model = TinyOnnx::new("data", &[1, 3, 64, 64]).output("output", &[1, 85, 112], &plus);
@@ -286,7 +302,9 @@ fn classifiers_need_to_know_how_their_pictures_are_prepared() {
         return;
     }
     let logits = |n: usize, class: usize| row(&[], n, class).iter().map(|v| v * 20.0).collect::<Vec<f32>>();
-    let imagenet = |n: usize, class: usize| TinyOnnx::new("data", &[1, 3, 224, 224]).output("output", &[1, n as i64], &logits(n, class));
+    let imagenet = |n: usize, class: usize| {
+        TinyOnnx::new("data", &[1, 3, 224, 224]).output("output", &[1, n as i64], &logits(n, class))
+    };
     // A file of the ONNX model zoo by its name and shape; the same file under another name could be anybody's.
     let found = written("mobilenetv2-12.onnx", &imagenet(1000, 281)).look();
     assert_eq!(found.labels[0].label, "tabby");
@@ -296,13 +314,18 @@ fn classifiers_need_to_know_how_their_pictures_are_prepared() {
     // From the hub: names and preprocessing lie beside it, or above the folder `onnx`. A "background" is no label.
     let hub = TinyOnnx::new("pixel_values", &[-1, 3, 224, 224]).output("logits", &[1, 3], &[0.0, 0.0, 9.0]);
     let config = r#"{"id2label": {"0": "background", "1": "tench, Tinca tinca", "2": "tabby, tabby cat"}}"#;
-    let prepared = r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+    let prepared = r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
     let files = written("model.onnx", &hub).beside("config.json", config).beside("preprocessor_config.json", prepared);
     assert_eq!(files.look().labels[0].label, "tabby");
     let folder = files.folder.path().join("onnx");
     std::fs::create_dir(&folder).unwrap();
     std::fs::rename(&files.model, folder.join("model.onnx")).unwrap();
-    let above = VisionModel::recognize(&folder.join("model.onnx"), &Beside::of(&folder.join("model.onnx")), &OnnxOptions::default());
+    let above = VisionModel::recognize(
+        &folder.join("model.onnx"),
+        &Beside::of(&folder.join("model.onnx")),
+        &OnnxOptions::default(),
+    );
     assert_eq!(above.unwrap().manifest().unwrap().input.std, [0.5; 3]);
     let broken = written("model.onnx", &hub).beside("config.json", "{");
     assert!(broken.open().err().unwrap().to_string().contains("config.json: it is not JSON"));
@@ -322,7 +345,8 @@ fn encoders_embed_and_files_that_take_no_picture_are_named() {
     let clip = TinyOnnx::new("pixel_values", &[-1, 3, 224, 224])
         .output("last_hidden_state", &[1, 2, 3], &[0.5; 6])
         .output("image_embeds", &[1, 2], &[3.0, 4.0]);
-    let prepared = r#"{"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "resample": 3, "image_mean": [0.48, 0.45, 0.4], "image_std": [0.26, 0.26, 0.27]}"#;
+    let prepared = r#"{"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "resample": 3,
+        "image_mean": [0.48, 0.45, 0.4], "image_std": [0.26, 0.26, 0.27]}"#;
     let files = written("vision_model.onnx", &clip).beside("preprocessor_config.json", prepared);
     let found = files.look();
     assert_eq!(found.embedding, [0.6, 0.8]);
@@ -330,12 +354,23 @@ fn encoders_embed_and_files_that_take_no_picture_are_named() {
     assert!(written("vision_model.onnx", &clip).refused().0.contains("prepared"));
     let refused = |model: &TinyOnnx| written("x.onnx", model).open().err().unwrap().to_string();
     let text = TinyOnnx::default().input("input_ids", Kind::I64, &[1, 77]).output("text_embeds", &[1, 2], &[1.0, 0.0]);
-    assert!(refused(&text).contains("none of its inputs takes a picture") && refused(&text).contains("input_ids [1, 77]"));
-    let half = TinyOnnx::default().input("pixel_values", Kind::F16, &[1, 3, 64, 64]).output("logits", &[1, 2], &[1.0, 0.0]);
+    assert!(
+        refused(&text).contains("none of its inputs takes a picture") && refused(&text).contains("input_ids [1, 77]")
+    );
+    let half =
+        TinyOnnx::default().input("pixel_values", Kind::F16, &[1, 3, 64, 64]).output("logits", &[1, 2], &[1.0, 0.0]);
     assert!(refused(&half).contains("float32"), "{}", refused(&half));
     let odd = TinyOnnx::new("images", &[1, 3, 64, 64]).output("depth", &[1, 64, 64], &[0.0; 4096]);
-    assert!(refused(&odd).contains("no model of this form") && refused(&odd).contains("depth [1, 64, 64]"), "{}", refused(&odd));
-    let masked = TinyOnnx::new("pixel_values", &[1, 3, 64, 64]).input("pixel_mask", Kind::I64, &[1, 64, 64]).output("logits", &[1, 2], &[1.0, 0.0]);
+    assert!(
+        refused(&odd).contains("no model of this form") && refused(&odd).contains("depth [1, 64, 64]"),
+        "{}",
+        refused(&odd)
+    );
+    let masked = TinyOnnx::new("pixel_values", &[1, 3, 64, 64]).input("pixel_mask", Kind::I64, &[1, 64, 64]).output(
+        "logits",
+        &[1, 2],
+        &[1.0, 0.0],
+    );
     assert!(refused(&masked).contains("more than a picture"), "{}", refused(&masked));
 }
 

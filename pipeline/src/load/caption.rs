@@ -18,7 +18,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::outlets::Publish;
 use nearfield_stages::voice::capture::Pace;
 use nearfield_stages::voice_priority::VoicePriority;
-use nearfield_vision::{Beside, Gate, Picture, VisionManifest, VisionModel};
+use nearfield_vision::{Beside, Gate, Picture, VisionError, VisionManifest, VisionModel};
 
 use crate::cli::Usage;
 use crate::config::caption::{CaptionConfig, SourceConfig};
@@ -175,8 +175,12 @@ pub fn load_vision(config: &CaptionConfig, registry: &Registry) -> anyhow::Resul
             let manifest: VisionManifest = toml::from_str(&text).map_err(|e| located(&path, &text, &e))?;
             manifest.check().map_err(|reason| ConfigError::Wrong { place: path.display().to_string(), reason })?;
             let folder = path.parent().unwrap_or(Path::new(""));
-            VisionModel::open(model.path(), manifest, folder, &options)
-                .with_context(|| format!("vision.manifest: {} does not fit", path.display()))?
+            VisionModel::open(model.path(), manifest, folder, &options).map_err(|error| match error {
+                VisionError::Manifest { .. } | VisionError::Labels { .. } => {
+                    anyhow::Error::new(error).context(format!("vision.manifest: {} does not fit", path.display()))
+                }
+                error => error.into(),
+            })?
         }
     };
     if let Some(provider) = vision.provider() {
@@ -322,9 +326,11 @@ mod tests {
         let detr = |model_type: &str, side: i64, n: usize| {
             let mut scores = vec![-9.0; 300 * n];
             scores[0] = 5.0;
-            let model = input(side)
-                .output("logits", &[1, 300, n as i64], &scores)
-                .output("pred_boxes", &[1, 300, 4], &[0.5; 1200]);
+            let model = input(side).output("logits", &[1, 300, n as i64], &scores).output(
+                "pred_boxes",
+                &[1, 300, 4],
+                &[0.5; 1200],
+            );
             (model, format!("{{\"model_type\": \"{model_type}\", \"id2label\": {{{}}}}}", labels(n)))
         };
         let square = r#"{"size": {"height": 640, "width": 640}, "do_normalize": false}"#;
@@ -347,7 +353,11 @@ mod tests {
             }
             "rfdetr-nano" => {
                 let (model, config) = detr("rf_detr", 384, 91);
-                (model, config, r#"{"size": {"height": 384, "width": 384}, "image_mean": [0.4, 0.4, 0.4], "image_std": [0.2, 0.2, 0.2]}"#)
+                (
+                    model,
+                    config,
+                    r#"{"size": {"height": 384, "width": 384}, "image_mean": [0.4, 0.4, 0.4], "image_std": [0.2, 0.2, 0.2]}"#,
+                )
             }
             other => panic!("{other} is listed: add its layout here"),
         }

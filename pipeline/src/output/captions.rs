@@ -292,7 +292,11 @@ impl Summary {
             self.pictures - self.language_model
         )?;
         let more = [
-            (self.by_rule, "caption was computed, not written by the model", "captions were computed, not written by the model"),
+            (
+                self.by_rule,
+                "caption was computed, not written by the model",
+                "captions were computed, not written by the model",
+            ),
             (self.upheld, "caption was upheld by a second opinion", "captions were upheld by a second opinion"),
             (
                 self.foreign,

@@ -306,7 +306,11 @@ impl Describe {
         let finish = reply.read(tokens, &mut |text| {
             caption.push_str(text);
             // What it has named wrongly no further word mends.
-            if is_held && names_something_else(&caption, sight) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if is_held && names_something_else(&caption, sight) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
         if let Some(finish @ Finish::Repetition { .. }) = finish {
             tracing::warn!(%turn, "the model repeated itself and was stopped");

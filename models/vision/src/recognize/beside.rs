@@ -68,14 +68,13 @@ impl Preprocessing {
     pub(super) fn read(path: Option<&Path>) -> Result<Option<Self>, VisionError> {
         let Some(path) = path else { return Ok(None) };
         let value = read(path)?;
-        Self::of(&value)
-            .map(Some)
-            .map_err(|reason| VisionError::Beside { path: path.to_owned(), reason })
+        Self::of(&value).map(Some).map_err(|reason| VisionError::Beside { path: path.to_owned(), reason })
     }
 
     fn of(value: &Value) -> Result<Self, String> {
         let yes = |key: &str, otherwise: bool| value.get(key).and_then(Value::as_bool).unwrap_or(otherwise);
-        let side = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
+        let side =
+            |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
         let both = |value: &Value| Some((side(value, "height")?, side(value, "width")?));
         let number = |value: &Value| value.as_u64().and_then(|n| usize::try_from(n).ok());
         let three = |key: &str| -> Option<[f32; 3]> {
@@ -120,7 +119,8 @@ impl Preprocessing {
             // Transformers divides by the deviation once more for models with their classifier.
             std = std.map(|v| v * v);
         }
-        let filter = if value.get("resample").and_then(Value::as_u64) == Some(3) { Filter::Bicubic } else { Filter::Bilinear };
+        let filter =
+            if value.get("resample").and_then(Value::as_u64) == Some(3) { Filter::Bicubic } else { Filter::Bilinear };
         let channels = if yes("do_flip_channel_order", false) { PixelOrder::Bgr } else { PixelOrder::Rgb };
         Ok(Self { size, fit, filter, mean, std, channels })
     }
@@ -147,14 +147,17 @@ mod tests {
         let p = of(clip);
         assert_eq!((p.size, p.fit, p.filter), (Some((224, 224)), Some(Fit::Crop { part: 0.875 }), Filter::Bicubic));
         assert_eq!((p.mean, p.std), ([0.5; 3], [0.25; 3]));
-        let p = of(r#"{"size": {"height": 640, "width": 480}, "do_normalize": false, "image_mean": [1, 1, 1], "image_std": [2, 2, 2]}"#);
+        let p = of(
+            r#"{"size": {"height": 640, "width": 480}, "do_normalize": false, "image_mean": [1, 1, 1], "image_std": [2, 2, 2]}"#,
+        );
         assert_eq!((p.size, p.fit, p.mean, p.std), (Some((640, 480)), Some(Fit::Stretch), [0.0; 3], [1.0; 3]));
         assert_eq!(of(r#"{"size": 224}"#).fit, Some(Fit::Stretch));
         assert_eq!(of(r#"{"size": {"shortest_edge": 224}, "crop_pct": 0.875}"#).fit, Some(Fit::Crop { part: 0.875 }));
         // Of any size: nothing that one tensor could be.
         assert_eq!(of(r#"{"size": {"shortest_edge": 800, "longest_edge": 1333}}"#).fit, None);
         assert_eq!(of(r#"{"size": 224, "do_flip_channel_order": true}"#).channels, PixelOrder::Bgr);
-        let bytes = of(r#"{"size": 224, "do_rescale": false, "image_mean": [127.5, 127.5, 127.5], "image_std": [51, 51, 51]}"#);
+        let bytes =
+            of(r#"{"size": 224, "do_rescale": false, "image_mean": [127.5, 127.5, 127.5], "image_std": [51, 51, 51]}"#);
         assert_eq!((bytes.mean, bytes.std), ([0.5; 3], [0.2; 3]));
         for wrong in [r#"{"size": 224, "rescale_factor": 1}"#, r#"{"size": 224, "image_mean": [1]}"#] {
             assert!(Preprocessing::of(&serde_json::from_str(wrong).unwrap()).is_err(), "{wrong}");

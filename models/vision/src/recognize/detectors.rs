@@ -17,15 +17,8 @@ const MOST_OBJECTS: usize = 1000;
 const BINS: usize = 8;
 
 fn detector(input: InputSpec, head: DetectorHead, labels: Labels, overlap: f32) -> VisionManifest {
-    let detector = DetectorSpec {
-        head,
-        labels,
-        threshold: 0.5,
-        overlap,
-        most: 100,
-        only: Vec::new(),
-        words: Default::default(),
-    };
+    let detector =
+        DetectorSpec { head, labels, threshold: 0.5, overlap, most: 100, only: Vec::new(), words: Default::default() };
     VisionManifest { input, encoder: None, classifier: None, detector: Some(detector) }
 }
 
@@ -80,11 +73,12 @@ fn ultralytics(e: &Evidence) -> Option<Guess> {
 
 /// DETR and its descendants: `logits` and `pred_boxes` as transformers name them, `labels` and `dets` as RF-DETR does.
 fn detr(e: &Evidence) -> Option<Guess> {
-    let (scores, boxes, is_rf) = match (e.output("logits"), e.output("pred_boxes"), e.output("labels"), e.output("dets")) {
-        (Some(scores), Some(boxes), ..) => (scores, boxes, false),
-        (_, _, Some(scores), Some(boxes)) => (scores, boxes, true),
-        _ => return None,
-    };
+    let (scores, boxes, is_rf) =
+        match (e.output("logits"), e.output("pred_boxes"), e.output("labels"), e.output("dets")) {
+            (Some(scores), Some(boxes), ..) => (scores, boxes, false),
+            (_, _, Some(scores), Some(boxes)) => (scores, boxes, true),
+            _ => return None,
+        };
     let columns = *scores.shape.last()?;
     let queries = scores.shape.iter().rev().nth(1).copied()?;
     let kind = e.config.model_type.as_deref();
@@ -125,18 +119,20 @@ fn detr(e: &Evidence) -> Option<Guess> {
 /// Three lists: TensorFlow's detection API, SSD of the ONNX model zoo, D-FINE's and RT-DETR's own export.
 fn listed(e: &Evidence) -> Option<Guess> {
     let of = |boxes: &str, scores: &str, classes: &str| Some((e.output(boxes)?, e.output(scores)?, e.output(classes)?));
-    let head = |(boxes, scores, classes): (&OnnxOutput, &OnnxOutput, &OnnxOutput), yx, pixels, first| DetectorHead::Lists {
-        boxes: boxes.name.clone(),
-        scores: scores.name.clone(),
-        classes: classes.name.clone(),
-        yx,
-        pixels,
-        first,
-    };
+    let head =
+        |(boxes, scores, classes): (&OnnxOutput, &OnnxOutput, &OnnxOutput), yx, pixels, first| DetectorHead::Lists {
+            boxes: boxes.name.clone(),
+            scores: scores.name.clone(),
+            classes: classes.name.clone(),
+            yx,
+            pixels,
+            first,
+        };
     let what = "how many labels it has and what they are called is not in the file; those below are a guess";
     if let Some(three) = of("detection_boxes", "detection_scores", "detection_classes") {
         // Numbered as in COCO, from 1.
-        let manifest = detector(e.input(Fit::Stretch), head(three, true, false, 0), Labels::Named("coco-91".to_owned()), 1.0);
+        let manifest =
+            detector(e.input(Fit::Stretch), head(three, true, false, 0), Labels::Named("coco-91".to_owned()), 1.0);
         let is_zoo = ["ssd_mobilenet_v1_1", "ssd-mobilenetv1-1"].iter().any(|known| e.stem().starts_with(known));
         return Some(if is_zoo { Guess::sure(manifest) } else { Guess::open(manifest, what) });
     }
@@ -167,7 +163,8 @@ fn gfl_levels(e: &Evidence) -> Option<Guess> {
         let here = cells(e.width, e.height, std::slice::from_ref(stride));
         let mut level = e.outputs.iter().filter_map(|o| sides(o).filter(|s| s.0 == here).map(|s| (o, s.1)));
         let (first, second) = (level.next()?, level.next()?);
-        let ((score, labels), (distribution, width)) = if second.1 == 4 * BINS { (first, second) } else { (second, first) };
+        let ((score, labels), (distribution, width)) =
+            if second.1 == 4 * BINS { (first, second) } else { (second, first) };
         if width != 4 * BINS || n.is_some_and(|n| n != labels) {
             return None;
         }
@@ -199,7 +196,10 @@ fn one_output(e: &Evidence) -> Option<Guess> {
     {
         let (labels, known) = e.labels(channels - 5);
         let input = InputSpec { channels: PixelOrder::Bgr, ..opencv(e, Fit::Stretch) };
-        return Some(Guess::with_labels(detector(input, DetectorHead::FastestDet { output: None }, labels, 0.45), known));
+        return Some(Guess::with_labels(
+            detector(input, DetectorHead::FastestDet { output: None }, labels, 0.45),
+            known,
+        ));
     }
     let (rows, columns) = sides(output)?;
     let of_one = cells(e.width, e.height, &STRIDES);
@@ -207,7 +207,10 @@ fn one_output(e: &Evidence) -> Option<Guess> {
     if (rows == of_four || rows == of_one) && columns == 80 + 4 * BINS {
         // NanoDet subtracts and divides in bytes, blue first.
         let input = InputSpec { channels: PixelOrder::Bgr, ..opencv(e, Fit::Stretch) };
-        let input = normalized(input, ([103.53, 116.28, 123.675].map(|v| v / 255.0), [57.375, 57.12, 58.395].map(|v| v / 255.0)));
+        let input = normalized(
+            input,
+            ([103.53, 116.28, 123.675].map(|v| v / 255.0), [57.375, 57.12, 58.395].map(|v| v / 255.0)),
+        );
         let head = DetectorHead::Gfl { output: None, scores: Vec::new(), boxes: Vec::new(), corner: rows == of_four };
         return Some(Guess::sure(detector(input, head, Labels::Named("coco".to_owned()), 0.6)));
     }
@@ -256,6 +259,7 @@ fn one_a_cell(e: &Evidence, output: &OnnxOutput, columns: usize) -> Guess {
     Guess::open(
         detector(opencv(e, LETTERBOX), head, labels, 0.45),
         "it may be a YOLOv6, or a YOLOX with its decoder built in, whose pictures are prepared in different ways: for YOLOX, \
-         input.channels is \"bgr\", input.std [0.003921569, 0.003921569, 0.003921569] and input.fit { letterbox = { pad = 114.0, corner = true } }",
+         input.channels is \"bgr\", input.std [0.003921569, 0.003921569, 0.003921569] and input.fit \
+         { letterbox = { pad = 114.0, corner = true } }",
     )
 }

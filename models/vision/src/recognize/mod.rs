@@ -142,7 +142,10 @@ pub(super) fn recognize(onnx: &mut OnnxModel, beside: &Beside) -> Result<VisionM
     let found = format!("inputs {} and outputs {}", named(&inputs), named(&onnx.output_tensors()));
     let pictures: Vec<&TensorInfo> = inputs.iter().filter(|i| layout_of(i).is_some()).collect();
     let [input] = pictures[..] else {
-        return Err(unknown(format!("none of its inputs takes a picture as [1, 3, height, width] or so ({found})"), None));
+        return Err(unknown(
+            format!("none of its inputs takes a picture as [1, 3, height, width] or so ({found})"),
+            None,
+        ));
     };
     if !matches!(input.element, Element::F32 | Element::U8) {
         let what = "takes numbers of another type than 32-bit floats or bytes: use the model's float32 or int8 file";
@@ -179,7 +182,8 @@ pub(super) fn recognize(onnx: &mut OnnxModel, beside: &Beside) -> Result<VisionM
     let input = input.clone();
     let outputs = probe(onnx, &input, layout, (width, height), size.as_deref())
         .map_err(|e| unknown(format!("it does not run on a picture of {width} x {height}: {e}"), None))?;
-    let evidence = Evidence { path: path.clone(), input, layout, width, height, size, outputs, notes, config, preprocessing };
+    let evidence =
+        Evidence { path: path.clone(), input, layout, width, height, size, outputs, notes, config, preprocessing };
     if let Some(task) = evidence.notes.unread_task() {
         return Err(unknown(format!("it is made for {task}, of which captions have no use"), None));
     }

@@ -46,7 +46,10 @@ impl Notes {
         let description = note("description").unwrap_or_default().to_lowercase();
         let more = match task.as_deref() {
             Some("segment") => 32,
-            Some("pose") => note("kpt_shape").map(numbers).and_then(|n| n.iter().copied().reduce(|a, b| a.saturating_mul(b))).unwrap_or(51),
+            Some("pose") => note("kpt_shape")
+                .map(numbers)
+                .and_then(|n| n.iter().copied().reduce(|a, b| a.saturating_mul(b)))
+                .unwrap_or(51),
             _ => 0,
         };
         let version = note("version").and_then(|v| {
@@ -55,7 +58,9 @@ impl Notes {
         });
         Self {
             is_ultralytics: names.is_some() && note("stride").is_some(),
-            is_rtdetr: head.as_deref() == Some("RTDETRDecoder") || description.contains("rt-detr") || description.contains("rtdetr"),
+            is_rtdetr: head.as_deref() == Some("RTDETRDecoder")
+                || description.contains("rt-detr")
+                || description.contains("rtdetr"),
             has_head: head.is_some(),
             names,
             size,
@@ -116,9 +121,14 @@ mod tests {
 
     #[test]
     fn names_are_read_from_python_s_own_notation_and_nothing_else_is() {
-        assert_eq!(names("{0: 'person', 1: \"driver's seat\", 2: 'it\\'s'}").unwrap(), ["person", "driver's seat", "it's"]);
+        assert_eq!(
+            names("{0: 'person', 1: \"driver's seat\", 2: 'it\\'s'}").unwrap(),
+            ["person", "driver's seat", "it's"]
+        );
         assert_eq!(names("['a, b', 'c']").unwrap(), ["a, b", "c"]);
-        for wrong in ["", "{}", "{1: 'a'}", "{0: 'a', 2: 'b'}", "{0: 'a", "{0: a}", "[]", "person", "{0 'a'}", "{0: 'a\\"] {
+        for wrong in
+            ["", "{}", "{1: 'a'}", "{0: 'a', 2: 'b'}", "{0: 'a", "{0: a}", "[]", "person", "{0 'a'}", "{0: 'a\\"]
+        {
             assert_eq!(names(wrong), None, "{wrong}");
         }
     }

@@ -12,8 +12,17 @@ const OPEN: &str =
 
 /// Files of the ONNX model zoo, by how their names begin, that take ImageNet's pictures as PyTorch prepares them.
 const ZOO: [&str; 11] = [
-    "resnet18-v1-", "resnet34-v1-", "resnet50-v1-", "resnet101-v1-", "resnet18-v2-", "resnet34-v2-", "resnet50-v2-", "mobilenetv2-",
-    "shufflenet-v2-", "squeezenet1.", "vgg16-",
+    "resnet18-v1-",
+    "resnet34-v1-",
+    "resnet50-v1-",
+    "resnet101-v1-",
+    "resnet18-v2-",
+    "resnet34-v2-",
+    "resnet50-v2-",
+    "mobilenetv2-",
+    "shufflenet-v2-",
+    "squeezenet1.",
+    "vgg16-",
 ];
 
 pub(super) fn guess(e: &Evidence) -> Option<Guess> {
@@ -25,7 +34,8 @@ fn encoder(e: &Evidence) -> Option<Guess> {
     let names = ["image_embeds", "image_features", "pooler_output", "last_hidden_state"];
     let output = names.iter().find_map(|name| e.output(name))?;
     let encoder = EncoderSpec { embedding: Some(output.name.clone()), ..EncoderSpec::default() };
-    let manifest = |input: InputSpec| VisionManifest { input, encoder: Some(encoder), classifier: None, detector: None };
+    let manifest =
+        |input: InputSpec| VisionManifest { input, encoder: Some(encoder), classifier: None, detector: None };
     Some(match e.preprocessing.as_ref().and_then(|p| p.applied(e.input(MIDDLE))) {
         Some(input) => Guess::sure(manifest(input)),
         None => Guess::open(manifest(normalized(e.input(Fit::Crop { part: 1.0 }), IMAGENET)), OPEN),
@@ -68,7 +78,11 @@ fn classifier(e: &Evidence) -> Option<Guess> {
         let input = e.input(Fit::Crop { part: 1.0 });
         // Earlier versions, and YOLOv5's own export, subtract ImageNet's mean.
         let is_plain = e.notes.version.is_some_and(|version| version >= (8, 1));
-        return Some(if is_plain { Guess::with_labels(manifest(input), known) } else { Guess::open(manifest(input), OPEN) });
+        return Some(if is_plain {
+            Guess::with_labels(manifest(input), known)
+        } else {
+            Guess::open(manifest(input), OPEN)
+        });
     }
     if let Some(input) = e.preprocessing.as_ref().and_then(|p| p.applied(e.input(MIDDLE))) {
         return Some(Guess::with_labels(manifest(input), known));

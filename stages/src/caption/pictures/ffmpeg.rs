@@ -71,7 +71,15 @@ impl Drop for Running {
 impl Ffmpeg {
     /// `input`: a file, an address, or a camera (`/dev/video0`).
     pub fn new(input: &str, options: FfmpegOptions) -> Self {
-        Self { input: input.to_owned(), options, child: None, begun: None, recorded: SystemTime::now(), given: 0, was_there: false }
+        Self {
+            input: input.to_owned(),
+            options,
+            child: None,
+            begun: None,
+            recorded: SystemTime::now(),
+            given: 0,
+            was_there: false,
+        }
     }
 
     fn is_file(&self) -> bool {

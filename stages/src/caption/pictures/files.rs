@@ -53,7 +53,15 @@ impl PictureFiles {
         } else {
             Place::File(path.to_owned())
         };
-        Self { place, interval, clock: Clock::new(pace), list: Vec::new().into_iter(), seen: HashSet::new(), begun: None, given: 0 }
+        Self {
+            place,
+            interval,
+            clock: Clock::new(pace),
+            list: Vec::new().into_iter(),
+            seen: HashSet::new(),
+            begun: None,
+            given: 0,
+        }
     }
 
     /// The pictures that are there and were not given yet, in natural order.
