@@ -65,7 +65,7 @@ fn the_wrong_kind_of_model_is_called_what_it_is() {
     with(arg(&assets().join("models/talk-nano.gguf")))
         .assert_fails(1, &["a language model (GGUF)", "a vision model is wanted"]);
     with("dfine-nano").assert_fails(1, &["`nearfield models pull dfine-nano`"]);
-    with("dfine-nan").assert_fails(1, &["did you mean dfine-nano"]);
+    with("dfine-nan").assert_fails(2, &["did you mean dfine-nano"]);
 }
 
 #[test]

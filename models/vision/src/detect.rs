@@ -116,7 +116,7 @@ impl ManifestModel {
             let output = self.output(outputs, output)?;
             let width = output.shape.last().copied().unwrap_or(0);
             let distributions = width.saturating_sub(n);
-            if distributions < 8 || distributions % 4 != 0 {
+            if distributions < 8 || !distributions.is_multiple_of(4) {
                 let shape = &output.shape;
                 return Err(self.wrong(format!("{n} labels and four distributions do not fit into rows of {shape:?}")));
             }
@@ -136,7 +136,7 @@ impl ManifestModel {
             self.check_cells(scores, &[stride])?;
             self.check_cells(boxes, &[stride])?;
             let width = boxes.shape.last().copied().unwrap_or(0);
-            if width < 8 || width % 4 != 0 {
+            if width < 8 || !width.is_multiple_of(4) {
                 return Err(self.wrong(format!("the output {} holds no four distributions a row", boxes.name)));
             }
             let level = GflLevel { scores: (&scores.data, 0, n), boxes: (&boxes.data, 0, width), bins: width / 4 };

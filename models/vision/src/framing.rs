@@ -64,7 +64,7 @@ impl Framing {
     /// The picture as it is looked at.
     pub fn apply(&self, picture: &Picture) -> Picture {
         let (w, h) = (picture.width() as usize, picture.height() as usize);
-        let (turned_w, turned_h) = if self.rotate % 180 == 0 { (w, h) } else { (h, w) };
+        let (turned_w, turned_h) = if self.rotate.is_multiple_of(180) { (w, h) } else { (h, w) };
         let cut = self.crop.unwrap_or(Rect { x: 0.0, y: 0.0, w: 1.0, h: 1.0 });
         let (x0, x1) = span(cut.x, cut.w, turned_w);
         let (y0, y1) = span(cut.y, cut.h, turned_h);
