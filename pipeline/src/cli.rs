@@ -211,6 +211,10 @@ pub struct CaptionArgs {
     /// JPEGs on stdin [default: source.input of the configuration].
     #[arg(long, value_name = "DIR|'GLOB'|FILE|URL|/dev/videoN|-")]
     pub input: Option<String>,
+    /// The vision model: a name from `nearfield models list`, the path of an ONNX file, or "none" [default: vision.model of the
+    /// configuration].
+    #[arg(long, value_name = "NAME|FILE.onnx")]
+    pub model: Option<String>,
     /// Print one JSON object for each line; the last one is a summary.
     #[arg(long)]
     pub json: bool,

@@ -16,9 +16,9 @@ pub fn caption_system(configured: &str, form: &PromptForm) -> String {
     chosen(configured, form.caption_system.as_deref(), "You describe pictures in one sentence.")
 }
 
-/// The question of captions.
+/// The question of captions. What changes stands last: of a new picture only it and what closes the question are read.
 pub fn caption_question(configured: &str, form: &PromptForm) -> String {
-    chosen(configured, form.caption_question.as_deref(), "{picture}\nWhat do you see?")
+    chosen(configured, form.caption_question.as_deref(), "What do you see?\n{picture}")
 }
 
 /// The system text of reports.

@@ -108,7 +108,8 @@ fn pictures_that_can_not_be_used_are_named_and_counted_and_cost_only_themselves(
     assert!(unusable.iter().any(|r| r.starts_with("truncated.jpg") && r.contains("breaks off")), "{unusable:?}");
     // A folder of nothing but rubbish is a failure.
     let file = folder.join("empty.jpg").to_string_lossy().into_owned();
-    run(&[&["caption", "--input", &file], &BLIND[..]].concat()).assert_fails(1, &["none of the 1 pictures"]);
+    run(&[&["caption", "--input", &file], &BLIND[..]].concat())
+        .assert_fails(1, &["the only picture could not be used"]);
 }
 
 #[test]
@@ -203,6 +204,25 @@ fn a_covered_lens_is_told_once() {
     ran.assert_done();
     assert_eq!(ran.stderr.matches("is the lens covered").count(), 1, "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("something to see again").count(), 1, "{}", ran.stderr);
+}
+
+#[test]
+fn a_grey_or_black_picture_is_no_picture_from_the_camera_and_what_follows_is_a_first_look() {
+    let flat =
+        |level: u8| encode_jpeg(&Picture::from_rgb(96, 72, vec![level; 96 * 72 * 3], "flat").unwrap(), 90).unwrap();
+    let stream =
+        [sequence(&[0]), vec![flat(3); 10], sequence(&[0]), vec![flat(128); 1], sequence(&[0])].concat().concat();
+    let (found, _) = lines(&run_with_input(&[&["caption", "--input", "-", "--json"], &BLIND[..]].concat(), &stream));
+    let captions: Vec<_> =
+        found.iter().map(|l| (l["frame"].as_u64().unwrap(), l["caption"].as_str().unwrap())).collect();
+    // The second of the black ones confirms the first; a single grey one is flicker.
+    let scene = "The scene has changed.";
+    assert_eq!(captions, [(1, "A first look at the scene."), (12, "No picture from the camera."), (21, scene)]);
+    // A single still has nothing to confirm it; the default model is not asked what it sees in it.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("grey.jpg"), flat(128)).unwrap();
+    let (found, _) = lines(&run(&["caption", "--input", arg(folder.path()), "--json"]));
+    assert_eq!(found[0]["caption"], "No picture from the camera.");
 }
 
 /// A camera over HTTP that answers each connection with some pictures and then disappears.
@@ -517,6 +537,16 @@ fn each_person_who_comes_and_goes_in_the_video_of_shared_data_is_told() {
         .filter(|e| e["object"] == "person")
         .map(|e| (e["event"] == "entered", e["at_ms"].as_f64().unwrap() / 1000.0))
         .collect();
+    // Each line of the file has the time of its picture, counted from the file's own, and they are in order.
+    let recorded: jiff::Timestamp = std::fs::metadata(&video).unwrap().modified().unwrap().try_into().unwrap();
+    let times: Vec<jiff::Timestamp> =
+        events(&file).iter().map(|e| e["time"].as_str().unwrap().parse().unwrap()).collect();
+    assert!(times.is_sorted() && (times[0] - recorded).get_seconds() < 60, "{times:?}");
+    for event in events(&file).iter().filter(|e| e["event"] == "left") {
+        let (since, time): (jiff::Timestamp, jiff::Timestamp) =
+            (event["since"].as_str().unwrap().parse().unwrap(), event["time"].as_str().unwrap().parse().unwrap());
+        assert!(since < time, "{event}");
+    }
     // Read off the frames, twice a second: when a part of a person is first seen, and when the last part is gone.
     let truth = [6.0, 19.5, 22.5, 44.5, 50.0, 69.5, 74.5, 86.5, 92.0, 119.5, 123.5, 136.0];
     let found = truth

@@ -16,7 +16,13 @@
 //! error of [`init`] says how to get it. An execution provider that was asked for and cannot be used is an error;
 //! [`OnnxModel::active_provider`] names the one in use, which is never silently the CPU.
 
+mod error;
 pub mod graph;
+mod tensor;
+
+pub use error::OnnxError;
+use tensor::numbers;
+pub use tensor::{Element, OnnxInput, OnnxOutput, TensorInfo};
 
 use ort::environment::Environment;
 use ort::session::Session;
@@ -145,6 +151,7 @@ fn version_of(build_info: &str) -> String {
 
 /// What computes the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// ONNX Runtime's own kernels.
@@ -172,6 +179,37 @@ impl fmt::Display for Provider {
 }
 
 impl Provider {
+    /// All of them.
+    pub const ALL: [Provider; 5] =
+        [Provider::Cpu, Provider::Cuda, Provider::TensorRt, Provider::OpenVino, Provider::Xnnpack];
+
+    /// As it is written in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::Cpu => "cpu",
+            Provider::Cuda => "cuda",
+            Provider::TensorRt => "tensorrt",
+            Provider::OpenVino => "openvino",
+            Provider::Xnnpack => "xnnpack",
+        }
+    }
+
+    /// Whether the loaded library was built with it. Whether the machine has what it needs shows only when a model is opened.
+    ///
+    /// # Errors
+    /// As [`init`].
+    pub fn is_built_in(self) -> Result<bool, OnnxError> {
+        use ort::ep::ExecutionProvider as _;
+        init()?;
+        Ok(match self {
+            Provider::Cpu => true,
+            Provider::Cuda => ort::ep::CUDA::is_available().unwrap_or(false),
+            Provider::TensorRt => ort::ep::TensorRT::is_available().unwrap_or(false),
+            Provider::OpenVino => ort::ep::OpenVINO::is_available().unwrap_or(false),
+            Provider::Xnnpack => ort::ep::XNNPACK::is_available().unwrap_or(false),
+        })
+    }
+
     fn dispatch(self) -> ort::ep::ExecutionProviderDispatch {
         match self {
             Provider::Cpu => ort::ep::CPU::default().build(),
@@ -190,13 +228,15 @@ pub struct OnnxOptions {
     /// Threads within an operator.
     pub threads: usize,
     /// Execution providers in order of preference. A fallback to the next is logged; where none works, opening fails. Without
-    /// [`Provider::Cpu`] in the list the model never runs on the CPU.
+    /// [`Provider::Cpu`] in the list the model never runs as a whole on the CPU.
     pub providers: Vec<Provider>,
+    /// Only the first provider will do, and it must run every operation: one that it leaves to the CPU makes opening fail.
+    pub required: bool,
 }
 
 impl Default for OnnxOptions {
     fn default() -> Self {
-        OnnxOptions { threads: 2, providers: vec![Provider::Cpu] }
+        OnnxOptions { threads: 2, providers: vec![Provider::Cpu], required: false }
     }
 }
 
@@ -207,30 +247,12 @@ pub struct OnnxModel {
     active: Provider,
 }
 
-/// An input tensor: its shape, and its elements row-major.
-#[derive(Clone, Copy, Debug)]
-pub enum OnnxInput<'a> {
-    /// Floats.
-    F32(&'a [usize], &'a [f32]),
-    /// Integers.
-    I64(&'a [usize], &'a [i64]),
-}
-
-/// A float output tensor.
-#[derive(Clone, Debug)]
-pub struct OnnxOutput {
-    /// Its name in the model.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Its elements, row-major.
-    pub data: Vec<f32>,
-}
-
 /// The largest file that is taken for a model of the kind that runs here.
 const MAX_FILE: u64 = 2 << 30;
 /// What the outputs of one run may hold; a minute of speech has 5 MB, the boxes of a detector some MB.
 const MAX_OUTPUT_BYTES: usize = 256 << 20;
+/// The longest note in a file that is read; the names of a thousand labels have 30 KB.
+const MAX_NOTE_BYTES: usize = 1 << 20;
 
 impl OnnxModel {
     /// Loads a model, optimised for what will compute it.
@@ -242,21 +264,35 @@ impl OnnxModel {
         check_file(path)?;
         let runtime = init()?;
         let mut refused = Vec::new();
-        for &provider in &options.providers {
-            match Self::open_with(path, options.threads, provider, runtime) {
+        let tried = if options.required { 1 } else { options.providers.len() };
+        for &provider in options.providers.iter().take(tried) {
+            match Self::open_with(path, options, provider, runtime) {
                 Ok(model) => return Ok(model),
                 // The file is at fault, or the last resort failed: another provider would not help.
                 Err(e) if provider == Provider::Cpu => return Err(e),
                 Err(e) => {
-                    tracing::warn!("{}: {provider} is not available: {e}", path.display());
+                    let e = e.reason();
+                    if !options.required {
+                        tracing::warn!("{}: {provider} is not available: {e}", path.display());
+                    }
                     refused.push(format!("{provider}: {e}"));
                 }
             }
         }
+        if options.required {
+            return Err(OnnxError::Required { path: path.to_path_buf(), reasons: refused.join("; ") });
+        }
         Err(OnnxError::NoProvider { path: path.to_path_buf(), reasons: refused.join("; ") })
     }
 
-    fn open_with(path: &Path, threads: usize, provider: Provider, runtime: &Runtime) -> Result<OnnxModel, OnnxError> {
+    fn open_with(
+        path: &Path,
+        options: &OnnxOptions,
+        provider: Provider,
+        runtime: &Runtime,
+    ) -> Result<OnnxModel, OnnxError> {
+        let threads = options.threads;
+        let whole = options.required && provider != Provider::Cpu;
         let refused = |e: &dyn fmt::Display| OnnxError::NoProvider { path: path.to_path_buf(), reasons: e.to_string() };
         let mut builder = Session::builder(&runtime.environment)
             // `Level3` is unknown to older libraries; `All` is known to all.
@@ -264,6 +300,11 @@ impl OnnxModel {
             .and_then(|b| b.with_intra_threads(threads.max(1)).map_err(ort::Error::from))
             // Spinning threads would take the cores from the language model.
             .and_then(|b| b.with_intra_op_spinning(false).map_err(ort::Error::from))
+            // What the provider can't run is an error then, and not left to the CPU.
+            .and_then(|b| match whole {
+                true => b.with_config_entry("session.disable_cpu_ep_fallback", "1").map_err(ort::Error::from),
+                false => Ok(b),
+            })
             .and_then(|b| b.with_execution_providers([provider.dispatch()]).map_err(ort::Error::from))
             .map_err(|e| refused(&e))?;
         let session = builder
@@ -292,6 +333,22 @@ impl OnnxModel {
         self.session.outputs().iter().map(|o| o.name()).collect()
     }
 
+    /// What the inputs take, in the model's order.
+    pub fn input_tensors(&self) -> Vec<TensorInfo> {
+        self.session.inputs().iter().map(TensorInfo::of).collect()
+    }
+
+    /// What the outputs give, in the model's order.
+    pub fn output_tensors(&self) -> Vec<TensorInfo> {
+        self.session.outputs().iter().map(TensorInfo::of).collect()
+    }
+
+    /// The note with this key that whoever made the file left in it, up to 1 MB.
+    pub fn note(&self, key: &str) -> Option<String> {
+        let note = self.session.metadata().ok()?.custom(key)?;
+        (note.len() <= MAX_NOTE_BYTES).then_some(note)
+    }
+
     /// Checks that the model has these inputs and outputs (it may have more).
     ///
     /// # Errors
@@ -313,13 +370,13 @@ impl OnnxModel {
         }
     }
 
-    /// Runs the model once. Outputs that are not float tensors are left out.
+    /// Runs the model once. Outputs that are no tensors of numbers are left out.
     ///
     /// # Errors
     /// [`OnnxError::Run`] where a shape does not fit or the runtime fails.
     pub fn run(&mut self, inputs: &[(&str, OnnxInput<'_>)]) -> Result<Vec<OnnxOutput>, OnnxError> {
         let path = &self.path;
-        let failed = |e: ort::Error| OnnxError::Run { path: path.clone(), reason: first_line(&e.to_string()) };
+        let failed = |e: ort::Error| OnnxError::Run { path: path.clone(), reason: in_one_line(&e.to_string()) };
         let mut values = Vec::with_capacity(inputs.len());
         for (name, input) in inputs {
             let value: ort::session::SessionInputValue<'_> = match *input {
@@ -329,20 +386,23 @@ impl OnnxModel {
                 OnnxInput::I64(shape, data) => {
                     TensorRef::from_array_view((shape.to_vec(), data)).map_err(failed)?.into()
                 }
+                OnnxInput::U8(shape, data) => {
+                    TensorRef::from_array_view((shape.to_vec(), data)).map_err(failed)?.into()
+                }
             };
             values.push((*name, value));
         }
         let outputs = self.session.run(values).map_err(failed)?;
         let (mut found, mut bytes) = (Vec::new(), 0);
         for (name, value) in outputs.iter() {
-            let Ok((shape, data)) = value.try_extract_tensor::<f32>() else { continue };
-            bytes += std::mem::size_of_val(data);
+            let Some(shape) = value.dtype().tensor_shape() else { continue };
+            bytes += shape.num_elements() * size_of::<f32>();
             if bytes > MAX_OUTPUT_BYTES {
                 let reason = format!("its outputs have more than {MAX_OUTPUT_BYTES} bytes ({name} is {shape:?})");
                 return Err(OnnxError::Run { path: path.clone(), reason });
             }
-            let shape = shape.iter().map(|&n| usize::try_from(n).unwrap_or(0)).collect();
-            found.push(OnnxOutput { name: name.to_string(), shape, data: data.to_vec() });
+            let Some((shape, data)) = numbers(&value) else { continue };
+            found.push(OnnxOutput { name: name.to_string(), shape, data });
         }
         Ok(found)
     }
@@ -383,73 +443,9 @@ fn first_line(message: &str) -> String {
     message.lines().next().unwrap_or_default().trim().to_string()
 }
 
-/// Why an ONNX model could not be loaded or run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OnnxError {
-    /// No library anywhere.
-    #[error(
-        "ONNX Runtime is missing: no {LIBRARY} in {} nor in the system; get it with `make setup`, or name one in ORT_DYLIB_PATH",
-        list(folders)
-    )]
-    NoRuntime {
-        /// Where it was looked for.
-        folders: Vec<PathBuf>,
-    },
-    /// A library that is there but does not work.
-    #[error("ONNX Runtime at {} cannot be used: {reason}; get a new one with `make setup`", path.display())]
-    BadRuntime {
-        /// The library.
-        path: PathBuf,
-        /// What went wrong.
-        reason: String,
-    },
-    /// The model's file cannot be read.
-    #[error("cannot read {}: {cause}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        cause: std::io::Error,
-    },
-    /// The file is not an ONNX model, or only half of one.
-    #[error("{} is not a usable ONNX model: {reason}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// An ONNX model, but not the kind that is needed.
-    #[error("{} is not the kind of model that is needed: expected {expected}, found {found}", path.display())]
-    WrongKind {
-        /// The file.
-        path: PathBuf,
-        /// What was expected.
-        expected: String,
-        /// What was found.
-        found: String,
-    },
-    /// None of the execution providers that were asked for works here.
-    #[error("{}: no wanted execution provider works ({reasons}); add `cpu` to run it on the CPU", path.display())]
-    NoProvider {
-        /// The file.
-        path: PathBuf,
-        /// What each one said.
-        reasons: String,
-    },
-    /// The model failed while running.
-    #[error("{} failed to run: {reason}", path.display())]
-    Run {
-        /// The file.
-        path: PathBuf,
-        /// What the runtime said.
-        reason: String,
-    },
-}
-
-fn list(folders: &[PathBuf]) -> String {
-    folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ")
+/// The whole of a message of several lines: ONNX Runtime says which input it means on one and what is wrong on the next.
+fn in_one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -202,6 +202,10 @@ scores = "scores"
 threshold = {threshold:.2f}
 words = [{words}]
 labels = [{labels}]
+
+[encoder.drawn_only]   # what is no drawn scene is not described: this model knows nothing else
+most_row_deviation = 0.04
+least_score = 0.7
 """
 
 

@@ -1,12 +1,21 @@
-//! Draws a caption and boxes onto a picture with an 8 x 8 bitmap font, and encodes it as JPEG: for snapshots.
+//! Draws a caption and boxes onto a picture with a bitmap font of the picture's size, and encodes it as JPEG: for snapshots.
 
-use font8x8::UnicodeFonts;
 use image::codecs::jpeg::JpegEncoder;
+
+use spleen_font::{FONT_6X12, FONT_8X16, FONT_12X24, FONT_16X32, FONT_32X64, PSF2Font};
 
 use super::picture::{KEPT_PIXELS, MAX_SIDE, Picture, PictureError};
 use super::result::Object;
 
-/// Eight lines of ten pixels and a margin, eight times as large: what a caption needs at most.
+/// The fonts: up to which width of the picture, the width and height of a letter, and the letters.
+const FONTS: [(usize, usize, usize, &[u8]); 5] = [
+    (400, 6, 12, FONT_6X12),
+    (1000, 8, 16, FONT_8X16),
+    (1600, 12, 24, FONT_12X24),
+    (3200, 16, 32, FONT_16X32),
+    (usize::MAX, 32, 64, FONT_32X64),
+];
+/// Eight lines of the largest letters, and a margin: what a caption needs at most.
 const CAPTION_ROOM: u32 = 1024;
 const BOX_COLOUR: [u8; 3] = [255, 210, 0];
 
@@ -22,25 +31,33 @@ pub fn annotate(picture: &Picture, objects: &[Object], caption: &str) -> Picture
         picture
     };
     let (w, h) = (picture.width() as usize, picture.height() as usize);
-    let scale = (w / 320).clamp(1, 8);
-    let (glyph, line) = (8 * scale, 10 * scale);
-    let lines = wrap(caption, (w.saturating_sub(8) / glyph).max(1));
-    let strip = lines.len() * line + if lines.is_empty() { 0 } else { 6 * scale };
+    let (_, glyph, height, data) = FONTS[FONTS.iter().position(|font| w <= font.0).unwrap_or(FONTS.len() - 1)];
+    let line = height + height / 4;
+    let margin = height / 2;
+    let lines = wrap(caption, (w.saturating_sub(margin) / glyph).max(1));
+    let strip = lines.len() * line + if lines.is_empty() { 0 } else { margin };
     let mut rgb = picture.rgb().to_vec();
     rgb.resize((h + strip) * w * 3, 16);
-    let mut canvas = Canvas { w, h: h + strip, rgb: &mut rgb };
+    let mut canvas = Canvas { w, h: h + strip, rgb: &mut rgb, font: PSF2Font::new(data).ok(), glyph };
     for object in objects {
         let r = object.rect.clipped();
         let (x0, y0) = ((r.x * w as f32) as usize, (r.y * h as f32) as usize);
         let (x1, y1) = (((r.x + r.w) * w as f32) as usize, ((r.y + r.h) * h as f32) as usize);
-        for k in 0..scale {
+        for k in 0..(height / 8).max(1) {
             canvas.frame(x0 + k, y0 + k, x1.saturating_sub(k), y1.saturating_sub(k).min(h - 1));
         }
+    }
+    // Labels above all boxes; each within the picture, above its box where there is room.
+    for object in objects {
+        let r = object.rect.clipped();
         let label = format!("{} {:.0}%", object.label, object.score * 100.0);
-        canvas.text(x0, y0.saturating_sub(line), scale, &label, BOX_COLOUR);
+        let (x, y) = ((r.x * w as f32) as usize, (r.y * h as f32) as usize);
+        let x = x.min(w.saturating_sub(label.chars().count() * glyph));
+        let y = if y >= height { y - height } else { y.min(h.saturating_sub(height)) };
+        canvas.text(x, y, &label, BOX_COLOUR);
     }
     for (i, text) in lines.iter().enumerate() {
-        canvas.text(4, h + 4 * scale + i * line, scale, text, [255; 3]);
+        canvas.text(margin / 2, h + margin / 2 + i * line, text, [255; 3]);
     }
     let mut drawn = picture.clone();
     if strip > 0 {
@@ -87,6 +104,10 @@ struct Canvas<'a> {
     w: usize,
     h: usize,
     rgb: &'a mut [u8],
+    /// `None` never: the fonts are part of the program.
+    font: Option<PSF2Font<'a>>,
+    /// Columns of a letter.
+    glyph: usize,
 }
 
 impl Canvas<'_> {
@@ -107,24 +128,21 @@ impl Canvas<'_> {
         }
     }
 
-    /// Characters of the font's blocks on a dark ground; what it lacks becomes a question mark.
-    fn text(&mut self, x: usize, y: usize, scale: usize, text: &str, colour: [u8; 3]) {
+    /// Characters of the font on a dark ground; what it lacks becomes a question mark.
+    fn text(&mut self, x: usize, y: usize, text: &str, colour: [u8; 3]) {
+        let Some(mut font) = self.font.take() else { return };
         for (i, c) in text.chars().enumerate() {
-            let rows = font8x8::BASIC_FONTS
-                .get(c)
-                .or_else(|| font8x8::LATIN_FONTS.get(c))
-                .or_else(|| font8x8::BASIC_FONTS.get('?'))
-                .unwrap_or_default();
-            for (row, bits) in rows.iter().enumerate() {
-                for column in 0..8 {
-                    let on = bits >> column & 1 == 1;
-                    for k in 0..scale * scale {
-                        let (px, py) = (x + (i * 8 + column) * scale + k % scale, y + row * scale + k / scale);
-                        self.dot(px, py, if on { colour } else { [16; 3] });
-                    }
+            let mut bytes = [0; 4];
+            let found = font.glyph_for_utf8(c.encode_utf8(&mut bytes).as_bytes()).is_some();
+            let wanted: &[u8] = if found { c.encode_utf8(&mut bytes).as_bytes() } else { b"?" };
+            let Some(letter) = font.glyph_for_utf8(wanted) else { continue };
+            for (row, bits) in letter.enumerate() {
+                for (column, is_on) in bits.enumerate().take(self.glyph) {
+                    self.dot(x + i * self.glyph + column, y + row, if is_on { colour } else { [16; 3] });
                 }
             }
         }
+        self.font = Some(font);
     }
 }
 
@@ -163,5 +181,25 @@ mod tests {
         let dot = Picture::from_rgb(1, 1, vec![0; 3], "dot").unwrap();
         let object = |x, y, w, h| Object { label: "x".to_owned(), score: 1.0, rect: Rect { x, y, w, h }, class: 0 };
         annotate(&dot, &[object(-3.0, -3.0, 9.0, 9.0), object(2.0, 2.0, 1.0, 1.0), object(0.9, 0.9, 0.1, 0.1)], "é ☃");
+    }
+
+    #[test]
+    fn a_label_at_any_border_is_whole_and_within_the_picture() {
+        let (w, h) = (320usize, 240usize);
+        let grey = Picture::from_rgb(w as u32, h as u32, vec![100; w * h * 3], "grey").unwrap();
+        let letters = |x: f32, y: f32| {
+            let rect = Rect { x, y, w: 0.05, h: 0.05 };
+            let object = Object { label: "potted plant".to_owned(), score: 0.97, rect, class: 0 };
+            let drawn = annotate(&grey, &[object], "");
+            drawn.rgb().chunks_exact(3).filter(|p| *p == [16; 3]).count()
+        };
+        // The dark ground behind sixteen letters, wherever the box lies.
+        let inside = letters(0.3, 0.5);
+        assert!(inside > 16 * 6 * 12 / 2, "{inside}");
+        for (x, y) in [(0.0, 0.0), (0.95, 0.0), (0.95, 0.95), (0.0, 0.95), (0.95, 0.5)] {
+            let found = letters(x, y);
+            // Its box lies under it where there is no room above.
+            assert!(found + 60 > inside, "{x},{y}: {found} of {inside}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::picture::Picture;
 pub(super) fn light_and_edges(picture: &Picture) -> Vec<f32> {
     const W: usize = 32;
     const H: usize = 24;
-    let (pixels, _) = picture.resampled(W, H, super::Fit::Stretch);
+    let (pixels, _) = picture.resampled(W, H, super::Fit::Stretch, super::Filter::Bilinear);
     let light: Vec<f32> =
         pixels.chunks_exact(3).map(|p| (0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]) / 255.0).collect();
     let mut blocks = [vec![0.0f32; W * H / 4], vec![0.0f32; W * H / 4]];

@@ -128,6 +128,16 @@ impl Gate {
         Self { options, nominal, described, is_nominal: false, restless: true, differing: 0, alike: 0, read }
     }
 
+    /// How many pictures in a row must differ.
+    pub fn confirm_pictures(&self) -> u32 {
+        self.options.confirm_pictures
+    }
+
+    /// Nothing was described yet: the next picture is a first look.
+    pub fn forget(&mut self) {
+        *self = Self::new(self.options.clone(), self.nominal.take());
+    }
+
     /// Judges a picture by its embedding and its words (empty where there are none), at time `now` of its source. Also returns the cosine
     /// with the last described picture; 0 when there is none. Call [`Gate::described`] when a description is made.
     pub fn judge(&mut self, embedding: &[f32], words: &[String], now: Duration) -> (Verdict, f32) {

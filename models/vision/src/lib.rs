@@ -24,28 +24,44 @@
 
 mod annotate;
 mod descriptor;
+#[cfg(feature = "onnx")]
+mod detect;
+#[cfg(feature = "onnx")]
+mod domain;
+mod framing;
 mod gate;
 pub mod heads;
 mod jpeg_stream;
+#[cfg(feature = "onnx")]
+mod labels;
 mod manifest;
 mod model;
 #[cfg(feature = "onnx")]
 mod onnx_model;
 mod picture;
 mod presence;
+#[cfg(feature = "onnx")]
+mod recognize;
+mod resample;
 mod result;
 mod words;
 
 pub use annotate::{annotate, encode_jpeg};
+pub use framing::{Flip, Framing, FramingError};
 pub use gate::{Gate, GateOptions, MOST_UNCLEAR, Verdict, cosine};
 pub use jpeg_stream::{JpegSplitter, is_whole_jpeg};
 pub use manifest::{
-    ClassifierSpec, DetectorHead, DetectorSpec, EncoderSpec, Fit, InputSpec, Layout, PixelOrder, VisionManifest,
+    Activation, ClassifierSpec, DetectorHead, DetectorSpec, DrawnOnly, EncoderSpec, Filter, Fit, InputSpec, Labels,
+    Layout, PixelOrder, VisionManifest,
 };
 pub use model::{VisionError, VisionModel};
-pub use picture::{
-    KEPT_PIXELS, MAX_PICTURE_BYTES, MAX_PIXELS, MAX_SIDE, Picture, PictureError, Placement, read_picture_file,
-};
+pub use picture::{KEPT_PIXELS, MAX_PICTURE_BYTES, MAX_PIXELS, MAX_SIDE, Picture, PictureError, read_picture_file};
 pub use presence::{Movement, Presence, PresenceOptions};
+#[cfg(feature = "onnx")]
+pub use recognize::Beside;
+pub use resample::Placement;
 pub use result::{Label, Object, Rect, Slots, VisionResult};
-pub use words::{PICTURE_WORDS, describe_in_text, describe_in_words, names_what_was_seen, place_of, plain_sentence};
+pub use words::{
+    PICTURE_WORDS, describe_in_text, describe_in_words, names_something_else, names_what_was_seen, place_of,
+    plain_sentence,
+};

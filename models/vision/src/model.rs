@@ -27,6 +27,24 @@ pub enum VisionError {
         /// What is wrong, and what would be right.
         reason: String,
     },
+    /// There is no manifest, and the file alone does not say all that it would.
+    #[error("{} needs a manifest: {reason}{}", path.display(), if manifest.is_some() { MANIFEST_FOLLOWS } else { "" })]
+    Unrecognized {
+        /// The model.
+        path: PathBuf,
+        /// What could not be told.
+        reason: String,
+        /// The manifest as far as it could be.
+        manifest: Option<String>,
+    },
+    /// A file that lies beside the model.
+    #[error("{}: {reason}", path.display())]
+    Beside {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// The file of labels.
     #[error("the labels {} can't be used: {reason}", path.display())]
     Labels {
@@ -36,6 +54,10 @@ pub enum VisionError {
         reason: String,
     },
 }
+
+/// How an error goes on that has a manifest to offer.
+const MANIFEST_FOLLOWS: &str = ". This one fits as far as it could be told; correct it and keep it beside the model, with its \
+     name and the ending .toml";
 
 /// A vision model, loaded and ready.
 pub struct VisionModel {
@@ -66,6 +88,51 @@ impl VisionModel {
         options: &nearfield_onnx::OnnxOptions,
     ) -> Result<Self, VisionError> {
         Ok(Self { kind: Kind::Model(Box::new(ManifestModel::open(path, manifest, folder, options)?)) })
+    }
+
+    /// Opens a model that has no manifest: what it takes and gives is told from the file, and from those that lie beside it.
+    ///
+    /// # Errors
+    /// [`VisionError::Unrecognized`] where that is not certain; and as [`open`](Self::open).
+    #[cfg(feature = "onnx")]
+    pub fn recognize(
+        path: &std::path::Path,
+        beside: &super::Beside,
+        options: &nearfield_onnx::OnnxOptions,
+    ) -> Result<Self, VisionError> {
+        let mut onnx = nearfield_onnx::OnnxModel::open(path, options)?;
+        let manifest = super::recognize::recognize(&mut onnx, beside)?;
+        let folder = path.parent().unwrap_or(std::path::Path::new(""));
+        Ok(Self { kind: Kind::Model(Box::new(ManifestModel::of(onnx, manifest, folder)?)) })
+    }
+
+    /// The manifest in force; `None` without a model.
+    #[cfg(feature = "onnx")]
+    pub fn manifest(&self) -> Option<&VisionManifest> {
+        match &self.kind {
+            Kind::Descriptor => None,
+            Kind::Model(model) => Some(&model.manifest),
+        }
+    }
+
+    /// What computes it; `None` without a model.
+    #[cfg(feature = "onnx")]
+    pub fn provider(&self) -> Option<nearfield_onnx::Provider> {
+        match &self.kind {
+            Kind::Descriptor => None,
+            Kind::Model(model) => Some(model.provider()),
+        }
+    }
+
+    /// Whether nothing that it finds has a name: then all there is to say of a picture is how much it resembles another.
+    pub fn only_compares(&self) -> bool {
+        match &self.kind {
+            Kind::Descriptor => true,
+            #[cfg(feature = "onnx")]
+            Kind::Model(model) => {
+                model.manifest.encoder.as_ref().is_some_and(|e| e.soft_tokens.is_none() && e.slots.is_none())
+            }
+        }
     }
 
     /// Runs the model on a picture.

@@ -1,28 +1,29 @@
 //! A vision model in ONNX form behind its manifest: a picture in, a [`VisionResult`] out.
 //!
 //! The embeddings, where the model has none of its own: of a classifier, the square roots of its probabilities (the cosine of
-//! two is then the Bhattacharyya coefficient); of a detector, for each label and each third of the picture how many there
-//! are, as three soft steps (at least one, two, three), beside a constant that stands for the empty scene.
+//! two is then the Bhattacharyya coefficient); of a detector, what `detect.rs` counts.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::VisionError;
-use super::heads::{self, Found};
-use super::manifest::{DetectorHead, VisionManifest};
-use super::picture::{Picture, Placement};
-use super::result::{Label, Object, Rect, Slots, VisionResult};
-use nearfield_onnx::{OnnxInput, OnnxModel, OnnxOptions, OnnxOutput};
-
-/// The longest file of labels.
-const MAX_LABELS_BYTES: u64 = 4 << 20;
+use super::domain::is_foreign;
+use super::heads;
+use super::labels::read_labels;
+use super::manifest::{DetectorHead, Layout, VisionManifest};
+use super::picture::Picture;
+use super::resample::Placement;
+use super::result::{Label, Slots, VisionResult};
+use nearfield_onnx::{Element, OnnxInput, OnnxModel, OnnxOptions, OnnxOutput};
 
 /// A model and the manifest that describes it.
 pub(super) struct ManifestModel {
     onnx: OnnxModel,
     pub(super) manifest: VisionManifest,
     input: String,
-    labels: Vec<String>,
+    /// Whether the input takes bytes instead of floats.
+    takes_bytes: bool,
+    pub(super) labels: Vec<String>,
 }
 
 impl ManifestModel {
@@ -34,15 +35,46 @@ impl ManifestModel {
         folder: &Path,
         options: &OnnxOptions,
     ) -> Result<Self, VisionError> {
-        let wrong = |reason: String| VisionError::Manifest { path: path.to_owned(), reason };
+        manifest.check().map_err(|reason| VisionError::Manifest { path: path.to_owned(), reason })?;
+        Self::of(OnnxModel::open(path, options)?, manifest, folder)
+    }
+
+    /// As [`open`](Self::open), of a model that is open already.
+    pub(super) fn of(onnx: OnnxModel, manifest: VisionManifest, folder: &Path) -> Result<Self, VisionError> {
+        let path = onnx.path().to_owned();
+        let wrong = |reason: String| VisionError::Manifest { path: path.clone(), reason };
         manifest.check().map_err(wrong)?;
-        let onnx = OnnxModel::open(path, options)?;
-        let inputs = onnx.inputs();
-        let input = match &manifest.input.name {
-            Some(name) => name.clone(),
-            None if inputs.len() == 1 => inputs[0].to_owned(),
-            None => return Err(wrong(format!("it has the inputs {}: name one as input.name", inputs.join(", ")))),
+        let inputs: Vec<_> =
+            onnx.input_tensors().into_iter().filter(|i| Some(&i.name) != manifest.input.size.as_ref()).collect();
+        let names = || inputs.iter().map(|i| i.name.as_str()).collect::<Vec<_>>().join(", ");
+        let tensor = match &manifest.input.name {
+            Some(name) => inputs.iter().find(|i| i.name == *name),
+            None if inputs.len() == 1 => inputs.first(),
+            None => return Err(wrong(format!("it has the inputs {}: name one as input.name", names()))),
         };
+        let Some(tensor) = tensor else {
+            let name = manifest.input.name.clone().unwrap_or_default();
+            return Err(wrong(format!("input.name is {name:?}, but its inputs are {}", names())));
+        };
+        let takes_bytes = match tensor.element {
+            Element::U8 => true,
+            Element::F32 => false,
+            _ => {
+                let what =
+                    "takes numbers of another type than 32-bit floats or bytes: use the model's float32 or int8 file";
+                return Err(wrong(format!("its input {} {what}", tensor.name)));
+            }
+        };
+        let wanted = shape_of(&manifest);
+        let fits = |(has, wants): (&Option<usize>, &usize)| has.is_none_or(|has| has == *wants);
+        if tensor.shape.len() != 4 || !tensor.shape.iter().zip(&wanted).all(fits) {
+            return Err(wrong(format!(
+                "the manifest's input.width, input.height and input.layout make a tensor of {wanted:?}, but its input {} is {}",
+                tensor.name,
+                tensor.shape_text()
+            )));
+        }
+        let input = tensor.name.clone();
         let mut outputs: Vec<&str> = Vec::new();
         let labels = if let Some(encoder) = &manifest.encoder {
             let named = [&encoder.soft_tokens, &encoder.slots, &encoder.embedding, &encoder.boxes, &encoder.scores];
@@ -50,22 +82,34 @@ impl ManifestModel {
             encoder.labels.clone()
         } else if let Some(classifier) = &manifest.classifier {
             outputs.extend(classifier.output.as_deref());
-            read_labels(&beside(folder, path, &classifier.labels))?
+            read_labels(&classifier.labels, folder, &path)?
         } else {
             let detector = manifest.detector.as_ref().expect("the manifest was checked");
-            match &detector.head {
-                DetectorHead::FastestDet { output } | DetectorHead::Yolo { output, .. } => {
-                    outputs.extend(output.as_deref())
-                }
-                DetectorHead::Boxes { boxes, scores, .. } => outputs.extend([boxes.as_str(), scores.as_str()]),
-            }
-            read_labels(&beside(folder, path, &detector.labels))?
+            outputs.extend(named_outputs(&detector.head));
+            read_labels(&detector.labels, folder, &path)?
         };
-        onnx.expect(&[&input], &outputs)?;
-        let mut model = ManifestModel { onnx, manifest, input, labels };
+        let has = onnx.outputs();
+        if let Some(missing) = outputs.iter().find(|name| !has.contains(*name)) {
+            return Err(wrong(format!(
+                "the manifest names the output {missing:?}, but its outputs are {}",
+                has.join(", ")
+            )));
+        }
+        if let Some(only) = manifest.detector.iter().flat_map(|d| &d.only).find(|only| !labels.contains(only)) {
+            return Err(wrong(format!(
+                "detector.only names {only:?}, but that is none of its {} labels",
+                labels.len()
+            )));
+        }
+        let mut model = ManifestModel { onnx, manifest, input, takes_bytes, labels };
         let black = Picture::from_rgb(2, 2, vec![0; 12], "a black picture").expect("four pixels are a picture");
         model.look(&black)?;
         Ok(model)
+    }
+
+    /// What computes it.
+    pub(super) fn provider(&self) -> nearfield_onnx::Provider {
+        self.onnx.active_provider()
     }
 
     /// The labels that objects may get; empty where the model finds none.
@@ -73,6 +117,7 @@ impl ManifestModel {
         let labels = self.labels.iter().map(String::as_str);
         match &self.manifest {
             VisionManifest { detector: Some(detector), .. } => labels
+                .filter(|label| !label.is_empty())
                 .filter(|label| detector.only.is_empty() || detector.only.iter().any(|only| only == label))
                 .map(|label| detector.words.get(label).map_or(label, String::as_str))
                 .collect(),
@@ -83,31 +128,44 @@ impl ManifestModel {
         }
     }
 
-    fn wrong(&self, reason: String) -> VisionError {
+    pub(super) fn wrong(&self, reason: String) -> VisionError {
         VisionError::Manifest { path: self.onnx.path().to_owned(), reason }
     }
 
-    fn output<'a>(&self, outputs: &'a [OnnxOutput], name: Option<&str>) -> Result<&'a OnnxOutput, VisionError> {
+    pub(super) fn output<'a>(
+        &self,
+        outputs: &'a [OnnxOutput],
+        name: Option<&str>,
+    ) -> Result<&'a OnnxOutput, VisionError> {
         let found = match name {
             Some(name) => outputs.iter().find(|o| o.name == name),
             None if outputs.len() == 1 => outputs.first(),
             None => return Err(self.wrong("it has several outputs: name one in the manifest".to_owned())),
         };
-        found.ok_or_else(|| self.wrong(format!("the output {} is not a float tensor", name.unwrap_or("of the model"))))
+        found
+            .ok_or_else(|| self.wrong(format!("the output {} is no tensor of numbers", name.unwrap_or("of the model"))))
     }
 
     pub(super) fn look(&mut self, picture: &Picture) -> Result<VisionResult, VisionError> {
         let spec = &self.manifest.input;
-        let (tensor, place) = picture.tensor(spec);
-        let shape = match spec.layout {
-            super::Layout::Nchw => [1, 3, spec.height, spec.width],
-            super::Layout::Nhwc => [1, spec.height, spec.width, 3],
+        let (pixels, place) = picture.tensor(spec);
+        let shape = shape_of(&self.manifest);
+        let bytes: Vec<u8>;
+        let tensor = if self.takes_bytes {
+            // The manifest scales to 0 to 1, as for floats; mean and std can't matter to bytes.
+            bytes = pixels.iter().map(|v| (v * 255.0).round().clamp(0.0, 255.0) as u8).collect();
+            OnnxInput::U8(&shape, &bytes)
+        } else {
+            OnnxInput::F32(&shape, &pixels)
         };
-        let outputs = self.onnx.run(&[(self.input.as_str(), OnnxInput::F32(&shape, &tensor))])?;
+        let size = [spec.width as i64, spec.height as i64];
+        let mut inputs = vec![(self.input.as_str(), tensor)];
+        inputs.extend(spec.size.as_deref().map(|name| (name, OnnxInput::I64(&[1, 2], &size))));
+        let outputs = self.onnx.run(&inputs)?;
         let outputs = outputs.as_slice();
         let manifest = &self.manifest;
         let mut result = if manifest.encoder.is_some() {
-            self.encoded(outputs, place)?
+            self.encoded(outputs, place, &pixels)?
         } else if manifest.classifier.is_some() {
             self.classified(outputs)?
         } else {
@@ -123,7 +181,7 @@ impl ManifestModel {
         Ok(result)
     }
 
-    fn encoded(&self, outputs: &[OnnxOutput], place: Placement) -> Result<VisionResult, VisionError> {
+    fn encoded(&self, outputs: &[OnnxOutput], place: Placement, pixels: &[f32]) -> Result<VisionResult, VisionError> {
         let spec = self.manifest.encoder.as_ref().expect("an encoder");
         let mut result = VisionResult { confidence: 1.0, ..VisionResult::default() };
         if let Some(name) = &spec.slots {
@@ -154,6 +212,9 @@ impl ManifestModel {
             let (boxes, scores) = (self.output(outputs, Some(boxes))?, self.output(outputs, Some(scores))?);
             self.check_columns(scores, self.labels.len())?;
             let threshold = spec.threshold.max(1e-6);
+            result.is_foreign = spec
+                .drawn_only
+                .is_some_and(|drawn| is_foreign(&drawn, pixels, self.manifest.input.width, &scores.data, threshold));
             let found = heads::boxes(&boxes.data, &scores.data, self.labels.len(), false, (1.0, 1.0), threshold);
             result.objects = self.objects(heads::suppress(found, 0.6, 100), place);
         }
@@ -173,6 +234,9 @@ impl ManifestModel {
         let spec = self.manifest.classifier.as_ref().expect("a classifier");
         let output = self.output(outputs, spec.output.as_deref())?;
         let mut probabilities = output.data.clone();
+        if spec.softmax {
+            heads::softmax(&mut probabilities);
+        }
         // Some models count from a "background" that the list of labels lacks.
         if probabilities.len() == self.labels.len() + 1 {
             probabilities.remove(0);
@@ -184,14 +248,11 @@ impl ManifestModel {
                 self.labels.len()
             )));
         }
-        if spec.softmax {
-            heads::softmax(&mut probabilities);
-        }
         let mut order: Vec<usize> = (0..probabilities.len()).collect();
         order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         let mut labels: Vec<Label> = Vec::new();
         for &i in order.iter().take(spec.top) {
-            if probabilities[i] >= spec.threshold {
+            if probabilities[i] >= spec.threshold && !self.labels[i].is_empty() {
                 let name = &self.labels[i];
                 let label = spec.words.get(name).unwrap_or(name).clone();
                 match labels.iter_mut().find(|l| l.label == label) {
@@ -204,147 +265,28 @@ impl ManifestModel {
         let embedding = probabilities.iter().map(|p| p.max(0.0).sqrt()).collect();
         Ok(VisionResult { embedding, labels, confidence, ..VisionResult::default() })
     }
+}
 
-    fn detected(&self, outputs: &[OnnxOutput], place: Placement) -> Result<VisionResult, VisionError> {
-        let spec = self.manifest.detector.as_ref().expect("a detector");
-        let n = self.labels.len();
-        // Weaker boxes count a little in the embedding, so that a score near the threshold does not switch it.
-        let floor = spec.threshold * 0.6;
-        let (columns, rows) = (self.manifest.input.width as f32, self.manifest.input.height as f32);
-        let found = match &spec.head {
-            DetectorHead::FastestDet { output } => {
-                let output = self.output(outputs, output.as_deref())?;
-                let &[1, channels, rows, columns] = output.shape.as_slice() else {
-                    return Err(self.wrong(format!("a fastestdet output is [1, {}, rows, columns]", n + 5)));
-                };
-                if channels != n + 5 {
-                    return Err(self.wrong(format!("it knows {} labels, but the file of labels has {n}", channels - 5)));
-                }
-                heads::fastestdet(&output.data, n, rows, columns, floor)
-            }
-            DetectorHead::Boxes { boxes, scores, corners, pixels } => {
-                let (boxes, scores) = (self.output(outputs, Some(boxes))?, self.output(outputs, Some(scores))?);
-                self.check_columns(scores, n)?;
-                let scale = if *pixels { (1.0 / columns, 1.0 / rows) } else { (1.0, 1.0) };
-                heads::boxes(&boxes.data, &scores.data, n, *corners, scale, floor)
-            }
-            DetectorHead::Yolo { output, objectness } => {
-                let output = self.output(outputs, output.as_deref())?;
-                let width = n + if *objectness { 5 } else { 4 };
-                let side = if *objectness { output.shape.last() } else { output.shape.iter().rev().nth(1) };
-                if side != Some(&width) {
-                    return Err(
-                        self.wrong(format!("{n} labels need {width} numbers a box, but it has {:?}", output.shape))
-                    );
-                }
-                heads::yolo(&output.data, n, *objectness, (1.0 / columns, 1.0 / rows), floor)
-            }
-        };
-        let wanted = |class: usize| spec.only.is_empty() || spec.only.contains(&self.labels[class]);
-        let found = found.into_iter().filter(|f| wanted(f.class)).collect();
-        let mut found = heads::suppress(found, spec.overlap, spec.most);
-        let embedding = self.counts(&found, spec.threshold);
-        found.retain(|f| f.score >= spec.threshold);
-        let mut objects = self.objects(found, place);
-        for object in &mut objects {
-            if let Some(word) = spec.words.get(&object.label) {
-                object.label.clone_from(word);
-            }
-        }
-        let n = objects.len().max(1) as f32;
-        let confidence = if objects.is_empty() { 1.0 } else { objects.iter().map(|o| o.score).sum::<f32>() / n };
-        Ok(VisionResult { embedding, objects, confidence, ..VisionResult::default() })
-    }
-
-    fn check_columns(&self, scores: &OnnxOutput, n: usize) -> Result<(), VisionError> {
-        match scores.shape.last() {
-            Some(&columns) if columns == n => Ok(()),
-            _ => Err(self.wrong(format!("the output {} is {:?}, but there are {n} labels", scores.name, scores.shape))),
-        }
-    }
-
-    /// Boxes of the tensor become boxes of the picture, with names.
-    fn objects(&self, found: Vec<Found>, place: Placement) -> Vec<Object> {
-        let back = |r: Rect| Rect {
-            x: (r.x - place.left) / place.width,
-            y: (r.y - place.top) / place.height,
-            w: r.w / place.width,
-            h: r.h / place.height,
-        };
-        found
-            .into_iter()
-            .map(|f| Object {
-                label: self.labels[f.class].clone(),
-                score: f.score.min(1.0),
-                rect: back(f.rect).clipped(),
-                class: f.class,
-            })
-            .collect()
-    }
-
-    /// The embedding of a detector. A box counts in full from half-way above the threshold, less below, nothing at 0.6 of it;
-    /// between two thirds of the picture it counts in both.
-    fn counts(&self, found: &[Found], threshold: f32) -> Vec<f32> {
-        const STEPS: usize = 3;
-        let n = self.labels.len();
-        let mut counts = vec![0.0f32; n * 3];
-        for f in found {
-            let sure = ((f.score - threshold * 0.6) / (threshold * 0.6)).clamp(0.0, 1.0);
-            let x = f.rect.centre().0 * 3.0 - 0.5; // 0, 1, 2 at the middles of the thirds
-            for third in 0..3 {
-                // Full within the third but for a tenth of the picture around its edges.
-                let share = ((0.5 - (x - third as f32).abs()) / 0.3 + 0.5).clamp(0.0, 1.0);
-                let outer = (third == 0 && x < 0.0) || (third == 2 && x > 2.0);
-                counts[third * n + f.class] += sure * if outer { 1.0 } else { share };
-            }
-        }
-        let mut embedding = vec![0.0; n * 3 * STEPS + 1];
-        for (i, count) in counts.into_iter().enumerate() {
-            for step in 0..STEPS {
-                embedding[i * STEPS + step] = (count - step as f32).clamp(0.0, 1.0);
-            }
-        }
-        embedding[n * 3 * STEPS] = 1.0;
-        embedding
+/// The shape of the input's tensor.
+fn shape_of(manifest: &VisionManifest) -> [usize; 4] {
+    let input = &manifest.input;
+    match input.layout {
+        Layout::Nchw => [1, 3, input.height, input.width],
+        Layout::Nhwc => [1, input.height, input.width, 3],
     }
 }
 
-/// A file that the manifest names: beside the manifest, else beside the model.
-fn beside(folder: &Path, model: &Path, file: &Path) -> PathBuf {
-    let first = folder.join(file);
-    if first.exists() { first } else { model.parent().unwrap_or(Path::new("")).join(file) }
-}
-
-/// One label a line. `n01440764 tench, Tinca tinca` (ImageNet) becomes `tench`.
-fn read_labels(path: &Path) -> Result<Vec<String>, VisionError> {
-    let wrong = |reason: String| VisionError::Labels { path: path.to_owned(), reason };
-    let text = nearfield_base::files::read_text(path, MAX_LABELS_BYTES).map_err(|e| wrong(e.to_string()))?;
-    let labels: Vec<String> = text.lines().map(label_of).collect();
-    if labels.is_empty() {
-        return Err(wrong("it is empty".to_owned()));
-    }
-    Ok(labels)
-}
-
-fn label_of(line: &str) -> String {
-    let line = line.trim();
-    let is_synset =
-        |word: &str| word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|b| b.is_ascii_digit());
-    let names = match line.split_once(' ') {
-        Some((first, rest)) if is_synset(first) => rest,
-        _ => line,
-    };
-    names.split(',').next().unwrap_or_default().trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_label_loses_its_number_and_its_other_names() {
-        assert_eq!(label_of("n01440764 tench, Tinca tinca"), "tench");
-        assert_eq!(label_of("traffic light"), "traffic light");
-        assert_eq!(label_of("n0144 odd"), "n0144 odd");
+/// The outputs that a detector's head names.
+fn named_outputs(head: &DetectorHead) -> Vec<&str> {
+    match head {
+        DetectorHead::FastestDet { output }
+        | DetectorHead::Yolo { output, .. }
+        | DetectorHead::Yolox { output }
+        | DetectorHead::Rows { output, .. } => output.as_deref().into_iter().collect(),
+        DetectorHead::Boxes { boxes, scores, .. } => vec![boxes, scores],
+        DetectorHead::Lists { boxes, scores, classes, .. } => vec![boxes, scores, classes],
+        DetectorHead::Gfl { output, scores, boxes, .. } => {
+            output.iter().chain(scores).chain(boxes).map(String::as_str).collect()
+        }
     }
 }

@@ -107,6 +107,8 @@ pub struct VisionResult {
     pub slots: Option<Slots>,
     /// Soft tokens as they come from the encoder: `[n, d_model]`, and d_model.
     pub soft_tokens: Option<(Vec<f32>, usize)>,
+    /// Whether the picture is of a kind that the model does not know: then nothing that it found counts.
+    pub is_foreign: bool,
     /// The model's confidence in the result as a whole, 0 to 1: the least probable of its words, the likeliest label, or the mean
     /// score of its objects; 1 where it found nothing.
     pub confidence: f32,

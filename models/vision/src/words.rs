@@ -26,6 +26,23 @@ pub fn place_of(x: f32) -> &'static str {
     }
 }
 
+/// Labels that data sets write in a way of their own, as they are spoken.
+const SPOKEN: [(&str, &str); 5] = [
+    ("tvmonitor", "TV monitor"),
+    ("tv", "TV"),
+    ("diningtable", "dining table"),
+    ("pottedplant", "potted plant"),
+    ("cellphone", "cell phone"),
+];
+
+/// A label as it stands in a sentence.
+fn as_spoken(label: &str) -> String {
+    match SPOKEN.iter().find(|(written, _)| *written == label) {
+        Some((_, spoken)) => (*spoken).to_owned(),
+        None => label.replace('_', " "),
+    }
+}
+
 /// Things of one label in one third of the picture.
 #[derive(Clone, Debug, PartialEq)]
 struct Group<'a> {
@@ -94,16 +111,18 @@ pub fn plain_sentence(words: &[String], objects: &[Object], labels: &[Label]) ->
         }
     } else if !objects.is_empty() {
         parts.extend(
-            groups(objects).iter().map(|g| format!("{} {}", counted(g.count, "plain", g.label), preposition(g.place))),
+            groups(objects)
+                .iter()
+                .map(|g| format!("{} {}", counted(g.count, "plain", &as_spoken(g.label)), preposition(g.place))),
         );
     } else if let Some(label) = labels.first() {
-        parts.push(counted(1, "plain", &label.label));
+        parts.push(counted(1, "plain", &as_spoken(&label.label)));
     }
     let mut text = if parts.is_empty() { "nothing to see".to_owned() } else { joined(&parts) };
     if night {
         text.push_str(", at night");
     }
-    let first = text.remove(0).to_uppercase().to_string();
+    let first: String = text.remove(0).to_uppercase().collect();
     format!("{first}{text}.")
 }
 
@@ -128,7 +147,8 @@ pub fn names_what_was_seen(caption: &str, result: &VisionResult) -> bool {
     } else {
         let groups = groups(&result.objects);
         for group in groups.iter().take(GROUPS) {
-            let noun = if group.count > 1 { says(&plural(group.label)) } else { says(group.label) };
+            let named = |label: &str| if group.count > 1 { says(&plural(label)) } else { says(label) };
+            let noun = named(group.label) || named(&as_spoken(group.label));
             if !noun || !says(group.place) {
                 return false;
             }
@@ -144,7 +164,26 @@ pub fn names_what_was_seen(caption: &str, result: &VisionResult) -> bool {
         }
     }
     let told = |word: &str| says(word) || says(&plural(word));
-    PICTURE_WORDS[OBJECTS].iter().all(|word| things.contains(word) || !told(word))
+    PICTURE_WORDS[OBJECTS].iter().all(|word| things.iter().any(|thing| has_word(thing, word)) || !told(word))
+}
+
+/// Whether a word is one of a label's: a dining table is a table.
+fn has_word(label: &str, word: &str) -> bool {
+    words_of(&as_spoken(label)).contains(&words_of(word))
+}
+
+/// Whether a caption, as far as it is written, already names something that was not found. Its last word may be incomplete and is left
+/// out.
+pub fn names_something_else(begun: &str, result: &VisionResult) -> bool {
+    let whole = begun.rfind(|c: char| !c.is_alphanumeric()).map_or("", |end| &begun[..end]);
+    let spoken = words_of(whole);
+    let says = |word: &str| spoken.contains(&words_of(word)) || spoken.contains(&words_of(&plural(word)));
+    let found = |word: &str| {
+        result.words.iter().any(|w| w == word)
+            || result.objects.iter().any(|o| has_word(&o.label, word))
+            || result.labels.iter().any(|l| has_word(&l.label, word))
+    };
+    PICTURE_WORDS[OBJECTS].iter().any(|word| says(word) && !found(word))
 }
 
 /// A text as lower-case words with one space before, between and after them.
@@ -160,28 +199,99 @@ fn preposition(place: &str) -> String {
 
 fn counted(count: usize, colour: &str, name: &str) -> String {
     let colour = if colour == "plain" || colour == "nothing" { String::new() } else { format!("{colour} ") };
-    match count {
-        1 => {
+    let last = last_word(name);
+    if UNCOUNTED.contains(&last) {
+        return format!("{colour}{name}");
+    }
+    let number = COUNTS[count.clamp(1, 5) - 1];
+    match (count, PAIRED.contains(&last)) {
+        (1, true) => format!("a pair of {colour}{name}"),
+        (1, false) => {
             let noun = format!("{colour}{name}");
-            let article = if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
-            format!("{article} {noun}")
+            format!("{} {noun}", article(&noun))
         }
-        n => format!("{} {colour}{}", COUNTS[n.min(5) - 1], plural(name)),
+        (_, true) => format!("{number} pairs of {colour}{name}"),
+        (_, false) => format!("{number} {colour}{}", plural(name)),
     }
 }
 
+/// Words that only have a plural.
+const PAIRED: [&str; 11] = [
+    "scissors",
+    "skis",
+    "eyeglasses",
+    "sunglasses",
+    "goggles",
+    "binoculars",
+    "trousers",
+    "jeans",
+    "pants",
+    "shorts",
+    "pliers",
+];
+/// Words that nobody counts.
+const UNCOUNTED: [&str; 7] = ["broccoli", "bread", "rice", "luggage", "furniture", "water", "traffic"];
+/// Words whose plural is themselves.
+const UNCHANGED: [&str; 10] =
+    ["sheep", "deer", "fish", "goldfish", "aircraft", "bison", "moose", "salmon", "skis", "scissors"];
+/// Plurals without a rule.
+const IRREGULAR: [(&str, &str); 13] = [
+    ("person", "people"),
+    ("child", "children"),
+    ("mouse", "mice"),
+    ("goose", "geese"),
+    ("foot", "feet"),
+    ("tooth", "teeth"),
+    ("ox", "oxen"),
+    ("knife", "knives"),
+    ("wolf", "wolves"),
+    ("leaf", "leaves"),
+    ("shelf", "shelves"),
+    ("human", "humans"),
+    ("bookshelf", "bookshelves"),
+];
+/// Nouns in -o with a plural in -oes.
+const IN_OES: [&str; 6] = ["potato", "tomato", "mango", "mosquito", "buffalo", "tornado"];
+
+fn last_word(name: &str) -> &str {
+    name.rsplit(' ').next().unwrap_or(name)
+}
+
+/// `a` or `an`, by the sound that the noun begins with.
+fn article(noun: &str) -> &'static str {
+    let first = noun.split([' ', '-']).next().unwrap_or(noun);
+    let lower = first.to_lowercase();
+    // Spelled out letter by letter: an SUV, a TV.
+    let is_spelled = first.chars().count() > 1 && first.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+    let is_vowel = if is_spelled {
+        first.starts_with(['A', 'E', 'F', 'H', 'I', 'L', 'M', 'N', 'O', 'R', 'S', 'X'])
+    } else if ["hour", "honest", "heir"].iter().any(|h| lower.starts_with(h)) {
+        true
+    } else if ["uni", "use", "usu", "ute", "uku", "eu", "one", "once"].iter().any(|y| lower.starts_with(y))
+        && !lower.starts_with("unin")
+    {
+        false
+    } else {
+        lower.starts_with(['a', 'e', 'i', 'o', 'u'])
+    };
+    if is_vowel { "an" } else { "a" }
+}
+
 fn plural(name: &str) -> String {
-    match name {
-        "person" => "people".to_owned(),
-        "child" => "children".to_owned(),
-        "sheep" => "sheep".to_owned(),
-        _ if name.ends_with("man") => format!("{}men", &name[..name.len() - 3]),
-        _ if name.ends_with(['s', 'x', 'z']) || name.ends_with("ch") || name.ends_with("sh") => format!("{name}es"),
-        _ if name.ends_with('y') && !name.ends_with(['a', 'e', 'o']) && !name.ends_with("ey") => {
-            format!("{}ies", &name[..name.len() - 1])
+    let last = last_word(name);
+    let head = &name[..name.len() - last.len()];
+    let ends = |endings: &[&str]| endings.iter().any(|ending| last.ends_with(ending));
+    let last = match last {
+        _ if UNCHANGED.contains(&last) || PAIRED.contains(&last) || UNCOUNTED.contains(&last) => last.to_owned(),
+        _ if IRREGULAR.iter().any(|(one, _)| *one == last) => {
+            IRREGULAR.iter().find(|(one, _)| *one == last).map_or(String::new(), |(_, many)| (*many).to_owned())
         }
-        _ => format!("{name}s"),
-    }
+        _ if last.ends_with("man") => format!("{}men", &last[..last.len() - 3]),
+        _ if IN_OES.contains(&last) || ends(&["s", "x", "z", "ch", "sh"]) => format!("{last}es"),
+        _ if last.ends_with('y') && !ends(&["ay", "ey", "oy", "uy"]) => format!("{}ies", &last[..last.len() - 1]),
+        _ => format!("{last}s"),
+    };
+    format!("{head}{last}")
 }
 
 #[cfg(test)]
@@ -254,5 +364,68 @@ mod tests {
             say("day many plain woman left one orange umbrella left three grey sheep middle"),
             "Many women on the left, an orange umbrella on the left and three grey sheep in the middle."
         );
+    }
+
+    #[test]
+    fn every_label_of_coco_and_voc_is_spoken_as_people_do_alone_and_in_numbers() {
+        let one = |label: &str| plain_sentence(&[], &[object(label, 0.1)], &[]);
+        for (label, said) in [
+            ("tvmonitor", "A TV monitor on the left."),
+            ("diningtable", "A dining table on the left."),
+            ("pottedplant", "A potted plant on the left."),
+            ("scissors", "A pair of scissors on the left."),
+            ("skis", "A pair of skis on the left."),
+            ("tv", "A TV on the left."),
+            ("umbrella", "An umbrella on the left."),
+            ("SUV", "An SUV on the left."),
+            ("unicycle", "A unicycle on the left."),
+            ("hourglass", "An hourglass on the left."),
+            ("broccoli", "Broccoli on the left."),
+            ("hard_hat", "A hard hat on the left."),
+            ("\u{df}tra\u{df}e", "A \u{df}tra\u{df}e on the left."),
+        ] {
+            assert_eq!(one(label), said);
+            let result = VisionResult { objects: vec![object(label, 0.1)], ..VisionResult::default() };
+            assert!(names_what_was_seen(said, &result), "{said}");
+        }
+        for (name, many) in [
+            ("person", "people"),
+            ("knife", "knives"),
+            ("mouse", "mice"),
+            ("sheep", "sheep"),
+            ("wine glass", "wine glasses"),
+            ("toothbrush", "toothbrushes"),
+            ("bench", "benches"),
+            ("bus", "buses"),
+            ("teddy bear", "teddy bears"),
+            ("potato", "potatoes"),
+            ("human", "humans"),
+            ("policewoman", "policewomen"),
+            ("key", "keys"),
+            ("cherry", "cherries"),
+            ("scissors", "scissors"),
+            ("fox", "foxes"),
+            ("guy", "guys"),
+        ] {
+            assert_eq!(plural(name), many);
+        }
+        let two = plain_sentence(&[], &[object("scissors", 0.1), object("scissors", 0.2)], &[]);
+        assert_eq!(two, "Two pairs of scissors on the left.");
+    }
+
+    #[test]
+    fn what_a_caption_names_besides_is_known_before_its_end() {
+        let result =
+            VisionResult { objects: vec![object("person", 0.1), object("teddy bear", 0.9)], ..VisionResult::default() };
+        for (begun, else_named) in [
+            ("A person on the left and a ", false),
+            ("A person on the left and a cat", false),
+            ("A person on the left and a cat ", true),
+            ("Two dogs, ", true),
+            ("A carpet ", false),
+            ("", false),
+        ] {
+            assert_eq!(names_something_else(begun, &result), else_named, "{begun}");
+        }
     }
 }

@@ -186,14 +186,13 @@ fn describe_all(
         changes: vec![None; CHANGES],
         early_mb: 0.0,
     };
-    let dot = Arc::new(Picture::from_rgb(1, 1, vec![0; 3], "a dot")?);
     for i in 0..frames {
-        let picture = disturbed(&scenes[scene_of(i, frames) % scenes.len()], i as u64);
+        let picture = Arc::new(disturbed(&scenes[scene_of(i, frames) % scenes.len()], i as u64));
         let begun = Instant::now();
         let sight = captioner.vision.look(&picture)?;
         run.look += begun.elapsed();
         let at = Duration::from_secs_f64(i as f64 / FPS);
-        let view = View { name: String::new(), at, taken: begun, time: SystemTime::now(), picture: dot.clone() };
+        let view = View { name: String::new(), at, taken: begun, time: SystemTime::now(), picture };
         let mut done: Option<Captioned> = None;
         let begun = Instant::now();
         describe.take(Envelope::new(Turn(i as u64 + 1), Seen { view, sight }), &mut |c| {

@@ -4,6 +4,7 @@
 use std::io::Write;
 
 use anyhow::bail;
+use nearfield_onnx::Provider;
 use nearfield_stages::remote::When;
 use nearfield_stages::voice::devices::{self, Direction};
 use serde::Serialize;
@@ -121,7 +122,11 @@ fn tts(config: &VoiceConfig, registry: &Registry) -> Check {
 
 fn onnx() -> Check {
     let runtime = nearfield_onnx::init().map_err(anyhow::Error::from);
-    check("ONNX Runtime", runtime, Health::Warning, |r| format!("{} ({})", r.version, r.path.display()))
+    check("ONNX Runtime", runtime, Health::Warning, |r| {
+        let has = Provider::ALL.into_iter().filter(|provider| provider.is_built_in().unwrap_or(false));
+        let has: Vec<String> = has.map(|provider| provider.name().to_owned()).collect();
+        format!("{} ({}), providers: {}", r.version, r.path.display(), has.join(", "))
+    })
 }
 
 fn audio() -> [Check; 2] {

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use nearfield_base::range::in_range;
+use nearfield_onnx::Provider;
 use nearfield_stages::caption::alerts::AlertRule;
 use nearfield_stages::caption::describe::{CAPTION, PICTURE};
-use nearfield_vision::{GateOptions, PresenceOptions};
+use nearfield_vision::{Flip, Framing, GateOptions, PresenceOptions};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,14 @@ pub struct SourceConfig {
     pub fps: f64,
     /// Wider frames of videos and streams are scaled down to this; 0: never.
     pub max_width: u32,
+    /// Degrees clockwise by which pictures are turned: 0, 90, 180 or 270.
+    pub rotate: u32,
+    /// How they are mirrored then: "none", "horizontal" (left and right change places) or "vertical".
+    pub flip: Flip,
+    /// The part of them that is looked at: x, y, width, height, each from 0 to 1. Empty: all.
+    pub crop: Vec<f32>,
+    /// Parts of that which are made black before anything sees them, snapshots included, as in [[0.0, 0.0, 0.3, 1.0]].
+    pub masks: Vec<Vec<f32>>,
     /// A live source without a picture for so long counts as disconnected.
     pub stall_ms: u64,
     /// Pause before reconnecting to it; doubled each time.
@@ -72,6 +81,10 @@ impl Default for SourceConfig {
             camera: "camera".to_owned(),
             fps: 10.0,
             max_width: 640,
+            rotate: 0,
+            flip: Flip::None,
+            crop: Vec::new(),
+            masks: Vec::new(),
             stall_ms: 10_000,
             retry_ms: 1000,
             retry_max_ms: 30_000,
@@ -86,11 +99,20 @@ impl SourceConfig {
         Duration::from_secs_f64(1.0 / self.fps)
     }
 
+    /// What of each picture is looked at.
+    ///
+    /// # Errors
+    /// One sentence that names the key and what is accepted.
+    pub fn framing(&self) -> Result<Framing, String> {
+        Framing::new(self.rotate, self.flip, &self.crop, &self.masks)
+    }
+
     /// Checks what types can't say.
     ///
     /// # Errors
     /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
+        self.framing()?;
         in_range("fps", self.fps, 0.001..=1000.0)?;
         in_range("max_width", self.max_width, 0..=16_384)?;
         in_range("stall_ms", self.stall_ms, 10..=86_400_000)?;
@@ -105,15 +127,27 @@ impl SourceConfig {
 pub struct VisionConfig {
     /// A name from `nearfield models list`, the path of an ONNX file, or "none": pictures are only compared.
     pub model: String,
-    /// The file that describes the model's inputs and outputs; empty: the one beside it that ends in .toml.
+    /// The file that describes the model's inputs and outputs; empty: the one beside it that ends in .toml, and without one what the
+    /// file itself tells (YOLO, RT-DETR, D-FINE and others are recognized).
     pub manifest: PathBuf,
     /// Threads.
     pub threads: usize,
+    /// What computes it, in order of preference: "cpu", "cuda", "tensorrt", "openvino", "xnnpack". A fallback to the next is logged;
+    /// without "cpu" in the list there is none to it. `nearfield doctor` lists those that the ONNX Runtime at hand has.
+    pub providers: Vec<Provider>,
+    /// Only the first of `providers` will do, for the whole of the model; else it is an error.
+    pub required: bool,
 }
 
 impl Default for VisionConfig {
     fn default() -> Self {
-        Self { model: "see-nano".to_owned(), manifest: PathBuf::new(), threads: 1 }
+        Self {
+            model: "see-nano".to_owned(),
+            manifest: PathBuf::new(),
+            threads: 1,
+            providers: vec![Provider::Cpu],
+            required: false,
+        }
     }
 }
 
@@ -123,7 +157,11 @@ impl VisionConfig {
     /// # Errors
     /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
-        in_range("threads", self.threads, 1..=256)
+        in_range("threads", self.threads, 1..=256)?;
+        if self.providers.is_empty() {
+            return Err("providers is empty; name at least one, as in [\"cpu\"]".to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -271,6 +309,10 @@ mod tests {
             ("source.fps=0", ["source.fps is 0", "0.001"]),
             ("vision.modle=x", ["modle", "`model`"]),
             ("alerts=[{name=\"x\"}]", ["the alert x", "words or objects"]),
+            ("source.rotate=45", ["source.rotate is 45", "0, 90, 180 or 270"]),
+            ("source.masks=[[0.0, 0.0, 2.0, 1.0]]", ["source.each of masks", "from 0 to 1"]),
+            ("vision.providers=[\"gpu\"]", ["gpu", "cuda"]),
+            ("vision.providers=[]", ["vision.providers is empty", "cpu"]),
         ] {
             let message = wrong(set);
             assert!(words.iter().all(|w| message.contains(w)), "{set}: {message}");

@@ -74,6 +74,7 @@ pub fn run(
     let options = describe_options(config, &captioner);
     let Captioner { llm, vision, nominal, constraint, publishers, voice_priority, .. } = captioner;
     let options = DescribeOptions { constraint, ..options };
+    let framing = config.source.framing().map_err(anyhow::Error::msg)?;
     let llm = LlmThread::start_in(&mut flow, llm, voice_priority);
     let (look, describe) = Captioner::stages(vision, nominal, options, config, input.stills, llm, turns.clone())?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
@@ -88,7 +89,7 @@ pub fn run(
     flow.source(pictures(), move |shots, stop| {
         run_source(&mut *source, shots, &turns, max_frames, pauses, stop, &mut |n| drop(events.send(n)))
     })
-    .then(Decode::default(), pictures())
+    .then(Decode::new(framing), pictures())
     .then(look, pictures())
     .then(describe, Queue::Wait(16)) // Captions wait for the reporter and are never dropped.
     .run(stop, move |event| {

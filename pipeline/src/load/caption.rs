@@ -18,7 +18,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::outlets::Publish;
 use nearfield_stages::voice::capture::Pace;
 use nearfield_stages::voice_priority::VoicePriority;
-use nearfield_vision::{Gate, Picture, VisionManifest, VisionModel};
+use nearfield_vision::{Beside, Gate, Picture, VisionError, VisionManifest, VisionModel};
 
 use crate::cli::Usage;
 use crate::config::caption::{CaptionConfig, SourceConfig};
@@ -56,7 +56,7 @@ impl Captioner {
     /// # Errors
     /// Whatever is missing or broken, with its name and the way out.
     pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
-        let model = registry.resolve_as(&config.llm.model, &[Kind::Llm, Kind::Multimodal]).context("llm.model")?;
+        let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
         let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
         llm.tokenizer()?;
         let mut vision = load_vision(config, registry)?;
@@ -142,7 +142,7 @@ fn check_alert_objects(alerts: &[AlertRule], vision: &VisionModel, model: &str) 
     Ok(())
 }
 
-/// The vision model that `config` names, with its manifest.
+/// The vision model that `config` names: with its manifest, or recognized from its file where there is none.
 ///
 /// # Errors
 /// If it is unknown, not there, or broken.
@@ -150,22 +150,43 @@ pub fn load_vision(config: &CaptionConfig, registry: &Registry) -> anyhow::Resul
     if config.vision.model == "none" {
         return Ok(VisionModel::none());
     }
-    let model = registry.resolve_as(&config.vision.model, &[Kind::Vision, Kind::Multimodal]).context("vision.model")?;
-    let path = if !config.vision.manifest.as_os_str().is_empty() {
-        config.vision.manifest.clone()
-    } else if let Some(listed) = model.file(Role::Config) {
-        listed.to_owned()
-    } else {
-        model.path().with_extension("toml")
+    let model = registry.resolve_as(&config.vision.model, &[Kind::Vision]).context("vision.model")?;
+    let options = OnnxOptions {
+        threads: config.vision.threads,
+        providers: config.vision.providers.clone(),
+        required: config.vision.required,
     };
-    let text = read(&path).with_context(|| {
-        format!("vision.manifest: {} needs a manifest that describes its input and outputs", config.vision.model)
-    })?;
-    let manifest: VisionManifest = toml::from_str(&text).map_err(|e| located(&path, &text, &e))?;
-    manifest.check().map_err(|reason| ConfigError::Wrong { place: path.display().to_string(), reason })?;
-    let options = OnnxOptions { threads: config.vision.threads, ..OnnxOptions::default() };
-    let folder = path.parent().unwrap_or(Path::new(""));
-    Ok(VisionModel::open(model.path(), manifest, folder, &options)?)
+    let beside_it = model.path().with_extension("toml");
+    let listed = model.file(Role::Config).filter(|file| file.extension().is_some_and(|e| e == "toml"));
+    let manifest = if !config.vision.manifest.as_os_str().is_empty() {
+        Some(config.vision.manifest.clone())
+    } else {
+        listed.map(Path::to_owned).or_else(|| beside_it.exists().then_some(beside_it))
+    };
+    let vision = match manifest {
+        None => {
+            let mut beside = Beside::of(model.path());
+            beside.config = model.file(Role::Labels).map(Path::to_owned).or(beside.config);
+            beside.preprocessing = model.file(Role::Preprocessing).map(Path::to_owned).or(beside.preprocessing);
+            VisionModel::recognize(model.path(), &beside, &options).context("vision.model")?
+        }
+        Some(path) => {
+            let text = read(&path).context("vision.manifest")?;
+            let manifest: VisionManifest = toml::from_str(&text).map_err(|e| located(&path, &text, &e))?;
+            manifest.check().map_err(|reason| ConfigError::Wrong { place: path.display().to_string(), reason })?;
+            let folder = path.parent().unwrap_or(Path::new(""));
+            VisionModel::open(model.path(), manifest, folder, &options).map_err(|error| match error {
+                VisionError::Manifest { .. } | VisionError::Labels { .. } => {
+                    anyhow::Error::new(error).context(format!("vision.manifest: {} does not fit", path.display()))
+                }
+                error => error.into(),
+            })?
+        }
+    };
+    if let Some(provider) = vision.provider() {
+        tracing::info!(model = config.vision.model, %provider, "the vision model is open");
+    }
+    Ok(vision)
 }
 
 /// A source, and how it is to be treated.
@@ -252,7 +273,7 @@ pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> Descri
         nominal_caption: config.nominal.caption.clone(),
         by_rule: config.caption.by_rule,
         must_name: config.caption.must_name,
-        without_vision: config.vision.model == "none",
+        without_vision: captioner.vision.only_compares(),
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_caption_tokens: max_tokens.min(context_tokens / 2),
@@ -286,4 +307,103 @@ fn outlet_name(camera: &str) -> String {
 /// If one can't be read.
 pub fn read_pictures(files: &[PathBuf]) -> anyhow::Result<Vec<Picture>> {
     files.iter().map(|path| Ok(Picture::read(path)?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use nearfield_testdata::onnx::TinyOnnx;
+
+    use super::*;
+    use crate::hub::cache::HubCache;
+    use crate::hub::registry::Places;
+
+    /// A file of the layout of a listed model, and the two that lie beside it.
+    fn layout(name: &str) -> (TinyOnnx, String, &'static str) {
+        let input = |side: i64| TinyOnnx::new("pixel_values", &[-1, 3, side, side]);
+        let labels = |n: usize| (0..n).map(|i| format!("\"{i}\": \"thing {i}\"")).collect::<Vec<_>>().join(", ");
+        let detr = |model_type: &str, side: i64, n: usize| {
+            let mut scores = vec![-9.0; 300 * n];
+            scores[0] = 5.0;
+            let model = input(side).output("logits", &[1, 300, n as i64], &scores).output(
+                "pred_boxes",
+                &[1, 300, 4],
+                &[0.5; 1200],
+            );
+            (model, format!("{{\"model_type\": \"{model_type}\", \"id2label\": {{{}}}}}", labels(n)))
+        };
+        let square = r#"{"size": {"height": 640, "width": 640}, "do_normalize": false}"#;
+        match name {
+            "mobilenet-v2" => {
+                let mut logits = vec![0.0; 1001];
+                logits[1] = 20.0;
+                let preprocessing = r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
+                    "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
+                let config = format!("{{\"id2label\": {{{}}}}}", labels(1001));
+                (input(224).output("logits", &[1, 1001], &logits), config, preprocessing)
+            }
+            "dfine-nano" | "dfine-small" => {
+                let (model, config) = detr("d_fine", 640, 80);
+                (model, config, square)
+            }
+            "rtdetr-v2-r18" => {
+                let (model, config) = detr("rt_detr_v2", 640, 80);
+                (model, config, square)
+            }
+            "rfdetr-nano" => {
+                let (model, config) = detr("rf_detr", 384, 91);
+                (
+                    model,
+                    config,
+                    r#"{"size": {"height": 384, "width": 384}, "image_mean": [0.4, 0.4, 0.4], "image_std": [0.2, 0.2, 0.2]}"#,
+                )
+            }
+            other => panic!("{other} is listed: add its layout here"),
+        }
+    }
+
+    #[test]
+    fn every_listed_vision_model_opens_without_a_manifest_and_says_what_it_sees() {
+        if nearfield_onnx::init().is_err() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let cache = HubCache::new(folder.path().join("hub"));
+        let assets = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets"));
+        let places = Places { assets, cache: cache.clone(), data: folder.path().join("data") };
+        let registry = Registry::in_places(places).unwrap();
+        let listed: Vec<_> = registry.models().iter().filter(|m| m.kind == Kind::Vision).collect();
+        assert!(listed.len() >= 6);
+        for model in listed.iter().filter(|m| !m.bundled) {
+            let (onnx, config, preprocessing) = layout(&model.name);
+            for file in &model.files {
+                let (repository, _) = model.origin(file).unwrap();
+                let path = cache.snapshot_file(repository, &"a".repeat(40), &file.path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                match file.role {
+                    Role::Model => fs::write(path, onnx.bytes()).unwrap(),
+                    Role::Labels => fs::write(path, &config).unwrap(),
+                    Role::Preprocessing => fs::write(path, preprocessing).unwrap(),
+                    other => panic!("{}: a file of the role {other:?}", model.name),
+                }
+            }
+            let mut config = CaptionConfig::default();
+            config.vision.model.clone_from(&model.name);
+            let mut vision = load_vision(&config, &registry).unwrap_or_else(|e| panic!("{}: {e:#}", model.name));
+            let picture = Picture::from_rgb(64, 48, vec![90; 64 * 48 * 3], "grey").unwrap();
+            let seen = vision.look(&picture).unwrap();
+            let said = seen.objects.first().map(|o| &o.label).or(seen.labels.first().map(|l| &l.label));
+            let wanted = if model.name == "mobilenet-v2" { "thing 1" } else { "thing 0" };
+            assert_eq!(said.map(String::as_str), Some(wanted), "{}", model.name);
+            assert_eq!(
+                vision.manifest().map(|m| m.input.width as u32),
+                model.settings.image_px,
+                "{}: image_px is what the model takes",
+                model.name
+            );
+        }
+        let bundled = load_vision(&CaptionConfig::default(), &registry).unwrap();
+        assert!(!bundled.words().is_empty());
+    }
 }

@@ -40,6 +40,9 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
         config.output.every_s = every;
         config.output.check().map_err(|reason| ConfigError::Wrong { place: format!("--every {every}"), reason })?;
     }
+    if let Some(model) = &args.model {
+        config.vision.model.clone_from(model);
+    }
     let name = args.input.as_deref().unwrap_or(&config.source.input).to_owned();
     let input = open_input(&name, args.realtime, &config)?;
     let registry = Registry::open()?;
@@ -61,6 +64,8 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
         trace,
         summary: Summary::default(),
         printed: None,
+        foreign: foreign_hint(&config.vision.model, &registry),
+        told_foreign: false,
         source: SourceLog { attempts: Attempts::to_print(), message: None, back_since: None },
     };
     let result = caption::run(captioner, &config, input, args.max_frames, stop, &mut |event| {
@@ -83,12 +88,37 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
     }
     out.flush()?;
     if summary.pictures == 0 && summary.unusable > 0 {
-        bail!("none of the {} pictures could be used", summary.unusable);
+        match summary.unusable {
+            1 => bail!("the only picture could not be used"),
+            n => bail!("none of the {n} pictures could be used"),
+        }
     }
     if summary.failed > 0 {
-        bail!("a stage failed on {} of the pictures; the log says why", summary.failed);
+        bail!("a stage failed on {}; the log says why", number(summary.failed, "picture", "pictures"));
     }
     Ok(())
+}
+
+/// What to do about pictures that the vision model does not know: the models to pull for this board, of those that find things in
+/// photographs.
+fn foreign_hint(model: &str, registry: &Registry) -> String {
+    let bytes = nearfield_base::memory::of_system("MemTotal").unwrap_or(0);
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    // D-FINE's smallest needs some 150 MB beside the language model; on a Pi 3 a classifier is what there is room and time for.
+    let names: &[&str] = match (bytes / 1_000_000, cores) {
+        (0..1_500, _) | (_, 1) => &["mobilenet-v2", "dfine-nano"],
+        (1_500..6_000, _) | (_, 2..=3) => &["dfine-nano"],
+        _ => &["dfine-nano", "dfine-small"],
+    };
+    let listed = names.iter().filter_map(|name| registry.model(name).ok());
+    let pulls: Vec<String> =
+        listed.map(|m| format!("`nearfield models pull {}` ({})", m.name, registry.size(m))).collect();
+    format!(
+        "{model} knows drawn scenes only, and this picture is none: it is not described. For photographs and cameras: {}, then \
+         `nearfield caption --model {}`",
+        pulls.join(" or "),
+        names[0]
+    )
 }
 
 /// Prints captions, and writes events, snapshots and the trace.
@@ -105,6 +135,9 @@ struct Reporter<'a> {
     summary: Summary,
     /// When the last line was printed, in the source's time.
     printed: Option<Duration>,
+    /// What is logged of the first picture that the vision model does not know, and whether it was.
+    foreign: String,
+    told_foreign: bool,
     source: SourceLog,
 }
 
@@ -127,6 +160,9 @@ impl Reporter<'_> {
 
     fn captioned(&mut self, done: &Done) -> anyhow::Result<()> {
         let captioned = &done.captioned;
+        if captioned.sight.is_foreign && !std::mem::replace(&mut self.told_foreign, true) {
+            tracing::warn!("{}", self.foreign);
+        }
         // First the picture, then what names it.
         let snapshot = match &self.snapshots {
             Some(snapshots) if captioned.changed || !captioned.alerts.is_empty() => {
@@ -208,6 +244,8 @@ struct Summary {
     by_rule: u64,
     /// Captions that a second opinion upheld.
     upheld: u64,
+    /// Pictures of a kind that the vision model does not know.
+    foreign: u64,
     /// Pictures that a newer one took the place of.
     dropped: u64,
     /// Pictures that could not be used.
@@ -229,7 +267,8 @@ impl Summary {
                 self.captions += u64::from(c.changed);
                 self.language_model += u64::from(c.tokens.prefilled + c.tokens.generated > 0);
                 self.language_ms += ms(c.language);
-                self.by_rule += u64::from(c.author == Author::Rule);
+                self.by_rule += u64::from(c.author == Author::Rule && c.changed);
+                self.foreign += u64::from(c.sight.is_foreign);
                 self.upheld += u64::from(c.second_opinion.is_some() && c.author == Author::Kept);
                 self.dropped = done.dropped;
                 self.tokens += c.tokens;
@@ -244,28 +283,45 @@ impl Summary {
     fn print(&self, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(
             out,
-            "{} pictures, {} captions; the language model was needed for {} pictures ({:.0} ms; tokens: {}), the other {} cost \
-             it nothing",
-            self.pictures,
-            self.captions,
-            self.language_model,
+            "{}, {}; the language model was needed for {} ({:.0} ms; tokens: {}), the other {} cost it nothing",
+            number(self.pictures, "picture", "pictures"),
+            number(self.captions, "caption", "captions"),
+            number(self.language_model, "picture", "pictures"),
             self.language_ms,
             self.tokens,
             self.pictures - self.language_model
         )?;
         let more = [
-            (self.by_rule, "captions were computed, not written by the model"),
-            (self.upheld, "captions were upheld by a second opinion"),
-            (self.dropped, "pictures were dropped because a newer one had come"),
-            (self.unusable, "pictures could not be used"),
-            (self.failed, "pictures on which a stage failed"),
-            (self.source_disconnects, "source disconnects"),
+            (
+                self.by_rule,
+                "caption was computed, not written by the model",
+                "captions were computed, not written by the model",
+            ),
+            (self.upheld, "caption was upheld by a second opinion", "captions were upheld by a second opinion"),
+            (
+                self.foreign,
+                "picture was of a kind that the vision model does not know, and was not described",
+                "pictures were of a kind that the vision model does not know, and were not described",
+            ),
+            (
+                self.dropped,
+                "picture was dropped because a newer one had come",
+                "pictures were dropped because a newer one had come",
+            ),
+            (self.unusable, "picture could not be used", "pictures could not be used"),
+            (self.failed, "picture on which a stage failed", "pictures on which a stage failed"),
+            (self.source_disconnects, "source disconnect", "source disconnects"),
         ];
-        for (n, what) in more.iter().filter(|(n, _)| *n > 0) {
-            writeln!(out, "{n} {what}")?;
+        for (n, one, many) in more.iter().filter(|(n, ..)| *n > 0) {
+            writeln!(out, "{}", number(*n, one, many))?;
         }
         Ok(())
     }
+}
+
+/// A number with its noun.
+fn number(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 fn print(
@@ -333,6 +389,9 @@ pub(crate) fn json_of(turn: Turn, c: &Captioned, camera: &str) -> Value {
         "at_ms": ms(c.view.at),
     });
     let object = value.as_object_mut().expect("it was made as an object");
+    if c.sight.is_foreign {
+        object.insert("foreign".into(), json!(true));
+    }
     if !c.sight.labels.is_empty() {
         object.insert("labels".into(), json!(c.sight.labels));
     }
@@ -389,10 +448,14 @@ impl Events {
         let at = |at: Duration| json!(ms(at));
         for movement in &c.movements {
             let kind = if movement.entered { "entered" } else { "left" };
-            // Reported a little later than it happened: after enough pictures, or long enough without any.
+            // Told a little later than it happened: after enough pictures, or long enough without any. So the lines of the file are in
+            // the order of their times.
             let happened = time.checked_sub(c.view.at.saturating_sub(movement.at)).unwrap_or(time);
-            let body = json!({"object": movement.label, "score": movement.score, "frame": done.turn, "at_ms": at(movement.at)});
-            self.write(camera, happened, kind, &body)?;
+            let body = json!({
+                "object": movement.label, "score": movement.score, "frame": done.turn, "at_ms": at(movement.at),
+                "since": stamp(happened),
+            });
+            self.write(camera, time, kind, &body)?;
         }
         let with_snapshot = |mut body: Value| {
             if let Some(path) = snapshot {

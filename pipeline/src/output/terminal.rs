@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
+use nearfield_vision::VisionError;
+
 /// Whether a terminal would obey `c`, or show what follows in another order: control characters (C0 but for line feed and tab,
 /// DEL, C1), line and paragraph separators, and Unicode's embeddings, overrides and isolates of writing direction.
 fn is_obeyed(c: char) -> bool {
@@ -147,6 +149,14 @@ pub fn chain(error: &anyhow::Error) -> String {
 pub fn print_error(error: &anyhow::Error) {
     // Whoever has closed the error output does not want to know.
     let _ = writeln!(std::io::stderr(), "nearfield: {}", chain(error));
+    // To be copied, so without anything before it.
+    let manifest = error.chain().find_map(|cause| match cause.downcast_ref()? {
+        VisionError::Unrecognized { manifest, .. } => manifest.as_deref(),
+        _ => None,
+    });
+    if let Some(manifest) = manifest {
+        let _ = writeln!(std::io::stderr(), "\n{}", escape(manifest.trim_end()));
+    }
 }
 
 #[cfg(test)]

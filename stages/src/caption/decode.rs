@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use nearfield_vision::Picture;
+use nearfield_vision::{Framing, Picture};
 
 use crate::flow::{Emit, Stage};
 use crate::messages::{Envelope, Shot, ShotContent, View};
@@ -14,11 +14,18 @@ const FLAT_PICTURES: u32 = 25;
 /// The unpacking stage.
 #[derive(Debug, Default)]
 pub struct Decode {
+    /// What of each picture is looked at.
+    framing: Framing,
     /// Pictures of one colour in a row.
     flat: u32,
 }
 
 impl Decode {
+    /// Of each picture what `framing` shows.
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, flat: 0 }
+    }
+
     /// Says once, until there is something to see again, that there is nothing.
     fn note(&mut self, picture: &Picture, name: &str) {
         if !picture.is_flat() {
@@ -56,6 +63,7 @@ impl Stage for Decode {
             ShotContent::Picture(picture) => picture,
             ShotContent::Unreadable(reason) => bail!("{name}: {reason}"),
         };
+        let picture = if self.framing.is_whole() { picture } else { Arc::new(self.framing.apply(&picture)) };
         self.note(&picture, &name);
         let _ = emit(Envelope::new(input.turn, View { name, at, taken, time, picture }));
         Ok(())

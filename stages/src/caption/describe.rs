@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
 use nearfield_vision::{
     Gate, PICTURE_WORDS, Presence, PresenceOptions, Verdict, VisionResult, describe_in_text, describe_in_words,
-    names_what_was_seen, plain_sentence,
+    names_something_else, names_what_was_seen, plain_sentence,
 };
 
 use crate::caption::alerts::Alerts;
@@ -26,6 +26,16 @@ pub const CAPTION: &str = "{caption}";
 
 /// Stands for the picture while the template is rendered; a character of the private use area, which no template touches.
 const PICTURE_MARK: &str = "\u{F8FF}";
+
+/// The caption of pictures of one colour: a covered lens, or a camera that sends nothing.
+pub const NO_PICTURE: &str = "No picture from the camera.";
+
+/// So many captions in a row that do not name what was found, and the language model is left alone for a while.
+const PATIENCE: u32 = 3;
+/// For so many captions then; doubled each time,
+const FIRST_REST: u32 = 8;
+/// up to this.
+const LONGEST_REST: u32 = 512;
 
 /// How captions are asked for.
 #[derive(Clone, Debug)]
@@ -111,6 +121,12 @@ pub struct Describe {
     alerts: Alerts,
     caption: String,
     author: Author,
+    /// Pictures of one colour in a row.
+    flat: u32,
+    /// Captions in a row that did not name what was found.
+    rejected: u32,
+    /// Captions that are computed before the language model is asked again.
+    resting: u32,
     /// What became of the picture at hand.
     captioned: Option<Captioned>,
 }
@@ -168,6 +184,9 @@ impl Describe {
             alerts,
             caption: String::new(),
             author: Author::Kept,
+            flat: 0,
+            rejected: 0,
+            resting: 0,
             captioned: None,
         };
         describe.keep_warm();
@@ -283,9 +302,15 @@ impl Describe {
         job.options.constraint.clone_from(&self.options.constraint);
         let reply = self.llm.run_with(job, Extras { rows, choices: Vec::new() });
         let mut caption = String::new();
+        let is_held = self.options.must_name && self.options.constraint.is_none();
         let finish = reply.read(tokens, &mut |text| {
             caption.push_str(text);
-            ControlFlow::Continue(())
+            // What it has named wrongly no further word mends.
+            if is_held && names_something_else(&caption, sight) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         })?;
         if let Some(finish @ Finish::Repetition { .. }) = finish {
             tracing::warn!(%turn, "the model repeated itself and was stopped");
@@ -310,9 +335,34 @@ impl Describe {
         }
     }
 
+    /// Whether the language model has words for what was found. One that was trained on the encoder's words was trained on nothing else:
+    /// what it writes of other labels is thrown away.
+    fn has_words_for(&self, sight: &VisionResult) -> bool {
+        match self.form {
+            PictureForm::Words(_) => describe_in_words(&sight.objects, &sight.labels).is_some(),
+            PictureForm::Text if self.picture_token.is_some() => !sight.words.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// A caption of the language model's that does not name what was found.
+    fn reject(&mut self) {
+        self.rejected = self.rejected.saturating_add(1);
+        if let Some(more) = self.rejected.checked_sub(PATIENCE) {
+            self.resting = FIRST_REST.saturating_mul(1 << more.min(16)).min(LONGEST_REST);
+            if more == 0 {
+                tracing::warn!(
+                    "the language model's last {PATIENCE} captions did not name what was found; captions are computed, and it \
+                     is asked again after {}, each time later (caption.by_rule = true: never)",
+                    self.resting
+                );
+            }
+        }
+    }
+
     /// A new caption and its author; on an error the rule's, and the error.
     fn caption_of(
-        &self,
+        &mut self,
         turn: Turn,
         sight: &VisionResult,
         tokens: &mut Tokens,
@@ -322,22 +372,57 @@ impl Describe {
             let text = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
             return (text.to_owned(), Author::Rule, Ok(()));
         }
-        if self.options.by_rule {
+        let is_held = self.options.must_name && self.options.constraint.is_none();
+        if self.options.by_rule || (is_held && !self.has_words_for(sight)) {
+            return (by_rule(), Author::Rule, Ok(()));
+        }
+        if is_held && self.resting > 0 {
+            self.resting -= 1;
             return (by_rule(), Author::Rule, Ok(()));
         }
         match self.write(turn, sight, tokens) {
             Ok(text) if text.is_empty() => (by_rule(), Author::Rule, Ok(())),
-            Ok(text)
-                if self.options.must_name
-                    && self.options.constraint.is_none()
-                    && !names_what_was_seen(&text, sight) =>
-            {
+            Ok(text) if is_held && !names_what_was_seen(&text, sight) => {
                 tracing::debug!(%turn, caption = text, "the model's caption does not name what was found");
+                self.reject();
                 (by_rule(), Author::Rule, Ok(()))
             }
-            Ok(text) => (text, Author::Model, Ok(())),
+            Ok(text) => {
+                self.rejected = 0;
+                (text, Author::Model, Ok(()))
+            }
             Err(error) => (by_rule(), Author::Rule, Err(error)),
         }
+    }
+}
+
+impl Describe {
+    /// A picture of which nothing can be said: of one colour, or of a kind that the vision model does not know. The first is told once
+    /// it is no flicker.
+    fn pass_over(&mut self, seen: Seen) {
+        let Seen { view, sight } = seen;
+        let movements = self.presence.see(&[], view.at);
+        let is_told = self.flat >= self.gate.confirm_pictures();
+        let changed = is_told && self.caption != NO_PICTURE;
+        if changed {
+            NO_PICTURE.clone_into(&mut self.caption);
+            self.author = Author::Rule;
+        }
+        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &[], view.at);
+        self.captioned = Some(Captioned {
+            view,
+            sight: VisionResult { is_foreign: sight.is_foreign, confidence: 0.0, ..VisionResult::default() },
+            verdict: if changed { Verdict::Changed } else { Verdict::Waiting },
+            similarity: 0.0,
+            caption: self.caption.clone(),
+            author: if changed { Author::Rule } else { Author::Kept },
+            changed,
+            second_opinion: None,
+            tokens: Tokens::default(),
+            language: Duration::ZERO,
+            movements,
+            alerts,
+        });
     }
 }
 
@@ -352,6 +437,16 @@ impl Stage for Describe {
     fn step(&mut self, input: Envelope<Seen>, _emit: &mut Emit<'_, Captioned>) -> anyhow::Result<()> {
         let turn = input.turn;
         let Seen { view, sight } = input.body;
+        let is_flat = view.picture.is_flat();
+        self.flat = if is_flat { self.flat.saturating_add(1) } else { 0 };
+        if is_flat || sight.is_foreign {
+            self.pass_over(Seen { view, sight });
+            return Ok(());
+        }
+        if self.caption == NO_PICTURE {
+            // What is seen after it is a first look again.
+            self.gate.forget();
+        }
         let movements = self.presence.see(&sight.objects, view.at);
         let (mut verdict, similarity) = self.gate.judge(&sight.embedding, &sight.words, view.at);
         if self.options.reuse != Reuse::Scene && !verdict.wants_description() {

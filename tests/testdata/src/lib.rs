@@ -1,6 +1,8 @@
 //! Where tests find files: the repository's own assets, and the media and models that stand outside it. What stands outside is
 //! named by the environment alone (`NEARFIELD_TEST_DATA`, `NEARFIELD_TEST_MODELS`); a test without it is skipped, and says so.
 
+pub mod onnx;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -46,6 +46,8 @@ pub struct Ffmpeg {
     options: FfmpegOptions,
     child: Option<Running>,
     begun: Option<Instant>,
+    /// The calendar's time of a file's first picture.
+    recorded: SystemTime,
     given: u64,
     was_there: bool,
 }
@@ -69,7 +71,15 @@ impl Drop for Running {
 impl Ffmpeg {
     /// `input`: a file, an address, or a camera (`/dev/video0`).
     pub fn new(input: &str, options: FfmpegOptions) -> Self {
-        Self { input: input.to_owned(), options, child: None, begun: None, given: 0, was_there: false }
+        Self {
+            input: input.to_owned(),
+            options,
+            child: None,
+            begun: None,
+            recorded: SystemTime::now(),
+            given: 0,
+            was_there: false,
+        }
     }
 
     fn is_file(&self) -> bool {
@@ -123,7 +133,9 @@ impl PictureSource for Ffmpeg {
     fn open(&mut self, _stop: &StopSignal) -> anyhow::Result<()> {
         self.child = None;
         if self.is_file() {
-            std::fs::metadata(&self.input).map_err(|e| Unrecoverable(format!("the input can't be read: {e}")))?;
+            let file =
+                std::fs::metadata(&self.input).map_err(|e| Unrecoverable(format!("the input can't be read: {e}")))?;
+            self.recorded = file.modified().unwrap_or(self.recorded);
         }
         if self.is_camera() {
             super::check_camera(&self.input, &mut self.was_there)?;
@@ -180,7 +192,9 @@ impl PictureSource for Ffmpeg {
         };
         let name = format!("{} #{}", self.input, self.given);
         let content = ShotContent::Picture(Arc::new(picture.within(KEPT_PIXELS, MAX_SIDE)));
-        Ok(Some(Shot { name, at, taken, time: SystemTime::now(), content }))
+        // A file has its own time, whenever and however fast it is read.
+        let time = if is_file { self.recorded.checked_add(at).unwrap_or(self.recorded) } else { SystemTime::now() };
+        Ok(Some(Shot { name, at, taken, time, content }))
     }
 }
 

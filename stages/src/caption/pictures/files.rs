@@ -28,6 +28,8 @@ pub struct PictureFiles {
     clock: Clock,
     list: std::vec::IntoIter<PathBuf>,
     seen: HashSet<PathBuf>,
+    /// When the first picture was given; the others follow it at their interval, whenever they are read.
+    begun: Option<SystemTime>,
     given: u32,
 }
 
@@ -51,7 +53,15 @@ impl PictureFiles {
         } else {
             Place::File(path.to_owned())
         };
-        Self { place, interval, clock: Clock::new(pace), list: Vec::new().into_iter(), seen: HashSet::new(), given: 0 }
+        Self {
+            place,
+            interval,
+            clock: Clock::new(pace),
+            list: Vec::new().into_iter(),
+            seen: HashSet::new(),
+            begun: None,
+            given: 0,
+        }
     }
 
     /// The pictures that are there and were not given yet, in natural order.
@@ -138,7 +148,9 @@ impl PictureSource for PictureFiles {
         let content = read(&path);
         let name = path.display().to_string();
         self.seen.insert(path);
-        Ok(Some(Shot { name, at, taken: Instant::now(), time: SystemTime::now(), content }))
+        let begun = *self.begun.get_or_insert_with(SystemTime::now);
+        let time = begun.checked_add(at).unwrap_or(begun);
+        Ok(Some(Shot { name, at, taken: Instant::now(), time, content }))
     }
 }
 
