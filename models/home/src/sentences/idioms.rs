@@ -43,6 +43,10 @@ const IDIOMS: &[(&str, &str)] = &[
     ("anywhere", ""), ("did anyone lock up", "is everything locked"), ("did i lock up", "is everything locked"),
     ("did we lock up", "is everything locked"), ("have i locked up", "is everything locked"),
     ("have we locked up", "is everything locked"), ("did anybody lock up", "is everything locked"),
+    ("is the house locked up", "is everything locked"), ("is the house locked", "is everything locked"),
+    ("is the house secure", "is everything locked"), ("is the home secure", "is everything locked"),
+    ("is the place secure", "is everything locked"),
+    ("are we locked up", "is everything locked"),
     // Things.
     ("swap", "change"), ("full whack", "full"), ("full tilt", "full"), ("full pelt", "full"), ("full throttle", "full"),
     ("more minutes", "minutes"), ("more hours", "hours"), ("extra minutes", "minutes"), ("the heat", "the heating"), ("tunes", "music"), ("the box", "the tv"),
