@@ -39,6 +39,7 @@ const IDIOMS: &[(&str, &str)] = &[
     ("brolly", "umbrella"), ("at the minute", "now"), ("got going", "running"), ("up and running", "running"),
     ("by any chance", ""), ("by the way", ""), ("at all", ""), ("these days", ""),
     ("in there", ""), ("out there", "outside"), ("over there", ""), ("in total", ""), ("altogether", ""), ("so far", ""),
+    ("in percent", ""), ("in degrees", ""),
     ("at this point", ""), ("as of now", ""), ("in the house", ""), ("around the house", ""), ("in the home", ""),
     ("anywhere", ""), ("did anyone lock up", "is everything locked"), ("did i lock up", "is everything locked"),
     ("did we lock up", "is everything locked"), ("have i locked up", "is everything locked"),

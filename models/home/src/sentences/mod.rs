@@ -387,7 +387,7 @@ fn plainest(done: &mut Vec<Fit>, resolver: &Resolver<'_>) {
     let Some(most) = done.first().map(|fit| fit.literal) else { return };
     let part = |fit: &Fit, slot: &str| match &fit.step {
         Step::Act(reading) | Step::Say(reading, _) => reading.wording.part(slot).map(|words| {
-            words.split(' ').filter(|w| !matches!(*w, "the" | "my" | "our")).collect::<Vec<_>>().join(" ")
+            words.split(' ').filter(|w| !matches!(*w, "the" | "my" | "our" | "to" | "at")).collect::<Vec<_>>().join(" ")
         }),
         Step::Request(_) => None,
     };

@@ -34,8 +34,9 @@ pub(super) fn entity(found: &Found<'_>) -> Result<usize, Stop> {
     let want = Want { domains: &[Domain::Weather], or_else: &[], place_means: &[Domain::Weather], group: false };
     if let Some(said) = found.text("target") {
         // "Is it raining in the garden?" is about the home's weather.
-        let is_outdoors =
-            found.resolver.place(said) && said.split(' ').any(|word| super::compare::OUTDOORS.contains(&word));
+        let is_outdoors = found.intent == "WeatherIs"
+            && found.resolver.place(said)
+            && said.split(' ').any(|word| super::compare::OUTDOORS.contains(&word));
         let target = match found.target(want) {
             Err(_) if is_outdoors => Target { entities: home(found)?, ..Target::default() },
             found => found?,
