@@ -84,7 +84,7 @@ fn no_command_writes_over_what_it_reads_or_writes_two_things_into_one_file() {
         (own(&["chat", "Hi.", "--home", &p("home.json"), "--session", &p("home.json")]), ["--session", "the home"]),
         (own(&["chat", "Hi.", "--config", &p("voice.toml"), "--session", &p("voice.toml")]), ["--session", "--config"]),
     ];
-    let of_a_voice = ["remote.key_file", "home.sentences", "home.remember", "turn.model"].map(|key| {
+    let of_a_voice = ["remote.key_file", "home.sentences", "home.remember", "home.timers", "turn.model"].map(|key| {
         let set = format!("{key}={}", p(if key == "turn.model" { "model.gguf" } else { "token" }));
         let trace = p(if key == "turn.model" { "model.gguf" } else { "token" });
         let args =

@@ -225,6 +225,33 @@ pub fn done(home: &Home, calls: &[ServiceCall]) -> String {
     }
 }
 
+/// What calls are to do, as it stands behind "I could not": "turn on the Kitchen Light and close the Blinds".
+pub fn wanted(home: &Home, calls: &[ServiceCall]) -> String {
+    let deeds: Vec<String> = calls
+        .iter()
+        .map(|call| {
+            let names: Vec<&str> = call.entities.iter().filter_map(|id| Some(home.entity(id)?.name.as_str())).collect();
+            infinitive(&past(call, &listed(&names, call)))
+        })
+        .collect();
+    if deeds.is_empty() { "change the home".to_owned() } else { joined(&deeds) }
+}
+
+/// "turn on the lamp" of "turned on the lamp".
+fn infinitive(past: &str) -> String {
+    let (verb, rest) = past.split_once(' ').unwrap_or((past, ""));
+    let plain = match verb {
+        "went" => "go",
+        "sent" => "send",
+        "set" => "set",
+        "stopped" => "stop",
+        "skipped" => "skip",
+        "closed" | "paused" | "moved" | "changed" | "muted" | "unmuted" | "removed" => verb.trim_end_matches('d'),
+        verb => verb.trim_end_matches("ed"),
+    };
+    format!("{plain} {rest}")
+}
+
 /// Names in a sentence; of more than four their number and kind.
 fn listed(names: &[&str], call: &ServiceCall) -> String {
     if names.len() > 4 {

@@ -41,7 +41,7 @@ pub mod yaml;
 pub use domain::Domain;
 pub use error::{FormatError, HomeError, MAX_HOME_BYTES};
 pub use file::HomeFile;
-pub use household::{Asking, Household, Outcome, done};
+pub use household::{Asking, Household, Outcome, done, wanted};
 pub use ledger::{Action, Ledger, MAX_ACTIONS, Undone};
 pub use model::{Area, Device, Entity, EntityState, Floor, Home, MAX_THINGS, ModelError, slug};
 pub use policy::{Confirm, Guard, Origin, Policy, Rule, Verdict};

@@ -125,15 +125,65 @@ fn a_time_that_cannot_be_told_is_no_wish_for_now() {
 
 #[test]
 fn a_condition_or_a_negation_is_no_remark() {
-    for request in [
-        "If it rains, open the garage door",
-        "When I leave, lock the front door",
-        "Don't turn off the radio",
-        "Not now, turn off the radio later",
-        "He said, turn off the radio",
-    ] {
+    for request in
+        ["If it rains, open the garage door", "Not now, turn off the radio later", "He said, turn off the radio"]
+    {
         assert_eq!(heard(request), "passes", "{request}");
     }
+}
+
+#[test]
+fn a_wish_with_a_condition_is_done_where_it_holds_now() {
+    each(&[
+        ("If the front door is locked, turn off the hall light", "light.turn_off light.hall"),
+        ("turn off the radio if it's playing", "media_player.turn_off media_player.radio"),
+        ("If the garage door is open, close it", "says No, the garage door is closed, so I did nothing."),
+        ("if the garage door isn't open, open it", "cover.open_cover cover.garage"),
+        ("turn on the standard lamp unless the hall light is on", "says Yes, the hall light is on, so I did nothing."),
+        (
+            "turn on the study heater if it is below 15 degrees in the study, otherwise turn it off",
+            "climate.turn_off climate.study",
+        ),
+        ("if the diesel tank is on fire, turn off the radio", "passes"),
+        ("add ask if the door is open to my chores", "todo.add_item todo.chores"),
+    ]);
+    let waits = "says I cannot wait for that to happen: I can do it now, at a time of day, or if something is so now.";
+    each(&[
+        ("When I leave, lock the front door", waits),
+        ("turn on the radio as soon as Beth comes home", waits),
+        ("when is it going to snow", "says On Tuesday it will be snowy, with 0 °C."),
+    ]);
+}
+
+#[test]
+fn what_is_not_to_be_done_is_left_and_what_is_wished_besides_is_done() {
+    let left = "says All right, I leave it as it is.";
+    each(&[
+        ("Don't turn off the radio", left),
+        ("never open the garage door", left),
+        ("can you not turn the standard lamp on", left),
+        ("Do not touch the lights, just turn off the radio", "media_player.turn_off media_player.radio"),
+        ("turn off the radio but leave the lights alone", "media_player.turn_off media_player.radio"),
+        ("turn off the radio and don't touch anything else", "media_player.turn_off media_player.radio"),
+        ("Don't forget to turn off the radio", "media_player.turn_off media_player.radio"),
+        ("add don't be late to my chores", "todo.add_item todo.chores"),
+        ("do not worry", "passes"),
+    ]);
+}
+
+#[test]
+fn one_reading_is_told_from_others_that_cut_a_name_short_or_take_a_room_for_one() {
+    each(&[
+        ("set kitchen to 30 percent", "light.turn_on light.worktop"),
+        ("kitchen to 30 percent", "light.turn_on light.worktop"),
+        ("turn on every light except the ones in the kitchen", "light.turn_on light.hall light.lamp"),
+        ("turn off the hallway light", "light.turn_off light.hall"),
+        (
+            "switch on the standard lamp and turn the heater there up",
+            "light.turn_on light.lamp + climate.set_temperature climate.study",
+        ),
+        ("empty my chores", "todo.remove_item todo.chores + todo.remove_item todo.chores"),
+    ]);
 }
 
 #[test]

@@ -236,6 +236,7 @@ fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> 
     files.reads("remote.key_file", &config.remote.key_file);
     files.writes("the home", &config.home.file);
     files.writes("home.remember", &config.home.remember);
+    files.writes("home.timers", &config.home.timers);
     files
 }
 

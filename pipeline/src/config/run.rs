@@ -112,6 +112,7 @@ impl Config for RunConfig {
             &mut home.file,
             &mut home.sentences,
             &mut home.remember,
+            &mut home.timers,
             &mut self.remote.key_file,
         ]
     }

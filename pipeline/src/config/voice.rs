@@ -60,6 +60,9 @@ pub struct HomeConfig {
     pub sentences: PathBuf,
     /// A JSON file for what people ask to be remembered; empty: until the program ends.
     pub remember: PathBuf,
+    /// A JSON file of timers, alarms and wishes for later, which then survive a restart of `voice` and `run`; empty: until the program
+    /// ends.
+    pub timers: PathBuf,
     /// Rules by domain (`lock`, `garage`, `cover`, `alarm_control_panel`, `valve`, ...); without one everything is allowed.
     pub policy: BTreeMap<String, Rule>,
 }
@@ -72,6 +75,7 @@ impl Default for HomeConfig {
             matcher: true,
             sentences: PathBuf::new(),
             remember: PathBuf::new(),
+            timers: PathBuf::new(),
             policy: BTreeMap::new(),
         }
     }
@@ -83,7 +87,7 @@ impl Config for VoiceConfig {
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
         let home = &mut self.home;
-        vec![&mut home.file, &mut home.sentences, &mut home.remember, &mut self.remote.key_file]
+        vec![&mut home.file, &mut home.sentences, &mut home.remember, &mut home.timers, &mut self.remote.key_file]
     }
 
     fn check(&self) -> Result<(), String> {

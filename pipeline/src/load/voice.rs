@@ -48,7 +48,10 @@ impl Assistant {
     /// # Errors
     /// Whatever is missing or broken, with its name and the way out.
     pub fn load(config: &VoiceConfig, registry: &Registry, hears: bool) -> anyhow::Result<Self> {
-        let toolbox = load_toolbox(config)?;
+        let mut toolbox = load_toolbox(config)?;
+        if !config.home.timers.as_os_str().is_empty() {
+            toolbox = toolbox.with_timers_kept_in(&config.home.timers)?;
+        }
         let llm = load_llm(config, registry)?;
         llm.tokenizer()?;
         let words_at_once = (config.tts.words_per_minute * config.play.longest_s).div_ceil(60) as usize;

@@ -147,6 +147,13 @@ impl Matcher {
             let last: Vec<String> = steps.iter().flat_map(targets).collect();
             let later = Setting { last: if last.is_empty() { setting.last } else { &last }, ..setting.clone() };
             let mut right_heard = self.heard(&right, names, &later);
+            // "Turn on the desk lamp and lower the blinds there": where the first is.
+            if !matches!(right_heard.outcome, Outcome::Do(_))
+                && let Some(there) = there(&right)
+                && let Some(place) = place_in(&said[..at], names).map(str::to_owned).or_else(|| area_of(&last, setting))
+            {
+                right_heard = self.heard(&there.replace("\u{1}", &format!("in the {place}")), names, &later);
+            }
             // "It is hot in the study, turn down the heater": the place of the one is the other's.
             if left.weak
                 && !matches!(right_heard.outcome, Outcome::Do(_))
@@ -360,6 +367,9 @@ fn is_remark(clause: &[&str]) -> bool {
     if matches!(clause.last(), Some(&("time" | "bedtime"))) && clause.len() <= 3 {
         return true;
     }
+    if clause.len() <= 6 && matches!(clause, ["time", "for" | "to", ..]) {
+        return true;
+    }
     if clause.len() <= 5 && clause.iter().skip(1).any(|w| *w == "time") {
         return true;
     }
@@ -385,6 +395,24 @@ fn is_remark(clause: &[&str]) -> bool {
             | "nobody"
     );
     !is_command(clause[0]) && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
+}
+
+/// A wish with a mark in the place of "there".
+fn there(wish: &str) -> Option<String> {
+    let padded = format!(" {wish} ");
+    let mark = ["in there", "over there", "there"].iter().find(|mark| padded.contains(&format!(" {mark} ")))?;
+    let marked = padded.replacen(&format!(" {mark} "), " \u{1} ", 1);
+    Some(marked.trim().to_owned())
+}
+
+/// The name of the one area that things are in.
+fn area_of(ids: &[String], setting: &Setting<'_>) -> Option<String> {
+    let mut areas = ids.iter().map(|id| setting.home.entity(id)?.area.as_deref());
+    let first = areas.next()??;
+    if !areas.all(|area| area == Some(first)) {
+        return None;
+    }
+    setting.home.areas().iter().find(|area| area.id == first).map(|area| area.name.to_lowercase())
 }
 
 /// The place that a remark names.

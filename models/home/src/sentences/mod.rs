@@ -6,10 +6,12 @@
 mod answers;
 mod clauses;
 mod community;
+mod conditions;
 mod followup;
 mod idioms;
 mod intents;
 mod later;
+mod negations;
 mod nouns;
 mod outcome;
 mod reply;
@@ -162,6 +164,10 @@ impl Matcher {
         if let Some(followed) = followed.as_ref().filter(|followed| followed.marked) {
             return followed.heard.outcome.clone();
         }
+        let special = self.forbidden(&text, names, setting).or_else(|| self.conditional(&text, names, setting));
+        if let Some(outcome) = special {
+            return outcome;
+        }
         let mut first = self.heard(&text, names, setting).outcome;
         if let (Outcome::Pass(_), Some(followed)) = (&first, followed) {
             return followed.heard.outcome;
@@ -300,7 +306,9 @@ impl Matcher {
                     None => done.push(Fit { literal: m.literal, weak, step }),
                 },
                 // What is only implied is no wish that could be refused; but it may be asked for what.
-                Err(stop @ Stop::Target(Unresolved::Several { .. })) if weak && is_complaint(text) => {
+                Err(stop @ (Stop::Target(Unresolved::Several { .. }) | Stop::Negative(_)))
+                    if weak && is_complaint(text) =>
+                {
                     stops.push((0, stop, wording));
                 }
                 Err(_) if weak => {}
@@ -333,6 +341,7 @@ impl Matcher {
             done.retain(|fit| !matches!(&fit.step, Step::Request(request) if request.is_about_timers()));
         }
         done.sort_by_key(|fit| std::cmp::Reverse(fit.literal));
+        plainest(&mut done, &resolver);
         match done.as_slice() {
             [] => Heard { negative: true, ..Heard::from(stopped(stops, setting.home)) },
             [one] => Heard { weak: one.weak, negative: false, outcome: Outcome::Do(vec![one.step.clone()]) },
@@ -370,6 +379,36 @@ struct Fit {
     /// Whether the wish is only implied: "it is dark in here".
     weak: bool,
     step: Step,
+}
+
+/// Of readings that fit as well, drops those that cut a name short ("the night light pink" is no light pink of a "night"), and those
+/// that take the name of a room for part of the name of a thing in it.
+fn plainest(done: &mut Vec<Fit>, resolver: &Resolver<'_>) {
+    let Some(most) = done.first().map(|fit| fit.literal) else { return };
+    let part = |fit: &Fit, slot: &str| match &fit.step {
+        Step::Act(reading) | Step::Say(reading, _) => reading.wording.part(slot).map(|words| {
+            words.split(' ').filter(|w| !matches!(*w, "the" | "my" | "our" | "to" | "at")).collect::<Vec<_>>().join(" ")
+        }),
+        Step::Request(_) => None,
+    };
+    // "Set the kitchen to 40": its lights, and no speaker that is called after the room.
+    let of_place =
+        |fit: &Fit| part(fit, "target").or_else(|| part(fit, "place")).is_some_and(|words| resolver.place(&words));
+    let of_lights = |fit: &Fit| {
+        let ids = targets(&fit.step);
+        !ids.is_empty() && ids.iter().all(|id| Domain::of_id(id) == Domain::Light)
+    };
+    if done.len() > 1 && done.iter().all(of_place) && done.iter().any(of_lights) {
+        done.retain(of_lights);
+    }
+    let Some(first) = done.first() else { return };
+    let of = (intent(&first.step), targets(&first.step));
+    if done.len() > 1
+        && done.iter().all(|fit| fit.literal == most && (intent(&fit.step), targets(&fit.step)) == of)
+        && let Some(longest) = done.iter().filter_map(|fit| part(fit, "target")).map(|words| words.len()).max()
+    {
+        done.retain(|fit| part(fit, "target").is_some_and(|words| words.len() == longest));
+    }
 }
 
 /// What a request, or a part of one, comes to.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::later::Due;
 use crate::services::ServiceCall;
 
 /// One meaning of a request: an intent, the entities it is for, and what was said about it.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Reading {
     /// The intent: "TurnOn", "SetBrightness".
     pub intent: String,

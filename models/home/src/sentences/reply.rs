@@ -112,6 +112,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             | "CompleteItem"
             | "ReopenItem"
             | "ClearCompleted"
+            | "ClearList"
             | "AddEvent"
             | "PlayMedia"
             | "EntityTimerChange"
@@ -199,6 +200,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         "Press" => said(format!("pressed {what}")),
         "Stop" | "StopVacuum" => said(format!("stopped {what}")),
         "PauseVacuum" | "PauseMower" | "Pause" | "TimerPause" => said(format!("paused {what}")),
+        "DockVacuum" | "DockMower" if shown.len() > 1 => said(format!("{what} {is} returning to their docks")),
         "DockVacuum" | "DockMower" => said(format!("{what} {is} returning to its dock")),
         "LocateVacuum" => said(format!("{what} {is} making a sound")),
         "SpotClean" => said(format!("{what} {is} cleaning the spot")),
@@ -279,6 +281,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
         "RemoveItem" => said(format!("removed {} from {what}", argument(reading, "item"))),
         "CompleteItem" => said(format!("marked {} as done", argument(reading, "item"))),
         "ReopenItem" => said(format!("{} is open again", argument(reading, "item"))),
+        "ClearList" => said(format!("cleared {what}")),
         "ClearCompleted" => said(format!("removed what was done from {what}")),
         "TimerStart" => match shown[0].text("duration").filter(|_| reading.arguments.contains_key("duration")) {
             Some(length) => said(format!("started {what} for {}", write::clocked(length))),

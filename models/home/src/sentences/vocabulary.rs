@@ -92,6 +92,22 @@ pub fn stem(word: &str) -> String {
     }
 }
 
+/// A name, and the same with the other word for a hall or an entry: "entry light" of "Entryway Light".
+fn with_variant(name: Vec<String>) -> Vec<Vec<String>> {
+    const PAIRS: &[(&str, &str)] = &[("hall", "hallway"), ("entry", "entryway")];
+    let other = |word: &String| {
+        let pair = PAIRS.iter().find(|(short, long)| word == short || word == long)?;
+        Some(if word == pair.0 { pair.1 } else { pair.0 }.to_owned())
+    };
+    match name.iter().any(|word| other(word).is_some()) {
+        true => {
+            let varied = name.iter().map(|word| other(word).unwrap_or_else(|| word.clone())).collect();
+            vec![name, varied]
+        }
+        false => vec![name],
+    }
+}
+
 const OUTSIDE: &[&str] = &[
     "outside", "outdoor", "garden", "yard", "backyard", "patio", "terrace", "balcony", "porch", "driveway", "deck",
     "lawn", "pool", "carport", "exterior",
@@ -117,7 +133,7 @@ impl Vocabulary {
                 kinds: kinds.entry((e.domain, e.device_class())).or_insert_with(|| kinds_of(e)).clone(),
                 domain: e.domain,
                 class: e.device_class().map(str::to_owned),
-                names: e.names().map(stems).filter(|n| !n.is_empty()).collect(),
+                names: e.names().map(stems).filter(|n| !n.is_empty()).flat_map(with_variant).collect(),
                 area: e.area.as_deref().and_then(|a| index.get(a).copied()),
                 device: e
                     .device
@@ -133,6 +149,14 @@ impl Vocabulary {
             for name in names {
                 let label = areas[i].name.to_lowercase();
                 places.push((name.clone(), Place { label, areas: vec![i], preposition: "in the" }));
+            }
+        }
+        for (i, names) in area_names.iter().enumerate() {
+            for name in names.iter().cloned().flat_map(with_variant) {
+                if !places.iter().any(|(known, _)| *known == name) {
+                    let label = areas[i].name.to_lowercase();
+                    places.push((name, Place { label, areas: vec![i], preposition: "in the" }));
+                }
             }
         }
         for floor in floors {

@@ -104,7 +104,14 @@ pub fn colour(words: &[&str]) -> Option<(Colour, usize)> {
             return Some((Colour::Rgb(*rgb), n));
         }
     }
-    None
+    // "A soft orange" is an orange.
+    let (first, rest) = words.split_first()?;
+    let is_shade =
+        matches!(*first, "soft" | "gentle" | "nice" | "deep" | "bright" | "pale" | "pastel" | "rich" | "dim");
+    match colour(rest).filter(|_| is_shade) {
+        Some((colour @ Colour::Rgb(_), n)) => Some((colour, n + 1)),
+        _ => None,
+    }
 }
 
 /// A colour temperature at the beginning of `words`, where one is awaited: "3000", "3000 kelvin", "warm white", "daylight".

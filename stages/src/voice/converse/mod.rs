@@ -281,8 +281,10 @@ impl Stage for Converse {
     }
 
     fn finish(&mut self, _emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
-        if self.toolbox.next_timer().is_some() {
-            tracing::warn!("a timer was still running and will not ring");
+        if self.toolbox.next_timer().is_some() && !self.toolbox.keeps_timers() {
+            tracing::warn!(
+                "a timer was still running and will not ring; `home.timers` names a file in which timers survive a restart"
+            );
         }
         Ok(())
     }

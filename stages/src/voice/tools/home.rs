@@ -7,7 +7,7 @@ use jiff::Zoned;
 use nearfield_home::prompt::{self, Focus};
 use nearfield_home::rooms::{DoorState, Part, Rooms};
 use nearfield_home::{
-    Asking, Domain, Entity, HomeFile, Household, Origin, Outcome, Policy, Remembered, ServiceCall, done, tools,
+    Asking, Domain, Entity, HomeFile, Household, Origin, Outcome, Policy, Remembered, ServiceCall, done, tools, wanted,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -250,7 +250,7 @@ impl HomeTools {
     pub(super) fn make(&mut self, calls: &[ServiceCall], now: &Zoned) -> Result<String, CallError> {
         match self.household.call(calls, &self.asking(now)) {
             Outcome::Done(_) => Ok(done(self.household.home(), calls)),
-            outcome => Err(failure(outcome, "change the home".to_owned())),
+            outcome => Err(failure(outcome, wanted(self.household.home(), calls))),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 use nearfield_base::lists::joined;
 use nearfield_home::sentences::{self, ASKED, Due, Matcher, Reading, Request, Setting, Step, TimerChoice};
-use nearfield_home::{Outcome, ServiceCall, done};
+use nearfield_home::{Outcome, ServiceCall, done, wanted};
 use serde_json::{Value, json};
 
 use super::timer::{TimerDone, Timers, Which, in_words};
@@ -111,7 +111,7 @@ impl Toolbox {
     /// A timer has run out: does what was to be done then, or rings.
     pub fn ring(&mut self, timer: &TimerDone) -> Matched {
         let now = self.now();
-        let Some(home) = self.home.as_mut().filter(|_| !timer.wish.is_empty()) else {
+        let Some(home) = self.home.as_mut().filter(|_| !timer.wish.is_empty() && !timer.missed) else {
             return Matched { reply: timer.said(), tools: Vec::new() };
         };
         let mut tools = Vec::new();
@@ -218,7 +218,7 @@ fn acted(reading: &Reading, home: &mut HomeTools, now: &Zoned, tools: &mut Vec<T
     let outcome = home.household.call(&reading.calls, &home.asking(now));
     let (sentence, error) = match outcome {
         Outcome::Done(changes) => (sentences::reply(reading, home.household.home(), &changes), None),
-        outcome => told(home::failure(outcome, "change the home".to_owned())),
+        outcome => told(home::failure(outcome, wanted(home.household.home(), &reading.calls))),
     };
     tools.extend(reading.calls.iter().map(|call| result(call, &sentence, error.as_ref(), started)));
     sentence
@@ -300,7 +300,7 @@ fn carried_out(
                 Err(reason) => format!("I cannot do that later: {reason}."),
             }
         }
-        Request::CancelTimers(which) => timers.cancel(&meant(which)),
+        Request::CancelTimers(which) => timers.cancel(&meant(which), instant),
         Request::PauseTimers(which) => timers.pause(&meant(which), instant),
         Request::ResumeTimers(which) => timers.resume(&meant(which), instant),
         Request::ChangeTimer { which, seconds } => timers.change(&meant(which), seconds, instant),
@@ -338,7 +338,7 @@ fn carried_out(
             };
             let (sentence, error) = match outcome {
                 Outcome::Done(_) => (done(home.household.home(), &calls), None),
-                outcome => told(home::failure(outcome, "change the home".to_owned())),
+                outcome => told(home::failure(outcome, wanted(home.household.home(), &calls))),
             };
             tools.extend(calls.iter().map(|call| result(call, &sentence, error.as_ref(), instant)));
             sentence
@@ -352,7 +352,9 @@ fn carried_out(
 
 /// A failure as a sentence.
 fn told(error: CallError) -> (String, Option<CallError>) {
-    (error.spoken(), Some(error))
+    let spoken = error.spoken();
+    let end = if spoken.ends_with(['.', '?', '!']) { "" } else { "." };
+    (format!("{spoken}{end}"), Some(error))
 }
 
 fn meant(choice: TimerChoice) -> Which {

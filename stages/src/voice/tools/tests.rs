@@ -130,10 +130,13 @@ fn timers_run_out_in_order_and_once() {
     let next = toolbox.next_timer().unwrap();
     assert!((30.0..31.0).contains(&(next - start).as_secs_f64()));
     assert!(toolbox.due_timers(start).is_empty());
-    assert_eq!(toolbox.due_timers(next), [TimerDone { label: "30 seconds".to_owned(), name: None, wish: Vec::new() }]);
+    assert_eq!(
+        toolbox.due_timers(next),
+        [TimerDone { label: "30 seconds".to_owned(), name: None, wish: Vec::new(), missed: false }]
+    );
     assert_eq!(
         toolbox.due_timers(start + Duration::from_secs(601)),
-        [TimerDone { label: "10 minutes".to_owned(), name: None, wish: Vec::new() }]
+        [TimerDone { label: "10 minutes".to_owned(), name: None, wish: Vec::new(), missed: false }]
     );
     assert_eq!(toolbox.next_timer(), None);
     for _ in 0..MAX_TIMERS {

@@ -1,19 +1,25 @@
 //! Kitchen timers and alarms that run while the program runs: started, named, paused, changed, cancelled, asked for. They count
-//! with the monotonic clock, so that setting the wall clock moves none of them; they do not survive a restart.
+//! with the monotonic clock, so that setting the wall clock moves none of them; with a file (`kept.rs`) they survive a restart.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use nearfield_base::lists::joined;
 use nearfield_home::sentences::Reading;
 use serde_json::{Map, Value};
 
 use super::capital;
+use super::kept::{Kept, KeptError, KeptTimer};
 
 /// The most timers that run at once.
 pub const MAX_TIMERS: usize = 64;
 
 /// The longest time a timer is set for.
 pub const MAX_TIMER: Duration = Duration::from_secs(24 * 3600);
+
+/// A wish whose moment was so long ago, while the program was not running, is told and not carried out.
+const LATE: Duration = Duration::from_secs(15 * 60);
 
 /// A timer that has run out.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,14 +30,21 @@ pub struct TimerDone {
     pub name: Option<String>,
     /// What is to be done now.
     pub(super) wish: Vec<Reading>,
+    /// Whether it ran out long ago, while the program was not running.
+    pub(super) missed: bool,
 }
 
 impl TimerDone {
     /// What is said when it rings.
     pub fn said(&self) -> String {
-        match &self.name {
-            Some(name) => format!("The {name} timer of {} is over.", self.label),
-            None => format!("The timer of {} is over.", self.label),
+        match (&self.name, self.missed) {
+            (Some(name), true) if !self.wish.is_empty() => {
+                format!("I was not running at the time, so I did not {name}.")
+            }
+            (Some(name), false) => format!("The {name} timer of {} is over.", self.label),
+            (None, false) => format!("The timer of {} is over.", self.label),
+            (Some(name), true) => format!("The {name} timer of {} ran out while I was not running.", self.label),
+            (None, true) => format!("The timer of {} ran out while I was not running.", self.label),
         }
     }
 }
@@ -54,6 +67,8 @@ struct Timer {
     total: Duration,
     /// What is done when it runs out, in place of ringing.
     wish: Vec<Reading>,
+    /// Whether it ran out long before the program was started again.
+    missed: bool,
     /// When it rings, or how much is left of one that is paused.
     due: Due,
 }
@@ -86,9 +101,52 @@ impl Timer {
 pub(super) struct Timers {
     /// In the order in which they ring; paused ones in between.
     running: Vec<Timer>,
+    /// Where they are kept.
+    kept: Option<Kept>,
 }
 
 impl Timers {
+    /// The timers of a file, which is written at each change from now on. What ran out while the program was not running rings at
+    /// once.
+    ///
+    /// # Errors
+    /// The file can't be read or holds something else.
+    pub(super) fn open(path: &Path, wall: Timestamp, now: Instant) -> Result<Self, KeptError> {
+        let (kept, timers) = Kept::open(path, wall)?;
+        let running = timers.into_iter().map(|(timer, overdue)| {
+            let left = Duration::from_secs_f64((-overdue).max(0.0));
+            Timer {
+                due: if timer.paused { Due::Paused(left) } else { Due::At(now + left) },
+                missed: overdue > LATE.as_secs_f64(),
+                label: timer.label,
+                name: timer.name,
+                total: Duration::from_secs_f64(timer.total_s),
+                wish: timer.wish,
+            }
+        });
+        let mut timers = Self { running: running.collect(), kept: Some(kept) };
+        timers.order(now);
+        Ok(timers)
+    }
+
+    /// Whether they survive a restart.
+    pub(super) fn are_kept(&self) -> bool {
+        self.kept.is_some()
+    }
+
+    fn keep(&self, now: Instant) {
+        let Some(kept) = &self.kept else { return };
+        let timers = self.running.iter().map(|timer| KeptTimer {
+            label: timer.label.clone(),
+            name: timer.name.clone(),
+            total_s: timer.total.as_secs_f64(),
+            left_s: timer.left(now).as_secs_f64(),
+            paused: matches!(timer.due, Due::Paused(_)),
+            wish: timer.wish.clone(),
+        });
+        kept.write(timers.collect());
+    }
+
     /// Starts a timer and answers its label. `arguments` are known to be numbers.
     pub(super) fn start(&mut self, arguments: &Map<String, Value>, now: Instant) -> Result<String, String> {
         let mut seconds = 0.0;
@@ -162,8 +220,10 @@ impl Timers {
         if self.running.len() >= MAX_TIMERS {
             return Err(format!("{MAX_TIMERS} timers are running already"));
         }
-        self.running.push(Timer { label: label.clone(), name, total: time, wish, due: Due::At(now + time) });
+        let due = Due::At(now + time);
+        self.running.push(Timer { label: label.clone(), name, total: time, wish, missed: false, due });
         self.order(now);
+        self.keep(now);
         Ok(label)
     }
 
@@ -203,7 +263,7 @@ impl Timers {
     }
 
     /// Ends timers before they ring; answers a sentence.
-    pub(super) fn cancel(&mut self, which: &Which) -> String {
+    pub(super) fn cancel(&mut self, which: &Which, now: Instant) -> String {
         match self.meant(which) {
             Err(said) => said,
             Ok(found) => {
@@ -213,6 +273,7 @@ impl Timers {
                     at += 1;
                     !found.contains(&(at - 1))
                 });
+                self.keep(now);
                 format!("I cancelled {names}.")
             }
         }
@@ -250,6 +311,7 @@ impl Timers {
         let timer = &self.running[found[0]];
         let said = format!("{} has {} left.", capital(&timer.called()), in_words(timer.left(now)));
         self.order(now);
+        self.keep(now);
         said
     }
 
@@ -276,6 +338,7 @@ impl Timers {
                 let names = self.names(&found);
                 found.iter().for_each(|at| act(&mut self.running[*at]));
                 self.order(now);
+                self.keep(now);
                 format!("I {deed} {names}.")
             }
         }
@@ -297,7 +360,11 @@ impl Timers {
         let is_due = |timer: &Timer| matches!(timer.due, Due::At(at) if at <= now);
         let (done, running): (Vec<Timer>, Vec<Timer>) = std::mem::take(&mut self.running).into_iter().partition(is_due);
         self.running = running;
-        let over = |timer: Timer| TimerDone { label: timer.label, name: timer.name, wish: timer.wish };
+        if !done.is_empty() {
+            self.keep(now);
+        }
+        let over =
+            |timer: Timer| TimerDone { label: timer.label, name: timer.name, wish: timer.wish, missed: timer.missed };
         done.into_iter().map(over).collect()
     }
 }
@@ -332,7 +399,7 @@ mod tests {
         let egg = Which { name: Some("egg".to_owned()), ..Which::default() };
         assert_eq!(timers.status(&egg, start + minutes(1)), "The egg timer has 4 minutes left.");
         assert_eq!(
-            timers.cancel(&any),
+            timers.cancel(&any, start),
             "There are 2 timers: the egg timer and the timer of 10 minutes. Which one?",
             "of several one must be named"
         );
@@ -342,10 +409,65 @@ mod tests {
         assert_eq!(timers.resume(&egg, start + minutes(3)), "I resumed the egg timer.");
         assert_eq!(timers.next(), Some(start + minutes(7) + Duration::from_secs(30)));
         let ten = Which { duration: Some(minutes(10)), ..Which::default() };
-        assert_eq!(timers.cancel(&ten), "I cancelled the timer of 10 minutes.");
+        assert_eq!(timers.cancel(&ten, start), "I cancelled the timer of 10 minutes.");
         let done = timers.due(start + minutes(8));
         assert_eq!(done[0].said(), "The egg timer of 5 minutes is over.");
         assert_eq!((done.len(), timers.next()), (1, None));
+    }
+
+    #[test]
+    fn timers_and_wishes_survive_a_restart_and_what_was_missed_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("timers.json");
+        let (wall, start) = (Timestamp::now(), Instant::now());
+        let later = |minutes: i64| wall + jiff::SignedDuration::from_mins(minutes);
+        let mut timers = Timers::open(&path, wall, start).unwrap();
+        let off = Reading { intent: "TurnOff".to_owned(), targets: vec!["fan.hall".to_owned()], ..Reading::default() };
+        timers.do_after(minutes(10), "turn off the fan".to_owned(), vec![off.clone()], start).unwrap();
+        timers.start_for(minutes(30), Some("egg".to_owned()), start).unwrap();
+        timers.start_for(minutes(60), None, start).unwrap();
+        timers.pause(&Which { duration: Some(minutes(60)), ..Which::default() }, start);
+        // Three minutes later the program runs again: all three are there, with what is left of each.
+        let mut again = Timers::open(&path, later(3), start).unwrap();
+        let all = Which { all: true, ..Which::default() };
+        let said = again.status(&all, start);
+        assert!(said.starts_with("The wish to turn off the fan has 7 minutes left"), "{said}");
+        assert!(
+            said.contains("the egg timer has 27 minutes left") && said.contains("1 hour left and is paused"),
+            "{said}"
+        );
+        let done = again.due(start + minutes(8));
+        assert_eq!((done.len(), &done[0].wish[..], done[0].missed), (1, &[off][..], false));
+        assert_eq!(Timers::open(&path, wall, start).unwrap().running.len(), 2, "what was done is not kept");
+        // A wish that is some minutes late is carried out; one that is hours late is told.
+        let late = |after: i64| {
+            timers.keep(start);
+            Timers::open(&path, later(after), start).unwrap().due(start)
+        };
+        let (soon, hours) = (late(20), late(300));
+        assert_eq!((soon.len(), soon[0].missed), (1, false));
+        assert_eq!(hours[0].said(), "I was not running at the time, so I did not turn off the fan.");
+        assert_eq!(hours[1].said(), "The egg timer of 30 minutes ran out while I was not running.");
+        // A clock that was set back makes no timer longer.
+        timers.keep(start);
+        let back = Timers::open(&path, later(-600), start).unwrap().status(&all, start);
+        assert!(back.starts_with("The wish to turn off the fan has 10 minutes left"), "{back}");
+    }
+
+    #[test]
+    fn a_file_that_holds_no_timers_is_named_and_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("timers.json");
+        let timer =
+            |left: &str| format!(r#"{{"written": 0, "timers": [{{"label": "x", "total_s": 60, "left_s": {left}}}]}}"#);
+        for text in ["[]", "{", &timer("-1"), &timer("1e300"), &timer("\"soon\"")] {
+            std::fs::write(&path, text).unwrap();
+            let error = Timers::open(&path, Timestamp::now(), Instant::now()).unwrap_err().to_string();
+            assert!(
+                error.contains("timers.json") && error.ends_with("repair the file or remove it"),
+                "{text}: {error}"
+            );
+        }
     }
 
     #[test]

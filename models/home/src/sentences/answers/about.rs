@@ -10,10 +10,8 @@ use crate::sentences::target::Resolver;
 use crate::sentences::vocabulary::stem;
 
 /// How a question begins.
-const ASKS: &[&str] = &[
-    "what", "how", "is", "are", "was", "were", "which", "who", "does", "do", "did", "has", "have", "any", "tell",
-    "whose", "am",
-];
+const ASKS: &[&str] =
+    &["what", "how", "is", "are", "was", "were", "which", "does", "do", "did", "has", "have", "any", "tell", "am"];
 /// Questions that are answered by yes or no.
 const YES_NO: &[&str] = &["is", "are", "was", "were", "does", "do", "did", "has", "have", "any", "am"];
 /// Words of questions that name nothing.

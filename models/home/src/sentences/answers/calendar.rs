@@ -90,7 +90,8 @@ pub(super) fn events_of<'f>(home: &'f Home, calendars: &[usize]) -> Vec<Event<'f
                 description: entity.text("description"),
             };
             let until = moment(end).map_or(from, |(end, _)| end);
-            out.push(Event { calendar: *calendar, event, start: from, end: until, whole_day });
+            let is_all_day = entity.attributes.get("all_day") == Some(&Value::Bool(true));
+            out.push(Event { calendar: *calendar, event, start: from, end: until, whole_day: whole_day || is_all_day });
         }
     }
     out.sort_by_key(|e| e.start);

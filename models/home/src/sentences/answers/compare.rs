@@ -7,7 +7,7 @@ use crate::sentences::outcome::Stop;
 use crate::sentences::state;
 
 /// Words for places under the open sky.
-const OUTDOORS: &[&str] = &[
+pub(super) const OUTDOORS: &[&str] = &[
     "outside", "outdoor", "outdoors", "garden", "patio", "terrace", "balcony", "yard", "backyard", "driveway", "lawn",
     "porch", "street", "pool",
 ];
@@ -66,7 +66,9 @@ pub(super) fn compare(found: &Found<'_>) -> Done {
     if found.text("sides").is_some() {
         return compare_sides(found, measure);
     }
-    let all = values(found, measure);
+    // What a boiler holds is no room's.
+    let mut all = values(found, measure);
+    all.retain(|v| found.entity(v.at).domain != Domain::WaterHeater);
     let side = |slot: &str| -> Result<(String, Value), Stop> {
         let place = place_of(found, found.text(slot).ok_or(Stop::Mismatch)?).ok_or(Stop::Mismatch)?;
         let inside = preferred(found, all.iter().filter(|v| found.resolver.is_in(v.at, &place)).cloned().collect());

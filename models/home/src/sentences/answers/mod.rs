@@ -6,6 +6,7 @@ mod attribute;
 mod calendar;
 mod compare;
 mod forecast;
+mod lasting;
 mod measure;
 mod missing;
 mod people;
@@ -18,6 +19,7 @@ use super::target::Resolver;
 /// A question in words that no template has.
 pub(super) fn about(text: &str, resolver: &Resolver<'_>, now: jiff::civil::DateTime) -> Option<Step> {
     about::about(text, resolver)
+        .or_else(|| lasting::about(text, resolver, now))
         .or_else(|| forecast::about(text, *resolver, now))
         .or_else(|| agenda::about(text, resolver.home, now))
 }

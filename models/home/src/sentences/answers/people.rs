@@ -96,7 +96,12 @@ fn everyone(found: &Found<'_>, all: &[usize]) -> Done {
             let people = write::count(home.len(), "person", "people");
             Some(format!("{people} {} at home: {}.", is(home.len()), write::and(&home)))
         }
-        (Some("away"), _, true) => Some("Nobody is away.".to_owned()),
+        (Some("away" | "count_away"), _, true) => Some("Nobody is away.".to_owned()),
+        (Some("away"), ..) => Some(format!("{}.", capital(&write::and(&places(found, all))))),
+        (Some("count_away"), ..) => {
+            let people = write::count(away.len(), "person", "people");
+            Some(format!("{people} {} not at home: {}.", is(away.len()), write::and(&places(found, all))))
+        }
         _ => None,
     };
     if let Some(answer) = asked {
@@ -105,17 +110,15 @@ fn everyone(found: &Found<'_>, all: &[usize]) -> Done {
     let answer = match (home.len(), away.len()) {
         (0, _) => "Nobody is at home.".to_owned(),
         (n, 0) => format!("{} {} at home.", write::and(&home), is(n)),
-        (n, m) => {
-            let away: Vec<String> = all
-                .iter()
-                .filter(|i| found.entity(**i).state != "home")
-                .map(|i| format!("{} is {}", found.entity(*i).name, place(found.entity(*i))))
-                .collect();
-            let _ = m;
-            format!("{} {} at home, and {}.", write::and(&home), is(n), write::and(&away))
-        }
+        (n, _) => format!("{} {} at home, and {}.", write::and(&home), is(n), write::and(&places(found, all))),
     };
     found.say(all, answer)
+}
+
+/// Where those are who are not at home: "Ben is away from home".
+fn places(found: &Found<'_>, all: &[usize]) -> Vec<String> {
+    let away = all.iter().map(|i| found.entity(*i)).filter(|person| person.state != "home");
+    away.map(|person| format!("{} is {}", person.name, place(person))).collect()
 }
 
 /// Who is at a place that is none of the home's rooms: "who is at work?"

@@ -9,7 +9,7 @@ use crate::sentences::intents::{Done, Found};
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::capital;
 use crate::sentences::state::quantity;
-use crate::sentences::target::{Unresolved, Want};
+use crate::sentences::target::{Target, Unresolved, Want};
 use crate::sentences::vocabulary::Place;
 use crate::spoken::write;
 
@@ -32,25 +32,59 @@ pub fn condition(state: &str) -> &str {
 
 pub(super) fn entity(found: &Found<'_>) -> Result<usize, Stop> {
     let want = Want { domains: &[Domain::Weather], or_else: &[], place_means: &[Domain::Weather], group: false };
-    if found.text("target").is_some() {
-        let target = found.target(want)?;
+    if let Some(said) = found.text("target") {
+        // "Is it raining in the garden?" is about the home's weather.
+        let is_outdoors = found.intent == "WeatherIs"
+            && found.resolver.place(said)
+            && said.split(' ').any(|word| super::compare::OUTDOORS.contains(&word));
+        let target = match found.target(want) {
+            Err(_) if is_outdoors => Target { entities: home(found)?, ..Target::default() },
+            found => found?,
+        };
         return match target.entities[..] {
             [one] => Ok(one),
             _ => Err(Stop::Target(Unresolved::Several { what: "weather".to_owned(), entities: target.entities })),
         };
     }
+    Ok(home(found)?[0])
+}
+
+/// The home's weather: the only one, or of several the one that is called after the home.
+fn home(found: &Found<'_>) -> Result<Vec<usize>, Stop> {
     let all = found.entities(&[Domain::Weather]);
-    // One of several is called after the home.
     let home: Vec<usize> = all
         .iter()
         .copied()
         .filter(|i| found.resolver.names.entities[*i].names.iter().flatten().any(|w| w == "home" || w == "house"))
         .collect();
     match (all.as_slice(), home.as_slice()) {
-        ([one], _) | (_, [one]) => Ok(*one),
+        ([one], _) | (_, [one]) => Ok(vec![*one]),
         ([], _) => Err(Stop::Unsaid("the weather".to_owned())),
         _ => Err(Stop::Target(Unresolved::Several { what: "weather".to_owned(), entities: all })),
     }
+}
+
+/// "Where is it warmer, at the office or at the cabin?", of two weathers.
+fn compare(found: &Found<'_>) -> Done {
+    let want = Want { domains: &[Domain::Weather], or_else: &[], place_means: &[], group: false };
+    let side = |slot: &str| -> Result<(usize, f64), Stop> {
+        let target = found.resolver.resolve(found.text(slot).ok_or(Stop::Mismatch)?, want)?;
+        let [at] = target.entities[..] else { return Err(Stop::Mismatch) };
+        let degrees = number(&found.entity(at).attributes, "temperature");
+        Ok((at, degrees.ok_or_else(|| Stop::Unsaid("the temperature".to_owned()))?))
+    };
+    let (one, two) = (side("one")?, side("two")?);
+    if one.0 == two.0 {
+        return Err(Stop::Mismatch);
+    }
+    let is_first = if found.flag("more") == Some(true) { one.1 >= two.1 } else { one.1 <= two.1 };
+    let (best, other) = if is_first { (one, two) } else { (two, one) };
+    let value = |(at, degrees): (usize, f64)| quantity(degrees, &unit(found.entity(at), "temperature"));
+    let name = |at: usize| crate::sentences::reply::the(found.entity(at));
+    found.say(
+        &[one.0, two.0],
+        format!("{}: it is {} there and {} at {}.", capital(&name(best.0)), value(best), value(other), name(other.0)),
+    )
 }
 
 pub(super) fn unit(entity: &Entity, key: &str) -> String {
@@ -361,6 +395,9 @@ fn capital_days(text: &str) -> String {
 }
 
 fn value(found: &Found<'_>) -> Done {
+    if found.text("compare").is_some() {
+        return compare(found);
+    }
     let key = found.text("weather_value").ok_or(Stop::Mismatch)?;
     let at = entity(found)?;
     let weather = found.entity(at);

@@ -9,7 +9,7 @@ use crate::model::Entity;
 use crate::sentences::outcome::Stop;
 use crate::sentences::reply::{capital, the};
 use crate::sentences::slots::size_of;
-use crate::sentences::target::Want;
+use crate::sentences::target::{Target, Want};
 use crate::services::ServiceCall;
 use crate::spoken::{Change, Size};
 
@@ -66,7 +66,10 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "SetMode" => {
             let mode = found.text("hvac_mode").ok_or(Stop::Mismatch)?;
             let offered = |entity: &Entity| offered_mode(entity, mode).is_some();
-            let target = found.target_that(Want { or_else: &[], ..HEATS }, offered)?;
+            let target = match found.phrase() {
+                Some(_) => found.target_that(Want { or_else: &[], ..HEATS }, offered)?,
+                None => the_only(found, &[Climate], offered)?,
+            };
             let mode = offered_mode(found.entity(target.entities[0]), mode).ok_or(Stop::Mismatch)?;
             let mut arguments = data(json!({"hvac_mode": mode}));
             let Some(slot) = found.slots.get("temperature") else {
@@ -106,7 +109,15 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             found.act(&target, service, data)
         }
         "Oscillate" => {
-            let target = found.target(FANS)?;
+            let is_off = found.flag("on") != Some(true);
+            let swings = |entity: &Entity| match entity.attributes.get("oscillating") {
+                Some(now) => !is_off || *now == json!(true),
+                None => false,
+            };
+            let target = match (found.phrase(), found.text("place")) {
+                (None, None) => the_only(found, &[Fan], swings)?,
+                _ => found.target_or("fan", FANS)?,
+            };
             found.act(&target, "fan.oscillate", data(json!({"oscillating": found.flag("on") == Some(true)})))
         }
         "SetDirection" => {
@@ -146,6 +157,20 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
     }
 }
 
+/// What is meant where nothing was named: what was spoken of last, or else the only thing that can do it.
+fn the_only(found: &Found<'_>, domains: &[Domain], can: impl Fn(&Entity) -> bool) -> Result<Target, Stop> {
+    let fits = |i: &usize| domains.contains(&found.entity(*i).domain) && can(found.entity(*i));
+    let last: Vec<usize> = found.resolver.last.iter().copied().filter(fits).collect();
+    let all: Vec<usize> = match last.len() {
+        1 => last,
+        _ => found.entities(domains).into_iter().filter(|i| can(found.entity(*i))).collect(),
+    };
+    match all.len() {
+        1 => Ok(Target { entities: all, ..Target::default() }),
+        _ => Err(Stop::Mismatch),
+    }
+}
+
 /// A thermostat's mode by what it offers: "auto" of one that heats and cools is `heat_cool`.
 fn offered_mode<'m>(entity: &Entity, mode: &'m str) -> Option<&'m str> {
     let modes = entity.options("hvac_modes");
@@ -169,7 +194,10 @@ fn preset(found: &Found<'_>) -> Done {
     let said = found.text("mode").ok_or(Stop::Mismatch)?;
     let offered = |entity: &Entity| PRESETS.iter().any(|(list, ..)| chosen(&entity.options(list), said).is_some());
     let wanted = Want { place_means: &[Climate], ..want(&[Climate, Fan, Humidifier, WaterHeater]) };
-    let target = found.target_that(wanted, offered)?;
+    let target = match found.phrase() {
+        Some(_) => found.target_that(wanted, offered)?,
+        None => the_only(found, wanted.domains, offered)?,
+    };
     let entity = found.entity(target.entities[0]);
     for (options, service, key) in PRESETS {
         if let Some(option) = chosen(&entity.options(options), said) {

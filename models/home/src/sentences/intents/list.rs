@@ -22,6 +22,20 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             let list = list(found)?;
             found.act(&target(list), "todo.remove_completed_items", Map::new())
         }
+        "ClearList" => {
+            let at = list(found)?;
+            let entity = found.entity(at);
+            let remove =
+                |(item, _): (&str, bool)| ServiceCall::new("todo.remove_item", [&entity.id]).with("item", json!(item));
+            let calls: Vec<ServiceCall> = entity.items().map(remove).collect();
+            if calls.is_empty() {
+                return Err(Stop::Negative(format!(
+                    "{} is already empty.",
+                    crate::sentences::reply::capital(&name(entity))
+                )));
+            }
+            found.acts(&target(at), calls, Map::new())
+        }
         "ReadList" => read(found),
         "CompletedItems" => {
             let at = list(found)?;
@@ -81,6 +95,7 @@ fn target(list: usize) -> Target {
 /// "the shopping list"
 fn name(entity: &Entity) -> String {
     let lower = entity.name.to_lowercase();
+    let lower = lower.strip_prefix("my ").map_or(lower.clone(), str::to_owned);
     let is_said = ["list", "lists"].iter().any(|word| lower.ends_with(word));
     if is_said { format!("your {lower}") } else { format!("your {lower} list") }
 }
@@ -241,6 +256,11 @@ fn item<'e>(found: &Found<'e>, list: usize, said: &str) -> Option<&'e str> {
     let folded = |text: &str| -> Vec<String> { words(text).iter().map(|w| singular(w)).collect() };
     let told = folded(said);
     if found.flag("past") == Some(true) {
+        // "The vet visit is done": the item as it stands there.
+        let plain: Vec<String> = told.iter().filter(|w| !matches!(w.as_str(), "the" | "my" | "our")).cloned().collect();
+        if let Some((item, _)) = entity.items().find(|(item, done)| !done && folded(item) == plain) {
+            return Some(item);
+        }
         // "I have posted the parcel": the item's verb in its past, and more of the item's words.
         let done: Vec<&str> = entity
             .items()

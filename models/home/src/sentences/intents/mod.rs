@@ -200,8 +200,8 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         | "Shuffle" | "Repeat" | "PlayMedia" => media::carry_out(found),
         "StartVacuum" | "DockVacuum" | "StopVacuum" | "PauseVacuum" | "LocateVacuum" | "SpotClean" | "VacuumSpeed"
         | "StartMower" | "DockMower" | "PauseMower" => robot::carry_out(found),
-        "AddItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ReadList" | "CompletedItems"
-        | "CountItems" | "HasItem" | "WhichList" | "DueItems" | "ItemDue" => list::carry_out(found),
+        "AddItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ClearList" | "ReadList"
+        | "CompletedItems" | "CountItems" | "HasItem" | "WhichList" | "DueItems" | "ItemDue" => list::carry_out(found),
         "TimerStart" | "EntityTimerChange" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume"
         | "TimerChange" | "TimerStatus" | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions"
         | "Nevermind" | "Yes" | "No" | "Remember" | "Memories" | "Forget" => program::carry_out(found),

@@ -69,6 +69,11 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
 
 fn opened(found: &Found<'_>, verb: &str) -> Done {
     super::bare(found)?;
+    // "Water the herbs": by what is called so, or lies there, and lets water through.
+    if found.flag("waters") == Some(true) {
+        let target = found.target(Want { place_means: &[Valve], ..group(&[Valve]) })?;
+        return found.act(&target, "valve.open_valve", Map::new());
+    }
     let target = found.target(Want { place_means: &[Cover], ..want(OPENS) });
     let mut target = match target {
         Ok(target) => target,

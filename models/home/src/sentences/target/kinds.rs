@@ -45,6 +45,22 @@ const SPECIFIC: &[&str] = &[
     "faucet",
 ];
 
+/// What players with a picture are called, and those without.
+const PICTURE: &[&str] = &["tv", "television", "projector", "screen", "beamer"];
+const SOUND: &[&str] = &[
+    "radio",
+    "speaker",
+    "soundbar",
+    "stereo",
+    "hifi",
+    "sonos",
+    "echo",
+    "homepod",
+    "receiver",
+    "amplifier",
+    "turntable",
+];
+
 /// The mode of a thermostat that a word for it asks for.
 fn mode_of(noun: &str) -> Option<&'static str> {
     match noun {
@@ -101,15 +117,20 @@ impl Resolver<'_> {
         let mut found: Vec<usize> = Vec::new();
         if specific {
             found = acceptable.iter().copied().filter(|i| named(entity(i))).collect();
+            // "The TV" is no light behind it.
+            if found.iter().any(|i| noun.domains.contains(&entity(i).domain)) {
+                found.retain(|i| noun.domains.contains(&entity(i).domain));
+            }
             // "The lamps" with one that is called so are the lights.
-            if plural && found.len() == 1 && noun.domains == [Domain::Light] {
+            if plural && found.len() == 1 && matches!(noun.domains, [Domain::Light] | [Domain::MediaPlayer]) {
                 found.clear();
             }
         }
         if found.is_empty() {
             found = acceptable.iter().copied().filter(|i| of_kind(i)).collect();
             // A door may be called so and have another class, and a garden light may be a switch.
-            if !noun.classes.is_empty() || found.is_empty() {
+            let is_every_player = plural && noun.domains == [Domain::MediaPlayer];
+            if (!noun.classes.is_empty() || found.is_empty()) && !is_every_player {
                 let none = found.is_empty();
                 let also = |i: &usize| named(entity(i)) && (none || noun.domains.contains(&entity(i).domain));
                 found.extend(acceptable.iter().copied().filter(also));
@@ -123,6 +144,24 @@ impl Resolver<'_> {
                 .copied()
                 .filter(|i| noun.domains.contains(&entity(i).domain) && entity(i).class.is_none() && of_kind_at_all(i))
                 .collect();
+        }
+        // "The TV" is no radio, and rather the one whose id says so.
+        if found.len() > 1 && noun.domains == [Domain::MediaPlayer] {
+            let is_called = |i: &usize, words: &[&str]| {
+                let id = &self.home.entities()[*i].id;
+                let in_id = |word: &&str| id.split(['.', '_']).any(|part| part == *word);
+                words.iter().any(|word| entity(i).names.iter().flatten().any(|own| own == word) || in_id(word))
+            };
+            let (own, other) = match noun.said {
+                "tv" | "television" | "screen" => (PICTURE, SOUND),
+                "speaker" | "soundbar" | "radio" | "stereo" => (&[][..], PICTURE),
+                _ => (&[][..], &[][..]),
+            };
+            if found.iter().any(|i| is_called(i, own)) {
+                found.retain(|i| is_called(i, own));
+            } else if found.iter().any(|i| !is_called(i, other)) {
+                found.retain(|i| !is_called(i, other));
+            }
         }
         // "The heating" is what can heat, "the air conditioning" what can cool.
         if let Some(mode) = mode_of(noun.said) {
@@ -208,6 +247,9 @@ impl Resolver<'_> {
         let area: Vec<&String> =
             entity.area.map(|a| self.names.areas[a].iter().flatten().collect()).unwrap_or_default();
         let is_kind = |word: &str| entity.kinds.binary_search(&word).is_ok();
+        // A fan of the device "Hall Light" is no light.
+        let is_of_other_kind =
+            |word: &str| noun_at(&[word]).is_some_and(|(noun, ..)| !noun.domains.contains(&entity.domain));
         let mut least = None;
         for name in &entity.names {
             let mut cost = 0;
@@ -216,7 +258,7 @@ impl Resolver<'_> {
                 if name.contains(word) {
                     named += 1;
                     true
-                } else if entity.device.contains(word) {
+                } else if entity.device.contains(word) && !is_of_other_kind(word) {
                     named += 1;
                     cost += 4;
                     true

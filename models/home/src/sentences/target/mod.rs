@@ -194,7 +194,12 @@ impl Resolver<'_> {
             return self.listed(said, want);
         };
         let mut kept = self.listed(&said[..at], want)?;
-        let left_out = &said[at + n..];
+        // "Except the ones in the kitchen": what is there.
+        let left_out = match said[at + n..] {
+            ["the", "one" | "ones", "in" | "on" | "at" | "of" | "from", ..] => &said[at + n + 3..],
+            ["those" | "ones" | "one", "in" | "on" | "at" | "of" | "from", ..] => &said[at + n + 2..],
+            _ => &said[at + n..],
+        };
         let mut without = self.listed(left_out, want);
         if let (Err(_), Some(noun)) = (&without, kept.noun) {
             let mut words = left_out.to_vec();
