@@ -26,21 +26,27 @@ pub const MAX_CHARS: usize = 1000;
 /// The first clause of a splitter in haste may end before a word that begins a phrase, behind so many words: "The sky is blue" of
 /// "The sky is blue because ...", "The distance to the moon" of "The distance to the moon is ...".
 const PHRASE_WORDS: [(usize, &[&str]); 2] = [
-    (4, &["although", "and", "are", "because", "but", "can", "if", "is", "or", "since", "was", "were", "when", "which", "while"]),
+    (
+        4,
+        &[
+            "although", "and", "are", "because", "but", "can", "if", "is", "or", "since", "was", "were", "when",
+            "which", "while",
+        ],
+    ),
     (
         5,
         &[
-            "about", "as", "at", "between", "by", "for", "from", "in", "into", "of", "on", "than", "that", "through", "to",
-            "with",
+            "about", "as", "at", "between", "by", "for", "from", "in", "into", "of", "on", "than", "that", "through",
+            "to", "with",
         ],
     ),
 ];
 
 /// Words that lean on the next one: no clause ends behind them.
 const LEANING: &[&str] = &[
-    "a", "an", "are", "as", "be", "for", "he", "how", "i", "in", "is", "it", "its", "my", "no", "not", "of", "on", "our", "she",
-    "so", "than", "that", "the", "their", "there", "these", "they", "this", "those", "to", "very", "was", "we", "were", "what",
-    "when", "where", "which", "who", "why", "with", "you", "your",
+    "a", "an", "are", "as", "be", "for", "he", "how", "i", "in", "is", "it", "its", "my", "no", "not", "of", "on",
+    "our", "she", "so", "than", "that", "the", "their", "there", "these", "they", "this", "those", "to", "very", "was",
+    "we", "were", "what", "when", "where", "which", "who", "why", "with", "you", "your",
 ];
 
 /// The streaming splitter of one reply after another.
@@ -390,7 +396,10 @@ mod tests {
             ),
             ("It is about 93 million miles from the earth.", &["It is about 93 million miles,", "from the earth."]),
             ("The lamp in the hall is on.", &["The lamp in the hall,", "is on."]),
-            ("The moon is a small body that orbits the earth.", &["The moon is a small body,", "that orbits the earth."]),
+            (
+                "The moon is a small body that orbits the earth.",
+                &["The moon is a small body,", "that orbits the earth."],
+            ),
             ("The distance to the moon is long.", &["The distance to the moon,", "is long."]),
             ("I do not know where it is.", &["I do not know where it is."]),
             ("The lamps (four of them and a candle) are on.", &["The lamps (four of them and a candle) are on."]),
