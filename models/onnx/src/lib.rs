@@ -292,6 +292,13 @@ impl OnnxModel {
         self.session.outputs().iter().map(|o| o.name()).collect()
     }
 
+    /// The shape of an input, `None` for a dimension that the model leaves open; empty where there is no such tensor.
+    pub fn input_shape(&self, name: &str) -> Vec<Option<usize>> {
+        let input = self.session.inputs().iter().find(|input| input.name() == name);
+        let shape = input.and_then(|input| input.dtype().tensor_shape());
+        shape.map(|shape| shape.iter().map(|&n| usize::try_from(n).ok()).collect()).unwrap_or_default()
+    }
+
     /// Checks that the model has these inputs and outputs (it may have more).
     ///
     /// # Errors

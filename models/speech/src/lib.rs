@@ -19,6 +19,7 @@
 //! |---|---|---|
 //! | [`audio`] | sample rates, clips, reading and writing of audio files, resampling | |
 //! | [`vad`] | voice activity (Earshot, or Silero) and the ends of utterances | Silero: `onnx` |
+//! | [`wake`] | wake words: when one has been said (openWakeWord's models), with a threshold and a gate for silence | models: `onnx` |
 //! | [`turn`] | whether a speaker who pauses has finished: by the sound (Smart Turn) and by the words | Smart Turn: `onnx` |
 //! | `stt` | Whisper models through whisper.cpp, compiled from C++ (needs cmake) | `whisper` |
 //! | [`tts`] | espeak-ng and flite as programs, Piper voices | Piper: `piper` |
@@ -32,3 +33,4 @@ pub mod stt;
 pub mod tts;
 pub mod turn;
 pub mod vad;
+pub mod wake;
