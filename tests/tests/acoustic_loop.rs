@@ -182,6 +182,44 @@ impl Listening {
     }
 }
 
+/// The sound of the loudspeaker reaches the microphone after some 80 ms, at half its level.
+fn echo(server: &Server) {
+    let args = ["source=speaker.monitor", "sink=air", "latency_msec=80", "source_dont_move=yes", "sink_dont_move=yes"];
+    let loaded = server.tool("pactl", &[&["load-module", "module-loopback"], &args[..]].concat()).output().unwrap();
+    assert!(loaded.status.success(), "{loaded:?}");
+    wait_for(Duration::from_secs(5), || {
+        let set = server.tool("pactl", &["set-sink-input-volume", "0", "50%"]).stderr(Stdio::null()).status();
+        set.is_ok_and(|status| status.success())
+    });
+}
+
+#[test]
+fn a_reply_that_the_microphone_hears_does_not_interrupt_itself() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    echo(&server);
+    // `make test-echo` asks for more.
+    let replies: usize = std::env::var("NEARFIELD_ECHO_REPLIES").ok().and_then(|n| n.parse().ok()).unwrap_or(3);
+    let assistant = Listening::start(&server, &home(folder.path()));
+    let mut interrupted = 0;
+    for reply in 0..replies {
+        let name = ["1-temperature.wav", "2-light.wav", "5-door.wav"][reply % 3];
+        ask(&server, &assets().join("speech").join(name));
+        let turn = assistant.turn();
+        interrupted += usize::from(turn["interrupted"] == true);
+        assert_ne!(turn["reply"], "", "{turn:#}");
+        std::thread::sleep(Duration::from_millis(700));
+    }
+    // Whatever was heard of itself would be a turn of its own by now.
+    let more: Vec<String> = assistant.lines.try_iter().filter(|line| !line.contains("\"heard\":\"\"")).collect();
+    assistant.end();
+    eprintln!(
+        "{replies} replies, {interrupted} of them interrupted by their own echo, {} echoes taken for questions",
+        more.len()
+    );
+    assert_eq!((interrupted, more.len()), (0, 0), "{more:#?}");
+}
+
 fn ask(server: &Server, question: &Path) {
     let played = server.tool("paplay", &["-d", "air", arg(question)]).status();
     assert!(played.expect("paplay comes with pulseaudio-utils").success());

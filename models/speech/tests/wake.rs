@@ -35,8 +35,7 @@ fn scores_of_the_real_open_wake_word_are_those_of_the_reference() {
     let Some(files) = files(&words(&golden)) else { return };
     let mut model = OpenWakeWord::open(&files).unwrap();
     let sound = stream(&golden);
-    let scores: Vec<Vec<f32>> =
-        sound.chunks_exact(model.hop_samples()).map(|hop| model.scores(hop).unwrap()).collect();
+    let scores: Vec<Vec<f32>> = sound.chunks_exact(model.hop_samples()).map(|hop| model.scores(hop).unwrap()).collect();
     let first = golden["first"].as_u64().unwrap() as usize;
     assert_eq!(model.context_hops(), first + 1);
     let (mut furthest, mut best) = (0.0f64, 0.0f64);

@@ -251,7 +251,10 @@ fn write_tables(outcome: &Outcome, trials: &Trials, sweep: &[f32], out: &mut dyn
 fn enroll(outcome: &Outcome, most_accepts_per_hour: f64, is_json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
     let trials = outcome.trials();
     let Some(threshold) = choose_threshold(&trials, most_accepts_per_hour) else {
-        bail!("none of the recordings of the word could be read: record {:?} a few times, each in a file", outcome.word);
+        bail!(
+            "none of the recordings of the word could be read: record {:?} a few times, each in a file",
+            outcome.word
+        );
     };
     if is_json {
         let mut chosen = figures(&trials, threshold);
@@ -261,7 +264,12 @@ fn enroll(outcome: &Outcome, most_accepts_per_hour: f64, is_json: bool, out: &mu
         chosen["before"] = figures(&trials, outcome.threshold);
         writeln!(out, "{chosen}")?;
     } else {
-        writeln!(out, "# {} of {} recordings of the word are heard", trials.with_word() - trials.false_rejects(threshold), trials.with_word())?;
+        writeln!(
+            out,
+            "# {} of {} recordings of the word are heard",
+            trials.with_word() - trials.false_rejects(threshold),
+            trials.with_word()
+        )?;
         writeln!(
             out,
             "# {} detections in {:.2} hours without it{}",

@@ -27,7 +27,9 @@ pub(crate) use outlets::MQTT_LEFT_OUT;
 pub use outlets::OutletConfig;
 pub use remote::RemoteConfig;
 pub use run::{RunConfig, ServerConfig};
-pub use speech::{Decide, EchoMode, LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, TurnConfig, VadKind};
+pub use speech::{
+    Decide, EchoMode, LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, TurnConfig, VadKind,
+};
 pub use voice::{HomeConfig, VoiceConfig};
 pub use wake::WakeConfig;
 

@@ -68,7 +68,13 @@ impl EchoMode {
 
 impl Default for ListenConfig {
     fn default() -> Self {
-        Self { device: String::new(), vad: VadKind::Auto, interrupt: true, echo: EchoMode::Auto, endpoint: EndpointOptions::default() }
+        Self {
+            device: String::new(),
+            vad: VadKind::Auto,
+            interrupt: true,
+            echo: EchoMode::Auto,
+            endpoint: EndpointOptions::default(),
+        }
     }
 }
 

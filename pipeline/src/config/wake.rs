@@ -91,7 +91,9 @@ impl WakeConfig {
         }
         self.thresholds.iter().try_for_each(|threshold| in_range("thresholds", *threshold, 0.01..=1.0))?;
         if !self.stop.is_empty() && self.word.is_empty() {
-            return Err("stop needs a `word` as well: without one, everything is listened to, and any speech stops".to_owned());
+            return Err(
+                "stop needs a `word` as well: without one, everything is listened to, and any speech stops".to_owned()
+            );
         }
         in_range("wait_ms", self.wait_ms, 500..=60_000)?;
         in_range("follow_up_ms", self.follow_up_ms, 0..=600_000)
@@ -110,7 +112,8 @@ mod tests {
     #[test]
     fn one_word_needs_no_brackets_and_a_threshold_belongs_to_a_word() {
         assert_eq!(load(&["wake.word=hey jarvis"]).unwrap().wake.word, ["hey jarvis"]);
-        let several = load(&["wake.word=[\"a\", \"b\"]", "wake.stop=c", "wake.thresholds=[0.1, 0.2, 0.3]"]).unwrap().wake;
+        let several =
+            load(&["wake.word=[\"a\", \"b\"]", "wake.stop=c", "wake.thresholds=[0.1, 0.2, 0.3]"]).unwrap().wake;
         assert_eq!([0, 1, 2].map(|i| several.threshold_of(i)), [0.1, 0.2, 0.3]);
         for (sets, named) in [
             (&["wake.word=3"][..], "word"),

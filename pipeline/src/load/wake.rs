@@ -61,7 +61,9 @@ pub fn resolve(name: &str, registry: &Registry) -> anyhow::Result<Resolved> {
     let is_file = name.contains('/') || Path::new(name).extension().is_some();
     let listed = name.to_lowercase().replace([' ', '_'], "-");
     if Path::new(name).extension().is_some_and(|extension| extension == "tflite") {
-        bail!("wake.word: {name} is a TensorFlow Lite model, and only ONNX models run here: give the word's .onnx file");
+        bail!(
+            "wake.word: {name} is a TensorFlow Lite model, and only ONNX models run here: give the word's .onnx file"
+        );
     }
     registry.resolve_as(if is_file { name } else { &listed }, &[Kind::Wake]).context("wake.word")
 }
@@ -69,7 +71,9 @@ pub fn resolve(name: &str, registry: &Registry) -> anyhow::Result<Resolved> {
 /// The spectrogram and the embedding that come with a word of the list, or lie beside a file.
 fn shared_files(word: &Resolved) -> Option<(PathBuf, PathBuf)> {
     let role = |role, name: &str| {
-        word.file(role).map(Path::to_owned).or_else(|| Some(word.path().with_file_name(name)).filter(|path| path.is_file()))
+        word.file(role)
+            .map(Path::to_owned)
+            .or_else(|| Some(word.path().with_file_name(name)).filter(|path| path.is_file()))
     };
     Some((role(Role::Preprocessing, "melspectrogram.onnx")?, role(Role::Embedding, "embedding_model.onnx")?))
 }

@@ -347,6 +347,73 @@ mod tests {
         assert!(!hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
     }
 
+    /// The word is a sample of 0.9.
+    struct Mark;
+
+    impl nearfield_speech::wake::WakeModel for Mark {
+        fn words(&self) -> usize {
+            1
+        }
+        fn hop_samples(&self) -> usize {
+            320
+        }
+        fn context_hops(&self) -> usize {
+            1
+        }
+        fn scores(&mut self, hop: &[f32]) -> Result<Vec<f32>, nearfield_speech::wake::WakeError> {
+            Ok(vec![f32::from(u8::from(hop.contains(&0.9)))])
+        }
+        fn reset(&mut self) {}
+    }
+
+    fn attentive(turns: &Turns, turn_taking: TurnTaking) -> Listen {
+        use crate::voice::wake::{AttentionOptions, WakeWord};
+        let spotter = nearfield_speech::wake::WakeSpotter::new(Box::new(Mark), vec![0.5], None);
+        let words = vec![WakeWord { name: "hey".to_owned(), stops: false }];
+        let options = AttentionOptions { wait: Duration::from_secs(2), follow_up: Duration::ZERO };
+        // Nothing is told by a channel whose other end is gone.
+        let (_, over) = crossbeam_channel::bounded(1);
+        listener(turns, &Guesses::default(), turn_taking).attending(Attention::new(spotter, words, options, over))
+    }
+
+    /// The word, said over 20 ms.
+    fn say_the_word(listen: &mut Listen) {
+        let frame = Frame { samples: vec![0.9; 320], captured: Instant::now(), last: false };
+        listen.step(Envelope::new(Turn(0), frame), &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+
+    #[test]
+    fn speech_is_a_question_after_the_word_and_not_before_it() {
+        let turns = Turns::default();
+        let mut listen = attentive(&turns, TurnTaking::Interrupt);
+        assert!(hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).is_empty());
+        say_the_word(&mut listen);
+        let heard = hear(&mut listen, &[(false, 300), (true, 600), (false, 800)]);
+        assert!(heard.last().is_some_and(|utterance| utterance.body.guess.is_none()), "{}", heard.len());
+        assert!(
+            hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).is_empty(),
+            "each question needs the word"
+        );
+    }
+
+    #[test]
+    fn the_word_interrupts_a_reply_and_speech_does_not_where_the_loudspeaker_is_heard() {
+        let turns = Turns::default();
+        let speaking = Arc::new(AtomicBool::new(true));
+        let mut listen = attentive(&turns, TurnTaking::DeafWhile(speaking.clone()));
+        let reply = turns.begin();
+        assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
+        assert!(turns.is_alive(reply));
+        say_the_word(&mut listen);
+        assert!(!turns.is_alive(reply), "the reply goes on");
+        // It falls silent within a moment; what is said meanwhile counts.
+        let mut heard = hear(&mut listen, &[(false, 100), (true, 200)]);
+        speaking.store(false, Ordering::Release);
+        heard.extend(hear(&mut listen, &[(true, 400), (false, 800)]));
+        let last = heard.pop().expect("the question was heard");
+        assert!(last.body.speech_samples >= 9_000, "its beginning is there: {}", last.body.speech_samples);
+    }
+
     #[test]
     fn speech_ended_when_its_last_sample_was_captured_not_when_the_silence_was_over() {
         let (turns, guesses) = (Turns::default(), Guesses::default());

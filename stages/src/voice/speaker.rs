@@ -98,7 +98,12 @@ impl Speaker {
             consumer,
             rate: sink.config().sample_rate(),
             shared: shared.clone(),
-            chime: Ringing { rung: chime.0.load(Ordering::Acquire), asked: chime.0.clone(), sound: tones(rate), at: None },
+            chime: Ringing {
+                rung: chime.0.load(Ordering::Acquire),
+                asked: chime.0.clone(),
+                sound: tones(rate),
+                at: None,
+            },
             copy: reference.open(rate),
         });
         Ok(Self { name, rate, producer, shared, _device: sink })

@@ -82,12 +82,7 @@ enum State {
 
 impl Attention {
     /// Asleep. `words` are those of the spotter, in order; `over` tells which turns are over.
-    pub fn new(
-        spotter: WakeSpotter,
-        words: Vec<WakeWord>,
-        options: AttentionOptions,
-        over: Receiver<Turn>,
-    ) -> Self {
+    pub fn new(spotter: WakeSpotter, words: Vec<WakeWord>, options: AttentionOptions, over: Receiver<Turn>) -> Self {
         Self {
             spotter,
             words,
@@ -287,10 +282,8 @@ mod tests {
         let spotter = WakeSpotter::new(Box::new(Marks), vec![0.5, 0.5], None);
         let words = [("hey", false), ("stop", true)];
         let words = words.map(|(name, stops)| WakeWord { name: name.to_owned(), stops }).to_vec();
-        let options = AttentionOptions {
-            wait: Duration::from_millis(WAIT_MS),
-            follow_up: Duration::from_millis(follow_up_ms),
-        };
+        let options =
+            AttentionOptions { wait: Duration::from_millis(WAIT_MS), follow_up: Duration::from_millis(follow_up_ms) };
         let (tell, over) = bounded(4);
         (Attention::new(spotter, words, options, over), tell)
     }
@@ -377,7 +370,10 @@ mod tests {
         let events: Vec<Value> =
             lines.lines().filter(|line| !line.is_empty()).map(|line| serde_json::from_str(line).unwrap()).collect();
         let names: Vec<_> = events.iter().map(|event| (&event["event"], &event["word"])).collect();
-        assert_eq!(names, [(&json!("awake"), &json!("hey")), (&json!("asleep"), &Value::Null), (&json!("stopped"), &json!("stop"))]);
+        assert_eq!(
+            names,
+            [(&json!("awake"), &json!("hey")), (&json!("asleep"), &Value::Null), (&json!("stopped"), &json!("stop"))]
+        );
 
         let (attention, _over) = self::attention(0);
         let mut attention = attention.telling(WakeHook::start(vec!["/nowhere/hook".to_owned()]).unwrap());

@@ -100,11 +100,7 @@ mod tests {
 
     #[test]
     fn the_threshold_lies_between_the_word_and_everything_else() {
-        let trials = Trials(vec![
-            trial(true, 2, &[0.5]),
-            trial(true, 2, &[0.9]),
-            trial(false, 600, &[0.0, 0.3, 0.0]),
-        ]);
+        let trials = Trials(vec![trial(true, 2, &[0.5]), trial(true, 2, &[0.9]), trial(false, 600, &[0.0, 0.3, 0.0])]);
         let chosen = choose_threshold(&trials, 0.5).unwrap();
         assert!((0.35..0.45).contains(&chosen), "{chosen}");
         // One word is no louder than the noise: it is given up rather than to be woken by noise all day.
