@@ -53,7 +53,7 @@ pub fn open_words(names: &[&str], registry: &Registry) -> anyhow::Result<OpenWak
             names.first().unwrap_or(&"the word")
         );
     };
-    Ok(OpenWakeWord::open(&WakeFiles { spectrogram, embedding, words }).context("wake.word")?)
+    OpenWakeWord::open(&WakeFiles { spectrogram, embedding, words }).context("wake.word")
 }
 
 /// "hey jarvis" is hey-jarvis in the list; what has a file's form is one.

@@ -188,9 +188,11 @@ async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<
                     }
                 }
             }
-            "audio-stop" if ear.take().is_some() => {
-                if !is_detected {
-                    send(&mut to, "not-detected", json!({}), &[]).await?;
+            "audio-stop" if ear.is_some() => {
+                ear = None;
+                let said_nothing = (!is_detected).then(|| send(&mut to, "not-detected", json!({}), &[]));
+                if let Some(sent) = said_nothing {
+                    sent.await?;
                 }
             }
             "audio-chunk" => sound.push(&event)?,

@@ -279,7 +279,8 @@ mod tests {
         assert!(played[..100].iter().all(|sample| (0.3..0.7).contains(sample)), "the reply is under the chime");
         let sounding = played.iter().rposition(|sample| *sample != 0.0).unwrap();
         assert!((1_400..1_440).contains(&sounding), "2 * 90 ms at 8 kHz, and it ends: {sounding}");
-        let copied = reference.opened().unwrap().samples.read_chunk(2_100).unwrap();
+        let mut opened = reference.opened().unwrap();
+        let copied = opened.samples.read_chunk(2_100).unwrap();
         let copied: Vec<f32> = copied.into_iter().collect();
         assert_eq!((copied[..100].to_vec(), &copied[100..]), (vec![0.0; 100], &played[..]));
         assert_eq!(ring.shared.consumed.load(Ordering::Acquire), 100, "the chime is no part of the reply");
