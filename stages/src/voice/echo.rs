@@ -53,6 +53,7 @@ impl EchoPath {
         }
         self.least = self.least.min(self.played.len());
         if self.left == 0 {
+            tracing::debug!(delay = ?self.canceller.delay(), backlog = self.least, "echo");
             let excess = self.least.saturating_sub(SLACK / 2);
             if self.least > SLACK {
                 (0..excess / BLOCK).for_each(|_| self.play_block());

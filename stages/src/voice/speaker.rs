@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use cpal::traits::DeviceTrait;
 use nearfield_speech::audio::SampleRate;
 
 use crate::flow::Cancel;
@@ -15,6 +16,8 @@ use crate::voice::stderr::silence_stderr;
 
 /// Sound queued at the loudspeaker; an interruption is heard at the latest after this.
 const DEVICE_BUFFER: Duration = Duration::from_millis(300);
+/// What the device takes at a time.
+const DEVICE_PIECE: Duration = Duration::from_millis(40);
 /// How often a full loudspeaker is looked at.
 const POLL: Duration = Duration::from_millis(5);
 /// A loudspeaker that takes nothing for this long is gone.
@@ -85,12 +88,25 @@ impl Speaker {
         let unusable = |e: rodio::DeviceSinkError| Direction::Output.unusable(&name, &e);
         let shared = Arc::new(Shared::default());
         let on_error = shared.clone();
-        let mut sink = silence_stderr(|| {
-            rodio::DeviceSinkBuilder::from_device(device)?
-                .with_error_callback(move |_| on_error.failed.store(true, Ordering::Release))
-                .open_stream()
-        })
-        .map_err(unusable)?;
+        let open = |buffer: Option<cpal::BufferSize>| {
+            let on_error = on_error.clone();
+            silence_stderr(|| {
+                let builder = rodio::DeviceSinkBuilder::from_device(device.clone())?;
+                let builder = match buffer {
+                    Some(buffer) => builder.with_buffer_size(buffer),
+                    None => builder,
+                };
+                builder.with_error_callback(move |_| on_error.failed.store(true, Ordering::Release)).open_stream()
+            })
+        };
+        // Left to itself, a sound server takes a second or more at a time: too far ahead for an echo to be found. Some devices take
+        // no other size than their own.
+        let rate = silence_stderr(|| device.default_output_config()).map(|config| config.sample_rate());
+        let short = rate.ok().map(|rate| cpal::BufferSize::Fixed(SampleRate(rate).samples_in(DEVICE_PIECE) as u32));
+        let mut sink = match short.map(|short| open(Some(short))) {
+            Some(Ok(sink)) => sink,
+            _ => open(None).map_err(unusable)?,
+        };
         sink.log_on_drop(false);
         let rate = SampleRate(sink.config().sample_rate().get());
         let (producer, consumer) = rtrb::RingBuffer::new(rate.samples_in(DEVICE_BUFFER));
