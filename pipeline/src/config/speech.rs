@@ -72,7 +72,7 @@ impl Default for ListenConfig {
             device: String::new(),
             vad: VadKind::Auto,
             interrupt: true,
-            echo: EchoMode::Auto,
+            echo: EchoMode::Off,
             endpoint: EndpointOptions::default(),
         }
     }
