@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo demo-real test check build build-arm setup bench bench-peers test-arm test-camera test-clients test-faults test-features test-crash test-endurance test-endurance-real fuzz loom sanitize clean
+.PHONY: help demo demo-real test check build build-arm setup bench bench-peers test-arm test-camera test-clients test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,10 @@ test-faults: setup-test ## Build with faults on request and test what each flow 
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/fault-injection --test faults
 	@$(CARGO) build --release --quiet --workspace
+
+test-echo: setup-test ## Fifty replies through sound devices whose microphone hears the loudspeaker (for maintainers; ten minutes).
+	@$(CARGO) build --release --quiet --workspace
+	@NEARFIELD_ECHO_REPLIES=$(or $(REPLIES),50) $(CARGO) test --release --workspace --test acoustic_loop hears -- --nocapture
 
 test-features: setup-test ## Build and test each crate alone, and without its features (for maintainers; in a folder of its own).
 	@sh assets/setup/features.sh

@@ -43,7 +43,7 @@ fn main() -> anyhow::Result<()> {
     let (turns, guesses) = (flow.turns(), Guesses::default());
     let listen = Listen::new(endpointer, turns.clone(), guesses.clone(), TurnTaking::Interrupt);
     let translate = Translate(vec![("what", "wie"), ("is", "ist"), ("the", "die"), ("temperature", "Temperatur")]);
-    flow.source(Queue::Wait(64), move |frames, stop| source.run(frames, stop))
+    flow.source(Queue::Wait(64), move |frames, stop| source.run(None, frames, stop))
         .then(listen, Queue::Wait(4))
         .then(Transcribe::new(stt, turns, guesses), Queue::Wait(4))
         .then(translate, Queue::Wait(16))

@@ -66,6 +66,11 @@ pub enum Command {
         echo 'From a pipe.' | nearfield say - --output pipe.wav"
     )]
     Say(SayArgs),
+    /// Test a wake word on recordings, and find the threshold for your voice.
+    #[command(after_help = "Examples:\n  nearfield wake test me/*.wav --without kitchen-radio.wav\n  \
+        nearfield wake test --word ./my_word.onnx --without evening/ --json\n  \
+        nearfield wake enroll me/*.wav --without kitchen-radio.wav >> voice.toml")]
+    Wake(WakeArgs),
     /// Chat with the language model.
     #[command(
         after_help = "Examples:\n  nearfield chat 'Which lights are on?' --home home.json\n  nearfield chat          # one question a line\n  \
@@ -144,6 +149,7 @@ impl Command {
             Self::Report(_) => "report",
             Self::Transcribe(_) => "transcribe",
             Self::Say(_) => "say",
+            Self::Wake(_) => "wake",
             Self::Chat(_) => "chat",
             #[cfg(feature = "server")]
             Self::Run(_) => "run",
@@ -313,6 +319,50 @@ pub struct TranscribeArgs {
     /// Translate into English (multilingual models).
     #[arg(long)]
     pub translate: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub config: ConfigArgs,
+}
+
+/// `nearfield wake`
+#[derive(Args, Debug)]
+pub struct WakeArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: WakeAction,
+}
+
+/// What to do with recordings of a wake word.
+#[derive(Debug, Subcommand)]
+pub enum WakeAction {
+    /// Print the scores of recordings, and how often the word is missed and heard where nobody said it, for several thresholds.
+    Test(WakeFilesArgs),
+    /// Find the threshold for your own recordings of the word, as lines for voice.toml.
+    Enroll {
+        #[command(flatten)]
+        #[allow(missing_docs)]
+        files: WakeFilesArgs,
+        /// The most detections an hour in recordings without the word.
+        #[arg(long, default_value_t = 0.5, value_name = "N")]
+        most_accepts_per_hour: f64,
+    },
+}
+
+/// Recordings of a wake word, and without it.
+#[derive(Args, Debug)]
+pub struct WakeFilesArgs {
+    /// Recordings in which the word is said once, or folders of them.
+    #[arg(value_name = "FILE|DIR")]
+    pub with: Vec<PathBuf>,
+    /// Recordings in which nobody says it, or folders of them.
+    #[arg(long, value_name = "FILE|DIR", num_args = 1..)]
+    pub without: Vec<PathBuf>,
+    /// The word: a name, or the path of an openWakeWord classifier [default: the first of wake.word, or "hey jarvis"].
+    #[arg(long, value_name = "NAME|FILE")]
+    pub word: Option<String>,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,

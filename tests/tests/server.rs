@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use nearfield_testdata::test_model;
 use nearfield_tests::{arg, home, nearfield, run, skipped, wait_for};
 use serde_json::{Value, json};
 
@@ -515,4 +516,44 @@ fn wyoming_speaks_hears_itself_and_survives_nonsense() {
     let (kind, heard, _) = event(&mut from);
     let text = heard["text"].as_str().unwrap_or_default().to_lowercase();
     assert!(kind == "transcript" && text.contains("kitchen light"), "{kind} {heard}");
+}
+
+#[test]
+fn wyoming_detects_a_real_wake_word_and_says_when_none_was_said() {
+    let there = ["melspectrogram.onnx", "embedding_model.onnx", "hey_jarvis_v0.1.onnx"].map(test_model);
+    let [Some(_), Some(_), Some(word)] = there else { return };
+    let service = Service::start(&["--wyoming", "127.0.0.1:0", "--set", &format!("server.wake={}", word.display())]);
+    let mut to = TcpStream::connect(service.wyoming.as_ref().unwrap()).unwrap();
+    to.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut from = BufReader::new(to.try_clone().unwrap());
+    to.write_all(b"{\"type\": \"describe\"}\n").unwrap();
+    let info = event(&mut from).1;
+    let name = info["wake"][0]["models"][0]["name"].clone();
+    assert_eq!(name, word.to_str().unwrap(), "{info}");
+    let said = nearfield_tests::root().join("models/speech/tests/data/hey-jarvis.wav");
+    let other = nearfield_tests::assets().join("speech/5-door.wav");
+    for (recording, expected) in [(&said, "detection"), (&other, "not-detected")] {
+        let form = json!({"rate": 16000, "width": 2, "channels": 1});
+        let mut sound = vec![0.0; 8_000];
+        sound.extend(nearfield_speech::audio::read_clip(recording).unwrap().samples);
+        sound.extend([0.0; 16_000]);
+        for head in [json!({"type": "detect", "data": {"names": [name]}}), json!({"type": "audio-start", "data": form})]
+        {
+            to.write_all(format!("{head}\n").as_bytes()).unwrap();
+        }
+        for chunk in nearfield_speech::audio::pcm16(&sound).chunks(2048) {
+            let head = json!({"type": "audio-chunk", "data": form, "payload_length": chunk.len()});
+            to.write_all(&[format!("{head}\n").as_bytes(), chunk].concat()).unwrap();
+        }
+        to.write_all(b"{\"type\": \"audio-stop\"}\n").unwrap();
+        let (kind, data, _) = event(&mut from);
+        assert_eq!(kind, expected, "{data}");
+        if kind == "detection" {
+            assert_eq!(data["name"], name);
+            assert!((800..2_500).contains(&data["timestamp"].as_u64().unwrap()), "{data}");
+        }
+    }
+    to.write_all(b"{\"type\": \"detect\", \"data\": {\"names\": [\"hey nobody\"]}}\n").unwrap();
+    let (kind, data, _) = event(&mut from);
+    assert!(kind == "error" && data["text"].as_str().unwrap().contains("no such wake word"), "{data}");
 }

@@ -32,6 +32,7 @@ fn the_help_of_every_command() {
         "report",
         "transcribe",
         "say",
+        "wake",
         "chat",
         "run",
         "devices",
@@ -46,6 +47,7 @@ fn the_help_of_every_command() {
     let mut all = vec![vec![]];
     all.extend(commands.iter().map(|command| vec![*command]));
     all.extend(models.iter().map(|action| vec!["models", *action]));
+    all.extend(["test", "enroll"].map(|action| vec!["wake", action]));
     for mut command in all {
         let name = [&["nearfield"], &command[..]].concat().join("-");
         command.push("--help");

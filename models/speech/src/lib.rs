@@ -18,7 +18,9 @@
 //! | module | content | feature |
 //! |---|---|---|
 //! | [`audio`] | sample rates, clips, reading and writing of audio files, resampling | |
+//! | `echo` | echo cancellation: what the loudspeaker plays is taken out of what the microphone hears | `echo` |
 //! | [`vad`] | voice activity (Earshot, or Silero) and the ends of utterances | Silero: `onnx` |
+//! | [`wake`] | wake words: when one has been said (openWakeWord's models), with a threshold and a gate for silence | models: `onnx` |
 //! | [`turn`] | whether a speaker who pauses has finished: by the sound (Smart Turn) and by the words | Smart Turn: `onnx` |
 //! | `stt` | Whisper models through whisper.cpp, compiled from C++ (needs cmake) | `whisper` |
 //! | [`tts`] | espeak-ng and flite as programs, Piper voices | Piper: `piper` |
@@ -27,8 +29,11 @@
 //! Functions that run long take a callback and stop when it returns [`Break`](std::ops::ControlFlow::Break).
 
 pub mod audio;
+#[cfg(feature = "echo")]
+pub mod echo;
 #[cfg(feature = "whisper")]
 pub mod stt;
 pub mod tts;
 pub mod turn;
 pub mod vad;
+pub mod wake;

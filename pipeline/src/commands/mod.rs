@@ -5,6 +5,7 @@ pub mod models;
 pub mod report;
 pub(crate) mod say;
 mod transcribe;
+mod wake;
 
 use std::io::{BufReader, ErrorKind, Write};
 use std::path::Path;
@@ -101,6 +102,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Report(args) => report::run(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe::transcribe(&args, &stop, &mut out),
         Command::Say(args) => say::say(args, &stop),
+        Command::Wake(args) => wake::run(&args, &stop, &mut out),
         Command::Chat(args) => chat(args, &stop, &mut out),
         #[cfg(feature = "server")]
         Command::Run(args) => crate::server::run(&args, &stop, &mut out),
@@ -230,6 +232,11 @@ fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> 
     for (role, name) in models.into_iter().chain(voice.as_deref().map(|name| ("tts.model", name))) {
         if let Ok(model) = registry.resolve(name) {
             files.reads_model(role, &model);
+        }
+    }
+    for name in config.wake.word.iter().chain(&config.wake.stop) {
+        if let Ok(model) = crate::load::wake::resolve(name, registry) {
+            files.reads_model("wake.word", &model);
         }
     }
     files.reads("home.sentences", &config.home.sentences);

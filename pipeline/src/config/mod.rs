@@ -14,6 +14,7 @@ mod run;
 mod speech;
 mod unknown_key;
 mod voice;
+mod wake;
 
 use std::path::{Path, PathBuf};
 
@@ -26,8 +27,11 @@ pub(crate) use outlets::MQTT_LEFT_OUT;
 pub use outlets::OutletConfig;
 pub use remote::RemoteConfig;
 pub use run::{RunConfig, ServerConfig};
-pub use speech::{Decide, LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, TurnConfig, VadKind};
+pub use speech::{
+    Decide, EchoMode, LatencyConfig, ListenConfig, PlayConfig, SttConfig, TtsConfig, TurnConfig, VadKind,
+};
 pub use voice::{HomeConfig, VoiceConfig};
+pub use wake::WakeConfig;
 
 /// The largest configuration file that is read.
 const MAX_BYTES: u64 = 1 << 20;

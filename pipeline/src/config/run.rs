@@ -7,6 +7,7 @@ use nearfield_home::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::wake::one_or_more;
 use crate::config::{Config, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig};
 
 /// The whole of `run.toml`.
@@ -38,6 +39,12 @@ pub struct ServerConfig {
     /// The address for Wyoming, such as "127.0.0.1:10300"; empty: none. Wyoming has no tokens, so outside of this machine it needs
     /// `wyoming_open`.
     pub wyoming: String,
+    /// The words that Wyoming's `detect` listens for: names from `nearfield models list`, such as "hey jarvis", or paths of openWakeWord
+    /// classifiers (ONNX). One may stand without brackets.
+    #[serde(deserialize_with = "one_or_more")]
+    pub wake: Vec<String>,
+    /// The score from which a wake word counts as said.
+    pub wake_threshold: f32,
     /// Whether Wyoming may listen where other machines reach it: whoever does can speak, transcribe and command the home.
     pub wyoming_open: bool,
     /// A file with the token that clients must send as `Authorization: Bearer …`; empty: none.
@@ -64,6 +71,8 @@ impl Default for ServerConfig {
         Self {
             listen: "127.0.0.1:8642".to_owned(),
             wyoming: String::new(),
+            wake: Vec::new(),
+            wake_threshold: 0.5,
             wyoming_open: false,
             token_file: PathBuf::new(),
             hosts: Vec::new(),
@@ -79,6 +88,7 @@ impl Default for ServerConfig {
 
 impl ServerConfig {
     fn check(&self) -> Result<(), String> {
+        in_range("wake_threshold", self.wake_threshold, 0.01..=1.0)?;
         in_range("sessions", self.sessions, 1..=64)?;
         in_range("waiting", self.waiting, 0..=1024)?;
         in_range("connections", self.connections, 1..=4096)?;

@@ -17,8 +17,12 @@ pub struct ListenConfig {
     /// Voice activity detection: "earshot" (built in), "silero" (`nearfield models pull silero-vad`), or "auto": Silero if it is
     /// there.
     pub vad: VadKind,
-    /// Whether speech interrupts a reply; false where the microphone picks up the loudspeaker.
+    /// Whether speech interrupts a reply; false where the microphone picks up the loudspeaker and `echo` does not help. A wake word
+    /// interrupts in any case.
     pub interrupt: bool,
+    /// Echo cancellation, which takes what the loudspeaker plays out of what the microphone hears: "on", "off", or "auto": on, unless
+    /// the microphone's name says that its echo is cancelled already.
+    pub echo: EchoMode,
     /// When an utterance begins and ends.
     pub endpoint: EndpointOptions,
 }
@@ -35,9 +39,42 @@ pub enum VadKind {
     Silero,
 }
 
+/// Whether the echo of the loudspeaker is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EchoMode {
+    /// Unless the microphone's name says that it is already.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl EchoMode {
+    /// Whether the echo in this microphone is to be cancelled. A name such as "Echo-Cancel Source" is that of a sound server's own canceller.
+    pub fn cancels(self, microphone: Option<&str>) -> bool {
+        let says = |name: &str| {
+            let name = name.to_lowercase();
+            name.contains("echo") && name.contains("cancel")
+        };
+        match self {
+            Self::Auto => !microphone.is_some_and(says),
+            Self::On => true,
+            Self::Off => false,
+        }
+    }
+}
+
 impl Default for ListenConfig {
     fn default() -> Self {
-        Self { device: String::new(), vad: VadKind::Auto, interrupt: true, endpoint: EndpointOptions::default() }
+        Self {
+            device: String::new(),
+            vad: VadKind::Auto,
+            interrupt: true,
+            echo: EchoMode::Off,
+            endpoint: EndpointOptions::default(),
+        }
     }
 }
 

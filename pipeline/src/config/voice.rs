@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{
     Config, LatencyConfig, ListenConfig, LlmConfig, PlayConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig,
-    TurnConfig,
+    TurnConfig, WakeConfig,
 };
 
 /// The whole of `voice.toml`.
@@ -20,6 +20,8 @@ use crate::config::{
 pub struct VoiceConfig {
     /// The microphone.
     pub listen: ListenConfig,
+    /// The words before which nobody is listened to.
+    pub wake: WakeConfig,
     /// When a speaker who pauses has finished.
     pub turn: TurnConfig,
     /// Speech to text.
@@ -92,6 +94,7 @@ impl Config for VoiceConfig {
 
     fn check(&self) -> Result<(), String> {
         self.listen.check().map_err(|e| format!("listen.{e}"))?;
+        self.wake.check().map_err(|e| format!("wake.{e}"))?;
         self.turn.check().map_err(|e| format!("turn.{e}"))?;
         self.stt.check().map_err(|e| format!("stt.{e}"))?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;

@@ -19,6 +19,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::Envelope;
 use nearfield_stages::voice::capture::{Pace, Source};
 use nearfield_stages::voice::converse::Converse;
+use nearfield_stages::voice::echo::EchoPath;
 use nearfield_stages::voice::listen::{Listen, TurnTaking};
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
@@ -26,6 +27,7 @@ use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::voice::transcribe::Transcribe;
 use nearfield_stages::voice::turn_end::TurnEnd;
 use nearfield_stages::voice::typed::type_in;
+use nearfield_stages::voice::wake::{Attention, WakeHook};
 
 use crate::config::{Decide, VoiceConfig};
 use crate::load::voice::Assistant;
@@ -56,6 +58,7 @@ pub fn run(
     let (notes, notebook) = bounded(256);
     let (heard, what_was_heard) = bounded(64);
     let (answered, answers) = bounded(64);
+    let (attended, attention_ends) = bounded(64);
     let mut flow = Flow::new().notes(notebook);
     let (turns, guesses) = (flow.turns(), Guesses::default());
     let mut collector = Collector::new(flow.ledger(), Duration::from_millis(config.latency.first_audio_ms));
@@ -82,6 +85,23 @@ pub fn run(
             let is_live = !matches!(turn_taking, TurnTaking::Wait(_));
             let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
             let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking);
+            if let Some((spotter, words)) = assistant.wake {
+                let wake = &config.wake;
+                let mut attention = Attention::new(spotter, words, wake.options(), attention_ends);
+                if wake.chime {
+                    attention = attention.ringing(play.chime());
+                }
+                if !wake.command.is_empty() {
+                    attention = attention.telling(WakeHook::start(wake.command.clone())?);
+                }
+                listen = listen.attending(attention);
+            }
+            let echo = match (&source, outlet) {
+                (Source::Microphone(microphone), Outlet::Speaker(_)) => {
+                    config.listen.echo.cancels(microphone.as_deref()).then(|| EchoPath::new(play.reference()))
+                }
+                _ => None,
+            };
             let mut transcribe = Transcribe::new(stt, turns, guesses);
             if is_live && config.turn.decide == Decide::Content {
                 // As many guesses as may wait at the recognizer.
@@ -93,7 +113,7 @@ pub fn run(
                 transcribe = transcribe.passing_guesses();
             }
             // 64 * 20 ms = 1.3 s: transcription never holds up the microphone's own 10 s.
-            flow.source(Queue::Wait(64), move |frames, stop| source.run(frames, stop))
+            flow.source(Queue::Wait(64), move |frames, stop| source.run(echo, frames, stop))
                 // A guess, its correction, and two more questions.
                 .then(listen, Queue::Wait(4))
                 .then(transcribe, Queue::Wait(4))
@@ -127,7 +147,9 @@ pub fn run(
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            over.map(|turn| answered.try_send(turn));
+            if let Some(turn) = over {
+                let _ = (answered.try_send(turn), attended.try_send(turn));
+            }
             Ok(ControlFlow::Continue(()))
         })?;
     // Those of a turn are in its report.

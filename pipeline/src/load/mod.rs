@@ -6,3 +6,4 @@ mod mqtt;
 pub mod outlets;
 pub mod report;
 pub mod voice;
+pub mod wake;

@@ -9,12 +9,15 @@ use nearfield_speech::stt::SpeechToText;
 use nearfield_speech::tts::{Voice, open_voice};
 use nearfield_speech::turn::SmartTurn;
 use nearfield_speech::vad::{Earshot, Silero, VoiceActivity};
+use nearfield_speech::wake::WakeSpotter;
 use nearfield_stages::voice::converse::ConverseOptions;
 use nearfield_stages::voice::tools::{HomeTools, Toolbox};
+use nearfield_stages::voice::wake::WakeWord;
 use nearfield_stages::voice_priority::VoicePriority;
 
 use crate::config::{Decide, VadKind, VoiceConfig};
 use crate::hub::registry::{Kind, Registry};
+use crate::load::wake::load_wake;
 use crate::prompts;
 
 /// The context of a model that says nothing better of itself.
@@ -30,6 +33,8 @@ pub struct Assistant {
     pub stt: Option<SpeechToText>,
     /// Voice activity; absent likewise.
     pub vad: Option<Box<dyn VoiceActivity>>,
+    /// The wake words, where nobody is listened to before one; absent likewise.
+    pub wake: Option<(WakeSpotter, Vec<WakeWord>)>,
     /// What hears whether a speaker who pauses has finished; absent likewise, and where its model is.
     pub turn: Option<SmartTurn>,
     /// Text to speech.
@@ -56,13 +61,14 @@ impl Assistant {
         llm.tokenizer()?;
         let words_at_once = (config.tts.words_per_minute * config.play.longest_s).div_ceil(60) as usize;
         let converse = ConverseOptions { words_at_once, ..converse_options(config, registry, &llm)? };
-        let (stt, vad, turn) = match hears {
+        let (stt, vad, turn, wake) = match hears {
             true => (
                 Some(load_stt(config, registry)?),
                 Some(load_vad(config, registry)?),
                 load_smart_turn(config, registry)?,
+                load_wake(&config.wake, registry)?,
             ),
-            false => (None, None, None),
+            false => (None, None, None, None),
         };
         let voice = load_voice(config, registry)?;
         tracing::info!(
@@ -71,10 +77,11 @@ impl Assistant {
             stt = if hears { config.stt.model.as_str() } else { "none" },
             voice = voice.name(),
             smart_turn = turn.is_some(),
+            wake_words = wake.as_ref().map_or(0, |(_, words)| words.len()),
             "loaded"
         );
         let way = VoicePriority::of(&registry.places().data);
-        Ok(Self { llm, stt, vad, turn, voice, toolbox, converse, way })
+        Ok(Self { llm, stt, vad, wake, turn, voice, toolbox, converse, way })
     }
 }
 

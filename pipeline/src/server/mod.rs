@@ -15,6 +15,7 @@ mod openai;
 mod routes;
 mod sessions;
 mod speech;
+mod wake;
 mod wyoming;
 
 use std::io::Write;
@@ -45,6 +46,7 @@ use golden::Golden;
 use metrics::Metrics;
 use sessions::Sessions;
 use speech::Speech;
+use wake::Wake;
 
 /// The context of a session where the configuration leaves it open: the tools of a large home are 4,000 tokens.
 const CONTEXT_TOKENS: usize = 8192;
@@ -59,6 +61,7 @@ pub struct Server {
     access: Access,
     engine: Engine,
     speech: Speech,
+    wake: Wake,
     /// Absent where the model was not trained to answer.
     home: Option<Home>,
     golden: Golden,
@@ -211,6 +214,7 @@ fn load(config: &RunConfig, access: Access, registry: &Registry) -> anyhow::Resu
         set => set,
     };
     let speech = Speech::load(voice.clone(), registry)?;
+    let wake = Wake::load(&config.server.wake, config.server.wake_threshold, registry)?;
     let way = VoicePriority::of(&registry.places().data);
     let (thread, _ends_with_its_last_handle) = LlmThread::start_beside_others(llm, way);
     let options = SessionOptions { context_tokens, cache: config.llm.cache };
@@ -233,6 +237,7 @@ fn load(config: &RunConfig, access: Access, registry: &Registry) -> anyhow::Resu
         access,
         engine,
         speech,
+        wake,
         home,
         golden,
         stt_name: name_of(&config.stt.model, registry),

@@ -1,4 +1,4 @@
-//! The Wyoming protocol, by which Home Assistant reaches speech to text, text to speech and whoever handles commands: lines of JSON,
+//! The Wyoming protocol, by which Home Assistant reaches speech to text, text to speech, wake words and whoever handles commands: lines of JSON,
 //! each followed by as many bytes of data and of sound as it says.
 
 use std::ops::ControlFlow;
@@ -18,6 +18,7 @@ use super::Server;
 use super::failure::Failure;
 use super::openai::audio::transcribed;
 use super::speech::Hearing;
+use super::wake::Ear;
 
 /// The most connections.
 const CONNECTIONS: usize = 32;
@@ -144,6 +145,9 @@ async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<
     let (mut sound, mut language) = (Incoming::default(), None);
     // A text that comes in pieces, while one does.
     let mut pieces: Option<String> = None;
+    // While wake words are listened for; whether one was said.
+    let mut ear: Option<Ear> = None;
+    let mut is_detected = false;
     loop {
         let event = timeout(IDLE, read_event(&mut from)).await.map_err(|_| broken("nothing was said for long"))??;
         let Some(event) = event else { return Ok(()) };
@@ -153,6 +157,44 @@ async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<
             "ping" => send(&mut to, "pong", event.data.clone(), &[]).await?,
             "transcribe" => language = event.data["language"].as_str().map(language_code),
             "audio-start" => sound = Incoming::of(&event.data)?,
+            "detect" => {
+                let names = event.data["names"].as_array().into_iter().flatten();
+                let names: Vec<String> = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
+                let listening = server.clone();
+                let opened = blocking(move || listening.wake.listen(&names)).await?;
+                is_detected = false;
+                match opened {
+                    Ok(opened) => ear = Some(opened),
+                    Err(failure) => fail(&mut to, &failure).await?,
+                }
+            }
+            "audio-chunk" if ear.is_some() => {
+                let mut piece = sound.like();
+                piece.push(&event)?;
+                let (rate, samples) = piece.mono();
+                let Some(mut listening) = ear.take() else { continue };
+                let (heard, listening) = blocking(move || (listening.hear(rate, &samples), listening)).await?;
+                ear = Some(listening);
+                match heard {
+                    Ok(None) => {}
+                    Ok(Some((name, at))) => {
+                        is_detected = true;
+                        let data = json!({"name": name, "timestamp": at.as_millis() as u64});
+                        send(&mut to, "detection", data, &[]).await?;
+                    }
+                    Err(error) => {
+                        ear = None;
+                        fail(&mut to, &Failure::wrong(format!("{error:#}"))).await?;
+                    }
+                }
+            }
+            "audio-stop" if ear.is_some() => {
+                ear = None;
+                let said_nothing = (!is_detected).then(|| send(&mut to, "not-detected", json!({}), &[]));
+                if let Some(sent) = said_nothing {
+                    sent.await?;
+                }
+            }
             "audio-chunk" => sound.push(&event)?,
             "audio-stop" => {
                 let how = Hearing {
@@ -186,6 +228,11 @@ async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<
     }
 }
 
+/// What computes runs beside the connections.
+async fn blocking<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> std::io::Result<T> {
+    tokio::task::spawn_blocking(compute).await.map_err(|_| broken("what was asked for failed"))
+}
+
 /// `en-US` and `en_US` are `en`.
 fn language_code(language: &str) -> String {
     language.split(['-', '_']).next().unwrap_or_default().to_lowercase()
@@ -212,18 +259,28 @@ impl Incoming {
         Ok(())
     }
 
-    /// Mono at 16 kHz.
-    fn speech(self) -> Result<Vec<f32>, Failure> {
-        if self.width == 0 {
-            return Ok(Vec::new());
-        }
+    /// Of the same form, without sound.
+    fn like(&self) -> Self {
+        Self { bytes: Vec::new(), ..*self }
+    }
+
+    fn mono(self) -> (SampleRate, Vec<f32>) {
         let samples: Vec<f32> =
             self.bytes.chunks_exact(2).map(|two| f32::from(i16::from_le_bytes([two[0], two[1]])) / 32768.0).collect();
         let mono: Vec<f32> = match self.channels {
             1 => samples,
             n => samples.chunks_exact(n).map(|frame| frame.iter().sum::<f32>() / n as f32).collect(),
         };
-        let clip = Clip::new(SampleRate(self.rate), mono);
+        (SampleRate(self.rate), mono)
+    }
+
+    /// Mono at 16 kHz.
+    fn speech(self) -> Result<Vec<f32>, Failure> {
+        if self.width == 0 {
+            return Ok(Vec::new());
+        }
+        let (rate, mono) = self.mono();
+        let clip = Clip::new(rate, mono);
         Ok(resample(&clip, SampleRate::SPEECH).map_err(Failure::wrong_sound)?.samples)
     }
 }
@@ -304,9 +361,12 @@ fn info(server: &Server) -> Value {
             ("supports_home_control", true.into()),
         ],
     );
+    let word = |word: &String| with(about(word, "Wake word"), &[("languages", json!(["en"])), ("phrase", json!(word))]);
+    let words: Vec<Value> = server.wake.words().iter().map(word).collect();
+    let wake = with(about("nearfield", "Wake words"), &[("models", json!(words))]);
     let some = |is_there: bool, one: Value| if is_there { json!([one]) } else { json!([]) };
     json!({
         "asr": some(hears, asr), "tts": some(speaks, tts), "handle": some(server.home.is_some(), handle),
-        "intent": [], "wake": [], "mic": [], "snd": [], "satellite": null,
+        "intent": [], "wake": some(!server.wake.words().is_empty(), wake), "mic": [], "snd": [], "satellite": null,
     })
 }

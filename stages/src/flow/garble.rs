@@ -134,6 +134,7 @@ fn sight(step: u64) -> VisionResult {
         slots: Some(Slots { n_words: 0, probabilities: vec![f32::NAN; 7] }),
         soft_tokens: Some((vec![f32::NAN; 5], 3)),
         confidence: f32::NAN,
+        is_foreign: step.is_multiple_of(2),
     }
 }
 

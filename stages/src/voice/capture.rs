@@ -20,6 +20,7 @@ use crate::flow::{Output, StopSignal, Turn, is_stopped, panics};
 use crate::messages::{Envelope, Frame};
 use crate::pipes::Pipe;
 use crate::voice::devices::{self, DeviceError, Direction};
+use crate::voice::echo::EchoPath;
 use crate::voice::stderr::silence_stderr;
 
 /// Samples in a frame: 20 ms.
@@ -172,14 +173,14 @@ impl Script {
 }
 
 impl Source {
-    /// Sends frames until the end, a stop, or the last listener has gone.
+    /// Sends frames until the end, a stop, or the last listener has gone. From what a microphone hears, the echo of `echo` is taken.
     ///
     /// # Errors
     /// If the microphone can't be opened or dies, or a recording can't be read; the frames before it have been sent.
-    pub fn run(&self, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
+    pub fn run(&self, echo: Option<EchoPath>, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
         match self {
             Self::Script(script) => script.run(frames, stop),
-            Self::Microphone(name) => microphone(name.as_deref(), frames, stop),
+            Self::Microphone(name) => microphone(name.as_deref(), echo, frames, stop),
             Self::Files(paths, pace) => {
                 let mut clock = Clock::start();
                 for path in paths {
@@ -343,9 +344,14 @@ pub fn check_microphone(name: Option<&str>) -> Result<(), DeviceError> {
     silence_stderr(|| device.default_input_config()).map(drop).map_err(unusable)
 }
 
-fn microphone(name: Option<&str>, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
+fn microphone(
+    name: Option<&str>,
+    mut echo: Option<EchoPath>,
+    frames: &Output<Frame>,
+    stop: &StopSignal,
+) -> anyhow::Result<()> {
     let Microphone { label, rate, mut consumer, lost, failed, _stream } = Microphone::open(name)?;
-    tracing::info!(microphone = label, rate_hz = rate.0, "listening");
+    tracing::info!(microphone = label, rate_hz = rate.0, echo_cancelled = echo.is_some(), "listening");
 
     let mut resampler = Resampler::new(rate, SampleRate::SPEECH)?;
     let (mut pending, mut fault) = (Vec::<f32>::new(), Fault::of("capture"));
@@ -367,6 +373,9 @@ fn microphone(name: Option<&str>, frames: &Output<Frame>, stop: &StopSignal) -> 
         }
         chunk.commit_all();
         let whole = pending.len() - pending.len() % FRAME_SAMPLES;
+        if let Some(echo) = &mut echo {
+            echo.clean(&mut pending[..whole]);
+        }
         for (i, samples) in pending[..whole].chunks_exact(FRAME_SAMPLES).enumerate() {
             let behind = SampleRate::SPEECH.duration_of(pending.len() - (i + 1) * FRAME_SAMPLES);
             let captured = captured.checked_sub(behind).unwrap_or(captured);

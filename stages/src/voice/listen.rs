@@ -15,6 +15,7 @@ use nearfield_speech::vad::{Endpointer, SamplePosition, SpeechEvent};
 use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::messages::{Envelope, Frame, Utterance};
 use crate::voice::turn_end::TurnEnd;
+use crate::voice::wake::{Attending, Attention};
 
 /// What happens when somebody speaks while a reply is under way.
 pub enum TurnTaking {
@@ -35,6 +36,10 @@ pub struct Listen {
     turn_taking: TurnTaking,
     /// How long a pause has to be to end a turn; without it, as the endpointer's options say.
     turn_end: Option<TurnEnd>,
+    /// What has to be said before anything is listened to; without it, everything is.
+    attention: Option<Attention>,
+    /// A word has interrupted the loudspeaker, which has not fallen silent yet.
+    interrupts: bool,
     /// The turn of the speech under way.
     turn: Option<Turn>,
     /// The guess of the pause under way.
@@ -55,6 +60,8 @@ impl Listen {
             guesses,
             turn_taking,
             turn_end: None,
+            attention: None,
+            interrupts: false,
             turn: None,
             guess: None,
             position: 0,
@@ -68,6 +75,52 @@ impl Listen {
     #[must_use]
     pub fn ending(self, turn_end: TurnEnd) -> Self {
         Self { turn_end: Some(turn_end), ..self }
+    }
+
+    /// The same, deaf until a word has been said.
+    #[must_use]
+    pub fn attending(self, attention: Attention) -> Self {
+        Self { attention: Some(attention), ..self }
+    }
+
+    /// What of the frame is listened to. What was under way is dropped where a word was said.
+    fn attended(&mut self, samples: Vec<f32>) -> anyhow::Result<Option<Vec<f32>>> {
+        let Some(attention) = &mut self.attention else { return Ok(Some(samples)) };
+        let attending = attention.hear(&samples, self.turn.is_some())?;
+        Ok(match attending {
+            Attending::Awake => Some(samples),
+            Attending::Asleep => {
+                self.forget();
+                None
+            }
+            Attending::Woken(follows) => {
+                self.drop_what_is_under_way();
+                self.interrupts = true;
+                Some(follows)
+            }
+            Attending::Stopped => {
+                self.drop_what_is_under_way();
+                None
+            }
+        })
+    }
+
+    /// Nothing that was heard so far belongs to what is heard next.
+    fn forget(&mut self) {
+        self.endpointer.reset();
+        self.position = 0;
+    }
+
+    /// The reply falls silent, and speech under way, which is the word itself, is no question.
+    fn drop_what_is_under_way(&mut self) {
+        self.forget();
+        self.guesses.withdraw_all();
+        self.guess = None;
+        self.turn = None;
+        if let Some(turn_end) = &mut self.turn_end {
+            turn_end.over();
+        }
+        self.turns.silence_all();
     }
 
     fn begin(&mut self) -> Turn {
@@ -116,6 +169,9 @@ impl Listen {
                     };
                     let utterance = self.utterance(samples, end, last_speech_sample, None);
                     let _ = emit(Envelope::new(turn, utterance));
+                    if let Some(attention) = &mut self.attention {
+                        attention.asked(turn);
+                    }
                     self.wait_for_the_answer(turn);
                 }
             }
@@ -175,24 +231,29 @@ impl Stage for Listen {
         let broken = silence_what_is_no_number(&mut frame.samples);
         let is_new = !std::mem::replace(&mut self.is_broken, broken > 0) && broken > 0;
         self.captured = frame.captured;
-        let deaf = matches!(&self.turn_taking, TurnTaking::DeafWhile(speaking) if speaking.load(Ordering::Acquire));
-        if deaf && self.turn.is_none() {
-            self.endpointer.reset();
-            self.position = 0;
+        let is_loud = matches!(&self.turn_taking, TurnTaking::DeafWhile(speaking) if speaking.load(Ordering::Acquire));
+        self.interrupts &= is_loud;
+        let attended = self.attended(std::mem::take(&mut frame.samples))?;
+        if is_loud && !self.interrupts && self.turn.is_none() {
+            self.forget();
             return Ok(());
         }
+        let samples = attended.unwrap_or_default();
         if let Some(silence_ms) = self.turn_end.as_mut().and_then(TurnEnd::look) {
             self.endpointer.end_after(silence_ms);
         }
         let mut events = Vec::new();
-        self.position += frame.samples.len() as u64;
-        self.endpointer.push(&frame.samples, &mut |e| events.push(e))?;
+        self.position += samples.len() as u64;
+        self.endpointer.push(&samples, &mut |e| events.push(e))?;
         if frame.last {
             self.endpointer.finish(&mut |e| events.push(e));
         }
         self.take(events, emit);
         if frame.last {
             self.position = 0;
+            if let Some(attention) = &mut self.attention {
+                attention.end();
+            }
         }
         // Once, however long it lasts.
         anyhow::ensure!(!is_new, "{broken} samples of the sound are not numbers and are replaced by silence");
@@ -284,6 +345,73 @@ mod tests {
         assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
         speaking.store(false, Ordering::Release);
         assert!(!hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
+    }
+
+    /// The word is a sample of 0.9.
+    struct Mark;
+
+    impl nearfield_speech::wake::WakeModel for Mark {
+        fn words(&self) -> usize {
+            1
+        }
+        fn hop_samples(&self) -> usize {
+            320
+        }
+        fn context_hops(&self) -> usize {
+            1
+        }
+        fn scores(&mut self, hop: &[f32]) -> Result<Vec<f32>, nearfield_speech::wake::WakeError> {
+            Ok(vec![f32::from(u8::from(hop.contains(&0.9)))])
+        }
+        fn reset(&mut self) {}
+    }
+
+    fn attentive(turns: &Turns, turn_taking: TurnTaking) -> Listen {
+        use crate::voice::wake::{AttentionOptions, WakeWord};
+        let spotter = nearfield_speech::wake::WakeSpotter::new(Box::new(Mark), vec![0.5], None);
+        let words = vec![WakeWord { name: "hey".to_owned(), stops: false }];
+        let options = AttentionOptions { wait: Duration::from_secs(2), follow_up: Duration::ZERO };
+        // Nothing is told by a channel whose other end is gone.
+        let (_, over) = crossbeam_channel::bounded(1);
+        listener(turns, &Guesses::default(), turn_taking).attending(Attention::new(spotter, words, options, over))
+    }
+
+    /// The word, said over 20 ms.
+    fn say_the_word(listen: &mut Listen) {
+        let frame = Frame { samples: vec![0.9; 320], captured: Instant::now(), last: false };
+        listen.step(Envelope::new(Turn(0), frame), &mut |_| ControlFlow::Continue(())).unwrap();
+    }
+
+    #[test]
+    fn speech_is_a_question_after_the_word_and_not_before_it() {
+        let turns = Turns::default();
+        let mut listen = attentive(&turns, TurnTaking::Interrupt);
+        assert!(hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).is_empty());
+        say_the_word(&mut listen);
+        let heard = hear(&mut listen, &[(false, 300), (true, 600), (false, 800)]);
+        assert!(heard.last().is_some_and(|utterance| utterance.body.guess.is_none()), "{}", heard.len());
+        assert!(
+            hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).is_empty(),
+            "each question needs the word"
+        );
+    }
+
+    #[test]
+    fn the_word_interrupts_a_reply_and_speech_does_not_where_the_loudspeaker_is_heard() {
+        let turns = Turns::default();
+        let speaking = Arc::new(AtomicBool::new(true));
+        let mut listen = attentive(&turns, TurnTaking::DeafWhile(speaking.clone()));
+        let reply = turns.begin();
+        assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
+        assert!(turns.is_alive(reply));
+        say_the_word(&mut listen);
+        assert!(!turns.is_alive(reply), "the reply goes on");
+        // It falls silent within a moment; what is said meanwhile counts.
+        let mut heard = hear(&mut listen, &[(false, 100), (true, 200)]);
+        speaking.store(false, Ordering::Release);
+        heard.extend(hear(&mut listen, &[(true, 400), (false, 800)]));
+        let last = heard.pop().expect("the question was heard");
+        assert!(last.body.speech_samples >= 9_000, "its beginning is there: {}", last.body.speech_samples);
     }
 
     #[test]

@@ -3,9 +3,8 @@
 //! When the turn is silenced, the loudspeaker falls silent within one buffer, and what comes out says which clauses had
 //! been heard to their end; what had only been queued does not count.
 
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -17,15 +16,10 @@ use crate::flow::fault::Fault;
 use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Played, Speech};
 use crate::voice::clocked::Clocked;
-use crate::voice::devices::{self, DeviceError, Direction};
-use crate::voice::stderr::silence_stderr;
+use crate::voice::speaker::{Chime, Reference, Speaker};
 
-/// Sound queued at the loudspeaker; an interruption is heard at the latest after this.
-const DEVICE_BUFFER: Duration = Duration::from_millis(300);
-/// How often a full loudspeaker, or a silenced turn, is looked at.
-const POLL: Duration = Duration::from_millis(5);
-/// A loudspeaker that takes nothing for this long is gone.
-const DEVICE_STALL: Duration = Duration::from_secs(5);
+/// How often a silenced turn is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 /// Silence between two replies in a file: `nearfield transcribe` takes half a second for the end of one.
 const GAP: Duration = Duration::from_millis(700);
 
@@ -50,6 +44,9 @@ pub struct Play {
     /// Whether sound is being played, for a microphone that must not hear it.
     speaking: Arc<AtomicBool>,
     reply: Option<Reply>,
+    /// Of a loudspeaker; nobody hears them elsewhere.
+    chime: Chime,
+    reference: Reference,
     /// What became of the last reply, until it is told.
     ended: Option<Envelope<Played>>,
     /// The device's, for tests.
@@ -73,6 +70,7 @@ impl Play {
     /// # Errors
     /// If there is no such loudspeaker, or the file can't be created.
     pub fn open(outlet: &Outlet, turns: Turns) -> anyhow::Result<Self> {
+        let (chime, reference) = (Chime::default(), Reference::default());
         let sink = match outlet {
             Outlet::Null => Sink::Null { rate: None, taken: 0 },
             Outlet::File(path, existing) => Sink::file(path, *existing)?,
@@ -82,10 +80,12 @@ impl Play {
                 Sink::Clocked(clocked)
             }
             Outlet::Speaker(name) => {
-                Sink::Speaker { name: name.clone(), speaker: Some(Speaker::open(name.as_deref())?) }
+                let speaker = Speaker::open(name.as_deref(), &chime, &reference)?;
+                Sink::Speaker { name: name.clone(), speaker: Some(speaker) }
             }
         };
-        Ok(Self { sink, turns, speaking: Arc::default(), reply: None, ended: None, fault: Fault::of("device") })
+        let (speaking, fault) = (Arc::default(), Fault::of("device"));
+        Ok(Self { sink, turns, speaking, reply: None, chime, reference, ended: None, fault })
     }
 
     /// Whether `outlet` can be opened; asked before anybody waits for an answer.
@@ -99,6 +99,16 @@ impl Play {
     /// Whether sound is being played just now.
     pub fn speaking(&self) -> Arc<AtomicBool> {
         self.speaking.clone()
+    }
+
+    /// What plays the chime.
+    pub fn chime(&self) -> Chime {
+        self.chime.clone()
+    }
+
+    /// What the loudspeaker plays.
+    pub fn reference(&self) -> Reference {
+        self.reference.clone()
     }
 
     fn reply(&mut self, turn: Turn) -> &mut Reply {
@@ -196,7 +206,7 @@ impl Stage for Play {
                     samples.len(),
                     rate.0
                 );
-                let to = self.sink.open(rate)?;
+                let to = self.sink.open(rate, &self.chime, &self.reference)?;
                 let injected = self.fault.step();
                 self.speaking.store(true, Ordering::Release);
                 let reply = self.reply(turn);
@@ -235,7 +245,7 @@ impl Stage for Play {
 
     /// While a reply is under way, looks whether it has been silenced, though no message comes.
     fn wake_at(&self) -> Option<Instant> {
-        self.reply.as_ref().map(|_| Instant::now() + 4 * POLL)
+        self.reply.as_ref().map(|_| Instant::now() + LOOK)
     }
 
     fn wake(&mut self, emit: &mut Emit<'_, Played>) -> anyhow::Result<()> {
@@ -273,7 +283,7 @@ impl Sink {
     }
 
     /// Makes it ready for sound of `rate`; answers the rate that it takes.
-    fn open(&mut self, rate: SampleRate) -> anyhow::Result<SampleRate> {
+    fn open(&mut self, rate: SampleRate, chime: &Chime, reference: &Reference) -> anyhow::Result<SampleRate> {
         match self {
             Self::Null { rate: known, .. } => Ok(*known.insert(rate)),
             Self::File { path, existing, writer, .. } => match writer {
@@ -282,8 +292,8 @@ impl Sink {
             },
             Self::Clocked(clocked) => clocked.open(rate),
             Self::Speaker { name, speaker } => match speaker {
-                Some(speaker) => Ok(speaker.rate),
-                None => Ok(speaker.insert(Speaker::open(name.as_deref())?).rate),
+                Some(speaker) => Ok(speaker.rate()),
+                None => Ok(speaker.insert(Speaker::open(name.as_deref(), chime, reference)?).rate()),
             },
         }
     }
@@ -293,7 +303,7 @@ impl Sink {
             Self::Null { rate, .. } => *rate,
             Self::File { writer, .. } => writer.as_ref().map(|(rate, _)| *rate),
             Self::Clocked(clocked) => clocked.rate(),
-            Self::Speaker { speaker, .. } => speaker.as_ref().map(|s| s.rate),
+            Self::Speaker { speaker, .. } => speaker.as_ref().map(Speaker::rate),
         }
     }
 
@@ -302,7 +312,7 @@ impl Sink {
         match self {
             Self::Null { taken, .. } | Self::File { taken, .. } => *taken,
             Self::Clocked(clocked) => clocked.consumed(),
-            Self::Speaker { speaker, .. } => speaker.as_ref().map_or(0, |s| s.shared.consumed.load(Ordering::Acquire)),
+            Self::Speaker { speaker, .. } => speaker.as_ref().map_or(0, Speaker::consumed),
         }
     }
 
@@ -367,138 +377,5 @@ impl Sink {
             }
         }
         Ok(())
-    }
-}
-
-/// What the audio callback and the stage share: counters only.
-#[derive(Default)]
-struct Shared {
-    consumed: AtomicU64,
-    silence: AtomicBool,
-    failed: AtomicBool,
-}
-
-/// A loudspeaker, fed at its own rate through a ring that the audio callback empties without a lock.
-struct Speaker {
-    name: String,
-    rate: SampleRate,
-    producer: rtrb::Producer<f32>,
-    shared: Arc<Shared>,
-    _device: rodio::MixerDeviceSink,
-}
-
-impl Speaker {
-    fn open(wanted: Option<&str>) -> Result<Self, DeviceError> {
-        let device = devices::find(Direction::Output, wanted)?;
-        let name = devices::name(&device);
-        let unusable = |e: rodio::DeviceSinkError| Direction::Output.unusable(&name, &e);
-        let shared = Arc::new(Shared::default());
-        let on_error = shared.clone();
-        let mut sink = silence_stderr(|| {
-            rodio::DeviceSinkBuilder::from_device(device)?
-                .with_error_callback(move |_| on_error.failed.store(true, Ordering::Release))
-                .open_stream()
-        })
-        .map_err(unusable)?;
-        sink.log_on_drop(false);
-        let rate = SampleRate(sink.config().sample_rate().get());
-        let (producer, consumer) = rtrb::RingBuffer::new(rate.samples_in(DEVICE_BUFFER));
-        sink.mixer().add(Ring { consumer, rate: sink.config().sample_rate(), shared: shared.clone() });
-        Ok(Self { name, rate, producer, shared, _device: sink })
-    }
-
-    fn write(&mut self, mut samples: &[f32], cancel: &Cancel) -> anyhow::Result<()> {
-        let mut moved = Instant::now();
-        while !samples.is_empty() && !cancel.is_cancelled() {
-            let n = self.producer.slots().min(samples.len());
-            if n == 0 {
-                self.check(moved)?;
-                std::thread::sleep(POLL);
-                continue;
-            }
-            for &sample in &samples[..n] {
-                let _ = self.producer.push(sample);
-            }
-            samples = &samples[n..];
-            moved = Instant::now();
-        }
-        Ok(())
-    }
-
-    fn drain(&self, due: u64, cancel: &Cancel) -> anyhow::Result<()> {
-        let (mut consumed, mut moved) = (0, Instant::now());
-        while !cancel.is_cancelled() {
-            let now = self.shared.consumed.load(Ordering::Acquire);
-            if now >= due {
-                break;
-            }
-            if now != consumed {
-                (consumed, moved) = (now, Instant::now());
-            }
-            self.check(moved)?;
-            std::thread::sleep(POLL);
-        }
-        Ok(())
-    }
-
-    fn check(&self, moved: Instant) -> anyhow::Result<()> {
-        let failed = self.shared.failed.load(Ordering::Acquire);
-        anyhow::ensure!(
-            !failed && moved.elapsed() < DEVICE_STALL,
-            "the loudspeaker {:?} stopped taking sound: is it still connected?",
-            self.name
-        );
-        Ok(())
-    }
-
-    /// Has the callback throw away what is queued, and waits until it has.
-    fn silence(&mut self) {
-        self.shared.silence.store(true, Ordering::Release);
-        let asked = Instant::now();
-        while self.shared.silence.load(Ordering::Acquire) && asked.elapsed() < DEVICE_BUFFER {
-            std::thread::sleep(POLL);
-        }
-    }
-}
-
-/// The ring's other end, as rodio wants it: an endless mono source that is silent while nothing is queued.
-struct Ring {
-    consumer: rtrb::Consumer<f32>,
-    rate: NonZero<u32>,
-    shared: Arc<Shared>,
-}
-
-impl Iterator for Ring {
-    type Item = f32;
-
-    fn next(&mut self) -> Option<f32> {
-        if self.shared.silence.load(Ordering::Acquire) {
-            if let Ok(queued) = self.consumer.read_chunk(self.consumer.slots()) {
-                queued.commit_all();
-            }
-            self.shared.silence.store(false, Ordering::Release);
-        }
-        match self.consumer.pop() {
-            Ok(sample) => {
-                self.shared.consumed.fetch_add(1, Ordering::Release);
-                Some(sample)
-            }
-            Err(_) => Some(0.0),
-        }
-    }
-}
-
-impl rodio::Source for Ring {
-    fn current_span_len(&self) -> Option<usize> {
-        None
-    }
-    fn channels(&self) -> NonZero<u16> {
-        NonZero::<u16>::MIN
-    }
-    fn sample_rate(&self) -> NonZero<u32> {
-        self.rate
-    }
-    fn total_duration(&self) -> Option<Duration> {
-        None
     }
 }

@@ -18,6 +18,8 @@ pub enum Kind {
     Tts,
     /// Voice activity.
     Vad,
+    /// Wake word.
+    Wake,
     /// Classifier, detector or embedding of pictures.
     Vision,
     /// Language model together with an encoder of pictures.
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Llm => "llm",
             Kind::Tts => "tts",
             Kind::Vad => "vad",
+            Kind::Wake => "wake",
             Kind::Vision => "vision",
             Kind::Multimodal => "multimodal",
         }
@@ -44,6 +47,7 @@ impl Kind {
             Kind::Llm => "a language model",
             Kind::Tts => "a text-to-speech voice",
             Kind::Vad => "a voice-activity model",
+            Kind::Wake => "a wake word",
             Kind::Vision => "a vision model",
             Kind::Multimodal => "a multimodal model",
         }
@@ -65,8 +69,10 @@ pub enum Role {
     Vision,
     /// The names of a classifier's classes.
     Labels,
-    /// How pictures are prepared.
+    /// What comes before the model: how pictures are prepared, or the spectrogram of sound.
     Preprocessing,
+    /// What turns a spectrogram into what a wake word takes.
+    Embedding,
     /// The tokenizer, where it is not inside the weights.
     Tokenizer,
 }

@@ -33,7 +33,7 @@ impl Format {
         match self {
             Format::Gguf => matches!(kind, Kind::Llm | Kind::Multimodal),
             Format::Ggml => kind == Kind::Stt,
-            Format::Onnx => matches!(kind, Kind::Tts | Kind::Vad | Kind::Vision | Kind::Multimodal),
+            Format::Onnx => matches!(kind, Kind::Tts | Kind::Vad | Kind::Wake | Kind::Vision | Kind::Multimodal),
         }
     }
 

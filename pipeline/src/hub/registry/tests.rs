@@ -42,7 +42,7 @@ fn the_compiled_in_list_is_right_and_every_name_is_found() {
             assert_eq!(registry.status(model), Status::Available, "{}", model.name);
         }
     }
-    for kind in [Kind::Stt, Kind::Llm, Kind::Tts, Kind::Vad, Kind::Vision] {
+    for kind in [Kind::Stt, Kind::Llm, Kind::Tts, Kind::Vad, Kind::Wake, Kind::Vision] {
         assert!(registry.models().iter().any(|m| m.kind == kind), "{}", kind.name());
     }
 }

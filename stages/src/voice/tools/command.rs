@@ -61,6 +61,17 @@ fn default_timeout_ms() -> u64 {
     5000
 }
 
+/// Runs a command of the user's that is no tool of the model's; what it prints is dropped.
+///
+/// # Errors
+/// A sentence: it can't be run, fails or takes too long.
+pub(crate) fn run_command(command: &CommandTool, input: &Value) -> Result<(), String> {
+    match run(command, input, &|| false) {
+        Ok(_) => Ok(()),
+        Err(CallError::Mistake(reason) | CallError::Failed { reason, .. }) => Err(reason),
+    }
+}
+
 /// Runs the tool and answers what it printed, or why it has no result. What is not JSON is `{"ok": true, "output": "…"}`:
 /// the program says by its status whether it did what was asked, and its text is its own.
 pub(super) fn run(tool: &CommandTool, arguments: &Value, stop: &dyn Fn() -> bool) -> Result<Value, CallError> {

@@ -24,6 +24,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 pub use answers::{answer, keeps_to};
+pub(crate) use command::run_command;
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
 pub use facts::Facts;
 pub(crate) use facts::Truth;
