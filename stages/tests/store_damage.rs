@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -308,7 +309,8 @@ fn a_kill_at_any_moment_loses_no_acknowledged_reading() {
         std::thread::sleep(Duration::from_micros(random.random_range(0..60_000)));
         child.kill().unwrap();
         let last = lines.filter_map(|line| line.rsplit_once("acknowledged ")?.1.parse::<usize>().ok()).last();
-        child.wait().unwrap();
+        let ended = child.wait().unwrap();
+        assert_eq!(ended.signal(), Some(9), "kill {kill}: it ended by itself: {ended}");
         acknowledged = acknowledged.max(last.unwrap_or(0));
         if kill % 5 == 4 {
             let mut store = Store::open(&path, KEEP_ALL).unwrap();
@@ -320,4 +322,30 @@ fn a_kill_at_any_moment_loses_no_acknowledged_reading() {
     }
     assert!(acknowledged > 500, "{acknowledged}");
     println!("40 kills, {acknowledged} acknowledged readings, none lost");
+}
+
+#[test]
+fn a_commit_whose_header_was_written_and_whose_page_was_not_is_no_damage() {
+    const FRAME: usize = 24 + PAGE;
+    let hot = Files::make(0.0, true);
+    // The newest frame: the last one with the journal's own salts.
+    let salts = hot.journal[16..24].to_vec();
+    let end = (0..)
+        .map(|n| 32 + n * FRAME)
+        .find(|at| hot.journal.get(at + 8..at + 16).is_none_or(|frame| frame != salts))
+        .unwrap();
+    let header = hot.journal[end - FRAME..end - PAGE].to_vec();
+    for (headers, is_damage) in [(1, false), (2, true)] {
+        let folder = folder();
+        let path = folder.path().join("s");
+        let mut files = hot.clone();
+        files.journal.resize(files.journal.len().max(end + headers * FRAME), 0);
+        for n in 0..headers {
+            files.journal[end + n * FRAME..][..header.len()].copy_from_slice(&header);
+        }
+        files.write(&path);
+        let mut store = Store::open(&path, KEEP_ALL).unwrap();
+        assert_eq!(!store.repairs().is_empty(), is_damage, "{headers}: {:?}", store.repairs());
+        assert_eq!(read(&mut store), rows(&readings(0..3_000, 0.0)), "{headers}");
+    }
 }

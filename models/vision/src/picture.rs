@@ -306,10 +306,11 @@ fn check_size(width: u32, height: u32, name: &str) -> Result<(), PictureError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn gradient(width: u32, height: u32) -> Picture {
+    /// Red grows to the right, green downwards.
+    pub(crate) fn gradient(width: u32, height: u32) -> Picture {
         let rgb = (0..height)
             .flat_map(|y| (0..width).flat_map(move |x| [(x * 255 / width) as u8, (y * 255 / height) as u8, 128]))
             .collect();

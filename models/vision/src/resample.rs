@@ -165,14 +165,8 @@ fn weight(distance: f64, filter: Filter) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::super::picture::MAX_SIDE;
+    use super::super::picture::tests::gradient;
     use super::*;
-
-    fn gradient(width: u32, height: u32) -> Picture {
-        let rgb = (0..height)
-            .flat_map(|y| (0..width).flat_map(move |x| [(x * 255 / width) as u8, (y * 255 / height) as u8, 128]))
-            .collect();
-        Picture::from_rgb(width, height, rgb, "gradient").unwrap()
-    }
 
     #[test]
     fn resampling_keeps_a_gradient_a_gradient_and_a_flat_colour_flat() {

@@ -64,6 +64,9 @@ pub(super) fn examine(path: &Path, page: usize) -> std::io::Result<Journal> {
     let salts = (word(&header, 16), word(&header, 20));
     let mut frame = vec![0; FRAME_HEADER_BYTES + page];
     let (mut is_whole, mut place, mut committed) = (true, HEADER_BYTES as u64, HEADER_BYTES as u64);
+    // Whether the last frame was that of a commit, and is not whole. SQLite writes a frame's header before its page: a process that ends in
+    // between leaves the commit's header over a page of long ago.
+    let mut is_unfinished = false;
     loop {
         match file.read_exact(&mut frame) {
             Ok(()) => {}
@@ -73,14 +76,17 @@ pub(super) fn examine(path: &Path, page: usize) -> std::io::Result<Journal> {
         place += frame.len() as u64;
         let is_current = (word(&frame, 8), word(&frame, 12)) == salts;
         let is_commit = word(&frame, 4) != 0;
+        if is_unfinished && is_current {
+            return Ok(Journal::Damaged);
+        }
         if is_whole {
             sum = checksum(big_endian, checksum(big_endian, sum, &frame[..8]), &frame[FRAME_HEADER_BYTES..]);
             is_whole = is_current && sum == (word(&frame, 16), word(&frame, 20));
             if is_whole && is_commit {
                 committed = place;
             }
-        }
-        if !is_whole && is_current && is_commit {
+            is_unfinished = !is_whole && is_current && is_commit;
+        } else if is_current && is_commit {
             return Ok(Journal::Damaged);
         }
     }
