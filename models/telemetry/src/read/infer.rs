@@ -190,7 +190,7 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
     let head = head(&rows, data_from, width, named, &time, wanted);
     let (mut columns, mut shift) = (head.columns, 0);
     let has_header = head.row.is_some();
-    if has_header && columns.len() + 1 == width && time.column > 0 {
+    if has_header && columns.len() + 1 == width && time.column > 0 && time.clock != Some(0) {
         // As R writes it: the rows have a name that the header lacks.
         shift = 1;
         time.column -= 1;
