@@ -21,10 +21,18 @@ done
 echo "nearfield: without its features"
 $cargo build --release --quiet -p nearfield --no-default-features
 
-tree=$($cargo tree -p nearfield-llm -e normal)
-for crate in whisper-rs ort cpal rodio; do
-    if echo "$tree" | grep -q " $crate v"; then echo "nearfield-llm depends on $crate"; exit 1; fi
-done
+# free_of PACKAGE CRATES OPTIONS: the package builds without these crates.
+free_of() {
+    package=$1 crates=$2
+    shift 2
+    tree=$($cargo tree -p "$package" -e normal "$@")
+    for crate in $crates; do
+        if echo "$tree" | grep -q " $crate v"; then echo "$package depends on $crate"; exit 1; fi
+    done
+}
+free_of nearfield-llm "whisper-rs ort cpal rodio"
+free_of nearfield-telemetry "whisper-rs ort cpal rodio"
+free_of nearfield "whisper-rs whisper-rs-sys ort tokio plotters rustls-native-certs llguidance" --no-default-features
 
 # refused WHAT EXPECTED ARGUMENTS: the program refuses the arguments with a message that holds EXPECTED.
 refused() {
@@ -38,8 +46,11 @@ schema=$(mktemp --suffix=.json)
 trap 'rm -f "$readings" "$schema"' EXIT
 printf 'time,a\n2026-11-01T00:00:00Z,1\n' > "$readings"
 printf '{"type": "object"}' > "$schema"
+refused 'feature `whisper`' transcribe assets/speech/2-light.wav
+refused 'feature `onnx`' caption --input assets/pictures
+refused 'feature `onnx`' say Hello. --output "$readings.wav" --set tts.engine=piper --set tts.model=models/speech/tests/data/tiny-piper.onnx
 refused 'feature `mqtt`' report --input mqtt://localhost/#
 refused 'feature `mqtt`' report --input "$readings" --set outlets.mqtt=mqtt://localhost
 refused 'feature `plots`' report --input "$readings" --plot "$readings.svg"
-refused 'feature `grammar`' caption --input assets/pictures --set "output.schema=$schema"
+refused 'feature `grammar`' caption --input assets/pictures --model none --set "output.schema=$schema"
 echo "features: each crate builds alone and without its features, and says what it leaves out"

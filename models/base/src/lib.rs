@@ -1,6 +1,6 @@
 //! Functions that all crates of Nearfield share and none owns: files read within a size limit ([`files`]), files written atomically
-//! ([`persist`]), strict JSON ([`json`]), range checks ([`range`]), memory figures of the system ([`memory`]), lists in sentences
-//! ([`lists`]), child processes in groups of their own ([`child`]). The crate stays small on purpose.
+//! ([`persist`]), strict JSON ([`json`]), range checks ([`range`]), memory figures of the system ([`memory`]), how busy its
+//! cores are ([`cores`]), lists in sentences ([`lists`]), child processes in groups of their own ([`child`]). The crate stays small on purpose.
 //!
 //! ```
 //! use nearfield_base::{files, persist, range::in_range};
@@ -15,6 +15,7 @@
 //! ```
 
 pub mod child;
+pub mod cores;
 pub mod files;
 pub mod json;
 pub mod lists;

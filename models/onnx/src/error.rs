@@ -8,6 +8,9 @@ use crate::LIBRARY;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OnnxError {
+    /// The crate was built without the feature `runtime`.
+    #[error("this build runs no ONNX models; build it with the feature `onnx`")]
+    Absent,
     /// No library anywhere.
     #[error(
         "ONNX Runtime is missing: no {LIBRARY} in {} nor in the system; get it with `make setup`, or name one in ORT_DYLIB_PATH",

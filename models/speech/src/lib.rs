@@ -22,16 +22,16 @@
 //! | [`vad`] | voice activity (Earshot, or Silero) and the ends of utterances | Silero: `onnx` |
 //! | [`wake`] | wake words: when one has been said (openWakeWord's models), with a threshold and a gate for silence | models: `onnx` |
 //! | [`turn`] | whether a speaker who pauses has finished: by the sound (Smart Turn) and by the words | Smart Turn: `onnx` |
-//! | `stt` | Whisper models through whisper.cpp, compiled from C++ (needs cmake) | `whisper` |
-//! | [`tts`] | espeak-ng and flite as programs, Piper voices | Piper: `piper` |
+//! | [`stt`] | Whisper models through whisper.cpp, compiled from C++ (needs cmake) | `whisper` |
+//! | [`tts`] | espeak-ng and flite as programs, Piper voices | Piper: `onnx` |
 //!
-//! All features are on by default. `onnx` and `piper` load ONNX Runtime at run time. Absent on purpose: devices, threads and clocks.
+//! All features are on by default; `onnx` loads ONNX Runtime at run time. Without `whisper` or `onnx` the types are there, but opening a model is an
+//! error that says so. Absent on purpose: devices, threads and clocks.
 //! Functions that run long take a callback and stop when it returns [`Break`](std::ops::ControlFlow::Break).
 
 pub mod audio;
 #[cfg(feature = "echo")]
 pub mod echo;
-#[cfg(feature = "whisper")]
 pub mod stt;
 pub mod tts;
 pub mod turn;

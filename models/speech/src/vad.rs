@@ -4,9 +4,7 @@
 //! utterances with hysteresis, a minimum of speech and an end-of-turn silence. The endpointer is a pure function of the
 //! samples: how they are cut into chunks changes nothing. Echo cancellation and noise reduction are left out.
 
-#[cfg(feature = "onnx")]
 mod silero;
-#[cfg(feature = "onnx")]
 pub use silero::Silero;
 
 use crate::audio::SampleRate;
@@ -477,7 +475,6 @@ pub enum VadError {
         expected: &'static str,
     },
     /// The ONNX model or its runtime.
-    #[cfg(feature = "onnx")]
     #[error(transparent)]
     Onnx(#[from] nearfield_onnx::OnnxError),
 }

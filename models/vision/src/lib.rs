@@ -24,23 +24,18 @@
 
 mod annotate;
 mod descriptor;
-#[cfg(feature = "onnx")]
 mod detect;
-#[cfg(feature = "onnx")]
 mod domain;
 mod framing;
 mod gate;
 pub mod heads;
 mod jpeg_stream;
-#[cfg(feature = "onnx")]
 mod labels;
 mod manifest;
 mod model;
-#[cfg(feature = "onnx")]
 mod onnx_model;
 mod picture;
 mod presence;
-#[cfg(feature = "onnx")]
 mod recognize;
 mod resample;
 mod result;
@@ -57,7 +52,6 @@ pub use manifest::{
 pub use model::{VisionError, VisionModel};
 pub use picture::{KEPT_PIXELS, MAX_PICTURE_BYTES, MAX_PIXELS, MAX_SIDE, Picture, PictureError, read_picture_file};
 pub use presence::{Movement, Presence, PresenceOptions};
-#[cfg(feature = "onnx")]
 pub use recognize::Beside;
 pub use resample::Placement;
 pub use result::{Label, Object, Rect, Slots, VisionResult};

@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::descriptor::light_and_edges;
-#[cfg(feature = "onnx")]
 use super::manifest::VisionManifest;
-#[cfg(feature = "onnx")]
 use super::onnx_model::ManifestModel;
 use super::picture::Picture;
 use super::result::VisionResult;
@@ -16,7 +14,6 @@ use super::result::VisionResult;
 #[non_exhaustive]
 pub enum VisionError {
     /// The ONNX file, the runtime or a run.
-    #[cfg(feature = "onnx")]
     #[error(transparent)]
     Onnx(#[from] nearfield_onnx::OnnxError),
     /// The manifest contradicts itself or the model.
@@ -66,7 +63,6 @@ pub struct VisionModel {
 
 enum Kind {
     Descriptor,
-    #[cfg(feature = "onnx")]
     Model(Box<ManifestModel>),
 }
 
@@ -80,7 +76,6 @@ impl VisionModel {
     ///
     /// # Errors
     /// The model, its labels or its manifest can't be used, or do not fit together.
-    #[cfg(feature = "onnx")]
     pub fn open(
         path: &std::path::Path,
         manifest: VisionManifest,
@@ -94,7 +89,6 @@ impl VisionModel {
     ///
     /// # Errors
     /// [`VisionError::Unrecognized`] where that is not certain; and as [`open`](Self::open).
-    #[cfg(feature = "onnx")]
     pub fn recognize(
         path: &std::path::Path,
         beside: &super::Beside,
@@ -107,7 +101,6 @@ impl VisionModel {
     }
 
     /// The manifest in force; `None` without a model.
-    #[cfg(feature = "onnx")]
     pub fn manifest(&self) -> Option<&VisionManifest> {
         match &self.kind {
             Kind::Descriptor => None,
@@ -116,7 +109,6 @@ impl VisionModel {
     }
 
     /// What computes it; `None` without a model.
-    #[cfg(feature = "onnx")]
     pub fn provider(&self) -> Option<nearfield_onnx::Provider> {
         match &self.kind {
             Kind::Descriptor => None,
@@ -128,7 +120,6 @@ impl VisionModel {
     pub fn only_compares(&self) -> bool {
         match &self.kind {
             Kind::Descriptor => true,
-            #[cfg(feature = "onnx")]
             Kind::Model(model) => {
                 model.manifest.encoder.as_ref().is_some_and(|e| e.soft_tokens.is_none() && e.slots.is_none())
             }
@@ -144,7 +135,6 @@ impl VisionModel {
             Kind::Descriptor => {
                 Ok(VisionResult { embedding: light_and_edges(picture), confidence: 1.0, ..VisionResult::default() })
             }
-            #[cfg(feature = "onnx")]
             Kind::Model(model) => model.look(picture),
         }
     }
@@ -153,7 +143,6 @@ impl VisionModel {
     pub fn has_soft_tokens(&self) -> bool {
         match &self.kind {
             Kind::Descriptor => false,
-            #[cfg(feature = "onnx")]
             Kind::Model(model) => model.manifest.encoder.as_ref().is_some_and(|e| e.soft_tokens.is_some()),
         }
     }
@@ -162,7 +151,6 @@ impl VisionModel {
     pub fn object_labels(&self) -> BTreeSet<&str> {
         match &self.kind {
             Kind::Descriptor => BTreeSet::new(),
-            #[cfg(feature = "onnx")]
             Kind::Model(model) => model.object_labels(),
         }
     }
@@ -171,7 +159,6 @@ impl VisionModel {
     pub fn words(&self) -> &[String] {
         match &self.kind {
             Kind::Descriptor => &[],
-            #[cfg(feature = "onnx")]
             Kind::Model(model) => model.manifest.encoder.as_ref().map_or(&[], |e| &e.words),
         }
     }

@@ -27,7 +27,11 @@ fn without_the_feature_grammar_a_constraint_is_an_error_that_names_the_feature_a
     assert!(chat.forced(&[tool]).is_none() && chat.plain().is_none());
 
     let mut session = Session::new(llm.clone(), &SessionOptions::default()).unwrap();
-    let prompt = chat.prompt(&[Message::new(Role::User, "Good morning!")], true).unwrap();
+    let messages = [
+        Message::new(Role::System, "You are a helpful voice assistant."),
+        Message::new(Role::User, "Turn on the kitchen light."),
+    ];
+    let prompt = chat.prompt(&messages, true).unwrap();
     session.prompt(&prompt, &mut || ControlFlow::Continue(())).unwrap();
     let mut sampler = Sampler::new(&SamplerOptions::default());
     let free = GenerateOptions { max_tokens: 8, ..GenerateOptions::default() };
@@ -36,5 +40,6 @@ fn without_the_feature_grammar_a_constraint_is_an_error_that_names_the_feature_a
         generate(&mut session, &mut sampler, &held, &mut |_| ControlFlow::Continue(())).unwrap_err().to_string(),
         said
     );
-    assert!(!generate(&mut session, &mut sampler, &free, &mut |_| ControlFlow::Continue(())).unwrap().text.is_empty());
+    let text = generate(&mut session, &mut sampler, &free, &mut |_| ControlFlow::Continue(())).unwrap().text;
+    assert!(!text.is_empty());
 }

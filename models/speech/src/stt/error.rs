@@ -8,6 +8,9 @@ use crate::vad::VadError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SttError {
+    /// The crate was built without the feature `whisper`.
+    #[error("this build has no speech recognition; build it with the feature `whisper`")]
+    Absent,
     /// The model's file cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     File {

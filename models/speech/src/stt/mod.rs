@@ -9,12 +9,16 @@
 //! every such board has. [`SpeechToText::open`] refuses to run on less; building with `GGML_AVX2=OFF GGML_FMA=OFF
 //! GGML_F16C=OFF GGML_BMI2=OFF GGML_AVX=OFF` in the environment lowers it.
 
-mod abort;
 mod error;
 mod ggml_file;
 mod judgement;
 mod options;
 mod pieces;
+#[cfg(feature = "whisper")]
+mod whisper;
+#[cfg(not(feature = "whisper"))]
+#[path = "whisper_absent.rs"]
+mod whisper;
 mod word_errors;
 mod words;
 
@@ -27,12 +31,13 @@ pub use word_errors::word_errors;
 pub use words::Word;
 
 use pieces::{Piece, plan, spoken};
+use whisper::{Pass, Whisper};
+use words::TimedToken;
 
 use crate::audio::SampleRate;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
 /// The result of a transcription.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -70,14 +75,19 @@ pub struct Segment {
 
 /// A Whisper model with its working state, used again for each utterance.
 pub struct SpeechToText {
-    state: WhisperState,
-    context: WhisperContext,
-    /// Built once: whisper-rs leaks a string each time a language or a prompt is set.
-    params: FullParams<'static, 'static>,
+    whisper: Whisper,
     options: SttOptions,
-    threads: usize,
     header: GgmlHeader,
     path: PathBuf,
+}
+
+/// What whisper.cpp makes of a piece of sound.
+struct RawSegment {
+    text: String,
+    /// The mean over its tokens and the end token.
+    average_log_probability: f32,
+    /// With their times, where these are asked for.
+    tokens: Vec<TimedToken>,
 }
 
 /// Encoder frames of 20 ms: two spectrogram frames of 160 samples.
@@ -92,54 +102,13 @@ impl SpeechToText {
     ///
     /// # Errors
     /// [`SttError`] where the file is missing, cut short, of another kind or contradicts itself, where an option is out of
-    /// range, or where this processor lacks what whisper.cpp was compiled for.
+    /// range, where this processor lacks what whisper.cpp was compiled for, or where the crate was built without it.
     pub fn open(path: &Path, options: &SttOptions) -> Result<SpeechToText, SttError> {
-        whisper_rs::install_logging_hooks();
         options.check()?;
-        check_processor()?;
+        whisper::check()?;
         let header = GgmlHeader::read(path)?;
-        let language = language_code(options, &header)?;
-        let load = |e: WhisperError| SttError::Load { path: path.to_path_buf(), reason: e.to_string() };
-        let mut context_params = WhisperContextParameters::default();
-        if options.word_timestamps {
-            context_params.dtw_parameters(words::alignment(&header));
-        }
-        let context = WhisperContext::new_with_params(path, context_params).map_err(load)?;
-        let state = context.create_state().map_err(load)?;
-
-        let mut params = FullParams::new(match options.beam_size {
-            1 => SamplingStrategy::Greedy { best_of: 1 },
-            n => SamplingStrategy::BeamSearch { beam_size: n as i32, patience: -1.0 },
-        });
-        let threads = match options.threads {
-            0 if header.is_smaller_than_openai() => 1,
-            0 => std::thread::available_parallelism().map_or(1, |n| (n.get() - 1).clamp(1, 4)),
-            n => n,
-        };
-        params.set_n_threads(threads as i32);
-        if let Some(language) = language {
-            params.set_language(Some(language));
-        }
-        // Row 0 of the logits, from which whisper.cpp takes its own probability of no speech, is not computed for prompts
-        // of more than one token: it holds what the last utterance left there. So that test is switched off here, and
-        // made in `no_speech_probability`.
-        params.set_no_speech_thold(f32::INFINITY);
-        params.set_logprob_thold(options.logprob_threshold);
-        params.set_entropy_thold(options.entropy_threshold);
-        if let Some(prompt) = &options.initial_prompt {
-            params.set_initial_prompt(prompt);
-        }
-        params.set_translate(options.translate && header.is_multilingual());
-        params.set_no_context(true);
-        params.set_no_timestamps(true);
-        params.set_single_segment(true);
-        params.set_suppress_blank(true);
-        params.set_suppress_nst(true);
-        params.set_print_special(false);
-        params.set_print_progress(false);
-        params.set_print_realtime(false);
-        params.set_print_timestamps(false);
-        Ok(SpeechToText { state, context, params, options: options.clone(), threads, header, path: path.to_path_buf() })
+        let whisper = Whisper::open(path, options, &header)?;
+        Ok(SpeechToText { whisper, options: options.clone(), header, path: path.to_path_buf() })
     }
 
     /// The header of the model's file.
@@ -154,7 +123,7 @@ impl SpeechToText {
 
     /// Whether the model knows languages other than English.
     pub fn is_multilingual(&self) -> bool {
-        self.context.is_multilingual()
+        self.header.is_multilingual()
     }
 
     /// Transcribes speech.
@@ -218,7 +187,7 @@ impl SpeechToText {
         if !self.header.is_multilingual() {
             return Some("en");
         }
-        whisper_rs::get_lang_str(self.state.full_lang_id_from_state())
+        self.whisper.language()
     }
 
     /// The segments of one piece; `None` where it was stopped.
@@ -245,7 +214,7 @@ impl SpeechToText {
         let is_doubted = piece.is_searched && piece.speech.is_none() && segments.iter().any(|s| !s.text.is_empty());
         let unlikely = is_doubted || segments.iter().any(|s| s.average_log_probability < threshold);
         if unlikely {
-            let no_speech = self.no_speech_probability()?;
+            let no_speech = self.whisper.no_speech_probability().map_err(|reason| self.failed(reason))?;
             segments.iter_mut().for_each(|s| s.no_speech_probability = Some(no_speech));
         }
         // As in OpenAI's implementation, noise gets no second try: it would only give other made-up words.
@@ -282,32 +251,17 @@ impl SpeechToText {
         } else {
             sound
         };
-        let mut params = self.params.clone();
-        params.set_temperature(temperature);
-        params.set_temperature_inc(increment);
-        params.set_audio_ctx(self.audio_ctx(lead + sound.len(), least_frames) as i32);
-        params.set_max_tokens(self.max_tokens(sound.len()) as i32);
-        match abort::full(&mut self.state, params, input, go_on) {
-            abort::Outcome::Done => Ok(true),
-            abort::Outcome::Stopped => Ok(false),
-            abort::Outcome::Failed(e) => Err(self.failed(e)),
-        }
+        let pass = Pass {
+            temperature,
+            increment,
+            audio_ctx: self.audio_ctx(lead + sound.len(), least_frames),
+            max_tokens: self.max_tokens(sound.len()),
+        };
+        self.whisper.run(input, &pass, go_on).map_err(|reason| self.failed(reason))
     }
 
-    /// The probability of `<|nospeech|>` right after `<|startoftranscript|>`, for the audio that was encoded last: one more
-    /// step of the decoder.
-    fn no_speech_probability(&mut self) -> Result<f32, SttError> {
-        let start = self.context.token_sot();
-        let no_speech = self.context.token_nosp();
-        self.state.decode(&[start], 0, self.threads).map_err(|e| self.failed(e))?;
-        let logits = self.state.get_logits().map_err(|e| self.failed(e))?;
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f64 = logits.iter().map(|&l| f64::from(l - max).exp()).sum();
-        Ok((f64::from(logits[no_speech as usize] - max).exp() / sum) as f32)
-    }
-
-    fn failed(&self, e: WhisperError) -> SttError {
-        SttError::Failed { path: self.path.clone(), reason: e.to_string() }
+    fn failed(&self, reason: String) -> SttError {
+        SttError::Failed { path: self.path.clone(), reason }
     }
 
     fn temperature_increment(&self) -> f32 {
@@ -362,67 +316,14 @@ impl SpeechToText {
         let (start, end) = (rate.duration_of(bounds.start), rate.duration_of(bounds.end));
         let offset = rate.duration_of(piece.sound.start);
         let lead = rate.duration_of(self.lead_in(sound));
-        let eot = self.context.token_eot();
-        self.state
-            .as_iter()
-            .map(|segment| {
-                let tokens = (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)).map(|t| t.token_data());
-                // The end token counts too, as in OpenAI's implementation: being sure that it ended is part of being sure.
-                let (sum, n) = tokens
-                    .filter(|t| t.id <= eot)
-                    .fold((0.0, 0), |(sum, n), token| (sum + f64::from(token.plog), n + 1));
-                Segment {
-                    start,
-                    end,
-                    text: segment.to_str_lossy().map(|text| text.trim().to_string()).unwrap_or_default(),
-                    no_speech_probability: None,
-                    words: if self.options.word_timestamps {
-                        words::words(&segment, eot, (offset, lead, start, end))
-                    } else {
-                        Vec::new()
-                    },
-                    average_log_probability: if n == 0 { f32::NEG_INFINITY } else { (sum / f64::from(n)) as f32 },
-                }
-            })
-            .collect()
+        let segment = |raw: RawSegment| Segment {
+            start,
+            end,
+            text: raw.text,
+            no_speech_probability: None,
+            words: words::words(raw.tokens, (offset, lead, start, end)),
+            average_log_probability: raw.average_log_probability,
+        };
+        self.whisper.segments().into_iter().map(segment).collect()
     }
-}
-
-/// The code to set, or none where whisper.cpp's default, English, is right.
-fn language_code(options: &SttOptions, header: &GgmlHeader) -> Result<Option<&'static str>, SttError> {
-    match options.language.as_deref() {
-        None if header.is_multilingual() => Ok(Some("auto")),
-        None | Some("en") => Ok(None),
-        Some(language) => {
-            let plain = language.chars().all(|c| c.is_ascii_alphabetic());
-            let code = plain.then(|| whisper_rs::get_lang_id(language)).flatten().and_then(whisper_rs::get_lang_str);
-            let refused = |reason| Err(SttError::Language { found: language.to_string(), reason });
-            match code {
-                None => refused("Whisper has no such language"),
-                Some(_) if !header.is_multilingual() => refused("the model knows English only"),
-                code => Ok(code),
-            }
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-fn check_processor() -> Result<(), SttError> {
-    let compiled = whisper_rs::SystemInfo::default();
-    let needs = [
-        (compiled.avx, std::arch::is_x86_feature_detected!("avx"), "AVX"),
-        (compiled.avx2, std::arch::is_x86_feature_detected!("avx2"), "AVX2"),
-        (compiled.fma, std::arch::is_x86_feature_detected!("fma"), "FMA"),
-        (compiled.f16c, std::arch::is_x86_feature_detected!("f16c"), "F16C"),
-    ];
-    match needs.iter().find(|(compiled, present, _)| *compiled && !present) {
-        Some((_, _, feature)) => Err(SttError::Processor { feature }),
-        None => Ok(()),
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn check_processor() -> Result<(), SttError> {
-    // NEON is part of every 64-bit ARM.
-    Ok(())
 }

@@ -9,7 +9,7 @@ use super::SttError;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct SttOptions {
-    /// Threads; 0: one for small models, else one less than there are cores, at most 4.
+    /// Threads; 0: one for small models, else as many as there are idle cores, at most 4.
     // whisper.cpp's threads wait for each other by spinning, after each of some hundred steps, so one that has to share its core
     // slows all of them down by an order of magnitude.
     pub threads: usize,

@@ -1,11 +1,10 @@
 //! Times of words: from the attention of the decoder to the encoder's frames, aligned by dynamic time warping (whisper.cpp's DTW, after
 //! OpenAI's `timing.py`), then bounded by where somebody speaks.
 
-use super::{GgmlHeader, Segment};
+use super::Segment;
 use crate::audio::SampleRate;
 use std::ops::Range;
 use std::time::Duration;
-use whisper_rs::{DtwMode, DtwModelPreset, DtwParameters, WhisperSegment};
 
 /// A word and its time in the audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,50 +17,25 @@ pub struct Word {
     pub text: String,
 }
 
-/// The attention heads that follow the sound: those that OpenAI names for its models, else the upper half of the layers.
-pub(super) fn alignment(header: &GgmlHeader) -> DtwParameters<'static> {
-    let preset = match (header.n_audio_state, header.n_text_layer, header.is_multilingual()) {
-        (384, 4, true) => Some(DtwModelPreset::Tiny),
-        (384, 4, false) => Some(DtwModelPreset::TinyEn),
-        (512, 6, true) => Some(DtwModelPreset::Base),
-        (512, 6, false) => Some(DtwModelPreset::BaseEn),
-        (768, 12, true) => Some(DtwModelPreset::Small),
-        (768, 12, false) => Some(DtwModelPreset::SmallEn),
-        (1_024, 24, true) => Some(DtwModelPreset::Medium),
-        (1_024, 24, false) => Some(DtwModelPreset::MediumEn),
-        _ => None,
-    };
-    let mode = match preset {
-        Some(model_preset) => DtwMode::ModelPreset { model_preset },
-        None => DtwMode::TopMost { n_top: (header.n_text_layer / 2).max(1) as i32 },
-    };
-    // Three copies of tokens x frames x heads floats: 360 * 1500 * 20 * 4 bytes each. Only what is used is touched.
-    DtwParameters { mode, dtw_mem_size: 512 << 20 }
+/// A token, and where the attention leaves it, in hundredths of a second: its end. -1 where there is no time.
+pub(super) struct TimedToken {
+    pub(super) text: Vec<u8>,
+    pub(super) ends: i64,
 }
 
 /// The words of a segment. Times: where the piece begins in the audio, the silence put before it, where the segment begins and ends.
-pub(super) fn words(
-    segment: &WhisperSegment<'_>,
-    eot: i32,
-    times: (Duration, Duration, Duration, Duration),
-) -> Vec<Word> {
+pub(super) fn words(tokens: Vec<TimedToken>, times: (Duration, Duration, Duration, Duration)) -> Vec<Word> {
     let (offset, lead, start, end) = times;
     let mut found: Vec<(Duration, Vec<u8>)> = Vec::new();
-    for token in (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)) {
-        let data = token.token_data();
-        let Ok(text) = token.to_bytes() else { continue };
-        if data.id >= eot {
-            continue;
-        }
-        // Hundredths of a second; -1 where there is none. whisper.cpp's time of a token is where the attention leaves it: its end.
-        let ends = Duration::from_millis(data.t_dtw.clamp(0, 360_000) as u64 * 10);
+    for TimedToken { text, ends } in tokens {
+        let ends = Duration::from_millis(ends.clamp(0, 360_000) as u64 * 10);
         let ends = offset + ends.saturating_sub(lead);
         match found.last_mut() {
             Some((word_ends, word)) if !text.starts_with(b" ") => {
                 *word_ends = ends.max(*word_ends);
-                word.extend_from_slice(text);
+                word.extend_from_slice(&text);
             }
-            _ => found.push((ends, text.to_vec())),
+            _ => found.push((ends, text)),
         }
     }
     let n = found.len();

@@ -7,7 +7,6 @@
 mod espeak;
 mod flite;
 mod normalize;
-#[cfg(feature = "piper")]
 mod piper;
 mod process;
 mod silence;
@@ -15,7 +14,6 @@ mod silence;
 pub use espeak::Espeak;
 pub use flite::Flite;
 pub use normalize::Normalizer;
-#[cfg(feature = "piper")]
 pub use piper::{Piper, PiperConfig};
 
 use crate::audio::SampleRate;
@@ -142,10 +140,7 @@ pub fn open_voice(options: &TtsOptions) -> Result<Box<dyn Voice>, TtsError> {
     match options.engine {
         Engine::EspeakNg => Ok(Box::new(Espeak::open(options)?)),
         Engine::Flite => Ok(Box::new(Flite::open(options)?)),
-        #[cfg(feature = "piper")]
         Engine::Piper => Ok(Box::new(Piper::open(options)?)),
-        #[cfg(not(feature = "piper"))]
-        Engine::Piper => Err(TtsError::NoPiper),
         Engine::Auto => match Espeak::open(options) {
             Ok(voice) => Ok(Box::new(voice)),
             // flite's voices have other names, so the wish for one is dropped with espeak-ng.
@@ -255,13 +250,8 @@ pub enum TtsError {
         reason: String,
     },
     /// A Piper voice's model or its runtime.
-    #[cfg(feature = "piper")]
     #[error(transparent)]
     Onnx(#[from] nearfield_onnx::OnnxError),
-    /// The crate was built without the feature `piper`.
-    #[cfg(not(feature = "piper"))]
-    #[error("this build has no Piper voices (feature `piper`)")]
-    NoPiper,
 }
 
 impl TtsError {

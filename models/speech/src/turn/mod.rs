@@ -4,13 +4,10 @@
 //! model) and the words so far ([`completeness`]) give a confidence that the turn is complete, and the confidence gives the silence to
 //! wait for ([`TurnEndOptions::silence_ms`]): little when sure, long when not. Both kinds of evidence are optional.
 
-#[cfg(feature = "onnx")]
 mod log_mel;
-#[cfg(feature = "onnx")]
 mod smart_turn;
 mod words;
 
-#[cfg(feature = "onnx")]
 pub use smart_turn::SmartTurn;
 pub use words::completeness;
 
@@ -41,9 +38,9 @@ pub struct Evidence {
 /// How much the log-odds of each kind of evidence count, and the log-odds without any: somebody who pauses goes on more often than not.
 /// Chosen on the tuning half of `nearfield bench voice`'s sentences with pauses. They are spoken by machines, whose voices hardly tell
 /// Smart Turn whether they have finished; it may deserve more weight with people.
-const SOUND_WEIGHT: f32 = 0.15;
+const SOUND_WEIGHT: f32 = 0.2;
 const WORDS_WEIGHT: f32 = 1.5;
-const PRIOR_LOG_ODDS: f32 = -1.0;
+const PRIOR_LOG_ODDS: f32 = -1.5;
 /// Log-odds beyond this count no more: no single evidence is that good.
 const MOST_LOG_ODDS: f32 = 4.0;
 

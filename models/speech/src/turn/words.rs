@@ -59,6 +59,58 @@ const COMPLETE: &[&[&str]] = &[
 /// Conjunctions that begin a clause to which another belongs: "When I get home".
 const SUBORDINATES: &[&str] = &["when", "if", "while", "because", "after", "before", "since"];
 
+/// Verbs of requests, and the words of which they want one: "Turn the volume", "Remind me tomorrow".
+#[rustfmt::skip]
+const WANTS: &[(&str, &[&str])] = &[
+    ("turn", PARTICLES), ("switch", PARTICLES), ("put", PARTICLES), ("translate", &["to", "into", "in"]),
+    ("remind", &["to", "that", "about", "of", "in", "at"]), ("set", &["to", "for", "at", "on", "off", "as"]),
+    ("wake", &["at", "in", "when", "by", "now"]),
+];
+
+const PARTICLES: &[&str] =
+    &["on", "off", "up", "down", "to", "over", "around", "out", "in", "into", "back", "away", "left", "right"];
+
+/// Those of the verbs that a number serves as well: "Set the timer ten minutes."
+const WANTS_OR_NUMBER: &[&str] = &["set", "wake"];
+
+/// Verbs with which "in" may end a request: "Bring the washing in."
+const ENDS_IN: &[&str] = &["bring", "take", "let", "put", "come", "call"];
+
+#[rustfmt::skip]
+const NUMBERS: &[&str] = &[
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "fifteen", "twenty",
+    "thirty", "forty", "fifty", "sixty", "half", "quarter", "noon", "midnight",
+];
+
+/// A request without what makes it one politely: "could you", "please".
+fn plain<'a, 'b>(words: &'b [&'a str]) -> &'b [&'a str] {
+    match words {
+        ["please", rest @ ..] => plain(rest),
+        ["can" | "could" | "would" | "will", "you", rest @ ..] => plain(rest),
+        _ => words,
+    }
+}
+
+/// Whether a request lacks what its verb or its last words want.
+fn lacks_something(words: &[&str], is_question: bool) -> bool {
+    let request = plain(words);
+    let Some(verb) = request.first() else { return false };
+    let has_number = || request.iter().any(|w| w.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(w));
+    let wanted = WANTS.iter().find(|(of, _)| of == verb).map(|(_, wanted)| wanted);
+    let lacks = wanted.is_some_and(|wanted| {
+        !request.iter().any(|word| wanted.contains(word)) && !(WANTS_OR_NUMBER.contains(verb) && has_number())
+    });
+    let ends = |with: &[&str]| words.ends_with(with);
+    // "Could you make it a bit", "What time does that", "Add the following".
+    lacks
+        || request.contains(&"make") && (ends(&["a", "bit"]) || ends(&["a", "little"]))
+        || !is_question && request.contains(&"following")
+        || words.len() > 2
+            && *verb != "who"
+            && matches!(words[words.len() - 2], "does" | "do" | "did")
+            && matches!(words[words.len() - 1], "that" | "this" | "it" | "these" | "those")
+}
+
 /// The probability, 0 to 1, that a speaker who has said `text` and pauses has finished. `text` is a transcript so far.
 pub fn completeness(text: &str) -> f32 {
     let text = text.trim().trim_end_matches(['"', '\'', '”', ')']);
@@ -76,7 +128,8 @@ pub fn completeness(text: &str) -> f32 {
         return 0.85;
     }
     // "Switch the heating on."
-    let is_particle = matches!(*last, "on" | "in" | "off") && n >= 5 && !is_question && !mark.is_empty();
+    let ends_in = *last != "in" || plain(&words).first().is_some_and(|verb| ENDS_IN.contains(verb));
+    let is_particle = matches!(*last, "on" | "in" | "off") && ends_in && n >= 5 && !is_question && !mark.is_empty();
     let ends_question = is_question
         && (n > 2 && ENDS_QUESTION.contains(last) || (3..=5).contains(&n) && ENDS_SHORT_QUESTION.contains(last));
     // "Explain what a volcano is."
@@ -93,6 +146,9 @@ pub fn completeness(text: &str) -> f32 {
     // "How long does it take?" has its object in front.
     let has_object = is_question && n >= 4 && QUESTIONS.contains(first);
     if WANTS_OBJECT.contains(&verb) && !has_object {
+        return 0.12;
+    }
+    if lacks_something(&words, is_question) {
         return 0.12;
     }
     let is_subordinate = SUBORDINATES.contains(first) && !is_question && n <= 6 && !all.contains(',');
@@ -130,6 +186,12 @@ mod tests {
             "Do you know what time it is?",
             "Stop.",
             "Yes, please!",
+            "Could you turn the volume down a little?",
+            "Remind me to call my sister.",
+            "Set a timer for ten minutes.",
+            "Please bring the washing in.",
+            "Could you make the bedroom a bit warmer?",
+            "How does it work?",
         ] {
             assert!(completeness(whole) > 0.8, "{whole}");
         }
@@ -146,6 +208,15 @@ mod tests {
             "When I get home.",
             "It was in the kitchen,",
             "The kitchen lamp, the hall lamp —",
+            "Turn the volume.",
+            "Please switch the lamp.",
+            "Could you make the bedroom a bit?",
+            "Remind me tomorrow.",
+            "Translate the sentence.",
+            "Set an alarm.",
+            "Put the following on my list.",
+            "What time does that?",
+            "I wonder how many animals live in.",
         ] {
             assert!(completeness(part) < 0.2, "{part}");
         }

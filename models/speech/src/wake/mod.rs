@@ -4,11 +4,9 @@
 //! the scores: a threshold for each word, one detection however long a word scores, and no computing while nobody speaks. What
 //! a detection leads to is left to the caller.
 
-#[cfg(feature = "onnx")]
 mod open_wake_word;
 mod trials;
 
-#[cfg(feature = "onnx")]
 pub use open_wake_word::{OpenWakeWord, WakeFiles};
 pub use trials::{Trial, Trials, choose_threshold};
 
@@ -42,7 +40,6 @@ pub trait WakeModel: Send {
 #[non_exhaustive]
 pub enum WakeError {
     /// The model of the words.
-    #[cfg(feature = "onnx")]
     #[error(transparent)]
     Model(#[from] nearfield_onnx::OnnxError),
     /// The detector of speech in front of it.

@@ -27,11 +27,38 @@ fn is_done(word: &str) -> bool {
     word == "done" || is_deed_done(word)
 }
 
+/// Where a clause stands in its sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Standing {
+    /// At its beginning, or right behind consent: "Sure, turning off the pump."
+    #[default]
+    Opening,
+    /// Behind another clause: "It rises, creating a volcano."
+    Following,
+}
+
+impl Standing {
+    /// That of what follows `clause`, which stands so itself and ends in `mark`.
+    pub(super) fn behind(self, clause: &str, mark: char) -> Self {
+        let is_consent = || words_of(clause).iter().all(|word| CONSENT.contains(&word.as_str()));
+        match matches!(mark, ',' | ';' | ':') && !(self == Standing::Opening && is_consent()) {
+            true => Standing::Following,
+            false => Standing::Opening,
+        }
+    }
+}
+
+/// The words of a text in lower case, without apostrophes.
+fn words_of(text: &str) -> Vec<String> {
+    let lower = text.to_lowercase().replace(['\'', '\u{2019}'], "");
+    lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
 /// Whether `clause` claims a deed. After a wish (`is_wish`) a state, a promise or consent is one, too; in an answer to a question it
 /// is not.
-pub(super) fn claims(clause: &str, is_wish: bool) -> bool {
-    let lower = clause.to_lowercase().replace(['\'', '\u{2019}'], "");
-    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+pub(super) fn claims(clause: &str, standing: Standing, is_wish: bool) -> bool {
+    let words = words_of(clause);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let has = |list: &[&str]| words.iter().any(|word| list.contains(word));
     if words.is_empty() || clause.trim_end().ends_with('?') || has(DENIAL) {
         return false;
@@ -55,7 +82,7 @@ pub(super) fn claims(clause: &str, is_wish: bool) -> bool {
     });
     // "Set the lamp to blue." is one, "Set theory is hard." and "Closed by a lid." are none.
     let by_chance = at(1) == "by" || at(0) == "set" && !matches!(at(1), "the" | "your" | "all" | "it" | "its");
-    let begins = is_deed_under_way(at(0)) || is_done(at(0)) && !by_chance;
+    let begins = standing == Standing::Opening && (is_deed_under_way(at(0)) || is_done(at(0)) && !by_chance);
     let now = words.windows(2).any(|pair| matches!(pair[0], "is" | "are") && pair[1] == "now")
         || words.windows(3).any(|three| matches!(three[0], "has" | "have") && three[1] == "been" && is_done(three[2]));
     if first_person || begins || now {
@@ -89,6 +116,8 @@ pub(super) struct HonestText {
     /// What is known of the home.
     truth: Option<Truth>,
     held: String,
+    /// Where the clause under way stands.
+    standing: Standing,
     /// A mark behind a digit: it ends the clause if no digit follows.
     mark: Option<char>,
     /// The clause under way has been looked at, and passes.
@@ -127,7 +156,7 @@ impl HonestText {
             } else if matches!(c, ',' | ';' | ':' | '.' | '!' | '?' | '\n' | '…') {
                 self.end_clause(c, &mut out);
             } else if self.passes || (c == ' ' && self.held.split_whitespace().count() >= ENOUGH_WORDS) {
-                self.settle(&mut out);
+                self.settle(self.standing, &mut out);
                 self.passes = true;
             }
         }
@@ -135,7 +164,10 @@ impl HonestText {
     }
 
     fn end_clause(&mut self, mark: char, out: &mut String) {
-        self.settle(out);
+        // Of a clause that passes, the beginning is no longer there: it was no consent.
+        let standing = if self.passes { Standing::Following } else { self.standing };
+        self.standing = standing.behind(&self.held, mark);
+        self.settle(standing, out);
         if !matches!(mark, ',' | ';' | ':') {
             self.drops = false;
         }
@@ -145,16 +177,16 @@ impl HonestText {
     /// The rest.
     pub(super) fn finish(&mut self) -> String {
         let mut out = String::new();
-        self.settle(&mut out);
+        self.settle(self.standing, &mut out);
         out
     }
 
-    fn settle(&mut self, out: &mut String) {
+    fn settle(&mut self, standing: Standing, out: &mut String) {
         let held = std::mem::take(&mut self.held);
         if !self.passes && !self.drops {
             let is_untrue = self.truth.as_ref().is_some_and(|truth| truth.is_denied_by(&held));
             self.untrue |= is_untrue;
-            self.drops = is_untrue || claims(&held, false);
+            self.drops = is_untrue || claims(&held, standing, false);
             self.dropped |= self.drops;
         }
         if !self.drops {
@@ -183,7 +215,7 @@ mod tests {
             "Set the front door to locked.",
             "Done!",
         ] {
-            assert!(claims(text, false) && claims(text, true), "{text}");
+            assert!(claims(text, Standing::Opening, false) && claims(text, Standing::Opening, true), "{text}");
         }
         for text in [
             "The hall light is on.",
@@ -198,7 +230,7 @@ mod tests {
             "Set theory is a branch of mathematics.",
             "",
         ] {
-            assert!(!claims(text, false), "{text}");
+            assert!(!claims(text, Standing::Opening, false), "{text}");
         }
         for text in [
             "The hall light is on.",
@@ -210,10 +242,32 @@ mod tests {
             "The cellar is being cleaned.",
             "Milk was added to your list.",
         ] {
-            assert!(claims(text, true), "{text}");
+            assert!(claims(text, Standing::Opening, true), "{text}");
         }
         for text in ["I can't do that.", "Which light do you mean?", "There is no sauna here.", "Paris."] {
-            assert!(!claims(text, true), "{text}");
+            assert!(!claims(text, Standing::Opening, true), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clause_that_goes_on_with_a_sentence_is_no_claim_by_its_first_word() {
+        for (text, honest) in [
+            (
+                "Magma rises to the surface, creating a volcano. It cools.",
+                "Magma rises to the surface, creating a volcano. It cools.",
+            ),
+            ("The tide turns twice a day, raising the sea.", "The tide turns twice a day, raising the sea."),
+            ("Sure, turning off the pump. It is late.", "Sure, It is late."),
+            ("Okay, sure, set the lamp to blue. It is late.", "Okay, sure, It is late."),
+            ("The pump is old, I am turning it off. It is late.", "The pump is old, It is late."),
+        ] {
+            for size in [1, 3, 7, 200] {
+                let mut filter = HonestText::default();
+                let chars: Vec<char> = text.chars().collect();
+                let pieces = chars.chunks(size).map(|piece| filter.push(&piece.iter().collect::<String>()));
+                let said = pieces.collect::<String>() + &filter.finish();
+                assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" "), honest, "{size}");
+            }
         }
     }
 

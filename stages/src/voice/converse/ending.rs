@@ -1,6 +1,6 @@
 //! How a reply ends: what is said instead of the model's text where that would not be true.
 
-use super::claims::claims;
+use super::claims::{Standing, claims};
 use crate::flow::Turn;
 use crate::voice::tools::{self, Facts, Plan, ToolResult};
 
@@ -12,9 +12,6 @@ const MISUSED: &str = "I could not do that: the call of the tool could not be re
 
 /// What is said where the model calls one tool after another and comes to no end.
 pub(super) const CIRCLES: &str = "I could not finish that, because the model called one tool after another.";
-
-/// What is said where a wish came to nothing, and the model says otherwise.
-const NOT_DONE: &str = "I have not done that: I found nothing here that I could do it with.";
 
 /// What is said where the model claims a deed that nobody wished for.
 pub(super) const NOTHING_DONE: &str = "I have not changed anything.";
@@ -58,15 +55,15 @@ impl<'a> Ending<'a> {
         if self.wants_calls {
             return Some(CIRCLES.to_owned());
         }
-        if self.is_wish && !self.was_done && results.is_empty() && (said.is_empty() || claims_any(said)) {
+        if self.is_wish && !self.was_done && results.is_empty() && (said.is_empty() || claims_any(said, true)) {
             tracing::info!(%turn, said, "the model claimed what was not done");
-            return Some(NOT_DONE.to_owned());
+            return Some(tools::NOT_FOUND.to_owned());
         }
         if let Some(facts) = self.facts.filter(|facts| !facts.agree_with(said, question)) {
             tracing::info!(%turn, said, "the model contradicted the states");
             return Some(facts.answer.clone());
         }
-        if self.facts.is_some() && claims_any_deed(said) {
+        if self.facts.is_some() && claims_any(said, false) {
             return Some(NOTHING_DONE.to_owned());
         }
         let says_nothing = said.is_empty() && (self.repeated || !results.is_empty());
@@ -102,12 +99,12 @@ pub(super) fn facts_of(plan: &Plan) -> Option<&Facts> {
     }
 }
 
-/// Whether a sentence of a reply to a wish claims that something was done.
-fn claims_any(reply: &str) -> bool {
-    reply.split_inclusive(['.', '!', '?', '\n', ',']).any(|clause| claims(clause, true))
-}
-
-/// The same for an answer to a question, where a state is none.
-fn claims_any_deed(reply: &str) -> bool {
-    reply.split_inclusive(['.', '!', '?', '\n', ',']).any(|clause| claims(clause, false))
+/// Whether a sentence of a reply to a wish claims that something was done; without a wish a state is no claim.
+fn claims_any(reply: &str, is_wish: bool) -> bool {
+    let mut standing = Standing::Opening;
+    reply.split_inclusive(['.', '!', '?', '\n', ',']).any(|clause| {
+        let here = standing;
+        standing = here.behind(clause, clause.chars().last().unwrap_or_default());
+        claims(clause, here, is_wish)
+    })
 }

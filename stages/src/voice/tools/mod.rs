@@ -32,7 +32,7 @@ pub use home::{HomeLayout, HomeThing, HomeTools, MOST_ENTITIES, ThingKind};
 pub use kept::KeptError;
 pub(crate) use matched::Foreseen;
 pub use matched::Matched;
-pub use plan::Plan;
+pub use plan::{NOT_FOUND, Plan};
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
 /// The names that a command tool cannot have.

@@ -38,14 +38,24 @@ pub enum Plan {
 /// The most things named in a question asked back.
 const MOST_CHOICES: usize = 4;
 
-/// What is said of a wish for what is not there.
-const NOT_FOUND: &str = "I have not done that: I found nothing here that I could do it with.";
+/// What is said of a wish for what is not there, or of one that came to nothing while the model says otherwise.
+pub const NOT_FOUND: &str = "I have not done that: I found nothing here that I could do it with.";
 
 /// Whether a wish can only be for a thing: "unlock the shed", but not "start a story".
 fn is_clear(wish: &Wish) -> bool {
     use Deed::{Close, Lock, Off, On, Open, Play, Start, Stop, Unlock};
     let says = |any: &[Deed]| any.iter().any(|deed| wish.deeds.contains(deed));
     says(&[On, Off, Open, Close, Lock, Unlock]) && !says(&[Start, Play, Stop])
+}
+
+/// Whether a wish for which there is nothing in the home asks for words rather than for a deed: "give me a tip", "go on".
+fn asks_for_words(wish: &Wish) -> bool {
+    let mut words =
+        wish.words().iter().map(String::as_str).skip_while(|word| matches!(*word, "please" | "and" | "now"));
+    match (words.next(), words.next()) {
+        (Some("give" | "tell"), Some("me" | "us")) => true,
+        (first, _) => first == Some("go"),
+    }
 }
 
 /// What keeps a clause from being a call.
@@ -82,10 +92,10 @@ impl Toolbox {
                     Err(Stop::Unknown) if self.commands.is_empty() => {
                         return match is_clear(&wish) {
                             true => Plan::Ask(NOT_FOUND.to_owned()),
-                            false => Plan::Speak { facts: Facts::default(), is_wish: true },
+                            false => Plan::Speak { facts: Facts::default(), is_wish: !asks_for_words(&wish) },
                         };
                     }
-                    Err(Stop::Unknown) => return Plan::Free { is_wish: true },
+                    Err(Stop::Unknown) => return Plan::Free { is_wish: !asks_for_words(&wish) },
                 }
             }
             return match steps.is_empty() {
@@ -508,6 +518,9 @@ entities:
         assert!(nowhere[0].starts_with("Ask(\"Which one"), "{nowhere:?}");
         assert!(planned(ROOMS, "turn on the telescope")[0].starts_with("Ask(\"I have not done that"));
         assert_eq!(planned(ROOMS, "start a story"), ["Speak true"]);
+        for request in ["Give me a tip for better sleep.", "Please tell us a story.", "Go on!"] {
+            assert_eq!(planned(ROOMS, request), ["Speak false"], "{request}");
+        }
         for request in
             ["Why is the hatch open?", "Don't open the hatch.", "If it rains, close the hatch.", "I opened the hatch."]
         {

@@ -1,0 +1,42 @@
+//! In the place of `whisper`, in builds without the feature of that name: there are no models.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::{GgmlHeader, RawSegment, SttError, SttOptions};
+
+pub(super) enum Whisper {}
+
+#[allow(dead_code)] // Nothing reads what no model is run with.
+pub(super) struct Pass {
+    pub(super) temperature: f32,
+    pub(super) increment: f32,
+    pub(super) audio_ctx: usize,
+    pub(super) max_tokens: usize,
+}
+
+impl Whisper {
+    pub(super) fn open(_: &Path, _: &SttOptions, _: &GgmlHeader) -> Result<Self, SttError> {
+        Err(SttError::Absent)
+    }
+
+    pub(super) fn language(&self) -> Option<&'static str> {
+        match *self {}
+    }
+
+    pub(super) fn run(&mut self, _: &[f32], _: &Pass, _: &mut dyn FnMut() -> ControlFlow<()>) -> Result<bool, String> {
+        match *self {}
+    }
+
+    pub(super) fn no_speech_probability(&mut self) -> Result<f32, String> {
+        match *self {}
+    }
+
+    pub(super) fn segments(&self) -> Vec<RawSegment> {
+        match *self {}
+    }
+}
+
+pub(super) fn check() -> Result<(), SttError> {
+    Err(SttError::Absent)
+}
