@@ -66,6 +66,7 @@ pub fn run(
     let play = Play::open(outlet, turns.clone())?;
     let llm = LlmThread::start_in(&mut flow, assistant.llm, assistant.way);
     let pause = llm.pause();
+    let whole_commands = assistant.toolbox.whole_commands();
     let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?
         .guessing(guesses.clone());
     let speak = Speak::new(assistant.voice).guessing(guesses.clone()).pausing(pause);
@@ -107,7 +108,11 @@ pub fn run(
                 // As many guesses as may wait at the recognizer.
                 let (tell, words) = bounded(4);
                 transcribe = transcribe.telling(tell);
-                listen = listen.ending(TurnEnd::new(config.turn.options(), assistant.turn, Some(words)));
+                let mut turn_end = TurnEnd::new(config.turn.options(), assistant.turn, Some(words));
+                if let Some(whole_commands) = whole_commands {
+                    turn_end = turn_end.knowing(whole_commands);
+                }
+                listen = listen.ending(turn_end);
             }
             if is_live && config.turn.ahead {
                 transcribe = transcribe.passing_guesses();

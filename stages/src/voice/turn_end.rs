@@ -1,7 +1,7 @@
 //! When a turn is over: the silence to wait for in the pause under way, by the sound so far (Smart Turn) and by its words.
 
 use crossbeam_channel::Receiver;
-use nearfield_speech::turn::{Evidence, SmartTurn, TurnEndOptions, completeness};
+use nearfield_speech::turn::{Evidence, SmartTurn, TurnEndOptions, WHOLE, completeness};
 
 use crate::flow::Turn;
 use crate::flow::fault::Fault;
@@ -12,6 +12,7 @@ pub struct TurnEnd {
     model: Option<SmartTurn>,
     /// The words of guesses, by their numbers.
     words: Option<Receiver<(Turn, String)>>,
+    is_whole: Option<Box<dyn FnMut(&str) -> bool + Send>>,
     pause: Option<Pause>,
     fault: Fault,
 }
@@ -26,7 +27,12 @@ struct Pause {
 impl TurnEnd {
     /// By the sound where there is a `model`, by the words where they come.
     pub fn new(options: TurnEndOptions, model: Option<SmartTurn>, words: Option<Receiver<(Turn, String)>>) -> Self {
-        Self { options, model, words, pause: None, fault: Fault::of("turn-end") }
+        Self { options, model, words, is_whole: None, pause: None, fault: Fault::of("turn-end") }
+    }
+
+    /// With a judge of commands that are whole as they stand.
+    pub fn knowing(self, is_whole: impl FnMut(&str) -> bool + Send + 'static) -> Self {
+        Self { is_whole: Some(Box::new(is_whole)), ..self }
     }
 
     /// The silence that ends a turn of which nothing is known, in milliseconds.
@@ -80,7 +86,8 @@ impl TurnEnd {
         let guess = self.pause.as_ref()?.guess;
         let text = words.try_iter().filter(|(of, _)| *of == guess).last().map(|(_, text)| text)?;
         let Pause { sound, .. } = self.pause.take()?;
-        let words = Some(completeness(&text));
+        let is_whole = self.is_whole.as_mut().is_some_and(|is_whole| is_whole(&text));
+        let words = Some(if is_whole { WHOLE } else { completeness(&text) });
         let [least, most] = [1.0, 0.0].map(|sound| self.options.silence_ms(Evidence { sound: Some(sound), words }));
         let sound = if least == most { None } else { self.heard(&sound) };
         let silence_ms = self.options.silence_ms(Evidence { sound, words });

@@ -9,7 +9,7 @@ mod smart_turn;
 mod words;
 
 pub use smart_turn::SmartTurn;
-pub use words::completeness;
+pub use words::{WHOLE, completeness};
 
 /// The silence that ends a turn, between two limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub struct Evidence {
 /// How much the log-odds of each kind of evidence count, and the log-odds without any: somebody who pauses goes on more often than not.
 /// Chosen on the tuning half of `nearfield bench voice`'s sentences with pauses. They are spoken by machines, whose voices hardly tell
 /// Smart Turn whether they have finished; it may deserve more weight with people.
-const SOUND_WEIGHT: f32 = 0.2;
+const SOUND_WEIGHT: f32 = 0.1;
 const WORDS_WEIGHT: f32 = 1.5;
 const PRIOR_LOG_ODDS: f32 = -1.5;
 /// Log-odds beyond this count no more: no single evidence is that good.
@@ -61,7 +61,7 @@ impl TurnEndOptions {
     /// Up to this confidence the longest silence is waited for.
     pub const DOUBT: f32 = 0.5;
     /// From this confidence the shortest silence is enough.
-    pub const SURE: f32 = 0.9;
+    pub const SURE: f32 = 0.95;
 
     /// The silence to wait for, in milliseconds: `unsure_ms` up to a confidence of [`Self::DOUBT`], `sure_ms` from [`Self::SURE`], and
     /// between them geometrically, so that each step of confidence saves the same share of the wait.
@@ -81,15 +81,18 @@ mod tests {
         let options = TurnEndOptions::default();
         let silence = |sound, words| options.silence_ms(Evidence { sound, words });
         assert_eq!(silence(Some(0.01), Some(0.02)), 1500);
-        assert_eq!(silence(Some(0.99), Some(0.95)), 120);
+        assert_eq!(silence(Some(0.99), Some(WHOLE)), 120);
         let steps: Vec<u32> = (0..=20).map(|i| silence(None, Some(i as f32 / 20.0))).collect();
         assert!(steps.is_sorted_by(|a, b| a >= b) && steps[0] == 1500 && steps[20] == 120, "{steps:?}");
         // Words that cannot end a sentence outweigh a voice that sounds finished.
         assert!(silence(Some(0.99), Some(completeness("Turn on the"))) > 500);
         assert_eq!(silence(None, None), 1500);
+        // A whole question needs no look at its sound, which would cost more time than the silence.
+        let question = Some(completeness("What is the capital of France?"));
+        assert_eq!([silence(Some(0.0), question), silence(Some(1.0), question)], [120, 120]);
         assert_eq!(silence(Some(f32::NAN), Some(f32::NAN)), 1500);
         assert_eq!(silence(Some(f32::NAN), Some(0.95)), silence(None, Some(0.95)));
         let unsure = silence(None, Some(completeness("Turn it off.")));
-        assert!((400..1_200).contains(&unsure), "{unsure}");
+        assert!((600..1_500).contains(&unsure), "{unsure}");
     }
 }

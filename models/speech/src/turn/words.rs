@@ -101,8 +101,17 @@ fn lacks_something(words: &[&str], is_question: bool) -> bool {
         !request.iter().any(|word| wanted.contains(word)) && !(WANTS_OR_NUMBER.contains(verb) && has_number())
     });
     let ends = |with: &[&str]| words.ends_with(with);
-    // "Could you make it a bit", "What time does that", "Add the following".
+    let is_between_one = || {
+        request.iter().position(|word| *word == "between").is_some_and(|at| {
+            // "Between the two", "between them": both are said.
+            !request[at..]
+                .iter()
+                .any(|word| matches!(*word, "and" | "two" | "both" | "them" | "these" | "those" | "us"))
+        })
+    };
+    // "Could you make it a bit", "What time does that", "Add the following", "What is the difference between tea".
     lacks
+        || is_between_one()
         || request.contains(&"make") && (ends(&["a", "bit"]) || ends(&["a", "little"]))
         || !is_question && request.contains(&"following")
         || words.len() > 2
@@ -110,6 +119,10 @@ fn lacks_something(words: &[&str], is_question: bool) -> bool {
             && matches!(words[words.len() - 2], "does" | "do" | "did")
             && matches!(words[words.len() - 1], "that" | "this" | "it" | "these" | "those")
 }
+
+/// The probability that a speaker has finished who has said what is a whole by more than its words, as a command that means one thing
+/// only; also that of a whole question.
+pub const WHOLE: f32 = 0.97;
 
 /// The probability, 0 to 1, that a speaker who has said `text` and pauses has finished. `text` is a transcript so far.
 pub fn completeness(text: &str) -> f32 {
@@ -158,9 +171,10 @@ pub fn completeness(text: &str) -> f32 {
     match (mark.is_empty(), is_question) {
         (true, _) if n >= 6 => 0.74,
         (true, _) => 0.35,
-        (_, true) if n >= 4 => 0.95,
+        (_, true) if n >= 4 => WHOLE,
         (_, true) => 0.75,
-        _ if n >= 4 => 0.82,
+        _ if n >= 6 => 0.86,
+        _ if n >= 4 => 0.8,
         _ if n == 3 => 0.75,
         _ if n == 2 => 0.7,
         _ => 0.5,
@@ -192,8 +206,10 @@ mod tests {
             "Please bring the washing in.",
             "Could you make the bedroom a bit warmer?",
             "How does it work?",
+            "What is the difference between tea and coffee?",
+            "What is the difference between them?",
         ] {
-            assert!(completeness(whole) > 0.8, "{whole}");
+            assert!(completeness(whole) >= 0.8, "{whole}");
         }
         for part in [
             "What is the capital of...",
@@ -216,6 +232,7 @@ mod tests {
             "Set an alarm.",
             "Put the following on my list.",
             "What time does that?",
+            "What is the difference between tea?",
             "I wonder how many animals live in.",
         ] {
             assert!(completeness(part) < 0.2, "{part}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nearfield_llm::median;
 use nearfield_speech::audio::SampleRate;
-use nearfield_speech::turn::{Evidence, TurnEndOptions, completeness};
+use nearfield_speech::turn::{Evidence, TurnEndOptions, WHOLE, completeness};
 use nearfield_speech::vad::{EndpointOptions, Endpointer, SpeechEvent};
 use nearfield_stages::flow::StopSignal;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::spoken::Spoken;
 use crate::config::{Decide, VoiceConfig};
 use crate::hub::registry::Registry;
-use crate::load::voice::{load_smart_turn, load_stt, load_vad};
+use crate::load::voice::{load_smart_turn, load_stt, load_toolbox, load_vad};
 use crate::output::turn_report::ms;
 
 /// How a turn can be ended: a name, and the silence to wait for.
@@ -57,6 +57,7 @@ pub fn compare(
 ) -> anyhow::Result<(Vec<Value>, usize)> {
     let mut stt = load_stt(config, registry)?;
     let mut model = load_smart_turn(config, registry)?;
+    let mut is_whole = load_toolbox(config)?.whole_commands();
     // Nothing ends here: each rule is asked what it would have done.
     let options = EndpointOptions { end_silence_ms: 10_000, ..config.listen.endpoint.clone() };
     let mut endpointer = Endpointer::new(load_vad(config, registry)?, options)?;
@@ -82,7 +83,9 @@ pub fn compare(
                     let begun = Instant::now();
                     let sound = model.as_mut().map(|model| model.probability(&samples)).transpose()?;
                     costs.1.push(ms(begun.elapsed()));
-                    let evidence = Evidence { sound, words: Some(completeness(&heard.text)) };
+                    let is_whole = is_whole.as_mut().is_some_and(|is_whole| is_whole(&heard.text));
+                    let words = if is_whole { WHOLE } else { completeness(&heard.text) };
+                    let evidence = Evidence { sound, words: Some(words) };
                     let last = last_speech_sample.0 as usize;
                     let off = last as f64 - (lead.len() + sentence.speech_end) as f64;
                     tracing::debug!(text = heard.text, sound, words = evidence.words, sentence.text, "pause");

@@ -119,6 +119,25 @@ impl Toolbox {
         Matched { reply: said.join(" "), tools }
     }
 
+    /// Whether a text, as it stands, is a command that can mean one thing only, by the home as it is now: a judge for the end of a turn.
+    /// One that names neither a thing nor a place may go on with one: "Turn off the lights", "in the kitchen". `None` without a home.
+    pub fn whole_commands(&self) -> Option<impl FnMut(&str) -> bool + Send + 'static> {
+        let home = self.home.as_ref()?.household.home().clone();
+        let mut matcher = match &self.matching {
+            Some(matching) => matching.matcher.clone(),
+            None => Matcher::english().ok()?,
+        };
+        let now = self.now().datetime();
+        Some(move |text: &str| {
+            let setting = Setting { home: &home, area: None, now, last: &[], before: None, has_timers: false };
+            let sentences::Outcome::Do(steps) = matcher.understand(text, &setting) else { return false };
+            steps.iter().all(|step| match step {
+                Step::Act(reading) => reading.targets.len() == 1 || reading.wording.part("place").is_some(),
+                Step::Say(..) | Step::Request(_) => false,
+            })
+        })
+    }
+
     /// What [`consent`](Self::consent) and [`matched`](Self::matched) would make of a request.
     pub(crate) fn foresee(&mut self, request: &str) -> Foreseen {
         let now = self.now();
@@ -409,6 +428,22 @@ entities:
 
     fn state(toolbox: &Toolbox, id: &str) -> String {
         toolbox.home().unwrap().household().home().entity(id).unwrap().state.clone()
+    }
+
+    #[test]
+    fn a_command_is_whole_that_names_what_it_is_about() {
+        let mut is_whole = toolbox().whole_commands().unwrap();
+        for text in
+            ["Turn on the kitchen light.", "Turn off the lights in the hall.", "Dim the hall light to 30 percent."]
+        {
+            assert!(is_whole(text), "{text}");
+        }
+        for text in
+            ["Turn on the", "Turn off the lights.", "Turn on the light", "Is the hall light on?", "Set a timer for", ""]
+        {
+            assert!(!is_whole(text), "{text}");
+        }
+        assert!(Toolbox::new(None, Vec::new()).unwrap().whole_commands().is_none());
     }
 
     #[test]

@@ -90,9 +90,10 @@ impl Toolbox {
                     Ok(calls) => steps.extend(calls),
                     Err(Stop::Ask(question)) => return Plan::Ask(question),
                     Err(Stop::Unknown) if self.commands.is_empty() => {
-                        return match is_clear(&wish) {
+                        let is_wish = !asks_for_words(&wish);
+                        return match is_wish && is_clear(&wish) {
                             true => Plan::Ask(NOT_FOUND.to_owned()),
-                            false => Plan::Speak { facts: Facts::default(), is_wish: !asks_for_words(&wish) },
+                            false => Plan::Speak { facts: Facts::default(), is_wish },
                         };
                     }
                     Err(Stop::Unknown) => return Plan::Free { is_wish: !asks_for_words(&wish) },
