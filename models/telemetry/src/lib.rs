@@ -54,6 +54,9 @@ const LATEST: i64 = 7_258_118_400 * MICROS;
 #[serde(transparent)]
 pub struct Moment(pub i64);
 
+/// The time of a reading that came without any, where its arrival tells when it was taken.
+pub const NO_TIME: Moment = Moment(i64::MIN);
+
 impl Moment {
     /// Seconds from `earlier` to this, negative where it comes before.
     pub fn seconds_since(self, earlier: Moment) -> f64 {
