@@ -339,7 +339,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         _ => None,
     };
     if let Some(output) = &mut output
-        && store.is_some_and(|store| std::fs::metadata(store).is_ok_and(|m| m.len() > 0))
+        && store.as_ref().is_some_and(|store| std::fs::metadata(store).is_ok_and(|m| m.len() > 0))
     {
         output.resume()?;
     }
@@ -359,7 +359,9 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         trace.end()?;
     }
     ran?;
-    if reports == 0 && !crate::signals::is_stopped(stop) && !args.follow {
+    // With a store, the open window of a pipe that was live is completed by the next start.
+    let is_kept = input.is_none() && store.is_some();
+    if reports == 0 && !crate::signals::is_stopped(stop) && !args.follow && !is_kept {
         let is_empty =
             matches!(&input, Some(path) if std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0));
         let name = input.map_or("standard input".to_owned(), |path| path.display().to_string());

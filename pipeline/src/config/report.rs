@@ -11,6 +11,7 @@ use nearfield_stages::report::store::{BackupPlan, Retention};
 use nearfield_stages::report::topic_mapping::TopicMapping;
 use nearfield_telemetry::anomaly::AnomalyOptions;
 use nearfield_telemetry::read::TextOptions;
+use nearfield_telemetry::unit::System;
 use nearfield_telemetry::window::{Length, WindowPlan};
 use nearfield_telemetry::{LARGEST_VALUE, SensorTraits};
 use schemars::JsonSchema;
@@ -143,11 +144,13 @@ pub struct ReadingsConfig {
     pub max_sensors: usize,
     /// Sensors that are not named under `[sensors]` are skipped.
     pub only_known: bool,
+    /// The units in which reports tell values: "own", as sensors give them; "metric"; or "imperial". The store keeps the sensors' own.
+    pub units: System,
 }
 
 impl Default for ReadingsConfig {
     fn default() -> Self {
-        Self { max_sensors: 10_000, only_known: false }
+        Self { max_sensors: 10_000, only_known: false, units: System::Own }
     }
 }
 

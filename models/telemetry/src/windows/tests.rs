@@ -314,3 +314,45 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_window_in_other_units_tells_what_the_same_readings_in_those_units_would() {
+    let values = |convert: &dyn Fn(f64) -> f64| -> Vec<Reading> {
+        (0..120).map(|m| reading(m, 0, convert(20.0 + (m % 7) as f64 * 0.5 + if m == 90 { 30.0 } else { 0.0 }))).collect()
+    };
+    let closed = |unit: &str, readings: &[Reading], high: f64| {
+        let mut w = windows("1h", "1h", Some(0.0));
+        let traits = SensorTraits { unit: unit.to_owned(), high: Some(high), ..SensorTraits::default() };
+        w.add_sensor(traits.clone());
+        (run(&mut w, readings), traits)
+    };
+    let (mut told, traits) = closed("°C", &values(&|v| v), 40.0);
+    let (expected, _) = closed("°F", &values(&|v| v * 1.8 + 32.0), 104.0);
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+    for (told, expected) in told.iter_mut().zip(&expected) {
+        let mut traits = [traits.clone()];
+        told.convert(&mut traits, crate::unit::System::Imperial);
+        assert_eq!(traits[0].unit, "°F");
+        near(traits[0].high.unwrap(), 104.0);
+        let (a, b) = (&told.sensors[0], &expected.sensors[0]);
+        let (x, y) = (a.statistics.unwrap(), b.statistics.unwrap());
+        for (x, y) in [
+            (x.mean, y.mean),
+            (x.low.0, y.low.0),
+            (x.high.0, y.high.0),
+            (x.p95, y.p95),
+            (x.deviation, y.deviation),
+            (x.slope_per_hour, y.slope_per_hour),
+            (x.growth.gain, y.growth.gain),
+            (a.change.unwrap_or(0.0), b.change.unwrap_or(0.0)),
+        ] {
+            near(x, y);
+        }
+        assert_eq!(a.anomalies.len(), b.anomalies.len());
+        let text = |s: &SensorSummary| format!("{:.3?}", s.anomalies);
+        assert_eq!(text(a).replace("score", ""), text(b).replace("score", ""));
+        for (x, y) in a.track.slots().iter().zip(b.track.slots()) {
+            near(x.mean(), y.mean());
+        }
+    }
+}
