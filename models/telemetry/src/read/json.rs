@@ -248,7 +248,11 @@ impl Json {
                 Kind::of_home_assistant(&text(attributes, "device_class"), &text(attributes, "state_class"), unit);
             let name = text(attributes, "friendly_name");
             let found = Found { name: &name, unit, kind, ..Found::number(sensor, at, 0.0) };
-            put(line, leaf(reading, true), reading, found, rejected, emit);
+            let leaf = match (leaf(reading, true), states::of_device_class(&text(attributes, "device_class"))) {
+                (Leaf::State(Kind::Binary, value, ["off", "on"]), Some(words)) => Leaf::State(Kind::Binary, value, words),
+                (leaf, _) => leaf,
+            };
+            put(line, leaf, reading, found, rejected, emit);
             return;
         }
         let prefix = device_of(object).unwrap_or_default();

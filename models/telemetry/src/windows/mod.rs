@@ -72,6 +72,10 @@ struct Memory {
     last: Option<(Moment, f64)>,
     /// It counts up.
     is_total: bool,
+    /// Each of its readings is an amount of its own.
+    is_amount: bool,
+    /// When a battery was last charged, and its charge then.
+    charged: Option<(Moment, f64)>,
 }
 
 struct OpenWindow {

@@ -356,3 +356,73 @@ fn a_window_in_other_units_tells_what_the_same_readings_in_those_units_would() {
         }
     }
 }
+
+#[test]
+fn amounts_of_intervals_are_added_up_and_meters_are_not() {
+    let of = |name: &str, unit: &str, value: &dyn Fn(i64) -> f64| {
+        let mut w = windows("1d", "1d", Some(0.0));
+        w.add_sensor(SensorTraits { name: name.to_owned(), unit: unit.to_owned(), ..SensorTraits::default() });
+        let readings: Vec<Reading> = (0..48).map(|i| reading(i * 30, 0, value(i))).collect();
+        let closed = run(&mut w, &readings);
+        let s = &closed[0].sensors[0];
+        (s.is_amount, s.is_total, (s.statistics.unwrap().sum() * 100.0).round() / 100.0)
+    };
+    let half_hours = |i: i64| if i % 3 == 0 { 0.5 } else { 0.1 };
+    assert_eq!(of("Consumption", "kWh", &half_hours), (true, false, 11.2));
+    assert_eq!(of("rain", "mm", &half_hours), (true, false, 11.2));
+    let (is_amount, is_total, _) = of("Consumption", "kWh", &|i| i as f64 * 0.1);
+    assert_eq!((is_amount, is_total), (false, true));
+    // A rain gauge that counts up, and a stock that goes up and down.
+    assert_eq!(of("rain today", "mm", &|i| (i / 10) as f64 * 0.2).1, true);
+    for name in ["battery energy stored", "water tank", "solar forecast energy"] {
+        assert!(!of(name, "kWh", &half_hours).0, "{name}");
+    }
+    assert!(!of("snow depth", "mm", &half_hours).0);
+}
+
+#[test]
+fn a_battery_is_told_to_last_when_it_is_known_for_long_enough() {
+    let kind = Some(crate::kind::Kind::Battery);
+    let days = |readings: &[Reading]| {
+        let mut w = windows("1d", "1d", Some(0.0));
+        w.add_sensor(SensorTraits { kind, unit: "%".to_owned(), ..SensorTraits::default() });
+        let closed = run(&mut w, readings);
+        assert!(closed.iter().all(|c| c.sensors[0].anomalies.is_empty()), "an emptying battery is nothing unusual");
+        closed.iter().map(|c| c.sensors[0].lasts_days.map(f64::round)).collect::<Vec<_>>()
+    };
+    // Two percent a day, from 90: after four days 82 are left, and 41 days.
+    let falling: Vec<Reading> = (0..96).map(|h| reading(h * 60, 0, (90.0 - h as f64 / 12.0).round())).collect();
+    let told = days(&falling);
+    assert_eq!(told[0], None);
+    assert!((38.0..=46.0).contains(&told[3].unwrap()), "{told:?}");
+    // Charged in between, it starts anew; a full one that does not fall lasts nobody knows how long.
+    let mut charged = falling.clone();
+    charged.push(reading(97 * 60, 0, 100.0));
+    assert_eq!(*days(&charged).last().unwrap(), None);
+    assert!(days(&(0..72).map(|h| reading(h * 60, 0, 100.0)).collect::<Vec<_>>()).iter().all(Option::is_none));
+}
+
+#[test]
+fn a_part_of_a_window_is_not_compared_with_a_whole_one() {
+    let mut w = windows("1d", "1d", Some(0.0));
+    w.add_sensor(SensorTraits::default());
+    let readings: Vec<Reading> = (0..30).map(|h| reading(h * 60, 0, h as f64)).collect();
+    let closed = run(&mut w, &readings);
+    assert!(closed[1].cut_short && closed[1].sensors[0].change.is_none() && closed[1].sensors[0].change_from_day_before.is_none());
+}
+
+#[test]
+fn a_step_of_a_coarse_sensor_is_no_spike() {
+    let mut w = windows("1d", "1d", Some(0.0));
+    w.add_sensor(SensorTraits { unit: "%".to_owned(), ..SensorTraits::default() });
+    let smooth = |m: i64| (45.0 + 5.0 * (m as f64 / 1440.0 * std::f64::consts::TAU).cos()).round();
+    let readings: Vec<Reading> = (0..288).map(|i| reading(i * 5, 0, smooth(i * 5))).collect();
+    let closed = run(&mut w, &readings);
+    assert!(closed[0].sensors[0].anomalies.is_empty(), "{:?}", closed[0].sensors[0].anomalies);
+    // A real one is told.
+    let mut w = windows("1d", "1d", Some(0.0));
+    w.add_sensor(SensorTraits { unit: "%".to_owned(), ..SensorTraits::default() });
+    let readings: Vec<Reading> = (0..288).map(|i| reading(i * 5, 0, if i == 100 { 80.0 } else { smooth(i * 5) })).collect();
+    let closed = run(&mut w, &readings);
+    assert!(matches!(closed[0].sensors[0].anomalies[..], [crate::anomaly::Anomaly::Spike { .. }]));
+}
