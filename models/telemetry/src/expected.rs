@@ -58,7 +58,9 @@ impl Expected {
             }
         }
         match self.days.iter().find(|day| weekday(day).is_none()) {
-            Some(day) => Err(format!("days names {day:?}: write \"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\" or \"sun\"")),
+            Some(day) => Err(format!(
+                "days names {day:?}: write \"mon\", \"tue\", \"wed\", \"thu\", \"fri\", \"sat\" or \"sun\""
+            )),
             None => Ok(()),
         }
     }
@@ -167,7 +169,8 @@ mod tests {
             assert_eq!(known.check(), Ok(()));
             assert_eq!(known.covers("boiler", &at(when)), is, "{known:?} at {when}");
         }
-        for (sensor, from, days) in [("", "", &[][..]), ("a", "25:00", &[]), ("a", "noon", &[]), ("a", "", &["today"])] {
+        for (sensor, from, days) in [("", "", &[][..]), ("a", "25:00", &[]), ("a", "noon", &[]), ("a", "", &["today"])]
+        {
             assert!(expected(sensor, from, "", days).check().is_err(), "{sensor} {from} {days:?}");
         }
     }

@@ -156,7 +156,8 @@ fn of_row(row: &Row, before: &str) -> Forms {
             one_of(&["{value} at {at}"], &parts)
         }
     };
-    let moved = |words: &str, by: &Figure| one_of(&[words], &[("by", with_unit(by, &row.unit)), ("before", text(before))]);
+    let moved =
+        |words: &str, by: &Figure| one_of(&[words], &[("by", with_unit(by, &row.unit)), ("before", text(before))]);
     let moved = match change {
         Some(Change::Rose(by)) => Some(moved("[rose|climbed|increased] by {by} against {before}", by)),
         Some(Change::Fell(by)) => Some(moved("[fell|dropped|decreased|declined] by {by} against {before}", by)),

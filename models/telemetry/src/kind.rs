@@ -139,15 +139,36 @@ pub fn names_amount(name: &str, unit: &str) -> bool {
     const STOCKS: &[&str] =
         &["batt", "akku", "stored", "remain", "capacity", "forecast", "level", "tank", "soc", "available", "speicher"];
     const AMOUNTS: &[&str] = &[
-        "consum", "usage", "used", "verbrauch", "produc", "import", "export", "generat", "yield", "energy", "energie", "feed",
-        "eingespeist", "bezug", "consommation", "consumo", "delivered", "returned", "wasser", "water", "gas",
+        "consum",
+        "usage",
+        "used",
+        "verbrauch",
+        "produc",
+        "import",
+        "export",
+        "generat",
+        "yield",
+        "energy",
+        "energie",
+        "feed",
+        "eingespeist",
+        "bezug",
+        "consommation",
+        "consumo",
+        "delivered",
+        "returned",
+        "wasser",
+        "water",
+        "gas",
     ];
     let lower = name.to_lowercase();
     if is_rain(name, unit) {
         return true;
     }
     let is_named = AMOUNTS.iter().any(|w| lower.contains(w)) && !STOCKS.iter().any(|w| lower.contains(w));
-    is_named && (matches!(unit, "Wh" | "kWh" | "MWh" | "m³" | "ft³") || (matches!(unit, "l" | "L" | "gal") && !lower.contains("tank")))
+    is_named
+        && (matches!(unit, "Wh" | "kWh" | "MWh" | "m³" | "ft³")
+            || (matches!(unit, "l" | "L" | "gal") && !lower.contains("tank")))
 }
 
 /// Whether a unit is one in which totals are counted.

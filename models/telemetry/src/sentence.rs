@@ -10,6 +10,9 @@ pub const MAX_SENTENCES: usize = 5;
 /// Sensors that are told when nothing else is.
 const SENSOR_SENTENCES: usize = 2;
 
+/// A battery that is empty in so many days is told before other sensors.
+const BATTERY_DUE_DAYS: u32 = 14;
+
 /// What a sentence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -28,7 +31,11 @@ pub fn topics(table: &Table) -> Vec<Topic> {
     if topics.is_empty() && table.rows().iter().any(Row::has_readings) {
         topics.push(Topic::NothingUnusual);
     }
-    topics.extend((0..table.rows().len().min(SENSOR_SENTENCES)).map(Topic::Row));
+    // What needs somebody to act comes first.
+    let is_due = |r: &usize| table.rows()[*r].charge.is_some_and(|c| c.days <= BATTERY_DUE_DAYS);
+    let mut rows: Vec<usize> = (0..table.rows().len()).collect();
+    rows.sort_by_key(|r| !is_due(r));
+    topics.extend(rows.into_iter().take(SENSOR_SENTENCES).map(Topic::Row));
     topics.truncate(MAX_SENTENCES);
     topics
 }

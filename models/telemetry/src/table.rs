@@ -206,13 +206,14 @@ impl Table {
                 let exact = |value: f64| Figure::exact(value, traits.decimals.unwrap_or(s.decimals));
                 match summary.is_amount {
                     true => Counted { gain: exact(s.sum()), last: None, resets: 0 },
-                    false => Counted { gain: exact(s.growth.gain), last: Some(exact(s.last.0)), resets: s.growth.resets },
+                    false => {
+                        Counted { gain: exact(s.growth.gain), last: Some(exact(s.last.0)), resets: s.growth.resets }
+                    }
                 }
             });
-            let charge = statistics.zip(summary.lasts_days).map(|(s, days)| Charge {
-                last: digits.value(s.last.0),
-                days: days.round().max(1.0) as u32,
-            });
+            let charge = statistics
+                .zip(summary.lasts_days)
+                .map(|(s, days)| Charge { last: digits.value(s.last.0), days: days.round().max(1.0) as u32 });
             rows.push(Row {
                 name: unique(spoken_name(&traits.name), &mut names),
                 unit: traits.unit.clone(),

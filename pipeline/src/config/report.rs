@@ -10,6 +10,7 @@ use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::{BackupPlan, Retention};
 use nearfield_stages::report::topic_mapping::TopicMapping;
 use nearfield_telemetry::anomaly::AnomalyOptions;
+use nearfield_telemetry::expected::Expected;
 use nearfield_telemetry::read::TextOptions;
 use nearfield_telemetry::unit::System;
 use nearfield_telemetry::window::{Length, WindowPlan};
@@ -38,6 +39,8 @@ pub struct ReportConfig {
     pub sensors: BTreeMap<String, SensorTraits>,
     /// What counts as an anomaly.
     pub anomalies: AnomalyOptions,
+    /// Known causes: anomalies that begin at these times are told apart, with the reason.
+    pub expected: Vec<Expected>,
     /// Accepted readings on disk, so that nothing is lost and an open window survives a crash. The store is checked when it is opened
     /// and once a day. From a damaged one every readable reading goes into a new file, those that only a copy has from the newest
     /// copy; the damaged file is kept beside it as FILE.damaged-TIME (the last three are kept).
@@ -228,6 +231,9 @@ impl Config for ReportConfig {
             check_sensor(sensor).map_err(|e| format!("sensors.{key}.{e}"))?;
         }
         self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
+        for (i, expected) in self.expected.iter().enumerate() {
+            expected.check().map_err(|e| format!("expected[{i}].{e}"))?;
+        }
         self.store.check().map_err(|e| format!("store.{e}"))?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.outlets.check().map_err(|e| format!("outlets.{e}"))?;

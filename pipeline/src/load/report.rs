@@ -146,7 +146,8 @@ impl Readings {
         let when_live = if path.is_some() { AtEnd::Leave } else { AtEnd::Tell };
         let mut windower = Windower::new(windows, flow.turns(), live, at_end)
             .when_live(config.window.lateness_s, when_live)
-            .in_units(config.readings.units);
+            .in_units(config.readings.units)
+            .expecting(config.expected.clone());
         let (mut persist, mut kept) = (None, None);
         if let Some(path) = &path {
             let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;

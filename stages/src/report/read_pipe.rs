@@ -182,7 +182,8 @@ mod tests {
         let sensors = SensorRegistry::new(BTreeMap::new(), false, 10);
         let mut pipe = Written(written, Vec::new());
         let output = Output::Wait(sender);
-        let outcome = read_pipe_for_test(&TextSource::Stdin, &TextOptions::default(), sensors, clocks, &output, &mut pipe, &stop);
+        let outcome =
+            read_pipe_for_test(&TextSource::Stdin, &TextOptions::default(), sensors, clocks, &output, &mut pipe, &stop);
         drop(output);
         writer.join().unwrap();
         outcome

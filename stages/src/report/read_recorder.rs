@@ -24,9 +24,29 @@ const BUSY: Duration = Duration::from_secs(5);
 
 /// Entities whose states are readings. Of the others (automations, updates, scenes) the state is a time or says nothing of the home.
 const DOMAINS: [&str; 23] = [
-    "air_quality", "alarm_control_panel", "binary_sensor", "climate", "counter", "cover", "device_tracker", "fan", "humidifier",
-    "input_boolean", "input_number", "input_select", "light", "lock", "media_player", "number", "person", "sensor", "siren", "switch",
-    "vacuum", "valve", "water_heater",
+    "air_quality",
+    "alarm_control_panel",
+    "binary_sensor",
+    "climate",
+    "counter",
+    "cover",
+    "device_tracker",
+    "fan",
+    "humidifier",
+    "input_boolean",
+    "input_number",
+    "input_select",
+    "light",
+    "lock",
+    "media_player",
+    "number",
+    "person",
+    "sensor",
+    "siren",
+    "switch",
+    "vacuum",
+    "valve",
+    "water_heater",
 ];
 
 const STATES: &str = "SELECT s.state_id, m.entity_id, s.state, s.last_updated_ts, s.attributes_id \
@@ -77,7 +97,8 @@ impl Recorder {
             }
         };
         let mut tables = connection.prepare("SELECT name FROM sqlite_master WHERE type = 'table'")?;
-        let names: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>().context("it can't be read")?;
+        let names: Vec<String> =
+            tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>().context("it can't be read")?;
         drop(tables);
         let has = |wanted: &str| names.iter().any(|name| name == wanted);
         ensure!(
@@ -191,7 +212,10 @@ struct State {
     line: Value,
 }
 
-fn next(rows: Option<&mut Rows<'_>>, of: impl Fn(&Row<'_>) -> rusqlite::Result<Option<State>>) -> anyhow::Result<Option<State>> {
+fn next(
+    rows: Option<&mut Rows<'_>>,
+    of: impl Fn(&Row<'_>) -> rusqlite::Result<Option<State>>,
+) -> anyhow::Result<Option<State>> {
     let Some(rows) = rows else { return Ok(None) };
     while let Some(row) = rows.next().context("it can't be read to its end")? {
         if let Some(state) = of(row).context("a row of it can't be read")? {
@@ -313,8 +337,11 @@ mod tests {
                 (1,1773093600,19.5,19,20,NULL,NULL),(1,1773100800,99,99,99,NULL,NULL),(2,1773093600,NULL,NULL,NULL,7.5,3.5);"#,
         )
         .unwrap();
-        let mut insert =
-            db.prepare("INSERT INTO states (state_id,state,last_updated_ts,attributes_id,metadata_id) VALUES (?1,?2,?3,?4,?5)").unwrap();
+        let mut insert = db
+            .prepare(
+                "INSERT INTO states (state_id,state,last_updated_ts,attributes_id,metadata_id) VALUES (?1,?2,?3,?4,?5)",
+            )
+            .unwrap();
         for (id, state, at, attributes, meta) in [
             (1, "20.5", 1_773_100_800.5, 1, 1),
             (2, "off", 1_773_100_801.0, 2, 2),
@@ -336,7 +363,11 @@ mod tests {
         let mut found = Vec::new();
         let mut emit = |f: nearfield_telemetry::read::Found<'_>| {
             let kind = f.kind.map_or("", |k| k.name());
-            found.push(format!("{} {} {}{} {kind} {}", f.at.0 / 1_000_000, f.key, f.value, f.unit, f.name).trim_end().to_owned());
+            found.push(
+                format!("{} {} {}{} {kind} {}", f.at.0 / 1_000_000, f.key, f.value, f.unit, f.name)
+                    .trim_end()
+                    .to_owned(),
+            );
         };
         let mut take = |lines: &[u8]| {
             reader.push(lines, &mut emit)?;

@@ -14,10 +14,10 @@ use anyhow::Context;
 use crossbeam_channel::RecvTimeoutError;
 use jiff::tz::TimeZone;
 use nearfield_base::files;
-use nearfield_telemetry::{Moment, NO_TIME, Reading};
 use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
 use nearfield_telemetry::read::explain::Explanation;
 use nearfield_telemetry::read::{self, Emit, InputError, MAX_WORKBOOK, Rejected, TextOptions, is_workbook, rows_of};
+use nearfield_telemetry::{Moment, NO_TIME, Reading};
 
 use crate::flow::{Output, StopSignal, Turn, is_stopped};
 use crate::messages::{Batch, Envelope, Pace};

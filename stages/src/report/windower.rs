@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockFindings};
+use nearfield_telemetry::expected::Expected;
 use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::unit::System;
@@ -65,6 +66,8 @@ pub struct Windower {
     when_live: (f64, AtEnd),
     /// In which units windows are told.
     units: System,
+    /// Anomalies with a known cause.
+    expected: Vec<Expected>,
 }
 
 impl Windower {
@@ -73,6 +76,7 @@ impl Windower {
         Windower {
             when_live: (0.0, at_end),
             units: System::Own,
+            expected: Vec::new(),
             plan: options.plan.clone(),
             lateness: options.lateness_seconds.unwrap_or(0.0),
             windows: Windows::new(options),
@@ -102,6 +106,13 @@ impl Windower {
     #[must_use]
     pub fn in_units(mut self, units: System) -> Windower {
         self.units = units;
+        self
+    }
+
+    /// Tells these anomalies apart.
+    #[must_use]
+    pub fn expecting(mut self, expected: Vec<Expected>) -> Windower {
+        self.expected = expected;
         self
     }
 
@@ -186,6 +197,7 @@ impl Windower {
         if self.units != System::Own {
             window.convert(Arc::make_mut(&mut traits).as_mut_slice(), self.units);
         }
+        window.set_expected_apart(&self.expected, &traits, self.plan.zone());
         let table = Table::new(&window, &|s| traits[s.sensor.0 as usize].clone(), self.plan.zone());
         let rejected = std::mem::take(&mut self.rejected);
         let clocks = std::mem::take(&mut self.clocks);

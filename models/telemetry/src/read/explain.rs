@@ -34,7 +34,9 @@ pub struct Explained {
 impl Explained {
     fn told_kind(&self) -> &'static str {
         match self.kind {
-            None | Some(Kind::TotalIncreasing) if self.falls * 6 >= self.count && names_amount(&self.key, &self.unit) => {
+            None | Some(Kind::TotalIncreasing)
+                if self.falls * 6 >= self.count && names_amount(&self.key, &self.unit) =>
+            {
                 Kind::Amount.name()
             }
             kind => kind.map_or("measurement", Kind::name),

@@ -321,6 +321,7 @@ fn is_date(text: &str, wanted: &Wanted<'_>) -> bool {
 }
 
 fn is_other_time(cell: &str, wanted: &Wanted<'_>) -> bool {
+    let cell = cell.trim();
     number::is_nothing(cell) || wanted.time(cell).is_some() || is_date(cell, wanted)
 }
 
@@ -478,7 +479,8 @@ fn head(
     let distinct: HashSet<&&str> = labels.iter().collect();
     let mut columns = with_units(names, units);
     // Victron's portal: the device in the first row, the quantity below the name of the time.
-    let has_devices = names == first + 1 && units.is_some() && header::names_time(rows[first].get(time.column).map_or("", |f| f));
+    let has_devices =
+        names == first + 1 && units.is_some() && header::names_time(rows[first].get(time.column).map_or("", |f| f));
     if units.is_some() && names > first && (distinct.len() < labels.len() || has_devices) {
         // Several rows name a column together: the device, its number, the quantity.
         let joined: Vec<String> = (0..rows[names].len())

@@ -249,7 +249,9 @@ impl Json {
             let name = text(attributes, "friendly_name");
             let found = Found { name: &name, unit, kind, ..Found::number(sensor, at, 0.0) };
             let leaf = match (leaf(reading, true), states::of_device_class(&text(attributes, "device_class"))) {
-                (Leaf::State(Kind::Binary, value, ["off", "on"]), Some(words)) => Leaf::State(Kind::Binary, value, words),
+                (Leaf::State(Kind::Binary, value, ["off", "on"]), Some(words)) => {
+                    Leaf::State(Kind::Binary, value, words)
+                }
                 (leaf, _) => leaf,
             };
             put(line, leaf, reading, found, rejected, emit);
@@ -260,7 +262,8 @@ impl Json {
         let mut path = prefix;
         let skip = key.as_deref().unwrap_or("");
         leaves(value, &mut path, 0, &mut budget, &mut |path, name, inner| {
-            if name == skip || path == skip || (is_label(name) && (inner.is_string() || labels_row(inner, path, name))) {
+            if name == skip || path == skip || (is_label(name) && (inner.is_string() || labels_row(inner, path, name)))
+            {
                 return;
             }
             match leaf(inner, false) {

@@ -61,7 +61,8 @@ fn esphome(text: &str) -> Option<LogLine<'_>> {
 /// `12:00:01.123 MQT: tele/plug/SENSOR = {"Time":"2026-03-10T12:00:01",...}`.
 fn tasmota(text: &str) -> Option<LogLine<'_>> {
     let (time, rest) = text.trim().split_once(' ')?;
-    let is_clock = time.len() >= 8 && time.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'-' | b'T'));
+    let is_clock =
+        time.len() >= 8 && time.bytes().all(|b| b.is_ascii_digit() || matches!(b, b':' | b'.' | b'-' | b'T'));
     let (source, message) = rest.split_once(": ").filter(|_| is_clock && time.matches(':').count() == 2)?;
     let is_source = source.len() == 3 && source.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     if !is_source {
@@ -84,8 +85,14 @@ mod tests {
             other => format!("{other:?}"),
         };
         for (text, told) in [
-            ("[12:00:01][D][sensor:094]: 'Hall': Sending state 21.30000 °C with 1 decimals of accuracy", "12:00:01|Hall|21.30000 °C"),
-            ("[2026-03-10 12:00:01.5][D][binary_sensor:036]: 'Door': Sending state ON", "2026-03-10 12:00:01.5|Door|ON"),
+            (
+                "[12:00:01][D][sensor:094]: 'Hall': Sending state 21.30000 °C with 1 decimals of accuracy",
+                "12:00:01|Hall|21.30000 °C",
+            ),
+            (
+                "[2026-03-10 12:00:01.5][D][binary_sensor:036]: 'Door': Sending state ON",
+                "2026-03-10 12:00:01.5|Door|ON",
+            ),
             ("[12:00:01.123][S][sensor]: 'x'", "None"),
             ("[12:00:01][S][sensor:1]: 'x' >> 1", "None"),
             ("[12:00:01][D][sensor:135]: 'Hall' >> 21.3 °C", "12:00:01|Hall|21.3 °C"),

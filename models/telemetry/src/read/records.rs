@@ -120,7 +120,14 @@ impl Reader {
                 let at = parse_time(stamp, "", &self.zone);
                 let Some(at) = self.moment(number, at) else { return };
                 let value = Value::String(value.to_owned());
-                json::put(number, json::leaf(&value, true), &value, Found::number(name, at, 0.0), &mut self.rejected, emit);
+                json::put(
+                    number,
+                    json::leaf(&value, true),
+                    &value,
+                    Found::number(name, at, 0.0),
+                    &mut self.rejected,
+                    emit,
+                );
             }
             Some(LogLine::Message(topic, payload)) => self.message(number, &format!("{topic} {payload}"), emit),
             Some(LogLine::Other) => {}

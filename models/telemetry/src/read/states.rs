@@ -154,7 +154,9 @@ pub fn pair(word: &str) -> Option<([&'static str; 2], bool)> {
 pub fn of_device_class(class: &str) -> Option<[&'static str; 2]> {
     Some(match class {
         "door" | "garage_door" | "opening" | "window" => ["closed", "open"],
-        "motion" | "occupancy" | "gas" | "smoke" | "carbon_monoxide" | "sound" | "vibration" | "tamper" => ["clear", "detected"],
+        "motion" | "occupancy" | "gas" | "smoke" | "carbon_monoxide" | "sound" | "vibration" | "tamper" => {
+            ["clear", "detected"]
+        }
         "presence" => ["away", "home"],
         "moisture" => ["dry", "wet"],
         "lock" => ["locked", "unlocked"],

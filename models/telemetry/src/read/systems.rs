@@ -39,7 +39,14 @@ impl Json {
         });
         if let Some(signal) = SIGNALS.iter().find_map(|s| json::lookup(value, s)).filter(|s| s.is_number()) {
             let key = format!("{device}.signal");
-            put(line, leaf(signal, false), signal, Found { unit: "dBm", ..Found::number(&key, at, 0.0) }, rejected, emit);
+            put(
+                line,
+                leaf(signal, false),
+                signal,
+                Found { unit: "dBm", ..Found::number(&key, at, 0.0) },
+                rejected,
+                emit,
+            );
         }
         true
     }
@@ -90,9 +97,31 @@ impl Json {
 /// What an object says of whose it is: a device, else the places that it names, else whatever else tells it from others.
 pub(super) fn device_of(object: &Map<String, Value>) -> Option<String> {
     const DEVICES: [&str; 25] = [
-        "device", "device_id", "deviceId", "deviceid", "device_name", "deviceName", "dev_id", "dev_eui", "devEUI", "devEui", "node",
-        "node_id", "nodeId", "sensor_id", "sensorId", "sensor_name", "sensor", "station", "station_id", "host", "mac", "serial",
-        "meter", "meter_id", "thing",
+        "device",
+        "device_id",
+        "deviceId",
+        "deviceid",
+        "device_name",
+        "deviceName",
+        "dev_id",
+        "dev_eui",
+        "devEUI",
+        "devEui",
+        "node",
+        "node_id",
+        "nodeId",
+        "sensor_id",
+        "sensorId",
+        "sensor_name",
+        "sensor",
+        "station",
+        "station_id",
+        "host",
+        "mac",
+        "serial",
+        "meter",
+        "meter_id",
+        "thing",
     ];
     const PLACES: [&str; 9] = ["site", "building", "house", "floor", "room", "zone", "location", "raum", "standort"];
     const OTHERS: [&str; 6] = ["entity_id", "topic", "name", "id", "tag", "channel"];
@@ -102,7 +131,8 @@ pub(super) fn device_of(object: &Map<String, Value>) -> Option<String> {
         _ => None,
     };
     let first = |keys: &[&str]| keys.iter().find_map(|key| word(key));
-    let text_of_others = || OTHERS.iter().filter(|k| object.get(**k).is_some_and(Value::is_string)).find_map(|k| word(k));
+    let text_of_others =
+        || OTHERS.iter().filter(|k| object.get(**k).is_some_and(Value::is_string)).find_map(|k| word(k));
     let places = || {
         let found: Vec<String> =
             PLACES.iter().filter(|k| object.get(**k).is_some_and(Value::is_string)).filter_map(|k| word(k)).collect();

@@ -161,12 +161,18 @@ fn lasts_days(memory: &Memory) -> Option<f64> {
 fn is_amount(memory: &Memory, statistics: &Statistics) -> bool {
     let SensorTraits { name, unit, kind, .. } = &memory.traits;
     let growth = &statistics.growth;
+    // A meter that jitters falls too, by little of what it shows; one that begins anew each day rises much more often.
     let falls = u64::from(growth.falls + growth.resets);
+    let (low, high) = (statistics.low.0, statistics.high.0);
+    let is_wide = high - low > high * 0.1;
     match kind {
         Some(kind) => *kind == Kind::Amount,
         None if !names_amount(name, unit) || statistics.low.0 < 0.0 => false,
         None if statistics.count < 6 => memory.is_amount,
-        None => growth.falls > 0 && falls * 6 >= statistics.count,
+        None => {
+            let turns = falls >= 2 && falls * 2 >= u64::from(growth.rises);
+            turns && is_wide && (falls * 6 >= statistics.count || low * 2.0 <= high)
+        }
     }
 }
 

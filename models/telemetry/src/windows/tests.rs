@@ -318,7 +318,9 @@ proptest! {
 #[test]
 fn a_window_in_other_units_tells_what_the_same_readings_in_those_units_would() {
     let values = |convert: &dyn Fn(f64) -> f64| -> Vec<Reading> {
-        (0..120).map(|m| reading(m, 0, convert(20.0 + (m % 7) as f64 * 0.5 + if m == 90 { 30.0 } else { 0.0 }))).collect()
+        (0..120)
+            .map(|m| reading(m, 0, convert(20.0 + (m % 7) as f64 * 0.5 + if m == 90 { 30.0 } else { 0.0 })))
+            .collect()
     };
     let closed = |unit: &str, readings: &[Reading], high: f64| {
         let mut w = windows("1h", "1h", Some(0.0));
@@ -370,6 +372,9 @@ fn amounts_of_intervals_are_added_up_and_meters_are_not() {
     let half_hours = |i: i64| if i % 3 == 0 { 0.5 } else { 0.1 };
     assert_eq!(of("Consumption", "kWh", &half_hours), (true, false, 11.2));
     assert_eq!(of("rain", "mm", &half_hours), (true, false, 11.2));
+    assert!(of("Consumption", "kWh", &|i| if i == 14 || i == 36 { 0.4 } else { 0.1 }).0, "mostly the same amount");
+    assert!(!of("Energy", "kWh", &|i| 1234.5 + (i % 2) as f64 * 0.1).0, "a meter that jitters");
+    assert!(!of("Energy today", "kWh", &|i| (i % 24) as f64 * 0.1).0, "a meter that begins anew");
     let (is_amount, is_total, _) = of("Consumption", "kWh", &|i| i as f64 * 0.1);
     assert_eq!((is_amount, is_total), (false, true));
     // A rain gauge that counts up, and a stock that goes up and down.
@@ -408,7 +413,11 @@ fn a_part_of_a_window_is_not_compared_with_a_whole_one() {
     w.add_sensor(SensorTraits::default());
     let readings: Vec<Reading> = (0..30).map(|h| reading(h * 60, 0, h as f64)).collect();
     let closed = run(&mut w, &readings);
-    assert!(closed[1].cut_short && closed[1].sensors[0].change.is_none() && closed[1].sensors[0].change_from_day_before.is_none());
+    assert!(
+        closed[1].cut_short
+            && closed[1].sensors[0].change.is_none()
+            && closed[1].sensors[0].change_from_day_before.is_none()
+    );
 }
 
 #[test]
@@ -422,7 +431,8 @@ fn a_step_of_a_coarse_sensor_is_no_spike() {
     // A real one is told.
     let mut w = windows("1d", "1d", Some(0.0));
     w.add_sensor(SensorTraits { unit: "%".to_owned(), ..SensorTraits::default() });
-    let readings: Vec<Reading> = (0..288).map(|i| reading(i * 5, 0, if i == 100 { 80.0 } else { smooth(i * 5) })).collect();
+    let readings: Vec<Reading> =
+        (0..288).map(|i| reading(i * 5, 0, if i == 100 { 80.0 } else { smooth(i * 5) })).collect();
     let closed = run(&mut w, &readings);
     assert!(matches!(closed[0].sensors[0].anomalies[..], [crate::anomaly::Anomaly::Spike { .. }]));
 }
