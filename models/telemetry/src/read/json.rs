@@ -468,7 +468,8 @@ fn only_array(object: &Map<String, Value>) -> Option<&Vec<Value>> {
 
 /// Whether a number names the device that the whole object is of.
 fn labels_row(inner: &Value, path: &str, name: &str) -> bool {
-    inner.is_u64() && path.split_once('.').is_some_and(|(device, rest)| rest == name && inner.to_string() == device)
+    let Some(number) = inner.as_u64() else { return false };
+    path.split_once('.').is_some_and(|(device, rest)| rest == name && device.parse() == Ok(number))
 }
 
 fn is_label(name: &str) -> bool {

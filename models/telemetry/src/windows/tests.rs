@@ -378,7 +378,7 @@ fn amounts_of_intervals_are_added_up_and_meters_are_not() {
     let (is_amount, is_total, _) = of("Consumption", "kWh", &|i| i as f64 * 0.1);
     assert_eq!((is_amount, is_total), (false, true));
     // A rain gauge that counts up, and a stock that goes up and down.
-    assert_eq!(of("rain today", "mm", &|i| (i / 10) as f64 * 0.2).1, true);
+    assert!(of("rain today", "mm", &|i| (i / 10) as f64 * 0.2).1);
     for name in ["battery energy stored", "water tank", "solar forecast energy"] {
         assert!(!of(name, "kWh", &half_hours).0, "{name}");
     }
