@@ -288,7 +288,7 @@ pub struct ReportArgs {
     /// Print one JSON object for each window.
     #[arg(long)]
     pub json: bool,
-    /// Write reports to this file instead of stdout: .md, .html or .jsonl. They are appended (see --overwrite).
+    /// Write reports to this file instead of stdout: .md, .html, .jsonl or .csv. They are appended (see --overwrite).
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Plot the last window: .svg or .png. It replaces an earlier plot; any other picture only with --overwrite.

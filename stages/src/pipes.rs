@@ -10,6 +10,7 @@ use nearfield_base::files;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::flow::{StopSignal, is_stopped};
+use crate::voice::capture::StoppableStdin;
 
 /// How often a wait looks at the stop signal.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,6 +32,40 @@ impl Pipe {
         }
         let (file, is_pipe) = files::open_at_once(path)?;
         Ok(is_pipe.then(|| Pipe { file, stop: stop.clone() }))
+    }
+}
+
+/// What may pause: whoever writes to it has no more for now.
+pub trait Pauses: Read {
+    /// Waits until there is something to read, or the end; `false` when there is nothing after `timeout`.
+    ///
+    /// # Errors
+    /// It can't be read.
+    fn wait(&mut self, timeout: Duration) -> io::Result<bool>;
+}
+
+impl Pauses for StoppableStdin {
+    fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
+        StoppableStdin::wait(self, timeout)
+    }
+}
+
+impl Pauses for Pipe {
+    fn wait(&mut self, timeout: Duration) -> io::Result<bool> {
+        let deadline = std::time::Instant::now() + timeout;
+        loop {
+            if is_stopped(&self.stop) {
+                return Ok(true);
+            }
+            let mut ready = [PollFd::new(&self.file, PollFlags::IN)];
+            let tick = Timespec { tv_sec: 0, tv_nsec: TICK.min(timeout).as_nanos() as i64 };
+            match poll(&mut ready, Some(&tick)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) if std::time::Instant::now() >= deadline => return Ok(false),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

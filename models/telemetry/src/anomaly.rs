@@ -251,7 +251,7 @@ pub fn find(
         found.extend(stuck(tally, options));
     }
     if slots.len() >= FEWEST_SLOTS && !is_switch {
-        let spikes = spikes(slots, options);
+        let spikes = spikes(slots, options, tally.step());
         // What is out of limits is told as that, not as a spike too.
         let out_of_limits = |at: Moment| tally.excursions().0.iter().any(|e| e.span.from <= at && at <= e.span.to);
         let drift = drift(slots, &spikes, profile, options);
@@ -285,7 +285,8 @@ fn robust_sigma(distances: &[f64]) -> f64 {
     }
 }
 
-fn spikes(slots: &[Slot], options: &AnomalyOptions) -> Vec<Anomaly> {
+/// `step` is the smallest difference that the sensor tells.
+fn spikes(slots: &[Slot], options: &AnomalyOptions, step: f64) -> Vec<Anomaly> {
     let means: Vec<f64> = slots.iter().map(Slot::mean).collect();
     let mut neighbours = Vec::with_capacity(2 * HALF_WIDTH + 1);
     let farthest: Vec<(f64, f64, Moment)> = slots
@@ -312,7 +313,8 @@ fn spikes(slots: &[Slot], options: &AnomalyOptions) -> Vec<Anomaly> {
     let mut last: Option<usize> = None;
     for (i, (distance, value, at)) in farthest.iter().enumerate() {
         let score = distance / sigma;
-        if score.abs() < options.spike_z {
+        // A course that is coarser than its noise jumps by a step or two.
+        if score.abs() < options.spike_z || distance.abs() < step * 2.5 {
             continue;
         }
         let burst = last.is_some_and(|l| i - l <= 2);

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::window::WindowPlan;
-use super::{MICROS, Moment, SensorId};
+use super::{MICROS, Moment, NO_TIME, SensorId};
 
 /// A machine whose clock says less than this has not been told the time yet: 2026-01-01, which is before this was written.
 pub const CLOCK_IS_SET: Moment = Moment(1_767_225_600 * MICROS);
@@ -47,7 +47,11 @@ pub enum Stamp {
 
 impl From<Moment> for Stamp {
     fn from(at: Moment) -> Stamp {
-        if at.is_plausible() { Stamp::At(at) } else { Stamp::NoClock }
+        match at {
+            NO_TIME => Stamp::None,
+            at if at.is_plausible() => Stamp::At(at),
+            _ => Stamp::NoClock,
+        }
     }
 }
 

@@ -72,7 +72,7 @@ pub fn forms(table: &Table, topic: Topic) -> Forms {
             let note = &table.notes()[n];
             of_note(&note.kind, &table.rows()[note.row])
         }
-        Topic::Row(r) => of_row(&table.rows()[r]),
+        Topic::Row(r) => of_row(&table.rows()[r], table.before()),
     }
 }
 
@@ -133,18 +133,18 @@ fn of_note(kind: &NoteKind, row: &Row) -> Forms {
     }
 }
 
-fn of_row(row: &Row) -> Forms {
+fn of_row(row: &Row, before: &str) -> Forms {
     let name = ("name", text(&row.name));
     if let Some(counted) = &row.counted {
-        let parts =
-            [name, ("gain", with_unit(&counted.gain, &row.unit)), ("last", with_unit(&counted.last, &row.unit))];
+        let Some(last) = &counted.last else { return text(&super::sentence::of_row(row, before)) };
+        let parts = [name, ("gain", with_unit(&counted.gain, &row.unit)), ("last", with_unit(last, &row.unit))];
         return one_of(
             &["The {name} counted {gain} and stood at {last}.", "The {name} stood at {last} and counted {gain}."],
             &parts,
         );
     }
-    if row.states.is_some() {
-        return text(&super::sentence::of_row(row));
+    if row.states.is_some() || row.charge.is_some() {
+        return text(&super::sentence::of_row(row, before));
     }
     let Some(Figures { mean, low, high, change }) = &row.figures else {
         return one_of(&["The {name} [gave|has|had] no [readings|data]."], &[name]);
@@ -156,10 +156,11 @@ fn of_row(row: &Row) -> Forms {
             one_of(&["{value} at {at}"], &parts)
         }
     };
-    let moved = |words: &str, by: &Figure| one_of(&[words], &[("by", with_unit(by, &row.unit))]);
+    let moved =
+        |words: &str, by: &Figure| one_of(&[words], &[("by", with_unit(by, &row.unit)), ("before", text(before))]);
     let moved = match change {
-        Some(Change::Rose(by)) => Some(moved("[rose|climbed|increased] by {by}", by)),
-        Some(Change::Fell(by)) => Some(moved("[fell|dropped|decreased|declined] by {by}", by)),
+        Some(Change::Rose(by)) => Some(moved("[rose|climbed|increased] by {by} against {before}", by)),
+        Some(Change::Fell(by)) => Some(moved("[fell|dropped|decreased|declined] by {by} against {before}", by)),
         Some(Change::Steady) | None => None,
     };
     let range = one_of(

@@ -26,6 +26,8 @@ pub enum Kind {
     Signal,
     /// A direction in degrees.
     Angle,
+    /// What came since the reading before, as of a meter read every half hour: its sum counts.
+    Amount,
 }
 
 impl Kind {
@@ -41,6 +43,7 @@ impl Kind {
             Kind::Battery => "battery",
             Kind::Signal => "signal",
             Kind::Angle => "direction",
+            Kind::Amount => "amounts",
         }
     }
 
@@ -72,7 +75,7 @@ impl Kind {
         if unit == "%" {
             return Some(Kind::Percentage);
         }
-        let is_quantity = !unit.is_empty() && !accumulates(unit);
+        let is_quantity = !unit.is_empty() && !accumulates(unit) && !is_rain(name, unit);
         is_quantity.then_some(Kind::Measurement)
     }
 
@@ -114,6 +117,7 @@ impl Kind {
             ("total", _) => Some(Kind::Total),
             ("measurement_angle", _) | (_, "wind_direction") => Some(Kind::Angle),
             (_, "battery") if unit == "%" => Some(Kind::Battery),
+            ("measurement", "energy") => None,
             (_, "signal_strength") => Some(Kind::Signal),
             (_, "enum") => Some(Kind::States),
             ("measurement", _) if unit == "%" => Some(Kind::Percentage),
@@ -121,6 +125,50 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// Whether a height of water is one of rain that has fallen, and not a level.
+pub fn is_rain(name: &str, unit: &str) -> bool {
+    let lower = name.to_lowercase();
+    matches!(unit, "mm" | "in" | "l/m²" | "L/m²")
+        && ["rain", "precip", "regen", "niederschlag", "pluie", "lluvia"].iter().any(|w| lower.contains(w))
+}
+
+/// Whether readings in a unit under this name may be what came since the reading before, and no stock or level.
+pub fn names_amount(name: &str, unit: &str) -> bool {
+    const STOCKS: &[&str] =
+        &["batt", "akku", "stored", "remain", "capacity", "forecast", "level", "tank", "soc", "available", "speicher"];
+    const AMOUNTS: &[&str] = &[
+        "consum",
+        "usage",
+        "used",
+        "verbrauch",
+        "produc",
+        "import",
+        "export",
+        "generat",
+        "yield",
+        "energy",
+        "energie",
+        "feed",
+        "eingespeist",
+        "bezug",
+        "consommation",
+        "consumo",
+        "delivered",
+        "returned",
+        "wasser",
+        "water",
+        "gas",
+    ];
+    let lower = name.to_lowercase();
+    if is_rain(name, unit) {
+        return true;
+    }
+    let is_named = AMOUNTS.iter().any(|w| lower.contains(w)) && !STOCKS.iter().any(|w| lower.contains(w));
+    is_named
+        && (matches!(unit, "Wh" | "kWh" | "MWh" | "m³" | "ft³")
+            || (matches!(unit, "l" | "L" | "gal") && !lower.contains("tank")))
 }
 
 /// Whether a unit is one in which totals are counted.

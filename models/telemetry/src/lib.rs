@@ -24,6 +24,7 @@ pub mod anomaly;
 pub mod check;
 pub mod clock;
 pub mod course;
+pub mod expected;
 pub mod figure;
 pub mod forms;
 pub mod kind;
@@ -53,6 +54,9 @@ const LATEST: i64 = 7_258_118_400 * MICROS;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Moment(pub i64);
+
+/// The time of a reading that came without any, where its arrival tells when it was taken.
+pub const NO_TIME: Moment = Moment(i64::MIN);
 
 impl Moment {
     /// Seconds from `earlier` to this, negative where it comes before.
@@ -139,8 +143,8 @@ pub struct SensorTraits {
     /// Digits after the point in tables and texts; without it, what its values and their range ask for.
     #[cfg_attr(feature = "schema", schemars(example = 1))]
     pub decimals: Option<u8>,
-    /// Its kind, one of measurement, total_increasing (a meter), total, binary, states, percentage, battery, signal and angle;
-    /// without it, what its unit, its name and its values say.
+    /// Its kind, one of measurement, total_increasing (a meter), total, binary, states, percentage, battery, signal, angle and amount (of
+    /// each interval); without it, what its unit, its name and its values say.
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>", example = &"measurement"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<kind::Kind>,

@@ -1,7 +1,7 @@
 //! The sentences of a report: which ones there should be, what each says in plain words computed from the table, and where
 //! one ends in a text that a model writes.
 
-use super::table::{Change, Counted, Figures, FromTo, NoteKind, Row, Spaced, States, Table};
+use super::table::{Change, Charge, Counted, Figures, FromTo, NoteKind, Row, Spaced, States, Table};
 
 /// Anomalies that a report tells in sentences; the table may hold one more.
 const MAX_ANOMALY_SENTENCES: usize = 3;
@@ -9,6 +9,9 @@ const MAX_ANOMALY_SENTENCES: usize = 3;
 pub const MAX_SENTENCES: usize = 5;
 /// Sensors that are told when nothing else is.
 const SENSOR_SENTENCES: usize = 2;
+
+/// A battery that is empty in so many days is told before other sensors.
+const BATTERY_DUE_DAYS: u32 = 14;
 
 /// What a sentence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +31,11 @@ pub fn topics(table: &Table) -> Vec<Topic> {
     if topics.is_empty() && table.rows().iter().any(Row::has_readings) {
         topics.push(Topic::NothingUnusual);
     }
-    topics.extend((0..table.rows().len().min(SENSOR_SENTENCES)).map(Topic::Row));
+    // What needs somebody to act comes first.
+    let is_due = |r: &usize| table.rows()[*r].charge.is_some_and(|c| c.days <= BATTERY_DUE_DAYS);
+    let mut rows: Vec<usize> = (0..table.rows().len()).collect();
+    rows.sort_by_key(|r| !is_due(r));
+    topics.extend(rows.into_iter().take(SENSOR_SENTENCES).map(Topic::Row));
     topics.truncate(MAX_SENTENCES);
     topics
 }
@@ -69,16 +76,23 @@ pub fn compute(table: &Table, topic: Topic) -> String {
                 NoteKind::Below(limit, times) => format!("The {name} was below {limit}{unit}{}.", FromTo(times)),
             }
         }
-        Topic::Row(r) => of_row(&table.rows()[r]),
+        Topic::Row(r) => of_row(&table.rows()[r], table.before()),
     }
 }
 
 /// The plain sentence of a sensor.
-pub(super) fn of_row(row: &Row) -> String {
-    let Row { name, unit, figures, counted, states } = row;
+pub(super) fn of_row(row: &Row, before: &str) -> String {
+    let Row { name, unit, figures, counted, states, charge } = row;
     let unit = Spaced(unit);
     if let Some(Counted { gain, last, .. }) = counted {
-        return format!("The {name} counted {gain}{unit} and stood at {last}{unit}.");
+        return match last {
+            Some(last) => format!("The {name} counted {gain}{unit} and stood at {last}{unit}."),
+            None => format!("The {name} counted {gain}{unit}."),
+        };
+    }
+    if let Some(Charge { last, days }) = charge {
+        let days = if *days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+        return format!("The {name} stood at {last}{unit} and lasts about {days}.");
     }
     if let Some(states) = states {
         return of_states(name, states);
@@ -92,8 +106,8 @@ pub(super) fn of_row(row: &Row) -> String {
     };
     let change = match change {
         Some(Change::Steady) => return format!("The {name} stayed steady at {mean}{unit}."),
-        Some(Change::Rose(by)) => format!(" and rose by {by}{unit}"),
-        Some(Change::Fell(by)) => format!(" and fell by {by}{unit}"),
+        Some(Change::Rose(by)) => format!(" and rose by {by}{unit} against {before}"),
+        Some(Change::Fell(by)) => format!(" and fell by {by}{unit} against {before}"),
         None => String::new(),
     };
     format!("The {name} averaged {mean}{unit}{change}, between {} and {}.", at(low), at(high))

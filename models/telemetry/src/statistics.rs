@@ -220,6 +220,11 @@ impl Tally {
         }
     }
 
+    /// The smallest difference that its values tell.
+    pub fn step(&self) -> f64 {
+        10f64.powi(-i32::from(self.resolution.decimals()))
+    }
+
     /// How many readings.
     pub fn count(&self) -> u64 {
         self.count
@@ -343,6 +348,13 @@ pub struct Statistics {
     pub decimals: u8,
     /// The circular mean in degrees, of a sensor of directions.
     pub mean_direction: Option<f64>,
+}
+
+impl Statistics {
+    /// The sum of the readings.
+    pub fn sum(&self) -> f64 {
+        self.mean * self.count as f64
+    }
 }
 
 #[cfg(test)]

@@ -73,10 +73,19 @@ pub struct Figures {
 pub struct Counted {
     /// So much in the window.
     pub gain: Figure,
-    /// Where it stood at the last reading.
-    pub last: Figure,
+    /// Where it stood at the last reading; of amounts, whose sum counts: nothing.
+    pub last: Option<Figure>,
     /// How often it began anew.
     pub resets: u32,
+}
+
+/// How long a battery lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Charge {
+    /// Its charge at the last reading.
+    pub last: Figure,
+    /// In so many days it is empty.
+    pub days: u32,
 }
 
 /// A state, and how long it lasted.
@@ -112,6 +121,8 @@ pub struct Row {
     pub counted: Option<Counted>,
     /// Its states, of a sensor of states.
     pub states: Option<States>,
+    /// How long it lasts, of a battery that is known for long enough.
+    pub charge: Option<Charge>,
 }
 
 impl Row {
@@ -170,6 +181,8 @@ pub struct Table {
     dates: [Date; 2],
     rows: Vec<Row>,
     notes: Vec<Note>,
+    /// With what changes compare.
+    before: &'static str,
 }
 
 impl Table {
@@ -188,21 +201,30 @@ impl Table {
             let digits = Digits::of(summary, &traits);
             let is_state = traits.kind.is_some_and(Kind::is_state);
             let statistics = summary.statistics.filter(|_| !is_state);
-            let counted = statistics.filter(|_| summary.is_total).map(|s| Counted {
-                gain: Figure::exact(s.growth.gain, traits.decimals.unwrap_or(s.decimals)),
-                last: Figure::exact(s.last.0, traits.decimals.unwrap_or(s.decimals)),
-                resets: s.growth.resets,
+            let counts = summary.is_total || summary.is_amount;
+            let counted = statistics.filter(|_| counts).map(|s| {
+                let exact = |value: f64| Figure::exact(value, traits.decimals.unwrap_or(s.decimals));
+                match summary.is_amount {
+                    true => Counted { gain: exact(s.sum()), last: None, resets: 0 },
+                    false => {
+                        Counted { gain: exact(s.growth.gain), last: Some(exact(s.last.0)), resets: s.growth.resets }
+                    }
+                }
             });
+            let charge = statistics
+                .zip(summary.lasts_days)
+                .map(|(s, days)| Charge { last: digits.value(s.last.0), days: days.round().max(1.0) as u32 });
             rows.push(Row {
                 name: unique(spoken_name(&traits.name), &mut names),
                 unit: traits.unit.clone(),
-                figures: statistics.filter(|_| !summary.is_total).map(|s| Figures {
+                figures: statistics.filter(|_| !counts).map(|s| Figures {
                     mean: digits.value(s.mean_direction.unwrap_or(s.mean)),
                     low: Extreme { value: digits.value(s.low.0), at: clock.time(s.low.1) },
                     high: Extreme { value: digits.value(s.high.0), at: clock.time(s.high.1) },
                     change: summary.change.map(|c| digits.change(c, s.deviation)),
                 }),
                 counted,
+                charge,
                 states: summary.states.as_ref().map(|states| clock.states(states, &traits)),
             });
             let mut seen: Vec<(u8, usize)> = Vec::new();
@@ -228,12 +250,13 @@ impl Table {
         candidates.truncate(MAX_NOTES);
         candidates.sort_by_key(|(.., begins, _)| *begins);
         let notes = candidates.into_iter().map(|c| c.3).collect();
-        Table { title: clock.title(), dates: clock.dates, rows, notes }
+        let before = before(window.span.seconds());
+        Table { title: clock.title(), dates: clock.dates, rows, notes, before }
     }
 
     /// A table of given lines, for tests and for parts of a table.
     pub fn of(title: String, dates: [Date; 2], rows: Vec<Row>, notes: Vec<Note>) -> Table {
-        Table { title, dates, rows, notes }
+        Table { title, dates, rows, notes, before: "the window before" }
     }
 
     /// The window in words.
@@ -244,6 +267,11 @@ impl Table {
     /// The first and the last day.
     pub fn dates(&self) -> [Date; 2] {
         self.dates
+    }
+
+    /// With what changes compare: "the day before".
+    pub fn before(&self) -> &'static str {
+        self.before
     }
 
     /// The sensors.
@@ -268,9 +296,12 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Window: {}", self.title)?;
-        for Row { name, unit, figures, counted, states } in &self.rows {
+        for Row { name, unit, figures, counted, states, charge } in &self.rows {
             if let Some(Counted { gain, last, resets }) = counted {
-                write!(f, "\n{name}: counted {gain}{}, stood at {last}", Spaced(unit))?;
+                write!(f, "\n{name}: counted {gain}{}", Spaced(unit))?;
+                if let Some(last) = last {
+                    write!(f, ", stood at {last}")?;
+                }
                 match resets {
                     0 => {}
                     1 => write!(f, ", 1 reset")?,
@@ -288,6 +319,10 @@ impl fmt::Display for Table {
                     }
                 }
                 write!(f, ", {changes} changes")?;
+                continue;
+            }
+            if let Some(Charge { last, days }) = charge {
+                write!(f, "\n{name}: stood at {last}{}, lasts {days} days", Spaced(unit))?;
                 continue;
             }
             let Some(Figures { mean, low, high, change }) = figures else {
@@ -332,6 +367,17 @@ impl fmt::Display for Table {
             }
         }
         Ok(())
+    }
+}
+
+/// What a window of so many seconds follows.
+fn before(seconds: f64) -> &'static str {
+    match seconds {
+        s if (s - 3600.0).abs() < 1.0 => "the hour before",
+        // With a change of the clocks, a day has 23 or 25 hours.
+        s if (s - 86_400.0).abs() <= 3600.0 => "the day before",
+        s if (s - 604_800.0).abs() <= 3600.0 => "the week before",
+        _ => "the window before",
     }
 }
 

@@ -61,6 +61,15 @@ impl Default for Track {
 }
 
 impl Track {
+    /// Turns every value into `value * scale + offset`, with a positive scale.
+    pub fn map(&mut self, scale: f64, offset: f64) {
+        for slot in &mut self.slots {
+            slot.sum = slot.sum * scale + offset * f64::from(slot.count);
+            slot.low.0 = slot.low.0 * scale + offset;
+            slot.high.0 = slot.high.0 * scale + offset;
+        }
+    }
+
     /// Adds a reading; one that is older than the one before finds its place among the others.
     pub fn push(&mut self, at: Moment, value: f64) {
         let reading = Slot::of(at, value);

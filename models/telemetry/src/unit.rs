@@ -19,6 +19,7 @@ enum Kind {
     Current,
     Length,
     Speed,
+    Rain,
     Flow,
     Volume,
     Mass,
@@ -48,6 +49,8 @@ const UNITS: &[(&str, Kind, f64, f64)] = &[
     ("Pa", Kind::Pressure, 0.01, 0.0),
     ("bar", Kind::Pressure, 1000.0, 0.0),
     ("mmHg", Kind::Pressure, 1.333_22, 0.0),
+    ("inHg", Kind::Pressure, 33.863_89, 0.0),
+    ("psi", Kind::Pressure, 68.947_57, 0.0),
     ("W", Kind::Power, 1.0, 0.0),
     ("watts", Kind::Power, 1.0, 0.0),
     ("kW", Kind::Power, 1e3, 0.0),
@@ -67,17 +70,32 @@ const UNITS: &[(&str, Kind, f64, f64)] = &[
     ("mm", Kind::Length, 1e-3, 0.0),
     ("cm", Kind::Length, 1e-2, 0.0),
     ("km", Kind::Length, 1e3, 0.0),
+    ("in", Kind::Length, 0.0254, 0.0),
+    ("ft", Kind::Length, 0.3048, 0.0),
+    ("mi", Kind::Length, 1609.344, 0.0),
     ("m/s", Kind::Speed, 1.0, 0.0),
     ("km/h", Kind::Speed, 1.0 / 3.6, 0.0),
     ("mph", Kind::Speed, 0.447_04, 0.0),
+    ("kn", Kind::Speed, 1852.0 / 3600.0, 0.0),
+    ("ft/s", Kind::Speed, 0.3048, 0.0),
+    ("mm/h", Kind::Rain, 1.0, 0.0),
+    ("in/h", Kind::Rain, 25.4, 0.0),
     ("l/min", Kind::Flow, 1.0, 0.0),
     ("l/h", Kind::Flow, 1.0 / 60.0, 0.0),
     ("m³/h", Kind::Flow, 1000.0 / 60.0, 0.0),
+    ("L/min", Kind::Flow, 1.0, 0.0),
+    ("L/h", Kind::Flow, 1.0 / 60.0, 0.0),
+    ("gal/min", Kind::Flow, 3.785_412, 0.0),
     ("l", Kind::Volume, 1.0, 0.0),
     ("litres", Kind::Volume, 1.0, 0.0),
     ("m³", Kind::Volume, 1e3, 0.0),
+    ("L", Kind::Volume, 1.0, 0.0),
+    ("gal", Kind::Volume, 3.785_412, 0.0),
+    ("ft³", Kind::Volume, 28.316_85, 0.0),
     ("kg", Kind::Mass, 1.0, 0.0),
     ("g", Kind::Mass, 1e-3, 0.0),
+    ("lb", Kind::Mass, 0.453_592_37, 0.0),
+    ("oz", Kind::Mass, 0.028_349_523, 0.0),
     ("Hz", Kind::Frequency, 1.0, 0.0),
     ("kHz", Kind::Frequency, 1e3, 0.0),
     ("lx", Kind::Illuminance, 1.0, 0.0),
@@ -152,6 +170,19 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("Volts", "V"),
     ("Amp", "A"),
     ("Ampere", "A"),
+    ("º", "°"),
+    ("mm/hr", "mm/h"),
+    ("mm/hour", "mm/h"),
+    ("in/hr", "in/h"),
+    ("inch", "in"),
+    ("inches", "in"),
+    ("\"", "in"),
+    ("kph", "km/h"),
+    ("kmh", "km/h"),
+    ("PSI", "psi"),
+    ("feet", "ft"),
+    ("gallons", "gal"),
+    ("lbs", "lb"),
     ("Watt", "W"),
     ("Watts", "W"),
     ("L/min", "l/min"),
@@ -202,6 +233,68 @@ pub fn convert(value: f64, from: &str, to: &str, is_difference: bool) -> Option<
     Some((value * from.scale + offset(from) - offset(to)) / to.scale)
 }
 
+/// A system of units in which values are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum System {
+    /// Each sensor's own unit.
+    #[default]
+    Own,
+    /// Celsius, metres, litres, kilograms.
+    Metric,
+    /// Fahrenheit, miles, gallons, pounds, as in the United States.
+    Imperial,
+}
+
+/// Units of the two systems that stand for each other.
+const COUNTERPARTS: [(&str, &str); 14] = [
+    ("°C", "°F"),
+    ("hPa", "inHg"),
+    ("bar", "psi"),
+    ("km", "mi"),
+    ("m", "ft"),
+    ("cm", "in"),
+    ("mm", "in"),
+    ("km/h", "mph"),
+    ("m/s", "ft/s"),
+    ("mm/h", "in/h"),
+    ("L", "gal"),
+    ("L/min", "gal/min"),
+    ("m³", "ft³"),
+    ("kg", "lb"),
+];
+
+impl System {
+    /// In which unit a value in `unit` is told; `None`: in its own.
+    pub fn unit_for(self, unit: &str) -> Option<&'static str> {
+        let own = match unit {
+            "l" | "litres" => "L",
+            "l/min" => "L/min",
+            "mbar" => "hPa",
+            "oz" if self == System::Metric => return Some("g"),
+            "g" if self == System::Imperial => return Some("oz"),
+            "degrees Celsius" | "C" => "°C",
+            "degrees Fahrenheit" => "°F",
+            unit => unit,
+        };
+        match self {
+            System::Own => None,
+            System::Imperial => COUNTERPARTS.iter().find(|(metric, _)| *metric == own).map(|(_, imperial)| *imperial),
+            // Inches of rain are millimetres.
+            System::Metric if own == "in" => Some("mm"),
+            System::Metric if own == "kn" => Some("km/h"),
+            System::Metric => COUNTERPARTS.iter().find(|(_, imperial)| *imperial == own).map(|(metric, _)| *metric),
+        }
+    }
+}
+
+/// `value * scale + offset` tells in `to` what was measured in `from`; `None` where they measure different things.
+pub fn factors(from: &str, to: &str) -> Option<(f64, f64)> {
+    let offset = convert(0.0, from, to, false)?;
+    Some((convert(1.0, from, to, true)?, offset))
+}
+
 /// Whether the two are the same unit in different spellings.
 pub fn is_same(a: &str, b: &str) -> bool {
     a == b || (conversion(a).is_some() && conversion(a) == conversion(b))
@@ -219,6 +312,23 @@ mod tests {
         near(convert(0.0, "°C", "K", false), 273.15);
         near(convert(1.5, "kW", "W", false), 1500.0);
         near(convert(1013.0, "hPa", "bar", false), 1.013);
+        near(convert(30.0, "inHg", "hPa", false), 1015.9167);
+        near(convert(60.0, "mph", "km/h", false), 96.560_64);
+        for (unit, metric, imperial) in [
+            ("°C", None, Some("°F")),
+            ("°F", Some("°C"), None),
+            ("l", None, Some("gal")),
+            ("in", Some("mm"), None),
+            ("W", None, None),
+            ("%", None, None),
+            ("psi", Some("bar"), None),
+        ] {
+            assert_eq!((System::Metric.unit_for(unit), System::Imperial.unit_for(unit)), (metric, imperial), "{unit}");
+            for to in [metric, imperial].into_iter().flatten() {
+                let (scale, offset) = factors(unit, to).unwrap();
+                near(convert(7.0, unit, to, false), 7.0 * scale + offset);
+            }
+        }
         assert_eq!(convert(1.0, "°C", "%", false), None);
         assert_eq!(convert(1.0, "blorps", "%", false), None);
         assert_eq!(convert(1.0, "blorps", "blorps", false), Some(1.0));

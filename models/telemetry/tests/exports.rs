@@ -97,6 +97,13 @@ fn usual_exports_are_read_right() {
 }
 
 #[test]
+fn another_time_of_the_row_is_no_rejected_reading() {
+    let text = "Consumption (kWh), Start, End\n0.1, 2026-03-10T00:00:00Z, 2026-03-10T00:30:00Z\n0.2, 2026-03-10T00:30:00Z, 2026-03-10T01:00:00Z\n";
+    let outcome = read(text.as_bytes(), "UTC").unwrap();
+    assert_eq!((outcome.sensors.len(), outcome.rejected.faults()), (1, 0), "{:?}", outcome.rejected);
+}
+
+#[test]
 fn spreadsheets_are_read_with_their_dates_and_numbers() {
     for name in ["hall.xlsx", "hall.ods"] {
         let bytes = std::fs::read(format!("{}/tests/exports/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();

@@ -140,11 +140,11 @@ fn time_text(csv: &[u8]) -> anyhow::Result<f64> {
     let mut reader = Reader::new(&TextOptions::default(), TimeZone::UTC, "value")?;
     let mut sensor_registry = nearfield_stages::report::sensors::SensorRegistry::new(Default::default(), false, 100);
     let mut emit = |found: Found<'_>| {
-        let Some(sensor) = sensor_registry.id(&found) else { return };
+        let Some((sensor, value)) = sensor_registry.id(&found) else { return };
         for (_, traits) in sensor_registry.take_introduced() {
             windows.add_sensor(traits);
         }
-        windows.push(Reading { at: found.at, sensor, value: found.value }, &mut |w| seen += w.readings());
+        windows.push(Reading { at: found.at, sensor, value }, &mut |w| seen += w.readings());
     };
     reader.push(csv, &mut emit)?;
     reader.end(&mut emit)?;

@@ -21,6 +21,7 @@ use crate::hub::registry::{Kind, Registry};
 use crate::load::report::{ReadingsFrom, load_llm, store_path};
 use crate::output::plot;
 use crate::output::report_pages::{self, Page};
+use crate::output::sensor_lines;
 use crate::output::turn_report::TraceWriter;
 
 /// The longest page of reports that is read back to be continued.
@@ -32,6 +33,7 @@ enum Format {
     Markdown,
     Lines,
     Page,
+    Csv,
 }
 
 impl Format {
@@ -40,8 +42,9 @@ impl Format {
             "md" => Ok(Format::Markdown),
             "jsonl" => Ok(Format::Lines),
             "html" => Ok(Format::Page),
+            "csv" => Ok(Format::Csv),
             _ => {
-                let text = format!("--output {}: name a file that ends in .md, .html or .jsonl", path.display());
+                let text = format!("--output {}: name a file that ends in .md, .html, .jsonl or .csv", path.display());
                 Err(Usage(text).into())
             }
         }
@@ -60,6 +63,8 @@ struct Output {
 enum Content {
     Journal(Journal),
     Page(Page),
+    /// Rows of CSV.
+    Rows(String),
 }
 
 impl Output {
@@ -70,6 +75,8 @@ impl Output {
             Format::Markdown => journal(report_pages::MARKDOWN_RECORDS).map(Content::Journal),
             Format::Lines => journal(report_pages::JSON_RECORDS).map(Content::Journal),
             Format::Page if anew => Ok(Content::Page(Page::default())),
+            Format::Csv if anew => Ok(Content::Rows(sensor_lines::CSV_HEAD.to_owned())),
+            Format::Csv => continued_rows(path).map(Content::Rows),
             Format::Page => continued_page(path).map(Content::Page),
         };
         let content = content.with_context(|| cant_be_written("output", path))?;
@@ -90,11 +97,13 @@ impl Output {
     fn resume(&mut self) -> anyhow::Result<()> {
         self.perhaps_told = match &mut self.content {
             Content::Page(page) => page.newest_window().map(str::to_owned),
+            // The rows of a window that comes again are replaced.
+            Content::Rows(_) => None,
             Content::Journal(journal) => {
                 let last = journal.last_record().with_context(|| cant_be_written("output", &self.path))?;
                 last.and_then(|record| match self.format {
                     Format::Lines => report_pages::window_of_json(&record),
-                    Format::Markdown | Format::Page => report_pages::window_of_markdown(&record),
+                    Format::Markdown | Format::Page | Format::Csv => report_pages::window_of_markdown(&record),
                 })
             }
         };
@@ -110,13 +119,17 @@ impl Output {
             Content::Journal(journal) => {
                 let record = match self.format {
                     Format::Lines => format!("{}\n", report_pages::json(report, zone)),
-                    Format::Markdown | Format::Page => report_pages::markdown_record(report, zone),
+                    Format::Markdown | Format::Page | Format::Csv => report_pages::markdown_record(report, zone),
                 };
                 journal.append(record.as_bytes()).and_then(|()| journal.sync())
             }
             Content::Page(page) => {
                 page.add(report, zone)?;
                 persist::replace(&self.path, page.html().as_bytes())
+            }
+            Content::Rows(rows) => {
+                sensor_lines::add_rows(rows, report, zone);
+                persist::replace(&self.path, rows.as_bytes())
             }
         };
         written.with_context(|| cant_be_written("output", &self.path))
@@ -127,15 +140,34 @@ fn cant_be_written(what: &str, path: &Path) -> String {
     format!("the {what} {} can't be written", path.display())
 }
 
-/// The page that is there, so that sections can be added to it.
-fn continued_page(path: &Path) -> std::io::Result<Page> {
-    use std::io::{Error, ErrorKind, Read};
+/// What is there to be continued; `None` where there is nothing.
+fn existing_text(path: &Path) -> std::io::Result<Option<String>> {
+    use std::io::Read;
     NewFile::probe(path, Existing::Replace)?;
     if std::fs::metadata(path).map_or(true, |m| !m.is_file() || m.len() == 0) {
-        return Ok(Page::default());
+        return Ok(None);
     }
     let mut text = String::new();
     std::fs::File::open(path)?.take(MAX_PAGE_BYTES + 1).read_to_string(&mut text)?;
+    Ok(Some(text))
+}
+
+/// The rows that are there, so that others can be added to them.
+fn continued_rows(path: &Path) -> std::io::Result<String> {
+    use std::io::{Error, ErrorKind};
+    let Some(text) = existing_text(path)? else { return Ok(sensor_lines::CSV_HEAD.to_owned()) };
+    if text.starts_with(sensor_lines::CSV_HEAD) && text.ends_with('\n') && text.len() as u64 <= MAX_PAGE_BYTES {
+        return Ok(text);
+    }
+    let text =
+        "it is not a table of reports that can be continued: name another file, or add --overwrite to replace it";
+    Err(Error::new(ErrorKind::AlreadyExists, text))
+}
+
+/// The page that is there, so that sections can be added to it.
+fn continued_page(path: &Path) -> std::io::Result<Page> {
+    use std::io::{Error, ErrorKind};
+    let Some(text) = existing_text(path)? else { return Ok(Page::default()) };
     let page = if text.len() as u64 > MAX_PAGE_BYTES { None } else { Page::read(&text) };
     page.ok_or_else(|| {
         let text =
@@ -339,7 +371,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         _ => None,
     };
     if let Some(output) = &mut output
-        && store.is_some_and(|store| std::fs::metadata(store).is_ok_and(|m| m.len() > 0))
+        && store.as_ref().is_some_and(|store| std::fs::metadata(store).is_ok_and(|m| m.len() > 0))
     {
         output.resume()?;
     }
@@ -359,7 +391,9 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         trace.end()?;
     }
     ran?;
-    if reports == 0 && !crate::signals::is_stopped(stop) && !args.follow {
+    // With a store, the open window of a pipe that was live is completed by the next start.
+    let is_kept = input.is_none() && store.is_some();
+    if reports == 0 && !crate::signals::is_stopped(stop) && !args.follow && !is_kept {
         let is_empty =
             matches!(&input, Some(path) if std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0));
         let name = input.map_or("standard input".to_owned(), |path| path.display().to_string());

@@ -10,7 +10,9 @@ use nearfield_stages::report::schedule::Schedule;
 use nearfield_stages::report::store::{BackupPlan, Retention};
 use nearfield_stages::report::topic_mapping::TopicMapping;
 use nearfield_telemetry::anomaly::AnomalyOptions;
+use nearfield_telemetry::expected::Expected;
 use nearfield_telemetry::read::TextOptions;
+use nearfield_telemetry::unit::System;
 use nearfield_telemetry::window::{Length, WindowPlan};
 use nearfield_telemetry::{LARGEST_VALUE, SensorTraits};
 use schemars::JsonSchema;
@@ -37,6 +39,8 @@ pub struct ReportConfig {
     pub sensors: BTreeMap<String, SensorTraits>,
     /// What counts as an anomaly.
     pub anomalies: AnomalyOptions,
+    /// Known causes: anomalies that begin at these times are told apart, with the reason.
+    pub expected: Vec<Expected>,
     /// Accepted readings on disk, so that nothing is lost and an open window survives a crash. The store is checked when it is opened
     /// and once a day. From a damaged one every readable reading goes into a new file, those that only a copy has from the newest
     /// copy; the damaged file is kept beside it as FILE.damaged-TIME (the last three are kept).
@@ -143,11 +147,13 @@ pub struct ReadingsConfig {
     pub max_sensors: usize,
     /// Sensors that are not named under `[sensors]` are skipped.
     pub only_known: bool,
+    /// The units in which reports tell values: "own", as sensors give them; "metric"; or "imperial". The store keeps the sensors' own.
+    pub units: System,
 }
 
 impl Default for ReadingsConfig {
     fn default() -> Self {
-        Self { max_sensors: 10_000, only_known: false }
+        Self { max_sensors: 10_000, only_known: false, units: System::Own }
     }
 }
 
@@ -225,6 +231,9 @@ impl Config for ReportConfig {
             check_sensor(sensor).map_err(|e| format!("sensors.{key}.{e}"))?;
         }
         self.anomalies.check().map_err(|e| format!("anomalies.{e}"))?;
+        for (i, expected) in self.expected.iter().enumerate() {
+            expected.check().map_err(|e| format!("expected[{i}].{e}"))?;
+        }
         self.store.check().map_err(|e| format!("store.{e}"))?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.outlets.check().map_err(|e| format!("outlets.{e}"))?;

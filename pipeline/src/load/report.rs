@@ -143,7 +143,11 @@ impl Readings {
             lateness_seconds: config.window.lateness_s,
             plan: windows.plan.clone(),
         });
-        let mut windower = Windower::new(windows, flow.turns(), live, at_end);
+        let when_live = if path.is_some() { AtEnd::Leave } else { AtEnd::Tell };
+        let mut windower = Windower::new(windows, flow.turns(), live, at_end)
+            .when_live(config.window.lateness_s, when_live)
+            .in_units(config.readings.units)
+            .expecting(config.expected.clone());
         let (mut persist, mut kept) = (None, None);
         if let Some(path) = &path {
             let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
@@ -188,10 +192,9 @@ fn source(
     clocks: Clocks,
 ) -> anyhow::Result<Source> {
     let zone = config.zone().map_err(anyhow::Error::msg)?;
-    let live = from.is_live();
     Ok(match from {
         ReadingsFrom::Text(source) => {
-            let (text, clocks) = (config.text.clone(), live.then_some(clocks));
+            let text = config.text.clone();
             Box::new(move |batches: &Output<Batch>, stop: &StopSignal| {
                 source.run(&text, zone, sensors, clocks, batches, stop)
             })

@@ -7,6 +7,7 @@ pub mod plot;
 #[path = "plot_left_out.rs"]
 pub mod plot;
 pub mod report_pages;
+pub mod sensor_lines;
 pub mod table;
 pub mod terminal;
 pub mod transcript;

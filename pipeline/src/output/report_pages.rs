@@ -6,17 +6,16 @@ use nearfield_stages::messages::{Report, WindowSummary};
 use nearfield_telemetry::anomaly::Anomaly;
 use nearfield_telemetry::check::readable_name;
 use nearfield_telemetry::clock::{ClockFault, spoken};
-use nearfield_telemetry::course::StateTimes;
 use nearfield_telemetry::figure::{Figure, decimals_for};
 use nearfield_telemetry::kind::Kind;
-use nearfield_telemetry::read::states::of_code;
 use nearfield_telemetry::read::{Rejected, RejectedOf};
-use nearfield_telemetry::table::{digits_of, state_word};
-use nearfield_telemetry::windows::{SensorSummary, UnusedOf};
-use nearfield_telemetry::{Moment, SensorId, SensorTraits};
+use nearfield_telemetry::table::digits_of;
+use nearfield_telemetry::windows::UnusedOf;
+use nearfield_telemetry::{Moment, SensorId};
 use serde_json::{Value, json};
 
 use crate::output::plot;
+use crate::output::sensor_lines::{counted_or_lasted, states_json};
 use crate::output::turn_report::ms;
 
 /// Sensors in a Markdown table; all of them are in the JSON.
@@ -24,7 +23,7 @@ const MAX_ROWS: usize = 40;
 /// Windows on one page of HTML: the newest.
 const MAX_SECTIONS: usize = 400;
 
-fn time(at: Moment, zone: &TimeZone) -> String {
+pub(super) fn time(at: Moment, zone: &TimeZone) -> String {
     at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
@@ -55,24 +54,6 @@ fn anomaly_json(sensor: &str, anomaly: &Anomaly, zone: &TimeZone) -> Value {
     line
 }
 
-/// How long a sensor was in each state.
-fn states_json(states: &StateTimes, traits: &SensorTraits, zone: &TimeZone) -> Value {
-    let lines = states.states.iter().map(|s| {
-        json!({
-            "state": word_of(s.state, traits), "seconds": s.seconds, "times": s.times,
-            "longest": {"from": time(s.longest.from, zone), "to": time(s.longest.to, zone)},
-        })
-    });
-    lines.collect()
-}
-
-fn word_of(state: f64, traits: &SensorTraits) -> String {
-    match traits.kind {
-        Some(Kind::States) => of_code(state),
-        _ => state_word(traits, state > 0.5),
-    }
-}
-
 /// The object that `--json` prints.
 pub fn json(report: &Report, zone: &TimeZone) -> Value {
     let Report { summary, composed } = report;
@@ -97,17 +78,23 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
                     row["mean"] = json!(direction);
                 }
             }
-            if s.is_total
-                && let Some(f) = &s.statistics
-            {
-                row["counted"] = json!(f.growth.gain);
-                row["resets"] = json!(f.growth.resets);
+            match &s.statistics {
+                Some(f) if s.is_total => {
+                    row["counted"] = json!(f.growth.gain);
+                    row["resets"] = json!(f.growth.resets);
+                }
+                Some(f) if s.is_amount => row["counted"] = json!(f.sum()),
+                _ => {}
+            }
+            if let Some(days) = s.lasts_days {
+                row["lasts_days"] = json!((days * 10.0).round() / 10.0);
             }
             if let Some(states) = &s.states {
                 row["changes"] = json!(states.changes);
                 row["states"] = states_json(states, traits, zone);
             }
-            if let Some(kind) = traits.kind.or(s.is_total.then_some(Kind::TotalIncreasing)) {
+            let found = s.is_total.then_some(Kind::TotalIncreasing).or(s.is_amount.then_some(Kind::Amount));
+            if let Some(kind) = traits.kind.or(found) {
                 row["kind"] = json!(kind);
             }
             row
@@ -122,6 +109,15 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
         })
         .collect();
     let name = |sensor: SensorId| summary.traits[sensor.0 as usize].name.as_str();
+    let expected: Vec<Value> = window
+        .expected
+        .iter()
+        .map(|e| {
+            let mut line = anomaly_json(name(e.sensor), &e.anomaly, zone);
+            line["reason"] = json!(e.reason);
+            line
+        })
+        .collect();
     let clocks: Vec<Value> = summary
         .clocks
         .iter()
@@ -145,6 +141,7 @@ pub fn json(report: &Report, zone: &TimeZone) -> Value {
         "sentences": composed.sentences,
         "table": {"text": summary.table.to_string(), "sensors": sensors},
         "anomalies": anomalies,
+        "expected": expected,
         "tokens": composed.tokens,
         "latency_ms": {"first_word": composed.first_word.map(ms), "checked": ms(composed.checked)},
         "refused": refused,
@@ -214,35 +211,6 @@ fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
     (head, rows)
 }
 
-/// What a total counted, or how long each state lasted.
-fn counted_or_lasted(s: &SensorSummary, traits: &SensorTraits) -> Option<String> {
-    let name = &traits.name;
-    let unit = if traits.unit.is_empty() { String::new() } else { format!(" {}", traits.unit) };
-    if s.is_total
-        && let Some(f) = &s.statistics
-    {
-        let number = |v: f64| Figure::exact(v, traits.decimals.unwrap_or(f.decimals));
-        let resets = match f.growth.resets {
-            0 => String::new(),
-            1 => ", with 1 reset".to_owned(),
-            n => format!(", with {n} resets"),
-        };
-        return Some(format!(
-            "{name}: {}{unit} counted, {}{unit} at the end{resets}",
-            number(f.growth.gain),
-            number(f.last.0)
-        ));
-    }
-    let states = s.states.as_ref()?;
-    let lines: Vec<String> = states
-        .states
-        .iter()
-        .map(|line| format!("{} for {}", word_of(line.state, traits), spoken(line.seconds)))
-        .collect();
-    let changes = if states.changes == 1 { "change" } else { "changes" };
-    Some(format!("{name}: {}; {} {changes}", lines.join(", "), states.changes))
-}
-
 /// What totals counted, how long states lasted, and the anomalies of a window, a line each.
 fn anomalies(report: &Report, zone: &TimeZone) -> Vec<String> {
     let summary = &report.summary;
@@ -259,6 +227,16 @@ fn anomalies(report: &Report, zone: &TimeZone) -> Vec<String> {
         if s.more_out_of_limits > 0 {
             lines.push(format!("{name}: {} more readings out of limits", s.more_out_of_limits));
         }
+    }
+    for e in &summary.window.expected {
+        let traits = &summary.traits[e.sensor.0 as usize];
+        let reason = if e.reason.is_empty() { "expected" } else { &e.reason };
+        lines.push(format!(
+            "{}: {}, as expected: {}",
+            traits.name,
+            described(&e.anomaly, &traits.unit, zone),
+            readable_name(reason)
+        ));
     }
     lines
 }

@@ -4,6 +4,8 @@ pub mod compose;
 pub mod persist;
 #[cfg(feature = "mqtt")]
 pub mod read_mqtt;
+mod read_pipe;
+mod read_recorder;
 pub mod read_text;
 pub mod schedule;
 pub mod sensors;

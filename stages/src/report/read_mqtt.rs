@@ -174,12 +174,12 @@ impl MqttSource {
             return;
         };
         let mut add = |found: Found<'_>, stamp: Stamp, gathered: &mut Gathered| match sensor_registry.id(&found) {
-            Some(sensor) => {
-                let judged = clocks.judge(sensor, stamp, found.value, arrived);
+            Some((sensor, value)) => {
+                let judged = clocks.judge(sensor, stamp, value, arrived);
                 gathered.pace.current |= judged.current;
                 gathered.pace.held_up |= judged.held_up;
                 judged.note.into_iter().for_each(|note| gathered.clocks.add(note));
-                gathered.readings.push(Reading { at: judged.at, sensor, value: found.value });
+                gathered.readings.push(Reading { at: judged.at, sensor, value });
             }
             None if sensor_registry.is_unwanted(found.key) => {}
             None => gathered.rejected.sensors_beyond += 1,
@@ -270,6 +270,7 @@ impl Gathered {
             clocks: taken.clocks,
             offsets: clocks.take_changed(),
             repeated: 0,
+            goes_live: false,
         }
     }
 }

@@ -14,14 +14,15 @@ use anyhow::Context;
 use crossbeam_channel::RecvTimeoutError;
 use jiff::tz::TimeZone;
 use nearfield_base::files;
-use nearfield_telemetry::Reading;
 use nearfield_telemetry::clock::{ClockFindings, Clocks, Stamp};
 use nearfield_telemetry::read::explain::Explanation;
 use nearfield_telemetry::read::{self, Emit, InputError, MAX_WORKBOOK, Rejected, TextOptions, is_workbook, rows_of};
+use nearfield_telemetry::{Moment, NO_TIME, Reading};
 
 use crate::flow::{Output, StopSignal, Turn, is_stopped};
 use crate::messages::{Batch, Envelope, Pace};
 use crate::pipes::Pipe;
+use crate::report::read_recorder::{MAGIC, Recorder};
 use crate::report::sensors::SensorRegistry;
 use crate::report::windower::now;
 use crate::voice::capture::StoppableStdin;
@@ -64,8 +65,8 @@ impl TextSource {
         }
     }
 
-    /// Sends batches until the end, a stop, or the last listener has gone. With `clocks`, lines are told by their arrival where the
-    /// times in them can't be right.
+    /// Sends batches until the end, a stop, or the last listener has gone. Of a source that hands over readings as they are taken (a
+    /// file that grows, a pipe that pauses), `clocks` tell them by their arrival where the times in them can't be right.
     ///
     /// # Errors
     /// If the input can't be read, or is not what it is taken for; what was read before has been sent.
@@ -74,36 +75,33 @@ impl TextSource {
         options: &TextOptions,
         zone: TimeZone,
         sensor_registry: SensorRegistry,
-        clocks: Option<Clocks>,
+        clocks: Clocks,
         batches: &Output<Batch>,
         stop: &StopSignal,
     ) -> anyhow::Result<()> {
-        let reader = read::Reader::new(options, zone, &self.lone_name())?;
-        let mut reading = Reader {
-            reader: if clocks.is_some() { reader.live() } else { reader },
-            sensor_registry,
-            clocks,
-            pace: Pace::default(),
-            findings: ClockFindings::default(),
-            batch: Vec::with_capacity(BATCH),
-            beyond: 0,
-            batches,
-        };
+        let mut reading = self.reader(options, zone, sensor_registry, clocks, batches)?;
         let name = self.name();
         let outcome = match self {
             TextSource::Stdin => {
                 let mut stdin = StoppableStdin::new(stop.clone())?;
-                reading.drain(&mut stdin, stop).map(|_| ())
+                reading.drain_pipe(&mut stdin, stop)
             }
-            TextSource::File(path) => {
-                let mut input = open(path, stop)?;
-                match workbook(&mut *input)? {
-                    Begun::Workbook(rows) => reading.take(&rows).map(|_| ()),
-                    Begun::Text(head) if reading.take(&head)?.is_break() => Ok(()),
-                    Begun::Text(_) => reading.drain(&mut *input, stop).map(|_| ()),
+            TextSource::File(path) => match pipe_of(path, stop)? {
+                Some(mut pipe) => reading.drain_pipe(&mut pipe, stop),
+                None => {
+                    let mut input = open_file(path)?;
+                    match begun(&mut input)? {
+                        Begun::Workbook(rows) => reading.take(&rows).map(|_| ()),
+                        Begun::Database => reading.recorder(path, false, stop),
+                        Begun::Text(head) if reading.take(&head)?.is_break() => Ok(()),
+                        Begun::Text(_) => reading.drain(&mut input, stop).map(|_| ()),
+                    }
                 }
-            }
-            TextSource::Follow(path) => reading.follow(path, stop),
+            },
+            TextSource::Follow(path) => match files::is_pipe(path) {
+                false if matches!(begun(&mut open_file(path)?)?, Begun::Database) => reading.recorder(path, true, stop),
+                _ => reading.follow(path, stop),
+            },
         };
         // A line that was being written when a stop was asked, or to a file that grows, is not whole.
         let whole = !matches!(self, TextSource::Follow(_)) && !is_stopped(stop);
@@ -112,6 +110,32 @@ impl TextSource {
 }
 
 impl TextSource {
+    fn reader<'a>(
+        &self,
+        options: &TextOptions,
+        zone: TimeZone,
+        sensor_registry: SensorRegistry,
+        clocks: Clocks,
+        batches: &'a Output<Batch>,
+    ) -> Result<Reader<'a>, InputError> {
+        let reader = read::Reader::new(options, zone, &self.lone_name())?;
+        let is_live = matches!(self, TextSource::Follow(_));
+        let (now_clocks, later) = if is_live { (Some(clocks), None) } else { (None, Some(clocks)) };
+        Ok(Reader {
+            reader: if is_live { reader.live() } else { reader },
+            sensor_registry,
+            clocks: now_clocks,
+            later,
+            newest: None,
+            goes_live: false,
+            pace: Pace::default(),
+            findings: ClockFindings::default(),
+            batch: Vec::with_capacity(BATCH),
+            beyond: 0,
+            batches,
+        })
+    }
+
     /// Reads the whole and writes how it was read: a table of its sensors, and what was not read.
     ///
     /// # Errors
@@ -128,11 +152,22 @@ impl TextSource {
         let outcome = (|| -> anyhow::Result<()> {
             let mut input: Box<dyn Read> = match self {
                 TextSource::Stdin => Box::new(StoppableStdin::new(stop.clone())?),
-                TextSource::File(path) | TextSource::Follow(path) => open(path, stop)?,
+                TextSource::File(path) | TextSource::Follow(path) => match pipe_of(path, stop)? {
+                    Some(pipe) => Box::new(pipe),
+                    None => Box::new(open_file(path)?),
+                },
             };
-            let (mut bytes, is_whole) = match workbook(&mut *input)? {
-                Begun::Workbook(rows) => (rows, true),
-                Begun::Text(head) => (head, false),
+            let (mut bytes, is_whole) = match (begun(&mut *input)?, self) {
+                (Begun::Workbook(rows), _) => (rows, true),
+                (Begun::Database, TextSource::File(path) | TextSource::Follow(path)) => {
+                    Recorder::open(path)?.read_all(&mut |lines| {
+                        reader.push(lines, &mut |found| explanation.add(found))?;
+                        Ok(!is_stopped(stop))
+                    })?;
+                    return Ok(reader.end(&mut |found| explanation.add(found))?);
+                }
+                (Begun::Database, TextSource::Stdin) => (MAGIC[..8].to_vec(), false),
+                (Begun::Text(head), _) => (head, false),
             };
             loop {
                 reader.push(&bytes, &mut |found| explanation.add(found))?;
@@ -154,13 +189,8 @@ impl TextSource {
     }
 }
 
-/// A file, or a pipe.
-fn open(path: &Path, stop: &StopSignal) -> anyhow::Result<Box<dyn Read>> {
-    let pipe = Pipe::open(path, stop).with_context(|| format!("the input {} can't be read", path.display()))?;
-    Ok(match pipe {
-        Some(pipe) => Box::new(pipe),
-        None => Box::new(open_file(path)?),
-    })
+fn pipe_of(path: &Path, stop: &StopSignal) -> anyhow::Result<Option<Pipe>> {
+    Pipe::open(path, stop).with_context(|| format!("the input {} can't be read", path.display()))
 }
 
 fn open_file(path: &Path) -> anyhow::Result<File> {
@@ -175,10 +205,12 @@ enum Begun {
     Text(Vec<u8>),
     /// It is a spreadsheet with these rows.
     Workbook(Vec<u8>),
+    /// It is an SQLite database.
+    Database,
 }
 
 /// Reads the beginning of a file, and all of it where it is a spreadsheet.
-fn workbook(input: &mut dyn Read) -> anyhow::Result<Begun> {
+fn begun(input: &mut dyn Read) -> anyhow::Result<Begun> {
     let mut head = vec![0; 8];
     let mut n = 0;
     while n < head.len() {
@@ -190,22 +222,35 @@ fn workbook(input: &mut dyn Read) -> anyhow::Result<Begun> {
         }
     }
     head.truncate(n);
+    if head == MAGIC[..8] {
+        return Ok(Begun::Database);
+    }
     if !is_workbook(&head) {
         return Ok(Begun::Text(head));
     }
+    rows_of_workbook(head, input).map(Begun::Workbook)
+}
+
+/// The rows of a spreadsheet that begins with `head`.
+pub(super) fn rows_of_workbook<R: Read + ?Sized>(mut head: Vec<u8>, input: &mut R) -> anyhow::Result<Vec<u8>> {
     input.take(MAX_WORKBOOK + 1).read_to_end(&mut head).context("it can't be read")?;
     anyhow::ensure!(
         head.len() as u64 <= MAX_WORKBOOK,
         "it is a spreadsheet of more than {} MiB: export it as CSV",
         MAX_WORKBOOK >> 20
     );
-    Ok(Begun::Workbook(rows_of(head)?))
+    Ok(rows_of(head)?)
 }
 
-struct Reader<'a> {
-    reader: read::Reader,
+pub(super) struct Reader<'a> {
+    pub(super) reader: read::Reader,
     sensor_registry: SensorRegistry,
     clocks: Option<Clocks>,
+    /// Those of a pipe, from when on it turns out to be live.
+    later: Option<Clocks>,
+    /// The newest time among its readings until then.
+    pub(super) newest: Option<Moment>,
+    goes_live: bool,
     pace: Pace,
     findings: ClockFindings,
     batch: Vec<Reading>,
@@ -234,26 +279,62 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> anyhow::Result<ControlFlow<()>> {
+    /// Readings come as they are taken.
+    pub(super) fn go_live(&mut self) {
+        if let Some(mut clocks) = self.later.take() {
+            clocks.begin(now());
+            self.clocks = Some(clocks);
+            self.goes_live = true;
+            self.pace.current = true;
+            self.reader.go_live();
+        }
+    }
+
+    /// Whether it is known that readings come as they are taken.
+    pub(super) fn is_live(&self) -> bool {
+        self.later.is_none()
+    }
+
+    /// Reads the database of Home Assistant's recorder, and with `follows` what is added to it.
+    fn recorder(&mut self, path: &Path, follows: bool, stop: &StopSignal) -> anyhow::Result<()> {
+        let mut recorder = Recorder::open(path)?;
+        self.clocks.iter_mut().for_each(|clocks| clocks.begin(now()));
+        let mut is_wanted = true;
+        let mut take = |reading: &mut Self, lines: &[u8]| {
+            is_wanted &= reading.take(lines)?.is_continue() && !is_stopped(stop);
+            Ok(is_wanted)
+        };
+        recorder.read_all(&mut |lines| take(self, lines))?;
+        while follows && self.send().is_continue() && stop.recv_timeout(POLL * 5) == Err(RecvTimeoutError::Timeout) {
+            recorder.read_newer(&mut |lines| take(self, lines))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn take(&mut self, bytes: &[u8]) -> anyhow::Result<ControlFlow<()>> {
         self.reading(|reader, emit| reader.push(bytes, emit))?;
         Ok(if self.batch.len() >= BATCH { self.send() } else { ControlFlow::Continue(()) })
     }
 
     /// Has `read` hand readings on.
-    fn reading(
+    pub(super) fn reading(
         &mut self,
         read: impl FnOnce(&mut read::Reader, &mut Emit<'_>) -> Result<(), InputError>,
     ) -> anyhow::Result<()> {
-        let Self { reader, sensor_registry, clocks, pace, findings, batch, beyond, .. } = self;
+        let Self { reader, sensor_registry, clocks, pace, findings, batch, beyond, newest, .. } = self;
         let mut emit = |found: read::Found<'_>| match sensor_registry.id(&found) {
-            Some(sensor) => {
-                let judged = clocks.as_mut().map(|c| c.judge(sensor, Stamp::from(found.at), found.value, now()));
+            Some((sensor, value)) => {
+                let judged = clocks.as_mut().map(|c| c.judge(sensor, Stamp::from(found.at), value, now()));
                 if let Some(judged) = &judged {
                     pace.current |= judged.current;
                     pace.held_up |= judged.held_up;
                     judged.note.into_iter().for_each(|note| findings.add(note));
                 }
-                batch.push(Reading { at: judged.map_or(found.at, |j| j.at), sensor, value: found.value });
+                // Of a pipe that nobody has called live yet.
+                let untimed = || if found.at == NO_TIME { now() } else { found.at };
+                let at = judged.map_or_else(untimed, |j| j.at);
+                *newest = Some(newest.map_or(at, |n| n.max(at)));
+                batch.push(Reading { at, sensor, value });
             }
             None if sensor_registry.is_unwanted(found.key) => {}
             None => *beyond += 1,
@@ -262,11 +343,12 @@ impl Reader<'_> {
     }
 
     /// Sends what there is; [`ControlFlow::Break`] when nobody listens any more.
-    fn send(&mut self) -> ControlFlow<()> {
+    pub(super) fn send(&mut self) -> ControlFlow<()> {
         let mut rejected = self.reader.take_rejected();
         rejected.sensors_beyond += std::mem::take(&mut self.beyond);
         let introduced = self.sensor_registry.take_introduced();
-        if self.batch.is_empty() && introduced.is_empty() && rejected == Rejected::default() {
+        let is_empty = self.batch.is_empty() && introduced.is_empty() && rejected == Rejected::default();
+        if is_empty && !self.goes_live {
             return ControlFlow::Continue(());
         }
         let readings = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
@@ -276,6 +358,7 @@ impl Reader<'_> {
             rejected,
             pace: std::mem::take(&mut self.pace),
             clocks: std::mem::take(&mut self.findings),
+            goes_live: std::mem::take(&mut self.goes_live),
             offsets: self.clocks.as_mut().map(Clocks::take_changed).unwrap_or_default(),
             ..Batch::default()
         };
@@ -344,10 +427,33 @@ impl Reader<'_> {
     }
 }
 
+/// Reads `pipe` as `source` would be read.
+#[cfg(test)]
+pub(super) fn read_pipe_for_test(
+    source: &TextSource,
+    options: &TextOptions,
+    sensors: SensorRegistry,
+    clocks: Clocks,
+    batches: &Output<Batch>,
+    pipe: &mut dyn crate::pipes::Pauses,
+    stop: &StopSignal,
+) -> anyhow::Result<()> {
+    let mut reading = source.reader(options, TimeZone::UTC, sensors, clocks, batches)?;
+    reading.drain_pipe(pipe, stop)?;
+    reading.end(!is_stopped(stop))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::io::Write;
+
+    fn clocks() -> Clocks {
+        let length = "1h".parse().unwrap();
+        let plan = nearfield_telemetry::window::WindowPlan::new(length, length, TimeZone::UTC).unwrap();
+        let options = nearfield_telemetry::clock::ClockOptions { ahead_seconds: 30.0, lateness_seconds: 30.0, plan };
+        Clocks::new(options)
+    }
 
     use crossbeam_channel::{Receiver, bounded};
 
@@ -372,7 +478,7 @@ mod tests {
         let source = TextSource::Follow(path.clone());
         let thread = std::thread::spawn(move || {
             let sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 10);
-            source.run(&TextOptions::default(), TimeZone::UTC, sensor_registry, None, &Output::Wait(sender), &stop)
+            source.run(&TextOptions::default(), TimeZone::UTC, sensor_registry, clocks(), &Output::Wait(sender), &stop)
         });
         assert_eq!(values(&batches, 1), [1.0]);
         let append = |path: &Path, text: &str| {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use nearfield_telemetry::check::readable_name;
 use nearfield_telemetry::kind::Kind;
 use nearfield_telemetry::read::Found;
-use nearfield_telemetry::{SensorId, SensorTraits};
+use nearfield_telemetry::{SensorId, SensorTraits, unit};
 
 /// Longer keys are no sensor's: ten thousand of them would not fit into memory.
 const MAX_KEY_BYTES: usize = 1024;
@@ -17,9 +17,25 @@ pub struct SensorRegistry {
     known: BTreeMap<String, SensorTraits>,
     only_known: bool,
     most: usize,
-    ids: HashMap<String, SensorId>,
+    ids: HashMap<String, Known>,
     names: HashSet<String>,
     introduced: Vec<(String, SensorTraits)>,
+}
+
+/// A sensor that is known.
+#[derive(Debug)]
+struct Known {
+    id: SensorId,
+    /// The unit of its readings; empty: none, or the configuration says what it is.
+    unit: String,
+}
+
+/// A unit as it is kept: bounded, and without what is a command somewhere.
+fn tidy_unit(unit: &str) -> String {
+    if unit::is_known(unit) {
+        return unit::tidy(unit).to_owned();
+    }
+    unit.chars().filter(|c| is_of_units(*c)).take(12).collect::<String>().trim().to_owned()
 }
 
 impl SensorRegistry {
@@ -28,11 +44,24 @@ impl SensorRegistry {
         SensorRegistry { known, only_known, most, ids: HashMap::new(), names: HashSet::new(), introduced: Vec::new() }
     }
 
-    /// The number of the sensor of a reading; `None` when there is no room for it or it is not wanted.
-    pub fn id(&mut self, found: &Found<'_>) -> Option<SensorId> {
+    /// The number of the sensor of a reading, and its value in the sensor's unit; `None` when there is no room for it or it is not
+    /// wanted. What comes in a unit of another quantity is of a sensor of its own.
+    pub fn id(&mut self, found: &Found<'_>) -> Option<(SensorId, f64)> {
         let key = found.key;
-        if let Some(id) = self.ids.get(key) {
-            return Some(*id);
+        if let Some(known) = self.ids.get(key) {
+            if found.unit == known.unit || found.unit.is_empty() || known.unit.is_empty() {
+                return Some((known.id, found.value));
+            }
+            let unit = tidy_unit(found.unit);
+            if unit.is_empty() || unit::is_same(&unit, &known.unit) {
+                return Some((known.id, found.value));
+            }
+            if let Some(value) = unit::convert(found.value, &unit, &known.unit, false) {
+                return Some((known.id, value));
+            }
+            let key = format!("{key} [{unit}]");
+            let name = if found.name.is_empty() { String::new() } else { format!("{} in {unit}", found.name) };
+            return self.id(&Found { key: &key, name: &name, ..*found });
         }
         let mut traits = self.admits(key)?;
         let name = match (traits.name.is_empty(), found.name.is_empty()) {
@@ -41,8 +70,9 @@ impl SensorRegistry {
             (true, true) => friendly_name(key),
         };
         traits.name = self.unique(name);
-        if traits.unit.is_empty() {
-            traits.unit = found.unit.chars().filter(|c| is_of_units(*c)).take(12).collect::<String>().trim().to_owned();
+        let is_said = !traits.unit.is_empty();
+        if !is_said {
+            traits.unit = tidy_unit(found.unit);
         }
         if traits.kind.is_none() {
             traits.kind = found.kind.or_else(|| Kind::guess(&traits.name, &traits.unit));
@@ -50,15 +80,16 @@ impl SensorRegistry {
         if traits.states.is_empty() && found.states.iter().any(|s| !s.is_empty()) {
             traits.states = found.states.map(str::to_owned).to_vec();
         }
-        Some(self.add(key, traits))
+        Some((self.add(key, traits, is_said), found.value))
     }
 
     /// The number of a sensor that an earlier run has stored with these traits.
     pub fn stored(&mut self, key: &str, stored: &SensorTraits) -> Option<SensorId> {
-        if let Some(id) = self.ids.get(key) {
-            return Some(*id);
+        if let Some(known) = self.ids.get(key) {
+            return Some(known.id);
         }
         let mut traits = self.admits(key)?;
+        let is_said = !traits.unit.is_empty();
         let name = if traits.name.is_empty() { friendly_name(key) } else { readable_name(&traits.name) };
         // A name that the source told is in the store alone.
         let told = readable_name(&stored.name);
@@ -70,7 +101,7 @@ impl SensorRegistry {
         if traits.states.is_empty() {
             traits.states.clone_from(&stored.states);
         }
-        Some(self.add(key, traits))
+        Some(self.add(key, traits, is_said))
     }
 
     /// What the configuration knows of a new sensor, if there is room for it and it is wanted.
@@ -84,9 +115,10 @@ impl SensorRegistry {
         Some(self.known.get(key).cloned().unwrap_or_default())
     }
 
-    fn add(&mut self, key: &str, traits: SensorTraits) -> SensorId {
+    fn add(&mut self, key: &str, traits: SensorTraits, is_said: bool) -> SensorId {
         let id = SensorId(self.ids.len() as u32);
-        self.ids.insert(key.to_owned(), id);
+        let unit = if is_said { String::new() } else { traits.unit.clone() };
+        self.ids.insert(key.to_owned(), Known { id, unit });
         self.introduced.push((key.to_owned(), traits));
         id
     }
@@ -290,9 +322,24 @@ mod tests {
     #[test]
     fn the_number_of_sensors_is_bounded() {
         let mut sensor_registry = SensorRegistry::new(BTreeMap::new(), false, 2);
-        assert_eq!(sensor_registry.id(&found("a", "")).map(|i| i.0), Some(0));
-        assert_eq!(sensor_registry.id(&found("b", "")).map(|i| i.0), Some(1));
+        assert_eq!(sensor_registry.id(&found("a", "")).map(|i| i.0.0), Some(0));
+        assert_eq!(sensor_registry.id(&found("b", "")).map(|i| i.0.0), Some(1));
         assert_eq!(sensor_registry.id(&found("c", "")), None);
-        assert_eq!(sensor_registry.id(&found("a", "")).map(|i| i.0), Some(0));
+        assert_eq!(sensor_registry.id(&found("a", "")).map(|i| i.0.0), Some(0));
+    }
+
+    #[test]
+    fn units_of_one_quantity_are_turned_into_one_and_others_are_kept_apart() {
+        let mut sensors = SensorRegistry::new(BTreeMap::new(), false, 10);
+        let mut told = |value: f64, unit: &str| {
+            let (id, value) = sensors.id(&Found { value, ..found("hall", unit) }).unwrap();
+            (id.0, (value * 1e6).round() / 1e6)
+        };
+        assert_eq!(told(20.0, "°C"), (0, 20.0));
+        assert_eq!(told(68.0, "°F"), (0, 20.0));
+        assert_eq!(told(21.0, "degrees Celsius"), (0, 21.0));
+        assert_eq!(told(45.0, "%"), (1, 45.0));
+        assert_eq!(told(21.5, ""), (0, 21.5));
+        assert_eq!(told(46.0, "%"), (1, 46.0));
     }
 }

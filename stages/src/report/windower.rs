@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockFindings};
+use nearfield_telemetry::expected::Expected;
 use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
+use nearfield_telemetry::unit::System;
 use nearfield_telemetry::window::WindowPlan;
 use nearfield_telemetry::windows::{ClosedWindow, Windows, WindowsOptions};
 use nearfield_telemetry::{Moment, Reading, SensorTraits};
@@ -60,12 +62,21 @@ pub struct Windower {
     wake: Option<Instant>,
     /// Windows that the readings of an earlier run have closed.
     resumed: Vec<ClosedWindow>,
+    /// The lateness, and what happens to open windows at the end, once a pipe turns out to be live.
+    when_live: (f64, AtEnd),
+    /// In which units windows are told.
+    units: System,
+    /// Anomalies with a known cause.
+    expected: Vec<Expected>,
 }
 
 impl Windower {
     /// Without any reading yet. `live` when readings come as they are taken.
     pub fn new(options: WindowsOptions, turns: Turns, live: bool, at_end: AtEnd) -> Windower {
         Windower {
+            when_live: (0.0, at_end),
+            units: System::Own,
+            expected: Vec::new(),
             plan: options.plan.clone(),
             lateness: options.lateness_seconds.unwrap_or(0.0),
             windows: Windows::new(options),
@@ -81,6 +92,35 @@ impl Windower {
             wake: live.then(Instant::now),
             resumed: Vec::new(),
         }
+    }
+
+    /// If the source turns out to hand over readings as they are taken, they may be so much later than newer ones, and `at_end`
+    /// happens at its end.
+    #[must_use]
+    pub fn when_live(mut self, lateness_seconds: f64, at_end: AtEnd) -> Windower {
+        self.when_live = (lateness_seconds, at_end);
+        self
+    }
+
+    /// Tells windows in these units.
+    #[must_use]
+    pub fn in_units(mut self, units: System) -> Windower {
+        self.units = units;
+        self
+    }
+
+    /// Tells these anomalies apart.
+    #[must_use]
+    pub fn expecting(mut self, expected: Vec<Expected>) -> Windower {
+        self.expected = expected;
+        self
+    }
+
+    fn go_live(&mut self) {
+        (self.lateness, self.at_end) = self.when_live;
+        self.windows.allow_lateness(self.lateness);
+        self.live = true;
+        self.wake = Some(Instant::now() + LOOK_AFTER);
     }
 
     /// Takes sensors and readings of an earlier run: windows up to `reported` are not told again. `read` hands over the readings
@@ -152,8 +192,12 @@ impl Windower {
         }
     }
 
-    fn summary(&mut self, window: ClosedWindow) -> Envelope<WindowSummary> {
-        let traits = self.traits.clone();
+    fn summary(&mut self, mut window: ClosedWindow) -> Envelope<WindowSummary> {
+        let mut traits = self.traits.clone();
+        if self.units != System::Own {
+            window.convert(Arc::make_mut(&mut traits).as_mut_slice(), self.units);
+        }
+        window.set_expected_apart(&self.expected, &traits, self.plan.zone());
         let table = Table::new(&window, &|s| traits[s.sensor.0 as usize].clone(), self.plan.zone());
         let rejected = std::mem::take(&mut self.rejected);
         let clocks = std::mem::take(&mut self.clocks);
@@ -217,6 +261,9 @@ impl Stage for Windower {
             Arc::make_mut(&mut self.traits).push(traits);
         }
         let possible = batch.leave_out_impossible(self.traits.len());
+        if batch.goes_live && !self.live {
+            self.go_live();
+        }
         self.rejected = std::mem::take(&mut self.rejected).plus(batch.rejected);
         let mut closed = std::mem::take(&mut self.resumed);
         self.watch_clock(&mut closed);

@@ -76,6 +76,27 @@ impl StoppableStdin {
     }
 }
 
+impl StoppableStdin {
+    /// Waits until there is something to read, or the end; `false` when there is nothing after `timeout`.
+    pub fn wait(&mut self, timeout: Duration) -> std::io::Result<bool> {
+        if self.taken < self.block.len() || self.ended {
+            return Ok(true);
+        }
+        self.taken = 0;
+        self.block.clear();
+        self.block = crossbeam_channel::select! {
+            recv(self.blocks) -> block => match block {
+                Ok(block) => block?,
+                Err(_) => return Err(std::io::Error::other("whoever reads it has ended")),
+            },
+            recv(self.stop) -> _ => Vec::new(),
+            default(timeout) => return Ok(false),
+        };
+        self.ended = self.block.is_empty();
+        Ok(true)
+    }
+}
+
 impl Read for StoppableStdin {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
         if self.taken == self.block.len() && !self.ended {

@@ -3,7 +3,7 @@
 use super::tokens::Token;
 use super::{Covered, Violation, is_article};
 use crate::figure::Figure;
-use crate::table::{Change, Counted, Figures, Note, NoteKind, Row, States, Table, Times};
+use crate::table::{Change, Charge, Counted, Figures, Note, NoteKind, Row, States, Table, Times};
 use crate::unit;
 
 /// Words that say nothing of their own.
@@ -39,6 +39,8 @@ enum Cue {
     /// What a total counted, and where it stood.
     Counted,
     Stood,
+    /// How long a battery lasts.
+    Lasts,
     /// The state at this place in the row's lines.
     State(usize),
     /// How often a state changed.
@@ -66,6 +68,7 @@ impl Cue {
             Cue::Below => "below",
             Cue::Counted => "counted",
             Cue::Stood => "stood",
+            Cue::Lasts => "lasts",
             Cue::State(_) => "state",
             Cue::Changed => "changed",
             Cue::Longest(_) => "longest",
@@ -170,6 +173,10 @@ impl<'a> Reader<'a> {
         self.table.rows()[self.clause.row?].counted.as_ref()
     }
 
+    fn charge(&self) -> Option<&Charge> {
+        self.table.rows()[self.clause.row?].charge.as_ref()
+    }
+
     fn figures(&self) -> Option<&Figures> {
         self.table.rows()[self.clause.row?].figures.as_ref()
     }
@@ -214,7 +221,7 @@ impl<'a> Reader<'a> {
             Cue::Mean | Cue::Low | Cue::High => numbers == 1,
             Cue::Range | Cue::RangeHigh => numbers == 2,
             Cue::Gap(true) => times == 2,
-            Cue::Counted | Cue::Stood | Cue::Changed => numbers == 1,
+            Cue::Counted | Cue::Stood | Cue::Lasts | Cue::Changed => numbers == 1,
             Cue::Longest(_) => times == 2,
             // Without its duration it was so all the time.
             Cue::State(_) => numbers == 1 || self.states().is_some_and(|s| s.changes == 0 && s.lines.len() == 1),
@@ -271,6 +278,19 @@ impl<'a> Reader<'a> {
                 ("longest", Cue::State(place)) if self.clause.numbers == 1 => return self.open(Cue::Longest(place)),
                 _ => {}
             }
+        }
+        if self.charge().is_some() {
+            match word {
+                "stood" => return self.open(Cue::Stood),
+                "lasts" => return self.open(Cue::Lasts),
+                "about" | "days" if self.clause.cue == Cue::Lasts => return Ok(()),
+                _ => {}
+            }
+        }
+        // What a change compares with, as the table has it.
+        if let (Cue::Rose | Cue::Fell | Cue::Steady, "against" | "before" | "hour" | "week") = (self.clause.cue, word) {
+            let is_so = word != "before" || self.table.before() == format!("the {before} before");
+            return if is_so { Ok(()) } else { Err(Violation::Word(word.to_owned())) };
         }
         if self.counted().is_some() {
             match word {
@@ -371,7 +391,11 @@ impl<'a> Reader<'a> {
         }
         let told_so = match (self.clause.cue, nth) {
             (Cue::Counted, 1) => Some(self.counted().is_some_and(|c| !by && is(c.gain, true))),
-            (Cue::Stood, 1) => Some(self.counted().is_some_and(|c| !by && is(c.last, false))),
+            (Cue::Stood, 1) => {
+                let last = self.counted().and_then(|c| c.last).or_else(|| self.charge().map(|c| c.last));
+                Some(!by && last.is_some_and(|last| is(last, false)))
+            }
+            (Cue::Lasts, 1) => Some(unit.is_none() && self.charge().is_some_and(|c| text == c.days.to_string())),
             (Cue::Changed, 1) => Some(unit.is_none() && self.states().is_some_and(|s| text == s.changes.to_string())),
             _ => None,
         };

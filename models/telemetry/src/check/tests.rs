@@ -476,3 +476,32 @@ proptest! {
         let _ = named(&table, &text);
     }
 }
+
+#[test]
+fn a_battery_s_days_and_what_a_change_compares_with_are_held_to_the_table() {
+    let day = date(2026, 11, 20);
+    let charge = Some(crate::table::Charge { last: figure("61"), days: 7 });
+    let battery = Row { charge, ..row_of("remote battery", "%", None) };
+    let total = crate::table::Counted { gain: figure("12.5"), last: None, resets: 0 };
+    let usage = Row { counted: Some(total), ..row_of("usage", "kWh", None) };
+    let rows = vec![battery, usage, table().rows()[0].clone()];
+    let table = Table::of("20 November 2026, 00:00 to 24:00".to_owned(), [day, day], rows, Vec::new());
+    for row in 0..3 {
+        for text in forms(&table, Topic::Row(row)).all() {
+            assert!(check(&table, &text).is_ok(), "{text}");
+        }
+        assert!(check(&table, &compute(&table, Topic::Row(row))).is_ok());
+    }
+    assert_eq!(compute(&table, Topic::Row(0)), "The remote battery stood at 61 % and lasts about 7 days.");
+    for wrong in [
+        "The remote battery stood at 62 % and lasts about 7 days.",
+        "The remote battery stood at 61 % and lasts about 8 days.",
+        "The remote battery lasts 7 %.",
+        "The usage counted 14 kWh.",
+        "The usage counted 12.5 kWh and stood at 12.5 kWh.",
+        "The kitchen temperature rose by 0.6 °C against the day before.",
+        "The kitchen temperature averaged 21.3 °C and rose by 0.7 °C against the window before.",
+    ] {
+        assert!(check(&table, wrong).is_err(), "{wrong}");
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::{Found, Reader, Rejected, states};
 use crate::Moment;
 use crate::figure::Figure;
-use crate::kind::Kind;
+use crate::kind::{Kind, names_amount};
 
 /// Sensors that are told one by one.
 const MAX_SENSORS: usize = 1000;
@@ -22,10 +22,26 @@ pub struct Explained {
     pub kind: Option<Kind>,
     /// Readings.
     pub count: u64,
+    /// Readings below the one before.
+    pub falls: u64,
+    value: f64,
     /// The first value in the order of the input, and when.
     pub first: (Moment, String),
     /// The last.
     pub last: (Moment, String),
+}
+
+impl Explained {
+    fn told_kind(&self) -> &'static str {
+        match self.kind {
+            None | Some(Kind::TotalIncreasing)
+                if self.falls * 6 >= self.count && names_amount(&self.key, &self.unit) =>
+            {
+                Kind::Amount.name()
+            }
+            kind => kind.map_or("measurement", Kind::name),
+        }
+    }
 }
 
 /// Gathers what is read.
@@ -53,6 +69,8 @@ impl Explanation {
         if let Some(place) = self.places.get(found.key) {
             let sensor = &mut self.sensors[*place];
             sensor.count += 1;
+            sensor.falls += u64::from(found.value < sensor.value);
+            sensor.value = found.value;
             sensor.last = (found.at, value);
             return;
         }
@@ -68,6 +86,8 @@ impl Explanation {
             unit: found.unit.to_owned(),
             kind,
             count: 1,
+            falls: 0,
+            value: found.value,
             first: (found.at, value.clone()),
             last: (found.at, value),
         });
@@ -105,7 +125,7 @@ impl Explanation {
             rows.push([
                 sensor.key.clone(),
                 sensor.unit.clone(),
-                sensor.kind.map_or("measurement", Kind::name).to_owned(),
+                sensor.told_kind().to_owned(),
                 sensor.count.to_string(),
                 format!("{} at {}", sensor.first.1, time(sensor.first.0)),
                 format!("{} at {}", sensor.last.1, time(sensor.last.0)),

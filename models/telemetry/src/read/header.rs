@@ -140,7 +140,53 @@ fn stands_for_unit(text: &str) -> bool {
 
 /// `Temperature (°C)`, `temp [°C]`, `Humidity, %`, `Temp / °C`, `Power in kW`: the key and the unit.
 pub(super) fn column(field: &str) -> Column {
-    let title = field.trim();
+    let mut title = field.trim();
+    // HOBO loggers: `Temp, °C (LGR S/N: 10, SEN S/N: 10, LBL: hall)`.
+    let mut label = "";
+    if let Some((before, inner)) = title.strip_suffix(')').and_then(|t| t.rsplit_once(" (LGR S/N: ")) {
+        label = inner.rsplit_once("LBL: ").map_or("", |(_, label)| label.trim());
+        title = before.trim_end();
+    }
+    let mut found = titled(title);
+    if !label.is_empty() {
+        found.key = format!("{label} {}", found.key);
+    }
+    if found.unit.is_empty() {
+        implied_unit(&found.key).clone_into(&mut found.unit);
+    }
+    found.title = field.trim().to_owned();
+    found
+}
+
+/// The unit that a name has grown together with (`tempC`, `batteryPct`), or that can be no other (`Relative_Humidity`).
+pub(super) fn implied_unit(key: &str) -> &'static str {
+    let lower = key.to_ascii_lowercase();
+    let bare = lower.replace(['_', ' ', '-', '.'], "");
+    let is_temperature = |rest: &str| rest.ends_with("temp") || rest.ends_with("temperature");
+    match key.chars().next_back() {
+        Some('C') if is_temperature(&bare[..bare.len() - 1]) => return "°C",
+        Some('F') if is_temperature(&bare[..bare.len() - 1]) => return "°F",
+        Some('c') if lower.ends_with("temp_c") || lower.ends_with("temperature_c") => return "°C",
+        Some('f') if lower.ends_with("temp_f") || lower.ends_with("temperature_f") => return "°F",
+        Some('V' | 'W') if is_last_word_after_quantity(&lower) => return if key.ends_with('V') { "V" } else { "W" },
+        _ => {}
+    }
+    let is_share = bare.ends_with("pct") || bare.ends_with("percent") || bare.ends_with("relativehumidity");
+    if is_share { "%" } else { "" }
+}
+
+/// `min v`, `active power w`: the letter stands behind a word that has that unit.
+fn is_last_word_after_quantity(lower: &str) -> bool {
+    let Some((before, letter)) = lower.rsplit_once(' ') else { return false };
+    let words: &[&str] = match letter {
+        "v" => &["min", "max", "avg", "voltage", "battery"],
+        "w" => &["min", "max", "avg", "power", "load"],
+        _ => return false,
+    };
+    before.rsplit(' ').next().is_some_and(|word| words.contains(&word))
+}
+
+fn titled(title: &str) -> Column {
     let of = |key: &str, found: &str| Column {
         key: key.trim().to_owned(),
         title: title.to_owned(),
@@ -224,6 +270,17 @@ mod tests {
             ("Left/Right", "Left/Right", ""),
             ("Voltage, V", "Voltage", "V"),
             ("water_level", "water_level", ""),
+            ("Temp, °C (LGR S/N: 1, SEN S/N: 1)", "Temp", "°C"),
+            ("RH, % (LGR S/N: 1, SEN S/N: 1, LBL: attic)", "attic RH", "%"),
+            ("tempC", "tempC", "°C"),
+            ("outdoor_temp_f", "outdoor_temp_f", "°F"),
+            ("batteryPct", "batteryPct", "%"),
+            ("Relative_Humidity", "Relative_Humidity", "%"),
+            ("Min V", "Min V", "V"),
+            ("Phase V", "Phase V", ""),
+            ("Wind Direction(º)", "Wind Direction", "°"),
+            ("Rain Rate(mm/hr)", "Rain Rate", "mm/h"),
+            ("\u{20ac}C", "\u{20ac}C", ""),
         ] {
             let found = column(title);
             assert_eq!((found.key.as_str(), found.unit.as_str()), (key, unit), "{title}");

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::fields::{DELIMITERS, split};
 use super::header::{self, Column};
 use super::number::{self, Cell, Evidence, Marks};
-use super::roles::{decide, devices_of, is_row_number, key_of, single};
+use super::roles::{decide, devices_of, is_row_number, key_of, order, single};
 use super::states;
 use super::time::{self, Course, DateOrder};
 use super::{InputError, TextOptions};
@@ -249,6 +249,8 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
                 _ if !devices.is_empty() && header::names_device(&columns[c].key) => Part::RowNumber,
                 Some(shown) if shown.is_state => Part::States(shown),
                 Some(shown) => Part::Numbers(if shown.marks == Marks::Unknown { marks } else { shown.marks }),
+                // Another time of the row, as when the interval ended, is no reading.
+                None if data.iter().all(|row| is_other_time(&cell(row, c), wanted)) => Part::None,
                 None => Part::Text,
             };
         }
@@ -316,6 +318,11 @@ fn delimiter(look: &[(u64, String)], wanted: &Wanted<'_>) -> char {
 
 fn is_date(text: &str, wanted: &Wanted<'_>) -> bool {
     wanted.options.time_format.is_empty() && time::civil(text, None).is_some()
+}
+
+fn is_other_time(cell: &str, wanted: &Wanted<'_>) -> bool {
+    let cell = cell.trim();
+    number::is_nothing(cell) || wanted.time(cell).is_some() || is_date(cell, wanted)
 }
 
 /// Excel's days stand for a time where nothing else does.
@@ -461,12 +468,20 @@ fn head(
         !others.is_empty() && others.iter().filter(|f| is_unit(f)).count() * 2 > others.len()
     };
     let units = (first + 1..data_from).rev().find(|r| is_units(*r));
-    let names = units.unwrap_or(data_from) - 1;
+    let mut names = units.unwrap_or(data_from) - 1;
+    // SMA: below the names stands how each column is recorded.
+    let tells_recording = |f: &Cow<'_, str>| matches!(f.as_ref(), "" | "Counter" | "Analog" | "Gauge" | "Status");
+    if names > first && rows[names].iter().all(tells_recording) {
+        names -= 1;
+    }
     let labels: Vec<&str> =
         rows[names].iter().enumerate().filter(|(c, _)| *c != time.column).map(|(_, f)| f.as_ref()).collect();
     let distinct: HashSet<&&str> = labels.iter().collect();
     let mut columns = with_units(names, units);
-    if units.is_some() && distinct.len() < labels.len() && names > first {
+    // Victron's portal: the device in the first row, the quantity below the name of the time.
+    let has_devices =
+        names == first + 1 && units.is_some() && header::names_time(rows[first].get(time.column).map_or("", |f| f));
+    if units.is_some() && names > first && (distinct.len() < labels.len() || has_devices) {
         // Several rows name a column together: the device, its number, the quantity.
         let joined: Vec<String> = (0..rows[names].len())
             .map(|c| {
@@ -532,59 +547,4 @@ fn without_time(
         header_line: Some(look[head].0),
         columns,
     })
-}
-
-/// Day or month first, and whether times run backwards.
-fn order(
-    data: &[&Fields<'_>],
-    time: &TimeColumns,
-    shift: usize,
-    wanted: &Wanted<'_>,
-) -> Result<(Option<DateOrder>, bool), InputError> {
-    let cells: Vec<&str> = data.iter().filter_map(|r| r.get(time.column + shift)).map(|f| f.as_ref()).collect();
-    let read = |order: Option<DateOrder>| -> Vec<Moment> {
-        cells
-            .iter()
-            .filter_map(|c| time::parse(c, &wanted.options.time_format, wanted.zone, order, Course::default()))
-            .collect()
-    };
-    let goes_back = |times: &[Moment]| {
-        let down = times.windows(2).filter(|w| w[1] < w[0]).count();
-        let up = times.windows(2).filter(|w| w[1] > w[0]).count();
-        down > 2 * up && down > 1
-    };
-    let civils: Vec<(&str, time::Civil)> =
-        cells.iter().filter_map(|c| time::civil(c, None).map(|civil| (*c, civil))).collect();
-    if wanted.options.time_format.is_empty() && !time.excel && civils.iter().any(|(_, c)| c.is_open) {
-        let parts = |text: &str| -> Option<(u32, u32)> {
-            let mut parts = text.split(['/', '-']);
-            Some((parts.next()?.trim().parse().ok()?, parts.next()?.trim().parse().ok()?))
-        };
-        let numbers: Vec<(u32, u32)> = civils.iter().filter_map(|(text, _)| parts(text)).collect();
-        let day_first = numbers.iter().any(|(first, _)| *first > 12);
-        let month_first = numbers.iter().any(|(first, second)| *first <= 12 && *second > 12);
-        let is_american = civils.iter().any(|(text, _)| text.to_ascii_lowercase().trim_end().ends_with(['m']));
-        let found = match (day_first, month_first) {
-            (true, false) => Some(DateOrder::DayFirst),
-            (false, true) => Some(DateOrder::MonthFirst),
-            (false, false) if is_american => Some(DateOrder::MonthFirst),
-            _ => {
-                // The right order makes the smaller steps.
-                let roughness =
-                    |order| read(Some(order)).windows(2).map(|w| w[1].seconds_since(w[0]).abs()).sum::<f64>();
-                let (day, month) = (roughness(DateOrder::DayFirst), roughness(DateOrder::MonthFirst));
-                match () {
-                    () if day * 3.0 < month => Some(DateOrder::DayFirst),
-                    () if month * 3.0 < day => Some(DateOrder::MonthFirst),
-                    () => None,
-                }
-            }
-        };
-        let Some(order) = found else {
-            let example = civils.iter().find(|(_, c)| c.is_open).map_or("", |(text, _)| *text);
-            return Err(InputError::OpenDate(example.to_owned()));
-        };
-        return Ok((Some(order), goes_back(&read(Some(order)))));
-    }
-    Ok((None, goes_back(&read(None))))
 }

@@ -8,10 +8,11 @@ use super::header::{SENSOR_NAMES, TIME_NAMES, UNIT_NAMES, VALUE_NAMES};
 use super::number::{self, Cell, Marks};
 use super::rejected::Cause;
 use super::states;
+use super::systems::device_of;
 use super::time::{self, json_time};
 use super::{Emit, Found, Rejected, TextOptions};
 use crate::kind::Kind;
-use crate::{LARGEST_VALUE, Moment, unit};
+use crate::{LARGEST_VALUE, Moment, NO_TIME, unit};
 
 /// JSON deeper than this is not searched.
 const MAX_DEPTH: usize = 16;
@@ -94,7 +95,10 @@ pub(super) fn leaf(value: &Value, words: bool) -> Leaf<'_> {
 pub(super) struct Json {
     options: TextOptions,
     zone: TimeZone,
-    live: bool,
+    /// Times of devices without a clock are handed on.
+    pub(super) live: bool,
+    /// Readings without a time are handed on too.
+    pub(super) untimed: bool,
     /// What SenML's records leave out stands in one before.
     base: Base,
     /// Values with a time, and all.
@@ -113,7 +117,7 @@ struct Base {
 
 impl Json {
     pub(super) fn new(options: &TextOptions, zone: TimeZone, live: bool) -> Json {
-        Json { options: options.clone(), zone, live, base: Base::default(), times: 0, values: 0 }
+        Json { options: options.clone(), zone, live, untimed: false, base: Base::default(), times: 0, values: 0 }
     }
 
     /// Reads a document, a line, or an element of an array.
@@ -139,13 +143,16 @@ impl Json {
         }
     }
 
-    fn moment(&mut self, line: u64, at: Option<Moment>, rejected: &mut Rejected) -> Option<Moment> {
-        let Some(at) = at else {
+    pub(super) fn moment(&mut self, line: u64, at: Option<Moment>, rejected: &mut Rejected) -> Option<Moment> {
+        let Some(at) = at.or(self.untimed.then_some(NO_TIME)) else {
             rejected.without_time += 1;
             rejected.at_line(line);
             return None;
         };
         self.times += 1;
+        if at == NO_TIME {
+            return Some(at);
+        }
         if !at.is_plausible() && !self.live {
             rejected.implausible_time += 1;
             rejected.at_line(line);
@@ -154,7 +161,7 @@ impl Json {
         Some(at)
     }
 
-    fn time(&self, value: &Value) -> Option<Moment> {
+    pub(super) fn time(&self, value: &Value) -> Option<Moment> {
         let small = || {
             let number = value.as_f64()?;
             (self.live && (0.0..1e8).contains(&number)).then_some(Moment((number * 1e6) as i64))
@@ -186,7 +193,11 @@ impl Json {
         rejected: &mut Rejected,
         emit: &mut Emit<'_>,
     ) {
-        if self.prometheus(line, object, rejected, emit) || self.things_board(line, object, rejected, emit) {
+        if self.prometheus(line, object, rejected, emit)
+            || self.influxql(line, object, rejected, emit)
+            || self.uplink(line, value, rejected, emit)
+            || self.things_board(line, object, rejected, emit)
+        {
             return;
         }
         if is_senml(value) {
@@ -237,7 +248,13 @@ impl Json {
                 Kind::of_home_assistant(&text(attributes, "device_class"), &text(attributes, "state_class"), unit);
             let name = text(attributes, "friendly_name");
             let found = Found { name: &name, unit, kind, ..Found::number(sensor, at, 0.0) };
-            put(line, leaf(reading, true), reading, found, rejected, emit);
+            let leaf = match (leaf(reading, true), states::of_device_class(&text(attributes, "device_class"))) {
+                (Leaf::State(Kind::Binary, value, ["off", "on"]), Some(words)) => {
+                    Leaf::State(Kind::Binary, value, words)
+                }
+                (leaf, _) => leaf,
+            };
+            put(line, leaf, reading, found, rejected, emit);
             return;
         }
         let prefix = device_of(object).unwrap_or_default();
@@ -245,7 +262,8 @@ impl Json {
         let mut path = prefix;
         let skip = key.as_deref().unwrap_or("");
         leaves(value, &mut path, 0, &mut budget, &mut |path, name, inner| {
-            if name == skip || path == skip || (inner.is_string() && is_label(name)) {
+            if name == skip || path == skip || (is_label(name) && (inner.is_string() || labels_row(inner, path, name)))
+            {
                 return;
             }
             match leaf(inner, false) {
@@ -448,11 +466,10 @@ fn only_array(object: &Map<String, Value>) -> Option<&Vec<Value>> {
     arrays.next().filter(|_| arrays.next().is_none())
 }
 
-/// What an object says of the device it is of.
-fn device_of(object: &Map<String, Value>) -> Option<String> {
-    const NAMES: [&str; 8] =
-        ["device", "device_id", "deviceId", "device_name", "node", "sensor_id", "sensor", "station"];
-    NAMES.iter().find_map(|n| object.get(*n)).and_then(Value::as_str).map(str::to_owned)
+/// Whether a number names the device that the whole object is of.
+fn labels_row(inner: &Value, path: &str, name: &str) -> bool {
+    let Some(number) = inner.as_u64() else { return false };
+    path.split_once('.').is_some_and(|(device, rest)| rest == name && device.parse() == Ok(number))
 }
 
 fn is_label(name: &str) -> bool {

@@ -12,15 +12,19 @@ mod infer;
 mod influx;
 mod json;
 mod lines;
+mod logs;
 pub mod mqtt;
 mod number;
 mod prometheus;
 mod records;
 mod rejected;
 mod roles;
+mod rrd;
 mod sheet;
+mod sniff;
 mod splitter;
 pub mod states;
+mod systems;
 mod time;
 mod workbook;
 
@@ -41,7 +45,9 @@ use decode::Decode;
 use fields::Joiner;
 use infer::{Wanted, infer};
 use json::Json;
+use rrd::Rrd;
 use sheet::Sheet;
+use sniff::sniff;
 use splitter::Splitter;
 
 /// Lines that wait for the layout to be found, and their bytes.
@@ -49,7 +55,7 @@ const SAMPLE_LINES: usize = 5000;
 const SAMPLE_BYTES: usize = 1 << 20;
 
 /// Names of formats and of the systems that export them, each with the format it stands for.
-const PROFILES: [(&str, Option<Format>); 19] = [
+const PROFILES: [(&str, Option<Format>); 20] = [
     ("", None),
     ("csv", Some(Format::Table)),
     ("jsonl", Some(Format::JsonLines)),
@@ -69,6 +75,7 @@ const PROFILES: [(&str, Option<Format>); 19] = [
     ("prometheus", None),
     ("mosquitto", Some(Format::Messages)),
     ("xlsx", Some(Format::Table)),
+    ("rrdtool", Some(Format::Rrd)),
 ];
 
 /// How text is to be read; what is empty is inferred.
@@ -77,7 +84,7 @@ const PROFILES: [(&str, Option<Format>); 19] = [
 #[serde(deny_unknown_fields, default)]
 pub struct TextOptions {
     /// "csv", "jsonl" or "json"; or a system: "home-assistant", "zigbee2mqtt", "tasmota", "esphome", "shelly", "thingsboard",
-    /// "influx-csv", "influx-line", "senml", "toa5", "grafana", "sma", "prometheus", "mosquitto" (mosquitto_sub -v), "xlsx"; empty: by
+    /// "influx-csv", "influx-line", "senml", "toa5", "grafana", "sma", "prometheus", "mosquitto" (mosquitto_sub -v), "xlsx", "rrdtool"; empty: by
     /// the first lines.
     pub format: String,
     /// The encoding, as in "windows-1252"; empty: by the bytes.
@@ -189,6 +196,10 @@ enum Format {
     Metrics,
     /// `topic payload`, as `mosquitto_sub -v` prints it.
     Messages,
+    /// What devices print of themselves.
+    Log,
+    /// A round-robin database as text.
+    Rrd,
 }
 
 impl Format {
@@ -200,6 +211,8 @@ impl Format {
             Format::Influx => "InfluxDB line protocol",
             Format::Metrics => "Prometheus metrics",
             Format::Messages => "MQTT messages",
+            Format::Log => "log of a device",
+            Format::Rrd => "round-robin database",
         }
     }
 }
@@ -212,6 +225,7 @@ pub struct Reader {
     /// What a lone column of values is called: the file's name.
     lone_name: String,
     live: bool,
+    untimed: bool,
     decode: Decode,
     cutter: LineCutter,
     given: Option<Format>,
@@ -224,6 +238,7 @@ pub struct Reader {
     delimiter_told: Option<char>,
     sheet: Option<Sheet>,
     json: Json,
+    rrd: Rrd,
     splitter: Splitter,
     rejected: Rejected,
     /// Records of the formats that are neither table nor JSON, and those with a time.
@@ -248,6 +263,7 @@ impl Reader {
             zone,
             lone_name: lone_name.to_owned(),
             live: false,
+            untimed: false,
             cutter: LineCutter::default(),
             given,
             format: None,
@@ -257,6 +273,7 @@ impl Reader {
             head: Vec::new(),
             delimiter_told: None,
             sheet: None,
+            rrd: Rrd::default(),
             splitter: Splitter::default(),
             rejected: Rejected::default(),
             records: 0,
@@ -269,9 +286,21 @@ impl Reader {
     /// device has no clock.
     #[must_use]
     pub fn live(mut self) -> Reader {
-        self.live = true;
-        self.json = Json::new(&self.options, self.zone.clone(), true);
+        self.go_live();
         self
+    }
+
+    /// From here on readings come as they are taken.
+    pub fn go_live(&mut self) {
+        self.live = true;
+        self.json.live = true;
+        self.sheet.iter_mut().for_each(Sheet::go_live);
+    }
+
+    /// Readings without a time are handed on with [`NO_TIME`](crate::NO_TIME) in its place: they were taken when they came.
+    pub fn allow_untimed(&mut self) {
+        self.untimed = true;
+        self.json.untimed = true;
     }
 
     /// What was skipped since this was last asked.
@@ -459,6 +488,14 @@ impl Reader {
                 self.message(number, text, emit);
                 Ok(())
             }
+            Some(Format::Log) => {
+                self.log_line(number, text, emit);
+                Ok(())
+            }
+            Some(Format::Rrd) => {
+                self.rrd_line(number, text, emit);
+                Ok(())
+            }
             Some(Format::Table) | None => self.row(number, text, emit),
         }
     }
@@ -533,58 +570,4 @@ impl TextOptions {
         }
         Ok(())
     }
-}
-
-/// What a text is, by its first lines; `None` where there are too few yet.
-fn sniff(head: &[u8], pause: bool) -> Option<Format> {
-    let text = String::from_utf8_lossy(head);
-    let text = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n', '\u{1e}']);
-    if text.is_empty() {
-        return None;
-    }
-    let has_line = text.contains(['\n', '\r']);
-    if !has_line && !pause && head.len() < 64 << 10 {
-        return None;
-    }
-    let lines = || text.split(['\n', '\r']).map(str::trim).filter(|l| !l.is_empty());
-    let first = lines().next().unwrap_or("");
-    if first.starts_with('{') || first.starts_with('[') {
-        let is_whole = has_line && serde_json::from_str::<Value>(first).is_ok();
-        let is_lone = pause && serde_json::from_str::<Value>(first).is_ok();
-        // A lone array may be long: its elements are read one by one.
-        return Some(if is_whole || is_lone {
-            Format::JsonLines
-        } else if first.starts_with('{')
-            && lines().nth(1).is_some_and(|l| serde_json::from_str::<Value>(l).is_ok_and(|v| v.is_object()))
-        {
-            // The first line is broken, those behind it are not.
-            Format::JsonLines
-        } else {
-            Format::Json
-        });
-    }
-    let data = || lines().filter(|l| !l.starts_with('#')).take(5);
-    if lines().take(3).any(|l| l.starts_with("# TYPE ") || l.starts_with("# HELP "))
-        || (data().next().is_some() && data().all(|l| l.contains('{') && prometheus::is_line(l)))
-    {
-        return Some(Format::Metrics);
-    }
-    let is_influx = |l: &str| influx::read(l).is_some();
-    if data().next().is_some() && data().all(is_influx) {
-        return Some(Format::Influx);
-    }
-    // "-- topic payload" with slashes in the topic.
-    let is_message = |l: &str| {
-        let mut words = l.split(' ');
-        let first = words.next().unwrap_or("");
-        let topic = if first.contains('/') || first.len() < 9 { first } else { words.next().unwrap_or("") };
-        topic.contains('/')
-            && !topic.contains([',', ';', '"', '\t', ':'])
-            && topic.chars().any(char::is_alphabetic)
-            && words.next().is_some()
-    };
-    if data().next().is_some() && data().all(is_message) {
-        return Some(Format::Messages);
-    }
-    Some(Format::Table)
 }

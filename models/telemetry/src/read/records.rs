@@ -2,21 +2,22 @@
 
 use serde_json::Value;
 
+use super::logs::{self, LogLine};
 use super::{Cause, Emit, Found, Reader, influx, json, mqtt, parse_time, prometheus, time};
-use crate::{LARGEST_VALUE, Moment};
+use crate::{LARGEST_VALUE, Moment, NO_TIME};
 
 impl Reader {
     /// Counts a record; answers its time where it has one that can be used.
     fn moment(&mut self, number: u64, at: Option<Moment>) -> Option<Moment> {
         self.records += 1;
-        let Some(at) = at else {
+        let Some(at) = at.or(self.untimed.then_some(NO_TIME)) else {
             self.rejected.without_time += 1;
             self.without_time = true;
             self.rejected.at_line(number);
             return None;
         };
         self.timed += 1;
-        if !at.is_plausible() {
+        if !at.is_plausible() && at != NO_TIME {
             self.rejected.implausible_time += 1;
             self.rejected.at_line(number);
             return None;
@@ -89,13 +90,13 @@ impl Reader {
             return;
         };
         let mut readings = 0;
-        let mut timed = 0;
+        let (mut timed, untimed) = (0, self.untimed);
         let faults = self.rejected.faults();
         mqtt::message(topic, payload, "", &self.zone, &mut self.rejected, &mut |found, stamp| {
             readings += 1;
             let at = match stamp {
                 crate::clock::Stamp::At(at) => Some(at),
-                _ => time,
+                _ => time.or(untimed.then_some(NO_TIME)),
             };
             if let Some(at) = at {
                 timed += 1;
@@ -110,6 +111,47 @@ impl Reader {
         }
         if self.rejected.faults() > faults {
             self.rejected.at_line(number);
+        }
+    }
+
+    pub(super) fn log_line(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
+        match logs::read(&logs::plain(text)) {
+            Some(LogLine::State(stamp, name, value)) => {
+                let at = parse_time(stamp, "", &self.zone);
+                let Some(at) = self.moment(number, at) else { return };
+                let value = Value::String(value.to_owned());
+                json::put(
+                    number,
+                    json::leaf(&value, true),
+                    &value,
+                    Found::number(name, at, 0.0),
+                    &mut self.rejected,
+                    emit,
+                );
+            }
+            Some(LogLine::Message(topic, payload)) => self.message(number, &format!("{topic} {payload}"), emit),
+            Some(LogLine::Other) => {}
+            None => {
+                self.rejected.malformed += 1;
+                self.rejected.at_line(number);
+            }
+        }
+    }
+
+    pub(super) fn rrd_line(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) {
+        let Reader { rrd, rejected, records, timed, .. } = self;
+        let is_one = rrd.line(text, &mut |key, value, at| {
+            (*records, *timed) = (*records + 1, *timed + 1);
+            if value.ends_with("nan") || value.ends_with("NaN") {
+                rejected.empty += 1;
+                return;
+            }
+            let value = Value::String(value.to_owned());
+            json::put(number, json::leaf(&value, false), &value, Found::number(key, at, 0.0), rejected, emit);
+        });
+        if !is_one {
+            rejected.malformed += 1;
+            rejected.at_line(number);
         }
     }
 }

@@ -6,7 +6,8 @@ use super::InputError;
 use super::header::{self, Column};
 use super::infer::{Fields, Single, TimeColumns, Wanted};
 use super::number::{self, Cell, Evidence, Marks};
-use crate::unit;
+use super::time::{self, Course, DateOrder};
+use crate::{Moment, unit};
 
 pub(super) fn key_of(row: &Fields<'_>, columns: &[usize], shift: usize) -> String {
     let mut words: Vec<&str> = Vec::new();
@@ -223,4 +224,59 @@ pub(super) fn decide<'a>(
         }
         (None, None) => Ok(Marks::Unknown),
     }
+}
+
+/// Day or month first, and whether times run backwards.
+pub(super) fn order(
+    data: &[&Fields<'_>],
+    time: &TimeColumns,
+    shift: usize,
+    wanted: &Wanted<'_>,
+) -> Result<(Option<DateOrder>, bool), InputError> {
+    let cells: Vec<&str> = data.iter().filter_map(|r| r.get(time.column + shift)).map(|f| f.as_ref()).collect();
+    let read = |order: Option<DateOrder>| -> Vec<Moment> {
+        cells
+            .iter()
+            .filter_map(|c| time::parse(c, &wanted.options.time_format, wanted.zone, order, Course::default()))
+            .collect()
+    };
+    let goes_back = |times: &[Moment]| {
+        let down = times.windows(2).filter(|w| w[1] < w[0]).count();
+        let up = times.windows(2).filter(|w| w[1] > w[0]).count();
+        down > 2 * up && down > 1
+    };
+    let civils: Vec<(&str, time::Civil)> =
+        cells.iter().filter_map(|c| time::civil(c, None).map(|civil| (*c, civil))).collect();
+    if wanted.options.time_format.is_empty() && !time.excel && civils.iter().any(|(_, c)| c.is_open) {
+        let parts = |text: &str| -> Option<(u32, u32)> {
+            let mut parts = text.split(['/', '-']);
+            Some((parts.next()?.trim().parse().ok()?, parts.next()?.trim().parse().ok()?))
+        };
+        let numbers: Vec<(u32, u32)> = civils.iter().filter_map(|(text, _)| parts(text)).collect();
+        let day_first = numbers.iter().any(|(first, _)| *first > 12);
+        let month_first = numbers.iter().any(|(first, second)| *first <= 12 && *second > 12);
+        let is_american = civils.iter().any(|(text, _)| text.to_ascii_lowercase().trim_end().ends_with(['m']));
+        let found = match (day_first, month_first) {
+            (true, false) => Some(DateOrder::DayFirst),
+            (false, true) => Some(DateOrder::MonthFirst),
+            (false, false) if is_american => Some(DateOrder::MonthFirst),
+            _ => {
+                // The right order makes the smaller steps.
+                let roughness =
+                    |order| read(Some(order)).windows(2).map(|w| w[1].seconds_since(w[0]).abs()).sum::<f64>();
+                let (day, month) = (roughness(DateOrder::DayFirst), roughness(DateOrder::MonthFirst));
+                match () {
+                    () if day * 3.0 < month => Some(DateOrder::DayFirst),
+                    () if month * 3.0 < day => Some(DateOrder::MonthFirst),
+                    () => None,
+                }
+            }
+        };
+        let Some(order) = found else {
+            let example = civils.iter().find(|(_, c)| c.is_open).map_or("", |(text, _)| *text);
+            return Err(InputError::OpenDate(example.to_owned()));
+        };
+        return Ok((Some(order), goes_back(&read(Some(order)))));
+    }
+    Ok((None, goes_back(&read(None))))
 }

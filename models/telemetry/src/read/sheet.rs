@@ -54,6 +54,11 @@ impl Sheet {
         }
     }
 
+    /// From here on readings come as they are taken.
+    pub(super) fn go_live(&mut self) {
+        self.live = true;
+    }
+
     /// Whether the fields are those of a header that has come before or comes anew.
     fn is_header(&self, fields: &[Cow<'_, str>]) -> bool {
         let column = self.layout.time.column;

@@ -150,6 +150,23 @@ pub fn pair(word: &str) -> Option<([&'static str; 2], bool)> {
     PAIRS.iter().find(|(no, yes)| *no == word || *yes == word).map(|(no, yes)| ([*no, *yes], *yes == word))
 }
 
+/// What off and on mean for a binary sensor of Home Assistant's class.
+pub fn of_device_class(class: &str) -> Option<[&'static str; 2]> {
+    Some(match class {
+        "door" | "garage_door" | "opening" | "window" => ["closed", "open"],
+        "motion" | "occupancy" | "gas" | "smoke" | "carbon_monoxide" | "sound" | "vibration" | "tamper" => {
+            ["clear", "detected"]
+        }
+        "presence" => ["away", "home"],
+        "moisture" => ["dry", "wet"],
+        "lock" => ["locked", "unlocked"],
+        "connectivity" => ["disconnected", "connected"],
+        "plug" => ["unplugged", "plugged in"],
+        "problem" => ["ok", "problem"],
+        _ => return None,
+    })
+}
+
 /// The kind of a sensor whose states are these words, and what its 0 and 1 are called.
 pub fn kind_of<'a>(words: impl Iterator<Item = &'a str> + Clone) -> (Kind, [&'static str; 2]) {
     let fits = |(no, yes): &&(&str, &str)| words.clone().all(|w| w == *no || w == *yes);

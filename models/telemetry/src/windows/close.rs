@@ -4,7 +4,7 @@
 use super::{ClosedWindow, KeepLast, MAX_PAST, Memory, OpenWindow, PastMean, SensorSummary, Windows};
 use crate::anomaly::{self, Anomaly, DAY_PARTS, DayProfile};
 use crate::course::StateTimes;
-use crate::kind::{Kind, accumulates};
+use crate::kind::{Kind, accumulates, is_rain, names_amount};
 use crate::statistics::{Statistics, Tally};
 use crate::track::Track;
 use crate::window::WindowPlan;
@@ -37,6 +37,11 @@ impl Windows {
                 tally.push(reading.at, reading.value);
             }
         }
+        if memory.traits.kind == Some(Kind::Battery)
+            && memory.last.is_none_or(|(at, charge)| at <= reading.at && reading.value > charge + CHARGED)
+        {
+            memory.charged = Some((reading.at, reading.value));
+        }
         if memory.last.is_none_or(|(last, _)| last <= reading.at) {
             memory.last = Some((reading.at, reading.value));
         }
@@ -60,18 +65,25 @@ impl Windows {
             let statistics = tally.statistics(end).expect("a tally is made by its first reading");
             let usual_pause = memory.traits.every_seconds.or_else(|| tally.usual_pause()).or(memory.usual_pause);
             let profile: Option<(&DayProfile, &dyn Fn(Moment) -> usize)> = Some((&memory.profile, &part));
-            memory.is_total = is_total(memory, &statistics);
+            memory.is_amount = is_amount(memory, &statistics);
+            memory.is_total = !memory.is_amount && is_total(memory, &statistics);
             let states = tally.states(end);
             let all = anomaly::find(&tally, end, usual_pause, profile, &self.options.anomalies);
             let anomalies = all.into_iter().filter(|a| is_told(a, memory)).collect();
             let mean_of =
                 |wanted: &dyn Fn(&PastMean) -> bool| memory.past.iter().rev().find(|p| wanted(p)).map(|p| p.mean);
             // Of a total, what was counted is compared.
-            let level = if memory.is_total { statistics.growth.gain } else { statistics.mean };
+            let level = match (memory.is_total, memory.is_amount) {
+                (true, _) => statistics.growth.gain,
+                (_, true) => statistics.sum(),
+                _ => statistics.mean,
+            };
             let change = mean_of(&|p| p.span.to == span.from).map(|m| level - m);
             let change_from_day_before = mean_of(&|p| p.span.from == day_before).map(|m| level - m);
             // Of directions, a difference of means says nothing.
-            let compares = memory.traits.kind != Some(Kind::Angle);
+            // A part of a window is not compared with a whole one: a night is colder than a day.
+            let is_part = cut_short && end.seconds_since(span.from) < span.seconds() * 0.9;
+            let compares = memory.traits.kind != Some(Kind::Angle) && !is_part;
             let (change, change_from_day_before) =
                 (change.filter(|_| compares), change_from_day_before.filter(|_| compares));
             if !cut_short {
@@ -95,13 +107,15 @@ impl Windows {
                 more_out_of_limits,
                 track,
                 is_total: memory.is_total,
+                is_amount: memory.is_amount,
+                lasts_days: lasts_days(memory),
                 states,
             });
         }
         let unused = std::mem::take(&mut self.unused);
         let unused_of = std::mem::take(&mut self.unused_of);
         let skipped = std::mem::take(&mut self.skipped);
-        ClosedWindow { span, sensors, unused, unused_of, skipped, cut_short }
+        ClosedWindow { span, sensors, unused, unused_of, skipped, expected: Vec::new(), cut_short }
     }
 }
 
@@ -119,7 +133,46 @@ fn silent(memory: &Memory, sensor: SensorId, span: Span, end: Moment) -> SensorS
         more_out_of_limits: 0,
         track: Track::default(),
         is_total: memory.is_total,
+        is_amount: memory.is_amount,
+        lasts_days: None,
         states: before.and_then(|state| StateTimes::after(span.from, Some(state)).until(end)),
+    }
+}
+
+/// A battery that has risen by more percent has been charged.
+const CHARGED: f64 = 3.0;
+/// It has to have fallen by so many percent, in so many seconds, before anybody says how long it lasts.
+const DISCHARGED: f64 = 4.0;
+const DISCHARGED_IN: f64 = 86_400.0;
+/// Longer than this nobody can say, in days.
+const LASTS_AT_MOST: f64 = 730.0;
+
+/// In how many days a battery is empty if it goes on as since it was last charged.
+fn lasts_days(memory: &Memory) -> Option<f64> {
+    let ((since, full), (now, charge)) = (memory.charged?, memory.last?);
+    let (fallen, seconds) = (full - charge, now.seconds_since(since));
+    if fallen < DISCHARGED || seconds < DISCHARGED_IN || charge <= 0.0 {
+        return None;
+    }
+    Some(charge / fallen * seconds / 86_400.0).filter(|days| *days <= LASTS_AT_MOST)
+}
+
+/// Whether each reading is an amount of its own: said, or its name and unit allow it and its values go up and down.
+fn is_amount(memory: &Memory, statistics: &Statistics) -> bool {
+    let SensorTraits { name, unit, kind, .. } = &memory.traits;
+    let growth = &statistics.growth;
+    // A meter that jitters falls too, by little of what it shows; one that begins anew each day rises much more often.
+    let falls = u64::from(growth.falls + growth.resets);
+    let (low, high) = (statistics.low.0, statistics.high.0);
+    let is_wide = high - low > high * 0.1;
+    match kind {
+        Some(kind) => *kind == Kind::Amount,
+        None if !names_amount(name, unit) || statistics.low.0 < 0.0 => false,
+        None if statistics.count < 6 => memory.is_amount,
+        None => {
+            let turns = falls >= 2 && falls * 2 >= u64::from(growth.rises);
+            turns && is_wide && (falls * 6 >= statistics.count || low * 2.0 <= high)
+        }
     }
 }
 
@@ -130,7 +183,7 @@ fn is_total(memory: &Memory, statistics: &Statistics) -> bool {
     match kind {
         Some(kind) => kind.is_total(),
         None if !growth.only_grows() => memory.is_total && growth.falls == 0,
-        None if accumulates(unit) => Kind::names_total(name) || count >= 10,
+        None if accumulates(unit) || is_rain(name, unit) => Kind::names_total(name) || count >= 10,
         None if !unit.is_empty() => false,
         None if Kind::names_total(name) => count >= 5,
         None => growth.is_whole && count >= 30 && u64::from(growth.rises) * 4 >= count,
@@ -144,9 +197,13 @@ fn is_told(anomaly: &Anomaly, memory: &Memory) -> bool {
         Anomaly::Above { .. } | Anomaly::Below { .. } => true,
         Anomaly::Gap { .. } => !is_state,
         Anomaly::Spike { .. } | Anomaly::Drift { .. } => {
-            !is_state && !memory.is_total && memory.traits.kind != Some(Kind::Angle)
+            // A battery that empties drifts, and jumps when it is charged.
+            let is_usual = matches!(memory.traits.kind, Some(Kind::Angle | Kind::Battery));
+            !is_state && !memory.is_total && !memory.is_amount && !is_usual
         }
-        Anomaly::Stuck { .. } => !is_state && !memory.is_total,
+        Anomaly::Stuck { .. } => {
+            !is_state && !memory.is_total && !memory.is_amount && memory.traits.kind != Some(Kind::Battery)
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::anomaly::Anomaly;
 use crate::course::StateTimes;
+use crate::expected::ExpectedAnomaly;
 use crate::statistics::Statistics;
 use crate::track::Track;
 use crate::{SensorId, Span};
@@ -51,6 +52,10 @@ pub struct SensorSummary {
     pub track: Track,
     /// It counts up: what counts is its growth, and `change` compares that.
     pub is_total: bool,
+    /// Each reading is what came since the one before: what counts is their sum, and `change` compares that.
+    pub is_amount: bool,
+    /// In so many days a battery is empty, if it goes on as since it was last charged.
+    pub lasts_days: Option<f64>,
     /// How long it was in each state, of a sensor of states.
     pub states: Option<StateTimes>,
 }
@@ -68,6 +73,8 @@ pub struct ClosedWindow {
     pub unused_of: BTreeMap<SensorId, UnusedOf>,
     /// Empty windows before this one that are not told one by one.
     pub skipped: u64,
+    /// Anomalies with a known cause.
+    pub expected: Vec<ExpectedAnomaly>,
     /// Whether the input ended before the window did.
     pub cut_short: bool,
 }

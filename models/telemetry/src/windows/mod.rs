@@ -10,6 +10,7 @@
 mod close;
 mod closed;
 mod order;
+mod units;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -71,6 +72,10 @@ struct Memory {
     last: Option<(Moment, f64)>,
     /// It counts up.
     is_total: bool,
+    /// Each of its readings is an amount of its own.
+    is_amount: bool,
+    /// When a battery was last charged, and its charge then.
+    charged: Option<(Moment, f64)>,
 }
 
 struct OpenWindow {
@@ -162,6 +167,11 @@ impl Windows {
     /// Whether the watermark is moved by the clock, with [`Windows::complete_up_to`], and not by the readings.
     pub fn follow_clock(&mut self, by_clock: bool) {
         self.by_clock = by_clock;
+    }
+
+    /// From here on readings come as they are taken, and so much later than newer ones at most.
+    pub fn allow_lateness(&mut self, seconds: f64) {
+        self.options.lateness_seconds = Some(seconds);
     }
 
     /// Readings may come from times up to `latest`, which moves on where they come live.

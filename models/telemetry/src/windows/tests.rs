@@ -314,3 +314,125 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_window_in_other_units_tells_what_the_same_readings_in_those_units_would() {
+    let values = |convert: &dyn Fn(f64) -> f64| -> Vec<Reading> {
+        (0..120)
+            .map(|m| reading(m, 0, convert(20.0 + (m % 7) as f64 * 0.5 + if m == 90 { 30.0 } else { 0.0 })))
+            .collect()
+    };
+    let closed = |unit: &str, readings: &[Reading], high: f64| {
+        let mut w = windows("1h", "1h", Some(0.0));
+        let traits = SensorTraits { unit: unit.to_owned(), high: Some(high), ..SensorTraits::default() };
+        w.add_sensor(traits.clone());
+        (run(&mut w, readings), traits)
+    };
+    let (mut told, traits) = closed("°C", &values(&|v| v), 40.0);
+    let (expected, _) = closed("°F", &values(&|v| v * 1.8 + 32.0), 104.0);
+    let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+    for (told, expected) in told.iter_mut().zip(&expected) {
+        let mut traits = [traits.clone()];
+        told.convert(&mut traits, crate::unit::System::Imperial);
+        assert_eq!(traits[0].unit, "°F");
+        near(traits[0].high.unwrap(), 104.0);
+        let (a, b) = (&told.sensors[0], &expected.sensors[0]);
+        let (x, y) = (a.statistics.unwrap(), b.statistics.unwrap());
+        for (x, y) in [
+            (x.mean, y.mean),
+            (x.low.0, y.low.0),
+            (x.high.0, y.high.0),
+            (x.p95, y.p95),
+            (x.deviation, y.deviation),
+            (x.slope_per_hour, y.slope_per_hour),
+            (x.growth.gain, y.growth.gain),
+            (a.change.unwrap_or(0.0), b.change.unwrap_or(0.0)),
+        ] {
+            near(x, y);
+        }
+        assert_eq!(a.anomalies.len(), b.anomalies.len());
+        let text = |s: &SensorSummary| format!("{:.3?}", s.anomalies);
+        assert_eq!(text(a).replace("score", ""), text(b).replace("score", ""));
+        for (x, y) in a.track.slots().iter().zip(b.track.slots()) {
+            near(x.mean(), y.mean());
+        }
+    }
+}
+
+#[test]
+fn amounts_of_intervals_are_added_up_and_meters_are_not() {
+    let of = |name: &str, unit: &str, value: &dyn Fn(i64) -> f64| {
+        let mut w = windows("1d", "1d", Some(0.0));
+        w.add_sensor(SensorTraits { name: name.to_owned(), unit: unit.to_owned(), ..SensorTraits::default() });
+        let readings: Vec<Reading> = (0..48).map(|i| reading(i * 30, 0, value(i))).collect();
+        let closed = run(&mut w, &readings);
+        let s = &closed[0].sensors[0];
+        (s.is_amount, s.is_total, (s.statistics.unwrap().sum() * 100.0).round() / 100.0)
+    };
+    let half_hours = |i: i64| if i % 3 == 0 { 0.5 } else { 0.1 };
+    assert_eq!(of("Consumption", "kWh", &half_hours), (true, false, 11.2));
+    assert_eq!(of("rain", "mm", &half_hours), (true, false, 11.2));
+    assert!(of("Consumption", "kWh", &|i| if i == 14 || i == 36 { 0.4 } else { 0.1 }).0, "mostly the same amount");
+    assert!(!of("Energy", "kWh", &|i| 1234.5 + (i % 2) as f64 * 0.1).0, "a meter that jitters");
+    assert!(!of("Energy today", "kWh", &|i| (i % 24) as f64 * 0.1).0, "a meter that begins anew");
+    let (is_amount, is_total, _) = of("Consumption", "kWh", &|i| i as f64 * 0.1);
+    assert_eq!((is_amount, is_total), (false, true));
+    // A rain gauge that counts up, and a stock that goes up and down.
+    assert!(of("rain today", "mm", &|i| (i / 10) as f64 * 0.2).1);
+    for name in ["battery energy stored", "water tank", "solar forecast energy"] {
+        assert!(!of(name, "kWh", &half_hours).0, "{name}");
+    }
+    assert!(!of("snow depth", "mm", &half_hours).0);
+}
+
+#[test]
+fn a_battery_is_told_to_last_when_it_is_known_for_long_enough() {
+    let kind = Some(crate::kind::Kind::Battery);
+    let days = |readings: &[Reading]| {
+        let mut w = windows("1d", "1d", Some(0.0));
+        w.add_sensor(SensorTraits { kind, unit: "%".to_owned(), ..SensorTraits::default() });
+        let closed = run(&mut w, readings);
+        assert!(closed.iter().all(|c| c.sensors[0].anomalies.is_empty()), "an emptying battery is nothing unusual");
+        closed.iter().map(|c| c.sensors[0].lasts_days.map(f64::round)).collect::<Vec<_>>()
+    };
+    // Two percent a day, from 90: after four days 82 are left, and 41 days.
+    let falling: Vec<Reading> = (0..96).map(|h| reading(h * 60, 0, (90.0 - h as f64 / 12.0).round())).collect();
+    let told = days(&falling);
+    assert_eq!(told[0], None);
+    assert!((38.0..=46.0).contains(&told[3].unwrap()), "{told:?}");
+    // Charged in between, it starts anew; a full one that does not fall lasts nobody knows how long.
+    let mut charged = falling.clone();
+    charged.push(reading(97 * 60, 0, 100.0));
+    assert_eq!(*days(&charged).last().unwrap(), None);
+    assert!(days(&(0..72).map(|h| reading(h * 60, 0, 100.0)).collect::<Vec<_>>()).iter().all(Option::is_none));
+}
+
+#[test]
+fn a_part_of_a_window_is_not_compared_with_a_whole_one() {
+    let mut w = windows("1d", "1d", Some(0.0));
+    w.add_sensor(SensorTraits::default());
+    let readings: Vec<Reading> = (0..30).map(|h| reading(h * 60, 0, h as f64)).collect();
+    let closed = run(&mut w, &readings);
+    assert!(
+        closed[1].cut_short
+            && closed[1].sensors[0].change.is_none()
+            && closed[1].sensors[0].change_from_day_before.is_none()
+    );
+}
+
+#[test]
+fn a_step_of_a_coarse_sensor_is_no_spike() {
+    let mut w = windows("1d", "1d", Some(0.0));
+    w.add_sensor(SensorTraits { unit: "%".to_owned(), ..SensorTraits::default() });
+    let smooth = |m: i64| (45.0 + 5.0 * (m as f64 / 1440.0 * std::f64::consts::TAU).cos()).round();
+    let readings: Vec<Reading> = (0..288).map(|i| reading(i * 5, 0, smooth(i * 5))).collect();
+    let closed = run(&mut w, &readings);
+    assert!(closed[0].sensors[0].anomalies.is_empty(), "{:?}", closed[0].sensors[0].anomalies);
+    // A real one is told.
+    let mut w = windows("1d", "1d", Some(0.0));
+    w.add_sensor(SensorTraits { unit: "%".to_owned(), ..SensorTraits::default() });
+    let readings: Vec<Reading> =
+        (0..288).map(|i| reading(i * 5, 0, if i == 100 { 80.0 } else { smooth(i * 5) })).collect();
+    let closed = run(&mut w, &readings);
+    assert!(matches!(closed[0].sensors[0].anomalies[..], [crate::anomaly::Anomaly::Spike { .. }]));
+}

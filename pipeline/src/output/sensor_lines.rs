@@ -1,0 +1,147 @@
+//! What the figures of a level do not tell of a sensor: what it counted, how long its states and its battery last; and windows as
+//! rows of CSV, a row a sensor.
+
+use jiff::tz::TimeZone;
+use nearfield_stages::messages::Report;
+use nearfield_telemetry::SensorTraits;
+use nearfield_telemetry::clock::spoken;
+use nearfield_telemetry::course::StateTimes;
+use nearfield_telemetry::figure::Figure;
+use nearfield_telemetry::kind::Kind;
+use nearfield_telemetry::read::states::of_code;
+use nearfield_telemetry::table::state_word;
+use nearfield_telemetry::windows::SensorSummary;
+use serde_json::{Value, json};
+
+use crate::output::report_pages::time;
+
+/// The columns of the rows.
+pub const CSV_HEAD: &str = "start,end,sensor,unit,kind,readings,mean,median,lowest,lowest_at,highest,highest_at,first,last,counted,change,anomalies\n";
+
+/// How long a sensor was in each state.
+pub(super) fn states_json(states: &StateTimes, traits: &SensorTraits, zone: &TimeZone) -> Value {
+    let lines = states.states.iter().map(|s| {
+        json!({
+            "state": word_of(s.state, traits), "seconds": s.seconds, "times": s.times,
+            "longest": {"from": time(s.longest.from, zone), "to": time(s.longest.to, zone)},
+        })
+    });
+    lines.collect()
+}
+
+fn word_of(state: f64, traits: &SensorTraits) -> String {
+    match traits.kind {
+        Some(Kind::States) => of_code(state),
+        _ => state_word(traits, state > 0.5),
+    }
+}
+
+/// What a total counted, how long a battery lasts, or how long each state lasted.
+pub(super) fn counted_or_lasted(s: &SensorSummary, traits: &SensorTraits) -> Option<String> {
+    let name = &traits.name;
+    let unit = if traits.unit.is_empty() { String::new() } else { format!(" {}", traits.unit) };
+    if let Some(f) = &s.statistics {
+        let number = |v: f64| Figure::exact(v, traits.decimals.unwrap_or(f.decimals));
+        if s.is_amount {
+            return Some(format!("{name}: {}{unit} counted", number(f.sum())));
+        }
+        if let Some(days) = s.lasts_days {
+            return Some(format!("{name}: {}{unit} left, about {:.0} days", number(f.last.0), days.max(1.0)));
+        }
+        if s.is_total {
+            let resets = match f.growth.resets {
+                0 => String::new(),
+                1 => ", with 1 reset".to_owned(),
+                n => format!(", with {n} resets"),
+            };
+            let (gain, last) = (number(f.growth.gain), number(f.last.0));
+            return Some(format!("{name}: {gain}{unit} counted, {last}{unit} at the end{resets}"));
+        }
+    }
+    let states = s.states.as_ref()?;
+    let lines: Vec<String> = states
+        .states
+        .iter()
+        .map(|line| format!("{} for {}", word_of(line.state, traits), spoken(line.seconds)))
+        .collect();
+    let changes = if states.changes == 1 { "change" } else { "changes" };
+    Some(format!("{name}: {}; {} {changes}", lines.join(", "), states.changes))
+}
+
+/// Adds a window to rows of CSV; those of the same window at their end, as of one that was not over yet, are replaced.
+pub fn add_rows(rows: &mut String, report: &Report, zone: &TimeZone) {
+    let span = report.summary.window.span;
+    let of_window = format!("{},{},", time(span.from, zone), time(span.to, zone));
+    while let Some(end) = rows.strip_suffix('\n') {
+        let last = end.rfind('\n').map_or(0, |at| at + 1);
+        if !rows[last..].starts_with(&of_window) {
+            break;
+        }
+        rows.truncate(last);
+    }
+    rows.push_str(&csv_rows(report, zone));
+}
+
+/// A window as rows of CSV. A name that a spreadsheet would take for a formula is not one.
+fn csv_rows(report: &Report, zone: &TimeZone) -> String {
+    let window = &report.summary.window;
+    let mut out = String::new();
+    for s in &window.sensors {
+        let traits = &report.summary.traits[s.sensor.0 as usize];
+        let number = |v: Option<f64>| v.map_or(String::new(), |v| format!("{}", (v * 1e6).round() / 1e6));
+        let level = s.statistics.filter(|_| s.states.is_none());
+        let counted = level.and_then(|f| match (s.is_total, s.is_amount) {
+            (true, _) => Some(f.growth.gain),
+            (_, true) => Some(f.sum()),
+            _ => None,
+        });
+        let found = s.is_total.then_some(Kind::TotalIncreasing).or(s.is_amount.then_some(Kind::Amount));
+        let at = |at: Option<nearfield_telemetry::Moment>| at.map_or(String::new(), |at| time(at, zone));
+        let cells = [
+            time(window.span.from, zone),
+            time(window.span.to, zone),
+            cell(&traits.name),
+            cell(&traits.unit),
+            traits.kind.or(found).unwrap_or(Kind::Measurement).name().to_owned(),
+            s.statistics.map_or(0, |f| f.count).to_string(),
+            number(level.map(|f| f.mean_direction.unwrap_or(f.mean))),
+            number(level.map(|f| f.median)),
+            number(level.map(|f| f.low.0)),
+            at(level.map(|f| f.low.1)),
+            number(level.map(|f| f.high.0)),
+            at(level.map(|f| f.high.1)),
+            number(level.map(|f| f.first.0)),
+            number(level.map(|f| f.last.0)),
+            number(counted),
+            number(s.change),
+            s.anomalies.len().to_string(),
+        ];
+        out.push_str(&cells.join(","));
+        out.push('\n');
+    }
+    out
+}
+
+fn cell(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
+    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_quoted_and_no_formulas() {
+        for (text, told) in [
+            ("hall", "hall"),
+            ("a,b", "\"a,b\""),
+            ("=1+1", "'=1+1"),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("@a,b", "\"'@a,b\""),
+        ] {
+            assert_eq!(cell(text), told);
+        }
+    }
+}
