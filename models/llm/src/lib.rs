@@ -22,6 +22,7 @@
 //! because it belongs to the weights and is shared by their sessions.
 
 mod architecture;
+mod batch;
 mod chat;
 mod constraint;
 mod dialect;
@@ -56,6 +57,7 @@ use std::sync::{Arc, OnceLock};
 use nearfield_kernels::{Level, Pool};
 use serde::{Deserialize, Serialize};
 
+pub use batch::Batch;
 pub use chat::{Chat, ChatOptions, ForcedCall};
 pub use constraint::{Constrained, Constraint};
 pub use dialect::{
@@ -63,7 +65,7 @@ pub use dialect::{
     Trigger,
 };
 pub use error::LlmError;
-pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit, generate};
+pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit, Unread, generate};
 pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};

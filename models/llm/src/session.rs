@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use nearfield_kernels::{FEW_TOKENS, KvFormat, KvStore};
+use nearfield_kernels::{FEW_TOKENS, KvFormat, KvStore, Together};
 
 use super::architecture::Mixer;
-use super::forward::{Angles, Buffers, Past, Place, forward, positions, rotate};
+use super::forward::{Angles, Buffers, Part, Past, Place, forward, positions, rotate};
 use super::positions::Positions;
 use super::states::States;
 use super::{Llm, LlmError, TokenId};
@@ -374,6 +374,30 @@ impl Session {
         })
     }
 
+    /// Takes the first `n` tokens of another session's cache, which is as large and as its own kind, in the place of its own. The logits
+    /// are gone. Where the model has recurrent layers, and their states are not known after `n` tokens, some are read again later.
+    ///
+    /// # Panics
+    /// The sessions are of different models, sizes or cache types, or the other has fewer tokens.
+    pub fn copy_from(&mut self, other: &Session, n: usize) {
+        assert!(
+            Arc::ptr_eq(&self.llm, &other.llm) && self.capacity == other.capacity && n <= other.len(),
+            "a beginning of a session like this one"
+        );
+        self.past.store.copy_from(&other.past.store, n);
+        self.past.states.copy_from(&other.past.states);
+        self.tokens.clone_from(&other.tokens);
+        self.soft.clone_from(&other.soft);
+        self.known = 0;
+        self.truncate(n);
+    }
+
+    /// Whether the cache of another session can be copied into this one's.
+    pub fn is_like(&self, other: &Session) -> bool {
+        let formats = [self, other].map(|session| session.past.store.format());
+        Arc::ptr_eq(&self.llm, &other.llm) && self.capacity == other.capacity && formats[0] == formats[1]
+    }
+
     /// Takes the tokens of `range` out of the middle: what follows moves down and its keys are turned to their new places.
     /// What was computed while the removed tokens were visible stays as it was, which is the approximation that makes this
     /// cheap. Where the model has recurrent layers, what follows is read again. The logits are gone.
@@ -488,31 +512,42 @@ impl Session {
         }
     }
 
-    /// Looks up the embeddings of tokens.
     fn look_up(&mut self, tokens: &[TokenId]) {
-        let llm = Arc::clone(&self.llm);
-        let width = llm.shape.d_model;
-        let table = llm.weights.token_embedding.matrix(&llm.gguf);
         self.buffers.tokens.clear();
-        self.buffers.tokens.extend(tokens.iter().map(|token| token.0));
-        self.buffers.x.resize(tokens.len() * width, 0.0);
-        for (token, row) in tokens.iter().zip(self.buffers.x.chunks_exact_mut(width)) {
-            if *token == TokenId::EMBEDDING {
-                continue;
-            }
-            table.read_row(token.0 as usize, row);
-        }
-        if llm.shape.embedding_scale != 1.0 {
-            self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
-        }
+        self.buffers.x.clear();
+        self.buffers.look_up(&self.llm, tokens);
     }
 
     /// Passes the `n` rows in `buffers.x`, which stand at the session's end, through the model; with the logits after the last `wanted`.
     fn compute(&mut self, n: usize, wanted: usize) {
         self.known = 0;
         let place = Place { first: self.tokens.len(), capacity: self.capacity };
-        forward(&self.llm, &mut self.past, &mut self.buffers, place, n, wanted, &mut self.logits);
+        let part = Part { past: &mut self.past, place, n, wanted };
+        forward(&self.llm, &mut [part], &mut self.buffers, Together::Fastest, &mut self.logits);
         self.known = wanted;
+    }
+
+    /// Makes ready for tokens at its end that are computed together with those of others.
+    pub(super) fn before_batch(&mut self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        self.check(tokens)?;
+        self.check_room(self.len() + tokens.len())?;
+        self.catch_up();
+        Ok(())
+    }
+
+    /// Its part in a pass over `n` tokens at its end, with logits after each.
+    pub(super) fn part(&mut self, n: usize) -> Part<'_> {
+        self.known = 0;
+        let place = Place { first: self.tokens.len(), capacity: self.capacity };
+        Part { past: &mut self.past, place, n, wanted: n }
+    }
+
+    /// Takes what came of such a pass. logits: `[tokens, n_vocab]`
+    pub(super) fn after_batch(&mut self, tokens: &[TokenId], logits: &[f32]) {
+        self.tokens.extend_from_slice(tokens);
+        self.logits.clear();
+        self.logits.extend_from_slice(logits);
+        self.known = tokens.len();
     }
 }
 
