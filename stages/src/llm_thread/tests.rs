@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
-use nearfield_llm::{CacheType, LlmOptions};
+use nearfield_llm::{CacheType, Constrained, Constraint, LlmOptions};
 
 use super::*;
 use crate::flow::{FlowEvent, Output, Queue, StopSignal, Turns};
@@ -242,7 +242,10 @@ fn a_text_goes_on_while_a_long_prompt_is_read_and_a_short_prompt_passes_the_long
     let (llm, _thread) = bundled();
     let options = SessionOptions { context_tokens: 4096, cache: CacheType::F16 };
     let [stream, long, short] = [0; 3].map(|_| llm.open(Urgency::Request, options).unwrap());
-    let mut written = llm.run(job(&llm, stream, "<|user|>Hello<|end|><|assistant|>The", 400));
+    let mut endless_text = job(&llm, stream, "<|user|>Hello<|end|><|assistant|>The", 400);
+    let constraint = Constraint::Regex("[a-z ]{3000}".to_owned());
+    endless_text.options.constraint = Some(Constrained { constraint, after: None });
+    let mut written = llm.run(endless_text);
     while !matches!(written.next().unwrap(), Event::Text(_)) {}
     let stream = std::thread::spawn(move || {
         written.filter_map(|event| matches!(event, Event::Text(_)).then(Instant::now)).collect::<Vec<_>>()
