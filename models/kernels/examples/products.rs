@@ -9,8 +9,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use nearfield_kernels::{
-    Activations, Attention, Format, KvFormat, KvHeads, KvStore, Level, Matrix, Pool, Product, Together, attend, multiply,
-    strip_bytes, to_strips,
+    Activations, Attention, Format, KvFormat, KvHeads, KvStore, Level, Matrix, Pool, Product, Together, attend,
+    multiply, strip_bytes, to_strips,
 };
 
 fn main() {

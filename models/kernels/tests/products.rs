@@ -4,7 +4,9 @@
 use std::num::NonZeroUsize;
 
 use half::f16;
-use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, Together, multiply, strip_bytes, to_strips};
+use nearfield_kernels::{
+    Activations, Format, Level, Matrix, Pool, Product, Together, multiply, strip_bytes, to_strips,
+};
 use proptest::prelude::*;
 
 const FORMATS: [Format; 16] = Format::ALL;

@@ -8,7 +8,6 @@ use nearfield_kernels::{
     layer_norm, multiply, rms_norm, rotate_halves, rotate_pairs, swiglu,
 };
 
-use super::{Llm, TokenId};
 use super::architecture::{AttentionShape, Mixer as MixerShape, Shape};
 use super::experts::Routed;
 use super::family::{Activation, Rotation};
@@ -19,6 +18,7 @@ use super::recurrent::Scratch;
 use super::states::States;
 use super::streams::{StreamRows, keep_largest};
 use super::weights::{Attention as AttentionWeights, FeedForward, HeadNorm, Mixer, Network, Norm, Projection};
+use super::{Llm, TokenId};
 
 /// Numbers in one task of element-wise work: less is not worth handing to another thread.
 const PIECE: usize = 8192;

@@ -41,6 +41,7 @@ mod repetition;
 mod sampler;
 mod session;
 mod session_file;
+mod shared_run;
 mod states;
 mod streams;
 mod template;

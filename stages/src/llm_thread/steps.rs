@@ -85,8 +85,7 @@ impl Running {
     /// The end of a job that may not have begun to write.
     fn finish(&mut self, finish: Finish) {
         let generation = self.writing.as_ref().map(|(generation, _)| generation);
-        let (generated, drafted) =
-            generation.map_or((0, 0), |generation| (generation.tokens(), generation.drafted()));
+        let (generated, drafted) = generation.map_or((0, 0), |generation| (generation.tokens(), generation.drafted()));
         self.end(Event::Done { finish, generated, drafted });
     }
 
@@ -170,7 +169,8 @@ impl Scheduler {
         }
         let mut writing: Vec<usize> = (0..jobs.len()).filter(ready).filter(is_writing).collect();
         let is_speaking = writing.iter().any(of_voice);
-        let reading = if is_speaking { None } else { self.next_prompt((0..jobs.len()).filter(ready).filter(|i| !is_writing(i))) };
+        let reading =
+            if is_speaking { None } else { self.next_prompt((0..jobs.len()).filter(ready).filter(|i| !is_writing(i))) };
         match reading {
             Some(job) if writing.is_empty() || !self.has_read => Step::Read { job, alone: jobs.len() == 1 },
             _ => {
@@ -199,15 +199,18 @@ impl Scheduler {
     fn like(&self, i: usize) -> Option<(SessionId, usize)> {
         let Running { job, urgency, prefill, extras, .. } = &self.jobs[i];
         let slot = &self.sessions[&job.session];
-        let may_share = |slot: &SessionSlot| slot.urgency == Urgency::Request && slot.moving.is_none() && slot.rows.is_empty();
+        let may_share =
+            |slot: &SessionSlot| slot.urgency == Urgency::Request && slot.moving.is_none() && slot.rows.is_empty();
         if *urgency != Urgency::Request || prefill.is_some() || !extras.rows.is_empty() || !may_share(slot) {
             return None;
         }
         let wanted = &job.prompt[..job.prompt.len().saturating_sub(1)];
-        let others = self.sessions.iter().filter(|(id, other)| {
-            **id != job.session && may_share(other) && other.session.is_like(&slot.session)
-        });
-        let (id, held) = others.map(|(id, other)| (*id, shared(other.session.tokens(), wanted))).max_by_key(|(_, n)| *n)?;
+        let others = self
+            .sessions
+            .iter()
+            .filter(|(id, other)| **id != job.session && may_share(other) && other.session.is_like(&slot.session));
+        let (id, held) =
+            others.map(|(id, other)| (*id, shared(other.session.tokens(), wanted))).max_by_key(|(_, n)| *n)?;
         (held >= shared(slot.session.tokens(), wanted) + LEAST_COPIED).then_some((id, held))
     }
 

@@ -203,7 +203,8 @@ fn preface() -> String {
 fn requests_that_come_at_once_and_begin_alike_compute_the_beginning_once() {
     let (llm, _thread) = bundled();
     let texts: Vec<String> = (0..4).map(|i| format!("{}Hello {i}.<|end|><|assistant|>", preface())).collect();
-    let alone: Vec<_> = texts.iter().map(|text| outcome(llm.run(job(&llm, open(&llm, Urgency::Voice), text, 24)))).collect();
+    let alone: Vec<_> =
+        texts.iter().map(|text| outcome(llm.run(job(&llm, open(&llm, Urgency::Voice), text, 24)))).collect();
     let sessions: Vec<SessionId> = (0..4).map(|_| open(&llm, Urgency::Request)).collect();
     let replies: Vec<Reply> = sessions.iter().zip(&texts).map(|(id, text)| llm.run(job(&llm, *id, text, 24))).collect();
     let (mut read, mut length) = (Vec::new(), 0);
@@ -265,7 +266,8 @@ fn a_job_in_a_session_that_is_in_use_waits_for_the_earlier_one() {
     let (llm, _thread) = bundled();
     for urgency in [Urgency::Request, Urgency::Report] {
         let text = |word: &str| format!("<|user|>{word}<|end|><|assistant|>The");
-        let alone = ["Hello", "Good morning!"].map(|word| outcome(llm.run(job(&llm, open(&llm, urgency), &text(word), 40))));
+        let alone =
+            ["Hello", "Good morning!"].map(|word| outcome(llm.run(job(&llm, open(&llm, urgency), &text(word), 40))));
         let session = open(&llm, urgency);
         let both = ["Hello", "Good morning!"].map(|word| llm.run(job(&llm, session, &text(word), 40)));
         let both = both.map(outcome);

@@ -35,8 +35,9 @@ fn sessions_of_every_architecture_leave_in_one_pass_the_logits_that_each_leaves_
             let mut alone: Vec<Session> = together.iter().map(|session| session.fork().unwrap()).collect();
             for round in 0..6 {
                 // From none to five tokens of each, at most sixteen together.
-                let next: Vec<Vec<TokenId>> =
-                    (0..5).map(|at| tokens((7 * round + at) as u32, [1, 5, 0, 2, 1, 3, 4, 1][(round + at) % 8])).collect();
+                let next: Vec<Vec<TokenId>> = (0..5)
+                    .map(|at| tokens((7 * round + at) as u32, [1, 5, 0, 2, 1, 3, 4, 1][(round + at) % 8]))
+                    .collect();
                 let mut texts: Vec<_> = together.iter_mut().zip(next.iter().map(|tokens| &tokens[..])).collect();
                 batch.append(&mut texts).unwrap();
                 for (at, ((together, alone), next)) in together.iter_mut().zip(&mut alone).zip(&next).enumerate() {
@@ -89,7 +90,8 @@ struct Text {
 fn texts() -> Vec<Text> {
     let chance = |seed| SamplerOptions { temperature: 0.9, repetition_penalty: 1.1, seed, ..SamplerOptions::default() };
     let options = |max_tokens, lookahead| GenerateOptions { max_tokens, lookahead, ..GenerateOptions::default() };
-    let regex = |expression: &str| Some(Constrained { constraint: Constraint::Regex(expression.to_owned()), after: None });
+    let regex =
+        |expression: &str| Some(Constrained { constraint: Constraint::Regex(expression.to_owned()), after: None });
     let copied = "<|user|>kitchen 21.3, hall 19.8, porch 4.2. Say it again.<|end|><|assistant|>kitchen 21.3,";
     let greedy = SamplerOptions::default();
     vec![
@@ -99,7 +101,10 @@ fn texts() -> Vec<Text> {
         Text {
             prompt: "<|user|>Which light?<|end|><|assistant|>",
             sampler: chance(5),
-            options: GenerateOptions { constraint: regex("The (hall|kitchen) light is (on|off)\\. That is all there is\\."), ..options(60, 4) },
+            options: GenerateOptions {
+                constraint: regex("The (hall|kitchen) light is (on|off)\\. That is all there is\\."),
+                ..options(60, 4)
+            },
         },
         Text {
             prompt: "<|user|>Good morning!<|end|><|assistant|>",
@@ -165,12 +170,14 @@ fn texts_that_are_written_together_are_what_they_are_alone_and_one_that_is_given
                         *finish = generation.choose(session, sampler, &mut sink).unwrap();
                     }
                 }
-                for (index, (((session, _), generation, finish), alone)) in writing.into_iter().zip(&alone).enumerate() {
+                for (index, (((session, _), generation, finish), alone)) in writing.into_iter().zip(&alone).enumerate()
+                {
                     if is_given_up(index, usize::MAX) {
                         assert!(alone.0.starts_with(generation.text()), "{:?}: {:?}", alone.0, generation.text());
                         continue;
                     }
-                    let written = (generation.text().to_owned(), generation.tokens(), finish, session.tokens().to_vec());
+                    let written =
+                        (generation.text().to_owned(), generation.tokens(), finish, session.tokens().to_vec());
                     assert_eq!(&written, alone, "text {index}, {cache:?}, at most {most} tokens");
                 }
             }

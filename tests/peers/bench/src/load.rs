@@ -122,7 +122,8 @@ impl Server {
         for line in BufReader::new(stream).lines() {
             let line = line?;
             let Some(event) = line.strip_prefix("data: ").filter(|event| *event != "[DONE]") else { continue };
-            let event: Value = serde_json::from_str(event).map_err(|error| format!("{}: {error}: {line}", self.name))?;
+            let event: Value =
+                serde_json::from_str(event).map_err(|error| format!("{}: {error}: {line}", self.name))?;
             if event["choices"][0]["delta"]["content"].as_str().is_some_and(|said| !said.is_empty()) {
                 times.push(begun.elapsed().as_secs_f64());
             }
@@ -146,7 +147,10 @@ impl Server {
                 })
             };
             let threads: Vec<_> = (0..clients).map(client).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a client panicked".into()))).collect()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|_| Err("a client panicked".into())))
+                .collect()
         });
         let seconds = begun.elapsed().as_secs_f64();
         let mut run = Run::default();
@@ -175,8 +179,9 @@ impl Server {
 /// Words in an order that hangs on the seed.
 fn words(mut seed: u64, count: usize) -> String {
     const WORDS_OF: [&str; 24] = [
-        "river", "table", "winter", "garden", "seven", "engine", "quiet", "market", "paper", "yellow", "under", "music",
-        "stone", "travel", "window", "coffee", "letter", "metal", "silver", "forest", "bridge", "number", "summer", "house",
+        "river", "table", "winter", "garden", "seven", "engine", "quiet", "market", "paper", "yellow", "under",
+        "music", "stone", "travel", "window", "coffee", "letter", "metal", "silver", "forest", "bridge", "number",
+        "summer", "house",
     ];
     let word = |_| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -188,7 +193,10 @@ fn words(mut seed: u64, count: usize) -> String {
 fn percentile(values: &[f64], share: f64) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    values.get(((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+    values
+        .get(((values.len() as f64 * share) as usize).min(values.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 /// Measures both servers on a file and prints what each reaches.
@@ -198,15 +206,20 @@ pub fn compare(programs: [&Path; 2], file: &Path, clients: &[usize], runs: usize
     println!("clients prefix   server       tokens/s               first p50  first p95  gap p95  tokens a chat");
     let story = "Write a long story about these words. Do not stop early.";
     for clients in clients.iter().copied() {
-        let servers =
-            [Server::start("nearfield", programs[0], file, clients)?, Server::start("llama-server", programs[1], file, clients)?];
+        let servers = [
+            Server::start("nearfield", programs[0], file, clients)?,
+            Server::start("llama-server", programs[1], file, clients)?,
+        ];
         for is_shared in [false, true] {
             let mut of_servers: [Vec<Run>; 2] = Default::default();
             for run in 0..=runs {
                 for (server, measured) in servers.iter().zip(&mut of_servers) {
                     let prompts = |n: usize| match is_shared {
                         true => (words(1, WORDS), format!("{} {story}", words((run * 1000 + n + 7) as u64, 5))),
-                        false => ("You write stories.".to_owned(), format!("{} {story}", words((run * 1000 + n + 5000 * clients) as u64, WORDS))),
+                        false => (
+                            "You write stories.".to_owned(),
+                            format!("{} {story}", words((run * 1000 + n + 5000 * clients) as u64, WORDS)),
+                        ),
                     };
                     if run > 0 {
                         measured.push(server.load(clients, &prompts)?);
@@ -218,17 +231,27 @@ pub fn compare(programs: [&Path; 2], file: &Path, clients: &[usize], runs: usize
             for (server, measured) in servers.iter().zip(&of_servers) {
                 let of = |value: &dyn Fn(&Run) -> f64| measured.iter().map(value).collect::<Vec<_>>();
                 let speed = of(&|run| run.tokens_per_second);
-                let (p50, p95) = (median(&of(&|run| percentile(&run.firsts, 0.5))), median(&of(&|run| percentile(&run.firsts, 0.95))));
+                let (p50, p95) = (
+                    median(&of(&|run| percentile(&run.firsts, 0.5))),
+                    median(&of(&|run| percentile(&run.firsts, 0.95))),
+                );
                 let gap = median(&of(&|run| percentile(&run.gaps, 0.95)));
                 let each = median(&of(&|run| run.tokens as f64 / run.chats as f64));
                 let prefix = if is_shared { "shared" } else { "distinct" };
                 println!(
                     "{clients:7} {prefix:8} {:12} {:6.1} ({:5.1} to {:5.1}) {:8.0} ms {:7.0} ms {:5.0} ms {each:6.0}",
-                    server.name, median(&speed), percentile(&speed, 0.0), percentile(&speed, 1.0),
-                    1e3 * p50, 1e3 * p95, 1e3 * gap
+                    server.name,
+                    median(&speed),
+                    percentile(&speed, 0.0),
+                    percentile(&speed, 1.0),
+                    1e3 * p50,
+                    1e3 * p95,
+                    1e3 * gap
                 );
-                all.push(json!({"clients": clients, "prefix": prefix, "server": server.name, "tokens_per_second": speed,
-                    "first_p50": p50, "first_p95": p95, "gap_p95": gap, "tokens_a_chat": each}));
+                all.push(
+                    json!({"clients": clients, "prefix": prefix, "server": server.name, "tokens_per_second": speed,
+                    "first_p50": p50, "first_p95": p95, "gap_p95": gap, "tokens_a_chat": each}),
+                );
             }
         }
         if clients == 4 {
@@ -256,6 +279,10 @@ fn beside(server: &Server, clients: usize) -> Result<Value, Error> {
         Ok::<_, Error>(asked)
     })?;
     let (alone, beside) = (median(&alone), median(&under_load));
-    println!("        a question to the home: {:.0} ms alone, {:.0} ms beside {clients} clients", 1e3 * alone, 1e3 * beside);
+    println!(
+        "        a question to the home: {:.0} ms alone, {:.0} ms beside {clients} clients",
+        1e3 * alone,
+        1e3 * beside
+    );
     Ok(json!({"question_alone": alone, "question_beside": beside}))
 }
