@@ -250,15 +250,22 @@ fn a_text_goes_on_while_a_long_prompt_is_read_and_a_short_prompt_passes_the_long
     let mut written = llm.run(endless_text);
     while !matches!(written.next().unwrap(), Event::Text(_)) {}
     let stream = std::thread::spawn(move || {
-        written.filter_map(|event| matches!(event, Event::Text(_)).then(Instant::now)).collect::<Vec<_>>()
+        let (mut pieces, mut end) = (Vec::new(), None);
+        for event in written {
+            match event {
+                Event::Text(_) => pieces.push(Instant::now()),
+                other => end = Some(other),
+            }
+        }
+        (pieces, end)
     });
     let endless = "The hall light is on and the kitchen is warm. ".repeat(250);
     let read = llm.run(job(&llm, long, &endless, 1));
     let quick = outcome(llm.run(job(&llm, short, "<|user|>Good morning!<|end|><|assistant|>", 4)));
     let read = outcome(read);
-    let pieces = stream.join().unwrap();
+    let (pieces, end) = stream.join().unwrap();
     let meanwhile = pieces.iter().filter(|at| **at < read.2).count();
-    assert!(meanwhile * 64 > 1000, "{meanwhile} pieces while the long prompt was read");
+    assert!(meanwhile * 64 > 1000, "{meanwhile} of {} pieces while the long prompt was read; {end:?}", pieces.len());
     assert!(quick.2 < read.2, "the short prompt waited for the long one");
 }
 
