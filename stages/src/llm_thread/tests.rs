@@ -245,7 +245,9 @@ fn a_text_goes_on_while_a_long_prompt_is_read_and_a_short_prompt_passes_the_long
     let [stream, long, short] = [0; 3].map(|_| llm.open(Urgency::Request, options).unwrap());
     let mut endless_text = job(&llm, stream, "<|user|>Hello<|end|><|assistant|>The", 400);
     let constraint = Constraint::Regex("[a-z ]{3000}".to_owned());
-    endless_text.sampler = SamplerOptions { temperature: 1.0, seed: 3, ..SamplerOptions::default() }; // no loops
+    // What repeats itself is held back: nothing likely, so no loops.
+    endless_text.sampler =
+        SamplerOptions { temperature: 4.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 3, ..SamplerOptions::default() };
     endless_text.options.constraint = Some(Constrained { constraint, after: None });
     let mut written = llm.run(endless_text);
     while !matches!(written.next().unwrap(), Event::Text(_)) {}
