@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo demo-real test check build build-arm setup bench bench-peers test-arm test-camera test-clients test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
+.PHONY: help demo demo-real test check build build-arm setup bench bench-peers bench-server test-arm test-camera test-clients test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ build: setup ## Build the program: target/release/nearfield.
 
 bench: build ## Measure this machine: the voice pipeline, its parts, and the overlap.
 	@for what in stt llm tts voice caption report; do echo "== $$what"; $(BIN) bench $$what || exit 1; done
+
+bench-server: build ## Compare `nearfield run` under load with llama-server (LLAMA_SERVER=program MODEL=file.gguf; for maintainers).
+	@cd tests/peers && $(CARGO) build --release --quiet -p peers-bench
+	@tests/peers/target/release/peers-bench load target/release/nearfield $(LLAMA_SERVER) $(MODEL) $(LOAD)
 
 bench-peers: ## Compare with llama.cpp on the files in NEARFIELD_TEST_MODELS (for maintainers; compiles llama.cpp).
 	@dpkg -s cmake libclang-dev >/dev/null 2>&1 || apt-get install -y cmake libclang-dev >/dev/null

@@ -9,8 +9,8 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use nearfield_kernels::{
-    Activations, Attention, Format, KvFormat, KvHeads, KvStore, Level, Matrix, Pool, Product, attend, multiply,
-    strip_bytes, to_strips,
+    Activations, Attention, Format, KvFormat, KvHeads, KvStore, Level, Matrix, Pool, Product, Together, attend,
+    multiply, strip_bytes, to_strips,
 };
 
 fn main() {
@@ -72,12 +72,14 @@ fn main() {
             multiply(
                 Level::SCALAR,
                 &pool,
+                Together::Fastest,
                 &x[..columns],
                 &mut scratch,
                 &mut [Product { weights, out: &mut twin[..rows] }],
             );
             let seconds = best(&mut || {
-                multiply(level, &pool, black_box(&x), &mut scratch, &mut [Product { weights, out: &mut out }]);
+                let mut product = [Product { weights, out: &mut out }];
+                multiply(level, &pool, Together::Fastest, black_box(&x), &mut scratch, &mut product);
             });
             for (value, twin) in out.iter().zip(&twin[..rows]) {
                 assert!((value - twin).abs() <= 1e-3 * twin.abs().max(1.0), "{format}: {value} is not {twin}");

@@ -12,6 +12,12 @@ use crate::kv_cache::{Head, Query, Scoring, round_plainly};
 use crate::level::{Level, Set};
 use crate::panel::MultiplyPanel;
 
+/// The most rows of activations that a strip is multiplied with at once.
+pub(crate) const STRIP_TOKENS: usize = 4;
+
+/// Writes the products of a strip with some rows of activations.
+pub(crate) type DotStripFew = for<'x> unsafe fn(Format, &[u8], &[Row<'x>], &mut [[f32; STRIP_ROWS]]);
+
 /// The kernels of a level. All are unsafe for one reason: they need its instructions, and lengths that agree with each other.
 pub(crate) struct Kernels {
     /// Two rows of the file times one row of activations; only for formats with [`reads_rows`](Self::reads_rows).
@@ -22,6 +28,9 @@ pub(crate) struct Kernels {
     pub reads_rows: fn(Format) -> bool,
     /// A strip times one row of activations.
     pub dot_strip: unsafe fn(Format, &[u8], Row<'_>) -> [f32; STRIP_ROWS],
+    /// A strip times each of up to [`STRIP_TOKENS`] rows of activations, with the results of [`dot_strip`](Self::dot_strip) to the last
+    /// bit; `None` where that is no faster.
+    pub dot_strip_few: Option<DotStripFew>,
     /// Rows in a panel, and its product; `None` where prompts are read token by token.
     pub panel: Option<(usize, MultiplyPanel)>,
     /// Quantizes a row of activations.
@@ -37,6 +46,7 @@ const SCALAR: Kernels = Kernels {
     dot_row: scalar::dot,
     reads_rows: |_| true,
     dot_strip: scalar::dot_strip,
+    dot_strip_few: None,
     panel: None,
     quantize: scalar::quantize,
     attend: scalar::attend,
@@ -53,6 +63,7 @@ const AVX2: Kernels = Kernels {
     },
     reads_rows: avx2::rows::reads,
     dot_strip: avx2::strips::dot,
+    dot_strip_few: None,
     panel: Some((avx2::ROWS, avx2::panel::multiply::<avx2::Pairs>)),
     quantize: avx2::activations::quantize,
     attend: avx2::attention::attend,
@@ -81,6 +92,7 @@ const AVX512: Kernels = Kernels {
     dot_row: avx512::rows::dot,
     reads_rows: avx512::rows::reads,
     dot_strip: avx512::strips::dot,
+    dot_strip_few: Some(avx512::strips::dot_few),
     panel: Some((avx512::ROWS, avx512::panel::multiply)),
     quantize: avx512::quantize,
     attend: avx512::attention::attend,
@@ -105,6 +117,7 @@ macro_rules! neon {
                 // SAFETY: the caller's promise.
                 unsafe { neon::$kernels::dot_strip(format, strip, x) }
             },
+            dot_strip_few: None,
             panel: Some((neon::ROWS, |format, rows, columns, x, sums| {
                 // SAFETY: the caller's promise.
                 unsafe { neon::$kernels::multiply_panel(format, rows, columns, x, sums) }

@@ -148,21 +148,31 @@ impl KvStore {
     pub fn fork(&self, positions: usize) -> Option<KvStore> {
         let heads: Vec<KvHeads> = self.layers.iter().map(|layer| layer.heads).collect();
         let mut copy = KvStore::new(self.format(), &heads, self.capacity)?;
+        copy.copy_from(self, positions);
+        Some(copy)
+    }
+
+    /// Takes the first `positions` positions of another store.
+    ///
+    /// # Panics
+    /// The other has other layers, another capacity or another format.
+    pub fn copy_from(&mut self, other: &KvStore, positions: usize) {
+        let heads = |store: &KvStore| store.layers.iter().map(|layer| layer.heads).collect::<Vec<_>>();
+        assert!(heads(self) == heads(other) && self.capacity == other.capacity, "a store of the same shape");
         let used = positions.min(self.capacity).next_multiple_of(LANES);
-        for (place, width) in self.heads() {
+        for (place, width) in other.heads() {
             let used = place.start..place.start + used * width;
-            for (from, to) in [(&self.keys, &mut copy.keys), (&self.values, &mut copy.values)] {
+            for (from, to) in [(&other.keys, &mut self.keys), (&other.values, &mut self.values)] {
                 match (from, to) {
                     (Cells::F16(from), Cells::F16(to)) => to[used.clone()].copy_from_slice(&from[used.clone()]),
                     (Cells::Q8 { bytes, scales }, Cells::Q8 { bytes: to_bytes, scales: to_scales }) => {
                         to_bytes[used.clone()].copy_from_slice(&bytes[used.clone()]);
                         to_scales[scaled(&used)].copy_from_slice(&scales[scaled(&used)]);
                     }
-                    _ => unreachable!("a copy has the format of its original"),
+                    _ => panic!("a store of the same format"),
                 }
             }
         }
-        Some(copy)
     }
 
     /// Bytes that [`save`](Self::save) writes for this many positions.

@@ -9,7 +9,7 @@
 //! let (level, pool) = (Level::best(), Pool::new(None));
 //! let mut out = [0.0; 2];
 //! let mut products = [Product { weights, out: &mut out }];
-//! multiply(level, &pool, &[10.0, 1.0], &mut Activations::new(), &mut products);
+//! multiply(level, &pool, Together::Fastest, &[10.0, 1.0], &mut Activations::new(), &mut products);
 //! assert_eq!(out, [12.0, 34.0]);
 //! # Ok::<(), nearfield_kernels::MatrixError>(())
 //! ```
@@ -59,7 +59,7 @@ pub use delta::{DeltaRule, delta_rule};
 pub use formats::{Format, STRIP_ROWS};
 pub use kv_cache::{KvFormat, KvHeads, KvStore};
 pub use level::{Level, UnknownLevel};
-pub use matmul::{Product, multiply};
+pub use matmul::{Product, Together, multiply};
 pub use matrix::{Matrix, MatrixError, strip_bytes};
 pub use panel::FEW_TOKENS;
 pub use pool::Pool;

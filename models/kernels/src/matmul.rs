@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::activations::{Activations, Row};
-use crate::dispatch::Kernels;
+use crate::dispatch::{Kernels, STRIP_TOKENS};
 use crate::formats::STRIP_ROWS;
 use crate::level::Level;
 use crate::matrix::{Matrix, strip_bytes};
@@ -31,19 +31,36 @@ const TASK_BYTES: usize = 64 * 1024;
 /// Tokens whose sums a panel keeps at a time.
 const TOKENS: usize = 128;
 
+/// How several tokens are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// In the fastest way. With more than [`FEW_TOKENS`](crate::FEW_TOKENS) tokens the sums are added up in another order than one
+    /// token's alone.
+    Fastest,
+    /// Each with the result that it would have alone, to the last bit, however many they are.
+    AsAlone,
+}
+
 /// Computes several products of the same `x: [tokens, columns]` in one go. `scratch` is kept by the caller so that nothing
 /// is allocated once it has grown.
 ///
 /// # Panics
 /// The shapes do not fit each other.
-pub fn multiply(level: Level, pool: &Pool, x: &[f32], scratch: &mut Activations, products: &mut [Product<'_>]) {
+pub fn multiply(
+    level: Level,
+    pool: &Pool,
+    together: Together,
+    x: &[f32],
+    scratch: &mut Activations,
+    products: &mut [Product<'_>],
+) {
     let Some(columns) = products.first().map(|product| product.weights.columns) else {
         return;
     };
     assert!(columns > 0 && x.len().is_multiple_of(columns), "whole rows of activations");
     let tokens = x.len() / columns;
     let kernels = level.kernels();
-    let panel = kernels.panel.filter(|_| tokens >= FEWEST_TOKENS);
+    let panel = kernels.panel.filter(|_| tokens >= FEWEST_TOKENS && together == Together::Fastest);
     if products.iter().any(|product| product.weights.format.is_quantized()) {
         // SAFETY: the level is proof of the instructions of its kernels.
         unsafe { scratch.quantize(kernels.quantize, pool, x, columns, panel.is_some()) };
@@ -120,10 +137,24 @@ fn run_task<'x>(
     } else if weights.in_strips {
         for strip in rows.start / STRIP_ROWS..rows.end.div_ceil(STRIP_ROWS) {
             let count = STRIP_ROWS.min(rows.end - strip * STRIP_ROWS);
-            for token in 0..tokens {
-                // SAFETY: the level is proof of its instructions; `Matrix` and `Activations` have made the lengths agree.
-                let dots = unsafe { (kernels.dot_strip)(weights.format, weights.strip(strip), row(token)) };
-                write(token, offset + strip * STRIP_ROWS, &dots[..count]);
+            let (bytes, first) = (weights.strip(strip), offset + strip * STRIP_ROWS);
+            let Some(dot_few) = kernels.dot_strip_few.filter(|_| tokens > 1) else {
+                for token in 0..tokens {
+                    // SAFETY: the level is proof of its instructions; `Matrix` and `Activations` have made the lengths agree.
+                    let dots = unsafe { (kernels.dot_strip)(weights.format, bytes, row(token)) };
+                    write(token, first, &dots[..count]);
+                }
+                continue;
+            };
+            for some in (0..tokens).step_by(STRIP_TOKENS) {
+                let here = STRIP_TOKENS.min(tokens - some);
+                let x: [Row<'_>; STRIP_TOKENS] = std::array::from_fn(|i| row(some + i.min(here - 1)));
+                let mut dots = [[0f32; STRIP_ROWS]; STRIP_TOKENS];
+                // SAFETY: as above.
+                unsafe { dot_few(weights.format, bytes, &x[..here], &mut dots[..here]) };
+                for (i, dots) in dots[..here].iter().enumerate() {
+                    write(some + i, first, &dots[..count]);
+                }
             }
         }
     } else {

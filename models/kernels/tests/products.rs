@@ -4,7 +4,9 @@
 use std::num::NonZeroUsize;
 
 use half::f16;
-use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, multiply, strip_bytes, to_strips};
+use nearfield_kernels::{
+    Activations, Format, Level, Matrix, Pool, Product, Together, multiply, strip_bytes, to_strips,
+};
 use proptest::prelude::*;
 
 const FORMATS: [Format; 16] = Format::ALL;
@@ -64,7 +66,7 @@ fn product(level: Level, pool: &Pool, matrices: &[Matrix<'_>], x: &[f32], tokens
     let mut outs: Vec<Vec<f32>> = matrices.iter().map(|matrix| vec![f32::NAN; tokens * matrix.rows()]).collect();
     let mut products: Vec<Product<'_>> =
         matrices.iter().zip(&mut outs).map(|(matrix, out)| Product { weights: *matrix, out }).collect();
-    multiply(level, pool, x, &mut Activations::new(), &mut products);
+    multiply(level, pool, Together::Fastest, x, &mut Activations::new(), &mut products);
     outs
 }
 
@@ -222,4 +224,35 @@ fn bytes_of_another_length_are_no_matrix() {
     assert!(Matrix::new(Format::Q4_0, &[0; 18], 1, 31).unwrap_err().to_string().contains("31 weights do not fill"));
     assert!(Matrix::new(Format::Q4_0, &[0; 17], 1, 32).unwrap_err().to_string().contains("expected 18 bytes"));
     assert!(Matrix::new(Format::F32, &[0; 16], usize::MAX, 4).is_err());
+}
+
+#[test]
+fn many_tokens_can_each_have_the_result_that_they_have_alone_to_the_last_bit() {
+    let (rows, columns, tokens) = (45, 512, 11);
+    let pool = Pool::new(NonZeroUsize::new(2));
+    for format in FORMATS {
+        let mut noise = Noise(7);
+        let bytes = weights(format, rows, columns, &mut noise);
+        let x: Vec<f32> = (0..tokens * columns).map(|_| noise.float() * 3.0).collect();
+        let matrix = Matrix::new(format, &bytes, rows, columns).unwrap();
+        let mut in_strips = vec![0; strip_bytes(format, rows, columns).unwrap_or(0)];
+        let mut layouts = vec![matrix];
+        if !in_strips.is_empty() {
+            to_strips(&pool, &matrix, &mut in_strips);
+            layouts.push(Matrix::of_strips(format, &in_strips, rows, columns).unwrap());
+        }
+        for (weights, level) in layouts.iter().flat_map(|weights| Level::present().into_iter().map(|l| (*weights, l))) {
+            let multiply = |together, x: &[f32]| {
+                let mut out = vec![f32::NAN; x.len() / columns * rows];
+                let mut product = [Product { weights, out: &mut out }];
+                multiply(level, &pool, together, x, &mut Activations::new(), &mut product);
+                out
+            };
+            let alone = x.chunks_exact(columns).flat_map(|x| multiply(Together::Fastest, x)).collect::<Vec<_>>();
+            for n in 1..=tokens {
+                let together = multiply(Together::AsAlone, &x[..n * columns]);
+                assert_eq!(together, alone[..n * rows], "{format}, {level}, {n} tokens");
+            }
+        }
+    }
 }

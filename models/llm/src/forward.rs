@@ -4,11 +4,10 @@
 use std::ops::Range;
 
 use nearfield_kernels::{
-    Activations, Attention, KvStore, Level, Pool, Product, add, attend, clamped_swiglu, geglu, gelu, layer_norm,
-    multiply, rms_norm, rotate_halves, rotate_pairs, swiglu,
+    Activations, Attention, KvStore, Level, Pool, Product, Together, add, attend, clamped_swiglu, geglu, gelu,
+    layer_norm, multiply, rms_norm, rotate_halves, rotate_pairs, swiglu,
 };
 
-use super::Llm;
 use super::architecture::{AttentionShape, Mixer as MixerShape, Shape};
 use super::experts::Routed;
 use super::family::{Activation, Rotation};
@@ -19,6 +18,7 @@ use super::recurrent::Scratch;
 use super::states::States;
 use super::streams::{StreamRows, keep_largest};
 use super::weights::{Attention as AttentionWeights, FeedForward, HeadNorm, Mixer, Network, Norm, Projection};
+use super::{Llm, TokenId};
 
 /// Numbers in one task of element-wise work: less is not worth handing to another thread.
 const PIECE: usize = 8192;
@@ -78,20 +78,24 @@ pub(crate) struct Past {
     pub states: States,
 }
 
-/// Passes the `n` rows in `b.x` through the model; with the logits after the last `wanted`.
-pub(crate) fn forward(
-    llm: &Llm,
-    past: &mut Past,
-    b: &mut Buffers,
-    place: Place,
-    n: usize,
-    wanted: usize,
-    logits: &mut Vec<f32>,
-) {
+/// What a session has in a pass: rows that follow each other, and the past that they belong to.
+pub(crate) struct Part<'a> {
+    pub past: &'a mut Past,
+    pub place: Place,
+    /// How many rows.
+    pub n: usize,
+    /// Logits are wanted after the last so many.
+    pub wanted: usize,
+}
+
+/// Passes the rows in `b.x`, those of one part after those of another, through the model; `logits` are those that are wanted, in this
+/// order. With [`Together::AsAlone`] each part gets what it would get in a pass of its own, to the last bit, if it has no more than
+/// [`FEW_TOKENS`](nearfield_kernels::FEW_TOKENS) rows.
+pub(crate) fn forward(llm: &Llm, parts: &mut [Part<'_>], b: &mut Buffers, together: Together, logits: &mut Vec<f32>) {
     let (shape, weights) = (&llm.shape, &llm.weights);
-    let compute = Compute { level: llm.level, pool: &llm.pool, llm };
-    b.prepare(n, place, shape);
-    past.states.begin(n);
+    let compute = Compute { level: llm.level, pool: &llm.pool, llm, together };
+    b.prepare(parts, shape);
+    parts.iter_mut().for_each(|part| part.past.states.begin(part.n));
     if let Some(norm) = &weights.embedding_norm {
         compute.norm(&b.x, norm, &mut b.normed);
         b.x.copy_from_slice(&b.normed);
@@ -100,22 +104,36 @@ pub(crate) fn forward(
         b.inputs.fill(&compute, inputs, &b.tokens, &b.x, &mut b.quantized);
     }
     match &weights.streams {
-        None => through_layers(&compute, past, b, place),
-        Some(streams) => compute.through_streams(streams, past, b, place, wanted),
+        None => {
+            through_layers(&compute, parts, b);
+            keep_wanted(&mut b.x, parts, shape.d_model);
+        }
+        Some(streams) => compute.through_streams(streams, parts, b),
     }
-    past.states.end(n);
+    parts.iter_mut().for_each(|part| part.past.states.end(part.n));
+    let wanted = b.x.len() / shape.d_model;
     if wanted > 0 {
-        let d = shape.d_model;
-        let last = &mut b.normed[..wanted * d];
-        compute.norm(&b.x[(n - wanted) * d..], &weights.output_norm, last);
+        let last = &mut b.normed[..b.x.len()];
+        compute.norm(&b.x, &weights.output_norm, last);
         logits.resize(wanted * shape.n_vocab, 0.0);
         compute.products(last, &mut b.quantized, [(weights.output(), logits)]);
         finish(llm, logits);
     }
 }
 
+/// Drops the rows after which no logits are wanted.
+pub(super) fn keep_wanted(rows: &mut Vec<f32>, parts: &[Part<'_>], width: usize) {
+    let (mut end, mut kept) = (0, 0);
+    for part in parts {
+        end += part.n;
+        rows.copy_within((end - part.wanted) * width..end * width, kept * width);
+        kept += part.wanted;
+    }
+    rows.truncate(kept * width);
+}
+
 /// Passes the rows in `b.x` through all layers.
-fn through_layers(compute: &Compute<'_>, past: &mut Past, b: &mut Buffers, place: Place) {
+fn through_layers(compute: &Compute<'_>, parts: &mut [Part<'_>], b: &mut Buffers) {
     let shape = &compute.llm.shape;
     for (index, (layer, of_layer)) in compute.llm.weights.layers.iter().zip(&shape.layers).enumerate() {
         if let Some(norm) = &layer.attention_norm {
@@ -124,15 +142,13 @@ fn through_layers(compute: &Compute<'_>, past: &mut Past, b: &mut Buffers, place
         match (&layer.mixer, &of_layer.mixer) {
             (Mixer::Attention(attention), MixerShape::Attention(of_layer)) => {
                 let plain = layer.attention_norm.is_none();
-                compute.attention(attention, of_layer, &mut past.store, place.first, plain, b);
+                compute.attention(attention, of_layer, parts, plain, b);
             }
             (Mixer::ShortConv(conv), MixerShape::ShortConv { state, .. }) => {
-                let states = (state, &mut past.states);
-                b.scratch.short_conv(compute, conv, states, &b.normed, &mut b.quantized, &mut b.delta);
+                b.scratch.short_conv(compute, conv, (state, parts), &b.normed, &mut b.quantized, &mut b.delta);
             }
             (Mixer::DeltaNet(net), MixerShape::DeltaNet(of_layer)) => {
-                let (net, states) = ((&**net, of_layer), &mut past.states);
-                b.scratch.delta_net(compute, net, states, &b.normed, &mut b.quantized, &mut b.delta);
+                b.scratch.delta_net(compute, (net, of_layer), parts, &b.normed, &mut b.quantized, &mut b.delta);
             }
             _ => unreachable!("weights are read as the shape says"),
         }
@@ -184,17 +200,18 @@ pub(crate) struct Compute<'a> {
     pub level: Level,
     pub pool: &'a Pool,
     pub llm: &'a Llm,
+    /// How the rows of a pass are multiplied.
+    pub together: Together,
 }
 
 impl Compute<'_> {
-    /// Attention over the rows in `b.normed`, or with `plain` over those in `b.x`, from position `first` on. Its answer goes to
+    /// Attention over the rows in `b.normed`, or with `plain` over those in `b.x`, of each part to its own past. Its answer goes to
     /// `b.delta`.
     pub(super) fn attention(
         &self,
         weights: &AttentionWeights,
         of_layer: &AttentionShape,
-        store: &mut KvStore,
-        first: usize,
+        parts: &mut [Part<'_>],
         plain: bool,
         b: &mut Buffers,
     ) {
@@ -234,27 +251,34 @@ impl Compute<'_> {
                 self.norm_heads(rows, norm, &mut b.spare);
             }
         }
-        // Turns queries and keys to their positions, and stores keys and values.
+        // Turns queries and keys to their positions, stores keys and values, and attends.
         let angles = b.windowed_angles.as_ref().filter(|_| of_layer.window.is_some()).unwrap_or(&b.angles);
         let pairs = angles.cos.len() / n;
-        for token in 0..n {
-            let (cos, sin) = (&angles.cos[token * pairs..][..pairs], &angles.sin[token * pairs..][..pairs]);
-            rotate(self.llm, of_layer, &mut b.q[token * q_width..][..q_width], cos, sin);
-            if of_layer.shares {
-                continue;
+        let mut row = 0;
+        for Part { past, place, n, .. } in parts {
+            let rows = row..row + *n;
+            for (index, row) in rows.clone().enumerate() {
+                let (cos, sin) = (&angles.cos[row * pairs..][..pairs], &angles.sin[row * pairs..][..pairs]);
+                rotate(self.llm, of_layer, &mut b.q[row * q_width..][..q_width], cos, sin);
+                if of_layer.shares {
+                    continue;
+                }
+                let (k, v) = (&mut b.k[row * kv_width..][..kv_width], &b.v[row * kv_width..][..kv_width]);
+                rotate(self.llm, of_layer, k, cos, sin);
+                past.store.write(self.level, of_layer.stored, place.first + index, k, v);
             }
-            let k = &mut b.k[token * kv_width..][..kv_width];
-            rotate(self.llm, of_layer, k, cos, sin);
-            store.write(self.level, of_layer.stored, first + token, k, &b.v[token * kv_width..][..kv_width]);
+            let attention = Attention {
+                window: of_layer.window,
+                cap: shape.score_cap,
+                slopes: shape.slopes.as_deref(),
+                sinks: weights.sinks.as_deref(),
+                ..Attention::plain(shape.n_heads, place.first, shape.attention_scale)
+            };
+            let q = &b.q[rows.start * q_width..rows.end * q_width];
+            let out = &mut b.attended[rows.start * q_width..rows.end * q_width];
+            attend(self.level, self.pool, &attention, q, &past.store, of_layer.stored, out);
+            row = rows.end;
         }
-        let attention = Attention {
-            window: of_layer.window,
-            cap: shape.score_cap,
-            slopes: shape.slopes.as_deref(),
-            sinks: weights.sinks.as_deref(),
-            ..Attention::plain(shape.n_heads, first, shape.attention_scale)
-        };
-        attend(self.level, self.pool, &attention, &b.q, store, of_layer.stored, &mut b.attended);
         if q_rows != q_width {
             b.attended.iter_mut().zip(&b.gates).for_each(|(x, gate)| *x /= 1.0 + (-gate).exp());
         }
@@ -398,28 +422,56 @@ impl Compute<'_> {
         products: [(&Weight, &mut Vec<f32>); N],
     ) {
         let mut products = products.map(|(weight, out)| Product { weights: weight.matrix(&self.llm.gguf), out });
-        multiply(self.level, self.pool, x, quantized, &mut products);
+        multiply(self.level, self.pool, self.together, x, quantized, &mut products);
     }
 }
 
 impl Buffers {
-    /// Sizes the buffers for `n` tokens (they grow once and are then reused) and computes the angles of their positions.
-    fn prepare(&mut self, n: usize, place: Place, shape: &Shape) {
+    /// Appends the embeddings of tokens.
+    pub(super) fn look_up(&mut self, llm: &Llm, tokens: &[TokenId]) {
+        let (width, begin) = (llm.shape.d_model, self.x.len());
+        let table = llm.weights.token_embedding.matrix(&llm.gguf);
+        self.tokens.extend(tokens.iter().map(|token| token.0));
+        self.x.resize(begin + tokens.len() * width, 0.0);
+        let rows = &mut self.x[begin..];
+        for (token, row) in tokens.iter().zip(rows.chunks_exact_mut(width)) {
+            if *token != TokenId::EMBEDDING {
+                table.read_row(token.0 as usize, row);
+            }
+        }
+        if llm.shape.embedding_scale != 1.0 {
+            rows.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
+        }
+    }
+
+    /// Sizes the buffers for the rows of a pass (they grow once and are then reused) and computes the angles of their positions.
+    fn prepare(&mut self, parts: &[Part<'_>], shape: &Shape) {
+        let n: usize = parts.iter().map(|part| part.n).sum();
         for rows in [&mut self.x, &mut self.normed, &mut self.delta] {
             rows.resize(n * shape.d_model, 0.0);
         }
-        let (all, windowed) = positions(shape, place.capacity);
-        self.angles.fill(all, place.first..place.first + n);
-        if let Some(windowed) = windowed {
-            self.windowed_angles.get_or_insert_default().fill(windowed, place.first..place.first + n);
+        self.angles.clear();
+        if shape.windowed_rope.is_some() {
+            self.windowed_angles.get_or_insert_default().clear();
+        }
+        for part in parts {
+            let here = part.place.first..part.place.first + part.n;
+            let (all, windowed) = positions(shape, part.place.capacity);
+            self.angles.extend(all, here.clone());
+            if let (Some(windowed), Some(angles)) = (windowed, &mut self.windowed_angles) {
+                angles.extend(windowed, here);
+            }
         }
     }
 }
 
 impl Angles {
-    fn fill(&mut self, positions: &Positions, range: Range<usize>) {
+    fn clear(&mut self) {
         self.cos.clear();
         self.sin.clear();
+    }
+
+    fn extend(&mut self, positions: &Positions, range: Range<usize>) {
         for at in range {
             positions.angles(at as f64, positions.magnitude, &mut self.cos, &mut self.sin);
         }

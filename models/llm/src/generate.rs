@@ -120,6 +120,15 @@ pub fn generate(
     }
 }
 
+/// What a text needs before its next token can be chosen.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// The session must have read these, with logits after each. None where its prompt was just read.
+    Tokens(Vec<TokenId>),
+    /// Nothing: it has ended.
+    End(Finish),
+}
+
 /// Writing a token, or a few that were guessed, at a time, for those who do something else in between.
 #[derive(Debug)]
 pub struct Generation {
@@ -135,6 +144,8 @@ pub struct Generation {
     lookahead: usize,
     /// Chosen and written, but not yet read by the model.
     unread: Option<TokenId>,
+    /// What was guessed to follow it, and is read along with it.
+    guesses: Vec<TokenId>,
     repetition: Repetition,
     /// Until the thought is closed.
     thought: Option<ThoughtLimit>,
@@ -174,6 +185,7 @@ impl Generation {
             lookup: Lookup::new(options.lookahead.min(Session::MOST_EACH - 1)),
             lookahead: options.lookahead.min(Session::MOST_EACH - 1),
             unread: None,
+            guesses: Vec::new(),
             repetition: Repetition::new(is_guided),
             thought: options.thought.clone(),
             forced: VecDeque::new(),
@@ -208,26 +220,60 @@ impl Generation {
         sampler: &mut Sampler,
         sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<Option<Finish>, LlmError> {
+        match self.unread(session, Session::MOST_EACH, sink)? {
+            Unread::Tokens(tokens) => session.append_each(&tokens)?,
+            Unread::End(finish) => return Ok(Some(finish)),
+        }
+        self.choose(session, sampler, sink)
+    }
+
+    /// The first half of [`advance`](Self::advance): what the session has to read, at most `most` tokens, before
+    /// [`choose`](Self::choose) is called. Whoever writes several texts has their sessions read in one pass
+    /// ([`Batch`](super::Batch)). Asked again before `choose`, it answers anew.
+    ///
+    /// # Errors
+    /// The model carries no vocabulary.
+    pub fn unread(
+        &mut self,
+        session: &Session,
+        most: usize,
+        sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Unread, LlmError> {
+        self.guesses.clear();
         if self.tokens >= self.max_tokens {
-            return Ok(Some(self.finish(Finish::MaxTokens, sink)));
+            return Ok(Unread::End(self.finish(Finish::MaxTokens, sink)));
         }
-        let mut guesses = Vec::new();
-        if let Some(token) = self.unread {
-            let room = session.capacity() - session.len();
-            if room == 0 {
-                return Ok(Some(self.finish(Finish::ContextFull, sink)));
-            }
+        let Some(token) = self.unread else { return Ok(Unread::Tokens(Vec::new())) };
+        let room = session.capacity() - session.len();
+        if room == 0 {
+            return Ok(Unread::End(self.finish(Finish::ContextFull, sink)));
+        }
+        let most = most.min(room).min(self.max_tokens - self.tokens).saturating_sub(1).min(self.lookahead);
+        if most > 0 {
             let said = [session.tokens(), &[token]].concat();
-            let most = (room - 1).min(self.max_tokens - self.tokens - 1);
-            guesses = self.lookup.guess(&said, most);
+            self.guesses = self.lookup.guess(&said, most);
             // Of what must follow, the tokens are guessed as they would be read.
-            if let Some(text) = self.guide.as_mut().filter(|_| self.lookahead > 0).and_then(Guide::forced_text) {
-                guesses = session.llm().tokenizer()?.encode(&text, false);
-                guesses.truncate(most.min(self.lookahead));
+            if let Some(text) = self.guide.as_mut().and_then(Guide::forced_text) {
+                self.guesses = session.llm().tokenizer()?.encode(&text, false);
+                self.guesses.truncate(most);
             }
-            session.append_each(&[&[token], &guesses[..]].concat())?;
-            self.unread = None;
         }
+        Ok(Unread::Tokens([&[token], &self.guesses[..]].concat()))
+    }
+
+    /// The second half of [`advance`](Self::advance): chooses the next tokens when the session has read what was
+    /// [unread](Self::unread) ([`Session::append_each`], or in a batch).
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn choose(
+        &mut self,
+        session: &mut Session,
+        sampler: &mut Sampler,
+        sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
+    ) -> Result<Option<Finish>, LlmError> {
+        self.unread = None;
+        let guesses = std::mem::take(&mut self.guesses);
         let certain = session.len() - guesses.len();
         let mut right = 0;
         let end = loop {

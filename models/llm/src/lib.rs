@@ -22,6 +22,7 @@
 //! because it belongs to the weights and is shared by their sessions.
 
 mod architecture;
+mod batch;
 mod chat;
 mod constraint;
 mod dialect;
@@ -40,6 +41,7 @@ mod repetition;
 mod sampler;
 mod session;
 mod session_file;
+mod shared_run;
 mod states;
 mod streams;
 mod template;
@@ -56,6 +58,7 @@ use std::sync::{Arc, OnceLock};
 use nearfield_kernels::{Level, Pool};
 use serde::{Deserialize, Serialize};
 
+pub use batch::Batch;
 pub use chat::{Chat, ChatOptions, ForcedCall};
 pub use constraint::{Constrained, Constraint};
 pub use dialect::{
@@ -63,7 +66,7 @@ pub use dialect::{
     Trigger,
 };
 pub use error::LlmError;
-pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit, generate};
+pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit, Unread, generate};
 pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};

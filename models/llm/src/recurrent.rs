@@ -7,8 +7,7 @@ use nearfield_kernels::{Activations, DeltaRule, delta_rule, multiply_add, rms_no
 
 use super::LlmError;
 use super::architecture::{DeltaShape, Shape};
-use super::forward::Compute;
-use super::states::States;
+use super::forward::{Compute, Part};
 use super::tensors::{floats, projection, vector};
 use super::weights::Projection;
 use nearfield_gguf::Gguf;
@@ -88,31 +87,35 @@ impl DeltaNet {
 }
 
 impl Scratch {
-    /// A short convolution over rows `x`; its state stands at `place`. out: `[n, d_model]`
+    /// A short convolution over rows `x`; the state of each part stands at `place`. out: `[n, d_model]`
     pub(super) fn short_conv(
         &mut self,
         compute: &Compute<'_>,
         conv: &ShortConv,
-        (place, states): (&Range<usize>, &mut States),
+        (place, parts): (&Range<usize>, &mut [Part<'_>]),
         x: &[f32],
         quantized: &mut Activations,
         out: &mut Vec<f32>,
     ) {
         let d = compute.llm.shape.d_model;
-        let n = x.len() / d;
-        self.mixed.resize(n * 3 * d, 0.0);
+        self.mixed.resize(x.len() * 3, 0.0);
         compute.project(x, quantized, [(&conv.input, &mut self.mixed)]);
-        self.window.clear();
-        self.window.extend_from_slice(&states.now()[place.clone()]);
-        for row in self.mixed.chunks_exact(3 * d) {
-            self.window.extend(row[..d].iter().zip(&row[2 * d..]).map(|(gate, x)| gate * x));
+        self.convolved.clear();
+        let mut mixed = self.mixed.chunks_exact(3 * d);
+        for Part { past, n, .. } in parts {
+            self.window.clear();
+            self.window.extend_from_slice(&past.states.now()[place.clone()]);
+            for row in mixed.by_ref().take(*n) {
+                self.window.extend(row[..d].iter().zip(&row[2 * d..]).map(|(gate, x)| gate * x));
+            }
+            convolve(compute, &conv.kernel, &self.window, *n, d, &mut self.convolved);
+            for token in past.states.remembered(*n) {
+                let seen = &self.window[(token + 1) * d..][..place.len()];
+                past.states.after(token)[place.clone()].copy_from_slice(seen);
+            }
         }
-        self.convolve(compute, &conv.kernel, n, d);
         for (row, mixed) in self.convolved.chunks_exact_mut(d).zip(self.mixed.chunks_exact(3 * d)) {
             row.iter_mut().zip(&mixed[d..2 * d]).for_each(|(x, gate)| *x *= gate);
-        }
-        for token in states.remembered(n) {
-            states.after(token)[place.clone()].copy_from_slice(&self.window[(token + 1) * d..][..place.len()]);
         }
         compute.project(&self.convolved, quantized, [(&conv.output, out)]);
     }
@@ -122,7 +125,7 @@ impl Scratch {
         &mut self,
         compute: &Compute<'_>,
         (net, shape): (&DeltaNet, &DeltaShape),
-        states: &mut States,
+        parts: &mut [Part<'_>],
         x: &[f32],
         quantized: &mut Activations,
         out: &mut Vec<f32>,
@@ -145,10 +148,19 @@ impl Scratch {
             ],
         );
         let seen = shape.state.start..shape.state.start + (shape.kernel - 1) * channels;
-        self.window.clear();
-        self.window.extend_from_slice(&states.now()[seen.clone()]);
-        self.window.extend_from_slice(&self.mixed);
-        self.convolve(compute, &net.kernel, n, channels);
+        self.convolved.clear();
+        let mut first = 0;
+        for Part { past, n, .. } in &mut *parts {
+            self.window.clear();
+            self.window.extend_from_slice(&past.states.now()[seen.clone()]);
+            self.window.extend_from_slice(&self.mixed[first * channels..(first + *n) * channels]);
+            convolve(compute, &net.kernel, &self.window, *n, channels, &mut self.convolved);
+            for token in past.states.remembered(*n) {
+                let inputs = &self.window[(token + 1) * channels..][..seen.len()];
+                past.states.after(token)[seen.clone()].copy_from_slice(inputs);
+            }
+            first += *n;
+        }
         let epsilon = compute.llm.shape.norm_epsilon;
         for row in self.convolved.chunks_exact_mut(channels) {
             silu(compute.level, row);
@@ -164,25 +176,28 @@ impl Scratch {
             }
         }
         self.beta.iter_mut().for_each(|beta| *beta = 1.0 / (1.0 + (-*beta).exp()));
-        // Token by token where the states between them are kept, else all at once.
         let matrices = seen.end..shape.state.end;
-        let kept = states.remembered(n);
-        let each = if kept.len() == 1 { n } else { 1 };
-        for token in kept {
-            let tokens = token + 1 - each..token + 1;
-            states.carry(token, &matrices);
-            let rule = DeltaRule {
-                head_dim,
-                key_heads: shape.key_heads,
-                value_heads: heads,
-                qkv: &self.convolved[tokens.start * channels..tokens.end * channels],
-                decay: &self.alpha[tokens.start * heads..tokens.end * heads],
-                rate: &self.beta[tokens.start * heads..tokens.end * heads],
-            };
-            let out = &mut self.out[tokens.start * values..tokens.end * values];
-            let state = states.after(token);
-            state[seen.clone()].copy_from_slice(&self.window[(token + 1) * channels..][..seen.len()]);
-            delta_rule(compute.level, compute.pool, &rule, &mut state[matrices.clone()], out);
+        let mut first = 0;
+        for Part { past, n, .. } in parts {
+            // Token by token where the states between them are kept, else all at once.
+            let kept = past.states.remembered(*n);
+            let each = if kept.len() == 1 { *n } else { 1 };
+            for token in kept {
+                let tokens = first + token + 1 - each..first + token + 1;
+                past.states.carry(token, &matrices);
+                let rule = DeltaRule {
+                    head_dim,
+                    key_heads: shape.key_heads,
+                    value_heads: heads,
+                    qkv: &self.convolved[tokens.start * channels..tokens.end * channels],
+                    decay: &self.alpha[tokens.start * heads..tokens.end * heads],
+                    rate: &self.beta[tokens.start * heads..tokens.end * heads],
+                };
+                let out = &mut self.out[tokens.start * values..tokens.end * values];
+                let state = &mut past.states.after(token)[matrices.clone()];
+                delta_rule(compute.level, compute.pool, &rule, state, out);
+            }
+            first += *n;
         }
         self.convolved.resize(self.out.len(), 0.0);
         let normed = &mut self.convolved[..self.out.len()];
@@ -190,22 +205,21 @@ impl Scratch {
         swiglu(compute.level, &mut self.gate, normed);
         compute.project(&self.gate, quantized, [(&net.output, out)]);
     }
+}
 
-    /// Each of the last `n` rows of the window, with those before it, times the kernel.
-    fn convolve(&mut self, compute: &Compute<'_>, kernel: &[f32], n: usize, width: usize) {
-        self.convolved.clear();
-        self.convolved.resize(n * width, 0.0);
-        let rows_each = (PIECE / width).max(1);
-        let window = &self.window;
-        compute.pool.split(&mut self.convolved, rows_each * width, &|index, out| {
-            for (row, out) in out.chunks_exact_mut(width).enumerate() {
-                let first = (index * rows_each + row) * width;
-                for (j, kernel) in kernel.chunks_exact(width).enumerate() {
-                    multiply_add(compute.level, out, &window[first + j * width..][..width], kernel);
-                }
+/// Appends to `out` each of the last `n` rows of the window, with those before it, times the kernel.
+fn convolve(compute: &Compute<'_>, kernel: &[f32], window: &[f32], n: usize, width: usize, out: &mut Vec<f32>) {
+    let rows_each = (PIECE / width).max(1);
+    let begin = out.len();
+    out.resize(begin + n * width, 0.0);
+    compute.pool.split(&mut out[begin..], rows_each * width, &|index, out| {
+        for (row, out) in out.chunks_exact_mut(width).enumerate() {
+            let first = (index * rows_each + row) * width;
+            for (j, kernel) in kernel.chunks_exact(width).enumerate() {
+                multiply_add(compute.level, out, &window[first + j * width..][..width], kernel);
             }
-        });
-    }
+        }
+    });
 }
 
 /// `ln(1 + e^x)`

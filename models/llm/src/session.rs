@@ -1,14 +1,14 @@
 //! A session: the tokens that a model has read, their keys and values, and the logits after the last of them.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use nearfield_kernels::{FEW_TOKENS, KvFormat, KvStore};
+use nearfield_kernels::{FEW_TOKENS, KvFormat, KvStore, Together};
 
 use super::architecture::Mixer;
-use super::forward::{Angles, Buffers, Past, Place, forward, positions, rotate};
+use super::forward::{Angles, Buffers, Part, Past, Place, forward, positions, rotate};
 use super::positions::Positions;
+use super::shared_run::{Run, longest_run};
 use super::states::States;
 use super::{Llm, LlmError, TokenId};
 use std::ops::ControlFlow;
@@ -374,6 +374,30 @@ impl Session {
         })
     }
 
+    /// Takes the first `n` tokens of another session's cache, which is as large and as its own kind, in the place of its own. The logits
+    /// are gone. Where the model has recurrent layers, and their states are not known after `n` tokens, some are read again later.
+    ///
+    /// # Panics
+    /// The sessions are of different models, sizes or cache types, or the other has fewer tokens.
+    pub fn copy_from(&mut self, other: &Session, n: usize) {
+        assert!(
+            Arc::ptr_eq(&self.llm, &other.llm) && self.capacity == other.capacity && n <= other.len(),
+            "a beginning of a session like this one"
+        );
+        self.past.store.copy_from(&other.past.store, n);
+        self.past.states.copy_from(&other.past.states);
+        self.tokens.clone_from(&other.tokens);
+        self.soft.clone_from(&other.soft);
+        self.known = 0;
+        self.truncate(n);
+    }
+
+    /// Whether the cache of another session can be copied into this one's.
+    pub fn is_like(&self, other: &Session) -> bool {
+        let formats = [self, other].map(|session| session.past.store.format());
+        Arc::ptr_eq(&self.llm, &other.llm) && self.capacity == other.capacity && formats[0] == formats[1]
+    }
+
     /// Takes the tokens of `range` out of the middle: what follows moves down and its keys are turned to their new places.
     /// What was computed while the removed tokens were visible stays as it was, which is the approximation that makes this
     /// cheap. Where the model has recurrent layers, what follows is read again. The logits are gone.
@@ -488,80 +512,41 @@ impl Session {
         }
     }
 
-    /// Looks up the embeddings of tokens.
     fn look_up(&mut self, tokens: &[TokenId]) {
-        let llm = Arc::clone(&self.llm);
-        let width = llm.shape.d_model;
-        let table = llm.weights.token_embedding.matrix(&llm.gguf);
         self.buffers.tokens.clear();
-        self.buffers.tokens.extend(tokens.iter().map(|token| token.0));
-        self.buffers.x.resize(tokens.len() * width, 0.0);
-        for (token, row) in tokens.iter().zip(self.buffers.x.chunks_exact_mut(width)) {
-            if *token == TokenId::EMBEDDING {
-                continue;
-            }
-            table.read_row(token.0 as usize, row);
-        }
-        if llm.shape.embedding_scale != 1.0 {
-            self.buffers.x.iter_mut().for_each(|x| *x *= llm.shape.embedding_scale);
-        }
+        self.buffers.x.clear();
+        self.buffers.look_up(&self.llm, tokens);
     }
 
     /// Passes the `n` rows in `buffers.x`, which stand at the session's end, through the model; with the logits after the last `wanted`.
     fn compute(&mut self, n: usize, wanted: usize) {
         self.known = 0;
         let place = Place { first: self.tokens.len(), capacity: self.capacity };
-        forward(&self.llm, &mut self.past, &mut self.buffers, place, n, wanted, &mut self.logits);
+        let part = Part { past: &mut self.past, place, n, wanted };
+        forward(&self.llm, &mut [part], &mut self.buffers, Together::Fastest, &mut self.logits);
         self.known = wanted;
     }
-}
 
-/// A run of equal tokens: where it begins in what is held and in what is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Run {
-    held: usize,
-    wanted: usize,
-    len: usize,
-}
-
-/// The longest run of at least `least` tokens that `held` and `wanted` share; of equal ones the first in `wanted`.
-fn longest_run(held: &[TokenId], wanted: &[TokenId], least: usize) -> Option<Run> {
-    if held.len() < least || wanted.len() < least {
-        return None;
+    /// Makes ready for tokens at its end that are computed together with those of others.
+    pub(super) fn before_batch(&mut self, tokens: &[TokenId]) -> Result<(), LlmError> {
+        self.check(tokens)?;
+        self.check_room(self.len() + tokens.len())?;
+        self.catch_up();
+        Ok(())
     }
-    // Where each sequence of `least` tokens stands first.
-    let mut places: HashMap<&[TokenId], usize> = HashMap::with_capacity(held.len());
-    for (at, window) in held.windows(least).enumerate() {
-        places.entry(window).or_insert(at);
-    }
-    let mut best: Option<Run> = None;
-    let mut at = 0;
-    while at + least <= wanted.len() {
-        let Some(place) = places.get(&wanted[at..at + least]).copied() else {
-            at += 1;
-            continue;
-        };
-        let len = held[place..].iter().zip(&wanted[at..]).take_while(|(held, wanted)| held == wanted).count();
-        if best.is_none_or(|best| best.len < len) {
-            best = Some(Run { held: place, wanted: at, len });
-        }
-        at += len;
-    }
-    best
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Its part in a pass over `n` tokens at its end, with logits after each.
+    pub(super) fn part(&mut self, n: usize) -> Part<'_> {
+        self.known = 0;
+        let place = Place { first: self.tokens.len(), capacity: self.capacity };
+        Part { past: &mut self.past, place, n, wanted: n }
+    }
 
-    #[test]
-    fn the_longest_shared_run_is_found_wherever_it_stands() {
-        let tokens = |numbers: &[u32]| numbers.iter().map(|n| TokenId(*n)).collect::<Vec<_>>();
-        let held = tokens(&[1, 2, 3, 9, 9, 4, 5, 6, 7, 8]);
-        let find = |wanted: &[u32], least| longest_run(&held, &tokens(wanted), least);
-        assert_eq!(find(&[0, 4, 5, 6, 7, 0], 2), Some(Run { held: 5, wanted: 1, len: 4 }));
-        assert_eq!(find(&[1, 2, 0, 4, 5, 6], 2), Some(Run { held: 5, wanted: 3, len: 3 }));
-        assert_eq!(find(&[1, 2, 0, 4, 5], 2), Some(Run { held: 0, wanted: 0, len: 2 }));
-        assert_eq!((find(&[4, 5, 6], 4), find(&[], 1), find(&[3, 4], 2)), (None, None, None));
+    /// Takes what came of such a pass. logits: `[tokens, n_vocab]`
+    pub(super) fn after_batch(&mut self, tokens: &[TokenId], logits: &[f32]) {
+        self.tokens.extend_from_slice(tokens);
+        self.logits.clear();
+        self.logits.extend_from_slice(logits);
+        self.known = tokens.len();
     }
 }

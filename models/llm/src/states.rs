@@ -180,10 +180,16 @@ impl States {
     /// A copy of all that a fork needs.
     pub(crate) fn fork(&self) -> Option<States> {
         let mut fork = States::new(self.now.len())?;
-        fork.now.copy_from_slice(&self.now);
-        fork.at = self.at;
-        fork.copies.clone_from(&self.copies);
+        fork.copy_from(self);
         Some(fork)
+    }
+
+    /// Takes the place of all by those of another session of the same model.
+    pub(crate) fn copy_from(&mut self, other: &States) {
+        self.now.clone_from(&other.now);
+        self.at = other.at;
+        self.steps_len = 0;
+        self.copies.clone_from(&other.copies);
     }
 }
 

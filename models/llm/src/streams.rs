@@ -5,7 +5,7 @@ use nearfield_kernels::add;
 
 use super::LlmError;
 use super::architecture::{Mixer as MixerShape, Shape};
-use super::forward::{Buffers, Compute, Past, Place};
+use super::forward::{Buffers, Compute, Part, keep_wanted};
 use super::tensors::{expert_projection, floats, norm, projection, vector};
 use super::weights::{FeedForward, Mixer, Norm, Projection};
 use nearfield_gguf::Gguf;
@@ -132,15 +132,8 @@ impl StreamRows {
 }
 
 impl Compute<'_> {
-    /// Passes the rows in `b.x` through all layers as four streams, and puts the last `wanted` together again.
-    pub(super) fn through_streams(
-        &self,
-        ends: &Streams,
-        past: &mut Past,
-        b: &mut Buffers,
-        place: Place,
-        wanted: usize,
-    ) {
+    /// Passes the rows in `b.x` through all layers as four streams, and puts those that are wanted together again.
+    pub(super) fn through_streams(&self, ends: &Streams, parts: &mut [Part<'_>], b: &mut Buffers) {
         let shape = &self.llm.shape;
         let d = shape.d_model;
         b.streams.streams[0].clone_from(&b.x);
@@ -164,7 +157,7 @@ impl Compute<'_> {
             self.norm_in_place(&mut rows.detour, &streams.detour_norm, &mut b.spare);
             add(self.level, &mut rows.detour, &b.normed);
             if let (Mixer::Attention(attention), MixerShape::Attention(of_layer)) = (&layer.mixer, &of_layer.mixer) {
-                self.attention(attention, of_layer, &mut past.store, place.first, false, b);
+                self.attention(attention, of_layer, parts, false, b);
             }
             self.add_half(&mut b.x, &mut b.delta, layer.post_attention_norm.as_ref(), &mut b.spare);
             add(self.level, &mut b.x, &b.streams.detour);
@@ -185,19 +178,19 @@ impl Compute<'_> {
             b.inputs.compute(self, input, index, &b.x, &mut b.quantized, &mut b.delta);
             b.streams.streams[1..].iter_mut().for_each(|stream| add(self.level, stream, &b.delta));
         }
-        // Of the last rows the mean of all streams.
-        let from = b.x.len() - wanted * d;
-        let b_x = &mut b.x[from..];
-        b_x.copy_from_slice(&b.streams.streams[0][from..]);
-        b.delta.resize(wanted * d, 0.0);
-        if wanted > 0 {
-            for (index, end) in ends.end.iter().enumerate() {
-                self.project(&b.streams.streams[index + 1][from..], &mut b.quantized, [(end, &mut b.delta)]);
-                match_lengths(&mut b.delta, &b.streams.streams[0][from..], d);
-                add(self.level, b_x, &b.delta);
-            }
+        // Of the rows that are wanted the mean of all streams.
+        b.streams.streams.iter_mut().for_each(|stream| keep_wanted(stream, parts, d));
+        b.x.clone_from(&b.streams.streams[0]);
+        if b.x.is_empty() {
+            return;
         }
-        b_x.iter_mut().for_each(|x| *x /= STREAMS as f32);
+        b.delta.resize(b.x.len(), 0.0);
+        for (index, end) in ends.end.iter().enumerate() {
+            self.project(&b.streams.streams[index + 1], &mut b.quantized, [(end, &mut b.delta)]);
+            match_lengths(&mut b.delta, &b.streams.streams[0], d);
+            add(self.level, &mut b.x, &b.delta);
+        }
+        b.x.iter_mut().for_each(|x| *x /= STREAMS as f32);
     }
 }
 

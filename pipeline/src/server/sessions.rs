@@ -1,13 +1,11 @@
 //! The conversations in the model's cache. Clients send a whole conversation each time; the one whose beginning is there already
-//! goes on where it ended, and one that only begins like another (the same instructions and tools) starts with a copy of that.
+//! goes on where it ended. One that only begins like another (the same instructions and tools) starts with a copy of that, which is
+//! the business of the model's thread.
 
 use std::sync::{Mutex, PoisonError};
 
 use nearfield_llm::{LlmError, SessionOptions, TokenId};
 use nearfield_stages::llm_thread::{LlmThread, SessionId, Urgency};
-
-/// Shorter beginnings are sooner computed than copied.
-const LEAST_COPIED: usize = 64;
 
 /// The sessions of all clients.
 pub struct Sessions {
@@ -36,12 +34,10 @@ struct Slot {
 /// Where a prompt goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Into this session, which it continues.
+    /// Into this session.
     In(usize),
-    /// Into a new session, with a copy of the beginning of another one's cache where that is worth it.
-    New { like: Option<(usize, usize)> },
-    /// Into a new one in the place of this one, likewise.
-    Instead { of: usize, like: Option<(usize, usize)> },
+    /// Into a new one.
+    New,
 }
 
 /// A session that one request uses. Dropping it gives it back.
@@ -59,25 +55,16 @@ impl Slots {
     /// The place for a prompt; `None` when all sessions are in use.
     fn place(&self, prompt: &[TokenId]) -> Option<Place> {
         let free = || self.slots.iter().enumerate().filter(|(_, slot)| !slot.is_busy);
-        let longest = |slots: &mut dyn Iterator<Item = (usize, &Slot)>| {
-            slots.map(|(at, slot)| (shared(&slot.tokens, prompt), slot.used, at)).max()
-        };
+        let longest = free().map(|(at, slot)| (shared(&slot.tokens, prompt), slot.used, at)).max();
         // What goes on with a conversation, or drops little of one.
         let is_good = |shared: usize, at: usize| (self.slots[at].tokens.len() - shared) * 4 <= shared;
-        if let Some((.., at)) = longest(&mut free()).filter(|(shared, _, at)| is_good(*shared, *at)) {
+        if let Some((.., at)) = longest.filter(|(shared, _, at)| is_good(*shared, *at)) {
             return Some(Place::In(at));
         }
-        let opened = &mut self.slots.iter().enumerate().filter(|(_, slot)| slot.id.is_some());
-        let like = longest(opened).filter(|(shared, ..)| *shared >= LEAST_COPIED).map(|(shared, _, at)| (at, shared));
         if self.slots.len() < self.most {
-            return Some(Place::New { like });
+            return Some(Place::New);
         }
-        let (of, _) = free().min_by_key(|(_, slot)| slot.used)?;
-        match like {
-            Some((at, _)) if at == of => Some(Place::In(of)),
-            Some(_) => Some(Place::Instead { of, like }),
-            None => Some(Place::In(of)),
-        }
+        free().min_by_key(|(_, slot)| slot.used).map(|(at, _)| Place::In(at))
     }
 
     fn take(&mut self, at: usize) -> (usize, Option<SessionId>) {
@@ -116,33 +103,15 @@ impl Sessions {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let place =
             slots.place(prompt).ok_or_else(|| LlmError::Input("all conversations are in use: ask again".to_owned()))?;
-        let (slot, id, replaced, like) = match place {
-            Place::In(at) => {
-                let (at, id) = slots.take(at);
-                (at, id, None, None)
-            }
-            Place::New { like } => {
-                let like = like.and_then(|(at, length)| Some((slots.slots[at].id?, length)));
+        let at = match place {
+            Place::In(at) => at,
+            Place::New => {
                 slots.slots.push(Slot { id: None, tokens: Vec::new(), used: 0, is_busy: true });
-                let at = slots.slots.len() - 1;
-                (slots.take(at).0, None, None, like)
-            }
-            Place::Instead { of, like } => {
-                let like = like.and_then(|(at, length)| Some((slots.slots[at].id?, length)));
-                let (at, id) = slots.take(of);
-                slots.slots[of].id = None;
-                (at, None, id, like)
+                slots.slots.len() - 1
             }
         };
-        // The copy is asked for while the list is held: nobody takes away what it is made of.
-        let opened = match (id, like) {
-            (Some(id), _) => Ok(id),
-            (None, Some((from, length))) => self.llm.fork(from, length),
-            (None, None) => self.llm.open(Urgency::Request, self.options),
-        };
-        if let Some(id) = replaced {
-            self.llm.close(id);
-        }
+        let (slot, id) = slots.take(at);
+        let opened = id.map_or_else(|| self.llm.open(Urgency::Request, self.options), Ok);
         match opened {
             Ok(id) => {
                 slots.slots[slot].id = Some(id);
@@ -163,7 +132,7 @@ impl Lease<'_> {
         self.id
     }
 
-    /// Says what the session holds for certain, which others may copy from now on.
+    /// Says what the session holds for certain.
     pub fn holds(&self, tokens: Vec<TokenId>) {
         let mut slots = self.sessions.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.slots[self.slot].tokens = tokens;
@@ -207,7 +176,7 @@ mod tests {
     #[test]
     fn one_without_a_past_gets_a_new_session_or_the_one_used_longest_ago() {
         let one = slots(&[(tokens(0..100), false)]);
-        assert_eq!(one.place(&tokens(700..730)), Some(Place::New { like: None }));
+        assert_eq!(one.place(&tokens(700..730)), Some(Place::New));
         let both = slots(&[(tokens(0..100), false), (tokens(500..600), false)]);
         assert_eq!(both.place(&tokens(700..730)), Some(Place::In(0)));
         let busy = slots(&[(tokens(0..100), true), (tokens(500..600), false)]);

@@ -1,8 +1,9 @@
 //! The one thread that runs the language model, for every flow: weights shared, a session (KV cache) for each.
 //!
-//! A flow submits a [`Job`] (a prompt to be continued) and reads a [`Reply`]. Between two tokens, and between two blocks of
-//! a prefill, the thread looks whether a more urgent job has come; the lower one waits and later goes on from its own
-//! cache. Voices in other programs of ours go before as well ([`VoicePriority`]). A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
+//! A flow submits a [`Job`] (a prompt to be continued) and reads a [`Reply`]. All jobs that write get their next tokens in one pass over
+//! the weights, each the token it would get alone; between two passes a stretch of somebody's prompt is read (see `steps.rs`). A voice
+//! that is waited for has the model to itself until its first words. Requests whose prompts begin alike share what was computed of the
+//! beginning, also while one of them is still computing it. Voices in other programs of ours go before as well ([`VoicePriority`]). A flow can also ask for a prompt to be kept warm, which is done when nothing else is to do.
 //!
 //! A panic on the thread ends no caller: every job and question gets [`LlmError::Crashed`], now and later, and a flow that has
 //! started the thread ([`LlmThread::start_in`]) ends as if a stage had panicked.
@@ -11,6 +12,7 @@ mod pause;
 mod reply;
 mod scheduler;
 mod soft_prompt;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -39,7 +41,7 @@ const NAME: &str = "llm";
 /// what other programs ask of the server takes what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// A request of another program. Requests take turns: a token, or a stretch of prompt, at a time.
+    /// A request of another program.
     Request,
     /// A summary of sensor readings.
     Report,
@@ -164,14 +166,6 @@ impl LlmThread {
     /// If its cache can't be had.
     pub fn open_moving(&self, urgency: Urgency, options: SessionOptions, least: usize) -> Result<SessionId, LlmError> {
         self.ask(|reply| Command::Open { urgency, options, moving: Some(least), reply })
-    }
-
-    /// Opens a session with the first `length` tokens of another one's cache: for prompts that begin alike.
-    ///
-    /// # Errors
-    /// If there is no memory for its cache.
-    pub fn fork(&self, from: SessionId, length: usize) -> Result<SessionId, LlmError> {
-        self.ask(|reply| Command::Fork { from, length, reply })
     }
 
     /// Gives a session's memory back. A job in it ends as if the thread had gone; nobody may name the session any more.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
-use nearfield_llm::{CacheType, LlmOptions};
+use nearfield_llm::{CacheType, Constrained, Constraint, LlmOptions};
 
 use super::*;
 use crate::flow::{FlowEvent, Output, Queue, StopSignal, Turns};
@@ -194,21 +194,95 @@ fn an_unwanted_job_ends_at_the_next_token() {
     assert!(at - begun < Duration::from_secs(5));
 }
 
+/// A long text that begins requests.
+fn preface() -> String {
+    format!("<|system|>{}<|end|><|user|>", "The hall light is on and the kitchen is warm. ".repeat(20))
+}
+
 #[test]
-fn a_fork_has_the_beginning_of_the_other_and_neither_disturbs_the_other() {
+fn requests_that_come_at_once_and_begin_alike_compute_the_beginning_once() {
     let (llm, _thread) = bundled();
-    let text = "<|system|>You are Nearfield.<|end|><|user|>Hello.<|end|><|assistant|>";
-    let alone = outcome(llm.run(job(&llm, open(&llm, Urgency::Request), text, 24)));
-    let first = open(&llm, Urgency::Request);
-    outcome(llm.run(job(&llm, first, text, 24)));
-    let length = llm.llm().tokenizer().unwrap().encode(text, true).len();
-    let fork = llm.fork(first, length - 2).unwrap();
-    match llm.run(job(&llm, fork, text, 1)).next().unwrap() {
-        Event::Prefilled(prefill) => assert_eq!(prefill.reused, length - 2),
-        other => panic!("{other:?}"),
+    let texts: Vec<String> = (0..4).map(|i| format!("{}Hello {i}.<|end|><|assistant|>", preface())).collect();
+    let alone: Vec<_> =
+        texts.iter().map(|text| outcome(llm.run(job(&llm, open(&llm, Urgency::Voice), text, 24)))).collect();
+    let sessions: Vec<SessionId> = (0..4).map(|_| open(&llm, Urgency::Request)).collect();
+    let replies: Vec<Reply> = sessions.iter().zip(&texts).map(|(id, text)| llm.run(job(&llm, *id, text, 24))).collect();
+    let (mut read, mut length) = (Vec::new(), 0);
+    for (mut reply, (text, alone)) in replies.into_iter().zip(texts.iter().zip(&alone)) {
+        let Some(Event::Prefilled(prefill)) = reply.next() else { panic!("a prefill") };
+        length = llm.llm().tokenizer().unwrap().encode(text, true).len();
+        assert_eq!(prefill.reused + prefill.prefilled, length);
+        read.push(prefill.prefilled);
+        assert_eq!(outcome(reply).1, alone.1);
     }
-    llm.close(first);
-    assert_eq!(outcome(llm.run(job(&llm, fork, text, 24))).0, alone.0);
+    read.sort_unstable();
+    // The others compute at most what follows the beginning, and the part of a stretch that is too short to be waited for.
+    assert!(read[3] == length && read[..3].iter().all(|n| *n < 128), "{read:?} of {length}");
+}
+
+#[test]
+fn texts_that_are_written_together_are_what_they_are_alone_and_end_about_when_one_would() {
+    let (llm, _thread) = bundled();
+    let texts = ["Hello", "Is it cold?", "Tell me a story.", "What time is it?", "Good morning!"];
+    let text = |i: usize| format!("<|user|>{}<|end|><|assistant|>The", texts[i]);
+    let run = |i: usize, urgency| {
+        let sampler = SamplerOptions { temperature: 0.9, seed: i as u64, ..SamplerOptions::default() };
+        llm.run(Job { sampler, ..job(&llm, open(&llm, urgency), &text(i), 150) })
+    };
+    let alone: Vec<_> = (0..5).map(|i| outcome(run(i, Urgency::Request))).collect();
+    let urgencies = [Urgency::Request, Urgency::Caption, Urgency::Request, Urgency::Report, Urgency::Request];
+    let together: Vec<Reply> = urgencies.iter().enumerate().map(|(i, urgency)| run(i, *urgency)).collect();
+    for (i, (reply, alone)) in together.into_iter().zip(&alone).enumerate() {
+        let reply = outcome(reply);
+        assert_eq!((&reply.0, reply.1), (&alone.0, alone.1), "text {i}");
+    }
+}
+
+#[test]
+fn a_text_goes_on_while_a_long_prompt_is_read_and_a_short_prompt_passes_the_long_one() {
+    let (llm, _thread) = bundled();
+    let options = SessionOptions { context_tokens: 4096, cache: CacheType::F16 };
+    let [stream, long, short] = [0; 3].map(|_| llm.open(Urgency::Request, options).unwrap());
+    let mut endless_text = job(&llm, stream, "<|user|>Hello<|end|><|assistant|>The", 400);
+    let constraint = Constraint::Regex("[a-z ]{3000}".to_owned());
+    // What repeats itself is held back: nothing likely, so no loops.
+    endless_text.sampler =
+        SamplerOptions { temperature: 4.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 3, ..SamplerOptions::default() };
+    endless_text.options.constraint = Some(Constrained { constraint, after: None });
+    let mut written = llm.run(endless_text);
+    while !matches!(written.next().unwrap(), Event::Text(_)) {}
+    let stream = std::thread::spawn(move || {
+        let (mut pieces, mut end) = (Vec::new(), None);
+        for event in written {
+            match event {
+                Event::Text(_) => pieces.push(Instant::now()),
+                other => end = Some(other),
+            }
+        }
+        (pieces, end)
+    });
+    let endless = "The hall light is on and the kitchen is warm. ".repeat(250);
+    let read = llm.run(job(&llm, long, &endless, 1));
+    let quick = outcome(llm.run(job(&llm, short, "<|user|>Good morning!<|end|><|assistant|>", 4)));
+    let read = outcome(read);
+    let (pieces, end) = stream.join().unwrap();
+    let meanwhile = pieces.iter().filter(|at| **at < read.2).count();
+    assert!(meanwhile * 64 > 1000, "{meanwhile} of {} pieces while the long prompt was read; {end:?}", pieces.len());
+    assert!(quick.2 < read.2, "the short prompt waited for the long one");
+}
+
+#[test]
+fn a_job_in_a_session_that_is_in_use_waits_for_the_earlier_one() {
+    let (llm, _thread) = bundled();
+    for urgency in [Urgency::Request, Urgency::Report] {
+        let text = |word: &str| format!("<|user|>{word}<|end|><|assistant|>The");
+        let alone =
+            ["Hello", "Good morning!"].map(|word| outcome(llm.run(job(&llm, open(&llm, urgency), &text(word), 40))));
+        let session = open(&llm, urgency);
+        let both = ["Hello", "Good morning!"].map(|word| llm.run(job(&llm, session, &text(word), 40)));
+        let both = both.map(outcome);
+        assert_eq!((&both[0].0, &both[1].0), (&alone[0].0, &alone[1].0));
+    }
 }
 
 #[test]

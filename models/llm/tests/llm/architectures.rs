@@ -20,7 +20,7 @@ pub const VOCAB: usize = 300;
 const TOKENS: usize = 48;
 
 /// Models by name: the architecture, and what sets the file apart from another of the same architecture.
-const MODELS: &[(&str, &str)] = &[
+pub const MODELS: &[(&str, &str)] = &[
     ("llama", ""),
     ("llama", "experts"), // Mixtral
     ("qwen", ""),

@@ -2,6 +2,8 @@
 //! that are broken on purpose.
 
 mod architectures;
+#[cfg(feature = "grammar")]
+mod batch;
 mod cache;
 #[cfg(feature = "grammar")]
 mod constrained;

@@ -13,9 +13,11 @@
 //! Usage: `peers-bench NEARFIELD-PEER FOLDER [--models FOLDER] [--runs N] [--contexts N,..] [--threads N,..] [--cache f16|q8_0] [--busy]
 //! [--json] [--synthetic] [--quick] [STORIES.gguf]`; FOLDER keeps made files and `peers.json`, `--models` names the folder with the real
 //! ones. `peers-bench architectures NEARFIELD-PEER FOLDER COUNT GOLDEN.json` compares the logits after COUNT tokens of every file in a folder,
-//! and writes down llama.cpp's (`architectures.rs`). `--quick` leaves out candle's speed (it reads 512 tokens of 1.1B for half a minute in each run), one thread, and two types.
+//! and writes down llama.cpp's (`architectures.rs`). `peers-bench load NEARFIELD LLAMA-SERVER FILE.gguf [--clients N,..] [--runs N]` compares the
+//! two servers under load (`load.rs`). `--quick` leaves out candle's speed (it reads 512 tokens of 1.1B for half a minute in each run), one thread, and two types.
 
 mod architectures;
+mod load;
 mod real;
 mod served;
 mod synthetic;
@@ -49,6 +51,13 @@ fn main() -> Result<(), Error> {
         as_json,
     };
     let models = value("--models");
+    let clients = list(value("--clients").as_deref().unwrap_or("1,4,8,16"))?;
+    if let [what, nearfield, llama_server, file] = &arguments[..]
+        && what == "load"
+    {
+        let programs = [nearfield, llama_server].map(Path::new);
+        return load::compare(programs, Path::new(file), &clients, runs, as_json);
+    }
     if let [what, ours, folder, count, golden] = &arguments[..]
         && what == "architectures"
     {
