@@ -31,6 +31,7 @@ use pieces::{Piece, plan, spoken};
 use crate::audio::SampleRate;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperError, WhisperState};
 
@@ -68,10 +69,37 @@ pub struct Segment {
     pub words: Vec<Word>,
 }
 
+/// The weights of a Whisper model, which several recognizers may share.
+#[derive(Clone)]
+pub struct SttWeights {
+    context: Arc<WhisperContext>,
+    header: GgmlHeader,
+    path: PathBuf,
+    /// Whether they were loaded for the times of words.
+    word_timestamps: bool,
+}
+
+impl SttWeights {
+    /// Whether a recognizer with these options can use them.
+    pub fn suit(&self, options: &SttOptions) -> bool {
+        self.word_timestamps == options.word_timestamps
+    }
+
+    /// The model's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether anybody else uses them.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.context) > 1
+    }
+}
+
 /// A Whisper model with its working state, used again for each utterance.
 pub struct SpeechToText {
     state: WhisperState,
-    context: WhisperContext,
+    context: Arc<WhisperContext>,
     /// Built once: whisper-rs leaks a string each time a language or a prompt is set.
     params: FullParams<'static, 'static>,
     options: SttOptions,
@@ -98,13 +126,26 @@ impl SpeechToText {
         options.check()?;
         check_processor()?;
         let header = GgmlHeader::read(path)?;
-        let language = language_code(options, &header)?;
-        let load = |e: WhisperError| SttError::Load { path: path.to_path_buf(), reason: e.to_string() };
+        language_code(options, &header)?;
         let mut context_params = WhisperContextParameters::default();
         if options.word_timestamps {
             context_params.dtw_parameters(words::alignment(&header));
         }
-        let context = WhisperContext::new_with_params(path, context_params).map_err(load)?;
+        let context = WhisperContext::new_with_params(path, context_params)
+            .map_err(|e| SttError::Load { path: path.to_path_buf(), reason: e.to_string() })?;
+        let (context, path) = (Arc::new(context), path.to_path_buf());
+        Self::sharing(&SttWeights { context, header, path, word_timestamps: options.word_timestamps }, options)
+    }
+
+    /// A recognizer with a state of its own over weights that others use too.
+    ///
+    /// # Errors
+    /// An option is out of range, or there is no memory for the state.
+    pub fn sharing(weights: &SttWeights, options: &SttOptions) -> Result<SpeechToText, SttError> {
+        options.check()?;
+        let SttWeights { context, header, path, .. } = weights.clone();
+        let language = language_code(options, &header)?;
+        let load = |e: WhisperError| SttError::Load { path: path.clone(), reason: e.to_string() };
         let state = context.create_state().map_err(load)?;
 
         let mut params = FullParams::new(match options.beam_size {
@@ -139,7 +180,17 @@ impl SpeechToText {
         params.set_print_progress(false);
         params.set_print_realtime(false);
         params.set_print_timestamps(false);
-        Ok(SpeechToText { state, context, params, options: options.clone(), threads, header, path: path.to_path_buf() })
+        Ok(SpeechToText { state, context, params, options: options.clone(), threads, header, path })
+    }
+
+    /// The weights, for another recognizer.
+    pub fn weights(&self) -> SttWeights {
+        SttWeights {
+            context: self.context.clone(),
+            header: self.header.clone(),
+            path: self.path.clone(),
+            word_timestamps: self.options.word_timestamps,
+        }
     }
 
     /// The header of the model's file.
