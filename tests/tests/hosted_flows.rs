@@ -22,9 +22,9 @@ impl Drop for Service {
 }
 
 impl Service {
-    fn start(config: &Path, data: &Path, fault: &str) -> Self {
+    fn start(config: &Path, fault: &str) -> Self {
         let mut command = nearfield(&["run", "--listen", "127.0.0.1:0", "--config", arg(config)]);
-        command.env("NEARFIELD_DATA", data).env("NEARFIELD_FAULT", fault);
+        command.env("NEARFIELD_FAULT", fault);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = lines.next().expect("the address").unwrap();
@@ -60,7 +60,7 @@ fn configured(folder: &Path) -> std::path::PathBuf {
     let text = format!(
         "[home]\nfile = {:?}\n[[voice]]\nname = \"kitchen\"\ninput = {:?}\noutput = \"null\"\n\
          [[caption]]\nname = \"door\"\ninput = {:?}\nsource.fps = 2.0\nevents = \"door.jsonl\"\n\
-         [[report]]\nname = \"house\"\ninput = \"readings.csv\"\nwindow.length = \"1h\"\nwindow.zone = \"UTC\"\noutput = \"house.jsonl\"\n",
+         [[report]]\nname = \"house\"\ninput = \"readings.csv\"\nwindow.length = \"1h\"\nwindow.zone = \"UTC\"\noutput = \"house.jsonl\"\nstore.file = \"house.sqlite\"\n",
         assets().join("home.json"),
         assets().join("speech/1-temperature.wav"),
         assets().join("pictures"),
@@ -76,7 +76,7 @@ fn outputs(service: &Service, name: &str) -> u64 {
 #[test]
 fn a_voice_captions_and_reports_run_in_one_process_and_end_with_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut service = Service::start(&configured(folder.path()), &folder.path().join("data"), "");
+    let mut service = Service::start(&configured(folder.path()), "");
     for name in ["kitchen", "door", "house"] {
         assert!(wait_for(Duration::from_secs(60), || outputs(&service, name) > 0), "{}", service.get("/flows"));
     }
@@ -95,7 +95,7 @@ fn a_voice_captions_and_reports_run_in_one_process_and_end_with_it() {
 fn a_panic_in_one_flow_starts_that_one_again_and_leaves_the_others_alone() {
     let folder = tempfile::tempdir().unwrap();
     let config = configured(folder.path());
-    let service = Service::start(&config, &folder.path().join("data"), "stage=look,step=2,action=panic");
+    let service = Service::start(&config, "stage=look,step=2,action=panic");
     assert!(wait_for(Duration::from_secs(60), || service.flow("door")["restarts"].as_u64() > Some(0)));
     assert!(service.flow("door")["error"].as_str().unwrap().contains("look panicked"), "{}", service.flow("door"));
     for name in ["kitchen", "house"] {
