@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber, callsite};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry};
 
@@ -52,15 +54,47 @@ impl Drop for LogEnd {
 /// Events as lines.
 struct Log(Arc<Mutex<Lines>>);
 
-impl<S: Subscriber> Layer<S> for Log {
-    fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
+/// The span within which all that is logged belongs to one of several flows; its field `name` says which.
+pub const FLOW: &str = "flow";
+
+/// A flow's name, kept with its span.
+struct FlowName(String);
+
+/// Finds the name among a span's fields.
+struct NameOf(String);
+
+impl Visit for NameOf {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "name" {
+            value.clone_into(&mut self.0);
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut name = NameOf(String::new());
+        if attributes.metadata().name() == FLOW
+            && let Some(span) = context.span(id)
+        {
+            attributes.record(&mut name);
+            span.extensions_mut().insert(FlowName(name.0));
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Fields::default();
+        let flow = context.event_scope(event).and_then(|mut scope| {
+            scope.find_map(|span| span.extensions().get::<FlowName>().map(|FlowName(name)| format!("{name}: ")))
+        });
         event.record(&mut fields);
         let metadata = event.metadata();
         let entry = Entry {
             level: *metadata.level(),
             target: fields.target.unwrap_or_else(|| metadata.target().to_owned()),
-            text: cut(one_line(&(fields.message + &fields.others)).into_owned()),
+            text: cut(one_line(&(flow.unwrap_or_default() + &fields.message + &fields.others)).into_owned()),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(metadata.callsite(), entry, Instant::now());
     }

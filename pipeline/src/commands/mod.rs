@@ -140,7 +140,7 @@ fn man_page(out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(&page)
 }
 
-fn outlet(output: &str, existing: Existing, device: &str) -> anyhow::Result<Outlet> {
+pub(crate) fn outlet(output: &str, existing: Existing, device: &str) -> anyhow::Result<Outlet> {
     let device = Some(device.to_owned()).filter(|d| !d.is_empty());
     let is_wav = Path::new(output).extension().is_some_and(|e| e.eq_ignore_ascii_case("wav"));
     Ok(match output {

@@ -16,7 +16,7 @@ use crate::cli::{self, ReportArgs, Usage};
 use crate::config::report::ReportConfig;
 use crate::config::{Config, MQTT_LEFT_OUT};
 use crate::files::Files;
-use crate::flows::report::{self, ReportEvent};
+use crate::flows::report::{self, ReportEvent, ReportLlm};
 use crate::hub::registry::{Kind, Registry};
 use crate::load::report::{ReadingsFrom, load_llm, store_path};
 use crate::output::plot;
@@ -29,7 +29,7 @@ const MAX_PAGE_BYTES: u64 = 256 << 20;
 
 /// What a file of reports is, by its name.
 #[derive(Clone, Copy, Debug)]
-enum Format {
+pub(crate) enum Format {
     Markdown,
     Lines,
     Page,
@@ -37,7 +37,7 @@ enum Format {
 }
 
 impl Format {
-    fn of(path: &Path) -> anyhow::Result<Format> {
+    pub(crate) fn of(path: &Path) -> anyhow::Result<Format> {
         match path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase().as_str() {
             "md" => Ok(Format::Markdown),
             "jsonl" => Ok(Format::Lines),
@@ -52,7 +52,7 @@ impl Format {
 }
 
 /// A file that gets every report, after those of earlier runs.
-struct Output {
+pub(crate) struct Output {
     path: PathBuf,
     format: Format,
     content: Content,
@@ -69,7 +69,7 @@ enum Content {
 
 impl Output {
     /// Opens the file; with `anew` it is begun anew when the first report is complete.
-    fn open(path: &Path, format: Format, anew: bool) -> anyhow::Result<Output> {
+    pub(crate) fn open(path: &Path, format: Format, anew: bool) -> anyhow::Result<Output> {
         let journal = |records| if anew { Journal::begin_anew(path, records) } else { Journal::open(path, records) };
         let content = match format {
             Format::Markdown => journal(report_pages::MARKDOWN_RECORDS).map(Content::Journal),
@@ -94,7 +94,7 @@ impl Output {
 
     /// A store remembers which windows have been reported, but is told so after the file: the last report here may be the
     /// first one to come.
-    fn resume(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn resume(&mut self) -> anyhow::Result<()> {
         self.perhaps_told = match &mut self.content {
             Content::Page(page) => page.newest_window().map(str::to_owned),
             // The rows of a window that comes again are replaced.
@@ -110,7 +110,7 @@ impl Output {
         Ok(())
     }
 
-    fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
         if self.perhaps_told.take().is_some_and(|told| told == report_pages::window_name(report, zone)) {
             tracing::info!(file = %self.path.display(), "the last report of the earlier run is complete and not added again");
             return Ok(());
@@ -382,7 +382,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     let shows = !args.json && output.is_none();
     let mut reporter =
         Reporter { zone, as_json: args.json, shows, out, output, plot, trace, current: None, reports: 0 };
-    let ran = report::run(&config, &registry, llm, from, stop, &mut |event| {
+    let ran = report::run(&config, &registry, llm.map(ReportLlm::Own), from, stop, "report", &mut |event| {
         reporter.take(event)?;
         Ok(ControlFlow::Continue(()))
     });

@@ -5,6 +5,7 @@
 //! is complete. `configs/*.toml` and `docs/configuration.md` are written from these types by `pipeline/tests/configuration.rs`.
 
 pub mod caption;
+pub mod flows;
 mod llm;
 mod mqtt;
 mod outlets;
@@ -65,6 +66,15 @@ pub trait Config: Default + Serialize + DeserializeOwned {
     /// The paths among its keys. In a file, relative ones start at the file; empty ones and "none" are none.
     fn paths(&mut self) -> Vec<&mut PathBuf>;
 
+    /// Has relative paths start at `folder`.
+    fn root(&mut self, folder: &Path) {
+        for path in self.paths() {
+            if !path.as_os_str().is_empty() && path != Path::new("none") {
+                *path = folder.join(&*path);
+            }
+        }
+    }
+
     /// Checks what types can't say.
     ///
     /// # Errors
@@ -120,11 +130,7 @@ fn from_file<T: Config>(path: &Path) -> Result<T, ConfigError> {
     };
     let mut config: T = parsed?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    for path in config.paths() {
-        if !path.as_os_str().is_empty() && path != Path::new("none") {
-            *path = folder.join(&*path);
-        }
-    }
+    config.root(folder);
     Ok(config)
 }
 

@@ -1,12 +1,13 @@
 //! `run.toml`: the server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nearfield_base::range::in_range;
 use nearfield_home::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::flows::{CaptionFlow, ReportFlow, VoiceFlow};
 use super::wake::one_or_more;
 use crate::config::{Config, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig};
 
@@ -28,6 +29,14 @@ pub struct RunConfig {
     pub tts: TtsConfig,
     /// The home, for `/v1/ask` and for Wyoming's `handle`.
     pub home: HomeConfig,
+    /// Voices beside the server. Each may have all keys of `voice.toml` too, as in `listen.device = "USB"`; what it leaves out it has from
+    /// the tables above.
+    pub voice: Vec<VoiceFlow>,
+    /// Cameras beside the server. Each may have all keys of `caption.toml` too, as in `source.fps = 5.0`; `[llm]` it has from above.
+    pub caption: Vec<CaptionFlow>,
+    /// Reports beside the server. Each may have all keys of `report.toml` too, as in `window.length = "1h"`; `[llm]` it has from above.
+    /// Readings are kept in a store named after the flow in Nearfield's data folder, unless `store.file` says otherwise.
+    pub report: Vec<ReportFlow>,
 }
 
 /// The network side.
@@ -127,12 +136,22 @@ impl Config for RunConfig {
         ]
     }
 
+    fn root(&mut self, folder: &Path) {
+        for path in self.paths() {
+            if !path.as_os_str().is_empty() {
+                *path = folder.join(&*path);
+            }
+        }
+        self.root_flows(folder);
+    }
+
     fn check(&self) -> Result<(), String> {
         self.server.check().map_err(|e| format!("server.{e}"))?;
         self.stt.check().map_err(|e| format!("stt.{e}"))?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.remote.check().map_err(|e| format!("remote.{e}"))?;
         self.tts.check().map_err(|e| format!("tts.{e}"))?;
-        Policy::new(self.home.policy.clone()).map(drop)
+        Policy::new(self.home.policy.clone())?;
+        self.flows().map(drop)
     }
 }

@@ -72,10 +72,13 @@ pub fn run(
     let mut flow = Flow::new().notes(notes);
     let (turns, ledger, dropped) = (flow.turns(), flow.ledger(), Dropped::default());
     let options = describe_options(config, &captioner);
-    let Captioner { llm, vision, nominal, constraint, publishers, voice_priority, .. } = captioner;
+    let Captioner { llm, vision, nominal, constraint, publishers, voice_priority, thread, .. } = captioner;
     let options = DescribeOptions { constraint, ..options };
     let framing = config.source.framing().map_err(anyhow::Error::msg)?;
-    let llm = LlmThread::start_in(&mut flow, llm, voice_priority);
+    let llm = match thread {
+        Some(thread) => thread.join(&flow),
+        None => LlmThread::start_in(&mut flow, llm, voice_priority),
+    };
     let (look, describe) = Captioner::stages(vision, nominal, options, config, input.stills, llm, turns.clone())?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
     let Input { mut source, live, stills } = input;

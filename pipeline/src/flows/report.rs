@@ -39,7 +39,16 @@ pub enum ReportEvent<'a> {
     Done(&'a Report, &'a [StageTimes]),
 }
 
-/// Runs the flow until its source is at its end or `stop` is disconnected.
+/// The language model of reports.
+pub enum ReportLlm {
+    /// One of the flow's own.
+    Own(Arc<Llm>),
+    /// The thread that other flows of the process use too.
+    Shared(LlmThread),
+}
+
+/// Runs the flow until its source is at its end or `stop` is disconnected. `object` is what its reports are called in topics and in the
+/// spool.
 ///
 /// # Errors
 /// If the source, the store, or `on_event` fails, or a thread of the flow panics; what was complete by then has been
@@ -47,9 +56,10 @@ pub enum ReportEvent<'a> {
 pub fn run(
     config: &ReportConfig,
     registry: &Registry,
-    llm: Option<Arc<Llm>>,
+    llm: Option<ReportLlm>,
     from: ReadingsFrom,
     stop: &StopSignal,
+    object: &str,
     on_event: &mut dyn FnMut(ReportEvent<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     // Until when the model may write. Windows are never silenced: what the model has no time for is computed.
@@ -60,11 +70,14 @@ pub fn run(
     let schedule = Scheduler::new(config.schedule().map_err(anyhow::Error::msg)?, zone.clone());
     let mut writer: Option<Box<dyn Writer>> = None;
     if let Some(llm) = llm {
-        let thread = LlmThread::start_in(&mut flow, llm, VoicePriority::of(&registry.places().data));
+        let thread = match llm {
+            ReportLlm::Own(llm) => LlmThread::start_in(&mut flow, llm, VoicePriority::of(&registry.places().data)),
+            ReportLlm::Shared(thread) => thread.join(&flow),
+        };
         writer = Some(Box::new(ModelWriter::new(thread, compose_options(config, registry), writing)?));
     }
     let word = Compose::new(writer, max_report_tokens(config));
-    let publishers = outlets(&config.outlets, &config.mqtt, "report", registry)?;
+    let publishers = outlets(&config.outlets, &config.mqtt, object, registry)?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
 
     let mut failures = 0u64;

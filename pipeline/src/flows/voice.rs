@@ -64,7 +64,10 @@ pub fn run(
     let mut collector = Collector::new(flow.ledger(), Duration::from_millis(config.latency.first_audio_ms));
 
     let play = Play::open(outlet, turns.clone())?;
-    let llm = LlmThread::start_in(&mut flow, assistant.llm, assistant.way);
+    let llm = match assistant.thread {
+        Some(thread) => thread.join(&flow),
+        None => LlmThread::start_in(&mut flow, assistant.llm, assistant.way),
+    };
     let pause = llm.pause();
     let whole_commands = assistant.toolbox.whole_commands();
     let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?

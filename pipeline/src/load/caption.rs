@@ -25,6 +25,7 @@ use crate::config::caption::{CaptionConfig, SourceConfig};
 use crate::config::{ConfigError, located, read};
 use crate::hub::registry::{Kind, PromptForm, Registry, Role};
 use crate::load::outlets::outlets;
+use crate::load::shared::SharedModels;
 use crate::prompts;
 
 /// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
@@ -48,6 +49,8 @@ pub struct Captioner {
     pub publishers: Vec<Publish>,
     /// Voices in other programs go first.
     pub voice_priority: Option<VoicePriority>,
+    /// The language model's thread, where it is shared with other flows of the process.
+    pub thread: Option<LlmThread>,
 }
 
 impl Captioner {
@@ -56,8 +59,27 @@ impl Captioner {
     /// # Errors
     /// Whatever is missing or broken, with its name and the way out.
     pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
+        let mut captioner = Self::load_models(config, registry, None)?;
+        let object = outlet_name(&config.source.camera);
+        captioner.publishers = outlets(&config.outlets, &config.mqtt, &object, registry)?;
+        Ok(captioner)
+    }
+
+    /// Its models, some of which other flows of the process may use too; nobody is delivered to.
+    ///
+    /// # Errors
+    /// Whatever is missing or broken, with its name and the way out.
+    pub fn load_models(
+        config: &CaptionConfig,
+        registry: &Registry,
+        shared: Option<&SharedModels>,
+    ) -> anyhow::Result<Self> {
         let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
-        let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
+        let thread = shared.map(|shared| shared.llm(&config.llm, registry)).transpose()?;
+        let llm = match &thread {
+            Some(thread) => thread.llm().clone(),
+            None => Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?,
+        };
         llm.tokenizer()?;
         let mut vision = load_vision(config, registry)?;
         check_alert_objects(&config.alerts, &vision, &config.vision.model)?;
@@ -87,10 +109,9 @@ impl Captioner {
                 Some(Constrained { constraint, after: None })
             }
         };
-        let object = outlet_name(&config.source.camera);
-        let publishers = outlets(&config.outlets, &config.mqtt, &object, registry)?;
         let voice_priority = VoicePriority::of(&registry.places().data);
-        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers, voice_priority })
+        let publishers = Vec::new();
+        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers, voice_priority, thread })
     }
 
     /// The stages that need its models; `stills`: pictures were chosen one by one.
@@ -293,7 +314,7 @@ pub(crate) fn reconnect_pauses(config: &CaptionConfig, again: bool) -> Reconnect
 }
 
 /// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its own.
-fn outlet_name(camera: &str) -> String {
+pub(crate) fn outlet_name(camera: &str) -> String {
     if camera == SourceConfig::default().camera {
         return "caption".to_owned();
     }

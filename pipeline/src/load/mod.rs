@@ -5,5 +5,6 @@ pub mod caption;
 mod mqtt;
 pub mod outlets;
 pub mod report;
+pub mod shared;
 pub mod voice;
 pub mod wake;

@@ -10,6 +10,7 @@ use nearfield_speech::tts::{Voice, open_voice};
 use nearfield_speech::turn::SmartTurn;
 use nearfield_speech::vad::{Earshot, Silero, VoiceActivity};
 use nearfield_speech::wake::WakeSpotter;
+use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::voice::converse::ConverseOptions;
 use nearfield_stages::voice::tools::{HomeTools, Toolbox};
 use nearfield_stages::voice::wake::WakeWord;
@@ -17,6 +18,7 @@ use nearfield_stages::voice_priority::VoicePriority;
 
 use crate::config::{Decide, VadKind, VoiceConfig};
 use crate::hub::registry::{Kind, Registry};
+use crate::load::shared::SharedModels;
 use crate::load::wake::load_wake;
 use crate::prompts;
 
@@ -45,6 +47,8 @@ pub struct Assistant {
     pub converse: ConverseOptions,
     /// Captions and reports in other programs let it pass.
     pub way: Option<VoicePriority>,
+    /// The language model's thread, where it is shared with other flows of the process.
+    pub thread: Option<LlmThread>,
 }
 
 impl Assistant {
@@ -53,17 +57,34 @@ impl Assistant {
     /// # Errors
     /// Whatever is missing or broken, with its name and the way out.
     pub fn load(config: &VoiceConfig, registry: &Registry, hears: bool) -> anyhow::Result<Self> {
+        Self::load_with(config, registry, hears, None)
+    }
+
+    /// As [`load`](Self::load), with models that other flows of the process use too.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with(
+        config: &VoiceConfig,
+        registry: &Registry,
+        hears: bool,
+        shared: Option<&SharedModels>,
+    ) -> anyhow::Result<Self> {
         let mut toolbox = load_toolbox(config)?;
         if !config.home.timers.as_os_str().is_empty() {
             toolbox = toolbox.with_timers_kept_in(&config.home.timers)?;
         }
-        let llm = load_llm(config, registry)?;
+        let thread = shared.map(|shared| shared.llm(&config.llm, registry)).transpose()?;
+        let llm = match &thread {
+            Some(thread) => thread.llm().clone(),
+            None => load_llm(config, registry)?,
+        };
         llm.tokenizer()?;
         let words_at_once = (config.tts.words_per_minute * config.play.longest_s).div_ceil(60) as usize;
         let converse = ConverseOptions { words_at_once, ..converse_options(config, registry, &llm)? };
         let (stt, vad, turn, wake) = match hears {
             true => (
-                Some(load_stt(config, registry)?),
+                Some(load_stt_with(config, registry, shared)?),
                 Some(load_vad(config, registry)?),
                 load_smart_turn(config, registry)?,
                 load_wake(&config.wake, registry)?,
@@ -81,7 +102,7 @@ impl Assistant {
             "loaded"
         );
         let way = VoicePriority::of(&registry.places().data);
-        Ok(Self { llm, stt, vad, wake, turn, voice, toolbox, converse, way })
+        Ok(Self { llm, stt, vad, wake, turn, voice, toolbox, converse, way, thread })
     }
 }
 
@@ -99,10 +120,25 @@ pub fn load_llm(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Arc
 /// # Errors
 /// If it is unknown, not there, or broken.
 pub fn load_stt(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<SpeechToText> {
+    load_stt_with(config, registry, None)
+}
+
+/// As [`load_stt`], over weights that other flows of the process use too.
+///
+/// # Errors
+/// As [`load_stt`].
+pub fn load_stt_with(
+    config: &VoiceConfig,
+    registry: &Registry,
+    shared: Option<&SharedModels>,
+) -> anyhow::Result<SpeechToText> {
     let model = registry.resolve_as(&config.stt.model, &[Kind::Stt]).context("stt.model")?;
     let mut options = config.stt.options.clone();
     options.audio_ctx_min = options.audio_ctx_min.or(model.settings.audio_ctx_min);
-    Ok(SpeechToText::open(model.path(), &options)?)
+    match shared {
+        Some(shared) => shared.stt(model.path(), &options),
+        None => Ok(SpeechToText::open(model.path(), &options)?),
+    }
 }
 
 /// The voice that `config` names.

@@ -415,13 +415,13 @@ fn stamp(time: SystemTime) -> String {
 const EVENTS: Records = Records::Lines("{\"time\":\"");
 
 /// The file of events: each is one whole line, handed to the system at once, after those of earlier runs.
-struct Events {
+pub(crate) struct Events {
     file: Journal,
     path: PathBuf,
 }
 
 impl Events {
-    fn open(path: &Path, anew: bool) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path, anew: bool) -> anyhow::Result<Self> {
         let file = if anew { Journal::begin_anew(path, EVENTS) } else { Journal::open(path, EVENTS) };
         let file = file.with_context(|| format!("the events {} can't be written", path.display()))?;
         if file.removed_bytes() > 0 {
@@ -431,7 +431,7 @@ impl Events {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    fn write(&mut self, camera: &str, time: SystemTime, kind: &str, body: &Value) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self, camera: &str, time: SystemTime, kind: &str, body: &Value) -> anyhow::Result<()> {
         let mut event = json!({"time": stamp(time), "camera": camera, "event": kind});
         if let (Some(event), Some(body)) = (event.as_object_mut(), body.as_object()) {
             event.extend(body.clone());
@@ -442,7 +442,7 @@ impl Events {
             .with_context(|| format!("the events {} can't be written", self.path.display()))
     }
 
-    fn of(&mut self, done: &Done, camera: &str, snapshot: Option<&Path>) -> anyhow::Result<()> {
+    pub(crate) fn of(&mut self, done: &Done, camera: &str, snapshot: Option<&Path>) -> anyhow::Result<()> {
         let c = &done.captioned;
         let time = c.view.time;
         let at = |at: Duration| json!(ms(at));
@@ -478,7 +478,7 @@ impl Events {
         Ok(())
     }
 
-    fn end(self) -> anyhow::Result<()> {
+    pub(crate) fn end(self) -> anyhow::Result<()> {
         self.file.sync().with_context(|| format!("the events {} can't be written", self.path.display()))
     }
 }
@@ -488,20 +488,20 @@ const MAX_SAME_TIME: u32 = 999;
 
 /// The folder of snapshots. Their names are those of the camera and the time, in UTC: in the order of names they are in the order
 /// of time, and no later run has the names of an earlier one. Where a clock was set back, a number follows.
-struct Snapshots {
+pub(crate) struct Snapshots {
     path: PathBuf,
     folder: Folder,
 }
 
 impl Snapshots {
-    fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let folder =
             Folder::open(path).with_context(|| format!("the snapshots {} can't be written", path.display()))?;
         Ok(Self { path: path.to_owned(), folder })
     }
 
     /// Writes a picture; answers its path.
-    fn write(&self, done: &Done, camera: &str) -> anyhow::Result<PathBuf> {
+    pub(crate) fn write(&self, done: &Done, camera: &str) -> anyhow::Result<PathBuf> {
         let c = &done.captioned;
         let jpeg = encode_jpeg(&annotate(&c.view.picture, &c.sight.objects, &c.caption), 85)?;
         let camera: String = camera.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();

@@ -23,10 +23,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::Server;
 use super::answering::Answering;
 use super::engine::Piece;
 use super::failure::{Failure, Form};
+use super::{Current, Server, now};
 
 /// So long a client may take to send the head of a request, also of the next one on the same connection.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -179,8 +179,8 @@ pub async fn read_json<T: DeserializeOwned>(body: Incoming, most: usize) -> Resu
 }
 
 /// Serves connections until the task is dropped.
-pub async fn serve(listener: TcpListener, server: Arc<Server>) {
-    let places = Arc::new(Semaphore::new(server.config.connections));
+pub async fn serve(listener: TcpListener, current: Current) {
+    let places = Arc::new(Semaphore::new(now(&current).config.connections));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -193,9 +193,9 @@ pub async fn serve(listener: TcpListener, server: Arc<Server>) {
         let _ = stream.set_nodelay(true);
         match places.clone().try_acquire_owned() {
             Ok(place) => {
-                let server = server.clone();
+                let current = current.clone();
                 tokio::spawn(async move {
-                    connection(stream, server).await;
+                    connection(stream, current).await;
                     drop(place);
                 });
             }
@@ -215,8 +215,8 @@ async fn refuse(mut stream: TcpStream) {
     let _ = stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
 }
 
-async fn connection(stream: TcpStream, server: Arc<Server>) {
-    let service = service_fn(move |request| answer(server.clone(), request));
+async fn connection(stream: TcpStream, current: Current) {
+    let service = service_fn(move |request| answer(now(&current), request));
     let io = TokioIo::new(Stalling { stream, stall: None });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);

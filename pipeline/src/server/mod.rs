@@ -5,8 +5,10 @@ mod access;
 mod answering;
 mod ask;
 mod engine;
+mod events;
 mod failure;
 mod golden;
+mod hosted;
 mod http;
 mod llama_cpp;
 mod metrics;
@@ -21,28 +23,27 @@ mod wyoming;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nearfield_llm::Dialect;
 use nearfield_llm::SessionOptions;
-use nearfield_stages::flow::StopSignal;
-use nearfield_stages::llm_thread::LlmThread;
+use nearfield_stages::flow::{Failure as FlowFailure, StopSignal, is_stopped};
 use nearfield_stages::voice::notes::Replied;
-use nearfield_stages::voice_priority::VoicePriority;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::cli::{RunArgs, Usage};
-use crate::config::{Config, RunConfig, ServerConfig};
+use crate::config::{Config, ConfigError, RunConfig, ServerConfig};
 use crate::hub::registry::Registry;
-use crate::load::voice::load_llm;
+use crate::load::shared::SharedModels;
 use access::Access;
 use ask::Home;
 use engine::Engine;
 use failure::Failure;
 use golden::Golden;
+use hosted::{Hosted, Shared};
 use metrics::Metrics;
 use sessions::Sessions;
 use speech::Speech;
@@ -65,7 +66,12 @@ pub struct Server {
     /// Absent where the model was not trained to answer.
     home: Option<Home>,
     golden: Golden,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
+    /// The flows beside it, and what they tell.
+    flows: Arc<Mutex<Vec<Hosted>>>,
+    shared: Arc<Shared>,
+    /// Called when the model's thread panics.
+    _on_panic: Arc<dyn Fn(FlowFailure) + Send + Sync>,
     /// By what name the model is listed.
     model: String,
     /// By what others it is known.
@@ -103,6 +109,11 @@ impl Server {
         }
     }
 
+    /// The flows beside the server.
+    fn flows(&self) -> Vec<serde_json::Value> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Hosted::json).collect()
+    }
+
     fn dialect(&self) -> Result<Dialect, Failure> {
         self.engine.dialect()
     }
@@ -113,6 +124,14 @@ impl Server {
         let taken = self.config.sessions + self.config.waiting - self.waiting.available_permits();
         (running, taken.saturating_sub(running))
     }
+}
+
+/// The server that answers now: one whose language model has panicked is replaced.
+pub type Current = Arc<RwLock<Arc<Server>>>;
+
+/// The server that answers now.
+fn now(current: &Current) -> Arc<Server> {
+    current.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// Serves until `stop`.
@@ -131,7 +150,16 @@ pub fn run(args: &RunArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Re
     // A taken port is told before models are loaded.
     let listener = std::net::TcpListener::bind(http).with_context(|| format!("server.listen: {http}"))?;
     let wyoming = wyoming_listener(&config.server)?;
-    let server = Arc::new(load(&config, access, &registry)?);
+    let flows =
+        config.flows().map_err(|reason| ConfigError::Wrong { place: "the configuration".to_owned(), reason })?;
+    let (models, events) = (SharedModels::default(), events::Events::default());
+    let shared = Arc::new(Shared { registry, models, events });
+    let (panicked, replace) = crossbeam_channel::bounded::<()>(1);
+    let base =
+        Base { config, access, shared: shared.clone(), flows: Arc::default(), metrics: Arc::default(), panicked };
+    let server = Arc::new(load(&base)?);
+    let loaded: Vec<_> =
+        flows.into_iter().map(|flow| Ok((hosted::load(&flow, &shared)?, flow))).collect::<anyhow::Result<_>>()?;
     if args.check {
         let info = server.engine.llm().llm().info();
         let tokens = server.engine.context_tokens();
@@ -143,6 +171,9 @@ pub fn run(args: &RunArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Re
         let (hears, speaks) = server.speech.has();
         writeln!(out, "stt: {}", if hears { &server.stt_name } else { "none" })?;
         writeln!(out, "tts: {}", if speaks { &server.speech.voice.0 } else { "none" })?;
+        for (_, flow) in &loaded {
+            writeln!(out, "{}: {}", flow.work.kind(), flow.name)?;
+        }
         return Ok(out.flush()?);
     }
     writeln!(out, "Listening on http://{} (OpenAI: /v1, Ollama: /api). Ctrl-C ends.", listener.local_addr()?)?;
@@ -150,17 +181,26 @@ pub fn run(args: &RunArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Re
         writeln!(out, "Listening on tcp://{} (Wyoming).", wyoming.local_addr()?)?;
         wyoming.set_nonblocking(true)?;
     }
+    for (loaded, flow) in loaded {
+        writeln!(out, "Running {} ({}).", flow.name, flow.work.kind())?;
+        let started = Hosted::start(flow, loaded, shared.clone())?;
+        base.flows.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+    }
     out.flush()?;
+    let current: Current = Arc::new(RwLock::new(server));
     listener.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
-        tokio::spawn(http::serve(TcpListener::from_std(listener)?, server.clone()));
+        tokio::spawn(http::serve(TcpListener::from_std(listener)?, current.clone()));
         if let Some(wyoming) = wyoming {
-            tokio::spawn(wyoming::serve(TcpListener::from_std(wyoming)?, server.clone()));
+            tokio::spawn(wyoming::serve(TcpListener::from_std(wyoming)?, current.clone()));
         }
-        let stop = stop.clone();
-        // Nothing is ever sent: it ends when the signal comes.
-        let _ = tokio::task::spawn_blocking(move || stop.recv()).await;
+        let (stop, flows) = (stop.clone(), base.flows.clone());
+        let until_the_end = move || {
+            replace_panicked(&base, &current, &replace, &stop);
+            Hosted::end(&mut flows.lock().unwrap_or_else(PoisonError::into_inner));
+        };
+        let _ = tokio::task::spawn_blocking(until_the_end).await;
         anyhow::Ok(())
     })?;
     runtime.shutdown_timeout(ENDING);
@@ -196,11 +236,46 @@ fn name_of(named: &str, registry: &Registry) -> String {
     listed.or_else(stem).unwrap_or_default()
 }
 
+/// What a server is made of, and those that take its place.
+struct Base {
+    config: RunConfig,
+    access: Access,
+    shared: Arc<Shared>,
+    flows: Arc<Mutex<Vec<Hosted>>>,
+    metrics: Arc<Metrics>,
+    /// Told that a model's thread has panicked.
+    panicked: crossbeam_channel::Sender<()>,
+}
+
+/// Puts a new server in the place of each whose language model has panicked, until `stop`.
+fn replace_panicked(base: &Base, current: &Current, replace: &crossbeam_channel::Receiver<()>, stop: &StopSignal) {
+    while !is_stopped(stop) {
+        crossbeam_channel::select! {
+            recv(stop) -> _ => return,
+            recv(replace) -> _ => {}
+        }
+        tracing::error!("the language model has panicked and is started again; what was being answered has failed");
+        match load(base) {
+            Ok(server) => *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(server),
+            Err(error) => tracing::error!("the language model can't be started again: {error:#}"),
+        }
+        // One that panics at once is not tried without a pause.
+        if stop.recv_timeout(Duration::from_secs(1)) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
+            return;
+        }
+    }
+}
+
 /// Loads what the configuration names.
-fn load(config: &RunConfig, access: Access, registry: &Registry) -> anyhow::Result<Server> {
+fn load(base: &Base) -> anyhow::Result<Server> {
+    let Base { config, access, shared, flows, metrics, panicked } = base;
+    let (registry, panicked) = (&shared.registry, panicked.clone());
+    let on_panic: Arc<dyn Fn(FlowFailure) + Send + Sync> = Arc::new(move |_| {
+        let _ = panicked.try_send(());
+    });
     let voice = config.voice();
-    let llm = load_llm(&voice, registry)?;
-    llm.tokenizer()?;
+    let thread = shared.models.llm(&config.llm, registry)?.join_with(&on_panic);
+    let llm = thread.llm().clone();
     let is_listed = registry.models().iter().find(|model| model.is_named(&config.llm.model));
     let model = name_of(&config.llm.model, registry);
     if model.is_empty() {
@@ -213,10 +288,8 @@ fn load(config: &RunConfig, access: Access, registry: &Registry) -> anyhow::Resu
         0 => llm.info().context_length.min(CONTEXT_TOKENS),
         set => set,
     };
-    let speech = Speech::load(voice.clone(), registry)?;
+    let speech = Speech::load(voice.clone(), shared.clone())?;
     let wake = Wake::load(&config.server.wake, config.server.wake_threshold, registry)?;
-    let way = VoicePriority::of(&registry.places().data);
-    let (thread, _ends_with_its_last_handle) = LlmThread::start_beside_others(llm, way);
     let options = SessionOptions { context_tokens, cache: config.llm.cache };
     let golden = Golden::new(thread.clone())?;
     let home = match thread.llm().template() {
@@ -234,7 +307,10 @@ fn load(config: &RunConfig, access: Access, registry: &Registry) -> anyhow::Resu
     // "en-us" and "en_US-lessac-medium" begin with the language; a voice without a name is English.
     let language = speech.voice.0.split_whitespace().last().unwrap_or_default().get(..2).unwrap_or("en").to_owned();
     Ok(Server {
-        access,
+        access: access.clone(),
+        flows: flows.clone(),
+        shared: shared.clone(),
+        _on_panic: on_panic,
         engine,
         speech,
         wake,
@@ -243,7 +319,7 @@ fn load(config: &RunConfig, access: Access, registry: &Registry) -> anyhow::Resu
         stt_name: name_of(&config.stt.model, registry),
         voice_language: language,
         speaking: Arc::new(Semaphore::new(SPEAKING)),
-        metrics: Metrics::default(),
+        metrics: metrics.clone(),
         model,
         names,
         begun: openai::now(),

@@ -34,6 +34,11 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
         tokio::task::spawn_blocking(move || server.golden.check()).await.map_err(Failure::broken)??;
         return Ok(http::json(StatusCode::OK, &json!({"status": "ready"})));
     }
+    if is_get && path == "/events" {
+        let seen = head.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok());
+        let lines = http::Reply::Blocks { first: None, blocks: server.shared.events.stream(seen) };
+        return Ok(http::respond(StatusCode::OK, "text/event-stream", lines));
+    }
     if is_get {
         return get(server, path);
     }
@@ -98,6 +103,14 @@ fn get(server: &Arc<Server>, path: &str) -> Result<Response<Reply>, Failure> {
             let (running, waiting) = server.load();
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             Ok(http::whole(StatusCode::OK, kind, server.metrics.text(running, waiting)))
+        }
+        "/flows" => Ok(http::json(StatusCode::OK, &json!({"flows": server.flows()}))),
+        "/events" => Ok(http::whole(StatusCode::OK, "text/event-stream", "")),
+        "/captions" => Ok(http::json(StatusCode::OK, &json!({"captions": server.shared.events.latest("caption")}))),
+        "/reports" => Ok(http::json(StatusCode::OK, &json!({"reports": server.shared.events.latest("report")}))),
+        _ if path.starts_with("/captions/") && path.ends_with(".jpg") => {
+            let name = &path["/captions/".len()..path.len() - ".jpg".len()];
+            Ok(http::whole(StatusCode::OK, "image/jpeg", server.shared.events.jpeg(name)?))
         }
         _ => match path.strip_prefix("/v1/models/") {
             Some(name) => openai::model(server, name).map(|model| http::json(StatusCode::OK, &model)),

@@ -3,7 +3,7 @@
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::Bytes;
 use nearfield_speech::audio::{ClipReader, Resampler, SampleRate};
@@ -14,10 +14,10 @@ use nearfield_stages::messages::{Envelope, Speech as Sound};
 use nearfield_stages::voice::speak::Speak;
 
 use super::failure::Failure;
+use super::hosted::Shared;
 use crate::commands::say::clauses;
 use crate::config::{SttConfig, TtsConfig, VoiceConfig};
-use crate::hub::registry::Registry;
-use crate::load::voice::{load_stt, load_voice};
+use crate::load::voice::{load_stt_with, load_voice};
 use crate::recordings::speech_of;
 
 /// Words a minute that voices can speak.
@@ -37,7 +37,7 @@ pub struct Hearing {
 /// The recognizer and the voice.
 pub struct Speech {
     config: VoiceConfig,
-    registry: Registry,
+    shared: Arc<Shared>,
     /// Why there is no recognizer, or what there is of it.
     stt: Result<Mutex<Vec<(SttConfig, SpeechToText)>>, String>,
     tts: Result<Mutex<Vec<(TtsConfig, Speak)>>, String>,
@@ -79,8 +79,9 @@ impl Speech {
     ///
     /// # Errors
     /// It was changed by the user, and can't be loaded.
-    pub fn load(config: VoiceConfig, registry: &Registry) -> anyhow::Result<Self> {
-        let stt = optional(load_stt(&config, registry), config.stt == SttConfig::default())?;
+    pub fn load(config: VoiceConfig, shared: Arc<Shared>) -> anyhow::Result<Self> {
+        let (registry, models) = (&shared.registry, Some(&shared.models));
+        let stt = optional(load_stt_with(&config, registry, models), config.stt == SttConfig::default())?;
         let is_multilingual = stt.as_ref().is_ok_and(SpeechToText::is_multilingual);
         let voice: Result<Box<dyn Voice>, String> =
             optional(load_voice(&config, registry), config.tts == TtsConfig::default())?;
@@ -90,7 +91,7 @@ impl Speech {
         };
         let stt = stt.map(|stt| Mutex::new(vec![(config.stt.clone(), stt)]));
         let tts = voice.map(|voice| Mutex::new(vec![(config.tts.clone(), Speak::new(voice))]));
-        Ok(Self { stt, tts, voice: named, is_multilingual, registry: registry.clone(), config })
+        Ok(Self { stt, tts, voice: named, is_multilingual, shared, config })
     }
 
     /// Whether there is a recognizer, and whether there is a voice.
@@ -131,7 +132,8 @@ impl Speech {
             }
             options.language.clone_from(&self.config.stt.options.language);
         }
-        let at = kept(&mut all, &config.stt, || load_stt(&config, &self.registry))?;
+        let at =
+            kept(&mut all, &config.stt, || load_stt_with(&config, &self.shared.registry, Some(&self.shared.models)))?;
         let cancel = turns.cancel_of(nearfield_stages::flow::Turn(1));
         let heard = panics::catch("the recognizer", || all[at].1.transcribe(samples, &mut || cancel.check()));
         match heard {
@@ -164,7 +166,7 @@ impl Speech {
         let mut config = self.config.clone();
         let words = config.tts.words_per_minute as f32 * speed;
         config.tts.words_per_minute = words.clamp(*WORDS_PER_MINUTE.start(), *WORDS_PER_MINUTE.end()) as u32;
-        let at = kept(&mut all, &config.tts, || load_voice(&config, &self.registry).map(Speak::new))?;
+        let at = kept(&mut all, &config.tts, || load_voice(&config, &self.shared.registry).map(Speak::new))?;
         let spoken = panics::catch("the voice", || spoken(&mut all[at].1, text, rate, sink));
         match spoken {
             Ok(spoken) => spoken.map_err(|error| Failure::broken(format!("{error:#}"))),

@@ -14,11 +14,11 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::channel;
 use tokio::time::{sleep, timeout};
 
-use super::Server;
 use super::failure::Failure;
 use super::openai::audio::transcribed;
 use super::speech::Hearing;
 use super::wake::Ear;
+use super::{Current, Server, now};
 
 /// The most connections.
 const CONNECTIONS: usize = 32;
@@ -61,14 +61,14 @@ struct Incoming {
 }
 
 /// Serves connections until the task is dropped.
-pub async fn serve(listener: TcpListener, server: Arc<Server>) {
+pub async fn serve(listener: TcpListener, current: Current) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 // Who finds no place is disconnected.
                 let Ok(place) = places.clone().try_acquire_owned() else { continue };
-                let server = server.clone();
+                let server = now(&current);
                 tokio::spawn(async move {
                     let _ = stream.set_nodelay(true);
                     if let Err(error) = connection(stream, &server).await {

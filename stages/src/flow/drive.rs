@@ -30,9 +30,11 @@ pub(crate) fn drive<S: Stage + 'static>(
 ) -> JoinHandle<()> {
     let name = stage.name();
     let mut driver = Driver { fault: Fault::of(name), probe: flow.ledger.probe(name), turn: None, flow, stage };
+    let span = tracing::Span::current();
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
+            let _flow = span.entered();
             // The queues are still open when the failure is reported: whoever finds them closed already knows why.
             if let Err(panicked) = panics::catch(name, || driver.run(&input, &output)) {
                 driver.report(panicked.into(), true);
@@ -47,7 +49,9 @@ pub(crate) fn drive<S: Stage + 'static>(
 /// If the system can't start a thread.
 pub(crate) fn spawn(name: &'static str, flow: FlowContext, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let mut fault = Fault::of(name);
+    let span = tracing::Span::current();
     let guarded = move || {
+        let _flow = span.entered();
         let run = || {
             if let Err(error) = fault.step() {
                 (flow.on_failure)(Failure { stage: name, turn: None, error, is_fatal: false });

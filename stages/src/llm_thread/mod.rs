@@ -17,8 +17,9 @@ mod steps;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
 use nearfield_llm::{GenerateOptions, Llm, LlmError, SamplerOptions, SessionOptions, TokenId};
@@ -34,6 +35,8 @@ use scheduler::{Command, Scheduler};
 const QUEUE: usize = 16;
 /// Events beyond one a token: prefilled, done and a spare.
 const EXTRA_EVENTS: usize = 4;
+/// So long a flow that ends waits to have its sessions closed.
+const CLOSING: Duration = Duration::from_millis(200);
 /// The thread's name, also in failures.
 const NAME: &str = "llm";
 
@@ -85,6 +88,31 @@ pub struct LlmThread {
     commands: Sender<Command>,
     llm: Arc<Llm>,
     pause: Pause,
+    health: Arc<Mutex<Health>>,
+    /// The sessions of one flow among several: closed with its last handle.
+    own: Option<Arc<OwnSessions>>,
+}
+
+/// Who is told of a panic of the thread, and whether there was one.
+#[derive(Default)]
+struct Health {
+    has_panicked: bool,
+    listeners: Vec<Weak<dyn Fn(Failure) + Send + Sync>>,
+}
+
+/// What one flow has opened on a thread that others use too.
+struct OwnSessions {
+    commands: Sender<Command>,
+    opened: Mutex<Vec<SessionId>>,
+}
+
+impl Drop for OwnSessions {
+    fn drop(&mut self) {
+        for session in self.opened.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // A thread that hangs keeps its memory; whoever ends shall not hang with it.
+            let _ = self.commands.send_timeout(Command::Close { session }, CLOSING);
+        }
+    }
 }
 
 impl LlmThread {
@@ -126,19 +154,57 @@ impl LlmThread {
         let (commands, inbox) = bounded(QUEUE);
         let (weights, pause) = (llm.clone(), Pause::default());
         let pauses = pause.clone();
+        let health = Arc::new(Mutex::new(Health::default()));
+        let told = health.clone();
         let thread = std::thread::Builder::new()
             .name(NAME.to_owned())
             .spawn(move || {
                 let mut scheduler = Scheduler::new(weights, inbox, way, pauses);
                 if let Err(panicked) = panics::catch(NAME, || scheduler.run()) {
                     let what = panicked.to_string();
-                    // The flow hears of it before the job's owner does, who reports an error of one turn.
+                    // The flows hear of it before the job's owner does, who reports an error of one turn.
+                    let listeners = {
+                        let mut health = told.lock().unwrap_or_else(PoisonError::into_inner);
+                        health.has_panicked = true;
+                        std::mem::take(&mut health.listeners)
+                    };
+                    for listener in listeners.iter().filter_map(Weak::upgrade) {
+                        listener(Failure { stage: NAME, turn: None, error: panicked.clone().into(), is_fatal: true });
+                    }
                     on_panic(panicked);
                     scheduler.refuse_all(&what);
                 }
             })
             .expect("the system can start a thread");
-        (Self { commands, llm, pause }, thread)
+        (Self { commands, llm, pause, health, own: None }, thread)
+    }
+
+    /// A handle for one flow of several that use this thread: the flow ends when the thread panics, and the sessions that are
+    /// opened by the handle and its clones are closed with the last of them.
+    pub fn join<N>(&self, flow: &Flow<N>) -> Self {
+        self.join_with(&flow.context().on_failure)
+    }
+
+    /// As [`join`](Self::join), for what is no flow: `on_failure` is called when the thread panics, as long as somebody keeps it.
+    pub fn join_with(&self, on_failure: &Arc<dyn Fn(Failure) + Send + Sync>) -> Self {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        health.listeners.retain(|listener| listener.strong_count() > 0);
+        health.listeners.push(Arc::downgrade(on_failure));
+        let own = OwnSessions { commands: self.commands.clone(), opened: Mutex::default() };
+        Self { own: Some(Arc::new(own)), ..self.clone() }
+    }
+
+    /// Whether the thread has panicked, and everything that is asked of it fails.
+    pub fn has_panicked(&self) -> bool {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).has_panicked
+    }
+
+    /// Has a session closed with the flow that opened it.
+    fn owned(&self, opened: Result<SessionId, LlmError>) -> Result<SessionId, LlmError> {
+        if let (Some(own), Ok(session)) = (&self.own, &opened) {
+            own.opened.lock().unwrap_or_else(PoisonError::into_inner).push(*session);
+        }
+        opened
     }
 
     /// The weights: for their tokenizer and template.
@@ -156,7 +222,7 @@ impl LlmThread {
     /// # Errors
     /// If its cache can't be had.
     pub fn open(&self, urgency: Urgency, options: SessionOptions) -> Result<SessionId, LlmError> {
-        self.ask(|reply| Command::Open { urgency, options, moving: None, reply })
+        self.owned(self.ask(|reply| Command::Open { urgency, options, moving: None, reply }))
     }
 
     /// Opens a session whose prompts may move what the cache holds elsewhere, from `least` tokens in a row: see
@@ -165,11 +231,14 @@ impl LlmThread {
     /// # Errors
     /// If its cache can't be had.
     pub fn open_moving(&self, urgency: Urgency, options: SessionOptions, least: usize) -> Result<SessionId, LlmError> {
-        self.ask(|reply| Command::Open { urgency, options, moving: Some(least), reply })
+        self.owned(self.ask(|reply| Command::Open { urgency, options, moving: Some(least), reply }))
     }
 
     /// Gives a session's memory back. A job in it ends as if the thread had gone; nobody may name the session any more.
     pub fn close(&self, session: SessionId) {
+        if let Some(own) = &self.own {
+            own.opened.lock().unwrap_or_else(PoisonError::into_inner).retain(|opened| *opened != session);
+        }
         let _ = self.send(Command::Close { session });
     }
 

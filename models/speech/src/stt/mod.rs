@@ -31,7 +31,7 @@ pub use word_errors::word_errors;
 pub use words::Word;
 
 use pieces::{Piece, plan, spoken};
-use whisper::{Pass, Whisper};
+use whisper::{Pass, Weights, Whisper};
 use words::TimedToken;
 
 use crate::audio::SampleRate;
@@ -73,12 +73,38 @@ pub struct Segment {
     pub words: Vec<Word>,
 }
 
+/// The weights of a Whisper model, which several recognizers may share.
+#[derive(Clone)]
+pub struct SttWeights {
+    weights: Weights,
+    header: GgmlHeader,
+    path: PathBuf,
+    /// Whether they were loaded for the times of words.
+    word_timestamps: bool,
+}
+
+impl SttWeights {
+    /// Whether a recognizer with these options can use them.
+    pub fn suit(&self, options: &SttOptions) -> bool {
+        self.word_timestamps == options.word_timestamps
+    }
+
+    /// The model's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether anybody else uses them.
+    pub fn is_shared(&self) -> bool {
+        self.weights.is_shared()
+    }
+}
+
 /// A Whisper model with its working state, used again for each utterance.
 pub struct SpeechToText {
     whisper: Whisper,
+    weights: SttWeights,
     options: SttOptions,
-    header: GgmlHeader,
-    path: PathBuf,
 }
 
 /// What whisper.cpp makes of a piece of sound.
@@ -107,23 +133,40 @@ impl SpeechToText {
         options.check()?;
         whisper::check()?;
         let header = GgmlHeader::read(path)?;
-        let whisper = Whisper::open(path, options, &header)?;
-        Ok(SpeechToText { whisper, options: options.clone(), header, path: path.to_path_buf() })
+        whisper::check_language(options, &header)?;
+        let weights = Weights::load(path, options.word_timestamps, &header)?;
+        let path = path.to_path_buf();
+        Self::sharing(&SttWeights { weights, header, path, word_timestamps: options.word_timestamps }, options)
+    }
+
+    /// A recognizer with a state of its own over weights that others use too.
+    ///
+    /// # Errors
+    /// An option is out of range, or there is no memory for the state.
+    pub fn sharing(weights: &SttWeights, options: &SttOptions) -> Result<SpeechToText, SttError> {
+        options.check()?;
+        let whisper = Whisper::over(&weights.weights, &weights.path, options, &weights.header)?;
+        Ok(SpeechToText { whisper, weights: weights.clone(), options: options.clone() })
+    }
+
+    /// The weights, for another recognizer.
+    pub fn weights(&self) -> SttWeights {
+        self.weights.clone()
     }
 
     /// The header of the model's file.
     pub fn header(&self) -> &GgmlHeader {
-        &self.header
+        &self.weights.header
     }
 
     /// The model's file.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.weights.path
     }
 
     /// Whether the model knows languages other than English.
     pub fn is_multilingual(&self) -> bool {
-        self.header.is_multilingual()
+        self.weights.header.is_multilingual()
     }
 
     /// Transcribes speech.
@@ -144,7 +187,7 @@ impl SpeechToText {
             result.suppressed = Some(Suppression::Silence);
             return Ok(result);
         }
-        let cut_at_pauses = self.options.cut_at_pauses.unwrap_or(self.header.is_smaller_than_openai());
+        let cut_at_pauses = self.options.cut_at_pauses.unwrap_or(self.weights.header.is_smaller_than_openai());
         let window = rate.samples_in(Duration::from_millis(self.options.window_ms.into()));
         // Pauses are found at half a second; a longer one parts sound for every model.
         let pause = if cut_at_pauses { 0 } else { rate.samples_in(LONG_PAUSE) };
@@ -170,7 +213,7 @@ impl SpeechToText {
                         words::bound(&mut segments, speech.as_deref().unwrap_or_default());
                     }
                     let is_doubted =
-                        piece.is_searched && piece.speech.is_none() && !self.header.is_smaller_than_openai();
+                        piece.is_searched && piece.speech.is_none() && !self.weights.header.is_smaller_than_openai();
                     match judgement::judge(segments, &self.options, is_doubted) {
                         Ok(segments) => result.segments.extend(segments),
                         Err(suppression) => result.suppressed = Some(suppression),
@@ -184,7 +227,7 @@ impl SpeechToText {
 
     /// The code of the language of the last piece.
     fn language(&self) -> Option<&'static str> {
-        if !self.header.is_multilingual() {
+        if !self.weights.header.is_multilingual() {
             return Some("en");
         }
         self.whisper.language()
@@ -261,18 +304,22 @@ impl SpeechToText {
     }
 
     fn failed(&self, reason: String) -> SttError {
-        SttError::Failed { path: self.path.clone(), reason }
+        SttError::Failed { path: self.weights.path.clone(), reason }
     }
 
     fn temperature_increment(&self) -> f32 {
-        self.options.temperature_increment.unwrap_or(if self.header.is_smaller_than_openai() { 0.0 } else { 0.2 })
+        self.options.temperature_increment.unwrap_or(if self.weights.header.is_smaller_than_openai() {
+            0.0
+        } else {
+            0.2
+        })
     }
 
     /// Samples of silence to put before sound that begins with speech. OpenAI's models learned from recordings that begin before it: of
     /// "Stop. What is ..." from the first sample on they leave out the first word.
     fn lead_in(&self, sound: &[f32]) -> usize {
         const LEAD: usize = 1_600; // 16 kHz * 0.1 s
-        if self.header.is_smaller_than_openai() {
+        if self.weights.header.is_smaller_than_openai() {
             return 0;
         }
         let power = |s: &[f32]| s.iter().map(|v| f64::from(v * v)).sum::<f64>() / s.len().max(1) as f64;
@@ -286,9 +333,9 @@ impl SpeechToText {
     /// OpenAI's models were trained on windows that go on behind the last word. With a margin of 16 frames they say the last phrase twice;
     /// with 64 (1.3 s) they do not.
     fn audio_ctx(&self, n_samples: usize, least: usize) -> usize {
-        let margin = if self.header.is_smaller_than_openai() { 16 } else { 64 };
+        let margin = if self.weights.header.is_smaller_than_openai() { 16 } else { 64 };
         let frames = (n_samples.div_ceil(SAMPLES_PER_ENCODER_FRAME) + margin).div_ceil(32) * 32;
-        frames.max(least).min(self.header.n_audio_ctx as usize)
+        frames.max(least).min(self.weights.header.n_audio_ctx as usize)
     }
 
     /// The fewest encoder frames, and those with which nothing is said twice: in 384 OpenAI's models do so with a short sentence now and then,
@@ -297,7 +344,7 @@ impl SpeechToText {
         match self.options.audio_ctx_min {
             Some(least) => [least as usize; 2],
             // OpenAI's smallest, `tiny`, is 384 wide.
-            None if self.header.n_audio_state < 384 => [0; 2],
+            None if self.weights.header.n_audio_state < 384 => [0; 2],
             None => [384, 512],
         }
     }

@@ -15,9 +15,22 @@ pub(super) struct Pass {
     pub(super) max_tokens: usize,
 }
 
-impl Whisper {
-    pub(super) fn open(_: &Path, _: &SttOptions, _: &GgmlHeader) -> Result<Self, SttError> {
+#[derive(Clone)]
+pub(super) enum Weights {}
+
+impl Weights {
+    pub(super) fn load(_: &Path, _: bool, _: &GgmlHeader) -> Result<Self, SttError> {
         Err(SttError::Absent)
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        match *self {}
+    }
+}
+
+impl Whisper {
+    pub(super) fn over(weights: &Weights, _: &Path, _: &SttOptions, _: &GgmlHeader) -> Result<Self, SttError> {
+        match *weights {}
     }
 
     pub(super) fn language(&self) -> Option<&'static str> {
@@ -35,6 +48,10 @@ impl Whisper {
     pub(super) fn segments(&self) -> Vec<RawSegment> {
         match *self {}
     }
+}
+
+pub(super) fn check_language(_: &SttOptions, _: &GgmlHeader) -> Result<(), SttError> {
+    Err(SttError::Absent)
 }
 
 pub(super) fn check() -> Result<(), SttError> {

@@ -4,10 +4,11 @@ mod abort;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use whisper_rs::{
     DtwMode, DtwModelPreset, DtwParameters, FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters,
-    WhisperError, WhisperState,
+    WhisperState,
 };
 
 use nearfield_base::cores::runnable;
@@ -17,7 +18,7 @@ use super::{GgmlHeader, RawSegment, SttError, SttOptions, TimedToken};
 /// A loaded model with its working state.
 pub(super) struct Whisper {
     state: WhisperState,
-    context: WhisperContext,
+    context: Arc<WhisperContext>,
     /// Built once: whisper-rs leaks a string each time a language or a prompt is set.
     params: FullParams<'static, 'static>,
     threads: Threads,
@@ -78,18 +79,42 @@ pub(super) struct Pass {
     pub(super) max_tokens: usize,
 }
 
-impl Whisper {
+/// The weights of a model.
+#[derive(Clone)]
+pub(super) struct Weights(Arc<WhisperContext>);
+
+impl Weights {
     /// Loads a file whose header has been read.
-    pub(super) fn open(path: &Path, options: &SttOptions, header: &GgmlHeader) -> Result<Self, SttError> {
+    pub(super) fn load(path: &Path, word_timestamps: bool, header: &GgmlHeader) -> Result<Self, SttError> {
         whisper_rs::install_logging_hooks();
-        let language = language_code(options, header)?;
-        let load = |e: WhisperError| SttError::Load { path: path.to_path_buf(), reason: e.to_string() };
-        let mut context_params = WhisperContextParameters::default();
-        if options.word_timestamps {
-            context_params.dtw_parameters(alignment(header));
+        let mut params = WhisperContextParameters::default();
+        if word_timestamps {
+            params.dtw_parameters(alignment(header));
         }
-        let context = WhisperContext::new_with_params(path, context_params).map_err(load)?;
-        let state = context.create_state().map_err(load)?;
+        match WhisperContext::new_with_params(path, params) {
+            Ok(context) => Ok(Self(Arc::new(context))),
+            Err(e) => Err(SttError::Load { path: path.to_path_buf(), reason: e.to_string() }),
+        }
+    }
+
+    /// Whether anybody else has them.
+    pub(super) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
+impl Whisper {
+    /// A working state over weights.
+    pub(super) fn over(
+        weights: &Weights,
+        path: &Path,
+        options: &SttOptions,
+        header: &GgmlHeader,
+    ) -> Result<Self, SttError> {
+        let language = language_code(options, header)?;
+        let context = weights.0.clone();
+        let state =
+            context.create_state().map_err(|e| SttError::Load { path: path.to_path_buf(), reason: e.to_string() })?;
 
         let mut params = FullParams::new(match options.beam_size {
             1 => SamplingStrategy::Greedy { best_of: 1 },
@@ -220,6 +245,11 @@ fn alignment(header: &GgmlHeader) -> DtwParameters<'static> {
     };
     // Three copies of tokens x frames x heads floats: 360 * 1500 * 20 * 4 bytes each. Only what is used is touched.
     DtwParameters { mode, dtw_mem_size: 512 << 20 }
+}
+
+/// Refuses a language that the model or Whisper does not know.
+pub(super) fn check_language(options: &SttOptions, header: &GgmlHeader) -> Result<(), SttError> {
+    language_code(options, header).map(drop)
 }
 
 /// The code to set, or none where whisper.cpp's default, English, is right.

@@ -1,0 +1,84 @@
+//! Models that several flows of one process use: weights are loaded once for each file, and the language model has one thread for each
+//! file, whoever asks first. What nobody uses any more is let go when the next model is loaded.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use anyhow::Context;
+use nearfield_llm::{Llm, LlmOptions};
+use nearfield_speech::stt::{SpeechToText, SttOptions, SttWeights};
+use nearfield_stages::llm_thread::LlmThread;
+use nearfield_stages::voice_priority::VoicePriority;
+
+use crate::config::LlmConfig;
+use crate::hub::registry::{Kind, Registry};
+
+/// The models of a process.
+#[derive(Default)]
+pub struct SharedModels {
+    llms: Mutex<Vec<SharedLlm>>,
+    stts: Mutex<Vec<SttWeights>>,
+}
+
+struct SharedLlm {
+    path: PathBuf,
+    threads: usize,
+    weights: Weak<Llm>,
+    thread: LlmThread,
+}
+
+/// What a file is known by, whatever link leads to it.
+fn real(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+impl SharedModels {
+    /// The thread of the language model that `config` names; one that has panicked is replaced, over the same weights.
+    ///
+    /// # Errors
+    /// The model is unknown, not there, or broken.
+    pub fn llm(&self, config: &LlmConfig, registry: &Registry) -> anyhow::Result<LlmThread> {
+        let model = registry.resolve_as(&config.model, &[Kind::Llm]).context("llm.model")?;
+        let path = real(model.path());
+        let mut llms = self.llms.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = |llm: Arc<Llm>| {
+            let (thread, _ends_with_its_last_handle) =
+                LlmThread::start_beside_others(llm, VoicePriority::of(&registry.places().data));
+            thread
+        };
+        if let Some(shared) = llms.iter_mut().find(|llm| llm.path == path && llm.threads == config.threads) {
+            if shared.thread.has_panicked() {
+                shared.thread = start(shared.thread.llm().clone());
+            }
+            return Ok(shared.thread.clone());
+        }
+        // One that only this list still knows: its thread holds the one reference to the weights that is left, and so does the handle.
+        llms.retain(|llm| llm.weights.strong_count() > UNUSED);
+        let llm = Llm::open(model.path(), &LlmOptions { threads: config.threads })?;
+        llm.tokenizer()?;
+        let weights = Arc::downgrade(&llm);
+        let thread = start(llm);
+        llms.push(SharedLlm { path, threads: config.threads, weights, thread: thread.clone() });
+        Ok(thread)
+    }
+
+    /// A recognizer over shared weights.
+    ///
+    /// # Errors
+    /// The model is not there, or broken, or an option is out of range.
+    pub fn stt(&self, path: &Path, options: &SttOptions) -> anyhow::Result<SpeechToText> {
+        let mut stts = self.stts.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = real(path);
+        if let Some(weights) = stts.iter().find(|weights| weights.path() == path && weights.suit(options)) {
+            return Ok(SpeechToText::sharing(weights, options)?);
+        }
+        stts.retain(SttWeights::is_shared);
+        let stt = SpeechToText::open(&path, options)?;
+        stts.push(stt.weights());
+        Ok(stt)
+    }
+}
+
+/// References to the weights of a model that nobody but this list and the model's own thread knows: the handle's and the
+/// scheduler's.
+const UNUSED: usize = 2;

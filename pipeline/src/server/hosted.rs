@@ -1,0 +1,364 @@
+//! The flows that run beside the server, each on a thread of its own, over the models of the process. One that fails is started again
+//! alone, after a pause that grows; the others do not notice.
+
+use std::convert::Infallible;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use nearfield_base::persist::Existing;
+use nearfield_stages::caption::pictures::SourceEvent;
+use nearfield_stages::flow::{StopSignal, is_stopped, panics};
+use nearfield_stages::reconnect::{Attempts, ReconnectPolicy};
+use nearfield_stages::report::read_text::TextSource;
+use nearfield_stages::voice::capture::{Pace, Source, check_microphone};
+use nearfield_stages::voice::play::Play;
+use serde_json::{Value, json};
+
+use super::events::Events;
+use crate::cli::Usage;
+use crate::commands::report::{Format, Output};
+use crate::config::caption::CaptionConfig;
+use crate::config::flows::{FlowConfig, FlowWork};
+use crate::config::report::ReportConfig;
+use crate::config::{MQTT_LEFT_OUT, VoiceConfig};
+use crate::flows::caption::{self, CaptionEvent};
+use crate::flows::report::{self, ReportEvent, ReportLlm};
+use crate::flows::voice::{self, Questions};
+use crate::hub::registry::Registry;
+use crate::load::caption::{Captioner, open_input, outlet_name};
+use crate::load::outlets::outlets;
+use crate::load::report::ReadingsFrom;
+use crate::load::shared::SharedModels;
+use crate::load::voice::Assistant;
+use crate::output::captions;
+use crate::output::report_pages;
+use crate::output::terminal::chain;
+use crate::output::turn_report::ms;
+use crate::recordings::recordings;
+
+/// When a flow that has failed is started again.
+const RESTARTS: ReconnectPolicy = ReconnectPolicy {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+    stable_after: Duration::from_secs(300),
+};
+/// So long all flows together may take to end.
+const ENDING: Duration = Duration::from_millis(1700);
+/// How often an end is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What the flows of a process share.
+pub struct Shared {
+    /// The models on disk.
+    pub registry: Registry,
+    /// Those that are loaded.
+    pub models: SharedModels,
+    /// What the flows tell.
+    pub events: Events,
+}
+
+/// What is known of a flow.
+#[derive(Clone, Debug)]
+struct State {
+    phase: &'static str,
+    restarts: u64,
+    outputs: u64,
+    error: Option<String>,
+    since: Instant,
+}
+
+/// A flow beside the server; it ends when this is dropped.
+pub struct Hosted {
+    name: String,
+    kind: &'static str,
+    state: Arc<Mutex<State>>,
+    /// Dropped when the flow is to end.
+    stop: Option<Sender<Infallible>>,
+    thread: JoinHandle<()>,
+}
+
+/// The models of a flow, loaded.
+pub enum Loaded {
+    /// Of a voice.
+    Voice(Box<Assistant>),
+    /// Of captions.
+    Caption(Box<Captioner>),
+    /// Of reports.
+    Report(Option<ReportLlm>),
+}
+
+/// Loads a flow's models.
+///
+/// # Errors
+/// Whatever is missing or broken, with the flow's name.
+pub fn load(flow: &FlowConfig, shared: &Shared) -> anyhow::Result<Loaded> {
+    let Shared { registry, models, .. } = shared;
+    let loaded = match &flow.work {
+        FlowWork::Voice { config, .. } => {
+            Assistant::load_with(config, registry, true, Some(models)).map(|it| Loaded::Voice(Box::new(it)))
+        }
+        FlowWork::Caption { config, .. } => {
+            Captioner::load_models(config, registry, Some(models)).map(|it| Loaded::Caption(Box::new(it)))
+        }
+        FlowWork::Report { config, output, input } => {
+            readings_from(input)?;
+            if !output.as_os_str().is_empty() {
+                Format::of(output)?;
+            }
+            match config.llm.model.as_str() {
+                "none" => Ok(Loaded::Report(None)),
+                _ => models.llm(&config.llm, registry).map(|it| Loaded::Report(Some(ReportLlm::Shared(it)))),
+            }
+        }
+    };
+    loaded.with_context(|| format!("the flow {}", flow.name))
+}
+
+impl Hosted {
+    /// Starts a flow over what has been loaded for it.
+    ///
+    /// # Errors
+    /// The system can't start a thread.
+    pub fn start(flow: FlowConfig, loaded: Loaded, shared: Arc<Shared>) -> anyhow::Result<Self> {
+        let (stop, stopped) = bounded(0);
+        let begun = State { phase: "running", restarts: 0, outputs: 0, error: None, since: Instant::now() };
+        let state = Arc::new(Mutex::new(begun));
+        let (name, kind, told) = (flow.name.clone(), flow.work.kind(), state.clone());
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            let _flow = tracing::error_span!("flow", name = flow.name.as_str()).entered();
+            Supervised { flow, shared, state: told }.run(loaded, &stopped);
+        })?;
+        Ok(Self { name, kind, state, stop: Some(stop), thread })
+    }
+
+    /// What there is to know of it.
+    pub fn json(&self) -> Value {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        json!({
+            "name": self.name, "kind": self.kind, "state": state.phase, "seconds": state.since.elapsed().as_secs(),
+            "restarts": state.restarts, "outputs": state.outputs, "error": state.error,
+        })
+    }
+
+    /// Ends flows, all at once, within two seconds.
+    pub fn end(flows: &mut [Hosted]) {
+        flows.iter_mut().for_each(|flow| flow.stop = None);
+        let begun = Instant::now();
+        while begun.elapsed() < ENDING && flows.iter().any(|flow| !flow.thread.is_finished()) {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+}
+
+/// A flow on its thread.
+struct Supervised {
+    flow: FlowConfig,
+    shared: Arc<Shared>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Supervised {
+    fn note(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn phase(&self, phase: &'static str) {
+        self.note(|state| (state.phase, state.since) = (phase, Instant::now()));
+        self.shared.events.tell(&self.flow.name, "flow", json!({"state": phase}));
+    }
+
+    /// Until it is at its end, or `stop`.
+    fn run(&self, loaded: Loaded, stop: &StopSignal) {
+        let mut attempts = Attempts::new(RESTARTS);
+        let mut loaded = Some(loaded);
+        loop {
+            self.phase("running");
+            let begun = Instant::now();
+            let once = || {
+                let models = loaded.take().map_or_else(|| load(&self.flow, &self.shared), Ok)?;
+                self.run_once(models, stop)
+            };
+            let ran = panics::catch(&self.flow.name, once).map_err(anyhow::Error::from).flatten();
+            match ran {
+                Ok(()) => return self.phase("ended"),
+                Err(_) if is_stopped(stop) => return self.phase("ended"),
+                Err(error) => {
+                    let reason = chain(&error);
+                    let next = attempts.lost(begun.elapsed(), &reason);
+                    if let Some(message) = next.message {
+                        tracing::error!("{message}");
+                    }
+                    self.note(|state| (state.restarts, state.error) = (state.restarts + 1, Some(reason)));
+                    self.phase("waiting");
+                    if stop.recv_timeout(next.retry_in) == Err(RecvTimeoutError::Disconnected) {
+                        return self.phase("ended");
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_once(&self, loaded: Loaded, stop: &StopSignal) -> anyhow::Result<()> {
+        match (&self.flow.work, loaded) {
+            (FlowWork::Voice { input, output, config }, Loaded::Voice(assistant)) => {
+                self.voice(*assistant, config, input, output, stop)
+            }
+            (FlowWork::Caption { input, events, snapshots, config }, Loaded::Caption(captioner)) => {
+                self.caption(*captioner, config, input, (events, snapshots), stop)
+            }
+            (FlowWork::Report { input, output, config }, Loaded::Report(llm)) => {
+                self.report(llm, config, input, output, stop)
+            }
+            _ => unreachable!("what was loaded is of the flow's own kind"),
+        }
+    }
+
+    fn tell(&self, kind: &'static str, body: Value) {
+        self.note(|state| state.outputs += 1);
+        self.shared.events.tell(&self.flow.name, kind, body);
+    }
+
+    fn voice(
+        &self,
+        assistant: Assistant,
+        config: &VoiceConfig,
+        input: &str,
+        output: &str,
+        stop: &StopSignal,
+    ) -> anyhow::Result<()> {
+        let source = match input {
+            "mic" => {
+                let device = Some(config.listen.device.clone()).filter(|device| !device.is_empty());
+                check_microphone(device.as_deref())?;
+                Source::Microphone(device)
+            }
+            path => Source::Files(recordings(Path::new(path))?, Pace::Realtime),
+        };
+        let outlet = crate::commands::outlet(output, Existing::Replace, &config.play.device)?;
+        Play::check(&outlet)?;
+        voice::run(assistant, config, Questions::Spoken(source), &outlet, stop, &mut |turn| {
+            for error in &turn.errors {
+                tracing::error!("turn {}: {error}", turn.turn);
+            }
+            for tool in &turn.replied.tools {
+                self.shared.events.tell(&self.flow.name, "action", json!({"turn": turn.turn, "tool": tool}));
+            }
+            self.tell("turn", turn.json());
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn caption(
+        &self,
+        mut captioner: Captioner,
+        config: &CaptionConfig,
+        input: &str,
+        (events, snapshots): (&Path, &Path),
+        stop: &StopSignal,
+    ) -> anyhow::Result<()> {
+        let named = |path: &Path| !path.as_os_str().is_empty();
+        let camera = &config.source.camera;
+        let mut events = named(events).then(|| captions::Events::open(events, false)).transpose()?;
+        let snapshots = named(snapshots).then(|| captions::Snapshots::open(snapshots)).transpose()?;
+        captioner.publishers = outlets(&config.outlets, &config.mqtt, &outlet_name(camera), &self.shared.registry)?;
+        let input = open_input(input, true, config)?;
+        let mut source = Attempts::to_print();
+        let ran = caption::run(captioner, config, input, None, stop, &mut |event| {
+            match event {
+                CaptionEvent::Captioned(done) => {
+                    let c = &done.captioned;
+                    self.shared.events.picture(&self.flow.name, c.view.picture.clone());
+                    let is_news = c.changed || !c.alerts.is_empty();
+                    let snapshot = match &snapshots {
+                        Some(snapshots) if is_news => Some(snapshots.write(&done, camera)?),
+                        _ => None,
+                    };
+                    if let Some(events) = &mut events {
+                        events.of(&done, camera, snapshot.as_deref())?;
+                    }
+                    if is_news {
+                        let kind = if c.alerts.is_empty() { "caption" } else { "alert" };
+                        self.tell(kind, captions::json_of(done.turn, c, camera));
+                    }
+                }
+                CaptionEvent::Failed { reason, .. } => tracing::warn!("{reason}"),
+                CaptionEvent::Source(SourceEvent::Disconnected { reason, retry_in, attempts }) => {
+                    if let Some(message) = source.failed_with(&reason, retry_in).message {
+                        tracing::warn!("{message}");
+                    }
+                    let body = json!({"reason": reason, "retry_in_ms": ms(retry_in), "attempts": attempts});
+                    if let Some(events) = &mut events {
+                        events.write(camera, SystemTime::now(), "source_disconnected", &body)?;
+                    }
+                    self.shared.events.tell(&self.flow.name, "source_disconnected", body);
+                }
+                CaptionEvent::Source(SourceEvent::Reconnected) => {
+                    if let Some(after) = source.succeeded() {
+                        tracing::warn!("the source is back {after}");
+                    }
+                    self.shared.events.tell(&self.flow.name, "source_reconnected", json!({}));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        });
+        if let Some(events) = events {
+            events.end()?;
+        }
+        ran
+    }
+
+    fn report(
+        &self,
+        llm: Option<ReportLlm>,
+        config: &ReportConfig,
+        input: &str,
+        output: &Path,
+        stop: &StopSignal,
+    ) -> anyhow::Result<()> {
+        let (name, registry) = (&self.flow.name, &self.shared.registry);
+        let mut config = config.clone();
+        if config.store.file.as_os_str().is_empty() {
+            config.store.file = registry.places().data.join(format!("{name}.sqlite"));
+        }
+        let zone = config.zone().map_err(anyhow::Error::msg)?;
+        let mut output = match output.as_os_str().is_empty() {
+            true => None,
+            false => Some(Output::open(output, Format::of(output)?, false)?),
+        };
+        if let Some(output) = &mut output {
+            output.resume()?;
+        }
+        // The first one is called as by `nearfield report`, so that its sensor in Home Assistant stays.
+        let object = if name == "report" { name.clone() } else { format!("report_{}", name.replace('-', "_")) };
+        report::run(&config, registry, llm, readings_from(input)?, stop, &object, &mut |event| {
+            if let ReportEvent::Done(report, _) = event {
+                if let Some(output) = &mut output {
+                    output.add(report, &zone)?;
+                }
+                self.tell("report", report_pages::json(report, &zone));
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+}
+
+/// Where a service has its readings from: a broker, or a file that grows.
+fn readings_from(input: &str) -> anyhow::Result<ReadingsFrom> {
+    match input {
+        url if url.starts_with("mqtt://") || url.starts_with("mqtts://") => {
+            if !cfg!(feature = "mqtt") {
+                return Err(Usage(format!("input {url}: {MQTT_LEFT_OUT}")).into());
+            }
+            Ok(ReadingsFrom::Mqtt(url.parse().map_err(Usage)?))
+        }
+        url if url.contains("://") => {
+            Err(Usage(format!("input {url}: name a file, or a broker as in mqtt://host/topic/#")).into())
+        }
+        path => Ok(ReadingsFrom::Text(TextSource::Follow(path.into()))),
+    }
+}
