@@ -2,7 +2,7 @@
 //! the thread pool that they run on.
 //!
 //! ```
-//! use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, multiply};
+//! use nearfield_kernels::{Activations, Format, Level, Matrix, Pool, Product, Together, multiply};
 //!
 //! let weights: Vec<u8> = [1.0f32, 2.0, 3.0, 4.0].iter().flat_map(|x| x.to_le_bytes()).collect();
 //! let weights = Matrix::new(Format::F32, &weights, 2, 2)?; // [rows, columns]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nearfield_llm::{
-    Batch, CacheType, Constrained, Constraint, GenerateOptions, Generation, Llm, LlmError, LlmOptions, Sampler,
+    Batch, CacheType, Constrained, Constraint, Finish, GenerateOptions, Generation, Llm, LlmError, LlmOptions, Sampler,
     SamplerOptions, Session, SessionOptions, TokenId, Unread, generate,
 };
 
@@ -107,9 +107,9 @@ fn texts() -> Vec<Text> {
             },
         },
         Text {
-            prompt: "<|user|>Good morning!<|end|><|assistant|>",
-            sampler: chance(8),
-            options: GenerateOptions { stop: vec!["!".to_owned(), ".".to_owned()], ..options(60, 2) },
+            prompt: "<|user|>Hello.<|end|><|assistant|>The",
+            sampler: greedy,
+            options: GenerateOptions { stop: vec![".".to_owned(), "  ".to_owned()], ..options(60, 2) },
         },
         Text { prompt: "<|user|>Tell me a story.<|end|><|assistant|>", sampler: chance(13), options: options(150, 4) },
     ]
@@ -134,6 +134,7 @@ fn texts_that_are_written_together_are_what_they_are_alone_and_one_that_is_given
             (written.text, written.tokens, Some(written.finish), session.tokens().to_vec())
         });
         let alone: Vec<_> = alone.collect();
+        assert!(matches!(alone[4].2, Some(Finish::StopString(_))), "{:?}", alone[4]);
         for given_up in [None, Some((0, 9)), Some((5, 3)), Some((1, 0))] {
             for most in [1, 2, Session::MOST_EACH] {
                 let mut batch = Batch::new();
