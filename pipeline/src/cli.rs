@@ -1,5 +1,7 @@
 //! The command line: commands, arguments and their help. Running them is `commands`.
 
+#[cfg(feature = "server")]
+mod service;
 mod wake;
 
 use std::path::PathBuf;
@@ -8,6 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nearfield_base::persist::Existing;
 
+#[cfg(feature = "server")]
+pub use service::{RunArgs, ServiceArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
 
 /// A command line that can't be used.
@@ -91,6 +95,20 @@ pub enum Command {
         nearfield run --config run.toml --check"
     )]
     Run(RunArgs),
+    /// Show what `nearfield run` runs: flows, models and sessions.
+    #[cfg(feature = "server")]
+    #[command(
+        after_help = "Examples:\n  nearfield ps\n  nearfield ps --json | jq '.flows[] | select(.state != \"running\")'"
+    )]
+    Ps(ServiceArgs),
+    /// Have `nearfield run` read its configuration again, and restart what has changed.
+    #[cfg(feature = "server")]
+    #[command(after_help = "Example:\n  nearfield run --config run.toml --check && nearfield reload")]
+    Reload(ServiceArgs),
+    /// End `nearfield run` in good order.
+    #[cfg(feature = "server")]
+    #[command(after_help = "Example:\n  nearfield stop")]
+    Stop(ServiceArgs),
     /// List microphones and loudspeakers.
     #[command(
         after_help = "Examples:\n  nearfield devices\n  nearfield voice --set listen.device=USB --set play.device=USB"
@@ -157,6 +175,12 @@ impl Command {
             Self::Chat(_) => "chat",
             #[cfg(feature = "server")]
             Self::Run(_) => "run",
+            #[cfg(feature = "server")]
+            Self::Ps(_) => "ps",
+            #[cfg(feature = "server")]
+            Self::Reload(_) => "reload",
+            #[cfg(feature = "server")]
+            Self::Stop(_) => "stop",
             Self::Devices { .. } => "devices",
             Self::Models(_) => "models",
             Self::Doctor { .. } => "doctor",
@@ -376,24 +400,6 @@ pub struct ChatArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
-}
-
-/// `nearfield run`
-#[cfg(feature = "server")]
-#[derive(Args, Debug)]
-pub struct RunArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub config: ConfigArgs,
-    /// The address for HTTP; short for --set server.listen=...
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub listen: Option<String>,
-    /// The address for Wyoming; short for --set server.wyoming=...
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub wyoming: Option<String>,
-    /// Load everything, say what there is, and end: status 0 if the server would start.
-    #[arg(long)]
-    pub check: bool,
 }
 
 /// `nearfield models`

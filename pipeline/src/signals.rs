@@ -1,11 +1,12 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first ends the program in good order, the second at once. Good order has two seconds: what does
-//! not look at the signal (a read that waits for nobody, a model that is being loaded) is ended by force then. Writes that would
+//! Ctrl-C, SIGTERM and, but for a service, SIGHUP: the first ends the program in good order, the second at once. Good order has two
+//! seconds: what does not look at the signal (a read that waits for nobody, a model that is being loaded) is ended by force then. Writes that would
 //! lose data with the program ([`writes`]) are waited for a little longer.
 
 use std::convert::Infallible;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 pub use nearfield_stages::flow::is_stopped;
 use nearfield_stages::flow::writes;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -21,6 +22,31 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// # Errors
 /// If the system does not let signals be handled, or can't start a thread.
 pub fn stop_signal() -> std::io::Result<Receiver<Infallible>> {
+    listen(None)
+}
+
+/// As [`stop_signal`], for a service: SIGHUP asks it to read its configuration again, and is told by the second channel. A terminal
+/// sends it when it is closed, and then it ends the program, as it ends others.
+///
+/// # Errors
+/// As [`stop_signal`].
+pub fn service_signals() -> std::io::Result<(Receiver<Infallible>, Receiver<()>)> {
+    if std::io::stdin().is_terminal() {
+        return Ok((listen(None)?, never()));
+    }
+    let (hung_up, reload) = bounded(1);
+    Ok((listen(Some(hung_up))?, reload))
+}
+
+/// Has the process told to end, as by SIGTERM.
+///
+/// # Errors
+/// The system does not let it.
+pub fn end_in_order() -> std::io::Result<()> {
+    signal_hook::low_level::raise(SIGTERM)
+}
+
+fn listen(hung_up: Option<Sender<()>>) -> std::io::Result<Receiver<Infallible>> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let (keep, stop): (Sender<Infallible>, _) = bounded(0);
     // The watchdog exists before there is anything to watch: at a signal the system may be short of threads.
@@ -33,6 +59,10 @@ pub fn stop_signal() -> std::io::Result<Receiver<Infallible>> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let mut keep = Some(keep);
         for signal in &mut signals {
+            if let (SIGHUP, Some(hung_up)) = (signal, &hung_up) {
+                let _ = hung_up.try_send(());
+                continue;
+            }
             if keep.take().is_none() {
                 end_now(status_of(signal));
             }

@@ -73,6 +73,14 @@ fn the_example_files_load_and_are_the_defaults() {
 }
 
 #[test]
+fn the_example_of_flows_beside_the_server_loads() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/nearfield.toml");
+    let flows = RunConfig::load(Some(&path), &[]).unwrap().flows().unwrap();
+    let names: Vec<&str> = flows.iter().map(|flow| flow.name.as_str()).collect();
+    assert_eq!(names, ["kitchen", "door", "house"]);
+}
+
+#[test]
 fn what_the_example_files_show_in_comments_loads_too() {
     for file in files() {
         let folder = tempfile::tempdir().unwrap();

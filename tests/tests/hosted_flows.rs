@@ -60,7 +60,8 @@ fn configured(folder: &Path) -> std::path::PathBuf {
     let text = format!(
         "[home]\nfile = {:?}\n[[voice]]\nname = \"kitchen\"\ninput = {:?}\noutput = \"null\"\n\
          [[caption]]\nname = \"door\"\ninput = {:?}\nsource.fps = 2.0\nevents = \"door.jsonl\"\n\
-         [[report]]\nname = \"house\"\ninput = \"readings.csv\"\nwindow.length = \"1h\"\nwindow.zone = \"UTC\"\noutput = \"house.jsonl\"\nstore.file = \"house.sqlite\"\n",
+         [[report]]\nname = \"house\"\ninput = \"readings.csv\"\nwindow.length = \"1h\"\nwindow.zone = \"UTC\"\n\
+         output = \"house.jsonl\"\nstore.file = \"house.sqlite\"\n",
         assets().join("home.json"),
         assets().join("speech/1-temperature.wav"),
         assets().join("pictures"),
@@ -109,7 +110,15 @@ fn what_is_wrong_in_a_flow_is_named_with_the_flow() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("nearfield.toml");
     for (text, what) in [
-        ("[[voice]]\nname = \"kitchen\"\nlisten.devise = \"USB\"", ["kitchen", "did you mean `device`?"]),
+        (
+            "[[voice]]\nname = \"kitchen\"\nlisten.devise = \"USB\"",
+            ["nearfield.toml:3: the flow kitchen", "did you mean `device`?"],
+        ),
+        (
+            "[[caption]]\nname = \"a-b\"\ninput = \"x.jpg\"\noutlets.mqtt = \"mqtt://h\"\n\
+             [[caption]]\nname = \"a_b\"\ninput = \"y.jpg\"\noutlets.mqtt = \"mqtt://h\"",
+            ["a-b and a_b", "caption_a_b"],
+        ),
         ("[[voice]]\n[[caption]]\nname = \"voice\"\ninput = \"x.jpg\"", ["two flows", "voice"]),
         ("[[report]]\nwindow.length = \"1h\"", ["report", "input is missing"]),
         ("[[caption]]\ninput = \"x.jpg\"\nllm.model = \"nothing\"", ["the flow caption", "nothing"]),
@@ -117,4 +126,146 @@ fn what_is_wrong_in_a_flow_is_named_with_the_flow() {
         std::fs::write(&config, text).unwrap();
         run(&["run", "--listen", "127.0.0.1:0", "--check", "--config", arg(&config)]).assert_fails(2, &what);
     }
+}
+
+/// A configuration with a report for each of these names, and the server's keys.
+fn write_reports(folder: &Path, server: &str, flows: &[(&str, &str)]) -> std::path::PathBuf {
+    let config = folder.join("nearfield.toml");
+    let flows: String = flows
+        .iter()
+        .map(|(name, keys)| {
+            format!("[[report]]\nname = {name:?}\ninput = \"readings.csv\"\nstore.file = \"{name}.sqlite\"\n{keys}\n")
+        })
+        .collect();
+    std::fs::write(&config, format!("[server]\n{server}\n{flows}")).unwrap();
+    config
+}
+
+fn order(service: &Service, command: &str) -> nearfield_tests::Ran {
+    run(&[command, "--json", "--pid", &service.child.id().to_string()])
+}
+
+#[test]
+fn a_reload_restarts_what_has_changed_and_a_wrong_file_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    configured(folder.path());
+    let hourly = "window.length = \"1h\"";
+    let config = write_reports(folder.path(), "", &[("kept", hourly), ("changed", hourly), ("gone", hourly)]);
+    let service = Service::start(&config, "");
+    let states = order(&service, "ps");
+    let state = &states.assert_done().json()[0];
+    assert_eq!(state["flows"].as_array().unwrap().len(), 3, "{state}");
+    assert_eq!(state["models"][0]["role"], "llm", "{state}");
+    assert!(state["resident_bytes"].as_u64() > Some(10_000_000), "{state}");
+
+    write_reports(folder.path(), "", &[("kept", hourly), ("changed", "window.lenght = \"1h\"")]);
+    order(&service, "reload").assert_fails(1, &["nearfield.toml:12", "changed", "did you mean `length`?"]);
+    assert_eq!(order(&service, "ps").json()[0]["flows"].as_array().unwrap().len(), 3);
+
+    let daily = "window.length = \"1d\"";
+    let server = "aliases = [\"gpt-4o-mini\"]\nconnections = 65";
+    write_reports(folder.path(), server, &[("new", hourly), ("kept", hourly), ("changed", daily)]);
+    let reloaded = order(&service, "reload");
+    let changes = &reloaded.assert_done().json()[0];
+    for (key, names) in [("started", ["new"]), ("restarted", ["changed"]), ("ended", ["gone"]), ("kept", ["kept"])] {
+        assert_eq!(changes[key], serde_json::json!(names), "{changes}");
+    }
+    assert_eq!(changes["needs_restart"], serde_json::json!(["server.connections"]), "{changes}");
+    assert_eq!(service.get("/v1/models/gpt-4o-mini")["object"], "model");
+    let flows = service.get("/flows");
+    let names: Vec<&str> = flows["flows"].as_array().unwrap().iter().map(|f| f["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["new", "kept", "changed"]);
+
+    // SIGHUP does the same.
+    write_reports(folder.path(), server, &[("kept", hourly)]);
+    assert!(Command::new("kill").args(["-HUP", &service.child.id().to_string()]).status().unwrap().success());
+    let is_one = || service.get("/flows")["flows"].as_array().unwrap().len() == 1;
+    assert!(wait_for(Duration::from_secs(30), is_one), "{}", service.get("/flows"));
+}
+
+#[test]
+fn a_service_is_stopped_and_its_socket_is_for_its_user_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let config = write_reports(folder.path(), "", &[]);
+    let mut command = nearfield(&["run", "--listen", "127.0.0.1:0", "--config", arg(&config)]);
+    let child = command.env("NEARFIELD_DATA", &data).stdout(Stdio::piped()).spawn().unwrap();
+    let mut service = Service { child, http: String::new() };
+    let socket = data.join(format!("run/{}.sock", service.child.id()));
+    assert!(wait_for(Duration::from_secs(60), || socket.exists()));
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&data.join("run")), mode(&socket)), (0o700, 0o600));
+    let told = |command: &str| {
+        let mut command = nearfield(&[command]);
+        command.env("NEARFIELD_DATA", &data);
+        nearfield_tests::finish(command, &[], Duration::from_secs(30))
+    };
+    assert!(told("ps").assert_done().stdout.contains(&format!("process {}", service.child.id())));
+    told("stop").assert_done();
+    assert!(wait_for(Duration::from_secs(5), || service.child.try_wait().unwrap().is_some()));
+    assert!(!socket.exists());
+    told("stop").assert_fails(1, &["no `nearfield run` runs", arg(&data)]);
+}
+
+#[test]
+fn systemd_is_told_of_the_start_a_reload_the_end_and_that_it_lives() {
+    use std::os::unix::net::UnixDatagram;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let config = write_reports(folder.path(), "", &[]);
+    let mut command = nearfield(&["run", "--listen", "127.0.0.1:0", "--config", arg(&config)]);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut service = Service { child, http: String::new() };
+    let mut beats = 0;
+    let mut next = |what: &str| loop {
+        let mut bytes = [0; 4096];
+        let n = socket.recv(&mut bytes).unwrap_or_else(|e| panic!("{what}: {e}"));
+        let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+        match text.contains("WATCHDOG=1") {
+            true if what == "WATCHDOG=1" => return text,
+            true => beats += 1,
+            false => {
+                assert!(text.contains(what), "{what}: {text}");
+                return text;
+            }
+        }
+    };
+    assert!(next("READY=1").contains("STATUS=Listening on http://127.0.0.1:"));
+    (0..3).for_each(|_| drop(next("WATCHDOG=1")));
+    assert!(Command::new("kill").args(["-HUP", &service.child.id().to_string()]).status().unwrap().success());
+    assert!(next("RELOADING=1").contains("MONOTONIC_USEC="));
+    assert!(next("READY=1").contains("nothing has changed"));
+    order(&service, "stop").assert_done();
+    next("STOPPING=1");
+    assert!(wait_for(Duration::from_secs(5), || service.child.try_wait().unwrap().is_some()));
+}
+
+#[cfg(feature = "fault-injection")]
+#[test]
+fn after_a_panic_of_the_models_thread_the_server_and_the_flows_go_on_with_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(&configured(folder.path()), "stage=llm,step=200,action=panic");
+    let ask = || {
+        let body = r#"{"messages":[{"role":"user","content":"Hello."}],"max_tokens":8}"#;
+        let mut stream = TcpStream::connect(&service.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (http, length) = (&service.http, body.len());
+        write!(stream, "POST /v1/chat/completions HTTP/1.1\r\nhost: {http}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.starts_with("HTTP/1.1 200 ")
+    };
+    // Each thread panics at the same step, and so there are at least two new ones.
+    for _ in 0..2 {
+        assert!(wait_for(Duration::from_secs(60), || !ask()), "no panic");
+        assert!(wait_for(Duration::from_secs(60), ask), "no new thread");
+    }
+    let flows = service.get("/flows");
+    let restarted = flows["flows"].as_array().unwrap().iter().filter(|flow| flow["restarts"].as_u64() > Some(0));
+    assert!(restarted.count() > 0, "{flows}");
 }

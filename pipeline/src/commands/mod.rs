@@ -4,6 +4,8 @@ pub mod doctor;
 pub mod models;
 pub mod report;
 pub(crate) mod say;
+#[cfg(feature = "server")]
+mod service;
 mod transcribe;
 mod wake;
 
@@ -93,6 +95,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     // Commands that only look or measure leave nothing unfinished, and end at a signal as any program does.
     let stop = match &cli.command {
         Command::Devices { .. } | Command::Doctor { .. } => crossbeam_channel::never(),
+        #[cfg(feature = "server")]
+        Command::Run(_) | Command::Ps(_) | Command::Reload(_) | Command::Stop(_) => crossbeam_channel::never(),
         Command::Bench(args) if args.what != BenchWhat::Voice => crossbeam_channel::never(),
         _ => signals::stop_signal()?,
     };
@@ -105,7 +109,16 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Wake(args) => wake::run(&args, &stop, &mut out),
         Command::Chat(args) => chat(args, &stop, &mut out),
         #[cfg(feature = "server")]
-        Command::Run(args) => crate::server::run(&args, &stop, &mut out),
+        Command::Run(args) => {
+            let (stop, hung_up) = signals::service_signals()?;
+            crate::server::run(&args, &stop, hung_up, &mut out)
+        }
+        #[cfg(feature = "server")]
+        Command::Ps(args) => service::ps(&args, &mut out),
+        #[cfg(feature = "server")]
+        Command::Reload(args) => service::reload(&args, &mut out),
+        #[cfg(feature = "server")]
+        Command::Stop(args) => service::stop(&args, &mut out),
         Command::Devices { json } => list_devices(json, &mut out),
         Command::Models(args) => {
             let registry = Registry::open()?;

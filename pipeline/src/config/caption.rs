@@ -94,6 +94,16 @@ impl Default for SourceConfig {
 }
 
 impl SourceConfig {
+    /// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its
+    /// own.
+    pub fn outlet_name(&self) -> String {
+        if self.camera == Self::default().camera {
+            return "caption".to_owned();
+        }
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+        format!("caption_{}", self.camera.chars().map(plain).collect::<String>())
+    }
+
     /// The time between two pictures.
     pub fn interval(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.fps)

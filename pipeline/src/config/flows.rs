@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caption::{CaptionConfig, SourceConfig};
 use super::report::ReportConfig;
-use super::{Config, RunConfig, VoiceConfig, said_by_parser};
+use super::{Config, OutletConfig, RunConfig, VoiceConfig, said_by_parser};
 
 /// A voice beside the server; all keys of `voice.toml` stand here too, as in `listen.device = "USB"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -124,6 +124,62 @@ impl FlowWork {
     }
 }
 
+impl FlowConfig {
+    /// What its results are called in topics, in Home Assistant and in the spool.
+    pub fn object(&self) -> String {
+        match &self.work {
+            FlowWork::Voice { .. } => self.name.clone(),
+            FlowWork::Caption { config, .. } => config.source.outlet_name(),
+            // The first one is called as by `nearfield report`, so that its sensor in Home Assistant stays.
+            FlowWork::Report { .. } if self.name == "report" => self.name.clone(),
+            FlowWork::Report { .. } => format!("report_{}", self.name.replace('-', "_")),
+        }
+    }
+
+    /// Where its results go besides files.
+    fn outlets(&self) -> Option<&OutletConfig> {
+        let outlets = match &self.work {
+            FlowWork::Voice { .. } => return None,
+            FlowWork::Caption { config, .. } => &config.outlets,
+            FlowWork::Report { config, .. } => &config.outlets,
+        };
+        (!outlets.webhook.is_empty() || !outlets.mqtt.is_empty()).then_some(outlets)
+    }
+}
+
+/// A key of a flow that is wrong, which the parser finds as it finds those of the other tables: with its place in the text.
+///
+/// # Errors
+/// The flow's name, and what the parser says.
+pub(super) fn check_keys(text: &str) -> Result<(), (String, toml::de::Error)> {
+    let Ok(mut all) = toml::de::DeTable::parse(text) else { return Ok(()) };
+    let own: [(_, &[&str]); 3] = [
+        ("voice", &["name", "input", "output"]),
+        ("caption", &["name", "input", "events", "snapshots"]),
+        ("report", &["name", "input", "output"]),
+    ];
+    for (kind, own) in own {
+        let Some(toml::de::DeValue::Array(flows)) = all.get_mut().get_mut(kind).map(toml::Spanned::get_mut) else {
+            continue;
+        };
+        for (at, flow) in flows.iter_mut().enumerate() {
+            let span = flow.span();
+            let toml::de::DeValue::Table(keys) = flow.get_mut() else { continue };
+            let name = keys.get("name").and_then(|name| name.get_ref().as_str()).unwrap_or_default();
+            let name = named(name, kind, at);
+            own.iter().for_each(|key| drop(keys.remove(*key)));
+            let keys = toml::de::Deserializer::from(toml::Spanned::new(span, std::mem::take(keys)));
+            let checked = match kind {
+                "voice" => VoiceConfig::deserialize(keys).map(drop),
+                "caption" => CaptionConfig::deserialize(keys).map(drop),
+                _ => ReportConfig::deserialize(keys).map(drop),
+            };
+            checked.map_err(|error| (name, error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Of `all`, the keys that `mask` has.
 fn only(all: &toml::Table, mask: &toml::Table) -> toml::Table {
     let keep = |(key, of): (&String, &toml::Value)| {
@@ -216,8 +272,9 @@ impl RunConfig {
         for (at, flow) in self.caption.iter().enumerate() {
             let name = named(&flow.name, "caption", at);
             let mut config: CaptionConfig = self.whole(&["llm"], &flow.keys, &name)?;
-            if !flow.name.is_empty() && config.source.camera == SourceConfig::default().camera {
-                config.source.camera.clone_from(&flow.name);
+            // The first one without a name is called as by `nearfield caption`.
+            if name != "caption" && config.source.camera == SourceConfig::default().camera {
+                config.source.camera.clone_from(&name);
             }
             let input = if flow.input.is_empty() { &config.source.input } else { &flow.input }.clone();
             no_stdin("caption", &name, &input)?;
@@ -242,6 +299,17 @@ impl RunConfig {
             }
             if flows[..at].iter().any(|other| other.name == *name) {
                 return Err(format!("two flows have the name {name:?}: give one of them another"));
+            }
+            let (Some(outlets), object) = (flow.outlets(), flow.object()) else { continue };
+            let shares = |other: &&FlowConfig| {
+                let same = |theirs: &OutletConfig| theirs.name == outlets.name && theirs.spool == outlets.spool;
+                other.outlets().is_some_and(same) && other.object() == object
+            };
+            if let Some(other) = flows[..at].iter().find(shares) {
+                return Err(format!(
+                    "the flows {} and {name} would both deliver as {object:?}: give one of them another name, or another source.camera",
+                    other.name
+                ));
             }
         }
         Ok(flows)

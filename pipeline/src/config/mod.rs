@@ -75,6 +75,14 @@ pub trait Config: Default + Serialize + DeserializeOwned {
         }
     }
 
+    /// Checks the parts of a file that its type takes as they are.
+    ///
+    /// # Errors
+    /// Whose part it is, and what the parser says.
+    fn check_parts(_text: &str) -> Result<(), (String, toml::de::Error)> {
+        Ok(())
+    }
+
     /// Checks what types can't say.
     ///
     /// # Errors
@@ -129,6 +137,10 @@ fn from_file<T: Config>(path: &Path) -> Result<T, ConfigError> {
         false => toml::from_str(&text).map_err(|e| located(path, &text, &e)),
     };
     let mut config: T = parsed?;
+    T::check_parts(&text).map_err(|(whose, error)| match located(path, &text, &error) {
+        ConfigError::Wrong { place, reason } => ConfigError::Wrong { place, reason: format!("{whose}: {reason}") },
+        unreadable @ ConfigError::Unreadable { .. } => unreadable,
+    })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     config.root(folder);
     Ok(config)

@@ -7,7 +7,7 @@ use nearfield_home::Policy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::flows::{CaptionFlow, ReportFlow, VoiceFlow};
+use super::flows::{self, CaptionFlow, ReportFlow, VoiceFlow};
 use super::wake::one_or_more;
 use crate::config::{Config, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig};
 
@@ -107,6 +107,11 @@ impl ServerConfig {
 }
 
 impl RunConfig {
+    /// What it says of the server alone.
+    pub fn without_flows(&self) -> Self {
+        Self { voice: Vec::new(), caption: Vec::new(), report: Vec::new(), ..self.clone() }
+    }
+
     /// What loads the models and the home, as for a voice.
     pub fn voice(&self) -> VoiceConfig {
         VoiceConfig {
@@ -134,6 +139,10 @@ impl Config for RunConfig {
             &mut home.timers,
             &mut self.remote.key_file,
         ]
+    }
+
+    fn check_parts(text: &str) -> Result<(), (String, toml::de::Error)> {
+        flows::check_keys(text).map_err(|(name, error)| (format!("the flow {name}"), error))
     }
 
     fn root(&mut self, folder: &Path) {

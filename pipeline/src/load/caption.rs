@@ -21,7 +21,7 @@ use nearfield_stages::voice_priority::VoicePriority;
 use nearfield_vision::{Beside, Gate, Picture, VisionError, VisionManifest, VisionModel};
 
 use crate::cli::Usage;
-use crate::config::caption::{CaptionConfig, SourceConfig};
+use crate::config::caption::CaptionConfig;
 use crate::config::{ConfigError, located, read};
 use crate::hub::registry::{Kind, PromptForm, Registry, Role};
 use crate::load::outlets::outlets;
@@ -60,7 +60,7 @@ impl Captioner {
     /// Whatever is missing or broken, with its name and the way out.
     pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
         let mut captioner = Self::load_models(config, registry, None)?;
-        let object = outlet_name(&config.source.camera);
+        let object = config.source.outlet_name();
         captioner.publishers = outlets(&config.outlets, &config.mqtt, &object, registry)?;
         Ok(captioner)
     }
@@ -311,15 +311,6 @@ pub(crate) fn reconnect_pauses(config: &CaptionConfig, again: bool) -> Reconnect
         first: Duration::from_millis(config.source.retry_ms),
         longest: Duration::from_millis(config.source.retry_max_ms),
     }
-}
-
-/// What the captions of a camera are called in topics, in Home Assistant and in the spool: each camera with a name of its own has its own.
-pub(crate) fn outlet_name(camera: &str) -> String {
-    if camera == SourceConfig::default().camera {
-        return "caption".to_owned();
-    }
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-    format!("caption_{}", camera.chars().map(plain).collect::<String>())
 }
 
 /// The pictures of a folder or pattern, unpacked, for measuring.

@@ -33,6 +33,14 @@ fn real(path: &Path) -> PathBuf {
 }
 
 impl SharedModels {
+    /// The models that are loaded, by their files: "llm" or "stt", and where it lies.
+    pub fn loaded(&self) -> Vec<(&'static str, PathBuf)> {
+        let llms = self.llms.lock().unwrap_or_else(PoisonError::into_inner);
+        let stts = self.stts.lock().unwrap_or_else(PoisonError::into_inner);
+        let llms = llms.iter().filter(|llm| llm.weights.strong_count() > 0).map(|llm| ("llm", llm.path.clone()));
+        llms.chain(stts.iter().map(|weights| ("stt", weights.path().to_owned()))).collect()
+    }
+
     /// The thread of the language model that `config` names; one that has panicked is replaced, over the same weights.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::failure::Failure;
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 16..=1024;
 
 /// Who may ask.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Access {
     /// Hashed: a comparison tells nothing of a token's length.
     token: Option<[u8; 32]>,

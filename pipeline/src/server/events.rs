@@ -89,10 +89,10 @@ impl Events {
         encode_jpeg(&*picture.ok_or_else(none)?, JPEG_QUALITY).map_err(Failure::broken)
     }
 
-    /// The kept events of a kind, the newest first.
-    pub fn latest(&self, kind: &str) -> Vec<Value> {
+    /// The kept events of these kinds, the newest first.
+    pub fn latest(&self, kinds: &[&str]) -> Vec<Value> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.iter().rev().filter(|event| event.kind == kind).map(|event| event.json()).collect()
+        recent.iter().rev().filter(|event| kinds.contains(&event.kind)).map(|event| event.json()).collect()
     }
 
     /// The events as lines of a stream, those after `seen` first.

@@ -30,7 +30,7 @@ use crate::flows::caption::{self, CaptionEvent};
 use crate::flows::report::{self, ReportEvent, ReportLlm};
 use crate::flows::voice::{self, Questions};
 use crate::hub::registry::Registry;
-use crate::load::caption::{Captioner, open_input, outlet_name};
+use crate::load::caption::{Captioner, open_input};
 use crate::load::outlets::outlets;
 use crate::load::report::ReadingsFrom;
 use crate::load::shared::SharedModels;
@@ -47,8 +47,8 @@ const RESTARTS: ReconnectPolicy = ReconnectPolicy {
     longest: Duration::from_secs(60),
     stable_after: Duration::from_secs(300),
 };
-/// So long all flows together may take to end.
-const ENDING: Duration = Duration::from_millis(1700);
+/// So long all flows together may take to end with the process.
+pub const ENDING: Duration = Duration::from_millis(1700);
 /// How often an end is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -68,14 +68,15 @@ struct State {
     phase: &'static str,
     restarts: u64,
     outputs: u64,
+    last_output: Option<Instant>,
     error: Option<String>,
     since: Instant,
 }
 
 /// A flow beside the server; it ends when this is dropped.
 pub struct Hosted {
-    name: String,
-    kind: &'static str,
+    /// What it was started with.
+    pub config: FlowConfig,
     state: Arc<Mutex<State>>,
     /// Dropped when the flow is to end.
     stop: Option<Sender<Infallible>>,
@@ -126,32 +127,36 @@ impl Hosted {
     /// The system can't start a thread.
     pub fn start(flow: FlowConfig, loaded: Loaded, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let (stop, stopped) = bounded(0);
-        let begun = State { phase: "running", restarts: 0, outputs: 0, error: None, since: Instant::now() };
+        let begun =
+            State { phase: "running", restarts: 0, outputs: 0, last_output: None, error: None, since: Instant::now() };
         let state = Arc::new(Mutex::new(begun));
-        let (name, kind, told) = (flow.name.clone(), flow.work.kind(), state.clone());
-        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+        let (config, told) = (flow.clone(), state.clone());
+        let thread = std::thread::Builder::new().name(flow.name.clone()).spawn(move || {
             let _flow = tracing::error_span!("flow", name = flow.name.as_str()).entered();
             Supervised { flow, shared, state: told }.run(loaded, &stopped);
         })?;
-        Ok(Self { name, kind, state, stop: Some(stop), thread })
+        Ok(Self { config, state, stop: Some(stop), thread })
     }
 
     /// What there is to know of it.
     pub fn json(&self) -> Value {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         json!({
-            "name": self.name, "kind": self.kind, "state": state.phase, "seconds": state.since.elapsed().as_secs(),
+            "name": self.config.name, "kind": self.config.work.kind(), "state": state.phase, "seconds": state.since.elapsed().as_secs(),
             "restarts": state.restarts, "outputs": state.outputs, "error": state.error,
+            "last_output_s": state.last_output.map(|at| at.elapsed().as_secs()),
         })
     }
 
-    /// Ends flows, all at once, within two seconds.
-    pub fn end(flows: &mut [Hosted]) {
+    /// Ends flows, all at once, and waits for them, but not for longer than `most`; answers whether all have ended.
+    pub fn end(flows: &mut [Hosted], most: Duration) -> bool {
         flows.iter_mut().for_each(|flow| flow.stop = None);
         let begun = Instant::now();
-        while begun.elapsed() < ENDING && flows.iter().any(|flow| !flow.thread.is_finished()) {
+        let all_have = |flows: &[Hosted]| flows.iter().all(|flow| flow.thread.is_finished());
+        while begun.elapsed() < most && !all_have(flows) {
             std::thread::sleep(LOOK_AGAIN);
         }
+        all_have(flows)
     }
 }
 
@@ -219,7 +224,7 @@ impl Supervised {
     }
 
     fn tell(&self, kind: &'static str, body: Value) {
-        self.note(|state| state.outputs += 1);
+        self.note(|state| (state.outputs, state.last_output) = (state.outputs + 1, Some(Instant::now())));
         self.shared.events.tell(&self.flow.name, kind, body);
     }
 
@@ -265,7 +270,7 @@ impl Supervised {
         let camera = &config.source.camera;
         let mut events = named(events).then(|| captions::Events::open(events, false)).transpose()?;
         let snapshots = named(snapshots).then(|| captions::Snapshots::open(snapshots)).transpose()?;
-        captioner.publishers = outlets(&config.outlets, &config.mqtt, &outlet_name(camera), &self.shared.registry)?;
+        captioner.publishers = outlets(&config.outlets, &config.mqtt, &self.flow.object(), &self.shared.registry)?;
         let input = open_input(input, true, config)?;
         let mut source = Attempts::to_print();
         let ran = caption::run(captioner, config, input, None, stop, &mut |event| {
@@ -333,8 +338,7 @@ impl Supervised {
         if let Some(output) = &mut output {
             output.resume()?;
         }
-        // The first one is called as by `nearfield report`, so that its sensor in Home Assistant stays.
-        let object = if name == "report" { name.clone() } else { format!("report_{}", name.replace('-', "_")) };
+        let object = self.flow.object();
         report::run(&config, registry, llm, readings_from(input)?, stop, &object, &mut |event| {
             if let ReportEvent::Done(report, _) = event {
                 if let Some(output) = &mut output {

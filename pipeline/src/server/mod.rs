@@ -4,6 +4,7 @@
 mod access;
 mod answering;
 mod ask;
+pub(crate) mod control;
 mod engine;
 mod events;
 mod failure;
@@ -14,27 +15,32 @@ mod llama_cpp;
 mod metrics;
 mod ollama;
 mod openai;
+pub(crate) mod reload;
 mod routes;
 mod sessions;
 mod speech;
+mod supervisor;
+mod systemd;
 mod wake;
 mod wyoming;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use crossbeam_channel::Receiver;
 use nearfield_llm::Dialect;
 use nearfield_llm::SessionOptions;
-use nearfield_stages::flow::{Failure as FlowFailure, StopSignal, is_stopped};
+use nearfield_stages::flow::{Failure as FlowFailure, StopSignal};
 use nearfield_stages::voice::notes::Replied;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
 use crate::cli::{RunArgs, Usage};
+use crate::config::flows::FlowConfig;
 use crate::config::{Config, ConfigError, RunConfig, ServerConfig};
 use crate::hub::registry::Registry;
 use crate::load::shared::SharedModels;
@@ -134,15 +140,16 @@ fn now(current: &Current) -> Arc<Server> {
     current.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
-/// Serves until `stop`.
+/// Serves until `stop`. What comes by `hung_up` has the configuration read again.
 ///
 /// # Errors
 /// The configuration is wrong, a model can't be loaded, or an address can't be listened on.
-pub fn run(args: &RunArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn run(args: &RunArgs, stop: &StopSignal, hung_up: Receiver<()>, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut sets = args.config.set.clone();
     sets.extend(args.listen.iter().map(|address| format!("server.listen={address:?}")));
     sets.extend(args.wyoming.iter().map(|address| format!("server.wyoming={address:?}")));
-    let config = RunConfig::load(args.config.config.as_deref(), &sets)?;
+    let file = args.config.config.clone();
+    let config = RunConfig::load(file.as_deref(), &sets)?;
     let access = Access::new(&config.server.token_file, &config.server.hosts)?;
     let http = address("server.listen", &config.server.listen)?;
     access.check_listen("server.listen", &http).map_err(|error| Usage(error.to_string()))?;
@@ -153,30 +160,19 @@ pub fn run(args: &RunArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Re
     let flows =
         config.flows().map_err(|reason| ConfigError::Wrong { place: "the configuration".to_owned(), reason })?;
     let (models, events) = (SharedModels::default(), events::Events::default());
+    let data = registry.places().data.clone();
     let shared = Arc::new(Shared { registry, models, events });
     let (panicked, replace) = crossbeam_channel::bounded::<()>(1);
-    let base =
-        Base { config, access, shared: shared.clone(), flows: Arc::default(), metrics: Arc::default(), panicked };
+    let (flows_now, metrics) = (Arc::default(), Arc::default());
+    let base = Base { config, file, sets, http, access, shared: shared.clone(), flows: flows_now, metrics, panicked };
     let server = Arc::new(load(&base)?);
     let loaded: Vec<_> =
         flows.into_iter().map(|flow| Ok((hosted::load(&flow, &shared)?, flow))).collect::<anyhow::Result<_>>()?;
     if args.check {
-        let info = server.engine.llm().llm().info();
-        let tokens = server.engine.context_tokens();
-        writeln!(
-            out,
-            "llm: {} ({}, {}), {tokens} tokens of context",
-            server.model, info.architecture, info.quantization
-        )?;
-        let (hears, speaks) = server.speech.has();
-        writeln!(out, "stt: {}", if hears { &server.stt_name } else { "none" })?;
-        writeln!(out, "tts: {}", if speaks { &server.speech.voice.0 } else { "none" })?;
-        for (_, flow) in &loaded {
-            writeln!(out, "{}: {}", flow.work.kind(), flow.name)?;
-        }
-        return Ok(out.flush()?);
+        return say_what_there_is(&server, loaded.iter().map(|(_, flow)| flow), out);
     }
-    writeln!(out, "Listening on http://{} (OpenAI: /v1, Ollama: /api). Ctrl-C ends.", listener.local_addr()?)?;
+    let address = listener.local_addr()?;
+    writeln!(out, "Listening on http://{address} (OpenAI: /v1, Ollama: /api). Ctrl-C ends.")?;
     if let Some(wyoming) = &wyoming {
         writeln!(out, "Listening on tcp://{} (Wyoming).", wyoming.local_addr()?)?;
         wyoming.set_nonblocking(true)?;
@@ -189,22 +185,59 @@ pub fn run(args: &RunArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Re
     out.flush()?;
     let current: Current = Arc::new(RwLock::new(server));
     listener.set_nonblocking(true)?;
+    let control = match control::Socket::open(&data) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::warn!("`nearfield ps`, `reload` and `stop` can't reach this process: {error:#}");
+            None
+        }
+    };
+    let (orders, ordered) = crossbeam_channel::bounded(1);
+    let (begun, file) = (Instant::now(), base.file.clone());
+    let about = control::About { current: current.clone(), orders, address: address.to_string(), file, begun };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
         tokio::spawn(http::serve(TcpListener::from_std(listener)?, current.clone()));
+        tokio::spawn(systemd::watchdog());
+        systemd::ready(&format!("Listening on http://{address}"));
         if let Some(wyoming) = wyoming {
             tokio::spawn(wyoming::serve(TcpListener::from_std(wyoming)?, current.clone()));
         }
+        if let Some(control) = &control {
+            tokio::spawn(control::serve(UnixListener::from_std(control.listener()?)?, about.clone()));
+        }
+        let calls = supervisor::Calls { panicked: replace, hung_up, ordered };
         let (stop, flows) = (stop.clone(), base.flows.clone());
         let until_the_end = move || {
-            replace_panicked(&base, &current, &replace, &stop);
-            Hosted::end(&mut flows.lock().unwrap_or_else(PoisonError::into_inner));
+            supervisor::run(base, &current, &calls, &stop);
+            systemd::stopping();
+            Hosted::end(&mut flows.lock().unwrap_or_else(PoisonError::into_inner), hosted::ENDING);
         };
         let _ = tokio::task::spawn_blocking(until_the_end).await;
         anyhow::Ok(())
     })?;
+    drop(about);
     runtime.shutdown_timeout(ENDING);
     Ok(())
+}
+
+/// What `--check` prints.
+fn say_what_there_is<'a>(
+    server: &Server,
+    flows: impl Iterator<Item = &'a FlowConfig>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let info = server.engine.llm().llm().info();
+    let tokens = server.engine.context_tokens();
+    let (architecture, quantization) = (&info.architecture, &info.quantization);
+    writeln!(out, "llm: {} ({architecture}, {quantization}), {tokens} tokens of context", server.model)?;
+    let (hears, speaks) = server.speech.has();
+    writeln!(out, "stt: {}", if hears { &server.stt_name } else { "none" })?;
+    writeln!(out, "tts: {}", if speaks { &server.speech.voice.0 } else { "none" })?;
+    for flow in flows {
+        writeln!(out, "{}: {}", flow.work.kind(), flow.name)?;
+    }
+    Ok(out.flush()?)
 }
 
 fn address(key: &str, text: &str) -> anyhow::Result<SocketAddr> {
@@ -237,8 +270,14 @@ fn name_of(named: &str, registry: &Registry) -> String {
 }
 
 /// What a server is made of, and those that take its place.
-struct Base {
+#[derive(Clone)]
+pub struct Base {
     config: RunConfig,
+    /// Where the configuration stands, and what is set over it.
+    file: Option<PathBuf>,
+    sets: Vec<String>,
+    /// Where it listens.
+    http: SocketAddr,
     access: Access,
     shared: Arc<Shared>,
     flows: Arc<Mutex<Vec<Hosted>>>,
@@ -247,28 +286,9 @@ struct Base {
     panicked: crossbeam_channel::Sender<()>,
 }
 
-/// Puts a new server in the place of each whose language model has panicked, until `stop`.
-fn replace_panicked(base: &Base, current: &Current, replace: &crossbeam_channel::Receiver<()>, stop: &StopSignal) {
-    while !is_stopped(stop) {
-        crossbeam_channel::select! {
-            recv(stop) -> _ => return,
-            recv(replace) -> _ => {}
-        }
-        tracing::error!("the language model has panicked and is started again; what was being answered has failed");
-        match load(base) {
-            Ok(server) => *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(server),
-            Err(error) => tracing::error!("the language model can't be started again: {error:#}"),
-        }
-        // One that panics at once is not tried without a pause.
-        if stop.recv_timeout(Duration::from_secs(1)) == Err(crossbeam_channel::RecvTimeoutError::Disconnected) {
-            return;
-        }
-    }
-}
-
 /// Loads what the configuration names.
 fn load(base: &Base) -> anyhow::Result<Server> {
-    let Base { config, access, shared, flows, metrics, panicked } = base;
+    let Base { config, access, shared, flows, metrics, panicked, .. } = base;
     let (registry, panicked) = (&shared.registry, panicked.clone());
     let on_panic: Arc<dyn Fn(FlowFailure) + Send + Sync> = Arc::new(move |_| {
         let _ = panicked.try_send(());

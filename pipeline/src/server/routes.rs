@@ -106,8 +106,11 @@ fn get(server: &Arc<Server>, path: &str) -> Result<Response<Reply>, Failure> {
         }
         "/flows" => Ok(http::json(StatusCode::OK, &json!({"flows": server.flows()}))),
         "/events" => Ok(http::whole(StatusCode::OK, "text/event-stream", "")),
-        "/captions" => Ok(http::json(StatusCode::OK, &json!({"captions": server.shared.events.latest("caption")}))),
-        "/reports" => Ok(http::json(StatusCode::OK, &json!({"reports": server.shared.events.latest("report")}))),
+        "/captions" => {
+            let captions = server.shared.events.latest(&["caption", "alert"]);
+            Ok(http::json(StatusCode::OK, &json!({"captions": captions})))
+        }
+        "/reports" => Ok(http::json(StatusCode::OK, &json!({"reports": server.shared.events.latest(&["report"])}))),
         _ if path.starts_with("/captions/") && path.ends_with(".jpg") => {
             let name = &path["/captions/".len()..path.len() - ".jpg".len()];
             Ok(http::whole(StatusCode::OK, "image/jpeg", server.shared.events.jpeg(name)?))

@@ -20,6 +20,8 @@ use crate::voice_priority::VoicePriority;
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// How often one who pauses looks whether that is over.
 const PAUSE_STEP: Duration = Duration::from_millis(1);
+/// Prompts that wait to be kept warm; the one that was wanted longest ago gives way.
+const MOST_WARM: usize = 16;
 
 /// What a handle asks of the thread.
 pub(super) enum Command {
@@ -93,7 +95,8 @@ pub(super) struct Scheduler {
     pub(super) batch: Batch,
     /// Whether the last step read a prompt.
     pub(super) has_read: bool,
-    warm: Option<(SessionId, Vec<TokenId>)>,
+    /// At most one for each session; the last one wanted is the last one here, and the first to be read.
+    warm: Vec<(SessionId, Vec<TokenId>)>,
     pause: Pause,
     next: u64,
     pub(super) fault: Fault,
@@ -109,7 +112,7 @@ impl Scheduler {
             jobs: Vec::new(),
             batch: Batch::new(),
             has_read: false,
-            warm: None,
+            warm: Vec::new(),
             pause,
             next: 0,
             fault: Fault::of(super::NAME),
@@ -131,7 +134,7 @@ impl Scheduler {
                     continue;
                 }
             }
-            if (is_busy || self.warm.is_some()) && self.pause.is_on() {
+            if (is_busy || !self.warm.is_empty()) && self.pause.is_on() {
                 match self.inbox.recv_timeout(PAUSE_STEP) {
                     Ok(command) => self.obey(command),
                     Err(_) => std::thread::sleep(PAUSE_STEP),
@@ -140,7 +143,7 @@ impl Scheduler {
             }
             if is_busy {
                 self.step();
-            } else if let Some((id, prompt)) = self.warm.take() {
+            } else if let Some((id, prompt)) = self.warm.pop() {
                 self.keep_warm(id, prompt);
             } else {
                 match self.inbox.recv() {
@@ -189,24 +192,28 @@ impl Scheduler {
                 let _ = reply.send(opened);
             }
             Command::Run { job, extras, events } => {
-                if self.warm.as_ref().is_some_and(|(id, _)| *id == job.session) {
-                    self.warm = None;
-                }
+                self.forget_warm(job.session);
                 let slot = &self.sessions[&job.session];
                 self.jobs.push(Running::new(*job, extras, events, slot));
             }
-            Command::Warm { session, prompt } => self.warm = Some((session, prompt)),
+            Command::Warm { session, prompt } => {
+                self.forget_warm(session);
+                if self.warm.len() == MOST_WARM {
+                    self.warm.remove(0);
+                }
+                self.warm.push((session, prompt));
+            }
             Command::Save { session, path, note, reply } => {
                 let _ = reply.send(self.sessions[&session].session.save(&path, &note));
             }
             Command::Restore { session, path, reply } => {
-                self.warm = self.warm.take().filter(|(id, _)| *id != session);
+                self.forget_warm(session);
                 let slot = self.sessions.get_mut(&session).expect("a session that was opened");
                 slot.rows.clear();
                 let _ = reply.send(slot.session.restore(&path));
             }
             Command::Close { session } => {
-                self.warm = self.warm.take().filter(|(id, _)| *id != session);
+                self.forget_warm(session);
                 self.jobs.retain(|running| running.job.session != session);
                 self.sessions.remove(&session);
             }
@@ -218,12 +225,17 @@ impl Scheduler {
         }
     }
 
+    fn forget_warm(&mut self, session: SessionId) {
+        self.warm.retain(|(id, _)| *id != session);
+    }
+
     fn keep_warm(&mut self, id: SessionId, prompt: Vec<TokenId>) {
         let Self { sessions, inbox, .. } = self;
-        let slot = sessions.get_mut(&id).expect("a session that was opened");
+        // Closed since.
+        let Some(slot) = sessions.get_mut(&id) else { return };
         let mut go_on = || if inbox.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
         match slot.prompt(&prompt, &[], &mut go_on) {
-            Ok(prefill) if prefill.stopped => self.warm = Some((id, prompt)),
+            Ok(prefill) if prefill.stopped => self.warm.push((id, prompt)),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the prompt could not be kept warm"),
         }

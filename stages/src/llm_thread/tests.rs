@@ -109,6 +109,25 @@ fn a_second_prompt_pays_only_for_what_is_new() {
 }
 
 /// A picture between two texts: `<|user|>` + `n` soft tokens, each the mean of two words, + a question.
+#[test]
+fn each_session_keeps_the_prompt_that_it_wants_warm() {
+    let (llm, _thread) = bundled();
+    let text = |n: usize| format!("<|system|>You are number {n}, and you answer in one word.<|end|><|user|>");
+    let sessions: Vec<SessionId> = (0..3).map(|_| open(&llm, Urgency::Voice)).collect();
+    for (n, id) in sessions.iter().enumerate() {
+        llm.warm(*id, llm.llm().tokenizer().unwrap().encode(&text(n), true));
+    }
+    llm.close(sessions[0]);
+    // Nothing tells that a prompt has been read; these two take some ten milliseconds.
+    std::thread::sleep(Duration::from_secs(3));
+    for (n, id) in sessions.iter().enumerate().skip(1) {
+        let next = llm.run(job(&llm, *id, &format!("{}Hello.", text(n)), 1)).next().unwrap();
+        let Event::Prefilled(prefill) = next else { panic!("{next:?}") };
+        // Sessions that begin alike share their beginning: what is kept is the whole.
+        assert!(prefill.prefilled < 8, "session {n}: {prefill:?}");
+    }
+}
+
 fn with_picture(llm: &LlmThread, seed: u32) -> (Vec<TokenId>, Vec<f32>) {
     let tokenizer = llm.llm().tokenizer().unwrap();
     let mut tokens = tokenizer.encode("<|system|>You describe pictures.<|end|><|user|>", true);

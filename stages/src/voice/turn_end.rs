@@ -6,13 +6,16 @@ use nearfield_speech::turn::{Evidence, SmartTurn, TurnEndOptions, WHOLE, complet
 use crate::flow::Turn;
 use crate::flow::fault::Fault;
 
+/// Whether a text is a command that is whole as it stands.
+type WholeCommand = Box<dyn FnMut(&str) -> bool + Send>;
+
 /// Decides how long a pause has to be, from evidence that comes bit by bit.
 pub struct TurnEnd {
     options: TurnEndOptions,
     model: Option<SmartTurn>,
     /// The words of guesses, by their numbers.
     words: Option<Receiver<(Turn, String)>>,
-    is_whole: Option<Box<dyn FnMut(&str) -> bool + Send>>,
+    is_whole: Option<WholeCommand>,
     pause: Option<Pause>,
     fault: Fault,
 }

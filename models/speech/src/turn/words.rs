@@ -98,7 +98,7 @@ fn lacks_something(words: &[&str], is_question: bool) -> bool {
     let has_number = || request.iter().any(|w| w.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(w));
     let wanted = WANTS.iter().find(|(of, _)| of == verb).map(|(_, wanted)| wanted);
     let lacks = wanted.is_some_and(|wanted| {
-        !request.iter().any(|word| wanted.contains(word)) && !(WANTS_OR_NUMBER.contains(verb) && has_number())
+        !(request.iter().any(|word| wanted.contains(word)) || WANTS_OR_NUMBER.contains(verb) && has_number())
     });
     let ends = |with: &[&str]| words.ends_with(with);
     let is_between_one = || {
