@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use nearfield_tests::{Ran, arg, nearfield, run, wait_for};
+use nearfield_tests::{Ran, arg, nearfield, run, run_with_input, wait_for};
 
 const PLAIN: [&str; 7] = ["report", "--json", "--set", "llm.model=none", "--set", "window.zone=UTC", "--window=1h"];
 
@@ -180,4 +180,82 @@ fn sensors_that_are_no_longer_wanted_do_not_give_their_readings_to_others() {
     let sensors = window["table"]["sensors"].as_array().unwrap();
     assert_eq!(sensors.len(), 1, "{window:#}");
     assert_eq!((sensors[0]["count"].as_u64(), sensors[0]["mean"].as_f64()), (Some(2), Some(4.0)), "{window:#}");
+}
+
+#[test]
+fn a_pipe_without_a_usable_reading_fails_with_a_store_too() {
+    let place = Place::new();
+    let store = format!("store.file={}", arg(&place.store()));
+    for text in ["time,a\n", "time,a\n2026-11-20 00:00,1.2.3.4\n2026-11-20 00:01,\n", "\n\n"] {
+        let ran = run_with_input(&[&PLAIN[..], &["--input", "-", "--set", &store]].concat(), text.as_bytes());
+        assert_eq!(ran.code, 1, "{text:?}: {ran:#?}");
+        assert!(ran.stderr.contains("standard input"), "{text:?}: {ran:#?}");
+    }
+}
+
+#[test]
+fn rows_of_csv_stand_once_however_often_a_window_is_reported_and_whatever_a_sensor_is_called() {
+    let place = Place::new();
+    let (input, other, output) = (place.path("in.csv"), place.path("other.csv"), place.path("out.csv"));
+    let names = "time,\"=cmd|'/C calc'!A1\",\"say \"\"x\"\", y\",\"two\nlines\",door\n";
+    let row = |m: u32, a: u32| {
+        format!("2026-11-20 {:02}:{:02}:00,{a},2,3,{}\n", m / 60, m % 60, ["on", "off"][m as usize % 2])
+    };
+    fs::write(&input, format!("{names}{}", (0..180).map(|m| row(m, m)).collect::<String>())).unwrap();
+    fs::write(&other, csv(20)).unwrap();
+    let report = |input: &PathBuf, more: &[&str]| {
+        run(&[&PLAIN[..], &["--input", arg(input), "--output", arg(&output)], more].concat()).assert_done();
+        fs::read_to_string(&output).unwrap()
+    };
+    let once = report(&input, &[]);
+    assert_eq!(report(&input, &[]), once, "the same windows are the same rows");
+    let mut rows = csv_records(&once);
+    assert_eq!(rows.len(), 1 + 3 * 4, "{once}");
+    let head = rows.remove(0);
+    let place_of = |name: &str| head.iter().position(|c| c == name).unwrap();
+    for row in &rows {
+        assert_eq!(row.len(), head.len(), "{row:?}");
+        let sensor = &row[place_of("sensor")];
+        assert!(!sensor.starts_with('='), "{row:?}");
+        assert!(!sensor.contains(['"', '\n', ',']), "{row:?}");
+        assert!(
+            sensor != "door" || (row[place_of("change")].is_empty() && row[place_of("mean")].is_empty()),
+            "{row:?}"
+        );
+    }
+    assert!(rows.iter().any(|row| row[place_of("sensor")].contains("say x y")), "{once}");
+    // Of other sensors in the same windows nothing is lost, and each is there once.
+    let both = csv_records(&report(&other, &[]));
+    assert_eq!(both.len(), 1 + 3 * 4 + 24 * 2);
+    assert_eq!(csv_records(&report(&input, &[])).len(), both.len());
+    assert_eq!(csv_records(&report(&other, &["--overwrite"])).len(), 1 + 24 * 2);
+    // Neither the input nor a folder is written over.
+    for to in [&other, &place.0.path().join("folder.csv")] {
+        if to != &other {
+            fs::create_dir(to).unwrap();
+        }
+        let ran = run(&[&PLAIN[..], &["--input", arg(&other), "--output", arg(to)]].concat());
+        assert!(ran.code != 0 && ran.stderr.contains(arg(to)), "{ran:#?}");
+    }
+    assert_eq!(fs::read_to_string(&other).unwrap(), csv(20));
+}
+
+/// Rows of cells.
+fn csv_records(text: &str) -> Vec<Vec<String>> {
+    let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' if quoted && letters.next_if_eq(&'"').is_some() => cell.push('"'),
+            '"' => quoted = !quoted,
+            ',' if !quoted => row.push(std::mem::take(&mut cell)),
+            '\n' if !quoted => {
+                row.push(std::mem::take(&mut cell));
+                rows.push(std::mem::take(&mut row));
+            }
+            letter => cell.push(letter),
+        }
+    }
+    assert!(cell.is_empty() && row.is_empty() && !quoted, "{text}");
+    rows
 }

@@ -91,16 +91,16 @@ fn time(text: &str) -> Option<Time> {
 
 fn weekday(text: &str) -> Option<Weekday> {
     const DAYS: [(&str, Weekday); 7] = [
-        ("mon", Weekday::Monday),
-        ("tue", Weekday::Tuesday),
-        ("wed", Weekday::Wednesday),
-        ("thu", Weekday::Thursday),
-        ("fri", Weekday::Friday),
-        ("sat", Weekday::Saturday),
-        ("sun", Weekday::Sunday),
+        ("monday", Weekday::Monday),
+        ("tuesday", Weekday::Tuesday),
+        ("wednesday", Weekday::Wednesday),
+        ("thursday", Weekday::Thursday),
+        ("friday", Weekday::Friday),
+        ("saturday", Weekday::Saturday),
+        ("sunday", Weekday::Sunday),
     ];
     let lower = text.trim().to_lowercase();
-    DAYS.iter().find(|(short, _)| lower.len() >= 3 && lower.starts_with(short)).map(|(_, day)| *day)
+    DAYS.iter().find(|(name, _)| lower.len() >= 3 && name.starts_with(&lower)).map(|(_, day)| *day)
 }
 
 /// Whether `name` is `pattern`, in which `*` stands for any letters.
@@ -169,7 +169,8 @@ mod tests {
             assert_eq!(known.check(), Ok(()));
             assert_eq!(known.covers("boiler", &at(when)), is, "{known:?} at {when}");
         }
-        for (sensor, from, days) in [("", "", &[][..]), ("a", "25:00", &[]), ("a", "noon", &[]), ("a", "", &["today"])]
+        for (sensor, from, days) in
+            [("", "", &[][..]), ("a", "25:00", &[]), ("a", "noon", &[]), ("a", "", &["today"]), ("a", "", &["month"])]
         {
             assert!(expected(sensor, from, "", days).check().is_err(), "{sensor} {from} {days:?}");
         }

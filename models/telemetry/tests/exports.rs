@@ -101,6 +101,34 @@ fn another_time_of_the_row_is_no_rejected_reading() {
     let text = "Consumption (kWh), Start, End\n0.1, 2026-03-10T00:00:00Z, 2026-03-10T00:30:00Z\n0.2, 2026-03-10T00:30:00Z, 2026-03-10T01:00:00Z\n";
     let outcome = read(text.as_bytes(), "UTC").unwrap();
     assert_eq!((outcome.sensors.len(), outcome.rejected.faults()), (1, 0), "{:?}", outcome.rejected);
+    // However it is written: with a zone or none, between quotes, empty where the interval is not over, in seconds, as a time of day.
+    for text in [
+        "Start;End;kWh\n10.03.2026 00:00;10.03.2026 00:30;0,1\n10.03.2026 00:30;;0,25\n",
+        "time , kWh ,\t received_at \n2026-03-10 00:00, 0.1, \"2026-03-10 00:30 \"\n2026-03-10 00:30, 0.2, n/a\n",
+        "start_time,end_time,kWh\n1773100800,1773102600,0.1\n1773102600,1773104400,0.2\n",
+        "Date,Start Time,End Time,kWh\n2026-03-10,00:00,00:30,0.1\n2026-03-10,00:30,01:00,0.2\n",
+    ] {
+        let outcome = read(text.as_bytes(), "UTC").unwrap();
+        assert_eq!(outcome.sensors.keys().collect::<Vec<_>>(), ["kWh"], "{text}: {:?}", outcome.rejected);
+        assert_eq!(outcome.rejected.faults(), 0, "{text}: {:?}", outcome.rejected);
+        assert_eq!(outcome.sensors["kWh"].1.len(), 2, "{text}: {:?}", outcome.sensors);
+    }
+    // Numbers that are no times are read, whatever their name.
+    let text = "time,end\n2026-03-10 00:00,7.5\n2026-03-10 00:30,8\n";
+    let outcome = read(text.as_bytes(), "UTC").unwrap();
+    assert_eq!((outcome.sensors["end"].1.len(), outcome.rejected.faults()), (2, 0), "{:?}", outcome.rejected);
+}
+
+#[test]
+fn a_header_with_other_columns_in_the_midst_holds_for_what_is_below_it() {
+    let text = "time,hall,cellar\n2026-03-10 00:00,20.5,11\n2026-03-10 00:10,20.6,12\ntime,hall,cellar\n2026-03-10 00:20,20.7,13\n\
+                cellar,attic,time\n14,8.5,2026-03-10 00:30\n15,8.6,2026-03-10 00:40\ntime,attic\n";
+    let outcome = read(text.as_bytes(), "UTC").unwrap();
+    let values = |key: &str| outcome.sensors[key].1.iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>();
+    assert_eq!(values("hall"), ["20.5", "20.6", "20.7"]);
+    assert_eq!(values("cellar"), ["11", "12", "13", "14", "15"]);
+    assert_eq!(values("attic"), ["8.5", "8.6"]);
+    assert_eq!(outcome.rejected.faults(), 0, "{:?}", outcome.rejected);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What the figures of a level do not tell of a sensor: what it counted, how long its states and its battery last; and windows as
 //! rows of CSV, a row a sensor.
 
+use std::collections::HashSet;
+
 use jiff::tz::TimeZone;
 use nearfield_stages::messages::Report;
 use nearfield_telemetry::SensorTraits;
@@ -68,18 +70,46 @@ pub(super) fn counted_or_lasted(s: &SensorSummary, traits: &SensorTraits) -> Opt
     Some(format!("{name}: {}; {} {changes}", lines.join(", "), states.changes))
 }
 
-/// Adds a window to rows of CSV; those of the same window at their end, as of one that was not over yet, are replaced.
+/// Adds a window to rows of CSV. Rows of the same window and sensor, as of one that was not over yet or is reported again, are replaced.
 pub fn add_rows(rows: &mut String, report: &Report, zone: &TimeZone) {
+    let new = csv_rows(report, zone);
+    let keys: HashSet<&str> = records(&new).map(key_of).collect();
+    // Windows come in the order of time, and most come once.
     let span = report.summary.window.span;
     let of_window = format!("{},{},", time(span.from, zone), time(span.to, zone));
-    while let Some(end) = rows.strip_suffix('\n') {
-        let last = end.rfind('\n').map_or(0, |at| at + 1);
-        if !rows[last..].starts_with(&of_window) {
-            break;
-        }
-        rows.truncate(last);
+    if !rows.contains(&of_window) {
+        rows.push_str(&new);
+        return;
     }
-    rows.push_str(&csv_rows(report, zone));
+    let mut kept = String::with_capacity(rows.len() + new.len());
+    let mut place = None;
+    for record in records(rows) {
+        match keys.contains(key_of(record)) {
+            true => _ = place.get_or_insert(kept.len()),
+            false => kept.push_str(record),
+        }
+    }
+    kept.insert_str(place.unwrap_or(kept.len()), &new);
+    *rows = kept;
+}
+
+/// The records of rows of CSV, each with its line break; a quoted cell may hold others.
+fn records(rows: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    rows.split_inclusive(move |c| {
+        quoted ^= c == '"';
+        c == '\n' && !quoted
+    })
+}
+
+/// Start, end and sensor of a record.
+fn key_of(record: &str) -> &str {
+    let mut quoted = false;
+    let is_comma = |(_, c): &(usize, char)| {
+        quoted ^= *c == '"';
+        *c == ',' && !quoted
+    };
+    record.char_indices().filter(is_comma).nth(2).map_or(record, |(at, _)| &record[..at])
 }
 
 /// A window as rows of CSV. A name that a spreadsheet would take for a formula is not one.
@@ -113,7 +143,7 @@ fn csv_rows(report: &Report, zone: &TimeZone) -> String {
             number(level.map(|f| f.first.0)),
             number(level.map(|f| f.last.0)),
             number(counted),
-            number(s.change),
+            number(s.change.filter(|_| level.is_some())),
             s.anomalies.len().to_string(),
         ];
         out.push_str(&cells.join(","));
@@ -123,7 +153,7 @@ fn csv_rows(report: &Report, zone: &TimeZone) -> String {
 }
 
 fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']);
     let text = if is_formula { format!("'{text}") } else { text.to_owned() };
     if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
@@ -143,5 +173,16 @@ mod tests {
         ] {
             assert_eq!(cell(text), told);
         }
+    }
+
+    #[test]
+    fn a_record_with_quoted_commas_and_line_breaks_is_one_and_known_by_window_and_sensor() {
+        let rows = format!("1,2,{},x\n1,2,{},y\n1,2,c,z\n", cell("a,\n1,2,c,\""), cell("\n\"b\""));
+        let found: Vec<&str> = records(&rows).collect();
+        assert_eq!(found.concat(), rows);
+        assert_eq!(found.len(), 3);
+        let keys: Vec<&str> = found.iter().map(|record| key_of(record)).collect();
+        assert_eq!(keys[2], "1,2,c");
+        assert!(found.iter().zip(&keys).all(|(record, key)| record[key.len()..].len() == 3), "{keys:?}");
     }
 }

@@ -95,8 +95,15 @@ impl Reader<'_> {
 /// The first bytes: up to a pause, a block, or the end; and whether it was a pause.
 fn head(pipe: &mut dyn Pauses, stop: &StopSignal) -> anyhow::Result<Option<(Vec<u8>, bool)>> {
     let mut head = Vec::new();
+    let mut begun = None;
     while head.len() < BLOCK {
-        if !head.is_empty() && !pipe.wait(PAUSE).context("it can't be read")? {
+        // What has no line yet shows neither encoding nor format.
+        let pause = if head.iter().any(|b| matches!(b, b'\n' | b'\r')) { PAUSE } else { DECIDE };
+        if !head.is_empty() && !pipe.wait(pause).context("it can't be read")? {
+            return Ok(Some((head, true)));
+        }
+        // Nor may whoever writes a byte a second keep it undecided.
+        if begun.get_or_insert_with(Instant::now).elapsed() > DECIDE * 5 && !head.is_empty() {
             return Ok(Some((head, true)));
         }
         match read(pipe, stop)? {
@@ -140,12 +147,12 @@ mod tests {
     use crate::flow::Output;
     use crate::messages::Batch;
 
-    /// A writer that says when it pauses.
-    struct Written(crossbeam_channel::Receiver<Vec<u8>>, Vec<u8>);
+    /// A writer that says when it pauses; nothing is its end.
+    struct Written(crossbeam_channel::Receiver<Vec<u8>>, Vec<u8>, bool);
 
     impl std::io::Read for Written {
         fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-            if self.1.is_empty() {
+            if self.1.is_empty() && !self.2 {
                 self.1 = self.0.recv().unwrap_or_default();
             }
             let n = self.1.len().min(out.len());
@@ -157,9 +164,9 @@ mod tests {
 
     impl Pauses for Written {
         fn wait(&mut self, timeout: Duration) -> std::io::Result<bool> {
-            if self.1.is_empty() {
+            if self.1.is_empty() && !self.2 {
                 match self.0.recv_timeout(timeout.min(Duration::from_secs(30))) {
-                    Ok(bytes) => self.1 = bytes,
+                    Ok(bytes) => (self.2, self.1) = (bytes.is_empty(), bytes),
                     Err(crossbeam_channel::RecvTimeoutError::Timeout) => return Ok(false),
                     Err(crossbeam_channel::RecvTimeoutError::Disconnected) => {}
                 }
@@ -180,7 +187,7 @@ mod tests {
         let plan = WindowPlan::new(length, length, TimeZone::UTC).unwrap();
         let clocks = Clocks::new(ClockOptions { ahead_seconds: 30.0, lateness_seconds: 30.0, plan });
         let sensors = SensorRegistry::new(BTreeMap::new(), false, 10);
-        let mut pipe = Written(written, Vec::new());
+        let mut pipe = Written(written, Vec::new(), false);
         let output = Output::Wait(sender);
         let outcome =
             read_pipe_for_test(&TextSource::Stdin, &TextOptions::default(), sensors, clocks, &output, &mut pipe, &stop);
@@ -215,6 +222,36 @@ mod tests {
         .unwrap();
         let error = run(|input, _| input.send(b"{\"a\":1}\n{\"a\":2}\n".to_vec()).unwrap()).unwrap_err();
         assert!(format!("{error:#}").contains("holds a time"), "{error:#}");
+    }
+
+    #[test]
+    fn a_line_that_is_broken_off_is_no_reading_of_a_live_pipe() {
+        run(|input, next| {
+            let at = now().timestamp();
+            input.send(format!("time,a\n{at},21.5\n").into_bytes()).unwrap();
+            assert!(next().goes_live);
+            input.send(format!("{at},21.6\n{at},2").into_bytes()).unwrap();
+            let second = next();
+            assert_eq!(second.readings.iter().map(|r| r.value).collect::<Vec<_>>(), [21.6]);
+            input.send(Vec::new()).unwrap();
+            let last = next();
+            assert!(last.readings.is_empty() && last.rejected.malformed == 1, "{last:?}");
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_pipe_that_stops_within_its_first_line_is_read_once_the_line_is_whole() {
+        run(|input, next| {
+            let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+            let text = utf16(&format!("time,Wärme\r\n{},21.5\r\n", now().timestamp()));
+            input.send(text[..5].to_vec()).unwrap();
+            std::thread::sleep(PAUSE * 3);
+            input.send(text[5..].to_vec()).unwrap();
+            let first = next();
+            assert!(first.readings.len() == 1 && first.introduced[0].1.name == "Wärme", "{first:?}");
+        })
+        .unwrap();
     }
 
     #[test]

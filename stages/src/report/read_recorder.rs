@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use rusqlite::limits::Limit;
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OpenFlags, Row, Rows};
 use serde_json::{Value, json};
 
@@ -55,11 +56,12 @@ const STATES: &str = "SELECT s.state_id, m.entity_id, s.state, s.last_updated_ts
 const NEWER_STATES: &str = "SELECT s.state_id, m.entity_id, s.state, s.last_updated_ts, s.attributes_id \
      FROM states s JOIN states_meta m ON m.metadata_id = s.metadata_id \
      WHERE s.state_id > ?1 AND s.last_updated_ts IS NOT NULL ORDER BY s.state_id";
-/// Only of the time before the entity's oldest state.
+/// Only of the time before the entity's oldest state; one from before 1990 has no time of its own.
 const STATISTICS: &str = "SELECT m.statistic_id, t.mean, t.state, t.start_ts, m.unit_of_measurement, m.name, t.sum \
      FROM statistics t JOIN statistics_meta m ON m.id = t.metadata_id \
      LEFT JOIN (SELECT e.entity_id AS entity, MIN(s.last_updated_ts) AS begins \
-         FROM states s JOIN states_meta e ON e.metadata_id = s.metadata_id GROUP BY s.metadata_id) AS o ON o.entity = m.statistic_id \
+         FROM states s JOIN states_meta e ON e.metadata_id = s.metadata_id \
+         WHERE s.last_updated_ts > 631152000 GROUP BY s.metadata_id) AS o ON o.entity = m.statistic_id \
      WHERE t.start_ts IS NOT NULL AND (o.begins IS NULL OR t.start_ts + 3600 <= o.begins) ORDER BY t.start_ts";
 
 /// An opened database.
@@ -68,6 +70,8 @@ pub struct Recorder {
     /// The newest state that has been handed on.
     newest: i64,
     attributes: HashMap<i64, Value>,
+    /// Which file it is.
+    file: Option<(u64, u64)>,
 }
 
 /// Takes lines; answers whether more are wanted.
@@ -79,20 +83,29 @@ impl Recorder {
     /// # Errors
     /// It can't be opened, or is another database.
     pub fn open(path: &Path) -> anyhow::Result<Recorder> {
+        // Its journal lies beside the file, not beside a link to it.
+        let path = &std::fs::canonicalize(path).context("it can't be read")?;
         let connection = match connect(path, "mode=ro") {
             Ok(connection) => connection,
+            Err(error) if is_locked(&error) => {
+                return Err(
+                    error.context("another program holds it locked: try again later, or copy it and read the copy")
+                );
+            }
             // In a folder where nobody may write, SQLite can't share a database that was left in its WAL mode. One with no open
             // journal is read as it is.
             Err(error) => {
-                let mut wal = path.as_os_str().to_owned();
-                wal.push("-wal");
-                let has_wal = std::fs::metadata(Path::new(&wal)).is_ok_and(|m| m.len() > 0);
-                ensure!(
-                    !has_wal,
-                    "it can't be read ({error}): its journal {} has to be readable and its folder writable; or copy both \
-                     and read the copy",
-                    Path::new(&wal).display()
-                );
+                for ending in ["-wal", "-journal"] {
+                    let mut journal = path.as_os_str().to_owned();
+                    journal.push(ending);
+                    let is_open = std::fs::metadata(Path::new(&journal)).is_ok_and(|m| m.len() > 0);
+                    ensure!(
+                        !is_open,
+                        "it can't be read ({error:#}): its journal {} has to be readable and its folder writable; or copy both \
+                         and read the copy",
+                        Path::new(&journal).display()
+                    );
+                }
                 connect(path, "mode=ro&immutable=1").context("it can't be read")?
             }
         };
@@ -109,7 +122,13 @@ impl Recorder {
             has("states_meta") && has("state_attributes"),
             "it is a database of Home Assistant before 2023.4: start it once with a newer Home Assistant, or export CSV"
         );
-        Ok(Recorder { connection, newest: 0, attributes: HashMap::new() })
+        let file = identity(path);
+        Ok(Recorder { connection, newest: 0, attributes: HashMap::new(), file })
+    }
+
+    /// Whether another file has taken its place, as Home Assistant begins a new one where the old is damaged.
+    pub fn is_replaced(&self, path: &Path) -> bool {
+        identity(path).is_some_and(|file| self.file != Some(file))
     }
 
     /// Hands on everything in the order of time.
@@ -117,7 +136,7 @@ impl Recorder {
     /// # Errors
     /// The database is damaged, or `take` fails.
     pub fn read_all(&mut self, take: &mut Take<'_>) -> anyhow::Result<()> {
-        let Recorder { connection, newest, attributes } = self;
+        let Recorder { connection, newest, attributes, .. } = self;
         let mut lines = Lines { take, block: Vec::new(), wanted: true };
         // Both in one view of the database.
         let view = connection.transaction()?;
@@ -163,7 +182,7 @@ impl Recorder {
     /// # Errors
     /// The database is damaged, or `take` fails.
     pub fn read_newer(&mut self, take: &mut Take<'_>) -> anyhow::Result<()> {
-        let Recorder { connection, newest, attributes } = self;
+        let Recorder { connection, newest, attributes, .. } = self;
         let mut lines = Lines { take, block: Vec::new(), wanted: true };
         let mut attributes_of = connection.prepare_cached(ATTRIBUTES)?;
         let mut states = connection.prepare_cached(NEWER_STATES)?;
@@ -177,6 +196,19 @@ impl Recorder {
         }
         lines.end()
     }
+}
+
+/// Device and number of a file.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino()))
+}
+
+/// Whether only another program's lock is in the way.
+pub fn is_locked(error: &anyhow::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    let code = error.chain().find_map(|e| e.downcast_ref::<rusqlite::Error>()).and_then(|e| e.sqlite_error_code());
+    matches!(code, Some(DatabaseBusy | DatabaseLocked))
 }
 
 const ATTRIBUTES: &str = "SELECT shared_attrs FROM state_attributes WHERE attributes_id = ?1";
@@ -212,48 +244,57 @@ struct State {
     line: Value,
 }
 
-fn next(
-    rows: Option<&mut Rows<'_>>,
-    of: impl Fn(&Row<'_>) -> rusqlite::Result<Option<State>>,
-) -> anyhow::Result<Option<State>> {
+/// The next row that can be told. SQLite keeps any value in any column: a row without a name, a time or a state is passed over.
+fn next(rows: Option<&mut Rows<'_>>, of: impl Fn(&Row<'_>) -> Option<State>) -> anyhow::Result<Option<State>> {
     let Some(rows) = rows else { return Ok(None) };
     while let Some(row) = rows.next().context("it can't be read to its end")? {
-        if let Some(state) = of(row).context("a row of it can't be read")? {
+        if let Some(state) = of(row) {
             return Ok(Some(state));
         }
     }
     Ok(None)
 }
 
-fn of_state(row: &Row<'_>) -> rusqlite::Result<Option<State>> {
-    let entity: String = row.get(1)?;
+fn text(row: &Row<'_>, column: usize) -> Option<String> {
+    row.get_ref(column).ok()?.as_str().ok().map(str::to_owned)
+}
+
+fn number(row: &Row<'_>, column: usize) -> Option<f64> {
+    match row.get_ref(column).ok()? {
+        ValueRef::Integer(number) => Some(number as f64),
+        ValueRef::Real(number) => Some(number),
+        _ => None,
+    }
+}
+
+fn of_state(row: &Row<'_>) -> Option<State> {
+    let entity = text(row, 1)?;
     let domain = entity.split('.').next().unwrap_or("");
-    let state: Option<String> = row.get(2)?;
-    let Some(state) = state.filter(|_| DOMAINS.contains(&domain)) else { return Ok(None) };
-    Ok(Some(State {
-        at: row.get(3)?,
-        id: row.get(0)?,
-        entity,
-        state: Value::String(state),
-        attributes: row.get(4)?,
+    if !DOMAINS.contains(&domain) {
+        return None;
+    }
+    Some(State {
+        at: number(row, 3)?,
+        id: row.get(0).ok()?,
+        state: Value::String(text(row, 2)?),
+        attributes: row.get(4).ok()?,
         line: Value::Null,
-    }))
+        entity,
+    })
 }
 
 /// An hour: its mean in its midst, or what a meter showed at its end.
-fn of_statistics(row: &Row<'_>) -> rusqlite::Result<Option<State>> {
-    let entity: String = row.get(0)?;
-    let (mean, state, sum): (Option<f64>, Option<f64>, Option<f64>) = (row.get(1)?, row.get(2)?, row.get(6)?);
-    let start: f64 = row.get(3)?;
-    let (value, at, class) = match (mean, state.or(sum)) {
+fn of_statistics(row: &Row<'_>) -> Option<State> {
+    let (entity, start) = (text(row, 0)?, number(row, 3)?);
+    let (value, at, class) = match (number(row, 1), number(row, 2).or(number(row, 6))) {
         (Some(mean), _) => (mean, start + 1800.0, "measurement"),
         (None, Some(state)) => (state, start + 3599.0, "total_increasing"),
-        (None, None) => return Ok(None),
+        (None, None) => return None,
     };
-    let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
+    let told = |column| text(row, column).unwrap_or_default();
     let line = json!({"entity_id": entity, "state": value, "last_updated": at,
-        "attributes": {"unit_of_measurement": text(4)?, "friendly_name": text(5)?, "state_class": class}});
-    Ok(Some(State { at, id: 0, entity, state: Value::Null, attributes: None, line }))
+        "attributes": {"unit_of_measurement": told(4), "friendly_name": told(5), "state_class": class}});
+    Some(State { at, id: 0, entity, state: Value::Null, attributes: None, line })
 }
 
 /// Lines on their way to the reader.
@@ -417,6 +458,58 @@ mod tests {
         assert_eq!(told(&mut Recorder::open(&path).unwrap(), false).unwrap().len(), 6);
         assert_eq!(std::fs::read(&path).unwrap(), before);
         assert!(!folder.path().join("a").exists());
+    }
+
+    #[test]
+    fn a_row_that_says_nothing_hides_no_other_and_a_link_is_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("real.db");
+        let db = database(&path);
+        db.execute_batch(
+            "PRAGMA foreign_keys = OFF;
+            INSERT INTO states_meta VALUES (20,NULL),(21,x'00ff');
+            INSERT INTO states (state_id,state,last_updated_ts,attributes_id,metadata_id) VALUES
+                (20,'1',1773100803,1,20),(21,'1',1773100803,1,21),(22,NULL,1773100803,1,1),(23,x'31',1773100803,1,1),
+                (24,'1','soon',1,1),(25,'1',1e300,1,1),(26,'1',-9e999,1,1),(27,'1',1773100804,'none',1),(28,'9e999',1773100805,1,1),
+                (29,'21.5',1773101300,1,1);
+            INSERT INTO statistics (metadata_id,start_ts,mean,state) VALUES (1,'soon',1,NULL),(1,1773093700,'warm',NULL),(99,1,1,1);",
+        )
+        .unwrap();
+        let link = folder.path().join("elsewhere");
+        std::fs::create_dir(&link).unwrap();
+        let link = link.join("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        // What is committed is still in the journal beside the file, not beside the link.
+        assert!(folder.path().join("real.db-wal").exists());
+        let mut recorder = Recorder::open(&link).unwrap();
+        let found = told(&mut recorder, false).unwrap();
+        assert_eq!(found.len(), 7, "{found:?}");
+        assert_eq!(found[6], "1773101300 sensor.hall 21.5°C measurement Hall");
+        assert!(!recorder.is_replaced(&link));
+        drop(db);
+        std::fs::remove_file(&path).unwrap();
+        drop(database(&path));
+        assert!(recorder.is_replaced(&link));
+    }
+
+    #[test]
+    fn a_locked_database_is_called_locked_and_not_read_past_its_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let db = database(&path);
+        db.execute_batch("PRAGMA journal_mode = DELETE; BEGIN EXCLUSIVE; DELETE FROM states;").unwrap();
+        let error = Recorder::open(&path).err().unwrap();
+        assert!(is_locked(&error) && format!("{error:#}").contains("holds it locked"), "{error:#}");
+        db.execute_batch("ROLLBACK").unwrap();
+        assert_eq!(told(&mut Recorder::open(&path).unwrap(), false).unwrap().len(), 6);
+    }
+
+    #[test]
+    fn an_empty_database_of_home_assistant_holds_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        Connection::open(&path).unwrap().execute_batch(SCHEMA).unwrap();
+        assert!(told(&mut Recorder::open(&path).unwrap(), false).unwrap().is_empty());
     }
 
     #[test]

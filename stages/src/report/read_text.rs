@@ -22,7 +22,7 @@ use nearfield_telemetry::{Moment, NO_TIME, Reading};
 use crate::flow::{Output, StopSignal, Turn, is_stopped};
 use crate::messages::{Batch, Envelope, Pace};
 use crate::pipes::Pipe;
-use crate::report::read_recorder::{MAGIC, Recorder};
+use crate::report::read_recorder::{MAGIC, Recorder, is_locked};
 use crate::report::sensors::SensorRegistry;
 use crate::report::windower::now;
 use crate::voice::capture::StoppableStdin;
@@ -105,7 +105,17 @@ impl TextSource {
         };
         // A line that was being written when a stop was asked, or to a file that grows, is not whole.
         let whole = !matches!(self, TextSource::Follow(_)) && !is_stopped(stop);
-        outcome.and_then(|()| reading.end(whole)).with_context(|| name)
+        outcome.and_then(|()| reading.end(whole)).with_context(|| name.clone())?;
+        let is_pipe = match self {
+            TextSource::Stdin => true,
+            TextSource::File(path) => files::is_pipe(path),
+            TextSource::Follow(_) => false,
+        };
+        anyhow::ensure!(
+            reading.taken > 0 || !is_pipe || is_stopped(stop) || reading.is_unheard,
+            "{name} holds no reading that can be used"
+        );
+        Ok(())
     }
 }
 
@@ -131,6 +141,8 @@ impl TextSource {
             pace: Pace::default(),
             findings: ClockFindings::default(),
             batch: Vec::with_capacity(BATCH),
+            taken: 0,
+            is_unheard: false,
             beyond: 0,
             batches,
         })
@@ -254,6 +266,10 @@ pub(super) struct Reader<'a> {
     pace: Pace,
     findings: ClockFindings,
     batch: Vec<Reading>,
+    /// Readings so far.
+    taken: u64,
+    /// Nobody listens any more.
+    is_unheard: bool,
     beyond: u64,
     batches: &'a Output<Batch>,
 }
@@ -306,7 +322,18 @@ impl Reader<'_> {
         };
         recorder.read_all(&mut |lines| take(self, lines))?;
         while follows && self.send().is_continue() && stop.recv_timeout(POLL * 5) == Err(RecvTimeoutError::Timeout) {
-            recorder.read_newer(&mut |lines| take(self, lines))?;
+            if recorder.is_replaced(path) {
+                // It may not be whole yet.
+                let Ok(new) = Recorder::open(path) else { continue };
+                tracing::info!(file = %path.display(), "the database was replaced; the new one is followed");
+                recorder = new;
+                recorder.read_all(&mut |lines| take(self, lines))?;
+                continue;
+            }
+            match recorder.read_newer(&mut |lines| take(self, lines)) {
+                Err(error) if is_locked(&error) => tracing::debug!("another program holds the database locked"),
+                outcome => outcome?,
+            }
         }
         Ok(())
     }
@@ -321,7 +348,7 @@ impl Reader<'_> {
         &mut self,
         read: impl FnOnce(&mut read::Reader, &mut Emit<'_>) -> Result<(), InputError>,
     ) -> anyhow::Result<()> {
-        let Self { reader, sensor_registry, clocks, pace, findings, batch, beyond, newest, .. } = self;
+        let Self { reader, sensor_registry, clocks, pace, findings, batch, beyond, newest, taken, .. } = self;
         let mut emit = |found: read::Found<'_>| match sensor_registry.id(&found) {
             Some((sensor, value)) => {
                 let judged = clocks.as_mut().map(|c| c.judge(sensor, Stamp::from(found.at), value, now()));
@@ -334,6 +361,7 @@ impl Reader<'_> {
                 let untimed = || if found.at == NO_TIME { now() } else { found.at };
                 let at = judged.map_or_else(untimed, |j| j.at);
                 *newest = Some(newest.map_or(at, |n| n.max(at)));
+                *taken += 1;
                 batch.push(Reading { at, sensor, value });
             }
             None if sensor_registry.is_unwanted(found.key) => {}
@@ -362,10 +390,16 @@ impl Reader<'_> {
             offsets: self.clocks.as_mut().map(Clocks::take_changed).unwrap_or_default(),
             ..Batch::default()
         };
-        self.batches.send(Envelope::new(NO_TURN, batch))
+        let sent = self.batches.send(Envelope::new(NO_TURN, batch));
+        self.is_unheard = sent.is_break();
+        sent
     }
 
     fn end(&mut self, whole: bool) -> anyhow::Result<()> {
+        // Of a pipe that was live, its writer broke off a line that has no end: half a number is another number.
+        if whole && self.is_live() && self.reader.cut_off_line() {
+            self.reader.count_cut_off();
+        }
         let outcome = match whole {
             true => self.reading(|reader, emit| reader.end(emit)),
             false => Ok(()),

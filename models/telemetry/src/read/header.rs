@@ -120,6 +120,20 @@ pub(super) fn names_time(key: &str) -> bool {
     is_one(TIME_NAMES, key)
 }
 
+/// Whether a column of this name tells when an interval began or ended.
+pub(super) fn names_end(key: &str) -> bool {
+    const ENDS: &[&str] =
+        &["begin", "start", "end", "stop", "from", "to", "until", "beginn", "anfang", "ende", "von", "bis"];
+    let lower = key.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let is_end = |word: &&str| {
+        let rest = word.strip_prefix("start").or_else(|| word.strip_prefix("end"));
+        ENDS.contains(word) || rest.is_some_and(names_time)
+    };
+    let is_time = |word: &&str| is_end(word) || names_time(word) || matches!(*word, "at" | "local");
+    words.iter().any(is_end) && words.iter().all(is_time)
+}
+
 /// A column.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Column {

@@ -244,13 +244,12 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
                 continue;
             }
             parts[c] = match looks.shown() {
+                _ if is_other_time(&columns[c], looks, data.iter().map(|row| cell(row, c)), wanted) => Part::None,
                 _ if is_row_number(&columns[c], &data, c, shift) => Part::RowNumber,
                 // A number that names a device is no reading.
                 _ if !devices.is_empty() && header::names_device(&columns[c].key) => Part::RowNumber,
                 Some(shown) if shown.is_state => Part::States(shown),
                 Some(shown) => Part::Numbers(if shown.marks == Marks::Unknown { marks } else { shown.marks }),
-                // Another time of the row, as when the interval ended, is no reading.
-                None if data.iter().all(|row| is_other_time(&cell(row, c), wanted)) => Part::None,
                 None => Part::Text,
             };
         }
@@ -320,9 +319,20 @@ fn is_date(text: &str, wanted: &Wanted<'_>) -> bool {
     wanted.options.time_format.is_empty() && time::civil(text, None).is_some()
 }
 
-fn is_other_time(cell: &str, wanted: &Wanted<'_>) -> bool {
-    let cell = cell.trim();
-    number::is_nothing(cell) || wanted.time(cell).is_some() || is_date(cell, wanted)
+/// Whether a column holds another time of the row, as when the interval ended, which is no reading: most of its cells are times and none
+/// is a number, but for seconds since 1970 under a name of times.
+fn is_other_time(column: &Column, looks: &Looks, cells: impl Iterator<Item = String>, wanted: &Wanted<'_>) -> bool {
+    let is_named = header::names_time(&column.key) || header::names_end(&column.key);
+    if looks.numbers > 0 && !is_named {
+        return false;
+    }
+    let (mut times, mut others) = (0, 0);
+    for cell in cells.filter(|cell| !number::is_nothing(cell)) {
+        let is_time = wanted.time(&cell).is_some() || is_date(&cell, wanted) || (is_named && is_clock(&cell));
+        *(if is_time { &mut times } else { &mut others }) += 1;
+    }
+    // A name of times over numbers that are none, as hours of work, is that of a reading.
+    times > others && (looks.numbers == 0 || others == 0)
 }
 
 /// Excel's days stand for a time where nothing else does.

@@ -88,6 +88,12 @@ impl LineCutter {
         !std::mem::take(&mut self.pending).is_empty()
     }
 
+    /// Discards a line that has no end yet; answers whether there was any.
+    pub fn drop_pending(&mut self) -> bool {
+        let was_overlong = std::mem::take(&mut self.overlong);
+        !std::mem::take(&mut self.pending).is_empty() || was_overlong
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         if self.overlong {
             return;

@@ -25,6 +25,7 @@ mod sniff;
 mod splitter;
 pub mod states;
 mod systems;
+mod tables;
 mod time;
 mod workbook;
 
@@ -43,16 +44,11 @@ use crate::Moment;
 use crate::kind::Kind;
 use decode::Decode;
 use fields::Joiner;
-use infer::{Wanted, infer};
 use json::Json;
 use rrd::Rrd;
 use sheet::Sheet;
 use sniff::sniff;
 use splitter::Splitter;
-
-/// Lines that wait for the layout to be found, and their bytes.
-const SAMPLE_LINES: usize = 5000;
-const SAMPLE_BYTES: usize = 1 << 20;
 
 /// Names of formats and of the systems that export them, each with the format it stands for.
 const PROFILES: [(&str, Option<Format>); 20] = [
@@ -246,6 +242,8 @@ pub struct Reader {
     timed: u64,
     /// Lines without a time can't be told from when on.
     without_time: bool,
+    /// Tables that have ended where another's header came.
+    headers: u32,
 }
 
 impl Reader {
@@ -279,6 +277,7 @@ impl Reader {
             records: 0,
             timed: 0,
             without_time: false,
+            headers: 0,
         })
     }
 
@@ -352,7 +351,7 @@ impl Reader {
         }
         self.decide(true, emit)?;
         let (rows, times, what) = match (self.format, &self.sheet) {
-            (Some(Format::Table), Some(sheet)) => (sheet.rows, sheet.times, "column"),
+            (Some(Format::Table), Some(sheet)) => (self.records + sheet.rows, self.timed + sheet.times, "column"),
             (Some(Format::Json | Format::JsonLines), _) => (self.json.values, self.json.times, "key"),
             _ => (self.records, self.timed, "line"),
         };
@@ -384,6 +383,11 @@ impl Reader {
             self.decode.begin();
         }
         lost
+    }
+
+    /// Drops a line that has no end yet; answers whether there was one.
+    pub fn cut_off_line(&mut self) -> bool {
+        self.format.is_some_and(|format| format != Format::Json) && self.cutter.drop_pending()
     }
 
     /// Counts a line that ends with its file in the midst.
@@ -498,50 +502,6 @@ impl Reader {
             }
             Some(Format::Table) | None => self.row(number, text, emit),
         }
-    }
-
-    fn row(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) -> Result<(), InputError> {
-        if text.starts_with('#') && !text.starts_with("#N/A") {
-            return Ok(());
-        }
-        if self.sheet.is_none()
-            && let Some(told) = text.trim().strip_prefix("sep=")
-        {
-            self.delimiter_told = told.chars().next().or(Some('\t'));
-            return Ok(());
-        }
-        if let Some(sheet) = &mut self.sheet {
-            sheet.row(number, text, &mut self.rejected, emit);
-            return Ok(());
-        }
-        self.sample_bytes += text.len();
-        self.sample.push((number, text.to_owned()));
-        if self.sample.len() >= SAMPLE_LINES || self.sample_bytes >= SAMPLE_BYTES {
-            self.decide(true, emit)?;
-        }
-        Ok(())
-    }
-
-    /// Finds the layout by what there is, and reads it.
-    fn decide(&mut self, at_end: bool, emit: &mut Emit<'_>) -> Result<(), InputError> {
-        if self.sheet.is_some() || self.sample.is_empty() {
-            return Ok(());
-        }
-        let wanted = Wanted {
-            options: &self.options,
-            zone: &self.zone,
-            lone_name: &self.lone_name,
-            delimiter: self.delimiter_told,
-        };
-        let Some(layout) = infer(&self.sample, &wanted, at_end)? else { return Ok(()) };
-        let from = layout.data_from;
-        let mut sheet = Sheet::new(layout, self.zone.clone(), &self.options.time_format, self.live);
-        for (number, text) in std::mem::take(&mut self.sample).into_iter().skip(from) {
-            sheet.row(number, &text, &mut self.rejected, emit);
-        }
-        self.without_time = sheet.times == 0;
-        self.sheet = Some(sheet);
-        Ok(())
     }
 }
 

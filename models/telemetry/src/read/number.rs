@@ -22,6 +22,17 @@ pub enum Marks {
     Mixed,
 }
 
+impl Marks {
+    /// The decimal mark as options name it; empty: nothing has shown it, or both occur.
+    pub(super) fn decimal(self) -> &'static str {
+        match self {
+            Marks::Point => ".",
+            Marks::Comma => ",",
+            Marks::Unknown | Marks::Mixed => "",
+        }
+    }
+}
+
 /// What a cell is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {

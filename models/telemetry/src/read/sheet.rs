@@ -67,6 +67,21 @@ impl Sheet {
         !time.is_empty() && (**time == *known.key || **time == *known.title)
     }
 
+    /// Whether a row is a header with other columns than the table's own, as a logger writes it that was set up anew: it names a time
+    /// where the table does or as it does, and holds no number.
+    pub(super) fn is_other_header(&self, text: &str) -> bool {
+        let known = &self.layout.columns[self.layout.time.column.min(self.layout.columns.len() - 1)];
+        // Nearly all rows end here.
+        if self.layout.header_line.is_none() || known.title.is_empty() || !text.contains(known.title.as_str()) {
+            return false;
+        }
+        let fields = split(text, self.layout.delimiter);
+        let is_one = fields.len() > 1
+            && fields.iter().any(|f| **f == *known.title)
+            && fields.iter().all(|f| matches!(number::read(f, Marks::Unknown), Cell::Other | Cell::Empty));
+        is_one && !fields.iter().map(|f| f.as_ref()).eq(self.layout.columns.iter().map(|c| c.title.as_str()))
+    }
+
     /// Reads a row.
     pub(super) fn row(&mut self, line: u64, text: &str, rejected: &mut Rejected, emit: &mut Emit<'_>) {
         let fields = split(text, self.layout.delimiter);

@@ -1,0 +1,88 @@
+//! The tables of an input: the layout of each is inferred from a sample of its rows, and where another header comes, as of a logger that
+//! was set up anew, another table begins.
+
+use super::infer::{Wanted, infer};
+use super::sheet::Sheet;
+use super::{Emit, InputError, Reader};
+
+/// Lines that wait for the layout to be found, and their bytes.
+const SAMPLE_LINES: usize = 5000;
+const SAMPLE_BYTES: usize = 1 << 20;
+
+/// So often another header begins a table of its own at most: each is inferred anew.
+const MAX_HEADERS: u32 = 128;
+
+impl Reader {
+    /// Takes a row.
+    pub(super) fn row(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) -> Result<(), InputError> {
+        if text.starts_with('#') && !text.starts_with("#N/A") {
+            return Ok(());
+        }
+        if self.sheet.is_none()
+            && let Some(told) = text.trim().strip_prefix("sep=")
+        {
+            self.delimiter_told = told.chars().next().or(Some('\t'));
+            return Ok(());
+        }
+        if self.ends_at(text) {
+            self.leave_sheet();
+        }
+        if let Some(sheet) = &mut self.sheet {
+            sheet.row(number, text, &mut self.rejected, emit);
+            return Ok(());
+        }
+        self.sample_bytes += text.len();
+        self.sample.push((number, text.to_owned()));
+        if self.sample.len() >= SAMPLE_LINES || self.sample_bytes >= SAMPLE_BYTES {
+            self.decide(true, emit)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a row is the header of another table.
+    fn ends_at(&self, text: &str) -> bool {
+        self.headers < MAX_HEADERS && self.sheet.as_ref().is_some_and(|sheet| sheet.is_other_header(text))
+    }
+
+    /// What follows is another table: its rows are read by its own header.
+    fn leave_sheet(&mut self) {
+        let Some(sheet) = self.sheet.take() else { return };
+        self.records += sheet.rows;
+        self.timed += sheet.times;
+        self.headers += 1;
+        self.sample_bytes = 0;
+        if self.options.decimal.is_empty() {
+            sheet.layout.marks.decimal().clone_into(&mut self.options.decimal);
+        }
+    }
+
+    /// Finds the layout by what there is, and reads it.
+    pub(super) fn decide(&mut self, at_end: bool, emit: &mut Emit<'_>) -> Result<(), InputError> {
+        // A header at the end of the input, after rows of another, has nothing below it.
+        if self.sheet.is_none() && !self.sample.is_empty() && !(self.timed > 0 && self.sample.len() == 1) {
+            let wanted = Wanted {
+                options: &self.options,
+                zone: &self.zone,
+                lone_name: &self.lone_name,
+                delimiter: self.delimiter_told,
+            };
+            let Some(layout) = infer(&self.sample, &wanted, at_end)? else { return Ok(()) };
+            let from = layout.data_from;
+            let mut sheet = Sheet::new(layout, self.zone.clone(), &self.options.time_format, self.live);
+            let mut sample = std::mem::take(&mut self.sample).into_iter().skip(from);
+            while let Some((number, text)) = sample.next() {
+                if self.headers < MAX_HEADERS && sheet.is_other_header(&text) {
+                    self.sheet = Some(sheet);
+                    self.leave_sheet();
+                    self.sample.push((number, text));
+                    self.sample.extend(sample);
+                    return self.decide(at_end, emit);
+                }
+                sheet.row(number, &text, &mut self.rejected, emit);
+            }
+            self.without_time = sheet.times == 0;
+            self.sheet = Some(sheet);
+        }
+        Ok(())
+    }
+}
