@@ -61,7 +61,7 @@ test-clients: build ## Public Python clients of OpenAI, Ollama and Wyoming again
 
 test-faults: setup-test ## Build with faults on request and test what each flow does when a part of it fails (for maintainers).
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection
-	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/fault-injection --test faults
+	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/fault-injection --test faults --test hosted_flows
 	@$(CARGO) build --release --quiet --workspace
 
 test-echo: setup-test ## Fifty replies through sound devices whose microphone hears the loudspeaker (for maintainers; ten minutes).

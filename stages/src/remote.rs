@@ -225,7 +225,7 @@ impl Remote {
         self.wait(&inbox, wanted)
     }
 
-    fn wait(&self, inbox: &Receiver<Piece>, request: &mut Request<'_>) -> Result<RemoteAnswer, RemoteError> {
+    fn wait(&mut self, inbox: &Receiver<Piece>, request: &mut Request<'_>) -> Result<RemoteAnswer, RemoteError> {
         let begun = Instant::now();
         let mut last = Instant::now();
         loop {
@@ -237,8 +237,15 @@ impl Remote {
                     last = Instant::now();
                     (request.sink)(&text);
                 }
-                Ok(Piece::Done(answer)) => return Ok(answer),
-                Ok(Piece::Failed(reason)) => return Err(RemoteError::Failed(reason)),
+                // That was all: its thread does no more than end, and the next request need not find it ended.
+                Ok(Piece::Done(answer)) => {
+                    self.running = None;
+                    return Ok(answer);
+                }
+                Ok(Piece::Failed(reason)) => {
+                    self.running = None;
+                    return Err(RemoteError::Failed(reason));
+                }
                 Err(RecvTimeoutError::Timeout) if last.elapsed() > self.options.timeout => {
                     let seconds = self.options.timeout.as_secs_f64();
                     return Err(RemoteError::Failed(format!("nothing came for {seconds} s")));
