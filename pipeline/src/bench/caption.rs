@@ -170,7 +170,7 @@ fn describe_all(
 ) -> anyhow::Result<Run> {
     let mut options = describe_options(config, &captioner);
     options.reuse = reuse;
-    let (llm, thread) = LlmThread::start(captioner.llm.clone());
+    let (llm, thread) = LlmThread::start(captioner.llm.weights().clone());
     let words = captioner.vision.words().to_vec();
     let soft = captioner.vision.has_soft_tokens();
     let gate = Gate::new(config.gate.clone(), captioner.nominal.clone());

@@ -218,7 +218,7 @@ fn word_windows(
     registry: &Registry,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
-    let thread = load_llm(config, registry)?.map(|llm| LlmThread::start(llm).0);
+    let thread = load_llm(config, registry, None)?.map(|llm| LlmThread::start(llm.weights().clone()).0);
     let composer_of = |options: ComposeOptions| -> anyhow::Result<Compose> {
         let writer = match &thread {
             None => None,

@@ -13,10 +13,10 @@ use nearfield_telemetry::window::Length;
 use std::ops::ControlFlow;
 
 use crate::cli::{self, ReportArgs, Usage};
+use crate::config::Config;
 use crate::config::report::ReportConfig;
-use crate::config::{Config, MQTT_LEFT_OUT};
 use crate::files::Files;
-use crate::flows::report::{self, ReportEvent, ReportLlm};
+use crate::flows::report::{self, ReportEvent};
 use crate::hub::registry::{Kind, Registry};
 use crate::load::report::{ReadingsFrom, load_llm, store_path};
 use crate::output::plot;
@@ -252,17 +252,14 @@ fn readings_from(args: &ReportArgs) -> anyhow::Result<ReadingsFrom> {
         }
         None => "-",
     };
+    if let Some(broker) = ReadingsFrom::broker("--input", input)? {
+        return Ok(broker);
+    }
     Ok(match input {
         "-" if args.follow => {
             return Err(Usage("--follow needs a file: standard input is followed to its end anyway".to_owned()).into());
         }
         "-" => ReadingsFrom::Text(TextSource::Stdin),
-        url if url.starts_with("mqtt://") || url.starts_with("mqtts://") => {
-            if !cfg!(feature = "mqtt") {
-                return Err(Usage(format!("--input {url}: {MQTT_LEFT_OUT}")).into());
-            }
-            ReadingsFrom::Mqtt(url.parse().map_err(Usage)?)
-        }
         path if path.contains("://") => {
             return Err(
                 Usage(format!("--input {path}: name a file, `-`, or a broker as in mqtt://host/topic/#")).into()
@@ -364,7 +361,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         (Some(path), Some(is_png)) => Some((plot_to_replace(path, args.overwrite)?, is_png)),
         _ => None,
     };
-    let llm = load_llm(&config, &registry)?;
+    let llm = load_llm(&config, &registry, None)?;
     // From here on everything is known to be good but the store and the broker, and outputs are opened.
     let mut output = match (&args.output, format) {
         (Some(path), Some(format)) => Some(Output::open(path, format, args.overwrite)?),
@@ -382,7 +379,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     let shows = !args.json && output.is_none();
     let mut reporter =
         Reporter { zone, as_json: args.json, shows, out, output, plot, trace, current: None, reports: 0 };
-    let ran = report::run(&config, &registry, llm.map(ReportLlm::Own), from, stop, "report", &mut |event| {
+    let ran = report::run(&config, &registry, llm, from, stop, "report", &mut |event| {
         reporter.take(event)?;
         Ok(ControlFlow::Continue(()))
     });

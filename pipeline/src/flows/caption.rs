@@ -16,7 +16,7 @@ use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::DescribeOptions;
 use nearfield_stages::caption::pictures::{SourceEvent, run as run_source};
 use nearfield_stages::flow::{Dropped, Flow, FlowEvent, Queue, StageTimes, StopSignal, Turn};
-use nearfield_stages::llm_thread::{LlmThread, is_crash};
+use nearfield_stages::llm_thread::is_crash;
 use nearfield_stages::messages::{Captioned, Envelope};
 use nearfield_stages::outlets::{Delivery, Mailbox};
 
@@ -72,13 +72,10 @@ pub fn run(
     let mut flow = Flow::new().notes(notes);
     let (turns, ledger, dropped) = (flow.turns(), flow.ledger(), Dropped::default());
     let options = describe_options(config, &captioner);
-    let Captioner { llm, vision, nominal, constraint, publishers, voice_priority, thread, .. } = captioner;
+    let Captioner { llm, vision, nominal, constraint, publishers, .. } = captioner;
     let options = DescribeOptions { constraint, ..options };
     let framing = config.source.framing().map_err(anyhow::Error::msg)?;
-    let llm = match thread {
-        Some(thread) => thread.join(&flow),
-        None => LlmThread::start_in(&mut flow, llm, voice_priority),
-    };
+    let llm = llm.start_in(&mut flow);
     let (look, describe) = Captioner::stages(vision, nominal, options, config, input.stills, llm, turns.clone())?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
     let Input { mut source, live, stills } = input;

@@ -8,24 +8,21 @@
 //! ```
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 use anyhow::{bail, ensure};
-use nearfield_llm::Llm;
 use nearfield_stages::flow::{AtStop, Flow, FlowEvent, Queue, StageTimes, StopSignal, Turn, Turns};
-use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
 use nearfield_stages::outlets::{Delivery, Mailbox};
 use nearfield_stages::report::compose::{Compose, ModelWriter, Writer};
 use nearfield_stages::report::persist::note_reported;
 use nearfield_stages::report::schedule::Scheduler;
-use nearfield_stages::voice_priority::VoicePriority;
 use nearfield_telemetry::Moment;
 
 use crate::config::report::ReportConfig;
 use crate::hub::registry::Registry;
 use crate::load::outlets::outlets;
 use crate::load::report::{Readings, ReadingsFrom, compose_options, max_report_tokens};
+use crate::load::shared::FlowLlm;
 use crate::output::report_pages;
 use crate::output::terminal::chain;
 
@@ -39,14 +36,6 @@ pub enum ReportEvent<'a> {
     Done(&'a Report, &'a [StageTimes]),
 }
 
-/// The language model of reports.
-pub enum ReportLlm {
-    /// One of the flow's own.
-    Own(Arc<Llm>),
-    /// The thread that other flows of the process use too.
-    Shared(LlmThread),
-}
-
 /// Runs the flow until its source is at its end or `stop` is disconnected. `object` is what its reports are called in topics and in the
 /// spool.
 ///
@@ -56,7 +45,7 @@ pub enum ReportLlm {
 pub fn run(
     config: &ReportConfig,
     registry: &Registry,
-    llm: Option<ReportLlm>,
+    llm: Option<FlowLlm>,
     from: ReadingsFrom,
     stop: &StopSignal,
     object: &str,
@@ -70,10 +59,7 @@ pub fn run(
     let schedule = Scheduler::new(config.schedule().map_err(anyhow::Error::msg)?, zone.clone());
     let mut writer: Option<Box<dyn Writer>> = None;
     if let Some(llm) = llm {
-        let thread = match llm {
-            ReportLlm::Own(llm) => LlmThread::start_in(&mut flow, llm, VoicePriority::of(&registry.places().data)),
-            ReportLlm::Shared(thread) => thread.join(&flow),
-        };
+        let thread = llm.start_in(&mut flow);
         writer = Some(Box::new(ModelWriter::new(thread, compose_options(config, registry), writing)?));
     }
     let word = Compose::new(writer, max_report_tokens(config));

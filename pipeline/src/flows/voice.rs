@@ -15,7 +15,6 @@ use anyhow::{Context, ensure};
 use crossbeam_channel::bounded;
 use nearfield_speech::vad::Endpointer;
 use nearfield_stages::flow::{Flow, FlowEvent, Guesses, Queue, StopSignal, Turn};
-use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::Envelope;
 use nearfield_stages::voice::capture::{Pace, Source};
 use nearfield_stages::voice::converse::Converse;
@@ -64,12 +63,15 @@ pub fn run(
     let mut collector = Collector::new(flow.ledger(), Duration::from_millis(config.latency.first_audio_ms));
 
     let play = Play::open(outlet, turns.clone())?;
-    let llm = match assistant.thread {
-        Some(thread) => thread.join(&flow),
-        None => LlmThread::start_in(&mut flow, assistant.llm, assistant.way),
-    };
+    let llm = assistant.llm.start_in(&mut flow);
     let pause = llm.pause();
-    let whole_commands = assistant.toolbox.whole_commands();
+    // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
+    let is_live = matches!(
+        &questions,
+        Questions::Spoken(source) if !matches!(source, Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast))
+    );
+    let decides = is_live && config.turn.decide == Decide::Content;
+    let whole_commands = if decides { assistant.toolbox.whole_commands() } else { None };
     let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?
         .guessing(guesses.clone());
     let speak = Speak::new(assistant.voice).guessing(guesses.clone()).pausing(pause);
@@ -81,12 +83,10 @@ pub fn run(
             let vad = assistant.vad.context("the assistant was loaded without ears")?;
             let stt = assistant.stt.context("the assistant was loaded without ears")?;
             let turn_taking = match &source {
-                Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast) => TurnTaking::Wait(answers),
+                _ if !is_live => TurnTaking::Wait(answers),
                 _ if config.listen.interrupt => TurnTaking::Interrupt,
                 _ => TurnTaking::DeafWhile(play.speaking()),
             };
-            // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
-            let is_live = !matches!(turn_taking, TurnTaking::Wait(_));
             let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
             let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking);
             if let Some((spotter, words)) = assistant.wake {
@@ -107,7 +107,7 @@ pub fn run(
                 _ => None,
             };
             let mut transcribe = Transcribe::new(stt, turns, guesses);
-            if is_live && config.turn.decide == Decide::Content {
+            if decides {
                 // As many guesses as may wait at the recognizer.
                 let (tell, words) = bounded(4);
                 transcribe = transcribe.telling(tell);

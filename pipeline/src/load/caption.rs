@@ -1,11 +1,10 @@
 //! What a captioner is made of: its models and its source, and how the language model is asked.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use nearfield_llm::{Constrained, Constraint, Llm, LlmOptions, SessionOptions};
+use nearfield_llm::{Constrained, Constraint, SessionOptions};
 use nearfield_onnx::OnnxOptions;
 use nearfield_stages::caption::alerts::{AlertRule, Alerts};
 use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
@@ -17,7 +16,6 @@ use nearfield_stages::flow::Turns;
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::outlets::Publish;
 use nearfield_stages::voice::capture::Pace;
-use nearfield_stages::voice_priority::VoicePriority;
 use nearfield_vision::{Beside, Gate, Picture, VisionError, VisionManifest, VisionModel};
 
 use crate::cli::Usage;
@@ -25,7 +23,7 @@ use crate::config::caption::CaptionConfig;
 use crate::config::{ConfigError, located, read};
 use crate::hub::registry::{Kind, PromptForm, Registry, Role};
 use crate::load::outlets::outlets;
-use crate::load::shared::SharedModels;
+use crate::load::shared::{FlowLlm, SharedModels};
 use crate::prompts;
 
 /// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
@@ -36,7 +34,7 @@ const MAX_CAPTION_TOKENS: usize = 64;
 /// The models of a captioner, loaded and ready.
 pub struct Captioner {
     /// The language model.
-    pub llm: Arc<Llm>,
+    pub llm: FlowLlm,
     /// How it was trained to be prompted.
     pub prompt: PromptForm,
     /// The vision model.
@@ -47,10 +45,6 @@ pub struct Captioner {
     pub constraint: Option<Constrained>,
     /// Those who deliver to other machines.
     pub publishers: Vec<Publish>,
-    /// Voices in other programs go first.
-    pub voice_priority: Option<VoicePriority>,
-    /// The language model's thread, where it is shared with other flows of the process.
-    pub thread: Option<LlmThread>,
 }
 
 impl Captioner {
@@ -75,12 +69,7 @@ impl Captioner {
         shared: Option<&SharedModels>,
     ) -> anyhow::Result<Self> {
         let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
-        let thread = shared.map(|shared| shared.llm(&config.llm, registry)).transpose()?;
-        let llm = match &thread {
-            Some(thread) => thread.llm().clone(),
-            None => Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?,
-        };
-        llm.tokenizer()?;
+        let llm = FlowLlm::load(&config.llm, registry, shared)?;
         let mut vision = load_vision(config, registry)?;
         check_alert_objects(&config.alerts, &vision, &config.vision.model)?;
         let nominal = match config.nominal.picture.as_os_str().is_empty() {
@@ -105,13 +94,11 @@ impl Captioner {
                     object.entry("x-guidance").or_insert_with(|| serde_json::json!({"whitespace_flexible": false}));
                 }
                 let constraint = Constraint::JsonSchema(schema);
-                llm.check_constraint(&constraint).context("output.schema")?;
+                llm.weights().check_constraint(&constraint).context("output.schema")?;
                 Some(Constrained { constraint, after: None })
             }
         };
-        let voice_priority = VoicePriority::of(&registry.places().data);
-        let publishers = Vec::new();
-        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers, voice_priority, thread })
+        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers: Vec::new() })
     }
 
     /// The stages that need its models; `stills`: pictures were chosen one by one.
@@ -274,7 +261,7 @@ fn camera(_input: &str, _config: &CaptionConfig) -> Option<nearfield_stages::cap
 
 /// How the captioner is asked, as `config` says.
 pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> DescribeOptions {
-    let (llm, form) = (&captioner.llm, &captioner.prompt);
+    let (llm, form) = (captioner.llm.weights(), &captioner.prompt);
     let max_tokens = config.llm.max_tokens_or(MAX_CAPTION_TOKENS);
     let context_tokens = match config.llm.context_tokens {
         0 => llm.info().context_length.clamp(64, DEFAULT_CONTEXT_TOKENS.max(max_tokens * 4)),

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context;
-use nearfield_llm::{GenerateOptions, Llm, LlmOptions, SessionOptions};
+use nearfield_llm::{GenerateOptions, SessionOptions};
 use nearfield_stages::flow::{Flow, Output, StopSignal};
 use nearfield_stages::messages::Batch;
 use nearfield_stages::mqtt::MqttUrl;
@@ -18,11 +17,11 @@ use nearfield_telemetry::Moment;
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
 use nearfield_telemetry::windows::WindowsOptions;
 
-use crate::config::ConfigError;
-#[cfg(not(feature = "mqtt"))]
-use crate::config::MQTT_LEFT_OUT;
+use crate::cli::Usage;
 use crate::config::report::ReportConfig;
-use crate::hub::registry::{Kind, Registry};
+use crate::config::{ConfigError, MQTT_LEFT_OUT};
+use crate::hub::registry::Registry;
+use crate::load::shared::{FlowLlm, SharedModels};
 use crate::prompts;
 
 /// Where readings come from.
@@ -39,20 +38,35 @@ impl ReadingsFrom {
     pub fn is_live(&self) -> bool {
         matches!(self, ReadingsFrom::Mqtt(_) | ReadingsFrom::Text(TextSource::Follow(_)))
     }
+
+    /// The broker that `input` names, where it names one; `key` is what the user has set it by.
+    ///
+    /// # Errors
+    /// The address is wrong, or this build knows no brokers.
+    pub fn broker(key: &str, input: &str) -> anyhow::Result<Option<Self>> {
+        if !input.starts_with("mqtt://") && !input.starts_with("mqtts://") {
+            return Ok(None);
+        }
+        if !cfg!(feature = "mqtt") {
+            return Err(Usage(format!("{key} {input}: {MQTT_LEFT_OUT}")).into());
+        }
+        Ok(Some(ReadingsFrom::Mqtt(input.parse().map_err(Usage)?)))
+    }
 }
 
 /// The language model that `config` names; `None` when it names none.
 ///
 /// # Errors
 /// If it is unknown, not there, or broken.
-pub fn load_llm(config: &ReportConfig, registry: &Registry) -> anyhow::Result<Option<Arc<Llm>>> {
-    if config.llm.model == "none" {
-        return Ok(None);
+pub fn load_llm(
+    config: &ReportConfig,
+    registry: &Registry,
+    shared: Option<&SharedModels>,
+) -> anyhow::Result<Option<FlowLlm>> {
+    match config.llm.model.as_str() {
+        "none" => Ok(None),
+        _ => FlowLlm::load(&config.llm, registry, shared).map(Some),
     }
-    let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
-    let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
-    llm.tokenizer()?;
-    Ok(Some(llm))
 }
 
 /// Tokens of context where the configuration leaves them open: the system text, the largest table and a report.

@@ -2,11 +2,12 @@
 //! file, whoever asks first. What nobody uses any more is let go when the next model is loaded.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use nearfield_llm::{Llm, LlmOptions};
 use nearfield_speech::stt::{SpeechToText, SttOptions, SttWeights};
+use nearfield_stages::flow::Flow;
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::voice_priority::VoicePriority;
 
@@ -23,8 +24,51 @@ pub struct SharedModels {
 struct SharedLlm {
     path: PathBuf,
     threads: usize,
-    weights: Weak<Llm>,
     thread: LlmThread,
+}
+
+/// The language model of a flow.
+pub enum FlowLlm {
+    /// One of its own, and how it lets voices in other programs pass.
+    Own(Arc<Llm>, Option<VoicePriority>),
+    /// The thread that other flows of the process use too.
+    Shared(LlmThread),
+}
+
+impl FlowLlm {
+    /// The one that `config` names, which other flows of the process may use too.
+    ///
+    /// # Errors
+    /// The model is unknown, not there, or broken, or carries no vocabulary.
+    pub fn load(config: &LlmConfig, registry: &Registry, shared: Option<&SharedModels>) -> anyhow::Result<Self> {
+        if let Some(shared) = shared {
+            return shared.llm(config, registry).map(FlowLlm::Shared);
+        }
+        let model = registry.resolve_as(&config.model, &[Kind::Llm]).context("llm.model")?;
+        Ok(FlowLlm::Own(open(model.path(), config)?, VoicePriority::of(&registry.places().data)))
+    }
+
+    /// The weights.
+    pub fn weights(&self) -> &Arc<Llm> {
+        match self {
+            FlowLlm::Own(llm, _) => llm,
+            FlowLlm::Shared(thread) => thread.llm(),
+        }
+    }
+
+    /// Its thread, which ends the flow if it panics.
+    pub fn start_in<N>(self, flow: &mut Flow<N>) -> LlmThread {
+        match self {
+            FlowLlm::Own(llm, way) => LlmThread::start_in(flow, llm, way),
+            FlowLlm::Shared(thread) => thread.join(flow),
+        }
+    }
+}
+
+fn open(path: &Path, config: &LlmConfig) -> anyhow::Result<Arc<Llm>> {
+    let llm = Llm::open(path, &LlmOptions { threads: config.threads })?;
+    llm.tokenizer()?;
+    Ok(llm)
 }
 
 /// What a file is known by, whatever link leads to it.
@@ -37,7 +81,7 @@ impl SharedModels {
     pub fn loaded(&self) -> Vec<(&'static str, PathBuf)> {
         let llms = self.llms.lock().unwrap_or_else(PoisonError::into_inner);
         let stts = self.stts.lock().unwrap_or_else(PoisonError::into_inner);
-        let llms = llms.iter().filter(|llm| llm.weights.strong_count() > 0).map(|llm| ("llm", llm.path.clone()));
+        let llms = llms.iter().map(|llm| ("llm", llm.path.clone()));
         llms.chain(stts.iter().map(|weights| ("stt", weights.path().to_owned()))).collect()
     }
 
@@ -61,12 +105,9 @@ impl SharedModels {
             return Ok(shared.thread.clone());
         }
         // One that only this list still knows: its thread holds the one reference to the weights that is left, and so does the handle.
-        llms.retain(|llm| llm.weights.strong_count() > UNUSED);
-        let llm = Llm::open(model.path(), &LlmOptions { threads: config.threads })?;
-        llm.tokenizer()?;
-        let weights = Arc::downgrade(&llm);
-        let thread = start(llm);
-        llms.push(SharedLlm { path, threads: config.threads, weights, thread: thread.clone() });
+        llms.retain(|llm| Arc::strong_count(llm.thread.llm()) > UNUSED);
+        let thread = start(open(model.path(), config)?);
+        llms.push(SharedLlm { path, threads: config.threads, thread: thread.clone() });
         Ok(thread)
     }
 

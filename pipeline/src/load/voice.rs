@@ -10,15 +10,13 @@ use nearfield_speech::tts::{Voice, open_voice};
 use nearfield_speech::turn::SmartTurn;
 use nearfield_speech::vad::{Earshot, Silero, VoiceActivity};
 use nearfield_speech::wake::WakeSpotter;
-use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::voice::converse::ConverseOptions;
 use nearfield_stages::voice::tools::{HomeTools, Toolbox};
 use nearfield_stages::voice::wake::WakeWord;
-use nearfield_stages::voice_priority::VoicePriority;
 
 use crate::config::{Decide, VadKind, VoiceConfig};
 use crate::hub::registry::{Kind, Registry};
-use crate::load::shared::SharedModels;
+use crate::load::shared::{FlowLlm, SharedModels};
 use crate::load::wake::load_wake;
 use crate::prompts;
 
@@ -30,7 +28,7 @@ const MAX_REPLY_TOKENS: usize = 160;
 /// The models and tools of a voice assistant, loaded and ready.
 pub struct Assistant {
     /// The language model.
-    pub llm: Arc<Llm>,
+    pub llm: FlowLlm,
     /// Speech to text; absent when all questions are typed.
     pub stt: Option<SpeechToText>,
     /// Voice activity; absent likewise.
@@ -45,10 +43,6 @@ pub struct Assistant {
     pub toolbox: Toolbox,
     /// How it is asked.
     pub converse: ConverseOptions,
-    /// Captions and reports in other programs let it pass.
-    pub way: Option<VoicePriority>,
-    /// The language model's thread, where it is shared with other flows of the process.
-    pub thread: Option<LlmThread>,
 }
 
 impl Assistant {
@@ -74,14 +68,9 @@ impl Assistant {
         if !config.home.timers.as_os_str().is_empty() {
             toolbox = toolbox.with_timers_kept_in(&config.home.timers)?;
         }
-        let thread = shared.map(|shared| shared.llm(&config.llm, registry)).transpose()?;
-        let llm = match &thread {
-            Some(thread) => thread.llm().clone(),
-            None => load_llm(config, registry)?,
-        };
-        llm.tokenizer()?;
+        let llm = FlowLlm::load(&config.llm, registry, shared)?;
         let words_at_once = (config.tts.words_per_minute * config.play.longest_s).div_ceil(60) as usize;
-        let converse = ConverseOptions { words_at_once, ..converse_options(config, registry, &llm)? };
+        let converse = ConverseOptions { words_at_once, ..converse_options(config, registry, llm.weights())? };
         let (stt, vad, turn, wake) = match hears {
             true => (
                 Some(load_stt_with(config, registry, shared)?),
@@ -101,8 +90,7 @@ impl Assistant {
             wake_words = wake.as_ref().map_or(0, |(_, words)| words.len()),
             "loaded"
         );
-        let way = VoicePriority::of(&registry.places().data);
-        Ok(Self { llm, stt, vad, wake, turn, voice, toolbox, converse, way, thread })
+        Ok(Self { llm, stt, vad, wake, turn, voice, toolbox, converse })
     }
 }
 

@@ -66,7 +66,7 @@ pub fn caption(args: &CaptionArgs, stop: &StopSignal, out: &mut dyn Write) -> an
         printed: None,
         foreign: foreign_hint(&config.vision.model, &registry),
         told_foreign: false,
-        source: SourceLog { attempts: Attempts::to_print(), message: None, back_since: None },
+        source: SourceLog::default(),
     };
     let result = caption::run(captioner, &config, input, args.max_frames, stop, &mut |event| {
         reporter.take(event)?;
@@ -195,16 +195,22 @@ impl Reporter<'_> {
 }
 
 /// What is logged of a source that disconnects again and again.
-struct SourceLog {
+pub struct SourceLog {
     attempts: Attempts,
     /// The last message, if one was logged.
     message: Option<String>,
     back_since: Option<Instant>,
 }
 
+impl Default for SourceLog {
+    fn default() -> Self {
+        Self { attempts: Attempts::to_print(), message: None, back_since: None }
+    }
+}
+
 impl SourceLog {
     /// Logs the event; answers its kind and body for the file of events.
-    fn log(&mut self, event: SourceEvent) -> (&'static str, Value) {
+    pub fn log(&mut self, event: SourceEvent) -> (&'static str, Value) {
         match event {
             SourceEvent::Disconnected { reason, retry_in, attempts } => {
                 if self.back_since.take().is_some_and(|at| at.elapsed() > SOURCE_IS_STABLE) {

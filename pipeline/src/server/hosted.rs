@@ -11,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use nearfield_base::persist::Existing;
-use nearfield_stages::caption::pictures::SourceEvent;
 use nearfield_stages::flow::{StopSignal, is_stopped, panics};
 use nearfield_stages::reconnect::{Attempts, ReconnectPolicy};
 use nearfield_stages::report::read_text::TextSource;
@@ -22,23 +21,22 @@ use serde_json::{Value, json};
 use super::events::Events;
 use crate::cli::Usage;
 use crate::commands::report::{Format, Output};
+use crate::config::VoiceConfig;
 use crate::config::caption::CaptionConfig;
 use crate::config::flows::{FlowConfig, FlowWork};
 use crate::config::report::ReportConfig;
-use crate::config::{MQTT_LEFT_OUT, VoiceConfig};
 use crate::flows::caption::{self, CaptionEvent};
-use crate::flows::report::{self, ReportEvent, ReportLlm};
+use crate::flows::report::{self, ReportEvent};
 use crate::flows::voice::{self, Questions};
 use crate::hub::registry::Registry;
 use crate::load::caption::{Captioner, open_input};
 use crate::load::outlets::outlets;
-use crate::load::report::ReadingsFrom;
-use crate::load::shared::SharedModels;
+use crate::load::report::{ReadingsFrom, load_llm};
+use crate::load::shared::{FlowLlm, SharedModels};
 use crate::load::voice::Assistant;
 use crate::output::captions;
 use crate::output::report_pages;
 use crate::output::terminal::chain;
-use crate::output::turn_report::ms;
 use crate::recordings::recordings;
 
 /// When a flow that has failed is started again.
@@ -90,7 +88,7 @@ pub enum Loaded {
     /// Of captions.
     Caption(Box<Captioner>),
     /// Of reports.
-    Report(Option<ReportLlm>),
+    Report(Option<FlowLlm>),
 }
 
 /// Loads a flow's models.
@@ -111,10 +109,7 @@ pub fn load(flow: &FlowConfig, shared: &Shared) -> anyhow::Result<Loaded> {
             if !output.as_os_str().is_empty() {
                 Format::of(output)?;
             }
-            match config.llm.model.as_str() {
-                "none" => Ok(Loaded::Report(None)),
-                _ => models.llm(&config.llm, registry).map(|it| Loaded::Report(Some(ReportLlm::Shared(it)))),
-            }
+            load_llm(config, registry, Some(models)).map(Loaded::Report)
         }
     };
     loaded.with_context(|| format!("the flow {}", flow.name))
@@ -272,7 +267,7 @@ impl Supervised {
         let snapshots = named(snapshots).then(|| captions::Snapshots::open(snapshots)).transpose()?;
         captioner.publishers = outlets(&config.outlets, &config.mqtt, &self.flow.object(), &self.shared.registry)?;
         let input = open_input(input, true, config)?;
-        let mut source = Attempts::to_print();
+        let mut source = captions::SourceLog::default();
         let ran = caption::run(captioner, config, input, None, stop, &mut |event| {
             match event {
                 CaptionEvent::Captioned(done) => {
@@ -292,21 +287,12 @@ impl Supervised {
                     }
                 }
                 CaptionEvent::Failed { reason, .. } => tracing::warn!("{reason}"),
-                CaptionEvent::Source(SourceEvent::Disconnected { reason, retry_in, attempts }) => {
-                    if let Some(message) = source.failed_with(&reason, retry_in).message {
-                        tracing::warn!("{message}");
-                    }
-                    let body = json!({"reason": reason, "retry_in_ms": ms(retry_in), "attempts": attempts});
+                CaptionEvent::Source(event) => {
+                    let (kind, body) = source.log(event);
                     if let Some(events) = &mut events {
-                        events.write(camera, SystemTime::now(), "source_disconnected", &body)?;
+                        events.write(camera, SystemTime::now(), kind, &body)?;
                     }
-                    self.shared.events.tell(&self.flow.name, "source_disconnected", body);
-                }
-                CaptionEvent::Source(SourceEvent::Reconnected) => {
-                    if let Some(after) = source.succeeded() {
-                        tracing::warn!("the source is back {after}");
-                    }
-                    self.shared.events.tell(&self.flow.name, "source_reconnected", json!({}));
+                    self.shared.events.tell(&self.flow.name, kind, body);
                 }
             }
             Ok(ControlFlow::Continue(()))
@@ -319,7 +305,7 @@ impl Supervised {
 
     fn report(
         &self,
-        llm: Option<ReportLlm>,
+        llm: Option<FlowLlm>,
         config: &ReportConfig,
         input: &str,
         output: &Path,
@@ -353,13 +339,10 @@ impl Supervised {
 
 /// Where a service has its readings from: a broker, or a file that grows.
 fn readings_from(input: &str) -> anyhow::Result<ReadingsFrom> {
+    if let Some(broker) = ReadingsFrom::broker("input", input)? {
+        return Ok(broker);
+    }
     match input {
-        url if url.starts_with("mqtt://") || url.starts_with("mqtts://") => {
-            if !cfg!(feature = "mqtt") {
-                return Err(Usage(format!("input {url}: {MQTT_LEFT_OUT}")).into());
-            }
-            Ok(ReadingsFrom::Mqtt(url.parse().map_err(Usage)?))
-        }
         url if url.contains("://") => {
             Err(Usage(format!("input {url}: name a file, or a broker as in mqtt://host/topic/#")).into())
         }

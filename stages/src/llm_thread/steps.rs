@@ -68,6 +68,11 @@ impl Running {
         !self.job.cancel.is_cancelled()
     }
 
+    /// Whether it is a request whose prompt may begin with what others have read: of tokens only, and nothing of it has been read.
+    fn may_share(&self) -> bool {
+        self.urgency == Urgency::Request && self.prefill.is_none() && self.extras.rows.is_empty()
+    }
+
     /// Ends the job if nobody wants it any more; whether it goes on.
     pub(super) fn is_kept(&mut self) -> bool {
         if !self.is_wanted() {
@@ -197,11 +202,12 @@ impl Scheduler {
 
     /// The session of another request that holds more of a request's prompt than its own does, and how much that is.
     fn like(&self, i: usize) -> Option<(SessionId, usize)> {
-        let Running { job, urgency, prefill, extras, .. } = &self.jobs[i];
+        let running = &self.jobs[i];
+        let job = &running.job;
         let slot = &self.sessions[&job.session];
         let may_share =
             |slot: &SessionSlot| slot.urgency == Urgency::Request && slot.moving.is_none() && slot.rows.is_empty();
-        if *urgency != Urgency::Request || prefill.is_some() || !extras.rows.is_empty() || !may_share(slot) {
+        if !running.may_share() || !may_share(slot) {
             return None;
         }
         let wanted = &job.prompt[..job.prompt.len().saturating_sub(1)];
@@ -216,10 +222,11 @@ impl Scheduler {
 
     /// An earlier request whose prompt begins like this one's and has not been read so far: waiting for it is less work.
     fn is_about_to_read(&self, i: usize) -> Option<usize> {
-        let Running { job, urgency, prefill, extras, .. } = &self.jobs[i];
-        if *urgency != Urgency::Request || prefill.is_some() || !extras.rows.is_empty() {
+        let running = &self.jobs[i];
+        if !running.may_share() {
             return None;
         }
+        let job = &running.job;
         let slot = &self.sessions[&job.session];
         let held = self.like(i).map_or_else(|| shared(slot.session.tokens(), &job.prompt), |(_, held)| held);
         let wanted = &job.prompt[..job.prompt.len().saturating_sub(1)];

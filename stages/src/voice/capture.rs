@@ -99,18 +99,7 @@ impl StoppableStdin {
 
 impl Read for StoppableStdin {
     fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        if self.taken == self.block.len() && !self.ended {
-            self.taken = 0;
-            self.block.clear();
-            self.block = crossbeam_channel::select! {
-                recv(self.blocks) -> block => match block {
-                    Ok(block) => block?,
-                    Err(_) => return Err(std::io::Error::other("whoever reads it has ended")),
-                },
-                recv(self.stop) -> _ => Vec::new(),
-            };
-            self.ended = self.block.is_empty();
-        }
+        while !self.wait(Duration::MAX)? {}
         let n = out.len().min(self.block.len() - self.taken);
         out[..n].copy_from_slice(&self.block[self.taken..self.taken + n]);
         self.taken += n;

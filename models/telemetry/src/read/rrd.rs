@@ -46,12 +46,7 @@ impl Rrd {
         }
         if let Some((seconds, values)) = fetched(text) {
             let Some(at) = time::epoch(seconds as f64) else { return false };
-            for (i, value) in values.take(MAX_SOURCES).enumerate() {
-                match self.names.get(i) {
-                    Some(name) => take(name, value, at),
-                    None => take(&format!("source {}", i + 1), value, at),
-                }
-            }
+            self.tell(values, at, take);
             return true;
         }
         let names: Vec<String> = text.split_whitespace().take(MAX_SOURCES).map(str::to_owned).collect();
@@ -60,6 +55,16 @@ impl Rrd {
             return true;
         }
         names == self.names
+    }
+
+    /// Hands on the values of one time, each by the name of its source.
+    fn tell<'a>(&self, values: impl Iterator<Item = &'a str>, at: Moment, take: &mut dyn FnMut(&str, &str, Moment)) {
+        for (i, value) in values.take(MAX_SOURCES).enumerate() {
+            match self.names.get(i) {
+                Some(name) => take(name, value, at),
+                None => take(&format!("source {}", i + 1), value, at),
+            }
+        }
     }
 
     fn dumped(&mut self, text: &str, take: &mut dyn FnMut(&str, &str, Moment)) -> bool {
@@ -87,13 +92,8 @@ impl Rrd {
             let seconds = stamp.rsplit('/').next().and_then(|s| s.trim().parse::<i64>().ok());
             let Some(at) = seconds.and_then(|s| time::epoch(s as f64)) else { return false };
             if self.counts {
-                for (i, cell) in cells.split("<v>").skip(1).take(MAX_SOURCES).enumerate() {
-                    let value = cell.split("</v>").next().unwrap_or("").trim();
-                    match self.names.get(i) {
-                        Some(name) => take(name, value, at),
-                        None => take(&format!("source {}", i + 1), value, at),
-                    }
-                }
+                let values = cells.split("<v>").skip(1);
+                self.tell(values.map(|cell| cell.split("</v>").next().unwrap_or("").trim()), at, take);
             }
         }
         true

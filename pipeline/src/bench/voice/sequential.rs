@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use crossbeam_channel::{bounded, never};
 use nearfield_speech::vad::Endpointer;
 use nearfield_stages::flow::{Guesses, Ledger, Stage, Turn, Turns};
@@ -18,6 +18,7 @@ use nearfield_stages::voice::transcribe::Transcribe;
 
 use super::spoken::Spoken;
 use crate::config::VoiceConfig;
+use crate::load::shared::FlowLlm;
 use crate::load::voice::Assistant;
 use crate::output::turn_report::{Collector, TurnReport};
 
@@ -35,7 +36,8 @@ pub fn run_one_after_the_other(
 ) -> anyhow::Result<Vec<TurnReport>> {
     let (turns, guesses) = (Turns::default(), Guesses::default());
     let (notes, notebook) = bounded(256);
-    let (llm, llm_thread) = LlmThread::start_beside_others(assistant.llm, assistant.way);
+    let FlowLlm::Own(llm, way) = assistant.llm else { bail!("the language model is shared with other flows") };
+    let (llm, llm_thread) = LlmThread::start_beside_others(llm, way);
     let vad = assistant.vad.context("the assistant was loaded without ears")?;
     let stt = assistant.stt.context("the assistant was loaded without ears")?;
     let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
