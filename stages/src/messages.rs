@@ -47,6 +47,19 @@ pub struct Frame {
     pub captured: Instant,
     /// Whether this is the end of one recording: speech under way ends here, without waiting for silence.
     pub last: bool,
+    /// What a client wants besides being listened to.
+    pub order: Option<Order>,
+}
+
+/// What the client of a connection wants besides being listened to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// An answer to what it has typed.
+    Answer(String),
+    /// What has been said since the last turn is dropped.
+    Forget,
+    /// The reply under way falls silent.
+    Silence,
 }
 
 /// What somebody said, from the beginning to the end of it.
@@ -60,6 +73,8 @@ pub struct Utterance {
     pub speech_ended: Instant,
     /// Set while the speaker only pauses: the number of a guess ([`Guesses`](crate::flow::Guesses)) that is worth transcribing ahead.
     pub guess: Option<Turn>,
+    /// The words, where they were typed instead of spoken.
+    pub typed: Option<String>,
 }
 
 /// What was understood.

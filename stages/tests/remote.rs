@@ -74,7 +74,7 @@ impl Conversation {
             .unwrap();
         let replied = self.notebook.try_iter().find_map(|note| match note {
             Note::Replied { replied, .. } => Some(replied),
-            Note::Heard { .. } => None,
+            Note::Speaking { .. } | Note::Spoken { .. } | Note::Heard { .. } => None,
         });
         (replied.unwrap(), said)
     }

@@ -10,6 +10,7 @@ import shutil
 import litellm_client
 import ollama_client
 import openai_client
+import realtime_client
 import wyoming_client
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from urllib.request import urlopen
@@ -39,7 +40,7 @@ def main():
         url = re.search(r"http://\S+", server.stdout.readline()).group()
         address = re.search(r"tcp://(\S+)", server.stdout.readline()).group(1)
         checks = {"openai": (openai_client.check, url), "sound": (openai_client.check_sound, url), "ollama": (ollama_client.check, url),
-                  "litellm": (litellm_client.check, url), "wyoming": (wyoming_client.check, address), "metrics": (metrics, url)}
+                  "litellm": (litellm_client.check, url), "wyoming": (wyoming_client.check, address), "realtime": (realtime_client.check, url), "metrics": (metrics, url)}
         for name, (check, where) in checks.items():
             if not only or name in only:
                 check(where, lambda what, said, name=name: print(f"{name:9} {what:15} {said}", flush=True))

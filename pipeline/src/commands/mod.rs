@@ -191,7 +191,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     match &questions {
         Questions::Spoken(Source::Stdin(_)) => files.reads_stdin(),
         Questions::Spoken(Source::Files(recordings, _)) => recordings.iter().for_each(|f| files.reads("--input", f)),
-        Questions::Spoken(Source::Microphone(_) | Source::Script(_)) | Questions::Typed(_) => {}
+        Questions::Spoken(Source::Microphone(_) | Source::Script(_) | Source::Client(_)) | Questions::Typed(_) => {}
     }
     if let Outlet::File(path, _) = &outlet {
         files.creates("--output", path, existing);

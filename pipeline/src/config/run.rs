@@ -67,6 +67,8 @@ pub struct ServerConfig {
     pub sessions: usize,
     /// Requests that may wait for one of these; more are refused.
     pub waiting: usize,
+    /// Conversations by voice over WebSockets (`/v1/realtime`) at a time; each has a recognizer and a voice of its own. 0: none.
+    pub realtime: usize,
     /// The most connections.
     pub connections: usize,
     /// The largest request, in KiB; sound counts too.
@@ -88,6 +90,7 @@ impl Default for ServerConfig {
             aliases: Vec::new(),
             sessions: 4,
             waiting: 16,
+            realtime: 2,
             connections: 64,
             most_kib: 32 * 1024,
             most_seconds: 600,
@@ -100,6 +103,7 @@ impl ServerConfig {
         in_range("wake_threshold", self.wake_threshold, 0.01..=1.0)?;
         in_range("sessions", self.sessions, 1..=64)?;
         in_range("waiting", self.waiting, 0..=1024)?;
+        in_range("realtime", self.realtime, 0..=16)?;
         in_range("connections", self.connections, 1..=4096)?;
         in_range("most_kib", self.most_kib, 1..=1 << 20)?;
         in_range("most_seconds", self.most_seconds, 1..=86_400)

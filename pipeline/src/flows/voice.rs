@@ -20,6 +20,7 @@ use nearfield_stages::voice::capture::{Pace, Source};
 use nearfield_stages::voice::converse::Converse;
 use nearfield_stages::voice::echo::EchoPath;
 use nearfield_stages::voice::listen::{Listen, TurnTaking};
+use nearfield_stages::voice::notes::Note;
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
@@ -41,6 +42,14 @@ pub enum Questions {
     Typed(Vec<String>),
 }
 
+/// What a voice tells.
+pub enum VoiceEvent<'a> {
+    /// Something is known of a turn that is under way.
+    Note(&'a Note),
+    /// A turn is over.
+    Turn(TurnReport),
+}
+
 /// Runs the assistant until its questions are at their end or `stop` is disconnected; hands each turn's report to
 /// `report`, which may end it all.
 ///
@@ -54,6 +63,24 @@ pub fn run(
     stop: &StopSignal,
     report: &mut dyn FnMut(TurnReport) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
+    run_telling(assistant, config, questions, outlet, stop, &mut |event| match event {
+        VoiceEvent::Note(_) => Ok(ControlFlow::Continue(())),
+        VoiceEvent::Turn(turn) => report(turn),
+    })
+}
+
+/// As [`run`], and tells what is known of the turns while they are under way.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_telling(
+    assistant: Assistant,
+    config: &VoiceConfig,
+    questions: Questions,
+    outlet: &Outlet,
+    stop: &StopSignal,
+    on_event: &mut dyn FnMut(VoiceEvent<'_>) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<()> {
     let (notes, notebook) = bounded(256);
     let (heard, what_was_heard) = bounded(64);
     let (answered, answers) = bounded(64);
@@ -66,6 +93,7 @@ pub fn run(
     let llm = assistant.llm.start_in(&mut flow);
     let pause = llm.pause();
     // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
+    let told = matches!(&questions, Questions::Spoken(Source::Client(_))).then(|| notes.clone());
     let is_live = matches!(
         &questions,
         Questions::Spoken(source) if !matches!(source, Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast))
@@ -89,6 +117,9 @@ pub fn run(
             };
             let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
             let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking);
+            if let Some(notes) = told {
+                listen = listen.telling(notes);
+            }
             if let Some((spotter, words)) = assistant.wake {
                 let wake = &config.wake;
                 let mut attention = Attention::new(spotter, words, wake.options(), attention_ends);
@@ -150,8 +181,13 @@ pub fn run(
                 let _ = heard.try_send((*turn, played.clone()));
                 over = Some(*turn);
             }
+            if let FlowEvent::Note(note) = &event
+                && on_event(VoiceEvent::Note(note))?.is_break()
+            {
+                return Ok(ControlFlow::Break(()));
+            }
             for turn in collector.take(event) {
-                if report(turn)?.is_break() {
+                if on_event(VoiceEvent::Turn(turn))?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }

@@ -225,6 +225,7 @@ impl Collector {
     /// Takes a note.
     pub fn note(&mut self, note: Note) {
         match note {
+            Note::Speaking { .. } | Note::Spoken { .. } => {}
             Note::Heard { turn, text, suppressed, speech_ended, closed, transcribed } => {
                 self.open(turn).heard = Some((text, suppressed, speech_ended, closed, transcribed));
             }

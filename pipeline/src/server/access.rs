@@ -81,6 +81,8 @@ impl Access {
         }
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let given = given.and_then(|value| value.strip_prefix("Bearer ").or_else(|| value.strip_prefix("bearer ")));
+        // A browser's WebSocket can send no such header.
+        let given = given.or_else(|| super::realtime::token_of(headers));
         let is_right = given.is_some_and(|given| hash(given.trim()).ct_eq(due).into());
         match is_right {
             true => Ok(()),

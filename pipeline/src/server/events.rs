@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::body::Bytes;
+use jiff::{Timestamp, Unit};
 use nearfield_vision::{Picture, encode_jpeg};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
@@ -28,12 +29,15 @@ pub struct FlowEvent {
     id: u64,
     kind: &'static str,
     flow: String,
+    /// When it happened.
+    time: Timestamp,
     body: Value,
 }
 
 impl FlowEvent {
     fn json(&self) -> Value {
-        let mut value = json!({"id": self.id, "event": self.kind, "flow": self.flow});
+        let time = self.time.round(Unit::Millisecond).unwrap_or(self.time).to_string();
+        let mut value = json!({"id": self.id, "event": self.kind, "flow": self.flow, "time": time});
         if let (Some(all), Some(body)) = (value.as_object_mut(), self.body.as_object()) {
             all.extend(body.iter().filter(|(key, _)| *key != "id").map(|(key, value)| (key.clone(), value.clone())));
         }
@@ -50,12 +54,13 @@ pub struct Events {
     recent: Mutex<VecDeque<Arc<FlowEvent>>>,
     live: broadcast::Sender<Arc<FlowEvent>>,
     pictures: Mutex<BTreeMap<String, Arc<Picture>>>,
+    pages: Mutex<BTreeMap<String, String>>,
 }
 
 impl Default for Events {
     fn default() -> Self {
         let (live, _) = broadcast::channel(KEPT);
-        Self { recent: Mutex::default(), live, pictures: Mutex::default() }
+        Self { recent: Mutex::default(), live, pictures: Mutex::default(), pages: Mutex::default() }
     }
 }
 
@@ -64,13 +69,28 @@ impl Events {
     pub fn tell(&self, flow: &str, kind: &'static str, body: Value) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let id = recent.back().map_or(1, |event| event.id + 1);
-        let event = Arc::new(FlowEvent { id, kind, flow: flow.to_owned(), body });
+        let event = Arc::new(FlowEvent { id, kind, flow: flow.to_owned(), time: Timestamp::now(), body });
         if recent.len() == KEPT {
             recent.pop_front();
         }
         recent.push_back(event.clone());
         // Sent while the list is held: in the order of their numbers. Nobody listens: an error that is none.
         let _ = self.live.send(event);
+    }
+
+    /// A page with the newest reports of a flow.
+    pub fn new_page(&self, flow: &str, html: String) {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(flow.to_owned(), html);
+    }
+
+    /// The page with a flow's reports.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn page(&self, flow: &str) -> Result<String, Failure> {
+        let page = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(flow).cloned();
+        let flow: String = flow.chars().take(100).collect();
+        page.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, format!("there is no report of {flow:?} yet")))
     }
 
     /// The newest picture of a camera.

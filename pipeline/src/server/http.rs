@@ -220,7 +220,7 @@ async fn connection(stream: TcpStream, current: Current) {
     let io = TokioIo::new(Stalling { stream, stall: None });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
-    if let Err(error) = http.serve_connection(io, service).await {
+    if let Err(error) = http.serve_connection(io, service).with_upgrades().await {
         tracing::debug!("a connection ended: {error}");
     }
 }

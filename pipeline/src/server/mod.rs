@@ -15,6 +15,8 @@ mod llama_cpp;
 mod metrics;
 mod ollama;
 mod openai;
+mod page;
+mod realtime;
 pub(crate) mod reload;
 mod routes;
 mod sessions;
@@ -90,6 +92,8 @@ pub struct Server {
     waiting: Arc<Semaphore>,
     /// Recordings and texts that may wait for the recognizer and the voice.
     speaking: Arc<Semaphore>,
+    /// Conversations by voice.
+    conversing: Arc<Semaphore>,
 }
 
 impl Server {
@@ -339,6 +343,7 @@ fn load(base: &Base) -> anyhow::Result<Server> {
         stt_name: name_of(&config.stt.model, registry),
         voice_language: language,
         speaking: Arc::new(Semaphore::new(SPEAKING)),
+        conversing: Arc::new(Semaphore::new(config.server.realtime)),
         metrics: metrics.clone(),
         model,
         names,

@@ -14,10 +14,12 @@ use super::http::{self, Reply, read_json};
 use super::llama_cpp;
 use super::ollama;
 use super::openai::{self, audio, chat, completions, responses};
+use super::page;
+use super::realtime;
 
 /// Whether a path is answered without a token: those that say only that the server lives.
 pub fn is_open(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/health")
+    matches!(path, "/healthz" | "/readyz" | "/health") || page::is_file(path)
 }
 
 /// Answers a request.
@@ -38,6 +40,22 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
         let seen = head.headers.get("last-event-id").and_then(|id| id.to_str().ok()?.trim().parse().ok());
         let lines = http::Reply::Blocks { first: None, blocks: server.shared.events.stream(seen) };
         return Ok(http::respond(StatusCode::OK, "text/event-stream", lines));
+    }
+    if is_get && path == "/v1/home" {
+        let server = server.clone();
+        let home = tokio::task::spawn_blocking(move || page::home(&server)).await.map_err(Failure::broken)??;
+        return Ok(http::json(StatusCode::OK, &home));
+    }
+    // Ollama's clients look for a server there, and browsers for a page.
+    let wants_page = |value: &hyper::header::HeaderValue| value.to_str().is_ok_and(|kinds| kinds.contains("text/html"));
+    if is_get
+        && (!path.is_empty() || head.headers.get(hyper::header::ACCEPT).is_some_and(wants_page))
+        && let Some(file) = page::file(path)
+    {
+        return Ok(file);
+    }
+    if is_get && path == "/v1/realtime" {
+        return realtime::open(server, Request::from_parts(head, body));
     }
     if is_get {
         return get(server, path);
@@ -80,6 +98,9 @@ struct AskBody {
 async fn ask(server: &Arc<Server>, body: AskBody) -> Result<Response<Reply>, Failure> {
     let conversation = body.conversation_id.unwrap_or_default();
     let replied = server.ask_home(&body.text, &conversation).await?;
+    for tool in &replied.tools {
+        server.shared.events.tell("ask", "action", json!({"tool": tool}));
+    }
     Ok(http::json(
         StatusCode::OK,
         &json!({
@@ -114,6 +135,10 @@ fn get(server: &Arc<Server>, path: &str) -> Result<Response<Reply>, Failure> {
         _ if path.starts_with("/captions/") && path.ends_with(".jpg") => {
             let name = &path["/captions/".len()..path.len() - ".jpg".len()];
             Ok(http::whole(StatusCode::OK, "image/jpeg", server.shared.events.jpeg(name)?))
+        }
+        _ if path.starts_with("/reports/") && path.ends_with(".html") => {
+            let name = &path["/reports/".len()..path.len() - ".html".len()];
+            Ok(http::whole(StatusCode::OK, "text/html; charset=utf-8", server.shared.events.page(name)?))
         }
         _ => match path.strip_prefix("/v1/models/") {
             Some(name) => openai::model(server, name).map(|model| http::json(StatusCode::OK, &model)),

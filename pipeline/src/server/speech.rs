@@ -94,6 +94,11 @@ impl Speech {
         Ok(Self { stt, tts, voice: named, is_multilingual, shared, config })
     }
 
+    /// What it was loaded with.
+    pub fn config(&self) -> &VoiceConfig {
+        &self.config
+    }
+
     /// Whether there is a recognizer, and whether there is a voice.
     pub fn has(&self) -> (bool, bool) {
         (self.stt.is_ok(), self.tts.is_ok())

@@ -19,12 +19,13 @@ use crate::flow::fault::Fault;
 use crate::flow::{Output, StopSignal, Turn, is_stopped, panics};
 use crate::messages::{Envelope, Frame};
 use crate::pipes::Pipe;
+use crate::voice::connection::{self, ClientInput};
 use crate::voice::devices::{self, DeviceError, Direction};
 use crate::voice::echo::EchoPath;
 use crate::voice::stderr::silence_stderr;
 
 /// Samples in a frame: 20 ms.
-const FRAME_SAMPLES: usize = 320; // 16 kHz * 0.02 s
+pub(super) const FRAME_SAMPLES: usize = 320; // 16 kHz * 0.02 s
 /// Sound that the microphone may be ahead of the pipeline before any is lost.
 const MIC_BUFFER: Duration = Duration::from_secs(10);
 /// How often the microphone's buffer is emptied.
@@ -128,6 +129,8 @@ pub enum Source {
     Stdin(Pace),
     /// Questions that somebody asks one by one.
     Script(Script),
+    /// The client of a connection.
+    Client(Receiver<ClientInput>),
 }
 
 /// Questions in real time, each asked once the one before has been answered, with silence in between.
@@ -154,7 +157,7 @@ impl Script {
                 if clock.advance(samples.len(), Pace::Realtime, stop).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
-                let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last: false };
+                let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last: false, order: None };
                 if send(frames, stop, frame, &mut fault)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -190,6 +193,7 @@ impl Source {
     pub fn run(&self, echo: Option<EchoPath>, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
         match self {
             Self::Script(script) => script.run(frames, stop),
+            Self::Client(from) => connection::listen(from, frames, stop),
             Self::Microphone(name) => microphone(name.as_deref(), echo, frames, stop),
             Self::Files(paths, pace) => {
                 let mut clock = Clock::start();
@@ -239,7 +243,12 @@ impl Clock {
 }
 
 /// Waits while the queue is full, but not beyond a stop.
-fn send(frames: &Output<Frame>, stop: &StopSignal, frame: Frame, fault: &mut Fault) -> anyhow::Result<ControlFlow<()>> {
+pub(super) fn send(
+    frames: &Output<Frame>,
+    stop: &StopSignal,
+    frame: Frame,
+    fault: &mut Fault,
+) -> anyhow::Result<ControlFlow<()>> {
     fault.step()?;
     let mut envelope = Envelope::new(NO_TURN, frame);
     loop {
@@ -280,7 +289,7 @@ fn recording(
                 return Ok(ControlFlow::Break(()));
             }
             let last = ended && rest.is_empty();
-            let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last };
+            let frame = Frame { samples: samples.to_vec(), captured: Instant::now(), last, order: None };
             if send(frames, stop, frame, &mut fault)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -389,7 +398,7 @@ fn microphone(
         for (i, samples) in pending[..whole].chunks_exact(FRAME_SAMPLES).enumerate() {
             let behind = SampleRate::SPEECH.duration_of(pending.len() - (i + 1) * FRAME_SAMPLES);
             let captured = captured.checked_sub(behind).unwrap_or(captured);
-            let frame = Frame { samples: samples.to_vec(), captured, last: false };
+            let frame = Frame { samples: samples.to_vec(), captured, last: false, order: None };
             if send(frames, stop, frame, &mut fault)?.is_break() {
                 return Ok(());
             }

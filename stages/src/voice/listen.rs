@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use nearfield_speech::audio::SampleRate;
 use nearfield_speech::vad::{Endpointer, SamplePosition, SpeechEvent};
 
 use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
-use crate::messages::{Envelope, Frame, Utterance};
+use crate::messages::{Envelope, Frame, Order, Utterance};
+use crate::voice::notes::Note;
 use crate::voice::turn_end::TurnEnd;
 use crate::voice::wake::{Attending, Attention};
 
@@ -38,6 +39,8 @@ pub struct Listen {
     turn_end: Option<TurnEnd>,
     /// What has to be said before anything is listened to; without it, everything is.
     attention: Option<Attention>,
+    /// Where it is told that somebody speaks.
+    notes: Option<Sender<Note>>,
     /// A word has interrupted the loudspeaker, which has not fallen silent yet.
     interrupts: bool,
     /// The turn of the speech under way.
@@ -61,6 +64,7 @@ impl Listen {
             turn_taking,
             turn_end: None,
             attention: None,
+            notes: None,
             interrupts: false,
             turn: None,
             guess: None,
@@ -81,6 +85,12 @@ impl Listen {
     #[must_use]
     pub fn attending(self, attention: Attention) -> Self {
         Self { attention: Some(attention), ..self }
+    }
+
+    /// The same, which tells when somebody begins to speak and has ended.
+    #[must_use]
+    pub fn telling(self, notes: Sender<Note>) -> Self {
+        Self { notes: Some(notes), ..self }
     }
 
     /// What of the frame is listened to. What was under way is dropped where a word was said.
@@ -113,6 +123,12 @@ impl Listen {
 
     /// The reply falls silent, and speech under way, which is the word itself, is no question.
     fn drop_what_is_under_way(&mut self) {
+        self.drop_speech();
+        self.turns.silence_all();
+    }
+
+    /// Speech under way is no question.
+    fn drop_speech(&mut self) {
         self.forget();
         self.guesses.withdraw_all();
         self.guess = None;
@@ -120,7 +136,30 @@ impl Listen {
         if let Some(turn_end) = &mut self.turn_end {
             turn_end.over();
         }
-        self.turns.silence_all();
+    }
+
+    fn tell(&self, note: Note) {
+        if let Some(notes) = &self.notes {
+            let _ = notes.try_send(note);
+        }
+    }
+
+    fn obey(&mut self, order: Order, emit: &mut Emit<'_, Utterance>) {
+        match order {
+            Order::Answer(text) => {
+                self.drop_speech();
+                let turn = self.begin();
+                self.turn = None;
+                let now = Instant::now();
+                let (samples, typed) = (Vec::new(), Some(text));
+                let utterance = Utterance { samples, speech_samples: 0, speech_ended: now, guess: None, typed };
+                let _ = emit(Envelope::new(turn, utterance));
+            }
+            Order::Forget => self.drop_speech(),
+            Order::Silence => {
+                self.turns.silence_all();
+            }
+        }
     }
 
     fn begin(&mut self) -> Turn {
@@ -136,7 +175,8 @@ impl Listen {
         for event in events {
             match event {
                 SpeechEvent::Started { .. } => {
-                    self.begin();
+                    let turn = self.begin();
+                    self.tell(Note::Speaking { turn });
                 }
                 SpeechEvent::Resumed => {
                     self.guesses.withdraw_all();
@@ -168,6 +208,7 @@ impl Listen {
                         None => self.begin(),
                     };
                     let utterance = self.utterance(samples, end, last_speech_sample, None);
+                    self.tell(Note::Spoken { turn });
                     let _ = emit(Envelope::new(turn, utterance));
                     if let Some(attention) = &mut self.attention {
                         attention.asked(turn);
@@ -199,7 +240,7 @@ impl Listen {
         let speech_samples = samples.len().saturating_sub(end.0.saturating_sub(last_speech.0) as usize);
         let since = SampleRate::SPEECH.duration_of(self.position.saturating_sub(last_speech.0) as usize);
         let speech_ended = self.captured.checked_sub(since).unwrap_or(self.captured);
-        Utterance { samples, speech_samples, speech_ended, guess }
+        Utterance { samples, speech_samples, speech_ended, guess, typed: None }
     }
 }
 
@@ -228,6 +269,11 @@ impl Stage for Listen {
 
     fn step(&mut self, input: Envelope<Frame>, emit: &mut Emit<'_, Utterance>) -> anyhow::Result<()> {
         let mut frame = input.body;
+        if let Some(order) = frame.order.take() {
+            self.captured = frame.captured;
+            self.obey(order, emit);
+            return Ok(());
+        }
         let broken = silence_what_is_no_number(&mut frame.samples);
         let is_new = !std::mem::replace(&mut self.is_broken, broken > 0) && broken > 0;
         self.captured = frame.captured;
@@ -300,8 +346,12 @@ mod tests {
         let mut out = Vec::new();
         for &(loud, ms) in parts {
             for _ in 0..ms / 20 {
-                let frame =
-                    Frame { samples: vec![if loud { 0.5 } else { 0.0 }; 320], captured: Instant::now(), last: false };
+                let frame = Frame {
+                    samples: vec![if loud { 0.5 } else { 0.0 }; 320],
+                    captured: Instant::now(),
+                    last: false,
+                    order: None,
+                };
                 let emit = &mut |u| {
                     out.push(u);
                     ControlFlow::Continue(())
@@ -378,7 +428,7 @@ mod tests {
 
     /// The word, said over 20 ms.
     fn say_the_word(listen: &mut Listen) {
-        let frame = Frame { samples: vec![0.9; 320], captured: Instant::now(), last: false };
+        let frame = Frame { samples: vec![0.9; 320], captured: Instant::now(), last: false, order: None };
         listen.step(Envelope::new(Turn(0), frame), &mut |_| ControlFlow::Continue(())).unwrap();
     }
 

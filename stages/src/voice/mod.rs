@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod clauses;
 mod clocked;
+pub mod connection;
 pub mod converse;
 pub mod devices;
 pub mod echo;

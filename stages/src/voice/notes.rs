@@ -11,6 +11,16 @@ use crate::voice::tools::ToolResult;
 /// A fact about a turn, for the one who reports on it.
 #[derive(Debug)]
 pub enum Note {
+    /// Somebody has begun to speak.
+    Speaking {
+        /// Whose.
+        turn: Turn,
+    },
+    /// The speaker has ended.
+    Spoken {
+        /// Whose.
+        turn: Turn,
+    },
     /// The question is known.
     Heard {
         /// Whose.

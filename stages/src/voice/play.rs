@@ -16,6 +16,7 @@ use crate::flow::fault::Fault;
 use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Played, Speech};
 use crate::voice::clocked::Clocked;
+use crate::voice::connection::{Client, RemotePlayer};
 use crate::voice::speaker::{Chime, Reference, Speaker};
 
 /// How often a silenced turn is looked at.
@@ -24,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(20);
 const GAP: Duration = Duration::from_millis(700);
 
 /// Where the reply goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Outlet {
     /// A loudspeaker, by id or name; `None` is the default one.
     Speaker(Option<String>),
@@ -33,6 +34,8 @@ pub enum Outlet {
     /// A WAV file with the clock of a loudspeaker: what is heard when, with the silence in between, from when it was opened, which is
     /// told.
     Clocked(PathBuf, Existing, Arc<OnceLock<Instant>>),
+    /// The client of a connection, at this rate.
+    Client(Arc<dyn Client>, SampleRate),
     /// Nowhere.
     Null,
 }
@@ -73,6 +76,7 @@ impl Play {
         let (chime, reference) = (Chime::default(), Reference::default());
         let sink = match outlet {
             Outlet::Null => Sink::Null { rate: None, taken: 0 },
+            Outlet::Client(to, rate) => Sink::Client(RemotePlayer::new(to.clone(), *rate)),
             Outlet::File(path, existing) => Sink::file(path, *existing)?,
             Outlet::Clocked(path, existing, opened) => {
                 let clocked = Clocked::new(path, *existing)?;
@@ -189,6 +193,7 @@ impl Stage for Play {
         }
         match input.body {
             Speech::Clause(text) => {
+                self.sink.clause(turn, &text, &self.turns.cancel_of(turn));
                 let reply = self.reply(turn);
                 let handed = reply.handed;
                 if let Some((_, end)) = reply.clauses.last_mut() {
@@ -268,6 +273,7 @@ enum Sink {
         taken: u64,
     },
     Clocked(Clocked),
+    Client(RemotePlayer),
     /// `None` after the loudspeaker has failed, until the next reply finds it again.
     Speaker {
         name: Option<String>,
@@ -291,6 +297,7 @@ impl Sink {
                 None => Ok(writer.insert((rate, WavWriter::create(path, rate, *existing)?)).0),
             },
             Self::Clocked(clocked) => clocked.open(rate),
+            Self::Client(player) => Ok(player.rate()),
             Self::Speaker { name, speaker } => match speaker {
                 Some(speaker) => Ok(speaker.rate()),
                 None => Ok(speaker.insert(Speaker::open(name.as_deref(), chime, reference)?).rate()),
@@ -303,6 +310,7 @@ impl Sink {
             Self::Null { rate, .. } => *rate,
             Self::File { writer, .. } => writer.as_ref().map(|(rate, _)| *rate),
             Self::Clocked(clocked) => clocked.rate(),
+            Self::Client(player) => Some(player.rate()),
             Self::Speaker { speaker, .. } => speaker.as_ref().map(Speaker::rate),
         }
     }
@@ -312,6 +320,7 @@ impl Sink {
         match self {
             Self::Null { taken, .. } | Self::File { taken, .. } => *taken,
             Self::Clocked(clocked) => clocked.consumed(),
+            Self::Client(player) => player.consumed(),
             Self::Speaker { speaker, .. } => speaker.as_ref().map_or(0, Speaker::consumed),
         }
     }
@@ -326,6 +335,7 @@ impl Sink {
                 }
             }
             Self::Clocked(clocked) => return clocked.write(samples, cancel),
+            Self::Client(player) => player.write(samples, cancel),
             Self::Speaker { speaker, .. } => {
                 let result = speaker.as_mut().map_or(Ok(()), |s| s.write(samples, cancel));
                 if result.is_err() {
@@ -347,6 +357,7 @@ impl Sink {
                 }
             }
             Self::Clocked(clocked) => return clocked.wait_until(0, cancel),
+            Self::Client(player) => player.drain(cancel),
             Self::Speaker { speaker, .. } => {
                 let result = speaker.as_ref().map_or(Ok(()), |s| s.drain(due, cancel));
                 if result.is_err() {
@@ -358,10 +369,19 @@ impl Sink {
         Ok(())
     }
 
+    /// A reply's next clause, for who shows it.
+    fn clause(&mut self, turn: Turn, text: &str, cancel: &Cancel) {
+        if let Self::Client(player) = self {
+            player.begin(turn, cancel);
+            player.clause(text, cancel);
+        }
+    }
+
     fn silence(&mut self) {
         match self {
             Self::Speaker { speaker: Some(speaker), .. } => speaker.silence(),
             Self::Clocked(clocked) => clocked.silence(),
+            Self::Client(player) => player.silence(),
             _ => {}
         }
     }

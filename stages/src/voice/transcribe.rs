@@ -59,6 +59,11 @@ impl Stage for Transcribe {
 
     fn step(&mut self, input: Envelope<Utterance>, _emit: &mut Emit<'_, Transcript>) -> anyhow::Result<()> {
         let Envelope { turn, born: closed, body: utterance } = input;
+        if let Some(text) = utterance.typed {
+            self.ahead = None;
+            self.transcript = Some(Transcript { closed, ..Transcript::typed(&text, utterance.speech_ended) });
+            return Ok(());
+        }
         let known = self.ahead.take().filter(|(t, n, _)| *t == turn && *n == utterance.speech_samples);
         let transcription = match known {
             Some((_, _, transcription)) => Ok(transcription),

@@ -50,7 +50,7 @@ pub fn run_one_after_the_other(
     let mut collector = Collector::new(Ledger::default(), Duration::from_millis(config.latency.first_audio_ms));
     let mut reports = Vec::new();
     for (question, words) in questions.iter().zip(heard) {
-        let frame = Frame { samples: question.samples.to_vec(), captured: Instant::now(), last: true };
+        let frame = Frame { samples: question.samples.to_vec(), captured: Instant::now(), last: true, order: None };
         let heard = step_all(&mut listen, vec![Envelope::new(Turn(0), frame)])?;
         let heard = heard.into_iter().filter(|u| u.body.guess.is_none()).collect();
         let mut transcripts = step_all(&mut transcribe, heard)?;

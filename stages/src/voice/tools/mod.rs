@@ -3,8 +3,10 @@
 //! session; a failed call is an answer too. It leaves out when to call and how to word the result.
 
 mod answers;
+mod client;
 mod clock;
 mod command;
+mod error;
 mod facts;
 mod home;
 mod kept;
@@ -24,8 +26,11 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 pub use answers::{answer, keeps_to};
+pub use client::{ClientTool, ToolRunner};
 pub(crate) use command::run_command;
 pub use command::{CommandTool, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS};
+pub use error::ToolboxError;
+use error::check_name;
 pub use facts::Facts;
 pub(crate) use facts::Truth;
 pub use home::{HomeLayout, HomeThing, HomeTools, MOST_ENTITIES, ThingKind};
@@ -111,45 +116,6 @@ impl ToolResult {
     }
 }
 
-/// Why a toolbox cannot be built from the configuration.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum ToolboxError {
-    /// A name that the model could not call.
-    #[error("`tools.name` must be 1 to 64 letters, digits, `_` or `-`, but one is {name:?}")]
-    Name {
-        /// The name as configured.
-        name: String,
-    },
-    /// A name used twice, or one of [`BUILT_IN`].
-    #[error("there are two tools called {name:?}; give the one in `tools` another name ({built_in} are built in)", built_in = BUILT_IN.join(", "))]
-    Duplicate {
-        /// The name.
-        name: String,
-    },
-    /// No program to run.
-    #[error("the tool {name:?} has an empty `tools.command`; it must be a list that starts with a program")]
-    NoCommand {
-        /// The tool.
-        name: String,
-    },
-    /// A time limit of nothing or of more than ten minutes.
-    #[error("the tool {name:?} has `tools.timeout_ms` = {timeout_ms}; it must be 1 to {MAX_TIMEOUT_MS}")]
-    Timeout {
-        /// The tool.
-        name: String,
-        /// The value as configured.
-        timeout_ms: u64,
-    },
-    /// `parameters` is not the schema of an object.
-    #[error("the tool {name:?} has `tools.parameters` that are not a JSON schema of an object: {reason}")]
-    Parameters {
-        /// The tool.
-        name: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
-}
-
 /// The tools of one assistant, with the home that they change and the timers that they start.
 #[derive(Debug)]
 pub struct Toolbox {
@@ -161,6 +127,8 @@ pub struct Toolbox {
     matcher: Option<Matcher>,
     timers: timer::Timers,
     commands: Vec<CommandTool>,
+    /// Those that the client of a connection runs.
+    of_client: Vec<ClientTool>,
     clock: fn() -> Zoned,
     /// The time at which every request is made, for scoring.
     now: Option<Zoned>,
@@ -177,18 +145,8 @@ impl Toolbox {
     /// [`ToolboxError`] for a command whose name, program, time limit or schema cannot be used.
     pub fn new(home: Option<HomeTools>, commands: Vec<CommandTool>) -> Result<Self, ToolboxError> {
         for (index, tool) in commands.iter().enumerate() {
+            check_name(&tool.name, home.is_some(), commands[..index].iter().map(|other| &*other.name))?;
             let name = tool.name.clone();
-            let callable = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if name.is_empty() || name.len() > 64 || !name.chars().all(callable) {
-                return Err(ToolboxError::Name { name });
-            }
-            let is_of_home = home.is_some() && nearfield_home::tools::is_tool(&name);
-            if BUILT_IN.contains(&name.as_str())
-                || is_of_home
-                || commands[..index].iter().any(|other| other.name == name)
-            {
-                return Err(ToolboxError::Duplicate { name });
-            }
             if tool.command.first().is_none_or(String::is_empty) || tool.command.iter().any(|part| part.contains('\0'))
             {
                 return Err(ToolboxError::NoCommand { name });
@@ -206,12 +164,28 @@ impl Toolbox {
             matcher: None,
             timers,
             commands,
+            of_client: Vec::new(),
             clock,
             now: None,
             is_for_later: false,
             is_deed: false,
         };
         Ok(toolbox.matched_where_asked_for())
+    }
+
+    /// The same with tools that the client of a connection runs.
+    ///
+    /// # Errors
+    /// [`ToolboxError`], as of [`Toolbox::new`].
+    pub fn with_client_tools(self, tools: Vec<ClientTool>) -> Result<Self, ToolboxError> {
+        for (index, tool) in tools.iter().enumerate() {
+            let others = self.commands.iter().map(|other| &*other.name);
+            let others = others.chain(tools[..index].iter().map(|other| &*other.name));
+            check_name(&tool.name, self.home.is_some(), others)?;
+            let name = tool.name.clone();
+            check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
+        }
+        Ok(Self { of_client: tools, ..self })
     }
 
     fn matched_where_asked_for(mut self) -> Self {
@@ -279,7 +253,15 @@ impl Toolbox {
         schemas.extend(
             self.commands.iter().map(|tool| function(&tool.name, &tool.description, full_schema(&tool.parameters))),
         );
+        schemas.extend(
+            self.of_client.iter().map(|tool| function(&tool.name, &tool.description, full_schema(&tool.parameters))),
+        );
         schemas
+    }
+
+    /// Whether there are tools besides our own: the user's commands, and those of a connection's client.
+    fn has_tools_of_others(&self) -> bool {
+        !self.commands.is_empty() || !self.of_client.is_empty()
     }
 
     /// The lights, doors, devices and temperatures of the home.
@@ -372,7 +354,8 @@ impl Toolbox {
     pub fn call(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> ToolResult {
         let started = Instant::now();
         let result = if stop() { Err(command::stopped(&call.name)) } else { self.run(call, stop) };
-        let is_command = self.commands.iter().any(|tool| tool.name == call.name);
+        let is_command = self.commands.iter().any(|tool| tool.name == call.name)
+            || self.of_client.iter().any(|tool| tool.name == call.name);
         let error = match &result {
             Ok(result) if result.get("ok") == Some(&Value::Bool(false)) => {
                 let reason =
@@ -414,6 +397,10 @@ impl Toolbox {
         if let Some(tool) = self.commands.iter().find(|tool| tool.name == name) {
             check_arguments(name, &tool.parameters, &call.arguments).map_err(CallError::Mistake)?;
             return command::run(tool, &call.arguments, stop);
+        }
+        if let Some(tool) = self.of_client.iter().find(|tool| tool.name == name) {
+            check_arguments(name, &tool.parameters, &call.arguments).map_err(CallError::Mistake)?;
+            return client::run(tool, &call.arguments, stop);
         }
         let now = self.now();
         match (name, &mut self.home) {

@@ -89,7 +89,7 @@ impl Toolbox {
                 match self.step(&Wish::of(&clause), &names, home) {
                     Ok(calls) => steps.extend(calls),
                     Err(Stop::Ask(question)) => return Plan::Ask(question),
-                    Err(Stop::Unknown) if self.commands.is_empty() => {
+                    Err(Stop::Unknown) if !self.has_tools_of_others() => {
                         let is_wish = !asks_for_words(&wish);
                         return match is_wish && is_clear(&wish) {
                             true => Plan::Ask(NOT_FOUND.to_owned()),
@@ -109,7 +109,7 @@ impl Toolbox {
             let clock = function("clock", "Tells the time and the date.", schema_of("clock"));
             return Plan::Call(vec![vec![clock]]);
         }
-        if !self.commands.is_empty() {
+        if self.has_tools_of_others() {
             return Plan::Free { is_wish: false };
         }
         Plan::Speak { facts: facts(&wish, &names, home), is_wish: false }
