@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo demo-real test check build build-arm setup bench bench-peers bench-server test-arm test-camera test-clients test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
+.PHONY: help demo demo-real test check build build-arm setup bench bench-peers bench-server test-arm test-camera test-clients test-page test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,11 @@ test-clients: build ## Public Python clients of OpenAI, Ollama and Wyoming again
 	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients
 	@$(NEARFIELD_DATA)/clients/bin/pip install --quiet --requirement tests/clients/requirements.txt
 	@$(NEARFIELD_DATA)/clients/bin/python tests/clients/main.py $(BIN) $(MODEL)
+
+test-page: build ## The page of `nearfield run` in Chromium, with a made-up microphone (for maintainers; Debian package chromium).
+	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients
+	@$(NEARFIELD_DATA)/clients/bin/pip install --quiet numpy playwright axe-playwright-python
+	@$(NEARFIELD_DATA)/clients/bin/python tests/clients/page_client.py $(BIN) $(SHOTS)
 
 test-faults: setup-test ## Build with faults on request and test what each flow does when a part of it fails (for maintainers).
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection

@@ -174,14 +174,17 @@ async function showHome() {
 $("undo").onclick = async () => {
   $("undo").disabled = true;
   try {
+    // What was done in a conversation is undone in it.
+    if (talk.isOpen) return await talk.ask("undo that");
     const body = JSON.stringify({ text: "undo that", conversation_id: "page" });
     const { reply } = await (await request("v1/ask", { method: "POST", body })).json();
     $("undone").textContent = reply;
     await showHome();
   } catch (error) {
     $("undone").textContent = error.message;
+  } finally {
+    $("undo").disabled = false;
   }
-  $("undo").disabled = false;
 };
 
 function showAction({ time, flow, tool }) {
@@ -205,7 +208,7 @@ async function showCameras() {
   const { captions } = await getJson("captions");
   if (cameras.length === 0) $("pictures").replaceChildren(make("p", { className: "empty", textContent: "No camera is configured ([[caption]] in the configuration)." }));
   else $("pictures").replaceChildren(...cameras.map(({ name }) => make("figure", { id: `camera-${name}` }, make("img", { alt: `The newest picture of ${name}` }), make("figcaption", { textContent: name }))));
-  await Promise.all(cameras.map(({ name }) => showPicture(name)));
+  await Promise.all(cameras.map(({ name }) => showPicture(name, captions.find((event) => event.flow === name)?.caption)));
   if (captions.length > 0) $("captions").replaceChildren(...captions.slice(0, KEPT).map(captionLine));
 }
 
