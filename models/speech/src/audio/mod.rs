@@ -10,6 +10,8 @@ mod wav;
 pub use clip_reader::ClipReader;
 pub use nearfield_base::persist::Existing;
 pub use resampler::{Resampler, resample};
+#[cfg(feature = "flac")]
+pub(crate) use wav::to_i16;
 pub(crate) use wav::{WavStream, is_wav};
 pub use wav::{WavWriter, pcm16, stream_header, write_wav};
 
