@@ -297,7 +297,7 @@ impl Writer for Lines {
         }
         let line = match piece {
             Piece::Begun { .. } => return String::new(),
-            Piece::Likelihoods(_) => String::new(),
+            Piece::Likelihoods(_) => return String::new(),
             Piece::Text(text) => self.line(&text),
             Piece::Calls(calls) => {
                 let mut line = self.line("");

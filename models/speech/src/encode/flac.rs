@@ -36,7 +36,9 @@ impl FlacEncoder {
         let mut info = StreamInfo::new(rate.0 as usize, 1, 16).map_err(failed)?;
         info.set_block_sizes(BLOCK, BLOCK).map_err(failed)?;
         info.set_frame_sizes(0, 0).map_err(failed)?; // not known
-        let config = config::Encoder { block_size: BLOCK, ..config::Encoder::default() };
+        let mut config = config::Encoder::default();
+        config.block_size = BLOCK;
+        config.multithread = false;
         let config = config.into_verified().map_err(|(_, error)| failed(error))?;
         Ok(FlacEncoder { config, info, pending: Vec::new(), frames: 0, has_begun: false })
     }

@@ -100,9 +100,9 @@ pub fn run(args: &BatchArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write
             let (done, next, pending, work, lines) = (done.clone(), &next, &pending, &work, &lines);
             scope.spawn(move || {
                 while let Some(index) = pending.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    match work.answer(*index, &lines[*index]) {
-                        Some(answered) if done.send(answered).is_ok() => {}
-                        _ => return,
+                    let Some(answered) = work.answer(*index, &lines[*index]) else { return };
+                    if done.send(answered).is_err() {
+                        return;
                     }
                 }
             });
