@@ -15,9 +15,9 @@ use nearfield_base::persist::Existing;
 
 #[cfg(feature = "server")]
 pub use batch::BatchArgs;
+pub use eval::{EvalArgs, EvalWhat, HomePart};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
-pub use eval::{EvalArgs, EvalWhat, HomePart};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
 
 /// A command line that can't be used.
@@ -343,7 +343,7 @@ pub struct ReportArgs {
 /// `nearfield transcribe`
 #[derive(Args, Debug)]
 pub struct TranscribeArgs {
-    /// Audio files: WAV, FLAC, OGG, MP3, AIFF; `-` for stdin.
+    /// Audio files: WAV, FLAC, Ogg, MP3, M4A, WebM, AIFF; `-` for stdin.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// Print one JSON object for each file; short for --format json.

@@ -54,7 +54,7 @@ def pydantic_ai(url, tell):
     model = OpenAIChatModel(model_of(url), provider=OpenAIProvider(base_url=f"{url}/v1", api_key="none"))
     settings = {"temperature": 0, "max_tokens": 80}
     said = Agent(model, model_settings=settings).run_sync("Say hello in one short sentence.")
-    assert said.output and said.usage().output_tokens > 0, said
+    assert said.output and said.usage.output_tokens > 0, said
     city = Agent(model, output_type=NativeOutput(City), model_settings=settings).run_sync("Describe Paris.")
     assert isinstance(city.output, City), city
 

@@ -111,7 +111,14 @@ impl Service {
 }
 
 /// Writes a request.
-pub fn write_request(stream: &mut TcpStream, host: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
+pub fn write_request(
+    stream: &mut TcpStream,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) {
     let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| *name == "host") {
         head += &format!("host: {host}\r\n");

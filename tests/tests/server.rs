@@ -99,7 +99,7 @@ fn wrong_requests_are_refused_in_the_form_of_their_clients() {
     let ollama = service.post("/api/chat", &json!({"model": "llama9", "messages": []}));
     assert!(ollama.status == 404 && ollama.json()["error"].as_str().unwrap().contains("llama9"), "{}", ollama.body);
     service.get("/v1/nothing").assert_fails(404, "/v1/nothing");
-    service.get(chat).assert_fails(404, "completions");
+    service.get(chat).assert_fails(405, "use POST");
     service.send("DELETE", "/v1/models", &[], b"").assert_fails(405, "GET, HEAD");
     service.send("POST", chat, &[], b"{\"messages\": [").assert_fails(400, "JSON");
     service

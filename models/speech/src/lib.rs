@@ -6,7 +6,7 @@
 //! use nearfield_speech::stt::{SpeechToText, SttOptions};
 //! use std::ops::ControlFlow;
 //!
-//! let clip = read_clip("../../assets/speech/2-light.wav".as_ref())?; // WAV, FLAC, OGG, MP3 or AIFF
+//! let clip = read_clip("../../assets/speech/2-light.wav".as_ref())?; // WAV, FLAC, Ogg, MP3, M4A, WebM or AIFF
 //! let speech = resample(&clip, SampleRate::SPEECH)?; // 16 kHz
 //! let mut stt = SpeechToText::open("../../assets/models/hear-nano.bin".as_ref(), &SttOptions::default())?;
 //! let transcription = stt.transcribe(&speech.samples, &mut || ControlFlow::Continue(()))?;

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::flows::{self, CaptionFlow, ReportFlow, VoiceFlow};
 use super::wake::one_or_more;
-use crate::config::{Config, EmbeddingsConfig, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig};
+use crate::config::{
+    Config, EmbeddingsConfig, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig,
+};
 
 /// The whole of `run.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -13,6 +13,7 @@ use nearfield_stages::flow::{Turn, Turns};
 use nearfield_stages::llm_thread::{Event, Job, LlmThread};
 use serde_json::{Value, json};
 
+use super::closed_schema;
 use super::failure::Failure;
 use super::sessions::Sessions;
 
@@ -256,7 +257,11 @@ impl Engine {
                     if with_likelihoods {
                         held.push_str(&said);
                         ControlFlow::Continue(())
-                    } else if said.is_empty() { ControlFlow::Continue(()) } else { sink(Piece::Text(said)) }
+                    } else if said.is_empty() {
+                        ControlFlow::Continue(())
+                    } else {
+                        sink(Piece::Text(said))
+                    }
                 }
                 Event::Done { finish, generated, .. } => {
                     // Before the end is told: who goes on at once finds the conversation free.
@@ -453,6 +458,7 @@ fn whole_constraint(format: &Format) -> Result<Option<Constraint>, Failure> {
     if schema.to_string().len() > MOST_SCHEMA_BYTES {
         return Err(Failure::of("response_format", format!("the schema has more than {MOST_SCHEMA_BYTES} bytes")));
     }
+    closed_schema::close(&mut schema);
     match &mut schema {
         // White space is bounded, or a model that has lost its way would write nothing else.
         Value::Object(fields) => {

@@ -5,6 +5,7 @@ mod access;
 mod answering;
 mod ask;
 pub(crate) mod batch;
+mod closed_schema;
 pub(crate) mod control;
 mod embeddings;
 mod engine;

@@ -223,8 +223,7 @@ async fn answered(
 ) -> Result<Response<Reply>, Failure> {
     let Asked { sampler, max_tokens, stop, format, thinking, is_streamed, .. } = asked;
     let (bias, likelihoods) = (LogitBias::default(), None);
-    let request =
-        Request { prompt, format, sampler, bias, likelihoods, max_tokens, stop, thinking, may_forget: true };
+    let request = Request { prompt, format, sampler, bias, likelihoods, max_tokens, stop, thinking, may_forget: true };
     let answering = server.ask(vec![request]).await?;
     if is_streamed {
         lines.meter = Some(answering.meter());

@@ -35,7 +35,12 @@ fn get(path: &'static str, summary: &'static str, answers: &'static [&'static st
     Route { path, is_get: true, summary, body: None, answers, answer: object(fields) }
 }
 
-fn post<T: JsonSchema>(path: &'static str, summary: &'static str, answers: &'static [&'static str], fields: &[&str]) -> Route {
+fn post<T: JsonSchema>(
+    path: &'static str,
+    summary: &'static str,
+    answers: &'static [&'static str],
+    fields: &[&str],
+) -> Route {
     Route { path, is_get: false, summary, body: Some((JSON, schema_of::<T>())), answers, answer: object(fields) }
 }
 
@@ -85,18 +90,53 @@ fn posts() -> Vec<Route> {
     vec![
         post::<chat::Body>("/v1/chat/completions", "Answer a conversation.", &[JSON, EVENTS], &chat_fields),
         post::<completions::Body>("/v1/completions", "Continue a text.", &[JSON, EVENTS], &chat_fields),
-        post::<responses::Body>("/v1/responses", "Answer items.", &[JSON, EVENTS], &["id", "object", "status", "output"]),
-        post::<OpenAiBody>("/v1/embeddings", "Turn texts into vectors.", &[JSON], &["object", "data", "model", "usage"]),
+        post::<responses::Body>(
+            "/v1/responses",
+            "Answer items.",
+            &[JSON, EVENTS],
+            &["id", "object", "status", "output"],
+        ),
+        post::<OpenAiBody>(
+            "/v1/embeddings",
+            "Turn texts into vectors.",
+            &[JSON],
+            &["object", "data", "model", "usage"],
+        ),
         form("/v1/audio/transcriptions", "Transcribe a recording."),
         form("/v1/audio/translations", "Translate a recording into English."),
         post::<audio::SpeechBody>("/v1/audio/speech", "Speak a text; the sound comes as it is made.", sound, &[]),
-        post::<AskBody>("/v1/ask", "Ask or command the home.", &[JSON], &["reply", "answered_by", "tools", "conversation_id"]),
-        post::<ollama::ChatBody>("/api/chat", "Answer a conversation (Ollama).", &[JSON, LINES], &["model", "message", "done"]),
-        post::<ollama::GenerateBody>("/api/generate", "Answer a prompt (Ollama).", &[JSON, LINES], &["model", "response", "done"]),
+        post::<AskBody>(
+            "/v1/ask",
+            "Ask or command the home.",
+            &[JSON],
+            &["reply", "answered_by", "tools", "conversation_id"],
+        ),
+        post::<ollama::ChatBody>(
+            "/api/chat",
+            "Answer a conversation (Ollama).",
+            &[JSON, LINES],
+            &["model", "message", "done"],
+        ),
+        post::<ollama::GenerateBody>(
+            "/api/generate",
+            "Answer a prompt (Ollama).",
+            &[JSON, LINES],
+            &["model", "response", "done"],
+        ),
         post::<OllamaBody>("/api/embed", "Turn texts into vectors (Ollama).", &[JSON], &["model", "embeddings"]),
-        post::<OllamaOneBody>("/api/embeddings", "Turn a text into a vector (Ollama, old form).", &[JSON], &["embedding"]),
+        post::<OllamaOneBody>(
+            "/api/embeddings",
+            "Turn a text into a vector (Ollama, old form).",
+            &[JSON],
+            &["embedding"],
+        ),
         post::<ollama::ModelBody>("/api/show", "What the model is (Ollama).", &[JSON], &["details", "capabilities"]),
-        post::<ollama::ModelBody>("/api/pull", "Nothing is pulled by clients: says whether the model is there (Ollama).", &[JSON, LINES], &["status"]),
+        post::<ollama::ModelBody>(
+            "/api/pull",
+            "Nothing is pulled by clients: says whether the model is there (Ollama).",
+            &[JSON, LINES],
+            &["status"],
+        ),
         post::<llama_cpp::Body>("/completion", "Continue a text (llama.cpp).", &[JSON, EVENTS], &["content", "stop"]),
         Route {
             answer: json!({"type": "array", "items": object(&["index", "embedding"])}),
@@ -104,7 +144,12 @@ fn posts() -> Vec<Route> {
         },
         post::<llama_cpp::TokenizeBody>("/tokenize", "The tokens of a text (llama.cpp).", &[JSON], &["tokens"]),
         post::<llama_cpp::DetokenizeBody>("/detokenize", "The text of tokens (llama.cpp).", &[JSON], &["content"]),
-        post::<llama_cpp::TemplateBody>("/apply-template", "A conversation as the model reads it (llama.cpp).", &[JSON], &["prompt"]),
+        post::<llama_cpp::TemplateBody>(
+            "/apply-template",
+            "A conversation as the model reads it (llama.cpp).",
+            &[JSON],
+            &["prompt"],
+        ),
     ]
 }
 
@@ -114,7 +159,12 @@ fn gets() -> Vec<Route> {
         get("/", "Says that the server runs.", &[TEXT], &[]),
         get("/healthz", "Whether the server answers; needs no token.", &[JSON], &["status"]),
         get("/health", "The same (llama.cpp).", &[JSON], &["status"]),
-        get("/readyz", "Whether the language model writes what it wrote when it was loaded; needs no token.", &[JSON], &["status"]),
+        get(
+            "/readyz",
+            "Whether the language model writes what it wrote when it was loaded; needs no token.",
+            &[JSON],
+            &["status"],
+        ),
         get("/metrics", "Counters for Prometheus.", &[METRICS], &[]),
         get("/openapi.json", "This document.", &[JSON], &["openapi", "info", "paths"]),
         get("/v1/models", "The models.", &[JSON], &["object", "data"]),
@@ -199,7 +249,10 @@ fn failures(route: &Route) -> Vec<(&'static str, &'static str)> {
             ("408", "The request did not come in time."),
             ("413", "The request is too large (server.most_kib)."),
             ("500", "Something is broken."),
-            ("503", "Too much is asked at a time, or what is asked for is not there; `Retry-After` says when to try again."),
+            (
+                "503",
+                "Too much is asked at a time, or what is asked for is not there; `Retry-After` says when to try again.",
+            ),
         ]);
     } else if route.path == "/readyz" {
         all.push(("503", "The language model is not as it was."));

@@ -15,8 +15,8 @@ use super::failure::{Failure, Form};
 use super::http::{self, Reply, read_json};
 use super::llama_cpp;
 use super::ollama;
-use super::openapi;
 use super::openai::{self, audio, chat, completions, responses};
+use super::openapi;
 
 /// Whether a path is answered without a token: those that say only that the server lives.
 pub fn is_open(path: &str) -> bool {

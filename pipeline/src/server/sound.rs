@@ -102,19 +102,29 @@ impl SoundWriter {
         let encoder = match format {
             Format::Wav => Encoder::Plain(Some(stream_header(rate).to_vec())),
             Format::Pcm => Encoder::Plain(None),
-            Format::Flac => Encoder::Own(Box::new(
-                nearfield_speech::encode::FlacEncoder::new(rate).map_err(Failure::broken)?,
-            )),
+            Format::Flac => {
+                Encoder::Own(Box::new(nearfield_speech::encode::FlacEncoder::new(rate).map_err(Failure::broken)?))
+            }
             #[cfg(feature = "opus")]
             Format::Opus => {
                 Encoder::Own(Box::new(nearfield_speech::encode::OpusEncoder::new().map_err(Failure::broken)?))
             }
             #[cfg(not(feature = "opus"))]
             Format::Opus => {
-                return Err(Failure::of("response_format", "this build has no opus (feature `opus`): ask for wav, flac or pcm"));
+                return Err(Failure::of(
+                    "response_format",
+                    "this build has no opus (feature `opus`): ask for wav, flac or pcm",
+                ));
             }
-            Format::Mp3 => Encoder::Ffmpeg(Ffmpeg::start("mp3", &["-f", "mp3", "-b:a", "64k", "-write_xing", "0"], rate, &blocks)?),
-            Format::Aac => Encoder::Ffmpeg(Ffmpeg::start("aac", &["-f", "adts", "-c:a", "aac", "-b:a", "64k"], rate, &blocks)?),
+            Format::Mp3 => Encoder::Ffmpeg(Ffmpeg::start(
+                "mp3",
+                &["-f", "mp3", "-b:a", "64k", "-write_xing", "0", "-id3v2_version", "0"],
+                rate,
+                &blocks,
+            )?),
+            Format::Aac => {
+                Encoder::Ffmpeg(Ffmpeg::start("aac", &["-f", "adts", "-c:a", "aac", "-b:a", "64k"], rate, &blocks)?)
+            }
         };
         Ok(Self { blocks, encoder })
     }

@@ -32,7 +32,7 @@ pub(crate) struct Encoder {
     words: WordPieces,
     shape: Shape,
     token_embedding: Weight,              // [n_vocab, d_model] token_embd.weight
-    type_embedding: Option<Vec<f32>>,     // [d_model] token_types.weight, its first row: all texts are of the first type
+    type_embedding: Option<Vec<f32>>, // [d_model] token_types.weight, its first row: all texts are of the first type
     position_embedding: Option<Vec<f32>>, // [n_positions, d_model] position_embd.weight
     embedding_norm: Norm,
     layers: Vec<Layer>,
@@ -140,7 +140,15 @@ impl Shape {
             _ => Some(Rope::of(gguf, name, d_model / n_heads, n_positions)?),
         };
         let pooling = Pooling::of(gguf, name)?.unwrap_or(Pooling::Mean);
-        Ok(Shape { d_model, n_heads, d_ffn: need("feed_forward_length", 1 << 20)?, n_positions, epsilon, pooling, rope })
+        Ok(Shape {
+            d_model,
+            n_heads,
+            d_ffn: need("feed_forward_length", 1 << 20)?,
+            n_positions,
+            epsilon,
+            pooling,
+            rope,
+        })
     }
 }
 
@@ -152,7 +160,8 @@ impl Encoder {
         let shape = Shape::of(&gguf, name)?;
         let d = shape.d_model;
         let n_layers = gguf.integer(&format!("{name}.block_count"), 1, 1024)?;
-        let n_layers = n_layers.ok_or_else(|| LlmError::metadata(&gguf, &format!("{name}.block_count"), "is missing"))?;
+        let n_layers =
+            n_layers.ok_or_else(|| LlmError::metadata(&gguf, &format!("{name}.block_count"), "is missing"))?;
         let n_vocab = gguf.tensor("token_embd.weight").and_then(|tensor| tensor.dims.get(1).copied()).unwrap_or(0);
         let words = WordPieces::of(&gguf, n_vocab)?;
         gguf.drop_arrays("tokenizer.");
@@ -221,7 +230,8 @@ impl Encoder {
         let d = self.shape.d_model;
         let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
         let heads = KvHeads { count: self.shape.n_heads, head_dim: d / self.shape.n_heads };
-        let no_memory = || LlmError::Context { context_tokens: longest, what: "there is not that much memory".to_owned() };
+        let no_memory =
+            || LlmError::Context { context_tokens: longest, what: "there is not that much memory".to_owned() };
         let mut pass = Pass {
             encoder: self,
             store: KvStore::new(KvFormat::F16, &[heads], longest).ok_or_else(no_memory)?,

@@ -19,8 +19,20 @@ const HEADS: usize = 4;
 const LAYERS: usize = 2;
 const POSITIONS: usize = 32;
 const WORDS: [&str; 14] = [
-    "[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u{2581}the", "\u{2581}lamp", "\u{2581}un", "light", "s", "\u{2581}.", "ed",
-    "\u{2581}cafe", "\u{2581}on", "\u{2581}東",
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "\u{2581}the",
+    "\u{2581}lamp",
+    "\u{2581}un",
+    "light",
+    "s",
+    "\u{2581}.",
+    "ed",
+    "\u{2581}cafe",
+    "\u{2581}on",
+    "\u{2581}東",
 ];
 
 /// A random encoder, and its numbers.
@@ -56,8 +68,21 @@ impl Random {
         for layer in 0..LAYERS {
             let name = |which: &str| format!("blk.{layer}.{which}");
             let matrices: &[(&str, usize, usize)] = match nomic {
-                true => &[("attn_qkv", 3 * D, D), ("attn_output", D, D), ("ffn_gate", FFN, D), ("ffn_up", FFN, D), ("ffn_down", D, FFN)],
-                false => &[("attn_q", D, D), ("attn_k", D, D), ("attn_v", D, D), ("attn_output", D, D), ("ffn_up", FFN, D), ("ffn_down", D, FFN)],
+                true => &[
+                    ("attn_qkv", 3 * D, D),
+                    ("attn_output", D, D),
+                    ("ffn_gate", FFN, D),
+                    ("ffn_up", FFN, D),
+                    ("ffn_down", D, FFN),
+                ],
+                false => &[
+                    ("attn_q", D, D),
+                    ("attn_k", D, D),
+                    ("attn_v", D, D),
+                    ("attn_output", D, D),
+                    ("ffn_up", FFN, D),
+                    ("ffn_down", D, FFN),
+                ],
             };
             for (which, rows, columns) in matrices {
                 put(&name(&format!("{which}.weight")), &[*rows, *columns], 0.0, 0.3);
@@ -175,7 +200,8 @@ impl Random {
                 for h in 0..HEADS {
                     let here = h * head..(h + 1) * head;
                     let score = |k: &Vec<f32>| {
-                        q[here.clone()].iter().zip(&k[here.clone()]).map(|(a, b)| a * b).sum::<f32>() / (head as f32).sqrt()
+                        q[here.clone()].iter().zip(&k[here.clone()]).map(|(a, b)| a * b).sum::<f32>()
+                            / (head as f32).sqrt()
                     };
                     let scores: Vec<f32> = k.iter().map(score).collect();
                     let largest = scores.iter().copied().fold(f32::MIN, f32::max);
@@ -235,10 +261,11 @@ fn random_encoders_of_both_families_give_what_plain_arithmetic_gives() {
         let embedder = Embedder::open(&path, &LlmOptions { threads: 2 }).unwrap();
         assert_eq!(embedder.dimensions(), D);
         assert_eq!(embedder.pooling(), if pooling == 1 { Pooling::Mean } else { Pooling::Cls });
-        let texts: Vec<Vec<TokenId>> = ["The lamps.", "unlighted", "", "on on on on on on on on on the lamp on 東", "lamp"]
-            .iter()
-            .map(|text| embedder.encode(text).unwrap())
-            .collect();
+        let texts: Vec<Vec<TokenId>> =
+            ["The lamps.", "unlighted", "", "on on on on on on on on on the lamp on 東", "lamp"]
+                .iter()
+                .map(|text| embedder.encode(text).unwrap())
+                .collect();
         let vectors = embedder.embed(&texts, &mut || Continue(())).unwrap().unwrap();
         for (text, vector) in texts.iter().zip(&vectors) {
             let cosine = cosine(vector, &random.embedding(text));
@@ -282,7 +309,8 @@ fn a_language_models_embedding_is_the_state_that_its_logits_come_from() {
     // It carries no vocabulary, so texts can't go in.
     assert!(embedder.unwrap_err().to_string().contains("vocabulary"));
     let path = nearfield_testdata::asset("models/talk-nano.gguf");
-    let (embedder, llm) = (Embedder::open(&path, &LlmOptions::default()).unwrap(), Llm::open(&path, &LlmOptions::default()).unwrap());
+    let (embedder, llm) =
+        (Embedder::open(&path, &LlmOptions::default()).unwrap(), Llm::open(&path, &LlmOptions::default()).unwrap());
     assert_eq!(embedder.pooling(), Pooling::Last);
     let tokens = embedder.encode(&"Turn on the kitchen light. ".repeat(20)).unwrap();
     assert!(tokens.len() > 64, "more than a block");
@@ -290,7 +318,8 @@ fn a_language_models_embedding_is_the_state_that_its_logits_come_from() {
     let mut session = Session::new(llm.clone(), &SessionOptions::default()).unwrap();
     session.prompt(&tokens, &mut || Continue(())).unwrap();
     // Its embedding serves as the output too.
-    let logit = |token: u32| llm.embedding(TokenId(token)).unwrap().iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
+    let logit =
+        |token: u32| llm.embedding(TokenId(token)).unwrap().iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>();
     let ours: Vec<f32> = (0..llm.info().vocab_size as u32).map(logit).collect();
     let cosine = cosine(&ours, session.logits());
     assert!(cosine > 0.999, "{cosine}");
@@ -319,7 +348,9 @@ fn real_minilm_gives_the_vectors_of_its_own_runtime() {
                 apart = apart.max((cosine(&vectors[i], &vectors[j]) - cosine(&due[i], &due[j])).abs());
             }
         }
-        eprintln!("{file}: cosine with its own runtime at least {worst:.6}, cosines between texts off by at most {apart:.6}");
+        eprintln!(
+            "{file}: cosine with its own runtime at least {worst:.6}, cosines between texts off by at most {apart:.6}"
+        );
         assert!(worst > bound && apart < 5.0 * (1.0 - bound) + 0.001, "{file}: {worst}, {apart}");
     }
 }

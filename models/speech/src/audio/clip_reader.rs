@@ -57,10 +57,7 @@ impl ClipReader {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn from_bytes(
-        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
-        name: &str,
-    ) -> Result<ClipReader, AudioError> {
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static, name: &str) -> Result<ClipReader, AudioError> {
         let head = read_head(&mut bytes.as_ref(), name)?;
         Self::begin(&head, name.to_string(), Cursor::new(bytes), |cursor| Box::new(cursor))
     }
@@ -276,7 +273,7 @@ fn describe(head: &[u8]) -> String {
         return (*what).to_string();
     }
     if head.get(4..8) == Some(b"ftyp") {
-        return "it is an MP4 or M4A file".to_string();
+        return "it is an MP4 or M4A file without sound that can be read".to_string();
     }
     if head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
         return "it looks like text".to_string();

@@ -94,7 +94,9 @@ impl OpusEncoder {
         let ends = match is_last {
             true => PacketWriteEndInfo::EndStream,
             // The first sound at once.
-            false if self.packets == 1 || self.packets.is_multiple_of(PAGE_PACKETS as u64) => PacketWriteEndInfo::EndPage,
+            false if self.packets == 1 || self.packets.is_multiple_of(PAGE_PACKETS as u64) => {
+                PacketWriteEndInfo::EndPage
+            }
             false => PacketWriteEndInfo::NormalPacket,
         };
         self.pages.write_packet(packet, SERIAL, ends, written).map_err(failed)

@@ -28,7 +28,11 @@ pub struct Answers<'o> {
 enum Place<'o> {
     File(Journal, PathBuf),
     /// In order: those that are ahead wait.
-    Stream { out: &'o mut dyn Write, next: usize, ahead: BTreeMap<usize, String> },
+    Stream {
+        out: &'o mut dyn Write,
+        next: usize,
+        ahead: BTreeMap<usize, String>,
+    },
 }
 
 /// What of an earlier answer is looked at.
@@ -52,7 +56,8 @@ impl<'o> Answers<'o> {
             let place = Place::Stream { out, next: 0, ahead: BTreeMap::new() };
             return Ok(Self { place, done, last: 0, is_sorted: true });
         };
-        let mut answers = Self { place: Place::Stream { out, next: 0, ahead: BTreeMap::new() }, done, last: 0, is_sorted: true };
+        let mut answers =
+            Self { place: Place::Stream { out, next: 0, ahead: BTreeMap::new() }, done, last: 0, is_sorted: true };
         let (text, kept) = (read(path)?, &mut String::new());
         let index_of: std::collections::HashMap<usize, usize> =
             lines.iter().enumerate().map(|(index, line)| (line.number, index)).collect();

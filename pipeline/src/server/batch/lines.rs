@@ -108,7 +108,8 @@ impl Line {
                 let url = fields.get("url").and_then(Value::as_str).unwrap_or(URL);
                 let method = fields.get("method").and_then(Value::as_str).unwrap_or("POST");
                 if url != URL || method != "POST" {
-                    let message = format!("the line asks for {method} {url}, and only POST {URL} is answered in batches");
+                    let message =
+                        format!("the line asks for {method} {url}, and only POST {URL} is answered in batches");
                     return Err(Failure::of("url", message.chars().take(300).collect::<String>()));
                 }
                 body
@@ -140,7 +141,9 @@ fn plain(mut fields: Map<String, Value>, defaults: &Defaults) -> Result<Map<Stri
             system.filter(|_| !has_own).chain(all).collect()
         }
         (None, Some(_)) => return Err(Failure::of("messages", "must be a list")),
-        (Some(_), Some(_)) => return Err(Failure::wrong("the line has both prompt and messages: one of them is enough")),
+        (Some(_), Some(_)) => {
+            return Err(Failure::wrong("the line has both prompt and messages: one of them is enough"));
+        }
         (None, None) => {
             return Err(Failure::wrong("the line has neither prompt nor messages, nor custom_id and body"));
         }

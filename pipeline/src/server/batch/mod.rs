@@ -129,7 +129,9 @@ pub fn run(args: &BatchArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write
     if !quiet {
         let rate = generated as f64 / seconds.max(1e-3);
         let n = pending.len();
-        eprintln!("{n} prompts answered in {seconds:.1} s, {n_sessions} at a time: {generated} tokens, {rate:.1} tokens/s");
+        eprintln!(
+            "{n} prompts answered in {seconds:.1} s, {n_sessions} at a time: {generated} tokens, {rate:.1} tokens/s"
+        );
     }
     match failures.first() {
         None => Ok(()),

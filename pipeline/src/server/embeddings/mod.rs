@@ -109,7 +109,10 @@ impl Embeddings {
         let loaded = self.check(asked)?;
         let width = loaded.model.dimensions();
         if let Some(wanted) = dimensions.filter(|wanted| !(1..=width).contains(wanted)) {
-            return Err(Failure::of("dimensions", format!("is {wanted} but must be from 1 to {width}, which this model has")));
+            return Err(Failure::of(
+                "dimensions",
+                format!("is {wanted} but must be from 1 to {width}, which this model has"),
+            ));
         }
         if inputs.len() > MOST_TEXTS {
             return Err(Failure::of("input", format!("has {} texts; at most {MOST_TEXTS} are taken", inputs.len())));
@@ -170,7 +173,10 @@ fn computed(
         all.push(tokens);
     }
     if sum > MOST_TOKENS {
-        return Err(Failure::of("input", format!("has {sum} tokens in all; at most {MOST_TOKENS} are taken at a time")));
+        return Err(Failure::of(
+            "input",
+            format!("has {sum} tokens in all; at most {MOST_TOKENS} are taken at a time"),
+        ));
     }
     let cancel = turns.cancel_of(Turn(1));
     let vectors = model.embed(&all, &mut || cancel.check()).map_err(|error| match error {

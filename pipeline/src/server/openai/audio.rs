@@ -237,6 +237,10 @@ pub async fn speak(server: &Arc<Server>, body: SpeechBody) -> Result<Response<Re
     });
     match blocks.recv().await {
         Some(Err(failure)) => Err(failure),
-        first => Ok(http::respond(StatusCode::OK, format.content_type(), Reply::Blocks { first: first.and_then(Result::ok), blocks })),
+        first => Ok(http::respond(
+            StatusCode::OK,
+            format.content_type(),
+            Reply::Blocks { first: first.and_then(Result::ok), blocks },
+        )),
     }
 }

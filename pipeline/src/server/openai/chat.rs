@@ -111,8 +111,7 @@ pub fn whole(
     let head = Head { id: super::id("chatcmpl-"), created: super::now(), model: model.to_owned() };
     let tokenizer = llm.tokenizer()?;
     let logs = |one: &Whole| logprobs::chat(&one.likelihoods, tokenizer, likelihoods.is_some());
-    let choices: Vec<Value> =
-        all.iter().enumerate().map(|(index, one)| choice_of(index, one, &logs(one))).collect();
+    let choices: Vec<Value> = all.iter().enumerate().map(|(index, one)| choice_of(index, one, &logs(one))).collect();
     let mut answer = head.object("chat.completion", choices);
     answer["usage"] = super::usage(usage);
     Ok(answer)

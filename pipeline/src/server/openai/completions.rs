@@ -46,7 +46,10 @@ pub struct Body {
 pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply>, Failure> {
     server.check_model(body.model.as_deref())?;
     if body.suffix.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(Failure::of("suffix", "is not supported: put what comes before and after into the prompt, with the model's own marks"));
+        return Err(Failure::of(
+            "suffix",
+            "is not supported: put what comes before and after into the prompt, with the model's own marks",
+        ));
     }
     let likelihoods = body.logprobs.map(|top| logprobs::checked("logprobs", top)).transpose()?;
     if likelihoods.is_some() && body.echo == Some(true) {

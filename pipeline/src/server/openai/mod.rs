@@ -85,17 +85,22 @@ impl Sampling {
         };
         let n_vocab = engine.llm().llm().info().vocab_size;
         if all.len() > MOST_BIASES {
-            return Err(Failure::of("logit_bias", format!("has {} tokens; at most {MOST_BIASES} are taken", all.len())));
+            return Err(Failure::of(
+                "logit_bias",
+                format!("has {} tokens; at most {MOST_BIASES} are taken", all.len()),
+            ));
         }
         for (token, value) in all {
             let known = token.parse::<u32>().ok().filter(|token| (*token as usize) < n_vocab);
             let token: String = token.chars().take(40).collect();
             let known = known.ok_or_else(|| {
-                let message = format!("{token:?} is no token of this model, which has {n_vocab} (/tokenize gives them)");
+                let message =
+                    format!("{token:?} is no token of this model, which has {n_vocab} (/tokenize gives them)");
                 Failure::of("logit_bias", message)
             })?;
             let value = value.as_f64().filter(|value| (-100.0..=100.0).contains(value));
-            let value = value.ok_or_else(|| Failure::of("logit_bias", format!("{token} must have a number from -100 to 100")))?;
+            let value = value
+                .ok_or_else(|| Failure::of("logit_bias", format!("{token} must have a number from -100 to 100")))?;
             bias.tokens.push((TokenId(known), value as f32));
         }
         Ok(bias)
