@@ -162,7 +162,9 @@ pub enum AudioError {
         name: String,
     },
     /// Another kind of file.
-    #[error("{name} is not a sound file that Nearfield reads ({found}); expected WAV, AIFF, FLAC, Ogg, MP3, M4A or WebM")]
+    #[error(
+        "{name} is not a sound file that Nearfield reads ({found}); expected WAV, AIFF, FLAC, Ogg, MP3, M4A or WebM"
+    )]
     NotAudio {
         /// The file.
         name: String,

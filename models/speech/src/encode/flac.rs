@@ -11,8 +11,8 @@ use crate::audio::{SampleRate, to_i16};
 
 /// Samples in a block: 93 ms at 22,050 Hz, the last one may have fewer.
 const BLOCK: usize = 2048;
-/// The fewest that a block may have.
-const FEWEST: usize = 16;
+/// The fewest that the encoder takes in one: less than two milliseconds.
+const FEWEST: usize = 32;
 
 /// Encodes to FLAC, mono, 16 bit.
 pub struct FlacEncoder {
@@ -82,7 +82,7 @@ impl SoundEncoder for FlacEncoder {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.begin(out)?;
         if !self.pending.is_empty() {
-            // Less than a millisecond of silence where the rest is too short for a block.
+            // Up to that much silence where the rest is too short for a block.
             let n = self.pending.len().max(FEWEST);
             self.pending.resize(n, 0);
             self.frame(n, out)?;
