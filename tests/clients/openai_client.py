@@ -43,9 +43,39 @@ def check(url, tell):
     assert set(json.loads(held.choices[0].message.content)) == {"city", "people"}, held
     tell("schema", held.choices[0].message.content)
 
+    chat = lambda **more: client.chat.completions.create(model=model, **{"messages": asked, "max_tokens": 24, **more})
+    logged = chat(temperature=0, logprobs=True, top_logprobs=3).choices[0]
+    assert "".join(token.token for token in logged.logprobs.content).strip() == logged.message.content.strip(), logged
+    assert all(len(token.top_logprobs) == 3 and token.logprob <= 0 for token in logged.logprobs.content)
+    parts = [chunk.choices[0].logprobs for chunk in chat(temperature=0, logprobs=True, stream=True) if chunk.choices]
+    assert sum(len(part.content) for part in parts if part) == len(logged.logprobs.content)
+    several = chat(n=3, temperature=1.0, seed=5)
+    again = chat(n=3, temperature=1.0, seed=5)
+    texts = [choice.message.content for choice in several.choices]
+    assert texts == [choice.message.content for choice in again.choices] and len(set(texts)) > 1, texts
+    word = logged.logprobs.content[0].token
+    stopped = chat(temperature=0, stop=[word]).choices[0]
+    assert word not in stopped.message.content and stopped.finish_reason == "stop", stopped
+    short = chat(max_tokens=None, max_completion_tokens=1)
+    assert short.usage.completion_tokens == 1 and short.choices[0].finish_reason == "length", short
+    tell("options", f"logprobs, n={len(texts)}, seed, stop, max_completion_tokens")
+
+    dark = [{"role": "user", "content": "It is dark in the attic and in the hall."}]
+    other = {"type": "function", "function": {"name": "lock", "parameters": {"type": "object", "properties": {}}}}
+    none = chat(messages=dark, tools=[light()], tool_choice="none").choices[0].message
+    named = chat(messages=dark, tools=[other, light()], tool_choice={"type": "function", "function": {"name": "turn_on"}}, max_tokens=80)
+    single = chat(messages=dark, tools=[light()], tool_choice="required", parallel_tool_calls=False, max_tokens=120).choices[0].message
+    assert not none.tool_calls and named.choices[0].message.tool_calls[0].function.name == "turn_on" and len(single.tool_calls) == 1
+    chat(messages=dark, tools=[light()], tool_choice="auto")
+    tell("tool_choice", f"none, auto, required, named: {named.choices[0].message.tool_calls[0].function.arguments}")
+
     done = client.completions.create(model=model, prompt="One, two, three,", max_tokens=8, temperature=0, n=2)
     assert len(done.choices) == 2 and done.choices[0].text
-    tell("completions", repr(done.choices[0].text))
+    logged = client.completions.create(model=model, prompt="One, two,", max_tokens=5, temperature=0, logprobs=2).choices[0]
+    assert "".join(logged.logprobs.tokens) == logged.text and len(logged.logprobs.text_offset) == len(logged.logprobs.tokens), logged
+    first = client.completions.create(model=model, prompt="One, two,", max_tokens=5, temperature=0, echo=True).choices[0].text
+    assert first == "One, two," + logged.text, first
+    tell("completions", f"{done.choices[0].text!r}, logprobs, echo, n")
 
     events = list(client.responses.create(model=model, input=asked, stream=True, max_output_tokens=40))
     assert events[-1].type == "response.completed" and events[-1].response.output_text, events[-1]
@@ -55,7 +85,8 @@ def check(url, tell):
     assert "response.function_call_arguments.done" in kinds, kinds
     tell("responses", f"{len(kinds)} events, {events[-1].response.output[0].name}")
 
-    for wrong, kind in [({"model": "gpt-9"}, openai.NotFoundError), ({"temperature": 99}, openai.BadRequestError)]:
+    for wrong, kind in [({"model": "gpt-9"}, openai.NotFoundError), ({"temperature": 99}, openai.BadRequestError),
+                        ({"logit_bias": {"999999999": 1}}, openai.BadRequestError)]:
         try:
             client.chat.completions.create(**{"model": model, "messages": asked, **wrong})
             raise AssertionError(wrong)
@@ -92,8 +123,12 @@ def check_sound(url, tell):
     srt = client.audio.transcriptions.create(model="whisper-1", file=("a.wav", sound), response_format="srt")
     assert long.duration > 0.5 and "-->" in srt, (long, srt)
     tell("transcriptions", f"{heard.text!r}, {len(long.words or [])} words with times")
-    try:
-        client.audio.speech.create(model="tts-1", voice="alloy", input="x", response_format="mp3")
-        raise AssertionError("mp3")
-    except openai.BadRequestError as error:
-        tell("refused", error.message)
+    for format, mark in [("flac", b"fLaC"), ("opus", b"OggS"), ("mp3", b"\xff"), ("aac", b"\xff")]:
+        with client.audio.speech.with_streaming_response.create(model="gpt-4o-mini-tts", voice="nova", input="Turn on the kitchen light.",
+                                                                response_format=format) as response:
+            said = b"".join(response.iter_bytes())
+        again = client.audio.transcriptions.create(model="whisper-1", file=(f"a.{format}", said))
+        assert said.startswith(mark) and "kitchen" in again.text.lower(), (format, said[:8], again)
+        tell(format, f"{len(said)} bytes, heard as {again.text!r}")
+    for format in ("text", "vtt"):
+        assert "kitchen" in str(client.audio.transcriptions.create(model="whisper-1", file=("a.wav", sound), response_format=format)).lower()

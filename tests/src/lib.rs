@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod clock;
 pub mod outputs;
+pub mod service;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

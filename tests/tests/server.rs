@@ -7,134 +7,9 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nearfield_testdata::test_model;
+use nearfield_tests::service::{Service, read_answer, write_request};
 use nearfield_tests::{arg, home, nearfield, run, skipped, wait_for};
 use serde_json::{Value, json};
-
-/// A running server; it ends with the test.
-struct Service {
-    child: Child,
-    http: String,
-    wyoming: Option<String>,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// An answer.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.body))
-    }
-
-    /// The data of the events of a stream.
-    fn events(&self) -> Vec<Value> {
-        let data = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
-        data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).unwrap()).collect()
-    }
-
-    /// The form in which OpenAI's clients expect errors.
-    fn assert_fails(&self, status: u16, what: &str) {
-        assert_eq!(self.status, status, "{} {}", self.head, self.body);
-        let message = self.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
-        assert!(message.contains(what), "{what:?} is not named in {message:?}");
-    }
-}
-
-impl Service {
-    fn start(more: &[&str]) -> Self {
-        let args = [&["run", "--listen", "127.0.0.1:0"], more].concat();
-        let mut child = nearfield(&args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut address = |mark: &str| {
-            let line = lines.next().expect("a line for each address").unwrap();
-            line.split(mark).nth(1).unwrap_or_else(|| panic!("{line}")).split(' ').next().unwrap().to_owned()
-        };
-        let http = address("http://");
-        let wyoming = more.contains(&"--wyoming").then(|| address("tcp://"));
-        Self { child, http, wyoming }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.http).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream
-    }
-
-    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        write_request(&mut stream, &self.http, method, path, headers, body);
-        read_answer(stream)
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.send("GET", path, &[], b"")
-    }
-
-    fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send("POST", path, &[], body.to_string().as_bytes())
-    }
-
-    fn chat(&self, body: &Value) -> Answer {
-        self.post("/v1/chat/completions", body)
-    }
-
-    /// A figure of `/metrics`, asked for again while there are too many connections.
-    fn figure(&self, name: &str) -> f64 {
-        let mut answer = self.get("/metrics");
-        wait_for(Duration::from_secs(5), || {
-            if answer.status == 503 {
-                answer = self.get("/metrics");
-            }
-            answer.status != 503
-        });
-        let metrics = answer.body;
-        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
-        line.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().unwrap()
-    }
-}
-
-fn write_request(stream: &mut TcpStream, host: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    if !headers.iter().any(|(name, _)| *name == "host") {
-        head += &format!("host: {host}\r\n");
-    }
-    headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
-    // A server may refuse before it has read everything.
-    let _ = stream
-        .write_all(head.as_bytes())
-        .and_then(|()| stream.write_all(b"\r\n"))
-        .and_then(|()| stream.write_all(body));
-}
-
-fn read_answer(mut stream: TcpStream) -> Answer {
-    let mut bytes = Vec::new();
-    let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8(bytes).unwrap();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
-    Answer { status, head: head.to_owned(), body: if is_chunked { unchunked(body) } else { body.to_owned() } }
-}
-
-fn unchunked(mut body: &str) -> String {
-    let mut all = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).unwrap();
-        all += &rest[..size];
-        body = rest[size..].trim_start_matches("\r\n");
-    }
-    all
-}
 
 /// What the bundled model was trained with.
 const SYSTEM: &str = "You are Nearfield, a voice assistant at home. Answer in one or two short sentences.";
@@ -224,8 +99,8 @@ fn wrong_requests_are_refused_in_the_form_of_their_clients() {
     let ollama = service.post("/api/chat", &json!({"model": "llama9", "messages": []}));
     assert!(ollama.status == 404 && ollama.json()["error"].as_str().unwrap().contains("llama9"), "{}", ollama.body);
     service.get("/v1/nothing").assert_fails(404, "/v1/nothing");
-    service.get(chat).assert_fails(404, "completions");
-    service.send("DELETE", "/v1/models", &[], b"").assert_fails(405, "GET or POST");
+    service.get(chat).assert_fails(405, "use POST");
+    service.send("DELETE", "/v1/models", &[], b"").assert_fails(405, "GET, HEAD");
     service.send("POST", chat, &[], b"{\"messages\": [").assert_fails(400, "JSON");
     service
         .send("POST", chat, &[], b"{\"messages\": [{\"role\": \"user\", \"content\": \"\xff\xfe\"}]}")

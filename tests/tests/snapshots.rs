@@ -34,6 +34,7 @@ fn the_help_of_every_command() {
         "say",
         "wake",
         "chat",
+        "batch",
         "run",
         "ps",
         "reload",

@@ -92,6 +92,17 @@ pub(crate) struct Part<'a> {
 /// order. With [`Together::AsAlone`] each part gets what it would get in a pass of its own, to the last bit, if it has no more than
 /// [`FEW_TOKENS`](nearfield_kernels::FEW_TOKENS) rows.
 pub(crate) fn forward(llm: &Llm, parts: &mut [Part<'_>], b: &mut Buffers, together: Together, logits: &mut Vec<f32>) {
+    let wanted = states(llm, parts, b, together).len() / llm.shape.d_model;
+    if wanted > 0 {
+        let compute = Compute { level: llm.level, pool: &llm.pool, llm, together };
+        logits.resize(wanted * llm.shape.n_vocab, 0.0);
+        compute.products(&b.normed[..b.x.len()], &mut b.quantized, [(llm.weights.output(), logits)]);
+        finish(llm, logits);
+    }
+}
+
+/// The same up to the normalised states that logits are computed from: `[wanted, d_model]`
+pub(crate) fn states<'b>(llm: &Llm, parts: &mut [Part<'_>], b: &'b mut Buffers, together: Together) -> &'b [f32] {
     let (shape, weights) = (&llm.shape, &llm.weights);
     let compute = Compute { level: llm.level, pool: &llm.pool, llm, together };
     b.prepare(parts, shape);
@@ -111,14 +122,11 @@ pub(crate) fn forward(llm: &Llm, parts: &mut [Part<'_>], b: &mut Buffers, togeth
         Some(streams) => compute.through_streams(streams, parts, b),
     }
     parts.iter_mut().for_each(|part| part.past.states.end(part.n));
-    let wanted = b.x.len() / shape.d_model;
-    if wanted > 0 {
-        let last = &mut b.normed[..b.x.len()];
+    let last = &mut b.normed[..b.x.len()];
+    if !last.is_empty() {
         compute.norm(&b.x, &weights.output_norm, last);
-        logits.resize(wanted * shape.n_vocab, 0.0);
-        compute.products(last, &mut b.quantized, [(weights.output(), logits)]);
-        finish(llm, logits);
     }
+    last
 }
 
 /// Drops the rows after which no logits are wanted.

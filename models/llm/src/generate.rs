@@ -3,6 +3,8 @@
 
 use super::constraint::Guide;
 use super::dialect::LazyConstraint;
+use super::likelihood::{Likelihood, Likelihoods};
+use super::logit_bias::{Biased, LogitBias};
 use super::lookup::Lookup;
 use super::repetition::{Repetition, Verdict};
 use super::{Constrained, Detokenizer, Llm, LlmError, Sampler, Session, TokenId, Tokenizer};
@@ -10,7 +12,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 /// When writing ends at the latest.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct GenerateOptions {
     /// No more tokens than this.
     pub max_tokens: usize,
@@ -25,6 +27,10 @@ pub struct GenerateOptions {
     /// How many tokens may be guessed from the session and checked in one pass, at most [`Session::MOST_EACH`] less one; 0 for
     /// none. The text is the same; only its speed is not.
     pub lookahead: usize,
+    /// What is added to logits before a token is chosen.
+    pub bias: LogitBias,
+    /// Whether likelihoods are kept ([`Generation::likelihoods`]), and how many of the likeliest tokens with each.
+    pub likelihoods: Option<usize>,
 }
 
 impl Default for GenerateOptions {
@@ -36,6 +42,8 @@ impl Default for GenerateOptions {
             lazy: Vec::new(),
             thought: None,
             lookahead: Session::MOST_EACH - 1,
+            bias: LogitBias::default(),
+            likelihoods: None,
         }
     }
 }
@@ -153,6 +161,8 @@ pub struct Generation {
     forced: VecDeque<TokenId>,
     /// Text that may belong to a loop, and is not told until it does not.
     suspicious: String,
+    bias: Option<Biased>,
+    likelihoods: Option<Likelihoods>,
 }
 
 impl Generation {
@@ -190,6 +200,8 @@ impl Generation {
             thought: options.thought.clone(),
             forced: VecDeque::new(),
             suspicious: String::new(),
+            bias: Biased::new(&options.bias),
+            likelihoods: options.likelihoods.map(Likelihoods::new),
         })
     }
 
@@ -206,6 +218,12 @@ impl Generation {
     /// How many of the tokens had been guessed and cost no pass of their own.
     pub fn drafted(&self) -> usize {
         self.drafted
+    }
+
+    /// The likelihoods of the tokens whose text was told since the last call, where they were asked for. The token that ends a text has
+    /// none.
+    pub fn likelihoods(&mut self) -> Vec<Likelihood> {
+        self.likelihoods.as_mut().map(Likelihoods::take).unwrap_or_default()
     }
 
     /// Lets the model read the last token, with guesses at what follows it, and chooses the next tokens: as many as were guessed
@@ -284,6 +302,11 @@ impl Generation {
                     "there is nothing to continue: the session was given no prompt".to_owned(),
                 ));
             }
+            let own = logits;
+            let logits = match &mut self.bias {
+                Some(bias) => bias.of(logits),
+                None => logits,
+            };
             let forced = self.forced.pop_front();
             let token = match &mut self.guide {
                 _ if forced.is_some() => forced.unwrap_or(TokenId(0)),
@@ -296,6 +319,12 @@ impl Generation {
                     }
                 },
             };
+            if let Some(bias) = &mut self.bias {
+                bias.push(token);
+            }
+            if let Some(likelihoods) = &mut self.likelihoods {
+                likelihoods.push(token, own, session.llm().tokenizer()?);
+            }
             let end = self.take(token, session.llm(), sink)?;
             if end.is_some() || guesses.get(right) != Some(&token) {
                 break end;
@@ -364,6 +393,9 @@ impl Generation {
             return ControlFlow::Continue(());
         }
         self.text.push_str(&certain);
+        if let Some(likelihoods) = &mut self.likelihoods {
+            likelihoods.told(self.text.len());
+        }
         sink(&certain)
     }
 

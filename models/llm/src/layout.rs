@@ -35,52 +35,59 @@ const READ_BYTES: usize = 1 << 20;
 const LARGE_BYTES: usize = 64 << 20;
 
 impl Weights {
-    /// Copies the matrices that this level multiplies faster in strips into memory, unless they would take most of what the
-    /// machine has left: then they stay mapped, where the system may drop and read them again at need.
+    /// Has [`lay_out`] copy what is multiplied.
     ///
     /// # Errors
-    /// The file cannot be read, or the system gives no memory.
+    /// As there.
     pub(crate) fn lay_out(&mut self, gguf: &Gguf, level: Level, pool: &Pool) -> Result<(), LlmError> {
-        let mut all = self.multiplied_mut();
-        all.retain(|weight| level.prefers_strips(weight.format) && matches!(weight.place, Place::File(_)));
-        let sizes: Option<Vec<usize>> =
-            all.iter().map(|weight| strip_bytes(weight.format, weight.rows, weight.columns)).collect();
-        let sizes = sizes.unwrap_or_default(); // `matrix` has seen to it that blocks are whole
-        let total: usize = sizes.iter().map(|size| size.next_multiple_of(64)).sum();
-        if total == 0
-            || nearfield_base::memory::of_system("MemAvailable").is_some_and(|available| total > available / 5 * 4)
-        {
-            return Ok(());
-        }
-        let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, cause: source };
-        let mut map = memory(total).map_err(no_memory)?;
-        let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
-        // Memory of its own, which the system gets back at once.
-        let mut buffer = MmapMut::map_anon(READ_BYTES + STRIP_ROWS * widest).map_err(no_memory)?;
-        let (mut places, mut at) = (Vec::with_capacity(all.len()), 0);
-        for (weight, size) in all.iter().zip(&sizes) {
-            let Place::File(range) = &weight.place else { continue };
-            let row_bytes = range.len() / weight.rows.max(1);
-            let rows_each = (READ_BYTES / row_bytes.max(1)).max(1).next_multiple_of(STRIP_ROWS);
-            let mut to = at;
-            for first in (0..weight.rows).step_by(rows_each) {
-                let count = rows_each.min(weight.rows - first);
-                let rows = &mut buffer[..count * row_bytes];
-                gguf.read(range.start + first * row_bytes, rows)?;
-                let part = Matrix::new(weight.format, rows, count, weight.columns).expect("checked when it was found");
-                let bytes = strip_bytes(weight.format, count, weight.columns).unwrap_or(0);
-                to_strips(pool, &part, &mut map[to..to + bytes]);
-                to += bytes;
-            }
-            places.push(at..at + size);
-            at += size.next_multiple_of(64);
-        }
-        let map = Arc::new(map.make_read_only().map_err(no_memory)?);
-        for (weight, range) in all.into_iter().zip(places) {
-            weight.place = Place::Strips(map.clone(), range);
-        }
-        Ok(())
+        lay_out(self.multiplied_mut(), gguf, level, pool)
     }
+}
+
+/// Copies the matrices that this level multiplies faster in strips into memory, unless they would take most of what the
+/// machine has left: then they stay mapped, where the system may drop and read them again at need.
+///
+/// # Errors
+/// The file cannot be read, or the system gives no memory.
+pub(crate) fn lay_out(mut all: Vec<&mut Weight>, gguf: &Gguf, level: Level, pool: &Pool) -> Result<(), LlmError> {
+    all.retain(|weight| level.prefers_strips(weight.format) && matches!(weight.place, Place::File(_)));
+    let sizes: Option<Vec<usize>> =
+        all.iter().map(|weight| strip_bytes(weight.format, weight.rows, weight.columns)).collect();
+    let sizes = sizes.unwrap_or_default(); // `matrix` has seen to it that blocks are whole
+    let total: usize = sizes.iter().map(|size| size.next_multiple_of(64)).sum();
+    if total == 0
+        || nearfield_base::memory::of_system("MemAvailable").is_some_and(|available| total > available / 5 * 4)
+    {
+        return Ok(());
+    }
+    let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, cause: source };
+    let mut map = memory(total).map_err(no_memory)?;
+    let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
+    // Memory of its own, which the system gets back at once.
+    let mut buffer = MmapMut::map_anon(READ_BYTES + STRIP_ROWS * widest).map_err(no_memory)?;
+    let (mut places, mut at) = (Vec::with_capacity(all.len()), 0);
+    for (weight, size) in all.iter().zip(&sizes) {
+        let Place::File(range) = &weight.place else { continue };
+        let row_bytes = range.len() / weight.rows.max(1);
+        let rows_each = (READ_BYTES / row_bytes.max(1)).max(1).next_multiple_of(STRIP_ROWS);
+        let mut to = at;
+        for first in (0..weight.rows).step_by(rows_each) {
+            let count = rows_each.min(weight.rows - first);
+            let rows = &mut buffer[..count * row_bytes];
+            gguf.read(range.start + first * row_bytes, rows)?;
+            let part = Matrix::new(weight.format, rows, count, weight.columns).expect("checked when it was found");
+            let bytes = strip_bytes(weight.format, count, weight.columns).unwrap_or(0);
+            to_strips(pool, &part, &mut map[to..to + bytes]);
+            to += bytes;
+        }
+        places.push(at..at + size);
+        at += size.next_multiple_of(64);
+    }
+    let map = Arc::new(map.make_read_only().map_err(no_memory)?);
+    for (weight, range) in all.into_iter().zip(places) {
+        weight.place = Place::Strips(map.clone(), range);
+    }
+    Ok(())
 }
 
 impl Weight {

@@ -26,6 +26,8 @@ mod batch;
 mod chat;
 mod constraint;
 mod dialect;
+mod embedder;
+mod encoder;
 mod error;
 mod experts;
 mod family;
@@ -33,8 +35,11 @@ mod forward;
 mod generate;
 mod layer_inputs;
 mod layout;
+mod likelihood;
+mod logit_bias;
 mod lookup;
 mod measure;
+mod pooled;
 mod positions;
 mod recurrent;
 mod repetition;
@@ -65,8 +70,11 @@ pub use dialect::{
     Dialect, Example, LazyConstraint, MAX_CALL_BYTES, MAX_CALLS, ParsedReply, ReplyParser, ToolCall, ToolSchema,
     Trigger,
 };
+pub use embedder::{Embedder, Pooling};
 pub use error::LlmError;
 pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit, Unread, generate};
+pub use likelihood::Likelihood;
+pub use logit_bias::LogitBias;
 pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};

@@ -265,6 +265,18 @@ impl Tokenizer {
         }
     }
 
+    /// A token as it is shown to people: the text that it adds, with the replacement character for bytes that are none, or the mark that a
+    /// control token is written as.
+    pub fn text_of(&self, token: TokenId) -> String {
+        match self.bytes_of(token) {
+            [] => {
+                let mark = self.special.iter().find(|special| special.token == token);
+                mark.map(|special| special.text.clone()).unwrap_or_default()
+            }
+            bytes => String::from_utf8_lossy(bytes).into_owned(),
+        }
+    }
+
     /// Gives control tokens that stand for one of `marks` that text from now on: replies then show them. They are still taken for
     /// plain text where people write them.
     pub(super) fn show(&mut self, marks: impl Iterator<Item = &'static str>) {
@@ -346,6 +358,11 @@ impl Tokenizer {
     /// The special token that is written so, such as `<|user|>`.
     pub fn special(&self, text: &str) -> Option<TokenId> {
         self.special.iter().find(|special| special.text == text).map(|special| special.token)
+    }
+
+    /// The token that stands before every text, where the model wants one.
+    pub(super) fn leading_bos(&self) -> Option<TokenId> {
+        self.bos.filter(|_| self.adds_bos)
     }
 
     /// The token that begins a text.

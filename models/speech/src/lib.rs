@@ -6,7 +6,7 @@
 //! use nearfield_speech::stt::{SpeechToText, SttOptions};
 //! use std::ops::ControlFlow;
 //!
-//! let clip = read_clip("../../assets/speech/2-light.wav".as_ref())?; // WAV, FLAC, OGG, MP3 or AIFF
+//! let clip = read_clip("../../assets/speech/2-light.wav".as_ref())?; // WAV, FLAC, Ogg, MP3, M4A, WebM or AIFF
 //! let speech = resample(&clip, SampleRate::SPEECH)?; // 16 kHz
 //! let mut stt = SpeechToText::open("../../assets/models/hear-nano.bin".as_ref(), &SttOptions::default())?;
 //! let transcription = stt.transcribe(&speech.samples, &mut || ControlFlow::Continue(()))?;
@@ -18,6 +18,7 @@
 //! | module | content | feature |
 //! |---|---|---|
 //! | [`audio`] | sample rates, clips, reading and writing of audio files, resampling | |
+//! | [`encode`] | sound as a compressed stream: FLAC, Ogg Opus | `flac`, `opus` |
 //! | `echo` | echo cancellation: what the loudspeaker plays is taken out of what the microphone hears | `echo` |
 //! | [`vad`] | voice activity (Earshot, or Silero) and the ends of utterances | Silero: `onnx` |
 //! | [`wake`] | wake words: when one has been said (openWakeWord's models), with a threshold and a gate for silence | models: `onnx` |
@@ -32,6 +33,7 @@
 pub mod audio;
 #[cfg(feature = "echo")]
 pub mod echo;
+pub mod encode;
 pub mod stt;
 pub mod tts;
 pub mod turn;

@@ -109,6 +109,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Wake(args) => wake::run(&args, &stop, &mut out),
         Command::Chat(args) => chat(args, &stop, &mut out),
         #[cfg(feature = "server")]
+        Command::Batch(args) => crate::server::batch::run(&args, cli.quiet, &stop, &mut out),
+        #[cfg(feature = "server")]
         Command::Run(args) => {
             let (stop, hung_up) = signals::service_signals()?;
             crate::server::run(&args, &stop, hung_up, &mut out)

@@ -5,6 +5,7 @@
 //! is complete. `configs/*.toml` and `docs/configuration.md` are written from these types by `pipeline/tests/configuration.rs`.
 
 pub mod caption;
+mod embeddings;
 pub mod flows;
 mod llm;
 mod mqtt;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use embeddings::EmbeddingsConfig;
 pub use llm::{LlmConfig, PromptConfig};
 pub use mqtt::MqttConfig;
 pub(crate) use outlets::MQTT_LEFT_OUT;

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::flows::{self, CaptionFlow, ReportFlow, VoiceFlow};
 use super::wake::one_or_more;
-use crate::config::{Config, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig};
+use crate::config::{
+    Config, EmbeddingsConfig, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig,
+};
 
 /// The whole of `run.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +23,8 @@ pub struct RunConfig {
     pub stt: SttConfig,
     /// The language model.
     pub llm: LlmConfig,
+    /// The model that turns texts into vectors, for `/v1/embeddings`.
+    pub embeddings: EmbeddingsConfig,
     /// The system text of the language model for questions to the home; other clients bring their own.
     pub prompt: PromptConfig,
     /// A remote language model for questions to the home that the local one should not answer.
@@ -162,6 +166,7 @@ impl Config for RunConfig {
         self.server.check().map_err(|e| format!("server.{e}"))?;
         self.stt.check().map_err(|e| format!("stt.{e}"))?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
+        self.embeddings.check().map_err(|e| format!("embeddings.{e}"))?;
         self.remote.check().map_err(|e| format!("remote.{e}"))?;
         self.tts.check().map_err(|e| format!("tts.{e}"))?;
         Policy::new(self.home.policy.clone())?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use nearfield_llm::ToolCall;
+use nearfield_llm::{Likelihood, ToolCall};
 use nearfield_stages::flow::{Turns, panics};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -43,16 +43,31 @@ impl Drop for Answering {
 }
 
 /// What an answer comes to.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Whole {
     /// Its text.
     pub text: String,
+    /// How likely its tokens were, where that was wanted.
+    pub likelihoods: Vec<Likelihood>,
     /// What is to be called.
     pub calls: Vec<ToolCall>,
     /// Why it ended.
     pub reason: Reason,
     /// What it cost.
     pub usage: Usage,
+}
+
+impl Whole {
+    /// Adds a piece.
+    pub fn push(&mut self, piece: Piece) {
+        match piece {
+            Piece::Begun { prompt, cached } => (self.usage.prompt, self.usage.cached) = (prompt, cached),
+            Piece::Text(text) => self.text.push_str(&text),
+            Piece::Likelihoods(likelihoods) => self.likelihoods.extend(likelihoods),
+            Piece::Calls(calls) => self.calls = calls,
+            Piece::Ended { reason, generated } => (self.reason, self.usage.generated) = (reason, generated),
+        }
+    }
 }
 
 /// Tokens of an answer, or of several.
@@ -93,7 +108,7 @@ impl Meter {
                 }
             }
             Piece::Ended { generated, .. } => self.usage.generated += generated,
-            Piece::Text(_) | Piece::Calls(_) => {}
+            Piece::Text(_) | Piece::Likelihoods(_) | Piece::Calls(_) => {}
         }
     }
 
@@ -204,18 +219,11 @@ impl Answering {
     /// The model failed.
     pub async fn whole(mut self) -> Result<(Vec<Whole>, Usage), Failure> {
         let mut meter = self.meter();
-        let new = || Whole { text: String::new(), calls: Vec::new(), reason: Reason::Stop, usage: Usage::default() };
-        let mut all: Vec<Whole> = (0..self.due).map(|_| new()).collect();
+        let mut all: Vec<Whole> = (0..self.due).map(|_| Whole::default()).collect();
         while let Some((index, piece)) = std::future::poll_fn(|cx| self.poll_next(cx)).await {
             let piece = piece?;
             meter.see(&piece);
-            let one = &mut all[index];
-            match piece {
-                Piece::Begun { prompt, cached } => (one.usage.prompt, one.usage.cached) = (prompt, cached),
-                Piece::Text(text) => one.text.push_str(&text),
-                Piece::Calls(calls) => one.calls = calls,
-                Piece::Ended { reason, generated } => (one.reason, one.usage.generated) = (reason, generated),
-            }
+            all[index].push(piece);
         }
         Ok((all, meter.usage()))
     }

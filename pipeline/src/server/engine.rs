@@ -6,13 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nearfield_llm::{
-    Chat, ChatOptions, Constrained, Constraint, Dialect, Finish, ForcedCall, GenerateOptions, Message, ReplyParser,
-    Role, SamplerOptions, Thinking, TokenId, ToolCall,
+    Chat, ChatOptions, Constrained, Constraint, Dialect, Finish, ForcedCall, GenerateOptions, Likelihood, LogitBias,
+    Message, ReplyParser, Role, SamplerOptions, Thinking, TokenId, ToolCall,
 };
 use nearfield_stages::flow::{Turn, Turns};
 use nearfield_stages::llm_thread::{Event, Job, LlmThread};
 use serde_json::{Value, json};
 
+use super::closed_schema;
 use super::failure::Failure;
 use super::sessions::Sessions;
 
@@ -79,6 +80,10 @@ pub struct Request {
     pub format: Format,
     /// How tokens are chosen.
     pub sampler: SamplerOptions,
+    /// What is added to logits before a token is chosen.
+    pub bias: LogitBias,
+    /// Whether the likelihoods of tokens are wanted, and how many of the likeliest with each.
+    pub likelihoods: Option<usize>,
     /// At most so many tokens.
     pub max_tokens: Option<usize>,
     /// What ends the answer.
@@ -89,7 +94,8 @@ pub struct Request {
     pub may_forget: bool,
 }
 
-/// What comes of a request, in this order: `Begun`, any number of `Text`, `Calls` where there are some, `Ended`.
+/// What comes of a request, in this order: `Begun`, any number of `Text`, each after the `Likelihoods` of its tokens where they are wanted,
+/// `Calls` where there are some, `Ended`.
 #[derive(Debug, PartialEq)]
 pub enum Piece {
     /// The prompt has been read.
@@ -99,6 +105,8 @@ pub enum Piece {
         /// How many of these the cache held.
         cached: usize,
     },
+    /// The likelihoods of the tokens of the next text.
+    Likelihoods(Vec<Likelihood>),
     /// More text.
     Text(String),
     /// What the model wants called.
@@ -113,9 +121,10 @@ pub enum Piece {
 }
 
 /// Why an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reason {
     /// The model, or a stop string, ended it.
+    #[default]
     Stop,
     /// A limit did, or the model repeated itself.
     Length,
@@ -227,12 +236,15 @@ impl Engine {
         let lease = self.sessions.take(&prepared.tokens)?;
         let Prepared { tokens, options, parser, opening, names, is_parallel } = prepared;
         let cancel = turns.cancel_of(Turn(1));
+        let with_likelihoods = options.likelihoods.is_some();
         let job = Job { session: lease.id(), prompt: tokens.clone(), sampler, options, cancel };
         let mut answer = Answer { parser, names, is_parallel, raw: String::new(), said: String::new() };
         let n_prompt = tokens.len();
         let mut tokens = Some(tokens);
         answer.push(&opening);
         let (mut reply, mut pieces) = (self.llm.run(job), 0);
+        // Text that waits for the likelihoods of its tokens.
+        let mut held = String::new();
         while let Some(event) = reply.next() {
             let go_on = match event {
                 Event::Prefilled(prefill) => {
@@ -242,15 +254,29 @@ impl Engine {
                 Event::Text(text) => {
                     pieces += 1;
                     let said = answer.push(&text);
-                    if said.is_empty() { ControlFlow::Continue(()) } else { sink(Piece::Text(said)) }
+                    if with_likelihoods {
+                        held.push_str(&said);
+                        ControlFlow::Continue(())
+                    } else if said.is_empty() {
+                        ControlFlow::Continue(())
+                    } else {
+                        sink(Piece::Text(said))
+                    }
                 }
                 Event::Done { finish, generated, .. } => {
                     // Before the end is told: who goes on at once finds the conversation free.
                     drop(lease);
+                    if !held.is_empty() && sink(Piece::Text(held)).is_break() {
+                        return Ok(());
+                    }
                     answer.end(&finish, generated, sink);
                     return Ok(());
                 }
                 Event::Failed(error) => return Err(error.into()),
+                Event::Likelihoods(likelihoods) => match sink(Piece::Likelihoods(likelihoods)) {
+                    ControlFlow::Continue(()) if !held.is_empty() => sink(Piece::Text(std::mem::take(&mut held))),
+                    go_on => go_on,
+                },
                 Event::Logits(_) => ControlFlow::Continue(()),
             };
             let is_late = Instant::now() >= deadline;
@@ -270,10 +296,10 @@ impl Engine {
 
     /// The prompt, and how its answer is held.
     fn prepared(&self, request: Request) -> Result<Prepared, Failure> {
-        let Request { prompt, format, max_tokens, stop, thinking, may_forget, .. } = request;
+        let Request { prompt, format, max_tokens, stop, thinking, may_forget, bias, likelihoods, .. } = request;
         let llm = self.llm.llm();
         let max_tokens = max_tokens.unwrap_or(USUAL_TOKENS).min(self.most_tokens.unwrap_or(usize::MAX));
-        let mut options = GenerateOptions { max_tokens, stop, ..GenerateOptions::default() };
+        let mut options = GenerateOptions { max_tokens, stop, bias, likelihoods, ..GenerateOptions::default() };
         let whole = whole_constraint(&format)?;
         if let Some(constraint) = &whole {
             llm.check_constraint(constraint).map_err(|error| Failure::of("response_format", error))?;
@@ -432,6 +458,7 @@ fn whole_constraint(format: &Format) -> Result<Option<Constraint>, Failure> {
     if schema.to_string().len() > MOST_SCHEMA_BYTES {
         return Err(Failure::of("response_format", format!("the schema has more than {MOST_SCHEMA_BYTES} bytes")));
     }
+    closed_schema::close(&mut schema);
     match &mut schema {
         // White space is bounded, or a model that has lost its way would write nothing else.
         Value::Object(fields) => {

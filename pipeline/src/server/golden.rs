@@ -67,7 +67,7 @@ fn written(llm: &LlmThread, session: SessionId) -> Result<String, Failure> {
             Event::Text(text) => said.push_str(&text),
             Event::Failed(error) => return Err(error.into()),
             Event::Done { .. } => return Ok(said),
-            Event::Prefilled(_) | Event::Logits(_) => {}
+            Event::Prefilled(_) | Event::Likelihoods(_) | Event::Logits(_) => {}
         }
     }
     Err(Failure::broken("the language model has ended"))

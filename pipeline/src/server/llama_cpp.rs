@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
 use nearfield_llm::TokenId;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,7 +19,7 @@ use super::openai::{self, InMessage, Sampling};
 const MOST_TOKENS: usize = 1 << 20;
 
 /// `/completion`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Body {
     prompt: String,
     /// -1: as many as there is room for.
@@ -51,6 +52,8 @@ pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply
         prompt: Prompt::Text(body.prompt),
         format,
         sampler: body.sampling.samplers(&server.engine)?.remove(0),
+        bias: body.sampling.bias(&server.engine)?,
+        likelihoods: None,
         max_tokens: most,
         stop: body.sampling.stop()?,
         thinking: None,
@@ -92,7 +95,7 @@ impl Writer for Chunks {
     fn piece(&mut self, _index: usize, piece: Piece) -> String {
         self.meter.see(&piece);
         match piece {
-            Piece::Begun { .. } | Piece::Calls(_) => String::new(),
+            Piece::Begun { .. } | Piece::Likelihoods(_) | Piece::Calls(_) => String::new(),
             Piece::Text(text) => openai::event(&json!({"index": 0, "content": text, "stop": false})),
             Piece::Ended { reason, .. } => openai::event(&last("", &self.model, reason, &self.meter.usage())),
         }
@@ -108,7 +111,7 @@ impl Writer for Chunks {
 }
 
 /// `/tokenize`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct TokenizeBody {
     content: String,
     #[serde(default)]
@@ -135,8 +138,9 @@ pub fn tokenize(server: &Server, body: &TokenizeBody) -> Result<Value, Failure> 
 }
 
 /// `/detokenize`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct DetokenizeBody {
+    #[schemars(with = "Vec<u32>")]
     tokens: Vec<TokenId>,
 }
 
@@ -152,7 +156,7 @@ pub fn detokenize(server: &Server, body: &DetokenizeBody) -> Result<Value, Failu
 }
 
 /// `/apply-template`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct TemplateBody {
     messages: Vec<InMessage>,
 }

@@ -4,7 +4,10 @@
 mod access;
 mod answering;
 mod ask;
+pub(crate) mod batch;
+mod closed_schema;
 pub(crate) mod control;
+mod embeddings;
 mod engine;
 mod events;
 mod failure;
@@ -15,11 +18,13 @@ mod llama_cpp;
 mod metrics;
 mod ollama;
 mod openai;
+mod openapi;
 mod page;
 mod realtime;
 pub(crate) mod reload;
 mod routes;
 mod sessions;
+mod sound;
 mod speech;
 mod supervisor;
 mod systemd;
@@ -48,6 +53,7 @@ use crate::hub::registry::Registry;
 use crate::load::shared::SharedModels;
 use access::Access;
 use ask::Home;
+use embeddings::Embeddings;
 use engine::Engine;
 use failure::Failure;
 use golden::Golden;
@@ -69,6 +75,7 @@ pub struct Server {
     config: ServerConfig,
     access: Access,
     engine: Engine,
+    embeddings: Embeddings,
     speech: Speech,
     wake: Wake,
     /// Absent where the model was not trained to answer.
@@ -236,6 +243,10 @@ fn say_what_there_is<'a>(
     let (architecture, quantization) = (&info.architecture, &info.quantization);
     writeln!(out, "llm: {} ({architecture}, {quantization}), {tokens} tokens of context", server.model)?;
     let (hears, speaks) = server.speech.has();
+    if let Some((name, model)) = server.embeddings.model() {
+        let (dimensions, pooling) = (model.dimensions(), model.pooling().name());
+        writeln!(out, "embeddings: {name}, {dimensions} dimensions, {pooling} pooling")?;
+    }
     writeln!(out, "stt: {}", if hears { &server.stt_name } else { "none" })?;
     writeln!(out, "tts: {}", if speaks { &server.speech.voice.0 } else { "none" })?;
     for flow in flows {
@@ -313,6 +324,7 @@ fn load(base: &Base) -> anyhow::Result<Server> {
         set => set,
     };
     let speech = Speech::load(voice.clone(), shared.clone())?;
+    let embeddings = Embeddings::load(&config.embeddings, registry)?;
     let wake = Wake::load(&config.server.wake, config.server.wake_threshold, registry)?;
     let options = SessionOptions { context_tokens, cache: config.llm.cache };
     let golden = Golden::new(thread.clone())?;
@@ -336,6 +348,7 @@ fn load(base: &Base) -> anyhow::Result<Server> {
         shared: shared.clone(),
         _on_panic: on_panic,
         engine,
+        embeddings,
         speech,
         wake,
         home,

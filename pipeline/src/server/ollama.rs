@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
-use nearfield_llm::{Message, Role, SamplerOptions, Thinking};
+use nearfield_llm::{LogitBias, Message, Role, SamplerOptions, Thinking};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -22,7 +23,7 @@ const VERSION: &str = concat!("0.12.0+nearfield.", env!("CARGO_PKG_VERSION"));
 const LINES: &str = "application/x-ndjson";
 
 /// What both kinds of requests have.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Common {
     #[serde(default)]
     model: Option<String>,
@@ -39,7 +40,7 @@ pub struct Common {
 }
 
 /// `/api/chat`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct ChatBody {
     #[serde(flatten)]
     common: Common,
@@ -50,7 +51,7 @@ pub struct ChatBody {
 }
 
 /// `/api/generate`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct GenerateBody {
     #[serde(flatten)]
     common: Common,
@@ -67,7 +68,7 @@ pub struct GenerateBody {
 }
 
 /// `/api/show` and `/api/pull`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct ModelBody {
     #[serde(default, alias = "name")]
     model: Option<String>,
@@ -221,7 +222,8 @@ async fn answered(
     mut lines: Lines,
 ) -> Result<Response<Reply>, Failure> {
     let Asked { sampler, max_tokens, stop, format, thinking, is_streamed, .. } = asked;
-    let request = Request { prompt, format, sampler, max_tokens, stop, thinking, may_forget: true };
+    let (bias, likelihoods) = (LogitBias::default(), None);
+    let request = Request { prompt, format, sampler, bias, likelihoods, max_tokens, stop, thinking, may_forget: true };
     let answering = server.ask(vec![request]).await?;
     if is_streamed {
         lines.meter = Some(answering.meter());
@@ -294,6 +296,7 @@ impl Writer for Lines {
         }
         let line = match piece {
             Piece::Begun { .. } => return String::new(),
+            Piece::Likelihoods(_) => return String::new(),
             Piece::Text(text) => self.line(&text),
             Piece::Calls(calls) => {
                 let mut line = self.line("");

@@ -1,19 +1,22 @@
-//! Which path is whose.
+//! Which path is whose. `openapi.rs` describes each of them: a route that is added here is added there.
 
 use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Server;
+use super::embeddings;
 use super::failure::{Failure, Form};
 use super::http::{self, Reply, read_json};
 use super::llama_cpp;
 use super::ollama;
 use super::openai::{self, audio, chat, completions, responses};
+use super::openapi;
 use super::page;
 use super::realtime;
 
@@ -30,6 +33,11 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
     let most = server.config.most_kib << 10;
     let (head, body) = request.into_parts();
     let path = head.uri.path().trim_end_matches('/');
+    if let Some(allowed) = openapi::allowed(path)
+        && !allowed.split(", ").any(|method| method == head.method.as_str())
+    {
+        return Ok(not_so(path, allowed));
+    }
     let is_get = matches!(head.method, Method::GET | Method::HEAD);
     if is_get && path == "/readyz" {
         let server = server.clone();
@@ -61,7 +69,7 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
         return get(server, path);
     }
     if head.method != Method::POST {
-        return Ok(not_so(path));
+        return Ok(not_so(path, "GET, HEAD, POST"));
     }
     match path {
         "/v1/chat/completions" | "/chat/completions" => chat::chat(server, read_json(body, most).await?).await,
@@ -75,20 +83,21 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
         "/api/generate" => ollama::generate(server, read_json(body, most).await?).await,
         "/api/show" => Ok(http::json(StatusCode::OK, &ollama::show(server, &read_json(body, most).await?)?)),
         "/api/pull" => ollama::pull(server, &read_json(body, most).await?),
+        path if embeddings::is_path(path) => embeddings::post(server, path, body, most).await,
         "/completion" => llama_cpp::complete(server, read_json(body, most).await?).await,
         "/tokenize" => Ok(http::json(StatusCode::OK, &llama_cpp::tokenize(server, &read_json(body, most).await?)?)),
         "/detokenize" => Ok(http::json(StatusCode::OK, &llama_cpp::detokenize(server, &read_json(body, most).await?)?)),
         "/apply-template" => {
             Ok(http::json(StatusCode::OK, &llama_cpp::apply_template(server, read_json(body, most).await?)?))
         }
-        _ if get(server, path).is_ok() => Ok(not_so(path)),
+        _ if get(server, path).is_ok() => Ok(not_so(path, "GET, HEAD")),
         _ => Err(unknown(path)),
     }
 }
 
 /// `/v1/ask`
-#[derive(Debug, Deserialize)]
-struct AskBody {
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct AskBody {
     text: String,
     #[serde(default)]
     conversation_id: Option<String>,
@@ -120,6 +129,7 @@ fn get(server: &Arc<Server>, path: &str) -> Result<Response<Reply>, Failure> {
         "/api/ps" => Ok(http::json(StatusCode::OK, &ollama::running(server))),
         "/props" => Ok(http::json(StatusCode::OK, &llama_cpp::props(server))),
         "/slots" => Ok(http::json(StatusCode::OK, &llama_cpp::slots(server))),
+        "/openapi.json" => Ok(http::json(StatusCode::OK, openapi::document())),
         "/metrics" => {
             let (running, waiting) = server.load();
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -153,9 +163,10 @@ fn unknown(path: &str) -> Failure {
 }
 
 /// The path is there, and not for this method.
-fn not_so(path: &str) -> Response<Reply> {
-    let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, "this path is not for this method: use GET or POST");
+fn not_so(path: &str, allowed: &'static str) -> Response<Reply> {
+    let message = format!("this path is not for this method: use {allowed}");
+    let failure = Failure::new(StatusCode::METHOD_NOT_ALLOWED, message);
     let mut response = http::json(failure.status, &failure.body(Form::of(path)));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
     response
 }

@@ -1,7 +1,6 @@
 //! Speech to text and text to speech for whoever asks, one after the other: a second one at a time would only take the cores from the
 //! first. What the configuration names is loaded once; one other setting (a language, a speed) is kept beside it.
 
-use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -111,7 +110,7 @@ impl Speech {
     pub fn read(sound: Bytes, name: &str) -> Result<Vec<f32>, Failure> {
         let name: String = name.chars().filter(|c| !c.is_control()).take(80).collect();
         let read = panics::catch("the reader of sound", || {
-            let reader = ClipReader::from_reader(Cursor::new(sound), if name.is_empty() { "file" } else { &name })?;
+            let reader = ClipReader::from_bytes(sound, if name.is_empty() { "file" } else { &name })?;
             speech_of(reader)
         });
         read.map_err(Failure::broken)?.map_err(|error| Failure::of("file", format!("{error:#}")))

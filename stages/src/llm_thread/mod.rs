@@ -271,7 +271,8 @@ impl LlmThread {
 
     /// Submits a job whose prompt has soft tokens, or that only asks for logits.
     pub fn run_with(&self, job: Job, extras: Extras) -> Reply {
-        let (events, reply) = bounded(job.options.max_tokens + EXTRA_EVENTS);
+        let each = if job.options.likelihoods.is_some() { 2 } else { 1 };
+        let (events, reply) = bounded(each * job.options.max_tokens + EXTRA_EVENTS);
         if !self.send(Command::Run { job: Box::new(job), extras, events: events.clone() }) {
             let _ = events.try_send(Event::Failed(gone()));
         }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Context;
 use crossbeam_channel::Receiver;
-use nearfield_llm::{Finish, LlmError, Prefill};
+use nearfield_llm::{Finish, Likelihood, LlmError, Prefill};
 
 use crate::messages::Tokens;
 
@@ -16,6 +16,8 @@ pub enum Event {
     Prefilled(Prefill),
     /// More text; never half a character.
     Text(String),
+    /// The likelihoods of the tokens of the texts before, where the job asked for them.
+    Likelihoods(Vec<Likelihood>),
     /// The logits that were asked for ([`Extras::choices`](super::Extras::choices)).
     Logits(Vec<f32>),
     /// The end.
@@ -62,7 +64,7 @@ impl Reply {
                         return Ok(None);
                     }
                 }
-                Event::Logits(_) => {}
+                Event::Likelihoods(_) | Event::Logits(_) => {}
                 Event::Done { finish, generated, drafted } => {
                     *tokens += Tokens { generated, drafted, ..Tokens::default() };
                     return Ok(Some(finish));
@@ -83,7 +85,7 @@ impl Reply {
                 Event::Prefilled(prefill) => *tokens += Tokens::from(prefill),
                 Event::Logits(logits) => return Ok(Some(logits)),
                 Event::Failed(error) => return Err(error).context(STOPPED),
-                Event::Text(_) => {}
+                Event::Text(_) | Event::Likelihoods(_) => {}
                 Event::Done { .. } => return Ok(None),
             }
         }

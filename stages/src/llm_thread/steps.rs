@@ -118,6 +118,10 @@ impl Running {
     fn choose(&mut self, session: &mut Session, garbled: Option<&str>) {
         let Some((generation, sampler)) = &mut self.writing else { return };
         let outcome = generation.choose(session, sampler, &mut sink(&self.events, garbled));
+        let likelihoods = generation.likelihoods();
+        if !likelihoods.is_empty() {
+            let _ = self.events.send(Event::Likelihoods(likelihoods));
+        }
         let ends_clause = |c: char| matches!(c, '.' | ',' | '!' | '?' | ';' | ':' | '\n' | '。' | '，' | '！' | '？');
         self.has_spoken |= generation.tokens() >= CLAUSE_TOKENS || generation.text().contains(ends_clause);
         self.ended(outcome);

@@ -7,6 +7,7 @@ mod batch;
 mod cache;
 #[cfg(feature = "grammar")]
 mod constrained;
+mod embedder;
 mod gemma;
 mod hostile;
 mod hybrid;

@@ -4,7 +4,9 @@ use super::{AudioError, MAX_CHANNELS, MixDown, SampleRate, WavStream, is_wav};
 use nearfield_base::files;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::LazyLock;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
@@ -24,7 +26,8 @@ enum Source {
 }
 
 impl ClipReader {
-    /// Opens an audio file: WAV, AIFF, FLAC, Ogg Vorbis or MP3, recognized by content, not by name.
+    /// Opens an audio file: WAV, AIFF, FLAC, MP3, AAC (also in MP4), Vorbis and Opus (in Ogg, WebM and Matroska), recognized by content, not by
+    /// name. Opus needs the feature `opus`.
     ///
     /// # Errors
     /// [`AudioError`] where the file cannot be opened, is empty or is not audio.
@@ -48,6 +51,15 @@ impl ClipReader {
         let head = read_head(&mut reader, name)?;
         let chained = Cursor::new(head.clone()).chain(reader);
         Self::begin(&head, name.to_string(), chained, |chained| Box::new(ReadOnlySource::new(chained)))
+    }
+
+    /// As [`open`](Self::open), of a whole file in memory; MP4 and Matroska are looked through in any order.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn from_bytes(bytes: impl AsRef<[u8]> + Send + Sync + 'static, name: &str) -> Result<ClipReader, AudioError> {
+        let head = read_head(&mut bytes.as_ref(), name)?;
+        Self::begin(&head, name.to_string(), Cursor::new(bytes), |cursor| Box::new(cursor))
     }
 
     fn begin<R: Read + Send + Sync + 'static>(
@@ -158,7 +170,7 @@ impl Coded {
         if let Some(found) = parameters.channels.as_ref().map(|c| c.count()).filter(|&c| c == 0 || c > MAX_CHANNELS) {
             return Err(AudioError::Channels { name: name.to_string(), found });
         }
-        let decoder = symphonia::default::get_codecs()
+        let decoder = codecs()
             .make_audio_decoder(parameters, &AudioDecoderOptions::default())
             .map_err(|e| AudioError::Unsupported { name: name.to_string(), what: e.to_string() })?;
         Ok(Coded {
@@ -232,6 +244,18 @@ impl Coded {
     }
 }
 
+/// The decoders.
+fn codecs() -> &'static CodecRegistry {
+    static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
+        let mut codecs = CodecRegistry::new();
+        symphonia::default::register_enabled_codecs(&mut codecs);
+        #[cfg(feature = "opus")]
+        codecs.register_audio_decoder::<symphonia_adapter_libopus::OpusDecoder>();
+        codecs
+    });
+    &CODECS
+}
+
 /// Names the kind of a file that was passed by mistake.
 fn describe(head: &[u8]) -> String {
     let known: [(&[u8], &str); 9] = [
@@ -249,7 +273,7 @@ fn describe(head: &[u8]) -> String {
         return (*what).to_string();
     }
     if head.get(4..8) == Some(b"ftyp") {
-        return "it is an MP4 or M4A file".to_string();
+        return "it is an MP4 or M4A file without sound that can be read".to_string();
     }
     if head.iter().all(|b| b.is_ascii_graphic() || b.is_ascii_whitespace()) {
         return "it looks like text".to_string();

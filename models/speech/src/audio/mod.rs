@@ -10,6 +10,8 @@ mod wav;
 pub use clip_reader::ClipReader;
 pub use nearfield_base::persist::Existing;
 pub use resampler::{Resampler, resample};
+#[cfg(feature = "flac")]
+pub(crate) use wav::to_i16;
 pub(crate) use wav::{WavStream, is_wav};
 pub use wav::{WavWriter, pcm16, stream_header, write_wav};
 
@@ -102,7 +104,7 @@ pub fn append(samples: &mut Vec<f32>, block: &[f32], rate: SampleRate, name: &st
     Ok(())
 }
 
-/// Reads a whole audio file (WAV, AIFF, FLAC, Ogg Vorbis, MP3), mixed down to mono, at the file's own rate.
+/// Reads a whole audio file (WAV, AIFF, FLAC, MP3, AAC in MP4, Vorbis and Opus in Ogg, WebM or Matroska), mixed down to mono, at the file's own rate.
 ///
 /// A file that ends before its header says keeps what is complete and is marked [`Clip::truncated`].
 ///
@@ -154,13 +156,15 @@ pub enum AudioError {
         cause: std::io::Error,
     },
     /// The file has no bytes.
-    #[error("{name} is empty; expected a WAV, AIFF, FLAC, Ogg or MP3 file")]
+    #[error("{name} is empty; expected a WAV, AIFF, FLAC, Ogg, MP3, M4A or WebM file")]
     Empty {
         /// The file.
         name: String,
     },
     /// Another kind of file.
-    #[error("{name} is not a sound file that Nearfield reads ({found}); expected WAV, AIFF, FLAC, Ogg Vorbis or MP3")]
+    #[error(
+        "{name} is not a sound file that Nearfield reads ({found}); expected WAV, AIFF, FLAC, Ogg, MP3, M4A or WebM"
+    )]
     NotAudio {
         /// The file.
         name: String,

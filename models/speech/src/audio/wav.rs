@@ -444,7 +444,7 @@ pub fn stream_header(rate: SampleRate) -> [u8; 44] {
     header(rate, u32::MAX)
 }
 
-fn to_i16(sample: f32) -> i16 {
+pub(crate) fn to_i16(sample: f32) -> i16 {
     // `as` saturates, and turns NaN into 0.
     (sample * 32_768.0).round() as i16
 }

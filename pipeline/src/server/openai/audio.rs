@@ -8,9 +8,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::{HeaderMap, Response, StatusCode};
 use multer::Multipart;
-use nearfield_speech::audio::{SampleRate, pcm16, stream_header};
 use nearfield_speech::stt::Transcription;
 use nearfield_stages::flow::Turns;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::channel;
@@ -21,6 +21,7 @@ use crate::output::transcript;
 use crate::server::Server;
 use crate::server::failure::Failure;
 use crate::server::http::{self, BODY_TIME, Reply};
+use crate::server::sound::{Format, SoundWriter};
 use crate::server::speech::{Hearing, Speech};
 
 /// OpenAI's names of recognizers and voices, which mean what is configured.
@@ -32,8 +33,6 @@ const VOICES: [&str; 13] =
 const MOST_CHARS: usize = 4096;
 /// Blocks of sound that wait for a client.
 const BLOCKS: usize = 32;
-/// The rate of `pcm`.
-const PCM: SampleRate = SampleRate(24_000);
 
 /// What a form asks for.
 #[derive(Default)]
@@ -173,7 +172,7 @@ fn answer(heard: &Transcription, form: &Form, translate: bool) -> Result<Respons
 }
 
 /// `/v1/audio/speech`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct SpeechBody {
     #[serde(default)]
     model: Option<String>,
@@ -182,6 +181,8 @@ pub struct SpeechBody {
     voice: Option<String>,
     #[serde(default)]
     response_format: Option<String>,
+    #[serde(default)]
+    stream_format: Option<String>,
     #[serde(default)]
     speed: Option<f32>,
 }
@@ -206,36 +207,40 @@ pub async fn speak(server: &Arc<Server>, body: SpeechBody) -> Result<Response<Re
     if !(0.25..=4.0).contains(&speed) {
         return Err(Failure::of("speed", "must be from 0.25 to 4"));
     }
-    // Without a word about it OpenAI sends MP3; a player that is told what it gets plays WAV as well.
-    let (kind, rate, has_header) = match body.response_format.as_deref() {
-        None | Some("wav") => ("audio/wav", server.speech.rate(), true),
-        Some("pcm") => ("audio/pcm", PCM, false),
-        Some(_) => return Err(Failure::of("response_format", "must be wav or pcm: there are no other encoders here")),
-    };
+    if body.stream_format.as_deref().is_some_and(|format| format != "audio") {
+        return Err(Failure::of("stream_format", "must be audio: sound is streamed as it is, not in events"));
+    }
+    let format = Format::named(body.response_format.as_deref())?;
+    let rate = format.rate(server.speech.rate());
     let place = server.speaking.clone().try_acquire_owned();
     let place = place.map_err(|_| Failure::busy("too many texts are being spoken"))?;
     let (sender, mut blocks) = channel::<Result<Bytes, Failure>>(BLOCKS);
     let (speaking, text) = (server.clone(), body.input);
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let mut header = has_header.then(|| stream_header(rate).to_vec());
-        let spoken = speaking.speech.speak(&text, speed, rate, &mut |samples| {
-            let mut block = header.take().unwrap_or_default();
-            block.extend(pcm16(samples));
-            match sender.blocking_send(Ok(block.into())) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            }
-        });
-        let _ = match (spoken, header) {
-            (Err(failure), _) => sender.blocking_send(Err(failure)),
-            // Nothing in it could be spoken.
-            (Ok(()), Some(header)) => sender.blocking_send(Ok(header.into())),
-            (Ok(()), None) => Ok(()),
+        let spoken = || {
+            let mut writer = SoundWriter::new(format, rate, sender.clone())?;
+            let mut encoded = Ok(());
+            speaking.speech.speak(&text, speed, rate, &mut |samples| match writer.push(samples) {
+                Ok(go_on) => go_on,
+                Err(failure) => {
+                    encoded = Err(failure);
+                    ControlFlow::Break(())
+                }
+            })?;
+            encoded?;
+            writer.finish()
         };
+        if let Err(failure) = spoken() {
+            let _ = sender.blocking_send(Err(failure));
+        }
     });
     match blocks.recv().await {
         Some(Err(failure)) => Err(failure),
-        first => Ok(http::respond(StatusCode::OK, kind, Reply::Blocks { first: first.and_then(Result::ok), blocks })),
+        first => Ok(http::respond(
+            StatusCode::OK,
+            format.content_type(),
+            Reply::Blocks { first: first.and_then(Result::ok), blocks },
+        )),
     }
 }

@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
+use nearfield_llm::{Likelihood, Llm};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{InMessage, Sampling};
+use super::{InMessage, Sampling, logprobs};
 use crate::server::Server;
-use crate::server::answering::{Meter, Whole};
-use crate::server::engine::{Piece, Prompt, Request, checked_tools};
+use crate::server::answering::{Meter, Usage, Whole};
+use crate::server::engine::{Engine, Piece, Prompt, Request, checked_tools};
 use crate::server::failure::{Failure, Form};
 use crate::server::http::{self, Reply, Writer};
 
 /// What is read of a request; the rest says nothing to a local model.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Body {
     #[serde(default)]
     model: Option<String>,
@@ -33,16 +35,86 @@ pub struct Body {
     response_format: Option<Value>,
     #[serde(default)]
     logprobs: Option<bool>,
+    #[serde(default)]
+    top_logprobs: Option<usize>,
     #[serde(flatten)]
     sampling: Sampling,
 }
 
 /// What a stream tells besides.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct StreamOptions {
     /// Whether its last chunk says what it cost.
     #[serde(default)]
     pub include_usage: bool,
+}
+
+/// A chat that is ready to be answered.
+pub struct Ready {
+    /// One for each answer.
+    pub requests: Vec<Request>,
+    /// Whether likelihoods are wanted, and how many of the likeliest tokens with each.
+    pub likelihoods: Option<usize>,
+}
+
+impl Body {
+    /// By what name the model is asked for.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// What the engine is to do.
+    ///
+    /// # Errors
+    /// The request is wrong.
+    pub fn ready(self, engine: &Engine) -> Result<Ready, Failure> {
+        let likelihoods = logprobs::of_chat(self.logprobs, self.top_logprobs)?;
+        let tools = checked_tools(self.tools.unwrap_or_default(), engine)?;
+        let choice = super::tool_choice(self.tool_choice.as_ref(), !tools.is_empty())?;
+        let messages = super::messages(self.messages, engine, engine.dialect()?)?;
+        let format = super::format(self.response_format.as_ref())?;
+        let (max_tokens, stop) = (self.sampling.max_tokens()?, self.sampling.stop()?);
+        let bias = self.sampling.bias(engine)?;
+        let is_parallel = self.parallel_tool_calls.unwrap_or(true);
+        let request = |sampler| Request {
+            prompt: Prompt::Chat {
+                messages: messages.clone(),
+                tools: tools.clone(),
+                choice: choice.clone(),
+                is_parallel,
+            },
+            format: format.clone(),
+            sampler,
+            bias: bias.clone(),
+            likelihoods,
+            max_tokens,
+            stop: stop.clone(),
+            thinking: None,
+            may_forget: false,
+        };
+        let requests = self.sampling.samplers(engine)?.into_iter().map(request).collect();
+        Ok(Ready { requests, likelihoods })
+    }
+}
+
+/// The whole answer to a chat.
+///
+/// # Errors
+/// The model carries no vocabulary.
+pub fn whole(
+    model: &str,
+    llm: &Llm,
+    likelihoods: Option<usize>,
+    all: &[Whole],
+    usage: &Usage,
+) -> Result<Value, Failure> {
+    let head = Head { id: super::id("chatcmpl-"), created: super::now(), model: model.to_owned() };
+    let tokenizer = llm.tokenizer()?;
+    let logs = |one: &Whole| logprobs::chat(&one.likelihoods, tokenizer, likelihoods.is_some());
+    let choices: Vec<Value> = all.iter().enumerate().map(|(index, one)| choice_of(index, one, &logs(one))).collect();
+    let mut answer = head.object("chat.completion", choices);
+    answer["usage"] = super::usage(usage);
+    Ok(answer)
 }
 
 /// Answers a conversation.
@@ -50,48 +122,30 @@ pub struct StreamOptions {
 /// # Errors
 /// The request is wrong, or the model failed.
 pub async fn chat(server: &Arc<Server>, body: Body) -> Result<Response<Reply>, Failure> {
-    server.check_model(body.model.as_deref())?;
-    if body.logprobs == Some(true) {
-        return Err(Failure::of("logprobs", "are not supported: leave it out"));
-    }
-    let engine = &server.engine;
-    let tools = checked_tools(body.tools.unwrap_or_default(), engine)?;
-    let choice = super::tool_choice(body.tool_choice.as_ref(), !tools.is_empty())?;
-    let messages = super::messages(body.messages, engine, server.dialect()?)?;
-    let format = super::format(body.response_format.as_ref())?;
-    let (max_tokens, stop) = (body.sampling.max_tokens()?, body.sampling.stop()?);
-    let is_parallel = body.parallel_tool_calls.unwrap_or(true);
-    let requests = body.sampling.samplers(engine)?.into_iter().map(|sampler| Request {
-        prompt: Prompt::Chat { messages: messages.clone(), tools: tools.clone(), choice: choice.clone(), is_parallel },
-        format: format.clone(),
-        sampler,
-        max_tokens,
-        stop: stop.clone(),
-        thinking: None,
-        may_forget: false,
-    });
-    let answering = server.ask(requests.collect()).await?;
-    let head = Head { id: super::id("chatcmpl-"), created: super::now(), model: server.model.clone() };
-    if body.stream == Some(true) {
-        let tells_usage = body.stream_options.is_some_and(|options| options.include_usage);
-        let chunks = Chunks { head, meter: answering.meter(), tells_usage, calls: 0 };
+    server.check_model(body.model())?;
+    let is_streamed = body.stream == Some(true);
+    let tells_usage = body.stream_options.as_ref().is_some_and(|options| options.include_usage);
+    let Ready { requests, likelihoods } = body.ready(&server.engine)?;
+    let answering = server.ask(requests).await?;
+    let llm = server.engine.llm().llm().clone();
+    if is_streamed {
+        let head = Head { id: super::id("chatcmpl-"), created: super::now(), model: server.model.clone() };
+        let logprobs = likelihoods.map(|_| (llm, Vec::new()));
+        let chunks = Chunks { head, meter: answering.meter(), tells_usage, calls: 0, logprobs };
         return Ok(http::stream("text/event-stream", answering, chunks));
     }
     let (all, usage) = answering.whole().await?;
-    let choices: Vec<Value> = all.iter().enumerate().map(|(index, one)| choice_of(index, one)).collect();
-    let mut answer = head.object("chat.completion", choices);
-    answer["usage"] = super::usage(&usage);
-    Ok(http::json(StatusCode::OK, &answer))
+    Ok(http::json(StatusCode::OK, &whole(&server.model, &llm, likelihoods, &all, &usage)?))
 }
 
-fn choice_of(index: usize, one: &Whole) -> Value {
+fn choice_of(index: usize, one: &Whole, logprobs: &Value) -> Value {
     let is_silent = one.text.trim().is_empty() && !one.calls.is_empty();
     let content = if is_silent { Value::Null } else { Value::from(one.text.as_str()) };
     let mut message = json!({"role": "assistant", "content": content, "refusal": null});
     if !one.calls.is_empty() {
         message["tool_calls"] = one.calls.iter().map(super::call).collect();
     }
-    json!({"index": index, "message": message, "logprobs": null, "finish_reason": one.reason.open_ai()})
+    json!({"index": index, "message": message, "logprobs": logprobs, "finish_reason": one.reason.open_ai()})
 }
 
 /// What all chunks of an answer say.
@@ -116,11 +170,18 @@ struct Chunks {
     meter: Meter,
     tells_usage: bool,
     calls: usize,
+    /// Where likelihoods are wanted: those of the next text's tokens.
+    logprobs: Option<(Arc<Llm>, Vec<Likelihood>)>,
 }
 
 impl Chunks {
-    fn chunk(&self, index: usize, delta: &Value, reason: Option<&str>) -> String {
-        let choice = json!({"index": index, "delta": delta, "logprobs": null, "finish_reason": reason});
+    fn chunk(&mut self, index: usize, delta: &Value, reason: Option<&str>) -> String {
+        let logs = self.logprobs.as_mut().filter(|(_, waiting)| !waiting.is_empty());
+        let logs = logs.and_then(|(llm, waiting)| {
+            let waiting = std::mem::take(waiting);
+            llm.tokenizer().ok().map(|tokenizer| logprobs::chat(&waiting, tokenizer, true))
+        });
+        let choice = json!({"index": index, "delta": delta, "logprobs": logs, "finish_reason": reason});
         let mut chunk = self.head.object("chat.completion.chunk", vec![choice]);
         if self.tells_usage {
             chunk["usage"] = Value::Null;
@@ -136,6 +197,12 @@ impl Writer for Chunks {
             Piece::Begun { .. } => {
                 self.calls = 0;
                 self.chunk(index, &json!({"role": "assistant", "content": ""}), None)
+            }
+            Piece::Likelihoods(likelihoods) => {
+                if let Some((_, waiting)) = &mut self.logprobs {
+                    waiting.extend(likelihoods);
+                }
+                String::new()
             }
             Piece::Text(text) => self.chunk(index, &json!({"content": text}), None),
             Piece::Calls(calls) => {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
+use nearfield_llm::{Likelihood, Llm};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Sampling;
 use super::chat::StreamOptions;
+use super::{Sampling, logprobs};
 use crate::server::Server;
 use crate::server::answering::Meter;
 use crate::server::engine::{Format, Piece, Prompt, Request};
@@ -18,7 +20,7 @@ use crate::server::http::{self, Reply, Writer};
 const MOST_PROMPTS: usize = 16;
 
 /// What is read of a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Body {
     #[serde(default)]
     model: Option<String>,
@@ -43,14 +45,22 @@ pub struct Body {
 /// The request is wrong, or the model failed.
 pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply>, Failure> {
     server.check_model(body.model.as_deref())?;
-    if body.logprobs.is_some_and(|n| n > 0) || body.suffix.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(Failure::wrong("logprobs and suffix are not supported: leave them out"));
+    if body.suffix.is_some_and(|suffix| !suffix.is_empty()) {
+        return Err(Failure::of(
+            "suffix",
+            "is not supported: put what comes before and after into the prompt, with the model's own marks",
+        ));
+    }
+    let likelihoods = body.logprobs.map(|top| logprobs::checked("logprobs", top)).transpose()?;
+    if likelihoods.is_some() && body.echo == Some(true) {
+        return Err(Failure::of("echo", "cannot be had together with logprobs: those of the prompt are not computed"));
     }
     let prompts = super::strings("prompt", Some(&body.prompt))?;
     if !(1..=MOST_PROMPTS).contains(&prompts.len()) {
         return Err(Failure::of("prompt", format!("there are {}; 1 to {MOST_PROMPTS} are taken", prompts.len())));
     }
     let (max_tokens, stop) = (body.sampling.max_tokens()?.unwrap_or(16), body.sampling.stop()?);
+    let bias = body.sampling.bias(&server.engine)?;
     let samplers = body.sampling.samplers(&server.engine)?;
     let mut requests = Vec::new();
     let mut echoes = Vec::new();
@@ -61,6 +71,8 @@ pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply
                 prompt: Prompt::Text(prompt.clone()),
                 format: Format::Text,
                 sampler: *sampler,
+                bias: bias.clone(),
+                likelihoods,
                 max_tokens: Some(max_tokens),
                 stop: stop.clone(),
                 thinking: None,
@@ -69,26 +81,31 @@ pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply
         }
     }
     let answering = server.ask(requests).await?;
+    let llm = server.engine.llm().llm().clone();
     let head = json!({
         "id": super::id("cmpl-"), "object": "text_completion", "created": super::now(), "model": server.model,
         "choices": [],
     });
     if body.stream == Some(true) {
         let tells_usage = body.stream_options.is_some_and(|options| options.include_usage);
-        let chunks = Chunks { head, echoes, meter: answering.meter(), tells_usage };
+        let logprobs = likelihoods.map(|_| (llm, Vec::new()));
+        let chunks = Chunks { head, echoes, meter: answering.meter(), tells_usage, logprobs, offset: 0 };
         return Ok(http::stream("text/event-stream", answering, chunks));
     }
     let (all, usage) = answering.whole().await?;
     let mut answer = head;
-    let choices = all.iter().zip(echoes).enumerate();
-    answer["choices"] =
-        choices.map(|(index, (one, echo))| choice(index, &(echo + &one.text), Some(one.reason.open_ai()))).collect();
+    let tokenizer = llm.tokenizer()?;
+    let choices = all.iter().zip(echoes).enumerate().map(|(index, (one, echo))| {
+        let logs = logprobs::completion(&one.likelihoods, tokenizer, likelihoods.is_some(), 0);
+        choice(index, &(echo + &one.text), &logs, Some(one.reason.open_ai()))
+    });
+    answer["choices"] = choices.collect();
     answer["usage"] = super::usage(&usage);
     Ok(http::json(StatusCode::OK, &answer))
 }
 
-fn choice(index: usize, text: &str, reason: Option<&str>) -> Value {
-    json!({"index": index, "text": text, "logprobs": null, "finish_reason": reason})
+fn choice(index: usize, text: &str, logprobs: &Value, reason: Option<&str>) -> Value {
+    json!({"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason})
 }
 
 /// A stream of chunks.
@@ -97,6 +114,9 @@ struct Chunks {
     echoes: Vec<String>,
     meter: Meter,
     tells_usage: bool,
+    /// Where likelihoods are wanted: those of the next text's tokens, and where it begins.
+    logprobs: Option<(Arc<Llm>, Vec<Likelihood>)>,
+    offset: usize,
 }
 
 impl Chunks {
@@ -110,12 +130,31 @@ impl Chunks {
 impl Writer for Chunks {
     fn piece(&mut self, index: usize, piece: Piece) -> String {
         self.meter.see(&piece);
+        let none = Value::Null;
         let choice = match piece {
-            Piece::Begun { .. } if self.echoes[index].is_empty() => return String::new(),
-            Piece::Begun { .. } => choice(index, &self.echoes[index], None),
-            Piece::Text(text) => choice(index, &text, None),
+            Piece::Begun { .. } => {
+                self.offset = 0;
+                match self.echoes[index].as_str() {
+                    "" => return String::new(),
+                    echo => choice(index, echo, &none, None),
+                }
+            }
+            Piece::Likelihoods(likelihoods) => {
+                if let Some((_, waiting)) = &mut self.logprobs {
+                    waiting.extend(likelihoods);
+                }
+                return String::new();
+            }
+            Piece::Text(text) => {
+                let logs = self.logprobs.as_mut().and_then(|(llm, waiting)| {
+                    let waiting = std::mem::take(waiting);
+                    Some(logprobs::completion(&waiting, llm.tokenizer().ok()?, true, self.offset))
+                });
+                self.offset += text.chars().count();
+                choice(index, &text, &logs.unwrap_or(none), None)
+            }
             Piece::Calls(_) => return String::new(),
-            Piece::Ended { reason, .. } => choice(index, "", Some(reason.open_ai())),
+            Piece::Ended { reason, .. } => choice(index, "", &none, Some(reason.open_ai())),
         };
         super::event(&self.chunk(vec![choice]))
     }

@@ -3,12 +3,14 @@
 pub mod audio;
 pub mod chat;
 pub mod completions;
+mod logprobs;
 pub mod responses;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nearfield_llm::{Dialect, Message, Role, SamplerOptions, ToolCall};
+use nearfield_llm::{Dialect, LogitBias, Message, Role, SamplerOptions, TokenId, ToolCall};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -19,11 +21,13 @@ use super::failure::Failure;
 
 /// The most answers to one request.
 const MOST_ANSWERS: usize = 8;
+/// The most tokens with a bias.
+const MOST_BIASES: usize = 1024;
 /// The most messages.
 const MOST_MESSAGES: usize = 4096;
 
 /// How tokens are chosen, as OpenAI's clients say it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub struct Sampling {
     temperature: Option<f32>,
     top_p: Option<f32>,
@@ -50,16 +54,6 @@ impl Sampling {
         if !(1..=MOST_ANSWERS).contains(&n) {
             return Err(Failure::of("n", format!("is {n} but must be from 1 to {MOST_ANSWERS}")));
         }
-        for (name, value) in
-            [("frequency_penalty", self.frequency_penalty), ("presence_penalty", self.presence_penalty)]
-        {
-            if value.unwrap_or(0.0) != 0.0 {
-                return Err(Failure::of(name, "is not supported: leave it out or send 0"));
-            }
-        }
-        if self.logit_bias.as_ref().and_then(Value::as_object).is_some_and(|bias| !bias.is_empty()) {
-            return Err(Failure::of("logit_bias", "is not supported: leave it out"));
-        }
         let mut sampler = engine.sampler();
         sampler.temperature = self.temperature.unwrap_or(sampler.temperature);
         sampler.top_p = self.top_p.unwrap_or(sampler.top_p);
@@ -68,6 +62,48 @@ impl Sampling {
         sampler.seed = self.seed.map_or_else(chance, |seed| seed as u64);
         sampler.check().map_err(Failure::wrong)?;
         Ok((0..n as u64).map(|i| SamplerOptions { seed: sampler.seed.wrapping_add(i), ..sampler }).collect())
+    }
+
+    /// What is added to logits.
+    ///
+    /// # Errors
+    /// A penalty is out of range, or a bias is for no token of the model.
+    pub fn bias(&self, engine: &Engine) -> Result<LogitBias, Failure> {
+        let penalty = |name: &str, value: Option<f32>| match value.unwrap_or(0.0) {
+            value if (-2.0..=2.0).contains(&value) => Ok(value),
+            value => Err(Failure::of(name, format!("is {value} but must be from -2 to 2"))),
+        };
+        let mut bias = LogitBias {
+            tokens: Vec::new(),
+            frequency_penalty: penalty("frequency_penalty", self.frequency_penalty)?,
+            presence_penalty: penalty("presence_penalty", self.presence_penalty)?,
+        };
+        let all = match &self.logit_bias {
+            None | Some(Value::Null) => return Ok(bias),
+            Some(Value::Object(all)) => all,
+            Some(_) => return Err(Failure::of("logit_bias", "must map tokens of the model to numbers")),
+        };
+        let n_vocab = engine.llm().llm().info().vocab_size;
+        if all.len() > MOST_BIASES {
+            return Err(Failure::of(
+                "logit_bias",
+                format!("has {} tokens; at most {MOST_BIASES} are taken", all.len()),
+            ));
+        }
+        for (token, value) in all {
+            let known = token.parse::<u32>().ok().filter(|token| (*token as usize) < n_vocab);
+            let token: String = token.chars().take(40).collect();
+            let known = known.ok_or_else(|| {
+                let message =
+                    format!("{token:?} is no token of this model, which has {n_vocab} (/tokenize gives them)");
+                Failure::of("logit_bias", message)
+            })?;
+            let value = value.as_f64().filter(|value| (-100.0..=100.0).contains(value));
+            let value = value
+                .ok_or_else(|| Failure::of("logit_bias", format!("{token} must have a number from -100 to 100")))?;
+            bias.tokens.push((TokenId(known), value as f32));
+        }
+        Ok(bias)
     }
 
     /// The longest answer.
@@ -111,7 +147,7 @@ pub fn strings(name: &str, value: Option<&Value>) -> Result<Vec<String>, Failure
 }
 
 /// A message as clients send it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct InMessage {
     role: String,
     #[serde(default)]
@@ -124,12 +160,12 @@ pub struct InMessage {
 }
 
 /// A call of an earlier answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct InCall {
     function: InFunction,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct InFunction {
     name: String,
     /// JSON as text (OpenAI), or as it is (Ollama).
@@ -326,7 +362,9 @@ pub fn event(data: &Value) -> String {
 
 /// `/v1/models`
 pub fn models(server: &Server) -> Value {
-    json!({"object": "list", "data": [object(server, &server.model)]})
+    let embeds = server.embeddings.model().map(|(name, _)| name);
+    let all = [server.model.as_str()].into_iter().chain(embeds);
+    json!({"object": "list", "data": all.map(|name| object(server, name)).collect::<Vec<_>>()})
 }
 
 fn object(server: &Server, name: &str) -> Value {
@@ -338,6 +376,8 @@ fn object(server: &Server, name: &str) -> Value {
 /// # Errors
 /// There is no such model.
 pub fn model(server: &Server, name: &str) -> Result<Value, Failure> {
-    server.check_model(Some(name))?;
+    if server.embeddings.model().is_none_or(|(embeds, _)| embeds != name) {
+        server.check_model(Some(name))?;
+    }
     Ok(object(server, name))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
 use nearfield_llm::{Message, Role, ToolCall};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ use crate::server::failure::Failure;
 use crate::server::http::{self, Reply, Writer};
 
 /// What is read of a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub struct Body {
     #[serde(default)]
     model: Option<String>,
@@ -63,6 +64,8 @@ pub async fn respond(server: &Arc<Server>, body: Body) -> Result<Response<Reply>
         prompt: Prompt::Chat { messages, tools, choice, is_parallel },
         format,
         sampler,
+        bias: body.sampling.bias(engine)?,
+        likelihoods: None,
         max_tokens: body.sampling.max_tokens()?,
         stop: Vec::new(),
         thinking: None,
@@ -296,6 +299,7 @@ impl Writer for Events {
         self.meter.see(&piece);
         match piece {
             Piece::Begun { .. } => self.whole("response.created") + &self.whole("response.in_progress"),
+            Piece::Likelihoods(_) => String::new(),
             Piece::Text(text) => self.text(&text),
             Piece::Calls(calls) => {
                 let text = self.end_text();

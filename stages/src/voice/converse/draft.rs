@@ -165,7 +165,7 @@ impl Converse {
                         return Drafted::Clause(Some(clause));
                     }
                 }
-                Event::Logits(_) => {}
+                Event::Likelihoods(_) | Event::Logits(_) => {}
                 Event::Done { finish, generated, drafted } => {
                     begun.tokens += Tokens { generated, drafted, ..Tokens::default() };
                     break finish;
