@@ -1,8 +1,10 @@
 //! The command line: commands, arguments and their help. Running them is `commands`.
 
+mod eval;
 #[cfg(feature = "server")]
 mod service;
 mod wake;
+mod workshop;
 
 use std::path::PathBuf;
 
@@ -10,9 +12,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nearfield_base::persist::Existing;
 
+pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePart, RougeArgs, SuiteArgs};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
+pub use workshop::{ConvertArgs, FloatArg, ImatrixArgs};
 
 /// A command line that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -140,14 +144,14 @@ pub enum Command {
         nearfield bench report --runs 50 # a thousand random windows"
     )]
     Bench(BenchArgs),
-    /// Evaluate models on held-out data.
-    #[command(
-        after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
+    /// Evaluate models: on held-out data, or how far a quantized model is from its original.
+    #[command(after_help = "Examples:\n  nearfield eval perplexity --model model-q4.gguf --text wiki.txt\n  \
+        nearfield eval kld --model model-q4.gguf --reference model-f16.gguf --text wiki.txt --json\n  \
+        nearfield eval bundled           # the figures of the bundled models' cards\n  \
         nearfield eval bundled --json --data ~/nearfield/models/recipes\n  \
         nearfield eval assist homes/ --json --set llm.model=model.gguf\n  \
         nearfield eval home --part tuning\n  \
-        nearfield eval anomalies NAB/data --output NAB/results"
-    )]
+        nearfield eval anomalies NAB/data --output NAB/results")]
     Eval(EvalArgs),
     /// Print a shell completion script.
     #[command(
@@ -447,6 +451,20 @@ pub enum ModelsAction {
         #[arg(long)]
         json: bool,
     },
+    /// Collect an importance matrix: how large the inputs of each matrix are, which quantization weighs its errors with.
+    #[command(
+        after_help = "The file is llama.cpp's, and can be used with its tools. A run that was stopped or killed goes on where it was.\n\n\
+                      Examples:\n  nearfield models imatrix model-f16.gguf --calibrate wiki.txt -o imatrix.gguf\n  \
+                      nearfield models imatrix model-f16.gguf --calibrate home -o imatrix.gguf --chunks 100"
+    )]
+    Imatrix(ImatrixArgs),
+    /// Make a GGUF file of a model's folder, as the Hugging Face hub has it.
+    #[command(
+        after_help = "Llama, Mistral, SmolLM, Qwen 2, Qwen 3 and Gemma 3, from safetensors; the file is what llama.cpp's converter makes.\n\n\
+                      Examples:\n  nearfield models convert SmolLM2-135M-Instruct/ --to smollm2.gguf\n  \
+                      nearfield models convert base/ --lora adapter/ --to merged.gguf --type f16"
+    )]
+    Convert(ConvertArgs),
     /// Print the path of a model's file.
     Path {
         /// The model's name.
@@ -513,68 +531,6 @@ pub enum BenchWhat {
     Caption,
     /// Reports: windows, wording and the check.
     Report,
-}
-
-/// `nearfield eval`
-#[derive(Args, Debug)]
-pub struct EvalArgs {
-    /// What is evaluated.
-    #[arg(value_enum)]
-    pub what: EvalWhat,
-    /// With `assist`: folders with homes (`_fixtures.yaml`) and files of tests. With `anomalies`: the benchmark's folder `data`.
-    #[arg(value_name = "FOLDER")]
-    pub folders: Vec<PathBuf>,
-    /// With `home`: only this part of the suite. Of the held-out part only sums are shown, but with --json.
-    #[arg(long, value_enum)]
-    pub part: Option<HomePart>,
-    /// Print one JSON object for each set, or with `assist` and `home` for each sentence; the last holds the whole.
-    #[arg(long)]
-    pub json: bool,
-    /// The folder with the held-out files, or with `home` the suite [default: models/recipes of the clone, or eval/home of the
-    /// assets].
-    #[arg(long, value_name = "DIR")]
-    pub data: Option<PathBuf>,
-    /// With `anomalies`: the folder that gets the result files, in the form of the benchmark's scorer.
-    #[arg(long, value_name = "RESULTS")]
-    pub output: Option<PathBuf>,
-    /// Use only this many rows of each set.
-    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: Option<u32>,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub config: ConfigArgs,
-}
-
-/// What is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EvalWhat {
-    /// The bundled models.
-    Bundled,
-    /// The assistant, on homes and sentences in the public `assist` format.
-    Assist,
-    /// The assistant, on our own suite of twelve homes in the same format.
-    Home,
-    /// The detector of anomalies in readings, on the Numenta Anomaly Benchmark.
-    Anomalies,
-}
-
-/// A part of our own suite of homes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum HomePart {
-    /// What templates, prompts and models may be improved on.
-    Tuning,
-    /// What nobody who improves them reads.
-    HeldOut,
-}
-
-impl HomePart {
-    /// The name of its folder.
-    pub fn folder(self) -> &'static str {
-        match self {
-            Self::Tuning => "tuning",
-            Self::HeldOut => "held-out",
-        }
-    }
 }
 
 #[cfg(test)]

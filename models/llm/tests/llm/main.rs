@@ -14,6 +14,7 @@ mod hybrid;
 mod lookahead;
 #[cfg(not(feature = "grammar"))]
 mod no_grammar;
+mod observed;
 mod oracle;
 mod peer;
 mod stories;
