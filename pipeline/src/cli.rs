@@ -1,5 +1,6 @@
 //! The command line: commands, arguments and their help. Running them is `commands`.
 
+mod quantize;
 #[cfg(feature = "server")]
 mod service;
 mod wake;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nearfield_base::persist::Existing;
 
+pub use quantize::{MethodArg, QuantizeArgs};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
@@ -118,7 +120,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List, pull and verify models.
+    /// List, pull, verify and quantize models.
     #[command(
         after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify"
     )]
@@ -452,6 +454,14 @@ pub enum ModelsAction {
         /// The model's name.
         name: String,
     },
+    /// Make a GGUF model smaller, as llama.cpp's types or with types chosen for a size.
+    #[command(
+        after_help = "Examples:\n  nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M\n  \
+                      nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M --imatrix imatrix.gguf\n  \
+                      nearfield models quantize model-f16.gguf small.gguf --type auto --budget 300MB --imatrix imatrix.gguf --method fine\n  \
+                      nearfield models quantize model-f16.gguf x.gguf --type Q5_K_M --dry-run"
+    )]
+    Quantize(QuantizeArgs),
 }
 
 /// `nearfield bench`

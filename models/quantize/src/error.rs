@@ -23,7 +23,9 @@ pub enum QuantizeError {
         value: f32,
     },
     /// Weights are too large for the f16 scales of a format.
-    #[error("{path}: tensor {tensor}: its weights are too large for {format}: use a type with wider scales, such as BF16")]
+    #[error(
+        "{path}: tensor {tensor}: its weights are too large for {format}: use a type with wider scales, such as BF16"
+    )]
     TooLarge {
         /// The source.
         path: PathBuf,
@@ -33,7 +35,9 @@ pub enum QuantizeError {
         format: &'static str,
     },
     /// The source has a tensor in a format that cannot be read as floats.
-    #[error("{path}: tensor {tensor} is {kind}, which cannot be dequantized: start from a file in F16, BF16, F32 or one of the formats that Nearfield runs")]
+    #[error(
+        "{path}: tensor {tensor} is {kind}, which cannot be dequantized: start from a file in F16, BF16, F32 or one of the formats that Nearfield runs"
+    )]
     Source {
         /// The source.
         path: PathBuf,
@@ -51,7 +55,9 @@ pub enum QuantizeError {
         what: String,
     },
     /// No choice of formats is small enough.
-    #[error("the smallest file that can be made of this model has {least} bytes, but the budget is {budget}: allow at least as many")]
+    #[error(
+        "the smallest file that can be made of this model has {least} bytes, but the budget is {budget}: allow at least as many"
+    )]
     Budget {
         /// The smallest size.
         least: u64,

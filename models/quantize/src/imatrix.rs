@@ -72,7 +72,9 @@ impl ImportanceMatrix {
         }
         for (name, entry) in &matrix.entries {
             if !entry.sums_of_squares.iter().all(|sum| sum.is_finite() && *sum >= 0.0) {
-                return Err(broken(format!("the importance of {name} holds numbers that are infinite or below zero: collect it again")));
+                return Err(broken(format!(
+                    "the importance of {name} holds numbers that are infinite or below zero: collect it again"
+                )));
             }
         }
         Ok(matrix)
@@ -176,7 +178,12 @@ impl ImportanceMatrix {
     ///
     /// # Errors
     /// They are those of another shape, that is, of another model. For an embedding, which is only looked up, that is no error.
-    pub(crate) fn importance_of(&self, path: &Path, name: &str, dims: &[usize]) -> Result<Option<Vec<f32>>, QuantizeError> {
+    pub(crate) fn importance_of(
+        &self,
+        path: &Path,
+        name: &str,
+        dims: &[usize],
+    ) -> Result<Option<Vec<f32>>, QuantizeError> {
         let Some(entry) = self.entries.get(name) else { return Ok(None) };
         let expected: usize = dims[0] * dims.iter().skip(2).product::<usize>();
         if entry.sums_of_squares.len() == expected {
@@ -201,7 +208,8 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     fn take(&mut self, what: &str, len: usize) -> Result<&'a [u8], QuantizeError> {
-        let (taken, rest) = self.bytes.split_at_checked(len).ok_or_else(|| self.broken(format!("the file ends in {what}")))?;
+        let (taken, rest) =
+            self.bytes.split_at_checked(len).ok_or_else(|| self.broken(format!("the file ends in {what}")))?;
         self.bytes = rest;
         Ok(taken)
     }

@@ -95,7 +95,13 @@ pub fn formats(file: &Gguf, recipe: Recipe, has_importance: bool) -> Result<Vec<
         } else {
             (tensor.kind, false)
         };
-        formats.push(TensorFormat { name: name.to_owned(), dims: tensor.dims.clone(), from: tensor.kind, to, fallback });
+        formats.push(TensorFormat {
+            name: name.to_owned(),
+            dims: tensor.dims.clone(),
+            from: tensor.kind,
+            to,
+            fallback,
+        });
     }
     Ok(formats)
 }
@@ -327,7 +333,13 @@ impl Selection {
             "Q3_K_L" if self.falcon => Format::Q4K,
             "Q3_K_L" => Format::Q5K,
             "Q4_K_M" if self.falcon && at < layers / 16 => Format::Q6K,
-            "Q4_K_M" if delicate(at, layers) => if self.falcon { Format::Q5K } else { Format::Q6K },
+            "Q4_K_M" if delicate(at, layers) => {
+                if self.falcon {
+                    Format::Q5K
+                } else {
+                    Format::Q6K
+                }
+            }
             "IQ4_NL" | "IQ4_XS" if first && !self.has_importance => Format::Q5K,
             "Q5_K_M" if delicate(at, layers) => Format::Q6K,
             "Q4_K_S" if first && !self.falcon => Format::Q5K,
@@ -341,7 +353,9 @@ impl Selection {
         match self.recipe.name {
             "Q3_K_L" if self.falcon => Format::Q4K,
             _ if self.falcon => format,
-            "Q2_K" | "Q3_K_S" | "Q3_K_M" | "IQ4_NL" | "Q4_K_S" | "Q4_K_M" | "IQ4_XS" if self.experts == 8 => Format::Q5K,
+            "Q2_K" | "Q3_K_S" | "Q3_K_M" | "IQ4_NL" | "Q4_K_S" | "Q4_K_M" | "IQ4_XS" if self.experts == 8 => {
+                Format::Q5K
+            }
             _ if self.experts == 8 => format,
             "Q2_K" => Format::Q3K,
             "Q3_K_M" => Format::Q4K,

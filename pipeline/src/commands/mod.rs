@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod models;
+mod quantize;
 pub mod report;
 pub(crate) mod say;
 #[cfg(feature = "server")]
@@ -134,6 +135,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
                     models::verify(&registry, name.as_deref(), json, &stopped, &mut out)
                 }
                 ModelsAction::Path { name } => models::path(&registry, &name, &mut out),
+                ModelsAction::Quantize(args) => quantize::run(&args, cli.quiet, &stopped, &mut out),
             }
         }
         Command::Doctor { json, config } => doctor::run(&config, json, &mut out),

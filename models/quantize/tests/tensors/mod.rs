@@ -30,10 +30,13 @@ pub fn tensors() -> Vec<(&'static str, Vec<f32>)> {
     };
     vec![
         ("normal", make(1, &|u, _| u.normal())),
-        ("heavy-tailed", make(2, &|u, _| {
-            let x = u.normal() * 50.0;
-            x * x * x * 0.02
-        })),
+        (
+            "heavy-tailed",
+            make(2, &|u, _| {
+                let x = u.normal() * 50.0;
+                x * x * x * 0.02
+            }),
+        ),
         ("outliers", make(3, &|u, i| if i % 97 == 13 { u.normal() * 64.0 } else { u.normal() })),
         ("zeros", make(4, &|_, _| 0.0)),
         ("constant", make(5, &|_, i| [0.5, -0.5, 1.0, -0.001, 65504.0, 1e-8][i / COLUMNS])),
