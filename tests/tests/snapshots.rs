@@ -46,7 +46,7 @@ fn the_help_of_every_command() {
         "completions",
         "man",
     ];
-    let models = ["list", "show", "pull", "verify", "path"];
+    let models = ["list", "show", "pull", "verify", "path", "quantize"];
     let mut all = vec![vec![]];
     all.extend(commands.iter().map(|command| vec![*command]));
     all.extend(models.iter().map(|action| vec!["models", *action]));

@@ -128,7 +128,7 @@ fn weight_of(tensor: &TensorFormat, tied: bool) -> f64 {
     }
 }
 
-const OUTPUT: f64 = 40.0;
+const OUTPUT: f64 = 70.0;
 const VALUES: f64 = 2.0;
 const ATTENTION_OUTPUT: f64 = 1.0;
 const DOWN: f64 = 1.0;
