@@ -1,6 +1,7 @@
 //! The command line: commands, arguments and their help. Running them is `commands`.
 
 mod eval;
+mod quantize;
 #[cfg(feature = "server")]
 mod service;
 mod wake;
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 use nearfield_base::persist::Existing;
 
 pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePart, RougeArgs, SuiteArgs};
+pub use quantize::{MethodArg, QuantizeArgs};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
@@ -122,7 +124,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List, pull and verify models.
+    /// List, pull, verify and quantize models.
     #[command(
         after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify"
     )]
@@ -470,6 +472,14 @@ pub enum ModelsAction {
         /// The model's name.
         name: String,
     },
+    /// Make a GGUF model smaller, as llama.cpp's types or with types chosen for a size.
+    #[command(
+        after_help = "Examples:\n  nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M\n  \
+                      nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M --imatrix imatrix.gguf\n  \
+                      nearfield models quantize model-f16.gguf small.gguf --type auto --budget 300MB --imatrix imatrix.gguf --method fine\n  \
+                      nearfield models quantize model-f16.gguf x.gguf --type Q5_K_M --dry-run"
+    )]
+    Quantize(QuantizeArgs),
 }
 
 /// `nearfield bench`

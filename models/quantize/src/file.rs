@@ -8,7 +8,7 @@ use nearfield_kernels::{Format, Matrix};
 
 use crate::formats::is_finite;
 use crate::recipe::TensorFormat;
-use crate::{ImportanceMatrix, QuantizeError, quantize_row};
+use crate::{ImportanceMatrix, Method, QuantizeError, quantize_row_by};
 
 /// The version of the quantized formats that llama.cpp writes.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -28,6 +28,8 @@ pub struct Job<'a> {
     pub file_type: u32,
     /// How much errors count, and the file that says so.
     pub importance: Option<(&'a ImportanceMatrix, &'a Path)>,
+    /// How scales and integers are found.
+    pub method: Method,
     /// Threads to use.
     pub threads: usize,
 }
@@ -137,7 +139,8 @@ impl Job<'_> {
             let n_rows = slab_rows.min(rows - first);
             source.resize(n_rows * row_bytes, 0);
             self.source.read(range.start + first * row_bytes, &mut source)?;
-            let slab = Slab { tensor, path: self.source.path(), first, importance: importance.as_deref() };
+            let (path, importance) = (self.source.path(), importance.as_deref());
+            let slab = Slab { tensor, path, first, importance, method: self.method };
             if tensor.to == tensor.from {
                 slab.check(&source)?;
                 emit(&source, (first + n_rows) * columns)?;
@@ -158,6 +161,7 @@ struct Slab<'a> {
     first: usize,
     /// `[experts, columns]`
     importance: Option<&'a [f32]>,
+    method: Method,
 }
 
 impl Slab<'_> {
@@ -171,33 +175,11 @@ impl Slab<'_> {
         out.resize(rows * to_bytes, 0);
         let share_rows = (SHARE_WEIGHTS / columns).max(1);
         let shares = source.chunks(share_rows * from_bytes).zip(out.chunks_mut(share_rows * to_bytes)).enumerate();
-        let shares = Mutex::new(shares);
-        let failure = Mutex::new(None);
-        let work = || {
+        let done = parallel(threads, shares, |(share, (source, out))| {
             let mut row = vec![0.0f32; columns];
-            loop {
-                let next = shares.lock().ok().and_then(|mut shares| shares.next());
-                let Some((share, (source, out))) = next else { return };
-                let first = self.first + share * share_rows;
-                let done = self.share(first, from, source, to, out, &mut row);
-                if let Err(error) = done {
-                    if let Ok(mut failure) = failure.lock() {
-                        failure.get_or_insert(error);
-                    }
-                    return;
-                }
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..threads.max(1) {
-                scope.spawn(work);
-            }
-            work();
+            self.share(self.first + share * share_rows, from, source, to, out, &mut row)
         });
-        match failure.into_inner() {
-            Ok(Some(error)) => Err(error),
-            _ => Ok(()),
-        }
+        done.into_iter().collect()
     }
 
     fn share(
@@ -221,7 +203,7 @@ impl Slab<'_> {
                 return Err(self.not_finite(at * columns + column, row[column]));
             }
             let importance = self.importance.map(|all| &all[at / expert_rows * columns..][..columns]);
-            quantize_row(to, row, importance, out);
+            quantize_row_by(self.method, to, row, importance, out);
             if !is_finite(to, out) {
                 let (path, tensor) = (self.path.to_owned(), self.tensor.name.clone());
                 return Err(QuantizeError::TooLarge { path, tensor, format: to.name() });
@@ -233,23 +215,17 @@ impl Slab<'_> {
     /// Refuses copied rows that hold numbers that are not finite.
     fn check(&self, bytes: &[u8]) -> Result<(), QuantizeError> {
         let Some(format) = Format::named(self.tensor.from.name) else { return Ok(()) };
-        let first = self.first * self.tensor.dims[0];
-        let number = |i: usize, block: &[u8]| -> Option<f32> {
-            let mut number = [0.0];
-            if format.block_weights() == 1 {
-                let matrix = Matrix::new(format, block, 1, 1).ok()?;
-                matrix.read_row(0, &mut number);
-            } else if !is_finite(format, block) {
-                number[0] = f32::NAN;
-            }
-            let _ = i;
-            (!number[0].is_finite()).then_some(number[0])
-        };
-        let blocks = bytes.chunks_exact(format.block_bytes()).enumerate();
-        match blocks.into_iter().find_map(|(i, block)| number(i, block).map(|number| (i, number))) {
-            Some((i, number)) => Err(self.not_finite(first + i * format.block_weights(), number)),
-            None => Ok(()),
+        if is_finite(format, bytes) {
+            return Ok(());
         }
+        let (block_bytes, block_weights) = (format.block_bytes(), format.block_weights());
+        let at = bytes.chunks_exact(block_bytes).position(|block| !is_finite(format, block)).unwrap_or(0);
+        let mut weights = vec![0.0; block_weights];
+        if let Ok(matrix) = Matrix::new(format, &bytes[at * block_bytes..][..block_bytes], 1, block_weights) {
+            matrix.read_row(0, &mut weights);
+        }
+        let within = weights.iter().position(|x| !x.is_finite()).unwrap_or(0);
+        Err(self.not_finite(self.first * self.tensor.dims[0] + at * block_weights + within, weights[within]))
     }
 
     fn not_finite(&self, index: usize, value: f32) -> QuantizeError {
@@ -260,4 +236,30 @@ impl Slab<'_> {
         let (path, tensor) = (self.path.to_owned(), self.tensor.name.clone());
         Format::named(name).ok_or(QuantizeError::Source { path, tensor, kind: name })
     }
+}
+
+/// Does something with each item on so many threads; results are in no order. An item that has failed does not stop the others.
+pub(crate) fn parallel<I: Send, R: Send>(
+    threads: usize,
+    items: impl Iterator<Item = I> + Send,
+    work: impl Fn(I) -> R + Sync,
+) -> Vec<R> {
+    let (items, results) = (Mutex::new(items), Mutex::new(Vec::new()));
+    let run = || {
+        loop {
+            let next = items.lock().ok().and_then(|mut items| items.next());
+            let Some(item) = next else { return };
+            let result = work(item);
+            if let Ok(mut results) = results.lock() {
+                results.push(result);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.max(1) {
+            scope.spawn(run);
+        }
+        run();
+    });
+    results.into_inner().unwrap_or_default()
 }

@@ -4,6 +4,7 @@ mod convert;
 pub mod doctor;
 mod imatrix;
 pub mod models;
+mod quantize;
 pub mod report;
 pub(crate) mod say;
 #[cfg(feature = "server")]
@@ -138,6 +139,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
                 ModelsAction::Convert(args) => convert::run(&args, cli.quiet, &stop, &mut out),
                 ModelsAction::Imatrix(args) => imatrix::run(&args, &registry, cli.quiet, &stop, &mut out),
                 ModelsAction::Path { name } => models::path(&registry, &name, &mut out),
+                ModelsAction::Quantize(args) => quantize::run(&args, cli.quiet, &stopped, &mut out),
             }
         }
         Command::Doctor { json, config } => doctor::run(&config, json, &mut out),

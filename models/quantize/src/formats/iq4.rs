@@ -6,7 +6,7 @@ use crate::search::{ALL_ZERO, extreme, nearest, sum_of_squares, weigh};
 const GROUP: usize = 32;
 const GROUPS: usize = SUPER_BLOCK / GROUP;
 /// The values, as the GGUF specification's formats have them.
-const TABLE: [f32; 16] =
+pub(crate) const TABLE: [f32; 16] =
     [-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0];
 /// Halfway between two values.
 const MIDDLES: [f32; 15] = {
@@ -45,18 +45,31 @@ pub(crate) fn iq4_xs(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
         let d = -largest / 32.0;
         let inverse = if d != 0.0 { 1.0 / d } else { 0.0 };
         put_half(out, 0, d);
-        let (head, indices) = out.split_at_mut(8);
-        let mut high = 0u16;
-        head[4..8].fill(0);
-        for (j, (x, out)) in x.chunks_exact(GROUP).zip(indices.chunks_exact_mut(16)).enumerate() {
-            let l = nearest(inverse * scales[j]).min(31).max(-32);
-            let scale = d * l as f32;
+        let stored = scales.map(|scale| nearest(inverse * scale).min(31).max(-32));
+        for (j, (x, out)) in x.chunks_exact(GROUP).zip(out[8..].chunks_exact_mut(16)).enumerate() {
+            let scale = d * stored[j] as f32;
             put_indices(x, if scale != 0.0 { 1.0 / scale } else { 0.0 }, out);
-            let stored = (l + 32) as u8;
-            head[4 + j / 2] |= (stored & 15) << (4 * (j % 2));
-            high |= u16::from(stored >> 4) << (2 * j);
         }
-        head[2..4].copy_from_slice(&high.to_le_bytes());
+        put_scales(&stored, out);
+    }
+}
+
+/// Eight 6-bit scales, with 32 added, behind the f16 of IQ4_XS.
+pub(crate) fn put_scales(scales: &[i32; GROUPS], out: &mut [u8]) {
+    let mut high = 0u16;
+    out[4..8].fill(0);
+    for (j, scale) in scales.iter().enumerate() {
+        let stored = (scale + 32) as u8;
+        out[4 + j / 2] |= (stored & 15) << (4 * (j % 2));
+        high |= u16::from(stored >> 4) << (2 * j);
+    }
+    out[2..4].copy_from_slice(&high.to_le_bytes());
+}
+
+/// Indices of 32 weights as nibbles.
+pub(crate) fn put_nibbles(indices: &[u8], out: &mut [u8]) {
+    for (j, out) in out.iter_mut().enumerate() {
+        *out = indices[j] | indices[j + 16] << 4;
     }
 }
 
@@ -81,7 +94,7 @@ fn scale_of(x: &[f32], importance: Option<&[f32]>, sigma2: f32) -> f32 {
     let (mut sum_qx, mut sum_q2) = ([0.0f32; LANES], [0.0f32; LANES]);
     for (&x, &w) in x.iter().zip(&weights) {
         for lane in 0..LANES {
-            let q = TABLE[index(inverse[lane] * x)];
+            let q = value(inverse[lane] * x);
             sum_qx[lane] += w * q * x;
             sum_q2[lane] += w * q * q;
         }
@@ -97,9 +110,19 @@ fn scale_of(x: &[f32], importance: Option<&[f32]>, sigma2: f32) -> f32 {
     scale
 }
 
+/// The nearest value, by steps from one to the next: all lanes at once, without a look-up.
+#[inline(always)]
+fn value(x: f32) -> f32 {
+    let mut value = TABLE[0];
+    for k in 0..15 {
+        value += if x < MIDDLES[k] { 0.0 } else { TABLE[k + 1] - TABLE[k] };
+    }
+    value
+}
+
 /// The index of the nearest value.
 #[inline(always)]
-fn index(x: f32) -> usize {
+pub(crate) fn index(x: f32) -> usize {
     15 - MIDDLES.iter().map(|&middle| usize::from(x < middle)).sum::<usize>()
 }
 

@@ -87,7 +87,7 @@ fn truncated(x: f32) -> i32 {
 }
 
 /// Nibbles, the second half of the block in the upper ones; before them the fifth bits, where there are any.
-fn put_integers<const BITS: u32>(integers: &[u8; BLOCK], out: &mut [u8]) {
+pub(crate) fn put_integers<const BITS: u32>(integers: &[u8; BLOCK], out: &mut [u8]) {
     let nibbles = if BITS == 5 {
         let fifths = integers.iter().enumerate().fold(0u32, |bits, (i, l)| bits | u32::from(l >> 4 & 1) << i);
         out[..4].copy_from_slice(&fifths.to_le_bytes());

@@ -1,12 +1,12 @@
 //! Rows of floats as blocks of each format. One file for each family of formats.
 
-mod iq4;
-mod legacy;
+pub(crate) mod iq4;
+pub(crate) mod legacy;
 mod mxfp4;
-mod q2_k;
-mod q3_k;
-mod q4_k;
-mod q6_k;
+pub(crate) mod q2_k;
+pub(crate) mod q3_k;
+pub(crate) mod q4_k;
+pub(crate) mod q6_k;
 
 use half::{bf16, f16};
 use nearfield_kernels::Format;
@@ -60,8 +60,11 @@ pub fn quantize_row(format: Format, row: &[f32], importance: Option<&[f32]>, out
 /// Whether all f16 numbers of quantized rows are finite: scales of weights beyond 65504 are not.
 pub(crate) fn is_finite(format: Format, bytes: &[u8]) -> bool {
     let halves: &[usize] = match format {
-        Format::F32 | Format::Bf16 | Format::Mxfp4 => return true,
-        Format::F16 | Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::Iq4Nl | Format::Iq4Xs => &[0],
+        Format::Mxfp4 => return true,
+        Format::F32 => return bytes.as_chunks().0.iter().all(|x| f32::from_le_bytes(*x).is_finite()),
+        Format::F16 => return bytes.as_chunks().0.iter().all(|x| u16::from_le_bytes(*x) & 0x7c00 != 0x7c00),
+        Format::Bf16 => return bytes.as_chunks().0.iter().all(|x| u16::from_le_bytes(*x) & 0x7f80 != 0x7f80),
+        Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::Iq4Nl | Format::Iq4Xs => &[0],
         Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => &[0, 2],
         Format::Q2K => &[80, 82],
         Format::Q3K => &[108],
@@ -75,11 +78,11 @@ fn half(x: f32) -> [u8; 2] {
     f16::from_f32(x).to_le_bytes()
 }
 
-fn put_half(out: &mut [u8], at: usize, x: f32) {
+pub(crate) fn put_half(out: &mut [u8], at: usize, x: f32) {
     out[at..at + 2].copy_from_slice(&half(x));
 }
 
-fn half_value(bytes: &[u8], at: usize) -> f32 {
+pub(crate) fn half_value(bytes: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
 }
 

@@ -30,31 +30,35 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
         };
         (scales[j], minima[j]) = affine(search, x, &weights, &mut integers[j * GROUP..][..GROUP]);
     }
-    let (head, rest) = out.split_at_mut(GROUPS);
-    let (values, halves) = rest.split_at_mut(64);
     let (mut low, mut high) = ([0u8; GROUPS], [0u8; GROUPS]);
-    if importance.is_some() {
-        put_half(halves, 0, positive(15, &scales, &sums, &mut low));
-        put_half(halves, 2, positive(15, &minima, &sums, &mut high));
+    let (scale, minimum) = if importance.is_some() {
+        (positive(15, &scales, &sums, &mut low), positive(15, &minima, &sums, &mut high))
     } else {
-        put_half(halves, 0, shared(&scales, &mut low));
-        put_half(halves, 2, shared(&minima, &mut high));
-    }
-    for j in 0..GROUPS {
-        head[j] = low[j] | high[j] << 4;
-    }
-    let (scale, minimum) = (half_value(halves, 0), half_value(halves, 2));
+        (shared(&scales, &mut low), shared(&minima, &mut high))
+    };
+    put_half(out, 80, scale);
+    put_half(out, 82, minimum);
+    let (scale, minimum) = (half_value(out, 80), half_value(out, 82));
     for (j, x) in x.chunks_exact(GROUP).enumerate() {
-        let d = scale * f32::from(head[j] & 15);
+        let both = low[j] | high[j] << 4;
+        let d = scale * f32::from(both & 15);
         if d == 0.0 {
             continue;
         }
-        let m = minimum * f32::from(head[j] >> 4);
+        let m = minimum * f32::from(both >> 4);
         for (l, x) in integers[j * GROUP..].iter_mut().zip(x) {
             *l = nearest((x + m) / d).min(3).max(0) as u8;
         }
     }
-    put_pairs(&integers, values);
+    put(&low, &high, &integers, out);
+}
+
+/// Everything but the two f16 at the end.
+pub(crate) fn put(scales: &[u8; GROUPS], minima: &[u8; GROUPS], integers: &[u8; SUPER_BLOCK], out: &mut [u8]) {
+    for (out, (scale, minimum)) in out.iter_mut().zip(scales.iter().zip(minima)) {
+        *out = scale | minimum << 4;
+    }
+    put_pairs(integers, &mut out[GROUPS..80]);
 }
 
 /// The numbers as fifteenths of the largest, which is returned as the scale.

@@ -29,9 +29,8 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
     }
     // 6-bit scales with 32 added; none at all where the block is zero.
     let mut stored = [0u8; GROUPS];
-    let (packed, half) = out[96..].split_at_mut(12);
     if importance.is_some() {
-        put_half(half, 0, symmetric(32, &scales, Some(&sums), &mut stored));
+        put_half(out, 108, symmetric(32, &scales, Some(&sums), &mut stored));
     } else {
         let (mut largest, mut magnitude) = (0.0f32, 0.0f32);
         for &scale in &scales {
@@ -44,17 +43,12 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
             for (stored, scale) in stored.iter_mut().zip(&scales) {
                 *stored = (i32::from(nearest(inverse * scale) as i8).min(31).max(-32) + 32) as u8;
             }
-            put_half(half, 0, 1.0 / inverse);
+            put_half(out, 108, 1.0 / inverse);
         } else {
-            put_half(half, 0, 0.0);
+            put_half(out, 108, 0.0);
         }
     }
-    packed.fill(0);
-    for (j, scale) in stored.iter().enumerate() {
-        packed[j % 8] |= (scale & 15) << (4 * (j / 8));
-        packed[8 + j % 4] |= (scale >> 4) << (2 * (j / 4));
-    }
-    let scale = half_value(half, 0);
+    let scale = half_value(out, 108);
     for (j, x) in x.chunks_exact(GROUP).enumerate() {
         let d = scale * (f32::from(stored[j]) - 32.0);
         if d == 0.0 {
@@ -64,6 +58,11 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
             *l = (nearest(x / d).min(3).max(-4) + 4) as u8;
         }
     }
+    put(&stored, &mut integers, out);
+}
+
+/// Everything but the f16 at the end; the third bits of the integers are taken off.
+pub(crate) fn put(scales: &[u8; GROUPS], integers: &mut [u8; SUPER_BLOCK], out: &mut [u8]) {
     let (high, low) = out[..96].split_at_mut(32);
     high.fill(0);
     for (i, l) in integers.iter_mut().enumerate() {
@@ -72,5 +71,11 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
             *l -= 4;
         }
     }
-    put_pairs(&integers, low);
+    put_pairs(integers, low);
+    let packed = &mut out[96..108];
+    packed.fill(0);
+    for (j, scale) in scales.iter().enumerate() {
+        packed[j % 8] |= (scale & 15) << (4 * (j / 8));
+        packed[8 + j % 4] |= (scale >> 4) << (2 * (j / 4));
+    }
 }

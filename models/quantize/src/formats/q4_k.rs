@@ -60,6 +60,17 @@ fn block<const BITS: u32>(x: &[f32], importance: Option<&[f32]>, out: &mut [u8])
     put_integers::<BITS>(&integers, &mut out[16..]);
 }
 
+/// Everything but the two f16 at the beginning.
+pub(crate) fn put<const BITS: u32>(
+    scales: &[u8; GROUPS],
+    minima: &[u8; GROUPS],
+    integers: &[u8; SUPER_BLOCK],
+    out: &mut [u8],
+) {
+    put_scales(scales, minima, &mut out[4..16]);
+    put_integers::<BITS>(integers, &mut out[16..]);
+}
+
 /// The numbers as 63rds of the largest, which is returned as the scale.
 fn shared(numbers: &[f32; GROUPS], out: &mut [u8; GROUPS]) -> f32 {
     let largest = numbers.iter().fold(0.0f32, |largest, &n| if n > largest { n } else { largest });

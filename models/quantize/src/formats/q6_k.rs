@@ -28,15 +28,11 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
         return;
     }
     let inverse = -128.0 / largest;
-    let (values, rest) = out.split_at_mut(192);
-    let (stored, half) = rest.split_at_mut(GROUPS);
-    put_half(half, 0, 1.0 / inverse);
-    for (stored, scale) in stored.iter_mut().zip(&scales) {
-        *stored = nearest(inverse * scale).min(127) as u8;
-    }
-    let scale = half_value(half, 0);
+    put_half(out, 208, 1.0 / inverse);
+    let stored = scales.map(|scale| nearest(inverse * scale).min(127) as i8);
+    let scale = half_value(out, 208);
     for (j, x) in x.chunks_exact(GROUP).enumerate() {
-        let d = scale * f32::from(stored[j].cast_signed());
+        let d = scale * f32::from(stored[j]);
         if d == 0.0 {
             continue;
         }
@@ -44,7 +40,13 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
             *l = (nearest(x / d).min(31).max(-32) + 32) as u8;
         }
     }
-    // Of 128 weights: the lower four bits in 64 bytes, the upper two of four weights in each of 32 bytes.
+    put(&stored, &integers, out);
+}
+
+/// Everything but the f16 at the end. Of 128 weights: the lower four bits in 64 bytes, the upper two of four weights in each of 32 bytes.
+pub(crate) fn put(scales: &[i8; GROUPS], integers: &[u8; SUPER_BLOCK], out: &mut [u8]) {
+    let (values, rest) = out.split_at_mut(192);
+    rest.iter_mut().zip(scales).for_each(|(out, scale)| *out = scale.cast_unsigned());
     let (low, high) = values.split_at_mut(128);
     for ((integers, low), high) in
         integers.chunks_exact(128).zip(low.chunks_exact_mut(64)).zip(high.chunks_exact_mut(32))
