@@ -113,10 +113,12 @@ fn a_suite_that_falls_below_its_baseline_fails() {
 }
 
 #[test]
-fn an_importance_matrix_goes_on_after_a_kill_and_is_the_one_of_a_run_without() {
+fn an_importance_matrix_goes_on_after_an_interrupt_and_is_the_one_of_a_run_without() {
     let folder = tempfile::tempdir().unwrap();
-    let text = text(folder.path());
     let path = |name: &str| folder.path().join(name);
+    // Long enough that the run is not over when it is interrupted.
+    let text = text(folder.path());
+    fs::write(&text, fs::read_to_string(&text).unwrap().repeat(25)).unwrap();
     let collect = |out: &Path| {
         let args = ["models", "imatrix", "talk-nano", "--calibrate", &text, "--context", "64", "-o", arg(out)];
         args.map(str::to_owned).to_vec()
@@ -130,13 +132,13 @@ fn an_importance_matrix_goes_on_after_a_kill_and_is_the_one_of_a_run_without() {
     let args = collect(&resumed);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let mut child = nearfield(&args).stderr(std::process::Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(150));
+    std::thread::sleep(Duration::from_millis(600));
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(wait_for(Duration::from_secs(20), || child.try_wait().unwrap().is_some()));
-    let ran = finish(nearfield(&args), &[], Duration::from_secs(120));
-    if !resumed.exists() {
-        ran.assert_done();
-    }
+    assert!(path("resumed.gguf.partial").exists() && !resumed.exists(), "the run was over before it was interrupted");
+    let ran = finish(nearfield(&[&args[..], &["-v"]].concat()), &[], Duration::from_secs(120));
+    ran.assert_done();
+    assert!(ran.stderr.contains("chunks were read before"), "{ran:#?}");
     assert!(!path("resumed.gguf.partial").exists());
     let sums = |file: &Path| {
         let gguf = nearfield_gguf::Gguf::open(file).unwrap();
