@@ -3,9 +3,11 @@
 #[cfg(feature = "server")]
 mod batch;
 mod eval;
+mod quantize;
 #[cfg(feature = "server")]
 mod service;
 mod wake;
+mod workshop;
 
 use std::path::PathBuf;
 
@@ -15,10 +17,12 @@ use nearfield_base::persist::Existing;
 
 #[cfg(feature = "server")]
 pub use batch::BatchArgs;
-pub use eval::{EvalArgs, EvalWhat, HomePart};
+pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePart, RougeArgs, SuiteArgs};
+pub use quantize::{MethodArg, QuantizeArgs};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
+pub use workshop::{ConvertArgs, FloatArg, ImatrixArgs};
 
 /// A command line that can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +134,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List, pull and verify models.
+    /// List, pull, verify and quantize models.
     #[command(
         after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify"
     )]
@@ -152,14 +156,14 @@ pub enum Command {
         nearfield bench report --runs 50 # a thousand random windows"
     )]
     Bench(BenchArgs),
-    /// Evaluate models on held-out data.
-    #[command(
-        after_help = "Examples:\n  nearfield eval bundled           # the figures of the bundled models' cards\n  \
+    /// Evaluate models: on held-out data, or how far a quantized model is from its original.
+    #[command(after_help = "Examples:\n  nearfield eval perplexity --model model-q4.gguf --text wiki.txt\n  \
+        nearfield eval kld --model model-q4.gguf --reference model-f16.gguf --text wiki.txt --json\n  \
+        nearfield eval bundled           # the figures of the bundled models' cards\n  \
         nearfield eval bundled --json --data ~/nearfield/models/recipes\n  \
         nearfield eval assist homes/ --json --set llm.model=model.gguf\n  \
         nearfield eval home --part tuning\n  \
-        nearfield eval anomalies NAB/data --output NAB/results"
-    )]
+        nearfield eval anomalies NAB/data --output NAB/results")]
     Eval(EvalArgs),
     /// Print a shell completion script.
     #[command(
@@ -461,11 +465,31 @@ pub enum ModelsAction {
         #[arg(long)]
         json: bool,
     },
+    /// Collect an importance matrix: how large the inputs of each matrix are, which quantization weighs its errors with.
+    #[command(
+        after_help = "The file is llama.cpp's, and can be used with its tools. A run that was stopped or killed goes on where it was.\n\n\
+                      Examples:\n  nearfield models imatrix model-f16.gguf --calibrate wiki.txt -o imatrix.gguf\n  \
+                      nearfield models imatrix model-f16.gguf --calibrate home -o imatrix.gguf --chunks 100"
+    )]
+    Imatrix(ImatrixArgs),
+    /// Make a GGUF file of a model's folder, as the Hugging Face hub has it.
+    #[command(
+        after_help = "Llama, Mistral, SmolLM, Qwen 2, Qwen 3 and Gemma 3, from safetensors; the file is what llama.cpp's converter makes.\n\n\
+                      Examples:\n  nearfield models convert SmolLM2-135M-Instruct/ --to smollm2.gguf\n  \
+                      nearfield models convert base/ --lora adapter/ --to merged.gguf --type f16"
+    )]
+    Convert(ConvertArgs),
     /// Print the path of a model's file.
     Path {
         /// The model's name.
         name: String,
     },
+    /// Make a GGUF model smaller, as llama.cpp's types or with types chosen for a size.
+    #[command(after_help = "Examples:\n  nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M\n  \
+                      nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M --imatrix imatrix.gguf\n  \
+                      nearfield models quantize model-f16.gguf small.gguf --type auto --budget 300MB --imatrix imatrix.gguf --method fine\n  \
+                      nearfield models quantize model-f16.gguf x.gguf --type Q5_K_M --dry-run")]
+    Quantize(QuantizeArgs),
 }
 
 /// `nearfield bench`

@@ -25,6 +25,7 @@
 use std::sync::LazyLock;
 
 pub mod bench;
+mod calibration;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -47,10 +47,12 @@ fn the_help_of_every_command() {
         "completions",
         "man",
     ];
-    let models = ["list", "show", "pull", "verify", "path"];
+    let models = ["list", "show", "pull", "verify", "path", "convert", "imatrix", "quantize"];
+    let eval = ["perplexity", "kld", "suite", "choice", "rouge", "bundled", "assist", "home", "anomalies"];
     let mut all = vec![vec![]];
     all.extend(commands.iter().map(|command| vec![*command]));
     all.extend(models.iter().map(|action| vec!["models", *action]));
+    all.extend(eval.iter().map(|what| vec!["eval", *what]));
     all.extend(["test", "enroll"].map(|action| vec!["wake", action]));
     for mut command in all {
         let name = [&["nearfield"], &command[..]].concat().join("-");

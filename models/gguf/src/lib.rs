@@ -1,5 +1,5 @@
-//! A bounded reader of GGUF model files, versions 2 and 3 (specification: `docs/gguf.md` of the ggml project). It gives metadata and
-//! tensors over a memory map.
+//! GGUF model files (specification: `docs/gguf.md` of the ggml project): a bounded reader of versions 2 and 3, which gives metadata and
+//! tensors over a memory map ([`Gguf`]), and a writer of version 3, which streams and writes atomically ([`Writer`]).
 //!
 //! ```
 //! use nearfield_gguf::Gguf;
@@ -18,6 +18,7 @@
 
 mod reader;
 mod tensor_type;
+mod writer;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -28,8 +29,9 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 pub use tensor_type::TensorType;
+pub use writer::{Layout, Metadata, Writer};
 
-use reader::{Reader, what_it_is};
+use reader::{Head, Reader, what_it_is};
 
 /// What can be wrong with a GGUF file.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,20 @@ pub enum GgufError {
         /// What was expected and what was found.
         what: String,
     },
+    /// The file cannot be written.
+    #[error("{path}: cannot be written: {cause}")]
+    Write {
+        /// The file to be.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// What a file was to be made of is no GGUF file: a name twice, a tensor of another length than its shape says.
+    #[error("a GGUF file cannot be made so: {what}")]
+    Unwritable {
+        /// What was expected and what was found.
+        what: String,
+    },
 }
 
 /// An open GGUF file.
@@ -79,7 +95,9 @@ pub struct Gguf {
     file: File,
     map: Mmap,
     metadata: HashMap<String, Value>,
+    keys: Vec<(String, Range<usize>)>,
     tensors: HashMap<String, TensorInfo>,
+    names: Vec<String>,
 }
 
 /// A metadata value. All integers are widened; arrays hold one kind of thing.
@@ -134,8 +152,8 @@ impl Gguf {
         // from the system; models are moved into place whole and never rewritten, and a shortened one ends the program.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let (metadata, tensors) = Reader::new(path, &map).read()?;
-        Ok(Gguf { path: path.to_owned(), file, map, metadata, tensors })
+        let Head { metadata, keys, tensors, names } = Reader::new(path, &map).read()?;
+        Ok(Gguf { path: path.to_owned(), file, map, metadata, keys, tensors, names })
     }
 
     /// The file's path.
@@ -166,6 +184,16 @@ impl Gguf {
     /// All tensors by name.
     pub fn tensors(&self) -> &HashMap<String, TensorInfo> {
         &self.tensors
+    }
+
+    /// Names of all tensors, in the file's order.
+    pub fn tensor_names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// Keys of all metadata, in the file's order.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.keys.iter().map(|(key, _)| key.as_str())
     }
 
     /// The tensor of that name.

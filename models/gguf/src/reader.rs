@@ -2,25 +2,35 @@
 //! bytes that the file has.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
 use crate::{GgufError, TensorInfo, TensorType, Value};
 
-/// The most metadata entries and tensors that are believed.
-const MOST_ENTRIES: u64 = 65_536;
+/// The most metadata entries and tensors that are believed, and written.
+pub(super) const MOST_ENTRIES: u64 = 65_536;
 /// The most elements of a metadata array: no vocabulary is nearly as large.
-const MOST_ELEMENTS: u64 = 1 << 22;
+pub(super) const MOST_ELEMENTS: u64 = 1 << 22;
 /// Of all arrays together: an element of a byte in the file takes eight in memory, an empty string three times as many.
 const MOST_IN_ALL: u64 = 1 << 23;
 /// Of all texts together; the largest vocabularies have some megabytes.
 const MOST_TEXT_BYTES: u64 = 1 << 28;
 /// The longest string, which a chat template may be.
-const LONGEST_STRING: u64 = 1 << 20;
+pub(super) const LONGEST_STRING: u64 = 1 << 20;
 /// The longest name of a key or a tensor.
-const LONGEST_NAME: u64 = 256;
+pub(super) const LONGEST_NAME: u64 = 256;
 
-/// Metadata and tensors, as they are read.
-pub(super) type Contents = (HashMap<String, Value>, HashMap<String, TensorInfo>);
+/// What the head of a file holds.
+pub(super) struct Head {
+    /// Metadata by key.
+    pub(super) metadata: HashMap<String, Value>,
+    /// Keys in the file's order, and where each value, its type included, is in the file.
+    pub(super) keys: Vec<(String, Range<usize>)>,
+    /// Tensors by name.
+    pub(super) tensors: HashMap<String, TensorInfo>,
+    /// Names of tensors in the file's order.
+    pub(super) names: Vec<String>,
+}
 
 /// A place in the file's head.
 pub(super) struct Reader<'a> {
@@ -40,7 +50,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads all metadata and where the tensors are.
-    pub(super) fn read(mut self) -> Result<Contents, GgufError> {
+    pub(super) fn read(mut self) -> Result<Head, GgufError> {
         if !self.bytes.starts_with(b"GGUF") {
             return Err(GgufError::NotGguf { path: self.path.to_owned(), found: what_it_is(self.bytes).to_owned() });
         }
@@ -56,13 +66,16 @@ impl<'a> Reader<'a> {
         let n_tensors = self.count("the number of tensors", MOST_ENTRIES)?;
         let n_entries = self.count("the number of metadata entries", MOST_ENTRIES)?;
         let mut metadata = HashMap::new();
+        let mut keys = Vec::new();
         for _ in 0..n_entries {
             let key = self.name("a metadata key")?;
+            let start = self.at;
             let kind = self.u32("the type of a metadata value")?;
             let value = self.value(&key, kind)?;
             if metadata.insert(key.clone(), value).is_some() {
                 return Err(self.broken(format!("metadata key {key} is there twice")));
             }
+            keys.push((key, start..self.at));
         }
         let alignment = match metadata.get("general.alignment") {
             None => 32,
@@ -83,6 +96,7 @@ impl<'a> Reader<'a> {
         }
         let data = self.at.next_multiple_of(alignment);
         let mut tensors = HashMap::new();
+        let mut names = Vec::new();
         for (name, kind, dims, offset, bytes) in listed {
             let start = usize::try_from(offset).ok().and_then(|offset| data.checked_add(offset));
             let end = start.and_then(|start| start.checked_add(bytes));
@@ -100,6 +114,7 @@ impl<'a> Reader<'a> {
             if tensors.insert(name.clone(), TensorInfo { kind, dims, range: start..end }).is_some() {
                 return Err(self.broken(format!("tensor {name} is there twice")));
             }
+            names.push(name);
         }
         let mut in_order: Vec<(&String, &TensorInfo)> = tensors.iter().collect();
         in_order.sort_by_key(|(name, tensor)| (tensor.range.start, *name));
@@ -108,7 +123,7 @@ impl<'a> Reader<'a> {
                 return Err(self.broken(format!("tensors {} and {} overlap", pair[0].0, pair[1].0)));
             }
         }
-        Ok((metadata, tensors))
+        Ok(Head { metadata, keys, tensors, names })
     }
 
     /// Name, type, dimensions, offset in the data, bytes.

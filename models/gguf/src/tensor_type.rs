@@ -57,8 +57,29 @@ const TENSOR_TYPES: [TensorType; 36] = {
 };
 
 impl TensorType {
-    pub(super) fn of(id: u32) -> Option<TensorType> {
+    /// The type of that number in a file.
+    pub fn of(id: u32) -> Option<TensorType> {
         TENSOR_TYPES.into_iter().find(|kind| kind.id == id)
+    }
+
+    /// The type of that name, in any case: `q4_K` is `Q4_K`.
+    pub fn named(name: &str) -> Option<TensorType> {
+        TENSOR_TYPES.into_iter().find(|kind| kind.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The number of weights that a block holds; rows are whole blocks.
+    pub fn block_weights(self) -> usize {
+        self.block_weights
+    }
+
+    /// The bytes of a block.
+    pub fn block_bytes(self) -> usize {
+        self.block_bytes
+    }
+
+    /// Bits a weight, scales included.
+    pub fn bits(self) -> f64 {
+        8.0 * self.block_bytes as f64 / self.block_weights as f64
     }
 
     /// Bytes of `weights` weights, if they fill whole blocks.

@@ -2,6 +2,7 @@
 //! shape and off which tensors are there; the experts of a layer stand in `experts.rs`.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use nearfield_kernels::{
     Activations, Attention, KvStore, Level, Pool, Product, Together, add, attend, clamped_swiglu, geglu, gelu,
@@ -13,6 +14,7 @@ use super::experts::Routed;
 use super::family::{Activation, Rotation};
 use super::layer_inputs::InputRows;
 use super::layout::Weight;
+use super::observe::InputObserver;
 use super::positions::Positions;
 use super::recurrent::Scratch;
 use super::states::States;
@@ -46,6 +48,8 @@ pub(crate) struct Buffers {
     angles: Angles,
     windowed_angles: Option<Angles>, // of the layers that see a window, where theirs are others
     pub(super) quantized: Activations,
+    /// Who sees what is multiplied.
+    pub observer: Option<Arc<dyn InputObserver>>,
 }
 
 /// The inside of a feed-forward network.
@@ -94,7 +98,8 @@ pub(crate) struct Part<'a> {
 pub(crate) fn forward(llm: &Llm, parts: &mut [Part<'_>], b: &mut Buffers, together: Together, logits: &mut Vec<f32>) {
     let wanted = states(llm, parts, b, together).len() / llm.shape.d_model;
     if wanted > 0 {
-        let compute = Compute { level: llm.level, pool: &llm.pool, llm, together };
+        let observer = b.observer.clone();
+        let compute = Compute { level: llm.level, pool: &llm.pool, llm, together, observer: observer.as_deref() };
         logits.resize(wanted * llm.shape.n_vocab, 0.0);
         compute.products(&b.normed[..b.x.len()], &mut b.quantized, [(llm.weights.output(), logits)]);
         finish(llm, logits);
@@ -104,7 +109,8 @@ pub(crate) fn forward(llm: &Llm, parts: &mut [Part<'_>], b: &mut Buffers, togeth
 /// The same up to the normalised states that logits are computed from: `[wanted, d_model]`
 pub(crate) fn states<'b>(llm: &Llm, parts: &mut [Part<'_>], b: &'b mut Buffers, together: Together) -> &'b [f32] {
     let (shape, weights) = (&llm.shape, &llm.weights);
-    let compute = Compute { level: llm.level, pool: &llm.pool, llm, together };
+    let observer = b.observer.clone();
+    let compute = Compute { level: llm.level, pool: &llm.pool, llm, together, observer: observer.as_deref() };
     b.prepare(parts, shape);
     parts.iter_mut().for_each(|part| part.past.states.begin(part.n));
     if let Some(norm) = &weights.embedding_norm {
@@ -210,6 +216,8 @@ pub(crate) struct Compute<'a> {
     pub llm: &'a Llm,
     /// How the rows of a pass are multiplied.
     pub together: Together,
+    /// Who sees what is multiplied.
+    pub observer: Option<&'a dyn InputObserver>,
 }
 
 impl Compute<'_> {
@@ -429,6 +437,10 @@ impl Compute<'_> {
         quantized: &mut Activations,
         products: [(&Weight, &mut Vec<f32>); N],
     ) {
+        if let Some(observer) = self.observer {
+            let sources = products.iter().filter_map(|(weight, _)| weight.source.as_ref());
+            observer.observe(&sources.collect::<Vec<_>>(), x);
+        }
         let mut products = products.map(|(weight, out)| Product { weights: weight.matrix(&self.llm.gguf), out });
         multiply(self.level, self.pool, self.together, x, quantized, &mut products);
     }

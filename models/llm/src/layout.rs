@@ -9,6 +9,7 @@ use nearfield_gguf::Gguf;
 use nearfield_kernels::{Format, Level, Matrix, Pool, STRIP_ROWS, strip_bytes, to_strips};
 
 use super::LlmError;
+use super::observe::MatrixSource;
 use super::weights::Weights;
 
 /// One matrix.
@@ -18,6 +19,8 @@ pub(crate) struct Weight {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) place: Place,
+    /// Where it comes from; `None` for the later parts of a tensor that several matrices with the same input share.
+    pub(super) source: Option<MatrixSource>,
 }
 
 #[derive(Debug)]

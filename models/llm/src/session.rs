@@ -10,7 +10,7 @@ use super::forward::{Angles, Buffers, Part, Past, Place, forward, positions, rot
 use super::positions::Positions;
 use super::shared_run::{Run, longest_run};
 use super::states::States;
-use super::{Llm, LlmError, TokenId};
+use super::{InputObserver, Llm, LlmError, TokenId};
 use std::ops::ControlFlow;
 
 /// Tokens that go through the model together when a prompt is read. Long enough that unpacking the weights costs little,
@@ -75,6 +75,8 @@ pub struct Session {
 impl Session {
     /// The most tokens that [`append_each`](Self::append_each) takes.
     pub const MOST_EACH: usize = FEW_TOKENS;
+    /// The most tokens that [`append_scored`](Self::append_scored) takes.
+    pub const MOST_SCORED: usize = BLOCK;
 
     /// An empty session.
     ///
@@ -312,6 +314,24 @@ impl Session {
         Ok(())
     }
 
+    /// Appends a block of a text in one pass, as prompts are read, and leaves the logits after each of its last `scored` tokens
+    /// ([`logits_after`](Self::logits_after)). The sums are added up in another order than one token's alone.
+    ///
+    /// # Errors
+    /// They are not the model's, or more than fit; the session is then as it was.
+    ///
+    /// # Panics
+    /// They are more than [`MOST_SCORED`](Self::MOST_SCORED), or fewer than `scored`.
+    pub fn append_scored(&mut self, tokens: &[TokenId], scored: usize) -> Result<(), LlmError> {
+        assert!(tokens.len() <= Self::MOST_SCORED && scored <= tokens.len(), "a block, and no more scores than tokens");
+        self.check(tokens)?;
+        self.check_room(self.len() + tokens.len())?;
+        if !tokens.is_empty() {
+            self.read(tokens, scored);
+        }
+        Ok(())
+    }
+
     /// Appends embeddings in the place of tokens and leaves the logits after the last of them. rows: `[n, d_model]`.
     ///
     /// # Errors
@@ -449,6 +469,12 @@ impl Session {
                 rotate(&self.llm, of_layer, keys, cos, sin);
             });
         }
+    }
+
+    /// Has `observer` see what each matrix is multiplied with from now on, or nobody. Forks and passes over several sessions
+    /// ([`Batch`](super::Batch)) are not seen.
+    pub fn observe_inputs(&mut self, observer: Option<Arc<dyn InputObserver>>) {
+        self.buffers.observer = observer;
     }
 
     /// What it remembers of its tokens.

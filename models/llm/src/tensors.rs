@@ -9,6 +9,7 @@ use super::LlmError;
 use super::architecture::Shape;
 use super::family::Normalisation;
 use super::layout::{Place, Weight};
+use super::observe::MatrixSource;
 use super::weights::{Norm, Projection};
 use nearfield_gguf::{Gguf, TensorInfo};
 
@@ -67,7 +68,9 @@ pub(super) fn matrix(
     columns: usize,
 ) -> Result<Weight, LlmError> {
     let tensor = find(gguf, name, &[columns, rows])?;
-    of_tensor(gguf, name, tensor, rows, part, columns)
+    let source = (part.start == 0).then(|| MatrixSource { tensor: name.into(), part: (0, 1), columns });
+    let weight = of_tensor(gguf, name, tensor, rows, part, columns)?;
+    Ok(Weight { source, ..weight })
 }
 
 /// The same of a tensor that has been found, counting the rows of all its matrices.
@@ -86,7 +89,7 @@ fn of_tensor(
     };
     let row_bytes = tensor.range.len() / rows;
     let range = tensor.range.start + part.start * row_bytes..tensor.range.start + part.end * row_bytes;
-    Ok(Weight { format, rows: part.len(), columns, place: Place::File(range) })
+    Ok(Weight { format, rows: part.len(), columns, place: Place::File(range), source: None })
 }
 
 /// One of `n` matrices that share a tensor, with its row of their biases. `name` is without `.weight`.
@@ -101,6 +104,8 @@ pub(super) fn expert_projection(
     let (matrices, bias) = (format!("{name}.weight"), format!("{name}.bias"));
     let tensor = find(gguf, &matrices, &[columns, rows, n])?;
     let weight = of_tensor(gguf, &matrices, tensor, n * rows, index * rows..(index + 1) * rows, columns)?;
+    let source = MatrixSource { tensor: matrices.as_str().into(), part: (index, n), columns };
+    let weight = Weight { source: Some(source), ..weight };
     let bias = match gguf.tensor(&bias) {
         Some(_) => Some(floats(gguf, &bias, &[rows, n])?[index * rows..][..rows].to_vec()),
         None => None,

@@ -238,10 +238,25 @@ impl Tokenizer {
     /// wants one and the prompt (as a rendered template often does) does not begin with it.
     pub fn encode_prompt(&self, text: &str) -> Vec<TokenId> {
         let mut tokens = self.encode(text, true);
-        if let Some(bos) = self.bos.filter(|bos| self.adds_bos && tokens.first() != Some(bos)) {
+        if let Some(bos) = self.begins_with().filter(|bos| tokens.first() != Some(bos)) {
             tokens.insert(0, bos);
         }
         tokens
+    }
+
+    /// The tokens of a text as it stands, with the token that begins a text before them if the model wants one: what language models
+    /// are evaluated on. What looks like a control token in it is plain text.
+    pub fn encode_text(&self, text: &str) -> Vec<TokenId> {
+        let mut tokens = self.encode(text, false);
+        if let Some(bos) = self.begins_with() {
+            tokens.insert(0, bos);
+        }
+        tokens
+    }
+
+    /// The token that the model wants before a text, if it wants one.
+    pub fn begins_with(&self) -> Option<TokenId> {
+        self.bos.filter(|_| self.adds_bos)
     }
 
     /// The text of tokens: control tokens are silent, bytes that are not UTF-8 become the replacement character, and the space

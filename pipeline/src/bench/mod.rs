@@ -2,7 +2,7 @@
 //! gives medians of several runs.
 
 mod caption;
-mod report;
+pub(crate) mod report;
 mod voice;
 
 use std::io::Write;

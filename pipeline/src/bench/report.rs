@@ -49,7 +49,7 @@ const NAMES: [(&str, &str); 6] = [
 ];
 
 /// xorshift64*: the same numbers each time.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn roll(&mut self, n: u64) -> u64 {
@@ -175,7 +175,7 @@ fn time_store() -> anyhow::Result<f64> {
 }
 
 /// A day of random values, with luck a spike, a gap or a drift in it.
-fn random_day(dice: &mut Dice) -> anyhow::Result<Table> {
+pub(crate) fn random_day(dice: &mut Dice) -> anyhow::Result<Table> {
     let day = || "1d".parse().map_err(anyhow::Error::msg);
     let plan = WindowPlan::new(day()?, day()?, TimeZone::UTC).map_err(anyhow::Error::msg)?;
     let config = ReportConfig::default();

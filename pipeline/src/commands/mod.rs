@@ -1,7 +1,10 @@
 //! The commands: each reads what it needs, runs, and prints. What a command computes stands elsewhere.
 
+mod convert;
 pub mod doctor;
+mod imatrix;
 pub mod models;
+mod quantize;
 pub mod report;
 pub(crate) mod say;
 #[cfg(feature = "server")]
@@ -135,7 +138,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
                 ModelsAction::Verify { name, json } => {
                     models::verify(&registry, name.as_deref(), json, &stopped, &mut out)
                 }
+                ModelsAction::Convert(args) => convert::run(&args, cli.quiet, &stop, &mut out),
+                ModelsAction::Imatrix(args) => imatrix::run(&args, &registry, cli.quiet, &stop, &mut out),
                 ModelsAction::Path { name } => models::path(&registry, &name, &mut out),
+                ModelsAction::Quantize(args) => quantize::run(&args, cli.quiet, &stopped, &mut out),
             }
         }
         Command::Doctor { json, config } => doctor::run(&config, json, &mut out),

@@ -19,7 +19,7 @@ use nearfield_stages::flow::StopSignal;
 use nearfield_telemetry::novelty::Novelty;
 use serde_json::json;
 
-use crate::cli::EvalArgs;
+use crate::cli::HeldOutArgs;
 use crate::signals;
 
 /// The largest file that is read.
@@ -45,7 +45,7 @@ struct Totals {
 ///
 /// # Errors
 /// If the data can't be read or the results not written, or the user stops it.
-pub fn run(args: &EvalArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn run(args: &HeldOutArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let [folder] = &args.folders[..] else {
         bail!(
             "`eval anomalies` takes one folder: the benchmark's data, as in `nearfield eval anomalies NAB/data --output NAB/results`"
@@ -178,9 +178,8 @@ fn name_of(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn args(folder: &Path, output: &Path) -> EvalArgs {
-        EvalArgs {
-            what: crate::cli::EvalWhat::Anomalies,
+    fn args(folder: &Path, output: &Path) -> HeldOutArgs {
+        HeldOutArgs {
             folders: vec![folder.to_owned()],
             json: false,
             data: None,

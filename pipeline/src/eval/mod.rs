@@ -1,14 +1,22 @@
 //! The bundled models' figures on what was held out from their training, computed on the path that ships: our engine for
 //! `talk-nano`, ONNX Runtime for `see-nano`, whisper.cpp for `hear-nano`. The held-out files are committed beside the recipes that wrote them. Then
 //! what the three cost together. Left out: models that were pulled. Beside them: the assistant on homes, and the detector of
-//! anomalies on a public benchmark.
+//! anomalies on a public benchmark; and how far a language model is from another, such as a quantized one from its original
+//! (`fidelity`).
 
 mod anomalies;
+mod answers;
 mod assist;
+mod choice;
+pub(crate) mod chunks;
+mod fidelity;
 mod hear;
+mod json_lines;
 pub mod judge;
 mod noise;
+mod rouge;
 mod see;
+mod suite;
 pub(crate) mod table;
 mod talk;
 mod together;
@@ -24,9 +32,24 @@ use nearfield_stages::flow::fault::Fault;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::cli::{EvalArgs, EvalWhat};
+use crate::cli::{EvalArgs, EvalWhat, HeldOutArgs};
 use crate::hub::registry::Registry;
 use crate::signals;
+
+/// The sentences of a folder in the `assist` format, each with its home and its time.
+pub(crate) fn home_questions(
+    folder: &Path,
+) -> anyhow::Result<Vec<(nearfield_home::inventory::Inventory, String, jiff::Zoned)>> {
+    let mut all = Vec::new();
+    for file in assist::dataset::read(&[folder.to_owned()])? {
+        for test in &file.tests {
+            for sentence in &test.sentences {
+                all.push((file.set_up(test)?, sentence.clone(), test.now()?));
+            }
+        }
+    }
+    Ok(all)
+}
 
 /// The longest held-out file, and the longest line in it, that is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -179,7 +202,7 @@ impl Run<'_> {
 }
 
 /// The folder with the recipes: what was named, else the one of the clone that the assets lie in.
-fn data_folder(args: &EvalArgs, registry: &Registry) -> anyhow::Result<PathBuf> {
+fn data_folder(args: &HeldOutArgs, registry: &Registry) -> anyhow::Result<PathBuf> {
     if let Some(named) = &args.data {
         ensure!(
             named.is_dir(),
@@ -202,24 +225,44 @@ fn data_folder(args: &EvalArgs, registry: &Registry) -> anyhow::Result<PathBuf> 
 /// # Errors
 /// If a held-out file or a bundled model is missing or broken, or the user stops it.
 pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
-    ensure!(args.output.is_none() || args.what == EvalWhat::Anomalies, "--output is of `eval anomalies`");
     Fault::of("eval").step()?;
     let registry = Registry::open()?;
-    match args.what {
-        EvalWhat::Assist => return assist::run(args, &registry, stop, out),
-        EvalWhat::Anomalies => return anomalies::run(args, stop, out),
-        EvalWhat::Home => return assist::run_own(args, &registry, stop, out),
-        EvalWhat::Bundled => ensure!(args.part.is_none(), "--part is of `eval home`"),
+    match &args.what {
+        EvalWhat::Perplexity(args) => fidelity::perplexity(args, &registry, quiet, stop, out),
+        EvalWhat::Kld(args) => fidelity::kld(args, &registry, quiet, stop, out),
+        EvalWhat::Suite(args) => suite::run(args, &registry, quiet, stop, out),
+        EvalWhat::Choice(args) => choice::run(args, &registry, quiet, stop, out),
+        EvalWhat::Rouge(args) => rouge::run(args, &registry, quiet, stop, out),
+        EvalWhat::Anomalies(args) => anomalies::run(args, stop, out),
+        EvalWhat::Assist(args) => no_output(args).and_then(|()| assist::run(args, &registry, stop, out)),
+        EvalWhat::Home(args) => no_output(args).and_then(|()| assist::run_own(args, &registry, stop, out)),
+        EvalWhat::Bundled(args) => no_output(args).and_then(|()| bundled(args, &registry, quiet, stop, out)),
     }
+}
+
+fn no_output(args: &HeldOutArgs) -> anyhow::Result<()> {
+    ensure!(args.output.is_none(), "--output is of `eval anomalies`");
+    Ok(())
+}
+
+/// The figures of the bundled models.
+fn bundled(
+    args: &HeldOutArgs,
+    registry: &Registry,
+    quiet: bool,
+    stop: &StopSignal,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    ensure!(args.part.is_none(), "--part is of `eval home`");
     ensure!(args.folders.is_empty(), "`eval bundled` takes no folders; name the held-out files' folder with --data");
     let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
     let bar = if quiet { ProgressBar::hidden() } else { ProgressBar::no_length().with_style(style) };
     let run =
-        Run { data: data_folder(args, &registry)?, limit: args.limit.map_or(usize::MAX, |n| n as usize), stop, bar };
+        Run { data: data_folder(args, registry)?, limit: args.limit.map_or(usize::MAX, |n| n as usize), stop, bar };
     let begun = Instant::now();
-    together::measure_all(&run, &registry, args.json, out)?; // first, while nothing else is in memory
+    together::measure_all(&run, registry, args.json, out)?; // first, while nothing else is in memory
     let mut show = |score: Score| -> anyhow::Result<()> {
         if args.json {
             writeln!(out, "{}", score.json())?
@@ -228,9 +271,9 @@ pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write)
         }
         Ok(out.flush()?)
     };
-    talk::score(&run, &registry, &mut show)?;
-    see::score(&run, &registry, &mut show)?;
-    hear::score(&run, &registry, &mut show)?;
+    talk::score(&run, registry, &mut show)?;
+    see::score(&run, registry, &mut show)?;
+    hear::score(&run, registry, &mut show)?;
     run.bar.finish_and_clear();
     let seconds = begun.elapsed().as_secs();
     match args.json {

@@ -6,6 +6,7 @@ pub mod plot;
 #[cfg(not(feature = "plots"))]
 #[path = "plot_left_out.rs"]
 pub mod plot;
+pub mod progress;
 pub mod report_pages;
 pub mod sensor_lines;
 pub mod table;

@@ -15,6 +15,7 @@ mod hybrid;
 mod lookahead;
 #[cfg(not(feature = "grammar"))]
 mod no_grammar;
+mod observed;
 mod oracle;
 mod peer;
 mod stories;

@@ -26,41 +26,41 @@ const MAX_DEPTH: usize = 8;
 /// A state or attributes, to be set or expected.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StateOf {
+pub(in crate::eval) struct StateOf {
     #[serde(default)]
-    pub(super) state: Option<Value>,
+    pub(in crate::eval) state: Option<Value>,
     #[serde(default)]
-    pub(super) attributes: Option<Map<String, Value>>,
+    pub(in crate::eval) attributes: Option<Map<String, Value>>,
 }
 
 /// One test: sentences that are to do the same in the same home.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Test {
-    pub(super) sentences: Vec<String>,
+pub(in crate::eval) struct Test {
+    pub(in crate::eval) sentences: Vec<String>,
     #[serde(default)]
-    pub(super) setup: Option<BTreeMap<String, StateOf>>,
+    pub(in crate::eval) setup: Option<BTreeMap<String, StateOf>>,
     #[serde(default)]
-    pub(super) expect_changes: Option<BTreeMap<String, StateOf>>,
+    pub(in crate::eval) expect_changes: Option<BTreeMap<String, StateOf>>,
     #[serde(default)]
-    pub(super) ignore_changes: Option<BTreeMap<String, Vec<String>>>,
+    pub(in crate::eval) ignore_changes: Option<BTreeMap<String, Vec<String>>>,
     #[serde(default)]
-    pub(super) expect_response: Option<OneOrMany>,
+    pub(in crate::eval) expect_response: Option<OneOrMany>,
     #[serde(default)]
-    pub(super) context_device: Option<String>,
+    pub(in crate::eval) context_device: Option<String>,
     #[serde(default)]
-    pub(super) context_now: Option<String>,
+    pub(in crate::eval) context_now: Option<String>,
 }
 
 /// A text or a list of texts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(super) enum OneOrMany {
+pub(in crate::eval) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
 
 impl OneOrMany {
-    pub(super) fn texts(&self) -> &[String] {
+    pub(in crate::eval) fn texts(&self) -> &[String] {
         match self {
             Self::One(text) => std::slice::from_ref(text),
             Self::Many(texts) => texts,
@@ -78,11 +78,11 @@ struct Record {
 
 /// One file of tests and its home.
 #[derive(Debug)]
-pub(super) struct TestFile {
-    pub(super) path: PathBuf,
-    pub(super) category: String,
-    pub(super) tests: Vec<Test>,
-    pub(super) inventory: Inventory,
+pub(in crate::eval) struct TestFile {
+    pub(in crate::eval) path: PathBuf,
+    pub(in crate::eval) category: String,
+    pub(in crate::eval) tests: Vec<Test>,
+    pub(in crate::eval) inventory: Inventory,
 }
 
 impl TestFile {
@@ -90,7 +90,7 @@ impl TestFile {
     ///
     /// # Errors
     /// The set-up names what is not there, or makes no home.
-    pub(super) fn set_up(&self, test: &Test) -> anyhow::Result<Inventory> {
+    pub(in crate::eval) fn set_up(&self, test: &Test) -> anyhow::Result<Inventory> {
         let mut inventory = self.inventory.clone();
         for (id, state) in test.setup.iter().flatten() {
             let attributes = state.attributes.clone().unwrap_or_default();
@@ -104,7 +104,7 @@ impl TestFile {
 
 impl Test {
     /// The time at which the sentence is said: the test's own, in UTC where it names no zone, or now.
-    pub(super) fn now(&self) -> anyhow::Result<Zoned> {
+    pub(in crate::eval) fn now(&self) -> anyhow::Result<Zoned> {
         let Some(text) = &self.context_now else { return Ok(Zoned::now()) };
         let wrong = || format!("`context_now` {text:?} is not a date and time; write one such as 2026-05-24T18:30:00");
         let pieces = Pieces::parse(text).with_context(wrong)?;
@@ -117,7 +117,7 @@ impl Test {
 ///
 /// # Errors
 /// A folder or file can't be read, or is not of the format.
-pub(super) fn read(folders: &[PathBuf]) -> anyhow::Result<Vec<TestFile>> {
+pub(in crate::eval) fn read(folders: &[PathBuf]) -> anyhow::Result<Vec<TestFile>> {
     let mut files = Vec::new();
     for folder in folders {
         ensure!(

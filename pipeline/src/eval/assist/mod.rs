@@ -2,7 +2,7 @@
 //! changed is told in Home Assistant's names and units, and scored where the files say what is expected. `nearfield eval home` is
 //! the same over our own suite, with its homes told apart.
 
-mod dataset;
+pub(super) mod dataset;
 mod score;
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use nearfield_stages::voice::tools::{HomeTools, Toolbox};
 use serde_json::{Value, json};
 
 use super::{Tally, percent};
-use crate::cli::{EvalArgs, HomePart};
+use crate::cli::{HeldOutArgs, HomePart};
 use crate::config::{Config, VoiceConfig};
 use crate::flows::chat::Chat;
 use crate::hub::registry::Registry;
@@ -122,7 +122,12 @@ impl Suite {
 ///
 /// # Errors
 /// A folder or file can't be read, the language model can't be loaded, or the user stops it.
-pub(super) fn run(args: &EvalArgs, registry: &Registry, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn run(
+    args: &HeldOutArgs,
+    registry: &Registry,
+    stop: &StopSignal,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     ensure!(!args.folders.is_empty(), "name one or more folders: nearfield eval assist FOLDER...");
     ensure!(args.part.is_none(), "--part is of `eval home`; name the folders that `eval assist` is to run");
     run_suite(&Suite { name: "assist", folders: args.folders.clone(), own: None }, args, registry, stop, out)
@@ -133,7 +138,7 @@ pub(super) fn run(args: &EvalArgs, registry: &Registry, stop: &StopSignal, out: 
 /// # Errors
 /// As [`run`], or the suite is not here.
 pub(super) fn run_own(
-    args: &EvalArgs,
+    args: &HeldOutArgs,
     registry: &Registry,
     stop: &StopSignal,
     out: &mut dyn Write,
@@ -153,7 +158,7 @@ pub(super) fn run_own(
 
 fn run_suite(
     suite: &Suite,
-    args: &EvalArgs,
+    args: &HeldOutArgs,
     registry: &Registry,
     stop: &StopSignal,
     out: &mut dyn Write,
