@@ -1,5 +1,6 @@
 //! The command line: commands, arguments and their help. Running them is `commands`.
 
+mod events;
 #[cfg(feature = "server")]
 mod service;
 mod wake;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use nearfield_base::persist::Existing;
 
+pub use events::EventsArgs;
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
@@ -58,6 +60,10 @@ pub enum Command {
         nearfield caption --input pictures/ --json\n  nearfield caption --input 'frames/*.jpg' --snapshots out/\n  \
         some-camera | nearfield caption --input - --every 60")]
     Caption(CaptionArgs),
+    /// List or search the events of `nearfield caption`, or make a page of them.
+    #[command(after_help = "Examples:\n  nearfield events events/ --output events/index.html\n  \
+        nearfield events events/ --search 'person driveway'\n  nearfield events events/ --json --most 1000")]
+    Events(EventsArgs),
     /// Summarize sensor readings, window by window, with every number verified against the data.
     #[command(after_help = "Examples:\n  nearfield report --input readings.csv --window 1d\n  \
         nearfield report --input log.jsonl --follow --window 1h --json\n  \
@@ -168,6 +174,7 @@ impl Command {
         match self {
             Self::Voice(_) => "voice",
             Self::Caption(_) => "caption",
+            Self::Events(_) => "events",
             Self::Report(_) => "report",
             Self::Transcribe(_) => "transcribe",
             Self::Say(_) => "say",

@@ -62,7 +62,7 @@ pub use resample::Placement;
 pub use result::{Label, Object, Rect, Slots, VisionResult};
 pub use track::{Track, TrackOptions, Tracker};
 pub use words::{
-    PICTURE_WORDS, counted_objects, describe_in_text, describe_in_words, names_something_else, names_what_was_seen, place_of,
-    plain_sentence,
+    PICTURE_WORDS, counted_objects, describe_in_text, describe_in_words, names_something_else, names_what_was_seen,
+    place_of, plain_sentence,
 };
 pub use zones::{Line, Passage, Whereabouts, Zone};

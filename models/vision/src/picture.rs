@@ -6,8 +6,8 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
-use super::result::Rect;
 use super::jpeg_stream::{is_whole_jpeg, with_huffman_tables};
+use super::result::Rect;
 
 /// The longest picture file.
 pub const MAX_PICTURE_BYTES: usize = 64 << 20;

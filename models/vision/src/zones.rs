@@ -267,9 +267,14 @@ mod tests {
     #[test]
     fn a_point_is_in_a_polygon_also_in_one_with_a_notch() {
         let notched = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.5, 0.3], [0.1, 0.9]];
-        for (x, y, wanted) in
-            [(0.5, 0.2, true), (0.5, 0.5, false), (0.2, 0.6, true), (0.8, 0.6, true), (0.05, 0.2, false), (0.5, 0.95, false)]
-        {
+        for (x, y, wanted) in [
+            (0.5, 0.2, true),
+            (0.5, 0.5, false),
+            (0.2, 0.6, true),
+            (0.8, 0.6, true),
+            (0.05, 0.2, false),
+            (0.5, 0.95, false),
+        ] {
             assert_eq!(contains(&notched, x, y), wanted, "{x} {y}");
         }
     }
@@ -292,11 +297,7 @@ mod tests {
         }
         assert_eq!(
             told,
-            [
-                (5, Passage::Entered(0, at(4.0))),
-                (6, Passage::Loitering(0, at(2.0))),
-                (9, Passage::Left(0, at(3.0)))
-            ]
+            [(5, Passage::Entered(0, at(4.0))), (6, Passage::Loitering(0, at(2.0))), (9, Passage::Left(0, at(3.0)))]
         );
         // A dog does not count.
         let mut dog = Whereabouts::default();

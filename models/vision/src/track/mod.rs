@@ -187,13 +187,14 @@ impl Tracker {
             track.filter.predict(dt);
             track.is_seen = false;
         }
-        let mut free: Vec<usize> = (0..objects.len()).collect();
+        let sound = |objects: &[Object]| (0..objects.len()).filter(|n| is_sound(&objects[*n])).collect::<Vec<usize>>();
+        let mut free = sound(objects);
         let overlap = self.options.min_overlap;
         // Confirmed tracks choose first: a flash beside a known object does not take its detections.
         for confirmed in [true, false] {
             self.round(objects, &mut free, now, confirmed, Round { widened: WIDER, overlap, is_sized: false });
         }
-        let mut doubtful: Vec<usize> = (0..faint.len()).collect();
+        let mut doubtful = sound(faint);
         self.round(faint, &mut doubtful, now, true, Round { widened: 0.0, overlap: FAINT_OVERLAP, is_sized: false });
         for confirmed in [true, false] {
             let overlap = overlap / 2.0;
@@ -245,10 +246,8 @@ impl Tracker {
         if tracks.is_empty() || free.is_empty() {
             return;
         }
-        let costs: Vec<f32> = tracks
-            .iter()
-            .flat_map(|t| free.iter().map(|o| cost(&self.tracks[*t], &objects[*o], round)))
-            .collect();
+        let costs: Vec<f32> =
+            tracks.iter().flat_map(|t| free.iter().map(|o| cost(&self.tracks[*t], &objects[*o], round))).collect();
         let chosen = assign(&costs, tracks.len(), free.len());
         let mut taken: Vec<usize> = Vec::new();
         for (track, object) in tracks.into_iter().zip(chosen) {
@@ -293,7 +292,14 @@ fn cost(track: &Track, object: &Object, round: Round) -> f32 {
     }
     // Of two that overlap alike, the one of the track's own label and of its size.
     let other = if track.label == object.label { 0.0 } else { 0.2 };
-    1.0 - overlap + other + 0.05 * growth.min(4.0)
+    let cost = 1.0 - overlap + other + 0.05 * growth.min(4.0);
+    if cost.is_finite() { cost } else { FORBIDDEN }
+}
+
+/// Whether an object has a place: what others hand over may have none.
+fn is_sound(object: &Object) -> bool {
+    let Rect { x, y, w, h } = object.rect;
+    object.score.is_finite() && [x, y].iter().all(|v| v.abs() <= 2.0) && [w, h].iter().all(|v| *v > 0.0 && *v <= 2.0)
 }
 
 #[cfg(test)]

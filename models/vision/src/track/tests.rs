@@ -134,7 +134,11 @@ fn a_fast_object_at_few_pictures_a_second_is_one_object() {
 fn a_flash_is_no_object_and_gets_no_number() {
     let mut tracker = Tracker::new(TrackOptions::default());
     for picture in 0..20u64 {
-        let x = if picture % 5 == 0 { vec![object("person", 0.9, walker(0.1 + 0.04 * picture as f32, 0.5))] } else { vec![] };
+        let x = if picture % 5 == 0 {
+            vec![object("person", 0.9, walker(0.1 + 0.04 * picture as f32, 0.5))]
+        } else {
+            vec![]
+        };
         tracker.see(&x, &[], at(picture * 100));
         assert!(tracker.tracks().iter().all(|t| !t.is_confirmed()));
     }
@@ -151,12 +155,10 @@ fn the_end_of_an_object_is_when_it_was_last_seen_and_comes_after_the_wait() {
         assert!(tracker.see(&[], &[], at(picture * 100)).is_empty(), "{picture}");
     }
     let ended = tracker.see(&[], &[], at(1000));
-    assert_eq!(ended.iter().map(|t| (t.id, t.label.as_str(), t.first, t.last)).collect::<Vec<_>>(), [(
-        1,
-        "dog",
-        at(0),
-        at(400)
-    )]);
+    assert_eq!(
+        ended.iter().map(|t| (t.id, t.label.as_str(), t.first, t.last)).collect::<Vec<_>>(),
+        [(1, "dog", at(0), at(400))]
+    );
     assert!(tracker.finish().is_empty());
 }
 
@@ -189,6 +191,25 @@ fn a_label_is_that_of_most_detections() {
     }
     assert_eq!(tracker.tracks().iter().map(|t| (t.id, t.label.as_str())).collect::<Vec<_>>(), [(1, "car")]);
     // A cup in a hand is not the person.
-    tracker.see(&[object("car", 0.6, walker(0.5, 0.5)), object("cup", 0.9, Rect::around(0.5, 0.5, 0.05, 0.1))], &[], at(600));
+    tracker.see(
+        &[object("car", 0.6, walker(0.5, 0.5)), object("cup", 0.9, Rect::around(0.5, 0.5, 0.05, 0.1))],
+        &[],
+        at(600),
+    );
     assert_eq!(tracker.tracks().len(), 2);
+}
+
+#[test]
+fn boxes_that_are_none_and_times_that_run_wild_are_survived() {
+    let mut tracker = Tracker::new(TrackOptions { confirm_pictures: 1, ..TrackOptions::default() });
+    let broken = Rect { x: f32::NAN, y: f32::INFINITY, w: -1.0, h: 1e30 };
+    for now in [at(0), at(100), Duration::MAX, at(50), Duration::MAX] {
+        tracker.see(
+            &[object("dog", 0.7, walker(0.5, 0.5)), object("dog", f32::NAN, broken)],
+            &[object("dog", 0.3, broken)],
+            now,
+        );
+        assert_eq!(tracker.tracks().iter().filter(|t| t.is_seen).count(), 1);
+        assert!(tracker.tracks().iter().all(|t| t.filter.rect().x.is_finite()));
+    }
 }
