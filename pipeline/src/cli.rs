@@ -3,6 +3,7 @@
 #[cfg(feature = "server")]
 mod batch;
 mod eval;
+mod events;
 mod quantize;
 #[cfg(feature = "server")]
 mod service;
@@ -18,6 +19,7 @@ use nearfield_base::persist::Existing;
 #[cfg(feature = "server")]
 pub use batch::BatchArgs;
 pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePart, RougeArgs, SuiteArgs};
+pub use events::EventsArgs;
 pub use quantize::{MethodArg, QuantizeArgs};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs};
@@ -68,6 +70,10 @@ pub enum Command {
         nearfield caption --input pictures/ --json\n  nearfield caption --input 'frames/*.jpg' --snapshots out/\n  \
         some-camera | nearfield caption --input - --every 60")]
     Caption(CaptionArgs),
+    /// List or search the events of `nearfield caption`, or make a page of them.
+    #[command(after_help = "Examples:\n  nearfield events events/ --output events/index.html\n  \
+        nearfield events events/ --search 'person driveway'\n  nearfield events events/ --json --most 1000")]
+    Events(EventsArgs),
     /// Summarize sensor readings, window by window, with every number verified against the data.
     #[command(after_help = "Examples:\n  nearfield report --input readings.csv --window 1d\n  \
         nearfield report --input log.jsonl --follow --window 1h --json\n  \
@@ -184,6 +190,7 @@ impl Command {
         match self {
             Self::Voice(_) => "voice",
             Self::Caption(_) => "caption",
+            Self::Events(_) => "events",
             Self::Report(_) => "report",
             Self::Transcribe(_) => "transcribe",
             Self::Say(_) => "say",

@@ -27,16 +27,20 @@ impl ManifestModel {
         let found = found.into_iter().filter(|f| wanted(f.class)).collect();
         let mut found = heads::suppress(found, spec.overlap, spec.most);
         let embedding = self.counts(&found, spec.threshold);
-        found.retain(|f| f.score >= spec.threshold);
-        let mut objects = self.objects(found, place);
-        for object in &mut objects {
-            if let Some(word) = spec.words.get(&object.label) {
-                object.label.clone_from(word);
+        let faint = found.extract_if(.., |f| f.score < spec.threshold).collect();
+        let named = |found| {
+            let mut objects = self.objects(found, place);
+            for object in &mut objects {
+                if let Some(word) = spec.words.get(&object.label) {
+                    object.label.clone_from(word);
+                }
             }
-        }
+            objects
+        };
+        let (objects, faint) = (named(found), named(faint));
         let n = objects.len().max(1) as f32;
         let confidence = if objects.is_empty() { 1.0 } else { objects.iter().map(|o| o.score).sum::<f32>() / n };
-        Ok(VisionResult { embedding, objects, confidence, ..VisionResult::default() })
+        Ok(VisionResult { embedding, objects, faint, confidence, ..VisionResult::default() })
     }
 
     /// All boxes that are sure enough, in parts of the input, before suppression.

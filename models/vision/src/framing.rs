@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::picture::Picture;
 use super::result::Rect;
+use super::zones::check_points;
 
 /// How a picture is mirrored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,8 +30,8 @@ pub struct Framing {
     pub flip: Flip,
     /// The part that is kept, in parts of the turned picture; `None`: all.
     pub crop: Option<Rect>,
-    /// Areas that are made black, in parts of what is kept.
-    pub masks: Vec<Rect>,
+    /// Areas that are made black, as polygons, in parts of what is kept.
+    pub masks: Vec<Vec<[f32; 2]>>,
 }
 
 /// What is wrong with a framing.
@@ -40,7 +41,8 @@ pub type FramingError = String;
 const MOST_MASKS: usize = 1000;
 
 impl Framing {
-    /// From `[x, y, width, height]` in parts of the picture, as configurations have it; an empty `crop` is none.
+    /// From `[x, y, width, height]` in parts of the picture, as configurations have it; an empty `crop` is none. A mask may also be the
+    /// corners of a polygon, `[x1, y1, x2, y2, x3, y3, ...]`.
     ///
     /// # Errors
     /// One sentence that names the key and what would be right.
@@ -52,7 +54,7 @@ impl Framing {
             return Err(format!("masks has {} areas but must have at most {MOST_MASKS}", masks.len()));
         }
         let crop = if crop.is_empty() { None } else { Some(area("crop", crop)?) };
-        let masks = masks.iter().map(|mask| area("each of masks", mask)).collect::<Result<_, _>>()?;
+        let masks = masks.iter().map(|numbers| mask(numbers)).collect::<Result<_, _>>()?;
         Ok(Self { rotate, flip, crop, masks })
     }
 
@@ -84,16 +86,60 @@ impl Framing {
             }
         }
         let (width, height) = (x1 - x0, y1 - y0);
-        for mask in &self.masks {
-            let (x0, x1) = span(mask.x, mask.w, width);
-            let (y0, y1) = span(mask.y, mask.h, height);
-            for y in y0..y1 {
-                rgb[(y * width + x0) * 3..(y * width + x1) * 3].fill(0);
-            }
+        for points in &self.masks {
+            blacken(&mut rgb, width, height, points);
         }
         // A part of a picture is within the bounds that the whole was within.
         Picture::from_rgb(width as u32, height as u32, rgb, "the part of the picture")
             .unwrap_or_else(|_| picture.clone())
+    }
+}
+
+/// The corners of a mask.
+fn mask(numbers: &[f32]) -> Result<Vec<[f32; 2]>, FramingError> {
+    if numbers.len() == 4 {
+        let Rect { x, y, w, h } = area("each of masks", numbers)?;
+        return Ok(vec![[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
+    }
+    let (points, rest) = numbers.as_chunks::<2>();
+    if !rest.is_empty() || points.len() < 3 {
+        let n = numbers.len();
+        return Err(format!(
+            "each of masks is x, y, width, height, or the corners of a polygon (x1, y1, x2, y2, x3, y3, ...), but one has {n} numbers"
+        ));
+    }
+    check_points(points).map_err(|what| format!("each of masks: {what}"))?;
+    Ok(points.to_vec())
+}
+
+/// Makes the pixels within a polygon black, and those through which its edges run: what is to be hidden is hidden whole.
+fn blacken(rgb: &mut [u8], width: usize, height: usize, points: &[[f32; 2]]) {
+    for y in 0..height {
+        let (top, bottom) = (y as f32 / height as f32, (y + 1) as f32 / height as f32);
+        // Where the edges run within this row; between them lies what is within the polygon in its middle.
+        let mut spans: Vec<(f32, f32)> = Vec::new();
+        let mut crossings: Vec<f32> = Vec::new();
+        let middle = (top + bottom) / 2.0;
+        let mut last = points.last().copied().unwrap_or_default();
+        for &point in points {
+            let ([ax, ay], [bx, by]) = if last[1] <= point[1] { (last, point) } else { (point, last) };
+            last = point;
+            let x_at = |y: f32| if by > ay { ax + (bx - ax) * ((y - ay) / (by - ay)).clamp(0.0, 1.0) } else { ax };
+            if ay < bottom && by > top {
+                let (from, to) = (x_at(top), x_at(bottom));
+                spans.push((from.min(to), from.max(to)));
+            }
+            if (ay <= middle) != (by <= middle) {
+                crossings.push(x_at(middle));
+            }
+        }
+        crossings.sort_by(f32::total_cmp);
+        spans.extend(crossings.as_chunks::<2>().0.iter().map(|[from, to]| (*from, *to)));
+        for (from, to) in spans {
+            let first = ((from * width as f32 + 1e-3).floor().max(0.0) as usize).min(width - 1);
+            let end = ((to * width as f32 - 1e-3).ceil().max(0.0) as usize).clamp(first, width);
+            rgb[(y * width + first) * 3..(y * width + end) * 3].fill(0);
+        }
     }
 }
 
@@ -152,6 +198,27 @@ mod tests {
         for area in [&[0.0, 0.0, 1.0][..], &[0.0, 0.0, 2.0, 1.0], &[0.0, 0.0, 0.0, 1.0], &[f32::NAN, 0.0, 1.0, 1.0]] {
             assert!(wrong(0, area, &[]).starts_with("crop is x, y"), "{area:?}");
             assert!(wrong(0, &[], &[area.to_vec()]).starts_with("each of masks"), "{area:?}");
+        }
+        assert!(wrong(0, &[], &[vec![0.0; 5]]).contains("5 numbers"));
+        assert!(wrong(0, &[], &[vec![0.0, 0.0, 1.0, 0.0, 1.0, 1.2]]).contains("from 0 to 1"));
+    }
+
+    #[test]
+    fn a_polygon_hides_all_pixels_that_it_touches_and_no_others() {
+        let white = Picture::from_rgb(10, 10, vec![255; 300], "white").unwrap();
+        // A triangle: the lower left half.
+        let framing = Framing::new(0, Flip::None, &[], &[vec![0.0, 0.0, 1.0, 1.0, 0.0, 1.0]]).unwrap();
+        let masked = framing.apply(&white);
+        for (i, pixel) in masked.rgb().chunks_exact(3).enumerate() {
+            let (x, y) = (i % 10, i / 10);
+            assert_eq!(pixel[0] == 0, x <= y, "{x} {y}");
+        }
+        // One with a notch leaves what is in the notch.
+        let notched = vec![0.0, 0.0, 0.3, 0.0, 0.3, 0.7, 0.7, 0.7, 0.7, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0];
+        let masked = Framing::new(0, Flip::None, &[], &[notched]).unwrap().apply(&white);
+        for (i, pixel) in masked.rgb().chunks_exact(3).enumerate() {
+            let (x, y) = (i % 10, i / 10);
+            assert_eq!(pixel[0] == 255, (3..7).contains(&x) && y < 7, "{x} {y}");
         }
     }
 }

@@ -19,8 +19,9 @@
 //! ```
 //!
 //! [`Picture`] decodes within limits of bytes and pixels, [`VisionManifest`] describes a model's inputs and outputs, [`heads`] reads the
-//! outputs, [`VisionResult`] is what was found, [`Gate`] and [`Presence`] compare it with what was there before. Models run with the
-//! feature `onnx` (on by default). Absent on purpose: where pictures come from, and when.
+//! outputs, [`VisionResult`] is what was found, [`Gate`] and [`Presence`] compare it with what was there before, [`Motion`] tells whether
+//! it is worth a look, [`Tracker`] follows objects, [`Zone`] and [`Line`] are places they come to. Models run with the feature `onnx`
+//! (on by default). Absent on purpose: where pictures come from, and when.
 
 mod annotate;
 mod descriptor;
@@ -33,13 +34,16 @@ mod jpeg_stream;
 mod labels;
 mod manifest;
 mod model;
+mod motion;
 mod onnx_model;
 mod picture;
 mod presence;
 mod recognize;
 mod resample;
 mod result;
+mod track;
 mod words;
+mod zones;
 
 pub use annotate::{annotate, encode_jpeg};
 pub use framing::{Flip, Framing, FramingError};
@@ -50,12 +54,15 @@ pub use manifest::{
     Layout, PixelOrder, VisionManifest,
 };
 pub use model::{VisionError, VisionModel};
+pub use motion::{Motion, MotionOptions};
 pub use picture::{KEPT_PIXELS, MAX_PICTURE_BYTES, MAX_PIXELS, MAX_SIDE, Picture, PictureError, read_picture_file};
 pub use presence::{Movement, Presence, PresenceOptions};
 pub use recognize::Beside;
 pub use resample::Placement;
 pub use result::{Label, Object, Rect, Slots, VisionResult};
+pub use track::{Track, TrackOptions, Tracker};
 pub use words::{
-    PICTURE_WORDS, describe_in_text, describe_in_words, names_something_else, names_what_was_seen, place_of,
-    plain_sentence,
+    PICTURE_WORDS, counted_objects, describe_in_text, describe_in_words, names_something_else, names_what_was_seen,
+    place_of, plain_sentence,
 };
+pub use zones::{Line, Passage, Whereabouts, Zone};

@@ -7,6 +7,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use super::jpeg_stream::{is_whole_jpeg, with_huffman_tables};
+use super::result::Rect;
 
 /// The longest picture file.
 pub const MAX_PICTURE_BYTES: usize = 64 << 20;
@@ -227,6 +228,30 @@ impl Picture {
             }
         }
         Self { width: half_w as u32, height: half_h as u32, rgb }
+    }
+
+    /// A part of the picture, made smaller until no side is longer than `most_px`.
+    #[must_use]
+    pub fn cropped(&self, part: &Rect, most_px: u32) -> Self {
+        let part = part.clipped();
+        let pixels = |from: f32, length: f32, n: u32| {
+            let first = ((from * n as f32) as u32).min(n - 1);
+            (first, ((length * n as f32).round() as u32).clamp(1, n - first))
+        };
+        let ((x, w), (y, h)) = (pixels(part.x, part.w, self.width), pixels(part.y, part.h, self.height));
+        let mut rgb = Vec::with_capacity(w as usize * h as usize * 3);
+        for row in y..y + h {
+            let start = (row as usize * self.width as usize + x as usize) * 3;
+            rgb.extend_from_slice(&self.rgb[start..start + w as usize * 3]);
+        }
+        let longest = w.max(h);
+        if longest <= most_px {
+            return Self { width: w, height: h, rgb };
+        }
+        let scaled = |side: u32| ((u64::from(side) * u64::from(most_px) / u64::from(longest)) as u32).max(1);
+        let (width, height) = (scaled(w), scaled(h));
+        let Some(image) = image::RgbImage::from_raw(w, h, rgb) else { return self.clone() };
+        Self { width, height, rgb: image::imageops::thumbnail(&image, width, height).into_raw() }
     }
 
     /// Whether the whole picture is one colour except for noise, as with a covered lens or a broken camera. Samples a grid of pixels.

@@ -99,6 +99,8 @@ pub struct VisionResult {
     pub embedding: Vec<f32>,
     /// Objects with their boxes; empty where there are none or the model is no detector.
     pub objects: Vec<Object>,
+    /// Objects of which the detector is not sure: below its threshold, but not below 0.6 of it. Only for following what was seen before.
+    pub faint: Vec<Object>,
     /// Labels of the whole picture.
     pub labels: Vec<Label>,
     /// The words of the picture (see `PICTURE_WORDS`), where the encoder outputs words.
@@ -109,6 +111,8 @@ pub struct VisionResult {
     pub soft_tokens: Option<(Vec<f32>, usize)>,
     /// Whether the picture is of a kind that the model does not know: then nothing that it found counts.
     pub is_foreign: bool,
+    /// Whether this is the result of an earlier picture, since nothing has moved.
+    pub is_held: bool,
     /// The model's confidence in the result as a whole, 0 to 1: the least probable of its words, the likeliest label, or the mean
     /// score of its objects; 1 where it found nothing.
     pub confidence: f32,

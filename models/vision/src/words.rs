@@ -197,6 +197,11 @@ fn preposition(place: &str) -> String {
     if place == "middle" { "in the middle".to_owned() } else { format!("on the {place}") }
 }
 
+/// Objects of a label with their number, as they stand in a sentence: `a person`, `two dogs`, `many sheep`.
+pub fn counted_objects(count: usize, label: &str) -> String {
+    counted(count, "plain", &as_spoken(label))
+}
+
 fn counted(count: usize, colour: &str, name: &str) -> String {
     let colour = if colour == "plain" || colour == "nothing" { String::new() } else { format!("{colour} ") };
     let last = last_word(name);

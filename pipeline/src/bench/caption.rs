@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use crossbeam_channel::never;
 use nearfield_llm::simd_level;
 use nearfield_stages::caption::alerts::Alerts;
+use nearfield_stages::caption::archive::ClipsFrom;
 use nearfield_stages::caption::describe::{Describe, Reuse};
 use nearfield_stages::caption::pictures::{Clock, PictureSource, natural_key};
 use nearfield_stages::flow::{Stage, StopSignal, Turn, Turns};
@@ -298,7 +299,7 @@ fn live_run(captioner: Captioner, config: &CaptionConfig, scenes: &[Picture]) ->
     let frames: Result<Vec<_>, _> =
         (0..n).map(|i| encode_jpeg(&disturbed(&scenes[scene_of(i, n) % scenes.len()], i as u64), 85)).collect();
     let source = Box::new(SyntheticCamera { frames: frames?, clock: Clock::new(Pace::Realtime), given: 0 });
-    let input = Input { source, live: true, stills: false };
+    let input = Input { source, live: true, stills: false, clips: ClipsFrom::Nothing };
     let mut live = Live { all: Vec::new(), captions: Vec::new(), seen: 0, dropped: 0 };
     run_captioner(captioner, config, input, Some(LIVE_FRAMES), &never(), &mut |told| {
         if let CaptionEvent::Captioned(done) = told {

@@ -2,6 +2,7 @@
 
 mod convert;
 pub mod doctor;
+mod events;
 mod imatrix;
 pub mod models;
 mod quantize;
@@ -97,7 +98,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     }
     // Commands that only look or measure leave nothing unfinished, and end at a signal as any program does.
     let stop = match &cli.command {
-        Command::Devices { .. } | Command::Doctor { .. } => crossbeam_channel::never(),
+        Command::Devices { .. } | Command::Doctor { .. } | Command::Events(_) => crossbeam_channel::never(),
         #[cfg(feature = "server")]
         Command::Run(_) | Command::Ps(_) | Command::Reload(_) | Command::Stop(_) => crossbeam_channel::never(),
         Command::Bench(args) if args.what != BenchWhat::Voice => crossbeam_channel::never(),
@@ -106,6 +107,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Voice(args) => voice(args, &stop, &mut out),
         Command::Caption(args) => captions::caption(&args, &stop, &mut out),
+        Command::Events(args) => events::run(&args, &mut out),
         Command::Report(args) => report::run(&args, &stop, &mut out),
         Command::Transcribe(args) => transcribe::transcribe(&args, &stop, &mut out),
         Command::Say(args) => say::say(args, &stop),

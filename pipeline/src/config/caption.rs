@@ -6,8 +6,11 @@ use std::time::Duration;
 use nearfield_base::range::in_range;
 use nearfield_onnx::Provider;
 use nearfield_stages::caption::alerts::AlertRule;
+use nearfield_stages::caption::archive::{ClipOptions, Keep};
 use nearfield_stages::caption::describe::{CAPTION, PICTURE};
-use nearfield_vision::{Flip, Framing, GateOptions, PresenceOptions};
+use nearfield_stages::caption::events::EventOptions;
+use nearfield_telemetry::window::Length;
+use nearfield_vision::{Flip, Framing, GateOptions, Line, MotionOptions, PresenceOptions, TrackOptions, Zone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,17 @@ pub struct CaptionConfig {
     pub nominal: NominalConfig,
     /// When an object has come or gone, of models that find objects; written to the file of `--events`.
     pub presence: PresenceOptions,
+    /// Pictures in which something moves; models that find objects look at no others.
+    pub motion: MotionOptions,
+    /// How objects are followed from picture to picture, of models that find objects.
+    pub track: TrackOptions,
+    /// What objects do from their coming to their going, written to the file of `--events`, to `event.folder` and to
+    /// `frigate.mqtt`.
+    pub event: EventOptions,
+    /// Clips of events: copied from what the camera sent, not encoded.
+    pub clips: ClipOptions,
+    /// Objects over MQTT in the layout of Frigate's topics, with counts and pictures for Home Assistant.
+    pub frigate: FrigateConfig,
     /// The language model.
     pub llm: LlmConfig,
     /// The prompts of the language model. `{picture}` becomes soft tokens, words, or labels with their places, whichever the
@@ -40,8 +54,72 @@ pub struct CaptionConfig {
     pub outlets: OutletConfig,
     /// How brokers are spoken to.
     pub mqtt: MqttConfig,
+    /// Parts of the picture, as polygons, in which objects stay.
+    pub zones: Vec<Zone>,
+    /// Lines that objects cross, which are counted each way.
+    pub lines: Vec<Line>,
     /// Rules that raise an event of their own.
     pub alerts: Vec<AlertRule>,
+}
+
+impl CaptionConfig {
+    /// What of the events is kept.
+    ///
+    /// # Errors
+    /// The age is no duration.
+    pub fn keep_events(&self) -> Result<Keep, String> {
+        let age = match self.event.keep.as_str() {
+            "" => None,
+            text => {
+                let age: Length = text.parse().map_err(|e| format!("keep: {e}"))?;
+                Some(Duration::from_secs_f64(age.seconds()))
+            }
+        };
+        Ok(Keep { age, bytes: self.event.keep_bytes })
+    }
+
+    /// Zones and lines have names of their own, and alerts name zones that there are.
+    fn check_places(&self) -> Result<(), String> {
+        self.zones.iter().try_for_each(Zone::check)?;
+        self.lines.iter().try_for_each(Line::check)?;
+        let zones: Vec<&str> = self.zones.iter().map(|z| z.name.as_str()).collect();
+        let lines: Vec<&str> = self.lines.iter().map(|l| l.name.as_str()).collect();
+        for (key, names) in [("zones", &zones), ("lines", &lines)] {
+            if let Some(at) = (1..names.len()).find(|at| names[..*at].contains(&names[*at])) {
+                return Err(format!("two of [[{key}]] have the name {:?}: give one of them another", names[at]));
+            }
+        }
+        for rule in &self.alerts {
+            if let Some(unknown) = rule.zones.iter().find(|zone| !zones.contains(&zone.as_str())) {
+                let there = if zones.is_empty() {
+                    "there are none".to_owned()
+                } else {
+                    format!("there are {}", zones.join(", "))
+                };
+                return Err(format!(
+                    "the alert {}: zones has {unknown:?}, which is none of [[zones]]; {there}",
+                    rule.name
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Objects over MQTT in the layout of Frigate's topics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FrigateConfig {
+    /// Whether they are published, at the broker of `outlets.mqtt`.
+    pub enabled: bool,
+    /// The first part of the topics: PREFIX/events, PREFIX/CAMERA/LABEL, PREFIX/CAMERA/LABEL/snapshot, PREFIX/ZONE/LABEL.
+    pub prefix: String,
+}
+
+impl Default for FrigateConfig {
+    fn default() -> Self {
+        Self { enabled: false, prefix: "frigate".to_owned() }
+    }
 }
 
 /// Where pictures come from.
@@ -62,7 +140,8 @@ pub struct SourceConfig {
     pub flip: Flip,
     /// The part of them that is looked at: x, y, width, height, each from 0 to 1. Empty: all.
     pub crop: Vec<f32>,
-    /// Parts of that which are made black before anything sees them, snapshots included, as in [[0.0, 0.0, 0.3, 1.0]].
+    /// Parts of that which are made black before anything sees them, snapshots included: x, y, width, height, as in [[0.0, 0.0, 0.3, 1.0]],
+    /// or the corners of a polygon, x1, y1, x2, y2, x3, y3 and so on.
     pub masks: Vec<Vec<f32>>,
     /// A live source without a picture for so long counts as disconnected.
     pub stall_ms: u64,
@@ -287,7 +366,13 @@ impl Config for CaptionConfig {
     const MOVED: &'static [(&'static str, &'static str)] = &[("llm.max_caption_tokens", "llm.max_tokens")];
 
     fn paths(&mut self) -> Vec<&mut PathBuf> {
-        let own = [&mut self.nominal.picture, &mut self.vision.manifest, &mut self.output.schema];
+        let own = [
+            &mut self.nominal.picture,
+            &mut self.vision.manifest,
+            &mut self.output.schema,
+            &mut self.event.folder,
+            &mut self.clips.recent,
+        ];
         own.into_iter().chain(self.mqtt.paths()).chain(self.outlets.paths()).collect()
     }
 
@@ -296,6 +381,26 @@ impl Config for CaptionConfig {
         self.vision.check().map_err(|e| format!("vision.{e}"))?;
         self.gate.check().map_err(|e| format!("gate.{e}"))?;
         self.presence.check().map_err(|e| format!("presence.{e}"))?;
+        self.motion.check().map_err(|e| format!("motion.{e}"))?;
+        self.track.check().map_err(|e| format!("track.{e}"))?;
+        self.event.check().map_err(|e| format!("event.{e}"))?;
+        self.keep_events().map_err(|e| format!("event.{e}"))?;
+        self.clips.check().map_err(|e| format!("clips.{e}"))?;
+        if self.clips.enabled && self.event.folder.as_os_str().is_empty() {
+            return Err("clips.enabled needs event.folder, where clips are kept".to_owned());
+        }
+        if self.clips.enabled && !self.source.masks.is_empty() && !self.clips.show_masked {
+            return Err("clips.enabled with source.masks: clips are what the camera sends, and show what is masked; set clips.show_masked = \
+                        true if they may"
+                .to_owned());
+        }
+        if self.frigate.enabled && self.outlets.mqtt.is_empty() {
+            return Err("frigate.enabled needs outlets.mqtt, the broker".to_owned());
+        }
+        if self.frigate.enabled && !is_topic(&self.frigate.prefix) {
+            return Err(format!("frigate.prefix is {:?} but must be a topic without + and #", self.frigate.prefix));
+        }
+        self.check_places()?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.prompt.check().map_err(|e| format!("prompt.{e}"))?;
         self.output.check().map_err(|e| format!("output.{e}"))?;
@@ -303,6 +408,12 @@ impl Config for CaptionConfig {
         self.mqtt.check().map_err(|e| format!("mqtt.{e}"))?;
         self.alerts.iter().try_for_each(AlertRule::check)
     }
+}
+
+/// Whether messages can be published below it.
+fn is_topic(text: &str) -> bool {
+    let text = text.trim_matches('/');
+    !text.is_empty() && text.len() <= 256 && !text.contains(['+', '#', '\0'])
 }
 
 #[cfg(test)]
@@ -323,9 +434,26 @@ mod tests {
             ("source.masks=[[0.0, 0.0, 2.0, 1.0]]", ["source.each of masks", "from 0 to 1"]),
             ("vision.providers=[\"gpu\"]", ["gpu", "cuda"]),
             ("vision.providers=[]", ["vision.providers is empty", "cpu"]),
+            ("zones=[{name=\"a\", points=[[0.0,0.0],[1.0,1.0]]}]", ["the zone a", "3 to 256 corners"]),
+            ("lines=[{name=\"a\"}]", ["the line a", "the same place"]),
+            ("alerts=[{name=\"x\", objects=[\"cat\"], zones=[\"yard\"]}]", ["the alert x", "none of [[zones]]"]),
+            ("clips.enabled=true", ["clips.enabled", "event.folder"]),
+            ("frigate.enabled=true", ["frigate.enabled", "outlets.mqtt"]),
+            ("event.keep=soon", ["event.keep", "soon"]),
         ] {
             let message = wrong(set);
             assert!(words.iter().all(|w| message.contains(w)), "{set}: {message}");
         }
+    }
+
+    #[test]
+    fn clips_that_would_show_what_is_masked_are_refused_until_they_may() {
+        let load = |more: &[&str]| {
+            let set = ["clips.enabled=true", "event.folder=e", "source.masks=[[0.0, 0.0, 0.5, 0.5]]"];
+            let set: Vec<String> = set.iter().chain(more).map(|s| (*s).to_owned()).collect();
+            CaptionConfig::load(None, &set).map(drop).map_err(|e| e.to_string())
+        };
+        assert!(load(&[]).unwrap_err().contains("clips.show_masked"));
+        assert_eq!(load(&["clips.show_masked=true"]), Ok(()));
     }
 }

@@ -1,19 +1,21 @@
 //! The captioner: which stages there are, in what order, with which queues between them. The only place that knows.
 //!
 //! ```text
-//! source ─Shot─► decode ─View─► look ─Seen─► describe ─Captioned─► reporter
-//!                                              ▲ │
-//!                                        Event │ ▼ Job
-//!                                              llm
+//! source ─Shot─► decode ─View─► look ─Seen─► describe ─Captioned─► follow ─Told─► reporter
+//!                                              ▲ │                                   │ │
+//!                                        Event │ ▼ Job                   SceneEvent  ▼ ▼  News
+//!                                              llm                              archive frigate
 //! ```
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::ensure;
 use crossbeam_channel::bounded;
+use nearfield_stages::caption::archive;
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::DescribeOptions;
+use nearfield_stages::caption::events::{News, Told};
 use nearfield_stages::caption::pictures::{SourceEvent, run as run_source};
 use nearfield_stages::flow::{Dropped, Flow, FlowEvent, Queue, StageTimes, StopSignal, Turn};
 use nearfield_stages::llm_thread::is_crash;
@@ -29,6 +31,13 @@ use crate::output::terminal::chain;
 pub enum CaptionEvent {
     /// A picture has gone through.
     Captioned(Box<Done>),
+    /// What objects did by a picture, or by the source's end.
+    News {
+        /// The calendar's time of the picture.
+        time: SystemTime,
+        /// What they did.
+        news: Vec<News>,
+    },
     /// A picture could not be used, or a stage failed on it.
     Failed {
         /// The picture's number, if it belongs to one.
@@ -72,13 +81,19 @@ pub fn run(
     let mut flow = Flow::new().notes(notes);
     let (turns, ledger, dropped) = (flow.turns(), flow.ledger(), Dropped::default());
     let options = describe_options(config, &captioner);
+    #[cfg(feature = "mqtt")]
+    let frigate = captioner.frigate;
     let Captioner { llm, vision, nominal, constraint, publishers, .. } = captioner;
     let options = DescribeOptions { constraint, ..options };
     let framing = config.source.framing().map_err(anyhow::Error::msg)?;
     let llm = llm.start_in(&mut flow);
-    let (look, describe) = Captioner::stages(vision, nominal, options, config, input.stills, llm, turns.clone())?;
+    let (look, describe, follow) =
+        Captioner::stages(vision, nominal, options, config, input.stills, llm, turns.clone())?;
     let mut mailboxes: Vec<Mailbox> = publishers.into_iter().map(|p| p.branch_off(&mut flow, stop)).collect();
-    let Input { mut source, live, stills } = input;
+    let Input { mut source, live, stills, clips } = input;
+    let mut archived = crate::load::caption::archive(config, clips)?.map(|archive| archive.branch_off(&mut flow));
+    #[cfg(feature = "mqtt")]
+    let mut published = frigate.map(|frigate| frigate.branch_off(&mut flow));
     let pauses = reconnect_pauses(config, live && !stills);
 
     let mut losses = 0;
@@ -91,17 +106,38 @@ pub fn run(
     })
     .then(Decode::new(framing), pictures())
     .then(look, pictures())
-    .then(describe, Queue::Wait(16)) // Captions wait for the reporter and are never dropped.
+    .then(describe, Queue::Wait(16)) // Captions are never dropped,
+    .then(follow, Queue::Wait(16)) // and wait for the reporter.
     .run(stop, move |event| {
-        report(match event {
-            FlowEvent::Output(Envelope { turn, body: captioned, .. }) => {
+        let event = match event {
+            FlowEvent::Output(Envelope { turn, body: Told { captioned, time, news }, .. }) => {
+                if !news.is_empty() {
+                    for event in
+                        news.iter().filter_map(|news| if let News::Ended(event) = news { Some(event) } else { None })
+                    {
+                        archived.iter().for_each(|archive| archive::hand_in(archive, event.clone()));
+                    }
+                    #[cfg(feature = "mqtt")]
+                    if let Some(frigate) = &published
+                        && !nearfield_stages::outlets::frigate::hand_in(frigate, news.clone())
+                    {
+                        tracing::warn!("the broker is too slow for what objects do: some of it is not published");
+                    }
+                }
+                let told = match news.is_empty() {
+                    true => ControlFlow::Continue(()),
+                    false => report(CaptionEvent::News { time, news })?,
+                };
+                let Some(captioned) = captioned else { return Ok(told) };
                 let latency = Instant::now().saturating_duration_since(captioned.view.taken);
                 if captioned.changed || !captioned.alerts.is_empty() {
                     let delivery = delivery_of(turn, &captioned, &config.source.camera);
                     mailboxes.iter_mut().for_each(|mailbox| mailbox.accept_or_log(&delivery));
                 }
                 let (stages, dropped) = (ledger.take(turn), dropped.count());
-                CaptionEvent::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped }))
+                let done =
+                    report(CaptionEvent::Captioned(Box::new(Done { turn, captioned, latency, stages, dropped })))?;
+                return Ok(if told.is_break() { told } else { done });
             }
             FlowEvent::Note(events) => CaptionEvent::Source(events),
             FlowEvent::Failed(failure) if !failure.is_fatal && !is_crash(&failure.error) => {
@@ -112,9 +148,15 @@ pub fn run(
             FlowEvent::Ended { .. } => {
                 *lost = mailboxes.iter().map(Mailbox::lost).sum();
                 mailboxes.clear();
+                archived = None;
+                #[cfg(feature = "mqtt")]
+                {
+                    published = None;
+                }
                 return Ok(ControlFlow::Continue(()));
             }
-        })
+        };
+        report(event)
     })?;
     ensure!(losses == 0, "{losses} captions could not be kept for delivery; the log says why");
     Ok(())

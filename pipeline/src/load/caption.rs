@@ -6,17 +6,20 @@ use std::time::Duration;
 use anyhow::Context;
 use nearfield_llm::{Constrained, Constraint, SessionOptions};
 use nearfield_onnx::OnnxOptions;
-use nearfield_stages::caption::alerts::{AlertRule, Alerts};
+use nearfield_stages::caption::alerts::Alerts;
+use nearfield_stages::caption::archive::{Archive, ClipsFrom};
 use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, SecondOpinion};
+use nearfield_stages::caption::events::{Assembler, Follow};
 use nearfield_stages::caption::look::Look;
 use nearfield_stages::caption::pictures::{
     Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, ReconnectPauses,
 };
+use nearfield_stages::caption::ring::{Ring, RingOptions};
 use nearfield_stages::flow::Turns;
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::outlets::Publish;
 use nearfield_stages::voice::capture::Pace;
-use nearfield_vision::{Beside, Gate, Picture, VisionError, VisionManifest, VisionModel};
+use nearfield_vision::{Beside, Gate, Motion, Picture, VisionError, VisionManifest, VisionModel};
 
 use crate::cli::Usage;
 use crate::config::caption::CaptionConfig;
@@ -45,6 +48,9 @@ pub struct Captioner {
     pub constraint: Option<Constrained>,
     /// Those who deliver to other machines.
     pub publishers: Vec<Publish>,
+    /// Who publishes objects.
+    #[cfg(feature = "mqtt")]
+    pub frigate: Option<nearfield_stages::outlets::frigate::Frigate>,
 }
 
 impl Captioner {
@@ -55,8 +61,21 @@ impl Captioner {
     pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
         let mut captioner = Self::load_models(config, registry, None)?;
         let object = config.source.outlet_name();
-        captioner.publishers = outlets(&config.outlets, &config.mqtt, &object, registry)?;
+        captioner.deliver_as(&object, config, registry)?;
         Ok(captioner)
+    }
+
+    /// Opens its outlets; `object` is what its captions are called there.
+    ///
+    /// # Errors
+    /// An address, a secret or the spool can't be used.
+    pub fn deliver_as(&mut self, object: &str, config: &CaptionConfig, registry: &Registry) -> anyhow::Result<()> {
+        self.publishers = outlets(&config.outlets, &config.mqtt, object, registry)?;
+        #[cfg(feature = "mqtt")]
+        if config.frigate.enabled && !self.vision.object_labels().is_empty() {
+            self.frigate = Some(super::mqtt::frigate(config, object, registry)?);
+        }
+        Ok(())
     }
 
     /// Its models, some of which other flows of the process may use too; nobody is delivered to.
@@ -71,7 +90,7 @@ impl Captioner {
         let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
         let llm = FlowLlm::load(&config.llm, registry, shared)?;
         let mut vision = load_vision(config, registry)?;
-        check_alert_objects(&config.alerts, &vision, &config.vision.model)?;
+        check_objects(config, &vision)?;
         let nominal = match config.nominal.picture.as_os_str().is_empty() {
             true => None,
             false => {
@@ -98,7 +117,16 @@ impl Captioner {
                 Some(Constrained { constraint, after: None })
             }
         };
-        Ok(Self { llm, prompt: model.prompt, vision, nominal, constraint, publishers: Vec::new() })
+        Ok(Self {
+            llm,
+            prompt: model.prompt,
+            vision,
+            nominal,
+            constraint,
+            publishers: Vec::new(),
+            #[cfg(feature = "mqtt")]
+            frigate: None,
+        })
     }
 
     /// The stages that need its models; `stills`: pictures were chosen one by one.
@@ -113,25 +141,40 @@ impl Captioner {
         stills: bool,
         llm: LlmThread,
         turns: Turns,
-    ) -> anyhow::Result<(Look, Describe)> {
+    ) -> anyhow::Result<(Look, Describe, Follow)> {
         let mut gate = config.gate.clone();
         if stills {
             // Nothing follows that could confirm a picture, or what it reads.
             (gate.confirm_pictures, gate.min_interval_ms, gate.words) = (1, 0, false);
         }
-        let alerts = Alerts::new(config.alerts.clone());
+        let alerts = Alerts::new(config.alerts.clone(), config.zones.clone());
         let (words, soft) = (vision.words().to_vec(), vision.has_soft_tokens());
         let describe = Describe::new(llm, options, &words, soft, Gate::new(gate, nominal), alerts, turns)?;
-        Ok((Look::new(vision), describe))
+        let finds_objects = !vision.object_labels().is_empty();
+        let look = match finds_objects && config.motion.enabled && !stills {
+            true => Look::with_motion(vision, Motion::new(config.motion.clone())),
+            false => Look::new(vision),
+        };
+        // Pictures that were chosen one by one show no movement.
+        let assembler = (finds_objects && !stills).then(|| {
+            let (zones, lines) = (config.zones.clone(), config.lines.clone());
+            Assembler::new(&config.source.camera, config.event.clone(), config.track.clone(), zones, lines)
+        });
+        Ok((look, describe, Follow::new(assembler)))
     }
 }
 
-/// Holds the objects that alerts wait for to the labels that the vision model can give: one that never comes is a mistake.
-fn check_alert_objects(alerts: &[AlertRule], vision: &VisionModel, model: &str) -> Result<(), ConfigError> {
+/// Holds the objects that the configuration names to the labels that the vision model can give: one that never comes is a mistake.
+fn check_objects(config: &CaptionConfig, vision: &VisionModel) -> Result<(), ConfigError> {
     const LISTED: usize = 12;
     let labels = vision.object_labels();
-    for rule in alerts {
-        let Some(unknown) = rule.objects.iter().find(|object| !labels.contains(object.as_str())) else { continue };
+    let model = &config.vision.model;
+    let alerts = config.alerts.iter().map(|rule| (format!("the alert {}", rule.name), &rule.objects));
+    let zones = config.zones.iter().map(|zone| (format!("the zone {}", zone.name), &zone.objects));
+    let lines = config.lines.iter().map(|line| (format!("the line {}", line.name), &line.objects));
+    let events = std::iter::once(("event.objects".to_owned(), &config.event.objects));
+    for (place, objects) in alerts.chain(zones).chain(lines).chain(events) {
+        let Some(unknown) = objects.iter().find(|object| !labels.contains(object.as_str())) else { continue };
         let distance = |label: &str| strsim::jaro_winkler(&label.to_lowercase(), &unknown.to_lowercase());
         let nearest = labels.iter().copied().max_by(|a, b| distance(a).total_cmp(&distance(b)));
         let hint = match nearest.filter(|label| distance(label) >= 0.8) {
@@ -145,7 +188,7 @@ fn check_alert_objects(alerts: &[AlertRule], vision: &VisionModel, model: &str) 
             }
         };
         let reason = format!("the vision model {model} finds no object {unknown:?}; {hint}");
-        return Err(ConfigError::Wrong { place: format!("the alert {}", rule.name), reason });
+        return Err(ConfigError::Wrong { place, reason });
     }
     Ok(())
 }
@@ -205,6 +248,8 @@ pub struct Input {
     pub live: bool,
     /// Whether its pictures were chosen one by one: then each is worth a look.
     pub stills: bool,
+    /// Where its clips are cut from.
+    pub clips: ClipsFrom,
 }
 
 /// The source that `input` means.
@@ -218,28 +263,63 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
     let stall = Duration::from_millis(source.stall_ms);
     let extension = Path::new(input).extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let is_video = VIDEO.contains(&extension.as_str());
-    let ffmpeg = || {
+    let ffmpeg = |ring: Option<Ring>| {
         let (program, fps, max_width) = (source.ffmpeg.clone(), source.fps, source.max_width);
-        Box::new(Ffmpeg::new(input, FfmpegOptions { program, fps, max_width, pace, stall }))
+        Box::new(Ffmpeg::new(input, FfmpegOptions { program, fps, max_width, pace, stall, ring }))
     };
+    let none = ClipsFrom::Nothing;
     Ok(if input.is_empty() {
         return Err(
             Usage("where do the pictures come from? Name a source with --input, or as source.input".into()).into()
         );
     } else if input == "-" {
-        Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false }
+        Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false, clips: none }
     } else if input.starts_with("http://") && !is_video {
-        Input { source: Box::new(MjpegStream::new(input, stall)), live: true, stills: false }
+        Input { source: Box::new(MjpegStream::new(input, stall)), live: true, stills: false, clips: none }
     } else if let Some(camera) = camera(input, config) {
-        Input { source: Box::new(camera), live: true, stills: false }
-    } else if input.contains("://") || input.starts_with("/dev/video") {
-        Input { source: ffmpeg(), live: true, stills: false }
+        Input { source: Box::new(camera), live: true, stills: false, clips: none }
+    } else if input.contains("://") {
+        let ring = if config.clips.enabled { Some(ring(config)?) } else { None };
+        let clips = ring.clone().map_or(ClipsFrom::Nothing, ClipsFrom::Ring);
+        Input { source: ffmpeg(ring), live: true, stills: false, clips }
+    } else if input.starts_with("/dev/video") {
+        // Such a camera's packets are as large as its pictures, or as JPEGs.
+        Input { source: ffmpeg(None), live: true, stills: false, clips: none }
     } else if is_video {
-        Input { source: ffmpeg(), live: realtime, stills: false }
+        let clips = if config.clips.enabled { ClipsFrom::File(input.into()) } else { none };
+        Input { source: ffmpeg(None), live: realtime, stills: false, clips }
     } else {
         let files = PictureFiles::new(input, source.interval(), pace);
-        Input { source: Box::new(files), live: realtime, stills: !realtime }
+        Input { source: Box::new(files), live: realtime, stills: !realtime, clips: none }
     })
+}
+
+/// The ring of what a camera sent, as long as an event may be.
+fn ring(config: &CaptionConfig) -> anyhow::Result<Ring> {
+    let (event, clips) = (&config.event, &config.clips);
+    let folder = match clips.recent.as_os_str().is_empty() {
+        true => event.folder.join("recent"),
+        false => clips.recent.clone(),
+    };
+    let folder = folder.join(config.source.outlet_name());
+    let seconds = event.max_s + event.quiet_s + clips.before_s + clips.after_s + 3.0 * clips.segment_s + 60.0;
+    let options = RingOptions { folder, segment_s: clips.segment_s, keep: Duration::from_secs_f64(seconds) };
+    let shown = options.folder.display().to_string();
+    Ring::open(options).with_context(|| format!("clips.recent: {shown} can't be written"))
+}
+
+/// The stage that keeps events on disk; `None` where none are kept.
+///
+/// # Errors
+/// The folder can't be used.
+pub(crate) fn archive(config: &CaptionConfig, clips: ClipsFrom) -> anyhow::Result<Option<Archive>> {
+    let event = &config.event;
+    if event.folder.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let keep = config.keep_events().map_err(anyhow::Error::msg)?;
+    let (camera, options) = (&config.source.camera, config.clips.clone());
+    Archive::open(camera, &event.folder, keep, options, clips, &config.source.ffmpeg).map(Some)
 }
 
 /// A camera of the system, where this program can open one itself.

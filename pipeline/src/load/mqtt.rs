@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use nearfield_stages::flow::{Output, StopSignal};
 use nearfield_stages::messages::Batch;
 use nearfield_stages::mqtt::{ConnectOptions, MqttUrl};
+use nearfield_stages::outlets::frigate::{Frigate, FrigateOptions};
 use nearfield_stages::outlets::home_assistant::{HomeAssistant, HomeAssistantOptions};
 use nearfield_stages::outlets::{Outlet, Publish, SpoolLimits};
 use nearfield_stages::report::read_mqtt::MqttSource;
@@ -16,6 +17,7 @@ use nearfield_telemetry::clock::Clocks;
 
 use super::outlets::secret;
 use super::report::Source;
+use crate::config::caption::CaptionConfig;
 use crate::config::report::ReportConfig;
 use crate::config::{MqttConfig, OutletConfig};
 use crate::hub::registry::Registry;
@@ -54,6 +56,35 @@ pub(super) fn outlet(
     };
     let outlet: Box<dyn Outlet> = Box::new(HomeAssistant::new(options));
     Ok(Publish::new(outlet, folder, limits)?)
+}
+
+/// The stage that publishes objects.
+///
+/// # Errors
+/// The address or the password's file can't be used.
+pub(super) fn frigate(config: &CaptionConfig, object: &str, registry: &Registry) -> anyhow::Result<Frigate> {
+    let CaptionConfig { outlets, mqtt, .. } = config;
+    let url = outlets.mqtt.parse().map_err(anyhow::Error::msg)?;
+    let installation = Installation::of(&registry.places().data);
+    let client_id = match mqtt.client_id.as_str() {
+        "" => format!("nearfield-{object}-objects-{}", installation.id_for(&["objects", object])),
+        set => format!("{set}-{object}-objects"),
+    };
+    Ok(Frigate::new(FrigateOptions {
+        connect: connect_options(mqtt, url, client_id, false)?,
+        prefix: config.frigate.prefix.clone(),
+        camera: config.source.camera.clone(),
+        installation: match outlets.name.as_str() {
+            "" => installation.id().to_owned(),
+            name => name.to_owned(),
+        },
+        device: match outlets.name.as_str() {
+            "" => installation.device(),
+            name => format!("Nearfield ({name})"),
+        },
+        discovery_prefix: outlets.discovery_prefix.clone(),
+        has_clips: config.clips.enabled,
+    }))
 }
 
 /// The readings of a broker.

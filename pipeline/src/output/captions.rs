@@ -1,18 +1,19 @@
 //! `nearfield caption`: what is printed, and what is written into the file of events and the folder of snapshots.
 
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use jiff::Timestamp;
-use nearfield_base::persist::{self, Folder, Journal, Records};
+use nearfield_base::persist;
+use nearfield_stages::caption::events::News;
 use nearfield_stages::caption::pictures::{PictureFiles, SourceEvent};
 use nearfield_stages::flow::{StopSignal, Turn};
 use nearfield_stages::messages::{Author, Captioned, Tokens};
 use nearfield_stages::reconnect::Attempts;
 use nearfield_stages::voice::capture::Pace;
-use nearfield_vision::{Verdict, annotate, encode_jpeg};
+use nearfield_vision::Verdict;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::ops::ControlFlow;
@@ -24,7 +25,8 @@ use crate::files::Files;
 use crate::flows::caption::{self, CaptionEvent, Done};
 use crate::hub::registry::Registry;
 use crate::load::caption::{Captioner, open_input};
-use crate::output::terminal::{escape, one_line};
+pub(crate) use crate::output::caption_files::{Events, Snapshots, news_json};
+use crate::output::terminal::one_line;
 use crate::output::turn_report::{TraceWriter, ms};
 
 /// A source that has been back for so long starts its messages anew.
@@ -151,11 +153,27 @@ impl Reporter<'_> {
                 let kind = if stage == "decode" { "unusable" } else { "failed" };
                 self.write_event(kind, &json!({"frame": turn.map(|t| t.0), "reason": reason}))
             }
+            CaptionEvent::News { time, news } => self.news(time, &news),
             CaptionEvent::Source(event) => {
                 let (kind, body) = self.source.log(event);
                 self.write_event(kind, &body)
             }
         }
+    }
+
+    fn news(&mut self, time: SystemTime, news: &[News]) -> anyhow::Result<()> {
+        if let Some(events) = &mut self.events {
+            events.news(news, &self.camera, time)?;
+        }
+        if self.as_json {
+            return Ok(());
+        }
+        for news in news {
+            if let News::Ended(event) = news {
+                writeln!(self.out, "{} # {}", clock(event.start_at), one_line(&event.caption))?;
+            }
+        }
+        Ok(())
     }
 
     fn captioned(&mut self, done: &Done) -> anyhow::Result<()> {
@@ -260,6 +278,8 @@ struct Summary {
     failed: u64,
     /// How often the source disconnected.
     source_disconnects: u64,
+    /// Events that have ended.
+    events: u64,
     /// What became of the prompts' tokens.
     tokens: Tokens,
 }
@@ -283,6 +303,9 @@ impl Summary {
             CaptionEvent::Failed { .. } => self.failed += 1,
             CaptionEvent::Source(SourceEvent::Disconnected { .. }) => self.source_disconnects += 1,
             CaptionEvent::Source(SourceEvent::Reconnected) => {}
+            CaptionEvent::News { news, .. } => {
+                self.events += news.iter().filter(|news| matches!(news, News::Ended(_))).count() as u64;
+            }
         }
     }
 
@@ -317,6 +340,7 @@ impl Summary {
             (self.unusable, "picture could not be used", "pictures could not be used"),
             (self.failed, "picture on which a stage failed", "pictures on which a stage failed"),
             (self.source_disconnects, "source disconnect", "source disconnects"),
+            (self.events, "event", "events"),
         ];
         for (n, one, many) in more.iter().filter(|(n, ..)| *n > 0) {
             writeln!(out, "{}", number(*n, one, many))?;
@@ -342,8 +366,7 @@ fn print(
         writeln!(out, "{}", line(done, camera, snapshot))?;
         return out.flush();
     }
-    let at = c.view.at;
-    let clock = format!("{:02}:{:02}:{:04.1}", at.as_secs() / 3600, at.as_secs() / 60 % 60, at.as_secs_f64() % 60.0);
+    let clock = clock(c.view.at);
     let caption = if c.caption.is_empty() { "(nothing described yet)" } else { &c.caption };
     let cost = if c.tokens.prefilled + c.tokens.generated > 0 {
         format!("{:.0} ms; {}", ms(done.latency), c.tokens)
@@ -360,6 +383,11 @@ fn print(
         writeln!(out, "{clock} ! {} ({})", one_line(&alert.name), one_line(&alert.because))?;
     }
     out.flush()
+}
+
+/// A time of the source as lines begin.
+fn clock(at: Duration) -> String {
+    format!("{:02}:{:02}:{:04.1}", at.as_secs() / 3600, at.as_secs() / 60 % 60, at.as_secs_f64() % 60.0)
 }
 
 /// The machine-readable form of a picture's line.
@@ -413,121 +441,8 @@ pub(crate) fn json_of(turn: Turn, c: &Captioned, camera: &str) -> Value {
     value
 }
 
-fn stamp(time: SystemTime) -> String {
+pub(super) fn stamp(time: SystemTime) -> String {
     Timestamp::try_from(time).map(|t| format!("{t:.3}")).unwrap_or_default()
-}
-
-/// How an event begins: distinguishes one that was cut off from another program's line.
-const EVENTS: Records = Records::Lines("{\"time\":\"");
-
-/// The file of events: each is one whole line, handed to the system at once, after those of earlier runs.
-pub(crate) struct Events {
-    file: Journal,
-    path: PathBuf,
-}
-
-impl Events {
-    pub(crate) fn open(path: &Path, anew: bool) -> anyhow::Result<Self> {
-        let file = if anew { Journal::begin_anew(path, EVENTS) } else { Journal::open(path, EVENTS) };
-        let file = file.with_context(|| format!("the events {} can't be written", path.display()))?;
-        if file.removed_bytes() > 0 {
-            let bytes = file.removed_bytes();
-            tracing::warn!(file = %path.display(), bytes, "an earlier run ended within an event: the unfinished line was removed");
-        }
-        Ok(Self { file, path: path.to_owned() })
-    }
-
-    pub(crate) fn write(&mut self, camera: &str, time: SystemTime, kind: &str, body: &Value) -> anyhow::Result<()> {
-        let mut event = json!({"time": stamp(time), "camera": camera, "event": kind});
-        if let (Some(event), Some(body)) = (event.as_object_mut(), body.as_object()) {
-            event.extend(body.clone());
-        }
-        let text = format!("{}\n", escape(&event.to_string()));
-        self.file
-            .append(text.as_bytes())
-            .with_context(|| format!("the events {} can't be written", self.path.display()))
-    }
-
-    pub(crate) fn of(&mut self, done: &Done, camera: &str, snapshot: Option<&Path>) -> anyhow::Result<()> {
-        let c = &done.captioned;
-        let time = c.view.time;
-        let at = |at: Duration| json!(ms(at));
-        for movement in &c.movements {
-            let kind = if movement.entered { "entered" } else { "left" };
-            // Told a little later than it happened: after enough pictures, or long enough without any. So the lines of the file are in
-            // the order of their times.
-            let happened = time.checked_sub(c.view.at.saturating_sub(movement.at)).unwrap_or(time);
-            let body = json!({
-                "object": movement.label, "score": movement.score, "frame": done.turn, "at_ms": at(movement.at),
-                "since": stamp(happened),
-            });
-            self.write(camera, time, kind, &body)?;
-        }
-        let with_snapshot = |mut body: Value| {
-            if let Some(path) = snapshot {
-                body["snapshot"] = json!(path.display().to_string());
-            }
-            body
-        };
-        if c.changed {
-            let body = with_snapshot(json!({
-                "caption": c.caption, "frame": done.turn, "at_ms": at(c.view.at), "similarity": c.similarity, "written_by": c.author,
-            }));
-            self.write(camera, time, "caption", &body)?;
-        }
-        for alert in &c.alerts {
-            let body = with_snapshot(json!({
-                "alert": alert.name, "because": alert.because, "caption": c.caption, "frame": done.turn, "at_ms": at(c.view.at),
-            }));
-            self.write(camera, time, "alert", &body)?;
-        }
-        Ok(())
-    }
-
-    pub(crate) fn end(self) -> anyhow::Result<()> {
-        self.file.sync().with_context(|| format!("the events {} can't be written", self.path.display()))
-    }
-}
-
-/// Pictures of one camera with the same time, to the millisecond, at most.
-const MAX_SAME_TIME: u32 = 999;
-
-/// The folder of snapshots. Their names are those of the camera and the time, in UTC: in the order of names they are in the order
-/// of time, and no later run has the names of an earlier one. Where a clock was set back, a number follows.
-pub(crate) struct Snapshots {
-    path: PathBuf,
-    folder: Folder,
-}
-
-impl Snapshots {
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
-        let folder =
-            Folder::open(path).with_context(|| format!("the snapshots {} can't be written", path.display()))?;
-        Ok(Self { path: path.to_owned(), folder })
-    }
-
-    /// Writes a picture; answers its path.
-    pub(crate) fn write(&self, done: &Done, camera: &str) -> anyhow::Result<PathBuf> {
-        let c = &done.captioned;
-        let jpeg = encode_jpeg(&annotate(&c.view.picture, &c.sight.objects, &c.caption), 85)?;
-        let camera: String = camera.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        let time = Timestamp::try_from(c.view.time).unwrap_or_default().strftime("%Y%m%dT%H%M%S.%3fZ").to_string();
-        for n in 1..=MAX_SAME_TIME {
-            let name = match n {
-                1 => format!("{camera}-{time}.jpg"),
-                n => format!("{camera}-{time}_{n:03}.jpg"),
-            };
-            match self.folder.add(&name, &jpeg) {
-                Ok(()) => return Ok(self.path.join(name)),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    let path = self.path.join(name);
-                    return Err(error).with_context(|| format!("the snapshot {} can't be written", path.display()));
-                }
-            }
-        }
-        bail!("the snapshots {}: there are {MAX_SAME_TIME} pictures of {time} already", self.path.display())
-    }
 }
 
 /// All files of the command.
@@ -564,6 +479,8 @@ fn files_of(args: &CaptionArgs, input: &str, config: &CaptionConfig, registry: &
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);
     files.reads("outlets.webhook_token_file", &config.outlets.webhook_token_file);
     files.writes("outlets.spool", &config.outlets.spool);
+    files.writes("event.folder", &config.event.folder);
+    files.writes("clips.recent", &config.clips.recent);
     files.writes("--events", args.events.as_deref().unwrap_or(none));
     files.writes("--snapshots", args.snapshots.as_deref().unwrap_or(none));
     if let Some(path) = &args.trace {

@@ -1,6 +1,8 @@
 //! What people and programs read: captions, pages, plots, the times of turns, and what goes to a terminal.
 
+mod caption_files;
 pub mod captions;
+pub mod event_page;
 #[cfg(feature = "plots")]
 pub mod plot;
 #[cfg(not(feature = "plots"))]

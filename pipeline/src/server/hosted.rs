@@ -30,7 +30,6 @@ use crate::flows::report::{self, ReportEvent};
 use crate::flows::voice::{self, Questions};
 use crate::hub::registry::Registry;
 use crate::load::caption::{Captioner, open_input};
-use crate::load::outlets::outlets;
 use crate::load::report::{ReadingsFrom, load_llm};
 use crate::load::shared::{FlowLlm, SharedModels};
 use crate::load::voice::Assistant;
@@ -265,7 +264,7 @@ impl Supervised {
         let camera = &config.source.camera;
         let mut events = named(events).then(|| captions::Events::open(events, false)).transpose()?;
         let snapshots = named(snapshots).then(|| captions::Snapshots::open(snapshots)).transpose()?;
-        captioner.publishers = outlets(&config.outlets, &config.mqtt, &self.flow.object(), &self.shared.registry)?;
+        captioner.deliver_as(&self.flow.object(), config, &self.shared.registry)?;
         let input = open_input(input, true, config)?;
         let mut source = captions::SourceLog::default();
         let ran = caption::run(captioner, config, input, None, stop, &mut |event| {
@@ -284,6 +283,18 @@ impl Supervised {
                     if is_news {
                         let kind = if c.alerts.is_empty() { "caption" } else { "alert" };
                         self.tell(kind, captions::json_of(done.turn, c, camera));
+                    }
+                }
+                CaptionEvent::News { time, news } => {
+                    if let Some(events) = &mut events {
+                        events.news(&news, camera, time)?;
+                    }
+                    for (kind, mut body) in news.iter().filter_map(|news| captions::news_json(news, camera)) {
+                        // `id` is the number of the message there.
+                        if let Some(id) = body.get("id").cloned() {
+                            body["event_id"] = id;
+                        }
+                        self.tell(kind, body);
                     }
                 }
                 CaptionEvent::Failed { reason, .. } => tracing::warn!("{reason}"),

@@ -141,6 +141,10 @@ fn get(server: &Arc<Server>, path: &str) -> Result<Response<Reply>, Failure> {
             let captions = server.shared.events.latest(&["caption", "alert"]);
             Ok(http::json(StatusCode::OK, &json!({"captions": captions})))
         }
+        "/events/recent" => {
+            let events = server.shared.events.latest(&["event_ended"]);
+            Ok(http::json(StatusCode::OK, &json!({"events": events})))
+        }
         "/reports" => Ok(http::json(StatusCode::OK, &json!({"reports": server.shared.events.latest(&["report"])}))),
         _ if path.starts_with("/captions/") && path.ends_with(".jpg") => {
             let name = &path["/captions/".len()..path.len() - ".jpg".len()];

@@ -408,7 +408,7 @@ impl Describe {
             NO_PICTURE.clone_into(&mut self.caption);
             self.author = Author::Rule;
         }
-        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &[], view.at);
+        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &[], view.at, view.time);
         self.captioned = Some(Captioned {
             view,
             sight: VisionResult { is_foreign: sight.is_foreign, confidence: 0.0, ..VisionResult::default() },
@@ -494,7 +494,7 @@ impl Stage for Describe {
         if author != Author::Kept {
             self.author = author;
         }
-        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &sight.objects, view.at);
+        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &sight.objects, view.at, view.time);
         self.captioned = Some(Captioned {
             view,
             sight,

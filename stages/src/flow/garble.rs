@@ -129,6 +129,8 @@ fn sight(step: u64) -> VisionResult {
     VisionResult {
         embedding: vec![f32::NAN; 3],
         objects: vec![Object { label: text(step), score: f32::NAN, rect, class: usize::MAX }; 3],
+        faint: vec![Object { label: text(step), score: f32::NAN, rect, class: 0 }],
+        is_held: step.is_multiple_of(3),
         labels: vec![Label { label: text(step), score: f32::INFINITY }],
         words: vec![text(step)],
         slots: Some(Slots { n_words: 0, probabilities: vec![f32::NAN; 7] }),

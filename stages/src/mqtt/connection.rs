@@ -12,7 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::packets::{Packet, Properties, connect_packet, decode, packet, text};
 use super::reasons::{connect_failure, in_words, refusal, tls_failure};
-use super::{ConnectOptions, Message, MqttError, Version, code};
+use super::{ConnectOptions, Message, MqttError, Version, Will, code};
 
 /// Bytes read at once.
 const BLOCK: usize = 64 << 10;
@@ -45,6 +45,14 @@ impl Connection {
     /// # Errors
     /// The broker can't be reached, refuses, or is none.
     pub fn open(options: &ConnectOptions) -> Result<Connection, MqttError> {
+        Self::open_with(options, None)
+    }
+
+    /// As [`Connection::open`], with what the broker is to tell when the connection breaks.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub fn open_with(options: &ConnectOptions, will: Option<&Will>) -> Result<Connection, MqttError> {
         let broker = options.url.to_string();
         let unreachable = |reason: String| MqttError::Unreachable { broker: broker.clone(), reason };
         let addresses = (options.url.host.as_str(), options.url.port).to_socket_addrs();
@@ -86,7 +94,7 @@ impl Connection {
             inbox: Vec::new(),
             taken: 0,
             skip: 0,
-            outbox: connect_packet(options),
+            outbox: connect_packet(options, will),
             last_sent: now,
             last_heard: now,
             next_number: 0,

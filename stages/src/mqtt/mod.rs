@@ -75,6 +75,15 @@ pub struct ConnectOptions {
     pub keep_alive: Duration,
 }
 
+/// What the broker tells others when our connection breaks, and keeps for those who come later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Will {
+    /// Where.
+    pub topic: String,
+    /// What.
+    pub payload: Vec<u8>,
+}
+
 /// What went wrong between us and a broker.
 #[derive(Debug, Error)]
 pub enum MqttError {

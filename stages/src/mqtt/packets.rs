@@ -1,6 +1,6 @@
 //! Packets as bytes: written as the broker wants them, read within bounds.
 
-use super::{ConnectOptions, Message, Version};
+use super::{ConnectOptions, Message, Version, Will};
 
 /// A packet from the broker is read up to this length; the payload of a longer message is passed over.
 const MAX_PACKET: usize = 1 << 20;
@@ -34,13 +34,16 @@ pub(super) struct Properties {
 }
 
 /// The packet that says who we are.
-pub(super) fn connect_packet(options: &ConnectOptions) -> Vec<u8> {
+pub(super) fn connect_packet(options: &ConnectOptions, will: Option<&Will>) -> Vec<u8> {
     let mut body = Vec::new();
     text(&mut body, "MQTT");
     body.push(if options.version == Version::V5 { 5 } else { 4 });
     let mut flags = if options.keep_session { 0 } else { 0x02 };
     if let Some((_, password)) = &options.login {
         flags |= 0x80 | if password.is_empty() { 0 } else { 0x40 };
+    }
+    if will.is_some() {
+        flags |= 0x04 | 0x08 | 0x20; // A will, at QoS 1, retained.
     }
     body.push(flags);
     body.extend_from_slice(&(options.keep_alive.as_secs().clamp(1, 65_535) as u16).to_be_bytes());
@@ -57,6 +60,15 @@ pub(super) fn connect_packet(options: &ConnectOptions) -> Vec<u8> {
         body.extend(properties);
     }
     text(&mut body, &options.client_id);
+    if let Some(will) = will {
+        if options.version == Version::V5 {
+            body.push(0); // No properties.
+        }
+        text(&mut body, &will.topic);
+        let payload = &will.payload[..will.payload.len().min(usize::from(u16::MAX))];
+        body.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+        body.extend_from_slice(payload);
+    }
     if let Some((user, password)) = &options.login {
         text(&mut body, user);
         if !password.is_empty() {

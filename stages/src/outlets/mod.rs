@@ -3,6 +3,8 @@
 //! lose it. Only a limit that was configured discards one, and that is logged.
 
 #[cfg(feature = "mqtt")]
+pub mod frigate;
+#[cfg(feature = "mqtt")]
 pub mod home_assistant;
 mod spool;
 pub mod webhook;

@@ -14,6 +14,7 @@ use nearfield_vision::{KEPT_PIXELS, MAX_PIXELS, MAX_SIDE, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{PictureSource, Unrecoverable};
+use crate::caption::ring::Ring;
 use crate::flow::fault::Fault;
 use crate::flow::panics::{self, Panicked};
 use crate::flow::{StopSignal, is_stopped};
@@ -38,6 +39,8 @@ pub struct FfmpegOptions {
     pub pace: Pace,
     /// Without a frame for so long, it has died.
     pub stall: Duration,
+    /// Where the packets of a stream are kept for clips, if anywhere.
+    pub ring: Option<Ring>,
 }
 
 /// A source behind an ffmpeg process.
@@ -116,6 +119,9 @@ impl Ffmpeg {
         if *max_width > 0 {
             filters.push(format!("scale='min({max_width},iw)':-2"));
         }
+        if let Some(ring) = &self.options.ring {
+            command.args(ring.begin()).current_dir(ring.folder());
+        }
         if !filters.is_empty() {
             command.args(["-vf", &filters.join(",")]);
         }
@@ -190,6 +196,9 @@ impl PictureSource for Ffmpeg {
             (true, fps) if fps > 0.0 => Duration::from_secs_f64(given as f64 / fps),
             _ => taken - *self.begun.get_or_insert(taken),
         };
+        if let Some(ring) = &self.options.ring {
+            ring.first_picture(at);
+        }
         let name = format!("{} #{}", self.input, self.given);
         let content = ShotContent::Picture(Arc::new(picture.within(KEPT_PIXELS, MAX_SIDE)));
         // A file has its own time, whenever and however fast it is read.
@@ -326,7 +335,7 @@ mod tests {
 
     fn options(program: &str) -> FfmpegOptions {
         let stall = Duration::from_millis(500);
-        FfmpegOptions { program: program.to_owned(), fps: 10.0, max_width: 64, pace: Pace::Fast, stall }
+        FfmpegOptions { program: program.to_owned(), fps: 10.0, max_width: 64, pace: Pace::Fast, stall, ring: None }
     }
 
     /// A program that takes ffmpeg's place; answers the pictures that came and how it ended.

@@ -1,0 +1,105 @@
+//! Events of `nearfield caption`, from outside: a real video and a real detector, what is in the folder, the file and on the page.
+
+use std::path::Path;
+
+use nearfield_testdata::test_data;
+use nearfield_tests::{arg, run, skipped};
+use serde_json::Value;
+
+/// The video of six people who come one after the other, stand at a table, and leave on the right; and the model.
+fn material() -> Option<(String, String)> {
+    let video = test_data("video/one-by-one-person-detection.mp4")?;
+    let model = test_data("vision/FastestDet.onnx")?;
+    if !std::process::Command::new("ffmpeg").arg("-version").output().is_ok_and(|o| o.status.success()) {
+        skipped("ffmpeg is not installed");
+        return None;
+    }
+    Some((arg(&video).to_owned(), arg(&model).to_owned()))
+}
+
+fn json_files(folder: &Path) -> Vec<Value> {
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().map(|e| e.path()).collect();
+    files.sort();
+    files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|e| e == "json"))
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+        .collect()
+}
+
+#[test]
+fn each_of_six_people_in_a_real_video_is_one_event_with_one_number_a_picture_and_a_clip() {
+    let Some((video, model)) = material() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, lines) = (folder.path().join("events"), folder.path().join("day.jsonl"));
+    let set = [
+        format!("event.folder={}", arg(&kept)),
+        "event.objects=[\"person\"]".to_owned(),
+        "source.fps=5".to_owned(),
+        "source.camera=hall".to_owned(),
+        "caption.by_rule=true".to_owned(),
+        "clips.enabled=true".to_owned(),
+        "lines=[{name=\"right\", from=[0.75, 0.0], to=[0.75, 1.0]}]".to_owned(),
+        "zones=[{name=\"table\", points=[[0.35, 0.5], [0.75, 0.5], [0.75, 1.0], [0.35, 1.0]]}]".to_owned(),
+    ];
+    let mut args = vec!["caption", "--input", &video, "--model", &model, "--events", arg(&lines)];
+    set.iter().for_each(|set| args.extend(["--set", set.as_str()]));
+    // Twice: the same video makes the same events, and no others.
+    run(&args).assert_done();
+    let ran = run(&args);
+    ran.assert_done();
+    assert!(ran.stdout.contains("6 events"), "{}", ran.stdout);
+    let events = json_files(&kept);
+    assert_eq!(events.len(), 6, "{events:#?}");
+    for event in &events {
+        let objects = event["objects"].as_array().unwrap();
+        assert_eq!(objects.len(), 1, "one person, who keeps the number: {event:#}");
+        assert_eq!(objects[0]["direction"], "left to right");
+        assert_eq!((&event["zones"][0], &event["crossed"][0]["direction"]), (&"table".into(), &"out".into()));
+        for key in ["picture", "clip"] {
+            let file = kept.join(event[key].as_str().unwrap());
+            assert!(file.metadata().unwrap().len() > 2000, "{}", file.display());
+        }
+    }
+    let text = std::fs::read_to_string(&lines).unwrap();
+    let told: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |kind: &str| told.iter().filter(|line| line["event"] == kind).count();
+    assert_eq!([of("event_started"), of("event_ended"), of("crossed")], [12, 12, 12]);
+    assert!(of("entered") > 0 && of("caption") > 0, "what was told before still is");
+    let page = kept.join("index.html");
+    run(&["events", arg(&kept), "--output", arg(&page)]).assert_done();
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(html.matches("<article").count(), 6);
+    assert!(!html.contains("http"), "the page asks nobody for anything");
+    let found = run(&["events", arg(&kept), "--search", "people walking in the hall near tables"]);
+    found.assert_done();
+    assert_eq!(found.stdout.lines().count(), 6, "{}", found.stdout);
+    run(&["events", arg(&folder.path().join("nowhere"))]).assert_fails(2, &["nowhere", "event.folder"]);
+}
+
+#[test]
+fn motion_saves_the_detector_and_loses_no_event() {
+    let Some((video, model)) = material() else { return };
+    let events = |enabled: bool| {
+        let motion = format!("motion.enabled={enabled}");
+        let args = [
+            "caption",
+            "--input",
+            &video,
+            "--model",
+            &model,
+            "--json",
+            "--set",
+            "event.objects=[\"person\"]",
+            "--set",
+            "source.fps=5",
+            "--set",
+            "caption.by_rule=true",
+            "--set",
+            &motion,
+        ];
+        let lines = run(&args).assert_done().json();
+        lines.last().unwrap()["summary"]["events"].as_u64().unwrap()
+    };
+    assert_eq!((events(true), events(false)), (6, 6));
+}
