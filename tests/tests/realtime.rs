@@ -1,12 +1,11 @@
 //! `/v1/realtime` of `nearfield run` from outside: conversations by voice over a WebSocket, and what their clients must not send.
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nearfield_speech::audio::{SampleRate, read_clip, resample};
-use nearfield_tests::{arg, assets, home, nearfield};
+use nearfield_tests::service::Service;
+use nearfield_tests::{arg, assets, home};
 use serde_json::{Value, json};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
@@ -15,50 +14,25 @@ const RATE: SampleRate = SampleRate(24_000);
 /// So long an event may take to come, on a machine that does something else too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Service {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+fn open(service: &Service, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
+    let stream = service.connect();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut request = format!("ws://{}/v1/realtime?model=gpt-realtime", service.http).into_client_request().unwrap();
+    headers.iter().for_each(|(name, value)| {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    });
+    match tungstenite::client(request, stream) {
+        Ok((socket, _)) => Ok(Client { socket }),
+        Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => Err(answer.status().as_u16()),
+        Err(error) => panic!("{error}"),
     }
 }
 
-impl Service {
-    fn start(more: &[&str]) -> Self {
-        let args = [&["run", "--listen", "127.0.0.1:0"], more].concat();
-        let mut child = nearfield(&args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let line = BufReader::new(child.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-        let address = line.split("http://").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-        Self { child, address }
-    }
-
-    fn open(&self, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
-        let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut request =
-            format!("ws://{}/v1/realtime?model=gpt-realtime", self.address).into_client_request().unwrap();
-        headers.iter().for_each(|(name, value)| {
-            request.headers_mut().insert(*name, value.parse().unwrap());
-        });
-        match tungstenite::client(request, stream) {
-            Ok((socket, _)) => Ok(Client { socket }),
-            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
-                Err(answer.status().as_u16())
-            }
-            Err(error) => panic!("{error}"),
-        }
-    }
-
-    fn talk(&self) -> Client {
-        let mut client = self.open(&[]).unwrap();
-        let created = client.next();
-        assert_eq!(created["type"], "session.created", "{created}");
-        client
-    }
+fn talk(service: &Service) -> Client {
+    let mut client = open(service, &[]).unwrap();
+    let created = client.next();
+    assert_eq!(created["type"], "session.created", "{created}");
+    client
 }
 
 struct Client {
@@ -137,7 +111,7 @@ fn a_spoken_question_is_transcribed_answered_and_spoken_and_the_next_one_goes_on
     let folder = tempfile::tempdir().unwrap();
     let home = format!("home.file={}", arg(&home(folder.path())));
     let service = Service::start(&["--set", &home]);
-    let mut client = service.talk();
+    let mut client = talk(&service);
     client.say("1-temperature.wav");
     let events = client.until("response.done");
     let order = [
@@ -177,7 +151,7 @@ fn a_spoken_question_is_transcribed_answered_and_spoken_and_the_next_one_goes_on
 #[test]
 fn a_typed_question_is_answered_aloud_and_a_turn_that_the_client_ends_waits_for_its_response_create() {
     let service = Service::start(&[]);
-    let mut client = service.talk();
+    let mut client = talk(&service);
     client.send(&json!({"type": "session.update", "session": {"type": "realtime", "audio": {"input": {"turn_detection": null}}}}));
     let updated = client.until("session.updated");
     assert_eq!(updated.last().unwrap()["session"]["audio"]["input"]["turn_detection"], Value::Null);
@@ -204,7 +178,7 @@ fn a_typed_question_is_answered_aloud_and_a_turn_that_the_client_ends_waits_for_
 #[test]
 fn what_is_wrong_is_said_and_the_conversation_goes_on() {
     let service = Service::start(&[]);
-    let mut client = service.talk();
+    let mut client = talk(&service);
     let item = |item: Value| json!({"type": "conversation.item.create", "item": item});
     let wrong = [
         json!([]),
@@ -233,12 +207,12 @@ fn what_is_wrong_is_said_and_the_conversation_goes_on() {
     client.send(&json!({"type": "response.create"}));
     assert!(!transcript(&client.until("response.done")).is_empty());
     // Pages of others, other paths of WebSockets, and more conversations than there may be.
-    assert_eq!(service.open(&[("origin", "http://elsewhere.example")]).err(), Some(403));
-    let _second = service.talk();
-    assert_eq!(service.open(&[]).err(), Some(503));
+    assert_eq!(open(&service, &[("origin", "http://elsewhere.example")]).err(), Some(403));
+    let _second = talk(&service);
+    assert_eq!(open(&service, &[]).err(), Some(503));
     drop(client);
     let begun = Instant::now();
-    while service.open(&[]).is_err() {
+    while open(&service, &[]).is_err() {
         assert!(begun.elapsed() < Duration::from_secs(10), "the place of a client that has left is not free");
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -250,10 +224,10 @@ fn a_browser_sends_its_token_as_a_subprotocol() {
     let file = folder.path().join("token");
     std::fs::write(&file, "0123456789abcdef-token").unwrap();
     let service = Service::start(&["--set", &format!("server.token_file={}", arg(&file))]);
-    assert_eq!(service.open(&[]).err(), Some(401));
+    assert_eq!(open(&service, &[]).err(), Some(401));
     let wrong = "realtime, openai-insecure-api-key.wrong-token-of-some-length";
-    assert_eq!(service.open(&[("sec-websocket-protocol", wrong)]).err(), Some(401));
+    assert_eq!(open(&service, &[("sec-websocket-protocol", wrong)]).err(), Some(401));
     let right = "realtime, openai-insecure-api-key.0123456789abcdef-token";
-    let mut client = service.open(&[("sec-websocket-protocol", right)]).unwrap();
+    let mut client = open(&service, &[("sec-websocket-protocol", right)]).unwrap();
     assert_eq!(client.next()["type"], "session.created");
 }

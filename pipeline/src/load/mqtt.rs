@@ -40,17 +40,12 @@ pub(super) fn outlet(
         "" => format!("nearfield-{object}-out-{}", installation.id_for(&["out", &absolute(&folder)])),
         set => format!("{set}-{object}-out"),
     };
+    let (id, device) = names(outlets, &installation);
     let options = HomeAssistantOptions {
         connect: connect_options(mqtt, url, client_id, false)?,
         object: object.to_owned(),
-        installation: match outlets.name.as_str() {
-            "" => installation.id().to_owned(),
-            name => name.to_owned(),
-        },
-        device: match outlets.name.as_str() {
-            "" => installation.device(),
-            name => format!("Nearfield ({name})"),
-        },
+        installation: id,
+        device,
         discovery_prefix: outlets.discovery_prefix.clone(),
         confirm: outlets.mqtt_confirm,
     };
@@ -70,21 +65,24 @@ pub(super) fn frigate(config: &CaptionConfig, object: &str, registry: &Registry)
         "" => format!("nearfield-{object}-objects-{}", installation.id_for(&["objects", object])),
         set => format!("{set}-{object}-objects"),
     };
+    let (id, device) = names(outlets, &installation);
     Ok(Frigate::new(FrigateOptions {
         connect: connect_options(mqtt, url, client_id, false)?,
         prefix: config.frigate.prefix.clone(),
         camera: config.source.camera.clone(),
-        installation: match outlets.name.as_str() {
-            "" => installation.id().to_owned(),
-            name => name.to_owned(),
-        },
-        device: match outlets.name.as_str() {
-            "" => installation.device(),
-            name => format!("Nearfield ({name})"),
-        },
+        installation: id,
+        device,
         discovery_prefix: outlets.discovery_prefix.clone(),
         has_clips: config.clips.enabled,
     }))
+}
+
+/// By what id Home Assistant tells this installation from others, and what it calls the device.
+fn names(outlets: &OutletConfig, installation: &Installation) -> (String, String) {
+    match outlets.name.as_str() {
+        "" => (installation.id().to_owned(), installation.device()),
+        name => (name.to_owned(), format!("Nearfield ({name})")),
+    }
 }
 
 /// The readings of a broker.
