@@ -3,12 +3,11 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use nearfield_testdata::test_model;
-use nearfield_tests::service::{Service, read_answer, write_request};
-use nearfield_tests::{arg, home, nearfield, run, skipped, wait_for};
+use nearfield_tests::service::{Service, write_request};
+use nearfield_tests::{arg, home, run, skipped, wait_for};
 use serde_json::{Value, json};
 
 /// What the bundled model was trained with.
