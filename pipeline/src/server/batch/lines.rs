@@ -21,6 +21,8 @@ const URL: &str = "/v1/chat/completions";
 /// What lines have that say nothing else.
 #[derive(Debug, Default)]
 pub struct Defaults {
+    /// Who answers.
+    pub model: String,
     /// What stands before a prompt.
     pub system: Option<String>,
     /// What each answer must fit.
@@ -85,7 +87,8 @@ impl Line {
         };
         let mut hash = Sha256::new();
         hash.update(text);
-        hash.update(format!("{defaults:?}"));
+        let Defaults { model, system, schema, max_tokens } = defaults;
+        hash.update(json!([model, system, schema, max_tokens]).to_string());
         let mark = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Self { number, id, mark, is_request: value.get("body").is_some(), text: text.to_owned() }
     }
@@ -178,7 +181,8 @@ mod tests {
 
     #[test]
     fn what_is_no_request_says_why() {
-        let defaults = Defaults { system: Some("Be brief.".to_owned()), schema: None, max_tokens: 5 };
+        let system = Some("Be brief.".to_owned());
+        let defaults = Defaults { system, max_tokens: 5, ..Defaults::default() };
         let why = |text: &str| lines(text, &defaults).unwrap()[0].body(&defaults).map(drop).map_err(|it| it.message);
         assert_eq!(why(r#"{"prompt": "a", "temperature": 0.5}"#), Ok(()));
         assert_eq!(why(r#"{"messages": [{"role": "user", "content": "a"}]}"#), Ok(()));

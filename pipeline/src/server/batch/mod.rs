@@ -42,6 +42,9 @@ struct Done {
     failure: Option<String>,
 }
 
+/// The answers to a line: how many of the likeliest tokens it wants with each, and what it cost.
+type Answered = Result<(Vec<Whole>, Option<usize>, Usage), Failure>;
+
 /// What all threads share.
 struct Work<'a> {
     engine: &'a Engine,
@@ -65,7 +68,8 @@ pub fn run(args: &BatchArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write
     files.check()?;
     let schema = args.schema.as_deref().map(schema).transpose()?;
     let system = args.system.as_deref().map(system).transpose()?;
-    let defaults = Defaults { system, schema, max_tokens: args.max_tokens };
+    let model = config.llm.model.clone();
+    let defaults = Defaults { model, system, schema, max_tokens: args.max_tokens };
     let lines = lines::read(&args.prompts, &defaults)?;
     let mut answers = Answers::open(args.output.as_deref(), &lines, out)?;
     let kept = answers.count();
@@ -193,7 +197,7 @@ impl Work<'_> {
         Some(Done { index, answer, usage, failure })
     }
 
-    fn answered(&self, line: &Line) -> Option<Result<(Vec<Whole>, Option<usize>, Usage), Failure>> {
+    fn answered(&self, line: &Line) -> Option<Answered> {
         let ready = match line.body(self.defaults).and_then(|body| body.ready(self.engine)) {
             Ok(ready) => ready,
             Err(failure) => return Some(Err(failure)),
@@ -221,7 +225,7 @@ impl Work<'_> {
     }
 
     /// In the form of OpenAI's batches.
-    fn request(&self, line: &Line, answered: Result<(Vec<Whole>, Option<usize>, Usage), Failure>) -> Value {
+    fn request(&self, line: &Line, answered: Answered) -> Value {
         let whole = answered.and_then(|(all, likelihoods, usage)| {
             chat::whole(self.model, self.engine.llm().llm(), likelihoods, &all, &usage)
         });
@@ -238,7 +242,7 @@ impl Work<'_> {
 }
 
 /// In our own form.
-fn plain(line: &Line, answered: Result<(Vec<Whole>, Option<usize>, Usage), Failure>) -> Value {
+fn plain(line: &Line, answered: Answered) -> Value {
     match answered {
         Err(failure) => json!({"id": line.id, "error": {"code": failure.code, "message": failure.message}}),
         Ok((all, _, usage)) => {
