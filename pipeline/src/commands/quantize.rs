@@ -105,7 +105,8 @@ fn recipe(args: &QuantizeArgs) -> Result<Option<Recipe>> {
         return Ok(Some(recipe));
     }
     let types: Vec<String> = RECIPES.iter().map(|recipe| format!("  {:<10} {}", recipe.name, recipe.about)).collect();
-    let what = format!("--type {}: there is no such type; these are, and auto:\n{}", one_line(&args.kind), types.join("\n"));
+    let what =
+        format!("--type {}: there is no such type; these are, and auto:\n{}", one_line(&args.kind), types.join("\n"));
     Err(Usage(what).into())
 }
 
