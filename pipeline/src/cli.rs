@@ -492,10 +492,7 @@ pub enum ModelsAction {
         name: String,
     },
     /// Make a GGUF model smaller, as llama.cpp's types or with types chosen for a size.
-    #[command(after_help = "Examples:\n  nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M\n  \
-                      nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M --imatrix imatrix.gguf\n  \
-                      nearfield models quantize model-f16.gguf small.gguf --type auto --budget 300MB --imatrix imatrix.gguf --method fine\n  \
-                      nearfield models quantize model-f16.gguf x.gguf --type Q5_K_M --dry-run")]
+    #[command(after_help = quantize::EXAMPLES)]
     Quantize(QuantizeArgs),
 }
 

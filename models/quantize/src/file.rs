@@ -34,6 +34,9 @@ pub struct Job<'a> {
     pub threads: usize,
 }
 
+/// Takes the next bytes of a tensor, and the number of its weights so far.
+type Emit<'a> = dyn FnMut(&[u8], usize) -> Result<(), QuantizeError> + 'a;
+
 /// How far the work is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
@@ -118,11 +121,7 @@ impl Job<'_> {
     }
 
     /// Gives the bytes of a tensor in its new format, a slab at a time, each with the number of weights so far.
-    fn tensor(
-        &self,
-        tensor: &TensorFormat,
-        emit: &mut dyn FnMut(&[u8], usize) -> Result<(), QuantizeError>,
-    ) -> Result<(), QuantizeError> {
+    fn tensor(&self, tensor: &TensorFormat, emit: &mut Emit<'_>) -> Result<(), QuantizeError> {
         let range = self.source.tensors()[&tensor.name].range.clone();
         let columns = tensor.dims[0];
         let rows: usize = tensor.dims[1..].iter().product();

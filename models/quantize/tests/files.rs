@@ -154,7 +154,7 @@ fn a_file_by_budget_is_never_larger_and_a_larger_budget_never_makes_it_worse() {
     let to = folder.path().join("to.gguf");
     let mut bits = 0;
     for budget in [4_000_000, 5_000_000, 7_000_000] {
-        let choice = choose(&source, budget, Method::Plain, None, 2, &mut |_, _| true).unwrap();
+        let choice = choose(&source, budget, None, 2, &mut |_, _| true).unwrap();
         let job = Job {
             source: &source,
             formats: &choice.formats,
@@ -171,9 +171,9 @@ fn a_file_by_budget_is_never_larger_and_a_larger_budget_never_makes_it_worse() {
         assert!(stored > bits, "a larger budget has fewer bits");
         bits = stored;
     }
-    let refused = choose(&source, 1_000_000, Method::Plain, None, 2, &mut |_, _| true).unwrap_err();
+    let refused = choose(&source, 1_000_000, None, 2, &mut |_, _| true).unwrap_err();
     assert!(refused.to_string().contains("the budget is 1000000"), "{refused}");
-    let stopped = choose(&source, 5_000_000, Method::Plain, None, 2, &mut |tensor, _| tensor < 3);
+    let stopped = choose(&source, 5_000_000, None, 2, &mut |tensor, _| tensor < 3);
     assert!(matches!(stopped, Err(QuantizeError::Stopped)));
 }
 

@@ -4,6 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+/// Behind the help.
+pub(super) const EXAMPLES: &str = "Examples:
+  nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M
+  nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M --imatrix imatrix.gguf
+  nearfield models quantize model-f16.gguf small.gguf --type auto --budget 300MB --imatrix imatrix.gguf --method fine
+  nearfield models quantize model-f16.gguf x.gguf --type Q5_K_M --dry-run";
+
 /// `nearfield models quantize`
 #[derive(Args, Debug)]
 pub struct QuantizeArgs {

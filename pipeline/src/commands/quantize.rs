@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,8 @@ pub fn run(args: &QuantizeArgs, quiet: bool, stop: &dyn Fn() -> bool, out: &mut 
     let source = Gguf::open(&args.source)?;
     let importance = args.imatrix.as_deref().map(ImportanceMatrix::open).transpose()?;
     let importance = importance.as_ref().zip(args.imatrix.as_deref());
-    let threads = args.threads.map(usize::from).or_else(nearfield_base::cores::runnable).unwrap_or(1);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = args.threads.map_or(cores, usize::from);
     let choice = match recipe(args)? {
         Some(recipe) => {
             let formats = formats(&source, recipe, importance.is_some())?;
@@ -37,7 +39,7 @@ pub fn run(args: &QuantizeArgs, quiet: bool, stop: &dyn Fn() -> bool, out: &mut 
         None => {
             let mut progress = Progress::new("trying formats", quiet);
             let budget = args.budget.context("--type auto needs --budget")?;
-            let choice = choose(&source, budget, method, importance, threads, &mut |tensor, of| {
+            let choice = choose(&source, budget, importance, threads, &mut |tensor, of| {
                 progress.show(tensor as u64, of as u64, "");
                 !stop()
             })?;

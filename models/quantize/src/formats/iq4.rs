@@ -45,7 +45,7 @@ pub(crate) fn iq4_xs(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
         let d = -largest / 32.0;
         let inverse = if d != 0.0 { 1.0 / d } else { 0.0 };
         put_half(out, 0, d);
-        let stored = scales.map(|scale| nearest(inverse * scale).min(31).max(-32));
+        let stored = scales.map(|scale| nearest(inverse * scale).clamp(-32, 31));
         for (j, (x, out)) in x.chunks_exact(GROUP).zip(out[8..].chunks_exact_mut(16)).enumerate() {
             let scale = d * stored[j] as f32;
             put_indices(x, if scale != 0.0 { 1.0 / scale } else { 0.0 }, out);

@@ -10,7 +10,7 @@ const BLOCK: usize = 32;
 pub(crate) fn zero_centred<const BITS: u32>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
     let half_range = 1 << (BITS - 1);
     let bytes = if BITS == 4 { 18 } else { 22 };
-    let sigma2 = sum_of_squares(row) / row.len() as f32;
+    let sigma2 = importance.map_or(0.0, |_| sum_of_squares(row) / row.len() as f32);
     for (b, (x, out)) in row.chunks_exact(BLOCK).zip(out.chunks_exact_mut(bytes)).enumerate() {
         let mut integers = [0u8; BLOCK];
         let scale = if let Some(importance) = importance {
@@ -35,7 +35,7 @@ pub(crate) fn zero_centred<const BITS: u32>(row: &[f32], importance: Option<&[f3
 pub(crate) fn with_minimum<const BITS: u32>(row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
     let most = (1i32 << BITS) - 1;
     let bytes = if BITS == 4 { 20 } else { 24 };
-    let sigma2 = sum_of_squares(row) / row.len() as f32;
+    let sigma2 = importance.map_or(0.0, |_| sum_of_squares(row) / row.len() as f32);
     for (b, (x, out)) in row.chunks_exact(BLOCK).zip(out.chunks_exact_mut(bytes)).enumerate() {
         let mut integers = [0u8; BLOCK];
         let (scale, minimum) = if let Some(importance) = importance {

@@ -47,7 +47,7 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
         }
         let m = minimum * f32::from(both >> 4);
         for (l, x) in integers[j * GROUP..].iter_mut().zip(x) {
-            *l = nearest((x + m) / d).min(3).max(0) as u8;
+            *l = nearest((x + m) / d).clamp(0, 3) as u8;
         }
     }
     put(&low, &high, &integers, out);

@@ -41,7 +41,7 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
         if largest != 0.0 {
             let inverse = -32.0 / largest;
             for (stored, scale) in stored.iter_mut().zip(&scales) {
-                *stored = (i32::from(nearest(inverse * scale) as i8).min(31).max(-32) + 32) as u8;
+                *stored = (i32::from(nearest(inverse * scale) as i8).clamp(-32, 31) + 32) as u8;
             }
             put_half(out, 108, 1.0 / inverse);
         } else {
@@ -55,7 +55,7 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
             continue;
         }
         for (l, x) in integers[j * GROUP..].iter_mut().zip(x) {
-            *l = (nearest(x / d).min(3).max(-4) + 4) as u8;
+            *l = (nearest(x / d).clamp(-4, 3) + 4) as u8;
         }
     }
     put(&stored, &mut integers, out);

@@ -83,10 +83,8 @@ fn shared(numbers: &[f32; GROUPS], out: &mut [u8; GROUPS]) -> f32 {
 
 /// Eight 6-bit scales and minima in twelve bytes.
 fn put_scales(scales: &[u8; GROUPS], minima: &[u8; GROUPS], out: &mut [u8]) {
-    for j in 0..4 {
-        out[j] = scales[j];
-        out[j + 4] = minima[j];
-    }
+    out[..4].copy_from_slice(&scales[..4]);
+    out[4..8].copy_from_slice(&minima[..4]);
     for j in 4..GROUPS {
         out[j + 4] = (scales[j] & 15) | (minima[j] & 15) << 4;
         out[j - 4] |= (scales[j] >> 4) << 6;

@@ -37,7 +37,7 @@ fn block(x: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
             continue;
         }
         for (l, x) in integers[j * GROUP..].iter_mut().zip(x) {
-            *l = (nearest(x / d).min(31).max(-32) + 32) as u8;
+            *l = (nearest(x / d).clamp(-32, 31) + 32) as u8;
         }
     }
     put(&stored, &integers, out);
