@@ -132,8 +132,9 @@ impl Layout {
     pub fn tensor(&mut self, name: &str, kind: TensorType, dims: &[usize]) -> Result<(), GgufError> {
         checked_name(name)?;
         let weights = dims.iter().try_fold(1usize, |product, dim| product.checked_mul(*dim));
-        let whole =
-            (1..=4).contains(&dims.len()) && dims.iter().all(|dim| *dim > 0) && dims[0] % kind.block_weights == 0;
+        let whole = (1..=4).contains(&dims.len())
+            && dims.iter().all(|dim| *dim > 0)
+            && dims[0].is_multiple_of(kind.block_weights);
         let Some(bytes) = weights.filter(|_| whole).and_then(|weights| kind.bytes(weights)) else {
             return Err(unwritable(format!("tensor {name}: {dims:?} numbers do not fit blocks of {}", kind.name)));
         };
