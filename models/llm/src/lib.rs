@@ -69,7 +69,7 @@ pub use dialect::{
 pub use error::LlmError;
 pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit, Unread, generate};
 pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
-pub use observe::{InputObserver, InputProducts, InputSquares, MatrixSource, Products, Squares};
+pub use observe::{InputObserver, InputProducts, InputSquares, MatrixPart, MatrixSource, Products, Squares};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};
 pub use template::{ChatTemplate, Thinking};
