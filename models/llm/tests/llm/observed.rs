@@ -7,15 +7,19 @@ use std::sync::{Arc, Mutex};
 
 use nearfield_gguf::Gguf;
 use nearfield_llm::{
-    InputObserver, InputProducts, InputSquares, Llm, LlmOptions, MatrixSource, Session, SessionOptions, TokenId,
+    InputObserver, InputProducts, InputSquares, Llm, LlmOptions, MatrixPart, MatrixSource, Session, SessionOptions,
+    TokenId,
 };
 
 use crate::architectures::{MODELS, VOCAB, write};
 use crate::synthetic::agreement;
 
-/// Rows by tensor and part, and the sum of the squares in them.
+/// Rows, and the sum of the squares in them, by part.
+type Parts = BTreeMap<usize, (usize, f64)>;
+
+/// What was seen, by tensor.
 #[derive(Debug, Default)]
-struct Seen(Mutex<BTreeMap<String, BTreeMap<usize, (usize, f64)>>>);
+struct Seen(Mutex<BTreeMap<String, Parts>>);
 
 impl InputObserver for Seen {
     fn observe(&self, matrices: &[&MatrixSource], x: &[f32]) {
@@ -117,7 +121,7 @@ fn squares_and_products_are_those_of_the_rows_that_were_seen() {
     let (llm, _) = open("llama", "experts", folder.path());
     // The rows themselves.
     #[derive(Debug, Default)]
-    struct Rows(Mutex<BTreeMap<(Box<str>, usize), Vec<f32>>>);
+    struct Rows(Mutex<BTreeMap<MatrixPart, Vec<f32>>>);
     impl InputObserver for Rows {
         fn observe(&self, matrices: &[&MatrixSource], x: &[f32]) {
             for matrix in matrices {
