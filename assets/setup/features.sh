@@ -6,7 +6,7 @@ export CARGO_RESOLVER_FEATURE_UNIFICATION=selected
 export CARGO_TARGET_DIR="${FEATURES_TARGET:-target/features}"
 cargo="${CARGO:-cargo}"
 
-for name in base kernels gguf telemetry home llm quantize; do
+for name in base kernels gguf telemetry home llm quantize convert; do
     echo "nearfield-$name: alone"
     $cargo test --release --quiet -p "nearfield-$name" 2>&1 | sh assets/setup/test-summary.sh
 done

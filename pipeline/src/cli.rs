@@ -140,7 +140,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// List, pull, verify and quantize models.
+    /// List, pull, verify, convert and quantize models.
     #[command(
         after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify"
     )]

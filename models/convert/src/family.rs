@@ -128,7 +128,7 @@ impl Model {
             Family::Llama => heads as u64,
         };
         let kv_heads = count("num_key_value_heads", Some(kv_default), 4096)?;
-        if heads % kv_heads != 0 {
+        if !heads.is_multiple_of(kv_heads) {
             return Err(config.bad("num_key_value_heads", &format!("{kv_heads} does not divide the {heads} heads")));
         }
         let stated = config.integer("head_dim", 1, 1 << 16)?;
@@ -136,7 +136,7 @@ impl Model {
             (Some(n), _) => n as usize,
             (None, Family::Gemma3) => 256,
             (None, Family::Qwen3) => 128,
-            (None, _) if d_model % heads == 0 => d_model / heads,
+            (None, _) if d_model.is_multiple_of(heads) => d_model / heads,
             (None, _) => return Err(config.bad("num_attention_heads", &format!("{heads} does not divide {d_model}"))),
         };
         let vocab = count("vocab_size", gemma.then_some(262_208), 1 << 22)?;

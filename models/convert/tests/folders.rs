@@ -383,3 +383,48 @@ fn a_stopped_run_leaves_no_file() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().contains("out"));
     assert_eq!(left.count(), 0);
 }
+
+#[test]
+fn random_changes_of_any_file_give_a_file_or_an_error_and_never_a_panic() {
+    let mut state = 23u64;
+    let mut dice = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n.max(1)
+    };
+    let folder = folder("llama");
+    // Two pieces; the rest of the vocabulary is filled up.
+    let pieces = [0x0a, 7, 0x0a, 3, b'<', b's', b'>', 0x18, 3, 0x0a, 9, 0x0a, 2, b'a', b'b', 0x15, 0, 0, 0x20, 0xc0];
+    let files = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "tokenizer.model"];
+    let mut made_files = 0;
+    for round in 0..3000 {
+        let file = files[round % files.len()];
+        let path = folder.path().join(file);
+        let original = if file == "tokenizer.model" { pieces.to_vec() } else { fs::read(&path).unwrap() };
+        let mut bytes = original.clone();
+        for _ in 0..=dice(3) {
+            let at = dice(bytes.len().min(1500));
+            match dice(4) {
+                0 => bytes[at] = dice(256) as u8,
+                1 => bytes.truncate(at.max(1)),
+                2 => bytes.insert(at, b"09\"[]{},:-eE\xff\x00"[dice(14)]),
+                _ => {
+                    let end = (at + 1 + dice(20)).min(bytes.len());
+                    bytes.drain(at..end);
+                    bytes.push(b'}');
+                }
+            }
+        }
+        fs::write(&path, bytes).unwrap();
+        match made(folder.path(), &ConvertOptions::default()) {
+            Ok(_) => made_files += 1,
+            Err(error) => assert!(error.to_string().len() < 1000, "{error}"),
+        }
+        fs::remove_file(folder.path().join("out.gguf")).ok();
+        match file {
+            "tokenizer.model" => fs::remove_file(&path).unwrap(),
+            _ => fs::write(&path, original).unwrap(),
+        }
+    }
+    // Some changes do no harm; most do.
+    assert!((10..2700).contains(&made_files), "{made_files} of 3000 were converted");
+}

@@ -77,7 +77,7 @@ pub use generate::{Finish, GenerateOptions, Generated, Generation, ThoughtLimit,
 pub use likelihood::Likelihood;
 pub use logit_bias::LogitBias;
 pub use measure::{MeasureOptions, Measured, measure, median, read_bandwidth};
-pub use observe::{InputObserver, InputProducts, InputSquares, MatrixSource, Products, Squares};
+pub use observe::{InputObserver, InputProducts, InputSquares, MatrixPart, MatrixSource, Products, Squares};
 pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};
 pub use template::{ChatTemplate, Thinking};

@@ -7,7 +7,7 @@ mod squares;
 
 use std::fmt::Debug;
 
-pub use products::{InputProducts, Products};
+pub use products::{InputProducts, MatrixPart, Products};
 pub use squares::{InputSquares, Squares};
 
 /// A matrix, as its file has it.

@@ -16,6 +16,9 @@ const ROWS_TOGETHER: usize = 256;
 /// Channels whose products with all others are computed at a time.
 const CHANNELS_TOGETHER: usize = 256;
 
+/// A matrix: its tensor, and which of those that share it (0 but in mixtures of experts).
+pub type MatrixPart = (Box<str>, usize);
+
 /// What one lot of tensors with the same inputs came to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Products {
@@ -31,7 +34,7 @@ pub struct Products {
 /// keys, share one result.
 #[derive(Debug)]
 pub struct InputProducts {
-    wanted: Vec<(Box<str>, usize)>,
+    wanted: Vec<MatrixPart>,
     level: Level,
     pool: Pool,
     state: Mutex<State>,
@@ -41,7 +44,7 @@ pub struct InputProducts {
 struct State {
     lots: Vec<Lot>,
     /// Which lot a tensor's part belongs to.
-    of: BTreeMap<(Box<str>, usize), usize>,
+    of: BTreeMap<MatrixPart, usize>,
     scratch: Activations,
     out: Vec<f32>,
     bytes: Vec<u8>,
@@ -60,7 +63,7 @@ impl InputProducts {
     ///
     /// # Errors
     /// The instructions that `NEARFIELD_SIMD` names are not to be had.
-    pub fn new(wanted: Vec<(Box<str>, usize)>, threads: usize) -> Result<Arc<InputProducts>, LlmError> {
+    pub fn new(wanted: Vec<MatrixPart>, threads: usize) -> Result<Arc<InputProducts>, LlmError> {
         let (level, pool) = (Level::detect()?, Pool::new(NonZeroUsize::new(threads)));
         Ok(Arc::new(InputProducts { wanted, level, pool, state: Mutex::default() }))
     }
@@ -71,7 +74,7 @@ impl InputProducts {
     }
 
     /// Takes the products: each with the matrices that share it.
-    pub fn take(&self) -> Vec<(Vec<(Box<str>, usize)>, Products)> {
+    pub fn take(&self) -> Vec<(Vec<MatrixPart>, Products)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         for index in 0..state.lots.len() {
             self.multiply(&mut state, index);

@@ -267,5 +267,6 @@ fn print(outcome: &Outcome<'_>, out: &mut dyn Write) -> std::io::Result<()> {
             percent[0], percent[1], percent[2], percent[3]
         )?;
     }
-    writeln!(out, "time         {:.1} s on {} threads, {}", outcome.seconds, outcome.threads, outcome.level)
+    let threads = if outcome.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", outcome.threads) };
+    writeln!(out, "time         {:.1} s on {threads}, {}", outcome.seconds, outcome.level)
 }
