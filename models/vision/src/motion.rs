@@ -20,7 +20,7 @@ pub struct MotionOptions {
     pub enabled: bool,
     /// A part of the picture has changed when its luminance (0 to 255) differs by this much from the background.
     pub threshold: f32,
-    /// Something moves when this part of the picture has changed; 0.002 is a person some 30 m away, or a cat at the door.
+    /// Something moves when this part of the picture has changed.
     pub min_area: f32,
     /// For so long after a movement the model still looks at each picture.
     pub linger_ms: u64,

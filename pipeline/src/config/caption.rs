@@ -34,8 +34,8 @@ pub struct CaptionConfig {
     pub motion: MotionOptions,
     /// How objects are followed from picture to picture, of models that find objects.
     pub track: TrackOptions,
-    /// What objects do from their coming to their going, written to the file of `--events`, to `event.folder` and to
-    /// `frigate.mqtt`.
+    /// What objects do from their coming to their going, written to the file of `--events`, to `event.folder` and, with `[frigate]`, to
+    /// a broker.
     pub event: EventOptions,
     /// Clips of events: copied from what the camera sent, not encoded.
     pub clips: ClipOptions,
@@ -400,13 +400,13 @@ impl Config for CaptionConfig {
         if self.frigate.enabled && !is_topic(&self.frigate.prefix) {
             return Err(format!("frigate.prefix is {:?} but must be a topic without + and #", self.frigate.prefix));
         }
-        self.check_places()?;
         self.llm.check().map_err(|e| format!("llm.{e}"))?;
         self.prompt.check().map_err(|e| format!("prompt.{e}"))?;
         self.output.check().map_err(|e| format!("output.{e}"))?;
         self.outlets.check().map_err(|e| format!("outlets.{e}"))?;
         self.mqtt.check().map_err(|e| format!("mqtt.{e}"))?;
-        self.alerts.iter().try_for_each(AlertRule::check)
+        self.alerts.iter().try_for_each(AlertRule::check)?;
+        self.check_places()
     }
 }
 

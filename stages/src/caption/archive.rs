@@ -6,12 +6,12 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use crossbeam_channel::{Sender, bounded};
 use nearfield_base::child::spawn_in_own_group;
 use nearfield_base::persist;
@@ -34,6 +34,8 @@ const CUT_LIMIT: Duration = Duration::from_secs(60);
 const CLEANING: Duration = Duration::from_secs(30);
 /// So many of the oldest events make room for one when the disk is full.
 const MOST_SACRIFICED: usize = 64;
+/// With less than this left, a clip that could not be made was probably too large for the disk.
+const FULL_BELOW: u64 = 4 << 20;
 /// The quality of pictures.
 const JPEG_QUALITY: u8 = 85;
 /// Pictures and clips without an event are removed when they are older than this: a program was killed between two files.
@@ -305,6 +307,8 @@ impl Archive {
         let cut = run(command);
         let _ = std::fs::remove_file(&list);
         let placed = cut.and_then(|()| {
+            // On a full disk ffmpeg may end well and leave a part of it.
+            ensure!(is_whole_mp4(&part)?, "it was cut short");
             std::fs::File::open(&part)?.sync_all()?;
             persist::rename(&part, &self.path(&event.id, "mp4"))?;
             Ok(true)
@@ -318,18 +322,18 @@ impl Archive {
     /// Makes the clip of the first pending event.
     fn cut_first(&mut self) -> anyhow::Result<()> {
         let Some(Pending { event, .. }) = self.pending.pop_front() else { return Ok(()) };
-        let cut = self.cut(&event).or_else(|first| {
-            // ffmpeg does not say that the disk was full in a way to rely on: once more, with the oldest event less.
-            let Some(oldest) = self.kept().ok().and_then(|kept| kept.into_iter().find(|k| k.id != event.id)) else {
-                return Err(first);
-            };
-            let is_full = rustix::fs::statvfs(&self.folder).is_ok_and(|s| s.f_bavail * s.f_frsize < 4 << 20);
-            if !is_full {
-                return Err(first);
+        let mut cut = self.cut(&event);
+        for _ in 0..MOST_SACRIFICED {
+            // ffmpeg does not say that the disk was full in a way to rely on.
+            let is_full = || rustix::fs::statvfs(&self.folder).is_ok_and(|s| s.f_bavail * s.f_frsize < FULL_BELOW);
+            if cut.is_ok() || !is_full() {
+                break;
             }
+            let Some(oldest) = self.kept()?.into_iter().find(|kept| kept.id != event.id) else { break };
+            tracing::warn!("{}: the disk is full: the oldest event, {}, is removed", self.folder.display(), oldest.id);
             self.remove(&oldest.id);
-            self.cut(&event)
-        });
+            cut = self.cut(&event);
+        }
         if cut? {
             self.write(&event, true)?;
         }
@@ -431,6 +435,33 @@ pub fn is_event_name(name: &str) -> bool {
         && bytes[19] == b'Z'
         && bytes[20] == b'-'
         && bytes[..8].iter().chain(&bytes[9..15]).all(u8::is_ascii_digit)
+}
+
+/// Whether an MP4 file has all of its boxes, to their ends, and its index (`moov`) among them.
+fn is_whole_mp4(path: &Path) -> std::io::Result<bool> {
+    let mut file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    let (mut at, mut has_index) = (0u64, false);
+    while at < length {
+        let mut head = [0u8; 16];
+        file.seek(SeekFrom::Start(at))?;
+        let read = (&mut file).take(16).read(&mut head)?;
+        let short = u64::from(u32::from_be_bytes([head[0], head[1], head[2], head[3]]));
+        // A size of 1 stands for a longer one behind the name, 0 for the rest of the file.
+        let (size, least) = match short {
+            1 => {
+                (u64::from_be_bytes([head[8], head[9], head[10], head[11], head[12], head[13], head[14], head[15]]), 16)
+            }
+            0 => (length - at, 8),
+            size => (size, 8),
+        };
+        if (read as u64) < least || size < least || size > length - at {
+            return Ok(false);
+        }
+        has_index |= &head[4..8] == b"moov";
+        at += size;
+    }
+    Ok(has_index)
 }
 
 /// Runs ffmpeg to its end, but not for ever.

@@ -236,8 +236,7 @@ impl Tracker {
     fn end_lost(&mut self, now: Duration) -> Vec<Track> {
         let lost = Duration::from_millis(self.options.lost_ms);
         let is_lost = |t: &Track| !t.is_seen_at(now) && now.saturating_sub(t.last) > lost;
-        let ended = self.tracks.extract_if(.., |t| is_lost(t)).filter(Track::is_confirmed).collect();
-        ended
+        self.tracks.extract_if(.., |t| is_lost(t)).filter(Track::is_confirmed).collect()
     }
 
     fn round(&mut self, objects: &[Object], free: &mut Vec<usize>, now: Duration, confirmed: bool, round: Round) {

@@ -103,7 +103,7 @@ fn people_who_walk_past_each_other_keep_their_numbers() {
 fn a_crowd_with_gaps_and_doubts_is_followed() {
     // Six in two rows, those of a row at different speeds, so that they overtake each other.
     let scene = |t: f32| {
-        let lane = |n: usize| if n % 2 == 0 { 0.35 } else { 0.75 };
+        let lane = |n: usize| if n.is_multiple_of(2) { 0.35 } else { 0.75 };
         (0..6).map(|n| (n, walker(0.08 + 0.07 * n as f32 + t * (0.03 + 0.012 * n as f32), lane(n)))).collect::<Vec<_>>()
     };
     let followed = follow(&scene, 8.0, 10.0, (0.03, 0.1, 0.15));
@@ -134,7 +134,7 @@ fn a_fast_object_at_few_pictures_a_second_is_one_object() {
 fn a_flash_is_no_object_and_gets_no_number() {
     let mut tracker = Tracker::new(TrackOptions::default());
     for picture in 0..20u64 {
-        let x = if picture % 5 == 0 {
+        let x = if picture.is_multiple_of(5) {
             vec![object("person", 0.9, walker(0.1 + 0.04 * picture as f32, 0.5))]
         } else {
             vec![]

@@ -44,11 +44,15 @@ fn names(folder: &Path) -> Vec<String> {
 
 const ALL: Keep = Keep { age: None, bytes: u64::MAX };
 
-/// An `ffmpeg` that writes its arguments into the file that is its last one.
+/// Shell functions for scripts: `whole FILE` puts what it reads into an MP4 file's last box, behind an empty index.
+const MP4: &str =
+    "whole() { t=$(cat); printf '\\000\\000\\000\\010moov\\000\\000\\000\\000free%s' \"$t\" > \"$1\"; }\n";
+
+/// An `ffmpeg` that does this.
 fn script(folder: &Path, text: &str) -> String {
     use std::os::unix::fs::PermissionsExt;
     let path = folder.join("ffmpeg");
-    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::write(&path, format!("#!/bin/sh\n{MP4}{text}\n")).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     path.to_string_lossy().into_owned()
 }
@@ -56,7 +60,7 @@ fn script(folder: &Path, text: &str) -> String {
 #[test]
 fn an_event_is_a_json_file_a_picture_and_a_clip_and_the_same_event_again_is_no_second_one() {
     let (folder, tools) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let ffmpeg = script(tools.path(), "for last; do :; done; echo \"$@\" > \"$last\"");
+    let ffmpeg = script(tools.path(), "for last; do :; done; echo \"$@\" | whole \"$last\"");
     for _ in 0..2 {
         let mut archive = archive(folder.path(), ALL, ClipsFrom::File("/videos/door.mp4".into()), &ffmpeg);
         give(&mut archive, event(1));
@@ -89,8 +93,10 @@ fn a_clip_is_put_together_from_the_segments_that_the_event_touches() {
     use crate::caption::ring::RingOptions;
     let (folder, tools, recent) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let ffmpeg =
-        script(tools.path(), "for last; do :; done; for a; do case \"$a\" in *.list) cp \"$a\" \"$last\";; esac; done");
+    let ffmpeg = script(
+        tools.path(),
+        "for last; do :; done; for a; do case \"$a\" in *.list) whole \"$last\" < \"$a\";; esac; done",
+    );
     let options = RingOptions { folder: recent.path().to_owned(), segment_s: 4.0, keep: Duration::from_secs(600) };
     let ring = Ring::open(options).unwrap();
     ring.begin();
@@ -166,4 +172,27 @@ fn a_full_disk_costs_the_oldest_events_and_not_the_newest() {
     assert_eq!(archive.kept().unwrap().len(), 1);
     let never = archive.with_room(|| Err::<(), _>(std::io::Error::from(ErrorKind::StorageFull)));
     assert_eq!(never.unwrap_err().kind(), ErrorKind::StorageFull);
+}
+
+#[test]
+fn a_clip_that_was_cut_short_is_none_although_ffmpeg_says_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clip.mp4");
+    let is_whole = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).unwrap();
+        is_whole_mp4(&file).unwrap()
+    };
+    let boxed = |name: &str, body: &[u8]| [&(body.len() as u32 + 8).to_be_bytes()[..], name.as_bytes(), body].concat();
+    let all = [boxed("ftyp", b"isom"), boxed("moov", b"index"), boxed("mdat", &[7; 100])].concat();
+    assert!(is_whole(&all));
+    assert!(!is_whole(&all[..all.len() - 1]) && !is_whole(&all[..15]) && !is_whole(b""));
+    assert!(!is_whole(&boxed("mdat", &[7; 100])), "without an index");
+    assert!(!is_whole(&[&[0, 0, 0, 4][..], b"moov"].concat()), "a box shorter than its head");
+    let long = [&[0, 0, 0, 1][..], b"moov", &20u64.to_be_bytes(), b"abcd"].concat();
+    assert!(is_whole(&long) && !is_whole(&long[..19]));
+    let tools = tempfile::tempdir().unwrap();
+    let ffmpeg = script(tools.path(), "for last; do :; done; echo half > \"$last\"");
+    let archive = archive(folder.path(), ALL, ClipsFrom::File("/videos/door.mp4".into()), &ffmpeg);
+    let said = format!("{:#}", archive.cut(&event(1)).unwrap_err());
+    assert!(said.ends_with("it was cut short"), "{said}");
 }
