@@ -33,7 +33,7 @@ fn outcome(events: Reply) -> (String, usize, Instant) {
             Event::Text(piece) => text.push_str(&piece),
             Event::Done { generated, .. } => return (text, generated, Instant::now()),
             Event::Failed(error) => panic!("{error}"),
-            Event::Prefilled(_) | Event::Logits(_) => {}
+            Event::Prefilled(_) | Event::Logits(_) | Event::Likelihoods(_) => {}
         }
     }
     panic!("the events ended without an end");

@@ -34,6 +34,8 @@ const INPUTS: usize = 32;
 const OUTPUTS: usize = 256;
 /// How often a full queue is looked at.
 const LOOK: Duration = Duration::from_millis(10);
+/// So long the flow may have no room before the client is told that it is behind.
+const BEHIND: Duration = Duration::from_secs(20);
 /// So long a client may take to answer a call.
 const CALL_TIME: Duration = Duration::from_secs(60);
 
@@ -136,11 +138,15 @@ impl Flow {
     /// Hands something to it; waits while it has no room.
     ///
     /// # Errors
-    /// It has ended.
+    /// It has ended, or has had no room for long.
     pub async fn send(&self, mut input: ClientInput) -> Result<(), Failure> {
+        let begun = Instant::now();
         loop {
             match self.inputs.try_send(input) {
                 Ok(()) => return Ok(()),
+                Err(TrySendError::Full(_)) if begun.elapsed() > BEHIND => {
+                    return Err(Failure::busy("the conversation is too far behind: this was left out"));
+                }
                 Err(TrySendError::Full(back)) => input = back,
                 Err(TrySendError::Disconnected(_)) => return Err(Failure::busy("the conversation has ended")),
             }
