@@ -1,5 +1,6 @@
 //! Encoders, heard again by the reader; and the formats that phones and browsers record, whole and damaged.
 
+use std::f32::consts::TAU;
 use std::process::Command;
 
 use nearfield_speech::audio::{Clip, ClipReader, SampleRate, read_clip};
@@ -15,7 +16,7 @@ use proptest::prelude::*;
 fn sound(rate: SampleRate, samples: usize) -> Vec<f32> {
     let tone = |at: usize| {
         let t = at as f32 / rate.0 as f32;
-        ((t * 440.0 * 6.283).sin() + (t * 660.0 * 6.283).sin()) * 0.3 * (t * 3.0).sin().abs()
+        ((t * 440.0 * TAU).sin() + (t * 660.0 * TAU).sin()) * 0.3 * (t * 3.0).sin().abs()
     };
     (0..samples).map(tone).collect()
 }

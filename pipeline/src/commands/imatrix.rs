@@ -29,6 +29,9 @@ const OWN_CHUNKS: u32 = 64;
 /// Between two writes of what has been read so far.
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 
+/// The sums of each matrix, by its name.
+type Collected = BTreeMap<Box<str>, Squares>;
+
 /// Collects.
 ///
 /// # Errors
@@ -178,7 +181,7 @@ impl Job<'_> {
     }
 
     /// The sums of an earlier run of the same command, and how many chunks it had read.
-    fn resume(&self, partial: &Path) -> anyhow::Result<Option<(BTreeMap<Box<str>, Squares>, usize)>> {
+    fn resume(&self, partial: &Path) -> anyhow::Result<Option<(Collected, usize)>> {
         if !partial.is_file() {
             return Ok(None);
         }

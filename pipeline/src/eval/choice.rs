@@ -128,9 +128,8 @@ fn cost(session: &mut Session, prompt: &str, choice: &str) -> anyhow::Result<f64
         let end = at + block.len();
         let scored = end.saturating_sub((shared - 1).max(at)).min(block.len());
         session.append_scored(block, scored)?;
-        for n in end - scored + 1..=end.min(whole.len() - 1) {
-            let TokenId(next) = whole[n];
-            total += nll(session.logits_after(n), next as usize);
+        for (n, TokenId(next)) in whole.iter().enumerate().take(end + 1).skip(end - scored + 1) {
+            total += nll(session.logits_after(n), *next as usize);
         }
         at = end;
     }

@@ -47,7 +47,7 @@ pub enum VoiceEvent<'a> {
     /// Something is known of a turn that is under way.
     Note(&'a Note),
     /// A turn is over.
-    Turn(TurnReport),
+    Turn(Box<TurnReport>),
 }
 
 /// Runs the assistant until its questions are at their end or `stop` is disconnected; hands each turn's report to
@@ -65,7 +65,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     run_telling(assistant, config, questions, outlet, stop, &mut |event| match event {
         VoiceEvent::Note(_) => Ok(ControlFlow::Continue(())),
-        VoiceEvent::Turn(turn) => report(turn),
+        VoiceEvent::Turn(turn) => report(*turn),
     })
 }
 
@@ -187,7 +187,7 @@ pub fn run_telling(
                 return Ok(ControlFlow::Break(()));
             }
             for turn in collector.take(event) {
-                if on_event(VoiceEvent::Turn(turn))?.is_break() {
+                if on_event(VoiceEvent::Turn(Box::new(turn)))?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }

@@ -38,9 +38,12 @@ pub(super) fn html(outcome: &Outcome, baseline: Option<&Outcome>) -> String {
     page
 }
 
+/// Writes a figure of a run.
+type Figure = fn(&Outcome) -> String;
+
 /// What the model costs.
 fn costs(outcome: &Outcome, baseline: Option<&Outcome>) -> String {
-    let figures: [(&str, fn(&Outcome) -> String); 8] = [
+    let figures: [(&str, Figure); 8] = [
         ("right", |o| format!("{:.1} %", 100.0 * o.score)),
         ("ROUGE-L with the known answers", |o| format!("{:.3}", o.golden_rouge_l)),
         ("file", |o| format!("{:.1} MB, {}", o.model_bytes as f64 / 1e6, escaped(&o.quantization))),
