@@ -25,7 +25,9 @@ use crate::files::Files;
 use crate::flows::caption::{self, CaptionEvent, Done};
 use crate::hub::registry::Registry;
 use crate::load::caption::{Captioner, open_input};
-pub(crate) use crate::output::caption_files::{Events, Snapshots, news_json};
+#[cfg(feature = "server")]
+pub(crate) use crate::output::caption_files::news_json;
+pub(crate) use crate::output::caption_files::{Events, Snapshots};
 use crate::output::terminal::one_line;
 use crate::output::turn_report::{TraceWriter, ms};
 
