@@ -18,6 +18,7 @@
 
 mod reader;
 mod tensor_type;
+pub mod word_patterns;
 mod writer;
 
 use std::collections::HashMap;

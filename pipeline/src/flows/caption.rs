@@ -1,7 +1,7 @@
 //! The captioner: which stages there are, in what order, with which queues between them. The only place that knows.
 //!
 //! ```text
-//! source ─Shot─► decode ─View─► look ─Seen─► describe ─Captioned─► follow ─Told─► reporter
+//! source ─Shot─► decode ─View─► look ─Seen─► describe ─Captioned─► follow ─Followed─► reporter
 //!                                              ▲ │                                   │ │
 //!                                        Event │ ▼ Job                   SceneEvent  ▼ ▼  News
 //!                                              llm                              archive frigate
@@ -15,7 +15,7 @@ use crossbeam_channel::bounded;
 use nearfield_stages::caption::archive;
 use nearfield_stages::caption::decode::Decode;
 use nearfield_stages::caption::describe::DescribeOptions;
-use nearfield_stages::caption::events::{News, Told};
+use nearfield_stages::caption::events::{Followed, News};
 use nearfield_stages::caption::pictures::{SourceEvent, run as run_source};
 use nearfield_stages::flow::{Dropped, Flow, FlowEvent, Queue, StageTimes, StopSignal, Turn};
 use nearfield_stages::llm_thread::is_crash;
@@ -110,7 +110,7 @@ pub fn run(
     .then(follow, Queue::Wait(16)) // and wait for the reporter.
     .run(stop, move |event| {
         let event = match event {
-            FlowEvent::Output(Envelope { turn, body: Told { captioned, time, news }, .. }) => {
+            FlowEvent::Output(Envelope { turn, body: Followed { captioned, time, news }, .. }) => {
                 if !news.is_empty() {
                     for event in
                         news.iter().filter_map(|news| if let News::Ended(event) = news { Some(event) } else { None })

@@ -92,8 +92,8 @@ pub fn run_telling(
     let play = Play::open(outlet, turns.clone())?;
     let llm = assistant.llm.start_in(&mut flow);
     let pause = llm.pause();
+    let speaking = matches!(&questions, Questions::Spoken(Source::Client(_))).then(|| notes.clone());
     // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
-    let told = matches!(&questions, Questions::Spoken(Source::Client(_))).then(|| notes.clone());
     let is_live = matches!(
         &questions,
         Questions::Spoken(source) if !matches!(source, Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast))
@@ -117,7 +117,7 @@ pub fn run_telling(
             };
             let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
             let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking);
-            if let Some(notes) = told {
+            if let Some(notes) = speaking {
                 listen = listen.telling(notes);
             }
             if let Some((spotter, words)) = assistant.wake {

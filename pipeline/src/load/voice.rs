@@ -99,8 +99,16 @@ impl Assistant {
 /// # Errors
 /// If it is unknown, not there, or broken.
 pub fn load_llm(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Arc<Llm>> {
-    let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
-    Ok(Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?)
+    open_llm(&config.llm.model, "llm.model", config.llm.threads, registry)
+}
+
+/// The language model that the user has named by `key`: a name of the list, or a file.
+///
+/// # Errors
+/// As [`load_llm`].
+pub fn open_llm(named: &str, key: &'static str, threads: usize, registry: &Registry) -> anyhow::Result<Arc<Llm>> {
+    let model = registry.resolve_as(named, &[Kind::Llm]).context(key)?;
+    Ok(Llm::open(model.path(), &LlmOptions { threads })?)
 }
 
 /// The recognizer that `config` names.

@@ -53,7 +53,7 @@ impl Events {
         let at = |at: Duration| json!(ms(at));
         for movement in &c.movements {
             let kind = if movement.entered { "entered" } else { "left" };
-            // Told a little later than it happened: after enough pictures, or long enough without any. So the lines of the file are in
+            // Reported a little later than it happened: after enough pictures, or long enough without any. So the lines of the file are in
             // the order of their times.
             let happened = time.checked_sub(c.view.at.saturating_sub(movement.at)).unwrap_or(time);
             let body = json!({

@@ -8,6 +8,8 @@ use std::time::Duration;
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use jiff::{Timestamp, Unit};
+use nearfield_stages::flow::Turn;
+use nearfield_stages::voice::tools::ToolResult;
 use nearfield_vision::{Picture, encode_jpeg};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
@@ -76,6 +78,20 @@ impl Events {
         recent.push_back(event.clone());
         // Sent while the list is held: in the order of their numbers. Nobody listens: an error that is none.
         let _ = self.live.send(event);
+    }
+
+    /// What a flow has done in the home; `turn`, where its turns have numbers.
+    pub fn tell_actions(&self, flow: &str, turn: Option<Turn>, tools: &[ToolResult]) {
+        for tool in tools {
+            self.tell(
+                flow,
+                "action",
+                match turn {
+                    Some(turn) => json!({"turn": turn, "tool": tool}),
+                    None => json!({"tool": tool}),
+                },
+            );
+        }
     }
 
     /// A page with the newest reports of a flow.

@@ -244,9 +244,7 @@ impl Supervised {
             for error in &turn.errors {
                 tracing::error!("turn {}: {error}", turn.turn);
             }
-            for tool in &turn.replied.tools {
-                self.shared.events.tell(&self.flow.name, "action", json!({"turn": turn.turn, "tool": tool}));
-            }
+            self.shared.events.tell_actions(&self.flow.name, Some(turn.turn), &turn.replied.tools);
             self.tell("turn", turn.json());
             Ok(ControlFlow::Continue(()))
         })

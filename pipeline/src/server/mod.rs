@@ -110,7 +110,9 @@ impl Server {
     /// There is none, or as [`Home::ask`].
     async fn ask_home(&self, text: &str, conversation: &str) -> Result<Replied, Failure> {
         let none = || Failure::wrong("this model was not trained to answer: name an instruct model in llm.model");
-        self.home.as_ref().ok_or_else(none)?.ask(text, conversation).await
+        let replied = self.home.as_ref().ok_or_else(none)?.ask(text, conversation).await?;
+        self.shared.events.tell_actions("ask", None, &replied.tools);
+        Ok(replied)
     }
 
     /// Whether this is the model.
@@ -297,7 +299,7 @@ pub struct Base {
     shared: Arc<Shared>,
     flows: Arc<Mutex<Vec<Hosted>>>,
     metrics: Arc<Metrics>,
-    /// Told that a model's thread has panicked.
+    /// Gets a message when a model's thread has panicked.
     panicked: crossbeam_channel::Sender<()>,
 }
 

@@ -107,9 +107,6 @@ pub struct AskBody {
 async fn ask(server: &Arc<Server>, body: AskBody) -> Result<Response<Reply>, Failure> {
     let conversation = body.conversation_id.unwrap_or_default();
     let replied = server.ask_home(&body.text, &conversation).await?;
-    for tool in &replied.tools {
-        server.shared.events.tell("ask", "action", json!({"tool": tool}));
-    }
     Ok(http::json(
         StatusCode::OK,
         &json!({

@@ -68,7 +68,7 @@ impl InputObserver for InputSquares {
                     .entry(source.tensor.clone())
                     .or_insert_with(|| Squares { sums: vec![0.0; parts * columns], rows: vec![0; parts] }),
             };
-            // Sums that were taken up again may be of another model; the caller compares their shapes with the model's.
+            // Resumed sums may be of another model; the caller compares their shapes with the model's.
             let Some(sums) = squares.sums.get_mut(part * columns..(part + 1) * columns) else { continue };
             sums.iter_mut().zip(&of_rows).for_each(|(sum, x)| *sum += x);
             if let Some(rows) = squares.rows.get_mut(part) {

@@ -9,15 +9,16 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, bail, ensure};
-use nearfield_llm::{CacheType, Llm, LlmOptions, Session, SessionOptions, TokenId};
+use anyhow::{bail, ensure};
+use nearfield_llm::{CacheType, Llm, Session, SessionOptions, TokenId};
 use nearfield_stages::flow::{StopSignal, writes};
 use serde::Serialize;
 
 use super::chunks::{Chunks, read_text};
 use crate::cli::{FidelityArgs, Usage};
 use crate::config::{Config, VoiceConfig};
-use crate::hub::registry::{Kind, Registry};
+use crate::hub::registry::Registry;
+use crate::load::voice::open_llm;
 use crate::output::progress::Progress;
 use crate::signals;
 use sums::{Divergence, Sums};
@@ -97,10 +98,7 @@ fn run(
 ) -> anyhow::Result<()> {
     let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
     let text = read_text(&args.text)?;
-    let open = |name: &str, key: &str| -> anyhow::Result<Arc<Llm>> {
-        let model = registry.resolve_as(name, &[Kind::Llm]).with_context(|| key.to_owned())?;
-        Ok(Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?)
-    };
+    let open = |name: &str, key| open_llm(name, key, config.llm.threads, registry);
     let name = args.model.as_deref().unwrap_or(&config.llm.model);
     let llm = open(name, if args.model.is_some() { "--model" } else { "llm.model" })?;
     let reference = args.reference.as_deref().map(|name| open(name, "--reference")).transpose()?;

@@ -40,7 +40,7 @@ const BEHIND: Duration = Duration::from_secs(20);
 const CALL_TIME: Duration = Duration::from_secs(60);
 
 /// What a flow tells.
-pub enum Told {
+pub enum FlowOutput {
     /// What is to be played.
     Output(ClientOutput),
     /// Somebody has begun to speak.
@@ -76,7 +76,7 @@ pub enum Told {
 /// A running flow; it ends when this is dropped.
 pub struct Flow {
     inputs: Sender<ClientInput>,
-    told: mpsc::Receiver<Told>,
+    outputs: mpsc::Receiver<FlowOutput>,
     tools: Arc<Calls>,
     _running: Sender<Infallible>,
 }
@@ -88,7 +88,7 @@ impl Flow {
     /// The system can't start a thread.
     pub fn start(server: &Arc<Server>, settings: &Settings) -> Result<Self, Failure> {
         let (inputs, from) = bounded(INPUTS);
-        let (tell, told) = mpsc::channel(OUTPUTS);
+        let (tell, outputs) = mpsc::channel(OUTPUTS);
         let (running, stop) = bounded(0);
         let tools = Arc::new(Calls { told: tell.clone(), waiting: Mutex::default() });
         let runner: Arc<dyn ToolRunner> = tools.clone();
@@ -106,17 +106,15 @@ impl Flow {
             let questions = Questions::Spoken(Source::Client(from));
             voice::run_telling(assistant, &config, questions, &outlet, &stop, &mut |event| {
                 let told = match event {
-                    VoiceEvent::Note(Note::Speaking { turn }) => Told::Speaking(*turn),
-                    VoiceEvent::Note(Note::Spoken { turn }) => Told::Spoken(*turn),
-                    VoiceEvent::Note(Note::Heard { turn, text, .. }) => Told::Heard(*turn, text.clone()),
+                    VoiceEvent::Note(Note::Speaking { turn }) => FlowOutput::Speaking(*turn),
+                    VoiceEvent::Note(Note::Spoken { turn }) => FlowOutput::Spoken(*turn),
+                    VoiceEvent::Note(Note::Heard { turn, text, .. }) => FlowOutput::Heard(*turn, text.clone()),
                     VoiceEvent::Note(Note::Replied { turn, replied }) => {
-                        Told::Replied(*turn, replied.tokens, replied.reply.clone())
+                        FlowOutput::Replied(*turn, replied.tokens, replied.reply.clone())
                     }
                     VoiceEvent::Turn(turn) => {
-                        for tool in &turn.replied.tools {
-                            shared.events.tell("realtime", "action", json!({"turn": turn.turn, "tool": tool}));
-                        }
-                        Told::Over { turn: turn.turn, figures: turn.json(), errors: turn.errors }
+                        shared.events.tell_actions("realtime", Some(turn.turn), &turn.replied.tools);
+                        FlowOutput::Over { turn: turn.turn, figures: turn.json(), errors: turn.errors }
                     }
                 };
                 Ok(match tell.blocking_send(told) {
@@ -129,10 +127,10 @@ impl Flow {
         let run = move || {
             let _flow = tracing::error_span!("realtime").entered();
             let ended = panics::catch("the conversation", work).map_err(anyhow::Error::from).flatten();
-            let _ = over.blocking_send(Told::Ended(ended.err().map(|error| chain(&error))));
+            let _ = over.blocking_send(FlowOutput::Ended(ended.err().map(|error| chain(&error))));
         };
         std::thread::Builder::new().name("realtime".to_owned()).spawn(run).map_err(Failure::broken)?;
-        Ok(Self { inputs, told, tools, _running: running })
+        Ok(Self { inputs, outputs, tools, _running: running })
     }
 
     /// Hands something to it; waits while it has no room.
@@ -155,8 +153,8 @@ impl Flow {
     }
 
     /// What it tells next.
-    pub async fn told(&mut self) -> Told {
-        self.told.recv().await.unwrap_or(Told::Ended(None))
+    pub async fn next(&mut self) -> FlowOutput {
+        self.outputs.recv().await.unwrap_or(FlowOutput::Ended(None))
     }
 
     /// The client's tools.
@@ -167,12 +165,12 @@ impl Flow {
 
 /// Where the flow's sound goes.
 #[derive(Debug)]
-struct Player(mpsc::Sender<Told>);
+struct Player(mpsc::Sender<FlowOutput>);
 
 impl Client for Player {
     fn offer(&self, output: ClientOutput) -> Result<(), Refused> {
-        self.0.try_send(Told::Output(output)).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(Told::Output(back)) => Refused::Full(back),
+        self.0.try_send(FlowOutput::Output(output)).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(FlowOutput::Output(back)) => Refused::Full(back),
             _ => Refused::Gone,
         })
     }
@@ -181,7 +179,7 @@ impl Client for Player {
 /// Calls that the client has yet to answer.
 #[derive(Debug)]
 pub struct Calls {
-    told: mpsc::Sender<Told>,
+    told: mpsc::Sender<FlowOutput>,
     waiting: Mutex<Waiting>,
 }
 
@@ -211,7 +209,7 @@ impl ToolRunner for Calls {
     fn run(&self, name: &str, arguments: &Value, stop: &dyn Fn() -> bool) -> Result<Value, String> {
         let (id, (answer, answered)) = (id("call_"), bounded(1));
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).calls.insert(id.clone(), answer);
-        let call = Told::Call { id: id.clone(), name: name.to_owned(), arguments: arguments.to_string() };
+        let call = FlowOutput::Call { id: id.clone(), name: name.to_owned(), arguments: arguments.to_string() };
         let begun = Instant::now();
         let mut outcome =
             self.told.blocking_send(call).map_err(|_| "whoever runs it has gone".to_owned()).map(|()| None);

@@ -35,7 +35,7 @@ use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 use super::Server;
 use super::failure::Failure;
 use super::http::{Reply, whole};
-use flow::{Flow, Told};
+use flow::{Flow, FlowOutput};
 use settings::Settings;
 use tell::Teller;
 
@@ -183,7 +183,7 @@ impl Conversation {
         let Self { flow, socket, .. } = self;
         let told = async {
             match flow {
-                Some(flow) => flow.told().await,
+                Some(flow) => flow.next().await,
                 None => std::future::pending().await,
             }
         };
@@ -193,7 +193,7 @@ impl Conversation {
             Either::Right((message, _)) => Either::Right(message),
         };
         match next {
-            Either::Left(Told::Ended(reason)) => Err(reason.map_or(Over::Gone, Over::Failed)),
+            Either::Left(FlowOutput::Ended(reason)) => Err(reason.map_or(Over::Gone, Over::Failed)),
             Either::Left(told) => {
                 let events = self.teller.tell(told);
                 self.send(events).await

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::failure::{Failure, Form};
 use super::super::openai::{id, now};
-use super::flow::Told;
+use super::flow::FlowOutput;
 use super::settings::Settings;
 
 /// So long a session is said to last; it has no end of its own.
@@ -39,6 +39,11 @@ pub struct Teller {
     /// What the replies of turns under way cost, and what was written.
     replied: BTreeMap<Turn, (Tokens, String)>,
     response: Option<Response>,
+    /// The last turn whose words are known, and what is played of a later one before they are: the player and what is known of turns
+    /// come from two threads.
+    heard: Turn,
+    early: Option<Turn>,
+    held: Vec<ClientOutput>,
     /// The turn that is replied to.
     turn: Option<Turn>,
     /// Whether the reply has been sent whole, and only its figures are missing.
@@ -51,6 +56,13 @@ struct Response {
     /// What has been said so far; `None` before the first clause.
     text: Option<String>,
     output: Vec<Value>,
+}
+
+impl Response {
+    /// Where its message stands, as events name it.
+    fn place(&self) -> Value {
+        json!({"response_id": self.id, "item_id": self.item, "output_index": 0, "content_index": 0})
+    }
 }
 
 impl Teller {
@@ -66,6 +78,9 @@ impl Teller {
             items: BTreeMap::new(),
             committed: None,
             replied: BTreeMap::new(),
+            heard: Turn(0),
+            early: None,
+            held: Vec::new(),
             response: None,
             turn: None,
             is_spoken: false,
@@ -157,9 +172,9 @@ impl Teller {
     }
 
     /// What the flow tells.
-    pub fn tell(&mut self, told: Told) -> Vec<Value> {
+    pub fn tell(&mut self, told: FlowOutput) -> Vec<Value> {
         match told {
-            Told::Speaking(turn) => {
+            FlowOutput::Speaking(turn) => {
                 let item = self.committed.take().unwrap_or_else(|| id("item_"));
                 while self.items.len() >= MOST_TURNS {
                     self.items.pop_first();
@@ -168,7 +183,7 @@ impl Teller {
                 let body = json!({"audio_start_ms": self.heard_ms(), "item_id": item});
                 vec![self.event("input_audio_buffer.speech_started", body)]
             }
-            Told::Spoken(turn) => {
+            FlowOutput::Spoken(turn) => {
                 let Some(item) = self.items.get(&turn).cloned() else { return Vec::new() };
                 let body = json!({"audio_end_ms": self.heard_ms(), "item_id": item});
                 let mut events = vec![self.event("input_audio_buffer.speech_stopped", body)];
@@ -177,18 +192,19 @@ impl Teller {
                 }
                 events
             }
-            Told::Heard(turn, text) => self.heard(turn, &text),
-            Told::Replied(turn, tokens, text) => {
+            FlowOutput::Heard(turn, text) => self.heard(turn, &text),
+            FlowOutput::Replied(turn, tokens, text) => {
                 self.replied.insert(turn, (tokens, text));
                 if self.is_spoken && self.turn == Some(turn) { self.done("completed") } else { Vec::new() }
             }
-            Told::Output(output) => self.output(output),
-            Told::Call { id, name, arguments } => self.call(&id, &name, &arguments),
-            Told::Over { turn, errors, figures } => {
-                let mut events = match self.turn == Some(turn) {
+            FlowOutput::Output(output) => self.output(output),
+            FlowOutput::Call { id, name, arguments } => self.call(&id, &name, &arguments),
+            FlowOutput::Over { turn, errors, figures } => {
+                let mut events = self.release(turn);
+                events.extend(match self.turn == Some(turn) {
                     true => self.done(if errors.is_empty() { "completed" } else { "failed" }),
                     false => Vec::new(),
-                };
+                });
                 self.replied.retain(|open, _| *open > turn);
                 self.items.retain(|open, _| *open > turn);
                 let failed = errors.iter().map(|error| {
@@ -200,7 +216,7 @@ impl Teller {
                 }
                 events
             }
-            Told::Ended(_) => Vec::new(),
+            FlowOutput::Ended(_) => Vec::new(),
         }
     }
 
@@ -215,14 +231,26 @@ impl Teller {
             let body = json!({"item_id": item, "content_index": 0, "transcript": text, "usage": seconds});
             events.push(self.event("conversation.item.input_audio_transcription.completed", body));
         }
-        if !text.is_empty() {
+        self.heard = turn;
+        // What was typed may be replied to before it is told that it was heard.
+        let has_begun = self.response.is_some() && self.turn == Some(turn);
+        if !text.is_empty() && !has_begun {
             if self.response.is_some() {
                 events.extend(self.done("cancelled"));
             }
             self.turn = Some(turn);
             events.push(self.begin());
         }
+        events.extend(self.release(turn));
         events
+    }
+
+    /// What was played of a turn before its words were known.
+    fn release(&mut self, turn: Turn) -> Vec<Value> {
+        match self.early.take_if(|early| *early <= turn) {
+            Some(_) => std::mem::take(&mut self.held).into_iter().flat_map(|output| self.output(output)).collect(),
+            None => Vec::new(),
+        }
     }
 
     /// A response begins.
@@ -254,6 +282,16 @@ impl Teller {
     }
 
     fn output(&mut self, output: ClientOutput) -> Vec<Value> {
+        if let ClientOutput::Begin(turn) = output
+            && self.items.contains_key(&turn)
+            && self.heard < turn
+        {
+            self.early = Some(turn);
+        }
+        if self.early.is_some() {
+            self.held.push(output);
+            return Vec::new();
+        }
         let mut events = Vec::new();
         if self.response.is_none() && matches!(output, ClientOutput::Begin(_) | ClientOutput::Clause(_)) {
             events.push(self.begin());
@@ -263,8 +301,7 @@ impl Teller {
             return events;
         }
         let Some(response) = &self.response else { return events };
-        let place =
-            json!({"response_id": response.id, "item_id": response.item, "output_index": 0, "content_index": 0});
+        let place = response.place();
         let with = |more: Value| {
             let mut body = place.clone();
             body.as_object_mut()
@@ -306,6 +343,11 @@ impl Teller {
         if self.is_beta { format!("response.{of}") } else { format!("response.output_{of}") }
     }
 
+    /// The name of the event with which an item begins.
+    fn added_kind(&self) -> &'static str {
+        if self.is_beta { "conversation.item.created" } else { "conversation.item.added" }
+    }
+
     fn message_begins(&mut self) -> Vec<Value> {
         let Some(response) = &self.response else { return Vec::new() };
         let (response_id, item_id) = (response.id.clone(), response.item.clone());
@@ -314,16 +356,14 @@ impl Teller {
             "content": [],
         });
         let previous = self.last_item.replace(item_id.clone());
-        let added = if self.is_beta { "conversation.item.created" } else { "conversation.item.added" };
-        let place = json!({"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0});
-        let mut part = place;
+        let mut part = response.place();
         part["part"] = json!({"type": "audio", "transcript": ""});
         vec![
             self.event(
                 "response.output_item.added",
                 json!({"response_id": response_id, "output_index": 0, "item": item}),
             ),
-            self.event(added, json!({"previous_item_id": previous, "item": item})),
+            self.event(self.added_kind(), json!({"previous_item_id": previous, "item": item})),
             self.event("response.content_part.added", part),
         ]
     }
@@ -343,7 +383,7 @@ impl Teller {
             "content": [{"type": kind, "transcript": text}],
         });
         response.output.push(item.clone());
-        let place = json!({"response_id": response_id, "item_id": item_id, "output_index": 0, "content_index": 0});
+        let place = response.place();
         let (mut transcript, mut part) = (place.clone(), place.clone());
         transcript["transcript"] = text.clone().into();
         part["part"] = json!({"type": "audio", "transcript": text});
@@ -396,13 +436,12 @@ impl Teller {
         let (mut delta, mut all) = (place.clone(), place);
         delta["delta"] = arguments.into();
         (all["arguments"], all["name"]) = (arguments.into(), name.into());
-        let added = if self.is_beta { "conversation.item.created" } else { "conversation.item.added" };
         let open = item("in_progress", "");
         events.push(self.event(
             "response.output_item.added",
             json!({"response_id": response_id, "output_index": index, "item": open}),
         ));
-        events.push(self.event(added, json!({"previous_item_id": previous, "item": open})));
+        events.push(self.event(self.added_kind(), json!({"previous_item_id": previous, "item": open})));
         events.push(self.event("response.function_call_arguments.delta", delta));
         events.push(self.event("response.function_call_arguments.done", all));
         events.push(self.event(
@@ -411,5 +450,65 @@ impl Teller {
         ));
         events.extend(self.done("completed"));
         events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(events: &[Value]) -> Vec<&str> {
+        events.iter().map(|event| event["type"].as_str().unwrap()).collect()
+    }
+
+    fn tell_all(teller: &mut Teller, outputs: Vec<FlowOutput>) -> Vec<Value> {
+        outputs.into_iter().flat_map(|output| teller.tell(output)).collect()
+    }
+
+    #[test]
+    fn what_is_played_before_the_words_are_known_follows_them() {
+        let (mut teller, turn) = (Teller::new(false, false, "stt".to_owned()), Turn(1));
+        let events = tell_all(
+            &mut teller,
+            vec![
+                FlowOutput::Speaking(turn),
+                FlowOutput::Output(ClientOutput::Begin(turn)),
+                FlowOutput::Output(ClientOutput::Clause("It is late.".to_owned())),
+                FlowOutput::Output(ClientOutput::Samples(vec![0.0; 4])),
+                FlowOutput::Spoken(turn),
+                FlowOutput::Heard(turn, "What time is it?".to_owned()),
+                FlowOutput::Output(ClientOutput::End),
+                FlowOutput::Replied(turn, Tokens::default(), "It is late.".to_owned()),
+            ],
+        );
+        let order = [
+            "input_audio_buffer.speech_stopped",
+            "conversation.item.input_audio_transcription.completed",
+            "response.created",
+            "response.output_audio.delta",
+            "response.done",
+        ];
+        let kinds = kinds(&events);
+        let places: Vec<usize> = order.iter().map(|kind| kinds.iter().position(|it| it == kind).unwrap()).collect();
+        assert!(places.is_sorted(), "{kinds:?}");
+        assert_eq!(kinds.iter().filter(|kind| **kind == "response.created").count(), 1, "{kinds:?}");
+        assert_eq!(events.last().unwrap()["response"]["status"], "completed");
+    }
+
+    #[test]
+    fn a_typed_question_that_is_replied_to_before_it_is_heard_of_has_one_response() {
+        let (mut teller, turn) = (Teller::new(false, false, "stt".to_owned()), Turn(3));
+        let events = tell_all(
+            &mut teller,
+            vec![
+                FlowOutput::Output(ClientOutput::Begin(turn)),
+                FlowOutput::Output(ClientOutput::Clause("Hello.".to_owned())),
+                FlowOutput::Heard(turn, "Hello.".to_owned()),
+                FlowOutput::Output(ClientOutput::End),
+                FlowOutput::Replied(turn, Tokens::default(), "Hello.".to_owned()),
+            ],
+        );
+        let of = |kind: &str| kinds(&events).iter().filter(|it| **it == kind).count();
+        assert_eq!((of("response.created"), of("response.done")), (1, 1), "{:?}", kinds(&events));
     }
 }

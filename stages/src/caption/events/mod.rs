@@ -176,7 +176,7 @@ pub enum News {
 
 /// What comes out of the captioner for a picture, or at its end.
 #[derive(Debug)]
-pub struct Told {
+pub struct Followed {
     /// What became of the picture; `None` at the source's end.
     pub captioned: Option<Captioned>,
     /// The calendar's time of the picture, or of the last one.
@@ -205,7 +205,7 @@ impl Follow {
 
 impl Stage for Follow {
     type In = Captioned;
-    type Out = Told;
+    type Out = Followed;
 
     fn name(&self) -> &'static str {
         "follow"
@@ -216,7 +216,7 @@ impl Stage for Follow {
         true
     }
 
-    fn step(&mut self, input: Envelope<Captioned>, emit: &mut Emit<'_, Told>) -> anyhow::Result<()> {
+    fn step(&mut self, input: Envelope<Captioned>, emit: &mut Emit<'_, Followed>) -> anyhow::Result<()> {
         let Envelope { turn, body: captioned, .. } = input;
         let time = captioned.view.time;
         self.last = Some((turn, time));
@@ -225,7 +225,7 @@ impl Stage for Follow {
             Some(assembler) => assembler.see(&captioned.view, &captioned.sight, &captioned.caption),
             None => Vec::new(),
         };
-        let _ = emit(Envelope::new(turn, Told { captioned: Some(captioned), time, news }));
+        let _ = emit(Envelope::new(turn, Followed { captioned: Some(captioned), time, news }));
         Ok(())
     }
 
@@ -233,17 +233,17 @@ impl Stage for Follow {
         self.came.map(|came| came + AWAY)
     }
 
-    fn wake(&mut self, emit: &mut Emit<'_, Told>) -> anyhow::Result<()> {
+    fn wake(&mut self, emit: &mut Emit<'_, Followed>) -> anyhow::Result<()> {
         self.came = None;
         self.finish(emit)
     }
 
-    fn finish(&mut self, emit: &mut Emit<'_, Told>) -> anyhow::Result<()> {
+    fn finish(&mut self, emit: &mut Emit<'_, Followed>) -> anyhow::Result<()> {
         let news = self.assembler.as_mut().map(Assembler::finish).unwrap_or_default();
         if let Some((turn, time)) = self.last
             && !news.is_empty()
         {
-            let _ = emit(Envelope::new(turn, Told { captioned: None, time, news }));
+            let _ = emit(Envelope::new(turn, Followed { captioned: None, time, news }));
         }
         Ok(())
     }

@@ -205,7 +205,7 @@ fn a_source_that_gives_no_pictures_any_more_has_nothing_before_it() {
             movements: Vec::new(),
             alerts: Vec::new(),
         };
-        let mut emit = |e: Envelope<Told>| {
+        let mut emit = |e: Envelope<Followed>| {
             told.extend(e.body.news);
             std::ops::ControlFlow::Continue(())
         };
