@@ -29,7 +29,7 @@ impl Chat {
     /// Loads the language model and the tools that `config` names.
     ///
     /// # Errors
-    /// Whatever is missing or broken, with its name and the way out.
+    /// Whatever is missing or broken, naming it and how to fix it.
     pub fn open(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Self> {
         let toolbox = load_toolbox(config)?;
         let llm = load_llm(config, registry)?;

@@ -8,30 +8,28 @@
 //!                                                                 llm                                           reporter
 //! ```
 
+mod reporter;
+mod speech_input;
+
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use crossbeam_channel::bounded;
-use nearfield_speech::vad::Endpointer;
-use nearfield_stages::flow::{Flow, FlowEvent, Guesses, Queue, StopSignal, Turn};
-use nearfield_stages::messages::Envelope;
-use nearfield_stages::voice::capture::{Pace, Source};
+use nearfield_stages::flow::{Flow, Guesses, Queue, StopSignal};
+use nearfield_stages::voice::capture::Source;
 use nearfield_stages::voice::converse::Converse;
-use nearfield_stages::voice::echo::EchoPath;
-use nearfield_stages::voice::listen::{Listen, TurnTaking};
-use nearfield_stages::voice::notes::Note;
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
-use nearfield_stages::voice::transcribe::Transcribe;
-use nearfield_stages::voice::turn_end::TurnEnd;
 use nearfield_stages::voice::typed::type_in;
-use nearfield_stages::voice::wake::{Attention, WakeHook};
 
-use crate::config::{Decide, VoiceConfig};
+pub use self::reporter::VoiceEvent;
+use self::reporter::{Feedback, Reporter};
+use self::speech_input::{Around, SpeechInput};
+use crate::config::VoiceConfig;
 use crate::load::voice::Assistant;
-use crate::output::turn_report::{Collector, TurnReport};
+use crate::output::turn_report::TurnReport;
 
 /// What a question comes from.
 #[derive(Clone, Debug)]
@@ -40,14 +38,6 @@ pub enum Questions {
     Spoken(Source),
     /// Somebody has typed.
     Typed(Vec<String>),
-}
-
-/// What a voice tells.
-pub enum VoiceEvent<'a> {
-    /// Something is known of a turn that is under way.
-    Note(&'a Note),
-    /// A turn is over.
-    Turn(Box<TurnReport>),
 }
 
 /// Runs the assistant until its questions are at their end or `stop` is disconnected; hands each turn's report to
@@ -82,120 +72,45 @@ pub fn run_telling(
     on_event: &mut dyn FnMut(VoiceEvent<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     let (notes, notebook) = bounded(256);
-    let (heard, what_was_heard) = bounded(64);
-    let (answered, answers) = bounded(64);
-    let (attended, attention_ends) = bounded(64);
     let mut flow = Flow::new().notes(notebook);
     let (turns, guesses) = (flow.turns(), Guesses::default());
-    let mut collector = Collector::new(flow.ledger(), Duration::from_millis(config.latency.first_audio_ms));
+    let mut failures = 0;
+    let budget = Duration::from_millis(config.latency.first_audio_ms);
+    let (mut reporter, feedback) = Reporter::new(flow.ledger(), budget, &mut failures, on_event);
+    let Feedback { heard, answers, attention_ends } = feedback;
+    let Assistant { llm, speech_input, voice, toolbox, converse: options } = assistant;
 
     let play = Play::open(outlet, turns.clone())?;
-    let llm = assistant.llm.start_in(&mut flow);
-    let pause = llm.pause();
-    let speaking = matches!(&questions, Questions::Spoken(Source::Client(_))).then(|| notes.clone());
-    // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
-    let is_live = matches!(
-        &questions,
-        Questions::Spoken(source) if !matches!(source, Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast))
-    );
-    let decides = is_live && config.turn.decide == Decide::Content;
-    let whole_commands = if decides { assistant.toolbox.whole_commands() } else { None };
-    let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?
-        .guessing(guesses.clone());
-    let speak = Speak::new(assistant.voice).guessing(guesses.clone()).pausing(pause);
-    let phrase = Phrase::guessing(guesses.clone());
-
+    let llm = llm.start_in(&mut flow);
     // Speech blocks and is never dropped; a queue is as long as the work that may usefully be done ahead of the slower stage behind it.
     let transcripts = match questions {
         Questions::Spoken(source) => {
-            let vad = assistant.vad.context("the assistant was loaded without ears")?;
-            let stt = assistant.stt.context("the assistant was loaded without ears")?;
-            let turn_taking = match &source {
-                _ if !is_live => TurnTaking::Wait(answers),
-                _ if config.listen.interrupt => TurnTaking::Interrupt,
-                _ => TurnTaking::DeafWhile(play.speaking()),
-            };
-            let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
-            let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking);
-            if let Some(notes) = speaking {
-                listen = listen.telling(notes);
-            }
-            if let Some((spotter, words)) = assistant.wake {
-                let wake = &config.wake;
-                let mut attention = Attention::new(spotter, words, wake.options(), attention_ends);
-                if wake.chime {
-                    attention = attention.ringing(play.chime());
-                }
-                if !wake.command.is_empty() {
-                    attention = attention.telling(WakeHook::start(wake.command.clone())?);
-                }
-                listen = listen.attending(attention);
-            }
-            let echo = match (&source, outlet) {
-                (Source::Microphone(microphone), Outlet::Speaker(_)) => {
-                    config.listen.echo.cancels(microphone.as_deref()).then(|| EchoPath::new(play.reference()))
-                }
-                _ => None,
-            };
-            let mut transcribe = Transcribe::new(stt, turns, guesses);
-            if decides {
-                // As many guesses as may wait at the recognizer.
-                let (tell, words) = bounded(4);
-                transcribe = transcribe.telling(tell);
-                let mut turn_end = TurnEnd::new(config.turn.options(), assistant.turn, Some(words));
-                if let Some(whole_commands) = whole_commands {
-                    turn_end = turn_end.knowing(whole_commands);
-                }
-                listen = listen.ending(turn_end);
-            }
-            if is_live && config.turn.ahead {
-                transcribe = transcribe.passing_guesses();
-            }
+            let models = speech_input.context("the assistant was loaded without the models of speech input")?;
+            let (turns, guesses, toolbox, notes) = (turns.clone(), guesses.clone(), &toolbox, &notes);
+            let around = Around { turns, guesses, toolbox, play: &play, outlet, notes, answers, attention_ends };
+            let SpeechInput { echo, listen, transcribe } = SpeechInput::open(models, config, &source, around)?;
             // 64 * 20 ms = 1.3 s: transcription never holds up the microphone's own 10 s.
             flow.source(Queue::Wait(64), move |frames, stop| source.run(echo, frames, stop))
-                // A guess, its correction, and two more questions.
-                .then(listen, Queue::Wait(4))
+                .then(listen, Queue::Wait(4)) // A guess, its correction, and two more questions.
                 .then(transcribe, Queue::Wait(4))
         }
-        Questions::Typed(texts) => flow.source(Queue::Wait(4), move |transcripts, stop| {
-            type_in(&texts, &turns, &answers, transcripts, stop);
-            Ok(())
-        }),
+        Questions::Typed(texts) => {
+            let turns = turns.clone();
+            flow.source(Queue::Wait(4), move |transcripts, stop| {
+                type_in(&texts, &turns, &answers, transcripts, stop);
+                Ok(())
+            })
+        }
     };
-    let mut failures = 0u64;
-    let failed = &mut failures;
+    let speak = Speak::new(voice).guessing(guesses.clone()).pausing(llm.pause());
+    let phrase = Phrase::guessing(guesses.clone());
+    let converse = Converse::new(llm, options, toolbox, turns, heard, notes)?.guessing(guesses);
     transcripts
         .then(converse, Queue::Wait(256)) // The model may write ahead of the voice by a long reply.
         .then(phrase, Queue::Wait(4)) // Clauses not yet spoken; an interruption throws them away.
         .then(speak, Queue::Wait(64)) // Blocks of 20 to 100 ms: the voice may be seconds ahead.
         .then(play, Queue::Wait(16))
-        .run(stop, move |event| {
-            let mut over = None;
-            if let FlowEvent::Failed(failure) = &event
-                && !failure.is_fatal
-                && failure.turn.is_none_or(|turn| turn == Turn(0))
-            {
-                *failed += 1;
-            }
-            if let FlowEvent::Output(Envelope { turn, body: played, .. }) = &event {
-                let _ = heard.try_send((*turn, played.clone()));
-                over = Some(*turn);
-            }
-            if let FlowEvent::Note(note) = &event
-                && on_event(VoiceEvent::Note(note))?.is_break()
-            {
-                return Ok(ControlFlow::Break(()));
-            }
-            for turn in collector.take(event) {
-                if on_event(VoiceEvent::Turn(Box::new(turn)))?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            if let Some(turn) = over {
-                let _ = (answered.try_send(turn), attended.try_send(turn));
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
+        .run(stop, move |event| reporter.hear(event))?;
     // Those of a turn are in its report.
     ensure!(failures == 0, "a stage failed outside of any turn; the log says why");
     Ok(())

@@ -1,4 +1,4 @@
-//! What a captioner is made of: its models and its source, and how the language model is asked.
+//! What a captioner is made of: its models and its source, and how the language model is prompted.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,8 +15,7 @@ use nearfield_stages::caption::pictures::{
     Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, ReconnectPauses,
 };
 use nearfield_stages::caption::ring::{Ring, RingOptions};
-use nearfield_stages::flow::Turns;
-use nearfield_stages::llm_thread::LlmThread;
+use nearfield_stages::flow::Flow;
 use nearfield_stages::outlets::Publish;
 use nearfield_stages::voice::capture::Pace;
 use nearfield_vision::{Beside, Gate, Motion, Picture, VisionError, VisionManifest, VisionModel};
@@ -57,7 +56,7 @@ impl Captioner {
     /// Loads everything that `config` names.
     ///
     /// # Errors
-    /// Whatever is missing or broken, with its name and the way out.
+    /// Whatever is missing or broken, naming it and how to fix it.
     pub fn load(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<Self> {
         let mut captioner = Self::load_models(config, registry, None)?;
         let object = config.source.outlet_name();
@@ -81,7 +80,7 @@ impl Captioner {
     /// Its models, some of which other flows of the process may use too; nobody is delivered to.
     ///
     /// # Errors
-    /// Whatever is missing or broken, with its name and the way out.
+    /// Whatever is missing or broken, naming it and how to fix it.
     pub fn load_models(
         config: &CaptionConfig,
         registry: &Registry,
@@ -129,19 +128,20 @@ impl Captioner {
         })
     }
 
-    /// The stages that need its models; `stills`: pictures were chosen one by one.
+    /// The stages that need its models, over the language model's thread in `flow`; `stills`: pictures were chosen one by one.
     ///
     /// # Errors
     /// See [`Describe::new`].
-    pub(crate) fn stages(
-        vision: VisionModel,
-        nominal: Option<Vec<f32>>,
-        options: DescribeOptions,
+    pub(crate) fn stages_in<N>(
+        self,
+        flow: &mut Flow<N>,
         config: &CaptionConfig,
         stills: bool,
-        llm: LlmThread,
-        turns: Turns,
     ) -> anyhow::Result<(Look, Describe, Follow)> {
+        let options = describe_options(config, &self);
+        let Captioner { llm, vision, nominal, constraint, .. } = self;
+        let options = DescribeOptions { constraint, ..options };
+        let (llm, turns) = (llm.start_in(flow), flow.turns());
         let mut gate = config.gate.clone();
         if stills {
             // Nothing follows that could confirm a picture, or what it reads.
@@ -339,7 +339,7 @@ fn camera(_input: &str, _config: &CaptionConfig) -> Option<nearfield_stages::cap
     None
 }
 
-/// How the captioner is asked, as `config` says.
+/// How the captioner's model is prompted, as `config` says.
 pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> DescribeOptions {
     let (llm, form) = (captioner.llm.weights(), &captioner.prompt);
     let max_tokens = config.llm.max_tokens_or(MAX_CAPTION_TOKENS);

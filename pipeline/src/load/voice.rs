@@ -1,4 +1,4 @@
-//! What a voice assistant is made of: its models, its tools, and how the language model is asked.
+//! What a voice assistant is made of: its models, its tools, and how the language model is prompted.
 
 use std::sync::Arc;
 
@@ -29,27 +29,33 @@ const MAX_REPLY_TOKENS: usize = 160;
 pub struct Assistant {
     /// The language model.
     pub llm: FlowLlm,
-    /// Speech to text; absent when all questions are typed.
-    pub stt: Option<SpeechToText>,
-    /// Voice activity; absent likewise.
-    pub vad: Option<Box<dyn VoiceActivity>>,
-    /// The wake words, where nobody is listened to before one; absent likewise.
-    pub wake: Option<(WakeSpotter, Vec<WakeWord>)>,
-    /// What hears whether a speaker who pauses has finished; absent likewise, and where its model is.
-    pub turn: Option<SmartTurn>,
+    /// The models of speech input; absent when all questions are typed.
+    pub speech_input: Option<SpeechInputModels>,
     /// Text to speech.
     pub voice: Box<dyn Voice>,
     /// What the model may do.
     pub toolbox: Toolbox,
-    /// How it is asked.
+    /// How the model is prompted.
     pub converse: ConverseOptions,
+}
+
+/// The models that turn sound into words.
+pub struct SpeechInputModels {
+    /// Speech to text.
+    pub stt: SpeechToText,
+    /// Voice activity.
+    pub vad: Box<dyn VoiceActivity>,
+    /// The wake words, where nobody is listened to before one.
+    pub wake: Option<(WakeSpotter, Vec<WakeWord>)>,
+    /// Whether a speaker who pauses has finished, where the configuration wants it and its model is there.
+    pub turn: Option<SmartTurn>,
 }
 
 impl Assistant {
     /// Loads everything that `config` names.
     ///
     /// # Errors
-    /// Whatever is missing or broken, with its name and the way out.
+    /// Whatever is missing or broken, naming it and how to fix it.
     pub fn load(config: &VoiceConfig, registry: &Registry, hears: bool) -> anyhow::Result<Self> {
         Self::load_with(config, registry, hears, None)
     }
@@ -71,14 +77,14 @@ impl Assistant {
         let llm = FlowLlm::load(&config.llm, registry, shared)?;
         let words_at_once = (config.tts.words_per_minute * config.play.longest_s).div_ceil(60) as usize;
         let converse = ConverseOptions { words_at_once, ..converse_options(config, registry, llm.weights())? };
-        let (stt, vad, turn, wake) = match hears {
-            true => (
-                Some(load_stt_with(config, registry, shared)?),
-                Some(load_vad(config, registry)?),
-                load_smart_turn(config, registry)?,
-                load_wake(&config.wake, registry)?,
-            ),
-            false => (None, None, None, None),
+        let speech_input = match hears {
+            true => Some(SpeechInputModels {
+                stt: load_stt_with(config, registry, shared)?,
+                vad: load_vad(config, registry)?,
+                turn: load_smart_turn(config, registry)?,
+                wake: load_wake(&config.wake, registry)?,
+            }),
+            false => None,
         };
         let voice = load_voice(config, registry)?;
         tracing::info!(
@@ -86,11 +92,11 @@ impl Assistant {
             context_tokens = converse.session.context_tokens,
             stt = if hears { config.stt.model.as_str() } else { "none" },
             voice = voice.name(),
-            smart_turn = turn.is_some(),
-            wake_words = wake.as_ref().map_or(0, |(_, words)| words.len()),
+            smart_turn = speech_input.as_ref().is_some_and(|models| models.turn.is_some()),
+            wake_words = speech_input.as_ref().and_then(|models| models.wake.as_ref()).map_or(0, |(_, words)| words.len()),
             "loaded"
         );
-        Ok(Self { llm, stt, vad, wake, turn, voice, toolbox, converse })
+        Ok(Self { llm, speech_input, voice, toolbox, converse })
     }
 }
 
@@ -170,7 +176,7 @@ pub fn load_vad(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Box
     })
 }
 
-/// The model that hears whether a turn is complete, where the configuration wants one.
+/// The model that tells from the sound whether a turn is complete, where the configuration wants one.
 ///
 /// # Errors
 /// If it is named and not there, or broken.
@@ -195,7 +201,7 @@ pub fn load_smart_turn(config: &VoiceConfig, registry: &Registry) -> anyhow::Res
     }
 }
 
-/// How the assistant's model is asked; where the configuration leaves the context open, it is what suits the model.
+/// How the assistant's model is prompted; where the configuration leaves the context open, it is what suits the model.
 pub(crate) fn converse_options(
     config: &VoiceConfig,
     registry: &Registry,

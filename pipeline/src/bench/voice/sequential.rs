@@ -38,11 +38,10 @@ pub fn run_one_after_the_other(
     let (notes, notebook) = bounded(256);
     let FlowLlm::Own(llm, way) = assistant.llm else { bail!("the language model is shared with other flows") };
     let (llm, llm_thread) = LlmThread::start_beside_others(llm, way);
-    let vad = assistant.vad.context("the assistant was loaded without ears")?;
-    let stt = assistant.stt.context("the assistant was loaded without ears")?;
-    let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;
+    let models = assistant.speech_input.context("the assistant was loaded without the models of speech input")?;
+    let endpointer = Endpointer::new(models.vad, config.listen.endpoint.clone())?;
     let mut listen = Listen::new(endpointer, turns.clone(), guesses.clone(), TurnTaking::Interrupt);
-    let mut transcribe = Transcribe::new(stt, turns.clone(), guesses);
+    let mut transcribe = Transcribe::new(models.stt, turns.clone(), guesses);
     let mut converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), never(), notes)?;
     let mut phrase = Phrase::default();
     let mut speak = Speak::new(assistant.voice);
