@@ -5,7 +5,11 @@ use std::path::Path;
 
 use super::{GgmlHeader, RawSegment, SttError, SttOptions};
 
-pub(super) enum Whisper {}
+/// No value of it exists. It stands in private fields, so that the code that holds models compiles as it stands.
+#[derive(Clone)]
+enum Never {}
+
+pub(super) struct Whisper(Never);
 
 #[allow(dead_code)] // Nothing reads what no model is run with.
 pub(super) struct Pass {
@@ -16,7 +20,7 @@ pub(super) struct Pass {
 }
 
 #[derive(Clone)]
-pub(super) enum Weights {}
+pub(super) struct Weights(Never);
 
 impl Weights {
     pub(super) fn load(_: &Path, _: bool, _: &GgmlHeader) -> Result<Self, SttError> {
@@ -24,29 +28,29 @@ impl Weights {
     }
 
     pub(super) fn is_shared(&self) -> bool {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Whisper {
     pub(super) fn over(weights: &Weights, _: &Path, _: &SttOptions, _: &GgmlHeader) -> Result<Self, SttError> {
-        match *weights {}
+        match weights.0 {}
     }
 
     pub(super) fn language(&self) -> Option<&'static str> {
-        match *self {}
+        match self.0 {}
     }
 
     pub(super) fn run(&mut self, _: &[f32], _: &Pass, _: &mut dyn FnMut() -> ControlFlow<()>) -> Result<bool, String> {
-        match *self {}
+        match self.0 {}
     }
 
     pub(super) fn no_speech_probability(&mut self) -> Result<f32, String> {
-        match *self {}
+        match self.0 {}
     }
 
     pub(super) fn segments(&self) -> Vec<RawSegment> {
-        match *self {}
+        match self.0 {}
     }
 }
 
