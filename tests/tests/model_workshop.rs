@@ -120,7 +120,8 @@ fn an_importance_matrix_goes_on_after_an_interrupt_and_is_the_one_of_a_run_witho
     let text = text(folder.path());
     fs::write(&text, fs::read_to_string(&text).unwrap().repeat(25)).unwrap();
     let collect = |out: &Path| {
-        let args = ["models", "imatrix", "talk-nano", "--calibrate", &text, "--context", "64", "-o", arg(out)];
+        // Chunks of four blocks: most interrupts fall into one.
+        let args = ["models", "imatrix", "talk-nano", "--calibrate", &text, "--context", "256", "-o", arg(out)];
         args.map(str::to_owned).to_vec()
     };
     let (whole, resumed) = (path("whole.gguf"), path("resumed.gguf"));

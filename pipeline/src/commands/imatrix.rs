@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use nearfield_llm::{CacheType, InputSquares, Llm, LlmOptions, Session, SessionOptions, Squares};
+use nearfield_llm::{CacheType, InputObserver, InputSquares, Llm, Session, SessionOptions, Squares};
 use nearfield_quantize::{Importance, ImportanceMatrix};
 use nearfield_stages::flow::{StopSignal, writes};
 use serde_json::json;
@@ -21,6 +21,7 @@ use crate::config::{Config, VoiceConfig};
 use crate::eval::chunks::{Chunks, read_text};
 use crate::files::Files;
 use crate::hub::registry::{Kind, Registry};
+use crate::load::voice::open_llm;
 use crate::output::progress::Progress;
 use crate::signals;
 
@@ -55,7 +56,7 @@ pub(super) fn run(
     files.creates("--output", &args.output, cli::existing(args.overwrite));
     files.writes("the part that is done,", &partial);
     files.check()?;
-    let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
+    let llm = open_llm(&args.model, "MODEL", config.llm.threads, registry)?;
     let (context, most) = (args.context as usize, args.chunks.map(|n| n as usize));
     let chunks = match own {
         Some(own) => {
@@ -71,43 +72,44 @@ pub(super) fn run(
     let job = Job { args, chunks: &chunks, identity: identity(&llm, &chunks, args) };
     let squares = Arc::new(InputSquares::new(args.with_output));
     let begin = match job.resume(&partial)? {
-        None => 0,
-        Some((sums, chunks_read)) => {
-            tracing::info!("{} chunks were read before; going on from there", chunks_read);
+        None => Place::default(),
+        Some((sums, place)) => {
+            tracing::info!("{} chunks were read before; going on from there", place.chunks);
             squares.resume(sums);
-            chunks_read
+            place
         }
     };
     let begun = Instant::now();
     let options = SessionOptions { context_tokens: context, cache: CacheType::F16 };
     let mut session = Session::new(llm.clone(), &options)?;
-    session.observe_inputs(Some(squares.clone()));
     let (mut saved, mut read) = (Instant::now(), begin);
-    let mut progress = Progress::new("read", "chunks", begin as u64, chunks.len() as u64, quiet);
-    'chunks: for index in begin..chunks.len() {
+    let mut progress = Progress::new("read", "chunks", begin.chunks as u64, chunks.len() as u64, quiet);
+    'chunks: for index in begin.chunks..chunks.len() {
         session.truncate(0);
-        let before = squares.sums();
-        for block in chunks.read(index).chunks(Session::MOST_SCORED) {
+        for (at, block) in chunks.read(index).chunks(Session::MOST_SCORED).enumerate() {
             if signals::is_stopped(stop) {
-                squares.resume(before); // a part of a chunk is not taken over into the next run
                 break 'chunks;
             }
+            // What an earlier run has seen of this chunk is read once more, for what stands behind it, and not counted again.
+            let here = Place { chunks: index, blocks: at };
+            session.observe_inputs((here >= begin).then(|| squares.clone() as Arc<dyn InputObserver>));
             session.append_scored(block, 0)?;
+            read = read.max(Place { blocks: at + 1, ..here });
         }
-        read = index + 1;
-        progress.show(read as u64, "");
-        if saved.elapsed() >= SAVE_INTERVAL && read < chunks.len() {
+        read = Place { chunks: index + 1, blocks: 0 };
+        progress.show(read.chunks as u64, "");
+        if saved.elapsed() >= SAVE_INTERVAL && read.chunks < chunks.len() {
             job.save(&squares, read, &partial, true)?;
             saved = Instant::now();
         }
     }
     progress.end();
     let _write = writes::begin();
-    if read < chunks.len() {
-        if read > 0 {
+    if read.chunks < chunks.len() {
+        if read > Place::default() {
             job.save(&squares, read, &partial, true)?;
         }
-        bail!("stopped after {read} of {} chunks; the same command goes on from there", chunks.len());
+        bail!("stopped after {} of {} chunks; the same command goes on from there", read.chunks, chunks.len());
     }
     let matrix = job.save(&squares, read, &args.output, false)?;
     std::fs::remove_file(&partial).ok(); // there may be none
@@ -138,6 +140,13 @@ pub(super) fn run(
     Ok(())
 }
 
+/// How far a run has come: whole chunks, and blocks of the one after them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    chunks: usize,
+    blocks: usize,
+}
+
 /// What a run is, and what tells it from others.
 struct Job<'a> {
     args: &'a ImatrixArgs,
@@ -150,7 +159,7 @@ impl Job<'_> {
     fn save(
         &self,
         squares: &InputSquares,
-        read: usize,
+        read: Place,
         path: &Path,
         is_partial: bool,
     ) -> anyhow::Result<ImportanceMatrix> {
@@ -164,11 +173,11 @@ impl Job<'_> {
         };
         let mut datasets = vec![self.args.calibrate.clone()];
         if is_partial {
-            datasets.push(self.identity.clone());
+            datasets.extend([self.identity.clone(), read.blocks.to_string()]);
         }
         let matrix = ImportanceMatrix {
             datasets,
-            chunks: read as u32,
+            chunks: read.chunks as u32,
             chunk_tokens: self.args.context,
             entries: squares.sums().into_iter().map(of_tensor).collect(),
         };
@@ -180,8 +189,8 @@ impl Job<'_> {
         Ok(matrix)
     }
 
-    /// The sums of an earlier run of the same command, and how many chunks it had read.
-    fn resume(&self, partial: &Path) -> anyhow::Result<Option<(Collected, usize)>> {
+    /// The sums of an earlier run of the same command, and how far it had come.
+    fn resume(&self, partial: &Path) -> anyhow::Result<Option<(Collected, Place)>> {
         if !partial.is_file() {
             return Ok(None);
         }
@@ -192,11 +201,13 @@ impl Job<'_> {
                 return Ok(None);
             }
         };
-        let read = matrix.chunks as usize;
-        if matrix.datasets.get(1) != Some(&self.identity) || read > self.chunks.len() {
+        let blocks = matrix.datasets.get(2).map_or(Some(0), |blocks| blocks.parse().ok());
+        let read = blocks.map(|blocks| Place { chunks: matrix.chunks as usize, blocks });
+        let read = read.filter(|read| read.chunks <= self.chunks.len());
+        let (Some(read), Some(true)) = (read, matrix.datasets.get(1).map(|identity| *identity == self.identity)) else {
             tracing::warn!("{} is of another model or text; reading begins anew", partial.display());
             return Ok(None);
-        }
+        };
         let of_entry = |(name, entry): (String, Importance)| {
             let sums = entry.sums_of_squares.iter().map(|sum| f64::from(*sum)).collect();
             (name.into_boxed_str(), Squares { sums, rows: entry.counts })
