@@ -4,15 +4,15 @@ use std::ops::ControlFlow::{Break, Continue};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use nearfield_llm::{
-    Chat, ChatOptions, GenerateOptions, Llm, LlmOptions, Message, Role, Sampler, SamplerOptions, Session,
+    Chat, ChatOptions, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session,
     SessionOptions, generate,
 };
 use nearfield_stages::flow::StopSignal;
 
 use crate::config::VoiceConfig;
-use crate::hub::registry::{Kind, Registry};
+use crate::hub::registry::Registry;
+use crate::load::voice::open_llm;
 use crate::signals;
 
 /// Tokens of context, where the configuration leaves them open.
@@ -29,9 +29,8 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn open(name: &str, config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Answers> {
-        let model = registry.resolve_as(name, &[Kind::Llm]).context("--model")?;
         let begun = Instant::now();
-        let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
+        let llm = open_llm(name, "--model", config.llm.threads, registry)?;
         let load = begun.elapsed();
         llm.tokenizer()?;
         let chat = llm.template().is_ok().then(|| Chat::new(&llm, ChatOptions::default())).transpose()?;
