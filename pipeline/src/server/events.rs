@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
 use super::failure::Failure;
+use crate::output::report_pages::Page;
 
 /// Events that are kept for `/captions`, `/reports`, and clients that come back with `Last-Event-ID`.
 const KEPT: usize = 256;
@@ -56,7 +57,7 @@ pub struct Events {
     recent: Mutex<VecDeque<Arc<FlowEvent>>>,
     live: broadcast::Sender<Arc<FlowEvent>>,
     pictures: Mutex<BTreeMap<String, Arc<Picture>>>,
-    pages: Mutex<BTreeMap<String, String>>,
+    pages: Mutex<BTreeMap<String, Arc<Mutex<Page>>>>,
 }
 
 impl Default for Events {
@@ -94,9 +95,9 @@ impl Events {
         }
     }
 
-    /// A page with the newest reports of a flow.
-    pub fn new_page(&self, flow: &str, html: String) {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(flow.to_owned(), html);
+    /// The newest reports of a flow, whose page is put together when a client asks for it.
+    pub fn new_page(&self, flow: &str, page: Arc<Mutex<Page>>) {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(flow.to_owned(), page);
     }
 
     /// The page with a flow's reports.
@@ -106,7 +107,8 @@ impl Events {
     pub fn page(&self, flow: &str) -> Result<String, Failure> {
         let page = self.pages.lock().unwrap_or_else(PoisonError::into_inner).get(flow).cloned();
         let flow: String = flow.chars().take(100).collect();
-        page.ok_or_else(|| Failure::new(StatusCode::NOT_FOUND, format!("there is no report of {flow:?} yet")))
+        let none = || Failure::new(StatusCode::NOT_FOUND, format!("there is no report of {flow:?} yet"));
+        Ok(page.ok_or_else(none)?.lock().unwrap_or_else(PoisonError::into_inner).html())
     }
 
     /// The newest picture of a camera.

@@ -334,14 +334,14 @@ impl Supervised {
             output.resume()?;
         }
         let object = self.flow.object();
-        let mut page = report_pages::Page::default();
+        let page = Arc::<Mutex<report_pages::Page>>::default();
         report::run(&config, registry, llm, readings_from(input)?, stop, &object, &mut |event| {
             if let ReportEvent::Done(report, _) = event {
                 if let Some(output) = &mut output {
                     output.add(report, &zone)?;
                 }
-                page.add(report, &zone)?;
-                self.shared.events.new_page(name, page.html());
+                page.lock().unwrap_or_else(PoisonError::into_inner).add(report, &zone)?;
+                self.shared.events.new_page(name, page.clone());
                 self.tell("report", report_pages::json(report, &zone));
             }
             Ok(ControlFlow::Continue(()))
