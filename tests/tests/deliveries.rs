@@ -262,7 +262,7 @@ fn a_kill_behind_a_slow_delivery_loses_none_of_fifty_reports() {
     let args = report_args(folder.path(), arg(&readings(folder.path(), 1, 50)), &[&slow.set()]);
     let mut running = Running::start(folder.path(), None, &args);
     assert!(wait_for(Duration::from_secs(60), || running.lines() == 50), "{}", running.log());
-    // The last one is printed before it is written down: a moment.
+    // The last one is printed before it is stored: a moment.
     std::thread::sleep(Duration::from_millis(500));
     running.kill();
     assert_eq!(slow.requests().len(), 1, "the first is still on its way");
@@ -323,6 +323,12 @@ fn kills_at_any_moment_of_a_live_report_behind_a_slow_delivery_lose_none_of_fift
     assert!(lost.is_empty(), "lost: {lost:?}\n{}", _running.log());
 }
 
+/// Checks all cases at the same time: what each takes is waiting.
+fn at_once<T: Send>(cases: impl IntoIterator<Item = T>, check: impl Fn(T) + Sync) {
+    let check = &check;
+    std::thread::scope(|scope| cases.into_iter().for_each(|case| drop(scope.spawn(move || check(case)))));
+}
+
 /// Puts these bodies into the spool, as an earlier run would have left them.
 fn prepare(spool: &Path, bodies: &[Value]) {
     std::fs::create_dir_all(spool).unwrap();
@@ -372,7 +378,7 @@ fn a_report_larger_than_the_broker_takes_is_set_aside_with_its_reason_and_the_re
     // message_size_limit: MQTT 5 is told, 3.1.1 gets an acknowledgement and the message is dropped; without limits of its queues
     // (as this broker has them otherwise) mosquitto 2.0.11 disconnects too. max_packet_size: MQTT 5 is told when it connects, 3.1.1
     // is disconnected.
-    for (limit, version, words) in [
+    let cases = [
         ("message_size_limit 10000", "5", "too large"),
         ("message_size_limit 10000", "3.1.1", "each time it gets this message"),
         ("max_queued_messages 1000\nmax_queued_bytes 10000000\nmessage_size_limit 10000", "5", "too large"),
@@ -383,7 +389,8 @@ fn a_report_larger_than_the_broker_takes_is_set_aside_with_its_reason_and_the_re
         ),
         ("max_packet_size 10000", "5", "more than the 10000"),
         ("max_packet_size 10000", "3.1.1", "each time it gets this message"),
-    ] {
+    ];
+    at_once(cases, |(limit, version, words)| {
         let Some((arrived, refused, left, log)) = through_broker(limit, version) else { return };
         let mut once = arrived.clone();
         once.dedup();
@@ -393,12 +400,12 @@ fn a_report_larger_than_the_broker_takes_is_set_aside_with_its_reason_and_the_re
         let reason = refused[0]["refused"]["reason"].as_str().unwrap();
         assert!(reason.contains(words), "{limit}, MQTT {version}: {reason}");
         assert!(log.contains("report-1 is set aside in") && log.contains(words), "{log}");
-    }
+    });
 }
 
 #[test]
 fn a_broker_whose_access_list_forbids_a_topic_loses_nothing_and_blocks_nothing() {
-    for version in ["5", "3.1.1"] {
+    at_once(["5", "3.1.1"], |version| {
         // The announcement is forbidden, the reports are not.
         let Some((arrived, refused, left, log)) = through_broker("acl_file FOLDER/acl", version) else { return };
         assert_eq!((arrived, refused.len(), left), (vec![1, 2, 3, 4], 0, 0), "MQTT {version}\n{log}");
@@ -410,10 +417,10 @@ fn a_broker_whose_access_list_forbids_a_topic_loses_nothing_and_blocks_nothing()
         assert_eq!((arrived, refused.len(), left), (vec![], 4, 0), "MQTT {version}\n{log}");
         let words = if version == "5" { "not authorized" } else { "each time it gets this message" };
         assert!(refused.iter().all(|r| r["refused"]["reason"].as_str().unwrap().contains(words)), "{refused:#?}");
-    }
+    });
 }
 
-/// A broker that writes down who takes whose session.
+/// A broker that logs who takes over whose session.
 fn logging_broker(folder: &Path) -> Option<Broker> {
     let log = folder.join("broker.log");
     Broker::start(folder, &format!("allow_anonymous true\nlog_type all\nlog_dest file {}", arg(&log)))
@@ -427,7 +434,7 @@ fn takeovers(folder: &Path) -> usize {
 
 #[test]
 fn two_programs_with_default_settings_at_one_broker_do_not_take_each_other_s_session() {
-    for version in ["5", "3.1.1"] {
+    at_once(["5", "3.1.1"], |version| {
         let folder = tempfile::tempdir().unwrap();
         let Some(broker) = logging_broker(folder.path()) else { return };
         let version = format!("mqtt.version={version}");
@@ -459,12 +466,12 @@ fn two_programs_with_default_settings_at_one_broker_do_not_take_each_other_s_ses
         assert_eq!(sensors.len(), 2, "{found:#?}");
         let ids: BTreeSet<_> = sensors.iter().map(|t| found[*t]["unique_id"].as_str().unwrap()).collect();
         assert_eq!(ids.len(), 2, "{found:#?}");
-    }
+    });
 }
 
 #[test]
 fn two_programs_with_the_same_client_id_slow_down_and_say_what_is_wrong() {
-    for version in ["5", "3.1.1"] {
+    at_once(["5", "3.1.1"], |version| {
         let folder = tempfile::tempdir().unwrap();
         let Some(broker) = logging_broker(folder.path()) else { return };
         let input = format!("mqtt://127.0.0.1:{}/house/#", broker.port);
@@ -486,21 +493,22 @@ fn two_programs_with_the_same_client_id_slow_down_and_say_what_is_wrong() {
             assert!(log.contains("another client uses the client id \"both\""), "MQTT {version}: {log}");
             assert!(log.lines().count() <= 3, "MQTT {version}: the same words again and again: {log}");
         }
-    }
+    });
 }
 
 #[test]
 fn an_unknown_broker_and_an_unknown_webhook_are_told_once_with_the_fix() {
     let folder = tempfile::tempdir().unwrap();
-    let store = format!("store.file={}", arg(&folder.path().join("report.redb")));
     // Nobody listens there once the listener is gone.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    for (host, words) in [
+    let cases = [
         (format!("127.0.0.1:{port}"), "nothing listens on port"),
         ("no-such-broker.invalid".to_owned(), "no address is known for the host \"no-such-broker.invalid\""),
-    ] {
+    ];
+    at_once(cases, |(host, words)| {
         let place = tempfile::tempdir().unwrap();
-        let args = report_args(folder.path(), &format!("mqtt://{host}/x"), &[&store]);
+        let store = format!("store.file={}", arg(&place.path().join("report.redb")));
+        let args = report_args(place.path(), &format!("mqtt://{host}/x"), &[&store]);
         let running = Running::start(place.path(), None, &args);
         let begun = Instant::now();
         assert!(wait_for(Duration::from_secs(30), || running.log().contains(words)), "{}", running.log());
@@ -508,7 +516,7 @@ fn an_unknown_broker_and_an_unknown_webhook_are_told_once_with_the_fix() {
         let log = running.log();
         assert_eq!(log.lines().count(), 1, "{log}");
         assert!(log.contains("retrying in") && log.contains("check th"), "{log}");
-    }
+    });
     let input = readings(folder.path(), 1, 2);
     let ran = report(folder.path(), &input, &["outlets.webhook=http://no-such-host.invalid/x"]);
     assert_eq!(ran.stderr.matches("no address is known for the host").count(), 1, "{}", ran.stderr);
