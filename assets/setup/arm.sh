@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds Nearfield for 64-bit ARM boards, and tests it as three of their processors under QEMU: Cortex-A72 (no byte products),
 # Cortex-A76 (dotprod), max (i8mm). On each, the kernels' tests run, the stories model and talk-nano write what they write
-# elsewhere, and the whole program hears, sees, answers and reports on the bundled media, word for word as it does here.
+# elsewhere, and the whole program transcribes, captions, answers and reports on the bundled media, word for word as it does here.
 #   arm.sh         build and test
 #   arm.sh build   build only: the program for the board is .data/arm/target/aarch64-unknown-linux-gnu/release/nearfield
 # rustup's own ARM library is not in Debian; Debian's newest compiler and its arm64 libraries are, and are unpacked beside the

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::check;
 
-/// Answers one connection with these bytes, and hears what else comes until the other side is done.
+/// Answers one connection with these bytes, and reads what else comes until the other side is done.
 fn say(bytes: &[u8], listener: &TcpListener) {
     let Ok((mut stream, _)) = listener.accept() else { return };
     let mut block = [0; 4096];

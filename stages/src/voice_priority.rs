@@ -1,12 +1,12 @@
 //! Who goes first on a machine that several programs of ours share: a voice that somebody waits for. It is a lock on a file
 //! in the folder of data. While a voice's language model works, it holds the lock; the others look between two tokens whether it
-//! is held, and wait. A program that dies gives its locks back; one with another folder of data knows nothing of it.
+//! is held, and wait. A program that ends gives its locks back; one with another folder of data knows nothing of it.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
 /// The lock's name in the folder of data.
-pub const FILE: &str = "right-of-way";
+pub const FILE: &str = "voice-priority";
 
 /// A program's view of the lock.
 #[derive(Debug)]

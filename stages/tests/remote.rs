@@ -1,4 +1,4 @@
-//! A remote model that answers, wants tools, dies, stalls and talks nonsense in the middle of an answer: the person gets an answer all
+//! A remote model that answers, wants tools, disconnects, stalls and talks nonsense in the middle of an answer: the person gets an answer all
 //! the same. `NEARFIELD_LLAMA_SERVER` names a real endpoint (`http://127.0.0.1:PORT`) for the ignored test.
 
 use std::io::{BufRead, BufReader, Read, Write};

@@ -52,7 +52,7 @@ pub struct SimulatedClock {
     library: PathBuf,
     path: PathBuf,
     control: File,
-    /// Where the library hears of changes, once the program runs.
+    /// Where the library reads changes, once the program runs.
     changed: OnceLock<File>,
     /// How many threads wait while the program has nothing to do, as far as is known.
     idle: AtomicI64,

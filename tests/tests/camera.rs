@@ -89,7 +89,7 @@ fn a_camera_s_changes_of_scene_are_told_in_both_formats_and_a_damaged_picture_is
 }
 
 #[test]
-fn a_camera_that_is_unplugged_is_told_and_taken_up_again_when_it_is_back() {
+fn a_camera_that_is_unplugged_is_told_and_reconnected_when_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("0"), as_yuyv(&scene(0))).unwrap();
     let events = folder.path().join("events.jsonl");

@@ -248,7 +248,7 @@ fn camera(pictures: Vec<Vec<Vec<u8>>>) -> String {
 }
 
 #[test]
-fn a_camera_that_disappears_is_told_and_taken_up_again() {
+fn a_camera_that_disappears_is_told_and_reconnected() {
     let url = camera(vec![sequence(&[0])[..4].to_vec(), vec![], sequence(&[2])]);
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("events.jsonl");
@@ -265,7 +265,7 @@ fn a_camera_that_disappears_is_told_and_taken_up_again() {
 }
 
 #[test]
-fn an_ffmpeg_that_dies_within_a_picture_is_told_with_its_last_words_and_started_again() {
+fn an_ffmpeg_that_exits_within_a_picture_is_reported_with_its_last_words_and_restarted() {
     let out = tempfile::tempdir().unwrap();
     let (program, file, once) = (out.path().join("ffmpeg"), out.path().join("events.jsonl"), out.path().join("once"));
     let script = format!(
@@ -427,7 +427,7 @@ fn a_voice_in_another_program_goes_before_a_caption_which_then_is_what_it_would_
     let alone = caption(&run(&args));
     let took = begun.elapsed();
     // What a voice does while its language model works.
-    let lock = std::fs::File::create(folder.path().join("right-of-way")).unwrap();
+    let lock = std::fs::File::create(folder.path().join("voice-priority")).unwrap();
     lock.lock_shared().unwrap();
     let mut command = nearfield(&args);
     command.env("NEARFIELD_DATA", folder.path()).env("ORT_DYLIB_PATH", library);

@@ -12,11 +12,11 @@ use tungstenite::{Message, WebSocket};
 
 const RATE: SampleRate = SampleRate(24_000);
 /// So long an event may take to come, on a machine that does something else too.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn open(service: &Service, headers: &[(&'static str, &str)]) -> Result<Client, u16> {
     let stream = service.connect();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     let mut request = format!("ws://{}/v1/realtime?model=gpt-realtime", service.http).into_client_request().unwrap();
     headers.iter().for_each(|(name, value)| {
         request.headers_mut().insert(*name, value.parse().unwrap());
@@ -66,7 +66,7 @@ impl Client {
             if is_last {
                 return events;
             }
-            assert!(begun.elapsed() < PATIENCE, "{kind} did not come after {events:?}");
+            assert!(begun.elapsed() < TIMEOUT, "{kind} did not come after {events:?}");
         }
     }
 

@@ -249,7 +249,7 @@ fn kills_of_the_program_and_the_broker_lose_nothing_and_double_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let Some(mut broker) = Broker::start(folder.path(), "allow_anonymous true") else { return };
     let mut reporter = Reporter::start(folder.path(), broker.port, "5");
-    // The broker keeps messages for us from the first subscription on, once it has written down that it should.
+    // The broker keeps messages for us from the first subscription on, once it has stored that it should.
     let subscribed = || std::fs::metadata(folder.path().join("report.sqlite")).is_ok();
     assert!(wait_for(Duration::from_secs(20), subscribed));
     std::thread::sleep(Duration::from_millis(3000));

@@ -49,7 +49,7 @@ pub struct Measured {
 }
 
 /// Reads a prompt and writes tokens, `repeats` times, and reports the medians. Works without a vocabulary: the prompt is made
-/// of token numbers. `now` is a clock that never goes back. `after_each` hears after each repeat how much was read in a second
+/// of token numbers. `now` is a clock that never goes back. `after_each` is told after each repeat how much was read in a second
 /// of writing (10^9 bytes), so that it can measure beside it what changes from minute to minute, as memory shared with
 /// others does.
 ///

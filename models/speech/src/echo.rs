@@ -1,4 +1,4 @@
-//! Echo cancellation: what the loudspeaker plays is taken out of what the microphone hears, so that somebody can speak while a reply is
+//! Echo cancellation: the loudspeaker's sound is subtracted from the microphone's, so that somebody can speak while a reply is
 //! being spoken. WebRTC's AEC3, as the crate `sonora-aec3` ports it to Rust; it estimates the delay itself, up to half a second.
 
 use std::time::Duration;
@@ -59,7 +59,7 @@ impl EchoCanceller {
     }
 
     /// Takes the next block that the loudspeaker plays: [[`BLOCK_SAMPLES`](Self::BLOCK_SAMPLES)], f32, [-1, 1]. Blocks come before the
-    /// microphone hears them, and as many as it hears.
+    /// microphone records them, and as many as it records.
     ///
     /// # Panics
     /// The block has another length.

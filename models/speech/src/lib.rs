@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | [`audio`] | sample rates, clips, reading and writing of audio files, resampling | |
 //! | [`encode`] | sound as a compressed stream: FLAC, Ogg Opus | `flac`, `opus` |
-//! | `echo` | echo cancellation: what the loudspeaker plays is taken out of what the microphone hears | `echo` |
+//! | `echo` | echo cancellation: the loudspeaker's sound is subtracted from the microphone's | `echo` |
 //! | [`vad`] | voice activity (Earshot, or Silero) and the ends of utterances | Silero: `onnx` |
 //! | [`wake`] | wake words: when one has been said (openWakeWord's models), with a threshold and a gate for silence | models: `onnx` |
 //! | [`turn`] | whether a speaker who pauses has finished: by the sound (Smart Turn) and by the words | Smart Turn: `onnx` |

@@ -88,7 +88,7 @@ impl From<jiff::Timestamp> for Moment {
     }
 }
 
-/// The number of a sensor in the roster of a run.
+/// The number of a sensor within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SensorId(pub u32);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nearfield_base::range::in_range;
 use nearfield_onnx::Provider;
 use nearfield_stages::caption::alerts::AlertRule;
-use nearfield_stages::caption::archive::{ClipOptions, Keep};
+use nearfield_stages::caption::archive::{ClipOptions, EventRetention};
 use nearfield_stages::caption::describe::{CAPTION, PICTURE};
 use nearfield_stages::caption::events::EventOptions;
 use nearfield_telemetry::window::Length;
@@ -67,7 +67,7 @@ impl CaptionConfig {
     ///
     /// # Errors
     /// The age is no duration.
-    pub fn keep_events(&self) -> Result<Keep, String> {
+    pub fn keep_events(&self) -> Result<EventRetention, String> {
         let age = match self.event.keep.as_str() {
             "" => None,
             text => {
@@ -75,7 +75,7 @@ impl CaptionConfig {
                 Some(Duration::from_secs_f64(age.seconds()))
             }
         };
-        Ok(Keep { age, bytes: self.event.keep_bytes })
+        Ok(EventRetention { age, bytes: self.event.keep_bytes })
     }
 
     /// Zones and lines have names of their own, and alerts name zones that there are.

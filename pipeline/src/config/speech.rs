@@ -20,7 +20,7 @@ pub struct ListenConfig {
     /// Whether speech interrupts a reply; false where the microphone picks up the loudspeaker and `echo` does not help. A wake word
     /// interrupts in any case.
     pub interrupt: bool,
-    /// Echo cancellation, which takes what the loudspeaker plays out of what the microphone hears: "on", "off", or "auto": on, unless
+    /// Echo cancellation, which subtracts the loudspeaker's sound from the microphone's: "on", "off", or "auto": on, unless
     /// the microphone's name says that its echo is cancelled already.
     pub echo: EchoMode,
     /// When an utterance begins and ends.
@@ -95,7 +95,7 @@ pub struct TurnConfig {
     /// What ends a turn: "content", a silence between `sure_ms` and `unsure_ms` by how complete it sounds and reads, or "silence",
     /// `listen.endpoint.end_silence_ms` whatever was said.
     pub decide: Decide,
-    /// The model that hears whether a turn is complete: "auto", Smart Turn if it is there (`nearfield models pull smart-turn`);
+    /// The model that tells from the sound whether a turn is complete: "auto", Smart Turn if it is there (`nearfield models pull smart-turn`);
     /// "none"; or the path of its ONNX file. The words count in any case.
     pub model: String,
     /// The silence after a turn that is surely complete.

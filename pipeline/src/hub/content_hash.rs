@@ -31,7 +31,7 @@ impl Sha256 {
         Self(hasher.finalize().into())
     }
 
-    /// The hash of a file's content. `progress` hears how many bytes were read since it was last called and answers whether to
+    /// The hash of a file's content. `progress` is told how many bytes were read since it was last called and answers whether to
     /// go on.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Why a file could not be pulled: each kind one sentence that names the thing and the way out.
+//! Why a file could not be pulled: each kind one sentence that names the thing and the fix.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What reports are made of: the source of the readings, the store, the windows, and how the language model is asked.
+//! What reports are made of: the source of the readings, the store, the windows, and how the language model is prompted.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

@@ -80,7 +80,7 @@ impl ClipOptions {
 
 /// What is kept at most.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Keep {
+pub struct EventRetention {
     /// For so long.
     pub age: Option<Duration>,
     /// So many bytes.
@@ -102,7 +102,7 @@ pub enum ClipsFrom {
 pub struct Archive {
     camera: String,
     folder: PathBuf,
-    keep: Keep,
+    keep: EventRetention,
     clips: ClipOptions,
     from: ClipsFrom,
     ffmpeg: String,
@@ -125,7 +125,7 @@ impl Archive {
     pub fn open(
         camera: &str,
         folder: &Path,
-        keep: Keep,
+        keep: EventRetention,
         clips: ClipOptions,
         from: ClipsFrom,
         ffmpeg: &str,

@@ -31,13 +31,13 @@ const PICTURE_MARK: &str = "\u{F8FF}";
 pub const NO_PICTURE: &str = "No picture from the camera.";
 
 /// So many captions in a row that do not name what was found, and the language model is left alone for a while.
-const PATIENCE: u32 = 3;
+const REJECTIONS: u32 = 3;
 /// For so many captions then; doubled each time,
 const FIRST_REST: u32 = 8;
 /// up to this.
 const LONGEST_REST: u32 = 512;
 
-/// How captions are asked for.
+/// How captions are prompted for.
 #[derive(Clone, Debug)]
 pub struct DescribeOptions {
     /// The system text.
@@ -47,7 +47,7 @@ pub struct DescribeOptions {
     /// The control token before a picture, of a model that was trained to read the encoder's words as embeddings or tokens. Without
     /// one, what was found goes into the prompt as text.
     pub picture_token: Option<String>,
-    /// Whether the language model is asked first if the earlier caption still holds.
+    /// Whether the language model is first asked a yes-or-no question: does the earlier caption still hold?
     pub second_opinion: Option<SecondOpinion>,
     /// The caption of the nominal picture.
     pub nominal_caption: String,
@@ -125,7 +125,7 @@ pub struct Describe {
     flat: u32,
     /// Captions in a row that did not name what was found.
     rejected: u32,
-    /// Captions that are computed before the language model is asked again.
+    /// Captions that are computed before the language model is called again.
     resting: u32,
     /// What became of the picture at hand.
     captioned: Option<Captioned>,
@@ -348,11 +348,11 @@ impl Describe {
     /// A caption of the language model's that does not name what was found.
     fn reject(&mut self) {
         self.rejected = self.rejected.saturating_add(1);
-        if let Some(more) = self.rejected.checked_sub(PATIENCE) {
+        if let Some(more) = self.rejected.checked_sub(REJECTIONS) {
             self.resting = FIRST_REST.saturating_mul(1 << more.min(16)).min(LONGEST_REST);
             if more == 0 {
                 tracing::warn!(
-                    "the language model's last {PATIENCE} captions did not name what was found; captions are computed, and it \
+                    "the language model's last {REJECTIONS} captions did not name what was found; captions are computed, and it \
                      is asked again after {}, each time later (caption.by_rule = true: never)",
                     self.resting
                 );

@@ -66,7 +66,7 @@ impl Ending {
         self.timer.clone()
     }
 
-    /// The user, or whoever hears of the flow, wants an end.
+    /// The user, or the caller of the flow, wants an end.
     pub(crate) fn request(&mut self) {
         self.begin();
         if let AtStop::Silence(turns) = &self.at_stop {

@@ -85,7 +85,7 @@ pub struct Flow<N = Infallible> {
 
 type Start = Box<dyn FnOnce() -> JoinHandle<()>>;
 
-/// What whoever runs a flow hears of it.
+/// What the caller of a flow is told.
 #[derive(Debug)]
 pub enum FlowEvent<'a, T, N = Infallible> {
     /// A message has come out of the last stage. All that was told of its turn before it left has been heard.
@@ -250,7 +250,7 @@ impl<T: Send + 'static, N> Chain<T, N> {
             return if panicked { joined.and(heard) } else { heard };
         }
         let mut outcome = Ok(());
-        // Whose reporter has failed hears no more.
+        // A reporter that has failed is told no more.
         let mut tell = |event: FlowEvent<'_, T, N>| {
             if outcome.is_ok() {
                 outcome = reporter.hear(event).map(drop);
@@ -268,20 +268,20 @@ impl<T: Send + 'static, N> Chain<T, N> {
     }
 }
 
-/// Whoever runs a flow, as its errors name them.
+/// The caller of a flow, as errors name it.
 const REPORTER: &str = "reporter";
 
-/// Whoever runs a flow, as the flow sees them.
+/// The caller of a flow, as the flow sees it.
 type OnEvent<'a, T, N> = dyn FnMut(FlowEvent<'_, T, N>) -> anyhow::Result<ControlFlow<()>> + 'a;
 
-/// Whoever runs a flow, on the thread that runs it.
+/// The caller of a flow, on its thread.
 struct Reporter<'a, T, N> {
     on_event: Box<OnEvent<'a, T, N>>,
     fault: Fault,
 }
 
 impl<T: 'static, N> Reporter<'_, T, N> {
-    /// Has them hear an event. After an error they are asked nothing more: a panic may have left anything half done.
+    /// Passes an event on. After an error it is not called again: a panic may have left anything half done.
     fn hear(&mut self, mut event: FlowEvent<'_, T, N>) -> anyhow::Result<ControlFlow<()>> {
         let Self { on_event, fault } = self;
         panics::catch(REPORTER, || {
@@ -295,7 +295,7 @@ impl<T: 'static, N> Reporter<'_, T, N> {
     }
 }
 
-/// A running flow: what its caller hears of, and how it ends.
+/// A running flow: what its caller is told, and how it ends.
 struct Running<'a, T, N> {
     reporter: Reporter<'a, T, N>,
     failures: Receiver<Failure>,

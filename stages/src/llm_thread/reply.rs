@@ -8,7 +8,7 @@ use nearfield_llm::{Finish, Likelihood, LlmError, Prefill};
 
 use crate::messages::Tokens;
 
-/// What a job's owner hears of it, in this order: `Prefilled`, any number of `Text` (or one `Logits`), `Done`; or `Failed` at
+/// What a job's owner is told, in this order: `Prefilled`, any number of `Text` (or one `Logits`), `Done`; or `Failed` at
 /// any point.
 #[derive(Debug)]
 pub enum Event {

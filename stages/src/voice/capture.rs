@@ -148,7 +148,7 @@ impl Script {
     /// Silence before each question.
     const LEAD: Duration = Duration::from_millis(500);
     /// An answer that takes longer than this is not waited for.
-    const PATIENCE: Duration = Duration::from_secs(60);
+    const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
     fn run(&self, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
         let (mut clock, mut fault) = (Clock::start(), Fault::of("capture"));
@@ -175,7 +175,7 @@ impl Script {
             if say(&mut clock, question)?.is_break() {
                 return Ok(());
             }
-            while self.answered.try_recv().is_err() && asked.elapsed() < Self::PATIENCE {
+            while self.answered.try_recv().is_err() && asked.elapsed() < Self::ANSWER_TIMEOUT {
                 if say(&mut clock, &[0.0; FRAME_SAMPLES])?.is_break() {
                     return Ok(());
                 }
@@ -186,10 +186,10 @@ impl Script {
 }
 
 impl Source {
-    /// Sends frames until the end, a stop, or the last listener has gone. From what a microphone hears, the echo of `echo` is taken.
+    /// Sends frames until the end, a stop, or the last listener has gone. The echo of `echo` is subtracted from a microphone's sound.
     ///
     /// # Errors
-    /// If the microphone can't be opened or dies, or a recording can't be read; the frames before it have been sent.
+    /// If the microphone can't be opened or is disconnected, or a recording can't be read; the frames before it have been sent.
     pub fn run(&self, echo: Option<EchoPath>, frames: &Output<Frame>, stop: &StopSignal) -> anyhow::Result<()> {
         match self {
             Self::Script(script) => script.run(frames, stop),

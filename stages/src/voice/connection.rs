@@ -20,7 +20,7 @@ const LEAD: Duration = Duration::from_secs(20);
 /// How often the end of a turn is looked at while the client's clock is waited for.
 const POLL: Duration = Duration::from_millis(5);
 /// So long a client is told that a reply was silenced, if it takes nothing.
-const PATIENCE: Duration = Duration::from_millis(100);
+const OFFER_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What a client sends.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,7 +172,7 @@ impl RemotePlayer {
         if let Some(turn) = self.turn.take() {
             let heard = self.rate.duration_of(self.sent.saturating_sub(self.began) as usize);
             let begun = Instant::now();
-            self.offer(ClientOutput::Silenced(turn, heard), || begun.elapsed() > PATIENCE);
+            self.offer(ClientOutput::Silenced(turn, heard), || begun.elapsed() > OFFER_TIMEOUT);
         }
     }
 

@@ -16,7 +16,7 @@ const WINDOW_BLOCKS: usize = 500;
 /// A backlog of so many samples is left alone: 20 ms.
 const SLACK: usize = 5 * BLOCK;
 
-/// Takes the echo of a loudspeaker out of what a microphone hears.
+/// Subtracts the echo of a loudspeaker from a microphone's sound.
 pub struct EchoPath {
     reference: Reference,
     canceller: EchoCanceller,

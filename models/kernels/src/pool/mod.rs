@@ -26,7 +26,7 @@ use self::sync::MOST_THREADS;
 use crate::shared_slice::SharedSlice;
 
 /// A wait for the others is a sign that a thread has lost its CPU when it is this much longer than the caller's own work.
-const PATIENCE: Duration = Duration::from_micros(60);
+const WAIT_BEYOND_OWN_WORK: Duration = Duration::from_micros(60);
 
 /// The most that the account of saved time holds: so much may be lost, once, before the caller works alone.
 const MOST_CREDIT_NS: i64 = 20_000_000;
@@ -163,7 +163,7 @@ impl Turn {
         let credit = self.credit_ns.saturating_add(saved).saturating_sub(nanos(waited));
         self.credit_ns = credit.min(MOST_CREDIT_NS);
         self.alone_until = None;
-        if waited > worked + PATIENCE && credit < 0 {
+        if waited > worked + WAIT_BEYOND_OWN_WORK && credit < 0 {
             self.alone_until = Some(now + (waited * ALONE_FACTOR).clamp(ALONE_LEAST, ALONE_MOST));
             self.credit_ns = 0;
         }

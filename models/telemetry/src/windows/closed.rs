@@ -65,7 +65,7 @@ pub struct SensorSummary {
 pub struct ClosedWindow {
     /// From its beginning to its end.
     pub span: Span,
-    /// Every sensor that is known by then, in the order of the roster.
+    /// Every sensor that is known by then, in the order of their numbers.
     pub sensors: Vec<SensorSummary>,
     /// What was not used since the last window was closed.
     pub unused: Unused,

@@ -137,7 +137,7 @@ impl Windows {
         }
     }
 
-    /// Introduces the next sensor of the roster; its number follows that of the one before.
+    /// Introduces the next sensor; its number follows that of the one before.
     pub fn add_sensor(&mut self, traits: SensorTraits) -> SensorId {
         self.memories.push(Memory { traits, ..Memory::default() });
         SensorId(self.memories.len() as u32 - 1)

@@ -22,7 +22,7 @@ fn event(n: u64) -> Box<SceneEvent> {
     })
 }
 
-fn archive(folder: &Path, keep: Keep, clips: ClipsFrom, ffmpeg: &str) -> Archive {
+fn archive(folder: &Path, keep: EventRetention, clips: ClipsFrom, ffmpeg: &str) -> Archive {
     let options = ClipOptions { enabled: !matches!(clips, ClipsFrom::Nothing), ..ClipOptions::default() };
     Archive::open("door", folder, keep, options, clips, ffmpeg).unwrap()
 }
@@ -42,7 +42,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-const ALL: Keep = Keep { age: None, bytes: u64::MAX };
+const ALL: EventRetention = EventRetention { age: None, bytes: u64::MAX };
 
 /// Shell functions for scripts: `whole FILE` puts what it reads into an MP4 file's last box, behind an empty index.
 const MP4: &str =
@@ -125,13 +125,13 @@ fn the_oldest_go_first_by_size_and_by_age() {
     }
     let one = all.kept().unwrap()[0].bytes;
     drop(all);
-    let by_size = archive(folder.path(), Keep { age: None, bytes: one * 3 + one / 2 }, ClipsFrom::Nothing, "none");
+    let by_size = archive(folder.path(), EventRetention { age: None, bytes: one * 3 + one / 2 }, ClipsFrom::Nothing, "none");
     assert_eq!(by_size.clean().unwrap(), 2);
     let left: Vec<String> = by_size.kept().unwrap().into_iter().map(|k| k.id).collect();
     assert_eq!(left, [2, 3, 4].map(|n| event(n).id));
     let by_age = archive(
         folder.path(),
-        Keep { age: Some(Duration::from_millis(97_500)), bytes: u64::MAX },
+        EventRetention { age: Some(Duration::from_millis(97_500)), bytes: u64::MAX },
         ClipsFrom::Nothing,
         "none",
     );

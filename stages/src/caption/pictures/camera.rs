@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_camera_that_is_unplugged_or_stalls_is_told_and_taken_up_again_in_whatever_format_it_then_has() {
+    fn a_camera_that_is_unplugged_or_stalls_is_told_and_reconnected_in_whatever_format_it_then_has() {
         let grey = || Act::Sends([126, 128, 126, 128, 0, 0, 0, 0].repeat(2));
         let acts = vec![
             Act::Starts(YUYV),

@@ -39,7 +39,7 @@ use crate::voice::tools::{HomeLayout, HomeThing, Matched, Toolbox};
 /// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
 const LEAST_MOVED_TOKENS: usize = 24;
 
-/// How the model is asked.
+/// How the model is prompted.
 #[derive(Clone, Debug)]
 pub struct ConverseOptions {
     /// The system text, before the home's state.

@@ -419,7 +419,7 @@ impl Converse {
         let round = match self.read_round(begun, opening, (copies, budget.clone()), replied, send)? {
             Some(round) => round,
             None => {
-                tracing::debug!(%turn, "the model repeated an earlier reply and is asked without it");
+                tracing::debug!(%turn, "the model repeated an earlier reply and is prompted without it");
                 let prompt = self.compose_alone(exchange)?;
                 let begun = Begun::new(self.submit(prompt, None, question, self.turns.cancel_of(turn)));
                 let round = self.read_round(begun, String::new(), (Copies::none(), budget), replied, send)?;
