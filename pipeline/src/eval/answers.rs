@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nearfield_llm::{
-    Chat, ChatOptions, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session,
-    SessionOptions, generate,
+    Chat, ChatOptions, GenerateOptions, Llm, Message, Role, Sampler, SamplerOptions, Session, SessionOptions, generate,
 };
 use nearfield_stages::flow::StopSignal;
 

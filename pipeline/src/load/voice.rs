@@ -93,7 +93,8 @@ impl Assistant {
             stt = if hears { config.stt.model.as_str() } else { "none" },
             voice = voice.name(),
             smart_turn = speech_input.as_ref().is_some_and(|models| models.turn.is_some()),
-            wake_words = speech_input.as_ref().and_then(|models| models.wake.as_ref()).map_or(0, |(_, words)| words.len()),
+            wake_words =
+                speech_input.as_ref().and_then(|models| models.wake.as_ref()).map_or(0, |(_, words)| words.len()),
             "loaded"
         );
         Ok(Self { llm, speech_input, voice, toolbox, converse })

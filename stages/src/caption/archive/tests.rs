@@ -125,7 +125,8 @@ fn the_oldest_go_first_by_size_and_by_age() {
     }
     let one = all.kept().unwrap()[0].bytes;
     drop(all);
-    let by_size = archive(folder.path(), EventRetention { age: None, bytes: one * 3 + one / 2 }, ClipsFrom::Nothing, "none");
+    let by_size =
+        archive(folder.path(), EventRetention { age: None, bytes: one * 3 + one / 2 }, ClipsFrom::Nothing, "none");
     assert_eq!(by_size.clean().unwrap(), 2);
     let left: Vec<String> = by_size.kept().unwrap().into_iter().map(|k| k.id).collect();
     assert_eq!(left, [2, 3, 4].map(|n| event(n).id));
