@@ -230,8 +230,7 @@ fn files_of(
     }
     files.reads("mqtt.password_file", &config.mqtt.password_file);
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);
-    files.reads("outlets.webhook_token_file", &config.outlets.webhook_token_file);
-    files.writes("outlets.spool", &config.outlets.spool);
+    config.outlets.list(&mut files);
     files.writes("the store", store.unwrap_or(none));
     files.writes("--output", args.output.as_deref().unwrap_or(none));
     files.writes("--plot", args.plot.as_deref().unwrap_or(none));

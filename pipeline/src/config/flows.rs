@@ -143,7 +143,7 @@ impl FlowConfig {
             FlowWork::Caption { config, .. } => &config.outlets,
             FlowWork::Report { config, .. } => &config.outlets,
         };
-        (!outlets.webhook.is_empty() || !outlets.mqtt.is_empty()).then_some(outlets)
+        outlets.any().then_some(outlets)
     }
 }
 

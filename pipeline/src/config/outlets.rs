@@ -10,6 +10,8 @@ use nearfield_telemetry::window::Length;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::files::Files;
+
 /// Why a broker is refused where the feature is left out.
 pub(crate) const MQTT_LEFT_OUT: &str = "this build leaves MQTT out; build Nearfield with the feature `mqtt`";
 
@@ -106,6 +108,17 @@ impl OutletConfig {
             }
         };
         Ok(SpoolLimits { messages: self.spool_messages, bytes: self.spool_max_bytes, age })
+    }
+
+    /// Whether another machine gets anything.
+    pub fn any(&self) -> bool {
+        !self.webhook.is_empty() || !self.mqtt.is_empty()
+    }
+
+    /// Lists the files among the keys, so that no output overwrites them.
+    pub(crate) fn list(&self, files: &mut Files) {
+        files.reads("outlets.webhook_token_file", &self.webhook_token_file);
+        files.writes("outlets.spool", &self.spool);
     }
 
     /// The paths among the keys.

@@ -479,8 +479,7 @@ fn files_of(args: &CaptionArgs, input: &str, config: &CaptionConfig, registry: &
     files.reads("output.schema", &config.output.schema);
     files.reads("mqtt.password_file", &config.mqtt.password_file);
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);
-    files.reads("outlets.webhook_token_file", &config.outlets.webhook_token_file);
-    files.writes("outlets.spool", &config.outlets.spool);
+    config.outlets.list(&mut files);
     files.writes("event.folder", &config.event.folder);
     files.writes("clips.recent", &config.clips.recent);
     files.writes("--events", args.events.as_deref().unwrap_or(none));
