@@ -246,8 +246,8 @@ pub struct VoiceArgs {
     /// A typed question instead of spoken ones; may be repeated.
     #[arg(long, conflicts_with = "input")]
     pub text: Vec<String>,
-    /// The home's state, a JSON file; the model's tools change it.
-    #[arg(long, value_name = "FILE.json")]
+    /// The home: an inventory in YAML, or rooms and devices in JSON (docs/voice.md); tools change the file.
+    #[arg(long, value_name = "FILE")]
     pub home: Option<PathBuf>,
     /// How fast audio files are fed in.
     #[arg(long, value_enum, default_value_t = PaceArg::Fast)]
@@ -413,8 +413,8 @@ pub struct SayArgs {
 pub struct ChatArgs {
     /// One question; without it, each line of stdin is one.
     pub prompt: Option<String>,
-    /// The home's state, a JSON file.
-    #[arg(long, value_name = "FILE.json")]
+    /// The home: an inventory in YAML, or rooms and devices in JSON (docs/voice.md); tools change the file.
+    #[arg(long, value_name = "FILE")]
     pub home: Option<PathBuf>,
     /// Continue the conversation saved in this file, and save it there at the end; created if it does not exist.
     #[arg(long, value_name = "FILE")]
@@ -508,8 +508,8 @@ pub struct BenchArgs {
     /// Audio files (voice, stt) or pictures (caption) to use; without it `voice` speaks questions of its own.
     #[arg(long, value_name = "FILE|DIR")]
     pub input: Option<PathBuf>,
-    /// The home's state (voice).
-    #[arg(long, value_name = "FILE.json")]
+    /// The home, in YAML or JSON (voice).
+    #[arg(long, value_name = "FILE")]
     pub home: Option<PathBuf>,
     /// Repetitions of each measurement; medians are printed.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
