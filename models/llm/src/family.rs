@@ -94,7 +94,7 @@ pub(crate) enum Windowed {
     All,
     /// None: the reference implementation does not use it.
     None,
-    /// All but every so-manieth.
+    /// All but every n-th.
     AllButEvery(usize),
 }
 
@@ -114,7 +114,7 @@ pub(crate) enum Mixing {
     Attention,
     /// Attention in layers that the file gives heads of keys, a short convolution in the others (LFM2).
     ShortConvWithoutHeads,
-    /// The gated delta rule, with attention in every so-manieth layer where the file names no number of its own (Qwen3.5).
+    /// The gated delta rule, with attention in every n-th layer where the file names no n of its own (Qwen3.5).
     DeltaRuleBut(usize),
 }
 
@@ -134,7 +134,7 @@ pub(crate) struct Family {
     /// A window that holds where the file names none.
     pub default_window: Option<usize>,
     pub local: Local,
-    /// Every so-manieth layer does not turn queries and keys.
+    /// Every n-th layer does not turn queries and keys.
     pub unrotated_every: Option<usize>,
     /// Embeddings are multiplied by the root of their width.
     pub scaled_embedding: bool,

@@ -23,7 +23,7 @@ use nearfield_speech::audio::{Clip, SampleRate, read_clip};
 use nearfield_stages::flow::StopSignal;
 use nearfield_stages::voice::capture::{Script, Source};
 use nearfield_stages::voice::play::Outlet;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::spoken::{Speakers, Spoken, audible};
 use super::{emit, inputs};
@@ -76,9 +76,7 @@ pub fn run(
         }
         Ok(config)
     };
-    let (mut waits, mut own, mut ratios, mut long_ratios, mut shares) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut cut_off, mut unequal, mut turns) = (0, 0, 0);
+    let mut measured = Measured::default();
     for run in 0..args.runs {
         let config = fresh()?;
         let file = scratch.path().join(format!("replies-{run}.wav"));
@@ -88,54 +86,16 @@ pub fn run(
         let heard: Vec<&str> = staged.iter().map(|asked| asked.report.heard.as_str()).collect();
         let sequential = sequential::run_one_after_the_other(assistant, &config, &questions, &heard)?;
         for (i, (asked, plain)) in staged.iter().zip(&sequential).enumerate() {
-            let report = &asked.report;
-            turns += 1;
-            cut_off += asked.premature;
-            waits.extend(asked.wait_ms);
-            let difference = difference(report, plain);
-            unequal += usize::from(difference.is_some());
-            let after = |r: &TurnReport| r.first_audio_after_close().map(ms);
-            own.extend(after(report));
-            let ratio = after(report).zip(after(plain)).filter(|_| difference.is_none()).map(|(s, q)| s / q);
-            ratios.extend(ratio);
-            if report.replied.reply.split_inclusive(". ").count() >= 2 {
-                long_ratios.extend(ratio);
-            }
-            shares.extend(report.first_audio().map(|all| ms(report.queued()) / ms(all).max(f64::MIN_POSITIVE)));
-            let (stt, llm) = (
-                signed(report.closed, report.transcribed),
-                report.replied.first_token.map(|at| signed(report.transcribed, at)),
-            );
-            let line = json!({
-                "turn": i + 1, "run": run + 1, "asked": questions[i].text, "voice": questions[i].voice,
-                "heard": report.heard, "reply": report.replied.reply, "first_audio_ms": asked.wait_ms,
-                "end_of_turn_ms": signed(report.speech_ended, report.closed), "stt_ms": stt, "llm_first_token_ms": llm,
-                "after_end_of_turn_ms": after(report), "sequential_after_end_of_turn_ms": after(plain), "ratio": ratio,
-                "prepared": report.replied.ahead.kept, "wasted_tokens": report.replied.ahead.wasted_tokens,
-                "premature_ends": asked.premature, "difference": difference,
-            });
-            let text = format!(
-                "{:>3}. first audio after {}, of it {:>4.0} ms until the end of the turn was sure; one stage after the other {}\n     {} -> {}{}",
-                i + 1,
-                asked.wait_ms.map_or("(none)".to_owned(), |wait| format!("{wait:>4.0} ms")),
-                signed(report.speech_ended, report.closed),
-                after(plain).map_or("(none)".to_owned(), |q| format!("{q:>4.0} ms after that")),
-                report.heard,
-                report.replied.reply,
-                difference.map(|why| format!("\n     {why}")).unwrap_or_default(),
-            );
-            emit(args, out, &line, &text)?;
+            let (mut line, text) = measured.add(asked, plain);
+            line["turn"] = json!(i + 1);
+            line["run"] = json!(run + 1);
+            line["asked"] = json!(questions[i].text);
+            line["voice"] = json!(questions[i].voice);
+            emit(args, out, &line, &format!("{:>3}. {text}", i + 1))?;
         }
     }
-    let sentences = match Speakers::open(config, registry) {
-        Ok(mut speakers) if args.pauses > 0 => speakers.sentences(args.pauses as usize)?,
-        _ => Vec::new(),
-    };
-    let (table, premature) = match sentences.is_empty() {
-        true => (Vec::new(), None),
-        false => pauses::compare(&sentences, config, registry, stop).map(|(table, n)| (table, Some(n)))?,
-    };
-    for row in &table {
+    let pauses = Pauses::measure(args, config, registry, stop)?;
+    for row in &pauses.table {
         let text = format!(
             "{:<22} premature ends {:>3} of {} (held out: {:>3}), silence at the end p50 {:>5.0} ms, p95 {:>5.0} ms",
             row["rule"].as_str().unwrap_or_default(),
@@ -147,35 +107,131 @@ pub fn run(
         );
         emit(args, out, row, &text)?;
     }
-    ensure!(!waits.is_empty(), "no question was answered aloud");
-    let of_fixed = table.iter().find(|row| row["rule"] == "fixed 500 ms").map(|row| row["premature_ends"].clone());
-    let (p50, p95) = (quantile(&mut waits, 0.5), quantile(&mut waits, 0.95));
-    let (own50, own95) = (quantile(&mut own, 0.5), quantile(&mut own, 0.95));
-    let (ratio, long, share) = (median(ratios), median(long_ratios), median(shares));
-    let result = json!({
-        "bench": "voice", "turns": turns, "runs": args.runs, "answered": waits.len(),
-        "first_audio_p50_ms": p50, "first_audio_p95_ms": p95,
-        "after_end_of_turn_p50_ms": own50, "after_end_of_turn_p95_ms": own95,
-        "first_audio_ratio": ratio, "first_audio_ratio_two_sentences": long, "texts_unequal": unequal,
-        "questions_cut_off": cut_off, "premature_ends": premature, "premature_ends_fixed_500_ms": of_fixed,
-        "sentences_with_pauses": sentences.len(), "queued_share": share, "level": simd_level(),
-    });
-    let text = format!(
-        "end of speech to first audio, in the recordings: p50 {p50:.0} ms, p95 {p95:.0} ms ({} of {turns} questions)\n\
-         of it after the end of the turn was sure: p50 {own50:.0} ms, p95 {own95:.0} ms; staged / one after the other {}{}{}\n\
-         questions cut off: {cut_off}; premature ends: {}",
-        waits.len(),
-        ratio.map_or("(no equal texts)".to_owned(), |ratio| format!("{ratio:.3}")),
-        long.map(|long| format!(" (answers of two sentences or more: {long:.3})")).unwrap_or_default(),
-        if unequal > 0 { format!("; {unequal} texts differ and are left out of the ratio") } else { String::new() },
-        premature.map_or("not measured (no voice, or --pauses 0)".to_owned(), |n| format!(
-            "{n} of {} sentences with pauses, a fixed 500 ms {}",
-            sentences.len(),
-            of_fixed.unwrap_or_default()
-        )),
-    );
+    ensure!(!measured.waits.is_empty(), "no question was answered aloud");
+    let (result, text) = measured.result(args.runs, &pauses);
     emit(args, out, &result, &text)?;
     Ok(())
+}
+
+/// What was measured of all questions.
+#[derive(Default)]
+struct Measured {
+    /// From the end of speech to the first audio.
+    waits: Vec<f64>,
+    /// The part of it after the end of the turn was sure.
+    own: Vec<f64>,
+    /// That part against the same stages one after the other, where both gave the same text.
+    ratios: Vec<f64>,
+    /// The same of replies of two sentences or more.
+    long_ratios: Vec<f64>,
+    /// The share of the wait in which messages lay in queues.
+    shares: Vec<f64>,
+    cut_off: usize,
+    unequal: usize,
+    turns: usize,
+}
+
+impl Measured {
+    /// Adds a question that was answered by the overlapping stages and by the same stages one after the other; answers what there is to
+    /// know of it.
+    fn add(&mut self, asked: &Asked, plain: &TurnReport) -> (Value, String) {
+        let report = &asked.report;
+        self.turns += 1;
+        self.cut_off += asked.premature;
+        self.waits.extend(asked.wait_ms);
+        let difference = difference(report, plain);
+        self.unequal += usize::from(difference.is_some());
+        let after = |r: &TurnReport| r.first_audio_after_close().map(ms);
+        self.own.extend(after(report));
+        let ratio = after(report).zip(after(plain)).filter(|_| difference.is_none()).map(|(s, q)| s / q);
+        self.ratios.extend(ratio);
+        if report.replied.reply.split_inclusive(". ").count() >= 2 {
+            self.long_ratios.extend(ratio);
+        }
+        self.shares.extend(report.first_audio().map(|all| ms(report.queued()) / ms(all).max(f64::MIN_POSITIVE)));
+        let (stt, llm) = (
+            signed(report.closed, report.transcribed),
+            report.replied.first_token.map(|at| signed(report.transcribed, at)),
+        );
+        let line = json!({
+            "turn": null, "run": null, "asked": null, "voice": null,
+            "heard": report.heard, "reply": report.replied.reply, "first_audio_ms": asked.wait_ms,
+            "end_of_turn_ms": signed(report.speech_ended, report.closed), "stt_ms": stt, "llm_first_token_ms": llm,
+            "after_end_of_turn_ms": after(report), "sequential_after_end_of_turn_ms": after(plain), "ratio": ratio,
+            "prepared": report.replied.ahead.kept, "wasted_tokens": report.replied.ahead.wasted_tokens,
+            "premature_ends": asked.premature, "difference": difference,
+        });
+        let text = format!(
+            "first audio after {}, of it {:>4.0} ms until the end of the turn was sure; one stage after the other {}\n     {} -> {}{}",
+            asked.wait_ms.map_or("(none)".to_owned(), |wait| format!("{wait:>4.0} ms")),
+            signed(report.speech_ended, report.closed),
+            after(plain).map_or("(none)".to_owned(), |q| format!("{q:>4.0} ms after that")),
+            report.heard,
+            report.replied.reply,
+            difference.map(|why| format!("\n     {why}")).unwrap_or_default(),
+        );
+        (line, text)
+    }
+
+    /// The whole.
+    fn result(mut self, runs: u32, pauses: &Pauses) -> (Value, String) {
+        let of_fixed =
+            pauses.table.iter().find(|row| row["rule"] == "fixed 500 ms").map(|row| row["premature_ends"].clone());
+        let (p50, p95) = (quantile(&mut self.waits, 0.5), quantile(&mut self.waits, 0.95));
+        let (own50, own95) = (quantile(&mut self.own, 0.5), quantile(&mut self.own, 0.95));
+        let (ratio, long, share) = (median(self.ratios), median(self.long_ratios), median(self.shares));
+        let (turns, answered, unequal, cut_off) = (self.turns, self.waits.len(), self.unequal, self.cut_off);
+        let result = json!({
+            "bench": "voice", "turns": turns, "runs": runs, "answered": answered,
+            "first_audio_p50_ms": p50, "first_audio_p95_ms": p95,
+            "after_end_of_turn_p50_ms": own50, "after_end_of_turn_p95_ms": own95,
+            "first_audio_ratio": ratio, "first_audio_ratio_two_sentences": long, "texts_unequal": unequal,
+            "questions_cut_off": cut_off, "premature_ends": pauses.premature, "premature_ends_fixed_500_ms": of_fixed,
+            "sentences_with_pauses": pauses.sentences, "queued_share": share, "level": simd_level(),
+        });
+        let text = format!(
+            "end of speech to first audio, in the recordings: p50 {p50:.0} ms, p95 {p95:.0} ms ({answered} of {turns} questions)\n\
+             of it after the end of the turn was sure: p50 {own50:.0} ms, p95 {own95:.0} ms; staged / one after the other {}{}{}\n\
+             questions cut off: {cut_off}; premature ends: {}",
+            ratio.map_or("(no equal texts)".to_owned(), |ratio| format!("{ratio:.3}")),
+            long.map(|long| format!(" (answers of two sentences or more: {long:.3})")).unwrap_or_default(),
+            if unequal > 0 { format!("; {unequal} texts differ and are left out of the ratio") } else { String::new() },
+            pauses.premature.map_or("not measured (no voice, or --pauses 0)".to_owned(), |n| format!(
+                "{n} of {} sentences with pauses, a fixed 500 ms {}",
+                pauses.sentences,
+                of_fixed.unwrap_or_default()
+            )),
+        );
+        (result, text)
+    }
+}
+
+/// How often turns end too soon, on sentences with pauses.
+struct Pauses {
+    sentences: usize,
+    /// A row for each rule that ends turns.
+    table: Vec<Value>,
+    /// By the configured rule; `None` where it was not measured.
+    premature: Option<usize>,
+}
+
+impl Pauses {
+    fn measure(
+        args: &BenchArgs,
+        config: &VoiceConfig,
+        registry: &Registry,
+        stop: &StopSignal,
+    ) -> anyhow::Result<Pauses> {
+        let sentences = match Speakers::open(config, registry) {
+            Ok(mut speakers) if args.pauses > 0 => speakers.sentences(args.pauses as usize)?,
+            _ => Vec::new(),
+        };
+        if sentences.is_empty() {
+            return Ok(Pauses { sentences: 0, table: Vec::new(), premature: None });
+        }
+        let (table, premature) = pauses::compare(&sentences, config, registry, stop)?;
+        Ok(Pauses { sentences: sentences.len(), table, premature: Some(premature) })
+    }
 }
 
 /// Milliseconds from one instant to another, negative where that came before.

@@ -213,6 +213,142 @@ fn frame(sources: &[PathBuf], number: u32) -> Frame {
     frame
 }
 
+/// The sensors of the new store: key and traits by their number there, and the number there by that in the damaged one.
+struct Sensors {
+    names: Vec<(String, String)>,
+    places: HashMap<u32, u32>,
+}
+
+impl Sensors {
+    /// Those that a running program knows, or those of the damaged store whose names can be read. Others would leave holes in the numbers.
+    fn of(frame: &Frame, known: Option<&[(String, SensorTraits)]>) -> Sensors {
+        let mut sensors = Sensors { names: Vec::new(), places: HashMap::new() };
+        match known {
+            Some(known) => {
+                for (id, (key, traits)) in (0..).zip(known) {
+                    sensors.places.insert(id, id);
+                    sensors.names.push((key.clone(), serde_json::to_string(traits).unwrap_or_default()));
+                }
+            }
+            None => {
+                let mut keys = std::collections::HashSet::new();
+                for (id, (key, traits)) in &frame.sensors {
+                    if keys.insert(key.clone()) && serde_json::from_str::<SensorTraits>(traits).is_ok() {
+                        sensors.places.insert(*id, sensors.names.len() as u32);
+                        sensors.names.push((key.clone(), traits.clone()));
+                    }
+                }
+            }
+        }
+        sensors
+    }
+
+    /// What people call a sensor of the damaged store.
+    fn name(&self, id: u32) -> Option<String> {
+        let (key, traits) = self.names.get(*self.places.get(&id)? as usize)?;
+        let traits: SensorTraits = serde_json::from_str(traits).unwrap_or_default();
+        let name = if traits.name.is_empty() { key.clone() } else { traits.name };
+        Some(name.chars().filter(|c| !c.is_control()).take(80).collect())
+    }
+}
+
+/// The readings that were copied into the new store.
+#[derive(Default)]
+struct Copied {
+    readings: u64,
+    from_backup: u64,
+    /// By day and the sensor's number in the new store.
+    counts: BTreeMap<(i64, u32), i64>,
+    /// By day and the sensor's number in the damaged store.
+    found: BTreeMap<(i64, u32), i64>,
+    /// Sensors of the damaged store that have readings and no name.
+    nameless: std::collections::HashSet<u32>,
+}
+
+impl Copied {
+    /// Copies every reading of `sources` (the store, its journal, backups) that is of the store `number` and not older than `dropped`.
+    fn copy(
+        sources: &[PathBuf],
+        number: u32,
+        dropped: i64,
+        sensors: &Sensors,
+        new: &rusqlite::Connection,
+    ) -> Result<Copied, DatabaseError> {
+        let mut copied = Copied::default();
+        let mut failed = None;
+        for (i, source) in sources.iter().enumerate() {
+            let _ = scan(source, 0, &mut |row, of, _| {
+                let Row::Reading(Reading { at, sensor, value }) = row else { return true };
+                if of != number || at.0 < dropped || !value.is_finite() {
+                    return true;
+                }
+                let Some(place) = sensors.places.get(&sensor.0) else {
+                    if copied.nameless.len() < MAX_SENSORS {
+                        copied.nameless.insert(sensor.0);
+                    }
+                    return true;
+                };
+                let row = Row::Reading(Reading { at, sensor: SensorId(*place), value });
+                match schema::insert(new, &row, number) {
+                    Ok(true) => {
+                        *copied.counts.entry((day_of(at.0), *place)).or_default() += 1;
+                        *copied.found.entry((day_of(at.0), sensor.0)).or_default() += 1;
+                        copied.readings += 1;
+                        copied.from_backup += u64::from(i > 1);
+                    }
+                    Ok(false) => {}
+                    Err(error) => failed = Some(DatabaseError::from(error)),
+                }
+                failed.is_none()
+            });
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+        }
+        Ok(copied)
+    }
+
+    /// What the damaged store had counted and is not there, by day and sensor; `None` where it does not say how many there were.
+    fn lost(&self, frame: &Frame, dropped: i64, sensors: &Sensors) -> Option<Vec<Loss>> {
+        if frame.tallies.is_empty() {
+            return None;
+        }
+        let lost = frame.tallies.iter().filter_map(|(place, (expected, _))| {
+            let readings = expected.saturating_sub(self.found.get(place).copied().unwrap_or(0));
+            let is_dropped = place.0 < day_of(dropped);
+            (readings > 0 && !is_dropped).then(|| Loss {
+                sensor: sensors.name(place.1),
+                day: place.0,
+                readings: readings as u64,
+            })
+        });
+        Some(lost.collect())
+    }
+}
+
+/// Writes what is not a reading: sensors, counts by day, and the store's state.
+fn describe(
+    new: &rusqlite::Connection,
+    number: u32,
+    frame: &Frame,
+    sensors: &Sensors,
+    copied: &Copied,
+) -> Result<(), DatabaseError> {
+    let commit = frame.state.values().map(|(_, commit)| *commit).max().unwrap_or(0).saturating_add(1);
+    for (id, (key, traits)) in (0..).zip(&sensors.names) {
+        schema::insert(new, &Row::Sensor(id, key.clone(), traits.clone()), number)?;
+    }
+    for ((day, sensor), count) in &copied.counts {
+        schema::insert(new, &Row::Tally(*day, *sensor, *count, commit), number)?;
+    }
+    for (key, (value, _)) in &frame.state {
+        let value = if key == COMMIT { commit } else { *value };
+        schema::insert(new, &Row::State(key.clone(), value, commit), number)?;
+    }
+    schema::insert(new, &Row::State(COMMIT.to_owned(), commit, commit), number)?;
+    Ok(())
+}
+
 /// Makes a new store of what is readable in the store at `path`, in its journal and in `backups`, and puts it in the place of the damaged
 /// one. `known` are all sensors in the order of their numbers, where a running program knows them.
 ///
@@ -231,103 +367,34 @@ pub(super) fn salvage(
     sources.extend_from_slice(backups);
     let number = number(&sources).unwrap_or(fresh);
     let frame = frame(&sources, number);
-
-    // Sensors without a name would leave holes in the numbers.
-    let mut names: Vec<(String, String)> = Vec::new();
-    let mut places: HashMap<u32, u32> = HashMap::new();
-    match known {
-        Some(known) => {
-            for (id, (key, traits)) in (0..).zip(known) {
-                places.insert(id, id);
-                names.push((key.clone(), serde_json::to_string(traits).unwrap_or_default()));
-            }
-        }
-        None => {
-            let mut keys = std::collections::HashSet::new();
-            for (id, (key, traits)) in &frame.sensors {
-                if keys.insert(key.clone()) && serde_json::from_str::<SensorTraits>(traits).is_ok() {
-                    places.insert(*id, names.len() as u32);
-                    names.push((key.clone(), traits.clone()));
-                }
-            }
-        }
-    }
-    let name = |id: u32| -> Option<String> {
-        let (key, traits) = names.get(*places.get(&id)? as usize)?;
-        let traits: SensorTraits = serde_json::from_str(traits).unwrap_or_default();
-        let name = if traits.name.is_empty() { key.clone() } else { traits.name };
-        Some(name.chars().filter(|c| !c.is_control()).take(80).collect())
-    };
+    let sensors = Sensors::of(&frame, known);
+    // Rows that were dropped for their age may still lie about.
+    let dropped = frame.state.get(DROPPED).map_or(i64::MIN, |(before, _)| *before);
 
     let unfinished = beside(path, ".salvaging");
     remove(&unfinished).map_err(io)?;
     let new = schema::create(&unfinished, number)?;
-    // Rows that were dropped for their age may still lie about.
-    let dropped = frame.state.get(DROPPED).map_or(i64::MIN, |(before, _)| *before);
-    let (mut counts, mut found) = (BTreeMap::<(i64, u32), i64>::new(), BTreeMap::<(i64, u32), i64>::new());
-    let (mut readings, mut from_backup) = (0u64, 0u64);
-    let mut failed = None;
-    let mut nameless = std::collections::HashSet::new();
     new.execute_batch("BEGIN")?;
-    for (i, source) in sources.iter().enumerate() {
-        let _ = scan(source, 0, &mut |row, of, _| {
-            let Row::Reading(Reading { at, sensor, value }) = row else { return true };
-            if of != number || at.0 < dropped || !value.is_finite() {
-                return true;
-            }
-            let Some(place) = places.get(&sensor.0) else {
-                if nameless.len() < MAX_SENSORS {
-                    nameless.insert(sensor.0);
-                }
-                return true;
-            };
-            let row = Row::Reading(Reading { at, sensor: SensorId(*place), value });
-            match schema::insert(&new, &row, number) {
-                Ok(true) => {
-                    *counts.entry((day_of(at.0), *place)).or_default() += 1;
-                    *found.entry((day_of(at.0), sensor.0)).or_default() += 1;
-                    readings += 1;
-                    from_backup += u64::from(i > 1);
-                }
-                Ok(false) => {}
-                Err(error) => failed = Some(DatabaseError::from(error)),
-            }
-            failed.is_none()
-        });
-        if let Some(failed) = failed {
+    let copied = match Copied::copy(&sources, number, dropped, &sensors, &new) {
+        Ok(copied) => copied,
+        Err(error) => {
             drop(new);
             let _ = remove(&unfinished);
-            return Err(failed);
+            return Err(error);
         }
-    }
-    let commit = frame.state.values().map(|(_, commit)| *commit).max().unwrap_or(0).saturating_add(1);
-    for (id, (key, traits)) in (0..).zip(&names) {
-        schema::insert(&new, &Row::Sensor(id, key.clone(), traits.clone()), number)?;
-    }
-    for ((day, sensor), count) in &counts {
-        schema::insert(&new, &Row::Tally(*day, *sensor, *count, commit), number)?;
-    }
-    for (key, (value, _)) in &frame.state {
-        let value = if key == COMMIT { commit } else { *value };
-        schema::insert(&new, &Row::State(key.clone(), value, commit), number)?;
-    }
-    schema::insert(&new, &Row::State(COMMIT.to_owned(), commit, commit), number)?;
+    };
+    describe(&new, number, &frame, &sensors, &copied)?;
     new.execute_batch("COMMIT")?;
     new.close().map_err(|(_, error)| DatabaseError::from(error))?;
 
-    let mut repair = Repair { reason, readings, from_backup, sensors_lost: nameless.len(), ..Repair::default() };
-    if !frame.tallies.is_empty() {
-        let lost = frame.tallies.iter().filter_map(|(place, (expected, _))| {
-            let readings = expected.saturating_sub(found.get(place).copied().unwrap_or(0));
-            let is_dropped = place.0 < day_of(dropped);
-            (readings > 0 && !is_dropped).then(|| Loss {
-                sensor: name(place.1),
-                day: place.0,
-                readings: readings as u64,
-            })
-        });
-        repair.lost = Some(lost.collect());
-    }
+    let mut repair = Repair {
+        reason,
+        kept: None,
+        readings: copied.readings,
+        from_backup: copied.from_backup,
+        lost: copied.lost(&frame, dropped, &sensors),
+        sensors_lost: copied.nameless.len(),
+    };
     File::open(&unfinished).and_then(|f| f.sync_all()).map_err(io)?;
     repair.kept = keep_damaged(path, &journal).map_err(io)?;
     std::fs::rename(&unfinished, beside(path, ".salvaged")).map_err(io)?;
