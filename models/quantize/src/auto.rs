@@ -2,6 +2,7 @@
 //! its column's inputs are large. The plain method is tried for all: it is quick, and a wider search gains about as much in each format.
 //! Starting from the smallest formats, bytes are spent where they take away most error.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use nearfield_gguf::Gguf;
@@ -49,8 +50,8 @@ struct Trial {
     error: f64,
 }
 
-/// Chooses formats so that the file has at most `budget` bytes. `progress` gets the number of tensors tried and of all, and says whether
-/// to go on.
+/// Chooses formats so that the file has at most `budget` bytes. `progress` gets the number of tensors tried and of all;
+/// [`Break`](ControlFlow::Break) stops.
 ///
 /// # Errors
 /// The smallest possible file is larger; the source is broken; the importance matrix is another model's; `progress` has said to stop.
@@ -59,7 +60,7 @@ pub fn choose(
     budget: u64,
     importance: Option<(&ImportanceMatrix, &Path)>,
     threads: usize,
-    progress: &mut dyn FnMut(usize, usize) -> bool,
+    progress: &mut dyn FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Choice, QuantizeError> {
     let recipe = Recipe::named("Q8_0").expect("a recipe");
     let mut formats = formats(source, recipe, importance.is_some())?;
@@ -67,7 +68,7 @@ pub fn choose(
     let free: Vec<usize> = (0..formats.len()).filter(|at| formats[*at].to.name == "Q8_0").collect();
     let mut trials: Vec<Vec<Trial>> = Vec::new();
     for (n, at) in free.iter().enumerate() {
-        if !progress(n, free.len()) {
+        if progress(n, free.len()).is_break() {
             return Err(QuantizeError::Stopped);
         }
         let tensor = &formats[*at];

@@ -1,5 +1,6 @@
 //! A whole model file in other formats: read in slabs of rows, written in order, all cores between.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -89,13 +90,13 @@ impl Job<'_> {
         Ok(layout)
     }
 
-    /// Writes the file. `progress` is called for each slab and says whether to go on. What `to` names changes only when the new file is
-    /// complete.
+    /// Writes the file. `progress` is called for each slab; [`Break`](ControlFlow::Break) stops. What `to` names changes only when the
+    /// new file is complete.
     ///
     /// # Errors
     /// The source is broken, a tensor holds numbers that are not finite, the importance matrix is another model's, the disk is full, or
     /// `progress` has said to stop.
-    pub fn write(&self, to: &Path, progress: &mut dyn FnMut(Progress<'_>) -> bool) -> Result<(), QuantizeError> {
+    pub fn write(&self, to: &Path, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<(), QuantizeError> {
         for tensor in self.formats {
             if tensor.to != tensor.from && Format::named(tensor.from.name).is_none() {
                 let (path, tensor, kind) = (self.source.path().to_owned(), tensor.name.clone(), tensor.from.name);
@@ -108,7 +109,7 @@ impl Job<'_> {
         for tensor in self.formats {
             let mut goes_on = |weights: usize| {
                 let progress = progress(Progress { tensor: &tensor.name, done: done + weights as u64, of });
-                if progress { Ok(()) } else { Err(QuantizeError::Stopped) }
+                if progress.is_break() { Err(QuantizeError::Stopped) } else { Ok(()) }
             };
             goes_on(0)?;
             self.tensor(tensor, &mut |bytes, weights| {

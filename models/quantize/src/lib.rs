@@ -11,7 +11,7 @@
 //! let (file_type, method) = (recipe.file_type, Method::Plain);
 //! let job = Job { source: &source, formats: &formats, file_type, importance: None, method, threads: 1 };
 //! let to = std::env::temp_dir().join(format!("nearfield-quantize-{}.gguf", std::process::id()));
-//! job.write(&to, &mut |progress| progress.done <= progress.of)?;
+//! job.write(&to, &mut |_| std::ops::ControlFlow::Continue(()))?;
 //! assert!(Gguf::open(&to)?.file_bytes() < source.file_bytes());
 //! # std::fs::remove_file(to).ok();
 //! # Ok::<(), nearfield_quantize::QuantizeError>(())

@@ -1,5 +1,6 @@
 //! Whole files: equal to llama.cpp's, refused where the source is damaged, never half written, never larger than the budget.
 
+use std::ops::ControlFlow::{Break, Continue};
 use std::path::{Path, PathBuf};
 
 use nearfield_gguf::{Gguf, Layout, Metadata, TensorType, Writer};
@@ -20,7 +21,7 @@ fn quantize(source: &Path, to: &Path, recipe: &str) -> Result<(), QuantizeError>
     let formats = formats(&source, recipe, false)?;
     let (file_type, method) = (recipe.file_type, Method::Plain);
     let job = Job { source: &source, formats: &formats, file_type, importance: None, method, threads: 2 };
-    job.write(to, &mut |_| true)
+    job.write(to, &mut |_| Continue(()))
 }
 
 /// Hashes of what `llama-quantize --allow-requantize FILE TYPE` writes.
@@ -140,7 +141,7 @@ fn a_stop_leaves_no_file_and_what_was_there_before() {
     let mut calls = 0;
     let stopped = job.write(&to, &mut |_| {
         calls += 1;
-        calls < 20
+        if calls < 20 { Continue(()) } else { Break(()) }
     });
     assert!(matches!(stopped, Err(QuantizeError::Stopped)), "{stopped:?}");
     assert_eq!(std::fs::read_to_string(&to).unwrap(), "before");
@@ -154,7 +155,7 @@ fn a_file_by_budget_is_never_larger_and_a_larger_budget_never_makes_it_worse() {
     let to = folder.path().join("to.gguf");
     let mut bits = 0;
     for budget in [4_000_000, 5_000_000, 7_000_000] {
-        let choice = choose(&source, budget, None, 2, &mut |_, _| true).unwrap();
+        let choice = choose(&source, budget, None, 2, &mut |_, _| Continue(())).unwrap();
         let job = Job {
             source: &source,
             formats: &choice.formats,
@@ -163,7 +164,7 @@ fn a_file_by_budget_is_never_larger_and_a_larger_budget_never_makes_it_worse() {
             method: Method::Plain,
             threads: 2,
         };
-        job.write(&to, &mut |_| true).unwrap();
+        job.write(&to, &mut |_| Continue(())).unwrap();
         let bytes = std::fs::metadata(&to).unwrap().len();
         assert_eq!(bytes, choice.file_bytes);
         assert!(bytes <= budget && bytes > budget * 9 / 10, "{bytes} of {budget}");
@@ -171,7 +172,7 @@ fn a_file_by_budget_is_never_larger_and_a_larger_budget_never_makes_it_worse() {
         assert!(stored > bits, "a larger budget has fewer bits");
         bits = stored;
     }
-    let refused = choose(&source, 1_000_000, None, 2, &mut |_, _| true).unwrap_err();
+    let refused = choose(&source, 1_000_000, None, 2, &mut |_, _| Continue(())).unwrap_err();
     assert!(refused.to_string().contains("the budget is 1000000"), "{refused}");
     let stopped = choose(&source, 5_000_000, None, 2, &mut |tensor, _| tensor < 3);
     assert!(matches!(stopped, Err(QuantizeError::Stopped)));
@@ -251,7 +252,7 @@ fn an_importance_matrix_of_another_model_is_refused() {
     let importance = Some((&importance, path));
     let (file_type, method) = (recipe.file_type, Method::Plain);
     let job = Job { source: &source, formats: &formats, file_type, importance, method, threads: 1 };
-    let said = job.write(&to, &mut |_| true).unwrap_err().to_string();
+    let said = job.write(&to, &mut |_| Continue(())).unwrap_err().to_string();
     assert!(said.contains("another model") && said.contains("imatrix.gguf"), "{said}");
     assert!(!to.exists());
 }

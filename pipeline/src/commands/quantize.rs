@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ pub fn run(args: &QuantizeArgs, quiet: bool, stop: &dyn Fn() -> bool, out: &mut 
     let importance = importance.as_ref().zip(args.imatrix.as_deref());
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let threads = args.threads.map_or(cores, usize::from);
+    let go_on = || if stop() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     let choice = match recipe(args)? {
         Some(recipe) => {
             let formats = formats(&source, recipe, importance.is_some())?;
@@ -41,7 +43,7 @@ pub fn run(args: &QuantizeArgs, quiet: bool, stop: &dyn Fn() -> bool, out: &mut 
             let budget = args.budget.context("--type auto needs --budget")?;
             let choice = choose(&source, budget, importance, threads, &mut |tensor, of| {
                 progress.show(tensor as u64, of as u64, "");
-                !stop()
+                go_on()
             })?;
             progress.end();
             choice
@@ -57,7 +59,7 @@ pub fn run(args: &QuantizeArgs, quiet: bool, stop: &dyn Fn() -> bool, out: &mut 
     let mut progress = Progress::new("quantizing", quiet);
     job.write(&args.to, &mut |at| {
         progress.show(at.done, at.of, at.tensor);
-        !stop()
+        go_on()
     })?;
     progress.end();
     let seconds = start.elapsed().as_secs_f64();
