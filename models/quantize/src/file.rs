@@ -96,7 +96,11 @@ impl Job<'_> {
     /// # Errors
     /// The source is broken, a tensor holds numbers that are not finite, the importance matrix is another model's, the disk is full, or
     /// `progress` has said to stop.
-    pub fn write(&self, to: &Path, progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>) -> Result<(), QuantizeError> {
+    pub fn write(
+        &self,
+        to: &Path,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<(), QuantizeError> {
         for tensor in self.formats {
             if tensor.to != tensor.from && Format::named(tensor.from.name).is_none() {
                 let (path, tensor, kind) = (self.source.path().to_owned(), tensor.name.clone(), tensor.from.name);

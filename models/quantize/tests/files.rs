@@ -174,7 +174,8 @@ fn a_file_by_budget_is_never_larger_and_a_larger_budget_never_makes_it_worse() {
     }
     let refused = choose(&source, 1_000_000, None, 2, &mut |_, _| Continue(())).unwrap_err();
     assert!(refused.to_string().contains("the budget is 1000000"), "{refused}");
-    let stopped = choose(&source, 5_000_000, None, 2, &mut |tensor, _| tensor < 3);
+    let stopped =
+        choose(&source, 5_000_000, None, 2, &mut |tensor, _| if tensor < 3 { Continue(()) } else { Break(()) });
     assert!(matches!(stopped, Err(QuantizeError::Stopped)));
 }
 
