@@ -16,20 +16,21 @@ use crossbeam_channel::bounded;
 use nearfield_speech::vad::Endpointer;
 use nearfield_stages::flow::{Flow, FlowEvent, Guesses, Queue, StopSignal, Turn};
 use nearfield_stages::messages::Envelope;
-use nearfield_stages::voice::capture::{Pace, Source};
+use nearfield_stages::voice::capture::Source;
 use nearfield_stages::voice::converse::Converse;
 use nearfield_stages::voice::echo::EchoPath;
-use nearfield_stages::voice::listen::{Listen, TurnTaking};
+use nearfield_stages::voice::listen::{Listen, Resume, TurnTaking};
 use nearfield_stages::voice::notes::Note;
-use nearfield_stages::voice::phrase::Phrase;
+use nearfield_stages::voice::phrase::{Filler, Phrase};
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::voice::transcribe::Transcribe;
 use nearfield_stages::voice::turn_end::TurnEnd;
 use nearfield_stages::voice::typed::type_in;
+use nearfield_stages::voice::volume::Volume;
 use nearfield_stages::voice::wake::{Attention, WakeHook};
 
-use crate::config::{Decide, VoiceConfig};
+use crate::config::{Decide, LatencyConfig, VoiceConfig};
 use crate::load::voice::Assistant;
 use crate::output::turn_report::{Collector, TurnReport};
 
@@ -89,21 +90,21 @@ pub fn run_telling(
     let (turns, guesses) = (flow.turns(), Guesses::default());
     let mut collector = Collector::new(flow.ledger(), Duration::from_millis(config.latency.first_audio_ms));
 
-    let play = Play::open(outlet, turns.clone())?;
+    let volume = Volume::new(config.play.volume);
+    let play = Play::open(outlet, turns.clone())?.at(volume.clone());
     let llm = assistant.llm.start_in(&mut flow);
     let pause = llm.pause();
     let speaking = matches!(&questions, Questions::Spoken(Source::Client(_))).then(|| notes.clone());
     // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
-    let is_live = matches!(
-        &questions,
-        Questions::Spoken(source) if !matches!(source, Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast))
-    );
+    let is_live = matches!(&questions, Questions::Spoken(source) if source.is_live());
     let decides = is_live && config.turn.decide == Decide::Content;
     let whole_commands = if decides { assistant.toolbox.whole_commands() } else { None };
     let converse = Converse::new(llm, assistant.converse, assistant.toolbox, turns.clone(), what_was_heard, notes)?
-        .guessing(guesses.clone());
+        .guessing(guesses.clone())
+        .held_by(play.hold())
+        .speaking_at(volume);
     let speak = Speak::new(assistant.voice).guessing(guesses.clone()).pausing(pause);
-    let phrase = Phrase::guessing(guesses.clone());
+    let phrase = Phrase::guessing(guesses.clone()).filling(filler(&config.latency));
 
     // Speech blocks and is never dropped; a queue is as long as the work that may usefully be done ahead of the slower stage behind it.
     let transcripts = match questions {
@@ -112,6 +113,10 @@ pub fn run_telling(
             let stt = assistant.stt.context("the assistant was loaded without ears")?;
             let turn_taking = match &source {
                 _ if !is_live => TurnTaking::Wait(answers),
+                Source::Client(_) => TurnTaking::Interrupt, // its loudspeaker is elsewhere
+                _ if config.listen.interrupt && config.listen.resume && decides => {
+                    TurnTaking::Weigh(Resume::new(play.hold(), answers))
+                }
                 _ if config.listen.interrupt => TurnTaking::Interrupt,
                 _ => TurnTaking::DeafWhile(play.speaking()),
             };
@@ -199,4 +204,13 @@ pub fn run_telling(
     // Those of a turn are in its report.
     ensure!(failures == 0, "a stage failed outside of any turn; the log says why");
     Ok(())
+}
+
+/// About so long a voice takes to its first sound.
+const VOICE_BEGINS: Duration = Duration::from_millis(100);
+
+/// What is said where the reply would be late.
+fn filler(latency: &LatencyConfig) -> Option<Filler> {
+    let after = Duration::from_millis(latency.first_audio_ms).saturating_sub(VOICE_BEGINS);
+    (!latency.filler.is_empty()).then(|| Filler { text: latency.filler.clone(), after })
 }
