@@ -102,6 +102,8 @@ impl Transcript {
 /// A piece of the reply as the model writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextDelta {
+    /// The turn is decided and its reply will come: when its speech ended.
+    Asked(Instant),
     /// More text; never half a character.
     Text(String),
     /// What is not yet a whole clause is taken back: the model repeats itself.
@@ -126,6 +128,8 @@ pub struct Ahead {
 pub enum Clause {
     /// A clause or a sentence.
     Text(String),
+    /// What is said while the reply is late; no part of it.
+    Filler(String),
     /// Nobody is to hear it yet: the clause with which the reply to a guess begins.
     Ahead(Ahead),
     /// The reply is complete.
@@ -137,6 +141,8 @@ pub enum Clause {
 pub enum Speech {
     /// The samples that follow speak this clause.
     Clause(String),
+    /// The samples that follow are no part of the reply: they pass the time until it comes.
+    Filler,
     /// `[n_samples]`, mono, in [-1, 1].
     Samples {
         /// The voice's own rate.
@@ -159,6 +165,8 @@ pub struct Played {
     pub first_audio: Option<Instant>,
     /// How much sound was played.
     pub audio: Duration,
+    /// Whether something was said to pass the time, since the reply was late.
+    pub filler: bool,
 }
 
 /// What became of the tokens of a turn.

@@ -114,6 +114,25 @@ fn a_recording_at_its_own_pace_is_transcribed_during_the_silence_at_its_end() {
 }
 
 #[test]
+fn a_file_that_answers_a_recording_at_its_own_pace_has_each_sound_when_it_was_heard() {
+    let Some(mut question) = speech("What is the temperature in the kitchen?") else { return };
+    let spoken = question.len() as f64 / 16_000.0;
+    question.extend(vec![0.0; 40_000]); // 2.5 s
+    let folder = tempfile::tempdir().unwrap();
+    let (wav, answer) = (folder.path().join("question.wav"), folder.path().join("answer.wav"));
+    write_wav(&wav, 16_000, &question);
+    let ran = run(&["voice", "--input", arg(&wav), "--pace", "realtime", "--output", arg(&answer), "--json"]);
+    let turn = &ran.assert_done().json()[0];
+    let mut answer = hound::WavReader::open(&answer).unwrap();
+    let rate = f64::from(answer.spec().sample_rate);
+    let samples: Vec<i16> = answer.samples().map(Result::unwrap).collect();
+    let begins = samples.iter().position(|s| s.abs() > 500).expect("something was said") as f64 / rate;
+    let sounds = turn["audio_ms"].as_f64().unwrap() / 1_000.0;
+    assert!(begins > spoken, "the answer is heard at {begins} s, before the question of {spoken} s is over");
+    assert!(samples.len() as f64 / rate > begins + 0.8 * sounds, "{} samples, {turn:#}", samples.len());
+}
+
+#[test]
 fn silence_and_noise_get_no_answer() {
     let folder = tempfile::tempdir().unwrap();
     for (name, samples) in [("silence", vec![0.0; 48_000]), ("noise", noise(48_000, 0.05)), ("hum", hum(48_000))] {

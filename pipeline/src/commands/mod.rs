@@ -15,6 +15,7 @@ mod wake;
 
 use std::io::{BufReader, ErrorKind, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -195,7 +196,13 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         })
     };
     let existing = cli::existing(args.overwrite);
-    let outlet = outlet(&args.output, existing, &config.play.device)?;
+    let mut outlet = outlet(&args.output, existing, &config.play.device)?;
+    // A recording that is heard as fast as it was spoken is answered into a file with a loudspeaker's clock, and can be interrupted.
+    if matches!(&questions, Questions::Spoken(source) if source.is_live())
+        && let Outlet::File(path, existing) = outlet
+    {
+        outlet = Outlet::Clocked(path, existing, Arc::default());
+    }
     let registry = Registry::open()?;
     let mut files = voice_files(&config, &args.config, &registry);
     match &questions {
@@ -203,7 +210,7 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
         Questions::Spoken(Source::Files(recordings, _)) => recordings.iter().for_each(|f| files.reads("--input", f)),
         Questions::Spoken(Source::Microphone(_) | Source::Script(_) | Source::Client(_)) | Questions::Typed(_) => {}
     }
-    if let Outlet::File(path, _) = &outlet {
+    if let Outlet::File(path, _) | Outlet::Clocked(path, ..) = &outlet {
         files.creates("--output", path, existing);
     }
     if let Some(path) = &args.trace {

@@ -20,6 +20,9 @@ pub struct ListenConfig {
     /// Whether speech interrupts a reply; false where the microphone picks up the loudspeaker and `echo` does not help. A wake word
     /// interrupts in any case.
     pub interrupt: bool,
+    /// Whether a reply goes on where it stopped after somebody coughed, said "mhm" or "okay", or asked it to wait; false: whatever is
+    /// said ends it. Needs `interrupt`, and `turn.decide = "content"`.
+    pub resume: bool,
     /// Echo cancellation, which subtracts the loudspeaker's sound from the microphone's: "on", "off", or "auto": on, unless
     /// the microphone's name says that its echo is cancelled already.
     pub echo: EchoMode,
@@ -72,6 +75,7 @@ impl Default for ListenConfig {
             device: String::new(),
             vad: VadKind::Auto,
             interrupt: true,
+            resume: true,
             echo: EchoMode::Off,
             endpoint: EndpointOptions::default(),
         }
@@ -172,6 +176,9 @@ impl SttConfig {
 pub struct PlayConfig {
     /// The loudspeaker's id or a part of its name (`nearfield devices`); empty: the default one.
     pub device: String,
+    /// How loud it speaks, in per cent of what the loudspeaker is set to, 10 to 100. "Louder", "quieter" and "set your volume to 40 percent"
+    /// change it until the program ends.
+    pub volume: u32,
     /// What a model writes at length is said up to the end of a sentence after so many seconds; then it asks whether to go on. A question that
     /// wants a long answer, or details, gets all of it. 0: always all of it.
     pub longest_s: u32,
@@ -179,7 +186,7 @@ pub struct PlayConfig {
 
 impl Default for PlayConfig {
     fn default() -> Self {
-        Self { device: String::new(), longest_s: 20 }
+        Self { device: String::new(), volume: 100, longest_s: 20 }
     }
 }
 
@@ -189,6 +196,7 @@ impl PlayConfig {
     /// # Errors
     /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
+        in_range("volume", self.volume, 10..=100)?;
         in_range("longest_s", self.longest_s, 0..=3600)
     }
 }
@@ -199,11 +207,14 @@ impl PlayConfig {
 pub struct LatencyConfig {
     /// From the end of speech to the first audio; a turn that takes longer is marked `over_budget`.
     pub first_audio_ms: u64,
+    /// What is said where nothing of the reply can be said by then, such as "One moment.": for boards and models that are slow. Empty:
+    /// nothing. It is no part of the conversation, and the turn's report has `"filler": true`.
+    pub filler: String,
 }
 
 impl Default for LatencyConfig {
     fn default() -> Self {
-        Self { first_audio_ms: 1500 }
+        Self { first_audio_ms: 1500, filler: String::new() }
     }
 }
 
@@ -213,6 +224,11 @@ impl LatencyConfig {
     /// # Errors
     /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
-        in_range("first_audio_ms", self.first_audio_ms, 1..=3_600_000)
+        in_range("first_audio_ms", self.first_audio_ms, 1..=3_600_000)?;
+        let chars = self.filler.chars().count();
+        match chars > 200 {
+            true => Err(format!("filler has {chars} characters: at most 200 are said")),
+            false => Ok(()),
+        }
     }
 }

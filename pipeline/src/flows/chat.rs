@@ -94,7 +94,7 @@ impl Chat {
             match &delta.body {
                 TextDelta::Text(text) => sink(text),
                 TextDelta::Cut => sink("…"),
-                TextDelta::Ahead(_) | TextDelta::End => {}
+                TextDelta::Asked(_) | TextDelta::Ahead(_) | TextDelta::End => {}
             }
             ControlFlow::Continue(())
         })?;

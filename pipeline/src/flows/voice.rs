@@ -19,15 +19,16 @@ use crossbeam_channel::bounded;
 use nearfield_stages::flow::{Flow, Guesses, Queue, StopSignal};
 use nearfield_stages::voice::capture::Source;
 use nearfield_stages::voice::converse::Converse;
-use nearfield_stages::voice::phrase::Phrase;
+use nearfield_stages::voice::phrase::{Filler, Phrase};
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
 use nearfield_stages::voice::typed::type_in;
+use nearfield_stages::voice::volume::Volume;
 
 pub use self::reporter::VoiceEvent;
 use self::reporter::{Feedback, Reporter};
 use self::speech_input::{Around, SpeechInput};
-use crate::config::VoiceConfig;
+use crate::config::{LatencyConfig, VoiceConfig};
 use crate::load::voice::Assistant;
 use crate::output::turn_report::TurnReport;
 
@@ -80,7 +81,8 @@ pub fn run_telling(
     let Feedback { heard, answers, attention_ends } = feedback;
     let Assistant { llm, speech_input, voice, toolbox, converse: options } = assistant;
 
-    let play = Play::open(outlet, turns.clone())?;
+    let volume = Volume::new(config.play.volume);
+    let play = Play::open(outlet, turns.clone())?.at(volume.clone());
     let llm = llm.start_in(&mut flow);
     // Speech blocks and is never dropped; a queue is as long as the work that may usefully be done ahead of the slower stage behind it.
     let transcripts = match questions {
@@ -103,8 +105,9 @@ pub fn run_telling(
         }
     };
     let speak = Speak::new(voice).guessing(guesses.clone()).pausing(llm.pause());
-    let phrase = Phrase::guessing(guesses.clone());
-    let converse = Converse::new(llm, options, toolbox, turns, heard, notes)?.guessing(guesses);
+    let phrase = Phrase::guessing(guesses.clone()).filling(filler(&config.latency));
+    let converse = Converse::new(llm, options, toolbox, turns, heard, notes)?;
+    let converse = converse.guessing(guesses).held_by(play.hold()).speaking_at(volume);
     transcripts
         .then(converse, Queue::Wait(256)) // The model may write ahead of the voice by a long reply.
         .then(phrase, Queue::Wait(4)) // Clauses not yet spoken; an interruption throws them away.
@@ -114,4 +117,13 @@ pub fn run_telling(
     // Those of a turn are in its report.
     ensure!(failures == 0, "a stage failed outside of any turn; the log says why");
     Ok(())
+}
+
+/// About so long a voice takes to its first sound.
+const VOICE_BEGINS: Duration = Duration::from_millis(100);
+
+/// What is said where the reply would be late.
+fn filler(latency: &LatencyConfig) -> Option<Filler> {
+    let after = Duration::from_millis(latency.first_audio_ms).saturating_sub(VOICE_BEGINS);
+    (!latency.filler.is_empty()).then(|| Filler { text: latency.filler.clone(), after })
 }

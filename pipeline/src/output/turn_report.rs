@@ -117,6 +117,7 @@ impl TurnReport {
             "repeated": self.replied.repeated,
             "ahead": self.replied.ahead,
             "over_budget": self.over_budget(),
+            "filler": self.played.filler,
         });
         let object = value.as_object_mut().expect("it was made as an object");
         if let Some(suppressed) = self.suppressed {
@@ -193,8 +194,10 @@ pub struct Collector {
     ledger: Ledger,
     budget: Duration,
     open: BTreeMap<Turn, Open>,
-    /// The last turn that was reported.
+    /// The last turn that was over.
     last: Turn,
+    /// It, where its reply is still to be told: an interrupted voice falls silent before the model does.
+    unreplied: Option<(Open, Played)>,
 }
 
 #[derive(Debug, Default)]
@@ -207,37 +210,54 @@ struct Open {
 impl Collector {
     /// Takes the stages' times from `ledger`.
     pub fn new(ledger: Ledger, budget: Duration) -> Self {
-        Self { ledger, budget, open: BTreeMap::new(), last: Turn(0) }
+        Self { ledger, budget, open: BTreeMap::new(), last: Turn(0), unreplied: None }
     }
 
     /// Takes what a flow tells; answers the reports of the turns that are over with it.
     pub fn take(&mut self, event: FlowEvent<'_, Played, Note>) -> Vec<TurnReport> {
         match event {
-            FlowEvent::Output(Envelope { turn, body, .. }) => return self.finish(turn, body),
-            FlowEvent::Ended { panicked: true } => return self.abandon(),
-            FlowEvent::Ended { panicked: false } => {}
+            FlowEvent::Output(Envelope { turn, body, .. }) => self.finish(turn, body),
+            FlowEvent::Ended { panicked: true } => self.abandon(),
+            FlowEvent::Ended { panicked: false } => self.late().into_iter().collect(),
             FlowEvent::Note(note) => self.note(note),
             FlowEvent::Failed(failure) => self.failed(failure),
         }
-        Vec::new()
     }
 
-    /// Takes a note.
-    pub fn note(&mut self, note: Note) {
+    /// Takes a note; answers the report of a turn that only waited for it.
+    pub fn note(&mut self, note: Note) -> Vec<TurnReport> {
         match note {
             Note::Speaking { .. } | Note::Spoken { .. } => {}
             Note::Heard { turn, text, suppressed, speech_ended, closed, transcribed } => {
                 self.open(turn).heard = Some((text, suppressed, speech_ended, closed, transcribed));
             }
-            Note::Replied { turn, replied } => self.open(turn).replied = Some(replied),
+            Note::Replied { turn, replied } if turn == self.last => {
+                if let Some((open, _)) = &mut self.unreplied {
+                    open.replied = Some(replied);
+                }
+                return self.late().into_iter().collect();
+            }
+            Note::Replied { turn, replied } if turn > self.last => self.open(turn).replied = Some(replied),
+            Note::Replied { .. } => {}
         }
+        Vec::new()
+    }
+
+    /// The report of the turn that waited for its reply.
+    fn late(&mut self) -> Option<TurnReport> {
+        let (open, played) = self.unreplied.take()?;
+        Some(self.report(self.last, open, played))
     }
 
     /// Takes a failure; one that belongs to no turn, or to one that was interrupted and reported, is logged.
-    fn failed(&mut self, failure: &Failure) {
+    fn failed(&mut self, failure: &Failure) -> Vec<TurnReport> {
         let text = format!("{}: {}", failure.stage, chain(&failure.error));
-        match failure.turn {
-            Some(turn) if turn > self.last => {
+        match (failure.turn, &mut self.unreplied) {
+            (Some(turn), Some((open, _))) if turn == self.last => {
+                open.errors.push(text);
+                return self.late().into_iter().collect();
+            }
+            (Some(turn), _) if turn > self.last => {
                 let errors = &mut self.open(turn).errors;
                 if !errors.contains(&text) {
                     errors.push(text);
@@ -247,6 +267,7 @@ impl Collector {
             _ if failure.is_fatal => {}
             _ => tracing::error!("{text}"),
         }
+        Vec::new()
     }
 
     fn open(&mut self, turn: Turn) -> &mut Open {
@@ -261,20 +282,28 @@ impl Collector {
         let later = self.open.split_off(&Turn(turn.0 + 1));
         let mut over = std::mem::replace(&mut self.open, later);
         over.entry(turn).or_default();
+        let mut reports: Vec<TurnReport> = self.late().into_iter().collect();
         self.last = turn;
         let mut played = Some(played);
-        over.into_iter()
-            .map(|(t, open)| {
-                let played = if t == turn { played.take() } else { None };
-                self.report(t, open, played.unwrap_or_else(silenced))
-            })
-            .collect()
+        for (t, open) in over {
+            let played = if t == turn { played.take() } else { None };
+            let played = played.unwrap_or_else(silenced);
+            let was_asked = open.heard.as_ref().is_some_and(|(text, ..)| !text.is_empty());
+            if t == turn && played.interrupted && was_asked && open.replied.is_none() && open.errors.is_empty() {
+                self.unreplied = Some((open, played));
+            } else {
+                reports.push(self.report(t, open, played));
+            }
+        }
+        reports
     }
 
     /// The flow ends before its turns do: what is known of those that somebody began.
     fn abandon(&mut self) -> Vec<TurnReport> {
         let open = std::mem::take(&mut self.open);
-        open.into_iter().map(|(turn, open)| self.report(turn, open, silenced())).collect()
+        let mut reports: Vec<TurnReport> = self.late().into_iter().collect();
+        reports.extend(open.into_iter().map(|(turn, open)| self.report(turn, open, silenced())));
+        reports
     }
 
     fn report(&self, turn: Turn, open: Open, played: Played) -> TurnReport {
@@ -300,7 +329,7 @@ impl Collector {
 
 /// A reply of which nothing was heard.
 fn silenced() -> Played {
-    Played { heard: Vec::new(), interrupted: true, first_audio: None, audio: Duration::ZERO }
+    Played { heard: Vec::new(), interrupted: true, first_audio: None, audio: Duration::ZERO, filler: false }
 }
 
 /// A Chrome trace (chrome://tracing, Perfetto): one row a stage, one box a step.
@@ -415,4 +444,48 @@ pub fn ms(duration: Duration) -> f64 {
 /// Milliseconds from one instant to another, negative where it came before.
 fn signed_ms(from: Instant, to: Instant) -> f64 {
     ms(to.saturating_duration_since(from)) - ms(from.saturating_duration_since(to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(turn: u64) -> Note {
+        let now = Instant::now();
+        let text = "How old is Rome?".to_owned();
+        Note::Heard { turn: Turn(turn), text, suppressed: None, speech_ended: now, closed: now, transcribed: now }
+    }
+
+    fn replied(turn: u64) -> Note {
+        let replied = Replied { reply: "Very old.".to_owned(), ..Replied::default() };
+        Note::Replied { turn: Turn(turn), replied }
+    }
+
+    #[test]
+    fn an_interrupted_turn_is_reported_once_with_the_reply_that_is_told_later() {
+        let mut collector = Collector::new(Ledger::default(), Duration::from_secs(1));
+        assert!(collector.note(heard(1)).is_empty());
+        assert!(collector.finish(Turn(1), silenced()).is_empty(), "the model has not fallen silent yet");
+        let told = collector.note(replied(1));
+        assert_eq!(
+            (told.len(), told[0].heard.as_str(), told[0].replied.reply.as_str()),
+            (1, "How old is Rome?", "Very old.")
+        );
+        // One whose reply is never told is reported with the next.
+        collector.note(heard(2));
+        assert!(collector.finish(Turn(2), silenced()).is_empty());
+        collector.note(heard(3));
+        collector.note(replied(3));
+        let told: Vec<u64> = collector.finish(Turn(3), silenced()).iter().map(|report| report.turn.0).collect();
+        assert_eq!(told, [2, 3]);
+        assert!(collector.note(replied(2)).is_empty(), "it has been reported");
+    }
+
+    #[test]
+    fn the_end_of_the_flow_waits_for_no_reply() {
+        let mut collector = Collector::new(Ledger::default(), Duration::from_secs(1));
+        collector.note(heard(1));
+        assert!(collector.finish(Turn(1), silenced()).is_empty());
+        assert_eq!(collector.take(FlowEvent::Ended { panicked: false }).len(), 1);
+    }
 }

@@ -61,11 +61,11 @@ pub(crate) fn garble<T: 'static>(message: &mut T, step: u64) {
         match delta {
             TextDelta::Text(delta) => *delta = written(step),
             TextDelta::Ahead(ahead) => (ahead.guess, ahead.clause) = (Turn(u64::MAX), written(step)),
-            TextDelta::Cut | TextDelta::End => {}
+            TextDelta::Asked(_) | TextDelta::Cut | TextDelta::End => {}
         }
     } else if let Some(clause) = any.downcast_mut::<Clause>() {
         match clause {
-            Clause::Text(clause) => *clause = text(step),
+            Clause::Text(clause) | Clause::Filler(clause) => *clause = text(step),
             Clause::Ahead(ahead) => (ahead.guess, ahead.clause) = (Turn(u64::MAX), text(step)),
             Clause::End => {}
         }

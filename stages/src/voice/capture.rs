@@ -186,6 +186,11 @@ impl Script {
 }
 
 impl Source {
+    /// Whether sound comes as fast as it is spoken: only then can turns end by what was said, and replies be interrupted.
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::Files(_, Pace::Fast) | Self::Stdin(Pace::Fast))
+    }
+
     /// Sends frames until the end, a stop, or the last listener has gone. The echo of `echo` is subtracted from a microphone's sound.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use nearfield_base::persist::{Existing, NewFile};
 use nearfield_speech::audio::{SampleRate, WavWriter};
 
 use crate::flow::Cancel;
+use crate::voice::interjection::Hold;
 
 /// Sound queued ahead of what is heard, as at a loudspeaker.
 const BUFFER: Duration = Duration::from_millis(300);
@@ -27,13 +28,15 @@ pub(super) struct Clocked {
     consumed: u64,
     /// What is queued and not heard yet.
     queued: Vec<f32>,
+    /// While it is held, silence is heard in place of what is queued.
+    hold: Hold,
 }
 
 impl Clocked {
-    pub(super) fn new(path: &Path, existing: Existing) -> anyhow::Result<Self> {
+    pub(super) fn new(path: &Path, existing: Existing, hold: Hold) -> anyhow::Result<Self> {
         NewFile::probe(path, existing).with_context(|| format!("the output {} can't be written", path.display()))?;
         let (path, opened) = (path.to_owned(), Instant::now());
-        Ok(Self { path, existing, writer: None, opened, position: 0, consumed: 0, queued: Vec::new() })
+        Ok(Self { path, existing, writer: None, opened, position: 0, consumed: 0, queued: Vec::new(), hold })
     }
 
     pub(super) fn open(&mut self, rate: SampleRate) -> anyhow::Result<SampleRate> {
@@ -47,7 +50,7 @@ impl Clocked {
     fn play(&mut self) -> anyhow::Result<()> {
         let Some((rate, writer)) = &mut self.writer else { return Ok(()) };
         let due = (rate.samples_in(self.opened.elapsed()) as u64).saturating_sub(self.position);
-        let heard = self.queued.len().min(due as usize);
+        let heard = if self.hold.is_held() { 0 } else { self.queued.len().min(due as usize) };
         writer.write(&self.queued[..heard])?;
         self.queued.drain(..heard);
         // A second at a time, however long nobody has spoken.
@@ -124,7 +127,7 @@ mod tests {
         let path = folder.path().join("heard.wav");
         let (turns, rate) = (Turns::default(), SampleRate(8_000));
         let turn = turns.begin();
-        let mut clocked = Clocked::new(&path, Existing::Keep).unwrap();
+        let mut clocked = Clocked::new(&path, Existing::Keep, Hold::default()).unwrap();
         clocked.open(rate).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         let begun = clocked.opened().elapsed();

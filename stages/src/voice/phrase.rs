@@ -1,6 +1,8 @@
 //! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken. Markup never gets through; where
 //! nothing else was written, one sentence says so.
 
+use std::time::{Duration, Instant};
+
 use crate::flow::{Emit, Guesses, Stage, Turn};
 use crate::messages::{Ahead, Clause, Envelope, TextDelta};
 use crate::voice::clauses::ClauseSplitter;
@@ -21,6 +23,18 @@ pub struct Phrase {
     has_spoken: bool,
     is_over: bool,
     guesses: Guesses,
+    filler: Option<Filler>,
+    /// When the filler is due, while nothing has been said.
+    due: Option<Instant>,
+}
+
+/// What is said where the reply is late.
+#[derive(Clone, Debug)]
+pub struct Filler {
+    /// The words.
+    pub text: String,
+    /// How long after the end of speech.
+    pub after: Duration,
 }
 
 impl Phrase {
@@ -29,11 +43,17 @@ impl Phrase {
         Self { guesses, splitter: ClauseSplitter::in_haste(), ..Self::default() }
     }
 
+    /// The same, which says something where the reply is late.
+    #[must_use]
+    pub fn filling(self, filler: Option<Filler>) -> Self {
+        Self { filler, ..self }
+    }
+
     /// Forgets the reply under way.
     fn reset(&mut self) {
         self.splitter.clear();
-        let (splitter, guesses) = (std::mem::take(&mut self.splitter), self.guesses.clone());
-        *self = Self { splitter, guesses, ..Self::default() };
+        let Self { splitter, guesses, filler, .. } = std::mem::take(self);
+        *self = Self { splitter, guesses, filler, ..Self::default() };
     }
 }
 
@@ -86,7 +106,7 @@ impl Stage for Phrase {
             self.reset();
             self.turn = Some(turn);
         }
-        let (has_spoken, ahead, guesses) = (&mut self.has_spoken, &mut self.ahead, &self.guesses);
+        let (has_spoken, ahead, guesses, due) = (&mut self.has_spoken, &mut self.ahead, &self.guesses, &mut self.due);
         let mut send = |clause| {
             // The voice may be at this clause already, and need not wait for this message to be heard.
             if let Some(ahead) = ahead.take()
@@ -96,9 +116,13 @@ impl Stage for Phrase {
                 guesses.begin_aloud(ahead.guess);
             }
             *has_spoken = true;
+            *due = None;
             let _ = emit(Envelope::new(turn, Clause::Text(clause)));
         };
         match input.body {
+            TextDelta::Asked(speech_ended) => {
+                *due = self.filler.as_ref().map(|filler| speech_ended + filler.after);
+            }
             TextDelta::Text(text) => self.splitter.push(&self.filter.push(&text), &mut send),
             TextDelta::Ahead(ahead) => {
                 self.ahead = Some(ahead.clone());
@@ -117,6 +141,18 @@ impl Stage for Phrase {
                 self.reset();
                 self.is_over = true;
             }
+        }
+        Ok(())
+    }
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.due
+    }
+
+    fn wake(&mut self, emit: &mut Emit<'_, Clause>) -> anyhow::Result<()> {
+        let is_due = self.due.take_if(|due| *due <= Instant::now()).is_some();
+        if let (true, Some(turn), Some(filler)) = (is_due, self.turn, &self.filler) {
+            let _ = emit(Envelope::new(turn, Clause::Filler(filler.text.clone())));
         }
         Ok(())
     }
@@ -152,6 +188,38 @@ mod tests {
             [Clause::Text("It is 21.5 degrees in the kitchen.".to_owned())]
         );
         assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::Text("The hall".to_owned()), Clause::End]);
+    }
+
+    #[test]
+    fn a_late_reply_is_filled_in_for_once_and_one_in_time_is_not() {
+        let filler = Filler { text: "One moment.".to_owned(), after: Duration::from_millis(50) };
+        let mut stage = Phrase::default().filling(Some(filler));
+        let wake = |stage: &mut Phrase| {
+            let mut out = Vec::new();
+            let emit = &mut |c: Envelope<Clause>| {
+                out.push((c.turn, c.body));
+                ControlFlow::Continue(())
+            };
+            stage.wake(emit).unwrap();
+            out
+        };
+        assert!(phrase(&mut stage, 1, TextDelta::Asked(Instant::now())).is_empty());
+        assert!(wake(&mut stage).is_empty(), "it is not late yet");
+        let due = stage.wake_at().expect("it may become late");
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        assert_eq!(wake(&mut stage), [(Turn(1), Clause::Filler("One moment.".to_owned()))]);
+        assert!(stage.wake_at().is_none() && wake(&mut stage).is_empty(), "said twice");
+        assert_eq!(
+            phrase(&mut stage, 1, TextDelta::Text("It is on. So".to_owned())),
+            [Clause::Text("It is on.".to_owned())]
+        );
+        assert!(phrase(&mut stage, 2, TextDelta::Asked(Instant::now())).is_empty());
+        phrase(&mut stage, 2, TextDelta::Text("It is off. So".to_owned()));
+        assert!(stage.wake_at().is_none(), "the reply has begun");
+        phrase(&mut stage, 2, TextDelta::End);
+        assert!(phrase(&mut stage, 3, TextDelta::Asked(Instant::now())).is_empty());
+        phrase(&mut stage, 3, TextDelta::End);
+        assert!(stage.wake_at().is_none(), "there is no reply");
     }
 
     #[test]

@@ -17,7 +17,9 @@ use crate::flow::{Cancel, Emit, Stage, Turn, Turns};
 use crate::messages::{Envelope, Played, Speech};
 use crate::voice::clocked::Clocked;
 use crate::voice::connection::{Client, RemotePlayer};
+use crate::voice::interjection::Hold;
 use crate::voice::speaker::{Chime, Reference, Speaker};
+use crate::voice::volume::Volume;
 
 /// How often a silenced turn is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -50,6 +52,10 @@ pub struct Play {
     /// Of a loudspeaker; nobody hears them elsewhere.
     chime: Chime,
     reference: Reference,
+    hold: Hold,
+    volume: Volume,
+    /// The turn of the last reply that is over: what still comes of it is too late.
+    over: Turn,
     /// What became of the last reply, until it is told.
     ended: Option<Envelope<Played>>,
     /// The device's, for tests.
@@ -64,6 +70,7 @@ struct Reply {
     handed: u64,
     consumed_before: u64,
     first_audio: Option<Instant>,
+    filler: bool,
     resampler: Option<(SampleRate, Resampler)>,
 }
 
@@ -73,23 +80,41 @@ impl Play {
     /// # Errors
     /// If there is no such loudspeaker, or the file can't be created.
     pub fn open(outlet: &Outlet, turns: Turns) -> anyhow::Result<Self> {
-        let (chime, reference) = (Chime::default(), Reference::default());
+        let (chime, reference, hold) = (Chime::default(), Reference::default(), Hold::default());
         let sink = match outlet {
             Outlet::Null => Sink::Null { rate: None, taken: 0 },
             Outlet::Client(to, rate) => Sink::Client(RemotePlayer::new(to.clone(), *rate)),
             Outlet::File(path, existing) => Sink::file(path, *existing)?,
             Outlet::Clocked(path, existing, opened) => {
-                let clocked = Clocked::new(path, *existing)?;
+                let clocked = Clocked::new(path, *existing, hold.clone())?;
                 let _ = opened.set(clocked.opened());
                 Sink::Clocked(clocked)
             }
             Outlet::Speaker(name) => {
-                let speaker = Speaker::open(name.as_deref(), &chime, &reference)?;
+                let speaker = Speaker::open(name.as_deref(), &chime, &reference, &hold)?;
                 Sink::Speaker { name: name.clone(), speaker: Some(speaker) }
             }
         };
         let (speaking, fault) = (Arc::default(), Fault::of("device"));
-        Ok(Self { sink, turns, speaking, reply: None, chime, reference, ended: None, fault })
+        Ok(Self {
+            sink,
+            turns,
+            speaking,
+            reply: None,
+            chime,
+            reference,
+            hold,
+            volume: Volume::default(),
+            over: Turn(0),
+            ended: None,
+            fault,
+        })
+    }
+
+    /// The same at this volume.
+    #[must_use]
+    pub fn at(self, volume: Volume) -> Self {
+        Self { volume, ..self }
     }
 
     /// Whether `outlet` can be opened; asked before anybody waits for an answer.
@@ -110,6 +135,12 @@ impl Play {
         self.chime.clone()
     }
 
+    /// What holds the reply while somebody speaks. Where the outlet has no clock of its own there is nothing to hold, but for what it knows of
+    /// the reply.
+    pub fn hold(&self) -> Hold {
+        self.hold.clone()
+    }
+
     /// What the loudspeaker plays.
     pub fn reference(&self) -> Reference {
         self.reference.clone()
@@ -122,6 +153,7 @@ impl Play {
             handed: 0,
             consumed_before: self.sink.consumed(),
             first_audio: None,
+            filler: false,
             resampler: None,
         })
     }
@@ -167,7 +199,8 @@ impl Play {
         let consumed = consumed.saturating_sub(reply.consumed_before);
         let audio = self.sink.rate().map_or(Duration::ZERO, |r| r.duration_of(consumed.min(reply.handed) as usize));
         let heard = reply.clauses.into_iter().filter(|(_, end)| *end <= consumed).map(|(text, _)| text).collect();
-        let played = Played { heard, interrupted, first_audio: reply.first_audio, audio };
+        let played = Played { heard, interrupted, first_audio: reply.first_audio, audio, filler: reply.filler };
+        self.over = reply.turn;
         self.ended = Some(Envelope::new(reply.turn, played));
         result
     }
@@ -191,8 +224,12 @@ impl Stage for Play {
         if self.reply.as_ref().is_some_and(|r| r.turn != turn) {
             self.end(emit)?;
         }
+        if turn <= self.over {
+            return Ok(());
+        }
         match input.body {
             Speech::Clause(text) => {
+                self.hold.saying(turn, &text);
                 self.sink.clause(turn, &text, &self.turns.cancel_of(turn));
                 let reply = self.reply(turn);
                 let handed = reply.handed;
@@ -201,6 +238,7 @@ impl Stage for Play {
                 }
                 reply.clauses.push((text, u64::MAX));
             }
+            Speech::Filler => self.reply(turn).filler = true,
             Speech::Samples { rate, samples } => {
                 if !self.turns.is_alive(turn) {
                     return self.end_reply();
@@ -211,9 +249,13 @@ impl Stage for Play {
                     samples.len(),
                     rate.0
                 );
-                let to = self.sink.open(rate, &self.chime, &self.reference)?;
+                let to = self.sink.open(rate, &self.chime, &self.reference, &self.hold)?;
                 let injected = self.fault.step();
                 self.speaking.store(true, Ordering::Release);
+                let (gain, mut samples) = (self.volume.gain(), samples);
+                if gain != 1.0 {
+                    samples.iter_mut().for_each(|sample| *sample *= gain);
+                }
                 let reply = self.reply(turn);
                 reply.first_audio.get_or_insert_with(Instant::now);
                 let samples = if rate == to {
@@ -289,7 +331,13 @@ impl Sink {
     }
 
     /// Makes it ready for sound of `rate`; answers the rate that it takes.
-    fn open(&mut self, rate: SampleRate, chime: &Chime, reference: &Reference) -> anyhow::Result<SampleRate> {
+    fn open(
+        &mut self,
+        rate: SampleRate,
+        chime: &Chime,
+        reference: &Reference,
+        hold: &Hold,
+    ) -> anyhow::Result<SampleRate> {
         match self {
             Self::Null { rate: known, .. } => Ok(*known.insert(rate)),
             Self::File { path, existing, writer, .. } => match writer {
@@ -300,7 +348,7 @@ impl Sink {
             Self::Client(player) => Ok(player.rate()),
             Self::Speaker { name, speaker } => match speaker {
                 Some(speaker) => Ok(speaker.rate()),
-                None => Ok(speaker.insert(Speaker::open(name.as_deref(), chime, reference)?).rate()),
+                None => Ok(speaker.insert(Speaker::open(name.as_deref(), chime, reference, hold)?).rate()),
             },
         }
     }
@@ -397,5 +445,36 @@ impl Sink {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ops::ControlFlow;
+
+    #[test]
+    fn a_turn_that_is_silenced_is_told_once() {
+        let turns = Turns::default();
+        let mut play = Play::open(&Outlet::Null, turns.clone()).unwrap();
+        let mut told = Vec::new();
+        let turn = turns.begin();
+        let mut give = |speech, told: &mut Vec<Envelope<Played>>| {
+            let emit = &mut |played| {
+                told.push(played);
+                ControlFlow::Continue(())
+            };
+            play.take(Envelope::new(turn, speech), emit).unwrap();
+        };
+        let samples = || Speech::Samples { rate: SampleRate(8_000), samples: vec![0.1; 800] };
+        give(Speech::Clause("It is on.".to_owned()), &mut told);
+        give(samples(), &mut told);
+        turns.silence_all();
+        give(samples(), &mut told);
+        // What the voice had still made of it.
+        give(Speech::Clause("And warm.".to_owned()), &mut told);
+        give(Speech::End, &mut told);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].body.interrupted && told[0].body.first_audio.is_some());
     }
 }

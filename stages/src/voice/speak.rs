@@ -142,6 +142,16 @@ impl Stage for Speak {
                     emit(Envelope::new(turn, Speech::Samples { rate, samples: samples.to_vec() }))
                 })?;
             }
+            Clause::Filler(text) => {
+                let rate = self.voice.sample_rate();
+                let mut begun = false;
+                self.voice.speak(&text, &mut |samples| {
+                    if !std::mem::replace(&mut begun, true) && emit(Envelope::new(turn, Speech::Filler)).is_break() {
+                        return ControlFlow::Break(());
+                    }
+                    emit(Envelope::new(turn, Speech::Samples { rate, samples: samples.to_vec() }))
+                })?;
+            }
             Clause::Ahead(ahead) => self.prepare(turn, ahead, emit)?,
             Clause::End => self.is_over = true,
         }

@@ -12,6 +12,7 @@ use nearfield_speech::audio::SampleRate;
 
 use crate::flow::Cancel;
 use crate::voice::devices::{self, DeviceError, Direction};
+use crate::voice::interjection::Hold;
 use crate::voice::stderr::silence_stderr;
 
 /// Sound queued at the loudspeaker; an interruption is heard at the latest after this.
@@ -28,6 +29,8 @@ const REFERENCE_BUFFER: Duration = Duration::from_secs(2);
 const CHIME_TONE: Duration = Duration::from_millis(90);
 const CHIME_HZ: [f32; 2] = [660.0, 880.0];
 const CHIME_LEVEL: f32 = 0.15;
+/// In which a reply that is held fades out, and in again.
+const FADE: Duration = Duration::from_millis(10);
 
 /// A short sound that says that somebody listens now; it is played at once, over whatever is being said.
 #[derive(Clone, Debug, Default)]
@@ -78,11 +81,17 @@ pub(super) struct Speaker {
     rate: SampleRate,
     producer: rtrb::Producer<f32>,
     shared: Arc<Shared>,
+    hold: Hold,
     _device: rodio::MixerDeviceSink,
 }
 
 impl Speaker {
-    pub(super) fn open(wanted: Option<&str>, chime: &Chime, reference: &Reference) -> Result<Self, DeviceError> {
+    pub(super) fn open(
+        wanted: Option<&str>,
+        chime: &Chime,
+        reference: &Reference,
+        hold: &Hold,
+    ) -> Result<Self, DeviceError> {
         let device = devices::find(Direction::Output, wanted)?;
         let name = devices::name(&device);
         let unusable = |e: rodio::DeviceSinkError| Direction::Output.unusable(&name, &e);
@@ -121,8 +130,11 @@ impl Speaker {
                 at: None,
             },
             copy: reference.open(rate),
+            hold: hold.clone(),
+            gain: 1.0,
+            fade: 1.0 / rate.samples_in(FADE).max(1) as f32,
         });
-        Ok(Self { name, rate, producer, shared, _device: sink })
+        Ok(Self { name, rate, producer, shared, hold: hold.clone(), _device: sink })
     }
 
     pub(super) fn rate(&self) -> SampleRate {
@@ -139,6 +151,9 @@ impl Speaker {
         while !samples.is_empty() && !cancel.is_cancelled() {
             let n = self.producer.slots().min(samples.len());
             if n == 0 {
+                if self.hold.is_held() {
+                    moved = Instant::now();
+                }
                 self.check(moved)?;
                 std::thread::sleep(POLL);
                 continue;
@@ -159,7 +174,7 @@ impl Speaker {
             if now >= due {
                 break;
             }
-            if now != consumed {
+            if now != consumed || self.hold.is_held() {
                 (consumed, moved) = (now, Instant::now());
             }
             self.check(moved)?;
@@ -195,6 +210,10 @@ struct Ring {
     shared: Arc<Shared>,
     chime: Ringing,
     copy: rtrb::Producer<f32>,
+    hold: Hold,
+    /// 1 while the reply is heard, 0 while it is held, and how far it moves with each sample in between.
+    gain: f32,
+    fade: f32,
 }
 
 /// The chime as the callback plays it.
@@ -241,13 +260,15 @@ impl Iterator for Ring {
             }
             self.shared.silence.store(false, Ordering::Release);
         }
-        let said = match self.consumer.pop() {
-            Ok(sample) => {
-                self.shared.consumed.fetch_add(1, Ordering::Release);
-                sample
-            }
-            Err(_) => 0.0,
+        self.gain = match self.hold.is_held() {
+            true => (self.gain - self.fade).max(0.0),
+            false => (self.gain + self.fade).min(1.0),
         };
+        let next = if self.gain > 0.0 { self.consumer.pop().ok() } else { None };
+        let said = next.map_or(0.0, |sample| {
+            self.shared.consumed.fetch_add(1, Ordering::Release);
+            sample * self.gain
+        });
         let sample = said + self.chime.next();
         // Nobody takes it where no echo is cancelled.
         let _ = self.copy.push(sample);
@@ -280,7 +301,26 @@ mod tests {
         let rate = SampleRate(8_000);
         let chime = Ringing { rung: 0, asked: chime.0.clone(), sound: tones(rate), at: None };
         let copy = reference.open(rate);
-        (producer, Ring { consumer, rate: NonZero::new(8_000).unwrap(), shared: Arc::default(), chime, copy })
+        let (rate, shared, hold) = (NonZero::new(8_000).unwrap(), Arc::default(), Hold::default());
+        (producer, Ring { consumer, rate, shared, chime, copy, hold, gain: 1.0, fade: 0.1 })
+    }
+
+    #[test]
+    fn a_reply_that_is_held_goes_on_where_it_stopped() {
+        let (mut producer, mut ring) = ring(&Chime::default(), &Reference::default());
+        (1..=100).for_each(|n| producer.push(n as f32 / 100.0).unwrap());
+        let played: Vec<f32> = ring.by_ref().take(20).collect();
+        ring.hold.hold();
+        let held: Vec<f32> = ring.by_ref().take(200).collect();
+        assert!(held[..9].iter().all(|s| *s > 0.0) && held[9..].iter().all(|s| *s == 0.0), "{held:?}");
+        ring.hold.release();
+        let rest: Vec<f32> = ring.by_ref().take(100).collect();
+        assert_eq!(
+            (played[19], rest[9..].first().copied()),
+            (0.2, Some(0.39)),
+            "faded over the ten after the twentieth, and again"
+        );
+        assert_eq!(ring.shared.consumed.load(Ordering::Acquire), 100, "nothing is lost");
     }
 
     #[test]

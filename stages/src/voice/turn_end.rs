@@ -20,6 +20,14 @@ pub struct TurnEnd {
     fault: Fault,
 }
 
+/// What is known of a pause once its words are.
+pub struct Looked {
+    /// The silence to wait for, in milliseconds.
+    pub silence_ms: u32,
+    /// The words.
+    pub text: String,
+}
+
 /// The pause under way.
 struct Pause {
     guess: Turn,
@@ -77,14 +85,19 @@ impl TurnEnd {
         self.model = None;
     }
 
+    /// Whether the words of pauses are known.
+    pub fn knows_words(&self) -> bool {
+        self.words.is_some()
+    }
+
     /// The speaker goes on, or has finished.
     pub fn over(&mut self) {
         self.pause = None;
     }
 
-    /// Looks whether the words of the pause under way have come; answers the silence to wait for, if so. The sound is listened to only
+    /// Looks whether the words of the pause under way have come; answers them and the silence to wait for, if so. The sound is listened to only
     /// where it makes a difference: that takes the processor from the reply, which is begun now.
-    pub fn look(&mut self) -> Option<u32> {
+    pub fn look(&mut self) -> Option<Looked> {
         let words = self.words.as_ref()?;
         let guess = self.pause.as_ref()?.guess;
         let text = words.try_iter().filter(|(of, _)| *of == guess).last().map(|(_, text)| text)?;
@@ -95,6 +108,6 @@ impl TurnEnd {
         let sound = if least == most { None } else { self.heard(&sound) };
         let silence_ms = self.options.silence_ms(Evidence { sound, words });
         tracing::debug!(text, sound, words, silence_ms, "the speaker pauses");
-        Some(silence_ms)
+        Some(Looked { silence_ms, text })
     }
 }

@@ -59,10 +59,10 @@ pub fn run_one_after_the_other(
         let deltas = step_all(&mut converse, transcripts)?;
         let clauses = step_all(&mut phrase, deltas)?;
         let speech = step_all(&mut speak, clauses)?;
-        for note in notebook.try_iter() {
-            collector.note(note);
-        }
         let mut of_question = Vec::new();
+        for note in notebook.try_iter() {
+            of_question.extend(collector.note(note));
+        }
         for played in step_all(&mut play, speech)? {
             of_question.extend(collector.finish(played.turn, played.body));
         }

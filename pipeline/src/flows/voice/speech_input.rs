@@ -4,9 +4,9 @@
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nearfield_speech::vad::Endpointer;
 use nearfield_stages::flow::{Guesses, Turn, Turns};
-use nearfield_stages::voice::capture::{Pace, Source};
+use nearfield_stages::voice::capture::Source;
 use nearfield_stages::voice::echo::EchoPath;
-use nearfield_stages::voice::listen::{Listen, TurnTaking};
+use nearfield_stages::voice::listen::{Listen, Resume, TurnTaking};
 use nearfield_stages::voice::notes::Note;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::tools::Toolbox;
@@ -57,9 +57,15 @@ impl SpeechInput {
         let Around { turns, guesses, toolbox, play, outlet, notes, answers, attention_ends } = around;
         let SpeechInputModels { stt, vad, wake, turn } = models;
         // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
-        let is_live = !matches!(source, Source::Files(_, Pace::Fast) | Source::Stdin(Pace::Fast));
+        let is_live = source.is_live();
+        let decides = is_live && config.turn.decide == Decide::Content;
         let turn_taking = match source {
             _ if !is_live => TurnTaking::Wait(answers),
+            // The loudspeaker of a connection's client cannot be held from here.
+            Source::Client(_) => TurnTaking::Interrupt,
+            _ if config.listen.interrupt && config.listen.resume && decides => {
+                TurnTaking::Weigh(Resume::new(play.hold(), answers))
+            }
             _ if config.listen.interrupt => TurnTaking::Interrupt,
             _ => TurnTaking::DeafWhile(play.speaking()),
         };
@@ -80,7 +86,7 @@ impl SpeechInput {
             listen = listen.attending(attention);
         }
         let mut transcribe = Transcribe::new(stt, turns, guesses);
-        if is_live && config.turn.decide == Decide::Content {
+        if decides {
             let (tell, words) = bounded(GUESSES);
             transcribe = transcribe.telling(tell);
             let mut turn_end = TurnEnd::new(config.turn.options(), turn, Some(words));

@@ -57,6 +57,20 @@ pub(super) fn is_go_on(question: &str) -> bool {
     )
 }
 
+/// What is said, if anything, where somebody wants no answer: nothing to who asks for silence, and little to who takes a request back.
+pub(super) fn dismissed(question: &str) -> Option<&'static str> {
+    let words = words(question).join(" ");
+    let words = words.strip_prefix("please ").or_else(|| words.strip_prefix("okay ")).unwrap_or(&words);
+    match words.trim_end_matches(" please").trim_end_matches(" now").trim_end_matches(" thanks") {
+        "stop" | "stop it" | "stop that" | "stop talking" | "stop stop" | "be quiet" | "quiet" | "silence" | "hush"
+        | "shush" | "shut up" | "enough" | "that's enough" | "that is enough" | "no more" => Some(""),
+        "never mind" | "nevermind" | "forget it" | "forget about it" | "forget that" | "cancel" | "cancel that" => {
+            Some("All right.")
+        }
+        _ => None,
+    }
+}
+
 /// Whether somebody wants a long answer.
 fn wants_all(question: &str) -> bool {
     const WANTS: &[&str] =
@@ -131,6 +145,24 @@ mod tests {
             assert_eq!(said.trim_end(), expected, "{most}");
             let whole = Budget::of(most, question).take(text).unwrap_or(text);
             assert_eq!(whole, expected, "{most}, in one piece");
+        }
+    }
+
+    #[test]
+    fn who_wants_no_answer_gets_none() {
+        for silence in ["Stop.", "stop", "Please be quiet!", "Shut up.", "That's enough, thanks."] {
+            assert_eq!(dismissed(silence), Some(""), "{silence}");
+        }
+        for retreat in ["Never mind.", "Okay, forget it.", "Cancel that, please."] {
+            assert_eq!(dismissed(retreat), Some("All right."), "{retreat}");
+        }
+        for request in [
+            "Stop the vacuum.",
+            "Is it quiet in here?",
+            "Cancel the timer.",
+            "Never mind the lights, close the blinds.",
+        ] {
+            assert_eq!(dismissed(request), None, "{request}");
         }
     }
 

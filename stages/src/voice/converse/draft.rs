@@ -7,6 +7,7 @@
 use nearfield_llm::{Finish, Message, ParsedReply, Role, TokenId};
 
 use super::Converse;
+use super::asides;
 use super::copies::Copies;
 use super::ending::Ending;
 use super::reply::SaidAs;
@@ -15,6 +16,7 @@ use crate::llm_thread::{Event, Reply};
 use crate::messages::{Ahead, Envelope, TextDelta, Tokens};
 use crate::voice::phrase::FirstClause;
 use crate::voice::tools::{Foreseen, Plan};
+use crate::voice::volume::Volume;
 
 /// A reply that was begun before it is sure that anybody wants it.
 pub(super) struct Draft {
@@ -82,6 +84,13 @@ impl Converse {
                 let _ = emit(Envelope::new(turn, TextDelta::Ahead(Ahead { guess, clause })));
             }
         };
+        if let Some(said) = asides::dismissed(question) {
+            ahead(first_clause(said));
+            return Ok(());
+        }
+        if Volume::is_asked(question) {
+            return Ok(());
+        }
         self.toolbox.begin(question);
         match self.toolbox.foresee(question) {
             Foreseen::Said(sentence) => {

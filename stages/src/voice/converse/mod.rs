@@ -32,9 +32,11 @@ use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::llm_thread::{LlmThread, SessionId, Urgency};
 use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::remote::{Remote, RemoteOptions, When};
+use crate::voice::interjection::Hold;
 use crate::voice::notes::{Note, Replied};
 use crate::voice::tool_calls;
 use crate::voice::tools::{HomeLayout, HomeThing, Matched, Toolbox};
+use crate::voice::volume::Volume;
 
 /// The shortest run of tokens that is moved within the cache. Shorter ones are as soon computed.
 const LEAST_MOVED_TOKENS: usize = 24;
@@ -129,6 +131,14 @@ pub struct Converse {
     /// How earlier replies fared at the loudspeaker: what was not heard must not stand in the history.
     played: Receiver<(Turn, Played)>,
     notes: Sender<Note>,
+    /// Held while it is not known yet whether somebody interrupts.
+    hold: Hold,
+    volume: Volume,
+}
+
+/// The words of what was said, in lower case.
+pub(super) fn words_of(text: &str) -> Vec<String> {
+    copies::words(text)
 }
 
 impl Converse {
@@ -169,6 +179,8 @@ impl Converse {
             is_guess: false,
             played,
             notes,
+            hold: Hold::default(),
+            volume: Volume::default(),
         };
         converse.keep_warm();
         // Now, while the prompt is being read, and not when the first question waits.
@@ -180,6 +192,18 @@ impl Converse {
     #[must_use]
     pub fn guessing(self, guesses: Guesses) -> Self {
         Self { guesses, ..self }
+    }
+
+    /// The same, which does nothing about the home while a reply is held: somebody may be about to take back what they said.
+    #[must_use]
+    pub fn held_by(self, hold: Hold) -> Self {
+        Self { hold, ..self }
+    }
+
+    /// The same, which changes this volume when it is asked to.
+    #[must_use]
+    pub fn speaking_at(self, volume: Volume) -> Self {
+        Self { volume, ..self }
     }
 
     /// The tools, with the home as it is now.
@@ -260,6 +284,7 @@ impl Stage for Converse {
             transcribed: born,
         });
         if !transcript.text.is_empty() {
+            let _ = emit(Envelope::new(turn, TextDelta::Asked(transcript.speech_ended)));
             let mut replied = self.reply(turn, transcript.text, emit)?;
             replied.ahead.wasted_tokens = std::mem::take(&mut self.wasted_tokens);
             let _ = self.notes.send(Note::Replied { turn, replied });

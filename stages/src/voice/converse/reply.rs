@@ -147,11 +147,25 @@ impl Converse {
         if std::mem::take(&mut self.offers_more) && asides::is_go_on(question) {
             return Ok(Answered::Not(Plan::Free { is_wish: false }));
         }
+        self.hold.wait(&self.turns.cancel_of(turn));
+        if !self.turns.is_alive(turn) {
+            return Ok(Answered::Here);
+        }
         if let Some(matched) = self.toolbox.consent(question).or_else(|| self.toolbox.matched(question)) {
             replied.answered_by = AnsweredBy::Matcher;
             replied.tools = matched.tools;
             replied.say(&matched.reply, send);
             exchange.push(Message { role: Role::Assistant, content: matched.reply });
+            return Ok(Answered::Here);
+        }
+        let about_itself = asides::dismissed(question).map(str::to_owned).or_else(|| self.volume.asked(question));
+        if let Some(said) = about_itself {
+            self.asked = None;
+            replied.answered_by = AnsweredBy::Matcher;
+            if !said.is_empty() {
+                replied.say(&said, send);
+            }
+            exchange.push(Message { role: Role::Assistant, content: said });
             return Ok(Answered::Here);
         }
         if self.is_for_remote(question)
@@ -540,6 +554,7 @@ impl Converse {
 
     pub(super) fn call(&mut self, turn: Turn, call: &ToolCall) -> ToolResult {
         let cancel = self.turns.cancel_of(turn);
+        self.hold.wait(&cancel);
         let result = self.toolbox.call(call, &|| cancel.is_cancelled());
         tracing::debug!(%turn, tool = call.name, arguments = %call.arguments, result = %result.result, "tool");
         result

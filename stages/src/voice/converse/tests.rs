@@ -143,6 +143,7 @@ fn whatever_a_turn_is_the_next_question_is_answered_and_one_that_does_not_fit_co
         let outcome = converse.take(Envelope::new(Turn(turn), transcript), &mut |delta| {
             match delta.body {
                 TextDelta::Text(text) => reply.push_str(&text),
+                TextDelta::Asked(_) => {}
                 TextDelta::End => ends += 1,
                 TextDelta::Cut | TextDelta::Ahead(_) => panic!("nothing repeats itself here, or is a guess"),
             }

@@ -14,6 +14,7 @@ use nearfield_speech::vad::{Endpointer, SamplePosition, SpeechEvent};
 
 use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::messages::{Envelope, Frame, Order, Utterance};
+use crate::voice::interjection::{Hold, Interjection};
 use crate::voice::notes::Note;
 use crate::voice::turn_end::TurnEnd;
 use crate::voice::wake::{Attending, Attention};
@@ -22,12 +23,53 @@ use crate::voice::wake::{Attending, Attention};
 pub enum TurnTaking {
     /// The reply falls silent: somebody speaks to a machine that can tell them from itself.
     Interrupt,
+    /// The reply is held while somebody speaks, and falls silent once it is known that they want something; after a cough or an "mhm" it
+    /// goes on. Needs to know the words ([`TurnEnd::knows_words`]).
+    Weigh(Resume),
     /// Nothing is heard while the loudspeaker is on, which the microphone would take for somebody.
     DeafWhile(Arc<AtomicBool>),
     /// Nobody speaks before the answer is over: a recording is being read faster than life. The channel tells which
     /// turns are over.
     Wait(Receiver<Turn>),
 }
+
+/// What it takes to hold a reply and let it go on.
+pub struct Resume {
+    hold: Hold,
+    /// Turns that are over.
+    over: Receiver<Turn>,
+    /// The turn that was asked last, while its reply is under way.
+    asked: Option<Turn>,
+    /// The sample at which the speech began that holds the reply, and how many samples of it there were at its last pause.
+    since: Option<u64>,
+    spoken: u64,
+    /// The sample up to which somebody has asked the reply to wait.
+    waits_until: Option<u64>,
+}
+
+impl Resume {
+    /// `over` tells the turns that are over.
+    pub fn new(hold: Hold, over: Receiver<Turn>) -> Self {
+        Self { hold, over, asked: None, since: None, spoken: 0, waits_until: None }
+    }
+
+    fn release(&mut self) {
+        (self.since, self.waits_until) = (None, None);
+        self.hold.release();
+    }
+}
+
+/// Speech of which longer is known to want something, whatever its words.
+const LONGEST_INTERJECTION: Duration = Duration::from_millis(900);
+
+/// A recognizer that takes longer for a few words is not waited for: what was said then ends the reply.
+const LONGEST_JUDGEMENT_MS: u32 = 6_000;
+
+/// About so much has been said when speech is noticed.
+const LEAST_SPEECH: Duration = Duration::from_millis(100);
+
+/// How long a reply waits that was asked to.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Finds utterances in a stream of frames.
 pub struct Listen {
@@ -47,6 +89,10 @@ pub struct Listen {
     turn: Option<Turn>,
     /// The guess of the pause under way.
     guess: Option<Turn>,
+    /// The sample, as the endpointer counts, at which the speech under way began.
+    began: u64,
+    /// Samples taken in all.
+    clock: u64,
     /// Samples taken since the endpointer began, and when the last of them was captured.
     position: u64,
     captured: Instant,
@@ -68,6 +114,8 @@ impl Listen {
             interrupts: false,
             turn: None,
             guess: None,
+            began: 0,
+            clock: 0,
             position: 0,
             captured: Instant::now(),
             is_broken: false,
@@ -124,11 +172,25 @@ impl Listen {
     /// The reply falls silent, and speech under way, which is the word itself, is no question.
     fn drop_what_is_under_way(&mut self) {
         self.drop_speech();
+        self.silence_all();
+    }
+
+    /// No reply goes on.
+    fn silence_all(&mut self) {
         self.turns.silence_all();
+        if let TurnTaking::Weigh(resume) = &mut self.turn_taking {
+            resume.release();
+        }
     }
 
     /// Speech under way is no question.
     fn drop_speech(&mut self) {
+        if let TurnTaking::Weigh(resume) = &mut self.turn_taking
+            && resume.since.take().is_some()
+            && resume.waits_until.is_none()
+        {
+            resume.hold.release();
+        }
         self.forget();
         self.guesses.withdraw_all();
         self.guess = None;
@@ -156,25 +218,80 @@ impl Listen {
                 let _ = emit(Envelope::new(turn, utterance));
             }
             Order::Forget => self.drop_speech(),
-            Order::Silence => {
-                self.turns.silence_all();
-            }
+            Order::Silence => self.silence_all(),
         }
     }
 
     fn begin(&mut self) -> Turn {
         let turn = self.turns.begin();
-        if matches!(self.turn_taking, TurnTaking::Interrupt) {
+        self.turn = Some(turn);
+        match &mut self.turn_taking {
+            TurnTaking::Interrupt => self.turns.silence_before(turn),
+            TurnTaking::Weigh(resume) => match resume.asked.is_some_and(|asked| self.turns.is_alive(asked)) {
+                true => {
+                    resume.hold.hold();
+                    resume.since = Some(self.clock);
+                }
+                false => self.interrupt(),
+            },
+            TurnTaking::DeafWhile(_) | TurnTaking::Wait(_) => {}
+        }
+        turn
+    }
+
+    /// What is being said wants something: replies to earlier turns fall silent.
+    fn interrupt(&mut self) {
+        if let Some(turn) = self.turn {
             self.turns.silence_before(turn);
         }
-        self.turn = Some(turn);
-        turn
+        if let TurnTaking::Weigh(resume) = &mut self.turn_taking {
+            resume.release();
+        }
+    }
+
+    /// The words are known of what is being said while a reply is held.
+    fn weigh(&mut self, text: &str) {
+        let TurnTaking::Weigh(resume) = &mut self.turn_taking else { return };
+        if resume.since.is_none() {
+            return;
+        }
+        let what = resume.hold.judge(text, SampleRate::SPEECH.duration_of(resume.spoken as usize));
+        match what {
+            Interjection::Speech => return self.interrupt(),
+            Interjection::Wait => {
+                let wait = SampleRate::SPEECH.samples_in(LONGEST_WAIT) as u64;
+                (resume.since, resume.waits_until) = (None, Some(self.clock + wait));
+            }
+            // Who has asked for silence may cough in it.
+            Interjection::Noise | Interjection::Echo => {}
+            Interjection::Listening | Interjection::GoOn => resume.release(),
+        }
+        tracing::info!(?what, text, samples = resume.spoken, "this is no question: the reply is not interrupted");
+        self.drop_speech();
+    }
+
+    /// Looks whether what holds a reply is longer than an interjection, and whether the reply has waited long enough.
+    fn watch_the_hold(&mut self) {
+        let TurnTaking::Weigh(resume) = &mut self.turn_taking else { return };
+        for over in resume.over.try_iter() {
+            if resume.asked.is_some_and(|asked| over >= asked) {
+                resume.asked = None;
+            }
+        }
+        let longest = SampleRate::SPEECH.samples_in(LONGEST_INTERJECTION) as u64;
+        let is_long = resume.since.is_some_and(|since| self.guess.is_none() && self.clock > since + longest);
+        if is_long {
+            self.interrupt();
+        } else if resume.since.is_none() && resume.waits_until.is_some_and(|until| self.clock > until) {
+            self.silence_all();
+        }
     }
 
     fn take(&mut self, events: Vec<SpeechEvent>, emit: &mut Emit<'_, Utterance>) {
         for event in events {
             match event {
                 SpeechEvent::Started { .. } => {
+                    self.began = self.position.saturating_sub(SampleRate::SPEECH.samples_in(LEAST_SPEECH) as u64);
                     let turn = self.begin();
                     self.tell(Note::Speaking { turn });
                 }
@@ -187,16 +304,24 @@ impl Listen {
                 }
                 SpeechEvent::Paused { samples, end, last_speech_sample } => {
                     let Some(turn) = self.turn else { continue };
+                    if let TurnTaking::Weigh(resume) = &mut self.turn_taking {
+                        resume.spoken = last_speech_sample.0.saturating_sub(self.began);
+                    }
                     let guess = self.guesses.begin();
                     self.guess = Some(guess);
                     let sound = self.turn_end.is_some().then(|| samples.clone());
                     let utterance = self.utterance(samples, end, last_speech_sample, Some(guess));
                     let _ = emit(Envelope::new(turn, utterance));
                     let Some((turn_end, sound)) = self.turn_end.as_mut().zip(sound) else { continue };
-                    let silence_ms = turn_end.paused(guess, sound).unwrap_or(turn_end.longest_ms());
+                    let is_contested = matches!(&self.turn_taking, TurnTaking::Weigh(resume) if resume.since.is_some());
+                    let longest = if is_contested { LONGEST_JUDGEMENT_MS } else { turn_end.longest_ms() };
+                    let silence_ms = turn_end.paused(guess, sound).unwrap_or(longest);
                     self.endpointer.end_after(silence_ms);
                 }
                 SpeechEvent::Ended { samples, end, last_speech_sample, .. } => {
+                    if matches!(&self.turn_taking, TurnTaking::Weigh(resume) if resume.since.is_some()) {
+                        self.interrupt(); // it is over, and its words are not known
+                    }
                     if let Some(guess) = self.guess.take() {
                         self.guesses.keep(guess);
                     }
@@ -208,6 +333,9 @@ impl Listen {
                         None => self.begin(),
                     };
                     let utterance = self.utterance(samples, end, last_speech_sample, None);
+                    if let TurnTaking::Weigh(resume) = &mut self.turn_taking {
+                        resume.asked = Some(turn);
+                    }
                     self.tell(Note::Spoken { turn });
                     let _ = emit(Envelope::new(turn, utterance));
                     if let Some(attention) = &mut self.attention {
@@ -285,11 +413,14 @@ impl Stage for Listen {
             return Ok(());
         }
         let samples = attended.unwrap_or_default();
-        if let Some(silence_ms) = self.turn_end.as_mut().and_then(TurnEnd::look) {
-            self.endpointer.end_after(silence_ms);
+        if let Some(looked) = self.turn_end.as_mut().and_then(TurnEnd::look) {
+            self.endpointer.end_after(looked.silence_ms);
+            self.weigh(&looked.text);
         }
+        self.watch_the_hold();
         let mut events = Vec::new();
         self.position += samples.len() as u64;
+        self.clock += samples.len() as u64;
         self.endpointer.push(&samples, &mut |e| events.push(e))?;
         if frame.last {
             self.endpointer.finish(&mut |e| events.push(e));
@@ -310,206 +441,12 @@ impl Stage for Listen {
         let mut events = Vec::new();
         self.endpointer.finish(&mut |e| events.push(e));
         self.take(events, emit);
+        if let TurnTaking::Weigh(resume) = &mut self.turn_taking {
+            resume.release(); // nobody is left to let it go on
+        }
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nearfield_speech::vad::{EndpointOptions, VadError, VoiceActivity};
-    use std::ops::ControlFlow;
-
-    /// Takes every loud frame for speech.
-    struct Loudness;
-
-    impl VoiceActivity for Loudness {
-        fn frame_samples(&self) -> usize {
-            160
-        }
-        fn probability(&mut self, frame: &[f32]) -> Result<f32, VadError> {
-            Ok(if frame.iter().any(|s| s.abs() > 0.1) { 1.0 } else { 0.0 })
-        }
-        fn reset(&mut self) {}
-        fn name(&self) -> &str {
-            "loudness"
-        }
-    }
-
-    fn listener(turns: &Turns, guesses: &Guesses, turn_taking: TurnTaking) -> Listen {
-        let endpointer = Endpointer::new(Box::new(Loudness), EndpointOptions::default()).unwrap();
-        Listen::new(endpointer, turns.clone(), guesses.clone(), turn_taking)
-    }
-
-    /// Feeds milliseconds of (loud?) sound in frames of 20 ms; answers what came out.
-    fn hear(listen: &mut Listen, parts: &[(bool, usize)]) -> Vec<Envelope<Utterance>> {
-        let mut out = Vec::new();
-        for &(loud, ms) in parts {
-            for _ in 0..ms / 20 {
-                let frame = Frame {
-                    samples: vec![if loud { 0.5 } else { 0.0 }; 320],
-                    captured: Instant::now(),
-                    last: false,
-                    order: None,
-                };
-                let emit = &mut |u| {
-                    out.push(u);
-                    ControlFlow::Continue(())
-                };
-                listen.step(Envelope::new(Turn(0), frame), emit).unwrap();
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn a_new_turn_silences_the_previous_reply() {
-        let (turns, guesses) = (Turns::default(), Guesses::default());
-        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
-        let first = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap().turn;
-        assert!(turns.is_alive(first));
-        hear(&mut listen, &[(true, 300)]);
-        assert!(!turns.is_alive(first), "the reply goes on while somebody speaks");
-    }
-
-    #[test]
-    fn a_pause_gives_a_guess_that_going_on_withdraws() {
-        let (turns, guesses) = (Turns::default(), Guesses::default());
-        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
-        let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 300)]).pop().unwrap();
-        let number = guess.body.guess.expect("only a pause so far");
-        assert!(guesses.is_alive(number));
-        let rest = hear(&mut listen, &[(true, 400), (false, 800)]);
-        assert!(!guesses.is_alive(number), "the speaker went on");
-        let (last, before) = (rest.last().unwrap(), &rest[rest.len() - 2]);
-        assert_eq!((last.turn, last.body.guess), (guess.turn, None));
-        assert!(before.body.guess.is_some_and(|g| guesses.is_alive(g)));
-        assert_eq!(last.body.speech_samples, before.body.speech_samples, "the last guess was right");
-    }
-
-    #[test]
-    fn a_microphone_that_hears_the_loudspeaker_is_deaf_while_it_is_on() {
-        let (turns, guesses) = (Turns::default(), Guesses::default());
-        let speaking = Arc::new(AtomicBool::new(true));
-        let mut listen = listener(&turns, &guesses, TurnTaking::DeafWhile(speaking.clone()));
-        assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
-        speaking.store(false, Ordering::Release);
-        assert!(!hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
-    }
-
-    /// The word is a sample of 0.9.
-    struct Mark;
-
-    impl nearfield_speech::wake::WakeModel for Mark {
-        fn words(&self) -> usize {
-            1
-        }
-        fn hop_samples(&self) -> usize {
-            320
-        }
-        fn context_hops(&self) -> usize {
-            1
-        }
-        fn scores(&mut self, hop: &[f32]) -> Result<Vec<f32>, nearfield_speech::wake::WakeError> {
-            Ok(vec![f32::from(u8::from(hop.contains(&0.9)))])
-        }
-        fn reset(&mut self) {}
-    }
-
-    fn attentive(turns: &Turns, turn_taking: TurnTaking) -> Listen {
-        use crate::voice::wake::{AttentionOptions, WakeWord};
-        let spotter = nearfield_speech::wake::WakeSpotter::new(Box::new(Mark), vec![0.5], None);
-        let words = vec![WakeWord { name: "hey".to_owned(), stops: false }];
-        let options = AttentionOptions { wait: Duration::from_secs(2), follow_up: Duration::ZERO };
-        // Nothing is told by a channel whose other end is gone.
-        let (_, over) = crossbeam_channel::bounded(1);
-        listener(turns, &Guesses::default(), turn_taking).attending(Attention::new(spotter, words, options, over))
-    }
-
-    /// The word, said over 20 ms.
-    fn say_the_word(listen: &mut Listen) {
-        let frame = Frame { samples: vec![0.9; 320], captured: Instant::now(), last: false, order: None };
-        listen.step(Envelope::new(Turn(0), frame), &mut |_| ControlFlow::Continue(())).unwrap();
-    }
-
-    #[test]
-    fn speech_is_a_question_after_the_word_and_not_before_it() {
-        let turns = Turns::default();
-        let mut listen = attentive(&turns, TurnTaking::Interrupt);
-        assert!(hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).is_empty());
-        say_the_word(&mut listen);
-        let heard = hear(&mut listen, &[(false, 300), (true, 600), (false, 800)]);
-        assert!(heard.last().is_some_and(|utterance| utterance.body.guess.is_none()), "{}", heard.len());
-        assert!(
-            hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).is_empty(),
-            "each question needs the word"
-        );
-    }
-
-    #[test]
-    fn the_word_interrupts_a_reply_and_speech_does_not_where_the_loudspeaker_is_heard() {
-        let turns = Turns::default();
-        let speaking = Arc::new(AtomicBool::new(true));
-        let mut listen = attentive(&turns, TurnTaking::DeafWhile(speaking.clone()));
-        let reply = turns.begin();
-        assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
-        assert!(turns.is_alive(reply));
-        say_the_word(&mut listen);
-        assert!(!turns.is_alive(reply), "the reply goes on");
-        // It falls silent within a moment; what is said meanwhile counts.
-        let mut heard = hear(&mut listen, &[(false, 100), (true, 200)]);
-        speaking.store(false, Ordering::Release);
-        heard.extend(hear(&mut listen, &[(true, 400), (false, 800)]));
-        let last = heard.pop().expect("the question was heard");
-        assert!(last.body.speech_samples >= 9_000, "its beginning is there: {}", last.body.speech_samples);
-    }
-
-    #[test]
-    fn speech_ended_when_its_last_sample_was_captured_not_when_the_silence_was_over() {
-        let (turns, guesses) = (Turns::default(), Guesses::default());
-        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt);
-        let utterance = hear(&mut listen, &[(false, 400), (true, 600), (false, 800)]).pop().unwrap();
-        let waited = utterance.born.saturating_duration_since(utterance.body.speech_ended);
-        assert!((480..560).contains(&waited.as_millis()), "{waited:?}");
-    }
-    /// How long the silence was after which a turn ended whose words were `text`.
-    fn silence_after(text: &str) -> u128 {
-        let (turns, guesses) = (Turns::default(), Guesses::default());
-        let (tell, words) = crossbeam_channel::bounded(4);
-        let turn_end = TurnEnd::new(Default::default(), None, Some(words));
-        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt).ending(turn_end);
-        let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 120)]).pop().unwrap().body.guess.unwrap();
-        tell.send((guess, text.to_owned())).unwrap();
-        let mut silence_ms = 120;
-        let ended = loop {
-            silence_ms += 20;
-            if let Some(ended) = hear(&mut listen, &[(false, 20)]).pop() {
-                break ended;
-            }
-        };
-        assert!(ended.body.guess.is_none() && guesses.is_kept(guess), "the guess was right");
-        silence_ms
-    }
-
-    #[test]
-    fn a_turn_ends_soon_after_a_whole_sentence_and_late_after_half_of_one() {
-        assert!((120..=160).contains(&silence_after("What time is it?")));
-        assert!((1_480..=1_540).contains(&silence_after("Turn on the lights and")));
-        let unsure = silence_after("Turn it off.");
-        assert!((600..1_400).contains(&unsure), "{unsure}");
-    }
-
-    #[test]
-    fn words_of_an_earlier_pause_do_not_end_a_later_one() {
-        let (turns, guesses) = (Turns::default(), Guesses::default());
-        let (tell, words) = crossbeam_channel::bounded(4);
-        let turn_end = TurnEnd::new(Default::default(), None, Some(words));
-        let mut listen = listener(&turns, &guesses, TurnTaking::Interrupt).ending(turn_end);
-        let guess = hear(&mut listen, &[(false, 400), (true, 600), (false, 120)]).pop().unwrap().body.guess.unwrap();
-        hear(&mut listen, &[(true, 300)]);
-        tell.send((guess, "What time is it?".to_owned())).unwrap();
-        let out = hear(&mut listen, &[(false, 1_000)]);
-        assert!(out.iter().all(|utterance| utterance.body.guess.is_some()), "it ended by words that were not its own");
-        assert!(hear(&mut listen, &[(false, 600)]).pop().unwrap().body.guess.is_none(), "it never ended");
-    }
-}
+mod tests;
