@@ -83,9 +83,14 @@ async def put_in(hass, home):
         await hass.delete(f"/api/config/config_entries/entry/{entry['entry_id']}")
     for area in await hass.ask("config/area_registry/list"):
         await hass.ask("config/area_registry/delete", area_id=area["area_id"])
-    for area in home["areas"]:
-        await hass.ask("config/area_registry/create", name=area["name"])
+    areas = {area["id"]: (await hass.ask("config/area_registry/create", name=area["name"]))["area_id"] for area in home["areas"]}
     await hass.flow("fixture_home", {"home": json.dumps(home)})
+    # A device that was there before comes back with the area that it had, which is gone.
+    known = {device["id"]: areas.get(device.get("area")) for device in home.get("devices", [])}
+    for device in await hass.ask("config/device_registry/list"):
+        ours = [one for domain, one in device["identifiers"] if domain == "fixture_home"]
+        if ours:
+            await hass.ask("config/device_registry/update", device_id=device["id"], area_id=known[ours[0]])
     ids = [it["id"] for it in home["entities"]]
     await hass.ask("homeassistant/expose_entity", assistants=["conversation"], entity_ids=ids, should_expose=True)
 

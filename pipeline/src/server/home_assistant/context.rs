@@ -1,6 +1,6 @@
 //! The home as Home Assistant tells it to a language model: the list of exposed entities in its system prompt.
 
-use nearfield_home::{Area, Entity, Home, slug, yaml};
+use nearfield_home::{Area, Domain, Entity, Home, slug, yaml};
 use nearfield_llm::{Message, Role};
 use serde_json::{Value, json};
 
@@ -14,6 +14,8 @@ const MOST_BYTES: usize = 256 << 10;
 /// The home of a client.
 pub struct Context {
     home: Home,
+    /// The same with everything in another state.
+    other: Home,
     area: Option<String>,
 }
 
@@ -48,7 +50,9 @@ impl Context {
             entity.area = entry["areas"].as_str().and_then(|named| area(named, &mut areas));
             entities.push(entity);
         }
-        let home = Home::new(Vec::new(), areas, Vec::new(), entities).ok()?;
+        let other = entities.iter().map(in_use).collect();
+        let home = Home::new(Vec::new(), areas.clone(), Vec::new(), entities).ok()?;
+        let other = Home::new(Vec::new(), areas, Vec::new(), other).ok()?;
         let here = before.lines().find_map(|line| line.strip_prefix(PLACE)).unwrap_or_default();
         // "Kitchen (floor Ground) and all generic commands ..."
         let is_here = |area: &&Area| {
@@ -56,7 +60,7 @@ impl Context {
             rest.starts_with(" and all") || rest.starts_with(" (floor ")
         };
         let area = home.areas().iter().find(is_here).map(|area| area.id.clone());
-        Some(Self { home, area })
+        Some(Self { home, other, area })
     }
 
     /// Its areas and entities, without states.
@@ -64,10 +68,37 @@ impl Context {
         &self.home
     }
 
+    /// The same home with everything on, open or under way: what is understood alike in both does not depend on states.
+    pub fn in_other_states(&self) -> &Home {
+        &self.other
+    }
+
     /// The id of the area of the device that was spoken to.
     pub fn area(&self) -> Option<&str> {
         self.area.as_deref()
     }
+}
+
+/// An entity that is on, open or under way.
+fn in_use(entity: &Entity) -> Entity {
+    let (state, attributes) = match entity.domain {
+        Domain::Light => ("on", json!({"brightness": 200})),
+        Domain::Fan => ("on", json!({"percentage": 60})),
+        Domain::Cover | Domain::Valve => ("open", json!({"current_position": 60})),
+        Domain::Lock => ("unlocked", json!({})),
+        Domain::MediaPlayer => ("playing", json!({"volume_level": 0.7})),
+        Domain::Climate => ("heat", json!({"temperature": 25, "current_temperature": 19})),
+        Domain::Humidifier => ("on", json!({"humidity": 60})),
+        Domain::Vacuum => ("cleaning", json!({})),
+        Domain::LawnMower => ("mowing", json!({})),
+        _ => ("on", json!({})),
+    };
+    let mut entity = entity.clone();
+    entity.state = state.to_owned();
+    if let Value::Object(attributes) = attributes {
+        entity.attributes.extend(attributes);
+    }
+    entity
 }
 
 /// The id of an area, which is added where it is new: its name, and its aliases behind commas.

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
 use jiff::Zoned;
-use nearfield_home::sentences::{Matcher, Outcome, Setting, Step};
-use nearfield_home::{done, spoken};
+use nearfield_home::sentences::{Matcher, Outcome, Reading, Setting, Step};
+use nearfield_home::{Home, done, spoken};
 use nearfield_llm::{Message, Role, ToolCall};
 use serde_json::Value;
 
@@ -64,26 +64,18 @@ impl Assist {
         if spoken::words(request).iter().any(|word| CONDITIONS.contains(&word.as_str())) {
             return None;
         }
-        let home = context.home();
-        let setting = Setting {
-            home,
-            area: context.area(),
-            now: Zoned::now().datetime(),
-            last: &[],
-            before: None,
-            has_timers: false,
-        };
-        let mut matcher = self.matcher.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let Outcome::Do(steps) = matcher.understand(request, &setting) else { return None };
-        drop(matcher);
+        let readings = self.readings(request, context.home(), context.area())?;
+        // Only what is the same whatever the states are: they are Home Assistant's, and not known here.
+        let elsewhere = self.readings(request, context.in_other_states(), context.area())?;
+        if readings.iter().map(|it| &it.calls).ne(elsewhere.iter().map(|it| &it.calls)) {
+            return None;
+        }
         let (mut due, mut said) = (Vec::new(), Vec::new());
-        for step in steps {
-            let Step::Act(reading) = step else { return None };
+        for reading in readings {
             for call in &reading.calls {
-                due.extend(calls::of(call, home, tools)?);
+                due.extend(calls::of(call, context.home(), tools)?);
             }
-            // What is said holds whatever the states were: they are Home Assistant's.
-            said.push(done(home, &reading.calls));
+            said.push(done(context.home(), &reading.calls));
         }
         if due.is_empty() || due.len() > MOST_CALLS {
             return None;
@@ -101,6 +93,19 @@ impl Assist {
             }
             _ => None,
         }
+    }
+
+    /// What a request means that does nothing but act.
+    fn readings(&self, request: &str, home: &Home, area: Option<&str>) -> Option<Vec<Reading>> {
+        let now = Zoned::now().datetime();
+        let setting = Setting { home, area, now, last: &[], before: None, has_timers: false };
+        let mut matcher = self.matcher.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let Outcome::Do(steps) = matcher.understand(request, &setting) else { return None };
+        let act = |step| match step {
+            Step::Act(reading) => Some(reading),
+            Step::Say(..) | Step::Request(_) => None,
+        };
+        steps.into_iter().map(act).collect()
     }
 }
 
@@ -122,14 +127,16 @@ pub fn corrected(call: &mut ToolCall, context: &Context) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// The tools as Home Assistant 2026.2 words them, shortened to what is read of them.
-    pub fn tools() -> Vec<Value> {
+    fn tools() -> Vec<Value> {
         let tool = |name: &str, properties: &[&str]| {
             let properties: serde_json::Map<String, Value> =
-                properties.iter().map(|key| ((*key).to_owned(), serde_json::json!({"type": "string"}))).collect();
-            serde_json::json!({"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": properties}}})
+                properties.iter().map(|key| ((*key).to_owned(), json!({"type": "string"}))).collect();
+            json!({"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": properties}}})
         };
         let place = ["name", "area", "floor", "domain"];
         vec![
@@ -143,10 +150,10 @@ mod tests {
         ]
     }
 
-    pub const PROMPT: &str = "You are a voice assistant for Home Assistant.\nWhen controlling Home Assistant always call the intent tools.\n\
+    const PROMPT: &str = "You are a voice assistant for Home Assistant.\nWhen controlling Home Assistant always call the intent tools.\n\
         You are in area Kitchen and all generic commands like 'turn on the lights' should target this area.\n\
         Static Context: An overview of the areas and the devices in this smart home:\n\
-        - names: Bed Light\n  domain: light\n  areas: Bedroom\n- names: 'Kitchen: Light, Worktop'\n  domain: light\n  areas: Kitchen\n\
+        - names: Bed Light\n  domain: light\n  areas: Bedroom, Sleeping Room\n- names: 'Kitchen: Light, Worktop'\n  domain: light\n  areas: Kitchen\n\
         - names: Front Door\n  domain: lock\n- names: Roller Blind\n  domain: cover\n  areas: Bedroom, Sleeping Room\n\
         - names: Shopping List\n  domain: todo\n\nAnswer briefly.";
 
@@ -159,10 +166,11 @@ mod tests {
         Assist::new(Some(Matcher::english().unwrap())).answer(messages, &context, &tools())
     }
 
-    fn calls(request: &str) -> Vec<String> {
+    fn call_of(request: &str) -> (String, Value) {
         match answer(&asked(request)) {
-            Some(Answer::Calls(calls)) => {
-                calls.iter().map(|call| format!("{} {}", call.name, call.arguments)).collect()
+            Some(Answer::Calls(mut calls)) if calls.len() == 1 => {
+                let call = calls.remove(0);
+                (call.name, call.arguments)
             }
             other => panic!("{request}: {other:?}"),
         }
@@ -170,21 +178,32 @@ mod tests {
 
     #[test]
     fn plain_commands_become_calls_of_home_assistants_tools() {
-        assert_eq!(calls("Turn on the bed light."), [r#"HassTurnOn {"domain":["light"],"name":"Bed Light"}"#]);
-        assert_eq!(
-            calls("Set the bed light to 30 percent"),
-            [r#"HassLightSet {"brightness":30,"domain":["light"],"name":"Bed Light"}"#]
-        );
-        assert_eq!(calls("Lock the front door"), [r#"HassTurnOn {"domain":["lock"],"name":"Front Door"}"#]);
-        assert_eq!(calls("Unlock the front door"), [r#"HassTurnOff {"domain":["lock"],"name":"Front Door"}"#]);
-        assert_eq!(
-            calls("Open the roller blind to 50%"),
-            [r#"HassSetPosition {"domain":["cover"],"name":"Roller Blind","position":50}"#]
-        );
-        assert_eq!(
-            calls("Add milk to the shopping list"),
-            [r#"HassListAddItem {"item":"milk","name":"Shopping List"}"#]
-        );
+        for (request, tool, arguments) in [
+            ("Turn on the bed light.", "HassTurnOn", json!({"name": "Bed Light", "domain": ["light"]})),
+            (
+                "Set the bed light to 30 percent",
+                "HassLightSet",
+                json!({"name": "Bed Light", "domain": ["light"], "brightness": 30}),
+            ),
+            ("Lock the front door", "HassTurnOn", json!({"name": "Front Door", "domain": ["lock"]})),
+            ("Unlock the front door", "HassTurnOff", json!({"name": "Front Door", "domain": ["lock"]})),
+            (
+                "Open the roller blind to 50%",
+                "HassSetPosition",
+                json!({"name": "Roller Blind", "domain": ["cover"], "position": 50}),
+            ),
+            (
+                "Add milk to the shopping list",
+                "HassListAddItem",
+                json!({"name": "Shopping List", "item": "milk"}),
+            ),
+            // By an alias, by an area's alias, and by where the speaker is.
+            ("Turn off the worktop", "HassTurnOff", json!({"name": "Kitchen: Light", "domain": ["light"]})),
+            ("Close the roller blind in the sleeping room", "HassTurnOff", json!({"name": "Roller Blind", "domain": ["cover"]})),
+            ("Turn on the lights", "HassTurnOn", json!({"name": "Kitchen: Light", "domain": ["light"]})),
+        ] {
+            assert_eq!(call_of(request), (tool.to_owned(), arguments), "{request}");
+        }
     }
 
     #[test]
@@ -193,6 +212,8 @@ mod tests {
             "Is the bed light on?",
             "Turn on the bed light if it is dark",
             "Toggle the bed light",
+            "Turn off all lights that are on",
+            "Raise the blind a bit",
             "Make the bed light brighter",
             "What is the capital of France?",
             "Turn on the heating in the cellar",
@@ -226,24 +247,24 @@ mod tests {
     fn arguments_that_contradict_the_entity_that_a_call_names_are_left_out() {
         let messages = asked("Turn on the bed light");
         let context = Context::of(&messages, &tools()).unwrap();
-        let held = |arguments: Value| {
-            let mut call = ToolCall { name: "HassTurnOn".to_owned(), arguments };
+        for (written, due) in [
+            (
+                json!({"name": "bed light", "area": "bed", "floor": "1", "domain": ["light"]}),
+                json!({"name": "bed light", "domain": ["light"]}),
+            ),
+            (
+                json!({"name": "Bed Light", "area": "bedroom", "domain": ["switch"], "device_class": ["outlet"]}),
+                json!({"name": "Bed Light", "area": "bedroom", "domain": ["light"]}),
+            ),
+            (json!({"name": "Kitchen", "domain": ["light"]}), json!({"area": "Kitchen", "domain": ["light"]})),
+            // What names nothing that exists stays as it is: Home Assistant says so to the model.
+            (json!({"name": "Nothing", "area": "bed"}), json!({"name": "Nothing", "area": "bed"})),
+            (json!("no object"), json!("no object")),
+        ] {
+            let mut call = ToolCall { name: "HassTurnOn".to_owned(), arguments: written.clone() };
             corrected(&mut call, &context);
-            call.arguments.to_string()
-        };
-        let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-        assert_eq!(
-            held(json(r#"{"name":"bed light","area":"bed","floor":"1","domain":["light"]}"#)),
-            r#"{"domain":["light"],"name":"bed light"}"#
-        );
-        assert_eq!(
-            held(json(r#"{"name":"Bed Light","area":"bedroom","domain":["switch"],"device_class":["outlet"]}"#)),
-            r#"{"area":"bedroom","domain":["light"],"name":"Bed Light"}"#
-        );
-        assert_eq!(held(json(r#"{"name":"Kitchen","domain":["light"]}"#)), r#"{"area":"Kitchen","domain":["light"]}"#);
-        // What names nothing that exists stays as it is: Home Assistant says so to the model.
-        assert_eq!(held(json(r#"{"name":"Nothing","area":"bed"}"#)), r#"{"area":"bed","name":"Nothing"}"#);
-        assert_eq!(held(json(r#""no object""#)), r#""no object""#);
+            assert_eq!(call.arguments, due, "{written}");
+        }
     }
 
     #[test]

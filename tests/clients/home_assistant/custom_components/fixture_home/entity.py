@@ -19,9 +19,8 @@ def adds(domain, kind):
     async def async_setup_entry(hass, entry, async_add_entities):
         home = entry.data["home"]
         devices = {device["id"]: device for device in home.get("devices", [])}
-        areas = {area["id"]: area["name"] for area in home.get("areas", [])}
         own = [it for it in home["entities"] if it["id"].startswith(f"{domain}.")]
-        async_add_entities([kind(domain, it, devices.get(it.get("device")), areas) for it in own])
+        async_add_entities([kind(domain, it, devices.get(it.get("device"))) for it in own])
 
     return async_setup_entry
 
@@ -31,11 +30,10 @@ class Fixture:
 
     _attr_should_poll = False
 
-    def __init__(self, domain, given, device, areas):
+    def __init__(self, domain, given, device):
         self.entity_id, self._attr_unique_id, self._attr_name = given["id"], given["id"], given["name"]
         if device:
-            area = areas.get(given.get("area") or device.get("area"))
-            self._attr_device_info = {"identifiers": {(DOMAIN, device["id"])}, "name": device["name"], "suggested_area": area}
+            self._attr_device_info = {"identifiers": {(DOMAIN, device["id"])}, "name": device["name"]}
         attributes = dict(given.get("attributes") or {})
         features = attributes.pop("supported_features", None)
         if features is not None:
