@@ -192,14 +192,14 @@ mod tests {
                 "HassSetPosition",
                 json!({"name": "Roller Blind", "domain": ["cover"], "position": 50}),
             ),
-            (
-                "Add milk to the shopping list",
-                "HassListAddItem",
-                json!({"name": "Shopping List", "item": "milk"}),
-            ),
+            ("Add milk to the shopping list", "HassListAddItem", json!({"name": "Shopping List", "item": "milk"})),
             // By an alias, by an area's alias, and by where the speaker is.
             ("Turn off the worktop", "HassTurnOff", json!({"name": "Kitchen: Light", "domain": ["light"]})),
-            ("Close the roller blind in the sleeping room", "HassTurnOff", json!({"name": "Roller Blind", "domain": ["cover"]})),
+            (
+                "Close the roller blind in the sleeping room",
+                "HassTurnOff",
+                json!({"name": "Roller Blind", "domain": ["cover"]}),
+            ),
             ("Turn on the lights", "HassTurnOn", json!({"name": "Kitchen: Light", "domain": ["light"]})),
         ] {
             assert_eq!(call_of(request), (tool.to_owned(), arguments), "{request}");
