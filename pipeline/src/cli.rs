@@ -22,7 +22,7 @@ pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePa
 pub use events::EventsArgs;
 pub use quantize::{MethodArg, QuantizeArgs};
 #[cfg(feature = "server")]
-pub use service::{RunArgs, ServiceArgs};
+pub use service::{RunArgs, ServiceArgs, TopArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
 pub use workshop::{ConvertArgs, FloatArg, ImatrixArgs};
 
@@ -123,6 +123,12 @@ pub enum Command {
         after_help = "Examples:\n  nearfield ps\n  nearfield ps --json | jq '.flows[] | select(.state != \"running\")'"
     )]
     Ps(ServiceArgs),
+    /// Watch what `nearfield run` does: sessions, queue, tokens a second, cache, memory, temperature, flows.
+    #[cfg(feature = "server")]
+    #[command(
+        after_help = "Examples:\n  nearfield top\n  nearfield top --once\n  nearfield top --json | jq '.rates.generated_tokens'"
+    )]
+    Top(TopArgs),
     /// Have `nearfield run` read its configuration again, and restart what has changed.
     #[cfg(feature = "server")]
     #[command(after_help = "Example:\n  nearfield run --config run.toml --check && nearfield reload")]
@@ -202,6 +208,8 @@ impl Command {
             Self::Run(_) => "run",
             #[cfg(feature = "server")]
             Self::Ps(_) => "ps",
+            #[cfg(feature = "server")]
+            Self::Top(_) => "top",
             #[cfg(feature = "server")]
             Self::Reload(_) => "reload",
             #[cfg(feature = "server")]

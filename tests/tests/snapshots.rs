@@ -37,6 +37,7 @@ fn the_help_of_every_command() {
         "batch",
         "run",
         "ps",
+        "top",
         "reload",
         "stop",
         "devices",

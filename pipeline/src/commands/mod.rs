@@ -10,6 +10,8 @@ pub mod report;
 pub(crate) mod say;
 #[cfg(feature = "server")]
 mod service;
+#[cfg(feature = "server")]
+mod top;
 mod transcribe;
 mod wake;
 
@@ -123,6 +125,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         }
         #[cfg(feature = "server")]
         Command::Ps(args) => service::ps(&args, &mut out),
+        #[cfg(feature = "server")]
+        Command::Top(args) => top::top(&args, &stop, &mut out),
         #[cfg(feature = "server")]
         Command::Reload(args) => service::reload(&args, &mut out),
         #[cfg(feature = "server")]

@@ -16,7 +16,7 @@ use crate::server::control::sockets;
 use crate::server::reload::Changes;
 
 /// So long a process may take to answer; a reload loads models.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 const RELOAD: Duration = Duration::from_secs(600);
 /// So long it may take to end: a little more than what is waited for writes.
 const STOP: Duration = Duration::from_secs(15);
@@ -26,13 +26,13 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const MOST_BYTES: u64 = 4 << 20;
 
 /// A process that runs.
-struct Running {
+pub(super) struct Running {
     pid: u32,
     socket: PathBuf,
 }
 
 /// The processes that run; the sockets of others are removed.
-fn running(data: &Path) -> Vec<Running> {
+pub(super) fn running(data: &Path) -> Vec<Running> {
     let lives = |(pid, socket): (u32, PathBuf)| match UnixStream::connect(&socket) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
             let _ = std::fs::remove_file(&socket);
@@ -45,10 +45,9 @@ fn running(data: &Path) -> Vec<Running> {
 }
 
 /// The process that is meant.
-fn the_one(args: &ServiceArgs, data: &Path) -> anyhow::Result<Running> {
-    let mut all = running(data);
+pub(super) fn the_one(pid: Option<u32>, data: &Path, mut all: Vec<Running>) -> anyhow::Result<Running> {
     let folder = data.display();
-    if let Some(pid) = args.pid {
+    if let Some(pid) = pid {
         let found = all.into_iter().find(|running| running.pid == pid);
         return found
             .ok_or_else(|| anyhow!("no `nearfield run` with the number {pid} runs with the data folder {folder}"));
@@ -65,7 +64,7 @@ fn the_one(args: &ServiceArgs, data: &Path) -> anyhow::Result<Running> {
 
 impl Running {
     /// Asks the process.
-    fn ask(&self, request: &str, within: Duration) -> anyhow::Result<Value> {
+    pub(super) fn ask(&self, request: &str, within: Duration) -> anyhow::Result<Value> {
         let asked = || -> anyhow::Result<(String, Value)> {
             let mut stream = UnixStream::connect(&self.socket)?;
             stream.set_read_timeout(Some(within))?;
@@ -93,7 +92,7 @@ pub fn ps(args: &ServiceArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let registry = Registry::open()?;
     let data = &registry.places().data;
     let all = match args.pid {
-        Some(_) => vec![the_one(args, data)?],
+        Some(_) => vec![the_one(args.pid, data, running(data))?],
         None => running(data),
     };
     if all.is_empty() && !args.json {
@@ -109,7 +108,7 @@ pub fn ps(args: &ServiceArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
     let text = |value: &Value| match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => one_line(text).into_owned(),
@@ -171,7 +170,8 @@ fn duration(seconds: Option<u64>) -> String {
 /// No process runs, several do, or the new configuration is wrong.
 pub fn reload(args: &ServiceArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let registry = Registry::open()?;
-    let answer = the_one(args, &registry.places().data)?.ask("POST /reload", RELOAD)?;
+    let answer =
+        the_one(args.pid, &registry.places().data, running(&registry.places().data))?.ask("POST /reload", RELOAD)?;
     if args.json {
         writeln!(out, "{answer}")?;
     } else {
@@ -187,7 +187,7 @@ pub fn reload(args: &ServiceArgs, out: &mut dyn Write) -> anyhow::Result<()> {
 /// No process runs, several do, or it does not end.
 pub fn stop(args: &ServiceArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let registry = Registry::open()?;
-    let running = the_one(args, &registry.places().data)?;
+    let running = the_one(args.pid, &registry.places().data, running(&registry.places().data))?;
     let answer = running.ask("POST /stop", ANSWER)?;
     let begun = Instant::now();
     while UnixStream::connect(&running.socket).is_ok() {

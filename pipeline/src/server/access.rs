@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
-use hyper::{StatusCode, Uri};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Request, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -13,6 +14,9 @@ use super::failure::Failure;
 
 /// The fewest and the most bytes of a token.
 const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 16..=1024;
+
+/// Where a token may stand in the path.
+const TOKEN_PATH: &str = "/token/";
 
 /// Who may ask.
 #[derive(Clone, PartialEq)]
@@ -108,6 +112,27 @@ impl Access {
     }
 }
 
+/// A request to `/token/TOKEN/PATH` as one to `/PATH` with the token in its head: for clients that know an address and nothing else, such as
+/// Home Assistant's Ollama integration.
+pub fn with_token_of_path<B>(mut request: Request<B>) -> Request<B> {
+    let uri = request.uri();
+    let Some((token, path)) = uri.path().strip_prefix(TOKEN_PATH).and_then(|rest| rest.split_once('/')) else {
+        return request;
+    };
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let (Ok(path), Ok(bearer)) = (format!("/{path}{query}").parse::<PathAndQuery>(), format!("Bearer {token}").parse())
+    else {
+        return request;
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path);
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+        request.headers_mut().entry(AUTHORIZATION).or_insert(bearer);
+    }
+    request
+}
+
 fn hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
@@ -177,6 +202,27 @@ mod tests {
         assert_eq!(with("Bearer 0123456789abcdef0"), 401);
         assert_eq!(with("Basic 0123456789abcdef"), 401);
         assert_eq!(status(&access, &[("host", "board.local")]), 401);
+    }
+
+    #[test]
+    fn a_token_in_the_path_counts_as_one_in_the_head_and_is_gone_from_the_path() {
+        let access = Access { token: Some(hash("0123456789abcdef")), hosts: Vec::new() };
+        let asked = |path: &str, more: Option<&str>| {
+            let mut request = Request::builder().uri(path).header("host", "board.local");
+            if let Some(more) = more {
+                request = request.header("authorization", more);
+            }
+            let request = with_token_of_path(request.body(()).unwrap());
+            let checked = access.check(request.headers(), request.uri(), false);
+            (request.uri().to_string(), checked.map_or_else(|failure| failure.status.as_u16(), |()| 200))
+        };
+        let seen = |path: &str, status| (path.to_owned(), status);
+        assert_eq!(asked("/token/0123456789abcdef/api/chat?a=b", None), seen("/api/chat?a=b", 200));
+        assert_eq!(asked("/token/0123456789abcdef/", None), seen("/", 200));
+        assert_eq!(asked("/token/0123456789abcdee/api/chat", None), seen("/api/chat", 401));
+        assert_eq!(asked("/token/0123456789abcdef/api/chat", Some("Bearer wrong")), seen("/api/chat", 401));
+        assert_eq!(asked("/token/0123456789abcdef", None), seen("/token/0123456789abcdef", 401));
+        assert_eq!(asked("/api/token/0123456789abcdef/", None).1, 401);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! folder that nobody but the process's user can enter.
 
 use std::convert::Infallible;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::{DirBuilder, DirEntry, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ use crate::signals;
 /// The folder of the sockets, and the end of their names, which are the numbers of processes.
 const FOLDER: &str = "run";
 const ENDING: &str = "sock";
+/// Where Linux tells of temperatures.
+const THERMAL: &str = "/sys/class/thermal";
 /// Callers at a time.
 const CALLERS: usize = 8;
 /// So long a caller may take to send a request.
@@ -180,10 +182,25 @@ fn state(about: &About) -> Value {
         "config": about.file,
         "seconds": about.begun.elapsed().as_secs(),
         "resident_bytes": memory::of_process("VmRSS"),
+        "available_bytes": memory::of_system("MemAvailable"),
+        "celsius": hottest(Path::new(THERMAL)),
+        "totals": server.metrics.totals(),
         "sessions": {"most": server.config.sessions, "kept": kept, "answering": answering, "waiting": waiting},
         "models": models(&server),
         "flows": server.flows(),
     })
+}
+
+/// The temperature of the hottest thermal zone, where the system tells of any.
+fn hottest(zones: &Path) -> Option<f64> {
+    let entries = std::fs::read_dir(zones).ok()?.flatten();
+    let is_zone = |entry: &DirEntry| entry.file_name().to_string_lossy().starts_with("thermal_zone");
+    let thousandths = entries.filter(is_zone).filter_map(|entry| {
+        let text = std::fs::read_to_string(entry.path().join("temp")).ok()?;
+        text.trim().parse::<i64>().ok()
+    });
+    // Sensors that are off tell of nonsense such as -274000.
+    thousandths.filter(|it| (-60_000..=200_000).contains(it)).max().map(|it| it as f64 / 1000.0)
 }
 
 /// The models that are loaded, with the size of their files.
@@ -191,4 +208,26 @@ fn models(server: &Server) -> Vec<Value> {
     let size = |path: &Path| std::fs::metadata(path).map(|file| file.len()).ok();
     let loaded = server.shared.models.loaded();
     loaded.iter().map(|(role, path)| json!({"role": role, "file": path, "bytes": size(path)})).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hottest_zone_counts_and_sensors_that_are_off_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(hottest(folder.path()), None);
+        for (name, text) in [
+            ("thermal_zone0", "41500\n"),
+            ("thermal_zone1", "67250\n"),
+            ("thermal_zone2", "-274000\n"),
+            ("thermal_zone3", "nothing"),
+            ("cooling_device0", "99000"),
+        ] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("temp"), text).unwrap();
+        }
+        assert_eq!(hottest(folder.path()), Some(67.25));
+    }
 }

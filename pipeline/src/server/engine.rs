@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::closed_schema;
 use super::failure::Failure;
+use super::home_assistant::{self, Assist, Context};
 use super::sessions::Sessions;
 
 /// The longest answer where neither the client nor the configuration says.
@@ -152,6 +153,8 @@ pub struct Engine {
     /// Set by the configuration.
     most_tokens: Option<usize>,
     most_time: Duration,
+    /// What answers Home Assistant's plain commands.
+    assist: Assist,
     /// The newest last.
     chats: Mutex<Vec<(Vec<Value>, Thinking, Chat)>>,
 }
@@ -179,7 +182,14 @@ impl Engine {
         most_tokens: Option<usize>,
         most_time: Duration,
     ) -> Self {
-        Self { llm, sessions, options, sampler, most_tokens, most_time, chats: Mutex::default() }
+        let assist = Assist::new(None);
+        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, chats: Mutex::default() }
+    }
+
+    /// The same with a sentence matcher for the homes of clients.
+    #[must_use]
+    pub fn with_assist(self, assist: Assist) -> Self {
+        Self { assist, ..self }
     }
 
     /// The model's thread.
@@ -224,6 +234,16 @@ impl Engine {
         check_stops(&request.stop)?;
         let sampler = request.sampler;
         sampler.check().map_err(Failure::wrong)?;
+        let context = context_of(&request);
+        if let Some(matched) = self.matched(&request, context.as_ref()) {
+            let pieces = match matched {
+                home_assistant::Answer::Calls(calls) => [Piece::Calls(calls), ended(Reason::Calls)],
+                home_assistant::Answer::Said(text) => [Piece::Text(text), ended(Reason::Stop)],
+            };
+            let begun = Piece::Begun { prompt: 0, cached: 0 };
+            let _ = [begun].into_iter().chain(pieces).try_for_each(sink);
+            return Ok(());
+        }
         let mut prepared = self.prepared(request)?;
         let room = self.sessions.context_tokens();
         if prepared.tokens.len() >= room {
@@ -238,7 +258,7 @@ impl Engine {
         let cancel = turns.cancel_of(Turn(1));
         let with_likelihoods = options.likelihoods.is_some();
         let job = Job { session: lease.id(), prompt: tokens.clone(), sampler, options, cancel };
-        let mut answer = Answer { parser, names, is_parallel, raw: String::new(), said: String::new() };
+        let mut answer = Answer { parser, names, is_parallel, context, raw: String::new(), said: String::new() };
         let n_prompt = tokens.len();
         let mut tokens = Some(tokens);
         answer.push(&opening);
@@ -292,6 +312,16 @@ impl Engine {
             }
         }
         Err(Failure::broken("the language model has ended"))
+    }
+
+    /// What the sentence matcher makes of a command of Home Assistant's.
+    fn matched(&self, request: &Request, context: Option<&Context>) -> Option<home_assistant::Answer> {
+        let Prompt::Chat { messages, tools, choice: ToolChoice::Auto, is_parallel } = &request.prompt else {
+            return None;
+        };
+        let answer = self.assist.answer(messages, context?, tools)?;
+        let is_one = !matches!(&answer, home_assistant::Answer::Calls(calls) if calls.len() > 1);
+        (is_one || *is_parallel).then_some(answer)
     }
 
     /// The prompt, and how its answer is held.
@@ -388,6 +418,8 @@ struct Answer {
     parser: Option<ReplyParser>,
     names: Vec<String>,
     is_parallel: bool,
+    /// The home that calls are held against, where the client told of one.
+    context: Option<Context>,
     raw: String,
     said: String,
 }
@@ -410,6 +442,9 @@ impl Answer {
         let parsed = self.parser.take().map(ReplyParser::finish).unwrap_or_default();
         let mut calls = parsed.calls;
         calls.retain(|call| self.names.contains(&call.name));
+        if let Some(context) = &self.context {
+            calls.iter_mut().for_each(|call| home_assistant::corrected(call, context));
+        }
         if !self.is_parallel {
             calls.truncate(1);
         }
@@ -432,6 +467,19 @@ impl Answer {
             return;
         }
         let _ = sink(Piece::Ended { reason, generated });
+    }
+}
+
+/// The end of an answer that the model had no part in.
+fn ended(reason: Reason) -> Piece {
+    Piece::Ended { reason, generated: 0 }
+}
+
+/// The home that Home Assistant tells of.
+fn context_of(request: &Request) -> Option<Context> {
+    match &request.prompt {
+        Prompt::Chat { messages, tools, .. } if request.format == Format::Text => Context::of(messages, tools),
+        _ => None,
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Sleep, sleep, timeout};
 
+use super::access::with_token_of_path;
 use super::answering::Answering;
 use super::engine::Piece;
 use super::failure::{Failure, Form};
@@ -227,6 +228,7 @@ async fn connection(stream: TcpStream, current: Current) {
 
 async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<Reply>, Infallible> {
     let begun = Instant::now();
+    let request = with_token_of_path(request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let form = Form::of(&path);
     let is_open = super::routes::is_open(&path);

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::answering::Usage;
 
 /// The bounds of histograms, in seconds.
@@ -77,6 +79,15 @@ impl Metrics {
         add(&self.cached, usage.cached as u64);
         add(&self.generated, usage.generated as u64);
         add(&self.writing_ms, usage.writing.as_millis() as u64);
+    }
+
+    /// What `nearfield top` counts.
+    pub fn totals(&self) -> Value {
+        let requests: u64 = self.requests.lock().unwrap_or_else(PoisonError::into_inner).values().sum();
+        json!({
+            "requests": requests, "prompt_tokens": get(&self.prompt), "cached_tokens": get(&self.cached),
+            "generated_tokens": get(&self.generated),
+        })
     }
 
     /// In OpenMetrics' form.

@@ -12,6 +12,7 @@ mod engine;
 mod events;
 mod failure;
 mod golden;
+mod home_assistant;
 mod hosted;
 mod http;
 mod llama_cpp;
@@ -57,6 +58,7 @@ use embeddings::Embeddings;
 use engine::Engine;
 use failure::Failure;
 use golden::Golden;
+use home_assistant::Assist;
 use hosted::{Hosted, Shared};
 use metrics::Metrics;
 use sessions::Sessions;
@@ -340,7 +342,8 @@ fn load(base: &Base) -> anyhow::Result<Server> {
     let sessions = Sessions::new(thread.clone(), options, config.server.sessions);
     let most_tokens = Some(config.llm.max_tokens).filter(|most| *most > 0);
     let most_time = Duration::from_secs(config.server.most_seconds);
-    let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, most_tokens, most_time);
+    let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, most_tokens, most_time)
+        .with_assist(Assist::load(&config.home)?);
     tracing::info!(model, context_tokens, sessions = config.server.sessions, "loaded");
     // "en-us" and "en_US-lessac-medium" begin with the language; a voice without a name is English.
     let language = speech.voice.0.split_whitespace().last().unwrap_or_default().get(..2).unwrap_or("en").to_owned();

@@ -1,12 +1,16 @@
-//! Embeddings of texts for whoever asks, one request after the other. A request whose client has left is dropped between two layers.
+//! Embeddings of texts for whoever asks, one request after the other. A request whose client has left is dropped between two layers; there
+//! it also waits while a voice's language model works, in this program or another.
 
 mod routes;
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use nearfield_llm::{Embedder, LlmError, LlmOptions, TokenId};
 use nearfield_stages::flow::{Turn, Turns, panics};
+use nearfield_stages::voice_priority::VoicePriority;
 use tokio::sync::Semaphore;
 
 use super::failure::Failure;
@@ -23,6 +27,10 @@ const MOST_TOKENS: usize = 300_000;
 /// The longest text in bytes: more is more than any model takes.
 const MOST_BYTES: usize = 1 << 20;
 
+/// How often it looks whether a voice still works, and so long it waits for one at most between two layers: a reply is over by then.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+const MOST_PAUSE: Duration = Duration::from_secs(20);
+
 /// The model, if there is one.
 pub struct Embeddings {
     loaded: Option<Loaded>,
@@ -34,8 +42,8 @@ struct Loaded {
     /// By what name it is listed, and what else it may be called.
     name: String,
     also: String,
-    /// Held while it computes: a second text at a time would only take the cores from the first.
-    turn: Arc<Mutex<()>>,
+    /// Held while it computes: a second text at a time would only take the cores from the first. Tells whether a voice works.
+    turn: Arc<Mutex<Option<VoicePriority>>>,
 }
 
 /// A text, or its tokens.
@@ -69,7 +77,7 @@ impl Embeddings {
         let name = super::name_of(&config.model, registry);
         let (dimensions, pooling) = (model.dimensions(), model.pooling().name());
         tracing::info!(model = name, dimensions, pooling, "loaded for embeddings");
-        let turn = Arc::default();
+        let turn = Arc::new(Mutex::new(VoicePriority::of(&registry.places().data)));
         Ok(Self { loaded: Some(Loaded { model: Arc::new(model), name, also: config.model.clone(), turn }), waiting })
     }
 
@@ -125,8 +133,8 @@ impl Embeddings {
         let (model, turn) = (loaded.model.clone(), loaded.turn.clone());
         let task = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            let work = || computed(&model, inputs, dimensions, cuts, &turns);
+            let voices = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let work = || computed(&model, inputs, dimensions, cuts, &turns, voices.as_ref());
             panics::catch("the model of embeddings", work).map_err(Failure::broken)?
         });
         task.await.map_err(Failure::broken)?
@@ -148,6 +156,7 @@ fn computed(
     dimensions: Option<usize>,
     cuts: bool,
     turns: &Turns,
+    voices: Option<&VoicePriority>,
 ) -> Result<Vectors, Failure> {
     let (most, mut all, mut sum) = (model.context_length(), Vec::with_capacity(inputs.len()), 0);
     for (at, input) in inputs.into_iter().enumerate() {
@@ -179,10 +188,11 @@ fn computed(
         ));
     }
     let cancel = turns.cancel_of(Turn(1));
-    let vectors = model.embed(&all, &mut || cancel.check()).map_err(|error| match error {
-        LlmError::Input(what) => Failure::of("input", what),
-        error => error.into(),
-    })?;
+    let vectors =
+        model.embed(&all, &mut || yielding(voices, || cancel.check(), MOST_PAUSE)).map_err(|error| match error {
+            LlmError::Input(what) => Failure::of("input", what),
+            error => error.into(),
+        })?;
     let mut vectors = vectors.ok_or_else(|| Failure::busy("the request was broken off"))?;
     if let Some(n) = dimensions {
         vectors.iter_mut().for_each(|vector| shorten(vector, n));
@@ -190,9 +200,55 @@ fn computed(
     Ok(Vectors { vectors, tokens: sum })
 }
 
+/// Waits while a voice works, `most` at a time; breaks off as `go_on` does.
+fn yielding(voices: Option<&VoicePriority>, go_on: impl Fn() -> ControlFlow<()>, most: Duration) -> ControlFlow<()> {
+    let begun = Instant::now();
+    while voices.is_some_and(VoicePriority::is_taken) && begun.elapsed() < most {
+        go_on()?;
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    go_on()
+}
+
 /// Cuts a vector and scales it to length 1 again.
 fn shorten(vector: &mut Vec<f32>, n: usize) {
     vector.truncate(n);
     let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
     vector.iter_mut().for_each(|x| *x /= length);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn embeddings_wait_while_a_voice_works_and_break_off_when_their_client_leaves() {
+        let folder = tempfile::tempdir().unwrap();
+        let (voices, mut voice) =
+            (VoicePriority::of(folder.path()).unwrap(), VoicePriority::of(folder.path()).unwrap());
+        let looked = Cell::new(0);
+        let look = |last: u32, answer: ControlFlow<()>| {
+            looked.set(looked.get() + 1);
+            if looked.get() >= last { answer } else { ControlFlow::Continue(()) }
+        };
+        let minute = Duration::from_secs(60);
+        assert!(yielding(Some(&voices), || look(9, ControlFlow::Continue(())), minute).is_continue());
+        assert_eq!(looked.get(), 1, "nobody works: once");
+        voice.hold(true);
+        assert!(yielding(Some(&voices), || look(5, ControlFlow::Break(())), minute).is_break());
+        assert_eq!(looked.get(), 5, "until the client has left");
+        let begun = Instant::now();
+        assert!(yielding(Some(&voices), || ControlFlow::Continue(()), 3 * LOOK_AGAIN).is_continue());
+        assert!(begun.elapsed() >= 3 * LOOK_AGAIN, "no longer than the most");
+        let ended = std::thread::spawn(move || {
+            std::thread::sleep(20 * LOOK_AGAIN);
+            voice.hold(false);
+        });
+        let begun = Instant::now();
+        assert!(yielding(Some(&voices), || ControlFlow::Continue(()), minute).is_continue());
+        assert!((20 * LOOK_AGAIN..minute).contains(&begun.elapsed()), "until the voice has ended");
+        ended.join().unwrap();
+    }
 }
