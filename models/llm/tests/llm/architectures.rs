@@ -63,11 +63,15 @@ pub const MODELS: &[(&str, &str)] = &[
 pub struct Writer {
     state: u64,
     tensors: Vec<(String, QTensor)>,
-    metadata: Vec<(String, Value)>,
+    pub metadata: Vec<(String, Value)>,
     pub architecture: &'static str,
 }
 
 impl Writer {
+    pub fn new(architecture: &'static str) -> Writer {
+        Writer { state: 88_172_645_463_325_252, tensors: Vec::new(), metadata: Vec::new(), architecture }
+    }
+
     fn random(&mut self, len: usize, mean: f32, spread: f32) -> Vec<f32> {
         let mut next = || {
             self.state ^= self.state << 13;
@@ -109,9 +113,11 @@ impl Writer {
         pairs.iter().for_each(|(suffix, value)| self.key(suffix, Value::F32(*value)));
     }
 
-    fn finish(&mut self, path: &Path, others: &[(&str, Value)]) {
+    /// Writes the file, with these values in the place of others of the same name.
+    pub fn finish(&mut self, path: &Path, others: &[(&str, Value)]) {
         for (suffix, value) in others {
-            let key = format!("{}.{suffix}", self.architecture);
+            let whole = ["tokenizer.", "general."].iter().any(|prefix| suffix.starts_with(prefix));
+            let key = if whole { (*suffix).to_owned() } else { format!("{}.{suffix}", self.architecture) };
             self.metadata.retain(|(known, _)| *known != key);
             self.metadata.push((key, value.clone()));
         }
@@ -149,7 +155,7 @@ pub fn write(architecture: &'static str, kind: &str, path: &Path) {
 
 /// The same, whose metadata has other values.
 pub fn write_with(architecture: &'static str, kind: &str, path: &Path, others: &[(&str, Value)]) {
-    let mut w = Writer { state: 88_172_645_463_325_252, tensors: Vec::new(), metadata: Vec::new(), architecture };
+    let mut w = Writer::new(architecture);
     let is = |names: &[&str]| names.contains(&architecture);
     let layered = is(&["phi2", "stablelm", "falcon", "gptneox", "starcoder2", "bloom", "mpt"]);
     let gated = !is(&["phi2", "falcon", "gptneox", "starcoder2", "bloom", "mpt"]);
@@ -275,7 +281,7 @@ pub fn write_with(architecture: &'static str, kind: &str, path: &Path, others: &
         } else {
             for (which, rows) in [("attn_q", n_q), ("attn_k", n_kv), ("attn_v", n_kv)] {
                 w.matrix(name(&format!("{which}.weight")), rows, D);
-                if biased || is(&["qwen2", "qwen2moe", "stablelm"]) {
+                if biased || is(&["qwen2", "qwen2vl", "qwen2moe", "stablelm"]) {
                     biases.push((which, rows));
                 }
             }

@@ -22,3 +22,5 @@ mod stories;
 mod synthetic;
 mod talk;
 mod templates;
+mod vision;
+mod vision_files;
