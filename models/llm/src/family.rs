@@ -225,7 +225,6 @@ const GEMMA3N: Family = Family {
 pub(crate) const FAMILIES: &[Family] = &[
     LLAMA,
     Family { name: "qwen2", ..HALVES },
-    Family { name: "qwen2vl", sections: true, ..HALVES }, // Qwen2-VL, Qwen2.5-VL
     Family { name: "qwen3", head_norms: HeadNorms::Each, ..HALVES },
     Family { name: "phi2", order: Order::SharedNorm, ..GPT },
     Family { name: "phi3", ..HALVES },
@@ -258,6 +257,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "qwen3moe", head_norms: HeadNorms::Each, ..HALVES },
     Family { name: "qwen2moe", gating: Gating::Softmax, ..HALVES },
     Family { name: "qwen", half_network: true, ..HALVES },
+    Family { name: "qwen2vl", sections: true, ..HALVES }, // Qwen2-VL, Qwen2.5-VL
     Family { name: "granite", windowed: Windowed::None, ..LLAMA },
     Family { name: "granitemoe", windowed: Windowed::None, ..LLAMA },
     Family {

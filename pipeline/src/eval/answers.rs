@@ -12,7 +12,7 @@ use nearfield_llm::{
 use nearfield_stages::flow::StopSignal;
 
 use crate::config::VoiceConfig;
-use crate::hub::registry::{Kind, Registry};
+use crate::hub::registry::Registry;
 use crate::signals;
 
 /// Tokens of context, where the configuration leaves them open.
@@ -29,7 +29,7 @@ pub(super) struct Answers {
 
 impl Answers {
     pub(super) fn open(name: &str, config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Answers> {
-        let model = registry.resolve_as(name, &[Kind::Llm]).context("--model")?;
+        let model = registry.resolve_as(name, crate::load::LANGUAGE).context("--model")?;
         let begun = Instant::now();
         let llm = Llm::open(model.path(), &LlmOptions { threads: config.llm.threads })?;
         let load = begun.elapsed();
