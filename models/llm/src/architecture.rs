@@ -113,6 +113,11 @@ pub(crate) struct Experts {
 /// The family that a file names.
 pub(crate) fn family_of(gguf: &Gguf) -> Result<&'static Family, LlmError> {
     let found = gguf.text("general.architecture")?.unwrap_or_default();
+    if found == "clip" {
+        let what = "is \"clip\": this is a projector file (mmproj), which a language model sees pictures with; name the model itself \
+                    with llm.model, and this file with llm.mmproj";
+        return Err(LlmError::metadata(gguf, "general.architecture", what));
+    }
     Family::named(found).ok_or_else(|| LlmError::Architecture {
         path: gguf.path().to_owned(),
         found: found.chars().take(64).collect(),

@@ -226,7 +226,10 @@ fn files_of(
         ReadingsFrom::Mqtt(_) => {}
     }
     if config.llm.model != "none" {
-        files.reads_model("llm.model", &registry.resolve_as(&config.llm.model, crate::load::LANGUAGE).context("llm.model")?);
+        files.reads_model(
+            "llm.model",
+            &registry.resolve_as(&config.llm.model, crate::load::LANGUAGE).context("llm.model")?,
+        );
     }
     files.reads("mqtt.password_file", &config.mqtt.password_file);
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);

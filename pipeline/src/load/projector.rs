@@ -76,7 +76,8 @@ fn stem(path: &Path) -> String {
 /// A file's name without what says that it is a projector and how its weights are stored.
 fn bare(path: &Path) -> String {
     let is_type = |part: &str| {
-        let rest = part.strip_prefix("iq").or(part.strip_prefix('q')).or(part.strip_prefix("bf")).or(part.strip_prefix('f'));
+        let rest =
+            part.strip_prefix("iq").or(part.strip_prefix('q')).or(part.strip_prefix("bf")).or(part.strip_prefix('f'));
         rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
     let stem = stem(path);

@@ -20,6 +20,7 @@ mod ollama;
 mod openai;
 mod openapi;
 mod page;
+mod pictures;
 mod realtime;
 pub(crate) mod reload;
 mod routes;
@@ -59,6 +60,7 @@ use failure::Failure;
 use golden::Golden;
 use hosted::{Hosted, Shared};
 use metrics::Metrics;
+use pictures::Sight;
 use sessions::Sessions;
 use speech::Speech;
 use wake::Wake;
@@ -341,6 +343,8 @@ fn load(base: &Base) -> anyhow::Result<Server> {
     let most_tokens = Some(config.llm.max_tokens).filter(|most| *most > 0);
     let most_time = Duration::from_secs(config.server.most_seconds);
     let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, most_tokens, most_time);
+    let tower = crate::load::projector::load(&config.llm, registry, &llm)?;
+    let engine = engine.with_sight(tower.map(Sight::new));
     tracing::info!(model, context_tokens, sessions = config.server.sessions, "loaded");
     // "en-us" and "en_US-lessac-medium" begin with the language; a voice without a name is English.
     let language = speech.voice.0.split_whitespace().last().unwrap_or_default().get(..2).unwrap_or("en").to_owned();

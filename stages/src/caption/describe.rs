@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use nearfield_llm::{
-    Constrained, Finish, GenerateOptions, Message, PicturePrompt, RgbPicture, Role, SamplerOptions, SessionOptions, TokenId,
-    VisionTower,
+    Constrained, Finish, GenerateOptions, Message, PicturePrompt, RgbPicture, Role, SamplerOptions, SessionOptions,
+    TokenId, VisionTower,
 };
 use nearfield_vision::{
-    Gate, PICTURE_WORDS, Picture, Presence, PresenceOptions, Verdict, VisionResult, describe_in_text, describe_in_words,
-    names_something_else, names_what_was_seen, plain_sentence,
+    Gate, PICTURE_WORDS, Picture, Presence, PresenceOptions, Verdict, VisionResult, describe_in_text,
+    describe_in_words, names_something_else, names_what_was_seen, plain_sentence,
 };
 
 use crate::caption::alerts::Alerts;
@@ -410,7 +410,8 @@ impl Describe {
         read: Option<&PicturePrompt>,
         tokens: &mut Tokens,
     ) -> (String, Author, anyhow::Result<()>) {
-        let without_words = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
+        let without_words =
+            if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
         let shows_itself = matches!(self.form, PictureForm::Tower(..));
         let by_rule = || match shows_itself && sight.objects.is_empty() && sight.labels.is_empty() {
             true => without_words.to_owned(),

@@ -108,7 +108,9 @@ fn same_pictures(session: &Session, tokens: &[TokenId], spans: &[PictureSpan], r
         let Some(start) = places.get(first).copied().filter(|start| *start < reused) else { break };
         first += span.len;
         let is_same = held(start).is_some_and(|held| {
-            held.len == span.len && held.is_whole == span.is_whole && (held.columns.is_none() || held.columns == span.columns)
+            held.len == span.len
+                && held.is_whole == span.is_whole
+                && (held.columns.is_none() || held.columns == span.columns)
         });
         if !is_same {
             return start;

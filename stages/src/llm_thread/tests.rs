@@ -175,7 +175,10 @@ fn a_caption_of_a_picture_that_a_voice_passed_is_what_it_would_have_been() {
     let (llm, thread) = bundled();
     let describe = |session: SessionId| {
         let (prompt, rows) = with_picture(&llm, 3);
-        llm.run_with(Job { prompt, ..job(&llm, session, "", 60) }, Extras { rows, spans: Vec::new(), choices: Vec::new() })
+        llm.run_with(
+            Job { prompt, ..job(&llm, session, "", 60) },
+            Extras { rows, spans: Vec::new(), choices: Vec::new() },
+        )
     };
     let alone = outcome(describe(open(&llm, Urgency::Caption)));
     let under_way = describe(open(&llm, Urgency::Caption));

@@ -191,8 +191,8 @@ impl VisionShape {
         let (columns, rows) = grid(long);
         let refined = resize.apply(&resize.apply(picture, wide, high), columns * side, rows * side);
         let small = resize.apply(&refined, side, side);
-        // Without room for a tile beside the whole, the whole is all.
-        let shows_all = budget.is_some() && !fits(columns, rows);
+        // Without room for a tile beside the whole, or with one tile that shows the same, the whole is all.
+        let shows_all = budget.is_some() && (!fits(columns, rows) || (columns, rows) == (1, 1));
         match shows_all {
             true => Tiles { columns: 0, grid: Vec::new(), whole: small },
             false => Tiles { columns, grid: cut(&refined, columns, rows, side), whole: small },

@@ -63,13 +63,21 @@ pub const MODELS: &[(&str, &str)] = &[
 pub struct Writer {
     state: u64,
     tensors: Vec<(String, QTensor)>,
+    /// How matrices are stored whose columns fill its blocks.
+    pub kind: GgmlDType,
     pub metadata: Vec<(String, Value)>,
     pub architecture: &'static str,
 }
 
 impl Writer {
     pub fn new(architecture: &'static str) -> Writer {
-        Writer { state: 88_172_645_463_325_252, tensors: Vec::new(), metadata: Vec::new(), architecture }
+        Writer {
+            state: 88_172_645_463_325_252,
+            tensors: Vec::new(),
+            kind: GgmlDType::F32,
+            metadata: Vec::new(),
+            architecture,
+        }
     }
 
     fn random(&mut self, len: usize, mean: f32, spread: f32) -> Vec<f32> {
@@ -99,6 +107,13 @@ impl Writer {
 
     pub fn matrix(&mut self, name: String, rows: usize, columns: usize) {
         self.put(name, 0.0, 0.06, &[rows, columns]);
+        if self.kind != GgmlDType::F32
+            && columns.is_multiple_of(self.kind.block_size())
+            && let Some((_, tensor)) = self.tensors.last_mut()
+        {
+            let floats = tensor.dequantize(&Device::Cpu).unwrap();
+            *tensor = QTensor::quantize(&floats, self.kind).unwrap();
+        }
     }
 
     pub fn key(&mut self, suffix: &str, value: Value) {

@@ -24,3 +24,4 @@ mod talk;
 mod templates;
 mod vision;
 mod vision_files;
+mod vision_hostile;

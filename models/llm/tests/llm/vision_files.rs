@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Value;
 
 use crate::architectures::{D, VOCAB, Writer, write_with};
@@ -66,7 +67,8 @@ fn vocabulary() -> Vec<(String, u32)> {
     tokens
 }
 
-fn language_model(architecture: &'static str, path: &Path) {
+/// Writes a language model with that chat template.
+pub fn language_model(architecture: &'static str, template: &str, path: &Path) {
     let (tokens, kinds): (Vec<_>, Vec<_>) =
         vocabulary().into_iter().map(|(token, kind)| (Value::String(token), Value::I32(kind as i32))).unzip();
     let mut others = vec![
@@ -77,7 +79,7 @@ fn language_model(architecture: &'static str, path: &Path) {
         ("tokenizer.ggml.merges", Value::Array(vec![Value::String("\u{10a} \u{10a}".into())])),
         ("tokenizer.ggml.eos_token_id", Value::U32(257)),
         ("tokenizer.ggml.add_bos_token", Value::Bool(false)),
-        ("tokenizer.chat_template", Value::String(TEMPLATE.into())),
+        ("tokenizer.chat_template", Value::String(template.into())),
         ("context_length", Value::U32(2048)),
     ];
     if architecture == "qwen2vl" {
@@ -104,18 +106,23 @@ struct Size {
 pub fn write_pair(name: &str, folder: &Path) -> [PathBuf; 2] {
     let (_, projector, architecture, _) = PAIRS.iter().find(|(known, ..)| *known == name).expect("a known pair");
     let paths = ["model", "mmproj"].map(|which| folder.join(format!("{name}-{which}.gguf")));
-    language_model(architecture, &paths[0]);
+    language_model(architecture, TEMPLATE, &paths[0]);
     write_projector(name, projector, &paths[1], &[]);
     paths
 }
 
-/// Writes a projector file, whose metadata has other values.
+/// Writes a projector file, whose metadata has other values. The name "smolvlm-256m" is as large as that model's, with weights of Q8_0.
 pub fn write_projector(name: &str, projector: &str, path: &Path, others: &[(&str, Value)]) {
     let mut w = Writer::new("clip");
+    let is_large = name == "smolvlm-256m";
+    if is_large {
+        w.kind = GgmlDType::Q8_0;
+    }
     w.metadata.push(("general.architecture".into(), Value::String("clip".into())));
     w.key("projector_type", Value::String(projector.into()));
     w.key("has_vision_encoder", Value::Bool(true));
     let size = match projector {
+        _ if is_large => Size { d: 768, heads: 12, ffn: 3072, layers: 12, patch: 16, image: 512 },
         "idefics3" => Size { d: 64, heads: 4, ffn: 128, layers: 2, patch: 16, image: 64 },
         "gemma3" => Size { d: 144, heads: 2, ffn: 200, layers: 2, patch: 14, image: 112 },
         "mlp" => Size { d: 64, heads: 4, ffn: 128, layers: 3, patch: 14, image: 56 },
@@ -142,8 +149,10 @@ pub fn write_projector(name: &str, projector: &str, path: &Path, others: &[(&str
     match projector {
         "idefics3" => {
             w.key("use_gelu", Value::Bool(true));
-            w.ints(&[("vision.projector.scale_factor", 2)]);
-            if name != "smolvlm-old" {
+            w.ints(&[("vision.projector.scale_factor", if is_large { 4 } else { 2 })]);
+            if is_large {
+                w.ints(&[("vision.preproc_image_size", 512)]);
+            } else if name != "smolvlm-old" {
                 w.ints(&[("vision.preproc_image_size", 128)]);
             }
         }
@@ -217,7 +226,7 @@ pub fn write_projector(name: &str, projector: &str, path: &Path, others: &[(&str
         biased(&mut w, name(down), d, ffn);
     }
     match projector {
-        "idefics3" => w.matrix("mm.model.fc.weight".into(), D, 4 * d),
+        "idefics3" => w.matrix("mm.model.fc.weight".into(), D, if is_large { 16 } else { 4 } * d),
         "gemma3" => {
             w.matrix("mm.input_projection.weight".into(), d, D); // as columns
             w.vector("mm.soft_emb_norm.weight".into(), 1.0, 0.2, d);
