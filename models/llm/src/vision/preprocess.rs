@@ -245,7 +245,9 @@ fn near([w, h]: [usize; 2], unit: usize, least: usize, most: usize) -> (usize, u
         (wide.min(longest(high)), high.min(longest(wide.min(longest(high)))))
     } else if wide * high < least {
         let grow = (least as f64 / (h * w)).sqrt();
-        (ceil(w * grow), ceil(h * grow))
+        let grown = (ceil(w * grow), ceil(h * grow));
+        // Between two bounds that are close to each other rather the smaller size.
+        if grown.0 * grown.1 > most { (wide, high) } else { grown }
     } else {
         (wide, high)
     }

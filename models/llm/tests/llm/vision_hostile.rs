@@ -32,7 +32,7 @@ fn a_projector_file_that_lies_is_an_error_that_says_what_is_wrong() {
         ("smolvlm", "vision.embedding_length", Value::U32(1 << 31), "clip.vision.embedding_length"),
         ("smolvlm", "vision.embedding_length", Value::U32(128), "v.patch_embd.weight"),
         ("smolvlm", "vision.attention.head_count", Value::U32(7), "7 heads do not share a width of 64"),
-        ("smolvlm", "vision.block_count", Value::U32(3), "v.blk.2.ln1.weight: is missing"),
+        ("smolvlm", "vision.block_count", Value::U32(3), "v.blk.2.attn_q.weight: is missing"),
         ("smolvlm", "vision.block_count", Value::U32(1 << 30), "clip.vision.block_count"),
         ("smolvlm", "vision.feed_forward_length", Value::U32(64), "feed_forward_length"),
         ("smolvlm", "vision.attention.layer_norm_epsilon", Value::F32(f32::NAN), "finite"),
@@ -96,11 +96,15 @@ fn a_projector_of_another_model_is_refused_by_name() {
     let said = |path: &Path| open(path).unwrap().check(&llm).unwrap_err().to_string();
     let error = said(&of_qwen);
     assert!(error.contains("qwen2vl-mmproj.gguf") && error.contains("by row and column"), "{error}");
-    // A language model with embeddings of another length: the bundled one.
+    // A language model without the marks beside pictures: the bundled one.
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/models/talk-nano.gguf");
     let bundled = Llm::open(&bundled, &options).unwrap();
     let error = open(&mmproj).unwrap().check(&bundled).unwrap_err().to_string();
-    assert!(error.contains("embeddings have 256 numbers") && error.contains("comes with the model"), "{error}");
+    assert!(error.contains("no token <fake_token_around_image>") && error.contains("comes with the model"), "{error}");
+    // One with embeddings of another length.
+    let tiny = Llm::open(&nearfield_testdata::vlm::write(folder.path()), &options).unwrap();
+    let error = open(&mmproj).unwrap().check(&tiny).unwrap_err().to_string();
+    assert!(error.contains("its embeddings have 256 numbers, the language model's 64"), "{error}");
     // The two files in each other's place.
     let error = Llm::open(&mmproj, &options).unwrap_err().to_string();
     assert!(error.contains("this is a projector file (mmproj)") && error.contains("llm.mmproj"), "{error}");
