@@ -146,7 +146,7 @@ fn captions() -> impl FnMut() -> anyhow::Result<Vec<Message>> {
     ];
     let mut chance = ChaCha8Rng::seed_from_u64(SEED);
     let form = PromptForm::default();
-    let (system, question) = (prompts::caption_system("", &form), prompts::caption_question("", &form));
+    let (system, question) = (prompts::caption_system("", &form), prompts::caption_question("", &form, false));
     move || {
         let n = chance.random_range(1..6);
         let objects: Vec<Object> = (0..n)

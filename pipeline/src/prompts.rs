@@ -16,9 +16,11 @@ pub fn caption_system(configured: &str, form: &PromptForm) -> String {
     chosen(configured, form.caption_system.as_deref(), "You describe pictures in one sentence.")
 }
 
-/// The question of captions. What changes stands last: of a new picture only it and what closes the question are read.
-pub fn caption_question(configured: &str, form: &PromptForm) -> String {
-    chosen(configured, form.caption_question.as_deref(), "What do you see?\n{picture}")
+/// The question of captions. What changes stands last: of a new picture only it and what closes the question are read. A model that
+/// `sees` pictures itself was trained to be asked after it was shown one.
+pub fn caption_question(configured: &str, form: &PromptForm, sees: bool) -> String {
+    let any = if sees { "{picture}Describe this picture in one sentence." } else { "What do you see?\n{picture}" };
+    chosen(configured, form.caption_question.as_deref(), any)
 }
 
 /// The system text of reports.

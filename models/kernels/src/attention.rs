@@ -1,4 +1,4 @@
-//! Causal attention with grouped queries over a preallocated cache of keys and values, with an online softmax (Milakov and
+//! Attention, causal or over a stretch, with grouped queries over a preallocated cache of keys and values, with an online softmax (Milakov and
 //! Gimelshein, 2018): no score is ever stored beyond a tile.
 
 use std::ops::Range;
@@ -36,12 +36,26 @@ pub struct Attention<'a> {
     pub slopes: Option<&'a [f32]>,
     /// A score of each head that takes its part of the weights and gives no value: `[n_heads]`.
     pub sinks: Option<&'a [f32]>,
+    /// Queries see all positions before this one, also those after their own: attention that is not causal. `None` for none of these.
+    pub until: Option<usize>,
+    /// Queries see no position before this one.
+    pub from: usize,
 }
 
 impl Attention<'_> {
     /// Attention to all positions, without anything added to the scores.
     pub fn plain(n_heads: usize, first_position: usize, scale: f32) -> Attention<'static> {
-        Attention { n_heads, first_position, scale, window: None, cap: None, slopes: None, sinks: None }
+        Attention {
+            n_heads,
+            first_position,
+            scale,
+            window: None,
+            cap: None,
+            slopes: None,
+            sinks: None,
+            until: None,
+            from: 0,
+        }
     }
 }
 
@@ -78,6 +92,7 @@ pub fn attend(
     let kernels = level.kernels();
     let tokens = q.len() / width;
     assert!(attention.first_position + tokens <= store.capacity, "positions of the store");
+    assert!(attention.until.is_none_or(|until| until <= store.capacity), "positions of the store");
     for each_head in [attention.slopes, attention.sinks].into_iter().flatten() {
         assert_eq!(each_head.len(), attention.n_heads, "a number for each head");
     }
@@ -86,7 +101,7 @@ pub fn attend(
     let work = Work { attention, q, head_dim, group, many, kernel: kernels.attend };
     let rows = tokens * work.group; // of each head of the store
     // Each query meets each key and each value before it.
-    let end = attention.first_position + tokens;
+    let end = attention.until.unwrap_or(0).max(attention.first_position + tokens);
     let seen = attention.window.map_or(end, |window| end.min(window + tokens));
     let multiplications = 2 * q.len() * seen;
     // Which way is taken does not hang on the threads, nor on how many of a few tokens come together.
@@ -168,14 +183,16 @@ impl<'a> Work<'a> {
     fn query(&self, kv_head: usize, row: usize, positions: &Range<usize>, out: &'a mut [f32]) -> Query<'a> {
         let position = self.attention.first_position + row / self.group;
         let head = kv_head * self.group + row % self.group;
+        let sees = self.attention.until.unwrap_or(0).max(position + 1);
         let first = self.attention.window.map_or(0, |window| (position + 1).saturating_sub(window));
+        let first = first.max(self.attention.from.min(position));
         // A sink is met once: with the first position that is seen.
         let sink = self.attention.sinks.filter(|_| positions.contains(&first)).map(|sinks| sinks[head]);
         Query {
             q: &self.q[self.start(kv_head, row)..][..self.head_dim],
             out,
-            first: first.max(positions.start).min(position + 1),
-            end: (position + 1).min(positions.end),
+            first: first.max(positions.start).min(sees),
+            end: sees.min(positions.end),
             position,
             slope: self.attention.slopes.map_or(0.0, |slopes| slopes[head]),
             largest: sink.unwrap_or(f32::NEG_INFINITY),
@@ -223,13 +240,14 @@ mod tests {
         for (row, q) in q.chunks_exact(width).enumerate() {
             let position = attention.first_position + row / attention.n_heads;
             let head = store.head(1, row % attention.n_heads / group);
-            let seen = attention.window.map_or(0, |window| (position + 1).saturating_sub(window))..position + 1;
+            let first = attention.window.map_or(0, |window| (position + 1).saturating_sub(window));
+            let seen = first.max(attention.from.min(position))..attention.until.unwrap_or(0).max(position + 1);
             let score = |p| (0..width).map(|d| f64::from(q[d]) * f64::from(head.key(p, d))).sum::<f64>();
             let (head_of_q, cap) = (row % attention.n_heads, attention.cap.map(f64::from));
             let slope = attention.slopes.map_or(0.0, |slopes| f64::from(slopes[head_of_q]));
             let scored = |p| {
                 let score = score(p) * f64::from(attention.scale);
-                cap.map_or(score, |cap| cap * (score / cap).tanh()) - slope * (position - p) as f64
+                cap.map_or(score, |cap| cap * (score / cap).tanh()) - slope * (position as f64 - p as f64)
             };
             let scores: Vec<f64> = seen.clone().map(|p| scored(p).exp()).collect();
             let sink = attention.sinks.map_or(0.0, |sinks| f64::from(sinks[head_of_q]).exp());
@@ -280,6 +298,9 @@ mod tests {
                     Attention { cap: Some(2.0), ..attention },
                     Attention { slopes: Some(&slopes), ..attention },
                     Attention { sinks: Some(&sinks), ..attention },
+                    Attention { until: Some(end), ..attention },
+                    Attention { from: before, until: Some(end), ..attention },
+                    Attention { until: Some(before + 1 + tokens / 2), ..attention },
                     attention,
                 ] {
                     attend(level, &pool, &attention, &q, &store, 1, &mut out);

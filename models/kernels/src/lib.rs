@@ -65,5 +65,6 @@ pub use panel::FEW_TOKENS;
 pub use pool::Pool;
 pub use strips::to_strips;
 pub use vector::{
-    add, clamped_swiglu, geglu, gelu, layer_norm, multiply_add, rms_norm, rotate_halves, rotate_pairs, silu, swiglu,
+    add, clamped_swiglu, geglu, gelu, layer_norm, multiply_add, quick_gelu, rms_norm, rotate_halves, rotate_pairs,
+    silu, swiglu,
 };

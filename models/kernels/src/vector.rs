@@ -57,6 +57,11 @@ for_each_level! {
 }
 
 for_each_level! {
+    /// The activation of CLIP: `x = x sigmoid(1.702 x)`, element by element.
+    quick_gelu => quick_gelu_plain(x: &mut [f32])
+}
+
+for_each_level! {
     /// The gated activation of Gemma (GEGLU: Shazeer, 2020): `gate = gelu(gate) * up`, element by element.
     geglu => geglu_plain(gate: &mut [f32], up: &[f32])
 }
@@ -157,6 +162,13 @@ fn gelu_plain<const FUSED: bool>(x: &mut [f32]) {
 }
 
 #[inline(always)]
+fn quick_gelu_plain<const FUSED: bool>(x: &mut [f32]) {
+    for x in x {
+        *x /= 1.0 + exp::<FUSED>(-1.702 * *x);
+    }
+}
+
+#[inline(always)]
 fn geglu_plain<const FUSED: bool>(gate: &mut [f32], up: &[f32]) {
     for (gate, up) in gate.iter_mut().zip(up) {
         *gate = gelu_of::<FUSED>(*gate) * up;
@@ -244,6 +256,15 @@ mod tests {
         for level in Level::present() {
             let x: Vec<f32> = (-900..900).map(|i| i as f32 / 73.0).collect();
             let (mut plain, mut gated, up) = (x.clone(), x.clone(), vec![1.5; x.len()]);
+            let mut quick = x.clone();
+            quick_gelu(level, &mut quick);
+            for (x, quick) in x.iter().map(|x| f64::from(*x)).zip(quick) {
+                let exact = x / (1.0 + (-1.702 * x).exp());
+                assert!(
+                    (f64::from(quick) - exact).abs() < 2e-6 * (1.0 + exact.abs()),
+                    "{level}: quick_gelu({x}) = {quick}"
+                );
+            }
             gelu(level, &mut plain);
             geglu(level, &mut gated, &up);
             for ((x, plain), gated) in x.iter().zip(&plain).zip(&gated) {

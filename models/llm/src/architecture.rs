@@ -27,6 +27,8 @@ pub(crate) struct Shape {
     /// Whether the feed-forward network reads the block's input, beside attention.
     pub parallel: bool,
     pub rope: Rope,
+    /// How many pairs of a head turn by time, by row and by column, where tokens have these.
+    pub sections: Option<[usize; 3]>,
     /// What is added to a score for each position that a key is further away: `[n_heads]`, in the place of turning.
     pub slopes: Option<Vec<f32>>,
     /// Queries, keys and values stay within so much, where the file asks for it.
@@ -111,6 +113,11 @@ pub(crate) struct Experts {
 /// The family that a file names.
 pub(crate) fn family_of(gguf: &Gguf) -> Result<&'static Family, LlmError> {
     let found = gguf.text("general.architecture")?.unwrap_or_default();
+    if found == "clip" {
+        let what = "is \"clip\": this is a projector file (mmproj), which a language model sees pictures with; name the model itself \
+                    with llm.model, and this file with llm.mmproj";
+        return Err(LlmError::metadata(gguf, "general.architecture", what));
+    }
     Family::named(found).ok_or_else(|| LlmError::Architecture {
         path: gguf.path().to_owned(),
         found: found.chars().take(64).collect(),
@@ -340,6 +347,28 @@ impl Keys<'_> {
         Ok((layers, stored, state_len))
     }
 
+    /// How many pairs of a head turn by time, by row and by column, where tokens have these.
+    fn sections(&self, head_dim: usize) -> Result<Option<[usize; 3]>, LlmError> {
+        if !self.family.sections {
+            return Ok(None);
+        }
+        let (suffix, pairs) = ("rope.dimension_sections", head_dim / 2);
+        let key = self.key(suffix);
+        let numbers = match self.gguf.value(&key) {
+            Some(Value::Integers(numbers)) if numbers.len() >= 3 => {
+                self.gguf.integers(&key, numbers.len().min(4), 0, pairs as u64)?.unwrap_or_default()
+            }
+            _ => return Err(self.bad(suffix, "expected the pairs that turn by time, row and column")),
+        };
+        // A fourth, which nothing turns by, is 0.
+        match numbers[..] {
+            [time, row, column, ref rest @ ..] if time + row + column == pairs && rest.iter().all(|n| *n == 0) => {
+                Ok(Some([time, row, column]))
+            }
+            _ => Err(self.bad(suffix, format!("expected three numbers whose sum is {pairs}, found {numbers:?}"))),
+        }
+    }
+
     /// Slopes of the heads, falling by equal factors (Press et al., 2022); of a number of heads that is no power of two, the
     /// others lie between.
     fn slopes(&self, n_heads: usize) -> Result<Option<Vec<f32>>, LlmError> {
@@ -442,6 +471,7 @@ impl Shape {
                 Order::ParallelUnlessFalse => gguf.bool(&keys.key("use_parallel_residual"))?.unwrap_or(true),
             },
             rope: Rope::of(gguf, family.name, head_dim, context_length)?,
+            sections: keys.sections(head_dim)?,
             slopes: keys.slopes(n_heads)?,
             clamp_qkv: keys.float("attention.clamp_kqv")?.filter(|most| *most > 0.0),
             embedding_scale: keys.factor("embedding_scale")?.unwrap_or(root),

@@ -88,6 +88,14 @@ impl Chat {
     /// # Errors
     /// The template refuses the messages.
     pub fn prompt(&self, messages: &[Message], reply_follows: bool) -> Result<Vec<TokenId>, LlmError> {
+        Ok(self.llm.tokenizer()?.encode_prompt(&self.text(messages, reply_follows)?))
+    }
+
+    /// The text of such a prompt, for those who put something else than text into it.
+    ///
+    /// # Errors
+    /// As [`prompt`](Self::prompt).
+    pub fn text(&self, messages: &[Message], reply_follows: bool) -> Result<String, LlmError> {
         let template = self.llm.template()?;
         let shows_tools = template.shows_tools();
         let mut all = Vec::with_capacity(messages.len() + self.examples.len() + 1);
@@ -112,8 +120,7 @@ impl Chat {
         all.extend(self.examples.iter().cloned());
         all.extend_from_slice(rest);
         let tools = if shows_tools { self.schemas.as_slice() } else { &[] };
-        let text = template.render_thinking(&all, tools, reply_follows, self.thinking)?;
-        Ok(self.llm.tokenizer()?.encode_prompt(&text))
+        template.render_thinking(&all, tools, reply_follows, self.thinking)
     }
 
     /// A parser for the reply to a prompt.

@@ -40,6 +40,18 @@ pub enum LlmError {
         /// What was expected and what was found.
         what: String,
     },
+    /// A projector and a language model do not belong together.
+    #[error(
+        "{path}: this projector does not fit the language model {model}: {what}; take the mmproj file that comes with the model"
+    )]
+    Projector {
+        /// The projector file.
+        path: PathBuf,
+        /// The language model's name.
+        model: String,
+        /// Why not.
+        what: String,
+    },
     /// The model belongs to a family that has no code here.
     #[error("{path}: architecture {found:?} is not supported; supported are: {}", supported.join(", "))]
     Architecture {

@@ -165,6 +165,8 @@ pub(crate) struct Family {
     /// Four streams in the place of one (AltUp: Baykal et al., 2023), with a detour of low rank around attention, and networks of
     /// which the largest gates of the first layers count only (Gemma 3n).
     pub streams: bool,
+    /// Pairs of a head turn by the time, the row or the column of a token (M-RoPE), which for text are the same.
+    pub sections: bool,
 }
 
 const LLAMA: Family = Family {
@@ -195,6 +197,7 @@ const LLAMA: Family = Family {
     shares_from: None,
     layer_inputs: false,
     streams: false,
+    sections: false,
 };
 
 /// Llama with halves that turn together, as most others have it.
@@ -254,6 +257,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "qwen3moe", head_norms: HeadNorms::Each, ..HALVES },
     Family { name: "qwen2moe", gating: Gating::Softmax, ..HALVES },
     Family { name: "qwen", half_network: true, ..HALVES },
+    Family { name: "qwen2vl", sections: true, ..HALVES }, // Qwen2-VL, Qwen2.5-VL
     Family { name: "granite", windowed: Windowed::None, ..LLAMA },
     Family { name: "granitemoe", windowed: Windowed::None, ..LLAMA },
     Family {

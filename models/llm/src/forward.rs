@@ -1,7 +1,6 @@
 //! The forward pass, top to bottom, as one function over buffers that are made once. What sets families apart is read off the
 //! shape and off which tensors are there; the experts of a layer stand in `experts.rs`.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use nearfield_kernels::{
@@ -15,7 +14,7 @@ use super::family::{Activation, Rotation};
 use super::layer_inputs::InputRows;
 use super::layout::Weight;
 use super::observe::InputObserver;
-use super::positions::Positions;
+use super::positions::{Coordinates, Positions};
 use super::recurrent::Scratch;
 use super::states::States;
 use super::streams::{StreamRows, keep_largest};
@@ -69,10 +68,36 @@ pub(crate) struct Angles {
 /// Where tokens stand in a session.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    /// The position of the first.
+    /// The position of the first in the cache.
     pub first: usize,
     /// How many the session can hold, on which the angles may hang.
     pub capacity: usize,
+    /// By how much their angles are behind, since pictures before them take up less room than they have rows.
+    pub behind: usize,
+    /// Where the picture begins that they belong to, and how many of its embeddings make a row.
+    pub grid: Option<(usize, usize)>,
+    /// They see each other up to this position, also those that come after them.
+    pub until: Option<usize>,
+}
+
+impl Place {
+    /// Of text.
+    pub(crate) fn of_text(first: usize, capacity: usize) -> Place {
+        Place { first, capacity, behind: 0, grid: None, until: None }
+    }
+
+    /// The time, row and column of one of the tokens.
+    fn coordinates(&self, index: usize) -> Coordinates {
+        let at = self.first + index;
+        match self.grid {
+            None => [(at - self.behind) as f64; 3],
+            Some((start, columns)) => {
+                let origin = start - self.behind;
+                let (row, column) = ((at - start) / columns, (at - start) % columns);
+                [origin as f64, (origin + row) as f64, (origin + column) as f64]
+            }
+        }
+    }
 }
 
 /// What a session remembers of the tokens before.
@@ -288,6 +313,7 @@ impl Compute<'_> {
                 cap: shape.score_cap,
                 slopes: shape.slopes.as_deref(),
                 sinks: weights.sinks.as_deref(),
+                until: place.until,
                 ..Attention::plain(shape.n_heads, place.first, shape.attention_scale)
             };
             let q = &b.q[rows.start * q_width..rows.end * q_width];
@@ -475,11 +501,10 @@ impl Buffers {
             self.windowed_angles.get_or_insert_default().clear();
         }
         for part in parts {
-            let here = part.place.first..part.place.first + part.n;
             let (all, windowed) = positions(shape, part.place.capacity);
-            self.angles.extend(all, here.clone());
+            self.angles.extend(all, shape.sections, part);
             if let (Some(windowed), Some(angles)) = (windowed, &mut self.windowed_angles) {
-                angles.extend(windowed, here);
+                angles.extend(windowed, None, part);
             }
         }
     }
@@ -491,9 +516,13 @@ impl Angles {
         self.sin.clear();
     }
 
-    fn extend(&mut self, positions: &Positions, range: Range<usize>) {
-        for at in range {
-            positions.angles(at as f64, positions.magnitude, &mut self.cos, &mut self.sin);
+    fn extend(&mut self, positions: &Positions, sections: Option<[usize; 3]>, part: &Part<'_>) {
+        for index in 0..part.n {
+            let at = part.place.coordinates(index);
+            match sections {
+                Some(sections) => positions.angles_of(at, sections, &mut self.cos, &mut self.sin),
+                None => positions.angles(at[0], positions.magnitude, &mut self.cos, &mut self.sin),
+            }
         }
     }
 }

@@ -55,6 +55,7 @@ mod template_abilities;
 mod template_limits;
 mod tensors;
 mod tokenizer;
+mod vision;
 mod weights;
 
 use std::num::NonZeroUsize;
@@ -82,6 +83,7 @@ pub use sampler::{Sampler, SamplerOptions};
 pub use session::{CacheType, Prefill, Session, SessionOptions};
 pub use template::{ChatTemplate, Thinking};
 pub use tokenizer::{Detokenizer, Tokenizer};
+pub use vision::{PicturePrompt, PictureSpan, RgbPicture, VisionInfo, VisionTower};
 
 use architecture::Shape;
 #[cfg(feature = "grammar")]
@@ -308,6 +310,11 @@ impl Llm {
     /// Changes how many threads compute, from the next product on.
     pub fn set_threads(&self, threads: usize) {
         self.pool.set_threads(threads);
+    }
+
+    /// Whether tokens have a row and a column besides their place in a row, as pictures of Qwen-VL have.
+    pub fn places_pictures(&self) -> bool {
+        self.shape.sections.is_some()
     }
 
     /// The embedding of a token as [`Session::append_embeddings`] takes it, for those who mix them with others: `[d_model]`.

@@ -42,7 +42,7 @@ impl Llm {
             buffers.tokens.clear();
             buffers.x.clear();
             buffers.look_up(self, block);
-            let part = Part { past: &mut past, place: Place { first, capacity }, n, wanted };
+            let part = Part { past: &mut past, place: Place::of_text(first, capacity), n, wanted };
             rows.extend_from_slice(states(self, &mut [part], &mut buffers, Together::Fastest));
             first += n;
         }

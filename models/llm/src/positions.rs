@@ -137,6 +137,21 @@ impl Positions {
     }
 }
 
+/// Where a token stands: its time, row and column, which for text are the same number.
+pub(crate) type Coordinates = [f64; 3];
+
+impl Positions {
+    /// As [`angles`](Self::angles), where so many pairs turn by time, then by row, then by column.
+    pub(crate) fn angles_of(&self, at: Coordinates, sections: [usize; 3], cos: &mut Vec<f32>, sin: &mut Vec<f32>) {
+        let turns = at.into_iter().zip(sections).flat_map(|(at, pairs)| std::iter::repeat_n(at, pairs));
+        for (frequency, at) in self.frequencies.iter().zip(turns) {
+            let (s, c) = (frequency * at).sin_cos();
+            cos.push((c * self.magnitude) as f32);
+            sin.push((s * self.magnitude) as f32);
+        }
+    }
+}
+
 fn base(gguf: &Gguf, key: &str) -> Result<Option<f64>, LlmError> {
     match gguf.float(key)?.map(f64::from) {
         Some(base) if base <= 1.0 => Err(LlmError::metadata(gguf, key, format!("expected more than 1, found {base}"))),

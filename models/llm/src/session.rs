@@ -10,6 +10,7 @@ use super::forward::{Angles, Buffers, Part, Past, Place, forward, positions, rot
 use super::positions::Positions;
 use super::shared_run::{Run, longest_run};
 use super::states::States;
+use super::vision::PictureSpan;
 use super::{InputObserver, Llm, LlmError, TokenId};
 use std::ops::ControlFlow;
 
@@ -66,6 +67,8 @@ pub struct Session {
     past: Past,
     /// The embeddings that were appended, by their position, where they may have to be read again.
     soft: Vec<(usize, Vec<f32>)>,
+    /// The pictures among the embeddings, by their position.
+    pictures: Vec<(usize, PictureSpan)>,
     /// Logits after each of the last `known` tokens.
     logits: Vec<f32>, // [known, n_vocab]; more while some of these were forgotten
     known: usize,
@@ -104,6 +107,7 @@ impl Session {
             capacity: options.context_tokens,
             past,
             soft: Vec::new(),
+            pictures: Vec::new(),
             logits: Vec::new(),
             known: 0,
             buffers,
@@ -344,10 +348,44 @@ impl Session {
                 rows.len()
             )));
         }
-        let n = rows.len() / width;
-        self.check_room(self.len() + n)?;
+        self.check_room(self.len() + rows.len() / width)?;
         self.catch_up();
-        for (index, block) in rows.chunks(BLOCK * width).enumerate() {
+        self.read_rows(rows, BLOCK);
+        Ok(())
+    }
+
+    /// Appends the embeddings of a tile of a picture and leaves the logits after the last of them. rows: `[span.len, d_model]`.
+    ///
+    /// # Errors
+    /// The rows are others than the span says, or more than fit; the session is then as it was.
+    pub fn append_picture(&mut self, rows: &[f32], span: PictureSpan) -> Result<(), LlmError> {
+        let (width, first) = (self.llm.shape.d_model, self.len());
+        if rows.len() != span.len * width || span.columns == Some(0) {
+            return Err(LlmError::Input(format!(
+                "{} embeddings of a picture are {} numbers, but {} were given",
+                span.len,
+                span.len * width,
+                rows.len()
+            )));
+        }
+        self.check_room(first + span.len)?;
+        if span.len == 0 {
+            return Ok(());
+        }
+        self.catch_up();
+        let columns = span.columns.filter(|_| self.llm.shape.sections.is_some());
+        self.pictures.push((first, PictureSpan { columns, ..span }));
+        // What sees what comes after it has to be there at once.
+        let block = if span.is_whole { span.len } else { BLOCK };
+        self.read_rows(rows, block);
+        Ok(())
+    }
+
+    /// Appends rows that fit, block by block, and leaves the logits after the last.
+    fn read_rows(&mut self, rows: &[f32], each: usize) {
+        let width = self.llm.shape.d_model;
+        let end = self.len() + rows.len() / width;
+        for block in rows.chunks(each * width) {
             let count = block.len() / width;
             if self.past.states.is_used() {
                 let at = self.len();
@@ -357,14 +395,45 @@ impl Session {
             self.buffers.tokens.resize(count, TokenId::EMBEDDING.0);
             self.buffers.x.clear();
             self.buffers.x.extend_from_slice(block);
-            self.compute(count, usize::from(index * BLOCK + count == n));
+            self.compute(count, usize::from(self.len() + count == end));
             self.tokens.extend(std::iter::repeat_n(TokenId::EMBEDDING, count));
         }
-        Ok(())
     }
 
-    /// Forgets all but the first `n` tokens, and the logits after those that are forgotten.
+    /// The pictures that it holds: where each begins, and how its embeddings stand.
+    pub fn pictures(&self) -> &[(usize, PictureSpan)] {
+        &self.pictures
+    }
+
+    /// Where the next tokens stand.
+    fn place(&self) -> Place {
+        let first = self.tokens.len();
+        let mut place = Place { behind: self.behind(first), ..Place::of_text(first, self.capacity) };
+        if let Some((start, span)) = self.pictures.last()
+            && first < start + span.len
+        {
+            place.grid = span.columns.map(|columns| (*start, columns));
+            place.until = span.is_whole.then_some(start + span.len);
+        }
+        place
+    }
+
+    /// By how much the angles at a place are behind its number: a picture with rows and columns is as long as the longer of these.
+    fn behind(&self, at: usize) -> usize {
+        let before = self.pictures.iter().filter(|(start, span)| start + span.len <= at);
+        before
+            .map(|(_, span)| span.columns.map_or(0, |columns| span.len - columns.max(span.len.div_ceil(columns))))
+            .sum()
+    }
+
+    /// Forgets all but the first `n` tokens, and the logits after those that are forgotten; of a picture that would be cut, all, where its
+    /// embeddings see each other or stand by rows and columns.
     pub fn truncate(&mut self, n: usize) {
+        let is_cut = |(start, span): &&(usize, PictureSpan)| {
+            *start < n && n < start + span.len && (span.is_whole || span.columns.is_some())
+        };
+        let n = self.pictures.iter().find(is_cut).map_or(n, |(start, _)| *start);
+        self.pictures.retain(|(start, _)| *start < n);
         self.known = self.known.saturating_sub(self.len().saturating_sub(n));
         self.tokens.truncate(n);
         self.soft.retain(|(at, _)| *at < n);
@@ -388,6 +457,7 @@ impl Session {
             capacity: self.capacity,
             past,
             soft: self.soft.clone(),
+            pictures: self.pictures.clone(),
             logits: self.logits.clone(),
             known: self.known,
             buffers: Buffers::default(),
@@ -408,6 +478,7 @@ impl Session {
         self.past.states.copy_from(&other.past.states);
         self.tokens.clone_from(&other.tokens);
         self.soft.clone_from(&other.soft);
+        self.pictures.clone_from(&other.pictures);
         self.known = 0;
         self.truncate(n);
     }
@@ -422,12 +493,21 @@ impl Session {
     /// What was computed while the removed tokens were visible stays as it was, which is the approximation that makes this
     /// cheap. Where the model has recurrent layers, what follows is read again. The logits are gone.
     ///
+    /// Where the range cuts a picture, what follows is forgotten.
+    ///
     /// # Panics
     /// The range is not within the session.
     pub fn remove(&mut self, range: Range<usize>) {
         assert!(range.start <= range.end && range.end <= self.len(), "a range of the session");
         if range.is_empty() {
             return;
+        }
+        let is_cut = |(start, span): &(usize, PictureSpan)| {
+            let end = start + span.len;
+            (*start < range.end && range.start < end) && (*start < range.start || range.end < end)
+        };
+        if self.pictures.iter().any(is_cut) {
+            return self.truncate(range.start);
         }
         if self.past.states.is_used() {
             self.past.states.rewind(range.start);
@@ -436,6 +516,8 @@ impl Session {
         } else {
             self.move_tokens(range.end, range.start, self.len() - range.end);
         }
+        self.pictures.retain(|(start, _)| !range.contains(start));
+        self.pictures.iter_mut().filter(|(start, _)| *start >= range.end).for_each(|(start, _)| *start -= range.len());
         self.tokens.drain(range);
         self.known = 0;
     }
@@ -447,10 +529,13 @@ impl Session {
             return;
         }
         let shape = &self.llm.shape;
+        // Rows and columns move by as much as time does.
+        let place = |at: usize| (at - self.behind(at)) as f64;
+        let by = place(to) - place(from);
         let turn = |positions: &Positions| {
             let mut angles = Angles::default();
             // The keys have their magnitude already.
-            positions.angles(to as f64 - from as f64, 1.0, &mut angles.cos, &mut angles.sin);
+            positions.angles(by, 1.0, &mut angles.cos, &mut angles.sin);
             angles
         };
         let (all, windowed) = positions(shape, self.capacity);
@@ -547,7 +632,7 @@ impl Session {
     /// Passes the `n` rows in `buffers.x`, which stand at the session's end, through the model; with the logits after the last `wanted`.
     fn compute(&mut self, n: usize, wanted: usize) {
         self.known = 0;
-        let place = Place { first: self.tokens.len(), capacity: self.capacity };
+        let place = self.place();
         let part = Part { past: &mut self.past, place, n, wanted };
         forward(&self.llm, &mut [part], &mut self.buffers, Together::Fastest, &mut self.logits);
         self.known = wanted;
@@ -564,7 +649,7 @@ impl Session {
     /// Its part in a pass over `n` tokens at its end, with logits after each.
     pub(super) fn part(&mut self, n: usize) -> Part<'_> {
         self.known = 0;
-        let place = Place { first: self.tokens.len(), capacity: self.capacity };
+        let place = self.place();
         Part { past: &mut self.past, place, n, wanted: n }
     }
 

@@ -54,15 +54,18 @@ impl Session {
             let mut out = Summing { inner: BufWriter::new(Replacement::begin(path)?), sum: Sha256::new() };
             out.write_all(MAGIC)?;
             out.write_all(&self.llm().identity())?;
-            for number in self.head(self.len(), note.len()) {
+            // A picture that stands by rows and columns is not kept, nor is what follows it.
+            let len = self.pictures().iter().find(|(_, span)| span.columns.is_some() || span.is_whole);
+            let len = len.map_or(self.len(), |(start, _)| *start);
+            for number in self.head(len, note.len()) {
                 out.write_all(&number.to_le_bytes())?;
             }
             out.write_all(note)?;
-            for token in self.tokens() {
+            for token in &self.tokens()[..len] {
                 out.write_all(&token.0.to_le_bytes())?;
             }
             let Past { store, states } = self.past();
-            store.save(self.len(), &mut out)?;
+            store.save(len, &mut out)?;
             if states.is_used() {
                 let (at, numbers) = states.saved();
                 out.write_all(&(at as u32).to_le_bytes())?;

@@ -74,6 +74,15 @@ impl<'de> Deserialize<'de> for Thinking {
     }
 }
 
+/// A message whose content is a list of one part.
+fn in_parts(mut message: serde_json::Value) -> serde_json::Value {
+    if let Some(content @ serde_json::Value::String(_)) = message.get_mut("content") {
+        let text = content.take();
+        *content = serde_json::json!([{"type": "text", "text": text}]);
+    }
+    message
+}
+
 /// What opens a thought at the end of a prompt, and what closes it.
 const THOUGHTS: [(&str, &str); 5] = [
     ("<think>", "</think>"),
@@ -94,6 +103,8 @@ pub struct ChatTemplate {
     assumed: bool,
     dialect: Dialect,
     abilities: Abilities,
+    /// Contents are lists of parts, as in templates of vision-language models.
+    in_parts: bool,
 }
 
 impl ChatTemplate {
@@ -131,7 +142,9 @@ impl ChatTemplate {
             assumed: carried.is_none(),
             dialect: Dialect::detect(source, name, &|mark| tokenizer.special(mark).is_some()),
             abilities: Abilities::default(),
+            in_parts: false,
         };
+        template.in_parts = template.wants_parts();
         template.abilities = Abilities::of(&template, tokenizer.special("<|tool|>").is_some());
         Ok(Some(template))
     }
@@ -189,6 +202,30 @@ impl ChatTemplate {
 
     /// The template applied to messages as they are.
     pub(super) fn render_values(
+        &self,
+        messages: &[serde_json::Value],
+        tools: &[serde_json::Value],
+        add_generation_prompt: bool,
+        enable_thinking: bool,
+    ) -> Result<String, LlmError> {
+        if self.in_parts {
+            let messages: Vec<serde_json::Value> = messages.iter().cloned().map(in_parts).collect();
+            return self.render_given(&messages, tools, add_generation_prompt, enable_thinking);
+        }
+        self.render_given(messages, tools, add_generation_prompt, enable_thinking)
+    }
+
+    /// Whether a content as a string is dropped, or an error, and one as a list of parts is shown.
+    fn wants_parts(&self) -> bool {
+        const SAID: &str = "nearfield-said";
+        let message = serde_json::json!({"role": "user", "content": SAID});
+        let shows = |message: serde_json::Value| {
+            self.render_given(&[message], &[], true, false).is_ok_and(|text| text.contains(SAID))
+        };
+        !shows(message.clone()) && shows(in_parts(message))
+    }
+
+    fn render_given(
         &self,
         messages: &[serde_json::Value],
         tools: &[serde_json::Value],

@@ -73,7 +73,16 @@ pub(super) fn matrix(
     Ok(Weight { source, ..weight })
 }
 
-/// The same of a tensor that has been found, counting the rows of all its matrices.
+/// A matrix whose rows are the tensor's first dimensions: `[rows, product of columns]`.
+pub(super) fn folded(gguf: &Gguf, name: &str, columns: &[usize], rows: usize) -> Result<Weight, LlmError> {
+    let tensor = find(gguf, name, &[columns, &[rows]].concat())?;
+    if !matches!(tensor.kind.name, "F32" | "F16" | "BF16") {
+        return Err(bad(gguf, name, format!("expected floats, found {}", tensor.kind.name)));
+    }
+    of_tensor(gguf, name, tensor, rows, 0..rows, columns.iter().product())
+}
+
+/// A matrix of a tensor that has been found, counting the rows of all its matrices.
 fn of_tensor(
     gguf: &Gguf,
     name: &str,

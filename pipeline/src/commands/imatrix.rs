@@ -20,7 +20,7 @@ use crate::cli::{self, ImatrixArgs};
 use crate::config::{Config, VoiceConfig};
 use crate::eval::chunks::{Chunks, read_text};
 use crate::files::Files;
-use crate::hub::registry::{Kind, Registry};
+use crate::hub::registry::Registry;
 use crate::load::voice::open_llm;
 use crate::output::progress::Progress;
 use crate::signals;
@@ -45,7 +45,7 @@ pub(super) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
-    let model = registry.resolve_as(&args.model, &[Kind::Llm])?;
+    let model = registry.resolve_as(&args.model, crate::load::LANGUAGE)?;
     let own = Calibration::named(&args.calibrate);
     let partial = partial_path(&args.output);
     let mut files = Files::new();

@@ -10,7 +10,7 @@ use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::hub::content_hash::Sha256;
-use crate::hub::registry::{Found, Model, ModelFile, Registry, Status, hint};
+use crate::hub::registry::{Found, Model, ModelFile, Registry, Role, Status, hint};
 use crate::hub::{Event, Hub, Pulled, Wanted};
 use crate::output::table::table;
 use crate::output::terminal::one_line;
@@ -109,6 +109,9 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
     }
     for (file, found) in model.files.iter().zip(&found) {
         field("\nfile        ", &file.path)?;
+        if file.role == Role::Vision {
+            field("  role", "the projector, by which the model sees pictures")?;
+        }
         if let Some((repository, revision)) = model.origin(file) {
             field("  from", &format!("https://huggingface.co/{repository} at {revision}"))?;
         }

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::files::Files;
 use crate::flows::report::{self, ReportEvent};
-use crate::hub::registry::{Kind, Registry};
+use crate::hub::registry::Registry;
 use crate::load::report::{ReadingsFrom, load_llm, store_path};
 use crate::output::plot;
 use crate::output::report_pages::{self, Page};
@@ -226,7 +226,10 @@ fn files_of(
         ReadingsFrom::Mqtt(_) => {}
     }
     if config.llm.model != "none" {
-        files.reads_model("llm.model", &registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?);
+        files.reads_model(
+            "llm.model",
+            &registry.resolve_as(&config.llm.model, crate::load::LANGUAGE).context("llm.model")?,
+        );
     }
     files.reads("mqtt.password_file", &config.mqtt.password_file);
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);

@@ -214,8 +214,12 @@ impl SourceConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VisionConfig {
-    /// A name from `nearfield models list`, the path of an ONNX file, or "none": pictures are only compared.
+    /// A name from `nearfield models list`, the path of an ONNX file, or "none": pictures are only compared. With a language model that
+    /// sees pictures itself (`llm.mmproj`) they are compared only, unless this names another model than the bundled one.
     pub model: String,
+    /// The most embeddings of a picture that a language model sees itself, as far as its projector can do with fewer: by fewer tiles
+    /// or a smaller one; 0: as many as it was trained with.
+    pub tokens: usize,
     /// The file that describes the model's inputs and outputs; empty: the one beside it that ends in .toml, and without one what the
     /// file itself tells (YOLO, RT-DETR, D-FINE and others are recognized).
     pub manifest: PathBuf,
@@ -232,6 +236,7 @@ impl Default for VisionConfig {
     fn default() -> Self {
         Self {
             model: "see-nano".to_owned(),
+            tokens: 256,
             manifest: PathBuf::new(),
             threads: 1,
             providers: vec![Provider::Cpu],
@@ -247,6 +252,7 @@ impl VisionConfig {
     /// One sentence that names the key, the value and what is accepted.
     pub fn check(&self) -> Result<(), String> {
         in_range("threads", self.threads, 1..=256)?;
+        in_range("tokens", self.tokens, 0..=65_536)?;
         if self.providers.is_empty() {
             return Err("providers is empty; name at least one, as in [\"cpu\"]".to_owned());
         }

@@ -20,6 +20,9 @@ const AUTO: &str = "auto";
 pub struct LlmConfig {
     /// A name from `nearfield models list`, or the path of a GGUF file; for reports also "none": every sentence is computed.
     pub model: String,
+    /// The projector file of a model that sees pictures (a GGUF file with "mmproj" in its name); empty: the one that the list names, or
+    /// that lies beside the model; "none": the model is shown no pictures.
+    pub mmproj: String,
     /// Tokens of context, for the prompt and what is generated; 0: as many as the task and the model need.
     pub context_tokens: usize,
     /// The KV cache: "f16", or "q8_0" for half the memory.
@@ -41,6 +44,7 @@ impl Default for LlmConfig {
     fn default() -> Self {
         Self {
             model: "talk-nano".to_owned(),
+            mmproj: String::new(),
             context_tokens: 0,
             cache: CacheType::F16,
             threads: 0,

@@ -1,10 +1,11 @@
 //! What a captioner is made of: its models and its source, and how the language model is prompted.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use nearfield_llm::{Constrained, Constraint, SessionOptions};
+use nearfield_llm::{Constrained, Constraint, SessionOptions, VisionTower};
 use nearfield_onnx::OnnxOptions;
 use nearfield_stages::caption::alerts::Alerts;
 use nearfield_stages::caption::archive::{Archive, ClipsFrom};
@@ -21,7 +22,7 @@ use nearfield_stages::voice::capture::Pace;
 use nearfield_vision::{Beside, Gate, Motion, Picture, VisionError, VisionManifest, VisionModel};
 
 use crate::cli::Usage;
-use crate::config::caption::CaptionConfig;
+use crate::config::caption::{CaptionConfig, VisionConfig};
 use crate::config::{ConfigError, located, read};
 use crate::hub::registry::{Kind, PromptForm, Registry, Role};
 use crate::load::outlets::outlets;
@@ -30,6 +31,9 @@ use crate::prompts;
 
 /// Room for the prompt and a caption where the configuration leaves it open; more than the bundled models need.
 const DEFAULT_CONTEXT_TOKENS: usize = 512;
+/// The same where pictures are embeddings of the language model's own: with `vision.tokens` as it is, projectors that can't do with so few
+/// come to some six hundred.
+const SEEING_CONTEXT_TOKENS: usize = 2048;
 /// The longest caption where the configuration leaves it open.
 const MAX_CAPTION_TOKENS: usize = 64;
 
@@ -41,6 +45,8 @@ pub struct Captioner {
     pub prompt: PromptForm,
     /// The vision model.
     pub vision: VisionModel,
+    /// The language model's own projector, where it sees pictures itself.
+    pub tower: Option<Arc<VisionTower>>,
     /// The embedding of the picture of nothing going on.
     pub nominal: Option<Vec<f32>>,
     /// What captions must fit.
@@ -86,9 +92,14 @@ impl Captioner {
         registry: &Registry,
         shared: Option<&SharedModels>,
     ) -> anyhow::Result<Self> {
-        let model = registry.resolve_as(&config.llm.model, &[Kind::Llm]).context("llm.model")?;
+        let model = registry.resolve_as(&config.llm.model, crate::load::LANGUAGE).context("llm.model")?;
         let llm = FlowLlm::load(&config.llm, registry, shared)?;
-        let mut vision = load_vision(config, registry)?;
+        let tower = super::projector::load(&config.llm, registry, llm.weights())?;
+        let mut vision = match tower.is_some() && config.vision.model == VisionConfig::default().model {
+            // What the bundled encoder knows is nothing to a model that sees for itself.
+            true => VisionModel::none(),
+            false => load_vision(config, registry)?,
+        };
         check_objects(config, &vision)?;
         let nominal = match config.nominal.picture.as_os_str().is_empty() {
             true => None,
@@ -120,6 +131,7 @@ impl Captioner {
             llm,
             prompt: model.prompt,
             vision,
+            tower,
             nominal,
             constraint,
             publishers: Vec::new(),
@@ -343,14 +355,17 @@ fn camera(_input: &str, _config: &CaptionConfig) -> Option<nearfield_stages::cap
 pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> DescribeOptions {
     let (llm, form) = (captioner.llm.weights(), &captioner.prompt);
     let max_tokens = config.llm.max_tokens_or(MAX_CAPTION_TOKENS);
+    let budget = Some(config.vision.tokens).filter(|tokens| *tokens > 0);
+    let tower = captioner.tower.clone().map(|tower| (tower, budget));
+    let least = if tower.is_some() { SEEING_CONTEXT_TOKENS } else { DEFAULT_CONTEXT_TOKENS };
     let context_tokens = match config.llm.context_tokens {
-        0 => llm.info().context_length.clamp(64, DEFAULT_CONTEXT_TOKENS.max(max_tokens * 4)),
+        0 => llm.info().context_length.clamp(64, least.max(max_tokens * 4)),
         set => set,
     };
     let prompt = &config.prompt;
     DescribeOptions {
         system: prompts::caption_system(&prompt.system, form),
-        question: prompts::caption_question(&prompt.question, form),
+        question: prompts::caption_question(&prompt.question, form, tower.is_some()),
         picture_token: form.picture_token.clone(),
         second_opinion: prompt.second_opinion.then(|| SecondOpinion {
             question: prompt.second_question.clone(),
@@ -360,14 +375,16 @@ pub fn describe_options(config: &CaptionConfig, captioner: &Captioner) -> Descri
         }),
         nominal_caption: config.nominal.caption.clone(),
         by_rule: config.caption.by_rule,
-        must_name: config.caption.must_name,
-        without_vision: captioner.vision.only_compares(),
+        // What it sees itself no other model's words are held against.
+        must_name: config.caption.must_name && tower.is_none(),
+        without_vision: captioner.vision.only_compares() && tower.is_none(),
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
         max_caption_tokens: max_tokens.min(context_tokens / 2),
         constraint: None,
         presence: config.presence.clone(),
         reuse: Reuse::Scene,
+        tower,
     }
 }
 

@@ -12,7 +12,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::voice_priority::VoicePriority;
 
 use crate::config::LlmConfig;
-use crate::hub::registry::{Kind, Registry};
+use crate::hub::registry::Registry;
 
 /// The models of a process.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl FlowLlm {
         if let Some(shared) = shared {
             return shared.llm(config, registry).map(FlowLlm::Shared);
         }
-        let model = registry.resolve_as(&config.model, &[Kind::Llm]).context("llm.model")?;
+        let model = registry.resolve_as(&config.model, crate::load::LANGUAGE).context("llm.model")?;
         Ok(FlowLlm::Own(open(model.path(), config)?, VoicePriority::of(&registry.places().data)))
     }
 
@@ -90,7 +90,7 @@ impl SharedModels {
     /// # Errors
     /// The model is unknown, not there, or broken.
     pub fn llm(&self, config: &LlmConfig, registry: &Registry) -> anyhow::Result<LlmThread> {
-        let model = registry.resolve_as(&config.model, &[Kind::Llm]).context("llm.model")?;
+        let model = registry.resolve_as(&config.model, crate::load::LANGUAGE).context("llm.model")?;
         let path = real(model.path());
         let mut llms = self.llms.lock().unwrap_or_else(PoisonError::into_inner);
         let start = |llm: Arc<Llm>| {

@@ -114,7 +114,7 @@ pub fn load_llm(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Arc
 /// # Errors
 /// As [`load_llm`].
 pub fn open_llm(named: &str, key: &'static str, threads: usize, registry: &Registry) -> anyhow::Result<Arc<Llm>> {
-    let model = registry.resolve_as(named, &[Kind::Llm]).context(key)?;
+    let model = registry.resolve_as(named, crate::load::LANGUAGE).context(key)?;
     Ok(Llm::open(model.path(), &LlmOptions { threads })?)
 }
 

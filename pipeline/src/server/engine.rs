@@ -9,13 +9,14 @@ use nearfield_llm::{
     Chat, ChatOptions, Constrained, Constraint, Dialect, Finish, ForcedCall, GenerateOptions, Likelihood, LogitBias,
     Message, ReplyParser, Role, SamplerOptions, Thinking, TokenId, ToolCall,
 };
-use nearfield_stages::flow::{Turn, Turns};
-use nearfield_stages::llm_thread::{Event, Job, LlmThread};
+use nearfield_stages::flow::{Cancel, Turn, Turns};
+use nearfield_stages::llm_thread::{Event, Extras, Job, LlmThread};
 use serde_json::{Value, json};
 
 use super::closed_schema;
 use super::failure::Failure;
 use super::home_assistant::{self, Assist, Context};
+use super::pictures::{Pictures, Sight};
 use super::sessions::Sessions;
 
 /// The longest answer where neither the client nor the configuration says.
@@ -43,6 +44,8 @@ pub enum Prompt {
         choice: ToolChoice,
         /// Whether it may call several at once.
         is_parallel: bool,
+        /// The pictures whose marks are in the messages.
+        pictures: Pictures,
     },
     /// A text, with the marks of the model's template if it has any.
     Text(String),
@@ -155,6 +158,8 @@ pub struct Engine {
     most_time: Duration,
     /// What answers Home Assistant's plain commands.
     assist: Assist,
+    /// Where the model sees pictures.
+    sight: Option<Sight>,
     /// The newest last.
     chats: Mutex<Vec<(Vec<Value>, Thinking, Chat)>>,
 }
@@ -162,6 +167,8 @@ pub struct Engine {
 /// A prompt that is ready, and how its answer is held and read.
 struct Prepared {
     tokens: Vec<TokenId>,
+    /// The embeddings among them.
+    extras: Extras,
     options: GenerateOptions,
     /// `None`: the answer is taken as it is.
     parser: Option<ReplyParser>,
@@ -183,13 +190,24 @@ impl Engine {
         most_time: Duration,
     ) -> Self {
         let assist = Assist::new(None);
-        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, chats: Mutex::default() }
+        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, sight: None, chats: Mutex::default() }
     }
 
     /// The same with a sentence matcher for the homes of clients.
     #[must_use]
     pub fn with_assist(self, assist: Assist) -> Self {
         Self { assist, ..self }
+    }
+
+    /// The same, which sees pictures.
+    #[must_use]
+    pub fn with_sight(self, sight: Option<Sight>) -> Self {
+        Self { sight, ..self }
+    }
+
+    /// Whether the model sees pictures.
+    pub fn sees(&self) -> bool {
+        self.sight.is_some()
     }
 
     /// The model's thread.
@@ -244,7 +262,8 @@ impl Engine {
             let _ = [begun].into_iter().chain(pieces).try_for_each(sink);
             return Ok(());
         }
-        let mut prepared = self.prepared(request)?;
+        let cancel = turns.cancel_of(Turn(1));
+        let mut prepared = self.prepared(request, &cancel)?;
         let room = self.sessions.context_tokens();
         if prepared.tokens.len() >= room {
             let length = prepared.tokens.len();
@@ -254,15 +273,14 @@ impl Engine {
         }
         prepared.options.max_tokens = prepared.options.max_tokens.min(room - prepared.tokens.len());
         let lease = self.sessions.take(&prepared.tokens)?;
-        let Prepared { tokens, options, parser, opening, names, is_parallel } = prepared;
-        let cancel = turns.cancel_of(Turn(1));
+        let Prepared { tokens, extras, options, parser, opening, names, is_parallel } = prepared;
         let with_likelihoods = options.likelihoods.is_some();
         let job = Job { session: lease.id(), prompt: tokens.clone(), sampler, options, cancel };
         let mut answer = Answer { parser, names, is_parallel, context, raw: String::new(), said: String::new() };
         let n_prompt = tokens.len();
         let mut tokens = Some(tokens);
         answer.push(&opening);
-        let (mut reply, mut pieces) = (self.llm.run(job), 0);
+        let (mut reply, mut pieces) = (self.llm.run_with(job, extras), 0);
         // Text that waits for the likelihoods of its tokens.
         let mut held = String::new();
         while let Some(event) = reply.next() {
@@ -325,7 +343,7 @@ impl Engine {
     }
 
     /// The prompt, and how its answer is held.
-    fn prepared(&self, request: Request) -> Result<Prepared, Failure> {
+    fn prepared(&self, request: Request, cancel: &Cancel) -> Result<Prepared, Failure> {
         let Request { prompt, format, max_tokens, stop, thinking, may_forget, bias, likelihoods, .. } = request;
         let llm = self.llm.llm();
         let max_tokens = max_tokens.unwrap_or(USUAL_TOKENS).min(self.most_tokens.unwrap_or(usize::MAX));
@@ -335,18 +353,21 @@ impl Engine {
             llm.check_constraint(constraint).map_err(|error| Failure::of("response_format", error))?;
         }
         options.constraint = whole.map(|constraint| Constrained { constraint, after: None });
-        let (mut messages, tools, choice, is_parallel) = match prompt {
+        let (mut messages, tools, choice, is_parallel, pictures) = match prompt {
             Prompt::Text(text) => {
                 let tokens = llm.tokenizer()?.encode_prompt(&text);
                 let opening = String::new();
                 return match tokens.is_empty() {
                     true => Err(Failure::of("prompt", "is empty")),
                     false => {
-                        Ok(Prepared { tokens, options, parser: None, opening, names: Vec::new(), is_parallel: true })
+                        let (extras, names) = (Extras::default(), Vec::new());
+                        Ok(Prepared { tokens, extras, options, parser: None, opening, names, is_parallel: true })
                     }
                 };
             }
-            Prompt::Chat { messages, tools, choice, is_parallel } => (messages, tools, choice, is_parallel),
+            Prompt::Chat { messages, tools, choice, is_parallel, pictures } => {
+                (messages, tools, choice, is_parallel, pictures)
+            }
         };
         let tools = if choice == ToolChoice::None { Vec::new() } else { tools };
         let must_fit = options.constraint.is_some();
@@ -361,9 +382,15 @@ impl Engine {
         let thinking = if must_fit || is_forced { Thinking::Off } else { wanted };
         let mut chat = self.chat(&tools, thinking)?;
         messages = self.safe(&messages)?;
-        let mut tokens = chat.prompt(&messages, true)?;
+        let encoded = |messages: &[Message]| match &self.sight {
+            Some(sight) if !pictures.is_empty() => {
+                sight.prompt(&chat.text(messages, true)?, &pictures, &self.llm, cancel)
+            }
+            _ => Ok((chat.prompt(messages, true)?, Extras::default())),
+        };
+        let (mut tokens, mut extras) = encoded(&messages)?;
         while may_forget && tokens.len() > self.sessions.context_tokens() / 8 * 7 && forget_oldest(&mut messages) {
-            tokens = chat.prompt(&messages, true)?;
+            (tokens, extras) = encoded(&messages)?;
         }
         let mut opening = String::new();
         if is_forced {
@@ -377,7 +404,7 @@ impl Engine {
         options.thought = chat.thought_limit();
         let names = tools.iter().filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned)).collect();
         let parser = (!must_fit).then(|| chat.parser());
-        Ok(Prepared { tokens, options, parser, opening, names, is_parallel })
+        Ok(Prepared { tokens, extras, options, parser, opening, names, is_parallel })
     }
 
     /// Messages in which nobody speaks for another.

@@ -166,7 +166,10 @@ pub struct TemplateBody {
 /// # Errors
 /// The template refuses it.
 pub fn apply_template(server: &Server, body: TemplateBody) -> Result<Value, Failure> {
-    let messages = openai::messages(body.messages, &server.engine, server.dialect()?)?;
+    let (messages, pictures) = openai::messages(body.messages, &server.engine, server.dialect()?)?;
+    if !pictures.is_empty() {
+        return Err(Failure::of("messages", "have pictures, which are no text: leave them out"));
+    }
     let messages = server.engine.safe(&messages)?;
     Ok(json!({"prompt": server.engine.llm().llm().template()?.render(&messages, &[], true)?}))
 }
@@ -177,7 +180,7 @@ pub fn props(server: &Server) -> Value {
     let template = llm.template().map(|template| template.source().to_owned()).unwrap_or_default();
     json!({
         "default_generation_settings": {"n_ctx": server.engine.context_tokens()}, "total_slots": server.config.sessions,
-        "model_alias": server.model, "chat_template": template, "modalities": {"vision": false, "audio": false},
+        "model_alias": server.model, "chat_template": template, "modalities": {"vision": server.engine.sees(), "audio": false},
         "build_info": concat!("nearfield-", env!("CARGO_PKG_VERSION")),
     })
 }

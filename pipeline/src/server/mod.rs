@@ -21,6 +21,7 @@ mod ollama;
 mod openai;
 mod openapi;
 mod page;
+mod pictures;
 mod realtime;
 pub(crate) mod reload;
 mod routes;
@@ -61,6 +62,7 @@ use golden::Golden;
 use home_assistant::Assist;
 use hosted::{Hosted, Shared};
 use metrics::Metrics;
+use pictures::Sight;
 use sessions::Sessions;
 use speech::Speech;
 use wake::Wake;
@@ -342,8 +344,10 @@ fn load(base: &Base) -> anyhow::Result<Server> {
     let sessions = Sessions::new(thread.clone(), options, config.server.sessions);
     let most_tokens = Some(config.llm.max_tokens).filter(|most| *most > 0);
     let most_time = Duration::from_secs(config.server.most_seconds);
+    let tower = crate::load::projector::load(&config.llm, registry, &llm)?;
     let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, most_tokens, most_time)
-        .with_assist(Assist::load(&config.home)?);
+        .with_assist(Assist::load(&config.home)?)
+        .with_sight(tower.map(Sight::new));
     tracing::info!(model, context_tokens, sessions = config.server.sessions, "loaded");
     // "en-us" and "en_US-lessac-medium" begin with the language; a voice without a name is English.
     let language = speech.voice.0.split_whitespace().last().unwrap_or_default().get(..2).unwrap_or("en").to_owned();

@@ -16,6 +16,7 @@ use super::engine::{Format, Piece, Prompt, Reason, Request, ToolChoice, checked_
 use super::failure::{Failure, Form};
 use super::http::{self, Reply, Writer};
 use super::openai::{self, InMessage};
+use super::pictures::{self, Pictures};
 
 /// The version of Ollama whose answers these are, and ours.
 const VERSION: &str = concat!("0.12.0+nearfield.", env!("CARGO_PKG_VERSION"));
@@ -178,10 +179,10 @@ pub async fn chat(server: &Arc<Server>, body: ChatBody) -> Result<Response<Reply
         return Ok(lines.nothing(&asked));
     }
     let tools = checked_tools(body.tools.unwrap_or_default(), &server.engine)?;
-    let messages = openai::messages(body.messages, &server.engine, server.dialect()?)?;
+    let (messages, pictures) = openai::messages(body.messages, &server.engine, server.dialect()?)?;
     // Home Assistant wants a schema held and offers no tools then; where both come, the schema counts.
     let choice = if asked.format == Format::Text { ToolChoice::Auto } else { ToolChoice::None };
-    let prompt = Prompt::Chat { messages, tools, choice, is_parallel: true };
+    let prompt = Prompt::Chat { messages, tools, choice, is_parallel: true, pictures };
     answered(server, asked, prompt, lines).await
 }
 
@@ -192,8 +193,13 @@ pub async fn chat(server: &Arc<Server>, body: ChatBody) -> Result<Response<Reply
 pub async fn generate(server: &Arc<Server>, body: GenerateBody) -> Result<Response<Reply>, Failure> {
     let asked = body.common.checked(server)?;
     let lines = Lines::new(server, false);
-    if body.images.is_some_and(|images| !images.is_empty()) {
-        return Err(Failure::of("images", "this model sees none"));
+    let (mut pictures, mut asked_text) = (Pictures::default(), String::new());
+    for image in body.images.into_iter().flatten() {
+        if !server.engine.sees() {
+            return Err(pictures::none_seen("images"));
+        }
+        pictures.take(&image, "images")?;
+        asked_text.push(pictures::MARK);
     }
     if body.suffix.is_some_and(|suffix| !suffix.is_empty()) {
         return Err(Failure::of("suffix", "is not supported: leave it out"));
@@ -203,13 +209,15 @@ pub async fn generate(server: &Arc<Server>, body: GenerateBody) -> Result<Respon
     }
     let has_template = server.engine.llm().llm().template().is_ok();
     let prompt = match body.raw == Some(true) || !has_template {
+        true if !pictures.is_empty() => return Err(Failure::of("images", "need a chat: leave raw out")),
         true => Prompt::Text(body.prompt),
         false => {
             let system = body.system.filter(|system| !system.is_empty());
             let mut messages: Vec<Message> =
                 system.map(|system| Message::new(Role::System, system)).into_iter().collect();
-            messages.push(Message::new(Role::User, body.prompt));
-            Prompt::Chat { messages, tools: Vec::new(), choice: ToolChoice::None, is_parallel: true }
+            asked_text.push_str(&body.prompt.replace(pictures::MARK, ""));
+            messages.push(Message::new(Role::User, asked_text));
+            Prompt::Chat { messages, tools: Vec::new(), choice: ToolChoice::None, is_parallel: true, pictures }
         }
     };
     answered(server, asked, prompt, lines).await
@@ -382,6 +390,9 @@ pub fn show(server: &Server, body: &ModelBody) -> Result<Value, Failure> {
     let llm = server.engine.llm().llm();
     let info = llm.info();
     let mut capabilities = vec!["completion"];
+    if server.engine.sees() {
+        capabilities.push("vision");
+    }
     let template = llm.template().map(|template| template.source().to_owned()).unwrap_or_default();
     if llm.template().is_ok() {
         capabilities.push("tools");

@@ -5,13 +5,17 @@
 //! second opinion asks for one token's logits whether the caption still holds, on the same cache, before anything is written.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, Role, SamplerOptions, SessionOptions, TokenId};
+use nearfield_llm::{
+    Constrained, Finish, GenerateOptions, Message, PicturePrompt, RgbPicture, Role, SamplerOptions, SessionOptions,
+    TokenId, VisionTower,
+};
 use nearfield_vision::{
-    Gate, PICTURE_WORDS, Presence, PresenceOptions, Verdict, VisionResult, describe_in_text, describe_in_words,
-    names_something_else, names_what_was_seen, plain_sentence,
+    Gate, PICTURE_WORDS, Picture, Presence, PresenceOptions, Verdict, VisionResult, describe_in_text,
+    describe_in_words, names_something_else, names_what_was_seen, plain_sentence,
 };
 
 use crate::caption::alerts::Alerts;
@@ -69,6 +73,8 @@ pub struct DescribeOptions {
     pub presence: PresenceOptions,
     /// What is thrown away between two pictures: for measuring what the cache is worth.
     pub reuse: Reuse,
+    /// The language model's own eyes, and the most embeddings of a picture: it is shown pictures themselves.
+    pub tower: Option<(Arc<VisionTower>, Option<usize>)>,
 }
 
 /// What is kept from one picture to the next.
@@ -98,6 +104,8 @@ pub struct SecondOpinion {
 
 /// How a picture gets into the prompt.
 enum PictureForm {
+    /// As embeddings of the language model's own vision transformer, at most so many.
+    Tower(Arc<VisionTower>, Option<usize>),
     /// As soft tokens mixed from the embeddings of the encoder's words: `[n_words, d_model]`.
     MixedWords(Vec<f32>),
     /// As the encoder's own soft tokens.
@@ -153,7 +161,10 @@ impl Describe {
             [token] => Some(token),
             _ => None,
         };
-        let form = if !encoder_words.is_empty() {
+        let form = if let Some((tower, budget)) = options.tower.clone() {
+            tower.check(llm.llm())?;
+            PictureForm::Tower(tower, budget)
+        } else if !encoder_words.is_empty() {
             let tokens: Option<Vec<TokenId>> = encoder_words.iter().map(|w| one_token(w)).collect();
             match tokens {
                 Some(tokens) if picture_token.is_some() => {
@@ -219,13 +230,36 @@ impl Describe {
         Ok(self.llm.llm().template()?.render(&messages, &[], true)?)
     }
 
+    /// What the language model's own vision transformer makes of a picture; `None` where there is none, or nobody waits for it any more.
+    fn read(&self, turn: Turn, picture: &Picture) -> anyhow::Result<Option<PicturePrompt>> {
+        let PictureForm::Tower(tower, budget) = &self.form else { return Ok(None) };
+        let (width, height) = (picture.width() as usize, picture.height() as usize);
+        let picture = RgbPicture { width, height, rgb: picture.rgb() };
+        let mut go_on = || match self.turns.is_alive(turn) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        Ok(tower.read(picture, self.llm.llm(), *budget, &mut go_on)?)
+    }
+
     /// The prompt of a question about a picture, and the rows of its soft tokens.
-    fn prompt(&self, question: &str, sight: &VisionResult) -> anyhow::Result<(Vec<TokenId>, Vec<f32>)> {
+    fn prompt(
+        &self,
+        question: &str,
+        sight: &VisionResult,
+        read: Option<&PicturePrompt>,
+    ) -> anyhow::Result<(Vec<TokenId>, Extras)> {
         let tokenizer = self.llm.llm().tokenizer()?;
         let d_model = self.llm.llm().info().d_model;
+        let mut spans = Vec::new();
         let soft =
             |n: usize| self.picture_token.into_iter().chain(std::iter::repeat_n(TokenId::EMBEDDING, n)).collect();
         let (span, rows): (Vec<TokenId>, Vec<f32>) = match &self.form {
+            PictureForm::Tower(..) => {
+                let read = read.context("the picture was not read")?;
+                spans.clone_from(&read.spans);
+                (read.tokens.clone(), read.rows.clone())
+            }
             PictureForm::MixedWords(words) => {
                 let slots = sight.slots.as_ref().context("the encoder gave no slots")?;
                 let mut rows = Vec::with_capacity(17 * d_model);
@@ -262,7 +296,7 @@ impl Describe {
                     false => plain_sentence(&sight.words, &[], &[]),
                 };
                 // As text it is one text with what surrounds it.
-                return Ok((tokenizer.encode_prompt(&self.rendered(question, &text)?), Vec::new()));
+                return Ok((tokenizer.encode_prompt(&self.rendered(question, &text)?), Extras::default()));
             }
         };
         let text = self.rendered(question, PICTURE_MARK)?;
@@ -273,10 +307,11 @@ impl Describe {
         let room = self.options.session.context_tokens.saturating_sub(self.options.max_caption_tokens);
         ensure!(
             tokens.len() <= room,
-            "the prompt has {} tokens but the context has room for {room}: raise llm.context_tokens",
-            tokens.len()
+            "the prompt has {} tokens but the context has room for {room}: raise llm.context_tokens{}",
+            tokens.len(),
+            if read.is_some() { ", or show less of a picture (vision.tokens)" } else { "" }
         );
-        Ok((tokens, rows))
+        Ok((tokens, Extras { rows, spans, choices: Vec::new() }))
     }
 
     /// Asks the language model whether the caption in force fits this sight: by how much "yes" is above "no".
@@ -285,22 +320,29 @@ impl Describe {
         turn: Turn,
         ask: &SecondOpinion,
         sight: &VisionResult,
+        read: Option<&PicturePrompt>,
         tokens: &mut Tokens,
     ) -> anyhow::Result<f32> {
         let tokenizer = self.llm.llm().tokenizer()?;
         let first = |answer: &str| tokenizer.encode(answer, false).first().copied();
         let (yes, no) = first(&ask.yes).zip(first(&ask.no)).context("prompt.yes and prompt.no must not be empty")?;
-        let (prompt, rows) = self.prompt(&ask.question.replace(CAPTION, &self.caption), sight)?;
-        let reply = self.llm.run_with(self.job(turn, prompt, 1), Extras { rows, choices: vec![yes, no] });
+        let (prompt, extras) = self.prompt(&ask.question.replace(CAPTION, &self.caption), sight, read)?;
+        let reply = self.llm.run_with(self.job(turn, prompt, 1), Extras { choices: vec![yes, no], ..extras });
         Ok(reply.logits(tokens)?.map_or(f32::NEG_INFINITY, |logits| logits[0] - logits[1]))
     }
 
     /// Has the language model write a caption; as far as it came when it was stopped.
-    fn write(&self, turn: Turn, sight: &VisionResult, tokens: &mut Tokens) -> anyhow::Result<String> {
-        let (prompt, rows) = self.prompt(&self.options.question, sight)?;
+    fn write(
+        &self,
+        turn: Turn,
+        sight: &VisionResult,
+        read: Option<&PicturePrompt>,
+        tokens: &mut Tokens,
+    ) -> anyhow::Result<String> {
+        let (prompt, extras) = self.prompt(&self.options.question, sight, read)?;
         let mut job = self.job(turn, prompt, self.options.max_caption_tokens);
         job.options.constraint.clone_from(&self.options.constraint);
-        let reply = self.llm.run_with(job, Extras { rows, choices: Vec::new() });
+        let reply = self.llm.run_with(job, extras);
         let mut caption = String::new();
         let is_held = self.options.must_name && self.options.constraint.is_none();
         let finish = reply.read(tokens, &mut |text| {
@@ -365,12 +407,18 @@ impl Describe {
         &mut self,
         turn: Turn,
         sight: &VisionResult,
+        read: Option<&PicturePrompt>,
         tokens: &mut Tokens,
     ) -> (String, Author, anyhow::Result<()>) {
-        let by_rule = || plain_sentence(&sight.words, &sight.objects, &sight.labels);
+        let without_words =
+            if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
+        let shows_itself = matches!(self.form, PictureForm::Tower(..));
+        let by_rule = || match shows_itself && sight.objects.is_empty() && sight.labels.is_empty() {
+            true => without_words.to_owned(),
+            false => plain_sentence(&sight.words, &sight.objects, &sight.labels),
+        };
         if self.options.without_vision {
-            let text = if self.caption.is_empty() { "A first look at the scene." } else { "The scene has changed." };
-            return (text.to_owned(), Author::Rule, Ok(()));
+            return (without_words.to_owned(), Author::Rule, Ok(()));
         }
         let is_held = self.options.must_name && self.options.constraint.is_none();
         if self.options.by_rule || (is_held && !self.has_words_for(sight)) {
@@ -380,7 +428,7 @@ impl Describe {
             self.resting -= 1;
             return (by_rule(), Author::Rule, Ok(()));
         }
-        match self.write(turn, sight, tokens) {
+        match self.write(turn, sight, read, tokens) {
             Ok(text) if text.is_empty() => (by_rule(), Author::Rule, Ok(())),
             Ok(text) if is_held && !names_what_was_seen(&text, sight) => {
                 tracing::debug!(%turn, caption = text, "the model's caption does not name what was found");
@@ -438,8 +486,9 @@ impl Stage for Describe {
         let turn = input.turn;
         let Seen { view, sight } = input.body;
         let is_flat = view.picture.is_flat();
+        let is_foreign = sight.is_foreign && !matches!(self.form, PictureForm::Tower(..));
         self.flat = if is_flat { self.flat.saturating_add(1) } else { 0 };
-        if is_flat || sight.is_foreign {
+        if is_flat || is_foreign {
             self.pass_over(Seen { view, sight });
             return Ok(());
         }
@@ -465,20 +514,30 @@ impl Stage for Describe {
             if self.options.reuse == Reuse::Nothing {
                 self.llm.forget(self.session);
             }
+            let read = match self.options.by_rule {
+                true => Ok(None),
+                false => self.read(turn, &view.picture),
+            };
+            let read = read.unwrap_or_else(|error| {
+                result = Err(error);
+                None
+            });
+            let is_read = read.is_some() || !matches!(self.form, PictureForm::Tower(..));
             if let Some(ask) = &self.options.second_opinion
+                && is_read
                 && verdict != Verdict::First
                 && !self.options.without_vision
                 && self.author != Author::Nominal
                 && self.options.reuse == Reuse::Scene
             {
-                match self.second_opinion(turn, ask, &sight, &mut tokens) {
+                match self.second_opinion(turn, ask, &sight, read.as_ref(), &mut tokens) {
                     Ok(difference) => opinion = Some(difference),
                     Err(error) => result = Err(error),
                 }
             }
             let holds = self.options.second_opinion.as_ref().zip(opinion).is_some_and(|(ask, d)| d >= ask.margin);
-            if !holds {
-                let (caption, by, outcome) = self.caption_of(turn, &sight, &mut tokens);
+            if !holds && (is_read || self.options.by_rule) {
+                let (caption, by, outcome) = self.caption_of(turn, &sight, read.as_ref(), &mut tokens);
                 result = result.and(outcome);
                 if self.turns.is_alive(turn) {
                     // The same words for another picture are no news.

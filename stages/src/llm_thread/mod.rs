@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
-use nearfield_llm::{GenerateOptions, Llm, LlmError, SamplerOptions, SessionOptions, TokenId};
+use nearfield_llm::{GenerateOptions, Llm, LlmError, PictureSpan, SamplerOptions, SessionOptions, TokenId};
 
 use crate::flow::{Cancel, Failure, Flow, panics};
 use crate::voice_priority::VoicePriority;
@@ -78,6 +78,8 @@ pub struct Extras {
     /// Soft tokens: `[n, d_model]`, one row for each [`TokenId::EMBEDDING`] in the prompt, in order. Rows that the cache holds at
     /// the same place are reused like tokens.
     pub rows: Vec<f32>,
+    /// The tiles of pictures that the rows are, in order; empty where the rows stand like words.
+    pub spans: Vec<PictureSpan>,
     /// Instead of writing, tell the logits of these tokens after the prompt.
     pub choices: Vec<TokenId>,
 }

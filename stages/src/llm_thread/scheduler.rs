@@ -72,12 +72,13 @@ impl SessionSlot {
     pub(super) fn prompt(
         &mut self,
         tokens: &[TokenId],
-        rows: &[f32],
+        extras: &Extras,
         go_on: &mut dyn FnMut() -> ControlFlow<()>,
     ) -> Result<Prefill, LlmError> {
+        let Extras { rows, spans, .. } = extras;
         match self.moving {
             _ if !(rows.is_empty() && self.rows.is_empty()) => {
-                read_soft_prompt(&mut self.session, &mut self.rows, tokens, rows, go_on)
+                read_soft_prompt(&mut self.session, &mut self.rows, tokens, rows, spans, go_on)
             }
             Some(least) => self.session.prompt_moving(tokens, least, go_on),
             None => self.session.prompt(tokens, go_on),
@@ -234,7 +235,7 @@ impl Scheduler {
         // Closed since.
         let Some(slot) = sessions.get_mut(&id) else { return };
         let mut go_on = || if inbox.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
-        match slot.prompt(&prompt, &[], &mut go_on) {
+        match slot.prompt(&prompt, &Extras::default(), &mut go_on) {
             Ok(prefill) if prefill.stopped => self.warm.push((id, prompt)),
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "the prompt could not be kept warm"),

@@ -276,7 +276,7 @@ impl Scheduler {
                 ControlFlow::Break(())
             }
         };
-        let step = match slot.prompt(&job.prompt, &running.extras.rows, &mut go_on) {
+        let step = match slot.prompt(&job.prompt, &running.extras, &mut go_on) {
             Ok(step) => step,
             Err(error) => return running.end(Event::Failed(error)),
         };

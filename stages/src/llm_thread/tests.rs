@@ -144,7 +144,7 @@ fn another_picture_replaces_only_its_span_and_the_same_one_costs_nothing() {
     let session = open(&llm, Urgency::Caption);
     let ask = |session: SessionId, seed: u32| {
         let (prompt, rows) = with_picture(&llm, seed);
-        let extras = Extras { rows, choices: vec![TokenId(300), TokenId(301), TokenId(302)] };
+        let extras = Extras { rows, spans: Vec::new(), choices: vec![TokenId(300), TokenId(301), TokenId(302)] };
         let job = Job { prompt, ..job(&llm, session, "", 1) };
         let mut events = llm.run_with(job, extras);
         match (events.next(), events.next()) {
@@ -175,7 +175,10 @@ fn a_caption_of_a_picture_that_a_voice_passed_is_what_it_would_have_been() {
     let (llm, thread) = bundled();
     let describe = |session: SessionId| {
         let (prompt, rows) = with_picture(&llm, 3);
-        llm.run_with(Job { prompt, ..job(&llm, session, "", 60) }, Extras { rows, choices: Vec::new() })
+        llm.run_with(
+            Job { prompt, ..job(&llm, session, "", 60) },
+            Extras { rows, spans: Vec::new(), choices: Vec::new() },
+        )
     };
     let alone = outcome(describe(open(&llm, Urgency::Caption)));
     let under_way = describe(open(&llm, Urgency::Caption));
@@ -195,7 +198,7 @@ fn soft_tokens_that_do_not_fit_their_places_are_refused() {
     let (prompt, mut rows) = with_picture(&llm, 1);
     rows.pop();
     let job = Job { prompt, ..job(&llm, open(&llm, Urgency::Caption), "", 1) };
-    let mut events = llm.run_with(job, Extras { rows, choices: Vec::new() });
+    let mut events = llm.run_with(job, Extras { rows, spans: Vec::new(), choices: Vec::new() });
     assert!(matches!(events.next().unwrap(), Event::Failed(error) if error.to_string().contains("5 soft tokens")));
 }
 

@@ -2,6 +2,7 @@
 //! named by the environment alone (`NEARFIELD_TEST_DATA`, `NEARFIELD_TEST_MODELS`); a test without it is skipped, and says so.
 
 pub mod onnx;
+pub mod vlm;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

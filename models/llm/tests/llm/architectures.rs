@@ -63,11 +63,23 @@ pub const MODELS: &[(&str, &str)] = &[
 pub struct Writer {
     state: u64,
     tensors: Vec<(String, QTensor)>,
-    metadata: Vec<(String, Value)>,
+    /// How matrices are stored whose columns fill its blocks.
+    pub kind: GgmlDType,
+    pub metadata: Vec<(String, Value)>,
     pub architecture: &'static str,
 }
 
 impl Writer {
+    pub fn new(architecture: &'static str) -> Writer {
+        Writer {
+            state: 88_172_645_463_325_252,
+            tensors: Vec::new(),
+            kind: GgmlDType::F32,
+            metadata: Vec::new(),
+            architecture,
+        }
+    }
+
     fn random(&mut self, len: usize, mean: f32, spread: f32) -> Vec<f32> {
         let mut next = || {
             self.state ^= self.state << 13;
@@ -95,6 +107,13 @@ impl Writer {
 
     pub fn matrix(&mut self, name: String, rows: usize, columns: usize) {
         self.put(name, 0.0, 0.06, &[rows, columns]);
+        if self.kind != GgmlDType::F32
+            && columns.is_multiple_of(self.kind.block_size())
+            && let Some((_, tensor)) = self.tensors.last_mut()
+        {
+            let floats = tensor.dequantize(&Device::Cpu).unwrap();
+            *tensor = QTensor::quantize(&floats, self.kind).unwrap();
+        }
     }
 
     pub fn key(&mut self, suffix: &str, value: Value) {
@@ -109,9 +128,11 @@ impl Writer {
         pairs.iter().for_each(|(suffix, value)| self.key(suffix, Value::F32(*value)));
     }
 
-    fn finish(&mut self, path: &Path, others: &[(&str, Value)]) {
+    /// Writes the file, with these values in the place of others of the same name.
+    pub fn finish(&mut self, path: &Path, others: &[(&str, Value)]) {
         for (suffix, value) in others {
-            let key = format!("{}.{suffix}", self.architecture);
+            let whole = ["tokenizer.", "general."].iter().any(|prefix| suffix.starts_with(prefix));
+            let key = if whole { (*suffix).to_owned() } else { format!("{}.{suffix}", self.architecture) };
             self.metadata.retain(|(known, _)| *known != key);
             self.metadata.push((key, value.clone()));
         }
@@ -149,7 +170,7 @@ pub fn write(architecture: &'static str, kind: &str, path: &Path) {
 
 /// The same, whose metadata has other values.
 pub fn write_with(architecture: &'static str, kind: &str, path: &Path, others: &[(&str, Value)]) {
-    let mut w = Writer { state: 88_172_645_463_325_252, tensors: Vec::new(), metadata: Vec::new(), architecture };
+    let mut w = Writer::new(architecture);
     let is = |names: &[&str]| names.contains(&architecture);
     let layered = is(&["phi2", "stablelm", "falcon", "gptneox", "starcoder2", "bloom", "mpt"]);
     let gated = !is(&["phi2", "falcon", "gptneox", "starcoder2", "bloom", "mpt"]);
@@ -275,7 +296,7 @@ pub fn write_with(architecture: &'static str, kind: &str, path: &Path, others: &
         } else {
             for (which, rows) in [("attn_q", n_q), ("attn_k", n_kv), ("attn_v", n_kv)] {
                 w.matrix(name(&format!("{which}.weight")), rows, D);
-                if biased || is(&["qwen2", "qwen2moe", "stablelm"]) {
+                if biased || is(&["qwen2", "qwen2vl", "qwen2moe", "stablelm"]) {
                     biases.push((which, rows));
                 }
             }

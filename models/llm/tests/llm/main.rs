@@ -22,3 +22,6 @@ mod stories;
 mod synthetic;
 mod talk;
 mod templates;
+mod vision;
+mod vision_files;
+mod vision_hostile;

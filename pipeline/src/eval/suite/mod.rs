@@ -24,7 +24,7 @@ use super::rouge::{rouge_l, words};
 use crate::cli::{self, SuiteArgs};
 use crate::config::{Config, VoiceConfig};
 use crate::files::Files;
-use crate::hub::registry::{Kind, Registry};
+use crate::hub::registry::Registry;
 use crate::output::progress::Progress;
 use crate::signals;
 use judge::Judge;
@@ -103,7 +103,7 @@ pub(super) fn run(
     let config = VoiceConfig::load(args.config.config.as_deref(), &args.config.set)?;
     let name = args.model.as_deref().unwrap_or(&config.llm.model);
     let mut files = Files::new();
-    files.reads_model("--model", &registry.resolve_as(name, &[Kind::Llm])?);
+    files.reads_model("--model", &registry.resolve_as(name, crate::load::LANGUAGE)?);
     files.reads("--suite", &path);
     files.reads("--baseline", args.baseline.as_deref().unwrap_or(Path::new("")));
     for (flag, file) in [("--output", &args.output), ("--page", &args.page)] {

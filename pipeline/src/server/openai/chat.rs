@@ -71,7 +71,7 @@ impl Body {
         let likelihoods = logprobs::of_chat(self.logprobs, self.top_logprobs)?;
         let tools = checked_tools(self.tools.unwrap_or_default(), engine)?;
         let choice = super::tool_choice(self.tool_choice.as_ref(), !tools.is_empty())?;
-        let messages = super::messages(self.messages, engine, engine.dialect()?)?;
+        let (messages, pictures) = super::messages(self.messages, engine, engine.dialect()?)?;
         let format = super::format(self.response_format.as_ref())?;
         let (max_tokens, stop) = (self.sampling.max_tokens()?, self.sampling.stop()?);
         let bias = self.sampling.bias(engine)?;
@@ -82,6 +82,7 @@ impl Body {
                 tools: tools.clone(),
                 choice: choice.clone(),
                 is_parallel,
+                pictures: pictures.clone(),
             },
             format: format.clone(),
             sampler,

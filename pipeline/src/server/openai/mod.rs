@@ -18,6 +18,7 @@ use super::Server;
 use super::answering::Usage;
 use super::engine::{Engine, Format, ToolChoice};
 use super::failure::Failure;
+use super::pictures::{self, Pictures};
 
 /// The most answers to one request.
 const MOST_ANSWERS: usize = 8;
@@ -173,19 +174,23 @@ struct InFunction {
     arguments: Value,
 }
 
-/// What pictures come to.
-fn no_pictures(at: &str) -> Failure {
-    Failure::of(at, "has a picture, and this model sees none")
-}
-
 /// The text of a content: a string, or parts.
 ///
 /// # Errors
 /// It is something else, or has pictures or sound.
 pub fn text_of(content: &Value, at: &str) -> Result<String, Failure> {
+    content_of(content, at, None)
+}
+
+/// The text of a content, with a mark for each of its pictures, which `pictures` takes.
+///
+/// # Errors
+/// It is something else, or has sound, or pictures and nobody to take them.
+pub fn content_of(content: &Value, at: &str, mut pictures: Option<&mut Pictures>) -> Result<String, Failure> {
+    let plain = |text: &str| text.replace(pictures::MARK, "");
     match content {
         Value::Null => Ok(String::new()),
-        Value::String(text) => Ok(text.clone()),
+        Value::String(text) => Ok(plain(text)),
         Value::Array(parts) => {
             let mut all = String::new();
             for part in parts {
@@ -193,9 +198,14 @@ pub fn text_of(content: &Value, at: &str) -> Result<String, Failure> {
                 match kind {
                     "text" | "input_text" | "output_text" | "refusal" => {
                         let text = part.get("text").or_else(|| part.get("refusal")).and_then(Value::as_str);
-                        all.push_str(text.ok_or_else(|| Failure::of(at, "has a part of text without text"))?);
+                        all.push_str(&plain(text.ok_or_else(|| Failure::of(at, "has a part of text without text"))?));
                     }
-                    "image_url" | "input_image" | "image" => return Err(no_pictures(at)),
+                    "image_url" | "input_image" | "image" => {
+                        let pictures = pictures.as_deref_mut().ok_or_else(|| pictures::none_seen(at))?;
+                        let data = ["image_url", "image"].into_iter().find_map(|key| part.get(key));
+                        pictures.take(data.unwrap_or(&Value::Null), at)?;
+                        all.push(pictures::MARK);
+                    }
                     other => {
                         let other: String = other.chars().take(40).collect();
                         return Err(Failure::of(at, format!("has a part of type {other:?}; text is taken")));
@@ -232,21 +242,28 @@ pub fn assistant(text: String, calls: &[ToolCall], dialect: Dialect) -> Message 
     Message::new(Role::Assistant, content)
 }
 
-/// Messages as the model reads them. System messages at the beginning become one.
+/// Messages as the model reads them, and the pictures that users show it. System messages at the beginning become one.
 ///
 /// # Errors
 /// Says what is wrong with which.
-pub fn messages(all: Vec<InMessage>, engine: &Engine, dialect: Dialect) -> Result<Vec<Message>, Failure> {
+pub fn messages(all: Vec<InMessage>, engine: &Engine, dialect: Dialect) -> Result<(Vec<Message>, Pictures), Failure> {
     if all.is_empty() || all.len() > MOST_MESSAGES {
         return Err(Failure::of("messages", format!("there are {}; 1 to {MOST_MESSAGES} are taken", all.len())));
     }
     let mut messages: Vec<Message> = Vec::with_capacity(all.len());
+    let mut pictures = Pictures::default();
     for (at, message) in all.into_iter().enumerate() {
         let at = format!("messages[{at}]");
-        let text = text_of(&message.content, &at)?;
-        if message.images.is_some_and(|images| !images.is_empty()) {
-            return Err(no_pictures(&at));
+        let takes = engine.sees() && message.role == "user";
+        let mut text = String::new();
+        for image in message.images.into_iter().flatten() {
+            if !takes {
+                return Err(pictures::none_seen(&at));
+            }
+            pictures.take(&image, &at)?;
+            text.push(pictures::MARK);
         }
+        text.push_str(&content_of(&message.content, &at, takes.then_some(&mut pictures))?);
         match message.role.as_str() {
             "system" | "developer" => push_system(&mut messages, text),
             "user" => messages.push(Message::new(Role::User, text)),
@@ -266,7 +283,7 @@ pub fn messages(all: Vec<InMessage>, engine: &Engine, dialect: Dialect) -> Resul
             }
         }
     }
-    Ok(messages)
+    Ok((messages, pictures))
 }
 
 /// Adds a system message, to the one before it where there is one.

@@ -15,6 +15,7 @@ use crate::server::answering::{Meter, Usage};
 use crate::server::engine::{Engine, Piece, Prompt, Reason, Request, checked_tools};
 use crate::server::failure::Failure;
 use crate::server::http::{self, Reply, Writer};
+use crate::server::pictures::Pictures;
 
 /// What is read of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -56,12 +57,12 @@ pub async fn respond(server: &Arc<Server>, body: Body) -> Result<Response<Reply>
     let flat = body.tools.unwrap_or_default();
     let tools = checked_tools(flat.iter().enumerate().map(nested).collect::<Result<_, _>>()?, engine)?;
     let choice = super::tool_choice(body.tool_choice.as_ref(), !tools.is_empty())?;
-    let messages = messages(body.instructions.as_deref(), &body.input, server)?;
+    let (messages, pictures) = messages(body.instructions.as_deref(), &body.input, server)?;
     let format = super::format(body.text.as_ref().and_then(|text| text.get("format")))?;
     let is_parallel = body.parallel_tool_calls.unwrap_or(true);
     let sampler = body.sampling.samplers(engine)?.remove(0);
     let request = Request {
-        prompt: Prompt::Chat { messages, tools, choice, is_parallel },
+        prompt: Prompt::Chat { messages, tools, choice, is_parallel, pictures },
         format,
         sampler,
         bias: body.sampling.bias(engine)?,
@@ -110,15 +111,15 @@ fn nested((at, tool): (usize, &Value)) -> Result<Value, Failure> {
 }
 
 /// The conversation of the items.
-fn messages(instructions: Option<&str>, input: &Value, server: &Server) -> Result<Vec<Message>, Failure> {
-    let mut messages = Vec::new();
+fn messages(instructions: Option<&str>, input: &Value, server: &Server) -> Result<(Vec<Message>, Pictures), Failure> {
+    let (mut messages, mut pictures) = (Vec::new(), Pictures::default());
     if let Some(text) = instructions.filter(|text| !text.is_empty()) {
         messages.push(Message::new(Role::System, text));
     }
     let items = match input {
         Value::String(text) => {
             messages.push(Message::new(Role::User, text));
-            return Ok(messages);
+            return Ok((messages, pictures));
         }
         Value::Array(items) if (1..=super::MOST_MESSAGES).contains(&items.len()) => items,
         _ => {
@@ -137,19 +138,19 @@ fn messages(instructions: Option<&str>, input: &Value, server: &Server) -> Resul
         if !is_ours && let Some((text, calls)) = said.take() {
             messages.push(super::assistant(text, &calls, dialect));
         }
-        add_item(item, &at, &server.engine, &mut messages, &mut said)?;
+        add_item(item, &at, &server.engine, (&mut messages, &mut pictures), &mut said)?;
     }
     if let Some((text, calls)) = said {
         messages.push(super::assistant(text, &calls, dialect));
     }
-    Ok(messages)
+    Ok((messages, pictures))
 }
 
 fn add_item(
     item: &Value,
     at: &str,
     engine: &Engine,
-    messages: &mut Vec<Message>,
+    (messages, pictures): (&mut Vec<Message>, &mut Pictures),
     said: &mut Option<(String, Vec<ToolCall>)>,
 ) -> Result<(), Failure> {
     match (item["type"].as_str(), item["role"].as_str()) {
@@ -166,7 +167,8 @@ fn add_item(
             said.get_or_insert_default().0.push_str(&super::text_of(&item["content"], at)?);
         }
         (None | Some("message"), Some("user")) => {
-            messages.push(Message::new(Role::User, super::text_of(&item["content"], at)?));
+            let taken = engine.sees().then_some(pictures);
+            messages.push(Message::new(Role::User, super::content_of(&item["content"], at, taken)?));
         }
         (None | Some("message"), Some("system" | "developer")) => {
             super::push_system(messages, super::text_of(&item["content"], at)?);
