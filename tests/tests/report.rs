@@ -197,7 +197,8 @@ fn every_report_is_valid_by_the_published_schema() {
         let windows = ran.assert_done().json();
         assert!(!windows.is_empty());
         for window in windows {
-            let wrong: Vec<String> = validator.iter_errors(&window).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            let wrong: Vec<String> =
+                validator.iter_errors(&window).map(|e| format!("{}: {e}", e.instance_path())).collect();
             assert!(wrong.is_empty(), "{wrong:?}\n{window:#}");
         }
     }

@@ -253,8 +253,14 @@ fn questions_on_a_store_are_answered_by_computation_or_refused_also_while_a_repo
     // Of each day, the cellar goes from 100 to 110.
     for (question, answer) in [
         ("What was the highest cellar on 20 November 2026?", "was 110, at 00:10."),
-        ("How long was the cellar above 109 on 2026-11-21?", "was above 109 for 2 h 10 min on Saturday, 21 November 2026"),
-        ("Which day had the lowest cellar in November 2026?", "Of 2 days in November 2026, the cellar was lowest on Friday, 20 November 2026"),
+        (
+            "How long was the cellar above 109 on 2026-11-21?",
+            "was above 109 for 2 h 10 min on Saturday, 21 November 2026",
+        ),
+        (
+            "Which day had the lowest cellar in November 2026?",
+            "Of 2 days in November 2026, the cellar was lowest on Friday, 20 November 2026",
+        ),
     ] {
         let ran = ask(question, &[]);
         assert!(ran.assert_done().stdout.contains(answer), "{question}: {ran:#?}");

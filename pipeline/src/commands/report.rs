@@ -217,8 +217,9 @@ fn plot_to_replace(path: &Path, overwrite: bool) -> anyhow::Result<&Path> {
 /// The e-mail's file, if what is there is one of ours, or nothing.
 fn mail_to_replace(path: &Path, overwrite: bool) -> anyhow::Result<&Path> {
     NewFile::probe(path, Existing::Replace).with_context(|| cant_be_written("e-mail", path))?;
-    let text = existing_text(path).with_context(|| cant_be_written("e-mail", path))?;
-    if !overwrite && text.is_some_and(|text| !report_mail::is_email(&text)) {
+    // What is no text is another file, too.
+    let is_other = || existing_text(path).map_or(true, |text| text.is_some_and(|text| !report_mail::is_email(&text)));
+    if !overwrite && is_other() {
         let text = format!(
             "--html-email {} is another file: name another one, or add --overwrite to replace it",
             path.display()

@@ -5,7 +5,8 @@ for (const section of document.querySelectorAll("section")) {
   const zone = plots[0].figure.dataset.zone, [start, end] = plots[0].span;
   const clock = (options) => { try { return new Intl.DateTimeFormat(document.documentElement.lang, { ...options, timeZone: zone }) } catch { return new Intl.DateTimeFormat(document.documentElement.lang, { ...options, timeZone: "UTC" }) } };
   const time = clock({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), day = clock({ day: "numeric", month: "short" });
-  const told = (at, long) => (long ? day.format(at) + " " : "") + time.format(at);
+  // Readings lie on a ten-thousandth of the window: half of it is added, or 14:20 would be 14:19.
+  const told = (at, long) => { at += (end - start) / 20000; return (long ? day.format(at) + " " : "") + time.format(at) };
   let from = start, to = end, cursor = null;
 
   function read(figure) {

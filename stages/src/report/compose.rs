@@ -119,7 +119,12 @@ impl ModelWriter {
             messages.push(Message::new(Role::Assistant, report.as_str()));
         }
         messages.extend(table.map(|t| Message::new(Role::User, t)));
-        let text = llm.template()?.render(&messages, &[], table.is_some())?;
+        let text = match llm.template() {
+            Ok(template) => template.render(&messages, &[], table.is_some())?,
+            // A model that only continues text goes on with what the examples show.
+            Err(LlmError::NoTemplate { .. }) => continued(&messages, table.is_some()),
+            Err(error) => return Err(error.into()),
+        };
         Ok(llm.tokenizer()?.encode_prompt(&text))
     }
 
@@ -290,6 +295,20 @@ impl Compose {
         }
         Sentence { text: compute(table, topic), origin: Origin::Computed }
     }
+}
+
+/// Messages as plain text; `asks`: up to where the next report begins.
+fn continued(messages: &[Message], asks: bool) -> String {
+    let mut text = String::new();
+    for message in messages {
+        let label = if message.role == Role::Assistant { "Report: " } else { "" };
+        let end = if message.role == Role::User { "\n" } else { "\n\n" };
+        text.push_str(&format!("{label}{}{end}", message.content));
+    }
+    if asks {
+        text.push_str("Report:");
+    }
+    text
 }
 
 /// Whether the model lacks the letters for what it is held to.

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
+use jiff::Zoned;
 use jiff::tz::TimeZone;
-use jiff::{ToSpan, Zoned};
 
+use super::bucket::bucket_of;
+use super::held::Held;
+use super::level::Level;
 use super::period::{Period, day_name, moment_name};
 use super::question::{Bucket, By, Condition, Question, What, kind_of};
 use crate::clock::spoken;
-use crate::course::{Growth, MeanAngle, Resolution};
+use crate::course::Resolution;
 use crate::figure::{Figure, decimals_for};
 use crate::kind::Kind;
 use crate::read::states::of_code;
@@ -37,47 +39,6 @@ pub struct Answer {
     pub value: Option<f64>,
     /// The unit of the value; `s` of durations.
     pub unit: String,
-}
-
-/// The figures of a time.
-#[derive(Default)]
-struct Level {
-    count: u64,
-    sum: f64,
-    low: Option<(f64, Moment)>,
-    high: Option<(f64, Moment)>,
-    last: Option<(f64, Moment)>,
-    first: Option<Moment>,
-    growth: Growth,
-    angle: MeanAngle,
-    resolution: Resolution,
-}
-
-impl Level {
-    fn push(&mut self, at: Moment, value: f64) {
-        self.count += 1;
-        self.sum += value;
-        if self.low.is_none_or(|(low, _)| value < low) {
-            self.low = Some((value, at));
-        }
-        if self.high.is_none_or(|(high, _)| value > high) {
-            self.high = Some((value, at));
-        }
-        self.first.get_or_insert(at);
-        self.last = Some((value, at));
-        self.growth.push(value);
-        self.angle.push(value);
-        self.resolution.push(value);
-    }
-
-    fn mean(&self, kind: Option<Kind>) -> f64 {
-        let direction = (kind == Some(Kind::Angle)).then(|| self.angle.degrees(self.count)).flatten();
-        direction.unwrap_or(self.sum / self.count.max(1) as f64)
-    }
-
-    fn summed(&self, kind: Option<Kind>) -> f64 {
-        if kind == Some(Kind::Amount) { self.sum } else { self.growth.gain }
-    }
 }
 
 /// Computes an answer at `now`; `read` gives the readings of one of the `sensors`.
@@ -236,7 +197,7 @@ impl<E> Replier<'_, '_, E> {
             let before = Span { from: span.from.plus_seconds(-86_400.0), to: span.from };
             let mut last = None;
             (self.read)(self.question.sensor, before, &mut |_, value| last = Some(value))?;
-            level.growth = Growth::after(last);
+            level = Level::after(last);
         }
         (self.read)(self.question.sensor, span, &mut |at, value| level.push(at, value))?;
         let label = match period {
@@ -466,7 +427,7 @@ impl<E> Replier<'_, '_, E> {
         (self.read)(self.question.sensor, span, &mut |at, value| {
             let is_in = |of: &Span| of.from <= at && at < of.to;
             if !current.as_ref().is_some_and(|(of, _)| is_in(of)) {
-                let level = Level { growth: Growth::after(before), ..Level::default() };
+                let level = Level::after(before);
                 if let Some((of, done)) = current.replace((bucket_of(bucket, at, &zone), level)) {
                     buckets.insert(of.from, done);
                 }
@@ -578,129 +539,5 @@ impl<E> Replier<'_, '_, E> {
             self.traits.name
         );
         Ok(self.told(text, difference))
-    }
-}
-
-impl Bucket {
-    fn name(self) -> &'static str {
-        match self {
-            Bucket::Hour => "hour",
-            Bucket::Day => "day",
-            Bucket::Week => "week",
-            Bucket::Month => "month",
-        }
-    }
-
-    /// As in "on Tuesday, 3 March 2026".
-    fn called(self, begin: Moment, zone: &TimeZone) -> String {
-        let at = begin.timestamp().to_zoned(zone.clone());
-        match self {
-            Bucket::Hour => format!("in the hour from {}", moment_name(begin, zone)),
-            Bucket::Day => format!("on {}", day_name(at.date())),
-            Bucket::Week => format!("in the week from {}", day_name(at.date())),
-            Bucket::Month => format!("in {}", at.strftime("%B %Y")),
-        }
-    }
-}
-
-/// The hour, day, week or month that a moment lies in.
-fn bucket_of(bucket: Bucket, at: Moment, zone: &TimeZone) -> Span {
-    let zoned = at.timestamp().to_zoned(zone.clone());
-    let day = zoned.date();
-    let start = |day: Date| day.to_zoned(zone.clone()).map_or(at, |z| z.timestamp().into());
-    let whole = |from: Date, to: Result<Date, jiff::Error>| Span {
-        from: start(from).min(at),
-        // At the end of the calendar there is only this moment.
-        to: to.map_or(Moment(at.0 + 1), start).max(Moment(at.0 + 1)),
-    };
-    match bucket {
-        Bucket::Hour => {
-            let into = f64::from(zoned.minute()) * 60.0
-                + f64::from(zoned.second())
-                + f64::from(zoned.subsec_nanosecond()) / 1e9;
-            let from = at.plus_seconds(-into);
-            Span { from, to: from.plus_seconds(3600.0).max(Moment(at.0 + 1)) }
-        }
-        Bucket::Day => whole(day, day.tomorrow()),
-        Bucket::Week => {
-            let back = i64::from(day.weekday().to_monday_zero_offset());
-            let monday = day.checked_sub(back.days()).unwrap_or(day);
-            whole(monday, monday.checked_add(7.days()))
-        }
-        Bucket::Month => whole(day.first_of_month(), day.first_of_month().checked_add(1.month())),
-    }
-}
-
-/// When a condition held.
-struct Held {
-    span: Span,
-    silence: f64,
-    spans: Vec<Span>,
-    /// When it began to hold, within the time and after it had not held.
-    begins: Vec<Moment>,
-    first: Option<Moment>,
-    low: Option<(f64, Moment)>,
-    high: Option<(f64, Moment)>,
-    goes_on: bool,
-    /// The last reading: when, and whether it held.
-    last: Option<(Moment, bool)>,
-}
-
-impl Held {
-    fn new(span: Span, silence: f64) -> Held {
-        Held {
-            span,
-            silence,
-            spans: Vec::new(),
-            begins: Vec::new(),
-            first: None,
-            low: None,
-            high: None,
-            goes_on: false,
-            last: None,
-        }
-    }
-
-    fn push(&mut self, at: Moment, holds: bool, value: f64) {
-        self.fill_up_to(at);
-        if at >= self.span.from {
-            self.first.get_or_insert(at);
-            if holds && self.last.is_some_and(|(_, held)| !held) {
-                self.begins.push(at);
-            }
-            if self.low.is_none_or(|(low, _)| value < low) {
-                self.low = Some((value, at));
-            }
-            if self.high.is_none_or(|(high, _)| value > high) {
-                self.high = Some((value, at));
-            }
-        }
-        self.last = Some((at, holds));
-    }
-
-    /// What held at the last reading holds up to `at`, unless that is long after.
-    fn fill_up_to(&mut self, at: Moment) {
-        let Some((since, true)) = self.last else { return };
-        let until = if at.seconds_since(since) > self.silence { since.plus_seconds(self.silence) } else { at };
-        let (from, to) = (since.max(self.span.from), until.min(self.span.to));
-        if from >= to {
-            return;
-        }
-        match self.spans.last_mut() {
-            Some(last) if last.to == from => last.to = to,
-            _ => self.spans.push(Span { from, to }),
-        }
-    }
-
-    fn end(&mut self) {
-        self.fill_up_to(self.span.to);
-        // A state that was told before the time is known in it, too.
-        if let Some((at, _)) = self.last
-            && self.silence.is_infinite()
-        {
-            self.first.get_or_insert(at.max(self.span.from));
-        }
-        self.goes_on =
-            self.last.is_some_and(|(_, held)| held) && self.spans.last().is_some_and(|s| s.to == self.span.to);
     }
 }

@@ -6,6 +6,9 @@
 //! or a store.
 
 mod answer;
+mod bucket;
+mod held;
+mod level;
 mod period;
 mod question;
 mod words;

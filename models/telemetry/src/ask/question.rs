@@ -17,6 +17,9 @@ const MAX_WORDS: usize = 60;
 /// Sensors that a refusal names.
 const MAX_NAMED: usize = 8;
 
+/// Why a meter has no mean and no highest value.
+const COUNTS: &str = "counts: ask for its sum, or for the day with the most";
+
 /// Why a question is not answered.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum NotUnderstood {
@@ -340,8 +343,7 @@ impl Seeker<'_> {
         let last = words.take(&["last"]) || words.take(&["most", "recently"]);
         let is_now = words.has(&["is"]) || words.has(&["are"]);
         let much = words.has(&["how", "much"]);
-        words.take(&["now"]);
-        words.take(&["currently"]);
+        words.take_any(&["now", "currently"]);
         let compares = words.take_any(&["compare", "compared"]) | words.take(&["than"]) | words.take(&["versus"]);
         let most_humid = words.take(&["most", "humid"]).then_some(Degree::Superlative);
         let more_humid = words.take(&["more", "humid"]).then_some(Degree::Comparative);
@@ -377,6 +379,18 @@ impl Seeker<'_> {
         };
         let superlative = adjective.filter(|a| a.degree == Degree::Superlative);
         let n_periods = self.times.periods.len();
+        let compared = adjective.is_some_and(|a| a.degree == Degree::Comparative);
+        // What would be left out of the answer is asked for all the same: then it is another question.
+        let too_much = match &condition {
+            Some(_) => bucket.is_some() || averages || counts || compares || compared || superlative.is_some(),
+            None => superlative.is_some() && (n_periods == 2 || (averages && bucket.is_none())),
+        };
+        if too_much {
+            return Err(NotUnderstood::What);
+        }
+        if averages && sums {
+            return Err(NotUnderstood::Kind(traits.name.clone(), COUNTS));
+        }
         let what = if let Some(condition) = condition {
             if asks {
                 What::Count(condition)
@@ -392,6 +406,8 @@ impl Seeker<'_> {
                 What::Was(condition)
             }
         } else if asks || lasts || last {
+            return Err(NotUnderstood::What);
+        } else if is_state && (bucket.is_some() || adjective.is_some() || averages || counts || compares) {
             return Err(NotUnderstood::What);
         } else if is_state {
             if !is_now && n_periods > 0 {
@@ -411,14 +427,11 @@ impl Seeker<'_> {
                 return Err(NotUnderstood::Times);
             }
             What::Compare(self.times.periods.remove(1), by(By::Mean), supposed)
-        } else if compares || adjective.is_some_and(|a| a.degree == Degree::Comparative) {
+        } else if compares || compared {
             return Err(NotUnderstood::Times);
         } else if let Some(superlative) = superlative {
             if sums {
-                return Err(NotUnderstood::Kind(
-                    traits.name.clone(),
-                    "counts: ask for its sum, or for the day with the most",
-                ));
+                return Err(NotUnderstood::Kind(traits.name.clone(), COUNTS));
             }
             What::Extreme(superlative.more)
         } else if when {
