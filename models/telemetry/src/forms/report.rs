@@ -4,7 +4,7 @@
 
 use super::{Forms, extreme, name_of, of_note, one_of, span_of, text, with_unit};
 use crate::figure::Figure;
-use crate::sentence::{self, Topic, topics};
+use crate::sentence::{Topic, topics};
 use crate::table::{Change, Figures, NoteKind, Row, States, Table};
 
 /// Every way to tell what a report of this table has to tell, sentence after sentence.
@@ -220,7 +220,8 @@ fn clause(row: &Row, before: &str) -> Option<Forms> {
     };
     let (low, high) = (("low", extreme(low, row)), ("high", extreme(high, row)));
     let mean = ("mean", with_unit(mean, &row.unit));
-    let averaged = ("averaged", one_of(&["averaged {mean}", "had [a mean|an average] of {mean}"], &[mean.clone()]));
+    let averaged =
+        ("averaged", one_of(&["averaged {mean}", "had [a mean|an average] of {mean}"], std::slice::from_ref(&mean)));
     let range = (
         "range",
         one_of(
@@ -242,7 +243,10 @@ fn clause(row: &Row, before: &str) -> Option<Forms> {
     );
     let with_mean = (
         "with",
-        one_of(&[", averaging {mean}", ", with an average of {mean}", "; its average was {mean}"], &[mean.clone()]),
+        one_of(
+            &[", averaging {mean}", ", with an average of {mean}", "; its average was {mean}"],
+            std::slice::from_ref(&mean),
+        ),
     );
     let parts = [mean, averaged, range, ranged, with_mean, ("moved", moved(change, row, before).unwrap_or(text("")))];
     Some(match change {
@@ -288,6 +292,5 @@ fn changes_first(row: &Row, States { lines, changes }: &States) -> Option<Forms>
     };
     let told =
         format!("The {} changed {changes} {times} and was {} for {}{longest}.", row.name, first.word, first.lasted);
-    debug_assert!(!sentence::of_row(row, "").is_empty());
     Some(text(&told))
 }
