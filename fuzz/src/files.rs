@@ -136,3 +136,31 @@ pub fn store(bytes: &[u8]) {
     check(store.reported());
     check(store.len());
 }
+
+/// A copy of a store, for questions.
+pub fn snapshot(bytes: &[u8]) {
+    use nearfield_stages::report::store::Snapshot;
+    use nearfield_telemetry::{Moment, Span};
+    let path = FOLDER.with(|folder| folder.path().join("snapshot.db"));
+    std::fs::write(&path, bytes).expect("there is room for a small file");
+    let Some(snapshot) = check(Snapshot::take(&path)) else { return };
+    for place in 0..snapshot.sensors().len().min(8) as u32 {
+        check(snapshot.read(place, Span { from: Moment(i64::MIN), to: Moment(i64::MAX) }, &mut |_, _| {}));
+    }
+}
+
+/// The database of Home Assistant's recorder.
+pub fn recorder(bytes: &[u8]) {
+    use nearfield_stages::flow::Flow;
+    use nearfield_stages::report::read_text::TextSource;
+    use nearfield_telemetry::read::TextOptions;
+    let path = FOLDER.with(|folder| folder.path().join("recorder.db"));
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let _ = std::fs::remove_file(path.with_extension(format!("db{suffix}")));
+    }
+    std::fs::write(&path, bytes).expect("there is room for a small file");
+    let flow = Flow::new();
+    let (stop, zone) = (flow.source_stop(), jiff::tz::TimeZone::UTC);
+    let explained = TextSource::File(path).explain(&TextOptions::default(), zone, &stop, &mut std::io::sink());
+    check(explained.map_err(|error| format!("{error:#}")));
+}

@@ -56,6 +56,8 @@ pub const TARGETS: &[Target] = &[
     fast("json_lines", 2048, |bytes| readings("jsonl", bytes)),
     fast("exports", 4096, |bytes| readings("", bytes)),
     fast("workbook", 8192, workbook),
+    fast("mqtt_message", 2048, mqtt_message),
+    fast("question", 600, question),
     fast("home", 2048, homes::home),
     fast("request", 400, homes::request),
     fast("sentences", 2048, homes::sentences),
@@ -66,6 +68,8 @@ pub const TARGETS: &[Target] = &[
     fast("models", 4096, model_list),
     fast("config", 2048, files::config),
     slow("store", 65536, files::store),
+    slow("snapshot", 65536, files::snapshot),
+    slow("recorder", 65536, files::recorder),
     slow("mqtt", 2048, network::mqtt),
     slow("http", 2048, network::http),
     slow("remote", 2048, network::remote),
@@ -137,6 +141,48 @@ fn picture(bytes: &[u8]) {
     let Some(picture) = check(nearfield_vision::Picture::decode(bytes, "picture")) else { return };
     assert_eq!(picture.rgb().len() as u64, u64::from(picture.width()) * u64::from(picture.height()) * 3);
     let _ = picture.within(1 << 20, 1024).is_flat();
+}
+
+/// A topic, and behind a line break its message.
+fn mqtt_message(bytes: &[u8]) {
+    use nearfield_telemetry::read::{Rejected, mqtt};
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (topic, payload) = text.split_once('\n').unwrap_or(("home/hall", text));
+    let mut rejected = Rejected::default();
+    mqtt::message(topic, payload, "", &TimeZone::UTC, &mut rejected, &mut |found, _| {
+        assert!(found.value.is_finite() && found.value.abs() <= nearfield_telemetry::LARGEST_VALUE, "{}", found.value);
+    });
+}
+
+/// A question on three sensors, whose readings are few.
+fn question(bytes: &[u8]) {
+    use nearfield_telemetry::kind::Kind;
+    use nearfield_telemetry::{Moment, SensorTraits, Span, ask};
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let sensor = |name: &str, unit: &str, kind| SensorTraits {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        kind,
+        ..SensorTraits::default()
+    };
+    let sensors = [
+        sensor("kitchen temperature", "°C", None),
+        sensor("heater", "", Some(Kind::Binary)),
+        sensor("house meter", "kWh", Some(Kind::TotalIncreasing)),
+    ];
+    let now: jiff::Zoned = "2026-03-06T15:30:00[Europe/Berlin]".parse().expect("this is a time");
+    let Some(question) = check(ask::parse(text, &sensors, &now)) else { return };
+    let mut read = |_: usize, span: Span, take: &mut dyn FnMut(Moment, f64)| {
+        for hour in 0..100i64 {
+            let at = Moment(1_772_500_000_000_000 + hour * 3_600_000_000);
+            if span.from <= at && at < span.to {
+                take(at, (hour % 3) as f64);
+            }
+        }
+        Ok::<(), std::convert::Infallible>(())
+    };
+    let answer = check(ask::answer(&question, &sensors, &now, &mut read)).expect("reading does not fail");
+    assert!(!answer.text.is_empty() && answer.text.len() < 2000, "{}", answer.text);
 }
 
 fn readings(format: &str, bytes: &[u8]) {

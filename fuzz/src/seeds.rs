@@ -172,7 +172,22 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
         "config" => {
             ["voice", "caption", "report"].map(|name| beginning(&format!("configs/{name}.toml"), 1 << 16)).into()
         }
-        "store" => vec![filled_store()],
+        "store" | "snapshot" => vec![filled_store()],
+        // Its seeds are files.
+        "recorder" => Vec::new(),
+        "mqtt_message" => texts(&[
+            "tele/hall/SENSOR\n{\"Time\":\"2026-03-10T00:00:00\",\"AM2301\":{\"Temperature\":20.5,\"Humidity\":45},\"TempUnit\":\"C\"}",
+            "zigbee2mqtt/door\n{\"contact\":false,\"battery\":97,\"last_seen\":\"2026-03-10T00:00:00Z\"}",
+            "shellies/s1/relay/0/power\n12.5",
+            "v1/devices/me/telemetry\n{\"temperature\":[{\"ts\":1773100800000,\"value\":\"20.5\"}]}",
+        ]),
+        "question" => texts(&[
+            "Which day was the warmest?",
+            "How long was the heater on between 8:00 and 12:00 yesterday?",
+            "Was the kitchen above 68 °F in the last 3 days?",
+            "Did the house meter count more on 4 March than on the 3rd of March 2026?",
+            "When was the heater last off since Monday?",
+        ]),
         "mqtt" => vec![
             // CONNACK, SUBACK, PUBLISH of each protocol; the first byte chooses it.
             b"\0\x20\x03\0\0\0\x90\x04\0\x01\0\x01\x32\x0b\0\x03f/a\0\x01\0hello".to_vec(),

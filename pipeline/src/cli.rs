@@ -5,6 +5,7 @@ mod batch;
 mod eval;
 mod events;
 mod quantize;
+mod report;
 #[cfg(feature = "server")]
 mod service;
 mod wake;
@@ -21,6 +22,7 @@ pub use batch::BatchArgs;
 pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePart, RougeArgs, SuiteArgs};
 pub use events::EventsArgs;
 pub use quantize::{MethodArg, QuantizeArgs};
+pub use report::{AskArgs, ReportArgs, ReportCommand};
 #[cfg(feature = "server")]
 pub use service::{RunArgs, ServiceArgs, TopArgs};
 pub use wake::{WakeAction, WakeArgs, WakeFilesArgs};
@@ -78,7 +80,8 @@ pub enum Command {
     #[command(after_help = "Examples:\n  nearfield report --input readings.csv --window 1d\n  \
         nearfield report --input log.jsonl --follow --window 1h --json\n  \
         nearfield report --input readings.csv --output report.html --plot report.svg\n  \
-        nearfield report --input mqtt://hub.local/home/# --window 1h --set 'window.schedule=daily at 07:00'")]
+        nearfield report --input mqtt://hub.local/home/# --window 1h --set 'window.schedule=daily at 07:00'\n  \
+        nearfield report ask 'Which day was the coldest?' --store report.sqlite")]
     Report(ReportArgs),
     /// Transcribe audio files.
     #[command(after_help = "Examples:\n  nearfield transcribe meeting.wav\n  nearfield transcribe *.flac --json\n  \
@@ -321,42 +324,6 @@ pub enum PaceArg {
     Realtime,
     /// As fast as it is processed.
     Fast,
-}
-
-/// `nearfield report`
-#[derive(Args, Debug)]
-pub struct ReportArgs {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub config: ConfigArgs,
-    /// Source of readings: a CSV or JSON-lines file, `-` for stdin, or an MQTT broker [default: stdin, unless it is a terminal].
-    #[arg(long, value_name = "FILE|-|mqtt://host/topic/#")]
-    pub input: Option<String>,
-    /// Show how a file is read, without reporting: its columns or topics with sensor, unit, kind, first and last value, and the
-    /// cells that are not read.
-    #[arg(long, value_name = "FILE|-", conflicts_with_all = ["input", "follow", "json", "output", "plot", "trace"])]
-    pub explain: Option<String>,
-    /// Length of a window (90s, 15m, 1h, 1d, 1w); short for --set window.length=...
-    #[arg(long, value_name = "LENGTH", allow_hyphen_values = true)]
-    pub window: Option<String>,
-    /// Keep reading as the file grows or is rotated.
-    #[arg(long)]
-    pub follow: bool,
-    /// Print one JSON object for each window.
-    #[arg(long)]
-    pub json: bool,
-    /// Write reports to this file instead of stdout: .md, .html, .jsonl or .csv. They are appended (see --overwrite).
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
-    /// Plot the last window: .svg or .png. It replaces an earlier plot; any other picture only with --overwrite.
-    #[arg(long, value_name = "FILE")]
-    pub plot: Option<PathBuf>,
-    /// Replace existing --output, --plot and --trace files once the first report is complete.
-    #[arg(long)]
-    pub overwrite: bool,
-    /// Write a Chrome trace (chrome://tracing, ui.perfetto.dev) of all stages.
-    #[arg(long, value_name = "FILE.json")]
-    pub trace: Option<PathBuf>,
 }
 
 /// `nearfield transcribe`

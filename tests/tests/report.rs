@@ -165,6 +165,95 @@ fn markdown_lines_pages_and_plots_are_written() {
 }
 
 #[test]
+fn every_report_is_valid_by_the_published_schema() {
+    let schema: Value = serde_json::from_str(&run(&["report", "--schema"]).assert_done().stdout).unwrap();
+    let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    // A meter, states, a battery, amounts, limits, and cells that are no readings.
+    let mut rows = String::from("time,meter kWh,door,remote battery %,rain mm,oven °C,Temp (C)\n");
+    for slot in 0..3 * 96 {
+        let (day, hour, minute) = (10 + slot / 96, slot % 96 / 4, slot % 4 * 15);
+        let door = if slot % 7 == 0 { "open" } else { "closed" };
+        let temp = if slot % 50 == 9 { "68 F".to_owned() } else { format!("{}", 20.0 + f64::from(slot % 5) / 10.0) };
+        let oven = if slot % 97 == 3 { "broken".to_owned() } else { format!("{}", 150 + slot % 96) };
+        rows.push_str(&format!(
+            "2026-03-{day} {hour:02}:{minute:02},{},{door},{},{},{oven},{temp}\n",
+            1000.0 + f64::from(slot) / 4.0,
+            98 - slot / 24,
+            if slot % 30 == 0 { 1.5 } else { 0.0 },
+        ));
+    }
+    std::fs::write(path("house.csv"), rows).unwrap();
+    let (day, house) = (day(), path("house.csv"));
+    let limits = r#"sensors={"oven" = {high = 240.0, low = 150.5}}"#;
+    let runs: [&[&str]; 3] = [
+        &["--input", arg(&day), "--json"],
+        &["--input", arg(&house), "--json", "--set", limits],
+        &["--input", arg(&house), "--json", "--set", "report.language=\"de\"", "--window", "1h"],
+    ];
+    for args in runs {
+        let ran = report(args);
+        let windows = ran.assert_done().json();
+        assert!(!windows.is_empty());
+        for window in windows {
+            let wrong: Vec<String> =
+                validator.iter_errors(&window).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(wrong.is_empty(), "{wrong:?}\n{window:#}");
+        }
+    }
+    // And the schema says something.
+    let mut window = report(&["--input", arg(&day), "--json"]).json().remove(0);
+    window["anomalies"][0]["kind"] = "surprise".into();
+    assert!(!validator.is_valid(&window));
+}
+
+#[test]
+fn a_report_in_german_says_everything_in_german() {
+    let folder = tempfile::tempdir().unwrap();
+    let mail = folder.path().join("mail.html");
+    let page = folder.path().join("page.html");
+    let german = ["--set", "report.language=\"de\""];
+    let ran = report(&[&["--input", arg(&day()), "--html-email", arg(&mail)][..], &german].concat());
+    snapbox::assert_data_eq!(ran.assert_done().stdout.clone(), snapbox::file!["snapshots/report-german.md"].raw());
+    report(&[&["--input", arg(&day()), "--output", arg(&page)][..], &german].concat()).assert_done();
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let (mail_text, page_text) = (read(&mail), read(&page));
+    for text in [&mail_text, &page_text] {
+        assert!(text.contains("<html lang=\"de\">") && text.contains("20. November 2026, 00:00 bis 24:00"));
+        assert!(text.contains("hall humidity: Ausreißer auf 91 % um 14:20 Uhr.") && text.contains("Messwerte"));
+    }
+    assert!(!mail_text.contains("<script") && !mail_text.contains("<style") && !mail_text.contains("<svg"));
+    // It replaces its own, and nothing else.
+    report(&["--input", arg(&day()), "--html-email", arg(&mail)]).assert_done();
+    assert!(read(&mail).contains("<html lang=\"en\">"));
+    let ran = report(&["--input", arg(&day()), "--html-email", arg(&page)]);
+    assert!(ran.code == 2 && ran.stderr.contains("--overwrite") && read(&page) == page_text, "{ran:#?}");
+}
+
+#[test]
+fn a_page_lists_its_windows_and_links_each_with_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    report(&["--input", arg(&day()), "--window", "6h", "--output", arg(&page)]).assert_done();
+    let text = std::fs::read_to_string(&page).unwrap();
+    let ids: Vec<&str> = text.split("<section id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(ids.len(), 4);
+    for (n, id) in ids.iter().enumerate() {
+        // In the list, and from the window after it.
+        let links = text.matches(&format!("href=\"#{id}\"")).count();
+        assert_eq!(links, if n == 0 { 1 } else { 2 }, "{id}");
+    }
+    assert_eq!(text.matches("<script>").count(), 1);
+    // Another run goes on with it.
+    let more = folder.path().join("more.csv");
+    std::fs::write(&more, "time,hall\n2026-11-22 00:00,20\n2026-11-22 05:00,21\n").unwrap();
+    report(&["--input", arg(&more), "--window", "6h", "--output", arg(&page)]).assert_done();
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.matches("<section id=\"").count() == 5 && text.matches(ids[0]).count() >= 3, "{}", &text[..3000]);
+}
+
+#[test]
 fn a_followed_file_is_reported_window_by_window_while_it_grows() {
     let folder = tempfile::tempdir().unwrap();
     let (log, out) = (folder.path().join("log.jsonl"), folder.path().join("out.jsonl"));

@@ -240,6 +240,55 @@ fn rows_of_csv_stand_once_however_often_a_window_is_reported_and_whatever_a_sens
     assert_eq!(fs::read_to_string(&other).unwrap(), csv(20));
 }
 
+#[test]
+fn questions_on_a_store_are_answered_by_computation_or_refused_also_while_a_report_has_it() {
+    let place = Place::new();
+    place.report(20, &[]).assert_done();
+    place.report(21, &[]).assert_done();
+    let store = place.store();
+    let ask = |question: &str, more: &[&str]| {
+        run(&[&["report", "ask", question, "--store", arg(&store), "--set", "window.zone=UTC"], more].concat())
+    };
+    let before = fs::read(&store).unwrap();
+    // Of each day, the cellar goes from 100 to 110.
+    for (question, answer) in [
+        ("What was the highest cellar on 20 November 2026?", "was 110, at 00:10."),
+        (
+            "How long was the cellar above 109 on 2026-11-21?",
+            "was above 109 for 2 h 10 min on Saturday, 21 November 2026",
+        ),
+        (
+            "Which day had the lowest cellar in November 2026?",
+            "Of 2 days in November 2026, the cellar was lowest on Friday, 20 November 2026",
+        ),
+    ] {
+        let ran = ask(question, &[]);
+        assert!(ran.assert_done().stdout.contains(answer), "{question}: {ran:#?}");
+    }
+    let ran = ask("What was the highest cellar?", &["--json"]);
+    let json = &ran.assert_done().json()[0];
+    assert_eq!((json["value"].as_f64(), json["sensor"].as_str()), (Some(110.0), Some("cellar")), "{ran:#?}");
+    for (question, words) in [
+        ("What is the attic?", "\"attic\""),
+        ("What will the hall be tomorrow?", "\"will\""),
+        ("How are you?", "\"you\""),
+    ] {
+        let ran = ask(question, &[]);
+        assert!(ran.code == 1 && ran.stdout.is_empty() && ran.stderr.contains(words), "{question}: {ran:#?}");
+    }
+    assert!(fs::read(&store).unwrap() == before, "asking changes nothing");
+    // A report that is running has the store for itself.
+    let mut running = nearfield(&PLAIN);
+    running.args(["--input", "-", "--set", &format!("store.file={}", arg(&store))]);
+    let mut running = running.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert!(wait_for(Duration::from_secs(30), || fs::metadata(format!("{}-wal", arg(&store))).is_ok()));
+    ask("What was the highest cellar?", &[]).assert_done();
+    drop(running.stdin.take());
+    running.wait().unwrap();
+    let ran = run(&["report", "ask", "What was the highest cellar?", "--store", arg(&place.path("none.sqlite"))]);
+    assert!(ran.code == 2 && ran.stderr.contains("there is no store"), "{ran:#?}");
+}
+
 /// Rows of cells.
 fn csv_records(text: &str) -> Vec<Vec<String>> {
     let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);

@@ -6,7 +6,11 @@
 
 use super::figure::Figure;
 use super::sentence::Topic;
-use super::table::{Change, Extreme, Figures, NoteKind, Row, Spaced, Table};
+use super::table::{Change, Extreme, Figures, NoteKind, Row, Spaced, Table, Times};
+
+mod report;
+
+pub use report::report_forms;
 
 /// Sentences in a few words: text, or one of several, one after the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,37 @@ impl Forms {
         }
     }
 
+    /// One of them, as `choose` decides: it is told how many ways there are and answers with the place of one.
+    pub fn pick(&self, choose: &mut dyn FnMut(usize) -> usize) -> String {
+        match self {
+            Forms::Text(text) => text.clone(),
+            Forms::OneOf(forms) => forms[choose(forms.len()).min(forms.len() - 1)].pick(choose),
+            Forms::Row(forms) => forms.iter().map(|form| form.pick(choose)).collect(),
+        }
+    }
+
+    /// Whether a text is one of them.
+    pub fn allows(&self, text: &str) -> bool {
+        self.rests(text).iter().any(|rest| rest.is_empty())
+    }
+
+    /// What can be left of a text behind one of them.
+    fn rests<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        let mut rests: Vec<&str> = match self {
+            Forms::Text(own) => text.strip_prefix(own.as_str()).into_iter().collect(),
+            Forms::OneOf(forms) => forms.iter().flat_map(|form| form.rests(text)).collect(),
+            Forms::Row(forms) => forms.iter().fold(vec![text], |open, form| {
+                let mut rests: Vec<&str> = open.iter().flat_map(|rest| form.rests(rest)).collect();
+                rests.sort_by_key(|rest| rest.len());
+                rests.dedup_by_key(|rest| rest.len());
+                rests
+            }),
+        };
+        rests.sort_by_key(|rest| rest.len());
+        rests.dedup_by_key(|rest| rest.len());
+        rests
+    }
+
     /// Every sentence.
     pub fn all(&self) -> Vec<String> {
         match self {
@@ -79,13 +114,6 @@ pub fn forms(table: &Table, topic: Topic) -> Forms {
 fn of_note(kind: &NoteKind, row: &Row) -> Forms {
     let name = text(&row.name);
     let value = |figure: &Figure| with_unit(figure, &row.unit);
-    let span = |times: &super::table::Times| match times {
-        None => text(""),
-        Some((from, to)) => one_of(
-            &[" from {from} to {to}", " between {from} and {to}"],
-            &[("from", text(&from.to_string())), ("to", text(&to.to_string()))],
-        ),
-    };
     match kind {
         NoteKind::Spike(Extreme { value: peak, at: None }) => {
             one_of(&["The {name} [spiked|had a spike] to {peak}."], &[("name", name), ("peak", value(peak))])
@@ -104,7 +132,7 @@ fn of_note(kind: &NoteKind, row: &Row) -> Forms {
                 "The {name} [has|had|gave] no [readings|data]{span}.",
                 "The {name} [has|had] a gap[| in its readings]{span}.",
             ],
-            &[("name", name), ("span", span(times))],
+            &[("name", name), ("span", span_of(times))],
         ),
         NoteKind::Drift { up, by, from } => {
             let from =
@@ -120,17 +148,43 @@ fn of_note(kind: &NoteKind, row: &Row) -> Forms {
         }
         NoteKind::Stuck(at, times) => one_of(
             &["The {name} [was|stayed|remained] [stuck|frozen] at {at}{span}."],
-            &[("name", name), ("at", value(at)), ("span", span(times))],
+            &[("name", name), ("at", value(at)), ("span", span_of(times))],
         ),
         NoteKind::Above(limit, times) => one_of(
             &["The {name} [was|stayed|remained] above {limit}{span}.", "The {name} exceeded {limit}{span}."],
-            &[("name", name), ("limit", value(limit)), ("span", span(times))],
+            &[("name", name), ("limit", value(limit)), ("span", span_of(times))],
         ),
         NoteKind::Below(limit, times) => one_of(
             &["The {name} [was|stayed|remained] below {limit}{span}."],
-            &[("name", name), ("limit", value(limit)), ("span", span(times))],
+            &[("name", name), ("limit", value(limit)), ("span", span_of(times))],
         ),
     }
+}
+
+/// From when to when, after what it tells of.
+fn span_of(times: &Times) -> Forms {
+    match times {
+        None => text(""),
+        Some((from, to)) => one_of(
+            &[" from {from} to {to}", " between {from} and {to}"],
+            &[("from", text(&from.to_string())), ("to", text(&to.to_string()))],
+        ),
+    }
+}
+
+/// A value and when it was, where times are told.
+fn extreme(extreme: &Extreme, row: &Row) -> Forms {
+    match extreme.at {
+        None => with_unit(&extreme.value, &row.unit),
+        Some(at) => {
+            let parts = [("value", with_unit(&extreme.value, &row.unit)), ("at", text(&at.to_string()))];
+            one_of(&["{value} at {at}"], &parts)
+        }
+    }
+}
+
+fn name_of(row: &Row) -> Forms {
+    text(&row.name)
 }
 
 fn of_row(row: &Row, before: &str) -> Forms {
@@ -149,13 +203,6 @@ fn of_row(row: &Row, before: &str) -> Forms {
     let Some(Figures { mean, low, high, change }) = &row.figures else {
         return one_of(&["The {name} [gave|has|had] no [readings|data]."], &[name]);
     };
-    let extreme = |extreme: &Extreme| match extreme.at {
-        None => with_unit(&extreme.value, &row.unit),
-        Some(at) => {
-            let parts = [("value", with_unit(&extreme.value, &row.unit)), ("at", text(&at.to_string()))];
-            one_of(&["{value} at {at}"], &parts)
-        }
-    };
     let moved =
         |words: &str, by: &Figure| one_of(&[words], &[("by", with_unit(by, &row.unit)), ("before", text(before))]);
     let moved = match change {
@@ -165,7 +212,7 @@ fn of_row(row: &Row, before: &str) -> Forms {
     };
     let range = one_of(
         &["between {low} and {high}", "ranging from {low} to {high}", "with a lowest of {low} and a highest of {high}"],
-        &[("low", extreme(low)), ("high", extreme(high))],
+        &[("low", extreme(low, row)), ("high", extreme(high, row))],
     );
     let averaged =
         one_of(&["averaged {mean}", "had [a mean|an average] of {mean}"], &[("mean", with_unit(mean, &row.unit))]);

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::SensorTraits;
+use crate::course::Growth;
+
 /// The kind of a sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -169,6 +172,52 @@ pub fn names_amount(name: &str, unit: &str) -> bool {
     is_named
         && (matches!(unit, "Wh" | "kWh" | "MWh" | "m³" | "ft³")
             || (matches!(unit, "l" | "L" | "gal") && !lower.contains("tank")))
+}
+
+/// What the values of a sensor show of its kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// How they grow.
+    pub growth: &'a Growth,
+    /// How many there are.
+    pub count: u64,
+    /// The lowest and the highest.
+    pub range: (f64, f64),
+}
+
+impl Seen<'_> {
+    /// Whether each reading is an amount of its own: said, or its name and unit allow it and its values go up and down. `before` is what
+    /// was found before, for too few values.
+    pub fn is_amount(self, traits: &SensorTraits, before: bool) -> bool {
+        let SensorTraits { name, unit, kind, .. } = traits;
+        // A meter that jitters falls too, by little of what it shows; one that begins anew each day rises much more often.
+        let falls = u64::from(self.growth.falls + self.growth.resets);
+        let (low, high) = self.range;
+        let is_wide = high - low > high * 0.1;
+        match kind {
+            Some(kind) => *kind == Kind::Amount,
+            None if !names_amount(name, unit) || low < 0.0 => false,
+            None if self.count < 6 => before,
+            None => {
+                let turns = falls >= 2 && falls * 2 >= u64::from(self.growth.rises);
+                turns && is_wide && (falls * 6 >= self.count || low * 2.0 <= high)
+            }
+        }
+    }
+
+    /// Whether a sensor counts up: because it is said to, or because its unit or name and all of its steps say so.
+    pub fn is_total(self, traits: &SensorTraits, before: bool) -> bool {
+        let SensorTraits { name, unit, kind, .. } = traits;
+        let (growth, count) = (self.growth, self.count);
+        match kind {
+            Some(kind) => kind.is_total(),
+            None if !growth.only_grows() => before && growth.falls == 0,
+            None if accumulates(unit) || is_rain(name, unit) => Kind::names_total(name) || count >= 10,
+            None if !unit.is_empty() => false,
+            None if Kind::names_total(name) => count >= 5,
+            None => growth.is_whole && count >= 30 && u64::from(growth.rises) * 4 >= count,
+        }
+    }
 }
 
 /// Whether a unit is one in which totals are counted.

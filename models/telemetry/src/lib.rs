@@ -21,13 +21,16 @@
 //! clock. Sources, the store and the language model are in other crates.
 
 pub mod anomaly;
+pub mod ask;
 pub mod check;
 pub mod clock;
 pub mod course;
+pub mod examples;
 pub mod expected;
 pub mod figure;
 pub mod forms;
 pub mod kind;
+pub mod language;
 pub mod novelty;
 pub mod quantile;
 pub mod read;

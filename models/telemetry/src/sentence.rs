@@ -1,6 +1,9 @@
 //! The sentences of a report: which ones there should be, what each says in plain words computed from the table, and where
 //! one ends in a text that a model writes.
 
+mod translated;
+
+use super::language::Language;
 use super::table::{Change, Charge, Counted, Figures, FromTo, NoteKind, Row, Spaced, States, Table};
 
 /// Anomalies that a report tells in sentences; the table may hold one more.
@@ -49,8 +52,15 @@ pub fn facts(table: &Table, topic: Topic) -> Table {
     }
 }
 
-/// The plain sentence for a topic.
+/// The plain sentence for a topic, in the table's language.
 pub fn compute(table: &Table, topic: Topic) -> String {
+    match table.language() {
+        Language::English => english(table, topic),
+        language => translated::translated(language, table, topic),
+    }
+}
+
+fn english(table: &Table, topic: Topic) -> String {
     match topic {
         Topic::NothingUnusual => "Nothing unusual was seen.".to_owned(),
         Topic::Note(n) => {

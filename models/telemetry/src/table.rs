@@ -1,22 +1,22 @@
 //! The table of a window: what a language model gets to see, and what every text is held to. Its figures are kept as they are
 //! printed; what is not in it, nobody may say.
 
+mod clock;
+
 use std::collections::HashSet;
 use std::fmt;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::anomaly::Anomaly;
 use super::check::spoken_name;
-use super::clock::spoken;
-use super::course::StateTimes;
 use super::figure::{Figure, decimals_for};
 use super::kind::Kind;
-use super::read::states::of_code;
+use super::language::Language;
 use super::statistics::Statistics;
 use super::windows::{ClosedWindow, SensorSummary};
-use super::{Moment, SensorTraits, Span};
+use super::{Moment, SensorTraits};
+use clock::{Clock, heading};
 
 /// What the model is told before any table; the part of the prompt that never changes.
 pub const SYSTEM: &str = "You write short reports on sensor readings. Use only the numbers in the table.";
@@ -177,7 +177,13 @@ pub struct Note {
 /// The table.
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// In English, for the model.
     title: String,
+    /// The times of the window's ends, as its heading tells them.
+    ends: Option<[String; 2]>,
+    language: Language,
+    /// In the table's language, for people.
+    heading: String,
     dates: [Date; 2],
     rows: Vec<Row>,
     notes: Vec<Note>,
@@ -251,17 +257,47 @@ impl Table {
         candidates.sort_by_key(|(.., begins, _)| *begins);
         let notes = candidates.into_iter().map(|c| c.3).collect();
         let before = before(window.span.seconds());
-        Table { title: clock.title(), dates: clock.dates, rows, notes, before }
+        let ends = clock.ends();
+        let title = heading(Language::English, clock.dates, &ends);
+        Table {
+            heading: title.clone(),
+            title,
+            ends: Some(ends),
+            language: Language::English,
+            dates: clock.dates,
+            rows,
+            notes,
+            before,
+        }
     }
 
     /// A table of given lines, for tests and for parts of a table.
     pub fn of(title: String, dates: [Date; 2], rows: Vec<Row>, notes: Vec<Note>) -> Table {
-        Table { title, dates, rows, notes, before: "the window before" }
+        let (heading, language) = (title.clone(), Language::English);
+        Table { title, ends: None, language, heading, dates, rows, notes, before: "the window before" }
     }
 
-    /// The window in words.
+    /// The same with another window before it, as in "the day before".
+    #[must_use]
+    pub fn after(self, before: &'static str) -> Table {
+        Table { before, ..self }
+    }
+
+    /// The same for a report in another language. What a model reads stays English.
+    #[must_use]
+    pub fn in_language(self, language: Language) -> Table {
+        let heading = self.ends.as_ref().map_or(self.title.clone(), |ends| heading(language, self.dates, ends));
+        Table { language, heading, ..self }
+    }
+
+    /// The language of the report.
+    pub fn language(&self) -> Language {
+        self.language
+    }
+
+    /// The window in words, in the report's language.
     pub fn title(&self) -> &str {
-        &self.title
+        &self.heading
     }
 
     /// The first and the last day.
@@ -393,6 +429,7 @@ fn unique(name: String, names: &mut HashSet<String>) -> String {
 }
 
 /// A unit after its number: with a space before it, or nothing.
+#[derive(Clone, Copy)]
 pub(super) struct Spaced<'a>(pub &'a str);
 
 impl fmt::Display for Spaced<'_> {
@@ -418,11 +455,15 @@ const MAX_STATES: usize = 4;
 
 /// Digits after the point that suit a sensor's values: by their size, and where they lie close together as fine as they are.
 pub fn digits_of(statistics: &Statistics) -> u8 {
-    let (low, high) = (statistics.low.0, statistics.high.0);
+    digits_between(statistics.low.0, statistics.high.0, statistics.decimals)
+}
+
+/// The same of values that lie between two and have so many digits themselves.
+pub(super) fn digits_between(low: f64, high: f64, decimals: u8) -> u8 {
     let by_size = decimals_for(low.abs().max(high.abs()));
     let range = high - low;
     let is_coarse = range > 0.0 && range < 20.0 * 10f64.powi(-i32::from(by_size));
-    if is_coarse { by_size.max(statistics.decimals.min(decimals_for(range))) } else { by_size }
+    if is_coarse { by_size.max(decimals.min(decimals_for(range))) } else { by_size }
 }
 
 /// With how many digits a sensor's values are printed.
@@ -451,150 +492,5 @@ impl Digits {
         } else {
             Change::Fell(by)
         }
-    }
-}
-
-/// Tells the times of a window.
-struct Clock<'a> {
-    span: Span,
-    zone: &'a TimeZone,
-    dates: [Date; 2],
-}
-
-impl Clock<'_> {
-    fn new(span: Span, zone: &TimeZone) -> Clock<'_> {
-        let date = |at: Moment| at.timestamp().to_zoned(zone.clone()).date();
-        Clock { span, zone, dates: [date(span.from), date(Moment(span.to.0 - 1))] }
-    }
-
-    fn tells_times(&self) -> bool {
-        self.dates[0] == self.dates[1] || self.span.seconds() <= 86_400.0
-    }
-
-    fn minute(&self, at: Moment) -> ClockTime {
-        let zoned = self.zoned(at);
-        // The end of a day is 24:00 of that day, not 00:00 (or what its first instant is called) of the next.
-        if at == self.span.to && zoned.date() != self.dates[1] {
-            return ClockTime(1440);
-        }
-        ClockTime(zoned.hour() as u16 * 60 + zoned.minute() as u16)
-    }
-
-    fn zoned(&self, at: Moment) -> jiff::Zoned {
-        at.timestamp().to_zoned(self.zone.clone())
-    }
-
-    fn time(&self, at: Moment) -> Option<ClockTime> {
-        self.tells_times().then(|| self.minute(at))
-    }
-
-    fn times(&self, span: Span) -> Times {
-        Some((self.time(span.from)?, self.time(span.to)?))
-    }
-
-    fn states(&self, states: &StateTimes, traits: &SensorTraits) -> States {
-        let is_binary = traits.kind == Some(Kind::Binary);
-        let word = |state: f64| match is_binary {
-            true => state_word(traits, state > 0.5),
-            false => of_code(state),
-        };
-        let mut order: Vec<_> = states.states.iter().collect();
-        order.sort_by(|a, b| match is_binary {
-            true => b.state.total_cmp(&a.state),
-            false => b.seconds.total_cmp(&a.seconds),
-        });
-        let lines = order.into_iter().take(MAX_STATES).map(|s| StateLine {
-            word: word(s.state),
-            lasted: spoken(s.seconds),
-            longest: self.times(s.longest),
-        });
-        States { lines: lines.collect(), changes: states.changes }
-    }
-
-    fn note(&self, anomaly: &Anomaly, digits: &Digits) -> Option<NoteKind> {
-        Some(match *anomaly {
-            Anomaly::Spike { value, at, .. } => {
-                NoteKind::Spike(Extreme { value: digits.value(value), at: self.time(at) })
-            }
-            Anomaly::Gap { span } => NoteKind::Gap(self.times(span)),
-            Anomaly::Drift { by, from, .. } => {
-                let figure = digits.difference(by.abs());
-                if figure.is_zero() {
-                    return None;
-                }
-                NoteKind::Drift { up: by > 0.0, by: figure, from: self.time(from) }
-            }
-            Anomaly::Stuck { value, span } => NoteKind::Stuck(digits.value(value), self.times(span)),
-            Anomaly::Above { limit, span, .. } => NoteKind::Above(Figure::exact(limit, 3), self.times(span)),
-            Anomaly::Below { limit, span, .. } => NoteKind::Below(Figure::exact(limit, 3), self.times(span)),
-        })
-    }
-
-    fn title(&self) -> String {
-        let date = |d: Date| d.strftime("%-d %B %Y").to_string();
-        let ends = [self.span.from, self.span.to].map(|at| self.zoned(at));
-        let has_seconds = ends.iter().any(|z| z.second() != 0);
-        // Where the clocks change, an hour has no name of its own without the zone's.
-        let is_twofold = |z: &jiff::Zoned| self.zone.to_ambiguous_zoned(z.datetime()).is_ambiguous();
-        let has_zone = self.span.seconds() < 86_400.0 * 0.9
-            && (ends[0].offset() != ends[1].offset() || ends.iter().any(is_twofold));
-        let [from, to] = [0, 1].map(|end: usize| {
-            let (at, zoned) = ([self.span.from, self.span.to][end], &ends[end]);
-            let mut text = self.minute(at).to_string();
-            if has_seconds {
-                text.push_str(&format!(":{:02}", zoned.second()));
-            }
-            if has_zone {
-                text.push_str(&zoned.strftime(" %Z").to_string());
-            }
-            text
-        });
-        if self.dates[0] == self.dates[1] {
-            format!("{}, {from} to {to}", date(self.dates[0]))
-        } else {
-            format!("{}, {from} to {}, {to}", date(self.dates[0]), date(self.dates[1]))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::window::WindowPlan;
-
-    #[test]
-    fn the_heading_tells_the_span_of_every_window() {
-        let heading = |length: &str, every: &str, zone: &str, at: &str| {
-            let zone = TimeZone::get(zone).unwrap();
-            let plan = WindowPlan::new(length.parse().unwrap(), every.parse().unwrap(), zone.clone()).unwrap();
-            let at: jiff::Timestamp = at.parse().unwrap();
-            Clock::new(plan.windows_at(at.into())[0], &zone).title()
-        };
-        let (utc, berlin) = ("UTC", "Europe/Berlin");
-        for (length, zone, at, title) in [
-            ("1s", utc, "2026-11-20T00:00:00Z", "20 November 2026, 00:00:00 to 00:00:01"),
-            ("1s", utc, "2026-11-20T23:59:59Z", "20 November 2026, 23:59:59 to 24:00:00"),
-            ("10s", utc, "2026-11-20T14:05:37Z", "20 November 2026, 14:05:30 to 14:05:40"),
-            ("59s", utc, "2026-11-20T00:00:07Z", "20 November 2026, 00:00:00 to 00:00:59"),
-            ("90s", utc, "2026-11-20T00:01:07Z", "20 November 2026, 00:00:00 to 00:01:30"),
-            ("1m", utc, "2026-11-20T00:00:07Z", "20 November 2026, 00:00 to 00:01"),
-            ("15m", utc, "2026-11-20T23:50:00Z", "20 November 2026, 23:45 to 24:00"),
-            ("1h", "Asia/Kolkata", "2026-11-20T10:40:00Z", "20 November 2026, 16:00 to 17:00"),
-            ("1d", utc, "2026-11-20T10:40:00Z", "20 November 2026, 00:00 to 24:00"),
-            ("2d", utc, "2026-11-20T10:40:00Z", "19 November 2026, 00:00 to 20 November 2026, 24:00"),
-            ("1d", berlin, "2026-10-25T10:00:00Z", "25 October 2026, 00:00 to 24:00"),
-            ("1d", berlin, "2026-03-29T10:00:00Z", "29 March 2026, 00:00 to 24:00"),
-            ("1h", berlin, "2026-10-25T00:30:00Z", "25 October 2026, 02:00 CEST to 02:00 CET"),
-            ("1h", berlin, "2026-10-25T01:30:00Z", "25 October 2026, 02:00 CET to 03:00 CET"),
-            ("1h", berlin, "2026-03-29T00:30:00Z", "29 March 2026, 01:00 CET to 03:00 CEST"),
-            // Where midnight is skipped, the day before ends all the same.
-            ("1d", "Asia/Beirut", "2026-03-28T10:00:00Z", "28 March 2026, 00:00 to 24:00"),
-            ("1d", "Asia/Beirut", "2026-03-29T10:00:00Z", "29 March 2026, 01:00 to 24:00"),
-            ("1h", "Asia/Beirut", "2026-03-28T21:30:00Z", "28 March 2026, 23:00 EET to 24:00 EEST"),
-        ] {
-            assert_eq!(heading(length, length, zone, at), title, "{length} at {at} in {zone}");
-        }
-        let sliding = heading("2h", "1h", utc, "2026-11-21T00:30:00Z");
-        assert_eq!(sliding, "20 November 2026, 23:00 to 21 November 2026, 01:00");
     }
 }

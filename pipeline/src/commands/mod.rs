@@ -7,6 +7,7 @@ mod imatrix;
 pub mod models;
 mod quantize;
 pub mod report;
+mod report_ask;
 pub(crate) mod say;
 #[cfg(feature = "server")]
 mod service;

@@ -12,7 +12,8 @@ use nearfield_stages::report::read_text::TextSource;
 use nearfield_telemetry::window::Length;
 use std::ops::ControlFlow;
 
-use crate::cli::{self, ReportArgs, Usage};
+use crate::cli::{self, ReportArgs, ReportCommand, Usage};
+use crate::commands::report_ask;
 use crate::config::Config;
 use crate::config::report::ReportConfig;
 use crate::files::Files;
@@ -20,10 +21,14 @@ use crate::flows::report::{self, ReportEvent};
 use crate::hub::registry::Registry;
 use crate::load::report::{ReadingsFrom, load_llm, store_path};
 use crate::output::plot;
-use crate::output::report_pages::{self, Page};
+use crate::output::report_mail;
+use crate::output::report_page::Page;
+use crate::output::report_pages;
 use crate::output::sensor_lines;
 use crate::output::turn_report::TraceWriter;
 
+/// The schema of a report as JSON.
+const JSON_SCHEMA: &str = include_str!("../../../docs/report.schema.json");
 /// The longest page of reports that is read back to be continued.
 const MAX_PAGE_BYTES: u64 = 256 << 20;
 
@@ -124,7 +129,7 @@ impl Output {
                 journal.append(record.as_bytes()).and_then(|()| journal.sync())
             }
             Content::Page(page) => {
-                page.add(report, zone)?;
+                page.add(report, zone);
                 persist::replace(&self.path, page.html().as_bytes())
             }
             Content::Rows(rows) => {
@@ -209,6 +214,21 @@ fn plot_to_replace(path: &Path, overwrite: bool) -> anyhow::Result<&Path> {
     Ok(path)
 }
 
+/// The e-mail's file, if what is there is one of ours, or nothing.
+fn mail_to_replace(path: &Path, overwrite: bool) -> anyhow::Result<&Path> {
+    NewFile::probe(path, Existing::Replace).with_context(|| cant_be_written("e-mail", path))?;
+    // What is no text is another file, too.
+    let is_other = || existing_text(path).map_or(true, |text| text.is_some_and(|text| !report_mail::is_email(&text)));
+    if !overwrite && is_other() {
+        let text = format!(
+            "--html-email {} is another file: name another one, or add --overwrite to replace it",
+            path.display()
+        );
+        return Err(Usage(text).into());
+    }
+    Ok(path)
+}
+
 /// All files of the command.
 fn files_of(
     args: &ReportArgs,
@@ -237,6 +257,7 @@ fn files_of(
     files.writes("the store", store.unwrap_or(none));
     files.writes("--output", args.output.as_deref().unwrap_or(none));
     files.writes("--plot", args.plot.as_deref().unwrap_or(none));
+    files.writes("--html-email", args.html_email.as_deref().unwrap_or(none));
     if let Some(path) = &args.trace {
         files.creates("--trace", path, cli::existing(args.overwrite));
     }
@@ -282,6 +303,7 @@ struct Reporter<'a> {
     output: Option<Output>,
     /// The plot's file, and whether it is to be a PNG.
     plot: Option<(&'a Path, bool)>,
+    mail: Option<&'a Path>,
     trace: Option<TraceWriter>,
     /// The report of which a sentence was printed last.
     current: Option<Turn>,
@@ -319,6 +341,10 @@ impl Reporter<'_> {
                     };
                     persist::replace(path, &bytes).with_context(|| cant_be_written("plot", path))?;
                 }
+                if let Some(path) = self.mail {
+                    let mail = report_mail::html_email(report, &self.zone);
+                    persist::replace(path, mail.as_bytes()).with_context(|| cant_be_written("e-mail", path))?;
+                }
                 if let Some(trace) = &mut self.trace {
                     trace.stages(Turn(self.reports), stages)?;
                 }
@@ -333,6 +359,12 @@ impl Reporter<'_> {
 /// # Errors
 /// Whatever is missing or broken, named with how to fix it.
 pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
+    if let Some(ReportCommand::Ask(ask)) = &args.command {
+        return report_ask::run(ask, out);
+    }
+    if args.schema {
+        return Ok(out.write_all(JSON_SCHEMA.as_bytes())?);
+    }
     let mut sets = args.config.set.clone();
     if let Some(window) = &args.window {
         window.parse::<Length>().map_err(|e| Usage(format!("--window: {e}")))?;
@@ -363,6 +395,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
         (Some(path), Some(is_png)) => Some((plot_to_replace(path, args.overwrite)?, is_png)),
         _ => None,
     };
+    let mail = args.html_email.as_deref().map(|path| mail_to_replace(path, args.overwrite)).transpose()?;
     let llm = load_llm(&config, &registry, None)?;
     // From here on everything is known to be good but the store and the broker, and outputs are opened.
     let mut output = match (&args.output, format) {
@@ -380,7 +413,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     // Sentences are shown as they become certain, unless they only go into a file.
     let shows = !args.json && output.is_none();
     let mut reporter =
-        Reporter { zone, as_json: args.json, shows, out, output, plot, trace, current: None, reports: 0 };
+        Reporter { zone, as_json: args.json, shows, out, output, plot, mail, trace, current: None, reports: 0 };
     let ran = report::run(&config, &registry, llm, from, stop, "report", &mut |event| {
         reporter.take(event)?;
         Ok(ControlFlow::Continue(()))

@@ -29,7 +29,7 @@ pub struct LlmConfig {
     pub cache: CacheType,
     /// Threads; 0: one a core, at most 4.
     pub threads: usize,
-    /// The most tokens generated at a time; 0: 160 for a reply, 64 for a caption, 200 for a report.
+    /// The most tokens generated at a time; 0: 160 for a reply, 64 for a caption, 400 for a report.
     pub max_tokens: usize,
     /// How the model writes tool calls: "auto", as its template and vocabulary show (`nearfield models show NAME` names it), or the
     /// name of a dialect.

@@ -11,6 +11,7 @@ use nearfield_stages::report::store::{BackupPlan, Retention};
 use nearfield_stages::report::topic_mapping::TopicMapping;
 use nearfield_telemetry::anomaly::AnomalyOptions;
 use nearfield_telemetry::expected::Expected;
+use nearfield_telemetry::language::Language;
 use nearfield_telemetry::read::TextOptions;
 use nearfield_telemetry::unit::System;
 use nearfield_telemetry::window::{Length, WindowPlan};
@@ -24,6 +25,8 @@ use crate::config::{Config, LlmConfig, MqttConfig, OutletConfig, PromptConfig};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReportConfig {
+    /// How reports are told.
+    pub report: TellingConfig,
     /// The windows over which readings are summarized.
     pub window: WindowConfig,
     /// Which messages of a broker are read, for `--input mqtt://host/topic` or mqtts://host/topic. A broker sends only so many
@@ -53,6 +56,15 @@ pub struct ReportConfig {
     pub outlets: OutletConfig,
     /// How brokers are spoken to.
     pub mqtt: MqttConfig,
+}
+
+/// How reports are told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TellingConfig {
+    /// The language: "en", "de", "fr" or "es". Sentences of the language model are English only; in the others every sentence is
+    /// computed. Names of sensors stay as they are.
+    pub language: Language,
 }
 
 /// The windows.

@@ -15,6 +15,8 @@ use nearfield_stages::report::store::Store;
 use nearfield_stages::report::windower::{AtEnd, Windower, now};
 use nearfield_telemetry::Moment;
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockOptions, Clocks};
+use nearfield_telemetry::examples::examples;
+use nearfield_telemetry::language::Language;
 use nearfield_telemetry::windows::WindowsOptions;
 
 use crate::cli::Usage;
@@ -65,14 +67,16 @@ pub fn load_llm(
 ) -> anyhow::Result<Option<FlowLlm>> {
     match config.llm.model.as_str() {
         "none" => Ok(None),
+        // It would never be called.
+        _ if config.report.language != Language::English => Ok(None),
         _ => FlowLlm::load(&config.llm, registry, shared).map(Some),
     }
 }
 
-/// Tokens of context where the configuration leaves them open: the system text, the largest table and a report.
-const DEFAULT_CONTEXT_TOKENS: usize = 1024;
-/// The longest report where the configuration leaves it open.
-const MAX_REPORT_TOKENS: usize = 200;
+/// Tokens of context where the configuration leaves them open: the system text, the examples, the largest table and a report.
+const DEFAULT_CONTEXT_TOKENS: usize = 2560;
+/// The longest report where the configuration leaves it open: five sentences of figures whose digits are a token each.
+const MAX_REPORT_TOKENS: usize = 400;
 
 /// The most tokens of a report.
 pub fn max_report_tokens(config: &ReportConfig) -> usize {
@@ -87,7 +91,11 @@ pub fn compose_options(config: &ReportConfig, registry: &Registry) -> ComposeOpt
         0 => DEFAULT_CONTEXT_TOKENS.max(max_report_tokens(config) * 2),
         set => set,
     };
+    // A model that was trained on tables knows what is wanted; so does whoever writes a system text.
+    let knows_tables = form.report_system.is_some() || !config.prompt.system.is_empty();
+    let examples = if knows_tables { Vec::new() } else { examples() };
     ComposeOptions {
+        examples: examples.into_iter().map(|(table, report)| (table.to_string(), report.to_owned())).collect(),
         system: prompts::report_system(&config.prompt.system, &form),
         session: SessionOptions { context_tokens, cache: config.llm.cache },
         sampler: config.llm.sampler,
@@ -161,6 +169,7 @@ impl Readings {
         let mut windower = Windower::new(windows, flow.turns(), live, at_end)
             .when_live(config.window.lateness_s, when_live)
             .in_units(config.readings.units)
+            .in_language(config.report.language)
             .expecting(config.expected.clone());
         let (mut persist, mut kept) = (None, None);
         if let Some(path) = &path {

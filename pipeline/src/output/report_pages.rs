@@ -1,29 +1,25 @@
-//! Reports as people and programs read them: Markdown, JSON, one page of HTML.
+//! Reports as people and programs read them: Markdown and JSON, and the figures below a report's sentences.
 
 use jiff::tz::TimeZone;
 use nearfield_base::persist::Records;
-use nearfield_stages::messages::{Report, WindowSummary};
+use nearfield_stages::messages::Report;
 use nearfield_telemetry::anomaly::Anomaly;
 use nearfield_telemetry::check::readable_name;
-use nearfield_telemetry::clock::{ClockFault, spoken};
 use nearfield_telemetry::figure::{Figure, decimals_for};
 use nearfield_telemetry::kind::Kind;
-use nearfield_telemetry::read::{Rejected, RejectedOf};
+use nearfield_telemetry::language::Language;
 use nearfield_telemetry::table::digits_of;
-use nearfield_telemetry::windows::UnusedOf;
 use nearfield_telemetry::{Moment, SensorId};
 use serde_json::{Value, json};
 
-use crate::output::plot;
+use crate::output::report_remarks::remarks;
 use crate::output::sensor_lines::{counted_or_lasted, states_json};
 use crate::output::turn_report::ms;
 
 /// Sensors in a Markdown table; all of them are in the JSON.
 const MAX_ROWS: usize = 40;
-/// Windows on one page of HTML: the newest.
-const MAX_SECTIONS: usize = 400;
 
-pub(super) fn time(at: Moment, zone: &TimeZone) -> String {
+pub(crate) fn time(at: Moment, zone: &TimeZone) -> String {
     at.timestamp().to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
@@ -162,14 +158,17 @@ pub fn heading(title: &str) -> String {
 }
 
 /// The figures of a window as a table for people: the head, and a row a sensor.
-fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
+pub(super) fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
     let summary = &report.summary;
     let window = &summary.window;
+    let language = summary.table.language();
     let mut head =
-        vec!["sensor", "readings", "mean", "median", "p95", "lowest", "highest", "std dev", "per hour", "change"];
+        ["sensor", "readings", "mean", "median", "p95", "lowest", "highest", "std dev", "per hour", "change"]
+            .map(|word| language.text(word))
+            .to_vec();
     let compares = window.sensors.iter().any(|s| s.change_from_day_before.is_some());
     if compares {
-        head.push("since day before");
+        head.push(language.text("since day before"));
     }
     let rows = window.sensors.iter().take(MAX_ROWS).map(|s| {
         let traits = &summary.traits[s.sensor.0 as usize];
@@ -186,8 +185,8 @@ fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
             return row;
         }
         let digits = traits.decimals.unwrap_or_else(|| digits_of(f));
-        let number = |v: f64| Figure::exact(v, digits).to_string();
-        let small = |v: f64| Figure::new(v, decimals_for(v).min(digits + 1)).to_string();
+        let number = |v: f64| language.number(Figure::exact(v, digits));
+        let small = |v: f64| language.number(Figure::new(v, decimals_for(v).min(digits + 1)));
         let signed = |v: Option<f64>| {
             v.map_or(String::new(), |v| {
                 let text = small(v);
@@ -212,160 +211,42 @@ fn figures(report: &Report) -> (Vec<&'static str>, Vec<Vec<String>>) {
 }
 
 /// What totals counted, how long states lasted, and the anomalies of a window, a line each.
-fn anomalies(report: &Report, zone: &TimeZone) -> Vec<String> {
+pub(super) fn anomalies(report: &Report, zone: &TimeZone) -> Vec<String> {
     let summary = &report.summary;
+    let language = summary.table.language();
     let mut lines = Vec::new();
     for s in summary.window.sensors.iter().take(MAX_ROWS) {
-        lines.extend(counted_or_lasted(s, &summary.traits[s.sensor.0 as usize]));
+        lines.extend(counted_or_lasted(s, &summary.traits[s.sensor.0 as usize], language));
     }
     for s in &summary.window.sensors {
         let traits = &summary.traits[s.sensor.0 as usize];
         let name = &traits.name;
         lines.extend(
-            s.anomalies.iter().map(|a| format!("{name}: {} ({})", described(a, &traits.unit, zone), a.method())),
+            s.anomalies
+                .iter()
+                .map(|a| format!("{name}: {} ({})", described(a, &traits.unit, zone, language), a.method())),
         );
         if s.more_out_of_limits > 0 {
-            lines.push(format!("{name}: {} more readings out of limits", s.more_out_of_limits));
+            let n = s.more_out_of_limits.to_string();
+            lines.push(language.say("{name}: {n} more readings out of limits", &[("name", name), ("n", &n)]));
         }
     }
     for e in &summary.window.expected {
         let traits = &summary.traits[e.sensor.0 as usize];
-        let reason = if e.reason.is_empty() { "expected" } else { &e.reason };
-        lines.push(format!(
-            "{}: {}, as expected: {}",
-            traits.name,
-            described(&e.anomaly, &traits.unit, zone),
-            readable_name(reason)
-        ));
+        let reason = if e.reason.is_empty() { language.text("expected") } else { &e.reason };
+        let (what, reason) = (described(&e.anomaly, &traits.unit, zone, language), readable_name(reason));
+        let slots = [("name", traits.name.as_str()), ("what", &what), ("reason", &reason)];
+        lines.push(language.say("{name}: {what}, as expected: {reason}", &slots));
     }
     lines
 }
 
-/// Sensors that are named one by one.
-const MAX_NAMED: usize = 5;
-
-/// Of which sensors something was not used, as in ` of the hall temperature`; nothing where nobody knows.
-fn of_sensors(summary: &WindowSummary, count: &dyn Fn(&UnusedOf) -> u64) -> String {
-    let mut sensors: Vec<(u64, &str)> = summary
-        .window
-        .unused_of
-        .iter()
-        .filter(|(_, of)| count(of) > 0)
-        .map(|(sensor, of)| (count(of), summary.traits[sensor.0 as usize].name.as_str()))
-        .collect();
-    sensors.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
-    match sensors.len() {
-        0 => String::new(),
-        n => {
-            let names: Vec<&str> = sensors.iter().take(MAX_NAMED).map(|(_, name)| *name).collect();
-            let more = if n > MAX_NAMED { format!(" and {} more", n - MAX_NAMED) } else { String::new() };
-            format!(" of {}{more}", names.join(", "))
-        }
-    }
-}
-
-/// Whose cells were rejected for a cause, each with an example, as in ` (hall: "on"; attic: "off")`.
-fn rejected_of(rejected: &Rejected, count: fn(&RejectedOf) -> u64) -> String {
-    let mut sensors: Vec<(u64, &String, &RejectedOf)> =
-        rejected.by_sensor.iter().map(|(key, of)| (count(of), key, of)).filter(|(n, ..)| *n > 0).collect();
-    sensors.sort_by_key(|(n, key, _)| (std::cmp::Reverse(*n), *key));
-    if sensors.is_empty() {
-        return String::new();
-    }
-    let named = sensors.iter().take(MAX_NAMED).map(|(n, key, of)| {
-        // A cell is foreign text: what would be a command in a page is left out.
-        let tame = |text: &str| text.replace(['<', '>', '&', '|', '`', '*', '_', '[', ']', '\\'], "");
-        let example = of.examples.first().map_or(String::new(), |(_, text)| format!(", as {:?}", tame(text)));
-        format!("{n} of {}{example}", readable_name(key))
-    });
-    let more =
-        if sensors.len() > MAX_NAMED { format!("; {} more sensors", sensors.len() - MAX_NAMED) } else { String::new() };
-    format!(" ({}{more})", named.collect::<Vec<_>>().join("; "))
-}
-
-/// What was found of sensors' clocks, a clause each.
-fn wrong_clocks(summary: &WindowSummary) -> Vec<String> {
-    let found: Vec<_> = summary.clocks.iter().collect();
-    let clause = |&(sensor, fault, seconds, readings): &(SensorId, ClockFault, f64, u64)| {
-        let name = &summary.traits[sensor.0 as usize].name;
-        let what = match fault {
-            ClockFault::Ahead => format!("clock of {name} is {} ahead", spoken(seconds)),
-            ClockFault::Behind => format!("clock of {name} is {} behind", spoken(seconds)),
-            ClockFault::NoClock => format!("{name} has no running clock"),
-        };
-        let readings = if readings == 1 { "1 reading".to_owned() } else { format!("{readings} readings") };
-        format!("{what}: arrival time used for {readings}")
-    };
-    let mut notes: Vec<String> = found.iter().take(MAX_NAMED).map(clause).collect();
-    if found.len() > MAX_NAMED {
-        let readings: u64 = found.iter().skip(MAX_NAMED).map(|f| f.3).sum();
-        notes.push(format!(
-            "{} more clocks are wrong: arrival time used for {readings} readings",
-            found.len() - MAX_NAMED
-        ));
-    }
-    notes
-}
-
-/// What was not used, or is not whole.
-fn remarks(report: &Report) -> Vec<String> {
-    let summary = &report.summary;
-    let window = &summary.window;
-    let mut notes = Vec::new();
-    let mut count = |n: u64, one: &str, several: &str| match n {
-        0 => {}
-        1 => notes.push(format!("1 {one}")),
-        n => notes.push(format!("{n} {several}")),
-    };
-    let late = |of: &UnusedOf| of.late;
-    let of = of_sensors(summary, &late);
-    count(window.unused.late, &format!("reading{of} came too late"), &format!("readings{of} came too late"));
-    count(window.unused.duplicates, "reading came twice", "readings came twice");
-    let far = |of: &UnusedOf| of.implausible_times;
-    let (of, far) = (of_sensors(summary, &far), "had a time that no other agreed with");
-    count(window.unused.implausible_times, &format!("reading{of} {far}"), &format!("readings{of} {far}"));
-    count(window.skipped, "empty window before this one skipped", "empty windows before this one skipped");
-    let r = &summary.rejected;
-    count(r.not_utf8, "line that is not UTF-8 skipped", "lines that are not UTF-8 skipped");
-    count(r.too_long, "line too long", "lines too long");
-    count(r.malformed, "malformed line skipped", "malformed lines skipped");
-    count(r.without_reading, "message without a reading skipped", "messages without a reading skipped");
-    count(r.without_time, "line without a readable time skipped", "lines without a readable time skipped");
-    let outside =
-        ["line with a time before 1990 or after 2200 skipped", "lines with a time before 1990 or after 2200 skipped"];
-    count(r.implausible_time, outside[0], outside[1]);
-    for (n, of, one, several) in [
-        (r.not_a_number, (|of| of.not_a_number) as fn(&RejectedOf) -> u64, "non-numeric value", "non-numeric values"),
-        (r.not_finite, |of| of.not_finite, "non-finite value", "non-finite values"),
-        (r.out_of_range, |of| of.out_of_range, "value beyond 1e15", "values beyond 1e15"),
-        (
-            r.ambiguous,
-            |of| of.ambiguous,
-            "number that can be read in two ways (set text.decimal)",
-            "numbers that can be read in two ways (set text.decimal)",
-        ),
-    ] {
-        let whose = rejected_of(r, of);
-        count(n, &format!("{one}{whose} skipped"), &format!("{several}{whose} skipped"));
-    }
-    let beyond = "of sensors beyond readings.max_sensors skipped";
-    count(r.sensors_beyond, &format!("reading {beyond}"), &format!("readings {beyond}"));
-    if let Some(line) = r.first_line {
-        notes.push(format!("the first such line is line {line}"));
-    }
-    notes.extend(wrong_clocks(summary));
-    if window.cut_short {
-        notes.push("the readings end before the window does".to_owned());
-    }
-    notes
-}
-
 /// What stands below them: the table, the anomalies, what was not used.
 pub fn details(report: &Report, zone: &TimeZone) -> String {
-    let window = &report.summary.window;
+    let (window, language) = (&report.summary.window, report.summary.table.language());
     let mut out = String::from("\n\n");
     if window.readings() == 0 {
-        out.push_str("No readings in this window.\n\n");
+        out.push_str(&format!("{}\n\n", language.text("No readings in this window.")));
     } else {
         let (head, rows) = figures(report);
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
@@ -374,22 +255,22 @@ pub fn details(report: &Report, zone: &TimeZone) -> String {
             row[0] = row[0].replace('|', "/");
             out.push_str(&line(&row));
         }
-        if window.sensors.len() > MAX_ROWS {
-            out.push_str(&format!("\nand {} more sensors.\n", window.sensors.len() - MAX_ROWS));
+        if let Some(more) = more_sensors(window.sensors.len(), language) {
+            out.push_str(&format!("\n{more}\n"));
         }
         out.push('\n');
     }
     anomalies(report, zone).iter().for_each(|line| out.push_str(&format!("- {line}\n")));
     let notes = remarks(report);
     if !notes.is_empty() {
-        out.push_str(&format!("\nNot used or not whole: {}.\n", notes.join("; ")));
+        out.push_str(&format!("\n{}: {}.\n", language.text("Not used or not whole"), notes.join("; ")));
     }
     out
 }
 
 /// The same as HTML.
-fn html_details(report: &Report, zone: &TimeZone) -> String {
-    let window = &report.summary.window;
+pub(super) fn html_details(report: &Report, zone: &TimeZone) -> String {
+    let (window, language) = (&report.summary.window, report.summary.table.language());
     let mut out = String::new();
     let lines = anomalies(report, zone);
     if !lines.is_empty() {
@@ -402,40 +283,56 @@ fn html_details(report: &Report, zone: &TimeZone) -> String {
             let cells: String = cells.iter().map(|c| format!("<{name}>{}</{name}>", escaped(c))).collect();
             format!("<tr>{cells}</tr>\n")
         };
-        out.push_str("<details open><summary>Figures</summary><div class=\"wide\"><table>\n");
+        let figures = escaped(language.text("Figures"));
+        out.push_str(&format!("<details open><summary>{figures}</summary><div class=\"wide\"><table>\n"));
         out.push_str(&cells("th", head.into_iter().map(str::to_owned).collect()));
         rows.into_iter().for_each(|row| out.push_str(&cells("td", row)));
         out.push_str("</table></div></details>\n");
-        if window.sensors.len() > MAX_ROWS {
-            out.push_str(&format!("<p>and {} more sensors.</p>\n", window.sensors.len() - MAX_ROWS));
+        if let Some(more) = more_sensors(window.sensors.len(), language) {
+            out.push_str(&format!("<p>{}</p>\n", escaped(&more)));
         }
     }
     let notes = remarks(report);
     if !notes.is_empty() {
-        out.push_str(&format!("<p class=\"notes\">Not used or not whole: {}.</p>\n", escaped(&notes.join("; "))));
+        let what = language.text("Not used or not whole");
+        out.push_str(&format!("<p class=\"notes\">{}: {}.</p>\n", escaped(what), escaped(&notes.join("; "))));
     }
     out
 }
 
-fn described(anomaly: &Anomaly, unit: &str, zone: &TimeZone) -> String {
-    let at = |m: Moment| m.timestamp().to_zoned(zone.clone()).strftime("%-d %b %H:%M").to_string();
-    let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
-    let number = |v: f64| format!("{}{unit}", Figure::exact(v, decimals_for(v)));
+/// How many sensors the table leaves out.
+pub(super) fn more_sensors(all: usize, language: Language) -> Option<String> {
+    let more = all.checked_sub(MAX_ROWS).filter(|n| *n > 0)?;
+    Some(language.say("and {n} more sensors.", &[("n", &more.to_string())]))
+}
+
+fn described(anomaly: &Anomaly, unit: &str, zone: &TimeZone, language: Language) -> String {
+    let at = |m: Moment| language.short_time(&m.timestamp().to_zoned(zone.clone()));
+    let number = |v: f64| language.quantity(Figure::exact(v, decimals_for(v)), unit);
     match *anomaly {
-        Anomaly::Spike { value, at: when, .. } => format!("spike to {} at {}", number(value), at(when)),
+        Anomaly::Spike { value, at: when, .. } => {
+            language.say("spike to {value} at {at}", &[("value", &number(value)), ("at", &at(when))])
+        }
         Anomaly::Drift { by, from, .. } => {
-            let direction = if by > 0.0 { "up" } else { "down" };
-            format!("drift {direction} by {} from {}", number(by.abs()), at(from))
+            let text = if by > 0.0 { "drift up by {value} from {at}" } else { "drift down by {value} from {at}" };
+            language.say(text, &[("value", &number(by.abs())), ("at", &at(from))])
         }
         Anomaly::Stuck { value, span } => {
-            format!("stuck at {} from {} to {}", number(value), at(span.from), at(span.to))
+            let slots = [number(value), at(span.from), at(span.to)];
+            let [value, from, to] = slots.each_ref().map(String::as_str);
+            language.say("stuck at {value} from {from} to {to}", &[("value", value), ("from", from), ("to", to)])
         }
-        Anomaly::Gap { span } => format!("no readings from {} to {}", at(span.from), at(span.to)),
-        Anomaly::Above { limit, extreme, span } => {
-            format!("above {} from {} to {}, up to {}", number(limit), at(span.from), at(span.to), number(extreme))
+        Anomaly::Gap { span } => {
+            language.say("no readings from {from} to {to}", &[("from", &at(span.from)), ("to", &at(span.to))])
         }
-        Anomaly::Below { limit, extreme, span } => {
-            format!("below {} from {} to {}, down to {}", number(limit), at(span.from), at(span.to), number(extreme))
+        Anomaly::Above { limit, extreme, span } | Anomaly::Below { limit, extreme, span } => {
+            let text = match anomaly {
+                Anomaly::Above { .. } => "above {limit} from {from} to {to}, up to {value}",
+                _ => "below {limit} from {from} to {to}, down to {value}",
+            };
+            let slots = [number(limit), at(span.from), at(span.to), number(extreme)];
+            let [limit, from, to, value] = slots.each_ref().map(String::as_str);
+            language.say(text, &[("limit", limit), ("from", from), ("to", to), ("value", value)])
         }
     }
 }
@@ -479,91 +376,6 @@ pub fn window_of_markdown(record: &str) -> Option<String> {
 /// A report as Markdown between two comments, which distinguish a whole one from one that was cut off.
 pub fn markdown_record(report: &Report, zone: &TimeZone) -> String {
     format!("{BEGIN}{} -->\n{}\n{END}\n\n", window_name(report, zone), markdown(report, zone))
-}
-
-/// How a page begins, up to what may change from one version to the next.
-const PAGE_BEGIN: &str = "<!doctype html>\n<html lang=\"en\">\n";
-const PAGE_TITLE: &str = "<title>Nearfield report</title>";
-const SECTION_BEGIN: &str = "<section";
-const SECTION_END: &str = "</section>\n";
-const LEFT_OUT: &str = " older windows are left out.</p>";
-
-/// A page that grows by a section a report.
-#[derive(Debug, Default)]
-pub struct Page {
-    sections: std::collections::VecDeque<String>,
-    left_out: usize,
-}
-
-impl Page {
-    /// Adds a report.
-    ///
-    /// # Errors
-    /// If its plots can't be drawn.
-    pub fn add(&mut self, report: &Report, zone: &TimeZone) -> anyhow::Result<()> {
-        let Report { summary, composed } = report;
-        let mut section = format!(
-            "<section data-window=\"{}\">\n<h2>{}</h2>\n<p>",
-            window_name(report, zone),
-            escaped(summary.table.title())
-        );
-        for (i, sentence) in composed.sentences.iter().enumerate() {
-            let origin = format!("{:?}", sentence.origin).to_lowercase();
-            let space = if i > 0 { " " } else { "" };
-            section.push_str(&format!("{space}<span title=\"{origin}\">{}</span>", escaped(&sentence.text)));
-        }
-        section.push_str("</p>\n");
-        section.push_str(&plot::svg(summary, zone)?);
-        section.push_str(&format!("\n{}</section>\n", html_details(report, zone)));
-        self.sections.push_front(section);
-        if self.sections.len() > MAX_SECTIONS {
-            self.sections.pop_back();
-            self.left_out += 1;
-        }
-        Ok(())
-    }
-
-    /// Reads a page back; `None` if it is none of [`html`](Self::html).
-    pub fn read(text: &str) -> Option<Page> {
-        let head = &text[..text.find(SECTION_BEGIN).unwrap_or(text.len())];
-        if !(head.starts_with(PAGE_BEGIN) && head.contains(PAGE_TITLE) && text.trim_end().ends_with("</html>")) {
-            return None;
-        }
-        let mut page = Page::default();
-        let mut rest = &text[head.len()..];
-        while rest.starts_with(SECTION_BEGIN) {
-            let (section, after) = rest.split_once(SECTION_END)?;
-            page.sections.push_back(format!("{section}{SECTION_END}"));
-            rest = after;
-        }
-        let left_out = rest.split_once(LEFT_OUT).and_then(|(before, _)| before.strip_prefix("<p>"));
-        page.left_out = left_out.map_or(Some(0), |n| n.parse().ok())?;
-        Some(page)
-    }
-
-    /// The [`window_name`] of the newest section.
-    pub fn newest_window(&self) -> Option<&str> {
-        let (_, rest) = self.sections.front()?.split_once("data-window=\"")?;
-        Some(rest.split_once('"')?.0)
-    }
-
-    /// The whole page; it needs nothing but itself.
-    pub fn html(&self) -> String {
-        let mut page = format!(
-            "{PAGE_BEGIN}<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-             {PAGE_TITLE}\n<style>\nbody {{ font: 16px/1.5 sans-serif; max-width: 920px; margin: 2em auto; padding: 0 1em }}\n\
-             h2 {{ font-size: 1.1em; margin: 2em 0 .3em }}\nsvg {{ max-width: 100%; height: auto }}\n.wide {{ overflow-x: auto }}\ntable {{ border-collapse: collapse; font-size: 13px }}\n\
-             th, td {{ padding: .15em .7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}\n\
-             th:first-child, td:first-child {{ text-align: left }}\n.notes {{ color: #666; font-size: 14px }}\n\
-             </style>\n<h1>Nearfield report</h1>\n",
-        );
-        self.sections.iter().for_each(|s| page.push_str(s));
-        if self.left_out > 0 {
-            page.push_str(&format!("<p>{}{LEFT_OUT}\n", self.left_out));
-        }
-        page.push_str("</html>\n");
-        page
-    }
 }
 
 pub(crate) fn escaped(text: &str) -> String {

@@ -10,6 +10,7 @@ use nearfield_telemetry::clock::spoken;
 use nearfield_telemetry::course::StateTimes;
 use nearfield_telemetry::figure::Figure;
 use nearfield_telemetry::kind::Kind;
+use nearfield_telemetry::language::Language;
 use nearfield_telemetry::read::states::of_code;
 use nearfield_telemetry::table::state_word;
 use nearfield_telemetry::windows::SensorSummary;
@@ -39,35 +40,41 @@ fn word_of(state: f64, traits: &SensorTraits) -> String {
 }
 
 /// What a total counted, how long a battery lasts, or how long each state lasted.
-pub(super) fn counted_or_lasted(s: &SensorSummary, traits: &SensorTraits) -> Option<String> {
-    let name = &traits.name;
-    let unit = if traits.unit.is_empty() { String::new() } else { format!(" {}", traits.unit) };
+pub(super) fn counted_or_lasted(s: &SensorSummary, traits: &SensorTraits, language: Language) -> Option<String> {
+    let name = ("name", traits.name.as_str());
     if let Some(f) = &s.statistics {
-        let number = |v: f64| Figure::exact(v, traits.decimals.unwrap_or(f.decimals));
+        let told = |v: f64| language.quantity(Figure::exact(v, traits.decimals.unwrap_or(f.decimals)), &traits.unit);
         if s.is_amount {
-            return Some(format!("{name}: {}{unit} counted", number(f.sum())));
+            return Some(language.say("{name}: {gain} counted", &[name, ("gain", &told(f.sum()))]));
         }
         if let Some(days) = s.lasts_days {
-            return Some(format!("{name}: {}{unit} left, about {:.0} days", number(f.last.0), days.max(1.0)));
+            let (last, days) = (told(f.last.0), format!("{:.0}", days.max(1.0)));
+            let slots = [name, ("last", last.as_str()), ("days", days.as_str())];
+            return Some(language.say("{name}: {last} left, about {days} days", &slots));
         }
         if s.is_total {
             let resets = match f.growth.resets {
                 0 => String::new(),
-                1 => ", with 1 reset".to_owned(),
-                n => format!(", with {n} resets"),
+                1 => language.text(", with 1 reset").to_owned(),
+                n => language.say(", with {n} resets", &[("n", &n.to_string())]),
             };
-            let (gain, last) = (number(f.growth.gain), number(f.last.0));
-            return Some(format!("{name}: {gain}{unit} counted, {last}{unit} at the end{resets}"));
+            let (gain, last) = (told(f.growth.gain), told(f.last.0));
+            let slots = [name, ("gain", gain.as_str()), ("last", last.as_str())];
+            return Some(format!("{}{resets}", language.say("{name}: {gain} counted, {last} at the end", &slots)));
         }
     }
     let states = s.states.as_ref()?;
     let lines: Vec<String> = states
         .states
         .iter()
-        .map(|line| format!("{} for {}", word_of(line.state, traits), spoken(line.seconds)))
+        .map(|line| {
+            let (state, lasted) =
+                (language.state(&word_of(line.state, traits)), language.duration(&spoken(line.seconds)));
+            language.say("{state} for {lasted}", &[("state", &state), ("lasted", &lasted)])
+        })
         .collect();
-    let changes = if states.changes == 1 { "change" } else { "changes" };
-    Some(format!("{name}: {}; {} {changes}", lines.join(", "), states.changes))
+    let changes = language.count(u64::from(states.changes), ["{n} change", "{n} changes"], "");
+    Some(format!("{}: {}; {changes}", traits.name, lines.join(", ")))
 }
 
 /// Adds a window to rows of CSV. Rows of the same window and sensor, as of one that was not over yet or is reported again, are replaced.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
 use super::failure::Failure;
-use crate::output::report_pages::Page;
+use crate::output::report_page::Page;
 
 /// Events that are kept for `/captions`, `/reports`, and clients that come back with `Last-Event-ID`.
 const KEPT: usize = 256;

@@ -34,8 +34,8 @@ use crate::load::report::{ReadingsFrom, load_llm};
 use crate::load::shared::{FlowLlm, SharedModels};
 use crate::load::voice::Assistant;
 use crate::output::captions;
-use crate::output::report_pages;
 use crate::output::terminal::chain;
+use crate::output::{report_page, report_pages};
 use crate::recordings::recordings;
 
 /// When a flow that has failed is started again.
@@ -334,13 +334,13 @@ impl Supervised {
             output.resume()?;
         }
         let object = self.flow.object();
-        let page = Arc::<Mutex<report_pages::Page>>::default();
+        let page = Arc::<Mutex<report_page::Page>>::default();
         report::run(&config, registry, llm, readings_from(input)?, stop, &object, &mut |event| {
             if let ReportEvent::Done(report, _) = event {
                 if let Some(output) = &mut output {
                     output.add(report, &zone)?;
                 }
-                page.lock().unwrap_or_else(PoisonError::into_inner).add(report, &zone)?;
+                page.lock().unwrap_or_else(PoisonError::into_inner).add(report, &zone);
                 self.shared.events.new_page(name, page.clone());
                 self.tell("report", report_pages::json(report, &zone));
             }

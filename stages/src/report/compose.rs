@@ -1,5 +1,7 @@
-//! A window's table is put into words: the model writes, each sentence is held to the table, and what does not hold is written
-//! once more by a sampler that is held to the true forms of that one fact, then replaced by the plain sentence computed from it.
+//! A window's table is put into words: the model writes under a sampler that is held to the facts of the table (numbers, names, units,
+//! directions and times stand as alternatives; the words and the order are the model's choice). Each sentence is then checked like any
+//! other text, and what does not hold is written once more, held to the forms of that one fact, then replaced by the plain sentence
+//! computed from it.
 //!
 //! The second try goes on from the same prompt, which stands in the cache: it costs its own tokens and no more. A model that
 //! only ever lies chooses among true sentences then.
@@ -15,7 +17,8 @@ use nearfield_llm::{
     Constrained, Constraint, Finish, GenerateOptions, LlmError, Message, Role, SamplerOptions, SessionOptions, TokenId,
 };
 use nearfield_telemetry::check::{self, Covered};
-use nearfield_telemetry::forms::{Forms, forms};
+use nearfield_telemetry::forms::{Forms, forms, report_forms};
+use nearfield_telemetry::language::Language;
 use nearfield_telemetry::sentence::{MAX_SENTENCES, SentenceCutter, Topic, compute, facts, topics};
 use nearfield_telemetry::table::Table;
 use std::ops::ControlFlow;
@@ -29,17 +32,35 @@ const FEWEST_SENTENCES: usize = 2;
 /// Refused sentences that are kept for whoever wants to know why.
 const MAX_REFUSED: usize = 8;
 
+/// What is to be written, and the forms that it may have.
+#[derive(Clone, Copy, Debug)]
+pub enum Task<'a> {
+    /// A whole report.
+    Report(&'a Forms),
+    /// One sentence, at the second try.
+    Sentence(&'a Forms),
+}
+
+impl<'a> Task<'a> {
+    /// The forms that it may have.
+    pub fn forms(self) -> &'a Forms {
+        match self {
+            Task::Report(forms) | Task::Sentence(forms) => forms,
+        }
+    }
+}
+
 /// Whoever writes: the language model, or a test's idea of one.
 pub trait Writer: Send {
-    /// Writes about a table, one of `held_to` where that is given; what is written goes to `sink`, whose answer ends it.
+    /// Writes about a table; what is written goes to `sink`, whose answer ends it.
     ///
     /// # Errors
-    /// If the model fails. [`LlmError::Constraint`]: it can't write any of `held_to`, but may well write other things.
+    /// If the model fails. [`LlmError::Constraint`]: it can't write any of the task's forms, but may well write others.
     fn write(
         &mut self,
         turn: Turn,
         table: &str,
-        held_to: Option<&Forms>,
+        task: Task<'_>,
         most_tokens: usize,
         sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> anyhow::Result<Tokens>;
@@ -53,6 +74,9 @@ pub trait Writer: Send {
 pub struct ComposeOptions {
     /// The system text, before the table.
     pub system: String,
+    /// Worked examples, for a model that was not trained on tables: a table, and a report on it. They are left out where the context
+    /// has no room for them.
+    pub examples: Vec<(String, String)>,
     /// The session's context and cache.
     pub session: SessionOptions,
     /// How tokens are chosen.
@@ -86,11 +110,21 @@ impl ModelWriter {
         Ok(writer)
     }
 
+    /// What stands before the model's words; without a table, what all of them have in common.
     fn tokens(&self, table: Option<&str>) -> anyhow::Result<Vec<TokenId>> {
         let llm = self.llm.llm();
         let mut messages = vec![Message::new(Role::System, self.options.system.as_str())];
+        for (table, report) in &self.options.examples {
+            messages.push(Message::new(Role::User, table.as_str()));
+            messages.push(Message::new(Role::Assistant, report.as_str()));
+        }
         messages.extend(table.map(|t| Message::new(Role::User, t)));
-        let text = llm.template()?.render(&messages, &[], table.is_some())?;
+        let text = match llm.template() {
+            Ok(template) => template.render(&messages, &[], table.is_some())?,
+            // A model that only continues text goes on with what the examples show.
+            Err(LlmError::NoTemplate { .. }) => continued(&messages, table.is_some()),
+            Err(error) => return Err(error.into()),
+        };
         Ok(llm.tokenizer()?.encode_prompt(&text))
     }
 
@@ -112,8 +146,13 @@ impl ModelWriter {
         most_tokens: usize,
         sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> anyhow::Result<Tokens> {
-        let prompt = self.tokens(Some(table))?;
+        let mut prompt = self.tokens(Some(table))?;
         let room = self.options.session.context_tokens.saturating_sub(most_tokens);
+        if prompt.len() > room && !self.options.examples.is_empty() {
+            tracing::info!("the context has no room for examples of reports: raise llm.context_tokens to have them");
+            self.options.examples.clear();
+            prompt = self.tokens(Some(table))?;
+        }
         anyhow::ensure!(
             prompt.len() <= room,
             "the table has {} tokens but the context has room for {room}: raise llm.context_tokens",
@@ -143,12 +182,12 @@ impl Writer for ModelWriter {
         &mut self,
         turn: Turn,
         table: &str,
-        held_to: Option<&Forms>,
+        task: Task<'_>,
         most_tokens: usize,
         sink: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> anyhow::Result<Tokens> {
-        let whole = |forms: &Forms| Constrained { constraint: Constraint::Regex(forms.expression()), after: None };
-        self.generate(turn, table, held_to.map(whole), most_tokens, sink)
+        let held = Constrained { constraint: Constraint::Regex(task.forms().expression()), after: None };
+        self.generate(turn, table, Some(held), most_tokens, sink)
     }
 
     fn rest(&mut self, day: Date) {
@@ -181,7 +220,9 @@ impl Compose {
     /// Puts a table into words; each sentence goes to `said` as soon as it is certain.
     pub fn compose(&mut self, turn: Turn, table: &Table, closed: Instant, said: &mut dyn FnMut(&Sentence)) -> Composed {
         let mut draft = Draft::new(table, closed);
-        if let Some(writer) = &mut self.writer {
+        // The check knows English words only.
+        let mut writer = self.writer.as_deref_mut().filter(|_| table.language() == Language::English);
+        if let Some(writer) = &mut writer {
             let mut cutter = SentenceCutter::default();
             let mut sink = |text: &str| {
                 draft.composed.first_word.get_or_insert_with(|| closed.elapsed());
@@ -190,8 +231,11 @@ impl Compose {
                 }
                 if draft.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            match writer.write(turn, &table.to_string(), None, self.max_tokens, &mut sink) {
+            let whole = report_forms(table);
+            match writer.write(turn, &table.to_string(), Task::Report(&whole), self.max_tokens, &mut sink) {
                 Ok(tokens) => draft.count(tokens),
+                // Of a report that can't be written, other sentences may.
+                Err(error) if is_constraint(&error) => draft.refuse(String::new(), format!("{error:#}")),
                 Err(error) => draft.composed.failure = Some(format!("{error:#}")),
             }
             if !draft.is_full()
@@ -215,14 +259,20 @@ impl Compose {
     /// Once more, held to the true forms of one fact, then by computation.
     fn second_try(&mut self, turn: Turn, draft: &mut Draft<'_>, topic: Topic) -> Sentence {
         let table = draft.table;
-        if let (Some(writer), None) = (&mut self.writer, &draft.composed.failure) {
+        let writer = self.writer.as_deref_mut().filter(|_| table.language() == Language::English);
+        if let (Some(writer), None) = (writer, &draft.composed.failure) {
             let mut text = String::new();
             let mut sink = |piece: &str| {
                 text.push_str(piece);
                 ControlFlow::Continue(())
             };
-            let written =
-                writer.write(turn, &table.to_string(), Some(&forms(table, topic)), self.max_tokens, &mut sink);
+            let written = writer.write(
+                turn,
+                &table.to_string(),
+                Task::Sentence(&forms(table, topic)),
+                self.max_tokens,
+                &mut sink,
+            );
             let sentence = text.trim().to_owned();
             match written {
                 Ok(tokens) => {
@@ -237,7 +287,7 @@ impl Compose {
                     }
                 }
                 // A vocabulary without the letters of a name can't write it; other sentences it can.
-                Err(error) if matches!(error.downcast_ref(), Some(LlmError::Constraint { .. })) => {
+                Err(error) if is_constraint(&error) => {
                     draft.refuse(sentence, format!("{error:#}"));
                 }
                 Err(error) => draft.composed.failure = Some(format!("{error:#}")),
@@ -245,6 +295,25 @@ impl Compose {
         }
         Sentence { text: compute(table, topic), origin: Origin::Computed }
     }
+}
+
+/// Messages as plain text; `asks`: up to where the next report begins.
+fn continued(messages: &[Message], asks: bool) -> String {
+    let mut text = String::new();
+    for message in messages {
+        let label = if message.role == Role::Assistant { "Report: " } else { "" };
+        let end = if message.role == Role::User { "\n" } else { "\n\n" };
+        text.push_str(&format!("{label}{}{end}", message.content));
+    }
+    if asks {
+        text.push_str("Report:");
+    }
+    text
+}
+
+/// Whether the model lacks the letters for what it is held to.
+fn is_constraint(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(LlmError::Constraint { .. }))
 }
 
 /// Whether a sentence that holds of a topic's facts tells that topic.
@@ -424,6 +493,9 @@ impl Stage for Compose {
     }
 }
 
+#[cfg(test)]
+#[path = "compose_models_tests.rs"]
+mod model_tests;
 #[cfg(test)]
 #[path = "compose_tests.rs"]
 mod tests;

@@ -13,6 +13,7 @@ mod opening;
 mod rows;
 mod salvage;
 mod schema;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use self::backup::BackupPlan;
 use self::file::OpenFile;
 pub use self::salvage::{Loss, Repair};
 use self::schema::DatabaseError;
+pub use self::snapshot::Snapshot;
 
 /// The state's key for the end of the last window that was reported.
 const REPORTED: &str = "reported_until";
@@ -57,6 +59,16 @@ pub enum StoreError {
         path: PathBuf,
         /// What it is.
         found: &'static str,
+    },
+    /// It can't be read.
+    #[error(
+        "the store {path} can't be read: {reason}. Name the store of a report (store.file), and look whether it is whole"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
     },
     /// It is not whole.
     #[error("the store {path} is damaged ({reason}); it is salvaged when it is opened again")]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nearfield_telemetry::clock::{CLOCK_IS_SET, ClockFindings};
 use nearfield_telemetry::expected::Expected;
+use nearfield_telemetry::language::Language;
 use nearfield_telemetry::read::Rejected;
 use nearfield_telemetry::table::Table;
 use nearfield_telemetry::unit::System;
@@ -66,6 +67,7 @@ pub struct Windower {
     when_live: (f64, AtEnd),
     /// In which units windows are told.
     units: System,
+    language: Language,
     /// Anomalies with a known cause.
     expected: Vec<Expected>,
 }
@@ -76,6 +78,7 @@ impl Windower {
         Windower {
             when_live: (0.0, at_end),
             units: System::Own,
+            language: Language::English,
             expected: Vec::new(),
             plan: options.plan.clone(),
             lateness: options.lateness_seconds.unwrap_or(0.0),
@@ -99,6 +102,13 @@ impl Windower {
     #[must_use]
     pub fn when_live(mut self, lateness_seconds: f64, at_end: AtEnd) -> Windower {
         self.when_live = (lateness_seconds, at_end);
+        self
+    }
+
+    /// Tells windows in this language.
+    #[must_use]
+    pub fn in_language(mut self, language: Language) -> Windower {
+        self.language = language;
         self
     }
 
@@ -199,6 +209,7 @@ impl Windower {
         }
         window.set_expected_apart(&self.expected, &traits, self.plan.zone());
         let table = Table::new(&window, &|s| traits[s.sensor.0 as usize].clone(), self.plan.zone());
+        let table = table.in_language(self.language);
         let rejected = std::mem::take(&mut self.rejected);
         let clocks = std::mem::take(&mut self.clocks);
         let summary = WindowSummary { window, traits, table, rejected, clocks, closed: Instant::now() };

@@ -103,10 +103,18 @@ pub(super) struct Clause {
     times: u8,
     /// Anomalies that everything told so far fits.
     candidates: Vec<usize>,
-    /// `At 14:20 the hall ...`: a time that waits for what it belongs to.
-    early_time: Option<(u16, String)>,
+    /// `At 14:20 the hall ...`, `From 02:10 to 03:45 the hall ...`: times that wait for what they belong to.
+    early_times: Vec<EarlyTime>,
     previous_word: String,
     claims: usize,
+}
+
+/// A time that stands before what it belongs to.
+#[derive(Clone, Debug)]
+struct EarlyTime {
+    minutes: u16,
+    text: String,
+    preposition: String,
 }
 
 pub(super) struct Reader<'a> {
@@ -194,9 +202,12 @@ impl<'a> Reader<'a> {
             };
             self.clause.candidates = self.table.notes().iter().enumerate().filter_map(fits).collect();
             self.hold_candidates(cue)?;
-            if let Some((minutes, told)) = self.clause.early_time.take() {
-                self.time(minutes, &told)?;
+            let word = std::mem::take(&mut self.clause.previous_word);
+            for early in std::mem::take(&mut self.clause.early_times) {
+                self.clause.previous_word = early.preposition;
+                self.time(early.minutes, &early.text)?;
             }
+            self.clause.previous_word = word;
         }
         if self.clause.row.is_some() {
             let change = self.figures().and_then(|f| f.change);
@@ -251,8 +262,8 @@ impl<'a> Reader<'a> {
 
     fn end_clause(&mut self) -> Result<(), Violation> {
         self.end_claim()?;
-        if let Some((_, told)) = self.clause.early_time.take() {
-            return Err(Violation::Time(told));
+        if let Some(early) = self.clause.early_times.pop() {
+            return Err(Violation::Time(early.text));
         }
         if let Some(row) = self.clause.row
             && self.clause.claims == 0
@@ -323,6 +334,7 @@ impl<'a> Reader<'a> {
                 _ => self.open(Cue::Range),
             },
             "between" if self.clause.cue.is_event() => Ok(()),
+            "between" if self.clause.cue == Cue::None && matches!(next, Some(Token::Time(..))) => Ok(()),
             "rose" | "risen" | "rising" | "climbed" | "increased" | "gained" | "up" | "upwards" | "upward" => {
                 self.direct(true)
             }
@@ -351,9 +363,26 @@ impl<'a> Reader<'a> {
         self.open(Cue::Gap(true))
     }
 
+    /// Whether a time after this preposition may stand before what it belongs to.
+    fn may_be_early(&self, preposition: &str) -> bool {
+        match self.clause.early_times.as_slice() {
+            [] => match preposition {
+                "at" => true,
+                "from" | "since" | "between" => self.clause.cue == Cue::None,
+                _ => false,
+            },
+            [first] => match first.preposition.as_str() {
+                "from" => matches!(preposition, "to" | "until" | "till"),
+                "between" => preposition == "and",
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// `rose`, or `up` after `drifted`.
     fn direct(&mut self, upwards: bool) -> Result<(), Violation> {
-        if self.clause.cue == Cue::Drift && self.clause.numbers == 0 && self.clause.times == 0 {
+        if self.clause.cue == Cue::Drift && self.clause.numbers == 0 {
             let notes = self.table.notes();
             let fits = |n: &usize| matches!(notes[*n].kind, NoteKind::Drift { up, .. } if up == upwards);
             self.clause.candidates.retain(fits);
@@ -416,8 +445,11 @@ impl<'a> Reader<'a> {
             return Err(wrong());
         }
         self.claim();
-        if let Some((minutes, told)) = self.clause.early_time.take() {
-            self.time(minutes, &told)?;
+        for early in std::mem::take(&mut self.clause.early_times) {
+            if early.preposition != "at" {
+                return Err(Violation::Time(early.text));
+            }
+            self.time(early.minutes, &early.text)?;
         }
         if self.clause.cue == Cue::Range {
             self.clause.cue = Cue::RangeHigh;
@@ -440,6 +472,9 @@ impl<'a> Reader<'a> {
         let wrong = || Violation::Time(text.to_owned());
         let preposition = std::mem::take(&mut self.clause.previous_word);
         let late = matches!(preposition.as_str(), "to" | "until" | "till" | "and");
+        // What goes on since then has no end yet, and a spike has no length.
+        let since = preposition == "since";
+        let begins = matches!(preposition.as_str(), "from" | "since" | "between");
         let cue = self.clause.cue;
         self.clause.times += 1;
         let nth = self.clause.times;
@@ -447,15 +482,16 @@ impl<'a> Reader<'a> {
             let notes = self.table.notes();
             let is_end = late || nth == 2;
             let of_times = |times: &Times| {
-                times.is_some_and(|(from, to)| if is_end { to.0 == minutes && nth == 2 } else { from.0 == minutes })
+                let (from, to) = times.as_ref()?;
+                (!since && if is_end { to.0 == minutes && nth == 2 } else { from.0 == minutes }).then_some(())
             };
             let fits = |n: &usize| match &notes[*n].kind {
-                NoteKind::Spike(spike) => nth == 1 && !late && spike.at.is_some_and(|at| at.0 == minutes),
+                NoteKind::Spike(spike) => nth == 1 && !late && !begins && spike.at.is_some_and(|at| at.0 == minutes),
                 NoteKind::Drift { from, .. } => nth == 1 && !late && from.is_some_and(|at| at.0 == minutes),
                 NoteKind::Gap(times)
                 | NoteKind::Stuck(_, times)
                 | NoteKind::Above(_, times)
-                | NoteKind::Below(_, times) => nth <= 2 && of_times(times),
+                | NoteKind::Below(_, times) => nth <= 2 && of_times(times).is_some(),
             };
             self.clause.candidates.retain(fits);
             return if self.clause.candidates.is_empty() { Err(wrong()) } else { Ok(()) };
@@ -471,8 +507,8 @@ impl<'a> Reader<'a> {
         }
         let figures = self.figures().copied();
         let extreme = match (cue, figures) {
-            (Cue::None | Cue::Done, _) if self.clause.early_time.is_none() && preposition == "at" => {
-                self.clause.early_time = Some((minutes, text.to_owned()));
+            (Cue::None | Cue::Done, _) if self.may_be_early(&preposition) => {
+                self.clause.early_times.push(EarlyTime { minutes, text: text.to_owned(), preposition });
                 return Ok(());
             }
             (Cue::Low, Some(f)) => f.low,

@@ -4,9 +4,11 @@ use jiff::civil::date;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+mod early_times;
+
 use super::*;
 use crate::figure::Figure;
-use crate::forms::forms;
+use crate::forms::{forms, report_forms};
 use crate::sentence::{Topic, compute, facts, topics};
 use crate::table::{Change, ClockTime, Extreme, Figures, Note, NoteKind, Row};
 
@@ -503,5 +505,72 @@ fn a_battery_s_days_and_what_a_change_compares_with_are_held_to_the_table() {
         "The kitchen temperature averaged 21.3 °C and rose by 0.7 °C against the window before.",
     ] {
         assert!(check(&table, wrong).is_err(), "{wrong}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_sentence_of_a_first_try_passes_and_the_report_tells_all_that_it_should(
+        table in any_table(),
+        without_times in any::<bool>(),
+        choices in prop::collection::vec(any::<prop::sample::Index>(), 64),
+    ) {
+        let table = if without_times { timeless(&table) } else { table };
+        let mut next = choices.iter().cycle();
+        let report = report_forms(&table).pick(&mut |n| next.next().unwrap().index(n));
+        let mut cutter = crate::sentence::SentenceCutter::default();
+        let mut sentences = cutter.push(&report);
+        sentences.extend(cutter.finish());
+        prop_assert!((2..=5).contains(&sentences.len()) || topics(&table).len() < 3, "{report}");
+        let mut told = Covered::default();
+        for sentence in &sentences {
+            let of = check(&table, sentence);
+            prop_assert!(of.is_ok(), "{sentence}: {of:?}\n{table}");
+            let of = of.unwrap();
+            told.rows.extend(of.rows);
+            told.notes.extend(of.notes);
+            told.nothing_unusual |= of.nothing_unusual;
+        }
+        for topic in topics(&table) {
+            let is_told = match topic {
+                Topic::NothingUnusual => told.nothing_unusual,
+                // Of two anomalies in the same words either will do.
+                Topic::Note(n) => told.notes.iter().any(|t| compute(&table, Topic::Note(*t)) == compute(&table, Topic::Note(n))),
+                Topic::Row(r) => told.rows.contains(&r),
+            };
+            prop_assert!(is_told, "{topic:?} is missing in {report}\n{table}");
+        }
+    }
+
+    #[test]
+    fn an_altered_digit_of_a_first_try_is_caught(
+        table in any_table(),
+        choices in prop::collection::vec(any::<prop::sample::Index>(), 64),
+        place in any::<prop::sample::Index>(),
+        digit in 0u8..10,
+    ) {
+        let forms = report_forms(&table);
+        let mut next = choices.iter().cycle();
+        let report = forms.pick(&mut |n| next.next().unwrap().index(n));
+        let name_digit = |at: usize| report[..at].ends_with("pump ");
+        let digits: Vec<usize> =
+            report.char_indices().filter(|(i, c)| c.is_ascii_digit() && !name_digit(*i)).map(|(i, _)| i).collect();
+        prop_assume!(!digits.is_empty());
+        let at = digits[place.index(digits.len())];
+        let mut altered = report.clone();
+        altered.replace_range(at..=at, &digit.to_string());
+        // 08:00 and 8:00, 021.3 and 21.3, are the same number.
+        let same = |text: &str| text.replace(" 0", " ");
+        prop_assume!(same(&altered) != same(&report) && !forms.allows(&altered));
+        let mut cutter = crate::sentence::SentenceCutter::default();
+        let mut sentences = cutter.push(&altered);
+        sentences.extend(cutter.finish());
+        let all_pass = sentences.iter().all(|s| check(&table, s).is_ok());
+        // By chance another fact may be as altered.
+        let truth = all_true(&table).join(" ");
+        prop_assume!(!truth.contains(altered[at..].split(' ').next().unwrap()));
+        prop_assert!(!all_pass, "{report}\npassed as\n{altered}\n{table}");
     }
 }

@@ -160,6 +160,13 @@ impl Explanation {
             out.push_str(&format!("and {} readings of more sensors\n", self.beyond));
         }
         out.push_str(&self.rejected_text());
+        if !self.rejected.converted.is_empty() {
+            out.push_str("\nConverted:\n");
+        }
+        for (sensor, count) in &self.rejected.converted {
+            let cells = if *count == 1 { "cell" } else { "cells" };
+            out.push_str(&format!("{sensor}: {count} {cells} in another unit\n"));
+        }
         out
     }
 

@@ -77,6 +77,9 @@ pub struct Rejected {
     pub first_line: Option<u64>,
     /// Cells by sensor.
     pub by_sensor: BTreeMap<String, RejectedOf>,
+    /// Cells in another unit than their sensor's, which were turned into it: read, and counted by sensor all the same.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub converted: BTreeMap<String, u64>,
 }
 
 impl Rejected {
@@ -123,6 +126,15 @@ impl Rejected {
         }
     }
 
+    /// Counts a cell of `sensor` that was turned into its unit.
+    pub fn converted(&mut self, sensor: &str) {
+        if let Some(count) = self.converted.get_mut(sensor) {
+            *count += 1;
+        } else if self.converted.len() < MAX_SENSORS {
+            self.converted.insert(sensor.to_owned(), 1);
+        }
+    }
+
     /// Something in `line` was skipped.
     pub fn at_line(&mut self, line: u64) {
         if line > 0 {
@@ -146,6 +158,11 @@ impl Rejected {
         self.sensors_beyond += other.sensors_beyond;
         self.without_reading += other.without_reading;
         self.first_line = self.first_line.or(other.first_line);
+        for (sensor, count) in other.converted {
+            if self.converted.len() < MAX_SENSORS || self.converted.contains_key(&sensor) {
+                *self.converted.entry(sensor).or_default() += count;
+            }
+        }
         for (sensor, of) in other.by_sensor {
             if self.by_sensor.len() >= MAX_SENSORS && !self.by_sensor.contains_key(&sensor) {
                 continue;

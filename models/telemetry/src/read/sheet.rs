@@ -318,8 +318,13 @@ impl ReadCell<'_, '_> {
             (self.emit)(Found { unit: &own, ..Found::number(self.key, self.at, value) });
             return;
         }
-        match unit::convert(value, told, &own, false) {
-            Some(value) => (self.emit)(Found { unit: &own, ..Found::number(self.key, self.at, value) }),
+        // A bare F behind a temperature is a degree; elsewhere it may be a farad.
+        let is_degree = told == "F" && unit::convert(0.0, &own, "°C", false).is_some();
+        match unit::convert(value, if is_degree { "°F" } else { told }, &own, false) {
+            Some(value) => {
+                self.rejected.converted(self.key);
+                (self.emit)(Found { unit: &own, ..Found::number(self.key, self.at, value) });
+            }
             None => self.reject(Cause::NotANumber, cell),
         }
     }

@@ -194,6 +194,11 @@ pub fn code(word: &str) -> f64 {
     SPELLED + spelled
 }
 
+/// The number of a word that devices are known to use.
+pub fn known_code(word: &str) -> Option<f64> {
+    WORDS.iter().position(|w| *w == word).map(|place| place as f64)
+}
+
 /// The word for which a number stands, as far as it has been kept.
 pub fn of_code(code: f64) -> String {
     if let Some(word) = WORDS.get(code.max(0.0) as usize).filter(|_| code < SPELLED) {

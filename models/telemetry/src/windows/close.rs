@@ -4,11 +4,11 @@
 use super::{ClosedWindow, KeepLast, MAX_PAST, Memory, OpenWindow, PastMean, SensorSummary, Windows};
 use crate::anomaly::{self, Anomaly, DAY_PARTS, DayProfile};
 use crate::course::StateTimes;
-use crate::kind::{Kind, accumulates, is_rain, names_amount};
-use crate::statistics::{Statistics, Tally};
+use crate::kind::{Kind, Seen};
+use crate::statistics::Tally;
 use crate::track::Track;
 use crate::window::WindowPlan;
-use crate::{Moment, Reading, SensorId, SensorTraits, Span};
+use crate::{Moment, Reading, SensorId, Span};
 
 impl Windows {
     pub(super) fn gather(&mut self, reading: Reading, closed: &mut dyn FnMut(ClosedWindow)) {
@@ -65,8 +65,10 @@ impl Windows {
             let statistics = tally.statistics(end).expect("a tally is made by its first reading");
             let usual_pause = memory.traits.every_seconds.or_else(|| tally.usual_pause()).or(memory.usual_pause);
             let profile: Option<(&DayProfile, &dyn Fn(Moment) -> usize)> = Some((&memory.profile, &part));
-            memory.is_amount = is_amount(memory, &statistics);
-            memory.is_total = !memory.is_amount && is_total(memory, &statistics);
+            let range = (statistics.low.0, statistics.high.0);
+            let seen = Seen { growth: &statistics.growth, count: statistics.count, range };
+            memory.is_amount = seen.is_amount(&memory.traits, memory.is_amount);
+            memory.is_total = !memory.is_amount && seen.is_total(&memory.traits, memory.is_total);
             let states = tally.states(end);
             let all = anomaly::find(&tally, end, usual_pause, profile, &self.options.anomalies);
             let anomalies = all.into_iter().filter(|a| is_told(a, memory)).collect();
@@ -155,39 +157,6 @@ fn lasts_days(memory: &Memory) -> Option<f64> {
         return None;
     }
     Some(charge / fallen * seconds / 86_400.0).filter(|days| *days <= LASTS_AT_MOST)
-}
-
-/// Whether each reading is an amount of its own: said, or its name and unit allow it and its values go up and down.
-fn is_amount(memory: &Memory, statistics: &Statistics) -> bool {
-    let SensorTraits { name, unit, kind, .. } = &memory.traits;
-    let growth = &statistics.growth;
-    // A meter that jitters falls too, by little of what it shows; one that begins anew each day rises much more often.
-    let falls = u64::from(growth.falls + growth.resets);
-    let (low, high) = (statistics.low.0, statistics.high.0);
-    let is_wide = high - low > high * 0.1;
-    match kind {
-        Some(kind) => *kind == Kind::Amount,
-        None if !names_amount(name, unit) || statistics.low.0 < 0.0 => false,
-        None if statistics.count < 6 => memory.is_amount,
-        None => {
-            let turns = falls >= 2 && falls * 2 >= u64::from(growth.rises);
-            turns && is_wide && (falls * 6 >= statistics.count || low * 2.0 <= high)
-        }
-    }
-}
-
-/// Whether a sensor counts up: because it is said to, or because its unit or name and all of its steps say so.
-fn is_total(memory: &Memory, statistics: &Statistics) -> bool {
-    let SensorTraits { name, unit, kind, .. } = &memory.traits;
-    let (growth, count) = (&statistics.growth, statistics.count);
-    match kind {
-        Some(kind) => kind.is_total(),
-        None if !growth.only_grows() => memory.is_total && growth.falls == 0,
-        None if accumulates(unit) || is_rain(name, unit) => Kind::names_total(name) || count >= 10,
-        None if !unit.is_empty() => false,
-        None if Kind::names_total(name) => count >= 5,
-        None => growth.is_whole && count >= 30 && u64::from(growth.rises) * 4 >= count,
-    }
 }
 
 /// Whether an anomaly is one of a sensor of this kind: a switch has no drift, a counter no level.
