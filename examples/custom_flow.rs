@@ -38,8 +38,8 @@ fn main() -> anyhow::Result<()> {
                     }
                 }
                 FlowEvent::Failed(failure) => eprintln!("{}: {:#}", failure.stage, failure.error),
-                // Nothing is begun on a guess here.
-                FlowEvent::Output(Envelope { body: Clause::Ahead(_), .. }) => {}
+                // Nothing is begun on a guess here, and nothing comes late.
+                FlowEvent::Output(Envelope { body: Clause::Ahead(_) | Clause::Filler(_), .. }) => {}
                 FlowEvent::Ended { .. } => println!("that is all"),
             }
             Ok(ControlFlow::Continue(()))

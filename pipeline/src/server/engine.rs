@@ -334,9 +334,12 @@ impl Engine {
 
     /// What the sentence matcher makes of a command of Home Assistant's.
     fn matched(&self, request: &Request, context: Option<&Context>) -> Option<home_assistant::Answer> {
-        let Prompt::Chat { messages, tools, choice: ToolChoice::Auto, is_parallel } = &request.prompt else {
+        let Prompt::Chat { messages, tools, choice: ToolChoice::Auto, is_parallel, pictures } = &request.prompt else {
             return None;
         };
+        if !pictures.is_empty() {
+            return None;
+        }
         let answer = self.assist.answer(messages, context?, tools)?;
         let is_one = !matches!(&answer, home_assistant::Answer::Calls(calls) if calls.len() > 1);
         (is_one || *is_parallel).then_some(answer)
