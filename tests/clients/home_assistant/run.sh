@@ -48,9 +48,9 @@ cp "$here/../../../assets/home.json" "$work/"
     --set tts.engine=piper --set "tts.model=$models/en_US-joe-medium.onnx" --set "home.file=$work/home.json" --set 'server.aliases=["gpt-4o-mini"]' \
     >"$work/server.txt" 2>"$work/server.log" &
 server=$!
-for _ in $(seq 600); do
-    [ "$(wc -l <"$work/server.txt")" -lt 2 ] || break
-    sleep 0.1
+until grep -q http: "$work/server.txt" && grep -q tcp: "$work/server.txt"; do
+    kill -0 "$server" 2>/dev/null || { cat "$work/server.log" >&2; exit 1; }
+    sleep 0.2
 done
 url=$(sed -n 's/.*\(http:[^ ]*\).*/\1/p' "$work/server.txt" | head -n 1)
 wyoming=$(sed -n 's/.*tcp:.*:\([0-9]*\).*/\1/p' "$work/server.txt" | head -n 1)
