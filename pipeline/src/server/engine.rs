@@ -14,6 +14,7 @@ use nearfield_stages::llm_thread::{Event, Extras, Job, LlmThread};
 use serde_json::{Value, json};
 
 use super::closed_schema;
+use super::conversation::{forget_oldest, repeats_a_call};
 use super::failure::Failure;
 use super::home_assistant::{self, Assist, Context};
 use super::pictures::{Pictures, Sight};
@@ -403,6 +404,11 @@ impl Engine {
         } else if !tools.is_empty() {
             options.lazy = chat.constraints(&tools);
             self.remember(&tools, thinking, &chat);
+            if repeats_a_call(&messages)
+                && let Some(plain) = chat.plain()
+            {
+                (options.lazy, options.constraint) = (Vec::new(), Some(plain));
+            }
         }
         options.thought = chat.thought_limit();
         let names = tools.iter().filter_map(|tool| tool["function"]["name"].as_str().map(str::to_owned)).collect();
@@ -510,19 +516,6 @@ fn context_of(request: &Request) -> Option<Context> {
     match &request.prompt {
         Prompt::Chat { messages, tools, .. } if request.format == Format::Text => Context::of(messages, tools),
         _ => None,
-    }
-}
-
-/// Drops the oldest question with all that followed it; false where there is only the last.
-fn forget_oldest(messages: &mut Vec<Message>) -> bool {
-    let questions = messages.iter().enumerate().filter(|(_, message)| message.role == Role::User).map(|(at, _)| at);
-    let mut questions = questions.take(2);
-    match (questions.next(), questions.next()) {
-        (Some(first), Some(second)) => {
-            messages.drain(first..second);
-            true
-        }
-        _ => false,
     }
 }
 

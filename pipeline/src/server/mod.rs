@@ -7,6 +7,7 @@ mod ask;
 pub(crate) mod batch;
 mod closed_schema;
 pub(crate) mod control;
+mod conversation;
 mod embeddings;
 mod engine;
 mod events;
