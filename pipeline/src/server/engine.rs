@@ -160,7 +160,7 @@ pub struct Engine {
     /// What answers Home Assistant's plain commands.
     assist: Assist,
     /// Where the model takes pictures.
-    picture_reader: Option<PictureReader>,
+    reader: Option<PictureReader>,
     /// The newest last.
     chats: Mutex<Vec<(Vec<Value>, Thinking, Chat)>>,
 }
@@ -191,8 +191,7 @@ impl Engine {
         most_time: Duration,
     ) -> Self {
         let assist = Assist::new(None);
-        let (picture_reader, chats) = (None, Mutex::default());
-        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, picture_reader, chats }
+        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, reader: None, chats: Mutex::default() }
     }
 
     /// The same with a sentence matcher for the homes of clients.
@@ -203,13 +202,13 @@ impl Engine {
 
     /// The same, which takes pictures.
     #[must_use]
-    pub fn with_picture_reader(self, picture_reader: Option<PictureReader>) -> Self {
-        Self { picture_reader, ..self }
+    pub fn with_picture_reader(self, reader: Option<PictureReader>) -> Self {
+        Self { reader, ..self }
     }
 
     /// Whether the model takes pictures.
     pub fn takes_pictures(&self) -> bool {
-        self.picture_reader.is_some()
+        self.reader.is_some()
     }
 
     /// The model's thread.
@@ -266,14 +265,13 @@ impl Engine {
         }
         let cancel = turns.cancel_of(Turn(1));
         let mut prepared = self.prepared(request, &cancel, deadline)?;
-        let room = self.sessions.context_tokens();
-        if prepared.tokens.len() >= room {
-            let length = prepared.tokens.len();
+        let (room, length) = (self.sessions.context_tokens(), prepared.tokens.len());
+        if length >= room {
             let message =
                 format!("the prompt has {length} tokens, and the context has room for {room} with the answer");
             return Err(Failure::of("messages", message).code("context_length_exceeded"));
         }
-        prepared.options.max_tokens = prepared.options.max_tokens.min(room - prepared.tokens.len());
+        prepared.options.max_tokens = prepared.options.max_tokens.min(room - length);
         let lease = self.sessions.take(&prepared.tokens)?;
         let Prepared { tokens, extras, options, parser, opening, names, is_parallel } = prepared;
         let with_likelihoods = options.likelihoods.is_some();
@@ -389,7 +387,7 @@ impl Engine {
         messages = self.safe(&messages)?;
         pictures.check_marks(&mut messages)?;
         let limits = PictureLimits { context_tokens: self.sessions.context_tokens(), deadline, cancel };
-        let encoded = |messages: &[Message]| match &self.picture_reader {
+        let encoded = |messages: &[Message]| match &self.reader {
             Some(reader) if !pictures.is_empty() => {
                 reader.prompt(&chat.text(messages, true)?, &pictures, &self.llm, limits)
             }
@@ -592,11 +590,10 @@ pub fn checked_tools(tools: Vec<Value>, engine: &Engine) -> Result<Vec<Value>, F
             return Err(Failure::of(&format!("tools[{at}]"), "function.parameters must be a JSON schema, an object"));
         }
     }
-    let text = Value::from(tools).to_string();
+    let text = Value::from(tools).to_string().replace(pictures::MARK, "");
     if text.len() > MOST_TOOL_BYTES {
         return Err(Failure::of("tools", format!("have {} bytes; at most {MOST_TOOL_BYTES} are taken", text.len())));
     }
-    let text = text.replace(pictures::MARK, "");
     let safe = engine.llm.llm().tokenizer()?.without_control(&text);
     serde_json::from_str(&safe).map_err(|error| Failure::of("tools", error))
 }

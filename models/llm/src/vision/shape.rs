@@ -187,12 +187,10 @@ impl VisionShape {
         }
         shape.tiling = Tiling::of(gguf, &shape)?;
         let side = image_size / patch_size;
-        if !projector.is_qwen() && projector != Projector::Lfm2 {
-            if !image_size.is_multiple_of(patch_size) || !side.is_multiple_of(merge) {
-                let what =
-                    format!("{image_size} pixels are no whole squares of {merge} x {merge} patches of {patch_size}");
-                return Err(bad(&key("image_size"), what));
-            }
+        let is_square = !projector.is_qwen() && projector != Projector::Lfm2;
+        if is_square && !(image_size.is_multiple_of(patch_size) && side.is_multiple_of(merge)) {
+            let what = format!("{image_size} pixels are no whole squares of {merge} x {merge} patches of {patch_size}");
+            return Err(bad(&key("image_size"), what));
         }
         for (suffix, pixels, patches) in shape.largest() {
             if patches > MOST_PATCHES {
