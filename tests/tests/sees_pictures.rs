@@ -117,12 +117,12 @@ fn pictures_are_taken_over_http_in_the_forms_of_openai_and_ollama() {
 }
 
 #[test]
-fn a_model_without_sight_says_so() {
+fn pictures_for_a_model_without_a_projector_are_refused() {
     let service = Service::start(&[]);
     let url = format!("data:image/jpeg;base64,{}", jpeg([1, 2, 3]));
     let content = json!([{"type": "image_url", "image_url": {"url": url}}]);
     let body = json!({"messages": [{"role": "user", "content": content}]});
-    service.chat(&body).assert_fails(400, "sees none");
+    service.chat(&body).assert_fails(400, "takes none");
     let ollama = json!({"messages": [{"role": "user", "content": "a", "images": [jpeg([1, 2, 3])]}]});
-    assert!(service.post("/api/chat", &ollama).body.contains("sees none"));
+    assert!(service.post("/api/chat", &ollama).body.contains("takes none"));
 }

@@ -359,8 +359,10 @@ impl Session {
     /// Forgets all but the first `n` tokens, and the logits after those that are forgotten; of a picture that would be cut, all, where its
     /// embeddings see each other or stand by rows and columns.
     pub fn truncate(&mut self, n: usize) {
+        // A picture whose last embeddings are still to come is not cut behind those that are there.
+        let end = self.len();
         let is_cut = |(start, span): &&(usize, PictureSpan)| {
-            *start < n && n < start + span.len && (span.is_whole || span.columns.is_some())
+            *start < n && n < end.min(start + span.len) && (span.is_whole || span.columns.is_some())
         };
         let n = self.pictures.iter().find(is_cut).map_or(n, |(start, _)| *start);
         self.pictures.retain(|(start, _)| *start < n);

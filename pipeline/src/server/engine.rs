@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nearfield_llm::{
     Chat, ChatOptions, Constrained, Constraint, Dialect, Finish, ForcedCall, GenerateOptions, Likelihood, LogitBias,
-    Message, ReplyParser, Role, SamplerOptions, Thinking, TokenId, ToolCall,
+    Message, ReplyParser, SamplerOptions, Thinking, TokenId, ToolCall,
 };
 use nearfield_stages::flow::{Cancel, Turn, Turns};
 use nearfield_stages::llm_thread::{Event, Extras, Job, LlmThread};
@@ -17,7 +17,7 @@ use super::closed_schema;
 use super::conversation::{forget_oldest, repeats_a_call};
 use super::failure::Failure;
 use super::home_assistant::{self, Assist, Context};
-use super::pictures::{Pictures, Sight};
+use super::pictures::{self, PictureLimits, PictureReader, Pictures};
 use super::sessions::Sessions;
 
 /// The longest answer where neither the client nor the configuration says.
@@ -159,8 +159,8 @@ pub struct Engine {
     most_time: Duration,
     /// What answers Home Assistant's plain commands.
     assist: Assist,
-    /// Where the model sees pictures.
-    sight: Option<Sight>,
+    /// Where the model takes pictures.
+    reader: Option<PictureReader>,
     /// The newest last.
     chats: Mutex<Vec<(Vec<Value>, Thinking, Chat)>>,
 }
@@ -191,7 +191,7 @@ impl Engine {
         most_time: Duration,
     ) -> Self {
         let assist = Assist::new(None);
-        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, sight: None, chats: Mutex::default() }
+        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, reader: None, chats: Mutex::default() }
     }
 
     /// The same with a sentence matcher for the homes of clients.
@@ -200,15 +200,15 @@ impl Engine {
         Self { assist, ..self }
     }
 
-    /// The same, which sees pictures.
+    /// The same, which takes pictures.
     #[must_use]
-    pub fn with_sight(self, sight: Option<Sight>) -> Self {
-        Self { sight, ..self }
+    pub fn with_picture_reader(self, reader: Option<PictureReader>) -> Self {
+        Self { reader, ..self }
     }
 
-    /// Whether the model sees pictures.
-    pub fn sees(&self) -> bool {
-        self.sight.is_some()
+    /// Whether the model takes pictures.
+    pub fn takes_pictures(&self) -> bool {
+        self.reader.is_some()
     }
 
     /// The model's thread.
@@ -264,15 +264,14 @@ impl Engine {
             return Ok(());
         }
         let cancel = turns.cancel_of(Turn(1));
-        let mut prepared = self.prepared(request, &cancel)?;
-        let room = self.sessions.context_tokens();
-        if prepared.tokens.len() >= room {
-            let length = prepared.tokens.len();
+        let mut prepared = self.prepared(request, &cancel, deadline)?;
+        let (room, length) = (self.sessions.context_tokens(), prepared.tokens.len());
+        if length >= room {
             let message =
                 format!("the prompt has {length} tokens, and the context has room for {room} with the answer");
             return Err(Failure::of("messages", message).code("context_length_exceeded"));
         }
-        prepared.options.max_tokens = prepared.options.max_tokens.min(room - prepared.tokens.len());
+        prepared.options.max_tokens = prepared.options.max_tokens.min(room - length);
         let lease = self.sessions.take(&prepared.tokens)?;
         let Prepared { tokens, extras, options, parser, opening, names, is_parallel } = prepared;
         let with_likelihoods = options.likelihoods.is_some();
@@ -347,7 +346,7 @@ impl Engine {
     }
 
     /// The prompt, and how its answer is held.
-    fn prepared(&self, request: Request, cancel: &Cancel) -> Result<Prepared, Failure> {
+    fn prepared(&self, request: Request, cancel: &Cancel, deadline: Instant) -> Result<Prepared, Failure> {
         let Request { prompt, format, max_tokens, stop, thinking, may_forget, bias, likelihoods, .. } = request;
         let llm = self.llm.llm();
         let max_tokens = max_tokens.unwrap_or(USUAL_TOKENS).min(self.most_tokens.unwrap_or(usize::MAX));
@@ -386,9 +385,11 @@ impl Engine {
         let thinking = if must_fit || is_forced { Thinking::Off } else { wanted };
         let mut chat = self.chat(&tools, thinking)?;
         messages = self.safe(&messages)?;
-        let encoded = |messages: &[Message]| match &self.sight {
-            Some(sight) if !pictures.is_empty() => {
-                sight.prompt(&chat.text(messages, true)?, &pictures, &self.llm, cancel)
+        pictures.check_marks(&mut messages)?;
+        let limits = PictureLimits { context_tokens: self.sessions.context_tokens(), deadline, cancel };
+        let encoded = |messages: &[Message]| match &self.reader {
+            Some(reader) if !pictures.is_empty() => {
+                reader.prompt(&chat.text(messages, true)?, &pictures, &self.llm, limits)
             }
             _ => Ok((chat.prompt(messages, true)?, Extras::default())),
         };
@@ -589,7 +590,7 @@ pub fn checked_tools(tools: Vec<Value>, engine: &Engine) -> Result<Vec<Value>, F
             return Err(Failure::of(&format!("tools[{at}]"), "function.parameters must be a JSON schema, an object"));
         }
     }
-    let text = Value::from(tools).to_string();
+    let text = Value::from(tools).to_string().replace(pictures::MARK, "");
     if text.len() > MOST_TOOL_BYTES {
         return Err(Failure::of("tools", format!("have {} bytes; at most {MOST_TOOL_BYTES} are taken", text.len())));
     }

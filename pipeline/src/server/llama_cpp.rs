@@ -180,7 +180,7 @@ pub fn props(server: &Server) -> Value {
     let template = llm.template().map(|template| template.source().to_owned()).unwrap_or_default();
     json!({
         "default_generation_settings": {"n_ctx": server.engine.context_tokens()}, "total_slots": server.config.sessions,
-        "model_alias": server.model, "chat_template": template, "modalities": {"vision": server.engine.sees(), "audio": false},
+        "model_alias": server.model, "chat_template": template, "modalities": {"vision": server.engine.takes_pictures(), "audio": false},
         "build_info": concat!("nearfield-", env!("CARGO_PKG_VERSION")),
     })
 }

@@ -63,7 +63,7 @@ use golden::Golden;
 use home_assistant::Assist;
 use hosted::{Hosted, Shared};
 use metrics::Metrics;
-use pictures::Sight;
+use pictures::PictureReader;
 use sessions::Sessions;
 use speech::Speech;
 use wake::Wake;
@@ -348,7 +348,7 @@ fn load(base: &Base) -> anyhow::Result<Server> {
     let tower = crate::load::projector::load(&config.llm, registry, &llm)?;
     let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, most_tokens, most_time)
         .with_assist(Assist::load(&config.home)?)
-        .with_sight(tower.map(Sight::new));
+        .with_picture_reader(tower.map(PictureReader::new));
     tracing::info!(model, context_tokens, sessions = config.server.sessions, "loaded");
     // "en-us" and "en_US-lessac-medium" begin with the language; a voice without a name is English.
     let language = speech.voice.0.split_whitespace().last().unwrap_or_default().get(..2).unwrap_or("en").to_owned();

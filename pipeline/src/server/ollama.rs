@@ -16,7 +16,7 @@ use super::engine::{Format, Piece, Prompt, Reason, Request, ToolChoice, checked_
 use super::failure::{Failure, Form};
 use super::http::{self, Reply, Writer};
 use super::openai::{self, InMessage};
-use super::pictures::{self, Pictures};
+use super::pictures::{self, PicturePlace, Pictures};
 
 /// The version of Ollama whose answers these are, and ours.
 const VERSION: &str = concat!("0.12.0+nearfield.", env!("CARGO_PKG_VERSION"));
@@ -195,11 +195,8 @@ pub async fn generate(server: &Arc<Server>, body: GenerateBody) -> Result<Respon
     let lines = Lines::new(server, false);
     let (mut pictures, mut asked_text) = (Pictures::default(), String::new());
     for image in body.images.into_iter().flatten() {
-        if !server.engine.sees() {
-            return Err(pictures::none_seen("images"));
-        }
-        pictures.take(&image, "images")?;
-        asked_text.push(pictures::MARK);
+        let mut place = PicturePlace::of_user(server.engine.takes_pictures(), &mut pictures);
+        asked_text.push(place.take(&image, "images")?);
     }
     if body.suffix.is_some_and(|suffix| !suffix.is_empty()) {
         return Err(Failure::of("suffix", "is not supported: leave it out"));
@@ -390,7 +387,7 @@ pub fn show(server: &Server, body: &ModelBody) -> Result<Value, Failure> {
     let llm = server.engine.llm().llm();
     let info = llm.info();
     let mut capabilities = vec!["completion"];
-    if server.engine.sees() {
+    if server.engine.takes_pictures() {
         capabilities.push("vision");
     }
     let template = llm.template().map(|template| template.source().to_owned()).unwrap_or_default();

@@ -73,7 +73,7 @@ pub struct DescribeOptions {
     pub presence: PresenceOptions,
     /// What is thrown away between two pictures: for measuring what the cache is worth.
     pub reuse: Reuse,
-    /// The language model's own eyes, and the most embeddings of a picture: it is shown pictures themselves.
+    /// The projector of a language model that takes pictures themselves, and the most embeddings of a picture.
     pub tower: Option<(Arc<VisionTower>, Option<usize>)>,
 }
 

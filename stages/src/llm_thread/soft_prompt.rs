@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use nearfield_llm::{LlmError, PictureSpan, Prefill, Session, TokenId};
 
-/// Tokens and rows that go through the model between two looks at what else is to do.
+/// Tokens and rows that go through the model between two looks at what else is to do. A picture whose embeddings see each other (Gemma 3)
+/// goes through at once.
 const SOFT_BLOCK: usize = 64;
 
 /// Makes the session hold exactly `tokens`, of which each [`TokenId::EMBEDDING`] stands for the next of `wanted`'s rows. The longest
@@ -60,7 +61,10 @@ pub(super) fn read_soft_prompt(
             break;
         }
         let is_soft = *first == TokenId::EMBEDDING;
-        if let (true, Some((span, 0))) = (is_soft, span_at(spans, at)) {
+        let span = span_at(spans, at).filter(|_| is_soft);
+        if let Some((span, 0)) = span
+            && span.is_whole
+        {
             let rows = &wanted[held.len()..held.len() + span.len * width];
             session.append_picture(rows, span)?;
             held.extend_from_slice(rows);
@@ -69,9 +73,11 @@ pub(super) fn read_soft_prompt(
             rest = &rest[span.len..];
             continue;
         }
-        // Within a picture only its rest, which stands like words.
-        let left = span_at(spans, at).map_or(SOFT_BLOCK, |(span, behind)| span.len - behind);
-        let most = if is_soft { SOFT_BLOCK.min(left) } else { SOFT_BLOCK };
+        if let Some((span, 0)) = span {
+            session.begin_picture(span)?;
+        }
+        // Within a picture no more than its rest.
+        let most = span.map_or(SOFT_BLOCK, |(span, behind)| SOFT_BLOCK.min(span.len - behind));
         let run = rest.iter().take(most).take_while(|t| (**t == TokenId::EMBEDDING) == is_soft).count();
         if is_soft {
             let rows = &wanted[held.len()..held.len() + run * width];
@@ -98,15 +104,17 @@ fn span_at(spans: &[PictureSpan], row: usize) -> Option<(PictureSpan, usize)> {
 }
 
 /// How much of the `reused` first tokens stands in the session as the prompt has it: rows that are the same may belong to pictures of
-/// other shapes.
+/// other shapes, or to none.
 fn same_pictures(session: &Session, tokens: &[TokenId], spans: &[PictureSpan], reused: usize) -> usize {
     let places = tokens.iter().enumerate().filter(|(_, token)| **token == TokenId::EMBEDDING).map(|(at, _)| at);
     let places: Vec<usize> = places.collect();
     let mut first = 0;
+    let mut starts = Vec::new();
     let held = |start: usize| session.pictures().iter().find(|(at, _)| *at == start).map(|(_, span)| *span);
     for span in spans {
         let Some(start) = places.get(first).copied().filter(|start| *start < reused) else { break };
         first += span.len;
+        starts.push(start);
         let is_same = held(start).is_some_and(|held| {
             held.len == span.len
                 && held.is_whole == span.is_whole
@@ -116,5 +124,8 @@ fn same_pictures(session: &Session, tokens: &[TokenId], spans: &[PictureSpan], r
             return start;
         }
     }
-    reused
+    let is_other = |(start, span): &&(usize, PictureSpan)| {
+        (span.columns.is_some() || span.is_whole) && *start < reused && !starts.contains(start)
+    };
+    session.pictures().iter().find(is_other).map_or(reused, |(start, _)| *start)
 }

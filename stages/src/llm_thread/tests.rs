@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
-use nearfield_llm::{CacheType, Constrained, Constraint, LlmOptions};
+use nearfield_llm::{CacheType, Constrained, Constraint, LlmOptions, Session};
 
+use super::soft_prompt::read_soft_prompt;
 use super::*;
 use crate::flow::{FlowEvent, Output, Queue, StopSignal, Turns};
 use crate::messages::Tokens;
@@ -190,6 +191,39 @@ fn a_caption_of_a_picture_that_a_voice_passed_is_what_it_would_have_been() {
     assert_eq!((disturbed.0, disturbed.1), (alone.0, alone.1));
     drop(llm);
     thread.join().unwrap();
+}
+
+#[test]
+fn a_large_picture_is_read_in_blocks_that_can_be_broken_off_and_gone_on_with() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+    let llm = Llm::open(&path, &LlmOptions { threads: 1 }).unwrap();
+    let new =
+        || Session::new(llm.clone(), &SessionOptions { context_tokens: 1024, ..SessionOptions::default() }).unwrap();
+    let (n, after) = (300, TokenId(7));
+    let rows: Vec<f32> = (0..n).flat_map(|i| llm.embedding(TokenId(300 + i)).unwrap()).collect();
+    let tokens = [vec![TokenId::EMBEDDING; n as usize], vec![after]].concat();
+    // Whether each embedding sees the ones after it, and how often somebody else could have had the model.
+    for (is_whole, looks) in [(false, 6), (true, 2)] {
+        let spans = [PictureSpan { len: n as usize, columns: Some(20), is_whole }];
+        let read = |session: &mut Session, held: &mut Vec<f32>, most: usize| {
+            let mut looked = 0;
+            let mut go_on = || {
+                looked += 1;
+                if looked > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let prefill = read_soft_prompt(session, held, &tokens, &rows, &spans, &mut go_on).unwrap();
+            (prefill, looked)
+        };
+        let (mut whole, mut parts) = ((new(), Vec::new()), (new(), Vec::new()));
+        let (prefill, looked) = read(&mut whole.0, &mut whole.1, usize::MAX);
+        assert_eq!((prefill.stopped, prefill.prefilled, looked), (false, tokens.len(), looks));
+        let (prefill, _) = read(&mut parts.0, &mut parts.1, 1);
+        assert_eq!((prefill.stopped, prefill.prefilled), (true, if is_whole { 300 } else { 64 }));
+        let (prefill, _) = read(&mut parts.0, &mut parts.1, usize::MAX);
+        assert_eq!((prefill.reused, prefill.stopped), (if is_whole { 300 } else { 64 }, false));
+        assert_eq!(parts.0.pictures(), whole.0.pictures());
+        assert_eq!(parts.0.logits(), whole.0.logits());
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ impl Session {
     /// # Errors
     /// The rows are others than the span says, or more than fit; the session is then as it was.
     pub fn append_picture(&mut self, rows: &[f32], span: PictureSpan) -> Result<(), LlmError> {
-        let (width, first) = (self.llm.shape.d_model, self.len());
-        if rows.len() != span.len * width || span.columns == Some(0) {
+        let width = self.llm.shape.d_model;
+        if rows.len() != span.len * width {
             return Err(LlmError::Input(format!(
                 "{} embeddings of a picture are {} numbers, but {} were given",
                 span.len,
@@ -20,16 +20,30 @@ impl Session {
                 rows.len()
             )));
         }
-        self.check_room(first + span.len)?;
-        if span.len == 0 {
-            return Ok(());
-        }
-        self.catch_up();
-        let columns = span.columns.filter(|_| self.llm.shape.sections.is_some());
-        self.pictures.push((first, PictureSpan { columns, ..span }));
+        self.begin_picture(span)?;
         // What sees what comes after it has to be there at once.
         let block = if span.is_whole { span.len } else { BLOCK };
-        self.read_rows(rows, block);
+        self.read_rows(rows, block.max(1));
+        Ok(())
+    }
+
+    /// Says how the next `span.len` embeddings stand, which [`append_embeddings`](Self::append_embeddings) then takes in as many blocks
+    /// as the caller likes, but all at once where each sees the ones after it (`span.is_whole`). Nothing else may be appended before the
+    /// last of them.
+    ///
+    /// # Errors
+    /// The span has no columns, or more embeddings than fit; the session is then as it was.
+    pub fn begin_picture(&mut self, span: PictureSpan) -> Result<(), LlmError> {
+        if span.columns == Some(0) {
+            return Err(LlmError::Input("the embeddings of a picture stand in rows of 0 columns".to_owned()));
+        }
+        let first = self.len();
+        self.check_room(first + span.len)?;
+        if span.len > 0 {
+            self.catch_up();
+            let columns = span.columns.filter(|_| self.llm.shape.sections.is_some());
+            self.pictures.push((first, PictureSpan { columns, ..span }));
+        }
         Ok(())
     }
 

@@ -35,7 +35,7 @@ pub(super) fn check(tower: &VisionTower, llm: &Llm) -> Result<(), LlmError> {
 }
 
 /// The tiles in the order of the prompt.
-pub(super) fn in_order<'a>(_: &VisionTower, tiles: &'a Tiles) -> Vec<&'a Pixels> {
+pub(super) fn in_order(tiles: &Tiles) -> Vec<&Pixels> {
     tiles.grid.iter().chain([&tiles.whole]).collect()
 }
 

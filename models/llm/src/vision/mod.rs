@@ -169,7 +169,7 @@ impl VisionTower {
         self.check(llm)?;
         let tiles = self.shape.tiles(&pixels(picture)?, budget);
         let mut prompt = marks::around(self, llm.tokenizer()?, &tiles);
-        for tile in marks::in_order(self, &tiles) {
+        for tile in marks::in_order(&tiles) {
             let Some(rows) = self.encode(tile, go_on)? else { return Ok(None) };
             prompt.rows.extend(rows);
         }
@@ -177,7 +177,7 @@ impl VisionTower {
             return Err(LlmError::Projector {
                 path: self.gguf.path().to_owned(),
                 model: llm.info().name.clone(),
-                what: "what it makes of this picture is no number; fetch the file again".to_owned(),
+                what: "the embeddings of this picture are not finite; fetch the file again".to_owned(),
             });
         }
         Ok(Some(prompt))
@@ -193,7 +193,7 @@ impl VisionTower {
         budget: Option<usize>,
     ) -> Result<Vec<(usize, usize, Vec<u8>)>, LlmError> {
         let tiles = self.shape.tiles(&pixels(picture)?, budget);
-        let all = marks::in_order(self, &tiles).into_iter();
+        let all = marks::in_order(&tiles).into_iter();
         Ok(all.map(|tile| (tile.width, tile.height, tile.rgb.clone())).collect())
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Tiles {
 
 /// The most tiles that files may ask for.
 const MOST_TILES: u64 = 64;
+/// The most tiles to a side where a picture's sides are rounded to tiles.
+pub(crate) const MOST_ROUNDED: usize = 8;
 
 impl Tiling {
     pub(crate) fn of(gguf: &Gguf, shape: &VisionShape) -> Result<Tiling, LlmError> {
@@ -93,7 +95,7 @@ impl Tiling {
                     let what = format!("{side} pixels are no whole squares of {unit}");
                     return Err(LlmError::metadata(gguf, "clip.vision.preproc_tile_size", what));
                 }
-                let (near, tiles) = ([64 * area, 256 * area], tiles(2, 10)?);
+                let (near, tiles) = ([64 * area, area.saturating_mul(256)], tiles(2, 10)?);
                 let resize = Resize { filter, short_weights };
                 Tiling::NearOrNearest { resize, near, tiles, side, tolerance: f64::from(tolerance) }
             }
@@ -159,10 +161,10 @@ impl VisionShape {
         let each = self.embeddings(side, side).max(1);
         let fits = |columns: usize, rows: usize| budget.is_none_or(|budget| (columns * rows + 1) * each <= budget);
         let Some(longest) = longest else {
-            let round = |pixels: usize| ((pixels as f32 / side as f32).round() as usize).clamp(1, 8);
+            let round = |pixels: usize| ((pixels as f32 / side as f32).round() as usize).clamp(1, MOST_ROUNDED);
             let (columns, rows) = (round(w), round(h));
             // The whole comes from the picture itself.
-            let small = resize_wide(picture, side);
+            let small = Resize::by(Filter::Bicubic).apply(picture, side, side);
             if !fits(columns, rows) {
                 return Tiles { columns: 0, grid: Vec::new(), whole: small };
             }
@@ -224,10 +226,6 @@ impl VisionShape {
         let large = resize.letterbox(picture, columns * side, rows * side, [0; 3]);
         Tiles { columns, grid: cut(&large, columns, rows, side), whole: small }
     }
-}
-
-fn resize_wide(picture: &Pixels, side: usize) -> Pixels {
-    Resize::by(Filter::Bicubic).apply(picture, side, side)
 }
 
 /// The size nearest a picture's own of sides that are multiples of `unit`, within numbers of pixels (Qwen2-VL's "smart resize").

@@ -4,7 +4,7 @@
 use nearfield_gguf::{Gguf, Value, quoted};
 use nearfield_kernels::KvStore;
 
-use super::preprocess::Tiling;
+use super::preprocess::{MOST_ROUNDED, Tiling};
 use super::resize::{Filter, Resize};
 use crate::LlmError;
 
@@ -73,7 +73,7 @@ pub(crate) struct VisionShape {
     pub patch_size: usize,
     /// Patches to a side of the square that becomes one embedding.
     pub merge: usize,
-    /// Every so-manieth layer sees the whole picture, the others windows of it.
+    /// Every n-th layer sees the whole picture, the others windows of it.
     pub windows: Option<usize>,
     pub mean: [f32; 3],
     pub deviation: [f32; 3],
@@ -86,6 +86,8 @@ pub(crate) const WINDOW: usize = 112;
 const MOST_SIDE: u64 = 4096;
 /// The most patches that go through the transformer at a time: 4,096 embeddings of four patches each.
 pub(crate) const MOST_PATCHES: usize = 16_384;
+/// The most pixels that a picture is enlarged to: 64 tiles of 512 x 512, which is one tile of the largest side too.
+const MOST_PIXELS: usize = 64 * 512 * 512;
 
 impl VisionShape {
     pub(crate) fn of(gguf: &Gguf) -> Result<VisionShape, LlmError> {
@@ -185,18 +187,41 @@ impl VisionShape {
         }
         shape.tiling = Tiling::of(gguf, &shape)?;
         let side = image_size / patch_size;
-        if !projector.is_qwen() && projector != Projector::Lfm2 {
-            if !image_size.is_multiple_of(patch_size) || !side.is_multiple_of(merge) {
-                let what =
-                    format!("{image_size} pixels are no whole squares of {merge} x {merge} patches of {patch_size}");
-                return Err(bad(&key("image_size"), what));
+        let is_square = !projector.is_qwen() && projector != Projector::Lfm2;
+        if is_square && !(image_size.is_multiple_of(patch_size) && side.is_multiple_of(merge)) {
+            let what = format!("{image_size} pixels are no whole squares of {merge} x {merge} patches of {patch_size}");
+            return Err(bad(&key("image_size"), what));
+        }
+        for (suffix, pixels, patches) in shape.largest() {
+            if patches > MOST_PATCHES {
+                let what = format!("gives tiles of {patches} patches, more than the {MOST_PATCHES} that are supported");
+                return Err(bad(&key(suffix), what));
             }
-            if side * side > MOST_PATCHES {
-                let what = format!("{side} x {side} patches are more than the {MOST_PATCHES} that are supported");
-                return Err(bad(&key("image_size"), what));
+            if pixels > MOST_PIXELS {
+                let what = format!("gives pictures of {pixels} pixels, more than the {MOST_PIXELS} that are supported");
+                return Err(bad(&key(suffix), what));
             }
         }
         Ok(shape)
+    }
+
+    /// How large pictures become: the key that says so, the most pixels, and the most patches of one tile.
+    fn largest(&self) -> Vec<(&'static str, usize, usize)> {
+        let patch = self.patch_size.pow(2);
+        let tiles = |key, side: usize, n: usize| (key, n.saturating_mul(side * side), (side / self.patch_size).pow(2));
+        let side = self.image_size;
+        match &self.tiling {
+            Tiling::Whole { .. } => vec![tiles("image_size", side, 1)],
+            Tiling::Near { most, .. } => vec![("image_max_pixels", *most, most / patch)],
+            Tiling::Grid { longest } => {
+                let longest = longest.map_or(MOST_ROUNDED, |longest| longest.div_ceil(side));
+                vec![tiles("image_size", side, longest.pow(2))]
+            }
+            Tiling::Nearest { most, .. } => vec![tiles("image_size", side, *most)],
+            Tiling::NearOrNearest { near, tiles: n, side, .. } => {
+                vec![("patch_size", near[1], near[1] / patch), tiles("preproc_tile_size", *side, n[1])]
+            }
+        }
     }
 
     pub(crate) fn head_dim(&self) -> usize {

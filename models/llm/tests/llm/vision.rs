@@ -146,6 +146,39 @@ fn another_picture_in_a_session_is_what_it_is_in_a_new_one() {
 }
 
 #[test]
+fn a_picture_that_comes_in_blocks_is_what_it_is_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["smolvlm", "qwen2vl", "lfm2"] {
+        let (llm, tower) = open(name, folder.path());
+        let prompt = read_picture(&llm, &tower, [150, 110], None);
+        let (span, d) = (prompt.spans[0], llm.info().d_model);
+        let [mut at_once, mut in_blocks] = [session(&llm), session(&llm)];
+        let before = llm.tokenizer().unwrap().encode_prompt(TEXT[0]);
+        let after = llm.tokenizer().unwrap().encode(TEXT[1], true);
+        at_once.append(&before).unwrap();
+        at_once.append_picture(&prompt.rows[..span.len * d], span).unwrap();
+        in_blocks.append(&before).unwrap();
+        in_blocks.begin_picture(span).unwrap();
+        let (first, rest) = prompt.rows[..span.len * d].split_at(3 * d);
+        in_blocks.append_embeddings(first).unwrap();
+        // What is there of a picture stays where nothing is cut off, and goes with its rest where something is.
+        in_blocks.truncate(before.len() + 3);
+        assert_eq!((in_blocks.len(), in_blocks.pictures()), (before.len() + 3, at_once.pictures()), "{name}");
+        let mut cut = in_blocks.fork().unwrap();
+        cut.truncate(before.len() + 2);
+        let kept = if name == "qwen2vl" { 0 } else { 2 };
+        assert_eq!(cut.len(), before.len() + kept, "{name}");
+        in_blocks.append_embeddings(rest).unwrap();
+        assert_eq!(in_blocks.pictures(), at_once.pictures(), "{name}");
+        for session in [&mut at_once, &mut in_blocks] {
+            session.append(&after).unwrap();
+        }
+        let (_, difference) = agreement(in_blocks.logits(), at_once.logits());
+        assert!(difference < 5e-3, "{name}: {difference}");
+    }
+}
+
+#[test]
 fn a_session_on_disk_keeps_what_stands_before_a_picture_with_rows_and_columns() {
     let folder = tempfile::tempdir().unwrap();
     for (name, kept) in [("qwen2vl", TEXT[0].len() + 1), ("smolvlm", usize::MAX)] {

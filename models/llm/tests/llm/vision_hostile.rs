@@ -49,11 +49,50 @@ fn a_projector_file_that_lies_is_an_error_that_says_what_is_wrong() {
         ("lfm2", "vision.preproc_tile_size", Value::U32(100), "no whole squares of 32"),
     ];
     for (name, key, value, said) in cases {
-        let (_, projector, ..) = PAIRS.iter().find(|(known, ..)| known == name).unwrap();
-        write_projector(name, projector, &path, &[(key, value.clone())]);
-        let error = open(&path).expect_err(key);
-        assert!(error.contains(said) && error.contains("mmproj.gguf"), "{key}: {error}");
-        assert!(!error.contains('\n') && error.len() < 500, "{key}: one sentence: {error}");
+        refuses(name, &[(key, value.clone())], said, &path);
+    }
+}
+
+fn refuses(name: &str, keys: &[(&str, Value)], said: &str, path: &Path) {
+    let (_, projector, ..) = PAIRS.iter().find(|(known, ..)| *known == name).unwrap();
+    write_projector(name, projector, path, keys);
+    let error = open(path).expect_err(said);
+    assert!(error.contains(said) && error.contains("mmproj.gguf"), "{keys:?}: {error}");
+    assert!(!error.contains('\n') && error.len() < 500, "{keys:?}: one sentence: {error}");
+}
+
+#[test]
+fn a_projector_file_whose_tiles_would_fill_the_memory_is_refused_by_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mmproj.gguf");
+    let (patch, image, tile) = ("vision.patch_size", "vision.image_size", "vision.preproc_tile_size");
+    let (scale, tiles) = ("vision.projector.scale_factor", "vision.preproc_max_tiles");
+    let longest = "vision.preproc_image_size";
+    let cases: &[(&str, &[(&str, u32)], &str)] = &[
+        // 4096 x 4096 tiles of patches of one pixel.
+        (
+            "lfm2",
+            &[(patch, 1), (tile, 4096)],
+            "preproc_tile_size: gives tiles of 16777216 patches, more than the 16384",
+        ),
+        ("lfm2", &[(scale, 16), (tile, 256)], "patch_size: gives tiles of 65536 patches"),
+        ("lfm2", &[(patch, 256), (image, 256), (tile, 512)], "patch_size: gives pictures of 67108864 pixels"),
+        ("lfm2", &[(tile, 2048), (tiles, 64)], "preproc_tile_size: gives pictures of 268435456 pixels"),
+        ("internvl", &[(patch, 64), (image, 4096), (tiles, 64)], "image_size: gives pictures of 1073741824 pixels"),
+        ("internvl", &[(patch, 1), (image, 256)], "image_size: gives tiles of 65536 patches"),
+        (
+            "smolvlm",
+            &[(patch, 64), (image, 4096), (longest, 32_768)],
+            "image_size: gives pictures of 1073741824 pixels",
+        ),
+        ("smolvlm-old", &[(patch, 64), (image, 4096)], "image_size: gives pictures of 1073741824 pixels"),
+        ("llava", &[(patch, 1), (image, 4096)], "image_size: gives tiles of 16777216 patches"),
+        ("gemma3", &[(patch, 1), (image, 4096)], "image_size: gives tiles of 16777216 patches"),
+        ("qwen2vl", &[(patch, 256), (image, 256)], "image_max_pixels: gives pictures of 1073741824 pixels"),
+    ];
+    for (name, keys, said) in cases {
+        let keys: Vec<(&str, Value)> = keys.iter().map(|(key, value)| (*key, Value::U32(*value))).collect();
+        refuses(name, &keys, said, &path);
     }
 }
 
@@ -124,7 +163,7 @@ fn weights_that_are_no_numbers_are_an_error_and_no_picture() {
     let rgb = picture(40, 30);
     let picture = RgbPicture { width: 40, height: 30, rgb: &rgb };
     let error = open(&mmproj).unwrap().read(picture, &llm, None, &mut || ControlFlow::Continue(())).unwrap_err();
-    assert!(error.to_string().contains("is no number"), "{error}");
+    assert!(error.to_string().contains("the embeddings of this picture are not finite"), "{error}");
     for (width, height) in [(0, 0), (40, 31), (usize::MAX, 2)] {
         let tower = open(&write_pair("smolvlm", folder.path())[1]).unwrap();
         let picture = RgbPicture { width, height, rgb: &rgb };

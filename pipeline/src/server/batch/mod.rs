@@ -93,7 +93,7 @@ pub fn run(args: &BatchArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write
     let most_time = Duration::from_secs(config.server.most_seconds);
     let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, None, most_time);
     let tower = crate::load::projector::load(&config.llm, &registry, engine.llm().llm())?;
-    let engine = engine.with_sight(tower.map(crate::server::pictures::Sight::new));
+    let engine = engine.with_picture_reader(tower.map(crate::server::pictures::PictureReader::new));
     let model = super::name_of(&config.llm.model, &registry);
     let work = Work { engine: &engine, model: &model, defaults: &defaults, stop };
 

@@ -1,5 +1,7 @@
 //! The home as Home Assistant tells it to a language model: the list of exposed entities in its system prompt.
 
+use std::collections::{HashMap, HashSet};
+
 use nearfield_home::{Area, Domain, Entity, Home, slug, yaml};
 use nearfield_llm::{Message, Role};
 use serde_json::{Value, json};
@@ -10,6 +12,8 @@ const LIST: &str = "Static Context: An overview of the areas and the devices in 
 const PLACE: &str = "You are in area ";
 /// The longest list that is read, in bytes.
 const MOST_BYTES: usize = 256 << 10;
+/// The most entities of a list that is read.
+const MOST_ENTITIES: usize = 2000;
 
 /// The home of a client.
 pub struct Context {
@@ -34,25 +38,25 @@ impl Context {
             return None;
         }
         let listed = yaml::parse(&format!("entities:\n{list}")).ok()?;
-        let mut areas: Vec<Area> = Vec::new();
-        let mut entities: Vec<Entity> = Vec::new();
-        for entry in listed.get("entities")?.as_array()? {
+        let entries = listed.get("entities")?.as_array().filter(|entries| entries.len() <= MOST_ENTITIES)?;
+        let (mut areas, mut ids) = (Areas::default(), Ids::default());
+        let mut entities: Vec<Entity> = Vec::with_capacity(entries.len());
+        for entry in entries {
             let (names, domain) = (entry["names"].as_str()?, entry["domain"].as_str()?);
             let mut names = names.split(", ").filter(|name| !name.trim().is_empty());
             let name = names.next()?;
-            let id = free(&format!("{domain}.{}", slug(name)), |id| entities.iter().any(|entity| entity.id == id));
-            let mut entity = Entity::new(id, name);
+            let mut entity = Entity::new(ids.free(&format!("{domain}.{}", slug(name))), name);
             entity.aliases = names.map(str::to_owned).collect();
             if domain == "light" {
                 // The list does not say what a light can do: Home Assistant refuses what it can't.
                 entity.attributes.insert("supported_color_modes".to_owned(), json!(["color_temp", "hs"]));
             }
-            entity.area = entry["areas"].as_str().and_then(|named| area(named, &mut areas));
+            entity.area = entry["areas"].as_str().and_then(|named| areas.id_of(named));
             entities.push(entity);
         }
         let other = entities.iter().map(in_use).collect();
-        let home = Home::new(Vec::new(), areas.clone(), Vec::new(), entities).ok()?;
-        let other = Home::new(Vec::new(), areas, Vec::new(), other).ok()?;
+        let home = Home::new(Vec::new(), areas.all.clone(), Vec::new(), entities).ok()?;
+        let other = Home::new(Vec::new(), areas.all, Vec::new(), other).ok()?;
         let here = before.lines().find_map(|line| line.strip_prefix(PLACE)).unwrap_or_default();
         // "Kitchen (floor Ground) and all generic commands ..."
         let is_here = |area: &&Area| {
@@ -101,26 +105,50 @@ fn in_use(entity: &Entity) -> Entity {
     entity
 }
 
-/// The id of an area, which is added where it is new: its name, and its aliases behind commas.
-fn area(named: &str, areas: &mut Vec<Area>) -> Option<String> {
-    let mut names = named.split(", ").filter(|name| !name.trim().is_empty());
-    let name = names.next()?;
-    if let Some(known) = areas.iter().find(|area| area.name == name) {
-        return Some(known.id.clone());
-    }
-    let id = free(&slug(name), |id| areas.iter().any(|area| area.id == id));
-    let aliases = names.map(str::to_owned).collect();
-    areas.push(Area { id: id.clone(), name: name.to_owned(), aliases, floor: None });
-    Some(id)
+/// The areas of a list.
+#[derive(Default)]
+struct Areas {
+    all: Vec<Area>,
+    ids: Ids,
+    /// The id of each by its name.
+    by_name: HashMap<String, String>,
 }
 
-/// An id that is not taken.
-fn free(wanted: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let mut id = wanted.to_owned();
-    let mut number = 2;
-    while is_taken(&id) {
-        id = format!("{wanted}_{number}");
-        number += 1;
+impl Areas {
+    /// The id of an area, which is added where it is new: its name, and its aliases behind commas.
+    fn id_of(&mut self, named: &str) -> Option<String> {
+        let mut names = named.split(", ").filter(|name| !name.trim().is_empty());
+        let name = names.next()?;
+        if let Some(known) = self.by_name.get(name) {
+            return Some(known.clone());
+        }
+        let id = self.ids.free(&slug(name));
+        let aliases = names.map(str::to_owned).collect();
+        self.all.push(Area { id: id.clone(), name: name.to_owned(), aliases, floor: None });
+        self.by_name.insert(name.to_owned(), id.clone());
+        Some(id)
     }
-    id
+}
+
+/// Ids that are taken, and with which number to go on looking for another.
+#[derive(Default)]
+struct Ids {
+    taken: HashSet<String>,
+    next: HashMap<String, usize>,
+}
+
+impl Ids {
+    /// An id that was not taken, and now is.
+    fn free(&mut self, wanted: &str) -> String {
+        let mut id = wanted.to_owned();
+        if self.taken.contains(&id) {
+            let number = self.next.entry(id.clone()).or_insert(2);
+            while self.taken.contains(&id) {
+                id = format!("{wanted}_{number}");
+                *number += 1;
+            }
+        }
+        self.taken.insert(id.clone());
+        id
+    }
 }

@@ -116,6 +116,8 @@ fn has_succeeded(result: &str) -> bool {
         result.get("error").is_some_and(|error| !error.is_null())
             || result.get("response_type").is_some_and(|kind| kind == "error")
             || result.get("success").is_some_and(|success| success == false)
+            // The entities for which the action failed, beside those for which it did not.
+            || result.get("failed").is_some_and(|failed| failed.as_array().map_or(!failed.is_null(), |all| !all.is_empty()))
     };
     !fails(&result) && !result.get("data").and_then(Value::as_object).is_some_and(fails)
 }
@@ -235,9 +237,15 @@ mod tests {
             r#"{"speech":{},"response_type":"action_done","data":{"success":[{"name":"Bed Light"}],"failed":[]}}"#;
         let result = |text: &str| [&messages[..], &[Message::new(Role::Tool, text)]].concat();
         assert_eq!(answer(&result(done)), Some(Answer::Said("Turned on the Bed Light.".to_owned())));
-        for failed in
-            [r#"{"error":"MatchFailedError"}"#, r#"{"data":{"response_type":"error"},"error":null}"#, "nothing", "[]"]
-        {
+        let in_part = done
+            .replace(r#""failed":[]"#, r#""failed":[{"name":"Reading Light","type":"entity","id":"light.reading"}]"#);
+        for failed in [
+            r#"{"error":"MatchFailedError"}"#,
+            r#"{"data":{"response_type":"error"},"error":null}"#,
+            &in_part,
+            "nothing",
+            "[]",
+        ] {
             assert_eq!(answer(&result(failed)), None, "{failed}");
         }
         assert_eq!(answer(&[result(done), result(done)[3..].to_vec()].concat()), None, "more results than calls");
@@ -274,5 +282,18 @@ mod tests {
         assert!(Context::of(&asked("Turn on the light"), &[]).is_none());
         let broken = PROMPT.replace("- names: Bed Light", "- {[");
         assert!(Context::of(&[Message::new(Role::System, broken)], &tools()).is_none());
+    }
+
+    #[test]
+    fn a_list_of_entities_that_are_named_alike_is_read_up_to_a_bound() {
+        let context = |n: usize| {
+            let lines: String = (0..n).map(|i| format!("- names: A\n  domain: fan\n  areas: B{i}\n")).collect();
+            let list = &PROMPT[PROMPT.find("- names").unwrap()..PROMPT.find("\n\nAnswer").unwrap()];
+            Context::of(&[Message::new(Role::System, PROMPT.replace(list, &lines))], &tools())
+        };
+        let largest = context(2000).expect("a large home");
+        let ids: Vec<&str> = largest.home().entities().iter().map(|entity| entity.id.as_str()).collect();
+        assert_eq!((ids.len(), ids[0], ids[1], ids[1999]), (2000, "fan.a", "fan.a_2", "fan.a_2000"));
+        assert!(context(2001).is_none());
     }
 }

@@ -18,7 +18,7 @@ use super::Server;
 use super::answering::Usage;
 use super::engine::{Engine, Format, ToolChoice};
 use super::failure::Failure;
-use super::pictures::{self, Pictures};
+use super::pictures::{self, PicturePlace, Pictures};
 
 /// The most answers to one request.
 const MOST_ANSWERS: usize = 8;
@@ -179,14 +179,14 @@ struct InFunction {
 /// # Errors
 /// It is something else, or has pictures or sound.
 pub fn text_of(content: &Value, at: &str) -> Result<String, Failure> {
-    content_of(content, at, None)
+    content_of(content, at, PicturePlace::NotOfUser)
 }
 
-/// The text of a content, with a mark for each of its pictures, which `pictures` takes.
+/// The text of a content, with a mark for each of its pictures.
 ///
 /// # Errors
-/// It is something else, or has sound, or pictures and nobody to take them.
-pub fn content_of(content: &Value, at: &str, mut pictures: Option<&mut Pictures>) -> Result<String, Failure> {
+/// It is something else, or has sound, or pictures that have no place.
+pub fn content_of(content: &Value, at: &str, mut pictures: PicturePlace<'_>) -> Result<String, Failure> {
     let plain = |text: &str| text.replace(pictures::MARK, "");
     match content {
         Value::Null => Ok(String::new()),
@@ -201,10 +201,8 @@ pub fn content_of(content: &Value, at: &str, mut pictures: Option<&mut Pictures>
                         all.push_str(&plain(text.ok_or_else(|| Failure::of(at, "has a part of text without text"))?));
                     }
                     "image_url" | "input_image" | "image" => {
-                        let pictures = pictures.as_deref_mut().ok_or_else(|| pictures::none_seen(at))?;
                         let data = ["image_url", "image"].into_iter().find_map(|key| part.get(key));
-                        pictures.take(data.unwrap_or(&Value::Null), at)?;
-                        all.push(pictures::MARK);
+                        all.push(pictures.take(data.unwrap_or(&Value::Null), at)?);
                     }
                     other => {
                         let other: String = other.chars().take(40).collect();
@@ -254,16 +252,15 @@ pub fn messages(all: Vec<InMessage>, engine: &Engine, dialect: Dialect) -> Resul
     let mut pictures = Pictures::default();
     for (at, message) in all.into_iter().enumerate() {
         let at = format!("messages[{at}]");
-        let takes = engine.sees() && message.role == "user";
+        let mut place = match message.role == "user" {
+            true => PicturePlace::of_user(engine.takes_pictures(), &mut pictures),
+            false => PicturePlace::NotOfUser,
+        };
         let mut text = String::new();
         for image in message.images.into_iter().flatten() {
-            if !takes {
-                return Err(pictures::none_seen(&at));
-            }
-            pictures.take(&image, &at)?;
-            text.push(pictures::MARK);
+            text.push(place.take(&image, &at)?);
         }
-        text.push_str(&content_of(&message.content, &at, takes.then_some(&mut pictures))?);
+        text.push_str(&content_of(&message.content, &at, place)?);
         match message.role.as_str() {
             "system" | "developer" => push_system(&mut messages, text),
             "user" => messages.push(Message::new(Role::User, text)),
@@ -397,4 +394,23 @@ pub fn model(server: &Server, name: &str) -> Result<Value, Failure> {
         server.check_model(Some(name))?;
     }
     Ok(object(server, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_a_place_in_messages_of_users_to_models_with_a_projector() {
+        let content =
+            json!([{"type": "text", "text": "a\u{F8FF}"}, {"type": "image_url", "image_url": {"url": "AAAA"}}]);
+        let mut pictures = Pictures::default();
+        let place = PicturePlace::of_user(true, &mut pictures);
+        assert_eq!(content_of(&content, "messages[0]", place).unwrap(), "a\u{F8FF}");
+        assert!(!pictures.is_empty());
+        let failure = content_of(&content, "messages[0]", PicturePlace::of_user(false, &mut pictures)).unwrap_err();
+        assert!(failure.message.contains("llm.mmproj"), "{}", failure.message);
+        let failure = text_of(&content, "messages[3]").unwrap_err();
+        assert!(failure.message.contains("only messages with the role \"user\""), "{}", failure.message);
+    }
 }

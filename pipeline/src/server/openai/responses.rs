@@ -15,7 +15,7 @@ use crate::server::answering::{Meter, Usage};
 use crate::server::engine::{Engine, Piece, Prompt, Reason, Request, checked_tools};
 use crate::server::failure::Failure;
 use crate::server::http::{self, Reply, Writer};
-use crate::server::pictures::Pictures;
+use crate::server::pictures::{PicturePlace, Pictures};
 
 /// What is read of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -167,8 +167,8 @@ fn add_item(
             said.get_or_insert_default().0.push_str(&super::text_of(&item["content"], at)?);
         }
         (None | Some("message"), Some("user")) => {
-            let taken = engine.sees().then_some(pictures);
-            messages.push(Message::new(Role::User, super::content_of(&item["content"], at, taken)?));
+            let place = PicturePlace::of_user(engine.takes_pictures(), pictures);
+            messages.push(Message::new(Role::User, super::content_of(&item["content"], at, place)?));
         }
         (None | Some("message"), Some("system" | "developer")) => {
             super::push_system(messages, super::text_of(&item["content"], at)?);
