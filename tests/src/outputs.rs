@@ -47,7 +47,7 @@ pub fn windows(path: &Path) -> Vec<String> {
         }
         _ => {
             assert!(text.is_empty() || text.ends_with("</html>\n"), "the page has no end");
-            let sections = text.split("<section data-window=\"").skip(1);
+            let sections = text.split("\" data-window=\"").skip(1);
             let whole = |s: &str| assert!(s.contains("</svg>") && s.contains("</section>\n"), "{s}");
             let mut found: Vec<String> = sections.inspect(|s| whole(s)).map(start).collect();
             found.reverse(); // The newest stands first.

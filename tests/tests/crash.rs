@@ -272,7 +272,7 @@ const REPORT_PAGE: Case = Case {
     done: |folder| {
         page_is_whole(folder);
         let text = fs::read_to_string(folder.join("r.html")).unwrap();
-        let mut windows: Vec<String> = text.split("<section data-window=\"").skip(1).map(start_of).collect();
+        let mut windows: Vec<String> = text.split("\" data-window=\"").skip(1).map(start_of).collect();
         windows.reverse();
         each_window_once(&windows);
     },
