@@ -282,7 +282,7 @@ impl Listen {
     /// Looks whether what holds a reply is longer than an interjection, and whether the reply has waited long enough.
     fn watch_the_hold(&mut self) {
         let TurnTaking::Weigh(resume) = &mut self.turn_taking else { return };
-        for over in resume.over.try_iter() {
+        while let Ok(over) = resume.over.try_recv() {
             if resume.asked.is_some_and(|asked| over >= asked) {
                 resume.asked = None;
                 if resume.since.is_none() {
