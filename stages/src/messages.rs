@@ -141,8 +141,8 @@ pub enum Clause {
 pub enum Speech {
     /// The samples that follow speak this clause.
     Clause(String),
-    /// The samples that follow are no part of the reply: they pass the time until it comes.
-    Filler,
+    /// The samples that follow say this, which is no part of the reply: it passes the time until that comes.
+    Filler(String),
     /// `[n_samples]`, mono, in [-1, 1].
     Samples {
         /// The voice's own rate.

@@ -76,6 +76,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Said {
     turn: Option<Turn>,
+    /// Its clauses, a line each.
     text: String,
     asks: bool,
 }
@@ -110,7 +111,7 @@ impl Hold {
             *said = Said { turn: Some(turn), ..Said::default() };
         }
         said.asks |= clause.contains('?');
-        said.text.push(' ');
+        said.text.push('\n');
         said.text.push_str(clause);
         if said.text.len() > 2 * KEPT_CHARS {
             let from = said.text.ceil_char_boundary(said.text.len() - KEPT_CHARS);
@@ -118,8 +119,8 @@ impl Hold {
         }
     }
 
-    /// What `text` is, said within `time` while the reply was being spoken.
-    pub fn judge(&self, text: &str, time: Duration) -> Interjection {
+    /// What `text` is, said within `time` while the reply was being spoken; `waits`: somebody has asked it to.
+    pub fn judge(&self, text: &str, time: Duration, waits: bool) -> Interjection {
         let said = self.0.said.lock().unwrap_or_else(PoisonError::into_inner);
         let heard = words(text);
         let phrase = heard.join(" ");
@@ -128,22 +129,30 @@ impl Hold {
         if heard.is_empty() || phrase == "you" || is_too_fast {
             return Interjection::Noise;
         }
+        if super::converse::dismissed(text).is_some() || matches!(phrase.as_str(), "no" | "don't") {
+            return Interjection::Speech;
+        }
+        if said.text.lines().any(|clause| words(clause) == heard) {
+            return Interjection::Echo;
+        }
         if WAIT.contains(&phrase.as_str()) {
             return Interjection::Wait;
         }
-        if GO_ON.contains(&phrase.as_str()) {
+        // "Shall I go on?" "Go on."
+        let is_answer = said.asks && !waits;
+        if GO_ON.contains(&phrase.as_str()) && !is_answer {
             return Interjection::GoOn;
         }
         let agrees = |word: &String| AGREEING.contains(&word.as_str());
         // "Nmm", "hmph": however it is written, it is no word.
         let is_hum =
-            |word: &String| !word.contains(['a', 'e', 'i', 'o', 'u', 'y']) && word.chars().all(char::is_alphabetic);
+            |word: &String| word.len() <= 5 && word.contains(['m', 'h']) && word.chars().all(|c| "mhnpfr".contains(c));
         let listens = |word: &String| LISTENING.contains(&word.as_str()) || is_hum(word);
         let is_short = heard.len() <= MOST_WORDS && !text.contains('?');
         if is_short && heard.iter().all(|word| listens(word) || agrees(word) && !said.asks) {
             return Interjection::Listening;
         }
-        if words(&said.text).windows(heard.len()).any(|run| run == heard) {
+        if !is_answer && words(&said.text).windows(heard.len()).any(|run| run == heard) {
             return Interjection::Echo;
         }
         Interjection::Speech
@@ -202,6 +211,8 @@ mod tests {
             ("Hold on a second.", Interjection::Wait),
             ("Go on.", Interjection::GoOn),
             ("Stop.", Interjection::Speech),
+            ("Стоп", Interjection::Speech),
+            ("TV.", Interjection::Speech),
             ("No.", Interjection::Speech),
             ("Thank you.", Interjection::Speech),
             ("Really?", Interjection::Speech),
@@ -209,20 +220,25 @@ mod tests {
             ("Wait, what about Berlin?", Interjection::Speech),
             ("And the capital of Spain?", Interjection::Speech),
         ] {
-            assert_eq!(hold.judge(text, Duration::from_secs(1)), what, "{text:?}");
+            assert_eq!(hold.judge(text, Duration::from_secs(1), false), what, "{text:?}");
         }
-        assert_eq!(hold.judge("I bought a ham.", Duration::from_millis(300)), Interjection::Noise);
-        assert_eq!(hold.judge("Stop.", Duration::from_millis(90)), Interjection::Speech);
+        assert_eq!(hold.judge("I bought a ham.", Duration::from_millis(300), false), Interjection::Noise);
+        assert_eq!(hold.judge("Stop.", Duration::from_millis(90), false), Interjection::Speech);
     }
 
     #[test]
     fn agreement_answers_a_reply_that_asks() {
         let hold = while_saying("It is getting late. Shall I close the blinds?");
-        assert_eq!(hold.judge("Yes.", Duration::from_secs(1)), Interjection::Speech);
-        assert_eq!(hold.judge("Okay.", Duration::from_secs(1)), Interjection::Speech);
-        assert_eq!(hold.judge("Mm-hmm.", Duration::from_secs(1)), Interjection::Listening);
+        assert_eq!(hold.judge("Yes.", Duration::from_secs(1), false), Interjection::Speech);
+        assert_eq!(hold.judge("Okay.", Duration::from_secs(1), false), Interjection::Speech);
+        assert_eq!(hold.judge("Mm-hmm.", Duration::from_secs(1), false), Interjection::Listening);
+        assert_eq!(
+            hold.judge("The blinds.", Duration::from_secs(1), false),
+            Interjection::Speech,
+            "it may be the answer"
+        );
         hold.saying(Turn(3), "The blinds are closed.");
-        assert_eq!(hold.judge("Okay.", Duration::from_secs(1)), Interjection::Listening);
+        assert_eq!(hold.judge("Okay.", Duration::from_secs(1), false), Interjection::Listening);
     }
 
     #[test]
@@ -230,7 +246,22 @@ mod tests {
         let hold = Hold::default();
         (0..1_000).for_each(|n| hold.saying(Turn(1), &format!("Über die Straße geht die Nummer {n}.")));
         assert!(hold.0.said.lock().unwrap().text.len() <= 2 * KEPT_CHARS);
-        assert_eq!(hold.judge("die Nummer 999", Duration::from_secs(1)), Interjection::Echo);
-        assert_eq!(hold.judge("die Nummer 3", Duration::from_secs(1)), Interjection::Speech);
+        assert_eq!(hold.judge("die Nummer 999", Duration::from_secs(1), false), Interjection::Echo);
+        assert_eq!(hold.judge("die Nummer 3", Duration::from_secs(1), false), Interjection::Speech);
+    }
+
+    #[test]
+    fn a_request_to_stop_is_one_though_the_reply_has_the_word_and_a_filler_is_no_request_to_wait() {
+        let hold = while_saying("The bus stop is near the church.");
+        let judge = |text: &str, waits| hold.judge(text, Duration::from_secs(1), waits);
+        assert_eq!(judge("Stop.", false), Interjection::Speech);
+        assert_eq!(judge("No.", false), Interjection::Speech);
+        assert_eq!(judge("the bus stop", false), Interjection::Echo);
+        assert_eq!(judge("One moment.", false), Interjection::Wait);
+        hold.saying(Turn(2), "One moment.");
+        assert_eq!(judge("One moment.", false), Interjection::Echo, "the microphone has heard the loudspeaker");
+        hold.saying(Turn(2), "Shall I go on?");
+        assert_eq!(judge("Go on.", false), Interjection::Speech, "it is the answer");
+        assert_eq!(judge("Go on.", true), Interjection::GoOn);
     }
 }

@@ -238,7 +238,10 @@ impl Stage for Play {
                 }
                 reply.clauses.push((text, u64::MAX));
             }
-            Speech::Filler => self.reply(turn).filler = true,
+            Speech::Filler(text) => {
+                self.hold.saying(turn, &text);
+                self.reply(turn).filler = true;
+            }
             Speech::Samples { rate, samples } => {
                 if !self.turns.is_alive(turn) {
                     return self.end_reply();

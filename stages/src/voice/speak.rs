@@ -146,7 +146,9 @@ impl Stage for Speak {
                 let rate = self.voice.sample_rate();
                 let mut begun = false;
                 self.voice.speak(&text, &mut |samples| {
-                    if !std::mem::replace(&mut begun, true) && emit(Envelope::new(turn, Speech::Filler)).is_break() {
+                    if !std::mem::replace(&mut begun, true)
+                        && emit(Envelope::new(turn, Speech::Filler(text.clone()))).is_break()
+                    {
                         return ControlFlow::Break(());
                     }
                     emit(Envelope::new(turn, Speech::Samples { rate, samples: samples.to_vec() }))

@@ -58,7 +58,7 @@ pub(super) fn is_go_on(question: &str) -> bool {
 }
 
 /// What is said, if anything, where somebody wants no answer: nothing to who asks for silence, and little to who takes a request back.
-pub(super) fn dismissed(question: &str) -> Option<&'static str> {
+pub(in crate::voice) fn dismissed(question: &str) -> Option<&'static str> {
     let words = words(question).join(" ");
     let words = words.strip_prefix("please ").or_else(|| words.strip_prefix("okay ")).unwrap_or(&words);
     match words.trim_end_matches(" please").trim_end_matches(" now").trim_end_matches(" thanks") {

@@ -136,6 +136,8 @@ pub struct Converse {
     volume: Volume,
 }
 
+pub(super) use asides::dismissed;
+
 /// The words of what was said, in lower case.
 pub(super) fn words_of(text: &str) -> Vec<String> {
     copies::words(text)
@@ -317,6 +319,11 @@ impl Stage for Converse {
     fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
         for timer in self.toolbox.due_timers(Instant::now()) {
             let turn = self.turns.begin();
+            if self.hold.is_held() {
+                // A reply that somebody has asked to wait does not keep an alarm from being heard.
+                self.turns.silence_before(turn);
+                self.hold.release();
+            }
             let Matched { reply: text, tools } = self.toolbox.ring(&timer);
             let now = Instant::now();
             let _ = self.notes.send(Note::Heard {

@@ -123,8 +123,13 @@ impl Converse {
                 false
             }
         };
-        self.history.push(Exchange { turn, is_remote, messages: exchange });
-        self.last_reply.clone_from(&replied.reply);
+        // A question that got no answer would stand there alone, which many templates refuse.
+        if exchange.len() > 1 {
+            self.history.push(Exchange { turn, is_remote, messages: exchange });
+        }
+        if !replied.reply.is_empty() {
+            self.last_reply.clone_from(&replied.reply);
+        }
         Ok(replied)
     }
 
@@ -164,8 +169,8 @@ impl Converse {
             replied.answered_by = AnsweredBy::Matcher;
             if !said.is_empty() {
                 replied.say(&said, send);
+                exchange.push(Message { role: Role::Assistant, content: said });
             }
-            exchange.push(Message { role: Role::Assistant, content: said });
             return Ok(Answered::Here);
         }
         if self.is_for_remote(question)

@@ -45,16 +45,18 @@ pub struct Resume {
     spoken: u64,
     /// The sample up to which somebody has asked the reply to wait.
     waits_until: Option<u64>,
+    /// The sample from which the loudspeaker may be heard again: what it had queued of a silenced reply is gone by then.
+    release_at: Option<u64>,
 }
 
 impl Resume {
     /// `over` tells the turns that are over.
     pub fn new(hold: Hold, over: Receiver<Turn>) -> Self {
-        Self { hold, over, asked: None, since: None, spoken: 0, waits_until: None }
+        Self { hold, over, asked: None, since: None, spoken: 0, waits_until: None, release_at: None }
     }
 
     fn release(&mut self) {
-        (self.since, self.waits_until) = (None, None);
+        (self.since, self.waits_until, self.release_at) = (None, None, None);
         self.hold.release();
     }
 }
@@ -64,6 +66,9 @@ const LONGEST_INTERJECTION: Duration = Duration::from_millis(900);
 
 /// A recognizer that takes longer for a few words is not waited for: what was said then ends the reply.
 const LONGEST_JUDGEMENT_MS: u32 = 6_000;
+
+/// Within this a loudspeaker has thrown away what it had queued of a silenced reply.
+const SILENCED_WITHIN: Duration = Duration::from_millis(100);
 
 /// About so much has been said when speech is noticed.
 const LEAST_SPEECH: Duration = Duration::from_millis(100);
@@ -230,7 +235,7 @@ impl Listen {
             TurnTaking::Weigh(resume) => match resume.asked.is_some_and(|asked| self.turns.is_alive(asked)) {
                 true => {
                     resume.hold.hold();
-                    resume.since = Some(self.clock);
+                    (resume.since, resume.release_at) = (Some(self.clock), None);
                 }
                 false => self.interrupt(),
             },
@@ -244,8 +249,11 @@ impl Listen {
         if let Some(turn) = self.turn {
             self.turns.silence_before(turn);
         }
-        if let TurnTaking::Weigh(resume) = &mut self.turn_taking {
-            resume.release();
+        if let TurnTaking::Weigh(resume) = &mut self.turn_taking
+            && resume.hold.is_held()
+        {
+            (resume.since, resume.waits_until) = (None, None);
+            resume.release_at = Some(self.clock + SampleRate::SPEECH.samples_in(SILENCED_WITHIN) as u64);
         }
     }
 
@@ -255,7 +263,8 @@ impl Listen {
         if resume.since.is_none() {
             return;
         }
-        let what = resume.hold.judge(text, SampleRate::SPEECH.duration_of(resume.spoken as usize));
+        let waits = resume.waits_until.is_some();
+        let what = resume.hold.judge(text, SampleRate::SPEECH.duration_of(resume.spoken as usize), waits);
         match what {
             Interjection::Speech => return self.interrupt(),
             Interjection::Wait => {
@@ -273,9 +282,12 @@ impl Listen {
     /// Looks whether what holds a reply is longer than an interjection, and whether the reply has waited long enough.
     fn watch_the_hold(&mut self) {
         let TurnTaking::Weigh(resume) = &mut self.turn_taking else { return };
-        for over in resume.over.try_iter() {
+        while let Ok(over) = resume.over.try_recv() {
             if resume.asked.is_some_and(|asked| over >= asked) {
                 resume.asked = None;
+                if resume.since.is_none() {
+                    resume.release(); // there is nothing left to hold
+                }
             }
         }
         let longest = SampleRate::SPEECH.samples_in(LONGEST_INTERJECTION) as u64;
@@ -283,7 +295,12 @@ impl Listen {
         if is_long {
             self.interrupt();
         } else if resume.since.is_none() && resume.waits_until.is_some_and(|until| self.clock > until) {
-            self.silence_all();
+            if let Some(Turn(asked)) = resume.asked {
+                self.turns.silence_before(Turn(asked + 1));
+            }
+            resume.release();
+        } else if resume.release_at.is_some_and(|at| self.clock >= at) {
+            resume.release();
         }
     }
 
@@ -407,6 +424,7 @@ impl Stage for Listen {
         self.captured = frame.captured;
         let is_loud = matches!(&self.turn_taking, TurnTaking::DeafWhile(speaking) if speaking.load(Ordering::Acquire));
         self.interrupts &= is_loud;
+        self.clock += frame.samples.len() as u64;
         let attended = self.attended(std::mem::take(&mut frame.samples))?;
         if is_loud && !self.interrupts && self.turn.is_none() {
             self.forget();
@@ -420,7 +438,6 @@ impl Stage for Listen {
         self.watch_the_hold();
         let mut events = Vec::new();
         self.position += samples.len() as u64;
-        self.clock += samples.len() as u64;
         self.endpointer.push(&samples, &mut |e| events.push(e))?;
         if frame.last {
             self.endpointer.finish(&mut |e| events.push(e));
