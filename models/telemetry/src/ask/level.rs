@@ -4,6 +4,9 @@ use crate::Moment;
 use crate::course::{Growth, MeanAngle, Resolution};
 use crate::kind::Kind;
 
+/// A reading is so far before a time at most that what a meter counted since then belongs to it.
+pub(super) const BEFORE_SECONDS: f64 = 86_400.0;
+
 /// The figures of a time.
 #[derive(Default)]
 pub(super) struct Level {
