@@ -82,7 +82,7 @@ impl<E> Replier<'_, '_, E> {
         let mut counts: Vec<u64> = buckets.values().map(|level| level.count).collect();
         counts.sort_unstable();
         let Some(usual) = counts.get(counts.len() / 2).copied() else {
-            let text = format!("No {unit_name} {label} is whole, so none is compared.");
+            let text = format!("The {} has no whole {unit_name} {label}, so none is compared.", self.traits.name);
             return Ok(Answer { text, value: None, unit: self.traits.unit.clone(), at: None });
         };
         let all = buckets.len();

@@ -291,6 +291,15 @@ fn no_question_whatever_makes_it_panic() {
         "2026",
         "washer",
         "running",
+        "has",
+        "been",
+        "heater",
+        "on",
+        "turn",
+        "22:00",
+        "2000",
+        "8mw",
+        "km/h",
     ];
     let (mut answered, mut refused) = (0, 0);
     for _ in 0..20_000 {

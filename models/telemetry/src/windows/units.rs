@@ -64,3 +64,25 @@ impl SensorSummary {
         self.track.map(scale, offset);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sensor_is_told_in_another_unit_with_its_limits() {
+        let fridge =
+            SensorTraits { unit: "°C".to_owned(), low: Some(2.0), high: Some(8.0), ..SensorTraits::default() };
+        let mut told = fridge.clone();
+        let (scale, offset) = told.tell_in(System::Imperial).unwrap();
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
+        near(5.0 * scale + offset, 41.0);
+        assert_eq!(told.unit, "°F");
+        near(told.low.unwrap(), 35.6);
+        near(told.high.unwrap(), 46.4);
+        for system in [System::Own, System::Metric] {
+            let mut same = fridge.clone();
+            assert_eq!((same.tell_in(system), &same), (None, &fridge));
+        }
+    }
+}
