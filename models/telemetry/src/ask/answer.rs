@@ -75,11 +75,19 @@ impl<E> Replier<'_, '_, E> {
                 let unit = Spaced(&self.traits.unit);
                 let of = |value: f64| format!("{}{unit}", Figure::exact(value, digits));
                 let mean = level.mean(self.kind);
+                if level.is_all_round(self.kind) {
+                    let text = format!("The {name} has no mean {label}: its directions cancel each other out.");
+                    return Ok(self.untold(text));
+                }
                 Ok(match self.question.what {
                     What::Extreme(highest) => {
                         let (word, (value, at)) = if highest { ("highest", high) } else { ("lowest", low) };
                         let text = format!("The {word} {name} {label} was {}, {}.", of(value), self.when(at));
                         Answer { at: Some(at), ..self.told(text, value) }
+                    }
+                    // Of directions, none is the lowest or the highest.
+                    _ if self.kind == Some(Kind::Angle) && low.0 != high.0 => {
+                        self.told(format!("The {name} averaged {} {label}.", of(mean)), mean)
                     }
                     What::Mean => self.told(format!("The {name} averaged {} {label}.", of(mean)), mean),
                     _ if level.count == 1 => {
@@ -341,7 +349,8 @@ impl<E> Replier<'_, '_, E> {
             return self.nothing(&label);
         }
         let (name, phrase) = (&self.traits.name, self.phrase(condition));
-        let total: f64 = held.spans.iter().map(|s| s.seconds()).sum();
+        // The sum of nothing is -0.
+        let total = held.spans.iter().map(|s| s.seconds()).sum::<f64>() + 0.0;
         let longest = held.spans.iter().max_by(|a, b| a.seconds().total_cmp(&b.seconds()));
         let text = match longest {
             None => format!("The {name} was not {phrase} {label}."),

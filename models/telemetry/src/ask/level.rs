@@ -48,6 +48,11 @@ impl Level {
         direction.unwrap_or(self.sum / self.count.max(1) as f64)
     }
 
+    /// Whether these are directions that cancel each other, so that they have no mean.
+    pub(super) fn is_all_round(&self, kind: Option<Kind>) -> bool {
+        kind == Some(Kind::Angle) && self.angle.degrees(self.count).is_none()
+    }
+
     pub(super) fn summed(&self, kind: Option<Kind>) -> f64 {
         if kind == Some(Kind::Amount) { self.sum } else { self.growth.gain }
     }

@@ -131,9 +131,11 @@ fn values_are_given_to_programs() {
         ("how much did the house meter count on 4 march?", 24.0, "kWh"),
         ("was the fridge above 8 yesterday?", 1.0, ""),
         ("is the fridge above 8?", 0.0, ""),
+        ("how long was the heater on on tuesday?", 0.0, "s"),
     ] {
         let answer = ask(&house, question).unwrap();
         assert_eq!((answer.value, answer.unit.as_str()), (Some(value), unit), "{question}: {answer:?}");
+        assert!(!answer.value.is_some_and(|value| value == 0.0 && value.is_sign_negative()), "{question}: {answer:?}");
     }
 }
 
@@ -340,6 +342,11 @@ fn directions_have_a_mean_but_none_is_higher() {
     }
     let mean = ask(&house, "what was the average wind direction yesterday?").unwrap().value.unwrap();
     assert!(mean.min(360.0 - mean) < 1e-9, "{mean}");
+    let told = ask(&house, "how was the wind direction yesterday?").unwrap().text;
+    assert!(told.contains("averaged") && !told.contains("between"), "{told}");
+    let house = vec![(sensor("wind direction", "°", None, &[]), vec![(at(5, 1, 0), 90.0), (at(5, 2, 0), 270.0)])];
+    let none = ask(&house, "what was the average wind direction yesterday?").unwrap();
+    assert!(none.value.is_none() && none.text.contains("cancel"), "{none:?}");
 }
 
 #[test]
