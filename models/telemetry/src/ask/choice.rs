@@ -155,6 +155,9 @@ impl<E> Replier<'_, '_, E> {
         if first.count == 0 {
             return self.nothing(&first_label);
         }
+        // Days differ by an hour where clocks are changed.
+        let lengths = self.question.period.as_ref().map(|first| first.span.seconds() / other.span.seconds());
+        let is_uneven = by == By::Sum && lengths.is_none_or(|share| !(0.9..=1.1).contains(&share));
         let (second, second_label) = self.level_of(Some(other))?;
         if second.count == 0 {
             return self.nothing(&second_label);
@@ -201,6 +204,7 @@ impl<E> Replier<'_, '_, E> {
             "{opening}{} {what} {a}{unit} {first_label} and {b}{unit} {second_label}: {than}.",
             self.traits.name
         );
-        Ok(self.told(text, difference))
+        let uneven = if is_uneven { " The two times are not equally long." } else { "" };
+        Ok(self.told(text + uneven, difference))
     }
 }
