@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::anomaly::Anomaly;
+use crate::dates::WEEKDAYS;
 use crate::windows::ClosedWindow;
 use crate::{Moment, SensorId, SensorTraits};
 
@@ -90,17 +91,8 @@ fn time(text: &str) -> Option<Time> {
 }
 
 fn weekday(text: &str) -> Option<Weekday> {
-    const DAYS: [(&str, Weekday); 7] = [
-        ("monday", Weekday::Monday),
-        ("tuesday", Weekday::Tuesday),
-        ("wednesday", Weekday::Wednesday),
-        ("thursday", Weekday::Thursday),
-        ("friday", Weekday::Friday),
-        ("saturday", Weekday::Saturday),
-        ("sunday", Weekday::Sunday),
-    ];
     let lower = text.trim().to_lowercase();
-    DAYS.iter().find(|(name, _)| lower.len() >= 3 && name.starts_with(&lower)).map(|(_, day)| *day)
+    WEEKDAYS.iter().find(|(name, _)| lower.len() >= 3 && name.starts_with(&lower)).map(|(_, day)| *day)
 }
 
 /// Whether `name` is `pattern`, in which `*` stands for any letters.

@@ -25,6 +25,7 @@ pub mod ask;
 pub mod check;
 pub mod clock;
 pub mod course;
+mod dates;
 pub mod examples;
 pub mod expected;
 pub mod figure;

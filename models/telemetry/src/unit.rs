@@ -214,6 +214,34 @@ pub fn is_known(unit: &str) -> bool {
     conversion(unit).is_some() || OTHERS.contains(&unit) || tidy(unit) != unit
 }
 
+/// What a text may be as a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// This one, as it is printed.
+    One(&'static str),
+    /// One of several that its letters do not tell apart: "mw".
+    Several,
+}
+
+/// The unit that a text means: as it is written, or else whatever its large and small letters are, where that leaves one.
+pub(crate) fn read(text: &str) -> Option<Read> {
+    let every = || UNITS.iter().map(|(spelling, ..)| *spelling).chain(OTHERS.iter().copied());
+    let all = || every().map(|unit| (unit, unit)).chain(SPELLINGS.iter().copied());
+    if let Some((_, unit)) = all().find(|(spelling, _)| *spelling == text) {
+        return Some(Read::One(tidy(unit)));
+    }
+    let lower = text.to_lowercase();
+    let mut found: Option<&'static str> = None;
+    for (_, unit) in all().filter(|(spelling, _)| spelling.to_lowercase() == lower) {
+        let unit = tidy(unit);
+        match found {
+            Some(other) if !is_same(other, unit) => return Some(Read::Several),
+            _ => found = Some(found.unwrap_or(unit)),
+        }
+    }
+    found.map(Read::One)
+}
+
 /// Every spelling that is known.
 pub fn spellings() -> impl Iterator<Item = &'static str> {
     UNITS.iter().map(|(spelling, ..)| *spelling)
@@ -332,6 +360,11 @@ mod tests {
         assert_eq!(convert(1.0, "°C", "%", false), None);
         assert_eq!(convert(1.0, "blorps", "%", false), None);
         assert_eq!(convert(1.0, "blorps", "blorps", false), Some(1.0));
+        assert_eq!(
+            [read("MW"), read("mw"), read("°c")],
+            [Some(Read::One("MW")), Some(Read::Several), Some(Read::One("°C"))]
+        );
+        assert_eq!([read("blorps"), read("")], [None, None]);
         assert!(is_same("percent", "%") && !is_same("mW", "MW") && !is_same("blorps", "glorps"));
     }
 }

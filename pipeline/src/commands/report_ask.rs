@@ -1,5 +1,6 @@
 //! `nearfield report ask`: a question on the readings of a store.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -42,10 +43,20 @@ pub fn run(args: &AskArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let snapshot = Snapshot::take(&path)?;
     let mut sensors = Sensors::of(&config, &snapshot);
+    let known: HashMap<u32, usize> = sensors.places.iter().enumerate().map(|(at, place)| (*place, at)).collect();
+    find_kinds(&mut sensors.traits, |take| {
+        snapshot.read_all(&mut |place, _, value| {
+            if let Some(at) = known.get(&place) {
+                take(*at, value);
+            }
+        })
+    })?;
+    // As reports tell them; the store keeps the sensors' own units.
+    let told: Vec<_> = sensors.traits.iter_mut().map(|traits| traits.tell_in(config.readings.units)).collect();
     let mut read = |sensor: usize, span: Span, take: &mut dyn FnMut(Moment, f64)| {
-        snapshot.read(sensors.places[sensor], span, take)
+        let (scale, offset) = told[sensor].unwrap_or((1.0, 0.0));
+        snapshot.read(sensors.places[sensor], span, &mut |at, value| take(at, value * scale + offset))
     };
-    find_kinds(&mut sensors.traits, &mut read)?;
     let text = args.question.join(" ");
     let question = parse(&text, &sensors.traits, &now)?;
     let said: Answer = answer::<StoreError>(&question, &sensors.traits, &now, &mut read)?;
@@ -90,6 +101,7 @@ fn as_json(text: &str, question: &Question, said: &Answer, sensors: &[SensorTrai
         "answer": said.text,
         "value": said.value,
         "unit": said.unit,
+        "at": said.at.map(|at| time(at, zone)),
         "sensor": sensors[question.sensor].name,
         "period": span,
     })

@@ -9,6 +9,7 @@ pub mod plot;
 #[cfg(not(feature = "plots"))]
 #[path = "plot_left_out.rs"]
 pub mod plot;
+mod plot_scale;
 pub mod progress;
 pub mod report_mail;
 pub mod report_page;

@@ -8,24 +8,25 @@ use nearfield_stages::messages::WindowSummary;
 use nearfield_telemetry::Moment;
 use nearfield_telemetry::anomaly::Anomaly;
 use nearfield_telemetry::figure::Figure;
+use nearfield_telemetry::kind::Kind;
 use nearfield_telemetry::language::Language;
 use nearfield_telemetry::table::digits_of;
 use nearfield_telemetry::windows::SensorSummary;
 
+use super::plot_scale::{HEIGHT, Scale, WIDTH};
 use crate::output::report_pages::escaped;
 
 /// Figures of one window: those with anomalies first.
 const MAX_FIGURES: usize = 8;
-/// The picture's own units: a course is told from its neighbours by a ten-thousandth of the window and a thousandth of the range, which
-/// the page's script reads back.
-const WIDTH: f64 = 10_000.0;
-const HEIGHT: f64 = 1000.0;
 /// Labels of the time axis.
 const TIME_LABELS: usize = 6;
 
 /// The figures of a window.
 pub fn figures(summary: &WindowSummary, zone: &TimeZone) -> String {
-    let mut sensors: Vec<&SensorSummary> = summary.window.sensors.iter().filter(|s| s.statistics.is_some()).collect();
+    // Several states have no order that an axis could show.
+    let is_plotted =
+        |s: &&SensorSummary| s.statistics.is_some() && summary.traits[s.sensor.0 as usize].kind != Some(Kind::States);
+    let mut sensors: Vec<&SensorSummary> = summary.window.sensors.iter().filter(is_plotted).collect();
     sensors.sort_by_key(|s| s.anomalies.is_empty());
     let sensors = sensors.into_iter().take(MAX_FIGURES);
     sensors.map(|sensor| Plot { summary, sensor, zone }.figure()).collect()
@@ -48,21 +49,17 @@ impl Plot<'_> {
         (at.seconds_since(span.from) / span.seconds()).clamp(0.0, 1.0)
     }
 
-    fn x(&self, at: Moment) -> f64 {
-        (self.share(at) * WIDTH).round()
-    }
-
     fn figure(&self) -> String {
         let Some(f) = &self.sensor.statistics else { return String::new() };
         let traits = &self.summary.traits[self.sensor.sensor.0 as usize];
         let digits = traits.decimals.unwrap_or_else(|| digits_of(f));
         let (ticks, low, high) = ticks(f.low.0, f.high.0);
-        let y = |value: f64| ((high - value) / (high - low) * HEIGHT * 10.0).round() / 10.0;
         let language = self.language();
         let number = |value: f64| language.number(Figure::exact(value, digits));
         let span = self.summary.window.span;
+        let scale = Scale::new((low, high), digits, span.seconds());
         let millis = |at: Moment| at.0.div_euclid(1000);
-        let zone = self.zone.iana_name().unwrap_or("UTC");
+        let zone = zone_name(self.zone, span.from);
         let unit = if traits.unit.is_empty() { String::new() } else { format!(" ({})", escaped(&traits.unit)) };
         let name = escaped(&traits.name);
         let label = format!(
@@ -74,11 +71,11 @@ impl Plot<'_> {
         );
         let mut out = format!(
             "<figure class=\"plot\" data-from=\"{}\" data-to=\"{}\" data-low=\"{low}\" data-high=\"{high}\" data-digits=\"{digits}\" \
-             data-unit=\"{}\" data-zone=\"{}\"><figcaption>{name}{unit}<output></output></figcaption>\n<div class=\"y\">",
+             data-exact=\"1\" data-unit=\"{}\" data-zone=\"{}\"><figcaption>{name}{unit}<output></output></figcaption>\n<div class=\"y\">",
             millis(span.from),
             millis(span.to),
             escaped(&traits.unit),
-            escaped(zone)
+            escaped(&zone)
         );
         for tick in &ticks {
             let bottom = (tick.0 - low) / (high - low) * 100.0;
@@ -90,11 +87,11 @@ impl Plot<'_> {
              preserveAspectRatio=\"none\" aria-hidden=\"true\">"
         );
         for tick in &ticks {
-            let at = y(tick.0);
+            let at = scale.y(tick.0);
             let _ = write!(out, "<line class=\"rule\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{at}\" y2=\"{at}\"/>");
         }
-        self.course(&mut out, &y);
-        self.events(&mut out, &y);
+        self.course(&mut out, &scale);
+        self.events(&mut out, &scale);
         out.push_str("</svg>");
         self.words(&mut out);
         out.push_str("</div>\n<div class=\"x\">");
@@ -120,11 +117,12 @@ impl Plot<'_> {
     }
 
     /// The readings, broken where there are none.
-    fn course(&self, out: &mut String, y: &dyn Fn(f64) -> f64) {
+    fn course(&self, out: &mut String, scale: &Scale) {
+        let (x, y) = (|at: Moment| scale.x(self.share(at)), |value: f64| scale.y(value));
         let slots = self.sensor.track.slots();
         for anomaly in &self.sensor.anomalies {
             if let Anomaly::Gap { span } = anomaly {
-                let (from, to) = (self.x(span.from), self.x(span.to));
+                let (from, to) = (x(span.from), x(span.to));
                 let _ = write!(
                     out,
                     "<rect class=\"gap\" x=\"{from}\" y=\"0\" width=\"{}\" height=\"{HEIGHT}\"/>",
@@ -135,7 +133,7 @@ impl Plot<'_> {
         if !self.sensor.track.is_exact() {
             let mut band = String::new();
             for slot in slots.iter().filter(|s| s.count > 1) {
-                let (from, to) = (self.x(slot.first), self.x(slot.last));
+                let (from, to) = (x(slot.first), x(slot.last));
                 let (low, high) = (y(slot.low.0), y(slot.high.0));
                 let _ = write!(band, "M{from} {high}H{to}V{low}H{from}Z");
             }
@@ -145,28 +143,32 @@ impl Plot<'_> {
             let mut gaps = self.sensor.anomalies.iter().filter(|a| matches!(a, Anomaly::Gap { .. }));
             gaps.any(|gap| from <= gap.begins() && gap.begins() < to)
         };
+        let is_binary = self.summary.traits[self.sensor.sensor.0 as usize].kind == Some(Kind::Binary);
         let mut path = String::new();
         let mut last: Option<Moment> = None;
         for slot in slots {
             let goes_on = last.is_some_and(|last| !breaks(last, slot.first));
-            let (letter, x) = (if goes_on { 'L' } else { 'M' }, self.x(slot.first));
+            let (letter, x) = (if goes_on { 'L' } else { 'M' }, x(slot.first));
+            // A state stays as it is up to the next.
+            if goes_on && is_binary {
+                let _ = write!(path, "H{x}");
+            }
             let _ = write!(path, "{letter}{x} {}", y(slot.mean()));
             last = Some(slot.last);
         }
         let _ = write!(out, "<path class=\"course\" d=\"{path}\"/>");
     }
 
-    fn events(&self, out: &mut String, y: &dyn Fn(f64) -> f64) {
+    fn events(&self, out: &mut String, scale: &Scale) {
+        let (x, y) = (|at: Moment| scale.x(self.share(at)), |value: f64| scale.y(value));
         for anomaly in &self.sensor.anomalies {
             let (class, path) = match *anomaly {
                 // A line of no length with round ends is a dot, however the picture is stretched.
-                Anomaly::Spike { value, at, .. } => ("dot", format!("M{} {}h0", self.x(at), y(value))),
-                Anomaly::Drift { from, .. } => ("event", format!("M{} 120V{HEIGHT}", self.x(from))),
-                Anomaly::Stuck { value, span } => {
-                    ("event", format!("M{} {}H{}", self.x(span.from), y(value), self.x(span.to)))
-                }
+                Anomaly::Spike { value, at, .. } => ("dot", format!("M{} {}h0", x(at), y(value))),
+                Anomaly::Drift { from, .. } => ("event", format!("M{} 120V{HEIGHT}", x(from))),
+                Anomaly::Stuck { value, span } => ("event", format!("M{} {}H{}", x(span.from), y(value), x(span.to))),
                 Anomaly::Above { limit, span, .. } | Anomaly::Below { limit, span, .. } => {
-                    ("event", format!("M{} {}H{}", self.x(span.from), y(limit), self.x(span.to)))
+                    ("event", format!("M{} {}H{}", x(span.from), y(limit), x(span.to)))
                 }
                 Anomaly::Gap { .. } => continue,
             };
@@ -209,6 +211,16 @@ impl Plot<'_> {
     }
 }
 
+/// The zone as the page's script takes it: its name, or the difference to UTC that it had, as in "+05:30".
+fn zone_name(zone: &TimeZone, at: Moment) -> String {
+    if let Some(name) = zone.iana_name() {
+        return name.to_owned();
+    }
+    let seconds = zone.to_offset(at.timestamp()).seconds();
+    let minutes = seconds.abs() / 60;
+    format!("{}{:02}:{:02}", if seconds < 0 { '-' } else { '+' }, minutes / 60, minutes % 60)
+}
+
 /// Round values between the lowest and the highest, with their labels, and the ends of the axis.
 fn ticks(low: f64, high: f64) -> (Vec<(f64, String)>, f64, f64) {
     let room = ((high - low) * 0.08).max(high.abs() * 1e-3).max(1e-6);
@@ -230,6 +242,20 @@ fn ticks(low: f64, high: f64) -> (Vec<(f64, String)>, f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_without_a_name_is_told_by_its_difference_to_utc() {
+        let at = |text: &str| Moment::from(text.parse::<jiff::Timestamp>().unwrap());
+        let winter = at("2026-01-15T12:00:00Z");
+        let of = |zone: TimeZone, when| zone_name(&zone, when);
+        assert_eq!(of(TimeZone::UTC, winter), "UTC");
+        assert_eq!(of(TimeZone::get("Europe/Berlin").unwrap(), winter), "Europe/Berlin");
+        assert_eq!(of(TimeZone::fixed(jiff::tz::Offset::from_seconds(19_800).unwrap()), winter), "+05:30");
+        assert_eq!(of(TimeZone::fixed(jiff::tz::offset(-3)), winter), "-03:00");
+        let posix = || TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        assert_eq!(of(posix(), winter), "+01:00");
+        assert_eq!(of(posix(), at("2026-07-15T12:00:00Z")), "+02:00");
+    }
 
     #[test]
     fn the_axis_has_a_few_round_values_within_its_ends() {

@@ -2,11 +2,14 @@
 for (const section of document.querySelectorAll("section")) {
   const plots = [...section.querySelectorAll(".plot")].map(read);
   if (!plots.length) continue;
-  const zone = plots[0].figure.dataset.zone, [start, end] = plots[0].span;
+  const named = plots[0].figure.dataset.zone, [start, end] = plots[0].span;
+  // A zone without a name is a difference to UTC: "+05:30".
+  const fixed = /^([+-])(\d\d):(\d\d)$/.exec(named), zone = fixed ? "UTC" : named;
+  const shift = fixed ? (fixed[1] === "-" ? -1 : 1) * (fixed[2] * 60 + +fixed[3]) * 60000 : 0;
   const clock = (options) => { try { return new Intl.DateTimeFormat(document.documentElement.lang, { ...options, timeZone: zone }) } catch { return new Intl.DateTimeFormat(document.documentElement.lang, { ...options, timeZone: "UTC" }) } };
   const time = clock({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" }), day = clock({ day: "numeric", month: "short" });
-  // Readings lie on a ten-thousandth of the window: half of it is added, or 14:20 would be 14:19.
-  const told = (at, long) => { at += (end - start) / 20000; return (long ? day.format(at) + " " : "") + time.format(at) };
+  // Readings are exact to the second: 14:19:59.8 is 14:20. On older pages they lie on a ten-thousandth of the window, and half of it is added.
+  const told = (at, long) => { at = (plots[0].figure.dataset.exact ? Math.round(at / 1000) * 1000 : at + (end - start) / 20000) + shift; return (long ? day.format(at) + " " : "") + time.format(at) };
   let from = start, to = end, cursor = null;
 
   function read(figure) {

@@ -1,18 +1,15 @@
 //! Answers, computed from readings: a sentence in which every number is the store's own, and the bare value for programs.
 
-use std::collections::BTreeMap;
-
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
-use super::bucket::bucket_of;
 use super::held::Held;
-use super::level::Level;
+use super::level::{BEFORE_SECONDS, Level};
 use super::period::{Period, day_name, moment_name};
-use super::question::{Bucket, By, Condition, Question, What, kind_of};
+use super::question::{Condition, Question, What, kind_of};
 use crate::clock::spoken;
 use crate::course::Resolution;
-use crate::figure::{Figure, decimals_for};
+use crate::figure::{Figure, MAX_DECIMALS, decimals_for};
 use crate::kind::Kind;
 use crate::read::states::of_code;
 use crate::table::{Spaced, digits_between, state_word};
@@ -27,8 +24,6 @@ const MOST_PAUSES: f64 = 10.0;
 const MIN_SILENCE_SECONDS: f64 = 900.0;
 /// Pauses that are looked at to know the usual one.
 const PAUSES: usize = 1001;
-/// A day with less than this share of the usual readings is not compared with others.
-const MIN_SHARE: f64 = 0.5;
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +34,8 @@ pub struct Answer {
     pub value: Option<f64>,
     /// The unit of the value; `s` of durations.
     pub unit: String,
+    /// The moment that was asked for: when something was last so, the highest value was or the day with the most began.
+    pub at: Option<Moment>,
 }
 
 /// Computes an answer at `now`; `read` gives the readings of one of the `sensors`.
@@ -56,13 +53,13 @@ pub fn answer<E>(
     replier.answer()
 }
 
-struct Replier<'a, 'r, E> {
-    question: &'a Question,
-    traits: &'a SensorTraits,
-    kind: Option<Kind>,
-    zone: &'a TimeZone,
+pub(super) struct Replier<'a, 'r, E> {
+    pub(super) question: &'a Question,
+    pub(super) traits: &'a SensorTraits,
+    pub(super) kind: Option<Kind>,
+    pub(super) zone: &'a TimeZone,
     now: &'a Zoned,
-    read: &'a mut ReadSensor<'r, E>,
+    pub(super) read: &'a mut ReadSensor<'r, E>,
 }
 
 impl<E> Replier<'_, '_, E> {
@@ -78,12 +75,26 @@ impl<E> Replier<'_, '_, E> {
                 let unit = Spaced(&self.traits.unit);
                 let of = |value: f64| format!("{}{unit}", Figure::exact(value, digits));
                 let mean = level.mean(self.kind);
+                if level.is_all_round(self.kind) {
+                    let text = format!("The {name} has no mean {label}: its directions cancel each other out.");
+                    return Ok(self.untold(text));
+                }
                 Ok(match self.question.what {
                     What::Extreme(highest) => {
                         let (word, (value, at)) = if highest { ("highest", high) } else { ("lowest", low) };
-                        self.told(format!("The {word} {name} {label} was {}, {}.", of(value), self.when(at)), value)
+                        let text = format!("The {word} {name} {label} was {}, {}.", of(value), self.when(at));
+                        Answer { at: Some(at), ..self.told(text, value) }
+                    }
+                    // Of directions, none is the lowest or the highest.
+                    _ if self.kind == Some(Kind::Angle) && low.0 != high.0 => {
+                        self.told(format!("The {name} averaged {} {label}.", of(mean)), mean)
                     }
                     What::Mean => self.told(format!("The {name} averaged {} {label}.", of(mean)), mean),
+                    _ if level.count == 1 => {
+                        let text =
+                            format!("The {name} was {} {}, its only reading {label}.", of(mean), self.when(low.1));
+                        Answer { at: Some(low.1), ..self.told(text, mean) }
+                    }
                     _ if low.0 == high.0 => {
                         self.told(format!("The {name} was {} all the time {label}.", of(mean)), mean)
                     }
@@ -114,6 +125,7 @@ impl<E> Replier<'_, '_, E> {
             }
             What::Count(condition) => self.count(&condition),
             What::Lasted(condition) => self.lasted(&condition),
+            What::Since(condition) => self.since_when(&condition),
             What::Last(condition, begins) => self.last(&condition, begins),
             What::Is(condition) => self.is(&condition),
             What::Was(condition) => self.was(&condition),
@@ -122,24 +134,27 @@ impl<E> Replier<'_, '_, E> {
         }
     }
 
-    fn told(&self, text: String, value: f64) -> Answer {
-        Answer { text, value: Some(value), unit: self.traits.unit.clone() }
+    pub(super) fn told(&self, text: String, value: f64) -> Answer {
+        Answer { text, value: Some(value), unit: self.traits.unit.clone(), at: None }
     }
 
     fn seconds(&self, text: String, seconds: f64) -> Answer {
-        Answer { text, value: Some(seconds), unit: "s".to_owned() }
+        Answer { text, value: Some(seconds), unit: "s".to_owned(), at: None }
     }
 
     fn bare(&self, text: String, value: f64) -> Answer {
-        Answer { text, value: Some(value), unit: String::new() }
+        Answer { text, value: Some(value), unit: String::new(), at: None }
     }
 
-    fn digits(&self, low: f64, high: f64, resolution: &Resolution) -> u8 {
+    pub(super) fn digits(&self, low: f64, high: f64, resolution: &Resolution) -> u8 {
         self.traits.decimals.unwrap_or_else(|| digits_between(low, high, resolution.decimals()))
     }
 
-    fn counted(&self, sum: f64, level: &Level) -> Figure {
-        Figure::exact(sum, self.traits.decimals.unwrap_or(level.resolution.decimals()))
+    pub(super) fn counted(&self, sum: f64, level: &Level) -> Figure {
+        // Amounts that were turned into another unit have no last digit.
+        let endless = level.resolution.decimals() == MAX_DECIMALS;
+        let digits = if endless { decimals_for(sum).max(2) } else { level.resolution.decimals() };
+        Figure::exact(sum, self.traits.decimals.unwrap_or(digits))
     }
 
     fn value(&self, value: f64) -> String {
@@ -184,20 +199,16 @@ impl<E> Replier<'_, '_, E> {
         format!("{} {}", if self.is_one_day() { "at" } else { "on" }, self.point(at))
     }
 
-    fn until_now(&self) -> Span {
+    pub(super) fn until_now(&self) -> Span {
         Span { from: Moment(i64::MIN), to: self.now.timestamp().into() }
     }
 
     /// The figures of a time, and what it is called; without a time, of all that is known.
-    fn level_of(&mut self, period: Option<Period>) -> Result<(Level, String), E> {
+    pub(super) fn level_of(&mut self, period: Option<Period>) -> Result<(Level, String), E> {
         let span = period.as_ref().map_or(self.until_now(), |p| p.span);
-        // What a total counts begins with the reading before, if that is recent.
         let mut level = Level::default();
         if self.kind.is_some_and(Kind::is_total) && period.is_some() {
-            let before = Span { from: span.from.plus_seconds(-86_400.0), to: span.from };
-            let mut last = None;
-            (self.read)(self.question.sensor, before, &mut |_, value| last = Some(value))?;
-            level = Level::after(last);
+            level = Level::after(self.reading_before(span.from)?.map(|(_, value)| value));
         }
         (self.read)(self.question.sensor, span, &mut |at, value| level.push(at, value))?;
         let label = match period {
@@ -207,7 +218,17 @@ impl<E> Replier<'_, '_, E> {
         Ok((level, label))
     }
 
-    fn since(&self, first: Option<Moment>) -> String {
+    /// The reading before a time, from which what a total counts begins, if it is recent.
+    pub(super) fn reading_before(&mut self, at: Moment) -> Result<Option<(Moment, f64)>, E> {
+        let mut last = None;
+        if at.0 > i64::MIN {
+            let before = Span { from: at.plus_seconds(-BEFORE_SECONDS), to: at };
+            (self.read)(self.question.sensor, before, &mut |at, value| last = Some((at, value)))?;
+        }
+        Ok(last)
+    }
+
+    pub(super) fn since(&self, first: Option<Moment>) -> String {
         let day = |at: Moment| at.timestamp().to_zoned(self.zone.clone()).date();
         first.map_or("so far".to_owned(), |at| format!("since {}", day_name(day(at))))
     }
@@ -218,7 +239,7 @@ impl<E> Replier<'_, '_, E> {
         Ok(last)
     }
 
-    fn nothing(&mut self, label: &str) -> Result<Answer, E> {
+    pub(super) fn nothing(&mut self, label: &str) -> Result<Answer, E> {
         let name = &self.traits.name.clone();
         let text = match self.newest_reading()? {
             None => format!("The {name} has no readings."),
@@ -226,7 +247,7 @@ impl<E> Replier<'_, '_, E> {
                 format!("The {name} has no readings {label}; its newest is of {}.", moment_name(at, self.zone))
             }
         };
-        Ok(Answer { text, value: None, unit: self.traits.unit.clone() })
+        Ok(Answer { text, value: None, unit: self.traits.unit.clone(), at: None })
     }
 
     fn newest(&mut self) -> Result<Answer, E> {
@@ -248,7 +269,7 @@ impl<E> Replier<'_, '_, E> {
     }
 
     /// For how long a reading holds if none follows.
-    fn silence(&mut self, span: Span) -> Result<f64, E> {
+    pub(super) fn silence(&mut self, span: Span) -> Result<f64, E> {
         if self.kind.is_some_and(Kind::is_state) {
             // States are told when they change.
             return Ok(f64::INFINITY);
@@ -274,14 +295,9 @@ impl<E> Replier<'_, '_, E> {
         let silence = self.silence(span)?;
         // A state of before goes on into the time.
         let back = if silence.is_finite() { span.from.plus_seconds(-silence) } else { all.from };
-        let mut held = Held::new(span, silence);
-        let meets = |value: f64| match condition {
-            Condition::Above(limit) => value > *limit,
-            Condition::Below(limit) => value < *limit,
-            Condition::State(state, _) => value == *state,
-        };
+        let (mut held, kind) = (Held::new(span, silence), self.kind);
         (self.read)(self.question.sensor, Span { from: back, to: span.to }, &mut |at, value| {
-            held.push(at, meets(value), value)
+            held.push(at, condition.holds(value, kind), value)
         })?;
         held.end();
         let label = match &self.question.period {
@@ -333,7 +349,8 @@ impl<E> Replier<'_, '_, E> {
             return self.nothing(&label);
         }
         let (name, phrase) = (&self.traits.name, self.phrase(condition));
-        let total: f64 = held.spans.iter().map(|s| s.seconds()).sum();
+        // The sum of nothing is -0.
+        let total = held.spans.iter().map(|s| s.seconds()).sum::<f64>() + 0.0;
         let longest = held.spans.iter().max_by(|a, b| a.seconds().total_cmp(&b.seconds()));
         let text = match longest {
             None => format!("The {name} was not {phrase} {label}."),
@@ -361,33 +378,77 @@ impl<E> Replier<'_, '_, E> {
         }
         let (name, phrase) = (&self.traits.name, self.phrase(condition));
         let Some(last) = held.spans.last() else {
-            return Ok(Answer {
-                text: format!("The {name} was not {phrase} {label}."),
-                value: None,
-                unit: "s".to_owned(),
-            });
+            return Ok(self.untold(format!("The {name} was not {phrase} {label}.")));
         };
-        let seconds = last.from.0 as f64 / 1e6;
         let became = if matches!(phrase.as_str(), "on" | "off") { "went" } else { "became" };
-        let text = match (begins, held.begins.last(), held.goes_on) {
-            (true, Some(at), _) => format!("The {name} last {became} {phrase} {}.", self.when(*at)),
-            (true, None, _) => format!("The {name} has been {phrase} since before {}.", self.point(last.from)),
-            (false, _, true) => format!("The {name} is {phrase} now, since {}.", self.point(last.from)),
-            (false, ..) => {
-                format!("The {name} was last {phrase} from {} to {}.", self.point(last.from), self.point(last.to))
+        // A point of one day says no day: the time has to.
+        let of = match &self.question.period {
+            Some(_) if self.is_one_day() => format!(" {label}"),
+            _ => String::new(),
+        };
+        let is_so_now = held.goes_on && self.reaches_now();
+        let since = self.since_point(&held, last.from);
+        if begins {
+            let Some(at) = held.begins.last() else {
+                let text = match is_so_now && held.spans.len() == 1 {
+                    true => format!("The {name} has been {phrase} since {since}."),
+                    false => format!("The {name} never {became} {phrase} {label}; it was so from the beginning."),
+                };
+                return Ok(self.untold(text));
+            };
+            let text = format!("The {name} last {became} {phrase}{of} {}.", self.when(*at));
+            return Ok(Answer { at: Some(*at), ..self.untold(text) });
+        }
+        let text = match (is_so_now, held.goes_on) {
+            (true, _) => format!("The {name} is {phrase} now, since {since}."),
+            (false, true) => format!("The {name} was last {phrase} {label} from {since} to the end of that time."),
+            (false, false) => format!("The {name} was last {phrase}{of} from {since} to {}.", self.point(last.to)),
+        };
+        Ok(Answer { at: Some(last.from), ..self.untold(text) })
+    }
+
+    /// A sentence without a figure.
+    fn untold(&self, text: String) -> Answer {
+        Answer { text, value: None, unit: String::new(), at: None }
+    }
+
+    /// Whether the time that is asked for is not over.
+    fn reaches_now(&self) -> bool {
+        self.question.period.as_ref().is_none_or(|p| p.span.to >= Moment::from(self.now.timestamp()))
+    }
+
+    /// When a stretch began, or where it is first known.
+    fn since_point(&self, held: &Held, from: Moment) -> String {
+        let or_earlier = if held.begins.contains(&from) { "" } else { " or earlier" };
+        format!("{}{or_earlier}", self.point(from))
+    }
+
+    fn since_when(&mut self, condition: &Condition) -> Result<Answer, E> {
+        let (held, label) = self.course(condition)?;
+        if held.first.is_none() {
+            return self.nothing(&label);
+        }
+        let (name, phrase) = (&self.traits.name, self.phrase(condition));
+        let Some(last) = held.spans.last() else {
+            return Ok(self.seconds(format!("The {name} is not {phrase}, and was not {label}."), 0.0));
+        };
+        let since = self.since_point(&held, last.from);
+        let answer = match held.goes_on {
+            true => {
+                let text = format!("The {name} has been {phrase} for {}, since {since}.", spoken(last.seconds()));
+                self.seconds(text, last.seconds())
+            }
+            false => {
+                let to = self.point(last.to);
+                self.seconds(format!("The {name} is not {phrase} now; it was last so from {since} to {to}."), 0.0)
             }
         };
-        Ok(self
-            .seconds(text, if begins { held.begins.last().map_or(seconds, |at| at.0 as f64 / 1e6) } else { seconds }))
+        Ok(Answer { at: Some(last.from), ..answer })
     }
 
     fn is(&mut self, condition: &Condition) -> Result<Answer, E> {
         let Some((value, at)) = self.newest_reading()? else { return self.nothing("") };
-        let holds = match condition {
-            Condition::Above(limit) => value > *limit,
-            Condition::Below(limit) => value < *limit,
-            Condition::State(state, _) => value == *state,
-        };
+        let holds = condition.holds(value, self.kind);
         let (name, phrase, told) = (&self.traits.name, self.phrase(condition), self.value(value));
         let when = moment_name(at, self.zone);
         let text = match (holds, condition) {
@@ -402,142 +463,24 @@ impl<E> Replier<'_, '_, E> {
     fn was(&mut self, condition: &Condition) -> Result<Answer, E> {
         let (held, label) = self.course(condition)?;
         let (name, phrase) = (self.traits.name.clone(), self.phrase(condition));
-        let Some((low, high)) = held.low.zip(held.high) else { return self.nothing(&label) };
+        // A state of before is known without a reading in the time.
+        if held.first.is_none() {
+            return self.nothing(&label);
+        }
         if let Some(first) = held.spans.first() {
             let total: f64 = held.spans.iter().map(|s| s.seconds()).sum();
             let when = self.when(first.from);
             let text = format!("Yes: the {name} was {phrase} for {} {label}, first {when}.", spoken(total));
             return Ok(self.bare(text, 1.0));
         }
-        let but = match condition {
-            Condition::Above(_) => format!("; its highest was {} {}", self.value(high.0), self.when(high.1)),
-            Condition::Below(_) => format!("; its lowest was {} {}", self.value(low.0), self.when(low.1)),
-            Condition::State(..) => String::new(),
+        let nearest = match condition {
+            Condition::Above(_) => held.high.map(|high| ("highest", high)),
+            Condition::Below(_) => held.low.map(|low| ("lowest", low)),
+            Condition::State(..) => None,
         };
+        let but = nearest.map_or(String::new(), |(word, (value, at))| {
+            format!("; its {word} was {} {}", self.value(value), self.when(at))
+        });
         Ok(self.bare(format!("No: the {name} was not {phrase} {label}{but}."), 0.0))
-    }
-
-    fn which(&mut self, bucket: Bucket, by: By, most: bool) -> Result<Answer, E> {
-        let span = self.question.period.as_ref().map_or(self.until_now(), |p| p.span);
-        let zone = self.zone.clone();
-        let mut buckets: BTreeMap<Moment, Level> = BTreeMap::new();
-        // Readings come in order: the bucket is looked up when it changes.
-        let mut current: Option<(Span, Level)> = None;
-        let mut before = None;
-        (self.read)(self.question.sensor, span, &mut |at, value| {
-            let is_in = |of: &Span| of.from <= at && at < of.to;
-            if !current.as_ref().is_some_and(|(of, _)| is_in(of)) {
-                let level = Level::after(before);
-                if let Some((of, done)) = current.replace((bucket_of(bucket, at, &zone), level)) {
-                    buckets.insert(of.from, done);
-                }
-            }
-            if let Some((_, level)) = &mut current {
-                level.push(at, value);
-            }
-            before = Some(value);
-        })?;
-        if let Some((of, done)) = current {
-            buckets.insert(of.from, done);
-        }
-        let first = buckets.values().next().and_then(|level| level.first);
-        let label = match &self.question.period {
-            Some(period) => period.label.clone(),
-            None => self.since(first),
-        };
-        let mut counts: Vec<u64> = buckets.values().map(|level| level.count).collect();
-        counts.sort_unstable();
-        let Some(usual) = counts.get(counts.len() / 2).copied() else { return self.nothing(&label) };
-        let all = buckets.len();
-        buckets.retain(|_, level| level.count as f64 >= usual as f64 * MIN_SHARE);
-        let unit_name = bucket.name();
-        let left_out = match all - buckets.len() {
-            0 => String::new(),
-            1 => format!(" One {unit_name} with few readings is left out."),
-            n => format!(" {n} {unit_name}s with few readings are left out."),
-        };
-        let kind = self.kind;
-        let figure = |level: &Level| match by {
-            By::Mean => level.mean(kind),
-            By::Sum => level.summed(kind),
-            By::Extreme => level.high.filter(|_| most).or(level.low).map_or(0.0, |(value, _)| value),
-        };
-        let compare = |a: &(&Moment, &Level), b: &(&Moment, &Level)| figure(a.1).total_cmp(&figure(b.1));
-        let found = match most {
-            true => buckets.iter().max_by(|a, b| compare(a, b).then(b.0.cmp(a.0))),
-            false => buckets.iter().min_by(|a, b| compare(a, b)),
-        };
-        let Some((begin, level)) = found else { return self.nothing(&label) };
-        let Some((low, high)) = level.low.zip(level.high) else { return self.nothing(&label) };
-        let (name, unit) = (&self.traits.name, Spaced(&self.traits.unit));
-        let digits = self.digits(low.0, high.0, &level.resolution);
-        let word = if most { "highest" } else { "lowest" };
-        let value = figure(level);
-        let told = match by {
-            By::Mean => format!("its mean was {}{unit}", Figure::exact(value, digits)),
-            By::Sum => format!("it counted {}{unit}", self.counted(value, level)),
-            By::Extreme => {
-                let at = if most { high.1 } else { low.1 };
-                let time = at.timestamp().to_zoned(zone.clone()).strftime("%H:%M").to_string();
-                format!("{}{unit} at {time}", Figure::exact(value, digits))
-            }
-        };
-        let when = bucket.called(*begin, &zone);
-        let of = if buckets.len() == 1 { format!("1 {unit_name}") } else { format!("{} {unit_name}s", buckets.len()) };
-        let text = format!("Of {of} {label}, the {name} was {word} {when}: {told}.{left_out}");
-        Ok(self.told(text, value))
-    }
-
-    fn compare(&mut self, other: Period, by: By, supposed: Option<bool>) -> Result<Answer, E> {
-        let (first, first_label) = self.level_of(self.question.period.clone())?;
-        if first.count == 0 {
-            return self.nothing(&first_label);
-        }
-        let (second, second_label) = self.level_of(Some(other))?;
-        if second.count == 0 {
-            return self.nothing(&second_label);
-        }
-        let kind = self.kind;
-        let figure = |level: &Level| if by == By::Sum { level.summed(kind) } else { level.mean(kind) };
-        let (a, b) = (figure(&first), figure(&second));
-        let (low, high) = (a.min(b), a.max(b));
-        let digits = match by {
-            By::Sum => first.resolution.decimals().max(second.resolution.decimals()),
-            _ => {
-                let resolution = if first.resolution.decimals() > second.resolution.decimals() {
-                    first.resolution
-                } else {
-                    second.resolution
-                };
-                self.digits(low, high, &resolution)
-            }
-        };
-        let digits = self.traits.decimals.unwrap_or(digits);
-        let (a, b) = (Figure::exact(a, digits), Figure::exact(b, digits));
-        // The difference is that of the figures that are told.
-        let difference = a.value() - b.value();
-        let by_how_much = Figure::exact(difference.abs(), digits);
-        let unit = Spaced(&self.traits.unit);
-        let verdict = match (supposed, difference) {
-            (None, _) => "",
-            (Some(more), d) if (more && d > 0.0) || (!more && d < 0.0) => "Yes: the ",
-            (Some(_), 0.0) => "Neither: the ",
-            (Some(_), _) => "No: the ",
-        };
-        let opening = if verdict.is_empty() { "The " } else { verdict };
-        let what = if by == By::Sum { "counted" } else { "averaged" };
-        let than = match difference {
-            0.0 => "as much".to_owned(),
-            d => {
-                // 5 % more of 40 % would be 42 %.
-                let unit = if self.traits.unit == "%" { Spaced("percentage points") } else { unit };
-                format!("{by_how_much}{unit} {}", if d > 0.0 { "more" } else { "less" })
-            }
-        };
-        let text = format!(
-            "{opening}{} {what} {a}{unit} {first_label} and {b}{unit} {second_label}: {than}.",
-            self.traits.name
-        );
-        Ok(self.told(text, difference))
     }
 }

@@ -4,6 +4,9 @@ use crate::Moment;
 use crate::course::{Growth, MeanAngle, Resolution};
 use crate::kind::Kind;
 
+/// A reading is so far before a time at most that what a meter counted since then belongs to it.
+pub(super) const BEFORE_SECONDS: f64 = 86_400.0;
+
 /// The figures of a time.
 #[derive(Default)]
 pub(super) struct Level {
@@ -43,6 +46,11 @@ impl Level {
     pub(super) fn mean(&self, kind: Option<Kind>) -> f64 {
         let direction = (kind == Some(Kind::Angle)).then(|| self.angle.degrees(self.count)).flatten();
         direction.unwrap_or(self.sum / self.count.max(1) as f64)
+    }
+
+    /// Whether these are directions that cancel each other, so that they have no mean.
+    pub(super) fn is_all_round(&self, kind: Option<Kind>) -> bool {
+        kind == Some(Kind::Angle) && self.angle.degrees(self.count).is_none()
     }
 
     pub(super) fn summed(&self, kind: Option<Kind>) -> f64 {

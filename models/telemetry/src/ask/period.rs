@@ -4,6 +4,8 @@ use jiff::civil::{Date, Time, Weekday, date};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, ToSpan, Zoned};
 
+use super::question::NotUnderstood;
+use crate::dates::{MONTHS, WEEKDAYS};
 use crate::{Moment, Span};
 
 /// A part of time, and how answers call it.
@@ -21,29 +23,6 @@ pub(super) struct FoundPeriod {
     pub(super) words: std::ops::Range<usize>,
 }
 
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-const WEEKDAYS: [(&str, Weekday); 7] = [
-    ("monday", Weekday::Monday),
-    ("tuesday", Weekday::Tuesday),
-    ("wednesday", Weekday::Wednesday),
-    ("thursday", Weekday::Thursday),
-    ("friday", Weekday::Friday),
-    ("saturday", Weekday::Saturday),
-    ("sunday", Weekday::Sunday),
-];
 const SMALL: [&str; 13] =
     ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 /// No question looks back further: jiff's calendar begins in the year -9999.
@@ -81,8 +60,9 @@ pub(super) struct Calendar<'a> {
 }
 
 impl Calendar<'_> {
-    fn today(&self) -> Date {
-        self.now.date()
+    /// Today, as far as it has come.
+    pub(super) fn today(&self) -> Option<Period> {
+        self.day(self.now.date(), "today".to_owned())
     }
 
     fn start_of(&self, day: Date) -> Option<Zoned> {
@@ -110,7 +90,7 @@ impl Calendar<'_> {
 
     /// The calendar day that begins at `words`, and how many words it takes.
     fn date(&self, words: &[&str]) -> Option<(Date, usize)> {
-        let today = self.today();
+        let today = self.now.date();
         let first = words.first()?;
         match *first {
             "today" => return Some((today, 1)),
@@ -151,7 +131,7 @@ impl Calendar<'_> {
 
     /// A day of the year that is said, or the last one that has come.
     fn dated(&self, year: Option<i16>, month: i8, day: i8) -> Option<Date> {
-        let today = self.today();
+        let today = self.now.date();
         match year {
             Some(year) => Date::new(year, month, day).ok(),
             None => (0..8).find_map(|back| Date::new(today.year() - back, month, day).ok().filter(|d| *d <= today)),
@@ -160,7 +140,7 @@ impl Calendar<'_> {
 
     /// The longest expression of time that begins at a word.
     fn at(&self, words: &[&str]) -> Option<(Period, usize)> {
-        let today = self.today();
+        let today = self.now.date();
         let monday = today.tomorrow().ok()?.nth_weekday(-1, Weekday::Monday).ok()?;
         let preposition =
             usize::from(matches!(words.first(), Some(&("in" | "on" | "over" | "during" | "for" | "within" | "of"))));
@@ -274,7 +254,10 @@ impl Calendar<'_> {
                     return found(self.month(first), 1 + usize::from(year.is_some()));
                 }
             }
-            if let Some(year) = rest.first().and_then(|w| year(w)) {
+            // "over 2000" is a limit.
+            if let Some(year) = rest.first().and_then(|w| year(w))
+                && matches!(words.first(), Some(&("in" | "during" | "of")))
+            {
                 let first = date(year, 1, 1);
                 return found(self.days(first, first.checked_add(1.year()).ok()?, format!("in {year}")), 1);
             }
@@ -296,25 +279,47 @@ impl Calendar<'_> {
         })
     }
 
-    /// The same period narrowed to a part of its day: "between 8:00 and 12:00 yesterday".
-    pub(super) fn narrowed(&self, period: &Period, from: Time, to: Time) -> Option<Period> {
+    /// The day that a period lies in.
+    fn only_day(&self, period: &Period) -> Option<Date> {
+        let date = |at: Moment| at.timestamp().to_zoned(self.now.time_zone().clone()).date();
+        let day = date(period.span.from);
+        (date(Moment(period.span.to.0 - 1)) == day).then_some(day)
+    }
+
+    /// The same day narrowed to a part of it: "between 8:00 and 12:00 yesterday"; "between 22:00 and 6:00" ends on the next day.
+    ///
+    /// # Errors
+    /// The period is no day, or the time has not come.
+    pub(super) fn narrowed(&self, period: &Period, from: Time, to: Time) -> Result<Period, NotUnderstood> {
         let zone = self.now.time_zone();
-        let day = period.span.from.timestamp().to_zoned(zone.clone()).date();
-        let one_day = self.day(day, String::new())?;
-        if one_day.span.from != period.span.from || one_day.span.to < period.span.to {
-            return None;
+        let day = self.only_day(period).ok_or(NotUnderstood::Times)?;
+        let is_whole = self.day(day, String::new()).is_some_and(|whole| whole.span == period.span);
+        if !is_whole || from == to {
+            return Err(NotUnderstood::Times);
         }
-        let at = |time: Time| day.to_datetime(time).to_zoned(zone.clone()).ok();
-        let hours = format!("between {} and {}", from.strftime("%H:%M"), to.strftime("%H:%M"));
-        self.between(&at(from)?, &at(to)?, format!("{} {hours}", period.label))
+        let end = if from < to { day } else { day.tomorrow().map_err(|_| NotUnderstood::Times)? };
+        let at = |day: Date, time: Time| day.to_datetime(time).to_zoned(zone.clone()).map_err(|_| NotUnderstood::Times);
+        let after_midnight = if from < to { "" } else { " of the next day" };
+        let (begin, label) = (from.strftime("%H:%M"), &period.label);
+        let label = format!("{label} between {begin} and {}{after_midnight}", to.strftime("%H:%M"));
+        self.between(&at(day, from)?, &at(end, to)?, label).ok_or(NotUnderstood::Future)
     }
 
     /// A moment of a day: "at 14:00 yesterday".
-    pub(super) fn moment(&self, day: &Period, time: Time) -> Option<Moment> {
-        let zone = self.now.time_zone();
-        let day = day.span.from.timestamp().to_zoned(zone.clone()).date();
-        let at = day.to_datetime(time).to_zoned(zone.clone()).ok()?;
-        (at <= *self.now).then(|| at.timestamp().into())
+    ///
+    /// # Errors
+    /// The period is longer than a day or has no such moment, or the moment has not come.
+    pub(super) fn moment(&self, period: &Period, time: Time) -> Result<Moment, NotUnderstood> {
+        let day = self.only_day(period).ok_or(NotUnderstood::Times)?;
+        let at = day.to_datetime(time).to_zoned(self.now.time_zone().clone()).map_err(|_| NotUnderstood::Times)?;
+        if at > *self.now {
+            return Err(NotUnderstood::Future);
+        }
+        let at: Moment = at.timestamp().into();
+        if at < period.span.from || at > period.span.to {
+            return Err(NotUnderstood::Times);
+        }
+        Ok(at)
     }
 }
 

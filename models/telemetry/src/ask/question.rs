@@ -2,15 +2,17 @@
 //! for: by a time, by what is asked, by the name of exactly one sensor, or by saying nothing. So nothing is guessed.
 
 use jiff::Zoned;
-use jiff::civil::Time;
 use thiserror::Error;
 
-use super::period::{Calendar, Period, time_of_day};
-use super::words::{Adjective, Degree, Quantity, adjective, is_filler, is_named, noun, state_words};
+use super::limit::{Limit, limit};
+use super::period::{Calendar, Period};
+use super::spoken::Words;
+use super::times::{Times, times};
+use super::words::{Adjective, Degree, Quantity, is_filler, is_named, noun, state_words};
 use crate::kind::Kind;
 use crate::read::states::of_code;
 use crate::table::state_word;
-use crate::{Moment, SensorTraits, unit};
+use crate::{Moment, SensorTraits};
 
 /// The longest question, in words.
 const MAX_WORDS: usize = 60;
@@ -19,6 +21,11 @@ const MAX_NAMED: usize = 8;
 
 /// Why a meter has no mean and no highest value.
 const COUNTS: &str = "counts: ask for its sum, or for the day with the most";
+
+/// Why a level has no sum.
+const NO_SUM: &str = "is a level and no meter, so it has no sum: ask for its mean, or name a meter";
+/// Why directions are not compared.
+const TURNS: &str = "is a direction: of two, neither is higher; ask for its mean or its value at a time";
 
 /// Why a question is not answered.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -46,6 +53,14 @@ pub enum NotUnderstood {
         "the times of the question are not clear: name one, as in \"yesterday\", \"last week\", \"on 5 March\", or two to compare"
     )]
     Times,
+    /// A time that has not come.
+    #[error("the time of the question is still to come: only what was read can be told")]
+    Future,
+    /// A unit that may be one of several, as "mw".
+    #[error(
+        "the unit {0:?} may be read in several ways: write it with its large and small letters, as in \"mW\" or \"MW\""
+    )]
+    Unit(String),
 }
 
 /// Days, weeks and the like, of which one is asked for.
@@ -83,6 +98,18 @@ pub enum Condition {
     State(f64, String),
 }
 
+impl Condition {
+    /// Whether it holds of a value. Of two states, the one is what lies above the half, as everywhere.
+    pub(super) fn holds(&self, value: f64, kind: Option<Kind>) -> bool {
+        match self {
+            Condition::Above(limit) => value > *limit,
+            Condition::Below(limit) => value < *limit,
+            Condition::State(state, _) if kind == Some(Kind::Binary) => (value > 0.5) == (*state > 0.5),
+            Condition::State(state, _) => value == *state,
+        }
+    }
+}
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
@@ -102,6 +129,8 @@ pub enum What {
     Count(Condition),
     /// How long it was so.
     Lasted(Condition),
+    /// Since when it is so now, and for how long.
+    Since(Condition),
     /// When it was last so; `true`: when it last began to be so.
     Last(Condition, bool),
     /// Whether it is so now.
@@ -125,82 +154,6 @@ pub struct Question {
     pub period: Option<Period>,
 }
 
-/// The words of a question, and which of them are accounted for.
-struct Words {
-    all: Vec<String>,
-    used: Vec<bool>,
-}
-
-impl Words {
-    fn of(text: &str) -> Words {
-        let lower =
-            text.to_lowercase().replace(['’', '‘'], "'").replace("what's", "what is").replace("when's", "when is");
-        let all: Vec<String> = lower
-            .split(|c: char| c.is_whitespace() || matches!(c, '?' | '!' | ',' | ';' | '"' | '(' | ')' | '_' | '/'))
-            .map(|word| word.trim_end_matches(['.', ':', '\'']).trim_end_matches("'s").to_owned())
-            .filter(|word| !word.is_empty())
-            .collect();
-        let used = vec![false; all.len()];
-        Words { all, used }
-    }
-
-    fn is(&self, at: usize, word: &str) -> bool {
-        self.all.get(at).is_some_and(|w| w == word) && !self.used[at]
-    }
-
-    /// The place of these words one after the other, not used yet.
-    fn find(&self, words: &[&str]) -> Option<usize> {
-        (0..self.all.len()).find(|at| words.iter().enumerate().all(|(i, word)| self.is(at + i, word)))
-    }
-
-    fn has(&self, words: &[&str]) -> bool {
-        self.find(words).is_some()
-    }
-
-    /// Uses these words if they stand there.
-    fn take(&mut self, words: &[&str]) -> bool {
-        match self.find(words) {
-            Some(at) => {
-                self.used[at..at + words.len()].fill(true);
-                true
-            }
-            None => false,
-        }
-    }
-
-    fn take_any(&mut self, words: &[&str]) -> bool {
-        words.iter().any(|word| self.take(&[word]))
-    }
-
-    /// The first adjective that is not used yet and fits.
-    fn take_adjective(&mut self, fits: impl Fn(&Adjective) -> bool) -> Option<Adjective> {
-        let (at, found) = (0..self.all.len()).filter(|at| !self.used[*at]).find_map(|at| {
-            let found = adjective(&self.all[at]).filter(|a| fits(a))?;
-            Some((at, found))
-        })?;
-        self.used[at] = true;
-        Some(found)
-    }
-
-    fn rest(&self) -> impl Iterator<Item = &str> {
-        self.all.iter().zip(&self.used).filter(|(_, used)| !**used).map(|(word, _)| word.as_str())
-    }
-}
-
-/// A limit in a question: `above 25 °C`.
-struct Limit {
-    above: bool,
-    value: f64,
-    unit: String,
-}
-
-/// The times of a question.
-#[derive(Default)]
-struct Times {
-    periods: Vec<Period>,
-    at: Option<Time>,
-}
-
 /// Reads a question about `sensors` that is asked at `now`.
 ///
 /// # Errors
@@ -213,8 +166,8 @@ pub fn parse(text: &str, sensors: &[SensorTraits], now: &Zoned) -> Result<Questi
     // A sensor's whole name is not read as a time or as what is asked: "March house", "low tank".
     let named = take_whole_name(&mut words, sensors);
     let calendar = Calendar { now };
-    let times = times(&mut words, &calendar);
-    let limit = limit(&mut words);
+    let times = times(&mut words, &calendar)?;
+    let limit = limit(&mut words)?;
     let seeker = Seeker { words, sensors, named, times, limit, calendar };
     seeker.question()
 }
@@ -233,76 +186,6 @@ fn take_whole_name(words: &mut Words, sensors: &[SensorTraits]) -> Option<usize>
         .find(|(_, name)| words.has(&name.iter().map(String::as_str).collect::<Vec<_>>()))?;
     words.take(&name.iter().map(String::as_str).collect::<Vec<_>>());
     Some(sensor)
-}
-
-fn times(words: &mut Words, calendar: &Calendar<'_>) -> Times {
-    let mut times = Times::default();
-    // Times of the day are put aside first: "between 8:00 and 12:00 yesterday".
-    let mut hours = None;
-    for at in 0..words.all.len() {
-        let of_day = |at: usize| words.all.get(at).and_then(|w| time_of_day(w));
-        if let (Some(first), Some(second)) = (of_day(at + 1), of_day(at + 3))
-            && ((words.is(at, "between") && words.is(at + 2, "and"))
-                || (words.is(at, "from") && words.is(at + 2, "to")))
-        {
-            words.used[at..at + 4].fill(true);
-            hours = Some((first, second));
-        } else if let Some(time) = of_day(at + 1)
-            && words.is(at, "at")
-        {
-            words.used[at..at + 2].fill(true);
-            times.at = Some(time);
-        }
-    }
-    loop {
-        // What is used is no part of a time any more, and parts it.
-        let open: Vec<&str> =
-            words.all.iter().zip(&words.used).map(|(w, used)| if *used { "" } else { w.as_str() }).collect();
-        let Some(found) = calendar.find(&open) else { break };
-        times.periods.push(found.period);
-        words.used[found.words].fill(true);
-    }
-    if let Some((from, to)) = hours {
-        let day = times.periods.pop().or_else(|| Some(calendar.find(&["today"])?.period));
-        match day.and_then(|day| calendar.narrowed(&day, from, to)) {
-            Some(narrowed) => times.periods.push(narrowed),
-            // Two periods where one is wanted are refused.
-            None => times.periods.clear(),
-        }
-    }
-    times
-}
-
-fn limit(words: &mut Words) -> Option<Limit> {
-    const WAYS: &[(&[&str], bool)] = &[
-        (&["above"], true),
-        (&["over"], true),
-        (&["more", "than"], true),
-        (&["higher", "than"], true),
-        (&["warmer", "than"], true),
-        (&["exceed"], true),
-        (&["exceeded"], true),
-        (&["below"], false),
-        (&["under"], false),
-        (&["less", "than"], false),
-        (&["lower", "than"], false),
-        (&["colder", "than"], false),
-    ];
-    let (at, length, above) = WAYS.iter().find_map(|(way, above)| Some((words.find(way)?, way.len(), *above)))?;
-    let number = words.all.get(at + length)?;
-    let digits = number.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let value: f64 = digits.parse().ok().filter(|v: &f64| v.is_finite())?;
-    let mut unit = number[digits.len()..].to_owned();
-    let mut end = at + length + 1;
-    if unit.is_empty()
-        && let Some(next) = words.all.get(end)
-        && let Some(known) = unit::spellings().find(|spelling| spelling.to_lowercase() == *next)
-    {
-        unit = known.to_owned();
-        end += 1;
-    }
-    words.used[at..end].fill(true);
-    Some(Limit { above, value, unit })
 }
 
 /// Everything that is known of a question while it is read.
@@ -342,6 +225,7 @@ impl Seeker<'_> {
         ]);
         let last = words.take(&["last"]) || words.take(&["most", "recently"]);
         let is_now = words.has(&["is"]) || words.has(&["are"]);
+        let until_now = (words.has(&["has"]) || words.has(&["have"])) && words.has(&["been"]);
         let much = words.has(&["how", "much"]);
         words.take_any(&["now", "currently"]);
         let compares = words.take_any(&["compare", "compared"]) | words.take(&["than"]) | words.take(&["versus"]);
@@ -359,14 +243,21 @@ impl Seeker<'_> {
             .or_else(|| words.take_adjective(degree(Degree::Plain)));
         let quantity = adjective.and_then(|a| a.quantity);
         let mut begins = words.has(&["did"]) || words.has(&["opened"]);
+        let mut turns = false;
         for verb in ["start", "started", "turn", "turned", "switch", "switched", "become", "became"] {
-            begins |= words.take(&[verb]);
+            turns |= words.take(&[verb]);
         }
+        begins |= turns;
+        // "Did it turn on?" asks for a change, "did it run?" for a state.
+        let changes = words.has(&["opened"])
+            || (words.has(&["did"])
+                && ["open", "close", "shut", "lock", "unlock"].iter().any(|verb| words.has(&[verb])))
+            || turns;
         let condition_asked = asks || lasts || last || self.limit.is_some();
         let (sensor, state) = self.sensor(quantity, condition_asked || adjective.is_none())?;
         let traits = &self.sensors[sensor];
         let condition = match (&self.limit, state) {
-            (Some(limit), _) => Some(limited(limit, traits)?),
+            (Some(limit), _) => Some(limit.condition(traits)?),
             (None, state) => state,
         };
         let kind = kind_of(traits);
@@ -385,8 +276,14 @@ impl Seeker<'_> {
             Some(_) => bucket.is_some() || averages || counts || compares || compared || superlative.is_some(),
             None => superlative.is_some() && (n_periods == 2 || (averages && bucket.is_none())),
         };
-        if too_much {
+        // So is "how long was it last on": one stretch, not all of them.
+        let several = [asks, lasts, last].iter().filter(|is| **is).count() > 1;
+        if too_much || several || (last && !when) || (lasts && turns) {
             return Err(NotUnderstood::What);
+        }
+        // What only meters have: a level has no sum, so "used" of it would be answered with its mean or highest value.
+        if counts && !sums && (bucket.is_some() || compares || compared || n_periods == 2) {
+            return Err(NotUnderstood::Kind(traits.name.clone(), NO_SUM));
         }
         if averages && sums {
             return Err(NotUnderstood::Kind(traits.name.clone(), COUNTS));
@@ -394,6 +291,8 @@ impl Seeker<'_> {
         let what = if let Some(condition) = condition {
             if asks {
                 What::Count(condition)
+            } else if lasts && until_now && n_periods == 0 {
+                What::Since(condition)
             } else if lasts {
                 What::Lasted(condition)
             } else if when && last {
@@ -402,6 +301,8 @@ impl Seeker<'_> {
                 What::Is(condition)
             } else if when {
                 return Err(NotUnderstood::What);
+            } else if changes {
+                What::Count(condition)
             } else {
                 What::Was(condition)
             }
@@ -417,6 +318,10 @@ impl Seeker<'_> {
                 ));
             }
             What::Now
+        } else if kind == Some(Kind::Angle)
+            && (bucket.is_some() || superlative.is_some() || compares || compared || n_periods == 2)
+        {
+            return Err(NotUnderstood::Kind(traits.name.clone(), TURNS));
         } else if let Some(bucket) = bucket {
             let Some(superlative) = superlative else { return Err(NotUnderstood::What) };
             let default = if superlative.quantity.is_some() { By::Mean } else { By::Extreme };
@@ -440,16 +345,13 @@ impl Seeker<'_> {
             What::Mean
         } else if counts || (much && sums) || (sums && n_periods > 0 && !is_now) {
             if !sums {
-                return Err(NotUnderstood::Kind(
-                    traits.name.clone(),
-                    "is a level and no meter, so it has no sum: ask for its mean, or name a meter",
-                ));
+                return Err(NotUnderstood::Kind(traits.name.clone(), NO_SUM));
             }
             What::Sum
         } else if let Some(time) = self.times.at {
-            let today = || self.calendar.find(&["today"]).map(|found| found.period);
-            let day = self.times.periods.first().cloned().or_else(today).ok_or(NotUnderstood::Times)?;
-            What::At(self.calendar.moment(&day, time).ok_or(NotUnderstood::Times)?)
+            let day =
+                self.times.periods.first().cloned().or_else(|| self.calendar.today()).ok_or(NotUnderstood::Times)?;
+            What::At(self.calendar.moment(&day, time)?)
         } else if n_periods > 0 {
             What::Summary
         } else {
@@ -523,9 +425,7 @@ impl Seeker<'_> {
         // Of a limit, the unit tells sensors apart; of two with as many words, the one with the shorter name.
         fitting.retain(|f| f.1 == most);
         if let Some(limit) = self.limit.as_ref().filter(|limit| !limit.unit.is_empty()) {
-            let turns = |f: &(usize, usize, usize, Option<Condition>)| {
-                unit::convert(0.0, &limit.unit, &self.sensors[f.0].unit, false).is_some()
-            };
+            let turns = |f: &(usize, usize, usize, Option<Condition>)| limit.value_for(&self.sensors[f.0]).is_some();
             if fitting.iter().any(turns) {
                 fitting.retain(turns);
             }
@@ -581,19 +481,4 @@ fn state_of(traits: &SensorTraits, word: &str) -> Option<Condition> {
         }
         _ => None,
     })
-}
-
-fn limited(limit: &Limit, traits: &SensorTraits) -> Result<Condition, NotUnderstood> {
-    if kind_of(traits).is_some_and(Kind::is_state) {
-        return Err(NotUnderstood::Kind(
-            traits.name.clone(),
-            "has states and no values that could be above or below anything",
-        ));
-    }
-    let value = match limit.unit.is_empty() || unit::is_same(&limit.unit, &traits.unit) {
-        true => limit.value,
-        false => unit::convert(limit.value, &limit.unit, &traits.unit, false)
-            .ok_or_else(|| NotUnderstood::Kind(traits.name.clone(), "has another unit than the question's"))?,
-    };
-    Ok(if limit.above { Condition::Above(value) } else { Condition::Below(value) })
 }

@@ -3,24 +3,10 @@
 use jiff::civil::Date;
 
 use super::Violation;
+use crate::dates::MONTHS;
 use crate::figure::Figure;
 use crate::table::Table;
 use crate::unit;
-
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
 
 #[derive(Debug)]
 pub(super) enum Token<'a> {

@@ -11,14 +11,24 @@ impl ClosedWindow {
     pub fn convert(&mut self, traits: &mut [SensorTraits], system: System) {
         for summary in &mut self.sensors {
             let Some(traits) = traits.get_mut(summary.sensor.0 as usize) else { continue };
-            let Some(unit) = system.unit_for(&traits.unit) else { continue };
-            let Some((scale, offset)) = factors(&traits.unit, unit) else { continue };
-            summary.convert(scale, offset);
-            unit.clone_into(&mut traits.unit);
-            for limit in [&mut traits.low, &mut traits.high] {
-                *limit = limit.map(|l| l * scale + offset);
+            if let Some((scale, offset)) = traits.tell_in(system) {
+                summary.convert(scale, offset);
             }
         }
+    }
+}
+
+impl SensorTraits {
+    /// Gives the sensor the unit and the limits of `system`; `value * scale + offset` then tells its values. `None`: they stay as they
+    /// are.
+    pub fn tell_in(&mut self, system: System) -> Option<(f64, f64)> {
+        let unit = system.unit_for(&self.unit)?;
+        let (scale, offset) = factors(&self.unit, unit)?;
+        unit.clone_into(&mut self.unit);
+        for limit in [&mut self.low, &mut self.high] {
+            *limit = limit.map(|l| l * scale + offset);
+        }
+        Some((scale, offset))
     }
 }
 
@@ -52,5 +62,27 @@ impl SensorSummary {
             }
         }
         self.track.map(scale, offset);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sensor_is_told_in_another_unit_with_its_limits() {
+        let fridge =
+            SensorTraits { unit: "°C".to_owned(), low: Some(2.0), high: Some(8.0), ..SensorTraits::default() };
+        let mut told = fridge.clone();
+        let (scale, offset) = told.tell_in(System::Imperial).unwrap();
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-9, "{a} {b}");
+        near(5.0 * scale + offset, 41.0);
+        assert_eq!(told.unit, "°F");
+        near(told.low.unwrap(), 35.6);
+        near(told.high.unwrap(), 46.4);
+        for system in [System::Own, System::Metric] {
+            let mut same = fridge.clone();
+            assert_eq!((same.tell_in(system), &same), (None, &fridge));
+        }
     }
 }

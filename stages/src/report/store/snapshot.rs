@@ -92,6 +92,31 @@ impl Snapshot {
             .map_err(|error| StoreError::Unreadable { path: self.path.clone(), reason: format!("{error:?}") })
     }
 
+    /// The readings of all sensors, in the order of time.
+    ///
+    /// # Errors
+    /// A reading is damaged.
+    pub fn read_all(&self, take: &mut dyn FnMut(u32, Moment, f64)) -> Result<(), StoreError> {
+        let mut all = || {
+            let mut statement =
+                self.connection.prepare("SELECT sensor, at, value, sum FROM readings ORDER BY at, sensor")?;
+            let mut rows = statement.query(())?;
+            while let Some(row) = rows.next()? {
+                let sensor = row.get(0)?;
+                let reading = Reading { at: Moment(row.get(1)?), sensor: SensorId(sensor), value: row.get(2)? };
+                if Row::Reading(reading).sum(self.number) != row.get::<_, i32>(3)? {
+                    return Err(DatabaseError::Damaged("a reading's checksum is wrong".to_owned()));
+                }
+                take(sensor, reading.at, reading.value);
+            }
+            Ok(())
+        };
+        all().map_err(|error: DatabaseError| StoreError::Unreadable {
+            path: self.path.clone(),
+            reason: format!("{error:?}"),
+        })
+    }
+
     fn rows(&self, sensor: u32, span: Span, take: &mut dyn FnMut(Moment, f64)) -> Result<(), DatabaseError> {
         let sql = "SELECT at, value, sum FROM readings WHERE at >= ? AND at < ? AND sensor = ? ORDER BY at";
         let mut statement = self.connection.prepare_cached(sql)?;
@@ -136,6 +161,9 @@ mod tests {
         snapshot.read(1, span, &mut |at, value| found.push((at, value))).unwrap();
         let expected: Vec<(Moment, f64)> = (11..21).step_by(2).map(|n| (second(n), n as f64)).collect();
         assert_eq!(found, expected);
+        let mut all = Vec::new();
+        snapshot.read_all(&mut |sensor, at, value| all.push((sensor, at, value))).unwrap();
+        assert_eq!(all, (0..100).map(|n| ((n % 2) as u32, second(n), n as f64)).collect::<Vec<_>>());
         // What is written later is not in it.
         store.commit(&[], &[Reading { at: second(15), sensor: SensorId(0), value: 1.0 }]).unwrap();
         let mut count = 0;
