@@ -46,7 +46,7 @@ fn main() -> anyhow::Result<()> {
 
     for window in closed {
         let table = Table::new(&window, &|summary| sensors[summary.sensor.0 as usize].clone(), &zone);
-        println!("{}", table.title());
+        println!("{}", table.heading());
         for topic in topics(&table) {
             println!("  {}", compute(&table, topic));
         }

@@ -296,7 +296,7 @@ impl Table {
     }
 
     /// The window in words, in the report's language.
-    pub fn title(&self) -> &str {
+    pub fn heading(&self) -> &str {
         &self.heading
     }
 

@@ -22,7 +22,7 @@ pub fn is_email(text: &str) -> bool {
 pub fn html_email(report: &Report, zone: &TimeZone) -> String {
     let table = &report.summary.table;
     let (language, window) = (table.language(), &report.summary.window);
-    let title = escaped(table.title());
+    let title = escaped(table.heading());
     let mut out = format!(
         "{BEGIN}{}\">\n{HEAD}<title>{title}</title></head>\n<body style=\"margin:0;padding:0;background-color:#ffffff\">\n\
          <table role=\"presentation\" width=\"100%\" cellpadding=\"0\" cellspacing=\"0\" border=\"0\"><tr><td align=\"center\">\n\

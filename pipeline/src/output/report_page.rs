@@ -49,7 +49,7 @@ impl Page {
         let anomalies: usize = summary.window.sensors.iter().map(|s| s.anomalies.len()).sum();
         let mut section = format!(
             "<section id=\"w{id}{part}\" data-window=\"{name}\" data-anomalies=\"{anomalies}\">\n<h2>{}</h2>\n<p>",
-            escaped(summary.table.title())
+            escaped(summary.table.heading())
         );
         for (i, sentence) in composed.sentences.iter().enumerate() {
             let origin = format!("{:?}", sentence.origin).to_lowercase();

@@ -340,7 +340,7 @@ fn described(anomaly: &Anomaly, unit: &str, zone: &TimeZone, language: Language)
 /// A report as Markdown.
 pub fn markdown(report: &Report, zone: &TimeZone) -> String {
     let texts: Vec<&str> = report.composed.sentences.iter().map(|s| s.text.as_str()).collect();
-    format!("{}{}{}", heading(report.summary.table.title()), texts.join(" "), details(report, zone))
+    format!("{}{}{}", heading(report.summary.table.heading()), texts.join(" "), details(report, zone))
 }
 
 /// How records of [`json`](fn@json) are distinguished in a file.

@@ -469,7 +469,7 @@ impl Stage for Compose {
 
     fn step(&mut self, input: Envelope<WindowSummary>, emit: &mut Emit<'_, ReportPart>) -> anyhow::Result<()> {
         let Envelope { turn, body: summary, .. } = input;
-        let _ = emit(Envelope::new(turn, ReportPart::Title(summary.table.title().to_owned())));
+        let _ = emit(Envelope::new(turn, ReportPart::Title(summary.table.heading().to_owned())));
         let composed = self.compose(turn, &summary.table, summary.closed, &mut |sentence| {
             let _ = emit(Envelope::new(turn, ReportPart::Sentence(sentence.clone())));
         });

@@ -68,7 +68,9 @@ fn a_projector_file_whose_tiles_would_fill_the_memory_is_refused_by_its_key() {
     let (patch, image, tile) = ("vision.patch_size", "vision.image_size", "vision.preproc_tile_size");
     let (scale, tiles) = ("vision.projector.scale_factor", "vision.preproc_max_tiles");
     let longest = "vision.preproc_image_size";
-    let cases: &[(&str, &[(&str, u32)], &str)] = &[
+    // The file, the keys that lie, and the key that the error names.
+    type Case<'a> = (&'a str, &'a [(&'a str, u32)], &'a str);
+    let cases: &[Case<'_>] = &[
         // 4096 x 4096 tiles of patches of one pixel.
         (
             "lfm2",

@@ -306,9 +306,11 @@ impl Seeker<'_> {
             } else {
                 What::Was(condition)
             }
-        } else if asks || lasts || last {
-            return Err(NotUnderstood::What);
-        } else if is_state && (bucket.is_some() || adjective.is_some() || averages || counts || compares) {
+        } else if asks
+            || lasts
+            || last
+            || is_state && (bucket.is_some() || adjective.is_some() || averages || counts || compares)
+        {
             return Err(NotUnderstood::What);
         } else if is_state {
             if !is_now && n_periods > 0 {

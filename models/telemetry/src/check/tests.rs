@@ -74,7 +74,7 @@ fn the_contract_s_own_sentences_pass() {
     ] {
         assert_eq!(check(&table, sentence).map(drop), Ok(()), "{sentence}");
     }
-    let quiet = Table::of(table.title().to_owned(), table.dates(), table.rows().to_vec(), Vec::new());
+    let quiet = Table::of(table.heading().to_owned(), table.dates(), table.rows().to_vec(), Vec::new());
     for sentence in forms(&quiet, Topic::NothingUnusual).all() {
         assert!(check(&quiet, &sentence).unwrap().nothing_unusual, "{sentence}");
     }
@@ -330,7 +330,7 @@ fn timeless(table: &Table) -> Table {
         };
         Note { kind, ..*note }
     });
-    Table::of(table.title().to_owned(), table.dates(), rows.collect(), notes.collect())
+    Table::of(table.heading().to_owned(), table.dates(), rows.collect(), notes.collect())
 }
 
 /// Everything that the table could say, each in its plain sentence.
