@@ -172,12 +172,7 @@ fn words(text: &str) -> Vec<String> {
             _ => {}
         }
     }
-    let lower = spoken.to_lowercase().replace('\u{2019}', "'");
-    lower
-        .split(|c: char| !c.is_alphanumeric() && c != '\'')
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    super::converse::words_of(&spoken.replace('\u{2019}', "'"))
 }
 
 #[cfg(test)]

@@ -85,11 +85,6 @@ impl TurnEnd {
         self.model = None;
     }
 
-    /// Whether the words of pauses are known.
-    pub fn knows_words(&self) -> bool {
-        self.words.is_some()
-    }
-
     /// The speaker goes on, or has finished.
     pub fn over(&mut self) {
         self.pause = None;

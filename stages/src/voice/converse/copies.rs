@@ -61,7 +61,7 @@ impl Copies {
 }
 
 /// The words of a text, in lower case.
-pub(super) fn words(text: &str) -> Vec<String> {
+pub(in crate::voice) fn words(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|word| !word.is_empty());
     words.map(str::to_lowercase).collect()
 }

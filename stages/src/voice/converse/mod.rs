@@ -137,11 +137,7 @@ pub struct Converse {
 }
 
 pub(super) use asides::dismissed;
-
-/// The words of what was said, in lower case.
-pub(super) fn words_of(text: &str) -> Vec<String> {
-    copies::words(text)
-}
+pub(super) use copies::words as words_of;
 
 impl Converse {
     /// Opens a session and prefills the system prompt before the first question.

@@ -24,7 +24,7 @@ pub enum TurnTaking {
     /// The reply falls silent: somebody speaks to a machine that can tell them from itself.
     Interrupt,
     /// The reply is held while somebody speaks, and falls silent once it is known that they want something; after a cough or an "mhm" it
-    /// goes on. Needs to know the words ([`TurnEnd::knows_words`]).
+    /// goes on. Needs a [`TurnEnd`] that gets the words.
     Weigh(Resume),
     /// Nothing is heard while the loudspeaker is on, which the microphone would take for somebody.
     DeafWhile(Arc<AtomicBool>),
