@@ -2,7 +2,7 @@
 //! the file once and then no longer touched there: there is one copy of them in memory.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memmap2::{Mmap, MmapMut};
 use nearfield_gguf::Gguf;
@@ -31,8 +31,9 @@ pub(super) enum Place {
     Strips(Arc<Mmap>, Range<usize>),
 }
 
-/// Bytes read from the file at a time while matrices are laid out.
-const READ_BYTES: usize = 1 << 20;
+/// Bytes that a task reads from the file while matrices are laid out: few enough to stay in a core's cache, and in memory that the
+/// next task takes over.
+const READ_BYTES: usize = 64 << 10;
 /// From this size on, memory is asked for in large pages, which are quicker to walk through.
 #[cfg(target_os = "linux")]
 const LARGE_BYTES: usize = 64 << 20;
@@ -65,23 +66,28 @@ pub(crate) fn lay_out(mut all: Vec<&mut Weight>, gguf: &Gguf, level: Level, pool
     }
     let no_memory = |source| LlmError::Memory { path: gguf.path().to_owned(), bytes: total, cause: source };
     let mut map = memory(total).map_err(no_memory)?;
-    let widest = all.iter().map(|weight| weight.bytes() / weight.rows.max(1)).max().unwrap_or(0);
-    // Memory of its own, which the system gets back at once.
-    let mut buffer = MmapMut::map_anon(READ_BYTES + STRIP_ROWS * widest).map_err(no_memory)?;
     let (mut places, mut at) = (Vec::with_capacity(all.len()), 0);
     for (weight, size) in all.iter().zip(&sizes) {
         let Place::File(range) = &weight.place else { continue };
         let row_bytes = range.len() / weight.rows.max(1);
-        let rows_each = (READ_BYTES / row_bytes.max(1)).max(1).next_multiple_of(STRIP_ROWS);
-        let mut to = at;
-        for first in (0..weight.rows).step_by(rows_each) {
-            let count = rows_each.min(weight.rows - first);
-            let rows = &mut buffer[..count * row_bytes];
-            gguf.read(range.start + first * row_bytes, rows)?;
-            let part = Matrix::new(weight.format, rows, count, weight.columns).expect("checked when it was found");
-            let bytes = strip_bytes(weight.format, count, weight.columns).unwrap_or(0);
-            to_strips(pool, &part, &mut map[to..to + bytes]);
-            to += bytes;
+        let strip_bytes = size / weight.rows.div_ceil(STRIP_ROWS).max(1);
+        let strips_each = (READ_BYTES / (STRIP_ROWS * row_bytes).max(1)).max(1);
+        let failed = Mutex::new(None);
+        pool.split(&mut map[at..at + size], strips_each * strip_bytes, &|index, out| {
+            let first = index * strips_each * STRIP_ROWS;
+            let count = (strips_each * STRIP_ROWS).min(weight.rows - first);
+            let mut rows = vec![0; count * row_bytes];
+            match gguf.read(range.start + first * row_bytes, &mut rows) {
+                Ok(()) => {
+                    let part =
+                        Matrix::new(weight.format, &rows, count, weight.columns).expect("checked when it was found");
+                    to_strips(pool, &part, out);
+                }
+                Err(error) => *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+            }
+        });
+        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error.into());
         }
         places.push(at..at + size);
         at += size.next_multiple_of(64);

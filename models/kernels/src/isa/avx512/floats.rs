@@ -3,59 +3,13 @@
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::{ROWS, join, prefetch};
+use super::{ROWS, join};
 use crate::activations::Row;
-use crate::formats::Format;
 use crate::isa::avx2::floats::{Floats, float_tail};
 use crate::isa::avx2::transpose_floats;
 
 /// Columns in a panel of floats.
 const PANEL_FLOATS: usize = 128;
-
-/// Sixteen weights as floats; eight are `Floats::load`.
-#[inline(always)]
-unsafe fn sixteen<F: Floats>(row: *const u8, index: usize) -> __m512 {
-    // SAFETY: the row has sixteen weights from `index`.
-    unsafe {
-        match F::FORMAT {
-            Format::F32 => _mm512_loadu_ps(row.add(4 * index).cast()),
-            Format::F16 => _mm512_cvtph_ps(_mm256_loadu_si256(row.add(2 * index).cast())),
-            _ => {
-                let halves = _mm512_cvtepu16_epi32(_mm256_loadu_si256(row.add(2 * index).cast()));
-                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(halves))
-            }
-        }
-    }
-}
-
-/// # Safety
-/// The processor has this level. `weights` is a whole row of the format, as wide as `x`.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-pub(super) unsafe fn dot_floats<F: Floats>(weights: &[u8], x: &[f32]) -> f32 {
-    let (row, whole) = (weights.as_ptr(), x.len() / 16);
-    let mut sums = [_mm512_setzero_ps(); 4];
-    // SAFETY: all indices are below `whole`, so all have sixteen numbers from sixteen times them.
-    unsafe {
-        for four in 0..whole / 4 {
-            let bytes = 64 * F::FORMAT.block_bytes();
-            prefetch(row.wrapping_add(four * bytes), bytes);
-            for lane in 0..4 {
-                let i = 16 * (4 * four + lane);
-                sums[lane] = _mm512_fmadd_ps(sixteen::<F>(row, i), _mm512_loadu_ps(x.as_ptr().add(i)), sums[lane]);
-            }
-        }
-        for i in whole / 4 * 4..whole {
-            let of_x = _mm512_loadu_ps(x.as_ptr().add(16 * i));
-            sums[0] = _mm512_fmadd_ps(sixteen::<F>(row, 16 * i), of_x, sums[0]);
-        }
-    }
-    let tail = &x[whole * 16..];
-    let mut rest = [0f32; 16];
-    float_tail(F::FORMAT, weights, whole * 16, &mut rest[..tail.len()]);
-    let rest: f32 = rest.iter().zip(tail).map(|(w, x)| w * x).sum();
-    let [a, b, c, d] = sums;
-    _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(a, b), _mm512_add_ps(c, d))) + rest
-}
 
 /// # Safety
 /// As for [`multiply`](super::panel::multiply).

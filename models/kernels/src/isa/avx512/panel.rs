@@ -39,7 +39,7 @@ pub(crate) unsafe fn multiply<'x>(
             (_, Format::Bf16) => panel_floats::<Bf16>(rows.apart(), columns, x, sums),
             (PanelRows::InStrips(strips, _), _) => with_blocks!(format, F => {
                 let fill = |panel: *mut PanelBlock, first: usize, blocks: usize| fill_strips::<F>(panel, *strips, first, blocks);
-                panel_blocks::<F>(&fill, columns, x, sums)
+                panel_blocks::<F>(&fill, Some(*strips), columns, x, sums)
             }),
             (PanelRows::Apart(_), Format::Q8_0) => panel_rows::<Q8_0>(rows.apart(), columns, x, sums),
             (PanelRows::Apart(_), Format::Q4_0) => panel_rows::<Q4_0>(rows.apart(), columns, x, sums),
@@ -66,7 +66,7 @@ unsafe fn panel_rows<'x, B: Groups>(
     // SAFETY: the caller's promise.
     unsafe {
         let fill = |panel: *mut PanelBlock, first: usize, blocks: usize| fill_rows::<B>(panel, rows, first, blocks);
-        panel_blocks::<B>(&fill, columns, x, sums);
+        panel_blocks::<B>(&fill, None, columns, x, sums);
     }
 }
 
@@ -84,13 +84,15 @@ struct PanelBlock {
     minima: [[__m512; 2]; 2], // as the scales, of formats that have them
 }
 
-/// Fills a panel with `fill` (from a first block, so many blocks) and passes all tokens over it, as often as the columns need.
+/// Fills a panel with `fill` (from a first block, so many blocks) and passes all tokens over it, as often as the columns need. While
+/// they pass, what the next panel is filled from is asked for out of `strips`, which are short runs for the processor to guess.
 ///
 /// # Safety
 /// As for [`multiply`]; `fill` writes what [`pass`] reads.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn panel_blocks<'x, B: BlockFormat>(
     fill: &dyn Fn(*mut PanelBlock, usize, usize), // dyn: one copy of the loop below, into which `pass` is inlined
+    strips: Option<[&[u8]; 2]>,
     columns: usize,
     x: &dyn Fn(usize) -> Row<'x>,
     sums: &mut [[f32; ROWS]],
@@ -99,6 +101,7 @@ unsafe fn panel_blocks<'x, B: BlockFormat>(
     let mut column = 0;
     while column < columns {
         let width = (columns - column).min(PANEL_COLUMNS);
+        let mut ahead = strips.map(|strips| Ahead::behind::<B>(strips, column + width, columns, sums.len()));
         // SAFETY: the panel has these blocks, is filled, and the activations have these columns.
         unsafe {
             let panel = (&raw mut (*panel.as_mut_ptr()).blocks).cast::<PanelBlock>();
@@ -106,6 +109,9 @@ unsafe fn panel_blocks<'x, B: BlockFormat>(
             fill(panel, first, blocks);
             let mut token = 0;
             while token + TOKENS_AT_ONCE <= sums.len() {
+                if let Some(ahead) = &mut ahead {
+                    ahead.ask();
+                }
                 let x = |i| x(token + i);
                 pass::<B, TOKENS_AT_ONCE>(panel, first, blocks, x, &mut sums[token..]);
                 token += TOKENS_AT_ONCE;
@@ -116,6 +122,40 @@ unsafe fn panel_blocks<'x, B: BlockFormat>(
             }
         }
         column += width;
+    }
+}
+
+/// What the next panel is filled from, asked for in as many steps as tokens pass meanwhile.
+struct Ahead {
+    sides: [*const u8; 2],
+    /// Bytes of each side that are still to be asked for, and how many are in each step.
+    left: usize,
+    step: usize,
+}
+
+impl Ahead {
+    /// The columns from `column` on, or behind the last the first ones of the next two strips, which lie behind these.
+    fn behind<B: BlockFormat>(strips: [&[u8]; 2], column: usize, columns: usize, tokens: usize) -> Ahead {
+        let bytes = |columns: usize| columns / B::WEIGHTS * B::UNIT_BYTES;
+        let (offset, width) =
+            if column < columns { (bytes(column), columns - column) } else { (2 * strips[0].len(), columns) };
+        let left = bytes(width.min(PANEL_COLUMNS));
+        let step = left.div_ceil((tokens / TOKENS_AT_ONCE).max(1)).next_multiple_of(64);
+        Ahead { sides: strips.map(|strip| strip.as_ptr().wrapping_add(offset)), left, step }
+    }
+
+    /// Asks for the next step. Into the second-level cache: the first has the panel in it.
+    #[inline(always)]
+    fn ask(&mut self) {
+        let bytes = self.step.min(self.left);
+        for side in &mut self.sides {
+            for line in (0..bytes).step_by(64) {
+                // SAFETY: a prefetch touches nothing, whatever the address.
+                unsafe { _mm_prefetch::<_MM_HINT_T1>(side.wrapping_add(line).cast()) };
+            }
+            *side = side.wrapping_add(bytes);
+        }
+        self.left -= bytes;
     }
 }
 
