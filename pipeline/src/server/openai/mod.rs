@@ -232,12 +232,7 @@ pub fn call_of(name: &str, arguments: &Value, engine: &Engine, at: &str) -> Resu
 
 /// What an assistant said and called.
 pub fn assistant(text: String, calls: &[ToolCall], dialect: Dialect) -> Message {
-    let content = match (text.is_empty(), calls.is_empty()) {
-        (_, true) => text,
-        (true, false) => dialect.written(calls),
-        (false, false) => format!("{text}\n{}", dialect.written(calls)),
-    };
-    Message::new(Role::Assistant, content)
+    Message::new(Role::Assistant, dialect.reply(&text, calls))
 }
 
 /// Messages as the model reads them, and the pictures that users show it. System messages at the beginning become one.
