@@ -205,10 +205,13 @@ impl ChatTemplate {
             && thinking == Thinking::Off
             && let Some(close) = self.is_thinking(&text)
         {
-            let ends_line = text.ends_with('\n');
-            text.push_str(if ends_line { "\n" } else { "\n\n" });
-            text.push_str(close);
-            text.push_str("\n\n");
+            // Marks that are special tokens stand without line breaks.
+            let (before, after) = match text.ends_with('\n') {
+                _ if close.starts_with("<|") => ("", ""),
+                true => ("\n", "\n\n"),
+                false => ("\n\n", "\n\n"),
+            };
+            text.extend([before, close, after]);
         }
         Ok(text)
     }
@@ -261,9 +264,11 @@ impl ChatTemplate {
         let datetime = strftime_now("%b %d %Y".to_owned()).map_err(refuse)?;
         // FireFunction's name for the tools, as JSON in a text.
         let functions = match tools {
-            [] => String::new(),
+            _ if self.dialect != Dialect::Functools => Value::UNDEFINED,
+            [] => Value::from(""),
             tools => {
-                tojson(Value::from(Serde(tools)), Kwargs::from_iter([("indent", Value::from(4))])).map_err(refuse)?
+                let indented = Kwargs::from_iter([("indent", Value::from(4))]);
+                Value::from(tojson(Value::from(Serde(tools)), indented).map_err(refuse)?)
             }
         };
         let rest = context! {

@@ -159,8 +159,10 @@ fn prompt_reason(
                 && [cut, line.as_str()].iter().any(|cut| *golden == json!(fingerprint(cut)))
         })
     });
+    let bare = ours.strip_suffix("<|END_THINKING|>").is_some_and(|cut| *golden == json!(fingerprint(cut)));
     match name {
         _ if *golden == json!(fingerprint(ours)) => "",
+        _ if bare => "closes-thought",
         _ if golden.get("refused").is_some() => "renders",
         _ if opened => "closes-thought",
         _ if title == "no-reply-follows" && name != "google-gemma-2-2b-it" => "no-reply-follows",
