@@ -8,8 +8,8 @@ use minijinja::{Environment, Error, ErrorKind, Value, context};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
-use super::dialect::Dialect;
-use super::template_abilities::{Abilities, adapted};
+use super::dialect::{Dialect, ToolSchema};
+use super::template_abilities::{Abilities, Results, adapted};
 use super::template_limits::{self, Bounded};
 use super::{LlmError, Message, Tokenizer};
 use nearfield_gguf::Gguf;
@@ -84,12 +84,14 @@ fn in_parts(mut message: serde_json::Value) -> serde_json::Value {
 }
 
 /// What opens a thought at the end of a prompt, and what closes it.
-const THOUGHTS: [(&str, &str); 5] = [
+const THOUGHTS: [(&str, &str); 7] = [
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
     ("<reasoning>", "</reasoning>"),
     ("<seed:think>", "</seed:think>"),
     ("[THINK]", "[/THINK]"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]"),
 ];
 
 /// A compiled chat template.
@@ -120,7 +122,7 @@ impl ChatTemplate {
         };
         let mut environment = Environment::new();
         let refuse = |error: Error| LlmError::Template { path: gguf.path().to_owned(), what: describe(&error) };
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build();
         let syntax = syntax.map_err(refuse)?;
         let prepared = template_limits::prepared(source, &syntax).map_err(refuse)?;
         environment.set_syntax(syntax);
@@ -130,6 +132,8 @@ impl ChatTemplate {
         });
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", tojson);
+        environment.add_filter("length", length);
+        environment.add_filter("count", length);
         environment.add_template_owned(NAME, prepared).map_err(refuse)?;
         template_limits::check(&environment, NAME).map_err(refuse)?;
         let name = gguf.text("general.name")?.unwrap_or_default();
@@ -180,16 +184,34 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         thinking: Thinking,
     ) -> Result<String, LlmError> {
-        let messages = adapted(messages, &self.abilities, self.dialect);
-        let mut text = self.render_values(&messages, tools, add_generation_prompt, thinking != Thinking::Off)?;
+        let schemas = ToolSchema::all(tools);
+        let render = |results: Results| {
+            let messages = adapted(messages, &self.abilities, self.dialect, &schemas, results);
+            self.render_values(&messages, tools, add_generation_prompt, thinking != Thinking::Off)
+        };
+        let results = self.abilities.results;
+        let mut text = match render(results) {
+            // Some templates know a single call a turn, and refuse several.
+            Err(refused) if matches!(results, Results::Listed(_)) => {
+                render(Results::Own).or_else(|_| render(Results::InUserMessage)).map_err(|_| refused)?
+            }
+            rendered => rendered?,
+        };
+        // Behind a reply with text and a call Gemma 4's template begins no turn.
+        if add_generation_prompt && self.dialect == Dialect::Gemma4 && text.ends_with("<turn|>\n") {
+            text.push_str("<|turn>model\n");
+        }
         if add_generation_prompt
             && thinking == Thinking::Off
             && let Some(close) = self.is_thinking(&text)
         {
-            let ends_line = text.ends_with('\n');
-            text.push_str(if ends_line { "\n" } else { "\n\n" });
-            text.push_str(close);
-            text.push_str("\n\n");
+            // Marks that are special tokens stand without line breaks.
+            let (before, after) = match text.ends_with('\n') {
+                _ if close.starts_with("<|") => ("", ""),
+                true => ("\n", "\n\n"),
+                false => ("\n\n", "\n\n"),
+            };
+            text.extend([before, close, after]);
         }
         Ok(text)
     }
@@ -237,7 +259,22 @@ impl ChatTemplate {
         let messages = Value::from(Serde(messages));
         // The switches of Qwen 3, SmolLM3 and GLM; of DeepSeek V3.1 and Granite; of gpt-oss.
         let reasoning_effort = if enable_thinking { "medium" } else { "low" };
-        let rest = context! { messages, bos_token, eos_token, add_generation_prompt, enable_thinking, thinking => enable_thinking, reasoning_effort };
+        // Llama 3's and FireFunction's name for today, which they else take from their training.
+        let date_string = strftime_now("%d %b %Y".to_owned()).map_err(refuse)?;
+        let datetime = strftime_now("%b %d %Y".to_owned()).map_err(refuse)?;
+        // FireFunction's name for the tools, as JSON in a text.
+        let functions = match tools {
+            _ if self.dialect != Dialect::Functools => Value::UNDEFINED,
+            [] => Value::from(""),
+            tools => {
+                let indented = Kwargs::from_iter([("indent", Value::from(4))]);
+                Value::from(tojson(Value::from(Serde(tools)), indented).map_err(refuse)?)
+            }
+        };
+        let rest = context! {
+            messages, bos_token, eos_token, add_generation_prompt, enable_thinking, thinking => enable_thinking, reasoning_effort,
+            date_string, datetime, functions, reasoning_strength => reasoning_effort,
+        };
         let context = match tools {
             [] => rest,
             tools => context! { tools => Value::from(Serde(tools)), ..rest },
@@ -267,7 +304,7 @@ impl ChatTemplate {
 
     /// What ends a thought of this model.
     pub fn thought_end(&self) -> &'static str {
-        let others = [("<|channel>thought", "<channel|>"), ("<|START_THINKING|>", "<|END_THINKING|>")];
+        let others = [("<|channel>thought", "<channel|>"), ("<|inner_prefix|>", "<|inner_suffix|>")];
         let known = THOUGHTS.iter().chain(&others);
         known.filter(|(open, _)| self.source.contains(open)).map(|(_, close)| *close).next().unwrap_or("</think>")
     }
@@ -311,40 +348,77 @@ fn strftime_now(format: String) -> Result<String, Error> {
     Ok(text.into_text())
 }
 
+/// How long a value is. What is not defined has no length in Jinja, which is none that one may not ask for.
+fn length(value: &Value) -> Result<usize, Error> {
+    if value.is_undefined() { Ok(0) } else { minijinja::filters::length(value) }
+}
+
 /// JSON as Python's `json.dumps` writes it (`", "` and `": "`), which is what models were trained on, unlike the escaping for
-/// web pages that Jinja's own filter does. `indent` puts it on several lines.
+/// web pages that Jinja's own filter does. `indent` puts it on several lines; letters stay as they are, as `transformers` has it,
+/// unless `ensure_ascii` says otherwise.
 fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let indent: Option<usize> = options.get("indent")?;
-    let _: Option<Value> = options.get("ensure_ascii")?;
-    let _: Option<Value> = options.get("separators")?;
-    let _: Option<Value> = options.get("sort_keys")?;
+    let ascii: Option<bool> = options.get("ensure_ascii")?;
+    let separators: Option<Vec<String>> = options.get("separators")?;
+    let sorted: Option<bool> = options.get("sort_keys")?;
     options.assert_all_used()?;
     let fail = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
+    let mut value = serde_json::to_value(&value).map_err(fail)?;
+    if sorted == Some(true) {
+        value.sort_all_objects();
+    }
     let mut text = Bounded::default();
-    match indent {
-        Some(width) => {
+    match (indent, separators.as_deref()) {
+        (Some(width), _) => {
             let spaces = " ".repeat(width.min(16));
             let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
         }
-        None => value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, Spaced)).map_err(fail)?,
+        (None, Some([item, key])) if item.len() + key.len() <= 64 => {
+            let formatter = Separated { item, key };
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
+        }
+        (None, None) => {
+            let formatter = Separated { item: ", ", key: ": " };
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
+        }
+        (None, Some(_)) => {
+            return Err(Error::new(ErrorKind::InvalidOperation, "`separators` of tojson must be two short texts"));
+        }
     }
-    Ok(text.into_text())
+    let text = text.into_text();
+    if ascii != Some(true) || text.is_ascii() {
+        return Ok(text);
+    }
+    let mut escaped = Bounded::default();
+    for c in text.chars() {
+        if c.is_ascii() {
+            escaped.add(format_args!("{c}"))?;
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                escaped.add(format_args!("\\u{unit:04x}"))?;
+            }
+        }
+    }
+    Ok(escaped.into_text())
 }
 
-/// JSON on one line, with a space after commas and colons.
-struct Spaced;
+/// JSON on one line, with these texts behind values and behind keys.
+struct Separated<'a> {
+    item: &'a str,
+    key: &'a str,
+}
 
-impl Formatter for Spaced {
+impl Formatter for Separated<'_> {
     fn begin_array_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
+        if first { Ok(()) } else { writer.write_all(self.item.as_bytes()) }
     }
 
     fn begin_object_key<W: ?Sized + std::io::Write>(&mut self, writer: &mut W, first: bool) -> std::io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
+        if first { Ok(()) } else { writer.write_all(self.item.as_bytes()) }
     }
 
     fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
-        writer.write_all(b": ")
+        writer.write_all(self.key.as_bytes())
     }
 }

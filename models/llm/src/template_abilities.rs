@@ -1,8 +1,10 @@
 //! What a chat template can do, found out by having it render a few short conversations; and messages written so that it can.
 
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 
-use super::dialect::{Dialect, ReplyParser};
+use super::dialect::{Dialect, ReplyParser, ToolCall, ToolSchema, spaced};
 use super::template::ChatTemplate;
 use super::{Message, Role};
 
@@ -19,6 +21,8 @@ pub(super) struct Abilities {
     pub thinks: bool,
     /// It opens a thought at the end of a prompt, where the model is to think.
     pub opens_thought: bool,
+    /// It takes results within the message that has the calls: Gemma 4, as it first was.
+    pub embeds_results: bool,
     /// What stands between the end of a reply and the next question.
     pub turn_end: String,
 }
@@ -42,6 +46,7 @@ impl Default for Abilities {
             shows_tools: true,
             thinks: false,
             opens_thought: false,
+            embeds_results: false,
             turn_end: String::new(),
         }
     }
@@ -52,6 +57,8 @@ const QUESTION: &str = "nearfield-question";
 const ANSWER: &str = "nearfield-answer";
 const RESULT: &str = "nearfield-result";
 const TOOL: &str = "nearfield_tool";
+const OTHER: &str = "nearfield_other";
+const SAID: &str = "nearfield-said";
 const VALUE: &str = "nearfield-value";
 
 impl Abilities {
@@ -70,31 +77,55 @@ impl Abilities {
         let system = shows(&[message("system", SYSTEM), user.clone()], &[SYSTEM]);
         let tool = json!({"type": "function", "function": {"name": TOOL, "description": "A tool.", "parameters":
             {"type": "object", "properties": {"a": {"type": "string", "description": "A value."}}, "required": ["a"]}}});
-        let shows_tools = render(std::slice::from_ref(&user), &[tool]).is_ok_and(|text| text.contains(TOOL));
+        let shows_tools =
+            render(std::slice::from_ref(&user), std::slice::from_ref(&tool)).is_ok_and(|text| text.contains(TOOL));
         let answer = message("assistant", ANSWER);
         let own_role = has_tool_role || template.source().contains("tool");
-        let said = message("assistant", &format!("{{\"name\": \"{TOOL}\"}}"));
-        let own = [user.clone(), said, message("tool", RESULT), answer.clone(), user.clone()];
-        let listed = |as_text: bool| {
-            let arguments = json!({"a": VALUE});
-            let arguments = if as_text { Value::from(arguments.to_string()) } else { arguments };
-            let messages = [
-                user.clone(),
-                json!({"role": "assistant", "content": "", "tool_calls": [called(0, TOOL, arguments)]}),
-                result(0, TOOL, RESULT),
-                answer.clone(),
-                user.clone(),
-            ];
-            shows(&messages, &[TOOL, VALUE, RESULT])
+        let tools = [
+            tool,
+            json!({"type": "function", "function": {"name": OTHER, "description": "Another.", "parameters":
+            {"type": "object", "properties": {}}}}),
+        ];
+        // One call, or text with two of them; as the model writes them, or in a list, with arguments as objects or as text.
+        let first = ToolCall { name: TOOL.to_owned(), arguments: json!({"a": VALUE}) };
+        let several = [
+            ToolCall { name: TOOL.to_owned(), arguments: json!({"a": VALUE, "b": true, "c": 0.5}) },
+            ToolCall { name: OTHER.to_owned(), arguments: json!({}) },
+        ];
+        let several_said = format!("{SAID}\n{}", template.dialect().written(&several));
+        let with = |said: Value, calls: usize| {
+            let mut messages = vec![user.clone(), said];
+            messages.extend(
+                [(0, TOOL), (1, OTHER)]
+                    .into_iter()
+                    .take(calls)
+                    .map(|(at, name)| result(template.dialect(), at, name, RESULT)),
+            );
+            messages.extend([answer.clone(), user.clone()]);
+            let text = render(&messages, &tools).ok().filter(|_| own_role)?;
+            let what = [TOOL, VALUE, RESULT];
+            what.iter().all(|what| text.contains(what)).then_some(text)
         };
-        let results = if own_role && shows(&own, &[TOOL, RESULT]) {
-            Results::Own
-        } else if own_role && listed(false) {
-            Results::Listed(false)
-        } else if own_role && listed(true) {
-            Results::Listed(true)
-        } else {
-            Results::InUserMessage
+        let listed = |text: &str, calls: &[ToolCall], as_text: bool| {
+            let list = calls.iter().enumerate().map(|(at, call)| called(template.dialect(), at, call.clone(), as_text));
+            let list: Vec<Value> = list.collect();
+            with(json!({"role": "assistant", "content": text, "tool_calls": list}), calls.len())
+        };
+        let own = with(message("assistant", &template.dialect().written(std::slice::from_ref(&first))), 1);
+        let one = std::slice::from_ref(&first);
+        let listed_one =
+            listed("", one, false).map(|text| (text, false)).or_else(|| Some((listed("", one, true)?, true)));
+        // What the model wrote stays as it is where the template writes the same; else what it was trained on counts. Text that a
+        // template drops beside calls is worth more than that.
+        let results = match (own, listed_one) {
+            (Some(own), Some((listed_one, as_text))) => {
+                let two = listed(SAID, &several, as_text).filter(|text| text.contains(SAID));
+                let differs = two.is_some() && two != with(message("assistant", &several_said), 2);
+                if own != listed_one || differs { Results::Listed(as_text) } else { Results::Own }
+            }
+            (Some(_), None) => Results::Own,
+            (None, Some((_, as_text))) => Results::Listed(as_text),
+            (None, None) => Results::InUserMessage,
         };
         let switched =
             template.render_values(std::slice::from_ref(&user), &[], true, false).is_ok_and(|off| off != alone);
@@ -106,30 +137,38 @@ impl Abilities {
             let next = after + text[after..].find(VALUE)?;
             Some(text[after..next].to_owned())
         });
-        Abilities { system, results, shows_tools, thinks, opens_thought, turn_end: turn_end.unwrap_or_default() }
+        let embeds_results = matches!(results, Results::Listed(_))
+            && template.source().contains("message['tool_responses']")
+            && !template.source().contains("message.get('tool_responses')");
+        let turn_end = turn_end.unwrap_or_default();
+        Abilities { system, results, shows_tools, thinks, opens_thought, embeds_results, turn_end }
     }
 }
 
-/// A call as templates know it. Mistral's insist on nine letters.
-fn called(index: usize, name: &str, arguments: Value) -> Value {
-    json!({"id": id(index), "type": "function", "function": {"name": name, "arguments": arguments}})
+/// A call as templates know it.
+fn called(dialect: Dialect, number: usize, call: ToolCall, as_text: bool) -> Value {
+    let arguments = if as_text { Value::from(spaced(&call.arguments)) } else { call.arguments };
+    let id = dialect.call_id(number, &call.name);
+    json!({"id": id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
 }
 
-fn result(index: usize, name: &str, content: &str) -> Value {
-    json!({"role": "tool", "content": content, "tool_call_id": id(index), "name": name})
-}
-
-fn id(index: usize) -> String {
-    format!("call{index:05}")
+fn result(dialect: Dialect, number: usize, name: &str, content: &str) -> Value {
+    json!({"role": "tool", "content": content, "tool_call_id": dialect.call_id(number, name), "name": name})
 }
 
 /// Messages as the template takes them.
-pub(super) fn adapted(messages: &[Message], abilities: &Abilities, dialect: Dialect) -> Vec<Value> {
+pub(super) fn adapted(
+    messages: &[Message],
+    abilities: &Abilities,
+    dialect: Dialect,
+    tools: &[ToolSchema],
+    results: Results,
+) -> Vec<Value> {
     let mut values: Vec<Value> = Vec::with_capacity(messages.len());
     let mut system = String::new();
-    // The names of the last calls, and how many results they have had.
-    let mut names: Vec<String> = Vec::new();
-    let mut answered = 0;
+    // The calls of the last reply that have no result yet, with their numbers in the conversation.
+    let mut open: VecDeque<(usize, String)> = VecDeque::new();
+    let mut called_so_far = 0;
     for (index, message) in messages.iter().enumerate() {
         let results_follow = messages.get(index + 1).is_some_and(|next| next.role == Role::Tool);
         match message.role {
@@ -141,31 +180,33 @@ pub(super) fn adapted(messages: &[Message], abilities: &Abilities, dialect: Dial
                 let content = std::mem::take(&mut system) + &message.content;
                 values.push(json!({"role": "user", "content": content}));
             }
-            Role::Assistant if results_follow && matches!(abilities.results, Results::Listed(_)) => {
-                let mut parser = ReplyParser::new(dialect, Vec::new(), false);
+            Role::Assistant if results_follow && results != Results::InUserMessage => {
+                let mut parser = ReplyParser::new(dialect, tools.to_vec(), false);
                 let mut text = parser.push(&message.content);
                 let parsed = parser.finish();
                 text.push_str(&parsed.rest);
-                names = parsed.calls.iter().map(|call| call.name.clone()).collect();
-                answered = 0;
+                let first = called_so_far;
+                called_so_far += parsed.calls.len();
+                let names = parsed.calls.iter().map(|call| call.name.clone());
+                open = names.enumerate().map(|(at, name)| (first + at, name)).collect();
+                let Results::Listed(as_text) = results else {
+                    values.push(json!({"role": "assistant", "content": message.content}));
+                    continue;
+                };
                 if parsed.calls.is_empty() {
                     values.push(json!({"role": "assistant", "content": message.content}));
                     continue;
                 }
-                let calls = parsed.calls.into_iter().enumerate().map(|(index, call)| {
-                    let as_text = abilities.results == Results::Listed(true);
-                    let arguments = if as_text { Value::from(call.arguments.to_string()) } else { call.arguments };
-                    called(index, &call.name, arguments)
-                });
+                let calls =
+                    parsed.calls.into_iter().enumerate().map(|(at, call)| called(dialect, first + at, call, as_text));
                 let calls: Vec<Value> = calls.collect();
                 values.push(json!({"role": "assistant", "content": text.trim(), "tool_calls": calls}));
             }
-            Role::Tool => match (abilities.results, names.get(answered)) {
-                (Results::Own, _) => values.push(json!({"role": "tool", "content": message.content})),
-                (Results::Listed(_), Some(name)) => {
-                    values.push(result(answered, name, &message.content));
-                    answered += 1;
+            Role::Tool => match (results, open.pop_front()) {
+                (Results::Own | Results::Listed(_), Some((number, name))) => {
+                    values.push(result(dialect, number, &name, &message.content));
                 }
+                (Results::Own, None) => values.push(json!({"role": "tool", "content": message.content})),
                 _ => tell(&mut values, &message.content, index > 0 && messages[index - 1].role == Role::Tool),
             },
             _ => values.push(json!({"role": message.role, "content": message.content})),
@@ -174,7 +215,36 @@ pub(super) fn adapted(messages: &[Message], abilities: &Abilities, dialect: Dial
     if !system.is_empty() {
         values.push(json!({"role": "user", "content": system.trim_end()}));
     }
-    values
+    match abilities.embeds_results && matches!(results, Results::Listed(_)) {
+        true => with_results_embedded(values),
+        false => values,
+    }
+}
+
+/// Messages in which a reply with calls has their results, and what was said then, in itself.
+fn with_results_embedded(values: Vec<Value>) -> Vec<Value> {
+    let mut embedded: Vec<Value> = Vec::with_capacity(values.len());
+    for value in values {
+        let last = embedded.last_mut().filter(|last| last.get("tool_calls").is_some());
+        match (value["role"].as_str(), last) {
+            (Some("tool"), Some(last)) if last.get("said").is_none() => {
+                let content = value["content"].as_str().unwrap_or_default();
+                let response = serde_json::from_str(content).unwrap_or_else(|_| Value::from(content));
+                let response = json!({"name": value["name"], "response": response});
+                match last.get_mut("tool_responses").and_then(Value::as_array_mut) {
+                    Some(responses) => responses.push(response),
+                    None => last["tool_responses"] = json!([response]),
+                }
+                last["content"] = Value::from("");
+            }
+            (Some("assistant"), Some(last)) if value.get("tool_calls").is_none() && last.get("said").is_none() => {
+                last["content"] = value["content"].clone();
+                last["said"] = Value::Bool(true);
+            }
+            _ => embedded.push(value),
+        }
+    }
+    embedded
 }
 
 /// A result as the user tells it; several in one message, since most templates want the roles to take turns.

@@ -88,19 +88,27 @@ fn too_much() -> Error {
 /// The source as it is to be compiled.
 ///
 /// Each `a * b` becomes `a * one * b`: minijinja computes what consists of constants while it compiles, where nothing is
-/// measured yet, and of all that it computes then only products grow beyond the source.
+/// measured yet, and of all that it computes then only products grow beyond the source. `{% generation %}`, by which training
+/// finds what the model writes, becomes a condition that always holds.
 pub(super) fn prepared(source: &str, syntax: &SyntaxConfig) -> Result<String, Error> {
     if source.len() > MOST_SOURCE_BYTES {
         return Err(refused(format!("it has {} bytes; at most {MOST_SOURCE_BYTES} are read", source.len())));
     }
     let (mut text, mut copied) = (String::with_capacity(source.len()), 0);
     let (mut tokens, mut blocks, mut elifs) = (0, 0, 0);
+    let mut begins_block = false;
     for token in machinery::tokenize(source, false, syntax.clone()) {
         let (token, span) = token?;
         tokens += 1;
+        let follows_start = matches!(token, Token::BlockStart);
         match token {
             Token::VariableStart | Token::BlockStart => (tokens, blocks) = (0, blocks + 1),
             Token::Ident("elif") => elifs += 1,
+            Token::Ident(name @ ("generation" | "endgeneration")) if begins_block => {
+                text.push_str(source.get(copied..span.start_offset as usize).unwrap_or_default());
+                text.push_str(if name == "generation" { "if true" } else { "endif" });
+                copied = span.end_offset as usize;
+            }
             Token::Mul => {
                 let end = span.end_offset as usize;
                 text.push_str(source.get(copied..end).unwrap_or_default());
@@ -110,6 +118,7 @@ pub(super) fn prepared(source: &str, syntax: &SyntaxConfig) -> Result<String, Er
             }
             _ => {}
         }
+        begins_block = follows_start;
         if tokens > MOST_BLOCK_TOKENS {
             return Err(refused(format!("line {} has more than {MOST_BLOCK_TOKENS} tokens", span.start_line)));
         }
@@ -343,7 +352,7 @@ fn within(bytes: usize) -> Result<(), Error> {
 pub(super) struct Bounded(String);
 
 impl Bounded {
-    fn add(&mut self, text: fmt::Arguments<'_>) -> Result<(), Error> {
+    pub(super) fn add(&mut self, text: fmt::Arguments<'_>) -> Result<(), Error> {
         self.write_fmt(text).map_err(|_| too_large())
     }
 

@@ -35,12 +35,26 @@ pub(super) fn may_begin(key: &str, whole: bool, tools: &[ToolSchema]) -> bool {
         .any(|known| if whole { known == key } else { known.starts_with(key) })
 }
 
+/// How a call ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its closing mark has been read, so that nothing is missing.
+    Closed,
+    /// Only the beginning of its closing mark has been read.
+    Half,
+    /// The reply ended within it.
+    Open,
+}
+
 /// Reads the whole of what stands between the marks of a call.
 ///
 /// # Errors
 /// One sentence: why it is none.
-pub(super) fn read(body: Body, text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
+pub(super) fn read(body: Body, text: &str, tools: &[ToolSchema], ending: Ending) -> Result<Read, String> {
     let text = text.trim();
+    if !is_whole(body, text, ending) {
+        return Err(format!("a tool call is not whole: {}", clipped(text)));
+    }
     if text.is_empty() {
         return Err("a tool call was empty".to_owned());
     }
@@ -49,14 +63,33 @@ pub(super) fn read(body: Body, text: &str, tools: &[ToolSchema]) -> Result<Read,
         Body::Invoke => markup::invoke(text, tools)?,
         Body::DeepSeek => markup::deep_seek(text)?,
         Body::Gemma4 => markup::gemma4(text)?,
-        Body::Mistral => named(text, &["[ARGS]", "[CALL_ID]"], tools)?,
-        Body::Any | Body::Json => return any(text, tools),
+        Body::Headed => markup::headed(text)?,
+        Body::Mistral => named(text, &["[ARGS]", "[CALL_ID]"], tools, ending)?,
+        Body::Any | Body::Json => return any(text, tools, ending),
     };
     Ok(Read { calls, say: String::new() })
 }
 
+/// Whether a call whose closing mark is missing can be known to be whole: a value between tags may have been cut anywhere.
+fn is_whole(body: Body, text: &str, ending: Ending) -> bool {
+    let tagged = text.contains("<arg_key>") || text.contains("<parameter=") || body == Body::Invoke;
+    match (ending, body) {
+        (Ending::Closed, _) => true,
+        (Ending::Half, _) if tagged => text.ends_with('>'),
+        (Ending::Half, _) => true,
+        (Ending::Open, Body::Function) => text.ends_with("</function>") || text.ends_with('}'),
+        (Ending::Open, Body::DeepSeek) => {
+            let fenced = text.ends_with("```") && text.matches("```").count().is_multiple_of(2);
+            fenced || text.ends_with('}') || text.ends_with("<｜tool▁call▁end｜>")
+        }
+        (Ending::Open, Body::Gemma4 | Body::Headed) => text.ends_with('}'),
+        (Ending::Open, _) if text.contains("<function=") => text.ends_with("</function>") || text.ends_with('}'),
+        (Ending::Open, _) => !tagged && !is_plain_name(text),
+    }
+}
+
 /// JSON, pythonic or XML, as it begins, in a code fence or not.
-fn any(text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
+fn any(text: &str, tools: &[ToolSchema], ending: Ending) -> Result<Read, String> {
     let text = without_fence(text);
     if text.contains("<arg_key>") {
         return Ok(Read { calls: markup::arg_pairs(text, tools)?, say: String::new() });
@@ -65,20 +98,34 @@ fn any(text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
         return Ok(Read { calls: markup::function(rest, tools)?, say: String::new() });
     }
     if text.starts_with('{') || text.starts_with('[') && pythonic::begins(text).is_none() {
-        return json(text, tools);
+        return json(text, tools, ending);
     }
     if pythonic::begins(text).is_some() {
         return Ok(Read { calls: pythonic::calls(text, tools)?, say: String::new() });
     }
+    // GLM writes a call without arguments as its name alone.
+    if is_plain_name(text) && named_well(text, tools) {
+        return Ok(Read { calls: vec![with_arguments(text, "")?], say: String::new() });
+    }
     let name = text.split(['{', '\n']).next().unwrap_or_default().trim();
     if tools.iter().any(|tool| tool.name == name) {
-        return Ok(Read { calls: named(text, &[], tools)?, say: String::new() });
+        return Ok(Read { calls: named(text, &[], tools, ending)?, say: String::new() });
     }
-    json(text, tools)
+    json(text, tools, ending)
+}
+
+fn is_plain_name(text: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-');
+    text.starts_with(char::is_alphabetic) && text.chars().all(plain)
+}
+
+/// Whether a tool of this name is offered, where any are known.
+fn named_well(name: &str, tools: &[ToolSchema]) -> bool {
+    tools.is_empty() || tools.iter().any(|tool| tool.name == name)
 }
 
 /// A JSON value, several in a row, or lists of them: all calls.
-pub(super) fn json(text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
+pub(super) fn json(text: &str, tools: &[ToolSchema], ending: Ending) -> Result<Read, String> {
     let mut read = Read::default();
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
     let mut any = false;
@@ -87,7 +134,7 @@ pub(super) fn json(text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
         let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ',' | ';'));
         if any && rest.len() < text.len() - values.byte_offset() {
             // A mark between two calls.
-            let mut more = self::json_or_none(rest, tools)?;
+            let mut more = self::json_or_none(rest, tools, ending)?;
             read.calls.append(&mut more.calls);
             read.say.push_str(&more.say);
             return Ok(read);
@@ -99,7 +146,7 @@ pub(super) fn json(text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
             }
             // A stray bracket after a whole call is a slip of the pen.
             Some(Err(_)) if any => break,
-            Some(Err(error)) => match repaired(text) {
+            Some(Err(error)) => match repaired(text, ending) {
                 Some(value) => {
                     of_value(value, tools, &mut read)?;
                     break;
@@ -115,12 +162,17 @@ pub(super) fn json(text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
     Ok(read)
 }
 
-fn json_or_none(text: &str, tools: &[ToolSchema]) -> Result<Read, String> {
-    if text.trim().is_empty() || !text.starts_with(['{', '[']) { Ok(Read::default()) } else { json(text, tools) }
+fn json_or_none(text: &str, tools: &[ToolSchema], ending: Ending) -> Result<Read, String> {
+    if text.trim().is_empty() || !text.starts_with(['{', '[']) {
+        Ok(Read::default())
+    } else {
+        json(text, tools, ending)
+    }
 }
 
-/// JSON whose last brackets are missing, or whose arguments stand in single quotes.
-fn repaired(text: &str) -> Option<Value> {
+/// JSON whose last brackets are missing, or whose arguments stand in single quotes. Where the reply has ended within it, the
+/// arguments at least must be closed: others may have been to come.
+fn repaired(text: &str, ending: Ending) -> Option<Value> {
     let mut scan = JsonScan::default();
     for c in text.chars() {
         match scan.push(c) {
@@ -130,6 +182,10 @@ fn repaired(text: &str) -> Option<Value> {
         }
     }
     let closers = scan.closers()?;
+    let is_safe = text.trim_end().ends_with('}') && ["}", "]", "}]"].contains(&closers.as_str());
+    if ending == Ending::Open && !is_safe {
+        return single_quoted(text);
+    }
     serde_json::from_str(&format!("{text}{closers}")).ok().or_else(|| single_quoted(text))
 }
 
@@ -247,16 +303,19 @@ pub(super) fn is_call(text: &str, tools: &[ToolSchema]) -> bool {
 }
 
 /// `name{…}` or `name[ARGS]{…}`, several in a row; or JSON.
-fn named(text: &str, between: &[&str], tools: &[ToolSchema]) -> Result<Vec<ToolCall>, String> {
+fn named(text: &str, between: &[&str], tools: &[ToolSchema], ending: Ending) -> Result<Vec<ToolCall>, String> {
     let mut calls = Vec::new();
     let mut rest = text;
     while !rest.trim().is_empty() {
         rest = rest.trim_start().trim_start_matches("[TOOL_CALLS]").trim_start();
         if rest.starts_with(['{', '[']) && between.iter().all(|mark| !rest.starts_with(mark)) {
-            calls.append(&mut json(rest, tools)?.calls);
+            calls.append(&mut json(rest, tools, ending)?.calls);
             break;
         }
         let Some(at) = rest.find('{') else {
+            if !calls.is_empty() {
+                break; // text behind the calls
+            }
             return Err(format!("a tool call has no arguments: {}", clipped(rest)));
         };
         let mut name = &rest[..at];
@@ -280,12 +339,19 @@ pub(super) fn with_arguments(name: &str, arguments: &str) -> Result<ToolCall, St
     let arguments = if text.is_empty() {
         Value::Object(Map::new())
     } else {
+        // What stands behind the object is no part of it.
+        let text = object_end(text).map_or(text, |end| &text[..end]);
         let read = serde_json::from_str(text);
-        read.or_else(|error| repaired(text).ok_or(error)).map_err(|error| {
+        read.or_else(|error| single_quoted(text).ok_or(error)).map_err(|error| {
             format!("the arguments of the tool call {} are not valid JSON ({error}): {}", clipped(name), clipped(text))
         })?
     };
     Ok(ToolCall { name: name.to_owned(), arguments })
+}
+
+/// Whether a message with a call's name in its first line has whole arguments on the next.
+pub(super) fn has_arguments(message: &str) -> bool {
+    message.split_once('\n').is_some_and(|(_, arguments)| object_end(arguments.trim_start()).is_some())
 }
 
 /// Where the JSON object at the beginning of a text ends, in bytes.

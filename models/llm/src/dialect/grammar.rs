@@ -66,7 +66,8 @@ impl Dialect {
         let rules = Rules::of(&tools);
         let is_usual = |trigger: &Trigger| self != Dialect::Llama || trigger.at_start;
         let (trigger, start, calls) = self.frames(&rules).into_iter().find(|(trigger, ..)| is_usual(trigger))?;
-        let one = start.replace(r#" (W? "," W? call)*"#, "");
+        let more = [r#" (W? "," W? call)*"#, " (W? call)*", " (W call)*"];
+        let one = more.iter().fold(start.replace("call+", "call"), |one, more| one.replace(more, ""));
         let constraint = Constraint::Lark(rules.grammar(&one, &calls));
         let opening = if trigger.included { String::new() } else { trigger.marker };
         (!tools.is_empty() && fits(&constraint)).then_some((opening, constraint))
@@ -131,7 +132,42 @@ impl Dialect {
             }
             Dialect::FunctionCall => add(Trigger::after("<functioncall>"), "W? call", &json),
             Dialect::Llama => add(Trigger::after("<|python_tag|>"), "W? call", &json),
-            Dialect::Generic | Dialect::Gemma4 | Dialect::FunctionaryRecipient | Dialect::HomeLlm => {}
+            Dialect::Kimi => {
+                let between = r#"":" /[0-9]{1,3}/ "<|tool_call_argument_begin|>""#;
+                let calls = rules.named(r#""<|tool_call_begin|>functions.""#, between, r#""<|tool_call_end|>""#);
+                add(Trigger::after("<|tool_calls_section_begin|>"), r#"call+ "<|tool_calls_section_end|>""#, &calls);
+            }
+            Dialect::Apertus => {
+                add(Trigger::after("<|tools_prefix|>"), &format!(r#"{list} "<|tools_suffix|>""#), &rules.keyed());
+            }
+            Dialect::GigaChat => add(Trigger::after("<|function_call|>"), "W? call", &json),
+            Dialect::Cohere => {
+                let start = format!(r#"{list} "<|END_ACTION|>""#);
+                add(Trigger::after("<|START_ACTION|>"), &start, &rules.numbered());
+            }
+            Dialect::Nemotron => {
+                add(Trigger::after("<TOOLCALL>"), &format!(r#"W? {list} W? "</TOOLCALL>""#), &json);
+            }
+            Dialect::ToolCalls => {
+                add(Trigger::after("<tool_calls>"), &format!(r#"W? {list} W? "</tool_calls>""#), &json);
+            }
+            Dialect::MiniMax => {
+                let start = r#"W? call (W? call)* W? "</minimax:tool_call>""#;
+                let calls = rules
+                    .tags(["<invoke name=\"", "\">\n", "</invoke>"], ["<parameter name=\"", "\">", "</parameter>\n"]);
+                add(Trigger::after("<minimax:tool_call>"), start, &calls);
+            }
+            Dialect::MiniCpm => {
+                let calls = rules.tags(["", "\">", "</function>"], ["<param name=\"", "\">", "</param>"]);
+                add(Trigger::after("<function name=\""), "call", &calls);
+            }
+            Dialect::Functools => add(Trigger::after("functools"), list, &json),
+            Dialect::Dsml
+            | Dialect::Solar
+            | Dialect::Generic
+            | Dialect::Gemma4
+            | Dialect::FunctionaryRecipient
+            | Dialect::HomeLlm => {}
         }
         if self.is_bare() && self != Dialect::HomeLlm {
             add(Trigger::start("{"), "call", &json);
@@ -188,14 +224,35 @@ impl<'a> Rules<'a> {
 
     /// `{"name": "…", "arguments": {…}}`
     fn json(&self, key: &str) -> String {
+        self.object("", "\"name\"", &format!("\"{key}\""))
+    }
+
+    /// `{"tool_call_id": "0", "tool_name": "…", "parameters": {…}}`
+    fn numbered(&self) -> String {
+        let number = format!(r#"{} W? ":" W? "\"" /[0-9]{{1,3}}/ "\"" W? "," W? "#, quoted("\"tool_call_id\""));
+        self.object(&number, "\"tool_name\"", "\"parameters\"")
+    }
+
+    /// An object with a call's name and arguments under these keys, and something before them.
+    fn object(&self, before: &str, name_key: &str, key: &str) -> String {
+        let mut text = self.alternatives();
+        let (name_key, key) = (quoted(name_key), quoted(key));
+        for (index, tool) in self.tools.iter().enumerate() {
+            let name = quoted(&Value::from(tool.name.as_str()).to_string());
+            let _ = writeln!(
+                text,
+                r#"call_{index}: "{{" W? {before}{name_key} W? ":" W? {name} W? "," W? {key} W? ":" W? args_{index} W? "}}""#
+            );
+        }
+        text
+    }
+
+    /// `{"name": {…}}`
+    fn keyed(&self) -> String {
         let mut text = self.alternatives();
         for (index, tool) in self.tools.iter().enumerate() {
             let name = quoted(&Value::from(tool.name.as_str()).to_string());
-            let (name_key, key) = (quoted("\"name\""), quoted(&format!("\"{key}\"")));
-            let _ = writeln!(
-                text,
-                r#"call_{index}: "{{" W? {name_key} W? ":" W? {name} W? "," W? {key} W? ":" W? args_{index} W? "}}""#
-            );
+            let _ = writeln!(text, r#"call_{index}: "{{" W? {name} W? ":" W? args_{index} W? "}}""#);
         }
         text
     }
@@ -262,12 +319,18 @@ impl<'a> Rules<'a> {
     }
 
     fn xml(&self) -> String {
+        self.tags(["<function=", ">\n", "</function>"], ["<parameter=", ">\n", "\n</parameter>\n"])
+    }
+
+    /// Arguments between tags: what stands before a name, behind it, and at the end, of a call and of an argument.
+    fn tags(&self, call: [&str; 3], argument: [&str; 3]) -> String {
         let form = |name: &str, value: &str| {
-            format!(r#"{} {value} "\n</parameter>\n""#, quoted(&format!("<parameter={name}>\n")))
+            format!("{} {value} {}", quoted(&format!("{}{name}{}", argument[0], argument[1])), quoted(argument[2]))
         };
-        let frame = |name: &str, arguments: &str| match arguments {
-            "" => format!(r#""<function=" {name} ">\n" "</function>""#),
-            arguments => format!(r#""<function=" {name} ">\n" {arguments}* "</function>""#),
+        let before = if call[0].is_empty() { String::new() } else { quoted(call[0]) };
+        let frame = |name: &str, arguments: &str| {
+            let arguments = if arguments.is_empty() { String::new() } else { format!("{arguments}*") };
+            format!("{before} {name} {} {arguments} {}", quoted(call[1]), quoted(call[2]))
         };
         self.each(&Rules::plain, &form, &frame)
     }

@@ -1,6 +1,8 @@
 //! The marks between which calls and thoughts stand, of all dialects. Their texts are read the same way whether a model writes
 //! them as one special token or in pieces.
 
+use super::Dialect;
+
 /// What begins at a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -25,12 +27,14 @@ pub(super) enum Body {
     Mistral,
     /// What follows `<function=`: `name>{…}` or `name><parameter=key>…`.
     Function,
-    /// What follows `<invoke name=`: `"name"><parameter name="key">…`.
+    /// What follows `<invoke name=` or `<function name=`: `"name"><parameter name="key">…`, with marks of other names too.
     Invoke,
     /// DeepSeek's list of calls.
     DeepSeek,
     /// Gemma 4's `call:name{key:…}`.
     Gemma4,
+    /// Kimi's `functions.name:0<|tool_call_argument_begin|>{…}`, Solar's `id<|tool_call:name|>name<|tool_call:args|>{…}`.
+    Headed,
 }
 
 /// A mark.
@@ -54,7 +58,7 @@ const fn nothing(open: &'static str) -> Mark {
 }
 
 /// All marks.
-pub(super) static MARKS: [Mark; 56] = [
+pub(super) static MARKS: [Mark; 85] = [
     call("<tool_call>", &["</tool_call>"], Body::Any),
     call("<tool_calls>", &["</tool_calls>"], Body::Any),
     call("<TOOLCALL>", &["</TOOLCALL>"], Body::Any),
@@ -67,6 +71,14 @@ pub(super) static MARKS: [Mark; 56] = [
     call("<|START_ACTION|>", &["<|END_ACTION|>"], Body::Any),
     call("[TOOL_CALLS]", &["[/TOOL_CALLS]"], Body::Mistral),
     call("<functioncall>", &[], Body::Json),
+    call("functools[", &[], Body::Json),
+    call("<|function_call|>", &["<|message_sep|>"], Body::Json),
+    call("function call<|role_sep|>", &["<|message_sep|>"], Body::Json),
+    call("<|tools_prefix|>", &["<|tools_suffix|>"], Body::Any),
+    call("<|tool_call_begin|>", &["<|tool_call_end|>"], Body::Headed),
+    call("<|tool_call:begin|>", &["<|tool_call:end|>"], Body::Headed),
+    call("<function name=", &["</function>"], Body::Invoke),
+    call("<｜DSML｜invoke name=", &["</｜DSML｜invoke>"], Body::Invoke),
     call("<function=", &["</function>"], Body::Function),
     call("<invoke name=", &["</invoke>"], Body::Invoke),
     call("<｜tool▁calls▁begin｜>", &["<｜tool▁calls▁end｜>"], Body::DeepSeek),
@@ -78,8 +90,11 @@ pub(super) static MARKS: [Mark; 56] = [
     thought("<|START_THINKING|>", &["<|END_THINKING|>"]),
     thought("[THINK]", &["[/THINK]"]),
     thought("<|channel>thought", &["<channel|>"]),
+    thought("<|inner_prefix|>", &["<|inner_suffix|>"]),
+    thought("<|think|>", &["<|end|>"]),
     Mark { open: "<|channel|>", close: &["<|message|>"], kind: Kind::Header },
     Mark { open: "<|start|>", close: &["<|message|>"], kind: Kind::Header },
+    Mark { open: " to=functions.", close: &["<|message|>"], kind: Kind::Header },
     nothing("</tool_call>"),
     nothing("</tool_calls>"),
     nothing("</think>"),
@@ -111,10 +126,31 @@ pub(super) static MARKS: [Mark; 56] = [
     nothing("<|end|>"),
     nothing("[/TOOL_CALLS]"),
     nothing("</invoke>"),
+    nothing("<|tool_calls_section_begin|>"),
+    nothing("<|tool_calls_section_end|>"),
+    nothing("<|tool_calls|>"),
+    nothing("<|begin|>assistant"),
+    nothing("<|content|>"),
+    nothing("<|tools_suffix|>"),
+    nothing("<|inner_suffix|>"),
+    nothing("<|message_sep|>"),
+    nothing("<|role_sep|>"),
+    nothing("<｜DSML｜function_calls>"),
+    nothing("</｜DSML｜function_calls>"),
+    nothing("<｜DSML｜tool_calls>"),
+    nothing("</｜DSML｜tool_calls>"),
+    nothing("</｜DSML｜invoke>"),
+    nothing("<|START_TEXT|>"),
+    nothing("<|END_TEXT|>"),
+    nothing("[BEGIN FINAL RESPONSE]"),
+    nothing("[END FINAL RESPONSE]"),
 ];
 
 /// Marks that stand only within a call.
-const INNER: [&str; 9] = [
+const INNER: [&str; 12] = [
+    "<|tool_call_argument_begin|>",
+    "<|tool_call:name|>",
+    "<|tool_call:args|>",
     "[ARGS]",
     "[CALL_ID]",
     "<｜tool▁sep｜>",
@@ -143,10 +179,20 @@ pub(super) enum Begin {
     Other,
 }
 
+/// Marks that are words, too, are none in other dialects.
+fn is_known(mark: &Mark, dialect: Dialect) -> bool {
+    match mark.open {
+        "functools[" => dialect == Dialect::Functools,
+        " to=functions." => dialect == Dialect::Harmony,
+        "function call<|role_sep|>" => dialect == Dialect::GigaChat,
+        _ => true,
+    }
+}
+
 /// Which mark, if any, a text is, or may become.
-pub(super) fn begin(text: &str) -> Begin {
+pub(super) fn begin(text: &str, dialect: Dialect) -> Begin {
     let mut part = false;
-    for mark in &MARKS {
+    for mark in MARKS.iter().filter(|mark| is_known(mark, dialect)) {
         if mark.open == text {
             return Begin::Mark(mark);
         }

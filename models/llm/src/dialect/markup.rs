@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::bodies::{self, with_arguments};
+use super::bodies::{self, Ending, with_arguments};
 use super::{ToolCall, ToolSchema, clipped};
 
 /// A value as the schema of its argument wants it: a text where that says so, and else JSON where it is any.
@@ -70,15 +70,48 @@ pub(super) fn function(text: &str, tools: &[ToolSchema]) -> Result<Vec<ToolCall>
     if calls.is_empty() { Err(format!("a tool call names no tool: {}", clipped(text))) } else { Ok(calls) }
 }
 
-/// What follows `<invoke name=`.
+/// What follows `<invoke name=`, MiniCPM's `<function name=` and DeepSeek's `<｜DSML｜invoke name=`.
 pub(super) fn invoke(text: &str, tools: &[ToolSchema]) -> Result<Vec<ToolCall>, String> {
-    let text = text.split("</invoke>").next().unwrap_or_default();
+    let unread = || format!("a tool call cannot be read: {}", clipped(text));
     let (name, rest) = text.split_once('>').ok_or_else(|| format!("a tool call names no tool: {}", clipped(text)))?;
     let name = name.trim().trim_matches('"');
-    let pairs = pairs(rest, "<parameter name=", ">", "</parameter>")
-        .ok_or_else(|| format!("a tool call cannot be read: {}", clipped(text)))?;
-    let arguments = pairs.into_iter().map(|(key, value)| (key.to_owned(), typed(unwrapped(value), name, key, tools)));
-    Ok(vec![ToolCall { name: name.to_owned(), arguments: Value::Object(arguments.collect()) }])
+    let forms = [
+        ("<parameter name=", "</parameter>"),
+        ("<param name=", "</param>"),
+        ("<｜DSML｜parameter name=", "</｜DSML｜parameter>"),
+    ];
+    let (open, close) = forms.into_iter().find(|(open, _)| rest.contains(open)).unwrap_or(forms[0]);
+    let mut arguments = Map::new();
+    for (key, value) in pairs(rest, open, ">", close).ok_or_else(unread)? {
+        // `"key" string="false"`: JSON, whatever the schema says.
+        let (key, kind) = key.split_once('"').map_or((key, ""), |(key, kind)| (key, kind.trim()));
+        let value = if open == "<parameter name=" { unwrapped(value) } else { value };
+        let cdata = value.trim().strip_prefix("<![CDATA[").and_then(|text| text.strip_suffix("]]>"));
+        let value = match kind {
+            // The last quotation mark is gone with the key's.
+            "string=\"true" => Value::from(value),
+            "string=\"false" => serde_json::from_str(value.trim()).map_err(|_| unread())?,
+            _ => typed(cdata.unwrap_or(value), name, key, tools),
+        };
+        arguments.insert(key.to_owned(), value);
+    }
+    Ok(vec![ToolCall { name: name.to_owned(), arguments: Value::Object(arguments) }])
+}
+
+/// A name behind a header, and JSON behind a mark: Kimi's and Solar's.
+pub(super) fn headed(text: &str) -> Result<Vec<ToolCall>, String> {
+    let marks = ["<|tool_call_argument_begin|>", "<|tool_call:args|>"];
+    let (head, arguments) = marks
+        .into_iter()
+        .find_map(|mark| text.split_once(mark))
+        .ok_or_else(|| format!("a tool call has no arguments: {}", clipped(text)))?;
+    let head = head.split_once("<|tool_call:name|>").map_or(head, |(_, name)| name).trim();
+    let head = head.strip_prefix("functions.").unwrap_or(head);
+    let name = match head.rsplit_once(':') {
+        Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => head,
+    };
+    Ok(vec![with_arguments(name, arguments)?])
 }
 
 /// GLM's `name<arg_key>key</arg_key><arg_value>value</arg_value>`.
@@ -110,6 +143,9 @@ pub(super) fn deep_seek(text: &str) -> Result<Vec<ToolCall>, String> {
             "function" => rest.split_once(['\n', '{']).map_or((rest, ""), |(name, _)| (name, &rest[name.len()..])),
             name => (name, rest),
         };
+        if arguments.trim().is_empty() {
+            return Err(format!("a tool call has no arguments: {}", clipped(call)));
+        }
         calls.push(with_arguments(name, arguments)?);
     }
     if calls.is_empty() { Err(format!("a tool call names no tool: {}", clipped(text))) } else { Ok(calls) }
@@ -146,10 +182,10 @@ pub(super) fn gemma4(text: &str) -> Result<Vec<ToolCall>, String> {
 }
 
 /// The calls of one fenced block, by its kind; `None` where it is something else.
-pub(super) fn fenced(kind: &str, body: &str, tools: &[ToolSchema]) -> Option<bodies::Read> {
+pub(super) fn fenced(kind: &str, body: &str, tools: &[ToolSchema], ending: Ending) -> Option<bodies::Read> {
     let body = body.trim();
     if body.starts_with(['{', '[']) && super::pythonic::begins(body).is_none() {
-        return bodies::is_call(body, tools).then(|| bodies::json(body, tools).ok()).flatten();
+        return bodies::is_call(body, tools).then(|| bodies::json(body, tools, ending).ok()).flatten();
     }
     let name = super::pythonic::begins(body.strip_prefix("print(").unwrap_or(body))?;
     let known = tools.iter().any(|tool| name.split('.').any(|part| part == tool.name));

@@ -20,6 +20,7 @@ pub use prompt::Example;
 pub use reply::{ParsedReply, ReplyParser};
 
 pub(crate) use marks::visible_marks;
+pub(crate) use prompt::spaced;
 
 /// The longest tool call, in bytes.
 pub const MAX_CALL_BYTES: usize = 16 * 1024;
@@ -124,6 +125,28 @@ pub enum Dialect {
     FunctionaryRecipient,
     /// `<functioncall> {"name": …, "arguments": …}`: models trained on Glaive's data.
     FunctionCall,
+    /// `<|tool_calls_section_begin|><|tool_call_begin|>functions.name:0<|tool_call_argument_begin|>{…}<|tool_call_end|>…`: Kimi K2.
+    Kimi,
+    /// `<|tools_prefix|>[{"name": {…}}]<|tools_suffix|>`: Apertus.
+    Apertus,
+    /// `<|function_call|>{"name": …, "arguments": …}`: GigaChat 3.
+    GigaChat,
+    /// `<|START_ACTION|>[{"tool_call_id": "0", "tool_name": …, "parameters": …}]<|END_ACTION|>`: Command R7B and later.
+    Cohere,
+    /// `<TOOLCALL>[{"name": …, "arguments": …}]</TOOLCALL>`: Nemotron Nano 2.
+    Nemotron,
+    /// `<tool_calls>[{"name": …, "arguments": …}]</tool_calls>`: Apriel, MiniMax M1.
+    ToolCalls,
+    /// `<minimax:tool_call><invoke name="…"><parameter name="key">value</parameter></invoke></minimax:tool_call>`: MiniMax M2.
+    MiniMax,
+    /// `<function name="…"><param name="key">value</param></function>`: MiniCPM5.
+    MiniCpm,
+    /// `<｜DSML｜function_calls><｜DSML｜invoke name="…">…`: DeepSeek V3.2 and V4.
+    Dsml,
+    /// `<|tool_call:begin|>id<|tool_call:name|>name<|tool_call:args|>{…}<|tool_call:end|>`: Solar Open.
+    Solar,
+    /// `functools[{"name": …, "arguments": …}]`: FireFunction 2.
+    Functools,
     /// A fenced block of the kind `homeassistant`, or `{"to_say": …, "service": …, "target_device": …}`: home-llm's models.
     HomeLlm,
     /// `{"name": …, "arguments": …}` as the system text explains it: models that were trained on no tools.
@@ -153,8 +176,18 @@ const fn facts(
 }
 
 /// All dialects, in the order in which their signs are looked for: what is more special comes first.
-static DIALECTS: [Facts; 18] = [
+static DIALECTS: [Facts; 29] = [
     facts(Dialect::Harmony, "harmony", &[&["<|channel|>", "<|message|>"]], Some("<|channel|>"), false),
+    facts(Dialect::Dsml, "dsml", &[&["DSML"]], Some("｜DSML｜"), false),
+    facts(Dialect::Kimi, "kimi", &[&["<|tool_calls_section_begin|>"]], Some("<|tool_calls_section_begin|>"), false),
+    facts(Dialect::Solar, "solar", &[&["<|tool_call:begin|>"]], Some("<|tool_call:begin|>"), false),
+    facts(Dialect::Apertus, "apertus", &[&["<|tools_prefix|>"]], Some("<|tools_prefix|>"), false),
+    facts(Dialect::GigaChat, "giga-chat", &[&["<|role_sep|>", "<|message_sep|>"]], Some("<|role_sep|>"), false),
+    facts(Dialect::Cohere, "cohere", &[&["<|START_ACTION|>"]], Some("<|START_ACTION|>"), false),
+    facts(Dialect::MiniMax, "mini-max", &[&["<minimax:tool_call>"]], None, false),
+    facts(Dialect::MiniCpm, "mini-cpm", &[&["<function name=\"", "<param name=\""]], None, false),
+    facts(Dialect::Nemotron, "nemotron", &[&["<TOOLCALL>"]], None, false),
+    facts(Dialect::Functools, "functools", &[&["functools["]], None, false),
     facts(Dialect::DeepSeek, "deep-seek", &[&["<｜tool▁call"]], Some("<｜tool▁calls▁begin｜>"), false),
     facts(Dialect::MistralArgs, "mistral-args", &[&["[TOOL_CALLS]", "[ARGS]"]], None, false),
     facts(Dialect::Mistral, "mistral", &[&["[TOOL_CALLS]"]], Some("[TOOL_CALLS]"), false),
@@ -177,6 +210,7 @@ static DIALECTS: [Facts; 18] = [
         false,
     ),
     facts(Dialect::Functionary, "functionary", &[&["<function="]], None, false),
+    facts(Dialect::ToolCalls, "tool-calls", &[&["<tool_calls>"]], None, false),
     facts(Dialect::Hermes, "hermes", &[&["<tool_call>"]], Some("<tool_call>"), true),
     facts(Dialect::Granite, "granite", &[&["<|tool_call|>"], &["<|start_of_role|>"]], Some("<|tool_call|>"), true),
     facts(Dialect::Llama, "llama", &[&["\"parameters\": dictionary of argument name"]], Some("<|python_tag|>"), true),

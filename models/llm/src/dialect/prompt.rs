@@ -53,6 +53,14 @@ fn tagged(call: &ToolCall, pair: &dyn Fn(&str, &str) -> String) -> String {
 }
 
 impl Dialect {
+    /// The name by which a template knows a call, the `number`th of a conversation. Mistral's insist on nine letters.
+    pub(crate) fn call_id(self, number: usize, name: &str) -> String {
+        match self {
+            Dialect::Kimi => format!("functions.{name}:{number}"),
+            _ => format!("call{number:05}"),
+        }
+    }
+
     /// Calls as a model of this dialect writes them.
     pub fn written(self, calls: &[ToolCall]) -> String {
         let json = |call: &ToolCall, key: &str| {
@@ -121,9 +129,83 @@ impl Dialect {
             Dialect::Functionary => {
                 each(&|call| format!("<function={}>{}</function>", call.name, arguments(call)), "\n")
             }
-            Dialect::FunctionaryRecipient => each(&|call| format!("{}\n{}", call.name, arguments(call)), "\n>>>"),
+            Dialect::FunctionaryRecipient => each(&|call| format!("{}\n{}", call.name, arguments(call)), ">>>"),
             Dialect::FunctionCall => each(&|call| format!("<functioncall> {}", json(call, "arguments")), "\n"),
+            Dialect::Kimi => {
+                let one = |(number, call): (usize, &ToolCall)| {
+                    format!(
+                        "<|tool_call_begin|>{}<|tool_call_argument_begin|>{}<|tool_call_end|>",
+                        self.call_id(number, &call.name),
+                        arguments(call)
+                    )
+                };
+                let all: String = calls.iter().enumerate().map(one).collect();
+                format!("<|tool_calls_section_begin|>{all}<|tool_calls_section_end|>")
+            }
+            Dialect::Apertus => {
+                let one = |call: &ToolCall| format!("{{{}: {}}}", Value::from(call.name.as_str()), arguments(call));
+                format!("<|tools_prefix|>[{}]<|tools_suffix|>", each(&one, ", "))
+            }
+            Dialect::GigaChat => each(&|call| format!("<|function_call|>{}", json(call, "arguments")), ""),
+            Dialect::Cohere => {
+                let one = |(number, call): (usize, &ToolCall)| {
+                    let name = Value::from(call.name.as_str());
+                    format!(
+                        "    {{\"tool_call_id\": \"{number}\", \"tool_name\": {name}, \"parameters\": {}}}",
+                        arguments(call)
+                    )
+                };
+                let all: Vec<String> = calls.iter().enumerate().map(one).collect();
+                format!("<|START_ACTION|>[\n{}\n]<|END_ACTION|>", all.join(",\n"))
+            }
+            Dialect::Nemotron => format!("<TOOLCALL>[{}]</TOOLCALL>", each(&|call| json(call, "arguments"), ", ")),
+            Dialect::ToolCalls => format!("<tool_calls>[{}]</tool_calls>", each(&|call| json(call, "arguments"), ", ")),
+            Dialect::MiniMax => {
+                let pair = |key: &str, value: &str| format!("<parameter name=\"{key}\">{value}</parameter>\n");
+                let one =
+                    |call: &ToolCall| format!("<invoke name=\"{}\">\n{}</invoke>\n", call.name, tagged(call, &pair));
+                format!("<minimax:tool_call>\n{}</minimax:tool_call>", each(&one, ""))
+            }
+            Dialect::MiniCpm => {
+                let pair = |key: &str, value: &str| format!("<param name=\"{key}\">{value}</param>");
+                each(&|call| format!("<function name=\"{}\">{}</function>", call.name, tagged(call, &pair)), "\n")
+            }
+            Dialect::Dsml => {
+                let one = |call: &ToolCall| {
+                    let pairs = call.arguments.as_object().into_iter().flatten().map(|(key, value)| {
+                        let text = value.as_str().map_or_else(|| spaced(value), str::to_owned);
+                        let is_text = value.is_string();
+                        format!("<｜DSML｜parameter name=\"{key}\" string=\"{is_text}\">{text}</｜DSML｜parameter>\n")
+                    });
+                    let pairs: String = pairs.collect();
+                    format!("<｜DSML｜invoke name=\"{}\">\n{pairs}</｜DSML｜invoke>\n", call.name)
+                };
+                format!("<｜DSML｜function_calls>\n{}</｜DSML｜function_calls>", each(&one, ""))
+            }
+            Dialect::Solar => {
+                let one = |(number, call): (usize, &ToolCall)| {
+                    format!(
+                        "<|tool_call:begin|>{}<|tool_call:name|>{}<|tool_call:args|>{}<|tool_call:end|>",
+                        self.call_id(number, &call.name),
+                        call.name,
+                        arguments(call)
+                    )
+                };
+                let all: String = calls.iter().enumerate().map(one).collect();
+                format!("<|tool_calls|>{all}")
+            }
+            Dialect::Functools => format!(" functools[{}]", each(&|call| json(call, "arguments"), ", ")),
             Dialect::HomeLlm | Dialect::Generic => each(&|call| json(call, "arguments"), "\n"),
+        }
+    }
+
+    /// A reply as a model of this dialect writes it: text, then calls.
+    pub fn reply(self, text: &str, calls: &[ToolCall]) -> String {
+        match (text.is_empty(), calls.is_empty(), self) {
+            (_, true, _) => text.to_owned(),
+            (true, false, _) => self.written(calls),
+            (false, false, Dialect::FunctionaryRecipient) => format!("all\n{text}>>>{}", self.written(calls)),
+            (false, false, _) => format!("{text}\n{}", self.written(calls)),
         }
     }
 

@@ -163,16 +163,29 @@ impl<'a> Reader<'a> {
         let mut chars = self.rest.char_indices().skip(1);
         while let Some((at, c)) = chars.next() {
             match c {
-                '\\' => text.push(match chars.next()?.1 {
-                    'n' => '\n',
-                    't' => '\t',
-                    'r' => '\r',
-                    'u' => {
-                        let digits: String = (0..4).filter_map(|_| chars.next()).map(|(_, c)| c).collect();
-                        char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
+                '\\' => {
+                    let escape = chars.next()?.1;
+                    let mut hex = |digits: usize| {
+                        let digits: String = (0..digits).filter_map(|_| chars.next()).map(|(_, c)| c).collect();
+                        char::from_u32(u32::from_str_radix(&digits, 16).ok()?)
+                    };
+                    // As in Python, what is no escape stays as it is.
+                    if !"ntrbfxuU'\"\\/\n".contains(escape) {
+                        text.push('\\');
                     }
-                    other => other,
-                }),
+                    text.push(match escape {
+                        'n' => '\n',
+                        't' => '\t',
+                        'r' => '\r',
+                        'b' => '\u{8}',
+                        'f' => '\u{c}',
+                        'x' => hex(2)?,
+                        'u' => hex(4)?,
+                        'U' => hex(8)?,
+                        '\n' => continue,
+                        other => other,
+                    });
+                }
                 c if c == quote => {
                     self.rest = &self.rest[at + c.len_utf8()..];
                     return Some(text);

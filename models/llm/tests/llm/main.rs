@@ -18,6 +18,9 @@ mod no_grammar;
 mod observed;
 mod oracle;
 mod peer;
+mod peer_chat;
+#[cfg(feature = "grammar")]
+mod schemas;
 mod stories;
 mod synthetic;
 mod talk;

@@ -178,7 +178,7 @@ fn templates_that_make_much_of_little_within_reason_render() {
 /// What minijinja alone makes of it.
 fn unlimited(source: &str, messages: &[Message], tools: &[serde_json::Value]) -> String {
     let mut environment = Environment::new();
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(false).build();
     environment.set_syntax(syntax.unwrap());
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_filter("tojson", |value: Value| nearfield_test_json(&serde_json::to_value(&value).unwrap()));

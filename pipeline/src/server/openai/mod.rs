@@ -231,13 +231,8 @@ pub fn call_of(name: &str, arguments: &Value, engine: &Engine, at: &str) -> Resu
 }
 
 /// What an assistant said and called.
-pub fn assistant(text: String, calls: &[ToolCall], dialect: Dialect) -> Message {
-    let content = match (text.is_empty(), calls.is_empty()) {
-        (_, true) => text,
-        (true, false) => dialect.written(calls),
-        (false, false) => format!("{text}\n{}", dialect.written(calls)),
-    };
-    Message::new(Role::Assistant, content)
+pub fn assistant(text: &str, calls: &[ToolCall], dialect: Dialect) -> Message {
+    Message::new(Role::Assistant, dialect.reply(text, calls))
 }
 
 /// Messages as the model reads them, and the pictures that users show it. System messages at the beginning become one.
@@ -271,7 +266,7 @@ pub fn messages(all: Vec<InMessage>, engine: &Engine, dialect: Dialect) -> Resul
                     .iter()
                     .map(|call| call_of(&call.function.name, &call.function.arguments, engine, &at))
                     .collect();
-                messages.push(assistant(text, &calls?, dialect));
+                messages.push(assistant(&text, &calls?, dialect));
             }
             other => {
                 let other: String = other.chars().take(40).collect();

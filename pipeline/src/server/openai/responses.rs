@@ -136,12 +136,12 @@ fn messages(instructions: Option<&str>, input: &Value, server: &Server) -> Resul
         let at = format!("input[{at}]");
         let is_ours = item["type"] == "function_call" || item["role"] == "assistant" || item["type"] == "reasoning";
         if !is_ours && let Some((text, calls)) = said.take() {
-            messages.push(super::assistant(text, &calls, dialect));
+            messages.push(super::assistant(&text, &calls, dialect));
         }
         add_item(item, &at, &server.engine, (&mut messages, &mut pictures), &mut said)?;
     }
     if let Some((text, calls)) = said {
-        messages.push(super::assistant(text, &calls, dialect));
+        messages.push(super::assistant(&text, &calls, dialect));
     }
     Ok((messages, pictures))
 }

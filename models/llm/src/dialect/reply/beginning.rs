@@ -19,7 +19,7 @@ pub(super) enum Begins {
 impl ReplyParser {
     pub(super) fn begins(&self) -> Begins {
         let raw = self.raw.as_str();
-        let open = match marks::begin(raw) {
+        let open = match marks::begin(raw, self.dialect) {
             Begin::Mark(mark) => return Begins::Mark(mark),
             Begin::Part => true,
             Begin::Other => false,

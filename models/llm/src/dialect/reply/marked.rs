@@ -1,7 +1,7 @@
 //! What stands between a dialect's marks: a call, a thought, and the headers that name a call or a recipient.
 
 use super::{ReplyParser, State};
-use crate::dialect::bodies::{self, Read};
+use crate::dialect::bodies::{self, Ending, Read};
 use crate::dialect::json_scan::{JsonScan, Scanned};
 use crate::dialect::marks::{Body, Kind, Mark};
 use crate::dialect::{MAX_CALL_BYTES, pythonic};
@@ -19,14 +19,15 @@ impl ReplyParser {
             }
             return false;
         };
-        let header = header.split("<|channel|>").last().unwrap_or_default().trim().to_owned();
+        let header = header.to_owned();
+        let channel = header.split("<|channel|>").last().unwrap_or_default().trim();
         self.leave();
         if let Some((_, to)) = header.split_once("to=") {
-            let to = to.split([' ', '<']).next().unwrap_or_default();
+            let to = to.split(|c: char| c.is_whitespace() || c == '<').next().unwrap_or_default();
             let name = to.strip_prefix("functions.").unwrap_or(to);
             self.raw = format!("{name}\n");
             self.state = State::Message;
-        } else if header.starts_with("analysis") {
+        } else if channel.starts_with("analysis") {
             self.thinks = true;
             self.state = State::Thought(None);
         }
@@ -72,6 +73,9 @@ impl ReplyParser {
                         "<channel|>",
                         "</seed:think>",
                         "[/THINK]",
+                        "[BEGIN FINAL RESPONSE]",
+                        "<|END_THINKING|>",
+                        "<|inner_suffix|>",
                         "</reasoning>",
                         "</thinking>",
                     ],
@@ -114,7 +118,7 @@ impl ReplyParser {
         if scanned == Scanned::Done && ends_itself {
             let raw = std::mem::take(&mut self.raw);
             self.leave();
-            self.read_call(mark, &raw);
+            self.read_call(mark, &raw, Ending::Closed);
             return;
         }
         if self.scan.in_string() {
@@ -128,7 +132,7 @@ impl ReplyParser {
             let too_long = self.too_long;
             self.leave();
             self.too_long = too_long;
-            self.read_call(mark, &raw);
+            self.read_call(mark, &raw, Ending::Closed);
             self.too_long = false;
             if opens {
                 self.state = State::Call(mark);
@@ -136,13 +140,13 @@ impl ReplyParser {
         }
     }
 
-    pub(super) fn read_call(&mut self, mark: &Mark, raw: &str) {
+    pub(super) fn read_call(&mut self, mark: &Mark, raw: &str, ending: Ending) {
         let Kind::Call(body) = mark.kind else { return };
         if self.too_long {
             self.complain(format!("a tool call was longer than {MAX_CALL_BYTES} bytes"));
             return;
         }
-        match bodies::read(body, raw, &self.tools) {
+        match bodies::read(body, raw, &self.tools, ending) {
             Ok(read) => {
                 // What is said between the marks of a call is not for the ear.
                 self.keep(Read { say: String::new(), ..read }, &mut String::new());

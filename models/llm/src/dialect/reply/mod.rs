@@ -9,7 +9,7 @@ mod beginning;
 mod marked;
 mod unmarked;
 
-use super::bodies::{self, Read};
+use super::bodies::{self, Ending, Read};
 use super::json_scan::JsonScan;
 use super::marks::{Kind, Mark};
 use super::{Dialect, MAX_CALLS, ToolCall, ToolSchema, pythonic};
@@ -32,6 +32,8 @@ pub struct ReplyParser {
     too_long: bool,
     /// Nothing but white space stands in the text's last line so far.
     line_start: bool,
+    /// What of a fence is to be looked at again.
+    again: String,
     /// A code fence was opened in the text: the next one closes it.
     in_fence: bool,
     /// JSON that was a call has just ended: what separates it from the next one is no text.
@@ -92,6 +94,7 @@ impl ReplyParser {
             scan: JsonScan::default(),
             too_long: false,
             line_start: true,
+            again: String::new(),
             in_fence: false,
             after_call: false,
             calls: Vec::new(),
@@ -144,18 +147,26 @@ impl ReplyParser {
                 match cut {
                     Some((at, len)) if self.scan.in_string() => {
                         let after = raw[at + len..].to_owned();
-                        self.read_call(mark, &raw[..at]);
+                        self.read_call(mark, &raw[..at], Ending::Closed);
                         self.leave();
                         for c in after.chars() {
                             self.feed(c, rest);
                         }
                         self.end(rest);
                     }
-                    _ => self.read_call(mark, without_part(&raw, mark.close)),
+                    _ => {
+                        let whole = without_part(&raw, mark.close);
+                        // A single character may begin something else.
+                        let ending = if whole.len() + 1 < raw.len() { Ending::Half } else { Ending::Open };
+                        self.read_call(mark, whole, ending);
+                    }
                 }
             }
-            State::Message | State::RecipientCall => self.read_message(&raw),
-            State::Json if self.is_json_call(&raw) => match bodies::json(&raw, &self.tools) {
+            State::Message | State::RecipientCall if bodies::has_arguments(&raw) => self.read_message(&raw),
+            State::Message | State::RecipientCall => {
+                self.complain(format!("a tool call is not whole: {}", super::clipped(&raw)));
+            }
+            State::Json if self.is_json_call(&raw) => match bodies::json(&raw, &self.tools, Ending::Open) {
                 Ok(read) => self.keep(read, rest),
                 Err(reason) => self.complain(reason),
             },
@@ -195,6 +206,7 @@ impl ReplyParser {
                 State::Recipient => self.feed_recipient(c),
                 _ => self.feed_text(text),
             };
+            again.extend(std::mem::take(&mut self.again).chars().rev());
             if is_text {
                 // The first character is text; what follows it may begin something.
                 let raw = std::mem::take(&mut self.raw);
@@ -262,8 +274,18 @@ impl ReplyParser {
                 self.raw.clear();
                 self.state = match mark.kind {
                     Kind::Nothing => State::Text,
-                    Kind::Header => State::Header,
-                    Kind::Call(_) => State::Call(mark),
+                    Kind::Header => {
+                        // A recipient stands in the mark itself.
+                        self.raw.push_str(if mark.open.contains("to=") { mark.open } else { "" });
+                        State::Header
+                    }
+                    Kind::Call(_) => {
+                        if mark.open.ends_with('[') {
+                            self.raw.push('[');
+                            self.scan.push('[');
+                        }
+                        State::Call(mark)
+                    }
                     Kind::Thought => {
                         self.thinks = true;
                         State::Thought(Some(mark))

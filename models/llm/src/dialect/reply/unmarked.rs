@@ -1,8 +1,9 @@
 //! Calls without marks, which stand in the text: JSON, a code fence, `name(key=value)`. They count where they name a tool that there is.
 
 use super::{FENCE, ReplyParser};
-use crate::dialect::bodies::{self, Read};
+use crate::dialect::bodies::{self, Ending, Read};
 use crate::dialect::json_scan::Scanned;
+use crate::dialect::marks::{self, Begin};
 use crate::dialect::{MAX_CALL_BYTES, markup, pythonic};
 
 impl ReplyParser {
@@ -14,7 +15,7 @@ impl ReplyParser {
         }
         if scanned == Scanned::Done {
             let raw = self.raw.clone();
-            let read = bodies::is_call(&raw, &self.tools).then(|| bodies::json(&raw, &self.tools));
+            let read = bodies::is_call(&raw, &self.tools).then(|| bodies::json(&raw, &self.tools, Ending::Closed));
             match read {
                 Some(Ok(read)) => {
                     self.leave();
@@ -74,7 +75,7 @@ impl ReplyParser {
         let begins_well = |body: &str| {
             let body = body.trim_start();
             body.is_empty()
-                || body.starts_with(['{', '['])
+                || body.starts_with(['{', '[']) && !matches!(marks::begin(body, self.dialect), Begin::Mark(_))
                 || pythonic_start(body, kind == "tool_code" || kind == "python")
         };
         if !begun && kinds.iter().all(|known| !known.starts_with(kind))
@@ -83,6 +84,7 @@ impl ReplyParser {
         {
             self.in_fence = true;
             // The fence itself is text; what stands within it is looked at no more than other text.
+            self.again = self.raw.split_off(FENCE.len());
             self.release(text);
             return false;
         }
@@ -106,7 +108,8 @@ impl ReplyParser {
         let (kind, body) = fence_parts(raw);
         let body = body.trim_end();
         let body = body.strip_suffix(FENCE).unwrap_or(body);
-        markup::fenced(kind, body, &self.tools)
+        let ending = if raw.len() > FENCE.len() * 2 && raw.ends_with(FENCE) { Ending::Closed } else { Ending::Open };
+        markup::fenced(kind, body, &self.tools, ending)
     }
 
     pub(super) fn feed_python(&mut self, text: &mut String) -> bool {
