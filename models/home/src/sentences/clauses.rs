@@ -24,7 +24,9 @@ const FINITE: &[&str] = &[
     "is", "are", "am", "was", "were", "has", "have", "had", "stinks", "smells", "feels", "looks", "fell", "went",
     "left", "got", "took", "bought", "finished", "came", "comes", "hurts", "goes", "sounds", "woke", "arrived",
     "started", "broke", "keeps", "will", "needs", "need", "found", "want", "wants", "fancy", "fancies", "forgot",
-    "knows", "likes",
+    "knows", "likes", "can", "could", "should", "must", "may", "might", "would", "does", "loves", "like", "love", "hate", "hates",
+    "feel", "feels", "hear", "think", "keep", "sleep", "sleeps", "reads", "works", "says", "makes", "drives", "cries", "rang",
+    "rings", "came", "ate", "just", "always", "leaves", "wakes", "shines", "blows", "hurt",
 ];
 
 /// What is said of someone or something behind a shortened "is": "Beth's downstairs", "the washing's done".
@@ -217,6 +219,25 @@ impl Matcher {
             return None;
         }
         let mut wish = spoken::normalise(&wishes.iter().map(|w| w.join(" ")).collect::<Vec<_>>().join(" , "));
+        // "The bedside lamp is at 20, five would be plenty"
+        if let Some(amount) = enough(&wish) {
+            wish = format!("set it to {amount}");
+        }
+        // "Jürg wants to read, his lamp to 100": the lamp of him who was named, or nobody's.
+        if let Some(owned) = self.owned(&wish, &remarks, names, setting) {
+            return owned;
+        }
+        // "My mother is at the entrance, let her in"
+        if wish.starts_with("let ")
+            && wish.split(' ').any(|w| matches!(w, "in" | "out" | "through" | "inside"))
+            && !names.has_place_in(&wish)
+            && let Some(place) = remarks.iter().find_map(|remark| place_in(remark, names))
+        {
+            let there = self.heard(&format!("{wish} at the {place}"), names, setting);
+            if matches!(there.outcome, Outcome::Do(_)) && !there.negative {
+                return Some(there);
+            }
+        }
         // "In there" is the place that a remark named.
         for there in [" in there", " there"] {
             if wish.ends_with(there)
@@ -245,6 +266,45 @@ impl Matcher {
         let acts =
             matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
         (acts && !heard.weak).then_some(heard)
+    }
+
+    /// A wish for "his lamp" or "her blind" beside a remark that names someone: what is called after them, or is in their room.
+    /// `None` where nobody is named; a pass where somebody is and nothing is theirs, since it is then not just any lamp.
+    fn owned(
+        &self,
+        wish: &str,
+        remarks: &[&[&str]],
+        names: &Turn<'_>,
+        setting: &Setting<'_>,
+    ) -> Option<Option<Heard>> {
+        let words: Vec<&str> = wish.split(' ').collect();
+        let at = words.iter().position(|w| matches!(*w, "his" | "her" | "their"))?;
+        words.get(at + 1)?;
+        let is_kind = |word: &str| super::nouns::noun_at(&[word]).is_some() || names.place_at(&[stem(word)]).is_some();
+        let own = |word: &&&str| {
+            let stem = stem(word);
+            let of_area = !names.areas_with(&stem).is_empty();
+            (of_area || names.in_a_name(&stem)) && !is_kind(word) && word.len() > 2
+        };
+        let owner = remarks.iter().flat_map(|remark| remark.iter()).find(own)?;
+        let mut said = words.clone();
+        said[at] = owner;
+        let heard = self.one(&said.join(" "), names, setting);
+        let is_theirs = |id: &String| {
+            let stem = stem(owner);
+            let at = setting.home.entities().iter().position(|e| e.id == *id);
+            at.is_some_and(|at| {
+                let named = &names.entities[at];
+                named.names.iter().flatten().any(|w| *w == stem)
+                    || named.area.is_some_and(|area| names.areas[area].iter().flatten().any(|w| *w == stem))
+            })
+        };
+        Some(match &heard.outcome {
+            Outcome::Do(steps) if !heard.negative && steps.iter().flat_map(targets).all(|id| is_theirs(&id)) => {
+                Some(heard)
+            }
+            _ => Some(Outcome::Pass(super::Pass::NoTemplate).into()),
+        })
     }
 
     /// A slip and what was meant: "in the loo, I mean the bathroom", "the hall light, no, the study light"; or what a pronoun stands
@@ -361,7 +421,16 @@ fn is_remark(clause: &[&str]) -> bool {
                 && w[1] == "not"
                 && matches!(w[2], "see" | "hear" | "sleep" | "stand" | "work" | "read" | "find")
         });
-    if clause.len() > 12 || clause.iter().any(|w| NO_REMARK.contains(w)) && !unneeded {
+    // "The thermostat need not run tonight", "it is not bright enough": what is told, and no condition, time or prohibition.
+    let told = clause.iter().skip(1).any(|w| FINITE.contains(w));
+    let harmless = |at: usize| match clause[at] {
+        "not" => at > 0 && matches!(clause[at - 1], "is" | "are" | "can" | "could" | "will" | "need" | "does" | "has" | "have" | "was"),
+        "tomorrow" | "tonight" | "only" | "no" | "never" => told && at > 0,
+        "every" | "than" | "say" | "says" | "said" => told,
+        _ => false,
+    };
+    let binds = (0..clause.len()).any(|at| NO_REMARK.contains(&clause[at]) && !harmless(at));
+    if clause.len() > 14 || binds && !unneeded {
         return false;
     }
     if matches!(clause.last(), Some(&("time" | "bedtime"))) && clause.len() <= 3 {
@@ -395,6 +464,27 @@ fn is_remark(clause: &[&str]) -> bool {
             | "nobody"
     );
     !is_command(clause[0]) && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
+}
+
+/// The amount of "five would be plenty", "20 percent is enough".
+fn enough(wish: &str) -> Option<&str> {
+    const ENOUGH: &[&str] = &[
+        " would be plenty", " is plenty", " would be enough", " is enough", " will do", " would do", " would be fine",
+        " is fine", " would be better", " would be nicer", " would be perfect", " is perfect", " will be enough",
+    ];
+    let amount = ENOUGH.iter().find_map(|end| wish.strip_suffix(end))?;
+    let words: Vec<&str> = amount.split(' ').collect();
+    let n = spoken::percent(&words, true).map(|(_, n)| n).or_else(|| spoken::temperature(&words).map(|(_, _, n)| n))?;
+    (n == words.len()).then_some(amount)
+}
+
+/// The clause with plain prepositions: "up on the roof" is "on the roof".
+fn level_words<'a>(clause: &[&'a str]) -> Vec<&'a str> {
+    let is_plain = |at: usize| {
+        !(matches!(clause[at], "up" | "down" | "over" | "out" | "back")
+            && matches!(clause.get(at + 1), Some(&("in" | "on" | "at" | "by"))))
+    };
+    (0..clause.len()).filter(|at| is_plain(*at)).map(|at| clause[at]).collect()
 }
 
 /// A wish with a mark in the place of "there".
@@ -439,6 +529,7 @@ fn things_in(clause: &[&str], names: &Vocabulary, setting: &Setting<'_>) -> Opti
         &[Domain::Sensor, Domain::BinarySensor, Domain::Person, Domain::Weather, Domain::Sun, Domain::Zone];
     let domains: Vec<Domain> = Domain::ALL.iter().copied().filter(|domain| !READ.contains(domain)).collect();
     let want = Want { domains: &domains, or_else: &[], place_means: &[], group: true };
+    let clause = &level_words(clause)[..];
     let n = clause.len().min(8);
     for length in (1..=n).rev() {
         for from in 0..=n - length {

@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::nouns::{NOUNS, singular};
 use crate::domain::Domain;
-use crate::model::{Entity, Home};
+use crate::model::{Device, Entity, Home};
 use crate::spoken::ordinary::is_ordinary;
 use crate::spoken::{near, words};
 
@@ -23,6 +23,8 @@ pub struct Named {
     pub area: Option<usize>,
     /// Its device's name, as stems.
     pub device: Vec<String>,
+    /// Words of its device's model and maker: "the rice cooker" of a plug whose device says so.
+    pub model: Vec<String>,
     /// Words of nouns that can mean it.
     pub kinds: Vec<&'static str>,
 }
@@ -44,6 +46,9 @@ impl Place {
         if self.preposition.is_empty() { self.label.clone() } else { format!("{} {}", self.preposition, self.label) }
     }
 }
+
+/// The most words of a device's model and maker that are kept.
+const MOST_MODEL_WORDS: usize = 12;
 
 /// The names of a home.
 #[derive(Debug, Clone)]
@@ -142,6 +147,7 @@ impl Vocabulary {
                     .map(|d| stems(&d.name))
                     .filter(|n| !n.is_empty())
                     .unwrap_or_default(),
+                model: e.device.as_deref().and_then(|d| home.device(d)).map(model_words).unwrap_or_default(),
             })
             .collect();
         let mut places: Vec<(Vec<String>, Place)> = Vec::new();
@@ -217,6 +223,13 @@ impl Vocabulary {
                 places.push((vec![stem(word)], place));
             }
         }
+        let inside: Vec<usize> = (0..areas.len()).filter(|i| !outside.contains(i)).collect();
+        for word in ["indoor", "indoors"] {
+            if !places.iter().any(|(name, _)| name.len() == 1 && name[0] == word) {
+                let place = Place { label: "indoors".to_owned(), areas: inside.clone(), preposition: "" };
+                places.push((vec![stem(word)], place));
+            }
+        }
         places.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         let mut parts: HashMap<String, Vec<usize>> = HashMap::new();
         for (i, names) in area_names.iter().enumerate() {
@@ -240,7 +253,7 @@ impl Vocabulary {
                 }
                 known.extend(name.iter().cloned());
             }
-            known.extend(entity.device.iter().cloned());
+            known.extend(entity.device.iter().chain(&entity.model).cloned());
         }
         known.extend(places.iter().flat_map(|(name, _)| name.iter().cloned()));
         for noun in NOUNS {
@@ -287,6 +300,11 @@ impl Vocabulary {
     /// Areas that have this word in their name, where it is no place's whole name.
     pub fn areas_with(&self, stem: &str) -> &[usize] {
         self.parts.get(stem).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether an entity's own name holds this word.
+    pub fn in_a_name(&self, stem: &str) -> bool {
+        self.entities.iter().any(|entity| entity.names.iter().flatten().any(|word| word == stem))
     }
 
     /// Whether something here can be set to this, as stems.
@@ -378,6 +396,35 @@ impl Vocabulary {
     }
 }
 
+/// Words of models' names that say nothing of what a thing is.
+#[rustfmt::skip]
+const PLAIN: &[&str] = &[
+    "smart", "wifi", "pro", "mini", "plus", "max", "ultra", "lite", "home", "house", "dual", "zigbee", "zwave", "matter",
+    "hub", "bridge", "module", "relay", "controller", "device", "system", "series", "gen", "edition", "version", "premium",
+    "standard", "classic", "advanced", "generic", "model", "type", "voice", "preview", "assistant", "and", "the", "for", "with",
+    "all", "over", "next", "play", "open", "close", "low", "high", "auto", "eco", "color", "colour", "ambiance", "control", "up",
+    "down", "one", "go", "move", "indoor", "outdoor", "energy", "power", "floor", "sensor", "detector", "monitor", "meter", "switch",
+    "plug", "outlet", "socket", "dimmer",
+];
+
+/// What a device's model and maker say of it, as stems: words that could be said for its name.
+fn model_words(device: &Device) -> Vec<String> {
+    let said = ["model", "manufacturer"].iter().filter_map(|key| device.info.get(*key)?.as_str());
+    let mut words: Vec<String> = said
+        .flat_map(stems)
+        .filter(|word| {
+            let is_word = word.len() > 2 && word.chars().all(char::is_alphabetic);
+            is_word
+                && !PLAIN.contains(&word.as_str())
+                && crate::spoken::colour(&[word.as_str()]).is_none()
+                && crate::spoken::number(&[word.as_str()]).is_none()
+        })
+        .take(MOST_MODEL_WORDS)
+        .collect();
+    words.dedup();
+    words
+}
+
 /// Words of the nouns that can mean an entity.
 fn kinds_of(entity: &Entity) -> Vec<&'static str> {
     let class = entity.device_class();
@@ -417,8 +464,14 @@ fn fingerprint(home: &Home) -> u64 {
     for area in home.areas() {
         (&area.id, &area.name, &area.aliases, &area.floor).hash(&mut hasher);
     }
+    for device in home.devices() {
+        (&device.id, &device.name).hash(&mut hasher);
+        for key in ["model", "manufacturer"] {
+            device.info.get(key).and_then(serde_json::Value::as_str).hash(&mut hasher);
+        }
+    }
     for entity in home.entities() {
-        (&entity.id, &entity.name, &entity.aliases, &entity.area).hash(&mut hasher);
+        (&entity.device, &entity.id, &entity.name, &entity.aliases, &entity.area).hash(&mut hasher);
         options_of(entity).for_each(|option| option.hash(&mut hasher));
     }
     hasher.finish()

@@ -74,6 +74,15 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
         let target = found.target(Want { place_means: &[Valve], ..group(&[Valve]) })?;
         return found.act(&target, "valve.open_valve", Map::new());
     }
+    // "Let some daylight in": what shuts it out here, or the only such thing of the home.
+    if found.flag("daylight") == Some(true) {
+        let shades = |i: &usize| {
+            matches!(found.entity(*i).device_class(), Some("blind" | "curtain" | "shade" | "shutter"))
+        };
+        let mut target = found.target_or("blind", group(&[Cover]))?;
+        target.entities.retain(shades);
+        return found.act(&target, "cover.open_cover", Map::new());
+    }
     let target = found.target(Want { place_means: &[Cover], ..want(OPENS) });
     let mut target = match target {
         Ok(target) => target,

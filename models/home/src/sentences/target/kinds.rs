@@ -148,12 +148,19 @@ impl Resolver<'_> {
         // "The TV" is no radio, and rather the one whose id says so.
         if found.len() > 1 && noun.domains == [Domain::MediaPlayer] {
             let is_called = |i: &usize, words: &[&str]| {
+                let class = entity(i).class.as_deref();
+                let by_class = match words.first() {
+                    Some(&"tv") => class == Some("tv"),
+                    Some(_) => matches!(class, Some("speaker" | "receiver")),
+                    None => false,
+                };
                 let id = &self.home.entities()[*i].id;
                 let in_id = |word: &&str| id.split(['.', '_']).any(|part| part == *word);
-                words.iter().any(|word| entity(i).names.iter().flatten().any(|own| own == word) || in_id(word))
+                by_class
+                    || words.iter().any(|word| entity(i).names.iter().flatten().any(|own| own == word) || in_id(word))
             };
             let (own, other) = match noun.said {
-                "tv" | "television" | "screen" => (PICTURE, SOUND),
+                "tv" | "television" | "screen" | "movie" | "film" | "video" | "show" => (PICTURE, SOUND),
                 "speaker" | "soundbar" | "radio" | "stereo" => (&[][..], PICTURE),
                 _ => (&[][..], &[][..]),
             };
@@ -161,6 +168,13 @@ impl Resolver<'_> {
                 found.retain(|i| is_called(i, own));
             } else if found.iter().any(|i| !is_called(i, other)) {
                 found.retain(|i| !is_called(i, other));
+            }
+        }
+        // "The shutter" is the one of that class, or called so, where there is a blind besides.
+        if !plural && found.len() > 1 && noun.domains == [Domain::Cover] {
+            let is_so = |i: &usize| entity(i).class.as_deref() == Some(noun.said) || named(entity(i));
+            if found.iter().any(is_so) {
+                found.retain(is_so);
             }
         }
         // "The heating" is what can heat, "the air conditioning" what can cool.
@@ -264,6 +278,10 @@ impl Resolver<'_> {
                     true
                 } else if area.contains(word) {
                     cost += 1;
+                    true
+                } else if entity.model.contains(word) && !is_of_other_kind(word) && !is_kind(word) {
+                    named += 1;
+                    cost += 6;
                     true
                 } else if is_kind(word) {
                     cost += 2;
