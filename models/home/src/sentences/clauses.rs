@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 
+use super::idioms;
 use super::outcome::{Outcome, Step};
 use super::target::{Resolver, Want};
 use super::vocabulary::{Vocabulary, stem};
@@ -186,6 +187,18 @@ impl Matcher {
                     right_heard = heard;
                 }
             }
+            // "More wind from the fan, add thirty", "the radio is too quiet, another 20 percent": how far the first goes.
+            if !matches!(right_heard.outcome, Outcome::Do(_))
+                && let Some(by) = amount_of(&right)
+                && let Some(up) = direction(&steps)
+                && let [one] = &last[..]
+                && let Some(entity) = setting.home.entity(one)
+            {
+                let particle = if up { "up" } else { "down" };
+                let text = format!("turn {} {particle} by {by}", spoken::normalise(&entity.name));
+                let heard = self.one(&text, names, setting);
+                return matches!(heard.outcome, Outcome::Do(_)).then_some(heard);
+            }
             let right = right_heard;
             let Outcome::Do(more) = right.outcome else { continue };
             let does = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Act(_)));
@@ -205,18 +218,39 @@ impl Matcher {
     /// One wish, and remarks around it that say why: "the washing is done, switch the washing machine off".
     fn with_remarks(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
         let said: Vec<&str> = text.split(' ').collect();
+        let text_of_remark = and_remarks(&said);
+        let said = &text_of_remark[..];
         let clauses: Vec<&[&str]> = said.split(|w| matches!(*w, "," | "." | "so")).filter(|c| !c.is_empty()).collect();
         if !(2..=4).contains(&clauses.len()) {
             return None;
         }
         let (remarks, wishes): (Vec<&[&str]>, Vec<&[&str]>) = clauses.iter().partition(|clause| {
-            is_remark(clause) && {
-                let heard = self.one(&clause.join(" "), names, setting);
+            is_remark(clause) && enough(&clause.join(" ")).is_none() && {
+                let heard = self.one(&spoken::normalise(&clause.join(" ")), names, setting);
                 !matches!(heard.outcome, Outcome::Do(_)) || heard.weak
             }
         });
         if remarks.is_empty() {
             return None;
+        }
+        // "I just walked in and the hall is dark": one of the remarks implies a wish.
+        if wishes.is_empty() {
+            let mut implied = remarks.iter().filter_map(|remark| {
+                let said = spoken::normalise(&remark.join(" "));
+                let text = idioms::reworded(&said).unwrap_or(said);
+                let heard = self.one(&text, names, setting);
+                let there = remarks.iter().find_map(|remark| place_in(remark, names));
+                match (&heard.outcome, there) {
+                    (Outcome::Do(_), _) if heard.weak => Some(heard),
+                    (Outcome::Pass(_), Some(place)) => {
+                        let heard = self.one(&format!("{text} in the {place}"), names, setting);
+                        (heard.weak && matches!(heard.outcome, Outcome::Do(_))).then_some(heard)
+                    }
+                    _ => None,
+                }
+            });
+            let first = implied.next()?;
+            return implied.next().is_none().then_some(first);
         }
         let mut wish = spoken::normalise(&wishes.iter().map(|w| w.join(" ")).collect::<Vec<_>>().join(" , "));
         // "The bedside lamp is at 20, five would be plenty"
@@ -234,6 +268,17 @@ impl Matcher {
             && let Some(place) = remarks.iter().find_map(|remark| place_in(remark, names))
         {
             let there = self.heard(&format!("{wish} at the {place}"), names, setting);
+            if matches!(there.outcome, Outcome::Do(_)) && !there.negative {
+                return Some(there);
+            }
+        }
+        // "The lorry is at the gate, let it through"
+        if wish.starts_with("let ")
+            && let Some(things) = remarks.iter().find_map(|remark| things_in(remark, names, setting))
+            && let [one] = &things[..]
+            && let Some(entity) = setting.home.entity(one)
+        {
+            let there = self.one(&format!("{wish} the {}", spoken::normalise(&entity.name)), names, setting);
             if matches!(there.outcome, Outcome::Do(_)) && !there.negative {
                 return Some(there);
             }
@@ -265,7 +310,51 @@ impl Matcher {
         let heard = self.heard(&wish, names, &Setting { last, ..setting.clone() });
         let acts =
             matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
+        // "The tractor has to get into the barn, open the door", "the trough is overflowing, stop the water": of several things the
+        // one that the remark names, or the place that it names.
+        if let Outcome::Ask { choices, wording, .. } = &heard.outcome {
+            return self.told_apart(&remarks, choices, wording, names, setting).or(Some(heard.clone()));
+        }
+        if !acts && let Some(place) = remarks.iter().find_map(|remark| place_in(remark, names)) {
+            let there = self.heard(&spoken::normalise(&format!("{wish} in the {place}")), names, setting);
+            let acts =
+                matches!(&there.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
+            return (acts && !there.weak && !there.negative).then_some(there);
+        }
         (acts && !heard.weak).then_some(heard)
+    }
+
+    /// Of several things that a wish can mean, the one that a remark beside it names, by a word of its name or of its room.
+    fn told_apart(
+        &self,
+        remarks: &[&[&str]],
+        choices: &[String],
+        wording: &super::Wording,
+        names: &Turn<'_>,
+        setting: &Setting<'_>,
+    ) -> Option<Heard> {
+        let said: Vec<String> = remarks.iter().flat_map(|remark| remark.iter()).map(|w| stem(w)).collect();
+        let score = |id: &String| {
+            let at = setting.home.entities().iter().position(|entity| entity.id == *id)?;
+            let named = &names.entities[at];
+            let area = named.area.map(|area| names.areas[area].iter().flatten()).into_iter().flatten();
+            let own: Vec<&String> = named.names.iter().flatten().chain(area).collect();
+            let is_kind = |word: &String| super::nouns::noun_at(&[word.as_str()]).is_some();
+            Some(said.iter().filter(|word| word.len() > 2 && !is_kind(word) && own.contains(word)).count())
+        };
+        let scored: Vec<(usize, &String)> = choices.iter().filter_map(|id| Some((score(id)?, id))).collect();
+        let most = scored.iter().map(|(score, _)| *score).max().filter(|most| *most > 0)?;
+        let mut best = scored.iter().filter(|(score, _)| *score == most);
+        let (Some((_, id)), None) = (best.next(), best.next()) else { return None };
+        let name = spoken::normalise(&setting.home.entity(id)?.name);
+        let asked = super::Reading {
+            intent: super::ASKED.to_owned(),
+            targets: choices.to_vec(),
+            wording: wording.clone(),
+            ..super::Reading::default()
+        };
+        let chosen = self.followed(&name, names, &Setting { before: Some(&asked), ..setting.clone() })?;
+        matches!(chosen.heard.outcome, Outcome::Do(_)).then_some(chosen.heard)
     }
 
     /// A wish for "his lamp" or "her blind" beside a remark that names someone: what is called after them, or is in their room.
@@ -278,7 +367,7 @@ impl Matcher {
         setting: &Setting<'_>,
     ) -> Option<Option<Heard>> {
         let words: Vec<&str> = wish.split(' ').collect();
-        let at = words.iter().position(|w| matches!(*w, "his" | "her" | "their"))?;
+        let at = words.iter().position(|w| matches!(*w, "his" | "her" | "their" | "its"))?;
         words.get(at + 1)?;
         let is_kind = |word: &str| super::nouns::noun_at(&[word]).is_some() || names.place_at(&[stem(word)]).is_some();
         let own = |word: &&&str| {
@@ -382,7 +471,12 @@ impl Matcher {
             }
         }
         // "All lights off except the hall", "lights on in the hall and the study"
-        let at = said.iter().position(|w| matches!(*w, "on" | "off"))?;
+        let at = said.iter().position(|w| matches!(*w, "on" | "off" | "out"))?;
+        let is_of_lights = said[..at].iter().any(|w| matches!(*w, "light" | "lights" | "lamps" | "lamp" | "everything"));
+        if said[at] == "out" && !is_of_lights {
+            return None;
+        }
+        let particle = if said[at] == "out" { "off" } else { said[at] };
         let follows = |w: &&str| {
             matches!(
                 *w,
@@ -400,7 +494,7 @@ impl Matcher {
         };
         // "Turn everything off on the first floor but the fan"
         if matches!(said[0], "turn" | "switch" | "shut") && at > 1 && said.get(at + 1).is_some_and(follows) {
-            return understood(format!("turn {} {} {}", said[at], said[1..at].join(" "), said[at + 1..].join(" ")));
+            return understood(format!("turn {particle} {} {}", said[1..at].join(" "), said[at + 1..].join(" ")));
         }
         if matches!(said[0], "any" | "some" | "each" | "every" | "which" | "what" | "how" | "are" | "is") {
             return None;
@@ -408,7 +502,7 @@ impl Matcher {
         if at == 0 || !said.get(at + 1).is_some_and(follows) || is_command(said[0]) {
             return None;
         }
-        understood(format!("turn {} {} {}", said[at], said[..at].join(" "), said[at + 1..].join(" ")))
+        understood(format!("turn {particle} {} {}", said[..at].join(" "), said[at + 1..].join(" ")))
     }
 }
 
@@ -464,6 +558,46 @@ fn is_remark(clause: &[&str]) -> bool {
             | "nobody"
     );
     !is_command(clause[0]) && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
+}
+
+/// The words with a comma where "and" joins a remark about someone or something and another clause: "I just walked in and the hall
+/// is dark".
+fn and_remarks<'a>(said: &[&'a str]) -> Vec<&'a str> {
+    let mut out = said.to_vec();
+    for at in 1..said.len() {
+        let begins = said[..at].iter().rposition(|w| matches!(*w, "," | "." | "so" | "and")).map_or(0, |at| at + 1);
+        let is_told = |clause: &[&str]| !clause.is_empty() && is_remark(clause);
+        let next = said[at + 1..].iter().position(|w| matches!(*w, "," | "." | "so")).map_or(said.len(), |n| at + 1 + n);
+        if said[at] == "and"
+            && matches!(said[0], "i" | "we" | "he" | "she" | "they")
+            && is_told(&said[begins..at])
+            && is_told(&said[at + 1..next])
+        {
+            out[at] = ",";
+        }
+    }
+    out
+}
+
+/// The amount of a clause that is nothing else: "add thirty", "another 20 percent", "by two degrees".
+fn amount_of(clause: &str) -> Option<&str> {
+    let amount = ["add another ", "add ", "another ", "by another ", "by ", "take off ", "make it ", "say "]
+        .iter()
+        .find_map(|begin| clause.strip_prefix(begin))?;
+    let words: Vec<&str> = amount.split(' ').collect();
+    let n = spoken::percent(&words, true).map(|(_, n)| n).or_else(|| spoken::temperature(&words).map(|(_, _, n)| n))?;
+    (n == words.len()).then_some(amount)
+}
+
+/// Whether the one step makes something more, or less.
+fn direction(steps: &[Step]) -> Option<bool> {
+    let [Step::Act(reading)] = steps else { return None };
+    let service = reading.calls.first()?.service.as_str();
+    match service {
+        "media_player.volume_up" | "fan.increase_speed" => Some(true),
+        "media_player.volume_down" | "fan.decrease_speed" => Some(false),
+        _ => reading.arguments.get("up").and_then(serde_json::Value::as_bool),
+    }
 }
 
 /// The amount of "five would be plenty", "20 percent is enough".

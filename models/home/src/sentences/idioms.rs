@@ -4,6 +4,7 @@
 #[rustfmt::skip]
 const IDIOMS: &[(&str, &str)] = &[
     // What only repeats the present, and what makes an amount vague.
+    ("the little", "the"), ("flower beds", "beds"), ("flower bed", "bed"), ("behind me", ""), ("behind us", ""), ("after me", ""),
     ("as it is now", ""), ("as they are now", ""), ("as it is at the moment", ""), ("than it is now", ""), ("than they are now", ""),
     ("as now", ""), ("than now", ""), ("or so", ""), ("or thereabouts", ""), ("or something", ""), ("or something like that", ""),
     ("as it will go", "as it goes"), ("as they will go", "as they go"), ("as he will go", "as it goes"),
@@ -213,6 +214,7 @@ pub(super) fn reworded(text: &str) -> Option<String> {
             out = format!("{wish} ");
         }
     }
+    let out = out.trim().trim_matches([',', ' ']).to_owned();
     let out = amounts(&out.split_whitespace().collect::<Vec<_>>()).join(" ");
     (out != text && !out.is_empty()).then_some(out)
 }

@@ -164,6 +164,12 @@ impl Matcher {
         if let Some(followed) = followed.as_ref().filter(|followed| followed.marked) {
             return followed.heard.outcome.clone();
         }
+        if let Some(outcome) = self.listed_after_colon(request, names, setting) {
+            return outcome;
+        }
+        if let Some(step) = named_like_a_prohibition(&text, names, setting.home) {
+            return Outcome::Do(vec![step]);
+        }
         let special = self.forbidden(&text, names, setting).or_else(|| self.conditional(&text, names, setting));
         if let Some(outcome) = special {
             return outcome;
@@ -223,6 +229,23 @@ impl Matcher {
             },
             None => first,
         }
+    }
+
+    /// "Costco: half a kilo of butter": what a list is to get.
+    fn listed_after_colon(&self, request: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
+        let (list, item) = request.split_once(": ")?;
+        let stems = vocabulary::stems(&spoken::normalise(list));
+        let is_list = |i: &usize| setting.home.entities()[*i].domain == Domain::Todo;
+        let short = stems.strip_suffix(&["list".to_owned()]).unwrap_or(&stems);
+        let named: Vec<usize> = [&stems[..], short].iter().flat_map(|s| names.named(s)).copied().filter(is_list).collect();
+        let first = named.first()?;
+        let item = spoken::normalise(item);
+        if !named.iter().all(|i| i == first) || item.split(' ').next().is_none_or(spoken::verbs::is_acting) {
+            return None;
+        }
+        let list = spoken::normalise(&setting.home.entities()[*first].name);
+        let heard = self.one(&format!("add {item} to {list}"), names, setting);
+        matches!(heard.outcome, Outcome::Do(_)).then_some(heard.outcome)
     }
 
     /// A wish for later, or for a while. What is only asked or said has no such time.
@@ -379,6 +402,27 @@ struct Fit {
     /// Whether the wish is only implied: "it is dark in here".
     weak: bool,
     step: Step,
+}
+
+/// "Do not disturb", where a switch of the home is called so: it is switched on, and nothing is forbidden.
+fn named_like_a_prohibition(text: &str, names: &Turn<'_>, home: &Home) -> Option<Step> {
+    let said = text.rsplit([',', '.']).next()?.trim();
+    if !(said.starts_with("do not ") || said.starts_with("never ")) {
+        return None;
+    }
+    let switches = [Domain::InputBoolean, Domain::Switch];
+    let own = names.named(&vocabulary::stems(said));
+    let [at] = own[..] else { return None };
+    let entity = &home.entities()[at];
+    switches.contains(&entity.domain).then(|| {
+        let call = crate::services::ServiceCall::new(format!("{}.turn_on", entity.domain), [&entity.id]);
+        Step::Act(Reading {
+            intent: "TurnOn".to_owned(),
+            targets: vec![entity.id.clone()],
+            calls: vec![call],
+            ..Reading::default()
+        })
+    })
 }
 
 /// Of readings that fit as well, drops those that cut a name short ("the night light pink" is no light pink of a "night"), and those

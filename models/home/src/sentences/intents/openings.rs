@@ -72,7 +72,7 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
     // "Water the herbs": by what is called so, or lies there, and lets water through.
     if found.flag("waters") == Some(true) {
         let target = found.target(Want { place_means: &[Valve], ..group(&[Valve]) })?;
-        return found.act(&target, "valve.open_valve", Map::new());
+        return found.act(&target, &format!("valve.{verb}_valve"), Map::new());
     }
     // "Let some daylight in": what shuts it out here, or the only such thing of the home.
     if found.flag("daylight") == Some(true) {

@@ -170,13 +170,6 @@ impl Resolver<'_> {
                 found.retain(|i| !is_called(i, other));
             }
         }
-        // "The shutter" is the one of that class, or called so, where there is a blind besides.
-        if !plural && found.len() > 1 && noun.domains == [Domain::Cover] {
-            let is_so = |i: &usize| entity(i).class.as_deref() == Some(noun.said) || named(entity(i));
-            if found.iter().any(is_so) {
-                found.retain(is_so);
-            }
-        }
         // "The heating" is what can heat, "the air conditioning" what can cool.
         if let Some(mode) = mode_of(noun.said) {
             let can = |i: &usize| {

@@ -371,6 +371,20 @@ impl Resolver<'_> {
 
     /// Decides what is meant where one thing was said and several fit.
     pub fn settled(&self, mut found: Target, want: Want<'_>) -> Result<Target, Unresolved> {
+        // "The shutter" is the one of that class, or called so, where there is a blind besides.
+        if !found.many
+            && !found.all
+            && found.entities.len() > 1
+            && let Some(noun) = found.noun.filter(|noun| noun.domains == [Domain::Cover])
+        {
+            let is_so = |i: &usize| {
+                let entity = &self.names.entities[*i];
+                entity.class.as_deref() == Some(noun.said) || entity.names.iter().flatten().any(|w| w == noun.said)
+            };
+            if found.entities.iter().any(is_so) {
+                found.entities.retain(is_so);
+            }
+        }
         if found.entities.len() > 1
             && found.place.is_none()
             && !found.all
