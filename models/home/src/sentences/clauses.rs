@@ -293,7 +293,13 @@ impl Matcher {
             }
         }
         // "I'm in the workshop, lights": the asker says where.
-        let asker = |remark: &&&[&str]| matches!(remark, ["i" | "we", "am" | "are" | "will", ..]);
+        let asker = |remark: &&&[&str]| {
+            matches!(
+                remark,
+                ["i" | "we", "am" | "are" | "will", ..]
+                    | ["he" | "she" | "they" | "nobody" | "somebody" | "someone" | "everybody" | "everyone", "is" | "are", ..]
+            )
+        };
         if let Some(place) = remarks.iter().find(asker).and_then(|remark| place_in(remark, names)) {
             let there = self.heard(&spoken::normalise(&format!("{wish} in the {place}")), names, setting);
             let acts =
@@ -516,6 +522,10 @@ fn is_remark(clause: &[&str]) -> bool {
                 && matches!(w[2], "see" | "hear" | "sleep" | "stand" | "work" | "read" | "find")
         });
     // "The thermostat need not run tonight", "it is not bright enough": what is told, and no condition, time or prohibition.
+    // "You can switch the light off" is a wish.
+    if matches!(clause, ["you", "can" | "could" | "may" | "might" | "should" | "must", ..]) {
+        return false;
+    }
     let told = clause.iter().skip(1).any(|w| FINITE.contains(w));
     let harmless = |at: usize| match clause[at] {
         "not" => at > 0 && matches!(clause[at - 1], "is" | "are" | "can" | "could" | "will" | "need" | "does" | "has" | "have" | "was"),

@@ -198,6 +198,9 @@ impl Matcher {
             {
                 return Outcome::Do(steps);
             }
+            if let Some(outcome) = self.question_behind(request, &text, names, setting) {
+                return outcome;
+            }
             let last = Vec::new();
             let known = RefCell::default();
             let resolver = Resolver { names, home: setting.home, here: None, last: &last, known: &known };
@@ -229,6 +232,48 @@ impl Matcher {
             },
             None => first,
         }
+    }
+
+    /// "Do I need the thick coat, how cold is it outside?": of two questions or a remark and a question, the one that is understood.
+    /// A place that the other names is the question's where it has none.
+    fn question_behind(
+        &self,
+        request: &str,
+        text: &str,
+        names: &Turn<'_>,
+        setting: &Setting<'_>,
+    ) -> Option<Outcome> {
+        let (first, question) = text.rsplit_once(" , ").or_else(|| text.rsplit_once(" . "))?;
+        let question = question.trim_start_matches("or ").trim_start_matches("and ").trim_start_matches("so ");
+        let asks = |text: &str| {
+            matches!(
+                text.split(' ').next(),
+                Some("what" | "which" | "who" | "where" | "when" | "how" | "is" | "are" | "does" | "did" | "has" | "have")
+            )
+        };
+        let raw = spoken::words(request);
+        let begins = raw.first().map(String::as_str).unwrap_or_default();
+        let wishes = first.split(' ').next().is_some_and(spoken::verbs::is_wishing);
+        let is_asked = matches!(begins, "can" | "could" | "should" | "do" | "may" | "shall")
+            && matches!(raw.get(1).map(String::as_str), Some("i" | "we"));
+        if !asks(question) || wishes && !is_asked {
+            return None;
+        }
+        let told = |text: &str| {
+            let heard = self.one(text, names, setting);
+            let says = matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Say(..))));
+            (says && !heard.negative).then_some(heard.outcome)
+        };
+        if !names.has_place_in(question) {
+            let stems: Vec<String> = first.split(' ').map(vocabulary::stem).collect();
+            let place = (0..stems.len()).find_map(|at| names.place_at(&stems[at..])).map(|(place, _)| place.label.clone());
+            let here = (first.ends_with(" in here") || first.ends_with(" here")).then(|| "in here".to_owned());
+            let there = place.map(|place| format!("in the {place}")).or(here);
+            if let Some(found) = there.and_then(|there| told(&format!("{question} {there}"))) {
+                return Some(found);
+            }
+        }
+        told(question)
     }
 
     /// "Costco: half a kilo of butter": what a list is to get.

@@ -67,6 +67,8 @@ pub struct Vocabulary {
     options: HashSet<String>,
     /// Every stem that a name contains.
     known: HashSet<String>,
+    /// Every stem that a device's model contains.
+    models: HashSet<String>,
     fingerprint: u64,
 }
 
@@ -253,12 +255,13 @@ impl Vocabulary {
                 }
                 known.extend(name.iter().cloned());
             }
-            known.extend(entity.device.iter().chain(&entity.model).cloned());
+            known.extend(entity.device.iter().cloned());
         }
         known.extend(places.iter().flat_map(|(name, _)| name.iter().cloned()));
         for noun in NOUNS {
             known.extend(noun.said.split(' ').map(stem));
         }
+        let models = entities.iter().flat_map(|entity| entity.model.iter().cloned()).collect();
         let options = home
             .entities()
             .iter()
@@ -266,7 +269,7 @@ impl Vocabulary {
             .map(|option| stems(&option.replace('_', " ")).join(" "))
             .filter(|option| !option.is_empty())
             .collect();
-        Self { entities, areas: area_names, places, parts, by_name, options, known, fingerprint: fingerprint(home) }
+        Self { entities, areas: area_names, places, parts, by_name, options, known, models, fingerprint: fingerprint(home) }
     }
 
     /// Whether these are still the names of `home`.
@@ -314,7 +317,7 @@ impl Vocabulary {
 
     /// Whether a name of the home, or a noun, contains this stem.
     pub fn knows(&self, stem: &str) -> bool {
-        self.known.contains(stem)
+        self.known.contains(stem) || self.models.contains(stem)
     }
 
     /// The request with words that nothing explains replaced by the one of the home's that they nearly are; `None` where nothing
@@ -327,7 +330,7 @@ impl Vocabulary {
         while i < said.len() {
             let word = said[i];
             let explained = |w: &str| {
-                self.known.contains(&stem(w))
+                self.knows(&stem(w))
                     || also.iter().any(|words| words.contains(w))
                     || crate::spoken::number(&[w]).is_some()
             };

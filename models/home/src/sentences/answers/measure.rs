@@ -372,7 +372,10 @@ pub(super) fn is(found: &Found<'_>) -> Done {
 
 pub(super) fn extreme(found: &Found<'_>) -> Done {
     if found.flag("lights") == Some(true) {
-        return Err(Stop::Unsaid("which light is the brightest".to_owned()));
+        return brightest(found);
+    }
+    if let Some(kind) = found.text("setpoint") {
+        return setpoint_extreme(found, kind);
     }
     if let Some(kind) = found.text("own") {
         return own_extreme(found, kind);
@@ -383,6 +386,21 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
     };
     let mut all = values(found, measure);
     let mut place_words = String::new();
+    // "Apart from the sauna"
+    if let Some(without) = found.text("without") {
+        let without = place_of(found, without).ok_or(Stop::Mismatch)?;
+        all.retain(|v| !found.resolver.is_in(v.at, &without));
+    }
+    // A room is indoors.
+    if found.flag("rooms") == Some(true) && found.text("place").is_none() {
+        let is_outdoors = |v: &Value| {
+            let area = found.resolver.names.entities[v.at].area.map(|a| found.resolver.names.areas[a].iter().flatten());
+            area.into_iter().flatten().any(|word| super::compare::OUTDOORS.contains(&word.as_str()))
+        };
+        if all.iter().any(|v| !is_outdoors(v)) {
+            all.retain(|v| !is_outdoors(v));
+        }
+    }
     if let Some(phrase) = found.text("place").or(found.text("target")) {
         let whole = matches!(phrase, "the house" | "house" | "home" | "all rooms" | "the home");
         if !whole && let Some(place) = place_of(found, phrase) {
@@ -468,6 +486,54 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
     found.say(&ids, answer)
 }
 
+/// "Which lamp is the brightest?": of those that are on and say how bright they are.
+fn brightest(found: &Found<'_>) -> Done {
+    let lit = |i: &usize| {
+        let entity = found.entity(*i);
+        let level = entity.number("brightness").filter(|_| entity.state == "on")?;
+        Some((*i, level))
+    };
+    let all: Vec<(usize, f64)> = found.entities(&[Domain::Light]).iter().filter_map(lit).collect();
+    let Some(most) = all.iter().map(|(_, level)| *level).reduce(f64::max) else {
+        return Err(Stop::Unsaid("which light is the brightest".to_owned()));
+    };
+    let best: Vec<usize> = all.iter().filter(|(_, level)| *level == most).map(|(i, _)| *i).collect();
+    let names: Vec<&crate::model::Entity> = best.iter().map(|i| found.entity(*i)).collect();
+    let is = if best.len() == 1 { "is" } else { "are" };
+    let percent = write::number((most / 2.55).round());
+    found.say(&best, format!("{} {is} the brightest, at {percent}%.", capital(&crate::sentences::reply::names(&names))))
+}
+
+/// "Which room is the heating set highest in?"
+fn setpoint_extreme(found: &Found<'_>, kind: &str) -> Done {
+    let set: Vec<Value> = found
+        .entities(&[Domain::Climate])
+        .into_iter()
+        .filter(|i| found.entity(*i).state != "off")
+        .filter_map(|at| {
+            let entity = found.entity(at);
+            let unit = entity.unit().unwrap_or("\u{b0}").to_owned();
+            Some(Value { at, number: entity.number("temperature")?, unit })
+        })
+        .collect();
+    let best = set
+        .iter()
+        .reduce(|a, b| if (kind == "max" && b.number > a.number) || (kind == "min" && b.number < a.number) { b } else { a })
+        .ok_or_else(|| Stop::Unsaid("what the heating is set to".to_owned()))?;
+    let same: Vec<usize> = set.iter().filter(|v| v.number == best.number).map(|v| v.at).collect();
+    let names: Vec<String> = same
+        .iter()
+        .map(|at| match area_name(found, *at) {
+            Some(area) => format!("{} in the {area}", the(found.entity(*at))),
+            None => the(found.entity(*at)),
+        })
+        .collect();
+    let is = if same.len() == 1 { "is" } else { "are" };
+    let word = if kind == "max" { "highest" } else { "lowest" };
+    let value = state::quantity(best.number, &best.unit);
+    found.say(&same, format!("{} {is} set the {word}, to {value}.", capital(&write::and(&names))))
+}
+
 /// "Which tank is the fullest?": of things of one kind, by what each reads.
 fn own_extreme(found: &Found<'_>, kind: &str) -> Done {
     let want = Want { domains: &[Domain::Sensor], or_else: &[], place_means: &[], group: true };
@@ -498,7 +564,23 @@ fn own_extreme(found: &Found<'_>, kind: &str) -> Done {
 }
 
 pub(super) fn batteries(found: &Found<'_>) -> Done {
-    let levels = values(found, "battery");
+    let mut levels = values(found, "battery");
+    // "Which lock is running out of juice?": of those whose names say so.
+    if let Some(target) = found.text("target") {
+        let wanted: Vec<String> = stems(target)
+            .into_iter()
+            .filter(|w| !matches!(w.as_str(), "the" | "my" | "our" | "of" | "device" | "thing" | "sensor"))
+            .collect();
+        let is_called = |at: usize| {
+            let named = &found.resolver.names.entities[at];
+            let own: Vec<&String> = named.names.iter().flatten().chain(&named.device).collect();
+            wanted.iter().all(|word| own.contains(&word))
+        };
+        levels.retain(|v| is_called(v.at));
+        if levels.is_empty() {
+            return Err(Stop::Mismatch);
+        }
+    }
     let flags: Vec<usize> = found
         .entities(&[Domain::BinarySensor])
         .into_iter()

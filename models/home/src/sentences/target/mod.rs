@@ -182,7 +182,7 @@ impl Resolver<'_> {
                 false => vec![if lit { "lights" } else { "everything" }],
             };
             let rest = said[is + 1..].to_vec();
-            said = what.into_iter().chain(["that"]).chain(rest).collect();
+            said = what.into_iter().chain(["that", "is"]).chain(rest).collect();
         }
         if let Some(at) = said.iter().position(|w| matches!(*w, "that" | "which"))
             && at > 0
@@ -263,18 +263,17 @@ impl Resolver<'_> {
             return found;
         };
         let (head, spot) = said.split_at(at);
-        // "The lamp on my desk": the word may stand in the name.
-        let mut turned: Vec<&str> = spot.iter().copied().filter(|w| SPOTS.contains(w)).collect();
-        turned.extend(without_determiners(head));
-        if let Ok(found) = self.listed(&turned, want).and_then(|found| self.settled(found, want))
-            && found.entities.len() == 1
-        {
-            return Ok(found);
-        }
-        match self.listed(head, want).and_then(|found| self.settled(found, want)) {
-            Ok(one) if one.entities.len() == 1 && !one.bare_place => Ok(one),
-            _ => found,
-        }
+        let is_said = |w: &&str| SPOTS.contains(w) || self.names.knows(&stem(w)) && !PREPOSITIONS.contains(w);
+        let words: Vec<&str> = spot[1..].iter().copied().filter(|w| is_said(w) && !DETERMINERS.contains(w)).collect();
+        let known: Vec<&str> = words.iter().copied().filter(|w| !SPOTS.contains(w)).collect();
+        let only = |said: &[&str]| {
+            let found = self.listed(said, want).and_then(|found| self.settled(found, want)).ok()?;
+            (found.entities.len() == 1 && !found.bare_place).then_some(found)
+        };
+        let turned = |words: &[&str]| only(&[words, without_determiners(head)].concat());
+        // "The lamp on my desk" may be called so; "over the dining table" is in the dining room; "on the wall" says nothing more.
+        let one = turned(&words).or_else(|| if known.is_empty() { only(head) } else { turned(&known) });
+        one.map_or(found, Ok)
     }
 
     /// Handles "a, b and c", where the parts share a noun or a place.
