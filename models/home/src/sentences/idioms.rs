@@ -150,9 +150,9 @@ const FEELS: &[&str] = &[
 /// "down to 35".
 fn amounts<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let is_number = |at: usize| {
-        words.get(at..).is_some_and(|rest| {
-            crate::spoken::number(rest).is_some() || crate::spoken::percent(rest, false).is_some()
-        })
+        words
+            .get(at..)
+            .is_some_and(|rest| crate::spoken::number(rest).is_some() || crate::spoken::percent(rest, false).is_some())
     };
     let mut out: Vec<&str> = Vec::with_capacity(words.len());
     let mut at = 0;
@@ -209,7 +209,9 @@ pub(super) fn reworded(text: &str) -> Option<String> {
         }
     }
     // "Somebody forgot to lock the gate, do it": the second clause asks for what the first says.
-    for tail in [", do it", ", do that", ", see to it", ", see to that", ", sort it out", ", fix that", ", can you do it"] {
+    for tail in
+        [", do it", ", do that", ", see to it", ", see to that", ", sort it out", ", fix that", ", can you do it"]
+    {
         if let Some(wish) = out.strip_suffix(&format!(" {tail} ")) {
             out = format!("{wish} ");
         }

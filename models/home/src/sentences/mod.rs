@@ -14,6 +14,7 @@ mod later;
 mod negations;
 mod nouns;
 mod outcome;
+mod remarks;
 mod reply;
 mod slots;
 mod state;
@@ -167,7 +168,7 @@ impl Matcher {
         if let Some(outcome) = self.listed_after_colon(request, names, setting) {
             return outcome;
         }
-        if let Some(step) = named_like_a_prohibition(&text, names, setting.home) {
+        if let Some(step) = negations::named_like_one(&text, names, setting.home) {
             return Outcome::Do(vec![step]);
         }
         let special = self.forbidden(&text, names, setting).or_else(|| self.conditional(&text, names, setting));
@@ -232,65 +233,6 @@ impl Matcher {
             },
             None => first,
         }
-    }
-
-    /// "Do I need the thick coat, how cold is it outside?": of two questions or a remark and a question, the one that is understood.
-    /// A place that the other names is the question's where it has none.
-    fn question_behind(
-        &self,
-        request: &str,
-        text: &str,
-        names: &Turn<'_>,
-        setting: &Setting<'_>,
-    ) -> Option<Outcome> {
-        let (first, question) = text.rsplit_once(" , ").or_else(|| text.rsplit_once(" . "))?;
-        let question = question.trim_start_matches("or ").trim_start_matches("and ").trim_start_matches("so ");
-        let asks = |text: &str| {
-            matches!(
-                text.split(' ').next(),
-                Some("what" | "which" | "who" | "where" | "when" | "how" | "is" | "are" | "does" | "did" | "has" | "have")
-            )
-        };
-        let raw = spoken::words(request);
-        let begins = raw.first().map(String::as_str).unwrap_or_default();
-        let wishes = first.split(' ').next().is_some_and(spoken::verbs::is_wishing);
-        let is_asked = matches!(begins, "can" | "could" | "should" | "do" | "may" | "shall")
-            && matches!(raw.get(1).map(String::as_str), Some("i" | "we"));
-        if !asks(question) || wishes && !is_asked {
-            return None;
-        }
-        let told = |text: &str| {
-            let heard = self.one(text, names, setting);
-            let says = matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Say(..))));
-            (says && !heard.negative).then_some(heard.outcome)
-        };
-        if !names.has_place_in(question) {
-            let stems: Vec<String> = first.split(' ').map(vocabulary::stem).collect();
-            let place = (0..stems.len()).find_map(|at| names.place_at(&stems[at..])).map(|(place, _)| place.label.clone());
-            let here = (first.ends_with(" in here") || first.ends_with(" here")).then(|| "in here".to_owned());
-            let there = place.map(|place| format!("in the {place}")).or(here);
-            if let Some(found) = there.and_then(|there| told(&format!("{question} {there}"))) {
-                return Some(found);
-            }
-        }
-        told(question)
-    }
-
-    /// "Costco: half a kilo of butter": what a list is to get.
-    fn listed_after_colon(&self, request: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
-        let (list, item) = request.split_once(": ")?;
-        let stems = vocabulary::stems(&spoken::normalise(list));
-        let is_list = |i: &usize| setting.home.entities()[*i].domain == Domain::Todo;
-        let short = stems.strip_suffix(&["list".to_owned()]).unwrap_or(&stems);
-        let named: Vec<usize> = [&stems[..], short].iter().flat_map(|s| names.named(s)).copied().filter(is_list).collect();
-        let first = named.first()?;
-        let item = spoken::normalise(item);
-        if !named.iter().all(|i| i == first) || item.split(' ').next().is_none_or(spoken::verbs::is_acting) {
-            return None;
-        }
-        let list = spoken::normalise(&setting.home.entities()[*first].name);
-        let heard = self.one(&format!("add {item} to {list}"), names, setting);
-        matches!(heard.outcome, Outcome::Do(_)).then_some(heard.outcome)
     }
 
     /// A wish for later, or for a while. What is only asked or said has no such time.
@@ -447,27 +389,6 @@ struct Fit {
     /// Whether the wish is only implied: "it is dark in here".
     weak: bool,
     step: Step,
-}
-
-/// "Do not disturb", where a switch of the home is called so: it is switched on, and nothing is forbidden.
-fn named_like_a_prohibition(text: &str, names: &Turn<'_>, home: &Home) -> Option<Step> {
-    let said = text.rsplit([',', '.']).next()?.trim();
-    if !(said.starts_with("do not ") || said.starts_with("never ")) {
-        return None;
-    }
-    let switches = [Domain::InputBoolean, Domain::Switch];
-    let own = names.named(&vocabulary::stems(said));
-    let [at] = own[..] else { return None };
-    let entity = &home.entities()[at];
-    switches.contains(&entity.domain).then(|| {
-        let call = crate::services::ServiceCall::new(format!("{}.turn_on", entity.domain), [&entity.id]);
-        Step::Act(Reading {
-            intent: "TurnOn".to_owned(),
-            targets: vec![entity.id.clone()],
-            calls: vec![call],
-            ..Reading::default()
-        })
-    })
 }
 
 /// Of readings that fit as well, drops those that cut a name short ("the night light pink" is no light pink of a "night"), and those

@@ -269,7 +269,17 @@ impl Vocabulary {
             .map(|option| stems(&option.replace('_', " ")).join(" "))
             .filter(|option| !option.is_empty())
             .collect();
-        Self { entities, areas: area_names, places, parts, by_name, options, known, models, fingerprint: fingerprint(home) }
+        Self {
+            entities,
+            areas: area_names,
+            places,
+            parts,
+            by_name,
+            options,
+            known,
+            models,
+            fingerprint: fingerprint(home),
+        }
     }
 
     /// Whether these are still the names of `home`.
@@ -333,6 +343,7 @@ impl Vocabulary {
                 self.knows(&stem(w))
                     || also.iter().any(|words| words.contains(w))
                     || crate::spoken::number(&[w]).is_some()
+                    || matches!(w, "hundred" | "thousand" | "half" | "point")
             };
             if let Some(next) = said.get(i + 1)
                 && word.len() + next.len() >= 6

@@ -125,7 +125,8 @@ pub fn about(text: &str, home: &Home, now: DateTime) -> Option<Step> {
     let asks_end = said.iter().any(|w| matches!(*w, "until" | "till" | "end" | "ends" | "finish" | "over" | "long"));
     let says = |word: &str| said.contains(&word);
     let asks_left = says("until") || says("till") || says("before") || said.windows(2).any(|w| w == ["have", "to"]);
-    let counts_time = asks_left && said.first() == Some(&"how") && (says("long") || says("time") || says("hours") || says("minutes"));
+    let counts_time =
+        asks_left && said.first() == Some(&"how") && (says("long") || says("time") || says("hours") || says("minutes"));
     // "How many nights are they staying?"
     let counts_nights = said.starts_with(&["how", "many"]) && (says("nights") || says("days")) && !asks_left;
     let days = now.date().until(event.start.date()).map_or(0, |span| span.get_days());
@@ -138,7 +139,11 @@ pub fn about(text: &str, home: &Home, now: DateTime) -> Option<Step> {
         let nights = usize::try_from(nights).unwrap_or_default();
         let unit = if says("nights") { ("night", "nights") } else { ("day", "days") };
         let stay = write::count(nights, unit.0, unit.1);
-        format!("{stay}: {summary}, from {} until {}.", when(event, now.date()), write::day(event.end.date(), now.date()))
+        format!(
+            "{stay}: {summary}, from {} until {}.",
+            when(event, now.date()),
+            write::day(event.end.date(), now.date())
+        )
     } else if counts_time && !event.whole_day && away.as_secs() > 0 && away.as_hours() < 48 {
         let left = write::duration(std::time::Duration::from_secs(away.as_secs().unsigned_abs() / 60 * 60));
         format!("It is {left} until {summary}, {}.", when(event, now.date()))

@@ -189,7 +189,11 @@ fn add(found: &Found<'_>) -> Done {
     let is_wish = ["put", "add", "stick", "write"]
         .iter()
         .any(|verb| ["it", "them", "that"].iter().any(|it| format!(" {item} ").contains(&format!(" {verb} {it} "))));
-    if item.is_empty() || is_wish || matches!(item.as_str(), "it" | "them" | "that" | "those" | "some" | "this") || item.split(' ').count() > 20 {
+    if item.is_empty()
+        || is_wish
+        || matches!(item.as_str(), "it" | "them" | "that" | "those" | "some" | "this")
+        || item.split(' ').count() > 20
+    {
         return Err(Stop::Mismatch);
     }
     let groceries = !named(found, &[at], SHOPS).is_empty();

@@ -53,9 +53,9 @@ fn same_as(found: &Found<'_>) -> Done {
             _ => Err(Stop::Mismatch),
         };
     }
-    let (_, attribute, service, key) =
-        LEVELS.iter().find(|(known, ..)| *known == domain).ok_or(Stop::Mismatch)?;
-    let level = model.number(attribute).ok_or_else(|| Stop::Unsaid(format!("the {} of it", attribute.replace('_', " "))))?;
+    let (_, attribute, service, key) = LEVELS.iter().find(|(known, ..)| *known == domain).ok_or(Stop::Mismatch)?;
+    let level =
+        model.number(attribute).ok_or_else(|| Stop::Unsaid(format!("the {} of it", attribute.replace('_', " "))))?;
     found.act_each(&target, data(json!({*key: level})), |entity| {
         Some(ServiceCall::new(*service, [&entity.id]).with(*key, Value::from(level)))
     })

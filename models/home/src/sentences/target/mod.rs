@@ -195,7 +195,8 @@ impl Resolver<'_> {
                     Some("on")
                 }
                 "shut" => Some("closed"),
-                state @ ("on" | "off" | "open" | "closed" | "running" | "playing" | "locked" | "unlocked" | "paused") => Some(state),
+                state @ ("on" | "off" | "open" | "closed" | "running" | "playing" | "locked" | "unlocked"
+                | "paused") => Some(state),
                 _ => None,
             }
             && ahead > 0
