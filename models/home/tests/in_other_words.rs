@@ -39,6 +39,7 @@ entities:
   - {name: Balcony Temperature, id: sensor.balcony, area: balcony, state: '30', attributes: {device_class: temperature, unit_of_measurement: °C}}
   - {name: Front Door Battery, id: sensor.front_battery, area: kitchen, state: '15', attributes: {device_class: battery, unit_of_measurement: '%'}}
   - {name: Oldlock Battery, id: sensor.old_battery, area: balcony, state: '80', attributes: {device_class: battery, unit_of_measurement: '%'}}
+  - {name: Evening Rounds, id: script.rounds, state: 'off'}
   - {name: Rosa, id: person.rosa, state: School}
   - {name: Theo, id: person.theo, state: home}
   - {name: Nan, id: person.nan, state: home}
@@ -108,6 +109,8 @@ fn remarks_of_every_form_stand_beside_a_wish() {
         ("the boiler loop needn't run tonight, switch it off", "climate.turn_off climate.lounge"),
         ("I just walked in and the kitchen is pitch dark", "light.turn_on light.counter"),
         ("the courier is at the front door, let him in", "lock.unlock lock.front"),
+        // A word that a script's name happens to have is not what "it" is.
+        ("somebody is prowling round the balcony, light it up", "passes"),
         // A condition, a time to come and a prohibition are no remarks.
         ("if Theo is asleep, lower the lounge shutter", "passes"),
         ("my guests can lower the lounge shutter themselves", "passes"),

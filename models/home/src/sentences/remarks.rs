@@ -450,8 +450,20 @@ pub(super) fn things_in(clause: &[&str], names: &Vocabulary, setting: &Setting<'
     let known = RefCell::default();
     let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
     let resolver = Resolver { names, home: setting.home, here, last: &last, known: &known };
-    const READ: &[Domain] =
-        &[Domain::Sensor, Domain::BinarySensor, Domain::Person, Domain::Weather, Domain::Sun, Domain::Zone];
+    const READ: &[Domain] = &[
+        Domain::Sensor,
+        Domain::BinarySensor,
+        Domain::Person,
+        Domain::Weather,
+        Domain::Sun,
+        Domain::Zone,
+        // "It" is nothing that is only set off: "somebody is prowling round" is about no evening round.
+        Domain::Scene,
+        Domain::Script,
+        Domain::Automation,
+        Domain::Button,
+        Domain::InputButton,
+    ];
     let domains: Vec<Domain> = Domain::ALL.iter().copied().filter(|domain| !READ.contains(domain)).collect();
     let want = Want { domains: &domains, or_else: &[], place_means: &[], group: true };
     let clause = &level_words(clause)[..];
