@@ -1,79 +1,16 @@
 //! A request of several clauses: two wishes in one sentence, a wish with its reason ("it is late, turn off the TV"), a place that
 //! stands before the wish, a particle in the middle ("lights off in the hall and the study").
 
-use std::cell::RefCell;
-
 use super::outcome::{Outcome, Step};
-use super::target::{Resolver, Want};
-use super::vocabulary::{Vocabulary, stem};
+use super::remarks::{FINITE, NO_REMARK, place_in, things_in};
+use super::vocabulary::{self, Vocabulary, stem};
 use super::{Heard, Matcher, Setting, Turn, targets};
 use crate::domain::Domain;
 use crate::spoken;
 use crate::spoken::verbs::is_wishing;
 
-/// Words that make a clause more than a remark: a condition, a time, a wish, a negation.
-const NO_REMARK: &[&str] = &[
-    "mean", "if", "when", "whenever", "unless", "until", "till", "while", "after", "before", "later", "tomorrow",
-    "tonight", "not", "never", "except", "instead", "but", "or", "than", "every", "what", "who", "why", "how", "where",
-    "which", "once", "then", "only", "as", "soon", "wait", "stop", "no", "say", "says", "said", "tell", "ask", "asked",
-    "told", "pretend", "imagine", "suppose", "joke", "kidding", "please",
-];
-
-/// Verbs that a remark can have.
-const FINITE: &[&str] = &[
-    "is", "are", "am", "was", "were", "has", "have", "had", "stinks", "smells", "feels", "looks", "fell", "went",
-    "left", "got", "took", "bought", "finished", "came", "comes", "hurts", "goes", "sounds", "woke", "arrived",
-    "started", "broke", "keeps", "will", "needs", "need", "found", "want", "wants", "fancy", "fancies", "forgot",
-    "knows", "likes",
-];
-
-/// What is said of someone or something behind a shortened "is": "Beth's downstairs", "the washing's done".
-const PREDICATES: &[&str] = &[
-    "done",
-    "here",
-    "there",
-    "upstairs",
-    "downstairs",
-    "home",
-    "late",
-    "early",
-    "empty",
-    "ready",
-    "over",
-    "finished",
-    "gone",
-    "sleeping",
-    "asleep",
-    "awake",
-    "cold",
-    "hot",
-    "warm",
-    "tired",
-    "hungry",
-    "away",
-    "back",
-    "out",
-    "in",
-    "outside",
-    "inside",
-    "coming",
-    "leaving",
-    "arriving",
-    "broken",
-    "dirty",
-    "wet",
-    "dry",
-    "full",
-    "bored",
-    "sick",
-    "ill",
-    "up",
-    "bright",
-    "dark",
-];
-
 /// Whether a word begins a wish or a question, and no remark.
-fn is_command(word: &str) -> bool {
+pub(super) fn is_command(word: &str) -> bool {
     is_wishing(word) && !NO_COMMANDS.contains(&word)
         || matches!(word, "does" | "did" | "is" | "are" | "am" | "was" | "has" | "have")
 }
@@ -87,6 +24,24 @@ fn is_of_list(outcome: &Outcome) -> bool {
 }
 
 impl Matcher {
+    /// "Costco: half a kilo of butter": what a list is to get.
+    pub(super) fn listed_after_colon(&self, request: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
+        let (list, item) = request.split_once(": ")?;
+        let stems = vocabulary::stems(&spoken::normalise(list));
+        let is_list = |i: &usize| setting.home.entities()[*i].domain == Domain::Todo;
+        let short = stems.strip_suffix(&["list".to_owned()]).unwrap_or(&stems);
+        let named: Vec<usize> =
+            [&stems[..], short].iter().flat_map(|s| names.named(s)).copied().filter(is_list).collect();
+        let first = named.first()?;
+        let item = spoken::normalise(item);
+        if !named.iter().all(|i| i == first) || item.split(' ').next().is_none_or(spoken::verbs::is_acting) {
+            return None;
+        }
+        let list = spoken::normalise(&setting.home.entities()[*first].name);
+        let heard = self.one(&format!("add {item} to {list}"), names, setting);
+        matches!(heard.outcome, Outcome::Do(_)).then_some(heard.outcome)
+    }
+
     /// The request as one wish, else as several clauses.
     pub(super) fn heard(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Heard {
         let plain = text.replace(" , ", " ").replace(" . ", " ");
@@ -184,6 +139,18 @@ impl Matcher {
                     right_heard = heard;
                 }
             }
+            // "More wind from the fan, add thirty", "the radio is too quiet, another 20 percent": how far the first goes.
+            if !matches!(right_heard.outcome, Outcome::Do(_))
+                && let Some(by) = amount_of(&right)
+                && let Some(up) = direction(&steps)
+                && let [one] = &last[..]
+                && let Some(entity) = setting.home.entity(one)
+            {
+                let particle = if up { "up" } else { "down" };
+                let text = format!("turn {} {particle} by {by}", spoken::normalise(&entity.name));
+                let heard = self.one(&text, names, setting);
+                return matches!(heard.outcome, Outcome::Do(_)).then_some(heard);
+            }
             let right = right_heard;
             let Outcome::Do(more) = right.outcome else { continue };
             let does = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Act(_)));
@@ -191,60 +158,16 @@ impl Matcher {
                 (true, false) if does(&more) => more,
                 (false, true) if does(&steps) => steps,
                 _ => {
-                    steps.extend(more);
+                    // "It need not run, switch it off" is one wish.
+                    let new: Vec<Step> =
+                        more.into_iter().filter(|m| !steps.iter().any(|s| super::same(s, m))).collect();
+                    steps.extend(new);
                     steps
                 }
             };
             return Some(Heard { outcome: Outcome::Do(steps), weak: left.weak && right.weak, negative: false });
         }
         None
-    }
-
-    /// One wish, and remarks around it that say why: "the washing is done, switch the washing machine off".
-    fn with_remarks(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
-        let said: Vec<&str> = text.split(' ').collect();
-        let clauses: Vec<&[&str]> = said.split(|w| matches!(*w, "," | "." | "so")).filter(|c| !c.is_empty()).collect();
-        if !(2..=4).contains(&clauses.len()) {
-            return None;
-        }
-        let (remarks, wishes): (Vec<&[&str]>, Vec<&[&str]>) = clauses.iter().partition(|clause| {
-            is_remark(clause) && {
-                let heard = self.one(&clause.join(" "), names, setting);
-                !matches!(heard.outcome, Outcome::Do(_)) || heard.weak
-            }
-        });
-        if remarks.is_empty() {
-            return None;
-        }
-        let mut wish = spoken::normalise(&wishes.iter().map(|w| w.join(" ")).collect::<Vec<_>>().join(" , "));
-        // "In there" is the place that a remark named.
-        for there in [" in there", " there"] {
-            if wish.ends_with(there)
-                && let Some(place) = remarks.iter().find_map(|remark| place_in(remark, names))
-            {
-                wish = spoken::normalise(&format!("{} in the {place}", wish.trim_end_matches(there)));
-                break;
-            }
-        }
-        // "I'm in the workshop, lights": the asker says where.
-        let asker = |remark: &&&[&str]| matches!(remark, ["i" | "we", "am" | "are" | "will", ..]);
-        if let Some(place) = remarks.iter().find(asker).and_then(|remark| place_in(remark, names)) {
-            let there = self.heard(&spoken::normalise(&format!("{wish} in the {place}")), names, setting);
-            let acts =
-                matches!(&there.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
-            if acts && !there.negative {
-                return Some(there);
-            }
-        }
-        // "The lamp is too bright, bring it down": what the remark is about.
-        let leans = wish.split(' ').any(|w| matches!(w, "it" | "them" | "that" | "him" | "her" | "one"));
-        let about = remarks.iter().filter(|_| leans).find_map(|remark| things_in(remark, names, setting));
-        let about: Vec<String> = about.unwrap_or_default();
-        let last = if about.is_empty() { setting.last } else { &about };
-        let heard = self.heard(&wish, names, &Setting { last, ..setting.clone() });
-        let acts =
-            matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().all(|step| matches!(step, Step::Act(_))));
-        (acts && !heard.weak).then_some(heard)
     }
 
     /// A slip and what was meant: "in the loo, I mean the bathroom", "the hall light, no, the study light"; or what a pronoun stands
@@ -322,7 +245,13 @@ impl Matcher {
             }
         }
         // "All lights off except the hall", "lights on in the hall and the study"
-        let at = said.iter().position(|w| matches!(*w, "on" | "off"))?;
+        let at = said.iter().position(|w| matches!(*w, "on" | "off" | "out"))?;
+        let is_of_lights =
+            said[..at].iter().any(|w| matches!(*w, "light" | "lights" | "lamps" | "lamp" | "everything"));
+        if said[at] == "out" && !is_of_lights {
+            return None;
+        }
+        let particle = if said[at] == "out" { "off" } else { said[at] };
         let follows = |w: &&str| {
             matches!(
                 *w,
@@ -340,7 +269,7 @@ impl Matcher {
         };
         // "Turn everything off on the first floor but the fan"
         if matches!(said[0], "turn" | "switch" | "shut") && at > 1 && said.get(at + 1).is_some_and(follows) {
-            return understood(format!("turn {} {} {}", said[at], said[1..at].join(" "), said[at + 1..].join(" ")));
+            return understood(format!("turn {particle} {} {}", said[1..at].join(" "), said[at + 1..].join(" ")));
         }
         if matches!(said[0], "any" | "some" | "each" | "every" | "which" | "what" | "how" | "are" | "is") {
             return None;
@@ -348,53 +277,29 @@ impl Matcher {
         if at == 0 || !said.get(at + 1).is_some_and(follows) || is_command(said[0]) {
             return None;
         }
-        understood(format!("turn {} {} {}", said[at], said[..at].join(" "), said[at + 1..].join(" ")))
+        understood(format!("turn {particle} {} {}", said[..at].join(" "), said[at + 1..].join(" ")))
     }
 }
 
-/// Whether a clause only tells something: "it is late", "the washing is done", "bedtime".
-fn is_remark(clause: &[&str]) -> bool {
-    let unneeded = clause.ends_with(&["not", "needed"])
-        || clause.ends_with(&["not", "necessary"])
-        || clause.windows(3).any(|w| {
-            w[0] == "can"
-                && w[1] == "not"
-                && matches!(w[2], "see" | "hear" | "sleep" | "stand" | "work" | "read" | "find")
-        });
-    if clause.len() > 12 || clause.iter().any(|w| NO_REMARK.contains(w)) && !unneeded {
-        return false;
+/// The amount of a clause that is nothing else: "add thirty", "another 20 percent", "by two degrees".
+fn amount_of(clause: &str) -> Option<&str> {
+    let amount = ["add another ", "add ", "another ", "by another ", "by ", "take off ", "make it ", "say "]
+        .iter()
+        .find_map(|begin| clause.strip_prefix(begin))?;
+    let words: Vec<&str> = amount.split(' ').collect();
+    let n = spoken::percent(&words, true).map(|(_, n)| n).or_else(|| spoken::temperature(&words).map(|(_, _, n)| n))?;
+    (n == words.len()).then_some(amount)
+}
+
+/// Whether the one step makes something more, or less.
+fn direction(steps: &[Step]) -> Option<bool> {
+    let [Step::Act(reading)] = steps else { return None };
+    let service = reading.calls.first()?.service.as_str();
+    match service {
+        "media_player.volume_up" | "fan.increase_speed" => Some(true),
+        "media_player.volume_down" | "fan.decrease_speed" => Some(false),
+        _ => reading.arguments.get("up").and_then(serde_json::Value::as_bool),
     }
-    if matches!(clause.last(), Some(&("time" | "bedtime"))) && clause.len() <= 3 {
-        return true;
-    }
-    if clause.len() <= 6 && matches!(clause, ["time", "for" | "to", ..]) {
-        return true;
-    }
-    if clause.len() <= 5 && clause.iter().skip(1).any(|w| *w == "time") {
-        return true;
-    }
-    if matches!(clause, ["off" | "going" | "leaving" | "home" | "back" | "bedtime", ..]) && clause.len() <= 4 {
-        return true;
-    }
-    let shortened = clause.windows(2).any(|w| w[0].ends_with('s') && PREDICATES.contains(&w[1]));
-    let too_much =
-        matches!(clause, ["too", "much" | "many" | "little" | "dark" | "bright" | "hot" | "cold" | "loud", ..]);
-    let subject = matches!(
-        clause[0],
-        "i" | "we"
-            | "he"
-            | "she"
-            | "they"
-            | "it"
-            | "that"
-            | "there"
-            | "somebody"
-            | "someone"
-            | "everybody"
-            | "everyone"
-            | "nobody"
-    );
-    !is_command(clause[0]) && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
 }
 
 /// A wish with a mark in the place of "there".
@@ -415,47 +320,10 @@ fn area_of(ids: &[String], setting: &Setting<'_>) -> Option<String> {
     setting.home.areas().iter().find(|area| area.id == first).map(|area| area.name.to_lowercase())
 }
 
-/// The place that a remark names.
-fn place_in<'v>(remark: &[&str], names: &'v Vocabulary) -> Option<&'v str> {
-    let stems: Vec<String> = remark.iter().map(|w| stem(w)).collect();
-    (0..stems.len()).find_map(|i| names.place_at(&stems[i..])).map(|(place, _)| place.label.as_str())
-}
-
 /// The place at the end of a clause, with its preposition.
 fn place_behind(clause: &[&str], names: &Vocabulary) -> Option<String> {
     let at = clause.iter().rposition(|w| matches!(*w, "in" | "on" | "at"))?;
     let the = usize::from(matches!(clause.get(at + 1), Some(&("the" | "my" | "our"))));
     let stems: Vec<String> = clause[at + 1 + the..].iter().map(|w| stem(w)).collect();
     names.place_at(&stems).filter(|(_, n)| *n == stems.len()).map(|_| clause[at..].join(" "))
-}
-
-/// The things that a clause names, by the longest phrase of it that means some: one, or several of a plural.
-fn things_in(clause: &[&str], names: &Vocabulary, setting: &Setting<'_>) -> Option<Vec<String>> {
-    let last = Vec::new();
-    let known = RefCell::default();
-    let here = setting.area.and_then(|id| setting.home.areas().iter().position(|a| a.id == id));
-    let resolver = Resolver { names, home: setting.home, here, last: &last, known: &known };
-    const READ: &[Domain] =
-        &[Domain::Sensor, Domain::BinarySensor, Domain::Person, Domain::Weather, Domain::Sun, Domain::Zone];
-    let domains: Vec<Domain> = Domain::ALL.iter().copied().filter(|domain| !READ.contains(domain)).collect();
-    let want = Want { domains: &domains, or_else: &[], place_means: &[], group: true };
-    let n = clause.len().min(8);
-    for length in (1..=n).rev() {
-        for from in 0..=n - length {
-            let words = &clause[from..from + length];
-            let is_name =
-                |w: &&str| names.knows(&stem(w)) || matches!(*w, "the" | "my" | "our" | "in" | "of" | "all" | "both");
-            if !words.iter().all(is_name) {
-                continue;
-            }
-            let found = resolver.resolve(&words.join(" "), want).and_then(|found| resolver.settled(found, want));
-            if let Ok(found) = found
-                && !found.entities.is_empty()
-                && !found.bare_place
-            {
-                return Some(found.entities.iter().map(|i| setting.home.entities()[*i].id.clone()).collect());
-            }
-        }
-    }
-    None
 }

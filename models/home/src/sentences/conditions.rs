@@ -40,6 +40,13 @@ struct Conditional {
 impl Matcher {
     /// A wish with a condition; `None` where there is none, or one of its parts is not understood.
     pub(super) fn conditional(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
+        // "Pause it until the baby is up": until then is what a pause is for.
+        if let Some((wish, _)) = text.split_once(" until ")
+            && matches!(wish.split(' ').next(), Some("pause" | "hold" | "mute"))
+            && self.is_act(wish, names, setting)
+        {
+            return Some(self.heard(wish, names, setting).outcome);
+        }
         if let Some(wish) = to_come(text) {
             return self.is_act(&wish, names, setting).then(|| {
                 said(

@@ -3,6 +3,20 @@
 /// Phrases and what they come to; longest first where one holds another.
 #[rustfmt::skip]
 const IDIOMS: &[(&str, &str)] = &[
+    // What only repeats the present, and what makes an amount vague.
+    ("the little", "the"), ("flower beds", "beds"), ("flower bed", "bed"), ("behind me", ""), ("behind us", ""), ("after me", ""),
+    ("as it is now", ""), ("as they are now", ""), ("as it is at the moment", ""), ("than it is now", ""), ("than they are now", ""),
+    ("as now", ""), ("than now", ""), ("or so", ""), ("or thereabouts", ""), ("or something", ""), ("or something like that", ""),
+    ("as it will go", "as it goes"), ("as they will go", "as they go"), ("as he will go", "as it goes"),
+    ("as she will go", "as it goes"), ("to a whisper", ""), ("to a crawl", ""),
+    // Wholes and parts.
+    ("wide open", "all the way open"), ("the pair of them", ""), ("the lot of them", ""), ("the whole lot", "everything"),
+    ("the both of them", ""), ("in the whole place", ""), ("in the place", ""), ("the only one", ""), ("somewhere", ""),
+    ("standing open", "open"), ("standing wide open", "open"), ("wireless", "radio"), ("tune", "song"),
+    ("the picture", "the film"), ("that breeze", "that fan"), ("the breeze", "the fan"), ("that draft", "that fan"),
+    ("that draught", "that fan"), ("the draught", "the fan"), ("that wind", "that fan"), ("please", ""),
+    ("we have got", ""), ("i have got", ""),
+    ("throw on", "turn on"), ("whack on", "turn on"), ("chuck on", "turn on"), ("slap on", "turn on"),
     // Going on, and for how long.
     ("carry on with", "resume"), ("keep going with", "resume"), ("get on with", "resume"), ("press on with", "resume"),
     // Verbs of habit for switching and moving.
@@ -125,6 +139,47 @@ pub(super) fn without_reason(text: &str, is_known: impl Fn(&str) -> bool) -> Opt
     (words.len() <= 5 && plain && wish.contains(' ')).then(|| wish.to_owned())
 }
 
+/// Words between "a" and an amount that say how it feels.
+#[rustfmt::skip]
+const FEELS: &[&str] = &[
+    "cosy", "cozy", "comfy", "comfortable", "nice", "pleasant", "gentle", "soft", "warm", "cool", "steady", "mere", "good", "modest",
+    "toasty", "balmy", "relaxing", "bright", "low", "decent", "reasonable", "tolerable", "bearable", "mild", "quiet", "dim",
+];
+
+/// Amounts in plain words: "another 20 percent" is "by 20 percent", "a cosy 2700 kelvin" is "2700 kelvin", "from 80 down to 35" is
+/// "down to 35".
+fn amounts<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let is_number = |at: usize| {
+        words
+            .get(at..)
+            .is_some_and(|rest| crate::spoken::number(rest).is_some() || crate::spoken::percent(rest, false).is_some())
+    };
+    let mut out: Vec<&str> = Vec::with_capacity(words.len());
+    let mut at = 0;
+    while at < words.len() {
+        match words[at..] {
+            ["another" | "further", ..] if is_number(at + 1) && out.last() != Some(&"by") => {
+                out.push("by");
+                at += 1;
+            }
+            ["a" | "an", "further" | "additional" | "extra", ..] if is_number(at + 2) => {
+                if out.last() != Some(&"by") {
+                    out.push("by");
+                }
+                at += 2;
+            }
+            ["a" | "an", feels, ..] if FEELS.contains(&feels) && is_number(at + 2) => at += 2,
+            ["say" | "maybe" | "perhaps", ..] if at > 0 && is_number(at + 1) => at += 1,
+            // A comma before an amount says nothing.
+            _ => {
+                out.push(words[at]);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
 /// The request in other words; `None` where it has none of these turns.
 pub(super) fn reworded(text: &str) -> Option<String> {
     let mut out = format!(" {text} ");
@@ -153,7 +208,16 @@ pub(super) fn reworded(text: &str) -> Option<String> {
             }
         }
     }
-    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    // "Somebody forgot to lock the gate, do it": the second clause asks for what the first says.
+    for tail in
+        [", do it", ", do that", ", see to it", ", see to that", ", sort it out", ", fix that", ", can you do it"]
+    {
+        if let Some(wish) = out.strip_suffix(&format!(" {tail} ")) {
+            out = format!("{wish} ");
+        }
+    }
+    let out = out.trim().trim_matches([',', ' ']).to_owned();
+    let out = amounts(&out.split_whitespace().collect::<Vec<_>>()).join(" ");
     (out != text && !out.is_empty()).then_some(out)
 }
 

@@ -14,6 +14,7 @@ mod later;
 mod negations;
 mod nouns;
 mod outcome;
+mod remarks;
 mod reply;
 mod slots;
 mod state;
@@ -164,6 +165,12 @@ impl Matcher {
         if let Some(followed) = followed.as_ref().filter(|followed| followed.marked) {
             return followed.heard.outcome.clone();
         }
+        if let Some(outcome) = self.listed_after_colon(request, names, setting) {
+            return outcome;
+        }
+        if let Some(step) = negations::named_like_one(&text, names, setting.home) {
+            return Outcome::Do(vec![step]);
+        }
         let special = self.forbidden(&text, names, setting).or_else(|| self.conditional(&text, names, setting));
         if let Some(outcome) = special {
             return outcome;
@@ -191,6 +198,9 @@ impl Matcher {
                 && steps.iter().all(|step| matches!(step, Step::Act(reading) if reading.intent == "TurnOn"))
             {
                 return Outcome::Do(steps);
+            }
+            if let Some(outcome) = self.question_behind(request, &text, names, setting) {
+                return outcome;
             }
             let last = Vec::new();
             let known = RefCell::default();

@@ -2,7 +2,10 @@
 //! "set the lamp to 40 but leave the others alone". Nothing is done for what was forbidden, and the answer says so.
 
 use super::outcome::{Outcome, Reading, Step};
-use super::{Heard, Matcher, Setting, Turn};
+use super::{Heard, Matcher, Setting, Turn, vocabulary};
+use crate::domain::Domain;
+use crate::model::Home;
+use crate::services::ServiceCall;
 use crate::spoken;
 use crate::spoken::verbs::is_wishing;
 
@@ -92,6 +95,27 @@ fn does(heard: &Heard) -> bool {
 fn is_text(heard: &Heard) -> bool {
     matches!(&heard.outcome, Outcome::Do(steps) if steps.iter().any(|step| matches!(step, Step::Request(_))
         || matches!(step, Step::Act(reading) if matches!(reading.intent.as_str(), "AddItem" | "AddEvent"))))
+}
+
+/// "Do not disturb", where a switch of the home is called so: it is switched on, and nothing is forbidden.
+pub(super) fn named_like_one(text: &str, names: &Turn<'_>, home: &Home) -> Option<Step> {
+    let said = text.rsplit([',', '.']).next()?.trim();
+    if !(said.starts_with("do not ") || said.starts_with("never ")) {
+        return None;
+    }
+    let switches = [Domain::InputBoolean, Domain::Switch];
+    let own = names.named(&vocabulary::stems(said));
+    let [at] = own[..] else { return None };
+    let entity = &home.entities()[at];
+    switches.contains(&entity.domain).then(|| {
+        let call = ServiceCall::new(format!("{}.turn_on", entity.domain), [&entity.id]);
+        Step::Act(Reading {
+            intent: "TurnOn".to_owned(),
+            targets: vec![entity.id.clone()],
+            calls: vec![call],
+            ..Reading::default()
+        })
+    })
 }
 
 fn left() -> Outcome {

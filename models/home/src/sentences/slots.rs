@@ -96,6 +96,13 @@ const FUNCTION: &[&str] = &[
     "plus",
     "apartment",
     "flat",
+    "place",
+    "building",
+    "whichever",
+    "whatever",
+    "lot",
+    "side",
+    "indoors",
     "rooms",
     "without",
     "were",
@@ -154,6 +161,7 @@ impl<'a> Computed<'a> {
             .iter()
             .map(|w| {
                 FUNCTION.contains(w)
+                    || super::target::SPOTS.contains(w)
                     || names.knows(&stem(w))
                     || noun_at(&[*w]).is_some()
                     || w.bytes().all(|b| b.is_ascii_digit())

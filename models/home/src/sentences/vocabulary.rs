@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::nouns::{NOUNS, singular};
 use crate::domain::Domain;
-use crate::model::{Entity, Home};
+use crate::model::{Device, Entity, Home};
 use crate::spoken::ordinary::is_ordinary;
 use crate::spoken::{near, words};
 
@@ -23,6 +23,8 @@ pub struct Named {
     pub area: Option<usize>,
     /// Its device's name, as stems.
     pub device: Vec<String>,
+    /// Words of its device's model and maker: "the rice cooker" of a plug whose device says so.
+    pub model: Vec<String>,
     /// Words of nouns that can mean it.
     pub kinds: Vec<&'static str>,
 }
@@ -45,6 +47,9 @@ impl Place {
     }
 }
 
+/// The most words of a device's model and maker that are kept.
+const MOST_MODEL_WORDS: usize = 12;
+
 /// The names of a home.
 #[derive(Debug, Clone)]
 pub struct Vocabulary {
@@ -62,6 +67,8 @@ pub struct Vocabulary {
     options: HashSet<String>,
     /// Every stem that a name contains.
     known: HashSet<String>,
+    /// Every stem that a device's model contains.
+    models: HashSet<String>,
     fingerprint: u64,
 }
 
@@ -142,6 +149,7 @@ impl Vocabulary {
                     .map(|d| stems(&d.name))
                     .filter(|n| !n.is_empty())
                     .unwrap_or_default(),
+                model: e.device.as_deref().and_then(|d| home.device(d)).map(model_words).unwrap_or_default(),
             })
             .collect();
         let mut places: Vec<(Vec<String>, Place)> = Vec::new();
@@ -217,6 +225,13 @@ impl Vocabulary {
                 places.push((vec![stem(word)], place));
             }
         }
+        let inside: Vec<usize> = (0..areas.len()).filter(|i| !outside.contains(i)).collect();
+        for word in ["indoor", "indoors"] {
+            if !places.iter().any(|(name, _)| name.len() == 1 && name[0] == word) {
+                let place = Place { label: "indoors".to_owned(), areas: inside.clone(), preposition: "" };
+                places.push((vec![stem(word)], place));
+            }
+        }
         places.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         let mut parts: HashMap<String, Vec<usize>> = HashMap::new();
         for (i, names) in area_names.iter().enumerate() {
@@ -246,6 +261,7 @@ impl Vocabulary {
         for noun in NOUNS {
             known.extend(noun.said.split(' ').map(stem));
         }
+        let models = entities.iter().flat_map(|entity| entity.model.iter().cloned()).collect();
         let options = home
             .entities()
             .iter()
@@ -253,7 +269,17 @@ impl Vocabulary {
             .map(|option| stems(&option.replace('_', " ")).join(" "))
             .filter(|option| !option.is_empty())
             .collect();
-        Self { entities, areas: area_names, places, parts, by_name, options, known, fingerprint: fingerprint(home) }
+        Self {
+            entities,
+            areas: area_names,
+            places,
+            parts,
+            by_name,
+            options,
+            known,
+            models,
+            fingerprint: fingerprint(home),
+        }
     }
 
     /// Whether these are still the names of `home`.
@@ -289,6 +315,11 @@ impl Vocabulary {
         self.parts.get(stem).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether an entity's own name holds this word.
+    pub fn in_a_name(&self, stem: &str) -> bool {
+        self.entities.iter().any(|entity| entity.names.iter().flatten().any(|word| word == stem))
+    }
+
     /// Whether something here can be set to this, as stems.
     pub fn is_option(&self, stems: &[String]) -> bool {
         self.options.contains(&stems.join(" "))
@@ -296,7 +327,7 @@ impl Vocabulary {
 
     /// Whether a name of the home, or a noun, contains this stem.
     pub fn knows(&self, stem: &str) -> bool {
-        self.known.contains(stem)
+        self.known.contains(stem) || self.models.contains(stem)
     }
 
     /// The request with words that nothing explains replaced by the one of the home's that they nearly are; `None` where nothing
@@ -309,9 +340,10 @@ impl Vocabulary {
         while i < said.len() {
             let word = said[i];
             let explained = |w: &str| {
-                self.known.contains(&stem(w))
+                self.knows(&stem(w))
                     || also.iter().any(|words| words.contains(w))
                     || crate::spoken::number(&[w]).is_some()
+                    || matches!(w, "hundred" | "thousand" | "half" | "point")
             };
             if let Some(next) = said.get(i + 1)
                 && word.len() + next.len() >= 6
@@ -378,6 +410,35 @@ impl Vocabulary {
     }
 }
 
+/// Words of models' names that say nothing of what a thing is.
+#[rustfmt::skip]
+const PLAIN: &[&str] = &[
+    "smart", "wifi", "pro", "mini", "plus", "max", "ultra", "lite", "home", "house", "dual", "zigbee", "zwave", "matter",
+    "hub", "bridge", "module", "relay", "controller", "device", "system", "series", "gen", "edition", "version", "premium",
+    "standard", "classic", "advanced", "generic", "model", "type", "voice", "preview", "assistant", "and", "the", "for", "with",
+    "all", "over", "next", "play", "open", "close", "low", "high", "auto", "eco", "color", "colour", "ambiance", "control", "up",
+    "down", "one", "go", "move", "indoor", "outdoor", "energy", "power", "floor", "sensor", "detector", "monitor", "meter", "switch",
+    "plug", "outlet", "socket", "dimmer",
+];
+
+/// What a device's model and maker say of it, as stems: words that could be said for its name.
+fn model_words(device: &Device) -> Vec<String> {
+    let said = ["model", "manufacturer"].iter().filter_map(|key| device.info.get(*key)?.as_str());
+    let mut words: Vec<String> = said
+        .flat_map(stems)
+        .filter(|word| {
+            let is_word = word.len() > 2 && word.chars().all(char::is_alphabetic);
+            is_word
+                && !PLAIN.contains(&word.as_str())
+                && crate::spoken::colour(&[word.as_str()]).is_none()
+                && crate::spoken::number(&[word.as_str()]).is_none()
+        })
+        .take(MOST_MODEL_WORDS)
+        .collect();
+    words.dedup();
+    words
+}
+
 /// Words of the nouns that can mean an entity.
 fn kinds_of(entity: &Entity) -> Vec<&'static str> {
     let class = entity.device_class();
@@ -417,8 +478,14 @@ fn fingerprint(home: &Home) -> u64 {
     for area in home.areas() {
         (&area.id, &area.name, &area.aliases, &area.floor).hash(&mut hasher);
     }
+    for device in home.devices() {
+        (&device.id, &device.name).hash(&mut hasher);
+        for key in ["model", "manufacturer"] {
+            device.info.get(key).and_then(serde_json::Value::as_str).hash(&mut hasher);
+        }
+    }
     for entity in home.entities() {
-        (&entity.id, &entity.name, &entity.aliases, &entity.area).hash(&mut hasher);
+        (&entity.device, &entity.id, &entity.name, &entity.aliases, &entity.area).hash(&mut hasher);
         options_of(entity).for_each(|option| option.hash(&mut hasher));
     }
     hasher.finish()

@@ -357,8 +357,8 @@ pub fn words(text: &str) -> Vec<String> {
                 continue;
             }
         }
-        // "Rosie's collar" is the collar of Rosie, and nothing of a "rosy".
-        let word = match raw.strip_suffix("'s").filter(|owner| owner.ends_with("ie")) {
+        // "Rosie's collar" is the collar of Rosie, and nothing of a "rosy"; "James's room" is that of James.
+        let word = match raw.strip_suffix("'s").filter(|owner| owner.ends_with("ie") || owner.ends_with('s')) {
             Some(owner) => owner.replace('\'', ""),
             None => raw.replace('\'', ""),
         };

@@ -38,7 +38,8 @@ const DOING: &[&str] = &[
     "visit", "visiting", "stay", "staying", "pick", "picking", "drop", "dropping", "collect", "play", "playing", "attend", "return",
     "kid", "child", "everyone", "appointment", "lesson", "class", "course", "session", "practice", "training", "party", "game",
     "match", "visit", "pickup", "collection", "call", "trip", "service", "delivery", "deliver", "delivered", "booked", "booking",
-    "come", "set", "off", "having", "hold", "held", "doing",
+    "come", "set", "off", "having", "hold", "held", "doing", "getting", "man", "guy", "guys", "people", "night", "altogether",
+    "lasting", "kick", "run", "running", "till", "book", "expected", "attending", "total", "bring", "take",
 ];
 
 /// The answer, where there is exactly one.
@@ -75,8 +76,14 @@ pub fn about(text: &str, home: &Home, now: DateTime) -> Option<Step> {
     let score = |event: &Event<'_>| -> Option<usize> {
         let mut own: Vec<String> = spoken::words(event.event.summary).iter().map(|w| singular(w)).collect();
         own.extend(spoken::words(event.event.location.unwrap_or_default()).iter().map(|w| singular(w)));
+        let calendar = spoken::words(&home.entities()[event.calendar].name);
         let mut named = 0;
         for word in &content {
+            // "Ann's shift" on Ann's calendar
+            let is_whose = calendar.iter().any(|w| singular(w) == *word || w == word || singular(word) == *w);
+            if is_whose && content.len() > 1 && !own.contains(word) {
+                continue;
+            }
             let is = own.iter().any(|o| o == word || same_verb(word, o) || near::distance(word, o).is_some());
             if is {
                 named += 1;
@@ -116,11 +123,31 @@ pub fn about(text: &str, home: &Home, now: DateTime) -> Option<Step> {
         false => write::clock(event.end.time()),
     };
     let asks_end = said.iter().any(|w| matches!(*w, "until" | "till" | "end" | "ends" | "finish" | "over" | "long"));
+    let says = |word: &str| said.contains(&word);
+    let asks_left = says("until") || says("till") || says("before") || said.windows(2).any(|w| w == ["have", "to"]);
+    let counts_time =
+        asks_left && said.first() == Some(&"how") && (says("long") || says("time") || says("hours") || says("minutes"));
+    // "How many nights are they staying?"
+    let counts_nights = said.starts_with(&["how", "many"]) && (says("nights") || says("days")) && !asks_left;
     let days = now.date().until(event.start.date()).map_or(0, |span| span.get_days());
     let counts = said.starts_with(&["how", "many", "days"])
         || said.starts_with(&["how", "long", "until"])
         || said.starts_with(&["how", "long", "till"]);
-    let answer = if counts && days >= 0 {
+    let away = now.duration_until(event.start);
+    let answer = if counts_nights && event.end > event.start && (says("nights") || says("staying") || says("last")) {
+        let nights = event.start.date().until(event.end.date()).map_or(0, |span| span.get_days());
+        let nights = usize::try_from(nights).unwrap_or_default();
+        let unit = if says("nights") { ("night", "nights") } else { ("day", "days") };
+        let stay = write::count(nights, unit.0, unit.1);
+        format!(
+            "{stay}: {summary}, from {} until {}.",
+            when(event, now.date()),
+            write::day(event.end.date(), now.date())
+        )
+    } else if counts_time && !event.whole_day && away.as_secs() > 0 && away.as_hours() < 48 {
+        let left = write::duration(std::time::Duration::from_secs(away.as_secs().unsigned_abs() / 60 * 60));
+        format!("It is {left} until {summary}, {}.", when(event, now.date()))
+    } else if (counts || counts_time) && days >= 0 {
         let left = usize::try_from(days).unwrap_or_default();
         format!("It is {} until {summary}, {}.", write::count(left, "day", "days"), when(event, now.date()))
     } else if first == "where" {

@@ -38,9 +38,10 @@ pub(super) fn ask(found: &Found<'_>) -> Done {
         target
     } else {
         let all = found.entities(domains);
-        let playing: Vec<usize> = all.iter().copied().filter(|i| found.entity(*i).state == "playing").collect();
+        let state = if found.flag("paused") == Some(true) { "paused" } else { "playing" };
+        let playing: Vec<usize> = all.iter().copied().filter(|i| found.entity(*i).state == state).collect();
         match (attribute, playing.len(), all.len()) {
-            ("playing", 0, 1..) => return found.say(&all, "Nothing is playing."),
+            ("playing", 0, 1..) => return found.say(&all, format!("Nothing is {state}.")),
             ("playing", ..) => Target { entities: playing, many: true, ..Target::default() },
             (_, _, 1) => Target { entities: all, ..Target::default() },
             _ => found.target_or("thermostat", want)?,

@@ -132,7 +132,7 @@ fn of_thing(found: &Found<'_>, values: &[Value], phrase: &str, measure: &str) ->
 }
 
 /// The area of a thing, in words.
-fn area_name(found: &Found<'_>, at: usize) -> Option<String> {
+pub(super) fn area_name(found: &Found<'_>, at: usize) -> Option<String> {
     found.resolver.home.area_of(found.entity(at)).map(|a| lowered(&a.name))
 }
 
@@ -272,7 +272,7 @@ fn each(found: &Found<'_>, values: &[Value], words: &str) -> Done {
     found.say(&ids, format!("{}.", capital(&write::and(&parts))))
 }
 
-fn average(found: &Found<'_>, values: &[Value], words: &str, place: &str) -> Done {
+pub(super) fn average(found: &Found<'_>, values: &[Value], words: &str, place: &str) -> Done {
     let ids: Vec<usize> = values.iter().map(|v| v.at).collect();
     let mean = mean(values).ok_or(Stop::Mismatch)?;
     found.say(&ids, format!("The average {words}{place} is {}.", state::quantity(mean, unit_of(values))))
@@ -370,135 +370,35 @@ pub(super) fn is(found: &Found<'_>) -> Done {
     found.say(&[v.at], format!("{}, it is {value}{place}.", if yes { "Yes" } else { "No" }))
 }
 
-pub(super) fn extreme(found: &Found<'_>) -> Done {
-    if found.flag("lights") == Some(true) {
-        return Err(Stop::Unsaid("which light is the brightest".to_owned()));
-    }
-    if let Some(kind) = found.text("own") {
-        return own_extreme(found, kind);
-    }
-    let (measure, kind) = match found.text("extreme") {
-        Some(extreme) => extreme.rsplit_once('_').ok_or(Stop::Mismatch)?,
-        None => (found.text("measure").ok_or(Stop::Mismatch)?, found.text("high_low").ok_or(Stop::Mismatch)?),
-    };
-    let mut all = values(found, measure);
-    let mut place_words = String::new();
-    if let Some(phrase) = found.text("place").or(found.text("target")) {
-        let whole = matches!(phrase, "the house" | "house" | "home" | "all rooms" | "the home");
-        if !whole && let Some(place) = place_of(found, phrase) {
-            all.retain(|v| found.resolver.is_in(v.at, &place));
-            place_words = format!(" {}", place.phrase());
-        } else if !whole && !matches!(phrase, "sensor" | "room" | "device" | "devices" | "sensors" | "rooms") {
-            let target = found
-                .resolver
-                .resolve(phrase, Want { domains: Domain::ALL, or_else: &[], place_means: &[], group: true })?;
-            all.retain(|v| {
-                target.entities.contains(&v.at)
-                    || target.entities.iter().any(|i| {
-                        found.entity(*i).device.is_some() && found.entity(*i).device == found.entity(v.at).device
-                    })
-            });
-        }
-    }
-    // Rooms are compared by what measures rooms.
-    if found.text("extreme").is_some() || measure == "temperature" {
-        let rooms: Vec<Value> = all
-            .iter()
-            .filter(|v| is_about_its_area(found, v.at, measure) || found.entity(v.at).domain == Domain::Climate)
-            .cloned()
-            .collect();
-        if rooms.len() > 1 {
-            all = rooms;
-        }
-    }
-    let words = called(measure);
-    if kind == "mean" {
-        let all = preferred_by_room(found, all);
-        return if all.is_empty() {
-            Err(Stop::Unsaid(format!("the {words}")))
-        } else {
-            average(found, &all, &words, &place_words)
-        };
-    }
-    let all = if all.iter().filter(|v| found.entity(v.at).domain == Domain::Sensor).count() > 1 {
-        preferred(found, all)
-    } else {
-        all
-    };
-    if all.is_empty() {
-        return Err(Stop::Unsaid(format!("the {words}")));
-    }
-    let best = all
-        .iter()
-        .reduce(
-            |a, b| if (kind == "max" && b.number > a.number) || (kind == "min" && b.number < a.number) { b } else { a },
-        )
-        .ok_or(Stop::Mismatch)?;
-    let value = state::quantity(best.number, &best.unit);
-    let ids: Vec<usize> = all.iter().filter(|v| v.number == best.number).map(|v| v.at).collect();
-    let room = area_name(found, best.at)
-        .filter(|_| is_about_its_area(found, best.at, measure) || found.entity(best.at).domain == Domain::Climate);
-    let answer = match (room, found.text("extreme")) {
-        (Some(room), Some(extreme)) => {
-            let word = match extreme {
-                "temperature_max" => "warmest",
-                "temperature_min" => "coldest",
-                "humidity_max" => "most humid",
-                "humidity_min" => "driest",
-                "illuminance_max" => "brightest",
-                "illuminance_min" => "darkest",
-                "sound_pressure_max" => "loudest",
-                "sound_pressure_min" => "quietest",
-                "carbon_dioxide_max" => "one with the worst air",
-                _ => "one with the best air",
-            };
-            format!("The {room} is the {word}, at {value}.")
-        }
-        (Some(room), None) => {
-            format!("The {} {words} is {value}, in the {room}.", if kind == "max" { "highest" } else { "lowest" })
-        }
-        (None, _) => {
-            format!(
-                "The {} {words} is {value}, from {}.",
-                if kind == "max" { "highest" } else { "lowest" },
-                the(found.entity(best.at))
-            )
-        }
-    };
-    found.say(&ids, answer)
-}
-
-/// "Which tank is the fullest?": of things of one kind, by what each reads.
-fn own_extreme(found: &Found<'_>, kind: &str) -> Done {
-    let want = Want { domains: &[Domain::Sensor], or_else: &[], place_means: &[], group: true };
-    let target = found.asked(want)?;
-    let read: Vec<Value> = target
-        .entities
-        .iter()
-        .filter_map(|at| {
-            let entity = found.entity(*at);
-            let number = entity.state.parse().ok()?;
-            Some(Value { at: *at, number, unit: entity.unit().unwrap_or_default().to_owned() })
-        })
-        .collect();
-    if read.len() < 2 || read.iter().any(|v| v.unit != read[0].unit) {
-        return Err(Stop::Mismatch);
-    }
-    let best = read.iter().reduce(|a, b| if (b.number > a.number) == (kind == "max") { b } else { a });
-    let best = best.ok_or(Stop::Mismatch)?;
-    let value = state::quantity(best.number, &best.unit);
-    found.say(
-        &[best.at],
-        format!(
-            "{} has the {}: {value}.",
-            capital(&the(found.entity(best.at))),
-            if kind == "max" { "most" } else { "least" }
-        ),
-    )
-}
-
 pub(super) fn batteries(found: &Found<'_>) -> Done {
-    let levels = values(found, "battery");
+    let mut levels = values(found, "battery");
+    // "Which lock is running out of juice?": of those whose names say so.
+    if let Some(target) = found.text("target") {
+        let wanted: Vec<String> = stems(target)
+            .into_iter()
+            .filter(|w| !matches!(w.as_str(), "the" | "my" | "our" | "of" | "device" | "thing" | "sensor"))
+            .collect();
+        let is_called = |at: usize| {
+            let named = &found.resolver.names.entities[at];
+            let own: Vec<&String> = named.names.iter().flatten().chain(&named.device).collect();
+            wanted.iter().all(|word| own.contains(&word))
+        };
+        let want = Want { domains: Domain::ALL, or_else: &[], place_means: &[], group: true };
+        let meant = found.resolver.resolve(target, want).map(|target| target.entities).unwrap_or_default();
+        let is_of = |at: usize| {
+            let own = &found.resolver.names.entities[at];
+            let words: Vec<&String> = own.names.iter().flatten().collect();
+            meant.iter().filter(|i| **i != at).any(|i| {
+                let device = &found.entity(*i).device;
+                device.is_some() && *device == found.entity(at).device
+                    || found.resolver.names.entities[*i].names.iter().any(|n| n.iter().all(|w| words.contains(&w)))
+            })
+        };
+        levels.retain(|v| is_called(v.at) || is_of(v.at));
+        if levels.is_empty() {
+            return Err(Stop::Mismatch);
+        }
+    }
     let flags: Vec<usize> = found
         .entities(&[Domain::BinarySensor])
         .into_iter()

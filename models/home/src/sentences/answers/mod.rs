@@ -5,6 +5,7 @@ mod agenda;
 mod attribute;
 mod calendar;
 mod compare;
+mod extreme;
 mod forecast;
 mod lasting;
 mod measure;
@@ -50,7 +51,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "Measure" => measure::measure(found),
         "IsMeasure" => measure::is(found),
         "Compare" => compare::compare(found),
-        "Extreme" => measure::extreme(found),
+        "Extreme" => extreme::extreme(found),
         "Batteries" => measure::batteries(found),
         "WherePerson" => people::locate(found),
         "Weather" | "WeatherIs" | "WeatherValue" | "SunTimes" => weather::answer(found),

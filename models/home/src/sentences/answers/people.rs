@@ -32,6 +32,29 @@ pub(super) fn locate(found: &Found<'_>) -> Done {
     if matches!(entity.state.as_str(), "unknown" | "unavailable" | "") {
         return found.say(&[at], format!("I do not know where {} is.", name(entity)));
     }
+    // "Who is at home with Ann?"
+    if found.text("asks") == Some("with") {
+        let others: Vec<String> = all
+            .iter()
+            .filter(|i| **i != at && found.entity(**i).state == "home")
+            .map(|i| found.entity(*i).name.clone())
+            .collect();
+        let answer = match (entity.state == "home", others.len()) {
+            (false, 0) => format!("{} is {}, and nobody is at home.", name(entity), place(entity)),
+            (false, n) => format!(
+                "{} is {}. {} {} at home.",
+                name(entity),
+                place(entity),
+                write::and(&others),
+                if n == 1 { "is" } else { "are" }
+            ),
+            (true, 0) => format!("Nobody else is at home with {}.", name(entity)),
+            (true, n) => {
+                format!("{} {} at home with {}.", write::and(&others), if n == 1 { "is" } else { "are" }, name(entity))
+            }
+        };
+        return found.say(all.as_slice(), answer);
+    }
     let yes = match found.text("asks") {
         Some("home") => Some(entity.state == "home"),
         Some("away") => Some(entity.state != "home"),

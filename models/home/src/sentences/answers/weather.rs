@@ -67,11 +67,12 @@ fn home(found: &Found<'_>) -> Result<Vec<usize>, Stop> {
 /// "Where is it warmer, at the office or at the cabin?", of two weathers.
 fn compare(found: &Found<'_>) -> Done {
     let want = Want { domains: &[Domain::Weather], or_else: &[], place_means: &[], group: false };
+    let key = found.text("compare").ok_or(Stop::Mismatch)?;
     let side = |slot: &str| -> Result<(usize, f64), Stop> {
         let target = found.resolver.resolve(found.text(slot).ok_or(Stop::Mismatch)?, want)?;
         let [at] = target.entities[..] else { return Err(Stop::Mismatch) };
-        let degrees = number(&found.entity(at).attributes, "temperature");
-        Ok((at, degrees.ok_or_else(|| Stop::Unsaid("the temperature".to_owned()))?))
+        let value = number(&found.entity(at).attributes, key);
+        Ok((at, value.ok_or_else(|| Stop::Unsaid(format!("the {}", key.replace('_', " "))))?))
     };
     let (one, two) = (side("one")?, side("two")?);
     if one.0 == two.0 {
@@ -79,12 +80,27 @@ fn compare(found: &Found<'_>) -> Done {
     }
     let is_first = if found.flag("more") == Some(true) { one.1 >= two.1 } else { one.1 <= two.1 };
     let (best, other) = if is_first { (one, two) } else { (two, one) };
-    let value = |(at, degrees): (usize, f64)| quantity(degrees, &unit(found.entity(at), "temperature"));
+    let value = |(at, value): (usize, f64)| quantity(value, &unit(found.entity(at), key));
     let name = |at: usize| crate::sentences::reply::the(found.entity(at));
-    found.say(
-        &[one.0, two.0],
-        format!("{}: it is {} there and {} at {}.", capital(&name(best.0)), value(best), value(other), name(other.0)),
-    )
+    let answer = if found.flag("difference") == Some(true) {
+        let (high, low) = if one.1 >= two.1 { (one, two) } else { (two, one) };
+        let by = ((high.1 - low.1) * 10.0).round() / 10.0;
+        format!(
+            "It is {} warmer at {} than at {}: {} and {}.",
+            value((high.0, by)),
+            name(high.0),
+            name(low.0),
+            value(high),
+            value(low)
+        )
+    } else if found.flag("is") == Some(true) {
+        let yes = if found.flag("more") == Some(true) { one.1 > two.1 } else { one.1 < two.1 };
+        let said = if yes { "Yes" } else { "No" };
+        format!("{said}, it is {} at {} and {} at {}.", value(one), name(one.0), value(two), name(two.0))
+    } else {
+        format!("{}: it is {} there and {} at {}.", capital(&name(best.0)), value(best), value(other), name(other.0))
+    };
+    found.say(&[one.0, two.0], answer)
 }
 
 pub(super) fn unit(entity: &Entity, key: &str) -> String {

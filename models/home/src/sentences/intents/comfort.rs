@@ -45,7 +45,14 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             found.act_each(&target, data(json!({"temperature": value})), |entity| {
                 let value = in_unit(value, slot["unit"].as_str(), entity);
                 let call = ServiceCall::new(format!("{}.set_temperature", entity.domain), [&entity.id]);
-                Some(call.with("temperature", json!(value)))
+                let call = call.with("temperature", json!(value));
+                // "Heat it to 21": what is off has to heat for that.
+                match found.text("mode") {
+                    Some(mode) if entity.state == "off" && entity.options("hvac_modes").contains(&mode) => {
+                        Some(call.with("hvac_mode", json!(mode)))
+                    }
+                    _ => Some(call),
+                }
             })
         }
         "ChangeTemperature" => {
@@ -100,6 +107,17 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         }
         "ChangeSpeed" => {
             let target = found.target_or("fan", FANS)?;
+            // "Twice as fast"
+            if let Some(factor) = found.number("factor") {
+                let speed = |entity: &Entity| entity.number("percentage").filter(|speed| *speed > 0.0);
+                if target.entities.iter().any(|i| speed(found.entity(*i)).is_none()) {
+                    return Err(Stop::Unsaid("how fast it is".to_owned()));
+                }
+                return found.act_each(&target, Map::new(), |entity| {
+                    let percent = (speed(entity)? * factor).round().clamp(1.0, 100.0);
+                    Some(ServiceCall::new("fan.set_percentage", [&entity.id]).with("percentage", json!(percent)))
+                });
+            }
             let up = found.flag("up").unwrap_or(true);
             let service = if up { "fan.increase_speed" } else { "fan.decrease_speed" };
             let data = match size_of(found.slots.get("size")) {

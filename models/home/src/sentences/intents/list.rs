@@ -189,11 +189,15 @@ fn add(found: &Found<'_>) -> Done {
     let is_wish = ["put", "add", "stick", "write"]
         .iter()
         .any(|verb| ["it", "them", "that"].iter().any(|it| format!(" {item} ").contains(&format!(" {verb} {it} "))));
-    if item.is_empty() || is_wish || item.split(' ').count() > 20 {
+    if item.is_empty()
+        || is_wish
+        || matches!(item.as_str(), "it" | "them" | "that" | "those" | "some" | "this")
+        || item.split(' ').count() > 20
+    {
         return Err(Stop::Mismatch);
     }
     let groceries = !named(found, &[at], SHOPS).is_empty();
-    let short = |part: &&str| part.split(' ').count() <= 3;
+    let short = |part: &&str| part.split(' ').count() <= 4;
     let parts: Vec<&str> =
         item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
     let items: Vec<String> = if groceries && parts.len() > 1 && parts.iter().all(short) {
@@ -208,6 +212,7 @@ fn add(found: &Found<'_>) -> Done {
 
 fn tidy(item: &str) -> String {
     let item = item.trim_matches([' ', ',']);
+    let item = item.strip_prefix("and ").unwrap_or(item);
     let item = ["a ", "an ", "some ", "the ", "to ", "that "]
         .iter()
         .find_map(|start| item.strip_prefix(start))
@@ -380,6 +385,28 @@ fn has(found: &Found<'_>) -> Done {
     let said = found.text("item").ok_or(Stop::Mismatch)?;
     if matches!(said, "anything" | "something" | "there anything" | "there") {
         return read(found);
+    }
+    // "Are we out of jam, is it on the list?" is two questions.
+    if format!(" {said} ").contains(" is it ") {
+        return Err(Stop::Mismatch);
+    }
+    // "Is there any laundry on the list?", where a list is called so.
+    if let Some(own) = found
+        .resolver
+        .names
+        .named(&crate::sentences::vocabulary::stems(tidy(said).trim_start_matches("any ")))
+        .iter()
+        .find(|i| found.entity(**i).domain == Domain::Todo)
+    {
+        let open: Vec<&str> = found.entity(*own).open_items().collect();
+        let list = name(found.entity(*own));
+        return found.say(
+            &[*own],
+            match open.len() {
+                0 => format!("No, there is nothing on {list}."),
+                _ => format!("Yes, on {list}: {}.", write::and(&open)),
+            },
+        );
     }
     // "Is Tom on the farm?" is about no list.
     let named = found.resolver.names.named(&crate::sentences::vocabulary::stems(said));

@@ -7,6 +7,7 @@ mod media;
 mod openings;
 mod power;
 mod program;
+mod relation;
 mod robot;
 
 use serde_json::{Map, Value, json};
@@ -205,6 +206,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         "TimerStart" | "EntityTimerChange" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume"
         | "TimerChange" | "TimerStatus" | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions"
         | "Nevermind" | "Yes" | "No" | "Remember" | "Memories" | "Forget" => program::carry_out(found),
+        "SameAs" | "OnlyOn" => relation::carry_out(found),
         _ => super::answers::carry_out(found),
     }
 }

@@ -72,7 +72,15 @@ fn opened(found: &Found<'_>, verb: &str) -> Done {
     // "Water the herbs": by what is called so, or lies there, and lets water through.
     if found.flag("waters") == Some(true) {
         let target = found.target(Want { place_means: &[Valve], ..group(&[Valve]) })?;
-        return found.act(&target, "valve.open_valve", Map::new());
+        return found.act(&target, &format!("valve.{verb}_valve"), Map::new());
+    }
+    // "Let some daylight in": what shuts it out here, or the only such thing of the home.
+    if found.flag("daylight") == Some(true) {
+        let shades =
+            |i: &usize| matches!(found.entity(*i).device_class(), Some("blind" | "curtain" | "shade" | "shutter"));
+        let mut target = found.target_or("blind", group(&[Cover]))?;
+        target.entities.retain(shades);
+        return found.act(&target, "cover.open_cover", Map::new());
     }
     let target = found.target(Want { place_means: &[Cover], ..want(OPENS) });
     let mut target = match target {
@@ -132,7 +140,9 @@ fn position(found: &Found<'_>) -> Done {
     if found.flag("inverse") == Some(true) {
         level = 100.0 - level;
     }
-    let wanted = Want { domains: &[Cover, Valve], or_else: &[Fan, Humidifier], place_means: &[], group: true };
+    // How far something is from being closed is said of what opens and closes only.
+    let or_else: &[Domain] = if found.flag("inverse") == Some(true) { &[] } else { &[Fan, Humidifier] };
+    let wanted = Want { domains: &[Cover, Valve], or_else, place_means: &[], group: true };
     let target: Target = match found.target(wanted) {
         Ok(target) => target,
         Err(stop) => {

@@ -29,8 +29,16 @@ const ON_OFF: &[Domain] = &[
     Automation,
 ];
 
+/// What can be given a rest.
+const RESTS: &[Domain] = &[Light, Switch, Fan, InputBoolean, Climate, Humidifier, WaterHeater, Siren];
+
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
     match found.intent {
+        // "Get the air moving in here"
+        "TurnOn" if found.text("noun") == Some("fans") => {
+            let target = found.target_or("fan", group(&[Fan]))?;
+            found.act(&target, "fan.turn_on", Map::new())
+        }
         "TurnOn" => switch(found, "turn_on"),
         "TurnOff" => switch(found, "turn_off"),
         "Toggle" => switch(found, "toggle"),
@@ -106,6 +114,10 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
         return Err(Stop::Mismatch);
     }
     let mut target = found.target(wanted)?;
+    // "Give the pond pump a rest", "silence the fountain": what runs until it is switched off. A player is paused or muted.
+    if found.flag("rests") == Some(true) && !target.entities.iter().all(|i| RESTS.contains(&found.entity(*i).domain)) {
+        return Err(Stop::Mismatch);
+    }
     // "Put the awning out" opens it.
     if found.flag("out") == Some(true) && target.entities.iter().any(|i| found.entity(*i).domain != Light) {
         return Err(Stop::Mismatch);

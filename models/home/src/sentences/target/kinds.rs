@@ -148,12 +148,19 @@ impl Resolver<'_> {
         // "The TV" is no radio, and rather the one whose id says so.
         if found.len() > 1 && noun.domains == [Domain::MediaPlayer] {
             let is_called = |i: &usize, words: &[&str]| {
+                let class = entity(i).class.as_deref();
+                let by_class = match words.first() {
+                    Some(&"tv") => class == Some("tv"),
+                    Some(_) => matches!(class, Some("speaker" | "receiver")),
+                    None => false,
+                };
                 let id = &self.home.entities()[*i].id;
                 let in_id = |word: &&str| id.split(['.', '_']).any(|part| part == *word);
-                words.iter().any(|word| entity(i).names.iter().flatten().any(|own| own == word) || in_id(word))
+                by_class
+                    || words.iter().any(|word| entity(i).names.iter().flatten().any(|own| own == word) || in_id(word))
             };
             let (own, other) = match noun.said {
-                "tv" | "television" | "screen" => (PICTURE, SOUND),
+                "tv" | "television" | "screen" | "movie" | "film" | "video" | "show" => (PICTURE, SOUND),
                 "speaker" | "soundbar" | "radio" | "stereo" => (&[][..], PICTURE),
                 _ => (&[][..], &[][..]),
             };
@@ -264,6 +271,10 @@ impl Resolver<'_> {
                     true
                 } else if area.contains(word) {
                     cost += 1;
+                    true
+                } else if entity.model.contains(word) && !is_of_other_kind(word) && !is_kind(word) {
+                    named += 1;
+                    cost += 6;
                     true
                 } else if is_kind(word) {
                     cost += 2;

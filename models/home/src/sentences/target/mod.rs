@@ -73,6 +73,27 @@ const PREPOSITIONS: &[&str] = &[
     "across",
 ];
 const ALL: &[&str] = &["all", "every", "each", "both"];
+/// Where in a room a thing can be.
+#[rustfmt::skip]
+pub const SPOTS: &[&str] = &[
+    "table", "desk", "sofa", "couch", "bed", "counter", "worktop", "stove", "cooker", "hob", "sink", "mirror", "shelf", "bookcase",
+    "fireplace", "mantelpiece", "bath", "bathtub", "wall", "corner", "armchair", "chair", "dresser", "island", "wardrobe", "cot",
+    "cabinet", "sideboard", "nightstand", "workbench", "bench", "stairs", "piano", "aquarium", "plants",
+];
+
+/// Whether words say where in a room something is, and nothing else: "over the dining table", "on the wall".
+fn is_spot(words: &[&str], is_known: impl Fn(&str) -> bool) -> bool {
+    let n = match words {
+        ["next" | "close", "to", ..] | ["in", "front", ..] => 2,
+        ["over" | "above" | "beside" | "behind" | "near" | "by" | "under" | "on" | "at" | "in" | "below", ..] => 1,
+        _ => return false,
+    };
+    let rest = &words[n..];
+    let last = rest.last().is_some_and(|w| SPOTS.contains(w));
+    last && rest.len() <= 4
+        && rest[..rest.len() - 1].iter().all(|w| DETERMINERS.contains(w) || SPOTS.contains(w) || is_known(&stem(w)))
+}
+
 const PRONOUNS: &[&str] = &[
     "it",
     "them",
@@ -150,18 +171,32 @@ impl Resolver<'_> {
 
     /// Handles "… that are on".
     fn filtered(&self, phrase: &str, mut want: Want<'_>) -> Result<Target, Unresolved> {
-        let said: Vec<&str> = phrase.split(' ').filter(|w| !w.is_empty()).collect();
+        let mut said: Vec<&str> = phrase.split(' ').filter(|w| !w.is_empty()).collect();
+        // "Whichever lamp is still off", "whatever is lit indoors": the same with "that".
+        if matches!(said.first(), Some(&("whichever" | "whatever" | "what")))
+            && let Some(is) = said.iter().position(|w| matches!(*w, "is" | "are"))
+        {
+            let lit = said.iter().skip(is).any(|w| *w == "lit");
+            let what = match said[1..is].iter().any(|w| !matches!(*w, "one" | "ones" | "of" | "the" | "them")) {
+                true => said[1..is].to_vec(),
+                false => vec![if lit { "lights" } else { "everything" }],
+            };
+            let rest = said[is + 1..].to_vec();
+            said = what.into_iter().chain(["that", "is"]).chain(rest).collect();
+        }
         if let Some(at) = said.iter().position(|w| matches!(*w, "that" | "which"))
             && at > 0
             && let Some(ahead) = said[at + 1..]
                 .iter()
                 .position(|w| !matches!(*w, "is" | "are" | "still" | "currently" | "left" | "was" | "were" | "turned"))
             && let Some(state) = match said[at + 1 + ahead] {
-                "lit" => {
+                "lit" | "burning" => {
                     want.domains = if want.domains.contains(&Domain::Light) { &[Domain::Light] } else { want.domains };
                     Some("on")
                 }
-                state @ ("on" | "off" | "open" | "closed" | "running" | "playing") => Some(state),
+                "shut" => Some("closed"),
+                state @ ("on" | "off" | "open" | "closed" | "running" | "playing" | "locked" | "unlocked"
+                | "paused") => Some(state),
                 _ => None,
             }
             && ahead > 0
@@ -191,7 +226,7 @@ impl Resolver<'_> {
             _ => None,
         };
         let Some((at, n)) = (1..said.len()).find_map(|i| mark(i).map(|n| (i, n))) else {
-            return self.listed(said, want);
+            return self.described(said, want);
         };
         let mut kept = self.listed(&said[..at], want)?;
         // "Except the ones in the kitchen": what is there.
@@ -218,6 +253,28 @@ impl Resolver<'_> {
         kept.entities.retain(|i| !without.entities.contains(i));
         kept.many = true;
         Ok(kept)
+    }
+
+    /// Handles "the pendant over the dining table", "the panels on the wall": where no name holds the place in the room, what is
+    /// left is meant, if it is one thing.
+    fn described(&self, said: &[&str], want: Want<'_>) -> Result<Target, Unresolved> {
+        let found = self.listed(said, want);
+        let Err(Unresolved::Unknown(_)) = found else { return found };
+        let Some(at) = (1..said.len()).find(|at| is_spot(&said[*at..], |word| self.names.knows(word))) else {
+            return found;
+        };
+        let (head, spot) = said.split_at(at);
+        let is_said = |w: &&str| SPOTS.contains(w) || self.names.knows(&stem(w)) && !PREPOSITIONS.contains(w);
+        let words: Vec<&str> = spot[1..].iter().copied().filter(|w| is_said(w) && !DETERMINERS.contains(w)).collect();
+        let known: Vec<&str> = words.iter().copied().filter(|w| !SPOTS.contains(w)).collect();
+        let only = |said: &[&str]| {
+            let found = self.listed(said, want).and_then(|found| self.settled(found, want)).ok()?;
+            (found.entities.len() == 1 && !found.bare_place).then_some(found)
+        };
+        let turned = |words: &[&str]| only(&[words, without_determiners(head)].concat());
+        // "The lamp on my desk" may be called so; "over the dining table" is in the dining room; "on the wall" says nothing more.
+        let one = turned(&words).or_else(|| if known.is_empty() { only(head) } else { turned(&known) });
+        one.map_or(found, Ok)
     }
 
     /// Handles "a, b and c", where the parts share a noun or a place.
@@ -314,6 +371,20 @@ impl Resolver<'_> {
 
     /// Decides what is meant where one thing was said and several fit.
     pub fn settled(&self, mut found: Target, want: Want<'_>) -> Result<Target, Unresolved> {
+        // "The shutter" is the one of that class, or called so, where there is a blind besides.
+        if !found.many
+            && !found.all
+            && found.entities.len() > 1
+            && let Some(noun) = found.noun.filter(|noun| noun.domains == [Domain::Cover])
+        {
+            let is_so = |i: &usize| {
+                let entity = &self.names.entities[*i];
+                entity.class.as_deref() == Some(noun.said) || entity.names.iter().flatten().any(|w| w == noun.said)
+            };
+            if found.entities.iter().any(is_so) {
+                found.entities.retain(is_so);
+            }
+        }
         if found.entities.len() > 1
             && found.place.is_none()
             && !found.all
@@ -387,6 +458,17 @@ impl Resolver<'_> {
                 many = true;
             }
             rest = &rest[1..];
+        }
+        // "The one on the east side", "the left one": by the word that tells it from the others.
+        if let ["one" | "ones", "on" | "in" | "at" | "by" | "with" | "to", of @ ..] = rest {
+            let of = without_determiners(of);
+            let of = of.strip_suffix(&["side"]).unwrap_or(of);
+            let stems: Vec<String> = of.iter().map(|w| stem(w)).collect();
+            if let Ok(found) = self.by_words(&stems, None, want, false)
+                && found.entities.len() == 1
+            {
+                return Ok(found);
+            }
         }
         let phrase = said.join(" ");
         if PRONOUNS.contains(&phrase.as_str()) || (rest.is_empty() && !said.is_empty()) {

@@ -156,7 +156,7 @@ pub fn house_at<S: AsRef<str>>(words: &[S]) -> Option<usize> {
     n += usize::from(article);
     let whole = matches!(words.get(n), Some(&("whole" | "entire")));
     n += usize::from(whole);
-    let is_house = matches!(words.get(n), Some(&("house" | "home" | "apartment" | "flat")));
+    let is_house = matches!(words.get(n), Some(&("house" | "home" | "apartment" | "flat" | "place" | "building")));
     if is_house && (article || whole) {
         return Some(n + 1);
     }
