@@ -14,7 +14,7 @@ const FULL: Share = Share(13, 20);
 const KEPT: Share = Share(3, 10);
 /// The most of that room that a summary has, and the most tokens; where it would have fewer than the last, there is none.
 const SUMMARY: Share = Share(1, 5);
-const MOST_TOKENS: usize = 256;
+const MOST_TOKENS: usize = 384;
 const FEWEST_TOKENS: usize = 32;
 /// Statements of dropped turns that wait for the next summary.
 const MOST_PENDING: usize = 64;

@@ -111,7 +111,7 @@ fn a_long_conversation_keeps_what_was_stated_first_through_several_summaries_and
     }
     assert!(summarized > 20, "{summarized}");
     let summary: String = talk.converse.summary.messages().iter().map(|it| it.content.as_str()).collect();
-    assert_eq!(summary.matches("Clara").count(), 1, "{summary}");
+    assert_eq!(summary.matches("Clara").count(), 2, "{summary}");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn whatever_the_model_writes_as_a_summary_the_conversation_goes_on_and_nothing_o
         let replied = talk.say("Hello.");
         assert!(replied.summarized > 3 && !replied.reply.is_empty(), "{script}: {replied:?}");
         let summary = talk.converse.summary.messages();
-        assert_eq!(summary[0].content.lines().skip(1).collect::<Vec<_>>(), [format!("- {STATED}")], "{script}");
+        assert_eq!(summary[0].content, STATED, "{script}");
     }
 }
 

@@ -149,7 +149,10 @@ impl Work {
         // Where there is no memory for a second session, turns are dropped.
         let session = match llm.open(Urgency::Idle, self.session) {
             Ok(session) => session,
-            Err(LlmError::Context { .. }) => return Ok(locked(state).outcome = Outcome::Over),
+            Err(LlmError::Context { .. }) => {
+                locked(state).outcome = Outcome::Over;
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         let made = self.make(llm, session, cancel, state);

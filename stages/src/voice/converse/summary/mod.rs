@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 pub(super) use condensing::{Condensed, Condensing, Work};
 pub(super) use statements::{Statement, statements};
 
-/// How the summary is told to the model, as if the speaker had said it.
-const HEADING: &str = "Remember what I told you before:";
-/// What the model is taken to have answered to that.
-const ANSWER: &str = "I remember it.";
+/// What the model is taken to have answered to the summary: small models find again what they have said themselves.
+const ANSWER: &str = "You told me:";
+/// So often each line stands in the prompt.
+const COPIES: usize = 2;
 /// Where the model has written something, so much of the summary is its sentences at the most.
 const WRITTEN_SHARE: usize = 3;
 
@@ -40,17 +40,15 @@ impl Summary {
         self.stated.iter().map(|statement| statement.text.as_str()).chain(self.written.iter().map(String::as_str))
     }
 
-    /// How it stands in the prompt.
+    /// How it stands in the prompt: as if the speaker had said all of it at once, and the model had repeated it.
     pub(super) fn messages(&self) -> Vec<Message> {
         if self.is_empty() {
             return Vec::new();
         }
-        let mut content = HEADING.to_owned();
-        for line in self.lines() {
-            content.push_str("\n- ");
-            content.push_str(line);
-        }
-        vec![Message::new(Role::User, content), Message::new(Role::Assistant, ANSWER)]
+        let told: Vec<String> = self.lines().map(whole).collect();
+        let told = told.join(" ");
+        let answer = format!("{ANSWER} {told}");
+        vec![Message::new(Role::User, told), Message::new(Role::Assistant, answer)]
     }
 
     /// The same with more statements and, if there are any, other sentences by the model, in at most `most_tokens` tokens. What is
@@ -68,9 +66,8 @@ impl Summary {
             all.push(statement.clone());
         }
         let written = if written.is_empty() { self.written.clone() } else { written };
-        let cost = |line: &str| tokenizer.encode(&format!("\n- {line}"), false).len();
-        let frame = cost(HEADING) + cost(ANSWER);
-        let mut room = most_tokens.saturating_sub(frame);
+        let cost = |line: &str| COPIES * tokenizer.encode(&format!(" {}", whole(line)), false).len();
+        let mut room = most_tokens.saturating_sub(tokenizer.encode(ANSWER, false).len());
         let mut left_for_written = room / WRITTEN_SHARE;
         let written: Vec<String> = written
             .into_iter()
@@ -96,6 +93,11 @@ impl Summary {
         kept.sort_unstable();
         Self { stated: kept.into_iter().map(|at| all[at].clone()).collect(), written }
     }
+}
+
+/// A line with a mark at its end.
+fn whole(line: &str) -> String {
+    if line.ends_with(char::is_alphanumeric) { format!("{line}.") } else { line.to_owned() }
 }
 
 #[cfg(test)]
@@ -124,14 +126,14 @@ mod tests {
             .collect();
         let written: Vec<String> = (0..40).map(|n| format!("Somebody wants {n} boats.")).collect();
         let mut earlier = 0;
-        for most in [0, 10, 24, 60, 120, 240] {
+        for most in [0, 10, 24, 60, 120, 240, 480] {
             let summary = Summary::default().with(&stated, written.clone(), most, tokenizer);
             let text: String = summary.messages().iter().map(|message| message.content.clone() + "\n").collect();
             let tokens = tokenizer.encode(&text, false).len();
             assert!(tokens <= most + 4 || summary.is_empty(), "{tokens} of {most}: {text}");
             assert!(summary.lines().count() >= earlier, "{text}");
             earlier = summary.lines().count();
-            if most >= 120 {
+            if most >= 240 {
                 assert!(
                     text.contains("Olga") && text.contains("I like street 39.") && text.contains("boats"),
                     "{text}"
