@@ -19,7 +19,7 @@ use nearfield_base::persist::Existing;
 
 #[cfg(feature = "server")]
 pub use batch::BatchArgs;
-pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePart, RougeArgs, SuiteArgs};
+pub use eval::{ChoiceArgs, EvalArgs, EvalWhat, FidelityArgs, HeldOutArgs, HomePart, RecallArgs, RougeArgs, SuiteArgs};
 pub use events::EventsArgs;
 pub use quantize::{MethodArg, QuantizeArgs};
 pub use report::{AskArgs, ReportArgs, ReportCommand};

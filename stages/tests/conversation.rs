@@ -33,6 +33,7 @@ fn conversation(context_tokens: usize, home: Option<&Path>, commands: Vec<Comman
         home: HomeLayout::Grouped,
         max_reply_tokens: 60,
         words_at_once: 0,
+        summary: true,
         remote: None,
     };
     let home = home.map(|path| HomeTools::of_rooms(HomeFile::load(path).unwrap()));

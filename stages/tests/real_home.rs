@@ -113,6 +113,7 @@ impl Asked {
             sampler: SamplerOptions::default(),
             max_reply_tokens: 160,
             words_at_once: 0,
+            summary: true,
             remote: None,
         };
         let (turns, (notes, notebook)) = (Turns::default(), bounded(64));

@@ -50,6 +50,7 @@ impl Conversation {
             home: HomeLayout::Grouped,
             max_reply_tokens: 60,
             words_at_once: 0,
+            summary: true,
             remote: Some(RemoteOptions { url, key_file: None, model: model.to_owned(), when, timeout }),
         };
         let (turns, (notes, notebook)) = (Turns::default(), bounded(64));

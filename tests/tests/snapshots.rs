@@ -49,7 +49,7 @@ fn the_help_of_every_command() {
         "man",
     ];
     let models = ["list", "show", "pull", "verify", "path", "convert", "imatrix", "quantize"];
-    let eval = ["perplexity", "kld", "suite", "choice", "rouge", "bundled", "assist", "home", "anomalies"];
+    let eval = ["perplexity", "kld", "suite", "choice", "recall", "rouge", "bundled", "assist", "home", "anomalies"];
     let mut all = vec![vec![]];
     all.extend(commands.iter().map(|command| vec![*command]));
     all.extend(models.iter().map(|action| vec!["models", *action]));

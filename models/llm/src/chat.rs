@@ -57,6 +57,12 @@ impl Chat {
         Ok(Chat { llm, dialect, thinking: options.thinking, schemas: Vec::new(), examples: Vec::new(), held })
     }
 
+    /// The same with a model that does not think before it answers.
+    #[must_use]
+    pub fn without_thinking(self) -> Chat {
+        Chat { thinking: Thinking::Off, ..self }
+    }
+
     /// How the model writes calls.
     pub fn dialect(&self) -> Dialect {
         self.dialect

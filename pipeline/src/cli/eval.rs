@@ -45,6 +45,13 @@ pub enum EvalWhat {
                       nearfield eval choice arc-easy.jsonl --model smollm2-135m-instruct --limit 500"
     )]
     Choice(ChoiceArgs),
+    /// Whether the assistant remembers at the end of a long conversation what was said at its beginning.
+    #[command(
+        after_help = "Each row is one JSON object: {\"id\": …, \"turns\": [what is said, ..., a question], \"expect\": [words of which a \
+                      right answer has one]}.\n\nExamples:\n  nearfield eval recall --model qwen2.5-0.5b-instruct --set llm.context_tokens=1024\n  \
+                      nearfield eval recall talks.jsonl --set conversation.summary=false --json"
+    )]
+    Recall(RecallArgs),
     /// How much summaries have in common with those of people: ROUGE-1, ROUGE-2 and ROUGE-L.
     #[command(
         after_help = "Each row is one JSON object with `reference` (one or several) and `summary`, or `document` for a model to \
@@ -145,6 +152,34 @@ pub struct ChoiceArgs {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub config: ConfigArgs,
+}
+
+/// `nearfield eval recall`
+#[derive(Args, Debug)]
+pub struct RecallArgs {
+    /// The conversations, one JSON object a line [default: eval/recall.jsonl of the assets].
+    #[arg(value_name = "FILE.jsonl")]
+    pub file: Option<PathBuf>,
+    /// The model: a name from `nearfield models list`, or a GGUF file [default: llm.model of the configuration].
+    #[arg(long, value_name = "NAME|FILE.gguf")]
+    pub model: Option<String>,
+    /// Between two turns wait so long at the most for a summary that is being written.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = pause)]
+    pub pause_s: f64,
+    /// Use only this many conversations.
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// Print one JSON object for each conversation; the last holds the whole.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub config: ConfigArgs,
+}
+
+fn pause(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=3600.0).contains(seconds));
+    seconds.ok_or_else(|| "must be 0 to 3600 seconds".to_owned())
 }
 
 /// `nearfield eval rouge`

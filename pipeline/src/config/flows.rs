@@ -1,5 +1,5 @@
 //! `[[voice]]`, `[[caption]]` and `[[report]]` in the file of `nearfield run`: flows that run beside the server. Each takes the keys of its own
-//! file besides those here; what it leaves out of `[stt]`, `[llm]`, `[tts]`, `[home]`, `[prompt]` and `[remote]` it has from the whole file.
+//! file besides those here; what it leaves out of `[stt]`, `[llm]`, `[tts]`, `[home]`, `[prompt]`, `[conversation]` and `[remote]` it has from the whole file.
 
 use std::path::{Path, PathBuf};
 
@@ -263,7 +263,11 @@ impl RunConfig {
         let mut flows = Vec::new();
         for (at, flow) in self.voice.iter().enumerate() {
             let name = named(&flow.name, "voice", at);
-            let config = Box::new(self.whole(&["stt", "llm", "prompt", "remote", "tts", "home"], &flow.keys, &name)?);
+            let config = Box::new(self.whole(
+                &["stt", "llm", "prompt", "conversation", "remote", "tts", "home"],
+                &flow.keys,
+                &name,
+            )?);
             let input = if flow.input.is_empty() { "mic" } else { &flow.input }.to_owned();
             let output = if flow.output.is_empty() { "speaker" } else { &flow.output }.to_owned();
             no_stdin("voice", &name, &input)?;

@@ -5,6 +5,7 @@
 //! is complete. `configs/*.toml` and `docs/configuration.md` are written from these types by `pipeline/tests/configuration.rs`.
 
 pub mod caption;
+mod conversation;
 mod embeddings;
 pub mod flows;
 mod llm;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use conversation::ConversationConfig;
 pub use embeddings::EmbeddingsConfig;
 pub use llm::{LlmConfig, PromptConfig};
 pub use mqtt::MqttConfig;

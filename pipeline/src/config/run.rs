@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::flows::{self, CaptionFlow, ReportFlow, VoiceFlow};
 use super::wake::one_or_more;
 use crate::config::{
-    Config, EmbeddingsConfig, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig, VoiceConfig,
+    Config, ConversationConfig, EmbeddingsConfig, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig,
+    TtsConfig, VoiceConfig,
 };
 
 /// The whole of `run.toml`.
@@ -27,6 +28,8 @@ pub struct RunConfig {
     pub embeddings: EmbeddingsConfig,
     /// The system text of the language model for questions to the home; other clients bring their own.
     pub prompt: PromptConfig,
+    /// What is kept of a conversation.
+    pub conversation: ConversationConfig,
     /// A remote language model for questions to the home that the local one should not answer.
     pub remote: RemoteConfig,
     /// Text to speech.
@@ -126,6 +129,7 @@ impl RunConfig {
             stt: self.stt.clone(),
             llm: self.llm.clone(),
             prompt: self.prompt.clone(),
+            conversation: self.conversation.clone(),
             remote: self.remote.clone(),
             tts: self.tts.clone(),
             home: self.home.clone(),

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, LatencyConfig, ListenConfig, LlmConfig, PlayConfig, PromptConfig, RemoteConfig, SttConfig, TtsConfig,
-    TurnConfig, WakeConfig,
+    Config, ConversationConfig, LatencyConfig, ListenConfig, LlmConfig, PlayConfig, PromptConfig, RemoteConfig,
+    SttConfig, TtsConfig, TurnConfig, WakeConfig,
 };
 
 /// The whole of `voice.toml`.
@@ -30,6 +30,8 @@ pub struct VoiceConfig {
     pub llm: LlmConfig,
     /// The system text of the language model.
     pub prompt: PromptConfig,
+    /// What is kept of a conversation.
+    pub conversation: ConversationConfig,
     /// A remote language model for what the local one should not answer. Off unless `when` says otherwise.
     pub remote: RemoteConfig,
     /// Text to speech.

@@ -14,6 +14,7 @@ mod hear;
 mod json_lines;
 pub mod judge;
 mod noise;
+mod recall;
 mod rouge;
 mod see;
 mod suite;
@@ -232,6 +233,7 @@ pub fn run(args: &EvalArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write)
         EvalWhat::Kld(args) => fidelity::kld(args, &registry, quiet, stop, out),
         EvalWhat::Suite(args) => suite::run(args, &registry, quiet, stop, out),
         EvalWhat::Choice(args) => choice::run(args, &registry, quiet, stop, out),
+        EvalWhat::Recall(args) => recall::run(args, &registry, quiet, stop, out),
         EvalWhat::Rouge(args) => rouge::run(args, &registry, quiet, stop, out),
         EvalWhat::Anomalies(args) => anomalies::run(args, stop, out),
         EvalWhat::Assist(args) => no_output(args).and_then(|()| assist::run(args, &registry, stop, out)),

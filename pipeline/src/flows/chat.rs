@@ -64,6 +64,11 @@ impl Chat {
         self.converse.restore(file)
     }
 
+    /// Whether a summary of earlier turns is being made.
+    pub fn is_summarizing(&self) -> bool {
+        self.converse.is_summarizing()
+    }
+
     /// Goes on with another conversation, and leaves this one in its place.
     pub fn switch(&mut self, other: &mut History) {
         self.converse.switch(other);
@@ -73,7 +78,7 @@ impl Chat {
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn save(&self, file: &Path) -> anyhow::Result<()> {
+    pub fn save(&mut self, file: &Path) -> anyhow::Result<()> {
         self.converse.save(file)
     }
 

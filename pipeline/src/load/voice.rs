@@ -225,6 +225,7 @@ pub(crate) fn converse_options(
         sampler: config.llm.sampler,
         max_reply_tokens,
         words_at_once: 0,
+        summary: config.conversation.summary,
         remote: config.remote.options(),
     })
 }

@@ -113,6 +113,7 @@ impl TurnReport {
             "interrupted": self.played.interrupted,
             "spoken": self.played.heard.join(" "),
             "forgotten": self.replied.forgotten,
+            "summarized": self.replied.summarized,
             "cut_off": self.replied.cut_off,
             "repeated": self.replied.repeated,
             "ahead": self.replied.ahead,

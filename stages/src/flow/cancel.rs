@@ -4,17 +4,20 @@ use std::ops::ControlFlow;
 
 use crate::flow::{Guesses, Turn, Turns};
 
-/// Cancelled when its turn is silenced ([`Turns::cancel_of`]) or its guess withdrawn ([`Cancel::or_withdrawn`]).
+/// Cancelled when its turn is silenced ([`Turns::cancel_of`]) or followed by another ([`Turns::cancel_when_followed`]), or its guess
+/// withdrawn ([`Cancel::or_withdrawn`]).
 #[derive(Clone, Debug)]
 pub struct Cancel {
     turn: Option<(Turns, Turn)>,
+    /// The last turn after which the work is wanted.
+    last: Option<(Turns, Turn)>,
     guess: Option<(Guesses, Turn)>,
 }
 
 impl Cancel {
     /// Never cancelled: for work that belongs to no turn.
     pub fn never() -> Self {
-        Self { turn: None, guess: None }
+        Self { turn: None, last: None, guess: None }
     }
 
     /// The same for work on a guess, which is cancelled too when that is withdrawn.
@@ -26,6 +29,7 @@ impl Cancel {
     /// Whether nobody wants the work any more.
     pub fn is_cancelled(&self) -> bool {
         self.turn.as_ref().is_some_and(|(turns, turn)| !turns.is_alive(*turn))
+            || self.last.as_ref().is_some_and(|(turns, turn)| turns.is_followed(*turn))
             || self.guess.as_ref().is_some_and(|(guesses, guess)| !guesses.is_alive(*guess))
     }
 
@@ -38,7 +42,12 @@ impl Cancel {
 impl Turns {
     /// What work on `turn` asks whether it is still wanted.
     pub fn cancel_of(&self, turn: Turn) -> Cancel {
-        Cancel { turn: Some((self.clone(), turn)), guess: None }
+        Cancel { turn: Some((self.clone(), turn)), ..Cancel::never() }
+    }
+
+    /// What work between `turn` and the next one asks whether it is still wanted: no longer once that one has begun.
+    pub fn cancel_when_followed(&self, turn: Turn) -> Cancel {
+        Cancel { last: Some((self.clone(), turn)), ..Cancel::never() }
     }
 }
 
@@ -54,6 +63,17 @@ mod tests {
         turns.silence_before(Turn(2));
         assert!(first.check().is_break() && second.check().is_continue() && !Cancel::never().is_cancelled());
     }
+
+    #[test]
+    fn work_between_turns_is_cancelled_by_the_next_one_and_not_by_silence() {
+        let turns = Turns::default();
+        let cancel = turns.cancel_when_followed(turns.begin());
+        turns.silence_all();
+        assert!(!cancel.is_cancelled());
+        turns.begin();
+        assert!(cancel.is_cancelled());
+    }
+
     #[test]
     fn work_on_a_guess_is_cancelled_with_the_guess_unless_that_was_kept() {
         let (turns, guesses) = (Turns::default(), Guesses::default());

@@ -49,6 +49,11 @@ impl Turns {
         self.silence_before(Turn(self.0.last.load(Ordering::Acquire) + 1));
     }
 
+    /// Whether a later turn has begun.
+    pub fn is_followed(&self, turn: Turn) -> bool {
+        self.0.last.load(Ordering::Acquire) > turn.0
+    }
+
     /// Whether `turn` may still be worked on.
     pub fn is_alive(&self, turn: Turn) -> bool {
         turn.0 >= self.0.oldest_alive.load(Ordering::Acquire)

@@ -25,6 +25,7 @@ use crossbeam_channel::{Sender, bounded};
 use nearfield_llm::{GenerateOptions, Llm, LlmError, PictureSpan, SamplerOptions, SessionOptions, TokenId};
 
 use crate::flow::{Cancel, Failure, Flow, panics};
+use crate::messages::Tokens;
 use crate::voice_priority::VoicePriority;
 
 pub use pause::{Pause, Pausing};
@@ -44,6 +45,8 @@ const NAME: &str = "llm";
 /// what other programs ask of the server takes what is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
+    /// Work that nobody waits for: it is done while there is nothing else to do, and rests meanwhile.
+    Idle,
     /// A request of another program.
     Request,
     /// A summary of sensor readings.
@@ -236,6 +239,11 @@ impl LlmThread {
         self.owned(self.ask(|reply| Command::Open { urgency, options, moving: Some(least), reply }))
     }
 
+    /// Exchanges what two sessions of the same size hold; each keeps its urgency. No job is under way in either.
+    pub fn exchange(&self, one: SessionId, other: SessionId) {
+        let _ = self.send(Command::Exchange { one, other });
+    }
+
     /// Gives a session's memory back. A job in it ends as if the thread had gone; nobody may name the session any more.
     pub fn close(&self, session: SessionId) {
         if let Some(own) = &self.own {
@@ -279,6 +287,17 @@ impl LlmThread {
             let _ = events.try_send(Event::Failed(gone()));
         }
         Reply::new(reply)
+    }
+
+    /// Has the session read `prompt` and write nothing; whether it came to that.
+    ///
+    /// # Errors
+    /// The model failed.
+    pub fn read(&self, session: SessionId, prompt: Vec<TokenId>, cancel: Cancel) -> anyhow::Result<bool> {
+        let options = GenerateOptions { max_tokens: 1, ..GenerateOptions::default() };
+        let job = Job { session, prompt, sampler: SamplerOptions::default(), options, cancel };
+        let extras = Extras { choices: vec![TokenId(0)], ..Extras::default() };
+        Ok(self.run_with(job, extras).logits(&mut Tokens::default())?.is_some())
     }
 
     /// Asks that `prompt` stand in the session's cache when next there is time; a job in the same session takes its place.

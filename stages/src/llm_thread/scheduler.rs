@@ -46,6 +46,10 @@ pub(super) enum Command {
     Close {
         session: SessionId,
     },
+    Exchange {
+        one: SessionId,
+        other: SessionId,
+    },
     Save {
         session: SessionId,
         path: PathBuf,
@@ -126,26 +130,29 @@ impl Scheduler {
             while let Ok(command) = self.inbox.try_recv() {
                 self.obey(command);
             }
-            let (is_busy, is_voice) =
+            let (has_jobs, is_voice) =
                 (!self.jobs.is_empty(), self.jobs.iter().any(|running| running.urgency == Urgency::Voice));
             if let Some(way) = &mut self.way {
                 way.hold(is_voice);
-                if is_busy && !is_voice && way.is_taken() {
+                if has_jobs && !is_voice && way.is_taken() {
                     self.yield_to_voice();
                     continue;
                 }
             }
-            if (is_busy || !self.warm.is_empty()) && self.pause.is_on() {
+            if (has_jobs || !self.warm.is_empty()) && self.pause.is_on() {
                 match self.inbox.recv_timeout(PAUSE_STEP) {
                     Ok(command) => self.obey(command),
                     Err(_) => std::thread::sleep(PAUSE_STEP),
                 }
                 continue;
             }
-            if is_busy {
+            let is_awaited = self.jobs.iter().any(|running| running.urgency > Urgency::Idle);
+            if is_awaited {
                 self.step();
             } else if let Some((id, prompt)) = self.warm.pop() {
                 self.keep_warm(id, prompt);
+            } else if has_jobs {
+                self.step();
             } else {
                 match self.inbox.recv() {
                     Ok(command) => self.obey(command),
@@ -166,7 +173,7 @@ impl Scheduler {
                 Command::Run { events, .. } => drop(events.try_send(Event::Failed(crashed()))),
                 Command::Save { reply, .. } => drop(reply.try_send(Err(crashed()))),
                 Command::Restore { reply, .. } => drop(reply.try_send(Err(crashed()))),
-                Command::Warm { .. } | Command::Forget { .. } | Command::Close { .. } => {}
+                Command::Warm { .. } | Command::Forget { .. } | Command::Close { .. } | Command::Exchange { .. } => {}
             }
         }
     }
@@ -217,6 +224,15 @@ impl Scheduler {
                 self.forget_warm(session);
                 self.jobs.retain(|running| running.job.session != session);
                 self.sessions.remove(&session);
+            }
+            Command::Exchange { one, other } => {
+                self.forget_warm(one);
+                self.forget_warm(other);
+                let sessions = self.sessions.get_disjoint_mut([&one, &other]);
+                if let [Some(one), Some(other)] = sessions {
+                    std::mem::swap(&mut one.session, &mut other.session);
+                    std::mem::swap(&mut one.rows, &mut other.rows);
+                }
             }
             Command::Forget { session } => {
                 let slot = self.sessions.get_mut(&session).expect("a session that was opened");

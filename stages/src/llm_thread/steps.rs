@@ -4,6 +4,8 @@
 //! not joined into one pass: with so many rows the sums are added up in another order, and what a request is answered would hang on
 //! who else asks. The prompt that is read is the most urgent one's, and among those the shortest one's, less what it has waited.
 //!
+//! What nobody waits for ([`Urgency::Idle`]) has a step only where all jobs are of that kind.
+//!
 //! Whoever speaks to a voice waits for its first words, so until then the voice has the model to itself. From then on the reply is
 //! ahead of what is spoken, and a few others may write along; prompts wait until it is written.
 
@@ -68,9 +70,9 @@ impl Running {
         !self.job.cancel.is_cancelled()
     }
 
-    /// Whether it is a request whose prompt may begin with what others have read: of tokens only, and nothing of it has been read.
+    /// Whether its prompt may begin with what others have read: of tokens only, and nothing of it has been read.
     fn may_share(&self) -> bool {
-        self.urgency == Urgency::Request && self.prefill.is_none() && self.extras.rows.is_empty()
+        self.urgency <= Urgency::Request && self.prefill.is_none() && self.extras.rows.is_empty()
     }
 
     /// Ends the job if nobody wants it any more; whether it goes on.
@@ -168,8 +170,12 @@ impl Scheduler {
 
     fn plan(&self) -> Step {
         let jobs = &self.jobs;
+        let is_idle = jobs.iter().all(|running| running.urgency == Urgency::Idle);
         // One that is in the session of an earlier one waits for that.
-        let ready = |i: &usize| !jobs[..*i].iter().any(|earlier| earlier.job.session == jobs[*i].job.session);
+        let ready = |i: &usize| {
+            (is_idle || jobs[*i].urgency > Urgency::Idle)
+                && !jobs[..*i].iter().any(|earlier| earlier.job.session == jobs[*i].job.session)
+        };
         let of_voice = |i: &usize| jobs[*i].urgency == Urgency::Voice;
         let is_writing = |i: &usize| jobs[*i].writing.is_some();
         let awaited = (0..jobs.len()).filter(ready).find(|i| of_voice(i) && !jobs[*i].has_spoken);
@@ -209,8 +215,11 @@ impl Scheduler {
         let running = &self.jobs[i];
         let job = &running.job;
         let slot = &self.sessions[&job.session];
-        let may_share =
-            |slot: &SessionSlot| slot.urgency == Urgency::Request && slot.moving.is_none() && slot.rows.is_empty();
+        // A voice's cache is no exact one, and what is done for a voice while nothing else is may take that, too.
+        let is_idle = slot.urgency == Urgency::Idle;
+        let may_share = |slot: &SessionSlot| {
+            slot.rows.is_empty() && (is_idle || slot.urgency == Urgency::Request && slot.moving.is_none())
+        };
         if !running.may_share() || !may_share(slot) {
             return None;
         }
@@ -227,7 +236,7 @@ impl Scheduler {
     /// An earlier request whose prompt begins like this one's and has not been read so far: waiting for it is less work.
     fn is_about_to_read(&self, i: usize) -> Option<usize> {
         let running = &self.jobs[i];
-        if !running.may_share() {
+        if !running.may_share() || running.urgency == Urgency::Idle {
             return None;
         }
         let job = &running.job;

@@ -354,3 +354,47 @@ fn requests_take_turns_and_a_voice_goes_first() {
     assert!(spoken.2 <= slow.2 && quick.2 < slow.2, "the short request waited for the long one");
     assert!(slow.1 > quick.1, "{} and {} tokens", slow.1, quick.1);
 }
+
+#[test]
+fn what_nobody_waits_for_rests_while_anybody_waits_and_is_what_it_would_have_been() {
+    let (llm, thread) = bundled();
+    let text = "<|user|>Hello<|end|><|assistant|>The";
+    let alone = outcome(llm.run(job(&llm, open(&llm, Urgency::Idle), text, 400)));
+    let idle = llm.run(job(&llm, open(&llm, Urgency::Idle), text, 400));
+    let over: Vec<Instant> = [Urgency::Request, Urgency::Report, Urgency::Voice]
+        .into_iter()
+        .map(|urgency| outcome(llm.run(job(&llm, open(&llm, urgency), text, 100))).2)
+        .collect();
+    let rested = outcome(idle);
+    assert_eq!((&rested.0, rested.1), (&alone.0, alone.1));
+    assert!(over.iter().all(|other| *other < rested.2), "somebody waited for what nobody waits for");
+    drop(llm);
+    thread.join().unwrap();
+}
+
+#[test]
+fn idle_work_begins_with_what_a_voice_has_read_and_leaves_it_as_it_is() {
+    let (llm, _thread) = bundled();
+    let options = SessionOptions { context_tokens: 1024, cache: CacheType::F16 };
+    let voice = llm.open_moving(Urgency::Voice, options, 24).unwrap();
+    let prefilled = |session: SessionId, text: &str| match llm.run(job(&llm, session, text, 1)).next().unwrap() {
+        Event::Prefilled(prefill) => prefill,
+        other => panic!("{other:?}"),
+    };
+    let long =
+        "<|system|>You are Nearfield.<|end|>".to_owned() + &"<|user|>Hello.<|end|><|assistant|>Hi.<|end|>".repeat(20);
+    prefilled(voice, &long);
+    let idle = open(&llm, Urgency::Idle);
+    let copied = prefilled(idle, &(long.clone() + "<|user|>Good night."));
+    assert!(copied.reused > 100 && copied.prefilled < 20, "{copied:?}");
+    // Another prompt of the same beginning; then the two take each other's place.
+    let other = "<|system|>You are Nearfield.<|end|><|user|>What time is it?";
+    prefilled(idle, other);
+    assert!(prefilled(voice, &(long.clone() + "<|user|>Good night.")).prefilled < 20);
+    llm.exchange(voice, idle);
+    assert!(prefilled(voice, other).prefilled <= 1);
+    llm.close(idle);
+    // Whoever is told of a session that is gone loses nothing.
+    llm.exchange(voice, idle);
+    assert!(prefilled(voice, other).prefilled <= 1);
+}

@@ -83,6 +83,8 @@ pub struct Replied {
     pub first_token: Option<Instant>,
     /// Exchanges dropped from the history to make room.
     pub forgotten: usize,
+    /// Exchanges that a summary has taken the place of since the last reply.
+    pub summarized: usize,
     /// Whether the reply ended at a limit instead of its own end.
     pub cut_off: bool,
     /// Whether the model repeated itself and was stopped; the reply is what was sound of it.

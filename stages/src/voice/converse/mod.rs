@@ -3,17 +3,21 @@
 //!
 //! What stands in the prompt, in this order: the system text, the home's state, the history, the question. The first two
 //! change seldom, the history only grows; so a question costs its own tokens and little more. After each turn, and when
-//! the home changes, the new beginning is kept warm while nobody speaks. What follows a changed home or a dropped turn is
-//! moved within the cache rather than computed anew.
+//! the home changes, the new beginning is kept warm while nobody speaks. What follows a dropped turn is moved within the cache
+//! rather than computed anew. Before turns have to be dropped, a summary takes their place, which is written while nobody speaks.
 
 mod asides;
 mod claims;
+mod condense;
+#[cfg(test)]
+mod condense_tests;
 mod copies;
 mod draft;
 mod ending;
 mod prompt;
 mod remote;
 mod reply;
+mod summary;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +31,7 @@ use serde_json::Value;
 
 use self::draft::Draft;
 pub use self::prompt::MOST_RESULT_TOKENS;
+use self::summary::{Condensing, Statement, Summary};
 use crate::flow::fault::Fault;
 use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::llm_thread::{LlmThread, SessionId, Urgency};
@@ -58,14 +63,19 @@ pub struct ConverseOptions {
     pub max_reply_tokens: usize,
     /// So many words of a reply are said before it is asked whether to go on; 0: all of them.
     pub words_at_once: usize,
+    /// Whether turns that the context has no room for are replaced by a summary.
+    pub summary: bool,
     /// A larger model elsewhere, and what it may answer.
     pub remote: Option<RemoteOptions>,
 }
 
 /// A conversation that another one has taken the place of for a while.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct History {
     exchanges: Vec<Exchange>,
+    summary: Summary,
+    pending: Vec<Statement>,
+    condensing: Option<Condensing>,
     asked: Option<String>,
     offers_more: bool,
     last_reply: String,
@@ -96,6 +106,10 @@ pub struct PromptTooLong {
 /// What goes into a session's file besides the session.
 #[derive(Serialize, Deserialize)]
 struct Saved {
+    #[serde(default)]
+    summary: Summary,
+    #[serde(default)]
+    pending: Vec<Statement>,
     exchanges: Vec<Vec<Message>>,
 }
 
@@ -110,8 +124,20 @@ pub struct Converse {
     offered: (Vec<Value>, Vec<HomeThing>),
     turns: Turns,
     history: Vec<Exchange>,
-    /// Exchanges dropped from the history and not yet reported.
+    /// What is left of turns before the history.
+    summary: Summary,
+    /// What dropped turns stated, for the next summary.
+    pending: Vec<Statement>,
+    /// The summary in the making.
+    condensing: Option<Condensing>,
+    /// What the model is made to write as a summary.
+    #[cfg(test)]
+    scripted: Option<nearfield_llm::Constrained>,
+    /// The last turn.
+    turn: Turn,
+    /// Exchanges dropped from the history, and such as a summary replaces, not yet reported.
     forgotten: usize,
+    summarized: usize,
     /// The model elsewhere, where one is configured.
     remote: Option<Remote>,
     /// The wish that a question was asked back to.
@@ -165,7 +191,14 @@ impl Converse {
             offered: (Vec::new(), Vec::new()),
             turns,
             history: Vec::new(),
+            summary: Summary::default(),
+            pending: Vec::new(),
+            condensing: None,
+            #[cfg(test)]
+            scripted: None,
+            turn: Turn(0),
             forgotten: 0,
+            summarized: 0,
             remote,
             asked: None,
             offers_more: false,
@@ -213,8 +246,13 @@ impl Converse {
     ///
     /// # Errors
     /// If it can't be written.
-    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
-        let saved = Saved { exchanges: self.history.iter().map(|exchange| exchange.messages.clone()).collect() };
+    pub fn save(&mut self, path: &Path) -> anyhow::Result<()> {
+        self.take_summary();
+        let saved = Saved {
+            summary: self.summary.clone(),
+            pending: self.pending.clone(),
+            exchanges: self.history.iter().map(|exchange| exchange.messages.clone()).collect(),
+        };
         Ok(self.llm.save(self.session, path, serde_json::to_vec(&saved)?)?)
     }
 
@@ -226,6 +264,8 @@ impl Converse {
         let note = self.llm.restore(self.session, path)?;
         let saved: Saved = serde_json::from_slice(&note)
             .map_err(|error| LlmError::Session { path: path.to_owned(), what: format!("its history: {error}") })?;
+        self.condensing = None;
+        (self.summary, self.pending) = (saved.summary, saved.pending);
         // Turns are counted from 1: what was said before this program was started cannot be interrupted any more.
         self.history = saved
             .exchanges
@@ -238,7 +278,11 @@ impl Converse {
 
     /// Goes on with another conversation, and leaves this one in its place.
     pub fn switch(&mut self, other: &mut History) {
+        self.condensing.iter().for_each(Condensing::leave_session);
+        std::mem::swap(&mut self.condensing, &mut other.condensing);
         std::mem::swap(&mut self.history, &mut other.exchanges);
+        std::mem::swap(&mut self.summary, &mut other.summary);
+        std::mem::swap(&mut self.pending, &mut other.pending);
         std::mem::swap(&mut self.asked, &mut other.asked);
         std::mem::swap(&mut self.offers_more, &mut other.offers_more);
         std::mem::swap(&mut self.last_reply, &mut other.last_reply);
@@ -247,6 +291,9 @@ impl Converse {
     /// Begins a new conversation, with what the model has read of the home still in its cache.
     pub fn forget_history(&mut self) {
         self.history.clear();
+        self.condensing = None;
+        self.summary = Summary::default();
+        self.pending.clear();
         self.asked = None;
         self.offers_more = false;
         self.last_reply.clear();
@@ -263,6 +310,8 @@ impl Stage for Converse {
 
     fn step(&mut self, input: Envelope<Transcript>, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
         let Envelope { turn, body: transcript, born } = input;
+        self.turn = turn;
+        self.take_summary();
         self.learn_what_was_heard();
         self.toolbox.home_changed_outside();
         self.is_guess = transcript.guess.is_some();
@@ -285,6 +334,7 @@ impl Stage for Converse {
             let _ = emit(Envelope::new(turn, TextDelta::Asked(transcript.speech_ended)));
             let mut replied = self.reply(turn, transcript.text, emit)?;
             replied.ahead.wasted_tokens = std::mem::take(&mut self.wasted_tokens);
+            replied.summarized = std::mem::take(&mut self.summarized);
             let _ = self.notes.send(Note::Replied { turn, replied });
         }
         self.drop_draft();
@@ -334,6 +384,10 @@ impl Stage for Converse {
             let _ = self.notes.send(Note::Replied { turn, replied });
             let _ = emit(Envelope::new(turn, TextDelta::Text(text)));
             let _ = emit(Envelope::new(turn, TextDelta::End));
+            // The alarm has ended a summary, which is begun again.
+            self.turn = turn;
+            self.take_summary();
+            self.keep_warm();
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use nearfield_llm::{Message, Role, TokenId};
 use serde_json::json;
 
-use super::{Converse, PromptTooLong};
+use super::{Converse, PromptTooLong, Summary};
 use crate::voice::tool_calls;
 use crate::voice::tools::{ToolResult, spaced_json};
 
@@ -53,7 +53,7 @@ impl Converse {
         Message { role: Role::System, content }
     }
 
-    fn tokens(&self, messages: &[Message], reply_follows: bool) -> anyhow::Result<Vec<TokenId>> {
+    pub(super) fn tokens(&self, messages: &[Message], reply_follows: bool) -> anyhow::Result<Vec<TokenId>> {
         Ok(self.chat.prompt(messages, reply_follows)?)
     }
 
@@ -62,19 +62,23 @@ impl Converse {
     pub(super) fn compose(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
         self.offer_tools();
         let room = self.room();
-        let mut dropped = 0;
+        let (mut dropped, mut summary) = (0, self.summary.messages());
         loop {
             let mut messages = vec![self.system()];
-            messages.extend(self.history[dropped..].iter().flat_map(|e| e.messages.iter().cloned()));
+            messages.extend_from_slice(&summary);
+            messages.extend(self.messages_from(dropped));
             messages.extend_from_slice(exchange);
             let tokens = self.tokens(&messages, true)?;
             if tokens.len() <= room {
+                self.keep_statements(dropped);
                 self.history.drain(..dropped);
                 self.forgotten += dropped;
                 return Ok(tokens);
             }
             if dropped < self.history.len() {
                 dropped += 1;
+            } else if !summary.is_empty() {
+                summary.clear();
             } else if self.toolbox.tell_less() {
                 self.offer_tools();
             } else {
@@ -85,9 +89,9 @@ impl Converse {
 
     /// The prompt for `exchange` as if nothing had been said before.
     pub(super) fn compose_alone(&mut self, exchange: &[Message]) -> anyhow::Result<Vec<TokenId>> {
-        let history = std::mem::take(&mut self.history);
+        let before = (std::mem::take(&mut self.history), std::mem::take(&mut self.summary));
         let prompt = self.compose(exchange);
-        self.history = history;
+        (self.history, self.summary) = before;
         prompt
     }
 
@@ -95,22 +99,34 @@ impl Converse {
         self.options.session.context_tokens.saturating_sub(self.options.max_reply_tokens)
     }
 
-    /// Has the beginning of the next prompt computed while nobody speaks. Where the history is nearly too long, its oldest
-    /// turns are dropped here, ahead of time; what follows them moves down in the cache.
+    /// Has the beginning of the next prompt computed while nobody speaks, and a summary begun where the history grows long. Where it is
+    /// nearly too long, its oldest turns are dropped here, ahead of time; what follows them moves down in the cache.
     pub(super) fn keep_warm(&mut self) {
         self.offer_tools();
         let most = self.room() * 3 / 4;
         loop {
             let mut messages = vec![self.system()];
-            messages.extend(self.history.iter().flat_map(|e| e.messages.iter().cloned()));
+            messages.extend(self.summary.messages());
+            messages.extend(self.messages_from(0));
             match self.tokens(&messages, false) {
                 Ok(tokens) if tokens.len() > most && !self.history.is_empty() => {
+                    self.keep_statements(1);
                     self.history.remove(0);
                     self.forgotten += 1;
                 }
+                Ok(tokens) if tokens.len() > self.room() && !self.summary.is_empty() => {
+                    tracing::info!("the home leaves no room for the summary of earlier turns");
+                    self.summary = Summary::default();
+                }
                 Ok(tokens) if tokens.len() > self.room() && self.toolbox.tell_less() => self.offer_tools(),
                 Ok(tokens) if tokens.is_empty() || tokens.len() > self.room() => return,
-                Ok(tokens) => return self.llm.warm(self.session, tokens),
+                Ok(tokens) => {
+                    self.llm.warm(self.session, tokens);
+                    if let Err(error) = self.condense(most) {
+                        tracing::debug!(%error, "earlier turns could not be summarized");
+                    }
+                    return;
+                }
                 // Some templates insist on a question; then the first one pays for the prefill.
                 Err(error) => return tracing::debug!(%error, "the chat template does not render without a question"),
             }

@@ -57,6 +57,10 @@ impl Converse {
         if !system.is_empty() {
             messages.push(json!({"role": "system", "content": system}));
         }
+        let summary = if knows_home { self.summary.messages() } else { Vec::new() };
+        for message in summary {
+            messages.push(json!({"role": message.role, "content": message.content}));
+        }
         for exchange in self.history.iter().filter(|exchange| knows_home || exchange.is_remote) {
             let asked = exchange.messages.iter().find(|message| message.role == Role::User);
             let said = exchange.messages.iter().rfind(|message| message.role == Role::Assistant);

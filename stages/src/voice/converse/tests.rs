@@ -22,6 +22,7 @@ fn converse(context_tokens: usize, commands: Vec<CommandTool>) -> Converse {
         home: HomeLayout::Grouped,
         max_reply_tokens: 100,
         words_at_once: 0,
+        summary: true,
         remote: None,
     };
     let toolbox = Toolbox::new(None, commands).unwrap();
