@@ -7,11 +7,12 @@ use super::{Bytes, Evex, Pairs, ROWS, Vex};
 use crate::activations::Row;
 use crate::formats::{BlockFormat, Format, STRIP_ROWS, with_blocks};
 
-/// How far ahead of its use memory is asked for, across the end of a strip into the next. Of 1.5 to 12 KiB, measured on a Zen 3 with
-/// Q5_0, Q8_0 and Q4_1 out of memory, this was the best for most: 12.8 to 19.8, 13.6 to 16.6 and 14.8 to 21.7 GB/s on one core.
+/// How far ahead memory is prefetched, across the end of a strip into the next. Of 1.5 to 12 KiB, measured on a Zen 3 with Q5_0 and Q4_1 out
+/// of memory, this was the best for most: 12.8 to 19.8 and 14.8 to 21.7 GB/s on one core.
 const AHEAD_BYTES: usize = 6144;
-/// Lines are asked for part by part, and more at a time than this not at all, since they hold up the reads that are needed now: Q4_K went from
-/// 10 to 24, Q5_K from 10 to 18, Q6_K from 10 to 20 and Q8_0 from 20 to 28 GB/s on one core of a Zen 4.
+/// Cache lines are prefetched part by part. A part with more lines than this is not prefetched, since the requests hold up the reads that are
+/// needed now. On one core of a Zen 4, Q4_K went from 10 to 24, Q5_K from 11 to 18, Q6_K from 10 to 20 GB/s, and Q8_0, which is no longer
+/// prefetched, from 20 to 28. A Zen 3, where prefetching took Q8_0 from 13.6 to 16.6, was not measured again.
 const MOST_LINES: usize = 8;
 
 macro_rules! dot {

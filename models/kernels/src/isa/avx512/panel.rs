@@ -85,7 +85,7 @@ struct PanelBlock {
 }
 
 /// Fills a panel with `fill` (from a first block, so many blocks) and passes all tokens over it, as often as the columns need. While
-/// they pass, what the next panel is filled from is asked for out of `strips`, which are short runs for the processor to guess.
+/// they pass, what the next panel is filled from is prefetched from `strips`: the runs are too short for the processor to foresee.
 ///
 /// # Safety
 /// As for [`multiply`]; `fill` writes what [`pass`] reads.
@@ -110,7 +110,7 @@ unsafe fn panel_blocks<'x, B: BlockFormat>(
             let mut token = 0;
             while token + TOKENS_AT_ONCE <= sums.len() {
                 if let Some(ahead) = &mut ahead {
-                    ahead.ask();
+                    ahead.prefetch();
                 }
                 let x = |i| x(token + i);
                 pass::<B, TOKENS_AT_ONCE>(panel, first, blocks, x, &mut sums[token..]);
@@ -125,10 +125,10 @@ unsafe fn panel_blocks<'x, B: BlockFormat>(
     }
 }
 
-/// What the next panel is filled from, asked for in as many steps as tokens pass meanwhile.
+/// What the next panel is filled from, prefetched in as many steps as tokens pass meanwhile.
 struct Ahead {
     sides: [*const u8; 2],
-    /// Bytes of each side that are still to be asked for, and how many are in each step.
+    /// Bytes of each side that are still to be prefetched, and how many in each step.
     left: usize,
     step: usize,
 }
@@ -144,9 +144,9 @@ impl Ahead {
         Ahead { sides: strips.map(|strip| strip.as_ptr().wrapping_add(offset)), left, step }
     }
 
-    /// Asks for the next step. Into the second-level cache: the first has the panel in it.
+    /// Prefetches the next step into the second-level cache: the first has the panel in it.
     #[inline(always)]
-    fn ask(&mut self) {
+    fn prefetch(&mut self) {
         let bytes = self.step.min(self.left);
         for side in &mut self.sides {
             for line in (0..bytes).step_by(64) {

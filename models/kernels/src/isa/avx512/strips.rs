@@ -7,7 +7,7 @@ use super::prefetch;
 use crate::activations::Row;
 use crate::formats::{BlockFormat, Format, STRIP_ROWS, Scales, with_blocks};
 
-/// Memory is asked for ahead, part by part, where a part takes so many lines: out of memory, on one core of a Zen 4, Q6_K goes from 13 to 20
+/// Parts of at least so many cache lines are prefetched, one by one: out of memory, on one core of a Zen 4, Q6_K goes from 13 to 20
 /// GB/s and Q5_K from 17 to 21. The processor foresees the others by itself, which then lose by it (IQ4_XS 31 to 26, Q5_0 a fifth).
 const FEWEST_LINES: usize = 6;
 
