@@ -9,6 +9,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use nearfield_base::redact::redacted;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Level, Subscriber, callsite};
@@ -25,11 +26,12 @@ const LONGEST_BYTES: usize = 4096;
 /// Installs the log for the rest of the process. What the answer is dropped, what was only counted is written.
 pub fn install(verbose: u8, quiet: bool) -> LogEnd {
     // whisper.cpp calls it an error when a transcription is stopped that nobody wants any more; what is one is in our own errors.
+    // Symphonia warns of tags and paddings of healthy files.
     let level = match (quiet, verbose) {
-        (true, _) => "error,whisper_rs=off",
-        (false, 0) => "warn,whisper_rs=off",
+        (true, _) => "error,whisper_rs=off,symphonia=off",
+        (false, 0) => "warn,whisper_rs=off,symphonia=off",
         // whisper.cpp and ONNX Runtime are talkative at this level.
-        (false, 1) => "info,whisper_rs=warn,ort=warn",
+        (false, 1) => "info,whisper_rs=warn,ort=warn,symphonia=off",
         (false, _) => "debug,whisper_rs=info,ort=info",
     };
     let filter = match std::env::var("RUST_LOG") {
@@ -94,7 +96,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Log {
         let entry = Entry {
             level: *metadata.level(),
             target: fields.target.unwrap_or_else(|| metadata.target().to_owned()),
-            text: cut(one_line(&(flow.unwrap_or_default() + &fields.message + &fields.others)).into_owned()),
+            // What a library says may quote an address with its login.
+            text: cut(one_line(&redacted(&(flow.unwrap_or_default() + &fields.message + &fields.others))).into_owned()),
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take(metadata.callsite(), entry, Instant::now());
     }
@@ -404,5 +407,13 @@ mod tests {
         }
         let long = logged(false, || tracing::warn!("{}", "é".repeat(1 << 20)));
         assert!(long.len() < LONGEST_BYTES + 100);
+    }
+
+    #[test]
+    fn no_line_has_an_addresss_login() {
+        let text =
+            logged(false, || tracing::warn!(at = "http://u:geheim@cam/x?token=abc", "rtsp://admin:geheim@cam: gone"));
+        assert!(text.contains("rtsp://***@cam: gone") && text.contains("http://***@cam/x?token=***"), "{text}");
+        assert!(!text.contains("geheim"), "{text}");
     }
 }

@@ -37,6 +37,7 @@ pub mod mqtt;
 pub mod outlets;
 pub mod pipes;
 pub mod reconnect;
+mod redirect;
 pub mod remote;
 pub mod report;
 pub mod voice;

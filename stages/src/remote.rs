@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use nearfield_base::redact::redacted;
 use nearfield_llm::ToolCall;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -147,10 +148,10 @@ impl Remote {
     pub fn new(options: RemoteOptions) -> Result<Remote, String> {
         let url = &options.url;
         if !url.starts_with("http://") && !url.starts_with("https://") {
-            return Err(format!("{url:?} begins with neither http:// nor https://"));
+            return Err(format!("{:?} begins with neither http:// nor https://", redacted(url)));
         }
         let endpoint = format!("{}/chat/completions", url.trim_end_matches('/'));
-        let endpoint = endpoint.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+        let endpoint = endpoint.parse().map_err(|error| format!("{:?} is not a URL: {error}", redacted(url)))?;
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(LONGEST_TIME))
             .timeout_connect(Some(options.timeout))

@@ -74,7 +74,11 @@ impl Broker {
             }
             connection.receive().unwrap();
         }
-        found.into_iter().map(|(topic, payload)| (topic, serde_json::from_slice(&payload).unwrap())).collect()
+        // A plain word, as `online`, stands as a text.
+        let value = |payload: &[u8]| {
+            serde_json::from_slice(payload).unwrap_or_else(|_| String::from_utf8_lossy(payload).into_owned().into())
+        };
+        found.into_iter().map(|(topic, payload)| (topic, value(&payload))).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nearfield_tests::broker::Broker;
 use nearfield_tests::{arg, run_with_input};
 use nearfield_vision::{Picture, encode_jpeg};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Four pictures of each of so many scenes: a bright bar that moves.
 fn scenes(n: u32) -> Vec<u8> {
@@ -41,12 +41,15 @@ fn home_assistant_learns_of_each_camera_and_has_its_latest_caption() {
     let spool = format!("outlets.spool={}", arg(folder.path()));
     assert_eq!(caption(2, &[&mqtt, &spool, "outlets.name=hut"]).0["captions"], 2);
     caption(3, &[&mqtt, &spool, "outlets.name=hut", "source.camera=Front Door", "mqtt.version=3.1.1"]);
-    let found = broker.retained(4);
+    let found = broker.retained(6);
     let topics: Vec<&str> = found.keys().map(String::as_str).collect();
     let (config, state) = ("homeassistant/sensor/nearfield_hut/caption/config", "nearfield/hut/caption/state");
     let door =
         ["homeassistant/sensor/nearfield_hut/caption_front_door/config", "nearfield/hut/caption_front_door/state"];
-    assert_eq!(topics, [config, door[0], state, door[1]]);
+    let available = ["nearfield/hut/caption/available", "nearfield/hut/caption_front_door/available"];
+    assert_eq!(topics, [config, door[0], available[0], state, available[1], door[1]]);
+    // Nobody is there any more to change the caption.
+    assert_eq!((&found[config]["availability_topic"], &found[available[0]]), (&json!(available[0]), &json!("offline")));
     assert_eq!(found[config]["state_topic"], state);
     assert!(found[config]["value_template"].as_str().unwrap().contains("value_json.text"), "{}", found[config]);
     assert_ne!(found[config]["unique_id"], found[door[0]]["unique_id"]);
@@ -66,7 +69,7 @@ fn a_broker_that_is_away_gets_the_captions_at_the_next_start() {
     assert_eq!(waiting(&folder.path().join("caption-mqtt")), 2);
     caption(1, &[&mqtt, &spool, "outlets.name=hut"]);
     assert_eq!(waiting(&folder.path().join("caption-mqtt")), 0);
-    assert_eq!(broker.retained(2)["nearfield/hut/caption/state"]["text"], "A first look at the scene.");
+    assert_eq!(broker.retained(3)["nearfield/hut/caption/state"]["text"], "A first look at the scene.");
 }
 
 fn waiting(folder: &Path) -> usize {

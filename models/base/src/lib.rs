@@ -1,6 +1,7 @@
 //! Functions that all crates of Nearfield share and none owns: files read within a size limit ([`files`]), files written atomically
 //! ([`persist`]), strict JSON ([`json`]), range checks ([`range`]), memory figures of the system ([`memory`]), how busy its
-//! cores are ([`cores`]), lists in sentences ([`lists`]), child processes in groups of their own ([`child`]). The crate stays small on purpose.
+//! cores are ([`cores`]), lists in sentences ([`lists`]), child processes in groups of their own ([`child`]), addresses without their
+//! secrets ([`redact`]). The crate stays small on purpose.
 //!
 //! ```
 //! use nearfield_base::{files, persist, range::in_range};
@@ -22,3 +23,4 @@ pub mod lists;
 pub mod memory;
 pub mod persist;
 pub mod range;
+pub mod redact;

@@ -157,9 +157,18 @@ fn lying_headers_are_refused_before_anything_is_allocated() {
 }
 
 #[test]
+fn a_wav_without_data_and_with_another_chunk_behind_it_stays_empty() {
+    let mut bytes = wav(16_000, 1, 16, false);
+    bytes.truncate(44);
+    bytes[40..44].copy_from_slice(&[0; 4]);
+    bytes.extend_from_slice(b"LIST\x04\0\0\0INFO");
+    assert!(matches!(read(bytes), Err(AudioError::NoSamples { .. })));
+}
+
+#[test]
 fn data_of_unknown_length_is_read_to_its_end() {
     // What espeak-ng, ffmpeg and others write into a pipe: outer and inner length.
-    for (outer, inner) in [(0x7fff_f024u32, 0x7fff_f000u32), (u32::MAX, u32::MAX), (0, 0)] {
+    for (outer, inner) in [(0x7fff_f024u32, 0x7fff_f000u32), (u32::MAX, u32::MAX), (0, 0), (36, 0), (64_036, 0)] {
         let mut bytes = wav(16_000, 1, 16, false);
         bytes[4..8].copy_from_slice(&outer.to_le_bytes());
         bytes[40..44].copy_from_slice(&inner.to_le_bytes());

@@ -37,6 +37,7 @@ mod model;
 mod motion;
 mod onnx_model;
 mod picture;
+mod picture_kind;
 mod presence;
 mod recognize;
 mod resample;
@@ -56,6 +57,7 @@ pub use manifest::{
 pub use model::{VisionError, VisionModel};
 pub use motion::{Motion, MotionOptions};
 pub use picture::{KEPT_PIXELS, MAX_PICTURE_BYTES, MAX_PIXELS, MAX_SIDE, Picture, PictureError, read_picture_file};
+pub use picture_kind::animation;
 pub use presence::{Movement, Presence, PresenceOptions};
 pub use recognize::Beside;
 pub use resample::Placement;

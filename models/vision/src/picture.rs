@@ -7,6 +7,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use super::jpeg_stream::{is_whole_jpeg, with_huffman_tables};
+use super::picture_kind::unread_kind;
 use super::result::Rect;
 
 /// The longest picture file.
@@ -54,6 +55,16 @@ pub enum PictureError {
         width: u32,
         /// Rows.
         height: u32,
+    },
+    /// A picture of a kind that is not read.
+    #[error("{name} is in the format {format}, which is not read: {hint}")]
+    NotRead {
+        /// The file, or what the source calls it.
+        name: String,
+        /// The kind.
+        format: &'static str,
+        /// With which program.
+        hint: &'static str,
     },
     /// Not a picture, or an incomplete one.
     #[error("{name} is not a complete picture: {reason}")]
@@ -162,6 +173,9 @@ impl Picture {
         }
         if bytes.starts_with(&[0xFF, 0xD8]) && !is_whole_jpeg(bytes) {
             return Err(damaged("the JPEG breaks off before its end".to_owned()));
+        }
+        if let Some((format, hint)) = unread_kind(bytes) {
+            return Err(PictureError::NotRead { name: name.to_owned(), format, hint });
         }
         if let Some(reason) = chunk_beyond_end(bytes) {
             return Err(damaged(reason));

@@ -126,7 +126,8 @@ impl Default for FrigateConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SourceConfig {
-    /// As `--input`: a folder, a pattern, a picture, a video, rtsp://, http:// (MJPEG), /dev/video0, or "-" (JPEGs on stdin).
+    /// As `--input`: a folder or a pattern of pictures and videos, a picture, a video, rtsp://, http:// (MJPEG or a still picture), /dev/video0, or
+    /// "-" (JPEGs on stdin). A login stands in the address, as in rtsp://USER:PASSWORD@HOST/; it is shown nowhere.
     pub input: String,
     /// The camera's name in the output; one other than this has a sensor of its own in Home Assistant.
     pub camera: String,
@@ -143,6 +144,8 @@ pub struct SourceConfig {
     /// Parts of that which are made black before anything sees them, snapshots included: x, y, width, height, as in [[0.0, 0.0, 0.3, 1.0]],
     /// or the corners of a polygon, x1, y1, x2, y2, x3, y3 and so on.
     pub masks: Vec<Vec<f32>>,
+    /// An http:// or https:// address of a still picture is asked for one so often, in seconds.
+    pub poll_s: f64,
     /// A live source without a picture for so long counts as disconnected.
     pub stall_ms: u64,
     /// Pause before reconnecting to it; doubled each time.
@@ -164,6 +167,7 @@ impl Default for SourceConfig {
             flip: Flip::None,
             crop: Vec::new(),
             masks: Vec::new(),
+            poll_s: 1.0,
             stall_ms: 10_000,
             retry_ms: 1000,
             retry_max_ms: 30_000,
@@ -204,6 +208,7 @@ impl SourceConfig {
         self.framing()?;
         in_range("fps", self.fps, 0.001..=1000.0)?;
         in_range("max_width", self.max_width, 0..=16_384)?;
+        in_range("poll_s", self.poll_s, 0.05..=86_400.0)?;
         in_range("stall_ms", self.stall_ms, 10..=86_400_000)?;
         in_range("retry_ms", self.retry_ms, 1..=86_400_000)?;
         in_range("retry_max_ms", self.retry_max_ms, 1..=86_400_000)

@@ -47,7 +47,8 @@ impl RemoteConfig {
         let (url, model) = (&self.url, &self.model);
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(format!(
-                "url is {url:?} but must begin with http:// or https:// where remote.when is not \"never\""
+                "url is {:?} but must begin with http:// or https:// where remote.when is not \"never\"",
+                nearfield_base::redact::redacted(url)
             ));
         }
         if model.trim().is_empty() {

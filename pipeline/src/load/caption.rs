@@ -13,7 +13,7 @@ use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, Seco
 use nearfield_stages::caption::events::{Assembler, Follow};
 use nearfield_stages::caption::look::Look;
 use nearfield_stages::caption::pictures::{
-    Ffmpeg, FfmpegOptions, JpegStream, MjpegStream, PictureFiles, PictureSource, ReconnectPauses,
+    Ffmpeg, FfmpegOptions, HttpCamera, JpegStream, PictureFiles, PictureSource, ReconnectPauses, is_video,
 };
 use nearfield_stages::caption::ring::{Ring, RingOptions};
 use nearfield_stages::flow::Flow;
@@ -269,16 +269,23 @@ pub struct Input {
 /// # Errors
 /// If there is none.
 pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow::Result<Input> {
-    const VIDEO: [&str; 9] = ["mp4", "mkv", "webm", "avi", "mov", "m4v", "mpg", "ts", "m3u8"];
     let source = &config.source;
     let pace = if realtime { Pace::Realtime } else { Pace::Fast };
     let stall = Duration::from_millis(source.stall_ms);
-    let extension = Path::new(input).extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-    let is_video = VIDEO.contains(&extension.as_str());
-    let ffmpeg = |ring: Option<Ring>| {
+    let poll = Duration::from_secs_f64(source.poll_s);
+    // Of an address without what follows its path.
+    let path = if input.contains("://") { input.split(['?', '#']).next().unwrap_or_default() } else { input };
+    let is_video = is_video(path);
+    let is_still = [".jpg", ".jpeg", ".png", ".webp"].iter().any(|end| path.to_lowercase().ends_with(end));
+    let options = |ring: Option<Ring>| {
         let (program, fps, max_width) = (source.ffmpeg.clone(), source.fps, source.max_width);
-        Box::new(Ffmpeg::new(input, FfmpegOptions { program, fps, max_width, pace, stall, ring }))
+        let poll = (input.starts_with("https://") && is_still).then_some(poll);
+        FfmpegOptions { program, fps, max_width, pace, stall, ring, poll }
     };
+    let ffmpeg = |ring: Option<Ring>| Box::new(Ffmpeg::new(input, options(ring)));
+    // `clips/*.mp4` is a pattern, unless a file has this very name.
+    let name = Path::new(input).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let are_several = Path::new(input).is_dir() || (name.contains(['*', '?', '[']) && !Path::new(input).exists());
     let none = ClipsFrom::Nothing;
     Ok(if input.is_empty() {
         return Err(
@@ -287,7 +294,7 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
     } else if input == "-" {
         Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false, clips: none }
     } else if input.starts_with("http://") && !is_video {
-        Input { source: Box::new(MjpegStream::new(input, stall)), live: true, stills: false, clips: none }
+        Input { source: Box::new(HttpCamera::new(input, stall, poll)), live: true, stills: false, clips: none }
     } else if let Some(camera) = camera(input, config) {
         Input { source: Box::new(camera), live: true, stills: false, clips: none }
     } else if input.contains("://") {
@@ -297,13 +304,18 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
     } else if input.starts_with("/dev/video") {
         // Such a camera's packets are as large as its pictures, or as JPEGs.
         Input { source: ffmpeg(None), live: true, stills: false, clips: none }
-    } else if is_video {
+    } else if is_video && !are_several {
         let clips = if config.clips.enabled { ClipsFrom::File(input.into()) } else { none };
         Input { source: ffmpeg(None), live: realtime, stills: false, clips }
     } else {
-        let files = PictureFiles::new(input, source.interval(), pace);
-        Input { source: Box::new(files), live: realtime, stills: !realtime, clips: none }
+        let files = PictureFiles::new(input, source.interval(), pace).with_videos(options(None));
+        let moves = files.list().is_ok_and(|list| list.iter().any(|file| is_a_video(file)));
+        Input { source: Box::new(files), live: realtime, stills: !realtime && !moves, clips: none }
     })
+}
+
+fn is_a_video(path: &Path) -> bool {
+    is_video(&path.to_string_lossy())
 }
 
 /// The ring of what a camera sent, as long as an event may be.

@@ -48,6 +48,8 @@ pub(super) fn outlet(
         device,
         discovery_prefix: outlets.discovery_prefix.clone(),
         confirm: outlets.mqtt_confirm,
+        // A caption says what is there now; a report stays as it was delivered.
+        is_live: object.starts_with("caption"),
     };
     let outlet: Box<dyn Outlet> = Box::new(HomeAssistant::new(options));
     Ok(Publish::new(outlet, folder, limits)?)

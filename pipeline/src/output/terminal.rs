@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
+use nearfield_base::redact::redacted;
 use nearfield_vision::VisionError;
 
 /// Whether a terminal would obey `c`, or show what follows in another order: control characters (C0 but for line feed and tab,
@@ -127,7 +128,7 @@ fn names_again(head: &str, part: &str) -> bool {
 }
 
 /// An error with its causes, on one line, each said once: a cause that the text before it already holds is left out, and so is
-/// a context that its cause repeats.
+/// a context that its cause repeats. Addresses in it are without their logins.
 pub fn chain(error: &anyhow::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {
@@ -142,7 +143,7 @@ pub fn chain(error: &anyhow::Error) -> String {
         }
         parts.push(text);
     }
-    one_line(&parts.join(": ")).into_owned()
+    one_line(&redacted(&parts.join(": "))).into_owned()
 }
 
 /// Writes an error to the standard error output, as the program's last or only word on it.
@@ -166,6 +167,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn an_errors_address_is_shown_without_its_login() {
+        let error = anyhow::anyhow!("http://u:geheim@cam/x is not known").context("rtsp://u:geheim@cam/1");
+        assert_eq!(chain(&error), "rtsp://***@cam/1: http://***@cam/x is not known");
+    }
 
     fn through(pieces: &[&[u8]]) -> String {
         let mut out = Vec::new();

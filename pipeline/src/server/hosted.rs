@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use nearfield_base::persist::Existing;
+use nearfield_base::redact::redacted;
 use nearfield_stages::flow::{StopSignal, is_stopped, panics};
 use nearfield_stages::reconnect::{Attempts, ReconnectPolicy};
 use nearfield_stages::report::read_text::TextSource;
@@ -356,6 +357,7 @@ fn readings_from(input: &str) -> anyhow::Result<ReadingsFrom> {
     }
     match input {
         url if url.contains("://") => {
+            let url = redacted(url);
             Err(Usage(format!("input {url}: name a file, or a broker as in mqtt://host/topic/#")).into())
         }
         path => Ok(ReadingsFrom::Text(TextSource::Follow(path.into()))),

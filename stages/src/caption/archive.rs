@@ -276,7 +276,10 @@ impl Archive {
             ClipsFrom::File(video) => {
                 let times =
                     ["-ss".to_owned(), from.as_secs_f64().to_string(), "-to".to_owned(), to.as_secs_f64().to_string()];
-                times.map(OsString::from).into_iter().chain(["-i".into(), video.into()]).collect()
+                // Without its protocol, `12:30.mp4` would be one of the protocol `12`.
+                let mut file = OsString::from("file:");
+                file.push(video);
+                times.map(OsString::from).into_iter().chain(["-i".into(), file]).collect()
             }
             ClipsFrom::Ring(ring) => {
                 let segments: Vec<_> =

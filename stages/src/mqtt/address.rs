@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use nearfield_base::redact::redacted;
+
 /// A broker's address: `mqtt://host:1883/topic/filter` or `mqtts://host:8883/topic/filter`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MqttUrl {
@@ -20,8 +22,9 @@ impl FromStr for MqttUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let shown = redacted(text);
         let wrong =
-            |what: &str| format!("{text:?} is not a broker's address: {what}; write it as mqtt://host:1883/home/#");
+            |what: &str| format!("{shown:?} is not a broker's address: {what}; write it as mqtt://host:1883/home/#");
         let (tls, rest) = match text.split_once("://") {
             Some(("mqtt", rest)) => (false, rest),
             Some(("mqtts", rest)) => (true, rest),
@@ -66,5 +69,11 @@ mod tests {
         for wrong in ["http://x", "mqtt://", "mqtt://host:many", "mqtt://user:pw@host/x"] {
             assert!(wrong.parse::<MqttUrl>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_password_in_a_brokers_address_is_refused_without_repeating_it() {
+        let error = "mqtt://user:geheim@hub/x".parse::<MqttUrl>().unwrap_err();
+        assert!(error.contains("mqtt.password_file") && !error.contains("geheim"), "{error}");
     }
 }

@@ -149,6 +149,7 @@ impl Frigate {
             None => format!("{camera}_{object}"),
             Some(_) => format!("{camera}_{place}_{object}"),
         };
+        let id = discovery_id(&id);
         if discovery_prefix.is_empty() || !self.announced.insert(id.clone()) {
             return Vec::new();
         }
@@ -301,6 +302,14 @@ pub fn hand_in(frigate: &Sender<Envelope<Vec<News>>>, news: Vec<News>) -> bool {
 /// A name as a part of a topic.
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' }).collect()
+}
+
+/// A name as Home Assistant's discovery takes it, which is of `[a-zA-Z0-9_-]` only: "Haustür" gets a checksum in place of what is lost,
+/// so that two names stay two.
+fn discovery_id(name: &str) -> String {
+    let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let id: String = name.chars().map(|c| if is_known(c) { c } else { '_' }).collect();
+    if id == name { id } else { format!("{id}_{:08x}", crc32fast::hash(name.as_bytes())) }
 }
 
 /// An object as Frigate describes it; boxes and areas in pixels of the camera's picture.

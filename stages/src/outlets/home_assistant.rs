@@ -11,7 +11,7 @@ use anyhow::anyhow;
 use serde_json::{Value, json};
 
 use super::{Delivery, DeliveryError, Outlet, Pause};
-use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, Version, code};
+use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, Version, Will, code};
 
 /// Home Assistant takes no longer state than 255 characters.
 const STATE_CHARS: usize = 250;
@@ -23,6 +23,12 @@ const STRIKE_PAUSE: Duration = Duration::from_millis(300);
 const QUOTA_STRIKES: u32 = 8;
 /// With 3.1.1 a message that was acknowledged comes back within this time.
 const ECHO: Duration = Duration::from_secs(2);
+
+/// Between attempts to open a live sensor's connection while nothing is delivered.
+const REOPEN: Duration = Duration::from_secs(15);
+
+/// How long the broker may take with the last word of a connection.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How deliveries are published.
 pub struct HomeAssistantOptions {
@@ -38,6 +44,9 @@ pub struct HomeAssistantOptions {
     pub discovery_prefix: String,
     /// Whether, with MQTT 3.1.1, a message must come back to count as delivered.
     pub confirm: bool,
+    /// Whether the sensor says what is so now, as a camera's caption does: then it is unavailable while nobody is there to change it.
+    /// A report stays as it was delivered.
+    pub is_live: bool,
 }
 
 /// A broker to which deliveries go.
@@ -50,6 +59,8 @@ pub struct HomeAssistant {
     /// The message that exceeded a quota, and how often.
     over_quota: Option<(String, u32)>,
     announcement_refused: bool,
+    /// When a live sensor's connection is opened next, if there is none.
+    next_open: Instant,
 }
 
 /// How one attempt failed.
@@ -75,6 +86,7 @@ impl HomeAssistant {
             streak: CloseStreak::default(),
             over_quota: None,
             announcement_refused: false,
+            next_open: now,
         }
     }
 
@@ -82,11 +94,16 @@ impl HomeAssistant {
         format!("nearfield/{}/{}/state", self.options.installation, self.options.object)
     }
 
+    /// Where a live sensor says whether somebody is there: `online`, `offline`.
+    fn availability_topic(&self) -> String {
+        format!("nearfield/{}/{}/available", self.options.installation, self.options.object)
+    }
+
     /// The message by which Home Assistant learns of the sensor.
     fn announcement(&self) -> (String, Value) {
         let HomeAssistantOptions { object, installation, device, discovery_prefix, .. } = &self.options;
         let topic = format!("{discovery_prefix}/sensor/nearfield_{installation}/{object}/config");
-        let body = json!({
+        let mut body = json!({
             "name": object,
             "unique_id": format!("nearfield_{installation}_{object}"),
             "state_topic": self.state_topic(),
@@ -95,6 +112,9 @@ impl HomeAssistant {
             "icon": "mdi:text-box-outline",
             "device": {"identifiers": [format!("nearfield_{installation}")], "name": device},
         });
+        if self.options.is_live {
+            body["availability_topic"] = json!(self.availability_topic());
+        }
         (topic, body)
     }
 
@@ -103,7 +123,9 @@ impl HomeAssistant {
     }
 
     fn open(&mut self, announce: bool) -> Result<Connection, MqttError> {
-        let mut connection = Connection::open(&self.options.connect)?;
+        let will = Will { topic: self.availability_topic(), payload: b"offline".to_vec() };
+        let will = self.options.is_live.then_some(&will);
+        let mut connection = Connection::open_with(&self.options.connect, will)?;
         self.opened = Instant::now();
         if self.is_confirmed_by_echo() {
             match connection.subscribe_at(&[self.state_topic()], 0, &mut |_| {}) {
@@ -134,7 +156,23 @@ impl HomeAssistant {
                 done => done?,
             }
         }
+        self.say_online(&mut connection)?;
         Ok(connection)
+    }
+
+    /// Of a live sensor: somebody is there. A broker that does not take that keeps the sensor unavailable, and may take deliveries.
+    fn say_online(&self, connection: &mut Connection) -> Result<(), MqttError> {
+        if !self.options.is_live {
+            return Ok(());
+        }
+        match connection.publish(&self.availability_topic(), b"online", true, &mut |_| {}) {
+            Err(error @ MqttError::MessageRefused { .. }) => {
+                let topic = self.availability_topic();
+                tracing::warn!("{}: {error}: allow this user to write {topic}", self.name());
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     fn publish(&mut self, topic: &str, payload: &[u8], announce: bool) -> Result<(), Failed> {
@@ -229,6 +267,29 @@ impl Outlet for HomeAssistant {
         format!("outlet {}", self.options.connect.url)
     }
 
+    fn wake_at(&self) -> Option<Instant> {
+        self.options.is_live.then(|| match self.connection {
+            Some(_) => self.last_used + self.options.connect.keep_alive / 2,
+            None => self.next_open,
+        })
+    }
+
+    /// Keeps a live sensor's connection open, with which the broker knows that we are there.
+    fn wake(&mut self) {
+        let said = match self.connection.take() {
+            Some(mut connection) => self.say_online(&mut connection).map(|()| connection),
+            None => self.open(true),
+        };
+        match said {
+            Ok(connection) => (self.connection, self.last_used) = (Some(connection), Instant::now()),
+            Err(error) => {
+                // The next delivery tells it, if it is still so then.
+                tracing::debug!("{}: {error}", self.name());
+                self.next_open = Instant::now() + REOPEN;
+            }
+        }
+    }
+
     fn deliver(&mut self, delivery: &Delivery) -> Result<(), DeliveryError> {
         let topic = self.state_topic();
         let mut body = delivery.body.clone();
@@ -297,8 +358,49 @@ fn strikes(error: &MqttError) -> u32 {
 
 impl Drop for HomeAssistant {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(mut connection) = self.connection.take() {
+            // A broker that does not answer tells it itself, when it finds the connection gone.
+            if self.options.is_live && connection.set_read_timeout(LAST_WORDS).is_ok() {
+                let _ = connection.publish(&self.availability_topic(), b"offline", true, &mut |_| {});
+            }
             connection.close();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outlet(is_live: bool) -> HomeAssistant {
+        HomeAssistant::new(HomeAssistantOptions {
+            connect: ConnectOptions {
+                url: "mqtt://127.0.0.1:1".parse().unwrap(),
+                version: Version::V5,
+                client_id: "test".to_owned(),
+                login: None,
+                ca_file: None,
+                keep_session: false,
+                keep_alive: Duration::from_secs(30),
+            },
+            object: "caption".to_owned(),
+            installation: "house".to_owned(),
+            device: "Nearfield (house)".to_owned(),
+            discovery_prefix: "homeassistant".to_owned(),
+            confirm: true,
+            is_live,
+        })
+    }
+
+    #[test]
+    fn a_live_sensor_has_an_availability_and_asks_to_keep_its_connection_and_a_report_has_none() {
+        let mut live = outlet(true);
+        assert_eq!(live.announcement().1["availability_topic"], json!("nearfield/house/caption/available"));
+        assert!(live.wake_at().is_some_and(|at| at <= Instant::now()), "it connects at once");
+        // Nobody listens there: it is tried again, later.
+        live.wake();
+        assert!(live.connection.is_none() && live.wake_at().is_some_and(|at| at > Instant::now() + REOPEN / 2));
+        let report = outlet(false);
+        assert!(report.announcement().1.get("availability_topic").is_none() && report.wake_at().is_none());
     }
 }

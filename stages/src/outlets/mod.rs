@@ -86,6 +86,14 @@ pub trait Outlet: Send {
     /// # Errors
     /// It has not; whether it is worth trying again.
     fn deliver(&mut self, delivery: &Delivery) -> Result<(), DeliveryError>;
+
+    /// When it wants [`Outlet::wake`] to be called, if nothing is delivered until then.
+    fn wake_at(&self) -> Option<Instant> {
+        None
+    }
+
+    /// What it does between deliveries, such as keeping a connection open that says we are there.
+    fn wake(&mut self) {}
 }
 
 /// The news that something new is in the spool.
@@ -346,10 +354,17 @@ impl Stage for Publish {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        self.next_try
+        self.next_try.into_iter().chain(self.outlet.wake_at()).min()
     }
 
     fn wake(&mut self, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
+        let now = Instant::now();
+        if self.outlet.wake_at().is_some_and(|at| at <= now) {
+            self.outlet.wake();
+            if self.next_try.is_none_or(|at| at > now) {
+                return Ok(());
+            }
+        }
         self.work()
     }
 

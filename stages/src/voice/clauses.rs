@@ -250,13 +250,13 @@ pub(super) fn ends_sentence(text: &str, next: char) -> bool {
     if dotted {
         return false; // "a.m.", "e.g.", "U.S."
     }
-    const BEFORE_NAMES: [&str; 22] = [
-        "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "gen", "col", "lt", "capt", "rev", "hon", "mt", "vs", "etc",
-        "approx", "ca", "cf", "dept", "ph.d",
+    const BEFORE_NAMES: [&str; 25] = [
+        "mr", "mrs", "ms", "dr", "prof", "st", "sr", "jr", "gen", "col", "lt", "capt", "sgt", "gov", "sen", "rev",
+        "hon", "mt", "vs", "etc", "approx", "ca", "cf", "dept", "ph.d",
     ];
-    const BEFORE_NUMBERS: [&str; 18] = [
-        "no", "nr", "vol", "fig", "pp", "ch", "sec", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept",
-        "oct", "nov",
+    const BEFORE_NUMBERS: [&str; 31] = [
+        "no", "nos", "nr", "vol", "fig", "art", "apt", "rm", "ext", "tel", "pp", "ch", "sec", "jan", "feb", "mar",
+        "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec", "mon", "tue", "tues", "thu", "thurs", "fri",
     ];
     let stem = stem.to_lowercase();
     let names_follow = BEFORE_NAMES.contains(&stem.as_str());
@@ -491,6 +491,8 @@ mod tests {
             "It is J. R. Tolkien.",
             "See No. 5 there.",
             "On Nov. 21 it rains.",
+            "It snows on Dec. 24th at home.",
+            "Ring at Apt. 5 on Fri. 29.",
             "Milk, eggs etc. are there.",
         ] {
             split(whole, &[whole]);

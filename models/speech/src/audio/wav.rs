@@ -133,9 +133,9 @@ impl<R: Read> WavStream<R> {
                         return Err(damaged("its data comes before its format"));
                     };
                     let length = if length == 0xffff_ffff { data_length_64.unwrap_or(length) } else { length };
-                    let outer = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-                    let unknown = (length >= UNKNOWN_LENGTH && data_length_64.is_none())
-                        || (length == 0 && (outer == 0 || u64::from(outer) >= UNKNOWN_LENGTH));
+                    // Whoever was killed before the header was brought up to date left a zero there, too.
+                    let first = if length == 0 { first_of_data(&mut reader, name)? } else { Vec::new() };
+                    let unknown = (length >= UNKNOWN_LENGTH && data_length_64.is_none()) || !first.is_empty();
                     return Ok(WavStream {
                         reader,
                         name: name.to_string(),
@@ -145,7 +145,7 @@ impl<R: Read> WavStream<R> {
                         remaining: (!unknown).then_some(length),
                         truncated: false,
                         ended: false,
-                        bytes: Vec::new(),
+                        bytes: first,
                         interleaved: Vec::new(),
                         mono: Vec::new(),
                         mix_down: MixDown::default(),
@@ -285,6 +285,23 @@ fn parse_format(bytes: &[u8], name: &str) -> Result<(SampleRate, usize, Encoding
         });
     }
     Ok((SampleRate(rate), n_channels, encoding))
+}
+
+/// The first bytes behind a data chunk of length 0, if they are samples and not the next chunk.
+fn first_of_data(reader: &mut impl Read, name: &str) -> Result<Vec<u8>, AudioError> {
+    const OTHERS: [&[u8; 4]; 14] = [
+        b"LIST", b"list", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"fact", b"JUNK", b"junk", b"PAD ", b"iXML",
+        b"_PMX", b"inst",
+    ];
+    let mut first = Vec::new();
+    reader
+        .take(8)
+        .read_to_end(&mut first)
+        .map_err(|source| AudioError::Read { name: name.to_string(), cause: source })?;
+    if OTHERS.iter().any(|id| first.starts_with(*id)) {
+        first.clear();
+    }
+    Ok(first)
 }
 
 fn read_exactly(reader: &mut impl Read, buffer: &mut [u8], name: &str, what: &str) -> Result<(), AudioError> {

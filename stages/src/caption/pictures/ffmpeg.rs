@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, ensure};
 use crossbeam_channel::{Receiver, bounded};
 use nearfield_base::child::spawn_in_own_group;
+use nearfield_base::redact::Address;
 use nearfield_vision::{KEPT_PIXELS, MAX_PIXELS, MAX_SIDE, Picture};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -41,13 +42,17 @@ pub struct FfmpegOptions {
     pub stall: Duration,
     /// Where the packets of a stream are kept for clips, if anywhere.
     pub ring: Option<Ring>,
+    /// The address gives a still picture: it is asked for one so often.
+    pub poll: Option<Duration>,
 }
 
 /// A source behind an ffmpeg process.
 pub struct Ffmpeg {
-    input: String,
+    input: Address,
     options: FfmpegOptions,
     child: Option<Running>,
+    /// When it was started last, and how many pictures had been given by then.
+    started: (Instant, u64),
     begun: Option<Instant>,
     /// The calendar's time of a file's first picture.
     recorded: SystemTime,
@@ -75,9 +80,10 @@ impl Ffmpeg {
     /// `input`: a file, an address, or a camera (`/dev/video0`).
     pub fn new(input: &str, options: FfmpegOptions) -> Self {
         Self {
-            input: input.to_owned(),
+            input: Address::new(input),
             options,
             child: None,
+            started: (Instant::now(), 0),
             begun: None,
             recorded: SystemTime::now(),
             given: 0,
@@ -86,15 +92,15 @@ impl Ffmpeg {
     }
 
     fn is_file(&self) -> bool {
-        !self.input.contains("://") && !self.is_camera()
+        !self.input.whole().contains("://") && !self.is_camera()
     }
 
     fn is_camera(&self) -> bool {
-        self.input.starts_with("/dev/video")
+        self.input.whole().starts_with("/dev/video")
     }
 
     fn command(&self) -> Command {
-        let FfmpegOptions { program, fps, max_width, pace, .. } = &self.options;
+        let FfmpegOptions { program, fps, max_width, pace, poll, .. } = &self.options;
         let mut command = Command::new(program);
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
         if self.is_file() && *pace == Pace::Realtime {
@@ -103,17 +109,20 @@ impl Ffmpeg {
         if self.is_camera() {
             command.args(["-f", "v4l2"]);
         }
-        if self.input.starts_with("rtsp://") {
+        let input = self.input.whole();
+        if input.starts_with("rtsp://") {
             // Over TCP nothing is lost on the way; a server that only knows UDP is asked again.
             command.args(["-rtsp_flags", "prefer_tcp"]);
         }
-        if self.input.contains("://") {
+        if input.contains("://") {
             // How ffmpeg finds out what a stream holds: a second of it, not five.
             command.args(["-analyzeduration", "1000000"]);
         }
-        command.arg("-i").arg(&self.input);
+        // Without its protocol, `12:30.mp4` would be one of the protocol `12`.
+        command.arg("-i").arg(if self.is_file() { format!("file:{input}") } else { input.to_owned() });
         let mut filters = Vec::new();
-        if *fps > 0.0 {
+        // Of a still picture, which lasts no time, the filter would leave nothing.
+        if *fps > 0.0 && poll.is_none() {
             filters.push(format!("fps={fps}"));
         }
         if *max_width > 0 {
@@ -125,7 +134,8 @@ impl Ffmpeg {
         if !filters.is_empty() {
             command.args(["-vf", &filters.join(",")]);
         }
-        command.args(["-an", "-f", "image2pipe", "-c:v", "ppm", "-"]);
+        // Eight bits a channel also of videos that have more, as HDR does.
+        command.args(["-an", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "-"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -133,18 +143,19 @@ impl Ffmpeg {
 
 impl PictureSource for Ffmpeg {
     fn name(&self) -> String {
-        self.input.clone()
+        self.input.shown().to_owned()
     }
 
     fn open(&mut self, _stop: &StopSignal) -> anyhow::Result<()> {
         self.child = None;
+        self.started = (Instant::now(), self.given);
         if self.is_file() {
-            let file =
-                std::fs::metadata(&self.input).map_err(|e| Unrecoverable(format!("the input can't be read: {e}")))?;
+            let file = std::fs::metadata(self.input.whole())
+                .map_err(|e| Unrecoverable(format!("the input can't be read: {e}")))?;
             self.recorded = file.modified().unwrap_or(self.recorded);
         }
         if self.is_camera() {
-            super::check_camera(&self.input, &mut self.was_there)?;
+            super::check_camera(self.input.whole(), &mut self.was_there)?;
         }
         let program = &self.options.program;
         let mut child = spawn_in_own_group(&mut self.command()).map_err(|e| match e.kind() {
@@ -156,11 +167,11 @@ impl PictureSource for Ffmpeg {
         let frames = child.stdout.take().context("ffmpeg has no output")?;
         let words = child.stderr.take().context("ffmpeg has no error output")?;
         let last_words = Arc::new(Mutex::new(VecDeque::new()));
-        let held = last_words.clone();
+        let (held, address) = (last_words.clone(), self.input.clone());
         let (reading, all_read) = bounded(1);
         // It ends with ffmpeg, whose pipe would fill up if nobody read it.
         std::thread::Builder::new().name("ffmpeg-words".to_owned()).spawn(move || {
-            if let Err(panicked) = panics::catch("ffmpeg-words", || read_words(words, &held)) {
+            if let Err(panicked) = panics::catch("ffmpeg-words", || read_words(words, &address, &held)) {
                 let _ = reading.try_send(panicked);
             }
         })?;
@@ -186,7 +197,18 @@ impl PictureSource for Ffmpeg {
                 if status.success() && is_file && self.given > 0 {
                     return Ok(None);
                 }
-                return Err(ended(&self.input, is_file, self.given, status, &words));
+                let (started, given_then) = self.started;
+                if let Some(poll) = self.options.poll
+                    && status.success()
+                    && self.given > given_then
+                {
+                    if super::sleep_until(started + poll, stop).is_break() {
+                        return Ok(None);
+                    }
+                    self.open(stop)?;
+                    return self.next(stop);
+                }
+                return Err(ended(self.input.shown(), is_file, self.given, status, &words));
             }
             Err(error) => return Err(error),
         };
@@ -199,7 +221,7 @@ impl PictureSource for Ffmpeg {
         if let Some(ring) = &self.options.ring {
             ring.first_picture(at);
         }
-        let name = format!("{} #{}", self.input, self.given);
+        let name = format!("{} #{}", self.input.shown(), self.given);
         let content = ShotContent::Picture(Arc::new(picture.within(KEPT_PIXELS, MAX_SIDE)));
         // A file has its own time, whenever and however fast it is read.
         let time = if is_file { self.recorded.checked_add(at).unwrap_or(self.recorded) } else { SystemTime::now() };
@@ -207,8 +229,8 @@ impl PictureSource for Ffmpeg {
     }
 }
 
-/// Takes whatever ffmpeg says, and keeps the last of it.
-fn read_words(words: ChildStderr, held: &Mutex<VecDeque<String>>) {
+/// Takes whatever ffmpeg says, and keeps the last of it. It repeats its input, login and all.
+fn read_words(words: ChildStderr, input: &Address, held: &Mutex<VecDeque<String>>) {
     let mut fault = Fault::of("ffmpeg-words");
     let mut reader = BufReader::new(words);
     loop {
@@ -218,7 +240,7 @@ fn read_words(words: ChildStderr, held: &Mutex<VecDeque<String>>) {
             Ok(_) => {}
         }
         let _ = fault.step();
-        let line = String::from_utf8_lossy(&line).trim().to_owned();
+        let line = input.redact(String::from_utf8_lossy(&line).trim());
         tracing::debug!(target: "ffmpeg", "{line}");
         if let Ok(mut held) = held.lock()
             && !line.is_empty()
@@ -244,12 +266,17 @@ fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[St
             _ => line.as_str(),
         };
         // The error names the input already.
+        let line = if is_file { line.strip_prefix("file:").unwrap_or(line) } else { line };
         line.strip_prefix(input).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(line).to_owned()
     };
     let mut said: Vec<String> =
         words.iter().map(plain).filter(|line| !line.starts_with("Error opening output file")).collect();
     said.dedup();
     let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
+    let said = match has("401 Unauthorized") {
+        true => format!("{said}: check user and password in the address, as in rtsp://USER:PASSWORD@HOST/..."),
+        false => said,
+    };
     let error = if given == 0 && has(NONE) {
         return Unrecoverable("it holds no pictures (perhaps only sound)".to_owned()).into();
     } else if given == 0 && is_file {
@@ -335,7 +362,15 @@ mod tests {
 
     fn options(program: &str) -> FfmpegOptions {
         let stall = Duration::from_millis(500);
-        FfmpegOptions { program: program.to_owned(), fps: 10.0, max_width: 64, pace: Pace::Fast, stall, ring: None }
+        FfmpegOptions {
+            program: program.to_owned(),
+            fps: 10.0,
+            max_width: 64,
+            pace: Pace::Fast,
+            stall,
+            ring: None,
+            poll: None,
+        }
     }
 
     /// A program that takes ffmpeg's place; answers the pictures that came and how it ended.
@@ -415,5 +450,55 @@ mod tests {
         let (_keep, stop) = crossbeam_channel::bounded(0);
         let error = missing.open(&stop).unwrap_err();
         assert!(error.chain().any(|e| e.is::<Unrecoverable>()) && error.to_string().contains("apt-get"), "{error}");
+    }
+
+    #[test]
+    fn no_name_and_no_word_of_ffmpegs_repeats_the_login() {
+        let input = "rtsp://admin:Hunter2secret@camera/1?token=abc";
+        assert_eq!(Ffmpeg::new(input, options("true")).name(), "rtsp://***@camera/1?token=***");
+        let script = format!(
+            "echo '{input}: 401 Unauthorized' >&2; echo 'tcp://admin:Hunter2secret@camera:554 fails' >&2; exit 1"
+        );
+        let (_, end) = with_script(&script, input);
+        assert!(end.contains("401 Unauthorized; tcp://***@camera:554 fails: check user and password"), "{end}");
+        assert!(!end.contains("Hunter2") && !end.contains("abc"), "{end}");
+    }
+
+    #[test]
+    fn an_address_of_a_still_picture_is_asked_again_at_its_rate() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("ffmpeg");
+        std::fs::write(&program, "#!/bin/sh\nprintf 'P6\\n2 1\\n255\\nabcdef'\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let poll = Some(Duration::from_millis(100));
+        let options = FfmpegOptions { poll, stall: Duration::from_secs(10), ..options(&program.to_string_lossy()) };
+        let mut source = Ffmpeg::new("https://camera/snap.jpg", options);
+        let (keep, stop) = crossbeam_channel::bounded(0);
+        source.open(&stop).unwrap();
+        let begun = Instant::now();
+        for _ in 0..3 {
+            source.next(&stop).unwrap().unwrap();
+        }
+        assert!(begun.elapsed() >= Duration::from_millis(150), "{:?}", begun.elapsed());
+        drop(keep);
+        assert!(source.next(&stop).unwrap().is_none());
+    }
+
+    #[test]
+    fn ffmpeg_takes_any_file_for_a_file_and_gives_eight_bits_a_channel() {
+        let arguments = |input: &str, poll: Option<Duration>| {
+            let source = Ffmpeg::new(input, FfmpegOptions { poll, ..options("ffmpeg") });
+            let words: Vec<String> = source.command().get_args().map(|a| a.to_string_lossy().into_owned()).collect();
+            words.join(" ")
+        };
+        let of_file = arguments("12:30.mp4", None);
+        assert!(
+            of_file.contains("-i file:12:30.mp4 -vf fps=10,") && of_file.ends_with("-pix_fmt rgb24 -"),
+            "{of_file}"
+        );
+        let of_still = arguments("https://cam/a.jpg", Some(Duration::ZERO));
+        assert!(of_still.contains("-i https://cam/a.jpg -vf scale="), "{of_still}");
+        let (_, end) = with_script("echo 'file:/dev/null: Invalid data' >&2; exit 1", "/dev/null");
+        assert!(end.ends_with("(exit status: 1): Invalid data"), "{end}");
     }
 }

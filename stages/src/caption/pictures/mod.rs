@@ -4,23 +4,26 @@
 mod camera;
 mod ffmpeg;
 mod files;
+mod http;
+mod http_client;
 mod jpegs;
-mod mjpeg;
 mod paced;
 #[cfg(feature = "camera")]
 mod v4l2;
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use nearfield_base::redact::redacted;
 use rustix::fs::Access;
 use rustix::io::Errno;
 
 pub use camera::{Camera, CameraDevice, CameraFormat, CameraFrame, CameraPixels};
 pub use ffmpeg::{Ffmpeg, FfmpegOptions};
-pub use files::{PictureFiles, natural_key};
+pub use files::{PictureFiles, is_video, natural_key};
+pub use http::HttpCamera;
 pub use jpegs::JpegStream;
-pub use mjpeg::MjpegStream;
 pub use paced::Clock;
 #[cfg(feature = "camera")]
 pub use v4l2::V4l2Camera;
@@ -30,7 +33,7 @@ use crate::messages::{Envelope, Shot};
 
 /// Anything that gives pictures one after the other. Waiting ends soon after the stop signal.
 pub trait PictureSource: Send {
-    /// For messages and for the pictures' names.
+    /// For messages, deliveries and the pictures' names: an address without its login and secrets.
     fn name(&self) -> String;
 
     /// Connects, starts or lists. Called before the first picture, and again after each failure.
@@ -115,7 +118,8 @@ pub fn run(
             Err(error) => {
                 (disconnected, attempts) = (true, attempts + 1);
                 on_event(SourceEvent::Disconnected {
-                    reason: format!("{}: {error:#}", source.name()),
+                    // Whatever an error quotes: it goes to brokers and pages.
+                    reason: redacted(&format!("{}: {error:#}", source.name())),
                     retry_in: wait,
                     attempts,
                 });
@@ -172,4 +176,13 @@ fn live_shot(name: String, begun: &mut Option<Instant>, content: crate::messages
     let taken = Instant::now();
     let at = taken - *begun.get_or_insert(taken);
     Shot { name, at, taken, time: std::time::SystemTime::now(), content }
+}
+
+/// Waits until `at`; [`ControlFlow::Break`] when `stop` came first.
+fn sleep_until(at: Instant, stop: &StopSignal) -> ControlFlow<()> {
+    // Nothing is ever sent on `stop`: it either times out or is disconnected.
+    match stop.recv_deadline(at) {
+        Err(e) if e.is_disconnected() => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    }
 }

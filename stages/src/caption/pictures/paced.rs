@@ -25,10 +25,6 @@ impl Clock {
             return if is_stopped(stop) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         }
         let due = *self.begun.get_or_insert_with(|| Instant::now() - at) + at;
-        // Nothing is ever sent on `stop`: it either times out or is disconnected.
-        match stop.recv_deadline(due) {
-            Err(e) if e.is_disconnected() => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        }
+        super::sleep_until(due, stop)
     }
 }

@@ -103,3 +103,26 @@ fn home_assistant_is_told_once_of_each_count_and_of_pictures() {
     assert!(frigate.next_try.is_some() && !frigate.states.contains_key("frigate/events"));
     assert!(frigate.posts(&news()).iter().all(|p| !p.topic.starts_with("homeassistant/")));
 }
+
+#[test]
+fn names_in_any_script_are_announced_in_letters_that_home_assistant_takes_and_stay_apart() {
+    let mut configs = std::collections::BTreeSet::new();
+    for (camera, label) in
+        [("Haustür", "all"), ("Haustor.1", "all"), ("玄関", "人"), ("台所", "人"), ("front door", "dog")]
+    {
+        let mut frigate = frigate();
+        frigate.options.camera = camera.to_owned();
+        for zone in [None, Some("Einfahrt/Straße")] {
+            for post in frigate.announcement(zone, label) {
+                let body: Value = serde_json::from_slice(&post.payload).unwrap();
+                let (_, rest) = post.topic.split_once('/').unwrap();
+                let is_valid = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '/');
+                assert!(rest.chars().all(is_valid) && rest.split('/').count() == 4, "{}", post.topic);
+                assert!(body["name"].as_str().unwrap().contains(zone.unwrap_or(camera)), "{body}");
+                assert!(configs.insert(post.topic.clone()), "twice: {}", post.topic);
+            }
+        }
+    }
+    // A name that was well before stays.
+    assert!(configs.contains("homeassistant/sensor/nearfield_house/front_door_dog_count/config"), "{configs:?}");
+}

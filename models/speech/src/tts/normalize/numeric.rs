@@ -150,6 +150,9 @@ impl View<'_> {
             return one_by_one();
         }
         let ends_clause = self.tokens.get(at + 1).is_none() || !token.trail.is_empty();
+        if self.is_emergency(at, ends_clause) {
+            return one_by_one();
+        }
         match whole.len() {
             10.. if !whole.ends_with("000") => one_by_one(),
             5 if self.is_postcode(at, ends_clause) => one_by_one(),
@@ -197,6 +200,9 @@ impl View<'_> {
         if rest.is_empty() {
             return self.with_unit(at, 1, &spoken, !number.is_one());
         }
+        if let Some(said) = self.lettered(at, &number, rest) {
+            return Some(said);
+        }
         if let Some(unit) = self.unit(rest, true) {
             let unit = if rest == "m" && self.is_beside_time(at) { self.unit("min", true)? } else { unit };
             // "a 27-inch screen"
@@ -213,6 +219,40 @@ impl View<'_> {
             "³" => Said::one(format!("{spoken} {}", self.pack.unit_rules.cubed)),
             _ => None,
         }
+    }
+
+    /// 221B, 12B, 3M, 5K: houses, flats and lines have a letter behind their number, and so it is read where nothing speaks for a
+    /// quantity: a sum of money, a decimal, or what is counted ("5M people", "2700K").
+    fn lettered(&self, at: usize, number: &Number, rest: &str) -> Option<Said> {
+        const SMALLEST_TEMPERATURE: usize = 3; // digits: "300K"
+        if !matches!(rest, "B" | "M" | "K") || !number.is_plain() || number.whole.len() > 4 {
+            return None;
+        }
+        let context = &self.pack.context;
+        let previous = self.previous(at);
+        let next = self.next(at);
+        let is_counted = next.len() >= 3 && next.starts_with(char::is_lowercase) && !context.not_counted.contains(next);
+        let is_place = context.lettered.contains(&previous.to_lowercase());
+        let is_temperature = rest == "K" && number.whole.len() >= SMALLEST_TEMPERATURE && !is_capitalized(next);
+        if !is_place && (is_counted || is_temperature) {
+            return None;
+        }
+        Said::one(format!("{} {}", self.speller.label(&number.whole), self.letter(rest)))
+    }
+
+    /// 911, 112, 999: said digit by digit where they are called, and the first, which is hardly ever a quantity, also alone.
+    fn is_emergency(&self, at: usize, ends_clause: bool) -> bool {
+        const AROUND: usize = 5;
+        let context = &self.pack.context;
+        let number = self.tokens[at].core;
+        if !context.emergency.contains(number) {
+            return false;
+        }
+        let next = self.next(at);
+        let is_counted = !ends_clause && !context.not_counted.contains(next);
+        let near = &self.tokens[at.saturating_sub(AROUND)..(at + AROUND).min(self.tokens.len())];
+        let is_call = near.iter().any(|token| context.calls.contains(&token.core.to_lowercase()));
+        is_call || (number == "911" && !is_counted && !is_capitalized(self.previous(at)))
     }
 
     /// 5-7, 10–12 °C, 1990-95, "9-10 pm".

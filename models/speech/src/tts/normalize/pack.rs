@@ -145,6 +145,10 @@ pub(super) struct Context {
     pub digits: HashSet<String>,
     pub place: HashSet<String>,
     pub on: HashSet<String>,
+    pub lettered: HashSet<String>,
+    pub not_counted: HashSet<String>,
+    pub emergency: HashSet<String>,
+    pub calls: HashSet<String>,
 }
 
 /// English.

@@ -68,7 +68,9 @@ impl View<'_> {
         if matches!(next, "°" | "º") && matches!(behind, "C" | "F") {
             return Some((self.unit(behind, true)?, 2));
         }
-        let unit = self.unit(next, false)?;
+        // "5 ft 11 in": behind feet it is no preposition.
+        let behind_feet = next == "in" && matches!(self.previous(at), "ft" | "feet" | "foot");
+        let unit = self.unit(next, behind_feet)?;
         // "5 m" beside hours is minutes; "2 A" before a name is a letter.
         let unit = if next == "m" && self.is_beside_time(last + 1) { self.unit("min", true)? } else { unit };
         let is_letter = next.len() == 1 && next != "%" && is_capitalized(next) && is_capitalized(behind);
