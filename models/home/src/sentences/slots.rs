@@ -120,12 +120,13 @@ const FUNCTION: &[&str] = &[
     "out",
     "nor",
     "no",
+    "through",
 ];
 
 /// Words that end no phrase.
 const UNFINISHED: &[&str] = &[
     "the", "my", "our", "your", "a", "an", "of", "by", "to", "and", "or", ",", "for", "from", "at", "but", "except",
-    "plus", "nor", "his", "her", "their",
+    "plus", "nor", "his", "her", "their", "through",
 ];
 
 /// Where the values of a list end and what they stand for, by list and byte of the request.
@@ -251,6 +252,17 @@ impl Slots for Computed<'_> {
 }
 
 impl Computed<'_> {
+    /// Whether the bare number at a word is part of a name.
+    fn is_of_name(&self, list: &str, from: usize) -> bool {
+        let rest = &self.words[from..];
+        let taken = match list {
+            "number" => spoken::number(rest).map(|(_, n)| n),
+            "temperature" => spoken::temperature(rest).map(|(.., n)| n),
+            _ => spoken::percent(rest, true).map(|(_, n)| n),
+        };
+        taken == Some(1) && self.names.is_number_of_name(&self.words, from)
+    }
+
     /// The values of a list from a word on.
     fn compute(&self, list: &str, from: usize) -> Vec<(usize, Value)> {
         let rest = &self.words[from..];
@@ -262,6 +274,8 @@ impl Computed<'_> {
             "words" => self.anything(from),
             "option" => self.options(from),
             "place" | "area" | "floor" => self.places(from),
+            // "The blinds in bedroom 1" are closed, and not to one percent.
+            "number" | "level" | "step" | "temperature" if self.is_of_name(list, from) => Vec::new(),
             "number" => one(spoken::number(rest).map(|(v, n)| (json!(v), n))),
             "ordinal" => one(spoken::ordinal(rest).map(|(v, n)| (json!(v), n))),
             "percent" => one(spoken::percent(rest, false).map(|(v, n)| (json!(v), n))),

@@ -5,6 +5,7 @@ use serde_json::{Map, json};
 use super::{Done, Found, data, want};
 use crate::domain::Domain;
 use crate::model::Entity;
+use crate::sentences::later::has_time_at_an_end;
 use crate::sentences::nouns::singular;
 use crate::sentences::outcome::Stop;
 use crate::sentences::target::{Target, Unresolved, Want};
@@ -17,6 +18,7 @@ const LIST: Want<'_> = Want { place_means: &[], ..want(&[Domain::Todo]) };
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
     match found.intent {
         "AddItem" => add(found),
+        "MoveItem" => move_item(found),
         "RemoveItem" | "CompleteItem" | "ReopenItem" => change(found),
         "ClearCompleted" => {
             let list = list(found)?;
@@ -196,11 +198,18 @@ fn add(found: &Found<'_>) -> Done {
     {
         return Err(Stop::Mismatch);
     }
+    // "Remind me to call mum in 20 minutes" and "I need to get up at 7" are for no list.
+    if found.flag("implied") == Some(true) && has_time_at_an_end(&item, found.now.date(), false) {
+        return Err(Stop::Mismatch);
+    }
+    let item = match found.slots.get("day").and_then(|day| day["said"].as_str()) {
+        Some(day) => format!("{item} {day}"),
+        None => item,
+    };
     let groceries = !named(found, &[at], SHOPS).is_empty();
-    let short = |part: &&str| part.split(' ').count() <= 4;
-    let parts: Vec<&str> =
-        item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
-    let items: Vec<String> = if groceries && parts.len() > 1 && parts.iter().all(short) {
+    let parts = parts_of(&item);
+    let is_list = parts.len() > 2 || parts.iter().all(|part| without_quantity(part).split(' ').count() <= 3);
+    let items: Vec<String> = if groceries && parts.len() > 1 && is_list {
         parts.iter().map(|p| tidy(p)).collect()
     } else {
         vec![item.replace(" ,", ",")]
@@ -208,6 +217,52 @@ fn add(found: &Found<'_>) -> Done {
     let calls =
         items.iter().map(|item| ServiceCall::new("todo.add_item", [&entity.id]).with("item", json!(item))).collect();
     found.acts(&target(at), calls, data(json!({"items": items})))
+}
+
+/// Takes an item off the one other list that has it, and puts it on the one that was named.
+fn move_item(found: &Found<'_>) -> Done {
+    let said = found.text("item").ok_or(Stop::Mismatch)?;
+    let to = list(found)?;
+    let having: Vec<(usize, &str)> = found
+        .entities(&[Domain::Todo])
+        .into_iter()
+        .filter(|at| *at != to)
+        .filter_map(|at| Some((at, item_on(found.entity(at), said)?)))
+        .collect();
+    match having[..] {
+        [(from, item)] => {
+            let call = |service: &str, at: usize| ServiceCall::new(service, [found.id(at)]).with("item", json!(item));
+            let calls = vec![call("todo.add_item", to), call("todo.remove_item", from)];
+            found.acts(&target(to), calls, data(json!({"item": item})))
+        }
+        [] => {
+            let item = crate::sentences::reply::capital(&tidy(said));
+            Err(Stop::Negative(format!("{item} is on no other list.")))
+        }
+        _ => {
+            let entities = having.iter().map(|(at, _)| *at).collect();
+            Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities }))
+        }
+    }
+}
+
+/// What is joined by "and" or commas.
+fn parts_of(item: &str) -> Vec<&str> {
+    item.split(" and ").flat_map(|part| part.split(',')).map(str::trim).filter(|part| !part.is_empty()).collect()
+}
+
+/// What an amount is of: "milk" of "two litres of milk", "onions" of "2 onions".
+fn without_quantity(part: &str) -> &str {
+    let said: Vec<&str> = part.split(' ').collect();
+    let article = usize::from(matches!(said[0], "a" | "an" | "some" | "the"));
+    let counted = crate::spoken::number(&said).map_or(0, |(_, n)| n);
+    let begins = article.max(counted);
+    // "A bottle of", "two large bottles of", and "bottle of" where the article is gone.
+    let of = said.iter().take(begins + 3).position(|word| *word == "of");
+    let of = of.filter(|at| if begins > 0 { *at > begins } else { *at == 1 });
+    let skip = of.map_or(begins, |at| at + 1);
+    let bytes: usize = said[..skip.min(said.len())].iter().map(|word| word.len() + 1).sum();
+    part.get(bytes..).unwrap_or_default()
 }
 
 fn tidy(item: &str) -> String {
@@ -237,8 +292,17 @@ fn item_on<'e>(entity: &'e Entity, said: &str) -> Option<&'e str> {
     if let Some((item, _)) = all.iter().find(|(_, words)| *words == wanted) {
         return Some(item);
     }
-    let holding: Vec<&str> =
-        all.iter().filter(|(_, words)| wanted.iter().all(|w| words.contains(w))).map(|(item, _)| *item).collect();
+    // "The butter" is only a part of the item "bread and butter".
+    let is_part = |item: &str| {
+        let lower = item.to_lowercase();
+        let parts = parts_of(&lower);
+        parts.len() > 1 && parts.iter().any(|part| wanted.iter().all(|word| folded(part).contains(word)))
+    };
+    let holding: Vec<&str> = all
+        .iter()
+        .filter(|(item, words)| wanted.iter().all(|w| words.contains(w)) && !is_part(item))
+        .map(|(item, _)| *item)
+        .collect();
     if let [one] = holding[..] {
         return Some(one);
     }

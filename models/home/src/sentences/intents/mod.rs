@@ -20,6 +20,8 @@ use crate::services::ServiceCall;
 
 /// One match of a template in one home at one moment.
 pub(super) struct Found<'a> {
+    /// The request, or the clause of it.
+    pub said: &'a str,
     pub intent: &'a str,
     pub slots: Map<String, Value>,
     pub resolver: Resolver<'a>,
@@ -201,8 +203,10 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         | "Shuffle" | "Repeat" | "PlayMedia" => media::carry_out(found),
         "StartVacuum" | "DockVacuum" | "StopVacuum" | "PauseVacuum" | "LocateVacuum" | "SpotClean" | "VacuumSpeed"
         | "StartMower" | "DockMower" | "PauseMower" => robot::carry_out(found),
-        "AddItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ClearList" | "ReadList"
-        | "CompletedItems" | "CountItems" | "HasItem" | "WhichList" | "DueItems" | "ItemDue" => list::carry_out(found),
+        "AddItem" | "MoveItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ClearList"
+        | "ReadList" | "CompletedItems" | "CountItems" | "HasItem" | "WhichList" | "DueItems" | "ItemDue" => {
+            list::carry_out(found)
+        }
         "TimerStart" | "EntityTimerChange" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume"
         | "TimerChange" | "TimerStatus" | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions"
         | "Nevermind" | "Yes" | "No" | "Remember" | "Memories" | "Forget" => program::carry_out(found),

@@ -279,6 +279,15 @@ impl Resolver<'_> {
 
     /// Handles "a, b and c", where the parts share a noun or a place.
     fn listed(&self, said: &[&str], want: Want<'_>) -> Result<Target, Unresolved> {
+        // "Rooms 1, 2 and 3"
+        if let Some(each) = self.names.with_each_name(said) {
+            let each: Vec<&str> = each.iter().map(String::as_str).collect();
+            return self.parts(&each, want);
+        }
+        self.parts(said, want)
+    }
+
+    fn parts(&self, said: &[&str], want: Want<'_>) -> Result<Target, Unresolved> {
         let parts: Vec<&[&str]> =
             said.split(|w| matches!(*w, "and" | "," | "or" | "plus" | "nor")).filter(|p| !p.is_empty()).collect();
         if parts.len() < 2 {
