@@ -75,12 +75,18 @@ fn a_reminder_is_set_for_the_day_and_the_time_that_were_said_in_any_order() {
         ),
         // Said on a Monday at 17:12.
         ("remind me on Monday at 8 am to call mum", "2026-12-07T08:00:00", "call mum"),
+        ("remind us at 6 to feed the cat", "2026-11-30T18:00:00", "feed the cat"),
+        ("remind me the day after tomorrow at noon to call the plumber", "2026-12-02T12:00:00", "call the plumber"),
+        ("set a reminder for tomorrow at 9 to water the plants", "2026-12-01T09:00:00", "water the plants"),
+        ("create a reminder to water the plants at 9", "2026-11-30T21:00:00", "water the plants"),
     ] {
         assert_eq!(heard(request), alarm(at, name), "{request}");
     }
     each(&[
         ("remind me to call mum in 20 minutes", "StartTimers { durations: [1200s], name: Some(\"call mum\") }"),
         ("in 20 minutes remind me to call mum", "StartTimers { durations: [1200s], name: Some(\"call mum\") }"),
+        ("set a reminder to call mum in 20 minutes", "StartTimers { durations: [1200s], name: Some(\"call mum\") }"),
+        ("create a reminder to call mum", r#"todo.add_item todo.chores {"item":"call mum"}"#),
         ("remind me to call mum", r#"todo.add_item todo.chores {"item":"call mum"}"#),
         ("remind me tomorrow to open the blind", r#"todo.add_item todo.chores {"item":"open the blind tomorrow"}"#),
         ("remind me tonight to close the blind", r#"todo.add_item todo.chores {"item":"close the blind tonight"}"#),
@@ -112,6 +118,7 @@ fn several_timers_are_each_as_long_and_called_as_was_said() {
         ("start a timer for 5 minutes and another one for 10 minutes", "300s, 600s"),
         ("start two timers, 3 and 10 minutes", "180s, 600s"),
         ("start a timer for one minute", "60s"),
+        ("one more timer for 5 minutes", "300s"),
     ] {
         assert_eq!(heard(request), timers(seconds), "{request}");
     }
@@ -136,6 +143,7 @@ fn a_number_that_completes_a_name_is_no_level_and_no_amount() {
         ("open garage doors 1 and 2", "cover.open_cover cover.g1 cover.g2"),
         ("open garage door 3", "passes"),
         ("turn down the light in office 2", r#"light.turn_on light.o {"brightness_pct":30.0}"#),
+        ("turn up the light by 2", "asks Which light do you mean? There are 5."),
         ("turn up the volume in bedroom 2", "media_player.volume_up media_player.b2"),
         ("turn on the floor lamps in bedroom 1 and 2", "light.turn_on light.floor_1 light.floor_2"),
         ("turn off the bedroom 1 and 2 lights", "light.turn_off light.b1 light.floor_1 light.b2 light.floor_2"),

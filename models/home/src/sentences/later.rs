@@ -128,6 +128,12 @@ pub fn is_of_timers(request: &str) -> bool {
 /// A day other than this one, or a part of this one that has a name: "on Thursday", "this evening".
 fn is_another_day(words: &[&str], now: DateTime) -> bool {
     (0..words.len()).any(|at| {
+        // "In the morning", but not "in the morning room".
+        if let ["in", "the", "morning" | "afternoon" | "evening", rest @ ..] | ["at", "night", rest @ ..] = &words[at..]
+            && rest.first().is_none_or(|next| matches!(*next, "to" | "and" | "," | "at"))
+        {
+            return true;
+        }
         let Some((day, n)) = spoken::day(&words[at..], now.date()) else { return false };
         let said = &words[at..at + n];
         let is_ahead = day.first >= now.date() && (!said.contains(&"today") || said[0] == "later");
@@ -299,6 +305,9 @@ mod tests {
             "remind me at 9 to turn on the coffee machine",
             "remind me tonight to close the blind",
             "remind me when the washing is done",
+            "remind me in the morning to call mum",
+            "turn on the coffee machine in the morning",
+            "lock the door at night",
             "wake me at 7 and open the blinds",
             "set a reminder for Thursday to lock the door",
             "set an alarm on Thursday at 8 and turn on the heating",
@@ -315,6 +324,8 @@ mod tests {
             "turn off the kitchen timer",
             "turn on the lamp",
             "play blue monday",
+            "turn on the lamp in the morning room",
+            "turn on the night light",
             "turn off the lights for tonight",
             "turn the lamp on today",
             "set the volume at 20 percent in the study",

@@ -16,6 +16,12 @@ pub(super) struct Series {
 /// The most words in a name that has a number.
 const LONGEST: usize = 6;
 
+/// The most words before a number that are looked at, and in a phrase whose list of numbers is read.
+const MOST_WORDS: usize = 40;
+
+/// The most numbers in one list.
+const MOST_NUMBERS: usize = 32;
+
 /// Units behind which a number is a value.
 const UNITS: &[&str] = &[
     "percent",
@@ -65,19 +71,26 @@ impl Series {
 
 /// A whole number that a name may have, from its stem.
 fn numeral(stem: &str) -> Option<u16> {
-    (stem.len() <= 4 && stem.bytes().all(|b| b.is_ascii_digit())).then(|| stem.parse().ok()).flatten()
+    (stem.len() <= 4 && is_numeral(stem)).then(|| stem.parse().ok()).flatten()
+}
+
+/// Whether a word is nothing but digits.
+pub(super) fn is_numeral(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_joiner(word: &str) -> bool {
-    matches!(word, "and" | "," | "or" | "plus" | "&")
+    matches!(word, "and" | "," | "or" | "plus")
 }
 
 impl Vocabulary {
     /// Whether the word at `at` is a number that completes a name, whether or not there is such a thing: "in bedroom 7". One with a
     /// unit behind it, or one behind "to", is a value.
     pub fn is_number_of_name(&self, words: &[&str], at: usize) -> bool {
+        let Some(number) = words.get(at).and_then(|word| numeral(&stem(word))) else { return false };
+        let from = at.saturating_sub(MOST_WORDS);
+        let (words, at) = (&words[from..words.len().min(at + 1 + LONGEST)], at - from);
         let stems: Vec<String> = words.iter().map(|word| stem(word)).collect();
-        let Some(number) = stems.get(at).and_then(|stem| numeral(stem)) else { return false };
         if words.get(at + 1).is_some_and(|word| UNITS.contains(word)) {
             return false;
         }
@@ -131,6 +144,9 @@ impl Vocabulary {
     /// A phrase in which each number of a list has its name: "the lamps in room 1 and the lamps in room 2" of "the lamps in room 1
     /// and 2"; `None` where it has no such list.
     pub(super) fn with_each_name(&self, words: &[&str]) -> Option<Vec<String>> {
+        if words.len() > MOST_WORDS {
+            return None;
+        }
         let stems: Vec<String> = words.iter().map(|word| stem(word)).collect();
         let mut out: Vec<String> = Vec::with_capacity(words.len());
         let (mut at, mut part, mut is_changed) = (0, 0, false);
@@ -190,11 +206,13 @@ impl Vocabulary {
         if words.get(at + 1).is_some_and(|word| UNITS.contains(word)) || is_range && number <= last {
             return None;
         }
-        let numbers = match is_range {
-            true => series.numbers.get(&stems[before])?.range(last + 1..=number).copied().collect(),
+        let numbers: Vec<u16> = match is_range {
+            true => {
+                series.numbers.get(&stems[before])?.range(last + 1..=number).copied().take(MOST_NUMBERS + 1).collect()
+            }
             false => vec![number],
         };
-        Some((at + 1, numbers))
+        (numbers.len() <= MOST_NUMBERS).then_some((at + 1, numbers))
     }
 }
 
@@ -261,5 +279,14 @@ entities:
             let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
             assert_eq!(names().with_each_name(&words).map(|words| words.join(" ")).as_deref(), each, "{text}");
         }
+        // A long list is read no further than people say one.
+        let many = "bedroom 1 2 ".repeat(1000);
+        let words: Vec<&str> = many.split(' ').collect();
+        assert_eq!(names().with_each_name(&words), None);
+        assert!(names().is_number_of_name(&words, 2998));
+        let lamps: String = (1..=500).map(|n| format!("  - {{name: Lamp {n}, id: light.l{n}}}\n")).collect();
+        let names = Vocabulary::of(&Inventory::parse(&format!("entities:\n{lamps}")).unwrap().home().unwrap());
+        assert_eq!(names.with_each_name(&["lamps", "1", "to", "500"]), None);
+        assert_eq!(names.with_each_name(&["lamps", "1", "to", "3"]).map(|words| words.len()), Some(8));
     }
 }

@@ -1,6 +1,7 @@
 //! Intents: what each does with the slots of a match.
 
 mod comfort;
+mod items;
 mod light;
 mod list;
 mod media;
@@ -55,6 +56,13 @@ impl<'a> Found<'a> {
 
     pub fn entities(&self, domains: &[Domain]) -> Vec<usize> {
         (0..self.resolver.home.entities().len()).filter(|i| domains.contains(&self.entity(*i).domain)).collect()
+    }
+
+    /// The day that was said with "noon", which is a time of it: "tomorrow at noon".
+    pub fn noon(&self) -> Option<jiff::civil::Date> {
+        let day = self.slots.get("day")?;
+        let (from, to) = crate::spoken::NOON;
+        (day["hours"] == json!([from, to])).then(|| day["first"].as_str()?.parse().ok()).flatten()
     }
 
     /// The phrase that says what it is for, with the place that stands elsewhere in the sentence.

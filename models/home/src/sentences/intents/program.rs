@@ -135,6 +135,8 @@ fn timer_name(found: &Found<'_>) -> Result<Option<String>, Stop> {
                 | "hours"
                 | "seconds"
                 | "second"
+                | "more"
+                | "another"
                 | "for"
                 | "all"
                 | "at"
@@ -268,8 +270,11 @@ fn clock(value: &Value) -> Option<ClockTime> {
 }
 
 fn alarm(found: &Found<'_>) -> Result<Request, Stop> {
-    let time = found.slots.get("time").and_then(clock).ok_or(Stop::Mismatch)?;
     let name = timer_name(found)?;
+    let Some(time) = found.slots.get("time").and_then(clock) else {
+        let at = found.noon().map(|day| day.at(12, 0, 0, 0)).filter(|at| *at > found.now);
+        return Ok(Request::Alarm { at: at.ok_or(Stop::Mismatch)?, name });
+    };
     let day: Option<jiff::civil::Date> = found.slots.get("day").and_then(|d| d["first"].as_str()?.parse().ok());
     let morning = found.slots.get("day").is_some_and(|d| d["hours"].is_null());
     let at = match day {
