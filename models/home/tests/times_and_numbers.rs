@@ -144,6 +144,7 @@ fn a_number_that_completes_a_name_is_no_level_and_no_amount() {
         ("open garage door 3", "passes"),
         ("turn down the light in office 2", r#"light.turn_on light.o {"brightness_pct":30.0}"#),
         ("turn up the light by 2", "asks Which light do you mean? There are 5."),
+        ("turn up the volume by 2", r#"media_player.volume_set media_player.b2 {"volume_level":0.52}"#),
         ("turn up the volume in bedroom 2", "media_player.volume_up media_player.b2"),
         ("turn on the floor lamps in bedroom 1 and 2", "light.turn_on light.floor_1 light.floor_2"),
         ("turn off the bedroom 1 and 2 lights", "light.turn_off light.b1 light.floor_1 light.b2 light.floor_2"),

@@ -196,9 +196,9 @@ impl Vocabulary {
         let series = self.series();
         let joiners = words[from.min(words.len())..].iter().take_while(|word| is_joiner(word)).count();
         let is_range = joiners == 0
-            && match words.get(from)? {
-                &"through" => true,
-                &"to" => words[before] != stems[before],
+            && match *words.get(from)? {
+                "through" => true,
+                "to" => words[before] != stems[before],
                 _ => false,
             };
         let at = from + joiners + usize::from(is_range);

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::nouns::{Noun, noun_at};
+use super::numbered::is_numeral;
 use super::vocabulary::{Place, Vocabulary, stem};
 use crate::domain::Domain;
 use crate::model::Home;
@@ -520,6 +521,13 @@ impl Resolver<'_> {
             && (!plural || self.literal(found, rest))
         {
             return self.narrowed(found.clone()).map_or_else(Err, finish);
+        }
+        // A number is no name but its own: "up by 2" is for no "Bedroom 2 Speaker".
+        if let [number] = &stems[..]
+            && is_numeral(number)
+            && rest[0] != "one"
+        {
+            return exact.and_then(finish);
         }
         // The longest place named, wherever it stands; then none.
         let mut trouble = None;
