@@ -88,7 +88,7 @@ impl HomeFile {
     /// [`HomeError`] when it is missing, too large, or describes no home.
     pub fn load(path: impl Into<PathBuf>) -> Result<Self, HomeError> {
         let path = path.into();
-        let (form, home, stamp) = read(&path)?;
+        let Found { form, home, stamp, .. } = read(&path)?;
         Ok(Self { home, form, path: Some(path), seen: Some(stamp) })
     }
 
@@ -144,7 +144,7 @@ impl HomeFile {
             return Ok(false);
         }
         self.seen = now;
-        let (form, home, stamp) = read(path)?;
+        let Found { form, home, stamp, .. } = read(path)?;
         self.seen = Some(stamp);
         let changed = home != self.home;
         (self.form, self.home) = (form, home);
@@ -156,13 +156,14 @@ impl HomeFile {
     /// # Errors
     /// What kept the file from being read or written; `Ok(Err)` is what `edit` answers.
     pub fn change<T, E>(&mut self, edit: impl FnOnce(&mut Home) -> Result<T, E>) -> Result<Result<T, E>, HomeError> {
-        let (mut form, before) = match &self.path {
+        let (mut form, before, written) = match &self.path {
             Some(path) => {
-                let (form, home, _) = read_patiently(path)?;
-                (form, home)
+                let found = read_patiently(path)?;
+                (found.form, found.home, found.text)
             }
-            None => (self.form.clone(), self.home.clone()),
+            None => (self.form.clone(), self.home.clone(), String::new()),
         };
+        let holds_more = matches!(form, Form::Inventory { is_json: false, .. }) && has_notes(&written);
         let mut home = before.clone();
         let done = match edit(&mut home) {
             Ok(done) => done,
@@ -176,6 +177,9 @@ impl HomeFile {
         if let Some(path) = &self.path
             && before != home
         {
+            if holds_more {
+                keep_original(path, &written)?;
+            }
             let stamp = write(path, &form.text()).map_err(|cause| HomeError::Write { path: path.clone(), cause })?;
             self.seen = Some(stamp);
         }
@@ -200,7 +204,60 @@ impl Stamp {
     }
 }
 
-fn read_patiently(path: &Path) -> Result<(Form, Home, Stamp), HomeError> {
+/// What a file holds.
+struct Found {
+    form: Form,
+    home: Home,
+    stamp: Stamp,
+    text: String,
+}
+
+/// The most copies of a file as its owner wrote it.
+const MOST_ORIGINALS: usize = 9;
+
+/// Whether a YAML text holds what is lost when it is written anew: comments, anchors. A text in quotation marks that looks so costs a
+/// copy of the file, and nothing else.
+fn has_notes(text: &str) -> bool {
+    text.lines().any(|line| {
+        let mut words = line.split_whitespace();
+        words.any(|word| word.starts_with('#') || word.len() > 1 && word.starts_with(['&', '*']))
+    })
+}
+
+/// Copies a file as its owner wrote it to `NAME.original`, beside those that are there already, unless one of them is the same.
+fn keep_original(path: &Path, text: &str) -> Result<(), HomeError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let failed = |path: &Path, cause| HomeError::Write { path: path.to_owned(), cause };
+    for number in 1..=MOST_ORIGINALS {
+        let end = if number == 1 { String::new() } else { format!("-{number}") };
+        let copy = path.with_file_name(format!("{name}.original{end}"));
+        // A link is not followed, whoever made it.
+        let mut file = match fs::OpenOptions::new().write(true).create_new(true).open(&copy) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let is_same = fs::metadata(&copy).is_ok_and(|meta| meta.is_file() && meta.len() == text.len() as u64)
+                    && fs::read(&copy).is_ok_and(|bytes| bytes == text.as_bytes());
+                if is_same {
+                    return Ok(());
+                }
+                if number < MOST_ORIGINALS {
+                    continue;
+                }
+                // The first copies are kept, and the newest.
+                let anew = fs::remove_file(&copy)
+                    .and_then(|()| fs::OpenOptions::new().write(true).create_new(true).open(&copy));
+                anew.map_err(|cause| failed(&copy, cause))?
+            }
+            Err(error) => return Err(failed(&copy, error)),
+        };
+        let permissions = fs::metadata(path).map_err(|cause| failed(path, cause))?.permissions();
+        let written = file.set_permissions(permissions).and_then(|()| file.write_all(text.as_bytes()));
+        return written.and_then(|()| file.sync_all()).map_err(|cause| failed(&copy, cause));
+    }
+    Ok(())
+}
+
+fn read_patiently(path: &Path) -> Result<Found, HomeError> {
     let mut attempt = 1;
     loop {
         match read(path) {
@@ -214,7 +271,7 @@ fn read_patiently(path: &Path) -> Result<(Form, Home, Stamp), HomeError> {
     }
 }
 
-fn read(path: &Path) -> Result<(Form, Home, Stamp), HomeError> {
+fn read(path: &Path) -> Result<Found, HomeError> {
     let failed = |cause| HomeError::Read { path: path.to_owned(), cause };
     // Asked before opening: to open a named pipe would wait for its writer.
     if !fs::metadata(path).map_err(failed)?.is_file() {
@@ -230,7 +287,7 @@ fn read(path: &Path) -> Result<(Form, Home, Stamp), HomeError> {
     let format = |cause| HomeError::Format { path: path.to_owned(), cause };
     let text = String::from_utf8(bytes).map_err(|_| format(FormatError::Syntax("it is not UTF-8 text".to_owned())))?;
     let (form, home) = Form::parse(&text).map_err(format)?;
-    Ok((form, home, stamp))
+    Ok(Found { form, home, stamp, text })
 }
 
 /// Replaces the file whole, so that a reader sees the old text or the new one and never half of it.

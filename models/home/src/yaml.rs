@@ -156,8 +156,16 @@ fn plain(text: &str) -> Value {
         // `007` is a name more often than seven.
         && !(digits.len() > 1 && digits.starts_with('0') && !digits.starts_with("0."));
     if is_number {
-        if let Ok(whole) = text.trim_start_matches('+').parse::<i64>() {
+        let whole = text.trim_start_matches('+');
+        if let Ok(whole) = whole.parse::<i64>() {
             return whole.into();
+        }
+        if let Ok(whole) = whole.parse::<u64>() {
+            return whole.into();
+        }
+        // An identifier of so many digits would lose the last of them.
+        if digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Value::String(text.to_owned());
         }
         if let Some(number) = text.parse::<f64>().ok().and_then(Number::from_f64) {
             return Value::Number(number);
@@ -252,6 +260,11 @@ mod tests {
             "j": "0:05:00", "k": "2026-05-24", "l": {"x": [1, "two"]}});
         assert_eq!(Value::Object(parse(text).unwrap()), expected);
         assert_eq!(parse("a: &x [1, 2]\nb: *x\n").unwrap()["b"], json!([1, 2]));
+        for digits in ["12345678901234567890", "123456789012345678901234567890", "-12345678901234567890123"] {
+            let document = parse(&format!("a: {digits}\n")).unwrap();
+            let written = write(&document);
+            assert!(written.contains(digits) && parse(&written).unwrap() == document, "{written}");
+        }
         assert_eq!(parse("").unwrap(), Map::new());
     }
 

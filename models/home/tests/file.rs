@@ -213,3 +213,47 @@ fn a_home_of_entities_can_be_shown_in_the_form_of_rooms() {
     assert_eq!(rooms.find(Part::Door, "all").unwrap().1, ["lock.front"]);
     assert_eq!(Domain::of_id("switch.kettle"), Domain::Switch);
 }
+
+#[test]
+fn a_file_with_comments_or_anchors_is_kept_as_its_owner_wrote_it() {
+    const NOTED: &str = "# Our flat\nareas: [{name: Kitchen, id: kitchen}]\nentities:\n- {name: Kitchen Light, id: light.kitchen, area: kitchen, \
+        state: 'off', attributes: &plain {supported_color_modes: [onoff]}, serial: 12345678901234567890}  # by the door\n\
+        - {name: Plug, id: switch.plug, state: 'off', attributes: *plain}\n";
+    let (folder, path) = on_disk(NOTED);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let original = |end: &str| folder.path().join(format!("home.original{end}"));
+    let mut file = HomeFile::load(&path).unwrap();
+    assert!(!original("").exists(), "reading copies nothing");
+    apply(&mut file, "light.turn_on", "light.kitchen").unwrap();
+    apply(&mut file, "switch.turn_on", "switch.plug").unwrap();
+    assert_eq!(fs::read_to_string(original("")).unwrap(), NOTED);
+    assert_eq!(fs::metadata(original("")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!original("-2").exists(), "what was written here has no comments");
+    let written = fs::read_to_string(&path).unwrap();
+    assert!(written.contains("12345678901234567890") && !written.contains('#'), "{written}");
+    // Its owner writes it anew, twice the same.
+    let again = NOTED.replace("Our flat", "Our new flat");
+    for _ in 0..2 {
+        fs::write(&path, &again).unwrap();
+        apply(&mut file, "light.turn_on", "light.kitchen").unwrap();
+    }
+    assert_eq!(fs::read_to_string(original("-2")).unwrap(), again);
+    assert_eq!(fs::read_to_string(original("")).unwrap(), NOTED);
+    assert!(!original("-3").exists());
+    // More than there is room for: the first are kept, and the newest.
+    for number in 0..12 {
+        fs::write(&path, NOTED.replace("Our flat", &format!("Flat {number}"))).unwrap();
+        apply(&mut file, "light.turn_on", "light.kitchen").unwrap();
+    }
+    assert_eq!(fs::read_to_string(original("")).unwrap(), NOTED);
+    assert!(fs::read_to_string(original("-9")).unwrap().contains("Flat 11"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 10);
+}
+
+#[test]
+fn a_file_without_comments_is_not_copied() {
+    let (folder, path) = on_disk(INVENTORY);
+    let mut file = HomeFile::load(&path).unwrap();
+    apply(&mut file, "light.turn_on", "light.kitchen").unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}

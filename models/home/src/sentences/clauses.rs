@@ -1,8 +1,12 @@
 //! A request of several clauses: two wishes in one sentence, a wish with its reason ("it is late, turn off the TV"), a place that
 //! stands before the wish, a particle in the middle ("lights off in the hall and the study").
 
-use super::outcome::{Outcome, Step};
+use std::cell::RefCell;
+
+use super::later::Due;
+use super::outcome::{Outcome, Reading, Request, Step};
 use super::remarks::{FINITE, NO_REMARK, place_in, things_in};
+use super::target::{Resolver, Want};
 use super::vocabulary::{self, Vocabulary, stem};
 use super::{Heard, Matcher, Setting, Turn, targets};
 use crate::domain::Domain;
@@ -151,8 +155,17 @@ impl Matcher {
                 let heard = self.one(&text, names, setting);
                 return matches!(heard.outcome, Outcome::Do(_)).then_some(heard);
             }
+            let wish = right;
             let right = right_heard;
             let Outcome::Do(more) = right.outcome else { continue };
+            // "Wake me at 7 and turn on the coffee machine": then, and not now.
+            if matches!(said[0], "wake" | "remind" | "alert")
+                && let Some(due) = due_of(&steps)
+                && let Some(readings) = acted(&more)
+            {
+                steps.push(Step::Request(Request::Later { due, wish, readings }));
+                return Some(Outcome::Do(steps).into());
+            }
             let does = |steps: &[Step]| steps.iter().any(|step| matches!(step, Step::Act(_)));
             let steps = match (left.weak, right.weak) {
                 (true, false) if does(&more) => more,
@@ -279,6 +292,27 @@ impl Matcher {
         }
         understood(format!("turn {particle} {} {}", said[..at].join(" "), said[at + 1..].join(" ")))
     }
+}
+
+/// When the one alarm or timer that steps set is due.
+fn due_of(steps: &[Step]) -> Option<Due> {
+    match steps {
+        [Step::Request(Request::Alarm { at, .. })] => Some(Due::At(*at)),
+        [Step::Request(Request::StartTimers { durations, .. })] => match durations[..] {
+            [time] => Some(Due::After(time)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The readings of steps that all change something.
+fn acted(steps: &[Step]) -> Option<Vec<Reading>> {
+    let readings = steps.iter().map(|step| match step {
+        Step::Act(reading) => Some(reading.clone()),
+        Step::Say(..) | Step::Request(_) => None,
+    });
+    readings.collect()
 }
 
 /// The amount of a clause that is nothing else: "add thirty", "another 20 percent", "by two degrees".

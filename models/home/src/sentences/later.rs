@@ -88,17 +88,100 @@ fn moment(time: spoken::ClockTime, day: Option<spoken::Day>, now: DateTime) -> O
     Some(time.on(day.first, day.hours.map(|(from, _)| from)))
 }
 
-/// Whether a request is for another time than now, or depends on something: nothing may be changed at once. Timers are for later by
-/// themselves.
+/// Words that put a wish off, or make it depend on something.
+const NOT_NOW: &[&str] =
+    &["if", "when", "whenever", "unless", "once", "later", "tomorrow", "tonight", "sunset", "sunrise", "dusk", "dawn"];
+
+/// Words of timers, alarms and reminders.
+const TIMERS: &[&str] = &[
+    "timer",
+    "timers",
+    "alarm",
+    "alarms",
+    "remind",
+    "reminder",
+    "reminders",
+    "wake",
+    "countdown",
+    "alert",
+    "notify",
+    "ping",
+];
+
+/// Whether a request is for another time than now, or depends on something: nothing may be changed at once. That holds for a timer or
+/// a reminder too: what it names is to be told of then, not done now.
 pub fn is_for_later(request: &str, now: DateTime) -> bool {
     let text = spoken::normalise(request);
     let words: Vec<&str> = text.split(' ').collect();
-    let says = |any: &[&str]| words.iter().any(|word| any.contains(word));
-    if says(&["timer", "timers", "alarm", "remind", "wake", "countdown"]) {
-        return false;
-    }
-    let depends = says(&["if", "when", "whenever", "unless", "tomorrow", "sunset", "sunrise", "dusk", "dawn"]);
-    depends || matches!(split(&text, now), Some((_, Meant::Later(_)))) || is_some_time(&words)
+    words.iter().any(|word| NOT_NOW.contains(word))
+        || matches!(split(&text, now), Some((_, Meant::Later(_))))
+        || is_some_time(&words)
+        || is_another_day(&words, now)
+        || is_within(&words, now)
+}
+
+/// Whether a request speaks of timers, alarms or reminders, which may be started for a later time.
+pub fn is_of_timers(request: &str) -> bool {
+    spoken::normalise(request).split(' ').any(|word| TIMERS.contains(&word))
+}
+
+/// A day other than this one, or a part of this one that has a name: "on Thursday", "this evening".
+fn is_another_day(words: &[&str], now: DateTime) -> bool {
+    (0..words.len()).any(|at| {
+        // "In the morning", but not "in the morning room".
+        if let ["in", "the", "morning" | "afternoon" | "evening", rest @ ..] | ["at", "night", rest @ ..] = &words[at..]
+            && rest.first().is_none_or(|next| matches!(*next, "to" | "and" | "," | "at"))
+        {
+            return true;
+        }
+        let Some((day, n)) = spoken::day(&words[at..], now.date()) else { return false };
+        let said = &words[at..at + n];
+        let is_ahead = day.first >= now.date() && (!said.contains(&"today") || said[0] == "later");
+        // "Play blue Monday": a name of a day that nothing leads in may be one of something else.
+        let is_led_in =
+            matches!(words[at], "on" | "this" | "next" | "coming" | "the" | "day" | "at" | "over" | "in" | "for");
+        let is_at_an_end = (at == 0 || at + n == words.len()) && words[0] != "play";
+        is_ahead && (is_led_in || is_at_an_end)
+    })
+}
+
+/// A time of day in the middle of a request: "remind me at 9 to …", "at 9 tomorrow", "at 7 pm".
+fn is_within(words: &[&str], now: DateTime) -> bool {
+    let is_of_timers = words.iter().any(|word| TIMERS.contains(word));
+    (0..words.len()).any(|at| {
+        if words[at] != "at" {
+            return false;
+        }
+        let Some((time, n)) = spoken::clock_time(&words[at + 1..]) else { return false };
+        let said = &words[at + 1..at + 1 + n];
+        let is_told =
+            said.iter().any(|w| matches!(*w, "am" | "pm" | "oclock" | "noon" | "midnight") || w.contains(':'));
+        let day = words.get(at + 1 + n).is_some() && spoken::day(&words[at + 1 + n..], now.date()).is_some();
+        is_of_timers || day || is_told && time.exact
+    })
+}
+
+/// Whether words begin or end with a time: "call mum in 20 minutes", "water the plants at 9 tomorrow", with days as well "take out
+/// the bins on Thursday".
+pub(super) fn has_time_at_an_end(text: &str, today: jiff::civil::Date, days: bool) -> bool {
+    let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
+    let leads = |at: usize| matches!(words[at], "for" | "by" | "during");
+    let is_own = |at: usize| leads(at) || at > 0 && leads(at - 1);
+    (0..words.len()).any(|at| {
+        let rest = &words[at..];
+        let moment = match rest[0] {
+            "at" => spoken::clock_time(&rest[1..]).map(|(_, n)| n + 1),
+            "in" | "after" => spoken::duration(&rest[1..]).map(|(_, n)| n + 1),
+            _ => None,
+        };
+        let n = match moment {
+            Some(n) => n + spoken::day(&rest[n..], today).map_or(0, |(_, n)| n),
+            // "A present for Sunday" has its day for itself.
+            None if days && !is_own(at) => spoken::day(rest, today).map_or(0, |(_, n)| n),
+            None => 0,
+        };
+        n > 0 && (at == 0 || at + n == words.len())
+    })
 }
 
 /// A time that cannot be told is later all the same: "in some minutes", "in a while", "next week".
@@ -211,6 +294,66 @@ fn opposite(call: &ServiceCall, home: &Home) -> Option<Vec<ServiceCall>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_named_in_a_reminder_is_for_later_as_well() {
+        // A Monday.
+        let now = jiff::civil::date(2026, 11, 30).at(17, 12, 0, 0);
+        for text in [
+            "remind me tomorrow at 9 to water the plants",
+            "remind me tomorrow to open the blind",
+            "remind me at 9 to turn on the coffee machine",
+            "remind me tonight to close the blind",
+            "remind me when the washing is done",
+            "remind me in the morning to call mum",
+            "turn on the coffee machine in the morning",
+            "lock the door at night",
+            "wake me at 7 and open the blinds",
+            "set a reminder for Thursday to lock the door",
+            "set an alarm on Thursday at 8 and turn on the heating",
+            "turn off the coffee machine tonight",
+            "turn off the coffee machine this evening",
+            "turn on the coffee machine on Thursday",
+            "turn on the coffee machine later",
+            "please turn on the lamp at 9 pm and close the blind",
+        ] {
+            assert!(is_for_later(text, now), "{text}");
+        }
+        for text in [
+            "set a timer for 10 minutes and turn on the oven light",
+            "turn off the kitchen timer",
+            "turn on the lamp",
+            "play blue monday",
+            "turn on the lamp in the morning room",
+            "turn on the night light",
+            "turn off the lights for tonight",
+            "turn the lamp on today",
+            "set the volume at 20 percent in the study",
+        ] {
+            assert!(!is_for_later(text, now), "{text}");
+        }
+        assert!(is_of_timers("Remind me in 10 minutes") && !is_of_timers("turn off the fan in 10 minutes"));
+    }
+
+    #[test]
+    fn a_time_at_an_end_of_words_is_told() {
+        let today = jiff::civil::date(2026, 11, 30);
+        for (text, clock, days) in [
+            ("call mum in 20 minutes", true, true),
+            ("take out the bins at 8 pm", true, true),
+            ("take out the bins on thursday at 8 pm", true, true),
+            ("at 8 on thursday take out the bins", true, true),
+            ("take out the bins on thursday", false, true),
+            ("tomorrow call mum", false, true),
+            ("buy a present for sunday", false, false),
+            ("look at 5 houses", false, false),
+            ("call mum", false, false),
+            ("", false, false),
+        ] {
+            let found = (has_time_at_an_end(text, today, false), has_time_at_an_end(text, today, true));
+            assert_eq!(found, (clock, days), "{text}");
+        }
+    }
 
     #[test]
     fn a_time_at_either_end_is_told_from_the_wish_and_a_value_is_none() {

@@ -13,6 +13,7 @@ mod intents;
 mod later;
 mod negations;
 mod nouns;
+mod numbered;
 mod outcome;
 mod remarks;
 mod reply;
@@ -31,9 +32,9 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 pub use followup::ASKED;
-pub use later::{Due, is_for_later};
+pub use later::{Due, is_for_later, is_of_timers};
 pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice, Wording};
-pub use reply::reply;
+pub use reply::{reply, told_apart};
 pub use template::{LoadError, TemplateError, TemplateSet};
 pub use vocabulary::Vocabulary;
 
@@ -238,6 +239,10 @@ impl Matcher {
     /// A wish for later, or for a while. What is only asked or said has no such time.
     fn later(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
         let (wish, meant) = later::split(text, setting.now)?;
+        // A reminder at a time is an alarm, and no note that is written then.
+        if is_of_timers(&wish) {
+            return None;
+        }
         let heard = self.heard(&wish, names, setting);
         let steps = match heard.outcome {
             Outcome::Do(steps) if !heard.weak => steps,
@@ -306,7 +311,7 @@ impl Matcher {
                 continue;
             }
             let weak = slots.get("weak") == Some(&Value::Bool(true));
-            let found = Found { intent, slots, resolver, now: setting.now, has_timers: setting.has_timers };
+            let found = Found { said: text, intent, slots, resolver, now: setting.now, has_timers: setting.has_timers };
             match intents::carry_out(&found).map(|step| step.said(&wording)) {
                 Ok(step) => match done.iter_mut().find(|fit| same(&fit.step, &step)) {
                     Some(fit) => {
@@ -544,7 +549,7 @@ fn stopped(mut stops: Vec<(usize, Stop, Wording)>, home: &Home) -> Outcome {
     for (_, stop, wording) in &stops {
         if let Stop::Target(Unresolved::Several { what, entities }) = stop {
             let shown: Vec<&crate::model::Entity> = entities.iter().map(|i| &home.entities()[*i]).collect();
-            let names: Vec<String> = shown.iter().take(4).map(|e| reply::the(e)).collect();
+            let names: Vec<String> = reply::told_apart(&shown, home).into_iter().take(4).collect();
             let question = match shown.len() {
                 0..=4 => format!("Which {what}: {}?", spoken::write::or(&names)),
                 n => format!("Which {what} do you mean? There are {n}."),

@@ -148,6 +148,8 @@ pub struct TimerChoice {
     pub name: Option<String>,
     /// The one that was started for so long.
     pub duration: Option<Duration>,
+    /// Whether "alarm" was said, which rings at a time of day, or "timer"; `None` where either may be meant.
+    pub alarm: Option<bool>,
 }
 
 /// What a request comes to.

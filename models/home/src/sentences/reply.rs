@@ -24,6 +24,21 @@ pub fn the(entity: &Entity) -> String {
     if proper { name.to_owned() } else { format!("the {}", lowered(name)) }
 }
 
+/// Things as they are asked for: where several have one name, each with its area, as in "the floor lamp in the study".
+pub fn told_apart(entities: &[&Entity], home: &Home) -> Vec<String> {
+    let names: Vec<String> = entities.iter().map(|entity| the(entity)).collect();
+    let is_alone = |name: &String| names.iter().filter(|other| *other == name).count() == 1;
+    let with_place = |(entity, name): (&&Entity, &String)| match home.area_of(entity) {
+        Some(area) if !is_alone(name) => {
+            // "In bedroom 1"
+            let the = if area.name.ends_with(|c: char| c.is_ascii_digit()) { "" } else { "the " };
+            format!("{name} in {the}{}", lowered(&area.name))
+        }
+        _ => name.clone(),
+    };
+    entities.iter().zip(&names).map(with_place).collect()
+}
+
 /// Whether a robot has a name as a person has: "Dusty Bin", "Rosie".
 fn is_own_name(entity: &Entity) -> bool {
     let is_ordinary_word = |word: &str| is_ordinary(&singular(&word.to_lowercase()));
@@ -108,6 +123,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             | "NextTrack"
             | "PreviousTrack"
             | "AddItem"
+            | "MoveItem"
             | "RemoveItem"
             | "CompleteItem"
             | "ReopenItem"
@@ -278,6 +294,7 @@ pub fn reply(reading: &Reading, home: &Home, changes: &[Change]) -> String {
             said(format!("added {} to {what}", write::and(&items)))
         }
         "AddEvent" => said(format!("added {} to {what}", argument(reading, "summary"))),
+        "MoveItem" => said(format!("moved {} to {what}", argument(reading, "item"))),
         "RemoveItem" => said(format!("removed {} from {what}", argument(reading, "item"))),
         "CompleteItem" => said(format!("marked {} as done", argument(reading, "item"))),
         "ReopenItem" => said(format!("{} is open again", argument(reading, "item"))),

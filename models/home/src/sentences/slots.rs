@@ -8,6 +8,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::nouns::noun_at;
+use super::numbered::is_numeral;
 use super::target::{here_at, house_at};
 use super::template::Slots;
 use super::vocabulary::{Vocabulary, stem};
@@ -120,12 +121,13 @@ const FUNCTION: &[&str] = &[
     "out",
     "nor",
     "no",
+    "through",
 ];
 
 /// Words that end no phrase.
 const UNFINISHED: &[&str] = &[
     "the", "my", "our", "your", "a", "an", "of", "by", "to", "and", "or", ",", "for", "from", "at", "but", "except",
-    "plus", "nor", "his", "her", "their",
+    "plus", "nor", "his", "her", "their", "through",
 ];
 
 /// Where the values of a list end and what they stand for, by list and byte of the request.
@@ -177,6 +179,8 @@ impl<'a> Computed<'a> {
     /// Ends of every phrase from a word on that names may explain. None ends in a word that asks for another behind it, and none runs
     /// over a particle: "the lamp on and the fan" are two things to be told of.
     fn phrases(&self, from: usize) -> Vec<(usize, Value)> {
+        // "Up by 2": how much, and no thing with that number.
+        let is_amount = |i: usize| self.words[i] == "by" && spoken::number(&self.words[i + 1..]).is_some();
         let is_relative = |i: usize| matches!(self.words[i], "that" | "which" | "still" | "is" | "are");
         let ends_within = (from + 1..self.words.len()).find(|i| {
             let particle = matches!(self.words[i - 1], "on" | "off" | "open" | "closed" | "out");
@@ -186,7 +190,7 @@ impl<'a> Computed<'a> {
                 && !self.names.knows(self.words[i - 1])
         });
         (from..ends_within.unwrap_or(self.words.len()))
-            .take_while(|i| self.explained[*i])
+            .take_while(|i| self.explained[*i] && !is_amount(*i))
             .filter(|i| !UNFINISHED.contains(&self.words[*i]) || self.names.knows(self.words[*i]))
             .map(|i| (self.end(i), Value::String(self.text[self.starts[from]..self.end(i)].to_owned())))
             .collect()
@@ -229,7 +233,7 @@ impl<'a> Computed<'a> {
                 last += 1;
                 out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last - 1)].to_owned())));
             }
-        } else if stems.first().is_some_and(|s| !self.names.areas_with(s).is_empty()) {
+        } else if stems.first().is_some_and(|s| !is_numeral(s) && !self.names.areas_with(s).is_empty()) {
             let last = from + skip;
             out.push((self.end(last), Value::String(self.text[self.starts[from]..self.end(last)].to_owned())));
         }
@@ -251,6 +255,17 @@ impl Slots for Computed<'_> {
 }
 
 impl Computed<'_> {
+    /// Whether the bare number at a word is part of a name.
+    fn is_of_name(&self, list: &str, from: usize) -> bool {
+        let rest = &self.words[from..];
+        let taken = match list {
+            "number" => spoken::number(rest).map(|(_, n)| n),
+            "temperature" => spoken::temperature(rest).map(|(.., n)| n),
+            _ => spoken::percent(rest, true).map(|(_, n)| n),
+        };
+        taken == Some(1) && self.names.is_number_of_name(&self.words, from)
+    }
+
     /// The values of a list from a word on.
     fn compute(&self, list: &str, from: usize) -> Vec<(usize, Value)> {
         let rest = &self.words[from..];
@@ -262,6 +277,8 @@ impl Computed<'_> {
             "words" => self.anything(from),
             "option" => self.options(from),
             "place" | "area" | "floor" => self.places(from),
+            // "The blinds in bedroom 1" are closed, and not to one percent.
+            "number" | "level" | "step" | "temperature" if self.is_of_name(list, from) => Vec::new(),
             "number" => one(spoken::number(rest).map(|(v, n)| (json!(v), n))),
             "ordinal" => one(spoken::ordinal(rest).map(|(v, n)| (json!(v), n))),
             "percent" => one(spoken::percent(rest, false).map(|(v, n)| (json!(v), n))),

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::nouns::{NOUNS, singular};
+use super::numbered::Series;
 use crate::domain::Domain;
 use crate::model::{Device, Entity, Home};
 use crate::spoken::ordinary::is_ordinary;
@@ -69,6 +70,8 @@ pub struct Vocabulary {
     known: HashSet<String>,
     /// Every stem that a device's model contains.
     models: HashSet<String>,
+    /// Numbers in names: "bedroom 1", "bedroom 2".
+    series: Series,
     fingerprint: u64,
 }
 
@@ -269,6 +272,7 @@ impl Vocabulary {
             .map(|option| stems(&option.replace('_', " ")).join(" "))
             .filter(|option| !option.is_empty())
             .collect();
+        let series = Series::of(area_names.iter().flatten(), entities.iter().flat_map(|entity| &entity.names));
         Self {
             entities,
             areas: area_names,
@@ -278,6 +282,7 @@ impl Vocabulary {
             options,
             known,
             models,
+            series,
             fingerprint: fingerprint(home),
         }
     }
@@ -302,6 +307,10 @@ impl Vocabulary {
     /// The longest name of a place at the beginning of `stems`.
     pub fn place_at(&self, stems: &[String]) -> Option<(&Place, usize)> {
         self.places.iter().find(|(name, _)| stems.starts_with(name)).map(|(name, place)| (place, name.len()))
+    }
+
+    pub(super) fn series(&self) -> &Series {
+        &self.series
     }
 
     /// Whether a text names a place.

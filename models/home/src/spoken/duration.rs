@@ -84,6 +84,9 @@ fn part(words: &[&str]) -> Option<(f64, f64, usize)> {
     Some((count * of, of, n + 1))
 }
 
+/// Words that stand for a timer in a list of them: "another one for 10 minutes".
+const PRONOUNS: &[&str] = &["one", "another", "more", "the", "other", "first", "second", "third"];
+
 /// Durations in a row, joined by "and" or commas, where an amount without a unit takes the next one's: "3 and 10 minutes" are three
 /// minutes and ten minutes. Durations that grow from large to small unit are one ("1 hour and 30 minutes").
 pub fn durations(words: &[&str]) -> Option<(Vec<Duration>, usize)> {
@@ -93,6 +96,12 @@ pub fn durations(words: &[&str]) -> Option<(Vec<Duration>, usize)> {
     let mut end = 0;
     loop {
         let rest = &words[n..];
+        // "One for 5 minutes and another one for 10": a timer each, and no number.
+        let named = rest.iter().take_while(|w| PRONOUNS.contains(w)).count();
+        if named > 0 && matches!(rest.get(named), Some(&("for" | "of" | "with" | "at"))) && named < 4 {
+            n += named + 1;
+            continue;
+        }
         if matches!(rest.first(), Some(&("a" | "an" | "one")))
             && !matches!(
                 rest.get(1),
@@ -119,10 +128,11 @@ pub fn durations(words: &[&str]) -> Option<(Vec<Duration>, usize)> {
             break;
         }
         let mut joined = false;
-        while matches!(words.get(n), Some(&("and" | "," | "for"))) {
+        while matches!(words.get(n), Some(&("and" | ","))) {
             joined = true;
             n += 1;
         }
+        n += usize::from(joined && words.get(n) == Some(&"for"));
         if !joined || out.len() + waiting.len() > 20 {
             break;
         }
@@ -181,11 +191,20 @@ mod tests {
             ("three , five and ten minutes", vec![3, 5, 10]),
             ("a 3 and a 10 minute", vec![3, 10]),
             ("1 hour and 30 minutes", vec![90]),
+            ("one for 5 minutes and one for 10 minutes", vec![5, 10]),
+            ("5 minutes and another one for 10 minutes", vec![5, 10]),
+            ("5 minutes , another for 10 minutes and one more for 15 minutes", vec![5, 10, 15]),
+            ("the first for 5 and the second for 10 minutes", vec![5, 10]),
+            ("one , five and ten minutes", vec![1, 5, 10]),
+            ("5 minutes and for 10 minutes", vec![5, 10]),
+            ("one minute", vec![1]),
         ] {
             let words: Vec<&str> = text.split(' ').collect();
             let found = durations(&words).map(|(d, _)| d.iter().map(|d| d.as_secs() / 60).collect::<Vec<_>>());
             assert_eq!(found, Some(minutes), "{text}");
         }
+        let words = ["5", "minutes", "for", "10", "minutes"];
+        assert_eq!(durations(&words), Some((vec![Duration::from_secs(300)], 2)), "a name or a place may follow");
     }
 
     proptest! {

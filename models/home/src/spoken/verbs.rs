@@ -31,7 +31,8 @@ pub const ACTING: &[&str] = &[
     "turn", "switch", "set", "open", "close", "shut", "lock", "unlock", "start", "stop", "dim", "brighten", "adjust",
     "change", "activate", "deactivate", "enable", "disable", "add", "remove", "pause", "resume", "mute", "unmute",
     "arm", "disarm", "increase", "decrease", "reduce", "lower", "raise", "put", "make", "power", "schedule", "cancel",
-    "create", "send", "update", "complete", "delete", "reset", "play",
+    "create", "send", "update", "complete", "delete", "reset", "play", "move", "transfer", "rename", "restart", "extend",
+    "shorten", "replace", "snooze", "postpone",
 ];
 
 /// Further verbs with which a wish begins.

@@ -1,7 +1,7 @@
 //! Whether a reply claims that something was done. A small model often says that it did what it did not; such a sentence is not
 //! said.
 
-use nearfield_home::spoken::verbs::{is_acting, is_deed_done, is_deed_under_way};
+use nearfield_home::spoken::verbs::{is_acting, is_deed_done, is_deed_under_way, is_past_of};
 
 use crate::voice::tools::Truth;
 
@@ -110,11 +110,33 @@ pub(super) fn claims(clause: &str, standing: Standing, is_wish: bool) -> bool {
             ))
 }
 
+/// Verbs for which words are the whole answer: "tell", "describe".
+#[rustfmt::skip]
+const SPEAKING: &[&str] = &[
+    "tell", "say", "write", "explain", "describe", "give", "list", "name", "show", "read", "sing", "count", "make", "think", "guess",
+    "imagine", "let", "do", "be", "have", "go", "help", "find", "look", "know", "see", "remember", "forget", "translate", "spell",
+    "compare", "suggest", "summarise", "summarize", "calculate", "come", "get", "keep", "put", "use",
+];
+
+/// Whether a clause says of the verb that was asked for that it was done: "Ordered a pizza." of "order a pizza".
+fn says_done(verb: &str, clause: &str, standing: Standing) -> bool {
+    let words = words_of(clause);
+    if clause.trim_end().ends_with('?') || words.iter().any(|word| DENIAL.contains(&word.as_str())) {
+        return false;
+    }
+    let is_past = |word: &String| is_past_of(word, verb);
+    let begins = standing == Standing::Opening && words.len() > 1 && words.first().is_some_and(is_past);
+    let tells = |i: usize| matches!(words[i].as_str(), "i" | "we" | "ive" | "weve" | "been");
+    begins || (0..words.len()).any(|i| tells(i) && words[i + 1..].iter().take(3).any(is_past))
+}
+
 /// Lets what a model writes pass clause by clause, but for those that claim what was not done.
 #[derive(Debug, Default)]
 pub(super) struct HonestText {
     /// What is known of the home.
     truth: Option<Truth>,
+    /// The verb with which the request begins, where it asks for a deed.
+    verb: Option<String>,
     held: String,
     /// Where the clause under way stands.
     standing: Standing,
@@ -137,6 +159,13 @@ impl HonestText {
     /// Holds clauses to what is known of the home as well.
     pub(super) fn held_to(truth: Option<Truth>) -> Self {
         Self { truth, ..Self::default() }
+    }
+
+    /// Holds clauses to a request as well, of which no words alone can be the deed.
+    pub(super) fn asked_for(self, request: &str) -> Self {
+        let text = nearfield_home::spoken::normalise(request);
+        let verb = text.split(' ').next().filter(|verb| verb.len() > 2 && !SPEAKING.contains(verb));
+        Self { verb: verb.map(str::to_owned), ..self }
     }
 
     /// What may be said of the text so far.
@@ -186,7 +215,8 @@ impl HonestText {
         if !self.passes && !self.drops {
             let is_untrue = self.truth.as_ref().is_some_and(|truth| truth.is_denied_by(&held));
             self.untrue |= is_untrue;
-            self.drops = is_untrue || claims(&held, standing, false);
+            let is_done = self.verb.as_ref().is_some_and(|verb| says_done(verb, &held, standing));
+            self.drops = is_untrue || is_done || claims(&held, standing, false);
             self.dropped |= self.drops;
         }
         if !self.drops {
@@ -213,6 +243,7 @@ mod tests {
             "The hatch has been opened.",
             "Turned on the lamp.",
             "Set the front door to locked.",
+            "Moved cheese to chores.",
             "Done!",
         ] {
             assert!(claims(text, Standing::Opening, false) && claims(text, Standing::Opening, true), "{text}");
@@ -267,6 +298,28 @@ mod tests {
                 let pieces = chars.chunks(size).map(|piece| filter.push(&piece.iter().collect::<String>()));
                 let said = pieces.collect::<String>() + &filter.finish();
                 assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" "), honest, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_verb_that_was_asked_for_is_not_said_to_be_done() {
+        for (request, text, honest) in [
+            ("move cheese to chores", "Moved cheese to chores. It is late.", " It is late."),
+            ("order a pizza", "Ordered a pizza. It is late.", " It is late."),
+            ("Please book a table for two.", "I've booked a table. It is late.", " It is late."),
+            ("buy milk", "I have already bought it.", ""),
+            ("order a pizza", "I cannot order a pizza.", "I cannot order a pizza."),
+            ("order a pizza", "Have you ordered one before?", "Have you ordered one before?"),
+            ("tell me of Faust", "He told a tale. I told it, too.", "He told a tale. I told it, too."),
+            ("who ordered it?", "Ordered things are tidy.", "Ordered things are tidy."),
+        ] {
+            for size in [1, 4, 200] {
+                let mut filter = HonestText::default().asked_for(request);
+                let chars: Vec<char> = text.chars().collect();
+                let pieces = chars.chunks(size).map(|piece| filter.push(&piece.iter().collect::<String>()));
+                let said = pieces.collect::<String>() + &filter.finish();
+                assert_eq!(said, honest, "{request} {size}");
             }
         }
     }

@@ -120,6 +120,9 @@ impl Converse {
             Answered::Remotely => true,
             Answered::Not(plan) => {
                 self.write_reply(turn, &question, &plan, &mut exchange, &mut replied, &mut send)?;
+                if let Some(left_out) = self.toolbox.times_left_out() {
+                    replied.say(&left_out, &mut send);
+                }
                 false
             }
         };
@@ -527,7 +530,7 @@ impl Converse {
 
     /// The filter of what a model writes freely in answer to a question, which may know nothing but homes.
     pub(super) fn honest_text(&self, question: &str, knows_home_only: bool) -> HonestText {
-        HonestText::held_to(self.toolbox.truth(question, knows_home_only))
+        HonestText::held_to(self.toolbox.truth(question, knows_home_only)).asked_for(question)
     }
 
     /// Has the model continue a prompt.

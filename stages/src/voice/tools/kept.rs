@@ -39,6 +39,8 @@ pub(super) struct KeptTimer {
     pub(super) left_s: f64,
     #[serde(default)]
     pub(super) paused: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) alarm: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) wish: Vec<Reading>,
 }

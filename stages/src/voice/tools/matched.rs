@@ -146,6 +146,9 @@ impl Toolbox {
             return Foreseen::Acts;
         }
         let Some(matching) = matching.as_mut().filter(|_| home.is_matched()) else { return Foreseen::Passed };
+        if called_off(request).is_some_and(|said| timers.has_wish(&said)) {
+            return Foreseen::Acts;
+        }
         match matching.understand(request, home, timers, &now) {
             sentences::Outcome::Pass(_) => Foreseen::Passed,
             sentences::Outcome::Ask { question, .. } => Foreseen::Said(question),
@@ -168,6 +171,14 @@ impl Toolbox {
             return None;
         }
         home.begin(request);
+        // What was wished for later is called off, and nothing is switched off now.
+        if let Some(said) = called_off(request).filter(|said| timers.has_wish(said)) {
+            matching.before = None;
+            let (started, instant) = (Instant::now(), Instant::now());
+            let reply = timers.call_off(&said, instant);
+            let tools = vec![of_timers("cancel", &reply, started)];
+            return Some(Matched { reply, tools });
+        }
         let understood = matching.understand(request, home, timers, &now);
         // What another has answered in between is not gone on with.
         matching.before = None;
@@ -206,16 +217,7 @@ impl Toolbox {
                 Step::Request(request) => {
                     let (started, action) = (Instant::now(), timer_action(&request));
                     let sentence = carried_out(request, home, timers, &now, &mut tools);
-                    tools.extend(action.map(|action| ToolResult {
-                        name: "timer".to_owned(),
-                        arguments: json!({"action": action}),
-                        ok: true,
-                        result: json!({"ok": true, "done": sentence}),
-                        elapsed: started.elapsed(),
-                        failure: None,
-                        mistake: false,
-                        own_words: true,
-                    }));
+                    tools.extend(action.map(|action| of_timers(action, &sentence, started)));
                     said.push(sentence);
                 }
             }
@@ -229,6 +231,31 @@ impl Toolbox {
         }
         Some(Matched { reply: said.join(" "), tools })
     }
+}
+
+/// What was done with timers, in the form of a tool's result.
+fn of_timers(action: &str, sentence: &str, started: Instant) -> ToolResult {
+    ToolResult {
+        name: "timer".to_owned(),
+        arguments: json!({"action": action}),
+        ok: true,
+        result: json!({"ok": true, "done": sentence}),
+        elapsed: started.elapsed(),
+        failure: None,
+        mistake: false,
+        own_words: true,
+    }
+}
+
+/// What a request calls off: "cancel the coffee machine", "forget about turning on the fan".
+fn called_off(request: &str) -> Option<String> {
+    let text = nearfield_home::spoken::normalise(request);
+    let begins = ["cancel ", "call off ", "abort ", "scrap ", "forget about ", "forget "];
+    let rest = begins.iter().find_map(|verb| text.strip_prefix(verb))?;
+    let rest = ["the wish to ", "the ", "my "].iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
+    let (first, more) = rest.split_once(' ').unwrap_or((rest, ""));
+    let verb = nearfield_home::spoken::verbs::wish_of_gerund(first).filter(|_| !more.is_empty());
+    Some(verb.map_or_else(|| rest.to_owned(), |verb| format!("{verb} {more}"))).filter(|said| !said.is_empty())
 }
 
 /// Makes the calls of a reading; answers what came of them.
@@ -293,9 +320,11 @@ fn carried_out(
                 return not_started("there is no such time".to_owned());
             };
             let away = Duration::try_from(now.duration_until(&at)).unwrap_or_default();
-            let label = at.strftime("%H:%M").to_string();
+            let day = if away > Duration::from_secs(24 * 3600) { " on %A" } else { "" };
+            let label = at.strftime(&format!("%H:%M{day}")).to_string();
+            let what = name.as_ref().map(|name| format!(": {name}")).unwrap_or_default();
             match timers.ring_at(label.clone(), away, name, instant) {
-                Ok(_) => format!("The alarm is set for {label}, in {}.", in_words(away)),
+                Ok(_) => format!("The alarm is set for {label}, in {}{what}.", in_words(away)),
                 Err(reason) => not_started(reason),
             }
         }
@@ -377,7 +406,7 @@ fn told(error: CallError) -> (String, Option<CallError>) {
 }
 
 fn meant(choice: TimerChoice) -> Which {
-    Which { all: choice.all, name: choice.name, duration: choice.duration }
+    Which { all: choice.all, name: choice.name, duration: choice.duration, alarm: choice.alarm }
 }
 
 /// A service call in the form of a tool's.
@@ -493,6 +522,21 @@ entities:
             Some("I cancelled the wish to turn off the kitchen light.")
         );
         assert_eq!(toolbox.next_timer(), None);
+    }
+
+    #[test]
+    fn a_wish_for_later_is_called_off_and_nothing_is_switched_now() {
+        for request in ["cancel the hall light", "Cancel turning off the hall light.", "forget about the hall light"] {
+            let mut toolbox = toolbox();
+            toolbox.matched("Turn off the hall light in 20 minutes.").unwrap();
+            let said = toolbox.matched(request).unwrap();
+            assert_eq!(
+                (said.reply.as_str(), said.tools.len()),
+                ("I will not turn off the hall light.", 1),
+                "{request}"
+            );
+            assert_eq!((state(&toolbox, "light.hall_light").as_str(), toolbox.next_timer()), ("on", None));
+        }
     }
 
     #[test]

@@ -13,13 +13,13 @@ mod kept;
 mod matched;
 mod plan;
 mod timer;
+mod times;
 mod values;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
-use nearfield_home::sentences::wish::Wish;
 use nearfield_home::sentences::{LoadError, Matcher};
 pub use nearfield_llm::ToolCall;
 use serde::{Serialize, Serializer};
@@ -132,10 +132,8 @@ pub struct Toolbox {
     clock: fn() -> Zoned,
     /// The time at which every request is made, for scoring.
     now: Option<Zoned>,
-    /// Whether the request is for another time than now: nothing of the home is changed for it.
-    is_for_later: bool,
-    /// Whether the request says what is to be done with something: "turn it off".
-    is_deed: bool,
+    /// What the request says of time.
+    times: times::Times,
 }
 
 impl Toolbox {
@@ -167,8 +165,7 @@ impl Toolbox {
             of_client: Vec::new(),
             clock,
             now: None,
-            is_for_later: false,
-            is_deed: false,
+            times: times::Times::default(),
         };
         Ok(toolbox.matched_where_asked_for())
     }
@@ -325,11 +322,15 @@ impl Toolbox {
 
     /// A request begins: of a large home the prompt tells what its words may be about.
     pub fn begin(&mut self, request: &str) {
-        self.is_for_later = nearfield_home::sentences::is_for_later(request, self.now().datetime());
-        self.is_deed = !Wish::of(request).deeds.is_empty();
+        self.times = times::Times::of(request, self.now().datetime());
         if let Some(home) = &mut self.home {
             home.begin(request);
         }
+    }
+
+    /// What is to be said of the times of a request for which the model started no timer, where it did for another.
+    pub(crate) fn times_left_out(&self) -> Option<String> {
+        self.times.left_out()
     }
 
     /// Has the prompt tell less of the home, where the context has no room for more; answers whether less could be told.
@@ -408,16 +409,16 @@ impl Toolbox {
                 check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
                 Ok(clock::read(&now))
             }
-            // "Turn it off in ten minutes" is no wish for a timer.
-            ("timer", Some(_)) if self.is_for_later && self.is_deed => Err(only_now()),
-            ("timer", _) => {
+            ("timer", home) => {
                 let arguments = check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
+                self.times.check_timer(arguments, home.is_some())?;
                 let failed = |reason| CallError::Failed { what: "start the timer".to_owned(), reason };
                 let label = self.timers.start(arguments, Instant::now()).map_err(failed)?;
+                self.times.timer_was_set(arguments);
                 Ok(json!({"ok": true, "timer": label}))
             }
-            (_, Some(home)) if home.has_tool(name) && self.is_for_later => Err(only_now()),
             (_, Some(home)) if home.has_tool(name) => {
+                self.times.check_change(name, &call.arguments, now.datetime())?;
                 let schemas = home.schemas();
                 let schema = schemas.iter().find(|schema| schema["function"]["name"] == name);
                 let schema =
@@ -434,10 +435,6 @@ impl Toolbox {
             }
         }
     }
-}
-
-fn only_now() -> CallError {
-    CallError::Failed { what: String::new(), reason: "I can do that only now, not at another time".to_owned() }
 }
 
 /// The first letter large.

@@ -173,7 +173,7 @@ impl HomeTools {
         }
         let entities: Vec<&Entity> = support.entities.iter().map(|at| &home.entities()[*at]).collect();
         let mut schema = schema;
-        asked_for(&name, key, &mut schema["function"]["parameters"], wish, &entities)?;
+        asked_for(&name, key, &mut schema["function"]["parameters"], wish, &entities, names)?;
         let options = self.options(&name, key, &schema, wish, home);
         Some(Candidate { name, key, schema, support, options })
     }
@@ -293,8 +293,8 @@ impl HomeTools {
 }
 
 fn which(group: &[usize], home: &Home) -> String {
-    let mut names: Vec<String> =
-        group.iter().map(|at| format!("the {}", home.entities()[*at].name.to_lowercase())).collect();
+    let entities: Vec<&Entity> = group.iter().map(|at| &home.entities()[*at]).collect();
+    let mut names = nearfield_home::sentences::told_apart(&entities, home);
     names.dedup();
     match names.len() {
         0..=MOST_CHOICES => format!("Which one do you mean: {}?", spoken::write::or(&names)),
@@ -303,7 +303,14 @@ fn which(group: &[usize], home: &Home) -> String {
 }
 
 /// Narrows a tool's arguments to what a wish says; `None` where it is not for this tool.
-fn asked_for(name: &str, key: &str, parameters: &mut Value, wish: &Wish, entities: &[&Entity]) -> Option<()> {
+fn asked_for(
+    name: &str,
+    key: &str,
+    parameters: &mut Value,
+    wish: &Wish,
+    entities: &[&Entity],
+    names: &Vocabulary,
+) -> Option<()> {
     let asks = |deed: Deed| wish.asks_for(deed);
     let says = |deed: Deed| wish.deeds.contains(&deed);
     let mut one_of = |argument: &str, values: Vec<Value>| -> Option<()> {
@@ -321,8 +328,14 @@ fn asked_for(name: &str, key: &str, parameters: &mut Value, wish: &Wish, entitie
         of.iter().filter(|(deed, _)| says(*deed)).map(|(_, word)| json!(word)).collect::<Vec<_>>()
     };
     let percent = wish.find(|words| spoken::percent(words, false)).map(|(value, _)| value);
-    let level =
-        || percent.or_else(|| wish.find(|words| spoken::percent(words, words.len() == 1)).map(|(value, _)| value));
+    let words_said: Vec<&str> = wish.words().iter().map(String::as_str).collect();
+    // The number of "bedroom 2" is no value.
+    let is_of_name =
+        |rest: &[&str], taken: usize| taken == 1 && names.is_number_of_name(&words_said, words_said.len() - rest.len());
+    let bare = |rest: &[&str]| {
+        spoken::percent(rest, rest.len() == 1).filter(|(_, taken)| !is_of_name(rest, *taken)).map(|(value, _)| value)
+    };
+    let level = || percent.or_else(|| wish.find(bare));
     if key != "name" {
         let states: &[(Deed, &str)] = match key {
             "door" => {
@@ -346,7 +359,8 @@ fn asked_for(name: &str, key: &str, parameters: &mut Value, wish: &Wish, entitie
         "set_fan_speed" => one_of("percentage", level().and_then(whole).into_iter().collect()),
         "set_volume" => one_of("volume_pct", level().and_then(whole).into_iter().collect()),
         "set_temperature" => {
-            let said = wish.find(spoken::temperature).map(|(value, ..)| json!(value));
+            let of_air = |rest: &[&str]| spoken::temperature(rest).filter(|(.., taken)| !is_of_name(rest, *taken));
+            let said = wish.find(of_air).map(|(value, ..)| json!(value));
             one_of("temperature", said.into_iter().collect())
         }
         "set_hvac_mode" => {

@@ -132,11 +132,11 @@ fn timers_run_out_in_order_and_once() {
     assert!(toolbox.due_timers(start).is_empty());
     assert_eq!(
         toolbox.due_timers(next),
-        [TimerDone { label: "30 seconds".to_owned(), name: None, wish: Vec::new(), missed: false }]
+        [TimerDone { label: "30 seconds".to_owned(), name: None, wish: Vec::new(), missed: false, is_alarm: false }]
     );
     assert_eq!(
         toolbox.due_timers(start + Duration::from_secs(601)),
-        [TimerDone { label: "10 minutes".to_owned(), name: None, wish: Vec::new(), missed: false }]
+        [TimerDone { label: "10 minutes".to_owned(), name: None, wish: Vec::new(), missed: false, is_alarm: false }]
     );
     assert_eq!(toolbox.next_timer(), None);
     for _ in 0..MAX_TIMERS {

@@ -32,6 +32,8 @@ pub struct TimerDone {
     pub(super) wish: Vec<Reading>,
     /// Whether it ran out long ago, while the program was not running.
     pub(super) missed: bool,
+    /// Whether it rings at a time of day.
+    pub(super) is_alarm: bool,
 }
 
 impl TimerDone {
@@ -41,8 +43,12 @@ impl TimerDone {
             (Some(name), true) if !self.wish.is_empty() => {
                 format!("I was not running at the time, so I did not {name}.")
             }
+            (Some(name), false) if self.is_alarm => format!("It is {}: {name}.", self.label),
             (Some(name), false) => format!("The {name} timer of {} is over.", self.label),
             (None, false) => format!("The timer of {} is over.", self.label),
+            (Some(name), true) if self.is_alarm => {
+                format!("At {} I was not running: {name}.", self.label)
+            }
             (Some(name), true) => format!("The {name} timer of {} ran out while I was not running.", self.label),
             (None, true) => format!("The timer of {} ran out while I was not running.", self.label),
         }
@@ -58,12 +64,16 @@ pub struct Which {
     pub name: Option<String>,
     /// The one that was set for so long.
     pub duration: Option<Duration>,
+    /// Whether an alarm was spoken of, or a timer; `None` for either.
+    pub alarm: Option<bool>,
 }
 
 #[derive(Debug, Clone)]
 struct Timer {
     label: String,
     name: Option<String>,
+    /// Whether it rings at a time of day.
+    is_alarm: bool,
     total: Duration,
     /// What is done when it runs out, in place of ringing.
     wish: Vec<Reading>,
@@ -80,6 +90,11 @@ enum Due {
 }
 
 impl Timer {
+    fn new(total: Duration, label: String, name: Option<String>, now: Instant) -> Self {
+        let due = Due::At(now + total);
+        Self { label, name, is_alarm: false, total, wish: Vec::new(), missed: false, due }
+    }
+
     fn left(&self, now: Instant) -> Duration {
         match self.due {
             Due::At(at) => at.saturating_duration_since(now),
@@ -91,9 +106,22 @@ impl Timer {
     fn called(&self) -> String {
         match &self.name {
             Some(name) if !self.wish.is_empty() => format!("the wish to {name}"),
+            Some(name) if self.is_alarm => format!("the alarm at {} to {name}", self.label),
+            None if self.is_alarm => format!("the alarm at {}", self.label),
             Some(name) => format!("the {name} timer"),
             None => format!("the timer of {}", self.label),
         }
+    }
+
+    /// Whether it is a wish for later whose words hold those that were said.
+    fn is_wish_for(&self, said: &str) -> bool {
+        let is_in = |name: &String| format!(" {} ", name.to_lowercase()).contains(&format!(" {said} "));
+        !self.wish.is_empty() && self.name.as_ref().is_some_and(is_in)
+    }
+
+    /// Whether it is one of those that were spoken of as alarms, or as timers.
+    fn is_called(&self, alarm: bool) -> bool {
+        self.is_alarm == alarm && self.wish.is_empty()
     }
 }
 
@@ -120,6 +148,7 @@ impl Timers {
                 missed: overdue > LATE.as_secs_f64(),
                 label: timer.label,
                 name: timer.name,
+                is_alarm: timer.alarm,
                 total: Duration::from_secs_f64(timer.total_s),
                 wish: timer.wish,
             }
@@ -142,6 +171,7 @@ impl Timers {
             total_s: timer.total.as_secs_f64(),
             left_s: timer.left(now).as_secs_f64(),
             paused: matches!(timer.due, Due::Paused(_)),
+            alarm: timer.is_alarm,
             wish: timer.wish.clone(),
         });
         kept.write(timers.collect());
@@ -167,7 +197,8 @@ impl Timers {
                 words.push(format!("{count} {unit}{}", if count == 1.0 { "" } else { "s" }));
             }
         }
-        self.add(Duration::from_secs_f64(seconds), words.join(" "), None, Vec::new(), now)
+        let timer = Timer::new(Duration::from_secs_f64(seconds), words.join(" "), None, now);
+        self.add(timer, now)
     }
 
     /// Starts a timer for a time and answers its label.
@@ -175,7 +206,7 @@ impl Timers {
         if time > MAX_TIMER {
             return Err("a timer can run for 24 hours at most".to_owned());
         }
-        self.add(time, in_words(time), name, Vec::new(), now)
+        self.add(Timer::new(time, in_words(time), name, now), now)
     }
 
     /// Rings at a time of day, which is so far away.
@@ -189,7 +220,7 @@ impl Timers {
         if away > 8 * MAX_TIMER {
             return Err("an alarm can be set for the next week at most".to_owned());
         }
-        self.add(away, label, name, Vec::new(), now)
+        self.add(Timer { is_alarm: true, ..Timer::new(away, label, name, now) }, now)
     }
 
     /// Has something done after a time: `wish` says what, in words.
@@ -203,25 +234,18 @@ impl Timers {
         if time > 8 * MAX_TIMER {
             return Err("it can wait for a week at most".to_owned());
         }
-        self.add(time, in_words(time), Some(wish), readings, now)
+        self.add(Timer { wish: readings, ..Timer::new(time, in_words(time), Some(wish), now) }, now)
     }
 
-    fn add(
-        &mut self,
-        time: Duration,
-        label: String,
-        name: Option<String>,
-        wish: Vec<Reading>,
-        now: Instant,
-    ) -> Result<String, String> {
-        if time.is_zero() || label.is_empty() {
+    fn add(&mut self, timer: Timer, now: Instant) -> Result<String, String> {
+        let label = timer.label.clone();
+        if timer.total.is_zero() || label.is_empty() {
             return Err("the timer needs a time in hours, minutes or seconds".to_owned());
         }
         if self.running.len() >= MAX_TIMERS {
             return Err(format!("{MAX_TIMERS} timers are running already"));
         }
-        let due = Due::At(now + time);
-        self.running.push(Timer { label: label.clone(), name, total: time, wish, missed: false, due });
+        self.running.push(timer);
         self.order(now);
         self.keep(now);
         Ok(label)
@@ -250,6 +274,10 @@ impl Timers {
             })
             .collect();
         let is_named = which.name.is_some() || which.duration.is_some();
+        let found = match which.alarm {
+            Some(alarm) if !is_named => self.called_so(found, alarm),
+            _ => found,
+        };
         match found.len() {
             0 => Err("There is no such timer.".to_owned()),
             1 => Ok(found),
@@ -260,6 +288,34 @@ impl Timers {
                 Err(format!("There are {count} timers: {}. Which one?", joined(&names)))
             }
         }
+    }
+
+    /// Of some those that are called alarms, or timers: each for want of the other, and a wish for later for want of both.
+    fn called_so(&self, found: Vec<usize>, alarm: bool) -> Vec<usize> {
+        let of = |is: &dyn Fn(&Timer) -> bool| -> Vec<usize> {
+            found.iter().copied().filter(|at| is(&self.running[*at])).collect()
+        };
+        let (exactly, nearly) = (of(&|timer| timer.is_called(alarm)), of(&|timer| timer.wish.is_empty()));
+        match (exactly.is_empty(), nearly.is_empty()) {
+            (false, _) => exactly,
+            (true, false) => nearly,
+            (true, true) => found,
+        }
+    }
+
+    /// Whether a wish for later is about what was said.
+    pub(super) fn has_wish(&self, said: &str) -> bool {
+        self.running.iter().any(|timer| timer.is_wish_for(said))
+    }
+
+    /// Drops the wishes for later that are about what was said, and says so.
+    pub(super) fn call_off(&mut self, said: &str, now: Instant) -> String {
+        let (gone, running): (Vec<Timer>, Vec<Timer>) =
+            std::mem::take(&mut self.running).into_iter().partition(|timer| timer.is_wish_for(said));
+        self.running = running;
+        self.keep(now);
+        let names: Vec<String> = gone.iter().filter_map(|timer| timer.name.clone()).collect();
+        format!("I will not {}.", nearfield_home::spoken::write::or(&names))
     }
 
     /// Ends timers before they ring; answers a sentence.
@@ -363,8 +419,13 @@ impl Timers {
         if !done.is_empty() {
             self.keep(now);
         }
-        let over =
-            |timer: Timer| TimerDone { label: timer.label, name: timer.name, wish: timer.wish, missed: timer.missed };
+        let over = |timer: Timer| TimerDone {
+            label: timer.label,
+            name: timer.name,
+            wish: timer.wish,
+            missed: timer.missed,
+            is_alarm: timer.is_alarm,
+        };
         done.into_iter().map(over).collect()
     }
 }
@@ -413,6 +474,35 @@ mod tests {
         let done = timers.due(start + minutes(8));
         assert_eq!(done[0].said(), "The egg timer of 5 minutes is over.");
         assert_eq!((done.len(), timers.next()), (1, None));
+    }
+
+    #[test]
+    fn an_alarm_is_told_from_timers_and_from_wishes() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        let off =
+            Reading { intent: "TurnOn".to_owned(), targets: vec!["switch.coffee".to_owned()], ..Reading::default() };
+        for count in [5, 10, 15] {
+            timers.start_for(minutes(count), None, now).unwrap();
+        }
+        timers.ring_at("07:00".to_owned(), minutes(600), None, now).unwrap();
+        timers.do_after(minutes(20), "turn on the coffee machine".to_owned(), vec![off], now).unwrap();
+        let (alarm, timer) =
+            (Which { alarm: Some(true), ..Which::default() }, Which { alarm: Some(false), ..Which::default() });
+        assert!(timers.cancel(&timer, now).starts_with("There are 3 timers"));
+        assert_eq!(timers.cancel(&alarm, now), "I cancelled the alarm at 07:00.");
+        assert!(timers.has_wish("coffee machine") && !timers.has_wish("fee mach"));
+        assert_eq!(timers.call_off("coffee machine", now), "I will not turn on the coffee machine.");
+        assert!(!timers.has_wish("coffee machine"));
+        assert_eq!(timers.running.len(), 3);
+        // With one of each kind, each is called by its kind.
+        timers.cancel(&Which { all: true, ..timer.clone() }, now);
+        timers.start_for(minutes(5), None, now).unwrap();
+        timers
+            .ring_at("20:00 on Thursday".to_owned(), minutes(600), Some("take out the bins".to_owned()), now)
+            .unwrap();
+        assert_eq!(timers.cancel(&timer, now), "I cancelled the timer of 5 minutes.");
+        let rung = timers.due(now + minutes(600));
+        assert_eq!(rung[0].said(), "It is 20:00 on Thursday: take out the bins.");
     }
 
     #[test]

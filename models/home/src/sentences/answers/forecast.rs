@@ -218,8 +218,14 @@ pub fn about(text: &str, resolver: Resolver<'_>, now: jiff::civil::DateTime) -> 
         slots.insert("day".to_owned(), day.clone());
     }
     let which_day = most && has("day") || has("when") || (has("which") || has("what")) && (has("day") || has("days"));
-    let find =
-        |intent: &'static str, slots: Map<String, Value>| Found { intent, slots, resolver, now, has_timers: false };
+    let find = |intent: &'static str, slots: Map<String, Value>| Found {
+        said: "",
+        intent,
+        slots,
+        resolver,
+        now,
+        has_timers: false,
+    };
     let with = |mut slots: Map<String, Value>, more: Value| {
         slots.extend(more.as_object().cloned().unwrap_or_default());
         slots

@@ -2,21 +2,24 @@
 
 use serde_json::{Map, json};
 
+use super::items::{item_on, parts_of, tidy, without_quantity};
 use super::{Done, Found, data, want};
 use crate::domain::Domain;
 use crate::model::Entity;
+use crate::sentences::later::has_time_at_an_end;
 use crate::sentences::nouns::singular;
 use crate::sentences::outcome::Stop;
 use crate::sentences::target::{Target, Unresolved, Want};
 use crate::services::ServiceCall;
 use crate::spoken::verbs::is_past_of;
-use crate::spoken::{near, words, write};
+use crate::spoken::{words, write};
 
 const LIST: Want<'_> = Want { place_means: &[], ..want(&[Domain::Todo]) };
 
 pub(super) fn carry_out(found: &Found<'_>) -> Done {
     match found.intent {
         "AddItem" => add(found),
+        "MoveItem" => move_item(found),
         "RemoveItem" | "CompleteItem" | "ReopenItem" => change(found),
         "ClearCompleted" => {
             let list = list(found)?;
@@ -196,11 +199,19 @@ fn add(found: &Found<'_>) -> Done {
     {
         return Err(Stop::Mismatch);
     }
+    // "Remind me to call mum in 20 minutes" and "I need to get up at 7" are for no list.
+    let is_implied = found.flag("implied") == Some(true) || found.said.split(' ').any(|word| word == "reminder");
+    if is_implied && (has_time_at_an_end(&item, found.now.date(), false) || found.noon().is_some()) {
+        return Err(Stop::Mismatch);
+    }
+    let item = match found.slots.get("day").and_then(|day| day["said"].as_str()) {
+        Some(day) => format!("{item} {day}"),
+        None => item,
+    };
     let groceries = !named(found, &[at], SHOPS).is_empty();
-    let short = |part: &&str| part.split(' ').count() <= 4;
-    let parts: Vec<&str> =
-        item.split(" and ").flat_map(|p| p.split(" , ")).map(str::trim).filter(|p| !p.is_empty()).collect();
-    let items: Vec<String> = if groceries && parts.len() > 1 && parts.iter().all(short) {
+    let parts = parts_of(&item);
+    let is_list = parts.len() > 2 || parts.iter().all(|part| without_quantity(part).split(' ').count() <= 3);
+    let items: Vec<String> = if groceries && parts.len() > 1 && is_list {
         parts.iter().map(|p| tidy(p)).collect()
     } else {
         vec![item.replace(" ,", ",")]
@@ -210,45 +221,30 @@ fn add(found: &Found<'_>) -> Done {
     found.acts(&target(at), calls, data(json!({"items": items})))
 }
 
-fn tidy(item: &str) -> String {
-    let item = item.trim_matches([' ', ',']);
-    let item = item.strip_prefix("and ").unwrap_or(item);
-    let item = ["a ", "an ", "some ", "the ", "to ", "that "]
-        .iter()
-        .find_map(|start| item.strip_prefix(start))
-        .unwrap_or(item);
-    item.to_owned()
-}
-
-/// The item on a list that was meant: the same words, else the only one nearly so.
-fn item_on<'e>(entity: &'e Entity, said: &str) -> Option<&'e str> {
-    let folded = |text: &str| -> Vec<String> {
-        words(text)
-            .iter()
-            .filter(|w| !matches!(w.as_str(), "the" | "a" | "an" | "some" | "my" | "to" | "," | "."))
-            .map(|w| singular(w))
-            .collect()
-    };
-    let wanted = folded(said);
-    if wanted.is_empty() {
-        return None;
-    }
-    let all: Vec<(&str, Vec<String>)> = entity.items().map(|(item, _)| (item, folded(item))).collect();
-    if let Some((item, _)) = all.iter().find(|(_, words)| *words == wanted) {
-        return Some(item);
-    }
-    let holding: Vec<&str> =
-        all.iter().filter(|(_, words)| wanted.iter().all(|w| words.contains(w))).map(|(item, _)| *item).collect();
-    if let [one] = holding[..] {
-        return Some(one);
-    }
-    let alike = |words: &Vec<String>| {
-        words.len() == wanted.len() && words.iter().zip(&wanted).all(|(a, b)| near::distance(b, a).is_some())
-    };
-    let near: Vec<&str> = all.iter().filter(|(_, words)| alike(words)).map(|(item, _)| *item).collect();
-    match near[..] {
-        [one] => Some(one),
-        _ => None,
+/// Takes an item off the one other list that has it, and puts it on the one that was named.
+fn move_item(found: &Found<'_>) -> Done {
+    let said = found.text("item").ok_or(Stop::Mismatch)?;
+    let to = list(found)?;
+    let having: Vec<(usize, &str)> = found
+        .entities(&[Domain::Todo])
+        .into_iter()
+        .filter(|at| *at != to)
+        .filter_map(|at| Some((at, item_on(found.entity(at), said)?)))
+        .collect();
+    match having[..] {
+        [(from, item)] => {
+            let call = |service: &str, at: usize| ServiceCall::new(service, [found.id(at)]).with("item", json!(item));
+            let calls = vec![call("todo.add_item", to), call("todo.remove_item", from)];
+            found.acts(&target(to), calls, data(json!({"item": item})))
+        }
+        [] => {
+            let item = crate::sentences::reply::capital(&tidy(said));
+            Err(Stop::Negative(format!("{item} is on no other list.")))
+        }
+        _ => {
+            let entities = having.iter().map(|(at, _)| *at).collect();
+            Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities }))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Intents: what each does with the slots of a match.
 
 mod comfort;
+mod items;
 mod light;
 mod list;
 mod media;
@@ -20,6 +21,8 @@ use crate::services::ServiceCall;
 
 /// One match of a template in one home at one moment.
 pub(super) struct Found<'a> {
+    /// The request, or the clause of it.
+    pub said: &'a str,
     pub intent: &'a str,
     pub slots: Map<String, Value>,
     pub resolver: Resolver<'a>,
@@ -53,6 +56,13 @@ impl<'a> Found<'a> {
 
     pub fn entities(&self, domains: &[Domain]) -> Vec<usize> {
         (0..self.resolver.home.entities().len()).filter(|i| domains.contains(&self.entity(*i).domain)).collect()
+    }
+
+    /// The day that was said with "noon", which is a time of it: "tomorrow at noon".
+    pub fn noon(&self) -> Option<jiff::civil::Date> {
+        let day = self.slots.get("day")?;
+        let (from, to) = crate::spoken::NOON;
+        (day["hours"] == json!([from, to])).then(|| day["first"].as_str()?.parse().ok()).flatten()
     }
 
     /// The phrase that says what it is for, with the place that stands elsewhere in the sentence.
@@ -201,8 +211,10 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
         | "Shuffle" | "Repeat" | "PlayMedia" => media::carry_out(found),
         "StartVacuum" | "DockVacuum" | "StopVacuum" | "PauseVacuum" | "LocateVacuum" | "SpotClean" | "VacuumSpeed"
         | "StartMower" | "DockMower" | "PauseMower" => robot::carry_out(found),
-        "AddItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ClearList" | "ReadList"
-        | "CompletedItems" | "CountItems" | "HasItem" | "WhichList" | "DueItems" | "ItemDue" => list::carry_out(found),
+        "AddItem" | "MoveItem" | "RemoveItem" | "CompleteItem" | "ReopenItem" | "ClearCompleted" | "ClearList"
+        | "ReadList" | "CompletedItems" | "CountItems" | "HasItem" | "WhichList" | "DueItems" | "ItemDue" => {
+            list::carry_out(found)
+        }
         "TimerStart" | "EntityTimerChange" | "AlarmAt" | "TimerCancel" | "TimerPause" | "TimerResume"
         | "TimerChange" | "TimerStatus" | "TellTime" | "TellDate" | "TimeUntil" | "Undo" | "LastActions"
         | "Nevermind" | "Yes" | "No" | "Remember" | "Memories" | "Forget" => program::carry_out(found),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Done, Found, data, want};
 use crate::domain::Domain;
+use crate::sentences::later::has_time_at_an_end;
 use crate::sentences::outcome::{Request, Step, Stop, TimerChoice};
 use crate::sentences::target::{Target, Unresolved, Want};
 use crate::spoken::{ClockTime, write};
@@ -95,9 +96,31 @@ fn start(found: &Found<'_>) -> Done {
     Ok(Step::Request(Request::StartTimers { durations: all.into_iter().map(Duration::from_secs_f64).collect(), name }))
 }
 
+/// Whether a word is cut from the day behind a name, or given to it: "the bins on" and "Thursday", "turn the lamp" and "on tomorrow".
+fn shares_day(name: &str, found: &Found<'_>) -> bool {
+    let Some(day) = found.slots.get("day").and_then(|day| day["said"].as_str()) else { return false };
+    let bare = day.strip_prefix("on ").unwrap_or(day);
+    let needs_none =
+        ["today", "tonight", "tomorrow", "this ", "next "].iter().any(|relative| bare.starts_with(relative));
+    let cut =
+        ["on", "for", "by", "during", "this", "next", "the"].contains(&name.rsplit(' ').next().unwrap_or_default());
+    cut && !needs_none || bare.len() < day.len() && needs_none
+}
+
+/// The most words of what one is to be reminded of.
+const MOST_REMINDER_WORDS: usize = 16;
+
 /// The name a timer was given, without articles. One that is a duration, a time or a common word is none.
 fn timer_name(found: &Found<'_>) -> Result<Option<String>, Stop> {
     let Some(name) = found.text("name") else { return Ok(None) };
+    // "Remind me to …": what a template has a place of its own for is no part of it.
+    if found.flag("reminds") == Some(true) {
+        let is_fit = name.split(' ').count() <= MOST_REMINDER_WORDS
+            && !has_time_at_an_end(name, found.now.date(), true)
+            && !name.starts_with("to ")
+            && !shares_day(name, found);
+        return if is_fit { Ok(Some(name.to_owned())) } else { Err(Stop::Mismatch) };
+    }
     let words: Vec<&str> =
         name.split(' ').skip_while(|w| matches!(*w, "the" | "my" | "a" | "an" | "me" | "to")).collect();
     let taken = |w: &&str| {
@@ -112,6 +135,8 @@ fn timer_name(found: &Found<'_>) -> Result<Option<String>, Stop> {
                 | "hours"
                 | "seconds"
                 | "second"
+                | "more"
+                | "another"
                 | "for"
                 | "all"
                 | "at"
@@ -127,7 +152,13 @@ fn timer_name(found: &Found<'_>) -> Result<Option<String>, Stop> {
 
 fn choice(found: &Found<'_>) -> Result<TimerChoice, Stop> {
     let duration = seconds(found.slots.get("durations")).first().map(|s| Duration::from_secs_f64(*s));
-    Ok(TimerChoice { all: found.flag("all") == Some(true), name: timer_name(found)?, duration })
+    let says = |words: &[&str]| found.said.split(' ').any(|word| words.contains(&word));
+    let alarm = match (says(&["alarm", "alarms"]), says(&["timer", "timers", "countdown"])) {
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        _ => None,
+    };
+    Ok(TimerChoice { all: found.flag("all") == Some(true), name: timer_name(found)?, duration, alarm })
 }
 
 fn entity_timer(found: &Found<'_>, service: &str, data: Map<String, Value>) -> Done {
@@ -239,15 +270,33 @@ fn clock(value: &Value) -> Option<ClockTime> {
 }
 
 fn alarm(found: &Found<'_>) -> Result<Request, Stop> {
-    let time = found.slots.get("time").and_then(clock).ok_or(Stop::Mismatch)?;
     let name = timer_name(found)?;
+    let Some(time) = found.slots.get("time").and_then(clock) else {
+        let at = found.noon().map(|day| day.at(12, 0, 0, 0)).filter(|at| *at > found.now);
+        return Ok(Request::Alarm { at: at.ok_or(Stop::Mismatch)?, name });
+    };
     let day: Option<jiff::civil::Date> = found.slots.get("day").and_then(|d| d["first"].as_str()?.parse().ok());
     let morning = found.slots.get("day").is_some_and(|d| d["hours"].is_null());
     let at = match day {
         Some(day) => {
             let from = found.slots.get("day").and_then(|d| d["hours"][0].as_i64());
             let at = time.on(day, from.and_then(|hour| i8::try_from(hour).ok()));
-            if at <= found.now && morning { time.next_after(found.now) } else { at }
+            let said = found.slots.get("day").and_then(|d| d["said"].as_str()).unwrap_or_default();
+            match at <= found.now {
+                false => at,
+                // "Monday at 8" on a Monday at 9 is the next one.
+                true if !said.contains("today") && morning => {
+                    at.checked_add(jiff::Span::new().weeks(1)).map_err(|_| Stop::Mismatch)?
+                }
+                // "Today at 7" may be either half of the day.
+                true => {
+                    let next = time.next_after(found.now);
+                    if next.date() != day {
+                        return Err(Stop::Negative(format!("It is past {} already.", write::clock(time.time()))));
+                    }
+                    next
+                }
+            }
         }
         None => time.next_after(found.now),
     };

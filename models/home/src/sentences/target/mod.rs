@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::nouns::{Noun, noun_at};
+use super::numbered::is_numeral;
 use super::vocabulary::{Place, Vocabulary, stem};
 use crate::domain::Domain;
 use crate::model::Home;
@@ -279,6 +280,15 @@ impl Resolver<'_> {
 
     /// Handles "a, b and c", where the parts share a noun or a place.
     fn listed(&self, said: &[&str], want: Want<'_>) -> Result<Target, Unresolved> {
+        // "Rooms 1, 2 and 3"
+        if let Some(each) = self.names.with_each_name(said) {
+            let each: Vec<&str> = each.iter().map(String::as_str).collect();
+            return self.parts(&each, want);
+        }
+        self.parts(said, want)
+    }
+
+    fn parts(&self, said: &[&str], want: Want<'_>) -> Result<Target, Unresolved> {
         let parts: Vec<&[&str]> =
             said.split(|w| matches!(*w, "and" | "," | "or" | "plus" | "nor")).filter(|p| !p.is_empty()).collect();
         if parts.len() < 2 {
@@ -511,6 +521,13 @@ impl Resolver<'_> {
             && (!plural || self.literal(found, rest))
         {
             return self.narrowed(found.clone()).map_or_else(Err, finish);
+        }
+        // A number is no name but its own: "up by 2" is for no "Bedroom 2 Speaker".
+        if let [number] = &stems[..]
+            && is_numeral(number)
+            && rest[0] != "one"
+        {
+            return exact.and_then(finish);
         }
         // The longest place named, wherever it stands; then none.
         let mut trouble = None;

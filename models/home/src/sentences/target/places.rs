@@ -2,6 +2,7 @@
 
 use super::{PREPOSITIONS, Resolver, Target, Unresolved, Want};
 use crate::domain::Domain;
+use crate::sentences::numbered::is_numeral;
 use crate::sentences::vocabulary::Place;
 
 impl Resolver<'_> {
@@ -96,7 +97,9 @@ impl Resolver<'_> {
     ) -> Option<Result<Target, Unresolved>> {
         for (i, word) in stems.iter().enumerate() {
             let areas = self.names.areas_with(word);
-            if areas.is_empty() {
+            // "Up by 2" is in no room: its number stands behind a word of the room's.
+            let is_alone = is_numeral(word) && (i == 0 || PREPOSITIONS.contains(&stems[i - 1].as_str()));
+            if areas.is_empty() || is_alone {
                 continue;
             }
             let mut head: Vec<String> = stems[..i].iter().chain(&stems[i + 1..]).cloned().collect();
