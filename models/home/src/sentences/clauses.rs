@@ -1,12 +1,9 @@
 //! A request of several clauses: two wishes in one sentence, a wish with its reason ("it is late, turn off the TV"), a place that
 //! stands before the wish, a particle in the middle ("lights off in the hall and the study").
 
-use std::cell::RefCell;
-
 use super::later::Due;
 use super::outcome::{Outcome, Reading, Request, Step};
 use super::remarks::{FINITE, NO_REMARK, place_in, things_in};
-use super::target::{Resolver, Want};
 use super::vocabulary::{self, Vocabulary, stem};
 use super::{Heard, Matcher, Setting, Turn, targets};
 use crate::domain::Domain;
