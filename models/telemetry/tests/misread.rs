@@ -230,6 +230,20 @@ fn what_has_no_times_of_day_is_refused_with_what_helps() {
 }
 
 #[test]
+fn a_live_table_of_a_device_without_a_clock_is_read() {
+    let mut reader = Reader::new(&TextOptions::default(), TimeZone::UTC, "x").unwrap().live();
+    let mut values = Vec::new();
+    let mut emit = |found: Found<'_>| {
+        if found.key == "a" {
+            values.push((found.at.0, found.value));
+        }
+    };
+    reader.push(b"time,a\n0,1\n10,2\n20,3\n", &mut emit).unwrap();
+    reader.end(&mut emit).unwrap();
+    assert_eq!(values, [(0, 1.0), (10_000_000, 2.0), (20_000_000, 3.0)]);
+}
+
+#[test]
 fn topics_with_colons_and_spaces_and_stored_uplinks_are_recognised() {
     let shelly = "2026-11-01T00:00:00+0100 shellyplus1pm-a8/status/switch:0 {\"id\":0,\"apower\":100}\n2026-11-01T00:10:00+0100 shellyplus1pm-a8/status/switch:0 {\"id\":0,\"apower\":101}\n";
     assert_eq!(read(shelly).values("shellyplus1pm-a8/status/switch:0/apower"), [100.0, 101.0]);

@@ -164,6 +164,8 @@ pub(super) struct Wanted<'a> {
     pub(super) lone_name: &'a str,
     /// The delimiter that a line `sep=;` has told.
     pub(super) delimiter: Option<char>,
+    /// Rows come as they are taken: small times are those of a device without a clock.
+    pub(super) live: bool,
 }
 
 /// Finds the layout. `None`: there is no row with a time yet.

@@ -76,6 +76,7 @@ impl Reader {
                 zone: &self.zone,
                 lone_name: &self.lone_name,
                 delimiter: self.delimiter_told,
+                live: self.live,
             };
             let Some(layout) = infer(&self.sample, &wanted, at_end)? else { return Ok(()) };
             let from = layout.data_from;

@@ -355,7 +355,7 @@ pub(super) fn find_time(
         |time: &TimeColumns| search.count(&|f| wanted.time(f).is_some() || is_date(f, wanted), time.column) > 0;
     if column.is_none() || (named.is_some() && !has_times(&time)) {
         let Some(excel) = search.excel(column) else {
-            let elapsed = search.elapsed(named.and(column)).filter(|(c, ..)| at_end && search.grows(*c));
+            let elapsed = search.elapsed(named.and(column)).filter(|(c, ..)| at_end && !wanted.live && search.grows(*c));
             return match elapsed {
                 Some((column, data_from, _)) => Err(InputError::Elapsed(search.title(column, data_from).to_owned())),
                 None => Ok(None),
@@ -376,7 +376,7 @@ pub(super) fn find_time(
             search.clock(&mut time, data_from);
         }
     }
-    if named.is_none() {
+    if named.is_none() && !wanted.live {
         // Rows of another table below have their times elsewhere.
         let has_other = |r: &Fields<'_>| r.iter().take(widest).any(|f| wanted.time(f).is_some() || is_date(f, wanted));
         let alike = || rows[data_from..].iter().filter(|r| r.len() == rows[data_from].len());
