@@ -333,6 +333,8 @@ pub struct Batch {
     pub offsets: Vec<(SensorId, i64)>,
     /// Readings that the store had already; they are not among the others any more.
     pub repeated: u64,
+    /// Those of them that had another value in the store.
+    pub conflicting: u64,
     /// From here on readings come as they are taken.
     pub goes_live: bool,
 }

@@ -71,8 +71,7 @@ impl Kind {
         if matches!(unit, "dBm") || has(&["linkquality", "rssi", "lqi", "signal"]) {
             return Some(Kind::Signal);
         }
-        if matches!(unit, "°" | "deg") || (unit.is_empty() && has(&["bearing", "azimuth", "heading", "winddirection"]))
-        {
+        if matches!(unit, "°" | "deg") || (matches!(unit, "" | "degrees") && names_direction(name)) {
             return Some(Kind::Angle);
         }
         if unit == "%" {
@@ -109,8 +108,32 @@ impl Kind {
             "gas",
             "water",
         ];
+        /// What a device that counts energy measures too: `ENERGY Factor`, `energy meter voltage`.
+        const OTHERS: &[&str] = &[
+            "factor",
+            "phi",
+            "period",
+            "frequency",
+            "voltage",
+            "current",
+            "power",
+            "temperature",
+            "temp",
+            "humidity",
+            "pressure",
+            "rate",
+            "price",
+            "level",
+            "state",
+            "status",
+            "quality",
+            "signal",
+            "direction",
+        ];
         let lower = name.to_lowercase();
-        lower.split(|c: char| !c.is_alphanumeric()).any(|w| WORDS.contains(&w) || w.ends_with("total"))
+        let words = || lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+        words().any(|w| WORDS.contains(&w) || w.ends_with("total"))
+            && !words().last().is_some_and(|w| OTHERS.contains(&w))
     }
 
     /// What Home Assistant says of a sensor.
@@ -128,6 +151,19 @@ impl Kind {
             _ => None,
         }
     }
+}
+
+/// Whether a name is that of a direction: of the wind, or where something points.
+pub fn names_direction(name: &str) -> bool {
+    const WHOLE: &[&str] =
+        &["bearing", "azimuth", "azimut", "heading", "winddir", "wdir", "kurs", "peilung", "compass"];
+    const WAYS: &[&str] = &["direction", "dirección", "direccion", "dir", "deg", "degrees", "bearing", "richtung"];
+    let lower = name.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).collect();
+    let is_wind = |w: &&str| matches!(*w, "wind" | "windgust" | "gust" | "vent" | "viento" | "wnd");
+    words.iter().any(|w| WHOLE.contains(w))
+        || ["winddirection", "windrichtung", "windbearing", "winddeg", "windazimut"].iter().any(|w| lower.contains(w))
+        || (words.iter().any(is_wind) && words.iter().any(|w| WAYS.contains(w)))
 }
 
 /// Whether a height of water is one of rain that has fallen, and not a level.
@@ -215,6 +251,8 @@ impl Seen<'_> {
             None if accumulates(unit) || is_rain(name, unit) => Kind::names_total(name) || count >= 10,
             None if !unit.is_empty() => false,
             None if Kind::names_total(name) => count >= 5,
+            // What begins anew again and again below a full circle goes round.
+            None if growth.resets > 1 && self.range.1 <= 360.0 => false,
             None => growth.is_whole && count >= 30 && u64::from(growth.rises) * 4 >= count,
         }
     }
@@ -245,4 +283,54 @@ pub fn accumulates(unit: &str) -> bool {
             | "pulses"
             | "counts"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_directions_and_totals_from_what_only_sounds_so() {
+        for name in [
+            "wind direction",
+            "Windrichtung",
+            "wind_dir",
+            "Wind Dir (deg)",
+            "heading",
+            "winddir_avg10m",
+            "gust direction",
+        ] {
+            assert!(names_direction(name), "{name}");
+        }
+        for name in ["wind speed", "directory", "temperature", "deg", "flow direction"] {
+            assert!(!names_direction(name), "{name}");
+        }
+        for (name, total) in [
+            ("plug ENERGY Factor", false),
+            ("plug ENERGY Period", false),
+            ("plug ENERGY Total", true),
+            ("energy meter voltage", false),
+            ("energy", true),
+            ("water consumption", true),
+        ] {
+            assert_eq!(Kind::names_total(name), total, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_goes_round_below_a_full_circle_is_no_counter() {
+        let is_total = |name: &str, values: &mut dyn Iterator<Item = f64>| {
+            let (mut growth, mut count, mut range) = (Growth::default(), 0, (f64::MAX, f64::MIN));
+            for value in values {
+                growth.push(value);
+                count += 1;
+                range = (range.0.min(value), range.1.max(value));
+            }
+            let traits = SensorTraits { name: name.to_owned(), ..SensorTraits::default() };
+            Seen { growth: &growth, count, range }.is_total(&traits, false)
+        };
+        assert!(!is_total("vane", &mut (0..500).map(|i| f64::from(i * 3 % 360))));
+        assert!(is_total("vane", &mut (0..500).map(f64::from)));
+        assert!(is_total("pulses", &mut (0..500).map(|i| f64::from(i % 250))));
+    }
 }

@@ -34,6 +34,7 @@ pub mod kind;
 pub mod language;
 pub mod novelty;
 pub mod quantile;
+mod rain;
 pub mod read;
 pub mod sentence;
 pub mod statistics;

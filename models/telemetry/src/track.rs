@@ -118,6 +118,12 @@ impl Track {
         self.slots.get(place).is_some_and(|slot| slot.first == at || slot.last == at)
     }
 
+    /// The reading of this very time, where it has not been merged with others.
+    pub fn value_at(&self, at: Moment) -> Option<f64> {
+        let place = self.slots.partition_point(|slot| slot.last < at);
+        self.slots.get(place).filter(|slot| slot.first == at && slot.count == 1).map(|slot| slot.sum)
+    }
+
     fn halve(&mut self) {
         let half = self.slots.len() / 2;
         for i in 0..half {

@@ -214,6 +214,36 @@ pub fn is_known(unit: &str) -> bool {
     conversion(unit).is_some() || OTHERS.contains(&unit) || tidy(unit) != unit
 }
 
+/// The unit of a sensor of this name: degrees of a direction are those of an angle, which `Grad` and `degrees` do not tell from those of
+/// a temperature; a bare F or C behind a temperature is a degree, and elsewhere a farad or a coulomb.
+pub fn of_name<'a>(name: &str, unit: &'a str) -> &'a str {
+    match unit {
+        "°C" | "degrees" | "Grad" if crate::kind::names_direction(name) || names_angle(name) => "°",
+        "F" if names_temperature(name) => "°F",
+        "C" if names_temperature(name) => "°C",
+        unit => unit,
+    }
+}
+
+/// Whether a name is that of a temperature.
+fn names_temperature(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    ["temp", "dew", "taupunkt", "heat index", "windchill", "wind chill", "feels", "gefühlt"]
+        .iter()
+        .any(|w| lower.contains(w))
+        || lower.split(|c: char| !c.is_alphanumeric()).any(|w| {
+            matches!(w, "t" | "outdoor" | "indoor" | "outside" | "inside" | "außen" | "innen" | "boiler" | "fridge")
+        })
+}
+
+fn names_angle(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    lower.split(|c: char| !c.is_alphanumeric()).any(|w| {
+        matches!(w, "angle" | "tilt" | "pitch" | "roll" | "yaw" | "elevation" | "neigung" | "direction")
+            || w.ends_with("winkel")
+    })
+}
+
 /// What a text may be as a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Read {

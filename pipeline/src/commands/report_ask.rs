@@ -44,10 +44,10 @@ pub fn run(args: &AskArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let snapshot = Snapshot::take(&path)?;
     let mut sensors = Sensors::of(&config, &snapshot);
     let known: HashMap<u32, usize> = sensors.places.iter().enumerate().map(|(at, place)| (*place, at)).collect();
-    find_kinds(&mut sensors.traits, |take| {
-        snapshot.read_all(&mut |place, _, value| {
-            if let Some(at) = known.get(&place) {
-                take(*at, value);
+    find_kinds(&mut sensors.traits, now.time_zone(), |take| {
+        snapshot.read_all(&mut |place, at, value| {
+            if let Some(sensor) = known.get(&place) {
+                take(*sensor, at, value);
             }
         })
     })?;
@@ -102,7 +102,7 @@ fn as_json(text: &str, question: &Question, said: &Answer, sensors: &[SensorTrai
         "value": said.value,
         "unit": said.unit,
         "at": said.at.map(|at| time(at, zone)),
-        "sensor": sensors[question.sensor].name,
+        "sensor": sensors[said.sensor].name,
         "period": span,
     })
 }

@@ -95,7 +95,14 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     };
     let of = of_sensors(summary, &|of: &UnusedOf| of.late);
     count(window.unused.late, ["{n} reading{of} came too late", "{n} readings{of} came too late"], &of);
-    count(window.unused.duplicates, ["{n} reading came twice", "{n} readings came twice"], "");
+    let conflicting = window.unused.conflicting;
+    let twice = window.unused.duplicates.saturating_sub(conflicting);
+    count(twice, ["{n} reading came twice", "{n} readings came twice"], "");
+    let others = [
+        "{n} reading had another value than one before at the same time, and was not used",
+        "{n} readings had another value than one before at the same time, and were not used",
+    ];
+    count(conflicting, others, "");
     let of = of_sensors(summary, &|of: &UnusedOf| of.implausible_times);
     let far = [
         "{n} reading{of} had a time that no other agreed with",
@@ -144,11 +151,29 @@ pub(super) fn remarks(report: &Report) -> Vec<String> {
     ] {
         count(n, texts, &rejected_of(r, language, of));
     }
+    let missing: Vec<(u64, &String)> = r.missing.iter().map(|(key, n)| (*n, key)).collect();
+    if !missing.is_empty() {
+        let of = |(n, key): &(u64, &String)| {
+            language.say("{n} of {name}", &[("n", &n.to_string()), ("name", &readable_name(key))])
+        };
+        let named = missing.iter().take(MAX_NAMED).map(of).collect::<Vec<_>>().join("; ");
+        let more = match missing.len() {
+            n if n > MAX_NAMED => language.say("; {n} more sensors", &[("n", &(n - MAX_NAMED).to_string())]),
+            _ => String::new(),
+        };
+        let texts =
+            ["{n} number that stands for no value{of} skipped", "{n} numbers that stand for no value{of} skipped"];
+        count(missing.iter().map(|(n, _)| n).sum(), texts, &format!(" ({named}{more})"));
+    }
     let beyond = [
         "{n} reading of sensors beyond readings.max_sensors skipped",
         "{n} readings of sensors beyond readings.max_sensors skipped",
     ];
     count(r.sensors_beyond, beyond, "");
+    if !r.sheets.is_empty() {
+        let tame: String = r.sheets.join(", ").chars().filter(|c| c.is_alphanumeric() || " ,.-".contains(*c)).collect();
+        notes.push(language.say("sheets that were not read: {names}", &[("names", &tame)]));
+    }
     if let Some(line) = r.first_line {
         notes.push(language.say("the first such line is line {n}", &[("n", &line.to_string())]));
     }

@@ -90,6 +90,7 @@ impl Stage for Persist {
                 !is_known
             });
             batch.repeated += committed.known.len() as u64;
+            batch.conflicting += committed.conflicting;
         }
         self.sensors += batch.introduced.len() as u32;
         let dropped = committed.dropped_by_age + committed.dropped_by_size;

@@ -270,6 +270,7 @@ impl Gathered {
             clocks: taken.clocks,
             offsets: clocks.take_changed(),
             repeated: 0,
+            conflicting: 0,
             goes_live: false,
         }
     }

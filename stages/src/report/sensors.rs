@@ -48,6 +48,7 @@ impl SensorRegistry {
     /// wanted. What comes in a unit of another quantity is of a sensor of its own.
     pub fn id(&mut self, found: &Found<'_>) -> Option<(SensorId, f64)> {
         let key = found.key;
+        let found = &Found { unit: unit::of_name(key, found.unit), ..*found };
         if let Some(known) = self.ids.get(key) {
             if found.unit == known.unit || found.unit.is_empty() || known.unit.is_empty() {
                 return Some((known.id, found.value));
@@ -341,5 +342,12 @@ mod tests {
         assert_eq!(told(45.0, "%"), (1, 45.0));
         assert_eq!(told(21.5, ""), (0, 21.5));
         assert_eq!(told(46.0, "%"), (1, 46.0));
+        // Degrees of a direction are no temperature's, and a bare F behind a temperature is one.
+        sensors.id(&found("vane/wind_dir", "degrees")).unwrap();
+        sensors.id(&found("vane/wind_dir", "degrees")).unwrap();
+        sensors.id(&found("attic temperature", "F")).unwrap();
+        let traits: Vec<_> = sensors.take_introduced().into_iter().map(|(_, t)| (t.unit, t.kind)).collect();
+        assert_eq!(traits[2], ("°".to_owned(), Some(Kind::Angle)));
+        assert_eq!((traits[3].0.as_str(), traits.len()), ("°F", 4));
     }
 }

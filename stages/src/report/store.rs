@@ -106,6 +106,8 @@ pub struct Committed {
     pub new: u64,
     /// Which of the readings were there already, by their places.
     pub known: Vec<usize>,
+    /// How many of those had another value.
+    pub conflicting: u64,
     /// Readings dropped for their age.
     pub dropped_by_age: u64,
     /// Readings dropped for want of room.

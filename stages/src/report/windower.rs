@@ -279,7 +279,7 @@ impl Stage for Windower {
         let mut closed = std::mem::take(&mut self.resumed);
         self.watch_clock(&mut closed);
         self.clocks.append(batch.clocks);
-        self.windows.count_duplicates(batch.repeated);
+        self.windows.count_duplicates(batch.repeated, batch.conflicting);
         if batch.pace.held_up {
             self.held_up = Some(Instant::now());
         }

@@ -34,6 +34,8 @@ pub struct Answer {
     pub value: Option<f64>,
     /// The unit of the value; `s` of durations.
     pub unit: String,
+    /// The place of the sensor that it is about: the one that was named, or the one that was found.
+    pub sensor: usize,
     /// The moment that was asked for: when something was last so, the highest value was or the day with the most began.
     pub at: Option<Moment>,
 }
@@ -49,6 +51,9 @@ pub fn answer<E>(
     read: &mut ReadSensor<'_, E>,
 ) -> Result<Answer, E> {
     let traits = &sensors[question.sensor];
+    if let What::Pick(candidates, by, most) = &question.what {
+        return super::pick::answer(question, candidates, *by, *most, sensors, now, read);
+    }
     let mut replier = Replier { question, traits, kind: kind_of(traits), zone: now.time_zone(), now, read };
     replier.answer()
 }
@@ -58,7 +63,7 @@ pub(super) struct Replier<'a, 'r, E> {
     pub(super) traits: &'a SensorTraits,
     pub(super) kind: Option<Kind>,
     pub(super) zone: &'a TimeZone,
-    now: &'a Zoned,
+    pub(super) now: &'a Zoned,
     pub(super) read: &'a mut ReadSensor<'r, E>,
 }
 
@@ -131,19 +136,21 @@ impl<E> Replier<'_, '_, E> {
             What::Was(condition) => self.was(&condition),
             What::Which(bucket, by, most) => self.which(bucket, by, most),
             What::Compare(other, by, supposed) => self.compare(other, by, supposed),
+            // Of several sensors: answered before.
+            What::Pick(..) => self.nothing(""),
         }
     }
 
     pub(super) fn told(&self, text: String, value: f64) -> Answer {
-        Answer { text, value: Some(value), unit: self.traits.unit.clone(), at: None }
+        Answer { text, value: Some(value), unit: self.traits.unit.clone(), at: None, sensor: self.question.sensor }
     }
 
     fn seconds(&self, text: String, seconds: f64) -> Answer {
-        Answer { text, value: Some(seconds), unit: "s".to_owned(), at: None }
+        Answer { text, value: Some(seconds), unit: "s".to_owned(), at: None, sensor: self.question.sensor }
     }
 
     fn bare(&self, text: String, value: f64) -> Answer {
-        Answer { text, value: Some(value), unit: String::new(), at: None }
+        Answer { text, value: Some(value), unit: String::new(), at: None, sensor: self.question.sensor }
     }
 
     pub(super) fn digits(&self, low: f64, high: f64, resolution: &Resolution) -> u8 {
@@ -247,7 +254,7 @@ impl<E> Replier<'_, '_, E> {
                 format!("The {name} has no readings {label}; its newest is of {}.", moment_name(at, self.zone))
             }
         };
-        Ok(Answer { text, value: None, unit: self.traits.unit.clone(), at: None })
+        Ok(Answer { text, value: None, unit: self.traits.unit.clone(), at: None, sensor: self.question.sensor })
     }
 
     fn newest(&mut self) -> Result<Answer, E> {
@@ -312,7 +319,10 @@ impl<E> Replier<'_, '_, E> {
         let limit = |value: f64| {
             let mut resolution = Resolution::default();
             resolution.push(value);
-            format!("{}{}", Figure::exact(value, resolution.decimals()), Spaced(&self.traits.unit))
+            // A limit that was turned into the sensor's unit has no last digit.
+            let endless = resolution.decimals() == MAX_DECIMALS;
+            let digits = if endless { decimals_for(value).max(1) } else { resolution.decimals() };
+            format!("{}{}", Figure::exact(value, digits), Spaced(&self.traits.unit))
         };
         match condition {
             Condition::Above(value) => format!("above {}", limit(*value)),
@@ -409,7 +419,7 @@ impl<E> Replier<'_, '_, E> {
 
     /// A sentence without a figure.
     fn untold(&self, text: String) -> Answer {
-        Answer { text, value: None, unit: String::new(), at: None }
+        Answer { text, value: None, unit: String::new(), at: None, sensor: self.question.sensor }
     }
 
     /// Whether the time that is asked for is not over.

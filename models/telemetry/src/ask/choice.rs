@@ -83,7 +83,13 @@ impl<E> Replier<'_, '_, E> {
         counts.sort_unstable();
         let Some(usual) = counts.get(counts.len() / 2).copied() else {
             let text = format!("The {} has no whole {unit_name} {label}, so none is compared.", self.traits.name);
-            return Ok(Answer { text, value: None, unit: self.traits.unit.clone(), at: None });
+            return Ok(Answer {
+                text,
+                value: None,
+                unit: self.traits.unit.clone(),
+                at: None,
+                sensor: self.question.sensor,
+            });
         };
         let all = buckets.len();
         buckets.retain(|_, level| level.count as f64 >= usual as f64 * MIN_SHARE);

@@ -139,6 +139,8 @@ pub enum What {
     Was(Condition),
     /// The day with the most (`true`) or the least.
     Which(Bucket, By, bool),
+    /// The sensor of several that has the most (`true`) or the least; `None` in place of [`By`]: by their newest values.
+    Pick(Vec<usize>, Option<By>, bool),
     /// Two periods; what the asker supposes of the first, if anything: that it has more (`true`) or less.
     Compare(Period, By, Option<bool>),
 }
@@ -189,17 +191,20 @@ fn take_whole_name(words: &mut Words, sensors: &[SensorTraits]) -> Option<usize>
 }
 
 /// Everything that is known of a question while it is read.
-struct Seeker<'a> {
-    words: Words,
-    sensors: &'a [SensorTraits],
+pub(super) struct Seeker<'a> {
+    pub(super) words: Words,
+    pub(super) sensors: &'a [SensorTraits],
     named: Option<usize>,
-    times: Times,
-    limit: Option<Limit>,
+    pub(super) times: Times,
+    pub(super) limit: Option<Limit>,
     calendar: Calendar<'a>,
 }
 
 impl Seeker<'_> {
     fn question(mut self) -> Result<Question, NotUnderstood> {
+        if let Some(question) = self.pick()? {
+            return Ok(question);
+        }
         let words = &mut self.words;
         let asks = [["how", "often"].as_slice(), &["how", "many", "times"]].iter().any(|ask| words.take(ask));
         let lasts = words.take(&["how", "long"]);
@@ -441,6 +446,7 @@ impl Seeker<'_> {
         } else if fitting.iter().any(|f| f.3.is_some()) {
             fitting.retain(|f| f.3.is_some());
         }
+        let possible: Vec<usize> = fitting.iter().map(|f| f.0).collect();
         let fewest = fitting.iter().map(|f| f.2).min().unwrap_or_default();
         if most > 0 {
             fitting.retain(|f| f.2 == fewest);
@@ -456,7 +462,7 @@ impl Seeker<'_> {
         }
         match fitting.as_slice() {
             [(at, _, _, state)] => Ok((*at, state.clone())),
-            several => Err(NotUnderstood::Sensor(names(&mut several.iter().map(|f| f.0)))),
+            _ => Err(NotUnderstood::Sensor(names(&mut possible.into_iter()))),
         }
     }
 }

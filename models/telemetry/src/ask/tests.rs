@@ -213,13 +213,13 @@ fn meters_and_amounts_are_told_from_levels_by_their_values() {
     house.iter_mut().for_each(|(traits, _)| traits.kind = traits.kind.filter(|k| k.is_state()));
     let mut sensors: Vec<SensorTraits> = house.iter().map(|(traits, _)| traits.clone()).collect();
     let mut reads = 0;
-    find_kinds(&mut sensors, |take| {
+    find_kinds(&mut sensors, &TimeZone::UTC, |take| {
         reads += 1;
         let all =
             house.iter().enumerate().flat_map(|(place, (_, all))| all.iter().map(move |(at, v)| (*at, place, *v)));
         let mut all: Vec<_> = all.collect();
         all.sort_by_key(|(at, place, _)| (*at, *place));
-        all.into_iter().for_each(|(_, place, value)| take(place, value));
+        all.into_iter().for_each(|(at, place, value)| take(place, at, value));
         Ok::<(), ()>(())
     })
     .unwrap();
@@ -413,4 +413,59 @@ fn large_and_small_letters_of_units_count() {
     assert_eq!(ask(&house, "is the cellar above 25°c?").unwrap().value, Some(0.0));
     let house = vec![(sensor("gust speed", "m/s", None, &[]), vec![(at(6, 15, 0), 20.0)])];
     assert_eq!(ask(&house, "is the gust speed above 60 km/h?").unwrap().value, Some(1.0));
+}
+
+#[test]
+fn the_sensor_that_is_asked_for_is_found_among_all() {
+    let hourly =
+        |value: f64| (1..=6i8).flat_map(move |d| (0..15i8).map(move |h| (at(d, h, 0), value))).collect::<Vec<_>>();
+    let house: Readings = vec![
+        (sensor("kitchen temperature", "°C", None, &[]), hourly(21.0)),
+        (sensor("living room temperature", "°C", None, &[]), hourly(20.5)),
+        (sensor("bedroom temperature", "°F", None, &[]), hourly(68.0)),
+        (sensor("outside temperature", "°C", None, &[]), hourly(8.0)),
+        (sensor("living room humidity", "%", None, &[]), hourly(40.0)),
+        (sensor("kitchen humidity", "%", None, &[]), hourly(45.0)),
+    ];
+    for (question, expected) in [
+        (
+            "Which room was the warmest yesterday?",
+            "Of 3 sensors, the kitchen temperature was the highest yesterday (Thursday, 5 March 2026): its mean was 21 °C. Next was the living room temperature with 20.5 °C.",
+        ),
+        (
+            "Which room is the coldest?",
+            "Of 3 sensors, the bedroom temperature is the lowest: 20 °C on Friday, 6 March 2026 at 14:00. Next is the living room temperature with 20.5 °C.",
+        ),
+        (
+            "Which sensor is the warmest?",
+            "Of 4 sensors, the kitchen temperature is the highest: 21 °C on Friday, 6 March 2026 at 14:00. Next is the living room temperature with 20.5 °C.",
+        ),
+        (
+            "What was the most humid room yesterday?",
+            "Of 2 sensors, the kitchen humidity was the highest yesterday (Thursday, 5 March 2026): its mean was 45 %. Next was the living room humidity with 40 %.",
+        ),
+    ] {
+        let answer = ask(&house, question).unwrap_or_else(|error| panic!("{question}: {error}"));
+        assert_eq!(answer.text, expected, "{question}");
+    }
+    assert_eq!(ask(&house, "Which room is the coldest?").unwrap().sensor, 2);
+    for question in [
+        "which room is the best?",
+        "which sensor was open?",
+        "which room is the warmest above 20 °C?",
+        "which purple room is the warmest?",
+    ] {
+        assert!(ask(&house, question).is_err(), "{question}");
+    }
+    // All sensors that may be meant are named.
+    let error = ask(&house, "What was the lowest temperature indoors?").unwrap_err().to_string();
+    assert!(error.contains("living room temperature") || error.contains("indoors"), "{error}");
+    let error = ask(&house, "What was the lowest temperature?").unwrap_err().to_string();
+    assert!(["kitchen", "living room", "bedroom", "outside"].iter().all(|name| error.contains(name)), "{error}");
+}
+
+#[test]
+fn a_limit_that_was_turned_into_the_sensor_s_unit_is_told_short() {
+    let text = ask(&house(), "was the kitchen temperature above 70 °F on 4 march?").unwrap().text;
+    assert!(text.contains("21.1 °C") && !text.contains("21.11"), "{text}");
 }

@@ -309,6 +309,36 @@ pub(super) const PAGES: &[Text] = &[
         "{n} lecturas repetidas",
     ],
     [
+        "{n} reading had another value than one before at the same time, and was not used",
+        "{n} Messwert hatte einen anderen Wert als einer davor zur selben Zeit und wurde nicht verwendet",
+        "{n} mesure avait une autre valeur qu'une précédente à la même heure et n'a pas été utilisée",
+        "{n} lectura tenía otro valor que una anterior a la misma hora y no se usó",
+    ],
+    [
+        "{n} readings had another value than one before at the same time, and were not used",
+        "{n} Messwerte hatten einen anderen Wert als einer davor zur selben Zeit und wurden nicht verwendet",
+        "{n} mesures avaient une autre valeur qu'une précédente à la même heure et n'ont pas été utilisées",
+        "{n} lecturas tenían otro valor que una anterior a la misma hora y no se usaron",
+    ],
+    [
+        "sheets that were not read: {names}",
+        "nicht gelesene Tabellenblätter: {names}",
+        "feuilles non lues : {names}",
+        "hojas no leídas: {names}",
+    ],
+    [
+        "{n} number that stands for no value{of} skipped",
+        "{n} Zahl, die für keinen Wert steht,{of} übergangen",
+        "{n} nombre qui tient lieu d'absence de valeur{of} ignoré",
+        "{n} número que significa que no hay valor{of} omitido",
+    ],
+    [
+        "{n} numbers that stand for no value{of} skipped",
+        "{n} Zahlen, die für keinen Wert stehen,{of} übergangen",
+        "{n} nombres qui tiennent lieu d'absence de valeur{of} ignorés",
+        "{n} números que significan que no hay valor{of} omitidos",
+    ],
+    [
         "{n} reading{of} had a time that no other agreed with",
         "{n} Messwert{of} mit unglaubwürdiger Zeit",
         "{n} mesure{of} à l'heure invraisemblable",

@@ -9,6 +9,9 @@ impl Reader {
         let mut told = vec![("encoding", self.decode.name().to_owned())];
         let Some(format) = self.format else { return told };
         told.push(("format", format.name().to_owned()));
+        if !self.sheets.is_empty() {
+            told.push(("sheets", self.sheets.clone()));
+        }
         let Some(sheet) = &self.sheet else { return told };
         let Layout { delimiter, time, single, devices, columns, marks, header_line, .. } = &sheet.layout;
         told.push(("delimiter", format!("{delimiter:?}").replace('\'', "\"")));
@@ -28,8 +31,14 @@ impl Reader {
         if let Some(clock) = &time.clock {
             times = format!("{times} and {}", title(clock));
         }
+        if let Some(minute) = &time.minute {
+            times = format!("{times} and {}", title(minute));
+        }
         if time.excel {
             times.push_str(", Excel's days");
+        }
+        if time.elapsed.is_some() {
+            times.push_str(&format!(", counted from {}", self.options.start));
         }
         match time.order {
             Some(time::DateOrder::DayFirst) => times.push_str(", day first"),
@@ -37,7 +46,12 @@ impl Reader {
             None => {}
         }
         told.push(("time", times));
-        told.push(("zone", self.zone.iana_name().unwrap_or("of the offsets").to_owned()));
+        let own = self.zone.iana_name().unwrap_or("of the offsets").to_owned();
+        let of_header = time.zone.as_ref().map(|zone| match zone.iana_name() {
+            Some(name) => format!("{name}, by the header"),
+            None => format!("UTC{}, by the header", zone.to_offset(jiff::Timestamp::UNIX_EPOCH)),
+        });
+        told.push(("zone", of_header.unwrap_or(own)));
         let layout = match (single, devices.is_empty()) {
             (Some(single), _) => {
                 let sensors: Vec<String> = single.sensors.iter().map(title).collect();

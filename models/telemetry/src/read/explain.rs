@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 
 use super::{Found, Reader, Rejected, states};
-use crate::Moment;
 use crate::figure::Figure;
 use crate::kind::{Kind, names_amount};
+use crate::rain::RainCourse;
+use crate::{Moment, SensorTraits};
 
 /// Sensors that are told one by one.
 const MAX_SENSORS: usize = 1000;
@@ -25,6 +26,7 @@ pub struct Explained {
     /// Readings below the one before.
     pub falls: u64,
     value: f64,
+    rain: Option<RainCourse>,
     /// The first value in the order of the input, and when.
     pub first: (Moment, String),
     /// The last.
@@ -32,8 +34,9 @@ pub struct Explained {
 }
 
 impl Explained {
-    fn told_kind(&self) -> &'static str {
+    fn told_kind(&self, zone: &jiff::tz::TimeZone) -> &'static str {
         match self.kind {
+            _ if self.rain.as_ref().is_some_and(|rain| rain.is_amount(zone)) => Kind::Amount.name(),
             None | Some(Kind::TotalIncreasing)
                 if self.falls * 6 >= self.count && names_amount(&self.key, &self.unit) =>
             {
@@ -71,6 +74,7 @@ impl Explanation {
             sensor.count += 1;
             sensor.falls += u64::from(found.value < sensor.value);
             sensor.value = found.value;
+            sensor.rain.iter_mut().for_each(|rain| rain.push(found.at, found.value));
             sensor.last = (found.at, value);
             return;
         }
@@ -81,6 +85,14 @@ impl Explanation {
         self.places.insert(found.key.to_owned(), self.sensors.len());
         let kind = found.kind.or_else(|| Kind::guess(found.key, found.unit));
         let kind = kind.or_else(|| Kind::names_total(found.key).then_some(Kind::TotalIncreasing));
+        let traits = SensorTraits {
+            name: found.key.to_owned(),
+            unit: found.unit.to_owned(),
+            kind: found.kind,
+            ..SensorTraits::default()
+        };
+        let mut rain = RainCourse::of(&traits);
+        rain.iter_mut().for_each(|rain| rain.push(found.at, found.value));
         self.sensors.push(Explained {
             key: found.key.to_owned(),
             unit: found.unit.to_owned(),
@@ -88,6 +100,7 @@ impl Explanation {
             count: 1,
             falls: 0,
             value: found.value,
+            rain,
             first: (found.at, value.clone()),
             last: (found.at, value),
         });
@@ -125,7 +138,7 @@ impl Explanation {
             rows.push([
                 sensor.key.clone(),
                 sensor.unit.clone(),
-                sensor.told_kind().to_owned(),
+                sensor.told_kind(zone).to_owned(),
                 sensor.count.to_string(),
                 format!("{} at {}", sensor.first.1, time(sensor.first.0)),
                 format!("{} at {}", sensor.last.1, time(sensor.last.0)),
@@ -167,6 +180,12 @@ impl Explanation {
             let cells = if *count == 1 { "cell" } else { "cells" };
             out.push_str(&format!("{sensor}: {count} {cells} in another unit\n"));
         }
+        if !self.rejected.missing.is_empty() {
+            out.push_str("\nNumbers that stand for no value (text.missing names others):\n");
+        }
+        for (sensor, count) in &self.rejected.missing {
+            out.push_str(&format!("{sensor}: {count}\n"));
+        }
         out
     }
 
@@ -188,6 +207,9 @@ impl Explanation {
         ];
         for (n, what) in causes.iter().filter(|(n, _)| *n > 0) {
             out.push_str(&format!("{n} {what}\n"));
+        }
+        if !r.sheets.is_empty() {
+            out.push_str(&format!("sheets with other columns: {}\n", r.sheets.join(", ")));
         }
         if let Some(line) = r.first_line {
             out.push_str(&format!("the first such line is line {line}\n"));

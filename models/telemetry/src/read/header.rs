@@ -2,6 +2,8 @@
 
 use crate::unit;
 
+pub(super) use crate::kind::names_direction;
+
 pub(super) const TIME_NAMES: &[&str] = &[
     "timestamp",
     "time",
@@ -34,6 +36,12 @@ pub(super) const TIME_NAMES: &[&str] = &[
     "measured_at",
     "last_seen",
     "utc",
+    "utc_time",
+    "time_utc",
+    "timestamp_utc",
+    "datetime_utc",
+    "date_utc",
+    "dateutc",
 ];
 pub(super) const SENSOR_NAMES: &[&str] = &[
     "sensor",
@@ -162,6 +170,7 @@ pub(super) fn column(field: &str) -> Column {
         title = before.trim_end();
     }
     let mut found = titled(title);
+    found.unit = unit::of_name(&found.key, &found.unit).to_owned();
     if !label.is_empty() {
         found.key = format!("{label} {}", found.key);
     }
@@ -215,10 +224,10 @@ fn titled(title: &str) -> Column {
             return of(key, unit);
         }
     }
-    for mark in [", ", " / ", " in ", ",", "/"] {
+    for mark in [", ", " / ", " - ", " in ", ",", "/"] {
         if let Some((key, unit)) = title.rsplit_once(mark)
             && !key.trim().is_empty()
-            && (stands_for_unit(unit) || (matches!(mark, ", " | " / " | " in ") && unit::is_known(unit.trim())))
+            && (stands_for_unit(unit) || (matches!(mark, ", " | " / " | " - " | " in ") && unit::is_known(unit.trim())))
         {
             return of(key, unit);
         }
@@ -277,6 +286,7 @@ mod tests {
             ("Power in kW", "Power", "kW"),
             ("Leistung (W)", "Leistung", "W"),
             ("Temp °C", "Temp", "°C"),
+            ("Temp - °C", "Temp", "°C"),
             ("Energy_kWh", "Energy_kWh", "kWh"),
             ("PM2.5", "PM2.5", ""),
             ("Temperatur", "Temperatur", ""),
@@ -293,6 +303,13 @@ mod tests {
             ("Min V", "Min V", "V"),
             ("Phase V", "Phase V", ""),
             ("Wind Direction(º)", "Wind Direction", "°"),
+            ("Windrichtung (Grad)", "Windrichtung", "°"),
+            ("wind_dir (degrees)", "wind_dir", "°"),
+            ("Vorlauf (Grad)", "Vorlauf", "°C"),
+            ("Temp (F)", "Temp", "°F"),
+            ("Temp (C)", "Temp", "°C"),
+            ("Dew Point (F)", "Dew Point", "°F"),
+            ("Capacitor (F)", "Capacitor", "F"),
             ("Rain Rate(mm/hr)", "Rain Rate", "mm/h"),
             ("\u{20ac}C", "\u{20ac}C", ""),
         ] {

@@ -1,18 +1,21 @@
 //! From a sample of lines to the layout of a table: delimiter, header, units, time, and the part that each column plays.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use jiff::tz::TimeZone;
 
+use super::compass::{self, Compass};
 use super::fields::{DELIMITERS, split};
 use super::header::{self, Column};
+use super::missing::Floor;
 use super::number::{self, Cell, Evidence, Marks};
 use super::roles::{decide, devices_of, is_row_number, key_of, order, single};
 use super::states;
-use super::time::{self, Course, DateOrder};
-use super::{InputError, TextOptions};
-use crate::{Moment, unit};
+use super::time;
+use super::time_columns::{Found, TimeColumns, find_time, is_clock, is_data, is_date, number_of};
+use super::{InputError, TextOptions, zones};
+use crate::unit;
 
 /// Rows that decide.
 const LOOK: usize = 2000;
@@ -20,6 +23,8 @@ const LOOK: usize = 2000;
 const MAX_WORDS: usize = 64;
 /// A column has so many states at most.
 const MAX_STATES: usize = 16;
+/// The longest text that may be a point of the compass, or say that there is no wind.
+const MAX_POINT: usize = 10;
 
 /// What has been found out, or given.
 #[derive(Clone, Debug)]
@@ -44,18 +49,6 @@ pub(super) struct Layout {
     pub(super) header_line: Option<u64>,
 }
 
-/// The columns of the time.
-#[derive(Clone, Debug, Default)]
-pub(super) struct TimeColumns {
-    pub(super) column: usize,
-    /// The time of day, where the date has a column of its own.
-    pub(super) clock: Option<usize>,
-    /// Days since 1899.
-    pub(super) excel: bool,
-    pub(super) order: Option<DateOrder>,
-    pub(super) descending: bool,
-}
-
 /// Columns of a layout in which each line holds one reading.
 #[derive(Clone, Debug)]
 pub(super) struct Single {
@@ -69,8 +62,10 @@ pub(super) struct Single {
 pub(super) enum Part {
     /// Read elsewhere, or not at all.
     None,
-    /// Numbers.
-    Numbers(Marks),
+    /// Numbers; and whether -999 and the like are none, since all others lie far above.
+    Numbers(Marks, bool),
+    /// Points of the compass.
+    Compass(Compass),
     /// States.
     States(Shown),
     /// Text that is no state; its cells are counted.
@@ -87,6 +82,10 @@ pub(super) struct Shown {
     pub(super) is_state: bool,
     /// What its 0 and 1 are called, where it has two states.
     pub(super) pair: Option<[&'static str; 2]>,
+    /// -999 and the like are none, since all others lie far above.
+    pub(super) has_floor: bool,
+    /// Its values are points of the compass.
+    pub(super) compass: Option<Compass>,
 }
 
 /// What the cells of a column or series look like.
@@ -96,7 +95,11 @@ struct Looks {
     words: u32,
     others: u32,
     distinct: BTreeMap<String, u32>,
+    /// Short texts, which may be points of the compass; and whether there are others.
+    points: BTreeSet<String>,
+    has_long: bool,
     evidence: Evidence,
+    floor: Floor,
 }
 
 impl Looks {
@@ -106,21 +109,38 @@ impl Looks {
             Cell::Number(..) | Cell::Ambiguous => {
                 self.numbers += 1;
                 self.evidence.see(cell, point);
-            }
-            Cell::Other => match states::word(cell) {
-                Some(word) if self.distinct.len() < MAX_WORDS || self.distinct.contains_key(&word) => {
-                    self.words += 1;
-                    *self.distinct.entry(word).or_default() += 1;
+                if let Some(value) = number_of(cell) {
+                    self.floor.see(value);
                 }
-                _ => self.others += 1,
-            },
+            }
+            Cell::Other => {
+                match cell.len() <= MAX_POINT && self.points.len() < MAX_WORDS {
+                    true if self.points.contains(cell) => {}
+                    true => _ = self.points.insert(cell.to_owned()),
+                    false => self.has_long = true,
+                }
+                match states::word(cell) {
+                    Some(word) if self.distinct.len() < MAX_WORDS || self.distinct.contains_key(&word) => {
+                        self.words += 1;
+                        *self.distinct.entry(word).or_default() += 1;
+                    }
+                    _ => self.others += 1,
+                }
+            }
         }
     }
 
-    /// How a series is read; `None` where it is text.
-    fn shown(&self) -> Option<Shown> {
+    /// How a series of this name is read; `None` where it is text.
+    fn shown(&self, name: &str) -> Option<Shown> {
+        if self.numbers == 0
+            && !self.has_long
+            && let Some(compass) = compass::of_column(name, self.points.iter().map(String::as_str))
+        {
+            return Some(Shown { compass: Some(compass), ..Shown::default() });
+        }
         if self.words == 0 || self.numbers > 0 {
-            return Some(Shown { marks: self.evidence.own(), ..Shown::default() });
+            let has_floor = self.floor.is_far_above();
+            return Some(Shown { marks: self.evidence.own(), has_floor, ..Shown::default() });
         }
         let (kind, pair) = states::kind_of(self.distinct.keys().map(String::as_str));
         let few = self.distinct.len() <= MAX_STATES
@@ -129,6 +149,7 @@ impl Looks {
             marks: Marks::Unknown,
             is_state: true,
             pair: (kind == crate::kind::Kind::Binary).then_some(pair),
+            ..Shown::default()
         })
     }
 }
@@ -143,14 +164,8 @@ pub(super) struct Wanted<'a> {
     pub(super) lone_name: &'a str,
     /// The delimiter that a line `sep=;` has told.
     pub(super) delimiter: Option<char>,
-}
-
-impl Wanted<'_> {
-    fn time(&self, text: &str) -> Option<Moment> {
-        let order = Some(DateOrder::DayFirst);
-        let read = |order| time::parse(text, &self.options.time_format, self.zone, order, Course::default());
-        read(order).or_else(|| read(None)).filter(|at| at.is_plausible())
-    }
+    /// Rows come as they are taken: small times are those of a device without a clock.
+    pub(super) live: bool,
 }
 
 /// Finds the layout. `None`: there is no row with a time yet.
@@ -172,7 +187,7 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
             rows.iter().take(50).position(is_named).ok_or_else(|| no_column(&wanted.options.time, &rows[0]))
         })
         .transpose()?;
-    let Some(found) = find_time(&rows, named, wanted) else {
+    let Some(found) = find_time(&rows, named, wanted, at_end)? else {
         if !at_end && named.is_none() {
             return Ok(None);
         }
@@ -190,19 +205,25 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
     let head = head(&rows, data_from, width, named, &time, wanted);
     let (mut columns, mut shift) = (head.columns, 0);
     let has_header = head.row.is_some();
-    if has_header && columns.len() + 1 == width && time.column > 0 && time.clock != Some(0) {
+    if has_header && columns.len() + 1 == width && time.column > 0 && !time.holds(0) {
         // As R writes it: the rows have a name that the header lacks.
         shift = 1;
-        time.column -= 1;
-        time.clock = time.clock.map(|c| c - 1);
+        time = time.moved_left();
     }
     let lacking = width.saturating_sub(shift + columns.len());
     if lacking > 0 && !has_header {
         columns = unnamed(&rows[data_from], &time, wanted);
     }
+    let time_column = time.column;
     let data: Vec<&Fields<'_>> = rows[data_from..].iter().filter(|r| r.len() > time.column + shift).collect();
     let cell = |row: &'_ Fields<'_>, c: usize| row.get(c + shift).map_or(String::new(), |f| f.to_string());
-    (time.order, time.descending) = order(&data, &time, shift, wanted)?;
+    let beyond = &sample[look.len()..];
+    order(&data, &mut time, shift, wanted, &mut || {
+        let cell = |(_, text): &(u64, String)| Some(split(text, delimiter).get(time_column + shift)?.to_string());
+        beyond.iter().filter_map(cell).collect()
+    })?;
+    let titles = [Some(time.column), time.clock].into_iter().flatten().filter_map(|c| columns.get(c));
+    time.zone = titles.filter(|_| has_header).find_map(|c| zones::of_title(&c.title, wanted.zone));
 
     let single = single(&columns, &data, &time, shift, has_header, wanted)?;
     let point = delimiter == ',';
@@ -210,7 +231,7 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
     let mut series: HashMap<String, Shown> = HashMap::new();
     let mut devices = Vec::new();
     let marks;
-    let is_time = |c: usize| c == time.column || Some(c) == time.clock;
+    let is_time = |c: usize| time.holds(c);
     if let Some(single) = &single {
         let mut looks: HashMap<String, Looks> = HashMap::new();
         for row in &data {
@@ -221,7 +242,8 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
         }
         marks = decide(looks.iter().map(|(k, l)| (k.as_str(), &l.evidence)), wanted)?;
         for (key, looks) in looks {
-            series.insert(key, looks.shown().unwrap_or_default());
+            let shown = looks.shown(&key).unwrap_or_default();
+            series.insert(key, shown);
         }
     } else {
         devices = devices_of(&columns, &data, &time, shift);
@@ -243,13 +265,17 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
             if is_time(c) || devices.contains(&c) {
                 continue;
             }
-            parts[c] = match looks.shown() {
+            parts[c] = match looks.shown(&columns[c].key) {
                 _ if is_other_time(&columns[c], looks, data.iter().map(|row| cell(row, c)), wanted) => Part::None,
                 _ if is_row_number(&columns[c], &data, c, shift) => Part::RowNumber,
                 // A number that names a device is no reading.
                 _ if !devices.is_empty() && header::names_device(&columns[c].key) => Part::RowNumber,
                 Some(shown) if shown.is_state => Part::States(shown),
-                Some(shown) => Part::Numbers(if shown.marks == Marks::Unknown { marks } else { shown.marks }),
+                Some(Shown { compass: Some(compass), .. }) => Part::Compass(compass),
+                Some(shown) => {
+                    let marks = if shown.marks == Marks::Unknown { marks } else { shown.marks };
+                    Part::Numbers(marks, shown.has_floor)
+                }
                 None => Part::Text,
             };
         }
@@ -315,10 +341,6 @@ fn delimiter(look: &[(u64, String)], wanted: &Wanted<'_>) -> char {
     found
 }
 
-fn is_date(text: &str, wanted: &Wanted<'_>) -> bool {
-    wanted.options.time_format.is_empty() && time::civil(text, None).is_some()
-}
-
 /// Whether a column holds another time of the row, as when the interval ended, which is no reading: most of its cells are times and none
 /// is a number, but for seconds since 1970 under a name of times.
 fn is_other_time(column: &Column, looks: &Looks, cells: impl Iterator<Item = String>, wanted: &Wanted<'_>) -> bool {
@@ -338,87 +360,6 @@ fn is_other_time(column: &Column, looks: &Looks, cells: impl Iterator<Item = Str
 /// Excel's days stand for a time where nothing else does.
 fn is_wanted_time(text: &str) -> bool {
     text.replace(',', ".").parse::<f64>().is_ok_and(|n| time::excel(n).is_some() && n.fract() != 0.0)
-}
-
-struct Found {
-    time: TimeColumns,
-    data_from: usize,
-}
-
-fn is_data(row: &Fields<'_>, time: &TimeColumns, wanted: &Wanted<'_>) -> bool {
-    let Some(cell) = row.get(time.column) else { return false };
-    if time.excel {
-        return cell.replace(',', ".").parse::<f64>().is_ok_and(|n| time::excel(n).is_some());
-    }
-    wanted.time(cell).is_some() || is_date(cell, wanted)
-}
-
-fn is_clock(text: &str) -> bool {
-    let mut parts = text.split(':');
-    let digits =
-        |p: Option<&str>| p.is_some_and(|p| (1..=2).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()));
-    digits(parts.next())
-        && parts.next().is_some_and(|p| p.len() >= 2 && p.as_bytes()[..2].iter().all(u8::is_ascii_digit))
-}
-
-/// The columns of the time, and the first row that has one.
-fn find_time(rows: &[Fields<'_>], named: Option<usize>, wanted: &Wanted<'_>) -> Option<Found> {
-    let widest = rows.iter().map(Vec::len).max().unwrap_or(0).min(256);
-    let begin = named.map_or(0, |h| h + 1);
-    let count = |is: &dyn Fn(&str) -> bool, c: usize| {
-        rows[begin.min(rows.len())..].iter().filter(|r| r.get(c).is_some_and(|f| is(f))).count()
-    };
-    let column = match named {
-        Some(head) => {
-            let given = rows[head]
-                .iter()
-                .position(|f| header::column(f).key == wanted.options.time || *f == wanted.options.time)?;
-            // Rows may have a name in front that the header lacks.
-            let shifted = rows.get(head + 1).is_some_and(|r| r.len() == rows[head].len() + 1);
-            Some(given + usize::from(shifted && count(&|f| wanted.time(f).is_some(), given) == 0))
-        }
-        None => {
-            let counts: Vec<usize> = (0..widest).map(|c| count(&|f| wanted.time(f).is_some(), c)).collect();
-            let best = counts.iter().copied().max().unwrap_or(0);
-            let likely: Vec<usize> = (0..widest).filter(|c| counts[*c] > 0 && counts[*c] * 2 >= best).collect();
-            let first = likely
-                .iter()
-                .filter_map(|c| rows.iter().position(|r| r.get(*c).is_some_and(|f| wanted.time(f).is_some())))
-                .min();
-            let head =
-                first.and_then(|f| f.checked_sub(1)).map(|f| header::columns(rows[f].iter().map(|f| f.as_ref())));
-            let by_name = head.as_ref().and_then(|head| {
-                header::TIME_NAMES.iter().find_map(|n| {
-                    likely.iter().copied().find(|c| head.get(*c).is_some_and(|h| h.key.eq_ignore_ascii_case(n)))
-                })
-            });
-            let is_textual = |c: &usize| {
-                count(&|f| wanted.time(f).is_some() && f.bytes().any(|b| !b.is_ascii_digit() && b != b'.'), *c) > 0
-            };
-            by_name.or_else(|| likely.iter().copied().find(is_textual)).or_else(|| likely.first().copied())
-        }
-    };
-    let mut time = TimeColumns { column: column.unwrap_or(0), ..TimeColumns::default() };
-    let has_times = |time: &TimeColumns| count(&|f| wanted.time(f).is_some() || is_date(f, wanted), time.column) > 0;
-    if column.is_none() || (named.is_some() && !has_times(&time)) {
-        // Days since 1899, in the first column or one of that name.
-        let is_days = |f: &str| f.replace(',', ".").parse::<f64>().is_ok_and(|n| time::excel(n).is_some());
-        let excel = (0..widest).find(|c| {
-            let is_named =
-                rows.first().is_some_and(|r| r.get(*c).is_some_and(|f| header::names_time(&header::column(f).key)));
-            (is_named || Some(*c) == column) && count(&is_days, *c) > 0
-        })?;
-        time = TimeColumns { column: excel, excel: true, ..TimeColumns::default() };
-    } else if wanted.options.time_format.is_empty() {
-        // A date, and its time of day in another column.
-        let is_bare = |f: &str| time::civil(f, None).is_some_and(|c| !c.has_time);
-        let dates = count(&is_bare, time.column);
-        if dates > 0 && dates == count(&|f| is_date(f, wanted), time.column) {
-            time.clock = (0..widest).filter(|c| *c != time.column).find(|c| count(&is_clock, *c) * 2 >= dates);
-        }
-    }
-    let data_from = (begin..rows.len()).find(|r| is_data(&rows[*r], &time, wanted))?;
-    Some(Found { time, data_from })
 }
 
 struct Head {
@@ -515,7 +456,7 @@ fn head(
 
 /// The columns of a table without header.
 fn unnamed(row: &Fields<'_>, time: &TimeColumns, wanted: &Wanted<'_>) -> Vec<Column> {
-    let is_time = |i: usize| i == time.column || Some(i) == time.clock;
+    let is_time = |i: usize| time.holds(i);
     let lone = (0..row.len()).filter(|i| !is_time(*i)).count() == 1;
     let mut n = 0;
     (0..row.len())
@@ -546,7 +487,7 @@ fn without_time(
     };
     Ok(Layout {
         delimiter,
-        parts: vec![Part::Numbers(Marks::Unknown); columns.len()],
+        parts: vec![Part::Numbers(Marks::Unknown, false); columns.len()],
         time: TimeColumns { column, ..TimeColumns::default() },
         single: None,
         devices: Vec::new(),

@@ -10,7 +10,7 @@ use super::rejected::Cause;
 use super::states;
 use super::systems::device_of;
 use super::time::{self, json_time};
-use super::{Emit, Found, Rejected, TextOptions};
+use super::{Emit, Found, Rejected, TextOptions, zones};
 use crate::kind::Kind;
 use crate::{LARGEST_VALUE, Moment, NO_TIME, unit};
 
@@ -176,7 +176,9 @@ impl Json {
         let mut unreadable = None;
         for name in TIME_NAMES.iter().chain(&["tst", "dt", "epoch", "unixtime"]) {
             if let Some((key, value)) = find(name) {
-                match self.time(value) {
+                let zone = zones::of_title(key, &self.zone);
+                let named = zone.and_then(|zone| json_time(value, &self.options.time_format, &zone));
+                match named.or_else(|| self.time(value)) {
                     Some(at) => return Some((key, Some(at))),
                     None => unreadable = unreadable.or(Some(key.as_str())),
                 }
@@ -243,7 +245,7 @@ impl Json {
                 .find_map(|u| value.get(*u).or_else(|| attributes.get(*u)))
                 .and_then(Value::as_str)
                 .unwrap_or("");
-            let unit = unit::tidy(unit);
+            let unit = unit::of_name(sensor, unit::tidy(unit));
             let kind =
                 Kind::of_home_assistant(&text(attributes, "device_class"), &text(attributes, "state_class"), unit);
             let name = text(attributes, "friendly_name");

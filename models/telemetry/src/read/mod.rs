@@ -3,6 +3,7 @@
 //! What can't be read is counted by cause and by sensor; an input that can be read in two ways is refused with the key that
 //! decides.
 
+mod compass;
 mod decisions;
 mod decode;
 pub mod explain;
@@ -10,11 +11,14 @@ mod fields;
 mod header;
 mod infer;
 mod influx;
+mod input_error;
 mod json;
 mod lines;
 mod logs;
+mod missing;
 pub mod mqtt;
 mod number;
+mod options;
 mod prometheus;
 mod records;
 mod rejected;
@@ -27,15 +31,17 @@ pub mod states;
 mod systems;
 mod tables;
 mod time;
+mod time_columns;
 mod workbook;
+mod zones;
 
 use jiff::tz::TimeZone;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use thiserror::Error;
 
+pub use input_error::InputError;
 pub use json::{json_number, lookup};
 pub use lines::{LineCutter, MAX_LINE_BYTES, OnLine};
+pub use options::TextOptions;
 pub use rejected::{Cause, Rejected, RejectedOf};
 pub use time::{json_stamp, json_time, parse_time};
 pub use workbook::{MAX_WORKBOOK, is_workbook, rows_of};
@@ -45,108 +51,12 @@ use crate::kind::Kind;
 use decode::Decode;
 use fields::Joiner;
 use json::Json;
+use missing::Missing;
+use options::PROFILES;
 use rrd::Rrd;
 use sheet::Sheet;
 use sniff::sniff;
 use splitter::Splitter;
-
-/// Names of formats and of the systems that export them, each with the format it stands for.
-const PROFILES: [(&str, Option<Format>); 20] = [
-    ("", None),
-    ("csv", Some(Format::Table)),
-    ("jsonl", Some(Format::JsonLines)),
-    ("json", Some(Format::Json)),
-    ("home-assistant", None),
-    ("zigbee2mqtt", None),
-    ("tasmota", None),
-    ("esphome", None),
-    ("shelly", None),
-    ("thingsboard", None),
-    ("influx-csv", Some(Format::Table)),
-    ("influx-line", Some(Format::Influx)),
-    ("senml", None),
-    ("toa5", Some(Format::Table)),
-    ("grafana", None),
-    ("sma", Some(Format::Table)),
-    ("prometheus", None),
-    ("mosquitto", Some(Format::Messages)),
-    ("xlsx", Some(Format::Table)),
-    ("rrdtool", Some(Format::Rrd)),
-];
-
-/// How text is to be read; what is empty is inferred.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct TextOptions {
-    /// "csv", "jsonl" or "json"; or a system: "home-assistant", "zigbee2mqtt", "tasmota", "esphome", "shelly", "thingsboard",
-    /// "influx-csv", "influx-line", "senml", "toa5", "grafana", "sma", "prometheus", "mosquitto" (mosquitto_sub -v), "xlsx", "rrdtool"; empty: by
-    /// the first lines.
-    pub format: String,
-    /// The encoding, as in "windows-1252"; empty: by the bytes.
-    pub encoding: String,
-    /// One character between columns; empty: the one by which the lines have a time and the same number of columns.
-    pub delimiter: String,
-    /// The decimal mark, "." or ","; empty: by the numbers. The report asks for it where 1,200 may be 1200 or 1.2 and no other number
-    /// shows which.
-    pub decimal: String,
-    /// The column or key of the time.
-    pub time: String,
-    /// The time's form in strftime's letters, as in "%m/%d/%Y %I:%M %p"; empty: any of the usual forms. The report asks for it where
-    /// 03/04/2026 may be March or April.
-    pub time_format: String,
-    /// The column or key of the sensor's name, where each line holds one reading.
-    pub sensor: String,
-    /// The column or key of the value, where each line holds one reading.
-    pub value: String,
-}
-
-/// An input that can't be what it is taken for, or that could be two things.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum InputError {
-    /// Packed.
-    #[error("it is compressed ({0}): unpack it, as in `{1} -c FILE | nearfield report --input -`")]
-    Compressed(&'static str, &'static str),
-    /// No text.
-    #[error("it is not text ({0})")]
-    NotText(&'static str),
-    /// No column or key holds a time.
-    #[error(
-        "no {0} holds a time that can be read: name it with --set text.time=NAME, and its form with text.time_format"
-    )]
-    NoTime(&'static str),
-    /// A column that was asked for is not there.
-    #[error("there is no column {wanted:?}; there are: {found}")]
-    NoColumn {
-        /// What was asked for.
-        wanted: String,
-        /// What the header has.
-        found: String,
-    },
-    /// Numbers that are one thing in one half of the world and another in the other.
-    #[error(
-        "{example:?} in the column {column:?} can be read as two numbers, and nothing in the input shows which: \
-         say which mark separates decimals with --set text.decimal=\".\" or --set text.decimal=\",\""
-    )]
-    OpenNumber {
-        /// The column, or the sensor.
-        column: String,
-        /// The first such cell.
-        example: String,
-    },
-    /// Dates of which nobody knows whether the day or the month comes first.
-    #[error(
-        "{0:?} can be read as two dates, and nothing in the input shows which: say what comes first with \
-         --set text.time_format=\"%d/%m/%Y %H:%M\" or \"%m/%d/%Y %H:%M\""
-    )]
-    OpenDate(String),
-    /// A spreadsheet that can't be opened.
-    #[error("the spreadsheet can't be read: {0}")]
-    Workbook(String),
-    /// The options contradict themselves.
-    #[error("{0}")]
-    Options(String),
-}
 
 /// A reading as the input tells it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -233,6 +143,9 @@ pub struct Reader {
     head: Vec<u8>,
     delimiter_told: Option<char>,
     sheet: Option<Sheet>,
+    missing: Missing,
+    /// The sheets of a spreadsheet that are read.
+    sheets: String,
     json: Json,
     rrd: Rrd,
     splitter: Splitter,
@@ -253,6 +166,10 @@ impl Reader {
     /// Options that can't be meant.
     pub fn new(options: &TextOptions, zone: TimeZone, lone_name: &str) -> Result<Reader, InputError> {
         options.check().map_err(InputError::Options)?;
+        if !options.start.is_empty() && time::parse_time(&options.start, "", &zone).is_none() {
+            let text = format!("text.start is {:?}: write a time such as \"2026-11-01 08:00\"", options.start);
+            return Err(InputError::Options(text));
+        }
         let given = PROFILES.iter().find(|(name, _)| *name == options.format).and_then(|(_, format)| *format);
         Ok(Reader {
             json: Json::new(options, zone.clone(), false),
@@ -271,6 +188,8 @@ impl Reader {
             head: Vec::new(),
             delimiter_told: None,
             sheet: None,
+            missing: Missing::new(options),
+            sheets: String::new(),
             rrd: Rrd::default(),
             splitter: Splitter::default(),
             rejected: Rejected::default(),
@@ -319,7 +238,22 @@ impl Reader {
     pub fn push(&mut self, bytes: &[u8], emit: &mut Emit<'_>) -> Result<(), InputError> {
         let mut text = Vec::new();
         self.decode.push(bytes, &mut text)?;
-        self.text(&text, false, emit)
+        self.sift(emit, |reader, emit| reader.text(&text, false, emit))
+    }
+
+    /// Reads without the numbers that stand for no value.
+    fn sift<T>(&mut self, emit: &mut Emit<'_>, read: impl FnOnce(&mut Reader, &mut Emit<'_>) -> T) -> T {
+        let missing = std::mem::take(&mut self.missing);
+        let mut rejected = Rejected::default();
+        let outcome = read(self, &mut |found| match missing.is_none(&found) {
+            true => rejected.missing(found.key),
+            false => emit(found),
+        });
+        self.missing = missing;
+        if rejected.empty > 0 {
+            self.rejected = std::mem::take(&mut self.rejected).plus(rejected);
+        }
+        outcome
     }
 
     /// Nothing more is there for now: what is there decides.
@@ -329,8 +263,10 @@ impl Reader {
     pub fn pause(&mut self, emit: &mut Emit<'_>) -> Result<(), InputError> {
         let mut text = Vec::new();
         self.decode.settle(&mut text)?;
-        self.text(&text, true, emit)?;
-        self.decide(false, emit)
+        self.sift(emit, |reader, emit| {
+            reader.text(&text, true, emit)?;
+            reader.decide(false, emit)
+        })
     }
 
     /// The input is at its end.
@@ -338,6 +274,10 @@ impl Reader {
     /// # Errors
     /// Not one line had a time, or the input could be two things.
     pub fn end(&mut self, emit: &mut Emit<'_>) -> Result<(), InputError> {
+        self.sift(emit, Reader::finish)
+    }
+
+    fn finish(&mut self, emit: &mut Emit<'_>) -> Result<(), InputError> {
         self.pause(emit)?;
         let head = std::mem::take(&mut self.head);
         if !head.is_empty() {
@@ -366,6 +306,10 @@ impl Reader {
     /// # Errors
     /// The input can't be what it is taken for.
     pub fn end_line(&mut self, emit: &mut Emit<'_>) -> Result<(), InputError> {
+        self.sift(emit, Reader::finish_line)
+    }
+
+    fn finish_line(&mut self, emit: &mut Emit<'_>) -> Result<(), InputError> {
         let mut cutter = std::mem::take(&mut self.cutter);
         let outcome = cutter.end(&mut |number, line| self.line(number, line, emit));
         self.cutter = cutter;
@@ -502,32 +446,5 @@ impl Reader {
             }
             Some(Format::Table) | None => self.row(number, text, emit),
         }
-    }
-}
-
-impl TextOptions {
-    /// Checks what types can't say.
-    ///
-    /// # Errors
-    /// One sentence that names the key, the value and what is accepted.
-    pub fn check(&self) -> Result<(), String> {
-        if !PROFILES.iter().any(|(name, _)| *name == self.format) {
-            let names: Vec<&str> = PROFILES.iter().map(|(name, _)| *name).filter(|n| !n.is_empty()).collect();
-            return Err(format!(
-                "text.format is {:?}: write \"csv\" or \"jsonl\" or one of {}, or leave it empty",
-                self.format,
-                names[2..].join(", ")
-            ));
-        }
-        if self.delimiter.chars().count() > 1 {
-            return Err("text.delimiter must be one character".to_owned());
-        }
-        if !matches!(self.decimal.as_str(), "" | "." | ",") {
-            return Err(format!("text.decimal is {:?}: write \".\" or \",\", or leave it empty", self.decimal));
-        }
-        if self.sensor.is_empty() != self.value.is_empty() {
-            return Err("text.sensor and text.value belong together: give both or none".to_owned());
-        }
-        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::json::{Leaf, leaf, leaves};
 use super::rejected::Cause;
 use super::time::json_stamp;
-use super::{Emit, Found, Rejected};
+use super::{Emit, Found, Rejected, missing};
 use crate::Moment;
 use crate::clock::Stamp;
 use crate::kind::Kind;
@@ -69,6 +69,27 @@ struct Topic {
 
 fn words(text: &str) -> String {
     text.replace(['_', ':'], " ").trim().to_owned()
+}
+
+/// Topic and payload of a line. A topic may hold spaces, as of Zigbee2MQTT's devices: it ends before JSON, else with the last word that a
+/// slash joins.
+pub(super) fn split(line: &str) -> Option<(&str, &str)> {
+    let first = line.split_once(' ')?;
+    for (at, _) in line.match_indices(' ').filter(|(at, _)| line[at + 1..].starts_with(['{', '['])) {
+        let (topic, payload) = (&line[..at], &line[at + 1..]);
+        if first.1.len() > payload.len() && serde_json::from_str::<serde::de::IgnoredAny>(payload).is_ok() {
+            return Some((topic, payload));
+        }
+    }
+    if first.1.starts_with(['{', '[', '"']) {
+        return Some(first);
+    }
+    // `zigbee2mqtt/living room/availability online`
+    let within = first.1.rfind('/').filter(|_| first.0.contains('/'));
+    match within.and_then(|slash| first.1[slash..].find(' ').map(|space| first.0.len() + 1 + slash + space)) {
+        Some(at) => Some((&line[..at], &line[at + 1..])),
+        None => Some(first),
+    }
 }
 
 /// What a topic says; `None` for one that never holds a reading.
@@ -370,6 +391,9 @@ fn quantity(name: &str, sender: Sender, body: &Value) -> (&'static str, Option<K
         ("power" | "Power" | "apower" | "act_power", _) => ("W", None),
         ("ApparentPower" | "aprt_power", _) => ("VA", None),
         ("ReactivePower", _) => ("var", None),
+        // The share of the power that is real, and what came since the message before.
+        ("Factor" | "pf", _) => ("", Some(Kind::Measurement)),
+        ("Period", Sender::Tasmota) => ("Wh", Some(Kind::Amount)),
         ("current" | "Current", _) => ("A", None),
         ("Voltage", Sender::Tasmota) | ("voltage", Sender::Shelly) => ("V", None),
         ("voltage", Sender::Zigbee) if body.get("battery").is_some() => ("mV", None),
@@ -400,6 +424,9 @@ fn put(
         Leaf::Empty => rejected.empty += 1,
         Leaf::Number(n, behind) => {
             let unit = if found.unit.is_empty() { unit::tidy(behind) } else { found.unit };
+            if missing::is_usual(n) && missing::is_impossible_in(unit) {
+                return rejected.missing(found.key);
+            }
             emit(Found { value: n, unit, ..found }, stamp);
         }
         Leaf::State(kind, value, states) => emit(Found { value, kind: Some(kind), states, unit: "", ..found }, stamp),

@@ -84,7 +84,7 @@ impl Reader {
             _ => (None, text),
         };
         let line = if time.is_some() { rest } else { text };
-        let Some((topic, payload)) = line.split_once(' ') else {
+        let Some((topic, payload)) = mqtt::split(line) else {
             self.rejected.malformed += 1;
             self.rejected.at_line(number);
             return;

@@ -80,6 +80,12 @@ pub struct Rejected {
     /// Cells in another unit than their sensor's, which were turned into it: read, and counted by sensor all the same.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub converted: BTreeMap<String, u64>,
+    /// Numbers that stand for no value, as -999: empty, and counted by sensor all the same.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<String, u64>,
+    /// Names of the sheets of a spreadsheet that were not read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sheets: Vec<String>,
 }
 
 impl Rejected {
@@ -128,11 +134,13 @@ impl Rejected {
 
     /// Counts a cell of `sensor` that was turned into its unit.
     pub fn converted(&mut self, sensor: &str) {
-        if let Some(count) = self.converted.get_mut(sensor) {
-            *count += 1;
-        } else if self.converted.len() < MAX_SENSORS {
-            self.converted.insert(sensor.to_owned(), 1);
-        }
+        add(&mut self.converted, sensor, 1);
+    }
+
+    /// Counts a number of `sensor` that stands for no value.
+    pub fn missing(&mut self, sensor: &str) {
+        self.empty += 1;
+        add(&mut self.missing, sensor, 1);
     }
 
     /// Something in `line` was skipped.
@@ -158,11 +166,9 @@ impl Rejected {
         self.sensors_beyond += other.sensors_beyond;
         self.without_reading += other.without_reading;
         self.first_line = self.first_line.or(other.first_line);
-        for (sensor, count) in other.converted {
-            if self.converted.len() < MAX_SENSORS || self.converted.contains_key(&sensor) {
-                *self.converted.entry(sensor).or_default() += count;
-            }
-        }
+        self.sheets.extend(other.sheets.into_iter().take(MAX_EXAMPLES));
+        other.converted.iter().for_each(|(sensor, n)| add(&mut self.converted, sensor, *n));
+        other.missing.iter().for_each(|(sensor, n)| add(&mut self.missing, sensor, *n));
         for (sensor, of) in other.by_sensor {
             if self.by_sensor.len() >= MAX_SENSORS && !self.by_sensor.contains_key(&sensor) {
                 continue;
@@ -176,5 +182,14 @@ impl Rejected {
             sum.examples.extend(of.examples.into_iter().take(room));
         }
         self
+    }
+}
+
+/// Adds to the count of a sensor, if there is room for it.
+fn add(counts: &mut BTreeMap<String, u64>, sensor: &str, n: u64) {
+    if let Some(count) = counts.get_mut(sensor) {
+        *count += n;
+    } else if counts.len() < MAX_SENSORS {
+        counts.insert(sensor.to_owned(), n);
     }
 }

@@ -1,12 +1,14 @@
 //! The parts that columns play beside the time: which tell the sensor, the value and the device, and which only count rows; and the marks of their numbers.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::InputError;
 use super::header::{self, Column};
-use super::infer::{Fields, Single, TimeColumns, Wanted};
+use super::infer::{Fields, Single, Wanted};
 use super::number::{self, Cell, Evidence, Marks};
 use super::time::{self, Course, DateOrder};
+use super::time_columns::TimeColumns;
 use crate::{Moment, unit};
 
 pub(super) fn key_of(row: &Fields<'_>, columns: &[usize], shift: usize) -> String {
@@ -25,7 +27,8 @@ fn collisions(data: &[&Fields<'_>], sensors: &[usize], time: &TimeColumns, shift
     let mut seen = HashSet::new();
     let of = |row: &Fields<'_>, c: usize| row.get(c + shift).map_or(String::new(), |f| f.to_string());
     let is_again = |row: &&&Fields<'_>| {
-        !seen.insert((key_of(row, sensors, shift), of(row, time.column), time.clock.map(|c| of(row, c))))
+        let clock = [time.clock, time.minute].map(|c| c.map(|c| of(row, c)));
+        !seen.insert((key_of(row, sensors, shift), of(row, time.column), clock))
     };
     data.iter().filter(is_again).count()
 }
@@ -59,7 +62,7 @@ pub(super) fn single(
     if !has_header {
         // A word and a number beside the time: each line is one reading, and the word is its sensor.
         let Some(row) = data.first() else { return Ok(None) };
-        let others = || (0..row.len()).filter(|i| *i != time.column && Some(*i) != time.clock);
+        let others = || (0..row.len()).filter(|i| !time.holds(*i));
         let is_number =
             |i: &usize| matches!(number::read(&row[*i], Marks::Unknown), Cell::Number(..) | Cell::Ambiguous);
         let is_word = |i: &usize| row[*i].chars().any(char::is_alphabetic) && !is_number(i);
@@ -99,8 +102,7 @@ pub(super) fn single(
     } else if collides(data, &sensors, time, shift) {
         // One column alone does not tell them apart: others that hold words help.
         for c in 0..columns.len() {
-            let is_used =
-                c == time.column || Some(c) == time.clock || c == value || Some(c) == unit || sensors.contains(&c);
+            let is_used = time.holds(c) || c == value || Some(c) == unit || sensors.contains(&c);
             let is_word = |row: &&&Fields<'_>| row.get(c + shift).is_some_and(|f| f.chars().any(char::is_alphabetic));
             if is_used || data.iter().filter(is_word).count() * 2 <= data.len() || !wanted_label(data, c, shift) {
                 continue;
@@ -128,7 +130,7 @@ fn wanted_label(data: &[&Fields<'_>], c: usize, shift: usize) -> bool {
 pub(super) fn devices_of(columns: &[Column], data: &[&Fields<'_>], time: &TimeColumns, shift: usize) -> Vec<usize> {
     let cell = |row: &Fields<'_>, c: usize| row.get(c + shift).map_or(String::new(), |f| f.to_string());
     let times: HashSet<String> = data.iter().map(|r| cell(r, time.column)).collect();
-    let others: Vec<usize> = (0..columns.len()).filter(|c| *c != time.column && Some(*c) != time.clock).collect();
+    let others: Vec<usize> = (0..columns.len()).filter(|c| !time.holds(*c)).collect();
     let filled = |c: usize| data.iter().filter(|r| !cell(r, c).is_empty()).count();
     let is_words = |c: usize| {
         let words = data.iter().filter(|r| matches!(number::read(&cell(r, c), Marks::Unknown), Cell::Other)).count();
@@ -226,57 +228,66 @@ pub(super) fn decide<'a>(
     }
 }
 
-/// Day or month first, and whether times run backwards.
+/// Day or month first, and whether times run backwards. `beyond` gives the times of later rows of the sample.
 pub(super) fn order(
     data: &[&Fields<'_>],
-    time: &TimeColumns,
+    time: &mut TimeColumns,
     shift: usize,
     wanted: &Wanted<'_>,
-) -> Result<(Option<DateOrder>, bool), InputError> {
-    let cells: Vec<&str> = data.iter().filter_map(|r| r.get(time.column + shift)).map(|f| f.as_ref()).collect();
-    let read = |order: Option<DateOrder>| -> Vec<Moment> {
-        cells
-            .iter()
-            .filter_map(|c| time::parse(c, &wanted.options.time_format, wanted.zone, order, Course::default()))
-            .collect()
-    };
-    let goes_back = |times: &[Moment]| {
-        let down = times.windows(2).filter(|w| w[1] < w[0]).count();
-        let up = times.windows(2).filter(|w| w[1] > w[0]).count();
-        down > 2 * up && down > 1
-    };
-    let civils: Vec<(&str, time::Civil)> =
-        cells.iter().filter_map(|c| time::civil(c, None).map(|civil| (*c, civil))).collect();
-    if wanted.options.time_format.is_empty() && !time.excel && civils.iter().any(|(_, c)| c.is_open) {
-        let parts = |text: &str| -> Option<(u32, u32)> {
-            let mut parts = text.split(['/', '-']);
-            Some((parts.next()?.trim().parse().ok()?, parts.next()?.trim().parse().ok()?))
-        };
-        let numbers: Vec<(u32, u32)> = civils.iter().filter_map(|(text, _)| parts(text)).collect();
-        let day_first = numbers.iter().any(|(first, _)| *first > 12);
-        let month_first = numbers.iter().any(|(first, second)| *first <= 12 && *second > 12);
-        let is_american = civils.iter().any(|(text, _)| text.to_ascii_lowercase().trim_end().ends_with(['m']));
-        let found = match (day_first, month_first) {
-            (true, false) => Some(DateOrder::DayFirst),
-            (false, true) => Some(DateOrder::MonthFirst),
-            (false, false) if is_american => Some(DateOrder::MonthFirst),
-            _ => {
-                // The right order makes the smaller steps.
-                let roughness =
-                    |order| read(Some(order)).windows(2).map(|w| w[1].seconds_since(w[0]).abs()).sum::<f64>();
-                let (day, month) = (roughness(DateOrder::DayFirst), roughness(DateOrder::MonthFirst));
-                match () {
-                    () if day * 3.0 < month => Some(DateOrder::DayFirst),
-                    () if month * 3.0 < day => Some(DateOrder::MonthFirst),
-                    () => None,
-                }
-            }
-        };
-        let Some(order) = found else {
-            let example = civils.iter().find(|(_, c)| c.is_open).map_or("", |(text, _)| *text);
-            return Err(InputError::OpenDate(example.to_owned()));
-        };
-        return Ok((Some(order), goes_back(&read(Some(order)))));
+    beyond: &mut dyn FnMut() -> Vec<String>,
+) -> Result<(), InputError> {
+    let mut cells: Vec<Cow<'_, str>> =
+        data.iter().filter_map(|r| r.get(time.column + shift)).map(|f| Cow::Borrowed(f.as_ref())).collect();
+    let is_open = |c: &Cow<'_, str>| time::civil_in_any_zone(c).is_some_and(|civil| civil.is_open);
+    if wanted.options.time_format.is_empty() && !time.excel && time.elapsed.is_none() && cells.iter().any(is_open) {
+        cells.extend(beyond().into_iter().map(Cow::Owned));
+        let (order, is_shown) = order_of(&cells, wanted)?;
+        (time.order, time.order_is_shown) = (Some(order), is_shown);
     }
-    Ok((None, goes_back(&read(None))))
+    let times = moments(&cells, time.order, wanted);
+    let down = times.windows(2).filter(|w| w[1] < w[0]).count();
+    let up = times.windows(2).filter(|w| w[1] > w[0]).count();
+    time.descending = down > 2 * up && down > 1;
+    Ok(())
+}
+
+fn moments(cells: &[Cow<'_, str>], order: Option<DateOrder>, wanted: &Wanted<'_>) -> Vec<Moment> {
+    let read = |c: &Cow<'_, str>| time::parse(c, &wanted.options.time_format, wanted.zone, order, Course::default());
+    cells.iter().filter_map(read).collect()
+}
+
+/// The order of day and month, and whether a date shows it that has no other.
+fn order_of(cells: &[Cow<'_, str>], wanted: &Wanted<'_>) -> Result<(DateOrder, bool), InputError> {
+    let civils: Vec<(&str, time::Civil)> =
+        cells.iter().filter_map(|c| time::civil_in_any_zone(c).map(|civil| (c.as_ref(), civil))).collect();
+    let parts = |text: &str| -> Option<(u32, u32)> {
+        let mut parts = text.split(['/', '-']);
+        Some((parts.next()?.trim().parse().ok()?, parts.next()?.trim().parse().ok()?))
+    };
+    let numbers: Vec<(u32, u32)> = civils.iter().filter_map(|(text, _)| parts(text)).collect();
+    let day_first = numbers.iter().any(|(first, _)| *first > 12);
+    let month_first = numbers.iter().any(|(first, second)| *first <= 12 && *second > 12);
+    match (day_first, month_first) {
+        (true, false) => return Ok((DateOrder::DayFirst, true)),
+        (false, true) => return Ok((DateOrder::MonthFirst, true)),
+        _ => {}
+    }
+    // The right order makes the smaller steps.
+    let roughness = |order| {
+        let times = moments(cells, Some(order), wanted);
+        times.windows(2).map(|w| w[1].seconds_since(w[0]).abs()).sum::<f64>()
+    };
+    let (day, month) = (roughness(DateOrder::DayFirst), roughness(DateOrder::MonthFirst));
+    // Half days are counted where months come first, and elsewhere too: what the steps say has more weight.
+    let is_american = civils.iter().any(|(text, _)| text.to_ascii_lowercase().trim_end().ends_with('m'));
+    match () {
+        // Both ways in one column: the others are counted as unreadable.
+        () if day * 3.0 < month => Ok((DateOrder::DayFirst, day_first)),
+        () if month * 3.0 < day => Ok((DateOrder::MonthFirst, day_first)),
+        () if is_american && !day_first && !month_first => Ok((DateOrder::MonthFirst, false)),
+        () => {
+            let example = civils.iter().find(|(_, c)| c.is_open).map_or("", |(text, _)| *text);
+            Err(InputError::OpenDate(example.to_owned()))
+        }
+    }
 }

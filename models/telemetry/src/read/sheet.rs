@@ -5,13 +5,16 @@ use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 
+use super::compass::{self, Compass};
 use super::fields::split;
 use super::infer::{Layout, Part, Shown};
+use super::missing;
 use super::number::{self, Cell, Marks};
 use super::rejected::Cause;
 use super::states;
-use super::time::{self, Course};
-use super::{Emit, Found, Rejected};
+use super::time::{self, Course, DateOrder};
+use super::time_columns;
+use super::{Emit, Found, InputError, Rejected, TextOptions};
 use crate::kind::Kind;
 use crate::{LARGEST_VALUE, Moment, unit};
 
@@ -24,6 +27,10 @@ pub(super) struct Sheet {
     pub(super) layout: Layout,
     zone: TimeZone,
     time_format: String,
+    /// Where a time that is counted from a start begins.
+    start: Option<Moment>,
+    /// A date that contradicts the order of day and month in which those before were read, and its line.
+    contradiction: Option<(u64, String)>,
     /// Times that only a device without a clock tells are handed on.
     live: bool,
     /// Units that columns and series have shown in their cells.
@@ -39,12 +46,16 @@ pub(super) struct Sheet {
 }
 
 impl Sheet {
-    pub(super) fn new(layout: Layout, zone: TimeZone, time_format: &str, live: bool) -> Sheet {
+    pub(super) fn new(layout: Layout, zone: TimeZone, options: &TextOptions, live: bool) -> Sheet {
         let shown = layout.series.clone();
+        let start = time::parse_time(&options.start, "", &zone);
+        let zone = layout.time.zone.clone().unwrap_or(zone);
         Sheet {
             layout,
             zone,
-            time_format: time_format.to_owned(),
+            time_format: options.time_format.clone(),
+            start,
+            contradiction: None,
             live,
             units: HashMap::new(),
             last: HashMap::new(),
@@ -105,6 +116,7 @@ impl Sheet {
         let series = self.series(&fields);
         let at = self.time(cell, &fields, &series);
         let Some(at) = at else {
+            self.look_for_contradiction(line, cell);
             rejected.without_time += 1;
             rejected.at_line(line);
             return;
@@ -127,6 +139,25 @@ impl Sheet {
             }
             self.wide(line, &fields, &series, at, rejected, emit);
         }
+    }
+
+    /// A date that can only be read with day and month the other way round shows that those before were read wrong.
+    fn look_for_contradiction(&mut self, line: u64, cell: &str) {
+        let Some(order) = self.layout.time.order.filter(|_| !self.layout.time.order_is_shown) else { return };
+        let is_other = time::civil_in_any_zone(cell).is_some_and(|civil| !civil.is_open);
+        if is_other && self.contradiction.is_none() && time::civil(cell, Some(order)).is_none() {
+            self.contradiction = Some((line, cell.to_owned()));
+        }
+    }
+
+    /// The error that a contradiction in the order of day and month is.
+    pub(super) fn check(&mut self) -> Result<(), InputError> {
+        let Some((line, date)) = self.contradiction.take() else { return Ok(()) };
+        let was = match self.layout.time.order {
+            Some(DateOrder::DayFirst) => "day",
+            _ => "month",
+        };
+        Err(InputError::OtherOrder { line, date, was })
     }
 
     /// Whose the row is.
@@ -156,18 +187,18 @@ impl Sheet {
     fn time(&self, cell: &str, fields: &[Cow<'_, str>], series: &str) -> Option<Moment> {
         let columns = &self.layout.time;
         let course = Course { last: self.last.get(series).copied(), descending: columns.descending };
+        if let Some(scale) = columns.elapsed {
+            let count = time_columns::number_of(cell)?;
+            return Some(self.start?.plus_seconds(count * scale));
+        }
         if columns.excel {
-            let days = cell.replace(',', ".").parse().ok()?;
-            let at = time::excel(days)?;
+            let at = time::excel(time_columns::number_of(cell)?)?;
             return time::moment(time::Civil { at, offset: None, is_open: false, has_time: true }, &self.zone, course);
         }
         if let Some(clock) = columns.clock {
-            let clock = fields.get(clock + self.layout.shift).map_or("", |f| f.as_ref());
-            // Some programs put a date into the column of times too.
-            let clock = clock
-                .rsplit_once(' ')
-                .map_or(clock, |(before, last)| if before.contains(['-', '/', '.']) { last } else { clock });
-            return time::parse(&format!("{cell} {clock}"), "", &self.zone, columns.order, course);
+            let of = |c: usize| fields.get(c + self.layout.shift).map_or("", |f| f.as_ref());
+            let joined = columns.joined(cell, of(clock), columns.minute.map_or("", of));
+            return time::parse(&joined, "", &self.zone, columns.order, course);
         }
         let small = || {
             let number: f64 = cell.trim().parse().ok()?;
@@ -203,8 +234,11 @@ impl Sheet {
             };
             let mut reading = ReadCell { line, key, unit: &column.unit, varies: false, at, units, rejected, emit };
             match part {
-                Part::Numbers(marks) => reading.number(cell, with_delimiter(*marks, layout.delimiter, cell)),
+                Part::Numbers(marks, has_floor) => {
+                    reading.number(cell, with_delimiter(*marks, layout.delimiter, cell), *has_floor)
+                }
                 Part::States(shown) => reading.state(cell, shown),
+                Part::Compass(compass) => reading.point(cell, *compass),
                 _ => reading.text(cell),
             }
         }
@@ -242,9 +276,11 @@ impl Sheet {
         let mut reading = ReadCell { line, key: &key, unit, varies: true, at, units, rejected, emit };
         if shown.is_state {
             reading.state(cell, shown);
+        } else if let Some(compass) = shown.compass {
+            reading.point(cell, compass);
         } else {
             let marks = if shown.marks == Marks::Unknown { layout.marks } else { shown.marks };
-            reading.number(cell, with_delimiter(marks, layout.delimiter, cell));
+            reading.number(cell, with_delimiter(marks, layout.delimiter, cell), shown.has_floor);
         }
     }
 }
@@ -261,7 +297,7 @@ pub(super) fn first_shown(cell: &str) -> Shown {
         _ => None,
     };
     match word {
-        Some(word) => Shown { is_state: true, pair: states::pair(&word).map(|(pair, _)| pair), marks: Marks::Unknown },
+        Some(word) => Shown { is_state: true, pair: states::pair(&word).map(|(pair, _)| pair), ..Shown::default() },
         None => Shown::default(),
     }
 }
@@ -284,14 +320,28 @@ impl ReadCell<'_, '_> {
         self.rejected.cell(cause, self.key, self.line, cell);
     }
 
-    pub(super) fn number(&mut self, cell: &str, marks: Marks) {
+    /// With `has_floor`, -999 and the like are none.
+    pub(super) fn number(&mut self, cell: &str, marks: Marks, has_floor: bool) {
         match number::read(cell, marks) {
             Cell::Empty => self.rejected.empty += 1,
             Cell::Ambiguous => self.reject(Cause::Ambiguous, cell),
             Cell::Other => self.reject(Cause::NotANumber, cell),
             Cell::Number(value, _) if !value.is_finite() => self.reject(Cause::NotFinite, cell),
             Cell::Number(value, _) if value.abs() > LARGEST_VALUE => self.reject(Cause::OutOfRange, cell),
+            Cell::Number(value, _) if has_floor && missing::is_usual(value) => self.rejected.missing(self.key),
             Cell::Number(value, behind) => self.value(cell, value, behind),
+        }
+    }
+
+    /// A point of the compass.
+    fn point(&mut self, cell: &str, compass: Compass) {
+        match compass::degrees(cell, compass) {
+            Some(value) => {
+                let found = Found::number(self.key, self.at, value);
+                (self.emit)(Found { unit: "°", kind: Some(Kind::Angle), ..found });
+            }
+            None if number::is_nothing(cell) || compass::is_calm(cell) => self.rejected.empty += 1,
+            None => self.reject(Cause::NotANumber, cell),
         }
     }
 

@@ -46,13 +46,22 @@ pub(super) fn sniff(head: &[u8], pause: bool) -> Option<Format> {
     if data().next().is_some() && data().all(is_influx) {
         return Some(Format::Influx);
     }
-    // "-- topic payload" with slashes in the topic.
+    // "-- topic payload" with slashes in the topic; a colon in it stands before a number, as in `status/switch:0`.
+    let is_channel = |topic: &str| {
+        topic.split(':').skip(1).all(|behind| behind.starts_with(|c: char| c.is_ascii_digit()))
+            && topic
+                .split(':')
+                .rev()
+                .skip(1)
+                .all(|before| before.ends_with(|c: char| c.is_ascii_alphabetic() || c == '_'))
+    };
     let is_message = |l: &str| {
         let mut words = l.split(' ');
         let first = words.next().unwrap_or("");
         let topic = if first.contains('/') || first.len() < 9 { first } else { words.next().unwrap_or("") };
         topic.contains('/')
-            && !topic.contains([',', ';', '"', '\t', ':'])
+            && !topic.contains([',', ';', '"', '\t'])
+            && is_channel(topic)
             && topic.chars().any(char::is_alphabetic)
             && words.next().is_some()
     };

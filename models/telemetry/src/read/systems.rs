@@ -24,6 +24,11 @@ const SIGNALS: [&str; 3] = ["uplink_message.rx_metadata[0].rssi", "rxInfo[0].rss
 impl Json {
     /// An uplink: the device's own values, and the signal at its first gateway. The rest is the network's.
     pub(super) fn uplink(&mut self, line: u64, value: &Value, rejected: &mut Rejected, emit: &mut Emit<'_>) -> bool {
+        // What The Things Stack has stored comes wrapped.
+        let value = match value.get("result") {
+            Some(inner @ Value::Object(_)) if value.as_object().is_some_and(|o| o.len() == 1) => inner,
+            _ => value,
+        };
         let text = |path: &str| json::lookup(value, path).and_then(Value::as_str);
         let found = UPLINKS.iter().find_map(|(devices, values, times)| {
             let device = devices.iter().find_map(|d| text(d))?;

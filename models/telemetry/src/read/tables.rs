@@ -3,6 +3,7 @@
 
 use super::infer::{Wanted, infer};
 use super::sheet::Sheet;
+use super::workbook::MARK;
 use super::{Emit, InputError, Reader};
 
 /// Lines that wait for the layout to be found, and their bytes.
@@ -18,18 +19,28 @@ impl Reader {
         if text.starts_with('#') && !text.starts_with("#N/A") {
             return Ok(());
         }
+        let mut text = text;
         if self.sheet.is_none()
-            && let Some(told) = text.trim().strip_prefix("sep=")
+            && let Some(told) = text.trim_start().strip_prefix("sep=")
         {
-            self.delimiter_told = told.chars().next().or(Some('\t'));
-            return Ok(());
+            self.delimiter_told = told.chars().next().filter(|c| *c != '\r').or(Some('\t'));
+            // A spreadsheet's first row stands behind the mark, so that its lines have the numbers of its rows.
+            let mut parts = told.splitn(4, MARK).skip(1);
+            let (Some(read), Some(left_out), Some(row)) = (parts.next(), parts.next(), parts.next()) else {
+                return Ok(());
+            };
+            read.clone_into(&mut self.sheets);
+            if !left_out.is_empty() {
+                self.rejected.sheets.push(left_out.to_owned());
+            }
+            text = row;
         }
         if self.ends_at(text) {
             self.leave_sheet();
         }
         if let Some(sheet) = &mut self.sheet {
             sheet.row(number, text, &mut self.rejected, emit);
-            return Ok(());
+            return sheet.check();
         }
         self.sample_bytes += text.len();
         self.sample.push((number, text.to_owned()));
@@ -65,10 +76,11 @@ impl Reader {
                 zone: &self.zone,
                 lone_name: &self.lone_name,
                 delimiter: self.delimiter_told,
+                live: self.live,
             };
             let Some(layout) = infer(&self.sample, &wanted, at_end)? else { return Ok(()) };
             let from = layout.data_from;
-            let mut sheet = Sheet::new(layout, self.zone.clone(), &self.options.time_format, self.live);
+            let mut sheet = Sheet::new(layout, self.zone.clone(), &self.options, self.live);
             let mut sample = std::mem::take(&mut self.sample).into_iter().skip(from);
             while let Some((number, text)) = sample.next() {
                 if self.headers < MAX_HEADERS && sheet.is_other_header(&text) {
@@ -79,6 +91,7 @@ impl Reader {
                     return self.decide(at_end, emit);
                 }
                 sheet.row(number, &text, &mut self.rejected, emit);
+                sheet.check()?;
             }
             self.without_time = sheet.times == 0;
             self.sheet = Some(sheet);

@@ -6,6 +6,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::zones;
 use crate::Moment;
 use crate::clock::Stamp;
 
@@ -35,22 +36,6 @@ const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "au
 /// In other languages, where they differ in the first three letters.
 const OTHER_MONTHS: [(&str, usize); 8] =
     [("mär", 3), ("mrz", 3), ("mai", 5), ("okt", 10), ("dez", 12), ("fév", 2), ("avr", 4), ("aoû", 8)];
-/// Names of zones that programs print.
-const ZONES: [(&str, i32); 12] = [
-    ("z", 0),
-    ("utc", 0),
-    ("gmt", 0),
-    ("cet", 1),
-    ("cest", 2),
-    ("mez", 1),
-    ("mesz", 2),
-    ("bst", 1),
-    ("wet", 0),
-    ("eet", 2),
-    ("eest", 3),
-    ("est", -5),
-];
-
 struct Scan<'a> {
     rest: &'a str,
 }
@@ -237,11 +222,10 @@ fn offset(scan: &mut Scan<'_>) -> Option<Option<i32>> {
         Some(_) => -1,
         None => {
             let word = scan.word().to_ascii_lowercase();
-            if word == "z" && scan.rest.starts_with(['+', '-']) {
+            if matches!(word.as_str(), "z" | "utc" | "gmt") && scan.rest.starts_with(['+', '-']) {
                 return offset(scan); // as mosquitto prints it: `Z+0100`
             }
-            let hours = ZONES.iter().find(|(name, _)| *name == word)?.1;
-            return scan.rest.is_empty().then_some(Some(hours * 3600));
+            return scan.rest.is_empty().then_some(Some(zones::seconds_of(&word)?));
         }
     };
     let hours = scan.number(1, 4)?;
@@ -355,7 +339,10 @@ pub fn parse(text: &str, format: &str, zone: &TimeZone, order: Option<DateOrder>
     }
     let bytes = text.as_bytes();
     if bytes.iter().all(|b| b.is_ascii_digit() || *b == b'.') && bytes[0] != b'.' && text.matches('.').count() <= 1 {
-        // `20260310120000` is a date, not thousandths of seconds.
+        // `20260310120000` is a date, not thousandths of seconds. Seconds since 1970 have begun with 17 since 2023 and will with 18 until 2030.
+        if let Some(at) = date_and_hour(text).and_then(|c| moment(c, zone, course)) {
+            return Some(at);
+        }
         if matches!(bytes.len(), 12 | 14)
             && !text.contains('.')
             && (text.starts_with("19") || text.starts_with("20"))
@@ -365,7 +352,45 @@ pub fn parse(text: &str, format: &str, zone: &TimeZone, order: Option<DateOrder>
         }
         return epoch(text.parse().ok()?);
     }
+    if let Some((rest, name)) = zones::cut(text)
+        && let Some(at) = named(rest, name, zone, order)
+    {
+        return Some(at);
+    }
     moment(civil(text, order)?, zone, course)
+}
+
+/// `20260310` and `2026031012`, as weather services write dates and hours.
+fn date_and_hour(text: &str) -> Option<Civil> {
+    if !matches!(text.len(), 8 | 10) || !(text.starts_with("19") || text.starts_with("20")) || text.contains('.') {
+        return None;
+    }
+    let part = |from: usize, to: usize| text.get(from..to)?.parse::<i8>().ok();
+    let (year, hour) = (text[..4].parse().ok()?, if text.len() == 10 { part(8, 10)? } else { 0 });
+    let date = Date::new(year, part(4, 6)?, part(6, 8)?).ok()?;
+    let time = jiff::civil::Time::new(hour, 0, 0, 0).ok()?;
+    Some(Civil { at: date.to_datetime(time), offset: None, is_open: false, has_time: text.len() == 10 })
+}
+
+/// A local time whose zone is named: one of the database, or what `zone` calls its own time, as `IST` is another in Dublin than in Delhi.
+fn named(text: &str, name: &str, zone: &TimeZone, order: Option<DateOrder>) -> Option<Moment> {
+    let civil = civil(text, order).filter(|c| c.offset.is_none() && c.has_time)?;
+    if let Some(of_database) = zones::of_database(name) {
+        return moment(civil, &of_database, Course::default());
+    }
+    if !zones::is_of(name, zone) {
+        return None;
+    }
+    let ambiguous = zone.to_ambiguous_zoned(civil.at);
+    let both = [ambiguous.clone().earlier().ok()?, ambiguous.later().ok()?];
+    // In the hour that comes twice the name tells which it is; a time with the name of the other half of the year keeps its offset.
+    let is_named = |z: &&jiff::Zoned| zone.to_offset_info(z.timestamp()).abbreviation() == name;
+    both.iter().find(is_named).map(|z| Moment::from(z.timestamp()))
+}
+
+/// What a text says of date and time of day, without a zone's name that only [`parse`] can read.
+pub fn civil_in_any_zone(text: &str) -> Option<Civil> {
+    civil(text, None).or_else(|| civil(zones::cut(text)?.0, None))
 }
 
 /// Seconds since 1970, or thousandths, millionths or billionths of them, by their size.
@@ -427,6 +452,14 @@ mod tests {
             "2026-11-20T11:00:00Z",
             "2026-11-20T11:00:00.000000+00:00",
             "2026-11-20 11:00:00 UTC",
+            "2026-11-20 13:00 UTC+2",
+            "2026-11-20 06:00:00 EST",
+            "2026-11-20 07:00:00 EDT",
+            "2026-11-20 03:00 PST",
+            "2026-11-20 20:30 ACST",
+            "2026-11-20 12:00 CET",
+            "2026-11-20 12:00[Europe/Berlin]",
+            "2026-11-20 06:00 America/New_York",
             "2026-11-20T12:00:00+0100",
             "2026-11-20T12:00:00,000",
             "2026/11/20 12:00",
@@ -444,6 +477,7 @@ mod tests {
             "Fri, 20 Nov 2026 11:00:00 GMT",
             "20261120T120000",
             "20261120120000",
+            "2026112012",
             "1795172400",
             "1795172400.0",
             "1795172400000",
@@ -503,6 +537,22 @@ mod tests {
             last = Some(at);
         }
         assert_eq!(steps, [1800.0; 5]);
+    }
+
+    #[test]
+    fn a_zone_s_own_abbreviations_are_read_as_it_means_them() {
+        let at = |text: &str, zone: &str| {
+            parse_time(text, "", &TimeZone::get(zone).unwrap()).map(|at| at.timestamp().to_string())
+        };
+        let read = |time: &str| Some(format!("2026-{time}:00Z"));
+        assert_eq!(at("2026-07-01 12:00 IST", "Asia/Kolkata"), read("07-01T06:30"));
+        assert_eq!(at("2026-07-01 12:00 IST", "Europe/Dublin"), read("07-01T11:00"));
+        assert_eq!(at("2026-07-01 12:00 IST", "Europe/Berlin"), None);
+        assert_eq!(at("2026-07-01 12:00 CST", "Asia/Shanghai"), read("07-01T04:00"));
+        assert_eq!(at("2026-07-01 12:00 CDT", "Asia/Shanghai"), read("07-01T17:00"));
+        // The hour that comes twice, told by its name.
+        assert_eq!(at("2026-11-01 01:30 EDT", "America/New_York"), read("11-01T05:30"));
+        assert_eq!(at("2026-11-01 01:30 EST", "America/New_York"), read("11-01T06:30"));
     }
 
     #[test]

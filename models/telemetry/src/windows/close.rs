@@ -37,6 +37,9 @@ impl Windows {
                 tally.push(reading.at, reading.value);
             }
         }
+        if let Some(rain) = &mut memory.rain {
+            rain.push(reading.at, reading.value);
+        }
         if memory.traits.kind == Some(Kind::Battery)
             && memory.last.is_none_or(|(at, charge)| at <= reading.at && reading.value > charge + CHARGED)
         {
@@ -67,7 +70,8 @@ impl Windows {
             let profile: Option<(&DayProfile, &dyn Fn(Moment) -> usize)> = Some((&memory.profile, &part));
             let range = (statistics.low.0, statistics.high.0);
             let seen = Seen { growth: &statistics.growth, count: statistics.count, range };
-            memory.is_amount = seen.is_amount(&memory.traits, memory.is_amount);
+            let is_rain = memory.rain.as_ref().is_some_and(|rain| rain.is_amount(plan.zone()));
+            memory.is_amount = is_rain || seen.is_amount(&memory.traits, memory.is_amount);
             memory.is_total = !memory.is_amount && seen.is_total(&memory.traits, memory.is_total);
             let states = tally.states(end);
             let all = anomaly::find(&tally, end, usual_pause, profile, &self.options.anomalies);

@@ -18,6 +18,8 @@ pub struct Unused {
     pub late: u64,
     /// Same sensor, same time as another: the first one counts.
     pub duplicates: u64,
+    /// Those among the duplicates that have another value than the first one.
+    pub conflicting: u64,
     /// A time far away that no other reading agreed with.
     pub implausible_times: u64,
 }

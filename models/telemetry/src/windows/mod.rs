@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 pub use closed::{ClosedWindow, SensorSummary, Unused, UnusedOf};
 
 use super::anomaly::{AnomalyOptions, DayProfile};
+use super::rain::RainCourse;
 use super::statistics::Tally;
 use super::window::WindowPlan;
 use super::{Moment, Reading, SensorId, SensorTraits, Span};
@@ -74,6 +75,8 @@ struct Memory {
     is_total: bool,
     /// Each of its readings is an amount of its own.
     is_amount: bool,
+    /// Its course, where it tells of rain.
+    rain: Option<RainCourse>,
     /// When a battery was last charged, and its charge then.
     charged: Option<(Moment, f64)>,
 }
@@ -139,7 +142,7 @@ impl Windows {
 
     /// Introduces the next sensor; its number follows that of the one before.
     pub fn add_sensor(&mut self, traits: SensorTraits) -> SensorId {
-        self.memories.push(Memory { traits, ..Memory::default() });
+        self.memories.push(Memory { rain: RainCourse::of(&traits), traits, ..Memory::default() });
         SensorId(self.memories.len() as u32 - 1)
     }
 
@@ -179,9 +182,10 @@ impl Windows {
         self.options.latest = Some(latest);
     }
 
-    /// Counts readings that came again.
-    pub fn count_duplicates(&mut self, n: u64) {
+    /// Counts readings that came again, `conflicting` of them with another value.
+    pub fn count_duplicates(&mut self, n: u64, conflicting: u64) {
         self.unused.duplicates += n;
+        self.unused.conflicting += conflicting;
     }
 
     /// This machine's clock has been set: it said `before` and says `now`. What was gathered keeps its time. Windows that end in

@@ -12,6 +12,11 @@ impl Windows {
         self.unused_of.entry(sensor).or_default().implausible_times += 1;
     }
 
+    fn repeated(&mut self, is_other: bool) {
+        self.unused.duplicates += 1;
+        self.unused.conflicting += u64::from(is_other);
+    }
+
     /// Readings before this are of windows that are closed.
     pub(super) fn floor(&self) -> Option<Moment> {
         let begins = self.open.front().map(|w| w.span.from).or(self.next_start);
@@ -25,8 +30,9 @@ impl Windows {
             let last = self.memories[sensor.0 as usize].last;
             let is_open = self.floor().is_some_and(|floor| at >= floor);
             let tally = self.open.iter().find_map(|w| w.tallies.get(&sensor));
-            if is_open && tally.is_some_and(|t| t.track().holds(at)) {
-                self.unused.duplicates += 1;
+            if is_open && let Some(tally) = tally.filter(|t| t.track().holds(at)) {
+                let is_other = tally.track().value_at(at).is_some_and(|before| before != value);
+                self.repeated(is_other);
                 return;
             }
             if is_open && (self.options.distinct || last.is_none_or(|(last, _)| at > last)) {
@@ -56,7 +62,10 @@ impl Windows {
         self.behind = 0;
         match self.waiting.entry((at, sensor)) {
             Entry::Vacant(place) => _ = place.insert(value),
-            Entry::Occupied(_) => self.unused.duplicates += 1,
+            Entry::Occupied(place) => {
+                let is_other = *place.get() != value;
+                self.repeated(is_other);
+            }
         }
         self.newest = Some(self.newest.map_or(at, |newest| newest.max(at)));
         if let Some(lateness) = self.options.lateness_seconds.filter(|_| !self.by_clock) {

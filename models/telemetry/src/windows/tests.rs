@@ -436,3 +436,34 @@ fn a_step_of_a_coarse_sensor_is_no_spike() {
     let closed = run(&mut w, &readings);
     assert!(matches!(closed[0].sensors[0].anomalies[..], [crate::anomaly::Anomaly::Spike { .. }]));
 }
+
+#[test]
+fn even_rain_is_added_up_and_a_counter_of_the_day_is_not() {
+    let sum = |values: &dyn Fn(i64) -> f64, days: i64| {
+        let mut w = windows("1d", "1d", Some(0.0));
+        w.add_sensor(SensorTraits { name: "rain".to_owned(), unit: "mm".to_owned(), ..SensorTraits::default() });
+        let readings: Vec<Reading> = (0..days * 144).map(|i| reading(i * 10, 0, values(i))).collect();
+        let closed = run(&mut w, &readings);
+        let of = |w: &ClosedWindow| {
+            let statistics = w.sensors[0].statistics.unwrap();
+            let told = if w.sensors[0].is_amount { statistics.sum() } else { statistics.growth.gain };
+            (told * 10.0).round() / 10.0
+        };
+        closed.iter().map(of).collect::<Vec<_>>()
+    };
+    // Eleven readings of 0.2 mm each day.
+    assert_eq!(sum(&|i| if (60..71).contains(&(i % 144)) { 0.2 } else { 0.0 }, 3), [2.2, 2.2, 2.2]);
+    // A counter that has risen to 0.2 mm at ten and begins anew at midnight.
+    assert_eq!(sum(&|i| if i % 144 >= 60 { 0.2 } else { 0.0 }, 3), [0.2, 0.2, 0.2]);
+}
+
+#[test]
+fn another_value_at_the_same_time_is_counted_as_such() {
+    for lateness in [Some(0.0), None] {
+        let mut w = windows("1h", "1h", lateness);
+        w.add_sensor(SensorTraits::default());
+        let closed = run(&mut w, &[reading(1, 0, 1.0), reading(1, 0, 1.0), reading(1, 0, 2.0), reading(70, 0, 1.0)]);
+        let unused = closed[0].unused;
+        assert_eq!((unused.duplicates, unused.conflicting, closed[0].readings()), (2, 1, 1), "{lateness:?}");
+    }
+}

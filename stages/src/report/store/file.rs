@@ -200,6 +200,11 @@ impl OpenFile {
                 dropped_before = dropped_before.min(reading.at.0);
             } else {
                 done.known.push(nth);
+                let stored = self
+                    .connection
+                    .prepare_cached("SELECT value FROM readings WHERE at = ? AND sensor = ?")?
+                    .query_row((reading.at.0, place), |row| row.get::<_, f64>(0))?;
+                done.conflicting += u64::from(stored != reading.value);
             }
             change.newest = change.newest.max(Some(reading.at));
         }
