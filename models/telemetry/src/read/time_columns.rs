@@ -355,7 +355,8 @@ pub(super) fn find_time(
         |time: &TimeColumns| search.count(&|f| wanted.time(f).is_some() || is_date(f, wanted), time.column) > 0;
     if column.is_none() || (named.is_some() && !has_times(&time)) {
         let Some(excel) = search.excel(column) else {
-            let elapsed = search.elapsed(named.and(column)).filter(|(c, ..)| at_end && !wanted.live && search.grows(*c));
+            let elapsed =
+                search.elapsed(named.and(column)).filter(|(c, ..)| at_end && !wanted.live && search.grows(*c));
             return match elapsed {
                 Some((column, data_from, _)) => Err(InputError::Elapsed(search.title(column, data_from).to_owned())),
                 None => Ok(None),
