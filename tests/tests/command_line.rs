@@ -247,7 +247,7 @@ fn a_file_of_another_command_a_wrong_model_and_a_wrong_type_are_named_with_what_
     for what in ["stt", "tts", "caption", "report", "llm"] {
         run(&["bench", what, "--model", "nope"]).assert_fails(2, &["there is no model named", "nope"]);
     }
-    let ran = run(&["models", "quantize", "a.gguf", "b.gguf", "--type", "q4"]);
+    let ran = run(&["models", "quantize", arg(&assets().join("models/talk-nano.gguf")), "b.gguf", "--type", "q4"]);
     ran.assert_fails(2, &["Q4_K_M", "auto"]);
     assert!(!ran.stderr.contains("\\n"), "{}", ran.stderr);
     let home = folder.path().join("home.yaml");

@@ -414,7 +414,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     let shows = !args.json && output.is_none();
     let mut reporter =
         Reporter { zone, as_json: args.json, shows, out, output, plot, mail, trace, current: None, reports: 0 };
-    let ran = report::run(&config, &registry, llm, from, stop, "report", &Health::default(), &mut |event| {
+    let ran = report::run(&config, &registry, llm, from, stop, ("report", &Health::default()), &mut |event| {
         reporter.take(event)?;
         Ok(ControlFlow::Continue(()))
     });

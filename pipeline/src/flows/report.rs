@@ -36,8 +36,7 @@ pub fn run(
     llm: Option<FlowLlm>,
     from: ReadingsFrom,
     stop: &StopSignal,
-    object: &str,
-    health: &Health,
+    (object, health): (&str, &Health),
     on_event: &mut dyn FnMut(ReportEvent<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     // Until when the model may write. Windows are never silenced: what the model has no time for is computed.

@@ -387,7 +387,7 @@ impl Supervised {
         let object = self.flow.object();
         let page = Arc::<Mutex<report_page::Page>>::default();
         let health = self.health();
-        report::run(&config, registry, llm, readings_from(input)?, stop, &object, &health, &mut |event| {
+        report::run(&config, registry, llm, readings_from(input)?, stop, (&object, &health), &mut |event| {
             if let ReportEvent::Done(report, _) = event {
                 if let Some(output) = &mut output {
                     output.add(report, &zone)?;

@@ -194,7 +194,9 @@ fn said(value: &Value, mut path: Vec<Step>, what: &str, failing: &dyn Fn(&Value)
         let is_wrong = |key: &&String| {
             let mut without = fields.clone();
             without.remove(*key);
-            failing(&Value::Object(without)).is_none_or(|other| other != what)
+            // A field that must be there fails otherwise when it is left out.
+            let missing = format!("missing field `{key}`");
+            failing(&Value::Object(without)).is_none_or(|other| other != what && !other.starts_with(&missing))
         };
         path.extend(fields.keys().find(is_wrong).map(|key| Step::Field(key.clone())));
     }
