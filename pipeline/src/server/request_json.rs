@@ -200,11 +200,11 @@ fn said(value: &Value, mut path: Vec<Step>, what: &str, failing: &dyn Fn(&Value)
         };
         path.extend(fields.keys().find(is_wrong).map(|key| Step::Field(key.clone())));
     }
+    let due = what.rsplit_once(", expected ").map(|(_, due)| in_words(due));
     let what: String = what.chars().take(300).collect();
     if path.is_empty() {
         return Failure::wrong(format!("the body is not what is expected here: {what}"));
     }
-    let due = what.rsplit_once(", expected ").map(|(_, due)| in_words(due));
     match (part(value, &path), due) {
         (Some(found), Some(due)) => Failure::of(&written(&path), format!("is {} but must be {due}", shown(found))),
         _ => Failure::of(&written(&path), what),
