@@ -154,8 +154,10 @@ pub enum Command {
         after_help = "Examples:\n  nearfield models list\n  nearfield models pull whisper-base.en\n  nearfield models verify"
     )]
     Models(ModelsArgs),
-    /// Check that models, programs and devices are there and work.
-    #[command(after_help = "Examples:\n  nearfield doctor\n  nearfield doctor --json | jq 'select(.status != \"ok\")'")]
+    /// Check that models, programs and devices are there and work, for a voice, or for the command whose file is named.
+    #[command(
+        after_help = "Examples:\n  nearfield doctor\n  nearfield doctor --config run.toml\n  nearfield doctor --json | jq 'select(.status != \"ok\")'"
+    )]
     Doctor {
         /// Print one JSON object a line.
         #[arg(long)]
@@ -492,7 +494,7 @@ pub struct BenchArgs {
     /// Sentences with pauses in which it is counted how often a turn would end too soon (voice).
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub pauses: u32,
-    /// The model to measure, a name or a GGUF file (llm).
+    /// The model to measure, a name or a file: the recognizer (stt), the voice (tts), the vision model (caption), else the language model.
     #[arg(long)]
     pub model: Option<String>,
     /// Threads (llm).

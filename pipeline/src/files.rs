@@ -1,5 +1,5 @@
 //! Which files a command reads and which it writes, so that no output is an input or another output. Every command names all of
-//! its files here before it opens the first output.
+//! its files here before it opens the first output; `nearfield run` names those of the server and of all flows.
 //!
 //! Files are the same when device and inode are: hard links and symbolic links are seen through, and so are standard input and
 //! output that a shell has redirected. A file that is not there yet is known by its folder and name. Terminals, pipes and devices
@@ -20,6 +20,8 @@ use crate::hub::registry::Resolved;
 #[derive(Debug)]
 pub struct Files {
     named: Vec<Named>,
+    /// Whose files are named now: a flow of several.
+    owner: String,
     created: Vec<(String, PathBuf, Existing)>,
 }
 
@@ -28,6 +30,8 @@ struct Named {
     role: String,
     identity: Identity,
     is_written: bool,
+    /// What several parts of the process write together.
+    shared_as: Option<&'static str>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -45,7 +49,7 @@ impl Default for Files {
 impl Files {
     /// Standard output, which every command writes to.
     pub fn new() -> Self {
-        let mut files = Files { named: Vec::new(), created: Vec::new() };
+        let mut files = Files { named: Vec::new(), owner: String::new(), created: Vec::new() };
         files.descriptor("standard output", std::io::stdout().as_fd(), true);
         files
     }
@@ -65,18 +69,31 @@ impl Files {
         self.add(role, path, true);
     }
 
+    /// As [`writes`](Self::writes), for what several parts of the process write together under the same role.
+    pub fn writes_shared(&mut self, role: &'static str, path: &Path) {
+        let before = self.named.len();
+        self.add(role, path, true);
+        self.named[before..].iter_mut().for_each(|named| named.shared_as = Some(role));
+    }
+
+    /// The files that are named from now on are those of this flow.
+    pub fn of_flow(&mut self, name: &str) {
+        self.owner = format!(" of the flow {name}");
+    }
+
     fn add(&mut self, role: &str, path: &Path, is_written: bool) {
         if !path.as_os_str().is_empty()
             && let Some(identity) = identity_of(path)
         {
-            self.named.push(Named { role: format!("{role} {}", path.display()), identity, is_written });
+            let role = format!("{role} {}{}", path.display(), self.owner);
+            self.named.push(Named { role, identity, is_written, shared_as: None });
         }
     }
 
     fn descriptor(&mut self, role: &str, descriptor: std::os::fd::BorrowedFd<'_>, is_written: bool) {
         let metadata = descriptor.try_clone_to_owned().and_then(|owned| File::from(owned).metadata());
         if let Some(identity) = metadata.ok().as_ref().and_then(identity_there) {
-            self.named.push(Named { role: role.to_owned(), identity, is_written });
+            self.named.push(Named { role: role.to_owned(), identity, is_written, shared_as: None });
         }
     }
 
@@ -112,7 +129,8 @@ impl Files {
         for (i, output) in self.named.iter().enumerate().filter(|(_, named)| named.is_written) {
             // Of two outputs the one that was named later is named first.
             let clashes = |(j, other): &(usize, &Named)| {
-                other.identity == output.identity && if other.is_written { *j < i } else { *j != i }
+                let is_shared = output.shared_as.is_some() && output.shared_as == other.shared_as;
+                other.identity == output.identity && !is_shared && if other.is_written { *j < i } else { *j != i }
             };
             if let Some((_, other)) = self.named.iter().enumerate().find(clashes) {
                 let harm = if other.is_written { "both are written" } else { "it would be overwritten" };

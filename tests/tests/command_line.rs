@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use nearfield_tests::{arg, finish, home, nearfield, run, run_with_input, wait_for};
+use nearfield_tests::{arg, assets, finish, home, nearfield, run, run_with_input, wait_for};
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
@@ -179,4 +179,78 @@ fn doctor_says_what_a_missing_ffmpeg_is_needed_for() {
     let detail = ffmpeg["detail"].as_str().unwrap();
     assert_eq!(ffmpeg["status"], "warning");
     assert!(["not installed", "RTSP", "apt-get install ffmpeg"].iter().all(|w| detail.contains(w)), "{detail}");
+}
+
+#[test]
+fn models_show_tells_what_a_file_of_the_users_own_is() {
+    let talk = assets().join("models/talk-nano.gguf");
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("mine.gguf");
+    std::fs::copy(&talk, &own).unwrap();
+    let ran = run(&["models", "show", arg(&own), "--json"]);
+    let told = &ran.assert_done().json()[0];
+    assert_eq!(told["bytes"], own.metadata().unwrap().len(), "{told}");
+    assert!(told["llm"]["context_length"].as_u64() > Some(0) && told["llm"]["dialect"].is_string(), "{told}");
+    let text = run(&["models", "show", arg(&own)]);
+    for field in ["architecture", "context", "type", "dialect", "a language model (GGUF)"] {
+        assert!(text.assert_done().stdout.contains(field), "{field}: {}", text.stdout);
+    }
+    for absent in ["/nowhere/x.gguf", "x.gguf"] {
+        let said = run(&["models", "show", absent]);
+        said.assert_fails(1, &["there is no model file at", absent]);
+    }
+    std::fs::write(&own, b"GGUF and nothing else").unwrap();
+    run(&["models", "show", arg(&own)]).assert_fails(1, &["mine.gguf"]);
+}
+
+#[test]
+fn doctor_checks_what_the_command_needs_whose_file_it_is_given() {
+    let configs = assets().join("../configs");
+    let checks = |args: &[&str]| -> Vec<(String, String, String)> {
+        let ran = run(&[&["doctor", "--json"], args].concat());
+        let field = |check: &serde_json::Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+        ran.json().iter().map(|it| (field(it, "name"), field(it, "status"), field(it, "detail"))).collect()
+    };
+    let has = |all: &[(String, String, String)], name: &str| all.iter().any(|(it, ..)| it == name);
+    for (file, there, absent) in [
+        ("caption.toml", "vision model", "speech to text"),
+        ("report.toml", "language model", "text to speech"),
+        ("run.toml", "speech to text", "microphone"),
+        ("voice.toml", "microphone", "vision model"),
+    ] {
+        let all = checks(&["--config", arg(&configs.join(file))]);
+        assert!(has(&all, there) && !has(&all, absent) && has(&all, "data folder"), "{file}: {all:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("own.toml");
+    std::fs::write(&config, "[[caption]]\nname = \"door\"\ninput = \"x.jpg\"\nvision.model = \"nothing\"\n").unwrap();
+    let all = checks(&["--config", arg(&config)]);
+    let flow = all.iter().find(|(name, ..)| name == "flow").unwrap();
+    assert!(flow.1 == "failed" && flow.2.contains("door (caption)") && flow.2.contains("nothing"), "{flow:?}");
+    // A folder that is a file can't be written, whoever runs the test.
+    let mut command =
+        nearfield(&["doctor", "--json", "--set", "llm.model=none", "--config", arg(&configs.join("report.toml"))]);
+    command.env("NEARFIELD_DATA", &config);
+    finish(command, b"", std::time::Duration::from_secs(60)).assert_fails(1, &["1 checks failed"]);
+}
+
+#[test]
+fn a_file_of_another_command_a_wrong_model_and_a_wrong_type_are_named_with_what_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("report.toml");
+    std::fs::write(&config, "[report]\nlanguage = \"german\"\n").unwrap();
+    run(&["run", "--check", "--config", arg(&config)]).assert_fails(2, &["[[report]]", "`nearfield report`"]);
+    std::fs::write(&config, "[[report]]\nnam = \"a\"\ninput = \"b\"\n").unwrap();
+    run(&["run", "--check", "--config", arg(&config)]).assert_fails(2, &["did you mean `name`?"]);
+    std::fs::write(&config, "[[report]]\nname = \"台所\"\ninput = \"b\"\n").unwrap();
+    run(&["run", "--check", "--config", arg(&config)]).assert_fails(2, &["a to z"]);
+    for what in ["stt", "tts", "caption", "report", "llm"] {
+        run(&["bench", what, "--model", "nope"]).assert_fails(2, &["there is no model named", "nope"]);
+    }
+    let ran = run(&["models", "quantize", arg(&assets().join("models/talk-nano.gguf")), "b.gguf", "--type", "q4"]);
+    ran.assert_fails(2, &["Q4_K_M", "auto"]);
+    assert!(!ran.stderr.contains("\\n"), "{}", ran.stderr);
+    let home = folder.path().join("home.yaml");
+    std::fs::write(&home, "\n").unwrap();
+    run(&["chat", "hello", "--home", arg(&home)]).assert_fails(1, &["home.yaml", "it is empty"]);
 }

@@ -97,8 +97,12 @@ fn a_panic_in_one_flow_starts_that_one_again_and_leaves_the_others_alone() {
     let folder = tempfile::tempdir().unwrap();
     let config = configured(folder.path());
     let service = Service::start(&config, "stage=look,step=2,action=panic");
-    assert!(wait_for(Duration::from_secs(60), || service.flow("door")["restarts"].as_u64() > Some(0)));
-    assert!(service.flow("door")["error"].as_str().unwrap().contains("look panicked"), "{}", service.flow("door"));
+    let is_told = || service.flow("door")["error"].as_str().is_some_and(|error| error.contains("look panicked"));
+    assert!(wait_for(Duration::from_secs(60), is_told), "{}", service.flow("door"));
+    assert!(service.flow("door")["restarts"].as_u64() > Some(0), "{}", service.flow("door"));
+    // It works again: the error is gone.
+    let is_over = || service.flow("door")["error"].is_null();
+    assert!(wait_for(Duration::from_secs(60), is_over), "{}", service.flow("door"));
     for name in ["kitchen", "house"] {
         assert!(wait_for(Duration::from_secs(60), || outputs(&service, name) > 0), "{}", service.get("/flows"));
         assert_eq!(service.flow(name)["restarts"], 0, "{}", service.get("/flows"));
@@ -126,6 +130,88 @@ fn what_is_wrong_in_a_flow_is_named_with_the_flow() {
         std::fs::write(&config, text).unwrap();
         run(&["run", "--listen", "127.0.0.1:0", "--check", "--config", arg(&config)]).assert_fails(2, &what);
     }
+}
+
+#[test]
+fn two_parts_of_a_service_never_write_one_file_nor_one_that_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("own.toml");
+    std::fs::write(folder.path().join("own.jsonl"), "{\"time\": \"2026-01-01T00:00:00Z\", \"kitchen\": 20}\n").unwrap();
+    std::fs::copy(assets().join("home.json"), folder.path().join("home.json")).unwrap();
+    let kept: Vec<_> = ["own.jsonl", "home.json"].map(|name| std::fs::read(folder.path().join(name)).unwrap()).into();
+    let pictures = assets().join("pictures");
+    let caption = |name: &str, keys: &str| format!("[[caption]]\nname = {name:?}\ninput = {pictures:?}\n{keys}\n");
+    let report = |name: &str, keys: &str| format!("[[report]]\nname = {name:?}\n{keys}\n");
+    for (text, what) in [
+        (report("a", "input = \"own.jsonl\"\noutput = \"own.jsonl\""), ["output", "input"]),
+        (format!("[home]\nfile = \"home.json\"\n{}", caption("a", "events = \"home.json\"")), ["events", "the home"]),
+        (caption("a", "events = \"own.toml\""), ["events", "--config"]),
+        (
+            report("a", "input = \"own.jsonl\"\noutput = \"a.jsonl\"") + &report("b", "input = \"a.jsonl\""),
+            ["output", "of the flow b"],
+        ),
+        (
+            caption("a", "events = \"e.jsonl\"") + &caption("b", "events = \"e.jsonl\""),
+            ["of the flow a", "of the flow b"],
+        ),
+        (
+            report("a", "input = \"own.jsonl\"\nstore.file = \"s.sqlite\"")
+                + &report("b", "input = \"own.jsonl\"\nstore.file = \"s.sqlite\""),
+            ["the store", "of the flow b"],
+        ),
+    ] {
+        std::fs::write(&config, &text).unwrap();
+        let said = run(&["run", "--listen", "127.0.0.1:0", "--check", "--config", arg(&config)]);
+        said.assert_fails(2, &what);
+        said.assert_fails(2, &["are the same file"]);
+        assert_eq!(std::fs::read_to_string(&config).unwrap(), text);
+    }
+    let now: Vec<_> = ["own.jsonl", "home.json"].map(|name| std::fs::read(folder.path().join(name)).unwrap()).into();
+    assert!(now == kept, "a file of the user's was changed");
+    // The home is shared by all that act on it, and so is what it remembers; folders of pictures are shared by cameras.
+    let folders = "snapshots = \"s\"\nevent.folder = \"e\"";
+    let cameras = caption("c", folders) + &caption("d", folders);
+    let shared = "[home]\nfile = \"home.json\"\nremember = \"notes.json\"\ntimers = \"timers.json\"\n\
+        [[voice]]\nname = \"a\"\ninput = \"mic\"\noutput = \"null\"\n[[voice]]\nname = \"b\"\noutput = \"null\"\n";
+    std::fs::write(&config, format!("{shared}{cameras}")).unwrap();
+    run(&["run", "--listen", "127.0.0.1:0", "--check", "--config", arg(&config)]).assert_done();
+}
+
+#[test]
+fn a_camera_that_is_away_is_told_as_an_error_until_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("nearfield.toml");
+    // A port that is free, and that the camera comes back to.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let keys = "source.retry_ms = 50\nsource.retry_max_ms = 100\ncaption.by_rule = true\n";
+    std::fs::write(&config, format!("[[caption]]\nname = \"door\"\ninput = \"http://127.0.0.1:{port}/\"\n{keys}"))
+        .unwrap();
+    let service = Service::start(&config, "");
+    let error = || service.flow("door")["error"].as_str().map(str::to_owned);
+    assert!(wait_for(Duration::from_secs(60), || error().is_some()), "{}", service.flow("door"));
+    assert!(error().unwrap().contains("refused"), "{}", service.flow("door"));
+    let picture = nearfield_vision::encode_jpeg(
+        &nearfield_vision::Picture::read(
+            &std::fs::read_dir(assets().join("pictures")).unwrap().next().unwrap().unwrap().path(),
+        )
+        .unwrap(),
+        85,
+    )
+    .unwrap();
+    let camera = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in camera.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1024]);
+            let head = b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=x\r\n\r\n";
+            let mut sent = stream.write_all(head);
+            while sent.is_ok() {
+                sent = stream.write_all(b"--x\r\n\r\n").and_then(|()| stream.write_all(&picture));
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    });
+    assert!(wait_for(Duration::from_secs(60), || error().is_none()), "{}", service.flow("door"));
+    assert_eq!(service.flow("door")["state"], "running");
 }
 
 /// A configuration with a report for each of these names, and the server's keys.

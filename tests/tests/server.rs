@@ -118,6 +118,21 @@ fn wrong_requests_are_refused_in_the_form_of_their_clients() {
     let picture = json!([{"type": "image_url", "image_url": {"url": "data:,"}}]);
     with("messages", json!([{"role": "user", "content": picture}])).assert_fails(400, "picture");
     with("temperature", json!(99)).assert_fails(400, "temperature");
+    let wrong = with("temperature", json!("0.5"));
+    wrong.assert_fails(400, "temperature: is \"0.5\" but must be a number");
+    assert_eq!(wrong.json()["error"]["param"], "temperature");
+    with("messages", json!("hi")).assert_fails(400, "messages: is \"hi\" but must be a list");
+    with("function_call", json!({"name": "f"})).assert_fails(400, "function_call: is not supported");
+    with("guided_json", json!({"type": "object"})).assert_fails(400, "guided_json: is not supported");
+    let ollama = service.post("/api/generate", &json!({"prompt": "x", "template": "{{ .Prompt }}"}));
+    assert!(
+        ollama.status == 400 && ollama.json()["error"].as_str().unwrap().starts_with("template: "),
+        "{}",
+        ollama.body
+    );
+    for (key, value) in [("max_tokens", json!(8.0)), ("max_tokens", json!(-1)), ("top_k", json!(-1))] {
+        assert_eq!(with(key, value.clone()).status, 200, "{key}: {value}");
+    }
     with("n", json!(1000)).assert_fails(400, "is 1000");
     with("tools", json!([{"type": "function", "function": {"name": "a b"}}])).assert_fails(400, "tools[0]");
     with("tool_choice", json!("required")).assert_fails(400, "tool_choice");

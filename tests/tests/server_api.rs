@@ -185,6 +185,21 @@ fn speech_comes_in_every_format_and_is_heard_again() {
         flac.len(),
         opus.len()
     );
+    // What has no words is silence, and never a sentence of our own.
+    for text in ["...", "-", "!!!", "\u{1f389}"] {
+        for format in ["wav", "mp3", "flac", "opus"] {
+            if format == "mp3" && !has_ffmpeg {
+                continue;
+            }
+            let answer = service.post("/v1/audio/speech", &json!({"input": text, "response_format": format}));
+            assert_eq!(answer.status, 200, "{text} {format}: {}", answer.body);
+            let path = folder.path().join(format!("silent.{format}"));
+            std::fs::write(&path, &answer.bytes).unwrap();
+            let clip = read_clip(&path).unwrap_or_else(|error| panic!("{text} {format}: {error}"));
+            let loudest = clip.samples.iter().fold(0.0_f32, |most, sample| most.max(sample.abs()));
+            assert!(clip.duration().as_secs_f64() < 0.5 && loudest < 0.01, "{text} {format}: {loudest}");
+        }
+    }
     let wrong = json!({"input": "a", "response_format": "ogg"});
     service.post("/v1/audio/speech", &wrong).assert_fails(400, "wav, mp3, opus, flac, aac or pcm");
     for format in ["text", "srt", "vtt", "verbose_json"] {
@@ -192,6 +207,54 @@ fn speech_comes_in_every_format_and_is_heard_again() {
         assert!(heard.to_lowercase().contains("kitchen"), "{format}: {heard}");
         assert_eq!(heard.contains("-->"), ["srt", "vtt"].contains(&format), "{heard}");
     }
+}
+
+#[test]
+fn exclusive_bounds_beside_fractions_are_held_and_joined_objects_get_no_other_property() {
+    let service = Service::start(&[]);
+    let said = |schema: Value, seed: u64| -> Value {
+        let format = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+        let more = json!({"response_format": format, "max_tokens": 60, "temperature": 1.5, "seed": seed});
+        let answer = service.chat(&asked("Say something.", &more)).json();
+        let text = answer["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"))
+    };
+    for seed in 0..8 {
+        for (low, high, schema) in [
+            (0.0, 0.01, json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 0.01})),
+            (5.0, 5.500_001, json!({"type": "number", "exclusiveMinimum": 5, "maximum": 5.5})),
+            (-0.500_001, 0.0, json!({"type": "number", "minimum": -0.5, "exclusiveMaximum": 0})),
+        ] {
+            let number = said(schema.clone(), seed).as_f64().unwrap();
+            assert!(low < number && number < high, "{number} for {schema}");
+        }
+        let part = |name: &str| json!({"type": "object", "properties": {name: {"enum": [1, 2]}}, "required": [name]});
+        let object = said(json!({"allOf": [part("a"), part("b")]}), seed);
+        let keys: Vec<&String> = object.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["a", "b"], "{object}");
+    }
+}
+
+#[test]
+fn a_text_that_is_continued_may_repeat_itself_and_an_answer_that_ends_there_has_stopped() {
+    let service = Service::start(&[]);
+    // A tiny model that may say one letter only: without a bound it would say it for ever.
+    let token = service.post("/tokenize", &json!({"content": "a"})).json()["tokens"][0].to_string();
+    let mut bias = serde_json::Map::new();
+    bias.insert(token, 100.into());
+    let more = json!({"max_tokens": 300, "temperature": 0.0, "logit_bias": bias});
+    let answer = service.chat(&asked("Say a.", &more)).json();
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop", "{answer}");
+    assert!(answer["usage"]["completion_tokens"].as_u64().unwrap() < 200, "{answer}");
+    let text = json!({"prompt": "a", "max_tokens": 300, "temperature": 0.0, "logit_bias": bias});
+    let answer = service.post("/v1/completions", &text).json();
+    assert_eq!(answer["usage"]["completion_tokens"], 300, "{answer}");
+    let free = Service::start(&["--set", "server.end_loops=false"]);
+    let answer = free.chat(&asked("Say a.", &more)).json();
+    assert_eq!(
+        (&answer["usage"]["completion_tokens"], &answer["choices"][0]["finish_reason"]),
+        (&300.into(), &"length".into())
+    );
 }
 
 fn transcribed(service: &Service, file: &Path, format: &str) -> String {

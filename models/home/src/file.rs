@@ -45,7 +45,12 @@ enum Form {
 impl Form {
     fn parse(text: &str) -> Result<(Self, Home), FormatError> {
         let bare = text.trim_start_matches('\u{feff}').trim_start();
-        if bare.starts_with('{') || bare.is_empty() {
+        if bare.is_empty() {
+            return Err(FormatError::Syntax(
+                "it is empty: it needs areas and entities, or rooms, doors and devices".to_owned(),
+            ));
+        }
+        if bare.starts_with('{') {
             let rooms = Rooms::parse(text)?;
             let document = rooms.document();
             if Inventory::is_one(document) {

@@ -31,6 +31,8 @@ pub struct GenerateOptions {
     pub bias: LogitBias,
     /// Whether likelihoods are kept ([`Generation::likelihoods`]), and how many of the likeliest tokens with each.
     pub likelihoods: Option<usize>,
+    /// Whether a text that has begun to repeat itself ends there ([`Finish::Repetition`]).
+    pub ends_loops: bool,
 }
 
 impl Default for GenerateOptions {
@@ -44,6 +46,7 @@ impl Default for GenerateOptions {
             lookahead: Session::MOST_EACH - 1,
             bias: LogitBias::default(),
             likelihoods: None,
+            ends_loops: true,
         }
     }
 }
@@ -154,7 +157,8 @@ pub struct Generation {
     unread: Option<TokenId>,
     /// What was guessed to follow it, and is read along with it.
     guesses: Vec<TokenId>,
-    repetition: Repetition,
+    /// Where loops are ended.
+    repetition: Option<Repetition>,
     /// Until the thought is closed.
     thought: Option<ThoughtLimit>,
     /// Tokens that come next, whatever the model would choose.
@@ -196,7 +200,7 @@ impl Generation {
             lookahead: options.lookahead.min(Session::MOST_EACH - 1),
             unread: None,
             guesses: Vec::new(),
-            repetition: Repetition::new(is_guided),
+            repetition: options.ends_loops.then(|| Repetition::new(is_guided)),
             thought: options.thought.clone(),
             forced: VecDeque::new(),
             suspicious: String::new(),
@@ -351,7 +355,7 @@ impl Generation {
         }
         self.unread = Some(token);
         let begins = self.text.len() + self.suspicious.len() + self.stop.held.len();
-        let verdict = self.repetition.push(token, begins);
+        let verdict = self.repetition.as_mut().map_or(Verdict::New, |repetition| repetition.push(token, begins));
         let piece = self.detokenizer.push(tokenizer, token);
         self.limit_thought(tokenizer, &piece);
         let (certain, stopped) = self.stop.push(&piece);
@@ -412,7 +416,7 @@ impl Generation {
     /// Lets go of what was held back, unless it is a loop that a limit has cut off.
     fn finish(&mut self, finish: Finish, sink: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Finish {
         if matches!(finish, Finish::MaxTokens | Finish::ContextFull)
-            && let Some(begins) = self.repetition.cut_off()
+            && let Some(begins) = self.repetition.as_ref().and_then(Repetition::cut_off)
         {
             return self.cut(begins, sink);
         }

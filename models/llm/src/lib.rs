@@ -151,6 +151,8 @@ pub struct LlmInfo {
     pub context_length: usize,
     /// The type of most of its weights.
     pub quantization: String,
+    /// What the file says it was quantized to, as llama.cpp calls it: `Q4_K_M`.
+    pub file_type: Option<&'static str>,
     /// Tokens in its vocabulary.
     pub vocab_size: usize,
     /// Numbers in an embedding.
@@ -199,6 +201,18 @@ impl Llm {
     /// The file cannot be read, is broken or another kind of file, or its architecture, a tensor's type, its tokenizer or its
     /// template is not supported.
     pub fn open(path: &Path, options: &LlmOptions) -> Result<Arc<Llm>, LlmError> {
+        Self::read(path, options, true).map(Arc::new)
+    }
+
+    /// What a model says about itself, without what takes time: no weight is read.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn info_of(path: &Path) -> Result<LlmInfo, LlmError> {
+        Ok(Self::read(path, &LlmOptions { threads: 1 }, false)?.info)
+    }
+
+    fn read(path: &Path, options: &LlmOptions, lays_out: bool) -> Result<Llm, LlmError> {
         let level = Level::detect()?;
         let mut gguf = Gguf::open(path)?;
         let shape = Shape::of(&gguf)?;
@@ -216,7 +230,9 @@ impl Llm {
         nearfield_base::memory::give_back();
         let pool = Pool::new(NonZeroUsize::new(options.threads));
         let mut weights = Weights::of(&gguf, &shape)?;
-        weights.lay_out(&gguf, level, &pool)?;
+        if lays_out {
+            weights.lay_out(&gguf, level, &pool)?;
+        }
         let file_name = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let info = LlmInfo {
             name: gguf.text("general.name")?.map_or_else(file_name, str::to_owned),
@@ -228,6 +244,7 @@ impl Llm {
                 .sum(),
             context_length: shape.context_length,
             quantization: most_common_type(&gguf),
+            file_type: gguf.integer("general.file_type", 0, 1024).ok().flatten().and_then(file_type),
             vocab_size: shape.n_vocab,
             d_model: shape.d_model,
             layers: shape.layers.len(),
@@ -239,7 +256,7 @@ impl Llm {
             thinks: template.as_ref().is_some_and(ChatTemplate::thinks),
             simd: level.name().to_owned(),
         };
-        Ok(Arc::new(Llm {
+        Ok(Llm {
             gguf,
             shape,
             weights,
@@ -252,7 +269,7 @@ impl Llm {
             info,
             level,
             pool,
-        }))
+        })
     }
 
     /// What the model says about itself.
@@ -341,6 +358,34 @@ pub fn simd_level() -> String {
 }
 
 /// The type that holds the most bytes.
+/// The names of `llama_ftype` (llama.cpp, include/llama.h) by their numbers.
+fn file_type(number: usize) -> Option<&'static str> {
+    Some(match number {
+        0 => "F32",
+        1 => "F16",
+        2 => "Q4_0",
+        3 => "Q4_1",
+        7 => "Q8_0",
+        8 => "Q5_0",
+        9 => "Q5_1",
+        10 => "Q2_K",
+        11 => "Q3_K_S",
+        12 => "Q3_K_M",
+        13 => "Q3_K_L",
+        14 => "Q4_K_S",
+        15 => "Q4_K_M",
+        16 => "Q5_K_S",
+        17 => "Q5_K_M",
+        18 => "Q6_K",
+        21 => "Q2_K_S",
+        25 => "IQ4_NL",
+        30 => "IQ4_XS",
+        32 => "BF16",
+        38 => "MXFP4",
+        _ => return None,
+    })
+}
+
 fn most_common_type(gguf: &Gguf) -> String {
     let mut bytes: Vec<(&str, usize)> = Vec::new();
     for tensor in gguf.tensors().values() {

@@ -46,7 +46,10 @@ const COMPARED: usize = 300;
 /// # Errors
 /// If something that it needs is missing, or a change of scene was missed.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = CaptionConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    let mut config = CaptionConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    if let Some(model) = &args.model {
+        config.vision.model.clone_from(model);
+    }
     let registry = Registry::open()?;
     if !args.json {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());

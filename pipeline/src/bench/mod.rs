@@ -50,6 +50,14 @@ pub fn run(args: &BenchArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::
     if let Some(home) = &args.home {
         config.home.file = home.clone();
     }
+    if let Some(model) = &args.model {
+        match args.what {
+            BenchWhat::Stt => config.stt.model.clone_from(model),
+            BenchWhat::Tts => config.tts.model = Some(model.into()),
+            BenchWhat::Voice | BenchWhat::Llm => config.llm.model.clone_from(model),
+            BenchWhat::Caption | BenchWhat::Report => {}
+        }
+    }
     let registry = Registry::open()?;
     if !args.json {
         writeln!(
@@ -154,7 +162,7 @@ fn tts_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
 }
 
 fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &mut dyn Write) -> anyhow::Result<()> {
-    let model = args.model.as_deref().unwrap_or(&config.llm.model);
+    let model = config.llm.model.as_str();
     let path = registry.resolve(model)?.path().to_owned();
     let threads = args.threads.unwrap_or(config.llm.threads);
     in_range("--threads", threads, 0..=256).map_err(Usage)?;

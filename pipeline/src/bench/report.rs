@@ -65,7 +65,10 @@ impl Dice {
 /// # Errors
 /// If something that it needs is missing, or a result is wrong.
 pub fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = ReportConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    let mut config = ReportConfig::load(args.config.config.as_deref(), &args.config.set)?;
+    if let Some(model) = &args.model {
+        config.llm.model.clone_from(model);
+    }
     let registry = Registry::open()?;
     if !args.json {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());

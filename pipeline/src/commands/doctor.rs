@@ -1,5 +1,5 @@
-//! `nearfield doctor`: is everything there that the applications need, the voice assistant above all, and does it work? Each line says what was
-//! found, and where something is missing, what gets it.
+//! `nearfield doctor`: is everything there that the applications need, and does it work? Without a file it looks at what the voice assistant
+//! needs; with one, at what the command needs whose file it is. Each line says what was found, and where something is missing, what gets it.
 
 use std::io::Write;
 
@@ -10,7 +10,11 @@ use nearfield_stages::voice::devices::{self, Direction};
 use serde::Serialize;
 
 use crate::cli::ConfigArgs;
-use crate::config::{Config, VoiceConfig};
+use crate::config::VoiceConfig;
+use crate::config::any::AnyConfig;
+use crate::config::caption::CaptionConfig;
+use crate::config::flows::{FlowConfig, FlowWork};
+use crate::config::report::ReportConfig;
 use crate::hub::registry::{Registry, Status};
 use crate::load::voice;
 use crate::output::terminal::chain;
@@ -22,7 +26,7 @@ enum Health {
     Ok,
     /// Something works less well, or is not there and not needed for everything.
     Warning,
-    /// The voice assistant can't run like this.
+    /// What was asked for can't run like this.
     Failed,
 }
 
@@ -38,13 +42,31 @@ struct Check {
 /// # Errors
 /// If a check has failed, or `out` can't be written.
 pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = VoiceConfig::load(args.config.as_deref(), &args.set)?;
+    let config = AnyConfig::load(args.config.as_deref(), &args.set)?;
     let registry = Registry::open()?;
-    let checks =
-        [processor(), memory(), stt(&config, &registry), llm(&config, &registry), tts(&config, &registry), onnx()]
-            .into_iter()
-            .chain(audio())
-            .chain([ffmpeg(), models(&registry), home(&config), network(&config)]);
+    let mut checks = vec![processor(), memory(), data_folder(&registry)];
+    match &config {
+        AnyConfig::Voice(config) => {
+            checks.extend([stt(config, &registry), llm(config, &registry), tts(config, &registry), onnx()]);
+            checks.extend(audio());
+            checks.extend([ffmpeg(), models(&registry), home(config), network(config)]);
+        }
+        AnyConfig::Caption(config) => {
+            checks.extend([model("language model", &config.llm.model, &registry), vision(config, &registry)]);
+            checks.extend([onnx(), ffmpeg(), models(&registry)]);
+        }
+        AnyConfig::Report(config) => checks.extend([report_model(config, &registry), models(&registry)]),
+        AnyConfig::Run(config) => {
+            let voice = config.voice();
+            checks.extend([stt(&voice, &registry), llm(&voice, &registry), tts(&voice, &registry), onnx()]);
+            let flows = config.flows().map_err(anyhow::Error::msg)?;
+            checks.extend(flows.iter().map(|flow| flow_check(flow, &registry)));
+            if flows.iter().any(|flow| matches!(flow.work, FlowWork::Voice { .. })) {
+                checks.extend(audio());
+            }
+            checks.extend([ffmpeg(), models(&registry), home(&voice), network(&voice)]);
+        }
+    }
     let mut failed = 0;
     for check in checks {
         failed += usize::from(check.status == Health::Failed);
@@ -64,6 +86,62 @@ pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         bail!("{failed} checks failed; each says what helps");
     }
     Ok(())
+}
+
+/// Whether files can be written where Nearfield keeps its own.
+fn data_folder(registry: &Registry) -> Check {
+    let folder = &registry.places().data;
+    let probe = folder.join(format!(".doctor-{}", std::process::id()));
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, b"probe"));
+    let removed = written.and_then(|()| std::fs::remove_file(&probe));
+    let result = removed.map_err(|error| {
+        anyhow::anyhow!("{} can't be written: {error}; NEARFIELD_DATA names another folder", folder.display())
+    });
+    check("data folder", result, Health::Failed, |()| folder.display().to_string())
+}
+
+/// Whether a model is here; it is not loaded.
+fn model(role: &'static str, name: &str, registry: &Registry) -> Check {
+    let resolved = registry.resolve(name).map_err(anyhow::Error::from);
+    check(role, resolved, Health::Failed, |model| format!("{name} ({})", model.path().display()))
+}
+
+fn vision(config: &CaptionConfig, registry: &Registry) -> Check {
+    match config.vision.model.as_str() {
+        "none" => Check { name: "vision model", status: Health::Ok, detail: "none is wanted".to_owned() },
+        name => model("vision model", name, registry),
+    }
+}
+
+fn report_model(config: &ReportConfig, registry: &Registry) -> Check {
+    match config.llm.model.as_str() {
+        "none" => Check {
+            name: "language model",
+            status: Health::Ok,
+            detail: "none is wanted: reports are computed".to_owned(),
+        },
+        name => model("language model", name, registry),
+    }
+}
+
+/// Whether the models of a flow are here.
+fn flow_check(flow: &FlowConfig, registry: &Registry) -> Check {
+    let checks = match &flow.work {
+        FlowWork::Voice { config, .. } => {
+            vec![model("stt.model", &config.stt.model, registry), model("llm.model", &config.llm.model, registry)]
+        }
+        FlowWork::Caption { config, .. } => {
+            vec![model("llm.model", &config.llm.model, registry), vision(config, registry)]
+        }
+        FlowWork::Report { config, .. } => vec![report_model(config, registry)],
+    };
+    let worst = checks.into_iter().find(|check| check.status != Health::Ok);
+    let about = format!("{} ({})", flow.name, flow.work.kind());
+    let (status, detail) = match worst {
+        Some(check) => (check.status, format!("{about}: {}: {}", check.name, check.detail)),
+        None => (Health::Ok, format!("{about}: its models are here")),
+    };
+    Check { name: "flow", status, detail }
 }
 
 fn check<T>(name: &'static str, result: anyhow::Result<T>, otherwise: Health, ok: impl FnOnce(T) -> String) -> Check {

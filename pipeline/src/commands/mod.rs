@@ -5,6 +5,7 @@ pub mod doctor;
 mod events;
 mod imatrix;
 pub mod models;
+mod models_file;
 mod quantize;
 pub mod report;
 mod report_ask;
@@ -257,10 +258,16 @@ fn voice(args: VoiceArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Res
     }
 }
 
-/// The files that the models, the home and the configuration of a voice are in. A model that can't be found is an error when it is loaded.
+/// The files that the models, the home and the configuration of a voice are in.
 fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> Files {
     let mut files = Files::new();
     files.reads("--config", args.config.as_deref().unwrap_or(Path::new("")));
+    list_voice(&mut files, config, registry);
+    files
+}
+
+/// Lists the files among the keys of a voice. A model that can't be found is an error when it is loaded.
+pub(crate) fn list_voice(files: &mut Files, config: &VoiceConfig, registry: &Registry) {
     let voice = config.tts.model.as_ref().map(|m| m.to_string_lossy().into_owned());
     let turn = if config.turn.model == "auto" { "smart-turn" } else { &config.turn.model };
     let models = [("llm.model", config.llm.model.as_str()), ("stt.model", &config.stt.model), ("turn.model", turn)];
@@ -276,10 +283,9 @@ fn voice_files(config: &VoiceConfig, args: &ConfigArgs, registry: &Registry) -> 
     }
     files.reads("home.sentences", &config.home.sentences);
     files.reads("remote.key_file", &config.remote.key_file);
-    files.writes("the home", &config.home.file);
-    files.writes("home.remember", &config.home.remember);
-    files.writes("home.timers", &config.home.timers);
-    files
+    files.writes_shared("the home", &config.home.file);
+    files.writes_shared("home.remember", &config.home.remember);
+    files.writes_shared("home.timers", &config.home.timers);
 }
 
 fn chat(args: ChatArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use indicatif::{DecimalBytes, ProgressBar, ProgressStyle};
+use nearfield_llm::Llm;
 use serde_json::json;
 
+use super::models_file;
 use crate::hub::content_hash::Sha256;
 use crate::hub::registry::{Found, Model, ModelFile, Registry, Role, Status, hint};
 use crate::hub::{Event, Hub, Pulled, Wanted};
@@ -61,11 +63,14 @@ pub fn list(registry: &Registry, json: bool, out: &mut dyn Write) -> Result<()> 
     Ok(())
 }
 
-/// Prints all that is known of one model, and where its files lie.
+/// Prints all that is known of one model, and where its files lie; of a file of the user's own, what it says of itself.
 ///
 /// # Errors
 /// When there is no such model, the lock cannot be read, or `out` cannot be written.
 pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) -> Result<()> {
+    if !registry.is_listed(name) {
+        return models_file::show(registry, name, json, out);
+    }
     let model = registry.model(name)?;
     let found: Vec<_> = model.files.iter().map(|file| registry.find(model, file)).collect::<Result<_, _>>()?;
     if json {
@@ -106,6 +111,11 @@ pub fn show(registry: &Registry, name: &str, json: bool, out: &mut dyn Write) ->
     let prompt = serde_json::to_value(&model.prompt)?;
     for (key, value) in prompt.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()) {
         field("prompt", &format!("{key} = {value}"))?;
+    }
+    let weights =
+        model.files.iter().zip(&found).find(|(file, _)| file.role == Role::Model && file.path.ends_with(".gguf"));
+    if let Some(info) = weights.and_then(|(_, found)| Llm::info_of(&found.as_ref()?.path).ok()) {
+        field("dialect", &models_file::dialect(&info))?;
     }
     for (file, found) in model.files.iter().zip(&found) {
         field("\nfile        ", &file.path)?;

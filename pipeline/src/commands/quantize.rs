@@ -108,9 +108,9 @@ fn recipe(args: &QuantizeArgs) -> Result<Option<Recipe>> {
     if let Some(recipe) = Recipe::named(&args.kind) {
         return Ok(Some(recipe));
     }
-    let types: Vec<String> = RECIPES.iter().map(|recipe| format!("  {:<10} {}", recipe.name, recipe.about)).collect();
+    let types: Vec<&str> = RECIPES.iter().map(|recipe| recipe.name).collect();
     let what =
-        format!("--type {}: there is no such type; these are, and auto:\n{}", one_line(&args.kind), types.join("\n"));
+        format!("--type {}: there is no such type; write auto, or one of {}", one_line(&args.kind), types.join(", "));
     Err(Usage(what).into())
 }
 

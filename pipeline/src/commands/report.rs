@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use nearfield_base::persist::{self, Existing, Journal, NewFile};
-use nearfield_stages::flow::{StopSignal, Turn};
+use nearfield_stages::flow::{Health, StopSignal, Turn};
 use nearfield_stages::messages::Report;
 use nearfield_stages::report::read_text::TextSource;
 use nearfield_telemetry::window::Length;
@@ -414,7 +414,7 @@ pub fn run(args: &ReportArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow:
     let shows = !args.json && output.is_none();
     let mut reporter =
         Reporter { zone, as_json: args.json, shows, out, output, plot, mail, trace, current: None, reports: 0 };
-    let ran = report::run(&config, &registry, llm, from, stop, "report", &mut |event| {
+    let ran = report::run(&config, &registry, llm, from, stop, ("report", &Health::default()), &mut |event| {
         reporter.take(event)?;
         Ok(ControlFlow::Continue(()))
     });

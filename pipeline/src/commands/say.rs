@@ -92,7 +92,7 @@ pub(super) fn say(args: SayArgs, stop: &StopSignal) -> anyhow::Result<()> {
 /// None comes of the stage that cuts it.
 pub(crate) fn clauses(turn: Turn, text: String) -> anyhow::Result<Vec<Envelope<Clause>>> {
     let mut clauses = Vec::new();
-    let mut phrase = Phrase::default();
+    let mut phrase = Phrase::reading();
     for body in [TextDelta::Text(text), TextDelta::End] {
         phrase.take(Envelope::new(turn, body), &mut |clause| {
             clauses.push(clause);

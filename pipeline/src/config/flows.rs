@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::caption::{CaptionConfig, SourceConfig};
 use super::report::ReportConfig;
-use super::{Config, OutletConfig, RunConfig, VoiceConfig, said_by_parser};
+use super::{Config, OutletConfig, RunConfig, VoiceConfig, WrongPart, said_by_parser};
 
 /// A voice beside the server; all keys of `voice.toml` stand here too, as in `listen.device = "USB"`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -150,8 +150,8 @@ impl FlowConfig {
 /// A key of a flow that is wrong, which the parser finds as it finds those of the other tables: with its place in the text.
 ///
 /// # Errors
-/// The flow's name, and what the parser says.
-pub(super) fn check_keys(text: &str) -> Result<(), (String, toml::de::Error)> {
+/// The flow's name, what the parser says, and the keys that a flow has besides those the parser knows.
+pub(super) fn check_keys(text: &str) -> Result<(), WrongPart> {
     let Ok(mut all) = toml::de::DeTable::parse(text) else { return Ok(()) };
     let own: [(_, &[&str]); 3] = [
         ("voice", &["name", "input", "output"]),
@@ -174,7 +174,7 @@ pub(super) fn check_keys(text: &str) -> Result<(), (String, toml::de::Error)> {
                 "caption" => CaptionConfig::deserialize(keys).map(drop),
                 _ => ReportConfig::deserialize(keys).map(drop),
             };
-            checked.map_err(|error| (name, error))?;
+            checked.map_err(|error| WrongPart { whose: format!("the flow {name}"), error, also: own })?;
         }
     }
     Ok(())
@@ -299,7 +299,9 @@ impl RunConfig {
             let name = &flow.name;
             let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
             if name.len() > 40 || !name.chars().all(is_plain) {
-                return Err(format!("the name {name:?} of a flow must be at most 40 letters, digits, \"_\" and \"-\""));
+                return Err(format!(
+                    "the name {name:?} of a flow must be at most 40 of a to z, A to Z, 0 to 9, \"_\" and \"-\""
+                ));
             }
             if flows[..at].iter().any(|other| other.name == *name) {
                 return Err(format!("two flows have the name {name:?}: give one of them another"));

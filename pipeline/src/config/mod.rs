@@ -4,6 +4,7 @@
 //! refuses keys that it does not know, is checked once, and is plain data from then on. Every key has a default, so an empty file
 //! is complete. `configs/*.toml` and `docs/configuration.md` are written from these types by `pipeline/tests/configuration.rs`.
 
+pub mod any;
 pub mod caption;
 mod conversation;
 mod embeddings;
@@ -62,6 +63,16 @@ pub enum ConfigError {
     },
 }
 
+/// A part of a file that is wrong.
+pub struct WrongPart {
+    /// Whose: "the flow door".
+    pub whose: String,
+    /// What the parser says.
+    pub error: toml::de::Error,
+    /// Keys that are known there, and that the parser does not know.
+    pub also: &'static [&'static str],
+}
+
 /// A configuration file of one flow.
 pub trait Config: Default + Serialize + DeserializeOwned {
     /// Keys of earlier versions and what they are called now. They are still read, with a warning.
@@ -83,8 +94,13 @@ pub trait Config: Default + Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// Whose part it is, and what the parser says.
-    fn check_parts(_text: &str) -> Result<(), (String, toml::de::Error)> {
+    fn check_parts(_text: &str) -> Result<(), WrongPart> {
         Ok(())
+    }
+
+    /// What shows that a file is for another command, in a sentence.
+    fn misplaced(_table: &toml::Table) -> Option<String> {
+        None
     }
 
     /// Checks what types can't say.
@@ -126,6 +142,9 @@ pub trait Config: Default + Serialize + DeserializeOwned {
 fn from_file<T: Config>(path: &Path) -> Result<T, ConfigError> {
     let text = read(path)?;
     let mut table: toml::Table = toml::from_str(&text).map_err(|e| located(path, &text, &e))?;
+    if let Some(reason) = T::misplaced(&table) {
+        return Err(ConfigError::Wrong { place: path.display().to_string(), reason });
+    }
     let mut is_moved = false;
     for (old, new) in T::MOVED {
         if let Some(value) = take(&mut table, old) {
@@ -141,8 +160,11 @@ fn from_file<T: Config>(path: &Path) -> Result<T, ConfigError> {
         false => toml::from_str(&text).map_err(|e| located(path, &text, &e)),
     };
     let mut config: T = parsed?;
-    T::check_parts(&text).map_err(|(whose, error)| match located(path, &text, &error) {
-        ConfigError::Wrong { place, reason } => ConfigError::Wrong { place, reason: format!("{whose}: {reason}") },
+    T::check_parts(&text).map_err(|WrongPart { whose, error, also }| match located(path, &text, &error) {
+        ConfigError::Wrong { place, .. } => {
+            let reason = format!("{whose}: {}", unknown_key::explained_with(&one_line_of(&error), also));
+            ConfigError::Wrong { place, reason }
+        }
         unreadable @ ConfigError::Unreadable { .. } => unreadable,
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -225,7 +247,11 @@ pub(crate) fn line_of(text: &str, error: &toml::de::Error) -> usize {
 
 /// What the TOML parser says, in one line: it repeats what the file holds, and that may be anything.
 pub(crate) fn said_by_parser(error: &toml::de::Error) -> String {
-    unknown_key::explained(&error.message().replace(char::is_control, " "))
+    unknown_key::explained(&one_line_of(error))
+}
+
+fn one_line_of(error: &toml::de::Error) -> String {
+    error.message().replace(char::is_control, " ")
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ impl OutletConfig {
         }
         if self.name.len() > 64 || !self.name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-')) {
             let name = &self.name;
-            return Err(format!("name is {name:?} but must be at most 64 letters, digits, \"_\" and \"-\""));
+            return Err(format!("name is {name:?} but must be at most 64 of a to z, A to Z, 0 to 9, \"_\" and \"-\""));
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl OutletConfig {
     /// Lists the files among the keys, so that no output overwrites them.
     pub(crate) fn list(&self, files: &mut Files) {
         files.reads("outlets.webhook_token_file", &self.webhook_token_file);
-        files.writes("outlets.spool", &self.spool);
+        files.writes_shared("outlets.spool", &self.spool);
     }
 
     /// The paths among the keys.

@@ -321,7 +321,7 @@ mod tests {
             ("mqtt.version=6", ["3.1.1", "5"]),
             ("anomalies.spikes=3", ["spikes", "spike_z"]),
             ("outlets.mqtt=localhost", ["outlets.mqtt", "mqtt://"]),
-            ("outlets.name=my/house", ["outlets.name", "letters"]),
+            ("outlets.name=my/house", ["outlets.name", "a to z"]),
             ("outlets.spool_max_age=long", ["outlets.spool_max_age", "long"]),
             ("llm.context_tokens=9", ["llm.context_tokens", "from 64"]),
         ] {

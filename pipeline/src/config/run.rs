@@ -11,7 +11,7 @@ use super::flows::{self, CaptionFlow, ReportFlow, VoiceFlow};
 use super::wake::one_or_more;
 use crate::config::{
     Config, ConversationConfig, EmbeddingsConfig, HomeConfig, LlmConfig, PromptConfig, RemoteConfig, SttConfig,
-    TtsConfig, VoiceConfig,
+    TtsConfig, VoiceConfig, WrongPart,
 };
 
 /// The whole of `run.toml`.
@@ -82,6 +82,9 @@ pub struct ServerConfig {
     pub most_kib: usize,
     /// The longest that one answer may take, in seconds.
     pub most_seconds: u64,
+    /// Whether an answer in a conversation ends where it repeats the same passage word for word, as small models do without end; what stood
+    /// before is given, with the reason "stop". Continued texts (`/v1/completions`, `/completion`, `raw`) never end so.
+    pub end_loops: bool,
 }
 
 impl Default for ServerConfig {
@@ -101,6 +104,7 @@ impl Default for ServerConfig {
             connections: 64,
             most_kib: 32 * 1024,
             most_seconds: 600,
+            end_loops: true,
         }
     }
 }
@@ -153,8 +157,17 @@ impl Config for RunConfig {
         ]
     }
 
-    fn check_parts(text: &str) -> Result<(), (String, toml::de::Error)> {
-        flows::check_keys(text).map_err(|(name, error)| (format!("the flow {name}"), error))
+    fn misplaced(table: &toml::Table) -> Option<String> {
+        let kind = ["voice", "caption", "report"]
+            .into_iter()
+            .find(|kind| table.get(*kind).is_some_and(toml::Value::is_table))?;
+        Some(format!(
+            "[{kind}] is a table, and this file takes flows, as in [[{kind}]]; a file of `nearfield {kind}` is for that command"
+        ))
+    }
+
+    fn check_parts(text: &str) -> Result<(), WrongPart> {
+        flows::check_keys(text)
     }
 
     fn root(&mut self, folder: &Path) {

@@ -5,10 +5,19 @@ const LIKE: f64 = 0.75;
 
 /// What the parser says of a key that it does not know, as a person wants to read it; anything else as it is.
 pub(super) fn explained(message: &str) -> String {
+    explained_with(message, &[])
+}
+
+/// The same of a table that has more keys than the parser knows, such as the name of a flow.
+pub(super) fn explained_with(message: &str, also: &[&'static str]) -> String {
     let Some((unknown, known)) = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) else {
         return message.to_owned();
     };
-    let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    let mut known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+    // A table within the flow has no key of that name.
+    if known.contains(&"llm") {
+        known.splice(0..0, also.iter().copied());
+    }
     let likeness = |key: &str| strsim::jaro_winkler(key, unknown);
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest.filter(|key| likeness(key) >= LIKE) {
@@ -38,5 +47,12 @@ mod tests {
         ] {
             assert_eq!(explained(message), says);
         }
+        let flow = |key: &str| {
+            explained_with(&format!("unknown field `{key}`, expected `llm` or `source`"), &["name", "input"])
+        };
+        assert_eq!(flow("nam"), "there is no key `nam`; did you mean `name`?");
+        assert_eq!(flow("zzz"), "there is no key `zzz`; the keys here are name, input, llm, source");
+        let within = explained_with("unknown field `nam`, expected `fps` or `input`", &["name"]);
+        assert!(!within.contains("name"), "{within}");
     }
 }

@@ -11,7 +11,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, TextDelta, Transcript};
 use nearfield_stages::voice::converse::{Converse, ConverseOptions, History};
 use nearfield_stages::voice::notes::{Note, Replied};
-use nearfield_stages::voice::tools::Toolbox;
+use nearfield_stages::voice::tools::{Rings, SharedTimers, Toolbox};
 use nearfield_stages::voice_priority::VoicePriority;
 
 use crate::config::VoiceConfig;
@@ -31,7 +31,8 @@ impl Chat {
     /// # Errors
     /// Whatever is missing or broken, naming it and how to fix it.
     pub fn open(config: &VoiceConfig, registry: &Registry) -> anyhow::Result<Self> {
-        let toolbox = load_toolbox(config)?;
+        // The command has ended, or waits for a line, when a timer is due.
+        let toolbox = load_toolbox(config)?.with_timers(SharedTimers::default(), Rings::Nothing);
         let llm = load_llm(config, registry)?;
         llm.tokenizer()?;
         let options = converse_options(config, registry, &llm)?;
@@ -72,6 +73,16 @@ impl Chat {
     /// Goes on with another conversation, and leaves this one in its place.
     pub fn switch(&mut self, other: &mut History) {
         self.converse.switch(other);
+    }
+
+    /// When a timer has to be looked at.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.converse.next_timer()
+    }
+
+    /// Does what timers are due for; answers what is to be said of each.
+    pub fn ring_due(&mut self) -> Vec<Replied> {
+        self.converse.ring_due()
     }
 
     /// Writes the conversation to a file.

@@ -12,7 +12,7 @@ mod reporter;
 use std::ops::ControlFlow;
 
 use anyhow::bail;
-use nearfield_stages::flow::{AtStop, Flow, Queue, StopSignal, Turns};
+use nearfield_stages::flow::{AtStop, Flow, Health, Queue, StopSignal, Turns};
 use nearfield_stages::report::compose::{Compose, ModelWriter, Writer};
 use nearfield_stages::report::schedule::Scheduler;
 
@@ -25,7 +25,7 @@ use crate::load::report::{Readings, ReadingsFrom, compose_options, max_report_to
 use crate::load::shared::FlowLlm;
 
 /// Runs the flow until its source is at its end or `stop` is disconnected. `object` is what its reports are called in topics and in the
-/// spool.
+/// spool; `health` tells what keeps it waiting.
 ///
 /// # Errors
 /// If the source, the store, or `on_event` fails, or a thread of the flow panics; what was complete by then has been
@@ -36,14 +36,14 @@ pub fn run(
     llm: Option<FlowLlm>,
     from: ReadingsFrom,
     stop: &StopSignal,
-    object: &str,
+    (object, health): (&str, &Health),
     on_event: &mut dyn FnMut(ReportEvent<'_>) -> anyhow::Result<ControlFlow<()>>,
 ) -> anyhow::Result<()> {
     // Until when the model may write. Windows are never silenced: what the model has no time for is computed.
     let writing = Turns::default();
     let mut flow = Flow::new().at_stop(AtStop::Complete(writing.clone()));
     let (live, zone) = (from.is_live(), config.zone().map_err(anyhow::Error::msg)?);
-    let Readings { source, persist, windower, store } = Readings::open(config, registry, from, &flow)?;
+    let Readings { source, persist, windower, store } = Readings::open(config, registry, from, &flow, health)?;
     let schedule = Scheduler::new(config.schedule().map_err(anyhow::Error::msg)?, zone.clone());
     let mut writer: Option<Box<dyn Writer>> = None;
     if let Some(llm) = llm {
@@ -54,7 +54,7 @@ pub fn run(
     let outlets = outlets(&config.outlets, &config.mqtt, object, registry)?;
     let outlets = outlets.into_iter().map(|outlet| outlet.branch_off(&mut flow, stop)).collect();
     let mut failures = 0;
-    let kept = Kept { outlets, store, live, stop: stop.clone() };
+    let kept = Kept { outlets, store, live, stop: stop.clone(), health: health.clone() };
     let mut reporter = Reporter::new(kept, zone, flow.ledger(), &mut failures, on_event);
 
     // Readings block and are never dropped: a file waits, a broker is not acknowledged.

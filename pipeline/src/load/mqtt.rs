@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
-use nearfield_stages::flow::{Output, StopSignal};
+use nearfield_stages::flow::{Health, Output, StopSignal};
 use nearfield_stages::messages::Batch;
 use nearfield_stages::mqtt::{ConnectOptions, MqttUrl};
 use nearfield_stages::outlets::frigate::{Frigate, FrigateOptions};
@@ -93,9 +93,9 @@ pub(super) fn source(
     registry: &Registry,
     url: MqttUrl,
     store: Option<&Path>,
-    sensors: SensorRegistry,
-    clocks: Clocks,
+    (sensors, clocks): (SensorRegistry, Clocks),
     zone: TimeZone,
+    health: Health,
 ) -> anyhow::Result<Source> {
     let topic = if url.topic.is_empty() && config.source.topics.is_empty() { "#" } else { url.topic.as_str() };
     let mut filters: Vec<String> = config.source.topics.clone();
@@ -104,7 +104,7 @@ pub(super) fn source(
     }
     let client = source_client_id(config, registry, store, &url);
     let connect = connect_options(&config.mqtt, url, client.id.clone(), true)?;
-    let source = MqttSource { connect, filters, mappings: config.source.mappings.clone(), zone };
+    let source = MqttSource { connect, filters, mappings: config.source.mappings.clone(), zone, health };
     Ok(Box::new(move |batches: &Output<Batch>, stop: &StopSignal| {
         let _client = client;
         source.run(sensors, clocks, batches, stop)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use nearfield_llm::{GenerateOptions, SessionOptions};
-use nearfield_stages::flow::{Flow, Output, StopSignal};
+use nearfield_stages::flow::{Flow, Health, Output, StopSignal};
 use nearfield_stages::messages::Batch;
 use nearfield_stages::mqtt::MqttUrl;
 use nearfield_stages::report::compose::ComposeOptions;
@@ -151,7 +151,13 @@ impl Readings {
     ///
     /// # Errors
     /// The store can't be used, or a setting or secret of the source.
-    pub fn open(config: &ReportConfig, registry: &Registry, from: ReadingsFrom, flow: &Flow) -> anyhow::Result<Self> {
+    pub fn open(
+        config: &ReportConfig,
+        registry: &Registry,
+        from: ReadingsFrom,
+        flow: &Flow,
+        health: &Health,
+    ) -> anyhow::Result<Self> {
         let live = from.is_live();
         let mut sensors =
             SensorRegistry::new(config.sensors.clone(), config.readings.only_known, config.readings.max_sensors);
@@ -176,10 +182,10 @@ impl Readings {
             let mut store = Store::open_with_backups(path, config.retention(), config.backups())?;
             let n_sensors = resume(&mut store, &mut sensors, &mut clocks, &mut windower)?;
             let store = Arc::new(Mutex::new(store));
-            persist = Some(Persist::new(store.clone(), n_sensors, flow.source_stop()));
+            persist = Some(Persist::new(store.clone(), n_sensors, flow.source_stop()).telling(health.clone()));
             kept = Some(store);
         }
-        let source = source(config, registry, from, path.as_deref(), sensors, clocks)?;
+        let source = source(config, registry, from, path.as_deref(), (sensors, clocks), health)?;
         Ok(Self { source, persist, windower, store: kept })
     }
 }
@@ -211,8 +217,8 @@ fn source(
     registry: &Registry,
     from: ReadingsFrom,
     store: Option<&Path>,
-    sensors: SensorRegistry,
-    clocks: Clocks,
+    (sensors, clocks): (SensorRegistry, Clocks),
+    health: &Health,
 ) -> anyhow::Result<Source> {
     let zone = config.zone().map_err(anyhow::Error::msg)?;
     Ok(match from {
@@ -223,10 +229,12 @@ fn source(
             })
         }
         #[cfg(feature = "mqtt")]
-        ReadingsFrom::Mqtt(url) => super::mqtt::source(config, registry, url, store, sensors, clocks, zone)?,
+        ReadingsFrom::Mqtt(url) => {
+            super::mqtt::source(config, registry, url, store, (sensors, clocks), zone, health.clone())?
+        }
         #[cfg(not(feature = "mqtt"))]
         ReadingsFrom::Mqtt(_) => {
-            let _ = (registry, store);
+            let _ = (registry, store, health);
             anyhow::bail!("{MQTT_LEFT_OUT}");
         }
     })

@@ -71,7 +71,8 @@ impl Assistant {
         shared: Option<&SharedModels>,
     ) -> anyhow::Result<Self> {
         let mut toolbox = load_toolbox(config)?;
-        if !config.home.timers.as_os_str().is_empty() {
+        // Flows of one process share their timers, as their caller has them.
+        if shared.is_none() && !config.home.timers.as_os_str().is_empty() {
             toolbox = toolbox.with_timers_kept_in(&config.home.timers)?;
         }
         let llm = FlowLlm::load(&config.llm, registry, shared)?;

@@ -452,6 +452,25 @@ fn files_of(args: &CaptionArgs, input: &str, config: &CaptionConfig, registry: &
     let none = Path::new("");
     let mut files = Files::new();
     files.reads("--config", args.config.config.as_deref().unwrap_or(none));
+    let outputs = [args.events.as_deref(), args.trace.as_deref()].map(|path| path.unwrap_or(none));
+    list_files(&mut files, "--input", input, config, registry, &outputs);
+    files.writes("--events", args.events.as_deref().unwrap_or(none));
+    files.writes("--snapshots", args.snapshots.as_deref().unwrap_or(none));
+    if let Some(path) = &args.trace {
+        files.creates("--trace", path, cli::existing(args.overwrite));
+    }
+    files
+}
+
+/// Lists what captions read, and the files among their keys; `outputs`: which files they are to be told apart from.
+pub(crate) fn list_files(
+    files: &mut Files,
+    role: &str,
+    input: &str,
+    config: &CaptionConfig,
+    registry: &Registry,
+    outputs: &[&Path],
+) {
     match input {
         "-" => files.reads_stdin(),
         _ if input.contains("://") => {}
@@ -460,11 +479,11 @@ fn files_of(args: &CaptionArgs, input: &str, config: &CaptionConfig, registry: &
             let is_pattern = path.file_name().is_some_and(|n| n.to_string_lossy().contains(['*', '?', '[']));
             // Snapshots in the folder of a pattern would be the next run's input.
             let read = if is_pattern && !path.exists() { persist::folder_of(path) } else { path };
-            files.reads("--input", read);
+            files.reads(role, read);
             // Stating each picture of a large folder takes time; a file that is not there yet is none of them.
-            if [&args.events, &args.trace].into_iter().flatten().any(|output| output.is_file()) {
+            if outputs.iter().any(|output| output.is_file()) {
                 let pictures = PictureFiles::new(input, config.source.interval(), Pace::Fast).list();
-                pictures.unwrap_or_default().iter().for_each(|picture| files.reads("--input", picture));
+                pictures.unwrap_or_default().iter().for_each(|picture| files.reads(role, picture));
             }
         }
     }
@@ -479,13 +498,8 @@ fn files_of(args: &CaptionArgs, input: &str, config: &CaptionConfig, registry: &
     files.reads("output.schema", &config.output.schema);
     files.reads("mqtt.password_file", &config.mqtt.password_file);
     files.reads("mqtt.ca_file", &config.mqtt.ca_file);
-    config.outlets.list(&mut files);
-    files.writes("event.folder", &config.event.folder);
-    files.writes("clips.recent", &config.clips.recent);
-    files.writes("--events", args.events.as_deref().unwrap_or(none));
-    files.writes("--snapshots", args.snapshots.as_deref().unwrap_or(none));
-    if let Some(path) = &args.trace {
-        files.creates("--trace", path, cli::existing(args.overwrite));
-    }
-    files
+    config.outlets.list(files);
+    // Several cameras may share these: what lies there has the camera's name.
+    files.writes_shared("event.folder", &config.event.folder);
+    files.writes_shared("clips.recent", &config.clips.recent);
 }

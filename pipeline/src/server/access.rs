@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use hyper::header::{AUTHORIZATION, HOST, HeaderMap, ORIGIN};
 use hyper::http::uri::PathAndQuery;
 use hyper::{Request, StatusCode, Uri};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -17,6 +18,8 @@ const TOKEN_BYTES: std::ops::RangeInclusive<usize> = 16..=1024;
 
 /// Where a token may stand in the path.
 const TOKEN_PATH: &str = "/token/";
+/// So many `/` of a path are looked at for the end of the token.
+const MOST_SLASHES: usize = 40;
 
 /// Who may ask.
 #[derive(Clone, PartialEq)]
@@ -47,7 +50,7 @@ impl Access {
         if !address.ip().is_loopback() && self.token.is_none() {
             bail!(
                 "{key} is {address}, which other machines can reach: name a file with a token in server.token_file (such as `head \
-                 -c 24 /dev/urandom | base64 > token`), or listen on 127.0.0.1"
+                 -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \\n' > token`), or listen on 127.0.0.1"
             );
         }
         Ok(())
@@ -63,6 +66,10 @@ impl Access {
             (None, Some(host)) => host.to_str().unwrap_or("?"),
             (None, None) => "",
         };
+        if host.is_empty() {
+            let message = "the request names no host: send HTTP/1.1 with a Host header";
+            return Err(Failure::new(StatusCode::FORBIDDEN, message).code("no_host"));
+        }
         if !self.knows(host) {
             let message = format!(
                 "this server does not answer to the name {:?}: use its address, or add the name to server.hosts",
@@ -91,7 +98,8 @@ impl Access {
         match is_right {
             true => Ok(()),
             false => {
-                let message = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN` (the API key of OpenAI clients)";
+                let message = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN` (the API key of OpenAI clients), or in the \
+                               address, as in http://HOST:PORT/token/TOKEN/v1";
                 Err(Failure::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key"))
             }
         }
@@ -110,27 +118,34 @@ impl Access {
             || self.hosts.contains(&name)
             || (self.token.is_some() && self.hosts.is_empty() && !name.is_empty())
     }
-}
 
-/// A request to `/token/TOKEN/PATH` as one to `/PATH` with the token in its head: for clients that know an address and nothing else, such as
-/// Home Assistant's Ollama integration.
-pub fn with_token_of_path<B>(mut request: Request<B>) -> Request<B> {
-    let uri = request.uri();
-    let Some((token, path)) = uri.path().strip_prefix(TOKEN_PATH).and_then(|rest| rest.split_once('/')) else {
-        return request;
-    };
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let (Ok(path), Ok(bearer)) = (format!("/{path}{query}").parse::<PathAndQuery>(), format!("Bearer {token}").parse())
-    else {
-        return request;
-    };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(path);
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-        request.headers_mut().entry(AUTHORIZATION).or_insert(bearer);
+    /// A request to `/token/TOKEN/PATH` as one to `/PATH` with the token in its head: for clients that know an address and nothing else,
+    /// such as Home Assistant's Ollama integration. The token may stand there as it is, with `/` and `+`, or percent-encoded.
+    pub fn with_token_of_path<B>(&self, mut request: Request<B>) -> Request<B> {
+        let uri = request.uri();
+        let Some(rest) = uri.path().strip_prefix(TOKEN_PATH) else { return request };
+        // Where the token ends is not known if it has a `/` itself.
+        let slashes = rest.match_indices('/').map(|(at, _)| at).take(MOST_SLASHES);
+        let parts = slashes.map(|at| (percent_decode_str(&rest[..at]).decode_utf8_lossy(), &rest[at + 1..]));
+        let parts: Vec<_> = parts.collect();
+        let is_right = |token: &str| self.token.is_some_and(|due| hash(token).ct_eq(&due).into());
+        let Some((token, path)) = parts.iter().find(|(token, _)| is_right(token)).or(parts.first()) else {
+            return request;
+        };
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let (Ok(path), Ok(bearer)) =
+            (format!("/{path}{query}").parse::<PathAndQuery>(), format!("Bearer {token}").parse())
+        else {
+            return request;
+        };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(path);
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+            request.headers_mut().entry(AUTHORIZATION).or_insert(bearer);
+        }
+        request
     }
-    request
 }
 
 fn hash(token: &str) -> [u8; 32] {
@@ -147,7 +162,7 @@ fn read_token(file: &Path) -> anyhow::Result<[u8; 32]> {
     let token = text.trim();
     if !TOKEN_BYTES.contains(&token.len()) || token.contains(char::is_whitespace) {
         bail!(
-            "{}: must hold one token of {} to {} bytes without spaces, such as `head -c 24 /dev/urandom | base64` makes",
+            "{}: must hold one token of {} to {} bytes without spaces, such as `head -c 24 /dev/urandom | od -An -vtx1 | tr -d ' \\n'` makes",
             place(),
             TOKEN_BYTES.start(),
             TOKEN_BYTES.end()
@@ -212,7 +227,7 @@ mod tests {
             if let Some(more) = more {
                 request = request.header("authorization", more);
             }
-            let request = with_token_of_path(request.body(()).unwrap());
+            let request = access.with_token_of_path(request.body(()).unwrap());
             let checked = access.check(request.headers(), request.uri(), false);
             (request.uri().to_string(), checked.map_or_else(|failure| failure.status.as_u16(), |()| 200))
         };
@@ -223,6 +238,32 @@ mod tests {
         assert_eq!(asked("/token/0123456789abcdef/api/chat", Some("Bearer wrong")), seen("/api/chat", 401));
         assert_eq!(asked("/token/0123456789abcdef", None), seen("/token/0123456789abcdef", 401));
         assert_eq!(asked("/api/token/0123456789abcdef/", None).1, 401);
+    }
+
+    #[test]
+    fn a_token_in_the_path_may_have_any_character_as_it_is_or_encoded() {
+        let token = "ab/cd+EF/0123456789==";
+        let access = Access { token: Some(hash(token)), hosts: Vec::new() };
+        let asked = |path: &str| {
+            let request = Request::builder().uri(path).header("host", "board.local").body(()).unwrap();
+            let request = access.with_token_of_path(request);
+            let checked = access.check(request.headers(), request.uri(), false);
+            (request.uri().to_string(), checked.is_ok())
+        };
+        let right = ("/api/chat?a=b".to_owned(), true);
+        assert_eq!(asked(&format!("/token/{token}/api/chat?a=b")), right);
+        assert_eq!(asked("/token/ab%2Fcd%2BEF%2f0123456789%3D%3D/api/chat?a=b"), right);
+        assert!(!asked("/token/ab/cd+EF/0123456789=/api/chat").1);
+        assert!(!asked("/token/ab%/api/chat").1 && !asked("/token/%FF%0A/api/chat").1 && !asked("/token//").1);
+        assert!(!asked(&format!("/token/{}", "/".repeat(2000))).1);
+    }
+
+    #[test]
+    fn a_request_without_a_host_is_told_what_it_lacks() {
+        let access = Access { token: None, hosts: Vec::new() };
+        let failure = access.check(&headers(&[]), &"/v1/models".parse().unwrap(), false).unwrap_err();
+        assert!(failure.message.contains("send HTTP/1.1 with a Host header"), "{}", failure.message);
+        assert_eq!(failure.status.as_u16(), 403);
     }
 
     #[test]

@@ -1,19 +1,24 @@
-//! Questions and commands to the home, as if they had been spoken: one thread has the home and its conversations.
+//! Questions and commands to the home, as if they had been spoken: one thread has the home and its conversations. It also does what was
+//! to be done later, and rings the timers that no voice rings: what it would say stands in `/events`.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use nearfield_stages::flow::panics;
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::voice::converse::History;
 use nearfield_stages::voice::notes::Replied;
+use nearfield_stages::voice::tools::Rings;
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::failure::Failure;
+use super::hosted::Shared;
 use crate::config::VoiceConfig;
 use crate::flows::chat::Chat;
-use crate::hub::registry::Registry;
 use crate::load::voice::{converse_options, load_toolbox};
 
 /// Questions that wait.
@@ -23,6 +28,10 @@ const CONVERSATIONS: usize = 16;
 /// The longest question, and the longest name of a conversation, in bytes.
 const MOST_BYTES: usize = 16 << 10;
 const MOST_NAME: usize = 200;
+/// So often timers are looked at: conversations by voice start some too, and leave them behind.
+const LOOK: Duration = Duration::from_secs(1);
+/// The shortest pause between two looks.
+const SHORTEST_LOOK: Duration = Duration::from_millis(20);
 
 /// A question to the home.
 struct Job {
@@ -42,13 +51,14 @@ impl Home {
     /// Loads the home and starts its thread.
     ///
     /// # Errors
-    /// The home can't be read, or the model was not trained to answer.
-    pub fn start(config: &VoiceConfig, registry: &Registry, llm: LlmThread) -> anyhow::Result<Self> {
-        let toolbox = load_toolbox(config)?;
-        let options = converse_options(config, registry, llm.llm())?;
+    /// The home or its timers can't be read, or the model was not trained to answer.
+    pub fn start(config: &VoiceConfig, shared: &Arc<Shared>, llm: LlmThread) -> anyhow::Result<Self> {
+        let toolbox = load_toolbox(config)?.with_timers(shared.timers(&config.home.timers)?, Rings::Others);
+        let options = converse_options(config, &shared.registry, llm.llm())?;
         let chat = Chat::begin(llm, options, toolbox)?;
         let (jobs, inbox) = bounded(QUEUE);
-        std::thread::Builder::new().name("home".to_owned()).spawn(move || answer_all(chat, &inbox))?;
+        let shared = shared.clone();
+        std::thread::Builder::new().name("home".to_owned()).spawn(move || answer_all(chat, &inbox, &shared))?;
         Ok(Self { jobs })
     }
 
@@ -71,10 +81,31 @@ impl Home {
     }
 }
 
-fn answer_all(mut chat: Chat, inbox: &Receiver<Job>) {
+/// Does what is due, and tells of it.
+fn ring_due(chat: &mut Chat, shared: &Shared) {
+    match panics::catch("a timer", || chat.ring_due()) {
+        Ok(rung) => {
+            for replied in rung {
+                tracing::info!("{}", replied.reply);
+                shared.events.tell_actions("ask", None, &replied.tools);
+                shared.events.tell("ask", "timer", json!({"text": replied.reply}));
+            }
+        }
+        Err(panicked) => tracing::error!("{panicked}"),
+    }
+}
+
+fn answer_all(mut chat: Chat, inbox: &Receiver<Job>, shared: &Shared) {
     // The newest last.
     let mut conversations: VecDeque<(String, History)> = VecDeque::new();
-    for job in inbox {
+    loop {
+        ring_due(&mut chat, shared);
+        let until_due = chat.next_timer().map_or(LOOK, |at| at.saturating_duration_since(Instant::now()));
+        let job = match inbox.recv_timeout(until_due.clamp(SHORTEST_LOOK, LOOK)) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         if job.answer.is_closed() {
             continue;
         }

@@ -1,7 +1,8 @@
 //! Schemas for answers, closed: objects whose properties are listed get no others. A schema that leaves that open allows any number of
-//! properties more, which a small model would write until it is cut off; without them the answer fits it as well.
+//! properties more, which a small model would write until it is cut off; without them the answer fits it as well. Objects that `allOf`
+//! joins become one before that.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Keywords under which schemas stand by name.
 const BY_NAME: [&str; 3] = ["properties", "$defs", "definitions"];
@@ -21,9 +22,68 @@ const JOINED: [&str; 8] = [
 
 /// Closes a schema, unless it joins others.
 pub fn close(schema: &mut Value) {
+    join_all_of(schema, 0);
     if !joins(schema) {
         close_below(schema);
     }
+}
+
+/// The deepest schema within a schema that is looked at.
+const MOST_DEPTH: usize = 64;
+
+/// Makes one object of objects that must all fit, where no property is in two of them.
+fn join_all_of(schema: &mut Value, depth: usize) {
+    if depth > MOST_DEPTH {
+        return;
+    }
+    match schema {
+        Value::Array(all) => all.iter_mut().for_each(|one| join_all_of(one, depth + 1)),
+        Value::Object(fields) => {
+            for key in BELOW.into_iter().chain(["allOf"]) {
+                fields.get_mut(key).into_iter().for_each(|below| join_all_of(below, depth + 1));
+            }
+            for key in BY_NAME {
+                let named = fields.get_mut(key).and_then(Value::as_object_mut);
+                named.into_iter().flat_map(|all| all.values_mut()).for_each(|below| join_all_of(below, depth + 1));
+            }
+            if let Some(joined) = joined(fields) {
+                *fields = joined;
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The one object that these fields and those under their `allOf` describe.
+fn joined(fields: &Map<String, Value>) -> Option<Map<String, Value>> {
+    const OWN: [&str; 6] = ["type", "properties", "required", "title", "description", "$comment"];
+    const OUTER: [&str; 5] = ["$schema", "$id", "$defs", "definitions", "allOf"];
+    let is_object = |part: &Map<String, Value>| part.get("type").is_none_or(|kind| kind == "object");
+    let mut outer = fields.clone();
+    let Some(Value::Array(parts)) = outer.remove("allOf") else { return None };
+    let parts: Vec<&Map<String, Value>> = parts.iter().map(Value::as_object).collect::<Option<_>>()?;
+    let has_properties = parts.iter().any(|part| part.contains_key("properties"));
+    let plain = |part: &Map<String, Value>, outer: &[&str]| {
+        is_object(part) && part.keys().all(|key| OWN.contains(&key.as_str()) || outer.contains(&key.as_str()))
+    };
+    if !has_properties || !plain(fields, &OUTER) || !parts.iter().all(|part| plain(part, &[])) {
+        return None;
+    }
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for part in std::iter::once(&outer).chain(parts) {
+        for (name, property) in part.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            if properties.insert(name.clone(), property.clone()).is_some() {
+                return None;
+            }
+        }
+        required.extend(part.get("required").and_then(Value::as_array).into_iter().flatten().cloned());
+    }
+    outer.insert("type".to_owned(), "object".into());
+    outer.insert("properties".to_owned(), properties.into());
+    if !required.is_empty() {
+        outer.insert("required".to_owned(), required.into());
+    }
+    Some(outer)
 }
 
 fn joins(schema: &Value) -> bool {
@@ -83,11 +143,27 @@ mod tests {
     }
 
     #[test]
+    fn objects_that_must_all_fit_become_one_that_gets_no_other_property() {
+        let part = |name: &str| json!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name]});
+        let schema =
+            closed(json!({"allOf": [part("a"), part("b")], "$defs": {"c": {"allOf": [part("d"), part("e")]}}}));
+        let one = json!({"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}});
+        assert_eq!(schema["properties"], one["properties"]);
+        assert_eq!(schema["required"], json!(["a", "b"]));
+        assert_eq!(schema["additionalProperties"], false);
+        assert_eq!(schema["$defs"]["c"]["additionalProperties"], false);
+        assert!(schema.get("allOf").is_none());
+        // The same property twice must fit both: that stays.
+        let twice = json!({"allOf": [part("a"), part("a")]});
+        assert_eq!(closed(twice.clone()), twice);
+    }
+
+    #[test]
     fn what_says_so_itself_or_joins_schemas_stays_as_it_is() {
         for schema in [
             json!({"type": "object"}),
             json!({"properties": {}, "additionalProperties": {"type": "string"}}),
-            json!({"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}),
+            json!({"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}, "minProperties": 1}]}),
             json!({"properties": {"a": {}}, "anyOf": [{"properties": {"b": {}}}]}),
             json!({"properties": {"a": {}}, "patternProperties": {"^x": {}}}),
         ] {

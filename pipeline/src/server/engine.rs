@@ -6,14 +6,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nearfield_llm::{
-    Chat, ChatOptions, Constrained, Constraint, Dialect, Finish, ForcedCall, GenerateOptions, Likelihood, LogitBias,
-    Message, ReplyParser, SamplerOptions, Thinking, TokenId, ToolCall,
+    Chat, ChatOptions, Constrained, Dialect, Finish, ForcedCall, GenerateOptions, Likelihood, LogitBias, Message,
+    ReplyParser, SamplerOptions, Thinking, TokenId, ToolCall,
 };
 use nearfield_stages::flow::{Cancel, Turn, Turns};
 use nearfield_stages::llm_thread::{Event, Extras, Job, LlmThread};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::closed_schema;
+pub use super::answer_format::Format;
+use super::answer_format::whole_constraint;
 use super::conversation::{forget_oldest, repeats_a_call};
 use super::failure::Failure;
 use super::home_assistant::{self, Assist, Context};
@@ -27,8 +28,6 @@ const REMEMBERED: usize = 8;
 /// The most tools, and the most bytes of their schemas together.
 const MOST_TOOLS: usize = 128;
 const MOST_TOOL_BYTES: usize = 512 << 10;
-/// The most bytes of a schema for the answer.
-const MOST_SCHEMA_BYTES: usize = 64 << 10;
 /// The most strings that end an answer, and the bytes of each.
 const MOST_STOPS: usize = 16;
 const MOST_STOP_BYTES: usize = 256;
@@ -63,18 +62,6 @@ pub enum ToolChoice {
     Required,
     /// This one.
     Named(String),
-}
-
-/// What an answer must fit.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum Format {
-    /// Nothing.
-    #[default]
-    Text,
-    /// A JSON object.
-    JsonObject,
-    /// What this schema accepts.
-    Schema(Value),
 }
 
 /// A request for an answer.
@@ -128,10 +115,10 @@ pub enum Piece {
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reason {
-    /// The model, or a stop string, ended it.
+    /// The model, or a stop string, ended it, or the model repeated itself (`server.end_loops`).
     #[default]
     Stop,
-    /// A limit did, or the model repeated itself.
+    /// A limit did.
     Length,
     /// The model wants tools called.
     Calls,
@@ -157,6 +144,8 @@ pub struct Engine {
     /// Set by the configuration.
     most_tokens: Option<usize>,
     most_time: Duration,
+    /// Whether an answer in a conversation that repeats itself ends there.
+    ends_loops: bool,
     /// What answers Home Assistant's plain commands.
     assist: Assist,
     /// Where the model takes pictures.
@@ -191,13 +180,20 @@ impl Engine {
         most_time: Duration,
     ) -> Self {
         let assist = Assist::new(None);
-        Self { llm, sessions, options, sampler, most_tokens, most_time, assist, reader: None, chats: Mutex::default() }
+        let (ends_loops, reader, chats) = (true, None, Mutex::default());
+        Self { llm, sessions, options, sampler, most_tokens, most_time, ends_loops, assist, reader, chats }
     }
 
     /// The same with a sentence matcher for the homes of clients.
     #[must_use]
     pub fn with_assist(self, assist: Assist) -> Self {
         Self { assist, ..self }
+    }
+
+    /// The same, which lets answers in conversations repeat themselves, or not.
+    #[must_use]
+    pub fn ending_loops(self, ends_loops: bool) -> Self {
+        Self { ends_loops, ..self }
     }
 
     /// The same, which takes pictures.
@@ -350,7 +346,10 @@ impl Engine {
         let Request { prompt, format, max_tokens, stop, thinking, may_forget, bias, likelihoods, .. } = request;
         let llm = self.llm.llm();
         let max_tokens = max_tokens.unwrap_or(USUAL_TOKENS).min(self.most_tokens.unwrap_or(usize::MAX));
-        let mut options = GenerateOptions { max_tokens, stop, bias, likelihoods, ..GenerateOptions::default() };
+        // What continues a text, such as a table, is taken as it comes.
+        let ends_loops = self.ends_loops && matches!(prompt, Prompt::Chat { .. });
+        let mut options =
+            GenerateOptions { max_tokens, stop, bias, likelihoods, ends_loops, ..GenerateOptions::default() };
         let whole = whole_constraint(&format)?;
         if let Some(constraint) = &whole {
             llm.check_constraint(constraint).map_err(|error| Failure::of("response_format", error))?;
@@ -497,8 +496,8 @@ impl Answer {
         }
         let reason = match finish {
             _ if !calls.is_empty() => Reason::Calls,
-            Finish::EndOfText | Finish::StopString(_) => Reason::Stop,
-            Finish::MaxTokens | Finish::ContextFull | Finish::Stopped | Finish::Repetition { .. } => Reason::Length,
+            Finish::EndOfText | Finish::StopString(_) | Finish::Repetition { .. } => Reason::Stop,
+            Finish::MaxTokens | Finish::ContextFull | Finish::Stopped => Reason::Length,
         };
         if !calls.is_empty() && sink(Piece::Calls(calls)).is_break() {
             return;
@@ -518,29 +517,6 @@ fn context_of(request: &Request) -> Option<Context> {
         Prompt::Chat { messages, tools, .. } if request.format == Format::Text => Context::of(messages, tools),
         _ => None,
     }
-}
-
-/// What holds the whole of an answer.
-fn whole_constraint(format: &Format) -> Result<Option<Constraint>, Failure> {
-    let mut schema = match format {
-        Format::Text => return Ok(None),
-        Format::JsonObject => json!({"type": "object"}),
-        Format::Schema(schema) => schema.clone(),
-    };
-    if schema.to_string().len() > MOST_SCHEMA_BYTES {
-        return Err(Failure::of("response_format", format!("the schema has more than {MOST_SCHEMA_BYTES} bytes")));
-    }
-    closed_schema::close(&mut schema);
-    match &mut schema {
-        // White space is bounded, or a model that has lost its way would write nothing else.
-        Value::Object(fields) => {
-            let form = json!({"whitespace_pattern": r" |\n {0,8}", "coerce_one_of": true});
-            fields.insert("x-guidance".to_owned(), form);
-        }
-        Value::Bool(true) => return Ok(None),
-        other => return Err(Failure::of("response_format", format!("the schema must be an object, not {other}"))),
-    }
-    Ok(Some(Constraint::JsonSchema(schema)))
 }
 
 /// What makes the answer a call.

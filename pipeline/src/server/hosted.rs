@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,11 +12,13 @@ use anyhow::Context;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use nearfield_base::persist::Existing;
 use nearfield_base::redact::redacted;
-use nearfield_stages::flow::{StopSignal, is_stopped, panics};
+use nearfield_stages::caption::pictures::SourceEvent;
+use nearfield_stages::flow::{Health, StopSignal, is_stopped, panics};
 use nearfield_stages::reconnect::{Attempts, ReconnectPolicy};
 use nearfield_stages::report::read_text::TextSource;
 use nearfield_stages::voice::capture::{Pace, Source, check_microphone};
 use nearfield_stages::voice::play::Play;
+use nearfield_stages::voice::tools::{KeptError, Rings, SharedTimers};
 use serde_json::{Value, json};
 
 use super::events::Events;
@@ -47,6 +49,8 @@ const RESTARTS: ReconnectPolicy = ReconnectPolicy {
 };
 /// So long all flows together may take to end with the process.
 pub const ENDING: Duration = Duration::from_millis(1700);
+/// A flow that has run for so long since it was started again has got over what ended it.
+const RECOVERED: Duration = Duration::from_secs(60);
 /// How often an end is looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
@@ -58,6 +62,27 @@ pub struct Shared {
     pub models: SharedModels,
     /// What the flows tell.
     pub events: Events,
+    /// Timers by the file that they are kept in; an empty name is no file.
+    pub timers: Mutex<Vec<(PathBuf, SharedTimers)>>,
+}
+
+impl Shared {
+    /// The timers of the process that are kept in this file, or in none.
+    ///
+    /// # Errors
+    /// The file can't be read, or holds something else.
+    pub fn timers(&self, file: &Path) -> Result<SharedTimers, KeptError> {
+        let mut all = self.timers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, timers)) = all.iter().find(|(known, _)| known == file) {
+            return Ok(timers.clone());
+        }
+        let timers = match file.as_os_str().is_empty() {
+            true => SharedTimers::default(),
+            false => SharedTimers::open(file)?,
+        };
+        all.push((file.to_owned(), timers.clone()));
+        Ok(timers)
+    }
 }
 
 /// What is known of a flow.
@@ -67,8 +92,19 @@ struct State {
     restarts: u64,
     outputs: u64,
     last_output: Option<Instant>,
+    /// Why it was started again, until it works.
     error: Option<String>,
+    /// What fails in it, while it goes on.
+    health: Health,
     since: Instant,
+}
+
+impl State {
+    /// What is wrong with it now. That it had to be started again is forgotten when it has given something, or has run for a while.
+    fn error_now(&self) -> Option<String> {
+        let recovered = self.phase == "running" && self.since.elapsed() >= RECOVERED;
+        self.health.error().or_else(|| self.error.clone().filter(|_| !recovered))
+    }
 }
 
 /// A flow beside the server; it ends when this is dropped.
@@ -99,7 +135,12 @@ pub fn load(flow: &FlowConfig, shared: &Shared) -> anyhow::Result<Loaded> {
     let Shared { registry, models, .. } = shared;
     let loaded = match &flow.work {
         FlowWork::Voice { config, .. } => {
-            Assistant::load_with(config, registry, true, Some(models)).map(|it| Loaded::Voice(Box::new(it)))
+            let rings = Rings::Own(flow.name.clone());
+            let timers = shared.timers(&config.home.timers).map_err(anyhow::Error::from);
+            Assistant::load_with(config, registry, true, Some(models)).and_then(|mut assistant| {
+                assistant.toolbox = assistant.toolbox.with_timers(timers?, rings);
+                Ok(Loaded::Voice(Box::new(assistant)))
+            })
         }
         FlowWork::Caption { config, .. } => {
             Captioner::load_models(config, registry, Some(models)).map(|it| Loaded::Caption(Box::new(it)))
@@ -122,8 +163,8 @@ impl Hosted {
     /// The system can't start a thread.
     pub fn start(flow: FlowConfig, loaded: Loaded, shared: Arc<Shared>) -> anyhow::Result<Self> {
         let (stop, stopped) = bounded(0);
-        let begun =
-            State { phase: "running", restarts: 0, outputs: 0, last_output: None, error: None, since: Instant::now() };
+        let (restarts, outputs, since, health) = (0, 0, Instant::now(), Health::default());
+        let begun = State { phase: "running", restarts, outputs, last_output: None, error: None, health, since };
         let state = Arc::new(Mutex::new(begun));
         let (config, told) = (flow.clone(), state.clone());
         let thread = std::thread::Builder::new().name(flow.name.clone()).spawn(move || {
@@ -138,7 +179,7 @@ impl Hosted {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         json!({
             "name": self.config.name, "kind": self.config.work.kind(), "state": state.phase, "seconds": state.since.elapsed().as_secs(),
-            "restarts": state.restarts, "outputs": state.outputs, "error": state.error,
+            "restarts": state.restarts, "outputs": state.outputs, "error": state.error_now(),
             "last_output_s": state.last_output.map(|at| at.elapsed().as_secs()),
         })
     }
@@ -167,6 +208,10 @@ impl Supervised {
         change(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    fn health(&self) -> Health {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).health.clone()
+    }
+
     fn phase(&self, phase: &'static str) {
         self.note(|state| (state.phase, state.since) = (phase, Instant::now()));
         self.shared.events.tell(&self.flow.name, "flow", json!({"state": phase}));
@@ -179,6 +224,7 @@ impl Supervised {
         loop {
             self.phase("running");
             let begun = Instant::now();
+            self.health().clear();
             let once = || {
                 let models = loaded.take().map_or_else(|| load(&self.flow, &self.shared), Ok)?;
                 self.run_once(models, stop)
@@ -219,7 +265,9 @@ impl Supervised {
     }
 
     fn tell(&self, kind: &'static str, body: Value) {
-        self.note(|state| (state.outputs, state.last_output) = (state.outputs + 1, Some(Instant::now())));
+        self.note(|state| {
+            (state.outputs, state.last_output, state.error) = (state.outputs + 1, Some(Instant::now()), None);
+        });
         self.shared.events.tell(&self.flow.name, kind, body);
     }
 
@@ -265,7 +313,7 @@ impl Supervised {
         let snapshots = named(snapshots).then(|| captions::Snapshots::open(snapshots)).transpose()?;
         captioner.deliver_as(&self.flow.object(), config, &self.shared.registry)?;
         let input = open_input(input, true, config)?;
-        let mut source = captions::SourceLog::default();
+        let (mut source, health) = (captions::SourceLog::default(), self.health());
         let ran = caption::run(captioner, config, input, None, stop, &mut |event| {
             match event {
                 CaptionEvent::Captioned(done) => {
@@ -298,6 +346,10 @@ impl Supervised {
                 }
                 CaptionEvent::Failed { reason, .. } => tracing::warn!("{reason}"),
                 CaptionEvent::Source(event) => {
+                    match &event {
+                        SourceEvent::Disconnected { reason, .. } => health.fails("source", reason.clone()),
+                        SourceEvent::Reconnected => health.works("source"),
+                    }
                     let (kind, body) = source.log(event);
                     if let Some(events) = &mut events {
                         events.write(camera, SystemTime::now(), kind, &body)?;
@@ -323,9 +375,7 @@ impl Supervised {
     ) -> anyhow::Result<()> {
         let (name, registry) = (&self.flow.name, &self.shared.registry);
         let mut config = config.clone();
-        if config.store.file.as_os_str().is_empty() {
-            config.store.file = registry.places().data.join(format!("{name}.sqlite"));
-        }
+        config.store.file = store_of_flow(name, &config, registry);
         let zone = config.zone().map_err(anyhow::Error::msg)?;
         let mut output = match output.as_os_str().is_empty() {
             true => None,
@@ -336,7 +386,8 @@ impl Supervised {
         }
         let object = self.flow.object();
         let page = Arc::<Mutex<report_page::Page>>::default();
-        report::run(&config, registry, llm, readings_from(input)?, stop, &object, &mut |event| {
+        let health = self.health();
+        report::run(&config, registry, llm, readings_from(input)?, stop, (&object, &health), &mut |event| {
             if let ReportEvent::Done(report, _) = event {
                 if let Some(output) = &mut output {
                     output.add(report, &zone)?;
@@ -347,6 +398,14 @@ impl Supervised {
             }
             Ok(ControlFlow::Continue(()))
         })
+    }
+}
+
+/// Where a flow keeps its readings; "none": nowhere.
+pub fn store_of_flow(name: &str, config: &ReportConfig, registry: &Registry) -> PathBuf {
+    match config.store.file.as_os_str().is_empty() {
+        true => registry.places().data.join(format!("{name}.sqlite")),
+        false => config.store.file.clone(),
     }
 }
 

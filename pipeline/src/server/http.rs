@@ -23,11 +23,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Sleep, sleep, timeout};
 
-use super::access::with_token_of_path;
 use super::answering::Answering;
 use super::engine::Piece;
 use super::failure::{Failure, Form};
-use super::{Current, Server, now};
+use super::{Current, Server, now, request_json};
 
 /// So long a client may take to send the head of a request, also of the next one on the same connection.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -172,11 +171,15 @@ pub async fn read(body: Incoming, most: usize) -> Result<Bytes, Failure> {
 /// # Errors
 /// As [`read`], and where it is not what is expected.
 pub async fn read_json<T: DeserializeOwned>(body: Incoming, most: usize) -> Result<T, Failure> {
-    let body = read(body, most).await?;
-    serde_json::from_slice(&body).map_err(|error| {
-        let what: String = error.to_string().chars().take(300).collect();
-        Failure::wrong(format!("the body is not the JSON that is expected here: {what}"))
-    })
+    request_json::parse(&read(body, most).await?, &[])
+}
+
+/// The same of a request for an answer of the language model.
+///
+/// # Errors
+/// As [`read_json`], and where it has a field that is not supported.
+pub async fn read_prompt<T: DeserializeOwned>(body: Incoming, most: usize) -> Result<T, Failure> {
+    request_json::parse(&read(body, most).await?, request_json::UNSUPPORTED)
 }
 
 /// Serves connections until the task is dropped.
@@ -228,7 +231,7 @@ async fn connection(stream: TcpStream, current: Current) {
 
 async fn answer(server: Arc<Server>, request: Request<Incoming>) -> Result<Response<Reply>, Infallible> {
     let begun = Instant::now();
-    let request = with_token_of_path(request);
+    let request = server.access.with_token_of_path(request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let form = Form::of(&path);
     let is_open = super::routes::is_open(&path);

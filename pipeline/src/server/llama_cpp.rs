@@ -14,6 +14,7 @@ use super::engine::{Format, Piece, Prompt, Reason, Request};
 use super::failure::{Failure, Form};
 use super::http::{self, Reply, Writer};
 use super::openai::{self, InMessage, Sampling};
+use super::request_json::NO_LIMIT;
 
 /// The most tokens that are turned into text at once.
 const MOST_TOKENS: usize = 1 << 20;
@@ -47,7 +48,8 @@ pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply
         Some(schema) if schema.as_object().is_some_and(|schema| !schema.is_empty()) => Format::Schema(schema),
         _ => Format::Text,
     };
-    let most = body.n_predict.map_or(body.sampling.max_tokens()?, |n| usize::try_from(n).ok());
+    let most =
+        body.n_predict.map_or(body.sampling.max_tokens()?, |n| Some(usize::try_from(n).unwrap_or(NO_LIMIT as usize)));
     let request = Request {
         prompt: Prompt::Text(body.prompt),
         format,

@@ -2,6 +2,7 @@
 //! of tokio moves bytes, everything that computes runs on threads of its own and is reached through channels.
 
 mod access;
+mod answer_format;
 mod answering;
 mod ask;
 pub(crate) mod batch;
@@ -12,6 +13,7 @@ mod embeddings;
 mod engine;
 mod events;
 mod failure;
+mod flow_files;
 mod golden;
 mod home_assistant;
 mod hosted;
@@ -25,7 +27,9 @@ mod page;
 mod pictures;
 mod realtime;
 pub(crate) mod reload;
+mod request_json;
 mod routes;
+mod schema_bounds;
 mod sessions;
 mod sound;
 mod speech;
@@ -177,9 +181,10 @@ pub fn run(args: &RunArgs, stop: &StopSignal, hung_up: Receiver<()>, out: &mut d
     let wyoming = wyoming_listener(&config.server)?;
     let flows =
         config.flows().map_err(|reason| ConfigError::Wrong { place: "the configuration".to_owned(), reason })?;
+    flow_files::check(&config, file.as_deref(), &flows, &registry)?;
     let (models, events) = (SharedModels::default(), events::Events::default());
     let data = registry.places().data.clone();
-    let shared = Arc::new(Shared { registry, models, events });
+    let shared = Arc::new(Shared { registry, models, events, timers: Mutex::default() });
     let (panicked, replace) = crossbeam_channel::bounded::<()>(1);
     let (flows_now, metrics) = (Arc::default(), Arc::default());
     let base = Base { config, file, sets, http, access, shared: shared.clone(), flows: flows_now, metrics, panicked };
@@ -234,6 +239,13 @@ pub fn run(args: &RunArgs, stop: &StopSignal, hung_up: Receiver<()>, out: &mut d
         let _ = tokio::task::spawn_blocking(until_the_end).await;
         anyhow::Ok(())
     })?;
+    let timers = shared.timers.lock().unwrap_or_else(PoisonError::into_inner);
+    if timers.iter().any(|(_, timers)| timers.would_be_lost()) {
+        tracing::warn!(
+            "a timer was still running and is forgotten; `home.timers` names a file in which timers survive a restart"
+        );
+    }
+    drop(timers);
     drop(about);
     runtime.shutdown_timeout(ENDING);
     Ok(())
@@ -336,7 +348,7 @@ fn load(base: &Base) -> anyhow::Result<Server> {
     let options = SessionOptions { context_tokens, cache: config.llm.cache };
     let golden = Golden::new(thread.clone())?;
     let home = match thread.llm().template() {
-        Ok(_) => Some(Home::start(&voice, registry, thread.clone())?),
+        Ok(_) => Some(Home::start(&voice, shared, thread.clone())?),
         Err(error) => {
             tracing::warn!("{error}");
             None
@@ -348,6 +360,7 @@ fn load(base: &Base) -> anyhow::Result<Server> {
     let tower = crate::load::projector::load(&config.llm, registry, &llm)?;
     let engine = Engine::new(thread, sessions, config.llm.chat_options(), config.llm.sampler, most_tokens, most_time)
         .with_assist(Assist::load(&config.home)?)
+        .ending_loops(config.server.end_loops)
         .with_picture_reader(tower.map(PictureReader::new));
     tracing::info!(model, context_tokens, sessions = config.server.sessions, "loaded");
     // "en-us" and "en_US-lessac-medium" begin with the language; a voice without a name is English.

@@ -17,6 +17,7 @@ use super::failure::{Failure, Form};
 use super::http::{self, Reply, Writer};
 use super::openai::{self, InMessage};
 use super::pictures::{self, PicturePlace, Pictures};
+use super::request_json::NO_LIMIT;
 
 /// The version of Ollama whose answers these are, and ours.
 const VERSION: &str = concat!("0.12.0+nearfield.", env!("CARGO_PKG_VERSION"));
@@ -114,7 +115,11 @@ impl Common {
         sampler.seed = number("seed")?.map_or_else(openai::chance, |seed| seed as i64 as u64);
         sampler.check().map_err(|error| Failure::of("options", error))?;
         number("num_ctx")?;
-        let max_tokens = number("num_predict")?.filter(|n| *n >= 1.0).map(|n| n as usize);
+        // -1: as many as there is room for; so is -2, the end of the context.
+        let max_tokens = match number("num_predict")? {
+            Some(n) if n < 0.0 => Some(NO_LIMIT as usize),
+            most => most.filter(|n| *n >= 1.0).map(|n| n as usize),
+        };
         let thinking = match &self.think {
             Value::Null => None,
             Value::Bool(false) => Some(Thinking::Off),
@@ -353,7 +358,7 @@ fn details(server: &Server) -> Value {
     };
     json!({
         "parent_model": "", "format": "gguf", "family": info.architecture, "families": [info.architecture],
-        "parameter_size": size, "quantization_level": info.quantization,
+        "parameter_size": size, "quantization_level": info.file_type.unwrap_or(&info.quantization),
     })
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::hosted::{self, Hosted};
-use super::{Base, Current, load};
+use super::{Base, Current, flow_files, load};
 use crate::config::{Config, ConfigError, RunConfig, ServerConfig};
 
 /// So long the flows that are to end may take. One that takes longer keeps its files and devices for as long, and what follows it tries
@@ -66,6 +66,7 @@ pub fn reload(base: &mut Base, current: &Current) -> anyhow::Result<Changes> {
     access.check_listen("server.listen", &base.http)?;
     let place = file.display().to_string();
     let wanted = config.flows().map_err(|reason| ConfigError::Wrong { place, reason })?;
+    flow_files::check(&config, Some(&file), &wanted, &base.shared.registry)?;
     let is_server_new = config.without_flows() != base.config.without_flows() || access != base.access;
     let order: Vec<String> = wanted.iter().map(|flow| flow.name.clone()).collect();
     let mut changes = Changes { server: is_server_new, needs_restart, ..Changes::default() };

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::Server;
 use super::embeddings;
 use super::failure::{Failure, Form};
-use super::http::{self, Reply, read_json};
+use super::http::{self, Reply, read_json, read_prompt};
 use super::llama_cpp;
 use super::ollama;
 use super::openai::{self, audio, chat, completions, responses};
@@ -72,15 +72,15 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
         return Ok(not_so(path, "GET, HEAD, POST"));
     }
     match path {
-        "/v1/chat/completions" | "/chat/completions" => chat::chat(server, read_json(body, most).await?).await,
-        "/v1/completions" => completions::complete(server, read_json(body, most).await?).await,
-        "/v1/responses" | "/responses" => responses::respond(server, read_json(body, most).await?).await,
+        "/v1/chat/completions" | "/chat/completions" => chat::chat(server, read_prompt(body, most).await?).await,
+        "/v1/completions" => completions::complete(server, read_prompt(body, most).await?).await,
+        "/v1/responses" | "/responses" => responses::respond(server, read_prompt(body, most).await?).await,
         "/v1/audio/transcriptions" => audio::transcribe(server, &head.headers, body, false).await,
         "/v1/audio/translations" => audio::transcribe(server, &head.headers, body, true).await,
         "/v1/audio/speech" => audio::speak(server, read_json(body, most).await?).await,
         "/v1/ask" => ask(server, read_json(body, most).await?).await,
-        "/api/chat" => ollama::chat(server, read_json(body, most).await?).await,
-        "/api/generate" => ollama::generate(server, read_json(body, most).await?).await,
+        "/api/chat" => ollama::chat(server, read_prompt(body, most).await?).await,
+        "/api/generate" => ollama::generate(server, read_prompt(body, most).await?).await,
         "/api/show" => Ok(http::json(StatusCode::OK, &ollama::show(server, &read_json(body, most).await?)?)),
         "/api/pull" => ollama::pull(server, &read_json(body, most).await?),
         path if embeddings::is_path(path) => embeddings::post(server, path, body, most).await,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nearfield_telemetry::{Moment, SensorId};
 
-use crate::flow::{Emit, Stage, StopSignal, retry, writes};
+use crate::flow::{Emit, Health, Stage, StopSignal, retry, writes};
 use crate::messages::{Batch, Envelope, Pace};
 use crate::report::store::{Store, StoreError};
 
@@ -23,12 +23,22 @@ pub struct Persist {
     sensors: u32,
     dropped: u64,
     stop: StopSignal,
+    health: Health,
 }
+
+/// By what name the store is told of in [`Health`].
+const STORE: &str = "store";
 
 impl Persist {
     /// Into `store`, which holds `sensors` sensors already.
     pub fn new(store: std::sync::Arc<std::sync::Mutex<Store>>, sensors: u32, stop: StopSignal) -> Persist {
-        Persist { store, sensors, dropped: 0, stop }
+        Persist { store, sensors, dropped: 0, stop, health: Health::default() }
+    }
+
+    /// The same, which tells there while the store refuses.
+    #[must_use]
+    pub fn telling(self, health: Health) -> Persist {
+        Persist { health, ..self }
     }
 }
 
@@ -71,10 +81,12 @@ impl Stage for Persist {
             if !std::mem::replace(&mut told, true) {
                 tracing::error!("{error}; nothing is lost, it is tried again until it succeeds");
             }
+            self.health.fails(STORE, error.to_string());
             let held_up = Batch { pace: Pace { held_up: true, current: false }, ..Batch::default() };
             let _ = emit(Envelope::new(turn, held_up));
             Some(RETRY)
         })?;
+        self.health.works(STORE);
         // What the store had already is no news, from wherever it comes again.
         // (After a failed try nobody can tell whether the store has them by that very try: then all go on.)
         if !told && !committed.known.is_empty() {
@@ -149,6 +161,7 @@ pub fn note_reported(
     end: Moment,
     live: bool,
     stop: &StopSignal,
+    health: &Health,
 ) -> Result<(), StoreError> {
     let begun = Instant::now();
     let mut is_told = false;
@@ -165,6 +178,9 @@ pub fn note_reported(
         if !std::mem::replace(&mut is_told, true) {
             tracing::error!("{error}; reports wait for it");
         }
+        health.fails(STORE, error.to_string());
         Some(if live { RETRY } else { NOTE_RETRY })
-    })
+    })?;
+    health.works(STORE);
+    Ok(())
 }

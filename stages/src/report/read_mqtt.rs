@@ -13,7 +13,7 @@ use nearfield_telemetry::read::{Cause, Found, Rejected, json_number, json_stamp,
 use nearfield_telemetry::{Moment, Reading};
 use serde_json::Value;
 
-use crate::flow::{Output, StopSignal, Turn, is_stopped};
+use crate::flow::{Health, Output, StopSignal, Turn, is_stopped};
 use crate::messages::{Batch, Envelope, Pace, Receipt};
 use crate::mqtt::{CloseStreak, ConnectOptions, Connection, Message, MqttError, matches};
 use crate::reconnect::{Attempts, ReconnectPolicy};
@@ -37,6 +37,9 @@ const RECONNECT: ReconnectPolicy = ReconnectPolicy {
 /// Readings come before any turn.
 const NO_TURN: Turn = Turn(0);
 
+/// By what name the source is told of in [`Health`].
+const SOURCE: &str = "source";
+
 /// The source.
 pub struct MqttSource {
     /// How to connect.
@@ -47,6 +50,8 @@ pub struct MqttSource {
     pub mappings: Vec<TopicMapping>,
     /// The zone of times without an offset.
     pub zone: TimeZone,
+    /// Where it is told while the broker is away.
+    pub health: Health,
 }
 
 /// Why a connection was left.
@@ -85,6 +90,7 @@ impl MqttSource {
             };
             let held = since.map(|since: Instant| since.elapsed());
             let reason = streak.explain(&error, held, &self.connect.client_id);
+            self.health.fails(SOURCE, reason.clone());
             let next = attempts.lost(held.unwrap_or_default(), &reason);
             if let Some(message) = next.message {
                 tracing::warn!("{message}");
@@ -114,6 +120,7 @@ impl MqttSource {
                 .subscribe(&self.filters, &mut |message| self.take(message, sensor_registry, clocks, &mut gathered))?;
             connection.set_read_timeout(BATCH_TIMEOUT)?;
             *since = Some(Instant::now());
+            self.health.works(SOURCE);
             tracing::info!(broker = %self.connect.url, "connected");
             loop {
                 let came = connection.receive()?;
@@ -330,6 +337,7 @@ mod tests {
             filters: vec!["#".to_owned()],
             mappings,
             zone: TimeZone::UTC,
+            health: Health::default(),
         }
     }
 

@@ -22,6 +22,8 @@ pub struct Phrase {
     /// Whether a clause of this reply has left.
     has_spoken: bool,
     is_over: bool,
+    /// Whether it is a text to be read aloud, and no reply: what has no words is silence.
+    is_reading: bool,
     guesses: Guesses,
     filler: Option<Filler>,
     /// When the filler is due, while nothing has been said.
@@ -43,6 +45,11 @@ impl Phrase {
         Self { guesses, splitter: ClauseSplitter::in_haste(), ..Self::default() }
     }
 
+    /// Cuts a text that is read aloud as it stands: where it has no words, nothing is said.
+    pub fn reading() -> Self {
+        Self { is_reading: true, ..Self::default() }
+    }
+
     /// The same, which says something where the reply is late.
     #[must_use]
     pub fn filling(self, filler: Option<Filler>) -> Self {
@@ -52,8 +59,8 @@ impl Phrase {
     /// Forgets the reply under way.
     fn reset(&mut self) {
         self.splitter.clear();
-        let Self { splitter, guesses, filler, .. } = std::mem::take(self);
-        *self = Self { splitter, guesses, filler, ..Self::default() };
+        let Self { splitter, guesses, filler, is_reading, .. } = std::mem::take(self);
+        *self = Self { splitter, guesses, filler, is_reading, ..Self::default() };
     }
 }
 
@@ -135,7 +142,7 @@ impl Stage for Phrase {
             TextDelta::End => {
                 self.splitter.push(&self.filter.finish(), &mut send);
                 self.splitter.finish(&mut send);
-                if self.filter.has_heard() && !*has_spoken {
+                if self.filter.has_heard() && !*has_spoken && !self.is_reading {
                     let _ = emit(Envelope::new(turn, Clause::Text(UNSPEAKABLE.to_owned())));
                 }
                 self.reset();
@@ -246,6 +253,18 @@ mod tests {
         assert!(phrase(&mut stage, 2, TextDelta::Text(format!("{json} It is on. "))).is_empty());
         assert_eq!(phrase(&mut stage, 2, TextDelta::End), [Clause::Text("It is on.".to_owned()), Clause::End]);
         assert_eq!(phrase(&mut stage, 3, TextDelta::End), [Clause::End]);
+    }
+
+    #[test]
+    fn a_text_that_is_read_aloud_and_has_no_words_is_silence() {
+        for text in ["...", "-", "!!!", "\u{1f389}", "***"] {
+            let mut stage = Phrase::reading();
+            assert!(phrase(&mut stage, 1, TextDelta::Text(text.to_owned())).is_empty(), "{text}");
+            assert_eq!(phrase(&mut stage, 1, TextDelta::End), [Clause::End], "{text}");
+            phrase(&mut stage, 2, TextDelta::Text("It is on.".to_owned()));
+            assert_eq!(phrase(&mut stage, 3, TextDelta::Text(text.to_owned())), []);
+            assert_eq!(phrase(&mut stage, 3, TextDelta::End), [Clause::End], "the next text, too: {text}");
+        }
     }
 
     #[test]

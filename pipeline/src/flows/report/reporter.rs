@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::ensure;
 use jiff::tz::TimeZone;
-use nearfield_stages::flow::{FlowEvent, Ledger, StageTimes, StopSignal, Turn};
+use nearfield_stages::flow::{FlowEvent, Health, Ledger, StageTimes, StopSignal, Turn};
 use nearfield_stages::messages::{Envelope, Report, ReportPart, Sentence};
 use nearfield_stages::outlets::{Delivery, Mailbox};
 use nearfield_stages::report::persist::note_reported;
@@ -38,11 +38,13 @@ pub(super) struct Kept {
     pub live: bool,
     /// Ends the waiting.
     pub stop: StopSignal,
+    /// Tells of it.
+    pub health: Health,
 }
 
 impl Kept {
     fn keep(&mut self, report: &Report, delivery: &Delivery) -> anyhow::Result<()> {
-        let Kept { outlets, store, live, stop } = self;
+        let Kept { outlets, store, live, stop, health } = self;
         // On the disk of each outlet before the window counts as reported.
         outlets.iter_mut().try_for_each(|mailbox| match live {
             true => mailbox.accept_until(delivery, stop),
@@ -50,7 +52,7 @@ impl Kept {
         })?;
         let window = &report.summary.window;
         if let Some(store) = store.as_ref().filter(|_| !window.cut_short) {
-            note_reported(store, window.span.to, *live, stop)?;
+            note_reported(store, window.span.to, *live, stop, health)?;
         }
         Ok(())
     }

@@ -176,6 +176,16 @@ impl Registry {
         &self.places
     }
 
+    /// Whether a file is GGUF, and what it is, told by how it begins; `None` where that is not known.
+    pub fn format_of(&self, path: &Path) -> Option<(bool, &'static str)> {
+        Format::of(path).map(|format| (format == Format::Gguf, format.spoken()))
+    }
+
+    /// Whether this is the name of a model of the list.
+    pub fn is_listed(&self, name: &str) -> bool {
+        self.models.iter().any(|model| model.is_named(name))
+    }
+
     /// The model of this name.
     ///
     /// # Errors
@@ -213,7 +223,8 @@ impl Registry {
             });
         }
         let path = PathBuf::from(name_or_path);
-        let looks_like_a_path = name_or_path.contains('/') || path.is_file();
+        let ends_as_a_file = ["gguf", "bin", "onnx"].iter().any(|end| path.extension().is_some_and(|own| own == *end));
+        let looks_like_a_path = name_or_path.contains('/') || ends_as_a_file || path.is_file();
         if !looks_like_a_path {
             self.model(name_or_path)?;
         }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::server::failure::Failure;
 use crate::server::openai::chat::Body;
+use crate::server::request_json;
 
 /// The largest file of prompts.
 const MOST_BYTES: u64 = 1 << 30;
@@ -127,7 +128,7 @@ impl Line {
             let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}});
             body.insert("response_format".to_owned(), format);
         }
-        serde_json::from_value(Value::Object(body)).map_err(wrong)
+        request_json::read(Value::Object(body), request_json::UNSUPPORTED)
     }
 }
 

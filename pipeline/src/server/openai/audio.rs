@@ -31,6 +31,8 @@ const VOICES: [&str; 13] =
     ["alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer", "verse", "marin", "cedar"];
 /// The longest text that is spoken, as with OpenAI.
 const MOST_CHARS: usize = 4096;
+/// A text without words is so much of a second of silence: a tenth.
+const SILENCE_PARTS: usize = 10;
 /// Blocks of sound that wait for a client.
 const BLOCKS: usize = 32;
 
@@ -220,15 +222,22 @@ pub async fn speak(server: &Arc<Server>, body: SpeechBody) -> Result<Response<Re
         let _place = place;
         let spoken = || {
             let mut writer = SoundWriter::new(format, rate, sender.clone())?;
-            let mut encoded = Ok(());
-            speaking.speech.speak(&text, speed, rate, &mut |samples| match writer.push(samples) {
-                Ok(go_on) => go_on,
-                Err(failure) => {
-                    encoded = Err(failure);
-                    ControlFlow::Break(())
+            let (mut encoded, mut is_silent) = (Ok(()), true);
+            speaking.speech.speak(&text, speed, rate, &mut |samples| {
+                is_silent = false;
+                match writer.push(samples) {
+                    Ok(go_on) => go_on,
+                    Err(failure) => {
+                        encoded = Err(failure);
+                        ControlFlow::Break(())
+                    }
                 }
             })?;
             encoded?;
+            // A text without words: some players and encoders refuse a file without any sound.
+            if is_silent {
+                let _ = writer.push(&vec![0.0; rate.0 as usize / SILENCE_PARTS])?;
+            }
             writer.finish()
         };
         if let Err(failure) = spoken() {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
-use nearfield_llm::{Likelihood, Llm};
+use nearfield_llm::{Likelihood, Llm, Thinking};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{InMessage, Sampling, logprobs};
 use crate::server::Server;
@@ -37,6 +37,9 @@ pub struct Body {
     logprobs: Option<bool>,
     #[serde(default)]
     top_logprobs: Option<usize>,
+    /// What the template is given; `enable_thinking` is read.
+    #[serde(default)]
+    chat_template_kwargs: Option<Map<String, Value>>,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -76,6 +79,7 @@ impl Body {
         let (max_tokens, stop) = (self.sampling.max_tokens()?, self.sampling.stop()?);
         let bias = self.sampling.bias(engine)?;
         let is_parallel = self.parallel_tool_calls.unwrap_or(true);
+        let thinking = thinking(self.chat_template_kwargs.as_ref(), engine)?;
         let request = |sampler| Request {
             prompt: Prompt::Chat {
                 messages: messages.clone(),
@@ -90,11 +94,28 @@ impl Body {
             likelihoods,
             max_tokens,
             stop: stop.clone(),
-            thinking: None,
+            thinking,
             may_forget: false,
         };
         let requests = self.sampling.samplers(engine)?.into_iter().map(request).collect();
         Ok(Ready { requests, likelihoods })
+    }
+}
+
+/// Whether the model thinks first, as clients of other servers say it: by an argument of Qwen's template.
+fn thinking(arguments: Option<&Map<String, Value>>, engine: &Engine) -> Result<Option<Thinking>, Failure> {
+    const AT: &str = "chat_template_kwargs";
+    let Some(arguments) = arguments else { return Ok(None) };
+    if let Some(other) = arguments.keys().find(|name| *name != "enable_thinking") {
+        let other: String = other.chars().take(40).collect();
+        return Err(Failure::of(AT, format!("has {other:?}, and only enable_thinking is supported")));
+    }
+    match arguments.get("enable_thinking") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Bool(false)) => Ok(Some(Thinking::Off)),
+        Some(Value::Bool(true)) if engine.llm().llm().info().thinks => Ok(Some(Thinking::On)),
+        Some(Value::Bool(true)) => Err(Failure::of(AT, "has enable_thinking, and this model does not think")),
+        Some(_) => Err(Failure::of(AT, "must have true or false for enable_thinking")),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Sampling {
     top_p: Option<f32>,
     top_k: Option<usize>,
     min_p: Option<f32>,
+    #[serde(alias = "repeat_penalty")]
+    repetition_penalty: Option<f32>,
     seed: Option<i64>,
     max_tokens: Option<usize>,
     max_completion_tokens: Option<usize>,
@@ -60,6 +62,7 @@ impl Sampling {
         sampler.top_p = self.top_p.unwrap_or(sampler.top_p);
         sampler.top_k = self.top_k.unwrap_or(sampler.top_k);
         sampler.min_p = self.min_p.unwrap_or(sampler.min_p);
+        sampler.repetition_penalty = self.repetition_penalty.unwrap_or(sampler.repetition_penalty);
         sampler.seed = self.seed.map_or_else(chance, |seed| seed as u64);
         sampler.check().map_err(Failure::wrong)?;
         Ok((0..n as u64).map(|i| SamplerOptions { seed: sampler.seed.wrapping_add(i), ..sampler }).collect())

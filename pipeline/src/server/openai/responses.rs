@@ -16,6 +16,7 @@ use crate::server::engine::{Engine, Piece, Prompt, Reason, Request, checked_tool
 use crate::server::failure::Failure;
 use crate::server::http::{self, Reply, Writer};
 use crate::server::pictures::{PicturePlace, Pictures};
+use crate::server::request_json::NO_LIMIT;
 
 /// What is read of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -76,7 +77,7 @@ pub async fn respond(server: &Arc<Server>, body: Body) -> Result<Response<Reply>
     let head = json!({
         "id": super::id("resp_"), "object": "response", "created_at": super::now(), "status": "in_progress",
         "background": false, "error": null, "incomplete_details": null, "instructions": body.instructions,
-        "max_output_tokens": body.sampling.max_tokens()?, "metadata": {}, "model": server.model, "output": [],
+        "max_output_tokens": body.sampling.max_tokens()?.filter(|most| *most < NO_LIMIT as usize), "metadata": {}, "model": server.model, "output": [],
         "parallel_tool_calls": is_parallel, "previous_response_id": null, "reasoning": {"effort": null, "summary": null},
         "store": false, "temperature": sampler.temperature, "text": body.text.unwrap_or_else(|| json!({"format": {"type": "text"}})),
         "tool_choice": body.tool_choice.unwrap_or_else(|| "auto".into()), "tools": flat, "top_p": sampler.top_p,

@@ -14,7 +14,7 @@ use nearfield_stages::voice::capture::Source;
 use nearfield_stages::voice::connection::{Client, ClientInput, ClientOutput, Refused};
 use nearfield_stages::voice::notes::Note;
 use nearfield_stages::voice::play::Outlet;
-use nearfield_stages::voice::tools::{ClientTool, ToolRunner};
+use nearfield_stages::voice::tools::{ClientTool, Rings, ToolRunner};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -102,6 +102,9 @@ impl Flow {
                 runner: runner.clone(),
             };
             assistant.toolbox = assistant.toolbox.with_client_tools(declared.into_iter().map(tool).collect())?;
+            // What is still running when the connection ends is rung by the home.
+            let rings = Rings::Own(id("realtime-"));
+            assistant.toolbox = assistant.toolbox.with_timers(shared.timers(&config.home.timers)?, rings);
             let outlet = Outlet::Client(Arc::new(Player(tell.clone())), RATE);
             let questions = Questions::Spoken(Source::Client(from));
             voice::run_telling(assistant, &config, questions, &outlet, &stop, &mut |event| {

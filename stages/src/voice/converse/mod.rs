@@ -276,6 +276,24 @@ impl Converse {
         Ok(())
     }
 
+    /// When a timer has to be looked at.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.toolbox.next_timer()
+    }
+
+    /// Rings the timers that have run out, where nobody listens: does what was to be done, and answers what would have been said.
+    pub fn ring_due(&mut self) -> Vec<Replied> {
+        let due = self.toolbox.due_timers(Instant::now());
+        if !due.is_empty() {
+            self.toolbox.home_changed_outside();
+        }
+        let rung = due.iter().map(|timer| {
+            let Matched { reply, tools } = self.toolbox.ring(timer);
+            Replied { reply, tools, ..Replied::default() }
+        });
+        rung.collect()
+    }
+
     /// Goes on with another conversation, and leaves this one in its place.
     pub fn switch(&mut self, other: &mut History) {
         self.condensing.iter().for_each(Condensing::leave_session);
@@ -354,7 +372,7 @@ impl Stage for Converse {
     }
 
     fn finish(&mut self, _emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
-        if self.toolbox.next_timer().is_some() && !self.toolbox.keeps_timers() {
+        if self.toolbox.next_timer().is_some() && !self.toolbox.timers_outlive_it() {
             tracing::warn!(
                 "a timer was still running and will not ring; `home.timers` names a file in which timers survive a restart"
             );
@@ -363,7 +381,11 @@ impl Stage for Converse {
     }
 
     fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
-        for timer in self.toolbox.due_timers(Instant::now()) {
+        let due = self.toolbox.due_timers(Instant::now());
+        if !due.is_empty() {
+            self.toolbox.home_changed_outside();
+        }
+        for timer in due {
             let turn = self.turns.begin();
             if self.hold.is_held() {
                 // A reply that somebody has asked to wait does not keep an alarm from being heard.

@@ -43,6 +43,9 @@ pub(super) struct KeptTimer {
     pub(super) alarm: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) wish: Vec<Reading>,
+    /// The voice that rings it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) voice: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -72,7 +72,7 @@ impl Matching {
             now: now.datetime(),
             last: &self.last,
             before: before.map(|(reading, _)| reading),
-            has_timers: timers.next().is_some(),
+            has_timers: timers.is_any_running(),
         };
         self.matcher.understand(request, &setting)
     }
@@ -104,7 +104,7 @@ impl Toolbox {
             }
         };
         let mut tools = Vec::new();
-        let reply = carried_out(wish, home, timers, &now, &mut tools);
+        let reply = carried_out(wish, home, &mut timers.lock(), &now, &mut tools);
         Some(Matched { reply, tools })
     }
 
@@ -146,10 +146,11 @@ impl Toolbox {
             return Foreseen::Acts;
         }
         let Some(matching) = matching.as_mut().filter(|_| home.is_matched()) else { return Foreseen::Passed };
-        if called_off(request).is_some_and(|said| timers.has_wish(&said)) {
+        if called_off(request).is_some_and(|said| timers.lock().has_wish(&said)) {
             return Foreseen::Acts;
         }
-        match matching.understand(request, home, timers, &now) {
+        let understood = matching.understand(request, home, &timers.lock(), &now);
+        match understood {
             sentences::Outcome::Pass(_) => Foreseen::Passed,
             sentences::Outcome::Ask { question, .. } => Foreseen::Said(question),
             sentences::Outcome::Do(steps) if steps.iter().any(is_consent) => Foreseen::Passed,
@@ -172,14 +173,14 @@ impl Toolbox {
         }
         home.begin(request);
         // What was wished for later is called off, and nothing is switched off now.
-        if let Some(said) = called_off(request).filter(|said| timers.has_wish(said)) {
+        if let Some(said) = called_off(request).filter(|said| timers.lock().has_wish(said)) {
             matching.before = None;
             let (started, instant) = (Instant::now(), Instant::now());
-            let reply = timers.call_off(&said, instant);
+            let reply = timers.lock().call_off(&said, instant);
             let tools = vec![of_timers("cancel", &reply, started)];
             return Some(Matched { reply, tools });
         }
-        let understood = matching.understand(request, home, timers, &now);
+        let understood = matching.understand(request, home, &timers.lock(), &now);
         // What another has answered in between is not gone on with.
         matching.before = None;
         let steps = match understood {
@@ -200,6 +201,14 @@ impl Toolbox {
         if steps.iter().any(is_consent) && !home.household.awaits_confirmation() {
             return None;
         }
+        // "Open it for a minute" opens nothing that would not be closed again.
+        let started = steps.iter().map(timers_started).sum();
+        if let Some(why) = (started > 0).then(|| timers.refusal(started)).flatten() {
+            return Some(Matched {
+                reply: format!("I can start no timer and do nothing later: {why}."),
+                tools: Vec::new(),
+            });
+        }
         let (mut said, mut tools, mut about) = (Vec::new(), Vec::new(), Vec::new());
         for step in steps {
             if let Step::Say(reading, _) | Step::Act(reading) = &step {
@@ -216,7 +225,7 @@ impl Toolbox {
                 }
                 Step::Request(request) => {
                     let (started, action) = (Instant::now(), timer_action(&request));
-                    let sentence = carried_out(request, home, timers, &now, &mut tools);
+                    let sentence = carried_out(request, home, &mut timers.lock(), &now, &mut tools);
                     tools.extend(action.map(|action| of_timers(action, &sentence, started)));
                     said.push(sentence);
                 }
@@ -273,6 +282,15 @@ fn acted(reading: &Reading, home: &mut HomeTools, now: &Zoned, tools: &mut Vec<T
 /// Whether a step consents to something, or refuses.
 fn is_consent(step: &Step) -> bool {
     matches!(step, Step::Request(Request::Yes | Request::No | Request::Nevermind))
+}
+
+/// How many timers a step starts.
+fn timers_started(step: &Step) -> usize {
+    match step {
+        Step::Request(Request::StartTimers { durations, .. }) => durations.len(),
+        Step::Request(Request::Alarm { .. } | Request::Later { .. }) => 1,
+        Step::Request(_) | Step::Act(_) | Step::Say(..) => 0,
+    }
 }
 
 /// What a request does with timers.

@@ -12,6 +12,7 @@ mod home;
 mod kept;
 mod matched;
 mod plan;
+mod shared_timers;
 mod timer;
 mod times;
 mod values;
@@ -38,6 +39,7 @@ pub use kept::KeptError;
 pub(crate) use matched::Foreseen;
 pub use matched::Matched;
 pub use plan::{NOT_FOUND, Plan};
+pub use shared_timers::{Rings, SharedTimers};
 pub use timer::{MAX_TIMER, MAX_TIMERS, TimerDone};
 
 /// The names that a command tool cannot have.
@@ -125,7 +127,7 @@ pub struct Toolbox {
     is_matcher_wanted: bool,
     /// With a user's own sentences, where there are some.
     matcher: Option<Matcher>,
-    timers: timer::Timers,
+    timers: shared_timers::TimerPart,
     commands: Vec<CommandTool>,
     /// Those that the client of a connection runs.
     of_client: Vec<ClientTool>,
@@ -154,7 +156,7 @@ impl Toolbox {
             }
             check_schema(&tool.parameters).map_err(|reason| ToolboxError::Parameters { name, reason })?;
         }
-        let (timers, clock) = (timer::Timers::default(), Zoned::now as fn() -> Zoned);
+        let (timers, clock) = (shared_timers::TimerPart::default(), Zoned::now as fn() -> Zoned);
         let toolbox = Self {
             home,
             matching: None,
@@ -214,13 +216,18 @@ impl Toolbox {
     /// # Errors
     /// [`KeptError`], where the file can't be read or holds something else.
     pub fn with_timers_kept_in(self, path: &Path) -> Result<Self, KeptError> {
-        let timers = timer::Timers::open(path, jiff::Timestamp::now(), Instant::now())?;
-        Ok(Self { timers, ..self })
+        Ok(self.with_timers(SharedTimers::open(path)?, Rings::All))
     }
 
-    /// Whether timers survive a restart.
-    pub fn keeps_timers(&self) -> bool {
-        self.timers.are_kept()
+    /// The same with timers that other conversations of the process share.
+    #[must_use]
+    pub fn with_timers(self, shared: SharedTimers, rings: Rings) -> Self {
+        Self { timers: shared_timers::TimerPart::new(shared, rings), ..self }
+    }
+
+    /// Whether timers that are running when the conversation ends are rung all the same: after a restart, or by another.
+    pub fn timers_outlive_it(&self) -> bool {
+        self.timers.outlive_it()
     }
 
     /// The same with another clock, for tests.
@@ -413,7 +420,10 @@ impl Toolbox {
                 let arguments = check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
                 self.times.check_timer(arguments, home.is_some())?;
                 let failed = |reason| CallError::Failed { what: "start the timer".to_owned(), reason };
-                let label = self.timers.start(arguments, Instant::now()).map_err(failed)?;
+                if let Some(why) = self.timers.refusal(1) {
+                    return Err(failed(why));
+                }
+                let label = self.timers.lock().start(arguments, Instant::now()).map_err(failed)?;
                 self.times.timer_was_set(arguments);
                 Ok(json!({"ok": true, "timer": label}))
             }

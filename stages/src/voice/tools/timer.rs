@@ -79,6 +79,8 @@ struct Timer {
     wish: Vec<Reading>,
     /// Whether it ran out long before the program was started again.
     missed: bool,
+    /// The voice that started it and rings it.
+    voice: Option<String>,
     /// When it rings, or how much is left of one that is paused.
     due: Due,
 }
@@ -92,7 +94,7 @@ enum Due {
 impl Timer {
     fn new(total: Duration, label: String, name: Option<String>, now: Instant) -> Self {
         let due = Due::At(now + total);
-        Self { label, name, is_alarm: false, total, wish: Vec::new(), missed: false, due }
+        Self { label, name, is_alarm: false, total, wish: Vec::new(), missed: false, voice: None, due }
     }
 
     fn left(&self, now: Instant) -> Duration {
@@ -131,6 +133,10 @@ pub(super) struct Timers {
     running: Vec<Timer>,
     /// Where they are kept.
     kept: Option<Kept>,
+    /// Whose voice starts the next one, if a voice does.
+    pub(super) started_by: Option<String>,
+    /// The voices that are running.
+    pub(super) voices: Vec<String>,
 }
 
 impl Timers {
@@ -151,9 +157,10 @@ impl Timers {
                 is_alarm: timer.alarm,
                 total: Duration::from_secs_f64(timer.total_s),
                 wish: timer.wish,
+                voice: timer.voice,
             }
         });
-        let mut timers = Self { running: running.collect(), kept: Some(kept) };
+        let mut timers = Self { running: running.collect(), kept: Some(kept), ..Self::default() };
         timers.order(now);
         Ok(timers)
     }
@@ -173,6 +180,7 @@ impl Timers {
             paused: matches!(timer.due, Due::Paused(_)),
             alarm: timer.is_alarm,
             wish: timer.wish.clone(),
+            voice: timer.voice.clone(),
         });
         kept.write(timers.collect());
     }
@@ -242,13 +250,18 @@ impl Timers {
         if timer.total.is_zero() || label.is_empty() {
             return Err("the timer needs a time in hours, minutes or seconds".to_owned());
         }
-        if self.running.len() >= MAX_TIMERS {
-            return Err(format!("{MAX_TIMERS} timers are running already"));
+        if let Some(reason) = self.refusal(1) {
+            return Err(reason);
         }
-        self.running.push(timer);
+        self.running.push(Timer { voice: self.started_by.clone(), ..timer });
         self.order(now);
         self.keep(now);
         Ok(label)
+    }
+
+    /// Why so many more can't be started, if they can't.
+    pub(super) fn refusal(&self, more: usize) -> Option<String> {
+        (self.running.len() + more > MAX_TIMERS).then(|| format!("{MAX_TIMERS} timers are running already"))
     }
 
     fn order(&mut self, now: Instant) {
@@ -404,16 +417,25 @@ impl Timers {
         joined(&found.iter().map(|at| self.running[*at].called()).collect::<Vec<_>>())
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
-        let due = self.running.iter().filter_map(|timer| match timer.due {
+    /// Whether any is running, and not paused.
+    pub(super) fn is_any_running(&self) -> bool {
+        self.next_of(&|_| true).is_some()
+    }
+
+    /// When the next one of those rings whose voice is wanted.
+    pub(super) fn next_of(&self, is_wanted: &dyn Fn(Option<&str>) -> bool) -> Option<Instant> {
+        let wanted = self.running.iter().filter(|timer| is_wanted(timer.voice.as_deref()));
+        let due = wanted.filter_map(|timer| match timer.due {
             Due::At(at) => Some(at),
             Due::Paused(_) => None,
         });
         due.min()
     }
 
-    pub(super) fn due(&mut self, now: Instant) -> Vec<TimerDone> {
-        let is_due = |timer: &Timer| matches!(timer.due, Due::At(at) if at <= now);
+    /// Takes those that have run out by `now`, of the voices and with the times that are wanted.
+    pub(super) fn due(&mut self, now: Instant, is_wanted: &dyn Fn(Option<&str>, Instant) -> bool) -> Vec<TimerDone> {
+        let is_due =
+            |timer: &Timer| matches!(timer.due, Due::At(at) if at <= now && is_wanted(timer.voice.as_deref(), at));
         let (done, running): (Vec<Timer>, Vec<Timer>) = std::mem::take(&mut self.running).into_iter().partition(is_due);
         self.running = running;
         if !done.is_empty() {
@@ -465,15 +487,15 @@ mod tests {
             "of several one must be named"
         );
         assert_eq!(timers.pause(&egg, start + minutes(1)), "I paused the egg timer.");
-        assert_eq!(timers.next(), Some(start + minutes(10)));
+        assert_eq!(timers.next_of(&|_| true), Some(start + minutes(10)));
         assert_eq!(timers.change(&egg, 30.0, start + minutes(3)), "The egg timer has 4 minutes 30 seconds left.");
         assert_eq!(timers.resume(&egg, start + minutes(3)), "I resumed the egg timer.");
-        assert_eq!(timers.next(), Some(start + minutes(7) + Duration::from_secs(30)));
+        assert_eq!(timers.next_of(&|_| true), Some(start + minutes(7) + Duration::from_secs(30)));
         let ten = Which { duration: Some(minutes(10)), ..Which::default() };
         assert_eq!(timers.cancel(&ten, start), "I cancelled the timer of 10 minutes.");
-        let done = timers.due(start + minutes(8));
+        let done = timers.due(start + minutes(8), &|_, _| true);
         assert_eq!(done[0].said(), "The egg timer of 5 minutes is over.");
-        assert_eq!((done.len(), timers.next()), (1, None));
+        assert_eq!((done.len(), timers.is_any_running()), (1, false));
     }
 
     #[test]
@@ -501,7 +523,7 @@ mod tests {
             .ring_at("20:00 on Thursday".to_owned(), minutes(600), Some("take out the bins".to_owned()), now)
             .unwrap();
         assert_eq!(timers.cancel(&timer, now), "I cancelled the timer of 5 minutes.");
-        let rung = timers.due(now + minutes(600));
+        let rung = timers.due(now + minutes(600), &|_, _| true);
         assert_eq!(rung[0].said(), "It is 20:00 on Thursday: take out the bins.");
     }
 
@@ -526,13 +548,13 @@ mod tests {
             said.contains("the egg timer has 27 minutes left") && said.contains("1 hour left and is paused"),
             "{said}"
         );
-        let done = again.due(start + minutes(8));
+        let done = again.due(start + minutes(8), &|_, _| true);
         assert_eq!((done.len(), &done[0].wish[..], done[0].missed), (1, &[off][..], false));
         assert_eq!(Timers::open(&path, wall, start).unwrap().running.len(), 2, "what was done is not kept");
         // A wish that is some minutes late is carried out; one that is hours late is told.
         let late = |after: i64| {
             timers.keep(start);
-            Timers::open(&path, later(after), start).unwrap().due(start)
+            Timers::open(&path, later(after), start).unwrap().due(start, &|_, _| true)
         };
         let (soon, hours) = (late(20), late(300));
         assert_eq!((soon.len(), soon[0].missed), (1, false));
