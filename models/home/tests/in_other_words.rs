@@ -1,8 +1,7 @@
 //! Kinds of requests that an author who had never seen the templates asked in homes of their own: each kind here in other words, in
 //! another home. What acts is as important as what does not: in each kind stand requests that look alike and are left alone.
 
-use nearfield_home::inventory::Inventory;
-use nearfield_home::sentences::{Matcher, Outcome, Setting, Step};
+mod heard;
 
 const HOME: &str = "
 areas:
@@ -46,38 +45,8 @@ entities:
   - {name: Family, id: calendar.family, state: 'off', attributes: {message: Choir practice, start_time: '2026-11-29 18:30:00', end_time: '2026-11-29 20:00:00', location: Town Hall}}
 ";
 
-/// What a request does: its calls with their parameters, "says …", "asks", "passes".
-fn heard_in(request: &str, area: Option<&str>) -> String {
-    let home = Inventory::parse(HOME).unwrap().home().unwrap();
-    let now = jiff::civil::date(2026, 11, 29).at(12, 0, 0, 0);
-    let setting = Setting { home: &home, area, now, last: &[], before: None, has_timers: false };
-    let steps = match Matcher::english().unwrap().understand(request, &setting) {
-        Outcome::Do(steps) => steps,
-        Outcome::Ask { .. } => return "asks".to_owned(),
-        Outcome::Pass(_) => return "passes".to_owned(),
-    };
-    let told = steps.iter().map(|step| match step {
-        Step::Act(reading) => {
-            let calls = reading.calls.iter().map(|call| {
-                let data: Vec<String> = call.data.iter().map(|(key, value)| format!(" {key}={value}")).collect();
-                format!("{} {}{}", call.service, call.entities.join(" "), data.concat())
-            });
-            calls.collect::<Vec<_>>().join(" + ")
-        }
-        Step::Say(_, answer) => format!("says {answer}"),
-        Step::Request(request) => format!("{request:?}"),
-    });
-    told.collect::<Vec<_>>().join(" + ")
-}
-
 fn each(pairs: &[(&str, &str)]) {
-    let wrong: Vec<String> = pairs
-        .iter()
-        .map(|(request, does)| (request, heard_in(request, None), does))
-        .filter(|(_, is, does)| is != *does)
-        .map(|(request, is, does)| format!("{request}\n  is:     {is}\n  wanted: {does}"))
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    heard::each(HOME, None, pairs);
 }
 
 #[test]
@@ -86,7 +55,7 @@ fn a_thing_is_meant_by_what_its_device_is() {
         ("start the espresso machine", "switch.turn_on switch.brevo"),
         ("the light panels to sixty percent", "light.turn_on light.aurora brightness_pct=60.0"),
         ("is the cellar padlock locked?", "says No, the Oldlock is unlocked."),
-        // Two things of one maker are not one, and a word of no device names nothing.
+        // A word of no device names nothing.
         ("turn on the popcorn machine", "passes"),
     ]);
 }
@@ -184,7 +153,7 @@ fn what_runs_is_given_a_rest_and_a_player_is_not() {
 #[test]
 fn what_is_off_heats_for_a_temperature() {
     assert_eq!(
-        heard_in("it's freezing in here, heat it to twenty one", Some("lounge")),
+        heard::heard_in(HOME, "it's freezing in here, heat it to twenty one", Some("lounge")),
         "climate.set_temperature climate.lounge temperature=21.0 hvac_mode=\"heat\""
     );
 }

@@ -24,6 +24,23 @@ fn is_of_list(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Do(steps) if matches!(&steps[..], [Step::Act(reading)] if reading.intent == "AddItem"))
 }
 
+/// Whether what stands behind the name of a list and a colon is to be put on it, and is no question ("what's on it"), prohibition
+/// ("don't add butter") or wish ("read it").
+fn is_item(item: &str) -> bool {
+    #[rustfmt::skip]
+    const NO_ITEMS: &[&str] = &[
+        "what", "which", "who", "where", "when", "why", "how", "is", "are", "does", "did", "has", "have", "can", "could", "any", "if",
+        "anything", "never", "not", "no", "nothing", "without", "read", "show", "tell", "list", "clear", "count", "tick", "mark",
+        "cross", "forget", "ignore", "undo", "say", "scratch", "drop", "leave", "keep", "stop", "cancel",
+    ];
+    let words: Vec<&str> = item.split(' ').filter(|w| !w.is_empty()).collect();
+    let Some(first) = words.first() else { return false };
+    !spoken::verbs::is_acting(first)
+        && !NO_ITEMS.contains(first)
+        && !words.starts_with(&["do", "not"])
+        && !words.iter().any(|w| matches!(*w, "it" | "them" | "list" | "everything" | "anything"))
+}
+
 impl Matcher {
     /// "Costco: half a kilo of butter": what a list is to get.
     pub(super) fn listed_after_colon(&self, request: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
@@ -35,7 +52,7 @@ impl Matcher {
             [&stems[..], short].iter().flat_map(|s| names.named(s)).copied().filter(is_list).collect();
         let first = named.first()?;
         let item = spoken::normalise(item);
-        if !named.iter().all(|i| i == first) || item.split(' ').next().is_none_or(spoken::verbs::is_acting) {
+        if !named.iter().all(|i| i == first) || request.trim_end().ends_with('?') || !is_item(&item) {
             return None;
         }
         let list = spoken::normalise(&setting.home.entities()[*first].name);

@@ -40,8 +40,9 @@ struct Conditional {
 impl Matcher {
     /// A wish with a condition; `None` where there is none, or one of its parts is not understood.
     pub(super) fn conditional(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
-        // "Pause it until the baby is up": until then is what a pause is for.
-        if let Some((wish, _)) = text.split_once(" until ")
+        // "Pause it until the baby is up": until then is what a pause is for. A time of day could be kept, and is not by a pause.
+        if let Some((wish, until)) = text.split_once(" until ")
+            && !is_time(until, setting.now.date())
             && matches!(wish.split(' ').next(), Some("pause" | "hold" | "mute"))
             && self.is_act(wish, names, setting)
         {
@@ -123,6 +124,16 @@ fn acts(heard: &Heard) -> bool {
         }
         Outcome::Pass(_) => false,
     }
+}
+
+/// Whether words begin with a time of day or a day.
+fn is_time(text: &str, today: jiff::civil::Date) -> bool {
+    let words: Vec<&str> = text.split(' ').filter(|w| !matches!(*w, "at" | "about" | "around")).collect();
+    spoken::clock_time(&words).is_some()
+        || spoken::number(&words).is_some()
+        || spoken::day(&words, today).is_some()
+        || spoken::duration(&words).is_some()
+        || matches!(words.first(), Some(&("noon" | "midnight" | "later")))
 }
 
 fn said(answer: String) -> Outcome {

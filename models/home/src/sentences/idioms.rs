@@ -117,6 +117,17 @@ const REASONS: &[&str] = &[
     " before i forget",
 ];
 
+/// Whether a word is of a time: "unlock the door for the weekend" is for a while, and for nobody.
+pub(super) fn is_time_word(word: &str) -> bool {
+    #[rustfmt::skip]
+    const TIMES: &[&str] = &[
+        "second", "minute", "hour", "day", "week", "weekend", "month", "year", "night", "morning", "afternoon", "evening", "noon",
+        "midnight", "today", "tonight", "tomorrow", "now", "later", "ever", "good", "while", "bit", "moment", "sec", "min", "summer",
+        "winter", "spring", "autumn", "till", "lunch", "breakfast", "dinner", "once", "always",
+    ];
+    TIMES.contains(&word) || word.strip_suffix('s').is_some_and(|one| TIMES.contains(&one))
+}
+
 /// The request without a reason or a purpose behind it: "… so I can read", "… for the milk lorry". A purpose is one only where no
 /// word of it is known here.
 pub(super) fn without_reason(text: &str, is_known: impl Fn(&str) -> bool) -> Option<String> {
@@ -136,7 +147,11 @@ pub(super) fn without_reason(text: &str, is_known: impl Fn(&str) -> bool) -> Opt
                 "minute" | "minutes" | "hour" | "hours" | "second" | "seconds" | "," | "." | "later" | "tomorrow"
             )
     });
-    (words.len() <= 5 && plain && wish.contains(' ')).then(|| wish.to_owned())
+    // What is opened for a time would stay open.
+    let opens =
+        wish.split(' ').any(|w| matches!(w, "unlock" | "unlocked" | "unbolt" | "open" | "opened" | "disarm" | "let"));
+    let is_for_a_time = opens && words.iter().any(|w| is_time_word(w));
+    (words.len() <= 5 && plain && !is_for_a_time && wish.contains(' ')).then(|| wish.to_owned())
 }
 
 /// Words between "a" and an amount that say how it feels.

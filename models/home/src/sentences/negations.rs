@@ -2,6 +2,7 @@
 //! "set the lamp to 40 but leave the others alone". Nothing is done for what was forbidden, and the answer says so.
 
 use super::outcome::{Outcome, Reading, Step};
+use super::remarks::{binds, is_remark};
 use super::{Heard, Matcher, Setting, Turn, vocabulary};
 use crate::domain::Domain;
 use crate::model::Home;
@@ -97,10 +98,16 @@ fn is_text(heard: &Heard) -> bool {
         || matches!(step, Step::Act(reading) if matches!(reading.intent.as_str(), "AddItem" | "AddEvent"))))
 }
 
-/// "Do not disturb", where a switch of the home is called so: it is switched on, and nothing is forbidden.
+/// "Do not disturb", where a switch of the home is called so: it is switched on, and nothing is forbidden. What stands before it may
+/// say why, and nothing else: a condition or another wish is for others to hear.
 pub(super) fn named_like_one(text: &str, names: &Turn<'_>, home: &Home) -> Option<Step> {
-    let said = text.rsplit([',', '.']).next()?.trim();
-    if !(said.starts_with("do not ") || said.starts_with("never ")) {
+    let mut clauses: Vec<&str> = text.split([',', '.']).map(str::trim).filter(|clause| !clause.is_empty()).collect();
+    let said = clauses.pop()?;
+    let is_told = |clause: &str| {
+        let words: Vec<&str> = clause.split(' ').collect();
+        is_remark(&words) && !binds(&words)
+    };
+    if !clauses.into_iter().all(is_told) || !(said.starts_with("do not ") || said.starts_with("never ")) {
         return None;
     }
     let switches = [Domain::InputBoolean, Domain::Switch];

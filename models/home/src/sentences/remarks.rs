@@ -77,8 +77,20 @@ const PREDICATES: &[&str] = &[
 ];
 
 impl Matcher {
-    /// One wish, and remarks around it that say why: "the washing is done, switch the washing machine off".
+    /// One wish, and remarks around it that say why: "the washing is done, switch the washing machine off". Beside a remark about
+    /// another time, or one that leaves something out, only what ends something is done.
     pub(super) fn with_remarks(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
+        let heard = self.beside_remarks(text, names, setting)?;
+        let said: Vec<&str> = text.split(' ').collect();
+        let is_bound = said.split(|w| matches!(*w, "," | "." | "so")).any(|clause| !clause.is_empty() && binds(clause));
+        let is_safe = match &heard.outcome {
+            Outcome::Do(steps) => steps.iter().all(ends),
+            Outcome::Ask { .. } | Outcome::Pass(_) => false,
+        };
+        (!is_bound || is_safe).then_some(heard)
+    }
+
+    fn beside_remarks(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Heard> {
         let said: Vec<&str> = text.split(' ').collect();
         let text_of_remark = and_remarks(&said);
         let said = &text_of_remark[..];
@@ -236,7 +248,17 @@ impl Matcher {
     fn owned(&self, wish: &str, remarks: &[&[&str]], names: &Turn<'_>, setting: &Setting<'_>) -> Option<Option<Heard>> {
         let words: Vec<&str> = wish.split(' ').collect();
         let at = words.iter().position(|w| matches!(*w, "his" | "her" | "their" | "its"))?;
-        words.get(at + 1)?;
+        let next = words.get(at + 1)?;
+        // "Let her in": "her" is who was named, and nothing of hers.
+        let is_object = |word: &str| {
+            matches!(
+                word,
+                "in" | "out" | "through" | "inside" | "into" | "to" | "at" | "by" | "up" | "back" | "know" | "," | "."
+            )
+        };
+        if words[0] == "let" || words[at] == "her" && is_object(next) {
+            return None;
+        }
         let is_kind = |word: &str| super::nouns::noun_at(&[word]).is_some() || names.place_at(&[stem(word)]).is_some();
         let own = |word: &&&str| {
             let stem = stem(word);
@@ -323,7 +345,7 @@ impl Matcher {
 }
 
 /// Whether a clause only tells something: "it is late", "the washing is done", "bedtime".
-fn is_remark(clause: &[&str]) -> bool {
+pub(super) fn is_remark(clause: &[&str]) -> bool {
     let unneeded = clause.ends_with(&["not", "needed"])
         || clause.ends_with(&["not", "necessary"])
         || clause.windows(3).any(|w| {
@@ -384,6 +406,39 @@ fn is_remark(clause: &[&str]) -> bool {
             | "nobody"
     );
     !is_command(clause[0]) && (subject || shortened || too_much || clause.iter().skip(1).any(|w| FINITE.contains(w)))
+}
+
+/// Whether a remark is about another time, or leaves something out: "the cleaner comes tomorrow", "the cat never goes out". That
+/// something is missing now says neither: "there is no light", "it is only 12 degrees".
+pub(super) fn binds(clause: &[&str]) -> bool {
+    (0..clause.len()).any(|at| match clause[at] {
+        "tomorrow" | "tonight" | "never" => true,
+        "no" | "only" => {
+            !at.checked_sub(1).is_some_and(|before| matches!(clause[before], "is" | "are" | "am" | "have" | "has"))
+        }
+        _ => false,
+    })
+}
+
+/// Whether a step only switches off, closes or locks.
+fn ends(step: &Step) -> bool {
+    let Step::Act(reading) = step else { return false };
+    reading.calls.iter().all(|call| {
+        matches!(
+            call.service.split_once('.').map_or("", |(_, service)| service),
+            "turn_off"
+                | "close_cover"
+                | "close_valve"
+                | "lock"
+                | "media_pause"
+                | "media_stop"
+                | "stop_cover"
+                | "pause"
+                | "stop"
+                | "return_to_base"
+                | "dock"
+        )
+    })
 }
 
 /// The words with a comma where "and" joins a remark about someone or something and another clause: "I just walked in and the hall

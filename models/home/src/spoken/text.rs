@@ -238,6 +238,13 @@ const AFTER: &[&str] = &[
 const TIMES_AFTER: &[&str] =
     &["for today", "for tonight", "for the night", "for the weekend", "for the day", "for the evening"];
 
+/// Of [`AFTER`], what says how long.
+const WHILES: &[&str] =
+    &["for a moment", "for a minute", "for a second", "for a sec", "for a bit", "for a while", "for a little while"];
+
+/// Words of wishes that must not last longer than was said.
+const OPENING: &[&str] = &["unlock", "unlocked", "unbolt", "open", "opened", "disarm", "let"];
+
 /// Words with which a question begins.
 const ASKING: &[&str] = &[
     "what", "when", "where", "who", "which", "how", "is", "are", "do", "does", "did", "have", "has", "will", "am",
@@ -280,7 +287,10 @@ fn strip(tokens: &mut Vec<&str>) {
         // An alarm has a mode for the night.
         let is_alarm = tokens.iter().any(|token| matches!(*token, "arm" | "alarm"));
         let times = if asks || is_alarm { None } else { longest(TIMES_AFTER, |phrase| ends_with(tokens, phrase)) };
-        if let Some(n) = longest(AFTER, |phrase| ends_with(tokens, phrase)).or(times) {
+        // "Unlock the door for a minute" is not to unlock it for good.
+        let opens = tokens.iter().any(|token| OPENING.contains(token));
+        let after = longest(AFTER, |phrase| !(opens && WHILES.contains(&phrase)) && ends_with(tokens, phrase));
+        if let Some(n) = after.or(times.filter(|_| !opens)) {
             if n >= tokens.len() {
                 return;
             }

@@ -87,12 +87,7 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
     if all.is_empty() {
         return Err(Stop::Unsaid(format!("the {words}")));
     }
-    let best = all
-        .iter()
-        .reduce(
-            |a, b| if (kind == "max" && b.number > a.number) || (kind == "min" && b.number < a.number) { b } else { a },
-        )
-        .ok_or(Stop::Mismatch)?;
+    let best = furthest(&all, kind).ok_or(Stop::Mismatch)?;
     let value = state::quantity(best.number, &best.unit);
     let ids: Vec<usize> = all.iter().filter(|v| v.number == best.number).map(|v| v.at).collect();
     let room = area_name(found, best.at)
@@ -127,6 +122,12 @@ pub(super) fn extreme(found: &Found<'_>) -> Done {
     found.say(&ids, answer)
 }
 
+/// The first of the highest values ("max"), or of the lowest.
+fn furthest<'v>(all: &'v [Value], kind: &str) -> Option<&'v Value> {
+    let is_further = |a: &Value, b: &Value| if kind == "max" { b.number > a.number } else { b.number < a.number };
+    all.iter().reduce(|a, b| if is_further(a, b) { b } else { a })
+}
+
 /// "Which lamp is the brightest?": of those that are on and say how bright they are.
 fn brightest(found: &Found<'_>) -> Done {
     let lit = |i: &usize| {
@@ -157,12 +158,7 @@ fn setpoint_extreme(found: &Found<'_>, kind: &str) -> Done {
             Some(Value { at, number: entity.number("temperature")?, unit })
         })
         .collect();
-    let best = set
-        .iter()
-        .reduce(
-            |a, b| if (kind == "max" && b.number > a.number) || (kind == "min" && b.number < a.number) { b } else { a },
-        )
-        .ok_or_else(|| Stop::Unsaid("what the heating is set to".to_owned()))?;
+    let best = furthest(&set, kind).ok_or_else(|| Stop::Unsaid("what the heating is set to".to_owned()))?;
     let same: Vec<usize> = set.iter().filter(|v| v.number == best.number).map(|v| v.at).collect();
     let names: Vec<String> = same
         .iter()
@@ -193,8 +189,7 @@ fn own_extreme(found: &Found<'_>, kind: &str) -> Done {
     if read.len() < 2 || read.iter().any(|v| v.unit != read[0].unit) {
         return Err(Stop::Mismatch);
     }
-    let best = read.iter().reduce(|a, b| if (b.number > a.number) == (kind == "max") { b } else { a });
-    let best = best.ok_or(Stop::Mismatch)?;
+    let best = furthest(&read, kind).ok_or(Stop::Mismatch)?;
     let value = state::quantity(best.number, &best.unit);
     found.say(
         &[best.at],

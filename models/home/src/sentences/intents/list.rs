@@ -91,6 +91,14 @@ const SHOPS: &[&str] = &[
     "buy",
 ];
 
+/// What is wanted and not bought: "I could do with some sleep", "we are running out of patience".
+#[rustfmt::skip]
+const NOT_BOUGHT: &[&str] = &[
+    "break", "rest", "sleep", "nap", "help", "hand", "patience", "time", "ideas", "holiday", "vacation", "company", "quiet", "peace",
+    "hug", "energy", "steam", "luck", "options", "space", "room", "air", "light", "warmth", "heat", "attention", "advice", "rain",
+    "sun", "sunshine", "fun", "daylight", "excuses", "silence", "music",
+];
+
 fn target(list: usize) -> Target {
     Target { entities: vec![list], ..Target::default() }
 }
@@ -188,6 +196,10 @@ fn add(found: &Found<'_>) -> Done {
     let at = list(found)?;
     let entity = found.entity(at);
     let item = tidy(said);
+    let is_bought = item.split(' ').next_back().is_none_or(|word| !NOT_BOUGHT.contains(&word));
+    if found.text("of") == Some("shopping") && !is_bought {
+        return Err(Stop::Mismatch);
+    }
     // "Milk put it on the list" is another wish.
     let is_wish = ["put", "add", "stick", "write"]
         .iter()

@@ -4,6 +4,7 @@ use serde_json::{Map, json};
 
 use super::{Done, Found, data, group, want};
 use crate::domain::Domain;
+use crate::sentences::idioms::is_time_word;
 use crate::sentences::outcome::Stop;
 use crate::sentences::slots::size_of;
 use crate::sentences::target::{Target, Want};
@@ -45,6 +46,7 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
             found.act(&target, "lock.lock", Map::new())
         }
         "Unlock" => {
+            lets_somebody(found)?;
             // "Let him in": by the door that was just spoken of.
             let last: Vec<usize> =
                 found.resolver.last.iter().copied().filter(|i| found.entity(*i).domain == Lock).collect();
@@ -67,8 +69,35 @@ pub(super) fn carry_out(found: &Found<'_>) -> Done {
     }
 }
 
+/// Words of a clause, and of nobody whom a door is opened for: "let me know when the dog goes out of the gate", "let nobody in".
+#[rustfmt::skip]
+const NOBODY: &[&str] = &[
+    "nobody", "no", "none", "not", "never", "neither", "only", "know", "see", "check", "hear", "look", "think", "guess", "remember",
+    "forget", "when", "if", "whether", "who", "what", "that", "which", "where", "why", "how", "is", "are", "was", "has", "until",
+    "before", "after", "while", "once", "unless",
+];
+
+/// Refuses "let … in" and "unlock … for …" of anything but somebody in a few words: what is to be told, a prohibition, a time.
+fn lets_somebody(found: &Found<'_>) -> Result<(), Stop> {
+    let Some(who) = found.text("who") else { return Ok(()) };
+    let words: Vec<&str> = who.split(' ').collect();
+    let is_time = |at: usize| {
+        let word = words[at];
+        is_time_word(word)
+            || matches!(word, "at" | "in" | "from")
+            || word != "one" && crate::spoken::number(&words[at..]).is_some()
+            || crate::spoken::day(&words[at..], found.now.date()).is_some()
+    };
+    let is_asked = matches!(words[..], ["me" | "us", ref rest @ ..] if !rest.is_empty() && !matches!(rest, ["all" | "both" | "back"]));
+    match words.len() > 3 || is_asked || (0..words.len()).any(|at| NOBODY.contains(&words[at]) || is_time(at)) {
+        true => Err(Stop::Mismatch),
+        false => Ok(()),
+    }
+}
+
 fn opened(found: &Found<'_>, verb: &str) -> Done {
     super::bare(found)?;
+    lets_somebody(found)?;
     // "Water the herbs": by what is called so, or lies there, and lets water through.
     if found.flag("waters") == Some(true) {
         let target = found.target(Want { place_means: &[Valve], ..group(&[Valve]) })?;

@@ -114,6 +114,11 @@ fn switch(found: &Found<'_>, verb: &str) -> Done {
         return Err(Stop::Mismatch);
     }
     let mut target = found.target(wanted)?;
+    // "Get the bathroom nice and warm", "silence the kitchen": of a room that is not said of its lights.
+    let of_things = ["heats", "rests"].iter().any(|flag| found.flag(flag) == Some(true));
+    if of_things && target.bare_place {
+        return Err(Stop::Mismatch);
+    }
     // "Give the pond pump a rest", "silence the fountain": what runs until it is switched off. A player is paused or muted.
     if found.flag("rests") == Some(true) && !target.entities.iter().all(|i| RESTS.contains(&found.entity(*i).domain)) {
         return Err(Stop::Mismatch);

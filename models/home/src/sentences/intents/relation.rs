@@ -53,6 +53,12 @@ fn same_as(found: &Found<'_>) -> Done {
             _ => Err(Stop::Mismatch),
         };
     }
+    // "As warm as" says nothing of a light's brightness.
+    if let Some(said) = found.text("level_of")
+        && !has_level(domain, said)
+    {
+        return Err(Stop::Mismatch);
+    }
     let (_, attribute, service, key) = LEVELS.iter().find(|(known, ..)| *known == domain).ok_or(Stop::Mismatch)?;
     let level =
         model.number(attribute).ok_or_else(|| Stop::Unsaid(format!("the {} of it", attribute.replace('_', " "))))?;
@@ -61,26 +67,49 @@ fn same_as(found: &Found<'_>) -> Done {
     })
 }
 
-/// Lights that are to stay as they are while the others of a place, or of where the asker is, go out.
+/// Whether the one level that things of a domain have is what was said: "as loud as", "to the same brightness as".
+fn has_level(domain: Domain, said: &str) -> bool {
+    match said {
+        "brightness" => domain == Light,
+        "volume" => domain == MediaPlayer,
+        "softness" => matches!(domain, Light | MediaPlayer),
+        "temperature" => domain == Climate,
+        "speed" => domain == Fan,
+        "position" => matches!(domain, Cover | Valve),
+        _ => true,
+    }
+}
+
+/// Lights that are to be on while the others of a place, or of their own rooms, go out. Where neither is known, nothing does.
 fn only_on(found: &Found<'_>) -> Done {
     let kept = found.target(group(&[Light]))?;
     if kept.bare_place {
         return Err(Stop::Mismatch);
     }
-    let place = kept.place.clone();
-    let within = |i: &usize| match (&place, found.resolver.here) {
+    let area = |i: &usize| found.resolver.names.entities[*i].area;
+    let areas: Option<Vec<usize>> = kept.entities.iter().map(area).collect();
+    let within = |i: &usize| match (&kept.place, &areas) {
         (Some(place), _) => found.resolver.is_in(*i, place),
-        (None, Some(here)) => found.resolver.names.entities[*i].area == Some(here),
-        (None, None) => true,
+        (None, Some(areas)) => area(i).is_some_and(|area| areas.contains(&area)),
+        (None, None) => false,
     };
+    if kept.place.is_none() && areas.is_none() {
+        return Err(Stop::Mismatch);
+    }
     let others: Vec<usize> = found
         .entities(&[Light])
         .into_iter()
         .filter(|i| !kept.entities.contains(i) && within(i) && found.entity(*i).state == "on")
         .collect();
-    if others.is_empty() {
+    let dark: Vec<usize> = kept.entities.iter().copied().filter(|i| found.entity(*i).state == "off").collect();
+    if others.is_empty() && dark.is_empty() {
         return Err(Stop::Negative("No other light is on.".to_owned()));
     }
-    let target = Target { entities: others, many: true, ..Target::default() };
-    found.act(&target, "light.turn_off", Map::new())
+    let calls = [("light.turn_on", &dark), ("light.turn_off", &others)]
+        .into_iter()
+        .filter(|(_, lights)| !lights.is_empty())
+        .map(|(service, lights)| ServiceCall::new(service, lights.iter().map(|i| found.id(*i))))
+        .collect();
+    let target = Target { entities: [dark.clone(), others.clone()].concat(), many: true, ..Target::default() };
+    found.acts(&target, calls, Map::new())
 }
