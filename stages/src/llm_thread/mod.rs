@@ -310,6 +310,11 @@ impl LlmThread {
         let _ = self.send(Command::Forget { session });
     }
 
+    /// Drops from a session's cache all that is not the beginning of `prompt`, and what was to be kept warm in it.
+    pub fn keep_only(&self, session: SessionId, prompt: Vec<TokenId>) {
+        let _ = self.send(Command::KeepOnly { session, prompt });
+    }
+
     /// Answers whether there is a thread that takes it.
     fn send(&self, command: Command) -> bool {
         self.commands.send(command).is_ok()

@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use nearfield_llm::{Batch, Llm, LlmError, Prefill, Session, SessionOptions, TokenId};
 
 use super::soft_prompt::read_soft_prompt;
-use super::steps::Running;
+use super::steps::{Running, shared};
 use super::{Event, Extras, Job, Pause, SessionId, Urgency};
 use crate::flow::fault::Fault;
 use crate::voice_priority::VoicePriority;
@@ -42,6 +42,10 @@ pub(super) enum Command {
     },
     Forget {
         session: SessionId,
+    },
+    KeepOnly {
+        session: SessionId,
+        prompt: Vec<TokenId>,
     },
     Close {
         session: SessionId,
@@ -130,6 +134,8 @@ impl Scheduler {
             while let Ok(command) = self.inbox.try_recv() {
                 self.obey(command);
             }
+            // What rests has no step in which it would be seen that nobody wants it any more.
+            self.jobs.retain_mut(|running| running.urgency > Urgency::Idle || running.is_kept());
             let (has_jobs, is_voice) =
                 (!self.jobs.is_empty(), self.jobs.iter().any(|running| running.urgency == Urgency::Voice));
             if let Some(way) = &mut self.way {
@@ -173,7 +179,11 @@ impl Scheduler {
                 Command::Run { events, .. } => drop(events.try_send(Event::Failed(crashed()))),
                 Command::Save { reply, .. } => drop(reply.try_send(Err(crashed()))),
                 Command::Restore { reply, .. } => drop(reply.try_send(Err(crashed()))),
-                Command::Warm { .. } | Command::Forget { .. } | Command::Close { .. } | Command::Exchange { .. } => {}
+                Command::Warm { .. }
+                | Command::Forget { .. }
+                | Command::KeepOnly { .. }
+                | Command::Close { .. }
+                | Command::Exchange { .. } => {}
             }
         }
     }
@@ -237,6 +247,12 @@ impl Scheduler {
             Command::Forget { session } => {
                 let slot = self.sessions.get_mut(&session).expect("a session that was opened");
                 slot.session.truncate(0);
+                slot.rows.clear();
+            }
+            Command::KeepOnly { session, prompt } => {
+                self.forget_warm(session);
+                let slot = self.sessions.get_mut(&session).expect("a session that was opened");
+                slot.session.truncate(shared(slot.session.tokens(), &prompt));
                 slot.rows.clear();
             }
         }

@@ -139,7 +139,7 @@ fn sink<'a>(events: &'a Sender<Event>, garbled: Option<&'a str>) -> impl FnMut(&
 }
 
 /// How many tokens two texts share at their beginning; embeddings are never the same.
-fn shared(a: &[TokenId], b: &[TokenId]) -> usize {
+pub(super) fn shared(a: &[TokenId], b: &[TokenId]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b && **a != TokenId::EMBEDDING).count()
 }
 

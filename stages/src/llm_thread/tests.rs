@@ -398,3 +398,40 @@ fn idle_work_begins_with_what_a_voice_has_read_and_leaves_it_as_it_is() {
     llm.exchange(voice, idle);
     assert!(prefilled(voice, other).prefilled <= 1);
 }
+
+#[test]
+fn what_nobody_waits_for_and_nobody_wants_any_more_ends_though_somebody_else_is_served() {
+    let (llm, _thread) = bundled();
+    let mut long = job(&llm, open(&llm, Urgency::Request), "<|user|>Hello<|end|><|assistant|>The", 900);
+    let constraint = Constraint::Regex("[a-z ]{3000}".to_owned());
+    long.sampler =
+        SamplerOptions { temperature: 4.0, top_k: 0, top_p: 1.0, min_p: 0.0, seed: 3, ..SamplerOptions::default() };
+    long.options.constraint = Some(Constrained { constraint, after: None });
+    let mut long = llm.run(long);
+    while !matches!(long.next().unwrap(), Event::Text(_)) {}
+    let long = std::thread::spawn(move || outcome(long).2);
+    let turns = Turns::default();
+    let idle: Vec<SessionId> = (0..10).map(|_| open(&llm, Urgency::Idle)).collect();
+    let cancel = turns.cancel_of(turns.begin());
+    let idle: Vec<Reply> = idle
+        .into_iter()
+        .map(|session| llm.run(Job { cancel: cancel.clone(), ..job(&llm, session, "<|user|>Hello", 100) }))
+        .collect();
+    turns.silence_all();
+    let ended: Vec<Instant> = idle.into_iter().map(|reply| outcome(reply).2).collect();
+    let long = long.join().unwrap();
+    assert!(ended.iter().all(|at| *at < long), "they waited for the one that is served");
+}
+
+#[test]
+fn what_is_forgotten_of_a_cache_is_read_again_and_its_beginning_is_not() {
+    let (llm, _thread) = bundled();
+    let session = open(&llm, Urgency::Voice);
+    let kept = "<|system|>You are Nearfield.<|end|><|user|>Hello.<|end|>";
+    let whole = format!("{kept}<|user|>My code is 4471.<|end|><|assistant|>");
+    outcome(llm.run(job(&llm, session, &whole, 1)));
+    let tokens = llm.llm().tokenizer().unwrap().encode(kept, true);
+    llm.keep_only(session, tokens.clone());
+    let Some(Event::Prefilled(prefill)) = llm.run(job(&llm, session, &whole, 1)).next() else { panic!("a prefill") };
+    assert_eq!(prefill.reused, tokens.len());
+}

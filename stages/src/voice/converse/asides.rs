@@ -64,11 +64,91 @@ pub(in crate::voice) fn dismissed(question: &str) -> Option<&'static str> {
     match words.trim_end_matches(" please").trim_end_matches(" now").trim_end_matches(" thanks") {
         "stop" | "stop it" | "stop that" | "stop talking" | "stop stop" | "be quiet" | "quiet" | "silence" | "hush"
         | "shush" | "shut up" | "enough" | "that's enough" | "that is enough" | "no more" => Some(""),
-        "never mind" | "nevermind" | "forget it" | "forget about it" | "forget that" | "cancel" | "cancel that" => {
-            Some("All right.")
-        }
-        _ => None,
+        "never mind" | "nevermind" | "cancel" | "cancel that" => Some("All right."),
+        _ => Forgets::of(question).map(Forgets::said),
     }
+}
+
+/// What of the conversation is to be forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forgets {
+    /// What was said last.
+    Last,
+    All,
+}
+
+impl Forgets {
+    /// Whether somebody wants something forgotten.
+    pub(super) fn of(question: &str) -> Option<Self> {
+        const BEFORE: &[&str] = &["please", "okay", "ok", "no", "oh", "now", "just", "can", "could", "you"];
+        const AFTER: &[&str] = &["please", "now", "thanks", "again", "okay", "ok"];
+        let words = words(question);
+        let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+        while words.last().is_some_and(|word| AFTER.contains(word)) {
+            words.pop();
+        }
+        let from = words.iter().take_while(|word| BEFORE.contains(*word)).count();
+        match words[from..].join(" ").as_str() {
+            "forget it"
+            | "forget about it"
+            | "forget that"
+            | "forget about that"
+            | "forget this"
+            | "forget what i just said"
+            | "forget what i just told you"
+            | "forget that i said that"
+            | "forget i said that" => Some(Self::Last),
+            "forget everything"
+            | "forget about everything"
+            | "forget it all"
+            | "forget all"
+            | "forget all that"
+            | "forget all of it"
+            | "forget all of that"
+            | "forget all i said"
+            | "forget all i told you"
+            | "forget everything i said"
+            | "forget everything i told you"
+            | "forget everything i have said"
+            | "forget everything i have told you"
+            | "forget everything i've said"
+            | "forget everything i've told you"
+            | "forget everything we said"
+            | "forget everything we talked about"
+            | "forget everything about me"
+            | "forget everything you know about me"
+            | "forget what i said"
+            | "forget what i told you"
+            | "forget what i have said"
+            | "forget what i have told you"
+            | "forget what i've said"
+            | "forget what i've told you"
+            | "forget what we talked about"
+            | "forget the conversation"
+            | "forget this conversation"
+            | "forget our conversation"
+            | "clear the conversation"
+            | "clear this conversation"
+            | "clear our conversation"
+            | "delete this conversation"
+            | "delete our conversation"
+            | "delete the conversation" => Some(Self::All),
+            _ => None,
+        }
+    }
+
+    /// What is answered.
+    pub(super) fn said(self) -> &'static str {
+        match self {
+            Self::Last => "All right.",
+            Self::All => "All right, I have forgotten our conversation.",
+        }
+    }
+}
+
+/// Whether somebody only spoke of the conversation, and goes on with what was said before.
+pub(super) fn is_aside(question: &str) -> bool {
+    is_again(question) || is_go_on(question) || dismissed(question).is_some()
 }
 
 /// Whether somebody wants a long answer.
@@ -163,6 +243,28 @@ mod tests {
             "Never mind the lights, close the blinds.",
         ] {
             assert_eq!(dismissed(request), None, "{request}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_forgotten_is_told_from_requests_and_from_what_is_to_be_kept() {
+        for last in ["Forget that.", "Okay, forget it.", "Can you forget what I just said, please?"] {
+            assert_eq!(Forgets::of(last), Some(Forgets::Last), "{last}");
+            assert_eq!(dismissed(last), Some("All right."), "{last}");
+        }
+        for all in ["Forget everything.", "Please forget what I said.", "Forget everything I told you, please."] {
+            assert_eq!(Forgets::of(all), Some(Forgets::All), "{all}");
+            assert!(dismissed(all).is_some(), "{all}");
+        }
+        for other in [
+            "Don't forget that.",
+            "Forget the milk.",
+            "Forget my code 4471.",
+            "I forget everything.",
+            "Never mind.",
+            "",
+        ] {
+            assert_eq!(Forgets::of(other), None, "{other}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! When turns are summarized: before the context is so full that turns are dropped, after a turn and not during one. What is ready by the
 //! next turn takes the place of the oldest turns; what is not is given up, and begun anew after that turn.
 
+use std::ops::Range;
+
 use nearfield_llm::{Message, Role};
 
 use super::summary::{Condensed, Condensing, Work, statements};
@@ -29,20 +31,40 @@ impl Share {
 }
 
 impl Exchange {
+    /// The question.
+    pub(super) fn asked(&self) -> Option<&str> {
+        self.messages.iter().find(|message| message.role == Role::User).map(|message| message.content.as_str())
+    }
+
     /// What is known of it: the speaker's words, and what was answered where a tool was used.
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         let has_tools = self.messages.iter().any(|message| message.role == Role::Tool);
         let is_known = |message: &&Message| message.role == Role::User || has_tools && message.role == Role::Assistant;
         let parts = self.messages.iter().filter(is_known).map(|message| message.content.as_str());
         parts.collect::<Vec<_>>().join("\n")
     }
 
-    fn statements(&self) -> impl Iterator<Item = Statement> {
+    /// What the speaker stated; a command states nothing.
+    pub(super) fn statements(&self) -> impl Iterator<Item = Statement> {
         self.messages
             .iter()
-            .filter(|message| message.role == Role::User)
+            .filter(|message| !self.has_acted && message.role == Role::User)
             .flat_map(|message| statements(&message.content))
     }
+}
+
+/// The first of these numbers that is enough, or the one behind them, where every greater one is enough too. Few are tried: to try one
+/// is to split all of the conversation into tokens.
+fn fewest(range: Range<usize>, mut is_enough: impl FnMut(usize) -> anyhow::Result<bool>) -> anyhow::Result<usize> {
+    let Range { start: mut low, end: mut high } = range;
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match is_enough(middle)? {
+            true => high = middle,
+            false => low = middle + 1,
+        }
+    }
+    Ok(low)
 }
 
 impl Converse {
@@ -103,10 +125,7 @@ impl Converse {
         if most_tokens < FEWEST_TOKENS || taken(self, 0)? <= FULL.of(room) {
             return Ok(());
         }
-        let mut covered = 1;
-        while covered + 1 < self.history.len() && taken(self, covered)? > KEPT.of(room) {
-            covered += 1;
-        }
+        let covered = fewest(1..self.history.len() - 1, |covered| Ok(taken(self, covered)? <= KEPT.of(room)))?;
         let chat = self.chat.clone().without_thinking();
         let mut messages = vec![system.clone()];
         messages.extend(self.summary.messages());
@@ -138,5 +157,23 @@ impl Converse {
     /// The messages of the history but for its first turns.
     pub(super) fn messages_from(&self, first: usize) -> Vec<Message> {
         self.history[first..].iter().flat_map(|exchange| exchange.messages.iter().cloned()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fewest_turns_that_are_enough_are_found_in_few_tries() {
+        for (turns, enough) in [(1, 1), (2, 1), (2, 9), (100, 1), (100, 37), (100, 98), (100, 99), (100, 500)] {
+            let mut tries = 0;
+            let found = fewest(1..turns, |covered| {
+                tries += 1;
+                Ok(covered >= enough)
+            });
+            assert_eq!(found.unwrap(), enough.min(turns));
+            assert!(tries <= 7, "{tries} of {turns}");
+        }
     }
 }

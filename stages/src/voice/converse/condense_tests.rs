@@ -57,7 +57,7 @@ impl Talk {
         for n in 0..turns {
             let asked = if n == 0 { first.to_owned() } else { format!("How many lights are on in house {n}?") };
             let messages = vec![Message::new(Role::User, asked), Message::new(Role::Assistant, "One light is on.")];
-            self.converse.history.push(Exchange { turn: Turn(0), is_remote: false, messages });
+            self.converse.history.push(Exchange { turn: Turn(0), is_remote: false, has_acted: false, messages });
         }
         let mut messages = vec![self.converse.system()];
         messages.extend(self.converse.messages_from(0));
@@ -181,7 +181,7 @@ fn a_program_that_ends_while_a_summary_is_written_ends_soon_and_goes_on_from_its
 #[test]
 fn a_file_of_before_there_were_summaries_is_read() {
     let saved: Saved = serde_json::from_str(r#"{"exchanges": [[{"role": "user", "content": "Hello."}]]}"#).unwrap();
-    assert!(saved.summary.is_empty() && saved.exchanges.len() == 1);
+    assert!(saved.summary.is_empty() && saved.acted.is_empty() && saved.exchanges.len() == 1);
 }
 
 #[test]
@@ -236,4 +236,71 @@ fn another_conversation_in_between_leaves_a_summary_to_the_one_that_it_belongs_t
     assert!(talk.prompt().contains(STATED));
     talk.converse.forget_history();
     assert!(!talk.prompt().contains("Clara"));
+}
+
+const SECRET: &str = "Our code for the shed is 4471.";
+
+#[test]
+fn what_was_said_last_is_forgotten_from_the_prompt_and_the_file_and_the_rest_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.session");
+    for between in ["", "Say that again."] {
+        let mut talk = talk(600, "Clara arrives on Thursday\\.");
+        talk.say(STATED);
+        talk.say(SECRET);
+        if !between.is_empty() {
+            talk.say(between);
+        }
+        assert!(talk.prompt().contains("4471"));
+        assert_eq!(talk.say("Forget that.").reply, "All right.");
+        let prompt = talk.prompt();
+        assert!(!prompt.contains("4471") && prompt.contains("Clara"), "{prompt}");
+        talk.converse.save(&file).unwrap();
+        let saved = std::fs::read(&file).unwrap();
+        assert!(!saved.windows(4).any(|it| it == b"4471") && saved.windows(5).any(|it| it == b"Clara"));
+        // The turn before is what was said last now.
+        talk.say("Please forget it.");
+        assert!(talk.converse.history.is_empty() && !talk.prompt().contains("Clara"));
+    }
+}
+
+#[test]
+fn what_is_to_be_forgotten_leaves_the_summary_too() {
+    let summarized = || {
+        let mut talk = talk(600, "Clara arrives on Thursday\\.");
+        talk.has_said(SECRET, 14);
+        assert!(talk.wait());
+        assert!(talk.say("Hello.").summarized > 3);
+        assert!(talk.converse.summary.messages()[0].content.contains("4471"));
+        talk
+    };
+    let mut talk = summarized();
+    talk.say(SECRET);
+    talk.say("Forget that.");
+    assert!(!talk.prompt().contains("4471") && talk.prompt().contains("house 13?"), "{}", talk.prompt());
+    let mut talk = summarized();
+    talk.say("Forget that.");
+    assert!(talk.prompt().contains("4471"), "that was not what was said last");
+    assert!(talk.say("Forget everything I told you, please.").reply.contains("forgotten"));
+    assert!(talk.converse.history.is_empty() && talk.converse.summary.is_empty() && talk.converse.pending.is_empty());
+    assert!(!talk.prompt().contains("4471") && !talk.prompt().contains("house"));
+    // Where what was said last has been dropped already, nobody can tell what it was.
+    talk.converse.pending = summary::statements(SECRET);
+    talk.say("Forget that.");
+    assert!(talk.converse.pending.is_empty());
+}
+
+#[test]
+fn commands_state_nothing_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.session");
+    let mut first = talk(600, "Clara arrives on Thursday\\.");
+    first.has_said("I want two lamps on in our hall.", 2);
+    assert_eq!(first.converse.history[0].statements().count(), 1);
+    first.converse.history[0].has_acted = true;
+    assert_eq!(first.converse.history[0].statements().count(), 0);
+    first.converse.save(&file).unwrap();
+    let mut again = talk(600, "Clara arrives on Thursday\\.");
+    again.converse.restore(&file).unwrap();
+    assert!(again.converse.history[0].has_acted && !again.converse.history[1].has_acted);
 }

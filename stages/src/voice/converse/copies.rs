@@ -78,6 +78,7 @@ mod tests {
         let exchange = |question: &str, reply: &str| Exchange {
             turn: Turn(1),
             is_remote: false,
+            has_acted: false,
             messages: vec![Message::new(Role::User, question), Message::new(Role::Assistant, reply)],
         };
         let history = [

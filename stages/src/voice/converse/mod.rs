@@ -14,6 +14,7 @@ mod condense_tests;
 mod copies;
 mod draft;
 mod ending;
+mod forget;
 mod prompt;
 mod remote;
 mod reply;
@@ -87,6 +88,8 @@ struct Exchange {
     turn: Turn,
     /// Whether a remote model has answered.
     is_remote: bool,
+    /// Whether something was done or looked up for it: a command, of which nothing has to be remembered.
+    has_acted: bool,
     messages: Vec<Message>,
 }
 
@@ -111,6 +114,9 @@ struct Saved {
     #[serde(default)]
     pending: Vec<Statement>,
     exchanges: Vec<Vec<Message>>,
+    /// By exchange, whether something was done; a shorter list means that nothing was.
+    #[serde(default)]
+    acted: Vec<bool>,
 }
 
 /// The conversation of one flow.
@@ -252,6 +258,7 @@ impl Converse {
             summary: self.summary.clone(),
             pending: self.pending.clone(),
             exchanges: self.history.iter().map(|exchange| exchange.messages.clone()).collect(),
+            acted: self.history.iter().map(|exchange| exchange.has_acted).collect(),
         };
         Ok(self.llm.save(self.session, path, serde_json::to_vec(&saved)?)?)
     }
@@ -270,7 +277,8 @@ impl Converse {
         self.history = saved
             .exchanges
             .into_iter()
-            .map(|messages| Exchange { turn: Turn(0), is_remote: false, messages })
+            .zip(saved.acted.into_iter().chain(std::iter::repeat(false)))
+            .map(|(messages, has_acted)| Exchange { turn: Turn(0), is_remote: false, has_acted, messages })
             .collect();
         self.keep_warm();
         Ok(())
@@ -304,17 +312,6 @@ impl Converse {
         std::mem::swap(&mut self.asked, &mut other.asked);
         std::mem::swap(&mut self.offers_more, &mut other.offers_more);
         std::mem::swap(&mut self.last_reply, &mut other.last_reply);
-    }
-
-    /// Begins a new conversation, with what the model has read of the home still in its cache.
-    pub fn forget_history(&mut self) {
-        self.history.clear();
-        self.condensing = None;
-        self.summary = Summary::default();
-        self.pending.clear();
-        self.asked = None;
-        self.offers_more = false;
-        self.last_reply.clear();
     }
 }
 

@@ -8,7 +8,7 @@ use nearfield_home::sentences::wish::{Kind, Wish};
 use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, ParsedReply, Role, TokenId};
 use serde_json::{Value, json};
 
-use super::asides::{self, Budget};
+use super::asides::{self, Budget, Forgets};
 use super::claims::HonestText;
 use super::copies::Copies;
 use super::draft::{Begun, Rest};
@@ -128,7 +128,8 @@ impl Converse {
         };
         // A question that got no answer would stand there alone, which many templates refuse.
         if exchange.len() > 1 {
-            self.history.push(Exchange { turn, is_remote, messages: exchange });
+            let has_acted = replied.answered_by == AnsweredBy::Matcher || !replied.tools.is_empty();
+            self.history.push(Exchange { turn, is_remote, has_acted, messages: exchange });
         }
         if !replied.reply.is_empty() {
             self.last_reply.clone_from(&replied.reply);
@@ -159,7 +160,15 @@ impl Converse {
         if !self.turns.is_alive(turn) {
             return Ok(Answered::Here);
         }
-        if let Some(matched) = self.toolbox.consent(question).or_else(|| self.toolbox.matched(question)) {
+        let consent = self.toolbox.consent(question);
+        if let Some(what) = Forgets::of(question) {
+            // Neither this nor its answer stands in the history.
+            self.forget(what);
+            replied.answered_by = AnsweredBy::Matcher;
+            replied.say(what.said(), send);
+            return Ok(Answered::Here);
+        }
+        if let Some(matched) = consent.or_else(|| self.toolbox.matched(question)) {
             replied.answered_by = AnsweredBy::Matcher;
             replied.tools = matched.tools;
             replied.say(&matched.reply, send);

@@ -94,6 +94,9 @@ fn a_failed_call_is_answered_by_a_computed_sentence_and_the_next_turns_are_sane(
     std::fs::write(&path, home).unwrap();
     let (reply, _) = asked(&mut converse, "Turn on the kitchen light.");
     assert!(reply.contains("kitchen light is") && reply.ends_with(" on."), "{reply}");
+    // The question was answered from what is known of the home.
+    let acted: Vec<bool> = converse.history.iter().map(|exchange| exchange.has_acted).collect();
+    assert_eq!(acted, [true, false, true]);
     assert!(std::fs::read_to_string(&path).unwrap().contains("\"light\": \"on\""));
 }
 

@@ -2,6 +2,7 @@
 //! for word as rules find it (`statements`), and sentences that the model writes, each held to the words of one turn (`check`). It is
 //! bounded in tokens, and written and read ahead while nobody speaks (`condensing`).
 
+mod actors;
 mod check;
 mod condensing;
 mod statements;
@@ -51,8 +52,8 @@ impl Summary {
         vec![Message::new(Role::User, told), Message::new(Role::Assistant, answer)]
     }
 
-    /// The same with more statements and, if there are any, other sentences by the model, in at most `most_tokens` tokens. What is
-    /// stated twice stands once; where not everything has room, what matters least goes first, and of that the oldest.
+    /// The same with more statements and more sentences by the model, in at most `most_tokens` tokens. What is said twice stands once;
+    /// where not everything has room, what matters least goes first, and of that the oldest.
     pub(super) fn with(
         &self,
         stated: &[Statement],
@@ -62,15 +63,20 @@ impl Summary {
     ) -> Self {
         let mut all: Vec<Statement> = Vec::new();
         for statement in self.stated.iter().chain(stated) {
-            all.retain(|earlier| !earlier.text.eq_ignore_ascii_case(&statement.text));
+            all.retain(|earlier| !earlier.is_same(statement));
             all.push(statement.clone());
         }
-        let written = if written.is_empty() { self.written.clone() } else { written };
+        let mut lines = self.written.clone();
+        for line in written {
+            lines.retain(|earlier| !check::says_as_much(&line, earlier));
+            lines.push(line);
+        }
         let cost = |line: &str| COPIES * tokenizer.encode(&format!(" {}", whole(line)), false).len();
         let mut room = most_tokens.saturating_sub(tokenizer.encode(ANSWER, false).len());
         let mut left_for_written = room / WRITTEN_SHARE;
-        let written: Vec<String> = written
+        let mut written: Vec<String> = lines
             .into_iter()
+            .rev()
             .filter(|line| !all.iter().any(|statement| check::says_as_much(&statement.text, line)))
             .take_while(|line| {
                 let cost = cost(line);
@@ -79,6 +85,7 @@ impl Summary {
                 fits
             })
             .collect();
+        written.reverse();
         room -= written.iter().map(|line| cost(line)).sum::<usize>().min(room);
         let mut order: Vec<usize> = (0..all.len()).collect();
         order.sort_by_key(|at| std::cmp::Reverse((all[*at].weight, *at)));
@@ -90,8 +97,30 @@ impl Summary {
                 kept.push(at);
             }
         }
-        kept.sort_unstable();
-        Self { stated: kept.into_iter().map(|at| all[at].clone()).collect(), written }
+        // Lines in a row may have a token more than each by itself.
+        loop {
+            let mut in_order = kept.clone();
+            in_order.sort_unstable();
+            let stated = in_order.into_iter().map(|at| all[at].clone()).collect();
+            let summary = Self { stated, written: written.clone() };
+            if summary.tokens(tokenizer) <= most_tokens {
+                return summary;
+            }
+            if kept.pop().is_none() {
+                written.remove(0);
+            }
+        }
+    }
+
+    /// How many tokens its messages have.
+    fn tokens(&self, tokenizer: &Tokenizer) -> usize {
+        self.messages().iter().map(|message| tokenizer.encode(&message.content, false).len()).sum()
+    }
+
+    /// Takes out what was stated, and what the model wrote that may come of it.
+    pub(super) fn remove(&mut self, stated: &[Statement], said: &str) {
+        self.stated.retain(|kept| !stated.iter().any(|gone| gone.is_same(kept)));
+        self.written.retain(|line| !check::may_come_of(line, said));
     }
 }
 
@@ -128,9 +157,10 @@ mod tests {
         let mut earlier = 0;
         for most in [0, 10, 24, 60, 120, 240, 480] {
             let summary = Summary::default().with(&stated, written.clone(), most, tokenizer);
-            let text: String = summary.messages().iter().map(|message| message.content.clone() + "\n").collect();
-            let tokens = tokenizer.encode(&text, false).len();
-            assert!(tokens <= most + 4 || summary.is_empty(), "{tokens} of {most}: {text}");
+            let messages = summary.messages();
+            let tokens: usize = messages.iter().map(|it| tokenizer.encode(&it.content, false).len()).sum();
+            let text: String = messages.iter().map(|message| message.content.clone() + "\n").collect();
+            assert!(tokens <= most, "{tokens} of {most}: {text}");
             assert!(summary.lines().count() >= earlier, "{text}");
             earlier = summary.lines().count();
             if most >= 240 {
@@ -143,6 +173,36 @@ mod tests {
             assert_eq!(summary.with(&[], Vec::new(), most, tokenizer), summary);
         }
         assert!(earlier > 10, "{earlier}");
+    }
+
+    #[test]
+    fn what_the_model_wrote_stays_through_later_summaries_while_there_is_room() {
+        let llm = llm();
+        let tokenizer = llm.tokenizer().unwrap();
+        let line = |text: &str| vec![text.to_owned()];
+        let mut summary = Summary::default().with(&[], line("Seven lamps are due in Graz."), 400, tokenizer);
+        summary = summary.with(&[], line("There is a party on Sunday."), 400, tokenizer);
+        summary = summary.with(&[], Vec::new(), 400, tokenizer);
+        summary = summary.with(&[], line("On Sunday there is a party."), 400, tokenizer);
+        assert_eq!(summary.written, ["Seven lamps are due in Graz.", "On Sunday there is a party."]);
+        for n in 0..40 {
+            summary = summary.with(&[], line(&format!("Somebody wants {n} boats in harbour {n}{n}.")), 400, tokenizer);
+        }
+        assert!(summary.tokens(tokenizer) <= 400 && summary.written.len() > 1, "{summary:?}");
+        assert_eq!(summary.written.last().unwrap(), "Somebody wants 39 boats in harbour 3939.");
+    }
+
+    #[test]
+    fn what_is_taken_out_is_gone_with_what_the_model_wrote_of_it() {
+        let llm = llm();
+        let tokenizer = llm.tokenizer().unwrap();
+        let said = "My sister Clara arrives on Thursday at 6:40.";
+        let stated = [statements(said), statements("We have two cats.")].concat();
+        let written = vec!["Clara comes.".to_owned(), "There is a party on Sunday.".to_owned()];
+        let mut summary = Summary { stated, written: Vec::new() }.with(&[], written, 400, tokenizer);
+        summary.written.push("Clara arrives on Thursday.".to_owned());
+        summary.remove(&statements(said), said);
+        assert_eq!(summary.lines().collect::<Vec<_>>(), ["We have two cats.", "There is a party on Sunday."]);
     }
 
     #[test]

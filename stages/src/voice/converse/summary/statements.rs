@@ -1,6 +1,7 @@
 //! What a speaker states, word for word: sentences about themselves, their people and plans, with names and numbers. Questions, requests
 //! and small talk are left out. The rules know English; of other languages sentences with names and numbers are found.
 
+use nearfield_home::spoken::verbs::is_wishing;
 use serde::{Deserialize, Serialize};
 
 use crate::voice::converse::copies::words;
@@ -17,6 +18,13 @@ const LEAST_WEIGHT: u8 = 3;
 pub(in crate::voice::converse) struct Statement {
     pub(super) text: String,
     pub(super) weight: u8,
+}
+
+impl Statement {
+    /// Whether both are the same sentence.
+    pub(in crate::voice::converse) fn is_same(&self, other: &Self) -> bool {
+        self.text.eq_ignore_ascii_case(&other.text)
+    }
 }
 
 /// The statements of what somebody said.
@@ -54,96 +62,31 @@ const OPENERS: &[&str] = &[
     "well", "so", "oh", "ah", "okay", "ok", "yes", "no", "yeah", "and", "but", "also", "actually", "anyway", "by",
     "the", "way", "please", "just", "right", "hello", "hi", "hey", "thanks", "then", "now", "because", "though",
 ];
-/// Words with which a question or a request begins, behind the openers.
-const ASKS: &[&str] = &[
-    "what",
-    "what's",
-    "who",
-    "who's",
-    "whom",
-    "whose",
-    "where",
-    "where's",
-    "when",
-    "when's",
-    "why",
-    "how",
-    "how's",
-    "which",
-    "is",
-    "are",
-    "am",
-    "was",
-    "were",
-    "do",
-    "does",
-    "did",
-    "can",
-    "could",
-    "would",
-    "will",
-    "shall",
-    "should",
-    "may",
-    "has",
-    "have",
-    "had",
-    "isn't",
-    "aren't",
-    "don't",
-    "doesn't",
-    "can't",
-    "tell",
-    "give",
-    "show",
-    "name",
-    "say",
-    "explain",
-    "describe",
-    "write",
-    "read",
-    "sing",
-    "play",
-    "turn",
-    "switch",
-    "set",
-    "start",
-    "stop",
-    "open",
-    "close",
-    "lock",
-    "unlock",
-    "make",
-    "put",
-    "add",
-    "call",
-    "find",
-    "list",
-    "help",
-    "suggest",
-    "recommend",
-    "spell",
-    "translate",
-    "count",
-    "repeat",
-    "go",
-    "wake",
-    "cancel",
-    "pause",
-    "let",
-    "let's",
-    "wait",
-    "thank",
-    "good",
-    "compare",
-    "define",
-    "recite",
-    "convert",
-    "calculate",
-    "guess",
-    "pick",
-    "choose",
+/// Words with which a question begins, behind the openers.
+#[rustfmt::skip]
+const QUESTIONS: &[&str] = &[
+    "what", "what's", "who", "who's", "whom", "whose", "where", "where's", "when", "when's", "why", "how", "how's", "which",
+    "is", "are", "am", "was", "were", "do", "does", "did", "can", "could", "would", "will", "shall", "should", "may",
+    "has", "have", "had", "isn't", "aren't", "don't", "doesn't", "can't",
 ];
+/// Verbs with which a request begins, besides those that ask for something in a home ([`is_wishing`]).
+#[rustfmt::skip]
+const ASKS: &[&str] = &[
+    "tell", "give", "show", "name", "say", "explain", "describe", "write", "read", "sing", "call", "find", "list", "help",
+    "suggest", "recommend", "spell", "translate", "repeat", "let's", "wait", "thank", "good", "compare", "define", "recite",
+    "convert", "calculate", "guess", "pick", "order", "ask", "erase", "clear", "book", "buy", "dial", "text", "message",
+    "email", "phone", "announce", "broadcast", "snooze", "move", "turn", "look", "search", "google", "hold", "save", "print",
+    "connect", "disconnect", "summarize", "rewrite", "sort", "teach", "imagine", "pretend", "inform", "warn", "ring", "throw",
+    "restart", "record", "feed", "fill", "follow", "join", "dismiss", "rename", "replace", "subtract", "multiply", "divide",
+];
+/// Requests to be told something.
+#[rustfmt::skip]
+const TELLING: &[&str] = &[
+    "tell", "say", "explain", "describe", "show", "check", "know", "find", "look", "see", "guess", "read", "remember", "remind",
+    "ask", "search", "google", "repeat", "suppose", "imagine", "pretend",
+];
+/// With these words a sentence leaves open whether it is so.
+const OPEN: &[&str] = &["if", "whether", "maybe", "perhaps", "suppose", "unless"];
 /// What somebody says before what they want remembered.
 const REMEMBER: &[&[&str]] = &[
     &["remember"],
@@ -232,6 +175,47 @@ pub(super) fn names(sentence: &str) -> Vec<String> {
         .collect()
 }
 
+/// The words behind the openers, and whether there are openers.
+fn body(all: &[String]) -> (Vec<&str>, bool) {
+    let from = all.iter().position(|word| !OPENERS.contains(&word.as_str())).unwrap_or(0);
+    let (from, opened) = match all[..from].last().map(String::as_str) {
+        Some("the") => (from - 1, true), // "The bins are ...": no opener
+        _ => (from, from > 0),
+    };
+    (all[from..].iter().map(String::as_str).collect(), opened)
+}
+
+fn is_question(body: &[&str]) -> bool {
+    body.first().is_some_and(|first| QUESTIONS.contains(first))
+}
+
+/// "Dim the lamp", but not "Mark is here".
+fn is_request(body: &[&str]) -> bool {
+    body.first().is_some_and(|first| ASKS.contains(first) || is_wishing(first))
+        && !body.get(1).is_some_and(|second| is_finite(second))
+}
+
+/// Whether something follows from a sentence: it states it, or asks for it to be done ("Could you order lamps?"). What is asked only
+/// to know it, or left open, tells nothing.
+pub(super) fn informs(sentence: &str) -> bool {
+    let all = words(sentence);
+    let (body, _) = body(&all);
+    if body.iter().any(|word| OPEN.contains(word)) {
+        return false;
+    }
+    if REMEMBER.iter().any(|opening| body.starts_with(opening)) {
+        return !sentence.ends_with(['?', '？']);
+    }
+    let is_asked = |verb: Option<&&str>| verb.is_some_and(|verb| !TELLING.contains(verb));
+    match body.as_slice() {
+        ["can" | "could" | "would" | "will", "you", rest @ ..] => {
+            is_asked(rest.iter().find(|word| !OPENERS.contains(word)))
+        }
+        _ if is_question(&body) || sentence.ends_with(['?', '？']) => false,
+        _ => !is_request(&body) || is_asked(body.first()),
+    }
+}
+
 /// How much a sentence matters.
 fn weight(sentence: &str) -> u8 {
     let hostile = |c: char| c.is_control() || matches!(c, '<' | '>' | '{' | '}' | '`' | '|');
@@ -243,14 +227,9 @@ fn weight(sentence: &str) -> u8 {
     {
         return 0;
     }
-    let from = all.iter().position(|word| !OPENERS.contains(&word.as_str())).unwrap_or(0);
-    let (from, opened) = match all[..from].last().map(String::as_str) {
-        Some("the") => (from - 1, true), // "The bins are ...": no opener
-        _ => (from, from > 0),
-    };
-    let body: Vec<&str> = all[from..].iter().map(String::as_str).collect();
+    let (body, opened) = body(&all);
     let wants_remembered = REMEMBER.iter().any(|opening| body.starts_with(opening));
-    if !wants_remembered && body.first().is_some_and(|first| ASKS.contains(first)) {
+    if !wants_remembered && (is_question(&body) || is_request(&body)) {
         return 0;
     }
     let is_about_speaker = body.iter().any(|word| OF_THE_SPEAKER.contains(word));
@@ -323,6 +302,8 @@ mod tests {
             "Our code for the bike shed is 4471",
             "Well, we leave for Oslo at six.",
             "Tom arrives at 6:40.",
+            "Mark is 82 and lives in Graz.",
+            "Don't forget that my code is 4471.",
         ] {
             assert_eq!(statements(said).iter().map(|it| it.text.as_str()).collect::<Vec<_>>(), [said]);
         }
@@ -332,6 +313,19 @@ mod tests {
             "Tell me about Napoleon.",
             "Can you name three rivers.",
             "Turn on the light in the hall.",
+            "Remind me to call Anna at six.",
+            "Dim the lamp in my room to forty percent.",
+            "Lower the blinds in Clara's room.",
+            "Please raise the heating to 22 degrees.",
+            "Increase the volume by ten.",
+            "Delete my alarm at seven.",
+            "Remove the eggs from my list.",
+            "Order two pizzas for us at eight.",
+            "Send a message to Tom.",
+            "Ask Clara when she comes to us.",
+            "Check my mail at nine.",
+            "Book us a table for two at Luigi's.",
+            "Forget my code 4471.",
             "I see.",
             "I think that's funny.",
             "Thanks a lot.",
@@ -346,6 +340,33 @@ mod tests {
         let both = statements("Nice. My aunt Rosa is 82. How old do whales get? We see her at 4.5 p.m. on Sunday.");
         let both: Vec<&str> = both.iter().map(|it| it.text.as_str()).collect();
         assert_eq!(both, ["My aunt Rosa is 82.", "We see her at 4.5 p.m.", "on Sunday."][..2]);
+    }
+
+    #[test]
+    fn what_is_asked_or_left_open_tells_nothing() {
+        for told in [
+            "Tom is allergic to nuts.",
+            "Could you order seven lamps, please?",
+            "Order seven lamps.",
+            "Remember that Tom is allergic to nuts.",
+            "Mark can't eat nuts.",
+        ] {
+            assert!(informs(told), "{told}");
+        }
+        for asked in [
+            "is Tom allergic to nuts",
+            "Well, is Tom allergic to nuts",
+            "Will Tom come on Friday?",
+            "Can Tom eat nuts?",
+            "Can you tell me when Tom comes?",
+            "Could you please check that Tom is here?",
+            "Tell me that Tom is here.",
+            "Tom is allergic to nuts?",
+            "If Tom comes on Friday we have seven lamps.",
+            "Maybe Tom is allergic to nuts.",
+        ] {
+            assert!(!informs(asked), "{asked}");
+        }
     }
 
     #[test]
