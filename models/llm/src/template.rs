@@ -348,7 +348,7 @@ fn strftime_now(format: String) -> Result<String, Error> {
     Ok(text.into_text())
 }
 
-/// How long a value is. What is not defined has no length in Jinja, which is none that one may not ask for.
+/// How long a value is. What is not defined has the length 0, as in Jinja.
 fn length(value: &Value) -> Result<usize, Error> {
     if value.is_undefined() { Ok(0) } else { minijinja::filters::length(value) }
 }
@@ -363,30 +363,15 @@ fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
     let sorted: Option<bool> = options.get("sort_keys")?;
     options.assert_all_used()?;
     let fail = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
-    let mut value = serde_json::to_value(&value).map_err(fail)?;
-    if sorted == Some(true) {
+    let text = if sorted == Some(true) {
+        // What is sorted is copied first.
+        template_limits::size(&value)?;
+        let mut value = serde_json::to_value(&value).map_err(fail)?;
         value.sort_all_objects();
-    }
-    let mut text = Bounded::default();
-    match (indent, separators.as_deref()) {
-        (Some(width), _) => {
-            let spaces = " ".repeat(width.min(16));
-            let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
-        }
-        (None, Some([item, key])) if item.len() + key.len() <= 64 => {
-            let formatter = Separated { item, key };
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
-        }
-        (None, None) => {
-            let formatter = Separated { item: ", ", key: ": " };
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
-        }
-        (None, Some(_)) => {
-            return Err(Error::new(ErrorKind::InvalidOperation, "`separators` of tojson must be two short texts"));
-        }
-    }
-    let text = text.into_text();
+        written(&value, indent, separators.as_deref())?
+    } else {
+        written(&value, indent, separators.as_deref())?
+    };
     if ascii != Some(true) || text.is_ascii() {
         return Ok(text);
     }
@@ -401,6 +386,27 @@ fn tojson(value: Value, options: Kwargs) -> Result<String, Error> {
         }
     }
     Ok(escaped.into_text())
+}
+
+/// JSON on several lines, on one line with these separators, or as Python writes it.
+fn written(value: &impl Serialize, indent: Option<usize>, separators: Option<&[String]>) -> Result<String, Error> {
+    let fail = |error: serde_json::Error| Error::new(ErrorKind::BadSerialization, error.to_string());
+    let mut text = Bounded::default();
+    let formatter = match (indent, separators) {
+        (Some(width), _) => {
+            let spaces = " ".repeat(width.min(16));
+            let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
+            return Ok(text.into_text());
+        }
+        (None, Some([item, key])) if item.len() + key.len() <= 64 => Separated { item, key },
+        (None, None) => Separated { item: ", ", key: ": " },
+        (None, Some(_)) => {
+            return Err(Error::new(ErrorKind::InvalidOperation, "`separators` of tojson must be two short texts"));
+        }
+    };
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).map_err(fail)?;
+    Ok(text.into_text())
 }
 
 /// JSON on one line, with these texts behind values and behind keys.
@@ -420,5 +426,33 @@ impl Formatter for Separated<'_> {
 
     fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, writer: &mut W) -> std::io::Result<()> {
         writer.write_all(self.key.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn json_of_more_than_the_limit_is_refused_before_all_of_it_is_copied() {
+        for sorted in [false, true] {
+            let taken = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&taken);
+            let values = Value::make_iterable(move || {
+                let count = Arc::clone(&count);
+                (0..100_000).map(move |_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    Value::from("x".repeat(1000))
+                })
+            });
+            let options = Kwargs::from_iter([("sort_keys", Value::from(sorted))]);
+            let error = tojson(values, options).unwrap_err().to_string();
+            assert!(error.contains("MiB"), "{error}");
+            // 4 MiB hold some 4,200 of them.
+            assert!(taken.load(Ordering::Relaxed) < 5000, "{taken:?} values were taken, sorted: {sorted}");
+        }
     }
 }

@@ -92,7 +92,7 @@ impl Abilities {
             ToolCall { name: TOOL.to_owned(), arguments: json!({"a": VALUE, "b": true, "c": 0.5}) },
             ToolCall { name: OTHER.to_owned(), arguments: json!({}) },
         ];
-        let several_said = format!("{SAID}\n{}", template.dialect().written(&several));
+        let several_said = template.dialect().reply(SAID, &several);
         let with = |said: Value, calls: usize| {
             let mut messages = vec![user.clone(), said];
             messages.extend(
@@ -221,13 +221,16 @@ pub(super) fn adapted(
     }
 }
 
-/// Messages in which a reply with calls has their results, and what was said then, in itself.
+/// Messages in which a reply with calls has its results, and what was said then, in itself. Text beside the calls makes room for
+/// what was said then, since the template has one place for both; llama.cpp drops it too.
 fn with_results_embedded(values: Vec<Value>) -> Vec<Value> {
     let mut embedded: Vec<Value> = Vec::with_capacity(values.len());
+    // Whether the last reply has what was said after its results.
+    let mut is_said = false;
     for value in values {
-        let last = embedded.last_mut().filter(|last| last.get("tool_calls").is_some());
+        let last = embedded.last_mut().filter(|last| last.get("tool_calls").is_some() && !is_said);
         match (value["role"].as_str(), last) {
-            (Some("tool"), Some(last)) if last.get("said").is_none() => {
+            (Some("tool"), Some(last)) => {
                 let content = value["content"].as_str().unwrap_or_default();
                 let response = serde_json::from_str(content).unwrap_or_else(|_| Value::from(content));
                 let response = json!({"name": value["name"], "response": response});
@@ -237,11 +240,14 @@ fn with_results_embedded(values: Vec<Value>) -> Vec<Value> {
                 }
                 last["content"] = Value::from("");
             }
-            (Some("assistant"), Some(last)) if value.get("tool_calls").is_none() && last.get("said").is_none() => {
+            (Some("assistant"), Some(last)) if value.get("tool_calls").is_none() => {
                 last["content"] = value["content"].clone();
-                last["said"] = Value::Bool(true);
+                is_said = true;
             }
-            _ => embedded.push(value),
+            _ => {
+                embedded.push(value);
+                is_said = false;
+            }
         }
     }
     embedded
@@ -256,5 +262,21 @@ fn tell(values: &mut Vec<Value>, content: &str, goes_on: bool) {
             told.push_str(&text);
         }
         _ => values.push(json!({"role": "user", "content": text})),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedded_results_add_no_field_of_our_own_to_a_message() {
+        let call = json!({"role": "assistant", "content": "Sure.", "tool_calls": [{"function": {"name": "clock"}}]});
+        let result = json!({"role": "tool", "name": "clock", "content": "{\"time\": 3}"});
+        let said = json!({"role": "assistant", "content": "It is three."});
+        let embedded = with_results_embedded(vec![call, result.clone(), said.clone(), result.clone(), said.clone()]);
+        let whole = json!({"role": "assistant", "content": "It is three.", "tool_calls": [{"function": {"name": "clock"}}],
+            "tool_responses": [{"name": "clock", "response": {"time": 3}}]});
+        assert_eq!(embedded, [whole, result, said]);
     }
 }

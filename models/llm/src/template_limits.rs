@@ -264,7 +264,7 @@ fn expanded<'source>(instruction: &Instruction<'source>) -> Result<Vec<Instructi
 }
 
 /// The bytes of a value with all that it holds, each part as often as it is reached.
-fn size(value: &Value) -> Result<usize, Error> {
+pub(super) fn size(value: &Value) -> Result<usize, Error> {
     let mut bytes = 0;
     add_size(value, 0, &mut bytes)?;
     Ok(bytes)

@@ -42,6 +42,8 @@ pub(super) enum Ending {
     Closed,
     /// Only the beginning of its closing mark has been read.
     Half,
+    /// Another call has begun within it.
+    Next,
     /// The reply ended within it.
     Open,
 }
@@ -70,28 +72,37 @@ pub(super) fn read(body: Body, text: &str, tools: &[ToolSchema], ending: Ending)
     Ok(Read { calls, say: String::new() })
 }
 
-/// Whether a call whose closing mark is missing can be known to be whole: a value between tags may have been cut anywhere.
+/// Whether a call whose closing mark is missing can be known to be whole. A value between tags may have been cut anywhere, so its
+/// own closing tag is needed; JSON is looked at when it is read.
 fn is_whole(body: Body, text: &str, ending: Ending) -> bool {
-    let tagged = text.contains("<arg_key>") || text.contains("<parameter=") || body == Body::Invoke;
-    match (ending, body) {
-        (Ending::Closed, _) => true,
-        (Ending::Half, _) if tagged => text.ends_with('>'),
-        (Ending::Half, _) => true,
-        (Ending::Open, Body::Function) => text.ends_with("</function>") || text.ends_with('}'),
-        (Ending::Open, Body::DeepSeek) => {
+    let ends = ending != Ending::Open;
+    let inner = without_fence(text);
+    match body {
+        _ if ending == Ending::Closed => true,
+        Body::Function => markup::is_whole_function(text, ends),
+        Body::Invoke => ends && markup::is_whole_invoke(text),
+        Body::DeepSeek => {
             let fenced = text.ends_with("```") && text.matches("```").count().is_multiple_of(2);
-            fenced || text.ends_with('}') || text.ends_with("<｜tool▁call▁end｜>")
+            ends || fenced || text.ends_with('}') || text.ends_with("<｜tool▁call▁end｜>")
         }
-        (Ending::Open, Body::Gemma4 | Body::Headed) => text.ends_with('}'),
-        (Ending::Open, _) if text.contains("<function=") => text.ends_with("</function>") || text.ends_with('}'),
-        (Ending::Open, _) => !tagged && !is_plain_name(text),
+        Body::Gemma4 | Body::Headed => ends || text.ends_with('}'),
+        _ => match inner.strip_prefix("<function=") {
+            Some(rest) => markup::is_whole_function(rest, ends),
+            None if has_arg_pairs(inner) => ends && markup::has_whole_arg_pairs(inner),
+            None => ends || !is_plain_name(text),
+        },
     }
+}
+
+/// Whether a call is GLM's, which has its arguments between tags; JSON may speak of such tags.
+fn has_arg_pairs(text: &str) -> bool {
+    !text.starts_with(['{', '[']) && text.contains("<arg_key>")
 }
 
 /// JSON, pythonic or XML, as it begins, in a code fence or not.
 fn any(text: &str, tools: &[ToolSchema], ending: Ending) -> Result<Read, String> {
     let text = without_fence(text);
-    if text.contains("<arg_key>") {
+    if has_arg_pairs(text) {
         return Ok(Read { calls: markup::arg_pairs(text, tools)?, say: String::new() });
     }
     if let Some(rest) = text.strip_prefix("<function=") {
@@ -144,9 +155,9 @@ pub(super) fn json(text: &str, tools: &[ToolSchema], ending: Ending) -> Result<R
                 any = true;
                 of_value(value, tools, &mut read)?;
             }
-            // A stray bracket after a whole call is a slip of the pen.
+            // A stray bracket after a whole call is ignored.
             Some(Err(_)) if any => break,
-            Some(Err(error)) => match repaired(text, ending) {
+            Some(Err(error)) => match repaired(text, tools, ending) {
                 Some(value) => {
                     of_value(value, tools, &mut read)?;
                     break;
@@ -172,7 +183,7 @@ fn json_or_none(text: &str, tools: &[ToolSchema], ending: Ending) -> Result<Read
 
 /// JSON whose last brackets are missing, or whose arguments stand in single quotes. Where the reply has ended within it, the
 /// arguments at least must be closed: others may have been to come.
-fn repaired(text: &str, ending: Ending) -> Option<Value> {
+fn repaired(text: &str, tools: &[ToolSchema], ending: Ending) -> Option<Value> {
     let mut scan = JsonScan::default();
     for c in text.chars() {
         match scan.push(c) {
@@ -182,11 +193,26 @@ fn repaired(text: &str, ending: Ending) -> Option<Value> {
         }
     }
     let closers = scan.closers()?;
-    let is_safe = text.trim_end().ends_with('}') && ["}", "]", "}]"].contains(&closers.as_str());
-    if ending == Ending::Open && !is_safe {
+    let is_cut = matches!(ending, Ending::Open | Ending::Next);
+    if is_cut && !(text.trim_end().ends_with('}') && ["}", "]", "}]"].contains(&closers.as_str())) {
         return single_quoted(text);
     }
-    serde_json::from_str(&format!("{text}{closers}")).ok().or_else(|| single_quoted(text))
+    let value = serde_json::from_str(&format!("{text}{closers}")).ok();
+    let value = value.filter(|value| !is_cut || !closers.starts_with('}') || has_all_arguments(value, tools));
+    value.or_else(|| single_quoted(text))
+}
+
+/// Whether the arguments of a call are an object of their own within it, so that none stands behind them.
+fn has_all_arguments(value: &Value, tools: &[ToolSchema]) -> bool {
+    let object = match value {
+        Value::Array(values) => return values.last().is_some_and(|last| has_all_arguments(last, tools)),
+        Value::Object(object) => object,
+        _ => return false,
+    };
+    let is_named = |(key, _): (&String, &Value)| tools.iter().any(|tool| tool.name == *key);
+    ARGUMENTS.iter().chain(&WRAPPERS).any(|key| object.contains_key(*key))
+        || object.get("function").is_some_and(Value::is_object)
+        || object.len() == 1 && object.iter().all(is_named)
 }
 
 /// `{"name": "f", "arguments": '{"a": 1}'}`, as Glaive's data has it.
@@ -318,9 +344,14 @@ fn named(text: &str, between: &[&str], tools: &[ToolSchema], ending: Ending) -> 
             }
             return Err(format!("a tool call has no arguments: {}", clipped(rest)));
         };
-        let mut name = &rest[..at];
+        let head = &rest[..at];
+        let mut name = head;
         for mark in between {
             name = name.split(mark).next().unwrap_or_default();
+        }
+        let is_call = is_plain_name(name.trim()) && (name.len() < head.len() || named_well(name.trim(), tools));
+        if !calls.is_empty() && !is_call {
+            break; // text with a brace in it
         }
         let end = object_end(&rest[at..]).unwrap_or(rest.len() - at);
         calls.push(with_arguments(name.trim(), &rest[at..at + end])?);

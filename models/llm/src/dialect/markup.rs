@@ -35,17 +35,71 @@ fn unwrapped(text: &str) -> &str {
     text.strip_suffix('\n').unwrap_or(text)
 }
 
-/// The pairs of `open key close_key value close_value`.
-fn pairs<'a>(mut text: &'a str, open: &str, close_key: &str, close_value: &str) -> Option<Vec<(&'a str, &'a str)>> {
+/// Tags around an argument: what opens it, and what closes it.
+type Tags = (&'static str, &'static str);
+
+const PARAMETER: Tags = ("<parameter=", "</parameter>");
+const ARG_PAIR: Tags = ("<arg_key>", "</arg_value>");
+const INVOKED: [Tags; 3] = [
+    ("<parameter name=", "</parameter>"),
+    ("<param name=", "</param>"),
+    ("<｜DSML｜parameter name=", "</｜DSML｜parameter>"),
+];
+
+/// The tags of an `<invoke …>`: those whose opening one comes first.
+fn tags_of_invoke(text: &str) -> Tags {
+    let found = INVOKED.into_iter().filter_map(|tags| Some((text.find(tags.0)?, tags)));
+    found.min_by_key(|(at, _)| *at).map_or(INVOKED[0], |(_, tags)| tags)
+}
+
+/// Where the value at the beginning of a text has its closing tag. Within CDATA none counts.
+fn value_end(text: &str, close: &str) -> Option<usize> {
+    let from = if text.trim_start().starts_with("<![CDATA[") { text.find("]]>")? } else { 0 };
+    text[from..].find(close).map(|at| from + at)
+}
+
+/// The pairs of `open key > value close`.
+fn pairs<'a>(mut text: &'a str, (open, close): Tags) -> Option<Vec<(&'a str, &'a str)>> {
     let mut pairs = Vec::new();
     while let Some((_, rest)) = text.split_once(open) {
-        let (key, rest) = rest.split_once(close_key)?;
+        let (key, rest) = rest.split_once('>')?;
         // A value that was never closed ends with the next key.
-        let end = rest.find(close_value).or_else(|| rest.find(open)).unwrap_or(rest.len());
+        let end = value_end(rest, close).or_else(|| rest.find(open)).unwrap_or(rest.len());
         pairs.push((key.trim().trim_matches('"'), &rest[..end]));
-        text = rest[end..].strip_prefix(close_value).unwrap_or(&rest[end..]);
+        text = rest[end..].strip_prefix(close).unwrap_or(&rest[end..]);
     }
     Some(pairs)
+}
+
+/// What of a text stands outside of its arguments; `None` where one of them is not closed.
+fn outside(mut text: &str, (open, close): Tags) -> Option<String> {
+    let mut outside = String::new();
+    while let Some((before, rest)) = text.split_once(open) {
+        outside.push_str(before);
+        let (_, rest) = rest.split_once('>')?;
+        text = &rest[value_end(rest, close)? + close.len()..];
+    }
+    Some(outside + text)
+}
+
+/// Whether what follows `<function=` is whole without its closing mark. `ends`: something has been read that ends it.
+pub(super) fn is_whole_function(text: &str, ends: bool) -> bool {
+    let Some(outside) = outside(text, PARAMETER) else { return false };
+    let last = outside.rsplit("<function=").next().unwrap_or_default();
+    let Some((_, rest)) = last.split_once('>') else { return false };
+    let rest = rest.trim();
+    rest.ends_with("</function>") || rest.starts_with('{') && rest.ends_with('}') || ends && rest.is_empty()
+}
+
+/// Whether what follows `<invoke name=` has nothing but whole arguments.
+pub(super) fn is_whole_invoke(text: &str) -> bool {
+    let outside = outside(text, tags_of_invoke(text));
+    outside.is_some_and(|text| text.split_once('>').is_some_and(|(_, rest)| rest.trim().is_empty()))
+}
+
+/// Whether GLM's call has nothing but whole arguments behind its name.
+pub(super) fn has_whole_arg_pairs(text: &str) -> bool {
+    outside(text, ARG_PAIR).is_some_and(|text| !text.contains('<'))
 }
 
 /// What follows `<function=`.
@@ -57,12 +111,11 @@ pub(super) fn function(text: &str, tools: &[ToolSchema]) -> Result<Vec<ToolCall>
             return Err(format!("a tool call names no tool: {}", clipped(text)));
         };
         let name = name.trim().trim_matches('"');
-        if !rest.contains("<parameter=") {
+        if rest.trim_start().starts_with('{') || !rest.contains(PARAMETER.0) {
             calls.push(with_arguments(name, rest)?);
             continue;
         }
-        let pairs = pairs(rest, "<parameter=", ">", "</parameter>")
-            .ok_or_else(|| format!("a tool call cannot be read: {}", clipped(text)))?;
+        let pairs = pairs(rest, PARAMETER).ok_or_else(|| format!("a tool call cannot be read: {}", clipped(text)))?;
         let arguments =
             pairs.into_iter().map(|(key, value)| (key.to_owned(), typed(unwrapped(value), name, key, tools)));
         calls.push(ToolCall { name: name.to_owned(), arguments: Value::Object(arguments.collect()) });
@@ -75,17 +128,12 @@ pub(super) fn invoke(text: &str, tools: &[ToolSchema]) -> Result<Vec<ToolCall>, 
     let unread = || format!("a tool call cannot be read: {}", clipped(text));
     let (name, rest) = text.split_once('>').ok_or_else(|| format!("a tool call names no tool: {}", clipped(text)))?;
     let name = name.trim().trim_matches('"');
-    let forms = [
-        ("<parameter name=", "</parameter>"),
-        ("<param name=", "</param>"),
-        ("<｜DSML｜parameter name=", "</｜DSML｜parameter>"),
-    ];
-    let (open, close) = forms.into_iter().find(|(open, _)| rest.contains(open)).unwrap_or(forms[0]);
+    let tags = tags_of_invoke(rest);
     let mut arguments = Map::new();
-    for (key, value) in pairs(rest, open, ">", close).ok_or_else(unread)? {
+    for (key, value) in pairs(rest, tags).ok_or_else(unread)? {
         // `"key" string="false"`: JSON, whatever the schema says.
         let (key, kind) = key.split_once('"').map_or((key, ""), |(key, kind)| (key, kind.trim()));
-        let value = if open == "<parameter name=" { unwrapped(value) } else { value };
+        let value = if tags == INVOKED[0] { unwrapped(value) } else { value };
         let cdata = value.trim().strip_prefix("<![CDATA[").and_then(|text| text.strip_suffix("]]>"));
         let value = match kind {
             // The last quotation mark is gone with the key's.

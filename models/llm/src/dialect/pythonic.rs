@@ -165,12 +165,39 @@ impl<'a> Reader<'a> {
             match c {
                 '\\' => {
                     let escape = chars.next()?.1;
-                    let mut hex = |digits: usize| {
-                        let digits: String = (0..digits).filter_map(|_| chars.next()).map(|(_, c)| c).collect();
-                        char::from_u32(u32::from_str_radix(&digits, 16).ok()?)
+                    let digits = match escape {
+                        'x' => 2,
+                        'u' => 4,
+                        'U' => 8,
+                        '0'..='7' => {
+                            let rest: String = self.rest[at + 1..].chars().take(3).collect();
+                            let octal = rest.split(|c| !matches!(c, '0'..='7')).next()?;
+                            for _ in 1..octal.len() {
+                                chars.next();
+                            }
+                            text.push(char::from_u32(u32::from_str_radix(octal, 8).ok()?)?);
+                            continue;
+                        }
+                        _ => 0,
                     };
-                    // As in Python, what is no escape stays as it is.
-                    if !"ntrbfxuU'\"\\/\n".contains(escape) {
+                    if digits > 0 {
+                        let mut code = hex(&mut chars, digits)?;
+                        // Python has no such pairs, but models that have learned JSON write them.
+                        if digits == 4 && matches!(code, 0xd800..=0xdbff) {
+                            let mut next = chars.clone();
+                            let begins = next.next().is_some_and(|(_, c)| c == '\\')
+                                && next.next().is_some_and(|(_, c)| c == 'u');
+                            let low = begins.then(|| hex(&mut next, 4)).flatten();
+                            if let Some(low @ 0xdc00..=0xdfff) = low {
+                                code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+                                chars = next;
+                            }
+                        }
+                        text.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+                        continue;
+                    }
+                    // As in Python, what is no escape stays as it is; so do names of characters, `\N{…}`.
+                    if !"ntrbfav'\"\\\n".contains(escape) {
                         text.push('\\');
                     }
                     text.push(match escape {
@@ -179,9 +206,8 @@ impl<'a> Reader<'a> {
                         'r' => '\r',
                         'b' => '\u{8}',
                         'f' => '\u{c}',
-                        'x' => hex(2)?,
-                        'u' => hex(4)?,
-                        'U' => hex(8)?,
+                        'a' => '\u{7}',
+                        'v' => '\u{b}',
                         '\n' => continue,
                         other => other,
                     });
@@ -195,4 +221,10 @@ impl<'a> Reader<'a> {
         }
         None
     }
+}
+
+/// The number that so many hexadecimal digits write.
+fn hex(chars: &mut impl Iterator<Item = (usize, char)>, digits: usize) -> Option<u32> {
+    let digits: String = chars.take(digits).map(|(_, c)| c).collect();
+    u32::from_str_radix(&digits, 16).ok()
 }

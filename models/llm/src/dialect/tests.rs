@@ -185,14 +185,120 @@ fn marks_within_arguments_do_not_end_a_call() {
 
 #[test]
 fn a_call_that_ends_anywhere_is_never_a_call_of_half_its_arguments() {
-    let calls = [call("timer", json!({"minutes": 45, "loud": true})), light(), call("timer", json!({"minutes": 10}))];
-    for name in Dialect::names() {
-        let dialect = Dialect::named(name).unwrap();
-        let text = dialect.reply("Gladly.", &calls);
-        for (end, _) in text.char_indices() {
-            let (_, read, _) = in_pieces(dialect, std::iter::once(&text[..end]));
-            assert!(calls.starts_with(&read), "{name}: {:?}: {read:?}", &text[..end]);
+    let plain = [call("timer", json!({"minutes": 45, "loud": true})), light(), call("timer", json!({"minutes": 10}))];
+    // Values that end in what also ends a call, and hold what looks like one.
+    let code = |text: &str| call("set_light", json!({"room": text, "state": "on"}));
+    let values = [code("fn a() {} fn b() {}"), code("if a > b </p> <b>c</b>"), code("{\"name\": \"clock\"} ``` ]")];
+    for calls in [&plain, &values] {
+        for name in Dialect::names() {
+            let dialect = Dialect::named(name).unwrap();
+            let text = dialect.reply("Gladly.", calls);
+            for (end, _) in text.char_indices() {
+                let (_, read, _) = in_pieces(dialect, std::iter::once(&text[..end]));
+                assert!(calls.starts_with(&read), "{name}: {:?}: {read:?}", &text[..end]);
+            }
         }
+    }
+}
+
+#[test]
+fn a_call_between_tags_that_was_cut_is_not_run() {
+    for text in [
+        "<tool_call>\n<function=write>\n<parameter=code>\nfn a() {}",
+        "<function=write><parameter=code>fn a() {}",
+        "<tool_call><function=write><parameter=code>if <function=clock>{}",
+        "<tool_call>write<arg_key>code</arg_key><arg_value><b></",
+        "<tool_call>write<arg_key>code</arg_key><arg_value>a</arg_value><arg_k</",
+        "<tool_call>\n<function=write>\n<parameter=x>\n<p></",
+        "<function=write><parameter=x><p></",
+        "<invoke name=\"write\"><parameter name=\"x\">a></",
+        "<function name=\"write\"><param name=\"x\">a></",
+        "<｜DSML｜invoke name=\"write\"><｜DSML｜parameter name=\"x\" string=\"true\">a></",
+        "{\"name\": \"timer\", \"body\": {\"text\": \"a\"}",
+        "<tool_call>{\"name\": \"note\", \"body\": {\"text\": \"a\"}",
+    ] {
+        assert_eq!(whole(text).1, [], "{text}");
+    }
+    let whole_calls = [
+        "<tool_call>\n<function=clock>\n</",
+        "<tool_call>\n<function=clock>\n</function>",
+        "<tool_call>\n<function=clock>\n<parameter=a>\n<b></b></parameter>\n</function>",
+        "<function=clock>{}",
+        "<function=clock><parameter=a>}</parameter></",
+        "<tool_call>clock</",
+        "<tool_call>clock<arg_key>a</arg_key>\n<arg_value>></arg_value>\n</",
+        "<invoke name=\"clock\"><parameter name=\"a\">></parameter></inv",
+        "<tool_call>{\"name\": \"clock\", \"arguments\": {\"a\": \"<arg_key>\"}}",
+        "<tool_call>{\"name\": \"clock\", \"arguments\": {\"a\": \"<parameter=\"}",
+        "{\"clock\": {}",
+    ];
+    for text in whole_calls {
+        let calls = whole(text).1;
+        assert!(calls.len() == 1 && calls[0].name == "clock", "{text}: {calls:?}");
+    }
+}
+
+#[test]
+fn a_call_that_was_left_for_another_one_is_no_call_of_half_its_arguments() {
+    let clock = r#"{"name": "clock", "arguments": {}}"#;
+    for (half, next) in [
+        (r#"<tool_call>{"name": "timer", "arguments": {"minutes": 1"#, format!("<tool_call>{clock}</tool_call>")),
+        (r#"<invoke name="timer"><parameter name="minutes">1"#, r#"<invoke name="clock"></invoke>"#.to_owned()),
+        ("<tool_call>timer<arg_key>minutes</arg_key><arg_value>1", format!("<tool_call>{clock}</tool_call>")),
+    ] {
+        let text = format!("{half}{next}");
+        let (said, calls, broken) = whole(&text);
+        assert_eq!((said.as_str(), calls, broken.len()), ("", vec![call("clock", json!({}))], 1), "{text}");
+    }
+    // One that has all its arguments is whole.
+    let text = "<invoke name=\"timer\"><parameter name=\"minutes\">1</parameter><invoke name=\"clock\"></invoke>";
+    assert_eq!(whole(text).1, [call("timer", json!({"minutes": 1})), call("clock", json!({}))]);
+    assert_eq!(whole("<tool_call>clock<tool_call>clock</tool_call>").1.len(), 2);
+}
+
+#[test]
+fn text_with_a_brace_behind_a_call_of_mistrals_leaves_the_call() {
+    let arguments = r#"{"room": "kitchen", "state": "on"}"#;
+    for text in ["\nIt is {x}", " It {", "\nnote {x}", " a {\"b\": 1} c"] {
+        let reply = format!("[TOOL_CALLS]set_light[ARGS]{arguments}{text}");
+        let (_, calls, broken) = in_pieces(Dialect::MistralArgs, std::iter::once(reply.as_str()));
+        assert_eq!((calls, broken), (vec![light()], vec![]), "{reply}");
+    }
+    let two = format!("[TOOL_CALLS]set_light[ARGS]{arguments}other[ARGS]{{}} clock{{}}");
+    let (_, calls, _) = in_pieces(Dialect::MistralArgs, std::iter::once(two.as_str()));
+    assert_eq!(calls, [light(), call("other", json!({})), call("clock", json!({}))]);
+}
+
+#[test]
+fn a_text_that_speaks_of_harmonys_headers_is_said_and_only_tools_are_recipients() {
+    let read = |text: &str| in_pieces(Dialect::Harmony, std::iter::once(text));
+    let long = format!("Write to=functions.x {} as in a header.", "and then some words, ".repeat(20));
+    assert_eq!(read(&long), (long.clone(), vec![], vec![]));
+    let short = "Send it to=functions.other and wait.";
+    assert_eq!(read(short), (short.to_owned(), vec![], vec![]));
+    // A call that was cut in its header is no text.
+    assert_eq!(read("Yes. to=functions.set_l"), ("Yes.".to_owned(), vec![], vec![]));
+    let result = "<|start|>functions.clock to=assistant<|channel|>commentary<|message|>{\"hour\": 3}<|end|>";
+    assert_eq!(read(result).1, []);
+    for to in ["functions.clock", "clock"] {
+        let text = format!("<|channel|>commentary to={to} <|constrain|>json<|message|>{{}}<|call|>");
+        assert_eq!(read(&text), (String::new(), vec![call("clock", json!({}))], vec![]));
+    }
+}
+
+#[test]
+fn a_value_that_holds_tags_of_another_form_is_read_whole() {
+    for (text, value) in [
+        (
+            "<function name=\"set_light\"><param name=\"room\">a <parameter name=\"b\">c</parameter></param></function>",
+            "a <parameter name=\"b\">c</parameter>",
+        ),
+        (
+            "<function name=\"set_light\"><param name=\"room\"><![CDATA[a</param><param name=\"b\">]]></param></function>",
+            "a</param><param name=\"b\">",
+        ),
+    ] {
+        assert_eq!(whole(text).1, [call("set_light", json!({"room": value}))], "{text}");
     }
 }
 
@@ -210,8 +316,16 @@ fn a_call_in_a_code_fence_in_the_models_own_form_is_read_and_its_mark_is_not_sai
 
 #[test]
 fn backslashes_in_calls_written_as_in_python_mean_what_they_mean_there() {
-    let text = r#"[set_light(room='a\\b\d\x41\u00e4\'\"\n', state='on')]"#;
-    assert_eq!(whole(text).1, [call("set_light", json!({"room": "a\\b\\dAä'\"\n", "state": "on"}))]);
+    for (written, means) in [
+        (r#"a\\b\d\x41\u00e4\'\"\n"#, "a\\b\\dAä'\"\n"),
+        (r"\/a\a\v\f", "\\/a\u{7}\u{b}\u{c}"),
+        (r"\0\1012\8\N{DASH}", "\0A2\\8\\N{DASH}"),
+        (r"\ud83d\ude00 \U0001F600", "\u{1f600} \u{1f600}"),
+        (r"\ud83d!\ud83d\u0041", "\u{fffd}!\u{fffd}A"),
+    ] {
+        let text = format!("[set_light(room='{written}', state='on')]");
+        assert_eq!(whole(&text).1, [call("set_light", json!({"room": means, "state": "on"}))], "{text}");
+    }
 }
 
 #[test]

@@ -1,10 +1,16 @@
 // Asks llama.cpp's chat layer what it makes of chat templates and replies, for maintainers: the prompts, calls and remaining texts that
 // `tests/data/chat/golden` keeps.
 //
-//   cd llama.cpp          (built with -DBUILD_SHARED_LIBS=ON; the templates are its models/templates)
-//   g++ -std=c++17 -O1 -I common -I include -I ggml/include -I vendor THIS_FILE -L BUILD/bin -lllama-common -lllama -lggml -lggml-base
-//       -Wl,-rpath,BUILD/bin -o chat-golden
-//   chat-golden ../tests/data/chat/cases.json models/templates ../tests/data/chat/golden [PROMPTS]
+// The goldens were made with llama.cpp b11829, which the crate `llama-cpp-sys-4` 0.11.0 holds (its folder llama.cpp; without templates),
+// and the templates of the llama.cpp in `llama-cpp-python` 0.3.36; each golden has the hash of its template.
+//
+// Where NEARFIELD names the folder of this repository:
+//
+//   git clone https://github.com/ggml-org/llama.cpp /tmp/llama.cpp && cd /tmp/llama.cpp && git checkout b11829
+//   cmake -B build -DBUILD_SHARED_LIBS=ON && cmake --build build --target llama-common
+//   g++ -std=c++17 -O1 -I common -I include -I ggml/include -I vendor $NEARFIELD/models/llm/tests/llm/chat_golden.cpp
+//       -L build/bin -lllama-common -lllama -lggml -lggml-base -Wl,-rpath,$PWD/build/bin -o chat-golden
+//   ./chat-golden $NEARFIELD/models/llm/tests/data/chat/cases.json models/templates $NEARFIELD/models/llm/tests/data/chat/golden [PROMPTS]
 //
 // For each template it writes a file: for each conversation the prompt's length and FNV-1a hash, without and with thinking; for each
 // reply what the parser makes of it, and of each of its beginnings. Dates of today are replaced by their formats. With PROMPTS, a folder,

@@ -1,10 +1,10 @@
 //! Chat templates and the parsing of replies against llama.cpp's chat layer: equal prompts, equal calls, equal remaining text, whole and
-//! streamed. What differs on purpose has a name and a reason here; how often each does, for each template, stands in
-//! `tests/data/chat/table.txt`, so that one difference more or less fails.
+//! streamed. What differs on purpose has a name and a reason here. `tests/data/chat/table.txt` counts the differences by template, and
+//! `tests/data/chat/differences.txt` holds a hash of what each of them is here, so that a change of any result fails.
 //!
 //! `chat_golden.cpp` writes the goldens. Templates under clear licences stand in `tests/data/chat/templates`; the others are read from the
 //! folder `NEARFIELD_TEST_TEMPLATES`, llama.cpp's `models/templates`, and are skipped visibly without it. `SNAPSHOTS=overwrite` writes
-//! the table anew.
+//! both files anew. `NEARFIELD_TEST_DUMP` names a folder for the prompts as text, to compare them with those of `chat_golden.cpp`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -51,7 +51,7 @@ const REPLIES: [(&str, &str); 12] = [
         "offered-to-nobody",
         "a call of a tool or with an argument that is not offered is handed over, for the caller to refuse",
     ),
-    ("damaged-call", "a call with a slip of the pen is read"),
+    ("damaged-call", "a call that lacks a bracket, a quotation mark or a colon is read"),
     ("lost-call", "llama.cpp loses the call, and the whole reply with it"),
     ("text-after-call", "llama.cpp drops text behind a call"),
     ("stray-mark", "a mark that stands alone is no text"),
@@ -76,6 +76,12 @@ fn json_of(path: &Path) -> Value {
 fn fingerprint(text: &str) -> String {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
     format!("{}:{:016x}", text.len(), text.bytes().fold(0xcbf2_9ce4_8422_2325, step))
+}
+
+/// A short hash of what differs from llama.cpp's.
+fn short(text: &str) -> String {
+    let fingerprint = fingerprint(text);
+    fingerprint[fingerprint.len() - 8..].to_owned()
 }
 
 fn without_dates(mut text: String) -> String {
@@ -343,13 +349,23 @@ impl Counts {
     }
 }
 
+/// What one template gives.
+struct Compared {
+    /// Its line of the table.
+    line: String,
+    /// What differs, each with its reason and a hash of what it is here.
+    differences: Vec<String>,
+    /// What differs without a reason.
+    new: Vec<String>,
+}
+
 /// Compares all of one template.
-fn compared(name: &str, source: &str, golden: &Value, cases: &Value) -> (String, Vec<String>) {
+fn compared(name: &str, source: &str, golden: &Value, cases: &Value) -> Compared {
     let (_folder, llm) = model(source);
     let template = llm.template().unwrap();
     let dialect = template.dialect();
     let tools = cases["tools"].as_array().unwrap();
-    let mut prompts = Counts::default();
+    let (mut prompts, mut differences) = (Counts::default(), Vec::new());
     for (title, conversation) in cases["conversations"].as_object().unwrap() {
         for mode in ["off", "on"] {
             let given = if conversation["tools"] == true { tools.as_slice() } else { &[] };
@@ -362,6 +378,9 @@ fn compared(name: &str, source: &str, golden: &Value, cases: &Value) -> (String,
                 std::fs::write(Path::new(&folder).join(format!("{name}.{title}.{mode}")), &ours).unwrap();
             }
             let reason = prompt_reason(name, title, conversation, golden, &ours, template);
+            if !reason.is_empty() {
+                differences.push(format!("prompt {title} {mode} {reason} {}", short(&ours)));
+            }
             prompts.add(reason, || format!("{name}, {title}, thinking {mode}: another prompt\n{ours}"));
         }
     }
@@ -384,13 +403,31 @@ fn compared(name: &str, source: &str, golden: &Value, cases: &Value) -> (String,
                 let (equal, all) = cuts(&chat, reply, runs, &mut replies.1);
                 swept = (swept.0 + equal, swept.1 + all);
             }
-            replies.add(reply_reason(name, reply, &ours), || format!("{name}, thinking {mode}: {reply}\n{ours:?}"));
+            let reason = reply_reason(name, reply, &ours);
+            if !reason.is_empty() {
+                let read = short(&format!("{}\n{}", ours.text, json!(ours.calls)));
+                differences.push(format!("reply {} {mode} {reason} {read}", reply["name"].as_str().unwrap()));
+            }
+            replies.add(reason, || format!("{name}, thinking {mode}: {reply}\n{ours:?}"));
         }
     }
     let new = [prompts.1.as_slice(), replies.1.as_slice()].concat();
     let (equal, all) = swept;
     let line = format!("{name}: {dialect}; prompts {}; replies {}; cuts {equal}/{all}", prompts.line(), replies.line());
-    (line, new)
+    Compared { line, differences, new }
+}
+
+/// The differences of each template, by its name.
+fn sections(text: &str) -> BTreeMap<&str, Vec<&str>> {
+    let mut sections: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut name = "";
+    for line in text.lines() {
+        match line.strip_prefix("  ") {
+            Some(difference) => sections.entry(name).or_default().push(difference),
+            None => name = line,
+        }
+    }
+    sections
 }
 
 #[test]
@@ -399,7 +436,7 @@ fn prompts_and_replies_are_those_of_llama_cpp_but_for_what_is_named() {
     let mut goldens: Vec<PathBuf> =
         std::fs::read_dir(folder().join("golden")).unwrap().map(|entry| entry.unwrap().path()).collect();
     goldens.sort();
-    let (mut table, mut new, mut skipped) = (Vec::new(), Vec::new(), 0);
+    let (mut table, mut all, mut new, mut skipped) = (Vec::new(), String::new(), Vec::new(), 0);
     for path in goldens {
         let name = path.file_stem().unwrap().to_str().unwrap();
         let golden = json_of(&path);
@@ -407,16 +444,19 @@ fn prompts_and_replies_are_those_of_llama_cpp_but_for_what_is_named() {
             skipped += 1;
             continue;
         };
-        let (line, mut differences) = compared(name, &source, &golden, &cases);
-        table.push(line);
-        new.append(&mut differences);
+        let mut compared = compared(name, &source, &golden, &cases);
+        table.push(compared.line);
+        all += &format!("{name}\n");
+        compared.differences.iter().for_each(|line| all += &format!("  {line}\n"));
+        new.append(&mut compared.new);
     }
     assert!(new.is_empty(), "{} new differences:\n{}", new.len(), new.join("\n\n"));
     let known = PROMPTS.iter().chain(&REPLIES).map(|(reason, _)| *reason).collect::<Vec<_>>();
-    let path = folder().join("table.txt");
+    let (path, hashes) = (folder().join("table.txt"), folder().join("differences.txt"));
     if std::env::var("SNAPSHOTS").is_ok_and(|it| it == "overwrite") {
         assert_eq!(skipped, 0, "the table is written with all templates only");
         std::fs::write(&path, table.join("\n") + "\n").unwrap();
+        std::fs::write(&hashes, &all).unwrap();
     }
     let due = std::fs::read_to_string(&path).unwrap();
     let due: BTreeMap<&str, &str> = due.lines().map(|line| (line.split(':').next().unwrap(), line)).collect();
@@ -428,4 +468,13 @@ fn prompts_and_replies_are_those_of_llama_cpp_but_for_what_is_named() {
         }
     }
     assert!(table.len() >= 20, "{}", table.len());
+    let due = std::fs::read_to_string(&hashes).unwrap();
+    let due = sections(&due);
+    let mut changed = Vec::new();
+    for (name, ours) in sections(&all) {
+        let due = due.get(name).map(Vec::as_slice).unwrap_or_default();
+        changed.extend(ours.iter().filter(|line| !due.contains(line)).map(|line| format!("{name}: now {line}")));
+        changed.extend(due.iter().filter(|line| !ours.contains(line)).map(|line| format!("{name}: was {line}")));
+    }
+    assert!(changed.is_empty(), "{} differences have changed:\n{}", changed.len(), changed.join("\n"));
 }

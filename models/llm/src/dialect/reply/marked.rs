@@ -15,16 +15,15 @@ impl ReplyParser {
         const END: &str = "<|message|>";
         let Some(header) = self.raw.strip_suffix(END) else {
             if self.raw.len() > MAX_HEADER_BYTES {
-                self.leave();
+                // No header is that long: it was text.
+                return true;
             }
             return false;
         };
         let header = header.to_owned();
         let channel = header.split("<|channel|>").last().unwrap_or_default().trim();
         self.leave();
-        if let Some((_, to)) = header.split_once("to=") {
-            let to = to.split(|c: char| c.is_whitespace() || c == '<').next().unwrap_or_default();
-            let name = to.strip_prefix("functions.").unwrap_or(to);
+        if let Some(name) = self.recipient(&header) {
             self.raw = format!("{name}\n");
             self.state = State::Message;
         } else if channel.starts_with("analysis") {
@@ -32,6 +31,21 @@ impl ReplyParser {
             self.state = State::Thought(None);
         }
         false
+    }
+
+    /// The tool that a header names: not all that messages are sent to are tools.
+    fn recipient<'a>(&self, header: &'a str) -> Option<&'a str> {
+        header.split("to=").skip(1).find_map(|to| {
+            let to = to.split(|c: char| c.is_whitespace() || c == '<').next().unwrap_or_default();
+            let is_offered = self.tools.iter().any(|tool| tool.name == to);
+            to.strip_prefix("functions.").or(is_offered.then_some(to))
+        })
+    }
+
+    /// Whether a header that the end of the reply cut is text: `to=functions.` is a mark of letters, and anybody may write of it.
+    pub(super) fn is_text_header(&self, raw: &str) -> bool {
+        let name = raw.strip_prefix(" to=functions.").and_then(|name| name.split([' ', '<']).next());
+        name.is_some_and(|name| !self.tools.iter().any(|tool| tool.name.starts_with(name)))
     }
 
     pub(super) fn feed_recipient(&mut self, c: char) -> bool {
@@ -129,10 +143,11 @@ impl ReplyParser {
         let closed = mark.close.iter().find_map(|close| self.raw.strip_suffix(close));
         if let Some(raw) = closed.or(again) {
             let (raw, opens) = (raw.to_owned(), closed.is_none());
+            let ending = if opens && body != Body::Mistral { Ending::Next } else { Ending::Closed };
             let too_long = self.too_long;
             self.leave();
             self.too_long = too_long;
-            self.read_call(mark, &raw, Ending::Closed);
+            self.read_call(mark, &raw, ending);
             self.too_long = false;
             if opens {
                 self.state = State::Call(mark);

@@ -137,6 +137,7 @@ impl ReplyParser {
     fn end(&mut self, rest: &mut String) {
         let raw = std::mem::take(&mut self.raw);
         match self.state {
+            State::Header if self.is_text_header(&raw) => rest.push_str(&raw),
             State::Thought(_) | State::Header => {}
             State::Text => rest.push_str(&raw),
             State::Recipient if self.dialect == Dialect::FunctionaryRecipient && raw.trim() == "all" => {}
@@ -242,7 +243,7 @@ impl ReplyParser {
     /// Returns whether the first character of `raw` is text.
     fn feed_text(&mut self, text: &mut String) -> bool {
         if self.after_call && !self.raw.trim().is_empty() {
-            // Also a bracket too many, a slip of the pen.
+            // Also a bracket too many.
             self.after_call = matches!(self.raw.as_str(), ";" | "," | "}");
             if self.after_call {
                 self.raw.clear();
