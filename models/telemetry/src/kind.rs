@@ -133,7 +133,7 @@ impl Kind {
         let lower = name.to_lowercase();
         let words = || lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
         words().any(|w| WORDS.contains(&w) || w.ends_with("total"))
-            && !words().last().is_some_and(|w| OTHERS.contains(&w))
+            && !words().next_back().is_some_and(|w| OTHERS.contains(&w))
     }
 
     /// What Home Assistant says of a sensor.

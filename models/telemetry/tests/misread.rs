@@ -8,10 +8,13 @@ use nearfield_telemetry::kind::Kind;
 use nearfield_telemetry::read::explain::Explanation;
 use nearfield_telemetry::read::{Found, InputError, Reader, Rejected, TextOptions, rows_of};
 
+/// The unit, the kind as it is told, and time (UTC) and value of each reading.
+type Sensor = (String, Option<Kind>, Vec<(String, f64)>);
+
 #[derive(Debug, Default)]
 struct Outcome {
-    /// By sensor: unit, kind as it is told, and time (UTC) and value of each reading.
-    sensors: BTreeMap<String, (String, Option<Kind>, Vec<(String, f64)>)>,
+    /// By name.
+    sensors: BTreeMap<String, Sensor>,
     rejected: Rejected,
     decisions: BTreeMap<&'static str, String>,
 }

@@ -174,7 +174,8 @@ pub(super) fn check_keys(text: &str) -> Result<(), WrongPart> {
                 "caption" => CaptionConfig::deserialize(keys).map(drop),
                 _ => ReportConfig::deserialize(keys).map(drop),
             };
-            checked.map_err(|error| WrongPart { whose: format!("the flow {name}"), error, also: own })?;
+            let wrong = |error| WrongPart { whose: format!("the flow {name}"), error: Box::new(error), also: own };
+            checked.map_err(wrong)?;
         }
     }
     Ok(())

@@ -68,7 +68,7 @@ pub struct WrongPart {
     /// Whose: "the flow door".
     pub whose: String,
     /// What the parser says.
-    pub error: toml::de::Error,
+    pub error: Box<toml::de::Error>,
     /// Keys that are known there, and that the parser does not know.
     pub also: &'static [&'static str],
 }

@@ -59,7 +59,7 @@ fn value_end(text: &str, close: &str) -> Option<usize> {
 }
 
 /// The pairs of `open key > value close`.
-fn pairs<'a>(mut text: &'a str, (open, close): Tags) -> Option<Vec<(&'a str, &'a str)>> {
+fn pairs(mut text: &str, (open, close): Tags) -> Option<Vec<(&str, &str)>> {
     let mut pairs = Vec::new();
     while let Some((_, rest)) = text.split_once(open) {
         let (key, rest) = rest.split_once('>')?;

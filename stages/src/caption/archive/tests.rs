@@ -72,7 +72,7 @@ fn an_event_is_a_json_file_a_picture_and_a_clip_and_the_same_event_again_is_no_s
         assert_eq!(body["clip"], format!("{id}.mp4"));
         assert_eq!((body["seconds"].as_f64(), body["caption"].as_str()), (Some(5.0), Some("A person.")));
         let said = std::fs::read_to_string(folder.path().join(format!("{id}.mp4"))).unwrap();
-        assert!(said.contains("-ss 55 -to 70 -i /videos/door.mp4") && said.contains("-c copy"), "{said}");
+        assert!(said.contains("-ss 55 -to 70 -i file:/videos/door.mp4") && said.contains("-c copy"), "{said}");
     }
 }
 

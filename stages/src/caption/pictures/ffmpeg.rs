@@ -361,7 +361,7 @@ mod tests {
     use super::*;
 
     fn options(program: &str) -> FfmpegOptions {
-        let stall = Duration::from_millis(500);
+        let stall = Duration::from_millis(1500);
         FfmpegOptions {
             program: program.to_owned(),
             fps: 10.0,
@@ -441,7 +441,7 @@ mod tests {
     #[test]
     fn an_ffmpeg_that_stalls_lies_or_is_missing_is_told() {
         let (_, end) = with_script("sleep 3", "rtsp://camera/1");
-        assert!(end.contains("no picture for 0.5 s"), "{end}");
+        assert!(end.contains("no picture for 1.5 s"), "{end}");
         let (_, end) = with_script("printf 'P6 99999 99999 255 '; sleep 1", "rtsp://camera/1");
         assert!(end.contains("not a PPM picture"), "{end}");
         let (_, end) = with_script("yes", "rtsp://camera/1");

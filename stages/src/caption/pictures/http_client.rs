@@ -202,7 +202,7 @@ impl HttpClient {
                 Err(e) => return Err(e.into()),
             };
             head.extend_from_slice(&block[..n]);
-            ensure!(!(head.len() >= 7 && !head.starts_with(b"HTTP/1.")), "it does not answer in HTTP");
+            ensure!(head.len() < 7 || head.starts_with(b"HTTP/1."), "it does not answer in HTTP");
             if let Some(end) = head_end(&head) {
                 let early = head.split_off(end);
                 let text = String::from_utf8_lossy(&head).into_owned();
