@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_has_an_addresss_login() {
+    fn no_line_has_the_login_of_an_address() {
         let text =
             logged(false, || tracing::warn!(at = "http://u:geheim@cam/x?token=abc", "rtsp://admin:geheim@cam: gone"));
         assert!(text.contains("rtsp://***@cam: gone") && text.contains("http://***@cam/x?token=***"), "{text}");
