@@ -75,6 +75,22 @@ pub struct ConnectOptions {
     pub keep_alive: Duration,
 }
 
+#[cfg(test)]
+impl ConnectOptions {
+    /// To an address where nobody listens.
+    pub(crate) fn to_nobody() -> Self {
+        Self {
+            url: "mqtt://127.0.0.1:1".parse().expect("an address"),
+            version: Version::V5,
+            client_id: "test".to_owned(),
+            login: None,
+            ca_file: None,
+            keep_session: false,
+            keep_alive: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What the broker tells others when our connection breaks, and keeps for those who come later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Will {

@@ -374,15 +374,7 @@ mod tests {
 
     fn outlet(is_live: bool) -> HomeAssistant {
         HomeAssistant::new(HomeAssistantOptions {
-            connect: ConnectOptions {
-                url: "mqtt://127.0.0.1:1".parse().unwrap(),
-                version: Version::V5,
-                client_id: "test".to_owned(),
-                login: None,
-                ca_file: None,
-                keep_session: false,
-                keep_alive: Duration::from_secs(30),
-            },
+            connect: ConnectOptions::to_nobody(),
             object: "caption".to_owned(),
             installation: "house".to_owned(),
             device: "Nearfield (house)".to_owned(),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use jiff::civil::{Date, Time};
 
-const ONES: &[&str] = &[
+/// The numbers from 0 to 19 in words.
+pub const ONES: &[&str] = &[
     "zero",
     "one",
     "two",
@@ -26,7 +27,8 @@ const ONES: &[&str] = &[
     "eighteen",
     "nineteen",
 ];
-const TENS: &[&str] = &["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+/// The tens in words, by their first digit; none for 0 and 1.
+pub const TENS: &[&str] = &["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 const ORDINALS: &[&str] = &[
     "",
     "first",

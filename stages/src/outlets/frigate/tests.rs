@@ -7,19 +7,10 @@ use nearfield_vision::{Object, Picture, TrackOptions, VisionResult};
 use super::*;
 use crate::caption::events::{Assembler, EventOptions};
 use crate::messages::View;
-use crate::mqtt::Version;
 
 fn frigate() -> Frigate {
     Frigate::new(FrigateOptions {
-        connect: ConnectOptions {
-            url: "mqtt://127.0.0.1:1".parse().unwrap(),
-            version: Version::V5,
-            client_id: "test".to_owned(),
-            login: None,
-            ca_file: None,
-            keep_session: false,
-            keep_alive: Duration::from_secs(30),
-        },
+        connect: ConnectOptions::to_nobody(),
         prefix: "frigate/".to_owned(),
         camera: "front door".to_owned(),
         installation: "house".to_owned(),

@@ -2,6 +2,7 @@
 //! and small talk are left out. The rules know English; of other languages sentences with names and numbers are found.
 
 use nearfield_home::spoken::verbs::is_wishing;
+use nearfield_home::spoken::write::{ONES, TENS};
 use serde::{Deserialize, Serialize};
 
 use crate::voice::converse::copies::words;
@@ -99,40 +100,8 @@ const REMEMBER: &[&[&str]] = &[
 const OF_THE_SPEAKER: &[&str] = &[
     "my", "mine", "our", "ours", "i", "i'm", "i've", "i'll", "i'd", "we", "we're", "we've", "we'll", "we'd", "me", "us",
 ];
-const NUMBERS: &[&str] = &[
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "thousand",
-    "half",
-    "quarter",
-    "noon",
-    "midnight",
-];
+/// Words of time and amount that are no plain numbers.
+const AMOUNTS: &[&str] = &["hundred", "thousand", "half", "quarter", "noon", "midnight"];
 /// What is said of one's mood or of the talk itself, and no fact.
 const SMALL_TALK: &[&str] = &[
     "think",
@@ -160,9 +129,12 @@ const SMALL_TALK: &[&str] = &[
     "joke",
 ];
 
-/// Whether a word is a number, or one written out.
+/// Whether a word is a number, or one written out; "one" is mostly none.
 pub(super) fn is_number(word: &str) -> bool {
-    word.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(&word)
+    word.starts_with(|c: char| c.is_ascii_digit())
+        || ONES[2..].contains(&word)
+        || TENS[2..].contains(&word)
+        || AMOUNTS.contains(&word)
 }
 
 /// The capitalized words of a sentence but for its first one, in lower case; "I" is none.
