@@ -8,7 +8,7 @@ use minijinja::{Environment, Error, ErrorKind, Value, context};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 
-use super::dialect::{Dialect, ToolSchema};
+use super::dialect::Dialect;
 use super::template_abilities::{Abilities, Results, adapted};
 use super::template_limits::{self, Bounded};
 use super::{LlmError, Message, Tokenizer};
@@ -184,9 +184,8 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         thinking: Thinking,
     ) -> Result<String, LlmError> {
-        let schemas = ToolSchema::all(tools);
         let render = |results: Results| {
-            let messages = adapted(messages, &self.abilities, self.dialect, &schemas, results);
+            let messages = adapted(messages, &self.abilities, self.dialect, tools, results);
             self.render_values(&messages, tools, add_generation_prompt, thinking != Thinking::Off)
         };
         let results = self.abilities.results;

@@ -161,7 +161,7 @@ pub(super) fn adapted(
     messages: &[Message],
     abilities: &Abilities,
     dialect: Dialect,
-    tools: &[ToolSchema],
+    tools: &[Value],
     results: Results,
 ) -> Vec<Value> {
     let mut values: Vec<Value> = Vec::with_capacity(messages.len());
@@ -181,7 +181,7 @@ pub(super) fn adapted(
                 values.push(json!({"role": "user", "content": content}));
             }
             Role::Assistant if results_follow && results != Results::InUserMessage => {
-                let mut parser = ReplyParser::new(dialect, tools.to_vec(), false);
+                let mut parser = ReplyParser::new(dialect, ToolSchema::all(tools), false);
                 let mut text = parser.push(&message.content);
                 let parsed = parser.finish();
                 text.push_str(&parsed.rest);

@@ -292,9 +292,6 @@ impl Converse {
     /// Rings the timers that have run out, where nobody listens: does what was to be done, and answers what would have been said.
     pub fn ring_due(&mut self) -> Vec<Replied> {
         let due = self.toolbox.due_timers(Instant::now());
-        if !due.is_empty() {
-            self.toolbox.home_changed_outside();
-        }
         let rung = due.iter().map(|timer| {
             let Matched { reply, tools } = self.toolbox.ring(timer);
             Replied { reply, tools, ..Replied::default() }
@@ -378,11 +375,7 @@ impl Stage for Converse {
     }
 
     fn wake(&mut self, emit: &mut Emit<'_, TextDelta>) -> anyhow::Result<()> {
-        let due = self.toolbox.due_timers(Instant::now());
-        if !due.is_empty() {
-            self.toolbox.home_changed_outside();
-        }
-        for timer in due {
+        for timer in self.toolbox.due_timers(Instant::now()) {
             let turn = self.turns.begin();
             if self.hold.is_held() {
                 // A reply that somebody has asked to wait does not keep an alarm from being heard.

@@ -395,9 +395,14 @@ impl Toolbox {
         self.timers.next()
     }
 
-    /// Takes the timers that have run out by `now`, the earliest first.
+    /// Takes the timers that have run out by `now`, the earliest first. What others have changed of the home, in which something may be done
+    /// then, is read first.
     pub fn due_timers(&mut self, now: Instant) -> Vec<TimerDone> {
-        self.timers.due(now)
+        let due = self.timers.due(now);
+        if !due.is_empty() {
+            self.home_changed_outside();
+        }
+        due
     }
 
     fn run(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> Result<Value, CallError> {
