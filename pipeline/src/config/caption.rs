@@ -184,7 +184,12 @@ impl SourceConfig {
             return "caption".to_owned();
         }
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
-        format!("caption_{}", self.camera.chars().map(plain).collect::<String>())
+        let name = self.camera.chars().map(plain).collect::<String>();
+        match self.camera.contains(|c: char| c.is_ascii_alphanumeric()) {
+            true => format!("caption_{name}"),
+            // "大门" and "后门" are two, though no letter of them may stand in a name of Home Assistant.
+            false => format!("caption_{:08x}", crc32fast::hash(self.camera.as_bytes())),
+        }
     }
 
     /// The time between two pictures.
@@ -455,6 +460,14 @@ mod tests {
             let message = wrong(set);
             assert!(words.iter().all(|w| message.contains(w)), "{set}: {message}");
         }
+    }
+
+    #[test]
+    fn each_camera_is_called_as_no_other() {
+        let name = |camera: &str| SourceConfig { camera: camera.to_owned(), ..SourceConfig::default() }.outlet_name();
+        assert_eq!((name("Front door"), name("Küche")), ("caption_front_door".to_owned(), "caption_k_che".to_owned()));
+        assert_ne!(name("大门"), name("后门"));
+        assert!(name("大门").chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
     }
 
     #[test]

@@ -65,6 +65,10 @@ pub struct ServerConfig {
     pub wyoming_open: bool,
     /// A file with the token that clients must send as `Authorization: Bearer …`; empty: none.
     pub token_file: PathBuf,
+    /// A file with the certificate (PEM, with its chain) by which HTTP is encrypted; empty: HTTP is not. It is read again when it changes.
+    pub tls_certificate: PathBuf,
+    /// The file with the certificate's private key (PEM, without a password).
+    pub tls_key: PathBuf,
     /// Names by which clients may call this machine, besides addresses and localhost. A web page whose name is pointed at this machine
     /// is refused by the others.
     pub hosts: Vec<String>,
@@ -96,6 +100,8 @@ impl Default for ServerConfig {
             wake_threshold: 0.5,
             wyoming_open: false,
             token_file: PathBuf::new(),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
             hosts: Vec::new(),
             aliases: Vec::new(),
             sessions: 4,
@@ -149,6 +155,8 @@ impl Config for RunConfig {
         let home = &mut self.home;
         vec![
             &mut self.server.token_file,
+            &mut self.server.tls_certificate,
+            &mut self.server.tls_key,
             &mut home.file,
             &mut home.sentences,
             &mut home.remember,

@@ -13,6 +13,7 @@ use nearfield_stages::flow::{Cancel, Turn, Turns};
 use nearfield_stages::llm_thread::{Event, Extras, Job, LlmThread};
 use serde_json::Value;
 
+use super::answer::Answer;
 pub use super::answer_format::Format;
 use super::answer_format::whole_constraint;
 use super::conversation::{forget_oldest, repeats_a_call};
@@ -272,7 +273,7 @@ impl Engine {
         let Prepared { tokens, extras, options, parser, opening, names, is_parallel } = prepared;
         let with_likelihoods = options.likelihoods.is_some();
         let job = Job { session: lease.id(), prompt: tokens.clone(), sampler, options, cancel };
-        let mut answer = Answer { parser, names, is_parallel, context, raw: String::new(), said: String::new() };
+        let mut answer = Answer::new(parser, names, is_parallel, context);
         let n_prompt = tokens.len();
         let mut tokens = Some(tokens);
         answer.push(&opening);
@@ -446,63 +447,6 @@ impl Engine {
             chats.remove(0);
         }
         chats.push((tools.to_vec(), thinking, chat.clone()));
-    }
-}
-
-/// An answer while it is written.
-struct Answer {
-    parser: Option<ReplyParser>,
-    names: Vec<String>,
-    is_parallel: bool,
-    /// The home that calls are held against, where the client told of one.
-    context: Option<Context>,
-    raw: String,
-    said: String,
-}
-
-impl Answer {
-    /// Takes what the model wrote, and gives back what of it is text.
-    fn push(&mut self, text: &str) -> String {
-        let said = match &mut self.parser {
-            Some(parser) => {
-                self.raw.push_str(text);
-                parser.push(text)
-            }
-            None => text.to_owned(),
-        };
-        self.said.push_str(&said);
-        said
-    }
-
-    fn end(mut self, finish: &Finish, generated: usize, sink: &mut dyn FnMut(Piece) -> ControlFlow<()>) {
-        let parsed = self.parser.take().map(ReplyParser::finish).unwrap_or_default();
-        let mut calls = parsed.calls;
-        calls.retain(|call| self.names.contains(&call.name));
-        if let Some(context) = &self.context {
-            calls.iter_mut().for_each(|call| home_assistant::corrected(call, context));
-        }
-        if !self.is_parallel {
-            calls.truncate(1);
-        }
-        self.said.push_str(&parsed.rest);
-        let rest = match self.said.trim().is_empty() && calls.is_empty() {
-            // What looked like a call is none: it is told as it was written, which is better than nothing.
-            true if !self.raw.trim().is_empty() && self.names.is_empty() => self.raw,
-            true if !parsed.broken.is_empty() => self.raw,
-            _ => parsed.rest,
-        };
-        if !rest.is_empty() && sink(Piece::Text(rest)).is_break() {
-            return;
-        }
-        let reason = match finish {
-            _ if !calls.is_empty() => Reason::Calls,
-            Finish::EndOfText | Finish::StopString(_) | Finish::Repetition { .. } => Reason::Stop,
-            Finish::MaxTokens | Finish::ContextFull | Finish::Stopped => Reason::Length,
-        };
-        if !calls.is_empty() && sink(Piece::Calls(calls)).is_break() {
-            return;
-        }
-        let _ = sink(Piece::Ended { reason, generated });
     }
 }
 

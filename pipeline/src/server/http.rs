@@ -17,15 +17,17 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use super::answering::Answering;
 use super::engine::Piece;
 use super::failure::{Failure, Form};
+use super::tls::Tls;
 use super::{Current, Server, now, request_json};
 
 /// So long a client may take to send the head of a request, also of the next one on the same connection.
@@ -36,6 +38,8 @@ pub const BODY_TIME: Duration = Duration::from_secs(60);
 const STALL: Duration = Duration::from_secs(30);
 /// The most bytes of a request's head.
 const HEAD_BYTES: usize = 32 << 10;
+/// The first byte of a client that wants TLS.
+const TLS_HANDSHAKE: u8 = 0x16;
 /// Pause after an accept that failed, such as for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -182,8 +186,8 @@ pub async fn read_prompt<T: DeserializeOwned>(body: Incoming, most: usize) -> Re
     request_json::parse(&read(body, most).await?, request_json::UNSUPPORTED)
 }
 
-/// Serves connections until the task is dropped.
-pub async fn serve(listener: TcpListener, current: Current) {
+/// Serves connections until the task is dropped; with `tls`, encrypted ones.
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, current: Current) {
     let places = Arc::new(Semaphore::new(now(&current).config.connections));
     loop {
         let stream = match listener.accept().await {
@@ -197,9 +201,12 @@ pub async fn serve(listener: TcpListener, current: Current) {
         let _ = stream.set_nodelay(true);
         match places.clone().try_acquire_owned() {
             Ok(place) => {
-                let current = current.clone();
+                let (current, tls) = (current.clone(), tls.as_ref().map(Tls::acceptor));
                 tokio::spawn(async move {
-                    connection(stream, current).await;
+                    match tls {
+                        None => connection(Stalling { stream, stall: None }, current).await,
+                        Some(tls) => encrypted(stream, tls, current).await,
+                    }
                     drop(place);
                 });
             }
@@ -219,9 +226,30 @@ async fn refuse(mut stream: TcpStream) {
     let _ = stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
 }
 
-async fn connection(stream: TcpStream, current: Current) {
+/// Agrees on a key first. Who speaks without encryption is told in words.
+async fn encrypted(mut stream: TcpStream, tls: TlsAcceptor, current: Current) {
+    let mut first = [0];
+    let Ok(Ok(1)) = timeout(HEAD_TIME, stream.peek(&mut first)).await else { return };
+    if first[0] != TLS_HANDSHAKE {
+        let body = Failure::wrong("this server speaks HTTPS only: write https:// in the address").body(Form::OpenAi);
+        let body = body.to_string();
+        let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json";
+        let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let _ = timeout(Duration::from_secs(1), stream.write_all(answer.as_bytes())).await;
+        // What it sent is read, or the answer would be lost with the connection.
+        let _ = timeout(Duration::from_secs(1), stream.read(&mut [0; 4096])).await;
+        return;
+    }
+    match timeout(HEAD_TIME, tls.accept(Stalling { stream, stall: None })).await {
+        Ok(Ok(stream)) => connection(stream, current).await,
+        Ok(Err(error)) => tracing::debug!("a client and the server could not agree on TLS: {error}"),
+        Err(_) => tracing::debug!("a client began TLS and did not go on"),
+    }
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, current: Current) {
     let service = service_fn(move |request| answer(now(&current), request));
-    let io = TokioIo::new(Stalling { stream, stall: None });
+    let io = TokioIo::new(stream);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_BYTES);
     if let Err(error) = http.serve_connection(io, service).with_upgrades().await {

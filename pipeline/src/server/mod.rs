@@ -2,6 +2,7 @@
 //! of tokio moves bytes, everything that computes runs on threads of its own and is reached through channels.
 
 mod access;
+mod answer;
 mod answer_format;
 mod answering;
 mod ask;
@@ -35,6 +36,7 @@ mod sound;
 mod speech;
 mod supervisor;
 mod systemd;
+mod tls;
 mod wake;
 mod wyoming;
 
@@ -70,6 +72,7 @@ use metrics::Metrics;
 use pictures::PictureReader;
 use sessions::Sessions;
 use speech::Speech;
+use tls::Tls;
 use wake::Wake;
 
 /// The context of a session where the configuration leaves it open: the tools of a large home are 4,000 tokens.
@@ -174,11 +177,18 @@ pub fn run(args: &RunArgs, stop: &StopSignal, hung_up: Receiver<()>, out: &mut d
     let config = RunConfig::load(file.as_deref(), &sets)?;
     let access = Access::new(&config.server.token_file, &config.server.hosts)?;
     let http = address("server.listen", &config.server.listen)?;
+    let mut inherited = systemd::Sockets::inherited();
+    let given = inherited.next("server.listen")?;
+    let http = given.as_ref().map_or(Ok(http), std::net::TcpListener::local_addr)?;
     access.check_listen("server.listen", &http).map_err(|error| Usage(error.to_string()))?;
+    let tls = Tls::new(&config.server).map_err(|error| Usage(format!("{error:#}")))?;
     let registry = Registry::open()?;
     // A taken port is told before models are loaded.
-    let listener = std::net::TcpListener::bind(http).with_context(|| format!("server.listen: {http}"))?;
-    let wyoming = wyoming_listener(&config.server)?;
+    let listener = match given {
+        Some(listener) => listener,
+        None => std::net::TcpListener::bind(http).with_context(|| format!("server.listen: {http}"))?,
+    };
+    let wyoming = wyoming_listener(&config.server, &mut inherited)?;
     let flows =
         config.flows().map_err(|reason| ConfigError::Wrong { place: "the configuration".to_owned(), reason })?;
     flow_files::check(&config, file.as_deref(), &flows, &registry)?;
@@ -195,7 +205,8 @@ pub fn run(args: &RunArgs, stop: &StopSignal, hung_up: Receiver<()>, out: &mut d
         return say_what_there_is(&server, loaded.iter().map(|(_, flow)| flow), out);
     }
     let address = listener.local_addr()?;
-    writeln!(out, "Listening on http://{address} (OpenAI: /v1, Ollama: /api). Ctrl-C ends.")?;
+    let place = format!("{}://{address}", if tls.is_some() { "https" } else { "http" });
+    writeln!(out, "Listening on {place} (OpenAI: /v1, Ollama: /api). Ctrl-C ends.")?;
     if let Some(wyoming) = &wyoming {
         writeln!(out, "Listening on tcp://{} (Wyoming).", wyoming.local_addr()?)?;
         wyoming.set_nonblocking(true)?;
@@ -220,9 +231,9 @@ pub fn run(args: &RunArgs, stop: &StopSignal, hung_up: Receiver<()>, out: &mut d
     let about = control::About { current: current.clone(), orders, address: address.to_string(), file, begun };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
-        tokio::spawn(http::serve(TcpListener::from_std(listener)?, current.clone()));
+        tokio::spawn(http::serve(TcpListener::from_std(listener)?, tls, current.clone()));
         tokio::spawn(systemd::watchdog());
-        systemd::ready(&format!("Listening on http://{address}"));
+        systemd::ready(&format!("Listening on {place}"));
         if let Some(wyoming) = wyoming {
             tokio::spawn(wyoming::serve(TcpListener::from_std(wyoming)?, current.clone()));
         }
@@ -281,11 +292,18 @@ fn address(key: &str, text: &str) -> anyhow::Result<SocketAddr> {
 }
 
 /// Where Wyoming listens.
-fn wyoming_listener(config: &ServerConfig) -> anyhow::Result<Option<std::net::TcpListener>> {
-    if config.wyoming.is_empty() {
+fn wyoming_listener(
+    config: &ServerConfig,
+    inherited: &mut systemd::Sockets,
+) -> anyhow::Result<Option<std::net::TcpListener>> {
+    let given = inherited.next("server.wyoming")?;
+    if config.wyoming.is_empty() && given.is_none() {
         return Ok(None);
     }
-    let at = address("server.wyoming", &config.wyoming)?;
+    let at = match &given {
+        Some(listener) => listener.local_addr()?,
+        None => address("server.wyoming", &config.wyoming)?,
+    };
     if !at.ip().is_loopback() && !config.wyoming_open {
         return Err(Usage(format!(
             "server.wyoming is {at}, which other machines can reach, and Wyoming has no tokens: set server.wyoming_open=true if your \
@@ -293,7 +311,10 @@ fn wyoming_listener(config: &ServerConfig) -> anyhow::Result<Option<std::net::Tc
         ))
         .into());
     }
-    Ok(Some(std::net::TcpListener::bind(at).with_context(|| format!("server.wyoming: {at}"))?))
+    match given {
+        Some(listener) => Ok(Some(listener)),
+        None => Ok(Some(std::net::TcpListener::bind(at).with_context(|| format!("server.wyoming: {at}"))?)),
+    }
 }
 
 /// By what name a model is called: its name in the list, or that of its file.

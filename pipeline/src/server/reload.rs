@@ -128,9 +128,13 @@ fn keep_fixed(new: &mut ServerConfig, old: &ServerConfig) -> Vec<String> {
     keep("listen", new.listen == old.listen);
     keep("wyoming", new.wyoming == old.wyoming);
     keep("wyoming_open", new.wyoming_open == old.wyoming_open);
+    keep("tls_certificate", new.tls_certificate == old.tls_certificate);
+    keep("tls_key", new.tls_key == old.tls_key);
     keep("connections", new.connections == old.connections);
     new.listen.clone_from(&old.listen);
     new.wyoming.clone_from(&old.wyoming);
+    new.tls_certificate.clone_from(&old.tls_certificate);
+    new.tls_key.clone_from(&old.tls_key);
     (new.wyoming_open, new.connections) = (old.wyoming_open, old.connections);
     kept
 }
