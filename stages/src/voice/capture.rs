@@ -221,6 +221,9 @@ impl Source {
     }
 }
 
+/// A recording that is behind its time by more than this has been waited for: what follows is spoken then, and not all at once.
+const MOST_BEHIND: Duration = Duration::from_millis(200);
+
 /// When the samples sent so far would have been captured, had somebody spoken them.
 struct Clock {
     start: Instant,
@@ -238,7 +241,12 @@ impl Clock {
         if pace == Pace::Fast {
             return if is_stopped(stop) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         }
-        let due = self.start + SampleRate::SPEECH.duration_of(self.samples as usize);
+        let mut due = self.start + SampleRate::SPEECH.duration_of(self.samples as usize);
+        let behind = Instant::now().saturating_duration_since(due);
+        if behind > MOST_BEHIND {
+            self.start += behind;
+            due += behind;
+        }
         // Nothing is ever sent on `stop`: receiving only ends early when the other end is dropped.
         match stop.recv_deadline(due) {
             Err(crossbeam_channel::RecvTimeoutError::Disconnected) => ControlFlow::Break(()),

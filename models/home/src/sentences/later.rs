@@ -120,6 +120,14 @@ pub fn is_for_later(request: &str, now: DateTime) -> bool {
         || is_within(&words, now)
 }
 
+/// Whether a request, or one of several in it, is for a while: "turn on the heater for ten minutes and lock the door". What is done then
+/// must be taken back, or not be done.
+pub fn is_for_a_while(request: &str) -> bool {
+    let text = spoken::normalise(request);
+    let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
+    (1..words.len()).any(|at| words[at - 1] == "for" && spoken::duration(&words[at..]).is_some())
+}
+
 /// Whether a request speaks of timers, alarms or reminders, which may be started for a later time.
 pub fn is_of_timers(request: &str) -> bool {
     spoken::normalise(request).split(' ').any(|word| TIMERS.contains(&word))

@@ -32,7 +32,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 pub use followup::ASKED;
-pub use later::{Due, is_for_later, is_of_timers};
+pub use later::{Due, is_for_a_while, is_for_later, is_of_timers};
 pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice, Wording};
 pub use reply::{reply, told_apart};
 pub use template::{LoadError, TemplateError, TemplateSet};

@@ -67,6 +67,8 @@ impl SpeechInput {
                 TurnTaking::Weigh(Resume::new(play.hold(), answers))
             }
             _ if config.listen.interrupt => TurnTaking::Interrupt,
+            // Nobody loses a question that a file asks.
+            Source::Files(..) => TurnTaking::Wait(answers),
             _ => TurnTaking::DeafWhile(play.speaking()),
         };
         let endpointer = Endpointer::new(vad, config.listen.endpoint.clone())?;

@@ -26,10 +26,10 @@ pub enum TurnTaking {
     /// The reply is held while somebody speaks, and falls silent once it is known that they want something; after a cough or an "mhm" it
     /// goes on. Needs a [`TurnEnd`] that gets the words.
     Weigh(Resume),
-    /// Nothing is heard while the loudspeaker is on, which the microphone would take for somebody.
+    /// Nothing is heard while the loudspeaker is on, which the microphone would take for somebody. What was begun before it fell silent is
+    /// half a question, and is not answered: "(Is) the front door locked" must not lock it.
     DeafWhile(Arc<AtomicBool>),
-    /// Nobody speaks before the answer is over: a recording is being read faster than life. The channel tells which
-    /// turns are over.
+    /// Nobody speaks before the answer is over: a recording can wait. The channel tells which turns are over.
     Wait(Receiver<Turn>),
 }
 
@@ -73,6 +73,9 @@ const SILENCED_WITHIN: Duration = Duration::from_millis(100);
 /// About so much has been said when speech is noticed.
 const LEAST_SPEECH: Duration = Duration::from_millis(100);
 
+/// Speech that begins so soon after the loudspeaker has fallen silent began before.
+const NO_BEGINNING: Duration = Duration::from_millis(60);
+
 /// How long a reply waits that was asked to.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -88,6 +91,9 @@ pub struct Listen {
     attention: Option<Attention>,
     /// Where it is told that somebody speaks.
     notes: Option<Sender<Note>>,
+    /// Nothing has been heard since the loudspeaker was on, and then: the speech under way has no beginning.
+    was_deaf: bool,
+    is_half: bool,
     /// A word has interrupted the loudspeaker, which has not fallen silent yet.
     interrupts: bool,
     /// The turn of the speech under way.
@@ -116,6 +122,8 @@ impl Listen {
             turn_end: None,
             attention: None,
             notes: None,
+            was_deaf: false,
+            is_half: false,
             interrupts: false,
             turn: None,
             guess: None,
@@ -309,10 +317,13 @@ impl Listen {
             match event {
                 SpeechEvent::Started { .. } => {
                     self.began = self.position.saturating_sub(SampleRate::SPEECH.samples_in(LEAST_SPEECH) as u64);
+                    let no_beginning = SampleRate::SPEECH.samples_in(NO_BEGINNING) as u64;
+                    self.is_half = std::mem::take(&mut self.was_deaf) && self.began <= no_beginning;
                     let turn = self.begin();
                     self.tell(Note::Speaking { turn });
                 }
                 SpeechEvent::Resumed => {
+                    self.is_half = false;
                     self.guesses.withdraw_all();
                     self.guess = None;
                     if let Some(turn_end) = &mut self.turn_end {
@@ -334,6 +345,10 @@ impl Listen {
                     let longest = if is_contested { LONGEST_JUDGEMENT_MS } else { turn_end.longest_ms() };
                     let silence_ms = turn_end.paused(guess, sound).unwrap_or(longest);
                     self.endpointer.end_after(silence_ms);
+                }
+                SpeechEvent::Ended { .. } if std::mem::take(&mut self.is_half) => {
+                    tracing::info!("what was said began while the loudspeaker was on: half of it is no question");
+                    self.drop_speech();
                 }
                 SpeechEvent::Ended { samples, end, last_speech_sample, .. } => {
                     if matches!(&self.turn_taking, TurnTaking::Weigh(resume) if resume.since.is_some()) {
@@ -428,6 +443,7 @@ impl Stage for Listen {
         let attended = self.attended(std::mem::take(&mut frame.samples))?;
         if is_loud && !self.interrupts && self.turn.is_none() {
             self.forget();
+            self.was_deaf = true;
             return Ok(());
         }
         let samples = attended.unwrap_or_default();

@@ -78,7 +78,25 @@ fn a_microphone_that_hears_the_loudspeaker_is_deaf_while_it_is_on() {
     let mut listen = listener(&turns, &guesses, TurnTaking::DeafWhile(speaking.clone()));
     assert!(hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
     speaking.store(false, Ordering::Release);
-    assert!(!hear(&mut listen, &[(true, 600), (false, 800)]).is_empty());
+    assert!(!hear(&mut listen, &[(false, 200), (true, 600), (false, 800)]).is_empty());
+}
+
+#[test]
+fn a_question_whose_beginning_the_loudspeaker_covered_is_not_answered() {
+    let (turns, guesses) = (Turns::default(), Guesses::default());
+    let speaking = Arc::new(AtomicBool::new(true));
+    let mut listen = listener(&turns, &guesses, TurnTaking::DeafWhile(speaking.clone()));
+    assert!(hear(&mut listen, &[(false, 400), (true, 300)]).is_empty());
+    speaking.store(false, Ordering::Release);
+    let heard = hear(&mut listen, &[(true, 600), (false, 800)]);
+    assert!(heard.iter().all(|u| u.body.guess.is_some_and(|guess| !guesses.is_alive(guess))), "{}", heard.len());
+    // What is said next is whole; so is what follows the loudspeaker's echo after a pause.
+    assert!(hear(&mut listen, &[(true, 600), (false, 800)]).last().is_some_and(|u| u.body.guess.is_none()));
+    speaking.store(true, Ordering::Release);
+    assert!(hear(&mut listen, &[(true, 300)]).is_empty());
+    speaking.store(false, Ordering::Release);
+    let echo_first = hear(&mut listen, &[(true, 200), (false, 300), (true, 600), (false, 800)]);
+    assert!(echo_first.last().is_some_and(|u| u.body.guess.is_none()));
 }
 
 /// The word is a sample of 0.9.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::civil::DateTime;
 use nearfield_home::sentences::wish::Wish;
-use nearfield_home::sentences::{is_for_later, is_of_timers};
+use nearfield_home::sentences::{is_for_a_while, is_for_later, is_of_timers};
 use nearfield_home::spoken;
 use nearfield_home::spoken::verbs::is_acting;
 use serde_json::{Map, Value};
@@ -21,6 +21,8 @@ const MOST_TIMES: usize = 20;
 pub(super) struct Times {
     /// Whether it is for another time than now.
     is_for_later: bool,
+    /// Whether something is wished for a while.
+    is_for_a_while: bool,
     /// Whether it says what is to be done with something: "turn it off".
     is_deed: bool,
     /// Whether it speaks of timers or reminders.
@@ -36,6 +38,7 @@ impl Times {
     pub(super) fn of(request: &str, now: DateTime) -> Self {
         Self {
             is_for_later: is_for_later(request, now),
+            is_for_a_while: is_for_a_while(request),
             is_deed: is_deed(request),
             is_of_timers: is_of_timers(request),
             said: durations_in(request),
@@ -79,6 +82,8 @@ impl Times {
         match self.is_for_later && !has_its_time {
             true if self.is_of_timers => Err(not_understood()),
             true => Err(only_now()),
+            // A model's call has no end: what was to run for ten minutes would run for ever.
+            false if self.is_for_a_while && !self.is_of_timers && !tool.ends_with("_item") => Err(only_alone()),
             false => Ok(()),
         }
     }
@@ -94,6 +99,11 @@ impl Times {
 
 fn only_now() -> CallError {
     CallError::Failed { what: String::new(), reason: "I can do that only now, not at another time".to_owned() }
+}
+
+fn only_alone() -> CallError {
+    let reason = "I can do something for a while only where you ask for nothing else with it";
+    CallError::Failed { what: String::new(), reason: reason.to_owned() }
 }
 
 fn only_lengths() -> CallError {
@@ -186,6 +196,10 @@ mod tests {
             ("remind me tomorrow to water the plants", "add_item", json!({"item": "water the plants"}), false),
             ("set a timer for 10 minutes and turn on the lamp", "turn_on", json!({"name": "Lamp"}), true),
             ("turn on the lamp", "turn_on", json!({"name": "Lamp"}), true),
+            ("add tea and turn on the heater for 10 minutes", "turn_on", json!({"name": "Heater"}), false),
+            ("add tea and turn on the heater for 10 minutes", "add_item", json!({"item": "tea"}), true),
+            ("start rosie for 5 minutes and close the gate", "close", json!({"name": "Gate"}), false),
+            ("turn on the lamp for mum", "turn_on", json!({"name": "Lamp"}), true),
         ] {
             let now = jiff::civil::date(2026, 11, 30).at(17, 12, 0, 0);
             assert_eq!(times(request).check_change(tool, &arguments, now).is_ok(), may, "{request}");
