@@ -25,13 +25,14 @@ const LONGEST_BYTES: usize = 4096;
 
 /// Installs the log for the rest of the process. What the answer is dropped, what was only counted is written.
 pub fn install(verbose: u8, quiet: bool) -> LogEnd {
+    // PulseAudio's client calls it an error when it is closed; a device that is gone is told of by who uses it.
     // whisper.cpp calls it an error when a transcription is stopped that nobody wants any more; what is one is in our own errors.
     // Symphonia warns of tags and paddings of healthy files.
     let level = match (quiet, verbose) {
-        (true, _) => "error,whisper_rs=off,symphonia=off",
-        (false, 0) => "warn,whisper_rs=off,symphonia=off",
+        (true, _) => "error,whisper_rs=off,symphonia=off,pulseaudio=off",
+        (false, 0) => "warn,whisper_rs=off,symphonia=off,pulseaudio=off",
         // whisper.cpp and ONNX Runtime are talkative at this level.
-        (false, 1) => "info,whisper_rs=warn,ort=warn,symphonia=off",
+        (false, 1) => "info,whisper_rs=warn,ort=warn,symphonia=off,pulseaudio=off",
         (false, _) => "debug,whisper_rs=info,ort=info",
     };
     let filter = match std::env::var("RUST_LOG") {

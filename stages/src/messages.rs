@@ -19,6 +19,7 @@ use serde::Serialize;
 
 use crate::caption::alerts::Alert;
 use crate::flow::Turn;
+use crate::voice::clauses::Haste;
 
 /// A message on its way: which turn it belongs to and when it was made.
 #[derive(Clone, Debug)]
@@ -104,6 +105,13 @@ impl Transcript {
 pub enum TextDelta {
     /// The turn is decided and its reply will come: when its speech ended.
     Asked(Instant),
+    /// How early the first clause leaves of what the model is about to write, and whether even that will be late.
+    Begin {
+        /// How early.
+        haste: Haste,
+        /// Whether it will be heard too late.
+        is_late: bool,
+    },
     /// More text; never half a character.
     Text(String),
     /// What is not yet a whole clause is taken back: the model repeats itself.

@@ -178,11 +178,14 @@ impl Listening {
         }
     }
 
-    fn end(mut self) {
+    /// Ends it; answers what it has logged.
+    fn end(mut self) -> String {
         let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
         assert!(wait_for(Duration::from_secs(10), || self.child.try_wait().unwrap().is_some()), "Ctrl-C ends it");
         let stderr = self.child.wait_with_output().unwrap().stderr;
-        assert!(!String::from_utf8_lossy(&stderr).contains("panicked"));
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        stderr
     }
 }
 
@@ -277,4 +280,51 @@ fn speaking_again_silences_the_reply_and_what_was_not_heard_does_not_count() {
     assert_ne!(first["spoken"], first["reply"], "{first:#}");
     assert_eq!(second["interrupted"], false, "{second:#}");
     assert!(!second["heard"].as_str().unwrap().is_empty(), "{second:#}");
+}
+
+/// The number of PulseAudio's module with this name and argument.
+fn module(server: &Server, name: &str, argument: &str) -> String {
+    let listed = server.tool("pactl", &["list", "short", "modules"]).output().unwrap().stdout;
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let line = listed.lines().find(|line| line.contains(name) && line.contains(argument));
+    line.and_then(|line| line.split_whitespace().next()).expect("the module is loaded").to_owned()
+}
+
+fn unload(server: &Server, name: &str) {
+    let number = module(server, "module-null-sink", &format!("sink_name={name}"));
+    assert!(server.tool("pactl", &["unload-module", &number]).status().unwrap().success());
+}
+
+fn load(server: &Server, name: &str, rate: u32) {
+    let (name, rate) = (format!("sink_name={name}"), format!("rate={rate}"));
+    let description = format!("sink_properties=device.description={}", &name[10..]);
+    let args = ["load-module", "module-null-sink", &name, &rate, &description];
+    assert!(server.tool("pactl", &args).stdout(Stdio::null()).status().unwrap().success());
+}
+
+#[test]
+fn a_microphone_and_a_loudspeaker_may_vanish_and_come_back_at_another_rate() {
+    let Some(server) = Server::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let home = home(folder.path());
+    let question = assets().join("speech/1-temperature.wav");
+    let listening = Listening::start(&server, &home);
+    ask(&server, &question);
+    assert!(!listening.turn()["spoken"].as_str().unwrap().is_empty());
+
+    unload(&server, "air");
+    unload(&server, "speaker");
+    std::thread::sleep(Duration::from_secs(4));
+    load(&server, "speaker", 32_000);
+    load(&server, "air", 44_100);
+    std::thread::sleep(Duration::from_secs(4));
+    ask(&server, &question);
+    let turn = listening.turn();
+    assert!(turn["heard"].as_str().unwrap().to_lowercase().contains("temperature"), "{turn}");
+    assert!(!turn["spoken"].as_str().unwrap().is_empty(), "{turn}");
+    assert!(turn["errors"].is_null(), "{turn}");
+    let said = listening.end();
+    for once in ["nothing is heard until it is back", "\" was disconnected\n"] {
+        assert_eq!(said.matches(once).count(), 1, "{once}: {said}");
+    }
 }

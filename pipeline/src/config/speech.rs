@@ -205,10 +205,13 @@ impl PlayConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LatencyConfig {
-    /// From the end of speech to the first audio; a turn that takes longer is marked `over_budget`.
+    /// From the end of speech to the first audio; a turn that takes longer is marked `over_budget`. From what the stages usually take on
+    /// this machine it is foreseen whether that will hold; where not, first clauses are shorter, speech is transcribed in a shorter
+    /// context if that makes the difference, and the filler is said. The turn's report says so under `budget`.
     pub first_audio_ms: u64,
-    /// What is said where nothing of the reply can be said by then, such as "One moment.": for boards and models that are slow. Empty:
-    /// nothing. It is no part of the conversation, and the turn's report has `"filler": true`.
+    /// What is said where nothing of the reply can be said by then, such as "One moment.": for boards and models that are slow. It comes
+    /// at once where it is known that the reply will be late. Empty: nothing. It is no part of the conversation, and the turn's report has
+    /// `"filler": true`.
     pub filler: String,
 }
 

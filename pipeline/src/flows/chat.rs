@@ -110,7 +110,7 @@ impl Chat {
             match &delta.body {
                 TextDelta::Text(text) => sink(text),
                 TextDelta::Cut => sink("…"),
-                TextDelta::Asked(_) | TextDelta::Ahead(_) | TextDelta::End => {}
+                TextDelta::Asked(_) | TextDelta::Begin { .. } | TextDelta::Ahead(_) | TextDelta::End => {}
             }
             ControlFlow::Continue(())
         })?;

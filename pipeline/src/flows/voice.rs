@@ -19,6 +19,7 @@ use crossbeam_channel::bounded;
 use nearfield_stages::flow::{Flow, Guesses, Queue, StopSignal};
 use nearfield_stages::voice::capture::Source;
 use nearfield_stages::voice::converse::Converse;
+use nearfield_stages::voice::pace::Pace;
 use nearfield_stages::voice::phrase::{Filler, Phrase};
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
@@ -77,7 +78,8 @@ pub fn run_telling(
     let (turns, guesses) = (flow.turns(), Guesses::default());
     let mut failures = 0;
     let budget = Duration::from_millis(config.latency.first_audio_ms);
-    let (mut reporter, feedback) = Reporter::new(flow.ledger(), budget, &mut failures, on_event);
+    let pace = Pace::within(budget);
+    let (mut reporter, feedback) = Reporter::new(flow.ledger(), pace.clone(), &mut failures, on_event);
     let Feedback { heard, answers, attention_ends } = feedback;
     let Assistant { llm, speech_input, voice, toolbox, converse: options } = assistant;
 
@@ -89,7 +91,8 @@ pub fn run_telling(
         Questions::Spoken(source) => {
             let models = speech_input.context("the assistant was loaded without the models of speech input")?;
             let (turns, guesses, toolbox, notes) = (turns.clone(), guesses.clone(), &toolbox, &notes);
-            let around = Around { turns, guesses, toolbox, play: &play, outlet, notes, answers, attention_ends };
+            let pace = pace.clone();
+            let around = Around { pace, turns, guesses, toolbox, play: &play, outlet, notes, answers, attention_ends };
             let SpeechInput { echo, listen, transcribe } = SpeechInput::open(models, config, &source, around)?;
             // 64 * 20 ms = 1.3 s: transcription never holds up the microphone's own 10 s.
             flow.source(Queue::Wait(64), move |frames, stop| source.run(echo, frames, stop))
@@ -104,10 +107,10 @@ pub fn run_telling(
             })
         }
     };
-    let speak = Speak::new(voice).guessing(guesses.clone()).pausing(llm.pause());
-    let phrase = Phrase::guessing(guesses.clone()).filling(filler(&config.latency));
+    let speak = Speak::new(voice).guessing(guesses.clone()).pausing(llm.pause()).keeping(pace.clone());
+    let phrase = Phrase::guessing(guesses.clone()).filling(filler(&config.latency, &pace));
     let converse = Converse::new(llm, options, toolbox, turns, heard, notes)?;
-    let converse = converse.guessing(guesses).held_by(play.hold()).speaking_at(volume);
+    let converse = converse.guessing(guesses).held_by(play.hold()).speaking_at(volume).keeping(pace);
     transcripts
         .then(converse, Queue::Wait(256)) // The model may write ahead of the voice by a long reply.
         .then(phrase, Queue::Wait(4)) // Clauses not yet spoken; an interruption throws them away.
@@ -119,11 +122,7 @@ pub fn run_telling(
     Ok(())
 }
 
-/// About so long a voice takes to its first sound.
-const VOICE_BEGINS: Duration = Duration::from_millis(100);
-
 /// What is said where the reply would be late.
-fn filler(latency: &LatencyConfig) -> Option<Filler> {
-    let after = Duration::from_millis(latency.first_audio_ms).saturating_sub(VOICE_BEGINS);
-    (!latency.filler.is_empty()).then(|| Filler { text: latency.filler.clone(), after })
+fn filler(latency: &LatencyConfig, pace: &Pace) -> Option<Filler> {
+    (!latency.filler.is_empty()).then(|| Filler { text: latency.filler.clone(), pace: pace.clone() })
 }

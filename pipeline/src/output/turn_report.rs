@@ -11,6 +11,7 @@ use nearfield_speech::stt::Suppression;
 use nearfield_stages::flow::{Failure, FlowEvent, Ledger, StageTimes, Turn};
 use nearfield_stages::messages::{Envelope, Played};
 use nearfield_stages::voice::notes::{Note, Replied};
+use nearfield_stages::voice::pace::{Foreseen, Pace};
 use serde_json::{Value, json};
 
 use crate::output::terminal::{chain, indented, one_line};
@@ -45,6 +46,8 @@ pub struct TurnReport {
     pub errors: Vec<String>,
     /// The time that the first audio may take.
     pub budget: Duration,
+    /// What was foreseen of it, and done about it.
+    pub foreseen: Foreseen,
 }
 
 impl TurnReport {
@@ -118,6 +121,11 @@ impl TurnReport {
             "repeated": self.replied.repeated,
             "ahead": self.replied.ahead,
             "over_budget": self.over_budget(),
+            "budget": {
+                "first_audio_ms": ms(self.budget),
+                "foreseen_ms": self.foreseen.first_audio.map(ms),
+                "measures": self.foreseen.measures,
+            },
             "filler": self.played.filler,
         });
         let object = value.as_object_mut().expect("it was made as an object");
@@ -193,7 +201,7 @@ impl TurnReport {
 #[derive(Debug)]
 pub struct Collector {
     ledger: Ledger,
-    budget: Duration,
+    pace: Pace,
     open: BTreeMap<Turn, Open>,
     /// The last turn that was over.
     last: Turn,
@@ -210,8 +218,8 @@ struct Open {
 
 impl Collector {
     /// Takes the stages' times from `ledger`.
-    pub fn new(ledger: Ledger, budget: Duration) -> Self {
-        Self { ledger, budget, open: BTreeMap::new(), last: Turn(0), unreplied: None }
+    pub fn new(ledger: Ledger, pace: Pace) -> Self {
+        Self { ledger, pace, open: BTreeMap::new(), last: Turn(0), unreplied: None }
     }
 
     /// Takes what a flow tells; answers the reports of the turns that are over with it.
@@ -323,7 +331,8 @@ impl Collector {
             finished: now,
             stages: self.ledger.take(turn),
             errors: open.errors,
-            budget: self.budget,
+            budget: self.pace.budget().unwrap_or(Duration::MAX),
+            foreseen: self.pace.foreseen(turn),
         }
     }
 }
@@ -464,7 +473,7 @@ mod tests {
 
     #[test]
     fn an_interrupted_turn_is_reported_once_with_the_reply_that_is_told_later() {
-        let mut collector = Collector::new(Ledger::default(), Duration::from_secs(1));
+        let mut collector = Collector::new(Ledger::default(), Pace::within(Duration::from_secs(1)));
         assert!(collector.note(heard(1)).is_empty());
         assert!(collector.finish(Turn(1), silenced()).is_empty(), "the model has not fallen silent yet");
         let told = collector.note(replied(1));
@@ -484,7 +493,7 @@ mod tests {
 
     #[test]
     fn the_end_of_the_flow_waits_for_no_reply() {
-        let mut collector = Collector::new(Ledger::default(), Duration::from_secs(1));
+        let mut collector = Collector::new(Ledger::default(), Pace::within(Duration::from_secs(1)));
         collector.note(heard(1));
         assert!(collector.finish(Turn(1), silenced()).is_empty());
         assert_eq!(collector.take(FlowEvent::Ended { panicked: false }).len(), 1);

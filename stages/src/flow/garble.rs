@@ -61,7 +61,7 @@ pub(crate) fn garble<T: 'static>(message: &mut T, step: u64) {
         match delta {
             TextDelta::Text(delta) => *delta = written(step),
             TextDelta::Ahead(ahead) => (ahead.guess, ahead.clause) = (Turn(u64::MAX), written(step)),
-            TextDelta::Asked(_) | TextDelta::Cut | TextDelta::End => {}
+            TextDelta::Asked(_) | TextDelta::Begin { .. } | TextDelta::Cut | TextDelta::End => {}
         }
     } else if let Some(clause) = any.downcast_mut::<Clause>() {
         match clause {

@@ -7,11 +7,9 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use cpal::traits::{DeviceTrait, StreamTrait};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
 use nearfield_speech::audio::{ClipReader, Resampler, SampleRate};
 
@@ -20,16 +18,11 @@ use crate::flow::{Output, StopSignal, Turn, is_stopped, panics};
 use crate::messages::{Envelope, Frame};
 use crate::pipes::Pipe;
 use crate::voice::connection::{self, ClientInput};
-use crate::voice::devices::{self, DeviceError, Direction};
 use crate::voice::echo::EchoPath;
-use crate::voice::stderr::silence_stderr;
+use crate::voice::microphone;
 
 /// Samples in a frame: 20 ms.
 pub(super) const FRAME_SAMPLES: usize = 320; // 16 kHz * 0.02 s
-/// Sound that the microphone may be ahead of the pipeline before any is lost.
-const MIC_BUFFER: Duration = Duration::from_secs(10);
-/// How often the microphone's buffer is emptied.
-const MIC_POLL: Duration = Duration::from_millis(10);
 /// Bytes read from standard input at once.
 const STDIN_BLOCK: usize = 16 << 10;
 /// Frames come before any turn.
@@ -199,7 +192,7 @@ impl Source {
         match self {
             Self::Script(script) => script.run(frames, stop),
             Self::Client(from) => connection::listen(from, frames, stop),
-            Self::Microphone(name) => microphone(name.as_deref(), echo, frames, stop),
+            Self::Microphone(name) => microphone::listen(name.as_deref(), echo, frames, stop),
             Self::Files(paths, pace) => {
                 let mut clock = Clock::start();
                 for path in paths {
@@ -330,148 +323,5 @@ pub fn warn_of_not_numbers(reader: &ClipReader) {
     let n = reader.not_numbers();
     if n > 0 {
         tracing::warn!("{}: {n} samples are not numbers (NaN or infinite) and are replaced by silence", reader.name());
-    }
-}
-
-/// A microphone that sends sound into a ring.
-struct Microphone {
-    label: String,
-    rate: SampleRate,
-    consumer: rtrb::Consumer<f32>,
-    lost: Arc<AtomicU64>,
-    failed: Arc<AtomicBool>,
-    _stream: cpal::Stream,
-}
-
-impl Microphone {
-    fn open(name: Option<&str>) -> Result<Self, DeviceError> {
-        let device = devices::find(Direction::Input, name)?;
-        let label = devices::name(&device);
-        let unusable = |e: cpal::Error| Direction::Input.unusable(&label, &e);
-        let config = silence_stderr(|| device.default_input_config()).map_err(unusable)?;
-        let channels = usize::from(config.channels());
-        let rate = SampleRate(config.sample_rate());
-        let (producer, consumer) = rtrb::RingBuffer::new(rate.samples_in(MIC_BUFFER));
-        let lost = Arc::new(AtomicU64::new(0));
-        let failed = Arc::new(AtomicBool::new(false));
-        let stream = {
-            let (lost, failed) = (lost.clone(), failed.clone());
-            silence_stderr(|| open_stream(&device, &config, channels, producer, lost, failed)).map_err(unusable)?
-        };
-        stream.play().map_err(unusable)?;
-        tracing::debug!(microphone = label, rate_hz = rate.0, channels, "opened");
-        Ok(Self { label, rate, consumer, lost, failed, _stream: stream })
-    }
-}
-
-/// Whether there is such a microphone and it can say what it records; asked before anybody is told to speak. It is not opened:
-/// some sound servers begin each stream with a click, and a second stream would begin with a second one.
-///
-/// # Errors
-/// There is none, or it can't be used.
-pub fn check_microphone(name: Option<&str>) -> Result<(), DeviceError> {
-    let device = devices::find(Direction::Input, name)?;
-    let label = devices::name(&device);
-    let unusable = |e: cpal::Error| Direction::Input.unusable(&label, &e);
-    silence_stderr(|| device.default_input_config()).map(drop).map_err(unusable)
-}
-
-fn microphone(
-    name: Option<&str>,
-    mut echo: Option<EchoPath>,
-    frames: &Output<Frame>,
-    stop: &StopSignal,
-) -> anyhow::Result<()> {
-    let Microphone { label, rate, mut consumer, lost, failed, _stream } = Microphone::open(name)?;
-    tracing::info!(microphone = label, rate_hz = rate.0, echo_cancelled = echo.is_some(), "listening");
-
-    let mut resampler = Resampler::new(rate, SampleRate::SPEECH)?;
-    let (mut pending, mut fault) = (Vec::<f32>::new(), Fault::of("capture"));
-    let mut reported = 0;
-    while !is_stopped(stop) {
-        anyhow::ensure!(
-            !failed.load(Ordering::Acquire),
-            "the microphone {label:?} stopped delivering sound: is it still connected?"
-        );
-        if consumer.is_empty() {
-            std::thread::sleep(MIC_POLL);
-            continue;
-        }
-        let captured = Instant::now();
-        let chunk = consumer.read_chunk(consumer.slots()).context("the microphone's buffer")?;
-        let (a, b) = chunk.as_slices();
-        for part in [a, b] {
-            resampler.push(part, &mut |s| pending.extend_from_slice(s));
-        }
-        chunk.commit_all();
-        let whole = pending.len() - pending.len() % FRAME_SAMPLES;
-        if let Some(echo) = &mut echo {
-            echo.clean(&mut pending[..whole]);
-        }
-        for (i, samples) in pending[..whole].chunks_exact(FRAME_SAMPLES).enumerate() {
-            let behind = SampleRate::SPEECH.duration_of(pending.len() - (i + 1) * FRAME_SAMPLES);
-            let captured = captured.checked_sub(behind).unwrap_or(captured);
-            let frame = Frame { samples: samples.to_vec(), captured, last: false, order: None };
-            if send(frames, stop, frame, &mut fault)?.is_break() {
-                return Ok(());
-            }
-        }
-        pending.drain(..whole);
-        let total = lost.load(Ordering::Relaxed);
-        if total > reported {
-            tracing::warn!(samples = total - reported, "sound was lost: the machine did not keep up");
-            reported = total;
-        }
-    }
-    Ok(())
-}
-
-/// Opens the device's stream; its callback mixes down to mono and writes into the ring, and does nothing else.
-fn open_stream(
-    device: &cpal::Device,
-    config: &cpal::SupportedStreamConfig,
-    channels: usize,
-    producer: rtrb::Producer<f32>,
-    lost: Arc<AtomicU64>,
-    failed: Arc<AtomicBool>,
-) -> Result<cpal::Stream, cpal::Error> {
-    fn build<T: cpal::SizedSample>(
-        device: &cpal::Device,
-        config: cpal::StreamConfig,
-        channels: usize,
-        mut producer: rtrb::Producer<f32>,
-        lost: Arc<AtomicU64>,
-        failed: Arc<AtomicBool>,
-    ) -> Result<cpal::Stream, cpal::Error>
-    where
-        f32: cpal::FromSample<T>,
-    {
-        device.build_input_stream(
-            config,
-            move |data: &[T], _: &cpal::InputCallbackInfo| {
-                for frame in data.chunks_exact(channels) {
-                    let sum: f32 = frame.iter().map(|&s| <f32 as cpal::FromSample<T>>::from_sample_(s)).sum();
-                    // One value that is no number would stay in the filters behind.
-                    let mean = if sum.is_finite() { sum / channels as f32 } else { 0.0 };
-                    if producer.push(mean).is_err() {
-                        lost.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            },
-            move |_| failed.store(true, Ordering::Release),
-            None,
-        )
-    }
-    let format = config.sample_format();
-    // Left to itself, a sound server hands over a second or more at a time, and the answer waits for it.
-    let config =
-        cpal::StreamConfig { buffer_size: cpal::BufferSize::Fixed(config.sample_rate() / 50), ..config.config() };
-    match format {
-        cpal::SampleFormat::I8 => build::<i8>(device, config, channels, producer, lost, failed),
-        cpal::SampleFormat::I16 => build::<i16>(device, config, channels, producer, lost, failed),
-        cpal::SampleFormat::I32 => build::<i32>(device, config, channels, producer, lost, failed),
-        cpal::SampleFormat::U8 => build::<u8>(device, config, channels, producer, lost, failed),
-        cpal::SampleFormat::U16 => build::<u16>(device, config, channels, producer, lost, failed),
-        _ => build::<f32>(device, config, channels, producer, lost, failed),
     }
 }

@@ -7,6 +7,10 @@
 //! never cut before its "5" arrives and the clauses do not depend on how the text came in. With language models this
 //! costs nothing: their tokens bring the space together with the next word.
 
+mod haste;
+
+pub use haste::Haste;
+
 /// The first clause may end at a comma or the like from this many characters and [`FIRST_WORDS`] words on: about one
 /// second of speech, long enough for the second clause to be synthesized meanwhile, and not a lone "Yes,".
 pub const FIRST_CHARS: usize = 12;
@@ -23,37 +27,10 @@ pub const HARD_CHARS: usize = 200;
 /// A clause without even a space is cut anywhere at this length, so that memory and delay are bounded.
 pub const MAX_CHARS: usize = 1000;
 
-/// The first clause of a splitter in haste may end before a word that begins a phrase, behind so many words: "The sky is blue" of
-/// "The sky is blue because ...", "The distance to the moon" of "The distance to the moon is ...".
-const PHRASE_WORDS: [(usize, &[&str]); 2] = [
-    (
-        4,
-        &[
-            "although", "and", "are", "because", "but", "can", "if", "is", "or", "since", "was", "were", "when",
-            "which", "while",
-        ],
-    ),
-    (
-        5,
-        &[
-            "about", "as", "at", "between", "by", "for", "from", "in", "into", "of", "on", "than", "that", "through",
-            "to", "with",
-        ],
-    ),
-];
-
-/// Words that lean on the next one: no clause ends behind them.
-const LEANING: &[&str] = &[
-    "a", "an", "are", "as", "be", "for", "he", "how", "i", "in", "is", "it", "its", "my", "no", "not", "of", "on",
-    "our", "she", "so", "than", "that", "the", "their", "there", "these", "they", "this", "those", "to", "very", "was",
-    "we", "were", "what", "when", "where", "which", "who", "why", "with", "you", "your",
-];
-
 /// The streaming splitter of one reply after another.
 #[derive(Debug, Default)]
 pub struct ClauseSplitter {
-    /// Whether the first clause may be part of a sentence without a mark.
-    in_haste: bool,
+    haste: Haste,
     cleaner: Cleaner,
     clause: Clause,
     /// Whether a clause of this reply has left already.
@@ -66,18 +43,23 @@ impl ClauseSplitter {
         Self::default()
     }
 
-    /// A splitter whose first clause leaves as early as it can be spoken: it may end before a phrase, with a comma.
-    pub fn in_haste() -> Self {
-        Self { in_haste: true, ..Self::default() }
+    /// A splitter whose first clauses leave so early: they may end before a phrase, with a comma.
+    pub fn hasting(haste: Haste) -> Self {
+        Self { haste, ..Self::default() }
+    }
+
+    /// Has the first clause of the reply under way leave so early, if it has not left yet.
+    pub fn haste(&mut self, haste: Haste) {
+        self.haste = haste;
     }
 
     /// Takes the next piece of the reply and hands each clause that is complete to `sink`.
     pub fn push(&mut self, delta: &str, mut sink: impl FnMut(String)) {
-        let Self { in_haste, cleaner, clause, begun } = self;
+        let Self { haste, cleaner, clause, begun } = self;
         for c in delta.chars() {
             cleaner.push(c, |piece| {
-                if *in_haste && !*begun && matches!(piece, Piece::Char { spaced: true, .. }) {
-                    clause.leave_before_phrase(begun, &mut sink);
+                if !*begun && matches!(piece, Piece::Char { spaced: true, .. }) {
+                    clause.leave_before_phrase(*haste, begun, &mut sink);
                 }
                 place(clause, begun, piece, &mut sink);
             });
@@ -94,7 +76,7 @@ impl ClauseSplitter {
 
     /// Forgets the reply under way.
     pub fn clear(&mut self) {
-        *self = Self { in_haste: self.in_haste, ..Self::default() };
+        *self = Self { haste: self.haste, ..Self::default() };
     }
 }
 
@@ -164,15 +146,11 @@ impl Clause {
 
     /// Lets what stands before the last word go, if that word is complete and begins a phrase. A comma stands in its place, so that the
     /// voice does not fall as at the end.
-    fn leave_before_phrase(&mut self, begun: &mut bool, sink: &mut impl FnMut(String)) {
-        let Some((before, last)) = self.text.rsplit_once(' ') else { return };
-        let lower = last.to_lowercase();
-        let is_phrase = PHRASE_WORDS.iter().any(|(least, words)| self.words > *least && words.contains(&&*lower));
-        let behind = before.rsplit(' ').next().unwrap_or(before).to_lowercase();
-        let may_end = before.ends_with(char::is_alphanumeric) && !LEANING.contains(&&*behind);
-        if !is_phrase || self.brackets > 0 || !may_end {
+    fn leave_before_phrase(&mut self, haste: Haste, begun: &mut bool, sink: &mut impl FnMut(String)) {
+        if self.brackets > 0 {
             return;
         }
+        let Some((before, last)) = haste.cut(&self.text, self.words) else { return };
         let last = last.to_owned();
         self.text = format!("{before},");
         self.leave(begun, sink);
@@ -378,45 +356,6 @@ mod tests {
         assert_eq!(clauses([text]), expected, "{text:?}");
         let chars: Vec<String> = text.chars().map(String::from).collect();
         assert_eq!(clauses(chars.iter().map(String::as_str)), expected, "{text:?}, a character at a time");
-    }
-
-    fn in_haste(text: &str) -> Vec<String> {
-        let (mut splitter, mut out) = (ClauseSplitter::in_haste(), Vec::new());
-        splitter.push(text, |clause| out.push(clause));
-        splitter.finish(|clause| out.push(clause));
-        out
-    }
-
-    #[test]
-    fn in_haste_the_first_clause_ends_before_a_phrase_and_others_do_not() {
-        for (text, expected) in [
-            (
-                "The sky appears blue because of scattering. It is red in the evening because of it.",
-                &["The sky appears blue,", "because of scattering.", "It is red in the evening because of it."][..],
-            ),
-            ("It is about 93 million miles from the earth.", &["It is about 93 million miles,", "from the earth."]),
-            ("The lamp in the hall is on.", &["The lamp in the hall,", "is on."]),
-            (
-                "The moon is a small body that orbits the earth.",
-                &["The moon is a small body,", "that orbits the earth."],
-            ),
-            ("The distance to the moon is long.", &["The distance to the moon,", "is long."]),
-            ("I do not know where it is.", &["I do not know where it is."]),
-            ("The lamps (four of them and a candle) are on.", &["The lamps (four of them and a candle) are on."]),
-            ("It may rain later, and then", &["It may rain later,", "and then"]),
-            ("I do not know what that is for", &["I do not know what that is for"]),
-        ] {
-            assert_eq!(in_haste(text), expected, "{text}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn in_haste_no_word_is_lost_or_moved(words in prop::collection::vec("[a-z]{1,6}|and|because|in|with|[0-9]{1,3}", 0..30)) {
-            let text = words.join(" ");
-            let out = in_haste(&text).join(" ").replace(',', "");
-            prop_assert_eq!(out, text);
-        }
     }
 
     #[test]

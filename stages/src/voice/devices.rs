@@ -92,6 +92,11 @@ impl Direction {
     }
 }
 
+/// Whether a stream is of no use any more after such an error. A gap in the sound, or another route to it, is none.
+pub(crate) fn ends_stream(kind: cpal::ErrorKind) -> bool {
+    !matches!(kind, cpal::ErrorKind::Xrun | cpal::ErrorKind::DeviceChanged | cpal::ErrorKind::RealtimeDenied)
+}
+
 /// Every device that can be used now, microphones first.
 pub fn list() -> Vec<DeviceInfo> {
     silence_stderr(list_all)

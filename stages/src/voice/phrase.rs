@@ -1,11 +1,12 @@
 //! Phrasing: the reply's text in, as it is written; clauses out, each as soon as it can be spoken. Markup never gets through; where
 //! nothing else was written, one sentence says so.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::flow::{Emit, Guesses, Stage, Turn};
 use crate::messages::{Ahead, Clause, Envelope, TextDelta};
-use crate::voice::clauses::ClauseSplitter;
+use crate::voice::clauses::{ClauseSplitter, Haste};
+use crate::voice::pace::Pace;
 use crate::voice::spoken::SpokenFilter;
 
 /// What is said of a reply in which nothing can be spoken.
@@ -16,6 +17,8 @@ const UNSPEAKABLE: &str = "I have no answer that can be said aloud.";
 pub struct Phrase {
     filter: SpokenFilter,
     splitter: ClauseSplitter,
+    /// How early first clauses leave of what nobody has said more of.
+    haste: Haste,
     turn: Option<Turn>,
     /// The clause that is being spoken ahead of this reply.
     ahead: Option<Ahead>,
@@ -35,14 +38,14 @@ pub struct Phrase {
 pub struct Filler {
     /// The words.
     pub text: String,
-    /// How long after the end of speech.
-    pub after: Duration,
+    /// What tells when it is due.
+    pub pace: Pace,
 }
 
 impl Phrase {
     /// Cuts replies that somebody waits for, and that may be begun for guesses.
     pub fn guessing(guesses: Guesses) -> Self {
-        Self { guesses, splitter: ClauseSplitter::in_haste(), ..Self::default() }
+        Self { guesses, splitter: ClauseSplitter::hasting(Haste::Phrase), haste: Haste::Phrase, ..Self::default() }
     }
 
     /// Cuts a text that is read aloud as it stands: where it has no words, nothing is said.
@@ -59,8 +62,9 @@ impl Phrase {
     /// Forgets the reply under way.
     fn reset(&mut self) {
         self.splitter.clear();
-        let Self { splitter, guesses, filler, is_reading, .. } = std::mem::take(self);
-        *self = Self { splitter, guesses, filler, is_reading, ..Self::default() };
+        let Self { mut splitter, haste, guesses, filler, is_reading, .. } = std::mem::take(self);
+        splitter.haste(haste);
+        *self = Self { splitter, haste, guesses, filler, is_reading, ..Self::default() };
     }
 }
 
@@ -70,13 +74,12 @@ pub struct FirstClause {
     splitter: ClauseSplitter,
 }
 
-impl Default for FirstClause {
-    fn default() -> Self {
-        Self { filter: SpokenFilter::default(), splitter: ClauseSplitter::in_haste() }
-    }
-}
-
 impl FirstClause {
+    /// In such haste.
+    pub fn hasting(haste: Haste) -> Self {
+        Self { filter: SpokenFilter::default(), splitter: ClauseSplitter::hasting(haste) }
+    }
+
     /// Takes the next piece of the reply; answers the clause once it is complete.
     pub fn push(&mut self, text: &str) -> Option<String> {
         let mut first = None;
@@ -128,7 +131,13 @@ impl Stage for Phrase {
         };
         match input.body {
             TextDelta::Asked(speech_ended) => {
-                *due = self.filler.as_ref().map(|filler| speech_ended + filler.after);
+                *due = self.filler.as_ref().and_then(|filler| filler.pace.filler_due(speech_ended));
+            }
+            TextDelta::Begin { haste, is_late } => {
+                self.splitter.haste(haste);
+                if let (true, Some(due)) = (is_late, due) {
+                    *due = Instant::now();
+                }
             }
             TextDelta::Text(text) => self.splitter.push(&self.filter.push(&text), &mut send),
             TextDelta::Ahead(ahead) => {
@@ -159,6 +168,7 @@ impl Stage for Phrase {
     fn wake(&mut self, emit: &mut Emit<'_, Clause>) -> anyhow::Result<()> {
         let is_due = self.due.take_if(|due| *due <= Instant::now()).is_some();
         if let (true, Some(turn), Some(filler)) = (is_due, self.turn, &self.filler) {
+            filler.pace.filled(turn);
             let _ = emit(Envelope::new(turn, Clause::Filler(filler.text.clone())));
         }
         Ok(())
@@ -175,6 +185,15 @@ impl Stage for Phrase {
 mod tests {
     use super::*;
     use std::ops::ControlFlow;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use nearfield_speech::audio::SampleRate;
+    use nearfield_speech::tts::{TtsError, Voice};
+
+    use crate::voice::pace::{Measure, Part};
+    use crate::voice::speak::Speak;
 
     fn phrase(stage: &mut Phrase, turn: u64, delta: TextDelta) -> Vec<Clause> {
         let mut out = Vec::new();
@@ -199,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_late_reply_is_filled_in_for_once_and_one_in_time_is_not() {
-        let filler = Filler { text: "One moment.".to_owned(), after: Duration::from_millis(50) };
+        let pace = Pace::within(Duration::from_millis(150)); // of which a voice takes 100
+        let filler = Filler { text: "One moment.".to_owned(), pace };
         let mut stage = Phrase::default().filling(Some(filler));
         let wake = |stage: &mut Phrase| {
             let mut out = Vec::new();
@@ -227,6 +247,58 @@ mod tests {
         assert!(phrase(&mut stage, 3, TextDelta::Asked(Instant::now())).is_empty());
         phrase(&mut stage, 3, TextDelta::End);
         assert!(stage.wake_at().is_none(), "there is no reply");
+    }
+
+    /// Takes so many milliseconds to its only sound.
+    struct Slow(Arc<AtomicU64>);
+
+    impl Voice for Slow {
+        fn name(&self) -> &str {
+            "slow"
+        }
+        fn sample_rate(&self) -> SampleRate {
+            SampleRate(16_000)
+        }
+        fn speak(&mut self, _: &str, sink: &mut dyn FnMut(&[f32]) -> ControlFlow<()>) -> Result<(), TtsError> {
+            std::thread::sleep(Duration::from_millis(self.0.load(Ordering::Relaxed)));
+            let _ = sink(&[0.1; 10]);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_voice_that_has_become_slow_has_the_filler_said_at_once_and_a_quick_one_in_time() {
+        let (pace, takes) = (Pace::within(Duration::from_millis(250)), Arc::new(AtomicU64::new(0)));
+        pace.took(Part::Read, Duration::from_millis(10));
+        pace.took(Part::Token, Duration::from_millis(1));
+        let mut speak = Speak::new(Box::new(Slow(takes.clone()))).keeping(pace.clone());
+        let filler = Filler { text: "One moment.".to_owned(), pace: pace.clone() };
+        let mut stage = Phrase::default().filling(Some(filler));
+        for (turn, ms, expected) in [(1, 5, false), (2, 400, true), (3, 5, false)] {
+            takes.store(ms, Ordering::Relaxed);
+            for said in 0..5 {
+                let clause = Clause::Text("It is on.".to_owned());
+                speak.take(Envelope::new(Turn(10 * turn + said), clause), &mut |_| ControlFlow::Continue(())).unwrap();
+            }
+            let asked = Instant::now();
+            phrase(&mut stage, turn, TextDelta::Asked(asked));
+            let is_late = pace.is_late(Turn(turn), asked, Haste::Short, false);
+            phrase(&mut stage, turn, TextDelta::Begin { haste: Haste::Short, is_late });
+            let is_due = stage.wake_at().is_some_and(|due| due <= Instant::now());
+            assert_eq!((is_late, is_due), (expected, expected), "{ms} ms: {:?}", pace.foreseen(Turn(turn)));
+            let mut said = Vec::new();
+            let emit = &mut |c: Envelope<Clause>| {
+                said.push(c.body);
+                ControlFlow::Continue(())
+            };
+            stage.wake(emit).unwrap();
+            let is_filled = pace.foreseen(Turn(turn)).measures.contains(&Measure::Filler);
+            assert_eq!((said == [Clause::Filler("One moment.".to_owned())], is_filled), (expected, expected));
+            let told =
+                phrase(&mut stage, turn, TextDelta::Text("The best way to cook them is in water. So".to_owned()));
+            assert_eq!(told[0], Clause::Text("The best way,".to_owned()));
+            phrase(&mut stage, turn, TextDelta::End);
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ use crate::messages::{Envelope, Played, Speech};
 use crate::voice::clocked::Clocked;
 use crate::voice::connection::{Client, RemotePlayer};
 use crate::voice::interjection::Hold;
-use crate::voice::speaker::{Chime, Reference, Speaker};
+use crate::voice::loudspeaker::Loudspeaker;
+use crate::voice::speaker::{Chime, Reference};
 use crate::voice::volume::Volume;
 
 /// How often a silenced turn is looked at.
@@ -71,7 +72,8 @@ struct Reply {
     consumed_before: u64,
     first_audio: Option<Instant>,
     filler: bool,
-    resampler: Option<(SampleRate, Resampler)>,
+    /// From a voice's rate to the sink's.
+    resampler: Option<([SampleRate; 2], Resampler)>,
 }
 
 impl Play {
@@ -90,10 +92,7 @@ impl Play {
                 let _ = opened.set(clocked.opened());
                 Sink::Clocked(clocked)
             }
-            Outlet::Speaker(name) => {
-                let speaker = Speaker::open(name.as_deref(), &chime, &reference, &hold)?;
-                Sink::Speaker { name: name.clone(), speaker: Some(speaker) }
-            }
+            Outlet::Speaker(name) => Sink::Speaker(Loudspeaker::open(name.clone(), &chime, &reference, &hold)?),
         };
         let (speaking, fault) = (Arc::default(), Fault::of("device"));
         Ok(Self {
@@ -252,7 +251,7 @@ impl Stage for Play {
                     samples.len(),
                     rate.0
                 );
-                let to = self.sink.open(rate, &self.chime, &self.reference, &self.hold)?;
+                let to = self.sink.open(rate)?;
                 let injected = self.fault.step();
                 self.speaking.store(true, Ordering::Release);
                 let (gain, mut samples) = (self.volume.gain(), samples);
@@ -265,8 +264,8 @@ impl Stage for Play {
                     samples
                 } else {
                     let resampler = match &mut reply.resampler {
-                        Some((from, resampler)) if *from == rate => resampler,
-                        slot => &mut slot.insert((rate, Resampler::new(rate, to)?)).1,
+                        Some((rates, resampler)) if *rates == [rate, to] => resampler,
+                        slot => &mut slot.insert(([rate, to], Resampler::new(rate, to)?)).1,
                     };
                     let mut out = Vec::new();
                     resampler.push(&samples, &mut |s| out.extend_from_slice(s));
@@ -307,23 +306,11 @@ impl Stage for Play {
 }
 
 enum Sink {
-    Null {
-        rate: Option<SampleRate>,
-        taken: u64,
-    },
-    File {
-        path: PathBuf,
-        existing: Existing,
-        writer: Option<(SampleRate, WavWriter)>,
-        taken: u64,
-    },
+    Null { rate: Option<SampleRate>, taken: u64 },
+    File { path: PathBuf, existing: Existing, writer: Option<(SampleRate, WavWriter)>, taken: u64 },
     Clocked(Clocked),
     Client(RemotePlayer),
-    /// `None` after the loudspeaker has failed, until the next reply finds it again.
-    Speaker {
-        name: Option<String>,
-        speaker: Option<Speaker>,
-    },
+    Speaker(Loudspeaker),
 }
 
 impl Sink {
@@ -334,13 +321,7 @@ impl Sink {
     }
 
     /// Makes it ready for sound of `rate`; answers the rate that it takes.
-    fn open(
-        &mut self,
-        rate: SampleRate,
-        chime: &Chime,
-        reference: &Reference,
-        hold: &Hold,
-    ) -> anyhow::Result<SampleRate> {
+    fn open(&mut self, rate: SampleRate) -> anyhow::Result<SampleRate> {
         match self {
             Self::Null { rate: known, .. } => Ok(*known.insert(rate)),
             Self::File { path, existing, writer, .. } => match writer {
@@ -349,10 +330,7 @@ impl Sink {
             },
             Self::Clocked(clocked) => clocked.open(rate),
             Self::Client(player) => Ok(player.rate()),
-            Self::Speaker { name, speaker } => match speaker {
-                Some(speaker) => Ok(speaker.rate()),
-                None => Ok(speaker.insert(Speaker::open(name.as_deref(), chime, reference, hold)?).rate()),
-            },
+            Self::Speaker(speaker) => Ok(speaker.ready()?),
         }
     }
 
@@ -362,7 +340,7 @@ impl Sink {
             Self::File { writer, .. } => writer.as_ref().map(|(rate, _)| *rate),
             Self::Clocked(clocked) => clocked.rate(),
             Self::Client(player) => Some(player.rate()),
-            Self::Speaker { speaker, .. } => speaker.as_ref().map(Speaker::rate),
+            Self::Speaker(speaker) => speaker.rate(),
         }
     }
 
@@ -372,7 +350,7 @@ impl Sink {
             Self::Null { taken, .. } | Self::File { taken, .. } => *taken,
             Self::Clocked(clocked) => clocked.consumed(),
             Self::Client(player) => player.consumed(),
-            Self::Speaker { speaker, .. } => speaker.as_ref().map_or(0, Speaker::consumed),
+            Self::Speaker(speaker) => speaker.consumed(),
         }
     }
 
@@ -387,13 +365,7 @@ impl Sink {
             }
             Self::Clocked(clocked) => return clocked.write(samples, cancel),
             Self::Client(player) => player.write(samples, cancel),
-            Self::Speaker { speaker, .. } => {
-                let result = speaker.as_mut().map_or(Ok(()), |s| s.write(samples, cancel));
-                if result.is_err() {
-                    *speaker = None;
-                }
-                return result;
-            }
+            Self::Speaker(speaker) => return speaker.write(samples, cancel),
         }
         Ok(())
     }
@@ -409,13 +381,7 @@ impl Sink {
             }
             Self::Clocked(clocked) => return clocked.wait_until(0, cancel),
             Self::Client(player) => player.drain(cancel),
-            Self::Speaker { speaker, .. } => {
-                let result = speaker.as_ref().map_or(Ok(()), |s| s.drain(due, cancel));
-                if result.is_err() {
-                    *speaker = None;
-                }
-                return result;
-            }
+            Self::Speaker(speaker) => return speaker.drain(due, cancel),
         }
         Ok(())
     }
@@ -430,7 +396,7 @@ impl Sink {
 
     fn silence(&mut self) {
         match self {
-            Self::Speaker { speaker: Some(speaker), .. } => speaker.silence(),
+            Self::Speaker(speaker) => speaker.silence(),
             Self::Clocked(clocked) => clocked.silence(),
             Self::Client(player) => player.silence(),
             _ => {}

@@ -4,6 +4,7 @@
 //! there at once, and what is still to be made of it follows as it comes.
 
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use nearfield_speech::tts::Voice;
 
@@ -12,6 +13,7 @@ use crate::flow::{Emit, Guesses, Stage, Turn};
 use crate::llm_thread::Pause;
 use crate::messages::{Ahead, Clause, Envelope, Speech};
 use crate::voice::clauses::MAX_CHARS;
+use crate::voice::pace::{Pace, Part};
 
 /// Speaks clauses.
 pub struct Speak {
@@ -19,6 +21,7 @@ pub struct Speak {
     guesses: Guesses,
     /// By which the language model leaves the cores to the first sound of a reply.
     pause: Pause,
+    pace: Pace,
     /// The turn of the last clause.
     turn: Option<Turn>,
     ahead: Option<Prepared>,
@@ -42,6 +45,7 @@ impl Speak {
             voice,
             guesses: Guesses::default(),
             pause: Pause::default(),
+            pace: Pace::default(),
             turn: None,
             ahead: None,
             is_over: false,
@@ -61,6 +65,12 @@ impl Speak {
         Self { pause, ..self }
     }
 
+    /// The same, which tells how long it takes to its first sound.
+    #[must_use]
+    pub fn keeping(self, pace: Pace) -> Self {
+        Self { pace, ..self }
+    }
+
     /// Makes the sound of a clause that may never be wanted. Once the reply has begun with it, it is heard.
     fn prepare(&mut self, turn: Turn, ahead: Ahead, emit: &mut Emit<'_, Speech>) -> anyhow::Result<()> {
         self.ahead = None;
@@ -74,9 +84,11 @@ impl Speak {
         }
         let (guesses, rate) = (&self.guesses, self.voice.sample_rate());
         let (mut blocks, mut is_aloud) = (Vec::new(), false);
-        let mut pausing = Some(self.pause.begin());
+        let mut pausing = Some((self.pause.begin(), Instant::now()));
         let spoken = self.voice.speak(&clause, &mut |samples| {
-            drop(pausing.take());
+            if let Some((_, since)) = pausing.take() {
+                self.pace.took(Part::Voice, since.elapsed());
+            }
             blocks.push(samples.to_vec());
             if !is_aloud && guesses.is_aloud(guess) {
                 is_aloud = true;
@@ -136,9 +148,11 @@ impl Stage for Speak {
                     }
                     return Ok(());
                 }
-                let mut pausing = is_first.then(|| self.pause.begin());
+                let mut pausing = is_first.then(|| (self.pause.begin(), Instant::now()));
                 self.voice.speak(&text, &mut |samples| {
-                    drop(pausing.take());
+                    if let Some((_, since)) = pausing.take() {
+                        self.pace.took(Part::Voice, since.elapsed());
+                    }
                     emit(Envelope::new(turn, Speech::Samples { rate, samples: samples.to_vec() }))
                 })?;
             }

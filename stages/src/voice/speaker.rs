@@ -105,7 +105,13 @@ impl Speaker {
                     Some(buffer) => builder.with_buffer_size(buffer),
                     None => builder,
                 };
-                builder.with_error_callback(move |_| on_error.failed.store(true, Ordering::Release)).open_stream()
+                builder
+                    .with_error_callback(move |error| {
+                        if devices::ends_stream(error.kind()) {
+                            on_error.failed.store(true, Ordering::Release);
+                        }
+                    })
+                    .open_stream()
             })
         };
         // Left to itself, a sound server takes a second or more at a time: too far ahead for an echo to be found. Some devices take
@@ -135,6 +141,15 @@ impl Speaker {
             fade: 1.0 / rate.samples_in(FADE).max(1) as f32,
         });
         Ok(Self { name, rate, producer, shared, hold: hold.clone(), _device: sink })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the device has said that it is gone.
+    pub(super) fn is_gone(&self) -> bool {
+        self.shared.failed.load(Ordering::Acquire)
     }
 
     pub(super) fn rate(&self) -> SampleRate {

@@ -3,7 +3,7 @@
 //! A guess (the speaker pauses, and may go on) is transcribed ahead and kept; when the utterance turns out to have ended
 //! there, its transcript is ready at once. Until then it goes to whoever decides that, and to whoever can prepare an answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use nearfield_speech::audio::SampleRate;
@@ -11,6 +11,7 @@ use nearfield_speech::stt::{SpeechToText, Transcription};
 
 use crate::flow::{Emit, Guesses, Stage, Turn, Turns};
 use crate::messages::{Envelope, Transcript, Utterance};
+use crate::voice::pace::{Pace, Part};
 
 /// Silence left behind the last word: recognizers trained on whole recordings expect a little. A guess has as much, so that it is
 /// transcribed as the whole utterance is.
@@ -25,6 +26,7 @@ pub struct Transcribe {
     words: Option<Sender<(Turn, String)>>,
     /// Whether the transcripts of guesses go on as well.
     passes_guesses: bool,
+    pace: Pace,
     ahead: Option<(Turn, usize, Transcription)>,
     /// What the turn goes on with.
     transcript: Option<Transcript>,
@@ -33,13 +35,28 @@ pub struct Transcribe {
 impl Transcribe {
     /// `guesses` numbers the utterances that may yet be withdrawn.
     pub fn new(stt: SpeechToText, turns: Turns, guesses: Guesses) -> Self {
-        Self { stt, turns, guesses, words: None, passes_guesses: false, ahead: None, transcript: None }
+        Self {
+            stt,
+            turns,
+            guesses,
+            words: None,
+            passes_guesses: false,
+            pace: Pace::default(),
+            ahead: None,
+            transcript: None,
+        }
     }
 
     /// The same, whose transcripts of guesses go on, so that answers to them can be prepared.
     #[must_use]
     pub fn passing_guesses(self) -> Self {
         Self { passes_guesses: true, ..self }
+    }
+
+    /// The same, which keeps to a budget.
+    #[must_use]
+    pub fn keeping(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// The same, which tells the words of each guess by its number; what finds no room is left out.
@@ -80,7 +97,14 @@ impl Stage for Transcribe {
                     Some(guess) => cancel.or_withdrawn(&self.guesses, guess),
                     None => cancel,
                 };
+                let shortens = self.pace.shortens_context(turn);
+                self.stt.shorten_context(shortens);
+                let begun = Instant::now();
                 let transcribed = self.stt.transcribe(&utterance.samples[..n], &mut || cancel.check());
+                if utterance.guess.is_some() && transcribed.as_ref().is_ok_and(|it| !it.stopped) {
+                    self.pace.took(Part::Notice, begun.saturating_duration_since(utterance.speech_ended));
+                    self.pace.transcribed(begun.elapsed(), shortens);
+                }
                 transcribed.map_err(anyhow::Error::from)
             }
         };

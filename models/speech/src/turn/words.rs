@@ -63,15 +63,28 @@ const SUBORDINATES: &[&str] = &["when", "if", "while", "because", "after", "befo
 #[rustfmt::skip]
 const WANTS: &[(&str, &[&str])] = &[
     ("turn", PARTICLES), ("switch", PARTICLES), ("put", PARTICLES), ("translate", &["to", "into", "in"]),
-    ("remind", &["to", "that", "about", "of", "in", "at"]), ("set", &["to", "for", "at", "on", "off", "as"]),
+    ("remind", REMINDERS), ("reminds", REMINDERS), ("set", &["to", "for", "at", "on", "off", "as"]),
     ("wake", &["at", "in", "when", "by", "now"]),
 ];
+
+const REMINDERS: &[&str] = &["to", "that", "about", "of", "in", "at"];
 
 const PARTICLES: &[&str] =
     &["on", "off", "up", "down", "to", "over", "around", "out", "in", "into", "back", "away", "left", "right"];
 
 /// Those of the verbs that a number serves as well: "Set the timer ten minutes."
 const WANTS_OR_NUMBER: &[&str] = &["set", "wake"];
+
+/// What recognizers write for "for" and "to" where the speaker breaks off behind them: "Set a timer 4."
+const SOUNDS_LIKE_A_PREPOSITION: &[&str] = &["4", "four", "2", "two"];
+
+/// Words before "end", where it is none and not a broken off "and": "Turn it down a little end."
+const BEFORE_END: &[&str] =
+    &["the", "an", "this", "that", "week", "year", "month", "my", "will", "to", "should", "it", "does", "did"];
+
+/// Verbs with which "How do I ..." may end.
+const ENDS_HOW: &[&str] =
+    &["look", "sound", "start", "begin", "know", "help", "win", "relax", "sleep", "go", "pay", "vote", "do"];
 
 /// Verbs with which "in" may end a request: "Bring the washing in."
 const ENDS_IN: &[&str] = &["bring", "take", "let", "put", "come", "call"];
@@ -95,7 +108,9 @@ fn plain<'a, 'b>(words: &'b [&'a str]) -> &'b [&'a str] {
 fn lacks_something(words: &[&str], is_question: bool) -> bool {
     let request = plain(words);
     let Some(verb) = request.first() else { return false };
-    let has_number = || request.iter().any(|w| w.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(w));
+    let is_number = |w: &&&str| w.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(*w);
+    let is_cut_off = words.last().is_some_and(|last| SOUNDS_LIKE_A_PREPOSITION.contains(last));
+    let has_number = || request.iter().filter(is_number).count() > usize::from(is_cut_off);
     let wanted = WANTS.iter().find(|(of, _)| of == verb).map(|(_, wanted)| wanted);
     let lacks = wanted.is_some_and(|wanted| {
         !(request.iter().any(|word| wanted.contains(word)) || WANTS_OR_NUMBER.contains(verb) && has_number())
@@ -109,8 +124,14 @@ fn lacks_something(words: &[&str], is_question: bool) -> bool {
                 .any(|word| matches!(*word, "and" | "two" | "both" | "them" | "these" | "those" | "us"))
         })
     };
+    // "How do I reset": "the router".
+    let is_open_how = || {
+        let end = words.len().saturating_sub(4);
+        matches!(&words[end..], ["how", "do" | "can" | "should", "i" | "we", verb] if !ENDS_HOW.contains(verb))
+    };
     // "Could you make it a bit", "What time does that", "Add the following", "What is the difference between tea".
     lacks
+        || is_open_how()
         || is_between_one()
         || request.contains(&"make") && (ends(&["a", "bit"]) || ends(&["a", "little"]))
         || !is_question && request.contains(&"following")
@@ -149,6 +170,9 @@ pub fn completeness(text: &str) -> f32 {
     let ends_indirect_question = matches!(*last, "is" | "are" | "was" | "were")
         && mark == "."
         && words[..n - 1].iter().rev().skip(1).take(4).any(|word| QUESTIONS.contains(word));
+    if *last == "end" && n > 2 && !BEFORE_END.contains(&words[n - 2]) {
+        return 0.1;
+    }
     if GOES_ON.contains(last) && !is_particle && !ends_question && !ends_indirect_question {
         return 0.03;
     }
@@ -176,6 +200,8 @@ pub fn completeness(text: &str) -> f32 {
         (_, true) if n >= 4 => WHOLE,
         (_, true) => 0.75,
         _ if n >= 6 => 0.86,
+        // A question that was asked with a falling voice: "Who won the football game."
+        _ if n >= 4 && QUESTIONS.contains(first) => 0.86,
         _ if n >= 4 => 0.8,
         _ if n == 3 => 0.75,
         _ if n == 2 => 0.7,
@@ -210,11 +236,19 @@ mod tests {
             "How does it work?",
             "What is the difference between tea and coffee?",
             "What is the difference between them?",
+            "Set the volume to 4.",
+            "Play it to the end.",
+            "How do I look?",
+            "How do I reset the router?",
         ] {
             assert!(completeness(whole) >= 0.8, "{whole}");
         }
         for part in [
             "What is the capital of...",
+            "Set a timer 4.",
+            "Reminds me tomorrow.",
+            "Turn the volume down a little end.",
+            "So, how do I reset?",
             "Turn off the lights and",
             "Turn off the lights and.",
             "I want to know, um",

@@ -159,7 +159,7 @@ impl Measured {
             "end_of_turn_ms": signed(report.speech_ended, report.closed), "stt_ms": stt, "llm_first_token_ms": llm,
             "after_end_of_turn_ms": after(report), "sequential_after_end_of_turn_ms": after(plain), "ratio": ratio,
             "prepared": report.replied.ahead.kept, "wasted_tokens": report.replied.ahead.wasted_tokens,
-            "premature_ends": asked.premature, "difference": difference,
+            "premature_ends": asked.premature, "difference": difference, "steps_ms": steps(report),
         });
         let text = format!(
             "first audio after {}, of it {:>4.0} ms until the end of the turn was sure; one stage after the other {}\n     {} -> {}{}",
@@ -204,6 +204,21 @@ impl Measured {
         );
         (result, text)
     }
+}
+
+/// The steps of each stage until the first audio, from and to, counted from the end of speech: where the time went.
+fn steps(report: &TurnReport) -> Value {
+    let until = report.played.first_audio.unwrap_or(report.finished);
+    let of_stage = report.stages.iter().map(|stage| {
+        let steps = stage
+            .steps
+            .iter()
+            .filter(|(begun, ended)| *begun <= until && ended.duration_since(*begun).as_micros() > 500);
+        let steps = steps
+            .map(|(begun, ended)| json!([signed(report.speech_ended, *begun), signed(report.speech_ended, *ended)]));
+        (stage.stage.to_owned(), steps.collect())
+    });
+    Value::Object(of_stage.collect())
 }
 
 /// How often turns end too soon, on sentences with pauses.

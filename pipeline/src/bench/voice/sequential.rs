@@ -11,6 +11,7 @@ use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::messages::{Envelope, Frame};
 use nearfield_stages::voice::converse::Converse;
 use nearfield_stages::voice::listen::{Listen, TurnTaking};
+use nearfield_stages::voice::pace::Pace;
 use nearfield_stages::voice::phrase::Phrase;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::speak::Speak;
@@ -46,7 +47,8 @@ pub fn run_one_after_the_other(
     let mut phrase = Phrase::default();
     let mut speak = Speak::new(assistant.voice);
     let mut play = Play::open(&Outlet::Null, turns)?;
-    let mut collector = Collector::new(Ledger::default(), Duration::from_millis(config.latency.first_audio_ms));
+    let mut collector =
+        Collector::new(Ledger::default(), Pace::within(Duration::from_millis(config.latency.first_audio_ms)));
     let mut reports = Vec::new();
     for (question, words) in questions.iter().zip(heard) {
         let frame = Frame { samples: question.samples.to_vec(), captured: Instant::now(), last: true, order: None };

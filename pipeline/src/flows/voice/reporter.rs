@@ -2,12 +2,12 @@
 //! and which turns are over.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nearfield_stages::flow::{FlowEvent, Ledger, Turn};
 use nearfield_stages::messages::{Envelope, Played};
 use nearfield_stages::voice::notes::Note;
+use nearfield_stages::voice::pace::Pace;
 
 use crate::output::turn_report::{Collector, TurnReport};
 
@@ -47,17 +47,12 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    /// One that counts failures outside of any turn in `failures`; `budget` is the time that the first audio may take.
-    pub fn new(
-        ledger: Ledger,
-        budget: Duration,
-        failures: &'a mut u64,
-        on_event: &'a mut OnEvent<'a>,
-    ) -> (Self, Feedback) {
+    /// One that counts failures outside of any turn in `failures`; `pace` has the budget of the first audio.
+    pub fn new(ledger: Ledger, pace: Pace, failures: &'a mut u64, on_event: &'a mut OnEvent<'a>) -> (Self, Feedback) {
         let (heard, was_heard) = bounded(WAITING);
         let (answered, answers) = bounded(WAITING);
         let (attended, attention_ends) = bounded(WAITING);
-        let collector = Collector::new(ledger, budget);
+        let collector = Collector::new(ledger, pace);
         let feedback = Feedback { heard: was_heard, answers, attention_ends };
         (Self { collector, heard, answered, attended, failures, on_event }, feedback)
     }

@@ -8,6 +8,7 @@ use nearfield_stages::voice::capture::Source;
 use nearfield_stages::voice::echo::EchoPath;
 use nearfield_stages::voice::listen::{Listen, Resume, TurnTaking};
 use nearfield_stages::voice::notes::Note;
+use nearfield_stages::voice::pace::Pace;
 use nearfield_stages::voice::play::{Outlet, Play};
 use nearfield_stages::voice::tools::Toolbox;
 use nearfield_stages::voice::transcribe::Transcribe;
@@ -30,6 +31,7 @@ pub(super) struct SpeechInput {
 
 /// What they share with the rest of the flow.
 pub(super) struct Around<'a> {
+    pub pace: Pace,
     pub turns: Turns,
     pub guesses: Guesses,
     /// What knows a whole command.
@@ -54,7 +56,7 @@ impl SpeechInput {
         source: &Source,
         around: Around<'_>,
     ) -> anyhow::Result<Self> {
-        let Around { turns, guesses, toolbox, play, outlet, notes, answers, attention_ends } = around;
+        let Around { pace, turns, guesses, toolbox, play, outlet, notes, answers, attention_ends } = around;
         let SpeechInputModels { stt, vad, wake, turn } = models;
         // A recording that is read faster than life has no time to save, and ends its turns by silence alone.
         let is_live = source.is_live();
@@ -87,7 +89,7 @@ impl SpeechInput {
             }
             listen = listen.attending(attention);
         }
-        let mut transcribe = Transcribe::new(stt, turns, guesses);
+        let mut transcribe = Transcribe::new(stt, turns, guesses).keeping(pace);
         if decides {
             let (tell, words) = bounded(GUESSES);
             transcribe = transcribe.telling(tell);

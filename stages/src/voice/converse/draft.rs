@@ -4,16 +4,21 @@
 //! Nothing is decided here that a reply without a guess would decide otherwise: a draft is a job with the same prompt, whose text is
 //! read later. Tools are never called and nothing is remembered, so a draft that is dropped has cost only time.
 
+use std::time::Instant;
+
 use nearfield_llm::{Finish, Message, ParsedReply, Role, TokenId};
 
 use super::Converse;
 use super::asides;
+use super::claims::HonestText;
 use super::copies::Copies;
 use super::ending::Ending;
 use super::reply::SaidAs;
 use crate::flow::{Emit, Turn};
 use crate::llm_thread::{Event, Reply};
 use crate::messages::{Ahead, Envelope, TextDelta, Tokens};
+use crate::voice::clauses::Haste;
+use crate::voice::pace::{Pace, Part};
 use crate::voice::phrase::FirstClause;
 use crate::voice::tools::{Foreseen, Plan};
 use crate::voice::volume::Volume;
@@ -37,12 +42,14 @@ pub(super) struct Begun {
     pub(super) rest: Rest,
     /// Whether the model was asked without what was said before, since it only repeated that.
     pub(super) is_alone: bool,
+    /// How early its first clause leaves.
+    pub(super) haste: Haste,
 }
 
 impl Begun {
     /// A reply of which nothing has been read.
-    pub(super) fn new(reply: Reply) -> Self {
-        Self { pieces: Vec::new(), tokens: Tokens::default(), rest: Rest::Coming(reply), is_alone: false }
+    pub(super) fn new(reply: Reply, haste: Haste) -> Self {
+        Self { pieces: Vec::new(), tokens: Tokens::default(), rest: Rest::Coming(reply), is_alone: false, haste }
     }
 }
 
@@ -113,14 +120,16 @@ impl Converse {
         let (prompt, held) = self.first_round(&plan, question, &exchange)?;
         let cancel = self.turns.cancel_of(turn).or_withdrawn(&self.guesses, guess);
         let (opening, is_held, said_as) = (held.opening.clone(), held.whole.is_some(), held.said);
+        let haste = self.haste(said_as);
         let reply = self.submit(prompt.clone(), held.whole, question, cancel.clone());
-        let mut draft = Draft { turn, guess, prompt, opening, is_held, begun: Begun::new(reply) };
+        let mut draft = Draft { turn, guess, prompt, opening, is_held, begun: Begun::new(reply, haste) };
         let copies = self.copies(question, &exchange, said_as);
         let mut drafted = self.read_ahead(&mut draft, &plan, question, (said_as, copies));
         if matches!(drafted, Drafted::Copy) {
             self.wasted_tokens += draft.begun.pieces.len();
             let prompt = self.compose_alone(&exchange)?;
-            draft.begun = Begun { is_alone: true, ..Begun::new(self.submit(prompt, None, question, cancel)) };
+            let reply = self.submit(prompt, None, question, cancel);
+            draft.begun = Begun { is_alone: true, ..Begun::new(reply, haste) };
             drafted = self.read_ahead(&mut draft, &plan, question, (said_as, Copies::none()));
         }
         match drafted {
@@ -144,7 +153,8 @@ impl Converse {
         question: &str,
         (said_as, mut copies): (SaidAs, Copies),
     ) -> Drafted {
-        let (mut parser, mut first) = (self.chat.parser(), FirstClause::default());
+        let (mut parser, mut first) = (self.chat.parser(), FirstClause::hasting(draft.begun.haste));
+        let mut times = Times::begin(&self.pace);
         let mut honest = self.honest_text(question, self.llm.llm().knows_tools());
         let mut said = parser.push(&draft.opening);
         let begun = &mut draft.begun;
@@ -153,8 +163,12 @@ impl Converse {
         let finish = loop {
             let Some(event) = reply.next() else { return Drafted::Nothing };
             match event {
-                Event::Prefilled(prefill) => begun.tokens += Tokens::from(prefill),
+                Event::Prefilled(prefill) => {
+                    times.read();
+                    begun.tokens += Tokens::from(prefill);
+                }
                 Event::Text(piece) => {
+                    times.token();
                     let text = parser.push(&piece);
                     begun.pieces.push(piece);
                     said.push_str(&text);
@@ -211,6 +225,19 @@ impl Converse {
         Drafted::Clause(clause)
     }
 
+    /// How early the first clause leaves of what the model is about to write. What is looked over is known as a whole.
+    pub(super) fn haste(&self, said_as: SaidAs) -> Haste {
+        match said_as {
+            SaidAs::Nothing => Haste::Phrase,
+            SaidAs::Honest | SaidAs::Written => self.pace.haste(self.turn, self.speech_ended),
+        }
+    }
+
+    /// The filter of what a model writes freely in answer to a question, which may know nothing but homes.
+    pub(super) fn honest_text(&self, question: &str, knows_home_only: bool) -> HonestText {
+        HonestText::held_to(self.toolbox.truth(question, knows_home_only)).asked_for(question)
+    }
+
     /// What has been prepared of exactly this, if it is still good.
     pub(super) fn begun(&mut self, turn: Turn, prompt: &[TokenId], opening: &str, is_held: bool) -> Option<Begun> {
         let draft = self.draft.take()?;
@@ -234,8 +261,40 @@ impl Converse {
     }
 }
 
+/// Tells how long the model takes.
+pub(super) struct Times<'a> {
+    pace: &'a Pace,
+    since: Instant,
+    tokens: u32,
+}
+
+impl<'a> Times<'a> {
+    pub(super) fn begin(pace: &'a Pace) -> Self {
+        Self { pace, since: Instant::now(), tokens: 0 }
+    }
+
+    /// The question has been read.
+    pub(super) fn read(&mut self) {
+        self.pace.took(Part::Read, self.since.elapsed());
+        self.since = Instant::now();
+    }
+
+    /// A piece of the reply has come.
+    pub(super) fn token(&mut self) {
+        self.tokens += 1;
+    }
+}
+
+impl Drop for Times<'_> {
+    fn drop(&mut self) {
+        if self.tokens > 0 {
+            self.pace.took(Part::Token, self.since.elapsed() / self.tokens);
+        }
+    }
+}
+
 /// The clause with which a whole reply begins.
 fn first_clause(reply: &str) -> Option<String> {
-    let mut first = FirstClause::default();
+    let mut first = FirstClause::hasting(Haste::Phrase);
     first.push(reply).or_else(|| first.finish())
 }

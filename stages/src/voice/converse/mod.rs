@@ -40,6 +40,7 @@ use crate::messages::{Envelope, Played, TextDelta, Transcript};
 use crate::remote::{Remote, RemoteOptions, When};
 use crate::voice::interjection::Hold;
 use crate::voice::notes::{Note, Replied};
+use crate::voice::pace::Pace;
 use crate::voice::tool_calls;
 use crate::voice::tools::{HomeLayout, HomeThing, Matched, Toolbox};
 use crate::voice::volume::Volume;
@@ -166,6 +167,9 @@ pub struct Converse {
     /// Held while it is not known yet whether somebody interrupts.
     hold: Hold,
     volume: Volume,
+    /// How long things take here, and when the speech ended that is answered.
+    pace: Pace,
+    speech_ended: Instant,
 }
 
 pub(super) use asides::dismissed;
@@ -218,6 +222,8 @@ impl Converse {
             notes,
             hold: Hold::default(),
             volume: Volume::default(),
+            pace: Pace::default(),
+            speech_ended: Instant::now(),
         };
         converse.keep_warm();
         // Now, while the prompt is being read, and not when the first question waits.
@@ -241,6 +247,12 @@ impl Converse {
     #[must_use]
     pub fn speaking_at(self, volume: Volume) -> Self {
         Self { volume, ..self }
+    }
+
+    /// The same, which keeps to a budget.
+    #[must_use]
+    pub fn keeping(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// The tools, with the home as it is now.
@@ -327,6 +339,7 @@ impl Stage for Converse {
         self.learn_what_was_heard();
         self.toolbox.home_changed_outside();
         self.is_guess = transcript.guess.is_some();
+        self.speech_ended = transcript.speech_ended;
         if let Some(guess) = transcript.guess {
             // What fails does so again when the reply is wanted, and then says so.
             if let Err(error) = self.prepare(turn, guess, &transcript.text, emit) {

@@ -9,9 +9,8 @@ use nearfield_llm::{Constrained, Finish, GenerateOptions, Message, ParsedReply, 
 use serde_json::{Value, json};
 
 use super::asides::{self, Budget, Forgets};
-use super::claims::HonestText;
 use super::copies::Copies;
-use super::draft::{Begun, Rest};
+use super::draft::{Begun, Rest, Times};
 use super::ending::{Ending, NOTHING_DONE, answers, facts_of, is_wish};
 use super::{Converse, Exchange};
 use crate::flow::{Cancel, Emit, Turn};
@@ -333,7 +332,11 @@ impl Converse {
     ) -> anyhow::Result<Round> {
         let (turn, said_as) = (writing.turn, writing.held.said);
         let written = match said_as {
-            SaidAs::Nothing => self.write(writing, replied, &mut |_| {})?,
+            SaidAs::Nothing => self.write(writing, replied, &mut |delta| {
+                if matches!(delta, TextDelta::Begin { .. }) {
+                    send(delta);
+                }
+            })?,
             SaidAs::Written => self.write(writing, replied, send)?,
             SaidAs::Honest => {
                 let (mut honest, mut passed) =
@@ -439,10 +442,17 @@ impl Converse {
         let begun = match self.begun(turn, &prompt, &opening, whole.is_some()) {
             Some(begun) => {
                 replied.ahead.kept = true;
+                send(TextDelta::Begin { haste: begun.haste, is_late: false });
                 begun
             }
-            None => Begun::new(self.submit(prompt, whole, question, self.turns.cancel_of(turn))),
+            None => {
+                let haste = self.haste(said_as);
+                let is_late = self.pace.is_late(turn, self.speech_ended, haste, said_as == SaidAs::Nothing);
+                send(TextDelta::Begin { haste, is_late });
+                Begun::new(self.submit(prompt, whole, question, self.turns.cancel_of(turn)), haste)
+            }
         };
+        let haste = begun.haste;
         let copies = if begun.is_alone { Copies::none() } else { self.copies(question, exchange, said_as) };
         // What is looked over is not said while it is written, and is short.
         let words_at_once = if said_as == SaidAs::Nothing { 0 } else { self.options.words_at_once };
@@ -452,7 +462,7 @@ impl Converse {
             None => {
                 tracing::debug!(%turn, "the model repeated an earlier reply and is prompted without it");
                 let prompt = self.compose_alone(exchange)?;
-                let begun = Begun::new(self.submit(prompt, None, question, self.turns.cancel_of(turn)));
+                let begun = Begun::new(self.submit(prompt, None, question, self.turns.cancel_of(turn)), haste);
                 let round = self.read_round(begun, String::new(), (Copies::none(), budget), replied, send)?;
                 round.expect("nothing was compared")
             }
@@ -481,7 +491,15 @@ impl Converse {
         let mut said = filter.push(&opening);
         let mut raw = opening;
         let Replied { tokens, first_token, cut_off, .. } = replied;
+        // A draft has told its times already.
+        let mut times = begun.pieces.is_empty().then(|| Times::begin(&self.pace));
         let mut take = |text: &str| {
+            if let Some(times) = &mut times {
+                if first_token.is_none() {
+                    times.read();
+                }
+                times.token();
+            }
             first_token.get_or_insert_with(Instant::now);
             let mut filtered = filter.push(text);
             let left = budget.take(&filtered).map(str::len);
@@ -535,11 +553,6 @@ impl Converse {
             send(TextDelta::Text(rest));
         }
         Ok(Some(Round { raw: raw.trim().to_owned(), said, calls, broken, repeated, has_more }))
-    }
-
-    /// The filter of what a model writes freely in answer to a question, which may know nothing but homes.
-    pub(super) fn honest_text(&self, question: &str, knows_home_only: bool) -> HonestText {
-        HonestText::held_to(self.toolbox.truth(question, knows_home_only)).asked_for(question)
     }
 
     /// Has the model continue a prompt.

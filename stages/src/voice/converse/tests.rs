@@ -84,7 +84,8 @@ fn a_failed_call_is_answered_by_a_computed_sentence_and_the_next_turns_are_sane(
     std::fs::remove_file(&path).unwrap();
     let failed = "I could not change the kitchen light: the file of the home is gone.";
     let (reply, deltas) = asked(&mut converse, "Turn on the kitchen light.");
-    assert_eq!((reply.as_str(), deltas), (failed, vec![TextDelta::Text(failed.to_owned())]));
+    let said: Vec<_> = deltas.into_iter().filter(|delta| !matches!(delta, TextDelta::Begin { .. })).collect();
+    assert_eq!((reply.as_str(), said), (failed, vec![TextDelta::Text(failed.to_owned())]));
     let last: Vec<(Role, &str)> =
         converse.history[0].messages.iter().map(|message| (message.role, message.content.as_str())).collect();
     assert_eq!(last.last(), Some(&(Role::Assistant, failed)));
@@ -147,7 +148,7 @@ fn whatever_a_turn_is_the_next_question_is_answered_and_one_that_does_not_fit_co
         let outcome = converse.take(Envelope::new(Turn(turn), transcript), &mut |delta| {
             match delta.body {
                 TextDelta::Text(text) => reply.push_str(&text),
-                TextDelta::Asked(_) => {}
+                TextDelta::Asked(_) | TextDelta::Begin { .. } => {}
                 TextDelta::End => ends += 1,
                 TextDelta::Cut | TextDelta::Ahead(_) => panic!("nothing repeats itself here, or is a guess"),
             }

@@ -132,8 +132,12 @@ impl Toolbox {
             let setting = Setting { home: &home, area: None, now, last: &[], before: None, has_timers: false };
             let sentences::Outcome::Do(steps) = matcher.understand(text, &setting) else { return false };
             steps.iter().all(|step| match step {
-                Step::Act(reading) => reading.targets.len() == 1 || reading.wording.part("place").is_some(),
-                Step::Say(..) | Step::Request(_) => false,
+                // Also a question about one thing, which recognizers often write without its mark: "Is the front door locked".
+                Step::Act(reading) | Step::Say(reading, _) => {
+                    reading.targets.len() == 1 || reading.wording.part("place").is_some()
+                }
+                // "Set a timer for 10 minutes" needs no more.
+                Step::Request(request) => matches!(request, Request::StartTimers { .. }),
             })
         })
     }
