@@ -17,9 +17,31 @@ use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
 
 use crate::bench::report::{Dice, random_day};
+use crate::eval::chunks::{Chunks, read_text};
 use crate::eval::home_questions;
 use crate::hub::registry::{PromptForm, Registry};
 use crate::prompts;
+
+/// Chunks of Nearfield's own texts, where nothing is said.
+const OWN_CHUNKS: usize = 64;
+
+/// The text that `--calibrate` names, a file or one of Nearfield's own, in chunks of `context` tokens, at most `most` of them.
+pub(crate) fn chunks(
+    named: &str,
+    llm: &Llm,
+    registry: &Registry,
+    context: usize,
+    most: Option<usize>,
+) -> anyhow::Result<Chunks> {
+    match Calibration::named(named) {
+        Some(own) => {
+            let count = most.unwrap_or(OWN_CHUNKS);
+            let tokens = own.tokens(llm, registry, count.max(2) * context)?;
+            Chunks::of_tokens(llm, tokens, named, context, Some(count))
+        }
+        None => Chunks::new(llm, &read_text(Path::new(named))?, named, context, most),
+    }
+}
 
 /// The seed of all of them.
 const SEED: u64 = 23;

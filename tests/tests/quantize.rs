@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use nearfield_tests::{Ran, arg, assets, nearfield, run, wait_for};
+use nearfield_tests::{Ran, arg, assets, nearfield, root, run, wait_for};
 use sha2::{Digest, Sha256};
 
 fn quantize(source: &Path, to: &Path, more: &[&str]) -> Ran {
@@ -57,6 +57,15 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
     quantize(&source, &to, &["--type", "auto", "--budget", "3 apples"]).assert_fails(2, &["apples", "MB"]);
     quantize(&source, &to, &["--type", "Q8_0", "--budget", "3MB"]).assert_fails(2, &["only --type auto"]);
     quantize(&source, &to, &["--type", "Q8_0", "--method", "imatrix"]).assert_fails(2, &["--imatrix FILE"]);
+    quantize(&source, &to, &["--type", "Q4_0", "--method", "gptq"]).assert_fails(2, &["--calibrate text.txt"]);
+    quantize(&source, &to, &["--type", "Q4_0", "--calibrate", "home"])
+        .assert_fails(2, &["only --method gptq", "imatrix"]);
+    let auto = ["--type", "auto", "--budget", "4MB", "--method", "gptq", "--calibrate", "home"];
+    quantize(&source, &to, &auto).assert_fails(2, &["nearfield models imatrix", "--imatrix"]);
+    let gptq = ["--type", "Q4_0", "--method", "gptq", "--calibrate"];
+    quantize(&source, &to, &[&gptq[..], &["nowhere.txt"]].concat()).assert_fails(1, &["nowhere.txt"]);
+    quantize(&source, &to, &[&gptq[..], &["reports", "--context", "9000"]].concat())
+        .assert_fails(1, &["--context 9000"]);
     quantize(&source, &to, &["--type", "auto", "--budget", "1MB"]).assert_fails(1, &["the budget is 1000000"]);
     quantize(&source, &source, &["--type", "Q8_0", "--overwrite"]).assert_fails(2, &["is the source"]);
     let none = folder.path().join("none.gguf");
@@ -104,4 +113,84 @@ fn control_c_ends_it_without_a_file() {
     let status = child.wait().unwrap();
     assert!(!status.success(), "{status}");
     assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+}
+
+/// Ascii of the documentation: the first part to calibrate on, the second to measure with.
+fn texts(folder: &Path) -> (String, String) {
+    let guide = fs::read_to_string(root().join("docs/voice.md")).unwrap();
+    let ascii: String = guide.chars().filter(char::is_ascii).collect();
+    let (calibrate, measure) = ascii.split_at(ascii.len() / 2);
+    let write = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).unwrap();
+        arg(&folder.join(name)).to_owned()
+    };
+    (write("calibrate.txt", calibrate), write("measure.txt", measure))
+}
+
+#[test]
+fn gptq_is_nearer_to_the_original_than_rounding_at_the_same_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let (calibrate, measure) = texts(folder.path());
+    let source = assets().join("models/talk-nano.gguf");
+    let kld = |name: &str, more: &[&str]| {
+        let to = folder.path().join(name);
+        quantize(&source, &to, &[&["--type", "Q3_K_S"], more].concat()).assert_done();
+        let ran = run(&[
+            "eval",
+            "kld",
+            "--model",
+            arg(&to),
+            "--reference",
+            arg(&source),
+            "--text",
+            &measure,
+            "--context",
+            "128",
+            "--chunks",
+            "12",
+            "--json",
+        ]);
+        (fs::metadata(&to).unwrap().len(), ran.assert_done().json()[0]["kld_mean"].as_f64().unwrap())
+    };
+    let rtn = kld("rtn.gguf", &[]);
+    // So little memory that the text is read several times.
+    let gptq = ["--method", "gptq", "--calibrate", &calibrate, "--context", "128", "--chunks", "40", "--memory", "6MB"];
+    let gptq = kld("gptq.gguf", &gptq);
+    assert_eq!(gptq.0, rtn.0);
+    assert!(gptq.1 < 0.6 * rtn.1, "{gptq:?} after {rtn:?}");
+    assert_eq!(names(folder.path()).iter().filter(|name| name.contains("partial")).count(), 0);
+}
+
+#[test]
+fn gptq_that_is_killed_goes_on_and_makes_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (calibrate, _) = texts(folder.path());
+    let (source, to) = (assets().join("models/talk-nano.gguf"), folder.path().join("to.gguf"));
+    let gptq = ["--type", "Q4_0", "--method", "gptq", "--calibrate", &calibrate, "--context", "64", "--chunks", "16"];
+    let gptq = [&gptq[..], &["--memory", "6MB", "--threads", "1", "-v"]].concat();
+    quantize(&source, &to, &gptq).assert_done();
+    let whole = fs::read(&to).unwrap();
+    fs::remove_file(&to).unwrap();
+    let partial = folder.path().join("to.gguf.partial");
+    let begin = |signal: &str| {
+        let args = [&["models", "quantize", arg(&source), arg(&to)], &gptq[..]].concat();
+        let before = fs::metadata(&partial).map_or(0, |data| data.len());
+        let mut child = nearfield(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let more = wait_for(Duration::from_secs(60), || {
+            fs::metadata(&partial).is_ok_and(|data| data.len() > before.max(10_000))
+        });
+        assert!(more, "nothing is kept");
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let ended = child.wait_with_output().unwrap();
+        assert!(!ended.status.success() && !to.exists());
+        String::from_utf8(ended.stderr).unwrap()
+    };
+    begin("-KILL");
+    let said = begin("-INT");
+    assert!(said.contains("goes on from there"), "{said}");
+    let ran = quantize(&source, &to, &gptq);
+    ran.assert_done();
+    assert!(ran.stderr.contains("matrices were rounded before"), "{ran:?}");
+    assert!(fs::read(&to).unwrap() == whole, "another file than without a kill");
+    assert!(!partial.exists());
 }

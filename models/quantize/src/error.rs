@@ -54,6 +54,14 @@ pub enum QuantizeError {
         /// What is wrong.
         what: String,
     },
+    /// Where finished tensors are to be kept, there is another file.
+    #[error(
+        "{path} is in the way: finished tensors are kept there, but it holds something else; move it, or write elsewhere"
+    )]
+    Kept {
+        /// The file.
+        path: PathBuf,
+    },
     /// No choice of formats is small enough.
     #[error(
         "the smallest file that can be made of this model has {least} bytes, but the budget is {budget}: allow at least as many"

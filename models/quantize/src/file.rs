@@ -2,14 +2,15 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use nearfield_gguf::{Gguf, GgufError, Layout, Metadata, Writer};
 use nearfield_kernels::{Format, Matrix};
 
 use crate::formats::is_finite;
+use crate::gptq::quantize_rows;
 use crate::recipe::TensorFormat;
-use crate::{ImportanceMatrix, Method, QuantizeError, quantize_row_by};
+use crate::{Feedback, ImportanceMatrix, Kept, Method, QuantizeError, quantize_row_by, takes_feedback};
 
 /// The version of the quantized formats that llama.cpp writes.
 const QUANTIZATION_VERSION: u32 = 2;
@@ -17,6 +18,8 @@ const QUANTIZATION_VERSION: u32 = 2;
 const SLAB_WEIGHTS: usize = 4 << 20;
 /// Weights that a thread takes at a time.
 const SHARE_WEIGHTS: usize = 1 << 14;
+/// Rows that a thread takes at a time where errors feed back: these are multiplied with the factor together.
+const FEEDBACK_ROWS: usize = 128;
 
 /// What is to be written, and from what.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +104,19 @@ impl Job<'_> {
         to: &Path,
         progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<(), QuantizeError> {
+        self.write_with(to, None, progress)
+    }
+
+    /// As [`write`](Self::write), with those tensors that are done already.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_with(
+        &self,
+        to: &Path,
+        kept: Option<&Kept>,
+        progress: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<(), QuantizeError> {
         for tensor in self.formats {
             if tensor.to != tensor.from && Format::named(tensor.from.name).is_none() {
                 let (path, tensor, kind) = (self.source.path().to_owned(), tensor.name.clone(), tensor.from.name);
@@ -116,17 +132,44 @@ impl Job<'_> {
                 if progress.is_break() { Err(QuantizeError::Stopped) } else { Ok(()) }
             };
             goes_on(0)?;
-            self.tensor(tensor, &mut |bytes, weights| {
-                writer.write(&tensor.name, bytes)?;
-                goes_on(weights)
-            })?;
+            match kept.map(|kept| kept.read(&tensor.name)).transpose()?.flatten() {
+                Some(bytes) => writer.write(&tensor.name, &bytes)?,
+                None => self.tensor(tensor, None, &mut |bytes, weights| {
+                    writer.write(&tensor.name, bytes)?;
+                    goes_on(weights)
+                })?,
+            }
             done += tensor.dims.iter().product::<usize>() as u64;
         }
         writer.finish().map_err(QuantizeError::from)
     }
 
+    /// The bytes of one tensor, rounded with feedback: one for each expert, and one where there are none. Experts without one are
+    /// quantized by the job's method. `goes_on` gets the number of weights so far.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn with_feedback(
+        &self,
+        tensor: &TensorFormat,
+        feedback: &[Option<Arc<Feedback>>],
+        goes_on: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Vec<u8>, QuantizeError> {
+        let mut all = Vec::new();
+        self.tensor(tensor, Some(feedback), &mut |bytes, weights| {
+            all.extend_from_slice(bytes);
+            if goes_on(weights as u64).is_break() { Err(QuantizeError::Stopped) } else { Ok(()) }
+        })?;
+        Ok(all)
+    }
+
     /// Gives the bytes of a tensor in its new format, a slab at a time, each with the number of weights so far.
-    fn tensor(&self, tensor: &TensorFormat, emit: &mut Emit<'_>) -> Result<(), QuantizeError> {
+    fn tensor(
+        &self,
+        tensor: &TensorFormat,
+        feedback: Option<&[Option<Arc<Feedback>>]>,
+        emit: &mut Emit<'_>,
+    ) -> Result<(), QuantizeError> {
         let range = self.source.tensors()[&tensor.name].range.clone();
         let columns = tensor.dims[0];
         let rows: usize = tensor.dims[1..].iter().product();
@@ -144,7 +187,7 @@ impl Job<'_> {
             source.resize(n_rows * row_bytes, 0);
             self.source.read(range.start + first * row_bytes, &mut source)?;
             let (path, importance) = (self.source.path(), importance.as_deref());
-            let slab = Slab { tensor, path, first, importance, method: self.method };
+            let slab = Slab { tensor, path, first, importance, feedback, method: self.method };
             if tensor.to == tensor.from {
                 slab.check(&source)?;
                 emit(&source, (first + n_rows) * columns)?;
@@ -165,6 +208,8 @@ struct Slab<'a> {
     first: usize,
     /// `[experts, columns]`
     importance: Option<&'a [f32]>,
+    /// By expert.
+    feedback: Option<&'a [Option<Arc<Feedback>>]>,
     method: Method,
 }
 
@@ -177,11 +222,17 @@ impl Slab<'_> {
         let (from_bytes, to_bytes) = (bytes(from), bytes(to));
         let rows = source.len() / from_bytes;
         out.resize(rows * to_bytes, 0);
-        let share_rows = (SHARE_WEIGHTS / columns).max(1);
+        let share_rows = match self.feedback {
+            Some(_) => FEEDBACK_ROWS.min(rows.div_ceil(threads.max(1))).max(1),
+            None => (SHARE_WEIGHTS / columns).max(1),
+        };
         let shares = source.chunks(share_rows * from_bytes).zip(out.chunks_mut(share_rows * to_bytes)).enumerate();
         let done = parallel(threads, shares, |(share, (source, out))| {
-            let mut row = vec![0.0f32; columns];
-            self.share(self.first + share * share_rows, from, source, to, out, &mut row)
+            let first = self.first + share * share_rows;
+            match self.feedback.filter(|_| takes_feedback(to)) {
+                Some(feedback) => self.share_with(feedback, first, from, source, to, out),
+                None => self.share(first, from, source, to, out, &mut vec![0.0f32; columns]),
+            }
         });
         done.into_iter().collect()
     }
@@ -212,6 +263,47 @@ impl Slab<'_> {
                 let (path, tensor) = (self.path.to_owned(), self.tensor.name.clone());
                 return Err(QuantizeError::TooLarge { path, tensor, format: to.name() });
             }
+        }
+        Ok(())
+    }
+
+    /// As `share`, rows of an expert together.
+    fn share_with(
+        &self,
+        feedback: &[Option<Arc<Feedback>>],
+        first: usize,
+        from: Format,
+        source: &[u8],
+        to: Format,
+        out: &mut [u8],
+    ) -> Result<(), QuantizeError> {
+        let columns = self.tensor.dims[0];
+        let expert_rows = self.tensor.dims.get(1).copied().unwrap_or(1);
+        let (from_bytes, to_bytes) =
+            (from.row_bytes(columns).expect("whole blocks"), to.row_bytes(columns).expect("whole blocks"));
+        let rows = out.len() / to_bytes;
+        let mut at = 0;
+        while at < rows {
+            let expert = (first + at) / expert_rows;
+            let end = rows.min((expert + 1) * expert_rows - first);
+            let (source, out) = (&source[at * from_bytes..end * from_bytes], &mut out[at * to_bytes..end * to_bytes]);
+            match feedback.get(expert).and_then(Option::as_ref) {
+                None => self.share(first + at, from, source, to, out, &mut vec![0.0; columns])?,
+                Some(feedback) => {
+                    let matrix = Matrix::new(from, source, end - at, columns).expect("a share is whole rows");
+                    let mut weights = vec![0.0f32; (end - at) * columns];
+                    weights.chunks_exact_mut(columns).enumerate().for_each(|(i, row)| matrix.read_row(i, row));
+                    if let Some(index) = weights.iter().position(|x| !x.is_finite()) {
+                        return Err(self.not_finite((first + at) * columns + index, weights[index]));
+                    }
+                    quantize_rows(feedback, to, &weights, out);
+                    if !is_finite(to, out) {
+                        let (path, tensor) = (self.path.to_owned(), self.tensor.name.clone());
+                        return Err(QuantizeError::TooLarge { path, tensor, format: to.name() });
+                    }
+                }
+            }
+            at = end;
         }
         Ok(())
     }

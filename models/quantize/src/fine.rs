@@ -24,7 +24,8 @@ pub enum Method {
 /// # Panics
 /// As [`quantize_row`].
 pub fn quantize_row_by(method: Method, format: Format, row: &[f32], importance: Option<&[f32]>, out: &mut [u8]) {
-    let Some(shape) = Shape::of(format).filter(|_| method == Method::Fine) else {
+    let is_searched = |shape: &Shape| method == Method::Fine && !shape.bytes;
+    let Some(shape) = Shape::of(format).filter(is_searched) else {
         quantize_row(format, row, importance, out);
         return;
     };
@@ -46,11 +47,13 @@ pub fn quantize_row_by(method: Method, format: Format, row: &[f32], importance: 
 
 /// What the formats differ in: `w = scale * scales[j] * level - minimum * minima[j]`.
 #[derive(Clone, Copy)]
-struct Shape {
-    group: usize,
+pub(crate) struct Shape {
+    pub group: usize,
     /// The least and the largest level; IQ4's come from its table instead.
     levels: (i32, i32),
     table: bool,
+    /// Whether levels are signed bytes, of which the wider search leaves nothing to gain.
+    bytes: bool,
     /// The least and the largest scale of a group; the same where there is but one scale.
     scales: (i32, i32),
     /// The largest minimum of a group: 0 without minima, 1 where the minimum is the block's own, of either sign.
@@ -58,10 +61,13 @@ struct Shape {
 }
 
 impl Shape {
-    fn of(format: Format) -> Option<Shape> {
-        let shape = |group, levels, scales, minima| Some(Shape { group, levels, table: false, scales, minima });
+    /// That of a format with scales that can be chosen.
+    pub(crate) fn of(format: Format) -> Option<Shape> {
+        let all = Shape { group: 32, levels: (-127, 113), table: false, bytes: false, scales: (1, 1), minima: 0 };
+        let shape = |group, levels, scales, minima| Some(Shape { group, levels, scales, minima, ..all });
         match format {
-            Format::F32 | Format::F16 | Format::Bf16 | Format::Q8_0 | Format::Mxfp4 => None,
+            Format::F32 | Format::F16 | Format::Bf16 | Format::Mxfp4 => None,
+            Format::Q8_0 => Some(Shape { levels: (-127, 127), bytes: true, ..all }),
             Format::Q4_0 => shape(32, (-8, 7), (1, 1), 0),
             Format::Q5_0 => shape(32, (-16, 15), (1, 1), 0),
             Format::Q4_1 => shape(32, (0, 15), (1, 1), 1),
@@ -71,14 +77,14 @@ impl Shape {
             Format::Q4K => shape(32, (0, 15), (0, 63), 63),
             Format::Q5K => shape(32, (0, 31), (0, 63), 63),
             Format::Q6K => shape(16, (-32, 31), (-128, 127), 0),
-            Format::Iq4Nl => Some(Shape { group: 32, levels: (-127, 113), table: true, scales: (1, 1), minima: 0 }),
-            Format::Iq4Xs => Some(Shape { group: 32, levels: (-127, 113), table: true, scales: (-32, 31), minima: 0 }),
+            Format::Iq4Nl => Some(Shape { table: true, ..all }),
+            Format::Iq4Xs => Some(Shape { table: true, scales: (-32, 31), ..all }),
         }
     }
 
     /// The nearest level, as the number that stands for it and as what it is worth.
     #[inline(always)]
-    fn level(self, x: f32) -> (u8, f32) {
+    pub(crate) fn level(self, x: f32) -> (u8, f32) {
         if self.table {
             let index = iq4::index(x);
             return (index as u8, iq4::TABLE[index]);
@@ -89,8 +95,11 @@ impl Shape {
     }
 }
 
+/// More than the largest scale, level and scale of a group make of each other (65504 * 128 * 128), in any format.
+const LARGEST: f32 = 2e9;
+
 /// A block being searched.
-struct Block<'a> {
+pub(crate) struct Block<'a> {
     shape: Shape,
     x: &'a [f32],
     counts: &'a [f32],
@@ -102,8 +111,13 @@ struct Block<'a> {
 
 impl<'a> Block<'a> {
     /// The best scale and minimum for each group by itself, then as multiples of what they share.
-    fn new(shape: Shape, x: &'a [f32], counts: &'a [f32]) -> Block<'a> {
+    pub(crate) fn new(shape: Shape, x: &'a [f32], counts: &'a [f32]) -> Block<'a> {
         let mut block = Block { shape, x, counts, scale: 0.0, minimum: 0.0, scales: [1; 16], minima: [1; 16] };
+        if extreme(x).1 > LARGEST {
+            // No number that is stored is: the caller refuses it.
+            block.scale = f32::INFINITY;
+            return block;
+        }
         let (mut scales, mut minima) = ([0.0f32; 16], [0.0f32; 16]);
         for (j, (x, counts)) in x.chunks(shape.group).zip(counts.chunks(shape.group)).enumerate() {
             (scales[j], minima[j]) = best_alone(shape, x, counts);
@@ -129,7 +143,7 @@ impl<'a> Block<'a> {
     }
 
     /// Groups and what they share, in turn.
-    fn improve(&mut self) {
+    pub(crate) fn improve(&mut self) {
         if self.shape.scales.0 == self.shape.scales.1 {
             self.solve();
             return;
@@ -228,16 +242,26 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// The scale and the minimum of a group, as they are read again.
+    pub(crate) fn of_group(&self, j: usize) -> (f32, f32) {
+        (self.scale * self.scales[j] as f32, self.minimum * self.minima[j] as f32)
+    }
+
     fn put(&self, format: Format, out: &mut [u8]) {
         let mut integers = [0u8; SUPER_BLOCK];
         for j in 0..self.x.len() / self.shape.group {
             let (x, _) = self.group(j);
-            let (scale, minimum) = (self.scale * self.scales[j] as f32, self.minimum * self.minima[j] as f32);
+            let (scale, minimum) = self.of_group(j);
             let inverse = if scale != 0.0 { 1.0 / scale } else { 0.0 };
             for (out, x) in integers[j * self.shape.group..].iter_mut().zip(x) {
                 *out = self.shape.level((x + minimum) * inverse).0;
             }
         }
+        self.put_levels(format, &mut integers, out);
+    }
+
+    /// Writes the block with these levels.
+    pub(crate) fn put_levels(&self, format: Format, integers: &mut [u8; SUPER_BLOCK], out: &mut [u8]) {
         let (first, _) = integers.split_at(32);
         let first = first.try_into().unwrap_or(&[0; 32]);
         let scales = self.scales.map(|scale| scale as u8);
@@ -271,25 +295,29 @@ impl<'a> Block<'a> {
             Format::Q2K => {
                 put_half(out, 80, self.scale);
                 put_half(out, 82, self.minimum);
-                q2_k::put(&scales, &minima, &integers, out);
+                q2_k::put(&scales, &minima, integers, out);
             }
             Format::Q3K => {
                 put_half(out, 108, self.scale);
-                q3_k::put(&self.scales.map(|scale| (scale + 32) as u8), &mut integers, out);
+                q3_k::put(&self.scales.map(|scale| (scale + 32) as u8), integers, out);
             }
             Format::Q4K | Format::Q5K => {
                 put_half(out, 0, self.scale);
                 put_half(out, 2, self.minimum);
                 match format {
-                    Format::Q4K => q4_k::put::<4>(&eight(scales), &eight(minima), &integers, out),
-                    _ => q4_k::put::<5>(&eight(scales), &eight(minima), &integers, out),
+                    Format::Q4K => q4_k::put::<4>(&eight(scales), &eight(minima), integers, out),
+                    _ => q4_k::put::<5>(&eight(scales), &eight(minima), integers, out),
                 }
             }
             Format::Q6K => {
                 put_half(out, 208, self.scale);
-                q6_k::put(&self.scales.map(|scale| scale as i8), &integers, out);
+                q6_k::put(&self.scales.map(|scale| scale as i8), integers, out);
             }
-            Format::F32 | Format::F16 | Format::Bf16 | Format::Q8_0 | Format::Mxfp4 => {}
+            Format::Q8_0 => {
+                put_half(out, 0, self.scale);
+                out[2..].iter_mut().zip(first).for_each(|(out, l)| *out = l.wrapping_sub(127));
+            }
+            Format::F32 | Format::F16 | Format::Bf16 | Format::Mxfp4 => {}
         }
     }
 }

@@ -17,13 +17,14 @@
 //! # Ok::<(), nearfield_quantize::QuantizeError>(())
 //! ```
 //!
-//! Memory is bounded by slabs of rows, whatever the model's size. A file that is being written has another name until it is complete.
+//! Memory is bounded by slabs of rows, whatever the model's size; by a tensor, where rounding has [`Feedback`]. A file that is being written has another name until it is complete.
 
 mod auto;
 mod error;
 mod file;
 mod fine;
 mod formats;
+mod gptq;
 mod imatrix;
 mod recipe;
 mod search;
@@ -33,5 +34,6 @@ pub use error::QuantizeError;
 pub use file::{Job, Progress};
 pub use fine::{Method, quantize_row_by};
 pub use formats::quantize_row;
+pub use gptq::{Feedback, Kept, takes_feedback};
 pub use imatrix::{Importance, ImportanceMatrix};
 pub use recipe::{RECIPES, Recipe, TensorFormat, formats};

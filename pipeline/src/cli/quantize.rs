@@ -9,6 +9,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M
   nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M --imatrix imatrix.gguf
   nearfield models quantize model-f16.gguf small.gguf --type auto --budget 300MB --imatrix imatrix.gguf --method fine
+  nearfield models quantize model-f16.gguf model-q4.gguf --type Q4_K_M --method gptq --calibrate text.txt
+  nearfield models quantize model-f16.gguf small.gguf --type auto --budget 300MB --imatrix imatrix.gguf --method gptq --calibrate text.txt
   nearfield models quantize model-f16.gguf x.gguf --type Q5_K_M --dry-run";
 
 /// `nearfield models quantize`
@@ -33,6 +35,18 @@ pub struct QuantizeArgs {
     /// How scales are found [default: imatrix where there is one, else rtn].
     #[arg(long, value_enum)]
     pub method: Option<MethodArg>,
+    /// What the model reads for `--method gptq`: a text file, or home, reports or captions, which are texts of Nearfield's own.
+    #[arg(long, value_name = "FILE|home|reports|captions")]
+    pub calibrate: Option<String>,
+    /// Read only this many chunks of it [default: 48].
+    #[arg(long, value_name = "N", requires = "calibrate", value_parser = clap::value_parser!(u32).range(1..))]
+    pub chunks: Option<u32>,
+    /// Tokens of a chunk.
+    #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1 << 20))]
+    pub context: u32,
+    /// Memory for what `--method gptq` collects; with less, the text is read more often.
+    #[arg(long, value_name = "SIZE", default_value = "1.5GB", value_parser = size)]
+    pub memory: u64,
     /// Print what each tensor would become, and the file's size, and write nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -56,6 +70,9 @@ pub enum MethodArg {
     Imatrix,
     /// A wider search than llama.cpp's, under the importance matrix if there is one: smaller errors, takes longer.
     Fine,
+    /// The wider search, and what rounding changes is made up for in the weights that follow (GPTQ); needs --calibrate. The smallest
+    /// errors, takes longest; a run that is stopped or killed goes on where it was.
+    Gptq,
 }
 
 /// A number of bytes as people write it.

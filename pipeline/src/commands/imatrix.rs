@@ -15,18 +15,16 @@ use nearfield_stages::flow::{StopSignal, writes};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::calibration::Calibration;
+use crate::calibration::{self, Calibration};
 use crate::cli::{self, ImatrixArgs};
 use crate::config::{Config, VoiceConfig};
-use crate::eval::chunks::{Chunks, read_text};
+use crate::eval::chunks::Chunks;
 use crate::files::Files;
 use crate::hub::registry::Registry;
 use crate::load::voice::open_llm;
 use crate::output::progress::Progress;
 use crate::signals;
 
-/// Chunks of Nearfield's own texts, where nothing is said.
-const OWN_CHUNKS: u32 = 64;
 /// Between two writes of what has been read so far.
 const SAVE_INTERVAL: Duration = Duration::from_secs(20);
 
@@ -58,17 +56,7 @@ pub(super) fn run(
     files.check()?;
     let llm = open_llm(&args.model, "MODEL", config.llm.threads, registry)?;
     let (context, most) = (args.context as usize, args.chunks.map(|n| n as usize));
-    let chunks = match own {
-        Some(own) => {
-            let count = most.unwrap_or(OWN_CHUNKS as usize);
-            let tokens = own.tokens(&llm, registry, count.max(2) * context)?;
-            Chunks::of_tokens(&llm, tokens, &args.calibrate, context, Some(count))?
-        }
-        None => {
-            let path = Path::new(&args.calibrate);
-            Chunks::new(&llm, &read_text(path)?, &args.calibrate, context, most)?
-        }
-    };
+    let chunks = calibration::chunks(&args.calibrate, &llm, registry, context, most)?;
     let job = Job { args, chunks: &chunks, identity: identity(&llm, &chunks, args) };
     let squares = Arc::new(InputSquares::new(args.with_output));
     let begin = match job.resume(&partial)? {

@@ -3,6 +3,7 @@
 mod convert;
 pub mod doctor;
 mod events;
+mod gptq;
 mod imatrix;
 pub mod models;
 mod models_file;
@@ -151,7 +152,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
                 ModelsAction::Convert(args) => convert::run(&args, cli.quiet, &stop, &mut out),
                 ModelsAction::Imatrix(args) => imatrix::run(&args, &registry, cli.quiet, &stop, &mut out),
                 ModelsAction::Path { name } => models::path(&registry, &name, &mut out),
-                ModelsAction::Quantize(args) => quantize::run(&args, cli.quiet, &stopped, &mut out),
+                ModelsAction::Quantize(args) => quantize::run(&args, &registry, cli.quiet, &stopped, &mut out),
             }
         }
         Command::Doctor { json, config } => doctor::run(&config, json, &mut out),

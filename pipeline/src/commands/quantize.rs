@@ -14,7 +14,9 @@ use nearfield_gguf::Gguf;
 use nearfield_quantize::{Choice, ImportanceMatrix, Job, Method, RECIPES, Recipe, TensorFormat, choose, formats};
 use serde_json::json;
 
+use super::gptq;
 use crate::cli::{MethodArg, QuantizeArgs, Usage};
+use crate::hub::registry::Registry;
 use crate::output::terminal::one_line;
 
 /// Between two lines of progress where stderr is no terminal.
@@ -24,7 +26,13 @@ const PROGRESS_LINE_INTERVAL: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The arguments contradict each other, a file cannot be read or written, or the source is damaged. There is then no new file.
-pub fn run(args: &QuantizeArgs, quiet: bool, stop: &dyn Fn() -> bool, out: &mut dyn Write) -> Result<()> {
+pub fn run(
+    args: &QuantizeArgs,
+    registry: &Registry,
+    quiet: bool,
+    stop: &dyn Fn() -> bool,
+    out: &mut dyn Write,
+) -> Result<()> {
     let start = Instant::now();
     let method = check(args)?;
     let source = Gguf::open(&args.source)?;
@@ -56,12 +64,19 @@ pub fn run(args: &QuantizeArgs, quiet: bool, stop: &dyn Fn() -> bool, out: &mut 
     if args.dry_run {
         return print_plan(formats, bytes, args.json, out);
     }
+    let kept = match args.method {
+        Some(MethodArg::Gptq) => Some(gptq::round(args, &job, registry, quiet, stop)?),
+        _ => None,
+    };
     let mut progress = Progress::new("quantizing", quiet);
-    job.write(&args.to, &mut |at| {
+    job.write_with(&args.to, kept.as_ref(), &mut |at| {
         progress.show(at.done, at.of, at.tensor);
         go_on()
     })?;
     progress.end();
+    if let Some(kept) = kept {
+        kept.remove();
+    }
     let seconds = start.elapsed().as_secs_f64();
     let (before, weights) = (source.file_bytes(), weights(formats));
     let bits = 8.0 * bytes as f64 / weights as f64;
@@ -88,6 +103,22 @@ fn check(args: &QuantizeArgs) -> Result<Method> {
         (_, _, Some(MethodArg::Rtn)) if args.imatrix.is_some() => {
             return usage("--method rtn: uses no importance matrix, leave out --imatrix");
         }
+        (_, _, Some(MethodArg::Gptq)) if args.calibrate.is_none() => {
+            return usage(
+                "--method gptq: name a text that the model reads, such as --calibrate text.txt or --calibrate home",
+            );
+        }
+        (_, _, method) if args.calibrate.is_some() && method != Some(MethodArg::Gptq) => {
+            return usage(
+                "--calibrate: only --method gptq reads a text; for the other methods `nearfield models imatrix` makes an --imatrix of it",
+            );
+        }
+        (true, _, Some(MethodArg::Gptq)) if args.imatrix.is_none() => {
+            return usage(
+                "--type auto --method gptq: formats are chosen by an importance matrix; make one with `nearfield models imatrix` and name \
+                 it with --imatrix",
+            );
+        }
         _ => {}
     }
     let same = |a: &Path, b: &Path| a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
@@ -97,7 +128,8 @@ fn check(args: &QuantizeArgs) -> Result<Method> {
     if args.to.is_file() && !args.overwrite && !args.dry_run {
         bail!("{} exists: write to another file, or replace it with --overwrite", args.to.display());
     }
-    Ok(if args.method == Some(MethodArg::Fine) { Method::Fine } else { Method::Plain })
+    let is_fine = matches!(args.method, Some(MethodArg::Fine | MethodArg::Gptq));
+    Ok(if is_fine { Method::Fine } else { Method::Plain })
 }
 
 /// `None` for `auto`.
