@@ -85,6 +85,11 @@ const NEGATED: &[(&str, &str)] = &[
 /// How questions begin in other words.
 #[rustfmt::skip]
 const BEGINNINGS: &[(&str, &str)] = &[
+    ("too hot", "it is too hot"),
+    ("too warm", "it is too warm"),
+    ("too cold", "it is too cold"),
+    ("too dark", "it is too dark"),
+    ("too bright", "it is too bright"),
     ("any idea if", "tell me if"), ("any idea whether", "tell me if"), ("wonder if", "tell me if"), ("i wonder if", "tell me if"),
     ("i am wondering if", "tell me if"), ("you know if", "tell me if"), ("do you happen to know if", "tell me if"),
     ("have you any idea if", "tell me if"), ("i am not sure if", "tell me if"), ("not sure if", "tell me if"),

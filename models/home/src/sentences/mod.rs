@@ -8,6 +8,7 @@ mod clauses;
 mod community;
 mod conditions;
 mod followup;
+mod gist;
 mod idioms;
 mod intents;
 mod later;
@@ -32,6 +33,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 pub use followup::ASKED;
+pub use gist::Likely;
 pub use later::{Due, is_for_a_while, is_for_later, is_of_timers};
 pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice, Wording};
 pub use reply::{reply, told_apart};
@@ -176,7 +178,13 @@ impl Matcher {
         if let Some(outcome) = special {
             return outcome;
         }
-        let mut first = self.heard(&text, names, setting).outcome;
+        let Heard { outcome: mut first, negative, .. } = self.heard(&text, names, setting);
+        if negative
+            && matches!(first, Outcome::Do(_))
+            && let Some(found) = self.gist(&text, names, setting)
+        {
+            return found;
+        }
         if let (Outcome::Pass(_), Some(followed)) = (&first, followed) {
             return followed.heard.outcome;
         }
@@ -202,6 +210,11 @@ impl Matcher {
             }
             if let Some(outcome) = self.question_behind(request, &text, names, setting) {
                 return outcome;
+            }
+            let reworded = idioms::reworded(&text);
+            let texts = std::iter::once(text.as_str()).chain(reworded.as_deref());
+            if let Some(found) = texts.filter_map(|text| self.gist(text, names, setting)).next() {
+                return found;
             }
             let last = Vec::new();
             let known = RefCell::default();

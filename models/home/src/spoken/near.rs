@@ -34,6 +34,17 @@ pub fn nearest<'a>(said: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     best.filter(|_| !tied).map(|(_, word)| word)
 }
 
+/// Whether two names written without spaces are nearly the same, or sound so: "kohtatsue" and "kotatsu".
+pub fn sounds_alike(said: &str, known: &str) -> bool {
+    let least = said.chars().count().min(known.chars().count());
+    if least < 6 || said.bytes().any(|b| b.is_ascii_digit()) {
+        return false;
+    }
+    let edits = strsim::osa_distance(said, known);
+    edits * 5 <= least && said.chars().next() == known.chars().next()
+        || edits * 2 < least && sound(said).len() > 2 && sound(said) == sound(known)
+}
+
 /// How a word sounds: consonants by group, vowels only at the beginning, nothing twice in a row (a form of Soundex without its
 /// length limit).
 fn sound(word: &str) -> String {

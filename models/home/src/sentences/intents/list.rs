@@ -149,6 +149,10 @@ fn list(found: &Found<'_>) -> Result<usize, Stop> {
         let result = found.resolver.resolve(said, LIST).and_then(|t| found.resolver.settled(t, LIST));
         return match result {
             Ok(t) if t.entities.len() == 1 => Ok(t.entities[0]),
+            // Of "the list" something is bought.
+            Ok(_) if said == "list" && found.intent == "AddItem" && named(found, &all, SHOPS).len() == 1 => {
+                Ok(named(found, &all, SHOPS)[0])
+            }
             Ok(t) => Err(Stop::Target(Unresolved::Several { what: "list".to_owned(), entities: t.entities })),
             Err(trouble) => {
                 // "My tasks" with one list that is called otherwise.
