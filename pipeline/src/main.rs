@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use nearfield::cli::Cli;
 use nearfield::commands::{self, Outcome};
 use nearfield::output::terminal::{escape, print_error};
@@ -17,6 +18,14 @@ fn main() -> ExitCode {
             if !error.use_stderr() {
                 let _ = error.print();
                 return ExitCode::SUCCESS;
+            }
+            if error.kind() == ErrorKind::InvalidUtf8
+                && let Some(argument) = std::env::args_os().find(|argument| argument.to_str().is_none())
+            {
+                let shown = argument.to_string_lossy();
+                let text = format!("{shown} is not UTF-8 and can't be named here: rename the file, or name its folder");
+                print_error(&anyhow::Error::msg(text));
+                return ExitCode::from(2);
             }
             // It quotes arguments.
             let mut text = error.render().to_string();

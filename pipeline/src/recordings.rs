@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use nearfield_speech::audio::{ClipReader, Resampler, SampleRate, append};
 use nearfield_stages::caption::pictures::natural_key;
 use nearfield_stages::flow::StopSignal;
-use nearfield_stages::voice::capture::{StoppableStdin, open_recording, warn_of_not_numbers};
+use nearfield_stages::voice::capture::{StoppableStdin, open_recording, warn_of_sound};
 
 use crate::signals::is_stopped;
 
@@ -70,7 +70,7 @@ pub fn speech_of(mut reader: ClipReader) -> anyhow::Result<Vec<f32>> {
     if reader.truncated() {
         tracing::warn!(file = name, "the file ends before its header says; what is there is used");
     }
-    warn_of_not_numbers(&reader);
+    warn_of_sound(&reader);
     Ok(samples)
 }
 

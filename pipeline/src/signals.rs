@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and, but for a service, SIGHUP: the first ends the program in good order, the second at once. Good order has two
+//! Ctrl-C, SIGTERM and, but for a service, SIGHUP: the first ends the program in good order, the second at once, unless it comes within a
+//! second: `timeout`, a terminal and a supervisor may each send one for the same wish, to the program and to its process group. Good order has two
 //! seconds: what does not look at the signal (a read that waits for nobody, a model that is being loaded) is ended by force then. Writes that would
 //! lose data with the program ([`writes`]) are waited for a little longer.
 
@@ -14,6 +15,8 @@ use signal_hook::iterator::Signals;
 
 /// So long after the first signal the program ends by force. With the time that this takes, it is over within two seconds.
 const GRACE: Duration = Duration::from_millis(1900);
+/// A signal that comes so soon after the first is the same wish, sent twice.
+const SAME_WISH: Duration = Duration::from_secs(1);
 /// How often writes are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -57,13 +60,17 @@ fn listen(hung_up: Option<Sender<()>>) -> std::io::Result<Receiver<Infallible>> 
         }
     })?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let mut keep = Some(keep);
+        let (mut keep, mut first) = (Some(keep), None);
         for signal in &mut signals {
             if let (SIGHUP, Some(hung_up)) = (signal, &hung_up) {
                 let _ = hung_up.try_send(());
                 continue;
             }
+            let since = *first.get_or_insert_with(Instant::now);
             if keep.take().is_none() {
+                if since.elapsed() < SAME_WISH {
+                    continue;
+                }
                 end_now(status_of(signal));
             }
             let _ = ring.try_send(signal);

@@ -318,7 +318,7 @@ pub struct Captioned {
     pub language: Duration,
     /// What came and went.
     pub movements: Vec<Movement>,
-    /// Rules of the user's that hold.
+    /// Rules of the user's that hold; the stage that follows objects tells them.
     pub alerts: Vec<Alert>,
 }
 

@@ -175,7 +175,12 @@ fn a_reply_begun_on_a_guess_is_the_reply_without_one_whether_the_guess_was_right
         assert_eq!((&replied.reply, replied.tools.len()), (&expected.reply, expected.tools.len()), "{question}");
         assert_eq!(replied.tokens.generated, expected.tokens.generated, "{question}");
         for clause in &ahead {
-            assert!(replied.reply.starts_with(clause.as_str()), "{clause:?} was prepared, {:?} replied", replied.reply);
+            // A clause that ends early is spoken with a comma.
+            assert!(
+                replied.reply.starts_with(clause.trim_end_matches(',')),
+                "{clause:?} was prepared, {:?} replied",
+                replied.reply
+            );
         }
         kept += usize::from(replied.ahead.kept && !ahead.is_empty());
     }

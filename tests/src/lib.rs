@@ -187,6 +187,15 @@ pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
+/// Whether ffmpeg is there; says so where it is not.
+pub fn has_ffmpeg() -> bool {
+    let there = std::process::Command::new("ffmpeg").arg("-version").output().is_ok_and(|o| o.status.success());
+    if !there {
+        skipped("ffmpeg is not installed");
+    }
+    there
+}
+
 /// A home of the test's own, that tools may change.
 pub fn home(folder: &Path) -> PathBuf {
     let path = folder.join("home.json");

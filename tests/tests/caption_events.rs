@@ -87,3 +87,72 @@ fn the_detector_finds_no_more_events_where_it_looks_at_every_picture() {
     let lines = run(&[&args[..], &set].concat()).assert_done().json();
     assert_eq!(lines.last().unwrap()["summary"]["events"], 6);
 }
+
+/// A record as `nearfield caption` writes it.
+fn record(folder: &Path, second: u32) -> String {
+    let name = format!("20270115T0800{second:02}.000Z-door");
+    let event = serde_json::json!({"id": name, "camera": "door", "start": format!("2027-01-15T08:00:{second:02}.000Z"),
+        "caption": "A person.", "objects": [{"label": "person"}], "zones": [], "seconds": 2.0});
+    std::fs::write(folder.join(format!("{name}.json")), event.to_string()).unwrap();
+    name
+}
+
+#[test]
+fn the_page_of_events_is_written_over_nothing_but_an_earlier_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("events");
+    std::fs::create_dir(&kept).unwrap();
+    let names = [record(&kept, 1), record(&kept, 2)];
+    let clip = kept.join(format!("{}.mp4", names[0]));
+    let (notes, foreign) = (folder.path().join("notes.md"), folder.path().join("foreign.html"));
+    std::fs::write(&clip, "a clip").unwrap();
+    std::fs::write(&notes, "notes").unwrap();
+    std::fs::write(&foreign, "<!doctype html>\n<title>of somebody else</title>").unwrap();
+    let link = folder.path().join("link.html");
+    let json = kept.join(format!("{}.json", names[1]));
+    std::os::unix::fs::symlink(&json, &link).unwrap();
+    let before = [&clip, &notes, &foreign, &json].map(|path| std::fs::read(path).unwrap());
+    for (output, words) in [
+        (&clip, "ends in .html"),
+        (&notes, "ends in .html"),
+        (&json, "ends in .html"),
+        (&foreign, "not a page of events"),
+        (&link, "not a page of events"),
+    ] {
+        run(&["events", arg(&kept), "--output", arg(output)]).assert_fails(2, &[words, arg(output)]);
+    }
+    assert_eq!([&clip, &notes, &foreign, &json].map(|path| std::fs::read(path).unwrap()), before);
+    let page = kept.join("index.html");
+    for _ in 0..2 {
+        let ran = run(&["events", arg(&kept), "--output", arg(&page)]);
+        assert!(ran.assert_done().stdout.contains("2 events"), "{ran:#?}");
+    }
+    // An empty file is no one's.
+    let empty = folder.path().join("empty.htm");
+    std::fs::write(&empty, "").unwrap();
+    run(&["events", arg(&kept), "--output", arg(&empty)]).assert_done();
+}
+
+#[test]
+fn records_that_cannot_be_read_are_named_in_every_form_of_the_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<String> = (1..=5).map(|second| record(folder.path(), second)).collect();
+    for name in &names[..2] {
+        let path = folder.path().join(format!("{name}.json"));
+        let text = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &text[..60]).unwrap();
+    }
+    let page = folder.path().join("index.html");
+    for more in [&[][..], &["--json"], &["--output", arg(&page)], &["--search", "person"]] {
+        let ran = run(&[&["events", arg(folder.path())], more].concat());
+        ran.assert_done();
+        assert!(ran.stderr.contains("2 records cannot be read and are left out"), "{more:?}: {ran:#?}");
+        assert!(names[..2].iter().all(|name| ran.stderr.contains(name)) && !ran.stderr.contains(&names[2]), "{ran:#?}");
+    }
+    for name in &names {
+        std::fs::write(folder.path().join(format!("{name}.json")), "garbage").unwrap();
+    }
+    let ran = run(&["events", arg(folder.path())]);
+    assert!(ran.assert_done().stdout.contains("no events that can be read"), "{ran:#?}");
+    assert!(ran.stderr.contains("5 records"), "{ran:#?}");
+}

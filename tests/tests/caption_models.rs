@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nearfield_testdata::onnx::TinyOnnx;
 use nearfield_testdata::test_data;
-use nearfield_tests::{Ran, arg, assets, finish, nearfield, run, skipped};
+use nearfield_tests::{Ran, arg, assets, finish, has_ffmpeg, nearfield, run, skipped};
 use nearfield_vision::{Picture, encode_jpeg};
 use serde_json::Value;
 use std::time::Duration;
@@ -19,14 +19,6 @@ fn lines(ran: &Ran) -> (Vec<Value>, Value) {
     let summary = lines.pop().expect("a summary")["summary"].clone();
     assert!(summary.is_object(), "{ran:#?}");
     (lines, summary)
-}
-
-fn has_ffmpeg() -> bool {
-    let there = std::process::Command::new("ffmpeg").arg("-version").output().is_ok_and(|o| o.status.success());
-    if !there {
-        skipped("ffmpeg is not installed");
-    }
-    there
 }
 
 #[test]

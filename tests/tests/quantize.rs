@@ -167,7 +167,8 @@ fn gptq_that_is_killed_goes_on_and_makes_the_same_file() {
     let (calibrate, _) = texts(folder.path());
     let (source, to) = (assets().join("models/talk-nano.gguf"), folder.path().join("to.gguf"));
     let gptq = ["--type", "Q4_0", "--method", "gptq", "--calibrate", &calibrate, "--context", "64", "--chunks", "16"];
-    let gptq = [&gptq[..], &["--memory", "6MB", "--threads", "1", "-v"]].concat();
+    // So little memory that a layer is two lots: there is much to do behind the first tensor that is kept.
+    let gptq = [&gptq[..], &["--memory", "2MB", "--threads", "1", "-v"]].concat();
     quantize(&source, &to, &gptq).assert_done();
     let whole = fs::read(&to).unwrap();
     fs::remove_file(&to).unwrap();
@@ -175,7 +176,7 @@ fn gptq_that_is_killed_goes_on_and_makes_the_same_file() {
     let begin = |signal: &str| {
         let args = [&["models", "quantize", arg(&source), arg(&to)], &gptq[..]].concat();
         let before = fs::metadata(&partial).map_or(0, |data| data.len());
-        let mut child = nearfield(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = nearfield(&args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let more = wait_for(Duration::from_secs(60), || {
             fs::metadata(&partial).is_ok_and(|data| data.len() > before.max(10_000))
         });

@@ -135,6 +135,7 @@ fn a_spoken_question_is_transcribed_answered_and_spoken_and_the_next_one_goes_on
     assert!(heard["transcript"].as_str().unwrap().to_lowercase().contains("temperature"), "{heard}");
     let committed = find(&events, "input_audio_buffer.committed");
     assert_eq!(heard["item_id"], committed["item_id"]);
+    assert!(heard["usage"]["seconds"].as_f64().unwrap() > 0.3, "{heard}");
     assert!(transcript(&events).contains("degrees"), "{}", transcript(&events));
     assert!(seconds(&events) > 0.5, "{} s of sound", seconds(&events));
     let done = &events.last().unwrap()["response"];
@@ -230,4 +231,28 @@ fn a_browser_sends_its_token_as_a_subprotocol() {
     let right = "realtime, openai-insecure-api-key.0123456789abcdef-token";
     let mut client = open(&service, &[("sec-websocket-protocol", right)]).unwrap();
     assert_eq!(client.next()["type"], "session.created");
+}
+
+#[test]
+fn what_is_not_there_can_not_be_committed_cancelled_or_truncated() {
+    let service = Service::start(&[]);
+    let mut client = talk(&service);
+    for (event, code) in [
+        (json!({"type": "input_audio_buffer.commit"}), "input_audio_buffer_commit_empty"),
+        (json!({"type": "response.cancel"}), "response_cancel_not_active"),
+        (
+            json!({"type": "conversation.item.truncate", "item_id": "item_x", "content_index": 0, "audio_end_ms": 10}),
+            "item_truncate_invalid_item_id",
+        ),
+        (json!({"type": "input_audio_buffer.append", "audio": "A".repeat(6_400)}), ""),
+        (json!({"type": "input_audio_buffer.commit"}), ""),
+        (json!({"type": "input_audio_buffer.commit"}), "input_audio_buffer_commit_empty"),
+    ] {
+        client.send(&event);
+        if code.is_empty() {
+            continue;
+        }
+        let events = client.until("error");
+        assert_eq!(events.last().unwrap()["error"]["code"], code, "{events:?}");
+    }
 }

@@ -408,6 +408,42 @@ fn wyoming_speaks_hears_itself_and_survives_nonsense() {
 }
 
 #[test]
+fn wyoming_hears_samples_of_every_width_and_says_what_it_can_not_hear() {
+    let service = Service::start(&["--wyoming", "127.0.0.1:0"]);
+    let start = |rate: u32, width: usize, channels: usize| {
+        let mut to = TcpStream::connect(service.wyoming.as_ref().unwrap()).unwrap();
+        to.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let form = json!({"rate": rate, "width": width, "channels": channels});
+        to.write_all(format!("{}\n", json!({"type": "audio-start", "data": form})).as_bytes()).unwrap();
+        (to, form)
+    };
+    let clip = nearfield_speech::audio::read_clip(&nearfield_tests::assets().join("speech/2-light.wav")).unwrap();
+    for width in [1, 3, 4] {
+        let (mut to, form) = start(clip.rate.0, width, 1);
+        let bytes = |sample: &f32| match width {
+            1 => vec![(sample * 127.0 + 128.0) as u8],
+            width => ((f64::from(*sample) * 2_147_483_647.0) as i32).to_le_bytes()[4 - width..].to_vec(),
+        };
+        let sound: Vec<u8> = clip.samples.iter().flat_map(bytes).collect();
+        for chunk in sound.chunks(width * 1024) {
+            let head = json!({"type": "audio-chunk", "data": form, "payload_length": chunk.len()});
+            to.write_all(&[format!("{head}\n").as_bytes(), chunk].concat()).unwrap();
+        }
+        to.write_all(b"{\"type\": \"audio-stop\"}\n").unwrap();
+        let (kind, heard, _) = event(&mut BufReader::new(to));
+        let text = heard["text"].as_str().unwrap_or_default().to_lowercase();
+        assert!(kind == "transcript" && text.contains("light"), "{width}: {kind} {heard}");
+    }
+    for (rate, width, channels, name) in [(0, 2, 1, "rate"), (16_000, 5, 1, "width"), (16_000, 2, 9, "channels")] {
+        let (mut to, form) = start(rate, width, channels);
+        let head = json!({"type": "audio-chunk", "data": form, "payload_length": 4096});
+        let _ = to.write_all(&[format!("{head}\n").as_bytes(), &[0; 4096]].concat());
+        let (kind, data, _) = event(&mut BufReader::new(to));
+        assert!(kind == "error" && data["text"].as_str().unwrap().starts_with(name), "{kind} {data}");
+    }
+}
+
+#[test]
 fn wyoming_detects_a_real_wake_word_and_says_when_none_was_said() {
     let there = ["melspectrogram.onnx", "embedding_model.onnx", "hey_jarvis_v0.1.onnx"].map(test_model);
     let [Some(_), Some(_), Some(word)] = there else { return };

@@ -1,7 +1,7 @@
 //! `nearfield run` with a certificate, and with sockets that systemd has opened.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -55,9 +55,13 @@ fn a_certificate_encrypts_what_is_asked_and_answered_and_may_be_renewed() {
         agent.post(url("/v1/chat/completions")).content_type("application/json").send(asked.to_string()).unwrap();
     let text = answer.body_mut().read_to_string().unwrap();
     assert!(answer.status() == 200 && text.ends_with("data: [DONE]\n\n"), "{text}");
+    let ps = run(&["ps", "--pid", &service.child.id().to_string()]);
+    assert!(ps.stdout.contains(&format!("on https://{}, ", service.http)), "{} {}", ps.stdout, ps.stderr);
     // Who forgets the s is told.
     let plain = service.get("/healthz");
     assert!(plain.status == 400 && plain.body.contains("https://"), "{} {}", plain.head, plain.body);
+    let long = service.post("/v1/chat/completions", &json!({"messages": "long ".repeat(40_000)}));
+    assert!(long.status == 400 && long.body.contains("https://"), "{} {}", long.head, long.body);
     // One that begins and goes away, and one that sends something else, harm nobody.
     drop(service.connect());
     service.connect().write_all(b"\x16\x03\x01\x00\x05hello").unwrap();
@@ -70,6 +74,18 @@ fn a_certificate_encrypts_what_is_asked_and_answered_and_may_be_renewed() {
 }
 
 #[test]
+fn a_connection_too_many_gets_no_plain_text_into_its_key_exchange() {
+    let folder = TempDir::new().unwrap();
+    certify(folder.path());
+    let [cert, key] = sets(folder.path());
+    let service = Service::start(&["--set", &cert, "--set", &key, "--set", "server.connections=1"]);
+    let _first = service.connect();
+    let mut told = Vec::new();
+    let _ = service.connect().read_to_end(&mut told);
+    assert!(told.is_empty(), "{}", String::from_utf8_lossy(&told));
+}
+
+#[test]
 fn certificates_and_keys_that_will_not_do_are_named_at_the_start() {
     let folder = TempDir::new().unwrap();
     certify(folder.path());
@@ -78,10 +94,14 @@ fn certificates_and_keys_that_will_not_do_are_named_at_the_start() {
     certify(other.path());
     let [_, other_key] = sets(other.path());
     let swapped = format!("server.tls_key={}", folder.path().join("cert.pem").display());
+    let empty = other.path().join("empty.pem");
+    fs::write(&empty, "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n").unwrap();
+    let empty = format!("server.tls_key={}", empty.display());
     for (sets, what) in [
         (vec![&cert], "server.tls_key is not"),
         (vec![&key], "server.tls_certificate is not"),
         (vec![&cert, &other_key], "does not belong"),
+        (vec![&cert, &empty], "can't be used with"),
         (vec![&cert, &swapped], "holds no private key"),
         (vec![&key, &"server.tls_certificate=/nowhere.pem".to_owned()], "/nowhere.pem"),
     ] {

@@ -177,4 +177,10 @@ impl Chat {
             (cfg!(feature = "grammar") && self.thinking == Thinking::Off).then(|| self.dialect.plain()).flatten()?;
         Some(Constrained { constraint, after: None })
     }
+
+    /// The same for a text that may hold code, JSON and tables: only the marks of calls and thoughts are kept out, so JSON that names a
+    /// tool is still read as a call.
+    pub fn prose(&self) -> Option<Constrained> {
+        self.plain().map(|_| Constrained { constraint: Dialect::prose(), after: None })
+    }
 }

@@ -355,7 +355,12 @@ impl Generation {
         }
         self.unread = Some(token);
         let begins = self.text.len() + self.suspicious.len() + self.stop.held.len();
-        let verdict = self.repetition.as_mut().map_or(Verdict::New, |repetition| repetition.push(token, begins));
+        let mut verdict = self.repetition.as_mut().map_or(Verdict::New, |repetition| repetition.push(token, begins));
+        // The text that a call is to send may be the same word fifty times, and half of the call would be worth nothing; one that goes
+        // on and on is a loop all the same.
+        if self.is_in_call() {
+            verdict = self.repetition.as_ref().and_then(Repetition::of_call).map_or(Verdict::New, Verdict::Loop);
+        }
         let piece = self.detokenizer.push(tokenizer, token);
         self.limit_thought(tokenizer, &piece);
         let (certain, stopped) = self.stop.push(&piece);
@@ -376,6 +381,11 @@ impl Generation {
             return Ok(Some(self.finish(Finish::MaxTokens, sink)));
         }
         Ok(None)
+    }
+
+    /// Whether a grammar holds what is written since its trigger, and not the whole text.
+    fn is_in_call(&self) -> bool {
+        self.guide.as_ref().is_some_and(Guide::holds_a_part)
     }
 
     /// Has a thought closed that is too long.
@@ -416,11 +426,16 @@ impl Generation {
     /// Lets go of what was held back, unless it is a loop that a limit has cut off.
     fn finish(&mut self, finish: Finish, sink: &mut dyn FnMut(&str) -> ControlFlow<()>) -> Finish {
         if matches!(finish, Finish::MaxTokens | Finish::ContextFull)
+            && !self.is_in_call()
             && let Some(begins) = self.repetition.as_ref().and_then(Repetition::cut_off)
         {
             return self.cut(begins, sink);
         }
-        let rest = self.detokenizer.finish();
+        // What a limit left of a character is none.
+        let rest = match finish {
+            Finish::MaxTokens | Finish::ContextFull => String::new(),
+            _ => self.detokenizer.finish(),
+        };
         let (mut certain, stopped) = self.stop.push(&rest);
         if stopped.is_none() {
             certain.push_str(&std::mem::take(&mut self.stop.held));

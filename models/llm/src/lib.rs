@@ -175,6 +175,13 @@ pub struct LlmInfo {
     pub simd: String,
 }
 
+impl LlmInfo {
+    /// What the file is called by its type: `Q4_K_M`, though most of its weights may be of another.
+    pub fn type_name(&self) -> &str {
+        self.file_type.unwrap_or(&self.quantization)
+    }
+}
+
 /// A model: weights, vocabulary, template. Loaded once, never changed, shared by its sessions.
 #[derive(Debug)]
 pub struct Llm {

@@ -12,6 +12,8 @@ const MOST_PERIOD: usize = 256;
 const LOOP_TOKENS: usize = 64;
 /// The same for text under a constraint, where equal rows are data.
 const CONSTRAINED_LOOP_TOKENS: usize = 256;
+/// The same within a call, whose text may be the same word fifty times.
+const CALL_LOOP_TOKENS: usize = 1024;
 /// Copies beyond the first from which a loop is one.
 const LOOP_COPIES: usize = 2;
 /// Tokens beyond the first copy that make a loop of a text that was cut off at a limit.
@@ -76,6 +78,11 @@ impl Repetition {
     /// Where the second copy of a loop begins that a limit has cut off.
     pub(super) fn cut_off(&self) -> Option<usize> {
         self.found(CUT_LOOP_TOKENS)
+    }
+
+    /// Where the second copy of a loop begins that is one even within a call.
+    pub(super) fn of_call(&self) -> Option<usize> {
+        self.found(CALL_LOOP_TOKENS)
     }
 
     fn found(&self, least: usize) -> Option<usize> {
@@ -144,6 +151,19 @@ mod tests {
         let data = after(&[5, 6], &[1, 2], 120);
         assert_eq!((watched(&data, true).1, watched(&data, false).1.is_some()), (None, true));
         assert!(watched(&after(&[5], &[1, 2], 200), true).1.is_some(), "but under a constraint a loop ends too");
+    }
+
+    #[test]
+    fn within_a_call_a_loop_is_one_much_later() {
+        let mut repetition = Repetition::new(false);
+        let found: Vec<bool> = after(&[5, 6], &[1, 2], 600)
+            .into_iter()
+            .map(|token| {
+                repetition.push(TokenId(token), 0);
+                repetition.of_call().is_some()
+            })
+            .collect();
+        assert_eq!(found.iter().position(|found| *found), Some(2 + 2 + 1024 - 1));
     }
 
     #[test]

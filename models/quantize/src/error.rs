@@ -62,6 +62,12 @@ pub enum QuantizeError {
         /// The file.
         path: PathBuf,
     },
+    /// Another process writes to the file of finished tensors.
+    #[error("{path}: another process is writing to it: end that one or name another file")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// No choice of formats is small enough.
     #[error(
         "the smallest file that can be made of this model has {least} bytes, but the budget is {budget}: allow at least as many"

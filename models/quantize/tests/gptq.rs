@@ -175,6 +175,8 @@ fn tensors_are_kept_over_a_kill_and_a_broken_end_is_dropped() {
     let mut kept = Kept::open(&path, &one).unwrap();
     kept.add("a", &[1, 2, 3]).unwrap();
     kept.add("b", &[4; 5000]).unwrap();
+    let second = Kept::open(&path, &one).unwrap_err().to_string();
+    assert!(second.ends_with("another process is writing to it: end that one or name another file"), "{second}");
     drop(kept);
     let whole = std::fs::read(&path).unwrap();
     let has = |identity: &[u8; 32]| {

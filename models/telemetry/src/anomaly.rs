@@ -4,14 +4,15 @@
 //!   J. Am. Stat. Assoc. 69, 1974; Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993).
 //! - **drift**: two-sided CUSUM (Page, Biometrika 41, 1954) against the beginning of the window, or against the usual course of
 //!   the day once one is known; the change point is where the sum last stood at zero. It must hold until the window ends.
-//! - **stuck**: a run of equal values that is long in time and against the other runs of the same window.
-//! - **gap**: a pause longer than a multiple of the usual one.
+//! - **stuck**: a run of equal values that is long in time and against the other runs of the same window, unless that is usual at
+//!   these times of the day, or the course runs into it and out of it without a jump.
+//! - **gap**: a pause longer than a multiple of the usual one, unless the pauses around it are as long.
 //! - **above**, **below**: readings out of the configured limits.
 
 use serde::{Deserialize, Serialize};
 
 use super::quantile::median;
-use super::statistics::Tally;
+use super::statistics::{Run, Tally};
 use super::track::Slot;
 use super::{Moment, Span};
 use nearfield_base::range::in_range;
@@ -212,6 +213,29 @@ impl DayProfile {
         }
     }
 
+    /// Whether a run's value is what is usual at its times of the day.
+    fn of_run(&self, run: &Run, slots: &[Slot], part: &dyn Fn(Moment) -> usize) -> Usual {
+        let known = |level: &f32| !level.is_nan();
+        let low = self.levels.iter().copied().filter(known).fold(f32::INFINITY, f32::min);
+        let high = self.levels.iter().copied().filter(known).fold(f32::NEG_INFINITY, f32::max);
+        let of_run: Vec<f32> = slots
+            .iter()
+            .filter(|s| s.last >= run.span.from && s.first <= run.span.to)
+            .map(|s| self.levels[part(s.first) % DAY_PARTS])
+            .collect();
+        let levels: Vec<f32> = of_run.iter().copied().filter(known).collect();
+        if levels.is_empty() || levels.len() * 5 < of_run.len() * 4 || high <= low {
+            return Usual::Unknown;
+        }
+        let range = f64::from(high - low);
+        let distant = |share: f64| levels.iter().filter(|l| (f64::from(**l) - run.value).abs() > share * range).count();
+        match () {
+            () if distant(SAME_SHARE) * 5 <= levels.len() => Usual::Same,
+            () if distant(4.0 * SAME_SHARE) * 3 >= levels.len() => Usual::Other,
+            () => Usual::Unknown,
+        }
+    }
+
     /// What is usual at each slot; `None` where less than four of five slots have a usual level.
     fn usual(&self, slots: &[Slot], part: &dyn Fn(Moment) -> usize) -> Option<Vec<f64>> {
         let levels: Vec<f64> = slots.iter().map(|s| f64::from(self.levels[part(s.first) % DAY_PARTS])).collect();
@@ -248,7 +272,7 @@ pub fn find(
     let slots = tally.track().slots();
     let is_switch = is_switch(slots);
     if !is_switch {
-        found.extend(stuck(tally, options));
+        found.extend(stuck(tally, profile, options));
     }
     if slots.len() >= FEWEST_SLOTS && !is_switch {
         let spikes = spikes(slots, options, tally.step());
@@ -275,10 +299,20 @@ fn is_switch(slots: &[Slot]) -> bool {
         && often(slots.iter().filter(|s| s.high.0 == high).count())
 }
 
-/// A robust standard deviation of distances; by the mean where more than half of them are equal.
+/// A robust standard deviation of distances; by the mean where nearly all of them are equal. Where many are none at all, as those of a
+/// light in its night, they say nothing of the others.
 fn robust_sigma(distances: &[f64]) -> f64 {
     let mut sizes: Vec<f64> = distances.iter().map(|d| d.abs()).collect();
     let mean = sizes.iter().sum::<f64>() / sizes.len().max(1) as f64;
+    let all = sizes.len();
+    sizes.retain(|size| *size > 0.0);
+    if sizes.len() * 4 < all {
+        return mean * MEAN_TO_SIGMA;
+    }
+    let is_half_none = sizes.len() * 3 < all * 2;
+    if !is_half_none {
+        sizes.resize(all, 0.0);
+    }
     match median(&mut sizes) * MAD_TO_SIGMA {
         mad if mad > 0.0 => mad,
         _ => mean * MEAN_TO_SIGMA,
@@ -309,12 +343,19 @@ fn spikes(slots: &[Slot], options: &AnomalyOptions, step: f64) -> Vec<Anomaly> {
     if sigma <= 0.0 {
         return Vec::new();
     }
+    // The top of a smooth course lies off the median of its slopes, but by no more than the course's own steps.
+    let is_step_of_course = |i: usize, distance: f64| {
+        let reach = i.saturating_sub(HALF_WIDTH)..(i + HALF_WIDTH).min(steps.len());
+        // The steps into and out of a burst are its own.
+        let others = reach.filter(|s| *s + 3 < i || *s > i + 2).map(|s| steps[s].abs());
+        distance.abs() < 1.5 * others.fold(0.0, f64::max)
+    };
     let mut found: Vec<Anomaly> = Vec::new();
     let mut last: Option<usize> = None;
     for (i, (distance, value, at)) in farthest.iter().enumerate() {
         let score = distance / sigma;
         // A course that is coarser than its noise jumps by a step or two.
-        if score.abs() < options.spike_z || distance.abs() < step * 2.5 {
+        if score.abs() < options.spike_z || distance.abs() < step * 2.5 || is_step_of_course(i, *distance) {
             continue;
         }
         let burst = last.is_some_and(|l| i - l <= 2);
@@ -385,119 +426,73 @@ fn drift(
     best
 }
 
-fn stuck(tally: &Tally, options: &AnomalyOptions) -> Option<Anomaly> {
-    let (run, runs) = tally.runs();
-    if run.count < options.stuck_readings || run.span.seconds() < options.stuck_seconds || runs < 3 {
+/// What is usual at the slots of a run, against its value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Usual {
+    Same,
+    Other,
+    Unknown,
+}
+
+/// Values as near to each other as this share of a sensor's range are the same for a run of equal ones.
+const SAME_SHARE: f64 = 0.05;
+
+fn stuck(
+    tally: &Tally,
+    profile: Option<(&DayProfile, &dyn Fn(Moment) -> usize)>,
+    options: &AnomalyOptions,
+) -> Option<Anomaly> {
+    let (longest, runs) = tally.runs();
+    longest.into_iter().find_map(|run| stuck_in(run, runs, tally, profile, options))
+}
+
+fn stuck_in(
+    run: Run,
+    runs: u64,
+    tally: &Tally,
+    profile: Option<(&DayProfile, &dyn Fn(Moment) -> usize)>,
+    options: &AnomalyOptions,
+) -> Option<Anomaly> {
+    if run.count < options.stuck_readings || run.span.seconds() < options.stuck_seconds {
         return None;
     }
-    let usual = (tally.count() - run.count) as f64 / (runs - 1) as f64;
-    (run.count as f64 >= 10.0 * usual).then_some(Anomaly::Stuck { value: run.value, span: run.span })
+    let found = Some(Anomaly::Stuck { value: run.value, span: run.span });
+    let slots = tally.track().slots();
+    let usual = profile.map_or(Usual::Unknown, |(profile, part)| profile.of_run(&run, slots, part));
+    if runs < 3 {
+        // A value that never moves is the sensor's own, unless other days have shown that it moves.
+        return found.filter(|_| usual == Usual::Other);
+    }
+    let others = (tally.count() - run.count) as f64 / (runs - 1) as f64;
+    let is_long = run.count as f64 >= 10.0 * others;
+    let is_rest = match usual {
+        Usual::Same => true,
+        Usual::Other => false,
+        Usual::Unknown => is_floor(&run, slots),
+    };
+    found.filter(|_| is_long && !is_rest)
+}
+
+/// Whether a run of equal values is the floor or the ceiling of a course that runs into it and out of it without a jump, as light does at
+/// nightfall and dawn.
+fn is_floor(run: &Run, slots: &[Slot]) -> bool {
+    let low = slots.iter().map(|s| s.low.0).fold(f64::INFINITY, f64::min);
+    let high = slots.iter().map(|s| s.high.0).fold(f64::NEG_INFINITY, f64::max);
+    if run.value != low && run.value != high {
+        return false;
+    }
+    let is_near = |value: f64, beyond: Option<f64>| {
+        let step = (value - run.value).abs();
+        let next = beyond.map_or(0.0, |beyond| (beyond - value) * (value - run.value).signum());
+        step <= 2.0 * SAME_SHARE * (high - low) || (next > 0.0 && step <= 2.0 * next)
+    };
+    let before: Vec<f64> = slots.iter().rev().filter(|s| s.last < run.span.from).take(2).map(Slot::mean).collect();
+    let after: Vec<f64> = slots.iter().filter(|s| s.first > run.span.to).take(2).map(Slot::mean).collect();
+    // A flash in the midst of a night ends it no more than the window does.
+    let is_break = |edge: &[f64]| edge.get(1) == Some(&run.value);
+    let is_soft = |edge: &[f64]| edge.first().is_none_or(|value| is_near(*value, edge.get(1).copied()));
+    [before, after].iter().all(|edge| is_break(edge) || is_soft(edge))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand::{Rng, SeedableRng};
-
-    fn day(value: impl Fn(usize, f64) -> Option<f64>) -> Tally {
-        let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
-        let mut tally = Tally::new(Moment(0), (None, None), None, None);
-        for minute in (0..1440).step_by(5) {
-            let noise = (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
-            if let Some(v) = value(minute, noise * 0.1) {
-                tally.push(Moment(minute as i64 * 60_000_000), v);
-            }
-        }
-        tally
-    }
-
-    fn found(tally: &Tally) -> Vec<Anomaly> {
-        find(tally, Moment(86_400_000_000), None, None, &AnomalyOptions::default())
-    }
-
-    fn warm(minute: usize) -> f64 {
-        21.0 - 3.0 * (minute as f64 / 1440.0 * std::f64::consts::TAU + 0.6).cos()
-    }
-
-    fn minute(at: Moment) -> i64 {
-        at.0 / 60_000_000
-    }
-
-    #[test]
-    fn an_ordinary_day_with_its_warm_afternoon_is_not_out_of_the_ordinary() {
-        assert_eq!(found(&day(|m, noise| Some(warm(m) + noise))), []);
-        assert_eq!(found(&day(|_, _| Some(4.2))), []);
-        assert_eq!(found(&day(|_, noise| Some((45.0 + 3.0 * noise).round()))), []);
-    }
-
-    #[test]
-    fn a_spike_is_found_at_its_minute_with_its_value_and_nothing_else() {
-        let spiky = day(|m, noise| Some(if m == 860 { 31.0 } else { warm(m) + noise }));
-        match found(&spiky)[..] {
-            [Anomaly::Spike { value, at, .. }] => assert_eq!((value, minute(at)), (31.0, 860)),
-            ref other => panic!("{other:?}"),
-        }
-        let flat = day(|m, _| Some(if m == 860 { 0.3 } else { 0.0 }));
-        assert!(matches!(found(&flat)[..], [Anomaly::Spike { .. }]), "{:?}", found(&flat));
-    }
-
-    #[test]
-    fn a_gap_is_found_from_the_last_reading_to_the_next_and_to_the_end_of_the_window() {
-        let gappy = day(|m, noise| (!(130..225).contains(&m) && m < 1380).then_some(warm(m) + noise));
-        match found(&gappy)[..] {
-            [Anomaly::Gap { span: a }, Anomaly::Gap { span: b }] => {
-                assert_eq!((minute(a.from), minute(a.to)), (125, 225));
-                assert_eq!((minute(b.from), minute(b.to)), (1375, 1440));
-            }
-            ref other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_slow_drift_is_found_with_its_size_and_its_beginning() {
-        let fall = |m: usize| if m > 480 { -3.1 * (m - 480) as f64 / 960.0 } else { 0.0 };
-        let drifting = day(|m, noise| Some(1013.0 + fall(m) + noise));
-        match found(&drifting)[..] {
-            [Anomaly::Drift { by, from, .. }] => {
-                assert!((by + 3.0).abs() < 0.3, "{by}");
-                assert!((minute(from) - 480).abs() < 90, "{}", minute(from));
-            }
-            ref other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_stuck_value_is_found_and_a_sensor_that_never_moves_is_not() {
-        let frozen = day(|m, noise| Some(if (600..810).contains(&m) { 4.2 } else { 4.2 + noise }));
-        match found(&frozen)[..] {
-            [Anomaly::Stuck { value, span }] => {
-                assert_eq!((value, minute(span.from), minute(span.to)), (4.2, 600, 805));
-            }
-            ref other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_switch_that_is_on_and_off_is_not_out_of_the_ordinary() {
-        let on = |m: usize| (460..1050).contains(&m) && !(720..780).contains(&m) && m != 900;
-        assert_eq!(found(&day(|m, _| Some(f64::from(u8::from(on(m)))))), []);
-    }
-
-    #[test]
-    fn a_known_course_of_the_day_makes_a_warm_afternoon_usual_and_a_warm_evening_not() {
-        let part = |at: Moment| (at.0 / 900_000_000) as usize % DAY_PARTS;
-        let mut profile = DayProfile::default();
-        profile.learn(day(|m, noise| Some(warm(m) + noise)).track().slots(), &part);
-        let of = |tally: &Tally| {
-            find(tally, Moment(86_400_000_000), None, Some((&profile, &part)), &AnomalyOptions::default())
-        };
-        assert_eq!(of(&day(|m, noise| Some(warm(m) - noise))), []);
-        let evening = day(|m, noise| Some(warm(m) + noise + if m > 1080 { 2.5 } else { 0.0 }));
-        match of(&evening)[..] {
-            [Anomaly::Drift { by, from, .. }] => {
-                assert!((by - 2.5).abs() < 0.3 && (minute(from) - 1080).abs() < 45, "{by} {}", minute(from));
-            }
-            ref other => panic!("{other:?}"),
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! What the sequence of a sensor's readings shows beside their level: how much a total has grown, and how long each state lasted.
 
+use crate::figure::decimals_for;
 use serde::Serialize;
 
 use super::{Moment, Span};
@@ -155,11 +156,16 @@ impl StateTimes {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Resolution {
     decimals: u8,
+    largest: f64,
 }
+
+/// A series with so many digits after the point may have more, as one that was turned into another unit.
+pub const ENDLESS_DECIMALS: u8 = 6;
 
 impl Resolution {
     /// Adds a reading.
     pub fn push(&mut self, value: f64) {
+        self.largest = self.largest.max(value.abs());
         const POWERS: [f64; 7] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
         while usize::from(self.decimals) < POWERS.len() - 1 {
             let scaled = value * POWERS[usize::from(self.decimals)];
@@ -173,7 +179,8 @@ impl Resolution {
 
     /// Digits after the point.
     pub fn decimals(self) -> u8 {
-        self.decimals
+        // All values are so small that the digits above tell nothing of them.
+        if self.largest > 0.0 && self.largest < 1e-3 { decimals_for(self.largest) } else { self.decimals }
     }
 }
 
@@ -242,6 +249,8 @@ mod tests {
         assert_eq!(of(&[101_316.0, 101_334.0]), 0);
         assert_eq!(of(&[f64::from(20.1f32), 20.25]), 2);
         assert_eq!(of(&[1.0 / 3.0]), 6);
+        assert_eq!(of(&[2.002e-8, 0.0]), 11);
+        assert_eq!(of(&[0.0]), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 /// Significant digits of a printed number.
 const SIGNIFICANT: i32 = 4;
 /// Digits after the point, at most.
-pub const MAX_DECIMALS: u8 = 6;
+pub const MAX_DECIMALS: u8 = 12;
 
 /// A decimal number: `units / 10^decimals`.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,9 @@ pub fn decimals_for(largest: f64) -> u8 {
         v if v >= 0.1 => 3,
         v if v >= 0.01 => 4,
         v if v >= 0.001 => 5,
-        _ => MAX_DECIMALS,
+        // Of tiny ones as many digits as of others, as far as they are printed: 0.00000002.
+        v if v > 0.0 => (3.0 - v.log10().floor()).clamp(6.0, f64::from(MAX_DECIMALS)) as u8,
+        _ => 6,
     }
 }
 
@@ -141,6 +143,7 @@ mod tests {
             (12_345.0, 0, "12350"),
             (123.456, 2, "123.5"),
             (0.000_012_4, 6, "0.000012"),
+            (2.002e-8, 11, "0.00000002002"),
             (-0.01, 1, "0"),
             (9.996, 2, "10"),
             (1e15, 0, "1000000000000000"),

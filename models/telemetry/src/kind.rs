@@ -107,6 +107,16 @@ impl Kind {
             "rain",
             "gas",
             "water",
+            "wasser",
+            "wasserzähler",
+            "compteur",
+            "contador",
+            "contatore",
+            "meterstand",
+            "index",
+            "eau",
+            "agua",
+            "gaz",
         ];
         /// What a device that counts energy measures too: `ENERGY Factor`, `energy meter voltage`.
         const OTHERS: &[&str] = &[
@@ -175,8 +185,25 @@ pub fn is_rain(name: &str, unit: &str) -> bool {
 
 /// Whether readings in a unit under this name may be what came since the reading before, and no stock or level.
 pub fn names_amount(name: &str, unit: &str) -> bool {
-    const STOCKS: &[&str] =
-        &["batt", "akku", "stored", "remain", "capacity", "forecast", "level", "tank", "soc", "available", "speicher"];
+    const STOCKS: &[&str] = &[
+        "batt",
+        "akku",
+        "stored",
+        "remain",
+        "capacity",
+        "forecast",
+        "level",
+        "tank",
+        "soc",
+        "available",
+        "speicher",
+        "powerwall",
+    ];
+    /// Other stores of energy, where no word says that it came or went.
+    const STORES: &[&str] = &[
+        "stor", "soe", "prognose", "buffer", "puffer", "charge", "ladung", "reserv", "inhalt", "content", "balance",
+        "guthaben",
+    ];
     const AMOUNTS: &[&str] = &[
         "consum",
         "usage",
@@ -204,10 +231,22 @@ pub fn names_amount(name: &str, unit: &str) -> bool {
     if is_rain(name, unit) {
         return true;
     }
-    let is_named = AMOUNTS.iter().any(|w| lower.contains(w)) && !STOCKS.iter().any(|w| lower.contains(w));
-    is_named
-        && (matches!(unit, "Wh" | "kWh" | "MWh" | "m³" | "ft³")
-            || (matches!(unit, "l" | "L" | "gal") && !lower.contains("tank")))
+    let is_stock = STOCKS.iter().any(|w| lower.contains(w));
+    let is_named = AMOUNTS.iter().any(|w| lower.contains(w)) && !is_stock;
+    match unit {
+        // Energy that goes up and down is what came in each interval, whatever it is called, but where it is stored.
+        "Wh" | "kWh" | "MWh" => !is_stock && (is_named || !STORES.iter().any(|w| lower.contains(w))),
+        "m³" | "ft³" => is_named,
+        "l" | "L" | "gal" => is_named && !lower.contains("tank"),
+        _ => false,
+    }
+}
+
+/// Whether a name says that it is counted from the beginning of the day.
+fn names_day(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    ["today", "daily", "heute", "tages", "täglich"].iter().any(|w| lower.contains(w))
+        || lower.split(|c: char| !c.is_alphanumeric()).any(|w| matches!(w, "day" | "tag" | "jour" | "hoy" | "día"))
 }
 
 /// What the values of a sensor show of its kind.
@@ -235,7 +274,9 @@ impl Seen<'_> {
             None if !names_amount(name, unit) || low < 0.0 => false,
             None if self.count < 6 => before,
             None => {
-                let turns = falls >= 2 && falls * 2 >= u64::from(self.growth.rises);
+                // A day's total that is read three times a day rises twice as often as it falls.
+                let rises = u64::from(self.growth.rises);
+                let turns = falls >= 2 && if names_day(name) { falls * 2 > rises } else { falls * 2 >= rises };
                 turns && is_wide && (falls * 6 >= self.count || low * 2.0 <= high)
             }
         }
@@ -314,6 +355,30 @@ mod tests {
             ("water consumption", true),
         ] {
             assert_eq!(Kind::names_total(name), total, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_store_holds_and_a_total_of_the_day_are_no_amounts() {
+        let is_amount = |name: &str, values: &mut dyn Iterator<Item = f64>| {
+            let (mut growth, mut count, mut range) = (Growth::default(), 0, (f64::MAX, f64::MIN));
+            for value in values {
+                growth.push(value);
+                count += 1;
+                range = (range.0.min(value), range.1.max(value));
+            }
+            let traits = SensorTraits { name: name.to_owned(), unit: "kWh".to_owned(), ..SensorTraits::default() };
+            Seen { growth: &growth, count, range }.is_amount(&traits, false)
+        };
+        let random = |i: u32| 1.0 + f64::from(i * 7 % 11);
+        let of_day = |i: u32| f64::from(i % 3 + 1) * 3.0;
+        assert!(is_amount("consumption", &mut (0..48).map(random)));
+        assert!(is_amount("daily consumption", &mut (0..48).map(random)));
+        for name in ["Powerwall energy", "battery energy", "Akku"] {
+            assert!(!is_amount(name, &mut (0..48).map(random)), "{name}");
+        }
+        for name in ["energy today", "PV Tagesertrag", "E_Day"] {
+            assert!(!is_amount(name, &mut (0..48).map(of_day)), "{name}");
         }
     }
 

@@ -13,6 +13,10 @@ use super::{Moment, Span};
 
 /// The longest pauses that are remembered for telling which of them are gaps.
 const MAX_PAUSES: usize = 16;
+/// The longest runs of one value that are remembered: a light has two in each of its nights.
+const MAX_RUNS: usize = 8;
+/// So many pauses that are alike make a cadence.
+const CADENCE: usize = 3;
 /// Times out of limits that are remembered one by one.
 const MAX_EXCURSIONS: usize = 16;
 
@@ -44,6 +48,8 @@ pub struct Run {
 #[derive(Clone, Debug)]
 pub struct Tally {
     start: Moment,
+    /// When the last reading ahead of the window was.
+    before: Option<Moment>,
     limits: (Option<f64>, Option<f64>),
     count: u64,
     first: (f64, Moment),
@@ -59,7 +65,8 @@ pub struct Tally {
     digest: Option<TDigest>,
     pauses: Vec<Span>,
     run: Run,
-    longest_run: Run,
+    /// The longest of those that have ended.
+    longest_runs: Vec<Run>,
     runs: u64,
     excursions: Vec<Excursion>,
     excursions_beyond: u64,
@@ -85,6 +92,7 @@ impl Tally {
         let nothing = Run { value: f64::NAN, count: 0, span: Span { from: start, to: start } };
         let mut tally = Tally {
             start,
+            before: before.map(|(at, _)| at),
             limits,
             count: 0,
             first: (0.0, start),
@@ -100,7 +108,7 @@ impl Tally {
             digest: None,
             pauses: Vec::new(),
             run: nothing,
-            longest_run: nothing,
+            longest_runs: Vec::new(),
             runs: 0,
             excursions: Vec::new(),
             excursions_beyond: 0,
@@ -188,11 +196,11 @@ impl Tally {
             self.run.count += 1;
             self.run.span.to = at;
         } else {
+            let ended = std::mem::replace(&mut self.run, Run { value, count: 1, span: Span { from: at, to: at } });
             self.runs += 1;
-            self.run = Run { value, count: 1, span: Span { from: at, to: at } };
-        }
-        if self.run.count > self.longest_run.count {
-            self.longest_run = self.run;
+            if ended.count > 1 {
+                keep_longest(&mut self.longest_runs, ended);
+            }
         }
     }
 
@@ -240,9 +248,12 @@ impl Tally {
         &self.track
     }
 
-    /// The longest run of equal values, and how many runs there were.
-    pub fn runs(&self) -> (Run, u64) {
-        (self.longest_run, self.runs)
+    /// The longest runs of equal values, the longest first, and how many runs there were.
+    pub fn runs(&self) -> (Vec<Run>, u64) {
+        let mut longest = self.longest_runs.clone();
+        keep_longest(&mut longest, self.run);
+        longest.sort_by_key(|run| std::cmp::Reverse(run.count));
+        (longest, self.runs)
     }
 
     /// The times out of limits, and how many more there were than are told.
@@ -273,6 +284,28 @@ impl Tally {
         }
         pauses.retain(|p| p.seconds() > longest);
         pauses.sort_unstable_by_key(|p| p.from);
+        if !pauses.is_empty() {
+            let all = self.all_pauses();
+            pauses.retain(|p| !is_of_cadence(*p, &all));
+        }
+        pauses
+    }
+
+    /// The pauses between readings in the order of time, the one from the reading ahead of the window among them; those of readings that
+    /// have been merged by their mean.
+    fn all_pauses(&self) -> Vec<Span> {
+        let mut pauses = Vec::new();
+        let mut last = self.before;
+        for slot in self.track.slots() {
+            pauses.extend(last.map(|last| Span { from: last, to: slot.first }));
+            let within = i64::from(slot.count) - 1;
+            if within > 0 {
+                let step = (slot.last.0 - slot.first.0) / within;
+                let place = |n: i64| Moment(slot.first.0 + n * step);
+                pauses.extend((0..within.min(CADENCE as i64)).map(|n| Span { from: place(n), to: place(n + 1) }));
+            }
+            last = Some(slot.last);
+        }
         pauses
     }
 
@@ -315,6 +348,40 @@ impl Tally {
             mean_direction: self.angle.and_then(|a| a.degrees(self.count)),
         })
     }
+}
+
+/// Puts a run among the longest, if it is one of them.
+fn keep_longest(longest: &mut Vec<Run>, run: Run) {
+    if longest.len() < MAX_RUNS {
+        longest.push(run);
+    } else if let Some(shortest) = longest.iter_mut().min_by_key(|run| run.count)
+        && shortest.count < run.count
+    {
+        *shortest = run;
+    }
+}
+
+/// Whether a pause is one of a slower cadence than the usual, as where hourly statistics stand before states: the pauses before it or after
+/// it are as long, and alike.
+fn is_of_cadence(pause: Span, all: &[Span]) -> bool {
+    let end = all.partition_point(|p| p.from < pause.from);
+    // The window may have cut it off at its beginning.
+    let begin = all.partition_point(|p| p.to <= pause.from).min(end);
+    let next = all.partition_point(|p| p.from < pause.to);
+    let before = &all[begin.saturating_sub(CADENCE)..begin];
+    let after = &all[next.min(all.len())..(next + CADENCE).min(all.len())];
+    let whole =
+        all.get(begin).filter(|p| p.to >= pause.to).map_or(pause.seconds(), |p| p.seconds().max(pause.seconds()));
+    let is_alike = |p: &&Span| (p.seconds() - whole).abs() <= whole * 0.1;
+    let neighbours = before.iter().chain(after).filter(is_alike).count();
+    let is_next_to_cadence = || {
+        [before, after].iter().any(|side| {
+            let lengths = || side.iter().map(|p| p.seconds());
+            let (shortest, longest) = (lengths().fold(f64::INFINITY, f64::min), lengths().fold(0.0, f64::max));
+            side.len() == CADENCE && longest <= shortest * 1.1 && whole <= longest * 1.5
+        })
+    };
+    neighbours + 1 >= CADENCE || is_next_to_cadence()
 }
 
 /// The figures of one sensor in one window.

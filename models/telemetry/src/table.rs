@@ -227,7 +227,7 @@ impl Table {
                     mean: digits.value(s.mean_direction.unwrap_or(s.mean)),
                     low: Extreme { value: digits.value(s.low.0), at: clock.time(s.low.1) },
                     high: Extreme { value: digits.value(s.high.0), at: clock.time(s.high.1) },
-                    change: summary.change.map(|c| digits.change(c, s.deviation)),
+                    change: summary.change.and_then(|c| digits.change(c, &s)),
                 }),
                 counted,
                 charge,
@@ -256,7 +256,7 @@ impl Table {
         candidates.truncate(MAX_NOTES);
         candidates.sort_by_key(|(.., begins, _)| *begins);
         let notes = candidates.into_iter().map(|c| c.3).collect();
-        let before = before(window.span.seconds());
+        let before = if clock.is_month() { "the month before" } else { before(window.span.seconds()) };
         let ends = clock.ends();
         let title = heading(Language::English, clock.dates, &ends);
         Table {
@@ -466,6 +466,9 @@ pub(super) fn digits_between(low: f64, high: f64, decimals: u8) -> u8 {
     if is_coarse { by_size.max(decimals.min(decimals_for(range))) } else { by_size }
 }
 
+/// A sensor is steady as long as its values lie within this share of their mean.
+const STEADY_SHARE: f64 = 0.05;
+
 /// With how many digits a sensor's values are printed.
 struct Digits(u8);
 
@@ -483,14 +486,18 @@ impl Digits {
         Figure::new(value, decimals_for(value).min(self.0 + 1))
     }
 
-    fn change(&self, change: f64, deviation: f64) -> Change {
+    /// `None` where the mean is as it was, while the values go up and down: nobody would call that steady.
+    fn change(&self, change: f64, statistics: &Statistics) -> Option<Change> {
         let by = self.difference(change.abs());
-        if by.is_zero() || change.abs() < deviation * 0.1 {
-            Change::Steady
+        if by.is_zero() || change.abs() < statistics.deviation * 0.1 {
+            let range = statistics.high.0 - statistics.low.0;
+            let is_steady =
+                range <= STEADY_SHARE * statistics.mean.abs() || range <= 3.0 * 10f64.powi(-i32::from(self.0));
+            is_steady.then_some(Change::Steady)
         } else if change > 0.0 {
-            Change::Rose(by)
+            Some(Change::Rose(by))
         } else {
-            Change::Fell(by)
+            Some(Change::Fell(by))
         }
     }
 }

@@ -29,6 +29,7 @@ enum Kind {
     Loudness,
     Turns,
     Time,
+    Data,
 }
 
 /// Every spelling: (spelling, kind, scale, offset). Scales of a kind are relative to its first line. SI brochure, 9th edition; a
@@ -106,6 +107,14 @@ const UNITS: &[(&str, Kind, f64, f64)] = &[
     ("rpm", Kind::Turns, 1.0, 0.0),
     ("s", Kind::Time, 1.0, 0.0),
     ("ms", Kind::Time, 1e-3, 0.0),
+    ("MB", Kind::Data, 1.0, 0.0),
+    ("kB", Kind::Data, 1e-3, 0.0),
+    ("GB", Kind::Data, 1e3, 0.0),
+    ("TB", Kind::Data, 1e6, 0.0),
+    ("KiB", Kind::Data, 1024e-6, 0.0),
+    ("MiB", Kind::Data, 1_048_576e-6, 0.0),
+    ("GiB", Kind::Data, 1_073_741_824e-6, 0.0),
+    ("TiB", Kind::Data, 1_099_511_627_776e-6, 0.0),
 ];
 
 fn conversion(unit: &str) -> Option<Conversion> {
@@ -196,12 +205,23 @@ const SPELLINGS: &[(&str, &str)] = &[
     ("kph", "km/h"),
     ("ft3", "ft³"),
     ("m/s2", "m/s²"),
+    ("km_h-1", "km/h"),
+    ("m_s-1", "m/s"),
+    ("degree_(angle)", "°"),
 ];
 /// Units that are told and compared, but not turned into others.
 const OTHERS: &[&str] = &[
     "dBm", "°", "µg/m³", "W/m²", "mm/h", "VA", "kVA", "var", "kvar", "kvarh", "kVAh", "Ah", "mAh", "pH", "µS/cm",
-    "mS/cm", "mg/l", "gal", "ft³", "MJ", "GJ", "Mbit/s", "MB", "GB", "MiB", "GiB", "kB", "psi", "inHg", "Ω", "kΩ",
-    "min", "h", "d", "µs", "rpm", "NTU", "m/s²", "UV index",
+    "mS/cm", "mg/l", "gal", "ft³", "MJ", "GJ", "Mbit/s", "psi", "inHg", "Ω", "kΩ", "min", "h", "d", "µs", "rpm", "NTU",
+    "m/s²", "UV index", "dBA", "dB(A)", "Bq/m³", "pCi/L", "µSv/h", "cpm", "EUR", "€", "USD", "$", "GBP", "£", "CHF",
+    "ct", "cent", "CCF", "counts", "pulses", "kJ", "mg/m³", "mg/dL", "mmol/L", "varh", "kt", "GW", "GWh", "mWh", "µA",
+    "µg", "mg", "ml", "hl", "cl", "dl", "Nm", "lm", "mol", "ppt", "m²", "J", "kbit/s", "Gbit/s",
+];
+/// What may stand below the line of a unit that is made of two.
+const PER: &[&str] = &[
+    "h", "hr", "s", "min", "d", "day", "m", "m2", "m²", "m3", "m³", "kg", "g", "l", "L", "dl", "dL", "ml", "mL", "kWh",
+    "MWh", "Wh", "km", "mi", "K", "cm", "cm²", "mol", "rev", "year", "a", "month", "week", "V", "A", "Hz", "√Hz",
+    "gal", "ft³", "ft2", "ft",
 ];
 
 /// A unit as it is printed, from any spelling of it.
@@ -213,6 +233,67 @@ pub fn tidy(unit: &str) -> &str {
 pub fn is_known(unit: &str) -> bool {
     conversion(unit).is_some() || OTHERS.contains(&unit) || tidy(unit) != unit
 }
+
+/// Whether a text is written as a unit: one that is known, or one per another (`ct/kWh`, `mg/dL`).
+pub fn has_form_of_one(text: &str) -> bool {
+    if is_known(text) {
+        return true;
+    }
+    let has_mark = |text: &str| {
+        let at = text.chars().position(|c| matches!(c, '°' | '²' | '³' | 'µ' | 'μ' | '‰' | 'Ω'));
+        at.is_some_and(|at| at <= 2) && text.chars().count() <= 8 && !text.contains(char::is_whitespace)
+    };
+    match text.split_once('/') {
+        // What stands above the line may be anything that is short: `imp/kWh`, `items/h`.
+        Some((above, below)) => {
+            PER.contains(&below)
+                && above.chars().count() <= 6
+                && !above.contains(' ')
+                && (!above.is_empty())
+                && (is_known(above) || below.len() > 1 || above.chars().all(char::is_alphabetic))
+        }
+        None => has_mark(text),
+    }
+}
+
+/// Whether a sensor of this name can have the unit: a voltage in amperes is none, but a voltage of phase A.
+pub(crate) fn fits_name(name: &str, unit: &str) -> bool {
+    // Nothing else is written so.
+    let is_unmistakable = tidy(unit).contains(['°', '℃', '%']) || tidy(unit) == "rpm";
+    is_unmistakable || measures(name, unit)
+}
+
+/// Whether what a name calls a quantity is measured in a unit; so is what names none.
+pub(crate) fn measures(name: &str, unit: &str) -> bool {
+    let is = match tidy(unit) {
+        "h" | "min" | "d" => Kind::Time,
+        unit => match conversion(unit) {
+            Some(found) => found.kind,
+            None => return true,
+        },
+    };
+    let lower = name.to_lowercase();
+    let mut words = lower.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    // The last word that names a quantity: `power supply voltage` is a voltage.
+    let quantity = words.by_ref().filter_map(|word| QUANTITIES.iter().find(|(names, _)| names.contains(&word))).last();
+    quantity.is_none_or(|(_, kinds)| kinds.contains(&is))
+}
+
+/// Names of quantities, and what they are measured in.
+const QUANTITIES: &[(&[&str], &[Kind])] = &[
+    (&["voltage", "volt", "spannung", "tension", "tensión", "voltaje"], &[Kind::Voltage]),
+    (
+        &["temp", "temperature", "temperatur", "température", "temperatura", "dewpoint", "taupunkt"],
+        &[Kind::Temperature],
+    ),
+    (&["flow", "durchfluss", "débit", "caudal"], &[Kind::Flow, Kind::Volume, Kind::Speed, Kind::Mass]),
+    (&["humidity", "feuchte", "luftfeuchte", "luftfeuchtigkeit", "humidité", "humedad"], &[Kind::Share]),
+    (&["pressure", "druck", "luftdruck", "pression", "presión"], &[Kind::Pressure, Kind::Length]),
+    (&["frequency", "frequenz", "fréquence", "frecuencia"], &[Kind::Frequency]),
+    (&["power", "leistung", "puissance", "potencia"], &[Kind::Power, Kind::Share, Kind::Energy]),
+    (&["energy", "energie", "énergie", "energía"], &[Kind::Energy, Kind::Power]),
+    (&["illuminance", "lux", "helligkeit"], &[Kind::Illuminance, Kind::Share]),
+];
 
 /// The unit of a sensor of this name: degrees of a direction are those of an angle, which `Grad` and `degrees` do not tell from those of
 /// a temperature; a bare F or C behind a temperature is a degree, and elsewhere a farad or a coulomb.
@@ -315,7 +396,7 @@ const COUNTERPARTS: [(&str, &str); 14] = [
     ("cm", "in"),
     ("mm", "in"),
     ("km/h", "mph"),
-    ("m/s", "ft/s"),
+    ("m/s", "mph"),
     ("mm/h", "in/h"),
     ("L", "gal"),
     ("L/min", "gal/min"),
@@ -342,6 +423,7 @@ impl System {
             // Inches of rain are millimetres.
             System::Metric if own == "in" => Some("mm"),
             System::Metric if own == "kn" => Some("km/h"),
+            System::Metric if own == "ft/s" => Some("m/s"),
             System::Metric => COUNTERPARTS.iter().find(|(_, imperial)| *imperial == own).map(|(metric, _)| *metric),
         }
     }
@@ -380,6 +462,8 @@ mod tests {
             ("W", None, None),
             ("%", None, None),
             ("psi", Some("bar"), None),
+            ("m/s", None, Some("mph")),
+            ("ft/s", Some("m/s"), None),
         ] {
             assert_eq!((System::Metric.unit_for(unit), System::Imperial.unit_for(unit)), (metric, imperial), "{unit}");
             for to in [metric, imperial].into_iter().flatten() {

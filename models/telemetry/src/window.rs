@@ -17,6 +17,8 @@ pub enum Length {
     Seconds(u32),
     /// So many days of the calendar, whose hours are 23 or 25 when the clocks change.
     Days(u16),
+    /// So many months of the calendar.
+    Months(u8),
 }
 
 impl Length {
@@ -25,6 +27,8 @@ impl Length {
         match self {
             Length::Seconds(n) => f64::from(n),
             Length::Days(n) => f64::from(n) * 86_400.0,
+            // A year of 365.25 days has twelve.
+            Length::Months(n) => f64::from(n) * 30.4375 * 86_400.0,
         }
     }
 }
@@ -33,7 +37,7 @@ impl FromStr for Length {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not a length of time: write 90s, 15m, 1h, 1d or 1w");
+        let wrong = || format!("{text:?} is not a length of time: write 90s, 15m, 1h, 1d, 1w or 1mo");
         let outside = || format!("{text:?} is out of range: a length of time is from 1 second to 366 days");
         let text = text.trim();
         let is_number = text.strip_prefix('-').is_some_and(|t| t.starts_with(|c: char| c.is_ascii_digit()));
@@ -53,6 +57,16 @@ impl FromStr for Length {
             "s" => Length::Seconds(seconds(1)?),
             "m" | "min" => Length::Seconds(seconds(60)?),
             "h" => Length::Seconds(seconds(3600)?),
+            "mo" | "month" | "months" => match number {
+                months @ 1..=12 => return Ok(Length::Months(months as u8)),
+                _ => return Err(outside()),
+            },
+            // Minutes, or months?
+            "M" => {
+                return Err(format!(
+                    "{text:?} is not a length of time: write {number}m for minutes or {number}mo for months"
+                ));
+            }
             "d" | "w" => {
                 let days = number.checked_mul(if text.ends_with('w') { 7 } else { 1 });
                 match days {
@@ -76,6 +90,7 @@ impl FromStr for Length {
 impl fmt::Display for Length {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
+            Length::Months(n) => write!(f, "{n}mo"),
             Length::Days(n) => write!(f, "{n}d"),
             Length::Seconds(n) if n % 3600 == 0 => write!(f, "{}h", n / 3600),
             Length::Seconds(n) if n % 60 == 0 => write!(f, "{}m", n / 60),
@@ -141,8 +156,16 @@ impl WindowPlan {
     pub fn start_before(&self, at: Moment) -> Moment {
         let date = at.timestamp().to_zoned(self.zone.clone()).date();
         match self.every {
+            Length::Months(n) => {
+                let months = i32::from(date.year()) * 12 + i32::from(date.month()) - 1;
+                let first = date.first_of_month();
+                let behind = months.rem_euclid(i32::from(n));
+                self.midnight(first.checked_sub(behind.months()).unwrap_or(first), 0)
+            }
             Length::Days(n) => {
-                let day = days_since_1970(date);
+                // Weeks begin with their Monday.
+                let from = if n % 7 == 0 { FIRST_MONDAY } else { 0 };
+                let day = days_since_1970(date) - from;
                 self.midnight(date, -(day.rem_euclid(i64::from(n)) as i32))
             }
             Length::Seconds(s) => {
@@ -157,6 +180,10 @@ impl WindowPlan {
     pub fn next_start(&self, start: Moment) -> Moment {
         let date = start.timestamp().to_zoned(self.zone.clone()).date();
         match self.every {
+            Length::Months(n) => {
+                let first = date.first_of_month();
+                self.midnight(first.checked_add(i32::from(n).months()).unwrap_or(first), 0)
+            }
             Length::Days(n) => self.midnight(date, i32::from(n)),
             Length::Seconds(s) => Moment(start.0 + i64::from(s) * MICROS).min(self.midnight(date, 1)),
         }
@@ -167,11 +194,13 @@ impl WindowPlan {
         if self.length == self.every {
             return self.next_start(start);
         }
+        let after = |length: jiff::Span| {
+            let zoned = start.timestamp().to_zoned(self.zone.clone());
+            zoned.checked_add(length).map_or(Moment(start.0), |z| z.timestamp().into())
+        };
         match self.length {
-            Length::Days(n) => {
-                let zoned = start.timestamp().to_zoned(self.zone.clone());
-                zoned.checked_add(i32::from(n).days()).map_or(Moment(start.0), |z| z.timestamp().into())
-            }
+            Length::Months(n) => after(i32::from(n).months()),
+            Length::Days(n) => after(i32::from(n).days()),
             Length::Seconds(s) => Moment(start.0 + i64::from(s) * MICROS),
         }
     }
@@ -200,6 +229,9 @@ impl WindowPlan {
         date.to_zoned(self.zone.clone()).and_then(|z| z.start_of_day()).map_or(Moment(0), |z| z.timestamp().into())
     }
 }
+
+/// 1970-01-05, in days since 1970.
+const FIRST_MONDAY: i64 = 4;
 
 fn days_since_1970(date: Date) -> i64 {
     let epoch = Date::constant(1970, 1, 1);
@@ -262,12 +294,35 @@ mod tests {
     }
 
     #[test]
+    fn weeks_begin_with_monday_and_months_with_their_first_day() {
+        let window = |length: &str, day: &str| {
+            let plan = plan(length, length, "Europe/Berlin");
+            let [window] = plan.windows_at(at(&format!("{day}T10:00:00Z")))[..] else { panic!() };
+            let date = |at: Moment| at.timestamp().to_zoned(plan.zone().clone()).date().to_string();
+            assert_eq!(plan.next_start(window.from), window.to);
+            [date(window.from), date(window.to)]
+        };
+        // 2 March 2026 is a Monday.
+        for day in ["2026-03-02", "2026-03-05", "2026-03-08"] {
+            assert_eq!(window("1w", day), ["2026-03-02", "2026-03-09"]);
+        }
+        assert_eq!(window("7d", "2026-03-05"), ["2026-03-02", "2026-03-09"]);
+        assert_eq!(window("1mo", "2026-02-28"), ["2026-02-01", "2026-03-01"]);
+        assert_eq!(window("1mo", "2026-03-31"), ["2026-03-01", "2026-04-01"]);
+        assert_eq!(window("3mo", "2026-05-31"), ["2026-04-01", "2026-07-01"]);
+        assert_eq!(window("12mo", "2026-05-31"), ["2026-01-01", "2027-01-01"]);
+        let sliding = plan("1mo", "1d", "UTC");
+        assert_eq!(sliding.windows_at(at("2026-03-20T10:00:00Z")).len(), 28, "since 21 February");
+    }
+
+    #[test]
     fn lengths_are_read_as_people_write_them_and_others_refused() {
         for (text, length) in [
             ("90s", Length::Seconds(90)),
             ("15m", Length::Seconds(900)),
             ("24h", Length::Days(1)),
             ("2w", Length::Days(14)),
+            ("1mo", Length::Months(1)),
         ] {
             assert_eq!(text.parse::<Length>().unwrap(), length);
         }

@@ -37,6 +37,8 @@ pub struct Framing {
 /// What is wrong with a framing.
 pub type FramingError = String;
 
+/// Numbers of a configuration are rounded: 0.7 and 0.3 may be more than 1.
+const ROUNDED: f32 = 1e-3;
 /// More masks than anybody draws.
 const MOST_MASKS: usize = 1000;
 
@@ -54,7 +56,7 @@ impl Framing {
             return Err(format!("masks has {} areas but must have at most {MOST_MASKS}", masks.len()));
         }
         let crop = if crop.is_empty() { None } else { Some(area("crop", crop)?) };
-        let masks = masks.iter().map(|numbers| mask(numbers)).collect::<Result<_, _>>()?;
+        let masks = masks.iter().enumerate().map(|(at, numbers)| mask(at, numbers)).collect::<Result<_, _>>()?;
         Ok(Self { rotate, flip, crop, masks })
     }
 
@@ -95,20 +97,21 @@ impl Framing {
     }
 }
 
-/// The corners of a mask.
-fn mask(numbers: &[f32]) -> Result<Vec<[f32; 2]>, FramingError> {
+/// The corners of a mask, the one at this place of the list.
+fn mask(at: usize, numbers: &[f32]) -> Result<Vec<[f32; 2]>, FramingError> {
+    let key = format!("masks[{at}]");
     if numbers.len() == 4 {
-        let Rect { x, y, w, h } = area("each of masks", numbers)?;
+        let Rect { x, y, w, h } = area(&key, numbers)?;
         return Ok(vec![[x, y], [x + w, y], [x + w, y + h], [x, y + h]]);
     }
     let (points, rest) = numbers.as_chunks::<2>();
     if !rest.is_empty() || points.len() < 3 {
         let n = numbers.len();
         return Err(format!(
-            "each of masks is x, y, width, height, or the corners of a polygon (x1, y1, x2, y2, x3, y3, ...), but one has {n} numbers"
+            "{key} is x, y, width, height, or the corners of a polygon (x1, y1, x2, y2, x3, y3, ...), but has {n} numbers"
         ));
     }
-    check_points(points).map_err(|what| format!("each of masks: {what}"))?;
+    check_points(points).map_err(|what| format!("{key}: {what}"))?;
     Ok(points.to_vec())
 }
 
@@ -146,6 +149,14 @@ fn blacken(rgb: &mut [u8], width: usize, height: usize, points: &[[f32; 2]]) {
 fn area(key: &str, numbers: &[f32]) -> Result<Rect, FramingError> {
     match *numbers {
         [x, y, w, h] if [x, y, w, h].iter().all(|v| (0.0..=1.0).contains(v)) && w > 0.0 && h > 0.0 => {
+            if x + w > 1.0 + ROUNDED || y + h > 1.0 + ROUNDED {
+                let size = |from: f32, to: f32| ((to - from).max(0.0) * 1000.0).round() / 1000.0;
+                let (w, h) = (size(x, w), size(y, h));
+                let corners = format!("is it meant as two corners? Then it is [{x}, {y}, {w}, {h}]");
+                return Err(format!(
+                    "{key} {numbers:?} reaches beyond the picture: it is x, y, width, height; {corners}"
+                ));
+            }
             Ok(Rect { x, y, w, h })
         }
         _ => Err(format!("{key} is x, y, width, height, each from 0 to 1, width and height above 0")),
@@ -190,15 +201,25 @@ mod tests {
 
     #[test]
     fn the_smallest_areas_are_a_pixel_and_wrong_ones_are_named() {
-        assert_eq!(framed(0, Flip::None, &[1.0, 1.0, 0.001, 1.0], &[]), (1, vec![6]));
-        assert_eq!(framed(0, Flip::None, &[0.0, 0.0, 1e-9, 1e-9], &[vec![0.9, 0.9, 1.0, 1.0]]), (1, vec![0]));
+        assert_eq!(framed(0, Flip::None, &[0.999, 0.999, 0.001, 0.001], &[]), (1, vec![6]));
+        assert_eq!(framed(0, Flip::None, &[0.0, 0.0, 1e-9, 1e-9], &[vec![0.9, 0.9, 0.1, 0.1]]), (1, vec![0]));
         let wrong =
             |rotate, crop: &[f32], masks: &[Vec<f32>]| Framing::new(rotate, Flip::None, crop, masks).unwrap_err();
         assert!(wrong(45, &[], &[]).contains("rotate is 45"));
         for area in [&[0.0, 0.0, 1.0][..], &[0.0, 0.0, 2.0, 1.0], &[0.0, 0.0, 0.0, 1.0], &[f32::NAN, 0.0, 1.0, 1.0]] {
             assert!(wrong(0, area, &[]).starts_with("crop is x, y"), "{area:?}");
-            assert!(wrong(0, &[], &[area.to_vec()]).starts_with("each of masks"), "{area:?}");
+            assert!(wrong(0, &[], &[vec![0.0, 0.0, 0.5, 0.5], area.to_vec()]).starts_with("masks[1]"), "{area:?}");
         }
+        // What reaches beyond the picture, and what hides nothing at all.
+        assert!(wrong(0, &[0.9, 0.9, 0.5, 0.5], &[]).contains("reaches beyond the picture"));
+        assert!(wrong(0, &[], &[vec![0.5, 0.5, 0.9, 0.9]]).contains("[0.5, 0.5, 0.4"));
+        for flat in [vec![0.1, 0.1, 0.5, 0.1, 0.9, 0.1], vec![0.1, 0.1, 0.5, 0.5, 0.9, 0.9, 0.1, 0.1], vec![0.3; 6]] {
+            let said = wrong(0, &[], std::slice::from_ref(&flat));
+            assert!(said.starts_with("masks[0]: ") && said.contains("on one line"), "{flat:?}: {said}");
+        }
+        // A figure of eight has no area by its sign, and hides much.
+        let eight = vec![0.1, 0.1, 0.9, 0.9, 0.9, 0.1, 0.1, 0.9];
+        assert_eq!(Framing::new(0, Flip::None, &[0.7, 0.0, 0.3, 1.0], &[eight]).unwrap().masks.len(), 1);
         assert!(wrong(0, &[], &[vec![0.0; 5]]).contains("5 numbers"));
         assert!(wrong(0, &[], &[vec![0.0, 0.0, 1.0, 0.0, 1.0, 1.2]]).contains("from 0 to 1"));
     }

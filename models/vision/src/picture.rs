@@ -7,7 +7,7 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use super::jpeg_stream::{is_whole_jpeg, with_huffman_tables};
-use super::picture_kind::unread_kind;
+use super::picture_kind::{other_kind, unread_kind};
 use super::result::Rect;
 
 /// The longest picture file.
@@ -66,7 +66,15 @@ pub enum PictureError {
         /// With which program.
         hint: &'static str,
     },
-    /// Not a picture, or an incomplete one.
+    /// Another kind of file.
+    #[error("{name} is not a picture ({found}); expected JPEG, PNG, GIF, BMP, WebP or PNM")]
+    NotAPicture {
+        /// The file, or what the source calls it.
+        name: String,
+        /// What it seems to be.
+        found: String,
+    },
+    /// An incomplete picture, or one that contradicts itself.
     #[error("{name} is not a complete picture: {reason}")]
     Damaged {
         /// The file, or what the source calls it.
@@ -184,7 +192,10 @@ impl Picture {
         let mut reader =
             ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(|e| damaged(e.to_string()))?;
         if reader.format().is_none() {
-            return Err(damaged("it is neither JPEG, PNG, GIF, BMP, WebP nor PNM".to_owned()));
+            return Err(PictureError::NotAPicture {
+                name: name.to_owned(),
+                found: other_kind(reader.into_inner().get_ref()),
+            });
         }
         // The picture itself is bounded below; this is what a decoder may work with beside it.
         let mut limits = Limits::default();
@@ -387,7 +398,7 @@ pub(crate) mod tests {
     fn what_is_no_picture_is_named_with_the_reason() {
         let error = |bytes: &[u8]| Picture::decode(bytes, "x.jpg").unwrap_err().to_string();
         assert_eq!(error(b""), "x.jpg is empty");
-        assert!(error(b"hello").contains("neither JPEG"), "{}", error(b"hello"));
+        assert!(error(b"hello").contains("is not a picture (it looks like text)"), "{}", error(b"hello"));
         assert!(error(&[0xFF, 0xD8, 0xFF, 0xE0, 0, 16]).contains("breaks off"));
     }
 

@@ -32,6 +32,33 @@ pub(crate) fn unread_kind(bytes: &[u8]) -> Option<(&'static str, &'static str)> 
     }
 }
 
+/// What a file that is no picture seems to be.
+pub(crate) fn other_kind(bytes: &[u8]) -> String {
+    let begins = |with: &[u8]| bytes.starts_with(with);
+    let form = bytes.get(8..12).unwrap_or_default();
+    let known = match () {
+        () if begins(b"RIFF") && form == b"WAVE" => "it is a WAV file, which is sound",
+        () if begins(b"RIFF") && form == b"AVI " => "it is an AVI video: let its name end in .avi",
+        () if begins(b"FORM") => "it is an AIFF file, which is sound",
+        () if begins(b"fLaC") => "it is a FLAC file, which is sound",
+        () if begins(b"OggS") => "it is an Ogg file, which is sound",
+        () if begins(b"ID3") || begins(&[0xFF, 0xFB]) || begins(&[0xFF, 0xF3]) => "it is an MP3 file, which is sound",
+        () if begins(b"GGUF") => "it is a GGUF model",
+        () if begins(b"PK\x03\x04") => "it is a ZIP archive",
+        () if begins(b"\x7fELF") => "it is a program",
+        () => "",
+    };
+    if !known.is_empty() {
+        return known.to_owned();
+    }
+    let head = &bytes[..bytes.len().min(64)];
+    if std::str::from_utf8(head).is_ok_and(|text| text.chars().all(|c| !c.is_control() || c.is_whitespace())) {
+        return "it looks like text".to_owned();
+    }
+    let first: Vec<String> = head.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    format!("it begins with the bytes {}", first.join(" "))
+}
+
 /// What the file is an animation of, if it is one: `GIF`, `PNG` or `WebP`. Of an animation only the first picture is decoded.
 pub fn animation(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"GIF8") {

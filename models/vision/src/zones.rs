@@ -10,6 +10,8 @@ use super::result::Rect;
 
 /// More corners than anybody draws.
 const MOST_POINTS: usize = 256;
+/// A polygon that is thinner than this (in parts of the picture) holds nothing.
+const FLAT: f32 = 1e-3;
 /// An object is in a zone, or out of it again, from so many pictures in a row: boxes tremble at the edges.
 const STEADY_PICTURES: u32 = 2;
 /// On each side of a line a strip of this width (in parts of the picture) belongs to neither side.
@@ -130,10 +132,22 @@ pub(super) fn check_points(points: &[[f32; 2]]) -> Result<(), String> {
     if !(3..=MOST_POINTS).contains(&points.len()) {
         return Err(format!("a polygon has 3 to {MOST_POINTS} corners, but here are {}", points.len()));
     }
-    match points.as_flattened().iter().all(|v| (0.0..=1.0).contains(v)) {
-        true => Ok(()),
-        false => Err("each corner is x and y, each from 0 to 1".to_owned()),
+    if !points.as_flattened().iter().all(|v| (0.0..=1.0).contains(v)) {
+        return Err("each corner is x and y, each from 0 to 1".to_owned());
     }
+    // How far the corners lie from the line through the two that are farthest from one another, or nearly.
+    let distance = |a: [f32; 2], b: [f32; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
+    let farthest = |from: [f32; 2]| {
+        points.iter().copied().max_by(|a, b| distance(from, *a).total_cmp(&distance(from, *b))).unwrap_or(from)
+    };
+    let from = farthest(points[0]);
+    let to = farthest(from);
+    let length = distance(from, to);
+    let off = |p: &[f32; 2]| ((to[0] - from[0]) * (p[1] - from[1]) - (to[1] - from[1]) * (p[0] - from[0])).abs();
+    if length < FLAT || points.iter().map(off).fold(0.0, f32::max) / length < FLAT {
+        return Err("the corners of a polygon lie on one line, and nothing is within".to_owned());
+    }
+    Ok(())
 }
 
 /// Whether a point lies within a polygon, by the parity of the edges on one side of it.

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, ensure};
 use crossbeam_channel::never;
 use nearfield_llm::simd_level;
-use nearfield_stages::caption::alerts::Alerts;
 use nearfield_stages::caption::archive::ClipsFrom;
 use nearfield_stages::caption::describe::{Describe, Reuse};
 use nearfield_stages::caption::pictures::{Clock, PictureSource, natural_key};
@@ -178,7 +177,7 @@ fn describe_all(
     let words = captioner.vision.words().to_vec();
     let soft = captioner.vision.has_soft_tokens();
     let gate = Gate::new(config.gate.clone(), captioner.nominal.clone());
-    let mut describe = Describe::new(llm, options, &words, soft, gate, Alerts::default(), Turns::default())?;
+    let mut describe = Describe::new(llm, options, &words, soft, gate, Turns::default())?;
     let mut run = Run {
         frames,
         described: 0,

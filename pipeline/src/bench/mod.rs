@@ -192,7 +192,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
         ("bench", json!("llm")),
         ("model", json!(model)),
         ("architecture", json!(llm.info().architecture)),
-        ("quantization", json!(llm.info().quantization)),
+        ("quantization", json!(llm.info().type_name())),
         ("threads", json!(llm.threads())),
         ("cache", json!(args.cache)),
         ("prompt", json!(prompt)),
@@ -211,7 +211,7 @@ fn llm_bench(args: &BenchArgs, config: &VoiceConfig, registry: &Registry, out: &
          {:.1} MB read a token: {:.1} GB/s, {:.0} % of the {machine:.1} GB/s that this machine gave in the same seconds\n\
          first token: cold {:.1} ms, warm {:.1} ms; peak memory {resident:.0} MB (file {:.0} MB, cache {:.0} MB)",
         llm.info().architecture,
-        llm.info().quantization,
+        llm.info().type_name(),
         llm.threads(),
         args.cache,
         m.prefill_tok_s,

@@ -44,7 +44,7 @@ pub struct QuantizeArgs {
     /// Tokens of a chunk.
     #[arg(long, value_name = "TOKENS", default_value_t = 512, value_parser = clap::value_parser!(u32).range(16..=1 << 20))]
     pub context: u32,
-    /// Memory for what `--method gptq` collects; with less, the text is read more often.
+    /// Memory for what `--method gptq` collects, but at least what one tensor needs; with less, the text is read more often.
     #[arg(long, value_name = "SIZE", default_value = "1.5GB", value_parser = size)]
     pub memory: u64,
     /// Print what each tensor would become, and the file's size, and write nothing.

@@ -20,10 +20,10 @@ const MOST_FILES: usize = 10_000;
 /// Converts a folder.
 ///
 /// # Errors
-/// The folder is none that is converted, something in it is broken, the file is there already or can't be written, or the user stops it.
+/// The folder is missing or none that is converted, something in it is broken, the file is there already or can't be written, or the user stops it.
 pub(super) fn run(args: &ConvertArgs, quiet: bool, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
     let (source, to) = (&args.source, &args.to);
-    if !source.is_dir() {
+    if !source.join("config.json").is_file() {
         let what =
             format!("{}: convert takes a model's folder, with config.json and *.safetensors in it", source.display());
         return Err(Usage(what).into());

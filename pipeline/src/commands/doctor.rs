@@ -1,6 +1,7 @@
 //! `nearfield doctor`: is everything there that the applications need, and does it work? Without a file it looks at what the voice assistant
 //! needs; with one, at what the command needs whose file it is. Each line says what was found, and where something is missing, what gets it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::bail;
@@ -9,6 +10,7 @@ use nearfield_stages::remote::When;
 use nearfield_stages::voice::devices::{self, Direction};
 use serde::Serialize;
 
+use super::doctor_files;
 use crate::cli::ConfigArgs;
 use crate::config::VoiceConfig;
 use crate::config::any::AnyConfig;
@@ -16,13 +18,14 @@ use crate::config::caption::CaptionConfig;
 use crate::config::flows::{FlowConfig, FlowWork};
 use crate::config::report::ReportConfig;
 use crate::hub::registry::{Registry, Status};
+use crate::load::caption::{loads_vision, needs_ffmpeg};
 use crate::load::voice;
 use crate::output::terminal::chain;
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Health {
+pub(super) enum Health {
     Ok,
     /// Something works less well, or is not there and not needed for everything.
     Warning,
@@ -31,7 +34,7 @@ enum Health {
 }
 
 #[derive(Debug, Serialize)]
-struct Check {
+pub(super) struct Check {
     name: &'static str,
     status: Health,
     detail: String,
@@ -49,22 +52,43 @@ pub fn run(args: &ConfigArgs, json: bool, out: &mut dyn Write) -> anyhow::Result
         AnyConfig::Voice(config) => {
             checks.extend([stt(config, &registry), llm(config, &registry), tts(config, &registry), onnx()]);
             checks.extend(audio());
-            checks.extend([ffmpeg(), models(&registry), home(config), network(config)]);
+            checks.extend([ffmpeg("ffmpeg", false), models(&registry), home(config), network(config)]);
         }
         AnyConfig::Caption(config) => {
             checks.extend([model("language model", &config.llm.model, &registry), vision(config, &registry)]);
-            checks.extend([onnx(), ffmpeg(), models(&registry)]);
+            checks.extend(doctor_files::caption(config, &config.source.input, &registry));
+            let is_needed = needs_ffmpeg(&config.source.input, config);
+            checks.extend([onnx(), ffmpeg(&config.source.ffmpeg, is_needed), models(&registry)]);
         }
-        AnyConfig::Report(config) => checks.extend([report_model(config, &registry), models(&registry)]),
+        AnyConfig::Report(config) => {
+            checks.extend([report_model(config, &registry), models(&registry)]);
+            checks.extend(doctor_files::outlets(&config.outlets));
+        }
         AnyConfig::Run(config) => {
             let voice = config.voice();
             checks.extend([stt(&voice, &registry), llm(&voice, &registry), tts(&voice, &registry), onnx()]);
             let flows = config.flows().map_err(anyhow::Error::msg)?;
             checks.extend(flows.iter().map(|flow| flow_check(flow, &registry)));
+            // By program: whether a flow's input needs it.
+            let mut programs: BTreeMap<&str, bool> = BTreeMap::new();
+            for flow in &flows {
+                checks.extend(match &flow.work {
+                    FlowWork::Caption { input, config, .. } => {
+                        *programs.entry(config.source.ffmpeg.as_str()).or_default() |= needs_ffmpeg(input, config);
+                        doctor_files::caption(config, input, &registry)
+                    }
+                    FlowWork::Report { config, .. } => doctor_files::outlets(&config.outlets),
+                    FlowWork::Voice { .. } => Vec::new(),
+                });
+            }
             if flows.iter().any(|flow| matches!(flow.work, FlowWork::Voice { .. })) {
                 checks.extend(audio());
             }
-            checks.extend([ffmpeg(), models(&registry), home(&voice), network(&voice)]);
+            if programs.is_empty() {
+                programs.insert("ffmpeg", false);
+            }
+            checks.extend(programs.into_iter().map(|(program, is_needed)| ffmpeg(program, is_needed)));
+            checks.extend([models(&registry), home(&voice), network(&voice)]);
         }
     }
     let mut failed = 0;
@@ -108,6 +132,11 @@ fn model(role: &'static str, name: &str, registry: &Registry) -> Check {
 
 fn vision(config: &CaptionConfig, registry: &Registry) -> Check {
     match config.vision.model.as_str() {
+        name if name != "none" && !loads_vision(config, registry) => Check {
+            name: "vision model",
+            status: Health::Ok,
+            detail: format!("{name} is not used: the language model sees pictures itself"),
+        },
         "none" => Check { name: "vision model", status: Health::Ok, detail: "none is wanted".to_owned() },
         name => model("vision model", name, registry),
     }
@@ -144,7 +173,12 @@ fn flow_check(flow: &FlowConfig, registry: &Registry) -> Check {
     Check { name: "flow", status, detail }
 }
 
-fn check<T>(name: &'static str, result: anyhow::Result<T>, otherwise: Health, ok: impl FnOnce(T) -> String) -> Check {
+pub(super) fn check<T>(
+    name: &'static str,
+    result: anyhow::Result<T>,
+    otherwise: Health,
+    ok: impl FnOnce(T) -> String,
+) -> Check {
     match result {
         Ok(value) => Check { name, status: Health::Ok, detail: ok(value) },
         Err(error) => Check { name, status: otherwise, detail: chain(&error) },
@@ -181,7 +215,7 @@ fn llm(config: &VoiceConfig, registry: &Registry) -> Check {
     });
     check("language model", loaded, Health::Failed, |llm| {
         let info = llm.info();
-        format!("{} ({}, {}, {} threads)", config.llm.model, info.architecture, info.quantization, llm.threads())
+        format!("{} ({}, {}, {} threads)", config.llm.model, info.architecture, info.type_name(), llm.threads())
     })
 }
 
@@ -215,11 +249,11 @@ fn audio() -> [Check; 2] {
     })
 }
 
-/// The program that opens what `nearfield caption` can't open itself.
-fn ffmpeg() -> Check {
+/// The program that opens what `nearfield caption` can't open itself; `is_needed`: the input is such.
+fn ffmpeg(program: &str, is_needed: bool) -> Check {
     const OPENS: &str =
         if cfg!(feature = "camera") { "videos and RTSP" } else { "videos, RTSP and cameras (/dev/video0)" };
-    let found = match std::process::Command::new("ffmpeg").arg("-version").output() {
+    let found = match std::process::Command::new(program).arg("-version").output() {
         Ok(output) if output.status.success() => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             // "ffmpeg version 5.1.6-0+deb12u1 Copyright (c) ..."
@@ -228,32 +262,37 @@ fn ffmpeg() -> Check {
         Ok(output) => {
             Err(anyhow::anyhow!("it does not run ({}); `nearfield caption` needs it for {OPENS}", output.status))
         }
+        Err(error) if program != "ffmpeg" => Err(anyhow::anyhow!("source.ffmpeg {program} does not start: {error}")),
         Err(_) => Err(anyhow::anyhow!(
             "not installed; `nearfield caption` needs it for {OPENS}, not for pictures or MJPEG: `apt-get install ffmpeg`"
         )),
     };
-    check("ffmpeg", found, Health::Warning, |version| format!("{version}: `nearfield caption` opens {OPENS} with it"))
+    let otherwise = if is_needed { Health::Failed } else { Health::Warning };
+    check("ffmpeg", found, otherwise, |version| format!("{version}: `nearfield caption` opens {OPENS} with it"))
 }
 
 fn models(registry: &Registry) -> Check {
     let mut bundled = 0;
     let mut pulled = 0;
-    let mut incomplete = Vec::new();
+    let (mut incomplete, mut missing) = (Vec::new(), Vec::new());
     for model in registry.models() {
         match registry.status(model) {
             Status::Bundled => bundled += 1,
             Status::Pulled => pulled += 1,
+            Status::Incomplete if model.bundled => missing.push(model.name.clone()),
             Status::Incomplete => incomplete.push(model.name.clone()),
             Status::Available => {}
         }
     }
     let mut detail = format!("{bundled} bundled, {pulled} pulled, {} known", registry.models().len());
-    let status = if incomplete.is_empty() {
-        Health::Ok
-    } else {
+    if !incomplete.is_empty() {
         detail.push_str(&format!("; incomplete: {} (pull again)", incomplete.join(", ")));
-        Health::Warning
-    };
+    }
+    if !missing.is_empty() {
+        let help = "set NEARFIELD_ASSETS to the assets folder of a complete clone";
+        detail.push_str(&format!("; bundled, but not here: {} ({help})", missing.join(", ")));
+    }
+    let status = if incomplete.is_empty() && missing.is_empty() { Health::Ok } else { Health::Warning };
     Check { name: "models", status, detail }
 }
 

@@ -6,12 +6,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use nearfield_llm::{CacheType, InputProducts, Llm, MatrixPart, Products, Session, SessionOptions};
 use nearfield_quantize::{Feedback, Job, Kept, TensorFormat};
 use sha2::{Digest, Sha256};
 
+use super::imatrix::partial_path;
 use crate::calibration;
 use crate::cli::QuantizeArgs;
 use crate::eval::chunks::Chunks;
@@ -38,10 +40,14 @@ pub(super) fn round(
     let chunks = calibration::chunks(text, &llm, registry, args.context as usize, Some(most))?;
     let path = partial_path(&args.to);
     let was_there = path.exists();
-    let kept = Kept::open(&path, &identity(job, &chunks, args.context))?;
+    let kept = Kept::open(&path, &identity(job, args.imatrix.as_deref(), &chunks, args.context))?;
     let tied = job.source.tensor("output.weight").is_none();
     let wanted: Vec<&TensorFormat> = job.formats.iter().filter(|tensor| is_wanted(tensor, tied)).collect();
     let all = lots(&wanted, args.memory);
+    if let Some((tensor, bytes)) = largest(&wanted, args.memory) {
+        let mb = bytes.div_ceil(1_000_000);
+        tracing::warn!("--memory is exceeded: what is collected for {} alone takes {mb} MB", tensor.name);
+    }
     let left: Vec<&Vec<&TensorFormat>> =
         all.iter().filter(|lot| lot.iter().any(|tensor| !kept.has(&tensor.name))).collect();
     let done = wanted.iter().filter(|tensor| kept.has(&tensor.name)).count();
@@ -180,12 +186,23 @@ fn weights(tensor: &TensorFormat) -> u64 {
     tensor.dims.iter().product::<usize>() as u64
 }
 
+/// The memory that the statistics of a tensor's inputs take.
+fn statistics(tensor: &TensorFormat) -> u64 {
+    (InputProducts::bytes(tensor.dims[0]) as u64).saturating_mul(parts(tensor) as u64)
+}
+
+/// The tensor with the largest statistics, and how large they are, where they are larger than the memory.
+fn largest<'a>(tensors: &[&'a TensorFormat], memory: u64) -> Option<(&'a TensorFormat, u64)> {
+    let sizes = tensors.iter().map(|tensor| (*tensor, statistics(tensor)));
+    sizes.max_by_key(|(_, bytes)| *bytes).filter(|(_, bytes)| *bytes > memory)
+}
+
 /// Tensors in order, as many together as fit the memory. Queries, keys and values have the same inputs, as gates have those of what they
 /// gate; they are counted once.
 fn lots<'a>(tensors: &[&'a TensorFormat], memory: u64) -> Vec<Vec<&'a TensorFormat>> {
     let (mut lots, mut used, mut seen) = (vec![Vec::new()], 0u64, Vec::new());
     for tensor in tensors {
-        let own = (InputProducts::bytes(tensor.dims[0]) as u64).saturating_mul(parts(tensor) as u64);
+        let own = statistics(tensor);
         let inputs = inputs_of(&tensor.name);
         if inputs.is_none() || !seen.contains(&inputs) {
             if used + own > memory {
@@ -212,13 +229,12 @@ fn inputs_of(name: &str) -> Option<(String, &'static str)> {
     Some((layer.to_owned(), place))
 }
 
-/// The source, the formats and the text, as a hash.
-fn identity(job: &Job<'_>, chunks: &Chunks, context: u32) -> [u8; 32] {
+/// This version, the source, the importance matrix, the formats and the text, as a hash.
+fn identity(job: &Job<'_>, imatrix: Option<&Path>, chunks: &Chunks, context: u32) -> [u8; 32] {
     let mut hash = Sha256::new();
-    let source = job.source;
-    let modified = std::fs::metadata(source.path()).and_then(|data| data.modified()).ok();
-    let modified = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    hash.update(format!("{} {modified:?} {context} {} {DAMPING}", source.file_bytes(), chunks.len()));
+    let (source, imatrix) = (state_of(job.source.path()), imatrix.map(state_of));
+    let version = env!("CARGO_PKG_VERSION");
+    hash.update(format!("{version} {source:?} {imatrix:?} {context} {} {DAMPING}", chunks.len()));
     for tensor in job.formats {
         hash.update(format!(" {} {:?} {} {}", tensor.name, tensor.dims, tensor.from.name, tensor.to.name));
     }
@@ -226,9 +242,51 @@ fn identity(job: &Job<'_>, chunks: &Chunks, context: u32) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Where what is done is kept.
-fn partial_path(output: &Path) -> PathBuf {
-    let mut name = output.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    output.with_file_name(name)
+/// The length of a file, and when it was written.
+fn state_of(path: &Path) -> (Option<u64>, Option<Duration>) {
+    let data = std::fs::metadata(path).ok();
+    let modified = data.as_ref().and_then(|data| data.modified().ok());
+    let modified = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    (data.map(|data| data.len()), modified)
+}
+
+#[cfg(test)]
+mod tests {
+    use nearfield_gguf::Gguf;
+    use nearfield_quantize::{Method, Recipe, formats};
+
+    use super::*;
+
+    #[test]
+    fn a_run_with_another_importance_matrix_is_another_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let imatrix = folder.path().join("imatrix.gguf");
+        let of = |text: &str| {
+            std::fs::write(&imatrix, text).unwrap();
+            format!("{:?}", state_of(&imatrix))
+        };
+        assert_ne!(of("one"), of("another"));
+        assert_eq!(state_of(&folder.path().join("none")), (None, None));
+    }
+
+    #[test]
+    fn a_tensor_whose_statistics_are_larger_than_the_memory_is_a_lot_of_its_own() {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/models/talk-nano.gguf");
+        let source = Gguf::open(&model).unwrap();
+        let recipe = Recipe::named("Q4_0").unwrap();
+        let formats = formats(&source, recipe, false).unwrap();
+        let job = Job {
+            source: &source,
+            formats: &formats,
+            file_type: recipe.file_type,
+            importance: None,
+            method: Method::Fine,
+            threads: 1,
+        };
+        let wanted: Vec<&TensorFormat> = job.formats.iter().filter(|tensor| is_wanted(tensor, true)).collect();
+        assert_eq!(largest(&wanted, u64::MAX), None);
+        let (tensor, bytes) = largest(&wanted, 2_000_000).unwrap();
+        assert!(tensor.name.ends_with("ffn_down.weight") && bytes > 2_000_000, "{} {bytes}", tensor.name);
+        assert!(lots(&wanted, 2_000_000).len() > lots(&wanted, 6_000_000).len());
+    }
 }

@@ -215,7 +215,7 @@ fn identity(llm: &Llm, chunks: &Chunks, args: &ImatrixArgs) -> String {
 }
 
 /// Where what has been read so far is kept.
-fn partial_path(output: &Path) -> PathBuf {
+pub(super) fn partial_path(output: &Path) -> PathBuf {
     let mut name = output.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     output.with_file_name(name)

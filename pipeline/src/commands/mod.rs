@@ -2,6 +2,7 @@
 
 mod convert;
 pub mod doctor;
+mod doctor_files;
 mod events;
 mod gptq;
 mod imatrix;

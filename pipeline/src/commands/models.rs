@@ -237,7 +237,7 @@ pub fn verify(
                         "{}: {} is missing; {}",
                         model.name,
                         file.path,
-                        hint(model, Path::new(&file.path))
+                        hint(model, &Path::new("assets/models").join(&file.path))
                     ));
                     print_verdict(model, file, None, "missing", None, None, json, out)?;
                     continue;
@@ -272,7 +272,7 @@ pub fn verify(
     }
     if !wrong.is_empty() {
         out.flush()?;
-        bail!("{}", wrong.join("\n"));
+        bail!("{}", wrong.join("; "));
     }
     Ok(())
 }

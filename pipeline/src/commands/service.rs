@@ -118,10 +118,10 @@ pub(super) fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
     let s = &state["sessions"];
     writeln!(
         out,
-        "nearfield {} (process {}) on http://{}, for {}, {}; sessions: {} answering, {} waiting, {} kept of {}",
+        "nearfield {} (process {}) on {}, for {}, {}; sessions: {} answering, {} waiting, {} kept of {}",
         text(&state["version"]),
         state["pid"],
-        text(&state["address"]),
+        text(&state["url"]),
         duration(state["seconds"].as_u64()),
         mb(&state["resident_bytes"]),
         s["answering"],

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use nearfield_speech::stt::SpeechToText;
+use nearfield_speech::stt::{Segment, SpeechToText};
 use nearfield_stages::flow::fault::Fault;
-use nearfield_stages::flow::{StopSignal, panics};
+use nearfield_stages::flow::{StopSignal, panics, writes};
 use serde_json::json;
 
 use crate::cli::{TranscribeArgs, TranscriptFormat, Usage};
@@ -20,6 +20,11 @@ use crate::output::turn_report::ms;
 use crate::output::{terminal, transcript};
 use crate::recordings::read_speech;
 use crate::signals;
+
+/// The bundled model, which was trained on sentences about the home in synthetic voices.
+const BUNDLED: &str = "hear-nano";
+/// Of what it knows it is this sure or surer: the mean of the segments' mean log-probabilities.
+const SURE: f32 = -0.35;
 
 /// Transcribes the files one after the other. One that can't be read does not cost the others.
 pub(super) fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn Write) -> anyhow::Result<()> {
@@ -60,7 +65,8 @@ pub(super) fn transcribe(args: &TranscribeArgs, stop: &StopSignal, out: &mut dyn
         }
         let transcribed = panics::catch("transcribe", || {
             let injected = fault.step();
-            transcribe_file(&mut stt, file, (format, args.word_timestamps), stop, out).and(injected)
+            let knows_little = (config.stt.model == BUNDLED).then_some(BUNDLED);
+            transcribe_file(&mut stt, file, (format, args.word_timestamps), knows_little, stop, out).and(injected)
         });
         // What a panic has left of the recognizer is not used again.
         let transcribed = transcribed.with_context(|| file.display().to_string())?;
@@ -82,12 +88,15 @@ fn transcribe_file(
     stt: &mut SpeechToText,
     path: &Path,
     (format, is_by_word): (TranscriptFormat, bool),
+    knows_little: Option<&str>,
     stop: &StopSignal,
     out: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let samples = read_speech(path, stop)?;
     let begun = Instant::now();
     let mut go_on = || if signals::is_stopped(stop) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    // A piece that is under way takes the encoder seconds: what was complete before it is not lost to the end of the two that good order has.
+    let _write = writes::begin();
     let heard = stt.transcribe(&samples, &mut go_on).with_context(|| path.display().to_string())?;
     let mut document = json!({
         "file": path.display().to_string(),
@@ -102,8 +111,23 @@ fn transcribe_file(
     }
     transcript::write(out, format, &heard, &document, is_by_word)?;
     out.flush()?;
+    if let Some(model) = knows_little
+        && is_unsure(&heard.segments)
+    {
+        tracing::warn!(
+            "{}: {model} knows sentences about the home only and is unsure of this: the text is probably wrong. For other speech: \
+             `nearfield models pull whisper-base`, then `nearfield transcribe --set stt.model=whisper-base`",
+            path.display()
+        );
+    }
     if heard.stopped {
         bail!("stopped within {}: what was complete has been printed", path.display());
     }
     Ok(())
+}
+
+/// Whether a text as a whole is below [`SURE`].
+fn is_unsure(segments: &[Segment]) -> bool {
+    let sum: f32 = segments.iter().map(|segment| segment.average_log_probability).sum();
+    !segments.is_empty() && sum / (segments.len() as f32) < SURE
 }

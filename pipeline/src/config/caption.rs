@@ -447,7 +447,8 @@ mod tests {
             ("vision.modle=x", ["modle", "`model`"]),
             ("alerts=[{name=\"x\"}]", ["the alert x", "words or objects"]),
             ("source.rotate=45", ["source.rotate is 45", "0, 90, 180 or 270"]),
-            ("source.masks=[[0.0, 0.0, 2.0, 1.0]]", ["source.each of masks", "from 0 to 1"]),
+            ("source.masks=[[0.0, 0.0, 2.0, 1.0]]", ["source.masks[0] is", "from 0 to 1"]),
+            ("zones=[{name=\"a\", points=[[0.1,0.1],[0.5,0.5],[1.0,1.0]]}]", ["the zone a: points", "on one line"]),
             ("vision.providers=[\"gpu\"]", ["gpu", "cuda"]),
             ("vision.providers=[]", ["vision.providers is empty", "cpu"]),
             ("zones=[{name=\"a\", points=[[0.0,0.0],[1.0,1.0]]}]", ["the zone a", "3 to 256 corners"]),
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn each_camera_is_called_as_no_other() {
+    fn cameras_without_a_latin_letter_are_told_apart() {
         let name = |camera: &str| SourceConfig { camera: camera.to_owned(), ..SourceConfig::default() }.outlet_name();
         assert_eq!((name("Front door"), name("Küche")), ("caption_front_door".to_owned(), "caption_k_che".to_owned()));
         assert_ne!(name("大门"), name("后门"));

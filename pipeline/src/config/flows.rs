@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use nearfield_stages::caption::pictures::check_scheme;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -283,6 +284,7 @@ impl RunConfig {
             }
             let input = if flow.input.is_empty() { &config.source.input } else { &flow.input }.clone();
             no_stdin("caption", &name, &input)?;
+            check_scheme(&input).map_err(|what| format!("the flow {name}: input: {what}"))?;
             let (events, snapshots) = (flow.events.clone(), flow.snapshots.clone());
             flows.push(FlowConfig {
                 name,

@@ -52,6 +52,11 @@ impl Chat {
         Ok(Self { converse, turns, notebook })
     }
 
+    /// Its turns, by which another thread can end the one under way.
+    pub fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
     /// The tools, with the home as it is now.
     pub fn toolbox(&self) -> &Toolbox {
         self.converse.toolbox()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use nearfield_base::redact::redacted;
 use nearfield_llm::{Constrained, Constraint, SessionOptions, VisionTower};
 use nearfield_onnx::OnnxOptions;
 use nearfield_stages::caption::alerts::Alerts;
@@ -13,7 +14,7 @@ use nearfield_stages::caption::describe::{Describe, DescribeOptions, Reuse, Seco
 use nearfield_stages::caption::events::{Assembler, Follow};
 use nearfield_stages::caption::look::Look;
 use nearfield_stages::caption::pictures::{
-    Ffmpeg, FfmpegOptions, HttpCamera, JpegStream, PictureFiles, PictureSource, ReconnectPauses, is_video,
+    Ffmpeg, FfmpegOptions, HttpCamera, JpegStream, PictureFiles, PictureSource, ReconnectPauses, check_scheme, is_video,
 };
 use nearfield_stages::caption::ring::{Ring, RingOptions};
 use nearfield_stages::flow::Flow;
@@ -95,10 +96,9 @@ impl Captioner {
         let model = registry.resolve_as(&config.llm.model, crate::load::LANGUAGE).context("llm.model")?;
         let llm = FlowLlm::load(&config.llm, registry, shared)?;
         let tower = super::projector::load(&config.llm, registry, llm.weights())?;
-        let mut vision = match tower.is_some() && config.vision.model == VisionConfig::default().model {
-            // What the bundled encoder knows is nothing to a model that sees for itself.
-            true => VisionModel::none(),
-            false => load_vision(config, registry)?,
+        let mut vision = match wants_vision(config, tower.is_some()) {
+            true => load_vision(config, registry)?,
+            false => VisionModel::none(),
         };
         check_objects(config, &vision)?;
         let nominal = match config.nominal.picture.as_os_str().is_empty() {
@@ -159,9 +159,8 @@ impl Captioner {
             // Nothing follows that could confirm a picture, or what it reads.
             (gate.confirm_pictures, gate.min_interval_ms, gate.words) = (1, 0, false);
         }
-        let alerts = Alerts::new(config.alerts.clone(), config.zones.clone());
         let (words, soft) = (vision.words().to_vec(), vision.has_soft_tokens());
-        let describe = Describe::new(llm, options, &words, soft, Gate::new(gate, nominal), alerts, turns)?;
+        let describe = Describe::new(llm, options, &words, soft, Gate::new(gate, nominal), turns)?;
         let finds_objects = !vision.object_labels().is_empty();
         let look = match finds_objects && config.motion.enabled && !stills {
             true => Look::with_motion(vision, Motion::new(config.motion.clone())),
@@ -172,8 +171,35 @@ impl Captioner {
             let (zones, lines) = (config.zones.clone(), config.lines.clone());
             Assembler::new(&config.source.camera, config.event.clone(), config.track.clone(), zones, lines)
         });
-        Ok((look, describe, Follow::new(assembler)))
+        let alerts = Alerts::new(config.alerts.clone(), config.zones.clone());
+        Ok((look, describe, Follow::new(assembler, alerts)))
     }
+}
+
+/// Whether a vision model is loaded beside a language model that has a projector, or has none. What the bundled encoder knows is nothing to a
+/// model that sees for itself.
+fn wants_vision(config: &CaptionConfig, has_projector: bool) -> bool {
+    let model = &config.vision.model;
+    model != "none" && !(has_projector && *model == VisionConfig::default().model)
+}
+
+/// Whether [`Captioner::load`] loads a vision model. Where the language model is missing, as if it had no projector.
+pub(crate) fn loads_vision(config: &CaptionConfig, registry: &Registry) -> bool {
+    let projector = super::projector::find(&config.llm, registry);
+    wants_vision(config, projector.is_ok_and(|path| path.is_some()))
+}
+
+/// As [`check_objects`], of the vision model that [`Captioner::load`] loads; answers how many labels it has.
+///
+/// # Errors
+/// The model can't be loaded, or does not have a label that the configuration names.
+pub(crate) fn check_labels(config: &CaptionConfig, registry: &Registry) -> anyhow::Result<usize> {
+    let vision = match loads_vision(config, registry) {
+        true => load_vision(config, registry)?,
+        false => VisionModel::none(),
+    };
+    check_objects(config, &vision)?;
+    Ok(vision.object_labels().len())
 }
 
 /// Holds the objects that the configuration names to the labels that the vision model can give: one that never comes is a mistake.
@@ -269,13 +295,12 @@ pub struct Input {
 /// # Errors
 /// If there is none.
 pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow::Result<Input> {
+    check_scheme(input).map_err(|what| Usage(format!("{}: {what}", redacted(input))))?;
     let source = &config.source;
     let pace = if realtime { Pace::Realtime } else { Pace::Fast };
     let stall = Duration::from_millis(source.stall_ms);
     let poll = Duration::from_secs_f64(source.poll_s);
-    // Of an address without what follows its path.
-    let path = if input.contains("://") { input.split(['?', '#']).next().unwrap_or_default() } else { input };
-    let is_video = is_video(path);
+    let path = path_of(input);
     let is_still = [".jpg", ".jpeg", ".png", ".webp"].iter().any(|end| path.to_lowercase().ends_with(end));
     let options = |ring: Option<Ring>| {
         let (program, fps, max_width) = (source.ffmpeg.clone(), source.fps, source.max_width);
@@ -283,35 +308,88 @@ pub fn open_input(input: &str, realtime: bool, config: &CaptionConfig) -> anyhow
         FfmpegOptions { program, fps, max_width, pace, stall, ring, poll }
     };
     let ffmpeg = |ring: Option<Ring>| Box::new(Ffmpeg::new(input, options(ring)));
-    // `clips/*.mp4` is a pattern, unless a file has this very name.
-    let name = Path::new(input).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let are_several = Path::new(input).is_dir() || (name.contains(['*', '?', '[']) && !Path::new(input).exists());
     let none = ClipsFrom::Nothing;
-    Ok(if input.is_empty() {
+    if input.is_empty() {
         return Err(
             Usage("where do the pictures come from? Name a source with --input, or as source.input".into()).into()
         );
-    } else if input == "-" {
-        Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false, clips: none }
-    } else if input.starts_with("http://") && !is_video {
-        Input { source: Box::new(HttpCamera::new(input, stall, poll)), live: true, stills: false, clips: none }
-    } else if let Some(camera) = camera(input, config) {
-        Input { source: Box::new(camera), live: true, stills: false, clips: none }
-    } else if input.contains("://") {
-        let ring = if config.clips.enabled { Some(ring(config)?) } else { None };
-        let clips = ring.clone().map_or(ClipsFrom::Nothing, ClipsFrom::Ring);
-        Input { source: ffmpeg(ring), live: true, stills: false, clips }
-    } else if input.starts_with("/dev/video") {
-        // Such a camera's packets are as large as its pictures, or as JPEGs.
-        Input { source: ffmpeg(None), live: true, stills: false, clips: none }
-    } else if is_video && !are_several {
-        let clips = if config.clips.enabled { ClipsFrom::File(input.into()) } else { none };
-        Input { source: ffmpeg(None), live: realtime, stills: false, clips }
-    } else {
-        let files = PictureFiles::new(input, source.interval(), pace).with_videos(options(None));
-        let moves = files.list().is_ok_and(|list| list.iter().any(|file| is_a_video(file)));
-        Input { source: Box::new(files), live: realtime, stills: !realtime && !moves, clips: none }
+    }
+    Ok(match InputKind::of(input) {
+        InputKind::Jpegs => Input { source: Box::new(JpegStream::stdin()), live: realtime, stills: false, clips: none },
+        InputKind::HttpCamera => {
+            Input { source: Box::new(HttpCamera::new(input, stall, poll)), live: true, stills: false, clips: none }
+        }
+        InputKind::Camera => match camera(input, config) {
+            Some(camera) => Input { source: Box::new(camera), live: true, stills: false, clips: none },
+            // Such a camera's packets are as large as its pictures, or as JPEGs.
+            None => Input { source: ffmpeg(None), live: true, stills: false, clips: none },
+        },
+        InputKind::Stream => {
+            let ring = if config.clips.enabled { Some(ring(config)?) } else { None };
+            let clips = ring.clone().map_or(ClipsFrom::Nothing, ClipsFrom::Ring);
+            Input { source: ffmpeg(ring), live: true, stills: false, clips }
+        }
+        InputKind::Video => {
+            let clips = if config.clips.enabled { ClipsFrom::File(input.into()) } else { none };
+            Input { source: ffmpeg(None), live: realtime, stills: false, clips }
+        }
+        InputKind::Files => {
+            let files = PictureFiles::new(input, source.interval(), pace).with_videos(options(None));
+            let moves = files.list().is_ok_and(|list| list.iter().any(|file| is_a_video(file)));
+            Input { source: Box::new(files), live: realtime, stills: !realtime && !moves, clips: none }
+        }
     })
+}
+
+/// What an input is by its name.
+enum InputKind {
+    /// JPEGs on standard input.
+    Jpegs,
+    /// An address that Nearfield asks itself.
+    HttpCamera,
+    /// A camera of this machine.
+    Camera,
+    /// An address that ffmpeg opens.
+    Stream,
+    /// One video.
+    Video,
+    /// A picture, a folder or a pattern.
+    Files,
+}
+
+impl InputKind {
+    fn of(input: &str) -> Self {
+        let is_video = is_video(path_of(input));
+        // `clips/*.mp4` is a pattern, unless a file has this very name.
+        let name = Path::new(input).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let are_several = Path::new(input).is_dir() || (name.contains(['*', '?', '[']) && !Path::new(input).exists());
+        match input {
+            "-" => Self::Jpegs,
+            _ if input.starts_with("http://") && !is_video => Self::HttpCamera,
+            _ if input.starts_with("/dev/video") => Self::Camera,
+            _ if input.contains("://") => Self::Stream,
+            _ if is_video && !are_several => Self::Video,
+            _ => Self::Files,
+        }
+    }
+}
+
+/// Whether [`open_input`] opens an input with ffmpeg, as far as can be told now.
+pub(crate) fn needs_ffmpeg(input: &str, config: &CaptionConfig) -> bool {
+    match InputKind::of(input) {
+        InputKind::Jpegs | InputKind::HttpCamera => false,
+        InputKind::Camera => !cfg!(feature = "camera"),
+        InputKind::Stream | InputKind::Video => true,
+        InputKind::Files => {
+            let files = PictureFiles::new(input, config.source.interval(), Pace::Fast).list();
+            files.is_ok_and(|list| list.iter().any(|file| is_a_video(file)))
+        }
+    }
+}
+
+/// Of an address what stands before its query, of anything else all.
+fn path_of(input: &str) -> &str {
+    if input.contains("://") { input.split(['?', '#']).next().unwrap_or_default() } else { input }
 }
 
 fn is_a_video(path: &Path) -> bool {
@@ -418,100 +496,4 @@ pub fn read_pictures(files: &[PathBuf]) -> anyhow::Result<Vec<Picture>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use nearfield_testdata::onnx::TinyOnnx;
-
-    use super::*;
-    use crate::hub::cache::HubCache;
-    use crate::hub::registry::Places;
-
-    /// A file of the layout of a listed model, and the two that lie beside it.
-    fn layout(name: &str) -> (TinyOnnx, String, &'static str) {
-        let input = |side: i64| TinyOnnx::new("pixel_values", &[-1, 3, side, side]);
-        let labels = |n: usize| (0..n).map(|i| format!("\"{i}\": \"thing {i}\"")).collect::<Vec<_>>().join(", ");
-        let detr = |model_type: &str, side: i64, n: usize| {
-            let mut scores = vec![-9.0; 300 * n];
-            scores[0] = 5.0;
-            let model = input(side).output("logits", &[1, 300, n as i64], &scores).output(
-                "pred_boxes",
-                &[1, 300, 4],
-                &[0.5; 1200],
-            );
-            (model, format!("{{\"model_type\": \"{model_type}\", \"id2label\": {{{}}}}}", labels(n)))
-        };
-        let square = r#"{"size": {"height": 640, "width": 640}, "do_normalize": false}"#;
-        match name {
-            "mobilenet-v2" => {
-                let mut logits = vec![0.0; 1001];
-                logits[1] = 20.0;
-                let preprocessing = r#"{"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
-                    "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#;
-                let config = format!("{{\"id2label\": {{{}}}}}", labels(1001));
-                (input(224).output("logits", &[1, 1001], &logits), config, preprocessing)
-            }
-            "dfine-nano" | "dfine-small" => {
-                let (model, config) = detr("d_fine", 640, 80);
-                (model, config, square)
-            }
-            "rtdetr-v2-r18" => {
-                let (model, config) = detr("rt_detr_v2", 640, 80);
-                (model, config, square)
-            }
-            "rfdetr-nano" => {
-                let (model, config) = detr("rf_detr", 384, 91);
-                (
-                    model,
-                    config,
-                    r#"{"size": {"height": 384, "width": 384}, "image_mean": [0.4, 0.4, 0.4], "image_std": [0.2, 0.2, 0.2]}"#,
-                )
-            }
-            other => panic!("{other} is listed: add its layout here"),
-        }
-    }
-
-    #[test]
-    fn every_listed_vision_model_opens_without_a_manifest_and_says_what_it_sees() {
-        if nearfield_onnx::init().is_err() {
-            return;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let cache = HubCache::new(folder.path().join("hub"));
-        let assets = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets"));
-        let places = Places { assets, cache: cache.clone(), data: folder.path().join("data") };
-        let registry = Registry::in_places(places).unwrap();
-        let listed: Vec<_> = registry.models().iter().filter(|m| m.kind == Kind::Vision).collect();
-        assert!(listed.len() >= 6);
-        for model in listed.iter().filter(|m| !m.bundled) {
-            let (onnx, config, preprocessing) = layout(&model.name);
-            for file in &model.files {
-                let (repository, _) = model.origin(file).unwrap();
-                let path = cache.snapshot_file(repository, &"a".repeat(40), &file.path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                match file.role {
-                    Role::Model => fs::write(path, onnx.bytes()).unwrap(),
-                    Role::Labels => fs::write(path, &config).unwrap(),
-                    Role::Preprocessing => fs::write(path, preprocessing).unwrap(),
-                    other => panic!("{}: a file of the role {other:?}", model.name),
-                }
-            }
-            let mut config = CaptionConfig::default();
-            config.vision.model.clone_from(&model.name);
-            let mut vision = load_vision(&config, &registry).unwrap_or_else(|e| panic!("{}: {e:#}", model.name));
-            let picture = Picture::from_rgb(64, 48, vec![90; 64 * 48 * 3], "grey").unwrap();
-            let seen = vision.look(&picture).unwrap();
-            let said = seen.objects.first().map(|o| &o.label).or(seen.labels.first().map(|l| &l.label));
-            let wanted = if model.name == "mobilenet-v2" { "thing 1" } else { "thing 0" };
-            assert_eq!(said.map(String::as_str), Some(wanted), "{}", model.name);
-            assert_eq!(
-                vision.manifest().map(|m| m.input.width as u32),
-                model.settings.image_px,
-                "{}: image_px is what the model takes",
-                model.name
-            );
-        }
-        let bundled = load_vision(&CaptionConfig::default(), &registry).unwrap();
-        assert!(!bundled.words().is_empty());
-    }
-}
+mod tests;

@@ -109,14 +109,24 @@ p { margin: 0 0 .5rem }
 }
 ";
 
+/// How each page begins, by which an earlier one is known.
+const HEAD: &str = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+     <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; \
+     style-src 'unsafe-inline'\">\n<title>";
+
+/// How many bytes of a file tell whether it is a page of events.
+pub fn page_head_bytes() -> u64 {
+    HEAD.len() as u64
+}
+
+/// Whether a file that begins like this is a page of events.
+pub fn is_page(head: &[u8]) -> bool {
+    head.starts_with(HEAD.as_bytes())
+}
+
 /// The page. `events` in the order of time; files are named as they lie, with `prefix` before; `title` as it is to be read.
 pub fn page(title: &str, events: &[ShownEvent], left_out: usize, prefix: &str) -> String {
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; \
-         style-src 'unsafe-inline'\">\n<title>{0}</title>\n<style>{STYLE}</style>\n<main>\n<h1>{0}</h1>\n",
-        escaped(title)
-    );
+    let mut page = format!("{HEAD}{0}</title>\n<style>{STYLE}</style>\n<main>\n<h1>{0}</h1>\n", escaped(title));
     let range = match events {
         [] => "No events.".to_owned(),
         [one] => format!("1 event, {}", one.start.strftime("%-d %B %Y")),

@@ -10,7 +10,7 @@ use nearfield_telemetry::anomaly::Anomaly;
 use nearfield_telemetry::figure::Figure;
 use nearfield_telemetry::kind::Kind;
 use nearfield_telemetry::language::Language;
-use nearfield_telemetry::table::digits_of;
+use nearfield_telemetry::table::{digits_of, state_word};
 use nearfield_telemetry::windows::SensorSummary;
 
 use super::plot_scale::{HEIGHT, Scale, WIDTH};
@@ -53,8 +53,13 @@ impl Plot<'_> {
         let Some(f) = &self.sensor.statistics else { return String::new() };
         let traits = &self.summary.traits[self.sensor.sensor.0 as usize];
         let digits = traits.decimals.unwrap_or_else(|| digits_of(f));
-        let (ticks, low, high) = ticks(f.low.0, f.high.0);
         let language = self.language();
+        let (mut ticks, low, high) = ticks(f.low.0, f.high.0);
+        if traits.kind == Some(Kind::Binary) {
+            // A door is open or closed, and nothing between.
+            let state = |is_one: bool| (f64::from(u8::from(is_one)), language.state(&state_word(traits, is_one)));
+            ticks = [false, true].map(state).into_iter().filter(|(at, _)| (low..=high).contains(at)).collect();
+        }
         let number = |value: f64| language.number(Figure::exact(value, digits));
         let span = self.summary.window.span;
         let scale = Scale::new((low, high), digits, span.seconds());
@@ -223,13 +228,13 @@ fn zone_name(zone: &TimeZone, at: Moment) -> String {
 
 /// Round values between the lowest and the highest, with their labels, and the ends of the axis.
 fn ticks(low: f64, high: f64) -> (Vec<(f64, String)>, f64, f64) {
-    let room = ((high - low) * 0.08).max(high.abs() * 1e-3).max(1e-6);
+    let room = ((high - low) * 0.08).max(high.abs() * 1e-3).max(1e-12);
     // Above the course a line stays free for words.
     let (bottom, top) = (low - room, high + room * 2.5);
     let rough = (top - bottom) / 4.0;
     let power = 10f64.powf(rough.log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|step| *step >= rough).unwrap_or(power * 10.0);
-    let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
+    let decimals = (-step.log10().floor()).clamp(0.0, 12.0) as usize;
     let first = (bottom / step).ceil();
     let ticks = (0..10)
         .map(|n| (first + f64::from(n)) * step)

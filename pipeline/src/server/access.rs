@@ -99,7 +99,7 @@ impl Access {
             true => Ok(()),
             false => {
                 let message = "the token is missing or wrong: send it as `Authorization: Bearer TOKEN` (the API key of OpenAI clients), or in the \
-                               address, as in http://HOST:PORT/token/TOKEN/v1";
+                               address, as in HOST:PORT/token/TOKEN/v1";
                 Err(Failure::new(StatusCode::UNAUTHORIZED, message).code("invalid_api_key"))
             }
         }

@@ -18,6 +18,8 @@ pub(super) struct Answer {
     /// What was written since the last thought.
     raw: String,
     said: String,
+    /// What ends it besides the model.
+    stops: Vec<String>,
 }
 
 impl Answer {
@@ -28,7 +30,13 @@ impl Answer {
         is_parallel: bool,
         context: Option<Context>,
     ) -> Answer {
-        Answer { parser, names, is_parallel, context, raw: String::new(), said: String::new() }
+        Answer { parser, names, is_parallel, context, raw: String::new(), said: String::new(), stops: Vec::new() }
+    }
+
+    /// The same, which tells which of the request's stop strings ended it.
+    #[must_use]
+    pub(super) fn stopped_at(self, stops: Vec<String>) -> Answer {
+        Answer { stops, ..self }
     }
 
     /// Takes what the model wrote, and gives back what of it is text.
@@ -64,11 +72,13 @@ impl Answer {
             calls.truncate(1);
         }
         self.said.push_str(&parsed.rest);
-        let is_cut = matches!(finish, Finish::MaxTokens | Finish::ContextFull | Finish::Stopped);
+        let is_loop = matches!(finish, Finish::Repetition { .. });
+        let is_half = is_loop && calls.is_empty() && !parsed.broken.is_empty();
+        let is_cut = is_half || matches!(finish, Finish::MaxTokens | Finish::ContextFull | Finish::Stopped);
         let rest = match self.said.trim().is_empty() && calls.is_empty() {
             // What looked like a call is none: it is told as it was written, which is better than nothing.
-            true if !self.raw.trim().is_empty() && self.names.is_empty() => self.raw,
-            true if !parsed.broken.is_empty() && !is_cut => self.raw,
+            true if !self.raw.trim().is_empty() && self.names.is_empty() => std::mem::take(&mut self.raw),
+            true if !parsed.broken.is_empty() && !is_cut => std::mem::take(&mut self.raw),
             // Half a call is neither a call nor an answer: the reason of the end says what happened.
             _ => parsed.rest,
         };
@@ -83,7 +93,11 @@ impl Answer {
         if !calls.is_empty() && sink(Piece::Calls(calls)).is_break() {
             return;
         }
-        let _ = sink(Piece::Ended { reason, generated });
+        let stopped_by = match finish {
+            Finish::StopString(stop) if self.stops.contains(stop) => Some(stop.clone()),
+            _ => None,
+        };
+        let _ = sink(Piece::Ended { reason, stopped_by, generated });
     }
 }
 
@@ -129,11 +143,16 @@ mod tests {
                 "{written}"
             );
         }
+        // A loop that was cut in a call is a limit, too.
+        let begun = r#"<tool_call>{"name": "set_light", "arguments": {"room": "kit kit kit"#;
+        let finish = Finish::Repetition { begins: 60 };
+        assert_eq!(told(&["set_light"], begun, &finish), (String::new(), 0, Reason::Length));
+        assert_eq!(told(&["set_light"], "Well, well", &finish), ("Well, well".to_owned(), 0, Reason::Stop));
     }
 
     #[test]
     fn what_is_no_call_is_told_without_the_thought_before_it() {
-        let broken = r#"<tool_call>{"name": "set_light", "arguments": 5}</tool_call>"#;
+        let broken = "<tool_call>the kitchen light, on</tool_call>";
         assert_eq!(told(&["set_light"], broken, &Finish::EndOfText).0, broken);
         let thought = format!("<think>Is it on?</think>{broken}");
         assert_eq!(told(&["set_light"], &thought, &Finish::EndOfText).0, broken);

@@ -4,7 +4,7 @@ use nearfield_llm::Constraint;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::{closed_schema, schema_bounds};
+use super::{closed_schema, one_of, schema_bounds};
 
 /// The most bytes of a schema for the answer.
 const MOST_SCHEMA_BYTES: usize = 64 << 10;
@@ -33,6 +33,13 @@ pub fn whole_constraint(format: &Format) -> Result<Option<Constraint>, Failure> 
     };
     if schema.to_string().len() > MOST_SCHEMA_BYTES {
         return Err(Failure::of("response_format", format!("the schema has more than {MOST_SCHEMA_BYTES} bytes")));
+    }
+    if let Some(at) = one_of::undecided(&schema, !closed_schema::joins(&schema)) {
+        let message = format!(
+            "has oneOf at {at} with branches that are not certain to be apart, which can't be held: use anyOf, or give each \
+             branch a required property with a const of its own"
+        );
+        return Err(Failure::of("response_format", message));
     }
     closed_schema::close(&mut schema);
     schema_bounds::make_inclusive(&mut schema);

@@ -53,6 +53,8 @@ pub struct Whole {
     pub calls: Vec<ToolCall>,
     /// Why it ended.
     pub reason: Reason,
+    /// The stop string that ended it.
+    pub stopped_by: Option<String>,
     /// What it cost.
     pub usage: Usage,
 }
@@ -65,7 +67,9 @@ impl Whole {
             Piece::Text(text) => self.text.push_str(&text),
             Piece::Likelihoods(likelihoods) => self.likelihoods.extend(likelihoods),
             Piece::Calls(calls) => self.calls = calls,
-            Piece::Ended { reason, generated } => (self.reason, self.usage.generated) = (reason, generated),
+            Piece::Ended { reason, stopped_by, generated } => {
+                (self.reason, self.stopped_by, self.usage.generated) = (reason, stopped_by, generated);
+            }
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use nearfield_stages::flow::panics;
+use nearfield_stages::flow::{Turns, panics};
 use nearfield_stages::llm_thread::LlmThread;
 use nearfield_stages::voice::converse::History;
 use nearfield_stages::voice::notes::Replied;
@@ -39,7 +39,31 @@ struct Job {
     conversation: String,
     /// Disconnected when nobody waits for the answer any more.
     stop: Receiver<Infallible>,
+    under_way: UnderWay,
     answer: oneshot::Sender<Result<Replied, Failure>>,
+}
+
+/// Whether a question is being answered, by the turns of the conversation that is to end where its client leaves. A long prompt is not
+/// read on then, and the questions of others are not touched.
+#[derive(Clone, Default)]
+struct UnderWay(Arc<Mutex<Option<Turns>>>);
+
+impl UnderWay {
+    fn set(&self, turns: Option<Turns>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = turns;
+    }
+}
+
+/// Held while a client waits.
+struct Waiting(UnderWay);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Locked meanwhile, so that the next question can't have begun.
+        if let Some(turns) = &*self.0.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            turns.silence_all();
+        }
+    }
 }
 
 /// The home and its conversations.
@@ -75,7 +99,9 @@ impl Home {
         }
         let (_kept_while_waiting, stop) = bounded(0);
         let (answer, answered) = oneshot::channel();
-        let job = Job { text: text.to_owned(), conversation: conversation.to_owned(), stop, answer };
+        let waiting = Waiting(UnderWay::default());
+        let (text, conversation, under_way) = (text.to_owned(), conversation.to_owned(), waiting.0.clone());
+        let job = Job { text, conversation, stop, under_way, answer };
         self.jobs.try_send(job).map_err(|_| Failure::busy("too many questions at a time"))?;
         answered.await.map_err(|_| Failure::broken("the home does not answer any more"))?
     }
@@ -112,7 +138,9 @@ fn answer_all(mut chat: Chat, inbox: &Receiver<Job>, shared: &Shared) {
         let known = conversations.iter().position(|(name, _)| *name == job.conversation);
         let mut history = known.and_then(|at| conversations.remove(at)).map(|(_, history)| history).unwrap_or_default();
         chat.switch(&mut history);
+        job.under_way.set(Some(chat.turns().clone()));
         let asked = panics::catch("the home", || chat.ask(&job.text, &job.stop, &mut |_| {}));
+        job.under_way.set(None);
         chat.switch(&mut history);
         let answer = match asked {
             Ok(Ok(replied)) => Ok(replied),
@@ -129,5 +157,28 @@ fn answer_all(mut chat: Chat, inbox: &Receiver<Job>, shared: &Shared) {
             conversations.push_back((job.conversation, history));
         }
         let _ = job.answer.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_leaves_ends_its_own_question_and_no_other() {
+        let turns = Turns::default();
+        let (first, second) = (Waiting(UnderWay::default()), Waiting(UnderWay::default()));
+        let turn = turns.begin();
+        first.0.set(Some(turns.clone()));
+        drop(second);
+        assert!(turns.is_alive(turn));
+        let under_way = first.0.clone();
+        drop(first);
+        assert!(!turns.is_alive(turn));
+        // One that is answered already.
+        under_way.set(None);
+        let next = turns.begin();
+        drop(Waiting(under_way));
+        assert!(turns.is_alive(next));
     }
 }

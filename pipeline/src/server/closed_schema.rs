@@ -86,7 +86,8 @@ fn joined(fields: &Map<String, Value>) -> Option<Map<String, Value>> {
     Some(outer)
 }
 
-fn joins(schema: &Value) -> bool {
+/// Whether several of its schemas may hold for one object, so that [`close`] may leave it open.
+pub fn joins(schema: &Value) -> bool {
     let Value::Object(fields) = schema else {
         return schema.as_array().is_some_and(|all| all.iter().any(joins));
     };

@@ -106,6 +106,8 @@ pub struct About {
     pub orders: Sender<Order>,
     /// Where it listens.
     pub address: String,
+    /// The same as clients write it.
+    pub url: String,
     /// Its configuration.
     pub file: Option<PathBuf>,
     /// Since when.
@@ -179,6 +181,7 @@ fn state(about: &About) -> Value {
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
         "address": about.address,
+        "url": about.url,
         "config": about.file,
         "seconds": about.begun.elapsed().as_secs(),
         "resident_bytes": memory::of_process("VmRSS"),

@@ -108,6 +108,8 @@ pub enum Piece {
     Ended {
         /// Why.
         reason: Reason,
+        /// The stop string of the request that ended it.
+        stopped_by: Option<String>,
         /// Tokens that were written.
         generated: usize,
     },
@@ -273,7 +275,8 @@ impl Engine {
         let Prepared { tokens, extras, options, parser, opening, names, is_parallel } = prepared;
         let with_likelihoods = options.likelihoods.is_some();
         let job = Job { session: lease.id(), prompt: tokens.clone(), sampler, options, cancel };
-        let mut answer = Answer::new(parser, names, is_parallel, context);
+        let (most, stops) = (job.options.max_tokens, job.options.stop.clone());
+        let mut answer = Answer::new(parser, names, is_parallel, context).stopped_at(stops);
         let n_prompt = tokens.len();
         let mut tokens = Some(tokens);
         answer.push(&opening);
@@ -304,7 +307,9 @@ impl Engine {
                     if !held.is_empty() && sink(Piece::Text(held)).is_break() {
                         return Ok(());
                     }
-                    answer.end(&finish, generated, sink);
+                    // A loop that the limit cut, and not the guard.
+                    let is_limit = matches!(finish, Finish::Repetition { .. }) && generated >= most;
+                    answer.end(if is_limit { &Finish::MaxTokens } else { &finish }, generated, sink);
                     return Ok(());
                 }
                 Event::Failed(error) => return Err(error.into()),
@@ -398,6 +403,8 @@ impl Engine {
             (tokens, extras) = encoded(&messages)?;
         }
         let mut opening = String::new();
+        // What a grammar holds ends where the grammar ends it: half of a value or of a call would be none.
+        options.ends_loops &= !must_fit && !is_forced;
         if is_forced {
             let forced = forced(&chat, &tools, &choice)?;
             tokens.extend(llm.tokenizer()?.encode(&forced.opening, true));
@@ -452,7 +459,7 @@ impl Engine {
 
 /// The end of an answer that the model had no part in.
 fn ended(reason: Reason) -> Piece {
-    Piece::Ended { reason, generated: 0 }
+    Piece::Ended { reason, stopped_by: None, generated: 0 }
 }
 
 /// The home that Home Assistant tells of.
@@ -499,6 +506,11 @@ pub fn checked_tools(tools: Vec<Value>, engine: &Engine) -> Result<Vec<Value>, F
         return Err(Failure::of("tools", format!("there are {}; at most {MOST_TOOLS} are taken", tools.len())));
     }
     for (at, tool) in tools.iter().enumerate() {
+        if let Some(kind) = tool["type"].as_str().filter(|kind| *kind != "function") {
+            let kind: String = kind.chars().take(40).collect();
+            let message = format!("has the type {kind:?}, which is not supported: tools have the type \"function\"");
+            return Err(Failure::of(&format!("tools[{at}]"), message).code("unsupported_parameter"));
+        }
         let name = tool["function"]["name"].as_str().unwrap_or_default();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {

@@ -22,7 +22,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::{Sleep, sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::answering::Answering;
 use super::engine::Piece;
@@ -40,6 +39,10 @@ const STALL: Duration = Duration::from_secs(30);
 const HEAD_BYTES: usize = 32 << 10;
 /// The first byte of a client that wants TLS.
 const TLS_HANDSHAKE: u8 = 0x16;
+/// So long a connection is kept on which all has been said.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The most connections at a time that are waited for after they were told that there are too many.
+const REFUSED: usize = 64;
 /// Pause after an accept that failed, such as for want of file descriptors.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
@@ -186,9 +189,22 @@ pub async fn read_prompt<T: DeserializeOwned>(body: Incoming, most: usize) -> Re
     request_json::parse(&read(body, most).await?, request_json::UNSUPPORTED)
 }
 
+/// The same, with fields of its own that are refused.
+///
+/// # Errors
+/// As [`read_prompt`].
+pub async fn read_refusing<T: DeserializeOwned>(
+    body: Incoming,
+    most: usize,
+    refused: &[request_json::Unsupported],
+) -> Result<T, Failure> {
+    request_json::parse(&read(body, most).await?, refused)
+}
+
 /// Serves connections until the task is dropped; with `tls`, encrypted ones.
 pub async fn serve(listener: TcpListener, tls: Option<Tls>, current: Current) {
     let places = Arc::new(Semaphore::new(now(&current).config.connections));
+    let (refused, tls) = (Arc::new(Semaphore::new(REFUSED)), tls.map(Arc::new));
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
@@ -201,7 +217,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, current: Current) {
         let _ = stream.set_nodelay(true);
         match places.clone().try_acquire_owned() {
             Ok(place) => {
-                let (current, tls) = (current.clone(), tls.as_ref().map(Tls::acceptor));
+                let (current, tls) = (current.clone(), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         None => connection(Stalling { stream, stall: None }, current).await,
@@ -210,37 +226,58 @@ pub async fn serve(listener: TcpListener, tls: Option<Tls>, current: Current) {
                     drop(place);
                 });
             }
+            // An answer without encryption would break the key exchange: the connection is closed.
+            Err(_) if tls.is_some() => {}
             Err(_) => {
-                tokio::spawn(timeout(Duration::from_secs(1), refuse(stream)));
+                let place = refused.clone().try_acquire_owned().ok();
+                tokio::spawn(async move {
+                    let failure = Failure::busy("too many connections (server.connections)");
+                    let status = "503 Service Unavailable\r\nretry-after: 1";
+                    let told = close_with(stream, status, &failure).await;
+                    if let (Some(stream), Some(_place)) = (told, place) {
+                        read_out(stream).await;
+                    }
+                });
             }
         }
     }
 }
 
-/// Too many connections.
-async fn refuse(mut stream: TcpStream) {
-    let failure = Failure::busy("too many connections (server.connections)");
+/// Answers without having read the request, and ends what is said; `None` where nobody takes it.
+async fn close_with(mut stream: TcpStream, status: &str, failure: &Failure) -> Option<TcpStream> {
     let body = failure.body(Form::OpenAi).to_string();
-    let head =
-        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json";
-    let _ = stream.write_all(format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+    let head = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json");
+    let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let written = timeout(LAST_WORDS, async {
+        stream.write_all(answer.as_bytes()).await?;
+        stream.shutdown().await
+    });
+    matches!(written.await, Ok(Ok(()))).then_some(stream)
+}
+
+/// Reads a request that was answered already: a connection that is closed before is reset, and the answer may be lost with it.
+async fn read_out(mut stream: TcpStream) {
+    let read = async {
+        let mut rest = [0; 4096];
+        while matches!(stream.read(&mut rest).await, Ok(1..)) {}
+    };
+    let _ = timeout(LAST_WORDS, read).await;
 }
 
 /// Agrees on a key first. Who speaks without encryption is told in words.
-async fn encrypted(mut stream: TcpStream, tls: TlsAcceptor, current: Current) {
+async fn encrypted(stream: TcpStream, tls: Arc<Tls>, current: Current) {
     let mut first = [0];
     let Ok(Ok(1)) = timeout(HEAD_TIME, stream.peek(&mut first)).await else { return };
     if first[0] != TLS_HANDSHAKE {
-        let body = Failure::wrong("this server speaks HTTPS only: write https:// in the address").body(Form::OpenAi);
-        let body = body.to_string();
-        let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json";
-        let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-        let _ = timeout(Duration::from_secs(1), stream.write_all(answer.as_bytes())).await;
-        // What it sent is read, or the answer would be lost with the connection.
-        let _ = timeout(Duration::from_secs(1), stream.read(&mut [0; 4096])).await;
+        let failure = Failure::wrong("this server speaks HTTPS only: write https:// in the address");
+        if let Some(stream) = close_with(stream, "400 Bad Request", &failure).await {
+            read_out(stream).await;
+        }
         return;
     }
-    match timeout(HEAD_TIME, tls.accept(Stalling { stream, stall: None })).await {
+    // The files may have to be read.
+    let Ok(acceptor) = tokio::task::spawn_blocking(move || tls.acceptor()).await else { return };
+    match timeout(HEAD_TIME, acceptor.accept(Stalling { stream, stall: None })).await {
         Ok(Ok(stream)) => connection(stream, current).await,
         Ok(Err(error)) => tracing::debug!("a client and the server could not agree on TLS: {error}"),
         Err(_) => tracing::debug!("a client began TLS and did not go on"),

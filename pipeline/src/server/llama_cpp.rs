@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
-use nearfield_llm::TokenId;
+use nearfield_llm::{Likelihood, Llm, TokenId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,8 +13,7 @@ use super::answering::{Meter, Usage};
 use super::engine::{Format, Piece, Prompt, Reason, Request};
 use super::failure::{Failure, Form};
 use super::http::{self, Reply, Writer};
-use super::openai::{self, InMessage, Sampling};
-use super::request_json::NO_LIMIT;
+use super::openai::{self, InMessage, Sampling, logprobs};
 
 /// The most tokens that are turned into text at once.
 const MOST_TOKENS: usize = 1 << 20;
@@ -23,15 +22,16 @@ const MOST_TOKENS: usize = 1 << 20;
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Body {
     prompt: String,
-    /// -1: as many as there is room for.
+    /// How many of the likeliest tokens are told with each token.
     #[serde(default)]
-    n_predict: Option<i64>,
+    n_probs: Option<usize>,
+    /// How many of the last tokens `repeat_penalty` looks at; -1: all.
+    #[serde(default)]
+    repeat_last_n: Option<i64>,
     #[serde(default)]
     stream: Option<bool>,
     #[serde(default)]
     json_schema: Option<Value>,
-    #[serde(default)]
-    grammar: Option<String>,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -41,43 +41,67 @@ pub struct Body {
 /// # Errors
 /// The request is wrong, or the model failed.
 pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply>, Failure> {
-    if body.grammar.is_some_and(|grammar| !grammar.is_empty()) {
-        return Err(Failure::of("grammar", "is not supported: send a json_schema"));
-    }
+    body.sampling.check_is_one()?;
+    let likelihoods = body.n_probs.filter(|top| *top > 0).map(|top| logprobs::checked("n_probs", top)).transpose()?;
     let format = match body.json_schema {
         Some(schema) if schema.as_object().is_some_and(|schema| !schema.is_empty()) => Format::Schema(schema),
         _ => Format::Text,
     };
-    let most =
-        body.n_predict.map_or(body.sampling.max_tokens()?, |n| Some(usize::try_from(n).unwrap_or(NO_LIMIT as usize)));
+    let mut sampler = body.sampling.samplers(&server.engine)?.remove(0);
+    if let Some(last) = body.repeat_last_n {
+        sampler.repetition_window = openai::window("repeat_last_n", last, server.engine.context_tokens())?;
+    }
     let request = Request {
         prompt: Prompt::Text(body.prompt),
         format,
-        sampler: body.sampling.samplers(&server.engine)?.remove(0),
+        sampler,
         bias: body.sampling.bias(&server.engine)?,
-        likelihoods: None,
-        max_tokens: most,
+        likelihoods,
+        max_tokens: body.sampling.max_tokens()?,
         stop: body.sampling.stop()?,
         thinking: None,
         may_forget: false,
     };
     let answering = server.ask(vec![request]).await?;
+    let llm = server.engine.llm().llm().clone();
     if body.stream == Some(true) {
-        let chunks = Chunks { meter: answering.meter(), model: server.model.clone() };
+        let meter = answering.meter();
+        let chunks = Chunks { meter, model: server.model.clone(), llm, waiting: Vec::new() };
         return Ok(http::stream("text/event-stream", answering, chunks));
     }
     let (mut all, usage) = answering.whole().await?;
     let one = all.remove(0);
-    Ok(http::json(StatusCode::OK, &last(&one.text, &server.model, one.reason, &usage)))
+    let mut answer = last(&one.text, &server.model, (one.reason, one.stopped_by.as_deref()), &usage);
+    if likelihoods.is_some() {
+        answer["completion_probabilities"] = probabilities(&llm, &one.likelihoods).into();
+    }
+    Ok(http::json(StatusCode::OK, &answer))
 }
 
-fn last(text: &str, model: &str, reason: Reason, usage: &Usage) -> Value {
+/// The tokens with how likely they were.
+fn probabilities(llm: &Llm, likelihoods: &[Likelihood]) -> Vec<Value> {
+    let Ok(tokenizer) = llm.tokenizer() else { return Vec::new() };
+    let mut told = logprobs::content(likelihoods, tokenizer);
+    for (told, likelihood) in told.iter_mut().zip(likelihoods) {
+        told["id"] = likelihood.token.0.into();
+        let top = told["top_logprobs"].as_array_mut().into_iter().flatten();
+        top.zip(&likelihood.top).for_each(|(told, (token, _))| told["id"] = token.0.into());
+    }
+    told
+}
+
+fn last(text: &str, model: &str, (reason, stopped_by): (Reason, Option<&str>), usage: &Usage) -> Value {
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1000.0;
     let rate = |n: usize, time: std::time::Duration| n as f64 / time.as_secs_f64().max(1e-6);
     let computed = usage.prompt - usage.cached.min(usage.prompt);
     json!({
         "index": 0, "content": text, "stop": true, "model": model,
-        "stop_type": if reason == Reason::Length { "limit" } else { "eos" },
+        "stop_type": match (reason, stopped_by) {
+            (Reason::Length, _) => "limit",
+            (_, Some(_)) => "word",
+            _ => "eos",
+        },
+        "stopping_word": stopped_by.unwrap_or_default(),
         "tokens_predicted": usage.generated, "tokens_evaluated": usage.prompt, "tokens_cached": usage.cached, "truncated": false,
         "timings": {
             "prompt_n": computed, "prompt_ms": ms(usage.reading), "prompt_per_second": rate(computed, usage.reading),
@@ -91,15 +115,32 @@ fn last(text: &str, model: &str, reason: Reason, usage: &Usage) -> Value {
 struct Chunks {
     meter: Meter,
     model: String,
+    llm: Arc<Llm>,
+    /// The likelihoods of the next text's tokens.
+    waiting: Vec<Likelihood>,
 }
 
 impl Writer for Chunks {
     fn piece(&mut self, _index: usize, piece: Piece) -> String {
         self.meter.see(&piece);
         match piece {
-            Piece::Begun { .. } | Piece::Likelihoods(_) | Piece::Calls(_) => String::new(),
-            Piece::Text(text) => openai::event(&json!({"index": 0, "content": text, "stop": false})),
-            Piece::Ended { reason, .. } => openai::event(&last("", &self.model, reason, &self.meter.usage())),
+            Piece::Begun { .. } | Piece::Calls(_) => String::new(),
+            Piece::Likelihoods(likelihoods) => {
+                self.waiting.extend(likelihoods);
+                String::new()
+            }
+            Piece::Text(text) => {
+                let mut chunk = json!({"index": 0, "content": text, "stop": false});
+                if !self.waiting.is_empty() {
+                    let told = probabilities(&self.llm, &std::mem::take(&mut self.waiting));
+                    chunk["completion_probabilities"] = told.into();
+                }
+                openai::event(&chunk)
+            }
+            Piece::Ended { reason, stopped_by, .. } => {
+                let why = (reason, stopped_by.as_deref());
+                openai::event(&last("", &self.model, why, &self.meter.usage()))
+            }
         }
     }
 
@@ -120,6 +161,9 @@ pub struct TokenizeBody {
     add_special: bool,
     #[serde(default)]
     with_pieces: bool,
+    /// Whether marks of the template are taken as such, which they are where nothing is said.
+    #[serde(default)]
+    parse_special: Option<bool>,
 }
 
 /// The tokens of a text.
@@ -128,11 +172,16 @@ pub struct TokenizeBody {
 /// The model carries no vocabulary.
 pub fn tokenize(server: &Server, body: &TokenizeBody) -> Result<Value, Failure> {
     let tokenizer = server.engine.llm().llm().tokenizer()?;
-    let tokens = match body.add_special {
-        true => tokenizer.encode_prompt(&body.content),
-        false => tokenizer.encode(&body.content, true),
+    let tokens = match (body.add_special, body.parse_special.unwrap_or(true)) {
+        (true, true) => tokenizer.encode_prompt(&body.content),
+        (true, false) => tokenizer.encode_text(&body.content),
+        (false, special) => tokenizer.encode(&body.content, special),
     };
-    let piece = |token: &TokenId| json!({"id": token.0, "piece": String::from_utf8_lossy(tokenizer.bytes_of(*token))});
+    // As llama.cpp: what is no whole character is told as its bytes.
+    let piece = |token: &TokenId| match std::str::from_utf8(tokenizer.bytes_of(*token)) {
+        Ok(_) => json!({"id": token.0, "piece": tokenizer.text_of(*token)}),
+        Err(_) => json!({"id": token.0, "piece": tokenizer.bytes_of(*token)}),
+    };
     Ok(match body.with_pieces {
         true => json!({"tokens": tokens.iter().map(piece).collect::<Vec<_>>()}),
         false => json!({"tokens": tokens}),

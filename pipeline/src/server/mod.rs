@@ -22,6 +22,7 @@ mod http;
 mod llama_cpp;
 mod metrics;
 mod ollama;
+mod one_of;
 mod openai;
 mod openapi;
 mod page;
@@ -228,7 +229,14 @@ pub fn run(args: &RunArgs, stop: &StopSignal, hung_up: Receiver<()>, out: &mut d
     };
     let (orders, ordered) = crossbeam_channel::bounded(1);
     let (begun, file) = (Instant::now(), base.file.clone());
-    let about = control::About { current: current.clone(), orders, address: address.to_string(), file, begun };
+    let about = control::About {
+        current: current.clone(),
+        orders,
+        address: address.to_string(),
+        url: place.clone(),
+        file,
+        begun,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     runtime.block_on(async {
         tokio::spawn(http::serve(TcpListener::from_std(listener)?, tls, current.clone()));
@@ -270,7 +278,7 @@ fn say_what_there_is<'a>(
 ) -> anyhow::Result<()> {
     let info = server.engine.llm().llm().info();
     let tokens = server.engine.context_tokens();
-    let (architecture, quantization) = (&info.architecture, &info.quantization);
+    let (architecture, quantization) = (&info.architecture, info.type_name());
     writeln!(out, "llm: {} ({architecture}, {quantization}), {tokens} tokens of context", server.model)?;
     let (hears, speaks) = server.speech.has();
     if let Some((name, model)) = server.embeddings.model() {

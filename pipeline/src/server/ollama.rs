@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
 use jiff::Timestamp;
-use nearfield_llm::{LogitBias, Message, Role, SamplerOptions, Thinking};
+use nearfield_llm::{Likelihood, Llm, LogitBias, Message, Role, SamplerOptions, Thinking};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -15,9 +15,9 @@ use super::answering::{Meter, Usage};
 use super::engine::{Format, Piece, Prompt, Reason, Request, ToolChoice, checked_tools};
 use super::failure::{Failure, Form};
 use super::http::{self, Reply, Writer};
-use super::openai::{self, InMessage};
+use super::openai::{self, InMessage, logprobs};
 use super::pictures::{self, PicturePlace, Pictures};
-use super::request_json::NO_LIMIT;
+use super::request_json::{self, NO_LIMIT};
 
 /// The version of Ollama whose answers these are, and ours.
 const VERSION: &str = concat!("0.12.0+nearfield.", env!("CARGO_PKG_VERSION"));
@@ -39,6 +39,13 @@ pub struct Common {
     keep_alive: Value,
     #[serde(default)]
     think: Value,
+    #[serde(default)]
+    logprobs: Option<bool>,
+    #[serde(default)]
+    top_logprobs: Option<usize>,
+    /// Whether a conversation that is too long loses its oldest questions, as it does where nothing is said.
+    #[serde(default)]
+    truncate: Option<bool>,
 }
 
 /// `/api/chat`
@@ -67,6 +74,9 @@ pub struct GenerateBody {
     suffix: Option<String>,
     #[serde(default)]
     images: Option<Vec<Value>>,
+    /// Tokens of an earlier answer, which are refused.
+    #[serde(default)]
+    context: Option<Vec<Value>>,
 }
 
 /// `/api/show` and `/api/pull`
@@ -85,6 +95,9 @@ struct Asked {
     thinking: Option<Thinking>,
     is_streamed: bool,
     is_unloading: bool,
+    bias: LogitBias,
+    likelihoods: Option<usize>,
+    may_forget: bool,
 }
 
 impl Common {
@@ -98,6 +111,7 @@ impl Common {
             _ => return Err(Failure::of("format", "must be \"json\" or a JSON schema")),
         };
         let options = self.options.clone().unwrap_or_default();
+        request_json::refuse(&options, request_json::UNSUPPORTED_OPTIONS, "options.")?;
         // Numbers come as integers or as floats, whatever they are.
         let number = |name: &str| match options.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -111,6 +125,19 @@ impl Common {
         sampler.top_p = float("top_p", sampler.top_p)?;
         sampler.min_p = float("min_p", sampler.min_p)?;
         sampler.repetition_penalty = float("repeat_penalty", sampler.repetition_penalty)?;
+        if let Some(last) = number("repeat_last_n")? {
+            let room = server.engine.context_tokens();
+            sampler.repetition_window = openai::window("options.repeat_last_n", last as i64, room)?;
+        }
+        let penalty = |name: &str| match float(name, 0.0)? {
+            value if (-2.0..=2.0).contains(&value) => Ok(value),
+            value => Err(Failure::of(&format!("options.{name}"), format!("is {value} but must be from -2 to 2"))),
+        };
+        let bias = LogitBias {
+            tokens: Vec::new(),
+            frequency_penalty: penalty("frequency_penalty")?,
+            presence_penalty: penalty("presence_penalty")?,
+        };
         sampler.top_k = number("top_k")?.map_or(sampler.top_k, |k| k.max(0.0) as usize);
         sampler.seed = number("seed")?.map_or_else(openai::chance, |seed| seed as i64 as u64);
         sampler.check().map_err(|error| Failure::of("options", error))?;
@@ -137,6 +164,9 @@ impl Common {
             thinking,
             is_streamed: self.stream != Some(false),
             is_unloading: keep_alive(&self.keep_alive)? == Some(0.0),
+            bias,
+            likelihoods: logprobs::of_chat(self.logprobs, self.top_logprobs)?,
+            may_forget: self.truncate != Some(false),
         })
     }
 }
@@ -179,7 +209,7 @@ fn seconds(text: &str) -> Option<f64> {
 /// The request is wrong, or the model failed.
 pub async fn chat(server: &Arc<Server>, body: ChatBody) -> Result<Response<Reply>, Failure> {
     let asked = body.common.checked(server)?;
-    let lines = Lines::new(server, true);
+    let mut lines = Lines::new(server, true);
     if body.messages.is_empty() {
         return Ok(lines.nothing(&asked));
     }
@@ -197,7 +227,7 @@ pub async fn chat(server: &Arc<Server>, body: ChatBody) -> Result<Response<Reply
 /// The request is wrong, or the model failed.
 pub async fn generate(server: &Arc<Server>, body: GenerateBody) -> Result<Response<Reply>, Failure> {
     let asked = body.common.checked(server)?;
-    let lines = Lines::new(server, false);
+    let mut lines = Lines::new(server, false);
     let (mut pictures, mut asked_text) = (Pictures::default(), String::new());
     for image in body.images.into_iter().flatten() {
         let mut place = PicturePlace::of_user(server.engine.takes_pictures(), &mut pictures);
@@ -205,6 +235,10 @@ pub async fn generate(server: &Arc<Server>, body: GenerateBody) -> Result<Respon
     }
     if body.suffix.is_some_and(|suffix| !suffix.is_empty()) {
         return Err(Failure::of("suffix", "is not supported: leave it out"));
+    }
+    if body.context.is_some_and(|context| !context.is_empty()) {
+        let message = "is not supported: nothing is stored, send the whole conversation to /api/chat";
+        return Err(Failure::of("context", message).code("unsupported_parameter"));
     }
     if body.prompt.is_empty() {
         return Ok(lines.nothing(&asked));
@@ -231,9 +265,8 @@ async fn answered(
     prompt: Prompt,
     mut lines: Lines,
 ) -> Result<Response<Reply>, Failure> {
-    let Asked { sampler, max_tokens, stop, format, thinking, is_streamed, .. } = asked;
-    let (bias, likelihoods) = (LogitBias::default(), None);
-    let request = Request { prompt, format, sampler, bias, likelihoods, max_tokens, stop, thinking, may_forget: true };
+    let Asked { sampler, max_tokens, stop, format, thinking, is_streamed, bias, likelihoods, may_forget, .. } = asked;
+    let request = Request { prompt, format, sampler, bias, likelihoods, max_tokens, stop, thinking, may_forget };
     let answering = server.ask(vec![request]).await?;
     if is_streamed {
         lines.meter = Some(answering.meter());
@@ -242,6 +275,7 @@ async fn answered(
     let (mut all, usage) = answering.whole().await?;
     let one = all.remove(0);
     let text = if one.calls.is_empty() { one.text } else { one.text.trim_end().to_owned() };
+    lines.waiting = one.likelihoods;
     let mut line = lines.line(&text);
     if !one.calls.is_empty() {
         line["message"]["tool_calls"] = one.calls.iter().map(call).collect();
@@ -270,25 +304,33 @@ struct Lines {
     model: String,
     is_chat: bool,
     meter: Option<Meter>,
+    llm: Arc<Llm>,
+    /// The likelihoods of the next text's tokens, where they are wanted.
+    waiting: Vec<Likelihood>,
 }
 
 impl Lines {
     fn new(server: &Server, is_chat: bool) -> Self {
-        Self { model: tagged(&server.model), is_chat, meter: None }
+        let llm = server.engine.llm().llm().clone();
+        Self { model: tagged(&server.model), is_chat, meter: None, llm, waiting: Vec::new() }
     }
 
-    fn line(&self, text: &str) -> Value {
+    fn line(&mut self, text: &str) -> Value {
         let mut line = json!({"model": self.model, "created_at": Timestamp::now().to_string()});
         match self.is_chat {
             true => line["message"] = json!({"role": "assistant", "content": text}),
             false => line["response"] = text.into(),
+        }
+        let likelihoods = std::mem::take(&mut self.waiting);
+        if let Some(tokenizer) = self.llm.tokenizer().ok().filter(|_| !likelihoods.is_empty()) {
+            line["logprobs"] = logprobs::content(&likelihoods, tokenizer).into();
         }
         line["done"] = false.into();
         line
     }
 
     /// The answer to a request that only wants the model loaded or unloaded.
-    fn nothing(&self, asked: &Asked) -> Response<Reply> {
+    fn nothing(&mut self, asked: &Asked) -> Response<Reply> {
         let mut line = self.line("");
         line["done"] = true.into();
         line["done_reason"] = if asked.is_unloading { "unload" } else { "load" }.into();
@@ -306,7 +348,10 @@ impl Writer for Lines {
         }
         let line = match piece {
             Piece::Begun { .. } => return String::new(),
-            Piece::Likelihoods(_) => return String::new(),
+            Piece::Likelihoods(likelihoods) => {
+                self.waiting.extend(likelihoods);
+                return String::new();
+            }
             Piece::Text(text) => self.line(&text),
             Piece::Calls(calls) => {
                 let mut line = self.line("");
@@ -358,7 +403,7 @@ fn details(server: &Server) -> Value {
     };
     json!({
         "parent_model": "", "format": "gguf", "family": info.architecture, "families": [info.architecture],
-        "parameter_size": size, "quantization_level": info.file_type.unwrap_or(&info.quantization),
+        "parameter_size": size, "quantization_level": info.type_name(),
     })
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::failure::Failure;
 
 /// Fields that count something. Some clients write 24.0.
-const COUNTS: [&str; 9] = [
+const COUNTS: [&str; 11] = [
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
@@ -17,9 +17,11 @@ const COUNTS: [&str; 9] = [
     "n",
     "seed",
     "logprobs",
+    "n_probs",
+    "repeat_last_n",
 ];
 /// Those of them that limit an answer: -1 is no limit.
-const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+const LIMITS: [&str; 4] = ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict"];
 /// What a limit of -1 stands for. The context still ends the answer.
 pub const NO_LIMIT: u32 = u32::MAX;
 /// The largest body whose fields are tried one by one to find the wrong one.
@@ -32,15 +34,21 @@ pub struct Unsupported {
     field: &'static str,
     /// A number that asks for nothing, besides 0.
     neutral: Option<f64>,
+    /// Whether `true` asks for nothing, and `false` for something.
+    is_usual: bool,
     hint: &'static str,
 }
 
 const fn unsupported(field: &'static str, hint: &'static str) -> Unsupported {
-    Unsupported { field, neutral: None, hint }
+    Unsupported { field, neutral: None, is_usual: false, hint }
 }
 
 const fn unless_one(field: &'static str, hint: &'static str) -> Unsupported {
-    Unsupported { field, neutral: Some(1.0), hint }
+    Unsupported { field, neutral: Some(1.0), is_usual: false, hint }
+}
+
+const fn unless_true(field: &'static str, hint: &'static str) -> Unsupported {
+    Unsupported { field, neutral: None, is_usual: true, hint }
 }
 
 const BY_SCHEMA: &str = "send response_format with a JSON schema";
@@ -48,6 +56,30 @@ const BY_SAMPLING: &str = "choose tokens with temperature, top_p, top_k, min_p a
 const TEXT_ONLY: &str = "answers are text, which /v1/audio/speech speaks: leave it out";
 const OWN_TEMPLATE: &str = "the model's own template is used: leave it out";
 const WHOLE: &str = "nothing is stored: send the whole conversation";
+
+const UNTIL_END: &str = "an answer ends where the model ends it: leave it out";
+
+/// What llama.cpp's `/completion`, which takes a schema and tells likelihoods by `n_probs`, may ask for elsewhere, and not here.
+pub const UNSUPPORTED_COMPLETION: &[Unsupported] = &[
+    unsupported("grammar", "send a json_schema"),
+    unsupported("mirostat", BY_SAMPLING),
+    unless_one("typical_p", BY_SAMPLING),
+    unless_one("tfs_z", BY_SAMPLING),
+    unsupported("xtc_probability", BY_SAMPLING),
+    unsupported("dry_multiplier", BY_SAMPLING),
+    unsupported("dynatemp_range", BY_SAMPLING),
+    unsupported("ignore_eos", UNTIL_END),
+    unsupported("post_sampling_probs", "n_probs gives the model's own probabilities: leave it out"),
+    unsupported("t_max_predict_ms", "send n_predict"),
+    unsupported("n_indent", "leave it out"),
+    unsupported("lora", "adapters are merged by `nearfield models convert --lora`: leave it out"),
+    unsupported("image_data", "send pictures to /v1/chat/completions"),
+    unless_one("n_cmpl", "one answer is given here: send /v1/completions with n"),
+];
+
+/// The same of Ollama's `options`.
+pub const UNSUPPORTED_OPTIONS: &[Unsupported] =
+    &[unsupported("mirostat", BY_SAMPLING), unless_one("typical_p", BY_SAMPLING), unless_one("tfs_z", BY_SAMPLING)];
 
 /// What requests for an answer may ask for elsewhere, and not here.
 pub const UNSUPPORTED: &[Unsupported] = &[
@@ -66,13 +98,17 @@ pub const UNSUPPORTED: &[Unsupported] = &[
     unless_one("best_of", "all answers that are computed are given: send n"),
     unsupported("use_beam_search", BY_SAMPLING),
     unless_one("length_penalty", BY_SAMPLING),
+    unsupported("n_probs", "send logprobs, and top_logprobs"),
+    unless_true("add_generation_prompt", "send the text to /v1/completions, with the model's own marks"),
     unsupported("mirostat", BY_SAMPLING),
     unless_one("typical_p", BY_SAMPLING),
+    unless_one("tfs_z", BY_SAMPLING),
+    unsupported("top_n_sigma", BY_SAMPLING),
     unsupported("xtc_probability", BY_SAMPLING),
     unsupported("dry_multiplier", BY_SAMPLING),
     unsupported("dynatemp_range", BY_SAMPLING),
-    unsupported("ignore_eos", "an answer ends where the model ends it: leave it out"),
-    unsupported("min_tokens", "an answer ends where the model ends it: leave it out"),
+    unsupported("ignore_eos", UNTIL_END),
+    unsupported("min_tokens", UNTIL_END),
     unsupported("continue_final_message", "send the text to /v1/completions, with the model's own marks"),
     unsupported("template", OWN_TEMPLATE),
     unsupported("chat_template", OWN_TEMPLATE),
@@ -100,16 +136,30 @@ pub fn read<T: DeserializeOwned>(mut value: Value, refused: &[Unsupported]) -> R
     let Value::Object(fields) = &mut value else {
         return Err(Failure::wrong(format!("the body is {} but must be a JSON object", shown(&value))));
     };
-    for Unsupported { field, neutral, hint } in refused {
-        if fields.get(*field).is_some_and(|value| !asks_for_nothing(value, *neutral)) {
-            return Err(Failure::of(field, format!("is not supported: {hint}")).code("unsupported_parameter"));
-        }
-    }
+    refuse(fields, refused, "")?;
     take_numbers(fields);
     serde_path_to_error::deserialize(&value).map_err(|error| {
         let path: Vec<Step> = error.path().iter().filter_map(Step::of).collect();
         said(&value, path, &error.inner().to_string(), &|value| T::deserialize(value).err().map(|e| e.to_string()))
     })
+}
+
+/// Refuses fields that are not supported, which stand `within` a field of the request (`options.`), or in it.
+///
+/// # Errors
+/// Names the first that asks for something.
+pub fn refuse(fields: &Map<String, Value>, refused: &[Unsupported], within: &str) -> Result<(), Failure> {
+    for Unsupported { field, neutral, is_usual, hint } in refused {
+        let asks = |value: &Value| match is_usual {
+            true => value == &Value::Bool(false),
+            false => !asks_for_nothing(value, *neutral),
+        };
+        if fields.get(*field).is_some_and(asks) {
+            let failure = Failure::of(&format!("{within}{field}"), format!("is not supported: {hint}"));
+            return Err(failure.code("unsupported_parameter"));
+        }
+    }
+    Ok(())
 }
 
 fn asks_for_nothing(value: &Value, neutral: Option<f64>) -> bool {
@@ -133,6 +183,8 @@ fn take_numbers(fields: &mut Map<String, Value>) {
         };
         let taken = match key {
             _ if whole == -1 && LIMITS.contains(&key) => Value::from(NO_LIMIT),
+            // llama.cpp's "until the context is full".
+            "n_predict" if whole == -2 => Value::from(NO_LIMIT),
             "top_k" if whole == -1 => Value::from(0),
             _ => Value::from(whole),
         };
@@ -289,6 +341,8 @@ mod tests {
             Value::Object(fields)
         };
         assert_eq!(value(r#""max_tokens": 24.0"#)["max_tokens"], 24);
+        let of_llama = value(r#""n_probs": 2.0, "repeat_last_n": -1.0"#);
+        assert_eq!((&of_llama["n_probs"], &of_llama["repeat_last_n"]), (&Value::from(2), &Value::from(-1)));
         let none = value(r#""max_tokens": -1, "top_k": -1"#);
         assert_eq!((&none["max_tokens"], &none["top_k"]), (&Value::from(NO_LIMIT), &Value::from(0)));
     }
@@ -305,6 +359,9 @@ mod tests {
             r#""best_of": 3"#,
             r#""background": true"#,
             r#""template": "{{ .Prompt }}""#,
+            r#""add_generation_prompt": false"#,
+            r#""tfs_z": 0.5"#,
+            r#""n_probs": 3"#,
         ] {
             let (said, param) = wrong(&chat(more));
             let field = more.split('"').nth(1).unwrap();
@@ -315,6 +372,7 @@ mod tests {
             r#""functions": [], "function_call": "auto", "modalities": ["text"], "audio": null"#,
             r#""best_of": 1, "mirostat": 0, "typical_p": 1.0, "background": false, "template": """#,
             r#""user": "me", "metadata": {"a": "b"}, "store": true"#,
+            r#""add_generation_prompt": true, "samplers": ["top_k", "temperature"], "tfs_z": 1.0, "n_probs": 0, "n_predict": -1"#,
         ] {
             parse::<Body>(chat(more).as_bytes(), UNSUPPORTED).unwrap();
         }

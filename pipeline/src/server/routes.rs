@@ -19,6 +19,7 @@ use super::openai::{self, audio, chat, completions, responses};
 use super::openapi;
 use super::page;
 use super::realtime;
+use super::request_json;
 
 /// Whether a path is answered without a token: those that say only that the server lives.
 pub fn is_open(path: &str) -> bool {
@@ -69,7 +70,12 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
         return get(server, path);
     }
     if head.method != Method::POST {
-        return Ok(not_so(path, "GET, HEAD, POST"));
+        // What is described has been looked at above; these are other names of it.
+        return match path {
+            "/chat/completions" | "/responses" => Ok(not_so(path, "POST")),
+            _ if get(server, path).is_ok() => Ok(not_so(path, "GET, HEAD")),
+            _ => Err(unknown(path)),
+        };
     }
     match path {
         "/v1/chat/completions" | "/chat/completions" => chat::chat(server, read_prompt(body, most).await?).await,
@@ -84,7 +90,10 @@ pub async fn route(server: &Arc<Server>, request: Request<Incoming>) -> Result<R
         "/api/show" => Ok(http::json(StatusCode::OK, &ollama::show(server, &read_json(body, most).await?)?)),
         "/api/pull" => ollama::pull(server, &read_json(body, most).await?),
         path if embeddings::is_path(path) => embeddings::post(server, path, body, most).await,
-        "/completion" => llama_cpp::complete(server, read_json(body, most).await?).await,
+        "/completion" => {
+            let body = http::read_refusing(body, most, request_json::UNSUPPORTED_COMPLETION).await?;
+            llama_cpp::complete(server, body).await
+        }
         "/tokenize" => Ok(http::json(StatusCode::OK, &llama_cpp::tokenize(server, &read_json(body, most).await?)?)),
         "/detokenize" => Ok(http::json(StatusCode::OK, &llama_cpp::detokenize(server, &read_json(body, most).await?)?)),
         "/apply-template" => {

@@ -90,7 +90,14 @@ fn acceptor(certificate: &Path, key: &Path) -> anyhow::Result<TlsAcceptor> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, private)
-        .with_context(|| format!("server.tls_key does not belong to {}", place("tls_certificate", certificate)))?;
+        .map_err(|error| {
+            let certificate = place("tls_certificate", certificate);
+            let message = match error {
+                rustls::Error::InconsistentKeys(_) => format!("server.tls_key does not belong to {certificate}"),
+                _ => format!("{} can't be used with {certificate}", place("tls_key", key)),
+            };
+            anyhow::Error::new(error).context(message)
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

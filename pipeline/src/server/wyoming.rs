@@ -26,6 +26,8 @@ const CONNECTIONS: usize = 32;
 const IDLE: Duration = Duration::from_secs(600);
 /// So long a client may leave what it is sent unread.
 const STALL: Duration = Duration::from_secs(30);
+/// So long what a refused client still sends is read.
+const LINGER: Duration = Duration::from_secs(2);
 /// The longest line, the most data of an event, and the most sound of one.
 const MOST_LINE: u64 = 64 << 10;
 const MOST_DATA: usize = 1 << 20;
@@ -55,7 +57,7 @@ struct Event {
 #[derive(Default)]
 struct Incoming {
     rate: u32,
-    width: u64,
+    width: usize,
     channels: usize,
     bytes: Vec<u8>,
 }
@@ -139,6 +141,21 @@ async fn fail(to: &mut OwnedWriteHalf, failure: &Failure) -> std::io::Result<()>
     send(to, "error", json!({"text": failure.message, "code": failure.status.as_u16().to_string()}), &[]).await
 }
 
+/// Says what is wrong with what has come, and ends the connection: what follows makes no sense without it.
+async fn refuse(
+    from: &mut BufReader<OwnedReadHalf>,
+    to: &mut OwnedWriteHalf,
+    failure: &Failure,
+) -> std::io::Result<()> {
+    tracing::warn!("a Wyoming client was refused: {}", failure.message);
+    fail(to, failure).await?;
+    to.shutdown().await?;
+    // What is on its way is read: a connection that is closed before takes the error with it.
+    let mut rest = [0; 4096];
+    let _ = timeout(LINGER, async { while matches!(from.read(&mut rest).await, Ok(n) if n > 0) {} }).await;
+    Ok(())
+}
+
 async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut from: BufReader<OwnedReadHalf> = BufReader::new(from);
@@ -156,7 +173,10 @@ async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<
             "describe" => send(&mut to, "info", info(server), &[]).await?,
             "ping" => send(&mut to, "pong", event.data.clone(), &[]).await?,
             "transcribe" => language = event.data["language"].as_str().map(language_code),
-            "audio-start" => sound = Incoming::of(&event.data)?,
+            "audio-start" => match Incoming::of(&event.data) {
+                Ok(begun) => sound = begun,
+                Err(failure) => return refuse(&mut from, &mut to, &failure).await,
+            },
             "detect" => {
                 let names = event.data["names"].as_array().into_iter().flatten();
                 let names: Vec<String> = names.filter_map(|name| name.as_str().map(str::to_owned)).collect();
@@ -170,7 +190,9 @@ async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<
             }
             "audio-chunk" if ear.is_some() => {
                 let mut piece = sound.like();
-                piece.push(&event)?;
+                if let Err(failure) = piece.push(&event) {
+                    return refuse(&mut from, &mut to, &failure).await;
+                }
                 let (rate, samples) = piece.mono();
                 let Some(mut listening) = ear.take() else { continue };
                 let (heard, listening) = blocking(move || (listening.hear(rate, &samples), listening)).await?;
@@ -195,7 +217,11 @@ async fn connection(stream: TcpStream, server: &Arc<Server>) -> std::io::Result<
                     sent.await?;
                 }
             }
-            "audio-chunk" => sound.push(&event)?,
+            "audio-chunk" => {
+                if let Err(failure) = sound.push(&event) {
+                    return refuse(&mut from, &mut to, &failure).await;
+                }
+            }
             "audio-stop" => {
                 let how = Hearing {
                     language: language.take().filter(|_| server.speech.is_multilingual),
@@ -239,21 +265,26 @@ fn language_code(language: &str) -> String {
 }
 
 impl Incoming {
-    fn of(data: &Value) -> std::io::Result<Self> {
-        let number = |name: &str| data[name].as_u64().unwrap_or(0);
-        let (rate, width, channels) = (number("rate"), number("width"), number("channels"));
-        match (8_000..=192_000).contains(&rate) && width == 2 && (1..=8).contains(&channels) {
-            true => Ok(Self { rate: rate as u32, width, channels: channels as usize, bytes: Vec::new() }),
-            false => Err(broken("sound must have 16 bits, 8 to 192 kHz and 1 to 8 channels")),
-        }
+    fn of(data: &Value) -> Result<Self, Failure> {
+        let number = |name: &str, known: std::ops::RangeInclusive<u64>| {
+            let found = data[name].as_u64().filter(|number| known.contains(number));
+            found.ok_or_else(|| {
+                let value: String = data[name].to_string().chars().take(40).collect();
+                let (least, most) = (known.start(), known.end());
+                Failure::of(name, format!("of the sound is {value} but must be from {least} to {most}"))
+            })
+        };
+        let (rate, width) = (number("rate", 8_000..=192_000)?, number("width", 1..=4)?);
+        let channels = number("channels", 1..=8)?;
+        Ok(Self { rate: rate as u32, width: width as usize, channels: channels as usize, bytes: Vec::new() })
     }
 
-    fn push(&mut self, event: &Event) -> std::io::Result<()> {
+    fn push(&mut self, event: &Event) -> Result<(), Failure> {
         if self.width == 0 {
             *self = Self::of(&event.data)?;
         }
         if self.bytes.len() + event.payload.len() > MOST_SOUND {
-            return Err(broken("an utterance is too long"));
+            return Err(Failure::wrong(format!("the utterance has more than {MOST_SOUND} bytes of sound")));
         }
         self.bytes.extend_from_slice(&event.payload);
         Ok(())
@@ -265,8 +296,7 @@ impl Incoming {
     }
 
     fn mono(self) -> (SampleRate, Vec<f32>) {
-        let samples: Vec<f32> =
-            self.bytes.chunks_exact(2).map(|two| f32::from(i16::from_le_bytes([two[0], two[1]])) / 32768.0).collect();
+        let samples = samples(&self.bytes, self.width);
         let mono: Vec<f32> = match self.channels {
             1 => samples,
             n => samples.chunks_exact(n).map(|frame| frame.iter().sum::<f32>() / n as f32).collect(),
@@ -283,6 +313,19 @@ impl Incoming {
         let clip = Clip::new(rate, mono);
         Ok(resample(&clip, SampleRate::SPEECH).map_err(Failure::wrong_sound)?.samples)
     }
+}
+
+/// Whole numbers of `width` bytes, the lowest first, as samples from -1 to 1; those of one byte have no sign, as in WAV files.
+fn samples(bytes: &[u8], width: usize) -> Vec<f32> {
+    if width == 1 {
+        return bytes.iter().map(|byte| (f32::from(*byte) - 128.0) / 128.0).collect();
+    }
+    let whole = |sample: &[u8]| {
+        let mut all = [0; 4];
+        all[4 - sample.len()..].copy_from_slice(sample);
+        i32::from_le_bytes(all) as f32 / -(i32::MIN as f32)
+    };
+    bytes.chunks_exact(width.clamp(2, 4)).map(whole).collect()
 }
 
 async fn speak(server: &Arc<Server>, to: &mut OwnedWriteHalf, text: String) -> std::io::Result<()> {
@@ -369,4 +412,38 @@ fn info(server: &Server) -> Value {
         "asr": some(hears, asr), "tts": some(speaks, tts), "handle": some(server.home.is_some(), handle),
         "intent": [], "wake": some(!server.wake.words().is_empty(), wake), "mic": [], "snd": [], "satellite": null,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sound_of_every_width_is_the_same_sound() {
+        for (width, bytes) in [
+            (1, vec![128, 192, 64]),
+            (2, vec![0, 0, 0, 64, 0, 192]),
+            (3, vec![0, 0, 0, 0, 0, 64, 0, 0, 192]),
+            (4, vec![0, 0, 0, 0, 0, 0, 0, 64, 0, 0, 0, 192]),
+        ] {
+            assert_eq!(samples(&bytes, width), [0.0, 0.5, -0.5], "{width}");
+        }
+    }
+
+    #[test]
+    fn sound_that_can_not_be_read_is_refused_by_what_is_wrong_with_it() {
+        let of = |rate: u64, width: u64, channels: u64| {
+            Incoming::of(&json!({"rate": rate, "width": width, "channels": channels}))
+        };
+        for width in 1..=4 {
+            assert!(of(16_000, width, 8).is_ok());
+        }
+        for (begun, message) in [
+            (of(0, 2, 1), "rate: of the sound is 0 but must be from 8000 to 192000"),
+            (of(16_000, 5, 1), "width: of the sound is 5 but must be from 1 to 4"),
+            (of(16_000, 2, 9), "channels: of the sound is 9 but must be from 1 to 8"),
+        ] {
+            assert_eq!(begun.err().unwrap().message, message);
+        }
+    }
 }

@@ -58,8 +58,18 @@ impl AlertRule {
         if self.words.is_empty() && self.objects.is_empty() {
             return Err(named("it needs words or objects".to_owned()));
         }
-        if !self.zone.is_empty() && (self.zone.len() != 4 || self.zone.iter().any(|v| !(0.0..=1.0).contains(v))) {
-            return Err(named("zone is x, y, width, height, each from 0 to 1".to_owned()));
+        match self.zone[..] {
+            [] => {}
+            [x, y, w, h] if self.zone.iter().all(|v| (0.0..=1.0).contains(v)) && w > 0.0 && h > 0.0 => {
+                if x + w > 1.001 || y + h > 1.001 {
+                    let what = format!("zone {:?} reaches beyond the picture: it is x, y, width, height", self.zone);
+                    return Err(named(what));
+                }
+            }
+            _ => {
+                let what = "zone is x, y, width, height, each from 0 to 1, width and height above 0";
+                return Err(named(what.to_owned()));
+            }
         }
         in_range("min_score", self.min_score, 0.0..=1.0).map_err(named)?;
         if !(0.0..=1e9).contains(&self.cooldown_s) {
@@ -79,7 +89,11 @@ impl AlertRule {
         };
         let span = |text: &String| {
             let (from, to) = text.split_once('-').ok_or_else(|| wrong(text))?;
-            minutes(from).zip(minutes(to)).ok_or_else(|| wrong(text))
+            let (from, to) = minutes(from).zip(minutes(to)).ok_or_else(|| wrong(text))?;
+            match from == to {
+                true => Err(format!("quiet has {text:?}, which is no time at all; all of the day is \"00:00-24:00\"")),
+                false => Ok((from, to)),
+            }
         };
         self.quiet.iter().map(span).collect()
     }
@@ -249,7 +263,13 @@ mod tests {
             alerts.of(None, &[person(0.8)], Duration::ZERO, time.timestamp().into()).len()
         };
         assert_eq!([told(0), told(9), told(10), told(15), told(18), told(19)], [1, 1, 0, 0, 0, 1]);
-        let wrong = AlertRule { quiet: vec!["22-7".to_owned()], ..quiet };
-        assert!(wrong.check().unwrap_err().contains("22:00-07:00"));
+        let checked = |text: &str| AlertRule { quiet: vec![text.to_owned()], ..quiet.clone() }.check();
+        assert!(checked("22-7").unwrap_err().contains("22:00-07:00"));
+        assert!(checked("07:00-07:00").unwrap_err().contains("00:00-24:00"));
+        assert_eq!((checked("00:00-24:00"), checked("07:00-07:01")), (Ok(()), Ok(())));
+        let zoned = |zone: &[f32]| AlertRule { zone: zone.to_vec(), ..quiet.clone() }.check();
+        assert!(zoned(&[0.9, 0.9, 0.5, 0.5]).unwrap_err().contains("beyond the picture"));
+        assert!(zoned(&[0.1, 0.1, 0.0, 0.5]).unwrap_err().contains("above 0"));
+        assert_eq!(zoned(&[0.7, 0.0, 0.3, 1.0]), Ok(()));
     }
 }

@@ -20,6 +20,7 @@ use nearfield_vision::encode_jpeg;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::event_index::read_event;
 use super::events::SceneEvent;
 use super::ring::Ring;
 use crate::flow::{Emit, Flow, Stage, Turn};
@@ -38,6 +39,8 @@ const MOST_SACRIFICED: usize = 64;
 const FULL_BELOW: u64 = 4 << 20;
 /// The quality of pictures.
 const JPEG_QUALITY: u8 = 85;
+/// So many events of one start and camera are kept.
+const MOST_OF_A_NAME: u32 = 999;
 /// Pictures and clips without an event are removed when they are older than this: a program was killed between two files.
 const ORPHANED: Duration = Duration::from_secs(3600);
 
@@ -156,6 +159,33 @@ impl Archive {
 
     fn path(&self, id: &str, extension: &str) -> PathBuf {
         self.folder.join(format!("{id}.{extension}"))
+    }
+
+    /// Gives an event the name of files of its own. One that is kept already (the same video was looked at once more) keeps its name;
+    /// another one of the same start and camera (a shorter run, another video) makes it `NAME_002`, `NAME_003` and so on.
+    fn name_files(&self, event: &mut SceneEvent) -> anyhow::Result<()> {
+        let id = event.id.clone();
+        for n in 1..=MOST_OF_A_NAME {
+            if n > 1 {
+                event.id = format!("{id}_{n:03}");
+            }
+            let path = self.path(&event.id, "json");
+            if !std::fs::exists(&path).with_context(|| format!("{} can't be read", path.display()))? {
+                return Ok(());
+            }
+            // One that is damaged is kept as well.
+            let Ok(mut kept) = read_event(&self.folder, &event.id) else { continue };
+            if let Some(kept) = kept.as_object_mut() {
+                kept.remove("picture");
+                kept.remove("clip");
+            }
+            // As it was written: a number that was rounded is the one that is read.
+            let body: Option<Value> = serde_json::from_str(&event.json(&self.camera).to_string()).ok();
+            if body.is_some_and(|body| body == kept) {
+                return Ok(());
+            }
+        }
+        bail!("{} events have the name {id}: the folder is to be cleared", MOST_OF_A_NAME)
     }
 
     /// Writes what there is of an event; `clip`: its clip is there.
@@ -376,9 +406,9 @@ impl Stage for Archive {
     }
 
     fn step(&mut self, input: Envelope<Box<SceneEvent>>, _emit: &mut Emit<'_, ()>) -> anyhow::Result<()> {
-        let event = *input.body;
+        let mut event = *input.body;
         // A failure is logged, and the camera goes on: its events are told in other places, too.
-        if let Err(error) = self.write(&event, false) {
+        if let Err(error) = self.name_files(&mut event).and_then(|()| self.write(&event, false)) {
             self.told(&format!("{error:#}"));
             return Ok(());
         }

@@ -18,7 +18,6 @@ use nearfield_vision::{
     describe_in_words, names_something_else, names_what_was_seen, plain_sentence,
 };
 
-use crate::caption::alerts::Alerts;
 use crate::flow::{Emit, Stage, Turn, Turns};
 use crate::llm_thread::{Extras, Job, LlmThread, SessionId, Urgency};
 use crate::messages::{Author, Captioned, Envelope, Seen, Tokens};
@@ -126,7 +125,6 @@ pub struct Describe {
     turns: Turns,
     gate: Gate,
     presence: Presence,
-    alerts: Alerts,
     caption: String,
     author: Author,
     /// Pictures of one colour in a row.
@@ -151,7 +149,6 @@ impl Describe {
         encoder_words: &[String],
         soft_tokens: bool,
         gate: Gate,
-        alerts: Alerts,
         turns: Turns,
     ) -> anyhow::Result<Self> {
         let session = llm.open(Urgency::Caption, options.session)?;
@@ -192,7 +189,6 @@ impl Describe {
             turns,
             gate,
             presence,
-            alerts,
             caption: String::new(),
             author: Author::Kept,
             flat: 0,
@@ -456,7 +452,6 @@ impl Describe {
             NO_PICTURE.clone_into(&mut self.caption);
             self.author = Author::Rule;
         }
-        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &[], view.at, view.time);
         self.captioned = Some(Captioned {
             view,
             sight: VisionResult { is_foreign: sight.is_foreign, confidence: 0.0, ..VisionResult::default() },
@@ -469,7 +464,7 @@ impl Describe {
             tokens: Tokens::default(),
             language: Duration::ZERO,
             movements,
-            alerts,
+            alerts: Vec::new(),
         });
     }
 }
@@ -553,7 +548,6 @@ impl Stage for Describe {
         if author != Author::Kept {
             self.author = author;
         }
-        let alerts = self.alerts.of(changed.then_some(self.caption.as_str()), &sight.objects, view.at, view.time);
         self.captioned = Some(Captioned {
             view,
             sight,
@@ -566,7 +560,7 @@ impl Stage for Describe {
             tokens,
             language,
             movements,
-            alerts,
+            alerts: Vec::new(),
         });
         result
     }

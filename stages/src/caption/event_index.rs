@@ -71,11 +71,11 @@ impl EventIndex {
         IndexError::Index { path: self.path.clone(), reason: error.to_string() }
     }
 
-    /// Takes in what has come and leaves out what has gone; answers how many events there are.
+    /// Takes in what has come and leaves out what has gone, and records that can't be read; answers those, with why.
     ///
     /// # Errors
     /// The folder or the index can't be read.
-    pub fn refresh(&mut self) -> Result<usize, IndexError> {
+    pub fn refresh(&mut self) -> Result<Vec<Unreadable>, IndexError> {
         let there = event_names(&self.folder)?;
         let mut known: BTreeMap<String, i64> = BTreeMap::new();
         {
@@ -89,6 +89,7 @@ impl EventIndex {
         let transaction = self.database.unchecked_transaction().map_err(|e| self.wrong(e))?;
         let names: BTreeSet<&str> = there.iter().map(|(name, _)| name.as_str()).collect();
         let gone: Vec<&String> = known.keys().filter(|name| !names.contains(name.as_str())).collect();
+        let mut unreadable = Vec::new();
         let put = || -> rusqlite::Result<()> {
             let mut forget =
                 transaction.prepare("DELETE FROM events WHERE rowid = (SELECT id FROM known WHERE name = ?1)")?;
@@ -102,7 +103,16 @@ impl EventIndex {
             )?;
             let mut add = transaction.prepare("INSERT OR REPLACE INTO events (rowid, words) VALUES (?1, ?2)")?;
             for (name, changed) in there.iter().filter(|(name, changed)| known.get(name) != Some(changed)) {
-                let Some(event) = read_event(&self.folder, name) else { continue };
+                let event = match read_event(&self.folder, name) {
+                    Ok(event) => event,
+                    Err(record) => {
+                        // What was known of it is no longer so; it is read again by the next search.
+                        forget.execute(params![name])?;
+                        forget_name.execute(params![name])?;
+                        unreadable.push(record);
+                        continue;
+                    }
+                };
                 let id: i64 = know.query_row(params![name, changed], |row| row.get(0))?;
                 forget.execute(params![name])?;
                 add.execute(params![id, words_of(&event)])?;
@@ -111,7 +121,7 @@ impl EventIndex {
         };
         put().map_err(|e| self.wrong(e))?;
         transaction.commit().map_err(|e| self.wrong(e))?;
-        Ok(there.len())
+        Ok(unreadable)
     }
 
     /// The names of events that have all these words, also in other forms (`walks`, `walking`), the best first. Without such, those that
@@ -183,11 +193,29 @@ pub fn event_names(folder: &Path) -> Result<Vec<(String, i64)>, IndexError> {
     Ok(names)
 }
 
-/// An event of a folder; `None` where it can't be read or is none.
-pub fn read_event(folder: &Path, name: &str) -> Option<Value> {
-    let text = files::read(&folder.join(format!("{name}.json")), MOST_EVENT_BYTES).ok()?;
-    let event: Value = nearfield_base::json::from_slice(&text).ok()?;
-    event["start"].is_string().then_some(event)
+/// A record of a folder of events that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{name}.json: {reason}")]
+pub struct Unreadable {
+    /// The event's name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// An event of a folder.
+///
+/// # Errors
+/// [`Unreadable`] where its file can't be read, is damaged, or is no event.
+pub fn read_event(folder: &Path, name: &str) -> Result<Value, Unreadable> {
+    let wrong = |reason: String| Unreadable { name: name.to_owned(), reason };
+    let text = files::read(&folder.join(format!("{name}.json")), MOST_EVENT_BYTES).map_err(|e| wrong(e.to_string()))?;
+    let event: Value = nearfield_base::json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+    let has_start = event["start"].as_str().is_some_and(|start| start.parse::<jiff::Timestamp>().is_ok());
+    if !has_start || !event["objects"].is_array() {
+        return Err(wrong("it is no event: it has no time of its start, or no objects".to_owned()));
+    }
+    Ok(event)
 }
 
 /// What is searched of an event.
@@ -224,7 +252,8 @@ mod tests {
         std::fs::write(folder.path().join("20270115T080003.000Z-door.json"), "{broken").unwrap();
         std::fs::write(folder.path().join("notes.json"), "{}").unwrap();
         let mut index = EventIndex::open(folder.path()).unwrap();
-        index.refresh().unwrap();
+        let damaged = index.refresh().unwrap();
+        assert_eq!(damaged.iter().map(|d| d.name.as_str()).collect::<Vec<_>>(), ["20270115T080003.000Z-door"]);
         assert_eq!(index.search("walks", 10).unwrap(), [walk.as_str()]);
         assert_eq!(index.search("dog camera", 10).unwrap(), [dog.as_str()]);
         assert_eq!(index.search("front driveway", 10).unwrap().len(), 2, "one word of two");
@@ -237,6 +266,16 @@ mod tests {
         index.refresh().unwrap();
         assert!(index.search("dogs", 10).unwrap().is_empty() && index.search("walking", 10).unwrap().is_empty());
         assert_eq!(index.search("cats", 10).unwrap(), [walk.as_str()]);
+        // One that was known and is cut short is found no more, and named each time.
+        let file = folder.path().join(format!("{walk}.json"));
+        std::fs::write(&file, "{\"id\": \"2027").unwrap();
+        let cut = std::fs::File::open(&file).unwrap();
+        cut.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(9)).unwrap();
+        for _ in 0..2 {
+            let damaged = index.refresh().unwrap();
+            assert!(damaged.iter().any(|d| d.name == walk), "{damaged:?}");
+            assert!(index.search("cats", 10).unwrap().is_empty());
+        }
     }
 
     #[test]

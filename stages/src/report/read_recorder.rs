@@ -64,6 +64,14 @@ const STATISTICS: &str = "SELECT m.statistic_id, t.mean, t.state, t.start_ts, m.
          WHERE s.last_updated_ts > 631152000 GROUP BY s.metadata_id) AS o ON o.entity = m.statistic_id \
      WHERE t.start_ts IS NOT NULL AND (o.begins IS NULL OR t.start_ts + 3600 <= o.begins) ORDER BY t.start_ts";
 
+/// What the newest state of each entity says of it.
+const NEWEST_ATTRIBUTES: &str = "SELECT m.entity_id, a.shared_attrs FROM \
+     (SELECT o.metadata_id, MAX(o.state_id) AS newest FROM states o \
+         JOIN state_attributes b ON b.attributes_id = o.attributes_id \
+         WHERE b.shared_attrs LIKE '%friendly_name%' GROUP BY o.metadata_id) AS n \
+     JOIN states s ON s.state_id = n.newest JOIN states_meta m ON m.metadata_id = n.metadata_id \
+     JOIN state_attributes a ON a.attributes_id = s.attributes_id";
+
 /// An opened database.
 pub struct Recorder {
     connection: Connection,
@@ -149,6 +157,9 @@ impl Recorder {
             false => None,
         };
         let mut statistics = statistics.as_mut().map(|s| s.query([])).transpose()?;
+        // Statistics lack the name that people have given to an entity.
+        let described = if statistics.is_some() { described(&view)? } else { HashMap::new() };
+        let of_statistics = |row: &Row<'_>| of_statistics(row, &described);
         let mut states = view.prepare(STATES).context("its states can't be read")?;
         let mut states = states.query([])?;
         let mut hour = next(statistics.as_mut(), of_statistics)?;
@@ -255,6 +266,22 @@ fn next(rows: Option<&mut Rows<'_>>, of: impl Fn(&Row<'_>) -> Option<State>) -> 
     Ok(None)
 }
 
+/// Names and classes of entities, by their newest states.
+fn described(view: &Connection) -> anyhow::Result<HashMap<String, Value>> {
+    let mut newest = view.prepare(NEWEST_ATTRIBUTES).context("its states can't be read")?;
+    let mut rows = newest.query([])?;
+    let mut found = HashMap::new();
+    while let Some(row) = rows.next().context("it can't be read to its end")? {
+        let (Some(entity), Some(attributes)) = (text(row, 0), text(row, 1)) else { continue };
+        let all: Value = serde_json::from_str(&attributes).unwrap_or_default();
+        if found.len() < MAX_ATTRIBUTES {
+            let kept = json!({"friendly_name": all["friendly_name"], "device_class": all["device_class"]});
+            found.insert(entity, kept);
+        }
+    }
+    Ok(found)
+}
+
 fn text(row: &Row<'_>, column: usize) -> Option<String> {
     row.get_ref(column).ok()?.as_str().ok().map(str::to_owned)
 }
@@ -284,7 +311,7 @@ fn of_state(row: &Row<'_>) -> Option<State> {
 }
 
 /// An hour: its mean in its midst, or what a meter showed at its end.
-fn of_statistics(row: &Row<'_>) -> Option<State> {
+fn of_statistics(row: &Row<'_>, described: &HashMap<String, Value>) -> Option<State> {
     let (entity, start) = (text(row, 0)?, number(row, 3)?);
     let (value, at, class) = match (number(row, 1), number(row, 2).or(number(row, 6))) {
         (Some(mean), _) => (mean, start + 1800.0, "measurement"),
@@ -292,8 +319,12 @@ fn of_statistics(row: &Row<'_>) -> Option<State> {
         (None, None) => return None,
     };
     let told = |column| text(row, column).unwrap_or_default();
+    let known = described.get(&entity).unwrap_or(&Value::Null);
+    let of_state = |key: &str| known[key].as_str().unwrap_or_default().to_owned();
+    let name = Some(told(5)).filter(|name| !name.is_empty()).unwrap_or_else(|| of_state("friendly_name"));
     let line = json!({"entity_id": entity, "state": value, "last_updated": at,
-        "attributes": {"unit_of_measurement": told(4), "friendly_name": told(5), "state_class": class}});
+        "attributes": {"unit_of_measurement": told(4), "friendly_name": name, "device_class": of_state("device_class"),
+            "state_class": class}});
     Some(State { at, id: 0, entity, state: Value::Null, attributes: None, line })
 }
 
@@ -433,7 +464,7 @@ mod tests {
         assert_eq!(
             told(&mut recorder, false).unwrap(),
             [
-                "1773095400 sensor.hall 19.5°C measurement",
+                "1773095400 sensor.hall 19.5°C measurement Hall",
                 "1773097199 grid:import 7.5kWh increasing total Grid import",
                 "1773100800 sensor.hall 20.5°C measurement Hall",
                 "1773100801 binary_sensor.door 0 on/off state Front door",

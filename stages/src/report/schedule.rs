@@ -63,6 +63,10 @@ impl Schedule {
                 let today = on(now.date())?;
                 if today > *now { Some(today) } else { on(now.date().tomorrow().ok()?) }
             }
+            Schedule::Every(Length::Months(months)) => {
+                let first = now.first_of_month().ok()?.start_of_day().ok()?;
+                first.checked_add(i64::from(months).months()).ok()
+            }
             Schedule::Every(Length::Days(days)) => now.start_of_day().ok()?.checked_add(i64::from(days).days()).ok(),
             Schedule::Every(Length::Seconds(step)) => {
                 let midnight = now.start_of_day().ok()?;

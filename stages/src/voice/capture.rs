@@ -302,7 +302,7 @@ fn recording(
         }
         pending = rest.to_vec();
     }
-    warn_of_not_numbers(&reader);
+    warn_of_sound(&reader);
     Ok(ControlFlow::Continue(()))
 }
 
@@ -318,10 +318,16 @@ pub fn open_recording(path: &Path, stop: &StopSignal) -> anyhow::Result<ClipRead
     })
 }
 
-/// Says that a recording that has been read held samples that are no numbers.
-pub fn warn_of_not_numbers(reader: &ClipReader) {
+/// Says that a recording that has been read held samples that are no numbers, or channels that cancel each other out.
+pub fn warn_of_sound(reader: &ClipReader) {
     let n = reader.not_numbers();
     if n > 0 {
         tracing::warn!("{}: {n} samples are not numbers (NaN or infinite) and are replaced by silence", reader.name());
+    }
+    if reader.channels_cancelled() {
+        tracing::warn!(
+            "{}: its channels cancel each other out when they are mixed; one of them is used",
+            reader.name()
+        );
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cpal::traits::{DeviceTrait, StreamTrait};
-use nearfield_speech::audio::{Resampler, SampleRate};
+use nearfield_speech::audio::{MixDown, Resampler, SampleRate};
 
 use crate::flow::fault::Fault;
 use crate::flow::{Output, StopSignal, is_stopped};
@@ -89,7 +89,8 @@ pub(super) fn listen(
     loop {
         let Some(reason) = opened.hear(&mut echo, frames, stop, &mut fault)? else { return Ok(()) };
         tracing::warn!("the microphone {:?} {reason}; nothing is heard until it is back", opened.label);
-        drop(opened);
+        // With PulseAudio, closing a stream that the server has ended may never return.
+        let _ = std::thread::Builder::new().name("microphone".to_owned()).spawn(move || drop(opened));
         // Whoever was speaking has ended.
         let frame = Frame { samples: Vec::new(), captured: Instant::now(), last: true, order: None };
         if send(frames, stop, frame, &mut fault)?.is_break() {
@@ -232,15 +233,21 @@ fn open_stream(
     where
         f32: cpal::FromSample<T>,
     {
+        // As large as blocks are, so that the callback does not allocate; a larger block is taken in parts.
+        let frames = config.sample_rate as usize / 20;
+        let (mut samples, mut mono) = (Vec::<f32>::with_capacity(frames * channels), Vec::with_capacity(frames));
+        let mut mix_down = MixDown::of(channels);
         device.build_input_stream(
             config,
             move |data: &[T], _: &cpal::InputCallbackInfo| {
-                for frame in data.chunks_exact(channels) {
-                    let sum: f32 = frame.iter().map(|&s| <f32 as cpal::FromSample<T>>::from_sample_(s)).sum();
-                    // One value that is no number would stay in the filters behind.
-                    let mean = if sum.is_finite() { sum / channels as f32 } else { 0.0 };
-                    if producer.push(mean).is_err() {
-                        lost.fetch_add(1, Ordering::Relaxed);
+                for block in data.chunks(samples.capacity() / channels * channels) {
+                    samples.clear();
+                    samples.extend(block.iter().map(|&s| <f32 as cpal::FromSample<T>>::from_sample_(s)));
+                    mono.clear();
+                    mix_down.push(&samples, channels, &mut mono);
+                    let n_lost = mono.iter().filter(|&&value| producer.push(value).is_err()).count();
+                    if n_lost > 0 {
+                        lost.fetch_add(n_lost as u64, Ordering::Relaxed);
                     }
                 }
             },

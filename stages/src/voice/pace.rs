@@ -132,7 +132,8 @@ impl Pace {
         let seconds = time.as_secs_f64();
         self.change(|state| {
             let usual = state.usual[part as usize].get_or_insert(seconds);
-            *usual += (seconds - *usual) * SHARE;
+            // One odd time says little; a lasting one has its way within a few turns.
+            *usual += (seconds.min(*usual * 4.0 + 0.1) - *usual) * SHARE;
         });
     }
 

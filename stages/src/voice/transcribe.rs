@@ -98,7 +98,7 @@ impl Stage for Transcribe {
                     None => cancel,
                 };
                 let shortens = self.pace.shortens_context(turn);
-                self.stt.shorten_context(shortens);
+                let shortens = self.stt.shorten_context(shortens);
                 let begun = Instant::now();
                 let transcribed = self.stt.transcribe(&utterance.samples[..n], &mut || cancel.check());
                 if utterance.guess.is_some() && transcribed.as_ref().is_ok_and(|it| !it.stopped) {

@@ -33,7 +33,6 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 
 pub use followup::ASKED;
-pub use gist::Likely;
 pub use later::{Due, is_for_a_while, is_for_later, is_of_timers};
 pub use outcome::{Outcome, Pass, Reading, Request, Step, TimerChoice, Wording};
 pub use reply::{reply, told_apart};
@@ -181,7 +180,7 @@ impl Matcher {
         let Heard { outcome: mut first, negative, .. } = self.heard(&text, names, setting);
         if negative
             && matches!(first, Outcome::Do(_))
-            && let Some(found) = self.gist(&text, names, setting)
+            && let Some(found) = self.gist(request, &text, names, setting)
         {
             return found;
         }
@@ -213,7 +212,7 @@ impl Matcher {
             }
             let reworded = idioms::reworded(&text);
             let texts = std::iter::once(text.as_str()).chain(reworded.as_deref());
-            if let Some(found) = texts.filter_map(|text| self.gist(text, names, setting)).next() {
+            if let Some(found) = texts.filter_map(|text| self.gist(request, text, names, setting)).next() {
                 return found;
             }
             let last = Vec::new();

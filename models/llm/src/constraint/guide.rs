@@ -179,6 +179,11 @@ impl Guide {
         matches!(self.state, State::Complete)
     }
 
+    /// True between a trigger and the end of what its grammar holds.
+    pub(crate) fn holds_a_part(&self) -> bool {
+        matches!(self.state, State::Held { whole: false, .. })
+    }
+
     /// The text that must come next, where only one may.
     pub(crate) fn forced_text(&mut self) -> Option<String> {
         let State::Held { matcher, .. } = &mut self.state else { return None };

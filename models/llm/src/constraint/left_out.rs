@@ -26,6 +26,10 @@ impl Guide {
         match self.0 {}
     }
 
+    pub(crate) fn holds_a_part(&self) -> bool {
+        match self.0 {}
+    }
+
     pub(crate) fn forced_text(&mut self) -> Option<String> {
         match self.0 {}
     }

@@ -82,6 +82,12 @@ impl Dialect {
         }
     }
 
+    /// The same, but for the marks alone: brackets, braces and fences may stand in it.
+    pub(crate) fn prose() -> Constraint {
+        const MARKS: &str = r"<\||<｜|<\/?(tool|TOOL|function|think|reason|seed|minimax|invoke|channel)|\[\/?(TOOL|THINK|INST)|functools\[| to=functions";
+        Constraint::Lark(format!("start: TEXT\nTEXT: /(?s:.+)/ & ~/(?s:.*)({MARKS})(?s:.*)/\n"))
+    }
+
     /// The triggers, the start rules and the rules of the calls.
     fn frames(self, rules: &Rules<'_>) -> Vec<(Trigger, String, String)> {
         let key = match self {

@@ -278,3 +278,24 @@ fn what_masks_cost() {
         );
     }
 }
+
+#[test]
+fn prose_holds_code_and_json_and_no_mark_of_a_call_or_a_thought() {
+    let (_folder, llm) = with_vocabulary("qwen2", Some("{{ messages[0].content }}<tool_call>"));
+    let chat = nearfield_llm::Chat::new(&llm, nearfield_llm::ChatOptions::default());
+    let Ok(chat) = chat else { panic!("{chat:?}") };
+    let prose = chat.prose().unwrap();
+    let Constraint::Lark(grammar) = &prose.constraint else { panic!("{prose:?}") };
+    // Two texts to choose from, of which one holds a mark.
+    let only = |good: &str, bad: &str| {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let text = grammar.replace("/(?s:.+)/", &format!("({} | {})", quoted(good), quoted(bad)));
+        for seed in 0..8 {
+            let generated = write(&llm, "x", seed, whole(Constraint::Lark(text.clone())), 400);
+            assert_eq!(generated.text, good);
+        }
+    };
+    for bad in ["<tool_call>", "<|im_end|>", "<think>Hm.", "[TOOL_CALLS]", "a <function=f>", "</tool_call>"] {
+        only("```html\n<div>[1, 2] | {\"a\": 3}</div> 5 < 6\n```", bad);
+    }
+}

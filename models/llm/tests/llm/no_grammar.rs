@@ -24,7 +24,7 @@ fn without_the_feature_grammar_a_constraint_is_an_error_that_names_the_feature_a
         json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}});
     let mut chat = Chat::new(&llm, ChatOptions::default()).unwrap();
     assert!(chat.constraints(std::slice::from_ref(&tool)).is_empty());
-    assert!(chat.forced(&[tool]).is_none() && chat.plain().is_none());
+    assert!(chat.forced(&[tool]).is_none() && chat.plain().is_none() && chat.prose().is_none());
 
     let mut session = Session::new(llm.clone(), &SessionOptions::default()).unwrap();
     let messages = [

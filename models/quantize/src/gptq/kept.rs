@@ -1,7 +1,7 @@
 //! Tensors that are done, in a file beside the one to be, so that a run that is stopped or killed goes on where it was.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,10 +30,14 @@ impl Kept {
     /// all that follow.
     ///
     /// # Errors
-    /// The file cannot be read or written, or is something else.
+    /// The file cannot be read or written, is something else, or another process writes to it.
     pub fn open(path: &Path, identity: &[u8; 32]) -> Result<Kept, QuantizeError> {
         let failed = |cause| QuantizeError::Gguf(GgufError::Write { path: path.to_owned(), cause });
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        // A file system without locks has none.
+        if matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return Err(QuantizeError::InUse { path: path.to_owned() });
+        }
         let mut kept = Kept { path: path.to_owned(), file, tensors: BTreeMap::new(), end: 0 };
         let begin = (MAGIC.len() + identity.len()) as u64;
         if !kept.is_ours().map_err(failed)? {

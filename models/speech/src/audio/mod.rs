@@ -4,10 +4,12 @@
 //! they are mixed down and scaled here, once. Audio devices are in crate `nearfield-stages`.
 
 mod clip_reader;
+mod mix_down;
 mod resampler;
 mod wav;
 
 pub use clip_reader::ClipReader;
+pub use mix_down::MixDown;
 pub use nearfield_base::persist::Existing;
 pub use resampler::{Resampler, resample};
 #[cfg(feature = "flac")]
@@ -229,34 +231,3 @@ pub enum AudioError {
 
 /// The most channels; the bound keeps a wrong header from allocating absurd buffers.
 pub const MAX_CHANNELS: usize = 64;
-
-/// Mixes a file's samples down to mono and counts those that are not finite.
-#[derive(Debug, Default)]
-struct MixDown {
-    samples: u64,
-    not_numbers: u64,
-}
-
-impl MixDown {
-    /// Appends to `mono` the mean of the channels of `interleaved`. NaN and infinite values become silence, and
-    /// what lies outside [-1, 1] (float files may) is clipped, because everything downstream relies on that range.
-    fn push(&mut self, interleaved: &[f32], n_channels: usize, mono: &mut Vec<f32>) {
-        let scale = 1.0 / n_channels as f32;
-        let before = mono.len();
-        mono.extend(interleaved.chunks_exact(n_channels).map(|frame| {
-            let mean = frame.iter().sum::<f32>() * scale;
-            self.not_numbers += u64::from(!mean.is_finite());
-            if mean.is_finite() { mean.clamp(-1.0, 1.0) } else { 0.0 }
-        }));
-        self.samples += (mono.len() - before) as u64;
-    }
-
-    /// Called at the end of the file: a file without any finite sample is damaged, not silent.
-    fn check(&self, name: &str) -> Result<(), AudioError> {
-        if self.samples == 0 || self.not_numbers < self.samples {
-            return Ok(());
-        }
-        let reason = format!("none of its {} samples is a number (all are NaN or infinite)", self.samples);
-        Err(AudioError::Damaged { name: name.to_string(), reason })
-    }
-}

@@ -233,9 +233,14 @@ impl<R: Read> WavStream<R> {
         Ok((!self.mono.is_empty()).then_some(self.mono.as_slice()))
     }
 
+    /// Whether channels cancelled each other out.
+    pub(crate) fn cancelled(&self) -> bool {
+        self.mix_down.cancelled()
+    }
+
     /// How many samples so far were NaN or infinite.
     pub(crate) fn not_numbers(&self) -> u64 {
-        self.mix_down.not_numbers
+        self.mix_down.not_numbers()
     }
 }
 

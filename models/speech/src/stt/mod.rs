@@ -151,9 +151,10 @@ impl SpeechToText {
     }
 
     /// Has what follows transcribed in a shorter context of the encoder: sooner, with more errors. It changes nothing where
-    /// [`SttOptions::audio_ctx_min`] is set, and for sound that needs more.
-    pub fn shorten_context(&mut self, is_shortened: bool) {
+    /// [`SttOptions::audio_ctx_min`] is set, and for sound that needs more. Answers whether it may change something.
+    pub fn shorten_context(&mut self, is_shortened: bool) -> bool {
         self.is_shortened = is_shortened;
+        is_shortened && self.options.audio_ctx_min.is_none()
     }
 
     /// The weights, for another recognizer.

@@ -239,7 +239,7 @@ pub enum TtsError {
         expected: &'static str,
     },
     /// The engine is `piper` and no voice file is named.
-    #[error("engine `piper` needs `model`, the voice's .onnx file")]
+    #[error("tts.engine `piper` needs tts.model: the name of a voice to pull, or its .onnx file")]
     NoModel,
     /// A Piper voice's `.onnx.json` is wrong.
     #[error("{} does not describe a Piper voice: {reason}", path.display())]

@@ -8,8 +8,9 @@ use super::level::{BEFORE_SECONDS, Level};
 use super::period::{Period, day_name, moment_name};
 use super::question::{Condition, Question, What, kind_of};
 use crate::clock::spoken;
+use crate::course::ENDLESS_DECIMALS;
 use crate::course::Resolution;
-use crate::figure::{Figure, MAX_DECIMALS, decimals_for};
+use crate::figure::{Figure, decimals_for};
 use crate::kind::Kind;
 use crate::read::states::of_code;
 use crate::table::{Spaced, digits_between, state_word};
@@ -159,7 +160,7 @@ impl<E> Replier<'_, '_, E> {
 
     pub(super) fn counted(&self, sum: f64, level: &Level) -> Figure {
         // Amounts that were turned into another unit have no last digit.
-        let endless = level.resolution.decimals() == MAX_DECIMALS;
+        let endless = level.resolution.decimals() == ENDLESS_DECIMALS;
         let digits = if endless { decimals_for(sum).max(2) } else { level.resolution.decimals() };
         Figure::exact(sum, self.traits.decimals.unwrap_or(digits))
     }
@@ -320,7 +321,7 @@ impl<E> Replier<'_, '_, E> {
             let mut resolution = Resolution::default();
             resolution.push(value);
             // A limit that was turned into the sensor's unit has no last digit.
-            let endless = resolution.decimals() == MAX_DECIMALS;
+            let endless = resolution.decimals() == ENDLESS_DECIMALS;
             let digits = if endless { decimals_for(value).max(1) } else { resolution.decimals() };
             format!("{}{}", Figure::exact(value, digits), Spaced(&self.traits.unit))
         };

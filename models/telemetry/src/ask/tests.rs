@@ -89,9 +89,9 @@ fn house() -> Readings {
         (
             sensor("washer", "", Some(Kind::States), &[]),
             vec![
-                (at(5, 9, 0), crate::read::states::code("idle")),
-                (at(5, 10, 0), crate::read::states::code("running")),
-                (at(5, 11, 15), crate::read::states::code("finished")),
+                (at(5, 9, 0), crate::read::states::code("idle").unwrap()),
+                (at(5, 10, 0), crate::read::states::code("running").unwrap()),
+                (at(5, 11, 15), crate::read::states::code("finished").unwrap()),
             ],
         ),
         (sensor("attic temperature", "°C", None, &[]), Vec::new()),
@@ -388,8 +388,10 @@ fn states_between_0_and_1_are_the_same_state_everywhere() {
     assert_eq!(ask(&house, "how long was the pump on yesterday?").unwrap().value, Some(7200.0));
     assert_eq!(ask(&house, "is the pump off?").unwrap().value, Some(1.0));
     assert_eq!(ask(&house, "was the pump on yesterday?").unwrap().value, Some(1.0));
-    let modes =
-        vec![(at(5, 0, 0), crate::read::states::code("heating")), (at(5, 6, 0), crate::read::states::code("idle"))];
+    let modes = vec![
+        (at(5, 0, 0), crate::read::states::code("heating").unwrap()),
+        (at(5, 6, 0), crate::read::states::code("idle").unwrap()),
+    ];
     let house = vec![(sensor("boiler", "", Some(Kind::States), &[]), modes)];
     assert_eq!(ask(&house, "how long was the boiler heating yesterday?").unwrap().value, Some(21_600.0));
 }
@@ -399,6 +401,16 @@ fn differences_are_as_exact_as_they_are_told() {
     let readings = vec![(at(5, 1, 0), 0.3), (at(6, 1, 0), 0.1)];
     let house = vec![(sensor("tank level", "m", None, &[]), readings)];
     assert_eq!(ask(&house, "compare the tank level yesterday and today").unwrap().value, Some(0.2));
+}
+
+#[test]
+fn a_sensor_without_a_unit_is_known_by_its_name() {
+    let days = (1..6).flat_map(|d| (0..24).map(move |h| (at(d, h, 0), f64::from(10 + d)))).collect();
+    let house = vec![(sensor("temp", "", None, &[]), days)];
+    assert_eq!(ask(&house, "which day was the coldest?").unwrap().value, Some(11.0));
+    assert!(ask(&house, "which week was the coldest?").is_ok());
+    let house = vec![(sensor("flow", "", None, &[]), vec![(at(5, 1, 0), 1.0)])];
+    assert!(matches!(ask(&house, "which day was the coldest?"), Err(NotUnderstood::Sensor(_))));
 }
 
 #[test]

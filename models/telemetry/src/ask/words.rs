@@ -28,15 +28,17 @@ impl Quantity {
         let turns_into = |other: &str| unit::convert(0.0, unit, other, false).is_some();
         let named = |words: &[&str]| words.iter().any(|w| name.contains(w));
         match self {
-            Quantity::Temperature => turns_into("°C"),
+            // Without a unit the name tells.
+            Quantity::Temperature => turns_into("°C") || (unit.is_empty() && named(&["temp"])),
             Quantity::Humidity => {
-                unit == "%" && (named(&["humid", "feucht", "moist"]) || !named(&["batt", "akku", "soc"]))
+                let is_named = named(&["humid", "feucht", "moist"]);
+                (unit.is_empty() && is_named) || (unit == "%" && (is_named || !named(&["batt", "akku", "soc"])))
             }
             Quantity::Light => turns_into("lx"),
             Quantity::Loudness => unit.starts_with("dB") && unit != "dBm",
             Quantity::Wind => turns_into("m/s") && named(&["wind", "gust"]),
             Quantity::Rain => named(&["rain", "precip", "regen"]),
-            Quantity::Pressure => turns_into("hPa"),
+            Quantity::Pressure => turns_into("hPa") || (unit.is_empty() && named(&["pressure", "druck"])),
             Quantity::Power => turns_into("W"),
             Quantity::Energy => turns_into("kWh"),
             Quantity::Water => turns_into("l") || turns_into("l/min") || named(&["water"]),

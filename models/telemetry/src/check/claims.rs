@@ -299,7 +299,9 @@ impl<'a> Reader<'a> {
             }
         }
         // What a change compares with, as the table has it.
-        if let (Cue::Rose | Cue::Fell | Cue::Steady, "against" | "before" | "hour" | "week") = (self.clause.cue, word) {
+        if let (Cue::Rose | Cue::Fell | Cue::Steady, "against" | "before" | "hour" | "week" | "month") =
+            (self.clause.cue, word)
+        {
             let is_so = word != "before" || self.table.before() == format!("the {before} before");
             return if is_so { Ok(()) } else { Err(Violation::Word(word.to_owned())) };
         }

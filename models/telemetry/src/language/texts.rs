@@ -163,6 +163,7 @@ pub(super) const SENTENCES: &[Text] = &[
     ["the hour before", "in der Stunde davor", "l'heure précédente", "la hora anterior"],
     ["the day before", "am Vortag", "la veille", "el día anterior"],
     ["the week before", "in der Woche davor", "la semaine précédente", "la semana anterior"],
+    ["the month before", "im Monat davor", "le mois précédent", "el mes anterior"],
     ["the window before", "im Zeitraum davor", "la période précédente", "el periodo anterior"],
     ["{day}, {from} to {to}", "{day}, {from} bis {to}", "{day}, de {from} à {to}", "{day}, de {from} a {to}"],
     [
@@ -544,6 +545,7 @@ pub(super) const STATES: &[Text] = &[
     ["clear", "frei", "rien détecté", "despejado"],
     ["home", "zu Hause", "présent", "en casa"],
     ["away", "abwesend", "absent", "fuera"],
+    ["not home", "nicht zu Hause", "absent", "fuera de casa"],
     ["locked", "verriegelt", "verrouillé", "bloqueado"],
     ["unlocked", "entriegelt", "déverrouillé", "desbloqueado"],
     ["wet", "nass", "mouillé", "mojado"],

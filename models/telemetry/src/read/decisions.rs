@@ -13,7 +13,7 @@ impl Reader {
             told.push(("sheets", self.sheets.clone()));
         }
         let Some(sheet) = &self.sheet else { return told };
-        let Layout { delimiter, time, single, devices, columns, marks, header_line, .. } = &sheet.layout;
+        let Layout { delimiter, time, single, devices, columns, marks, header_line, matrix, .. } = &sheet.layout;
         told.push(("delimiter", format!("{delimiter:?}").replace('\'', "\"")));
         told.push(("header", header_line.map_or("none".to_owned(), |line| format!("line {line}"))));
         told.push((
@@ -27,13 +27,7 @@ impl Reader {
             .to_owned(),
         ));
         let title = |c: &usize| columns.get(*c).map_or(String::new(), |c| format!("{:?}", c.title));
-        let mut times = title(&time.column);
-        if let Some(clock) = &time.clock {
-            times = format!("{times} and {}", title(clock));
-        }
-        if let Some(minute) = &time.minute {
-            times = format!("{times} and {}", title(minute));
-        }
+        let mut times = time.all().map(|c| title(&c)).collect::<Vec<_>>().join(" and ");
         if time.excel {
             times.push_str(", Excel's days");
         }
@@ -43,6 +37,7 @@ impl Reader {
         match time.order {
             Some(time::DateOrder::DayFirst) => times.push_str(", day first"),
             Some(time::DateOrder::MonthFirst) => times.push_str(", month first"),
+            Some(time::DateOrder::YearFirst) => times.push_str(", year first"),
             None => {}
         }
         told.push(("time", times));
@@ -51,8 +46,10 @@ impl Reader {
             Some(name) => format!("{name}, by the header"),
             None => format!("UTC{}, by the header", zone.to_offset(jiff::Timestamp::UNIX_EPOCH)),
         });
-        told.push(("zone", of_header.unwrap_or(own)));
+        let of_column = time.zone_column.map(|c| format!("of each row, in {}", title(&c)));
+        told.push(("zone", of_header.or(of_column).unwrap_or(own)));
         let layout = match (single, devices.is_empty()) {
+            _ if !matrix.is_empty() => format!("a day a row, {} times of the day a column each", matrix.len()),
             (Some(single), _) => {
                 let sensors: Vec<String> = single.sensors.iter().map(title).collect();
                 format!("one reading a line: sensor in {}, value in {}", sensors.join(" and "), title(&single.value))

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use super::{Found, Reader, Rejected, states};
+use crate::course::Growth;
 use crate::figure::Figure;
-use crate::kind::{Kind, names_amount};
+use crate::kind::{Kind, Seen};
 use crate::rain::RainCourse;
 use crate::{Moment, SensorTraits};
 
@@ -23,9 +24,8 @@ pub struct Explained {
     pub kind: Option<Kind>,
     /// Readings.
     pub count: u64,
-    /// Readings below the one before.
-    pub falls: u64,
-    value: f64,
+    growth: Growth,
+    range: (f64, f64),
     rain: Option<RainCourse>,
     /// The first value in the order of the input, and when.
     pub first: (Moment, String),
@@ -34,13 +34,20 @@ pub struct Explained {
 }
 
 impl Explained {
+    /// As reports find it: by what is said of the sensor, then by its values.
     fn told_kind(&self, zone: &jiff::tz::TimeZone) -> &'static str {
+        let traits = SensorTraits {
+            name: self.key.clone(),
+            unit: self.unit.clone(),
+            kind: self.kind,
+            ..SensorTraits::default()
+        };
+        let seen = Seen { growth: &self.growth, count: self.count, range: self.range };
+        let is_amount = self.rain.as_ref().is_some_and(|rain| rain.is_amount(zone)) || seen.is_amount(&traits, false);
         match self.kind {
-            _ if self.rain.as_ref().is_some_and(|rain| rain.is_amount(zone)) => Kind::Amount.name(),
-            None | Some(Kind::TotalIncreasing)
-                if self.falls * 6 >= self.count && names_amount(&self.key, &self.unit) =>
-            {
-                Kind::Amount.name()
+            _ if is_amount => Kind::Amount.name(),
+            None if seen.is_total(&traits, Kind::names_total(&self.key) && self.count < 10) => {
+                Kind::TotalIncreasing.name()
             }
             kind => kind.map_or("measurement", Kind::name),
         }
@@ -72,8 +79,8 @@ impl Explanation {
         if let Some(place) = self.places.get(found.key) {
             let sensor = &mut self.sensors[*place];
             sensor.count += 1;
-            sensor.falls += u64::from(found.value < sensor.value);
-            sensor.value = found.value;
+            sensor.growth.push(found.value);
+            sensor.range = (sensor.range.0.min(found.value), sensor.range.1.max(found.value));
             sensor.rain.iter_mut().for_each(|rain| rain.push(found.at, found.value));
             sensor.last = (found.at, value);
             return;
@@ -84,7 +91,6 @@ impl Explanation {
         }
         self.places.insert(found.key.to_owned(), self.sensors.len());
         let kind = found.kind.or_else(|| Kind::guess(found.key, found.unit));
-        let kind = kind.or_else(|| Kind::names_total(found.key).then_some(Kind::TotalIncreasing));
         let traits = SensorTraits {
             name: found.key.to_owned(),
             unit: found.unit.to_owned(),
@@ -98,8 +104,8 @@ impl Explanation {
             unit: found.unit.to_owned(),
             kind,
             count: 1,
-            falls: 0,
-            value: found.value,
+            growth: Growth::after(Some(found.value)),
+            range: (found.value, found.value),
             rain,
             first: (found.at, value.clone()),
             last: (found.at, value),

@@ -13,6 +13,10 @@ pub(super) const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
 /// A line's fields; quotes around a field are taken off, doubled ones inside are one.
 pub(super) fn split(text: &str, delimiter: char) -> Vec<Cow<'_, str>> {
+    if delimiter == ' ' {
+        // Columns of fixed width: any number of spaces parts them.
+        return text.split_whitespace().take(MAX_FIELDS).map(Cow::Borrowed).collect();
+    }
     if !text.contains('"') {
         return text.split(delimiter).take(MAX_FIELDS).map(|f| f.trim().into()).collect();
     }

@@ -1,5 +1,6 @@
 //! The names of columns: what each one is called, its unit, and the part it plays.
 
+use super::titles;
 use crate::unit;
 
 pub(super) use crate::kind::names_direction;
@@ -83,6 +84,8 @@ const DEVICE_NAMES: &[&str] = &[
     "nodeid",
     "station",
     "station_id",
+    "stations_id",
+    "nmi",
     "room",
     "sensor",
     "sensor_id",
@@ -118,9 +121,71 @@ fn is_one(names: &[&str], key: &str) -> bool {
     names.iter().any(|n| key.eq_ignore_ascii_case(n) || n.eq(&key.to_lowercase()))
 }
 
+/// Names of devices as programs join them: `sensor_index`, `sensorIndex` and `Sensor Index` are one.
+const DEVICE_IDS: &[&str] = &[
+    "sensorindex",
+    "sensorid",
+    "sensorname",
+    "clientid",
+    "deviceid",
+    "devicename",
+    "deviceserial",
+    "serialnumber",
+    "serialno",
+    "loggerid",
+    "loggername",
+    "probeid",
+    "channelid",
+    "moduleid",
+    "slaveid",
+    "nodeid",
+    "nodename",
+    "stationid",
+    "stationsid",
+    "stationname",
+    "meterid",
+    "meternumber",
+    "locationid",
+    "locationname",
+    "roomid",
+    "roomname",
+    "zoneid",
+    "siteid",
+    "sitename",
+    "assetid",
+    "thingid",
+    "machineid",
+    "connectiondeviceid",
+    "macaddress",
+    "deveui",
+    "hostname",
+    "imei",
+];
+
 /// Whether a column of this name tells a device.
 pub(super) fn names_device(key: &str) -> bool {
-    is_one(DEVICE_NAMES, key)
+    is_one(DEVICE_NAMES, key) || names_device_id(key)
+}
+
+/// Whether a name is that of a device's number or name, however its words are joined.
+pub(super) fn names_device_id(key: &str) -> bool {
+    key.len() <= 64 && DEVICE_IDS.contains(&joined(key).as_str())
+}
+
+/// A name in small letters, without what parts its words.
+pub(super) fn joined(key: &str) -> String {
+    key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// Whether the last word of a name may be that of a number which tells things apart.
+pub(super) fn may_number(key: &str) -> bool {
+    const LAST: &[&str] = &[
+        "id", "index", "idx", "no", "nr", "number", "num", "addr", "address", "serial", "sensor", "node", "channel",
+        "ch", "port", "probe", "slave", "module", "device", "station", "room", "zone", "meter", "inverter", "logger",
+        "box", "kanal", "nummer",
+    ];
+    let lower = key.to_lowercase();
+    lower.split(|c: char| !c.is_alphanumeric()).rfind(|w| !w.is_empty()).is_some_and(|w| LAST.contains(&w))
 }
 
 /// Whether a column of this name holds nothing but a time.
@@ -153,13 +218,6 @@ pub struct Column {
     pub unit: String,
 }
 
-/// Units that may stand behind a name without a bracket, beside those that are known.
-fn stands_for_unit(text: &str) -> bool {
-    let text = text.trim();
-    (unit::is_known(text) || unit::tidy(text) != text)
-        && !matches!(text, "degrees" | "m" | "s" | "l" | "g" | "A" | "V" | "C" | "K" | "W" | "t")
-}
-
 /// `Temperature (°C)`, `temp [°C]`, `Humidity, %`, `Temp / °C`, `Power in kW`: the key and the unit.
 pub(super) fn column(field: &str) -> Column {
     let mut title = field.trim();
@@ -169,7 +227,8 @@ pub(super) fn column(field: &str) -> Column {
         label = inner.rsplit_once("LBL: ").map_or("", |(_, label)| label.trim());
         title = before.trim_end();
     }
-    let mut found = titled(title);
+    let (key, unit) = titles::apart(title);
+    let mut found = Column { key: key.into_owned(), title: String::new(), unit: unit::tidy(unit).to_owned() };
     found.unit = unit::of_name(&found.key, &found.unit).to_owned();
     if !label.is_empty() {
         found.key = format!("{label} {}", found.key);
@@ -209,45 +268,18 @@ fn is_last_word_after_quantity(lower: &str) -> bool {
     before.rsplit(' ').next().is_some_and(|word| words.contains(&word))
 }
 
-fn titled(title: &str) -> Column {
-    let of = |key: &str, found: &str| Column {
-        key: key.trim().to_owned(),
-        title: title.to_owned(),
-        unit: unit::tidy(found.trim()).to_owned(),
-    };
-    for (open, close) in [('(', ')'), ('[', ']')] {
-        if let Some(inner) = title.strip_suffix(close)
-            && let Some((key, unit)) = inner.rsplit_once(open)
-            && !key.trim().is_empty()
-            && unit.chars().count() <= 8
-        {
-            return of(key, unit);
-        }
-    }
-    for mark in [", ", " / ", " - ", " in ", ",", "/"] {
-        if let Some((key, unit)) = title.rsplit_once(mark)
-            && !key.trim().is_empty()
-            && (stands_for_unit(unit) || (matches!(mark, ", " | " / " | " - " | " in ") && unit::is_known(unit.trim())))
-        {
-            return of(key, unit);
-        }
-    }
-    if let Some((key, unit)) = title.rsplit_once([' ', '_'])
-        && !key.trim().is_empty()
-        && stands_for_unit(unit)
-        && unit.chars().any(|c| !c.is_ascii_alphabetic() || c.is_ascii_uppercase())
-    {
-        return of(if title.contains(' ') { key } else { title }, unit);
-    }
-    of(title, "")
-}
-
 /// The columns of a header, no two with the same key.
 pub(super) fn columns<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     let mut taken = std::collections::HashSet::new();
-    for field in fields {
+    let fields: Vec<&str> = fields.collect();
+    let lettered = titles::numbered(&fields);
+    for field in &fields {
         let mut found = column(field);
+        // `L (A)`, `L (B)`: letters that number a row of things are no units.
+        if titles::is_numbered(field, &lettered) {
+            (found.key, found.unit) = (field.trim().to_owned(), String::new());
+        }
         if !taken.insert(found.key.clone()) {
             // `Temp [°F],Temp(degC)`: what stands in the header tells them apart; `a,a,a`: their number does.
             let titled = found.title.clone();
@@ -310,6 +342,45 @@ mod tests {
             ("Temp (C)", "Temp", "°C"),
             ("Dew Point (F)", "Dew Point", "°F"),
             ("Capacitor (F)", "Capacitor", "F"),
+            ("Current (A)", "Current", "A"),
+            ("Phase 1 (A)", "Phase 1", "A"),
+            ("Energy (kWh)", "Energy", "kWh"),
+            ("Price (EUR/MWh)", "Price", "EUR/MWh"),
+            ("Radon (Bq/m³)", "Radon", "Bq/m³"),
+            ("Level (m)", "Level", "m"),
+            ("Voltage (A)", "Voltage (A)", ""),
+            ("Voltage (mA)", "Voltage (mA)", ""),
+            ("Current (L1)", "Current (L1)", ""),
+            ("Level (tank)", "Level (tank)", ""),
+            ("Energy (day)", "Energy (day)", ""),
+            ("Temp (living room)", "Temp (living room)", ""),
+            ("Temp (h)", "Temp (h)", ""),
+            ("Flow (m)", "Flow (m)", ""),
+            ("Flow (°C)", "Flow", "°C"),
+            ("Pressure (%)", "Pressure", "%"),
+            ("Frequency (rpm)", "Frequency", "rpm"),
+            ("Sensor J", "Sensor J", ""),
+            ("Power (T)", "Power (T)", ""),
+            ("Active energy Wh (A)", "Active energy (A)", "Wh"),
+            ("Temp °C (attic)", "Temp (attic)", "°C"),
+            ("\u{b0}C [Kanal 1]", "Kanal 1", "°C"),
+            ("%rF [Kanal 2]", "Kanal 2", "%"),
+            ("gust km/h", "gust", "km/h"),
+            ("wind m/s", "wind", "m/s"),
+            ("flow l/min", "flow", "l/min"),
+            ("price ct/kWh", "price", "ct/kWh"),
+            ("Preis EUR/MWh", "Preis", "EUR/MWh"),
+            ("wind_km/h", "wind", "km/h"),
+            ("Glucose mg/dL", "Glucose", "mg/dL"),
+            ("Temp/°C", "Temp", "°C"),
+            ("In/Out", "In/Out", ""),
+            ("kWh", "kWh", "kWh"),
+            ("kWh (day)", "kWh (day)", "kWh"),
+            ("pH", "pH", ""),
+            ("°C", "°C", "°C"),
+            ("km/h", "km/h", "km/h"),
+            ("C", "C", ""),
+            ("in", "in", ""),
             ("Rain Rate(mm/hr)", "Rain Rate", "mm/h"),
             ("\u{20ac}C", "\u{20ac}C", ""),
         ] {
@@ -323,5 +394,15 @@ mod tests {
         let keys = |header: &[&str]| columns(header.iter().copied()).into_iter().map(|c| c.key).collect::<Vec<_>>();
         assert_eq!(keys(&["time", "a", "a", "a"]), ["time", "a", "a 2", "a 3"]);
         assert_eq!(keys(&["Temp [°F]", "Temp(degC)"]), ["Temp", "Temp(degC)"]);
+    }
+
+    #[test]
+    fn letters_that_number_things_are_no_units() {
+        let units =
+            |header: &[&str]| columns(header.iter().copied()).into_iter().map(|c| (c.key, c.unit)).collect::<Vec<_>>();
+        let found = units(&["Pump (A)", "Pump (B)"]);
+        assert_eq!(found, [("Pump (A)".to_owned(), String::new()), ("Pump (B)".to_owned(), String::new())]);
+        let found = units(&["Pump (A)", "Pump (V)", "Pump (W)"]);
+        assert_eq!(found.iter().map(|(_, unit)| unit.as_str()).collect::<Vec<_>>(), ["A", "V", "W"]);
     }
 }

@@ -7,14 +7,16 @@ use jiff::tz::TimeZone;
 
 use super::compass::{self, Compass};
 use super::fields::{DELIMITERS, split};
+use super::flagged::{self, Flagged};
 use super::header::{self, Column};
+use super::matrix::{self, Slot};
 use super::missing::Floor;
 use super::number::{self, Cell, Evidence, Marks};
-use super::roles::{decide, devices_of, is_row_number, key_of, order, single};
+use super::roles::{dates_alone, decide, devices_of, is_constant_label, is_row_number, key_of, order, single};
 use super::states;
 use super::time;
 use super::time_columns::{Found, TimeColumns, find_time, is_clock, is_data, is_date, number_of};
-use super::{InputError, TextOptions, zones};
+use super::{InputError, TextOptions, unit_columns, zones};
 use crate::unit;
 
 /// Rows that decide.
@@ -22,7 +24,7 @@ const LOOK: usize = 2000;
 /// Distinct words that are counted of a column.
 const MAX_WORDS: usize = 64;
 /// A column has so many states at most.
-const MAX_STATES: usize = 16;
+pub(super) const MAX_STATES: usize = 16;
 /// The longest text that may be a point of the compass, or say that there is no wind.
 const MAX_POINT: usize = 10;
 
@@ -43,6 +45,8 @@ pub(super) struct Layout {
     pub(super) marks: Marks,
     /// Series of single layouts, as far as the sample has shown them.
     pub(super) series: HashMap<String, Shown>,
+    /// Columns of the times of day, where a row is a day.
+    pub(super) matrix: Vec<Slot>,
     /// The first row of the sample that is data.
     pub(super) data_from: usize,
     /// The line of the header, where there is one.
@@ -64,6 +68,10 @@ pub(super) enum Part {
     None,
     /// Numbers; and whether -999 and the like are none, since all others lie far above.
     Numbers(Marks, bool),
+    /// Numbers in the unit that another column tells, as `Numbers`.
+    InUnit(Marks, bool, usize),
+    /// Numbers with a quality flag.
+    Flagged(Flagged),
     /// Points of the compass.
     Compass(Compass),
     /// States.
@@ -119,7 +127,7 @@ impl Looks {
                     true => _ = self.points.insert(cell.to_owned()),
                     false => self.has_long = true,
                 }
-                match states::word(cell) {
+                match states::word_of_cell(cell) {
                     Some(word) if self.distinct.len() < MAX_WORDS || self.distinct.contains_key(&word) => {
                         self.words += 1;
                         *self.distinct.entry(word).or_default() += 1;
@@ -187,6 +195,9 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
             rows.iter().take(50).position(is_named).ok_or_else(|| no_column(&wanted.options.time, &rows[0]))
         })
         .transpose()?;
+    if rows[0].len() > 1 && rows[0][0] == "100" && rows[0][1].starts_with("NEM1") {
+        return Err(InputError::DayRows("NEM12"));
+    }
     let Some(found) = find_time(&rows, named, wanted, at_end)? else {
         if !at_end && named.is_none() {
             return Ok(None);
@@ -224,6 +235,10 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
     })?;
     let titles = [Some(time.column), time.clock].into_iter().flatten().filter_map(|c| columns.get(c));
     time.zone = titles.filter(|_| has_header).find_map(|c| zones::of_title(&c.title, wanted.zone));
+    let is_day_a_row = has_header && time.clock.is_none() && time.parts.is_none() && !time.excel;
+    let tells_day = |row: &&Fields<'_>| row.get(time_column + shift).is_none_or(|f| wanted.tells_day_alone(f));
+    let is_day_a_row = is_day_a_row && data.iter().all(tells_day);
+    let matrix = if is_day_a_row { matrix::slots(&columns) } else { Vec::new() };
 
     let single = single(&columns, &data, &time, shift, has_header, wanted)?;
     let point = delimiter == ',';
@@ -247,6 +262,11 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
         }
     } else {
         devices = devices_of(&columns, &data, &time, shift);
+        for slot in &matrix {
+            // One sensor, called as its device or as the file.
+            let column = &mut columns[slot.column];
+            column.key = if devices.is_empty() { wanted.lone_name.to_owned() } else { String::new() };
+        }
         let looks: Vec<Looks> = (0..columns.len())
             .map(|c| {
                 let mut looks = Looks::default();
@@ -260,7 +280,34 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
                 looks
             })
             .collect();
-        marks = decide(columns.iter().map(|c| c.key.as_str()).zip(looks.iter().map(|l| &l.evidence)), wanted)?;
+        let cells = |c: usize| data.iter().filter_map(move |r| r.get(c + shift)).map(|f| &**f);
+        let filled = |c: usize| cells(c).filter(|cell| !number::is_nothing(cell));
+        let is_flagged: Vec<bool> = looks
+            .iter()
+            .enumerate()
+            .map(|(c, l)| {
+                let is_one =
+                    |cell: &str| flagged::is_one(cell) || (columns[c].key == "SLP" && flagged::is_pressure(cell));
+                l.numbers > 0 && filled(c).all(is_one)
+            })
+            .collect();
+        let evident = || looks.iter().enumerate().filter(|(c, _)| !is_flagged[*c]);
+        if point && wanted.options.decimal.is_empty() && evident().any(|(_, l)| l.evidence.own() == Marks::Point) {
+            // One digit behind a comma, where other columns have points: a decimal, or a flag?
+            let digit_behind = |cell: &str| cell.split_once(',').is_some_and(|(_, d)| d.len() == 1);
+            let open = evident()
+                .find(|(c, l)| l.numbers > 0 && l.evidence.own() == Marks::Comma && filled(*c).all(digit_behind));
+            if let Some((c, _)) = open {
+                let example = filled(c).next().unwrap_or("").to_owned();
+                return Err(InputError::OpenNumber { column: columns[c].key.clone(), example });
+            }
+        }
+        marks = decide(evident().map(|(c, l)| (columns[c].key.as_str(), &l.evidence)), wanted)?;
+        let units = unit_columns::find(
+            &columns,
+            &|c| looks[c].numbers > looks[c].words + looks[c].others && !is_time(c) && !devices.contains(&c),
+            &cells,
+        );
         for (c, looks) in looks.iter().enumerate() {
             if is_time(c) || devices.contains(&c) {
                 continue;
@@ -268,19 +315,29 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
             parts[c] = match looks.shown(&columns[c].key) {
                 _ if is_other_time(&columns[c], looks, data.iter().map(|row| cell(row, c)), wanted) => Part::None,
                 _ if is_row_number(&columns[c], &data, c, shift) => Part::RowNumber,
+                _ if is_constant_label(&columns[c], &data, c, shift) => Part::RowNumber,
                 // A number that names a device is no reading.
                 _ if !devices.is_empty() && header::names_device(&columns[c].key) => Part::RowNumber,
+                _ if units.contains(&Some(c)) => Part::None,
+                _ if is_flagged[c] => flagged::of_column(&columns[c].key).map_or(Part::Text, Part::Flagged),
                 Some(shown) if shown.is_state => Part::States(shown),
                 Some(Shown { compass: Some(compass), .. }) => Part::Compass(compass),
                 Some(shown) => {
                     let marks = if shown.marks == Marks::Unknown { marks } else { shown.marks };
-                    Part::Numbers(marks, shown.has_floor)
+                    match units[c] {
+                        Some(unit) => Part::InUnit(marks, shown.has_floor, unit),
+                        None => Part::Numbers(marks, shown.has_floor),
+                    }
                 }
                 None => Part::Text,
             };
         }
+        if !matrix.is_empty() {
+            matrix::unite(&matrix, &mut parts);
+        }
         // A lone column of values is called as its file.
-        let values: Vec<usize> = (0..columns.len()).filter(|c| !is_time(*c) && !devices.contains(c)).collect();
+        let values: Vec<usize> =
+            (0..columns.len()).filter(|c| !is_time(*c) && !devices.contains(c) && !units.contains(&Some(*c))).collect();
         if let [lone] = values[..]
             && has_header
             && header::VALUE_NAMES.iter().any(|n| columns[lone].key.eq_ignore_ascii_case(n))
@@ -288,6 +345,10 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
         {
             wanted.lone_name.clone_into(&mut columns[lone].key);
         }
+    }
+    let sensors = single.as_ref().map_or(&devices, |single| &single.sensors);
+    if let Some((column, date)) = dates_alone(&columns, &data, sensors, &time, shift, wanted) {
+        return Err(InputError::DatesAlone { column, date });
     }
     Ok(Some(Layout {
         delimiter,
@@ -299,6 +360,7 @@ pub(super) fn infer(sample: &[(u64, String)], wanted: &Wanted<'_>, at_end: bool)
         shift,
         marks,
         series,
+        matrix,
         data_from,
         header_line: head.row.map(|r| look[r].0),
     }))
@@ -336,9 +398,34 @@ fn delimiter(look: &[(u64, String)], wanted: &Wanted<'_>) -> char {
     let first = rows.first().copied().unwrap_or("");
     let found = DELIMITERS.into_iter().rev().max_by_key(|d| score(*d)).unwrap_or(',');
     if score(found).0 == 0 {
+        if is_aligned(&rows, wanted) {
+            return ' ';
+        }
         return DELIMITERS.into_iter().rev().max_by_key(|d| split(first, *d).len()).unwrap_or(',');
     }
     found
+}
+
+/// Whether columns are parted by spaces, as tables of fixed width are: nearly all rows have as many words, and a time or the numbers of a
+/// date among them.
+fn is_aligned(rows: &[&str], wanted: &Wanted<'_>) -> bool {
+    let words: Vec<Vec<&str>> = rows.iter().map(|row| row.split_whitespace().collect()).collect();
+    let mut widths: HashMap<usize, usize> = HashMap::new();
+    words.iter().for_each(|row| *widths.entry(row.len()).or_default() += 1);
+    let Some((width, same)) = widths.into_iter().max_by_key(|(width, n)| (*n, *width)) else { return false };
+    let alike = || words.iter().filter(|row| row.len() == width);
+    let is_time = |word: &&str| wanted.time(word).is_some() || is_date(word, wanted) || is_clock(word);
+    let times = alike().filter(|row| row.iter().any(is_time)).count();
+    // `2026 03 09 00 00`
+    let is_year = |word: &&str| word.len() == 4 && word.parse().is_ok_and(|year: u32| (1900..2200).contains(&year));
+    let parts = alike().filter(|row| row.iter().take(2).any(is_year)).count();
+    let others = |row: &&Vec<&str>| row.iter().any(|word| !is_time(word) && number_of(word).is_some());
+    same > 1
+        && same * 10 >= rows.len() * 8
+        && width > 1
+        // Above the data stand names, and perhaps units.
+        && times.max(if width > 3 { parts } else { 0 }) + 2 >= (same * 8).div_ceil(10)
+        && alike().filter(others).count() * 2 >= same
 }
 
 /// Whether a column holds another time of the row, as when the interval ended, which is no reading: most of its cells are times and none
@@ -407,13 +494,14 @@ fn head(
     }
     let is_unit = |f: &str| {
         let bare = f.trim_matches(['[', ']', '(', ')']);
-        unit::is_known(bare)
+        // Of buoys: degrees from true north.
+        unit::is_known(bare) || bare == "degT"
     };
     let is_units = |row: usize| {
         let others: Vec<&str> = rows[row]
             .iter()
             .enumerate()
-            .filter(|(c, f)| *c != time.column && !f.is_empty())
+            .filter(|(c, f)| !time.holds(*c) && !f.is_empty())
             .map(|(_, f)| f.as_ref())
             .collect();
         !others.is_empty() && others.iter().filter(|f| is_unit(f)).count() * 2 > others.len()
@@ -494,6 +582,7 @@ fn without_time(
         shift: 0,
         marks: Marks::Unknown,
         series: HashMap::new(),
+        matrix: Vec::new(),
         data_from: head + 1,
         header_line: Some(look[head].0),
         columns,

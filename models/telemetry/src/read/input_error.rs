@@ -38,9 +38,21 @@ pub enum InputError {
     /// Dates of which nobody knows whether the day or the month comes first.
     #[error(
         "{0:?} can be read as two dates, and nothing in the input shows which: say what comes first with \
-         --set text.time_format=\"%d/%m/%Y %H:%M\" or \"%m/%d/%Y %H:%M\""
+         --set text.time_format=\"%d/%m/%Y %H:%M\" or \"%m/%d/%Y %H:%M\" (%y for a year of two digits; \"%d/%m/%Y\" where the time of \
+         day has a column of its own)"
     )]
     OpenDate(String),
+    /// Rows of a day that nothing tells apart.
+    #[error(
+        "the column {column:?} holds dates alone, and several rows have {date:?}: name the column of the time of day with --set \
+         text.clock=NAME, or that of the whole time with --set text.time=NAME"
+    )]
+    DatesAlone {
+        /// The column.
+        column: String,
+        /// A date that several rows have.
+        date: String,
+    },
     /// Dates were read with day and month one way round, until one showed that it is the other.
     #[error(
         "line {line} ({date:?}) shows that dates before it were read wrong, with the {was} first: say what comes first with \
@@ -73,6 +85,11 @@ pub enum InputError {
         /// All rows.
         rows: usize,
     },
+    /// A format whose rows hold a whole day each.
+    #[error(
+        "it is {0}, in which a row holds the intervals of a whole day: turn it into a table with a time and a value in each row"
+    )]
+    DayRows(&'static str),
     /// A spreadsheet that can't be opened.
     #[error("the spreadsheet can't be read: {0}")]
     Workbook(String),

@@ -5,19 +5,16 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::header::{SENSOR_NAMES, TIME_NAMES, UNIT_NAMES, VALUE_NAMES};
+use super::json_keys::{self, origin as origin_of};
+use super::json_shapes::{self, Around};
 use super::number::{self, Cell, Marks};
 use super::rejected::Cause;
 use super::states;
-use super::systems::device_of;
-use super::time::{self, json_time};
-use super::{Emit, Found, Rejected, TextOptions, zones};
+use super::time;
+use super::{Emit, Found, Rejected, TextOptions, json_times};
 use crate::kind::Kind;
 use crate::{LARGEST_VALUE, Moment, NO_TIME, unit};
 
-/// JSON deeper than this is not searched.
-const MAX_DEPTH: usize = 16;
-/// Numbers in one object.
-const MAX_LEAVES: usize = 16_384;
 /// SenML: smaller numbers are seconds from now on (RFC 8428, 4.5.3).
 const SENML_RELATIVE: f64 = 268_435_456.0;
 
@@ -55,9 +52,25 @@ pub(super) enum Leaf<'a> {
     Empty,
     Number(f64, &'a str),
     State(Kind, f64, [&'static str; 2]),
+    /// A state whose word has to be kept, as long as its sensor has few of them.
+    Word(String),
     Wrong(Cause),
     /// Text that is no state.
     Text,
+}
+
+impl<'a> Leaf<'a> {
+    /// Of an entity whose `off` is one state of several, as a thermostat's beside `heat`: no pair of two. `mark` stands behind its domain.
+    pub(super) fn of_several(self, entity: &str, mark: char, value: &Value) -> Leaf<'a> {
+        const DOMAINS: [&str; 3] = ["climate", "water_heater", "media_player"];
+        let is_one = |domain: &&str| entity.strip_prefix(*domain).is_some_and(|rest| rest.starts_with(mark));
+        match (self, value.as_str().and_then(states::word)) {
+            (Leaf::State(Kind::Binary, ..), Some(word)) if DOMAINS.iter().any(is_one) => {
+                states::code(&word).map_or(Leaf::Text, |code| Leaf::State(Kind::States, code, ["", ""]))
+            }
+            (leaf, _) => leaf,
+        }
+    }
 }
 
 /// Looks at a value. Words are states where `words` says so, or where they belong to a pair as on and off do.
@@ -80,7 +93,7 @@ pub(super) fn leaf(value: &Value, words: bool) -> Leaf<'_> {
             Cell::Other => match states::word(text) {
                 Some(word) => match states::pair(&word) {
                     Some((pair, is_one)) => Leaf::State(Kind::Binary, f64::from(u8::from(is_one)), pair),
-                    None if words => Leaf::State(Kind::States, states::code(&word), ["", ""]),
+                    None if words => Leaf::Word(word),
                     None => Leaf::Text,
                 },
                 None => Leaf::Text,
@@ -93,14 +106,18 @@ pub(super) fn leaf(value: &Value, words: bool) -> Leaf<'_> {
 /// Reads JSON values.
 #[derive(Debug)]
 pub(super) struct Json {
-    options: TextOptions,
-    zone: TimeZone,
+    pub(super) options: TextOptions,
+    pub(super) zone: TimeZone,
     /// Times of devices without a clock are handed on.
     pub(super) live: bool,
     /// Readings without a time are handed on too.
     pub(super) untimed: bool,
+    /// The order of day and month.
+    pub(super) dates: json_times::Dates,
     /// What SenML's records leave out stands in one before.
     base: Base,
+    /// What a lone value is called.
+    pub(super) lone_name: String,
     /// Values with a time, and all.
     pub(super) times: u64,
     pub(super) values: u64,
@@ -116,15 +133,38 @@ struct Base {
 }
 
 impl Json {
-    pub(super) fn new(options: &TextOptions, zone: TimeZone, live: bool) -> Json {
-        Json { options: options.clone(), zone, live, untimed: false, base: Base::default(), times: 0, values: 0 }
+    pub(super) fn new(options: &TextOptions, zone: TimeZone, lone_name: &str) -> Json {
+        Json {
+            options: options.clone(),
+            zone,
+            live: false,
+            untimed: false,
+            dates: json_times::Dates::default(),
+            base: Base::default(),
+            lone_name: lone_name.to_owned(),
+            times: 0,
+            values: 0,
+        }
     }
 
     /// Reads a document, a line, or an element of an array.
     pub(super) fn value(&mut self, line: u64, value: &Value, rejected: &mut Rejected, emit: &mut Emit<'_>) {
+        let plain = json_shapes::plain(value);
+        self.read(line, plain.as_ref().unwrap_or(value), &Around::default(), rejected, emit);
+    }
+
+    /// Reads a value that stands within others.
+    pub(super) fn read(
+        &mut self,
+        line: u64,
+        value: &Value,
+        around: &Around,
+        rejected: &mut Rejected,
+        emit: &mut Emit<'_>,
+    ) {
         self.values += 1;
         match value {
-            Value::Object(object) => self.object(line, value, object, rejected, emit),
+            Value::Object(object) => self.object(line, value, object, around, rejected, emit),
             Value::Array(elements) if elements.iter().any(is_senml) => self.senml(line, elements, rejected, emit),
             Value::Array(elements) if is_history(elements) => {
                 for series in elements.iter().filter_map(Value::as_array) {
@@ -132,9 +172,29 @@ impl Json {
                 }
             }
             Value::Array(elements) if elements.iter().all(Value::is_object) => {
+                let types = elements.iter().filter_map(|e| e.get("type")?.as_str());
+                let differ = types.clone().any(|t| types.clone().next() != Some(t));
                 for element in elements {
-                    self.value(line, element, rejected, emit);
+                    let mut around = around.clone();
+                    if differ && element.as_object().is_some_and(|o| origin_of(o).is_none() && !o.contains_key("value"))
+                    {
+                        around.device = around.of(element.get("type").and_then(Value::as_str).unwrap_or(""));
+                    }
+                    self.read(line, element, &around, rejected, emit);
                 }
+            }
+            Value::Array(rows) if rows.iter().all(Value::is_array) => {
+                let words = |row: &Value| -> Option<Vec<String>> {
+                    row.as_array()?.iter().map(|cell| cell.as_str().map(str::to_owned)).collect()
+                };
+                let names = rows.first().and_then(words).filter(|n| n.iter().any(|n| super::header::names_time(n)));
+                for row in rows.iter().skip(usize::from(names.is_some())).filter_map(Value::as_array) {
+                    self.values += 1;
+                    self.values_of_row(line, row, names.as_deref().unwrap_or(&[]), around, rejected, emit);
+                }
+            }
+            Value::Array(row) if row.len() > 1 && row.iter().all(|v| !v.is_array() && !v.is_object()) => {
+                self.values_of_row(line, row, &[], around, rejected, emit);
             }
             _ => {
                 rejected.malformed += 1;
@@ -166,22 +226,54 @@ impl Json {
             let number = value.as_f64()?;
             (self.live && (0.0..1e8).contains(&number)).then_some(Moment((number * 1e6) as i64))
         };
-        json_time(value, &self.options.time_format, &self.zone).or_else(small)
+        self.dates.time(value, &self.options.time_format, &self.zone).or_else(small)
     }
 
-    /// The key of the time in an object, whatever its case.
-    fn time_key<'v>(&self, object: &'v Map<String, Value>) -> Option<(&'v str, Option<Moment>)> {
+    /// The time at a path of an object, in the zone that the object or one around it tells.
+    fn time_in(&self, value: &Value, object: &Map<String, Value>, around: &Around) -> Option<Moment> {
+        let zone = json_times::zone(object).or_else(|| around.zone.clone());
+        let local = zone.and_then(|zone| self.dates.time(value, &self.options.time_format, &zone));
+        local.or_else(|| self.time(value))
+    }
+
+    /// The key of the time in an object, whatever its case. `around` is the zone that the objects around it tell.
+    pub(super) fn time_key<'v>(
+        &self,
+        object: &'v Map<String, Value>,
+        around: Option<&TimeZone>,
+    ) -> Option<(&'v str, Option<Moment>)> {
         let find =
             |n: &&str| object.get_key_value(*n).or_else(|| object.iter().find(|(k, _)| k.eq_ignore_ascii_case(n)));
+        let own_zone = json_times::zone(object).or_else(|| around.cloned()).unwrap_or_else(|| self.zone.clone());
+        let time_of = |key: &str, value: &Value| {
+            let zone = json_times::zone_of_key(key, &self.zone).unwrap_or_else(|| own_zone.clone());
+            self.dates.time(value, &self.options.time_format, &zone).or_else(|| self.time(value))
+        };
+        if let Some((text, [date, _])) = json_times::date_and_clock(object) {
+            let whole = json_times::whole(object).find_map(|(key, value)| Some((key, time_of(key, value)?)));
+            if let Some((key, at)) = whole.filter(|(_, at)| at.is_plausible()) {
+                return Some((key, Some(at)));
+            }
+            if let Some(at) = self.dates.time(&Value::String(text), "", &own_zone) {
+                return Some((date, Some(at)));
+            }
+        }
         let mut unreadable = None;
         for name in TIME_NAMES.iter().chain(&["tst", "dt", "epoch", "unixtime"]) {
             if let Some((key, value)) = find(name) {
-                let zone = zones::of_title(key, &self.zone);
-                let named = zone.and_then(|zone| json_time(value, &self.options.time_format, &zone));
-                match named.or_else(|| self.time(value)) {
+                match time_of(key, value) {
                     Some(at) => return Some((key, Some(at))),
                     None => unreadable = unreadable.or(Some(key.as_str())),
                 }
+            }
+        }
+        for keys in json_keys::time_keys(object) {
+            let mut readable = keys.iter().filter_map(|key| Some((*key, time_of(key, &object[*key])?)));
+            match (readable.next(), readable.next()) {
+                (Some((key, at)), other) if other.is_none_or(|(_, other)| other == at) => return Some((key, Some(at))),
+                // Two times under such names: nobody knows which is meant.
+                (Some((key, _)), _) => return Some((unreadable.unwrap_or(key), None)),
+                _ => {}
             }
         }
         unreadable.map(|key| (key, None))
@@ -192,6 +284,7 @@ impl Json {
         line: u64,
         value: &Value,
         object: &Map<String, Value>,
+        around: &Around,
         rejected: &mut Rejected,
         emit: &mut Emit<'_>,
     ) {
@@ -211,18 +304,21 @@ impl Json {
             return self.mosquitto(line, object, topic, payload, rejected, emit);
         }
         let (key, at) = match self.options.time.as_str() {
-            "" => match self.time_key(object) {
+            "" => match self.time_key(object, around.zone.as_ref()) {
                 Some((key, at)) => (Some(key.to_owned()), at),
                 None => (None, None),
             },
-            path => (Some(path.to_owned()), lookup(value, path).and_then(|t| self.time(t))),
+            path => (Some(path.to_owned()), lookup(value, path).and_then(|t| self.time_in(t, object, around))),
         };
+        if at.is_none() && self.options.time.is_empty() && self.inside(line, object, around, rejected, emit) {
+            return;
+        }
         if key.is_none()
             && let Some(values) = only_array(object)
         {
             // `{"data": [...]}`: the readings stand one level deeper.
             for element in values {
-                self.value(line, element, rejected, emit);
+                self.read(line, element, around, rejected, emit);
             }
             return;
         }
@@ -237,14 +333,20 @@ impl Json {
         let reading = given(&self.options.value, VALUE_NAMES)
             .and_then(|k| lookup(value, &k))
             .filter(|v| !v.is_object() && !v.is_array());
-        if let (Some(sensor), Some(reading)) = (sensor, reading) {
+        let name = match self.options.sensor.as_str() {
+            "" => json_keys::name_of_value(object, sensor, &around.device),
+            _ => sensor.map(str::to_owned),
+        };
+        let bare = around.of(&around.name);
+        let name = name.or_else(|| (!bare.is_empty() && reading.is_some()).then_some(bare));
+        if let (Some(sensor), Some(reading)) = (name.as_deref(), reading) {
             let attributes = value.get("attributes").unwrap_or(&Value::Null);
             let text = |of: &'_ Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
             let unit = UNIT_NAMES
                 .iter()
                 .find_map(|u| value.get(*u).or_else(|| attributes.get(*u)))
                 .and_then(Value::as_str)
-                .unwrap_or("");
+                .unwrap_or(&around.unit);
             let unit = unit::of_name(sensor, unit::tidy(unit));
             let kind =
                 Kind::of_home_assistant(&text(attributes, "device_class"), &text(attributes, "state_class"), unit);
@@ -254,25 +356,18 @@ impl Json {
                 (Leaf::State(Kind::Binary, value, ["off", "on"]), Some(words)) => {
                     Leaf::State(Kind::Binary, value, words)
                 }
-                (leaf, _) => leaf,
+                (leaf, _) => leaf.of_several(sensor, '.', reading),
             };
             put(line, leaf, reading, found, rejected, emit);
             return;
         }
-        let prefix = device_of(object).unwrap_or_default();
-        let mut budget = MAX_LEAVES;
-        let mut path = prefix;
+        let mut origin = around.clone();
+        if let Some(own) = origin_of(object).filter(|own| *own != around.device) {
+            origin.device = around.of(&own);
+        }
+        origin.depth += 1;
         let skip = key.as_deref().unwrap_or("");
-        leaves(value, &mut path, 0, &mut budget, &mut |path, name, inner| {
-            if name == skip || path == skip || (is_label(name) && (inner.is_string() || labels_row(inner, path, name)))
-            {
-                return;
-            }
-            match leaf(inner, false) {
-                Leaf::Text => {}
-                found => put(line, found, inner, Found::number(path, at, 0.0), rejected, emit),
-            }
-        });
+        self.leaves_of(line, value, skip, at, &origin, rejected, emit);
     }
 
     /// `{"temperature": [{"ts": 1451649600512, "value": "20.5"}]}`, and `{"ts": ..., "values": {...}}`.
@@ -444,6 +539,10 @@ pub(super) fn put(
             emit(Found { value: n, unit, ..found });
         }
         Leaf::State(kind, value, states) => emit(Found { value, kind: Some(kind), states, unit: "", ..found }),
+        Leaf::Word(word) => match states::code_of(found.key, &word) {
+            Some(value) => emit(Found { value, kind: Some(Kind::States), unit: "", ..found }),
+            None => rejected.cell(Cause::NotANumber, found.key, line, &word),
+        },
         Leaf::Wrong(cause) => rejected.cell(cause, found.key, line, &value.to_string()),
         Leaf::Text => rejected.cell(Cause::NotANumber, found.key, line, value.as_str().unwrap_or("{...}")),
     }
@@ -466,45 +565,6 @@ fn only_array(object: &Map<String, Value>) -> Option<&Vec<Value>> {
     let mut arrays =
         object.values().filter_map(Value::as_array).filter(|a| !a.is_empty() && a.iter().all(Value::is_object));
     arrays.next().filter(|_| arrays.next().is_none())
-}
-
-/// Whether a number names the device that the whole object is of.
-fn labels_row(inner: &Value, path: &str, name: &str) -> bool {
-    let Some(number) = inner.as_u64() else { return false };
-    path.split_once('.').is_some_and(|(device, rest)| rest == name && device.parse() == Ok(number))
-}
-
-fn is_label(name: &str) -> bool {
-    super::header::names_device(name)
-}
-
-/// All values that are no objects, with their path and their own name.
-pub(super) fn leaves(
-    value: &Value,
-    path: &mut String,
-    depth: usize,
-    budget: &mut usize,
-    leaf: &mut dyn FnMut(&str, &str, &Value),
-) {
-    match value {
-        Value::Object(object) if depth < MAX_DEPTH => {
-            for (key, inner) in object {
-                let length = path.len();
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(key);
-                if inner.is_object() {
-                    leaves(inner, path, depth + 1, budget, leaf);
-                } else if *budget > 0 {
-                    *budget -= 1;
-                    leaf(path, key, inner);
-                }
-                path.truncate(length);
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
-//! Logs in which devices print what they measure: ESPHome's, and the console of Tasmota.
+//! Logs in which devices and programs print what they measure: ESPHome's, the console of Tasmota, and lines of `name=value` behind a time.
 
 use serde_json::Value;
+
+use super::header::names_time;
+use super::time;
 
 /// What a line says.
 #[derive(Debug, PartialEq)]
@@ -9,6 +12,8 @@ pub(super) enum LogLine<'a> {
     State(&'a str, &'a str, &'a str),
     /// Tasmota: a topic and its payload.
     Message(&'a str, &'a str),
+    /// A time, and names with their values.
+    Pairs(&'a str, Vec<(&'a str, &'a str)>),
     /// A line of the log that tells no value.
     Other,
 }
@@ -31,7 +36,44 @@ pub(super) fn plain(text: &str) -> std::borrow::Cow<'_, str> {
 
 /// Reads a line; `None` where it is none of such a log.
 pub(super) fn read(text: &str) -> Option<LogLine<'_>> {
-    esphome(text).or_else(|| tasmota(text))
+    esphome(text).or_else(|| tasmota(text)).or_else(|| pairs(text))
+}
+
+/// Names under which a program tells of itself.
+const TEXTS: [&str; 9] = ["level", "lvl", "severity", "msg", "message", "logger", "caller", "component", "source"];
+/// Pairs of one line at most.
+const MAX_PAIRS: usize = 256;
+
+/// `2026-03-09T00:00:00Z INFO temp=20.0 door=open`, `time=2026-03-09T00:00:00Z level=info temp=20.0`.
+fn pairs(text: &str) -> Option<LogLine<'_>> {
+    let text = text.trim();
+    let is_key = |key: &str| {
+        key.starts_with(char::is_alphabetic) && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))
+    };
+    let pair = |word: &'_ str| word.split_once('=').filter(|(key, value)| is_key(key) && !value.is_empty()).is_some();
+    let mut found: Vec<(&str, &str)> = text
+        .split_whitespace()
+        .filter(|word| pair(word))
+        .filter_map(|word| word.split_once('='))
+        .map(|(key, value)| (key, value.trim_end_matches([',', ';']).trim_matches('"')))
+        .take(MAX_PAIRS)
+        .collect();
+    found.retain(|(key, _)| !TEXTS.contains(key));
+    if found.is_empty() {
+        return None;
+    }
+    let is_time = |text: &str| time::civil(text, None).is_some_and(|civil| civil.has_time && !civil.is_open);
+    if let Some(at) = found.iter().position(|(key, value)| names_time(key) && is_time(value)) {
+        let (_, time) = found.remove(at);
+        return Some(LogLine::Pairs(time, found));
+    }
+    // The time stands in the first word, or in the first two.
+    let first = text.split_whitespace().next()?;
+    let behind = text[first.len()..].trim_start();
+    let second = behind.split_whitespace().next().unwrap_or("");
+    let two = text.get(..text.len() - behind.len() + second.len());
+    let time = two.into_iter().chain([first]).map(|t| t.trim_matches(['[', ']'])).find(|t| is_time(t))?;
+    Some(LogLine::Pairs(time, found))
 }
 
 /// `[2026-03-10 12:00:01][D][sensor:094]: 'Hall': Sending state 21.30000 °C with 1 decimals of accuracy`.
@@ -100,6 +142,13 @@ mod tests {
             ("[12:00:01][D][text:1]: 'A", "Some(Other)"),
             ("12:00:01.123 MQT: tele/x/STATE = {\"a\":1}", "Some(Message(\"tele/x/STATE\", \"{\\\"a\\\":1}\"))"),
             ("12:00:01.123 WIF: Connected", "Some(Other)"),
+            (
+                "2026-03-09T00:00:00Z INFO temp=20.0 door=open",
+                "Some(Pairs(\"2026-03-09T00:00:00Z\", [(\"temp\", \"20.0\"), (\"door\", \"open\")]))",
+            ),
+            ("[2026-03-09 00:00:00] hall: t=20.0,", "Some(Pairs(\"2026-03-09 00:00:00\", [(\"t\", \"20.0\")]))"),
+            ("time=2026-03-09T00:00:00Z t=20", "Some(Pairs(\"2026-03-09T00:00:00Z\", [(\"t\", \"20\")]))"),
+            ("weather,room=hall temp=20.0 1773014400", "None"),
             ("12:00:01,21.5", "None"),
             ("2026-03-10 12:00:01 21.5", "None"),
         ] {

@@ -106,6 +106,8 @@ fn is_impossible_of(name: &str) -> bool {
 pub(super) struct Floor {
     others: u32,
     lowest: f64,
+    /// Numbers that are used for none, as long as they are the same.
+    none: Option<(f64, u32)>,
 }
 
 impl Floor {
@@ -113,12 +115,19 @@ impl Floor {
         if !is_usual(value) && value.is_finite() {
             self.lowest = if self.others == 0 { value } else { self.lowest.min(value) };
             self.others += 1;
+        } else if is_usual(value) {
+            self.none = match self.none {
+                None => Some((value, 1)),
+                Some((first, n)) if first == value => Some((value, n.saturating_add(1))),
+                Some((first, _)) => Some((first, 0)),
+            };
         }
     }
 
-    /// Other values end far above.
+    /// Other values end far above, or there are none: a column of nothing but -999 has no value.
     pub(super) fn is_far_above(&self) -> bool {
-        self.others >= 3 && self.lowest > -200.0
+        let is_nothing_else = self.others == 0 && self.none.is_some_and(|(_, n)| n >= 3);
+        is_nothing_else || (self.others >= 3 && self.lowest > -200.0)
     }
 }
 
@@ -137,6 +146,7 @@ mod tests {
         // A house that feeds in a kilowatt may well feed in 999 W.
         assert!(!far(&[-980.0, -999.0, -1010.0, 300.0]));
         assert!(!far(&[20.0, -999.0]));
+        assert!(far(&[-999.0; 3]) && !far(&[-999.0; 2]));
         assert!(is_usual(-9999.0) && !is_usual(-998.0) && !is_usual(999.0));
         assert_eq!(numbers("-99, 9999"), Some(vec![-99.0, 9999.0]));
         assert_eq!(numbers("none"), None);

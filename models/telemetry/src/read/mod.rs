@@ -3,22 +3,33 @@
 //! What can't be read is counted by cause and by sensor; an input that can be read in two ways is refused with the key that
 //! decides.
 
+mod clock_columns;
 mod compass;
+mod date_words;
 mod decisions;
 mod decode;
 pub mod explain;
 mod fields;
+mod flagged;
 mod header;
 mod infer;
 mod influx;
 mod input_error;
 mod json;
+mod json_keys;
+mod json_record;
+mod json_shapes;
+mod json_times;
 mod lines;
 mod logs;
+mod matrix;
 mod missing;
 pub mod mqtt;
+mod mqtt_names;
 mod number;
 mod options;
+mod percent;
+mod printed;
 mod prometheus;
 mod records;
 mod rejected;
@@ -32,6 +43,8 @@ mod systems;
 mod tables;
 mod time;
 mod time_columns;
+mod titles;
+mod unit_columns;
 mod workbook;
 mod zones;
 
@@ -137,6 +150,8 @@ pub struct Reader {
     given: Option<Format>,
     format: Option<Format>,
     joiner: Joiner,
+    /// Comments right above the first row of a table.
+    comments: Vec<(u64, String)>,
     sample: Vec<(u64, String)>,
     sample_bytes: usize,
     /// Bytes before the format is known.
@@ -172,7 +187,7 @@ impl Reader {
         }
         let given = PROFILES.iter().find(|(name, _)| *name == options.format).and_then(|(_, format)| *format);
         Ok(Reader {
-            json: Json::new(options, zone.clone(), false),
+            json: Json::new(options, zone.clone(), lone_name),
             decode: Decode::new(&options.encoding)?,
             options: options.clone(),
             zone,
@@ -183,6 +198,7 @@ impl Reader {
             given,
             format: None,
             joiner: Joiner::default(),
+            comments: Vec::new(),
             sample: Vec::new(),
             sample_bytes: 0,
             head: Vec::new(),
@@ -295,6 +311,12 @@ impl Reader {
             (Some(Format::Json | Format::JsonLines), _) => (self.json.values, self.json.times, "key"),
             _ => (self.records, self.timed, "line"),
         };
+        // A date that was only looked at has cost no reading.
+        if self.rejected.without_time > 0
+            && let Some(date) = self.json.dates.open()
+        {
+            return Err(InputError::OpenDate(date));
+        }
         if rows > 0 && times == 0 && (self.without_time || self.rejected.without_time > 0) {
             return Err(InputError::NoTime(what));
         }

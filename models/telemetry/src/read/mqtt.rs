@@ -4,10 +4,13 @@
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use super::json::{Leaf, leaf, leaves};
+use super::json::{Leaf, leaf};
+use super::json_keys::{device_within, name_of_value};
+use super::json_record::leaves;
+use super::mqtt_names::{INTERNAL, contact};
 use super::rejected::Cause;
 use super::time::json_stamp;
-use super::{Emit, Found, Rejected, missing};
+use super::{Emit, Found, Rejected, json_times, missing, states};
 use crate::Moment;
 use crate::clock::Stamp;
 use crate::kind::Kind;
@@ -18,32 +21,6 @@ const MAX_LEAVES: usize = 4096;
 /// Keys of a message's time.
 const TIME_KEYS: [&str; 9] =
     ["timestamp", "time", "ts", "Time", "last_seen", "datetime", "Timestamp", "unixtime", "epoch"];
-/// Numbers that say nothing of the world: versions, counters of the program.
-const INTERNAL: [&str; 22] = [
-    "id",
-    "version",
-    "fw",
-    "firmware",
-    "build",
-    "heap",
-    "Heap",
-    "Sleep",
-    "SleepMode",
-    "LoadAvg",
-    "MqttCount",
-    "Channel",
-    "AP",
-    "Vcc",
-    "update_available",
-    "minute_ts",
-    "cfg_rev",
-    "kvs_rev",
-    "schedule_rev",
-    "webhook_rev",
-    "ram_free",
-    "fs_free",
-];
-
 /// Where a message's readings go: the reading, and the time that it brings.
 pub type LiveEmit<'a> = dyn FnMut(Found<'_>, Stamp) + 'a;
 
@@ -205,9 +182,12 @@ pub fn message(
         let (unit, kind) = quantity(last_word(&topic.what), topic.sender, &Value::Null);
         let label = if known { what.as_str() } else { "" };
         let found = Found { name: label, unit, kind, ..Found::number(name, Moment(0), 0.0) };
-        match leaf(&value, topic.sender == Sender::HomeAssistant || topic.sender == Sender::EspHome) {
+        let is_worded = matches!(topic.sender, Sender::HomeAssistant | Sender::EspHome);
+        let entity = name.split_once('/').map_or("", |(_, entity)| entity);
+        let found_leaf = leaf(&value, is_worded);
+        match if is_worded { found_leaf.of_several(entity, '/', &value) } else { found_leaf } {
             Leaf::Text if text.is_empty() => rejected.empty += 1,
-            Leaf::Text => rejected.malformed += 1,
+            Leaf::Text => rejected.cell(Cause::NotANumber, name, 0, text),
             found_leaf => put(found_leaf, &value, found, Stamp::None, rejected, emit),
         }
         return;
@@ -220,7 +200,15 @@ pub fn message(
         return;
     }
     let (body, inner_path) = body(&json, topic.sender);
+    let own_zone = body.as_object().and_then(json_times::zone);
+    let zone = own_zone.as_ref().unwrap_or(zone);
+    let joined = body.as_object().and_then(json_times::date_and_clock);
+    let joined_text = joined.as_ref().map(|(text, _)| Value::String(text.clone()));
     let stamp = match time {
+        "" if joined_text.is_some() => {
+            let mut whole = body.as_object().into_iter().flat_map(json_times::whole).map(|(_, value)| value);
+            whole.find(|value| matches!(json_stamp(value, zone), Some(Stamp::At(_)))).or(joined_text.as_ref())
+        }
         "" => TIME_KEYS.iter().find_map(|k| body.get(*k).or_else(|| json.get(*k))).filter(|v| !v.is_null()),
         path => match super::json::lookup(&json, path) {
             Some(found) => Some(found),
@@ -250,9 +238,15 @@ pub fn message(
     let mut path = String::new();
     let mut budget = MAX_LEAVES;
     let mut n = 0;
-    leaves(body, &mut path, 0, &mut budget, &mut |path, own, value| {
+    let device = if topic.sender == Sender::Other { device_within(name, body) } else { String::new() };
+    let quantity_of =
+        body.as_object().filter(|_| topic.sender == Sender::Other).and_then(|o| name_of_value(o, None, ""));
+    leaves(body, &mut path, 0, &mut budget, &mut |path, own, value, told| {
         let is_time = TIME_KEYS.contains(&own) && json_stamp(value, zone).is_some();
-        if is_time || INTERNAL.contains(&own) || path.starts_with("update.") || path.starts_with("sys.") {
+        let is_part = joined.as_ref().is_some_and(|(_, keys)| keys.contains(&path)) || json_times::is_zone(own, value);
+        let is_label = own == "channel" && !device.is_empty();
+        let is_no_reading = is_time || is_part || is_label || INTERNAL.contains(&own);
+        if is_no_reading || path.starts_with("update.") || path.starts_with("sys.") {
             return;
         }
         let mut found_leaf = leaf(value, false);
@@ -272,14 +266,28 @@ pub fn message(
             found_leaf = Leaf::State(Kind::Binary, if is_reversed { 1.0 - value } else { value }, states);
         }
         n += 1;
-        let within = path.replace('.', "/");
-        let key = match (own == "value" && !within.contains('/'), inner_path.is_empty()) {
-            (true, _) => name.to_owned(),
+        let within = match device.is_empty() {
+            true => path.replace('.', "/"),
+            false => format!("{device}/{}", path.replace('.', "/")),
+        };
+        let is_value = own == "value" && path == own;
+        let key = match (is_value, inner_path.is_empty()) {
+            (true, _) => match &quantity_of {
+                // Readings of several quantities or devices under one topic.
+                Some(quantity) => format!("{name}/{quantity}"),
+                None if !device.is_empty() => format!("{name}/{device}"),
+                None => name.to_owned(),
+            },
             (false, true) => format!("{name}/{within}"),
             (false, false) => format!("{name}/{inner_path}/{within}"),
         };
         let label = match topic.sender {
             Sender::Other if !within.contains('/') => String::new(),
+            Sender::Other if !device.is_empty() => match (is_value, &quantity_of) {
+                (true, Some(quantity)) => words(quantity),
+                (true, None) => words(&device),
+                _ => words(&format!("{device} {}", path.replace('.', " "))),
+            },
             _ => {
                 let what = words(&path.replace('.', " "));
                 let begin = if topic.what.is_empty() { topic.device.clone() } else { device_and(&topic.what) };
@@ -287,6 +295,7 @@ pub fn message(
             }
         };
         let (unit, kind) = quantity(own, topic.sender, body);
+        let unit = if unit.is_empty() { told } else { unit };
         put(
             found_leaf,
             value,
@@ -341,17 +350,6 @@ fn things_board(json: &Value, zone: &TimeZone, rejected: &mut Rejected, emit: &m
         series.as_array().into_iter().flatten().for_each(|point| points(device, point));
     }
     true
-}
-
-/// What the two states of a contact or detector are called, and whether its `true` is the first of them.
-fn contact(name: &str) -> Option<([&'static str; 2], bool)> {
-    Some(match name {
-        "contact" => (["closed", "open"], true),
-        "occupancy" | "motion" | "presence" | "vibration" => (["clear", "detected"], false),
-        "smoke" | "gas" | "carbon_monoxide" | "tamper" | "battery_low" => (["clear", "detected"], false),
-        "water_leak" | "flood" => (["dry", "wet"], false),
-        _ => return None,
-    })
 }
 
 fn last_word(text: &str) -> &str {
@@ -430,6 +428,10 @@ fn put(
             emit(Found { value: n, unit, ..found }, stamp);
         }
         Leaf::State(kind, value, states) => emit(Found { value, kind: Some(kind), states, unit: "", ..found }, stamp),
+        Leaf::Word(word) => match states::code_of(found.key, &word) {
+            Some(value) => emit(Found { value, kind: Some(Kind::States), unit: "", ..found }, stamp),
+            None => rejected.cell(Cause::NotANumber, found.key, 0, &word),
+        },
         Leaf::Wrong(cause) => rejected.cell(cause, found.key, 0, &value.to_string()),
         Leaf::Text => rejected.cell(Cause::NotANumber, found.key, 0, &value.to_string()),
     }
@@ -544,6 +546,13 @@ mod tests {
             [("kitchen air temperature".to_owned(), 21.5)]
         );
         assert_eq!(named("kitchen/binary_sensor/window/state", "ON"), [("kitchen window".to_owned(), 1.0)]);
+        let kinds = ["off", "heat"].map(|state| {
+            let mut kind = None;
+            let mut emit = |found: Found<'_>, _| kind = found.kind;
+            message("homeassistant/climate/hall/state", state, "", &TimeZone::UTC, &mut Rejected::default(), &mut emit);
+            kind
+        });
+        assert_eq!(kinds, [Some(Kind::States); 2], "a thermostat is off or heats, which is not on");
         assert_eq!(
             named("homeassistant/sensor/hall_temperature/state", "19.5"),
             [("hall temperature".to_owned(), 19.5)]
@@ -570,6 +579,7 @@ mod tests {
         let mut silent = |_: Found<'_>, _: Stamp| panic!("nothing is read");
         message("home/hall", r#"{"note":"a long story of nothing"}"#, "", &TimeZone::UTC, &mut rejected, &mut silent);
         message("home/hall", "a long story of nothing at all", "", &TimeZone::UTC, &mut rejected, &mut silent);
-        assert_eq!((rejected.without_reading, rejected.malformed), (1, 1));
+        assert_eq!((rejected.without_reading, rejected.not_a_number), (1, 1));
+        assert_eq!(rejected.by_sensor.keys().collect::<Vec<_>>(), ["home/hall"]);
     }
 }

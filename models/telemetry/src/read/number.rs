@@ -79,8 +79,35 @@ struct Parts<'a> {
     unit: &'a str,
 }
 
+/// Currencies that stand in front of an amount, and what they are printed as.
+const CURRENCIES: [&str; 8] = ["€", "$", "£", "CHF", "EUR", "USD", "GBP", "¥"];
+
+/// What stands within the marks of bookkeeping: `(200)` and `200-` are negative.
+fn without_bookkeeping(text: &str) -> Option<&str> {
+    let inner = match text.strip_prefix('(') {
+        Some(rest) => rest.strip_suffix(')')?,
+        None => text.strip_suffix(['-', '\u{2212}'])?,
+    };
+    inner.trim_end().ends_with(|c: char| c.is_ascii_digit()).then_some(inner)
+}
+
 fn take_apart(text: &str) -> Option<Parts<'_>> {
     let text = text.strip_prefix('\'').unwrap_or(text).trim();
+    if let Some(inner) = without_bookkeeping(text) {
+        let inner = inner.trim();
+        return inner
+            .starts_with(|c: char| c.is_ascii_digit())
+            .then(|| take_apart(inner))?
+            .map(|parts| Parts { negative: true, ..parts });
+    }
+    if let Some((currency, rest)) = CURRENCIES.iter().find_map(|c| Some((*c, text.strip_prefix(c)?))) {
+        return take_apart(rest.trim_start())
+            .filter(|parts| parts.unit.is_empty())
+            .map(|parts| Parts { unit: currency, ..parts });
+    }
+    if let Some(rest) = text.strip_prefix('-').filter(|rest| rest.starts_with(['€', '$', '£', '¥'])) {
+        return take_apart(rest).filter(|parts| !parts.negative).map(|parts| Parts { negative: true, ..parts });
+    }
     let (negative, rest) = match text.chars().next()? {
         '-' | '\u{2212}' | '\u{2013}' | '\u{fe63}' | '\u{ff0d}' => {
             let first = text.chars().next()?;
@@ -118,18 +145,38 @@ fn take_apart(text: &str) -> Option<Parts<'_>> {
     }
     let (digits, behind) = rest.split_at(end);
     let unit = behind.trim();
-    let is_apart = behind.starts_with(char::is_whitespace) || behind.starts_with(['%', '°', 'µ', '‰', 'Ω', '℃']);
-    // `12A` may be a room as well as a current; `12 A` is none but a current.
+    let is_spaced = behind.starts_with(char::is_whitespace) || behind.starts_with(['%', '°', 'µ', '‰', 'Ω', '℃']);
+    // `12A` may be a room as well as a current; `12 A` is none but a current, as is `12.5A`, and nothing has a room `20.0C`.
+    let is_apart = is_spaced || digits.contains(['.', ',']);
     let is_letter = unit.chars().count() == 1 && unit.chars().all(char::is_alphabetic);
     let is_unit = unit.is_empty()
-        || (unit::is_known(unit) && (is_apart || !is_letter))
-        || (is_apart && unit.chars().count() <= 10 && unit.chars().all(is_of_units) && !unit.starts_with('-'));
+        || ((unit::is_known(unit) || unit == "F") && (is_apart || !is_letter))
+        || (is_spaced && unit.chars().count() <= 10 && unit.chars().all(is_of_units) && !unit.starts_with('-'));
     (is_unit && digits.bytes().any(|b| b.is_ascii_digit())).then_some(Parts { negative, digits, unit })
 }
 
 fn is_of_units(c: char) -> bool {
     c.is_alphabetic()
-        || matches!(c, '%' | '‰' | '°' | '²' | '³' | '¹' | '⁻' | '·' | '/' | '*' | '^' | '-' | '2' | '3' | 'µ')
+        || matches!(
+            c,
+            '%' | '‰'
+                | '°'
+                | '€'
+                | '$'
+                | '£'
+                | '²'
+                | '³'
+                | '¹'
+                | '⁻'
+                | '·'
+                | '/'
+                | '*'
+                | '^'
+                | '-'
+                | '2'
+                | '3'
+                | 'µ'
+        )
 }
 
 /// The mantissa's form; `None` where the marks make no number.
@@ -138,7 +185,14 @@ fn form(mantissa: &str) -> Option<Form> {
     let groups = |text: &str, mark: char| {
         let mut parts = text.split(mark);
         let first = parts.next().unwrap_or("");
-        (1..=3).contains(&first.len()) && parts.all(|p| p.len() == 3)
+        let rest: Vec<&str> = parts.collect();
+        // India groups two digits above the thousands: 12,34,567.
+        let is_indian = mark == ','
+            && rest.len() > 1
+            && (1..=2).contains(&first.len())
+            && rest[..rest.len() - 1].iter().all(|p| p.len() == 2)
+            && rest[rest.len() - 1].len() == 3;
+        ((1..=3).contains(&first.len()) && rest.iter().all(|p| p.len() == 3)) || is_indian
     };
     match (points, commas) {
         (0, 0) => Some(Form::Plain),
@@ -366,10 +420,39 @@ mod tests {
             ("12'345.6", 12_345.6, ""),
             ("1.5e3", 1500.0, ""),
             ("+4", 4.0, ""),
+            ("20.0C", 20.0, "C"),
+            ("68.5F", 68.5, "F"),
+            ("50%RH", 50.0, "%RH"),
+            ("(200)", -200.0, ""),
+            ("(1,200.5)", -1200.5, ""),
+            ("200-", -200.0, ""),
+            ("$0.20", 0.2, "$"),
+            ("-$0.20", -0.2, "$"),
+            ("€ 2,00", 2.0, "€"),
+            ("0,1997 €/kWh", 0.1997, "€/kWh"),
+            ("12,34,567", 1_234_567.0, ""),
+            ("12,34,567.5", 1_234_567.5, ""),
+            ("1.00 GiB", 1.0, "GiB"),
         ] {
             assert_eq!(read(text, Marks::Unknown), Cell::Number(value, unit), "{text}");
         }
-        for text in ["2026-11-20", "12A", "on", "3 open windows in the hall", "1.2.3", "1,2,3", "12:30"] {
+        for text in [
+            "2026-11-20",
+            "12A",
+            "on",
+            "3 open windows in the hall",
+            "1.2.3",
+            "1,2,3",
+            "12:30",
+            "(on)",
+            "()",
+            "(-5)",
+            "5--",
+            "$",
+            "20C",
+            "12,34,56",
+            "1B",
+        ] {
             assert_eq!(read(text, Marks::Unknown), Cell::Other, "{text}");
         }
         for text in ["", " ", "-", "unavailable", "N/A"] {

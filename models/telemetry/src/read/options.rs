@@ -46,6 +46,8 @@ pub struct TextOptions {
     pub decimal: String,
     /// The column or key of the time.
     pub time: String,
+    /// The column of the time of day, where the date has one of its own; empty: by names and cells.
+    pub clock: String,
     /// The time's form in strftime's letters, as in "%m/%d/%Y %I:%M %p"; empty: any of the usual forms. The report asks for it where
     /// 03/04/2026 may be March or April.
     pub time_format: String,

@@ -2,9 +2,13 @@
 
 use serde_json::Value;
 
+use super::header::names_device;
 use super::logs::{self, LogLine};
 use super::{Cause, Emit, Found, Reader, influx, json, mqtt, parse_time, prometheus, time};
 use crate::{LARGEST_VALUE, Moment, NO_TIME};
+
+/// Words that tell the device of one line.
+const MAX_LABELS: usize = 4;
 
 impl Reader {
     /// Counts a record; answers its time where it has one that can be used.
@@ -128,6 +132,23 @@ impl Reader {
                     &mut self.rejected,
                     emit,
                 );
+            }
+            Some(LogLine::Pairs(stamp, pairs)) => {
+                let at = parse_time(stamp, "", &self.zone);
+                let Some(at) = self.moment(number, at) else { return };
+                // `device=a temp=20`: the words that tell whose the line is lead the names of its readings.
+                let (labels, pairs): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| names_device(name));
+                let device = labels.iter().take(MAX_LABELS).map(|(_, word)| *word).collect::<Vec<_>>().join(" ");
+                for (name, value) in pairs {
+                    let name = format!("{device} {name}");
+                    let name = name.trim_start();
+                    let value = Value::String(value.to_owned());
+                    match json::leaf(&value, true) {
+                        // What is told in words beside the readings.
+                        json::Leaf::Text => {}
+                        leaf => json::put(number, leaf, &value, Found::number(name, at, 0.0), &mut self.rejected, emit),
+                    }
+                }
             }
             Some(LogLine::Message(topic, payload)) => self.message(number, &format!("{topic} {payload}"), emit),
             Some(LogLine::Other) => {}

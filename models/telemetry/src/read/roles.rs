@@ -1,7 +1,7 @@
 //! The parts that columns play beside the time: which tell the sensor, the value and the device, and which only count rows; and the marks of their numbers.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::InputError;
 use super::header::{self, Column};
@@ -27,8 +27,8 @@ fn collisions(data: &[&Fields<'_>], sensors: &[usize], time: &TimeColumns, shift
     let mut seen = HashSet::new();
     let of = |row: &Fields<'_>, c: usize| row.get(c + shift).map_or(String::new(), |f| f.to_string());
     let is_again = |row: &&&Fields<'_>| {
-        let clock = [time.clock, time.minute].map(|c| c.map(|c| of(row, c)));
-        !seen.insert((key_of(row, sensors, shift), of(row, time.column), clock))
+        let times: Vec<String> = time.all().map(|c| of(row, c)).collect();
+        !seen.insert((key_of(row, sensors, shift), times))
     };
     data.iter().filter(is_again).count()
 }
@@ -37,6 +37,46 @@ fn collisions(data: &[&Fields<'_>], sensors: &[usize], time: &TimeColumns, shift
 fn collides(data: &[&Fields<'_>], sensors: &[usize], time: &TimeColumns, shift: usize) -> bool {
     let n = collisions(data, sensors, time, shift);
     n > 0 && n * 10 >= data.len()
+}
+
+/// A column of dates alone of which several rows of a sensor have the same, although they are not the same row: nobody knows which
+/// is when. Its title and one such date.
+pub(super) fn dates_alone(
+    columns: &[Column],
+    data: &[&Fields<'_>],
+    sensors: &[usize],
+    time: &TimeColumns,
+    shift: usize,
+    wanted: &Wanted<'_>,
+) -> Option<(String, String)> {
+    if time.clock.is_some() || time.excel || time.elapsed.is_some() || wanted.live {
+        return None;
+    }
+    let mut seen: HashMap<(String, Cow<'_, str>), &Fields<'_>> = HashMap::new();
+    let (mut rows, mut again, mut example) = (0, 0, Cow::Borrowed(""));
+    for row in data {
+        let of = |c: usize| row.get(c + shift).map_or("", |f| f.as_ref());
+        let date = match time.parts {
+            None => row.get(time.column + shift).map(|f| Cow::Borrowed(f.as_ref())),
+            Some(parts) => parts.date(of(time.column), &of).map(Cow::Owned),
+        };
+        let Some(date) = date else { continue };
+        if wanted.civil(&date).is_none_or(|civil| civil.has_time) && time.parts.is_none() {
+            // Times of day stand in the cells.
+            if wanted.time(&date).is_some() {
+                return None;
+            }
+            continue;
+        }
+        rows += 1;
+        let first = *seen.entry((key_of(row, sensors, shift), date.clone())).or_insert(row);
+        if !std::ptr::eq(first, *row) && first != *row {
+            again += 1;
+            example = date;
+        }
+    }
+    let title = columns.get(time.column).map_or(String::new(), |c| c.title.clone());
+    (again > 0 && again * 10 >= rows).then(|| (title, example.into_owned()))
 }
 
 /// The columns of a layout in which each line holds one reading.
@@ -176,6 +216,16 @@ pub(super) fn devices_of(columns: &[Column], data: &[&Fields<'_>], time: &TimeCo
     if found.is_empty() && collides(data, &[], time, shift) {
         let helps = |c: &usize| is_words(*c) && wanted_label(data, *c, shift) && !collides(data, &[*c], time, shift);
         found.extend(others.iter().copied().find(helps));
+        let is_count = |c: usize| data.iter().all(|r| cell(r, c).bytes().all(|b| b.is_ascii_digit()));
+        let numbers = |c: &usize| {
+            header::may_number(&columns[*c].key)
+                && is_count(*c)
+                && wanted_label(data, *c, shift)
+                && !collides(data, &[*c], time, shift)
+        };
+        if found.is_empty() {
+            found.extend(others.iter().copied().find(numbers).filter(|_| others.len() > 1));
+        }
     }
     found
 }
@@ -187,6 +237,9 @@ pub(super) fn is_row_number(column: &Column, data: &[&Fields<'_>], c: usize, shi
         name.as_str(),
         "" | "#"
             | "id"
+            | "entry_id"
+            | "row_id"
+            | "record_id"
             | "index"
             | "row"
             | "record"
@@ -202,7 +255,22 @@ pub(super) fn is_row_number(column: &Column, data: &[&Fields<'_>], c: usize, shi
         return false;
     }
     let numbers: Vec<i64> = data.iter().filter_map(|r| r.get(c + shift)?.parse().ok()).collect();
-    numbers.len() == data.len() && numbers.len() > 1 && numbers.windows(2).all(|w| (w[1] - w[0]).abs() == 1)
+    // Rows of a database may lie apart.
+    let is_key = name.ends_with("id");
+    let follows = |w: &[i64]| (w[1] - w[0]).abs() == 1;
+    let (up, down) = (|w: &[i64]| w[1] > w[0], |w: &[i64]| w[1] < w[0]);
+    numbers.len() == data.len()
+        && numbers.len() > 1
+        && (numbers.windows(2).all(follows) || (is_key && (numbers.windows(2).all(up) || numbers.windows(2).all(down))))
+}
+
+/// Whether a column says nothing in any row: the same number under the name of a device (`STATIONS_ID`), or its own title (`eor`).
+pub(super) fn is_constant_label(column: &Column, data: &[&Fields<'_>], c: usize, shift: usize) -> bool {
+    let mut cells = data.iter().filter_map(|r| r.get(c + shift)).map(|f| f.as_ref()).filter(|f| !f.is_empty());
+    let Some(first) = cells.next() else { return false };
+    let is_id = header::names_device(&column.key) && column.key.to_lowercase().ends_with("id");
+    let says_nothing = first == column.title || (is_id && first.bytes().all(|b| b.is_ascii_digit()));
+    data.len() > 1 && says_nothing && cells.all(|cell| cell == first)
 }
 
 /// The marks of the table. Columns that can be read in two ways need one.
@@ -256,38 +324,43 @@ fn moments(cells: &[Cow<'_, str>], order: Option<DateOrder>, wanted: &Wanted<'_>
     cells.iter().filter_map(read).collect()
 }
 
-/// The order of day and month, and whether a date shows it that has no other.
+/// The order of day, month and a year of two digits, and whether a date shows it that has no other.
 fn order_of(cells: &[Cow<'_, str>], wanted: &Wanted<'_>) -> Result<(DateOrder, bool), InputError> {
     let civils: Vec<(&str, time::Civil)> =
         cells.iter().filter_map(|c| time::civil_in_any_zone(c).map(|civil| (c.as_ref(), civil))).collect();
-    let parts = |text: &str| -> Option<(u32, u32)> {
-        let mut parts = text.split(['/', '-']);
-        Some((parts.next()?.trim().parse().ok()?, parts.next()?.trim().parse().ok()?))
+    let reads = |order: DateOrder, text: &str| time::civil_in_order(text, order).is_some();
+    // Those in which every date can be read; where none is one, the two in which most can.
+    let mut orders = vec![DateOrder::DayFirst, DateOrder::MonthFirst, DateOrder::YearFirst];
+    let all_read = |order: &DateOrder| civils.iter().all(|(text, _)| reads(*order, text));
+    let is_shown = match orders.iter().filter(|order| all_read(order)).count() {
+        0 => {
+            orders.truncate(2);
+            true
+        }
+        n => {
+            orders.retain(all_read);
+            n == 1
+        }
     };
-    let numbers: Vec<(u32, u32)> = civils.iter().filter_map(|(text, _)| parts(text)).collect();
-    let day_first = numbers.iter().any(|(first, _)| *first > 12);
-    let month_first = numbers.iter().any(|(first, second)| *first <= 12 && *second > 12);
-    match (day_first, month_first) {
-        (true, false) => return Ok((DateOrder::DayFirst, true)),
-        (false, true) => return Ok((DateOrder::MonthFirst, true)),
-        _ => {}
+    if let [order] = orders[..] {
+        return Ok((order, is_shown));
     }
     // The right order makes the smaller steps.
     let roughness = |order| {
         let times = moments(cells, Some(order), wanted);
         times.windows(2).map(|w| w[1].seconds_since(w[0]).abs()).sum::<f64>()
     };
-    let (day, month) = (roughness(DateOrder::DayFirst), roughness(DateOrder::MonthFirst));
+    let mut rough: Vec<(f64, DateOrder)> = orders.iter().map(|order| (roughness(*order), *order)).collect();
+    rough.sort_by(|a, b| a.0.total_cmp(&b.0));
+    if rough[0].0 * 3.0 < rough[1].0 {
+        // Both ways in one column: the others are counted as unreadable.
+        return Ok((rough[0].1, is_shown));
+    }
     // Half days are counted where months come first, and elsewhere too: what the steps say has more weight.
     let is_american = civils.iter().any(|(text, _)| text.to_ascii_lowercase().trim_end().ends_with('m'));
-    match () {
-        // Both ways in one column: the others are counted as unreadable.
-        () if day * 3.0 < month => Ok((DateOrder::DayFirst, day_first)),
-        () if month * 3.0 < day => Ok((DateOrder::MonthFirst, day_first)),
-        () if is_american && !day_first && !month_first => Ok((DateOrder::MonthFirst, false)),
-        () => {
-            let example = civils.iter().find(|(_, c)| c.is_open).map_or("", |(text, _)| *text);
-            Err(InputError::OpenDate(example.to_owned()))
-        }
+    if is_american && !is_shown && orders.contains(&DateOrder::MonthFirst) {
+        return Ok((DateOrder::MonthFirst, false));
     }
+    let example = civils.iter().find(|(_, c)| c.is_open).map_or("", |(text, _)| *text);
+    Err(InputError::OpenDate(example.to_owned()))
 }

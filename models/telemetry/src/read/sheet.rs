@@ -5,16 +5,19 @@ use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 
+use super::clock_columns::is_midnight;
 use super::compass::{self, Compass};
 use super::fields::split;
+use super::flagged::{Flagged, FlaggedValue};
 use super::infer::{Layout, Part, Shown};
+use super::matrix::Slot;
 use super::missing;
 use super::number::{self, Cell, Marks};
 use super::rejected::Cause;
 use super::states;
 use super::time::{self, Course, DateOrder};
 use super::time_columns;
-use super::{Emit, Found, InputError, Rejected, TextOptions};
+use super::{Emit, Found, InputError, Rejected, TextOptions, zones};
 use crate::kind::Kind;
 use crate::{LARGEST_VALUE, Moment, unit};
 
@@ -37,6 +40,8 @@ pub(super) struct Sheet {
     units: HashMap<String, String>,
     /// The last time of each series, to tell the hour that comes twice.
     last: HashMap<String, Moment>,
+    /// Zones that cells have told.
+    zones: HashMap<String, Option<TimeZone>>,
     /// Series that the sample has not shown.
     shown: HashMap<String, Shown>,
     /// Rows with a time.
@@ -59,6 +64,7 @@ impl Sheet {
             live,
             units: HashMap::new(),
             last: HashMap::new(),
+            zones: HashMap::new(),
             shown,
             times: 0,
             rows: 0,
@@ -137,15 +143,16 @@ impl Sheet {
                 rejected.malformed += 1;
                 rejected.at_line(line);
             }
-            self.wide(line, &fields, &series, at, rejected, emit);
+            let times = self.times_of_day(cell, &fields, at);
+            self.wide(line, &fields, &series, (at, &times), rejected, emit);
         }
     }
 
     /// A date that can only be read with day and month the other way round shows that those before were read wrong.
     fn look_for_contradiction(&mut self, line: u64, cell: &str) {
         let Some(order) = self.layout.time.order.filter(|_| !self.layout.time.order_is_shown) else { return };
-        let is_other = time::civil_in_any_zone(cell).is_some_and(|civil| !civil.is_open);
-        if is_other && self.contradiction.is_none() && time::civil(cell, Some(order)).is_none() {
+        let is_date = time::civil_in_any_zone(cell).is_some();
+        if is_date && self.contradiction.is_none() && time::civil_in_order(cell, order).is_none() {
             self.contradiction = Some((line, cell.to_owned()));
         }
     }
@@ -155,6 +162,7 @@ impl Sheet {
         let Some((line, date)) = self.contradiction.take() else { return Ok(()) };
         let was = match self.layout.time.order {
             Some(DateOrder::DayFirst) => "day",
+            Some(DateOrder::YearFirst) => "year",
             _ => "month",
         };
         Err(InputError::OtherOrder { line, date, was })
@@ -184,7 +192,40 @@ impl Sheet {
         }
     }
 
-    fn time(&self, cell: &str, fields: &[Cow<'_, str>], series: &str) -> Option<Moment> {
+    /// A date alone in a form that is known.
+    fn date(&self, date: &str) -> Option<String> {
+        match self.time_format.as_str() {
+            "" => Some(date.to_owned()),
+            format => time::civil_of_format(date, format).map(|civil| civil.at.date().to_string()),
+        }
+    }
+
+    /// The zone of a row, as its own column tells it; `None`: it tells what is no zone.
+    fn zone_of(&mut self, fields: &[Cow<'_, str>]) -> Option<TimeZone> {
+        // What the header says goes before what a column beside it does.
+        let of_header = self.layout.time.zone.is_some();
+        let Some(column) = self.layout.time.zone_column.filter(|_| !of_header) else {
+            return Some(self.zone.clone());
+        };
+        let cell = fields.get(column + self.layout.shift).map_or("", |f| f.as_ref());
+        if cell.is_empty() {
+            return Some(self.zone.clone());
+        }
+        if let Some(known) = self.zones.get(cell) {
+            return known.clone();
+        }
+        // JavaScript's minutes have the other sign: of such numbers nobody knows which they are.
+        let is_offset = matches!(self.layout.columns[column].key.to_lowercase().as_str(), "tz_offset" | "tzoffset");
+        let is_minutes = is_offset && cell.parse::<f64>().is_ok_and(|n| n.abs() > 14.0);
+        let zone = zones::of_cell(cell).filter(|_| !is_minutes);
+        if self.zones.len() < MAX_SERIES {
+            self.zones.insert(cell.to_owned(), zone.clone());
+        }
+        zone
+    }
+
+    fn time(&mut self, cell: &str, fields: &[Cow<'_, str>], series: &str) -> Option<Moment> {
+        let zone = self.zone_of(fields)?;
         let columns = &self.layout.time;
         let course = Course { last: self.last.get(series).copied(), descending: columns.descending };
         if let Some(scale) = columns.elapsed {
@@ -193,18 +234,41 @@ impl Sheet {
         }
         if columns.excel {
             let at = time::excel(time_columns::number_of(cell)?)?;
-            return time::moment(time::Civil { at, offset: None, is_open: false, has_time: true }, &self.zone, course);
+            return time::moment(time::Civil { at, offset: None, is_open: false, has_time: true }, &zone, course);
         }
-        if let Some(clock) = columns.clock {
+        if columns.clock.is_some() || columns.parts.is_some() {
             let of = |c: usize| fields.get(c + self.layout.shift).map_or("", |f| f.as_ref());
-            let joined = columns.joined(cell, of(clock), columns.minute.map_or("", of));
-            return time::parse(&joined, "", &self.zone, columns.order, course);
+            let joined = columns.joined(&of, &|date| self.date(date))?;
+            return time::parse(&joined, "", &zone, columns.order, course);
         }
         let small = || {
             let number: f64 = cell.trim().parse().ok()?;
             (self.live && (0.0..1e8).contains(&number)).then_some(Moment((number * 1e6) as i64))
         };
-        time::parse(cell, &self.time_format, &self.zone, columns.order, course).or_else(small)
+        time::parse(cell, &self.time_format, &zone, columns.order, course).or_else(small)
+    }
+
+    /// The times of the columns of a matrix, where a row is a day.
+    fn times_of_day(&mut self, date: &str, fields: &[Cow<'_, str>], at: Moment) -> Vec<(usize, Option<Moment>)> {
+        if self.layout.matrix.is_empty() {
+            return Vec::new();
+        }
+        let zone = self.zone_of(fields).unwrap_or_else(|| self.zone.clone());
+        let date = match is_midnight(date) {
+            true => date.split([' ', 'T']).next().unwrap_or(date),
+            false => date,
+        };
+        let mut last = Some(at);
+        let mut of = |slot: &Slot| {
+            // Cells that are empty have no time: days on which clocks change have more columns than hours.
+            fields.get(slot.column + self.layout.shift).filter(|cell| !cell.is_empty())?;
+            let text = format!("{} {}", self.date(date)?, slot.clock());
+            let course = Course { last, descending: false };
+            let at = time::parse(&text, "", &zone, self.layout.time.order, course);
+            last = at.or(last);
+            Some((slot.column, at))
+        };
+        self.layout.matrix.iter().filter_map(&mut of).collect()
     }
 
     fn wide(
@@ -212,7 +276,7 @@ impl Sheet {
         line: u64,
         fields: &[Cow<'_, str>],
         device: &str,
-        at: Moment,
+        (at, times): (Moment, &[(usize, Option<Moment>)]),
         rejected: &mut Rejected,
         emit: &mut Emit<'_>,
     ) {
@@ -228,12 +292,32 @@ impl Sheet {
             } else {
                 key.clear();
                 key.push_str(device);
-                key.push(' ');
-                key.push_str(&column.key);
+                if !column.key.is_empty() {
+                    key.push(' ');
+                    key.push_str(&column.key);
+                }
                 &key
             };
-            let mut reading = ReadCell { line, key, unit: &column.unit, varies: false, at, units, rejected, emit };
+            let told = match part {
+                Part::InUnit(_, _, u) => fields.get(u + layout.shift).map_or("", |u| unit::of_name(&column.key, u)),
+                _ => "",
+            };
+            let (unit, varies) = if told.is_empty() { (column.unit.as_str(), false) } else { (told, true) };
+            let at = match times.binary_search_by_key(&i, |(column, _)| *column).map(|place| times[place].1) {
+                Err(_) => at,
+                Ok(Some(at)) => at,
+                // Clocks were set forward over this time of day.
+                Ok(None) => {
+                    rejected.without_time += u64::from(!number::is_nothing(cell));
+                    continue;
+                }
+            };
+            let mut reading = ReadCell { line, key, unit, varies, at, units, rejected, emit };
             match part {
+                Part::InUnit(marks, has_floor, _) => {
+                    reading.number(cell, with_delimiter(*marks, layout.delimiter, cell), *has_floor)
+                }
+                Part::Flagged(flagged) => reading.flagged(cell, *flagged),
                 Part::Numbers(marks, has_floor) => {
                     reading.number(cell, with_delimiter(*marks, layout.delimiter, cell), *has_floor)
                 }
@@ -293,7 +377,7 @@ fn with_delimiter(marks: Marks, delimiter: char, cell: &str) -> Marks {
 /// How a series is read of which only one cell is known.
 pub(super) fn first_shown(cell: &str) -> Shown {
     let word = match number::read(cell, Marks::Unknown) {
-        Cell::Other => states::word(cell),
+        Cell::Other => states::word_of_cell(cell),
         _ => None,
     };
     match word {
@@ -330,6 +414,18 @@ impl ReadCell<'_, '_> {
             Cell::Number(value, _) if value.abs() > LARGEST_VALUE => self.reject(Cause::OutOfRange, cell),
             Cell::Number(value, _) if has_floor && missing::is_usual(value) => self.rejected.missing(self.key),
             Cell::Number(value, behind) => self.value(cell, value, behind),
+        }
+    }
+
+    /// A number with a quality flag behind it.
+    fn flagged(&mut self, cell: &str, flagged: Flagged) {
+        match flagged.read(cell) {
+            _ if number::is_nothing(cell) => self.rejected.empty += 1,
+            FlaggedValue::Value(value) => {
+                (self.emit)(Found { unit: flagged.unit, ..Found::number(self.key, self.at, value) });
+            }
+            FlaggedValue::None => self.rejected.missing(self.key),
+            FlaggedValue::Wrong => self.reject(Cause::NotANumber, cell),
         }
     }
 
@@ -384,7 +480,7 @@ impl ReadCell<'_, '_> {
             self.rejected.empty += 1;
             return;
         }
-        let Some(word) = states::word(cell) else { return self.reject(Cause::NotANumber, cell) };
+        let Some(word) = states::word_of_cell(cell) else { return self.reject(Cause::NotANumber, cell) };
         match shown.pair {
             Some(pair) => match states::pair(&word).filter(|_| !pair.contains(&word.as_str())) {
                 None if pair.contains(&word.as_str()) => {
@@ -393,7 +489,10 @@ impl ReadCell<'_, '_> {
                 Some((_, is_one)) => self.emit_state(Kind::Binary, f64::from(u8::from(is_one)), pair),
                 None => self.reject(Cause::NotANumber, cell),
             },
-            None => self.emit_state(Kind::States, states::code(&word), ["", ""]),
+            None => match states::code(&word) {
+                Some(code) => self.emit_state(Kind::States, code, ["", ""]),
+                None => self.reject(Cause::NotANumber, cell),
+            },
         }
     }
 

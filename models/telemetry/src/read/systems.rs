@@ -3,7 +3,8 @@
 
 use serde_json::{Map, Value};
 
-use super::json::{self, Json, leaf, leaves, put};
+use super::json::{self, Json, leaf, put};
+use super::json_record::leaves;
 use super::{Emit, Found, Rejected};
 
 /// Numbers in one uplink.
@@ -39,8 +40,8 @@ impl Json {
         let Some(at) = self.moment(line, at, rejected) else { return true };
         let mut path = device.to_owned();
         let mut budget = MAX_LEAVES;
-        leaves(values, &mut path, 0, &mut budget, &mut |path, _, inner| {
-            put(line, leaf(inner, true), inner, Found::number(path, at, 0.0), rejected, emit);
+        leaves(values, &mut path, 0, &mut budget, &mut |path, _, inner, unit| {
+            put(line, leaf(inner, true), inner, Found { unit, ..Found::number(path, at, 0.0) }, rejected, emit);
         });
         if let Some(signal) = SIGNALS.iter().find_map(|s| json::lookup(value, s)).filter(|s| s.is_number()) {
             let key = format!("{device}.signal");

@@ -1,7 +1,9 @@
 //! The tables of an input: the layout of each is inferred from a sample of its rows, and where another header comes, as of a logger that
 //! was set up anew, another table begins.
 
+use super::fields::DELIMITERS;
 use super::infer::{Wanted, infer};
+use super::printed;
 use super::sheet::Sheet;
 use super::workbook::MARK;
 use super::{Emit, InputError, Reader};
@@ -13,13 +15,49 @@ const SAMPLE_BYTES: usize = 1 << 20;
 /// So often another header begins a table of its own at most: each is inferred anew.
 const MAX_HEADERS: u32 = 128;
 
+/// Comments right above the first row that may be its header: names and units.
+const MAX_HEADER_COMMENTS: usize = 2;
+
+/// Of the comments right above a row of numbers those that name its columns, since they have as many.
+fn header_of(comments: Vec<(u64, String)>, row: &str) -> Vec<(u64, String)> {
+    if !row.trim_start().starts_with(|c: char| c.is_ascii_digit()) {
+        return Vec::new();
+    }
+    let marks = |text: &str, d: char| text.matches(d).count();
+    let delimiter = DELIMITERS.into_iter().filter(|d| marks(row, *d) > 0).max_by_key(|d| marks(row, *d));
+    let width = |text: &str| match delimiter {
+        Some(delimiter) => marks(text, delimiter) + 1,
+        None => text.split_whitespace().count(),
+    };
+    let fits = |comment: &(u64, String)| width(&comment.1) == width(row) && width(row) > 1;
+    let n = comments.iter().rev().take_while(|comment| fits(comment)).count();
+    let from = comments.len() - n;
+    comments.into_iter().skip(from).collect()
+}
+
 impl Reader {
     /// Takes a row.
     pub(super) fn row(&mut self, number: u64, text: &str, emit: &mut Emit<'_>) -> Result<(), InputError> {
         if text.starts_with('#') && !text.starts_with("#N/A") {
+            if self.sheet.is_none() && self.sample.is_empty() {
+                self.comments.push((number, text.trim_start_matches('#').trim_start().to_owned()));
+                if self.comments.len() > MAX_HEADER_COMMENTS {
+                    self.comments.remove(0);
+                }
+            }
             return Ok(());
         }
+        if !self.comments.is_empty() {
+            let comments = std::mem::take(&mut self.comments);
+            self.sample.extend(header_of(comments, text));
+        }
+        let drawn;
         let mut text = text;
+        if matches!(self.options.delimiter.as_str(), "" | "|") {
+            let Some(row) = printed::row(text) else { return Ok(()) };
+            drawn = row;
+            text = &drawn;
+        }
         if self.sheet.is_none()
             && let Some(told) = text.trim_start().strip_prefix("sep=")
         {

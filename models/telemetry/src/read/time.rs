@@ -2,21 +2,25 @@
 //! Excel's days.
 
 use jiff::ToSpan;
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, ISOWeekDate, Weekday};
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::date_words::{self, Word, month};
 use super::zones;
 use crate::Moment;
 use crate::clock::Stamp;
 
 /// Which of day and month stands first in `03/04/2026`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "that is what they are called")]
 pub enum DateOrder {
     /// 3 April.
     DayFirst,
     /// 4 March.
     MonthFirst,
+    /// 5 April 2003.
+    YearFirst,
 }
 
 /// A time without its zone, or with an offset.
@@ -26,16 +30,15 @@ pub struct Civil {
     pub at: DateTime,
     /// Seconds east of Greenwich, where the text says so.
     pub offset: Option<i32>,
-    /// Day and month could be the other way round.
+    /// Day, month or a year of two digits could stand in another order.
     pub is_open: bool,
     /// It has a time of day.
     pub has_time: bool,
 }
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-/// In other languages, where they differ in the first three letters.
-const OTHER_MONTHS: [(&str, usize); 8] =
-    [("mär", 3), ("mrz", 3), ("mai", 5), ("okt", 10), ("dez", 12), ("fév", 2), ("avr", 4), ("aoû", 8)];
+/// Longer texts are no times.
+const MAX_TIME: usize = 64;
+
 struct Scan<'a> {
     rest: &'a str,
 }
@@ -61,6 +64,15 @@ impl<'a> Scan<'a> {
         Some(c)
     }
 
+    /// Takes a word of these kinds, and the spaces around it.
+    fn word_of(&mut self, kinds: &[Word]) -> Option<Word> {
+        let begin = self.rest.trim_start_matches([' ', '\u{a0}', '\u{202f}']);
+        let (word, rest) = date_words::strip(begin, kinds)?;
+        self.rest = rest;
+        self.spaces();
+        Some(word)
+    }
+
     fn spaces(&mut self) {
         self.rest = self.rest.trim_start_matches([' ', '\u{a0}', '\u{202f}']);
     }
@@ -71,13 +83,6 @@ impl<'a> Scan<'a> {
         self.rest = rest;
         word
     }
-}
-
-fn month(word: &str) -> Option<i32> {
-    let lower = word.to_lowercase();
-    let begin: String = lower.chars().take(3).collect();
-    let known = MONTHS.iter().position(|m| *m == begin).map(|i| i as i32 + 1);
-    known.or_else(|| OTHER_MONTHS.iter().find(|(m, _)| *m == begin).map(|(_, n)| *n as i32))
 }
 
 /// Year, month, day, and whether the last two could be the other way round.
@@ -98,7 +103,15 @@ fn date(scan: &mut Scan<'_>, order: Option<DateOrder>) -> Option<(i32, i32, i32,
                 return date(scan, order);
             }
         }
+        let before = scan.rest;
+        if let Some(year) = scan.digits(4, 4) {
+            // `Jan 2024`: a whole month, from its first day on.
+            let year = year.parse().ok().filter(|_| scan.rest.is_empty()).filter(|y| is_of_months(*y))?;
+            return Some((year, named?, 1, false));
+        }
+        scan.rest = before;
         let day = scan.number(1, 2)?;
+        scan.word_of(&[Word::Ordinal]);
         scan.eat(&[',']);
         scan.spaces();
         let before = scan.rest;
@@ -116,8 +129,14 @@ fn date(scan: &mut Scan<'_>, order: Option<DateOrder>) -> Option<(i32, i32, i32,
     match n {
         4 => {
             let year = scan.number(4, 4)?;
-            let mark = scan.eat(&['-', '/', '.'])?;
+            let mark = scan.eat(&['-', '/', '.', '年', '년'])?;
+            if matches!(mark, '年' | '년') {
+                return east_asian(scan, year);
+            }
             let month = scan.number(1, 2)?;
+            if scan.rest.is_empty() && mark != '.' && is_of_months(year) {
+                return Some((year, month, 1, false)); // `2024-01`
+            }
             scan.eat(&[mark])?;
             Some((year, month, scan.number(1, 2)?, false))
         }
@@ -132,31 +151,60 @@ fn date(scan: &mut Scan<'_>, order: Option<DateOrder>) -> Option<(i32, i32, i32,
         }
         1 | 2 => {
             let first = scan.number(1, 2)?;
-            let mark = scan.eat(&['-', '/', '.', ' '])?;
+            scan.word_of(&[Word::Ordinal]);
+            let mark = scan.eat(&['-', '/', '.', ' ']).or(scan.rest.starts_with(char::is_alphabetic).then_some(' '))?;
             scan.spaces();
             if scan.rest.starts_with(char::is_alphabetic) {
+                scan.word_of(&[Word::Of]);
                 let named = month(scan.word())?;
                 scan.eat(&['.']);
                 scan.eat(&['-', '/', ' ', ',']);
+                scan.word_of(&[Word::Of]);
                 scan.spaces();
-                return Some((year_of(scan.digits(2, 4)?)?, named, first, false));
+                let year = year_of(scan.digits(2, 4)?)?;
+                scan.word_of(&[Word::Of]);
+                return Some((year, named, first, false));
             }
             let second = scan.number(1, 2)?;
             scan.eat(&[mark]).filter(|m| *m != ' ')?;
-            let year = year_of(scan.digits(2, 4)?)?;
+            let third = scan.digits(2, 4)?;
+            let two_digits = (n == 2 && third.len() == 2).then(|| third.parse::<i32>().ok()).flatten();
             let order = match mark {
                 '.' => Some(DateOrder::DayFirst),
                 _ => order,
             };
+            if order == Some(DateOrder::YearFirst) {
+                let day = two_digits?; // the first two bytes are digits then
+                return Some((year_of(&begin[..2])?, second, day, false));
+            }
+            let year = year_of(third)?;
             let day_first = match order {
                 Some(order) => order == DateOrder::DayFirst,
                 None => second <= 12,
             };
-            let is_open = order.is_none() && first <= 12 && second <= 12 && first != second;
+            let may_begin_with_year =
+                second <= 12 && two_digits.is_some_and(|day| (1..=31).contains(&day) && day != first);
+            let is_open = order.is_none() && ((first <= 12 && second <= 12 && first != second) || may_begin_with_year);
             Some(if day_first { (year, second, first, is_open) } else { (year, first, second, is_open) })
         }
         _ => None,
     }
+}
+
+/// `2026年3月1日`, of which the year has been read.
+fn east_asian(scan: &mut Scan<'_>, year: i32) -> Option<(i32, i32, i32, bool)> {
+    scan.spaces();
+    let month = scan.number(1, 2)?;
+    scan.eat(&['月', '월'])?;
+    scan.spaces();
+    let day = scan.number(1, 2)?;
+    scan.eat(&['日', '일', '号'])?;
+    Some((year, month, day, false))
+}
+
+/// Years whose months may stand without a day.
+fn is_of_months(year: i32) -> bool {
+    (1970..=2100).contains(&year)
 }
 
 fn year_of(digits: &str) -> Option<i32> {
@@ -169,6 +217,7 @@ fn year_of(digits: &str) -> Option<i32> {
 
 /// Hours, minutes, seconds and nanoseconds.
 fn time_of_day(scan: &mut Scan<'_>) -> Option<(i32, i32, i32, i32)> {
+    let mut half = scan.word_of(&[Word::Am, Word::Pm]);
     let digits = scan.rest.bytes().take_while(u8::is_ascii_digit).count();
     let (mut hour, minute, mut second);
     if matches!(digits, 4 | 6) {
@@ -177,11 +226,29 @@ fn time_of_day(scan: &mut Scan<'_>) -> Option<(i32, i32, i32, i32)> {
         scan.rest = &scan.rest[digits..];
     } else {
         hour = scan.number(1, 2)?;
-        scan.eat(&[':', '.', 'h'])?;
+        let behind = scan.rest;
+        if half.is_none() {
+            half = scan.word_of(&[Word::Am, Word::Pm]);
+        }
+        if half.is_some() && behind.len() != scan.rest.len() {
+            // `2 PM`
+            return twelve_hours(hour, half).map(|hour| (hour, 0, 0, 0));
+        }
+        let mark = scan.eat(&[':', '.', 'h', '時', '时', '시'])?;
+        scan.spaces();
+        if mark == 'h' && scan.rest.is_empty() {
+            return (0..24).contains(&hour).then_some((hour, 0, 0, 0));
+        }
         minute = scan.number(2, 2)?;
         second = 0;
+        scan.eat(&['分', '분']);
         let before = scan.rest;
-        if scan.eat(&[':', '.']).is_some() {
+        let is_counted = matches!(mark, '時' | '时' | '시');
+        if is_counted {
+            scan.spaces();
+            second = scan.number(1, 2).unwrap_or(0);
+            scan.eat(&['秒', '초']);
+        } else if scan.eat(&[':', '.']).is_some() {
             match scan.number(2, 2) {
                 Some(s) => second = s,
                 None => scan.rest = before,
@@ -196,19 +263,26 @@ fn time_of_day(scan: &mut Scan<'_>) -> Option<(i32, i32, i32, i32)> {
             None => scan.rest = before,
         }
     }
-    let before = scan.rest;
-    scan.spaces();
-    match scan.word().to_ascii_lowercase().as_str() {
-        "am" => hour %= 12,
-        "pm" => hour = hour % 12 + 12,
-        "uhr" => {}
-        _ => scan.rest = before,
+    if half.is_none() {
+        half = scan.word_of(&[Word::Am, Word::Pm, Word::OClock]).filter(|word| *word != Word::OClock);
+    }
+    if half.is_some() {
+        hour = twelve_hours(hour, half)?;
     }
     if second == 60 {
         second = 59; // a leap second
     }
     let is_midnight = (hour, minute, second) == (24, 0, 0);
     ((0..24).contains(&hour) || is_midnight).then_some((hour, minute, second, nanos))
+}
+
+/// An hour of the half of a day that a word tells.
+fn twelve_hours(hour: i32, half: Option<Word>) -> Option<i32> {
+    (0..=23).contains(&hour).then_some(match half {
+        Some(Word::Pm) if hour < 12 => hour + 12,
+        Some(Word::Am) => hour % 12,
+        _ => hour,
+    })
 }
 
 /// `Z`, `+01:00`, `+0100`, ` UTC`; the inner is `None` where the text ends without any.
@@ -239,11 +313,46 @@ fn offset(scan: &mut Scan<'_>) -> Option<Option<i32>> {
     (is_end && hours <= 18 && minutes < 60).then_some(Some(sign * (hours * 3600 + minutes * 60)))
 }
 
+/// The beginning of an interval, as in `01.01.2026 00:00 - 01:00`; `None`: the text is none.
+fn beginning(text: &str, order: Option<DateOrder>) -> Option<&str> {
+    const BETWEEN: [&str; 6] = [" - ", " \u{2013} ", " \u{2014} ", " bis ", " to ", "/"];
+    let is_time = |text: &str, may_be_clock: bool| {
+        let mut scan = Scan { rest: text };
+        let is_clock = may_be_clock && time_of_day(&mut scan).is_some() && scan.rest.is_empty();
+        is_clock || civil(text, order).is_some_and(|civil| civil.has_time)
+    };
+    BETWEEN.iter().find_map(|between| {
+        let (begin, end) = text.split_once(between)?;
+        let may_be = *between != "/" || (begin.contains('T') && end.contains('T'));
+        (may_be && is_time(begin, false) && is_time(end.trim(), true)).then_some(begin)
+    })
+}
+
+/// `2025-W01`, `2025W01`, `2025-W01-3` (ISO 8601): its Monday, or that day.
+fn iso_week(text: &str) -> Option<Civil> {
+    let (year, rest) = text.split_at_checked(4)?;
+    let rest = rest.strip_prefix('-').unwrap_or(rest).strip_prefix('W')?;
+    let (week, day) = match rest.split_once('-') {
+        Some((week, day)) => (week, day.parse().ok().filter(|_| day.len() == 1)?),
+        None => (rest, 1i8),
+    };
+    if week.len() != 2 || !year.bytes().chain(week.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let day = Weekday::from_monday_one_offset(day).ok()?;
+    let date = ISOWeekDate::new(year.parse().ok()?, week.parse().ok()?, day).ok()?.date();
+    Some(Civil { at: date.at(0, 0, 0, 0), offset: None, is_open: false, has_time: false })
+}
+
 /// Reads a date and a time of day.
 pub fn civil(text: &str, order: Option<DateOrder>) -> Option<Civil> {
     let text = text.trim();
-    if text.len() < 6 || text.len() > 64 || !text.bytes().any(|b| b.is_ascii_digit()) {
+    if text.len() < 6 || text.len() > MAX_TIME || !text.bytes().any(|b| b.is_ascii_digit()) {
         return None;
+    }
+    let text = beginning(text, order).unwrap_or(text);
+    if let Some(at) = iso_week(text) {
+        return Some(at);
     }
     let mut scan = Scan { rest: text };
     let (year, month, day, is_open) = date(&mut scan, order)?;
@@ -251,8 +360,10 @@ pub fn civil(text: &str, order: Option<DateOrder>) -> Option<Civil> {
     let rest = scan.rest;
     let (mut time, mut offset_seconds, mut has_time) = ((0, 0, 0, 0), None, false);
     if !rest.is_empty() {
+        let has_half = || date_words::strip(rest, &[Word::Am, Word::Pm]).is_some();
         if scan.eat(&['T', 't', '_', ',', ' ', ';', '\u{a0}', '\u{202f}', ':']).is_none()
             && !rest.starts_with(|c: char| c.is_ascii_digit())
+            && !has_half()
         {
             return None;
         }
@@ -260,9 +371,7 @@ pub fn civil(text: &str, order: Option<DateOrder>) -> Option<Civil> {
         if scan.eat(&['-']).is_some() {
             scan.spaces();
         }
-        if let Some(at) = scan.rest.strip_prefix("at ") {
-            scan.rest = at;
-        }
+        scan.word_of(&[Word::At]);
         time = time_of_day(&mut scan)?;
         has_time = true;
         offset_seconds = offset(&mut scan)?;
@@ -272,6 +381,14 @@ pub fn civil(text: &str, order: Option<DateOrder>) -> Option<Civil> {
     let time =
         jiff::civil::Time::new(hour as i8, i8::try_from(minute).ok()?, i8::try_from(second).ok()?, nanos).ok()?;
     Some(Civil { at: date.to_datetime(time), offset: offset_seconds, is_open, has_time })
+}
+
+/// Reads a date and perhaps a time of day in a form of strftime's letters.
+pub fn civil_of_format(text: &str, format: &str) -> Option<Civil> {
+    let parsed = jiff::fmt::strtime::parse(format, text.trim()).ok()?;
+    let has_time = parsed.hour().is_some();
+    let at = parsed.to_datetime().or_else(|_| parsed.to_date().map(|d| d.at(0, 0, 0, 0))).ok()?;
+    Some(Civil { at, offset: parsed.offset().map(jiff::tz::Offset::seconds), is_open: false, has_time })
 }
 
 /// Where in the hours that a clock shows twice a time lies.
@@ -324,7 +441,7 @@ pub fn parse_time(text: &str, format: &str, zone: &TimeZone) -> Option<Moment> {
 /// The same, with what is known of the order of day and month and of the series.
 pub fn parse(text: &str, format: &str, zone: &TimeZone, order: Option<DateOrder>, course: Course) -> Option<Moment> {
     let text = text.trim();
-    if text.is_empty() || text.len() > 64 {
+    if text.is_empty() || text.len() > MAX_TIME {
         return None;
     }
     if !format.is_empty() {
@@ -393,6 +510,16 @@ pub fn civil_in_any_zone(text: &str) -> Option<Civil> {
     civil(text, None).or_else(|| civil(zones::cut(text)?.0, None))
 }
 
+/// Whether day, month or a year of two digits could stand in another order.
+pub fn is_open(text: &str) -> bool {
+    civil_in_any_zone(text).is_some_and(|civil| civil.is_open)
+}
+
+/// The same in a given order of day, month and year.
+pub fn civil_in_order(text: &str, order: DateOrder) -> Option<Civil> {
+    civil(text, Some(order)).or_else(|| civil(zones::cut(text)?.0, Some(order)))
+}
+
 /// Seconds since 1970, or thousandths, millionths or billionths of them, by their size.
 pub fn epoch(number: f64) -> Option<Moment> {
     let micros = match number {
@@ -415,9 +542,10 @@ pub fn excel(days: f64) -> Option<DateTime> {
     Date::constant(1899, 12, 30).at(0, 0, 0, 0).checked_add(seconds.seconds()).ok()
 }
 
-/// A time in JSON: a text, or a number of seconds since 1970.
+/// A time in JSON: a text, or a number of seconds since 1970. A date that can be read in several orders is none.
 pub fn json_time(value: &Value, format: &str, zone: &TimeZone) -> Option<Moment> {
     match value {
+        Value::String(text) if format.is_empty() && is_open(text) => None,
         Value::String(text) => parse_time(text, format, zone),
         Value::Number(number) => epoch(number.as_f64()?),
         _ => None,
@@ -434,130 +562,4 @@ pub fn json_stamp(value: &Value, zone: &TimeZone) -> Option<Stamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// 2026-11-20 12:00 in Berlin.
-    const NOON: i64 = 1_795_172_400;
-
-    fn berlin() -> TimeZone {
-        TimeZone::get("Europe/Berlin").unwrap()
-    }
-
-    #[test]
-    fn times_are_read_in_the_forms_that_people_write() {
-        for text in [
-            "2026-11-20T12:00:00+01:00",
-            "2026-11-20 12:00",
-            "2026-11-20T11:00:00Z",
-            "2026-11-20T11:00:00.000000+00:00",
-            "2026-11-20 11:00:00 UTC",
-            "2026-11-20 13:00 UTC+2",
-            "2026-11-20 06:00:00 EST",
-            "2026-11-20 07:00:00 EDT",
-            "2026-11-20 03:00 PST",
-            "2026-11-20 20:30 ACST",
-            "2026-11-20 12:00 CET",
-            "2026-11-20 12:00[Europe/Berlin]",
-            "2026-11-20 06:00 America/New_York",
-            "2026-11-20T12:00:00+0100",
-            "2026-11-20T12:00:00,000",
-            "2026/11/20 12:00",
-            "20.11.2026 12:00",
-            "20.11.2026 12:00:00",
-            "20.11.26, 12:00",
-            "20/11/2026 12:00:00",
-            "11/20/2026 12:00:00 PM",
-            "11/20/26 12:00 PM",
-            "20-11-2026 12:00",
-            "20 Nov 2026 12:00",
-            "20-Nov-2026 12:00:00",
-            "Nov 20, 2026, 12:00:00 PM",
-            "Fri Nov 20 12:00:00 2026",
-            "Fri, 20 Nov 2026 11:00:00 GMT",
-            "20261120T120000",
-            "20261120120000",
-            "2026112012",
-            "1795172400",
-            "1795172400.0",
-            "1795172400000",
-            "1795172400000000000",
-        ] {
-            assert_eq!(parse_time(text, "", &berlin()).map(|m| m.0 / 1_000_000), Some(NOON), "{text}");
-        }
-        let american = parse_time("11/20/2026 12:00 PM", "%m/%d/%Y %I:%M %p", &berlin());
-        assert_eq!(american.map(|m| m.0 / 1_000_000), Some(NOON));
-        for text in [
-            "",
-            "noon",
-            "12",
-            "2026-13-45 12:00",
-            "2026-11-20T99:00:00Z",
-            "....",
-            "1e9",
-            "20.1",
-            "1.2.3",
-            "2026-11-20 12:00 hall",
-        ] {
-            assert_eq!(parse_time(text, "", &berlin()), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_last_minute_of_a_day_may_be_called_24_00() {
-        let at = |text: &str| parse_time(text, "", &berlin()).unwrap();
-        assert_eq!(at("2026-03-10 24:00"), at("2026-03-11 00:00"));
-        assert_eq!(parse_time("2026-03-10 24:01", "", &berlin()), None);
-    }
-
-    #[test]
-    fn day_and_month_are_open_where_both_are_possible() {
-        assert!(civil("03/04/2026 12:00", None).unwrap().is_open);
-        assert!(!civil("13/04/2026 12:00", None).unwrap().is_open);
-        assert!(!civil("03.04.2026 12:00", None).unwrap().is_open);
-        let month = civil("03/04/2026", Some(DateOrder::MonthFirst)).unwrap();
-        assert_eq!((month.at.month(), month.at.day()), (3, 4));
-    }
-
-    #[test]
-    fn local_times_follow_the_clocks_when_they_change() {
-        let at = |text: &str| parse_time(text, "", &berlin()).unwrap().0 / 1_000_000;
-        assert_eq!(at("2026-03-29 03:30:00") - at("2026-03-29 01:30:00"), 3600);
-        assert_eq!(at("2026-10-25 03:30:00") - at("2026-10-25 01:30:00"), 3 * 3600);
-    }
-
-    #[test]
-    fn the_hour_that_comes_twice_is_told_by_the_series() {
-        let mut last = None;
-        let mut steps = Vec::new();
-        for text in ["01:30", "02:00", "02:30", "02:00", "02:30", "03:00"] {
-            let civil = civil(&format!("2026-10-25 {text}"), None).unwrap();
-            let at = moment(civil, &berlin(), Course { last, descending: false }).unwrap();
-            steps.extend(last.map(|l: Moment| at.seconds_since(l)));
-            last = Some(at);
-        }
-        assert_eq!(steps, [1800.0; 5]);
-    }
-
-    #[test]
-    fn a_zone_s_own_abbreviations_are_read_as_it_means_them() {
-        let at = |text: &str, zone: &str| {
-            parse_time(text, "", &TimeZone::get(zone).unwrap()).map(|at| at.timestamp().to_string())
-        };
-        let read = |time: &str| Some(format!("2026-{time}:00Z"));
-        assert_eq!(at("2026-07-01 12:00 IST", "Asia/Kolkata"), read("07-01T06:30"));
-        assert_eq!(at("2026-07-01 12:00 IST", "Europe/Dublin"), read("07-01T11:00"));
-        assert_eq!(at("2026-07-01 12:00 IST", "Europe/Berlin"), None);
-        assert_eq!(at("2026-07-01 12:00 CST", "Asia/Shanghai"), read("07-01T04:00"));
-        assert_eq!(at("2026-07-01 12:00 CDT", "Asia/Shanghai"), read("07-01T17:00"));
-        // The hour that comes twice, told by its name.
-        assert_eq!(at("2026-11-01 01:30 EDT", "America/New_York"), read("11-01T05:30"));
-        assert_eq!(at("2026-11-01 01:30 EST", "America/New_York"), read("11-01T06:30"));
-    }
-
-    #[test]
-    fn excel_counts_days_since_1899() {
-        assert_eq!(excel(46_091.25).unwrap().to_string(), "2026-03-10T06:00:00");
-        assert_eq!(excel(21.5), None);
-    }
-}
+mod tests;

@@ -1,15 +1,17 @@
-//! Which columns of a table hold the time: one with date and time of day, a date and its time of day or hour beside it, Excel's days, or
-//! a number that counts from a start.
+//! Which columns of a table hold the time: one with date and time of day, a date and its time of day or hour beside it, year, month and
+//! day in columns of their own, Excel's days, or a number that counts from a start.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
+use jiff::ToSpan;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::InputError;
 use super::header;
 use super::infer::{Fields, Wanted};
 use super::number::{self, Cell, Marks};
 use super::time::{self, DateOrder};
+use super::{InputError, date_words};
 use crate::Moment;
 
 /// The columns of the time.
@@ -21,6 +23,12 @@ pub(super) struct TimeColumns {
     pub(super) form: ClockForm,
     /// The minute, beside a column of hours.
     pub(super) minute: Option<usize>,
+    /// The second, beside one of minutes.
+    pub(super) second: Option<usize>,
+    /// The rest of a date of which `column` is the year.
+    pub(super) parts: Option<DateParts>,
+    /// The zone of each row, as in `Europe/Berlin` or `+02:00`.
+    pub(super) zone_column: Option<usize>,
     /// Dates are written with the midnight before their time of day, as spreadsheets export them.
     pub(super) has_midnight: bool,
     /// Days since 1899.
@@ -31,8 +39,19 @@ pub(super) struct TimeColumns {
     /// Rows have shown the order, which otherwise is no more than likely.
     pub(super) order_is_shown: bool,
     pub(super) descending: bool,
+    /// Columns that tell again, in parts, what the whole time tells.
+    pub(super) again: Vec<usize>,
     /// The zone that the header names.
     pub(super) zone: Option<TimeZone>,
+}
+
+/// The rest of a date whose year has a column of its own; without a day it is a whole month, without a month a whole year.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct DateParts {
+    pub(super) month: Option<usize>,
+    pub(super) day: Option<usize>,
+    /// Days are counted from the beginning of the year.
+    pub(super) is_day_of_year: bool,
 }
 
 /// How a column of its own tells the time of day.
@@ -45,29 +64,63 @@ pub(super) enum ClockForm {
     Hours,
     /// `730` or `0730`.
     HoursMinutes,
+    /// `143000`.
+    HoursMinutesSeconds,
+    /// `14.30` or `14.30.00`.
+    Dotted,
 }
 
 impl TimeColumns {
-    /// Whether a column is one of them.
+    /// The columns that make the time.
+    pub(super) fn all(&self) -> impl Iterator<Item = usize> {
+        let parts = self.parts.unwrap_or_default();
+        let others = [parts.month, parts.day, self.clock, self.minute, self.second];
+        [Some(self.column)].into_iter().chain(others).flatten()
+    }
+
+    /// Whether a column is one of them, or tells their zone.
     pub(super) fn holds(&self, column: usize) -> bool {
-        column == self.column || Some(column) == self.clock || Some(column) == self.minute
+        self.all().any(|c| c == column) || Some(column) == self.zone_column || self.again.contains(&column)
     }
 
     /// With each column moved to the left, where rows have a name in front that the header lacks.
     pub(super) fn moved_left(self) -> TimeColumns {
+        let left = |column: Option<usize>| column.and_then(|c| c.checked_sub(1));
         TimeColumns {
             column: self.column - 1,
-            clock: self.clock.map(|c| c - 1),
-            minute: self.minute.map(|c| c - 1),
+            clock: left(self.clock),
+            minute: left(self.minute),
+            second: left(self.second),
+            parts: self.parts.map(|p| DateParts { month: left(p.month), day: left(p.day), ..p }),
+            zone_column: left(self.zone_column),
+            again: self.again.iter().filter_map(|c| c.checked_sub(1)).collect(),
             ..self
         }
     }
 
-    /// Date and time of day of a row as one text, where they have columns of their own.
-    pub(super) fn joined(&self, date: &str, clock: &str, minute: &str) -> String {
-        let date = if self.has_midnight { date.split([' ', 'T']).next().unwrap_or(date) } else { date };
-        let minute = if minute.is_empty() { "00" } else { minute };
-        match self.form {
+    /// The time of a row as one text, where it has more columns than one. `date` turns a date into a form that is known.
+    pub(super) fn joined<'a>(
+        &self,
+        of: &dyn Fn(usize) -> &'a str,
+        date: &dyn Fn(&'a str) -> Option<String>,
+    ) -> Option<String> {
+        let date = match self.parts {
+            Some(parts) => parts.date(of(self.column), of)?,
+            None => {
+                let date_cell = of(self.column);
+                let bare = match self.has_midnight {
+                    true => date_cell.split([' ', 'T']).next().unwrap_or(date_cell),
+                    false => date_cell,
+                };
+                date(bare)?
+            }
+        };
+        let Some(clock) = self.clock.map(of) else { return Some(date) };
+        if clock.trim().is_empty() {
+            return None; // nobody knows when on that day
+        }
+        let two = |column: Option<usize>| column.map(of).filter(|text| !text.is_empty()).unwrap_or("00");
+        Some(match self.form {
             // Some programs put a date into the column of times too.
             ClockForm::Text => {
                 let clock = clock
@@ -75,12 +128,38 @@ impl TimeColumns {
                     .map_or(clock, |(before, last)| if before.contains(['-', '/', '.']) { last } else { clock });
                 format!("{date} {clock}")
             }
-            ClockForm::Hours => format!("{date} {clock}:{minute:0>2}"),
+            ClockForm::Dotted => format!("{date} {}", clock.replace('.', ":")),
+            ClockForm::Hours => format!("{date} {clock}:{:0>2}:{:0>2}", two(self.minute), two(self.second)),
             ClockForm::HoursMinutes => {
                 let digits = format!("{clock:0>4}");
-                format!("{date} {}:{}", &digits[..2], digits.get(2..).unwrap_or(""))
+                format!("{date} {}:{}", digits.get(..2)?, digits.get(2..)?)
             }
-        }
+            ClockForm::HoursMinutesSeconds => {
+                let digits = format!("{clock:0>6}");
+                format!("{date} {}:{}:{}", digits.get(..2)?, digits.get(2..4)?, digits.get(4..)?)
+            }
+        })
+    }
+}
+
+impl DateParts {
+    /// The date of a row as ISO 8601 writes it.
+    pub(super) fn date<'a>(self, year: &str, of: &dyn Fn(usize) -> &'a str) -> Option<String> {
+        let year: i16 = year.parse().ok().filter(|y| (1900..=2200).contains(y))?;
+        let number = |column: usize| of(column).parse::<i16>().ok();
+        let date = if self.is_day_of_year {
+            let day = self.day.and_then(number).filter(|day| (1..=366).contains(day))?;
+            let new_year = Date::new(year, 1, 1).ok()?;
+            new_year.checked_add(i32::from(day - 1).days()).ok().filter(|date| date.year() == year)?
+        } else {
+            let month = match self.month {
+                None => 1,
+                Some(column) => number(column).or_else(|| date_words::month(of(column)).map(|m| m as i16))?,
+            };
+            let day = self.day.map_or(Some(1), number)?;
+            Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?
+        };
+        Some(date.to_string())
     }
 }
 
@@ -99,11 +178,16 @@ pub(super) fn is_data(row: &Fields<'_>, time: &TimeColumns, wanted: &Wanted<'_>)
     if time.excel {
         return is_days(cell);
     }
+    if time.parts.is_some() {
+        let of = |c: usize| row.get(c).map_or("", |f| f.as_ref());
+        let whole = time.joined(&of, &|date| Some(date.to_owned()));
+        return whole.is_some_and(|text| wanted.time(&text).is_some() || is_date(&text, wanted));
+    }
     wanted.time(cell).is_some() || is_date(cell, wanted)
 }
 
 pub(super) fn is_date(text: &str, wanted: &Wanted<'_>) -> bool {
-    wanted.options.time_format.is_empty() && time::civil(text, None).is_some()
+    wanted.civil(text).is_some()
 }
 
 pub(super) fn is_clock(text: &str) -> bool {
@@ -132,31 +216,23 @@ fn resembles_time(text: &str) -> bool {
     text.len() <= 64 && digits >= 6 && digits >= letters && text.contains([':', '-', '/', '.'])
 }
 
-/// A date with a midnight behind it that may stand for no time of day at all.
-fn is_midnight(text: &str) -> bool {
-    const MIDNIGHTS: &[&str] = &["00:00", "00:00:00", "0:00", "0:00:00", "00:00:00.000", "12:00 AM", "12:00:00 AM"];
-    text.split_once([' ', 'T']).is_some_and(|(date, clock)| {
-        MIDNIGHTS.contains(&clock.trim()) && time::civil(date, None).is_some_and(|c| !c.has_time)
-    })
-}
-
 /// Looks at the columns of a sample.
-struct Search<'a, 's> {
-    rows: &'a [Fields<'s>],
-    widest: usize,
+pub(super) struct Search<'a, 's> {
+    pub(super) rows: &'a [Fields<'s>],
+    pub(super) widest: usize,
     /// The first row that may be data.
-    begin: usize,
+    pub(super) begin: usize,
     named: Option<usize>,
-    wanted: &'a Wanted<'a>,
+    pub(super) wanted: &'a Wanted<'a>,
 }
 
 impl Search<'_, '_> {
-    fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
+    pub(super) fn cells(&self, column: usize) -> impl Iterator<Item = &str> {
         let rows = &self.rows[self.begin.min(self.rows.len())..];
         rows.iter().filter_map(move |r| r.get(column)).map(|f| f.as_ref())
     }
 
-    fn count(&self, is: &dyn Fn(&str) -> bool, column: usize) -> usize {
+    pub(super) fn count(&self, is: &dyn Fn(&str) -> bool, column: usize) -> usize {
         self.cells(column).filter(|f| is(f)).count()
     }
 
@@ -192,7 +268,7 @@ impl Search<'_, '_> {
     }
 
     /// The cell of a column in the row above the data.
-    fn title(&self, column: usize, data_from: usize) -> &str {
+    pub(super) fn title(&self, column: usize, data_from: usize) -> &str {
         let head = self.named.or(data_from.checked_sub(1));
         head.and_then(|h| self.rows[h].get(column)).map_or("", |f| f.as_ref())
     }
@@ -245,72 +321,75 @@ impl Search<'_, '_> {
         Some((column, data_from, scale))
     }
 
-    /// The time of day beside a column of dates alone.
-    fn clock(&self, time: &mut TimeColumns, data_from: usize) {
+    /// Whether a row is a title: words alone, none of which is a time.
+    fn is_title(&self, row: &Fields<'_>) -> bool {
         let wanted = self.wanted;
-        let is_bare = |f: &str| time::civil(f, None).is_some_and(|c| !c.has_time);
-        let all = self.count(&|f| is_date(f, wanted), time.column);
-        let (bare, midnights) = (self.count(&is_bare, time.column), self.count(&is_midnight, time.column));
-        if all == 0 || bare + midnights < all {
-            return;
+        row.iter().filter(|f| !f.is_empty()).count() > 1
+            && row.iter().all(|f| {
+                matches!(number::read(f, Marks::Unknown), Cell::Other | Cell::Empty)
+                    && wanted.time(f).is_none()
+                    && !is_date(f, wanted)
+                    && !is_clock(f)
+            })
+    }
+
+    /// The first row of data below lines of meta data that hold a time too, as when the logger was started: those have another number of
+    /// cells, and the header stands below them.
+    fn below_meta(&self, time: &TimeColumns, data_from: usize) -> usize {
+        let (rows, wanted) = (self.rows, self.wanted);
+        if self.named.is_some() {
+            return data_from;
         }
-        let distinct: HashSet<&str> = self.cells(time.column).filter(|f| is_date(f, wanted)).collect();
-        let repeats = distinct.len() < all;
-        if midnights > 0 && !repeats {
-            return;
+        let mut widths: HashMap<usize, usize> = HashMap::new();
+        rows[data_from..]
+            .iter()
+            .filter(|r| is_data(r, time, wanted))
+            .for_each(|r| *widths.entry(r.len()).or_default() += 1);
+        let Some((&width, &n)) = widths.iter().max_by_key(|(w, n)| (**n, **w)) else { return data_from };
+        if n < 2 || rows[data_from].len() == width {
+            return data_from;
         }
-        let others = || (0..self.widest).filter(|c| *c != time.column);
-        let key = |c: usize| header::column(self.title(c, data_from)).key.to_lowercase();
-        let is_text = |c: &usize| {
-            // One time a day may be that of the day's highest value.
-            let is_its = repeats || {
-                let key = key(*c);
-                key.is_empty() || is_clock(&key) || header::names_time(&key) || header::names_end(&key)
-            };
-            is_its && self.count(&is_clock, *c) * 2 >= all
+        let end = rows.len().min(data_from + 60);
+        let other = rows[data_from..end].iter().take_while(|r| r.len() != width).count();
+        let header = data_from + other;
+        match rows.get(header) {
+            Some(row) if self.is_title(row) => {
+                let below = rows[header..].iter().position(|r| r.len() == width && is_data(r, time, wanted));
+                below.map_or(data_from, |below| header + below)
+            }
+            _ => data_from,
+        }
+    }
+
+    /// How many rows right above the data are rows of values too, whose time can't be read, as those of a logger without a clock.
+    fn untimed_above(&self, time: &TimeColumns, data_from: usize) -> usize {
+        let rows = self.rows;
+        let Some(model) = rows.get(data_from) else { return 0 };
+        let is_number = |f: &str| matches!(number::read(f, Marks::Unknown), Cell::Number(..) | Cell::Ambiguous);
+        let is_alike = |r: &Fields<'_>| {
+            let title = r.get(time.column).map_or("", |f| f.as_ref());
+            let others = || r.iter().zip(model).enumerate().filter(|(c, _)| *c != time.column);
+            r.len() == model.len()
+                && !header::names_time(&header::column(title).key)
+                && others().any(|(_, (f, m))| is_number(f) && is_number(m))
+                && others().all(|(_, (f, m))| number::is_nothing(f) || is_number(f) == is_number(m))
         };
-        let whole = |c: usize, most: u32| {
-            let mut cells = self.rows[data_from..].iter().filter_map(|r| r.get(c)).filter(|f| !f.is_empty()).peekable();
-            cells.peek().is_some()
-                && cells.all(|f| {
-                    f.len() <= 4
-                        && f.bytes().all(|b| b.is_ascii_digit())
-                        && f.parse::<u32>().is_ok_and(|n| n <= most && (most < 100 || n % 100 < 60))
-                })
-        };
-        if let Some(found) = others().find(is_text) {
-            (time.clock, time.form) = (Some(found), ClockForm::Text);
-        } else if let Some(hours) = others().find(|c| HOURS.contains(&key(*c).as_str()) && whole(*c, 24)) {
-            (time.clock, time.form) = (Some(hours), ClockForm::Hours);
-            time.minute = others().find(|c| MINUTES.contains(&key(*c).as_str()) && whole(*c, 59));
-        } else if let Some(digits) = others().find(|c| {
-            let key = key(*c);
-            (header::names_time(&key) || matches!(key.as_str(), "hhmm" | "hrmn")) && whole(*c, 2400)
-        }) {
-            (time.clock, time.form) = (Some(digits), ClockForm::HoursMinutes);
-        }
-        time.has_midnight = midnights > 0 && time.clock.is_some();
+        let above = rows[self.begin..data_from].iter().rev().take_while(|r| is_alike(r)).count();
+        let is_below_title = (data_from - above).checked_sub(1).is_some_and(|t| self.is_title(&rows[t]));
+        let first = &rows[data_from - above];
+        let has_decimals =
+            first.iter().enumerate().any(|(c, f)| c != time.column && is_number(f) && f.contains(['.', ',']));
+        if above > 0 && (is_below_title || has_decimals) { above } else { 0 }
+    }
+
+    /// The number of cells that more than half of the rows have.
+    fn width(&self, data_from: usize) -> Option<usize> {
+        let rows = &self.rows[data_from..];
+        let mut widths: HashMap<usize, usize> = HashMap::new();
+        rows.iter().for_each(|r| *widths.entry(r.len()).or_default() += 1);
+        widths.into_iter().find(|(w, n)| *w > 1 && *n * 2 > rows.len()).map(|(w, _)| w)
     }
 }
-
-const HOURS: &[&str] = &[
-    "hour",
-    "hours",
-    "hr",
-    "hod",
-    "h",
-    "hour of day",
-    "hour ending",
-    "hour_ending",
-    "hourending",
-    "stunde",
-    "std",
-    "heure",
-    "hora",
-    "uur",
-    "ora",
-];
-const MINUTES: &[&str] = &["minute", "minutes", "min", "minuten", "minuto"];
 
 /// Seconds of the unit in which the title of a column says that time is counted: `TimeStamp(ms)`, `Elapsed time [s]`, `time_ms`.
 fn unit_of_time(title: &str) -> Option<f64> {
@@ -341,6 +420,16 @@ pub(super) fn find_time(
 ) -> Result<Option<Found>, InputError> {
     let widest = rows.iter().map(Vec::len).max().unwrap_or(0).min(256);
     let search = Search { rows, widest, begin: named.map_or(0, |h| h + 1), named, wanted };
+    let mut again = Vec::new();
+    if named.is_none()
+        && wanted.options.start.is_empty()
+        && let Some((found, is_told_whole)) = search.parts()?
+    {
+        if !is_told_whole {
+            return Ok(Some(found));
+        }
+        again = found.time.all().collect();
+    }
     let column = search.column();
     if !wanted.options.start.is_empty() {
         let given = named.and(column);
@@ -368,19 +457,21 @@ pub(super) fn find_time(
         return Ok(None);
     };
     if !time.excel {
+        data_from = search.below_meta(&time, data_from);
         // What stands right above may be data whose times are in a form that is not known.
         let is_alike =
             |r: &Fields<'_>| r.len() == rows[data_from].len() && r.get(time.column).is_some_and(|f| resembles_time(f));
         let above = rows[search.begin..data_from].iter().rev().take_while(|r| is_alike(r)).count();
         data_from -= above;
-        if wanted.options.time_format.is_empty() {
-            search.clock(&mut time, data_from);
-        }
+        data_from -= search.untimed_above(&time, data_from);
+        search.clock(&mut time, data_from)?;
+        search.zone(&mut time, data_from);
     }
     if named.is_none() && !wanted.live {
         // Rows of another table below have their times elsewhere.
         let has_other = |r: &Fields<'_>| r.iter().take(widest).any(|f| wanted.time(f).is_some() || is_date(f, wanted));
-        let alike = || rows[data_from..].iter().filter(|r| r.len() == rows[data_from].len());
+        let width = search.width(data_from).unwrap_or(rows[data_from].len());
+        let alike = || rows[data_from..].iter().filter(|r| r.len() == width);
         let times = alike().filter(|r| is_data(r, &time, wanted)).count();
         let all = times + alike().filter(|r| !is_data(r, &time, wanted) && !has_other(r)).count();
         if times * 2 <= all && all > 1 {
@@ -388,10 +479,20 @@ pub(super) fn find_time(
             return if at_end { Err(InputError::FewTimes { column, times, rows: all }) } else { Ok(None) };
         }
     }
+    again.retain(|c| !time.holds(*c));
+    time.again = again;
     Ok(Some(Found { time, data_from }))
 }
 
 impl Wanted<'_> {
+    /// Date and time of day of a cell, in the form that the options tell or in any that is known.
+    pub(super) fn civil(&self, text: &str) -> Option<time::Civil> {
+        match self.options.time_format.as_str() {
+            "" => time::civil(text, None),
+            format => time::civil_of_format(text, format),
+        }
+    }
+
     /// A time, whichever of day and month comes first.
     pub(super) fn time(&self, text: &str) -> Option<Moment> {
         let order = Some(DateOrder::DayFirst);

@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use calamine::{Data, Reader as _, open_workbook_auto_from_rs};
 
-use super::InputError;
+use super::{InputError, percent};
 
 /// The largest spreadsheet that is read.
 pub const MAX_WORKBOOK: u64 = 256 << 20;
@@ -24,6 +24,7 @@ pub fn is_workbook(head: &[u8]) -> bool {
 /// It is none, or has no rows.
 pub fn rows_of(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
     let is_zip = bytes.starts_with(b"PK");
+    let mut percentages = percent::of_workbook(&bytes);
     let mut book = open_workbook_auto_from_rs(Cursor::new(bytes)).map_err(|error| match is_zip {
         true => InputError::Compressed("zip", "unzip"),
         false => InputError::Workbook(error.to_string()),
@@ -31,7 +32,8 @@ pub fn rows_of(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
     let mut sheets = Vec::new();
     for name in book.sheet_names() {
         let range = book.worksheet_range(&name).map_err(|e| InputError::Workbook(e.to_string()))?;
-        sheets.push(Sheet { name, range });
+        let percentages = percentages.remove(&name).unwrap_or_default();
+        sheets.push(Sheet { name, range, percentages });
     }
     let tallest = sheets.iter().map(|s| s.range.height()).max().filter(|height| *height > 0);
     let best = sheets.iter().find(|s| Some(s.range.height()) == tallest);
@@ -67,7 +69,11 @@ pub fn rows_of(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
                 if i > 0 {
                     text.push('\t');
                 }
-                text.push_str(&tame(&cell_text(cell)));
+                match cell {
+                    Data::Float(value) if sheet.is_percentage(n, i) => text.push_str(&percent::text_of(*value)),
+                    Data::Int(value) if sheet.is_percentage(n, i) => text.push_str(&percent::text_of(*value as f64)),
+                    _ => text.push_str(&tame(&cell_text(cell))),
+                }
             }
             text.push('\n');
         }
@@ -78,9 +84,18 @@ pub fn rows_of(bytes: Vec<u8>) -> Result<Vec<u8>, InputError> {
 struct Sheet {
     name: String,
     range: calamine::Range<Data>,
+    percentages: percent::Cells,
 }
 
 impl Sheet {
+    /// Whether a cell is shown as a percentage, by its place in the range.
+    fn is_percentage(&self, row: usize, column: usize) -> bool {
+        let (top, left) = self.range.start().unwrap_or((0, 0));
+        let place = |from: u32, n: usize| u32::try_from(n).ok().and_then(|n| from.checked_add(n));
+        !self.percentages.is_empty()
+            && place(top, row).zip(place(left, column)).is_some_and(|place| self.percentages.contains(&place))
+    }
+
     fn header(&self) -> Vec<String> {
         self.range.rows().next().into_iter().flatten().map(cell_text).collect()
     }
@@ -134,7 +149,7 @@ fn time_of_day(text: &str) -> Option<String> {
 }
 
 /// A number with a point that can't be taken for a mark between thousands.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     let text = value.to_string();
     match text.split_once('.') {
         Some((_, fraction)) if fraction.len() == 3 => format!("{text}0"),

@@ -90,7 +90,9 @@ fn is_german(abbreviation: &str, own: &str) -> bool {
 /// none, or one in which clocks are changed as in `own`: `time (CET)` is what the clock in Berlin shows, also in summer.
 pub(super) fn of_title(title: &str, own: &TimeZone) -> Option<TimeZone> {
     let is_word = |c: char| c.is_alphanumeric() || matches!(c, '/' | '+' | '-' | ':');
-    for word in title.split(|c: char| !is_word(c)) {
+    // `America/New_York` has an underscore of its own; in `time_Europe/Berlin` it parts the words.
+    let whole = title.split(|c: char| !is_word(c) && c != '_');
+    for word in whole.chain(title.split(|c: char| !is_word(c))) {
         if let Some(zone) = of_database(word) {
             return Some(zone);
         }
@@ -126,6 +128,32 @@ pub(super) fn of_title(title: &str, own: &TimeZone) -> Option<TimeZone> {
     let abbreviations = words.iter().filter(|w| w.len() > 2 && seconds_of(w).is_some()).count();
     match named[..] {
         [seconds] if abbreviations == 1 => fixed(seconds),
+        _ => None,
+    }
+}
+
+/// The zone that a cell or a key's value tells: a name of the database, an abbreviation, `UTC+2`, `+02:00`, or a number of hours, minutes
+/// or seconds, which are told apart by their size.
+pub(super) fn of_cell(text: &str) -> Option<TimeZone> {
+    let text = text.trim();
+    if let Some(zone) = of_database(text) {
+        return Some(zone);
+    }
+    if let Some(seconds) = seconds_of(text) {
+        return fixed(seconds);
+    }
+    let lower = text.to_ascii_lowercase();
+    let bare = lower.strip_prefix("utc").or_else(|| lower.strip_prefix("gmt")).unwrap_or(&lower).trim();
+    let is_signed = bare.starts_with(['+', '-', '\u{2212}']);
+    if let Some(seconds) = offset(bare).filter(|_| is_signed && (bare.contains(':') || bare.len() == 5)) {
+        return fixed(seconds);
+    }
+    let number: f64 = bare.parse().ok()?;
+    let is_multiple = |of: f64| number % of == 0.0;
+    match number.abs() {
+        hours if hours <= 14.0 && is_multiple(0.25) => fixed((number * 3600.0) as i32),
+        minutes if (30.0..=840.0).contains(&minutes) && is_multiple(15.0) => fixed(number as i32 * 60),
+        seconds if (1800.0..=50_400.0).contains(&seconds) && is_multiple(900.0) => fixed(number as i32),
         _ => None,
     }
 }
@@ -188,6 +216,10 @@ mod tests {
             ("Time (+01:00)", Some(3600)),
             ("Zeit (EST)", Some(-18_000)),
             ("time (Asia/Tokyo)", Some(32_400)),
+            ("time (America/New_York)", Some(-14_400)),
+            ("timestamp(America/Los_Angeles)", Some(-25_200)),
+            ("time_Europe/Berlin", Some(7200)),
+            ("time (America/Argentina/Buenos_Aires)", Some(-10_800)),
             // What the clock shows here, whose name it is.
             ("time (CET)", None),
             ("Zeit (MEZ)", None),
@@ -201,6 +233,35 @@ mod tests {
         ] {
             let found = of_title(title, &berlin).map(|zone| zone.to_offset(summer).seconds());
             assert_eq!(found, seconds, "{title}");
+        }
+    }
+
+    #[test]
+    fn cells_tell_zones_in_many_forms() {
+        let summer = Timestamp::from_second(1_784_073_600).unwrap();
+        for (text, seconds) in [
+            ("Europe/Berlin", Some(7200)),
+            ("America/New_York", Some(-14_400)),
+            ("UTC", Some(0)),
+            ("Z", Some(0)),
+            ("EST", Some(-18_000)),
+            ("+02:00", Some(7200)),
+            ("-0530", Some(-19_800)),
+            ("UTC+2", Some(7200)),
+            ("2", Some(7200)),
+            ("-5.0", Some(-18_000)),
+            ("5.75", Some(20_700)),
+            ("120", Some(7200)),
+            ("7200", Some(7200)),
+            ("-18000", Some(-18_000)),
+            ("0", Some(0)),
+            ("kitchen", None),
+            ("17", None),
+            ("1000", None),
+            ("", None),
+        ] {
+            let found = of_cell(text).map(|zone| zone.to_offset(summer).seconds());
+            assert_eq!(found, seconds, "{text}");
         }
     }
 

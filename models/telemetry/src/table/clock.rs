@@ -26,6 +26,12 @@ impl Clock<'_> {
         Clock { span, zone, dates: [date(span.from), date(Moment(span.to.0 - 1))] }
     }
 
+    /// Whether the window is a month of the calendar.
+    pub(super) fn is_month(&self) -> bool {
+        let [first, last] = self.dates;
+        first == first.first_of_month() && last == first.last_of_month() && self.span.seconds() > 27.5 * 86_400.0
+    }
+
     fn tells_times(&self) -> bool {
         self.dates[0] == self.dates[1] || self.span.seconds() <= 86_400.0
     }

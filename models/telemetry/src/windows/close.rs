@@ -75,7 +75,8 @@ impl Windows {
             memory.is_total = !memory.is_amount && seen.is_total(&memory.traits, memory.is_total);
             let states = tally.states(end);
             let all = anomaly::find(&tally, end, usual_pause, profile, &self.options.anomalies);
-            let anomalies = all.into_iter().filter(|a| is_told(a, memory)).collect();
+            let mut anomalies: Vec<Anomaly> = all.into_iter().filter(|a| is_told(a, memory)).collect();
+            memory.pulses.leave_out(&mut anomalies, statistics.median, !cut_short);
             let mean_of =
                 |wanted: &dyn Fn(&PastMean) -> bool| memory.past.iter().rev().find(|p| wanted(p)).map(|p| p.mean);
             // Of a total, what was counted is compared.

@@ -10,6 +10,7 @@
 mod close;
 mod closed;
 mod order;
+mod pulses;
 mod units;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -21,6 +22,7 @@ use super::rain::RainCourse;
 use super::statistics::Tally;
 use super::window::WindowPlan;
 use super::{Moment, Reading, SensorId, SensorTraits, Span};
+use pulses::Pulses;
 
 /// Windows without any reading that are told one by one; a longer absence is told in one line.
 const MAX_EMPTY_WINDOWS: usize = 3;
@@ -69,6 +71,8 @@ struct Memory {
     past: VecDeque<PastMean>,
     profile: DayProfile,
     usual_pause: Option<f64>,
+    /// Its usual spikes.
+    pulses: Pulses,
     /// The newest reading.
     last: Option<(Moment, f64)>,
     /// It counts up.

@@ -142,7 +142,7 @@ pub(super) fn run(
         eval: "suite".to_owned(),
         model: name.to_owned(),
         model_bytes: info.file_bytes,
-        quantization: info.quantization.clone(),
+        quantization: info.type_name().to_owned(),
         parameters: info.parameters,
         prompts: replies.len(),
         right,

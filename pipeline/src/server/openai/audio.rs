@@ -131,10 +131,28 @@ async fn form(headers: &HeaderMap, body: Incoming, most: usize) -> Result<Form, 
             "language" if !text.is_empty() => form.how.language = Some(text),
             "timestamp_granularities[]" | "timestamp_granularities" => form.how.words |= text == "word",
             "stream" => form.is_streamed = text == "true",
-            _ => {}
+            _ => refuse(&name, &text)?,
         }
     }
     Ok(form)
+}
+
+/// Refuses fields that would change what is transcribed, or told of it. A `prompt` is only a hint, and Home Assistant always sends one.
+fn refuse(name: &str, text: &str) -> Result<(), Failure> {
+    let text = text.trim();
+    let hint = match name {
+        "include" | "include[]" if !text.is_empty() => {
+            "the response_format verbose_json tells the probabilities of segments"
+        }
+        "temperature" if text.parse::<f64>() != Ok(0.0) && !text.is_empty() => {
+            "the likeliest words are taken: leave it out, or send 0"
+        }
+        "known_speaker_names[]" | "known_speaker_references[]" if !text.is_empty() => {
+            "speakers are not told apart: leave it out"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::of(name, format!("is not supported: {hint}")).code("unsupported_parameter"))
 }
 
 fn answer(heard: &Transcription, form: &Form, translate: bool) -> Result<Response<Reply>, Failure> {
@@ -251,5 +269,28 @@ pub async fn speak(server: &Arc<Server>, body: SpeechBody) -> Result<Response<Re
             format.content_type(),
             Reply::Blocks { first: first.and_then(Result::ok), blocks },
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_change_a_transcript_is_refused_by_its_name() {
+        for (name, text) in [("include[]", "logprobs"), ("temperature", "0.5"), ("known_speaker_names[]", "a")] {
+            let failure = refuse(name, text).unwrap_err();
+            assert!(failure.message.starts_with(&format!("{name}: is not supported: ")), "{}", failure.message);
+        }
+        for (name, text) in [
+            ("prompt", "Nearfield"),
+            ("temperature", "0"),
+            ("temperature", " 0.0 "),
+            ("temperature", " "),
+            ("known_speaker_names[]", ""),
+            ("chunking_strategy", "auto"),
+        ] {
+            refuse(name, text).unwrap();
+        }
     }
 }

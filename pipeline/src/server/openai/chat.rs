@@ -73,7 +73,7 @@ impl Body {
     pub fn ready(self, engine: &Engine) -> Result<Ready, Failure> {
         let likelihoods = logprobs::of_chat(self.logprobs, self.top_logprobs)?;
         let tools = checked_tools(self.tools.unwrap_or_default(), engine)?;
-        let choice = super::tool_choice(self.tool_choice.as_ref(), !tools.is_empty())?;
+        let (choice, tools) = super::tool_choice(self.tool_choice.as_ref(), tools)?;
         let (messages, pictures) = super::messages(self.messages, engine, engine.dialect()?)?;
         let format = super::format(self.response_format.as_ref())?;
         let (max_tokens, stop) = (self.sampling.max_tokens()?, self.sampling.stop()?);

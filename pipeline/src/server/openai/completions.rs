@@ -12,7 +12,7 @@ use super::chat::StreamOptions;
 use super::{Sampling, logprobs};
 use crate::server::Server;
 use crate::server::answering::Meter;
-use crate::server::engine::{Format, Piece, Prompt, Request};
+use crate::server::engine::{Piece, Prompt, Request};
 use crate::server::failure::{Failure, Form};
 use crate::server::http::{self, Reply, Writer};
 
@@ -35,6 +35,8 @@ pub struct Body {
     suffix: Option<String>,
     #[serde(default)]
     logprobs: Option<usize>,
+    #[serde(default)]
+    response_format: Option<Value>,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -61,6 +63,7 @@ pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply
     }
     let (max_tokens, stop) = (body.sampling.max_tokens()?.unwrap_or(16), body.sampling.stop()?);
     let bias = body.sampling.bias(&server.engine)?;
+    let format = super::format(body.response_format.as_ref())?;
     let samplers = body.sampling.samplers(&server.engine)?;
     let mut requests = Vec::new();
     let mut echoes = Vec::new();
@@ -69,7 +72,7 @@ pub async fn complete(server: &Arc<Server>, body: Body) -> Result<Response<Reply
             echoes.push(if body.echo == Some(true) { prompt.clone() } else { String::new() });
             requests.push(Request {
                 prompt: Prompt::Text(prompt.clone()),
-                format: Format::Text,
+                format: format.clone(),
                 sampler: *sampler,
                 bias: bias.clone(),
                 likelihoods,

@@ -33,16 +33,21 @@ pub fn checked(name: &str, top: usize) -> Result<usize, Failure> {
 
 /// The `logprobs` of a choice of a chat; null without likelihoods.
 pub fn chat(likelihoods: &[Likelihood], tokenizer: &Tokenizer, is_wanted: bool) -> Value {
-    if !is_wanted {
-        return Value::Null;
+    match is_wanted {
+        true => json!({"content": content(likelihoods, tokenizer), "refusal": null}),
+        false => Value::Null,
     }
+}
+
+/// The tokens of a text with how likely they were, as chats, responses, Ollama and llama.cpp tell them.
+pub fn content(likelihoods: &[Likelihood], tokenizer: &Tokenizer) -> Vec<Value> {
     let one = |token: TokenId, log_probability: f32| json!({"token": tokenizer.text_of(token), "logprob": log(log_probability), "bytes": tokenizer.bytes_of(token)});
-    let content = likelihoods.iter().map(|likelihood| {
+    let told = likelihoods.iter().map(|likelihood| {
         let mut written = one(likelihood.token, likelihood.log_probability);
         written["top_logprobs"] = likelihood.top.iter().map(|(token, log)| one(*token, *log)).collect();
         written
     });
-    json!({"content": content.collect::<Vec<_>>(), "refusal": null})
+    told.collect()
 }
 
 /// The `logprobs` of a choice of a completion, whose text begins at `offset` of what is sent; null without likelihoods.

@@ -3,7 +3,7 @@
 pub mod audio;
 pub mod chat;
 pub mod completions;
-mod logprobs;
+pub mod logprobs;
 pub mod responses;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -40,6 +40,8 @@ pub struct Sampling {
     max_tokens: Option<usize>,
     max_completion_tokens: Option<usize>,
     max_output_tokens: Option<usize>,
+    /// As llama.cpp's clients say it.
+    n_predict: Option<usize>,
     stop: Option<Value>,
     n: Option<usize>,
     frequency_penalty: Option<f32>,
@@ -115,10 +117,23 @@ impl Sampling {
     /// # Errors
     /// It is 0.
     pub fn max_tokens(&self) -> Result<Option<usize>, Failure> {
-        let most = self.max_completion_tokens.or(self.max_tokens).or(self.max_output_tokens);
+        let most = self.n_predict.or(self.max_completion_tokens).or(self.max_tokens).or(self.max_output_tokens);
         match most {
+            // llama.cpp's: the prompt is read into the cache.
+            Some(0) if self.n_predict.is_some() => Ok(Some(0)),
             Some(0) => Err(Failure::of("max_tokens", "is 0 but must be 1 or more")),
             most => Ok(most),
+        }
+    }
+
+    /// Checks that one answer is asked for.
+    ///
+    /// # Errors
+    /// Several are.
+    pub fn check_is_one(&self) -> Result<(), Failure> {
+        match self.n {
+            None | Some(1) => Ok(()),
+            Some(n) => Err(Failure::of("n", format!("is {n}, and one answer is given here: send 1"))),
         }
     }
 
@@ -128,6 +143,19 @@ impl Sampling {
     /// It is neither a string nor a list of strings.
     pub fn stop(&self) -> Result<Vec<String>, Failure> {
         strings("stop", self.stop.as_ref())
+    }
+}
+
+/// How many of the last tokens a penalty looks at; -1: all of a context of `room`.
+///
+/// # Errors
+/// It is less.
+pub fn window(name: &str, last: i64, room: usize) -> Result<usize, Failure> {
+    match last {
+        -1 => Ok(room),
+        last => usize::try_from(last)
+            .map(|last| last.min(room))
+            .map_err(|_| Failure::of(name, format!("is {last} but must be a number of tokens, or -1 for all"))),
     }
 }
 
@@ -292,31 +320,68 @@ pub fn push_system(messages: &mut Vec<Message>, text: String) {
     }
 }
 
-/// Whether the model may or must call a tool.
+/// Whether the model may or must call a tool, and which of `tools` it may call.
 ///
 /// # Errors
 /// It is none of the known forms.
-pub fn tool_choice(value: Option<&Value>, has_tools: bool) -> Result<ToolChoice, Failure> {
+pub fn tool_choice(value: Option<&Value>, mut tools: Vec<Value>) -> Result<(ToolChoice, Vec<Value>), Failure> {
+    const AT: &str = "tool_choice";
     let choice = match value {
-        None | Some(Value::Null) => return Ok(ToolChoice::Auto),
+        None | Some(Value::Null) => return Ok((ToolChoice::Auto, tools)),
         Some(Value::String(word)) => match word.as_str() {
             "auto" => ToolChoice::Auto,
             "none" => ToolChoice::None,
             "required" | "any" => ToolChoice::Required,
-            _ => return Err(Failure::of("tool_choice", "must be \"auto\", \"none\", \"required\" or a function")),
+            _ => return Err(Failure::of(AT, "must be \"auto\", \"none\", \"required\" or a function")),
         },
-        Some(object) => {
-            let name = object["function"]["name"].as_str().or_else(|| object["name"].as_str());
-            let name = name.ok_or_else(|| Failure::of("tool_choice", "names no function"))?;
-            ToolChoice::Named(name.to_owned())
-        }
+        Some(object) => match object["type"].as_str() {
+            Some("allowed_tools") => allowed_tools(object, &mut tools)?,
+            None | Some("function") => {
+                ToolChoice::Named(named(object).ok_or_else(|| Failure::of(AT, "names no function"))?.to_owned())
+            }
+            Some(kind) => {
+                let kind: String = kind.chars().take(40).collect();
+                let message =
+                    format!("has the type {kind:?}, and only \"function\" and \"allowed_tools\" are supported");
+                return Err(Failure::of(AT, message).code("unsupported_parameter"));
+            }
+        },
     };
     match choice {
-        ToolChoice::Required | ToolChoice::Named(_) if !has_tools => {
-            Err(Failure::of("tool_choice", "wants a tool called, and the request has no tools"))
+        ToolChoice::Required | ToolChoice::Named(_) if tools.is_empty() => {
+            Err(Failure::of(AT, "wants a tool called, and the request has no tools"))
         }
-        choice => Ok(choice),
+        choice => Ok((choice, tools)),
     }
+}
+
+/// The name of a function, as chats (`function.name`) or responses (`name`) write it.
+fn named(object: &Value) -> Option<&str> {
+    object["function"]["name"].as_str().or_else(|| object["name"].as_str())
+}
+
+/// Leaves those of `tools` that a choice of the type `allowed_tools` names, in the form of chats or of responses.
+fn allowed_tools(choice: &Value, tools: &mut Vec<Value>) -> Result<ToolChoice, Failure> {
+    const AT: &str = "tool_choice";
+    let choice = choice.get("allowed_tools").unwrap_or(choice);
+    let mode = match choice["mode"].as_str() {
+        Some("auto") => ToolChoice::Auto,
+        Some("required") => ToolChoice::Required,
+        _ => return Err(Failure::of(AT, "of the type allowed_tools must have the mode \"auto\" or \"required\"")),
+    };
+    let allowed =
+        choice["tools"].as_array().ok_or_else(|| Failure::of(AT, "of the type allowed_tools has no tools"))?;
+    let mut names = Vec::new();
+    for tool in allowed {
+        let name = named(tool).ok_or_else(|| Failure::of(AT, "allows a tool without a name"))?;
+        if !tools.iter().any(|tool| tool["function"]["name"] == name) {
+            let name: String = name.chars().take(64).collect();
+            return Err(Failure::of(AT, format!("allows {name:?}, which is no tool of the request")));
+        }
+        names.push(name);
+    }
+    tools.retain(|tool| names.iter().any(|name| tool["function"]["name"] == **name));
+    Ok(mode)
 }
 
 /// What an answer must fit: `response_format` of the chat, `text.format` of responses.
@@ -397,6 +462,49 @@ pub fn model(server: &Server, name: &str) -> Result<Value, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tools() -> Vec<Value> {
+        ["on", "off", "dim"].map(|name| json!({"type": "function", "function": {"name": name}})).to_vec()
+    }
+
+    #[test]
+    fn of_several_limits_that_of_llama_cpp_counts_first() {
+        let most = |value: Value| serde_json::from_value::<Sampling>(value).unwrap().max_tokens();
+        for (value, due) in [
+            (json!({"n_predict": 3, "max_completion_tokens": 4, "max_tokens": 5}), 3),
+            (json!({"max_output_tokens": 6, "max_tokens": 5, "max_completion_tokens": 4}), 4),
+            (json!({"max_output_tokens": 6, "max_tokens": 5}), 5),
+            (json!({"n_predict": 0, "max_tokens": 5}), 0),
+        ] {
+            assert_eq!(most(value.clone()).unwrap(), Some(due), "{value}");
+        }
+        assert!(most(json!({"max_tokens": 0})).is_err());
+    }
+
+    #[test]
+    fn allowed_tools_are_those_of_the_request_that_may_be_called() {
+        let of_chat = json!({"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [
+            {"type": "function", "function": {"name": "dim"}}, {"type": "function", "function": {"name": "on"}}]}});
+        let of_responses =
+            json!({"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "off"}]});
+        for (value, due, names) in
+            [(of_chat, ToolChoice::Required, vec!["on", "dim"]), (of_responses, ToolChoice::Auto, vec!["off"])]
+        {
+            let (choice, left) = tool_choice(Some(&value), tools()).unwrap();
+            let left: Vec<&str> = left.iter().filter_map(named).collect();
+            assert_eq!((choice, left), (due, names));
+        }
+        for (value, message) in [
+            (json!({"type": "allowed_tools", "mode": "auto", "tools": [{"name": "x"}]}), "\"x\", which is no tool"),
+            (json!({"type": "allowed_tools", "mode": "any", "tools": []}), "the mode"),
+            (json!({"type": "allowed_tools", "mode": "required", "tools": []}), "has no tools"),
+            (json!({"type": "custom", "custom": {"name": "on"}}), "has the type \"custom\""),
+            (json!({"type": "function"}), "names no function"),
+        ] {
+            let failure = tool_choice(Some(&value), tools()).unwrap_err();
+            assert!(failure.message.contains(message), "{}", failure.message);
+        }
+    }
 
     #[test]
     fn a_picture_has_a_place_in_messages_of_users_to_models_with_a_projector() {

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use hyper::{Response, StatusCode};
-use nearfield_llm::{Message, Role, ToolCall};
+use nearfield_llm::{Likelihood, Llm, Message, Role, ToolCall};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Sampling;
+use super::{Sampling, logprobs};
 use crate::server::Server;
 use crate::server::answering::{Meter, Usage};
 use crate::server::engine::{Engine, Piece, Prompt, Reason, Request, checked_tools};
@@ -17,6 +17,9 @@ use crate::server::failure::Failure;
 use crate::server::http::{self, Reply, Writer};
 use crate::server::pictures::{PicturePlace, Pictures};
 use crate::server::request_json::NO_LIMIT;
+
+/// What of an answer may be included.
+const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// What is read of a request.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -38,6 +41,17 @@ pub struct Body {
     text: Option<Value>,
     #[serde(default)]
     previous_response_id: Option<String>,
+    /// A prompt that is stored with OpenAI, which is refused.
+    #[serde(default)]
+    prompt: Option<Value>,
+    /// `auto`: the oldest messages of a conversation that is too long are left out; `disabled`: it is refused.
+    #[serde(default)]
+    truncation: Option<String>,
+    /// `message.output_text.logprobs` is known; what else may be asked for, there is none of.
+    #[serde(default)]
+    include: Option<Vec<String>>,
+    #[serde(default)]
+    top_logprobs: Option<usize>,
     #[serde(flatten)]
     sampling: Sampling,
 }
@@ -54,10 +68,27 @@ pub async fn respond(server: &Arc<Server>, body: Body) -> Result<Response<Reply>
             "responses are not stored: send the whole conversation as input",
         ));
     }
+    if body.prompt.is_some() {
+        let message = "is not supported: prompts are not stored here, send instructions and input";
+        return Err(Failure::of("prompt", message).code("unsupported_parameter"));
+    }
+    let may_forget = match body.truncation.as_deref() {
+        None | Some("disabled") => false,
+        Some("auto") => true,
+        Some(_) => return Err(Failure::of("truncation", "must be \"auto\" or \"disabled\"")),
+    };
+    body.sampling.check_is_one()?;
+    let wants_logprobs = body.include.iter().flatten().any(|what| what == LOGPROBS);
+    let likelihoods = match (wants_logprobs, body.top_logprobs) {
+        (false, Some(top)) if top > 0 => {
+            return Err(Failure::of("top_logprobs", format!("needs {LOGPROBS:?} in include")));
+        }
+        (is_wanted, top) => logprobs::of_chat(Some(is_wanted), top)?,
+    };
     let engine = &server.engine;
     let flat = body.tools.unwrap_or_default();
     let tools = checked_tools(flat.iter().enumerate().map(nested).collect::<Result<_, _>>()?, engine)?;
-    let choice = super::tool_choice(body.tool_choice.as_ref(), !tools.is_empty())?;
+    let (choice, tools) = super::tool_choice(body.tool_choice.as_ref(), tools)?;
     let (messages, pictures) = messages(body.instructions.as_deref(), &body.input, server)?;
     let format = super::format(body.text.as_ref().and_then(|text| text.get("format")))?;
     let is_parallel = body.parallel_tool_calls.unwrap_or(true);
@@ -67,11 +98,11 @@ pub async fn respond(server: &Arc<Server>, body: Body) -> Result<Response<Reply>
         format,
         sampler,
         bias: body.sampling.bias(engine)?,
-        likelihoods: None,
+        likelihoods,
         max_tokens: body.sampling.max_tokens()?,
-        stop: Vec::new(),
+        stop: body.sampling.stop()?,
         thinking: None,
-        may_forget: false,
+        may_forget,
     };
     let answering = server.ask(vec![request]).await?;
     let head = json!({
@@ -81,16 +112,27 @@ pub async fn respond(server: &Arc<Server>, body: Body) -> Result<Response<Reply>
         "parallel_tool_calls": is_parallel, "previous_response_id": null, "reasoning": {"effort": null, "summary": null},
         "store": false, "temperature": sampler.temperature, "text": body.text.unwrap_or_else(|| json!({"format": {"type": "text"}})),
         "tool_choice": body.tool_choice.unwrap_or_else(|| "auto".into()), "tools": flat, "top_p": sampler.top_p,
-        "truncation": "disabled", "usage": null, "user": null,
+        "truncation": if may_forget { "auto" } else { "disabled" }, "top_logprobs": likelihoods.unwrap_or(0),
+        "usage": null, "user": null,
     });
-    let mut events = Events { response: head, meter: answering.meter(), number: 0, text: None };
+    let llm = engine.llm().llm().clone();
+    let mut events = Events {
+        response: head,
+        meter: answering.meter(),
+        number: 0,
+        text: None,
+        llm,
+        waiting: Vec::new(),
+        told: Vec::new(),
+    };
     if body.stream == Some(true) {
         return Ok(http::stream("text/event-stream", answering, events));
     }
     let (mut all, usage) = answering.whole().await?;
     let one = all.remove(0);
     if !one.text.trim().is_empty() || one.calls.is_empty() {
-        let item = message_item(&super::id("msg_"), &one.text, "completed");
+        let told = events.logprobs(&one.likelihoods);
+        let item = message_item(&super::id("msg_"), &one.text, told, "completed");
         events.keep(item);
     }
     for call in &one.calls {
@@ -179,12 +221,12 @@ fn add_item(
     Ok(())
 }
 
-fn part(text: &str) -> Value {
-    json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []})
+fn part(text: &str, logprobs: Vec<Value>) -> Value {
+    json!({"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs})
 }
 
-fn message_item(id: &str, text: &str, status: &str) -> Value {
-    json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": [part(text)]})
+fn message_item(id: &str, text: &str, logprobs: Vec<Value>, status: &str) -> Value {
+    json!({"id": id, "type": "message", "status": status, "role": "assistant", "content": [part(text, logprobs)]})
 }
 
 fn call_item(call: &ToolCall, id: &str, call_id: &str, status: &str) -> Value {
@@ -201,6 +243,10 @@ struct Events {
     number: usize,
     /// The message under way: its id and text.
     text: Option<(String, String)>,
+    llm: Arc<Llm>,
+    /// The likelihoods of the next text's tokens, and of the text under way what was told of them.
+    waiting: Vec<Likelihood>,
+    told: Vec<Value>,
 }
 
 impl Events {
@@ -211,6 +257,10 @@ impl Events {
             output.push(item);
             output.len() - 1
         })
+    }
+
+    fn logprobs(&self, likelihoods: &[Likelihood]) -> Vec<Value> {
+        self.llm.tokenizer().map(|tokenizer| logprobs::content(likelihoods, tokenizer)).unwrap_or_default()
     }
 
     fn place(&self) -> usize {
@@ -251,23 +301,27 @@ impl Events {
                 return out;
             }
             let id = super::id("msg_");
-            let mut item = message_item(&id, "", "in_progress");
+            let mut item = message_item(&id, "", Vec::new(), "in_progress");
             item["content"] = json!([]);
             out += &self.event("response.output_item.added", json!({"output_index": place, "item": item}));
-            let begun = json!({"item_id": id, "output_index": place, "content_index": 0, "part": part("")});
+            let begun = json!({"item_id": id, "output_index": place, "content_index": 0, "part": part("", Vec::new())});
             out += &self.event("response.content_part.added", begun);
             self.text = Some((id, String::new()));
         }
+        let waiting = std::mem::take(&mut self.waiting);
+        let logs = self.logprobs(&waiting);
+        self.told.extend(logs.iter().cloned());
         let Some((id, text)) = &mut self.text else { return out };
         text.push_str(delta);
-        let data = json!({"item_id": id, "output_index": place, "content_index": 0, "delta": delta, "logprobs": []});
+        let data = json!({"item_id": id, "output_index": place, "content_index": 0, "delta": delta, "logprobs": logs});
         out + &self.event("response.output_text.delta", data)
     }
 
     /// Ends the message under way.
     fn end_text(&mut self) -> String {
         let Some((id, text)) = self.text.take() else { return String::new() };
-        let item = message_item(&id, &text, "completed");
+        let logs = std::mem::take(&mut self.told);
+        let item = message_item(&id, &text, logs.clone(), "completed");
         let place = self.keep(item.clone());
         let of = |key: &str, value: Value| {
             let mut data = json!({"item_id": id, "output_index": place, "content_index": 0});
@@ -275,9 +329,9 @@ impl Events {
             data
         };
         let mut done = of("text", text.as_str().into());
-        done["logprobs"] = json!([]);
+        done["logprobs"] = logs.clone().into();
         let mut out = self.event("response.output_text.done", done);
-        out += &self.event("response.content_part.done", of("part", part(&text)));
+        out += &self.event("response.content_part.done", of("part", part(&text, logs)));
         out + &self.event("response.output_item.done", json!({"output_index": place, "item": item}))
     }
 
@@ -302,7 +356,10 @@ impl Writer for Events {
         self.meter.see(&piece);
         match piece {
             Piece::Begun { .. } => self.whole("response.created") + &self.whole("response.in_progress"),
-            Piece::Likelihoods(_) => String::new(),
+            Piece::Likelihoods(likelihoods) => {
+                self.waiting.extend(likelihoods);
+                String::new()
+            }
             Piece::Text(text) => self.text(&text),
             Piece::Calls(calls) => {
                 let text = self.end_text();

@@ -259,6 +259,10 @@ impl Conversation {
                 self.input(ClientInput::Sound(samples)).await?;
                 Ok(Vec::new())
             }
+            "input_audio_buffer.commit" if !self.teller.has_sound() => {
+                let message = "the buffer has no sound: append some first";
+                Err(Failure::wrong(message).code("input_audio_buffer_commit_empty"))
+            }
             "input_audio_buffer.commit" => match self.settings.is_manual() {
                 true => {
                     self.is_committed = true;
@@ -266,11 +270,13 @@ impl Conversation {
                 }
                 false => {
                     self.input(ClientInput::End).await?;
+                    self.teller.ended();
                     Ok(Vec::new())
                 }
             },
             "input_audio_buffer.clear" => {
                 self.is_committed = false;
+                self.teller.cleared();
                 self.input(ClientInput::Order(Order::Forget)).await?;
                 Ok(vec![self.teller.event("input_audio_buffer.cleared", json!({}))])
             }
@@ -279,6 +285,10 @@ impl Conversation {
                 self.teller.about_item(event)
             }
             "response.create" => self.respond(&event["response"]).await,
+            "response.cancel" if !self.teller.is_responding() => {
+                let message = "there is no response to cancel";
+                Err(Failure::wrong(message).code("response_cancel_not_active"))
+            }
             "response.cancel" | "output_audio_buffer.clear" => {
                 if self.flow.is_some() {
                     self.input(ClientInput::Order(Order::Silence)).await?;
@@ -362,6 +372,7 @@ impl Conversation {
         let mut typed = std::mem::take(&mut self.typed);
         if std::mem::take(&mut self.is_committed) {
             self.input(ClientInput::End).await?;
+            self.teller.asked();
             return Ok(Vec::new());
         }
         if self.flow.as_ref().is_some_and(|flow| flow.tools().was_just_answered()) {
@@ -377,6 +388,7 @@ impl Conversation {
             ));
         }
         self.input(ClientInput::Order(Order::Answer(typed.join("\n")))).await?;
+        self.teller.asked();
         Ok(Vec::new())
     }
 }

@@ -1,6 +1,6 @@
 //! What a flow tells, as the API's events. A response has one message, which is spoken clause by clause, or one call of a client's tool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -19,6 +19,10 @@ use super::settings::Settings;
 const SESSION_S: u64 = 24 * 3600;
 /// Turns whose end has not been told, at most: those that were never heard to their end are forgotten.
 const MOST_TURNS: usize = 32;
+/// Items of replies that are remembered.
+const MOST_REPLIES: usize = 256;
+/// Speech that is shorter came faster than it can be spoken: all that was sent is counted.
+const SHORTEST_SPEECH: u64 = SampleRate::SPEECH.0 as u64 / 10;
 /// Clauses are shown with a space between them.
 const SPACE: &str = " ";
 
@@ -29,8 +33,17 @@ pub struct Teller {
     /// Whether the figures of each turn are told, which is no event of the API.
     wants_turns: bool,
     recognizer: String,
-    /// Samples that have come in, at [`SampleRate::SPEECH`].
+    /// Samples that have come in, at [`SampleRate::SPEECH`], and how many of them belong to turns that are over or were cleared away.
     taken: u64,
+    used: u64,
+    /// How many had come when the client last ended a turn itself.
+    ended: u64,
+    /// Of each turn under way, where its speech began, and how many samples it has.
+    spans: BTreeMap<Turn, (u64, u64)>,
+    /// Items of replies, the newest last.
+    replies: VecDeque<String>,
+    /// Whether an answer was asked for that has not begun.
+    is_asked: bool,
     /// The last item of the conversation.
     last_item: Option<String>,
     /// The user's item of a turn under way.
@@ -74,6 +87,11 @@ impl Teller {
             wants_turns,
             recognizer,
             taken: 0,
+            used: 0,
+            ended: 0,
+            spans: BTreeMap::new(),
+            replies: VecDeque::new(),
+            is_asked: false,
             last_item: None,
             items: BTreeMap::new(),
             committed: None,
@@ -115,6 +133,31 @@ impl Teller {
         self.taken += samples as u64;
     }
 
+    /// Whether sound has come since the last turn and the last commit.
+    pub fn has_sound(&self) -> bool {
+        self.taken > self.used.max(self.ended)
+    }
+
+    /// The client has said that a turn ends here.
+    pub fn ended(&mut self) {
+        self.ended = self.taken;
+    }
+
+    /// The sound that has come is forgotten.
+    pub fn cleared(&mut self) {
+        self.used = self.taken;
+    }
+
+    /// An answer was asked for.
+    pub fn asked(&mut self) {
+        self.is_asked = true;
+    }
+
+    /// Whether a turn or a response is under way.
+    pub fn is_responding(&self) -> bool {
+        self.is_asked || self.response.is_some() || !self.items.is_empty()
+    }
+
     /// An item is in the conversation now.
     pub fn added(&mut self, mut item: Value) -> Vec<Value> {
         let own = item["id"].as_str().filter(|own| own.len() <= 200).map(str::to_owned);
@@ -140,6 +183,7 @@ impl Teller {
 
     /// The client has ended a turn itself.
     pub fn committed(&mut self) -> Vec<Value> {
+        self.ended();
         let item = id("item_");
         self.committed = Some(item.clone());
         self.user_item(item)
@@ -160,6 +204,10 @@ impl Teller {
     pub fn about_item(&self, event: &Value) -> Result<Vec<Value>, Failure> {
         let item = event["item_id"].as_str().unwrap_or_default().chars().take(200).collect::<String>();
         match event["type"].as_str() {
+            Some("conversation.item.truncate") if !self.replies.contains(&item) => {
+                let message = format!("{item:?} is no reply of this conversation, and only replies can be truncated");
+                Err(Failure::of("item_id", message).code("item_truncate_invalid_item_id"))
+            }
             Some("conversation.item.truncate") => {
                 let body = json!({
                     "item_id": item, "content_index": event["content_index"].as_u64().unwrap_or(0),
@@ -180,11 +228,18 @@ impl Teller {
                     self.items.pop_first();
                 }
                 self.items.insert(turn, item.clone());
+                self.spans.insert(turn, (self.taken, 0));
+                self.spans.retain(|turn, _| self.items.contains_key(turn));
                 let body = json!({"audio_start_ms": self.heard_ms(), "item_id": item});
                 vec![self.event("input_audio_buffer.speech_started", body)]
             }
             FlowOutput::Spoken(turn) => {
                 let Some(item) = self.items.get(&turn).cloned() else { return Vec::new() };
+                if let Some((begun, length)) = self.spans.get_mut(&turn) {
+                    let spoken = self.taken - *begun;
+                    *length = if spoken < SHORTEST_SPEECH { self.taken - self.used } else { spoken };
+                }
+                self.used = self.taken;
                 let body = json!({"audio_end_ms": self.heard_ms(), "item_id": item});
                 let mut events = vec![self.event("input_audio_buffer.speech_stopped", body)];
                 if self.last_item.as_ref() != Some(&item) {
@@ -207,6 +262,8 @@ impl Teller {
                 });
                 self.replied.retain(|open, _| *open > turn);
                 self.items.retain(|open, _| *open > turn);
+                // An answer that was asked for since then has not begun; a turn without words has none.
+                self.is_asked &= self.turn >= Some(turn);
                 let failed = errors.iter().map(|error| {
                     self.failed(&Failure::new(hyper::StatusCode::INTERNAL_SERVER_ERROR, error.clone()), None)
                 });
@@ -227,7 +284,9 @@ impl Teller {
     fn heard(&mut self, turn: Turn, text: &str) -> Vec<Value> {
         let mut events = Vec::new();
         if let Some(item) = self.items.get(&turn) {
-            let seconds = json!({"type": "duration", "seconds": 0});
+            let samples = self.spans.get(&turn).map_or(0, |(_, length)| *length);
+            let seconds = SampleRate::SPEECH.duration_of(samples as usize).as_secs_f64();
+            let seconds = json!({"type": "duration", "seconds": (seconds * 1000.0).round() / 1000.0});
             let body = json!({"item_id": item, "content_index": 0, "transcript": text, "usage": seconds});
             events.push(self.event("conversation.item.input_audio_transcription.completed", body));
         }
@@ -257,7 +316,7 @@ impl Teller {
     fn begin(&mut self) -> Value {
         let response = Response { id: id("resp_"), item: id("item_"), text: None, output: Vec::new() };
         let body = json!({"response": self.response_json(&response, "in_progress", None)});
-        (self.response, self.is_spoken) = (Some(response), false);
+        (self.response, self.is_spoken, self.is_asked) = (Some(response), false, false);
         self.event("response.created", body)
     }
 
@@ -356,6 +415,10 @@ impl Teller {
             "content": [],
         });
         let previous = self.last_item.replace(item_id.clone());
+        if self.replies.len() == MOST_REPLIES {
+            self.replies.pop_front();
+        }
+        self.replies.push_back(item_id.clone());
         let mut part = response.place();
         part["part"] = json!({"type": "audio", "transcript": ""});
         vec![
@@ -454,61 +517,5 @@ impl Teller {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kinds(events: &[Value]) -> Vec<&str> {
-        events.iter().map(|event| event["type"].as_str().unwrap()).collect()
-    }
-
-    fn tell_all(teller: &mut Teller, outputs: Vec<FlowOutput>) -> Vec<Value> {
-        outputs.into_iter().flat_map(|output| teller.tell(output)).collect()
-    }
-
-    #[test]
-    fn what_is_played_before_the_words_are_known_follows_them() {
-        let (mut teller, turn) = (Teller::new(false, false, "stt".to_owned()), Turn(1));
-        let events = tell_all(
-            &mut teller,
-            vec![
-                FlowOutput::Speaking(turn),
-                FlowOutput::Output(ClientOutput::Begin(turn)),
-                FlowOutput::Output(ClientOutput::Clause("It is late.".to_owned())),
-                FlowOutput::Output(ClientOutput::Samples(vec![0.0; 4])),
-                FlowOutput::Spoken(turn),
-                FlowOutput::Heard(turn, "What time is it?".to_owned()),
-                FlowOutput::Output(ClientOutput::End),
-                FlowOutput::Replied(turn, Tokens::default(), "It is late.".to_owned()),
-            ],
-        );
-        let order = [
-            "input_audio_buffer.speech_stopped",
-            "conversation.item.input_audio_transcription.completed",
-            "response.created",
-            "response.output_audio.delta",
-            "response.done",
-        ];
-        let kinds = kinds(&events);
-        let places: Vec<usize> = order.iter().map(|kind| kinds.iter().position(|it| it == kind).unwrap()).collect();
-        assert!(places.is_sorted(), "{kinds:?}");
-        assert_eq!(kinds.iter().filter(|kind| **kind == "response.created").count(), 1, "{kinds:?}");
-        assert_eq!(events.last().unwrap()["response"]["status"], "completed");
-    }
-
-    #[test]
-    fn a_typed_question_that_is_replied_to_before_it_is_heard_of_has_one_response() {
-        let (mut teller, turn) = (Teller::new(false, false, "stt".to_owned()), Turn(3));
-        let events = tell_all(
-            &mut teller,
-            vec![
-                FlowOutput::Output(ClientOutput::Begin(turn)),
-                FlowOutput::Output(ClientOutput::Clause("Hello.".to_owned())),
-                FlowOutput::Heard(turn, "Hello.".to_owned()),
-                FlowOutput::Output(ClientOutput::End),
-                FlowOutput::Replied(turn, Tokens::default(), "Hello.".to_owned()),
-            ],
-        );
-        let of = |kind: &str| kinds(&events).iter().filter(|it| **it == kind).count();
-        assert_eq!((of("response.created"), of("response.done")), (1, 1), "{:?}", kinds(&events));
-    }
-}
+#[path = "tell_tests.rs"]
+mod tests;

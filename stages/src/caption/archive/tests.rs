@@ -77,6 +77,36 @@ fn an_event_is_a_json_file_a_picture_and_a_clip_and_the_same_event_again_is_no_s
 }
 
 #[test]
+fn another_event_of_the_same_start_and_camera_has_files_of_its_own_and_each_again_is_no_third() {
+    let folder = tempfile::tempdir().unwrap();
+    let id = "20270115T080100.000Z-door";
+    let body = |id: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(folder.path().join(format!("{id}.json"))).unwrap()).unwrap()
+    };
+    let run = |seconds: u64| {
+        let mut archive = archive(folder.path(), ALL, ClipsFrom::Nothing, "none");
+        let mut event = event(1);
+        let after = Duration::from_secs(seconds);
+        event.end = Some((event.start + after, event.start_at + after));
+        give(&mut archive, event);
+        end(&mut archive);
+    };
+    // A whole run, a shorter one, and both once more.
+    [5, 2, 5, 2].into_iter().for_each(run);
+    let of = |id: &str| ["jpg", "json"].map(|e| format!("{id}.{e}"));
+    let second = format!("{id}_002");
+    assert_eq!(names(folder.path()), [of(id), of(&second)].concat());
+    assert_eq!((body(id)["seconds"].as_f64(), body(&second)["seconds"].as_f64()), (Some(5.0), Some(2.0)));
+    assert_eq!((&body(&second)["id"], &body(&second)["picture"]), (&json!(second), &json!(format!("{second}.jpg"))));
+    assert!(is_event_name(&second));
+    // What is damaged is not written over either.
+    std::fs::write(folder.path().join(format!("{id}.json")), "{\"id\": \"2027").unwrap();
+    run(5);
+    assert_eq!(std::fs::read_to_string(folder.path().join(format!("{id}.json"))).unwrap(), "{\"id\": \"2027");
+    assert_eq!(body(&format!("{id}_003"))["seconds"], 5.0);
+}
+
+#[test]
 fn a_failed_clip_leaves_the_event_without_one() {
     let (folder, tools) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let ffmpeg = script(tools.path(), "for last; do :; done; echo half > \"$last\"; echo 'no such stream' >&2; exit 1");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use nearfield_vision::{Line, Passage, Track, TrackOptions, Tracker, VisionResult, Zone};
+use nearfield_vision::{Line, Object, Passage, Track, TrackOptions, Tracker, VisionResult, Zone};
 
 use super::sentence;
 use super::sighting::{Sighting, tenths};
@@ -30,6 +30,12 @@ pub struct Assembler {
     /// Crossings of each line, inwards and outwards.
     crossings: Vec<(u64, u64)>,
     counts: BTreeMap<(Option<String>, String), usize>,
+    /// A track that is not seen for longer is lost.
+    lost: Duration,
+    /// When the last picture was taken.
+    seen_at: Option<Duration>,
+    /// The last two pictures are further apart than that: between them nothing can be followed.
+    is_sparse: bool,
 }
 
 /// An event under way.
@@ -46,6 +52,7 @@ impl Assembler {
     /// For a camera.
     pub fn new(camera: &str, options: EventOptions, track: TrackOptions, zones: Vec<Zone>, lines: Vec<Line>) -> Self {
         let crossings = vec![(0, 0); lines.len()];
+        let lost = Duration::from_millis(track.lost_ms);
         Self {
             camera: camera.to_owned(),
             options,
@@ -57,6 +64,9 @@ impl Assembler {
             closed_at: Duration::ZERO,
             crossings,
             counts: BTreeMap::new(),
+            lost,
+            seen_at: None,
+            is_sparse: false,
         }
     }
 
@@ -64,6 +74,7 @@ impl Assembler {
     pub fn see(&mut self, view: &View, sight: &VisionResult, caption: &str) -> Vec<News> {
         let now = (view.time, view.at);
         let mut news = Vec::new();
+        self.is_sparse = self.seen_at.replace(view.at).is_some_and(|at| view.at.saturating_sub(at) > self.lost);
         let ended = match sight.is_held {
             true => self.tracker.hold(view.at),
             false if sight.is_foreign => self.tracker.see(&[], &[], view.at),
@@ -81,6 +92,18 @@ impl Assembler {
         self.scene(now, &mut news);
         self.count(&mut news);
         news
+    }
+
+    /// Those objects of the picture seen last that so many pictures have shown as `track.confirm_pictures` says; all of them where pictures
+    /// are too far apart to follow anything.
+    pub fn confirmed(&self, sight: &VisionResult) -> Vec<Object> {
+        if self.is_sparse {
+            return sight.objects.clone();
+        }
+        let is_confirmed = |object: &&Object| {
+            self.tracker.tracks().iter().any(|t| t.is_confirmed() && t.is_seen && t.rect == object.rect)
+        };
+        sight.objects.iter().filter(is_confirmed).cloned().collect()
     }
 
     /// The source is at its end: what is under way ends.

@@ -14,6 +14,7 @@ use nearfield_base::range::in_range;
 use nearfield_vision::{Picture, Rect};
 use serde::{Deserialize, Serialize};
 
+use crate::caption::alerts::Alerts;
 use crate::flow::{Emit, Stage, Turn};
 use crate::messages::{Captioned, Envelope};
 
@@ -185,9 +186,10 @@ pub struct Followed {
     pub news: Vec<News>,
 }
 
-/// The stage that follows objects: what became of each picture comes in, and goes out with what happened.
+/// The stage that follows objects: what became of each picture comes in, and goes out with what happened and with the alerts that hold.
 pub struct Follow {
     assembler: Option<Assembler>,
+    alerts: Alerts,
     last: Option<(Turn, SystemTime)>,
     /// When the last picture came, where something may still be under way.
     came: Option<Instant>,
@@ -197,9 +199,9 @@ pub struct Follow {
 const AWAY: Duration = Duration::from_secs(60);
 
 impl Follow {
-    /// With this assembler; without one nothing is followed.
-    pub fn new(assembler: Option<Assembler>) -> Self {
-        Self { assembler, last: None, came: None }
+    /// With this assembler and these rules; without an assembler nothing is followed, and each object of a picture counts.
+    pub fn new(assembler: Option<Assembler>, alerts: Alerts) -> Self {
+        Self { assembler, alerts, last: None, came: None }
     }
 }
 
@@ -217,7 +219,7 @@ impl Stage for Follow {
     }
 
     fn step(&mut self, input: Envelope<Captioned>, emit: &mut Emit<'_, Followed>) -> anyhow::Result<()> {
-        let Envelope { turn, body: captioned, .. } = input;
+        let Envelope { turn, body: mut captioned, .. } = input;
         let time = captioned.view.time;
         self.last = Some((turn, time));
         self.came = self.assembler.is_some().then(Instant::now);
@@ -225,6 +227,10 @@ impl Stage for Follow {
             Some(assembler) => assembler.see(&captioned.view, &captioned.sight, &captioned.caption),
             None => Vec::new(),
         };
+        let confirmed = self.assembler.as_ref().map(|assembler| assembler.confirmed(&captioned.sight));
+        let objects = confirmed.as_deref().unwrap_or(&captioned.sight.objects);
+        let caption = captioned.changed.then_some(captioned.caption.as_str());
+        captioned.alerts = self.alerts.of(caption, objects, captioned.view.at, captioned.view.time);
         let _ = emit(Envelope::new(turn, Followed { captioned: Some(captioned), time, news }));
         Ok(())
     }

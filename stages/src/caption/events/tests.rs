@@ -185,26 +185,56 @@ fn groups_are_told_as_such() {
     assert_eq!(sentence::caption(&event), "Something that was gone at once.");
 }
 
+fn captioned(view: View, sight: VisionResult) -> Captioned {
+    Captioned {
+        view,
+        sight,
+        verdict: nearfield_vision::Verdict::Same,
+        similarity: 1.0,
+        caption: String::new(),
+        author: crate::messages::Author::Kept,
+        changed: false,
+        second_opinion: None,
+        tokens: crate::messages::Tokens::default(),
+        language: Duration::ZERO,
+        movements: Vec::new(),
+        alerts: Vec::new(),
+    }
+}
+
+#[test]
+fn an_alert_waits_for_an_object_that_is_confirmed_where_objects_are_followed() {
+    use crate::caption::alerts::AlertRule;
+    let rule = AlertRule { name: "door".to_owned(), objects: vec!["person".to_owned()], ..AlertRule::default() };
+    // In the second picture somebody who is never seen again; from the fifth on somebody who stays.
+    let there = |n: u64| if n == 1 || n >= 4 { vec![object("person", 0.1, 0.5, 0.4)] } else { Vec::new() };
+    let of = |assembler: Option<Assembler>, apart_ms: u64| -> Vec<u64> {
+        let mut follow = Follow::new(assembler, Alerts::new(vec![rule.clone()], Vec::new()));
+        let mut told = Vec::new();
+        for n in 0..9 {
+            let sight = VisionResult { objects: there(n), ..VisionResult::default() };
+            let mut emit = |e: Envelope<Followed>| {
+                told.extend(e.body.captioned.unwrap().alerts.iter().map(|_| n));
+                std::ops::ControlFlow::Continue(())
+            };
+            follow.take(Envelope::new(Turn(n + 1), captioned(view(n * apart_ms), sight)), &mut emit).unwrap();
+        }
+        told
+    };
+    // confirm_pictures is 3: the third picture of somebody who stays.
+    assert_eq!(of(Some(assembler(EventOptions::default())), 200), [6, 7, 8]);
+    // Too far apart to follow anybody from one to the next: each picture counts.
+    assert_eq!(of(Some(assembler(EventOptions::default())), 5000), [1, 4, 5, 6, 7, 8]);
+    assert_eq!(of(None, 200), [1, 4, 5, 6, 7, 8], "pictures that were chosen one by one");
+}
+
 #[test]
 fn a_source_that_gives_no_pictures_any_more_has_nothing_before_it() {
-    let mut follow = Follow::new(Some(assembler(EventOptions::default())));
+    let mut follow = Follow::new(Some(assembler(EventOptions::default())), Alerts::default());
     let mut told = Vec::new();
     for n in 0..5u64 {
         let sight = VisionResult { objects: vec![object("person", 0.1, 0.5, 0.4)], ..VisionResult::default() };
-        let captioned = Captioned {
-            view: view(n * 200),
-            sight,
-            verdict: nearfield_vision::Verdict::Same,
-            similarity: 1.0,
-            caption: String::new(),
-            author: crate::messages::Author::Kept,
-            changed: false,
-            second_opinion: None,
-            tokens: crate::messages::Tokens::default(),
-            language: Duration::ZERO,
-            movements: Vec::new(),
-            alerts: Vec::new(),
-        };
+        let captioned = captioned(view(n * 200), sight);
         let mut emit = |e: Envelope<Followed>| {
             told.extend(e.body.news);
             std::ops::ControlFlow::Continue(())

@@ -27,6 +27,24 @@ const TICK: Duration = Duration::from_millis(100);
 /// Lines of ffmpeg's that an error repeats.
 const LAST_WORDS: usize = 3;
 
+/// What ffmpeg says of a file that is shorter than its header says.
+const ENDS_EARLY: [&str; 3] = ["partial file", "ended prematurely", "Truncating"];
+/// What it says, in any case of the letters, of pictures that it can't decode. Of time stamps and the like it says other things.
+const UNDECODABLE: [&str; 12] = [
+    "decod",
+    "concealing",
+    "corrupt",
+    "damaged",
+    "invalid data",
+    "invalid nal",
+    "no frame",
+    "missing picture",
+    "reference picture",
+    "could not find ref",
+    "bitstream",
+    "truncated",
+];
+
 /// How ffmpeg is run.
 #[derive(Clone, Debug)]
 pub struct FfmpegOptions {
@@ -58,15 +76,42 @@ pub struct Ffmpeg {
     recorded: SystemTime,
     given: u64,
     was_there: bool,
+    /// A file has come to its end.
+    is_over: bool,
 }
 
 struct Running {
     child: Child,
     frames: ChildStdout,
-    last_words: Arc<Mutex<VecDeque<String>>>,
+    last_words: Arc<Mutex<Words>>,
     /// It ends when all words have been read; what comes before is a panic of their reader.
     all_read: Receiver<Panicked>,
     held: Vec<u8>,
+}
+
+/// What ffmpeg has said.
+#[derive(Debug, Default)]
+struct Words {
+    last: VecDeque<String>,
+    /// All lines.
+    n: u64,
+    /// One said that the file is shorter than its header says.
+    ends_early: bool,
+    /// One said that pictures could not be decoded.
+    is_undecodable: bool,
+}
+
+impl Words {
+    fn hear(&mut self, line: String) {
+        let small = line.to_lowercase();
+        self.n += 1;
+        self.ends_early |= ENDS_EARLY.iter().any(|early| line.contains(early));
+        self.is_undecodable |= UNDECODABLE.iter().any(|what| small.contains(what));
+        self.last.push_back(line);
+        while self.last.len() > LAST_WORDS {
+            self.last.pop_front();
+        }
+    }
 }
 
 impl Drop for Running {
@@ -88,6 +133,7 @@ impl Ffmpeg {
             recorded: SystemTime::now(),
             given: 0,
             was_there: false,
+            is_over: false,
         }
     }
 
@@ -97,6 +143,34 @@ impl Ffmpeg {
 
     fn is_camera(&self) -> bool {
         self.input.whole().starts_with("/dev/video")
+    }
+
+    /// In place of a picture behind the last one: what could not be decoded of a file. Other faults are only logged.
+    fn fault(&self, said: &Words) -> Option<Shot> {
+        if said.n == 0 {
+            return None;
+        }
+        let last = said_of(self.input.shown(), true, &Vec::from(said.last.clone()));
+        let what = match said.ends_early {
+            true => "the file ends before its header says",
+            false => "ffmpeg reports faults in the file",
+        };
+        let faults = if said.n == 1 { "1 fault".to_owned() } else { format!("{} faults", said.n) };
+        let reason =
+            format!("{what} ({faults}, the last of them: {last}); the {} pictures before are used", self.given);
+        if !said.ends_early && !said.is_undecodable {
+            tracing::warn!("{}: {reason}", self.input.shown());
+            return None;
+        }
+        let at = if self.options.fps > 0.0 { self.given as f64 / self.options.fps } else { 0.0 };
+        let at = Duration::try_from_secs_f64(at).unwrap_or_default();
+        Some(Shot {
+            name: self.input.shown().to_owned(),
+            at,
+            taken: Instant::now(),
+            time: self.recorded.checked_add(at).unwrap_or(self.recorded),
+            content: ShotContent::Unreadable(reason),
+        })
     }
 
     fn command(&self) -> Command {
@@ -147,7 +221,7 @@ impl PictureSource for Ffmpeg {
     }
 
     fn open(&mut self, _stop: &StopSignal) -> anyhow::Result<()> {
-        self.child = None;
+        (self.child, self.is_over) = (None, false);
         self.started = (Instant::now(), self.given);
         if self.is_file() {
             let file = std::fs::metadata(self.input.whole())
@@ -166,7 +240,7 @@ impl PictureSource for Ffmpeg {
         })?;
         let frames = child.stdout.take().context("ffmpeg has no output")?;
         let words = child.stderr.take().context("ffmpeg has no error output")?;
-        let last_words = Arc::new(Mutex::new(VecDeque::new()));
+        let last_words = Arc::new(Mutex::new(Words::default()));
         let (held, address) = (last_words.clone(), self.input.clone());
         let (reading, all_read) = bounded(1);
         // It ends with ffmpeg, whose pipe would fill up if nobody read it.
@@ -180,6 +254,9 @@ impl PictureSource for Ffmpeg {
     }
 
     fn next(&mut self, stop: &StopSignal) -> anyhow::Result<Option<Shot>> {
+        if self.is_over {
+            return Ok(None);
+        }
         let stall = self.options.stall;
         let is_file = self.is_file();
         let running = self.child.as_mut().context("ffmpeg was not started")?;
@@ -192,10 +269,11 @@ impl PictureSource for Ffmpeg {
                 if let Ok(panicked) = running.all_read.recv_timeout(Duration::from_secs(1)) {
                     return Err(Unrecoverable(panicked.to_string()).into());
                 }
-                let words = running.last_words.lock().map(|w| Vec::from(w.clone())).unwrap_or_default();
+                let said = running.last_words.lock().map(|mut said| std::mem::take(&mut *said)).unwrap_or_default();
                 self.child = None;
                 if status.success() && is_file && self.given > 0 {
-                    return Ok(None);
+                    self.is_over = true;
+                    return Ok(self.fault(&said));
                 }
                 let (started, given_then) = self.started;
                 if let Some(poll) = self.options.poll
@@ -208,7 +286,7 @@ impl PictureSource for Ffmpeg {
                     self.open(stop)?;
                     return self.next(stop);
                 }
-                return Err(ended(self.input.shown(), is_file, self.given, status, &words));
+                return Err(ended(self.input.shown(), is_file, self.given, status, &Vec::from(said.last)));
             }
             Err(error) => return Err(error),
         };
@@ -230,7 +308,7 @@ impl PictureSource for Ffmpeg {
 }
 
 /// Takes whatever ffmpeg says, and keeps the last of it. It repeats its input, login and all.
-fn read_words(words: ChildStderr, input: &Address, held: &Mutex<VecDeque<String>>) {
+fn read_words(words: ChildStderr, input: &Address, held: &Mutex<Words>) {
     let mut fault = Fault::of("ffmpeg-words");
     let mut reader = BufReader::new(words);
     loop {
@@ -245,20 +323,13 @@ fn read_words(words: ChildStderr, input: &Address, held: &Mutex<VecDeque<String>
         if let Ok(mut held) = held.lock()
             && !line.is_empty()
         {
-            held.push_back(line);
-            while held.len() > LAST_WORDS {
-                held.pop_front();
-            }
+            held.hear(line);
         }
     }
 }
 
-/// Why there are no more pictures, in a sentence.
-fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[String]) -> anyhow::Error {
-    // What can't get better: the input has no pictures, or this ffmpeg can't open its kind.
-    const NONE: &str = "does not contain any stream";
-    const NEVER: [&str; 4] = ["Protocol not found", "Unknown input format", "Unrecognized option", "Option not found"];
-    let has = |what: &str| words.iter().any(|line| line.contains(what));
+/// The last words about a file, without what the error says already.
+fn said_of(input: &str, is_file: bool, words: &[String]) -> String {
     // "[mov,mp4 @ 0x5581c0] moov atom not found"; the two lines about the output only repeat that there is none.
     let plain = |line: &String| {
         let line = match line.split_once("] ") {
@@ -272,7 +343,17 @@ fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[St
     let mut said: Vec<String> =
         words.iter().map(plain).filter(|line| !line.starts_with("Error opening output file")).collect();
     said.dedup();
-    let said = if said.is_empty() { String::new() } else { format!(": {}", said.join("; ")) };
+    said.join("; ")
+}
+
+/// Why there are no more pictures, in a sentence.
+fn ended(input: &str, is_file: bool, given: u64, status: ExitStatus, words: &[String]) -> anyhow::Error {
+    // What can't get better: the input has no pictures, or this ffmpeg can't open its kind.
+    const NONE: &str = "does not contain any stream";
+    const NEVER: [&str; 4] = ["Protocol not found", "Unknown input format", "Unrecognized option", "Option not found"];
+    let has = |what: &str| words.iter().any(|line| line.contains(what));
+    let said = said_of(input, is_file, words);
+    let said = if said.is_empty() { String::new() } else { format!(": {said}") };
     let said = match has("401 Unauthorized") {
         true => format!("{said}: check user and password in the address, as in rtsp://USER:PASSWORD@HOST/..."),
         false => said,
@@ -355,150 +436,4 @@ fn header(bytes: &[u8]) -> anyhow::Result<Option<(u32, u32, usize)>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn options(program: &str) -> FfmpegOptions {
-        let stall = Duration::from_millis(1500);
-        FfmpegOptions {
-            program: program.to_owned(),
-            fps: 10.0,
-            max_width: 64,
-            pace: Pace::Fast,
-            stall,
-            ring: None,
-            poll: None,
-        }
-    }
-
-    /// A program that takes ffmpeg's place; answers the pictures that came and how it ended.
-    fn with_script(script: &str, input: &str) -> (Vec<(u32, u32)>, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("ffmpeg");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let (_keep, stop) = crossbeam_channel::bounded(0);
-        let mut source = Ffmpeg::new(input, options(&program.to_string_lossy()));
-        let mut sizes = Vec::new();
-        let end = source.open(&stop).and_then(|()| {
-            while let Some(shot) = source.next(&stop)? {
-                let ShotContent::Picture(picture) = shot.content else { panic!("a picture") };
-                sizes.push((picture.width(), picture.height()));
-            }
-            Ok(())
-        });
-        (sizes, end.map_or_else(|e| format!("{e:#}"), |()| "over".to_owned()))
-    }
-
-    #[test]
-    fn frames_carry_their_own_size_and_the_end_is_told_with_ffmpegs_last_words() {
-        let two = "printf 'P6\\n2 1\\n255\\nabcdef'; printf 'P6\\n1 1\\n255\\nxyz'";
-        assert_eq!(with_script(two, "/dev/null"), (vec![(2, 1), (1, 1)], "over".to_owned()));
-        let (sizes, end) = with_script(&format!("{two}; echo 'no route to camera' >&2; exit 1"), "rtsp://camera/1");
-        assert_eq!(sizes.len(), 2);
-        assert!(end.contains("failed") && end.contains("after 2 pictures: no route to camera"), "{end}");
-    }
-
-    #[test]
-    fn an_input_without_pictures_is_an_error_at_once_and_a_stream_that_breaks_is_not() {
-        let unrecoverable = |script: &str, input: &str| {
-            let folder = tempfile::tempdir().unwrap();
-            let program = folder.path().join("ffmpeg");
-            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-            let (_keep, stop) = crossbeam_channel::bounded(0);
-            let mut source = Ffmpeg::new(input, options(&program.to_string_lossy()));
-            let error = source.open(&stop).and_then(|()| source.next(&stop)).unwrap_err();
-            (error.chain().any(|e| e.is::<Unrecoverable>()), error.to_string())
-        };
-        let none = "echo '[out#0/image2pipe @ 0x55d0] Output file does not contain any stream' >&2; exit 234";
-        for input in ["/dev/null", "rtsp://camera/1"] {
-            assert_eq!(unrecoverable(none, input), (true, "it holds no pictures (perhaps only sound)".to_owned()));
-        }
-        let (is_unrecoverable, said) =
-            unrecoverable("echo '[mov,mp4 @ 0x5581c0] moov atom not found' >&2; exit 1", "/dev/null");
-        assert!(is_unrecoverable && said.ends_with("(exit status: 1): moov atom not found"), "{said}");
-        let (is_unrecoverable, said) = unrecoverable("echo 'Connection refused' >&2; exit 1", "rtsp://camera/1");
-        assert!(!is_unrecoverable && said.ends_with("after 0 pictures: Connection refused"), "{said}");
-        assert!(unrecoverable("echo 'rtmpx://a: Protocol not found' >&2; exit 1", "rtmpx://a").0);
-    }
-
-    #[test]
-    fn a_camera_that_never_was_there_is_an_error_that_names_those_that_are() {
-        let mut source = Ffmpeg::new("/dev/video987", options("true"));
-        let (_keep, stop) = crossbeam_channel::bounded(0);
-        let error = source.open(&stop).unwrap_err();
-        assert!(error.chain().any(|e| e.is::<Unrecoverable>()), "{error}");
-        let said = error.to_string();
-        assert!(said.contains("no such camera") && said.contains("/dev/video"), "{said}");
-        source.was_there = true;
-        let error = source.open(&stop).unwrap_err();
-        assert!(!error.chain().any(|e| e.is::<Unrecoverable>()) && error.to_string().contains("unplugged"), "{error}");
-    }
-
-    #[test]
-    fn an_ffmpeg_that_stalls_lies_or_is_missing_is_told() {
-        let (_, end) = with_script("sleep 3", "rtsp://camera/1");
-        assert!(end.contains("no picture for 1.5 s"), "{end}");
-        let (_, end) = with_script("printf 'P6 99999 99999 255 '; sleep 1", "rtsp://camera/1");
-        assert!(end.contains("not a PPM picture"), "{end}");
-        let (_, end) = with_script("yes", "rtsp://camera/1");
-        assert!(end.contains("not a PPM picture"), "{end}");
-        let mut missing = Ffmpeg::new("rtsp://camera/1", options("/nowhere/ffmpeg"));
-        let (_keep, stop) = crossbeam_channel::bounded(0);
-        let error = missing.open(&stop).unwrap_err();
-        assert!(error.chain().any(|e| e.is::<Unrecoverable>()) && error.to_string().contains("apt-get"), "{error}");
-    }
-
-    #[test]
-    fn no_name_and_no_word_of_ffmpegs_repeats_the_login() {
-        let input = "rtsp://admin:Hunter2secret@camera/1?token=abc";
-        assert_eq!(Ffmpeg::new(input, options("true")).name(), "rtsp://***@camera/1?token=***");
-        let script = format!(
-            "echo '{input}: 401 Unauthorized' >&2; echo 'tcp://admin:Hunter2secret@camera:554 fails' >&2; exit 1"
-        );
-        let (_, end) = with_script(&script, input);
-        assert!(end.contains("401 Unauthorized; tcp://***@camera:554 fails: check user and password"), "{end}");
-        assert!(!end.contains("Hunter2") && !end.contains("abc"), "{end}");
-    }
-
-    #[test]
-    fn an_address_of_a_still_picture_is_asked_again_at_its_rate() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("ffmpeg");
-        std::fs::write(&program, "#!/bin/sh\nprintf 'P6\\n2 1\\n255\\nabcdef'\n").unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let poll = Some(Duration::from_millis(100));
-        let options = FfmpegOptions { poll, stall: Duration::from_secs(10), ..options(&program.to_string_lossy()) };
-        let mut source = Ffmpeg::new("https://camera/snap.jpg", options);
-        let (keep, stop) = crossbeam_channel::bounded(0);
-        source.open(&stop).unwrap();
-        let begun = Instant::now();
-        for _ in 0..3 {
-            source.next(&stop).unwrap().unwrap();
-        }
-        assert!(begun.elapsed() >= Duration::from_millis(150), "{:?}", begun.elapsed());
-        drop(keep);
-        assert!(source.next(&stop).unwrap().is_none());
-    }
-
-    #[test]
-    fn ffmpeg_takes_any_file_for_a_file_and_gives_eight_bits_a_channel() {
-        let arguments = |input: &str, poll: Option<Duration>| {
-            let source = Ffmpeg::new(input, FfmpegOptions { poll, ..options("ffmpeg") });
-            let words: Vec<String> = source.command().get_args().map(|a| a.to_string_lossy().into_owned()).collect();
-            words.join(" ")
-        };
-        let of_file = arguments("12:30.mp4", None);
-        assert!(
-            of_file.contains("-i file:12:30.mp4 -vf fps=10,") && of_file.ends_with("-pix_fmt rgb24 -"),
-            "{of_file}"
-        );
-        let of_still = arguments("https://cam/a.jpg", Some(Duration::ZERO));
-        assert!(of_still.contains("-i https://cam/a.jpg -vf scale="), "{of_still}");
-        let (_, end) = with_script("echo 'file:/dev/null: Invalid data' >&2; exit 1", "/dev/null");
-        assert!(end.ends_with("(exit status: 1): Invalid data"), "{end}");
-    }
-}
+mod tests;

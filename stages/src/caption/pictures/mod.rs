@@ -31,6 +31,29 @@ pub use v4l2::V4l2Camera;
 use crate::flow::{Output, StopSignal, Turns};
 use crate::messages::{Envelope, Shot};
 
+/// The schemes of addresses that cameras and streams have.
+const SCHEMES: [&str; 24] = [
+    "rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "rtmpt", "rtmpe", "rtmpts", "rtmpte", "rtp", "srtp", "udp",
+    "udplite", "tcp", "tls", "srt", "rist", "mms", "mmsh", "mmst", "sctp", "unix", "sftp",
+];
+
+/// Whether the scheme of an address, as `--input` has it, is one that a camera or a stream can have. What is no address passes.
+///
+/// # Errors
+/// One sentence that names the scheme and those that there are.
+pub fn check_scheme(input: &str) -> Result<(), String> {
+    let Some((scheme, _)) = input.split_once("://") else { return Ok(()) };
+    if SCHEMES.contains(&scheme) {
+        return Ok(());
+    }
+    let hint = match scheme {
+        _ if SCHEMES.contains(&scheme.to_ascii_lowercase().as_str()) => "write the scheme in small letters".to_owned(),
+        "file" => "name the file by its path".to_owned(),
+        _ => format!("pictures come from files, /dev/video0 and {}://", SCHEMES.join("://, ")),
+    };
+    Err(format!("{scheme}:// is no address of a camera or a stream; {hint}"))
+}
+
 /// Anything that gives pictures one after the other. Waiting ends soon after the stop signal.
 pub trait PictureSource: Send {
     /// For messages, deliveries and the pictures' names: an address without its login and secrets.
@@ -184,5 +207,31 @@ fn sleep_until(at: Instant, stop: &StopSignal) -> ControlFlow<()> {
     match stop.recv_deadline(at) {
         Err(e) if e.is_disconnected() => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_unknown_schemes_are_refused_with_those_that_there_are() {
+        for fine in [
+            "rtsp://cam/1",
+            "https://cam/x.jpg",
+            "udp://@239.0.0.1:1234",
+            "rtmpts://x/live",
+            "video.mp4",
+            "/dev/video0",
+            "-",
+            "",
+        ] {
+            assert_eq!(check_scheme(fine), Ok(()), "{fine}");
+        }
+        let said = |input: &str| check_scheme(input).unwrap_err();
+        assert!(
+            said("ftp://x/y").starts_with("ftp:// is no address") && said("ftp://x/y").contains("rtsp://, rtsps://")
+        );
+        assert!(said("RTSP://cam").contains("small letters") && said("file:///a.mp4").contains("by its path"));
     }
 }

@@ -5,11 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use nearfield_telemetry::read::states;
 use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use rusqlite::Connection;
 
 use super::rows::{Row, day_of};
-use super::schema::{self, COMMIT, Content, DROPPED, DatabaseError};
+use super::schema::{self, COMMIT, Content, DROPPED, DatabaseError, WORD};
 use super::{Committed, Retention, beside};
 use crate::report::windower::now;
 
@@ -189,11 +190,19 @@ impl OpenFile {
         }
         let mut done = Committed::default();
         let mut dropped_before = self.state(DROPPED).unwrap_or(i64::MIN);
+        let mut kept: HashSet<i64> = HashSet::new();
         for (nth, reading) in readings.iter().enumerate().filter(|(_, r)| r.value.is_finite()) {
             let place = bound.get(reading.sensor.0 as usize).copied().flatten();
             let place = place.expect("a sensor is committed no later than its readings");
             // The first one counts, as in a window.
             let row = Row::Reading(Reading { sensor: SensorId(place), ..*reading });
+            let code = reading.value as i64;
+            if let Some(word) = states::word_to_keep(reading.value).filter(|_| kept.insert(code)) {
+                let key = format!("{WORD}{word}");
+                if self.state(&key).is_none() {
+                    change.state.push((key, code));
+                }
+            }
             if schema::insert(&self.connection, &row, self.content.number)? {
                 *change.readings.entry((day_of(reading.at.0), place)).or_default() += 1;
                 done.new += 1;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
+use nearfield_telemetry::read::states;
 use nearfield_telemetry::{Moment, Reading, SensorId, SensorTraits};
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -29,6 +30,9 @@ pub(super) const APPLICATION: u32 = 0x4e66_5374;
 pub(super) const COMMIT: &str = "commit";
 /// The state's key for the time before which readings were dropped on purpose.
 pub(super) const DROPPED: &str = "dropped_before";
+
+/// The state's key for a word of a state that can't be told from its number: the word follows, and its value is the number.
+pub(super) const WORD: &str = "word/";
 
 /// Memory for pages.
 const CACHE_BYTES: usize = 16 << 20;
@@ -215,6 +219,8 @@ fn check(connection: &Connection) -> Result<Content, DatabaseError> {
     while let Some(row) = found.next()? {
         let (key, value, commit) = (row.get::<_, String>(0)?, row.get(1)?, row.get(2)?);
         is_whole(&Row::State(key.clone(), value, commit), row.get(3)?)?;
+        // A word that there is no room for is told by its number.
+        key.strip_prefix(WORD).into_iter().for_each(|word| _ = states::remember(word));
         content.state.insert(key, value);
     }
     if !content.state.contains_key(COMMIT) {

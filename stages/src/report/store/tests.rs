@@ -51,6 +51,19 @@ fn what_was_committed_is_there_after_opening_again_and_only_once() {
 }
 
 #[test]
+fn the_word_of_a_state_is_kept_where_its_number_does_not_tell_it() {
+    use nearfield_telemetry::read::states::code;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    let (long, short) = (code("cotton 60 eco").unwrap(), code("heat").unwrap());
+    let reading = |at, value| Reading { at: Moment(at), sensor: SensorId(0), value };
+    open(&path, KEEP_ALL).commit(&[], &[reading(1, long), reading(2, short), reading(3, 21.5)]).unwrap();
+    let store = open(&path, KEEP_ALL);
+    let words = store.get().unwrap().content.state.iter().filter(|(key, _)| key.starts_with("word/"));
+    assert_eq!(words.collect::<Vec<_>>(), [(&"word/cotton 60 eco".to_owned(), &(long as i64))]);
+}
+
+#[test]
 fn the_store_is_bounded_in_age_and_size_and_says_what_it_drops() {
     let folder = tempfile::tempdir().unwrap();
     let retention = Retention { age: Duration::from_secs(50), ..KEEP_ALL };

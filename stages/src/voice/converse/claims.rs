@@ -142,6 +142,9 @@ pub(super) struct HonestText {
     standing: Standing,
     /// A mark behind a digit: it ends the clause if no digit follows.
     mark: Option<char>,
+    /// Whether the text is in a code fence, which claims nothing, and how many of a fence's marks stand at its end.
+    in_fence: bool,
+    ticks: usize,
     /// The clause under way has been looked at, and passes.
     passes: bool,
     /// The sentence under way claims something: the rest of it is dropped.
@@ -151,6 +154,9 @@ pub(super) struct HonestText {
     /// Whether something was dropped because it is not so.
     pub(super) untrue: bool,
 }
+
+/// What begins and ends code.
+const FENCE: &str = "```";
 
 /// After so many words without a claim a clause passes before it ends: all that makes it one stands at its beginning.
 const ENOUGH_WORDS: usize = 9;
@@ -172,6 +178,22 @@ impl HonestText {
     pub(super) fn push(&mut self, text: &str) -> String {
         let mut out = String::new();
         for c in text.chars() {
+            self.ticks = if c == '`' { self.ticks + 1 } else { 0 };
+            if self.ticks == FENCE.len() {
+                if !self.in_fence {
+                    self.held.truncate(self.held.trim_end_matches('`').len());
+                    self.settle(self.standing, &mut out);
+                    out.push_str(&FENCE[1..]);
+                    (self.mark, self.drops, self.passes) = (None, false, false);
+                }
+                out.push(c);
+                (self.in_fence, self.ticks) = (!self.in_fence, 0);
+                continue;
+            }
+            if self.in_fence {
+                out.push(c);
+                continue;
+            }
             // "70.4 degrees" goes on behind its point.
             if let Some(mark) = self.mark.take()
                 && !c.is_ascii_digit()
@@ -184,6 +206,8 @@ impl HonestText {
                 self.mark = Some(c);
             } else if matches!(c, ',' | ';' | ':' | '.' | '!' | '?' | '\n' | '…') {
                 self.end_clause(c, &mut out);
+            } else if c == '`' {
+                // It may be the first of a fence.
             } else if self.passes || (c == ' ' && self.held.split_whitespace().count() >= ENOUGH_WORDS) {
                 self.settle(self.standing, &mut out);
                 self.passes = true;
@@ -298,6 +322,27 @@ mod tests {
                 let pieces = chars.chunks(size).map(|piece| filter.push(&piece.iter().collect::<String>()));
                 let said = pieces.collect::<String>() + &filter.finish();
                 assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" "), honest, "{size}");
+            }
+        }
+    }
+
+    #[test]
+    fn code_in_a_fence_claims_nothing_and_stays_whole() {
+        for (text, honest) in [
+            (
+                "Here it is:\n```python\nprint('Done! I turned it off.')\n```\nI turned it off. Bye.",
+                "Here it is:\n```python\nprint('Done! I turned it off.')\n```\n Bye.",
+            ),
+            ("I have turned it off ```sh\nopened = 1, set```", "```sh\nopened = 1, set```"),
+            ("Use `set` or ``x`` in it. Done!", "Use `set` or ``x`` in it."),
+            ("```json\n{\"a\": 1.5, \"b\": [1, 2]}\n```", "```json\n{\"a\": 1.5, \"b\": [1, 2]}\n```"),
+        ] {
+            for size in [1, 2, 5, 200] {
+                let mut filter = HonestText::default();
+                let chars: Vec<char> = text.chars().collect();
+                let pieces = chars.chunks(size).map(|piece| filter.push(&piece.iter().collect::<String>()));
+                let said = pieces.collect::<String>() + &filter.finish();
+                assert_eq!(said.trim_end(), honest, "{size}");
             }
         }
     }

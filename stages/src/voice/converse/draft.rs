@@ -163,12 +163,9 @@ impl Converse {
         let finish = loop {
             let Some(event) = reply.next() else { return Drafted::Nothing };
             match event {
-                Event::Prefilled(prefill) => {
-                    times.read();
-                    begun.tokens += Tokens::from(prefill);
-                }
+                Event::Prefilled(prefill) => begun.tokens += Tokens::from(prefill),
                 Event::Text(piece) => {
-                    times.token();
+                    times.token(true);
                     let text = parser.push(&piece);
                     begun.pieces.push(piece);
                     said.push_str(&text);
@@ -265,22 +262,23 @@ impl Converse {
 pub(super) struct Times<'a> {
     pace: &'a Pace,
     since: Instant,
+    is_read: bool,
     tokens: u32,
 }
 
 impl<'a> Times<'a> {
     pub(super) fn begin(pace: &'a Pace) -> Self {
-        Self { pace, since: Instant::now(), tokens: 0 }
+        Self { pace, since: Instant::now(), is_read: false, tokens: 0 }
     }
 
-    /// The question has been read.
-    pub(super) fn read(&mut self) {
-        self.pace.took(Part::Read, self.since.elapsed());
-        self.since = Instant::now();
-    }
-
-    /// A piece of the reply has come.
-    pub(super) fn token(&mut self) {
+    /// A piece of the reply has come. `is_first`: the question has been read just before, and not what a tool has given.
+    pub(super) fn token(&mut self, is_first: bool) {
+        if !self.is_read {
+            if is_first {
+                self.pace.took(Part::Read, self.since.elapsed());
+            }
+            (self.is_read, self.since) = (true, Instant::now());
+        }
         self.tokens += 1;
     }
 }

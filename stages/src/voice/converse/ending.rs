@@ -8,7 +8,7 @@ use crate::voice::tools::{self, Facts, Plan, ToolResult};
 const LOST: &str = "I could not finish the answer, because the model repeated itself.";
 
 /// What is said where the model does not get a call right.
-const MISUSED: &str = "I could not do that: the call of the tool could not be read.";
+pub(super) const MISUSED: &str = "I could not do that: the call of the tool could not be read.";
 
 /// What is said where the model calls one tool after another and comes to no end.
 pub(super) const CIRCLES: &str = "I could not finish that, because the model called one tool after another.";

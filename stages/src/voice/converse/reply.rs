@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::asides::{self, Budget, Forgets};
 use super::copies::Copies;
 use super::draft::{Begun, Rest, Times};
-use super::ending::{Ending, NOTHING_DONE, answers, facts_of, is_wish};
+use super::ending::{Ending, MISUSED, NOTHING_DONE, answers, facts_of, is_wish};
 use super::{Converse, Exchange};
 use crate::flow::{Cancel, Emit, Turn};
 use crate::llm_thread::{Job, Reply};
@@ -232,8 +232,15 @@ impl Converse {
                 (false, true) => SaidAs::Written,
                 (false, false) => SaidAs::Honest,
             };
-            let Round { raw, said, calls, broken, repeated, .. } =
+            let Round { raw, said, mut calls, mut broken, repeated, .. } =
                 self.write_and_say(Writing { turn, question, prompt, held, exchange }, replied, send)?;
+            if matches!(plan, Plan::Speak { .. }) && !(calls.is_empty() && broken.is_empty()) {
+                // JSON that names a tool: nothing is to be done here.
+                (calls, broken) = (Vec::new(), Vec::new());
+                if said.trim().is_empty() && replied.reply.trim().is_empty() {
+                    replied.say(MISUSED, send);
+                }
+            }
             let is_alive = self.turns.is_alive(turn);
             let wants_calls = !calls.is_empty() || !broken.is_empty();
             if !wants_calls || round == MAX_TOOL_ROUNDS || !is_alive {
@@ -293,9 +300,12 @@ impl Converse {
             false => SaidAs::Honest,
         };
         Ok(match plan {
-            Plan::Speak { facts, .. } => {
+            Plan::Speak { facts, is_wish } => {
                 let told = [Message { role: Role::User, content: told(&facts.told, question) }];
-                (self.compose(&told)?, Held { whole: self.chat.plain(), said, ..Held::default() })
+                // What is asked for may be code, a table or JSON; states and wishes are answered in sentences.
+                let is_open = facts.is_empty() && !*is_wish;
+                let whole = if is_open { self.chat.prose() } else { self.chat.plain() };
+                (self.compose(&told)?, Held { whole, said, ..Held::default() })
             }
             _ => (self.compose(exchange)?, Held { said, ..Held::default() }),
         })
@@ -495,10 +505,7 @@ impl Converse {
         let mut times = begun.pieces.is_empty().then(|| Times::begin(&self.pace));
         let mut take = |text: &str| {
             if let Some(times) = &mut times {
-                if first_token.is_none() {
-                    times.read();
-                }
-                times.token();
+                times.token(first_token.is_none());
             }
             first_token.get_or_insert_with(Instant::now);
             let mut filtered = filter.push(text);

@@ -180,6 +180,7 @@ impl Listen {
     fn forget(&mut self) {
         self.endpointer.reset();
         self.position = 0;
+        (self.was_deaf, self.is_half) = (false, false);
     }
 
     /// The reply falls silent, and speech under way, which is the word itself, is no question.

@@ -68,7 +68,7 @@ fn default_timeout_ms() -> u64 {
 pub(crate) fn run_command(command: &CommandTool, input: &Value) -> Result<(), String> {
     match run(command, input, &|| false) {
         Ok(_) => Ok(()),
-        Err(CallError::Mistake(reason) | CallError::Failed { reason, .. }) => Err(reason),
+        Err(CallError::Mistake(reason) | CallError::Unknown(reason) | CallError::Failed { reason, .. }) => Err(reason),
     }
 }
 

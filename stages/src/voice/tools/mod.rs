@@ -70,11 +70,16 @@ pub struct ToolResult {
     pub own_words: bool,
 }
 
+/// Of more words than this nobody wants to hear which may be said.
+const MOST_TOLD: usize = 5;
+
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CallError {
     /// The call was wrong: there is no such tool, or the arguments do not fit it.
     Mistake(String),
+    /// It named something that is none of the many there are, which the reason lists for the model.
+    Unknown(String),
     /// It was right, and could not be done.
     Failed {
         /// What could not be done: "change the kitchen light". Empty where the reason is a sentence of its own.
@@ -88,7 +93,7 @@ impl CallError {
     /// As the model reads it.
     fn reason(&self) -> &str {
         match self {
-            Self::Mistake(reason) | Self::Failed { reason, .. } => reason,
+            Self::Mistake(reason) | Self::Unknown(reason) | Self::Failed { reason, .. } => reason,
         }
     }
 
@@ -96,6 +101,7 @@ impl CallError {
     fn spoken(&self) -> String {
         match self {
             Self::Mistake(reason) => format!("I could not do that: {}", answers::speakable(reason)),
+            Self::Unknown(_) => "I know nothing of that name here, so I have changed nothing".to_owned(),
             Self::Failed { what, reason } if what.is_empty() => capital(&answers::speakable(reason)),
             Self::Failed { what, reason } => {
                 format!("I could not {}: {}", answers::speakable(what), answers::speakable(reason))
@@ -385,7 +391,7 @@ impl Toolbox {
             result: result.unwrap_or_else(|error| json!({"ok": false, "error": error.reason()})),
             elapsed: started.elapsed(),
             failure: error.as_ref().map(CallError::spoken),
-            mistake: matches!(error, Some(CallError::Mistake(_))),
+            mistake: matches!(error, Some(CallError::Mistake(_) | CallError::Unknown(_))),
             own_words,
         }
     }
@@ -408,21 +414,21 @@ impl Toolbox {
     fn run(&mut self, call: &ToolCall, stop: &dyn Fn() -> bool) -> Result<Value, CallError> {
         let name = call.name.as_str();
         if let Some(tool) = self.commands.iter().find(|tool| tool.name == name) {
-            check_arguments(name, &tool.parameters, &call.arguments).map_err(CallError::Mistake)?;
+            check_arguments(name, &tool.parameters, &call.arguments)?;
             return command::run(tool, &call.arguments, stop);
         }
         if let Some(tool) = self.of_client.iter().find(|tool| tool.name == name) {
-            check_arguments(name, &tool.parameters, &call.arguments).map_err(CallError::Mistake)?;
+            check_arguments(name, &tool.parameters, &call.arguments)?;
             return client::run(tool, &call.arguments, stop);
         }
         let now = self.now();
         match (name, &mut self.home) {
             ("clock", _) => {
-                check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
+                check_arguments(name, &schema_of(name), &call.arguments)?;
                 Ok(clock::read(&now))
             }
             ("timer", home) => {
-                let arguments = check_arguments(name, &schema_of(name), &call.arguments).map_err(CallError::Mistake)?;
+                let arguments = check_arguments(name, &schema_of(name), &call.arguments)?;
                 self.times.check_timer(arguments, home.is_some())?;
                 let failed = |reason| CallError::Failed { what: "start the timer".to_owned(), reason };
                 if let Some(why) = self.timers.refusal(1) {
@@ -438,7 +444,7 @@ impl Toolbox {
                 let schema = schemas.iter().find(|schema| schema["function"]["name"] == name);
                 let schema =
                     schema.map_or_else(|| home::schema_of(name), |schema| schema["function"]["parameters"].clone());
-                let arguments = check_arguments(name, &schema, &call.arguments).map_err(CallError::Mistake)?;
+                let arguments = check_arguments(name, &schema, &call.arguments)?;
                 home.call(name, arguments, &now)
             }
             (_, None) if home::OF_ROOMS.contains(&name) => {
@@ -499,15 +505,15 @@ fn check_schema(parameters: &Value) -> Result<(), &'static str> {
 
 /// Holds arguments to the top level of a schema: `required`, unknown names, `type` and `enum`. What lies deeper is
 /// the tool's own business.
-fn check_arguments<'a>(tool: &str, schema: &Value, arguments: &'a Value) -> Result<&'a Map<String, Value>, String> {
+fn check_arguments<'a>(tool: &str, schema: &Value, arguments: &'a Value) -> Result<&'a Map<String, Value>, CallError> {
     let Some(arguments) = arguments.as_object() else {
-        return Err(format!("the arguments of {tool} must be an object"));
+        return Err(CallError::Mistake(format!("the arguments of {tool} must be an object")));
     };
     let none = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
     for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         if !arguments.contains_key(name) {
-            return Err(format!("{tool} needs the argument {name}"));
+            return Err(CallError::Mistake(format!("{tool} needs the argument {name}")));
         }
     }
     let open = matches!(schema.get("additionalProperties"), Some(Value::Bool(true) | Value::Object(_)));
@@ -517,7 +523,7 @@ fn check_arguments<'a>(tool: &str, schema: &Value, arguments: &'a Value) -> Resu
                 continue;
             }
             let short: String = name.chars().take(64).collect();
-            return Err(format!("{tool} has no argument {short}"));
+            return Err(CallError::Mistake(format!("{tool} has no argument {short}")));
         };
         let kinds: Vec<&str> = match property.get("type") {
             Some(Value::String(kind)) => vec![kind.as_str()],
@@ -525,14 +531,19 @@ fn check_arguments<'a>(tool: &str, schema: &Value, arguments: &'a Value) -> Resu
             _ => Vec::new(),
         };
         if !kinds.is_empty() && !kinds.iter().any(|kind| is_kind(value, kind)) {
-            return Err(format!("the argument {name} of {tool} must be of type {}", kinds.join(" or ")));
+            return Err(CallError::Mistake(format!(
+                "the argument {name} of {tool} must be of type {}",
+                kinds.join(" or ")
+            )));
         }
         if let Some(accepted) = property.get("enum").and_then(Value::as_array)
             && !accepted.contains(value)
         {
             let words: Vec<String> =
                 accepted.iter().map(|it| it.as_str().map_or_else(|| it.to_string(), str::to_owned)).collect();
-            return Err(format!("the argument {name} of {tool} must be one of {}", words.join(", ")));
+            let reason = format!("the argument {name} of {tool} must be one of {}", words.join(", "));
+            let is_long = words.len() > MOST_TOLD;
+            return Err(if is_long { CallError::Unknown(reason) } else { CallError::Mistake(reason) });
         }
     }
     Ok(arguments)

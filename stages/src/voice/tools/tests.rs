@@ -400,3 +400,15 @@ fn json_is_spaced_as_the_models_know_it() {
         r#"{"ok": true, "a b": [1, 2.5, "x, y: z"], "e": {}, "l": []}"#
     );
 }
+
+#[test]
+fn a_name_that_is_none_of_many_is_not_answered_by_all_of_them() {
+    let of = |names: &[&str]| json!({"properties": {"name": {"enum": names}}});
+    let asked = json!({"name": "cellar"});
+    let error =
+        check_arguments("turn_off", &of(&["hall", "attic", "loft", "den", "bath", "porch"]), &asked).unwrap_err();
+    assert!(error.reason().contains("hall, attic"), "{error:?}");
+    assert_eq!(error.spoken(), "I know nothing of that name here, so I have changed nothing");
+    let error = check_arguments("turn_off", &of(&["hall", "attic"]), &asked).unwrap_err();
+    assert!(error.spoken().contains("one of hall, attic"), "{error:?}");
+}

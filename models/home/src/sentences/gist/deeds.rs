@@ -47,13 +47,13 @@ const PHRASES: &[(&str, &[Act])] = &[
     ("enable", &[On]), ("enabled", &[On]), ("engage", &[On]), ("fire up", &[On]), ("power up", &[On]), ("boot up", &[On]), ("kick in", &[On]),
     ("start", &[On, Play]), ("starts", &[On, Play]), ("started", &[On, Play]), ("starting", &[On, Play]), ("begin", &[On, Play]),
     ("going", &[On, Play]), ("running", &[On]), ("run", &[On]), ("launch", &[On]), ("trigger", &[On]), ("press", &[On]), ("push", &[On]),
-    ("ring", &[On]), ("hit", &[On]), ("spinning", &[On]), ("working", &[On]), ("to life", &[On]), ("use", &[On]),
-    ("fill", &[On]), ("filling", &[On]), ("flowing", &[On]), ("pumping", &[On]), ("boil", &[On]), ("brew", &[On]), ("need", &[On]), ("in use", &[On]),
+    ("ring", &[On]), ("hit", &[On]), ("spinning", &[On]), ("working", &[On]), ("to life", &[On]),
+    ("fill", &[On]), ("filling", &[On]), ("flowing", &[On]), ("pumping", &[On]), ("boil", &[On]), ("brew", &[On]),
     // off
     ("off", &[Off]), ("kill", &[Off]), ("cut", &[Off]), ("douse", &[Off]), ("extinguish", &[Off]), ("snuff", &[Off]),
     ("deactivate", &[Off]), ("disable", &[Off]), ("disabled", &[Off]), ("dead", &[Off]), ("shut down", &[Off]), ("shut off", &[Off]),
     ("power down", &[Off]), ("wind down", &[Off]), ("stop", &[Stop]), ("stopped", &[Stop]), ("halt", &[Stop]), ("end", &[Off]), ("rest", &[Off]), ("set off", &[On]), ("go off", &[Off]), ("go on", &[On]), ("come on", &[On]), ("come off", &[Off]), ("go out", &[Off]),
-    ("out", &[Out]), ("had enough", &[Off]), ("done with", &[Off]), ("finished with", &[Off]), ("no longer need", &[Off]), ("quit", &[Off]),
+    ("out", &[Out]), ("had enough", &[Off]), ("done with", &[Off]), ("finished with", &[Off]), ("quit", &[Off]),
     ("go dark", &[Off]), ("stand down", &[Off]), ("unneeded", &[Off]), ("switched off", &[Off]), ("turned off", &[Off]),
     // open and close
     ("open", &[Open]), ("opened", &[Open]), ("wide open", &[Open]), ("all the way open", &[Open]), ("wide", &[Open]), ("raise", &[Up, Open]), ("raised", &[Up, Open]),
@@ -68,10 +68,10 @@ const PHRASES: &[(&str, &[Act])] = &[
     ("up", &[Up]), ("louder", &[Up]), ("brighter", &[Up]), ("brighten", &[Up]), ("higher", &[Up]), ("boost", &[Up]), ("crank", &[Up]), ("crank up", &[Up]),
     ("increase", &[Up]), ("warmer", &[Up]), ("faster", &[Up]), ("stronger", &[Up]),
     ("down", &[Down]), ("quieter", &[Down]), ("softer", &[Down]), ("dimmer", &[Down]), ("dim", &[Down]), ("darker", &[Down]), ("decrease", &[Down]),
-    ("reduce", &[Down]), ("cooler", &[Down]), ("colder", &[Down]), ("slower", &[Down]), ("gentler", &[Down]), ("lower", &[Down, Close]),
+    ("reduce", &[Down]), ("cooler", &[Down]), ("colder", &[Down]), ("slower", &[Down]), ("gentler", &[Down]),
     ("harder", &[Up]), ("more oomph", &[Up]), ("more power", &[Up]), ("more wind", &[Up]), ("more air", &[Up]), ("more light", &[Up]), ("blow more", &[Up]),
     ("blow less", &[Down]), ("less light", &[Down]), ("less wind", &[Down]), ("weaker", &[Down]), ("less loud", &[Down]), ("less bright", &[Down]),
-    ("more volume", &[Up]), ("less volume", &[Down]), ("down low", &[Down]), ("raise", &[Up, Open]),
+    ("more volume", &[Up]), ("less volume", &[Down]), ("down low", &[Down]),
     ("swing", &[Swing]), ("swinging", &[Swing]), ("swivel", &[Swing]), ("oscillate", &[Swing]), ("oscillating", &[Swing]), ("side to side", &[Swing]),
     ("sweep the room", &[Swing]), ("reverse", &[Reverse]), ("in reverse", &[Reverse]), ("the other way", &[Reverse]), ("direction", &[Reverse]), ("backwards", &[Reverse]),
     // media
@@ -86,7 +86,7 @@ const PHRASES: &[(&str, &[Act])] = &[
     // levels
     ("full", &[Full]), ("fully", &[Full]), ("full whack", &[Full]), ("full blast", &[Full]), ("full power", &[Full]), ("full brightness", &[Full]), ("flat out", &[Full]),
     ("max", &[Full]), ("maximum", &[Full]), ("all the way up", &[Full]), ("all the way", &[Full]), ("as bright as it goes", &[Full]), ("as bright as possible", &[Full]), ("as bright as it gets", &[Full]), ("as bright as can be", &[Full]), ("as bright as it can", &[Full]),
-    ("as loud as it goes", &[Full]), ("as fast as it goes", &[Full]), ("full tilt", &[Full]), ("top speed", &[Full]), ("flat out", &[Full]), ("full steam", &[Full]),
+    ("as loud as it goes", &[Full]), ("as fast as it goes", &[Full]), ("full tilt", &[Full]), ("top speed", &[Full]), ("full steam", &[Full]),
     ("right up", &[Full]), ("halfway", &[Half]), ("half way", &[Half]), ("half", &[Half]),
 ];
 
@@ -107,6 +107,60 @@ pub(super) fn at(words: &[&str]) -> Option<(&'static [Act], usize)> {
         return None;
     }
     PHRASES.iter().filter_map(|(phrase, acts)| Some((*acts, fits(phrase)?))).max_by_key(|(_, n)| *n)
+}
+
+/// Participles that tell what was done or how something is, where nothing wishes for it: "mum locked the door".
+#[rustfmt::skip]
+const TOLD: &[&str] = &[
+    "locked", "latched", "bolted", "secured", "unlocked", "opened", "closed", "raised", "lowered", "muted", "unmuted", "paused", "started",
+    "starts", "stopped", "activated", "enabled", "disabled", "dead", "lit", "lit up", "illuminated", "switched off", "turned off",
+];
+
+/// Whether words only tell what was done or how something is: "the lamp is on", "i have opened the curtains".
+pub(super) fn is_told(words: &[&str], at: usize, n: usize) -> bool {
+    let phrase = words[at..at + n].join(" ");
+    let is_adverb = |w: &&&str| {
+        matches!(
+            **w,
+            "still" | "already" | "now" | "just" | "quite" | "too" | "so" | "very" | "really" | "all" | "always"
+        )
+    };
+    let before = words[..at].iter().rev().find(|w| !is_adverb(w));
+    let is_state = matches!(
+        before,
+        Some(&("is" | "are" | "goes" | "comes" | "went" | "came" | "stays" | "keeps" | "looks" | "feels" | "seems"))
+    ) && !matches!(phrase.as_str(), "unneeded" | "done with" | "finished with");
+    (is_state || TOLD.contains(&phrase.as_str())) && !is_led(&words[..at])
+}
+
+/// Whether words before a participle wish for it: "get it locked", but not "i have it locked" or "the kids keep it closed".
+fn is_led(before: &[&str]) -> bool {
+    (0..before.len()).any(|at| {
+        let last = at.checked_sub(1).map(|at| before[at]);
+        match before[at] {
+            "want" | "need" => true,
+            "like" => last == Some("would"),
+            "be" => !matches!(last, Some("will" | "would" | "might" | "may")),
+            "get" | "make" | "keep" | "leave" | "have" => last.is_none_or(|last| {
+                matches!(
+                    last,
+                    "please"
+                        | "to"
+                        | "and"
+                        | "then"
+                        | "just"
+                        | "now"
+                        | "us"
+                        | "me"
+                        | "can"
+                        | "could"
+                        | "should"
+                        | "must"
+                )
+            }),
+            _ => false,
+        }
+    })
 }
 
 /// The act as a thing of this domain understands it; `None` where it has no such thing.

@@ -25,6 +25,12 @@ const OFF: &[&str] = &[
     "scratch", "remove", "removed", "delete", "deleted", "strike", "scrap", "drop", "ditch", "erase", "skip",
 ];
 
+/// What says that something still has to be done, or asks: "eggs should be bought".
+#[rustfmt::skip]
+const UNDONE: &[&str] = &[
+    "need", "needs", "should", "must", "ought", "want", "wants", "would", "could", "will", "may", "gotta", "gonna", "still", "to", "which", "what", "how",
+];
+
 /// Words around an item that say nothing more.
 const AROUND: &[&str] = &[
     "off", "list", "lists", "from", "already", "finally", "item", "task", "chore", "entry", "been", "anymore",
@@ -60,7 +66,8 @@ pub(super) fn changed(words: &[&str], names: &Vocabulary, home: &Home) -> Option
     let is_known = |w: &&str| {
         DONE.contains(w) || OFF.contains(w) || AROUND.contains(w) || is_filler(w) || of_list.contains(&singular(w))
     };
-    if is_off == is_done || !free.iter().all(is_known) {
+    let is_undone = is_done && free.iter().any(|w| UNDONE.contains(w));
+    if is_off == is_done || is_undone || !free.iter().all(is_known) {
         return None;
     }
     let entity = &home.entities()[*list];

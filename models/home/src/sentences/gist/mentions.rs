@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::super::nouns::{Noun, noun_at};
 use super::super::vocabulary::{Place, Vocabulary, stem};
+use super::fillers::is_filler;
 use crate::domain::Domain;
 use crate::spoken::near;
+use crate::spoken::ordinary::is_ordinary;
 
 /// How a thing was named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,8 +66,13 @@ fn stands_for(said: &str, token: &str) -> Option<bool> {
     if said == token || is_possessive {
         return Some(false);
     }
-    // Short words have too many neighbours.
-    (token.len() >= 5 && near::distance(said, token).is_some()).then_some(true)
+    // Short words have too many neighbours, and an ordinary word is not misspelt: a "store" is no "stove".
+    (token.len() >= 6
+        && said.as_bytes().first() == token.as_bytes().first()
+        && !is_filler(said)
+        && !is_ordinary(said)
+        && near::distance(said, token).is_some())
+    .then_some(true)
 }
 
 /// Two to four words in a row, written together.
@@ -89,8 +96,8 @@ fn sounds_like(windows: &[(std::ops::Range<usize>, String)], name: &[String]) ->
     windows.iter().find(|(_, said)| !said.is_empty() && near(said)).map(|(at, _)| at.clone())
 }
 
-/// All mentions that the words allow, of things of these domains; those that more words speak for first.
-pub(super) fn mentions(words: &[&str], names: &Vocabulary, fits: &dyn Fn(Domain) -> bool) -> Vec<Mention> {
+/// All mentions that the words allow, those that more words speak for first.
+pub(super) fn mentions(words: &[&str], names: &Vocabulary) -> Vec<Mention> {
     let stems: Vec<String> = words.iter().map(|word| stem(word)).collect();
     let mut nouns: Vec<(usize, usize, Noun, bool)> = Vec::new();
     let mut at = 0;
@@ -110,7 +117,7 @@ pub(super) fn mentions(words: &[&str], names: &Vocabulary, fits: &dyn Fn(Domain)
     let mut places: HashMap<&str, Vec<(usize, bool)>> = HashMap::new();
     let mut found: Vec<(f64, Mention)> = Vec::new();
     for (index, entity) in names.entities.iter().enumerate() {
-        if !fits(entity.domain) {
+        if entity.domain == Domain::Other {
             continue;
         }
         let mut place: BTreeSet<usize> = BTreeSet::new();
@@ -127,13 +134,13 @@ pub(super) fn mentions(words: &[&str], names: &Vocabulary, fits: &dyn Fn(Domain)
         }
         let mut kind: BTreeSet<usize> = BTreeSet::new();
         let mut many = says_all;
-        let mut kind_said: Option<&str> = None;
+        let mut kind_said: Option<Noun> = None;
         for (at, n, noun, plural) in &nouns {
             let means = noun.means(entity.domain, entity.class.as_deref())
                 || entity.class.is_none() && noun.domains.contains(&entity.domain);
             if means {
                 kind.extend(*at..at + n);
-                kind_said = Some(noun.said);
+                kind_said = Some(*noun);
                 many |= plural;
             }
         }
@@ -186,11 +193,11 @@ pub(super) fn mentions(words: &[&str], names: &Vocabulary, fits: &dyn Fn(Domain)
         score += 0.5 * at_words.len() as f64 + if how == How::Whole { 0.5 } else { 0.0 };
         let said = match (kind_said, place_said) {
             (Some(kind), Some(place)) if how == How::KindAndPlace => Some(match many {
-                true => format!("all the {kind}s {place}"),
-                false => format!("the {kind} {place}"),
+                true => format!("all the {} {place}", kind.word(true)),
+                false => format!("the {} {place}", kind.said),
             }),
             (Some(kind), None) if how == How::Kind && says_all && !words.contains(&"both") => {
-                Some(format!("all the {kind}s"))
+                Some(format!("all the {}", kind.word(true)))
             }
             _ => None,
         };
@@ -200,7 +207,11 @@ pub(super) fn mentions(words: &[&str], names: &Vocabulary, fits: &dyn Fn(Domain)
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     let mut merged: Vec<(f64, Mention)> = Vec::new();
     for (score, one) in found {
-        match merged.iter_mut().find(|(known, m)| (*known - score).abs() < 1e-9 && m.words == one.words) {
+        let domain = |one: &Mention| names.entities[one.entities[0]].domain;
+        let is_same = |(known, m): &&mut (f64, Mention)| {
+            (*known - score).abs() < 1e-9 && m.words == one.words && domain(m) == domain(&one)
+        };
+        match merged.iter_mut().find(is_same) {
             Some((_, known)) => known.entities.extend(one.entities),
             None => merged.push((score, one)),
         }

@@ -1,6 +1,6 @@
 //! What a request most likely means where no template fits it: the things that its words speak for, what words of a class ask to be
 //! done with them, and a value. What comes of it is a wish in words that the templates know, which is understood as any other. It is
-//! carried out only where every word has its part in it; else a model chooses, or the speaker is asked.
+//! carried out only where every word has its part in it; else the request is passed on.
 
 mod deeds;
 mod fillers;
@@ -16,26 +16,22 @@ use mentions::{How, Mention, mentions};
 
 use super::outcome::{Outcome, Step};
 use super::vocabulary::stem;
-use super::{Heard, Matcher, Setting, Turn, opens, targets};
+use super::{Heard, Matcher, Setting, Turn, later, opens, remarks, targets};
 use crate::domain::Domain;
 use crate::spoken;
 
 /// A wish that a request may mean.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Likely {
-    /// The wish in plain words: "turn on the reading lamp".
-    pub wish: String,
+struct Likely {
     /// What it comes to.
-    pub steps: Vec<Step>,
+    steps: Vec<Step>,
     /// How many words of the request have no part in it.
-    pub unexplained: usize,
+    unexplained: usize,
     /// Whether the words say it clearly enough to be done without a question.
-    pub is_clear: bool,
+    is_clear: bool,
 }
 
 /// A wish with the words that speak for it.
 struct Reading {
-    wish: String,
     steps: Vec<Step>,
     explained: BTreeSet<usize>,
     /// The words that say what is to be done.
@@ -43,6 +39,7 @@ struct Reading {
     is_sure: bool,
     /// Whether it may be one half of what is wished.
     is_half: bool,
+    /// Whether one word that has no part in it may be passed over.
     tolerates: bool,
 }
 
@@ -51,9 +48,6 @@ const MOST_WORDS: usize = 24;
 
 /// The most mentions of things that are tried.
 const MOST_MENTIONS: usize = 8;
-
-/// The most wishes that are offered.
-const MOST_LIKELY: usize = 8;
 
 /// What is set, as words.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,8 +58,8 @@ enum Value {
 }
 
 impl Matcher {
-    /// The one wish that a request clearly means by its words.
-    pub(super) fn gist(&self, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
+    /// The one wish that a request, as it was said and as it is understood, clearly means by its words.
+    pub(super) fn gist(&self, request: &str, text: &str, names: &Turn<'_>, setting: &Setting<'_>) -> Option<Outcome> {
         let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
         if words.len() > MOST_WORDS || fillers::asks(&words) {
             return None;
@@ -74,7 +68,7 @@ impl Matcher {
         if let Some(step) = items::changed(&plain, names, setting.home) {
             return Some(Outcome::Do(vec![step]));
         }
-        if is_gate(&words) {
+        if is_gate(&words) || is_for_another_time(request, text, setting) {
             return None;
         }
         // What was tried before has used up the parts of this request.
@@ -83,11 +77,11 @@ impl Matcher {
             return Some(Outcome::Do(steps));
         }
         let breaks = |w: &&str| matches!(*w, "," | "." | "so" | "but" | "because" | "since");
-        if !words.iter().any(|w| breaks(&w) || matches!(*w, "and" | "then")) {
+        if !words.iter().any(|w| breaks(w) || matches!(*w, "and" | "then")) {
             return None;
         }
         let mut done: Vec<Step> = Vec::new();
-        for clause in words.split(|w| breaks(&w)).filter(|clause| !clause.is_empty()) {
+        for clause in words.split(|w| breaks(w)).filter(|clause| !clause.is_empty()) {
             if let Some(steps) = self.clause(clause, &done, names, setting) {
                 done.extend(steps);
                 continue;
@@ -97,7 +91,7 @@ impl Matcher {
             for part in &parts {
                 match self.clause(part, &done, names, setting).filter(|_| parts.len() > 1) {
                     Some(steps) => done.extend(steps),
-                    None if fillers::is_remark(part) => {}
+                    None if fillers::is_courtesy(part) || is_remark(part) => {}
                     None => return None,
                 }
             }
@@ -116,42 +110,31 @@ impl Matcher {
     }
 
     fn clear(&self, words: &[&str], names: &Turn<'_>, setting: &Setting<'_>) -> Option<Vec<Step>> {
-        let likely = self.likely(words, names, setting);
-        let mut clear = likely.into_iter().filter(|one| one.is_clear);
+        let mut clear = self.likely(words, names, setting).into_iter().filter(|one| one.is_clear);
         let first = clear.next()?;
         clear.all(|other| other.steps == first.steps).then_some(first.steps)
     }
 
-    /// The wishes that a request may mean, for a model or the speaker to choose among.
-    pub fn candidates(&mut self, request: &str, setting: &Setting<'_>) -> Vec<Likely> {
-        if !self.names.as_ref().is_some_and(|names| names.fits(setting.home)) {
-            self.names = Some(super::Vocabulary::of(setting.home));
-        }
-        let Some(names) = &self.names else { return Vec::new() };
-        let names = &Turn { names, parts: RefCell::default(), known: RefCell::default() };
-        let text = super::plainly(&spoken::normalise(request));
-        let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
-        if words.len() > MOST_WORDS || is_gate(&words) {
-            return Vec::new();
-        }
-        self.likely(&words, names, setting)
-    }
-
     fn likely(&self, words: &[&str], names: &Turn<'_>, setting: &Setting<'_>) -> Vec<Likely> {
-        let words: Vec<&str> = words.iter().copied().filter(|w| !matches!(*w, "," | ".")).collect();
-        let words = &words[..];
+        let plain: Vec<&str> = words.iter().copied().filter(|w| !matches!(*w, "," | ".")).collect();
+        let is_one_clause = plain.len() == words.len();
+        let words = &plain[..];
         let mut asked: Vec<(Act, usize, usize)> = Vec::new();
+        let mut of_deeds: BTreeSet<usize> = BTreeSet::new();
         let mut at = 0;
         while at < words.len() {
             match deeds::at(&words[at..]) {
                 Some((found, n)) => {
-                    asked.extend(found.iter().map(|act| (*act, at, n)));
+                    of_deeds.extend(at..at + n);
+                    if !deeds::is_told(words, at, n) {
+                        asked.extend(found.iter().map(|act| (*act, at, n)));
+                    }
                     at += n;
                 }
                 None => at += 1,
             }
         }
-        let all = mentions(words, names, &|domain| domain != Domain::Other);
+        let all = mentions(words, names);
         let has_and = words.iter().any(|w| matches!(*w, "and" | "plus" | "too" | "also"));
         let Some(first) = all.first() else { return Vec::new() };
         let most = first.words.len();
@@ -196,7 +179,14 @@ impl Matcher {
                             | "off"
                     )
                 });
-            let values = if is_relative { Vec::new() } else { values };
+            // "Mute the speaker at 30 percent": a value says how, and never what is to be done instead.
+            let takes = |(act, used): &(Act, BTreeSet<usize>), at: &BTreeSet<usize>| match act {
+                Act::On | Act::Open | Act::Up | Act::Down => true,
+                Act::Full | Act::Half => !used.is_disjoint(at),
+                _ => false,
+            };
+            let is_valued = values.iter().all(|(_, at)| wanted.iter().all(|one| takes(one, at)));
+            let values = if is_relative || !is_valued { Vec::new() } else { values };
             let by = by_amount(words, mention);
             if let (Some((amount, at)), Some(up)) = (&by, direction(&wanted)) {
                 let act = if up { Act::Up } else { Act::Down };
@@ -231,7 +221,7 @@ impl Matcher {
                 }
             }
             let is_started = matches!(domain, Domain::Scene | Domain::Script);
-            if wishes.is_empty() && is_started && mention.how == How::Whole {
+            if wishes.is_empty() && is_started && is_alone(words, mention) {
                 wishes.push((deeds::wish(Act::On, domain, &target), BTreeSet::new(), true));
             }
             for (wish, used, is_one) in wishes {
@@ -251,11 +241,18 @@ impl Matcher {
                     && is_named
                     && !is_preposition(words, mention, &used)
                     && !(is_entrance && (mention.is_guess || !orders(words, &used)));
-                let tolerates = mention.how == How::Whole && !mention.is_guess && words.len() > 3 && !is_entrance;
+                // "Grandma broke the lamp glowing": who begins with somebody tells something.
+                let begins = mention.words.contains(&0) || deeds::at(words).is_some();
+                let tolerates = mention.how == How::Whole
+                    && !mention.is_guess
+                    && words.len() > 3
+                    && !is_entrance
+                    && begins
+                    && is_one_clause;
                 if !out.iter().any(|known| known.steps == steps) {
                     let act = used.iter().copied().collect();
                     let is_half = has_and && mention.entities.len() == 1;
-                    out.push(Reading { wish, steps, explained, act, is_sure, is_half, tolerates });
+                    out.push(Reading { steps, explained, act, is_sure, is_half, tolerates });
                 }
             }
         }
@@ -269,17 +266,15 @@ impl Matcher {
                 let counts = |at: &usize| {
                     names.knows(&stem(words[*at]))
                         || spoken::number(&words[*at..]).is_some()
+                        || spoken::colour(&words[*at..]).is_some()
                         || is_meaningful(words[*at])
-                        || *at > 0
-                            && matches!(
-                                words[*at - 1],
-                                "on" | "to" | "at" | "as" | "with" | "like" | "for" | "from" | "in"
-                            )
+                        || of_deeds.contains(at)
+                        || is_behind_preposition(words, *at)
                 };
                 let is_clear = reading.is_sure
                     && !reading.is_half
                     && (left.is_empty() || reading.tolerates && left.len() == 1 && !left.iter().any(counts));
-                Likely { wish: reading.wish, steps: reading.steps, unexplained: left.len(), is_clear }
+                Likely { steps: reading.steps, unexplained: left.len(), is_clear }
             })
             .collect();
         likely.sort_by_key(|one| one.unexplained);
@@ -289,7 +284,6 @@ impl Matcher {
                 one.is_clear &= one.unexplained == least;
             }
         }
-        likely.truncate(MOST_LIKELY);
         likely
     }
 }
@@ -314,7 +308,6 @@ fn joined(words: &[&str], out: &mut Vec<Reading>) {
                 _ => continue,
             };
             more.push(Reading {
-                wish: format!("{} and {}", first.wish, second.wish),
                 steps: [first.steps.clone(), second.steps.clone()].concat(),
                 explained: first.explained.union(&second.explained).copied().collect(),
                 act: first.act.clone(),
@@ -336,8 +329,11 @@ fn target(mention: &Mention, setting: &Setting<'_>) -> Option<String> {
     let here = |i: &usize| setting.area.is_some() && entities[*i].area.as_deref() == setting.area;
     let mut meant = mention.entities.clone();
     if meant.len() > 1 && !mention.many {
-        let near: Vec<usize> = meant.iter().copied().filter(here).collect();
-        meant = near;
+        // Of two that are called so in one room neither is meant for sure.
+        meant.retain(here);
+        if meant.len() != 1 {
+            return None;
+        }
     }
     if meant.is_empty() || meant.len() > 8 {
         return None;
@@ -393,9 +389,49 @@ fn is_preposition(words: &[&str], mention: &Mention, used: &BTreeSet<usize>) -> 
     })
 }
 
-/// Whether a verb orders it: "garage door open" may tell how it is.
+/// Whether a verb orders it: "garage door open" may tell how it is, and "i will unlock it" what somebody does.
 fn orders(words: &[&str], used: &BTreeSet<usize>) -> bool {
-    used.iter().any(|at| *at == 0 || matches!(words[*at], "unlock" | "unlatch" | "unbolt"))
+    let is_somebody = |w: &&str| {
+        matches!(*w, "i" | "we" | "you" | "it" | "there" | "everyone" | "everybody" | "someone" | "somebody")
+    };
+    used.iter().any(|at| {
+        *at == 0 || matches!(words[*at], "unlock" | "unlatch" | "unbolt") && !words[..*at].iter().any(is_somebody)
+    })
+}
+
+/// Whether a request, or something in it, is for later or for a while: templates know of such, and what they leave is not done now.
+fn is_for_another_time(request: &str, text: &str, setting: &Setting<'_>) -> bool {
+    let said = spoken::words(request);
+    later::is_for_later(request, setting.now)
+        || later::is_for_a_while(request)
+        || later::split(text, setting.now).is_some()
+        // "For a moment" at the end says nothing to the templates.
+        || fillers::is_for_a_while(&said.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// Whether a clause tells something beside a wish that takes nothing of it back: "it is dark". "That is silly" is said of the wish, and
+/// beside "Theo wants to read" another word of the wish may be his.
+fn is_remark(clause: &[&str]) -> bool {
+    #[rustfmt::skip]
+    const WHO: &[&str] = &[
+        "i", "we", "he", "she", "they", "it", "there", "the", "my", "our", "you", "everyone", "everybody", "somebody", "someone",
+    ];
+    clause.first().is_some_and(|w| WHO.contains(w)) && remarks::is_remark(clause) && !remarks::binds(clause)
+}
+
+/// Whether a scene or script is called by its whole name, and nothing else is said: "movie night , please".
+fn is_alone(words: &[&str], mention: &Mention) -> bool {
+    let is_around = |w: &str| matches!(w, "the" | "mode" | "scene" | "please" | "now" | "time" | "for" | "it" | "is");
+    mention.how == How::Whole
+        && !mention.is_guess
+        && (0..words.len()).all(|at| mention.words.contains(&at) || is_around(words[at]))
+}
+
+/// Whether a word stands behind a preposition, and an article: "in the attic".
+fn is_behind_preposition(words: &[&str], at: usize) -> bool {
+    let is_article = |w: &&&str| matches!(**w, "the" | "a" | "an" | "my" | "our" | "this" | "that" | "your");
+    let before = words[..at].iter().rev().find(|w| !is_article(w));
+    matches!(before, Some(&("on" | "to" | "at" | "as" | "with" | "like" | "for" | "from" | "in" | "by" | "during")))
 }
 
 /// Whether all of a kind are meant.
@@ -443,7 +479,8 @@ fn values(words: &[&str], mention: &Mention, domain: Domain) -> Vec<(Value, BTre
             continue;
         }
         let rest = &words[at..];
-        let is_set = at > 0 && matches!(words[at - 1], "to" | "at");
+        // "At 7" may be a time.
+        let is_set = at > 0 && words[at - 1] == "to";
         let found = match domain {
             Domain::Light => spoken::percent(rest, is_set)
                 .map(|(value, n)| (Value::Percent(value), n))

@@ -188,6 +188,12 @@ fn start(found: &Found<'_>) -> Done {
 }
 
 fn stop(found: &Found<'_>) -> Done {
+    // "Cancel everything" calls off what is planned, and no device.
+    let is_called_off = found.said.split(' ').any(|w| matches!(w, "cancel" | "planned" | "scheduled" | "pending"));
+    let is_all = |said: &str| said.split(' ').any(|w| matches!(w, "everything" | "all"));
+    if is_called_off && found.text("target").is_some_and(is_all) {
+        return Err(Stop::Mismatch);
+    }
     let mut target = found.target(Want {
         place_means: &[],
         ..want(&[
