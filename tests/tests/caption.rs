@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use nearfield_tests::{Ran, arg, assets, finish, has_ffmpeg, nearfield, root, run, run_with_input, skipped, wait_for};
+use nearfield_tests::{Ran, arg, assets, has_ffmpeg, nearfield, root, run, run_with_input, skipped, wait_for};
 use nearfield_vision::{Picture, encode_jpeg};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 //! narrow it to what they speak for; the model chooses among what is left. A question gets the states that it is about.
 
 use nearfield_home::rooms::Part;
-use nearfield_home::sentences::Vocabulary;
 use nearfield_home::sentences::wish::{Deed, Kind, Support, Wish};
+use nearfield_home::sentences::{Vocabulary, is_for_later, is_of_timers};
 use nearfield_home::{Domain, Entity, Home, spoken, tools};
 use serde_json::{Value, json};
 
@@ -40,6 +40,10 @@ const MOST_CHOICES: usize = 4;
 
 /// What is said of a wish for what is not there, or of one that came to nothing while the model says otherwise.
 pub const NOT_FOUND: &str = "I have not done that: I found nothing here that I could do it with.";
+
+/// What is said of several wishes of which one is for later, where the templates did not tell which.
+const NOT_THEN: &str =
+    "I did not understand what is to be done when, so I did nothing. Please say one wish after the other.";
 
 /// Whether a wish can only be for a thing: "unlock the shed", but not "start a story".
 fn is_clear(wish: &Wish) -> bool {
@@ -80,6 +84,11 @@ impl Toolbox {
         let home = self.home.as_ref().map_or(&empty, |home| home.household.home());
         let names = Vocabulary::of(home);
         let wish = Wish::of(request);
+        let is_for_later = || is_for_later(request, self.now().datetime()) && !is_of_timers(request);
+        let has_several = || spoken::normalise(request).split(' ').any(|word| matches!(word, "and" | "then"));
+        if is_clear(&wish) && has_several() && is_for_later() && !self.has_tools_of_others() {
+            return Plan::Ask(NOT_THEN.to_owned());
+        }
         if wish.kind == Kind::Wish {
             if wish.has_exception() {
                 return Plan::Free { is_wish: true };
@@ -521,6 +530,20 @@ entities:
         ] {
             assert_eq!(planned(home, request), calls, "{request}");
         }
+    }
+
+    #[test]
+    fn of_several_wishes_of_which_one_is_for_later_none_is_guessed() {
+        let later = [format!("{:?}", Plan::Ask(NOT_THEN.to_owned()))];
+        for request in [
+            "turn on the desk lamp at 7 pm and turn off the loft lights",
+            "turn off the desk lamp in 2 hours and then the loft lights",
+        ] {
+            assert_eq!(planned(ENTITIES, request), later, "{request}");
+        }
+        assert_ne!(planned(ENTITIES, "turn on the desk lamp and turn off the loft lights"), later);
+        assert_ne!(planned(ENTITIES, "turn on the desk lamp at 7 pm"), later);
+        assert_ne!(planned(ENTITIES, "set a timer for 10 minutes and turn on the desk lamp"), later);
     }
 
     #[test]
