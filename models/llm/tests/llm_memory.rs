@@ -9,6 +9,8 @@ use std::ops::ControlFlow;
 
 const D: u64 = 512;
 const FFN: u64 = 2048;
+/// What may be resident of the program itself, in bytes.
+const FIXED: usize = 1 << 20;
 const VOCAB: u64 = 4096;
 const LAYERS: u64 = 14;
 
@@ -119,7 +121,11 @@ fn resident_memory_is_file_and_cache_and_little_more_for_every_fast_type() {
         let needed = llm.info().file_bytes as usize + session.cache_bytes();
         let ratio = resident as f64 / needed as f64;
         eprintln!("{name}: {resident} bytes resident for {needed} of file and cache: {ratio:.3}");
-        assert!(ratio <= 1.15, "{name}: {resident} bytes resident for {needed} of file and cache: {ratio:.3}");
+        // What does not grow with the file weighs more in one so small: code, stacks, buffers of the threads.
+        assert!(
+            resident <= needed * 115 / 100 + FIXED,
+            "{name}: {resident} bytes resident for {needed} of file and cache: {ratio:.3}"
+        );
         assert!(ratio > 0.8, "{name}: {ratio:.3} is too little to have read the weights");
         drop((session, llm));
         std::fs::remove_file(&path).unwrap();

@@ -117,7 +117,7 @@ fn not_understood() -> CallError {
 }
 
 /// Whether a request begins with what is to be done, or with when: "in ten minutes turn it off".
-fn is_deed(request: &str) -> bool {
+pub(super) fn is_deed(request: &str) -> bool {
     let text = spoken::normalise(request);
     let mut words = text.split(' ');
     match words.next() {
