@@ -171,10 +171,10 @@ impl Run<'_> {
     }
 }
 
-/// Whether a tensor may have feedback. Embeddings are looked up, not multiplied, but those that are the output as well.
+/// Whether a tensor may have feedback. Rows of an embedding are copied, not multiplied, unless it is the output as well.
 fn is_wanted(tensor: &TensorFormat, tied: bool) -> bool {
-    let looked_up = tensor.name.ends_with("token_embd.weight") && !(tied && tensor.name == "token_embd.weight");
-    tensor.takes_feedback() && !looked_up
+    let is_embedding = tensor.name.ends_with("token_embd.weight") && !(tied && tensor.name == "token_embd.weight");
+    tensor.takes_feedback() && !is_embedding
 }
 
 /// How many matrices a tensor holds: the experts of a mixture.

@@ -11,7 +11,7 @@ use super::time::{self, Course, DateOrder};
 use super::time_columns::TimeColumns;
 use crate::{Moment, unit};
 
-pub(super) fn key_of(row: &Fields<'_>, columns: &[usize], shift: usize) -> String {
+pub(super) fn key_of(row: &[Cow<'_, str>], columns: &[usize], shift: usize) -> String {
     let mut words: Vec<&str> = Vec::new();
     for c in columns {
         let word = row.get(c + shift).map_or("", |f| f.as_ref());

@@ -14,6 +14,7 @@ use super::matrix::Slot;
 use super::missing;
 use super::number::{self, Cell, Marks};
 use super::rejected::Cause;
+use super::roles::key_of;
 use super::states;
 use super::time::{self, Course, DateOrder};
 use super::time_columns;
@@ -174,14 +175,7 @@ impl Sheet {
             Some(single) => &single.sensors,
             None => &self.layout.devices,
         };
-        let mut words: Vec<&str> = Vec::new();
-        for c in columns {
-            let word = fields.get(c + self.layout.shift).map_or("", |f| f.as_ref());
-            if !word.is_empty() && !words.contains(&word) {
-                words.push(word);
-            }
-        }
-        words.join(" ")
+        key_of(fields, columns, self.layout.shift)
     }
 
     fn remember(&mut self, series: &str, at: Moment) {

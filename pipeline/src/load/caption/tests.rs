@@ -1,3 +1,5 @@
+//! What a caption flow loads: vision models of every listed layout, as files of random weights, and ffmpeg where its input needs one.
+
 use std::fs;
 
 use nearfield_testdata::onnx::TinyOnnx;

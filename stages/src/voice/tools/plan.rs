@@ -2,16 +2,15 @@
 //! calling a tool, and calls one where nothing was wished for. So the request's words decide whether there is to be a call, and
 //! narrow it to what they speak for; the model chooses among what is left. A question gets the states that it is about.
 
-use jiff::civil::DateTime;
 use nearfield_home::rooms::Part;
+use nearfield_home::sentences::Vocabulary;
 use nearfield_home::sentences::wish::{Deed, Kind, Support, Wish};
-use nearfield_home::sentences::{Vocabulary, is_for_later, is_of_timers};
 use nearfield_home::{Domain, Entity, Home, spoken, tools};
 use serde_json::{Value, json};
 
 use super::facts::{Facts, facts};
 use super::home::HomeTools;
-use super::times::is_deed;
+use super::times::mixes_times;
 use super::values::{RELATIVE, item, set_light, timers};
 use super::{Toolbox, function, schema_of};
 use crate::voice::tool_calls::names_in;
@@ -46,14 +45,6 @@ pub const NOT_FOUND: &str = "I have not done that: I found nothing here that I c
 /// What is said of several wishes of which one is for later, where the templates did not tell which.
 const NOT_THEN: &str =
     "I did not understand what is to be done when, so I did nothing. Please say one wish after the other.";
-
-/// Whether several things are wished for and something of it is for later. Items of lists may have their time with them.
-fn mixes_times(request: &str, now: DateTime) -> bool {
-    let text = spoken::normalise(request);
-    let has_several = text.split(' ').any(|word| matches!(word, "and" | "then"));
-    let is_of_list = matches!(text.split(' ').next(), Some("add" | "put" | "write" | "note"));
-    has_several && !is_of_list && is_for_later(request, now) && !is_of_timers(request)
-}
 
 /// Whether a wish can only be for a thing: "unlock the shed", but not "start a story".
 fn is_clear(wish: &Wish) -> bool {
@@ -94,7 +85,7 @@ impl Toolbox {
         let home = self.home.as_ref().map_or(&empty, |home| home.household.home());
         let names = Vocabulary::of(home);
         let wish = Wish::of(request);
-        if !self.has_tools_of_others() && is_deed(request) && mixes_times(request, self.now().datetime()) {
+        if !self.has_tools_of_others() && mixes_times(request, self.now().datetime()) {
             return Plan::Ask(NOT_THEN.to_owned());
         }
         if wish.kind == Kind::Wish {

@@ -117,13 +117,21 @@ fn not_understood() -> CallError {
 }
 
 /// Whether a request begins with what is to be done, or with when: "in ten minutes turn it off".
-pub(super) fn is_deed(request: &str) -> bool {
+fn is_deed(request: &str) -> bool {
     let text = spoken::normalise(request);
     let mut words = text.split(' ');
     match words.next() {
         Some("in" | "at" | "after") => words.any(is_acting),
         first => first.is_some_and(is_acting) || !Wish::of(request).deeds.is_empty(),
     }
+}
+
+/// Whether several things are to be done and something of it later. Items of lists may have their time with them.
+pub(super) fn mixes_times(request: &str, now: DateTime) -> bool {
+    let text = spoken::normalise(request);
+    let has_several = text.split(' ').any(|word| matches!(word, "and" | "then"));
+    let is_of_list = matches!(text.split(' ').next(), Some("add" | "put" | "write" | "note"));
+    has_several && !is_of_list && is_deed(request) && is_for_later(request, now) && !is_of_timers(request)
 }
 
 /// The seconds of a timer's arguments.

@@ -1,3 +1,5 @@
+//! Scripts in ffmpeg's place: pictures, faults, ends and restarts.
+
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -15,6 +17,15 @@ fn options(program: &str) -> FfmpegOptions {
     }
 }
 
+/// A source whose ffmpeg is this script, in a folder of its own.
+fn source_of(script: &str, input: &str) -> (tempfile::TempDir, Ffmpeg) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("ffmpeg");
+    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    (folder, Ffmpeg::new(input, options(&program.to_string_lossy())))
+}
+
 /// A program that takes ffmpeg's place; answers the pictures that came and how it ended.
 fn with_script(script: &str, input: &str) -> (Vec<(u32, u32)>, String) {
     let (sizes, end, _) = with_faults(script, input);
@@ -23,12 +34,8 @@ fn with_script(script: &str, input: &str) -> (Vec<(u32, u32)>, String) {
 
 /// As [`with_script`], with what is told of the pictures that could not be decoded.
 fn with_faults(script: &str, input: &str) -> (Vec<(u32, u32)>, String, Vec<String>) {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join("ffmpeg");
-    std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let (_folder, mut source) = source_of(script, input);
     let (_keep, stop) = crossbeam_channel::bounded(0);
-    let mut source = Ffmpeg::new(input, options(&program.to_string_lossy()));
     let (mut sizes, mut faults) = (Vec::new(), Vec::new());
     let end = source.open(&stop).and_then(|()| {
         while let Some(shot) = source.next(&stop)? {
@@ -79,12 +86,8 @@ fn frames_carry_their_own_size_and_the_end_is_told_with_ffmpegs_last_words() {
 #[test]
 fn an_input_without_pictures_is_an_error_at_once_and_a_stream_that_breaks_is_not() {
     let unrecoverable = |script: &str, input: &str| {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("ffmpeg");
-        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let (_folder, mut source) = source_of(script, input);
         let (_keep, stop) = crossbeam_channel::bounded(0);
-        let mut source = Ffmpeg::new(input, options(&program.to_string_lossy()));
         let error = source.open(&stop).and_then(|()| source.next(&stop)).unwrap_err();
         (error.chain().any(|e| e.is::<Unrecoverable>()), error.to_string())
     };
